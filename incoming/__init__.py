@@ -1,0 +1,3 @@
+"""Incoming!!: large file uploads, taken off a web app's back."""
+
+__version__ = "0.2.0"

@@ -1,0 +1,256 @@
+"""One tree of errors: what went wrong, for programs and for people.
+
+Every error that can reach somebody outside carries
+
+- `code`: a stable word for programs (JSON answers, logs),
+- `number`: the same as an integer (the `ErrorCode` of a MsgError, CONTRACT 4),
+- `http_status`: the status of an HTTP answer (CONTRACT 2),
+- `retryable`: whether trying the same again later can succeed.
+
+The sentence of an error is shown to users by pages that write it into innerHTML: it holds no `<`, `>`
+or `&` and no name of a file (CONTRACT 4). `sentence_for_pages` sees to the first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+_UNSAFE_IN_PAGES = str.maketrans({"<": "(", ">": ")", "&": "+"})
+
+
+def sentence_for_pages(text: str) -> str:
+    """Returns `text` without the characters that mean something in HTML."""
+    return text.translate(_UNSAFE_IN_PAGES)
+
+
+class IncomingError(Exception):
+    """Something that somebody outside may be told about."""
+
+    code = "internal_error"
+    number = 1
+    http_status = 500
+    retryable = True
+
+    def __str__(self) -> str:
+        return sentence_for_pages(super().__str__() or "Something went wrong in the upload server.")
+
+
+class InternalError(IncomingError):
+    """A defect of ours. The log has the details; the outside gets none."""
+
+
+# --- what a caller got wrong -------------------------------------------------------------------
+
+
+class BadParameter(IncomingError):
+    """A parameter of a route is missing, malformed or not supported."""
+
+    code, number, http_status, retryable = "bad_parameter", 10, 400, False
+
+    def __init__(self, parameter: str, why: str) -> None:
+        super().__init__(f"{parameter}: {why}")
+        self.parameter = parameter
+
+
+class UnknownTicket(IncomingError):
+    """Nobody knows this ticket, or it was forgotten after its retention time."""
+
+    code, number, http_status, retryable = "unknown_ticket", 11, 400, False
+
+    def __init__(self) -> None:
+        super().__init__("id: there is no upload with this id, or it ended too long ago.")
+
+
+class WrongSecret(IncomingError):
+    """The secret is missing or not the ticket's."""
+
+    code, number, http_status, retryable = "wrong_secret", 12, 403, False
+
+    def __init__(self) -> None:
+        super().__init__("backendSecret: this is not the secret of the upload.")
+
+
+class NotAllowed(IncomingError):
+    """The caller may not use the backend routes."""
+
+    code, number, http_status, retryable = "not_allowed", 13, 403, False
+
+
+class UpgradeRequired(IncomingError):
+    """The route speaks WebSocket only."""
+
+    code, number, http_status, retryable = "upgrade_required", 14, 426, False
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This address speaks WebSocket only. If a proxy is in front of the server, it has to "
+            "pass the Upgrade and Connection headers on."
+        )
+
+
+class NotFound(IncomingError):
+    """There is no such page."""
+
+    code, number, http_status, retryable = "not_found", 15, 404, False
+
+
+class MethodNotAllowed(IncomingError):
+    """The route exists, for another method."""
+
+    code, number, http_status, retryable = "method_not_allowed", 16, 405, False
+
+
+class WrongState(IncomingError):
+    """The ticket's state does not admit what was asked for."""
+
+    code, number, http_status, retryable = "wrong_state", 17, 412, False
+
+
+class BadRequest(IncomingError):
+    """The request could not be read at all."""
+
+    code, number, http_status, retryable = "bad_request", 18, 400, False
+
+
+# --- what a client of an upload got wrong -------------------------------------------------------
+
+
+class BadMessage(IncomingError):
+    """A websocket message that can't be read, or that has no place here."""
+
+    code, number, http_status, retryable = "bad_message", 20, 400, False
+
+
+class BadChunk(IncomingError):
+    """A chunk larger than agreed, or bytes beyond the declared length."""
+
+    code, number, http_status, retryable = "bad_chunk", 21, 400, False
+
+
+class LengthMismatch(IncomingError):
+    """The file has another length than the one that this upload began with."""
+
+    code, number, http_status, retryable = "length_mismatch", 22, 409, False
+
+    def __init__(self, expected_bytes: int, got_bytes: int) -> None:
+        super().__init__(
+            f"This is not the file that the upload began with: that one had {expected_bytes} "
+            f"bytes, this one has {got_bytes}."
+        )
+        self.expected_bytes = expected_bytes
+        self.got_bytes = got_bytes
+
+
+class UploadTooLarge(IncomingError):
+    """The declared length is more than this server will ever take."""
+
+    code, number, http_status, retryable = "upload_too_large", 23, 413, False
+
+    def __init__(self, length_bytes: int, limit_bytes: int) -> None:
+        super().__init__(
+            f"The file is too large: it has {length_bytes} bytes, and at most {limit_bytes} "
+            "are taken."
+        )
+
+
+# --- how an upload ended -----------------------------------------------------------------------
+
+
+class UploadCancelled(IncomingError):
+    """The upload was cancelled; its ticket is used up."""
+
+    code, number, http_status, retryable = "cancelled", 30, 410, False
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"The upload was cancelled: {reason}" if reason else "Cancelled.")
+
+
+class UploadExpired(IncomingError):
+    """The ticket was not used for too long."""
+
+    code, number, http_status, retryable = "expired", 31, 410, False
+
+    def __init__(self) -> None:
+        super().__init__("The upload was idle for too long and has been dropped. Please start anew.")
+
+
+class HandoverFailed(IncomingError):
+    """All bytes are here, but the app did not take the file."""
+
+    code, number, http_status, retryable = "handover_failed", 32, 502, False
+
+
+# --- what passes: trying again helps -------------------------------------------------------------
+
+
+class TakenOver(IncomingError):
+    """A newer connection has the ticket now."""
+
+    code, number, http_status, retryable = "taken_over", 40, 409, True
+
+    def __init__(self) -> None:
+        super().__init__("A newer connection goes on with this upload.")
+
+
+class StorageFull(IncomingError):
+    """There is no room at the moment."""
+
+    code, number, http_status, retryable = "storage_full", 41, 507, True
+
+    def __init__(self) -> None:
+        super().__init__("The server has no room for this file at the moment.")
+
+
+class StorageFailed(IncomingError):
+    """The storage refused to read or write."""
+
+    code, number, http_status, retryable = "storage_failed", 42, 500, True
+
+    def __init__(self) -> None:
+        super().__init__("The server could not store the file just now.")
+
+
+class Stopping(IncomingError):
+    """The server is about to stop."""
+
+    code, number, http_status, retryable = "stopping", 43, 503, True
+
+    def __init__(self) -> None:
+        super().__init__("The server is being restarted.")
+
+
+# --- for the operator --------------------------------------------------------------------------
+
+
+class BadSetting(IncomingError):
+    """A setting is unknown or malformed; the server does not start with it."""
+
+    code, number, http_status, retryable = "bad_setting", 50, 500, False
+
+    def __init__(self, name: str, why: str) -> None:
+        super().__init__(f"{name}: {why}")
+        self.name = name
+
+
+class StorageInUse(IncomingError):
+    """Another process owns the storage directory."""
+
+    code, number, http_status, retryable = "storage_in_use", 51, 500, True
+
+    def __init__(self, directory: str) -> None:
+        super().__init__(
+            f"Another Incoming!! process uses the storage directory {directory}. Stop it, give "
+            "this one another --storage-dir, or let it wait with --wait-for-storage."
+        )
+
+
+def all_errors() -> Iterator[type[IncomingError]]:
+    """Yields every error class that has a code of its own (docs and tests are checked by it)."""
+    todo: list[type[IncomingError]] = [IncomingError]
+    seen: set[str] = set()
+    while todo:
+        error = todo.pop(0)
+        todo += error.__subclasses__()
+        if error.code not in seen:
+            seen.add(error.code)
+            yield error
