@@ -161,8 +161,8 @@ class UploadCancelled(IncomingError):
 
     code, number, http_status, retryable = "cancelled", 30, 410, False
 
-    def __init__(self, reason: str) -> None:
-        super().__init__(f"The upload was cancelled: {reason}" if reason else "Cancelled.")
+    def __init__(self) -> None:
+        super().__init__("This upload was cancelled.")
 
 
 class UploadExpired(IncomingError):

@@ -135,10 +135,11 @@ def parse(text: str) -> FromClient:
     data = envelope.get("MsgData")
     if not isinstance(data, dict):
         raise BadMessage(f"{message.__name__} has no MsgData.")
-    parsed: FromClient = message(**{
+    values: dict[str, Any] = {
         field_name: _value(message.__name__, wire_name, kind, data)
         for wire_name, (field_name, kind) in _FIELDS[message].items()
-    })
+    }
+    parsed: FromClient = message(**values)
     return parsed
 
 

@@ -1,0 +1,188 @@
+"""What goes into a session and what comes out of it: its phases, events and actions.
+
+The client's messages are events too; they are in `messages`. Who handles which event when is in `session`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from incoming import errors, messages
+
+
+class Phase(Enum):
+    """Where a conversation is."""
+
+    OPENING = auto()
+    AGREEING = auto()
+    RECEIVING = auto()
+    ARRIVED = auto()
+    CANCELLING = auto()
+    REFUSED = auto()
+    PAUSED = auto()
+    CLOSED = auto()
+
+
+# --- events, beside the client's messages ---------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The connection stands."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A message came that is none."""
+
+    error: errors.IncomingError
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkReceived:
+    """A binary message of this many bytes is in the buffer."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """The ticket is ours; `offset_bytes` of `length_bytes` are stored.
+
+    `arrived`: the handover has begun, or `finished` even: only the result is still of interest.
+    """
+
+    offset_bytes: int
+    length_bytes: int
+    arrived: bool = False
+    finished: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The chunk of this many bytes is in the file."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """A claim, a chunk, a cancellation or the completion did not work out."""
+
+    error: errors.IncomingError
+
+
+@dataclass(frozen=True, slots=True)
+class CancelDone:
+    """The client's cancellation counts."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelTooLate:
+    """The client's cancellation does not count: the handover has begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class CalledOff:
+    """The app cancelled, or the ticket expired."""
+
+    error: errors.UploadCancelled | errors.UploadExpired
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """The app has the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class NotHandedOver:
+    """The app did not take the file; the words are for the user."""
+
+    error: errors.HandoverFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """This connection has to go, the upload goes on with another: a takeover, or the server stops."""
+
+    error: errors.TakenOver | errors.Stopping
+
+
+@dataclass(frozen=True, slots=True)
+class TimeUp:
+    """The time that StartTimer gave to a phase is over."""
+
+    phase: Phase
+
+
+News = CalledOff | HandedOver | NotHandedOver | Interrupted
+"""What a ticket's watcher may hear at any moment."""
+Event = (
+    messages.FromClient | Opened | Unreadable | ChunkReceived | Claimed | Stored | Failed
+    | CancelDone | CancelTooLate | News | TimeUp
+)  # fmt: skip
+
+
+# --- actions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send this message."""
+
+    message: messages.ToClient
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimTicket:
+    """Claim the ticket; the answer is Claimed or Failed."""
+
+    request: messages.MsgUploadReq
+
+
+@dataclass(frozen=True, slots=True)
+class StoreChunk:
+    """Write the chunk that is in the buffer; the answer is Stored or Failed."""
+
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteUpload:
+    """All bytes are stored: hand the file over. The answer is Failed, or news later."""
+
+
+@dataclass(frozen=True, slots=True)
+class CancelUpload:
+    """The client gives up; the answer is CancelDone, CancelTooLate or Failed."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseTicket:
+    """Let go of the claim."""
+
+
+@dataclass(frozen=True, slots=True)
+class StartTimer:
+    """Tell TimeUp(phase) after this time; a timer of an earlier phase is of no interest any more."""
+
+    phase: Phase
+    duration_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class CloseConnection:
+    """Send a close frame; whatever still comes in is read and dropped."""
+
+    code: int
+    reason: str = ""
+
+
+Action = (
+    Send | ClaimTicket | StoreChunk | CompleteUpload | CancelUpload | ReleaseTicket | StartTimer
+    | CloseConnection
+)  # fmt: skip
+Actions = list[Action]
