@@ -1,0 +1,45 @@
+"""What every test may use: a server, an app, and the server's log under the report of a failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.app import ScriptedApp
+from tests.support.server import RunningServer
+
+LOG_TAIL_CHARS = 8000
+StartServer = Callable[..., RunningServer]
+
+
+@pytest.fixture
+def start_server(tmp_path: Path) -> Iterator[StartServer]:
+    """Starts servers with settings of their own; each is stopped after the test."""
+    with ExitStack() as stack:
+
+        def start(**settings: object) -> RunningServer:
+            name = f"storage-{len(list(tmp_path.glob('storage-*.log')))}"
+            return stack.enter_context(RunningServer(tmp_path / name, **settings))
+
+        yield start
+
+
+@pytest.fixture
+def app() -> Iterator[ScriptedApp]:
+    """An app that answers "done" unless the test gives it other `answers`."""
+    with ScriptedApp() as scripted:
+        yield scripted
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Puts what the servers said under the report of a test that failed."""
+    report = yield
+    if report.failed:
+        for server in RunningServer.alive:
+            tail = server.log_text()[-LOG_TAIL_CHARS:]
+            report.sections.append((f"log of the server at {server.url}", tail))
+    return report

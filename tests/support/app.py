@@ -1,0 +1,160 @@
+"""An app's backend that answers handovers from a script: a real HTTP server on a free port."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Final
+from urllib.parse import parse_qsl
+
+from tests.support.waiting import wait_until
+
+MIB: Final = 1 << 20
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One POST of a handover as it came in; `sha256` is empty when there was no file to look at."""
+
+    path: str
+    headers: dict[str, str]
+    pairs: list[tuple[str, str]]
+    received_at_s: float
+    sha256: str
+    size_bytes: int | None
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """The form fields; `pairs` has them in order, repeated ones too."""
+        return dict(self.pairs)
+
+    @property
+    def id(self) -> str:
+        """The ticket that this is about."""
+        return self.fields["id"]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What the app answers."""
+
+    status: int = 200
+    body: str | bytes = "done"
+    headers: dict[str, str] = field(default_factory=dict)
+
+
+Answer = Reply | Callable[[Delivery], Reply]
+DONE: Final = Reply(200, "done")
+WAIT: Final = Reply(200, "wait")
+
+
+class ScriptedApp:
+    """Answers the first delivery with the first answer, and so on; the last one repeats.
+
+    A context manager. `stop()` and `start()` take it down and up again on the same port.
+    """
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers: Sequence[Answer] = answers or (DONE,)
+        self.deliveries: list[Delivery] = []
+        self.hash_files = True
+        self.port = 0
+        self._lock = threading.Lock()
+        self._http: ThreadingHTTPServer | None = None
+
+    def __enter__(self) -> ScriptedApp:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def url(self) -> str:
+        """The signalFinishURL of this app."""
+        return f"http://127.0.0.1:{self.port}/api/backend/upload_finished"
+
+    def start(self) -> None:
+        """Begins to listen."""
+        self._http = _Server(("127.0.0.1", self.port), self)
+        self.port = self._http.server_port
+        serve = self._http.serve_forever
+        threading.Thread(target=serve, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def stop(self) -> None:
+        """Stops listening: connections are refused from now on."""
+        http, self._http = self._http, None
+        if http:
+            http.shutdown()
+            http.server_close()
+
+    def answer(self, delivery: Delivery) -> Reply:
+        """Returns what the script says about a delivery, which is on record from now on."""
+        with self._lock:
+            answer = self.answers[min(len(self.deliveries), len(self.answers) - 1)]
+            self.deliveries.append(delivery)
+        return answer if isinstance(answer, Reply) else answer(delivery)
+
+    def about(self, ticket_id: str) -> list[Delivery]:
+        """Returns the deliveries of one ticket so far."""
+        return [delivery for delivery in list(self.deliveries) if delivery.id == ticket_id]
+
+    def wait_for(self, count: int, deadline_s: float = 20.0) -> list[Delivery]:
+        """Returns the deliveries as soon as there are `count` of them."""
+        wait_until(lambda: len(self.deliveries) >= count, f"{count} deliveries", deadline_s)
+        return list(self.deliveries)
+
+
+class _Server(ThreadingHTTPServer):
+    """Its threads may hang for as long as a script wants: nobody waits for them."""
+
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+
+    def __init__(self, address: tuple[str, int], app: ScriptedApp) -> None:
+        self.app = app
+        super().__init__(address, _Handler)
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A server that was killed in the middle of its call is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))
+        filename = dict(pairs).get("filename", "") if self.server.app.hash_files else ""
+        sha256, size_bytes = _look_at(filename)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        delivery = Delivery(self.path, headers, pairs, time.monotonic(), sha256, size_bytes)
+        self._send(self.server.app.answer(delivery))
+
+    def _send(self, reply: Reply) -> None:
+        body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
+        self.send_response(reply.status)
+        for name, value in {"Content-Length": str(len(body)), **reply.headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Deliveries are the record."""
+
+
+def _look_at(filename: str) -> tuple[str, int | None]:
+    """Returns the SHA-256 and the size of the file that a delivery names."""
+    if not filename or not Path(filename).is_file():
+        return "", None
+    digest = hashlib.sha256()
+    with Path(filename).open("rb") as file:
+        while block := file.read(MIB):
+            digest.update(block)
+        return digest.hexdigest(), file.tell()

@@ -1,0 +1,173 @@
+"""The real server as a process of its own, and the backend routes as existing apps call them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from tests.support.waiting import wait_until
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+START_DEADLINE_S: Final = 30.0
+STOP_DEADLINE_S: Final = 30.0
+_READY: Final = re.compile(r"listens on (http://\S+)")
+
+
+class RunningServer:
+    """`run.py` in a process group of its own, on a free port that it keeps when it is started again.
+
+    Settings go through the environment (`chunk_size_kib=64` becomes INCOMING_CHUNK_SIZE_KIB), so every one of
+    them can be given alike. `alive` holds the servers that run, for reports of failed tests.
+    """
+
+    alive: Final[list[RunningServer]] = []
+
+    def __init__(self, storage_dir: Path, **settings: object) -> None:
+        self.storage_dir = storage_dir
+        self.settings = settings
+        self.port = 0
+        self.log_file = storage_dir.with_name(storage_dir.name + ".log")
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> RunningServer:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`, without a slash at the end."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        assert self._process, "the server does not run"
+        return self._process.pid
+
+    def start(self) -> None:
+        """Starts the server and returns when it says that it listens. Raises AssertionError with its log."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Starts the process and does not wait for it."""
+        assert self._process is None, "the server runs already"
+        self.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with self.log_file.open("ab") as log:
+            self._log_starts_at = log.tell()
+            self._process = subprocess.Popen(
+                self._command(), stdout=log, stderr=log, env=self._environment(), start_new_session=True
+            )
+        self.alive.append(self)
+
+    def _command(self) -> list[str]:
+        place = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-dir", str(self.storage_dir)]
+        return [sys.executable, str(ROOT / "run.py"), *place]
+
+    def _environment(self) -> dict[str, str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith("INCOMING_")}
+        return inherited | {f"INCOMING_{name.upper()}": str(value) for name, value in self.settings.items()}
+
+    def wait_ready(self) -> None:
+        """Waits for the line that tells the address."""
+        try:
+            url = wait_until(self._announced_url, "the server listens", START_DEADLINE_S)
+        except AssertionError as exc:
+            self.kill()
+            raise AssertionError(f"{exc}; its log:\n{self.log_text()}") from None
+        self.port = int(url.rstrip("/").rpartition(":")[2])
+
+    def _announced_url(self) -> str:
+        assert self._process and self._process.poll() is None, "the server ended at its start"
+        ready = _READY.search(self._log_of_this_process())
+        return ready[1] if ready else ""
+
+    def _log_of_this_process(self) -> str:
+        with self.log_file.open("rb") as log:
+            log.seek(self._log_starts_at)
+            return log.read().decode(errors="replace")
+
+    def kill(self) -> None:
+        """Ends the server as a power cut would (SIGKILL). Does nothing when it does not run."""
+        if self._process:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._ended()
+
+    def terminate(self) -> int:
+        """Asks the server to stop (SIGTERM) and returns its exit code."""
+        assert self._process, "the server does not run"
+        self._process.terminate()
+        return self._ended()
+
+    def _ended(self) -> int:
+        assert self._process
+        try:
+            return self._process.wait(STOP_DEADLINE_S)
+        finally:
+            if self._process.poll() is None:
+                os.killpg(self._process.pid, signal.SIGKILL)
+                self._process.wait()
+            self._process = None
+            self.alive.remove(self)
+
+    def restart(self) -> None:
+        """Kills the server (SIGKILL) and starts it again on the same port and storage."""
+        self.kill()
+        self.start()
+
+    def log_text(self) -> str:
+        """Everything that the server has written so far, over all its processes."""
+        return self.log_file.read_text(errors="replace")
+
+    def stored_file(self, ticket_id: str) -> Path:
+        """Where the bytes of an upload are."""
+        return self.storage_dir / "data" / ticket_id / ticket_id
+
+    def journal_file(self, ticket_id: str) -> Path:
+        """Where the state of an upload is."""
+        return self.storage_dir / "journal" / f"{ticket_id}.json"
+
+
+# --- the backend routes, called as existing apps do: all in the query string, an empty body -------
+
+
+def call_backend(server: RunningServer, route: str, **params: str) -> requests.Response:
+    """Posts to `/incoming/0.1/backend/ROUTE` and returns whatever is answered."""
+    return requests.post(f"{server.url}/incoming/0.1/backend/{route}", params=params, timeout=30)
+
+
+def _value(answer: requests.Response) -> str:
+    assert answer.status_code == 200, f"{answer.status_code}: {answer.text}"
+    return answer.text
+
+
+def new_upload(server: RunningServer, signal_finish_url: str, **params: str) -> str:
+    """Returns the id of a new ticket."""
+    return _value(call_backend(server, "new_upload", signalFinishURL=signal_finish_url, **params))
+
+
+def finish_upload(server: RunningServer, ticket_id: str, **params: str) -> requests.Response:
+    """Says that the app has the file."""
+    return call_backend(server, "finish_upload", id=ticket_id, **params)
+
+
+def cancel_upload(server: RunningServer, ticket_id: str, **params: str) -> requests.Response:
+    """Gives the upload up on the app's behalf."""
+    return call_backend(server, "cancel_upload", id=ticket_id, **params)
+
+
+def retry_upload(server: RunningServer, ticket_id: str, **params: str) -> requests.Response:
+    """Asks for a failed handover again."""
+    return call_backend(server, "retry_upload", id=ticket_id, **params)

@@ -1,0 +1,235 @@
+"""A WebSocket client made of a blocking socket and RFC 6455, and of nothing else.
+
+It shares no line with the server, so the two can't be wrong in the same way; and it sends whatever it is
+told to, the forbidden things included. Chunks are masked with numpy into one reused buffer: a client must
+not be what a test of a gigabyte waits for.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+import numpy as np
+
+CONTINUATION: Final = 0x0
+TEXT: Final = 0x1
+BINARY: Final = 0x2
+CLOSE: Final = 0x8
+PING: Final = 0x9
+PONG: Final = 0xA
+
+_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+_PAYLOAD_AT: Final = 16
+"""Where payloads begin in the buffer: a multiple of 8, with room for the longest header before it."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame from the server; `first_byte` still has the FIN and the reserved bits."""
+
+    first_byte: int
+    payload: bytes
+
+    @property
+    def opcode(self) -> int:
+        """What kind of frame this is."""
+        return self.first_byte & 0x0F
+
+
+class HandshakeRefused(Exception):
+    """The server answered the upgrade with something else than 101; `head` is its answer."""
+
+    def __init__(self, head: str) -> None:
+        super().__init__(head.partition("\r\n")[0])
+        self.head = head
+
+
+class ConnectionClosed(Exception):
+    """The connection is over: `code` is that of the close frame, 1005 for one without, 1006 for none."""
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(f"{code} {reason}".rstrip())
+        self.code = code
+        self.reason = reason
+
+
+def _header(first_byte: int, size_bytes: int, mask: bytes) -> bytes:
+    """Returns a frame header with the shortest form of the length (RFC 6455 section 5.2)."""
+    masked = 0x80 if mask else 0
+    if size_bytes < 126:
+        return struct.pack("!BB", first_byte, masked | size_bytes) + mask
+    if size_bytes < 1 << 16:
+        return struct.pack("!BBH", first_byte, masked | 126, size_bytes) + mask
+    return struct.pack("!BBQ", first_byte, masked | 127, size_bytes) + mask
+
+
+class WebSocket:
+    """One connection. Everything that waits does so for `timeout_s` at most, then raises TimeoutError."""
+
+    def __init__(self, url: str, headers: dict[str, str] | None = None, timeout_s: float = 30.0) -> None:
+        """Connects to `ws://` or `http://` + host, port and path. Raises HandshakeRefused, OSError."""
+        target = urlsplit(url)
+        self.headers: dict[str, str] = {}
+        self._received = bytearray()
+        self._buffer = bytearray()
+        address = (target.hostname or "", target.port or 80)
+        self.socket = socket.create_connection(address, timeout=timeout_s)
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._handshake(target.netloc, target.path, headers or {})
+        except BaseException:
+            self.socket.close()
+            raise
+
+    def _handshake(self, host: str, path: str, headers: dict[str, str]) -> None:
+        """See RFC 6455 section 4.1."""
+        key = base64.b64encode(os.urandom(16))
+        lines = {
+            "Host": host,
+            "Upgrade": "websocket",
+            "Connection": "Upgrade",
+            "Sec-WebSocket-Key": key.decode(),
+            "Sec-WebSocket-Version": "13",
+            **headers,
+        }
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items() if value)
+        self.socket.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+        status, self.headers = self._read_head()
+        accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()
+        assert self.headers.get("sec-websocket-accept") == accept, status
+
+    def _read_head(self) -> tuple[str, dict[str, str]]:
+        while (end := self._received.find(b"\r\n\r\n")) < 0:
+            self._receive_more()
+        head = self._received[:end].decode("latin-1")
+        del self._received[: end + 4]
+        status, *lines = head.split("\r\n")
+        if " 101 " not in status:
+            raise HandshakeRefused(head)
+        return status, {name.lower(): value.strip() for name, _, value in (ln.partition(":") for ln in lines)}
+
+    # --- sending -----------------------------------------------------------------------------------
+
+    def send_text(self, text: str) -> None:
+        """Sends a text message in one frame."""
+        self.send_frame(0x80 | TEXT, text.encode())
+
+    def send_binary(self, payload: bytes) -> None:
+        """Sends a binary message in one frame."""
+        self.send_frame(0x80 | BINARY, payload)
+
+    def send_frame(self, first_byte: int, payload: bytes = b"", *, masked: bool = True) -> None:
+        """Sends one frame; `first_byte` is FIN, the reserved bits and the opcode, right or wrong."""
+        self.socket.sendall(self.frame(first_byte, payload, masked=masked))
+
+    def frame(self, first_byte: int, payload: bytes = b"", *, masked: bool = True) -> memoryview:
+        """Returns the bytes of a frame; they stay valid until the next one is made."""
+        mask = os.urandom(4) if masked else b""
+        header = _header(first_byte, len(payload), mask)
+        size = -(-len(payload) // 8) * 8
+        if len(self._buffer) < _PAYLOAD_AT + size:
+            self._buffer = bytearray(_PAYLOAD_AT + size)
+        view = memoryview(self._buffer)
+        view[_PAYLOAD_AT : _PAYLOAD_AT + len(payload)] = payload
+        if masked and size:
+            words = np.frombuffer(view[_PAYLOAD_AT : _PAYLOAD_AT + size], np.uint64)
+            np.bitwise_xor(words, np.frombuffer(mask * 2, np.uint64)[0], out=words)
+        start = _PAYLOAD_AT - len(header)
+        view[start:_PAYLOAD_AT] = header
+        return view[start : _PAYLOAD_AT + len(payload)]
+
+    # --- receiving ---------------------------------------------------------------------------------
+
+    def receive_frame(self) -> Frame:
+        """Returns the next frame, whatever it is. Raises ConnectionClosed (1006) at the end of the stream."""
+        header = self._peek(2)
+        assert not header[1] & 0x80, "a server never masks (RFC 6455 section 5.1)"
+        size, at = header[1], 2
+        if size >= 126:
+            at = 4 if size == 126 else 10
+            size = int.from_bytes(self._peek(at)[2:], "big")
+        self._peek(at + size)
+        payload = bytes(self._received[at : at + size])
+        del self._received[: at + size]
+        return Frame(header[0], payload)
+
+    def receive(self) -> bytes:
+        """Returns the next message; answers pings on the way.
+
+        Raises ConnectionClosed, after it has answered the close frame as RFC 6455 section 5.5.1 asks for.
+        """
+        while True:
+            frame = self.receive_frame()
+            assert not frame.first_byte & 0x70, "reserved bits, though no extension was agreed"
+            if frame.opcode == PING:
+                self.send_frame(0x80 | PONG, frame.payload)
+            elif frame.opcode == CLOSE:
+                self._end(frame.payload)
+            elif frame.opcode != PONG:
+                assert frame.first_byte & 0x80, "a version-1 message comes in one frame"
+                return frame.payload
+
+    def _end(self, payload: bytes) -> None:
+        try:
+            self.send_frame(0x80 | CLOSE, payload[:2])
+        except OSError:  # the server did not wait for it
+            pass
+        finally:
+            self.socket.close()
+        code = int.from_bytes(payload[:2], "big") if payload else 1005
+        raise ConnectionClosed(code, payload[2:].decode())
+
+    @property
+    def has_input(self) -> bool:
+        """True when something has come in that was not read yet."""
+        if self._received:
+            return True
+        try:
+            return bool(self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True  # reading will tell what is wrong
+
+    def _peek(self, size_bytes: int) -> bytes:
+        while len(self._received) < size_bytes:
+            self._receive_more()
+        return bytes(self._received[:size_bytes])
+
+    def _receive_more(self) -> None:
+        try:
+            data = self.socket.recv(1 << 16)
+        except ConnectionError as exc:
+            raise ConnectionClosed(1006, str(exc)) from exc
+        if not data:
+            raise ConnectionClosed(1006, "end of stream")
+        self._received += data
+
+    # --- ending ------------------------------------------------------------------------------------
+
+    def close(self, code: int = 1000) -> tuple[int, float]:
+        """Says goodbye and waits for the answer; returns its code and after how many seconds it came."""
+        began_s = time.monotonic()
+        self.send_frame(0x80 | CLOSE, struct.pack("!H", code))
+        while (frame := self.receive_frame()).opcode != CLOSE:
+            pass
+        took_s = time.monotonic() - began_s
+        self.socket.close()
+        return int.from_bytes(frame.payload[:2], "big"), took_s
+
+    def cut(self) -> None:
+        """Ends the connection with a reset, as a lost network does; what was not sent is lost."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
+
+    def drop(self) -> None:
+        """Ends the connection without a close frame; what was sent still arrives."""
+        self.socket.close()
