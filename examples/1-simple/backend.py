@@ -1,0 +1,106 @@
+"""Example 1, simple: one page, one ticket, one file. docs/examples.md walks through it."""
+
+if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import re
+import secrets
+import shutil
+from pathlib import Path
+
+import click
+import requests
+from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
+from gevent.pywsgi import WSGIServer
+
+PAGE = Path(__file__).with_name("frontend_tmpl.html")
+UPLOADS = Path(__file__).with_name("uploads")
+DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+
+
+def make_app(
+    public_incoming_host: str,
+    internal_incoming_host: str,
+    public_app_host: str,
+    internal_app_host: str,
+    uploads_dir: str | Path = UPLOADS,
+) -> Bottle:
+    """Returns the app. Hosts are `name:port`; no public_incoming_host: port 4000 of the page's own host."""
+    app, folder = Bottle(), Path(uploads_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    uploads: dict[str, str] = {}  # ticket id -> name of the stored file, "" until it is here
+    secret = secrets.token_urlsafe()  # Incoming!! knows it, browsers don't
+
+    def new_upload() -> str:
+        url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
+        finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
+        form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
+        try:
+            answer = requests.post(url, form, timeout=10)
+            answer.raise_for_status()
+        except requests.RequestException as problem:
+            raise HTTPError(503, "The upload server gives no ticket. Is it running?") from problem
+        uploads[answer.text] = ""
+        return answer.text
+
+    @app.get("/")
+    def page() -> str:
+        files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
+        host = public_incoming_host or re.sub(r":\d+$", "", request.urlparts.netloc) + ":4000"
+        response.set_header("Cache-Control", "no-store")  # a page shown again needs a ticket of its own
+        html = PAGE.read_text("utf-8")
+        return template(html, upload_id=new_upload(), incoming_host=host, files=files)
+
+    @app.post("/api/backend/upload_finished")
+    def upload_finished() -> str:
+        form = request.forms
+        # A browser knows the id, but not the secret: else it could make us "move" any file of this machine.
+        if form.id not in uploads or form.backendSecret != secret:
+            raise HTTPError(404, "There is no such upload.")
+        if form.cancelled == "yes":
+            print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
+        elif not uploads[form.id]:  # else our answer got lost, and Incoming!! asks again
+            uploads[form.id] = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
+            print(f"http://{public_app_host}/ has a new file, {uploads[form.id]!r}", flush=True)
+        return "done"
+
+    @app.get("/uploads/<name>")
+    def download(name: str) -> HTTPResponse:
+        return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
+
+    return app
+
+
+def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
+    """Moves `source` into `folder`, never over another file; returns its name. Can be tried again."""
+    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    if Path(source).exists():  # else an earlier try got this far
+        shutil.move(source, partial)
+    wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    stem = wanted.stem.encode()[:200].decode("utf-8", "ignore")  # file systems take 255 bytes in UTF-8
+    target, number = folder / (stem + wanted.suffix[:9]), 1
+    while True:
+        try:
+            target.touch(exist_ok=False)  # takes the name, unless it is taken
+            return partial.replace(target).name
+        except FileExistsError:
+            number += 1
+            target = target.with_stem(f"{stem} ({number})")
+
+
+@click.command()
+@click.option("--public_incoming_host", default="", help="Incoming!! for browsers [host of the page]:4000")
+@click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
+@click.option("--public_app_host", default="localhost:4001", help="this app for browsers")
+@click.option("--internal_app_host", default="localhost:4001", help="this app for Incoming!!")
+@click.option("--port", default=4001, help="where this app listens")
+def main(port: int, **hosts: str) -> None:
+    """Runs the simple example by itself."""
+    print(f"The simple example is at http://{hosts['public_app_host']}/", flush=True)
+    WSGIServer(("", port), make_app(**hosts)).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

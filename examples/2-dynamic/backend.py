@@ -1,0 +1,144 @@
+"""Example 2, dynamic: many uploads in one page, each with a secret. docs/examples.md walks through it."""
+
+if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import re
+import secrets
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Thread
+
+import click
+import requests
+from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
+from gevent.pywsgi import WSGIServer
+
+PAGE = Path(__file__).with_name("frontend_tmpl.html")
+UPLOADS = Path(__file__).with_name("uploads")
+DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+
+
+@dataclass
+class Upload:
+    secret: str  # Incoming!! knows it, browsers don't
+    state: str = "expected"  # then "storing", then "stored"
+
+
+def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
+    public_incoming_host: str,
+    internal_incoming_host: str,
+    public_app_host: str,
+    internal_app_host: str,
+    uploads_dir: str | Path = UPLOADS,
+    finish_delay_s: float = 5,
+) -> Bottle:
+    """Returns the app. Hosts are `name:port`; no public_incoming_host: port 4000 of the page's own host."""
+    app, folder = Bottle(), Path(uploads_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    uploads: dict[str, Upload] = {}  # by ticket id
+
+    def ask_incoming(call: str, **form: str) -> str:
+        url = f"http://{internal_incoming_host}/incoming/backend/{call}"
+        answer = requests.post(url, form, timeout=10)
+        answer.raise_for_status()
+        return answer.text
+
+    @app.get("/")
+    def page() -> str:
+        files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
+        host = public_incoming_host or re.sub(r":\d+$", "", request.urlparts.netloc) + ":4000"
+        return template(PAGE.read_text("utf-8"), incoming_host=host, files=files)
+
+    @app.get("/api/frontend/request_upload")
+    def request_upload() -> str:
+        secret = secrets.token_urlsafe()
+        finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
+        upload_id = ask_incoming(
+            "new_upload", signalFinishURL=finish_url, removeFileWhenFinished="false", backendSecret=secret
+        )
+        uploads[upload_id] = Upload(secret)
+        print(f"upload {upload_id[:8]} will be {request.query.filename!r}", flush=True)
+        response.set_header("Cache-Control", "no-store")
+        return upload_id
+
+    @app.post("/api/backend/upload_finished")
+    def upload_finished() -> str:
+        form = request.forms
+        if form.id not in uploads:
+            raise HTTPError(404, "There is no such upload.")
+        upload = uploads[form.id]
+        if form.backendSecret != upload.secret:
+            raise HTTPError(418, "I'm a teapot, and you are not Incoming!!.")
+        if form.cancelled == "yes":
+            print(f"upload {form.id[:8]} was cancelled: {form.cancelReason}", flush=True)
+            return "done"
+        if upload.state == "expected":  # else our answer got lost, and Incoming!! asks again
+            upload.state = "storing"
+            Thread(target=store, args=(form.id, form.filename, form.filenameFromBrowser), daemon=True).start()
+        return "done" if upload.state == "stored" else "wait"
+
+    def store(upload_id: str, source: str, wanted_name: str) -> None:
+        name = patiently(lambda: keep_file(upload_id, source, wanted_name, folder))
+        time.sleep(finish_delay_s)  # here a real app might scan, convert or copy the file
+        uploads[upload_id].state = "stored"
+        patiently(
+            lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=uploads[upload_id].secret)
+        )
+        print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
+
+    @app.get("/uploads/<name>")
+    def download(name: str) -> HTTPResponse:
+        return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
+
+    return app
+
+
+def patiently(action: Callable[[], str]) -> str:
+    """Tries again while there is trouble: full disks and restarting servers pass."""
+    for _ in range(1000):
+        try:
+            return action()
+        except OSError as problem:  # requests' errors too
+            print(f"trying again in 5 s: {problem}", flush=True)
+            time.sleep(5)
+    return action()
+
+
+def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
+    """Moves `source` into `folder`, never over another file; returns its name. Can be tried again."""
+    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    if Path(source).exists():  # else an earlier try got this far
+        shutil.move(source, partial)
+    wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    stem = wanted.stem.encode()[:200].decode("utf-8", "ignore")  # file systems take 255 bytes in UTF-8
+    target, number = folder / (stem + wanted.suffix[:9]), 1
+    while True:
+        try:
+            target.touch(exist_ok=False)  # takes the name, unless it is taken
+            return partial.replace(target).name
+        except FileExistsError:
+            number += 1
+            target = target.with_stem(f"{stem} ({number})")
+
+
+@click.command()
+@click.option("--public_incoming_host", default="", help="Incoming!! for browsers [host of the page]:4000")
+@click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
+@click.option("--public_app_host", default="localhost:4002", help="this app for browsers")
+@click.option("--internal_app_host", default="localhost:4002", help="this app for Incoming!!")
+@click.option("--port", default=4002, help="where this app listens")
+@click.option("--finish_delay_s", default=5.0, help="how long storing a file takes, at least")
+def main(port: int, finish_delay_s: float, **hosts: str) -> None:
+    """Runs the dynamic example by itself."""
+    print(f"The dynamic example is at http://{hosts['public_app_host']}/", flush=True)
+    WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
+
+
+if __name__ == "__main__":
+    main()
