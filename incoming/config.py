@@ -130,7 +130,6 @@ class Settings:
     log_level: str = _setting(
         "info", "level", "Which log lines are written: debug, info, warning or error.",
         _one_of("debug", "info", "warning", "error"))
-    # fmt: skip
 
     @property
     def chunk_size_bytes(self) -> int:
@@ -251,13 +250,22 @@ def resolve(
     for name, raw in toml.items():
         values[name] = _known(name, "configuration file").validate(raw, "configuration file")
     for variable, text in environment.items():
-        if variable.startswith(ENVIRONMENT_PREFIX):
-            name = variable.removeprefix(ENVIRONMENT_PREFIX).lower()
-            values[name] = _known(name, variable).validate(text, variable)
+        setting = _BY_NAME.get(variable.removeprefix(ENVIRONMENT_PREFIX).lower())
+        if setting and variable == setting.variable:
+            values[setting.name] = setting.validate(text, variable)
     for name, raw in options.items():
         setting = _known(name, "option")
         values[name] = setting.validate(raw, setting.option)
     return _consistent(Settings(**values))
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Returns the INCOMING_* variables that are no settings: worth a warning, and no more than that.
+
+    Other programs put such variables there too (Kubernetes does for each service, and tests do).
+    """
+    known = {setting.variable for setting in SETTINGS}
+    return sorted(v for v in environment if v.startswith(ENVIRONMENT_PREFIX) and v not in known)
 
 
 def _known(name: str, source: str) -> Setting:

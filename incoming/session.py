@@ -95,7 +95,9 @@ class Session:
     def _claimed(self, claim: Claimed) -> Actions:
         self.phase = Phase.AGREEING
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
-        self._arrived, self._finished = claim.arrived, claim.finished
+        # News may have come before the claim's own answer.
+        self._arrived |= claim.arrived
+        self._finished |= claim.finished
         chunk_size_kb = self.chunk_size_bytes // 1024
         return [Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, self.send_ahead))]
 

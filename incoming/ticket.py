@@ -24,6 +24,7 @@ is down: an outage or a clock jump expires nobody.
 
 from __future__ import annotations
 
+import hmac
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
@@ -232,6 +233,15 @@ class Ticket:
         if self.state in CALLED_OFF:
             return self.app_told
         return self.state is State.FINISHED
+
+    def admits(self, secret: str) -> bool:
+        """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
+
+        Apps of the older `signalFinishSecret` send none back; a wrong one is refused even from them.
+        """
+        if not secret and not self.secret_required:
+            return True
+        return hmac.compare_digest(secret.encode(), self.secret.encode())
 
     def apply(self, event: Event, now_s: float) -> Ticket:
         """Returns the ticket after `event`. Raises IllegalTransition; the ticket is then unchanged."""

@@ -1,0 +1,180 @@
+"""The routes (CONTRACT 2), as a Bottle app: read parameters, ask the service, answer. No logic.
+
+Every route exists under `/incoming/` and under `/incoming/0.1/`. A success is the value alone, as plain
+text; a failure is a sentence, or JSON with its code for whoever accepts JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+import bottle
+
+from incoming import errors, parameters
+from incoming.access import BackendAccess
+from incoming.config import Settings
+from incoming.transports import upgrade
+from incoming.transports.websocket import WebSocket
+from incoming.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
+PARAMETER_NAMES: Final = (
+    *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
+    *("fileOwnerUid", "id"),
+)
+_HERE: Final = Path(__file__).parent
+STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
+"""Inside the package when it is installed, beside it in the source tree."""
+
+Converse = Callable[[WebSocket], None]
+"""Drives the conversation on one websocket until it ends."""
+Route = Callable[[], object]
+
+
+def make_app(
+    settings: Settings, uploads: Uploads, adopt: upgrade.Adopt, converse: Converse
+) -> bottle.Bottle:
+    """Returns the app. `adopt` makes a WebSocket of an upgraded request, `converse` talks on it."""
+    app = bottle.Bottle()
+    app.default_error_handler = _error_page
+    access = BackendAccess(settings.allowed_backends, settings.backend_token)
+    backend = _backend_routes(uploads)
+    for prefix in PREFIXES:
+        for name, route in backend.items():
+            app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access, route)))
+        app.get(f"{prefix}frontend/incoming.js", callback=_answering(_library))
+        app.get(f"{prefix}frontend/upload_ws", callback=_answering(_upload_route(adopt, converse)))
+    return app
+
+
+# --- the routes --------------------------------------------------------------------------------
+
+
+def _backend_routes(uploads: Uploads) -> dict[str, Route]:
+    def new_upload() -> str:
+        return uploads.issue(parameters.new_upload(_parameters())).id
+
+    def finish_upload() -> str:
+        uploads.finish(*_id_and_secret())
+        return "ok"
+
+    def cancel_upload() -> str:
+        uploads.cancel_by_app(*_id_and_secret())
+        return "ok"
+
+    def retry_upload() -> str:
+        uploads.retry(*_id_and_secret())
+        return "ok"
+
+    return {route.__name__: route for route in (new_upload, finish_upload, cancel_upload, retry_upload)}
+
+
+def _library() -> object:
+    """Pages of any origin load the library, even those that ask for cross-origin isolation."""
+    response = bottle.static_file(
+        "incoming.js", root=str(STATIC_DIR), mimetype="text/javascript", charset="utf-8"
+    )
+    response.set_header("Access-Control-Allow-Origin", "*")
+    response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+    response.set_header("X-Content-Type-Options", "nosniff")
+    response.set_header("Cache-Control", "no-cache")  # asked for again each time, sent again when changed
+    return response
+
+
+def _upload_route(adopt: upgrade.Adopt, converse: Converse) -> Route:
+    def upload_ws() -> str:
+        converse(adopt(bottle.request.environ))
+        return ""
+
+    return upload_ws
+
+
+# --- parameters and answers ----------------------------------------------------------------------
+
+
+def _parameters() -> Mapping[str, str]:
+    """Returns the parameters of the request; they may come from the query string and from a form."""
+    query, form = bottle.request.query, bottle.request.forms
+    values = {name: query.getunicode(name) or form.getunicode(name) or "" for name in PARAMETER_NAMES}
+    return {name: value for name, value in values.items() if value}
+
+
+def _id_and_secret() -> tuple[str, str]:
+    values = _parameters()
+    secret = values.get("backendSecret") or values.get("signalFinishSecret") or ""
+    return parameters.ticket_id(values), secret
+
+
+def _guarded(access: BackendAccess, route: Route) -> Route:
+    @wraps(route)
+    def guarded() -> object:
+        environ = bottle.request.environ
+        access.check(environ, environ.get("incoming.server_address", ""))
+        return route()
+
+    return guarded
+
+
+def _answering(route: Route) -> Route:
+    """Returns the route with its answer as plain text, and its errors as answers."""
+
+    @wraps(route)
+    def answering() -> object:
+        try:
+            result = route()
+        except errors.IncomingError as exc:
+            return _failure(exc)
+        except bottle.HTTPResponse:
+            raise
+        except Exception:
+            log.exception("a defect: %s failed", route.__name__)
+            return _failure(errors.InternalError())
+        if isinstance(result, str):
+            return _text(200, result)
+        return result
+
+    return answering
+
+
+def _text(status: int, text: str) -> bottle.HTTPResponse:
+    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+    return bottle.HTTPResponse(text, status, headers)
+
+
+def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
+    """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
+    if "application/json" in bottle.request.get_header("Accept", ""):
+        content = {"error": {"code": error.code, "message": str(error)}}
+        response = _text(error.http_status, json.dumps(content))
+        response.set_header("Content-Type", "application/json")
+    else:
+        response = _text(error.http_status, str(error))
+    if isinstance(error, errors.UpgradeRequired):
+        response.set_header("Upgrade", "websocket")
+        response.set_header("Connection", "Upgrade")
+    return response
+
+
+def _error_page(http_error: Any) -> str:
+    """Bottle's own errors (no such route, wrong method, unreadable request), in our form."""
+    known: dict[int, errors.IncomingError] = {
+        404: errors.NotFound("There is no such page; this is an Incoming!! upload server."),
+        405: errors.MethodNotAllowed("This address is for another HTTP method."),
+    }
+    status = http_error.status_code
+    error = known.get(status) or (
+        errors.BadRequest("The request could not be read.") if status < 500 else errors.InternalError()
+    )
+    if status >= 500:
+        log.error("a defect: %s", http_error.traceback or http_error.body)
+    answer = _failure(error)
+    for name in ("Content-Type", "X-Content-Type-Options"):
+        http_error.set_header(name, answer.get_header(name))
+    return str(answer.body)

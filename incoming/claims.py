@@ -1,0 +1,95 @@
+"""Who holds which ticket, and its open file: the part of an upload that lives in memory only.
+
+`lock(ticket_id)` guards one upload's file and its holder, so a takeover waits for a write that is under
+way, and nobody writes after it. The newest claim wins; one that was lost has the reason in `lost`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from incoming.errors import IncomingError
+from incoming.runtime import Lock, Runtime
+from incoming.steps import News
+from incoming.storage import Writer
+from incoming.ticket import Ticket
+
+NewsListener = Callable[[News], None]
+
+
+@dataclass(slots=True, eq=False)
+class ClaimedUpload:
+    """One connection's hold of a ticket: what it found when it came, and whom to tell of news."""
+
+    ticket: Ticket
+    offset_bytes: int
+    listener: NewsListener
+    lost: IncomingError | None = None
+
+    def check(self) -> None:
+        """Raises the reason when this claim was lost."""
+        if self.lost:
+            raise self.lost
+
+
+@dataclass(slots=True, eq=False)
+class LiveUpload:
+    """What is known of an upload while its lock is held."""
+
+    file_lock: Lock
+    users: int = 0
+    holder: ClaimedUpload | None = None
+    writer: Writer | None = None
+
+    def take_writer(self) -> Writer | None:
+        """Returns the open file, which is the caller's to close from now on."""
+        writer, self.writer = self.writer, None
+        return writer
+
+
+class Claims:
+    """The live uploads of this process; one nobody uses or holds takes no memory."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._live: dict[str, LiveUpload] = {}
+
+    @contextmanager
+    def lock(self, ticket_id: str) -> Iterator[LiveUpload]:
+        """Gives the upload to the caller alone."""
+        live = self._live.get(ticket_id)
+        if live is None:
+            live = self._live[ticket_id] = LiveUpload(self._runtime.lock())
+        live.users += 1
+        try:
+            with live.file_lock:
+                yield live
+        finally:
+            live.users -= 1
+            if not live.users and live.holder is None and live.writer is None:
+                self._live.pop(ticket_id, None)
+
+    def hand_to(self, live: LiveUpload, claim: ClaimedUpload | None, news: News | None = None) -> None:
+        """Makes `claim` the holder; the one before, if any, has lost the ticket and hears the news."""
+        before, live.holder = live.holder, claim
+        if before and news:
+            # Beside the caller: that connection may be slow or dead.
+            before.lost = getattr(news, "error", None)
+            self._runtime.spawn(before.listener, news)
+
+    def tell(self, ticket_id: str, news: News) -> None:
+        """Passes the news on to the connection that holds the ticket, if there is one."""
+        live = self._live.get(ticket_id)
+        if live and live.holder:
+            self._runtime.spawn(live.holder.listener, news)
+
+    def tell_all(self, news: News) -> None:
+        """Passes the news on to every connection that holds a ticket."""
+        for ticket_id in list(self._live):
+            self.tell(ticket_id, news)
+
+    def count(self) -> int:
+        """Returns how many tickets are held by a connection, or have an open file."""
+        return len(self._live)

@@ -1,0 +1,202 @@
+"""The outbox: tells apps what became of their uploads, again and again until they have heard it.
+
+Who asks for a delivery has journaled the reason first (HANDING_OVER, CANCELLED, EXPIRED), so a kill at any
+moment leads to the same call after the restart. An app may therefore hear the same news twice; it never
+misses any. One call at a time is under way for a ticket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+
+from incoming.errors import HandoverFailed, UnknownTicket
+from incoming.handover import schedule
+from incoming.handover.notifier import Notifier
+from incoming.messages import bare_file_name
+from incoming.parts import Parts
+from incoming.steps import HandedOver, News, NotHandedOver
+from incoming.ticket import (
+    CALLED_OFF,
+    Confirm,
+    IllegalTransition,
+    Lapse,
+    Post,
+    Refuse,
+    State,
+    Ticket,
+    Told,
+    Wait,
+)
+
+log = logging.getLogger(__name__)
+
+REFUSED_TEXT = "The app did not take the file"
+
+
+class Deliveries:
+    """Brings news to apps. `tell` passes what an app decided on to the client that watches the ticket."""
+
+    def __init__(self, parts: Parts, tell: Callable[[str, News], None]) -> None:
+        self._settings = parts.settings
+        self._runtime = parts.runtime
+        self._clock = parts.clock
+        self._registry = parts.registry
+        self._storage = parts.storage
+        self._tell = tell
+        self._notifier = Notifier(
+            parts.settings.handover_connect_timeout_s, parts.settings.handover_answer_timeout_s, parts.runtime
+        )
+        self._under_way: set[str] = set()
+        self._stopped = False
+
+    def start(self, ticket_id: str) -> None:
+        """Brings the ticket's news to its app, beside the caller. Does nothing when that is under way."""
+        if ticket_id not in self._under_way and not self._stopped:
+            self._under_way.add(ticket_id)
+            self._runtime.spawn(self._deliver, ticket_id)
+
+    def stop(self) -> None:
+        """Calls nobody any more; what is not delivered yet is delivered after the next start."""
+        self._stopped = True
+
+    def finish(self, ticket: Ticket) -> None:
+        """The app has the file: remember it, tell the client, and remove what is ours to remove."""
+        finished = self._registry.change(ticket.id, Confirm())
+        log.info("upload %s: finished", ticket.short_id)
+        self._tell(ticket.id, HandedOver())
+        if finished.remove_file_when_finished:
+            self._storage.remove(ticket.id)
+        else:
+            self._storage.tidy(ticket.id)
+
+    def lapse(self, ticket: Ticket) -> None:
+        """The app said "wait" and nothing came: it has the file, or is asked again, or that was it."""
+        if self._app_has_taken(ticket):
+            self.finish(ticket)
+            return
+        final = ticket.asks + 1 >= self._settings.handover_wait_asks
+        self._fail(ticket, Lapse("the app never called finish_upload", final))
+        self.start(ticket.id)
+
+    # --- one delivery --------------------------------------------------------------------------
+
+    def _deliver(self, ticket_id: str) -> None:
+        """Calls the app until there is nothing more to tell."""
+        attempt = 0
+        try:
+            while not self._stopped:
+                ticket = self._registry.get(ticket_id)
+                if not _has_news(ticket):
+                    return
+                answer = self._call(ticket)
+                attempt += 1
+                if self._heard(ticket_id, answer):
+                    return
+                self._runtime.sleep(self._delay_s(attempt))
+        except UnknownTicket:
+            return
+        except Exception:
+            # The disk is full or failing, or we have a defect: the news stays, and is brought later.
+            log.exception("upload %s: the app could not be told", ticket_id[:8])
+            self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
+        finally:
+            self._under_way.discard(ticket_id)
+
+    def _delay_s(self, attempt: int) -> float:
+        first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
+        return schedule.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter())
+
+    def _call(self, ticket: Ticket) -> schedule.Answer:
+        if ticket.state is State.HANDING_OVER:
+            self._registry.change(ticket.id, Post())
+        answer = self._notifier.post(ticket.signal_finish_url, self._form(ticket))
+        log.info("upload %s: told the app it is %s: %s", ticket.short_id, ticket.state.value, _words(answer))
+        return answer
+
+    def _form(self, ticket: Ticket) -> dict[str, str]:
+        """Returns the fields of the call (CONTRACT 3)."""
+        called_off = ticket.state in CALLED_OFF
+        return {
+            "id": ticket.id,
+            "filename": "" if called_off else self._storage.path(ticket.id),
+            "filenameFromBrowser": ticket.name or bare_file_name(""),
+            "secret": ticket.secret,
+            "backendSecret": ticket.secret,
+            "cancelled": "yes" if called_off else "no",
+            "cancelReason": ticket.reason if called_off else "",
+        }
+
+    def _heard(self, ticket_id: str, answer: schedule.Answer) -> bool:
+        """Does what the answer asks for. Returns whether that settles the matter."""
+        ticket = self._registry.get(ticket_id)
+        if ticket.state in CALLED_OFF:
+            return self._heard_of_the_end(ticket, answer)
+        # finish_upload may have come while the app was answering, and then the answer is only late.
+        with contextlib.suppress(IllegalTransition):
+            return self._heard_of_the_arrival(ticket, answer)
+        return True
+
+    def _heard_of_the_end(self, ticket: Ticket, answer: schedule.Answer) -> bool:
+        """The app's answer to a cancellation is ignored, but it has to be one (CONTRACT 3)."""
+        if isinstance(answer, schedule.NoAnswer) and not self._too_long(ticket):
+            return False
+        self._registry.change(ticket.id, Told())
+        return True
+
+    def _heard_of_the_arrival(self, ticket: Ticket, answer: schedule.Answer) -> bool:
+        match answer:
+            case schedule.Done():
+                self.finish(ticket)
+            case schedule.WillFinish():
+                self._registry.change(ticket.id, Wait())
+            case schedule.Refused(why):
+                self._refused(ticket, Refuse(why))
+            case schedule.NoAnswer(why):
+                if not self._too_long(ticket):
+                    return False
+                self._refused(ticket, Lapse(why))
+        return True
+
+    def _refused(self, ticket: Ticket, event: Refuse | Lapse) -> None:
+        # Existing apps forget an id once they have answered, and that answer may have been lost.
+        if ticket.deliveries > 1 and self._app_has_taken(ticket):
+            self.finish(ticket)
+        else:
+            self._fail(ticket, event)
+
+    def _fail(self, ticket: Ticket, event: Refuse | Lapse) -> None:
+        changed = self._registry.change(ticket.id, event)
+        if changed.state is State.FAILED:
+            log.error(
+                "upload %s: the handover failed: %s. The file is kept for %.0f s; retry_upload tries again.",
+                *(ticket.short_id, event.reason, self._settings.failed_retention_s),
+            )
+            self._tell(ticket.id, NotHandedOver(failure(changed)))
+
+    def _app_has_taken(self, ticket: Ticket) -> bool:
+        """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
+        return not ticket.remove_file_when_finished and self._storage.stored_bytes(ticket.id) is None
+
+    def _too_long(self, ticket: Ticket) -> bool:
+        return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s
+
+
+def failure(ticket: Ticket) -> HandoverFailed:
+    """Returns what the client of a FAILED ticket is told."""
+    return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. It is kept on the server for a while.")
+
+
+def _has_news(ticket: Ticket) -> bool:
+    return ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told)
+
+
+def _words(answer: schedule.Answer) -> str:
+    match answer:
+        case schedule.Refused(why) | schedule.NoAnswer(why):
+            return why
+        case schedule.Done():
+            return "done"
+        case _:
+            return "wait"

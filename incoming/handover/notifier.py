@@ -1,0 +1,55 @@
+"""One call to the app: a form, POSTed; the answer, bounded in time and size."""
+
+from __future__ import annotations
+
+import logging
+
+import requests
+from requests.adapters import HTTPAdapter
+
+from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
+from incoming.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+CONNECTIONS_A_HOST = 32
+
+
+class _TooSlow(Exception):
+    """The whole call took longer than the app may take."""
+
+
+class Notifier:
+    """Calls apps. Connections are kept alive; redirects are not followed; proxies are not used."""
+
+    def __init__(self, connect_timeout_s: float, answer_timeout_s: float, runtime: Runtime) -> None:
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._runtime = runtime
+        self._session = requests.Session()
+        self._session.trust_env = False  # no proxy and no .netrc of the operator's own shell
+        adapter = HTTPAdapter(pool_connections=CONNECTIONS_A_HOST, pool_maxsize=CONNECTIONS_A_HOST)
+        self._session.mount("http://", adapter)
+        self._session.mount("https://", adapter)
+
+    def post(self, url: str, form: dict[str, str]) -> Answer:
+        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
+        try:
+            # The time-out of requests is one between bytes; an answer that drips is bounded here.
+            with self._runtime.time_limit(self._connect_timeout_s + self._answer_timeout_s, _TooSlow()):
+                return self._post(url, form)
+        except _TooSlow:
+            return NoAnswer("the app did not answer in time")
+        except requests.Timeout:
+            return NoAnswer("the app did not answer in time")
+        except (requests.RequestException, OSError, ValueError) as exc:
+            log.debug("a call to the app failed: %s", exc)
+            return NoAnswer("the app could not be reached")
+
+    def _post(self, url: str, form: dict[str, str]) -> Answer:
+        timeouts = (self._connect_timeout_s, self._answer_timeout_s)
+        with self._session.post(
+            url, data=form, timeout=timeouts, allow_redirects=False, stream=True
+        ) as response:
+            body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+            return classify(response.status_code, body)

@@ -1,0 +1,84 @@
+"""What happens by itself: tickets are taken up after a restart, expire when idle, are forgotten in the end.
+
+`recover` does again whatever a kill may have cut off. `sweep` looks at every ticket once; how often is made
+from the shortest time that has to be noticed.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from incoming.config import Settings
+from incoming.errors import IncomingError
+from incoming.parts import Parts
+from incoming.ticket import CALLED_OFF, State, Ticket
+from incoming.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+LONGEST_SWEEP_INTERVAL_S: Final = 30.0
+TICKETS_AT_A_TIME: Final = 200
+"""After so many tickets others may run."""
+
+
+def recover(parts: Parts, uploads: Uploads) -> None:
+    """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
+    count = 0
+    for ticket in parts.registry.tickets():
+        count += 1
+        try:
+            _recover(parts, uploads, ticket)
+        except IncomingError as exc:
+            log.error("upload %s: could not be taken up again: %s", ticket.short_id, exc)
+    if count:
+        log.info("took up %d tickets", count)
+
+
+def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    if ticket.state is State.PAUSED:
+        uploads.resume(ticket, parts.storage.stored_bytes(ticket.id) or 0)
+    elif ticket.state in CALLED_OFF or (ticket.state is State.FINISHED and ticket.remove_file_when_finished):
+        parts.storage.remove(ticket.id)
+    if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):
+        uploads.deliveries.start(ticket.id)
+
+
+def sweep_interval_s(settings: Settings) -> float:
+    """Returns how often to sweep, so that each time-out is noticed within a quarter of itself."""
+    shortest_s = min(
+        settings.idle_timeout_s,
+        settings.handover_wait_timeout_s,
+        settings.result_retention_s,
+        settings.failed_retention_s,
+    )
+    return min(shortest_s / 4, LONGEST_SWEEP_INTERVAL_S)
+
+
+def sweep(parts: Parts, uploads: Uploads) -> None:
+    """Ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough."""
+    for number, ticket in enumerate(parts.registry.tickets()):
+        if number % TICKETS_AT_A_TIME == TICKETS_AT_A_TIME - 1:
+            parts.runtime.sleep(0)
+        try:
+            _look_at(parts, uploads, ticket)
+        except IncomingError as exc:
+            # It changed while we looked, or the disk does not let us: the next sweep sees it anew.
+            log.debug("upload %s: left to the next sweep: %s", ticket.short_id, exc)
+
+
+def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    settings = parts.settings
+    idle_s = parts.clock.now_s() - ticket.changed_at_s
+    match ticket.state:
+        case State.ISSUED | State.PAUSED if idle_s > settings.idle_timeout_s:
+            uploads.expire(ticket, "idle for too long")
+        case State.WAITING if idle_s > settings.handover_wait_timeout_s:
+            uploads.deliveries.lapse(ticket)
+        case State.FAILED if idle_s > settings.failed_retention_s:
+            uploads.expire(ticket, "the app did not take the file")
+        case State.FINISHED | State.CANCELLED | State.EXPIRED:
+            if ticket.settled and idle_s > settings.result_retention_s:
+                parts.storage.tidy(ticket.id)
+                parts.registry.forget(ticket.id)
+                log.info("upload %s: forgotten", ticket.short_id)

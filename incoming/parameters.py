@@ -1,0 +1,88 @@
+"""What a backend may ask for: the parameters of the HTTP routes, read and checked (CONTRACT 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import urlsplit
+
+from incoming.errors import BadParameter
+
+_TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
+_FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
+MAX_URL_CHARS: Final = 8192
+MAX_SECRET_CHARS: Final = 4096
+MAX_UID: Final = 2**32 - 2
+"""2**32 - 1 is -1 to chown(2): "leave it"."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """The parameters of `new_upload`. `secret_required` is false for the older `signalFinishSecret`."""
+
+    signal_finish_url: str
+    remove_file_when_finished: bool = True
+    secret: str = field(default="", repr=False)
+    secret_required: bool = False
+    file_owner_uid: int | None = None
+
+
+def new_upload(parameters: Mapping[str, str]) -> NewUpload:
+    """Returns what these parameters ask for; empty ones count as absent. Raises BadParameter."""
+    dest_type = parameters.get("destType") or "file"
+    if dest_type != "file":
+        raise BadParameter("destType", "only file is supported")
+    secret = parameters.get("backendSecret") or ""
+    older_secret = parameters.get("signalFinishSecret") or ""
+    for name, value in (("backendSecret", secret), ("signalFinishSecret", older_secret)):
+        if len(value) > MAX_SECRET_CHARS:
+            raise BadParameter(name, f"has to have {MAX_SECRET_CHARS} characters at most")
+    return NewUpload(
+        signal_finish_url=_url("signalFinishURL", parameters.get("signalFinishURL") or ""),
+        remove_file_when_finished=_boolean(
+            "removeFileWhenFinished", parameters.get("removeFileWhenFinished") or "true"
+        ),
+        secret=secret or older_secret,
+        secret_required=bool(secret),
+        file_owner_uid=_uid("fileOwnerUid", parameters.get("fileOwnerUid") or ""),
+    )
+
+
+def ticket_id(parameters: Mapping[str, str]) -> str:
+    """Returns the parameter `id`. Raises BadParameter when there is none."""
+    value = parameters.get("id") or ""
+    if not value:
+        raise BadParameter("id", "is required")
+    return value
+
+
+def _url(name: str, value: str) -> str:
+    """Returns `value` if it is an absolute http or https URL. Raises BadParameter."""
+    if not value:
+        raise BadParameter(name, "is required")
+    if len(value) > MAX_URL_CHARS or any(c <= " " or c == "\x7f" for c in value):
+        raise BadParameter(name, "is too long, or has spaces or control characters")
+    try:
+        parts = urlsplit(value)
+        host, _ = parts.hostname, parts.port
+    except ValueError:
+        raise BadParameter(name, "is not a URL") from None
+    if parts.scheme not in ("http", "https") or not host:
+        raise BadParameter(name, "has to be an absolute http or https URL")
+    return value
+
+
+def _boolean(name: str, value: str) -> bool:
+    if value not in _TRUE | _FALSE:
+        raise BadParameter(name, "has to be true or false")
+    return value in _TRUE
+
+
+def _uid(name: str, value: str) -> int | None:
+    """Returns the user id that `value` is, if any. Raises BadParameter."""
+    if not value:
+        return None
+    if not (value.isascii() and value.isdigit()) or len(value) > 10 or int(value) > MAX_UID:
+        raise BadParameter(name, "has to be a numeric user id")
+    return int(value)

@@ -1,0 +1,35 @@
+"""Where the tickets are: the seam between the service and whoever keeps them.
+
+`memory` is the process-global dict that the websocket greenlets and the backend routes share, with `journal`
+behind it so that it survives a kill. A registry that several processes share (Redis) comes behind the same
+methods; that is why a change is one step here, and not a get and a put.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Protocol
+
+from incoming.ticket import Event, Ticket
+
+
+class Registry(Protocol):
+    """All tickets of this server. Every method but `tickets` may raise StorageFull or StorageFailed."""
+
+    def add(self, ticket: Ticket) -> None:
+        """Keeps a new ticket; when it returns, the ticket survives."""
+
+    def get(self, ticket_id: str) -> Ticket:
+        """Returns the ticket. Raises UnknownTicket."""
+
+    def change(self, ticket_id: str, event: Event) -> Ticket:
+        """Applies the event in one step and returns the new ticket, which survives from then on.
+
+        Raises UnknownTicket, IllegalTransition; the ticket is then unchanged.
+        """
+
+    def forget(self, ticket_id: str) -> None:
+        """Drops the ticket; an unknown one is fine."""
+
+    def tickets(self) -> Iterator[Ticket]:
+        """Yields every ticket of the moment when it was called."""

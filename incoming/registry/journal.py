@@ -1,0 +1,141 @@
+"""One small JSON file a ticket, written atomically at each change of state: tickets survive a kill.
+
+`DIRECTORY/ID.json` holds `{"version": 1, "ticket": {...}}`, secrets included, so the directory is 0700. A
+file is written beside, synced (as the setting says) and renamed, so a kill leaves the old one or the new
+one. A file that can't be read is set aside in `damaged/` and reported, and stops nobody else.
+
+Every method here blocks on the disk: callers on the event loop go through the pool.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import json
+import logging
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final, get_type_hints
+
+from incoming.errors import StorageFailed, StorageFull
+from incoming.ticket import State, Ticket
+
+VERSION: Final = 1
+TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_CLOCK_FILE: Final = "clock"
+_FULL: Final = {28, 122}  # ENOSPC, EDQUOT
+_TYPES: Final = get_type_hints(Ticket)
+
+log = logging.getLogger(__name__)
+
+
+class DamagedEntry(ValueError):
+    """A journal file that holds no ticket; the text says why."""
+
+
+class Journal:
+    """The journal of one server. Errors of the disk are StorageFull or StorageFailed."""
+
+    def __init__(self, directory: Path, fsync: bool) -> None:
+        """Creates the directory when there is none. Raises OSError."""
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(0o700)
+        self._directory = directory.resolve()
+        self._fsync = fsync
+        self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+    def write(self, ticket: Ticket) -> None:
+        """Replaces the ticket's entry; when it returns, the new one survives."""
+        self._replace(f"{ticket.id}.json", encode(ticket))
+
+    def remove(self, ticket_id: str) -> None:
+        """Removes the ticket's entry; already gone is fine."""
+        with contextlib.suppress(FileNotFoundError):
+            (self._directory / f"{ticket_id}.json").unlink()
+
+    def load(self) -> Iterator[Ticket]:
+        """Yields every ticket; damaged entries are set aside and reported."""
+        for file in sorted(self._directory.glob("*.tmp")):
+            file.unlink()  # ours, cut off by a kill before its rename
+        for file in sorted(self._directory.glob("*.json")):
+            try:
+                ticket = decode(file.read_bytes(), file.stem)
+            except (DamagedEntry, OSError) as exc:
+                self._set_aside(file, exc)
+            else:
+                yield ticket
+
+    def write_clock(self, ran_s: float) -> None:
+        """Keeps how many seconds the service has run."""
+        self._replace(_CLOCK_FILE, json.dumps({"ran_s": ran_s}).encode())
+
+    def read_clock(self) -> float:
+        """Returns how many seconds the service had run; 0 when nothing is known."""
+        try:
+            return float(json.loads((self._directory / _CLOCK_FILE).read_bytes())["ran_s"])
+        except (OSError, ValueError, KeyError, TypeError):
+            return 0.0
+
+    def _replace(self, name: str, content: bytes) -> None:
+        beside = self._directory / f"{name}.tmp"
+        try:
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            with os.fdopen(fd, "wb") as file:
+                file.write(content)
+                file.flush()
+                if self._fsync:
+                    os.fdatasync(fd)
+            beside.replace(self._directory / name)
+            if self._fsync:
+                os.fsync(self._directory_fd)
+        except OSError as exc:
+            raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
+
+    def _set_aside(self, file: Path, why: Exception) -> None:
+        shelf = self._directory / "damaged"
+        log.error("journal entry %s is damaged (%s): set aside in %s", file.stem[:8], why, shelf)
+        try:
+            shelf.mkdir(mode=0o700, exist_ok=True)
+            file.replace(shelf / file.name)
+        except OSError as exc:
+            log.error("journal entry %s could not be set aside: %s", file.stem[:8], exc)
+
+
+def encode(ticket: Ticket) -> bytes:
+    """Returns the journal's text for a ticket."""
+    return json.dumps({"version": VERSION, "ticket": dataclasses.asdict(ticket.at_rest())}).encode()
+
+
+def decode(content: bytes, ticket_id: str) -> Ticket:
+    """Returns the ticket `ticket_id` of its journal file. Raises DamagedEntry."""
+    try:
+        entry = json.loads(content)
+    except (ValueError, RecursionError) as exc:
+        raise DamagedEntry("it is not JSON") from exc
+    if not isinstance(entry, dict) or entry.get("version") != VERSION:
+        raise DamagedEntry(f"it is not of version {VERSION}")
+    raw = entry.get("ticket")
+    if not isinstance(raw, dict):
+        raise DamagedEntry("it has no ticket")
+    values = {f.name: _value(f.name, raw) for f in dataclasses.fields(Ticket) if f.name in raw}
+    if values.get("id") != ticket_id or not TICKET_ID.fullmatch(ticket_id):
+        raise DamagedEntry("its ticket has another id than its name says")
+    if "signal_finish_url" not in values:
+        raise DamagedEntry("its ticket has no signal_finish_url")
+    return Ticket(**values)
+
+
+def _value(name: str, raw: dict[str, Any]) -> Any:
+    """Returns the field `name` as its type says. Raises DamagedEntry."""
+    value, kind = raw[name], _TYPES[name]
+    if kind is State and value in list(State):
+        return State(value)
+    if kind is float and type(value) is int:
+        return float(value)
+    if kind is int | None and (value is None or type(value) is int):
+        return value
+    if type(value) is not kind:
+        raise DamagedEntry(f"its {name} is {value!r}"[:200])
+    return value

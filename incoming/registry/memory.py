@@ -1,0 +1,62 @@
+"""The process-global dict of tickets, with a journal behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from weakref import WeakValueDictionary
+
+from incoming.errors import UnknownTicket
+from incoming.registry.journal import Journal
+from incoming.runtime import Lock, Runtime, ServiceClock
+from incoming.ticket import Event, Ticket
+
+
+class MemoryRegistry:
+    """See registry.Registry. A change is written to the journal before anybody sees it."""
+
+    def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock) -> None:
+        """Takes up what the journal has, as it is after the death of the process that wrote it."""
+        self._journal = journal
+        self._runtime = runtime
+        self._clock = clock
+        self._tickets = {t.id: t.recovered(clock.now_s()) for t in journal.load()}
+        self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+
+    def add(self, ticket: Ticket) -> None:
+        """See registry.Registry."""
+        self._runtime.in_pool(self._journal.write, ticket)
+        self._tickets[ticket.id] = ticket
+
+    def get(self, ticket_id: str) -> Ticket:
+        """See registry.Registry."""
+        try:
+            return self._tickets[ticket_id]
+        except KeyError:
+            raise UnknownTicket from None
+
+    def change(self, ticket_id: str, event: Event) -> Ticket:
+        """See registry.Registry."""
+        with self._change_lock(ticket_id):
+            old = self.get(ticket_id)
+            new = old.apply(event, self._clock.now_s())
+            if new.at_rest() != old.at_rest():
+                self._runtime.in_pool(self._journal.write, new)
+            self._tickets[ticket_id] = new
+            return new
+
+    def forget(self, ticket_id: str) -> None:
+        """See registry.Registry."""
+        with self._change_lock(ticket_id):
+            self._runtime.in_pool(self._journal.remove, ticket_id)
+            self._tickets.pop(ticket_id, None)
+
+    def tickets(self) -> Iterator[Ticket]:
+        """See registry.Registry."""
+        return iter(list(self._tickets.values()))
+
+    def _change_lock(self, ticket_id: str) -> Lock:
+        """Returns the lock that guards this ticket while a change is written; it lives while it is held."""
+        lock = self._change_locks.get(ticket_id)
+        if lock is None:
+            lock = self._change_locks[ticket_id] = self._runtime.lock()
+        return lock

@@ -1,0 +1,124 @@
+"""What gevent gives the house: a clock, greenlets, locks, a thread pool and time limits.
+
+The service gets a `Runtime` handed down from the command line and never names gevent itself; tests hand down
+one whose time they move. `ServiceClock` is the time that the service lives by: it runs on the monotonic clock
+and stands still while the server is down, so neither an outage nor a clock jump lets a ticket expire.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, ParamSpec, Protocol, TypeVar
+
+import gevent
+import gevent.event
+import gevent.lock
+import gevent.threadpool
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Lock(Protocol):
+    """A lock that greenlets wait for."""
+
+    def __enter__(self) -> Any: ...
+    def __exit__(self, *exc_info: object) -> Any: ...
+
+
+class Task(Protocol):
+    """Something that was started and can be given up."""
+
+    def kill(self, block: bool = ...) -> None:
+        """Ends the task; does nothing when it has ended."""
+
+
+class Runtime(Protocol):
+    """What the service needs of the world that it runs in."""
+
+    def now_s(self) -> float:
+        """Returns the monotonic time in seconds."""
+
+    def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+        """Runs `function` beside the caller."""
+
+    def spawn_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Task:
+        """Runs `function` after a delay."""
+
+    def sleep(self, duration_s: float) -> None:
+        """Lets others run for this time, at least once."""
+
+    def lock(self) -> Lock:
+        """Returns a new lock."""
+
+    def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs a function that would block everybody in a thread, and waits for its result."""
+
+    def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
+        """Raises `error` inside the with-block when it takes longer than this."""
+
+    def jitter(self) -> float:
+        """Returns a random number from 0 to 1."""
+
+
+POOL_THREADS = 10
+"""Enough that a few slow disk operations do not hold up the others; each waits for the disk anyway."""
+
+
+class GeventRuntime:
+    """The real one. The process has to be monkey-patched before anything else is imported."""
+
+    def __init__(self) -> None:
+        self._pool = gevent.threadpool.ThreadPool(POOL_THREADS)
+
+    def now_s(self) -> float:
+        """See Runtime."""
+        return time.monotonic()
+
+    def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+        """See Runtime."""
+        task: Task = gevent.spawn(function, *args, **kwargs)
+        return task
+
+    def spawn_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Task:
+        """See Runtime."""
+        task: Task = gevent.spawn_later(delay_s, function, *args)
+        return task
+
+    def sleep(self, duration_s: float) -> None:
+        """See Runtime."""
+        gevent.sleep(duration_s)
+
+    def lock(self) -> Lock:
+        """See Runtime."""
+        lock: Lock = gevent.lock.RLock()
+        return lock
+
+    def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """See Runtime."""
+        result: T = self._pool.apply(function, args, kwargs)
+        return result
+
+    def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
+        """See Runtime."""
+        limit: AbstractContextManager[object] = gevent.Timeout(duration_s, error)
+        return limit
+
+    def jitter(self) -> float:
+        """See Runtime."""
+        return random.random()
+
+
+class ServiceClock:
+    """Seconds that the service has been running, over all its processes."""
+
+    def __init__(self, monotonic_s: Callable[[], float], ran_before_s: float = 0.0) -> None:
+        self._monotonic_s = monotonic_s
+        self._origin_s = monotonic_s() - ran_before_s
+
+    def now_s(self) -> float:
+        """Returns the seconds that the service has run so far."""
+        return self._monotonic_s() - self._origin_s

@@ -1,0 +1,112 @@
+"""The HTTP server: gevent's WSGIServer with gevent-websocket's handshake, and with time limits.
+
+pywsgi itself waits for ever: for a request line, for headers, for a peer that is gone. Here each of these has
+an end. `Server.stop` lets requests finish that are under way, and nothing is cut that has a deadline left.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Callable
+from typing import Any, Final
+
+import gevent
+from gevent.pywsgi import WSGIServer
+from geventwebsocket.handler import WebSocketHandler
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_TIMEOUT_S: Final = 60.0
+"""How long a connection may stay open between two requests."""
+HEADER_TIMEOUT_S: Final = 15.0
+"""How long a request line and its headers may take, however slowly they drip."""
+BODY_TIMEOUT_S: Final = 30.0
+"""How long a peer may neither send nor take a byte."""
+BACKLOG: Final = 1024
+
+WsgiApp = Callable[..., Any]
+
+
+class Handler(WebSocketHandler):  # type: ignore[misc]
+    """One HTTP connection."""
+
+    def __init__(self, sock: socket.socket, address: Any, server: Any, rfile: Any = None) -> None:
+        sock.settimeout(BODY_TIMEOUT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        super().__init__(sock, address, server, rfile)
+
+    def read_requestline(self) -> Any:
+        """Waits for the next request for a while, then gives the connection up."""
+        with gevent.Timeout(KEEP_ALIVE_TIMEOUT_S, TimeoutError("idle")):
+            return super().read_requestline()
+
+    def read_request(self, raw_requestline: Any) -> Any:
+        """Headers that take too long are a bad request: ValueError is answered with 400."""
+        with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
+            return super().read_request(raw_requestline)
+
+    def get_environ(self) -> Any:
+        """Tells the app which of this machine's addresses the client has reached."""
+        environ = super().get_environ()
+        environ["incoming.server_address"] = self.socket.getsockname()[0]
+        return environ
+
+    def upgrade_websocket(self) -> Any:
+        """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
+        try:
+            result = super().upgrade_websocket()
+        except ValueError:  # the key is not base64
+            self.start_response("400 Bad Request", [])
+            result = [b"Sec-WebSocket-Key is not base64"]
+        if result:
+            self.close_connection = True
+            result = [part.encode() if isinstance(part, str) else part for part in result]
+        return result
+
+    def handle_one_response(self) -> None:
+        """Counts the requests that are under way, for a graceful stop."""
+        self.server.requests_under_way += 1
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.requests_under_way -= 1
+
+    def log_request(self) -> None:
+        """Events are logged by the service; requests only for whoever debugs."""
+        log.debug("%s", self.format_request())
+
+
+class Server(WSGIServer):  # type: ignore[misc]
+    """A server for one app; several may run in one process."""
+
+    def __init__(self, app: WsgiApp, host: str, port: int) -> None:
+        """Raises OSError when the address can't be had."""
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = _listen(family, host, port)
+        self.requests_under_way = 0
+        self.logger = logging.getLogger("incoming.handshake")
+        self.logger.setLevel(logging.ERROR)  # whatever strangers send is not worth a line
+        super().__init__(listener, app, handler_class=Handler, log=None, error_log=log)
+
+    @property
+    def port(self) -> int:
+        """The port in force, also when a free one was asked for."""
+        return int(self.socket.getsockname()[1])
+
+    def finish_requests(self, deadline_s: float) -> None:
+        """Accepts nothing new, and waits until no request is under way, or for this time."""
+        self.stop_accepting()
+        with gevent.Timeout(deadline_s, False):
+            while self.requests_under_way:
+                gevent.sleep(0.02)
+
+
+def _listen(family: socket.AddressFamily, host: str, port: int) -> Any:
+    listener = gevent.socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind((host, port))
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
+    return listener

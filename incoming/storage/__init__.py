@@ -1,0 +1,57 @@
+"""Where the bytes are: the seam between the service and a place that keeps files.
+
+`local` keeps them in a directory. Another place (S3) comes behind the same few methods.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Writer(Protocol):
+    """The open file of one upload. One greenlet writes at a time; the service sees to that.
+
+    Every method may raise StorageFull or StorageFailed.
+    """
+
+    offset_bytes: int
+    """How many bytes are stored: what may be acknowledged."""
+    allocated_bytes: int
+    """Up to where the place counts the file's space as used already."""
+
+    def write(self, chunk: memoryview) -> None:
+        """Appends the whole chunk, or nothing of it counts."""
+
+    def sync(self) -> None:
+        """Returns when the stored bytes survive a power cut."""
+
+    def close(self) -> None:
+        """Gives back what was reserved and not used. Does nothing when called again."""
+
+
+class Storage(Protocol):
+    """All files of this server, by ticket id."""
+
+    def path(self, ticket_id: str) -> str:
+        """Returns the absolute path of the file, the same as long as the ticket lives (CONTRACT 3)."""
+
+    def open(self, ticket_id: str, length_bytes: int) -> Writer:
+        """Opens the file for going on at its end; creates it when there is none."""
+
+    def stored_bytes(self, ticket_id: str) -> int | None:
+        """Returns the length of the file; None when there is none."""
+
+    def free_bytes(self) -> int:
+        """Returns how much more can be stored."""
+
+    def give_to(self, ticket_id: str, owner_uid: int) -> None:
+        """Makes the file the property of this user id."""
+
+    def can_give_to(self, owner_uid: int) -> bool:
+        """Returns whether `give_to` would work."""
+
+    def remove(self, ticket_id: str) -> None:
+        """Removes the file; already gone is fine."""
+
+    def tidy(self, ticket_id: str) -> None:
+        """Removes what is left once the app has moved the file away; the file itself is not touched."""

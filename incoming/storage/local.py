@@ -1,0 +1,235 @@
+"""Uploads as files in a directory: `DIRECTORY/ID/ID`.
+
+- The offset of an upload is the length of its file, read off the disk, never kept elsewhere. Space is
+  reserved ahead of the writer with fallocate(2) and FALLOC_FL_KEEP_SIZE, which leaves the length alone
+  (posix_fallocate changes it).
+- A write goes straight into the page cache, on the event loop: a thread costs twice the CPU. When the page
+  cache stops taking it (a slow disk), writes go to the pool until they are quick again, so that one disk
+  does not stop everybody. Everything else that can wait for a disk is always in the pool.
+- Folders are setgid 2770 and files 0660, so that an app of the same group can move the file away. What is
+  opened is never a link, and ownership changes by descriptor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from incoming.errors import StorageFailed, StorageFull
+from incoming.runtime import Runtime
+
+DIR_MODE: Final = 0o2770
+FILE_MODE: Final = 0o660
+FALLOC_FL_KEEP_SIZE: Final = 1
+SLICE_BYTES: Final = 256 * 1024
+"""What is written at a time before others may run; larger slices stall every other request."""
+SLOW_WRITE_S: Final = 0.02
+"""A slice that the page cache takes needs 0.1 ms; one that waits for the disk needs much longer."""
+SLOW_SLICES: Final = 64
+"""How many slices go to the pool after a slow one, before the page cache is tried again."""
+
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def _storage_errors() -> Iterator[None]:
+    """Turns what the operating system says into what a client may be told."""
+    try:
+        yield
+    except OSError as exc:
+        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
+
+
+def _fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
+    """Reserves disk space without changing the file's length; returns 0 or the error number."""
+    where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
+    failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(FALLOC_FL_KEEP_SIZE), *where)
+    return ctypes.get_errno() if failed else 0
+
+
+class LocalWriter:
+    """See storage.Writer."""
+
+    def __init__(self, fd: int, length_bytes: int, reserve_bytes: int, runtime: Runtime) -> None:
+        self.offset_bytes = os.fstat(fd).st_size
+        self.allocated_bytes = self.offset_bytes
+        self._fd = fd
+        self._length_bytes = length_bytes
+        self._reserve_bytes = reserve_bytes
+        self._runtime = runtime
+        self._slow_slices = 0
+        self._reserving = False
+        self._file_lock = runtime.lock()
+
+    def write(self, chunk: memoryview) -> None:
+        """See storage.Writer. The offset moves when all of the chunk is in the file."""
+        position = self.offset_bytes
+        with _storage_errors():
+            while chunk:
+                written = self._write_slice(chunk[:SLICE_BYTES], position)
+                position += written
+                chunk = chunk[written:]
+                if chunk:
+                    self._runtime.sleep(0)
+        self.offset_bytes = position
+        self.allocated_bytes = max(self.allocated_bytes, position)
+        self._reserve_ahead()
+
+    def _write_slice(self, part: memoryview, position: int) -> int:
+        if self._slow_slices:
+            self._slow_slices -= 1
+            return self._runtime.in_pool(os.pwrite, self._fd, part, position)
+        began_s = self._runtime.now_s()
+        written = os.pwrite(self._fd, part, position)
+        if self._runtime.now_s() - began_s > SLOW_WRITE_S:
+            self._slow_slices = SLOW_SLICES
+        return written
+
+    def _reserve_ahead(self) -> None:
+        """Keeps at least half of the reserve ahead of the writer, without waiting for it."""
+        end = min(self.offset_bytes + self._reserve_bytes, self._length_bytes)
+        ahead = self.allocated_bytes - self.offset_bytes
+        if self._reserving or end <= self.allocated_bytes or ahead > self._reserve_bytes // 2:
+            return
+        self._reserving = True
+        self._runtime.spawn(self._reserve, end)
+
+    def _reserve(self, end: int) -> None:
+        with self._file_lock:
+            start = self.allocated_bytes
+            if self._fd >= 0 and end > start:
+                error = self._runtime.in_pool(_fallocate, self._fd, start, end - start)
+                if not error:
+                    self.allocated_bytes = max(self.allocated_bytes, end)
+                elif error in _NO_FALLOCATE:
+                    self._reserve_bytes = 0  # this filesystem can't; writing works all the same
+                else:
+                    self._reserve_bytes //= 2  # nearly full: the writer itself will find out
+        self._reserving = False
+
+    def sync(self) -> None:
+        """See storage.Writer."""
+        with _storage_errors(), self._file_lock:
+            self._runtime.in_pool(os.fdatasync, self._fd)
+
+    def close(self) -> None:
+        """See storage.Writer. Truncating to the same length frees what was reserved beyond it."""
+        with _storage_errors(), self._file_lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                self._runtime.in_pool(self._trim_and_close, fd)
+
+    def _trim_and_close(self, fd: int) -> None:
+        try:
+            if self.allocated_bytes > self.offset_bytes or os.fstat(fd).st_size > self.offset_bytes:
+                os.ftruncate(fd, self.offset_bytes)
+        finally:
+            os.close(fd)
+
+
+class LocalStorage:
+    """See storage.Storage."""
+
+    def __init__(self, directory: Path, reserve_bytes: int, runtime: Runtime) -> None:
+        """Creates the directory when there is none. Raises OSError."""
+        directory.mkdir(parents=True, exist_ok=True)
+        directory.chmod(DIR_MODE)
+        self._directory = directory.resolve()
+        self._reserve_bytes = reserve_bytes
+        self._runtime = runtime
+
+    def _file(self, ticket_id: str) -> Path:
+        return self._directory / ticket_id / ticket_id
+
+    def path(self, ticket_id: str) -> str:
+        """See storage.Storage."""
+        return str(self._file(ticket_id))
+
+    def open(self, ticket_id: str, length_bytes: int) -> LocalWriter:
+        """See storage.Storage. Raises StorageFull, StorageFailed."""
+        with _storage_errors():
+            fd = self._runtime.in_pool(self._open, self._file(ticket_id))
+        writer = LocalWriter(fd, length_bytes, self._reserve_bytes, self._runtime)
+        writer._reserve_ahead()
+        return writer
+
+    def _open(self, file: Path) -> int:
+        folder = file.parent
+        if not folder.is_dir():
+            folder.mkdir(mode=0o700)
+            folder.chmod(DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
+        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        os.fchmod(fd, FILE_MODE)
+        return fd
+
+    def stored_bytes(self, ticket_id: str) -> int | None:
+        """See storage.Storage."""
+        try:
+            return self._file(ticket_id).stat(follow_symlinks=False).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as exc:
+            raise StorageFailed from exc
+
+    def free_bytes(self) -> int:
+        """See storage.Storage."""
+        with _storage_errors():
+            status = os.statvfs(self._directory)
+        return status.f_bavail * status.f_frsize
+
+    def give_to(self, ticket_id: str, owner_uid: int) -> None:
+        """See storage.Storage."""
+        with _storage_errors():
+            self._runtime.in_pool(self._give_to, self._file(ticket_id), owner_uid)
+
+    def _give_to(self, file: Path, owner_uid: int) -> None:
+        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            if os.fstat(fd).st_uid != owner_uid:
+                os.fchown(fd, owner_uid, -1)
+        finally:
+            os.close(fd)
+
+    def can_give_to(self, owner_uid: int) -> bool:
+        """See storage.Storage. Capabilities, user namespaces, filesystems: only trying tells."""
+        return self._runtime.in_pool(self._try_to_give, owner_uid)
+
+    def _try_to_give(self, owner_uid: int) -> bool:
+        try:
+            with tempfile.TemporaryFile(dir=self._directory) as probe:
+                os.fchown(probe.fileno(), owner_uid, -1)
+        except (OSError, OverflowError):
+            return False
+        return True
+
+    def remove(self, ticket_id: str) -> None:
+        """See storage.Storage. Removes only what the server itself has put there."""
+        with _storage_errors():
+            self._runtime.in_pool(self._remove, self._file(ticket_id))
+
+    def _remove(self, file: Path) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            file.unlink()
+        self._remove_folder(file.parent)
+
+    def tidy(self, ticket_id: str) -> None:
+        """See storage.Storage."""
+        with _storage_errors():
+            self._runtime.in_pool(self._remove_folder, self._file(ticket_id).parent)
+
+    def _remove_folder(self, folder: Path) -> None:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                folder.rmdir()
+            except OSError as exc:
+                if exc.errno != errno.ENOTEMPTY:  # somebody keeps something there
+                    raise

@@ -1,0 +1,152 @@
+"""One client's connection: the loop that drives its session (`session`) with what comes off the websocket.
+
+The session says what is to be done; here it is done, with the service and the socket. News about the ticket
+comes from other greenlets and takes the same way. Nothing that goes wrong here is told to a stranger as a
+traceback: it is an event of the session too.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+
+from incoming import frames, messages, steps
+from incoming.claims import ClaimedUpload
+from incoming.errors import BadMessage, IncomingError, InternalError, WrongState
+from incoming.frames import FrameError
+from incoming.messages import MsgUploadReq
+from incoming.runtime import Runtime, Task
+from incoming.session import Session
+from incoming.ticket import ARRIVED, State
+from incoming.transports.websocket import ConnectionGone, Message, WebSocket
+from incoming.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+NO_CHUNK = memoryview(b"")
+
+
+class Connection:
+    """Drives one session until its client is gone."""
+
+    def __init__(self, websocket: WebSocket, session: Session, uploads: Uploads, runtime: Runtime) -> None:
+        self._websocket = websocket
+        self._session = session
+        self._uploads = uploads
+        self._runtime = runtime
+        self._claim: ClaimedUpload | None = None
+        self._chunk = NO_CHUNK
+        self._timer: Task | None = None
+
+    def run(self) -> None:
+        """Returns when the connection has ended. Raises nothing."""
+        try:
+            self._happened(steps.Opened())
+            while (message := self._websocket.receive()) is not None:
+                self._happened(self._event(message))
+        except ConnectionGone as exc:
+            log.debug("connection gone: %s", exc)
+        except FrameError as exc:
+            log.info("connection closed: %s", exc)
+            self._websocket.close(exc.code, str(exc))
+        finally:
+            if self._timer:
+                self._timer.kill(block=False)
+            self._release()
+            self._websocket.end()
+
+    def _event(self, message: Message) -> steps.Event:
+        if message.opcode == frames.OP_BINARY:
+            self._chunk = message.payload
+            return steps.ChunkReceived(message.size_bytes)
+        try:
+            return messages.parse(message.text)
+        except BadMessage as exc:
+            return steps.Unreadable(exc)
+
+    def _news(self, event: steps.Event) -> None:
+        """The same as `_happened`, from a greenlet that nobody waits for."""
+        try:
+            self._happened(event)
+        except ConnectionGone as exc:
+            log.debug("connection gone: %s", exc)  # the reader notices too
+
+    def _happened(self, event: steps.Event) -> None:
+        """Tells the session, and does what it says, and what it says to the results of that."""
+        actions = deque(self._session.handle(event))
+        while actions:
+            result = self._do(actions.popleft())
+            if result is not None:
+                actions += self._session.handle(result)
+
+    def _do(self, action: steps.Action) -> steps.Event | None:
+        """Carries out one action; returns its result if it has one. Raises ConnectionGone."""
+        try:
+            return self._carry_out(action)
+        except IncomingError as exc:
+            return steps.Failed(exc)
+        except (ConnectionGone, FrameError):
+            raise
+        except Exception:
+            log.exception("a defect: %s failed", type(action).__name__)
+            return steps.Failed(InternalError())
+
+    def _carry_out(self, action: steps.Action) -> steps.Event | None:
+        match action:
+            case steps.Send(message):
+                self._websocket.send_text(messages.encode(message))
+            case steps.StoreChunk(size_bytes):
+                return self._store(size_bytes)
+            case steps.ClaimTicket(request):
+                return self._take(request)
+            case steps.CompleteUpload():
+                self._uploads.complete(self._held())
+            case steps.CancelUpload(reason):
+                return self._cancel(reason)
+            case steps.ReleaseTicket():
+                self._release()
+            case steps.StartTimer(phase, duration_s):
+                self._start_timer(phase, duration_s)
+            case steps.CloseConnection(code, reason):
+                self._websocket.close(code, reason)
+        return None
+
+    def _store(self, size_bytes: int) -> steps.Event:
+        self._uploads.write(self._held(), self._chunk[:size_bytes])
+        return steps.Stored(size_bytes)
+
+    def _take(self, request: MsgUploadReq) -> steps.Event:
+        claim = self._uploads.claim(request.id, request.length_bytes, request.name, self._news)
+        self._claim = claim
+        state = claim.ticket.state
+        return steps.Claimed(
+            claim.offset_bytes, request.length_bytes, state in ARRIVED, state is State.FINISHED
+        )
+
+    def _cancel(self, reason: str) -> steps.Event:
+        try:
+            self._uploads.cancel_by_client(self._held(), reason)
+        except WrongState:
+            return steps.CancelTooLate()
+        return steps.CancelDone()
+
+    def _held(self) -> ClaimedUpload:
+        if self._claim is None:
+            raise InternalError
+        return self._claim
+
+    def _release(self) -> None:
+        claim, self._claim = self._claim, None
+        if claim:
+            self._uploads.release(claim)
+
+    def _start_timer(self, phase: steps.Phase, duration_s: float) -> None:
+        """A session waits for one thing at a time."""
+        if self._timer:
+            self._timer.kill(block=False)
+        self._timer = self._runtime.spawn_later(duration_s, self._time_up, phase)
+
+    def _time_up(self, phase: steps.Phase) -> None:
+        self._timer = None
+        if self._session.phase is phase:
+            self._news(steps.TimeUp(phase))

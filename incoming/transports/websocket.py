@@ -1,0 +1,232 @@
+"""The server's end of a websocket on a raw gevent socket: payloads are read, and unmasked, in place.
+
+It is not gevent-websocket's own read path, which makes 7 MB/s and stops the whole process for 54 ms a chunk,
+and it does not depend on which server accepted the connection. The rules of RFC 6455 are in `frames`; here
+is the I/O: slices, so that a fast client does not keep others waiting; one greenlet reads, any may send; a
+silent peer is asked with a ping, and given up when it stays silent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from incoming import frames
+from incoming.frames import FrameError, FrameHeader
+from incoming.messages import MAX_TEXT_BYTES
+from incoming.transports.buffers import Buffers
+
+SLICE_BYTES: Final = 256 * 1024
+"""What is read before others may run: 1 MiB makes other requests wait up to 36 ms, this 3 ms."""
+MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
+"""A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
+sender can be told what is wrong; a larger one ends the connection (1009)."""
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long after our close frame the peer may take to answer it; what it sends meanwhile is dropped."""
+
+
+class ConnectionGone(Exception):
+    """The peer has left, is dead, or stays silent."""
+
+
+@dataclass(slots=True)
+class Message:
+    """A text or binary message in a borrowed buffer; `size_bytes` exceeds `payload` when it did not fit."""
+
+    opcode: int
+    payload: memoryview
+    size_bytes: int
+
+    @property
+    def text(self) -> str:
+        """The payload as text. Raises FrameError when it is not UTF-8 (RFC 6455 section 8.1)."""
+        try:
+            return str(self.payload, "utf-8")
+        except UnicodeDecodeError as exc:
+            raise FrameError(frames.CLOSE_BAD_DATA, "a text message is not UTF-8") from exc
+
+
+class WebSocket:
+    """One open websocket. `receive` for one greenlet, the others for all."""
+
+    def __init__(
+        self, sock: socket.socket, buffers: Buffers, silence_timeout_s: float, read_ahead: bytes = b""
+    ) -> None:
+        """`read_ahead`: what the HTTP server has read past the handshake."""
+        self._socket = sock
+        self._buffers = buffers
+        self._ahead = bytearray(read_ahead)
+        self._since_yield_bytes = 0
+        self._buffer: memoryview | None = None
+        self._send_lock = BoundedSemaphore(1)
+        self._close_deadline_s: float | None = None
+        self._pinged = False
+        # Two of these in silence, with a ping between them, and the peer is taken for dead.
+        sock.settimeout(silence_timeout_s / 2)
+
+    # --- reading ---------------------------------------------------------------------------------
+
+    def receive(self) -> Message | None:
+        """Returns the next message, valid until the next call; None when the peer has closed.
+
+        Raises ConnectionGone, FrameError. Control frames are answered on the way.
+        """
+        self._give_buffer_back()
+        opcode = size_bytes = 0
+        while True:
+            header = self._read_header()
+            if header.is_control:
+                if self._control(header):
+                    return None
+                continue
+            if (header.opcode == frames.OP_CONTINUATION) != bool(opcode):
+                raise FrameError(frames.CLOSE_PROTOCOL_ERROR, "a fragment out of place")
+            opcode = opcode or header.opcode
+            self._read_payload(header, opcode, size_bytes)
+            size_bytes += header.payload_bytes
+            if header.final:
+                buffer = self._borrowed()
+                return Message(opcode, buffer[: min(size_bytes, len(buffer))], size_bytes)
+
+    def _read_header(self) -> FrameHeader:
+        """Reads a header with one system call where possible; what comes with it is kept for later."""
+        while True:
+            header = frames.parse_header(self._ahead)
+            if header:
+                del self._ahead[: header.header_bytes]
+                return header
+            self._read_ahead()
+
+    def _read_ahead(self) -> None:
+        """Reads no more than a header may still need: a large payload then goes straight to its buffer."""
+        wanted = frames.MAX_HEADER_BYTES - len(self._ahead)
+        some = bytearray(wanted)
+        self._ahead += some[: self._receive_into(memoryview(some))]
+
+    def _read_payload(self, header: FrameHeader, opcode: int, position: int) -> None:
+        """Reads a data frame's payload to its place in the buffer. Raises FrameError when it is too large."""
+        end = position + header.payload_bytes
+        if end > (MAX_TEXT_BYTES if opcode == frames.OP_TEXT else MAX_DROPPED_BYTES):
+            raise FrameError(frames.CLOSE_TOO_BIG, "a message is too large")
+        buffer = self._borrowed()
+        if end > len(buffer):
+            self._drop(header.payload_bytes)
+            return
+        payload = buffer[position:end]
+        for start in range(0, len(payload), SLICE_BYTES):
+            part = payload[start : start + SLICE_BYTES]
+            self._fill(part)
+            frames.unmask(part, header.mask, start)
+
+    def _drop(self, size_bytes: int) -> None:
+        scratch = self._borrowed()
+        while size_bytes:
+            part = scratch[: min(size_bytes, SLICE_BYTES)]
+            self._fill(part)
+            size_bytes -= len(part)
+
+    def _fill(self, part: memoryview) -> None:
+        """Fills all of `part`, first with what was read ahead."""
+        position = min(len(self._ahead), len(part))
+        if position:
+            part[:position] = self._ahead[:position]
+            del self._ahead[:position]
+        while position < len(part):
+            received = self._receive_into(part[position:])
+            position += received
+            self._since_yield_bytes += received
+            if self._since_yield_bytes >= SLICE_BYTES:
+                self._since_yield_bytes = 0
+                gevent.sleep(0)  # recv_into never yields while there is data
+
+    def _receive_into(self, part: memoryview) -> int:
+        """Returns how many bytes were read, at least one. Raises ConnectionGone."""
+        while True:
+            if self._close_deadline_s and time.monotonic() > self._close_deadline_s:
+                raise ConnectionGone("the close was not answered")
+            try:
+                received = self._socket.recv_into(part)
+            except TimeoutError as exc:
+                self._silent(exc)
+                continue
+            except OSError as exc:
+                raise ConnectionGone(str(exc)) from exc
+            if not received:
+                raise ConnectionGone("end of stream")
+            self._pinged = False
+            return received
+
+    def _silent(self, exc: TimeoutError) -> None:
+        """Pings a peer that was silent for a while. Raises ConnectionGone when that did not help.
+
+        Our own timer and a peer whom TCP has given up are the same exception; the errno tells them apart.
+        """
+        if exc.errno is not None or self._pinged or self._close_deadline_s:
+            raise ConnectionGone("silent for too long") from exc
+        self._pinged = True
+        self._send(frames.OP_PING, b"")
+
+    def _control(self, header: FrameHeader) -> bool:
+        """Reads and answers a control frame. Returns whether it closes the connection."""
+        payload = bytearray(header.payload_bytes)
+        self._fill(memoryview(payload))
+        frames.unmask(memoryview(payload), header.mask)
+        if header.opcode == frames.OP_PING:
+            self._send(frames.OP_PONG, bytes(payload))
+        elif header.opcode == frames.OP_CLOSE:
+            self.close(frames.close_answer(bytes(payload)))
+            return True
+        return False
+
+    def _borrowed(self) -> memoryview:
+        if self._buffer is None:
+            self._buffer = self._buffers.borrow()
+        return self._buffer
+
+    def _give_buffer_back(self) -> None:
+        buffer, self._buffer = self._buffer, None
+        if buffer is not None:
+            self._buffers.give_back(buffer)
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def send_text(self, text: str) -> None:
+        """Sends a text message; nothing after a close frame. Raises ConnectionGone."""
+        self._send(frames.OP_TEXT, text.encode())
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Sends a close frame, once. Raises nothing: the reader finds out when the peer is gone."""
+        with contextlib.suppress(ConnectionGone):
+            self._send(frames.OP_CLOSE, frames.close_payload(code, reason))
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        with self._send_lock:
+            if self._close_deadline_s is not None:
+                return
+            if opcode == frames.OP_CLOSE:
+                self._close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
+            try:
+                self._socket.sendall(frames.build_frame(opcode, payload))
+            except OSError as exc:
+                raise ConnectionGone(str(exc)) from exc
+
+    # --- the end ---------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Ends the connection so that the peer still gets our last words. Raises nothing.
+
+        Closing a socket that has unread bytes makes TCP throw away what was sent before: so our side is shut
+        first, and what comes in is dropped until the peer is done, or for a short time.
+        """
+        self._give_buffer_back()
+        with contextlib.suppress(OSError), gevent.Timeout(CLOSE_TIMEOUT_S, False):
+            self._socket.shutdown(socket.SHUT_WR)
+            scratch = bytearray(64 * 1024)
+            while self._socket.recv_into(scratch):
+                gevent.sleep(0)
