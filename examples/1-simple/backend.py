@@ -27,7 +27,7 @@ def make_app(
     internal_app_host: str,
     uploads_dir: str | Path = UPLOADS,
 ) -> Bottle:
-    """Returns the app. Hosts are `name:port`; no public_incoming_host: port 4000 of the page's own host."""
+    """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     folder.mkdir(parents=True, exist_ok=True)
     uploads: dict[str, str] = {}  # ticket id -> name of the stored file, "" until it is here
@@ -48,7 +48,8 @@ def make_app(
     @app.get("/")
     def page() -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
-        host = public_incoming_host or re.sub(r":\d+$", "", request.urlparts.netloc) + ":4000"
+        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
+        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
         response.set_header("Cache-Control", "no-store")  # a page shown again needs a ticket of its own
         html = PAGE.read_text("utf-8")
         return template(html, upload_id=new_upload(), incoming_host=host, files=files)
@@ -91,7 +92,9 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 
 
 @click.command()
-@click.option("--public_incoming_host", default="", help="Incoming!! for browsers [host of the page]:4000")
+@click.option(
+    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+)
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
 @click.option("--public_app_host", default="localhost:4001", help="this app for browsers")
 @click.option("--internal_app_host", default="localhost:4001", help="this app for Incoming!!")

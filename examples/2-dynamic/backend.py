@@ -38,7 +38,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     uploads_dir: str | Path = UPLOADS,
     finish_delay_s: float = 5,
 ) -> Bottle:
-    """Returns the app. Hosts are `name:port`; no public_incoming_host: port 4000 of the page's own host."""
+    """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     folder.mkdir(parents=True, exist_ok=True)
     uploads: dict[str, Upload] = {}  # by ticket id
@@ -52,7 +52,8 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     @app.get("/")
     def page() -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
-        host = public_incoming_host or re.sub(r":\d+$", "", request.urlparts.netloc) + ":4000"
+        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
+        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
         return template(PAGE.read_text("utf-8"), incoming_host=host, files=files)
 
     @app.get("/api/frontend/request_upload")
@@ -128,7 +129,9 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 
 
 @click.command()
-@click.option("--public_incoming_host", default="", help="Incoming!! for browsers [host of the page]:4000")
+@click.option(
+    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+)
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
 @click.option("--public_app_host", default="localhost:4002", help="this app for browsers")
 @click.option("--internal_app_host", default="localhost:4002", help="this app for Incoming!!")

@@ -1,0 +1,111 @@
+"""A TCP relay in the middle of a connection: it makes the network slow, cuts it, or takes one end away."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from typing import Final
+
+BLOCK_BYTES: Final = 16 * 1024
+BUFFER_BYTES: Final = 64 * 1024
+"""Small, so that what a sender has got rid of is not far from what has arrived."""
+
+
+class Relay:
+    """Passes connections on to `target_port` of this machine; a context manager.
+
+    `bytes_per_s` is the speed of each connection towards the target (0: as fast as it goes), and may be
+    changed at any time. `stop()` refuses new connections and cuts the present ones; `start()` takes them
+    again, on the same port.
+    """
+
+    def __init__(self, target_port: int, bytes_per_s: int = 0) -> None:
+        self.target_port = target_port
+        self.bytes_per_s = bytes_per_s
+        self.port = 0
+        self.accepted = 0
+        self._listener: socket.socket | None = None
+        self._open: set[socket.socket] = set()
+        self._open_lock = threading.Lock()
+
+    def __enter__(self) -> Relay:
+        self.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.stop()
+
+    @property
+    def host(self) -> str:
+        """`name:port`, as the options of the examples want it."""
+        return f"127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Begins to listen; on the port of last time, if there was one."""
+        listener = socket.socket()
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)  # handed down to connections
+        listener.bind(("127.0.0.1", self.port))
+        listener.listen(64)
+        self.port = listener.getsockname()[1]
+        self._listener = listener
+        threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Refuses whoever comes, and cuts whoever is there."""
+        listener, self._listener = self._listener, None
+        if listener:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # wakes the accept
+            listener.close()
+        self.cut()
+
+    def cut(self) -> None:
+        """Resets every present connection, as a dying network does: no close frame, no goodbye."""
+        with self._open_lock:
+            for end in self._open:
+                with contextlib.suppress(OSError):
+                    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    end.shutdown(socket.SHUT_RDWR)  # wakes the thread that reads it; that one closes it
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                client, _ = listener.accept()
+            except OSError:
+                return
+            self.accepted += 1
+            threading.Thread(target=self._serve, args=(client,), daemon=True).start()
+
+    def _serve(self, client: socket.socket) -> None:
+        try:
+            target = socket.create_connection(("127.0.0.1", self.target_port), timeout=10)
+        except OSError:
+            client.close()
+            return
+        target.settimeout(None)
+        with self._open_lock:
+            self._open |= {client, target}
+        if self._listener is None:
+            self.cut()  # stopped meanwhile
+        back = threading.Thread(target=self._pump, args=(target, client), daemon=True)
+        back.start()
+        self._pump(client, target, paced=True)
+        back.join()
+        with self._open_lock:
+            self._open -= {client, target}
+        client.close()
+        target.close()
+
+    def _pump(self, source: socket.socket, sink: socket.socket, *, paced: bool = False) -> None:
+        """Passes bytes on until the source ends, and tells the sink about the end."""
+        with contextlib.suppress(OSError):
+            while block := source.recv(BLOCK_BYTES):
+                sink.sendall(block)
+                if paced and self.bytes_per_s:
+                    time.sleep(len(block) / self.bytes_per_s)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
