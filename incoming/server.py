@@ -31,6 +31,8 @@ WsgiApp = Callable[..., Any]
 class Handler(WebSocketHandler):  # type: ignore[misc]
     """One HTTP connection."""
 
+    SUPPORTED_VERSIONS = ("13",)  # RFC 6455; the drafts before it have other rules
+
     def __init__(self, sock: socket.socket, address: Any, server: Any, rfile: Any = None) -> None:
         sock.settimeout(BODY_TIMEOUT_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
