@@ -1,8 +1,8 @@
 """The floor: what a gevent server can do at best when it takes bytes off a socket and puts them into a file.
 
 It receives into one reused, page-aligned buffer and writes with pwrite; it knows no frames, no masks, no
-acknowledgements and no other clients. A run is a connection: a line "FILE SIZE", then the bytes; the answer is
-one byte when they are all written. Prints its port.
+acknowledgements and no other clients. A run is a connection: a line "FILE SIZE", then the bytes; the answer
+is one byte when they are all written. Prints its port.
 """
 
 from __future__ import annotations

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client import KIB
 from tests.support.data import MIB, FileBytes
+from tests.support.flood import Flood
 from tests.support.server import RunningServer, new_upload
-from tests.support.websocket import BINARY
 
 NS_PER_S = 1e9
 MB = 1e6
@@ -71,27 +71,12 @@ def warm_up(storage_dir: Path, size_bytes: int) -> None:
             file.write(block)
 
 
-def upload(server: RunningServer, app: ScriptedApp, size_bytes: int) -> Sample:
+def upload(server: RunningServer, app: ScriptedApp, size_bytes: int, chunk_size_kib: int) -> Sample:
     """Uploads by version 1; the clock runs from the MsgAck to the last MsgChunkAck."""
     ticket_id = new_upload(server, app.url)
-    client = OldClient(server.url, ticket_id, FileBytes(size_bytes))
-    client.connect().request()
-    # One frame, masked once and sent again and again, costs the client next to nothing.
-    frame = bytes(client.ws.frame(0x80 | BINARY, FileBytes(client.chunk_size_bytes).read(0, size_bytes)))
-    chunks = size_bytes // client.chunk_size_bytes
-    ahead = min(client.send_ahead, chunks)
-
-    def run() -> None:
-        client.agree()
-        for _ in range(ahead):
-            client.ws.socket.sendall(frame)
-        for number in range(chunks):
-            client.expect("MsgChunkAck")
-            if number + ahead < chunks:
-                client.ws.socket.sendall(frame)
-
-    sample = timed(server.pid, size_bytes, run)
-    client.hear_result()
+    flood = Flood(server.url, ticket_id, size_bytes // (chunk_size_kib * KIB), chunk_size_kib)
+    sample = timed(server.pid, flood.size_bytes, flood.run)
+    flood.hear_result()
     assert app.deliveries[-1].id == ticket_id
     return sample
 
@@ -133,7 +118,9 @@ def show_ratios(uploads: list[Sample], floors: list[Sample]) -> None:
     sys.stdout.write(f"upload / floor: {rate:.2f} of the speed, {cost:.2f} times the CPU\n")
 
 
-def measure(server: RunningServer, app: ScriptedApp, size_bytes: int, rounds: int) -> None:
+def measure(
+    server: RunningServer, app: ScriptedApp, size_bytes: int, rounds: int, chunk_size_kib: int
+) -> None:
     """Interleaves uploads and floors, and prints what came of it. The first round warms up everything."""
     command = [sys.executable, "-m", "bench.floor"]
     uploads: list[Sample] = []
@@ -144,7 +131,7 @@ def measure(server: RunningServer, app: ScriptedApp, size_bytes: int, rounds: in
             port = int(process.stdout.readline())
             for _ in range(1 + rounds):
                 warm_up(server.storage_dir, size_bytes)
-                uploads.append(upload(server, app, size_bytes))
+                uploads.append(upload(server, app, size_bytes, chunk_size_kib))
                 warm_up(server.storage_dir, size_bytes)
                 floors.append(floor(process.pid, port, server.storage_dir, size_bytes))
         finally:
@@ -160,7 +147,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--size-mib", type=int, default=1024, help="size of each upload (default 1024)")
     parser.add_argument("--rounds", type=int, default=5, help="how many uploads are measured (default 5)")
-    parser.add_argument("--storage", type=Path, help="a directory on the disk in question (default: temporary)")
+    parser.add_argument("--storage", type=Path, help="a directory on the disk that is meant")
     parser.add_argument("--chunk-size-kib", type=int, default=512)
     parser.add_argument("--send-ahead", type=int, default=8)
     parser.add_argument("--fsync", action="store_true", help="sync at the handover (peers do not)")
@@ -176,7 +163,7 @@ def main() -> None:
         RunningServer(Path(folder) / "storage", **settings) as server,
     ):
         app.hash_files = False
-        measure(server, app, options.size_mib * MIB, options.rounds)
+        measure(server, app, options.size_mib * MIB, options.rounds, options.chunk_size_kib)
 
 
 if __name__ == "__main__":

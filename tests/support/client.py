@@ -68,6 +68,11 @@ class OldClient:
         self._unacked.clear()
         return self
 
+    def drop(self) -> None:
+        """Lets go of the connection, if there is one."""
+        if hasattr(self, "ws"):
+            self.ws.drop()
+
     def say(self, msg_type: str, **msg_data: object) -> None:
         """Sends a text message."""
         self.ws.send_text(json.dumps({"MsgType": msg_type, "MsgData": msg_data}))
@@ -148,6 +153,11 @@ class OldClient:
         assert message.type == "MsgChunkAck", message
         assert message.data == {"ChunkSize": self._unacked.popleft()}
         self.acked_bytes += message.data["ChunkSize"]
+
+    def hear_acks(self) -> None:
+        """Reads the acknowledgements of all chunks that were sent."""
+        while self._unacked:
+            self.hear_ack()
 
     def send_until_acked(self, target_bytes: int | None = None) -> None:
         """Sends, as far ahead as allowed, until so many bytes of the file are acknowledged (default: all)."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import select
 import socket
 import struct
 import time
@@ -82,6 +83,10 @@ class WebSocket:
         self._buffer = bytearray()
         address = (target.hostname or "", target.port or 80)
         self.socket = socket.create_connection(address, timeout=timeout_s)
+        if self.socket.getsockname() == self.socket.getpeername():
+            # On loopback, a client that knocks on a port where nobody listens can get through to itself.
+            self.socket.close()
+            raise ConnectionRefusedError("nobody but ourselves")
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._handshake(target.netloc, target.path, headers or {})
@@ -192,12 +197,10 @@ class WebSocket:
         """True when something has come in that was not read yet."""
         if self._received:
             return True
-        try:
-            return bool(self.socket.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except BlockingIOError:
-            return False
-        except OSError:
-            return True  # reading will tell what is wrong
+        # Not recv(MSG_DONTWAIT): a Python socket with a timeout waits all the same.
+        poll = select.poll()
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def _peek(self, size_bytes: int) -> bytes:
         while len(self._received) < size_bytes:
@@ -231,5 +234,12 @@ class WebSocket:
         self.socket.close()
 
     def drop(self) -> None:
-        """Ends the connection without a close frame; what was sent still arrives."""
+        """Ends the connection without a close frame."""
         self.socket.close()
+
+    def leave(self) -> None:
+        """Ends our side without a close frame: all that was sent still arrives.
+
+        After `drop` it need not: closing a socket that has unread bytes resets the connection.
+        """
+        self.socket.shutdown(socket.SHUT_WR)

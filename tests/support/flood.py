@@ -1,0 +1,47 @@
+"""Uploads flat out for next to no CPU of the client's own: one masked frame, sent again and again.
+
+What arrives is the same chunk many times, so this is for measuring; `client` compares content. As a program
+it uploads beside the process that measures: `python -m tests.support.flood URL TICKET_ID CHUNKS`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tests.support.client import KIB, OldClient
+from tests.support.data import FileBytes
+from tests.support.websocket import BINARY
+
+
+class Flood:
+    """One upload of `chunks` times the same chunk, which is as large as the server wants it."""
+
+    def __init__(self, url: str, ticket_id: str, chunks: int, chunk_size_kib: int = 512) -> None:
+        """Connects and asks for the upload; `run` does the rest."""
+        self.size_bytes = chunks * chunk_size_kib * KIB
+        self._chunks = chunks
+        self._client = OldClient(url, ticket_id, FileBytes(self.size_bytes))
+        self._client.connect()
+        assert self._client.request()["ChunkSizeKB"] == chunk_size_kib
+        chunk = FileBytes(chunk_size_kib * KIB).read(0, chunk_size_kib * KIB)
+        self._frame = bytes(self._client.ws.frame(0x80 | BINARY, chunk))
+
+    def run(self) -> None:
+        """Sends everything; returns when the last chunk is acknowledged."""
+        client, frame = self._client, self._frame
+        client.agree()
+        ahead = min(client.send_ahead, self._chunks)
+        for _ in range(ahead):
+            client.ws.socket.sendall(frame)
+        for number in range(self._chunks):
+            client.expect("MsgChunkAck")
+            if number + ahead < self._chunks:
+                client.ws.socket.sendall(frame)
+
+    def hear_result(self) -> None:
+        """Waits until the app has the file."""
+        self._client.hear_result()
+
+
+if __name__ == "__main__":
+    Flood(sys.argv[1], sys.argv[2], int(sys.argv[3])).run()
