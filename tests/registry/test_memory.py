@@ -1,0 +1,157 @@
+"""The dict of tickets: one change at a time, in the journal before anybody sees it."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import gevent
+import pytest
+
+from incoming.errors import StorageFailed, UnknownTicket
+from incoming.ticket import Cancel, Claim, Complete, Expire, IllegalTransition, Post, Release, State, Ticket
+from tests.support.fakes import House
+
+ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
+TICKET = Ticket(ID, "http://app.example.org/finished")
+CLAIM = Claim(100, "holiday.mov")
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def journaled(house: House) -> list[Ticket]:
+    return list(house.journal.load())
+
+
+def test_a_ticket_that_was_added_is_there_and_survives(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    assert house.ticket(ID) == TICKET
+    assert journaled(house) == [TICKET]
+    assert house.restarted().ticket(ID) == TICKET
+
+
+def test_a_ticket_that_can_not_be_journaled_does_not_exist(house: House) -> None:
+    with house.journal_broken(), pytest.raises(StorageFailed):
+        house.parts.registry.add(TICKET)
+    with pytest.raises(UnknownTicket):
+        house.ticket(ID)
+
+
+def test_an_unknown_ticket_is_told_from_others(house: House) -> None:
+    with pytest.raises(UnknownTicket):
+        house.parts.registry.get(ID)
+    with pytest.raises(UnknownTicket):
+        house.parts.registry.change(ID, CLAIM)
+
+
+def test_a_change_is_applied_at_the_time_of_the_service(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.runtime.advance(50)
+    changed = house.parts.registry.change(ID, CLAIM)
+    assert changed == house.ticket(ID)
+    assert (changed.state, changed.changed_at_s) == (State.UPLOADING, 50.0)
+
+
+def test_a_change_is_in_the_journal_before_anybody_sees_it(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    with house.runtime.held("write"):
+        house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
+        house.runtime.settle()
+        assert house.state(ID) is State.ISSUED
+    assert house.state(ID) is State.UPLOADING
+    assert [t.state for t in journaled(house)] == [State.UPLOADING]
+
+
+def test_a_change_that_can_not_be_journaled_has_not_happened(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    with house.journal_broken(), pytest.raises(StorageFailed):
+        house.parts.registry.change(ID, CLAIM)
+    assert house.ticket(ID) == TICKET
+    assert house.parts.registry.change(ID, CLAIM).state is State.UPLOADING
+
+
+def test_a_change_that_is_not_allowed_changes_nothing(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    with pytest.raises(IllegalTransition):
+        house.parts.registry.change(ID, Complete())
+    assert house.ticket(ID) == TICKET
+    assert journaled(house) == [TICKET]
+
+
+def test_what_dies_with_the_process_is_not_journaled(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    writes = house.runtime.pool_calls.count("write")
+    house.parts.registry.change(ID, CLAIM)  # a takeover
+    assert house.parts.registry.change(ID, CLAIM).epoch == 3
+    house.parts.registry.change(ID, Complete())
+    assert house.parts.registry.change(ID, Post()).deliveries == 1
+    assert house.runtime.pool_calls.count("write") == writes + 1, "only the completion"
+
+
+def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    outcomes: list[str] = []
+
+    def change(event: Cancel | Expire) -> None:
+        try:
+            house.parts.registry.change(ID, event)
+            outcomes.append("changed")
+        except IllegalTransition:
+            outcomes.append("too late")
+
+    with house.runtime.held("write"):
+        house.runtime.spawn(change, Cancel("by the user"))
+        house.runtime.spawn(change, Expire("idle"))
+        house.runtime.settle()
+        assert outcomes == []
+    assert outcomes == ["changed", "too late"]
+    assert house.state(ID) is State.CANCELLED
+
+
+def test_a_ticket_does_not_wait_for_the_change_of_another(house: House) -> None:
+    other = dataclasses.replace(TICKET, id=ID[:-1] + "2")
+    house.parts.registry.add(TICKET)
+    house.parts.registry.add(other)
+    house.parts.registry.change(other.id, CLAIM)
+    with house.runtime.held("write"):
+        house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
+        house.runtime.settle()
+        with gevent.Timeout(5):
+            assert house.parts.registry.change(other.id, CLAIM).epoch == 2
+
+
+def test_a_forgotten_ticket_is_gone_from_the_journal_too(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.forget(ID)
+    house.parts.registry.forget(ID)
+    with pytest.raises(UnknownTicket):
+        house.ticket(ID)
+    assert journaled(house) == []
+
+
+def test_the_tickets_of_the_moment_are_listed_whatever_happens_meanwhile(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    listed = house.parts.registry.tickets()
+    house.parts.registry.forget(ID)
+    assert list(listed) == [TICKET]
+    assert list(house.parts.registry.tickets()) == []
+
+
+def test_who_uploaded_when_the_process_died_has_paused(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    house.runtime.advance(1000)
+    after = house.restarted().ticket(ID)
+    assert (after.state, after.length_bytes, after.name) == (State.PAUSED, 100, "holiday.mov")
+    assert after.changed_at_s == 1000.0, "the time to come back begins with the restart"
+
+
+def test_a_release_survives(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    house.parts.registry.change(ID, Release())
+    assert house.restarted().state(ID) is State.PAUSED

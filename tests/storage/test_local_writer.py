@@ -1,0 +1,273 @@
+"""How bytes get into a file: offset, reserve, slow disks, full disks."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from incoming.errors import StorageFailed, StorageFull
+from incoming.storage.local import SLICE_BYTES, SLOW_SLICES, LocalStorage, LocalWriter
+from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
+from tests.support.fakes import FakeRuntime, largest_file
+
+LENGTH_BYTES = 16 << 20
+KIB = 1024
+BLOCK_BYTES = 512
+"""The unit of st_blocks (stat(2)), whatever the filesystem's own blocks are."""
+
+
+def used_bytes(storage: LocalStorage) -> int:
+    return Path(storage.path(TICKET_ID)).stat().st_blocks * BLOCK_BYTES
+
+
+def content(storage: LocalStorage) -> bytes:
+    return Path(storage.path(TICKET_ID)).read_bytes()
+
+
+@pytest.fixture
+def writer(storage: LocalStorage, runtime: FakeRuntime) -> LocalWriter:
+    opened = storage.open(TICKET_ID, LENGTH_BYTES)
+    runtime.settle()
+    return opened
+
+
+# --- the offset --------------------------------------------------------------------------------
+
+
+def test_a_new_file_begins_at_zero(writer: LocalWriter, storage: LocalStorage) -> None:
+    assert writer.offset_bytes == 0
+    assert storage.stored_bytes(TICKET_ID) == 0
+
+
+def test_chunks_are_appended_one_after_the_other(writer: LocalWriter, storage: LocalStorage) -> None:
+    for chunk in (b"first ", b"second ", b"third"):
+        writer.write(memoryview(chunk))
+    assert content(storage) == b"first second third"
+    assert writer.offset_bytes == 18
+
+
+def test_the_offset_is_read_off_the_disk(writer: LocalWriter, storage: LocalStorage) -> None:
+    writer.write(memoryview(b"12345"))
+    writer.close()
+    with Path(storage.path(TICKET_ID)).open("ab") as file:
+        file.write(b"67")
+    again = storage.open(TICKET_ID, LENGTH_BYTES)
+    assert again.offset_bytes == 7
+    again.write(memoryview(b"89"))
+    assert content(storage) == b"123456789"
+
+
+def test_a_large_chunk_lets_others_run_between_its_slices(
+    writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage
+) -> None:
+    seen: list[int | None] = []
+    runtime.spawn(lambda: seen.append(storage.stored_bytes(TICKET_ID)))
+    chunk = os.urandom(2 * SLICE_BYTES + 1)
+    writer.write(memoryview(chunk))
+    assert seen == [SLICE_BYTES]
+    assert content(storage) == chunk
+
+
+def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
+    writer: LocalWriter, runtime: FakeRuntime
+) -> None:
+    seen: list[int] = []
+    runtime.spawn(lambda: seen.append(writer.offset_bytes))
+    writer.write(memoryview(bytes(2 * SLICE_BYTES)))
+    assert seen == [0]
+    assert writer.offset_bytes == 2 * SLICE_BYTES
+
+
+# --- the reserve ---------------------------------------------------------------------------------
+
+
+def test_space_is_reserved_ahead_and_the_length_stays(writer: LocalWriter, storage: LocalStorage) -> None:
+    assert writer.allocated_bytes == RESERVE_BYTES
+    assert used_bytes(storage) >= RESERVE_BYTES
+    assert storage.stored_bytes(TICKET_ID) == 0
+
+
+def test_no_more_is_reserved_than_the_file_has(storage: LocalStorage, runtime: FakeRuntime) -> None:
+    writer = storage.open(TICKET_ID, 10 * KIB)
+    runtime.settle()
+    assert writer.allocated_bytes == 10 * KIB
+
+
+def test_at_least_half_of_the_reserve_is_kept_ahead(writer: LocalWriter, runtime: FakeRuntime) -> None:
+    for _ in range(40):
+        writer.write(memoryview(bytes(100 * KIB)))
+        runtime.settle()
+        assert writer.allocated_bytes - writer.offset_bytes >= RESERVE_BYTES // 2
+    assert runtime.pool_calls.count("_fallocate") <= 40 * 100 * KIB // (RESERVE_BYTES // 2) + 1
+
+
+def test_the_writer_does_not_wait_for_a_reservation(
+    writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage
+) -> None:
+    with runtime.held("_fallocate"):
+        for _ in range(20):
+            writer.write(memoryview(bytes(100 * KIB)))
+            runtime.settle()
+        assert writer.offset_bytes == writer.allocated_bytes == 2000 * KIB
+        assert runtime.pool_calls.count("_fallocate") == 2, "one at the start, and one under way"
+    assert storage.stored_bytes(TICKET_ID) == 2000 * KIB
+
+
+def test_closing_gives_back_what_was_reserved(writer: LocalWriter, storage: LocalStorage) -> None:
+    writer.write(memoryview(b"content"))
+    writer.close()
+    assert used_bytes(storage) < 64 * KIB
+    assert content(storage) == b"content"
+
+
+def test_closing_waits_for_a_reservation_that_is_under_way(
+    writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage
+) -> None:
+    with runtime.held("_fallocate"):
+        writer.write(memoryview(bytes(600 * KIB)))
+        runtime.settle()
+        runtime.spawn(writer.close)
+    assert used_bytes(storage) < 700 * KIB
+    assert storage.stored_bytes(TICKET_ID) == 600 * KIB
+
+
+def test_a_reservation_that_comes_after_the_close_reserves_nothing(
+    storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    writer.close()  # before the reservation had a chance to run
+    runtime.settle()
+    assert used_bytes(storage) < 64 * KIB
+
+
+def test_closing_again_does_nothing(writer: LocalWriter, runtime: FakeRuntime) -> None:
+    writer.close()
+    calls = len(runtime.pool_calls)
+    writer.close()
+    assert len(runtime.pool_calls) == calls
+
+
+def test_a_filesystem_that_can_not_reserve_stores_all_the_same(mount: Mount, runtime: FakeRuntime) -> None:
+    storage = LocalStorage(mount("ramfs", "mode=755") / "data", RESERVE_BYTES, runtime)
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    for _ in range(3):
+        runtime.settle()
+        writer.write(memoryview(b"content"))
+    assert content(storage) == 3 * b"content"
+    assert runtime.pool_calls.count("_fallocate") == 1, "it is asked once"
+
+
+# --- full disks ----------------------------------------------------------------------------------
+
+
+def test_a_full_disk_is_reported_and_the_offset_stays(writer: LocalWriter, storage: LocalStorage) -> None:
+    writer.write(memoryview(bytes(60 * KIB)))
+    with largest_file(100 * KIB), pytest.raises(StorageFull):
+        writer.write(memoryview(bytes(60 * KIB)))
+    assert writer.offset_bytes == 60 * KIB
+    writer.write(memoryview(b"x" * 60 * KIB))
+    assert content(storage)[60 * KIB :] == b"x" * 60 * KIB
+
+
+def test_what_a_failed_chunk_left_behind_is_gone_after_the_close(
+    storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    with largest_file(100 * KIB):
+        runtime.settle()
+        writer.write(memoryview(bytes(60 * KIB)))
+        with pytest.raises(StorageFull):
+            writer.write(memoryview(bytes(60 * KIB)))
+        assert storage.stored_bytes(TICKET_ID) == 100 * KIB
+        writer.close()
+    assert storage.stored_bytes(TICKET_ID) == 60 * KIB
+
+
+def test_the_last_room_of_a_disk_is_used_though_the_whole_reserve_is_not_to_be_had(
+    storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    with largest_file(RESERVE_BYTES // 2):
+        writer = storage.open(TICKET_ID, LENGTH_BYTES)
+        for _ in range(8):
+            runtime.settle()
+            writer.write(memoryview(bytes(64 * KIB)))
+        assert writer.offset_bytes == RESERVE_BYTES // 2
+        with pytest.raises(StorageFull):
+            writer.write(memoryview(b"x"))
+
+
+def test_a_disk_that_is_really_full_is_reported(mount: Mount, runtime: FakeRuntime) -> None:
+    storage = LocalStorage(mount("tmpfs", "size=1m") / "data", RESERVE_BYTES, runtime)
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    chunk = os.urandom(64 * KIB)
+    with pytest.raises(StorageFull):
+        for _ in range(17):
+            runtime.settle()
+            writer.write(memoryview(chunk))
+    assert writer.offset_bytes >= 14 * 64 * KIB
+    writer.close()
+    assert storage.stored_bytes(TICKET_ID) == writer.offset_bytes
+
+
+# --- slow disks ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def slice_takes_s(monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime) -> dict[str, float]:
+    """Lets each write take this time, as a disk does when the page cache takes nothing any more."""
+    takes_s, pwrite = {"now": 0.0}, os.pwrite
+
+    def slow_pwrite(fd: int, part: memoryview, position: int) -> int:
+        runtime.time_s += takes_s["now"]
+        return pwrite(fd, part, position)
+
+    slow_pwrite.__name__ = "pwrite"
+    monkeypatch.setattr(os, "pwrite", slow_pwrite)
+    return takes_s
+
+
+def test_a_quick_disk_is_written_without_the_pool(
+    writer: LocalWriter, runtime: FakeRuntime, slice_takes_s: dict[str, float]
+) -> None:
+    slice_takes_s["now"] = 0.001
+    for _ in range(10):
+        writer.write(memoryview(bytes(KIB)))
+    assert "pwrite" not in runtime.pool_calls
+
+
+def test_a_slow_disk_is_written_in_the_pool_for_a_while_and_then_tried_again(
+    writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage, slice_takes_s: dict[str, float]
+) -> None:
+    slice_takes_s["now"] = 0.5
+    writer.write(memoryview(b"s"))
+    slice_takes_s["now"] = 0.0
+    for _ in range(SLOW_SLICES + 10):
+        writer.write(memoryview(b"q"))
+    assert runtime.pool_calls.count("pwrite") == SLOW_SLICES
+    assert content(storage) == b"s" + (SLOW_SLICES + 10) * b"q"
+
+
+# --- syncing, and after the end ------------------------------------------------------------------
+
+
+def test_syncing_waits_for_the_disk_in_the_pool(writer: LocalWriter, runtime: FakeRuntime) -> None:
+    writer.write(memoryview(b"content"))
+    synced: list[bool] = []
+
+    def sync() -> None:
+        writer.sync()
+        synced.append(True)
+
+    with runtime.held("fdatasync"):
+        runtime.spawn(sync)
+        runtime.settle()
+        assert not synced
+    assert synced
+
+
+def test_a_closed_file_takes_nothing(writer: LocalWriter) -> None:
+    writer.close()
+    with pytest.raises(StorageFailed):
+        writer.write(memoryview(b"late"))
