@@ -1,0 +1,182 @@
+"""The parameters of the backend routes: CONTRACT 2, name by name."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from incoming.errors import BadParameter
+from incoming.parameters import MAX_SECRET_CHARS, MAX_UID, MAX_URL_CHARS, NewUpload, new_upload, ticket_id
+
+same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+URL = "http://app.example.org/finished"
+
+
+def asked(**parameters: str) -> NewUpload:
+    return new_upload({"signalFinishURL": URL} | parameters)
+
+
+def refused(**parameters: str) -> BadParameter:
+    with pytest.raises(BadParameter) as refusal:
+        asked(**parameters)
+    (name,) = parameters
+    assert refusal.value.parameter == name
+    assert str(refusal.value).startswith(f"{name}: ")
+    return refusal.value
+
+
+def test_a_url_is_all_that_a_ticket_needs() -> None:
+    assert asked() == NewUpload(URL, True, "", False, None)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret", "fileOwnerUid"],
+)
+def test_an_empty_parameter_counts_as_absent(name: str) -> None:
+    assert asked(**{name: ""}) == asked()
+
+
+def test_an_unknown_parameter_is_ignored() -> None:
+    assert asked(backendsecret="anything") == asked()
+
+
+# --- signalFinishURL -------------------------------------------------------------------------------------
+
+GOOD_URLS = [
+    "http://localhost",
+    "http://localhost:4001/api/backend/upload_finished",
+    "https://app.example.org/a/b?c=d&e=%20#f",
+    "HTTP://APP.EXAMPLE.ORG/",
+    "http://user:password@app/",
+    "http://10.0.0.1:0/",
+    "http://app:65535/",
+    "http://[::1]:8000/x",
+    "http://bücher.example/ü",
+    "http://app/" + "x" * (MAX_URL_CHARS - 11),
+]
+BAD_URLS = {
+    "": "is required",
+    "app.example.org/finished": "absolute http or https",
+    "/finished": "absolute http or https",
+    "//app/finished": "absolute http or https",
+    "ftp://app/": "absolute http or https",
+    "file:///etc/passwd": "absolute http or https",
+    "javascript:alert(1)": "absolute http or https",
+    "http:": "absolute http or https",
+    "http:/app": "absolute http or https",
+    "http://": "absolute http or https",
+    "http:///finished": "absolute http or https",
+    "http://:80/": "absolute http or https",
+    "http://user@/": "absolute http or https",
+    "http://app:65536/": "is not a URL",
+    "http://app:-1/": "is not a URL",
+    "http://app:http/": "is not a URL",
+    "http://[::1/": "is not a URL",
+    "http://[app]/": "is not a URL",
+    " http://app/": "spaces or control characters",
+    "http://app/a b": "spaces or control characters",
+    "http://app/\r\nHost: other": "spaces or control characters",
+    "http://app/\x00": "spaces or control characters",
+    "http://app/\x7f": "spaces or control characters",
+    "http://app/" + "x" * (MAX_URL_CHARS - 10): "is too long",
+}
+
+
+@pytest.mark.parametrize("url", GOOD_URLS)
+def test_an_absolute_http_url_is_taken_as_it_is(url: str) -> None:
+    assert asked(signalFinishURL=url).signal_finish_url == url
+
+
+@pytest.mark.parametrize(("url", "why"), BAD_URLS.items())
+def test_any_other_url_is_refused(url: str, why: str) -> None:
+    assert why in str(refused(signalFinishURL=url))
+
+
+def test_a_missing_url_is_refused() -> None:
+    with pytest.raises(BadParameter, match="signalFinishURL: is required"):
+        new_upload({})
+
+
+@pytest.mark.xfail(
+    strict=True,
+    reason="in http://a\\@b/ urlsplit finds the host b, requests calls a: handover_hosts is evaded",
+)
+@pytest.mark.parametrize("url", ["http://evil.example\\@app.example.org/", "http://app.example.org\\x/"])
+def test_a_url_that_two_parsers_understand_differently_is_refused(url: str) -> None:
+    refused(signalFinishURL=url)
+
+
+@same_each_run
+@given(st.text(st.sampled_from("htps:/[]@#?.%\\ a0é\n") | st.characters()).map("http://".__add__))
+def test_whatever_text_comes_as_a_url_it_is_taken_or_refused(url: str) -> None:
+    try:
+        assert asked(signalFinishURL=url).signal_finish_url == url
+    except BadParameter as refusal:
+        assert refusal.parameter == "signalFinishURL"
+
+
+# --- the others --------------------------------------------------------------------------------------------
+
+
+def test_files_are_the_only_destination() -> None:
+    assert asked(destType="file") == asked()
+    assert "only file" in str(refused(destType="s3"))
+    refused(destType="File")
+
+
+@pytest.mark.parametrize("word", ["1", "t", "T", "TRUE", "true", "True"])
+def test_these_words_are_true(word: str) -> None:
+    assert asked(removeFileWhenFinished=word).remove_file_when_finished is True
+
+
+@pytest.mark.parametrize("word", ["0", "f", "F", "FALSE", "false", "False"])
+def test_these_words_are_false(word: str) -> None:
+    assert asked(removeFileWhenFinished=word).remove_file_when_finished is False
+
+
+@pytest.mark.parametrize("word", ["tRUE", "yes", "no", "2", " true", "None"])
+def test_any_other_word_is_neither(word: str) -> None:
+    assert "true or false" in str(refused(removeFileWhenFinished=word))
+
+
+SECRETS = [
+    # backendSecret, signalFinishSecret -> the secret, and whether finish and cancel need it
+    ("", "", "", False),
+    ("new", "", "new", True),
+    ("", "older", "older", False),
+    ("new", "older", "new", True),
+]
+
+
+@pytest.mark.parametrize(("backend_secret", "older_secret", "secret", "required"), SECRETS)
+def test_a_secret_has_two_names_and_only_the_newer_one_requires_it(
+    backend_secret: str, older_secret: str, secret: str, required: bool
+) -> None:
+    request = asked(backendSecret=backend_secret, signalFinishSecret=older_secret)
+    assert (request.secret, request.secret_required) == (secret, required)
+    assert not secret or secret not in repr(request)
+
+
+@pytest.mark.parametrize("name", ["backendSecret", "signalFinishSecret"])
+def test_a_secret_has_a_longest_length(name: str) -> None:
+    assert asked(**{name: "x" * MAX_SECRET_CHARS}).secret == "x" * MAX_SECRET_CHARS
+    assert "4096 characters at most" in str(refused(**{name: "x" * (MAX_SECRET_CHARS + 1)}))
+
+
+@pytest.mark.parametrize(("text", "uid"), [("0", 0), ("1000", 1000), ("007", 7), (str(MAX_UID), MAX_UID)])
+def test_an_owner_is_a_numeric_user_id(text: str, uid: int) -> None:
+    assert asked(fileOwnerUid=text).file_owner_uid == uid
+
+
+@pytest.mark.parametrize("text", ["root", "-1", "+1", "1.0", " 1", "²", "١", "4294967295", "0" * 11])  # noqa: RUF001
+def test_what_is_no_user_id_is_refused(text: str) -> None:
+    assert "numeric user id" in str(refused(fileOwnerUid=text))
+
+
+def test_an_id_is_required_and_taken_as_it_is() -> None:
+    assert ticket_id({"id": "anything"}) == "anything"
+    for parameters in ({}, {"id": ""}):
+        with pytest.raises(BadParameter, match="id: is required"):
+            ticket_id(parameters)
