@@ -1,0 +1,58 @@
+# Everything that is done with this tree. Each target installs what it needs, once; the stamps in .venv and
+# node_modules tell when that was, so a second run starts at once and needs no network.
+
+VENV   := .venv
+PYTHON_BIN := $(VENV)/bin/python
+PIP    := $(PYTHON_BIN) -m pip install --quiet --disable-pip-version-check
+ARGS   :=
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help run test check faults bench clean browser node
+
+help: ## Lists what make can do
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(VENV)/.installed ## Starts the server and both example apps, and prints their addresses
+	@$(PYTHON_BIN) run.py --examples $(ARGS)
+
+test: browser check ## Installs what the tests need, checks the code, and runs all tests
+	@echo "== node --test"
+	@node --test tests/static/*.test.mjs
+	@echo "== pytest"
+	@$(PYTHON_BIN) -m pytest $(ARGS)
+
+check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types, and runs nothing
+	@echo "== ruff"
+	@$(PYTHON_BIN) -m ruff check
+	@echo "== mypy"
+	@$(PYTHON_BIN) -m mypy
+	@echo "== tsc"
+	@npm run --silent check
+
+faults: $(VENV)/.installed ## Kills the server at 50 random moments during uploads, and compares every byte
+	@INCOMING_TEST_KILLS=50 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+
+bench: $(VENV)/.installed ## Measures how fast one upload is on this machine
+	@$(PYTHON_BIN) -m bench.upload $(ARGS)
+
+clean: ## Removes what make has installed and built; uploads are kept
+	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
+
+browser node:
+	@bash scripts/install-test-tools.sh $@
+
+$(VENV)/.installed: requirements.txt scripts/make-venv.sh
+	@echo "Installing into $(VENV) ..."
+	@bash scripts/make-venv.sh $(VENV)
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+node_modules/.installed: package.json package-lock.json | node
+	@npm ci --no-audit --no-fund --loglevel=error
+	@touch $@

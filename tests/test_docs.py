@@ -1,0 +1,153 @@
+"""The docs say all there is to say, point nowhere wrong, and their code works."""
+
+from __future__ import annotations
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Final, cast
+
+import pytest
+
+from incoming import config, errors
+from incoming.app import PREFIXES, make_app
+from incoming.config import SETTINGS, Setting, Settings
+from incoming.transports.upgrade import Adopt
+from incoming.transports.websocket import WebSocket
+from incoming.uploads import Uploads
+from tests.support.server import ROOT
+
+PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "bench" / "README.md"])
+NAMES: Final = [str(page.relative_to(ROOT)) for page in PAGES]
+every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
+
+FENCE: Final = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK: Final = re.compile(r"\[[^]\n]*\]\(([^)\s]+)\)|(?:src|href)=\"([^\"]+)\"")
+
+
+def text_of(name: str) -> str:
+    """Returns the text of a file of the tree."""
+    return (ROOT / name).read_text("utf-8")
+
+
+def code_blocks(page: Path, language: str) -> list[str]:
+    """Returns the fenced blocks of a page that are in this language."""
+    return [code for lang, code in FENCE.findall(page.read_text("utf-8")) if lang == language]
+
+
+# --- nothing is missing --------------------------------------------------------------------------------
+
+
+def shown(setting: Setting) -> str:
+    """Returns a setting's default as a person writes it."""
+    if isinstance(setting.default, bool):
+        return "yes" if setting.default else "no"
+    if isinstance(setting.default, float):
+        return str(int(setting.default)) if setting.default.is_integer() else str(setting.default)
+    return str(setting.default) if setting.default not in ("", ()) else "none"
+
+
+def settings_table() -> str:
+    """Returns the table that docs/operations.md has to hold."""
+    rows = [f"| `{s.name}` | {shown(s)} | {s.unit} | {s.help} |" for s in SETTINGS]
+    return "\n".join(["| setting | default | unit | what it does |", "|---|---|---|---|", *rows])
+
+
+def test_every_setting_is_documented_with_its_default_and_unit() -> None:
+    assert settings_table() in text_of("docs/operations.md"), f"it has to hold\n\n{settings_table()}\n"
+
+
+def routes() -> set[tuple[str, str]]:
+    """Returns the (method, address) pairs of the server."""
+    app = make_app(Settings(), cast(Uploads, None), cast(Adopt, None), _talk_to_nobody)
+    return {(route.method, route.rule) for route in app.routes}
+
+
+def _talk_to_nobody(_: WebSocket) -> None:
+    """No request is made here: the routes are only counted."""
+
+
+def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:
+    prefix, older_prefix = PREFIXES
+    names = {(method, rule.removeprefix(prefix)) for method, rule in routes() if older_prefix not in rule}
+    assert len(names) == 6
+    for method, name in names:
+        assert f"{method} {name}" in text_of("docs/api.md")
+        assert (method, older_prefix + name) in routes()
+
+
+def test_no_route_is_documented_that_does_not_exist() -> None:
+    documented = set(re.findall(r"\b(GET|POST) ((?:backend|frontend)/[\w.]+)", text_of("docs/api.md")))
+    assert documented == {(m, r.removeprefix(PREFIXES[0])) for m, r in routes() if PREFIXES[1] not in r}
+
+
+@pytest.mark.parametrize("error", list(errors.all_errors()), ids=lambda error: str(error.code))
+def test_every_error_is_documented(error: type[errors.IncomingError]) -> None:
+    again = "yes" if error.retryable else "no"
+    row = f"| `{error.code}` | {error.number} | {error.http_status} | {again} |"
+    assert row in text_of("docs/api.md")
+
+
+def test_no_error_is_documented_that_does_not_exist() -> None:
+    documented = re.findall(r"^\| `(\w+)` \| \d+ \| \d{3} \|", text_of("docs/api.md"), re.MULTILINE)
+    assert documented == [error.code for error in sorted(errors.all_errors(), key=lambda e: e.number)]
+
+
+# --- what is there is right ----------------------------------------------------------------------------
+
+
+def anchors(page: Path) -> set[str]:
+    """Returns the anchors that a page's headings make, as the usual renderers make them."""
+    headings = re.findall(r"^#+ (.*)$", FENCE.sub("", page.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@every_page
+def test_every_link_inside_the_tree_points_to_something(page: Path) -> None:
+    prose = FENCE.sub("", page.read_text("utf-8"))
+    for link in (markdown or html for markdown, html in LINK.findall(prose)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        name, _, anchor = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+@every_page
+def test_python_in_the_docs_compiles(page: Path) -> None:
+    for code in code_blocks(page, "python"):
+        compile(code, str(page), "exec")
+
+
+@every_page
+def test_json_in_the_docs_is_json(page: Path) -> None:
+    for text in code_blocks(page, "json"):
+        assert json.loads(text)
+
+
+@every_page
+def test_toml_in_the_docs_is_made_of_settings(page: Path) -> None:
+    for text in code_blocks(page, "toml"):
+        assert config.resolve(tomllib.loads(text), {}, {})
+
+
+@every_page
+def test_every_code_block_is_closed(page: Path) -> None:
+    assert len(re.findall(r"^```", page.read_text("utf-8"), re.MULTILINE)) % 2 == 0
+
+
+@every_page
+def test_make_targets_in_the_docs_exist(page: Path) -> None:
+    targets = set(re.findall(r"^([a-z]+):.*## ", text_of("Makefile"), re.MULTILINE))
+    named = set(re.findall(r"(?:^    |`)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
+    assert {"run", "test"} <= targets
+    assert named <= targets
+
+
+def test_the_changelog_begins_with_this_version() -> None:
+    version = re.search(r'^__version__ = "(.+)"$', text_of("incoming/__init__.py"), re.MULTILINE)
+    newest = re.search(r"^## (\S+)", text_of("CHANGELOG.md"), re.MULTILINE)
+    assert version and newest
+    assert newest[1] == version[1]

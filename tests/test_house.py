@@ -1,0 +1,219 @@
+"""The rules of the house, as tests: who may import whom, how long things are, what no file may hold."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.support.server import ROOT
+
+MAX_MODULE_LINES: Final = 300
+MAX_FUNCTION_LINES: Final = 30
+
+# A module imports from lines below its own; from its own line, only what is in its own package.
+LAYERS: Final = """
+    cli
+    app server demo
+    transports housekeeping
+    uploads
+    deliveries claims
+    parts
+    storage registry handover
+    runtime
+    session
+    steps
+    access budget config frames messages parameters ticket
+    errors
+""".strip()
+LEVELS: Final = {
+    name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()
+}
+HIGHEST_PURE: Final = LEVELS["session"]
+ALSO_PURE: Final = {"incoming.handover.schedule"}
+
+IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}
+MAY_NAME_GEVENT: Final = {"transports", "server", "runtime", "cli"}
+MAY_NAME_BOTTLE: Final = {"app"}
+
+Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+
+
+def module_name(path: Path) -> str:
+    """Returns `incoming.storage.local` for its path; a package has the name of its folder."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES: Final = {module_name(path): path for path in sorted((ROOT / "incoming").rglob("*.py"))}
+PURE: Final = {
+    name
+    for name in MODULES
+    if "." in name and (LEVELS.get(name.split(".")[1], 99) <= HIGHEST_PURE or name in ALSO_PURE)
+}
+every_module = pytest.mark.parametrize("module", MODULES)
+
+
+@cache
+def tree(module: str) -> ast.Module:
+    """Returns the module, parsed."""
+    return ast.parse(MODULES[module].read_text("utf-8"))
+
+
+def imports(module: str) -> set[str]:
+    """Returns the full names of the modules that a module imports, wherever in it."""
+    found: set[str] = set()
+    for node in ast.walk(tree(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0 and node.module, f"{module} imports relatively"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES else node.module)
+    return found
+
+
+def part(module: str) -> str:
+    """Returns the part of the house that a module belongs to: `storage` for `incoming.storage.local`."""
+    return ([*module.split("."), ""])[1]
+
+
+def definitions(parent: ast.AST) -> Iterator[Definition]:
+    """Yields functions and classes, methods and inner ones included."""
+    return (node for node in ast.walk(parent) if isinstance(node, Definition))
+
+
+def public_definitions(parent: ast.Module | ast.ClassDef) -> Iterator[Definition]:
+    """Yields what can be named from outside: what is inside a function can't."""
+    for node in parent.body:
+        if isinstance(node, Definition) and not node.name.startswith("_"):
+            yield node
+            if isinstance(node, ast.ClassDef):
+                yield from public_definitions(node)
+
+
+def test_every_module_has_its_place_in_the_house() -> None:
+    parts = {part(module) for module in MODULES} - {""}
+    assert parts == set(LEVELS), "add it to (or remove it from) LAYERS"
+
+
+@every_module
+def test_imports_point_down_only(module: str) -> None:
+    for imported in imports(module) & set(MODULES):
+        here, there = part(module), part(imported)
+        if there and here and here != there:
+            assert LEVELS[there] < LEVELS[here], f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_knows_neither_the_clock_nor_the_world(module: str) -> None:
+    assert not {name.split(".")[0] for name in imports(module)} & IMPURE
+
+
+@pytest.mark.parametrize("module", sorted(PURE))
+def test_a_pure_module_imports_pure_modules_only(module: str) -> None:
+    assert imports(module) & set(MODULES) - {"incoming"} <= PURE
+
+
+@every_module
+def test_gevent_and_bottle_are_named_where_they_belong_only(module: str) -> None:
+    named = {name.split(".")[0] for name in imports(module)}
+    if part(module) not in MAY_NAME_GEVENT:
+        assert not named & {"gevent", "geventwebsocket"}
+    if part(module) not in MAY_NAME_BOTTLE:
+        assert "bottle" not in named
+
+
+@every_module
+def test_a_module_can_be_read_in_one_go(module: str) -> None:
+    lines = MODULES[module].read_text("utf-8").count("\n")
+    assert lines <= MAX_MODULE_LINES
+
+
+@every_module
+def test_functions_are_short(module: str) -> None:
+    functions = [node for node in definitions(tree(module)) if not isinstance(node, ast.ClassDef)]
+    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
+    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES}
+
+
+@every_module
+def test_whatever_is_public_has_a_docstring(module: str) -> None:
+    assert ast.get_docstring(tree(module)), "the module itself"
+    assert not [node.name for node in public_definitions(tree(module)) if not ast.get_docstring(node)]
+
+
+# --- what is installed ---------------------------------------------------------------------------------
+
+
+def pins(file_name: str) -> dict[str, str]:
+    """Returns {package: version} of a requirements file, of its own lines."""
+    text = (ROOT / file_name).read_text("utf-8")
+    return dict(re.findall(r"^([A-Za-z0-9_-]+)==([\w.]+)", text, re.MULTILINE))
+
+
+def lower_bounds() -> dict[str, str]:
+    """Returns {package: version} of setup.py's install_requires."""
+    setup = ast.parse((ROOT / "setup.py").read_text("utf-8"))
+    keywords = [node for node in ast.walk(setup) if isinstance(node, ast.keyword)]
+    value = next(node.value for node in keywords if node.arg == "install_requires")
+    return dict(requirement.split(">=") for requirement in ast.literal_eval(value))
+
+
+def version(text: str) -> list[int]:
+    """Returns a version number as something that can be compared."""
+    return [int(number) for number in text.split(".")]
+
+
+def test_what_is_pinned_is_what_the_package_asks_for() -> None:
+    bounds, pinned = lower_bounds(), pins("requirements.txt")
+    imported = {name.split(".")[0] for module in MODULES for name in imports(module)}
+    assert {name.replace("gevent-websocket", "geventwebsocket") for name in bounds} <= imported
+    for name, lowest in bounds.items():
+        assert version(pinned[name]) >= version(lowest), name
+
+
+@pytest.mark.parametrize("file_name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned(file_name: str) -> None:
+    lines = (ROOT / file_name).read_text("utf-8").splitlines()
+    asked_for = [line for line in lines if line.strip() and not line.startswith(("#", "-r "))]
+    assert len(asked_for) == len(pins(file_name)) > 0
+
+
+# --- what no file may hold -----------------------------------------------------------------------------
+
+HOMES: Final = ("root", "work", "Users", "home/[a-z]+", "tmp")
+MACHINE_PATH: Final = re.compile(rf"(?<![\w.$}}*-])/({'|'.join(HOMES)})/\w")
+
+
+def tracked_files() -> list[Path]:
+    """Returns the files of the repository. Skips the test where there is none."""
+    git = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if git.returncode:
+        pytest.skip("not a git repository")
+    paths = [ROOT / name for name in git.stdout.decode().split("\0") if name]
+    return [path for path in paths if path.is_file()]
+
+
+def test_no_file_holds_a_path_of_somebodys_machine() -> None:
+    found = [
+        f"{path.relative_to(ROOT)}:{number}: {line.strip()}"
+        for path in tracked_files()
+        for number, line in enumerate(path.read_text("utf-8", "replace").splitlines(), 1)
+        if MACHINE_PATH.search(line)
+    ]
+    assert not found
+
+
+@pytest.mark.parametrize("text", ["/{}/x", "see /{}/main", '"/{}/a/b"', "file:///{}/x"])
+@pytest.mark.parametrize("home", ["root", "work", "tmp", "home/ann", "Users"])
+def test_a_path_of_a_machine_is_found_where_there_is_one(home: str, text: str) -> None:
+    assert MACHINE_PATH.search(text.format(home))  # put together: this file holds none either
+    assert not MACHINE_PATH.search(f"docs/{home}/x and ${{HOME}}/{home}/x")
