@@ -8,7 +8,6 @@ Run from the root of the source tree. See README.md for what the figures mean.
 from __future__ import annotations
 
 import argparse
-import os
 import socket
 import statistics
 import subprocess
@@ -22,7 +21,7 @@ from pathlib import Path
 from tests.support.app import ScriptedApp
 from tests.support.client import KIB
 from tests.support.data import MIB, FileBytes
-from tests.support.flood import Flood
+from tests.support.flood import Flood, warm_up
 from tests.support.server import RunningServer, new_upload
 
 NS_PER_S = 1e9
@@ -61,14 +60,6 @@ def timed(pid: int, size_bytes: int, run: Callable[[], None]) -> Sample:
     run()
     wall_s = time.perf_counter() - began_s
     return Sample(size_bytes, wall_s, cpu_s(pid) - cpu_before_s)
-
-
-def warm_up(storage_dir: Path, size_bytes: int) -> None:
-    """Writes and unlinks a file: first writes into memory that the machine took back are ten times slower."""
-    with tempfile.TemporaryFile(dir=storage_dir) as file:
-        block = os.urandom(MIB)
-        for _ in range(int(size_bytes * WARM_UP_FACTOR) // MIB):
-            file.write(block)
 
 
 def upload(server: RunningServer, app: ScriptedApp, size_bytes: int, chunk_size_kib: int) -> Sample:
@@ -130,9 +121,9 @@ def measure(
             assert process.stdout
             port = int(process.stdout.readline())
             for _ in range(1 + rounds):
-                warm_up(server.storage_dir, size_bytes)
+                warm_up(server.storage_dir, int(size_bytes * WARM_UP_FACTOR))
                 uploads.append(upload(server, app, size_bytes, chunk_size_kib))
-                warm_up(server.storage_dir, size_bytes)
+                warm_up(server.storage_dir, int(size_bytes * WARM_UP_FACTOR))
                 floors.append(floor(process.pid, port, server.storage_dir, size_bytes))
         finally:
             process.terminate()

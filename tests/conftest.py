@@ -22,7 +22,7 @@ def start_server(tmp_path: Path) -> Iterator[StartServer]:
 
         def start(**settings: object) -> RunningServer:
             name = f"storage-{len(list(tmp_path.glob('storage-*.log')))}"
-            return stack.enter_context(RunningServer(tmp_path / name, **settings))
+            return stack.enter_context(RunningServer(tmp_path / name, None, **settings))
 
         yield start
 

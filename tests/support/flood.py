@@ -6,10 +6,13 @@ it uploads beside the process that measures: `python -m tests.support.flood URL 
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from pathlib import Path
 
 from tests.support.client import KIB, OldClient
-from tests.support.data import FileBytes
+from tests.support.data import MIB, FileBytes
 from tests.support.websocket import BINARY
 
 
@@ -41,6 +44,17 @@ class Flood:
     def hear_result(self) -> None:
         """Waits until the app has the file."""
         self._client.hear_result()
+
+
+def warm_up(folder: Path, size_bytes: int) -> None:
+    """Writes and unlinks a file of this size in `folder`, so that what is measured next has warm memory.
+
+    A virtual machine takes memory back that nobody uses; the first writes after that are ten times slower.
+    """
+    with tempfile.TemporaryFile(dir=folder) as file:
+        block = os.urandom(MIB)
+        for _ in range(size_bytes // MIB):
+            file.write(block)
 
 
 if __name__ == "__main__":

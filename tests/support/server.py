@@ -30,11 +30,12 @@ class RunningServer:
 
     alive: Final[list[RunningServer]] = []
 
-    def __init__(self, storage_dir: Path, **settings: object) -> None:
+    def __init__(self, storage_dir: Path, log_file: Path | None = None, **settings: object) -> None:
+        """The log is beside the storage directory unless it is given another place."""
         self.storage_dir = storage_dir
         self.settings = settings
         self.port = 0
-        self.log_file = storage_dir.with_name(storage_dir.name + ".log")
+        self.log_file = log_file or storage_dir.with_name(storage_dir.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> RunningServer:

@@ -27,7 +27,7 @@ _seeds = itertools.count(1)
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The server that the tests of this folder share; none of them stops it."""
-    with RunningServer(tmp_path_factory.mktemp("wire") / "storage", **QUICK) as running:
+    with RunningServer(tmp_path_factory.mktemp("wire") / "storage", None, **QUICK) as running:
         yield running
 
 

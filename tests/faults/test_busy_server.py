@@ -1,0 +1,66 @@
+"""While uploads run flat out, a small request is answered at once."""
+
+from __future__ import annotations
+
+import http.client
+import statistics
+import subprocess
+import sys
+import time
+
+from tests.conftest import StartServer
+from tests.support.app import ScriptedApp
+from tests.support.data import MIB
+from tests.support.flood import warm_up
+from tests.support.server import ROOT, RunningServer, new_upload
+from tests.support.waiting import wait_until
+
+REQUESTS = 300
+CHUNKS = 16_384
+"""8 GiB each if nobody stopped them: they run for as long as the measurement."""
+WARM_UP_BYTES = 1024 * MIB
+HANG_S = 0.05
+MS_PER_S = 1000
+
+
+def flat_out(server: RunningServer, ticket_id: str) -> subprocess.Popen[bytes]:
+    """Starts an upload in a process of its own."""
+    command = [sys.executable, "-m", "tests.support.flood", server.url, ticket_id, str(CHUNKS)]
+    return subprocess.Popen(command, cwd=ROOT)
+
+
+def response_times_s(server: RunningServer) -> list[float]:
+    """Asks for the library again and again, over one connection, and returns how long each took."""
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    times_s = []
+    for _ in range(REQUESTS):
+        began_s = time.perf_counter()
+        connection.request("GET", "/incoming/frontend/incoming.js")
+        answer = connection.getresponse()
+        assert answer.read()
+        assert answer.status == 200
+        times_s.append(time.perf_counter() - began_s)
+    connection.close()
+    return times_s
+
+
+def test_the_library_is_served_within_milliseconds_while_two_clients_upload_flat_out(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server(log_level="warning")
+    warm_up(server.storage_dir, WARM_UP_BYTES)
+    tickets = [new_upload(server, app.url) for _ in range(2)]
+    floods = [flat_out(server, ticket_id) for ticket_id in tickets]
+    try:
+        files = [server.stored_file(ticket_id) for ticket_id in tickets]
+        wait_until(lambda: all(f.exists() and f.stat().st_size for f in files), "both uploads run")
+        times_s = response_times_s(server)
+        assert all(flood.poll() is None for flood in floods), "the uploads ended before the measurement"
+    finally:
+        for flood in floods:
+            flood.kill()
+            flood.wait()
+    cuts_s = statistics.quantiles(times_s, n=100)
+    p50_ms, p99_ms = cuts_s[49] * MS_PER_S, cuts_s[98] * MS_PER_S
+    print(f"\nincoming.js beside two uploads: p50 {p50_ms:.1f} ms, p99 {p99_ms:.1f} ms")
+    assert p99_ms < HANG_S * MS_PER_S

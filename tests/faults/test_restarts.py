@@ -1,0 +1,211 @@
+"""Starting again: with ten thousand tickets, with a damaged journal, and after a polite stop."""
+
+from __future__ import annotations
+
+import http.client
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.support.app import DONE, Delivery, Reply, ScriptedApp
+from tests.support.client import OldClient, UploadEnded
+from tests.support.data import MIB, FileBytes
+from tests.support.server import RunningServer, cancel_upload, new_upload
+from tests.support.websocket import ConnectionClosed
+
+TICKETS = 10_000
+START_LIMIT_S = 10.0
+STOP_LIMIT_S = 8.0
+SERVICE_RESTART = 1012
+UNKNOWN_TICKET = 11
+
+
+def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int = 20 * MIB) -> OldClient:
+    """Returns a client in the middle of its file."""
+    client = OldClient(server.url, new_upload(server, app.url), FileBytes(length_bytes, seed)).open()
+    client.send_until_acked(length_bytes // 2)
+    return client
+
+
+# --- many tickets ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_server(start_server: StartServer, app: ScriptedApp) -> Iterator[RunningServer]:
+    """A server that has issued ten thousand tickets, and was killed."""
+    server = start_server(fsync="no", log_level="warning")
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    for _ in range(TICKETS):
+        connection.request("POST", f"/incoming/backend/new_upload?signalFinishURL={app.url}")
+        assert connection.getresponse().read()
+    connection.close()
+    yield server
+
+
+def test_a_start_with_ten_thousand_tickets_takes_seconds(
+    full_server: RunningServer, app: ScriptedApp
+) -> None:
+    clients = [begun(full_server, app, seed) for seed in range(5)]
+    full_server.kill()
+    began_s = time.monotonic()
+    full_server.start()
+    took_s = time.monotonic() - began_s
+    print(f"\na start with {TICKETS} tickets took {took_s:.2f} s")
+    assert took_s < START_LIMIT_S
+    assert len(list((full_server.storage_dir / "journal").glob("*.json"))) == TICKETS + len(clients)
+    for client in clients:
+        client.upload()
+        assert client.resumed_at[1] > 0
+    assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in clients}
+
+
+# --- a damaged journal -------------------------------------------------------------------------------
+
+
+DAMAGE = {
+    "empty": b"",
+    "zeros": bytes(300),
+    "half of it": b'{"version": 1, "ticket": {"id": "',
+    "no JSON": b"\xff\xfe\x00garbage",
+    "a list": b"[]",
+    "another version": b'{"version": 99, "ticket": {}}',
+    "wrong types": b'{"version": 1, "ticket": {"id": 5, "state": "flying"}}',
+    "too deep": b"[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_journal_entry_is_set_aside_and_reported_and_stops_nobody_else(
+    start_server: StartServer, app: ScriptedApp, damage: bytes
+) -> None:
+    server = start_server()
+    healthy, damaged = begun(server, app, 1), begun(server, app, 2)
+    server.kill()
+    entry = server.journal_file(damaged.ticket_id)
+    entry.write_bytes(damage)
+    server.start()
+    healthy.upload()
+    with pytest.raises(UploadEnded) as ended:
+        damaged.connect().request()
+    assert ended.value.code == UNKNOWN_TICKET
+    assert not entry.exists()
+    assert [f.read_bytes() for f in server.storage_dir.rglob(entry.name) if f.is_file()] == [damage]
+    assert "damaged" in server.log_text()
+    assert damaged.ticket_id not in server.log_text(), "a whole id is a secret"
+    assert server.stored_file(damaged.ticket_id).exists(), "its bytes are not ours to throw away"
+
+
+def test_what_a_kill_left_half_written_is_no_damage(start_server: StartServer, app: ScriptedApp) -> None:
+    server = start_server()
+    client = begun(server, app, 1)
+    server.kill()
+    entry = server.journal_file(client.ticket_id)
+    entry.with_name(entry.name + ".tmp").write_bytes(entry.read_bytes()[:40])
+    server.start()
+    assert "damaged" not in server.log_text()
+    client.upload()
+
+
+def test_files_of_others_in_the_storage_are_not_touched(start_server: StartServer, app: ScriptedApp) -> None:
+    server = start_server()
+    client = begun(server, app, 1)
+    foreign = [
+        server.storage_dir / "data" / client.ticket_id / "notes.txt",
+        server.storage_dir / "data" / "lost+found" / "x",
+        server.storage_dir / "journal" / "README",
+        server.storage_dir / "x.json",
+    ]
+    for file in foreign:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("mine")
+    server.restart()
+    cancel_upload(server, client.ticket_id)
+    begun(server, app, 2).upload()
+    server.restart()
+    assert [file.read_text() for file in foreign] == ["mine"] * len(foreign)
+
+
+def test_a_link_in_place_of_a_stored_file_is_not_followed(
+    start_server: StartServer, app: ScriptedApp, tmp_path: Path
+) -> None:
+    server = start_server()
+    client = begun(server, app, 1)
+    server.kill()
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"not yours")
+    stored = server.stored_file(client.ticket_id)
+    stored.unlink()
+    stored.symlink_to(victim)
+    server.start()
+    with pytest.raises((ConnectionClosed, UploadEnded, AssertionError)):
+        client.open().send_until_acked()
+    assert victim.read_bytes() == b"not yours"
+
+
+def test_a_second_server_is_refused_the_storage_of_the_first(start_server: StartServer) -> None:
+    first = start_server()
+    second = RunningServer(first.storage_dir)
+    with pytest.raises(AssertionError, match="Another"):
+        second.start()
+
+
+# --- a polite stop -----------------------------------------------------------------------------------
+
+
+def test_a_stop_closes_clients_without_a_message_and_they_go_on_after_the_restart(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server()
+    clients = [begun(server, app, seed) for seed in range(3)]
+    for client in clients:
+        client.hear_acks()
+    closes: list[ConnectionClosed] = []
+    threads = [threading.Thread(target=lambda c=client: closes.append(c.hear_close())) for client in clients]
+    for thread in threads:
+        thread.start()
+    began_s = time.monotonic()
+    assert server.terminate() == 0
+    assert time.monotonic() - began_s < STOP_LIMIT_S
+    for thread in threads:
+        thread.join()
+    assert [closed.code for closed in closes] == [SERVICE_RESTART] * 3
+    server.start()
+    for client in clients:
+        acked_bytes = client.acked_bytes
+        client.upload()
+        assert client.resumed_at[1] == acked_bytes > 0
+    assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in clients}
+
+
+def test_a_stop_does_not_wait_for_clients_that_say_nothing(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server(stop_timeout_s=1)
+    silent = begun(server, app, 1)
+    began_s = time.monotonic()
+    assert server.terminate() == 0
+    assert time.monotonic() - began_s < STOP_LIMIT_S
+    assert silent.ws.has_input
+
+
+def test_a_stop_during_a_handover_leads_to_another_call(start_server: StartServer, app: ScriptedApp) -> None:
+    server = start_server(stop_timeout_s=0.5)
+    let_go = threading.Event()
+
+    def hang(_: Delivery) -> Reply:
+        assert let_go.wait(30)
+        return DONE
+
+    app.answers = [hang, DONE]
+    client = begun(server, app, 1)
+    client.send_until_acked()
+    app.wait_for(1)
+    assert server.terminate() == 0
+    let_go.set()
+    server.start()
+    client.upload()
+    assert len(app.deliveries) == 2
