@@ -6,11 +6,11 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (HERE / "incoming/__init__.py").read_text("utf-8"), re.M)
+(VERSION,) = re.findall(r'^__version__ = "(.+)"$', (HERE / "incoming/__init__.py").read_text("utf-8"), re.M)
 
 setup(
     name="incoming-server",
-    version=VERSION[1],
+    version=VERSION,
     description="Large file uploads, taken off a web app's back",
     long_description=(HERE / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",

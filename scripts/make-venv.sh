@@ -30,7 +30,7 @@ install_python() { # Debian and Ubuntu keep venv's pip in a package of its own
         install_packages "The venv module of Python" \
             "$("$found" -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"
     else
-        install_packages "Python" python3 python3-venv
+        command -v python3 >/dev/null || install_packages "Python 3.11 or newer" python3 python3-venv
         recent python3 venv || install_packages "Python 3.11 or newer" python3.11 python3.11-venv
     fi
 }
