@@ -6,11 +6,12 @@ from the shortest time that has to be noticed.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from typing import Final
 
 from incoming.config import Settings
-from incoming.errors import IncomingError
+from incoming.errors import IncomingError, UnknownTicket
 from incoming.parts import Parts
 from incoming.ticket import CALLED_OFF, State, Ticket
 from incoming.uploads import Uploads
@@ -18,24 +19,35 @@ from incoming.uploads import Uploads
 log = logging.getLogger(__name__)
 
 LONGEST_SWEEP_INTERVAL_S: Final = 30.0
+RECOVER_AGAIN_AFTER_S: Final = 60.0
 TICKETS_AT_A_TIME: Final = 200
 """After so many tickets others may run."""
 
 
 def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
-    count = 0
-    for ticket in parts.registry.tickets():
-        count += 1
-        try:
-            _recover(parts, uploads, ticket)
-        except IncomingError as exc:
-            log.error("upload %s: could not be taken up again: %s", ticket.short_id, exc)
-    if count:
-        log.info("took up %d tickets", count)
+    tickets = list(parts.registry.tickets())
+    for ticket in tickets:
+        _recover(parts, uploads, ticket)
+    if tickets:
+        log.info("took up %d tickets", len(tickets))
 
 
 def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    try:
+        _take_up(parts, uploads, ticket)
+    except IncomingError as exc:
+        log.error("upload %s: could not be taken up yet: %s", ticket.short_id, exc)
+        parts.runtime.spawn_later(RECOVER_AGAIN_AFTER_S, _recover_again, parts, uploads, ticket.id)
+
+
+def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
+    """The disk was full, say. Meanwhile a client may have come, or the ticket may be gone."""
+    with contextlib.suppress(UnknownTicket):
+        _recover(parts, uploads, parts.registry.get(ticket_id))
+
+
+def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
     if ticket.state is State.PAUSED:
         uploads.resume(ticket, parts.storage.stored_bytes(ticket.id) or 0)
     elif ticket.state in CALLED_OFF or (ticket.state is State.FINISHED and ticket.remove_file_when_finished):

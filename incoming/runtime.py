@@ -11,7 +11,7 @@ import random
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar, cast
 
 import gevent
 import gevent.event
@@ -49,7 +49,10 @@ class Runtime(Protocol):
         """Runs `function` after a delay."""
 
     def sleep(self, duration_s: float) -> None:
-        """Lets others run for this time, at least once."""
+        """Lets others run for this time."""
+
+    def breathe(self) -> None:
+        """Lets others run that have waited; returns as soon as they have."""
 
     def lock(self) -> Lock:
         """Returns a new lock."""
@@ -62,6 +65,26 @@ class Runtime(Protocol):
 
     def jitter(self) -> float:
         """Returns a random number from 0 to 1."""
+
+
+def breathe() -> None:
+    """Passes once through the event loop, so that whoever has data or a connection waiting is served.
+
+    gevent.sleep(0) looks for new I/O after 50 greenlets only, which made others wait 45 ms (p99) beside two
+    floods; a timer of 0 s waits 1 ms; an idle watcher of a lower priority starves. This one: 3 ms, for free.
+    """
+    hub = gevent.get_hub()
+    hub.wait(hub.loop.idle(priority=hub.loop.MAXPRI))
+
+
+def _caught(
+    function: Callable[..., T], args: tuple[object, ...], kwargs: dict[str, object]
+) -> tuple[T | None, BaseException | None]:
+    """Returns result or error: gevent prints a traceback for each error that leaves a pool's function."""
+    try:
+        return function(*args, **kwargs), None
+    except BaseException as exc:
+        return None, exc
 
 
 POOL_THREADS = 10
@@ -92,6 +115,10 @@ class GeventRuntime:
         """See Runtime."""
         gevent.sleep(duration_s)
 
+    def breathe(self) -> None:
+        """See Runtime."""
+        breathe()
+
     def lock(self) -> Lock:
         """See Runtime."""
         lock: Lock = gevent.lock.RLock()
@@ -99,8 +126,10 @@ class GeventRuntime:
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime."""
-        result: T = self._pool.apply(function, args, kwargs)
-        return result
+        result, error = self._pool.apply(_caught, (function, args, kwargs))
+        if error is not None:
+            raise error
+        return cast(T, result)
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """See Runtime."""

@@ -238,7 +238,8 @@ class Uploads:
             raise StorageFailed
         now_s = self._parts.clock.now_s()
         free_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
-        if missing_bytes > free_bytes - self._budget.held_bytes(now_s, except_for=ticket.id):
+        free_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
+        if missing_bytes > max(free_bytes, 0):
             log.warning("upload %s: no room for %d more bytes", ticket.short_id, missing_bytes)
             raise StorageFull
         self._budget.hold(ticket.id, missing_bytes, now_s)

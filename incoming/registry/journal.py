@@ -27,6 +27,8 @@ TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOCK_FILE: Final = "clock"
 _FULL: Final = {28, 122}  # ENOSPC, EDQUOT
 _TYPES: Final = get_type_hints(Ticket)
+_MAX_TIME_S: Final = 1e15
+"""JSON has larger numbers, and Python reads NaN and Infinity from it; none of them is a time."""
 
 log = logging.getLogger(__name__)
 
@@ -132,10 +134,10 @@ def _value(name: str, raw: dict[str, Any]) -> Any:
     value, kind = raw[name], _TYPES[name]
     if kind is State and value in list(State):
         return State(value)
-    if kind is float and type(value) is int:
+    if kind is float and type(value) in (int, float) and -_MAX_TIME_S < value < _MAX_TIME_S:
         return float(value)
-    if kind is int | None and (value is None or type(value) is int):
+    if kind == int | None and (value is None or type(value) is int):
         return value
-    if type(value) is not kind:
+    if type(value) is not kind or kind is float:
         raise DamagedEntry(f"its {name} is {value!r}"[:200])
     return value

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from weakref import WeakValueDictionary
 
-from incoming.errors import UnknownTicket
+from incoming.errors import StorageFailed, StorageFull, UnknownTicket
 from incoming.registry.journal import Journal
 from incoming.runtime import Lock, Runtime, ServiceClock
 from incoming.ticket import Event, Ticket
+
+log = logging.getLogger(__name__)
 
 
 class MemoryRegistry:
@@ -38,11 +41,21 @@ class MemoryRegistry:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             old = self.get(ticket_id)
-            new = old.apply(event, self._clock.now_s())
+            now_s = self._clock.now_s()
+            new = old.apply(event, now_s)
             if new.at_rest() != old.at_rest():
-                self._runtime.in_pool(self._journal.write, new)
+                self._write(old, new, now_s)
             self._tickets[ticket_id] = new
             return new
+
+    def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
+        """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
+        try:
+            self._runtime.in_pool(self._journal.write, new)
+        except (StorageFull, StorageFailed) as exc:
+            if old.at_rest().recovered(now_s) != new.at_rest():
+                raise
+            log.warning("upload %s: %s is not journaled: %s", new.short_id, new.state.value, exc)
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""

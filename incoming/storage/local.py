@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ SLOW_WRITE_S: Final = 0.02
 SLOW_SLICES: Final = 64
 """How many slices go to the pool after a slow one, before the page cache is tried again."""
 
+_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -54,6 +56,16 @@ def _fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
     where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
     failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(FALLOC_FL_KEEP_SIZE), *where)
     return ctypes.get_errno() if failed else 0
+
+
+@contextmanager
+def _folder(path: Path) -> Iterator[int]:
+    """Gives an upload's folder as a descriptor: neither it nor what is opened in it is a link."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 class LocalWriter:
@@ -79,7 +91,7 @@ class LocalWriter:
                 position += written
                 chunk = chunk[written:]
                 if chunk:
-                    self._runtime.sleep(0)
+                    self._runtime.breathe()
         self.offset_bytes = position
         self.allocated_bytes = max(self.allocated_bytes, position)
         self._reserve_ahead()
@@ -163,11 +175,12 @@ class LocalStorage:
         return writer
 
     def _open(self, file: Path) -> int:
-        folder = file.parent
-        if not folder.is_dir():
-            folder.mkdir(mode=0o700)
-            folder.chmod(DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
-        fd = os.open(file, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, FILE_MODE)
+        with contextlib.suppress(FileExistsError):
+            file.parent.mkdir(mode=0o700)
+        with _folder(file.parent) as folder_fd:
+            if stat.S_IMODE(os.fstat(folder_fd).st_mode) != DIR_MODE:
+                os.fchmod(folder_fd, DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
+            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | _NO_LINK, FILE_MODE, dir_fd=folder_fd)
         os.fchmod(fd, FILE_MODE)
         return fd
 
@@ -192,7 +205,8 @@ class LocalStorage:
             self._runtime.in_pool(self._give_to, self._file(ticket_id), owner_uid)
 
     def _give_to(self, file: Path, owner_uid: int) -> None:
-        fd = os.open(file, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with _folder(file.parent) as folder_fd:
+            fd = os.open(file.name, os.O_RDONLY | _NO_LINK, dir_fd=folder_fd)
         try:
             if os.fstat(fd).st_uid != owner_uid:
                 os.fchown(fd, owner_uid, -1)
@@ -217,8 +231,8 @@ class LocalStorage:
             self._runtime.in_pool(self._remove, self._file(ticket_id))
 
     def _remove(self, file: Path) -> None:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            file.unlink()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _folder(file.parent) as folder_fd:
+            os.unlink(file.name, dir_fd=folder_fd)
         self._remove_folder(file.parent)
 
     def tidy(self, ticket_id: str) -> None:

@@ -20,6 +20,7 @@ from gevent.lock import BoundedSemaphore
 from incoming import frames
 from incoming.frames import FrameError, FrameHeader
 from incoming.messages import MAX_TEXT_BYTES
+from incoming.runtime import breathe
 from incoming.transports.buffers import Buffers
 
 SLICE_BYTES: Final = 256 * 1024
@@ -143,7 +144,7 @@ class WebSocket:
             self._since_yield_bytes += received
             if self._since_yield_bytes >= SLICE_BYTES:
                 self._since_yield_bytes = 0
-                gevent.sleep(0)  # recv_into never yields while there is data
+                breathe()  # recv_into never yields while there is data
 
     def _receive_into(self, part: memoryview) -> int:
         """Returns how many bytes were read, at least one. Raises ConnectionGone."""
@@ -229,4 +230,4 @@ class WebSocket:
             self._socket.shutdown(socket.SHUT_WR)
             scratch = bytearray(64 * 1024)
             while self._socket.recv_into(scratch):
-                gevent.sleep(0)
+                breathe()
