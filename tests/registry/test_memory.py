@@ -10,7 +10,7 @@ import pytest
 
 from incoming.errors import StorageFailed, UnknownTicket
 from incoming.ticket import Cancel, Claim, Complete, Expire, IllegalTransition, Post, Release, State, Ticket
-from tests.support.fakes import House
+from tests.support.house import House
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 TICKET = Ticket(ID, "http://app.example.org/finished")

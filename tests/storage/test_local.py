@@ -79,7 +79,6 @@ def test_a_file_that_is_opened_again_gets_its_mode_back(storage: LocalStorage) -
     assert mode(file) == 0o660
 
 
-@pytest.mark.xfail(strict=True, reason="LocalStorage._open leaves the mode of a folder that is there")
 def test_a_folder_whose_making_was_cut_off_gets_its_mode_the_next_time(storage: LocalStorage) -> None:
     folder = Path(storage.path(TICKET_ID)).parent
     folder.mkdir(mode=0o700)  # killed between mkdir and chmod
@@ -145,7 +144,6 @@ def test_a_planted_link_to_a_file_is_not_followed(storage: LocalStorage, victim:
     assert victim.read_bytes() == b"not yours"
 
 
-@pytest.mark.xfail(strict=True, reason="LocalStorage._open follows a link in place of the folder")
 def test_a_planted_link_to_a_folder_is_not_followed(storage: LocalStorage, victim: Path) -> None:
     Path(storage.path(TICKET_ID)).parent.symlink_to(victim.parent)
     with pytest.raises(StorageFailed):

@@ -1,41 +1,25 @@
-"""A world whose time the test moves, and the real service in it.
+"""A world whose time the test moves, and an app that answers from a script.
 
 `FakeRuntime` runs real greenlets on a clock of its own: nothing happens by waiting, everything by `settle`
-and `advance`. `House` is the service as the command line puts it together, with the real journal, registry
-and storage in a directory; only the call to the app is replaced (`FakeApp`), since a real one would stop all
-greenlets of this process, which is not monkey-patched. The real call has tests of its own (handover/).
+and `advance`. The service that lives in it is in `house`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import heapq
 import itertools
 import resource
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
-from unittest.mock import patch
 
 import gevent
 import gevent.event
 import gevent.lock
 
-from incoming import parameters
-from incoming.claims import ClaimedUpload, NewsListener
-from incoming.config import Settings
 from incoming.handover.schedule import Answer, Done
-from incoming.parts import Parts
-from incoming.registry.journal import Journal
-from incoming.registry.memory import MemoryRegistry
-from incoming.runtime import Lock, ServiceClock, Task
-from incoming.steps import News
-from incoming.storage.local import LocalStorage
-from incoming.ticket import State, Ticket
-from incoming.uploads import MIB, Uploads
+from incoming.runtime import Lock, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -112,6 +96,10 @@ class FakeRuntime:
         else:
             gevent.sleep(0)
 
+    def breathe(self) -> None:
+        """See Runtime."""
+        gevent.sleep(0)
+
     def _timer(self, duration_s: float) -> Any:
         woken = gevent.event.Event()
         heapq.heappush(self._sleepers, (self.time_s + duration_s, next(self._order), woken))
@@ -141,14 +129,15 @@ class FakeRuntime:
         return 0.5
 
 
+FakeAnswer = Answer | Callable[[dict[str, str]], Answer]
+"""What an app answers, or a function of the form that does what the app does while it is called."""
+
+
 class FakeApp:
-    """Stands where the Notifier does: answers from a script, as `ScriptedApp` does; the last answer repeats.
+    """Stands where the Notifier does: answers from a script, as `ScriptedApp` does; the last one repeats."""
 
-    An answer may be a function of the form: what it does happens while the call is under way.
-    """
-
-    def __init__(self, *answers: Answer | Callable[[dict[str, str]], Answer]) -> None:
-        self.answers: Sequence[Answer | Callable[[dict[str, str]], Answer]] = answers or (Done(),)
+    def __init__(self, *answers: FakeAnswer) -> None:
+        self.answers: Sequence[FakeAnswer] = answers or (Done(),)
         self.forms: list[dict[str, str]] = []
 
     def post(self, url: str, form: dict[str, str]) -> Answer:
@@ -157,92 +146,6 @@ class FakeApp:
         self.forms.append(form)
         gevent.sleep(0)
         return answer(form) if callable(answer) else answer
-
-
-class Client:
-    """One connection's side of the service: its claim, and the news that it heard."""
-
-    def __init__(self) -> None:
-        self.news: list[News] = []
-        self.claim: ClaimedUpload
-
-    @property
-    def listener(self) -> NewsListener:
-        """What the service tells the news to."""
-        return self.news.append
-
-
-class House:
-    """The service in a directory. Another one in the same directory is the next process."""
-
-    def __init__(
-        self,
-        directory: Path,
-        app: FakeApp | None = None,
-        runtime: FakeRuntime | None = None,
-        **settings: Any,
-    ) -> None:
-        self.directory = directory
-        self.runtime = runtime or FakeRuntime()
-        self.app = app or FakeApp()
-        self.settings = Settings(**{"min_free_mib": 0, "fsync": False, **settings})
-        self.journal = Journal(directory / "journal", self.settings.fsync)
-        self.parts = self._make_parts()
-        with patch("incoming.deliveries.Notifier", lambda *_: self.app):
-            self.uploads = Uploads(self.parts)
-
-    def _make_parts(self) -> Parts:
-        clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
-        registry = MemoryRegistry(self.journal, self.runtime, clock)
-        reserve_bytes = self.settings.reserve_ahead_mib * MIB
-        storage = LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
-        return Parts(self.settings, self.runtime, clock, registry, storage)
-
-    def restarted(self) -> House:
-        """Returns the next process after a kill: it has what is on the disk, the app, and the settings."""
-        self.journal.write_clock(self.parts.clock.now_s())
-        return House(self.directory, self.app, FakeRuntime(5.0), **dataclasses.asdict(self.settings))
-
-    def new_ticket(self, **request: str) -> str:
-        """Returns the id of a new ticket, asked for with these parameters of the route."""
-        asked = parameters.new_upload({"signalFinishURL": "http://app.example.org/finished", **request})
-        return self.uploads.issue(asked).id
-
-    def claim(self, ticket_id: str, length_bytes: int, name: str = "holiday.mov") -> Client:
-        """Returns a client that holds the ticket."""
-        client = Client()
-        client.claim = self.uploads.claim(ticket_id, length_bytes, name, client.listener)
-        return client
-
-    def arrive(self, ticket_id: str, content: bytes = b"content") -> Client:
-        """Uploads the content, and returns when the app was called (if it answers at once)."""
-        client = self.claim(ticket_id, len(content))
-        self.uploads.write(client.claim, memoryview(content))
-        self.uploads.complete(client.claim)
-        self.runtime.settle()
-        return client
-
-    def ticket(self, ticket_id: str) -> Ticket:
-        """Returns the ticket as it is."""
-        return self.parts.registry.get(ticket_id)
-
-    def state(self, ticket_id: str) -> State:
-        """Returns the ticket's state."""
-        return self.ticket(ticket_id).state
-
-    def file(self, ticket_id: str) -> Path:
-        """Returns where the upload's bytes are."""
-        return Path(self.parts.storage.path(ticket_id))
-
-    @contextlib.contextmanager
-    def journal_broken(self) -> Iterator[None]:
-        """Within it the journal can't be written: its directory is gone."""
-        aside = self.directory / "journal-aside"
-        shutil.move(self.directory / "journal", aside)
-        try:
-            yield
-        finally:
-            shutil.move(aside, self.directory / "journal")
 
 
 @contextlib.contextmanager

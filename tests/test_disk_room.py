@@ -1,0 +1,75 @@
+"""A full disk is said at the start of an upload, and nobody can reserve the disk away (DESIGN 4)."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from incoming.errors import StorageFull
+from incoming.handover.schedule import WillFinish
+from incoming.housekeeping import recover
+from incoming.ticket import State
+from incoming.uploads import MIB
+from tests.support.fakes import FakeApp
+from tests.support.house import House
+
+CONTENT = b"0123456789"
+LENGTH_BYTES = len(CONTENT)
+
+
+def room_for(directory: Path, size_bytes: int) -> House:
+    """Returns a house on whose disk about so much may be used."""
+    free = os.statvfs(directory)
+    min_free_mib = (free.f_bavail * free.f_frsize - size_bytes) // MIB
+    return House(directory, min_free_mib=min_free_mib, reservation_idle_s=60.0)
+
+
+def test_a_full_disk_is_said_at_the_start(tmp_path: Path) -> None:
+    house = room_for(tmp_path, 1000 * MIB)
+    ticket_id = house.new_ticket()
+    with pytest.raises(StorageFull):
+        house.claim(ticket_id, 2000 * MIB)
+    assert house.state(ticket_id) is State.ISSUED
+    assert house.uploads.claimed_count() == 0
+
+
+def test_what_others_have_announced_counts_until_they_end_or_stay_away(tmp_path: Path) -> None:
+    house = room_for(tmp_path, 1000 * MIB)
+    first, second = house.new_ticket(), house.new_ticket()
+    client = house.claim(first, 600 * MIB)
+    with pytest.raises(StorageFull):
+        house.claim(second, 600 * MIB)
+    house.uploads.release(client.claim)
+    with pytest.raises(StorageFull):
+        house.claim(second, 600 * MIB)
+    assert house.claim(first, 600 * MIB), "it does not stand in its own way"
+    house.uploads.cancel_by_app(first, "")
+    assert house.claim(second, 600 * MIB)
+
+
+def test_an_announcement_that_nobody_makes_true_falls_out(tmp_path: Path) -> None:
+    house = room_for(tmp_path, 1000 * MIB)
+    house.uploads.release(house.claim(house.new_ticket(), 600 * MIB).claim)
+    house.runtime.advance(61)
+    assert house.claim(house.new_ticket(), 600 * MIB)
+
+
+def test_paused_uploads_count_after_a_restart_too(tmp_path: Path) -> None:
+    before = room_for(tmp_path, 1000 * MIB)
+    before.claim(before.new_ticket(), 600 * MIB)
+    house = before.after_a_kill()
+    with pytest.raises(StorageFull):
+        house.claim(house.new_ticket(), 600 * MIB)
+
+
+def test_a_file_that_is_all_here_is_handed_over_on_a_full_disk_too(tmp_path: Path) -> None:
+    before = House(tmp_path, FakeApp(WillFinish()))
+    ticket_id = before.new_ticket()
+    before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    before.journal.write_clock(before.parts.clock.now_s())
+    house = House(tmp_path, FakeApp(WillFinish()), min_free_mib=1 << 40)
+    recover(house.parts, house.uploads)
+    house.runtime.settle()
+    assert house.state(ticket_id) is State.WAITING

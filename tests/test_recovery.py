@@ -1,0 +1,161 @@
+"""What the next process does when one was killed: everything goes on where it stopped (DESIGN 2)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import pytest
+
+from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
+from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, recover
+from incoming.ticket import State
+from tests.support.fakes import FakeAnswer, FakeApp
+from tests.support.house import TIMES, House
+
+CONTENT = b"0123456789"
+LENGTH_BYTES = len(CONTENT)
+DOWN = NoAnswer("the app could not be reached")
+
+
+def house_with(directory: Path, *answers: FakeAnswer) -> House:
+    return House(directory, FakeApp(*answers), **TIMES)
+
+
+def test_an_outage_expires_nobody(tmp_path: Path) -> None:
+    house = house_with(tmp_path)
+    ticket_id = house.paused(LENGTH_BYTES, CONTENT[:4])
+    house.pass_time(90)
+    house = house.after_a_kill()  # its clock went on by nothing while it was down, and begins elsewhere
+    house.pass_time(9)
+    assert house.state(ticket_id) is State.PAUSED
+    house.pass_time(2)
+    assert house.state(ticket_id) is State.EXPIRED
+
+
+def test_an_upload_goes_on_where_its_file_ends(tmp_path: Path) -> None:
+    before = house_with(tmp_path)
+    ticket_id = before.new_ticket()
+    before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT[:4]))
+    house = before.after_a_kill()
+    client = house.claim(ticket_id, LENGTH_BYTES)
+    assert client.claim.offset_bytes == 4
+    house.uploads.write(client.claim, memoryview(CONTENT[4:]))
+    house.uploads.complete(client.claim)
+    assert house.file(ticket_id).read_bytes() == CONTENT
+
+
+def test_an_upload_killed_after_its_last_byte_is_handed_over(tmp_path: Path) -> None:
+    before = house_with(tmp_path, WillFinish())
+    ticket_id = before.new_ticket()
+    before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    house = before.after_a_kill()
+    assert house.state(ticket_id) is State.WAITING
+    assert [form["id"] for form in house.app.forms] == [ticket_id]
+
+
+@pytest.mark.parametrize("length_bytes", [0, LENGTH_BYTES])
+def test_an_upload_whose_client_has_not_agreed_yet_waits_for_it(tmp_path: Path, length_bytes: int) -> None:
+    before = house_with(tmp_path)
+    ticket_id = before.new_ticket()
+    before.claim(ticket_id, length_bytes)
+    house = before.after_a_kill()
+    assert house.state(ticket_id) is State.PAUSED
+    assert house.claim(ticket_id, length_bytes).claim.offset_bytes == 0
+
+
+def test_a_handover_goes_on(tmp_path: Path) -> None:
+    before = house_with(tmp_path, DOWN)
+    ticket_id = before.new_ticket()
+    before.arrive(ticket_id)
+    before.app.answers = [Done()]
+    house = before.after_a_kill()
+    assert house.state(ticket_id) is State.FINISHED
+
+
+def test_a_waiting_ticket_can_be_finished(tmp_path: Path) -> None:
+    before = house_with(tmp_path, WillFinish())
+    ticket_id = before.new_ticket()
+    before.arrive(ticket_id)
+    house = before.after_a_kill()
+    assert len(house.app.forms) == 1, "it is not asked again before its time"
+    house.uploads.finish(ticket_id, "")
+    assert not house.file(ticket_id).exists()
+
+
+def test_a_cancellation_is_still_told_and_its_file_removed(tmp_path: Path) -> None:
+    before = house_with(tmp_path, DOWN)
+    ticket_id = before.paused(LENGTH_BYTES, CONTENT[:4])
+    before.uploads.expire(before.ticket(ticket_id), "idle")
+    before.file(ticket_id).parent.mkdir()
+    before.file(ticket_id).write_bytes(CONTENT)  # killed before the file was removed
+    before.app.answers = [Done()]
+    house = before.after_a_kill()
+    assert house.ticket(ticket_id).app_told
+    assert not house.file(ticket_id).parent.exists()
+
+
+@pytest.mark.parametrize("remove", ["true", "false"])
+def test_a_finished_file_is_removed_when_it_is_ours_to_remove(tmp_path: Path, remove: str) -> None:
+    before = house_with(tmp_path)
+    ticket_id = before.new_ticket(removeFileWhenFinished=remove)
+    before.arrive(ticket_id)
+    before.file(ticket_id).parent.mkdir(exist_ok=True)
+    before.file(ticket_id).write_bytes(CONTENT)  # killed before the file was removed
+    house = before.after_a_kill()
+    assert house.file(ticket_id).exists() == (remove == "false")
+    assert house.claim(ticket_id, 7).claim.ticket.state is State.FINISHED
+
+
+def test_a_failed_handover_waits_for_the_app_to_ask(tmp_path: Path) -> None:
+    before = house_with(tmp_path, Refused("no"))
+    ticket_id = before.new_ticket()
+    before.arrive(ticket_id)
+    house = before.after_a_kill()
+    assert house.state(ticket_id) is State.FAILED
+    assert len(house.app.forms) == 1
+
+
+@pytest.fixture
+def unreadable(tmp_path: Path) -> tuple[House, str, str]:
+    """A house with two uploads that have all their bytes; the file of the first can't be opened."""
+    house = house_with(tmp_path, WillFinish())
+    first, second = house.new_ticket(), house.new_ticket()
+    for ticket_id in (first, second):
+        house.uploads.write(house.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    house.file(first).rename(tmp_path / "aside")
+    house.file(first).symlink_to("x" * LENGTH_BYTES)  # of the right length, but links are not followed
+    return house, first, second
+
+
+def test_one_ticket_that_can_not_be_taken_up_does_not_keep_the_others(
+    unreadable: tuple[House, str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    before, first, second = unreadable
+    house = before.after_a_kill()
+    assert (house.state(first), house.state(second)) == (State.PAUSED, State.WAITING)
+    assert f"{first[:8]}: could not be taken up" in caplog.text
+
+
+def test_a_ticket_that_could_not_be_taken_up_is_tried_again(
+    tmp_path: Path, unreadable: tuple[House, str, str]
+) -> None:
+    before, first, _ = unreadable
+    house = before.after_a_kill()
+    (tmp_path / "aside").replace(house.file(first))
+    house.runtime.advance(RECOVER_AGAIN_AFTER_S)
+    assert house.state(first) is State.WAITING
+
+
+def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[House, str, str]) -> None:
+    before, first, _ = unreadable
+    house = before.after_a_kill()
+    house.parts.registry.forget(first)
+    house.runtime.advance(RECOVER_AGAIN_AFTER_S)
+
+
+def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    house = house_with(tmp_path)
+    recover(house.parts, house.uploads)
+    assert not caplog.records
