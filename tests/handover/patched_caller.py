@@ -1,0 +1,34 @@
+"""A process like the server's: monkey-patched, with the real runtime. It posts what it is told to.
+
+`python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a Notifier and of its
+`post`; each line of stdout is the answer, as its class and its words, and the seconds that it took.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+
+from incoming.handover.notifier import Notifier
+from incoming.runtime import GeventRuntime
+
+
+def main() -> None:
+    """Serves until stdin ends."""
+    runtime = GeventRuntime()
+    for line in sys.stdin:
+        job = json.loads(line)
+        notifier = Notifier(job["connect_timeout_s"], job["answer_timeout_s"], runtime)
+        began_s = time.monotonic()
+        answer: object
+        try:
+            answer = notifier.post(job["url"], job["form"])
+        except Exception as exc:  # a defect; the test sees its name
+            answer = exc
+        took_s = time.monotonic() - began_s
+        print(json.dumps([type(answer).__name__, getattr(answer, "why", ""), took_s]), flush=True)
+
+
+if __name__ == "__main__":
+    main()
