@@ -1,0 +1,66 @@
+"""An existing page's end of a connection, and the real connection that the server drives for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import gevent
+import pytest
+
+from incoming.session import Session
+from incoming.transports.buffers import Buffers
+from incoming.transports.connection import Connection
+from incoming.transports.websocket import WebSocket
+from tests.support.house import House
+from tests.transports.peer import BINARY, CLOSE, FIN, TEXT, Peer
+
+CHUNK_BYTES = 1024
+CONTENT = bytes(range(256)) * 10
+LENGTH_BYTES = len(CONTENT)
+
+
+class Page(Peer):
+    """A client, and the connection that the server drives for it."""
+
+    def __init__(self, house: House) -> None:
+        super().__init__()
+        self.house = house
+        websocket = WebSocket(self.server_socket, Buffers(65536), silence_timeout_s=30.0)
+        self.connection = Connection(websocket, Session(CHUNK_BYTES, 4), house.uploads, house.runtime)
+        self.running = gevent.spawn(self.connection.run)
+
+    def say(self, msg_type: str, **msg_data: Any) -> None:
+        self.send(FIN | TEXT, json.dumps({"MsgType": msg_type, "MsgData": msg_data}).encode())
+
+    def expect(self, msg_type: str) -> dict[str, Any]:
+        frame = self.hear()
+        assert frame.opcode == TEXT, frame
+        message: dict[str, Any] = json.loads(frame.payload)
+        assert message["MsgType"] == msg_type, message
+        data: dict[str, Any] = message["MsgData"]
+        return data
+
+    def expect_close(self, code: int) -> None:
+        """The server closes; the client answers, and that is the end of the connection."""
+        assert self.hear().code == code
+        self.send(FIN | CLOSE, code.to_bytes(2, "big"))
+        with pytest.raises(EOFError):
+            self.hear()
+        self.socket.close()
+        self.running.get(timeout=10)
+
+    def request(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
+        self.say("MsgUploadReq", Id=ticket_id, LengthBytes=length_bytes, Name="holiday.mov")
+        return self.expect("MsgUploadConf")
+
+    def open(self, ticket_id: str) -> int:
+        """Gets so far that chunks may be sent; returns from where on."""
+        position: int = self.request(ticket_id)["FilePos"]
+        self.say("MsgAck", Ack=True)
+        return position
+
+    def send_chunk(self, start: int) -> None:
+        chunk = CONTENT[start : start + CHUNK_BYTES]
+        self.send(FIN | BINARY, chunk)
+        assert self.expect("MsgChunkAck") == {"ChunkSize": len(chunk)}

@@ -1,0 +1,235 @@
+"""The server's end of a websocket: fragments, control frames, silence, size. Its end is in test_closing."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from incoming.frames import FrameError
+from incoming.transports import websocket
+from incoming.transports.buffers import Buffers
+from incoming.transports.websocket import ConnectionGone, WebSocket
+from tests.transports.peer import (
+    BINARY,
+    CONTINUATION,
+    FIN,
+    PING,
+    PONG,
+    TEXT,
+    Heard,
+    Peer,
+    masked_frame,
+)
+
+BUFFER_BYTES = 1 << 20
+NORMAL = b"\x03\xe8"
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    one = Peer()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def buffers() -> Buffers:
+    return Buffers(BUFFER_BYTES)
+
+
+@pytest.fixture
+def ws(peer: Peer, buffers: Buffers) -> WebSocket:
+    return WebSocket(peer.server_socket, buffers, silence_timeout_s=30.0)
+
+
+def received(ws: WebSocket) -> tuple[int, bytes]:
+    message = ws.receive()
+    assert message
+    assert message.size_bytes == len(message.payload)
+    return message.opcode, bytes(message.payload)
+
+
+# --- messages ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 125, 126, 65535, 65536, 300_001, BUFFER_BYTES])
+def test_a_message_of_any_size_comes_out_as_it_was(peer: Peer, ws: WebSocket, size_bytes: int) -> None:
+    payload = os.urandom(size_bytes)
+    peer.send_beside(masked_frame(FIN | BINARY, payload))
+    assert received(ws) == (BINARY, payload)
+
+
+def test_messages_that_come_in_one_piece_are_told_apart(peer: Peer, ws: WebSocket) -> None:
+    peer.socket.sendall(b"".join(masked_frame(FIN | BINARY, b"%d" % i) for i in range(20)))
+    assert [received(ws)[1] for _ in range(20)] == [b"%d" % i for i in range(20)]
+
+
+def test_a_message_that_comes_byte_by_byte_is_put_together(peer: Peer, ws: WebSocket) -> None:
+    def drip() -> None:
+        for byte in masked_frame(FIN | TEXT, b"slowly" * 50):
+            peer.socket.sendall(bytes([byte]))
+            gevent.sleep(0)
+
+    gevent.spawn(drip)
+    message = ws.receive()
+    assert message
+    assert message.text == "slowly" * 50
+
+
+def test_what_came_with_the_handshake_is_not_lost(peer: Peer, buffers: Buffers) -> None:
+    data = masked_frame(FIN | TEXT, b"early") + masked_frame(FIN | BINARY, b"half of it")
+    ws = WebSocket(peer.server_socket, buffers, 30.0, read_ahead=data[:-4])
+    peer.socket.sendall(data[-4:])
+    assert [received(ws), received(ws)] == [(TEXT, b"early"), (BINARY, b"half of it")]
+
+
+def test_fragments_are_put_together_with_control_frames_between_them(peer: Peer, ws: WebSocket) -> None:
+    payload = os.urandom(10_003)
+    peer.send(BINARY, payload[:1])
+    peer.send(FIN | PING, b"there?")
+    peer.send(CONTINUATION, payload[1:7000])
+    peer.send(FIN | PONG, b"unasked for")
+    peer.send(CONTINUATION)
+    peer.send(FIN | CONTINUATION, payload[7000:])
+    assert received(ws) == (BINARY, payload)
+    assert peer.hear() == Heard(PONG, b"there?")
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [[(FIN | CONTINUATION, b"x")], [(BINARY, b"x"), (FIN | BINARY, b"y")], [(TEXT, b"x"), (TEXT, b"y")]],
+    ids=["continuation of nothing", "binary in binary", "text in text"],
+)
+def test_a_fragment_out_of_place_is_an_error(
+    peer: Peer, ws: WebSocket, frames: list[tuple[int, bytes]]
+) -> None:
+    for frame in frames:
+        peer.send(*frame)
+    with pytest.raises(FrameError) as error:
+        ws.receive()
+    assert error.value.code == 1002
+
+
+def test_text_that_is_not_utf_8_is_an_error(peer: Peer, ws: WebSocket) -> None:
+    peer.send(FIN | TEXT, b"\xff")
+    message = ws.receive()
+    assert message
+    with pytest.raises(FrameError) as error:
+        assert message.text
+    assert error.value.code == 1007
+
+
+# --- size and fairness -----------------------------------------------------------------------------
+
+
+def test_a_message_that_does_not_fit_is_read_to_its_end_and_dropped(peer: Peer, ws: WebSocket) -> None:
+    size_bytes = 3 * BUFFER_BYTES + 1
+    peer.send_beside(masked_frame(FIN | BINARY, bytes(size_bytes)) + masked_frame(FIN | TEXT, b"next"))
+    message = ws.receive()
+    assert message
+    assert (message.size_bytes, len(message.payload)) == (size_bytes, BUFFER_BYTES)
+    assert received(ws) == (TEXT, b"next")
+
+
+def test_fragments_that_do_not_fit_together_are_dropped_too(peer: Peer, ws: WebSocket) -> None:
+    half = bytes(BUFFER_BYTES // 2 + 1)
+    peer.send_beside(masked_frame(BINARY, half) + masked_frame(FIN | CONTINUATION, half))
+    message = ws.receive()
+    assert message
+    assert message.size_bytes == BUFFER_BYTES + 2
+
+
+@pytest.mark.parametrize(("opcode", "size_bytes"), [(TEXT, 64 * 1024 + 1), (BINARY, 64 * 1024 * 1024 + 1)])
+def test_a_message_beyond_all_bounds_is_refused_by_its_header(
+    peer: Peer, ws: WebSocket, opcode: int, size_bytes: int
+) -> None:
+    head = bytes([FIN | opcode, 0xFF]) + size_bytes.to_bytes(8, "big") + b"mask"
+    peer.socket.sendall(head)
+    with pytest.raises(FrameError) as error:
+        ws.receive()
+    assert error.value.code == 1009
+
+
+def test_a_message_that_grows_beyond_all_bounds_is_refused(peer: Peer, ws: WebSocket) -> None:
+    peer.send(TEXT, bytes(40_000))
+    peer.send(FIN | CONTINUATION, bytes(40_000))
+    with pytest.raises(FrameError) as error:
+        ws.receive()
+    assert error.value.code == 1009
+
+
+def test_a_fast_peer_does_not_keep_others_waiting(peer: Peer, ws: WebSocket) -> None:
+    payload = bytes(BUFFER_BYTES)
+    peer.send_beside(masked_frame(FIN | BINARY, payload) * 4)
+    turns: list[bool] = []
+
+    def others() -> None:
+        while True:
+            turns.append(True)
+            gevent.sleep(0)
+
+    other = gevent.spawn(others)
+    for _ in range(4):
+        ws.receive()
+    other.kill()
+    assert len(turns) >= 4 * BUFFER_BYTES // websocket.SLICE_BYTES
+
+
+def test_a_buffer_is_borrowed_only_while_a_message_is_used(
+    peer: Peer, ws: WebSocket, buffers: Buffers
+) -> None:
+    peer.send(FIN | BINARY, b"content")
+    message = ws.receive()
+    assert message
+    assert buffers.borrow() is not message.payload.obj
+    gevent.spawn(ws.receive)
+    gevent.idle()  # it waits for the next message, and has given the buffer back
+    assert buffers.borrow().obj is message.payload.obj
+
+
+# --- silence -------------------------------------------------------------------------------------
+
+
+def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: Buffers) -> None:
+    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=0.2)
+    began_s = time.monotonic()
+    with pytest.raises(ConnectionGone, match="silent"):
+        ws.receive()
+    assert 0.2 <= time.monotonic() - began_s < 5
+    assert peer.hear() == Heard(PING, b"")
+
+
+def test_a_silent_peer_that_answers_is_asked_again_and_again(peer: Peer, buffers: Buffers) -> None:
+    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=1.0)
+
+    def answer() -> None:
+        for _ in range(2):
+            assert peer.hear() == Heard(PING, b"")
+            peer.send(FIN | PONG)
+        assert peer.hear() == Heard(PING, b"")
+        peer.send(FIN | BINARY, b"awake")
+
+    answering = gevent.spawn(answer)
+    assert received(ws) == (BINARY, b"awake")
+    answering.get()
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_peer_that_is_gone_is_noticed(peer: Peer, ws: WebSocket, reset: bool) -> None:
+    if reset:
+        peer.server_socket.close()
+    else:
+        peer.socket.close()
+    with pytest.raises(ConnectionGone):
+        ws.receive()
+
+
+def test_a_peer_that_is_gone_is_noticed_while_sending(peer: Peer, ws: WebSocket) -> None:
+    peer.socket.close()
+    with pytest.raises(ConnectionGone):
+        ws.send_text("hello?")
+    ws.close(1000)
