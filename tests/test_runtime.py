@@ -1,0 +1,183 @@
+"""What gevent gives, and the clock of the service."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import gevent
+import gevent.event
+import gevent.socket
+import pytest
+
+from incoming.runtime import GeventRuntime, ServiceClock
+from tests.support.fakes import FakeRuntime
+
+DEADLINE_S = 10.0
+SHORT_S = 0.05
+
+
+class TooSlow(Exception):
+    pass
+
+
+@pytest.fixture
+def runtime() -> GeventRuntime:
+    return GeventRuntime()
+
+
+# --- the real runtime ------------------------------------------------------------------------------
+
+
+def test_the_time_is_the_monotonic_one(runtime: GeventRuntime) -> None:
+    before_s = time.monotonic()
+    assert before_s <= runtime.now_s() <= time.monotonic()
+
+
+def test_a_task_runs_beside_its_caller(runtime: GeventRuntime) -> None:
+    done = gevent.event.AsyncResult()
+    runtime.spawn(done.set, 42)
+    assert not done.ready()
+    assert done.get(timeout=DEADLINE_S) == 42
+
+
+def test_a_later_task_runs_after_its_delay(runtime: GeventRuntime) -> None:
+    began_s = time.monotonic()
+    done = gevent.event.AsyncResult()
+    runtime.spawn_later(SHORT_S, done.set, "x")
+    assert done.get(timeout=DEADLINE_S) == "x"
+    assert time.monotonic() - began_s >= SHORT_S * 0.9
+
+
+def test_a_task_that_was_given_up_does_not_run(runtime: GeventRuntime) -> None:
+    ran: list[int] = []
+    task = runtime.spawn_later(0.0, ran.append, 1)
+    task.kill(block=False)
+    task.kill(block=False)
+    runtime.sleep(0.01)
+    assert ran == []
+
+
+def test_sleeping_and_breathing_let_others_run(runtime: GeventRuntime) -> None:
+    ran: list[str] = []
+    runtime.spawn(ran.append, "during the sleep")
+    runtime.sleep(0)
+    assert ran == ["during the sleep"]
+    runtime.spawn(ran.append, "during the breath")
+    runtime.breathe()
+    assert ran[1:] == ["during the breath"]
+
+
+def test_breathing_serves_whoever_has_data_waiting(runtime: GeventRuntime) -> None:
+    ours, theirs = gevent.socket.socketpair()
+    got: list[bytes] = []
+    runtime.spawn(lambda: got.append(ours.recv(10)))
+    runtime.sleep(0)
+    theirs.sendall(b"data")
+    for _ in range(2):  # one pass sees the data, the next one has woken the reader
+        runtime.breathe()
+    assert got == [b"data"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_lock_is_waited_for_and_its_holder_may_take_it_again(runtime: GeventRuntime) -> None:
+    lock = runtime.lock()
+    order: list[str] = []
+
+    def other() -> None:
+        with lock:
+            order.append("other")
+
+    with lock, lock:
+        task = gevent.spawn(other)
+        runtime.sleep(0)
+        order.append("holder")
+    task.join(DEADLINE_S)
+    assert order == ["holder", "other"]
+
+
+def test_the_pool_is_another_thread_and_others_run_meanwhile(runtime: GeventRuntime) -> None:
+    seen = threading.Event()
+    runtime.spawn(seen.set)  # runs on the loop, while the pool's thread waits for it
+    assert runtime.in_pool(seen.wait, timeout=DEADLINE_S)
+    assert runtime.in_pool(threading.get_ident) != threading.get_ident()
+
+
+def test_an_error_in_the_pool_is_the_callers_and_is_not_printed(
+    runtime: GeventRuntime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        runtime.in_pool(int, "x")
+    runtime.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_takes_too_long_is_given_up(runtime: GeventRuntime) -> None:
+    with pytest.raises(TooSlow), runtime.time_limit(0.01, TooSlow()):
+        runtime.sleep(DEADLINE_S)
+    with runtime.time_limit(0.01, TooSlow()):
+        pass
+    runtime.sleep(0.02)
+
+
+def test_jitter_is_from_0_to_1_and_varies(runtime: GeventRuntime) -> None:
+    numbers = [runtime.jitter() for _ in range(100)]
+    assert all(0 <= number <= 1 for number in numbers)
+    assert len(set(numbers)) > 90
+
+
+# --- the service's clock -----------------------------------------------------------------------------
+
+
+def test_the_clock_of_a_new_service_begins_at_zero() -> None:
+    runtime = FakeRuntime(now_s=12345.0)
+    clock = ServiceClock(runtime.now_s)
+    assert clock.now_s() == 0.0
+    runtime.advance(5)
+    assert clock.now_s() == 5.0
+
+
+def test_the_clock_stands_still_while_the_service_is_down() -> None:
+    clock = ServiceClock(FakeRuntime(now_s=7.0).now_s, ran_before_s=100.0)
+    assert clock.now_s() == 100.0
+
+
+# --- the fake one, which other tests stand on ----------------------------------------------------------
+
+
+def test_fake_sleepers_wake_in_the_order_of_their_times() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    woken: list[tuple[str, float]] = []
+
+    def sleeper(name: str, duration_s: float) -> None:
+        runtime.sleep(duration_s)
+        woken.append((name, runtime.now_s()))
+
+    for name, duration_s in (("c", 3.0), ("a", 1.0), ("b", 1.0)):
+        runtime.spawn(sleeper, name, duration_s)
+    runtime.advance(2.0)
+    assert woken == [("a", 1.0), ("b", 1.0)]
+    assert runtime.now_s() == 2.0
+
+
+def test_what_fails_in_a_fake_task_fails_in_the_test() -> None:
+    runtime = FakeRuntime()
+    runtime.spawn(int, "x")
+    with pytest.raises(ValueError, match="invalid literal"):
+        runtime.settle()
+
+
+def test_fake_pool_calls_are_held_as_long_as_the_test_wants() -> None:
+    runtime = FakeRuntime()
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(1)
+
+    with runtime.held("work"):
+        runtime.spawn(runtime.in_pool, work)
+        runtime.settle()
+        assert not done
+    assert done
+    assert runtime.pool_calls == ["work"]

@@ -1,0 +1,257 @@
+"""The HTTP server and its time limits, with clients in greenlets of the same thread."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import Any
+
+import gevent
+import gevent.event
+import gevent.socket
+import pytest
+
+from incoming import server as server_module
+from incoming.server import Server
+
+DEADLINE_S = 10.0
+GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+HANDSHAKE = {
+    "Upgrade": "websocket",
+    "Connection": "Upgrade",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+"""The answer to that key (RFC 6455 section 1.3)."""
+
+
+class App:
+    """A WSGI app that answers `hello`; `before` is what it does first."""
+
+    def __init__(self) -> None:
+        self.environs: list[dict[str, Any]] = []
+        self.before: Callable[[dict[str, Any]], object] = lambda environ: None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        self.environs.append(environ)
+        self.before(environ)
+        start_response("200 OK", [("Content-Length", "5")])
+        return [b"hello"]
+
+
+@pytest.fixture
+def app() -> App:
+    return App()
+
+
+@pytest.fixture
+def server(app: App) -> Iterator[Server]:
+    running = Server(app, "127.0.0.1", 0)
+    running.start()
+    yield running
+    running.stop(timeout=0)
+
+
+def connect(server: Server) -> Any:
+    return gevent.socket.create_connection(("127.0.0.1", server.port), timeout=DEADLINE_S)
+
+
+def answer_to(client: Any) -> str:
+    """Returns everything until the server closes the connection."""
+    data = b""
+    while more := client.recv(4096):
+        data += more
+    return data.decode("latin-1")  # a close frame may follow
+
+
+def ask(server: Server, request: bytes) -> str:
+    with closing(connect(server)) as client:
+        client.sendall(request)
+        return answer_to(client)
+
+
+def handshake(**changes: str) -> bytes:
+    headers = {**HANDSHAKE, **{name.replace("_", "-"): value for name, value in changes.items()}}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items() if value)
+    return f"GET / HTTP/1.1\r\nHost: x\r\n{lines}\r\n".encode()
+
+
+# --- listening -----------------------------------------------------------------------------------
+
+
+def test_a_free_port_is_taken_and_told(server: Server) -> None:
+    assert server.port > 0
+    assert "200 OK" in ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+
+
+def test_an_address_that_is_taken_can_not_be_had(server: Server, app: App) -> None:
+    with pytest.raises(OSError, match="in use"):
+        Server(app, "127.0.0.1", server.port)
+
+
+@pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
+def test_an_ipv6_address_is_one_too(app: App) -> None:
+    server = Server(app, "::1", 0)
+    server.start()
+    with closing(gevent.socket.create_connection(("::1", server.port), timeout=DEADLINE_S)) as client:
+        client.sendall(GET)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+    server.stop(timeout=0)
+    assert app.environs[0]["incoming.server_address"] == "::1"
+
+
+def test_the_app_knows_which_address_was_reached(server: Server, app: App) -> None:
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert app.environs[0]["incoming.server_address"] == "127.0.0.1"
+    assert app.environs[0]["REMOTE_ADDR"] == "127.0.0.1"
+
+
+def test_requests_are_for_whoever_debugs(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert not caplog.records
+    caplog.set_level(logging.DEBUG)
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "GET / HTTP/1.1" in caplog.text
+
+
+# --- time limits -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", GET], ids=["nothing", "half a line", "one request"])
+def test_a_connection_that_is_idle_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    monkeypatch.setattr(server_module, "KEEP_ALIVE_TIMEOUT_S", 0.1)
+    answer = ask(server, said)
+    assert answer.count("HTTP/1.1 200") == (said == GET)
+    assert "Traceback" not in caplog.text
+
+
+def test_headers_that_drip_are_a_bad_request(
+    server: Server, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(server_module, "HEADER_TIMEOUT_S", 0.2)
+
+    def drip(client: Any) -> None:
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        with pytest.raises(OSError):
+            while True:
+                client.sendall(b"X-Drip: drop\r\n")
+                gevent.sleep(0.01)
+
+    with closing(connect(server)) as client:
+        dripping = gevent.spawn(drip, client)
+        assert answer_to(client).startswith("HTTP/1.1 400")
+        dripping.get(timeout=DEADLINE_S)
+    assert app.environs == []
+    assert "Traceback" not in caplog.text
+
+
+def test_a_body_that_stalls_is_given_up(server: Server, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "BODY_TIMEOUT_S", 0.2)
+    errors: list[OSError] = []
+
+    def read_body(environ: dict[str, Any]) -> None:
+        try:
+            environ["wsgi.input"].read()
+        except OSError as exc:
+            errors.append(exc)
+
+    app.before = read_body
+    began_s = time.monotonic()
+    ask(server, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
+    assert errors
+    assert time.monotonic() - began_s < DEADLINE_S
+
+
+# --- stopping ------------------------------------------------------------------------------------
+
+
+def test_a_stop_waits_for_the_requests_that_are_under_way(server: Server, app: App) -> None:
+    go_on = gevent.event.Event()
+    app.before = lambda environ: go_on.wait()
+    asking = gevent.spawn(ask, server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    while not app.environs:
+        gevent.sleep(0)
+    stopping = gevent.spawn(server.finish_requests, DEADLINE_S)
+    gevent.idle()
+    assert not stopping.ready()
+    go_on.set()
+    stopping.get(timeout=DEADLINE_S)
+    assert asking.get(timeout=DEADLINE_S).endswith("hello")
+
+
+def test_a_stop_does_not_wait_for_ever(server: Server, app: App) -> None:
+    app.before = lambda environ: gevent.event.Event().wait()
+    asking = gevent.spawn(ask, server, GET)
+    while not app.environs:
+        gevent.sleep(0)
+    with gevent.Timeout(DEADLINE_S):
+        server.finish_requests(0.05)
+    assert server.requests_under_way == 1
+    asking.kill()
+
+
+def test_a_stop_does_not_wait_for_connections_that_ask_nothing(server: Server) -> None:
+    with closing(connect(server)) as client:
+        client.sendall(GET)
+        assert client.recv(4096).startswith(b"HTTP/1.1 200")
+        began_s = time.monotonic()
+        server.finish_requests(DEADLINE_S)
+        assert time.monotonic() - began_s < DEADLINE_S / 2
+
+
+def test_a_stopped_server_accepts_nobody(server: Server) -> None:
+    port = server.port
+    server.finish_requests(0.0)
+    server.close()
+    with pytest.raises(ConnectionRefusedError):
+        gevent.socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+
+
+def test_a_request_that_fails_is_no_longer_under_way(
+    server: Server, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(environ: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    app.before = fail
+    assert "500" in ask(server, GET)
+    assert server.requests_under_way == 0
+
+
+# --- the handshake ---------------------------------------------------------------------------------
+
+
+def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, app: App) -> None:
+    head = ask(server, handshake())
+    assert head.startswith("HTTP/1.1 101")
+    assert f"Sec-WebSocket-Accept: {ACCEPT}" in head
+    assert "wsgi.websocket" in app.environs[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sec_WebSocket_Version": "8"},
+        {"Sec_WebSocket_Version": ""},
+        {"Sec_WebSocket_Version": "thirteen"},
+        {"Sec_WebSocket_Key": ""},
+        {"Sec_WebSocket_Key": "not base64!"},
+        {"Sec_WebSocket_Key": "c2hvcnQ="},
+    ],
+    ids=["old version", "no version", "bad version", "no key", "bad key", "short key"],
+)
+def test_a_bad_handshake_is_refused_in_words_and_does_not_reach_the_app(
+    server: Server, app: App, changes: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    head, _, body = ask(server, handshake(**changes)).partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 4")
+    assert body
+    assert app.environs == []
+    assert not caplog.records
