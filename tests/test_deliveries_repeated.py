@@ -80,7 +80,6 @@ def test_a_call_after_a_restart_counts_as_a_repeated_one(tmp_path: Path) -> None
     assert house.state(ticket_id) is State.FINISHED
 
 
-@pytest.mark.xfail(strict=True, reason="Ticket.recovered forgets that a WAITING ticket was delivered before")
 def test_a_call_after_a_wait_and_a_restart_counts_as_a_repeated_one(tmp_path: Path) -> None:
     before, ticket_id = arrived(tmp_path, WillFinish(), removeFileWhenFinished="false")
     house = before.restarted()

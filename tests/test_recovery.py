@@ -147,6 +147,19 @@ def test_a_ticket_that_could_not_be_taken_up_is_tried_again(
     assert house.state(first) is State.WAITING
 
 
+def test_a_client_that_comes_first_completes_its_upload_itself(
+    tmp_path: Path, unreadable: tuple[House, str, str]
+) -> None:
+    before, first, _ = unreadable
+    house = before.after_a_kill()
+    (tmp_path / "aside").replace(house.file(first))
+    with house.runtime.held("_open"):
+        house.runtime.spawn(house.claim, first, LENGTH_BYTES)
+        house.runtime.advance(RECOVER_AGAIN_AFTER_S)  # it finds the upload paused, and waits for its turn
+    assert house.state(first) is State.UPLOADING
+    assert [form["id"] for form in house.app.forms].count(first) == 0
+
+
 def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[House, str, str]) -> None:
     before, first, _ = unreadable
     house = before.after_a_kill()

@@ -11,6 +11,7 @@ import pytest
 from incoming.claims import ClaimedUpload
 from incoming.errors import (
     BadParameter,
+    IncomingError,
     LengthMismatch,
     Stopping,
     StorageFailed,
@@ -154,6 +155,26 @@ def test_a_takeover_waits_for_the_write_that_is_under_way(tmp_path: Path) -> Non
     assert house.file(ticket_id).read_bytes() == chunk
 
 
+def test_a_cancellation_that_waits_behind_a_takeover_changes_nothing(house: House) -> None:
+    ticket_id = house.new_ticket()
+    chunk = bytes(1 << 20)
+    old = house.claim(ticket_id, 2 * len(chunk))
+    refused: list[IncomingError] = []
+
+    def cancel() -> None:
+        try:
+            house.uploads.cancel_by_client(old.claim, "late")
+        except IncomingError as exc:
+            refused.append(exc)
+
+    house.runtime.spawn(write, house, old.claim, chunk)  # the others wait until it is done
+    house.runtime.spawn(house.claim, ticket_id, 2 * len(chunk))
+    house.runtime.spawn(cancel)
+    house.runtime.settle()
+    assert [type(exc) for exc in refused] == [TakenOver]
+    assert house.state(ticket_id) is State.UPLOADING
+
+
 def test_a_claim_that_can_not_be_journaled_leaves_everything_as_it_was(house: House) -> None:
     ticket_id = house.new_ticket()
     with house.journal_broken(), pytest.raises(StorageFailed):
@@ -189,6 +210,14 @@ def test_who_has_let_go_can_not_write_any_more(house: House) -> None:
     house.uploads.release(client.claim)
     with pytest.raises(TakenOver):
         write(house, client.claim, CONTENT)
+    assert house.uploads.claimed_count() == 0
+
+
+def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> None:
+    ticket_id = house.new_ticket()
+    client = house.claim(ticket_id, LENGTH_BYTES)
+    house.parts.registry.forget(ticket_id)
+    house.uploads.release(client.claim)
     assert house.uploads.claimed_count() == 0
 
 

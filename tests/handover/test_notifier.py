@@ -187,7 +187,6 @@ def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: by
         assert caller.post(url).answer == "NoAnswer"
 
 
-@pytest.mark.xfail(strict=True, reason="Notifier.post does not expect urllib3's own errors")
 @pytest.mark.parametrize(
     "answer",
     [
@@ -202,7 +201,6 @@ def test_an_app_that_breaks_off_in_its_answer_gives_none(caller: Caller, answer:
         assert caller.post(url).answer == "NoAnswer"
 
 
-@pytest.mark.xfail(strict=True, reason="Notifier.post does not expect urllib3's own errors")
 def test_an_app_that_stalls_in_its_answer_gives_none(caller: Caller) -> None:
     with raw_app(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndo") as url:
         told = caller.post(url, answer_timeout_s=0.2)
