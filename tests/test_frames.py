@@ -9,6 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.frames import (
+    CLOSE_BAD_DATA,
+    CLOSE_PROTOCOL_ERROR,
+    CLOSE_TOO_BIG,
     MAX_HEADER_BYTES,
     OP_BINARY,
     OP_CLOSE,
@@ -28,7 +31,7 @@ from incoming.frames import (
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 MASK = b"\x01\x02\x03\x04"
-OPCODES = [OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG]
+OPCODES = [0x0, 0x1, 0x2, 0x8, 0x9, 0xA]  # RFC 6455 section 5.2
 
 
 def client_header(opcode: int, payload_bytes: int, *, final: bool = True, mask: bytes = MASK) -> bytes:
@@ -50,13 +53,25 @@ LENGTHS = [(0, 6), (1, 6), (125, 6), (126, 8), (127, 8), (65535, 8), (65536, 14)
 def test_a_header_is_read_at_every_boundary_of_its_length(payload_bytes: int, header_bytes: int) -> None:
     data = client_header(OP_BINARY, payload_bytes)
     assert parse_header(data) == FrameHeader(OP_BINARY, True, payload_bytes, MASK, header_bytes)
-    assert header_size_bytes(data[1]) == header_bytes == len(data) <= MAX_HEADER_BYTES
+    assert header_size_bytes(data[1]) == header_bytes == len(data)
+
+
+def test_no_header_is_longer_than_the_longest() -> None:
+    assert max(header_bytes for _, header_bytes in LENGTHS) == MAX_HEADER_BYTES
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
 def test_a_header_is_read_from_any_buffer_and_what_follows_it_is_left_alone(kind: type) -> None:
     header = parse_header(kind(client_header(OP_TEXT, 200) + b"the payload"))
     assert header == FrameHeader(OP_TEXT, True, 200, MASK, 8)
+
+
+def test_the_opcodes_are_those_of_the_rfc() -> None:
+    assert [OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG] == OPCODES
+
+
+def test_the_close_codes_are_those_of_the_rfc() -> None:
+    assert (CLOSE_PROTOCOL_ERROR, CLOSE_BAD_DATA, CLOSE_TOO_BIG) == (1002, 1007, 1009)
 
 
 @pytest.mark.parametrize("opcode", OPCODES)

@@ -119,6 +119,10 @@ def test_a_field_of_another_type_is_refused(kind: str, field: str, value: object
     assert str(refusal.value) == f"{kind}.{field} is missing or no {expected}."
 
 
+def test_a_browser_counts_exactly_up_to_here() -> None:
+    assert MAX_INTEGER == 9007199254740991  # Number.MAX_SAFE_INTEGER
+
+
 @pytest.mark.parametrize("length_bytes", [0, 1, MAX_INTEGER])
 def test_any_length_that_a_browser_can_count_is_read(length_bytes: int) -> None:
     request = parse(text_of("MsgUploadReq", COMPLETE["MsgUploadReq"] | {"LengthBytes": length_bytes}))

@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.errors import BadParameter
-from incoming.parameters import MAX_SECRET_CHARS, MAX_UID, MAX_URL_CHARS, NewUpload, new_upload, ticket_id
+from incoming.parameters import MAX_SECRET_CHARS, MAX_URL_CHARS, NewUpload, new_upload, ticket_id
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 URL = "http://app.example.org/finished"
@@ -165,7 +165,7 @@ def test_a_secret_has_a_longest_length(name: str) -> None:
     assert "4096 characters at most" in str(refused(**{name: "x" * (MAX_SECRET_CHARS + 1)}))
 
 
-@pytest.mark.parametrize(("text", "uid"), [("0", 0), ("1000", 1000), ("007", 7), (str(MAX_UID), MAX_UID)])
+@pytest.mark.parametrize(("text", "uid"), [("0", 0), ("1000", 1000), ("007", 7), ("4294967294", 2**32 - 2)])
 def test_an_owner_is_a_numeric_user_id(text: str, uid: int) -> None:
     assert asked(fileOwnerUid=text).file_owner_uid == uid
 

@@ -55,7 +55,7 @@ def test_an_answer_is_classified_by_its_status_and_its_word(
     assert type(classify(status, body)) is kind
 
 
-@pytest.mark.parametrize("status", [302, 404, 429, 500])
+@pytest.mark.parametrize("status", [199, 300, 302, 404, 429, 500])
 def test_the_reason_names_the_status(status: int) -> None:
     answer = classify(status, b"")
     assert isinstance(answer, Refused | NoAnswer)
