@@ -35,12 +35,17 @@ def run(*command: object, cwd: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from a source distribution of a copy of the tree; setuptools is that of the tests."""
-    folder = tmp_path_factory.mktemp("build")
-    shutil.copytree(ROOT, folder / "source", ignore=NOT_SOURCE)
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree: building leaves things behind, and somebody may be editing the tree meanwhile."""
+    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("build") / "source", ignore=NOT_SOURCE))
+
+
+@pytest.fixture(scope="module")
+def wheel(source: Path) -> Path:
+    """The wheel, built from a source distribution of the tree; setuptools is that of the tests."""
+    folder = source.parent
     build_sdist = "from setuptools import build_meta; build_meta.build_sdist('..')"
-    run(sys.executable, "-c", build_sdist, cwd=folder / "source")
+    run(sys.executable, "-c", build_sdist, cwd=source)
     (sdist,) = folder.glob("*.tar.gz")
     options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder)
     run(sys.executable, "-m", "pip", "wheel", *options, sdist, cwd=folder)
@@ -86,11 +91,11 @@ def address(process: subprocess.Popen[bytes], output: Path) -> str:
 
 
 def test_the_installed_command_serves_the_library_gives_a_ticket_and_stops_cleanly(
-    process: subprocess.Popen[bytes], tmp_path: Path
+    process: subprocess.Popen[bytes], source: Path, tmp_path: Path
 ) -> None:
     url = address(process, tmp_path / "out") + "/incoming"
     library = requests.get(f"{url}/frontend/incoming.js", timeout=10)
-    assert library.content == (ROOT / "static" / "incoming.js").read_bytes()
+    assert library.content == (source / "static" / "incoming.js").read_bytes()
     finish_url = {"signalFinishURL": "http://localhost:1/arrived"}
     ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=10)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ticket.text)
@@ -101,24 +106,25 @@ def test_the_installed_command_serves_the_library_gives_a_ticket_and_stops_clean
     assert process.wait(DEADLINE_S) == 0
 
 
-def test_the_wheel_holds_the_package_and_the_library_and_nothing_else(wheel: Path) -> None:
+def test_the_wheel_holds_the_package_and_the_library_and_nothing_else(wheel: Path, source: Path) -> None:
     with zipfile.ZipFile(wheel) as content:
         names = {Path(name) for name in content.namelist()}
-    sources = {path.relative_to(ROOT) for path in (ROOT / "incoming").rglob("*.py")}
+    sources = {path.relative_to(source) for path in (source / "incoming").rglob("*.py")}
     static = {Path("incoming/static") / name for name in ("incoming.js", "incoming.d.ts")}
     metadata = {name for name in names if name.parts[0].endswith(".dist-info")}
     assert names - metadata == sources | static | {Path("incoming/py.typed")}
     assert "LICENSE" in {name.name for name in metadata}
 
 
-def test_the_wheel_says_what_it_is(wheel: Path) -> None:
+def test_the_wheel_says_what_it_is(wheel: Path, source: Path) -> None:
     with zipfile.ZipFile(wheel) as content:
         (name,) = (name for name in content.namelist() if name.endswith("/METADATA"))
         metadata = email.message_from_bytes(content.read(name))
-    version = re.search(r'^__version__ = "(.+)"$', (ROOT / "incoming/__init__.py").read_text(), re.MULTILINE)
+    package = (source / "incoming" / "__init__.py").read_text("utf-8")
+    version = re.search(r'^__version__ = "(.+)"$', package, re.MULTILINE)
     assert version
     assert (metadata["Name"], metadata["Version"]) == ("incoming-server", version[1])
     assert metadata["Requires-Python"] == ">=3.11"
     description = metadata.get_payload(decode=True)
     assert isinstance(description, bytes)
-    assert description.decode() == (ROOT / "README.md").read_text("utf-8")
+    assert description.decode() == (source / "README.md").read_text("utf-8")
