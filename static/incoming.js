@@ -10,7 +10,7 @@
   // few counters (`PROPERTIES`, at the end), and `MOVES` is the only way from one state to another.
   //
   // Whether there is a connection is another matter: connections come and go, and an upload that is `running`
-  // stays `running` without one. So a state says what is *wanted* (`online`: a connection), and `steer` makes
+  // stays `running` without one. So a state says what is *wanted* (`online`: a connection), and `settle` makes
   // it so, after every event. What to say over a new connection follows from the state, too: an upload that is
   // cancelled while the network is down says so when it is back.
   //
@@ -83,7 +83,8 @@
   const CLOSE_TRY_AGAIN_LATER = 1013;
   const CLOSE_TAKEN_OVER = 4001; // the server's own: a newer connection has the ticket
 
-  // Numbers of the errors that are found here; the server's own are below 100.
+  const CANCELLED_CODE = 30; // of the server's errors, which are below 100
+  // And these are found here.
   const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
   const FILE_CHANGED = { code: 101, msg: 'The file has changed since it was chosen.' };
   const NOT_UNDERSTOOD = { code: 102, msg: 'The upload server gave an answer that makes no sense.' };
@@ -93,7 +94,7 @@
   // ---- the wire, protocol version 1 --------------------------------------------------------------------
 
   /**
-   * What a connection tells its upload. The first three are its own news, the rest are the server's messages.
+   * What a connection tells its upload: in the first two lines its own news, below the server's messages.
    * @typedef {{type: 'opened'} | {type: 'quiet', silent_s: number} | {type: 'lost', code: number, reason: string}
    *   | {type: 'unreadable'} | {type: 'bad_address'}
    *   | {type: 'confirmed', offset: number, chunk_bytes: number, send_ahead: number}
@@ -141,7 +142,9 @@
     MsgCancel: (data) => ({ type: 'cancelled', reason: harmless(data.Reason) }),
     MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
     MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', ...NOT_TAKEN }),
-    MsgError: (data) => ({ type: 'error', code: data.ErrorCode, msg: harmless(data.Msg) }),
+    MsgError: (data) => (data.ErrorCode === CANCELLED_CODE
+      ? { type: 'cancelled', reason: harmless(data.Msg) } // the app did so while there was no connection
+      : { type: 'error', code: Number(data.ErrorCode), msg: harmless(data.Msg) }),
   };
 
   /**
@@ -419,12 +422,13 @@
       if (this.move('finish')) this.bytes_acked = this.bytes_tx = this.bytes_total;
     }
 
-    /** The app cancelled. @param {string} reason */
+    /** The server says that the upload is cancelled; one MsgCancel from here answers that. @param {string} reason */
     on_cancelled(reason) {
-      const already_said = this.state === 'cancelling';
+      const by_user = this.state === 'cancelling';
+      const said = by_user && this.is_confirmed();
       if (!this.move('call_off')) return;
-      this.cancel_msg = reason;
-      if (!already_said) this.say((wire) => wire.cancel(reason), true);
+      if (!by_user) this.cancel_msg = reason;
+      if (!said) this.say((wire) => wire.cancel(this.cancel_msg), true);
     }
 
     /** @param {number} code @param {string} msg */
@@ -436,7 +440,7 @@
     on_quiet(silent_s) {
       const waits_for_app = this.state === 'arrived' && this.is_confirmed();
       if (waits_for_app) this.tries = 0; // no acknowledgement will come to do so
-      if (silent_s < this.patience_s()) return;
+      if (silent_s <= this.patience_s()) return; // the first of the counted ticks was not a whole one
       if (waits_for_app) this.hang_up();
       else this.on_lost(0, '');
     }
@@ -657,21 +661,28 @@
     /** @type {incoming.Uploader} */
     const uploader = Object.create(Uploader.prototype);
     const upload = new Upload(upload_id, file, uploader);
-    uploader.onprogress = uploader.onfinished = uploader.oncancelled = uploader.onerror = null;
-    uploader.start = () => {
-      upload.start();
-      return uploader;
+    /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties>} */
+    const controls = {
+      start() {
+        upload.start();
+        return uploader;
+      },
+      pause(what = 'pause') {
+        check(['pause', 'unpause', 'toggle'].includes(what), 'pause takes "pause", "unpause" or "toggle"');
+        upload.pause(what);
+        return uploader;
+      },
+      cancel(reason) {
+        // Not a string: `button.onclick = uploader.cancel` passes an event.
+        upload.cancel(typeof reason === 'string' && reason ? reason : 'Cancelled by the user.');
+        return uploader;
+      },
+      onprogress: null,
+      onfinished: null,
+      oncancelled: null,
+      onerror: null,
     };
-    uploader.pause = (what = 'pause') => {
-      check(['pause', 'unpause', 'toggle'].includes(what), 'pause takes "pause", "unpause" or "toggle"');
-      upload.pause(what);
-      return uploader;
-    };
-    uploader.cancel = (reason) => {
-      // Not a string: `button.onclick = uploader.cancel` passes an event.
-      upload.cancel(typeof reason === 'string' && reason ? reason : 'Cancelled by the user.');
-      return uploader;
-    };
+    Object.assign(uploader, controls);
     for (const name of NAMES) {
       Object.defineProperty(uploader, name, { get: () => PROPERTIES[name](upload), enumerable: true });
     }

@@ -1,0 +1,208 @@
+// The library as a thing in a page: its global, its arguments, its callbacks, its read-only properties.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { FakeFile, KIB, Page, look } from './page.mjs';
+
+test('the only global is incoming, with two names in it', () => {
+  const page = new Page();
+  const added = Object.keys(page.context).filter((name) => !page.globals_before.includes(name));
+  assert.deepEqual(added, ['incoming']);
+  assert.deepEqual(Object.keys(page.incoming).sort(), ['Uploader', 'set_server_hostname']);
+});
+
+test('it never alerts, logs or writes HTML', () => {
+  const source = readFileSync(new URL('../../static/incoming.js', import.meta.url), 'utf8');
+  const code = source.replace(/\/\*[^]*?\*\/|\/\/.*/g, '');
+  for (const word of ['alert(', 'console.', 'innerHTML', 'document.write', 'eval(']) {
+    assert.equal(code.includes(word), false, word);
+  }
+});
+
+test('an uploader is made with and without new', () => {
+  const { Uploader } = new Page().incoming;
+  for (const uploader of [new Uploader('id', new FakeFile(1)), Uploader('id', new FakeFile(1))]) {
+    assert.ok(uploader instanceof Uploader);
+    assert.equal(uploader.bytes_total, 1);
+    assert.equal(uploader.start(), uploader);
+    assert.equal(uploader.pause('toggle'), uploader);
+    assert.equal(uploader.cancel('no'), uploader);
+  }
+});
+
+test('wrong arguments are a TypeError that says what is wanted', () => {
+  const { incoming } = new Page();
+  for (const id of [undefined, null, 7, '', {}]) {
+    assert.throws(() => incoming.Uploader(id, new FakeFile(1)), { name: 'TypeError', message: /upload_id/ });
+  }
+  for (const file of [undefined, null, 'name.txt', {}, [new FakeFile(1)]]) {
+    assert.throws(() => incoming.Uploader('id', file), { name: 'TypeError', message: /File or a Blob/ });
+  }
+  for (const host of [undefined, '', 'http://host:4000', 'host/path', 'user@host', 'a b']) {
+    assert.throws(() => incoming.set_server_hostname(host), { name: 'TypeError', message: /host:port/ });
+  }
+});
+
+test('the socket follows the scheme of the page, and the server is where the page is from unless it was set', async () => {
+  const page = new Page({ protocol: 'https:', host: 'app.example' });
+  page.uploader().start();
+  await page.pass(0);
+  assert.equal(page.socket.url, 'wss://app.example/incoming/frontend/upload_ws');
+  page.incoming.set_server_hostname('[::1]:4000');
+  page.uploader().start();
+  await page.pass(0);
+  assert.equal(page.socket.url, 'wss://[::1]:4000/incoming/frontend/upload_ws');
+});
+
+test('starting twice is harmless', async () => {
+  const page = new Page();
+  const uploader = page.uploader().start().start();
+  await page.pass(0);
+  uploader.start();
+  page.socket.open();
+  page.socket.confirms();
+  uploader.start();
+  await page.pass(1);
+  assert.equal(page.sockets.length, 1);
+  assert.equal(page.socket.chunks.length, 4);
+});
+
+test('a blob without a name is called upload', () => {
+  assert.equal(new Page().uploader(new FakeFile(1, '')).filename, 'upload');
+});
+
+test('properties are read-only, and all of them are there from the beginning', () => {
+  const uploader = new Page().incoming.Uploader('id', new FakeFile(5, 'a.txt'));
+  assert.deepEqual(look(uploader), {
+    onprogress: null, onfinished: null, oncancelled: null, onerror: null,
+    filename: 'a.txt', bytes_total: 5, bytes_tx: 0, bytes_acked: 0, bytes_ahead: 0, frac_complete: 0,
+    chunks_tx_now: 0, chunks_acked_now: 0, chunks_ahead: 0,
+    state_msg: 'Not started yet.', error_msg: '', error_code: null, cancel_msg: '',
+    connected: false, paused: false, can_pause: true, can_cancel: true,
+    cancelling: false, cancelled: false, finished: false,
+  });
+  for (const name of Object.keys(look(uploader)).filter((key) => !key.startsWith('on'))) {
+    assert.throws(() => { uploader[name] = 'x'; }, { name: 'TypeError' }, name);
+  }
+});
+
+test('a callback hears its uploader, as argument and as this', async () => {
+  const page = new Page();
+  const uploader = page.incoming.Uploader('id', new FakeFile(1));
+  const heard = [];
+  uploader.onprogress = function (argument) { heard.push(argument === uploader, this === uploader); };
+  uploader.start();
+  assert.ok(heard.length >= 2);
+  assert.ok(heard.every(Boolean));
+});
+
+test('onprogress is called for every change, after it, and not without one', async () => {
+  const page = new Page();
+  const uploader = page.uploader(new FakeFile(3 * KIB));
+  const steps = [
+    () => uploader.start(),
+    () => page.pass(0),
+    () => page.socket.open(),
+    () => page.socket.confirms(0, 1, 2),
+    () => page.socket.acknowledges(),
+    () => page.socket.breaks(),
+    () => uploader.pause('pause'),
+    () => uploader.pause('unpause'),
+    () => page.connects(2 * KIB),
+    () => page.socket.acknowledges(),
+    () => page.socket.hears('MsgAllDone', { Success: true }),
+  ];
+  let before = look(uploader);
+  for (const [index, step] of steps.entries()) {
+    const { length } = uploader.seen;
+    await step();
+    const after = look(uploader);
+    const changed = JSON.stringify(before) !== JSON.stringify(after);
+    assert.equal(uploader.seen.length > length, changed, `step ${index}`);
+    assert.deepEqual(uploader.seen.at(-1), after, `step ${index}`);
+    before = after;
+  }
+  for (const [a, b] of uploader.seen.slice(1).map((seen, i) => [uploader.seen[i], seen])) {
+    assert.notDeepEqual(a, b, 'a call without a change');
+  }
+  assert.deepEqual(uploader.events.slice(-2), ['progress', 'finished']);
+});
+
+test('every ending is told to onprogress, too', async () => {
+  for (const [flag, finish] of [
+    ['finished', (socket) => socket.hears('MsgAllDone', { Success: true })],
+    ['cancelled', (socket) => { socket.hears('MsgCancel', { Reason: 'x' }); socket.hears('MsgCancelAck', {}); }],
+    ['error_msg', (socket) => { socket.hears('MsgError', { ErrorCode: 1, Msg: 'x' }); socket.hears('MsgCancelAck', {}); }],
+  ]) {
+    const page = new Page();
+    const uploader = await page.uploading();
+    finish(page.socket);
+    assert.ok(uploader.seen.at(-1)[flag], flag);
+    assert.equal(uploader.seen.at(-1).connected, false, flag);
+  }
+});
+
+test('a callback that throws is reported and does not disturb the upload', async () => {
+  const page = new Page();
+  const uploader = await page.uploading(new FakeFile(KIB));
+  const trouble = new Error('in the page');
+  uploader.onprogress = uploader.onfinished = () => { throw trouble; };
+  page.socket.acknowledges();
+  page.socket.hears('MsgAllDone', { Success: true });
+  assert.equal(uploader.finished, true);
+  assert.ok(page.reported.length >= 3);
+  assert.ok(page.reported.every((error) => error === trouble));
+});
+
+test('in a browser without reportError what a callback throws reaches window.onerror through a timer', async () => {
+  const page = new Page();
+  delete page.context.reportError;
+  const uploader = page.incoming.Uploader('id', new FakeFile(1));
+  uploader.onprogress = () => { throw new Error('in the page'); };
+  uploader.start();
+  await assert.rejects(page.pass(0), { message: 'in the page' });
+});
+
+test('a callback may pause, cancel and start other uploads', async () => {
+  const page = new Page();
+  const uploader = page.uploader();
+  const seen = [];
+  uploader.onprogress = (u) => {
+    seen.push([u.paused, u.cancelling]);
+    if (u.bytes_acked && !u.paused && !u.cancelling) u.pause('pause');
+    else if (u.paused) u.cancel('enough');
+  };
+  uploader.start();
+  await page.connects(0);
+  page.socket.acknowledges();
+  assert.deepEqual(seen.slice(-3), [[false, false], [true, false], [false, true]]);
+  let next;
+  uploader.oncancelled = () => { next = page.uploader(new FakeFile(1), 'ticket-2').start(); };
+  await page.connects(KIB);
+  page.socket.hears('MsgCancelAck', { Ack: true });
+  await page.pass(0);
+  assert.equal(next.state_msg, 'Connecting.');
+  assert.equal(page.sockets.length, 3);
+});
+
+test('a callback that is no function is ignored', async () => {
+  const page = new Page();
+  const uploader = page.incoming.Uploader('id', new FakeFile(1));
+  uploader.onprogress = 'not a function';
+  uploader.onfinished = undefined;
+  uploader.start();
+  await page.pass(0);
+  assert.deepEqual(page.reported, []);
+});
+
+test('the sentences for users hold nothing that means something in HTML', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  page.socket.breaks(1013, '<&>');
+  page.fire('online');
+  await page.connects(0);
+  page.socket.hears('MsgError', { ErrorCode: 5, Msg: '<&>' });
+  page.socket.hears('MsgCancelAck', { Ack: true });
+  for (const seen of uploader.seen) assert.doesNotMatch(seen.state_msg + seen.error_msg, /[<>&]/);
+});

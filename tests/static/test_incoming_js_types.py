@@ -1,0 +1,77 @@
+"""static/incoming.js and static/incoming.d.ts, read by the TypeScript compiler: `npm ci` installs it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.server import ROOT
+
+TSC = ROOT / "node_modules" / ".bin" / "tsc"
+DEADLINE_S = 120
+SOURCES = ["tsconfig.json", "static/incoming.js", "static/incoming.d.ts", "tests/static/types_test.ts"]
+
+
+def tsc(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str]:
+    """Runs the compiler; returns its exit status and what it said."""
+    assert TSC.exists(), "the TypeScript compiler is not installed: run `npm ci`, or `make test`"
+    command = [str(TSC), *map(str, arguments)]
+    run = subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    return run.returncode, run.stdout + run.stderr
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """Returns a folder with all that the compiler reads, to be spoilt."""
+    for name in SOURCES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_the_library_its_types_and_what_pages_write_fit_together() -> None:
+    status, output = tsc("-p", ".")
+    assert status == 0, output
+
+
+DRIFTS = [
+    ("incoming.d.ts", "readonly bytes_ahead: number;", ""),
+    ("incoming.d.ts", "readonly bytes_ahead: number;", "readonly bytes_ahead: string;"),
+    ("incoming.d.ts", "readonly paused: boolean;", "readonly paused: boolean; readonly dozing: boolean;"),
+    ("incoming.d.ts", "readonly frac_complete", "frac_complete"),
+    ("incoming.d.ts", "start(): this;", "start(): this; stop(): this;"),
+    ("incoming.d.ts", "onerror: Callback | null;", ""),
+    ("incoming.d.ts", 'type PauseRequest = "pause" |', "type PauseRequest ="),
+    ("incoming.d.ts", "function set_server_hostname", "function set_hostname"),
+    ("incoming.js", "    set_server_hostname,\n", ""),
+    ("incoming.js", "bytes_ahead: (upload) =>", "bytes_behind: (upload) =>"),
+    ("incoming.js", "error_code: (upload) => upload.error_code", "error_code: (upload) => upload.state"),
+    ("incoming.js", "    finished: {},", ""),
+]
+
+
+@pytest.mark.parametrize(("file", "before", "after"), DRIFTS)
+def test_library_and_types_cannot_drift_apart_unnoticed(
+    copy: Path, file: str, before: str, after: str
+) -> None:
+    path = copy / "static" / file
+    text = path.read_text("utf-8")
+    assert text.count(before) == 1
+    path.write_text(text.replace(before, after), "utf-8")
+    status, output = tsc("-p", ".", cwd=copy)
+    assert status != 0
+    assert "error TS" in output
+
+
+def test_the_library_needs_no_newer_javascript_than_that_of_2018(tmp_path: Path) -> None:
+    for target in ("es2018", "esnext"):
+        options = ["--ignoreConfig", "--allowJs", "--target", target, "--lib", "es2018,dom"]
+        sources = ["static/incoming.js", "static/incoming.d.ts"]
+        status, output = tsc(*sources, *options, "--outDir", tmp_path / target)
+        assert status == 0, output
+    written = [(tmp_path / target / "incoming.js").read_text("utf-8") for target in ("es2018", "esnext")]
+    # Whatever is newer would have been rewritten for 2018; `lib` above has seen to the functions.
+    assert written[0] == written[1]

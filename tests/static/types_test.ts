@@ -1,0 +1,51 @@
+/// <reference path="../../static/incoming.d.ts" />
+// Never run: `tsc -p .` compiles it, and that is the test. What a page may write has to compile, and every
+// line after `@ts-expect-error` must not.
+
+declare const file: File;
+declare const button: HTMLButtonElement;
+declare const bar: HTMLProgressElement;
+
+incoming.set_server_hostname("uploads.example:4000");
+
+const uploader: incoming.Uploader = incoming.Uploader("ticket", file);
+const same: incoming.Uploader = new incoming.Uploader("ticket", new Blob(["text"]));
+uploader.start().pause("toggle").pause().cancel("changed my mind").cancel();
+
+uploader.onprogress = (u) => {
+  bar.value = u.frac_complete;
+  button.disabled = !u.can_pause;
+  const texts: string[] = [u.filename, u.state_msg, u.error_msg, u.cancel_msg];
+  const bytes: number[] = [u.bytes_total, u.bytes_tx, u.bytes_acked, u.bytes_ahead];
+  const chunks: number[] = [u.chunks_tx_now, u.chunks_acked_now, u.chunks_ahead];
+  const flags: boolean[] = [u.connected, u.paused, u.can_pause, u.can_cancel, u.cancelling, u.cancelled, u.finished];
+  if (u.error_code !== null) bytes.push(u.error_code);
+  return void [texts, bytes, chunks, flags];
+};
+uploader.onfinished = uploader.oncancelled = () => {};
+uploader.onerror = null;
+
+function hear(news: incoming.Callback, what: incoming.PauseRequest): boolean {
+  news(uploader.pause(what));
+  return same instanceof incoming.Uploader;
+}
+button.onclick = () => void hear(uploader.onprogress ?? (() => {}), "unpause");
+
+// @ts-expect-error: progress is read-only
+uploader.frac_complete = 1;
+// @ts-expect-error: and so are the flags
+uploader.paused = true;
+// @ts-expect-error: there is no such request
+uploader.pause("resume");
+// @ts-expect-error: the file is missing
+incoming.Uploader("ticket");
+// @ts-expect-error: a name is no file
+new incoming.Uploader("ticket", "holiday.mp4");
+// @ts-expect-error: a ticket's id is a string
+incoming.Uploader(7, file);
+// @ts-expect-error: a callback hears an uploader, not an event
+uploader.onerror = (event: Event) => event.preventDefault();
+// @ts-expect-error: a code is null as long as there is no error
+const code: number = uploader.error_code;
+// @ts-expect-error: nothing else is in the global
+incoming.version;
