@@ -167,6 +167,17 @@ def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[Ho
     house.runtime.advance(RECOVER_AGAIN_AFTER_S)
 
 
+def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
+    before = house_with(tmp_path, WillFinish())
+    ticket_id = before.new_ticket()
+    before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    house = before.restarted()
+    with house.journal_broken():
+        recover(house.parts, house.uploads)
+    assert house.state(ticket_id) is State.PAUSED
+    assert house.uploads.claimed_count() == 0
+
+
 def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     house = house_with(tmp_path)

@@ -17,6 +17,7 @@ from incoming.errors import (
     StorageFailed,
     TakenOver,
     UnknownTicket,
+    UploadCancelled,
     UploadExpired,
     UploadTooLarge,
     WrongSecret,
@@ -173,6 +174,24 @@ def test_a_cancellation_that_waits_behind_a_takeover_changes_nothing(house: Hous
     house.runtime.settle()
     assert [type(exc) for exc in refused] == [TakenOver]
     assert house.state(ticket_id) is State.UPLOADING
+
+
+def test_a_claim_that_waits_behind_a_cancellation_hears_of_it(house: House) -> None:
+    ticket_id = house.new_ticket()
+    refused: list[IncomingError] = []
+
+    def claim() -> None:
+        try:
+            house.claim(ticket_id, LENGTH_BYTES)
+        except IncomingError as exc:
+            refused.append(exc)
+
+    with house.runtime.held("write"):
+        house.runtime.spawn(house.uploads.cancel_by_app, ticket_id, "")
+        house.runtime.spawn(claim)
+        house.runtime.settle()
+        assert refused == []
+    assert [type(exc) for exc in refused] == [UploadCancelled]
 
 
 def test_a_claim_that_can_not_be_journaled_leaves_everything_as_it_was(house: House) -> None:

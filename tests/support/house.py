@@ -68,7 +68,7 @@ class House:
         self.directory = directory
         self.runtime = runtime or FakeRuntime()
         self.app = app or FakeApp()
-        self.settings = Settings(**{"min_free_mib": 0, "fsync": False, **settings})
+        self.settings = Settings(**{"min_free_mib": 0, "reserve_ahead_mib": 1, "fsync": False, **settings})
         self.journal = Journal(directory / "journal", self.settings.fsync)
         self.parts = self._make_parts()
         with patch("incoming.deliveries.Notifier", lambda *_: self.app):
