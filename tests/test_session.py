@@ -6,7 +6,7 @@ import pytest
 
 from incoming import errors, messages, steps
 from incoming.messages import MsgAck, MsgCancel, MsgError, MsgPause, MsgUploadReq
-from incoming.session import MAX_REASON_CHARS, Session
+from incoming.session import Session
 from incoming.steps import (
     Action,
     CalledOff,
@@ -213,9 +213,9 @@ def test_an_error_in_the_page_cancels_the_upload_and_is_not_acknowledged() -> No
     ("message", "reason"),
     [
         (MsgCancel(""), "cancelled by the user"),
-        (MsgCancel("x" * 2000), "x" * MAX_REASON_CHARS),
+        (MsgCancel("x" * 2000), "x" * 1000),
         (MsgError(7, ""), "error in the page: error 7"),
-        (MsgError(7, "x" * 2000), "error in the page: " + "x" * MAX_REASON_CHARS),
+        (MsgError(7, "x" * 2000), "error in the page: " + "x" * 1000),
     ],
 )
 def test_a_reason_is_never_empty_and_never_long(message: MsgCancel | MsgError, reason: str) -> None:
