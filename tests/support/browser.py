@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import queue
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.bidi.input import FileDialogInfo
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
@@ -101,3 +103,35 @@ class Card:
             f"progress of {at_least}",
             deadline_s,
         )
+
+    def choose(self, *paths: Path) -> None:
+        """Chooses files on the page, as the file dialog does."""
+        self.find("input[type=file]").send_keys("\n".join(str(path) for path in paths))
+
+
+def watch_progress(driver: webdriver.Chrome) -> None:
+    """Begins to write down every value that a progress bar takes from now on, for `seen_progress`."""
+    driver.execute_script("""
+        window.seen = [];
+        new MutationObserver((changes) => changes.forEach(({ target }) => window.seen.push(target.value)))
+          .observe(document.body, { attributeFilter: ["value"], subtree: true });
+    """)
+
+
+def seen_progress(driver: webdriver.Chrome) -> list[float]:
+    """Returns the values of the page's progress bars, in the order in which they came."""
+    seen: list[float] = driver.execute_script("return window.seen")
+    return seen
+
+
+@contextlib.contextmanager
+def file_dialog_answered(driver: webdriver.Chrome, path: Path) -> Iterator[None]:
+    """Within it, whoever opens a file dialog (with the keyboard, say) gets `path` chosen."""
+    opened: queue.Queue[FileDialogInfo] = queue.Queue()
+    handler = driver.input.add_file_dialog_handler(opened.put)
+    try:
+        yield
+        dialog = opened.get(timeout=10)
+        driver.input.set_files(dialog.context, dialog.element, [str(path)])
+    finally:
+        driver.input.remove_file_dialog_handler(handler)

@@ -1,0 +1,134 @@
+"""All that an upload needs, for real: the server, an example app, and the networks between them."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.data import MIB, FileBytes
+from tests.support.relay import Relay
+from tests.support.server import ROOT, RunningServer
+from tests.support.waiting import wait_until
+
+SLOW_BYTES_PER_S: Final = 8 * MIB
+"""Slow enough to be caught in the middle, fast enough for a test."""
+
+
+class RunningExample:
+    """An example app in a process of its own, from a copy of its two files: `uploads` is the test's alone."""
+
+    def __init__(self, name: str, folder: Path, **options: object) -> None:
+        self.folder = folder / name
+        shutil.copytree(ROOT / "examples" / name, self.folder, ignore=shutil.ignore_patterns("uploads"))
+        self.uploads = self.folder / "uploads"
+        self.port = free_port()
+        self.options = options | {"port": self.port}
+        self.log_file = folder / f"{name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The address of the page."""
+        return f"http://127.0.0.1:{self.port}/"
+
+    def start(self) -> None:
+        """Starts the app and returns when it takes connections."""
+        options = [part for name, value in self.options.items() for part in (f"--{name}", str(value))]
+        command = [sys.executable, str(self.folder / "backend.py"), *options]
+        with self.log_file.open("ab") as log:
+            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        wait_until(self._answers, "the example app answers")
+
+    def _answers(self) -> bool:
+        assert self._process and self._process.poll() is None, self.log_text()
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):
+            return True
+        return False
+
+    def stop(self) -> None:
+        """Ends the app; it forgets its uploads."""
+        if self._process:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+    def log_text(self) -> str:
+        """Everything that the app has printed."""
+        return self.log_file.read_text(errors="replace")
+
+    def uploaded(self) -> dict[str, str]:
+        """Returns the SHA-256 of each file that the app has, by name."""
+        files = [path for path in self.uploads.iterdir() if not path.name.startswith(".")]
+        return {path.name: sha256(path) for path in files}
+
+
+@dataclass
+class Stage:
+    """The browser reaches the server through `network`, the server reaches the app through `app_road`."""
+
+    server: RunningServer
+    network: Relay
+    app_road: Relay
+    app: RunningExample
+    folder: Path
+
+    def file(self, name: str, length_bytes: int, seed: int = 0) -> tuple[Path, str]:
+        """Makes a file to upload; returns its path and its SHA-256."""
+        content = FileBytes(length_bytes, seed)
+        path = self.folder / str(seed) / name
+        path.parent.mkdir(exist_ok=True)
+        with path.open("wb") as file:
+            file.writelines(content.blocks())
+        return path, content.sha256
+
+    def stored_bytes(self) -> int:
+        """Returns how much of unfinished uploads the server has on its disk."""
+        return sum(path.stat().st_size for path in self.server.storage_dir.glob("data/*/*"))
+
+
+@contextlib.contextmanager
+def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]:
+    """Starts everything, with delays that suit a test, and stops it afterwards."""
+    settings: dict[str, Any] = {
+        "chunk_size_kib": 256,
+        "handover_retry_first_s": 0.1,
+        "handover_retry_max_s": 0.5,
+    }
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(RunningServer(folder / "storage", **settings))
+        network = stack.enter_context(Relay(server.port))
+        app_road = stack.enter_context(Relay(0))
+        app = RunningExample(
+            example,
+            folder,
+            public_incoming_host=network.host,
+            internal_incoming_host=f"127.0.0.1:{server.port}",
+            internal_app_host=app_road.host,
+            **app_options,
+        )
+        app_road.target_port = app.port
+        stack.callback(app.stop)
+        app.start()
+        yield Stage(server, network, app_road, app, folder)
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,254 @@
+"""The dynamic example, in a real browser, as a person uses it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import requests
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.support.browser import (
+    Card,
+    file_dialog_answered,
+    picture,
+    press,
+    seen_progress,
+    watch_progress,
+)
+from tests.support.data import MIB
+from tests.support.waiting import wait_until
+
+# CONTRACT 5
+PROPERTIES = {
+    *("filename", "bytes_total", "bytes_tx", "bytes_acked", "bytes_ahead", "frac_complete"),
+    *("chunks_tx_now", "chunks_acked_now", "chunks_ahead"),
+    *("state_msg", "error_msg", "cancel_msg", "error_code"),
+    *("connected", "paused", "can_pause", "finished", "cancelling", "cancelled", "can_cancel"),
+}
+NASTY_NAMES = {  # on the user's disk, and in the app's folder
+    "<img src=x onerror=window.hacked=1>.txt": "<img src=x onerror=window.hacked=1>.txt",
+    "'single' \"double\" `back`.txt": "'single' \"double\" `back`.txt",
+    "..%2f..%2fetc%2fpasswd": "%2f..%2fetc%2fpasswd",
+    "C:\\fakepath\\.hidden": "hidden",
+    "{{7*7}} ${window.hacked=1} & 100% #1?.txt": "{{7*7}} ${window.hacked=1} & 100% #1?.txt",
+    "👩‍👩‍👧 Grüße 日本.tar.gz": "👩‍👩‍👧 Grüße 日本.tar.gz",
+    "x" * 251 + ".txt": "x" * 200 + ".txt",
+}
+
+
+class Page(Card):
+    """The dynamic page, with a card for each upload, the latest first."""
+
+    def __init__(self, driver: webdriver.Chrome, stage: Stage) -> None:
+        super().__init__(driver)
+        self.driver = driver
+        driver.get(stage.app.url)
+        watch_progress(driver)
+
+    def cards(self) -> list[Card]:
+        return [Card(article) for article in self.driver.find_elements(By.CSS_SELECTOR, "article")]
+
+    def upload(self, *paths: Path) -> list[Card]:
+        """Chooses files and returns their cards, in the order of `paths`."""
+        count = len(self.cards()) + len(paths)
+        self.choose(*paths)
+        wait_until(lambda: len(self.cards()) == count, "a card for each file")
+        return self.cards()[: len(paths)][::-1]
+
+
+def properties(card: Card) -> dict[str, str]:
+    """Returns the table of a card."""
+    texts = [[cell.text for cell in card.root.find_elements(By.TAG_NAME, tag)] for tag in ("dt", "dd")]
+    return dict(zip(*texts, strict=True))
+
+
+def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_file(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
+    page = Page(clean_driver, dynamic)
+    picture(clean_driver, "dynamic-1-start")
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (card,) = page.upload(path)
+    card.wait_for_fraction(0.2)
+    shown = properties(card)
+    picture(clean_driver, "dynamic-2-uploading")
+    assert set(shown) == PROPERTIES
+    assert shown["filename"] == "holiday.mov"
+    assert shown["bytes_total"] == str(16 * MIB)
+    assert (shown["connected"], shown["finished"], shown["can_pause"]) == ("true", "false", "true")
+
+    card.wait_for_text(".state", "Waiting for the app")
+    assert not card.find(".pause").is_enabled()
+    assert not card.find(".cancel").is_enabled()
+    picture(clean_driver, "dynamic-3-storing")
+    card.wait_for_text(".state", "Finished")
+    picture(clean_driver, "dynamic-4-finished")
+    assert properties(card)["finished"] == "true"
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+    page.wait_for_text("#files", "holiday.mov")
+    progress = seen_progress(clean_driver)
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 20
+
+
+def test_a_paused_upload_stands_still_and_resumes_where_it_was(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (card,) = page.upload(path)
+    card.wait_for_fraction(0.2)
+    card.find(".pause").click()
+    card.wait_for_text(".state", "Paused")
+    picture(clean_driver, "dynamic-5-paused")
+    assert card.text(".pause") == "Resume"
+    assert properties(card)["connected"] == "false"
+    wait_until(lambda: "paused" in dynamic.server.log_text(), "the server knows")
+    paused_at = card.fraction()
+    assert paused_at < 1
+
+    card.find(".pause").click()
+    card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+    progress = seen_progress(clean_driver)
+    assert progress == sorted(progress), "it never went back"
+
+
+def test_a_cancelled_upload_is_gone_and_the_app_is_told(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    path, _ = dynamic.file("holiday.mov", 16 * MIB)
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (running,) = page.upload(path)
+    running.wait_for_fraction(0.2)
+    running.find(".cancel").click()
+    running.wait_for_text(".state", "Cancelled: The user pressed Cancel.")
+    picture(clean_driver, "dynamic-6-cancelled")
+
+    (paused,) = page.upload(path)
+    paused.wait_for_fraction(0.2)
+    paused.find(".pause").click()
+    paused.find(".cancel").click()
+    paused.wait_for_text(".state", "Cancelled")
+
+    wait_until(lambda: dynamic.app.log_text().count("was cancelled") == 2, "the app is told of both")
+    wait_until(lambda: dynamic.stored_bytes() == 0, "the server keeps nothing")
+    assert dynamic.app.uploaded() == {}
+
+
+def test_two_files_are_uploaded_at_the_same_time(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+    files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    cards = page.upload(*(path for path, _ in files))
+    wait_until(lambda: all(0.1 < card.fraction() < 0.9 for card in cards), "both are in the middle")
+    picture(clean_driver, "dynamic-7-two-at-once")
+    for card in cards:
+        card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
+
+
+def test_files_follow_one_another_without_a_reload(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+    page = Page(clean_driver, dynamic)
+    wanted = {}
+    for seed, (name, length_bytes) in enumerate({"empty": 0, "one": 1, "same.txt": 999, "big": MIB}.items()):
+        path, wanted[name] = dynamic.file(name, length_bytes, seed)
+        (card,) = page.upload(path)
+        card.wait_for_text(".state", "Finished")
+    path, wanted["same (2).txt"] = dynamic.file("same.txt", 1000, seed=99)
+    (card,) = page.upload(path)
+    card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == wanted
+    for name in wanted:
+        page.wait_for_text("#files", name)
+
+
+def test_nasty_names_are_shown_as_text_and_harm_nobody(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    files = [dynamic.file(name, 100, seed) for seed, name in enumerate(NASTY_NAMES)]
+    page = Page(clean_driver, dynamic)
+    cards = page.upload(*(path for path, _ in files))
+    for card, name in zip(cards, NASTY_NAMES, strict=True):
+        card.wait_for_text(".state", "Finished")
+        assert card.text(".name") == name
+    links = wait_until(
+        lambda: found if len(found := clean_driver.find_elements(By.CSS_SELECTOR, "#files a")) == 7 else [],
+        "all are listed",
+    )
+    picture(clean_driver, "dynamic-8-nasty-names")
+    assert not clean_driver.find_elements(By.CSS_SELECTOR, "img")
+
+    stored = dynamic.app.uploaded()
+    assert stored == {NASTY_NAMES[path.name]: sha256 for path, sha256 in files}
+    assert {link.text for link in links} == set(stored)
+    for link in links:
+        assert requests.get(str(link.get_property("href")), timeout=10).content
+
+
+def test_uploads_go_on_by_themselves_after_the_server_was_killed(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    cards = page.upload(*(path for path, _ in files))
+    before = [card.wait_for_fraction(0.2) for card in cards]
+    dynamic.server.kill()
+    for card in cards:
+        card.wait_for_text(".state", "Trying again soon")
+    picture(clean_driver, "dynamic-9-disconnected")
+    dynamic.server.start()
+    for card, fraction in zip(cards, before, strict=True):
+        card.wait_for_text(".state", "Uploading")
+        assert card.fraction() >= fraction
+    for card in cards:
+        card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
+
+
+def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_the_file(
+    clean_driver: webdriver.Chrome, dynamic: Stage
+) -> None:
+    path, sha256 = dynamic.file("holiday.mov", MIB)
+    page = Page(clean_driver, dynamic)
+    (card,) = page.upload(path)
+    wait_until(lambda: "wait" in dynamic.server.log_text(), "the app has answered")
+    dynamic.server.restart()
+    card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_without_a_ticket_the_page_says_so(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+    path, sha256 = dynamic.file("holiday.mov", 1000)
+    page = Page(clean_driver, dynamic)
+    dynamic.server.kill()
+    (card,) = page.upload(path)
+    card.wait_for_text(".state", "There is no ticket for this file")
+    picture(clean_driver, "dynamic-10-no-ticket")
+    dynamic.server.start()
+    (card,) = page.upload(path)
+    card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_the_page_works_with_the_keyboard_alone(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+    path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    with file_dialog_answered(clean_driver, path):
+        press(clean_driver, Keys.TAB, Keys.SPACE)
+    page.wait_for_fraction(0.1)
+    press(clean_driver, Keys.TAB, Keys.SPACE)
+    page.wait_for_text(".state", "Paused")
+    picture(clean_driver, "dynamic-11-focus")
+    press(clean_driver, Keys.SPACE)
+    page.wait_for_text(".state", "Uploading")
+    page.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}

@@ -1,0 +1,187 @@
+"""The simple example, in a real browser, as a person uses it."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import requests
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.support.browser import (
+    Card,
+    file_dialog_answered,
+    picture,
+    press,
+    seen_progress,
+    watch_progress,
+)
+from tests.support.data import MIB
+from tests.support.waiting import wait_until
+
+NASTY_NAME = "'it\"s' .. <img src=x onerror=window.hacked=1> {{2*3}} 100% & 🎉.tar.gz"
+
+
+def open_page(driver: webdriver.Chrome, stage: Stage) -> Card:
+    driver.get(stage.app.url)
+    watch_progress(driver)
+    return Card(driver)
+
+
+def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, sha256 = simple.file("holiday.mov", 16 * MIB)
+    page = open_page(clean_driver, simple)
+    picture(clean_driver, "simple-1-start")
+
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    page.wait_for_fraction(0.2)
+    page.wait_for_text("#amount", "of 16.8 MB")
+    picture(clean_driver, "simple-2-uploading")
+    page.wait_for_text("#finished", "holiday.mov has arrived")
+    picture(clean_driver, "simple-3-finished")
+
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
+    progress = seen_progress(clean_driver)
+    assert progress == sorted(progress)
+    assert len(set(progress)) > 20
+    assert progress[-1] == 1
+    assert simple.stored_bytes() == 0
+
+
+def test_the_list_shows_what_has_arrived_and_gives_it_back(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, _ = simple.file("notes.txt", 5000)
+    page = open_page(clean_driver, simple)
+    page.choose(path)
+    page.wait_for_text("#finished", "notes.txt has arrived")
+    page.find("#again").click()
+    page.wait_for_text("ul", "notes.txt")
+    picture(clean_driver, "simple-4-list")
+
+    assert "5,000 bytes" in page.text("ul")
+    answer = requests.get(str(page.find("ul a").get_property("href")), timeout=10)
+    assert answer.content == path.read_bytes()
+    assert answer.headers["Content-Disposition"] == "attachment"
+
+
+def test_an_empty_file_arrives_as_an_empty_file(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+    path, sha256 = simple.file("empty", 0)
+    page = open_page(clean_driver, simple)
+    page.choose(path)
+    page.wait_for_text("#finished", "empty has arrived")
+    assert simple.app.uploaded() == {"empty": sha256}
+    assert page.fraction() == 1
+
+
+def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+    path, sha256 = simple.file(NASTY_NAME, 1000)
+    page = open_page(clean_driver, simple)
+    page.choose(path)
+    page.wait_for_text("#finished", NASTY_NAME)
+    page.find("#again").click()
+    page.wait_for_text("ul", NASTY_NAME)
+    assert simple.app.uploaded() == {NASTY_NAME: sha256}
+    assert not clean_driver.find_elements(By.CSS_SELECTOR, "img")
+    assert requests.get(f"{simple.app.url}uploads/{quote(NASTY_NAME)}", timeout=10).ok
+
+
+def test_two_files_of_one_name_are_both_kept(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+    digests = []
+    for seed in (1, 2):
+        path, sha256 = simple.file("report.pdf", 3000, seed)
+        page = open_page(clean_driver, simple)
+        page.choose(path)
+        page.wait_for_text("#finished", "arrived")
+        digests.append(sha256)
+    assert simple.app.uploaded() == {"report.pdf": digests[0], "report (2).pdf": digests[1]}
+
+
+def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, sha256 = simple.file("holiday.mov", 24 * MIB)
+    page = open_page(clean_driver, simple)
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    before = page.wait_for_fraction(0.3)
+    simple.server.kill()
+    page.wait_for_text("#state", "Trying again soon")
+    picture(clean_driver, "simple-5-disconnected")
+    assert simple.stored_bytes() >= before * 24 * MIB
+    simple.server.start()
+
+    page.wait_for_text("#finished", "holiday.mov has arrived")
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
+    progress = seen_progress(clean_driver)
+    assert progress == sorted(progress), "it never went back"
+
+
+def test_an_upload_goes_on_by_itself_after_the_network_was_cut(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, sha256 = simple.file("holiday.mov", 16 * MIB)
+    page = open_page(clean_driver, simple)
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    for fraction in (0.2, 0.5):
+        page.wait_for_fraction(fraction)
+        simple.network.cut()
+    page.wait_for_text("#finished", "holiday.mov has arrived")
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
+    assert seen_progress(clean_driver) == sorted(seen_progress(clean_driver))
+
+
+def test_an_app_that_is_down_when_its_file_arrives_gets_it_later(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, sha256 = simple.file("holiday.mov", MIB)
+    page = open_page(clean_driver, simple)
+    simple.app_road.stop()
+    page.choose(path)
+    page.wait_for_text("#state", "Waiting for the app")
+    picture(clean_driver, "simple-6-waiting-for-the-app")
+    wait_until(lambda: simple.server.log_text().count("could not be reached") >= 2, "two attempts")
+    assert page.text("#finished") == ""
+    simple.app_road.start()
+    page.wait_for_text("#finished", "holiday.mov has arrived")
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(
+    clean_driver: webdriver.Chrome, simple: Stage
+) -> None:
+    path, _ = simple.file("holiday.mov", MIB)
+    page = open_page(clean_driver, simple)
+    simple.app.stop()
+    simple.app.start()  # it has forgotten its uploads
+    page.choose(path)
+    page.wait_for_text("#problem", "404")
+    picture(clean_driver, "simple-7-refused")
+    assert "app" in page.text("#problem")
+    assert page.text("#finished") == ""
+    assert simple.stored_bytes() == MIB
+
+
+def test_a_page_without_an_upload_server_says_so(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+    simple.network.stop()
+    page = open_page(clean_driver, simple)
+    page.wait_for_text("#problem", "upload server does not answer")
+    picture(clean_driver, "simple-8-no-server")
+    assert not page.find("#file").is_enabled()
+
+
+def test_the_page_works_with_the_keyboard_alone(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+    path, sha256 = simple.file("holiday.mov", MIB)
+    page = open_page(clean_driver, simple)
+    with file_dialog_answered(clean_driver, path):
+        press(clean_driver, Keys.TAB, Keys.SPACE)
+    page.wait_for_text("#finished", "holiday.mov has arrived")
+    press(clean_driver, Keys.TAB, Keys.ENTER)
+    page.wait_for_text("ul", "holiday.mov")
+    assert simple.app.uploaded() == {"holiday.mov": sha256}
