@@ -64,6 +64,21 @@ test('a cancel that is not answered is said again over the next connection, for 
   assert.equal(uploader.cancelled, true);
 });
 
+test('a cancel that the server is silent about for 30 seconds is said over a new connection', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  uploader.cancel('enough');
+  const silent = page.socket;
+  await page.pass(30);
+  assert.equal(silent.close_code, null);
+  await page.pass(7);
+  assert.equal(silent.close_code, 1000);
+  page.socket.open();
+  page.socket.confirms(0);
+  assert.deepEqual(page.socket.messages[1], CANCEL);
+  assert.equal(uploader.cancelling, true);
+});
+
 test('a cancel that came too late loses: all bytes were acknowledged before the server read it', async () => {
   const page = new Page();
   const uploader = await page.uploading(new FakeFile(2 * KIB));

@@ -53,7 +53,8 @@ export class FakeFile {
   }
 
   slice(from, to = this.size) {
-    return new FakeFile(Math.max(0, Math.min(to, this.size) - from), undefined, this.root, this.start + from);
+    const first = from < 0 ? Math.max(0, this.size + from) : Math.min(from, this.size);
+    return new FakeFile(Math.max(0, Math.min(to, this.size) - first), undefined, this.root, this.start + first);
   }
 
   get end() {
