@@ -79,7 +79,7 @@ def test_when_the_answer_was_lost_the_app_may_have_moved_the_file_and_forgotten_
 
     app.answers = [move_it, Reply(404, "unknown id")]
     client = arrived(server, app, removeFileWhenFinished="false")
-    wait_until(lambda: moved.exists() and not server.alive, "the app has moved it, the server is dead")
+    wait_until(lambda: moved.exists() and not server.runs, "the app has moved it, the server is dead")
     server.start()
     app.wait_for(2)
     returns(client)

@@ -51,6 +51,11 @@ class RunningServer:
         return f"http://127.0.0.1:{self.port}"
 
     @property
+    def runs(self) -> bool:
+        """False once it was killed or has stopped."""
+        return self._process is not None
+
+    @property
     def pid(self) -> int:
         """The process id of the running server."""
         assert self._process, "the server does not run"
