@@ -77,11 +77,12 @@ def make_app(
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
     """Moves `source` into `folder`, never over another file; returns its name. Can be tried again."""
     partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
-    if Path(source).exists():  # else an earlier try got this far
+    if Path(source).exists() or not partial.exists():  # else an earlier try got this far
         shutil.move(source, partial)
     wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
-    stem = wanted.stem.encode()[:200].decode("utf-8", "ignore")  # file systems take 255 bytes in UTF-8
-    target, number = folder / (stem + wanted.suffix[:9]), 1
+    suffix = wanted.suffix[:30]
+    stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255
+    target, number = folder / (stem + suffix), 1
     while True:
         try:
             target.touch(exist_ok=False)  # takes the name, unless it is taken
