@@ -89,6 +89,15 @@ test('a cancel that came too late loses: all bytes were acknowledged before the 
   assert.deepEqual(endings(uploader), ['finished']);
 });
 
+test('a server that acknowledges the cancel after all bytes has decided so', async () => {
+  const page = new Page();
+  const uploader = await page.uploading(new FakeFile(KIB));
+  uploader.cancel('enough');
+  page.socket.acknowledges();
+  page.socket.hears('MsgCancelAck', { Ack: true });
+  assert.deepEqual([endings(uploader), uploader.cancel_msg], [['cancelled'], 'enough']);
+});
+
 test('a cancel while disconnected loses when the server turns out to have all bytes', async () => {
   const page = new Page();
   const uploader = await page.uploading();
@@ -246,6 +255,13 @@ test('an address that the browser refuses is an error, not a reason to try for e
   const uploader = page.uploader().start();
   await page.pass(100);
   assert.deepEqual([uploader.error_code, endings(uploader)], [103, ['error']]);
+
+  page.bad_address = false;
+  const other = await page.uploading();
+  page.socket.breaks();
+  page.bad_address = true;
+  await page.pass(2);
+  assert.deepEqual([other.error_code, endings(other)], [103, ['error']], 'in the middle, too');
 });
 
 test('after an ending nothing changes and nothing is called any more', async () => {

@@ -157,10 +157,21 @@ test('a chunk that arrives shorter than it was sent is an error: the bytes after
   assert.deepEqual(endings(uploader), ['error']);
 });
 
+test('a chunk that arrives shorter while the upload is being cancelled does not matter any more', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  uploader.cancel('enough');
+  page.socket.acknowledges(KIB - 1);
+  assert.deepEqual([uploader.cancelling, uploader.bytes_acked], [true, 0]);
+  page.socket.hears('MsgCancelAck', { Ack: true });
+  assert.deepEqual(endings(uploader), ['cancelled']);
+});
+
 test('an acknowledgement of nothing that was sent is ignored', async () => {
   const page = new Page();
   const uploader = await page.uploading(new FakeFile(2 * KIB));
   page.socket.acknowledges(KIB, 5);
+  page.socket.acknowledges(0);
   assert.deepEqual([uploader.bytes_acked, uploader.chunks_acked_now], [2 * KIB, 2]);
 });
 

@@ -186,6 +186,23 @@ test('a callback may pause, cancel and start other uploads', async () => {
   assert.equal(page.sockets.length, 3);
 });
 
+test('onprogress is not called from within itself: what it changes is told when it has returned', async () => {
+  const page = new Page();
+  const uploader = page.uploader();
+  let depth = 0;
+  let deepest = 0;
+  uploader.onprogress = (u) => {
+    depth += 1;
+    deepest = Math.max(deepest, depth);
+    if (!u.paused && !u.cancelling) u.pause('pause');
+    else if (u.paused) u.cancel('enough');
+    depth -= 1;
+  };
+  uploader.start();
+  assert.equal(uploader.cancelling, true);
+  assert.equal(deepest, 1);
+});
+
 test('a callback that is no function is ignored', async () => {
   const page = new Page();
   const uploader = page.incoming.Uploader('id', new FakeFile(1));

@@ -78,6 +78,17 @@ test('an acknowledgement makes the next pause short again; an agreement alone do
   assert.equal(await page.seconds_until_dialled(), 1);
 });
 
+test('an agreement that names more bytes than were acknowledged makes the next pause short, too', async () => {
+  const page = new Page();
+  await page.uploading();
+  for (const stored_kib of [1, 2, 3]) {
+    page.socket.breaks();
+    assert.equal(await page.seconds_until_dialled(), 1);
+    page.socket.open();
+    page.socket.confirms(stored_kib * KIB);
+  }
+});
+
 test('coming online, showing the window and returning to the page try at once', async () => {
   for (const event of ['online', 'pageshow', 'visibilitychange']) {
     const page = new Page();
@@ -262,6 +273,21 @@ test('while the app takes its time the page asks again every two minutes: the co
   await page.pass(5);
   assert.equal(page.sockets.length, 2);
   assert.match(uploader.state_msg, /Waiting for the app/);
+});
+
+test('a connection that stood while the app took its time makes the next pause short: no acknowledgement could', async () => {
+  const page = new Page();
+  await page.uploading(new FakeFile(KIB));
+  page.socket.acknowledges();
+  for (const expected_s of [1, 2, 4]) {
+    page.socket.breaks();
+    assert.equal(await page.seconds_until_dialled(), expected_s);
+    page.socket.open();
+    page.socket.confirms(KIB);
+  }
+  await page.pass(6);
+  page.socket.breaks();
+  assert.equal(await page.seconds_until_dialled(), 1);
 });
 
 test('when the server turns out to lack bytes that had arrived, the upload goes on with them', async () => {

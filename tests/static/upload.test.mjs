@@ -122,6 +122,14 @@ test('messages of a kind that is not known are ignored, and so are fields that a
   assert.equal(uploader.bytes_acked, KIB);
 });
 
+test('a second agreement over the same connection is ignored', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  page.socket.confirms(5 * KIB);
+  assert.equal(uploader.bytes_acked, 0);
+  assert.equal(page.socket.chunks.length, 4);
+});
+
 test('many uploads go on at the same time', async () => {
   const page = new Page();
   const uploaders = [1, 2, 3].map((n) => page.uploader(new FakeFile(KIB), `ticket-${n}`).start());
