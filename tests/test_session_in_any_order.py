@@ -230,7 +230,7 @@ MOVES: Final[list[Move]] = [
 ]
 
 
-@settings(max_examples=1000, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=700, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["receiving"] * 5 + ["arrived", "finished"] * 2 + ["failed", "cancelled"]),
     st.integers(0, LENGTH_BYTES),
