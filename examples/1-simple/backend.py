@@ -29,11 +29,13 @@ def make_app(
 ) -> Bottle:
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    uploads: dict[str, str] = {}  # ticket id -> name of the stored file, "" until it is here
-    secret = secrets.token_urlsafe()  # Incoming!! knows it, browsers don't
+    tickets = folder / ".tickets"  # a real app has a database
+    tickets.mkdir(parents=True, exist_ok=True)
+    uploads = {path.name: path.read_text() for path in tickets.iterdir()}  # ticket id -> secret
+    arrived: set[str] = set()
 
     def new_upload() -> str:
+        secret = secrets.token_urlsafe()  # Incoming!! will know it, browsers won't
         url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
         finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
         form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
@@ -42,7 +44,8 @@ def make_app(
             answer.raise_for_status()
         except requests.RequestException as problem:
             raise HTTPError(503, "The upload server gives no ticket. Is it running?") from problem
-        uploads[answer.text] = ""
+        uploads[answer.text] = secret
+        (tickets / answer.text).write_text(secret)
         return answer.text
 
     @app.get("/")
@@ -58,13 +61,16 @@ def make_app(
     def upload_finished() -> str:
         form = request.forms
         # A browser knows the id, but not the secret: else it could make us "move" any file of this machine.
-        if form.id not in uploads or form.backendSecret != secret:
+        if form.backendSecret != uploads.get(form.id):
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
             print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
-        elif not uploads[form.id]:  # else our answer got lost, and Incoming!! asks again
-            uploads[form.id] = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
-            print(f"http://{public_app_host}/ has a new file, {uploads[form.id]!r}", flush=True)
+        elif form.id not in arrived:  # else our answer got lost, and Incoming!! asks again
+            name = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
+            if not name:
+                raise HTTPError(404, "There is no such file.")
+            arrived.add(form.id)
+            print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
         return "done"
 
     @app.get("/uploads/<name>")
@@ -75,10 +81,12 @@ def make_app(
 
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
-    """Moves `source` into `folder`, never over another file; returns its name. Can be tried again."""
+    """Moves `source` into `folder`, never over another file. Can be called again; returns "" once done."""
     partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
-    if Path(source).exists() or not partial.exists():  # else an earlier try got this far
+    if Path(source).exists():
         shutil.move(source, partial)
+    elif not partial.exists():
+        return ""
     wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
     suffix = wanted.suffix[:30]
     stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255

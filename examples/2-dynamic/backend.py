@@ -5,12 +5,13 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
 
     monkey.patch_all()
 
+import json
 import re
 import secrets
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from threading import Thread
 
@@ -27,7 +28,9 @@ DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": 
 @dataclass
 class Upload:
     secret: str  # Incoming!! knows it, browsers don't
-    state: str = "expected"  # then "storing", then "stored"
+    source: str = ""  # where Incoming!! has put the file, once it is there
+    wanted_name: str = ""
+    finished: bool = False
 
 
 def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
@@ -40,13 +43,21 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
 ) -> Bottle:
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
-    folder.mkdir(parents=True, exist_ok=True)
-    uploads: dict[str, Upload] = {}  # by ticket id
+    tickets = folder / ".tickets"  # a real app has a database
+    tickets.mkdir(parents=True, exist_ok=True)
+    uploads = {path.stem: Upload(**json.loads(path.read_text())) for path in tickets.glob("*.json")}
+
+    def remember(upload_id: str, upload: Upload) -> None:
+        uploads[upload_id] = upload
+        new = tickets / f"{upload_id}.new"
+        new.write_text(json.dumps(asdict(upload)))
+        new.replace(tickets / f"{upload_id}.json")  # so that a kill can't leave half of it
 
     def ask_incoming(call: str, **form: str) -> str:
         url = f"http://{internal_incoming_host}/incoming/backend/{call}"
         answer = requests.post(url, form, timeout=10)
-        answer.raise_for_status()
+        if not answer.ok:  # an OSError is what `patiently` tries again
+            raise OSError(answer.text) if answer.status_code >= 500 else ValueError(answer.text)
         return answer.text
 
     @app.get("/")
@@ -63,7 +74,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         upload_id = ask_incoming(
             "new_upload", signalFinishURL=finish_url, removeFileWhenFinished="false", backendSecret=secret
         )
-        uploads[upload_id] = Upload(secret)
+        remember(upload_id, Upload(secret))
         print(f"upload {upload_id[:8]} will be {request.query.filename!r}", flush=True)
         response.set_header("Cache-Control", "no-store")
         return upload_id
@@ -79,24 +90,28 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         if form.cancelled == "yes":
             print(f"upload {form.id[:8]} was cancelled: {form.cancelReason}", flush=True)
             return "done"
-        if upload.state == "expected":  # else our answer got lost, and Incoming!! asks again
-            upload.state = "storing"
-            Thread(target=store, args=(form.id, form.filename, form.filenameFromBrowser), daemon=True).start()
-        return "done" if upload.state == "stored" else "wait"
+        if not upload.source:  # else our answer got lost, and Incoming!! asks again
+            if not Path(form.filename).exists():
+                raise HTTPError(404, "There is no such file.")
+            upload = replace(upload, source=form.filename, wanted_name=form.filenameFromBrowser)
+            remember(form.id, upload)
+            Thread(target=store, args=(form.id, upload), daemon=True).start()
+        return "done" if upload.finished else "wait"
 
-    def store(upload_id: str, source: str, wanted_name: str) -> None:
-        name = patiently(lambda: keep_file(upload_id, source, wanted_name, folder))
+    def store(upload_id: str, upload: Upload) -> None:
+        patiently(lambda: keep_file(upload_id, upload.source, upload.wanted_name, folder))
         time.sleep(finish_delay_s)  # here a real app might scan, convert or copy the file
-        uploads[upload_id].state = "stored"
-        patiently(
-            lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=uploads[upload_id].secret)
-        )
-        print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
+        patiently(lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=upload.secret))
+        remember(upload_id, replace(upload, finished=True))
+        print(f"http://{public_app_host}/ has a new file, {upload.wanted_name!r}", flush=True)
 
     @app.get("/uploads/<name>")
     def download(name: str) -> HTTPResponse:
         return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
+    for upload_id, upload in uploads.items():  # those that a restart of this app has interrupted
+        if upload.source and not upload.finished:
+            Thread(target=store, args=(upload_id, upload), daemon=True).start()
     return app
 
 
@@ -112,10 +127,12 @@ def patiently(action: Callable[[], str]) -> str:
 
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
-    """Moves `source` into `folder`, never over another file; returns its name. Can be tried again."""
+    """Moves `source` into `folder`, never over another file. Can be called again; returns "" once done."""
     partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
-    if Path(source).exists() or not partial.exists():  # else an earlier try got this far
+    if Path(source).exists():
         shutil.move(source, partial)
+    elif not partial.exists():
+        return ""
     wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
     suffix = wanted.suffix[:30]
     stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255

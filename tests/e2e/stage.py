@@ -54,7 +54,7 @@ class RunningExample:
         return False
 
     def stop(self) -> None:
-        """Ends the app; it forgets its uploads."""
+        """Ends the app, as a power cut would."""
         if self._process:
             self._process.kill()
             self._process.wait()

@@ -43,18 +43,23 @@ class HostedExample:
         self.server = server
         self.uploads_dir = uploads_dir
         self.deliveries: list[dict[str, str]] = []
-        port = http.server_port
-        options: dict[str, Any] = {"finish_delay_s": 0.01} if example == "2-dynamic" else {}
-        self.app = load(example).make_app(
+        self._example = example
+        self._port = http.server_port
+        self.start(0.01)
+        http.set_app(self._recorded)
+
+    def start(self, finish_delay_s: float) -> None:
+        """Makes the app anew, as a restart of its process does."""
+        options = {"finish_delay_s": finish_delay_s} if self._example == "2-dynamic" else {}
+        self.app = load(self._example).make_app(
             public_incoming_host="",
-            internal_incoming_host=f"127.0.0.1:{server.port}",
-            public_app_host=f"127.0.0.1:{port}",
-            internal_app_host=f"127.0.0.1:{port}",
-            uploads_dir=uploads_dir,
+            internal_incoming_host=f"127.0.0.1:{self.server.port}",
+            public_app_host=f"127.0.0.1:{self._port}",
+            internal_app_host=f"127.0.0.1:{self._port}",
+            uploads_dir=self.uploads_dir,
             **options,
         )
         self.web = TestApp(self.app)
-        http.set_app(self._recorded)
 
     def _recorded(self, environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] == FINISHED_PATH:
@@ -78,8 +83,8 @@ class HostedExample:
         return self.web.post(FINISHED_PATH, self.deliveries[-1] | form, expect_errors=True)
 
     def files(self) -> dict[str, bytes]:
-        """Returns what the app has stored, by name; hidden files, too."""
-        return {path.name: path.read_bytes() for path in self.uploads_dir.iterdir()}
+        """Returns what the app has stored, by name; what it has not completed, too."""
+        return {path.name: path.read_bytes() for path in self.uploads_dir.iterdir() if path.is_file()}
 
 
 class _Server(ThreadingMixIn, WSGIServer):

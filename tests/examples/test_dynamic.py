@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from pathlib import Path
@@ -64,8 +65,36 @@ def test_a_second_delivery_waits_with_the_first_and_is_done_after_it(dynamic: Ho
     client = arrived(dynamic)
     assert dynamic.deliver().text in ("wait", "done")
     client.hear_result()
-    assert dynamic.deliver().text == "done"
+    wait_until(lambda: dynamic.deliver().text == "done", "the app knows that all is said")
     assert list(dynamic.files()) == ["holiday.mov"]
+
+
+def test_an_app_that_was_restarted_still_takes_its_file(dynamic: HostedExample) -> None:
+    ticket_id = ticket(dynamic)
+    dynamic.start(0)
+    content = dynamic.upload(ticket_id, "holiday.mov")
+    assert dynamic.files() == {"holiday.mov": content.read(0, 1000)}
+
+
+def test_an_app_that_was_restarted_while_it_stored_a_file_completes_that(dynamic: HostedExample) -> None:
+    dynamic.start(finish_delay_s=3600)
+    client = arrived(dynamic)
+    wait_until(lambda: "holiday.mov" in dynamic.files(), "the file is in its place")
+    assert dynamic.deliver().text == "wait"
+    dynamic.start(finish_delay_s=0)
+    client.hear_result()
+    wait_until(lambda: dynamic.deliver().text == "done", "the app remembers that")
+    assert list(dynamic.files()) == ["holiday.mov"]
+
+
+def test_a_file_that_is_not_there_is_refused(dynamic: HostedExample) -> None:
+    dynamic.upload(ticket(dynamic), "first")
+    dynamic.deliveries.append(dynamic.deliveries[-1] | {"id": ticket(dynamic), "backendSecret": ""})
+    assert dynamic.deliver().status_int == 418
+    ticket_file = next(dynamic.uploads_dir.glob(f".tickets/{dynamic.deliveries[-1]['id']}.json"))
+    secret = json.loads(ticket_file.read_text())["secret"]
+    assert dynamic.deliver(backendSecret=secret).status_int == 404
+    assert list(dynamic.files()) == ["first"]
 
 
 def test_a_cancelled_upload_is_not_stored(dynamic: HostedExample) -> None:

@@ -69,6 +69,21 @@ def test_a_second_delivery_of_the_same_file_is_done_again(simple: HostedExample)
     assert list(simple.files()) == ["holiday.mov"]
 
 
+def test_an_app_that_was_restarted_still_takes_its_file(simple: HostedExample) -> None:
+    ticket_id = ticket(simple)
+    simple.start(0)
+    content = simple.upload(ticket_id, "holiday.mov")
+    assert simple.files() == {"holiday.mov": content.read(0, 1000)}
+
+
+def test_a_file_that_is_not_there_is_refused(simple: HostedExample) -> None:
+    simple.upload(ticket(simple), "holiday.mov")
+    simple.start(0)  # it does not know that it has the file; the server knows why this one is gone
+    assert simple.deliver().status_int == 404
+    assert simple.deliver(cancelled="yes").text == "done"
+    assert list(simple.files()) == ["holiday.mov"]
+
+
 def test_a_cancellation_is_printed(simple: HostedExample, capfd: pytest.CaptureFixture[str]) -> None:
     client = simple.client(ticket(simple), "holiday.mov", FileBytes(1000))
     client.open()

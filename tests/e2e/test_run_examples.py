@@ -1,0 +1,66 @@
+"""The promise of the README's first screen: `run.py --examples`, killed in the middle and started again."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium import webdriver
+
+from tests.e2e.stage import free_port, sha256
+from tests.support.browser import Card, seen_progress, watch_progress
+from tests.support.data import MIB, FileBytes
+from tests.support.server import ROOT, RunningServer
+
+
+class RunningTree(RunningServer):
+    """`run.py --examples` in a copy of the tree, so that the uploads are the test's alone."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder / "storage")
+        self.tree = folder / "tree"
+        leave_out = shutil.ignore_patterns("uploads", "__pycache__")
+        for name in ("incoming", "static", "examples"):
+            shutil.copytree(ROOT / name, self.tree / name, ignore=leave_out)
+        shutil.copy(ROOT / "run.py", self.tree)
+        self.ports = {"1-simple": free_port(), "2-dynamic": free_port()}
+
+    def _command(self) -> list[str]:
+        interpreter, _, *options = super()._command()
+        ports = ",".join(str(port) for port in self.ports.values())
+        return [interpreter, str(self.tree / "run.py"), *options, "--examples", "--examples-ports", ports]
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Iterator[RunningTree]:
+    """The server and both examples in one process."""
+    running = RunningTree(tmp_path)
+    with running:
+        yield running
+
+
+@pytest.mark.parametrize("example", ["1-simple", "2-dynamic"])
+def test_an_upload_ends_in_the_apps_folder_although_all_of_it_was_killed_in_the_middle(
+    clean_driver: webdriver.Chrome, tree: RunningTree, tmp_path: Path, example: str
+) -> None:
+    content = FileBytes(256 * MIB)
+    path = tmp_path / "holiday.mov"
+    with path.open("wb") as file:
+        file.writelines(content.blocks())
+
+    clean_driver.get(f"http://127.0.0.1:{tree.ports[example]}/")
+    watch_progress(clean_driver)
+    page = Card(clean_driver)
+    page.choose(path)
+    page.wait_for_fraction(0.2)
+    tree.kill()
+    page.wait_for_text("[role=status]", "Trying again soon")
+    assert 0.2 <= page.fraction() < 1
+    tree.start()
+
+    page.wait_for_text("main", "Finished: ", deadline_s=60)
+    uploaded = tree.tree / "examples" / example / "uploads" / "holiday.mov"
+    assert sha256(uploaded) == content.sha256
+    assert seen_progress(clean_driver) == sorted(seen_progress(clean_driver))
