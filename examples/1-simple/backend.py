@@ -5,10 +5,12 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
 
     monkey.patch_all()
 
+import contextlib
 import re
 import secrets
 import shutil
 from pathlib import Path
+from threading import Lock
 
 import click
 import requests
@@ -33,6 +35,7 @@ def make_app(
     tickets.mkdir(parents=True, exist_ok=True)
     uploads = {path.name: path.read_text() for path in tickets.iterdir()}  # ticket id -> secret
     arrived: set[str] = set()
+    taking = Lock()  # one file at a time: the same one may be announced twice at once
 
     def new_upload() -> str:
         secret = secrets.token_urlsafe()  # Incoming!! will know it, browsers won't
@@ -65,12 +68,14 @@ def make_app(
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
             print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
-        elif form.id not in arrived:  # else our answer got lost, and Incoming!! asks again
-            name = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
-            if not name:
-                raise HTTPError(404, "There is no such file.")
-            arrived.add(form.id)
-            print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
+            return "done"
+        with taking:
+            if form.id not in arrived:  # else our answer got lost, and Incoming!! asks again
+                name = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
+                if not name:
+                    raise HTTPError(404, "There is no such file.")
+                arrived.add(form.id)
+                print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
         return "done"
 
     @app.get("/uploads/<name>")
@@ -111,7 +116,8 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 def main(port: int, **hosts: str) -> None:
     """Runs the simple example by itself."""
     print(f"The simple example is at http://{hosts['public_app_host']}/", flush=True)
-    WSGIServer(("", port), make_app(**hosts)).serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        WSGIServer(("", port), make_app(**hosts)).serve_forever()
 
 
 if __name__ == "__main__":

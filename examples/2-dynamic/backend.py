@@ -5,6 +5,7 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
 
     monkey.patch_all()
 
+import contextlib
 import json
 import re
 import secrets
@@ -13,7 +14,7 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 import click
 import requests
@@ -32,6 +33,11 @@ class Upload:
     wanted_name: str = ""
     finished: bool = False
 
+    def save(self, file: Path) -> None:
+        new = file.with_suffix(".new")
+        new.write_text(json.dumps(asdict(self)))
+        new.replace(file)  # so that a kill can't leave half of it
+
 
 def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     public_incoming_host: str,
@@ -46,12 +52,11 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     tickets = folder / ".tickets"  # a real app has a database
     tickets.mkdir(parents=True, exist_ok=True)
     uploads = {path.stem: Upload(**json.loads(path.read_text())) for path in tickets.glob("*.json")}
+    taking = Lock()  # one file at a time: the same one may be announced twice at once
 
     def remember(upload_id: str, upload: Upload) -> None:
         uploads[upload_id] = upload
-        new = tickets / f"{upload_id}.new"
-        new.write_text(json.dumps(asdict(upload)))
-        new.replace(tickets / f"{upload_id}.json")  # so that a kill can't leave half of it
+        upload.save(tickets / f"{upload_id}.json")
 
     def ask_incoming(call: str, **form: str) -> str:
         url = f"http://{internal_incoming_host}/incoming/backend/{call}"
@@ -90,12 +95,13 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         if form.cancelled == "yes":
             print(f"upload {form.id[:8]} was cancelled: {form.cancelReason}", flush=True)
             return "done"
-        if not upload.source:  # else our answer got lost, and Incoming!! asks again
-            if not Path(form.filename).exists():
-                raise HTTPError(404, "There is no such file.")
-            upload = replace(upload, source=form.filename, wanted_name=form.filenameFromBrowser)
-            remember(form.id, upload)
-            Thread(target=store, args=(form.id, upload), daemon=True).start()
+        with taking:
+            if not uploads[form.id].source:  # else our answer got lost, and Incoming!! asks again
+                if not Path(form.filename).exists():
+                    raise HTTPError(404, "There is no such file.")
+                upload = replace(upload, source=form.filename, wanted_name=form.filenameFromBrowser)
+                remember(form.id, upload)
+                Thread(target=store, args=(form.id, upload), daemon=True).start()
         return "done" if upload.finished else "wait"
 
     def store(upload_id: str, upload: Upload) -> None:
@@ -158,7 +164,8 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
     print(f"The dynamic example is at http://{hosts['public_app_host']}/", flush=True)
-    WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
 
 
 if __name__ == "__main__":

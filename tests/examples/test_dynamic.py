@@ -69,6 +69,19 @@ def test_a_second_delivery_waits_with_the_first_and_is_done_after_it(dynamic: Ho
     assert list(dynamic.files()) == ["holiday.mov"]
 
 
+def test_a_file_that_is_announced_several_times_at_once_is_kept_once(dynamic: HostedExample) -> None:
+    client = arrived(dynamic)
+    answers: list[str] = []
+    threads = [threading.Thread(target=lambda: answers.append(dynamic.deliver().text)) for _ in range(16)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert set(answers) <= {"wait", "done"}
+    client.hear_result()
+    assert list(dynamic.files()) == ["holiday.mov"]
+
+
 def test_an_app_that_was_restarted_still_takes_its_file(dynamic: HostedExample) -> None:
     ticket_id = ticket(dynamic)
     dynamic.start(0)

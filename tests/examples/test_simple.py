@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import uuid
 from pathlib import Path
 
@@ -67,6 +68,24 @@ def test_a_second_delivery_of_the_same_file_is_done_again(simple: HostedExample)
     simple.upload(ticket(simple), "holiday.mov")
     assert simple.deliver().text == "done"
     assert list(simple.files()) == ["holiday.mov"]
+
+
+def test_a_file_that_is_announced_several_times_at_once_is_kept_once(simple: HostedExample) -> None:
+    ticket_id = ticket(simple)
+    content = simple.upload(ticket_id, "holiday.mov", 3000)
+    (simple.uploads_dir / "holiday.mov").rename(simple.uploads_dir.parent / "source")
+    simple.start(0)
+    form = {"filename": str(simple.uploads_dir.parent / "source")}
+    answers: list[str] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(simple.deliver(**form).text)) for _ in range(16)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == ["done"] * 16
+    assert simple.files() == {"holiday.mov": content.read(0, 3000)}
 
 
 def test_an_app_that_was_restarted_still_takes_its_file(simple: HostedExample) -> None:
