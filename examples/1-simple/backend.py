@@ -110,11 +110,13 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
     "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
 )
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
-@click.option("--public_app_host", default="localhost:4001", help="this app for browsers")
-@click.option("--internal_app_host", default="localhost:4001", help="this app for Incoming!!")
+@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
 @click.option("--port", default=4001, help="where this app listens")
 def main(port: int, **hosts: str) -> None:
     """Runs the simple example by itself."""
+    for name in ("public_app_host", "internal_app_host"):
+        hosts[name] = hosts[name] or f"localhost:{port}"
     print(f"The simple example is at http://{hosts['public_app_host']}/", flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         WSGIServer(("", port), make_app(**hosts)).serve_forever()

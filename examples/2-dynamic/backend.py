@@ -157,12 +157,14 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
     "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
 )
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
-@click.option("--public_app_host", default="localhost:4002", help="this app for browsers")
-@click.option("--internal_app_host", default="localhost:4002", help="this app for Incoming!!")
+@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
 @click.option("--port", default=4002, help="where this app listens")
 @click.option("--finish_delay_s", default=5.0, help="how long storing a file takes, at least")
 def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
+    for name in ("public_app_host", "internal_app_host"):
+        hosts[name] = hosts[name] or f"localhost:{port}"
     print(f"The dynamic example is at http://{hosts['public_app_host']}/", flush=True)
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
         WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
