@@ -39,6 +39,7 @@ class Deliveries:
     """Brings news to apps. `tell` passes what an app decided on to the client that watches the ticket."""
 
     def __init__(self, parts: Parts, tell: Callable[[str, News], None]) -> None:
+        self._parts = parts
         self._settings = parts.settings
         self._runtime = parts.runtime
         self._clock = parts.clock
@@ -66,10 +67,7 @@ class Deliveries:
         finished = self._registry.change(ticket.id, Confirm())
         log.info("upload %s: finished", ticket.short_id)
         self._tell(ticket.id, HandedOver())
-        if finished.remove_file_when_finished:
-            self._storage.remove(ticket.id)
-        else:
-            self._storage.tidy(ticket.id)
+        self._parts.try_to_clear_away(finished)
 
     def lapse(self, ticket: Ticket) -> None:
         """The app said "wait" and nothing came: it has the file, or is asked again, or that was it."""

@@ -50,8 +50,8 @@ def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
 def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
     if ticket.state is State.PAUSED:
         uploads.resume(ticket, parts.storage.stored_bytes(ticket.id) or 0)
-    elif ticket.state in CALLED_OFF or (ticket.state is State.FINISHED and ticket.remove_file_when_finished):
-        parts.storage.remove(ticket.id)
+    elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
+        parts.clear_away(ticket)
     if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):
         uploads.deliveries.start(ticket.id)
 
@@ -91,6 +91,11 @@ def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
             uploads.expire(ticket, "the app did not take the file")
         case State.FINISHED | State.CANCELLED | State.EXPIRED:
             if ticket.settled and idle_s > settings.result_retention_s:
-                parts.storage.tidy(ticket.id)
-                parts.registry.forget(ticket.id)
-                log.info("upload %s: forgotten", ticket.short_id)
+                _forget(parts, ticket)
+
+
+def _forget(parts: Parts, ticket: Ticket) -> None:
+    """Removes all that is ours, again: the disk may have failed when it was first to be removed."""
+    parts.clear_away(ticket)
+    parts.registry.forget(ticket.id)
+    log.info("upload %s: forgotten", ticket.short_id)

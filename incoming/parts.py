@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 
 from incoming.config import Settings
+from incoming.errors import StorageFailed, StorageFull
 from incoming.registry import Registry
 from incoming.runtime import Runtime, ServiceClock
 from incoming.storage import Storage
+from incoming.ticket import Ticket
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,3 +24,17 @@ class Parts:
     clock: ServiceClock
     registry: Registry
     storage: Storage
+
+    def clear_away(self, ticket: Ticket) -> None:
+        """Removes what is left of an ended upload and is ours to remove. Raises StorageFailed."""
+        if ticket.file_is_ours:
+            self.storage.remove(ticket.id)
+        else:
+            self.storage.tidy(ticket.id)
+
+    def try_to_clear_away(self, ticket: Ticket) -> None:
+        """The same where it may wait: what the disk keeps now is removed before the ticket is forgotten."""
+        try:
+            self.clear_away(ticket)
+        except (StorageFull, StorageFailed) as exc:
+            log.warning("upload %s: not removed yet: %s", ticket.short_id, exc)

@@ -12,7 +12,7 @@ Nothing else in the house changes a state.
     FINISHED       the app has the file
     FAILED         the app refused the file, or could not be reached for too long; the file is kept
     CANCELLED      somebody gave up
-    EXPIRED        nobody came, or nobody fetched a failed file, for too long
+    EXPIRED        nobody came, or fetched a failed file, for too long
 
 Two rules stand behind the table. A file that has arrived is the app's business: from HANDING_OVER on
 no client can cancel, and what clients do (come, go) changes nothing. And `Confirm` wins every race: the app
@@ -50,8 +50,6 @@ RECEIVING: Final = frozenset({State.ISSUED, State.UPLOADING, State.PAUSED})
 """Bytes may still come."""
 ARRIVED: Final = frozenset({State.HANDING_OVER, State.WAITING, State.FINISHED, State.FAILED})
 """All bytes have come."""
-ENDED: Final = frozenset({State.FINISHED, State.FAILED, State.CANCELLED, State.EXPIRED})
-"""Kept for a retention time, so that a client that comes back hears the result."""
 CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
 """Ended without a handover; the app is told, unless it was the app's own doing."""
 
@@ -228,11 +226,14 @@ class Ticket:
         return self.id[:8]
 
     @property
+    def file_is_ours(self) -> bool:
+        """False once the app has it and wanted to move it: it is never touched again (CONTRACT 3)."""
+        return self.state is not State.FINISHED or self.remove_file_when_finished
+
+    @property
     def settled(self) -> bool:
         """True when nothing is left to be done but to remember the result."""
-        if self.state in CALLED_OFF:
-            return self.app_told
-        return self.state is State.FINISHED
+        return self.app_told if self.state in CALLED_OFF else self.state is State.FINISHED
 
     def admits(self, secret: str) -> bool:
         """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
@@ -260,12 +261,11 @@ class Ticket:
     def recovered(self, now_s: float) -> Ticket:
         """Returns the ticket as it is after its process died and another one read it off the journal.
 
-        Whoever uploaded is gone. A call to the app may have been under way, so the next one is a repeated one
-        (CONTRACT 3 lets those be refused when the file has been moved).
+        Whoever uploaded is gone. The app may have been called, so its next call is a repeated one (CONTRACT 3).
         """
         if self.state is State.UPLOADING:
             return replace(self, state=State.PAUSED, changed_at_s=now_s)
-        return replace(self, deliveries=1) if self.state is State.HANDING_OVER else self
+        return replace(self, deliveries=1) if self.state in ARRIVED else self
 
 
 def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
@@ -294,13 +294,7 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
 
 def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
     """Returns the claimed ticket: a new epoch, and the file's length and name if they are news."""
-    epoch = ticket.epoch + 1
-    if ticket.length_bytes is not None:
-        return replace(ticket, epoch=epoch)
-    return replace(
-        ticket,
-        epoch=epoch,
-        length_bytes=claim.length_bytes,
-        name=claim.name,
-        changed_at_s=now_s,
-    )
+    mine = replace(ticket, epoch=ticket.epoch + 1)
+    if mine.length_bytes is not None:
+        return mine
+    return replace(mine, changed_at_s=now_s, length_bytes=claim.length_bytes, name=claim.name)

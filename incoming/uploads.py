@@ -34,17 +34,7 @@ from incoming.parameters import NewUpload
 from incoming.parts import Parts
 from incoming.steps import CalledOff, Interrupted
 from incoming.storage import Writer
-from incoming.ticket import (
-    RECEIVING,
-    Cancel,
-    Claim,
-    Complete,
-    Expire,
-    Release,
-    Retry,
-    State,
-    Ticket,
-)
+from incoming.ticket import RECEIVING, Cancel, Claim, Complete, Expire, Release, Retry, State, Ticket
 
 log = logging.getLogger(__name__)
 
@@ -162,7 +152,6 @@ class Uploads:
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user gives up. Raises WrongState once the handover has begun; else like `write`."""
-        claim.check()
         self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
 
     def release(self, claim: ClaimedUpload) -> None:
@@ -193,8 +182,13 @@ class Uploads:
         if stored_bytes != length_bytes or not length_bytes:
             return  # an empty file is complete when its client has agreed to that
         with self._claims.lock(ticket.id) as live:
+            if self._registry.get(ticket.id).state is not State.PAUSED:
+                return  # its client, or a cancellation, was faster
             self._open(ticket, length_bytes, live)
-            self._complete(ticket, live)
+            try:
+                self._complete(ticket, live)
+            finally:
+                _close(live)
         self.deliveries.start(ticket.id)
 
     def stop(self) -> None:
@@ -266,6 +260,8 @@ class Uploads:
     ) -> None:  # fmt: skip
         """Journals the end, tells the client (unless it was `by` it), removes the file, tells the app."""
         with self._claims.lock(ticket.id) as live:
+            if by:
+                by.check()
             ended = self._registry.change(ticket.id, event)
             self._claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
@@ -273,7 +269,7 @@ class Uploads:
             self._let_go(ticket.id, live)
         log.info("upload %s: %s: %s", ticket.short_id, ended.state.value, event.reason)
         self.deliveries.start(ticket.id)
-        self._storage.remove(ticket.id)
+        self._parts.try_to_clear_away(ended)
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         _close(live)

@@ -6,6 +6,7 @@ import logging
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
 from incoming.runtime import Runtime
@@ -40,9 +41,9 @@ class Notifier:
                 return self._post(url, form)
         except _TooSlow:
             return NoAnswer("the app did not answer in time")
-        except requests.Timeout:
+        except (requests.Timeout, TimeoutError, ReadTimeoutError):
             return NoAnswer("the app did not answer in time")
-        except (requests.RequestException, OSError, ValueError) as exc:
+        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             log.debug("a call to the app failed: %s", exc)
             return NoAnswer("the app could not be reached")
 

@@ -54,7 +54,7 @@ class Journal:
 
     def remove(self, ticket_id: str) -> None:
         """Removes the ticket's entry; already gone is fine."""
-        with contextlib.suppress(FileNotFoundError):
+        with _disk_errors(), contextlib.suppress(FileNotFoundError):
             (self._directory / f"{ticket_id}.json").unlink()
 
     def load(self) -> Iterator[Ticket]:
@@ -82,7 +82,7 @@ class Journal:
 
     def _replace(self, name: str, content: bytes) -> None:
         beside = self._directory / f"{name}.tmp"
-        try:
+        with _disk_errors():
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(fd, "wb") as file:
                 file.write(content)
@@ -92,8 +92,6 @@ class Journal:
             beside.replace(self._directory / name)
             if self._fsync:
                 os.fsync(self._directory_fd)
-        except OSError as exc:
-            raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
 
     def _set_aside(self, file: Path, why: Exception) -> None:
         shelf = self._directory / "damaged"
@@ -103,6 +101,14 @@ class Journal:
             file.replace(shelf / file.name)
         except OSError as exc:
             log.error("journal entry %s could not be set aside: %s", file.stem[:8], exc)
+
+
+@contextlib.contextmanager
+def _disk_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
 
 
 def encode(ticket: Ticket) -> bytes:

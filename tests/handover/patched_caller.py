@@ -1,7 +1,7 @@
 """A process like the server's: monkey-patched, with the real runtime. It posts what it is told to.
 
-`python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a Notifier and of its
-`post`; each line of stdout is the answer, as its class and its words, and the seconds that it took.
+`python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a Notifier and of
+its `post`; each line of stdout is the answer, as its class and its words, and the seconds that it took.
 """
 
 from __future__ import annotations
