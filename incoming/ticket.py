@@ -261,7 +261,7 @@ class Ticket:
     def recovered(self, now_s: float) -> Ticket:
         """Returns the ticket as it is after its process died and another one read it off the journal.
 
-        Whoever uploaded is gone. The app may have been called, so its next call is a repeated one (CONTRACT 3).
+        Whoever uploaded is gone. The app may have been called: its next call is a repeated one (CONTRACT 3).
         """
         if self.state is State.UPLOADING:
             return replace(self, state=State.PAUSED, changed_at_s=now_s)
