@@ -19,6 +19,7 @@ PROXY_PREFIX: Final = "HTTP_X_FORWARDED_"
 PAGE_HEADERS: Final = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class BackendAccess:
@@ -26,8 +27,8 @@ class BackendAccess:
 
     def __init__(self, allowed_backends: tuple[str, ...], token: str) -> None:
         """`allowed_backends`: addresses and networks; none means this machine."""
-        self._networks = [ipaddress.ip_network(network, strict=False) for network in allowed_backends]
-        self._token = token
+        self._networks = [_network(text) for text in allowed_backends]
+        self._token = token.encode()
 
     def check(self, environ: Mapping[str, object], server_address: str) -> None:
         """Raises NotAllowed unless the request of this WSGI `environ` may use the backend routes.
@@ -50,13 +51,25 @@ class BackendAccess:
             )
 
     def _has_token(self, authorization: str) -> bool:
-        expected = f"Bearer {self._token}"
-        return bool(self._token) and hmac.compare_digest(authorization.encode(), expected.encode())
+        scheme, _, token = authorization.partition(" ")
+        if not self._token or scheme.lower() != "bearer":  # RFC 9110 section 11.1: the scheme has no case
+            return False
+        return hmac.compare_digest(token.encode("latin-1", "replace"), self._token)  # PEP 3333: Latin-1
 
     def _is_allowed(self, client: _Address, server: _Address | None) -> bool:
         if self._networks:
             return any(client in network for network in self._networks)
         return client.is_loopback or client == server
+
+
+def _network(text: str) -> _Network:
+    """Returns the network; one of IPv4 addresses written as IPv6 ones is the IPv4 one, as in `_address`."""
+    network = ipaddress.ip_network(text, strict=False)
+    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
+        mapped = network.network_address.ipv4_mapped
+        if mapped:
+            return ipaddress.ip_network((mapped, network.prefixlen - 96))
+    return network
 
 
 def _address(text: str) -> _Address | None:

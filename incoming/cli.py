@@ -28,7 +28,7 @@ from incoming.parts import Parts
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
-from incoming.server import Server
+from incoming.server import AppAt, Server
 from incoming.session import Session
 from incoming.storage.local import LocalStorage
 from incoming.storage.ownership import Ownership
@@ -105,7 +105,7 @@ def _log_to_stderr(level: str) -> None:
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr
     )
-    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
     for variable in config.unknown_variables(os.environ):
         log.warning("the environment variable %s is not a setting", variable)
 
@@ -155,20 +155,20 @@ class Process:
         buffers = Buffers(max(settings.chunk_size_bytes, MAX_TEXT_BYTES))
         adopt = adopter(buffers, settings.connection_timeout_s)
         app = make_app(settings, self._uploads, adopt, self._converse)
-        server = self._serve(app, settings.host, settings.port)
+        server = self._serve(lambda _: app, settings.host, settings.port)
         housekeeping.recover(self._parts, self._uploads)
         gevent.spawn(self._keep_house)
         click.echo(demo.welcome(settings.host, server.port, str(self._directory)))
         if examples_ports:
             for example in demo.examples(settings.host, server.port, examples_ports):
-                example_server = self._serve(example.app, settings.host, example.port)
+                example_server = self._serve(example.app_at, settings.host, example.port)
                 click.echo(f"  {example.title:<34} {demo.address(settings.host, example_server.port)}")
         click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
         sys.stdout.flush()
 
-    def _serve(self, app: Any, host: str, port: int) -> Server:
+    def _serve(self, app_at: AppAt, host: str, port: int) -> Server:
         try:
-            server = Server(app, host, port)
+            server = Server(app_at, host, port)
         except OSError as exc:
             raise BadSetting("port", f"{host}:{port} can't be listened on: {exc.strerror or exc}") from exc
         server.start()

@@ -51,9 +51,17 @@ def _networks(values: tuple[str, ...]) -> str:
 
 def _hosts(values: tuple[str, ...]) -> str:
     for value in values:
-        if "/" in value or not urlsplit(f"//{value}").hostname:
-            return f"{value!r} is no host name such as app.example.org"
+        if not _is_host(value):
+            return f"{value!r} is no host name such as app.example.org (without a port)"
     return ""
+
+
+def _is_host(value: str) -> bool:
+    """Returns whether a URL can have exactly this host: else the setting would never match one."""
+    try:
+        return value == urlsplit(f"http://[{value}]/" if ":" in value else f"http://{value}/").hostname
+    except ValueError:
+        return False
 
 
 def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
@@ -154,6 +162,11 @@ class Setting:
         return "--" + self.name.replace("_", "-")
 
     @property
+    def secret(self) -> bool:
+        """Whether its value is never shown."""
+        return self.name == "backend_token"
+
+    @property
     def variable(self) -> str:
         """The environment's variable: `INCOMING_STORAGE_DIR`."""
         return ENVIRONMENT_PREFIX + self.name.upper()
@@ -163,8 +176,9 @@ class Setting:
         name = f"{self.name} ({source})"
         try:
             value = _READERS[self.kind](raw)
-        except (KeyError, TypeError, ValueError) as exc:
-            raise BadSetting(name, f"{raw!r} is no {_KIND_NAMES[self.kind]}") from exc
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            given = "this" if self.secret else repr(raw)
+            raise BadSetting(name, f"{given} is no {_KIND_NAMES[self.kind]}") from exc
         wrong = self.check(value) if self.check else ""
         if wrong:
             raise BadSetting(name, f"{wrong}, not {raw!r}")
@@ -217,7 +231,7 @@ def _read_list(raw: object) -> tuple[str, ...]:
     items = raw.split(",") if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
         raise TypeError
-    return tuple(item.strip() for item in items if item.strip())
+    return tuple(item.strip().lower() for item in items if item.strip())  # hosts and addresses
 
 
 _READERS: Final[dict[Any, Callable[[object], Any]]] = {

@@ -85,10 +85,11 @@ class Deliveries:
         attempt = 0
         try:
             while not self._stopped:
-                ticket = self._registry.get(ticket_id)
-                if not _has_news(ticket):
-                    return
-                answer = self._call(ticket)
+                with self._notifier.turn(self._registry.get(ticket_id).signal_finish_url):
+                    ticket = self._registry.get(ticket_id)  # the wait may have been a long one
+                    if not _has_news(ticket) or self._stopped:
+                        return
+                    answer = self._call(ticket)
                 attempt += 1
                 if self._heard(ticket_id, answer):
                     return

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,20 +15,28 @@ from incoming.errors import BadSetting
 EXAMPLES_DIR: Final = Path(__file__).parent.parent / "examples"
 EXAMPLES: Final = (("1-simple", "Example 1, one file"), ("2-dynamic", "Example 2, many files, pausable"))
 
+ANY_ADDRESS: Final = ("0.0.0.0", "::")
+
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An example app, and where it is to listen."""
+    """An example app, made when it is known where it listens, and the port that it is to have."""
 
     title: str
-    app: Any
+    app_at: Callable[[int], Any]
     port: int
 
 
 def address(host: str, port: int) -> str:
     """Returns the URL under which a browser on this machine reaches the server."""
-    reachable = "localhost" if host in ("0.0.0.0", "::", "") else host
-    return f"http://[{reachable}]:{port}" if ":" in reachable else f"http://{reachable}:{port}"
+    return f"http://{_reachable(host)}:{port}"
+
+
+def _reachable(host: str) -> str:
+    """Returns how a URL names the address that is listened on."""
+    if host in ANY_ADDRESS:
+        return "localhost"
+    return f"[{host}]" if ":" in host else host
 
 
 def welcome(host: str, port: int, storage_dir: str) -> str:
@@ -51,16 +60,19 @@ def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
         numbers = []
     if len(numbers) != len(EXAMPLES):
         raise BadSetting("examples_ports", f"has to be {len(EXAMPLES)} ports, separated by commas")
-    internal_incoming_host = f"localhost:{incoming_port}"
     for (folder, title), port in zip(EXAMPLES, numbers, strict=True):
         module = _load(EXAMPLES_DIR / folder / "backend.py")
-        app = module.make_app(
-            public_incoming_host="" if incoming_port == 4000 else address(host, incoming_port)[7:],
-            internal_incoming_host=internal_incoming_host,
-            public_app_host="",
-            internal_app_host=f"localhost:{port}",
-        )
-        yield Example(title, app, port)
+        yield Example(title, partial(_app_at, module, host, incoming_port), port)
+
+
+def _app_at(module: Any, host: str, incoming_port: int, port: int) -> Any:
+    machine = _reachable(host)
+    return module.make_app(
+        public_incoming_host="",  # the page's own host, with the port of the next line
+        internal_incoming_host=f"{machine}:{incoming_port}",
+        public_app_host=f"{machine}:{port}",
+        internal_app_host=f"{machine}:{port}",
+    )
 
 
 def _load(file: Path) -> Any:

@@ -27,8 +27,10 @@ TICKETS_AT_A_TIME: Final = 200
 def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
     tickets = list(parts.registry.tickets())
-    for ticket in tickets:
+    for number, ticket in enumerate(tickets, 1):
         _recover(parts, uploads, ticket)
+        if not number % TICKETS_AT_A_TIME:
+            parts.runtime.breathe()
     if tickets:
         log.info("took up %d tickets", len(tickets))
 
@@ -69,9 +71,9 @@ def sweep_interval_s(settings: Settings) -> float:
 
 def sweep(parts: Parts, uploads: Uploads) -> None:
     """Ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough."""
-    for number, ticket in enumerate(parts.registry.tickets()):
-        if number % TICKETS_AT_A_TIME == TICKETS_AT_A_TIME - 1:
-            parts.runtime.sleep(0)
+    for number, ticket in enumerate(parts.registry.tickets(), 1):
+        if not number % TICKETS_AT_A_TIME:
+            parts.runtime.breathe()
         try:
             _look_at(parts, uploads, ticket)
         except IncomingError as exc:

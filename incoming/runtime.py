@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 
 class Lock(Protocol):
-    """A lock that greenlets wait for."""
+    """A lock, or a semaphore, that greenlets wait for."""
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *exc_info: object) -> Any: ...
@@ -55,7 +55,10 @@ class Runtime(Protocol):
         """Lets others run that have waited; returns as soon as they have."""
 
     def lock(self) -> Lock:
-        """Returns a new lock."""
+        """Returns a new lock; its holder may take it again."""
+
+    def semaphore(self, places: int) -> Lock:
+        """Returns a new lock that so many may hold at once."""
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that would block everybody in a thread, and waits for its result."""
@@ -123,6 +126,11 @@ class GeventRuntime:
         """See Runtime."""
         lock: Lock = gevent.lock.RLock()
         return lock
+
+    def semaphore(self, places: int) -> Lock:
+        """See Runtime."""
+        semaphore: Lock = gevent.lock.BoundedSemaphore(places)
+        return semaphore
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime."""

@@ -25,7 +25,8 @@ BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
 BACKLOG: Final = 1024
 
-WsgiApp = Callable[..., Any]
+AppAt = Callable[[int], Callable[..., Any]]
+"""Makes the WSGI app for the port that is listened on."""
 
 
 class Handler(WebSocketHandler):  # type: ignore[misc]
@@ -83,13 +84,14 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 class Server(WSGIServer):  # type: ignore[misc]
     """A server for one app; several may run in one process."""
 
-    def __init__(self, app: WsgiApp, host: str, port: int) -> None:
+    def __init__(self, app_at: AppAt, host: str, port: int) -> None:
         """Raises OSError when the address can't be had."""
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listener = _listen(family, host, port)
         self.requests_under_way = 0
         self.logger = logging.getLogger("incoming.handshake")
         self.logger.setLevel(logging.ERROR)  # whatever strangers send is not worth a line
+        app = app_at(listener.getsockname()[1])
         super().__init__(listener, app, handler_class=Handler, log=None, error_log=log)
 
     @property

@@ -79,10 +79,12 @@ class Session:
         self.length_bytes = 0
         self._arrived = False
         self._finished = False
-        self._cancel_answer: Actions = []
+        self._cancel_answer: Actions | None = None
 
     def handle(self, event: Event) -> Actions:
         """Returns what is to be done about `event`, in this order. Raises nothing."""
+        if isinstance(event, TimeUp) and event.phase is not self.phase:
+            return []  # the timer of an earlier phase
         handler = _HANDLERS[self.phase].get(type(event))
         return handler(self, event) if handler else []
 
@@ -140,11 +142,12 @@ class Session:
         return [CancelUpload(cancel.reason[:MAX_REASON_CHARS] or "cancelled by the user")]
 
     def _client_failed(self, error: MsgError) -> Actions:
+        self._cancel_answer = []
         words = error.msg[:MAX_REASON_CHARS] or f"error {error.error_code}"
         return [CancelUpload(f"error in the page: {words}")]
 
-    def _cancelled(self, _: CancelDone) -> Actions:
-        return [*self._cancel_answer, *self._close(CLOSE_NORMAL)]
+    def _cancelled(self, _: CancelDone | Failed) -> Actions:
+        return [*(self._cancel_answer or []), *self._close(CLOSE_NORMAL)]
 
     def _acknowledge_cancel(self, _: MsgCancel) -> Actions:
         """The client's answer to what we said, or a cancellation of nothing: the ticket is not touched."""
@@ -171,10 +174,11 @@ class Session:
             StartTimer(Phase.CANCELLING, ANSWER_TIMEOUT_S),
         ]
 
-    def _not_stored(self, event: Failed) -> Actions:
-        """A chunk can come upon the app's cancellation before the news of it comes here."""
-        called_off = isinstance(event.error, errors.UploadCancelled | errors.UploadExpired)
-        return self._called_off(event) if called_off else self._failed(event)
+    def _not_done(self, event: Failed) -> Actions:
+        """A chunk or a cancellation can come upon the app's cancellation before the news of it comes here."""
+        if not isinstance(event.error, errors.UploadCancelled | errors.UploadExpired):
+            return self._failed(event)
+        return self._called_off(event) if self._cancel_answer is None else self._cancelled(event)
 
     def _not_answered(self, _: TimeUp) -> Actions:
         return self._refuse(errors.UploadCancelled())
@@ -187,7 +191,8 @@ class Session:
         return self._close(code, str(news.error))
 
     def _unexpected(self, message: Any) -> Actions:
-        return self._refuse(errors.BadMessage(f"{type(message).__name__} is not expected now."))
+        what = "A chunk" if isinstance(message, ChunkReceived) else type(message).__name__
+        return self._refuse(errors.BadMessage(f"{what} is not expected now."))
 
     def _refuse(self, error: errors.IncomingError) -> Actions:
         if error.retryable:
@@ -230,6 +235,7 @@ _AFTER_THE_CLAIM: Final[dict[type, _Handler]] = {
     MsgError: _S._client_failed,
     CancelDone: _S._cancelled,
     CancelTooLate: _S._watch,
+    Failed: _S._not_done,
 }
 _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
     Phase.OPENING: {
@@ -250,14 +256,14 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_AFTER_THE_CLAIM,
         ChunkReceived: _S._chunk,
         Stored: _S._stored,
-        Failed: _S._not_stored,
         CalledOff: _S._called_off,
         HandedOver: _S._handed_over,
     },
     Phase.ARRIVED: {
         # Their MsgCancel can cross the last acknowledgement: they get the result instead (CONTRACT 4).
+        # A MsgAck is due when they cancelled before they had our MsgUploadConf.
         **{event: handler for event, handler in _BEFORE_THE_END.items()
-           if event not in (MsgPause, MsgCancel, MsgError)},
+           if event not in (MsgAck, MsgPause, MsgCancel, MsgError)},
         ChunkReceived: _S._chunk,
         HandedOver: _S._handed_over,
     },

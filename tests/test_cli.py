@@ -154,7 +154,6 @@ def test_the_examples_run_beside_the_server_and_all_three_answer(tmp_path: Path)
             assert urls[0].removeprefix("http://") in page.text, "the page knows its upload server"
 
 
-@pytest.mark.xfail(strict=True, reason="demo.examples tells an app with a free port that it is at port 0")
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
     with running(tmp_path, "--examples", "--examples-ports", "0,0") as (_, lines):
         requests.get(lines[4].split()[-1], timeout=10)  # asks for a ticket

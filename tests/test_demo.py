@@ -37,7 +37,7 @@ def test_both_examples_of_the_source_tree_are_found_and_know_where_they_are() ->
     examples = list(demo.examples("0.0.0.0", 4000, "4001, 4002"))
     assert [example.port for example in examples] == [4001, 4002]
     assert all(example.title.startswith("Example ") for example in examples)
-    assert all(isinstance(example.app, bottle.Bottle) for example in examples)
+    assert all(isinstance(example.app_at(example.port), bottle.Bottle) for example in examples)
 
 
 @pytest.mark.parametrize("ports", ["4001", "4001,4002,4003", "", "a,b", "4001;4002"])

@@ -50,7 +50,7 @@ def app() -> App:
 
 @pytest.fixture
 def server(app: App) -> Iterator[Server]:
-    running = Server(app, "127.0.0.1", 0)
+    running = Server(lambda _: app, "127.0.0.1", 0)
     running.start()
     yield running
     running.stop(timeout=0)
@@ -90,12 +90,12 @@ def test_a_free_port_is_taken_and_told(server: Server) -> None:
 
 def test_an_address_that_is_taken_can_not_be_had(server: Server, app: App) -> None:
     with pytest.raises(OSError, match="in use"):
-        Server(app, "127.0.0.1", server.port)
+        Server(lambda _: app, "127.0.0.1", server.port)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
 def test_an_ipv6_address_is_one_too(app: App) -> None:
-    server = Server(app, "::1", 0)
+    server = Server(lambda _: app, "::1", 0)
     server.start()
     with closing(gevent.socket.create_connection(("::1", server.port), timeout=DEADLINE_S)) as client:
         client.sendall(GET)

@@ -258,7 +258,6 @@ def test_the_clients_cancellation_may_cross_the_apps() -> None:
     assert session.handle(CancelDone()) == [CANCEL_ACK, NORMAL]
 
 
-@pytest.mark.xfail(strict=True, reason="who has cancelled is sent a MsgCancel, not its acknowledgement")
 def test_a_cancellation_that_finds_the_upload_cancelled_is_acknowledged() -> None:
     session = agreed()
     session.handle(MsgCancel("no more"))

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import logging
+from typing import Final
+from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
-from incoming.runtime import Runtime
+from incoming.runtime import Lock, Runtime
 
 log = logging.getLogger(__name__)
 
-CONNECTIONS_A_HOST = 32
+CONNECTIONS_A_HOST: Final = 32
+"""A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this."""
 
 
 class _TooSlow(Exception):
@@ -27,11 +31,20 @@ class Notifier:
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._runtime = runtime
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc of the operator's own shell
         adapter = HTTPAdapter(pool_connections=CONNECTIONS_A_HOST, pool_maxsize=CONNECTIONS_A_HOST)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
+
+    def turn(self, url: str) -> Lock:
+        """Returns what to hold during a `post` to this URL: a place among the calls to its host."""
+        host = urlsplit(url).netloc
+        turn = self._turns.get(host)
+        if turn is None:
+            turn = self._turns[host] = self._runtime.semaphore(CONNECTIONS_A_HOST)
+        return turn
 
     def post(self, url: str, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""

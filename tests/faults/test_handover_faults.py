@@ -11,7 +11,7 @@ from tests.conftest import StartServer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
-from tests.support.server import RunningServer, finish_upload, new_upload, retry_upload
+from tests.support.server import RunningServer, finish_upload, multiply_tickets, new_upload, retry_upload
 from tests.support.waiting import wait_until
 
 DATA = FileBytes(1_234_567, seed=5)
@@ -155,3 +155,38 @@ def test_a_failed_handover_survives_a_kill_and_can_be_tried_again(
     assert server.stored_file(client.ticket_id).stat().st_size == DATA.length_bytes
     assert retry_upload(server, client.ticket_id).text == "ok"
     returns(client)
+
+
+# --- a backlog ---------------------------------------------------------------------------------------
+
+
+BACKLOG = 1_000
+CALLS_A_HOST = 32
+DESCRIPTORS = 150
+
+
+def test_a_backlog_of_handovers_to_a_hanging_app_keeps_nobody_waiting(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server(**QUICK, log_level="warning")
+    let_go = threading.Event()
+
+    def hang(_: Delivery) -> Reply:
+        let_go.wait(60)
+        return DONE
+
+    with ScriptedApp(Reply(503)) as busy:
+        seed = arrived(server, busy)
+        busy.wait_for(1)
+        server.kill()
+        ids = multiply_tickets(server, [seed.ticket_id], BACKLOG)
+        busy.deliveries.clear()
+        busy.answers = [hang]
+        server.start()
+        busy.wait_for(CALLS_A_HOST)
+        arrived(server, app).hear_result()  # another app's file, meanwhile
+        assert len(list(Path(f"/proc/{server.pid}/fd").iterdir())) < DESCRIPTORS
+        assert len(busy.deliveries) == CALLS_A_HOST
+        let_go.set()
+        assert {d.id for d in busy.wait_for(BACKLOG, 60)} == set(ids)
+        assert "pool is full" not in server.log_text()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import threading
 import time
-import uuid
 from pathlib import Path
 
 import pytest
@@ -14,7 +12,7 @@ from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.data import MIB, FileBytes
-from tests.support.server import RunningServer, cancel_upload, new_upload
+from tests.support.server import RunningServer, cancel_upload, multiply_tickets, new_upload
 from tests.support.websocket import ConnectionClosed
 
 TICKETS = 10_000
@@ -34,17 +32,6 @@ def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int 
 # --- many tickets ------------------------------------------------------------------------------------
 
 
-def multiply(server: RunningServer, ticket_ids: list[str]) -> None:
-    """Fills the journal up to TICKETS entries with copies of these, each under an id of its own.
-
-    The entries are as the server wrote them; to ask it for ten thousand tickets takes half a minute.
-    """
-    entries = [(ticket_id, server.journal_file(ticket_id).read_text()) for ticket_id in ticket_ids]
-    for ticket_id, text in itertools.islice(itertools.cycle(entries), TICKETS - len(ticket_ids)):
-        copy = str(uuid.uuid4())
-        server.journal_file(copy).write_text(text.replace(ticket_id, copy))
-
-
 def test_a_start_with_ten_thousand_tickets_takes_seconds(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
@@ -54,7 +41,7 @@ def test_a_start_with_ten_thousand_tickets_takes_seconds(
     finished = begun(server, app, 3, length_bytes=100_000)
     finished.upload()
     server.kill()
-    multiply(server, [client.ticket_id for client in (*clients, finished)])
+    multiply_tickets(server, [client.ticket_id for client in (*clients, finished)], TICKETS)
     began_s = time.monotonic()
     server.start()
     took_s = time.monotonic() - began_s

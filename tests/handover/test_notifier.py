@@ -9,13 +9,14 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import gevent
 import pytest
 
-from incoming.handover.notifier import Notifier
+from incoming.handover.notifier import CONNECTIONS_A_HOST, Notifier
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Done
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
 from tests.support.fakes import FakeRuntime
@@ -226,3 +227,18 @@ def test_a_connection_is_kept_for_the_next_call(app: ScriptedApp) -> None:
     notifier = Notifier(LONG_S, LONG_S, FakeRuntime())
     assert [notifier.post(app.url, FORM) for _ in range(3)] == [Done()] * 3
     assert len(app.deliveries) == 3
+
+
+def test_calls_to_one_host_take_turns_and_wait_for_no_other_host() -> None:
+    notifier = Notifier(LONG_S, LONG_S, FakeRuntime())
+    turn = notifier.turn("http://app:8000/a")
+    assert notifier.turn("http://app:8000/b?c") is turn
+    assert notifier.turn("http://app:8001/a") is not turn
+    with ExitStack() as calls:
+        for _ in range(CONNECTIONS_A_HOST):
+            calls.enter_context(turn)
+        late = gevent.spawn(turn.__enter__)
+        gevent.idle()
+        assert not late.ready()
+    late.join(timeout=LONG_S)
+    assert late.ready()

@@ -110,6 +110,11 @@ class FakeRuntime:
         lock: Lock = gevent.lock.RLock()
         return lock
 
+    def semaphore(self, places: int) -> Lock:
+        """See Runtime."""
+        semaphore: Lock = gevent.lock.BoundedSemaphore(places)
+        return semaphore
+
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime. Others run meanwhile, as they do while a real thread works."""
         name = getattr(function, "__name__", "")
@@ -139,6 +144,10 @@ class FakeApp:
     def __init__(self, *answers: FakeAnswer) -> None:
         self.answers: Sequence[FakeAnswer] = answers or (Done(),)
         self.forms: list[dict[str, str]] = []
+
+    def turn(self, url: str) -> AbstractContextManager[object]:
+        """See Notifier."""
+        return contextlib.nullcontext()
 
     def post(self, url: str, form: dict[str, str]) -> Answer:
         """See Notifier."""

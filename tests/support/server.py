@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import re
 import signal
 import subprocess
 import sys
+import uuid
 from pathlib import Path
 from typing import Final
 
@@ -144,6 +146,19 @@ class RunningServer:
     def journal_file(self, ticket_id: str) -> Path:
         """Where the state of an upload is."""
         return self.storage_dir / "journal" / f"{ticket_id}.json"
+
+
+def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -> list[str]:
+    """Fills the journal up to `total` entries with copies of these, and returns all ids.
+
+    The entries are as the (now stopped) server wrote them; to ask it for thousands of tickets takes too long.
+    """
+    entries = [(ticket_id, server.journal_file(ticket_id).read_text()) for ticket_id in ticket_ids]
+    ids = list(ticket_ids)
+    for ticket_id, text in itertools.islice(itertools.cycle(entries), total - len(ticket_ids)):
+        ids.append(str(uuid.uuid4()))
+        server.journal_file(ids[-1]).write_text(text.replace(ticket_id, ids[-1]))
+    return ids
 
 
 # --- the backend routes, called as existing apps do: all in the query string, an empty body -------
