@@ -33,7 +33,7 @@ install_browser() {
         install_packages "A browser for the tests (Chromium and its driver)" chromium-browser chromium-chromedriver
         has_browser || give_up "Ubuntu's package chromium-browser is only a pointer to a snap, which does not run" \
             "here. Please install Google Chrome and the chromedriver of the same version (both are at" \
-            "https://googlechromelabs.github.io/chrome-for-testing/), the driver as /usr/bin/chromedriver."
+            "https://googlechromelabs.github.io/chrome-for-testing/), both in the PATH."
     else
         install_packages "A browser for the tests (Chromium and its driver)" chromium chromium-driver
         has_browser || give_up "Chromium and chromedriver are installed, but one of them does not run."

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -38,7 +39,7 @@ def open_browser(profile_dir: Path) -> Iterator[webdriver.Chrome]:
     for flag in (*FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},900"):
         options.add_argument(flag)
     options.enable_bidi = True  # for file dialogs, which only BiDi can answer
-    driver = webdriver.Chrome(options, webdriver.ChromeService("/usr/bin/chromedriver"))
+    driver = webdriver.Chrome(options, webdriver.ChromeService(shutil.which("chromedriver")))
     try:
         yield driver
     finally:
