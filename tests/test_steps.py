@@ -37,7 +37,7 @@ TABLE: Final = """
                OPENING AGREEING RECEIVING ARRIVED CANCELLING REFUSED PAUSED CLOSED
 Opened            *       -         -        -        -         -      -      -
 MsgUploadReq      *       E         E        E        -         -      -      -
-MsgAck            E       *         E        E        -         -      -      -
+MsgAck            E       *         E        -        -         -      -      -
 MsgPause          E       *         *        -        -         -      -      -
 MsgCancel         A       *         *        -        A         A      -      -
 MsgError          E       *         *        -        -         -      -      -
@@ -70,7 +70,7 @@ REACTIONS: Final[dict[str, tuple[list[type[Action | ToClient]], Phase | None]]] 
 @pytest.mark.parametrize(("phase", "name", "cell"), [cell for cell in CELLS if cell[2] != "*"])
 def test_every_event_in_every_phase_does_what_the_table_says(phase: Phase, name: str, cell: str) -> None:
     session = in_phase(phase)
-    actions = session.handle(EVENTS[name])
+    actions = session.handle(steps.TimeUp(phase) if name == "TimeUp" else EVENTS[name])
     kinds, next_phase = REACTIONS[cell]
     assert [type(a.message) if isinstance(a, Send) else type(a) for a in actions] == kinds
     assert session.phase is (next_phase or phase)
@@ -79,6 +79,13 @@ def test_every_event_in_every_phase_does_what_the_table_says(phase: Phase, name:
 def test_the_table_has_every_phase_and_every_event() -> None:
     assert {phase.name for phase in Phase} == set(PHASES)
     assert {row[0] for row in ROWS} == set(EVENTS)
+
+
+@pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.CANCELLING, Phase.REFUSED])
+def test_the_timer_of_an_earlier_phase_means_nothing(phase: Phase) -> None:
+    session = in_phase(phase)
+    assert session.handle(steps.TimeUp(Phase.OPENING)) == []
+    assert session.phase is phase
 
 
 # --- what can be mended: the connection closes without a message -----------------------------------
