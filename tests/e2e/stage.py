@@ -19,6 +19,7 @@ from tests.support.server import ROOT, RunningServer
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 8 * MIB
+CRAWL_BYTES_PER_S: Final = MIB // 2
 """Slow enough to be caught in the middle, fast enough for a test."""
 
 

@@ -9,7 +9,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage
 from tests.support.browser import (
     Card,
     file_dialog_answered,
@@ -204,10 +204,12 @@ def test_uploads_go_on_by_themselves_after_the_server_was_killed(
     for card in cards:
         card.wait_for_text(".state", "Trying again soon")
     picture(clean_driver, "dynamic-9-disconnected")
+    dynamic.network.bytes_per_s = CRAWL_BYTES_PER_S  # neither is to finish before both were looked at
     dynamic.server.start()
     for card, fraction in zip(cards, before, strict=True):
         card.wait_for_text(".state", "Uploading")
         assert card.fraction() >= fraction
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     for card in cards:
         card.wait_for_text(".state", "Finished")
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
