@@ -1,0 +1,68 @@
+"""One bare TCP connection over an emulated link: the yardstick."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import struct
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Final
+
+from tests.net.network import SERVER_ADDRESS, Network
+
+BLOCK_BYTES: Final = 64 * 1024
+
+
+@dataclass
+class Transfer:
+    """How far a transfer was at which time: (seconds after its beginning, bytes), in order."""
+
+    points: list[tuple[float, int]] = field(default_factory=list)
+
+    def bytes_per_s(self, from_s: float, to_s: float) -> float:
+        """The mean rate between two times."""
+        return (self._bytes_at(to_s) - self._bytes_at(from_s)) / (to_s - from_s)
+
+    def _bytes_at(self, at_s: float) -> int:
+        """What had been carried by then."""
+        return max((done for when, done in self.points if when <= at_s), default=0)
+
+    def rates(self) -> list[float]:
+        """The mean rate (MB/s) of each whole second, for reports."""
+        end_s = int(self.points[-1][0]) if self.points else 0
+        return [round(self.bytes_per_s(second, second + 1) / 1e6, 2) for second in range(end_s)]
+
+
+def bare_tcp(network: Network, duration_s: float) -> Transfer:
+    """Sends zeros from the client to the server for so long; returns what arrived when."""
+    with network.server.inside():
+        listener = socket.create_server((SERVER_ADDRESS, 0))
+    with network.client.inside():
+        sender = socket.create_connection(listener.getsockname(), timeout=10)
+    with listener, sender, listener.accept()[0] as receiver:
+        transfer = Transfer()
+        began_s = time.monotonic()
+        thread = threading.Thread(target=_receive, args=(receiver, transfer, began_s))
+        thread.start()
+        while time.monotonic() < began_s + duration_s:
+            sender.sendall(bytes(BLOCK_BYTES))
+        reset(sender)
+        thread.join()
+    return transfer
+
+
+def _receive(receiver: socket.socket, transfer: Transfer, began_s: float) -> None:
+    buffer = bytearray(16 * BLOCK_BYTES)
+    total = 0
+    with contextlib.suppress(ConnectionResetError):
+        while got := receiver.recv_into(buffer):
+            total += got
+            transfer.points.append((time.monotonic() - began_s, total))
+
+
+def reset(connection: socket.socket) -> None:
+    """Closes a connection at once, without what is queued."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
