@@ -21,6 +21,7 @@ setup(
     install_requires=[
         "bottle>=0.13",
         "click>=8.1",
+        "crc32c>=2.4",
         "gevent>=24.11.1",
         "gevent-websocket>=0.10.1",
         "numpy>=1.26",

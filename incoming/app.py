@@ -27,8 +27,9 @@ log = logging.getLogger(__name__)
 PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
-    *("fileOwnerUid", "id"),
+    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id"),
 )
+LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
 """Inside the package when it is installed, beside it in the source tree."""
@@ -49,7 +50,8 @@ def make_app(
     for prefix in PREFIXES:
         for name, route in backend.items():
             app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access, route)))
-        app.get(f"{prefix}frontend/incoming.js", callback=_answering(_library))
+        for name in LIBRARY_FILES:
+            app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
         app.get(f"{prefix}frontend/upload_ws", callback=_answering(_upload_route(adopt, converse)))
     return app
 
@@ -76,16 +78,20 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
     return {route.__name__: route for route in (new_upload, finish_upload, cancel_upload, retry_upload)}
 
 
-def _library() -> object:
+def _library(name: str) -> Route:
     """Pages of any origin load the library, even those that ask for cross-origin isolation."""
-    response = bottle.static_file(
-        "incoming.js", root=str(STATIC_DIR), mimetype="text/javascript", charset="utf-8"
-    )
-    response.set_header("Access-Control-Allow-Origin", "*")
-    response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-    response.set_header("X-Content-Type-Options", "nosniff")
-    response.set_header("Cache-Control", "no-cache")  # asked for again each time, sent again when changed
-    return response
+
+    def library() -> object:
+        response = bottle.static_file(
+            name, root=str(STATIC_DIR), mimetype="text/javascript", charset="utf-8"
+        )
+        response.set_header("Access-Control-Allow-Origin", "*")
+        response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        response.set_header("X-Content-Type-Options", "nosniff")
+        response.set_header("Cache-Control", "no-cache")  # asked for each time, sent when it has changed
+        return response
+
+    return library
 
 
 def _upload_route(adopt: upgrade.Adopt, converse: Converse) -> Route:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from incoming.errors import IncomingError
 from incoming.runtime import Lock, Runtime
+from incoming.sameness import Ranges
 from incoming.steps import News
 from incoming.storage import Writer
 from incoming.ticket import Ticket
@@ -27,6 +28,8 @@ class ClaimedUpload:
     offset_bytes: int
     listener: NewsListener
     lost: IncomingError | None = None
+    compare: Ranges = ()
+    """What its client has to prove that it has."""
 
     def check(self) -> None:
         """Raises the reason when this claim was lost."""

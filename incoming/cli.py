@@ -19,9 +19,11 @@ import click
 import gevent
 import gevent.event
 
-from incoming import __version__, config, demo, housekeeping
+from incoming import __version__, chunks, config, demo, housekeeping
+from incoming.admission import MIB
 from incoming.app import make_app
 from incoming.config import SETTINGS, Setting, Settings
+from incoming.conversation import Conversation
 from incoming.errors import BadSetting, IncomingError, StorageInUse
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.parts import Parts
@@ -29,16 +31,18 @@ from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.server import AppAt, Server
-from incoming.session import Session
+from incoming.steps import Limits
 from incoming.storage.local import LocalStorage
 from incoming.storage.ownership import Ownership
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
 from incoming.transports.upgrade import adopter
 from incoming.transports.websocket import WebSocket
-from incoming.uploads import MIB, Uploads
+from incoming.uploads import Uploads
 
 log = logging.getLogger("incoming")
+
+KIB = 1024
 
 CLOCK_INTERVAL_S = 30.0
 
@@ -152,7 +156,15 @@ class Process:
 
     def _start(self, examples_ports: str) -> None:
         settings = self._settings
-        buffers = Buffers(max(settings.chunk_size_bytes, MAX_TEXT_BYTES))
+        self._limits = limits = Limits(
+            chunk_size_bytes=settings.chunk_size_bytes,
+            send_ahead=settings.send_ahead,
+            max_chunk_bytes=settings.max_chunk_kib * KIB,
+            max_window_bytes=settings.max_window_mib * MIB,
+            silence_s=settings.connection_timeout_s,
+        )
+        largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
+        buffers = Buffers(max(largest_bytes, MAX_TEXT_BYTES))
         adopt = adopter(buffers, settings.connection_timeout_s)
         app = make_app(settings, self._uploads, adopt, self._converse)
         server = self._serve(lambda _: app, settings.host, settings.port)
@@ -176,8 +188,7 @@ class Process:
         return server
 
     def _converse(self, websocket: WebSocket) -> None:
-        session = Session(self._settings.chunk_size_bytes, self._settings.send_ahead)
-        Connection(websocket, session, self._uploads, self._runtime).run()
+        Connection(websocket, Conversation(self._limits), self._uploads, self._runtime).run()
 
     def _keep_house(self) -> None:
         """Sweeps, and keeps the service's clock, until the process ends."""

@@ -93,6 +93,11 @@ class Settings:
         512, "KiB", "Size of the chunks that clients are asked to send.", _between(1, 16384))
     send_ahead: int = _setting(
         8, "chunks", "How many chunks a client may send ahead of their acknowledgements.", _between(1, 1024))
+    max_chunk_kib: int = _setting(
+        4096, "KiB", "The largest chunk that clients of protocol version 2 may send.", _between(8, 16384))
+    max_window_mib: int = _setting(
+        64, "MiB", "How much a client of protocol version 2 may send ahead of its acknowledgements.",
+        _between(1, 1024))
     max_upload_bytes: int = _setting(
         0, "bytes", "The largest file that is taken; 0 sets no limit.", _at_least(0))
     reserve_ahead_mib: int = _setting(
@@ -111,7 +116,7 @@ class Settings:
         "A ticket that nobody uses for this long expires. Time that the server is down does not count.",
         _positive)
     connection_timeout_s: float = _setting(
-        30.0, "seconds", "A connection that is silent for this long is given up (the upload is not).",
+        10.0, "seconds", "A connection that is silent for this long is given up (the upload is not).",
         _at_least(1))
     handover_connect_timeout_s: float = _setting(
         5.0, "seconds", "How long the app may take to accept a connection.", _positive)

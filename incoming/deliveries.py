@@ -14,21 +14,11 @@ from collections.abc import Callable
 from incoming.errors import HandoverFailed, UnknownTicket
 from incoming.handover import schedule
 from incoming.handover.notifier import Notifier
+from incoming.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
 from incoming.messages import bare_file_name
 from incoming.parts import Parts
-from incoming.steps import HandedOver, News, NotHandedOver
-from incoming.ticket import (
-    CALLED_OFF,
-    Confirm,
-    IllegalTransition,
-    Lapse,
-    Post,
-    Refuse,
-    State,
-    Ticket,
-    Told,
-    Wait,
-)
+from incoming.steps import HandedOver, News, NotHandedOver, WaitingForApp
+from incoming.ticket import IllegalTransition, Ticket
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +56,7 @@ class Deliveries:
         """The app has the file: remember it, tell the client, and remove what is ours to remove."""
         finished = self._registry.change(ticket.id, Confirm())
         log.info("upload %s: finished", ticket.short_id)
-        self._tell(ticket.id, HandedOver())
+        self._tell(ticket.id, HandedOver(finished.crc32c or 0))
         self._parts.try_to_clear_away(finished)
 
     def lapse(self, ticket: Ticket) -> None:
@@ -117,6 +107,11 @@ class Deliveries:
     def _form(self, ticket: Ticket) -> dict[str, str]:
         """Returns the fields of the call (CONTRACT 3)."""
         called_off = ticket.state in CALLED_OFF
+        digests = {} if ticket.crc32c is None else {"crc32c": f"{ticket.crc32c:08x}"}
+        if ticket.sha256:
+            digests["sha256"] = ticket.sha256
+        if ticket.metadata:
+            digests["metadata"] = ticket.metadata
         return {
             "id": ticket.id,
             "filename": "" if called_off else self._storage.path(ticket.id),
@@ -154,6 +149,7 @@ class Deliveries:
                 self._refused(ticket, Refuse(why))
             case schedule.NoAnswer(why):
                 if not self._too_long(ticket):
+                    self._tell(ticket.id, WaitingForApp())
                     return False
                 self._refused(ticket, Lapse(why))
         return True

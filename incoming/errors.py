@@ -14,6 +14,7 @@ or `&` and no name of a file (CONTRACT 4). `sentence_for_pages` sees to the firs
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 _UNSAFE_IN_PAGES = str.maketrans({"<": "(", ">": ")", "&": "+"})
 
@@ -23,6 +24,15 @@ def sentence_for_pages(text: str) -> str:
     return text.translate(_UNSAFE_IN_PAGES)
 
 
+@dataclass(frozen=True, slots=True)
+class FileMeant:
+    """The file that an upload was begun with, as its client described it; the time is 0 when unknown."""
+
+    name: str
+    length_bytes: int
+    last_modified_ms: int
+
+
 class IncomingError(Exception):
     """Something that somebody outside may be told about."""
 
@@ -30,6 +40,8 @@ class IncomingError(Exception):
     number = 1
     http_status = 500
     retryable = True
+    meant: FileMeant | None = None
+    """The file that should have come, when another one did."""
 
     def __str__(self) -> str:
         return sentence_for_pages(super().__str__() or "Something went wrong in the upload server.")
@@ -132,13 +144,12 @@ class LengthMismatch(IncomingError):
 
     code, number, http_status, retryable = "length_mismatch", 22, 409, False
 
-    def __init__(self, expected_bytes: int, got_bytes: int) -> None:
+    def __init__(self, meant: FileMeant, got_bytes: int) -> None:
         super().__init__(
-            f"This is not the file that the upload began with: that one had {expected_bytes} "
+            f"This is not the file that the upload began with: that one had {meant.length_bytes} "
             f"bytes, this one has {got_bytes}."
         )
-        self.expected_bytes = expected_bytes
-        self.got_bytes = got_bytes
+        self.meant = meant
 
 
 class UploadTooLarge(IncomingError):
@@ -151,6 +162,25 @@ class UploadTooLarge(IncomingError):
             f"The file is too large: it has {length_bytes} bytes, and at most {limit_bytes} "
             "are taken."
         )
+
+
+class WrongFile(IncomingError):
+    """The file has other bytes than the ones that are stored already."""
+
+    code, number, http_status, retryable = "wrong_file", 24, 409, False
+
+    def __init__(self, meant: FileMeant) -> None:
+        super().__init__("This is not the file that the upload began with: its content is another one.")
+        self.meant = meant
+
+
+class Damaged(IncomingError):
+    """Chunk after chunk arrives with other bytes than were sent."""
+
+    code, number, http_status, retryable = "damaged", 25, 400, True
+
+    def __init__(self) -> None:
+        super().__init__("The data was damaged on its way, again and again.")
 
 
 # --- how an upload ended -----------------------------------------------------------------------

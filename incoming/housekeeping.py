@@ -12,8 +12,9 @@ from typing import Final
 
 from incoming.config import Settings
 from incoming.errors import IncomingError, UnknownTicket
+from incoming.lifecycle import CALLED_OFF, State
 from incoming.parts import Parts
-from incoming.ticket import CALLED_OFF, State, Ticket
+from incoming.ticket import Ticket
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -28,7 +29,10 @@ def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
     tickets = list(parts.registry.tickets())
     for number, ticket in enumerate(tickets, 1):
-        _recover(parts, uploads, ticket)
+        if uploads.is_complete(ticket):
+            parts.runtime.spawn(_recover, parts, uploads, ticket)  # it is read back first, which takes long
+        else:
+            _recover(parts, uploads, ticket)
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
     if tickets:
@@ -51,7 +55,7 @@ def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
 
 def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
     if ticket.state is State.PAUSED:
-        uploads.resume(ticket, parts.storage.stored_bytes(ticket.id) or 0)
+        uploads.resume(ticket)
     elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
         parts.clear_away(ticket)
     if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):

@@ -1,15 +1,16 @@
-"""The wire: websocket text messages to and from frozen dataclasses (CONTRACT 4, version 1).
+"""The wire: websocket text messages to and from frozen dataclasses (CONTRACT 4, and docs/protocol.md).
 
 A text message is `{"MsgType": NAME, "MsgData": {...}}`. `parse` reads one, `encode` writes one; the tables
 are made from the dataclasses, so a message is defined once. Field names on the wire are the field names
-here in CamelCase. Binary messages are bare chunks and never come through this module.
+here in CamelCase. A 2 behind a name marks the form that a message has in version 2; it is not on the wire.
+Binary messages are chunks and never come through this module.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
-from typing import Any, Final, get_type_hints
+from dataclasses import MISSING, Field, dataclass, field, fields
+from typing import Any, Final, get_args, get_type_hints
 
 from incoming.errors import BadMessage, sentence_for_pages
 
@@ -17,15 +18,21 @@ MAX_TEXT_BYTES: Final = 64 * 1024
 """A longer text message is refused: the longest honest one carries a file name."""
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that a browser can count with exactly."""
+MAX_LIST_ITEMS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class MsgUploadReq:
-    """Client: I hold this ticket and a file of this length (bytes) and name."""
+    """Client: I hold this ticket and a file of this length (bytes) and name, and speak this version.
+
+    `last_modified_ms`: since 1970; 0 when unknown, and always in version 1.
+    """
 
     id: str
     length_bytes: int
     name: str
+    version: int = 1
+    last_modified_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +94,107 @@ class MsgAllDone:
     success: bool
 
 
-FromClient = MsgUploadReq | MsgAck | MsgPause | MsgCancel | MsgError
-ToClient = MsgUploadConf | MsgChunkAck | MsgCancel | MsgCancelAck | MsgError | MsgAllDone
+# --- version 2 -----------------------------------------------------------------------------------------
+
+
+def _as_it_is() -> Any:
+    """A text that is data, not a sentence: it is sent unchanged."""
+    return field(metadata={"as_it_is": True})
+
+
+@dataclass(frozen=True, slots=True)
+class MsgUploadConf2:
+    """Server: I have `offset` bytes; prove that you have these ranges, then go on within these limits."""
+
+    version: int
+    offset: int
+    max_chunk_bytes: int
+    max_window_bytes: int
+    silence_s: float
+    compare: tuple[tuple[int, int], ...]
+    arrived: bool
+    file_last_modified_ms: int
+    file_name: str = _as_it_is()
+
+
+@dataclass(frozen=True, slots=True)
+class MsgAgree:
+    """Client: the checksums of the ranges that were to be compared."""
+
+    crc32c: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class MsgStored:
+    """Server: all bytes before this offset are stored."""
+
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class MsgResend:
+    """Server: what should follow at this offset was damaged; this round begins."""
+
+    offset: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class MsgComplete:
+    """Client: that was all, and the whole file has this checksum."""
+
+    crc32c: int
+    round: int
+
+
+@dataclass(frozen=True, slots=True)
+class MsgPing:
+    """Client: are you there?"""
+
+
+@dataclass(frozen=True, slots=True)
+class MsgPong:
+    """Server: I am."""
+
+
+@dataclass(frozen=True, slots=True)
+class MsgNews:
+    """Server: something that is no end; NEWS_* has the words."""
+
+    news: str
+    retry_after_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class MsgAllDone2:
+    """Server: the app has the file, which has this checksum."""
+
+    success: bool
+    crc32c: int
+
+
+@dataclass(frozen=True, slots=True)
+class MsgError2:
+    """Server: this connection ends, and why; the file that was meant, if another one came."""
+
+    error_code: int
+    code: str
+    msg: str
+    retryable: bool
+    file_length_bytes: int
+    file_last_modified_ms: int
+    file_name: str = _as_it_is()
+
+
+NEWS_HANDING_OVER: Final = "handing_over"
+NEWS_WAITING_FOR_APP: Final = "waiting_for_app"
+NEWS_STOPPING: Final = "stopping"
+
+FromClient = MsgUploadReq | MsgAck | MsgPause | MsgCancel | MsgError | MsgAgree | MsgComplete | MsgPing
+ToClient = (
+    MsgUploadConf | MsgChunkAck | MsgCancel | MsgCancelAck | MsgError | MsgAllDone
+    | MsgUploadConf2 | MsgStored | MsgResend | MsgPong | MsgNews | MsgAllDone2 | MsgError2
+)  # fmt: skip
 
 
 def _wire_name(field_name: str) -> str:
@@ -97,28 +203,25 @@ def _wire_name(field_name: str) -> str:
     return "".join("KB" if word == "kb" else word.capitalize() for word in words)
 
 
-def _wire_fields(message: type[Any]) -> dict[str, tuple[str, type]]:
-    """Returns {name on the wire: (field name, type)} of a message class."""
+def _wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
+    """Returns {name on the wire: (field, type)} of a message class."""
     hints = get_type_hints(message)
-    return {_wire_name(f.name): (f.name, hints[f.name]) for f in fields(message)}
+    return {_wire_name(f.name): (f, hints[f.name]) for f in fields(message)}
 
 
-_MESSAGES: Final[tuple[type[Any], ...]] = (
-    *(MsgUploadReq, MsgUploadConf, MsgAck, MsgChunkAck, MsgPause),
-    *(MsgCancel, MsgCancelAck, MsgError, MsgAllDone),
-)
-_FIELDS: Final = {message: _wire_fields(message) for message in _MESSAGES}
-_FROM_CLIENT: Final = {m.__name__: m for m in (MsgUploadReq, MsgAck, MsgPause, MsgCancel, MsgError)}
+_FIELDS: Final = {message: _wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
+_FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromClient)}
 
 
 def encode(message: ToClient | FromClient) -> str:
     """Returns the text of a message."""
     values = {}
-    for wire_name, (field_name, _) in _FIELDS[type(message)].items():
-        value = getattr(message, field_name)
-        # Existing pages write texts of the server into innerHTML (CONTRACT 4).
-        values[wire_name] = sentence_for_pages(value) if isinstance(value, str) else value
-    return json.dumps({"MsgType": type(message).__name__, "MsgData": values})
+    for wire_name, (its_field, _) in _FIELDS[type(message)].items():
+        value = getattr(message, its_field.name)
+        if isinstance(value, str) and not its_field.metadata.get("as_it_is"):
+            value = sentence_for_pages(value)  # existing pages write it into innerHTML (CONTRACT 4)
+        values[wire_name] = value
+    return json.dumps({"MsgType": type(message).__name__.rstrip("2"), "MsgData": values})
 
 
 def parse(text: str) -> FromClient:
@@ -136,29 +239,41 @@ def parse(text: str) -> FromClient:
     if not isinstance(data, dict):
         raise BadMessage(f"{message.__name__} has no MsgData.")
     values: dict[str, Any] = {
-        field_name: _value(message.__name__, wire_name, kind, data)
-        for wire_name, (field_name, kind) in _FIELDS[message].items()
+        its_field.name: _value(f"{message.__name__}.{wire_name}", kind, data[wire_name])
+        for wire_name, (its_field, kind) in _FIELDS[message].items()
+        if wire_name in data or _required(f"{message.__name__}.{wire_name}", kind, its_field)
     }
     parsed: FromClient = message(**values)
     return parsed
 
 
-def _value(message: str, wire_name: str, kind: type, data: dict[str, Any]) -> str | int:
-    """Returns the field `wire_name` of `data`, which must be of the type `kind`. Raises BadMessage."""
-    value = data.get(wire_name)
+def _required(name: str, kind: Any, its_field: Field[Any]) -> bool:
+    """Returns False for a field that may be left out. Raises BadMessage for another."""
+    if its_field.default is MISSING:
+        raise BadMessage(f"{name} is missing or no {_KIND_NAMES[kind]}.")
+    return False
+
+
+def _value(name: str, kind: Any, value: Any) -> Any:
+    """Returns `value`, which must be of the type `kind`. Raises BadMessage with the `name` of the field."""
+    if kind == _INTEGERS and isinstance(value, list) and len(value) <= MAX_LIST_ITEMS:
+        return tuple(_value(name, int, item) for item in value)
     if type(value) is not kind:  # exactly: True is an int to Python, and is no number here
-        raise BadMessage(f"{message}.{wire_name} is missing or no {_KIND_NAMES[kind]}.")
+        raise BadMessage(f"{name} is missing or no {_KIND_NAMES[kind]}.")
     if isinstance(value, str):
         # JSON may carry half of a surrogate pair, which no other encoding can.
         return value.encode("utf-8", "replace").decode()
-    if not isinstance(value, int) or abs(value) > MAX_INTEGER:
-        raise BadMessage(f"{message}.{wire_name} is beyond all bounds.")
-    if wire_name == "LengthBytes" and value < 0:
-        raise BadMessage(f"{message}.{wire_name} is not the length of a file.")
+    if abs(value) > MAX_INTEGER:
+        raise BadMessage(f"{name} is beyond all bounds.")
+    if name.endswith(".LengthBytes") and value < 0:
+        raise BadMessage(f"{name} is not the length of a file.")
     return value
 
 
-_KIND_NAMES: Final = {str: "string", int: "integer", bool: "boolean"}
+_INTEGERS: Final = tuple[int, ...]
+_KIND_NAMES: Final[dict[Any, str]] = {
+    str: "string", int: "integer", bool: "boolean", _INTEGERS: "list of integers",
+}  # fmt: skip
 
 
 def bare_file_name(name_from_browser: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,6 +14,7 @@ _TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 MAX_URL_CHARS: Final = 8192
 MAX_SECRET_CHARS: Final = 4096
+MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_UID: Final = 2**32 - 2
 """2**32 - 1 is -1 to chown(2): "leave it"."""
 
@@ -26,6 +28,9 @@ class NewUpload:
     secret: str = field(default="", repr=False)
     secret_required: bool = False
     file_owner_uid: int | None = None
+    wants_sha256: bool = False
+    metadata: str = field(default="", repr=False)
+    max_bytes_per_s: int = 0
 
 
 def new_upload(parameters: Mapping[str, str]) -> NewUpload:
@@ -46,6 +51,9 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         secret=secret or older_secret,
         secret_required=bool(secret),
         file_owner_uid=_uid("fileOwnerUid", parameters.get("fileOwnerUid") or ""),
+        wants_sha256=_digest("digest", parameters.get("digest") or ""),
+        metadata=_json("metadata", parameters.get("metadata") or ""),
+        max_bytes_per_s=_rate("maxBytesPerS", parameters.get("maxBytesPerS") or ""),
     )
 
 
@@ -78,6 +86,32 @@ def _boolean(name: str, value: str) -> bool:
     if value not in _TRUE | _FALSE:
         raise BadParameter(name, "has to be true or false")
     return value in _TRUE
+
+
+def _digest(name: str, value: str) -> bool:
+    """Returns whether SHA-256 is asked for. Raises BadParameter for another one; CRC-32C needs no asking."""
+    if value not in ("", "sha256"):
+        raise BadParameter(name, "only sha256 is supported")
+    return bool(value)
+
+
+def _json(name: str, value: str) -> str:
+    """Returns the JSON text as it is. Raises BadParameter."""
+    if len(value.encode("utf-8", "replace")) > MAX_METADATA_BYTES:
+        raise BadParameter(name, f"has to have {MAX_METADATA_BYTES} bytes at most")
+    try:
+        if value:
+            json.loads(value)
+    except (ValueError, RecursionError):
+        raise BadParameter(name, "has to be JSON") from None
+    return value
+
+
+def _rate(name: str, value: str) -> int:
+    """Returns the limit in bytes a second; 0 for none. Raises BadParameter."""
+    if value and (not (value.isascii() and value.isdigit()) or len(value) > 15 or int(value) < 1):
+        raise BadParameter(name, "has to be a whole number of bytes a second, at least 1")
+    return int(value or 0)
 
 
 def _uid(name: str, value: str) -> int | None:

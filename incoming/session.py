@@ -26,7 +26,16 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming import errors, messages
-from incoming.messages import MsgAck, MsgCancel, MsgError, MsgPause, MsgUploadReq
+from incoming.messages import (
+    MsgAck,
+    MsgAgree,
+    MsgCancel,
+    MsgComplete,
+    MsgError,
+    MsgPause,
+    MsgPing,
+    MsgUploadReq,
+)
 from incoming.steps import (
     Actions,
     CalledOff,
@@ -42,6 +51,7 @@ from incoming.steps import (
     Failed,
     HandedOver,
     Interrupted,
+    Limits,
     NotHandedOver,
     Opened,
     Phase,
@@ -71,10 +81,10 @@ CLOSE_TAKEN_OVER: Final = 4001
 class Session:
     """One conversation, protocol version 1. `handle` never waits, so nothing re-enters it."""
 
-    def __init__(self, chunk_size_bytes: int, send_ahead: int) -> None:
+    def __init__(self, limits: Limits) -> None:
         self.phase = Phase.OPENING
-        self.chunk_size_bytes = chunk_size_bytes
-        self.send_ahead = send_ahead
+        self.chunk_size_bytes = limits.chunk_size_bytes
+        self.send_ahead = limits.send_ahead
         self.offset_bytes = 0
         self.length_bytes = 0
         self._arrived = False
@@ -99,7 +109,7 @@ class Session:
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
         # News may have come before the claim's own answer.
         self._arrived |= claim.arrived
-        self._finished |= claim.finished
+        self._finished |= claim.finished is not None
         chunk_size_kb = self.chunk_size_bytes // 1024
         return [Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, self.send_ahead))]
 
@@ -187,7 +197,7 @@ class Session:
         return self._refuse(event.error)
 
     def _interrupted(self, news: Interrupted | Failed) -> Actions:
-        code = _CLOSE_CODES.get(type(news.error), CLOSE_TRY_AGAIN_LATER)
+        code = CLOSE_CODES.get(type(news.error), CLOSE_TRY_AGAIN_LATER)
         return self._close(code, str(news.error))
 
     def _unexpected(self, message: Any) -> Actions:
@@ -212,7 +222,7 @@ class Session:
         return [CloseConnection(code, reason)]
 
 
-_CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
+CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
     errors.TakenOver: CLOSE_TAKEN_OVER,
     errors.Stopping: CLOSE_SERVICE_RESTART,
 }
@@ -222,6 +232,7 @@ _S = Session
 
 _BEFORE_THE_END: Final[dict[type, _Handler]] = {
     **dict.fromkeys((MsgUploadReq, MsgAck, MsgPause, MsgCancel, MsgError, ChunkReceived), _S._unexpected),
+    **dict.fromkeys((MsgAgree, MsgComplete, MsgPing), _S._unexpected),
     Unreadable: _S._failed,
     Failed: _S._failed,
     CalledOff: _S._failed,

@@ -5,10 +5,11 @@ The client's messages are events too; they are in `messages`. Who handles which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from incoming import errors, messages
+from incoming.sameness import Ranges
 
 
 class Phase(Enum):
@@ -17,11 +18,23 @@ class Phase(Enum):
     OPENING = auto()
     AGREEING = auto()
     RECEIVING = auto()
+    COMPLETING = auto()
     ARRIVED = auto()
     CANCELLING = auto()
     REFUSED = auto()
     PAUSED = auto()
     CLOSED = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server asks of its clients: the first two of version 1, the others of version 2."""
+
+    chunk_size_bytes: int
+    send_ahead: int
+    max_chunk_bytes: int = 4 * 1024 * 1024
+    max_window_bytes: int = 64 * 1024 * 1024
+    silence_s: float = 10.0
 
 
 # --- events, beside the client's messages ---------------------------------------------------------
@@ -41,22 +54,28 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class ChunkReceived:
-    """A binary message of this many bytes is in the buffer."""
+    """A chunk of this many bytes is in the buffer; in version 2 it says where it belongs, and is it sound?"""
 
     size_bytes: int
+    offset_bytes: int = 0
+    round: int = 0
+    sound: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
     """The ticket is ours; `offset_bytes` of `length_bytes` are stored.
 
-    `arrived`: the handover has begun, or `finished` even: only the result is still of interest.
+    `arrived`: the handover has begun, or `finished` even: only the result is still of interest. `compare`:
+    what a client of version 2 has to prove that it has of the file `meant`.
     """
 
     offset_bytes: int
     length_bytes: int
     arrived: bool = False
-    finished: bool = False
+    finished: HandedOver | None = None
+    compare: Ranges = ()
+    meant: errors.FileMeant = field(default=errors.FileMeant("", 0, 0))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +90,16 @@ class Failed:
     """A claim, a chunk, a cancellation or the completion did not work out."""
 
     error: errors.IncomingError
+
+
+@dataclass(frozen=True, slots=True)
+class Same:
+    """The client has the file that the upload was begun with, as far as was looked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The upload is complete and durable: the app is being told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +121,14 @@ class CalledOff:
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """The app has the file."""
+    """The app has the file, which has this checksum."""
+
+    crc32c: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingForApp:
+    """The app could not be reached; it is asked again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +152,11 @@ class TimeUp:
     phase: Phase
 
 
-News = CalledOff | HandedOver | NotHandedOver | Interrupted
+News = CalledOff | HandedOver | NotHandedOver | WaitingForApp | Interrupted
 """What a ticket's watcher may hear at any moment."""
 Event = (
     messages.FromClient | Opened | Unreadable | ChunkReceived | Claimed | Stored | Failed
-    | CancelDone | CancelTooLate | News | TimeUp
+    | Same | Completed | CancelDone | CancelTooLate | News | TimeUp
 )  # fmt: skip
 
 
@@ -150,7 +186,19 @@ class StoreChunk:
 
 @dataclass(frozen=True, slots=True)
 class CompleteUpload:
-    """All bytes are stored: hand the file over. The answer is Failed, or news later."""
+    """All bytes are stored: hand the file over. The answer is Completed or Failed.
+
+    `crc32c` is the checksum that the client says the whole file has; version 1 says none.
+    """
+
+    crc32c: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CheckSame:
+    """Compare these checksums with those of what is stored. The answer is Same or Failed."""
+
+    crc32c: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +231,6 @@ class CloseConnection:
 
 Action = (
     Send | ClaimTicket | StoreChunk | CompleteUpload | CancelUpload | ReleaseTicket | StartTimer
-    | CloseConnection
+    | CheckSame | CloseConnection
 )  # fmt: skip
 Actions = list[Action]

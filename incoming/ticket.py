@@ -1,22 +1,7 @@
-"""The life of a ticket: its states, the events that move it, and one table of what may follow what.
+"""A ticket: the right to upload one file (CONTRACT 1), as a frozen value.
 
-A ticket is the right to upload one file (CONTRACT 1). It is a frozen value; `ticket.apply(event, now_s)`
-returns the ticket as it is after the event, or raises `IllegalTransition` and leaves everything as it was.
-Nothing else in the house changes a state.
-
-    ISSUED         nobody has used it yet
-    UPLOADING      a connection holds the claim and sends bytes
-    PAUSED         bytes may be there, nobody is connected
-    HANDING_OVER   all bytes are there; the app is being told, again and again until it answers
-    WAITING        the app answered "wait" and will call finish_upload
-    FINISHED       the app has the file
-    FAILED         the app refused the file, or could not be reached for too long; the file is kept
-    CANCELLED      somebody gave up
-    EXPIRED        nobody came, or fetched a failed file, for too long
-
-Two rules stand behind the table. A file that has arrived is the app's business: from HANDING_OVER on
-no client can cancel, and what clients do (come, go) changes nothing. And `Confirm` wins every race: the app
-may call finish_upload before we have read its "wait" (CONTRACT 3).
+`ticket.apply(event, now_s)` returns the ticket as it is after the event, by the table in `lifecycle`; or it
+raises `IllegalTransition` and leaves everything as it was. Nothing else in the house changes a state.
 
 Times are seconds of the service's own clock (`runtime.ServiceClock`), which stands still while the server
 is down: an outage or a clock jump expires nobody.
@@ -26,161 +11,25 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
-from typing import Final
 
-from incoming.errors import WrongState
-
-
-class State(StrEnum):
-    """Where a ticket is in its life."""
-
-    ISSUED = "issued"
-    UPLOADING = "uploading"
-    PAUSED = "paused"
-    HANDING_OVER = "handing_over"
-    WAITING = "waiting"
-    FINISHED = "finished"
-    FAILED = "failed"
-    CANCELLED = "cancelled"
-    EXPIRED = "expired"
-
-
-RECEIVING: Final = frozenset({State.ISSUED, State.UPLOADING, State.PAUSED})
-"""Bytes may still come."""
-ARRIVED: Final = frozenset({State.HANDING_OVER, State.WAITING, State.FINISHED, State.FAILED})
-"""All bytes have come."""
-CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
-"""Ended without a handover; the app is told, unless it was the app's own doing."""
-
-
-# --- events ------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A connection takes the ticket; the newest one wins. `length_bytes` and `name` count the first time."""
-
-    length_bytes: int
-    name: str
-
-
-@dataclass(frozen=True, slots=True)
-class Release:
-    """The connection is gone."""
-
-
-@dataclass(frozen=True, slots=True)
-class Complete:
-    """All bytes are stored."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Somebody gives up. `by_app`: the backend itself, which is then not told about it."""
-
-    reason: str
-    by_app: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Expire:
-    """The idle time, or the retention of a failed file, is over."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Post:
-    """The app is about to be called."""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """The app answered "wait"."""
-
-
-@dataclass(frozen=True, slots=True)
-class Confirm:
-    """The app has the file."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse:
-    """The app does not take the file."""
-
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Lapse:
-    """The app did not answer, or did not call finish_upload, for too long; why, and is it final?"""
-
-    reason: str
-    final: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """The backend or an operator asks for a failed handover again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """The app knows that the upload was called off (or need not know any more)."""
-
-
-Event = (
-    Claim | Release | Complete | Cancel | Expire | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
+from incoming.errors import FileMeant, WrongState
+from incoming.lifecycle import (
+    ARRIVED,
+    CALLED_OFF,
+    RECEIVING,
+    TRANSITIONS,
+    Cancel,
+    Claim,
+    Complete,
+    Event,
+    Expire,
+    Lapse,
+    Post,
+    Refuse,
+    Retry,
+    State,
+    Told,
 )
-
-TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
-    State.ISSUED: {
-        Claim: State.UPLOADING,
-        Cancel: State.CANCELLED,
-        Expire: State.EXPIRED,
-    },
-    State.UPLOADING: {
-        Claim: State.UPLOADING,  # a takeover
-        Release: State.PAUSED,
-        Complete: State.HANDING_OVER,
-        Cancel: State.CANCELLED,
-    },
-    State.PAUSED: {
-        Claim: State.UPLOADING,
-        Complete: State.HANDING_OVER,  # killed after the last byte
-        Cancel: State.CANCELLED,
-        Expire: State.EXPIRED,
-    },
-    State.HANDING_OVER: {
-        Claim: State.HANDING_OVER,  # a client watches
-        Release: State.HANDING_OVER,
-        Post: State.HANDING_OVER,
-        Wait: State.WAITING,
-        Confirm: State.FINISHED,
-        Refuse: State.FAILED,
-        Lapse: State.FAILED,
-    },
-    State.WAITING: {
-        Claim: State.WAITING,
-        Release: State.WAITING,
-        Confirm: State.FINISHED,
-        Lapse: State.HANDING_OVER,  # asked again; FAILED when the lapse is final
-    },
-    State.FINISHED: {
-        Claim: State.FINISHED,  # hears the result once more
-        Release: State.FINISHED,
-        Confirm: State.FINISHED,  # a repeated finish_upload is ok
-        Wait: State.FINISHED,  # the answer "wait" was read after finish_upload had come
-    },
-    State.FAILED: {
-        Release: State.FAILED,
-        Retry: State.HANDING_OVER,
-        Expire: State.EXPIRED,
-    },
-    State.CANCELLED: {Release: State.CANCELLED, Told: State.CANCELLED},
-    State.EXPIRED: {Release: State.EXPIRED, Told: State.EXPIRED},
-}
 
 
 class IllegalTransition(WrongState):
@@ -201,6 +50,10 @@ class Ticket:
 
     `deliveries` counts the calls to the app since the file arrived (or the upload was called off);
     `asks` counts the times that a "wait" lapsed; `app_told` is the flag of CANCELLED and EXPIRED.
+
+    `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: a checksum
+    from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
+    known once it has arrived.
     """
 
     id: str
@@ -219,6 +72,13 @@ class Ticket:
     deliveries: int = 0
     asks: int = 0
     app_told: bool = False
+    last_modified_ms: int = 0
+    needs_proof: bool = False
+    wants_sha256: bool = False
+    crc32c: int | None = None
+    sha256: str = ""
+    metadata: str = field(default="", repr=False)
+    max_bytes_per_s: int = 0
 
     @property
     def short_id(self) -> str:
@@ -234,6 +94,11 @@ class Ticket:
     def settled(self) -> bool:
         """True when nothing is left to be done but to remember the result."""
         return self.app_told if self.state in CALLED_OFF else self.state is State.FINISHED
+
+    @property
+    def file_meant(self) -> FileMeant:
+        """The file that the upload was begun with."""
+        return FileMeant(self.name, self.length_bytes or 0, self.last_modified_ms)
 
     def admits(self, secret: str) -> bool:
         """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
@@ -273,6 +138,8 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
     match event:
         case Claim():
             return _claimed(ticket, event, now_s)
+        case Complete():
+            return replace(ticket, crc32c=event.crc32c, sha256=event.sha256)
         case Cancel():
             return replace(ticket, reason=event.reason, app_told=event.by_app, deliveries=0)
         case Expire():
@@ -293,8 +160,10 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
 
 
 def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
-    """Returns the claimed ticket: a new epoch, and the file's length and name if they are news."""
-    mine = replace(ticket, epoch=ticket.epoch + 1)
+    """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
+    proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
+    mine = replace(ticket, epoch=ticket.epoch + 1, needs_proof=proves)
     if mine.length_bytes is not None:
         return mine
-    return replace(mine, changed_at_s=now_s, length_bytes=claim.length_bytes, name=claim.name)
+    named = replace(mine, name=claim.name, last_modified_ms=claim.last_modified_ms)
+    return replace(named, changed_at_s=now_s, length_bytes=claim.length_bytes)

@@ -9,37 +9,32 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import uuid
-from typing import Final
-from urllib.parse import urlsplit
 
-from incoming.budget import DiskBudget
+from incoming.admission import Admission
 from incoming.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
-from incoming.deliveries import Deliveries, failure
+from incoming.deliveries import Deliveries
 from incoming.errors import (
-    BadParameter,
+    Damaged,
     IncomingError,
-    LengthMismatch,
     Stopping,
     StorageFailed,
     StorageFull,
     TakenOver,
     UploadCancelled,
     UploadExpired,
-    UploadTooLarge,
+    WrongFile,
     WrongSecret,
 )
-from incoming.messages import bare_file_name
+from incoming.integrity import Integrity
+from incoming.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Release, Retry, State
+from incoming.messages import MsgUploadReq, bare_file_name
 from incoming.parameters import NewUpload
 from incoming.parts import Parts
 from incoming.steps import CalledOff, Interrupted
 from incoming.storage import Writer
-from incoming.ticket import RECEIVING, Cancel, Claim, Complete, Expire, Release, Retry, State, Ticket
+from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
-
-MIB: Final = 1024 * 1024
-
 
 class Uploads:
     """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
@@ -50,7 +45,8 @@ class Uploads:
         self._registry = parts.registry
         self._storage = parts.storage
         self._claims = Claims(parts.runtime)
-        self._budget = DiskBudget(parts.settings.reservation_idle_s)
+        self._admission = Admission(parts)
+        self._integrity = Integrity(parts)
         self.deliveries = Deliveries(parts, self._claims.tell)
         self._stopping = False
 
@@ -59,23 +55,7 @@ class Uploads:
     def issue(self, request: NewUpload) -> Ticket:
         """Returns a new ticket. Raises BadParameter, Stopping, StorageFull, StorageFailed."""
         self._check_running()
-        hosts = self._settings.handover_hosts
-        if hosts and urlsplit(request.signal_finish_url).hostname not in hosts:
-            raise BadParameter("signalFinishURL", "its host is not one that this server may call")
-        owner_uid = request.file_owner_uid
-        if owner_uid is not None and not self._storage.can_give_to(owner_uid):
-            raise BadParameter("fileOwnerUid", "this server can't give files to that user")
-        now_s = self._parts.clock.now_s()
-        ticket = Ticket(
-            id=str(uuid.uuid4()),
-            signal_finish_url=request.signal_finish_url,
-            secret=request.secret,
-            secret_required=request.secret_required,
-            remove_file_when_finished=request.remove_file_when_finished,
-            file_owner_uid=owner_uid,
-            issued_at_s=now_s,
-            changed_at_s=now_s,
-        )
+        ticket = self._admission.new_ticket(request)
         self._registry.add(ticket)
         log.info("upload %s: ticket issued", ticket.short_id)
         return ticket
@@ -105,35 +85,50 @@ class Uploads:
 
     # --- asked for by a client's connection --------------------------------------------------------
 
-    def claim(
-        self, ticket_id: str, length_bytes: int, name: str, listener: NewsListener
-    ) -> ClaimedUpload:
+    def claim(self, request: MsgUploadReq, listener: NewsListener) -> ClaimedUpload:
         """Gives the ticket to this connection, at once, whoever had it. `listener` hears its news.
 
         Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
         retryable: StorageFull, StorageFailed, Stopping. Whoever had the ticket then keeps it.
         """
         self._check_running()
-        self._check_claim(self._registry.get(ticket_id), length_bytes)
-        with self._claims.lock(ticket_id) as live:
-            ticket = self._registry.get(ticket_id)
-            self._check_claim(ticket, length_bytes)
+        self._admission.check(self._registry.get(request.id), request.length_bytes)
+        with self._claims.lock(request.id) as live:
+            ticket = self._registry.get(request.id)
+            self._admission.check(ticket, request.length_bytes)
             if ticket.state in RECEIVING:
-                self._open(ticket, length_bytes, live)
+                self._open(ticket, request.length_bytes, live)
             try:
-                ticket = self._registry.change(ticket_id, Claim(length_bytes, bare_file_name(name)))
+                ticket = self._registry.change(request.id, _claim_event(request))
             except IncomingError:
                 if live.holder is None:
-                    self._let_go(ticket_id, live)
+                    self._let_go(request.id, live)
                 raise
-            offset_bytes = live.writer.offset_bytes if live.writer else length_bytes
+            offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
             claim = ClaimedUpload(ticket, offset_bytes, listener)
+            if live.writer and ticket.needs_proof:
+                claim.compare = self._integrity.ranges_to_compare(
+                    ticket, offset_bytes, request.last_modified_ms
+                )
             self._claims.hand_to(live, claim, Interrupted(TakenOver()))
-        log.info("upload %s: claimed at %d of %d bytes", ticket.short_id, offset_bytes, length_bytes)
+        log.info("upload %s: claimed at %d of %d bytes", ticket.short_id, offset_bytes, request.length_bytes)
         return claim
 
-    def write(self, claim: ClaimedUpload, chunk: memoryview) -> None:
-        """Appends the chunk. When it returns, the chunk may be acknowledged.
+    def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+        """Compares what the client says of `claim.compare` with what is stored.
+
+        Raises WrongFile, StorageFailed.
+        """
+        ticket = claim.ticket
+        if self._integrity.checksums(ticket, claim.compare) == crcs:
+            return
+        if self._integrity.is_suspect(ticket.id):
+            self._start_anew(claim)
+        log.info("upload %s: another file than the one that it began with", ticket.short_id)
+        raise WrongFile(ticket.file_meant)
+
+    def write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None) -> None:
+        """Appends the chunk, whose checksum is `crc` if that is known. Then it may be acknowledged.
 
         Raises the reason for which the claim was lost, StorageFull, StorageFailed.
         """
@@ -141,10 +136,20 @@ class Uploads:
             claim.check()
             writer = _open_file(live)
             writer.write(chunk)
-            self._hold(claim.ticket, writer.allocated_bytes)
+            self._integrity.stored(claim.ticket, chunk, crc)
+            self._admission.hold(claim.ticket, writer.allocated_bytes)
 
-    def complete(self, claim: ClaimedUpload) -> None:
-        """All bytes are stored: makes them durable and starts the handover. Raises like `write`."""
+    def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
+        """All bytes are stored: makes them durable and starts the handover.
+
+        `crc`: the whole file's checksum as its client says, if it says one. Raises like `write`, and Damaged.
+        """
+        claim.check()
+        digest = self._integrity.whole(claim.ticket)  # nobody has to wait for that but this client
+        if crc not in (None, digest.crc32c):
+            self._integrity.suspect(claim.ticket.id)
+            log.warning("upload %s: the whole file does not agree", claim.ticket.short_id)
+            raise Damaged
         with self._claims.lock(claim.ticket.id) as live:
             claim.check()
             self._complete(claim.ticket, live)
@@ -175,16 +180,24 @@ class Uploads:
         """Nobody came for too long."""
         self._call_off(ticket, Expire(reason), UploadExpired())
 
-    def resume(self, ticket: Ticket, stored_bytes: int) -> None:
+    def is_complete(self, ticket: Ticket) -> bool:
+        """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
+
+        One that needs a proof does, and an empty one too.
+        """
+        if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
+            return False
+        return self._storage.stored_bytes(ticket.id) == ticket.length_bytes
+
+    def resume(self, ticket: Ticket) -> None:
         """After a restart: counts a paused upload's bytes, and completes it when the last one is there."""
-        length_bytes = ticket.length_bytes or 0
-        self._hold(ticket, stored_bytes)
-        if stored_bytes != length_bytes or not length_bytes:
-            return  # an empty file is complete when its client has agreed to that
+        self._admission.hold(ticket, self._storage.stored_bytes(ticket.id) or 0)
+        if not self.is_complete(ticket):
+            return
         with self._claims.lock(ticket.id) as live:
             if self._registry.get(ticket.id).state is not State.PAUSED:
                 return  # its client, or a cancellation, was faster
-            self._open(ticket, length_bytes, live)
+            self._open(ticket, ticket.length_bytes or 0, live)
             try:
                 self._complete(ticket, live)
             finally:
@@ -207,41 +220,11 @@ class Uploads:
         if self._stopping:
             raise Stopping
 
-    def _check_claim(self, ticket: Ticket, length_bytes: int) -> None:
-        """Raises the reason why a file of this length can't be (or go on to be) uploaded."""
-        ends: dict[State, IncomingError] = {
-            State.CANCELLED: UploadCancelled(),
-            State.EXPIRED: UploadExpired(),
-            State.FAILED: failure(ticket),
-        }
-        if ticket.state in ends:
-            raise ends[ticket.state]
-        limit_bytes = self._settings.max_upload_bytes
-        if limit_bytes and length_bytes > limit_bytes and ticket.state in RECEIVING:
-            raise UploadTooLarge(length_bytes, limit_bytes)
-        if ticket.length_bytes not in (None, length_bytes):
-            raise LengthMismatch(ticket.length_bytes or 0, length_bytes)
-
     def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload) -> None:
         """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull."""
-        if live.writer:
-            return
-        missing_bytes = length_bytes - (self._storage.stored_bytes(ticket.id) or 0)
-        if missing_bytes < 0:
-            log.error("upload %s: its file has grown beyond its length", ticket.short_id)
-            raise StorageFailed
-        now_s = self._parts.clock.now_s()
-        free_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
-        free_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
-        if missing_bytes > max(free_bytes, 0):
-            log.warning("upload %s: no room for %d more bytes", ticket.short_id, missing_bytes)
-            raise StorageFull
-        self._budget.hold(ticket.id, missing_bytes, now_s)
-        live.writer = self._storage.open(ticket.id, length_bytes)
-
-    def _hold(self, ticket: Ticket, allocated_bytes: int) -> None:
-        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
-        self._budget.hold(ticket.id, missing_bytes, self._parts.clock.now_s())
+        if not live.writer:
+            live.writer = self._admission.open(ticket, length_bytes)
+        self._integrity.begin(ticket, live.writer.offset_bytes)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
@@ -250,9 +233,19 @@ class Uploads:
             writer.sync()
         if ticket.file_owner_uid is not None:
             self._storage.give_to(ticket.id, ticket.file_owner_uid)
-        self._registry.change(ticket.id, Complete())
+        digest = self._integrity.whole(ticket)
+        self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256))
+        self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
         log.info("upload %s: all %d bytes are here", ticket.short_id, ticket.length_bytes)
+
+    def _start_anew(self, claim: ClaimedUpload) -> None:
+        """Throws away what is stored, which is of no file: pieces of two are in it."""
+        with self._claims.lock(claim.ticket.id) as live:
+            claim.check()
+            _open_file(live).discard()
+            self._integrity.forget(claim.ticket.id)
+        log.warning("upload %s: starts anew, pieces of two files were in it", claim.ticket.short_id)
 
     def _call_off(
         self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,
@@ -267,13 +260,19 @@ class Uploads:
             if by:
                 by.lost = error
             self._let_go(ticket.id, live)
+            self._integrity.forget(ticket.id)
         log.info("upload %s: %s: %s", ticket.short_id, ended.state.value, event.reason)
         self.deliveries.start(ticket.id)
         self._parts.try_to_clear_away(ended)
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         _close(live)
-        self._budget.release(ticket_id)
+        self._admission.release(ticket_id)
+
+
+def _claim_event(request: MsgUploadReq) -> Claim:
+    name = bare_file_name(request.name)
+    return Claim(request.length_bytes, name, request.last_modified_ms, proves=request.version > 1)
 
 
 def _open_file(live: LiveUpload) -> Writer:

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from incoming.ticket import Event, Ticket
+from incoming.lifecycle import Event
+from incoming.ticket import Ticket
 
 
 class Registry(Protocol):

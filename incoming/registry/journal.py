@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any, Final, get_type_hints
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.ticket import State, Ticket
+from incoming.lifecycle import State
+from incoming.ticket import Ticket
 
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from weakref import WeakValueDictionary
 
 from incoming.errors import StorageFailed, StorageFull, UnknownTicket
+from incoming.lifecycle import Event
 from incoming.registry.journal import Journal
 from incoming.runtime import Lock, Runtime, ServiceClock
-from incoming.ticket import Event, Ticket
+from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
 
@@ -25,6 +26,9 @@ class Writer(Protocol):
     def sync(self) -> None:
         """Returns when the stored bytes survive a power cut."""
 
+    def discard(self) -> None:
+        """Throws away all that is stored."""
+
     def close(self) -> None:
         """Gives back what was reserved and not used. Does nothing when called again."""
 
@@ -40,6 +44,9 @@ class Storage(Protocol):
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """Returns the length of the file; None when there is none."""
+
+    def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""
 
     def free_bytes(self) -> int:
         """Returns how much more can be stored."""

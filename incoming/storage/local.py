@@ -18,7 +18,7 @@ import errno
 import os
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -31,6 +31,7 @@ FILE_MODE: Final = 0o660
 FALLOC_FL_KEEP_SIZE: Final = 1
 SLICE_BYTES: Final = 256 * 1024
 """What is written at a time before others may run; larger slices stall every other request."""
+READ_BYTES: Final = 1024 * 1024
 SLOW_WRITE_S: Final = 0.02
 """A slice that the page cache takes needs 0.1 ms; one that waits for the disk needs much longer."""
 SLOW_SLICES: Final = 64
@@ -133,6 +134,12 @@ class LocalWriter:
         with _storage_errors(), self._file_lock:
             self._runtime.in_pool(os.fdatasync, self._fd)
 
+    def discard(self) -> None:
+        """See storage.Writer."""
+        with _storage_errors(), self._file_lock:
+            self._runtime.in_pool(os.ftruncate, self._fd, 0)
+            self.offset_bytes = self.allocated_bytes = 0
+
     def close(self) -> None:
         """See storage.Writer. Truncating to the same length frees what was reserved beyond it."""
         with _storage_errors(), self._file_lock:
@@ -192,6 +199,25 @@ class LocalStorage:
             return None
         except OSError as exc:
             raise StorageFailed from exc
+
+    def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        """See storage.Storage. Raises StorageFailed, also when the file is shorter."""
+        with _storage_errors():
+            self._runtime.in_pool(self._read, self._file(ticket_id), start, end, take)
+
+    def _read(self, file: Path, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        buffer = memoryview(bytearray(min(READ_BYTES, end - start)))
+        with _folder(file.parent) as folder_fd:
+            fd = os.open(file.name, os.O_RDONLY | _NO_LINK, dir_fd=folder_fd)
+        try:
+            while start < end:
+                count = os.preadv(fd, [buffer[: end - start]], start)
+                if not count:
+                    raise OSError(errno.EIO, "the file is shorter than it was")
+                take(buffer[:count])
+                start += count
+        finally:
+            os.close(fd)
 
     def free_bytes(self) -> int:
         """See storage.Storage."""

@@ -7,35 +7,44 @@ traceback: it is an event of the session too.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import deque
+from collections.abc import Iterator
+from typing import Final
 
-from incoming import frames, messages, steps
+from incoming import chunks, frames, messages, steps
 from incoming.claims import ClaimedUpload
+from incoming.conversation import Conversation
 from incoming.errors import BadMessage, IncomingError, InternalError, WrongState
 from incoming.frames import FrameError
+from incoming.lifecycle import ARRIVED, State
 from incoming.messages import MsgUploadReq
+from incoming.pace import Pace
 from incoming.runtime import Runtime, Task
-from incoming.session import Session
-from incoming.ticket import ARRIVED, State
 from incoming.transports.websocket import ConnectionGone, Message, WebSocket
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)
 
-NO_CHUNK = memoryview(b"")
+REASSURE_EVERY_S: Final = 2.0
+NO_CHUNK: Final = memoryview(b"")
+_NO_CRC: Final[int | None] = None
 
 
 class Connection:
     """Drives one session until its client is gone."""
 
-    def __init__(self, websocket: WebSocket, session: Session, uploads: Uploads, runtime: Runtime) -> None:
+    def __init__(
+        self, websocket: WebSocket, session: Conversation, uploads: Uploads, runtime: Runtime
+    ) -> None:
         self._websocket = websocket
         self._session = session
         self._uploads = uploads
         self._runtime = runtime
         self._claim: ClaimedUpload | None = None
-        self._chunk = NO_CHUNK
+        self._chunk, self._crc = NO_CHUNK, _NO_CRC
+        self._pace = Pace(0)
         self._timer: Task | None = None
 
     def run(self) -> None:
@@ -57,12 +66,20 @@ class Connection:
 
     def _event(self, message: Message) -> steps.Event:
         if message.opcode == frames.OP_BINARY:
-            self._chunk = message.payload
-            return steps.ChunkReceived(message.size_bytes)
+            return self._chunk_event(message)
         try:
             return messages.parse(message.text)
         except BadMessage as exc:
             return steps.Unreadable(exc)
+
+    def _chunk_event(self, message: Message) -> steps.ChunkReceived:
+        if not self._session.chunks_have_headers:
+            self._chunk = message.payload
+            return steps.ChunkReceived(message.size_bytes)
+        chunk = chunks.parse(message.payload)
+        self._chunk, self._crc = chunk.payload, chunk.crc32c
+        size_bytes = max(message.size_bytes - chunks.HEADER_BYTES, 0)
+        return steps.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.sound)
 
     def _news(self, event: steps.Event) -> None:
         """The same as `_happened`, from a greenlet that nobody waits for."""
@@ -99,8 +116,14 @@ class Connection:
                 return self._store(size_bytes)
             case steps.ClaimTicket(request):
                 return self._take(request)
-            case steps.CompleteUpload():
-                self._uploads.complete(self._held())
+            case steps.CheckSame(crcs):
+                with self._reassured_client():
+                    self._uploads.check_same(self._held(), crcs)
+                return steps.Same()
+            case steps.CompleteUpload(crc):
+                with self._reassured_client():
+                    self._uploads.complete(self._held(), crc)
+                return steps.Completed()
             case steps.CancelUpload(reason):
                 return self._cancel(reason)
             case steps.ReleaseTicket():
@@ -112,15 +135,23 @@ class Connection:
         return None
 
     def _store(self, size_bytes: int) -> steps.Event:
-        self._uploads.write(self._held(), self._chunk[:size_bytes])
+        self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc)
+        delay_s = self._pace.delay_s(size_bytes, self._runtime.now_s())
+        if delay_s > 0:
+            self._runtime.sleep(delay_s)
         return steps.Stored(size_bytes)
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
-        claim = self._uploads.claim(request.id, request.length_bytes, request.name, self._news)
-        self._claim = claim
-        state = claim.ticket.state
+        claim = self._claim = self._uploads.claim(request, self._news)
+        ticket = claim.ticket
+        self._pace = Pace(ticket.max_bytes_per_s)
         return steps.Claimed(
-            claim.offset_bytes, request.length_bytes, state in ARRIVED, state is State.FINISHED
+            offset_bytes=claim.offset_bytes,
+            length_bytes=request.length_bytes,
+            arrived=ticket.state in ARRIVED,
+            finished=steps.HandedOver(ticket.crc32c or 0) if ticket.state is State.FINISHED else None,
+            compare=claim.compare,
+            meant=ticket.file_meant,
         )
 
     def _cancel(self, reason: str) -> steps.Event:
@@ -129,6 +160,25 @@ class Connection:
         except WrongState:
             return steps.CancelTooLate()
         return steps.CancelDone()
+
+    @contextlib.contextmanager
+    def _reassured_client(self) -> Iterator[None]:
+        """Within it, which may take long, a client of version 2 hears that we are there (1 has no such word)."""
+        busy = True
+
+        def reassure() -> None:
+            with contextlib.suppress(ConnectionGone):
+                self._runtime.sleep(REASSURE_EVERY_S)
+                while busy:
+                    self._websocket.send_text(messages.encode(messages.MsgPong()))
+                    self._runtime.sleep(REASSURE_EVERY_S)
+
+        if self._session.chunks_have_headers:
+            self._runtime.spawn(reassure)
+        try:
+            yield
+        finally:
+            busy = False
 
     def _held(self) -> ClaimedUpload:
         if self._claim is None:

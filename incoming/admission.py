@@ -1,0 +1,102 @@
+"""What may be uploaded: the ticket's state, the limits and the room on the disk decide that at the start."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from typing import Final
+from urllib.parse import urlsplit
+
+from incoming.budget import DiskBudget
+from incoming.deliveries import failure
+from incoming.errors import (
+    BadParameter,
+    IncomingError,
+    LengthMismatch,
+    StorageFailed,
+    StorageFull,
+    UploadCancelled,
+    UploadExpired,
+    UploadTooLarge,
+)
+from incoming.lifecycle import RECEIVING, State
+from incoming.parameters import NewUpload
+from incoming.parts import Parts
+from incoming.storage import Writer
+from incoming.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+MIB: Final = 1024 * 1024
+
+
+class Admission:
+    """Lets uploads in, and keeps room for those that are in."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._storage = parts.storage
+        self._budget = DiskBudget(parts.settings.reservation_idle_s)
+
+    def new_ticket(self, request: NewUpload) -> Ticket:
+        """Returns a ticket as it was asked for. Raises BadParameter for what this server does not do."""
+        hosts = self._settings.handover_hosts
+        if hosts and urlsplit(request.signal_finish_url).hostname not in hosts:
+            raise BadParameter("signalFinishURL", "its host is not one that this server may call")
+        owner_uid = request.file_owner_uid
+        if owner_uid is not None and not self._storage.can_give_to(owner_uid):
+            raise BadParameter("fileOwnerUid", "this server can't give files to that user")
+        now_s = self._clock.now_s()
+        return Ticket(
+            id=str(uuid.uuid4()),
+            signal_finish_url=request.signal_finish_url,
+            secret=request.secret,
+            secret_required=request.secret_required,
+            remove_file_when_finished=request.remove_file_when_finished,
+            file_owner_uid=owner_uid,
+            wants_sha256=request.wants_sha256,
+            metadata=request.metadata,
+            max_bytes_per_s=request.max_bytes_per_s,
+            issued_at_s=now_s,
+            changed_at_s=now_s,
+        )
+
+    def check(self, ticket: Ticket, length_bytes: int) -> None:
+        """Raises the reason why a file of this length can't be (or go on to be) uploaded."""
+        ends: dict[State, IncomingError] = {
+            State.CANCELLED: UploadCancelled(),
+            State.EXPIRED: UploadExpired(),
+            State.FAILED: failure(ticket),
+        }
+        if ticket.state in ends:
+            raise ends[ticket.state]
+        limit_bytes = self._settings.max_upload_bytes
+        if limit_bytes and length_bytes > limit_bytes and ticket.state in RECEIVING:
+            raise UploadTooLarge(length_bytes, limit_bytes)
+        if ticket.length_bytes not in (None, length_bytes):
+            raise LengthMismatch(ticket.file_meant, length_bytes)
+
+    def open(self, ticket: Ticket, length_bytes: int) -> Writer:
+        """Opens the file if there is room for what is missing of it. Raises StorageFull, StorageFailed."""
+        missing_bytes = length_bytes - (self._storage.stored_bytes(ticket.id) or 0)
+        if missing_bytes < 0:
+            log.error("upload %s: its file has grown beyond its length", ticket.short_id)
+            raise StorageFailed
+        now_s = self._clock.now_s()
+        free_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
+        free_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
+        if missing_bytes > max(free_bytes, 0):
+            log.warning("upload %s: no room for %d more bytes", ticket.short_id, missing_bytes)
+            raise StorageFull
+        self._budget.hold(ticket.id, missing_bytes, now_s)
+        return self._storage.open(ticket.id, length_bytes)
+
+    def hold(self, ticket: Ticket, allocated_bytes: int) -> None:
+        """Keeps room for what the disk does not count as used by this upload yet."""
+        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
+        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s())
+
+    def release(self, ticket_id: str) -> None:
+        """Keeps no room for this upload any more."""
+        self._budget.release(ticket_id)

@@ -1,0 +1,32 @@
+"""The binary messages of protocol version 2: a header of 16 bytes, then a piece of the file."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from incoming.digest import checksum
+
+_HEADER: Final = struct.Struct(">QLL")
+HEADER_BYTES: Final = _HEADER.size
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A piece of the file that says where it belongs. `sound`: its checksum agrees."""
+
+    offset_bytes: int
+    round: int
+    payload: memoryview
+    crc32c: int
+    sound: bool
+
+
+def parse(message: memoryview) -> Chunk:
+    """Returns the chunk in a binary message; one too short for that is not sound."""
+    if len(message) <= HEADER_BYTES:
+        return Chunk(0, 0, message[:0], 0, False)
+    offset_bytes, crc32c, number = _HEADER.unpack_from(message)
+    payload = message[HEADER_BYTES:]
+    return Chunk(offset_bytes, number, payload, crc32c, checksum(payload) == crc32c)

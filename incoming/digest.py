@@ -1,0 +1,90 @@
+"""Digests of a file that comes in pieces: CRC-32C always, SHA-256 when the app wants it.
+
+CRC-32C has the Castagnoli polynomial, as in iSCSI (RFC 3720 appendix B.4). A chunk's own checksum is known
+before the chunk is stored; `combine` makes the file's out of it, so that no byte is looked at twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from functools import lru_cache
+from typing import Final
+
+from crc32c import crc32c
+
+_POLYNOMIAL: Final = 0x82F63B78
+"""Castagnoli, the lowest coefficient in the highest bit."""
+_ONE: Final = 1 << 31
+"""The polynomial 1, written that way."""
+
+
+def checksum(data: memoryview | bytes, before: int = 0) -> int:
+    """Returns the CRC-32C of `data`, or of what has the checksum `before` with `data` behind it."""
+    return crc32c(data, before)
+
+
+def combine(first: int, second: int, second_bytes: int) -> int:
+    """Returns the CRC-32C of two pieces, one behind the other, from those of each and the second's length."""
+    return _times(_shift(second_bytes), first) ^ second
+
+
+def _times(a: int, b: int) -> int:
+    """Returns the product of two polynomials modulo ours."""
+    product = 0
+    while a:
+        if a & _ONE:
+            product ^= b
+        a = a << 1 & 0xFFFFFFFF
+        b = b >> 1 ^ (_POLYNOMIAL if b & 1 else 0)
+    return product
+
+
+def _squares(count: int) -> list[int]:
+    """Returns x^8, and then each the square of the one before: x to the power of 8 times 1, 2, 4, ..."""
+    squares = [1 << 23]
+    while len(squares) < count:
+        squares.append(_times(squares[-1], squares[-1]))
+    return squares
+
+
+_SQUARES: Final = _squares(64)
+
+
+@lru_cache(maxsize=1024)
+def _shift(size_bytes: int) -> int:
+    """Returns the polynomial that moves a checksum past so many bytes."""
+    product, position = _ONE, 0
+    while size_bytes >> position:
+        if size_bytes >> position & 1:
+            product = _times(_SQUARES[position], product)
+        position += 1
+    return product
+
+
+class RunningDigest:
+    """The digests of the first `position_bytes` of a file."""
+
+    def __init__(self, with_sha256: bool = False) -> None:
+        self.position_bytes = 0
+        self.crc32c = 0
+        self._sha256 = hashlib.sha256() if with_sha256 else None
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 in hexadecimal digits; empty when nobody wants it."""
+        return self._sha256.hexdigest() if self._sha256 else ""
+
+    @property
+    def is_cheap(self) -> bool:
+        """Whether `add` with a known checksum costs next to nothing."""
+        return self._sha256 is None
+
+    def add(self, data: memoryview, crc: int | None = None) -> None:
+        """Goes on with `data`, whose own CRC-32C is `crc` if that is known already."""
+        if crc is None:
+            self.crc32c = checksum(data, self.crc32c)
+        else:
+            self.crc32c = combine(self.crc32c, crc, len(data))
+        if self._sha256:
+            self._sha256.update(data)
+        self.position_bytes += len(data)

@@ -1,0 +1,130 @@
+"""The digests of all files that are being uploaded, and whether a client has the file that it says.
+
+A digest follows the writer: each chunk is added when it is stored. After a restart it has to catch up, which
+it does beside the upload, in the pool, block by block off the disk; it is only waited for at the very end.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from incoming.digest import RunningDigest, checksum
+from incoming.errors import IncomingError
+from incoming.parts import Parts
+from incoming.runtime import Lock
+from incoming.sameness import RANDOM_SAMPLES, Ranges, ranges_to_compare
+from incoming.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""What is read in one go to the pool: some milliseconds, so that whoever waits for a thread gets one soon."""
+SLICE_BYTES: Final = 256 * 1024
+"""What SHA-256 digests before others may run."""
+
+
+@dataclass(slots=True, eq=False)
+class _File:
+    """One upload's digest, which may be behind what is stored."""
+
+    digest: RunningDigest
+    catch_up_lock: Lock
+    stored_bytes: int = 0
+    suspect: bool = False
+
+
+class Integrity:
+    """All digests of this process."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._runtime = parts.runtime
+        self._storage = parts.storage
+        self._files: dict[str, _File] = {}
+
+    # --- following the writer ------------------------------------------------------------------------
+
+    def begin(self, ticket: Ticket, stored_bytes: int) -> None:
+        """The ticket's file has so many bytes, and more may come. Starts to catch up, beside the caller."""
+        file = self._files.get(ticket.id)
+        if file is None or file.digest.position_bytes > stored_bytes:
+            file = _File(RunningDigest(ticket.wants_sha256), self._runtime.lock())
+            self._files[ticket.id] = file
+        file.stored_bytes = stored_bytes
+        if file.digest.position_bytes < stored_bytes:
+            self._runtime.spawn(self._try_to_catch_up, ticket, file)
+
+    def stored(self, ticket: Ticket, chunk: memoryview, crc: int | None) -> None:
+        """`chunk`, whose checksum is `crc` if that is known, was stored behind all others."""
+        file = self._files[ticket.id]
+        is_next = file.digest.position_bytes == file.stored_bytes
+        file.stored_bytes += len(chunk)
+        if not is_next:
+            return  # whoever catches up gets there
+        if not ticket.wants_sha256:
+            file.digest.add(chunk, crc)
+            return
+        with file.catch_up_lock:
+            for start in range(0, len(chunk), SLICE_BYTES):
+                file.digest.add(chunk[start : start + SLICE_BYTES])
+                self._runtime.breathe()
+
+    def whole(self, ticket: Ticket) -> RunningDigest:
+        """Returns the digest of all that is stored, when it is known. Raises StorageFailed."""
+        file = self._files[ticket.id]
+        self._catch_up(ticket, file)
+        return file.digest
+
+    def forget(self, ticket_id: str) -> None:
+        """Nothing more will come, or all of it anew."""
+        self._files.pop(ticket_id, None)
+
+    def _try_to_catch_up(self, ticket: Ticket, file: _File) -> None:
+        try:
+            self._catch_up(ticket, file)
+        except IncomingError as exc:
+            log.warning("upload %s: can't be read back yet: %s", ticket.short_id, exc)
+
+    def _catch_up(self, ticket: Ticket, file: _File) -> None:
+        digest = file.digest
+        with file.catch_up_lock:
+            while digest.position_bytes < file.stored_bytes and self._files.get(ticket.id) is file:
+                end = min(digest.position_bytes + BLOCK_BYTES, file.stored_bytes)
+                self._storage.read(ticket.id, digest.position_bytes, end, digest.add)
+
+    # --- comparing -------------------------------------------------------------------------------------
+
+    def ranges_to_compare(self, ticket: Ticket, stored_bytes: int, last_modified_ms: int) -> Ranges:
+        """Returns the parts of the ticket's stored bytes that a client has to prove that it has."""
+        file = self._files.get(ticket.id)
+        same_time = last_modified_ms == ticket.last_modified_ms and not (file and file.suspect)
+        chances = [self._runtime.jitter() for _ in range(RANDOM_SAMPLES)]
+        return ranges_to_compare(stored_bytes, same_time, chances)
+
+    def suspect(self, ticket_id: str) -> None:
+        """The whole file does not agree: the next client has to prove everything."""
+        self._files[ticket_id].suspect = True
+
+    def is_suspect(self, ticket_id: str) -> bool:
+        """Returns whether a comparison of everything is due."""
+        file = self._files.get(ticket_id)
+        return file is not None and file.suspect
+
+    def checksums(self, ticket: Ticket, ranges: Ranges) -> tuple[int, ...]:
+        """Returns the checksums of these parts of what is stored. Raises StorageFailed."""
+        file = self._files[ticket.id]
+        if len(ranges) == 1 and ranges[0] == (0, file.stored_bytes):
+            return (self.whole(ticket).crc32c,)
+        return tuple(self._checksum(ticket, start, end) for start, end in ranges)
+
+    def _checksum(self, ticket: Ticket, start: int, end: int) -> int:
+        crc = 0
+
+        def take(data: memoryview) -> None:
+            nonlocal crc
+            crc = checksum(data, crc)
+
+        for block in range(start, end, BLOCK_BYTES):
+            self._storage.read(ticket.id, block, min(block + BLOCK_BYTES, end), take)
+        return crc
