@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from incoming.handover.schedule import Refused, WillFinish
-from incoming.ticket import State
+from incoming.lifecycle import State
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Pairs, Routes

@@ -7,17 +7,19 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 
 from incoming.deliveries import Deliveries
 from incoming.errors import WrongState
 from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
-from incoming.steps import HandedOver, NotHandedOver
-from incoming.ticket import State
+from incoming.lifecycle import State
+from incoming.steps import HandedOver, NotHandedOver, WaitingForApp
 from tests.support.app import DONE, ScriptedApp
 from tests.support.fakes import FakeApp
 from tests.support.house import TIMES, House, arrived
 
 CONTENT = b"content"
+HANDED_OVER = HandedOver(crc32c(CONTENT))
 DOWN = NoAnswer("the app could not be reached")
 NOT_FOUND = Refused("the app answered with status 404")
 
@@ -124,7 +126,7 @@ def test_an_app_that_finishes_before_it_answers_has_finished(tmp_path: Path, ans
     house.runtime.advance(1000)
     assert house.state(ticket_id) is State.FINISHED
     assert len(house.app.forms) == 1
-    assert set(client.news) == {HandedOver()}
+    assert set(client.news) - {WaitingForApp()} == {HANDED_OVER}
 
 
 # --- trying again --------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def test_an_app_that_is_down_is_called_with_growing_delays(tmp_path: Path) -> No
     delays = [later - earlier for earlier, later in pairwise(called_at_s)]
     assert delays == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert house.state(ticket_id) is State.FINISHED
-    assert client.news == [HandedOver()], "a retry is no news"
+    assert client.news == [WaitingForApp()] * 6 + [HANDED_OVER]
 
 
 def test_an_app_that_is_down_for_too_long_fails_the_handover_and_the_file_stays(tmp_path: Path) -> None:
@@ -159,7 +161,7 @@ def test_an_app_that_is_down_for_too_long_fails_the_handover_and_the_file_stays(
     calls = len(house.app.forms)
     house.runtime.advance(1000)
     assert len(house.app.forms) == calls
-    assert [type(news) for news in client.news] == [NotHandedOver]
+    assert [type(n) for n in client.news if n != WaitingForApp()] == [NotHandedOver]
     assert house.file(ticket_id).read_bytes() == CONTENT
 
 

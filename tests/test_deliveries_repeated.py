@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from incoming.handover.schedule import Answer, NoAnswer, Refused, WillFinish
-from incoming.ticket import State
+from incoming.lifecycle import State
 from tests.support.fakes import FakeAnswer
 from tests.support.house import arrived
 

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 
 import pytest
 
+from incoming.admission import MIB
 from incoming.errors import StorageFull
 from incoming.handover.schedule import WillFinish
 from incoming.housekeeping import recover
-from incoming.ticket import State
-from incoming.uploads import MIB
+from incoming.lifecycle import State
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 

@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming import errors
-from incoming.ticket import IllegalTransition, Release, State
+from incoming.lifecycle import Release, State
+from incoming.ticket import IllegalTransition
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 EVIL = "<b>&"
@@ -32,6 +33,8 @@ PUBLISHED = {
     "bad_chunk": (21, 400, False),
     "length_mismatch": (22, 409, False),
     "upload_too_large": (23, 413, False),
+    "wrong_file": (24, 409, False),
+    "damaged": (25, 400, True),
     "cancelled": (30, 410, False),
     "expired": (31, 410, False),
     "handover_failed": (32, 502, False),
@@ -48,7 +51,7 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.UnknownTicket(), "id: there is no upload"),
     (errors.WrongSecret(), "backendSecret: this is not the secret"),
     (errors.UpgradeRequired(), "WebSocket only"),
-    (errors.LengthMismatch(10, 12), "had 10 bytes, this one has 12"),
+    (errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12), "had 10 bytes, this one has 12"),
     (errors.UploadTooLarge(12, 10), "has 12 bytes, and at most 10 are taken"),
     (errors.UploadCancelled(), "was cancelled"),
     (errors.UploadExpired(), "idle for too long"),
@@ -84,8 +87,8 @@ def test_an_error_says_what_is_wrong_in_a_sentence(error: errors.IncomingError, 
 def test_an_error_keeps_what_failed_for_programs() -> None:
     assert errors.BadParameter("id", "is required").parameter == "id"
     assert errors.BadSetting("port", "is odd").name == "port"
-    mismatch = errors.LengthMismatch(10, 12)
-    assert (mismatch.expected_bytes, mismatch.got_bytes) == (10, 12)
+    mismatch = errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12)
+    assert mismatch.meant == errors.FileMeant("a.mov", 10, 0)
 
 
 @pytest.mark.parametrize("text", ["", None])

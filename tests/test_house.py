@@ -23,19 +23,23 @@ LAYERS: Final = """
     app server demo
     transports housekeeping
     uploads
+    admission integrity
     deliveries claims
     parts
     storage registry handover
     runtime
+    conversation
+    session_v2
     session
     steps
-    access budget config frames messages parameters ticket
+    access budget chunks config frames messages pace parameters sameness ticket
+    digest lifecycle
     errors
 """.strip()
 LEVELS: Final = {
     name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()
 }
-HIGHEST_PURE: Final = LEVELS["session"]
+HIGHEST_PURE: Final = LEVELS["conversation"]
 ALSO_PURE: Final = {"incoming.handover.schedule"}
 
 IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}

@@ -16,7 +16,7 @@ from incoming.housekeeping import (
     sweep,
     sweep_interval_s,
 )
-from incoming.ticket import State
+from incoming.lifecycle import State
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.house import TIMES, House
 

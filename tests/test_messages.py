@@ -32,7 +32,10 @@ same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=
 
 # As existing clients read and write them (CONTRACT 4): every name, every type.
 ON_THE_WIRE: list[tuple[FromClient | ToClient, dict[str, object]]] = [
-    (MsgUploadReq("the id", 12, "a.bin"), {"Id": "the id", "LengthBytes": 12, "Name": "a.bin"}),
+    (
+        MsgUploadReq("the id", 12, "a.bin", 2, 99),
+        {"Id": "the id", "LengthBytes": 12, "Name": "a.bin", "Version": 2, "LastModifiedMs": 99},
+    ),
     (MsgUploadConf(512, 1024, 8), {"ChunkSizeKB": 512, "FilePos": 1024, "SendAhead": 8}),
     (MsgAck(True), {"Ack": True}),
     (MsgChunkAck(524288), {"ChunkSize": 524288}),
@@ -42,6 +45,7 @@ ON_THE_WIRE: list[tuple[FromClient | ToClient, dict[str, object]]] = [
     (MsgError(32, "went wrong"), {"ErrorCode": 32, "Msg": "went wrong"}),
     (MsgAllDone(True), {"Success": True}),
 ]
+VERSION_2 = ("Version", "LastModifiedMs")
 FROM_CLIENT = [(message, data) for message, data in ON_THE_WIRE if isinstance(message, FromClient)]
 
 

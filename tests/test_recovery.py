@@ -9,7 +9,7 @@ import pytest
 
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
 from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, recover
-from incoming.ticket import State
+from incoming.lifecycle import State
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.house import TIMES, House
 

@@ -18,6 +18,7 @@ from incoming.steps import (
     Event,
     Failed,
     HandedOver,
+    Limits,
     Phase,
     ReleaseTicket,
     Send,
@@ -43,7 +44,7 @@ def refusal(error: errors.IncomingError) -> list[Action]:
 
 
 def after(*events: Event) -> Session:
-    session = Session(CHUNK_BYTES, send_ahead=4)
+    session = Session(Limits(CHUNK_BYTES, send_ahead=4))
     for event in (steps.Opened(), *events):
         session.handle(event)
     return session
@@ -74,7 +75,8 @@ def in_phase(phase: Phase) -> Session:
 
 
 def test_a_new_connection_has_a_while_to_name_its_ticket() -> None:
-    assert Session(CHUNK_BYTES, 4).handle(steps.Opened()) == [StartTimer(Phase.OPENING, 15.0)]
+    session = Session(Limits(CHUNK_BYTES, send_ahead=4))
+    assert session.handle(steps.Opened()) == [StartTimer(Phase.OPENING, 15.0)]
 
 
 def test_a_request_claims_the_ticket() -> None:
@@ -152,7 +154,7 @@ def test_a_client_that_comes_back_during_the_handover_waits_for_the_result() -> 
 
 
 def test_a_client_that_comes_back_after_the_finish_hears_it_again() -> None:
-    session = after(REQUEST, Claimed(LENGTH_BYTES, LENGTH_BYTES, arrived=True, finished=True))
+    session = after(REQUEST, Claimed(LENGTH_BYTES, LENGTH_BYTES, arrived=True, finished=HandedOver()))
     assert session.handle(MsgAck(True)) == [ALL_DONE, NORMAL]
 
 
@@ -198,7 +200,7 @@ def test_a_cancellation_after_the_handover_began_gets_the_result_instead(phase: 
 
 
 def test_a_cancellation_of_a_finished_upload_gets_the_result_at_once() -> None:
-    finished = Claimed(LENGTH_BYTES, LENGTH_BYTES, arrived=True, finished=True)
+    finished = Claimed(LENGTH_BYTES, LENGTH_BYTES, arrived=True, finished=HandedOver())
     session = after(REQUEST, finished, MsgCancel("no"))
     assert session.handle(steps.CancelTooLate()) == [ALL_DONE, NORMAL]
 
@@ -269,8 +271,13 @@ def test_a_cancellation_that_finds_the_upload_cancelled_is_acknowledged() -> Non
 
 @pytest.mark.parametrize(
     "error",
-    [errors.UnknownTicket(), errors.LengthMismatch(1, 2), errors.UploadTooLarge(2, 1), *CALLED_OFF, LASTING],
-    ids=lambda error: error.code,
+    [
+        errors.UnknownTicket(),
+        errors.LengthMismatch(errors.FileMeant("a.mov", 1, 0), 2),
+        errors.UploadTooLarge(2, 1),
+        *CALLED_OFF,
+        LASTING,
+    ],
 )
 def test_a_claim_that_cannot_succeed_gets_an_error(error: errors.IncomingError) -> None:
     assert after(REQUEST).handle(Failed(error)) == refusal(error)

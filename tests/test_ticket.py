@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.errors import WrongState
-from incoming.ticket import (
+from incoming.lifecycle import (
     ARRIVED,
     CALLED_OFF,
     RECEIVING,
@@ -20,17 +20,16 @@ from incoming.ticket import (
     Confirm,
     Event,
     Expire,
-    IllegalTransition,
     Lapse,
     Post,
     Refuse,
     Release,
     Retry,
     State,
-    Ticket,
     Told,
     Wait,
 )
+from incoming.ticket import IllegalTransition, Ticket
 
 THEN_S, NOW_S = 100.0, 250.0
 

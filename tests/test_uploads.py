@@ -23,8 +23,8 @@ from incoming.errors import (
     WrongSecret,
     WrongState,
 )
+from incoming.lifecycle import State
 from incoming.steps import Interrupted
-from incoming.ticket import State
 from tests.support.house import House
 
 CONTENT = b"0123456789"

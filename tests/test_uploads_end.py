@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 
 from incoming.claims import ClaimedUpload
 from incoming.errors import (
@@ -17,12 +18,13 @@ from incoming.errors import (
     WrongState,
 )
 from incoming.handover.schedule import Answer, Refused, WillFinish
+from incoming.lifecycle import State
 from incoming.steps import CalledOff, HandedOver, Interrupted
-from incoming.ticket import State
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 
 CONTENT = b"0123456789"
+HANDED_OVER = HandedOver(crc32c(CONTENT))
 LENGTH_BYTES = len(CONTENT)
 
 
@@ -42,7 +44,7 @@ def test_a_whole_file_is_handed_over_and_its_client_hears_of_it(house: House) ->
     ticket_id = house.new_ticket()
     client = house.arrive(ticket_id, CONTENT)
     assert house.state(ticket_id) is State.FINISHED
-    assert client.news == [HandedOver()]
+    assert client.news == [HANDED_OVER]
     assert [form["id"] for form in house.app.forms] == [ticket_id]
 
 
@@ -111,7 +113,7 @@ def test_a_client_that_comes_back_after_the_arrival_watches(tmp_path: Path) -> N
         write(house, watcher.claim, b"more")
     house.uploads.finish(ticket_id, "")
     house.runtime.settle()
-    assert watcher.news == [HandedOver()]
+    assert watcher.news == [HANDED_OVER]
     assert [type(news) for news in first.news] == [Interrupted]
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.lifecycle import State
 from incoming.registry.journal import DamagedEntry, Journal, decode, encode
-from incoming.ticket import State, Ticket
+from incoming.ticket import Ticket
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"

@@ -9,7 +9,8 @@ import gevent
 import pytest
 
 from incoming.errors import StorageFailed, UnknownTicket
-from incoming.ticket import Cancel, Claim, Complete, Expire, IllegalTransition, Post, Release, State, Ticket
+from incoming.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
+from incoming.ticket import IllegalTransition, Ticket
 from tests.support.house import House
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"

@@ -16,17 +16,20 @@ from typing import Any, Final
 from unittest.mock import patch
 
 from incoming import parameters
+from incoming.admission import MIB
 from incoming.claims import ClaimedUpload, NewsListener
 from incoming.config import Settings
 from incoming.housekeeping import recover, sweep
+from incoming.lifecycle import State
+from incoming.messages import MsgUploadReq
 from incoming.parts import Parts
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import ServiceClock
 from incoming.steps import News
 from incoming.storage.local import LocalStorage
-from incoming.ticket import State, Ticket
-from incoming.uploads import MIB, Uploads
+from incoming.ticket import Ticket
+from incoming.uploads import Uploads
 from tests.support.fakes import FakeAnswer, FakeApp, FakeRuntime
 
 TIMES: Final[dict[str, Any]] = {
@@ -107,7 +110,8 @@ class House:
     def claim(self, ticket_id: str, length_bytes: int, name: str = "holiday.mov") -> Client:
         """Returns a client that holds the ticket."""
         client = Client()
-        client.claim = self.uploads.claim(ticket_id, length_bytes, name, client.listener)
+        request = MsgUploadReq(ticket_id, length_bytes, name)
+        client.claim = self.uploads.claim(request, client.listener)
         return client
 
     def paused(self, length_bytes: int, stored: bytes) -> str:

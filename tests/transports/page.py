@@ -8,7 +8,8 @@ from typing import Any
 import gevent
 import pytest
 
-from incoming.session import Session
+from incoming.conversation import Conversation
+from incoming.steps import Limits
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
 from incoming.transports.websocket import WebSocket
@@ -27,7 +28,8 @@ class Page(Peer):
         super().__init__()
         self.house = house
         websocket = WebSocket(self.server_socket, Buffers(65536), silence_timeout_s=30.0)
-        self.connection = Connection(websocket, Session(CHUNK_BYTES, 4), house.uploads, house.runtime)
+        conversation = Conversation(Limits(CHUNK_BYTES, 4))
+        self.connection = Connection(websocket, conversation, house.uploads, house.runtime)
         self.running = gevent.spawn(self.connection.run)
 
     def say(self, msg_type: str, **msg_data: Any) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from incoming.handover.schedule import WillFinish
+from incoming.lifecycle import State
 from incoming.session import ANSWER_TIMEOUT_S, OPENING_TIMEOUT_S
-from incoming.ticket import State
 from tests.support.fakes import largest_file
 from tests.support.house import House
 from tests.transports.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page
