@@ -11,7 +11,7 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults bench clean browser node
+.PHONY: help run test check faults net chaos bench clean browser node
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,6 +36,12 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 
 faults: $(VENV)/.installed ## Kills the server at 50 random moments during uploads, and compares every byte
 	@INCOMING_TEST_KILLS=50 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+
+net: $(VENV)/.installed browser ## Uploads over emulated links: 1 Gbit/s at 100 ms, 2 Mbit/s, lossy ones (as root)
+	@INCOMING_TEST_NET=full $(PYTHON_BIN) -m pytest -s tests/net $(ARGS)
+
+chaos: $(VENV)/.installed browser ## Uploads through a proxy that cuts, freezes and corrupts, for ten minutes
+	@INCOMING_TEST_CHAOS_S=600 $(PYTHON_BIN) -m pytest -s tests/faults/test_chaos.py $(ARGS)
 
 bench: $(VENV)/.installed ## Measures how fast one upload is on this machine
 	@$(PYTHON_BIN) -m bench.upload $(ARGS)

@@ -173,7 +173,7 @@ def lower_bounds() -> dict[str, str]:
 
 def version(text: str) -> list[int]:
     """Returns a version number as something that can be compared."""
-    return [int(number) for number in text.split(".")]
+    return [int(number) for number in text.split(".") if number.isdigit()]
 
 
 def test_what_is_pinned_is_what_the_package_asks_for() -> None:
