@@ -121,6 +121,7 @@ class Uploads:
         """
         ticket = claim.ticket
         if self._integrity.checksums(ticket, claim.compare) == crcs:
+            self._integrity.trust(ticket.id)
             return
         if self._integrity.is_suspect(ticket.id):
             self._start_anew(claim)
