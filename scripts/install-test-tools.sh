@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# install-test-tools.sh browser|node: installs what the tests need beside Python packages. `browser` is Chromium with
-# its driver and an emoji font, `node` is Node with npm. Where it is there this does nothing, and needs neither root
-# nor a network.
+# install-test-tools.sh browser|node: installs what the tests need beside Python packages. `browser` is a browser of
+# each engine with its driver, and an emoji font; INCOMING_TEST_ENGINES="chromium,webkit" does without Firefox, say.
+# `node` is Node with npm. Where it is there this does nothing, and needs neither root nor a network.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+WITHOUT_IT="Or run the tests without it: INCOMING_TEST_ENGINES names the engines to test (chromium,firefox,webkit)."
 
 runs() { # runs PROGRAM...: does one of them really run? Ubuntu has stubs that only say what to install.
     local program
@@ -15,8 +16,17 @@ runs() { # runs PROGRAM...: does one of them really run? Ubuntu has stubs that o
     return 1
 }
 
-has_browser() {
+has_chromium() {
     runs chromium chromium-browser google-chrome google-chrome-stable && runs chromedriver
+}
+
+has_firefox() { # its driver comes with the Python packages
+    runs firefox-esr firefox
+}
+
+has_webkit() { # its browser is in a folder of the library, and it needs a screen and a desktop's settings
+    command -v WebKitWebDriver >/dev/null && command -v Xvfb >/dev/null && command -v xsettingsd >/dev/null &&
+        [ -n "$(find /usr/lib /usr/lib64 /usr/libexec -path '*webkit2gtk-4*/MiniBrowser' -print -quit 2>/dev/null)" ]
 }
 
 has_emoji_font() {
@@ -28,21 +38,55 @@ is_ubuntu() {
     [ -r /etc/os-release ] && grep -qx 'ID=ubuntu' /etc/os-release
 }
 
-install_browser() {
+only_a_snap() { # only_a_snap PACKAGE WHERE...
+    local package=$1
+    shift
+    give_up "Ubuntu's package $package is only a pointer to a snap, which does not run here. Please install" \
+        "$*, in the PATH. $WITHOUT_IT"
+}
+
+install_chromium() {
+    local what="Chromium with its driver"
     if is_ubuntu; then
-        install_packages "A browser for the tests (Chromium and its driver)" chromium-browser chromium-chromedriver
-        has_browser || give_up "Ubuntu's package chromium-browser is only a pointer to a snap, which does not run" \
-            "here. Please install Google Chrome and the chromedriver of the same version (both are at" \
-            "https://googlechromelabs.github.io/chrome-for-testing/), both in the PATH."
+        install_packages "$what" chromium-browser chromium-chromedriver
+        has_chromium || only_a_snap chromium-browser "Google Chrome and the chromedriver of the same version (both" \
+            "are at https://googlechromelabs.github.io/chrome-for-testing/)"
     else
-        install_packages "A browser for the tests (Chromium and its driver)" chromium chromium-driver
-        has_browser || give_up "Chromium and chromedriver are installed, but one of them does not run."
+        install_packages "$what" chromium chromium-driver
+        has_chromium || give_up "Chromium and chromedriver are installed, but one of them does not run. $WITHOUT_IT"
     fi
+}
+
+install_firefox() {
+    if is_ubuntu; then
+        install_packages "Firefox" firefox
+        has_firefox || only_a_snap firefox "Firefox from https://www.firefox.com/"
+    else
+        install_packages "Firefox" firefox-esr
+        has_firefox || give_up "Firefox is installed, but it does not run. $WITHOUT_IT"
+    fi
+}
+
+install_webkit() {
+    install_packages "WebKit with its driver, and a screen for it" webkit2gtk-driver xvfb xsettingsd
+    has_webkit || give_up "WebKit's driver is installed, but its MiniBrowser is nowhere to be found. $WITHOUT_IT"
+}
+
+install_engines() { # install_engines ENGINE...
+    local engine
+    for engine in "$@"; do
+        case $engine in
+        chromium | firefox | webkit) "has_$engine" || "install_$engine" ;;
+        *) give_up "INCOMING_TEST_ENGINES: there is no engine '$engine', only chromium, firefox and webkit" ;;
+        esac
+    done
 }
 
 case ${1:-} in
 browser)
-    has_browser || install_browser
+    engines=${INCOMING_TEST_ENGINES:-chromium,firefox,webkit}
+    # shellcheck disable=SC2086  # a list with commas or spaces
+    install_engines ${engines//,/ }
     has_emoji_font || install_packages "A font with emoji, for file names" fonts-noto-color-emoji
     ;;
 node)

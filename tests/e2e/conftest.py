@@ -1,4 +1,4 @@
-"""A browser for each module, and a fresh stage for each test."""
+"""A browser of each engine for all tests, and a fresh stage for each of them."""
 
 from __future__ import annotations
 
@@ -6,27 +6,35 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 
 from tests.e2e.stage import Stage, set_up
 from tests.support.browser import open_browser
+from tests.support.engines import Browser, chosen_engines
 
 
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium with a fresh profile."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Runs what needs a browser in each engine; a module can name those that it is for in `ENGINES`."""
+    if "engine" in metafunc.fixturenames:
+        chosen = chosen_engines()
+        possible = getattr(metafunc.module, "ENGINES", chosen)
+        engines = [name for name in chosen if name in possible]
+        metafunc.parametrize("engine", engines, scope="session")
+
+
+@pytest.fixture(scope="session")
+def driver(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    """A browser with a fresh profile."""
+    with open_browser(tmp_path_factory.mktemp(engine), engine) as browser:
+        yield browser
 
 
 @pytest.fixture
-def clean_driver(driver: webdriver.Chrome) -> Iterator[webdriver.Chrome]:
-    """The module's browser. No script may fail in the test, and none that is a file's name may run."""
-    driver.get_log("browser")  # type: ignore[no-untyped-call]
+def clean_driver(driver: Browser) -> Iterator[Browser]:
+    """The browser. No script may fail in the test, and none that is a file's name may run."""
+    driver.errors.clear()
     yield driver
     try:
-        log = driver.get_log("browser")  # type: ignore[no-untyped-call]
-        assert not [entry for entry in log if "Uncaught" in entry["message"]]
+        assert not driver.errors
         assert driver.execute_script("return window.hacked") is None
     finally:
         driver.execute_script("window.onbeforeunload = null")

@@ -42,10 +42,18 @@ class RunningExample:
 
     def start(self) -> None:
         """Starts the app and returns when it takes connections."""
+        self.launch()
+        self.wait_ready()
+
+    def launch(self) -> None:
+        """Starts the process and does not wait for it."""
         options = [part for name, value in self.options.items() for part in (f"--{name}", str(value))]
         command = [sys.executable, str(self.folder / "backend.py"), *options]
         with self.log_file.open("ab") as log:
             self._process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def wait_ready(self) -> None:
+        """Waits until it takes connections."""
         wait_until(self._answers, "the example app answers")
 
     def _answers(self) -> bool:
@@ -73,7 +81,11 @@ class RunningExample:
 
 @dataclass
 class Stage:
-    """The browser reaches the server through `network`, the server reaches the app through `app_road`."""
+    """The browser reaches the server through `network`, the server reaches the app through `app_road`.
+
+    The app reaches the server through a relay, too, which has its port before the server runs, so that both
+    can start at the same time.
+    """
 
     server: RunningServer
     network: Relay
@@ -104,20 +116,21 @@ def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]
         "handover_retry_max_s": 0.5,
     }
     with contextlib.ExitStack() as stack:
-        server = stack.enter_context(RunningServer(folder / "storage", **settings))
-        network = stack.enter_context(Relay(server.port))
-        app_road = stack.enter_context(Relay(0))
+        network, app_road, server_road = (stack.enter_context(Relay(0)) for _ in range(3))
         app = RunningExample(
             example,
             folder,
             public_incoming_host=network.host,
-            internal_incoming_host=f"127.0.0.1:{server.port}",
+            internal_incoming_host=server_road.host,
             internal_app_host=app_road.host,
             **app_options,
         )
         app_road.target_port = app.port
         stack.callback(app.stop)
-        app.start()
+        app.launch()
+        server = stack.enter_context(RunningServer(folder / "storage", **settings))
+        network.target_port = server_road.target_port = server.port
+        app.wait_ready()
         yield Stage(server, network, app_road, app, folder)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import requests
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -19,6 +18,7 @@ from tests.support.browser import (
     watch_progress,
 )
 from tests.support.data import MIB
+from tests.support.engines import Browser
 from tests.support.waiting import wait_until
 
 # CONTRACT 5
@@ -42,7 +42,7 @@ NASTY_NAMES = {  # on the user's disk, and in the app's folder
 class Page(Card):
     """The dynamic page, with a card for each upload, the latest first."""
 
-    def __init__(self, driver: webdriver.Chrome, stage: Stage) -> None:
+    def __init__(self, driver: Browser, stage: Stage) -> None:
         super().__init__(driver)
         self.driver = driver
         driver.get(stage.app.url)
@@ -66,7 +66,7 @@ def properties(card: Card) -> dict[str, str]:
 
 
 def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_file(
-    clean_driver: webdriver.Chrome, dynamic: Stage
+    clean_driver: Browser, dynamic: Stage
 ) -> None:
     path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
@@ -95,9 +95,7 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
     assert len(set(progress)) > 20
 
 
-def test_a_paused_upload_stands_still_and_resumes_where_it_was(
-    clean_driver: webdriver.Chrome, dynamic: Stage
-) -> None:
+def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Browser, dynamic: Stage) -> None:
     path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
@@ -119,9 +117,7 @@ def test_a_paused_upload_stands_still_and_resumes_where_it_was(
     assert progress == sorted(progress), "it never went back"
 
 
-def test_a_cancelled_upload_is_gone_and_the_app_is_told(
-    clean_driver: webdriver.Chrome, dynamic: Stage
-) -> None:
+def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, dynamic: Stage) -> None:
     path, _ = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
@@ -142,7 +138,7 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(
     assert dynamic.app.uploaded() == {}
 
 
-def test_two_files_are_uploaded_at_the_same_time(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+def test_two_files_are_uploaded_at_the_same_time(clean_driver: Browser, dynamic: Stage) -> None:
     files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
@@ -154,7 +150,7 @@ def test_two_files_are_uploaded_at_the_same_time(clean_driver: webdriver.Chrome,
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
 
 
-def test_files_follow_one_another_without_a_reload(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+def test_files_follow_one_another_without_a_reload(clean_driver: Browser, dynamic: Stage) -> None:
     page = Page(clean_driver, dynamic)
     wanted = {}
     for seed, (name, length_bytes) in enumerate({"empty": 0, "one": 1, "same.txt": 999, "big": MIB}.items()):
@@ -169,9 +165,7 @@ def test_files_follow_one_another_without_a_reload(clean_driver: webdriver.Chrom
         page.wait_for_text("#files", name)
 
 
-def test_nasty_names_are_shown_as_text_and_harm_nobody(
-    clean_driver: webdriver.Chrome, dynamic: Stage
-) -> None:
+def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dynamic: Stage) -> None:
     files = [dynamic.file(name, 100, seed) for seed, name in enumerate(NASTY_NAMES)]
     page = Page(clean_driver, dynamic)
     cards = page.upload(*(path for path, _ in files))
@@ -193,7 +187,7 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(
 
 
 def test_uploads_go_on_by_themselves_after_the_server_was_killed(
-    clean_driver: webdriver.Chrome, dynamic: Stage
+    clean_driver: Browser, dynamic: Stage
 ) -> None:
     files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]
     page = Page(clean_driver, dynamic)
@@ -216,7 +210,7 @@ def test_uploads_go_on_by_themselves_after_the_server_was_killed(
 
 
 def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_the_file(
-    clean_driver: webdriver.Chrome, dynamic: Stage
+    clean_driver: Browser, dynamic: Stage
 ) -> None:
     path, sha256 = dynamic.file("holiday.mov", MIB)
     page = Page(clean_driver, dynamic)
@@ -227,7 +221,7 @@ def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_t
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
-def test_without_a_ticket_the_page_says_so(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+def test_without_a_ticket_the_page_says_so(clean_driver: Browser, dynamic: Stage) -> None:
     path, sha256 = dynamic.file("holiday.mov", 1000)
     page = Page(clean_driver, dynamic)
     dynamic.server.kill()
@@ -240,7 +234,7 @@ def test_without_a_ticket_the_page_says_so(clean_driver: webdriver.Chrome, dynam
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
-def test_the_page_works_with_the_keyboard_alone(clean_driver: webdriver.Chrome, dynamic: Stage) -> None:
+def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dynamic: Stage) -> None:
     path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S

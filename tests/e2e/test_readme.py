@@ -13,12 +13,12 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import pytest
 import requests
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
+from tests.support.engines import Browser
 from tests.support.server import ROOT, RunningServer, cancel_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import code_blocks
@@ -88,7 +88,7 @@ def readme_app(
 
 
 def test_the_page_of_the_readme_uploads_a_file_into_the_app_of_the_readme(
-    readme_app: tuple[RunningServer, str], clean_driver: webdriver.Chrome, tmp_path: Path
+    readme_app: tuple[RunningServer, str], clean_driver: Browser, tmp_path: Path
 ) -> None:
     _, url = readme_app
     content = FileBytes(3_000_000).read(0, 3_000_000)

@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 
 from tests.e2e.stage import free_port, sha256
 from tests.support.browser import Card, seen_progress, watch_progress
 from tests.support.data import MIB, FileBytes
+from tests.support.engines import Browser
 from tests.support.server import ROOT, RunningServer
+
+ENGINES = ("chromium",)  # the pages are tested in all of them; this is about the process that serves them
 
 
 class RunningTree(RunningServer):
@@ -43,7 +45,7 @@ def tree(tmp_path: Path) -> Iterator[RunningTree]:
 
 @pytest.mark.parametrize("example", ["1-simple", "2-dynamic"])
 def test_an_upload_ends_in_the_apps_folder_although_all_of_it_was_killed_in_the_middle(
-    clean_driver: webdriver.Chrome, tree: RunningTree, tmp_path: Path, example: str
+    clean_driver: Browser, tree: RunningTree, tmp_path: Path, example: str
 ) -> None:
     content = FileBytes(256 * MIB)
     path = tmp_path / "holiday.mov"

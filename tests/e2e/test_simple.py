@@ -6,7 +6,6 @@ import shutil
 from urllib.parse import quote
 
 import requests
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
@@ -20,19 +19,20 @@ from tests.support.browser import (
     watch_progress,
 )
 from tests.support.data import MIB
+from tests.support.engines import Browser
 from tests.support.waiting import wait_until
 
 NASTY_NAME = "'it\"s' .. <img src=x onerror=window.hacked=1> {{2*3}} 100% & 🎉.tar.gz"
 
 
-def open_page(driver: webdriver.Chrome, stage: Stage) -> Card:
+def open_page(driver: Browser, stage: Stage) -> Card:
     driver.get(stage.app.url)
     watch_progress(driver)
     return Card(driver)
 
 
 def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
-    clean_driver: webdriver.Chrome, simple: Stage
+    clean_driver: Browser, simple: Stage
 ) -> None:
     path, sha256 = simple.file("holiday.mov", 16 * MIB)
     page = open_page(clean_driver, simple)
@@ -54,9 +54,7 @@ def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
     assert simple.stored_bytes() == 0
 
 
-def test_the_list_shows_what_has_arrived_and_gives_it_back(
-    clean_driver: webdriver.Chrome, simple: Stage
-) -> None:
+def test_the_list_shows_what_has_arrived_and_gives_it_back(clean_driver: Browser, simple: Stage) -> None:
     path, _ = simple.file("notes.txt", 5000)
     page = open_page(clean_driver, simple)
     page.choose(path)
@@ -71,7 +69,7 @@ def test_the_list_shows_what_has_arrived_and_gives_it_back(
     assert answer.headers["Content-Disposition"] == "attachment"
 
 
-def test_an_empty_file_arrives_as_an_empty_file(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+def test_an_empty_file_arrives_as_an_empty_file(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file("empty", 0)
     page = open_page(clean_driver, simple)
     page.choose(path)
@@ -80,7 +78,7 @@ def test_an_empty_file_arrives_as_an_empty_file(clean_driver: webdriver.Chrome, 
     assert page.fraction() == 1
 
 
-def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file(NASTY_NAME, 1000)
     page = open_page(clean_driver, simple)
     page.choose(path)
@@ -92,7 +90,7 @@ def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: webdriver.Chrome, 
     assert requests.get(f"{simple.app.url}uploads/{quote(NASTY_NAME)}", timeout=10).ok
 
 
-def test_two_files_of_one_name_are_both_kept(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stage) -> None:
     digests = []
     for seed in (1, 2):
         path, sha256 = simple.file("report.pdf", 3000, seed)
@@ -104,7 +102,7 @@ def test_two_files_of_one_name_are_both_kept(clean_driver: webdriver.Chrome, sim
 
 
 def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
-    clean_driver: webdriver.Chrome, simple: Stage
+    clean_driver: Browser, simple: Stage
 ) -> None:
     path, sha256 = simple.file("holiday.mov", 24 * MIB)
     page = open_page(clean_driver, simple)
@@ -123,9 +121,7 @@ def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
     assert progress == sorted(progress), "it never went back"
 
 
-def test_an_upload_goes_on_by_itself_after_the_network_was_cut(
-    clean_driver: webdriver.Chrome, simple: Stage
-) -> None:
+def test_an_upload_goes_on_by_itself_after_the_network_was_cut(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file("holiday.mov", 16 * MIB)
     page = open_page(clean_driver, simple)
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
@@ -139,7 +135,7 @@ def test_an_upload_goes_on_by_itself_after_the_network_was_cut(
 
 
 def test_an_app_that_is_down_when_its_file_arrives_gets_it_later(
-    clean_driver: webdriver.Chrome, simple: Stage
+    clean_driver: Browser, simple: Stage
 ) -> None:
     path, sha256 = simple.file("holiday.mov", MIB)
     page = open_page(clean_driver, simple)
@@ -154,9 +150,7 @@ def test_an_app_that_is_down_when_its_file_arrives_gets_it_later(
     assert simple.app.uploaded() == {"holiday.mov": sha256}
 
 
-def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(
-    clean_driver: webdriver.Chrome, simple: Stage
-) -> None:
+def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(clean_driver: Browser, simple: Stage) -> None:
     path, _ = simple.file("holiday.mov", MIB)
     page = open_page(clean_driver, simple)
     simple.app.stop()
@@ -170,7 +164,7 @@ def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(
     assert simple.stored_bytes() == MIB
 
 
-def test_a_page_without_an_upload_server_says_so(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+def test_a_page_without_an_upload_server_says_so(clean_driver: Browser, simple: Stage) -> None:
     simple.network.stop()
     page = open_page(clean_driver, simple)
     page.wait_for_text("#problem", "upload server does not answer")
@@ -178,7 +172,7 @@ def test_a_page_without_an_upload_server_says_so(clean_driver: webdriver.Chrome,
     assert not page.find("#file").is_enabled()
 
 
-def test_the_page_works_with_the_keyboard_alone(clean_driver: webdriver.Chrome, simple: Stage) -> None:
+def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file("holiday.mov", MIB)
     page = open_page(clean_driver, simple)
     with file_dialog_answered(clean_driver, path):

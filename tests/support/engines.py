@@ -1,0 +1,184 @@
+"""The three engines that browsers are made of, each in a real browser that Selenium drives.
+
+Chromium is the engine of Chrome, Edge and Opera, Gecko that of Firefox, and WebKit that of Safari; the last
+one is driven in the small browser that its GTK port is tested with.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Final
+
+from selenium import webdriver
+from selenium.webdriver.common.bidi.log import JavascriptLogEntry
+from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
+from selenium.webdriver.webkitgtk.service import Service as WebKitService
+
+from tests.support.screen import Screen
+from tests.support.tools import geckodriver, minibrowser, program
+from tests.support.waiting import wait_until
+
+WIDE: Final = 1000
+HIGH: Final = 900
+CHROMIUM_FLAGS: Final = [
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+COLOUR_SCHEME_PREFERENCE: Final = "layout.css.prefers-color-scheme.content-override"
+UNCAUGHT: Final = re.compile(r"uncaught|\w*Error\b", re.IGNORECASE)
+WATCH_ERRORS: Final = """
+    window.uncaught = [];
+    addEventListener("error", (event) => uncaught.push(event.message));
+    addEventListener("unhandledrejection", (event) => uncaught.push(String(event.reason)));
+"""
+
+
+def watch_errors(driver: webdriver.Chrome | webdriver.Firefox, errors: list[str]) -> None:
+    """Appends to `errors` what no script catches; not lost connections, which Firefox lists with them."""
+
+    def append(entry: JavascriptLogEntry) -> None:
+        if UNCAUGHT.match(entry.text or ""):
+            errors.append(entry.text or "")
+
+    driver.script.add_javascript_error_handler(append)
+
+
+class Chromium(webdriver.Chrome):
+    """Chromium without a window. `errors` are those that no script has caught."""
+
+    engine: Final = "chromium"
+
+    def __init__(self, profile_dir: Path) -> None:
+        options = webdriver.ChromeOptions()
+        for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},{HIGH}"):
+            options.add_argument(flag)
+        options.enable_bidi = True  # which tells of file dialogs and errors
+        super().__init__(options, webdriver.ChromeService(program("chromedriver")))
+        self.errors: list[str] = []
+        watch_errors(self, self.errors)
+
+    def look_like(self, scheme: str, width_px: int) -> None:
+        """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
+        wish = {"name": "prefers-color-scheme", "value": scheme}
+        self.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [wish]})
+        size = {"width": width_px, "height": HIGH, "deviceScaleFactor": 1, "mobile": False}
+        self.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+class Firefox(webdriver.Firefox):
+    """Firefox without a window. `errors` are those that no script has caught."""
+
+    engine: Final = "firefox"
+
+    def __init__(self, profile_dir: Path) -> None:
+        options = webdriver.FirefoxOptions()
+        options.binary_location = program("firefox-esr", "firefox")
+        options.add_argument("-headless")
+        options.add_argument("-remote-allow-system-access")  # for `look_like`
+        options.enable_bidi = True
+        environment = os.environ | {"TMPDIR": str(profile_dir)}  # the driver makes the profile in there
+        super().__init__(options, webdriver.FirefoxService(geckodriver(), env=environment))
+        self.errors: list[str] = []
+        watch_errors(self, self.errors)
+
+    def look_like(self, scheme: str, width_px: int) -> None:
+        """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
+        value = ("dark", "light").index(scheme)
+        with self.context(self.CONTEXT_CHROME):
+            self.execute_script("Services.prefs.setIntPref(...arguments)", COLOUR_SCHEME_PREFERENCE, value)
+        viewport = {"width": width_px, "height": HIGH}
+        self.browsing_context.set_viewport(self.current_window_handle, viewport)
+
+
+class WebKit(webdriver.WebKitGTK):
+    """WebKit's test browser, on a screen that nobody sees."""
+
+    engine: Final = "webkit"
+
+    def __init__(self, profile_dir: Path, screen: Screen) -> None:
+        self._screen = screen
+        self._errors: list[str] = []
+        options = WebKitOptions()
+        options.binary_location = minibrowser()
+        for argument in ("--automation", "--javascript-can-open-windows-automatically=true"):
+            options.add_argument(argument)
+        folders = {f"XDG_{kind}_HOME": str(profile_dir) for kind in ("CACHE", "CONFIG", "DATA")}
+        service = WebKitService(program("WebKitWebDriver"), env=screen.environment() | folders)
+        with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's, of itself
+            super().__init__(options, service)
+
+    def leave_the_toolbar(self) -> None:
+        """Goes on in a window that has none: a window with a toolbar can't be as narrow as a phone."""
+        first = self.current_window_handle
+        self.execute_script("open('about:blank', '', 'popup=yes')")
+        (second,) = wait_until(lambda: set(self.window_handles) - {first}, "a second window")
+        self.close()
+        self.switch_to.window(second)
+        self.look_like("light", WIDE)
+
+    @property
+    def errors(self) -> list[str]:
+        """What no script has caught. The driver does not tell: the page does, from when it has loaded."""
+        self._errors += self.execute_script("return (window.uncaught || []).splice(0)")
+        return self._errors
+
+    def get(self, url: str) -> None:
+        """Loads a page, and looks for errors in its scripts from then on."""
+        self._errors = self.errors  # of the page that is left
+        super().get(url)
+        self.execute_script(WATCH_ERRORS)
+
+    def look_like(self, scheme: str, width_px: int) -> None:
+        """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
+        self._screen.wish_for(scheme)
+        self.set_window_size(width_px, HIGH)
+        looks = f"return matchMedia('(prefers-color-scheme: {scheme}) and (width: {width_px}px)').matches"
+        wait_until(lambda: self.execute_script(looks), f"a page of {width_px} px, {scheme}")
+
+
+Browser = Chromium | Firefox | WebKit
+
+
+@contextlib.contextmanager
+def _firefox(profile_dir: Path) -> Iterator[Firefox]:
+    with Firefox(profile_dir) as driver:
+        driver.look_like("light", WIDE)
+        yield driver
+
+
+@contextlib.contextmanager
+def _webkit(profile_dir: Path) -> Iterator[WebKit]:
+    with Screen(profile_dir) as screen, WebKit(profile_dir, screen) as driver:
+        driver.leave_the_toolbar()
+        yield driver
+
+
+STARTS: Final[dict[str, Callable[[Path], AbstractContextManager[Browser]]]] = {
+    "chromium": Chromium,
+    "firefox": _firefox,
+    "webkit": _webkit,
+}
+"""How each is started with a fresh profile in the folder given. Raises MissingTool."""
+
+
+def chosen_engines() -> list[str]:
+    """Returns the engines to test in: all, unless INCOMING_TEST_ENGINES names some ("chromium,firefox").
+
+    Raises ValueError for one that there is not.
+    """
+    chosen = os.environ.get("INCOMING_TEST_ENGINES", "").replace(",", " ").split() or list(STARTS)
+    if unknown := set(chosen) - set(STARTS):
+        raise ValueError(f"INCOMING_TEST_ENGINES: {unknown} is not in {list(STARTS)}")
+    return chosen
