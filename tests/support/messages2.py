@@ -1,0 +1,56 @@
+"""What a server of protocol version 2 may say, to the letter of docs/protocol.md."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+from tests.support.client import Message
+
+MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
+    "MsgUploadConf": {
+        "Version": int,
+        "Offset": int,
+        "MaxChunkBytes": int,
+        "MaxWindowBytes": int,
+        "SilenceS": (int, float),
+        "Compare": list,
+        "Arrived": bool,
+        "FileName": str,
+        "FileLastModifiedMs": int,
+    },
+    "MsgStored": {"Offset": int},
+    "MsgResend": {"Offset": int, "Round": int},
+    "MsgCancelAck": {"Ack": bool},
+    "MsgPong": {},
+    "MsgNews": {"News": str, "RetryAfterS": (int, float)},
+    "MsgAllDone": {"Success": bool, "Crc32c": int},
+    "MsgError": {
+        "ErrorCode": int,
+        "Code": str,
+        "Msg": str,
+        "Retryable": bool,
+        "FileName": str,
+        "FileLengthBytes": int,
+        "FileLastModifiedMs": int,
+    },
+}
+"""What the server says, with the types of the members."""
+
+
+def read_message(text: bytes, file_name: str) -> Message:
+    """Returns a message of the server. Raises AssertionError when it is not as documented.
+
+    `file_name` is one that no text for people may hold: pages may write those into innerHTML.
+    """
+    message = json.loads(text)
+    assert set(message) == {"MsgType", "MsgData"}, message
+    members = MEMBERS[message["MsgType"]]
+    assert set(message["MsgData"]) == set(members), message
+    for member, value in message["MsgData"].items():
+        kind = members[member]
+        assert isinstance(value, kind) and (kind is bool or not isinstance(value, bool)), message
+        if isinstance(value, str) and member != "FileName":
+            assert value and not set("<>&") & set(value), message
+            assert file_name not in value, message
+    return Message(message["MsgType"], message["MsgData"])
