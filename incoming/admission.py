@@ -20,6 +20,7 @@ from incoming.errors import (
     UploadTooLarge,
 )
 from incoming.lifecycle import RECEIVING, State
+from incoming.pace import Pace
 from incoming.parameters import NewUpload
 from incoming.parts import Parts
 from incoming.storage import Writer
@@ -38,6 +39,7 @@ class Admission:
         self._clock = parts.clock
         self._storage = parts.storage
         self._budget = DiskBudget(parts.settings.reservation_idle_s)
+        self._paces: dict[str, Pace] = {}
 
     def new_ticket(self, request: NewUpload) -> Ticket:
         """Returns a ticket as it was asked for. Raises BadParameter for what this server does not do."""
@@ -92,6 +94,10 @@ class Admission:
         self._budget.hold(ticket.id, missing_bytes, now_s)
         return self._storage.open(ticket.id, length_bytes)
 
+    def pace(self, ticket: Ticket) -> Pace:
+        """Returns the ticket's limit of speed: the same one for each connection, so that none begins anew."""
+        return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
+
     def hold(self, ticket: Ticket, allocated_bytes: int) -> None:
         """Keeps room for what the disk does not count as used by this upload yet."""
         missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
@@ -100,3 +106,4 @@ class Admission:
     def release(self, ticket_id: str) -> None:
         """Keeps no room for this upload any more."""
         self._budget.release(ticket_id)
+        self._paces.pop(ticket_id, None)

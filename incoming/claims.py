@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from incoming.errors import IncomingError
+from incoming.pace import Pace
 from incoming.runtime import Lock, Runtime
 from incoming.sameness import Ranges
 from incoming.steps import News
@@ -28,6 +29,7 @@ class ClaimedUpload:
     offset_bytes: int
     listener: NewsListener
     lost: IncomingError | None = None
+    pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
 

@@ -107,12 +107,12 @@ class Deliveries:
     def _form(self, ticket: Ticket) -> dict[str, str]:
         """Returns the fields of the call (CONTRACT 3)."""
         called_off = ticket.state in CALLED_OFF
-        digests = {} if ticket.crc32c is None else {"crc32c": f"{ticket.crc32c:08x}"}
+        extras = {} if ticket.crc32c is None else {"crc32c": f"{ticket.crc32c:08x}"}
         if ticket.sha256:
-            digests["sha256"] = ticket.sha256
+            extras["sha256"] = ticket.sha256
         if ticket.metadata:
-            digests["metadata"] = ticket.metadata
-        return {
+            extras["metadata"] = ticket.metadata
+        return extras | {
             "id": ticket.id,
             "filename": "" if called_off else self._storage.path(ticket.id),
             "filenameFromBrowser": ticket.name or bare_file_name(""),

@@ -74,11 +74,6 @@ class RunningDigest:
         """The SHA-256 in hexadecimal digits; empty when nobody wants it."""
         return self._sha256.hexdigest() if self._sha256 else ""
 
-    @property
-    def is_cheap(self) -> bool:
-        """Whether `add` with a known checksum costs next to nothing."""
-        return self._sha256 is None
-
     def add(self, data: memoryview, crc: int | None = None) -> None:
         """Goes on with `data`, whose own CRC-32C is `crc` if that is known already."""
         if crc is None:

@@ -29,10 +29,7 @@ def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
     tickets = list(parts.registry.tickets())
     for number, ticket in enumerate(tickets, 1):
-        if uploads.is_complete(ticket):
-            parts.runtime.spawn(_recover, parts, uploads, ticket)  # it is read back first, which takes long
-        else:
-            _recover(parts, uploads, ticket)
+        _recover(parts, uploads, ticket)
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
     if tickets:
@@ -43,8 +40,19 @@ def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
     try:
         _take_up(parts, uploads, ticket)
     except IncomingError as exc:
-        log.error("upload %s: could not be taken up yet: %s", ticket.short_id, exc)
-        parts.runtime.spawn_later(RECOVER_AGAIN_AFTER_S, _recover_again, parts, uploads, ticket.id)
+        _not_yet(parts, uploads, ticket, exc)
+
+
+def _complete(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    try:
+        uploads.resume(ticket)
+    except IncomingError as exc:
+        _not_yet(parts, uploads, ticket, exc)
+
+
+def _not_yet(parts: Parts, uploads: Uploads, ticket: Ticket, exc: IncomingError) -> None:
+    log.error("upload %s: could not be taken up yet: %s", ticket.short_id, exc)
+    parts.runtime.spawn_later(RECOVER_AGAIN_AFTER_S, _recover_again, parts, uploads, ticket.id)
 
 
 def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
@@ -55,7 +63,10 @@ def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
 
 def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
     if ticket.state is State.PAUSED:
-        uploads.resume(ticket)
+        if uploads.is_complete(ticket):
+            parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
+        else:
+            uploads.resume(ticket)
     elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
         parts.clear_away(ticket)
     if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):

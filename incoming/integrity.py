@@ -58,14 +58,15 @@ class Integrity:
     def stored(self, ticket: Ticket, chunk: memoryview, crc: int | None) -> None:
         """`chunk`, whose checksum is `crc` if that is known, was stored behind all others."""
         file = self._files[ticket.id]
-        is_next = file.digest.position_bytes == file.stored_bytes
+        at = file.stored_bytes
         file.stored_bytes += len(chunk)
-        if not is_next:
-            return  # whoever catches up gets there
         if not ticket.wants_sha256:
-            file.digest.add(chunk, crc)
+            if file.digest.position_bytes == at:  # else whoever catches up gets there
+                file.digest.add(chunk, crc)
             return
         with file.catch_up_lock:
+            if file.digest.position_bytes != at:
+                return
             for start in range(0, len(chunk), SLICE_BYTES):
                 file.digest.add(chunk[start : start + SLICE_BYTES])
                 self._runtime.breathe()

@@ -16,7 +16,7 @@ class Pace:
         self._due_at_s = 0.0
 
     def delay_s(self, size_bytes: int, now_s: float) -> float:
-        """Returns how long to wait now that `size_bytes` have passed. A pause is made up for by CREDIT_S only."""
+        """Returns how long to wait now that `size_bytes` have passed."""
         if not self._max_bytes_per_s:
             return 0.0
         self._due_at_s = max(self._due_at_s, now_s - CREDIT_S) + size_bytes / self._max_bytes_per_s

@@ -101,10 +101,15 @@ def _json(name: str, value: str) -> str:
         raise BadParameter(name, f"has to have {MAX_METADATA_BYTES} bytes at most")
     try:
         if value:
-            json.loads(value)
+            json.loads(value, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise BadParameter(name, "has to be JSON") from None
     return value
+
+
+def _no_constant(word: str) -> None:
+    """NaN and its like are Python's, and no JSON (RFC 8259 section 6)."""
+    raise ValueError(word)
 
 
 def _rate(name: str, value: str) -> int:

@@ -88,7 +88,7 @@ class SessionV2:
         self._claim = claim
         self._finished = self._finished or claim.finished
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
-        limits = self._limits
+        self._limits = limits = self._limits.within(claim.max_bytes_per_s)
         return [
             Send(
                 messages.MsgUploadConf2(
@@ -137,7 +137,7 @@ class SessionV2:
     def _ask_again(self) -> Actions:
         """A chunk is damaged, or is not the one that is expected, which is the same: its header may be."""
         self._damaged += 1
-        if self._damaged > MAX_DAMAGED:
+        if self._damaged >= MAX_DAMAGED:
             return self._fail(errors.Damaged())
         self._round += 1
         return [Send(messages.MsgResend(self.offset_bytes, self._round))]
@@ -152,8 +152,10 @@ class SessionV2:
     # --- the end -------------------------------------------------------------------------------------
 
     def _complete(self, complete: MsgComplete) -> Actions:
+        if complete.round != self._round:
+            return []  # said before it has heard that a chunk was damaged
         if self.offset_bytes < self.length_bytes:
-            return self._ask_again() if complete.round == self._round else []
+            return self._ask_again()
         self.phase = Phase.COMPLETING
         return [CompleteUpload(complete.crc32c)]
 

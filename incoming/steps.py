@@ -5,11 +5,14 @@ The client's messages are events too; they are in `messages`. Who handles which 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
+from typing import Final
 
 from incoming import errors, messages
 from incoming.sameness import Ranges
+
+MIN_CHUNK_BYTES: Final = 4096
 
 
 class Phase(Enum):
@@ -35,6 +38,17 @@ class Limits:
     max_chunk_bytes: int = 4 * 1024 * 1024
     max_window_bytes: int = 64 * 1024 * 1024
     silence_s: float = 10.0
+
+    def within(self, max_bytes_per_s: int) -> Limits:
+        """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""
+        if not max_bytes_per_s:
+            return self
+        window_bytes = max(int(max_bytes_per_s * self.silence_s / 4), 2 * MIN_CHUNK_BYTES)
+        return replace(
+            self,
+            max_chunk_bytes=min(self.max_chunk_bytes, max(window_bytes // 4, MIN_CHUNK_BYTES)),
+            max_window_bytes=min(self.max_window_bytes, window_bytes),
+        )
 
 
 # --- events, beside the client's messages ---------------------------------------------------------
@@ -76,6 +90,7 @@ class Claimed:
     finished: HandedOver | None = None
     compare: Ranges = ()
     meant: errors.FileMeant = field(default=errors.FileMeant("", 0, 0))
+    max_bytes_per_s: int = 0
 
 
 @dataclass(frozen=True, slots=True)

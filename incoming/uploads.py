@@ -36,6 +36,7 @@ from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
+
 class Uploads:
     """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
 
@@ -105,7 +106,7 @@ class Uploads:
                     self._let_go(request.id, live)
                 raise
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
-            claim = ClaimedUpload(ticket, offset_bytes, listener)
+            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self._admission.pace(ticket))
             if live.writer and ticket.needs_proof:
                 claim.compare = self._integrity.ranges_to_compare(
                     ticket, offset_bytes, request.last_modified_ms
@@ -120,7 +121,10 @@ class Uploads:
         Raises WrongFile, StorageFailed.
         """
         ticket = claim.ticket
-        if self._integrity.checksums(ticket, claim.compare) == crcs:
+        claim.check()
+        expected = self._integrity.checksums(ticket, claim.compare)
+        claim.check()  # reading them may have taken long
+        if crcs == expected:
             self._integrity.trust(ticket.id)
             return
         if self._integrity.is_suspect(ticket.id):
@@ -147,6 +151,7 @@ class Uploads:
         """
         claim.check()
         digest = self._integrity.whole(claim.ticket)  # nobody has to wait for that but this client
+        claim.check()
         if crc not in (None, digest.crc32c):
             self._integrity.suspect(claim.ticket.id)
             log.warning("upload %s: the whole file does not agree", claim.ticket.short_id)
@@ -192,9 +197,12 @@ class Uploads:
 
     def resume(self, ticket: Ticket) -> None:
         """After a restart: counts a paused upload's bytes, and completes it when the last one is there."""
-        self._admission.hold(ticket, self._storage.stored_bytes(ticket.id) or 0)
+        stored_bytes = self._storage.stored_bytes(ticket.id) or 0
+        self._admission.hold(ticket, stored_bytes)
         if not self.is_complete(ticket):
             return
+        self._integrity.begin(ticket, stored_bytes)
+        self._integrity.whole(ticket)  # before the lock is taken: it may take long
         with self._claims.lock(ticket.id) as live:
             if self._registry.get(ticket.id).state is not State.PAUSED:
                 return  # its client, or a cancellation, was faster
@@ -288,5 +296,3 @@ def _close(live: LiveUpload) -> None:
     if writer:
         with contextlib.suppress(StorageFull, StorageFailed):
             writer.close()
-
-

@@ -37,6 +37,7 @@ def test_the_app_hears_everything_about_an_arrival(tmp_path: Path) -> None:
             "backendSecret": "s3cret",
             "cancelled": "no",
             "cancelReason": "",
+            "crc32c": f"{crc32c(CONTENT):08x}",
         }
     ]
 

@@ -20,7 +20,6 @@ from incoming.errors import BadMessage, IncomingError, InternalError, WrongState
 from incoming.frames import FrameError
 from incoming.lifecycle import ARRIVED, State
 from incoming.messages import MsgUploadReq
-from incoming.pace import Pace
 from incoming.runtime import Runtime, Task
 from incoming.transports.websocket import ConnectionGone, Message, WebSocket
 from incoming.uploads import Uploads
@@ -44,7 +43,7 @@ class Connection:
         self._runtime = runtime
         self._claim: ClaimedUpload | None = None
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
-        self._pace = Pace(0)
+        self._rest_s = 0.0
         self._timer: Task | None = None
 
     def run(self) -> None:
@@ -53,6 +52,9 @@ class Connection:
             self._happened(steps.Opened())
             while (message := self._websocket.receive()) is not None:
                 self._happened(self._event(message))
+                if self._rest_s > 0:
+                    self._runtime.sleep(self._rest_s)
+                    self._rest_s = 0.0
         except ConnectionGone as exc:
             log.debug("connection gone: %s", exc)
         except FrameError as exc:
@@ -136,15 +138,12 @@ class Connection:
 
     def _store(self, size_bytes: int) -> steps.Event:
         self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc)
-        delay_s = self._pace.delay_s(size_bytes, self._runtime.now_s())
-        if delay_s > 0:
-            self._runtime.sleep(delay_s)
+        self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
         return steps.Stored(size_bytes)
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
         claim = self._claim = self._uploads.claim(request, self._news)
         ticket = claim.ticket
-        self._pace = Pace(ticket.max_bytes_per_s)
         return steps.Claimed(
             offset_bytes=claim.offset_bytes,
             length_bytes=request.length_bytes,
@@ -152,6 +151,7 @@ class Connection:
             finished=steps.HandedOver(ticket.crc32c or 0) if ticket.state is State.FINISHED else None,
             compare=claim.compare,
             meant=ticket.file_meant,
+            max_bytes_per_s=ticket.max_bytes_per_s,
         )
 
     def _cancel(self, reason: str) -> steps.Event:
@@ -163,7 +163,7 @@ class Connection:
 
     @contextlib.contextmanager
     def _reassured_client(self) -> Iterator[None]:
-        """Within it, which may take long, a client of version 2 hears that we are there (1 has no such word)."""
+        """Within it, which may take long, a client of version 2 hears that we are there."""
         busy = True
 
         def reassure() -> None:
