@@ -110,7 +110,7 @@ def test_the_wheel_holds_the_package_and_the_library_and_nothing_else(wheel: Pat
     with zipfile.ZipFile(wheel) as content:
         names = {Path(name) for name in content.namelist()}
     sources = {path.relative_to(source) for path in (source / "incoming").rglob("*.py")}
-    static = {Path("incoming/static") / name for name in ("incoming.js", "incoming.d.ts")}
+    static = {Path("incoming/static") / name for name in ("incoming.js", "incoming.mjs", "incoming.d.ts")}
     metadata = {name for name in names if name.parts[0].endswith(".dist-info")}
     assert names - metadata == sources | static | {Path("incoming/py.typed")}
     assert "LICENSE" in {name.name for name in metadata}
