@@ -10,6 +10,8 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+import numpy as np
+
 from tests.net.network import SERVER_ADDRESS, Network
 
 BLOCK_BYTES: Final = 64 * 1024
@@ -19,20 +21,23 @@ BLOCK_BYTES: Final = 64 * 1024
 class Transfer:
     """How far a transfer was at which time: (seconds after its beginning, bytes), in order."""
 
-    points: list[tuple[float, int]] = field(default_factory=list)
+    points: list[tuple[float, int]] = field(default_factory=list, repr=False)
 
     def bytes_per_s(self, from_s: float, to_s: float) -> float:
         """The mean rate between two times."""
-        return (self._bytes_at(to_s) - self._bytes_at(from_s)) / (to_s - from_s)
-
-    def _bytes_at(self, at_s: float) -> int:
-        """What had been carried by then."""
-        return max((done for when, done in self.points if when <= at_s), default=0)
+        from_bytes, to_bytes = np.interp([from_s, to_s], *self.steps())
+        return float(to_bytes - from_bytes) / (to_s - from_s)
 
     def rates(self) -> list[float]:
         """The mean rate (MB/s) of each whole second, for reports."""
-        end_s = int(self.points[-1][0]) if self.points else 0
-        return [round(self.bytes_per_s(second, second + 1) / 1e6, 2) for second in range(end_s)]
+        done = np.interp(range(int(self.points[-1][0]) + 1), *self.steps())
+        return [round(float(rate), 2) for rate in np.diff(done) / 1e6]
+
+    def steps(self) -> tuple[list[float], list[int]]:
+        """The points where more had come: what comes in chunks is measured along a line through them."""
+        steps = [(0.0, 0)]
+        steps += [point for point in self.points if point[1] > steps[-1][1]]
+        return [at_s for at_s, _ in steps], [done for _, done in steps]
 
 
 def bare_tcp(network: Network, duration_s: float) -> Transfer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -9,14 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from selenium import webdriver
 
 from tests.net.namespaces import why_not
 from tests.net.network import Network
 from tests.net.page import Page, site
 from tests.support.app import ScriptedApp
 from tests.support.browser import open_browser
+from tests.support.engines import Browser
 from tests.support.server import RunningServer, new_upload
+
+FULL = os.environ.get("INCOMING_TEST_NET") == "full"
+"""Measure for longer, at 1 Gbit/s, and on more kinds of links."""
 
 
 class ServerOnTheLink(RunningServer):
@@ -48,6 +53,11 @@ class Stage:
         with self.network.server.inside():
             return new_upload(self.server, self.app.url, **params)
 
+    def state(self, ticket_id: str) -> str:
+        """Returns the state of an upload as it stands in the server's journal."""
+        state: str = json.loads(self.server.journal_file(ticket_id).read_text())["ticket"]["state"]
+        return state
+
     def stored_bytes(self, ticket_id: str) -> int:
         """Returns how much the server has stored of an upload."""
         file = self.server.stored_file(ticket_id)
@@ -64,18 +74,24 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Network]:
 
 
 @pytest.fixture(scope="package")
-def driver(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium on the client's machine. Who drives it has to be there, too, as `stage` sees to."""
+def driver(
+    request: pytest.FixtureRequest, network: Network, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Browser]:
+    """A browser on the client's machine, Chromium unless a test names engines as its parameters.
+
+    Who drives it has to be on that machine, too, as `stage` sees to.
+    """
+    engine = getattr(request, "param", "chromium")
     with ExitStack() as stack:
         with network.client.inside():
-            chromium = stack.enter_context(open_browser(tmp_path_factory.mktemp("profile")))
-        yield chromium
+            browser = stack.enter_context(open_browser(tmp_path_factory.mktemp("profile"), engine))
+        yield browser
         with network.client.inside():
             stack.close()
 
 
 @pytest.fixture
-def stage(network: Network, driver: webdriver.Chrome) -> Iterator[Stage]:
+def stage(network: Network, driver: Browser) -> Iterator[Stage]:
     """All that an upload over the link needs. Gigabytes pass, and pytest keeps its own folders for days."""
     with network.client.inside(), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="incoming-net-")))

@@ -10,11 +10,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
-from selenium import webdriver
 from selenium.webdriver.common.by import By
 
 from tests.net.bare import Transfer
 from tests.net.network import SERVER_ADDRESS, Network
+from tests.support.engines import Browser
 from tests.support.waiting import wait_until
 
 HTML: Final = """<!doctype html><meta charset="utf-8"><title>An upload</title><input type="file" id="file">
@@ -31,6 +31,7 @@ HTML: Final = """<!doctype html><meta charset="utf-8"><title>An upload</title><i
                                     uploader.bytes_per_s ?? null, uploader.connected]);
     clearInterval(window.noting);
     window.noting = setInterval(note, 50);
+    window.ended = () => ["onfinished", "oncancelled", "onerror"].some((ending) => ending in events);
     window.mark = (name) => {{ events[name] ??= now_s() - begun_s; }};
     uploader.onprogress = () => {{
       note();
@@ -83,7 +84,7 @@ class Point:
 class Page:
     """One upload at a time, and how it went."""
 
-    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
+    def __init__(self, driver: Browser, url: str) -> None:
         self.driver = driver
         self.url = url
 
@@ -100,6 +101,13 @@ class Page:
     def wait_for(self, condition: str, deadline_s: float = 30.0) -> None:
         """Waits until a JavaScript expression about `uploader` is true."""
         wait_until(lambda: self.do(f"return {condition}"), condition, deadline_s)
+
+    def wait_until_s(self, at_s: float) -> None:
+        """Waits until the upload has been under way for so long. AssertionError if it ends before."""
+        self.wait_for(f"points.at(-1)?.[0] > {at_s} || ended()", at_s + 30)
+        assert not self.do("return ended()"), self.do(
+            "return [events, uploader.error_msg, uploader.state_msg]"
+        )
 
     def points(self) -> list[Point]:
         """Returns the upload's history so far: 20 times a second and at each change."""

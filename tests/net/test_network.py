@@ -34,8 +34,9 @@ def test_a_round_trip_takes_twice_the_delay(network: Network) -> None:
 @pytest.mark.parametrize(("rate_bit_per_s", "mtu_bytes"), [(2e6, 1500), (2e8, 65535)])
 def test_bare_tcp_gets_what_the_link_carries(network: Network, rate_bit_per_s: float, mtu_bytes: int) -> None:
     network.become(LinkSettings(rate_bit_per_s=rate_bit_per_s, delay_s=0.01, mtu_bytes=mtu_bytes))
-    rate = bare_tcp(network, 3.0).bytes_per_s(1.0, 3.0)
-    assert 0.9 < rate / network.link.payload_bytes_per_s < 1.02
+    transfer, payload = bare_tcp(network, 3.0), network.link.payload_bytes_per_s
+    assert transfer.bytes_per_s(0.0, 3.0) <= payload
+    assert transfer.bytes_per_s(1.0, 3.0) > 0.9 * payload  # a hole that is filled in between makes it more
 
 
 def test_datagrams_are_lost_one_in_fifty_and_stay_in_order_in_spite_of_jitter(network: Network) -> None:
