@@ -17,10 +17,10 @@ TUTORIAL: Final = (ROOT / "docs" / "examples.md").read_text("utf-8")
 SNIPPET: Final = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```\n", re.DOTALL)
 FILES: Final = sorted(
     str(path.relative_to(ROOT))
-    for pattern in ("*/backend.py", "*/frontend_tmpl.html")
+    for pattern in ("*/backend.py", "*/frontend_tmpl.html", "*/*.js")
     for path in (ROOT / "examples").glob(pattern)
 )
-EXAMPLES: Final = ["1-simple", "2-dynamic"]
+EXAMPLES: Final = ["1-simple", "2-dynamic", "3-dropzone"]
 
 
 def snippets() -> list[tuple[str, str]]:
@@ -53,9 +53,9 @@ def test_a_block_that_differs_would_be_noticed() -> None:
     assert not holds(ROOT / name, code.replace("=", "= ", 1))
 
 
-def test_all_four_files_are_explained() -> None:
+def test_all_files_are_explained() -> None:
     assert {name for name, _ in snippets()} == set(FILES)
-    assert len(FILES) == 4
+    assert len(FILES) == 2 * len(EXAMPLES) + 4
 
 
 @pytest.mark.parametrize("example", EXAMPLES)

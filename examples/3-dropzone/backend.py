@@ -1,0 +1,161 @@
+"""Example 3, dropzone: whole folders, dropped on the page. docs/examples.md walks through it."""
+
+if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+    from gevent import monkey
+
+    monkey.patch_all()
+
+import contextlib
+import json
+import re
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+
+import click
+import requests
+from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
+from gevent.pywsgi import WSGIServer
+
+HERE = Path(__file__).parent
+DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
+MAX_PATH_BYTES = 2000  # Linux takes 4096, of which the folder's own place needs some
+
+
+def make_app(
+    public_incoming_host: str,
+    internal_incoming_host: str,
+    public_app_host: str,
+    internal_app_host: str,
+    uploads_dir: str | Path = HERE / "uploads",
+) -> Bottle:
+    """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
+    app, folder = Bottle(), Path(uploads_dir)
+    tickets = folder / ".tickets"  # a real app has a database
+    tickets.mkdir(parents=True, exist_ok=True)
+    uploads = {path.name: path.read_text() for path in tickets.iterdir()}  # ticket id -> secret
+    ended: set[str] = set()
+    taking = Lock()  # one file at a time: the same one may be announced twice at once
+
+    @app.get("/")
+    def page() -> str:
+        files = [path for path in folder.glob("**/[!.]*") if path.is_file() and path.parent != tickets]
+        files.sort(key=lambda path: -path.stat().st_mtime)
+        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
+        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
+        html = (HERE / "frontend_tmpl.html").read_text("utf-8")
+        return template(html, incoming_host=host, folder=folder, files=files)
+
+    @app.get("/<name:re:[a-z]+[.]js>")
+    def script(name: str) -> HTTPResponse:
+        headers = {"Cache-Control": "no-cache"}  # looked after, but not loaded again
+        return static_file(name, HERE, mimetype="text/javascript", headers=headers)
+
+    @app.post("/api/frontend/request_upload")
+    def request_upload() -> str:
+        path = "/".join(safe_parts(request.forms.path))
+        if len(path.encode()) > MAX_PATH_BYTES:
+            raise HTTPResponse("The folders of this file are nested too deeply.", 400)
+        secret = secrets.token_urlsafe()  # Incoming!! will know it, browsers won't
+        url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
+        finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
+        form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
+        form["metadata"] = json.dumps({"path": path})  # comes back with the file
+        try:
+            answer = requests.post(url, form, timeout=10)
+            answer.raise_for_status()
+        except requests.RequestException as problem:
+            raise HTTPResponse("The upload server gives no ticket.", 503) from problem
+        (tickets / answer.text).write_text(secret)
+        uploads[answer.text] = secret
+        response.set_header("Cache-Control", "no-store")
+        return answer.text
+
+    @app.post("/api/backend/upload_finished")
+    def upload_finished() -> str:
+        form = request.forms
+        # A browser knows the id, but not the secret: else it could make us "move" any file of this machine.
+        if form.backendSecret != uploads.get(form.id):
+            raise HTTPError(404, "There is no such upload.")
+        if form.cancelled == "yes":
+            print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
+            ended.add(form.id)
+        with taking:
+            if form.id not in ended:  # else our answer got lost, and Incoming!! asks again
+                kept = keep_file(form.id, form.filename, json.loads(form.metadata)["path"], folder)
+                if not kept:
+                    raise HTTPError(404, "There is no such file.")
+                ended.add(form.id)
+                print(f"http://{public_app_host}/ has a new file, {kept!r}", flush=True)
+        (tickets / form.id).unlink(missing_ok=True)
+        return "done"
+
+    @app.get("/uploads/<path:path>")
+    def download(path: str) -> HTTPResponse:
+        if any(part.startswith(".") for part in Path(path).parts):
+            raise HTTPError(404, "There is no such file.")  # the secrets are in a hidden folder
+        return static_file(path, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
+
+    return app
+
+
+def safe_parts(path: str) -> list[str]:
+    """Returns the folders and the name in a stranger's path: none leads upwards, is hidden or too long."""
+    clean = (re.sub(r"[\x00-\x1f\x7f]", "", part).lstrip(". ") for part in re.split(r"[/\\]", path))
+    return [short(part) for part in clean if part] or ["upload"]
+
+
+def short(name: str) -> str:
+    """Cuts a name where Linux would refuse it (255 bytes), with room for a number; its suffix stays."""
+    suffix = Path(name).suffix[:30]
+    stem = name.removesuffix(Path(name).suffix).encode()[: 240 - len(suffix.encode())]
+    return stem.decode("utf-8", "ignore") + suffix
+
+
+def keep_file(upload_id: str, source: str, wanted_path: str, folder: Path) -> str:
+    """Moves `source` to its place in `folder`, never over another file. Can be called again; "" once done."""
+    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    if Path(source).exists():
+        shutil.move(source, partial)
+    elif not partial.exists():
+        return ""
+    *parents, name = safe_parts(wanted_path)
+    place = folder
+    for parent in parents:
+        place = first_free(place / parent, lambda path: path.mkdir(exist_ok=True))
+    target = first_free(place / name, lambda path: path.touch(exist_ok=False))
+    return str(partial.replace(target).relative_to(folder))
+
+
+def first_free(path: Path, make: Callable[[Path], None]) -> Path:
+    """Makes `path`, or else "name (2)", "name (3)" and so on beside it; returns which."""
+    stem, number = path.stem, 1
+    while True:
+        with contextlib.suppress(FileExistsError):
+            make(path)
+            return path
+        number += 1
+        path = path.with_stem(f"{stem} ({number})")
+
+
+@click.command()
+@click.option(
+    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+)
+@click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
+@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
+@click.option("--port", default=4003, help="where this app listens")
+def main(port: int, **hosts: str) -> None:
+    """Runs the dropzone example by itself."""
+    for name in ("public_app_host", "internal_app_host"):
+        hosts[name] = hosts[name] or f"localhost:{port}"
+    print(f"The dropzone example is at http://{hosts['public_app_host']}/", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+        WSGIServer(("", port), make_app(**hosts)).serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The dropzone's scripts in Node, event by event."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+from tests.support.server import ROOT
+
+DEADLINE_S = 120
+
+
+def run(*command: str) -> tuple[int, str]:
+    """Runs a tool; returns its exit status and what it said."""
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_the_queue_behaves_as_its_script_of_tests_says() -> None:
+    node = shutil.which("node")
+    assert node, "the tests of the queue need Node 20 or newer"
+    status, output = run(node, "--test", "--test-reporter=tap", "tests/examples/dropzone.test.mjs")
+    assert status == 0, output
+    assert int(re.findall(r"^# pass (\d+)$", output, re.MULTILINE)[0]) > 0
