@@ -4,7 +4,8 @@
  *
  *     /// <reference path="incoming.d.ts" />
  *
- * The meaning of everything here, state by state, is in docs/javascript.md.
+ * (Who imports incoming.mjs gets incoming.d.mts.) The meaning of everything here, state by state, is in
+ * docs/javascript.md.
  */
 declare namespace incoming {
   /** What `pause` is asked to do; `"toggle"` is `"unpause"` when paused, else `"pause"`. */
@@ -27,6 +28,10 @@ declare namespace incoming {
     readonly bytes_ahead: number;
     /** 0 to 1, acknowledged bytes only. An empty file is at 0 until it has arrived, then at 1. */
     readonly frac_complete: number;
+    /** Acknowledged bytes a second, smoothed over some seconds; 0 while nothing is being sent. */
+    readonly bytes_per_s: number;
+    /** Seconds until all bytes are there, at `bytes_per_s`; null while that can't be told. */
+    readonly seconds_left: number | null;
     /** Chunks given to send over this connection; 0 without a connection. */
     readonly chunks_tx_now: number;
     /** Chunks acknowledged over this connection; 0 without a connection. */
@@ -43,13 +48,17 @@ declare namespace incoming {
     readonly cancel_msg: string;
     /** A connection to the server is open. */
     readonly connected: boolean;
+    /** The connection was lost, or could not be made, and it is tried again by itself. */
+    readonly retrying: boolean;
+    /** When the next try is made, in ms since 1970; null when none is waited for. */
+    readonly next_retry_at: number | null;
     /** The user has paused the upload. */
     readonly paused: boolean;
     /** `pause` would have an effect now: the upload can be paused or, when paused, unpaused. */
     readonly can_pause: boolean;
     /** `cancel` would have an effect now. */
     readonly can_cancel: boolean;
-    /** The upload is being cancelled, and the other side has not confirmed yet. */
+    /** The upload is being cancelled, and the server has not confirmed yet. */
     readonly cancelling: boolean;
     /** The upload ended by being cancelled. Nothing changes any more. */
     readonly cancelled: boolean;
@@ -57,8 +66,25 @@ declare namespace incoming {
     readonly finished: boolean;
   }
 
+  /** What `addEventListener` hears of. */
+  type EventName = "progress" | "finished" | "cancelled" | "error";
+
+  /** An event of an uploader. */
+  interface UploaderEvent extends Event {
+    readonly type: EventName;
+    readonly target: Uploader;
+  }
+
+  /** What `done` is rejected with. */
+  interface UploadError extends Error {
+    /** The same as `error_code`; null for a cancelled upload. */
+    readonly code: number | null;
+    readonly reason: "cancelled" | "error";
+    readonly uploader: Uploader;
+  }
+
   /** One upload: one file for one ticket. */
-  interface Uploader extends UploaderProperties {
+  interface Uploader extends UploaderProperties, EventTarget {
     /** Starts the upload. Calling it again does nothing. */
     start(): this;
     /**
@@ -81,6 +107,26 @@ declare namespace incoming {
     oncancelled: Callback | null;
     /** Called once, when the upload has failed for good; see `error_msg` and `error_code`. */
     onerror: Callback | null;
+
+    /** The same news as the callbacks have, for as many as want to hear them; `event.target` is the uploader. */
+    addEventListener(
+      type: EventName,
+      listener: (this: Uploader, event: UploaderEvent) => void,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+    addEventListener(
+      type: string,
+      listener: EventListenerOrEventListenerObject | null,
+      options?: boolean | AddEventListenerOptions,
+    ): void;
+
+    /** Resolves when the app has the file; rejects with an UploadError. May be ignored. */
+    readonly done: Promise<Uploader>;
+
+    /** How many bytes a second may be sent; 0, the default, for no limit. Can be changed at any time. */
+    max_bytes_per_s: number;
+    /** Whether the browser asks the user before the page is left while this upload would stop; default false. */
+    warn_before_unload: boolean;
   }
 
   /** Makes an uploader, with or without `new`. */
@@ -103,4 +149,31 @@ declare namespace incoming {
    * @throws TypeError if `hostname` is no string, or more than a host and a port
    */
   function set_server_hostname(hostname: string): void;
+
+  /** An upload that this browser has begun, on a page of this origin, and that waits for its file. */
+  interface UnfinishedUpload {
+    /** The ticket: give it to a new Uploader, together with the same file. */
+    readonly upload_id: string;
+    readonly filename: string;
+    readonly bytes_total: number;
+    /** As far as this browser knows; the server may have a little more. */
+    readonly bytes_acked: number;
+    readonly frac_complete: number;
+    /** When the file was changed last, in ms since 1970; 0 if it does not tell. */
+    readonly last_modified_ms: number;
+    /** When it was begun, in ms since 1970. */
+    readonly begun_at_ms: number;
+  }
+
+  /** What was begun and has neither arrived nor ended, newest first; those of this page view included. */
+  function unfinished(): UnfinishedUpload[];
+
+  /** Whether this is probably the file: name, size and time of the last change are the same. The server checks the content. */
+  function matches(unfinished: UnfinishedUpload, file: File | Blob): boolean;
+
+  /** Drops an upload from the list. The server is not told: what it has expires there. */
+  function forget(upload_id: string): void;
+
+  /** The version of this library, as in package.json. */
+  const version: string;
 }

@@ -1,29 +1,28 @@
 /// <reference path="incoming.d.ts" />
 /*!
- * incoming.js: sends a file of any size to an Incoming!! server, and goes on by itself after whatever happens.
+ * incoming.js 0.3.0: sends files of any size to an Incoming!! server, and goes on by itself after whatever happens.
  * MIT license. How to use it: docs/javascript.md. Types: incoming.d.ts. The only global is `incoming`.
  */
 (function () {
   'use strict';
 
-  // An upload is in one of eleven states. Everything that a page can see is derived from the state and from a
-  // few counters (`PROPERTIES`, at the end), and `MOVES` is the only way from one state to another.
+  if (typeof window === 'undefined') return; // imported where pages are made, not shown: there is nothing to do
+
+  const VERSION = '0.3.0';
+
+  // An upload is in one of nine states. Everything that a page can see is derived from the state and from a few
+  // counters (`PROPERTIES`, near the end), and `MOVES` is the only way from one state to another.
   //
   // Whether there is a connection is another matter: connections come and go, and an upload that is `running`
   // stays `running` without one. So a state says what is *wanted* (`online`: a connection), and `settle` makes
   // it so, after every event. What to say over a new connection follows from the state, too: an upload that is
   // cancelled while the network is down says so when it is back.
   //
-  // Two endings need an answer from the server. A user's cancel can come too late: once all bytes have arrived
-  // the app may have the file already, and that counts. And the server's own "cancelled" or "error" wants to be
-  // answered before the connection is closed (protocol version 1), for which `called_off` and `failing` wait a
-  // few seconds.
+  // A user's cancel needs an answer: it can come too late. Once all bytes have arrived the app may have the file
+  // already, and then that counts.
 
-  /**
-   * @typedef {'new' | 'held' | 'running' | 'paused' | 'arrived' | 'cancelling' | 'called_off' | 'failing'
-   *   | 'finished' | 'cancelled' | 'failed'} State
-   */
-  /** @typedef {'start'|'pause'|'unpause'|'cancel'|'arrive'|'rewind'|'call_off'|'fail'|'finish'|'end'} Move */
+  /** @typedef {'new'|'held'|'running'|'paused'|'arrived'|'cancelling'|'finished'|'cancelled'|'failed'} State */
+  /** @typedef {'start'|'pause'|'unpause'|'cancel'|'arrive'|'rewind'|'call_off'|'fail'|'finish'} Move */
 
   /** @type {Record<State, Partial<Record<Move, State>>>} */
   const MOVES = {
@@ -32,51 +31,63 @@
     paused: { unpause: 'running', cancel: 'cancelling' },
     running: {
       pause: 'paused', cancel: 'cancelling', arrive: 'arrived',
-      call_off: 'called_off', fail: 'failing', finish: 'finished',
+      call_off: 'cancelled', fail: 'failed', finish: 'finished',
     },
-    arrived: { rewind: 'running', call_off: 'called_off', fail: 'failing', finish: 'finished', end: 'cancelled' },
-    cancelling: { arrive: 'arrived', call_off: 'called_off', fail: 'cancelled', finish: 'finished', end: 'cancelled' },
-    called_off: { end: 'cancelled' },
-    failing: { end: 'failed' },
+    arrived: { rewind: 'running', call_off: 'cancelled', fail: 'failed', finish: 'finished' },
+    // An error that ends the upload ends it as the user wished.
+    cancelling: { arrive: 'arrived', call_off: 'cancelled', fail: 'cancelled', finish: 'finished' },
     finished: {},
     cancelled: {},
     failed: {},
   };
 
   /**
-   * What holds in a state: the sentence for users, whether a connection is wanted, and how long that one may
-   * be silent (s) before it is given up.
-   * @type {Record<State, {text: string, online: boolean, patience_s: number}>}
+   * What holds in a state: the sentence for users, and whether a connection is wanted.
+   * @type {Record<State, {text: string, online: boolean}>}
    */
   const STATES = {
-    new: { text: 'Not started yet.', online: false, patience_s: 0 },
-    held: { text: 'Paused.', online: false, patience_s: 0 },
-    running: { text: 'Uploading.', online: true, patience_s: 30 },
-    paused: { text: 'Paused.', online: false, patience_s: 0 },
-    // Nothing is to be heard while the app takes the file, and a dead connection sounds the same: ask again.
-    arrived: { text: 'All data has arrived. Waiting for the app to take the file.', online: true, patience_s: 120 },
-    // Data that is queued before our MsgCancel has to get through first.
-    cancelling: { text: 'Cancelling.', online: true, patience_s: 30 },
-    called_off: { text: 'Cancelling.', online: true, patience_s: 5 },
-    failing: { text: 'The upload failed.', online: true, patience_s: 5 },
-    finished: { text: 'Finished.', online: false, patience_s: 0 },
-    cancelled: { text: 'Cancelled.', online: false, patience_s: 0 },
-    failed: { text: 'The upload failed.', online: false, patience_s: 0 },
+    new: { text: 'Not started yet.', online: false },
+    held: { text: 'Paused.', online: false },
+    running: { text: 'Uploading.', online: true },
+    paused: { text: 'Paused.', online: false },
+    arrived: { text: 'All data has arrived. Waiting for the app to take the file.', online: true },
+    cancelling: { text: 'Cancelling.', online: true },
+    finished: { text: 'Finished.', online: false },
+    cancelled: { text: 'Cancelled.', online: false },
+    failed: { text: 'The upload failed.', online: false },
   };
 
-  /** @type {Partial<Record<State, 'onfinished'|'oncancelled'|'onerror'>>} */
-  const ENDINGS = { finished: 'onfinished', cancelled: 'oncancelled', failed: 'onerror' };
+  /** @type {Partial<Record<State, 'finished'|'cancelled'|'error'>>} */
+  const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
+
+  const APP_IS_SILENT = 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.';
 
   const UPLOAD_PATH = '/incoming/frontend/upload_ws';
-  const TICK_S = 5;
+  const TICK_S = 1;
   const CONNECT_PATIENCE_S = 15;
-  const WOKEN_PATIENCE_S = 10; // after a sleep or a change of network a connection is probably dead
+  const WOKEN_PATIENCE_S = 3; // after a sleep or a change of network a connection is probably dead
+  const READ_PATIENCE_S = 30; // a network drive that has gone away lets its readers wait for ever
   const RETRY_FIRST_S = 1;
   const RETRY_MAX_S = 60;
   const RETRY_JITTER = 0.3; // or all clients of a restarted server come back in the same instant
   const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
   const UNREADABLE_TRIES = 3; // a drive that was unplugged, a network share that hiccups
-  const PROBE_MAX_BYTES = 8 * 1024 * 1024;
+
+  const KIB = 1024;
+  const CHUNK_MIN_BYTES = 8 * KIB;
+  const CHUNK_MAX_BYTES = 4096 * KIB;
+  const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
+  const QUEUE_S = 0.35; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
+  const SAMPLE_MIN_MS = 20; // acknowledgements come in bursts: what a shorter time shows means nothing
+  const CHUNKS_AHEAD = 3; // whose checksums are asked for while others are on their way
+  const PIECE_BYTES = 4096 * KIB; // of a long range that is read for its checksum
+  const OWN_PIECE_BYTES = 256 * KIB; // the same in the page's own thread: less than a millisecond
+  const BURST_S = 1.5; // timers of a hidden page fire once a second
+  const SPEED_SAMPLE_S = 0.5;
+  const SPEED_SMOOTH_S = 4;
+
+  const MEMORY_WRITE_MS = 1000;
+  const MEMORY_DAYS = 30;
 
   const CLOSE_NORMAL = 1000; // RFC 6455 section 7.4.1
   const CLOSE_RESTART = 1012; // and its registry
@@ -84,130 +95,469 @@
   const CLOSE_TAKEN_OVER = 4001; // the server's own: a newer connection has the ticket
 
   const CANCELLED_CODE = 30; // of the server's errors, which are below 100
+  const TICKET_ENDED_CODES = [11, 23, 31, 32, 104]; // after these the ticket will not do for this file any more
   // And these are found here.
   const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
   const FILE_CHANGED = { code: 101, msg: 'The file has changed since it was chosen.' };
   const NOT_UNDERSTOOD = { code: 102, msg: 'The upload server gave an answer that makes no sense.' };
   const BAD_ADDRESS = { code: 103, msg: 'The address of the upload server cannot be used from this page.' };
   const NOT_TAKEN = { code: 104, msg: 'The app did not take the file.' };
+  const TOO_OLD = { code: 105, msg: 'The upload server is older than the script of this page.' };
 
-  // ---- the wire, protocol version 1 --------------------------------------------------------------------
+  function ignore() {}
+
+  /** Never goes back, and may stand still while the machine sleeps. */
+  function now_ms() {
+    return performance.now();
+  }
+
+  // ---- the wire: docs/protocol.md, version 2 -----------------------------------------------------------------
+
+  /** @typedef {{offset: number, max_chunk_bytes: number, max_window_bytes: number, silence_s: number,
+   *   compare: [number, number][], arrived: boolean}} Terms */
 
   /**
    * What a connection tells its upload: in the first two lines its own news, below the server's messages.
-   * @typedef {{type: 'opened'} | {type: 'quiet', silent_s: number} | {type: 'lost', code: number, reason: string}
-   *   | {type: 'unreadable'} | {type: 'bad_address'}
-   *   | {type: 'confirmed', offset: number, chunk_bytes: number, send_ahead: number}
-   *   | {type: 'acknowledged', bytes: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
+   * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
+   *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
+   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number} | {type: 'resend', offset: number, round: number}
+   *   | {type: 'news', news: string, retry_after_s: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
    *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
-   *   | {type: 'ignored'} | {type: 'not_understood'}} News
+   *   | {type: 'passing_error', word: string, msg: string}} News
    */
 
-  /** @param {string} type @param {object} data */
-  function message(type, data) {
-    return JSON.stringify({ MsgType: type, MsgData: data });
-  }
-
-  /** All that is peculiar to version 1. A later version is another object of this shape, for `Connection.wire`. */
-  const VERSION_1 = {
-    /** @param {string} id @param {number} length_bytes @param {string} name */
-    request: (id, length_bytes, name) => message('MsgUploadReq', { Id: id, LengthBytes: length_bytes, Name: name }),
-    agree: () => message('MsgAck', { Ack: true }),
-    /** @param {Blob} bytes @param {number} offset */
-    chunk: (bytes, offset) => bytes, // bare: only their order says where they belong
-    pause: () => message('MsgPause', { Pause: true }),
-    /** @param {string} reason */
-    cancel: (reason) => message('MsgCancel', { Reason: reason }),
-    /** @param {number} code @param {string} msg */
-    fail: (code, msg) => message('MsgError', { ErrorCode: code, Msg: msg }),
-
-    /** @param {any} text @returns {News} */
-    read(text) {
-      try {
-        const { MsgType, MsgData } = JSON.parse(text);
-        const reader = Object.prototype.hasOwnProperty.call(READERS_1, MsgType) && READERS_1[MsgType];
-        return reader ? reader(MsgData) : { type: 'ignored' }; // a newer server may say more
-      } catch (error) {
-        return { type: 'not_understood' };
-      }
-    },
-  };
-
   /** @type {Record<string, (data: any) => News>} */
-  const READERS_1 = {
-    MsgUploadConf: (data) => ({
-      type: 'confirmed', offset: data.FilePos, chunk_bytes: data.ChunkSizeKB * 1024, send_ahead: data.SendAhead,
-    }),
-    MsgChunkAck: (data) => ({ type: 'acknowledged', bytes: data.ChunkSize }),
-    MsgCancel: (data) => ({ type: 'cancelled', reason: harmless(data.Reason) }),
+  const READERS = {
+    MsgUploadConf: (data) => (data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
+    MsgStored: (data) => ({ type: 'stored', offset: data.Offset }),
+    MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
+    MsgNews: (data) => ({ type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0 }),
     MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
     MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', ...NOT_TAKEN }),
-    MsgError: (data) => (data.ErrorCode === CANCELLED_CODE
-      ? { type: 'cancelled', reason: harmless(data.Msg) } // the app did so while there was no connection
-      : { type: 'error', code: Number(data.ErrorCode), msg: harmless(data.Msg) }),
+    MsgError: read_error,
   };
 
+  /** @param {any} text @returns {News} */
+  function read_message(text) {
+    try {
+      const { MsgType, MsgData } = JSON.parse(text);
+      const reader = Object.prototype.hasOwnProperty.call(READERS, MsgType) && READERS[MsgType];
+      return reader ? reader(MsgData) : { type: 'ignored' }; // a newer server may say more
+    } catch (error) {
+      return { type: 'not_understood' };
+    }
+  }
+
+  /** @param {any} data @returns {Terms} */
+  function terms_of(data) {
+    return {
+      offset: data.Offset, max_chunk_bytes: data.MaxChunkBytes, max_window_bytes: data.MaxWindowBytes,
+      silence_s: data.SilenceS, compare: data.Compare, arrived: data.Arrived,
+    };
+  }
+
+  /** Whether terms can be kept for a file of this length. @param {Terms} terms @param {number} bytes_total */
+  function make_sense(terms, bytes_total) {
+    const { offset, max_chunk_bytes, max_window_bytes, silence_s, compare } = terms;
+    const whole = [offset, max_chunk_bytes, max_window_bytes].every(Number.isSafeInteger);
+    const fits = offset >= 0 && offset <= bytes_total && max_chunk_bytes > 0 && max_window_bytes > 0 && silence_s > 0;
+    const in_file = (/** @type {[number, number]} */ [from, to]) => from >= 0 && from <= to && to <= bytes_total;
+    return whole && fits && Array.isArray(compare) && compare.every(in_file);
+  }
+
+  /** @param {any} data @returns {News} */
+  function read_error(data) {
+    const msg = harmless(data.Msg);
+    if (data.Retryable === true) return { type: 'passing_error', word: String(data.Code), msg };
+    if (data.ErrorCode === CANCELLED_CODE) return { type: 'cancelled', reason: msg };
+    const other_file = ['wrong_file', 'length_mismatch'].includes(data.Code) && data.FileName;
+    return { type: 'error', code: Number(data.ErrorCode), msg: other_file ? msg + ' ' + file_meant(data) : msg };
+  }
+
+  /** Tells users which file an upload was begun with. @param {any} data */
+  function file_meant(data) {
+    const { FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms } = data;
+    const changed = changed_ms > 0 ? ', last changed ' + new Date(changed_ms).toLocaleString() : '';
+    return harmless('It was begun with "' + name + '" (' + readable_size(bytes) + changed + ').');
+  }
+
+  /** @param {number} bytes */
+  function readable_size(bytes) {
+    const power = bytes < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
+    return (power ? (bytes / 1000 ** power).toFixed(1) : bytes) + ' ' + ['bytes', 'kB', 'MB', 'GB', 'TB'][power];
+  }
+
   /**
-   * A text of the server without what means something in HTML: there are pages that use innerHTML.
+   * A text from elsewhere without what means something in HTML: there are pages that use innerHTML.
    * @param {any} text
    */
   function harmless(text) {
     return String(text === undefined ? '' : text).replace(/</g, '(').replace(/>/g, ')').replace(/&/g, '+');
   }
 
-  // ---- reading the file ----------------------------------------------------------------------------------
+  /**
+   * What is in front of a chunk's bytes.
+   * @param {number} offset @param {number} crc @param {number} round how often the server has asked for something again
+   */
+  function chunk_header(offset, crc, round) {
+    const header = new DataView(new ArrayBuffer(16));
+    header.setUint32(0, Math.floor(offset / 2 ** 32));
+    header.setUint32(4, offset % 2 ** 32);
+    header.setUint32(8, crc);
+    header.setUint32(12, round);
+    return header;
+  }
+
+  // ---- checksums -----------------------------------------------------------------------------------------------
 
   // Chunks are sent as slices of the file: the browser reads and sends them without troubling the page's thread.
-  // But when a slice can't be read the browser just drops the connection, with the same code as any
-  // lost connection (1006, in Chromium and in Firefox). So a few bytes are read before each connection is made,
-  // among them those that were on their way when the last one broke.
+  // Their checksums are computed beforehand by a worker that reads the same slices. That also tells whether they
+  // can be read at all: a browser that can't read what it sends just drops the connection, with the code of any
+  // lost connection (1006, in Chromium and in Firefox).
 
   /**
-   * Resolves if the bytes `from` to `to` of the file, and its last one, can be read; else rejects.
-   * @param {Blob} file @param {number} from @param {number} to @returns {Promise<void>}
+   * Makes a function that computes the CRC-32C of a blob's bytes, going on from the one of what was before it, and
+   * answers with null when the blob can't be read. Its source is the worker's source, too: it must need nothing else.
    */
-  function probe(file, from, to) {
-    // Of an empty file only the whole shows whether it is still there; a slice of it always succeeds.
-    if (file.size === 0) return read(file, 0);
-    const end = Math.min(to, from + PROBE_MAX_BYTES);
-    return read(file.slice(from, end), end - from).then(() => read(file.slice(file.size - 1), 1));
-  }
+  function make_digest() {
+    // "Slicing by 16" (Kounavis and Berry, 2005): 16 tables, each used once for 16 bytes. About 1 GB/s.
+    const tables = [new Int32Array(256)];
+    for (let byte = 0; byte < 256; byte++) {
+      let crc = byte;
+      for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+      tables[0][byte] = crc;
+    }
+    for (let i = 1; i < 16; i++) tables.push(tables[i - 1].map((crc) => (crc >>> 8) ^ tables[0][crc & 255]));
+    // An array for each: engines then check no bounds.
+    const [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = tables;
 
-  /** @param {Blob} blob @param {number} expected_bytes @returns {Promise<void>} */
-  function read(blob, expected_bytes) {
-    return new Promise((resolve, reject) => {
+    /** @param {ArrayBuffer} buffer @param {number} seed */
+    function crc32c(buffer, seed) {
+      const words = new Int32Array(buffer, 0, (buffer.byteLength >>> 4) * 4);
+      const rest = new Uint8Array(buffer, words.byteLength);
+      let crc = ~seed;
+      for (let i = 0; i < words.length; i += 4) {
+        const a = words[i] ^ crc, b = words[i + 1], c = words[i + 2], d = words[i + 3];
+        crc = tf[a & 255] ^ te[(a >>> 8) & 255] ^ td[(a >>> 16) & 255] ^ tc[a >>> 24]
+          ^ tb[b & 255] ^ ta[(b >>> 8) & 255] ^ t9[(b >>> 16) & 255] ^ t8[b >>> 24]
+          ^ t7[c & 255] ^ t6[(c >>> 8) & 255] ^ t5[(c >>> 16) & 255] ^ t4[c >>> 24]
+          ^ t3[d & 255] ^ t2[(d >>> 8) & 255] ^ t1[(d >>> 16) & 255] ^ t0[d >>> 24];
+      }
+      for (let i = 0; i < rest.length; i++) crc = (crc >>> 8) ^ t0[(crc ^ rest[i]) & 255];
+      return ~crc >>> 0;
+    }
+
+    /** @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
+    return function digest(blob, seed, answer) {
       const reader = new FileReader();
       reader.onload = () => {
-        const { byteLength } = /** @type {ArrayBuffer} */ (reader.result);
+        const buffer = /** @type {ArrayBuffer} */ (reader.result);
         // Firefox reads a truncated file without an error: it just gives less.
-        if (byteLength === expected_bytes) resolve();
-        else reject(new Error('the file has become shorter'));
+        answer(buffer.byteLength === blob.size ? crc32c(buffer, seed) : null);
       };
-      reader.onerror = () => reject(reader.error);
+      reader.onerror = () => answer(null);
       reader.readAsArrayBuffer(blob);
-    });
+    };
   }
 
-  // ---- one connection -----------------------------------------------------------------------------------
+  /** The worker's own part. @param {typeof make_digest} make */
+  function work(make) {
+    const digest = make();
+    const scope = /** @type {Worker} */ (/** @type {unknown} */ (self));
+    scope.onmessage = ({ data }) => digest(data.blob, data.seed, (crc) => scope.postMessage({ id: data.id, crc }));
+  }
 
-  /** One attempt to talk with the server, from looking at the file to the close. Tells its news to `hear`. */
+  /** One worker for all uploads of the page; where none is to be had, the page's own thread does its work. */
+  const checksums = {
+    /** @type {Worker | null | undefined} undefined: not tried yet */
+    worker: undefined,
+    /** @type {ReturnType<typeof make_digest> | null} */
+    own_digest: null,
+    /** @type {Map<number, {blob: Blob, seed: number, answer: (crc: number | null) => void}>} */
+    jobs: new Map(),
+    last_id: 0,
+
+    /** @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
+    ask(blob, seed, answer) {
+      if (this.worker === undefined) this.worker = this.start();
+      if (!this.worker) {
+        this.compute(blob, seed, answer);
+        return;
+      }
+      const id = this.last_id += 1;
+      this.jobs.set(id, { blob, seed, answer });
+      this.worker.postMessage({ id, blob, seed });
+    },
+
+    /** @returns {Worker | null} */
+    start() {
+      try {
+        const source = new Blob(['(' + work + ')(' + make_digest + ')'], { type: 'text/javascript' });
+        const worker = new Worker(URL.createObjectURL(source));
+        worker.onmessage = ({ data }) => {
+          const job = this.jobs.get(data.id);
+          this.jobs.delete(data.id);
+          if (job) job.answer(data.crc);
+        };
+        worker.onerror = (event) => {
+          event.preventDefault(); // a Content Security Policy without `worker-src blob:` is no error of the page
+          this.give_up();
+        };
+        return worker;
+      } catch (error) {
+        return null; // some browsers say so at once
+      }
+    },
+
+    give_up() {
+      this.worker = null;
+      const jobs = [...this.jobs.values()];
+      this.jobs.clear();
+      jobs.forEach(({ blob, seed, answer }) => this.compute(blob, seed, answer));
+    },
+
+    /** In the page itself, piece by piece, so that it stays alive. @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
+    compute(blob, seed, answer) {
+      const digest = this.own_digest = this.own_digest || make_digest();
+      const is_long = blob.size > OWN_PIECE_BYTES;
+      digest(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, (crc) => {
+        if (is_long && crc !== null) this.compute(blob.slice(OWN_PIECE_BYTES), crc, answer);
+        else answer(crc);
+      });
+    },
+  };
+
+  // Checksums are polynomials over two elements modulo Castagnoli's, with the lowest power in the highest bit. Bytes
+  // that follow shift them: CRC(a + b) = CRC(a) * x^(8 * length of b) + CRC(b).
+
+  const ONE = 1 << 31;
+
+  /** @param {number} a @param {number} b */
+  function multiply(a, b) {
+    let product = 0;
+    for (let bit = ONE; bit; bit >>>= 1) {
+      if (a & bit) product ^= b;
+      b = b & 1 ? (b >>> 1) ^ 0x82f63b78 : b >>> 1; // b * x
+    }
+    return product;
+  }
+
+  /** x^8 (one byte), x^16, x^32 and so on: enough for any length that can be counted. */
+  const SHIFTS = [1 << 23];
+  while (SHIFTS.length < 53) SHIFTS.push(multiply(SHIFTS[SHIFTS.length - 1], SHIFTS[SHIFTS.length - 1]));
+
+  /** The checksum of a + b. @param {number} crc_a @param {number} crc_b @param {number} bytes_b */
+  function combine(crc_a, crc_b, bytes_b) {
+    let shifted = crc_a;
+    for (let i = 0, left = bytes_b; left > 0; i++, left = Math.floor(left / 2)) {
+      if (left % 2) shifted = multiply(shifted, SHIFTS[i]);
+    }
+    return (shifted ^ crc_b) >>> 0;
+  }
+
+  /**
+   * What the server has of a file, as a row of parts with their checksums. Those of chunks are known; what came there
+   * otherwise (before a reload, or without its acknowledgement) has to be read for it.
+   */
+  class Parts {
+    constructor() {
+      /** @type {{from: number, bytes: number, known_bytes: number, crc: number}[]} */
+      this.list = [];
+      this.bytes = 0;
+    }
+
+    /** @param {number} bytes @param {number} known_bytes @param {number} crc */
+    add(bytes, known_bytes, crc) {
+      const last = this.list[this.list.length - 1];
+      if (last && last.known_bytes === last.bytes && known_bytes === bytes) {
+        last.crc = combine(last.crc, crc, bytes);
+        last.bytes = last.known_bytes += bytes;
+      } else if (bytes) {
+        this.list.push({ from: this.bytes, bytes, known_bytes, crc });
+      }
+      this.bytes += bytes;
+    }
+
+    /** The server has this many bytes. @param {number} bytes */
+    reach(bytes) {
+      if (bytes < this.bytes) { // a disaster on its disk
+        this.list = [];
+        this.bytes = 0;
+      }
+      this.add(bytes - this.bytes, 0, 0);
+    }
+
+    /** The checksum of all of it was found out at once. @param {number} crc */
+    know(crc) {
+      const { bytes } = this;
+      this.reach(0);
+      this.add(bytes, bytes, crc);
+    }
+
+    /** The first part that has to be read. */
+    gap() {
+      return this.list.find((part) => part.known_bytes < part.bytes);
+    }
+
+    /** The checksum of all parts and the chunks after them. @param {Chunk[]} chunks */
+    crc(chunks) {
+      const sum = (/** @type {number} */ crc, /** @type {{crc: number | null, bytes: number}} */ part) =>
+        combine(crc, Number(part.crc), part.bytes);
+      return chunks.reduce(sum, this.list.reduce(sum, 0));
+    }
+  }
+
+  // ---- how fast -----------------------------------------------------------------------------------------------
+
+  /**
+   * A chunk that is being prepared (`crc` is null until it is known), or on its way; how much had been delivered when
+   * it was sent, and when that was.
+   * @typedef {{from: number, bytes: number, crc: number | null, sent_ms: number, delivered_bytes: number,
+   *   delivered_ms: number}} Chunk
+   */
+
+  /**
+   * How much to have on its way, and in which pieces. As BBR does (Cardwell and others, 2016): the link's rate is the
+   * highest at which acknowledgements came in the last seconds, and the window is what the link holds at that rate, and
+   * a bit. So it grows several times a round trip until the link is full, and follows when the link changes.
+   */
+  class Pace {
+    /** @param {number} max_chunk_bytes @param {number} max_window_bytes of the server @param {number} first_window_bytes */
+    constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
+      this.max_chunk_bytes = Math.min(max_chunk_bytes, CHUNK_MAX_BYTES);
+      this.max_window_bytes = max_window_bytes;
+      this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
+      // The shortest of this connection, not of the last seconds: with a full window there is always a queue before us.
+      this.round_trip_ms = Infinity;
+      this.best_rates = [0, 0]; // bytes/ms, of this second and of the last one
+      this.second_ms = this.delivered_ms = now_ms();
+      this.delivered_bytes = 0;
+    }
+
+    /** A power of two, about an eighth of the window. */
+    get chunk_bytes() {
+      const wished = 2 ** Math.round(Math.log2(this.window_bytes / 8));
+      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), this.max_chunk_bytes);
+    }
+
+    /** @param {Chunk} chunk @param {boolean} is_alone nothing else is on its way */
+    sent(chunk, is_alone) {
+      chunk.sent_ms = now_ms();
+      if (is_alone) this.delivered_ms = chunk.sent_ms;
+      chunk.delivered_ms = this.delivered_ms;
+      chunk.delivered_bytes = this.delivered_bytes;
+    }
+
+    /** @param {Chunk | null} chunk the newest that is stored now @param {number} bytes that are stored since the last time */
+    stored(chunk, bytes) {
+      const now = now_ms();
+      this.delivered_bytes += bytes;
+      this.delivered_ms = now;
+      if (!chunk) return;
+      this.round_trip_ms = Math.min(this.round_trip_ms, now - chunk.sent_ms);
+      const took_ms = Math.max(now - chunk.delivered_ms, SAMPLE_MIN_MS);
+      this.note((this.delivered_bytes - chunk.delivered_bytes) / took_ms, now);
+      const wished = Math.max(...this.best_rates) * (this.round_trip_ms + QUEUE_S * 1000);
+      this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.max_window_bytes);
+    }
+
+    /** @param {number} rate @param {number} now */
+    note(rate, now) {
+      if (now - this.second_ms >= 1000) {
+        this.best_rates = [0, this.best_rates[0]];
+        this.second_ms = now;
+      }
+      this.best_rates[0] = Math.max(this.best_rates[0], rate);
+    }
+  }
+
+  /** Keeps to a number of bytes a second, by the clock: timers come late, in hidden pages once a second. */
+  class Throttle {
+    constructor() {
+      this.bytes_per_s = 0; // 0: no limit
+      this.saved_bytes = 0; // that may be sent now
+      this.at_ms = now_ms();
+    }
+
+    /** @param {number} bytes_per_s */
+    limit(bytes_per_s) {
+      this.save();
+      this.saved_bytes = this.bytes_per_s ? Math.min(this.saved_bytes, bytes_per_s * BURST_S) : 0;
+      this.bytes_per_s = bytes_per_s;
+    }
+
+    save() {
+      const now = now_ms();
+      const saved_bytes = this.saved_bytes + this.bytes_per_s * (now - this.at_ms) / 1000;
+      this.saved_bytes = Math.min(saved_bytes, this.bytes_per_s * BURST_S);
+      this.at_ms = now;
+    }
+
+    /** How long to wait before these may be sent. @param {number} bytes */
+    wait_ms(bytes) {
+      if (!this.bytes_per_s) return 0;
+      this.save();
+      const missing_bytes = Math.min(bytes, this.bytes_per_s * BURST_S) - this.saved_bytes;
+      return Math.max(0, missing_bytes / this.bytes_per_s * 1000);
+    }
+
+    /** @param {number} bytes */
+    take(bytes) {
+      if (this.bytes_per_s) this.saved_bytes -= bytes;
+    }
+  }
+
+  /** The speed that is shown: acknowledged bytes, smoothed. */
+  class Speed {
+    /** @param {number} bytes */
+    constructor(bytes) {
+      this.bytes = bytes;
+      this.at_ms = now_ms();
+      this.bytes_per_s = 0;
+      this.is_first = true;
+    }
+
+    /** @param {number} bytes */
+    look(bytes) {
+      const seconds = (now_ms() - this.at_ms) / 1000;
+      if (seconds < SPEED_SAMPLE_S) return;
+      const weight = this.is_first ? 1 : 1 - Math.exp(-seconds / SPEED_SMOOTH_S);
+      this.bytes_per_s += ((bytes - this.bytes) / seconds - this.bytes_per_s) * weight;
+      this.is_first = this.is_first && bytes === this.bytes;
+      this.bytes = bytes;
+      this.at_ms = now_ms();
+    }
+  }
+
+  // ---- one connection -----------------------------------------------------------------------------------------
+
+  /** One attempt to talk with the server, until the close. Tells its news to `hear`. */
   class Connection {
-    /** @param {() => Promise<void>} prepare what to wait for before dialling @param {(news: News) => void} hear */
-    constructor(prepare, hear) {
+    /** @param {(news: News) => void} hear */
+    constructor(hear) {
       this.hear = hear;
-      this.wire = VERSION_1;
       /** @type {WebSocket | null} */
       this.socket = null;
       this.open = false;
-      this.confirmed = false; // the server has agreed to the upload
+      this.confirmed = false; // the server has told its terms
+      this.agreed = false; // and it was told the checksums that it asked for: chunks may follow
+      this.completed = false; // and that there are no more
+      this.round = 0; // how often something was asked for again
       this.silent_s = 0;
-      this.queued_bytes = 0;
+      this.silence_s = this.patience_s = CONNECT_PATIENCE_S;
+      this.waits = false; // chunks are out
+      this.unstored_s = 0; // and none of them was stored for so long
+      this.pinged = false;
+      this.retry_after_s = 0; // wished for by a server that stops
+      this.reading = 0; // parts of the file that are being read for this connection
+      this.reading_s = 0; // since the last one was
+      this.filling = false; // some of these are of what had arrived before
+      this.pace = new Pace(1, 1, 1); // until the terms are there
+      this.ticked_at = Date.now();
       this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
-      prepare().then(() => this.dial(), () => this.hear({ type: 'unreadable' }));
     }
 
     dial() {
-      if (this.hear === ignore) return; // dropped meanwhile
       let socket;
       try {
         socket = new WebSocket(server_url());
@@ -221,10 +571,19 @@
       };
       socket.onmessage = (event) => {
         this.silent_s = 0;
-        this.hear(this.wire.read(event.data));
+        this.pinged = false;
+        this.patience_s = this.silence_s;
+        this.hear(read_message(event.data));
       };
       socket.onclose = (event) => this.hear({ type: 'lost', code: event.code, reason: harmless(event.reason) });
       this.socket = socket;
+    }
+
+    /** @param {Terms} terms @param {number} first_window_bytes */
+    confirm(terms, first_window_bytes) {
+      this.confirmed = true;
+      this.silence_s = this.patience_s = terms.silence_s;
+      this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
     }
 
     /** @param {string | Blob} data */
@@ -232,15 +591,41 @@
       if (this.socket && this.open) this.socket.send(data);
     }
 
+    /** @param {string} type @param {object} data */
+    say(type, data) {
+      this.send(JSON.stringify({ MsgType: type, MsgData: data }));
+    }
+
     /**
-     * Counts the silence. In ticks, not by the clock: while a laptop sleeps or a tab is frozen no time passes
-     * here, and what the server said meanwhile can still be heard.
+     * Counts the silence. Little of it while a laptop sleeps or the timers of a hidden page rest: what was said
+     * meanwhile can still be heard, if anything was.
      */
     tick() {
-      const queued_bytes = this.socket ? this.socket.bufferedAmount : 0;
-      this.silent_s = queued_bytes < this.queued_bytes ? 0 : this.silent_s + TICK_S;
-      this.queued_bytes = queued_bytes;
-      this.hear({ type: 'quiet', silent_s: this.silent_s });
+      const gap_s = (Date.now() - this.ticked_at) / 1000;
+      this.ticked_at = Date.now();
+      const seconds = Math.min(Math.max(gap_s, TICK_S), WOKEN_PATIENCE_S);
+      this.silent_s += seconds;
+      this.reading_s = this.reading ? this.reading_s + seconds : 0;
+      this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
+      if (gap_s > WOKEN_PATIENCE_S) this.doubt();
+      else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
+      this.hear({ type: 'tick' });
+    }
+
+    ping() {
+      if (!this.confirmed) return;
+      this.pinged = true;
+      this.say('MsgPing', {});
+    }
+
+    /** It is probably dead: it has a moment to prove the contrary. */
+    doubt() {
+      this.patience_s = Math.min(this.patience_s, this.silent_s + WOKEN_PATIENCE_S);
+      this.ping();
+    }
+
+    is_dead() {
+      return Math.max(this.silent_s, this.unstored_s) >= this.patience_s;
     }
 
     /** Closes, and says nothing more. The browser sends what is queued first; nobody needs to wait for that. */
@@ -254,14 +639,16 @@
     }
   }
 
-  function ignore() {}
-
   /** @type {string | null} */
   let server_hostname = null;
 
+  function server_host() {
+    return server_hostname || window.location.host;
+  }
+
   function server_url() {
     const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-    return scheme + '://' + (server_hostname || window.location.host) + UPLOAD_PATH;
+    return scheme + '://' + server_host() + UPLOAD_PATH;
   }
 
   // ---- the upload -----------------------------------------------------------------------------------------
@@ -276,7 +663,7 @@
       this.ticket_id = ticket_id;
       this.file = file;
       this.uploader = uploader;
-      this.filename = /** @type {File} */ (file).name || 'upload';
+      this.filename = name_of(file);
       this.bytes_total = file.size;
       /** @type {State} */
       this.state = 'new';
@@ -288,16 +675,36 @@
 
       /** @type {Connection | null} */
       this.connection = null;
-      this.known_to_server = false;
-      this.chunk_bytes = this.send_ahead = 1;
-      this.suspect_bytes = 1; // how much was on its way when the last connection broke
+      this.parts = new Parts();
+      this.bytes_asked = 0; // up to here checksums of chunks were asked for
+      /** @type {Chunk[]} */
+      this.ready = []; // to be sent, once their checksums are known
+      this.first_window_bytes = WINDOW_FIRST_BYTES;
+      /** @type {Chunk[]} */
+      this.on_way = []; // sent and not acknowledged; kept after a lost connection: some may have arrived
+      this.throttle = new Throttle();
+      /** @type {ReturnType<typeof setTimeout> | null} */
+      this.throttle_timer = null;
+      this.speed = new Speed(0);
+      this.memory = new Memory(this);
+      this.app_is_silent = false;
+
       /** @type {ReturnType<typeof setTimeout> | null} */
       this.retry_timer = null;
+      /** @type {number | null} */
+      this.next_retry_at = null;
       this.retry_note = '';
       this.tries = this.takeovers = this.unreadable_tries = 0;
+      this.warns = false;
       this.telling = false;
       this.told = this.snapshot();
       this.ended = false;
+      /** @type {(uploader: incoming.Uploader) => void} */
+      this.resolve = ignore;
+      /** @type {(error: Error) => void} */
+      this.reject = ignore;
+      this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+      this.done.catch(ignore); // whoever does not wait for it has not missed an error
     }
 
     // -- what a page asks for
@@ -310,8 +717,7 @@
     /** @param {incoming.PauseRequest} what */
     pause(what) {
       const was_paused = PROPERTIES.paused(this);
-      const wanted = what === 'toggle' ? (was_paused ? 'unpause' : 'pause') : what;
-      if (this.move(wanted) && wanted === 'pause') this.say((wire) => wire.pause());
+      this.move(what === 'toggle' ? (was_paused ? 'unpause' : 'pause') : what);
       this.settle();
     }
 
@@ -320,8 +726,17 @@
       if (this.move('cancel')) {
         this.cancel_msg = reason;
         this.stop_waiting();
-        this.say((wire) => wire.cancel(reason));
+        this.say('MsgCancel', { Reason: reason });
       }
+      this.settle();
+    }
+
+    /** @param {number} bytes_per_s */
+    limit(bytes_per_s) {
+      this.throttle.limit(bytes_per_s);
+      this.stop_throttle();
+      this.prepare_from(this.bytes_tx); // in smaller chunks, perhaps
+      this.send_chunks();
       this.settle();
     }
 
@@ -329,10 +744,7 @@
     wake() {
       if (this.retry_timer !== null) this.tries = 0;
       this.stop_waiting();
-      if (this.connection) {
-        const left_s = this.patience_s() - WOKEN_PATIENCE_S;
-        this.connection.silent_s = Math.max(this.connection.silent_s, left_s);
-      }
+      if (this.connection) this.connection.doubt();
       this.settle();
     }
 
@@ -342,16 +754,18 @@
     hear(news) {
       switch (news.type) {
         case 'opened': this.on_opened(); break;
-        case 'quiet': this.on_quiet(news.silent_s); break;
+        case 'tick': this.on_tick(); break;
         case 'lost': this.on_lost(news.code, news.reason); break;
-        case 'unreadable': this.on_unreadable(); break;
         case 'bad_address': this.fail(BAD_ADDRESS); break;
-        case 'confirmed': this.on_confirmed(news.offset, news.chunk_bytes, news.send_ahead); break;
-        case 'acknowledged': this.on_acknowledged(news.bytes); break;
+        case 'confirmed': this.on_confirmed(news.terms); break;
+        case 'stored': this.on_stored(news.offset); break;
+        case 'resend': this.on_resend(news.offset, news.round); break;
+        case 'news': this.on_news(news.news, news.retry_after_s); break;
         case 'finished': this.on_finished(); break;
-        case 'cancel_acknowledged': this.move('end'); break;
+        case 'cancel_acknowledged': this.move('call_off'); break;
         case 'cancelled': this.on_cancelled(news.reason); break;
-        case 'error': this.on_error(news.code, news.msg); break;
+        case 'error': this.fail(news); break;
+        case 'passing_error': this.on_passing_error(news.word, news.msg); break;
         case 'not_understood': this.on_lost(0, ''); break; // somebody in between, perhaps
         case 'ignored': break;
       }
@@ -359,129 +773,299 @@
     }
 
     on_opened() {
-      this.say((wire) => wire.request(this.ticket_id, this.bytes_total, this.filename), true);
+      if (!this.connection) return;
+      this.connection.say('MsgUploadReq', {
+        Version: 2, Id: this.ticket_id, LengthBytes: this.bytes_total, Name: this.filename,
+        LastModifiedMs: last_change_of(this.file),
+      });
     }
 
-    /** @param {number} offset @param {number} chunk_bytes @param {number} send_ahead */
-    on_confirmed(offset, chunk_bytes, send_ahead) {
+    /** @param {Terms} terms */
+    on_confirmed(terms) {
       const connection = this.connection;
       if (!connection || connection.confirmed) return;
-      const sane = [offset, chunk_bytes, send_ahead].every(Number.isSafeInteger);
-      if (!sane || offset < 0 || offset > this.bytes_total || chunk_bytes < 1 || send_ahead < 1) {
+      if (!make_sense(terms, this.bytes_total)) {
         this.fail(NOT_UNDERSTOOD);
         return;
       }
-      connection.confirmed = this.known_to_server = true;
-      if (offset > this.bytes_acked) this.has_progressed();
-      this.bytes_acked = this.bytes_tx = offset;
-      this.chunk_bytes = chunk_bytes;
-      this.send_ahead = send_ahead;
-      this.resume();
+      connection.confirm(terms, this.first_window_bytes);
+      this.retry_note = '';
+      this.app_is_silent = false;
+      if (terms.offset > this.bytes_acked) this.has_progressed();
+      this.take_stored(terms.offset);
+      this.parts.reach(terms.offset);
+      this.on_way = [];
+      this.chunks_acked_now = 0;
+      this.bytes_acked = terms.offset;
+      this.prepare_from(terms.offset);
+      this.memory.begin();
+      this.resume(terms);
     }
 
-    /** Says over a new connection what the state demands. */
-    resume() {
-      const complete = this.bytes_acked === this.bytes_total;
-      if (this.state === 'failing') {
-        this.say((wire) => wire.fail(Number(this.error_code), this.error_msg));
-      } else if (this.state === 'cancelling' && !(complete && this.bytes_total > 0)) {
-        this.say((wire) => wire.cancel(this.cancel_msg));
+    /** Says over a new connection what the state demands. @param {Terms} terms */
+    resume(terms) {
+      if (terms.arrived) {
+        this.say('MsgAgree', { Crc32c: [] });
+        this.move('arrive');
+      } else if (this.state === 'cancelling') {
+        this.say('MsgCancel', { Reason: this.cancel_msg });
       } else {
-        this.say((wire) => wire.agree());
-        this.move(complete ? 'arrive' : 'rewind');
+        this.move('rewind');
+        this.compare(terms.compare, []);
+      }
+    }
+
+    /** Tells the server what it asks for, to be sure that it is the same file. @param {[number, number][]} ranges @param {number[]} found */
+    compare(ranges, found) {
+      if (this.state !== 'running') return; // it is being cancelled
+      if (ranges.length === 0) {
+        this.say('MsgAgree', { Crc32c: found });
+        if (this.connection) this.connection.agreed = true;
+        this.speed = new Speed(this.bytes_acked);
         this.send_chunks();
-      }
-    }
-
-    send_chunks() {
-      while (this.state === 'running' && this.bytes_tx < this.bytes_total
-             && this.chunks_tx_now - this.chunks_acked_now < this.send_ahead) {
-        const offset = this.bytes_tx;
-        const end = Math.min(offset + this.chunk_bytes, this.bytes_total);
-        this.say((wire) => wire.chunk(this.file.slice(offset, end), offset));
-        this.bytes_tx = end;
-        this.chunks_tx_now += 1;
-      }
-    }
-
-    /** @param {number} bytes */
-    on_acknowledged(bytes) {
-      if (this.chunks_acked_now === this.chunks_tx_now) return;
-      if (bytes !== Math.min(this.chunk_bytes, this.bytes_total - this.bytes_acked)) {
-        if (this.state === 'running') this.fail(FILE_CHANGED); // the browser has sent less than it was told to
+        this.fill();
         return;
       }
-      this.bytes_acked += bytes;
-      this.chunks_acked_now += 1;
-      this.has_progressed();
-      if (this.bytes_acked === this.bytes_total) this.move('arrive'); // a cancel on its way came too late
+      const [[from, to], ...others] = ranges;
+      this.read_range(from, to, 0, (crc) => {
+        if (from === 0 && to === this.parts.bytes) this.parts.know(crc); // no need to read it once more
+        this.compare(others, found.concat(crc));
+      });
+    }
+
+    /** @param {number} offset */
+    on_stored(offset) {
+      if (!(offset <= this.bytes_tx)) this.on_lost(0, ''); // it makes no sense
+      else if (offset > this.bytes_acked) {
+        const newest = this.take_stored(offset);
+        if (this.connection) {
+          this.connection.pace.stored(newest, offset - this.bytes_acked);
+          this.connection.waits = offset < this.bytes_tx;
+          this.connection.unstored_s = 0;
+        }
+        this.bytes_acked = offset;
+        this.has_progressed();
+        this.send_chunks();
+        this.arrive_if_complete();
+      }
+    }
+
+    /** Books the chunks that have arrived; returns the newest of them. @param {number} offset */
+    take_stored(offset) {
+      let newest = null;
+      while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
+        newest = /** @type {Chunk} */ (this.on_way.shift());
+        this.parts.add(newest.bytes, newest.bytes, Number(newest.crc));
+        this.chunks_acked_now += 1;
+      }
+      return newest;
+    }
+
+    /** What should follow at `offset` was damaged on its way. @param {number} offset @param {number} round */
+    on_resend(offset, round) {
+      if (!this.connection || !this.connection.agreed) return;
+      this.on_stored(offset);
+      if (offset !== this.bytes_acked) return;
+      this.parts.reach(offset);
+      this.on_way = [];
+      this.chunks_tx_now = this.chunks_acked_now;
+      this.connection.round = round;
+      this.connection.waits = false;
+      this.connection.completed = false;
+      this.prepare_from(offset);
       this.send_chunks();
+    }
+
+    /** @param {string} news @param {number} retry_after_s */
+    on_news(news, retry_after_s) {
+      if (news === 'stopping' && this.connection) this.connection.retry_after_s = retry_after_s;
+      if (news !== 'handing_over' && news !== 'waiting_for_app') return;
+      this.app_is_silent = news === 'waiting_for_app';
+      this.on_stored(this.bytes_total);
     }
 
     on_finished() {
       if (this.move('finish')) this.bytes_acked = this.bytes_tx = this.bytes_total;
     }
 
-    /** The server says that the upload is cancelled; one MsgCancel from here answers that. @param {string} reason */
+    /** Somebody else has cancelled, or it was us and the answer got lost. @param {string} reason */
     on_cancelled(reason) {
-      const by_user = this.state === 'cancelling';
-      const said = by_user && this.is_confirmed();
-      if (!this.move('call_off')) return;
-      if (!by_user) this.cancel_msg = reason;
-      if (!said) this.say((wire) => wire.cancel(this.cancel_msg), true);
+      if (this.state !== 'cancelling') this.cancel_msg = reason;
+      this.move('call_off');
     }
 
-    /** @param {number} code @param {string} msg */
-    on_error(code, msg) {
-      if (this.note_error(code, msg)) this.say((wire) => wire.cancel(msg), true);
+    /** @param {string} word @param {string} msg */
+    on_passing_error(word, msg) {
+      this.on_lost(word === 'taken_over' ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER, msg);
     }
 
-    /** @param {number} silent_s */
-    on_quiet(silent_s) {
-      const waits_for_app = this.state === 'arrived' && this.is_confirmed();
-      if (waits_for_app) this.tries = 0; // no acknowledgement will come to do so
-      if (silent_s <= this.patience_s()) return; // the first of the counted ticks was not a whole one
-      if (waits_for_app) this.hang_up();
-      else this.on_lost(0, '');
+    on_tick() {
+      const connection = this.connection;
+      if (!connection) return;
+      if (this.is_sending()) this.speed.look(this.bytes_acked);
+      if (connection.is_dead()) this.on_lost(0, '');
+      else if (connection.reading_s >= READ_PATIENCE_S) this.retry_later('The file cannot be read at the moment.');
+      else if (this.state === 'arrived' && connection.confirmed) this.tries = 0; // no acknowledgement will come to do so
     }
 
     /** @param {number} code @param {string} reason */
     on_lost(code, reason) {
-      if (this.state === 'called_off' || this.state === 'failing') {
-        this.move('end'); // the last word was a courtesy
-      } else if (code === CLOSE_TAKEN_OVER) {
+      const { confirmed = false, retry_after_s = 0 } = this.connection || {};
+      if (code === CLOSE_TAKEN_OVER) {
         this.takeovers += 1;
         this.retry_later('The upload goes on in another window.', TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
+      } else if (retry_after_s) {
+        this.retry_later(reason || 'The server is being restarted.', 0, retry_after_s * (0.5 + Math.random()));
       } else if ((code === CLOSE_RESTART || code === CLOSE_TRY_AGAIN_LATER) && reason) {
         this.retry_later(reason);
       } else {
-        this.retry_later(this.is_confirmed() ? 'The connection was lost.' : 'No connection to the server.');
+        this.retry_later(confirmed ? 'The connection was lost.' : 'No connection to the server.');
       }
     }
 
     on_unreadable() {
       this.unreadable_tries += 1;
-      if (this.unreadable_tries < UNREADABLE_TRIES) this.retry_later('The file cannot be read at the moment.');
+      if (this.unreadable_tries < UNREADABLE_TRIES || this.state === 'cancelling') this.retry_later('The file cannot be read at the moment.');
       else this.fail(FILE_UNREADABLE);
     }
 
-    /** Ends the upload because of something that was found here. @param {{code: number, msg: string}} error */
+    /** Ends the upload, here: its ticket may still do. @param {{code: number, msg: string}} error */
     fail(error) {
-      if (!this.note_error(error.code, error.msg)) return;
-      if (this.is_confirmed()) this.say((wire) => wire.fail(error.code, error.msg));
-      else this.hang_up(); // and say it over a new connection, in which no step has been missed
-      // A ticket that was never used is still good for another file.
-      if (!this.known_to_server || error === BAD_ADDRESS) this.move('end');
+      if (!this.move('fail') || this.state !== 'failed') return;
+      this.error_code = error.code;
+      this.error_msg = error.msg;
     }
 
-    /** Returns whether the error means anything now. @param {number} code @param {string} msg */
-    note_error(code, msg) {
-      if (!this.move('fail')) return false;
-      if (this.state === 'failing') { // and not cancelled: there is no such upload any more, as the user wished
-        this.error_code = code;
-        this.error_msg = msg;
+    // -- sending
+
+    /** From here on chunks are prepared anew. @param {number} offset */
+    prepare_from(offset) {
+      this.ready = [];
+      this.bytes_tx = this.bytes_asked = offset;
+    }
+
+    /** Sends what may be sent now, and sees to it that more will be ready. */
+    send_chunks() {
+      const connection = this.connection;
+      if (this.state !== 'running' || !connection || !connection.agreed) return;
+      this.read_ahead();
+      while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
+        this.send_chunk(/** @type {Chunk} */ (this.ready.shift()), connection);
+        this.read_ahead();
       }
-      return true;
+      this.complete();
+    }
+
+    /** @param {Chunk} chunk @param {Pace} pace */
+    may_send(chunk, pace) {
+      const ahead = this.bytes_tx - this.bytes_acked;
+      if (ahead > 0 && ahead + chunk.bytes > pace.window_bytes) return false; // an acknowledgement will come
+      const wait_ms = this.throttle.wait_ms(chunk.bytes);
+      if (wait_ms > 0 && this.throttle_timer === null) {
+        this.throttle_timer = setTimeout(() => {
+          this.throttle_timer = null;
+          this.send_chunks();
+          this.settle();
+        }, wait_ms);
+      }
+      return wait_ms === 0;
+    }
+
+    /** @param {Chunk} chunk @param {Connection} connection */
+    send_chunk(chunk, connection) {
+      const end = chunk.from + chunk.bytes;
+      connection.pace.sent(chunk, this.on_way.length === 0);
+      this.throttle.take(chunk.bytes);
+      const header = chunk_header(chunk.from, Number(chunk.crc), connection.round);
+      connection.send(new Blob([header, this.file.slice(chunk.from, end)]));
+      connection.waits = true;
+      this.on_way.push(chunk);
+      this.bytes_tx = end;
+      this.chunks_tx_now += 1;
+    }
+
+    read_ahead() {
+      while (this.connection && this.ready.length < CHUNKS_AHEAD && this.bytes_asked < this.bytes_total) {
+        const from = this.bytes_asked;
+        const bytes = Math.min(this.chunk_bytes(this.connection.pace), this.bytes_total - from);
+        /** @type {Chunk} */
+        const chunk = { from, bytes, crc: null, sent_ms: 0, delivered_bytes: 0, delivered_ms: 0 };
+        this.ready.push(chunk);
+        this.bytes_asked += bytes;
+        this.read(this.file.slice(from, from + bytes), 0, (crc) => {
+          chunk.crc = crc;
+          this.send_chunks();
+        });
+      }
+    }
+
+    /** @param {Pace} pace */
+    chunk_bytes(pace) {
+      const { bytes_per_s } = this.throttle;
+      return bytes_per_s ? Math.min(pace.chunk_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4))) : pace.chunk_bytes;
+    }
+
+    /** Says that all chunks were sent, once the checksum of the whole file is known. */
+    complete() {
+      const connection = this.connection;
+      if (!connection || connection.completed || this.bytes_tx < this.bytes_total || this.parts.gap()) return;
+      connection.completed = true;
+      this.say('MsgComplete', { Crc32c: this.parts.crc(this.on_way), Round: connection.round });
+      this.arrive_if_complete();
+    }
+
+    /** From then on the app may have the file, and a cancel comes too late. */
+    arrive_if_complete() {
+      const completed = this.connection !== null && this.connection.completed;
+      if (completed && this.bytes_acked === this.bytes_total) this.move('arrive');
+    }
+
+    // -- reading the file
+
+    /**
+     * Computes a checksum, going on from `seed`. If the connection is another one by then, nobody is told.
+     * @param {Blob} blob @param {number} seed @param {(crc: number) => void} then
+     */
+    read(blob, seed, then) {
+      const connection = this.connection;
+      if (!connection) return;
+      connection.reading += 1;
+      checksums.ask(blob, seed, (crc) => {
+        if (connection !== this.connection) return;
+        connection.reading -= 1;
+        connection.reading_s = 0;
+        if (crc === null) this.on_unreadable();
+        else then(crc);
+        this.settle();
+      });
+    }
+
+    /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
+    read_range(from, to, seed, then) {
+      const end = Math.min(to, from + PIECE_BYTES);
+      this.read(this.file.slice(from, end), seed, (crc) => {
+        if (end === to) then(crc);
+        else this.read_range(end, to, crc, then);
+      });
+    }
+
+    /** Reads for its checksum what arrived otherwise than over this page's connections, while chunks are sent. */
+    fill() {
+      const connection = this.connection;
+      const gap = this.parts.gap();
+      if (!connection || connection.filling || !gap) {
+        this.send_chunks(); // and perhaps complete
+        return;
+      }
+      connection.filling = true;
+      const from = gap.from + gap.known_bytes;
+      const bytes = Math.min(PIECE_BYTES, gap.bytes - gap.known_bytes);
+      this.read(this.file.slice(from, from + bytes), gap.crc, (crc) => {
+        connection.filling = false;
+        gap.known_bytes += bytes;
+        gap.crc = crc;
+        this.fill();
+      });
     }
 
     // -- the state, and what follows from it
@@ -504,74 +1088,92 @@
         online_uploads.delete(this);
         this.stop_waiting();
         this.hang_up();
+        this.retry_note = '';
       }
+      if (this.is_sending()) this.speed.look(this.bytes_acked);
+      this.memory.update();
+      watch_unload(this);
       this.tell();
     }
 
+    /** Dials once the file has shown that it can be read: a ticket that was never used is still good for another one. */
     connect() {
-      const needs_file = this.state === 'running';
-      const from = this.bytes_acked;
-      const to = Math.min(from + this.suspect_bytes, this.bytes_total);
-      this.connection = new Connection(
-        () => (needs_file ? probe(this.file, from, to) : Promise.resolve()),
-        (news) => this.hear(news),
-      );
+      const connection = this.connection = new Connection((news) => this.hear(news));
+      if (this.state !== 'running') connection.dial();
+      // Of an empty file only the whole shows whether it is still there; a slice of it can always be read.
+      else this.read(this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file, 0, () => connection.dial());
     }
 
     hang_up() {
-      if (this.connection) this.connection.drop();
+      this.stop_throttle();
+      if (!this.connection) return;
+      const { pace, confirmed } = this.connection;
+      if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
+      this.connection.drop();
       this.connection = null;
-      this.suspect_bytes = Math.max(this.suspect_bytes, this.bytes_tx - this.bytes_acked);
-      this.bytes_tx = this.bytes_acked;
+      this.prepare_from(this.bytes_acked);
       this.chunks_tx_now = this.chunks_acked_now = 0;
+    }
+
+    stop_throttle() {
+      if (this.throttle_timer !== null) clearTimeout(this.throttle_timer);
+      this.throttle_timer = null;
     }
 
     has_progressed() {
       this.tries = this.unreadable_tries = 0;
-      this.suspect_bytes = 1;
     }
 
-    /** @param {string} note why there is no connection, a sentence for users @param {number} [at_least_s] */
-    retry_later(note, at_least_s = 0) {
+    /**
+     * @param {string} note why there is no connection, a sentence for users
+     * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing pauses
+     */
+    retry_later(note, at_least_s = 0, exactly_s = 0) {
       this.hang_up();
       const grown_s = is_offline() ? RETRY_MAX_S : RETRY_FIRST_S * 2 ** this.tries;
-      const delay_s = Math.min(RETRY_MAX_S, Math.max(grown_s, at_least_s));
       const jitter = 1 + RETRY_JITTER * (2 * Math.random() - 1);
+      const delay_s = exactly_s || jitter * Math.min(RETRY_MAX_S, Math.max(grown_s, at_least_s));
       this.tries += 1;
       this.retry_note = note;
+      this.next_retry_at = Math.round(Date.now() + delay_s * 1000);
       this.retry_timer = setTimeout(() => {
-        this.retry_timer = null;
+        this.stop_waiting();
         this.settle();
-      }, delay_s * jitter * 1000);
+      }, delay_s * 1000);
     }
 
     stop_waiting() {
       if (this.retry_timer !== null) clearTimeout(this.retry_timer);
-      this.retry_timer = null;
+      this.retry_timer = this.next_retry_at = null;
     }
 
-    is_confirmed() {
-      return this.connection !== null && this.connection.confirmed;
+    /** Sends, if the server has told its terms already. (If not, `resume` will say what is to be said.) @param {string} type @param {object} data */
+    say(type, data) {
+      if (this.connection && this.connection.confirmed) this.connection.say(type, data);
     }
 
-    patience_s() {
-      return this.is_confirmed() ? STATES[this.state].patience_s : CONNECT_PATIENCE_S;
-    }
-
-    /**
-     * Sends, if the server has agreed to the upload already. (If not, `resume` will say what is to be said.)
-     * @param {(wire: typeof VERSION_1) => string | Blob} word @param {boolean} [at_once] before that, too
-     */
-    say(word, at_once) {
-      if (this.connection && (at_once || this.connection.confirmed)) this.connection.send(word(this.connection.wire));
+    is_sending() {
+      return this.state === 'running' && this.connection !== null && this.connection.agreed;
     }
 
     state_msg() {
       if (this.retry_timer !== null) {
         return is_offline() ? 'You are offline. This will go on by itself.' : this.retry_note + ' Trying again soon.';
       }
-      const connecting = this.state === 'running' && !this.is_confirmed();
-      return connecting ? 'Connecting.' : STATES[this.state].text;
+      if (this.state === 'arrived' && this.app_is_silent) return APP_IS_SILENT;
+      if (this.state !== 'running') return STATES[this.state].text;
+      if (!this.connection || !this.connection.confirmed) return 'Connecting.';
+      const checks = !this.connection.agreed || (this.bytes_acked === this.bytes_total && this.bytes_total > 0);
+      return checks ? 'Making sure that it is the same file.' : STATES.running.text;
+    }
+
+    bytes_per_s() {
+      return this.is_sending() ? Math.round(this.speed.bytes_per_s) : 0;
+    }
+
+    seconds_left() {
+      const bytes_per_s = this.bytes_per_s();
+      return bytes_per_s ? Math.ceil((this.bytes_total - this.bytes_acked) / bytes_per_s) : null;
     }
 
     // -- telling the page
@@ -586,25 +1188,38 @@
       this.telling = true;
       for (let now = this.snapshot(); now !== this.told; now = this.snapshot()) {
         this.told = now;
-        this.call('onprogress');
+        this.call('progress');
       }
       this.telling = false;
       const ending = ENDINGS[this.state];
       if (ending && !this.ended) {
         this.ended = true;
         this.call(ending);
+        this.finish_promise();
       }
     }
 
-    /** @param {'onprogress'|'onfinished'|'oncancelled'|'onerror'} name */
+    /** @param {'progress'|'finished'|'cancelled'|'error'} name */
     call(name) {
-      const callback = this.uploader[name];
-      if (typeof callback !== 'function') return;
-      try {
-        callback.call(this.uploader, this.uploader);
-      } catch (error) {
-        report(error);
+      const callback = this.uploader[/** @type {'onprogress'} */ ('on' + name)];
+      if (typeof callback === 'function') {
+        try {
+          callback.call(this.uploader, this.uploader);
+        } catch (error) {
+          report(error);
+        }
       }
+      this.uploader.dispatchEvent(new Event(name)); // which reports what listeners throw
+    }
+
+    finish_promise() {
+      if (this.state === 'finished') {
+        this.resolve(this.uploader);
+        return;
+      }
+      const reason = this.state === 'cancelled' ? 'cancelled' : 'error';
+      const msg = this.error_msg || this.cancel_msg;
+      this.reject(Object.assign(new Error(msg), { code: this.error_code, reason, uploader: this.uploader }));
     }
   }
 
@@ -618,13 +1233,137 @@
     else setTimeout(() => { throw error; });
   }
 
+  /** @param {Blob} file */
+  function name_of(file) {
+    return /** @type {File} */ (file).name || 'upload';
+  }
+
+  /** In ms since 1970; 0 for a Blob, which does not tell. @param {Blob} file */
+  function last_change_of(file) {
+    return Math.max(0, Math.floor(/** @type {File} */ (file).lastModified) || 0);
+  }
+
+  // ---- leaving the page, and coming back -----------------------------------------------------------------------
+
+  /** The uploads that would stop if the page was left now, and want the user to be asked. @type {Set<Upload>} */
+  const guarded_uploads = new Set();
+
+  /** Listens only when it has to: pages that do so can't come back from the browser's cache. @param {Upload} upload */
+  function watch_unload(upload) {
+    const would_stop = ['running', 'paused', 'cancelling'].includes(upload.state);
+    if (upload.warns && would_stop) guarded_uploads.add(upload);
+    else guarded_uploads.delete(upload);
+    if (guarded_uploads.size) window.addEventListener('beforeunload', ask_user);
+    else window.removeEventListener('beforeunload', ask_user);
+  }
+
+  /** @param {BeforeUnloadEvent} event */
+  function ask_user(event) {
+    event.preventDefault();
+    event.returnValue = ''; // browsers of before 2024 want this instead
+  }
+
+  /**
+   * What is kept about an upload, for after a reload: an entry of localStorage, from the server's agreement until the
+   * file has arrived (then nobody has to come back with it) or the ticket has ended.
+   */
+  class Memory {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.key = ''; // once the server knows the upload
+      this.begun_at_ms = 0;
+      this.written_bytes = -1;
+      this.written_ms = -Infinity;
+    }
+
+    begin() {
+      this.key = memory_prefix() + this.upload.ticket_id;
+      const entry = with_storage((storage) => entry_at(storage, this.key));
+      this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
+    }
+
+    update() {
+      const { state, error_code, bytes_acked, connection } = this.upload;
+      const has_ended = ['arrived', 'finished', 'cancelled'].includes(state) || TICKET_ENDED_CODES.includes(Number(error_code));
+      const is_due = now_ms() - this.written_ms >= MEMORY_WRITE_MS || !connection; // without one it may be the last time
+      if (has_ended && this.written_bytes >= 0) this.end();
+      if (!has_ended && this.key && is_due && bytes_acked !== this.written_bytes) this.write();
+    }
+
+    write() {
+      const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
+      const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
+      /** @type {incoming.UnfinishedUpload & {seen_at_ms: number}} */
+      const entry = {
+        upload_id: ticket_id, filename, bytes_total, bytes_acked, frac_complete, last_modified_ms: last_change_of(file),
+        begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(),
+      };
+      this.written_bytes = bytes_acked;
+      this.written_ms = now_ms();
+      with_storage((storage) => storage.setItem(this.key, JSON.stringify(entry)));
+    }
+
+    end() {
+      this.written_bytes = -1;
+      with_storage((storage) => storage.removeItem(this.key));
+    }
+  }
+
+  function memory_prefix() {
+    return 'incoming:' + server_host() + ':';
+  }
+
+  /** Storage can be forbidden, full, or not there: nothing of an upload depends on it. @template T @param {(storage: Storage) => T} use */
+  function with_storage(use) {
+    try {
+      return use(localStorage);
+    } catch (error) {
+      return null;
+    }
+  }
+
+  /** @param {Storage} storage @param {string} key @returns {(incoming.UnfinishedUpload & {seen_at_ms: number}) | null} */
+  function entry_at(storage, key) {
+    const entry = JSON.parse(storage.getItem(key) || 'null');
+    const fits = entry && key.endsWith(':' + entry.upload_id) && entry.seen_at_ms > Date.now() - MEMORY_DAYS * 86400e3;
+    return fits ? entry : null;
+  }
+
+  /** @returns {incoming.UnfinishedUpload[]} */
+  function unfinished() {
+    const prefix = memory_prefix();
+    return with_storage((storage) => {
+      const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
+      /** @type {incoming.UnfinishedUpload[]} */
+      const found = [];
+      for (const key of keys.filter((name) => name.startsWith(prefix))) {
+        const { seen_at_ms, ...begun } = entry_at(storage, key) || { seen_at_ms: 0 };
+        if (seen_at_ms) found.push(/** @type {incoming.UnfinishedUpload} */ (begun));
+        else storage.removeItem(key);
+      }
+      return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
+    }) || [];
+  }
+
+  /** @param {incoming.UnfinishedUpload} upload @param {Blob} file */
+  function matches(upload, file) {
+    return upload.filename === name_of(file) && upload.bytes_total === file.size
+      && upload.last_modified_ms === last_change_of(file);
+  }
+
+  /** @param {string} upload_id */
+  function forget(upload_id) {
+    with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
+  }
+
   // ---- what pages see ---------------------------------------------------------------------------------------
 
   /** @type {(...states: State[]) => (upload: Upload) => boolean} */
   const in_state = (...states) => (upload) => states.includes(upload.state);
 
   const arrived = in_state('arrived', 'finished');
-  const cancelled = in_state('cancelling', 'called_off', 'cancelled');
+  const cancelled = in_state('cancelling', 'cancelled');
 
   /** @type {{[Name in keyof incoming.UploaderProperties]: (upload: Upload) => incoming.UploaderProperties[Name]}} */
   const PROPERTIES = {
@@ -634,6 +1373,8 @@
     bytes_acked: (upload) => upload.bytes_acked,
     bytes_ahead: (upload) => upload.bytes_tx - upload.bytes_acked,
     frac_complete: (upload) => (upload.bytes_total ? upload.bytes_acked / upload.bytes_total : Number(arrived(upload))),
+    bytes_per_s: (upload) => upload.bytes_per_s(),
+    seconds_left: (upload) => upload.seconds_left(),
     chunks_tx_now: (upload) => upload.chunks_tx_now,
     chunks_acked_now: (upload) => upload.chunks_acked_now,
     chunks_ahead: (upload) => upload.chunks_tx_now - upload.chunks_acked_now,
@@ -642,14 +1383,38 @@
     error_code: (upload) => upload.error_code,
     cancel_msg: (upload) => (cancelled(upload) ? upload.cancel_msg : ''), // a cancel can come too late
     connected: (upload) => upload.connection !== null && upload.connection.open,
+    retrying: (upload) => upload.retry_note !== '',
+    next_retry_at: (upload) => upload.next_retry_at,
     paused: in_state('held', 'paused'),
     can_pause: in_state('new', 'held', 'running', 'paused'),
     can_cancel: in_state('new', 'held', 'running', 'paused'),
-    cancelling: in_state('cancelling', 'called_off'),
+    cancelling: in_state('cancelling'),
     cancelled: in_state('cancelled'),
     finished: in_state('finished'),
   };
   const NAMES = /** @type {(keyof incoming.UploaderProperties)[]} */ (Object.keys(PROPERTIES));
+
+  /** @typedef {'max_bytes_per_s' | 'warn_before_unload'} Settings */
+
+  /** @param {Upload} upload @returns {Record<Settings, PropertyDescriptor>} */
+  function settings_of(upload) {
+    return {
+      max_bytes_per_s: {
+        get: () => upload.throttle.bytes_per_s,
+        set: (bytes_per_s) => {
+          check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), 'max_bytes_per_s has to be a number, 0 for no limit');
+          upload.limit(bytes_per_s);
+        },
+      },
+      warn_before_unload: {
+        get: () => upload.warns,
+        set: (warns) => {
+          upload.warns = Boolean(warns);
+          watch_unload(upload);
+        },
+      },
+    };
+  }
 
   /**
    * A plain function, so that it works with and without `new`.
@@ -659,9 +1424,9 @@
     check(typeof upload_id === 'string' && upload_id !== '', 'upload_id has to be the id of a ticket, a string');
     check(is_blob(file), 'file has to be a File or a Blob');
     /** @type {incoming.Uploader} */
-    const uploader = Object.create(Uploader.prototype);
+    const uploader = Reflect.construct(EventTarget, [], Uploader);
     const upload = new Upload(upload_id, file, uploader);
-    /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties>} */
+    /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties | keyof EventTarget | Settings | 'done'>} */
     const controls = {
       start() {
         upload.start();
@@ -686,8 +1451,11 @@
     for (const name of NAMES) {
       Object.defineProperty(uploader, name, { get: () => PROPERTIES[name](upload), enumerable: true });
     }
+    Object.defineProperties(uploader, { ...settings_of(upload), done: { value: upload.done } });
     return uploader;
   }
+  Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
+  Object.setPrototypeOf(Uploader, EventTarget);
 
   /** @param {string} hostname */
   function set_server_hostname(hostname) {
@@ -719,8 +1487,12 @@
 
   /** @type {typeof incoming} */
   const library = {
+    version: VERSION,
     Uploader: /** @type {incoming.UploaderConstructor} */ (/** @type {unknown} */ (Uploader)),
     set_server_hostname,
+    unfinished,
+    matches,
+    forget,
   };
   Object.assign(window, { incoming: library });
 })();

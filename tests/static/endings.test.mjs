@@ -1,4 +1,4 @@
-// How uploads end before their time: the user's cancel, the app's, and errors (CONTRACT 4 and 5).
+// How uploads end before their time: the user's cancel, the app's, and errors (docs/protocol.md, version 2).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -15,7 +15,7 @@ test('cancelling says why, sends no more chunks and ends with the acknowledgemen
   assert.deepEqual([uploader.cancelling, uploader.cancelled, uploader.can_cancel], [true, false, false]);
   assert.equal(uploader.cancel_msg, 'enough');
   assert.deepEqual(page.socket.messages.at(-1), CANCEL);
-  page.socket.acknowledges(KIB, 2); // these were on their way
+  await page.stores(2 * KIB); // these were on their way
   assert.equal(page.socket.chunks.length, 4);
   assert.equal(uploader.bytes_acked, 2 * KIB);
   page.socket.hears('MsgCancelAck', { Ack: true });
@@ -25,7 +25,7 @@ test('cancelling says why, sends no more chunks and ends with the acknowledgemen
 });
 
 test('cancelling reaches the server from before the start, from dialling and from the wait for the next try', async () => {
-  for (const stage of ['new', 'held', 'probing', 'dialling', 'asking', 'waiting']) {
+  for (const stage of ['new', 'held', 'looking', 'dialling', 'asking', 'waiting']) {
     const page = new Page();
     const uploader = page.uploader();
     if (stage === 'held') uploader.pause('pause');
@@ -46,6 +46,17 @@ test('cancelling reaches the server from before the start, from dialling and fro
   }
 });
 
+test('a cancel while the file is being compared is said at once', async () => {
+  const page = new Page();
+  const uploader = page.uploader().start();
+  await page.pass(0);
+  page.socket.open();
+  page.socket.confirms(KIB, { Compare: [[0, KIB]] });
+  uploader.cancel('enough');
+  await page.pass(0);
+  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgCancel']);
+});
+
 test('a cancel that is not answered is said again over the next connection, for as long as it takes', async () => {
   const page = new Page();
   const uploader = await page.uploading();
@@ -58,20 +69,20 @@ test('a cancel that is not answered is said again over the next connection, for 
   assert.equal(uploader.cancelling, true);
   await page.seconds_until_dialled();
   page.socket.open();
-  page.socket.confirms(KIB);
-  assert.deepEqual(page.socket.messages[1], CANCEL);
+  page.socket.confirms(KIB, { Compare: [[0, KIB]] });
+  assert.deepEqual(page.socket.messages[1], CANCEL, 'without comparing anything');
   page.socket.hears('MsgCancelAck', { Ack: true });
   assert.equal(uploader.cancelled, true);
 });
 
-test('a cancel that the server is silent about for 30 seconds is said over a new connection', async () => {
+test('a cancel that the server is silent about is said over a new connection', async () => {
   const page = new Page();
   const uploader = await page.uploading();
   uploader.cancel('enough');
   const silent = page.socket;
-  await page.pass(30);
+  await page.pass(9);
   assert.equal(silent.close_code, null);
-  await page.pass(7);
+  await page.pass(3);
   assert.equal(silent.close_code, 1000);
   page.socket.open();
   page.socket.confirms(0);
@@ -79,34 +90,34 @@ test('a cancel that the server is silent about for 30 seconds is said over a new
   assert.equal(uploader.cancelling, true);
 });
 
-test('a cancel that came too late loses: all bytes were acknowledged before the server read it', async () => {
+test('a cancel that came too late loses: all was sent and complete before the server read it', async () => {
   const page = new Page();
   const uploader = await page.uploading(new FakeFile(2 * KIB));
   uploader.cancel('enough');
-  page.socket.acknowledges(KIB, 2);
+  page.socket.stores(2 * KIB);
   assert.deepEqual([uploader.cancelling, uploader.can_cancel, uploader.cancel_msg], [false, false, '']);
-  page.socket.hears('MsgAllDone', { Success: true });
+  page.socket.finishes();
   assert.deepEqual(endings(uploader), ['finished']);
 });
 
-test('a server that acknowledges the cancel after all bytes has decided so', async () => {
-  const page = new Page();
-  const uploader = await page.uploading(new FakeFile(KIB));
-  uploader.cancel('enough');
-  page.socket.acknowledges();
-  page.socket.hears('MsgCancelAck', { Ack: true });
-  assert.deepEqual([endings(uploader), uploader.cancel_msg], [['cancelled'], 'enough']);
-});
-
-test('a cancel while disconnected loses when the server turns out to have all bytes', async () => {
+test('a cancel while disconnected loses when the upload turns out to have arrived', async () => {
   const page = new Page();
   const uploader = await page.uploading();
   page.socket.breaks();
   uploader.cancel('enough');
-  await page.connects(10 * KIB);
-  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgAck']);
-  page.socket.hears('MsgAllDone', { Success: true });
+  await page.connects(10 * KIB, { Arrived: true });
+  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgAgree']);
+  page.socket.finishes();
   assert.deepEqual(endings(uploader), ['finished']);
+});
+
+test('an upload whose bytes are all there can be cancelled as long as it is not complete', async () => {
+  const page = new Page();
+  const uploader = page.uploader().cancel('enough');
+  await page.connects(10 * KIB);
+  assert.deepEqual(page.socket.messages.at(-1), CANCEL);
+  page.socket.hears('MsgCancelAck', { Ack: true });
+  assert.deepEqual(endings(uploader), ['cancelled']);
 });
 
 test('an empty file can be cancelled before it is sent, unless the server says that it is done', async () => {
@@ -123,14 +134,12 @@ test('an empty file can be cancelled before it is sent, unless the server says t
 });
 
 test('a cancel whose acknowledgement was lost, or whose ticket is gone, is the end that the user wanted', async () => {
-  for (const code of [30, 31, 11, 22]) {
+  for (const [code, word] of [[30, 'cancelled'], [31, 'expired'], [11, 'unknown_ticket'], [22, 'length_mismatch']]) {
     const page = new Page();
     const uploader = page.uploader().cancel('enough');
     await page.pass(0);
     page.socket.open();
-    page.socket.hears('MsgError', { ErrorCode: code, Msg: 'The upload was cancelled.' });
-    assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgCancel']);
-    page.socket.breaks(1000);
+    page.socket.refuses(code, word);
     assert.deepEqual(endings(uploader), ['cancelled']);
     assert.deepEqual([uploader.error_msg, uploader.error_code, uploader.cancel_msg], ['', null, 'enough']);
   }
@@ -144,28 +153,15 @@ test('a cancel without a reason, or as an event handler, has a reason all the sa
 
 // ---- the app cancels
 
-test('when the app cancels, the page answers, waits for the acknowledgement and knows why', async () => {
+test('when the app cancels, the page knows at once, and why', async () => {
   const page = new Page();
   const uploader = await page.uploading();
-  page.socket.hears('MsgCancel', { Reason: 'quota <b>&' });
-  assert.deepEqual([uploader.cancelling, uploader.can_cancel, uploader.can_pause], [true, false, false]);
-  assert.equal(page.socket.message_types.at(-1), 'MsgCancel');
+  page.socket.refuses(30, 'cancelled', { Msg: 'quota <b>&' });
+  assert.deepEqual([uploader.cancelled, uploader.cancelling, uploader.error_code], [true, false, null]);
   assert.equal(uploader.cancel_msg, 'quota (b)+');
-  page.socket.hears('MsgCancelAck', { Ack: true });
   assert.deepEqual(endings(uploader), ['cancelled']);
-});
-
-test('when the app cancels and the acknowledgement does not come, it is over after some seconds or with the close', async () => {
-  for (const how of ['silence', 'close']) {
-    const page = new Page();
-    const uploader = await page.uploading();
-    page.socket.hears('MsgCancel', { Reason: 'quota' });
-    if (how === 'silence') await page.pass(11);
-    else page.socket.breaks();
-    assert.deepEqual(endings(uploader), ['cancelled'], how);
-    await page.pass(100);
-    assert.equal(page.sockets.length, 1, how);
-  }
+  await page.pass(100);
+  assert.equal(page.sockets.length, 1);
 });
 
 test('what the app has cancelled while there was no connection is cancelled, and no error', async () => {
@@ -174,79 +170,106 @@ test('what the app has cancelled while there was no connection is cancelled, and
   page.socket.breaks();
   await page.seconds_until_dialled();
   page.socket.open();
-  page.socket.hears('MsgError', { ErrorCode: 30, Msg: 'This upload was cancelled.' });
-  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgCancel']);
-  page.socket.hears('MsgCancelAck', { Ack: true });
+  page.socket.refuses(30, 'cancelled', { Msg: 'This upload was cancelled.' });
   assert.deepEqual([uploader.cancel_msg, uploader.error_code], ['This upload was cancelled.', null]);
   assert.deepEqual(endings(uploader), ['cancelled']);
 });
 
-test('when both sides cancel at the same time, one MsgCancel from here is enough', async () => {
+test('when both sides cancel at the same time, it is the cancel of the user', async () => {
   const page = new Page();
   const uploader = await page.uploading();
   uploader.cancel('enough');
-  page.socket.hears('MsgCancel', { Reason: 'quota' });
-  assert.equal(page.socket.message_types.filter((type) => type === 'MsgCancel').length, 1);
-  page.socket.hears('MsgCancelAck', { Ack: true });
-  assert.deepEqual(endings(uploader), ['cancelled']);
+  page.socket.refuses(30, 'cancelled', { Msg: 'quota' });
+  assert.deepEqual([endings(uploader), uploader.cancel_msg], [['cancelled'], 'enough']);
 });
 
 // ---- errors
 
-test('an error of the server is answered with MsgCancel, shown at once, and final with the acknowledgement', async () => {
+test('an error that trying again does not mend is final at once', async () => {
   const page = new Page();
   const uploader = page.uploader().start();
   await page.pass(0);
   page.socket.open();
-  page.socket.hears('MsgError', { ErrorCode: 11, Msg: 'There is no <such> upload.' });
+  page.socket.refuses(11, 'unknown_ticket', { Msg: 'There is no <such> upload.' });
   assert.deepEqual([uploader.error_code, uploader.error_msg], [11, 'There is no (such) upload.']);
-  assert.deepEqual([uploader.can_cancel, uploader.can_pause, uploader.connected], [false, false, true]);
-  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgCancel']);
-  assert.deepEqual(endings(uploader), []);
-  page.socket.hears('MsgCancelAck', { Ack: true });
+  assert.deepEqual([uploader.can_cancel, uploader.can_pause, uploader.connected], [false, false, false]);
+  assert.deepEqual(page.socket.message_types, ['MsgUploadReq']);
   assert.deepEqual(endings(uploader), ['error']);
   await page.pass(1000);
   assert.equal(page.sockets.length, 1);
 });
 
-test('an error is final after some seconds without an acknowledgement, and when the connection breaks', async () => {
-  for (const how of ['silence', 'close']) {
+test('an error that passes is told in its own words, and tried again', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  page.socket.refuses(41, 'storage_full', { Msg: 'There is <no> room.', Retryable: true });
+  assert.equal(uploader.state_msg, 'There is (no) room. Trying again soon.');
+  assert.deepEqual([uploader.retrying, uploader.error_code], [true, null]);
+  assert.equal(await page.seconds_until_dialled(), 1);
+});
+
+test('another file is refused with a sentence that tells which one is meant', async () => {
+  for (const word of ['wrong_file', 'length_mismatch']) {
     const page = new Page();
     const uploader = await page.uploading();
-    page.socket.hears('MsgError', { ErrorCode: 20, Msg: 'No.' });
-    if (how === 'silence') await page.pass(11);
-    else page.socket.breaks();
-    assert.deepEqual(endings(uploader), ['error'], how);
-    await page.pass(1000);
-    assert.equal(page.sockets.length, 1, how);
+    page.socket.refuses(22, word, {
+      Msg: 'This is another file.',
+      FileName: 'my <old> film.mp4', FileLengthBytes: 12_345_678, FileLastModifiedMs: Date.UTC(2026, 4, 17, 12),
+    });
+    assert.match(
+      uploader.error_msg,
+      /^This is another file\. It was begun with "my \(old\) film\.mp4" \(12\.3 MB, last changed .*2026.*\)\.$/,
+    );
+  }
+});
+
+test('sizes of files are told as people say them, and what is not known is left out', async () => {
+  for (const [bytes, text] of [[0, '0 bytes'], [999, '999 bytes'], [1000, '1.0 kB'], [5e9, '5.0 GB'], [7e15, '7000.0 TB']]) {
+    const page = new Page();
+    const uploader = await page.uploading();
+    page.socket.refuses(22, 'length_mismatch', { FileName: 'a.txt', FileLengthBytes: bytes });
+    assert.equal(uploader.error_msg, `No. It was begun with "a.txt" (${text}).`);
   }
 });
 
 test('an app that does not take the file is an error after all bytes have arrived', async () => {
   const page = new Page();
   const uploader = await page.uploading(new FakeFile(KIB));
-  page.socket.acknowledges();
-  page.socket.hears('MsgError', { ErrorCode: 32, Msg: 'The app refused the file.' });
-  page.socket.hears('MsgCancelAck', { Ack: true });
+  await page.stores(KIB);
+  page.socket.refuses(32, 'handover_failed', { Msg: 'The app refused the file.' });
   assert.deepEqual([uploader.error_code, uploader.finished, uploader.frac_complete], [32, false, 1]);
   assert.deepEqual(endings(uploader), ['error']);
 
   const other = await page.uploading(new FakeFile(KIB));
-  page.socket.acknowledges();
+  await page.stores(KIB);
   page.socket.hears('MsgAllDone', { Success: false });
   assert.equal(other.error_code, 104);
 });
 
-test('a server that names an impossible offset or window is an error', async () => {
-  for (const conf of [[-1], [10 * KIB + 1], ['5'], [0.5], [0, 0], [0, -1], [0, 1, 0], [0, 1, 'x']]) {
+test('terms that nobody can keep are an error', async () => {
+  const nonsense = [
+    ['Offset', -1], ['Offset', 10 * KIB + 1], ['Offset', '5'], ['Offset', 0.5],
+    ['MaxChunkBytes', 0], ['MaxChunkBytes', -1], ['MaxWindowBytes', 0], ['MaxWindowBytes', 'x'],
+    ['SilenceS', 0], ['SilenceS', undefined], ['Compare', null], ['Compare', [[0, 10 * KIB + 1]]], ['Compare', [[5, 4]]],
+    ['Compare', [[-1, 4]]], ['Compare', [[]]],
+  ];
+  for (const [member, value] of nonsense) {
     const page = new Page();
     const uploader = page.uploader().start();
-    await page.pass(0);
-    page.socket.open();
-    page.socket.confirms(...conf);
-    assert.deepEqual([uploader.error_code, endings(uploader)], [102, ['error']], String(conf));
+    await page.connects(0, { [member]: value });
+    assert.deepEqual([uploader.error_code, endings(uploader)], [102, ['error']], `${member} ${value}`);
     assert.deepEqual(page.socket.chunks, []);
   }
+});
+
+test('a server that does not speak version 2 is an error that says so', async () => {
+  const page = new Page();
+  const uploader = page.uploader().start();
+  await page.pass(0);
+  page.socket.open();
+  page.socket.hears('MsgUploadConf', { ChunkSizeKB: 512, FilePos: 0, SendAhead: 8 });
+  assert.deepEqual([uploader.error_code, endings(uploader)], [105, ['error']]);
+  assert.match(uploader.error_msg, /older/);
 });
 
 test('an address that the browser refuses is an error, not a reason to try for ever', async () => {
@@ -269,13 +292,14 @@ test('after an ending nothing changes and nothing is called any more', async () 
     const page = new Page();
     const uploader = await page.uploading(new FakeFile(KIB));
     if (ending === 'cancelled') uploader.cancel('enough');
-    else page.socket.acknowledges();
-    if (ending === 'finished') page.socket.hears('MsgAllDone', { Success: true });
-    if (ending === 'error') page.socket.hears('MsgError', { ErrorCode: 32, Msg: 'No.' });
-    if (ending !== 'finished') page.socket.hears('MsgCancelAck', { Ack: true });
+    else await page.stores(KIB);
+    if (ending === 'finished') page.socket.finishes();
+    if (ending === 'error') page.socket.refuses(32, 'handover_failed');
+    if (ending === 'cancelled') page.socket.hears('MsgCancelAck', { Ack: true });
     const { length } = uploader.events;
     assert.deepEqual(endings(uploader), [ending]);
     uploader.start().pause('toggle').pause('pause').pause('unpause').cancel('late');
+    uploader.max_bytes_per_s = 1000;
     page.socket.breaks();
     page.fire('online');
     page.fire('pageshow');

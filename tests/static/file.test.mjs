@@ -6,37 +6,20 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { FakeFile, KIB, Page, endings } from './page.mjs';
 
-test('before each connection the next bytes and the last one are read', async () => {
+test('before the ticket is used the last byte of the file is read', async () => {
   const page = new Page();
-  const uploader = await page.uploading();
-  assert.deepEqual(page.reads, [[0, 1], [10 * KIB - 1, 10 * KIB]]);
-  page.socket.acknowledges();
-  page.reads.length = 0;
-  page.socket.breaks();
-  await page.seconds_until_dialled();
-  // All that was on its way: if one of these bytes could not be read, that is why the connection broke.
-  assert.deepEqual(page.reads, [[KIB, 5 * KIB], [10 * KIB - 1, 10 * KIB]]);
-  assert.equal(uploader.bytes_acked, KIB);
+  page.uploader().start();
+  await page.pass(0);
+  assert.deepEqual(page.reads, [[10 * KIB - 1, 10 * KIB]]);
+  assert.equal(page.sockets.length, 1);
 });
 
-test('bytes that were on their way stay suspect until there is progress, and no more than 8 MiB are read', async () => {
+test('each chunk is read for its checksum before it is sent, and only a few of them ahead', async () => {
   const page = new Page();
-  const MIB = KIB * KIB;
-  const uploader = page.uploader(new FakeFile(100 * MIB)).start();
-  await page.pass(0);
-  page.socket.open();
-  page.socket.confirms(0, 4 * KIB, 5);
-  for (let i = 0; i < 3; i++) {
-    page.socket.breaks();
-    await page.seconds_until_dialled();
-    assert.deepEqual(page.reads.at(-2), [0, 8 * MIB]);
-  }
-  page.socket.open();
-  page.socket.confirms(0, KIB, 2);
-  page.socket.acknowledges(MIB);
-  uploader.pause('pause').pause('unpause');
-  await page.pass(0);
-  assert.deepEqual(page.reads.at(-2), [MIB, 3 * MIB]);
+  await page.uploading();
+  const chunks = [0, 1, 2, 3, 4, 5, 6].map((i) => [i * KIB, (i + 1) * KIB]);
+  assert.deepEqual(page.reads.slice(1), chunks);
+  assert.equal(page.socket.chunks.length, 4);
 });
 
 test('a file that cannot be read before anything was sent fails after three tries, and its ticket is untouched', async () => {
@@ -61,41 +44,31 @@ test('an empty file that is gone is noticed, too', async () => {
   assert.deepEqual([uploader.error_code, endings(uploader)], [100, ['error']]);
 });
 
-test('a file that disappears in the middle fails after three tries, and the server is told', async () => {
+test('a file that disappears in the middle fails after three tries, and its ticket stays as it is', async () => {
   for (const trouble of ['missing', 'shorter']) {
     const page = new Page();
     const file = new FakeFile(10 * KIB);
     const uploader = await page.uploading(file);
-    page.socket.acknowledges();
     file.trouble = trouble;
     page.socket.breaks(); // what browsers do when a slice can't be read
     await page.pass(8);
-    assert.equal(uploader.error_code, 100);
-    assert.deepEqual(endings(uploader), [], 'the server is told first');
-    page.socket.open();
-    page.socket.confirms(KIB);
-    assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgError']);
-    assert.deepEqual(page.socket.messages[1].MsgData, { ErrorCode: 100, Msg: uploader.error_msg });
-    assert.deepEqual(page.socket.chunks, []);
-    page.socket.hears('MsgCancelAck', { Ack: true });
-    assert.deepEqual(endings(uploader), ['error']);
+    assert.deepEqual([uploader.error_code, endings(uploader)], [100, ['error']]);
+    assert.equal(page.sockets.length, 1);
+    await page.pass(1000);
+    assert.equal(page.sockets.length, 1);
   }
 });
 
-test('a file that disappears fails even if the server cannot be told', async () => {
-  for (const how of ['refused', 'silent']) {
-    const page = new Page();
-    const file = new FakeFile(10 * KIB);
-    const uploader = await page.uploading(file);
-    file.trouble = 'missing';
-    page.socket.breaks();
-    await page.pass(8);
-    if (how === 'refused') page.socket.breaks();
-    else await page.pass(21);
-    assert.deepEqual(endings(uploader), ['error'], how);
-    await page.pass(1000);
-    assert.equal(page.sockets.length, 2, how);
-  }
+test('a chunk that cannot be read hangs up at once, and says nothing that would end the ticket', async () => {
+  const page = new Page();
+  const file = new FakeFile(20 * KIB);
+  const uploader = await page.uploading(file);
+  file.trouble = 'missing';
+  await page.stores(4 * KIB); // those that had been read go out, and the next is missed
+  assert.deepEqual([uploader.connected, uploader.retrying, uploader.bytes_acked], [false, true, 4 * KIB]);
+  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgAgree']);
+  await page.pass(8);
+  assert.equal(uploader.error_code, 100);
 });
 
 test('a file that can be read again goes on, and has its three tries again after progress', async () => {
@@ -108,14 +81,13 @@ test('a file that can be read again goes on, and has its three tries again after
     await page.pass(2.5); // the second try has failed
     file.trouble = null;
     await page.seconds_until_dialled();
-    page.socket.open();
-    page.socket.confirms(uploader.bytes_acked);
-    page.socket.acknowledges();
+    await page.connects(uploader.bytes_acked);
+    await page.stores(uploader.bytes_acked + KIB);
   }
   assert.equal(uploader.bytes_acked, 3 * KIB);
 });
 
-test('a read that never ends is given up like a connection, and tried again', async () => {
+test('a read before dialling that never ends is given up like a connection, and tried again', async () => {
   const page = new Page();
   const file = new FakeFile(KIB);
   file.trouble = 'stuck';
@@ -128,7 +100,26 @@ test('a read that never ends is given up like a connection, and tried again', as
   assert.equal(uploader.connected, true);
 });
 
-test('a probe that ends after the upload was paused dials nobody', async () => {
+test('a chunk whose reading never ends is tried again after half a minute, for as long as it takes', async () => {
+  const page = new Page();
+  const file = new FakeFile(20 * KIB);
+  const uploader = await page.uploading(file);
+  const pong = () => page.socket.readyState === 1 && page.socket.hears('MsgPong', {});
+  file.trouble = 'stuck';
+  await page.stores(3 * KIB);
+  await page.stores(7 * KIB);
+  for (let i = 0; i < 29; i++) await page.pass(1).then(pong);
+  assert.equal(uploader.connected, true);
+  await page.pass(1);
+  assert.equal(uploader.state_msg, 'The file cannot be read at the moment. Trying again soon.');
+  await page.pass(100);
+  file.trouble = null;
+  await page.seconds_until_dialled();
+  await page.connects(7 * KIB);
+  assert.equal(uploader.connected, true);
+});
+
+test('a look at the file that ends after the upload was paused dials nobody', async () => {
   const page = new Page();
   const uploader = page.uploader().start().pause('pause');
   await page.pass(10);
@@ -145,47 +136,45 @@ test('a file whose size has changed fails at once', async () => {
   assert.deepEqual([uploader.error_code, endings(uploader)], [101, ['error']]);
 });
 
-test('a chunk that arrives shorter than it was sent is an error: the bytes after it would be in the wrong place', async () => {
-  const page = new Page();
-  const uploader = await page.uploading();
-  page.socket.acknowledges();
-  page.socket.acknowledges(KIB - 1);
-  assert.equal(uploader.bytes_acked, KIB);
-  assert.equal(uploader.error_code, 101);
-  assert.deepEqual(page.socket.messages.at(-1).MsgType, 'MsgError');
-  page.socket.hears('MsgCancelAck', { Ack: true });
-  assert.deepEqual(endings(uploader), ['error']);
-});
-
-test('a chunk that arrives shorter while the upload is being cancelled does not matter any more', async () => {
-  const page = new Page();
-  const uploader = await page.uploading();
-  uploader.cancel('enough');
-  page.socket.acknowledges(KIB - 1);
-  assert.deepEqual([uploader.cancelling, uploader.bytes_acked], [true, 0]);
-  page.socket.hears('MsgCancelAck', { Ack: true });
-  assert.deepEqual(endings(uploader), ['cancelled']);
-});
-
-test('an acknowledgement of nothing that was sent is ignored', async () => {
-  const page = new Page();
-  const uploader = await page.uploading(new FakeFile(2 * KIB));
-  page.socket.acknowledges(KIB, 5);
-  page.socket.acknowledges(0);
-  assert.deepEqual([uploader.bytes_acked, uploader.chunks_acked_now], [2 * KIB, 2]);
-});
-
 test('the file is not needed any more to cancel, or once it has arrived', async () => {
   const page = new Page();
   const file = new FakeFile(KIB);
   const uploader = await page.uploading(file);
-  page.socket.acknowledges();
+  await page.stores(KIB);
   file.trouble = 'missing';
   file.size = 0;
   page.socket.breaks();
   await page.seconds_until_dialled();
-  page.socket.open();
-  page.socket.confirms(KIB);
-  page.socket.hears('MsgAllDone', { Success: true });
+  await page.connects(KIB, { Arrived: true });
+  page.socket.finishes();
   assert.deepEqual(endings(uploader), ['finished']);
+});
+
+test('without a worker the page computes the checksums itself, and the upload goes on as well', async () => {
+  for (const no_worker of ['throws', 'fails']) {
+    const page = new Page({ no_worker });
+    const file = new FakeFile(3 * KIB);
+    const uploader = await page.uploading(file);
+    assert.equal(page.socket.chunks.length, 3, no_worker);
+    await page.stores(3 * KIB);
+    page.socket.finishes();
+    assert.equal(uploader.finished, true, no_worker);
+    assert.equal(page.workers.length, 1, 'and it does not try again');
+    const other = new FakeFile(KIB);
+    other.trouble = 'missing';
+    const lost = page.uploader(other).start();
+    await page.pass(4);
+    assert.equal(lost.error_code, 100, no_worker);
+  }
+});
+
+test('what the page reads itself it reads in small pieces', async () => {
+  const page = new Page({ no_worker: 'throws' });
+  const MIB = KIB * KIB;
+  page.uploader(new FakeFile(MIB)).start();
+  await page.connects(0, { MaxChunkBytes: MIB, MaxWindowBytes: 8 * MIB });
+  page.reads.length = 0;
+  page.socket.stores(page.socket.chunks.at(-1)[1]);
+  await page.pass(0);
+  assert.ok(page.reads.every(([from, to]) => to - from <= 256 * KIB));
 });

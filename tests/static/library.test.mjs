@@ -5,11 +5,12 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { FakeFile, KIB, Page, look } from './page.mjs';
 
-test('the only global is incoming, with two names in it', () => {
+test('the only global is incoming', () => {
   const page = new Page();
   const added = Object.keys(page.context).filter((name) => !page.globals_before.includes(name));
   assert.deepEqual(added, ['incoming']);
-  assert.deepEqual(Object.keys(page.incoming).sort(), ['Uploader', 'set_server_hostname']);
+  const names = ['Uploader', 'forget', 'matches', 'set_server_hostname', 'unfinished', 'version'];
+  assert.deepEqual(Object.keys(page.incoming).sort(), names);
 });
 
 test('it never alerts, logs or writes HTML', () => {
@@ -62,6 +63,7 @@ test('starting twice is harmless', async () => {
   uploader.start();
   page.socket.open();
   page.socket.confirms();
+  await page.pass(0);
   uploader.start();
   await page.pass(1);
   assert.equal(page.sockets.length, 1);
@@ -77,9 +79,9 @@ test('properties are read-only, and all of them are there from the beginning', (
   assert.deepEqual(look(uploader), {
     onprogress: null, onfinished: null, oncancelled: null, onerror: null,
     filename: 'a.txt', bytes_total: 5, bytes_tx: 0, bytes_acked: 0, bytes_ahead: 0, frac_complete: 0,
-    chunks_tx_now: 0, chunks_acked_now: 0, chunks_ahead: 0,
+    bytes_per_s: 0, seconds_left: null, chunks_tx_now: 0, chunks_acked_now: 0, chunks_ahead: 0,
     state_msg: 'Not started yet.', error_msg: '', error_code: null, cancel_msg: '',
-    connected: false, paused: false, can_pause: true, can_cancel: true,
+    connected: false, retrying: false, next_retry_at: null, paused: false, can_pause: true, can_cancel: true,
     cancelling: false, cancelled: false, finished: false,
   });
   for (const name of Object.keys(look(uploader)).filter((key) => !key.startsWith('on'))) {
@@ -104,14 +106,15 @@ test('onprogress is called for every change, after it, and not without one', asy
     () => uploader.start(),
     () => page.pass(0),
     () => page.socket.open(),
-    () => page.socket.confirms(0, 1, 2),
-    () => page.socket.acknowledges(),
+    () => page.socket.confirms(0),
+    () => page.pass(0),
+    () => page.stores(KIB),
     () => page.socket.breaks(),
     () => uploader.pause('pause'),
     () => uploader.pause('unpause'),
     () => page.connects(2 * KIB),
-    () => page.socket.acknowledges(),
-    () => page.socket.hears('MsgAllDone', { Success: true }),
+    () => page.stores(3 * KIB),
+    () => page.socket.finishes(),
   ];
   let before = look(uploader);
   for (const [index, step] of steps.entries()) {
@@ -131,9 +134,9 @@ test('onprogress is called for every change, after it, and not without one', asy
 
 test('every ending is told to onprogress, too', async () => {
   for (const [flag, finish] of [
-    ['finished', (socket) => socket.hears('MsgAllDone', { Success: true })],
-    ['cancelled', (socket) => { socket.hears('MsgCancel', { Reason: 'x' }); socket.hears('MsgCancelAck', {}); }],
-    ['error_msg', (socket) => { socket.hears('MsgError', { ErrorCode: 1, Msg: 'x' }); socket.hears('MsgCancelAck', {}); }],
+    ['finished', (socket) => socket.finishes()],
+    ['cancelled', (socket) => socket.refuses(30, 'cancelled')],
+    ['error_msg', (socket) => socket.refuses(20, 'bad_message')],
   ]) {
     const page = new Page();
     const uploader = await page.uploading();
@@ -148,8 +151,8 @@ test('a callback that throws is reported and does not disturb the upload', async
   const uploader = await page.uploading(new FakeFile(KIB));
   const trouble = new Error('in the page');
   uploader.onprogress = uploader.onfinished = () => { throw trouble; };
-  page.socket.acknowledges();
-  page.socket.hears('MsgAllDone', { Success: true });
+  await page.stores(KIB);
+  page.socket.finishes();
   assert.equal(uploader.finished, true);
   assert.ok(page.reported.length >= 3);
   assert.ok(page.reported.every((error) => error === trouble));
@@ -175,7 +178,7 @@ test('a callback may pause, cancel and start other uploads', async () => {
   };
   uploader.start();
   await page.connects(0);
-  page.socket.acknowledges();
+  page.socket.stores(KIB);
   assert.deepEqual(seen.slice(-3), [[false, false], [true, false], [false, true]]);
   let next;
   uploader.oncancelled = () => { next = page.uploader(new FakeFile(1), 'ticket-2').start(); };
@@ -219,7 +222,9 @@ test('the sentences for users hold nothing that means something in HTML', async 
   page.socket.breaks(1013, '<&>');
   page.fire('online');
   await page.connects(0);
-  page.socket.hears('MsgError', { ErrorCode: 5, Msg: '<&>' });
-  page.socket.hears('MsgCancelAck', { Ack: true });
+  page.socket.refuses(41, 'storage_full', { Msg: '<&>', Retryable: true });
+  await page.seconds_until_dialled();
+  await page.connects(0);
+  page.socket.refuses(22, 'wrong_file', { Msg: '<&>', FileName: '<b>&' });
   for (const seen of uploader.seen) assert.doesNotMatch(seen.state_msg + seen.error_msg, /[<>&]/);
 });

@@ -1,4 +1,4 @@
-// The browser's edge, driven by hand: a page with its clock, sockets, files and network, for the tests beside this.
+// The browser's edge, driven by hand: a page with its clock, sockets, files, worker and network, for the tests beside this.
 //
 // static/incoming.js is loaded for real, into a context of its own; only what a browser would give it is made here.
 // Time passes in `page.pass(seconds)` alone, and randomness is 0.5 unless a test says otherwise.
@@ -6,8 +6,12 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
+import { FakeBlob, FakeFile, file_reader_of } from './files.mjs';
+
+export { FakeFile, crc32c } from './files.mjs';
 
 const LIBRARY = new URL('../../static/incoming.js', import.meta.url);
+const BEGAN_MS = Date.UTC(2026, 10, 23);
 export const KIB = 1024;
 
 /** Lets every promise that can be settled settle. */
@@ -28,7 +32,10 @@ class Clock {
     const end_ms = this.now_ms + Math.round(seconds * 1000);
     await settled();
     for (;;) {
-      const due = [...this.timers].filter(([, t]) => t.at_ms <= end_ms).sort((a, b) => a[1].at_ms - b[1].at_ms)[0];
+      let due = null;
+      for (const entry of this.timers) {
+        if (entry[1].at_ms <= end_ms && (!due || entry[1].at_ms < due[1].at_ms)) due = entry;
+      }
       if (!due) break;
       const [id, timer] = due;
       this.now_ms = Math.max(this.now_ms, timer.at_ms);
@@ -39,61 +46,35 @@ class Clock {
     }
     this.now_ms = end_ms;
   }
-}
 
-/** A file whose reading a test can spoil: `file.trouble` is null, 'missing', 'shorter' or 'stuck'. */
-export class FakeFile {
-  constructor(size, name = 'holiday.mp4', root = null, start = 0) {
-    Object.assign(this, { size, name, root: root || this, start });
-    this.trouble = null;
-  }
-
-  get [Symbol.toStringTag]() {
-    return 'File';
-  }
-
-  slice(from, to = this.size) {
-    const first = from < 0 ? Math.max(0, this.size + from) : Math.min(from, this.size);
-    return new FakeFile(Math.max(0, Math.min(to, this.size) - first), undefined, this.root, this.start + first);
-  }
-
-  get end() {
-    return this.start + this.size;
+  /** The machine sleeps: the time is another, and whatever was due comes once. */
+  sleeps(seconds) {
+    this.now_ms += seconds * 1000;
+    for (const timer of this.timers.values()) timer.at_ms = Math.max(timer.at_ms, this.now_ms);
   }
 }
 
-function file_reader_of(page) {
-  return class FileReader {
-    readAsArrayBuffer(blob) {
-      page.reads.push([blob.start, blob.end]);
-      const { trouble } = blob.root;
-      if (trouble === 'stuck') return;
-      // A slice without bytes can always be read, whatever happened to the file (seen in Chromium and Firefox).
-      const fails = trouble === 'missing' && (blob.size > 0 || blob === blob.root);
-      queueMicrotask(() => {
-        if (fails) {
-          this.error = new Error('NotFoundError');
-          this.onerror();
-        } else {
-          this.result = { byteLength: trouble === 'shorter' ? 0 : blob.size };
-          this.onload();
-        }
-      });
-    }
-  };
+/** What the library says in a chunk: where it belongs, its checksum, its bytes. */
+function read_chunk(blob) {
+  const bytes = blob.bytes();
+  const header = new DataView(bytes.buffer, bytes.byteOffset, 16);
+  const from = header.getUint32(0) * 2 ** 32 + header.getUint32(4);
+  const [crc, round] = [header.getUint32(8), header.getUint32(12)];
+  return { from, end: from + bytes.length - 16, crc, round, bytes: bytes.subarray(16) };
 }
 
 function web_socket_of(page) {
   return class WebSocket {
     constructor(url) {
       if (page.bad_address) throw new SyntaxError('bad address');
-      Object.assign(this, { url, readyState: 0, bufferedAmount: 0, said: [], close_code: null });
+      Object.assign(this, { url, readyState: 0, said: [], close_code: null });
       page.sockets.push(this);
     }
 
     send(data) {
       assert.equal(this.readyState, 1, 'nothing may be sent over a socket that is not open');
-      this.said.push(typeof data === 'string' ? JSON.parse(data) : data);
+      if (typeof data === 'string') this.said.push(JSON.parse(data));
+      else this.said.push(page.on_chunk ? page.on_chunk(this, data) : read_chunk(data));
     }
 
     close(code) {
@@ -117,12 +98,37 @@ function web_socket_of(page) {
       this.onmessage({ data: text });
     }
 
-    confirms(offset = 0, chunk_kib = 1, send_ahead = 4) {
-      this.hears('MsgUploadConf', { ChunkSizeKB: chunk_kib, FilePos: offset, SendAhead: send_ahead });
+    /** In chunks of 1 KiB, 4 of them ahead, unless a test says otherwise. */
+    confirms(offset = 0, terms = {}) {
+      this.hears('MsgUploadConf', {
+        Version: 2, Offset: offset, MaxChunkBytes: KIB, MaxWindowBytes: 4 * KIB, SilenceS: 10, Compare: [], Arrived: false,
+        FileName: 'holiday.mp4', FileLastModifiedMs: 0, ...terms,
+      });
     }
 
-    acknowledges(bytes = KIB, times = 1) {
-      for (let i = 0; i < times; i++) this.hears('MsgChunkAck', { ChunkSize: bytes });
+    stores(offset) {
+      this.hears('MsgStored', { Offset: offset });
+    }
+
+    wants_again(offset, round) {
+      this.hears('MsgResend', { Offset: offset, Round: round });
+    }
+
+    news(news, retry_after_s = 0) {
+      this.hears('MsgNews', { News: news, RetryAfterS: retry_after_s });
+    }
+
+    finishes() {
+      this.hears('MsgAllDone', { Success: true, Crc32c: 0 });
+    }
+
+    /** Says what went wrong and closes, as the server does. */
+    refuses(number, word, more = {}) {
+      this.hears('MsgError', {
+        ErrorCode: number, Code: word, Msg: 'No.', Retryable: false,
+        FileName: '', FileLengthBytes: 0, FileLastModifiedMs: 0, ...more,
+      });
+      this.breaks(1000);
     }
 
     breaks(code = 1006, reason = '') {
@@ -133,7 +139,7 @@ function web_socket_of(page) {
     // What a test looks at.
 
     get messages() {
-      return this.said.filter((m) => !(m instanceof FakeFile));
+      return this.said.filter((m) => m.MsgType);
     }
 
     get message_types() {
@@ -141,51 +147,144 @@ function web_socket_of(page) {
     }
 
     get chunks() {
-      return this.said.filter((m) => m instanceof FakeFile).map((chunk) => [chunk.start, chunk.end]);
+      return this.said.filter((m) => !m.MsgType).map(({ from, end }) => [from, end]);
+    }
+
+    /** The members of the newest message of this type. */
+    last(type) {
+      return this.messages.filter((m) => m.MsgType === type).at(-1)?.MsgData;
     }
   };
 }
 
+/** A worker whose script is really run, in a context of its own. */
+function worker_of(page) {
+  return class Worker {
+    constructor(url) {
+      page.workers.push(this);
+      if (page.no_worker === 'throws') throw new Error('SecurityError');
+      if (page.no_worker) {
+        page.later(() => this.onerror({ preventDefault() {} }));
+        return;
+      }
+      this.context = vm.createContext({ FileReader: file_reader_of(page) });
+      this.context.self = this.context;
+      this.context.postMessage = (data) => page.later(() => this.onmessage({ data }));
+      vm.runInContext(page.object_urls.get(url).text(), this.context, { filename: 'worker.js' });
+    }
+
+    postMessage(data) {
+      if (this.context) page.later(() => this.context.onmessage({ data }));
+    }
+  };
+}
+
+/** localStorage: `page.storage` holds what is in it, and may be made null: then it is forbidden. */
+function local_storage_of(page) {
+  return {
+    get length() {
+      return page.storage.size;
+    },
+    key: (i) => [...page.storage.keys()][i] ?? null,
+    getItem: (key) => page.storage.get(key) ?? null,
+    setItem: (key, value) => {
+      if (page.storage_is_full) throw new Error('QuotaExceededError');
+      page.storage_writes += 1;
+      page.storage.set(key, value);
+    },
+    removeItem: (key) => page.storage.delete(key),
+  };
+}
+
+/** Listeners of window and document alike: names are used once here. */
+class Listeners {
+  map = new Map();
+
+  add = (name, callback) => {
+    if (!this.map.has(name)) this.map.set(name, new Set());
+    this.map.get(name).add(callback);
+  };
+
+  remove = (name, callback) => this.map.get(name)?.delete(callback);
+
+  fire(event) {
+    [...(this.map.get(event.type) ?? [])].forEach((callback) => callback(event));
+  }
+}
+
 /** A page that has loaded the library. */
 export class Page {
-  constructor({ protocol = 'http:', host = 'app.example:8000' } = {}) {
+  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null } = {}) {
     this.clock = new Clock();
     this.sockets = [];
+    this.workers = [];
     this.reads = [];
     this.reported = [];
     this.bad_address = false;
-    this.listeners = {};
+    this.no_worker = no_worker;
+    this.object_urls = new Map();
+    this.storage = storage;
+    this.storage_writes = 0;
+    this.storage_is_full = false;
+    this.listeners = new Listeners();
     this.navigator = { onLine: true };
     this.random = 0.5;
-    const listen = (name, callback) => (this.listeners[name] ??= []).push(callback);
-    this.document = { visibilityState: 'visible', addEventListener: listen };
-    this.context = vm.createContext({
+    this.later = queueMicrotask;
+    this.document = { visibilityState: 'visible', addEventListener: this.listeners.add };
+    this.context = vm.createContext(this.globals(protocol, host));
+    this.context.window = this.context;
+    Object.assign(this.context, { random: () => this.random, now: () => this.now_ms });
+    vm.runInContext('Math.random = random; delete globalThis.random; Date.now = now; delete globalThis.now;', this.context);
+    this.globals_before = Object.keys(this.context);
+    vm.runInContext(readFileSync(LIBRARY, 'utf8'), this.context, { filename: 'incoming.js' });
+    this.incoming = this.context.incoming;
+  }
+
+  globals(protocol, host) {
+    const page = this;
+    return {
       location: { protocol, host },
       navigator: this.navigator,
       document: this.document,
-      addEventListener: listen,
-      WebSocket: web_socket_of(this),
+      performance: { now: () => this.clock.now_ms },
+      addEventListener: this.listeners.add,
+      removeEventListener: this.listeners.remove,
+      Blob: FakeBlob,
+      Event,
+      EventTarget,
       FileReader: file_reader_of(this),
+      WebSocket: web_socket_of(this),
+      Worker: worker_of(this),
+      URL: { createObjectURL: (blob) => this.keep_url(blob) },
+      get localStorage() {
+        if (!page.storage) throw new Error('SecurityError');
+        return local_storage_of(page);
+      },
       setTimeout: (callback, ms) => this.clock.set(callback, ms),
       clearTimeout: (id) => this.clock.timers.delete(id),
       setInterval: (callback, ms) => this.clock.set(callback, ms, ms),
       clearInterval: (id) => this.clock.timers.delete(id),
       reportError: (error) => this.reported.push(error),
-    });
-    this.context.window = this.context;
-    this.context.random = () => this.random;
-    vm.runInContext('Math.random = random; delete globalThis.random;', this.context);
-    this.globals_before = Object.keys(this.context);
-    vm.runInContext(readFileSync(LIBRARY, 'utf8'), this.context, { filename: 'incoming.js' });
-    this.incoming = this.context.incoming;
+    };
+  }
+
+  keep_url(blob) {
+    const url = `blob:${this.object_urls.size}`;
+    this.object_urls.set(url, blob);
+    return url;
+  }
+
+  /** As Date.now() tells it. */
+  get now_ms() {
+    return BEGAN_MS + this.clock.now_ms;
   }
 
   pass(seconds) {
     return this.clock.pass(seconds);
   }
 
-  fire(name) {
-    this.listeners[name].forEach((callback) => callback({ type: name }));
+  fire(name, more = {}) {
+    this.listeners.fire({ type: name, ...more });
   }
 
   /** The newest connection. */
@@ -214,11 +313,18 @@ export class Page {
     return uploader;
   }
 
-  /** The library dials, the server agrees to go on at `offset`. */
-  async connects(offset) {
+  /** The library dials, the server agrees to go on at `offset`, and the first chunks are sent. */
+  async connects(offset, terms = {}) {
     await this.pass(0);
     this.socket.open();
-    this.socket.confirms(offset);
+    this.socket.confirms(offset, terms);
+    await this.pass(0);
+  }
+
+  /** The server stores up to `offset`, and what may follow is sent. */
+  async stores(offset) {
+    this.socket.stores(offset);
+    await this.pass(0);
   }
 
   /** Seconds until the library dials again. */

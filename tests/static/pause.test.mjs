@@ -7,11 +7,10 @@ import { FakeFile, KIB, Page, endings } from './page.mjs';
 test('pausing says so, closes, and is visible at once', async () => {
   const page = new Page();
   const uploader = await page.uploading();
-  page.socket.acknowledges();
+  await page.stores(KIB);
   uploader.pause('pause');
   assert.deepEqual([uploader.paused, uploader.connected, uploader.can_pause], [true, false, true]);
-  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgAck', 'MsgPause']);
-  assert.deepEqual(page.socket.messages.at(-1), { MsgType: 'MsgPause', MsgData: { Pause: true } });
+  assert.deepEqual(page.socket.message_types, ['MsgUploadReq', 'MsgAgree']);
   assert.equal(page.socket.close_code, 1000);
   assert.deepEqual([uploader.bytes_tx, uploader.bytes_acked], [KIB, KIB]);
 });
@@ -19,7 +18,7 @@ test('pausing says so, closes, and is visible at once', async () => {
 test('a paused upload resumes at the byte that the server names', async () => {
   const page = new Page();
   const uploader = await page.uploading();
-  page.socket.acknowledges();
+  await page.stores(KIB);
   uploader.pause('pause').pause('unpause');
   await page.connects(3 * KIB);
   assert.equal(uploader.bytes_acked, 3 * KIB);
@@ -77,18 +76,20 @@ test('an upload that is paused before its start waits for both the start and the
   assert.equal(page.sockets.length, 2);
 });
 
-test('pausing while the file is probed, while dialling or before the server agreed just hangs up', async () => {
-  for (const stage of ['probing', 'dialling', 'asking']) {
+test('pausing while the file is looked at, while dialling, asking or comparing just hangs up', async () => {
+  for (const stage of ['looking', 'dialling', 'asking', 'comparing']) {
     const page = new Page();
-    const uploader = page.uploader().start();
-    if (stage !== 'probing') await page.pass(0);
-    if (stage === 'asking') page.socket.open();
+    const file = new FakeFile(10 * KIB);
+    const uploader = page.uploader(file).start();
+    if (stage !== 'looking') await page.pass(0);
+    if (['asking', 'comparing'].includes(stage)) page.socket.open();
+    if (stage === 'comparing') page.socket.confirms(5 * KIB, { Compare: [[0, 5 * KIB]] });
     uploader.pause('pause');
     await page.pass(100);
     assert.equal(uploader.paused, true, stage);
-    assert.equal(page.sockets.length, stage === 'probing' ? 0 : 1, stage);
-    if (stage !== 'probing') assert.equal(page.socket.close_code, 1000, stage);
-    if (stage === 'asking') assert.deepEqual(page.socket.message_types, ['MsgUploadReq']);
+    assert.equal(page.sockets.length, stage === 'looking' ? 0 : 1, stage);
+    if (stage !== 'looking') assert.equal(page.socket.close_code, 1000, stage);
+    if (['asking', 'comparing'].includes(stage)) assert.deepEqual(page.socket.message_types, ['MsgUploadReq']);
   }
 });
 
@@ -97,6 +98,7 @@ test('pausing while waiting for the next try stops the trying; unpausing tries a
   const uploader = await page.uploading();
   page.socket.breaks();
   uploader.pause('pause');
+  assert.deepEqual([uploader.retrying, uploader.next_retry_at], [false, null]);
   await page.pass(200);
   assert.equal(page.sockets.length, 1);
   uploader.pause('unpause');

@@ -6,7 +6,7 @@ import { test } from 'node:test';
 import { FakeFile, KIB, Page, endings } from './page.mjs';
 
 const DOCS = new URL('../../docs/javascript.md', import.meta.url);
-const FLAGS = ['connected', 'paused', 'can_pause', 'can_cancel', 'cancelling', 'cancelled', 'finished'];
+const FLAGS = ['connected', 'retrying', 'paused', 'can_pause', 'can_cancel', 'cancelling', 'cancelled', 'finished'];
 
 /** Lets the library dial, and the server answer the request with nothing yet. */
 async function asks(page) {
@@ -18,11 +18,12 @@ async function uploads(page, uploader) {
   uploader.start();
   await asks(page);
   page.socket.confirms();
+  await page.pass(0);
 }
 
 async function arrives(page, uploader) {
   await uploads(page, uploader);
-  page.socket.acknowledges(KIB, 2);
+  await page.stores(2 * KIB);
 }
 
 /** Every situation that the table has a row for, and the way there. */
@@ -34,16 +35,30 @@ const SITUATIONS = {
     uploader.start();
     await asks(page);
   },
+  'comparing what the server has': async (page, uploader) => {
+    uploader.start();
+    await asks(page);
+    page.socket.confirms(KIB, { Compare: [[0, KIB]] });
+  },
   'sending': uploads,
   'waiting for the next try': async (page, uploader) => {
     await uploads(page, uploader);
     page.socket.breaks();
+  },
+  'trying again': async (page, uploader) => {
+    await uploads(page, uploader);
+    page.socket.breaks();
+    await page.seconds_until_dialled();
   },
   'paused': async (page, uploader) => {
     await uploads(page, uploader);
     uploader.pause('pause');
   },
   'arrived, the app takes it': arrives,
+  'arrived, the app does not answer': async (page, uploader) => {
+    await arrives(page, uploader);
+    page.socket.news('waiting_for_app');
+  },
   'arrived, connection lost': async (page, uploader) => {
     await arrives(page, uploader);
     page.socket.breaks();
@@ -57,17 +72,9 @@ const SITUATIONS = {
     uploader.cancel('enough');
     page.socket.breaks();
   },
-  'cancelled by the app, being confirmed': async (page, uploader) => {
-    await uploads(page, uploader);
-    page.socket.hears('MsgCancel', { Reason: 'quota' });
-  },
-  'an error, being confirmed': async (page, uploader) => {
-    await uploads(page, uploader);
-    page.socket.hears('MsgError', { ErrorCode: 20, Msg: 'No.' });
-  },
   'finished': async (page, uploader) => {
     await arrives(page, uploader);
-    page.socket.hears('MsgAllDone', { Success: true });
+    page.socket.finishes();
   },
   'cancelled': async (page, uploader) => {
     await uploads(page, uploader);
@@ -76,8 +83,7 @@ const SITUATIONS = {
   },
   'failed': async (page, uploader) => {
     await uploads(page, uploader);
-    page.socket.hears('MsgError', { ErrorCode: 20, Msg: 'No.' });
-    page.socket.hears('MsgCancelAck', { Ack: true });
+    page.socket.refuses(20, 'bad_message');
   },
 };
 
@@ -101,7 +107,7 @@ test('the table in docs/javascript.md shows each state as it is', async () => {
 
 test('every flag of the library has its column', () => {
   const uploader = new Page().uploader();
-  const flags = Object.keys(uploader).filter((name) => typeof uploader[name] === 'boolean');
+  const flags = Object.keys(uploader).filter((name) => typeof uploader[name] === 'boolean'); // and no settings
   assert.deepEqual(flags.sort(), [...FLAGS].sort());
 });
 

@@ -12,7 +12,11 @@ from tests.support.server import ROOT
 
 TSC = ROOT / "node_modules" / ".bin" / "tsc"
 DEADLINE_S = 120
-SOURCES = ["tsconfig.json", "static/incoming.js", "static/incoming.d.ts", "tests/static/types_test.ts"]
+SOURCES = [
+    "tsconfig.json",
+    *("static/incoming.js", "static/incoming.d.ts", "static/incoming.mjs", "static/incoming.d.mts"),
+    *("tests/static/types_test.ts", "tests/static/module_types_test.mts"),
+]
 
 
 def tsc(*arguments: str | Path, cwd: Path = ROOT) -> tuple[int, str]:
@@ -41,7 +45,7 @@ DRIFTS = [
     ("incoming.d.ts", "readonly bytes_ahead: number;", ""),
     ("incoming.d.ts", "readonly bytes_ahead: number;", "readonly bytes_ahead: string;"),
     ("incoming.d.ts", "readonly paused: boolean;", "readonly paused: boolean; readonly dozing: boolean;"),
-    ("incoming.d.ts", "readonly frac_complete", "frac_complete"),
+    ("incoming.d.ts", "readonly frac_complete: number;\n    /** Ack", "frac_complete: number;\n    /** Ack"),
     ("incoming.d.ts", "start(): this;", "start(): this; stop(): this;"),
     ("incoming.d.ts", "onerror: Callback | null;", ""),
     ("incoming.d.ts", 'type PauseRequest = "pause" |', "type PauseRequest ="),
@@ -50,6 +54,12 @@ DRIFTS = [
     ("incoming.js", "bytes_ahead: (upload) =>", "bytes_behind: (upload) =>"),
     ("incoming.js", "error_code: (upload) => upload.error_code", "error_code: (upload) => upload.state"),
     ("incoming.js", "    finished: {},", ""),
+    ("incoming.d.ts", "function matches", "function fits"),
+    ("incoming.d.ts", "readonly done:", "readonly ended:"),
+    ("incoming.d.ts", "readonly begun_at_ms: number;", "readonly begun_at_ms: string;"),
+    ("incoming.js", "    unfinished,\n    matches,", "    matches,"),
+    ("incoming.d.mts", "export const forget: typeof incoming.forget;", ""),
+    ("incoming.d.mts", "typeof incoming.matches", "typeof incoming.forget"),
 ]
 
 

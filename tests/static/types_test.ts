@@ -48,4 +48,37 @@ uploader.onerror = (event: Event) => event.preventDefault();
 // @ts-expect-error: a code is null as long as there is no error
 const code: number = uploader.error_code;
 // @ts-expect-error: nothing else is in the global
-incoming.version;
+incoming.pause_all();
+
+async function waits(): Promise<string> {
+  const u: incoming.Uploader = await uploader.done;
+  return u.filename;
+}
+void waits().catch((error: incoming.UploadError) => [error.code, error.reason, error.uploader.error_msg]);
+
+uploader.addEventListener("progress", (event) => {
+  bar.value = event.target.frac_complete;
+});
+uploader.addEventListener("error", function () {
+  bar.value = this.bytes_acked;
+}, { once: true });
+uploader.removeEventListener("finished", () => {});
+uploader.max_bytes_per_s = 1_000_000;
+uploader.warn_before_unload = true;
+const next: Date | null = uploader.next_retry_at === null ? null : new Date(uploader.next_retry_at);
+const speeds: [number, number | null, boolean] = [uploader.bytes_per_s, uploader.seconds_left, uploader.retrying];
+void [next, speeds];
+
+for (const begun of incoming.unfinished()) {
+  const { upload_id, filename, bytes_total, bytes_acked, frac_complete, last_modified_ms, begun_at_ms } = begun;
+  if (incoming.matches(begun, file)) incoming.Uploader(upload_id, file).start();
+  else incoming.forget(upload_id);
+  void [filename, bytes_total, bytes_acked, frac_complete, last_modified_ms, begun_at_ms, incoming.version];
+}
+
+// @ts-expect-error: a limit is a number
+uploader.max_bytes_per_s = "1 MB";
+// @ts-expect-error: the promise is not for pages to replace
+uploader.done = Promise.resolve(uploader);
+// @ts-expect-error: the version is a fact
+incoming.version = "1";

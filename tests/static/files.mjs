@@ -1,0 +1,90 @@
+// Blobs and files of known content, whose reading a test can spoil, and a checksum that was made another way.
+
+const CASTAGNOLI = 0x82f63b78;
+const LONG_BYTES = 1024 * 1024;
+
+/** CRC-32C, bit by bit: slow, and too simple to be wrong. */
+export function crc32c(bytes, seed = 0) {
+  let crc = ~seed;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ CASTAGNOLI : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}
+
+/** What is at this place of every file here: no two neighbouring chunks are alike. */
+const byte_at = (i) => (i * 31 + (i >>> 8) * 7 + (i >>> 16) * 13) & 255;
+
+/** A Blob made of strings, buffers and slices of files. */
+export class FakeBlob {
+  constructor(parts = []) {
+    this.parts = parts;
+  }
+
+  get [Symbol.toStringTag]() {
+    return 'Blob';
+  }
+
+  get size() {
+    return this.parts.reduce((sum, part) => sum + (part.byteLength ?? part.size ?? part.length), 0);
+  }
+
+  text() {
+    return this.parts.join('');
+  }
+
+  bytes() {
+    const all = this.parts.map((part) => (part instanceof FakeFile ? part.bytes() : new Uint8Array(part.buffer)));
+    return Uint8Array.from(all.flatMap((bytes) => [...bytes]));
+  }
+}
+
+/** A file whose reading a test can spoil: `file.trouble` is null, 'missing', 'shorter', 'stuck' or 'huge' (long reads never end). */
+export class FakeFile {
+  constructor(size, name = 'holiday.mp4', root = null, start = 0) {
+    Object.assign(this, { size, name, root: root || this, start });
+    this.trouble = null;
+    this.lastModified = 1700000000000;
+    this.byte_at = byte_at;
+  }
+
+  get [Symbol.toStringTag]() {
+    return 'File';
+  }
+
+  slice(from, to = this.size) {
+    const first = from < 0 ? Math.max(0, this.size + from) : Math.min(from, this.size);
+    return new FakeFile(Math.max(0, Math.min(to, this.size) - first), undefined, this.root, this.start + first);
+  }
+
+  get end() {
+    return this.start + this.size;
+  }
+
+  bytes() {
+    return Uint8Array.from({ length: this.size }, (_, i) => this.root.byte_at(this.start + i));
+  }
+}
+
+/** FileReader, in the page as in its worker. What is read is noted in `page.reads`, as [from, to]. */
+export function file_reader_of(page) {
+  return class FileReader {
+    readAsArrayBuffer(blob) {
+      page.reads.push([blob.start, blob.end]);
+      const { trouble } = blob.root;
+      if (trouble === 'stuck' || (trouble === 'huge' && blob.size > LONG_BYTES)) return;
+      // A slice without bytes can always be read, whatever happened to the file (seen in Chromium and Firefox).
+      const fails = trouble === 'missing' && (blob.size > 0 || blob === blob.root);
+      page.later(() => {
+        if (fails) {
+          this.error = new Error('NotFoundError');
+          this.onerror();
+        } else {
+          this.result = trouble === 'shorter' ? new ArrayBuffer(0) : blob.bytes().buffer;
+          this.onload();
+        }
+      });
+    }
+  };
+}
