@@ -109,6 +109,12 @@ def test_what_version_2_has_sent_but_not_completed_is_completed_by_version_1(
     assert app.deliveries[0].sha256 == new.data.sha256
 
 
+def test_without_the_time_of_the_last_change_it_is_not_known(new_client: NewClient) -> None:
+    client = new_client(10).connect()
+    client.say("MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=10, Name=client.name)
+    assert client.expect("MsgUploadConf")["FileLastModifiedMs"] == 0
+
+
 @pytest.mark.parametrize("version", ["2", 2.0, True, None, [2], {}], ids=repr)
 def test_a_version_that_is_no_version_gets_an_error_and_costs_nothing(
     new_client: NewClient, version: object
