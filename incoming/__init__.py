@@ -1,3 +1,3 @@
 """Incoming!!: large file uploads, taken off a web app's back."""
 
-__version__ = "0.2.0"
+__version__ = "0.3.0"

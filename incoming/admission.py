@@ -96,6 +96,8 @@ class Admission:
 
     def pace(self, ticket: Ticket) -> Pace:
         """Returns the ticket's limit of speed: the same one for each connection, so that none begins anew."""
+        if not ticket.max_bytes_per_s or ticket.state not in RECEIVING:
+            return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
 
     def hold(self, ticket: Ticket, allocated_bytes: int) -> None:

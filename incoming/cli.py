@@ -73,7 +73,8 @@ def _shown(setting: Setting) -> str:
 @click.option("--config", "config_file", metavar="FILE", help="A TOML file with settings, by these names: "
               "storage_dir = \"/srv/uploads\".")  # fmt: skip
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
-@click.option("--examples-ports", default="4001,4002", metavar="PORTS", help="Where. [default: 4001,4002]")
+@click.option("--examples-ports", default="4001,4002,4003", metavar="PORTS",
+              help="Where. [default: 4001,4002,4003]")  # fmt: skip
 @_options
 def main(config_file: str | None, examples: bool, examples_ports: str, **options: str | None) -> None:
     """Incoming!! takes large file uploads off a web app's back.

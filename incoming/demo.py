@@ -13,7 +13,11 @@ from incoming import __version__
 from incoming.errors import BadSetting
 
 EXAMPLES_DIR: Final = Path(__file__).parent.parent / "examples"
-EXAMPLES: Final = (("1-simple", "Example 1, one file"), ("2-dynamic", "Example 2, many files, pausable"))
+EXAMPLES: Final = (
+    ("1-simple", "Example 1, one file"),
+    ("2-dynamic", "Example 2, many files, pausable"),
+    ("3-dropzone", "Example 3, folders and many files"),
+)
 
 ANY_ADDRESS: Final = ("0.0.0.0", "::")
 

@@ -60,13 +60,14 @@ class Integrity:
         file = self._files[ticket.id]
         at = file.stored_bytes
         file.stored_bytes += len(chunk)
+        if file.digest.position_bytes != at:
+            return  # whoever catches up gets there
         if not ticket.wants_sha256:
-            if file.digest.position_bytes == at:  # else whoever catches up gets there
-                file.digest.add(chunk, crc)
+            file.digest.add(chunk, crc)
             return
         with file.catch_up_lock:
             if file.digest.position_bytes != at:
-                return
+                return  # it got there while we waited
             for start in range(0, len(chunk), SLICE_BYTES):
                 file.digest.add(chunk[start : start + SLICE_BYTES])
                 self._runtime.breathe()

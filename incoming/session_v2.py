@@ -188,7 +188,7 @@ class SessionV2:
     def _cancelled(self, _: CancelDone | MsgCancel) -> Actions:
         return [Send(messages.MsgCancelAck(True)), *self._close(CLOSE_NORMAL)]
 
-    def _failed(self, event: Failed | Unreadable | CalledOff | NotHandedOver) -> Actions:
+    def _failed(self, event: Failed | CalledOff | NotHandedOver) -> Actions:
         return self._fail(event.error)
 
     def _interrupted(self, news: Interrupted) -> Actions:
@@ -196,6 +196,9 @@ class SessionV2:
             stopping = _news(messages.NEWS_STOPPING, RETRY_AFTER_S)
             return [stopping, *self._close(CLOSE_CODES[errors.Stopping], str(news.error))]
         return self._fail(news.error)
+
+    def _unreadable(self, _: Unreadable) -> Actions:
+        return self._fail(errors.Damaged())  # nobody sends such a thing: it has become one on its way
 
     def _unexpected(self, message: Any) -> Actions:
         what = "A chunk" if isinstance(message, ChunkReceived) else type(message).__name__
@@ -231,7 +234,7 @@ _ALWAYS: Final[dict[type, _Handler]] = {
     **dict.fromkeys((MsgUploadReq, messages.MsgAck, messages.MsgPause, messages.MsgError), _S._unexpected),
     **dict.fromkeys((MsgAgree, MsgComplete, ChunkReceived), _S._unexpected),
     MsgPing: _S._pinged,
-    Unreadable: _S._failed,
+    Unreadable: _S._unreadable,
     Failed: _S._failed,
     CalledOff: _S._failed,
     NotHandedOver: _S._failed,

@@ -108,7 +108,7 @@ def test_the_version_is_told() -> None:
         (["--config", "nowhere.toml"], {}, "", ["config", "nowhere.toml can't be read"]),
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
         (["--host", "203.0.113.1"], {}, "", ["port", "203.0.113.1:0 can't be listened on"]),
-        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "2 ports"]),
+        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "3 ports"]),
     ],
     ids=["option", "environment", "TOML", "no TOML", "no file", "storage", "address", "examples"],
 )
@@ -143,10 +143,10 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path)
 # --- starting ------------------------------------------------------------------------------------
 
 
-def test_the_examples_run_beside_the_server_and_all_three_answer(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0") as (_, lines):
-        urls = [found[0] for line in (lines[0], *lines[4:6]) if (found := re.findall(r"http://\S+", line))]
-        assert len(set(urls)) == 3, lines
+def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) -> None:
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
+        urls = [found[0] for line in (lines[0], *lines[4:7]) if (found := re.findall(r"http://\S+", line))]
+        assert len(set(urls)) == 4, lines
         assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=10).status_code == 200
         for url in urls[1:]:
             page = requests.get(url, timeout=10)
@@ -155,7 +155,7 @@ def test_the_examples_run_beside_the_server_and_all_three_answer(tmp_path: Path)
 
 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0") as (_, lines):
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
         requests.get(lines[4].split()[-1], timeout=10)  # asks for a ticket
         [entry] = (tmp_path / "incoming-storage" / "journal").glob("*.json")
         url = json.loads(entry.read_text())["ticket"]["signal_finish_url"]

@@ -27,7 +27,7 @@ class RunningTree(RunningServer):
         for name in ("incoming", "static", "examples"):
             shutil.copytree(ROOT / name, self.tree / name, ignore=leave_out)
         shutil.copy(ROOT / "run.py", self.tree)
-        self.ports = {"1-simple": free_port(), "2-dynamic": free_port()}
+        self.ports = {name: free_port() for name in ("1-simple", "2-dynamic", "3-dropzone")}
 
     def _command(self) -> list[str]:
         interpreter, _, *options = super()._command()
