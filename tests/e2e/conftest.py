@@ -51,5 +51,5 @@ def simple(tmp_path: Path) -> Iterator[Stage]:
 @pytest.fixture
 def dynamic(tmp_path: Path) -> Iterator[Stage]:
     """The dynamic example with all it needs."""
-    with set_up("2-dynamic", tmp_path, finish_delay_s=0.5) as stage:
+    with set_up("2-dynamic", tmp_path, finish_delay_s=0.1) as stage:
         yield stage

@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
 from tests.support.server import ROOT, RunningServer
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 8 * MIB
-CRAWL_BYTES_PER_S: Final = MIB // 2
 """Slow enough to be caught in the middle, fast enough for a test."""
+CRAWL_BYTES_PER_S: Final = MIB // 2
+"""So slow that nothing ends while a test looks at it."""
 
 
 class RunningExample:
@@ -101,6 +103,20 @@ class Stage:
         with path.open("wb") as file:
             file.writelines(content.blocks())
         return path, content.sha256
+
+    def hold_at(self, fraction: float, *cards: Card) -> list[float]:
+        """Lets uploads come that far and crawl from there, so that there is time to do something to them.
+
+        Returns how far each was when it was seen; `let_go` makes an end of it.
+        """
+        self.network.bytes_per_s = SLOW_BYTES_PER_S
+        reached = [card.wait_for_fraction(fraction) for card in cards]
+        self.network.bytes_per_s = CRAWL_BYTES_PER_S
+        return reached
+
+    def let_go(self) -> None:
+        """Makes the network as fast as it can be."""
+        self.network.bytes_per_s = 0
 
     def stored_bytes(self) -> int:
         """Returns how much of unfinished uploads the server has on its disk."""

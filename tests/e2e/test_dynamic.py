@@ -8,7 +8,7 @@ import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, set_up
 from tests.support.browser import (
     Card,
     file_dialog_answered,
@@ -73,7 +73,7 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
     picture(clean_driver, "dynamic-1-start")
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
-    card.wait_for_fraction(0.2)
+    dynamic.hold_at(0.2, card)
     shown = properties(card)
     picture(clean_driver, "dynamic-2-uploading")
     assert set(shown) == PROPERTIES
@@ -81,10 +81,13 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
     assert shown["bytes_total"] == str(16 * MIB)
     assert (shown["connected"], shown["finished"], shown["can_pause"]) == ("true", "false", "true")
 
+    dynamic.app_road.stop()
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     card.wait_for_text(".state", "Waiting for the app")
     assert not card.find(".pause").is_enabled()
     assert not card.find(".cancel").is_enabled()
     picture(clean_driver, "dynamic-3-storing")
+    dynamic.app_road.start()
     card.wait_for_text(".state", "Finished")
     picture(clean_driver, "dynamic-4-finished")
     assert properties(card)["finished"] == "true"
@@ -100,8 +103,9 @@ def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Bro
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
-    card.wait_for_fraction(0.2)
+    dynamic.hold_at(0.2, card)
     card.find(".pause").click()
+    dynamic.let_go()
     card.wait_for_text(".state", "Paused")
     picture(clean_driver, "dynamic-5-paused")
     assert card.text(".pause") == "Resume"
@@ -122,15 +126,18 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (running,) = page.upload(path)
-    running.wait_for_fraction(0.2)
+    dynamic.hold_at(0.2, running)
     running.find(".cancel").click()
+    dynamic.let_go()
     running.wait_for_text(".state", "Cancelled: by the user")
     picture(clean_driver, "dynamic-6-cancelled")
 
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (paused,) = page.upload(path)
-    paused.wait_for_fraction(0.2)
+    dynamic.hold_at(0.2, paused)
     paused.find(".pause").click()
     paused.find(".cancel").click()
+    dynamic.let_go()
     paused.wait_for_text(".state", "Cancelled")
 
     wait_until(lambda: dynamic.app.log_text().count("was cancelled") == 2, "the app is told of both")
@@ -143,8 +150,10 @@ def test_two_files_are_uploaded_at_the_same_time(clean_driver: Browser, dynamic:
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     cards = page.upload(*(path for path, _ in files))
-    wait_until(lambda: all(0.1 < card.fraction() < 0.9 for card in cards), "both are in the middle")
+    dynamic.hold_at(0.2, *cards)
+    assert all(card.fraction() < 0.9 for card in cards), "both are in the middle"
     picture(clean_driver, "dynamic-7-two-at-once")
+    dynamic.let_go()
     for card in cards:
         card.wait_for_text(".state", "Finished")
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
@@ -193,32 +202,32 @@ def test_uploads_go_on_by_themselves_after_the_server_was_killed(
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     cards = page.upload(*(path for path, _ in files))
-    before = [card.wait_for_fraction(0.2) for card in cards]
+    before = dynamic.hold_at(0.2, *cards)
     dynamic.server.kill()
     for card in cards:
         card.wait_for_text(".state", "Trying again soon")
     picture(clean_driver, "dynamic-9-disconnected")
-    dynamic.network.bytes_per_s = CRAWL_BYTES_PER_S  # neither is to finish before both were looked at
     dynamic.server.start()
     for card, fraction in zip(cards, before, strict=True):
         card.wait_for_text(".state", "Uploading")
         assert card.fraction() >= fraction
-    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    dynamic.let_go()
     for card in cards:
         card.wait_for_text(".state", "Finished")
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
 
 
 def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_the_file(
-    clean_driver: Browser, dynamic: Stage
+    clean_driver: Browser, tmp_path: Path
 ) -> None:
-    path, sha256 = dynamic.file("holiday.mov", MIB)
-    page = Page(clean_driver, dynamic)
-    (card,) = page.upload(path)
-    wait_until(lambda: "wait" in dynamic.server.log_text(), "the app has answered")
-    dynamic.server.restart()
-    card.wait_for_text(".state", "Finished")
-    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+    with set_up("2-dynamic", tmp_path, finish_delay_s=2.5) as dynamic:
+        path, sha256 = dynamic.file("holiday.mov", MIB)
+        page = Page(clean_driver, dynamic)
+        (card,) = page.upload(path)
+        wait_until(lambda: "wait" in dynamic.server.log_text(), "the app has answered")
+        dynamic.server.restart()
+        card.wait_for_text(".state", "Finished")
+        assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
 def test_without_a_ticket_the_page_says_so(clean_driver: Browser, dynamic: Stage) -> None:
@@ -240,11 +249,12 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dynamic: 
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     with file_dialog_answered(clean_driver, path):
         press(clean_driver, Keys.TAB, Keys.SPACE)
-    page.wait_for_fraction(0.1)
+    dynamic.hold_at(0.1, page)
     press(clean_driver, Keys.TAB, Keys.SPACE)
     page.wait_for_text(".state", "Paused")
     picture(clean_driver, "dynamic-11-focus")
     press(clean_driver, Keys.SPACE)
     page.wait_for_text(".state", "Uploading")
+    dynamic.let_go()
     page.wait_for_text(".state", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}

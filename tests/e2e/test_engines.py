@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,13 +16,14 @@ from tests.support.waiting import wait_until
 
 
 @pytest.fixture
-def page(driver: Browser, tmp_path: Path) -> Browser:
+def page(driver: Browser, tmp_path: Path) -> Iterator[Browser]:
     """The browser with a page that has a button."""
     file = tmp_path / "page.html"
     file.write_text("<!doctype html><button onclick='this.textContent = 1'>0</button>")
     driver.get(file.as_uri())
     driver.errors.clear()
-    return driver
+    yield driver
+    driver.look_like("light", WIDE)
 
 
 def run(page: Browser, script: str) -> None:

@@ -40,9 +40,10 @@ def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
 
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose(path)
-    page.wait_for_fraction(0.2)
+    simple.hold_at(0.2, page)
     page.wait_for_text("#amount", "of 16.8 MB")
     picture(clean_driver, "simple-2-uploading")
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
     page.wait_for_text("#finished", "holiday.mov has arrived")
     picture(clean_driver, "simple-3-finished")
 
@@ -108,8 +109,9 @@ def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
     page = open_page(clean_driver, simple)
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose(path)
-    before = page.wait_for_fraction(0.3)
+    (before,) = simple.hold_at(0.3, page)
     simple.server.kill()
+    simple.let_go()
     page.wait_for_text("#state", "Trying again soon")
     picture(clean_driver, "simple-5-disconnected")
     assert simple.stored_bytes() >= before * 24 * MIB
@@ -129,6 +131,7 @@ def test_an_upload_goes_on_by_itself_after_the_network_was_cut(clean_driver: Bro
     for fraction in (0.2, 0.5):
         page.wait_for_fraction(fraction)
         simple.network.cut()
+    simple.let_go()
     page.wait_for_text("#finished", "holiday.mov has arrived")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
     assert seen_progress(clean_driver) == sorted(seen_progress(clean_driver))

@@ -44,6 +44,11 @@ WATCH_ERRORS: Final = """
     addEventListener("unhandledrejection", (event) => uncaught.push(String(event.reason)));
 """
 
+AFTER_A_FRAME: Final = """
+    const done = arguments[0];
+    requestAnimationFrame(() => requestAnimationFrame(() => done()));
+"""
+
 
 def watch_errors(driver: webdriver.Chrome | webdriver.Firefox, errors: list[str]) -> None:
     """Appends to `errors` what no script catches; not lost connections, which Firefox lists with them."""
@@ -146,6 +151,9 @@ class WebKit(webdriver.WebKitGTK):
         self.set_window_size(width_px, HIGH)
         looks = f"return matchMedia('(prefers-color-scheme: {scheme}) and (width: {width_px}px)').matches"
         wait_until(lambda: self.execute_script(looks), f"a page of {width_px} px, {scheme}")
+        self.execute_async_script(
+            AFTER_A_FRAME
+        )  # else a picture can have the size of now, and what was drawn
 
 
 Browser = Chromium | Firefox | WebKit
