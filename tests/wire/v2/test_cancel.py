@@ -132,12 +132,12 @@ def test_whatever_the_reason_is_the_app_gets_the_beginning_of_it(
 
 
 @pytest.mark.parametrize("reason", [None, 7, ["why"]])
-def test_a_cancel_without_a_proper_reason_is_refused_and_cancels_nothing(
+def test_a_cancel_without_a_proper_reason_is_taken_for_damage_and_cancels_nothing(
     new_client: NewClient, app: ScriptedApp, reason: object
 ) -> None:
     client = sending(new_client())
     client.say("MsgCancel", Reason=reason)
-    assert client.refusal().code == "bad_message"
+    assert client.refusal().code == "damaged"
     client.upload()
     assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]
 

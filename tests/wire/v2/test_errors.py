@@ -32,7 +32,7 @@ def unknown(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused
 
 
 def bad_message(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
-    client.open().say("MsgNonsense")
+    client.open().say("MsgPause", Pause=True)
     return client.refusal()
 
 

@@ -13,7 +13,10 @@ from tests.support.websocket import PING, PONG
 from tests.wire.test_messages import NO_MESSAGES
 from tests.wire.v2.conftest import CHUNK, NewClient
 
-BAD_MESSAGE = "bad_message"
+BAD_MESSAGE = ("bad_message", False)
+"""Somebody said the wrong thing; it would be wrong the next time, too."""
+DAMAGED = ("damaged", True)
+"""Nobody sends such a thing: it has become one on its way."""
 
 
 def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> None:
@@ -81,16 +84,17 @@ def test_websocket_pings_are_answered_too(new_client: NewClient) -> None:
 
 
 @pytest.mark.parametrize("text", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_is_refused_and_the_ticket_stays(
+def test_what_is_no_message_is_taken_for_damage_and_nothing_is_lost(
     server: RunningServer, new_client: NewClient, text: str
 ) -> None:
     client = new_client(3 * CHUNK).open()
     client.send_until_stored(CHUNK)
     client.ws.send_text(text)
     refused = client.refusal()
-    assert (refused.code, refused.retryable) == (BAD_MESSAGE, False)
+    assert (refused.code, refused.retryable) == DAMAGED
     assert "Traceback" not in server.log_text()
     client.upload()
+    assert client.resumed_at == [0, CHUNK]
 
 
 BAD_REQUESTS: dict[str, dict[str, object]] = {
@@ -129,18 +133,37 @@ def test_a_file_may_be_as_old_as_it_likes(new_client: NewClient, last_modified_m
     assert client.connect().request()["FileLastModifiedMs"] == last_modified_ms
 
 
-BAD_WORDS: dict[str, tuple[str, dict[str, object]]] = {
+UNREADABLE_WORDS: dict[str, tuple[str, dict[str, object]]] = {
     "no list of checksums": ("MsgAgree", {"Crc32c": 0}),
     "a checksum that is text": ("MsgAgree", {"Crc32c": ["0"]}),
+    "no checksums": ("MsgAgree", {}),
+    "a request without members": ("MsgUploadReq", {}),
+    "a cancel without a reason": ("MsgCancel", {}),
+}
+
+
+@pytest.mark.parametrize(("msg_type", "msg_data"), UNREADABLE_WORDS.values(), ids=UNREADABLE_WORDS)
+def test_a_message_with_members_of_another_kind_is_taken_for_damage_and_nothing_is_lost(
+    new_client: NewClient, app: ScriptedApp, msg_type: str, msg_data: dict[str, object]
+) -> None:
+    client = new_client(2 * CHUNK).connect()
+    client.request()
+    client.say(msg_type, **msg_data)
+    refused = client.refusal()
+    assert (refused.code, refused.retryable) == DAMAGED
+    client.upload()
+    assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]
+
+
+BAD_WORDS: dict[str, tuple[str, dict[str, object]]] = {
     "a checksum of 33 bits": ("MsgAgree", {"Crc32c": [1 << 32]}),
     "a negative checksum": ("MsgAgree", {"Crc32c": [-1]}),
     "more checksums than ranges": ("MsgAgree", {"Crc32c": [0]}),
-    "no checksums": ("MsgAgree", {}),
     "the word of version 1": ("MsgAck", {"Ack": True}),
     "a pause": ("MsgPause", {"Pause": True}),
     "an error of the client's": ("MsgError", {"ErrorCode": 100, "Msg": "the file is gone"}),
     "the end before the beginning": ("MsgComplete", {"Crc32c": 0, "Round": 0}),
-    "a second request": ("MsgUploadReq", {}),
+    "a second request": ("MsgUploadReq", {"Version": 2, "Id": "x", "LengthBytes": 1, "Name": "x"}),
 }
 
 
@@ -152,7 +175,7 @@ def test_anything_but_a_proper_agreement_is_refused_and_the_ticket_stays(
     client.request()
     client.say(msg_type, **msg_data)
     refused = client.refusal()
-    assert (refused.code, refused.retryable) == (BAD_MESSAGE, False)
+    assert (refused.code, refused.retryable) == BAD_MESSAGE
     client.upload()
     assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]
 
@@ -163,29 +186,32 @@ def test_a_chunk_before_the_agreement_is_refused_and_not_stored(
     client = new_client(2 * CHUNK).connect()
     client.request()
     client.ws.send_binary(client.chunk(0, CHUNK))
-    assert client.refusal().code == BAD_MESSAGE
+    refused = client.refusal()
+    assert (refused.code, refused.retryable) == BAD_MESSAGE
     assert client.connect().request()["Offset"] == 0
 
 
 @pytest.mark.parametrize("round_", ["0", 1.0, None, True])
-def test_a_complete_without_a_proper_round_is_refused_and_nothing_is_lost(
+def test_a_complete_without_a_proper_round_is_taken_for_damage_and_nothing_is_lost(
     new_client: NewClient, round_: object
 ) -> None:
     client = new_client(2 * CHUNK).open()
     client.send_until_stored()
     client.say("MsgComplete", Crc32c=checksum(client.data), Round=round_)
-    assert client.refusal().code == BAD_MESSAGE
+    refused = client.refusal()
+    assert (refused.code, refused.retryable) == DAMAGED
     client.upload()
 
 
 @pytest.mark.parametrize("crc", ["0", 1.0, None, [], True])
-def test_a_complete_without_a_proper_checksum_is_refused_and_nothing_is_lost(
+def test_a_complete_without_a_proper_checksum_is_taken_for_damage_and_nothing_is_lost(
     new_client: NewClient, crc: object
 ) -> None:
     client = new_client(2 * CHUNK).open()
     client.send_until_stored()
     client.say("MsgComplete", Crc32c=crc, Round=0)
-    assert client.refusal().code == BAD_MESSAGE
+    refused = client.refusal()
+    assert (refused.code, refused.retryable) == DAMAGED
     assert client.connect().request()["Offset"] == 2 * CHUNK
 
 
