@@ -7,7 +7,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.errors import BadParameter
-from incoming.parameters import MAX_SECRET_CHARS, MAX_URL_CHARS, NewUpload, new_upload, ticket_id
+from incoming.parameters import (
+    MAX_METADATA_BYTES,
+    MAX_SECRET_CHARS,
+    MAX_URL_CHARS,
+    NewUpload,
+    new_upload,
+    ticket_id,
+)
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 URL = "http://app.example.org/finished"
@@ -32,7 +39,10 @@ def test_a_url_is_all_that_a_ticket_needs() -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret", "fileOwnerUid"],
+    [
+        *("destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret", "fileOwnerUid"),
+        *("digest", "metadata", "maxBytesPerS"),
+    ],
 )
 def test_an_empty_parameter_counts_as_absent(name: str) -> None:
     assert asked(**{name: ""}) == asked()
@@ -169,6 +179,64 @@ def test_an_owner_is_a_numeric_user_id(text: str, uid: int) -> None:
 @pytest.mark.parametrize("text", ["root", "-1", "+1", "1.0", " 1", "²", "١", "4294967295", "0" * 11])  # noqa: RUF001
 def test_what_is_no_user_id_is_refused(text: str) -> None:
     assert "numeric user id" in str(refused(fileOwnerUid=text))
+
+
+# --- what version 2 adds -----------------------------------------------------------------------------------
+
+
+def test_a_ticket_asks_for_nothing_more_by_itself() -> None:
+    assert (asked().wants_sha256, asked().metadata, asked().max_bytes_per_s) == (False, "", 0)
+
+
+def test_sha256_is_the_only_digest_that_needs_asking() -> None:
+    assert asked(digest="sha256").wants_sha256
+    for other in ("SHA256", "sha-256", "md5", "crc32c", "true", " sha256"):
+        assert "only sha256" in str(refused(digest=other))
+
+
+@pytest.mark.parametrize(
+    "text", ["{}", "0", "null", '"ü <&>"', ' {"a": [1, 2.5e3, {"b": "\\ud83d"}]} ', "[" * 50 + "]" * 50]
+)
+def test_metadata_are_any_json_and_taken_as_they_are(text: str) -> None:
+    assert asked(metadata=text).metadata == text
+    assert "ü" not in repr(asked(metadata=text))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "{'a': 1}",
+        "undefined",
+        "{} {}",
+        " ",
+        "\ufeff{}",
+        "NaN",
+        "[Infinity]",
+        '{"a": -Infinity}',
+        "[" * 9999,
+    ],
+)
+def test_what_is_no_json_is_refused(text: str) -> None:
+    assert "has to be JSON" in str(refused(metadata=text))
+
+
+@pytest.mark.parametrize("letter", ["x", "ü", "😀"])
+def test_metadata_have_a_largest_size_in_bytes(letter: str) -> None:
+    count, rest = divmod(MAX_METADATA_BYTES - 2, len(letter.encode()))
+    largest = f'"{letter * count}{"x" * rest}"'
+    assert asked(metadata=largest).metadata == largest
+    assert "16384 bytes at most" in str(refused(metadata=largest[:-1] + 'x"'))
+
+
+@pytest.mark.parametrize(("text", "limit"), [("1", 1), ("0500", 500), ("9" * 15, 10**15 - 1)])
+def test_a_limit_is_a_whole_number_of_bytes_a_second(text: str, limit: int) -> None:
+    assert asked(maxBytesPerS=text).max_bytes_per_s == limit
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "+1", "1.5", "1e6", " 1", "1M", "²", "١", "1" * 16])  # noqa: RUF001
+def test_what_is_no_limit_is_refused(text: str) -> None:
+    assert "whole number of bytes a second" in str(refused(maxBytesPerS=text))
 
 
 def test_an_id_is_required_and_taken_as_it_is() -> None:
