@@ -176,6 +176,13 @@ def test_every_connection_of_a_ticket_keeps_to_the_same_limit(house: House) -> N
     assert independent.pace.delay_s(1000, house.runtime.now_s()) == pytest.approx(0.75)
 
 
+def test_who_only_waits_for_the_result_has_no_limit_to_keep_to(house: House) -> None:
+    ticket_id = house.new_ticket(maxBytesPerS="1")
+    house.arrive(ticket_id, b"0123456789")
+    watcher = house.claim(ticket_id, LENGTH_BYTES).claim
+    assert watcher.pace.delay_s(1000, house.runtime.now_s()) == 0.0
+
+
 def test_a_ticket_without_a_limit_never_waits(house: House) -> None:
     claim = house.claim(house.new_ticket(), LENGTH_BYTES).claim
     assert claim.pace.delay_s(1 << 40, house.runtime.now_s()) == 0.0

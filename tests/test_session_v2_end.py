@@ -171,6 +171,15 @@ def test_an_error_is_told_and_the_close_says_whether_to_come_back(
     assert in_phase(phase).handle(Failed(error)) == refusal(error, code)
 
 
+@pytest.mark.parametrize("phase", [Phase.AGREEING, Phase.RECEIVING, Phase.COMPLETING, Phase.ARRIVED])
+def test_a_text_that_can_not_be_read_was_damaged_on_its_way(phase: Phase) -> None:
+    unreadable = steps.Unreadable(errors.BadMessage("A message is not JSON."))
+    actions = in_phase(phase).handle(unreadable)
+    told = [action.message for action in actions if isinstance(action, Send)]
+    assert [(m.code, m.retryable) for m in told if isinstance(m, messages.MsgError2)] == [("damaged", True)]
+    assert isinstance(actions[-1], CloseConnection) and actions[-1].code == 1013
+
+
 @pytest.mark.parametrize(
     ("event", "what"),
     [(ChunkReceived(1), "A chunk"), (COMPLETE, "MsgComplete"), (messages.MsgAck(True), "MsgAck")],

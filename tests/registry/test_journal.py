@@ -36,6 +36,13 @@ FULL_TICKET = Ticket(
     reason="a reason",
     asks=2,
     app_told=True,
+    last_modified_ms=1_700_000_000_123,
+    needs_proof=True,
+    wants_sha256=True,
+    crc32c=0,
+    sha256="e3b0c442",
+    metadata='{"album": "ü"}',
+    max_bytes_per_s=1000,
 )
 
 
@@ -161,6 +168,11 @@ DAMAGED = {
     "a flag that is a number": raw(secret_required=1),
     "a time that is text": raw(changed_at_s="now"),
     "a name that is null": raw(name=None),
+    "a checksum that is text": raw(crc32c="00000000"),
+    "a checksum that is a boolean": raw(crc32c=False),
+    "metadata that are no text": raw(metadata={"a": 1}),
+    "a proof that is a number": raw(needs_proof=1),
+    "a limit that is null": raw(max_bytes_per_s=None),
 }
 TOO_MUCH_FOR_TIMES = {
     "a time beyond all floats": raw(changed_at_s=10**400),
@@ -201,6 +213,21 @@ def test_a_length_is_known_or_not(value: int | None) -> None:
 
 def test_fields_of_a_later_server_are_ignored_and_missing_ones_have_their_defaults() -> None:
     assert decode(raw(colour="green"), ID) == TICKET
+
+
+def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() -> None:
+    entry = json.loads(encode(FULL_TICKET))
+    later = ("last_modified_ms", "needs_proof", "wants_sha256", "crc32c", "sha256", "metadata")
+    for name in (*later, "max_bytes_per_s"):
+        del entry["ticket"][name]
+    ticket = decode(json.dumps(entry).encode(), ID)
+    assert (ticket.last_modified_ms, ticket.needs_proof, ticket.wants_sha256) == (0, False, False)
+    assert (ticket.crc32c, ticket.sha256, ticket.metadata, ticket.max_bytes_per_s) == (None, "", "", 0)
+
+
+@pytest.mark.parametrize("value", [None, 0, 2**32 - 1])
+def test_a_checksum_is_known_or_not_and_may_be_zero(value: int | None) -> None:
+    assert decode(raw(crc32c=value), ID).crc32c == value
 
 
 def test_a_damaged_entry_is_set_aside_reported_and_stops_nobody(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from incoming.errors import StorageFailed
-from incoming.storage.local import LocalStorage
+from incoming.storage.local import READ_BYTES, LocalStorage
 from tests.storage.conftest import TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
@@ -119,6 +119,41 @@ def test_a_disk_that_refuses_is_reported_without_its_words(storage: LocalStorage
         storage.free_bytes()
 
 
+# --- reading back --------------------------------------------------------------------------------
+
+
+def read(storage: LocalStorage, start: int, end: int) -> list[bytes]:
+    pieces: list[bytes] = []
+    storage.read(TICKET_ID, start, end, lambda piece: pieces.append(bytes(piece)))
+    return pieces
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, 10), (0, 1), (3, 7), (9, 10)])
+def test_any_part_of_a_file_can_be_read_back(storage: LocalStorage, start: int, end: int) -> None:
+    store(storage, b"0123456789")
+    assert read(storage, start, end) == [b"0123456789"[start:end]]
+
+
+def test_a_large_part_comes_in_pieces_one_after_the_other(storage: LocalStorage) -> None:
+    content = os.urandom(2 * READ_BYTES + 5)
+    store(storage, content)
+    pieces = read(storage, 1, len(content))
+    assert [len(piece) for piece in pieces] == [READ_BYTES, READ_BYTES, 4]
+    assert b"".join(pieces) == content[1:]
+
+
+@pytest.mark.parametrize("stored", [b"", b"01234"])
+def test_a_file_that_is_shorter_than_it_should_be_is_said(storage: LocalStorage, stored: bytes) -> None:
+    store(storage, stored)
+    with pytest.raises(StorageFailed):
+        read(storage, 0, 6)
+
+
+def test_a_file_that_is_gone_can_not_be_read_back(storage: LocalStorage) -> None:
+    with pytest.raises(StorageFailed):
+        read(storage, 0, 1)
+
+
 # --- planted links -------------------------------------------------------------------------------
 
 
@@ -139,6 +174,8 @@ def test_a_planted_link_to_a_file_is_not_followed(storage: LocalStorage, victim:
         storage.open(TICKET_ID, 100)
     with pytest.raises(StorageFailed):
         storage.give_to(TICKET_ID, os.geteuid())
+    with pytest.raises(StorageFailed):
+        read(storage, 0, 1)
     storage.remove(TICKET_ID)
     assert not planted.is_symlink()
     assert victim.read_bytes() == b"not yours"
@@ -245,7 +282,8 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     store(storage)
     storage.can_give_to(os.geteuid())
     storage.give_to(TICKET_ID, os.geteuid())
+    read(storage, 0, 1)
     storage.remove(TICKET_ID)
     storage.tidy(TICKET_ID)
-    expected = ["_open", "_trim_and_close", "_try_to_give", "_give_to", "_remove", "_remove_folder"]
+    expected = ["_open", "_trim_and_close", "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
     assert runtime.pool_calls == expected

@@ -80,6 +80,19 @@ def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
     assert writer.offset_bytes == 2 * SLICE_BYTES
 
 
+def test_what_is_discarded_is_gone_and_the_file_begins_anew(
+    writer: LocalWriter, storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    writer.write(memoryview(bytes(2 * RESERVE_BYTES)))
+    runtime.settle()
+    writer.discard()
+    assert (writer.offset_bytes, writer.allocated_bytes, storage.stored_bytes(TICKET_ID)) == (0, 0, 0)
+    assert used_bytes(storage) == 0, "what was reserved too"
+    assert "ftruncate" in runtime.pool_calls
+    writer.write(memoryview(b"anew"))
+    assert content(storage) == b"anew"
+
+
 # --- the reserve ---------------------------------------------------------------------------------
 
 
@@ -265,6 +278,14 @@ def test_syncing_waits_for_the_disk_in_the_pool(writer: LocalWriter, runtime: Fa
         runtime.settle()
         assert not synced
     assert synced
+
+
+def test_a_closed_file_can_not_be_discarded(writer: LocalWriter, storage: LocalStorage) -> None:
+    writer.write(memoryview(b"content"))
+    writer.close()
+    with pytest.raises(StorageFailed):
+        writer.discard()
+    assert content(storage) == b"content"
 
 
 def test_a_closed_file_takes_nothing(writer: LocalWriter) -> None:
