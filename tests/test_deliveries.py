@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from itertools import pairwise
 from pathlib import Path
@@ -40,6 +41,30 @@ def test_the_app_hears_everything_about_an_arrival(tmp_path: Path) -> None:
             "crc32c": f"{crc32c(CONTENT):08x}",
         }
     ]
+
+
+def test_the_app_gets_the_digests_and_the_metadata_that_it_has_asked_for(tmp_path: Path) -> None:
+    metadata = '{"album": "ü"}'
+    house, _ = arrived(tmp_path, Done(), digest="sha256", metadata=metadata)
+    [form] = house.app.forms
+    assert form["sha256"] == hashlib.sha256(CONTENT).hexdigest()
+    assert (form["crc32c"], form["metadata"]) == (f"{crc32c(CONTENT):08x}", metadata)
+
+
+def test_a_checksum_has_eight_digits_that_of_nothing_too(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.arrive(house.new_ticket(), b"")
+    assert house.app.forms[0]["crc32c"] == "00000000"
+
+
+def test_an_upload_that_was_called_off_has_metadata_and_no_digests(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    ticket_id = house.new_ticket(digest="sha256", metadata="{}")
+    house.uploads.cancel_by_client(house.claim(ticket_id, 10).claim, "changed my mind")
+    house.runtime.settle()
+    [form] = house.app.forms
+    assert form["metadata"] == "{}"
+    assert not {"crc32c", "sha256"} & set(form)
 
 
 def test_the_app_hears_everything_about_a_cancellation(tmp_path: Path) -> None:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from pathlib import Path
 
 import pytest
+from crc32c import crc32c
 
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
 from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, recover
 from incoming.lifecycle import State
+from incoming.messages import MsgUploadReq
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.house import TIMES, House
 
@@ -165,6 +168,78 @@ def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[Ho
     house = before.after_a_kill()
     house.parts.registry.forget(first)
     house.runtime.advance(RECOVER_AGAIN_AFTER_S)
+
+
+def test_a_ticket_whose_file_can_not_even_be_looked_at_does_not_keep_the_others(tmp_path: Path) -> None:
+    before = house_with(tmp_path, WillFinish())
+    tickets = [before.new_ticket() for _ in range(4)]
+    for ticket_id in tickets:
+        before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    for ticket_id in tickets[1:3]:
+        folder = before.file(ticket_id).parent
+        folder.rename(tmp_path / ticket_id)
+        folder.symlink_to(folder)  # a disk that refuses, for root too
+    house = before.after_a_kill()
+    states = [house.state(ticket_id) for ticket_id in tickets]
+    assert states == [State.WAITING, State.PAUSED, State.PAUSED, State.WAITING]
+
+
+# --- reading back what version 1 has completed -----------------------------------------------------
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> tuple[House, str]:
+    """A house after a kill, with an upload of version 1 that has all its bytes; nothing was taken up yet."""
+    before = house_with(tmp_path, WillFinish())
+    ticket_id = before.new_ticket(digest="sha256")
+    before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
+    return before.restarted(), ticket_id
+
+
+def test_a_file_that_is_handed_over_after_a_kill_has_its_digests(whole: tuple[House, str]) -> None:
+    house, ticket_id = whole
+    recover(house.parts, house.uploads)
+    house.runtime.settle()
+    ticket = house.ticket(ticket_id)
+    assert ticket.state is State.WAITING
+    assert (ticket.crc32c, ticket.sha256) == (crc32c(CONTENT), hashlib.sha256(CONTENT).hexdigest())
+
+
+def test_while_a_file_is_read_back_nobody_is_kept_waiting(whole: tuple[House, str]) -> None:
+    house, ticket_id = whole
+    other = house.new_ticket()
+    with house.runtime.held("_read"):
+        recover(house.parts, house.uploads)  # returns: the server can begin
+        house.runtime.settle()
+        assert house.claim(ticket_id, LENGTH_BYTES).claim.offset_bytes == LENGTH_BYTES
+        assert house.claim(other, 1).claim.offset_bytes == 0
+    assert house.state(ticket_id) is State.UPLOADING, "its client is here, and completes it"
+
+
+def test_an_upload_that_is_cancelled_while_it_is_read_back_is_not_handed_over(
+    whole: tuple[House, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    house, ticket_id = whole
+    with house.runtime.held("_read"):
+        recover(house.parts, house.uploads)
+        house.runtime.settle()
+        house.uploads.cancel_by_app(ticket_id, "")
+    assert house.state(ticket_id) is State.CANCELLED
+    assert house.app.forms == []
+    assert "defect" not in caplog.text
+
+
+def test_an_upload_of_version_2_waits_for_the_word_of_its_client(tmp_path: Path) -> None:
+    before = house_with(tmp_path, WillFinish())
+    request = MsgUploadReq(before.new_ticket(), LENGTH_BYTES, "a", 2, 99)
+    before.uploads.write(before.uploads.claim(request, lambda _: None), memoryview(CONTENT))
+    house = before.after_a_kill()
+    assert (house.state(request.id), house.app.forms) == (State.PAUSED, [])
+    claim = house.uploads.claim(request, lambda _: None)
+    assert (claim.offset_bytes, claim.compare) == (LENGTH_BYTES, ((0, LENGTH_BYTES),))
+    house.uploads.complete(claim, crc32c(CONTENT))
+    house.runtime.settle()
+    assert house.state(request.id) is State.WAITING
 
 
 def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
