@@ -1,0 +1,41 @@
+"""A page's end of a connection in version 2."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crc32c import crc32c
+
+from tests.transports.page import CONTENT, LENGTH_BYTES, Page
+from tests.transports.peer import BINARY, FIN
+
+
+class Page2(Page):
+    """A client of version 2."""
+
+    def request2(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
+        asked = {"Id": ticket_id, "LengthBytes": length_bytes, "Name": "a <b>.mov", "LastModifiedMs": 99}
+        self.say("MsgUploadReq", Version=2, **asked)
+        return self.expect("MsgUploadConf")
+
+    def begin(self, ticket_id: str) -> int:
+        """Gets so far that chunks may be sent; returns from where on."""
+        conf = self.request2(ticket_id)
+        crcs = [crc32c(CONTENT[start:end]) for start, end in conf["Compare"]]
+        self.say("MsgAgree", Crc32c=crcs)
+        offset: int = conf["Offset"]
+        return offset
+
+    def chunk(self, start: int, end: int, number: int = 0, flip: int = 0) -> None:
+        """Sends a piece of the file; `flip` damages its last byte."""
+        piece = CONTENT[start:end]
+        fields = ((start, 8), (crc32c(piece), 4), (number, 4))
+        header = b"".join(value.to_bytes(size, "big") for value, size in fields)
+        self.send(FIN | BINARY, header + piece[:-1] + bytes([piece[-1] ^ flip]))
+
+    def stored(self, offset_bytes: int) -> None:
+        assert self.expect("MsgStored") == {"Offset": offset_bytes}
+
+    def end(self) -> None:
+        self.socket.close()
+        self.running.get(timeout=10)
