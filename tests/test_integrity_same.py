@@ -184,6 +184,19 @@ def test_who_was_taken_over_throws_nothing_away(house: House) -> None:
     assert house.file(ticket_id).read_bytes() == CONTENT
 
 
+def test_who_is_taken_over_while_it_waits_to_throw_away_does_not_do_it(house: House) -> None:
+    ticket_id = damaged(house)
+    old = claim(house, ticket_id)
+    with house.runtime.held("write"):
+        house.runtime.spawn(claim, house, ticket_id, 1)  # is journaled first: no proof is needed any more
+        house.runtime.settle()
+        results = outcome(prove, house, old, CONTENT[::-1])
+        house.runtime.settle()
+        assert results == [], "it waits for its turn"
+    assert [type(result) for result in results] == [TakenOver]
+    assert house.file(ticket_id).read_bytes() == CONTENT
+
+
 def test_once_everything_was_compared_samples_are_enough_again(house: House) -> None:
     ticket_id = damaged(house)
     prove(house, claim(house, ticket_id))
