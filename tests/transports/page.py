@@ -17,6 +17,7 @@ from tests.support.house import House
 from tests.transports.peer import BINARY, CLOSE, FIN, TEXT, Peer
 
 CHUNK_BYTES = 1024
+BUFFER_BYTES = 65536
 CONTENT = bytes(range(256)) * 10
 LENGTH_BYTES = len(CONTENT)
 
@@ -24,11 +25,13 @@ LENGTH_BYTES = len(CONTENT)
 class Page(Peer):
     """A client, and the connection that the server drives for it."""
 
+    limits = Limits(CHUNK_BYTES, 4)
+
     def __init__(self, house: House) -> None:
         super().__init__()
         self.house = house
-        websocket = WebSocket(self.server_socket, Buffers(65536), silence_timeout_s=30.0)
-        conversation = Conversation(Limits(CHUNK_BYTES, 4))
+        websocket = WebSocket(self.server_socket, Buffers(BUFFER_BYTES), silence_timeout_s=30.0)
+        conversation = Conversation(self.limits)
         self.connection = Connection(websocket, conversation, house.uploads, house.runtime)
         self.running = gevent.spawn(self.connection.run)
 

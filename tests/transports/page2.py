@@ -6,12 +6,16 @@ from typing import Any
 
 from crc32c import crc32c
 
-from tests.transports.page import CONTENT, LENGTH_BYTES, Page
+from incoming.chunks import HEADER_BYTES
+from incoming.steps import Limits
+from tests.transports.page import BUFFER_BYTES, CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page
 from tests.transports.peer import BINARY, FIN
 
 
 class Page2(Page):
-    """A client of version 2."""
+    """A client of version 2; the largest chunk just fits into the server's buffer."""
+
+    limits = Limits(CHUNK_BYTES, 4, max_chunk_bytes=BUFFER_BYTES - HEADER_BYTES)
 
     def request2(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
         asked = {"Id": ticket_id, "LengthBytes": length_bytes, "Name": "a <b>.mov", "LastModifiedMs": 99}

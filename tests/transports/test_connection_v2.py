@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 from crc32c import crc32c
 
+from incoming.chunks import HEADER_BYTES
 from incoming.handover.schedule import NoAnswer, WillFinish
 from incoming.lifecycle import State
 from tests.support.house import House
-from tests.transports.page import CONTENT, LENGTH_BYTES
+from tests.transports.page import BUFFER_BYTES, CONTENT, LENGTH_BYTES
 from tests.transports.page2 import Page2
 from tests.transports.peer import BINARY, FIN, TEXT
 
@@ -130,19 +131,25 @@ def test_a_message_without_a_byte_of_the_file_counts_as_damaged(
     assert page.expect("MsgResend") == {"Offset": 0, "Round": 1}
 
 
-@pytest.mark.parametrize("message_bytes", [16 + 4097, 65536, 70_000])
-def test_a_chunk_that_is_too_large_is_an_error_even_where_it_does_not_fit_into_the_buffer(
-    house: House, new_page: Callable[[], Page2], message_bytes: int
+@pytest.mark.parametrize("message_bytes", [BUFFER_BYTES + 1, 2 * BUFFER_BYTES])
+def test_a_chunk_that_is_too_large_is_an_error_though_it_does_not_fit_into_the_buffer(
+    house: House, page: Page2, ticket_id: str, message_bytes: int
 ) -> None:
-    limited = house.new_ticket(maxBytesPerS="1")  # it may send 4096 bytes at once
-    page = new_page()
-    assert page.request2(limited, 100_000)["MaxChunkBytes"] == 4096
+    page.request2(ticket_id, 100_000)
     page.say("MsgAgree", Crc32c=[])
     page.send(FIN | BINARY, bytes(message_bytes))
     error = page.expect("MsgError")
     assert (error["Code"], error["Retryable"]) == ("bad_chunk", False)
     page.expect_close(1000)
-    assert house.state(limited) is State.PAUSED
+    assert house.state(ticket_id) is State.PAUSED
+
+
+def test_a_ticket_with_a_limit_takes_smaller_chunks(house: House, page: Page2) -> None:
+    conf = page.request2(house.new_ticket(maxBytesPerS="1"), 100_000)
+    assert conf["MaxChunkBytes"] == 4096
+    page.say("MsgAgree", Crc32c=[])
+    page.send(FIN | BINARY, bytes(HEADER_BYTES + 4097))
+    assert page.expect("MsgError")["Code"] == "bad_chunk"
 
 
 def test_another_file_is_told_by_the_name_of_the_right_one(

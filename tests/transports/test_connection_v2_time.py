@@ -115,7 +115,10 @@ def test_a_limited_chunk_is_acknowledged_at_once_and_the_next_one_is_read_later(
     house.runtime.advance(0.02)
     assert house.parts.storage.stored_bytes(ticket_id) == 2000
     page.stored(2000)
-    house.runtime.advance(10)  # it rests once more before it hears of the end
+    house.runtime.advance(10)
+    for _ in range(2):
+        page.say("MsgPing")
+        assert page.expect("MsgPong") == {}, "only chunks make it rest"
     page.end()
 
 
