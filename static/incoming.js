@@ -60,6 +60,7 @@
   /** @type {Partial<Record<State, 'finished'|'cancelled'|'error'>>} */
   const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
 
+  const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
   const APP_IS_SILENT = 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.';
 
   const UPLOAD_PATH = '/incoming/frontend/upload_ws';
@@ -83,8 +84,8 @@
   const PIECE_BYTES = 4096 * KIB; // of a long range that is read for its checksum
   const OWN_PIECE_BYTES = 256 * KIB; // the same in the page's own thread: less than a millisecond
   const BURST_S = 1.5; // timers of a hidden page fire once a second
-  const SPEED_SAMPLE_S = 0.5;
-  const SPEED_SMOOTH_S = 4;
+  const SPEED_SAMPLE_MS = 500;
+  const SPEED_OVER_MS = 5000;
 
   const MEMORY_WRITE_MS = 1000;
   const MEMORY_DAYS = 30;
@@ -120,7 +121,8 @@
    * What a connection tells its upload: in the first two lines its own news, below the server's messages.
    * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
    *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
-   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number} | {type: 'resend', offset: number, round: number}
+   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number}
+   *   | {type: 'resend', offset: number, round: number}
    *   | {type: 'news', news: string, retry_after_s: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
    *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
    *   | {type: 'passing_error', word: string, msg: string}} News
@@ -128,7 +130,8 @@
 
   /** @type {Record<string, (data: any) => News>} */
   const READERS = {
-    MsgUploadConf: (data) => (data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
+    MsgUploadConf: (data) => (
+      data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
     MsgStored: (data) => ({ type: 'stored', offset: data.Offset }),
     MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
     MsgNews: (data) => ({ type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0 }),
@@ -316,7 +319,10 @@
       jobs.forEach(({ blob, seed, answer }) => this.compute(blob, seed, answer));
     },
 
-    /** In the page itself, piece by piece, so that it stays alive. @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
+    /**
+     * In the page itself, piece by piece, so that it stays alive.
+     * @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer
+     */
     compute(blob, seed, answer) {
       const digest = this.own_digest = this.own_digest || make_digest();
       const is_long = blob.size > OWN_PIECE_BYTES;
@@ -422,7 +428,10 @@
    * a bit. So it grows several times a round trip until the link is full, and follows when the link changes.
    */
   class Pace {
-    /** @param {number} max_chunk_bytes @param {number} max_window_bytes of the server @param {number} first_window_bytes */
+    /**
+     * The first two are the server's limits.
+     * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
+     */
     constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
       this.max_chunk_bytes = Math.min(max_chunk_bytes, CHUNK_MAX_BYTES);
       this.max_window_bytes = max_window_bytes;
@@ -448,7 +457,7 @@
       chunk.delivered_bytes = this.delivered_bytes;
     }
 
-    /** @param {Chunk | null} chunk the newest that is stored now @param {number} bytes that are stored since the last time */
+    /** @param {Chunk | null} chunk the newest that is stored @param {number} bytes stored since the last time */
     stored(chunk, bytes) {
       const now = now_ms();
       this.delivered_bytes += bytes;
@@ -507,25 +516,22 @@
     }
   }
 
-  /** The speed that is shown: acknowledged bytes, smoothed. */
+  /** The speed that is shown: acknowledged bytes over the last seconds. */
   class Speed {
     /** @param {number} bytes */
     constructor(bytes) {
-      this.bytes = bytes;
-      this.at_ms = now_ms();
+      this.samples = [{ at_ms: now_ms(), bytes }];
       this.bytes_per_s = 0;
-      this.is_first = true;
     }
 
     /** @param {number} bytes */
     look(bytes) {
-      const seconds = (now_ms() - this.at_ms) / 1000;
-      if (seconds < SPEED_SAMPLE_S) return;
-      const weight = this.is_first ? 1 : 1 - Math.exp(-seconds / SPEED_SMOOTH_S);
-      this.bytes_per_s += ((bytes - this.bytes) / seconds - this.bytes_per_s) * weight;
-      this.is_first = this.is_first && bytes === this.bytes;
-      this.bytes = bytes;
-      this.at_ms = now_ms();
+      const { samples } = this;
+      const at_ms = now_ms();
+      if (at_ms - samples[samples.length - 1].at_ms < SPEED_SAMPLE_MS) return;
+      samples.push({ at_ms, bytes });
+      while (samples.length > 2 && samples[1].at_ms <= at_ms - SPEED_OVER_MS) samples.shift();
+      this.bytes_per_s = (bytes - samples[0].bytes) / (at_ms - samples[0].at_ms) * 1000;
     }
   }
 
@@ -815,7 +821,10 @@
       }
     }
 
-    /** Tells the server what it asks for, to be sure that it is the same file. @param {[number, number][]} ranges @param {number[]} found */
+    /**
+     * Tells the server what it asks for, to be sure that it is the same file.
+     * @param {[number, number][]} ranges @param {number[]} found
+     */
     compare(ranges, found) {
       if (this.state !== 'running') return; // it is being cancelled
       if (ranges.length === 0) {
@@ -835,19 +844,25 @@
 
     /** @param {number} offset */
     on_stored(offset) {
-      if (!(offset <= this.bytes_tx)) this.on_lost(0, ''); // it makes no sense
-      else if (offset > this.bytes_acked) {
-        const newest = this.take_stored(offset);
-        if (this.connection) {
-          this.connection.pace.stored(newest, offset - this.bytes_acked);
-          this.connection.waits = offset < this.bytes_tx;
-          this.connection.unstored_s = 0;
-        }
-        this.bytes_acked = offset;
-        this.has_progressed();
-        this.send_chunks();
-        this.arrive_if_complete();
+      if (!this.progress_to(offset)) return;
+      this.send_chunks();
+      this.arrive_if_complete();
+    }
+
+    /** Returns false if that makes no sense. @param {number} offset all before it is stored */
+    progress_to(offset) {
+      const { connection } = this;
+      if (!connection || !(offset <= this.bytes_tx)) {
+        this.on_lost(0, '');
+        return false;
       }
+      if (offset <= this.bytes_acked) return true;
+      connection.pace.stored(this.take_stored(offset), offset - this.bytes_acked);
+      connection.waits = offset < this.bytes_tx;
+      connection.unstored_s = 0;
+      this.bytes_acked = offset;
+      this.has_progressed();
+      return true;
     }
 
     /** Books the chunks that have arrived; returns the newest of them. @param {number} offset */
@@ -863,15 +878,13 @@
 
     /** What should follow at `offset` was damaged on its way. @param {number} offset @param {number} round */
     on_resend(offset, round) {
-      if (!this.connection || !this.connection.agreed) return;
-      this.on_stored(offset);
-      if (offset !== this.bytes_acked) return;
+      const { connection } = this;
+      if (!connection || !this.progress_to(offset) || offset < this.bytes_acked) return;
       this.parts.reach(offset);
       this.on_way = [];
       this.chunks_tx_now = this.chunks_acked_now;
-      this.connection.round = round;
-      this.connection.waits = false;
-      this.connection.completed = false;
+      connection.round = round;
+      connection.waits = connection.completed = false;
       this.prepare_from(offset);
       this.send_chunks();
     }
@@ -904,8 +917,8 @@
       if (!connection) return;
       if (this.is_sending()) this.speed.look(this.bytes_acked);
       if (connection.is_dead()) this.on_lost(0, '');
-      else if (connection.reading_s >= READ_PATIENCE_S) this.retry_later('The file cannot be read at the moment.');
-      else if (this.state === 'arrived' && connection.confirmed) this.tries = 0; // no acknowledgement will come to do so
+      else if (connection.reading_s >= READ_PATIENCE_S) this.retry_later(NOT_READABLE_NOW);
+      else if (this.state === 'arrived' && connection.confirmed) this.tries = 0; // no acknowledgement will come
     }
 
     /** @param {number} code @param {string} reason */
@@ -925,8 +938,9 @@
 
     on_unreadable() {
       this.unreadable_tries += 1;
-      if (this.unreadable_tries < UNREADABLE_TRIES || this.state === 'cancelling') this.retry_later('The file cannot be read at the moment.');
-      else this.fail(FILE_UNREADABLE);
+      const gives_up = this.unreadable_tries >= UNREADABLE_TRIES && this.state !== 'cancelling';
+      if (gives_up) this.fail(FILE_UNREADABLE);
+      else this.retry_later(NOT_READABLE_NOW);
     }
 
     /** Ends the upload, here: its ticket may still do. @param {{code: number, msg: string}} error */
@@ -966,7 +980,7 @@
           this.throttle_timer = null;
           this.send_chunks();
           this.settle();
-        }, wait_ms);
+        }, Math.ceil(wait_ms));
       }
       return wait_ms === 0;
     }
@@ -1002,7 +1016,8 @@
     /** @param {Pace} pace */
     chunk_bytes(pace) {
       const { bytes_per_s } = this.throttle;
-      return bytes_per_s ? Math.min(pace.chunk_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4))) : pace.chunk_bytes;
+      if (!bytes_per_s) return pace.chunk_bytes;
+      return Math.min(pace.chunk_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4)));
     }
 
     /** Says that all chunks were sent, once the checksum of the whole file is known. */
@@ -1096,7 +1111,7 @@
       this.tell();
     }
 
-    /** Dials once the file has shown that it can be read: a ticket that was never used is still good for another one. */
+    /** Dials once the file has shown that it can be read: a ticket that was never used is good for another one. */
     connect() {
       const connection = this.connection = new Connection((news) => this.hear(news));
       if (this.state !== 'running') connection.dial();
@@ -1147,7 +1162,10 @@
       this.retry_timer = this.next_retry_at = null;
     }
 
-    /** Sends, if the server has told its terms already. (If not, `resume` will say what is to be said.) @param {string} type @param {object} data */
+    /**
+     * Sends, if the server has told its terms already. (If not, `resume` will say what is to be said.)
+     * @param {string} type @param {object} data
+     */
     say(type, data) {
       if (this.connection && this.connection.confirmed) this.connection.say(type, data);
     }
@@ -1275,6 +1293,7 @@
       this.begun_at_ms = 0;
       this.written_bytes = -1;
       this.written_ms = -Infinity;
+      this.has_ended = false;
     }
 
     begin() {
@@ -1285,10 +1304,12 @@
 
     update() {
       const { state, error_code, bytes_acked, connection } = this.upload;
-      const has_ended = ['arrived', 'finished', 'cancelled'].includes(state) || TICKET_ENDED_CODES.includes(Number(error_code));
-      const is_due = now_ms() - this.written_ms >= MEMORY_WRITE_MS || !connection; // without one it may be the last time
-      if (has_ended && this.written_bytes >= 0) this.end();
-      if (!has_ended && this.key && is_due && bytes_acked !== this.written_bytes) this.write();
+      const has_arrived = ['arrived', 'finished', 'cancelled'].includes(state);
+      const had_ended = this.has_ended;
+      this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
+      const is_due = now_ms() - this.written_ms >= MEMORY_WRITE_MS || !connection; // without one: perhaps the last time
+      if (this.has_ended && !had_ended) this.end();
+      if (!this.has_ended && this.key && is_due && bytes_acked !== this.written_bytes) this.write();
     }
 
     write() {
@@ -1306,7 +1327,8 @@
 
     end() {
       this.written_bytes = -1;
-      with_storage((storage) => storage.removeItem(this.key));
+      this.written_ms = -Infinity;
+      with_storage((storage) => storage.removeItem(this.key || memory_prefix() + this.upload.ticket_id));
     }
   }
 
@@ -1314,7 +1336,10 @@
     return 'incoming:' + server_host() + ':';
   }
 
-  /** Storage can be forbidden, full, or not there: nothing of an upload depends on it. @template T @param {(storage: Storage) => T} use */
+  /**
+   * Storage can be forbidden, full, or not there: nothing of an upload depends on it.
+   * @template T @param {(storage: Storage) => T} use
+   */
   function with_storage(use) {
     try {
       return use(localStorage);
@@ -1323,11 +1348,22 @@
     }
   }
 
-  /** @param {Storage} storage @param {string} key @returns {(incoming.UnfinishedUpload & {seen_at_ms: number}) | null} */
+  /**
+   * Null if there is none that makes sense, or nobody came back to it for too long.
+   * @param {Storage} storage @param {string} key @returns {(incoming.UnfinishedUpload & {seen_at_ms: number}) | null}
+   */
   function entry_at(storage, key) {
-    const entry = JSON.parse(storage.getItem(key) || 'null');
-    const fits = entry && key.endsWith(':' + entry.upload_id) && entry.seen_at_ms > Date.now() - MEMORY_DAYS * 86400e3;
-    return fits ? entry : null;
+    try {
+      const entry = JSON.parse(String(storage.getItem(key)));
+      return entry.seen_at_ms > Date.now() - MEMORY_DAYS * 86400e3 ? entry : null;
+    } catch (error) {
+      return null;
+    }
+  }
+
+  /** @param {incoming.UnfinishedUpload & {seen_at_ms: number}} entry @returns {incoming.UnfinishedUpload} */
+  function without_date({ seen_at_ms, ...begun }) {
+    return begun;
   }
 
   /** @returns {incoming.UnfinishedUpload[]} */
@@ -1338,9 +1374,9 @@
       /** @type {incoming.UnfinishedUpload[]} */
       const found = [];
       for (const key of keys.filter((name) => name.startsWith(prefix))) {
-        const { seen_at_ms, ...begun } = entry_at(storage, key) || { seen_at_ms: 0 };
-        if (seen_at_ms) found.push(/** @type {incoming.UnfinishedUpload} */ (begun));
-        else storage.removeItem(key);
+        const entry = entry_at(storage, key);
+        if (!entry) storage.removeItem(key);
+        else if (key === prefix + entry.upload_id) found.push(without_date(entry)); // not of "host:port" for "host"
       }
       return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
     }) || [];

@@ -67,6 +67,17 @@ export class FakeFile {
   }
 }
 
+/** A large file of zeros, which costs no time to make. */
+export class EmptyFile extends FakeFile {
+  slice(from, to = this.size) {
+    return new EmptyFile(Math.max(0, Math.min(to, this.size) - from), undefined, this.root, this.start + from);
+  }
+
+  bytes() {
+    return new Uint8Array(this.size);
+  }
+}
+
 /** FileReader, in the page as in its worker. What is read is noted in `page.reads`, as [from, to]. */
 export function file_reader_of(page) {
   return class FileReader {

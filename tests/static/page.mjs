@@ -21,10 +21,16 @@ class Clock {
   now_ms = 0; // whole milliseconds: sums of tenths of seconds are not what they seem
   timers = new Map();
   next_id = 1;
+  grain_ms = 1; // timers of the page come at multiples of it only, as those of hidden pages do
 
   set(callback, ms, every_ms) {
+    const at_ms = this.now_ms + Math.round(ms || 0);
+    return this.at(Math.ceil(at_ms / this.grain_ms) * this.grain_ms, callback, every_ms);
+  }
+
+  at(at_ms, callback, every_ms) {
     const id = this.next_id++;
-    this.timers.set(id, { at_ms: this.now_ms + Math.round(ms || 0), callback, every_ms });
+    this.timers.set(id, { at_ms, callback, every_ms });
     return id;
   }
 

@@ -1,8 +1,8 @@
 """Files that vanish or change while a real Chromium uploads them to the real server.
 
-Chromium refuses every read of a file whose length or time of modification has changed, and when it can't read what it
-sends it drops the connection, with the code of any lost connection. So the library finds out by itself, and
-must not come back for ever.
+Chromium refuses every read of a file whose length or time of modification has changed, and when it can't read
+what it sends it drops the connection, with the code of any lost connection. So the library finds out by
+itself, and must not come back for ever.
 """
 
 from __future__ import annotations

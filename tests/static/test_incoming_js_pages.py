@@ -1,0 +1,251 @@
+"""Pages as they are, in a real Chromium: with and without a worker, reloaded, left, given the wrong file."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+
+from tests.conftest import StartServer
+from tests.support.app import ScriptedApp
+from tests.support.browser import open_browser
+from tests.support.relay import Relay
+from tests.support.server import RunningServer, new_upload
+from tests.support.waiting import wait_until
+
+MIB: Final = 1 << 20
+SIZE_BYTES: Final = 12 * MIB
+SLOW_BYTES_PER_S: Final = 4 * MIB
+SCRIPT: Final = """
+  incoming.set_server_hostname("{network}");
+  window.begin = (ticket) => {{
+    window.ending = null;
+    window.uploader = incoming.Uploader(ticket, document.getElementById("file").files[0]);
+    for (const name of ["onfinished", "oncancelled", "onerror"]) uploader[name] = () => {{ ending = name; }};
+    uploader.start();
+  }};
+  window.workers = 0;
+  const Old = Worker;
+  window.Worker = class extends Old {{
+    constructor(url) {{
+      super(url);
+      this.addEventListener("message", () => {{ window.workers += 1; }}, {{ once: true }});
+    }}
+  }};
+"""
+PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
+<script src="{server}/incoming/frontend/incoming.js"></script>
+<script nonce="ours">{script}</script>"""
+STRICT: Final = "default-src 'none'; script-src {server} 'nonce-ours'; connect-src ws://{network}"
+
+
+class PageServer:
+    """The server of an app: one page at every address, with the Content Security Policy that is set."""
+
+    def __init__(self) -> None:
+        self.page = ""
+        self.policy = ""
+        handler = type("Handler", (_PageHandler,), {"site": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}/"
+
+    def __enter__(self) -> PageServer:
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class _PageHandler(BaseHTTPRequestHandler):
+    site: PageServer
+
+    def do_GET(self) -> None:
+        body = self.site.page.encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("Content-Length", str(len(body)))
+        if self.site.policy:
+            self.send_header("Content-Security-Policy", self.site.policy)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *args: object) -> None:
+        """Says nothing."""
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
+    """Chromium with a fresh profile."""
+    with open_browser(tmp_path_factory.mktemp("profile")) as chromium:
+        yield chromium
+
+
+@dataclass
+class Stage:
+    """An app's page in a browser, a network, the server and the app's backend."""
+
+    driver: webdriver.Chrome
+    site: PageServer
+    server: RunningServer
+    network: Relay
+    app: ScriptedApp
+    folder: Path
+
+    def open(self, policy: str = "") -> None:
+        """Opens the page, as a new visit."""
+        self.site.policy = policy.format(server=self.server.url, network=self.network.host)
+        self.driver.get(self.site.url)
+
+    def file(self, name: str, content: bytes | None = None) -> Path:
+        """Makes a file."""
+        path = self.folder / name
+        path.write_bytes(os.urandom(SIZE_BYTES) if content is None else content)
+        return path
+
+    def ticket(self) -> str:
+        """Returns a new ticket."""
+        return new_upload(self.server, self.app.url)
+
+    def begin(self, file: Path, ticket_id: str) -> None:
+        """Chooses the file and starts the upload."""
+        self.driver.find_element(By.ID, "file").send_keys(str(file))
+        self.driver.execute_script("begin(arguments[0])", ticket_id)
+
+    def run(self, script: str, *arguments: object) -> Any:
+        """Runs a script in the page and returns what it returns."""
+        return self.driver.execute_script(script, *arguments)
+
+    def property(self, name: str) -> Any:
+        """Returns a property of the uploader."""
+        return self.run(f"return uploader.{name}")
+
+    def ending(self) -> str:
+        """Waits for the end; returns the name of the callback that told it."""
+        ending: str = wait_until(lambda: self.run("return ending"), "an ending", 60)
+        return ending
+
+    def arrived_sha256(self) -> str:
+        """Waits for the app to have a file; returns its digest."""
+        return self.app.wait_for(1)[0].sha256
+
+
+@pytest.fixture
+def stage(
+    driver: webdriver.Chrome, start_server: StartServer, app: ScriptedApp, tmp_path: Path
+) -> Iterator[Stage]:
+    """A page that is not opened yet, and all that is behind it."""
+    with ExitStack() as stack:
+        server = start_server()
+        network = stack.enter_context(Relay(server.port))
+        site = stack.enter_context(PageServer())
+        script = SCRIPT.format(network=network.host)
+        site.page = PAGE.format(server=server.url, script=script)
+        yield Stage(driver, site, server, network, app, tmp_path)
+        driver.get("about:blank")
+
+
+def sha256(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(("policy", "workers"), [("", 1), (STRICT + "; worker-src blob:", 1), (STRICT, 0)])
+def test_uploads_are_the_same_where_the_policy_of_the_page_allows_a_worker_and_where_it_forbids_it(
+    stage: Stage, policy: str, workers: int
+) -> None:
+    stage.open(policy)
+    file = stage.file("film.bin")
+    stage.begin(file, stage.ticket())
+    assert stage.ending() == "onfinished"
+    assert stage.arrived_sha256() == sha256(file)
+    assert stage.run("return workers") == workers
+
+
+def test_after_a_reload_the_page_lists_what_was_begun_and_goes_on_with_the_same_file(stage: Stage) -> None:
+    stage.network.bytes_per_s = SLOW_BYTES_PER_S
+    stage.open()
+    file = stage.file("film.bin")
+    ticket_id = stage.ticket()
+    stage.begin(file, ticket_id)
+    wait_until(lambda: stage.property("frac_complete") > 0.3, "a third of the upload")
+    stage.open()
+    (begun,) = stage.run("return incoming.unfinished()")
+    expected = {"upload_id": ticket_id, "filename": "film.bin", "bytes_total": SIZE_BYTES}
+    assert expected.items() <= begun.items()
+    stage.driver.find_element(By.ID, "file").send_keys(str(file))
+    matches = "return incoming.matches(arguments[0], document.getElementById('file').files[0])"
+    assert stage.run(matches, begun) is True
+    stage.begin(file, ticket_id)
+    least = wait_until(lambda: stage.property("bytes_acked"), "it goes on")
+    assert least >= begun["bytes_acked"] > 0
+    stage.network.bytes_per_s = 0
+    assert stage.ending() == "onfinished"
+    assert stage.arrived_sha256() == sha256(file)
+    assert stage.run("return incoming.unfinished()") == []
+
+
+def test_another_file_for_an_upload_that_was_begun_is_refused_and_the_user_hears_which_is_meant(
+    stage: Stage,
+) -> None:
+    stage.network.bytes_per_s = SLOW_BYTES_PER_S
+    stage.open()
+    ticket_id = stage.ticket()
+    right = stage.file("film & co.bin")
+    stage.begin(right, ticket_id)
+    wait_until(lambda: stage.property("frac_complete") > 0.3, "a third of the upload")
+    for name, content in (("other.bin", None), ("shorter.bin", b"short")):
+        stage.open()
+        stage.begin(stage.file(name, content), ticket_id)
+        assert stage.ending() == "onerror"
+        assert '"film + co.bin" (12.6 MB, last changed ' in stage.property("error_msg")
+        assert len(stage.run("return incoming.unfinished()")) == 1
+    stage.network.bytes_per_s = 0
+    stage.open()
+    stage.begin(right, ticket_id)
+    assert stage.ending() == "onfinished"
+    assert stage.arrived_sha256() == sha256(right)
+
+
+def test_leaving_the_page_asks_the_user_only_while_a_guarded_upload_would_stop(stage: Stage) -> None:
+    stage.network.bytes_per_s = SLOW_BYTES_PER_S
+    stage.open()
+    stage.begin(stage.file("film.bin"), stage.ticket())
+    leave = """
+        const event = new Event("beforeunload", { cancelable: true });
+        window.dispatchEvent(event);
+        return event.defaultPrevented;
+    """
+    assert stage.run(leave) is False
+    stage.run("uploader.warn_before_unload = true")
+    assert stage.run(leave) is True
+    stage.network.bytes_per_s = 0
+    assert stage.ending() == "onfinished"
+    assert stage.run(leave) is False
+
+
+def test_a_limit_of_the_page_is_kept_over_a_real_connection(stage: Stage) -> None:
+    stage.open()
+    stage.begin(stage.file("film.bin"), stage.ticket())
+    limit = 2 * MIB
+    stage.run("uploader.max_bytes_per_s = arguments[0]", limit)
+    measure = """
+        const done = arguments[0];
+        const [bytes, at] = [uploader.bytes_acked, performance.now()];
+        setTimeout(() => done((uploader.bytes_acked - bytes) / (performance.now() - at) * 1000), 3000);
+    """
+    wait_until(lambda: stage.property("bytes_acked") > 0, "the upload runs")
+    speed = stage.driver.execute_async_script(measure)
+    assert abs(speed / limit - 1) < 0.1, f"{speed} bytes/s"
+    stage.run("uploader.max_bytes_per_s = 0")
+    assert stage.ending() == "onfinished"
