@@ -72,6 +72,7 @@
   const RETRY_MAX_S = 60;
   const RETRY_JITTER = 0.3; // or all clients of a restarted server come back in the same instant
   const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
+  const DOUBTFUL_TRIES = 3; // texts have no checksums: without https somebody may have spoilt one
   const UNREADABLE_TRIES = 3; // a drive that was unplugged, a network share that hiccups
 
   const KIB = 1024;
@@ -79,6 +80,8 @@
   const CHUNK_MAX_BYTES = 4096 * KIB;
   const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
   const QUEUE_S = 0.35; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
+  const QUEUE_SEEN_MS = 100; // that a chunk takes longer than the fastest did
+  const RATE_OVER_MS = 1000;
   const SAMPLE_MIN_MS = 20; // acknowledgements come in bursts: what a shorter time shows means nothing
   const CHUNKS_AHEAD = 3; // whose checksums are asked for while others are on their way
   const PIECE_BYTES = 4096 * KIB; // of a long range that is read for its checksum
@@ -96,6 +99,8 @@
   const CLOSE_TAKEN_OVER = 4001; // the server's own: a newer connection has the ticket
 
   const CANCELLED_CODE = 30; // of the server's errors, which are below 100
+  const UNKNOWN_TICKET_CODE = 11;
+  const NOT_UNDERSTOOD_CODES = [20, 21]; // we were not: but we say nothing wrong
   const TICKET_ENDED_CODES = [11, 23, 31, 32, 104]; // after these the ticket will not do for this file any more
   // And these are found here.
   const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
@@ -416,16 +421,15 @@
   // ---- how fast -----------------------------------------------------------------------------------------------
 
   /**
-   * A chunk that is being prepared (`crc` is null until it is known), or on its way; how much had been delivered when
-   * it was sent, and when that was.
-   * @typedef {{from: number, bytes: number, crc: number | null, sent_ms: number, delivered_bytes: number,
-   *   delivered_ms: number}} Chunk
+   * A chunk that is being prepared (`crc` is null until it is known), or on its way: since when, and how much was on
+   * its way then, with it.
+   * @typedef {{from: number, bytes: number, crc: number | null, sent_ms: number, ahead_bytes: number}} Chunk
    */
 
   /**
-   * How much to have on its way, and in which pieces. As BBR does (Cardwell and others, 2016): the link's rate is the
-   * highest at which acknowledgements came in the last seconds, and the window is what the link holds at that rate, and
-   * a bit. So it grows several times a round trip until the link is full, and follows when the link changes.
+   * How much to have on its way, and in which pieces. While a chunk takes its way, all that was ahead of it gets
+   * through: that is a sample of the rate of the link. The window is what the link holds at that rate, and a bit. So
+   * it grows several times a round trip until something queues; then the link is full, and it follows the mean.
    */
   class Pace {
     /**
@@ -438,9 +442,9 @@
       this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
       // The shortest of this connection, not of the last seconds: with a full window there is always a queue before us.
       this.round_trip_ms = Infinity;
-      this.best_rates = [0, 0]; // bytes/ms, of this second and of the last one
-      this.second_ms = this.delivered_ms = now_ms();
-      this.delivered_bytes = 0;
+      this.rate = 0; // bytes/ms
+      this.sampled_ms = now_ms();
+      this.queued_ms = -Infinity; // when something was seen to queue, on the link or before it
     }
 
     /** A power of two, about an eighth of the window. */
@@ -449,34 +453,26 @@
       return Math.min(Math.max(wished, CHUNK_MIN_BYTES), this.max_chunk_bytes);
     }
 
-    /** @param {Chunk} chunk @param {boolean} is_alone nothing else is on its way */
-    sent(chunk, is_alone) {
-      chunk.sent_ms = now_ms();
-      if (is_alone) this.delivered_ms = chunk.sent_ms;
-      chunk.delivered_ms = this.delivered_ms;
-      chunk.delivered_bytes = this.delivered_bytes;
-    }
-
-    /** @param {Chunk | null} chunk the newest that is stored @param {number} bytes stored since the last time */
-    stored(chunk, bytes) {
+    /** @param {Chunk} chunk that is stored */
+    stored(chunk) {
       const now = now_ms();
-      this.delivered_bytes += bytes;
-      this.delivered_ms = now;
-      if (!chunk) return;
-      this.round_trip_ms = Math.min(this.round_trip_ms, now - chunk.sent_ms);
-      const took_ms = Math.max(now - chunk.delivered_ms, SAMPLE_MIN_MS);
-      this.note((this.delivered_bytes - chunk.delivered_bytes) / took_ms, now);
-      const wished = Math.max(...this.best_rates) * (this.round_trip_ms + QUEUE_S * 1000);
+      const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
+      this.round_trip_ms = Math.min(this.round_trip_ms, took_ms);
+      if (took_ms > this.round_trip_ms + QUEUE_SEEN_MS) this.queued_ms = now;
+      this.note(chunk.ahead_bytes / took_ms, now);
+      const wished = this.rate * (this.round_trip_ms + QUEUE_S * 1000);
       this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.max_window_bytes);
     }
 
-    /** @param {number} rate @param {number} now */
+    /**
+     * A full link's acknowledgements come in bursts (TCP has mended a loss): one alone means little then.
+     * @param {number} rate @param {number} now
+     */
     note(rate, now) {
-      if (now - this.second_ms >= 1000) {
-        this.best_rates = [0, this.best_rates[0]];
-        this.second_ms = now;
-      }
-      this.best_rates[0] = Math.max(this.best_rates[0], rate);
+      const is_full = now - this.queued_ms < RATE_OVER_MS;
+      const weight = 1 - Math.exp((this.sampled_ms - now) / RATE_OVER_MS);
+      this.rate = is_full ? this.rate + (rate - this.rate) * weight : Math.max(this.rate, rate);
+      this.sampled_ms = now;
     }
   }
 
@@ -548,6 +544,8 @@
       this.confirmed = false; // the server has told its terms
       this.agreed = false; // and it was told the checksums that it asked for: chunks may follow
       this.completed = false; // and that there are no more
+      this.unanswered_s = 0; // since that was said
+      this.handed_over = false; // the server has begun to
       this.round = 0; // how often something was asked for again
       this.silent_s = 0;
       this.silence_s = this.patience_s = CONNECT_PATIENCE_S;
@@ -613,6 +611,7 @@
       this.silent_s += seconds;
       this.reading_s = this.reading ? this.reading_s + seconds : 0;
       this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
+      this.unanswered_s += seconds;
       if (gap_s > WOKEN_PATIENCE_S) this.doubt();
       else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
       this.hear({ type: 'tick' });
@@ -700,7 +699,7 @@
       /** @type {number | null} */
       this.next_retry_at = null;
       this.retry_note = '';
-      this.tries = this.takeovers = this.unreadable_tries = 0;
+      this.tries = this.takeovers = this.unreadable_tries = this.doubtful_tries = 0;
       this.warns = false;
       this.telling = false;
       this.told = this.snapshot();
@@ -770,7 +769,7 @@
         case 'finished': this.on_finished(); break;
         case 'cancel_acknowledged': this.move('call_off'); break;
         case 'cancelled': this.on_cancelled(news.reason); break;
-        case 'error': this.fail(news); break;
+        case 'error': this.on_error(news); break;
         case 'passing_error': this.on_passing_error(news.word, news.msg); break;
         case 'not_understood': this.on_lost(0, ''); break; // somebody in between, perhaps
         case 'ignored': break;
@@ -791,7 +790,7 @@
       const connection = this.connection;
       if (!connection || connection.confirmed) return;
       if (!make_sense(terms, this.bytes_total)) {
-        this.fail(NOT_UNDERSTOOD);
+        this.on_doubtful(NOT_UNDERSTOOD);
         return;
       }
       connection.confirm(terms, this.first_window_bytes);
@@ -857,7 +856,8 @@
         return false;
       }
       if (offset <= this.bytes_acked) return true;
-      connection.pace.stored(this.take_stored(offset), offset - this.bytes_acked);
+      const newest = this.take_stored(offset);
+      if (newest) connection.pace.stored(newest);
       connection.waits = offset < this.bytes_tx;
       connection.unstored_s = 0;
       this.bytes_acked = offset;
@@ -893,6 +893,7 @@
     on_news(news, retry_after_s) {
       if (news === 'stopping' && this.connection) this.connection.retry_after_s = retry_after_s;
       if (news !== 'handing_over' && news !== 'waiting_for_app') return;
+      if (this.connection) this.connection.handed_over = true;
       this.app_is_silent = news === 'waiting_for_app';
       this.on_stored(this.bytes_total);
     }
@@ -907,6 +908,23 @@
       this.move('call_off');
     }
 
+    /** @param {{code: number, msg: string}} error */
+    on_error(error) {
+      const was_known = error.code === UNKNOWN_TICKET_CODE && this.memory.key !== '';
+      if (was_known || NOT_UNDERSTOOD_CODES.includes(error.code)) this.on_doubtful(error);
+      else this.fail(error);
+    }
+
+    /**
+     * Somebody on the way may have spoilt a word: what is said three times is believed.
+     * @param {{code: number, msg: string}} error
+     */
+    on_doubtful(error) {
+      this.doubtful_tries += 1;
+      if (this.doubtful_tries < DOUBTFUL_TRIES) this.retry_later(error.msg);
+      else this.fail(error);
+    }
+
     /** @param {string} word @param {string} msg */
     on_passing_error(word, msg) {
       this.on_lost(word === 'taken_over' ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER, msg);
@@ -918,7 +936,15 @@
       if (this.is_sending()) this.speed.look(this.bytes_acked);
       if (connection.is_dead()) this.on_lost(0, '');
       else if (connection.reading_s >= READ_PATIENCE_S) this.retry_later(NOT_READABLE_NOW);
-      else if (this.state === 'arrived' && connection.confirmed) this.tries = 0; // no acknowledgement will come
+      else if (this.state === 'arrived' && connection.confirmed) this.wait_for_app(connection);
+    }
+
+    /** @param {Connection} connection */
+    wait_for_app(connection) {
+      this.tries = 0; // no acknowledgement will come to do so
+      const { completed, handed_over, unanswered_s, silence_s } = connection;
+      // The word may have been spoilt on its way.
+      if (completed && !handed_over && unanswered_s >= silence_s) this.say_complete(connection);
     }
 
     /** @param {number} code @param {string} reason */
@@ -988,7 +1014,8 @@
     /** @param {Chunk} chunk @param {Connection} connection */
     send_chunk(chunk, connection) {
       const end = chunk.from + chunk.bytes;
-      connection.pace.sent(chunk, this.on_way.length === 0);
+      chunk.sent_ms = now_ms();
+      chunk.ahead_bytes = end - this.bytes_acked;
       this.throttle.take(chunk.bytes);
       const header = chunk_header(chunk.from, Number(chunk.crc), connection.round);
       connection.send(new Blob([header, this.file.slice(chunk.from, end)]));
@@ -1003,7 +1030,7 @@
         const from = this.bytes_asked;
         const bytes = Math.min(this.chunk_bytes(this.connection.pace), this.bytes_total - from);
         /** @type {Chunk} */
-        const chunk = { from, bytes, crc: null, sent_ms: 0, delivered_bytes: 0, delivered_ms: 0 };
+        const chunk = { from, bytes, crc: null, sent_ms: 0, ahead_bytes: 0 };
         this.ready.push(chunk);
         this.bytes_asked += bytes;
         this.read(this.file.slice(from, from + bytes), 0, (crc) => {
@@ -1025,8 +1052,14 @@
       const connection = this.connection;
       if (!connection || connection.completed || this.bytes_tx < this.bytes_total || this.parts.gap()) return;
       connection.completed = true;
-      this.say('MsgComplete', { Crc32c: this.parts.crc(this.on_way), Round: connection.round });
+      this.say_complete(connection);
       this.arrive_if_complete();
+    }
+
+    /** @param {Connection} connection */
+    say_complete(connection) {
+      connection.unanswered_s = 0;
+      this.say('MsgComplete', { Crc32c: this.parts.crc(this.on_way), Round: connection.round });
     }
 
     /** From then on the app may have the file, and a cancel comes too late. */
@@ -1136,7 +1169,7 @@
     }
 
     has_progressed() {
-      this.tries = this.unreadable_tries = 0;
+      this.tries = this.unreadable_tries = this.doubtful_tries = 0;
     }
 
     /**

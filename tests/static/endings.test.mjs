@@ -246,7 +246,7 @@ test('an app that does not take the file is an error after all bytes have arrive
   assert.equal(other.error_code, 104);
 });
 
-test('terms that nobody can keep are an error', async () => {
+test('terms that nobody can keep are an error when they are named three times', async () => {
   const nonsense = [
     ['Offset', -1], ['Offset', 10 * KIB + 1], ['Offset', '5'], ['Offset', 0.5],
     ['MaxChunkBytes', 0], ['MaxChunkBytes', -1], ['MaxWindowBytes', 0], ['MaxWindowBytes', 'x'],
@@ -256,9 +256,42 @@ test('terms that nobody can keep are an error', async () => {
   for (const [member, value] of nonsense) {
     const page = new Page();
     const uploader = page.uploader().start();
-    await page.connects(0, { [member]: value });
+    for (let i = 0; i < 3; i++) {
+      await page.connects(0, { [member]: value });
+      if (i < 2) await page.seconds_until_dialled();
+    }
     assert.deepEqual([uploader.error_code, endings(uploader)], [102, ['error']], `${member} ${value}`);
     assert.deepEqual(page.socket.chunks, []);
+  }
+});
+
+test('an error that only a spoilt message can have caused is believed when it comes three times in a row', async () => {
+  for (const [code, word, known] of [[20, 'bad_message', false], [21, 'bad_chunk', false], [11, 'unknown_ticket', true]]) {
+    const page = new Page();
+    const uploader = page.uploader().start();
+    await page.pass(0);
+    if (known) {
+      await page.connects(0);
+      page.socket.breaks();
+      await page.seconds_until_dialled();
+    }
+    const refuse = async () => {
+      page.socket.open();
+      page.socket.refuses(code, word, { Msg: 'What?' });
+    };
+    for (let i = 0; i < 2; i++) {
+      await refuse();
+      assert.equal(uploader.state_msg, 'What? Trying again soon.', word);
+      await page.seconds_until_dialled();
+    }
+    await page.connects(KIB); // it was a mistake, indeed
+    page.socket.breaks();
+    for (let i = 0; i < 3; i++) {
+      assert.equal(uploader.error_code, null);
+      await page.seconds_until_dialled();
+      await refuse();
+    }
+    assert.deepEqual([uploader.error_code, endings(uploader)], [code, ['error']]);
   }
 });
 

@@ -50,6 +50,28 @@ test('completion follows the last chunk at once, and is not said twice', async (
   assert.equal(page.socket.message_types.filter((type) => type === 'MsgComplete').length, 1);
 });
 
+test('completion is said again until the server has begun to hand over: it may have been spoilt', async () => {
+  const page = new Page();
+  await page.uploading(new FakeFile(KIB));
+  const times = () => page.socket.message_types.filter((type) => type === 'MsgComplete').length;
+  const wait = async (seconds) => {
+    for (let i = 0; i < seconds; i++) {
+      page.socket.hears('MsgPong', {});
+      await page.pass(1);
+    }
+  };
+  await page.stores(KIB);
+  await wait(9);
+  assert.equal(times(), 1);
+  await wait(2);
+  assert.equal(times(), 2);
+  await wait(10);
+  assert.equal(times(), 3);
+  page.socket.news('handing_over');
+  await wait(100);
+  assert.equal(times(), 3);
+});
+
 // ---- damaged chunks
 
 test('what was damaged is sent again from there, in the round that the server names', async () => {

@@ -136,7 +136,7 @@ test('every ending is told to onprogress, too', async () => {
   for (const [flag, finish] of [
     ['finished', (socket) => socket.finishes()],
     ['cancelled', (socket) => socket.refuses(30, 'cancelled')],
-    ['error_msg', (socket) => socket.refuses(20, 'bad_message')],
+    ['error_msg', (socket) => socket.refuses(31, 'expired')],
   ]) {
     const page = new Page();
     const uploader = await page.uploading();

@@ -83,7 +83,13 @@ test('nothing is kept of what has arrived, was cancelled, or can never go on', a
     arrived: async (page) => page.stores(KIB),
     finished: async (page) => page.socket.finishes(),
     cancelled: async (page) => page.socket.refuses(30, 'cancelled'),
-    unknown: async (page) => page.socket.refuses(11, 'unknown_ticket'),
+    unknown: async (page) => {
+      for (let i = 0; i < 3; i++) {
+        page.socket.refuses(11, 'unknown_ticket');
+        await page.pass(4);
+        if (i < 2) page.socket.open();
+      }
+    },
     too_large: async (page) => page.socket.refuses(23, 'upload_too_large'),
     expired: async (page) => page.socket.refuses(31, 'expired'),
     handover_failed: async (page) => page.socket.refuses(32, 'handover_failed'),
@@ -101,7 +107,13 @@ test('an upload whose ticket is still good stays on the list after an error', as
   const errors = {
     wrong_file: async (page) => page.socket.refuses(24, 'wrong_file'),
     length_mismatch: async (page) => page.socket.refuses(22, 'length_mismatch'),
-    bad_message: async (page) => page.socket.refuses(20, 'bad_message'),
+    bad_message: async (page) => {
+      for (let i = 0; i < 3; i++) {
+        page.socket.refuses(20, 'bad_message');
+        await page.pass(4);
+        if (i < 2) page.socket.open();
+      }
+    },
     unreadable: async (page, file) => {
       file.trouble = 'missing';
       page.socket.breaks();

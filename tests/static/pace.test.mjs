@@ -87,6 +87,18 @@ test('jitter and stalls neither empty the link nor fill its queue', async () => 
   assert.equal(page.sockets.length, 1);
 });
 
+test('acknowledgements that come in a burst, as after a lost packet, do not fill the queue of a slow link', async () => {
+  const { page, link, uploader } = await uploading({ bytes_per_s: 2 * MBIT, round_trip_s: 0.05 });
+  let [share, most_ahead] = [0, 0];
+  uploader.onprogress = () => { most_ahead = Math.max(most_ahead, uploader.bytes_ahead); };
+  for (let i = 0; i < 50; i++) {
+    link.last_heard_ms = page.clock.now_ms + 100 + 250 * page.chance();
+    share += await link.share_of(0.4) / 50;
+  }
+  assert.ok(most_ahead / link.bytes_per_s < 0.5, `${most_ahead}`);
+  assert.ok(share > 0.9, `${share}`);
+});
+
 test('the limits of the server are kept', async () => {
   const terms = { MaxChunkBytes: 100 * KIB, MaxWindowBytes: 250 * KIB };
   const { page, link, uploader } = await uploading({ bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms });

@@ -83,7 +83,7 @@ const SITUATIONS = {
   },
   'failed': async (page, uploader) => {
     await uploads(page, uploader);
-    page.socket.refuses(20, 'bad_message');
+    page.socket.refuses(31, 'expired');
   },
 };
 
