@@ -1,4 +1,4 @@
-"""The dropzone's scripts in Node, event by event."""
+"""The dropzone's scripts: in Node, event by event, and read by the TypeScript compiler."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ import subprocess
 
 from tests.support.server import ROOT
 
+EXAMPLE = ROOT / "examples" / "3-dropzone"
+MODULES = ["queue.js", "totals.js", "dropped.js"]
+TSC = ROOT / "node_modules" / ".bin" / "tsc"
 DEADLINE_S = 120
 
 
@@ -23,3 +26,13 @@ def test_the_queue_behaves_as_its_script_of_tests_says() -> None:
     status, output = run(node, "--test", "--test-reporter=tap", "tests/examples/dropzone.test.mjs")
     assert status == 0, output
     assert int(re.findall(r"^# pass (\d+)$", output, re.MULTILINE)[0]) > 0
+
+
+def test_the_modules_use_the_library_as_its_types_allow() -> None:
+    options = ["--ignoreConfig", "--noEmit", "--allowJs", "--checkJs", "--strict", "--noUnusedLocals"]
+    options += ["--useUnknownInCatchVariables", "false", "--target", "es2022", "--module", "es2022"]
+    options += ["--lib", "es2022,dom,dom.iterable,dom.asynciterable", "--types", ""]
+    sources = ["static/incoming.d.ts", *(str(EXAMPLE / name) for name in MODULES)]
+    assert TSC.exists(), "the TypeScript compiler is not installed: run `npm ci`, or `make test`"
+    status, output = run(str(TSC), *sources, *options)
+    assert status == 0, output

@@ -1,0 +1,99 @@
+"""What axe finds wrong with the dropzone for those who hear it, or see little of it.
+
+https://github.com/dequelabs/axe-core
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage
+from tests.e2e.stage import Stage, set_up
+from tests.support.browser import PHONE, press
+from tests.support.data import MIB
+from tests.support.engines import WIDE, Chromium
+from tests.support.server import ROOT
+
+ENGINES = ("chromium",)  # it reads the page, not the browser
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+GRAVE = {"serious", "critical"}
+
+
+@pytest.fixture
+def dropzone(tmp_path: Path) -> Iterator[Stage]:
+    """The dropzone with all it needs."""
+    with set_up("3-dropzone", tmp_path) as stage:
+        yield stage
+
+
+def complaints(driver: Chromium) -> list[str]:
+    """Returns what axe finds on the page as it is, each with the elements that it is about."""
+    assert AXE.exists(), "axe is not installed: run `npm ci`, or `make test`"
+    driver.execute_script(AXE.read_text("utf-8"))
+    found = driver.execute_async_script("axe.run().then(arguments[0], (e) => arguments[0](String(e)))")
+    assert isinstance(found, dict), found
+    assert found["passes"], "it has looked at something"
+    return [
+        f"{rule['impact']}: {rule['help']}: {[node['html'] for node in rule['nodes']]}"
+        for rule in found["violations"]
+    ]
+
+
+def grave(driver: Chromium) -> list[str]:
+    """Returns what is serious or critical in light and in dark, on a wide page and on a phone."""
+    found: list[str] = []
+    for scheme, width_px in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
+        driver.look_like(scheme, width_px)
+        found += [text for text in complaints(driver) if text.split(":")[0] in GRAVE]
+    driver.look_like("light", WIDE)
+    return found
+
+
+def test_axe_would_find_something(clean_driver: Chromium, dropzone: Stage) -> None:
+    page = DropzonePage(clean_driver, dropzone)
+    assert page.find("main")
+    clean_driver.execute_script("document.getElementById('choose_files').textContent = ''")
+    clean_driver.execute_script("document.querySelector('.soft').style.color = '#eee'")
+    found = " ".join(grave(clean_driver))
+    assert "Buttons must have discernible text" in found
+    assert "contrast" in found
+
+
+def test_nothing_grave_is_found_on_an_empty_page(clean_driver: Chromium, dropzone: Stage) -> None:
+    page = DropzonePage(clean_driver, dropzone)
+    for under_the_mouse in ("h1", "#choose_files", "#choose_folder"):
+        ActionChains(clean_driver).move_to_element(page.find(under_the_mouse)).perform()
+        assert grave(clean_driver) == []
+
+
+def test_nothing_grave_is_found_in_any_state_of_a_file(clean_driver: Chromium, dropzone: Stage) -> None:
+    files = [dropzone.file(f"file {n}.bin", 16 * MIB, n)[0] for n in range(5)]
+    small, _ = dropzone.file("small.txt", 10)
+    page = DropzonePage(clean_driver, dropzone)
+    page.choose_files(small)
+    page.wait_for_states("finished")
+    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S // 2
+    page.choose_files(*files)
+    page.row("file 0.bin").wait_for_fraction(0.02)
+    page.row("file 0.bin").find(".go").click()
+    page.row("file 1.bin").wait_for_fraction(0.02)
+    files[1].unlink()
+    page.row("file 2.bin").wait_for_fraction(0.02)
+    page.row("file 2.bin").find(".stop").click()
+    page.row("file 2.bin").wait_for_text(".state", "Cancelled")
+    page.row("file 1.bin").wait_for_text(".state", "can no longer be read")
+    assert set(page.states()) >= {"finished", "paused", "failed", "cancelled", "running"}
+    assert grave(clean_driver) == []
+
+    page.button("Cancel all")
+    assert grave(clean_driver) == []
+    press(clean_driver, Keys.ESCAPE)
+    clean_driver.execute_script("window.onbeforeunload = null")
+    page = DropzonePage(clean_driver, dropzone)
+    page.wait_for_text("#unfinished", "file 0.bin")
+    assert grave(clean_driver) == []

@@ -1,0 +1,157 @@
+"""What is dropped on the dropzone from outside the browser: only Chromium lets a test do that."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+
+from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage, uploaded
+from tests.e2e.stage import Stage, set_up
+from tests.support.browser import picture
+from tests.support.data import MIB
+from tests.support.engines import Chromium
+from tests.support.waiting import wait_until
+
+ENGINES = ("chromium",)
+
+
+@pytest.fixture
+def dropzone(tmp_path: Path) -> Iterator[Stage]:
+    """The dropzone with all it needs."""
+    with set_up("3-dropzone", tmp_path) as stage:
+        yield stage
+
+
+def drag(driver: Chromium, *steps: str, files: tuple[Path, ...] = (), text: str = "") -> None:
+    """Moves files, folders or a text over the page from outside: steps are dragEnter, dragOver and drop."""
+    data: dict[str, Any] = {"items": [], "files": [str(path) for path in files], "dragOperationsMask": 1}
+    if text:
+        data["items"] = [{"mimeType": "text/plain", "data": text}]
+    for step in steps:
+        driver.execute_cdp_cmd("Input.dispatchDragEvent", {"type": step, "x": 300, "y": 500, "data": data})
+
+
+def drop(driver: Chromium, *files: Path) -> None:
+    """Drops files and folders on the page."""
+    drag(driver, "dragEnter", "dragOver", "drop", files=files)
+
+
+def leave(driver: Chromium, for_what: str) -> None:
+    """Says what the browser says when a drag leaves an element; there is no command for that."""
+    driver.execute_script(f"dispatchEvent(new DragEvent('dragleave', {{ relatedTarget: {for_what} }}))")
+
+
+def is_dragging(driver: Chromium) -> bool:
+    """Tells whether the page says that it takes what hangs over it."""
+    return "dragging" in (driver.find_element(By.TAG_NAME, "body").get_attribute("class") or "")
+
+
+def make_folder(stage: Stage, folder: Path, names: list[str], length_bytes: int = 1000) -> dict[str, str]:
+    """Fills a folder; returns the SHA-256 of each file by its path, which begins with the folder's name."""
+    made = {}
+    for seed, name in enumerate(names):
+        path, sha256 = stage.file("made", length_bytes, seed)
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        path.rename(folder / name)
+        made[f"{folder.name}/{name}"] = sha256
+    return made
+
+
+def test_folders_and_files_that_are_dropped_together_are_stored_as_they_were(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    wanted = make_folder(dropzone, tmp_path / "folder", ["a.txt", "b.txt", "sub/a.txt"])
+    wanted |= make_folder(dropzone, tmp_path / "other", ["a.txt", "sub/deep/er/Grüße 日本.txt"])
+    single, wanted["a.txt"] = dropzone.file("a.txt", 5)
+    page = DropzonePage(clean_driver, dropzone)
+    drop(clean_driver, tmp_path / "folder", single, tmp_path / "other")
+    page.wait_for_states(*["finished"] * 6)
+    assert set(page.rows()) == set(wanted)
+    assert uploaded(dropzone.app) == wanted
+
+
+def test_a_chosen_folder_is_stored_as_it_was(clean_driver: Chromium, dropzone: Stage, tmp_path: Path) -> None:
+    wanted = make_folder(dropzone, tmp_path / "album", ["a.txt", "first/a.txt", "second/a.txt", "x/y/é"])
+    page = DropzonePage(clean_driver, dropzone)
+    page.find("#folder").send_keys(str(tmp_path / "album"))
+    page.wait_for_states(*["finished"] * 4)
+    assert set(page.rows()) == set(wanted)
+    assert uploaded(dropzone.app) == wanted
+
+
+def test_a_folder_with_more_files_than_a_browser_lists_at_once_arrives_whole_and_in_order(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    wanted = make_folder(dropzone, tmp_path / "many", [f"{n}.txt" for n in range(120)], 100)
+    page = DropzonePage(clean_driver, dropzone)
+    drop(clean_driver, tmp_path / "many")
+    page.wait_for_rows(120)
+    script = "return [...document.querySelectorAll('#rows .name')].map((name) => name.textContent)"
+    assert clean_driver.execute_script(script) == [f"{n}.txt" for n in range(120)]
+    page.wait_for_text("#headline", "120 of 120 files finished", deadline_s=120)
+    assert uploaded(dropzone.app) == wanted
+    page.wait_for_text("#stored", "The newest 100 of 120 files.")
+
+
+def test_the_page_shows_that_it_takes_files_and_only_files(clean_driver: Chromium, dropzone: Stage) -> None:
+    path, _ = dropzone.file("a.txt", 5)
+    page = DropzonePage(clean_driver, dropzone)
+    drag(clean_driver, "dragEnter", "dragOver", files=(path,))
+    wait_until(lambda: is_dragging(clean_driver), "the page shows it")
+    picture(clean_driver, "dropzone-12-dragging")
+    leave(clean_driver, "document.body")
+    assert is_dragging(clean_driver), "it has only left one element for another"
+    leave(clean_driver, "null")
+    assert not is_dragging(clean_driver)
+    drop(clean_driver, path)
+    page.wait_for_states("finished")
+    assert not is_dragging(clean_driver)
+
+    drag(clean_driver, "dragEnter", "dragOver", text="no file")
+    assert not is_dragging(clean_driver)
+    drag(clean_driver, "drop", text="no file")
+    assert page.states() == ["finished"]
+
+
+def test_unfinished_uploads_go_on_when_their_folder_is_dropped_again(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    wanted = make_folder(dropzone, tmp_path / "album", ["a.bin", "b.bin", "c.bin"], 8 * MIB)
+    page = DropzonePage(clean_driver, dropzone)
+    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    drop(clean_driver, tmp_path / "album")
+    for path in wanted:
+        page.row(path).wait_for_fraction(0.2)
+    clean_driver.execute_script("window.onbeforeunload = null")
+
+    page = DropzonePage(clean_driver, dropzone)
+    page.wait_for_text("#unfinished", "c.bin")
+    dropzone.network.bytes_per_s = 0
+    drop(clean_driver, tmp_path / "album")
+    page.wait_for_states(*["finished"] * 3)
+    assert uploaded(dropzone.app) == wanted
+    assert dropzone.server.log_text().count("ticket issued") == 3
+
+
+def test_what_failed_because_the_file_was_gone_goes_on_when_it_is_dropped_again(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    wanted = make_folder(dropzone, tmp_path / "album", ["a.bin"], 16 * MIB)
+    file = tmp_path / "album" / "a.bin"
+    page = DropzonePage(clean_driver, dropzone)
+    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    drop(clean_driver, tmp_path / "album")
+    page.row("album/a.bin").wait_for_fraction(0.2)
+    file.rename(tmp_path / "elsewhere")
+    page.wait_for_states("failed")
+    picture(clean_driver, "dropzone-13-file-gone")
+    (tmp_path / "elsewhere").rename(file)
+    dropzone.network.bytes_per_s = 0
+    drop(clean_driver, tmp_path / "album")
+    page.wait_for_states("finished")
+    assert uploaded(dropzone.app) == wanted
+    assert dropzone.server.log_text().count("ticket issued") == 1
