@@ -30,7 +30,10 @@ setup(
     # The JavaScript library lives at the top of the tree, and inside the package once it is installed.
     packages=[*find_packages(include=["incoming", "incoming.*"]), "incoming.static"],
     package_dir={"incoming.static": "static"},
-    package_data={"incoming": ["py.typed"], "incoming.static": ["*.js", "*.mjs", "*.d.ts", "*.d.mts", "package.json"]},
+    package_data={
+        "incoming": ["py.typed"],
+        "incoming.static": ["*.js", "*.mjs", "*.d.ts", "*.d.mts", "package.json"],
+    },
     entry_points={"console_scripts": ["incoming = incoming.cli:main"]},
     zip_safe=False,
     classifiers=[

@@ -24,6 +24,7 @@ NOT_SOURCE: Final = shutil.ignore_patterns(
     *("incoming-storage", "uploads", "artifacts"),
 )
 READY: Final = re.compile(r"listens on (http://\S+)")
+STATIC_FILES = ("incoming.js", "incoming.mjs", "incoming.d.ts", "incoming.d.mts", "package.json")
 DEADLINE_S: Final = 30.0
 
 
@@ -110,7 +111,7 @@ def test_the_wheel_holds_the_package_and_the_library_and_nothing_else(wheel: Pat
     with zipfile.ZipFile(wheel) as content:
         names = {Path(name) for name in content.namelist()}
     sources = {path.relative_to(source) for path in (source / "incoming").rglob("*.py")}
-    static = {Path("incoming/static") / name for name in ("incoming.js", "incoming.mjs", "incoming.d.ts")}
+    static = {Path("incoming/static") / name for name in STATIC_FILES}
     metadata = {name for name in names if name.parts[0].endswith(".dist-info")}
     assert names - metadata == sources | static | {Path("incoming/py.typed")}
     assert "LICENSE" in {name.name for name in metadata}
