@@ -20,8 +20,6 @@ run: $(VENV)/.installed ## Starts the server and both example apps, and prints t
 	@$(PYTHON_BIN) run.py --examples $(ARGS)
 
 test: browser check ## Installs what the tests need, checks the code, and runs all tests
-	@echo "== node --test"
-	@node --test tests/static/*.test.mjs
 	@echo "== pytest"
 	@$(PYTHON_BIN) -m pytest $(ARGS)
 
