@@ -61,13 +61,23 @@ function uploads_of_earlier_visits() {
 async function get_ticket(item) {
   for (let wait_s = 1; ; wait_s = Math.min(2 * wait_s, 30)) {
     const body = new URLSearchParams({ path: item.path });
-    const answer = await fetch("/api/frontend/request_upload", { method: "POST", body }).catch(() => null);
-    if (answer && answer.ok) return answer.text();
-    if (answer && answer.status < 500) throw new Error(await answer.text());
+    const { status, text } = await ask("/api/frontend/request_upload", { method: "POST", body });
+    if (status === 200) return text;
+    if (status >= 400 && status < 500) throw new Error(text);
     item.message = "There is no ticket for this file yet. Trying again soon.";
     draw_soon(item);
     await new Promise((resolve) => setTimeout(resolve, wait_s * 1000));
     if (item.state !== "running") throw new Error("No longer needed.");
+  }
+}
+
+/** Asks the app; the status is 0 when there is no answer, or only half of one. */
+async function ask(url, options) {
+  try {
+    const answer = await fetch(url, options);
+    return { status: answer.status, text: await answer.text() };
+  } catch (error) {
+    return { status: 0, text: "" };
   }
 }
 
@@ -189,9 +199,9 @@ function forget(upload) {
 
 async function refresh() { // the list of what is stored
   refreshing = undefined;
-  const page = await fetch("/").catch(() => null);
-  if (!page || !page.ok || element("stored").contains(document.activeElement)) return;
-  element("stored").replaceWith(new DOMParser().parseFromString(await page.text(), "text/html").getElementById("stored"));
+  const { status, text } = await ask("/");
+  if (status !== 200 || element("stored").contains(document.activeElement)) return;
+  element("stored").replaceWith(new DOMParser().parseFromString(text, "text/html").getElementById("stored"));
 }
 
 function put(where, text) {

@@ -43,6 +43,7 @@ def by_name(files: dict[Path, str]) -> dict[str, str]:
     return {path.name: sha256 for path, sha256 in files.items()}
 
 
+@pytest.mark.everywhere
 def test_many_files_arrive_a_few_at_a_time(clean_driver: Browser, dropzone: Stage) -> None:
     files = some_files(dropzone, 12, MIB)
     page = DropzonePage(clean_driver, dropzone)
@@ -68,6 +69,7 @@ def test_many_files_arrive_a_few_at_a_time(clean_driver: Browser, dropzone: Stag
     assert clean_driver.title == "Dropzone"
 
 
+@pytest.mark.everywhere
 def test_eight_files_arrive_although_the_server_is_killed_in_the_middle(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
@@ -97,14 +99,15 @@ def test_a_file_waits_for_its_ticket_while_the_app_is_down(clean_driver: Browser
 
 
 def test_one_is_paused_and_resumed_while_the_others_go_on(clean_driver: Browser, dropzone: Stage) -> None:
-    files = some_files(dropzone, 5, 2 * MIB)
+    files = some_files(dropzone, 5, 4 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
     row = page.row("file 0.bin")
-    row.wait_for_fraction(0.2)
+    row.wait_for_fraction(0.05)
     row.find(".go").click()
     row.wait_for_text(".state", "Paused")
+    dropzone.network.bytes_per_s = 0
     assert (row.text(".go"), page.focused()) == ("Resume", "Resume file 0.bin")
     page.wait_for_states("paused", "finished", "finished", "finished", "finished")
     picture(clean_driver, "dropzone-5-one-paused")
@@ -118,11 +121,11 @@ def test_one_is_paused_and_resumed_while_the_others_go_on(clean_driver: Browser,
 
 
 def test_all_are_paused_and_resumed(clean_driver: Browser, dropzone: Stage) -> None:
-    files = some_files(dropzone, 6, 2 * MIB)
+    files = some_files(dropzone, 6, 4 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
-    page.row("file 1.bin").wait_for_fraction(0.1)
+    page.row("file 1.bin").wait_for_fraction(0.01)
     page.button("Pause all")
     page.wait_for_states(*["paused"] * 6)
     wait_until(lambda: "/s" not in page.text("#numbers"), "no speed is shown")
@@ -138,10 +141,10 @@ def test_one_is_cancelled_and_removed_and_all_others_cancelled_after_a_question(
 ) -> None:
     files = some_files(dropzone, 5, 16 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
     first = page.row("file 0.bin")
-    first.wait_for_fraction(0.1)
+    first.wait_for_fraction(0.01)
     first.find(".stop").click()
     first.wait_for_text(".state", "Cancelled")
     first.find(".stop").click()
@@ -196,14 +199,15 @@ def test_what_the_app_has_refused_is_tried_again_with_a_new_ticket(
     assert uploaded(dropzone.app) == {name: arrived[name] for name in arrived if name != "file 0.bin"}
 
 
+@pytest.mark.everywhere
 def test_unfinished_uploads_go_on_after_a_reload_when_their_files_are_chosen_again(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
     files = some_files(dropzone, 3, 8 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
-    before = [page.row(path.name).wait_for_fraction(0.2) for path in files]
+    before = [page.row(path.name).wait_for_fraction(0.05) for path in files]
     page.button("Pause all")
     page.wait_for_states(*["paused"] * 3)
     clean_driver.execute_script("window.onbeforeunload = null")
@@ -212,7 +216,7 @@ def test_unfinished_uploads_go_on_after_a_reload_when_their_files_are_chosen_aga
     begun = clean_driver.find_elements(By.CSS_SELECTOR, "#begun > li")
     assert sorted(row.find_element(By.CSS_SELECTOR, ".name").text for row in begun) == sorted(by_name(files))
     picture(clean_driver, "dropzone-7-unfinished")
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S // 4
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
     page.wait_for_rows(3)
     for path, fraction in zip(files, before, strict=True):
@@ -230,14 +234,15 @@ def test_one_unfinished_upload_wants_its_own_file_and_another_is_forgotten(
     files = some_files(dropzone, 2, 8 * MIB)
     first, _ = files
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
     for path in files:
-        page.row(path.name).wait_for_fraction(0.2)
+        page.row(path.name).wait_for_fraction(0.05)
     page.button("Pause all")
     page.wait_for_states("paused", "paused")
     clean_driver.execute_script("window.onbeforeunload = null")
 
+    dropzone.network.bytes_per_s = 0
     page = DropzonePage(clean_driver, dropzone)
     rows = {row.text: row for row in clean_driver.find_elements(By.CSS_SELECTOR, "#begun > li")}
     (row,) = (row for text, row in rows.items() if first.name in text)
@@ -317,9 +322,9 @@ def test_a_page_without_an_upload_server_says_so(clean_driver: Browser, dropzone
 
 
 def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dropzone: Stage) -> None:
-    path, sha256 = dropzone.file("holiday.mov", 4 * MIB)
+    path, sha256 = dropzone.file("holiday.mov", 8 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     with page.dialog_answered(path):
         press(clean_driver, Keys.TAB, Keys.SPACE)
         assert page.focused() == "choose_files"
@@ -332,6 +337,7 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dropzone:
     press(clean_driver, Keys.SPACE)
     page.wait_for_states("paused")
     picture(clean_driver, "dropzone-10-focus")
+    dropzone.network.bytes_per_s = 0
     press(clean_driver, Keys.SPACE)
     page.wait_for_states("finished")
     assert page.focused().strip().startswith("holiday.mov"), "its button is gone, the focus is on the row"

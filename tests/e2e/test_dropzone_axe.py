@@ -12,8 +12,8 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage
-from tests.e2e.stage import Stage, set_up
+from tests.e2e.dropzone_page import DropzonePage
+from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
 from tests.support.browser import PHONE, press
 from tests.support.data import MIB
 from tests.support.engines import WIDE, Chromium
@@ -77,13 +77,13 @@ def test_nothing_grave_is_found_in_any_state_of_a_file(clean_driver: Chromium, d
     page = DropzonePage(clean_driver, dropzone)
     page.choose_files(small)
     page.wait_for_states("finished")
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S // 2
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose_files(*files)
-    page.row("file 0.bin").wait_for_fraction(0.02)
+    page.row("file 0.bin").wait_for_fraction(0.01)
     page.row("file 0.bin").find(".go").click()
-    page.row("file 1.bin").wait_for_fraction(0.02)
+    page.row("file 1.bin").wait_for_fraction(0.01)
     files[1].unlink()
-    page.row("file 2.bin").wait_for_fraction(0.02)
+    page.row("file 2.bin").wait_for_fraction(0.01)
     page.row("file 2.bin").find(".stop").click()
     page.row("file 2.bin").wait_for_text(".state", "Cancelled")
     page.row("file 1.bin").wait_for_text(".state", "can no longer be read")

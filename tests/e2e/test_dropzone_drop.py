@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
-from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage, uploaded
-from tests.e2e.stage import Stage, set_up
+from tests.e2e.dropzone_page import DropzonePage, uploaded
+from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
 from tests.support.browser import picture
 from tests.support.data import MIB
 from tests.support.engines import Chromium
@@ -122,10 +122,10 @@ def test_unfinished_uploads_go_on_when_their_folder_is_dropped_again(
 ) -> None:
     wanted = make_folder(dropzone, tmp_path / "album", ["a.bin", "b.bin", "c.bin"], 8 * MIB)
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     drop(clean_driver, tmp_path / "album")
     for path in wanted:
-        page.row(path).wait_for_fraction(0.2)
+        page.row(path).wait_for_fraction(0.05)
     clean_driver.execute_script("window.onbeforeunload = null")
 
     page = DropzonePage(clean_driver, dropzone)
@@ -143,9 +143,9 @@ def test_what_failed_because_the_file_was_gone_goes_on_when_it_is_dropped_again(
     wanted = make_folder(dropzone, tmp_path / "album", ["a.bin"], 16 * MIB)
     file = tmp_path / "album" / "a.bin"
     page = DropzonePage(clean_driver, dropzone)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     drop(clean_driver, tmp_path / "album")
-    page.row("album/a.bin").wait_for_fraction(0.2)
+    page.row("album/a.bin").wait_for_fraction(0.05)
     file.rename(tmp_path / "elsewhere")
     page.wait_for_states("failed")
     picture(clean_driver, "dropzone-13-file-gone")
