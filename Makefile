@@ -11,7 +11,7 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults net chaos bench clean browser node
+.PHONY: help run test check faults engines net chaos bench clean browser node
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 
 faults: $(VENV)/.installed ## Kills the server at 50 random moments during uploads, and compares every byte
 	@INCOMING_TEST_KILLS=50 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+
+engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
+	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)
 
 net: $(VENV)/.installed browser ## Uploads over emulated links: 1 Gbit/s at 100 ms, 2 Mbit/s, lossy ones (as root)
 	@INCOMING_TEST_NET=full $(PYTHON_BIN) -m pytest -s tests/net $(ARGS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -98,6 +99,7 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
     assert len(set(progress)) > 20
 
 
+@pytest.mark.everywhere
 def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Browser, dynamic: Stage) -> None:
     path, sha256 = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
@@ -121,6 +123,7 @@ def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Bro
     assert progress == sorted(progress), "it never went back"
 
 
+@pytest.mark.everywhere
 def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, dynamic: Stage) -> None:
     path, _ = dynamic.file("holiday.mov", 16 * MIB)
     page = Page(clean_driver, dynamic)
@@ -145,6 +148,7 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     assert dynamic.app.uploaded() == {}
 
 
+@pytest.mark.everywhere
 def test_two_files_are_uploaded_at_the_same_time(clean_driver: Browser, dynamic: Stage) -> None:
     files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]
     page = Page(clean_driver, dynamic)
@@ -195,6 +199,7 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
         assert requests.get(str(link.get_property("href")), timeout=10).content
 
 
+@pytest.mark.everywhere
 def test_uploads_go_on_by_themselves_after_the_server_was_killed(
     clean_driver: Browser, dynamic: Stage
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from urllib.parse import quote
 
+import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -31,6 +32,7 @@ def open_page(driver: Browser, stage: Stage) -> Card:
     return Card(driver)
 
 
+@pytest.mark.everywhere
 def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
     clean_driver: Browser, simple: Stage
 ) -> None:
@@ -79,6 +81,7 @@ def test_an_empty_file_arrives_as_an_empty_file(clean_driver: Browser, simple: S
     assert page.fraction() == 1
 
 
+@pytest.mark.everywhere
 def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file(NASTY_NAME, 1000)
     page = open_page(clean_driver, simple)
@@ -102,6 +105,7 @@ def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stag
     assert simple.app.uploaded() == {"report.pdf": digests[0], "report (2).pdf": digests[1]}
 
 
+@pytest.mark.everywhere
 def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
     clean_driver: Browser, simple: Stage
 ) -> None:
