@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.client2 import checksum
 from tests.support.server import RunningServer, call_backend, finish_upload, new_upload
 from tests.support.waiting import wait_until
 from tests.wire.conftest import NewClient
@@ -32,6 +33,7 @@ def test_the_form_has_exactly_these_fields(
         "backendSecret": "s3 cret+%",
         "cancelled": "no",
         "cancelReason": "",
+        "crc32c": f"{checksum(client.data):08x}",
     }.items())  # fmt: skip
 
 

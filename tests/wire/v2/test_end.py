@@ -67,14 +67,21 @@ def test_a_complete_that_was_heard_survives_a_kill(
     start_server: StartServer, new_client: NewClient, app: ScriptedApp
 ) -> None:
     server = start_server(**QUICK)
-    app.answers = [Reply(500)]
+    killed = threading.Event()
+
+    def is_too_late(_: Delivery) -> Reply:
+        killed.wait()
+        return Reply(500)
+
+    app.answers = [is_too_late, DONE]
     client = new_client(3 * CHUNK, at=server).open()
     client.send_until_stored()
     client.complete()
     client.hear_more()
     assert client.news == ["handing_over"]
+    app.wait_for(1)
     server.kill()
-    app.answers = [DONE]
+    killed.set()
     server.start()
     client.upload()
     assert client.resumed_at[-1] == 3 * CHUNK
