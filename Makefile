@@ -5,6 +5,8 @@ VENV   := .venv
 PYTHON_BIN := $(VENV)/bin/python
 PIP    := $(PYTHON_BIN) -m pip install -qq --disable-pip-version-check
 ARGS   :=
+# How many test files run at the same time.
+JOBS   := 2
 # Bottle has no types, and the examples use its decorators.
 LAX    := --allow-untyped-decorators --no-warn-return-any
 
@@ -16,12 +18,12 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(VENV)/.installed ## Starts the server and both example apps, and prints their addresses
+run: $(VENV)/.installed ## Starts the server and the example apps, and prints their addresses
 	@$(PYTHON_BIN) run.py --examples $(ARGS)
 
 test: browser check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
-	@$(PYTHON_BIN) -m pytest $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
 check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types, and runs nothing
 	@echo "== ruff"
