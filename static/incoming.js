@@ -80,6 +80,7 @@
   const CHUNK_MAX_BYTES = 4096 * KIB;
   const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
   const QUEUE_S = 0.3; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
+  const QUEUE_MAX_BYTES = 16 * 1024 * KIB; // four large chunks keep any link busy; all of it is in memory
   const QUEUE_SEEN_MS = 100; // that a chunk takes longer than the fastest did
   const RATE_OVER_MS = 1000;
   const SAMPLE_MIN_MS = 20; // acknowledgements come in bursts: what a shorter time shows means nothing
@@ -204,30 +205,37 @@
   }
 
   /**
-   * What is in front of a chunk's bytes.
-   * @param {number} offset @param {number} crc @param {number} round how often the server has asked for something again
+   * Writes what is in front of a chunk's bytes.
+   * @param {ArrayBuffer} buffer @param {number} offset @param {number} crc
+   * @param {number} round how often the server has asked for something again
    */
-  function chunk_header(offset, crc, round) {
-    const header = new DataView(new ArrayBuffer(16));
+  function write_header(buffer, offset, crc, round) {
+    const header = new DataView(buffer);
     header.setUint32(0, Math.floor(offset / 2 ** 32));
     header.setUint32(4, offset % 2 ** 32);
     header.setUint32(8, crc);
     header.setUint32(12, round);
-    return header;
   }
 
-  // ---- checksums -----------------------------------------------------------------------------------------------
+  // ---- the worker ----------------------------------------------------------------------------------------------
 
-  // Chunks are sent as slices of the file: the browser reads and sends them without troubling the page's thread.
-  // Their checksums are computed beforehand by a worker that reads the same slices. That also tells whether they
-  // can be read at all: a browser that can't read what it sends just drops the connection, with the code of any
-  // lost connection (1006, in Chromium and in Firefox).
+  // A worker reads the files, computes the checksums and holds the sockets, so that the page's own thread never sees a
+  // byte of a file pass. That a chunk was read before it is sent also tells that it can be read at all: a browser that
+  // can't read what it sends just drops the connection, with the code of any lost connection (1006).
+  //
+  // Chunks are sent as they were read. Firefox sends a slice of a file two to three times faster than bytes, for which
+  // it reads the slice once more (docs/performance.md). Without a worker all browsers are asked to do so: then the page's
+  // thread reads small pieces only.
+
+  const HEADER_BYTES = 16;
+  const sends_slices = () => / Firefox\//.test(navigator.userAgent);
 
   /**
-   * Makes a function that computes the CRC-32C of a blob's bytes, going on from the one of what was before it, and
-   * answers with null when the blob can't be read. Its source is the worker's source, too: it must need nothing else.
+   * Makes what reads a blob and computes the CRC-32C of its bytes, going on from the one of what was before them. It
+   * answers with that and, if there is to be room before them, with the bytes; with null when the blob can't be read.
+   * Its source is the worker's source, too: it must need nothing else.
    */
-  function make_digest() {
+  function make_reader() {
     // "Slicing by 16" (Kounavis and Berry, 2005): 16 tables, each used once for 16 bytes. About 1 GB/s.
     const tables = [new Int32Array(256)];
     for (let byte = 0; byte < 256; byte++) {
@@ -239,10 +247,10 @@
     // An array for each: engines then check no bounds.
     const [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = tables;
 
-    /** @param {ArrayBuffer} buffer @param {number} seed */
-    function crc32c(buffer, seed) {
-      const words = new Int32Array(buffer, 0, (buffer.byteLength >>> 4) * 4);
-      const rest = new Uint8Array(buffer, words.byteLength);
+    /** @param {ArrayBuffer} buffer @param {number} from a multiple of four @param {number} seed */
+    function crc32c(buffer, from, seed) {
+      const words = new Int32Array(buffer, from, ((buffer.byteLength - from) >>> 4) * 4);
+      const rest = new Uint8Array(buffer, from + words.byteLength);
       let crc = ~seed;
       for (let i = 0; i < words.length; i += 4) {
         const a = words[i] ^ crc, b = words[i + 1], c = words[i + 2], d = words[i + 3];
@@ -255,88 +263,256 @@
       return ~crc >>> 0;
     }
 
-    /** @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
-    return function digest(blob, seed, answer) {
-      const reader = new FileReader();
-      reader.onload = () => {
-        const buffer = /** @type {ArrayBuffer} */ (reader.result);
-        // Firefox reads a truncated file without an error: it just gives less.
-        answer(buffer.byteLength === blob.size ? crc32c(buffer, seed) : null);
-      };
-      reader.onerror = () => answer(null);
-      reader.readAsArrayBuffer(blob);
-    };
+    /** Those that are being read: Chromium collects as garbage what only waits for its data. @type {Set<object>} */
+    const streams = new Set();
+
+    /**
+     * In Chromium half again as fast as FileReader.
+     * @param {ReadableStreamBYOBReader} stream @param {ArrayBuffer} buffer @param {number} from
+     */
+    async function fill(stream, buffer, from) {
+      for (let at = from; at < buffer.byteLength;) {
+        const { done, value } = await stream.read(new Uint8Array(buffer, at));
+        if (done || !value) return null;
+        at += value.byteLength;
+        buffer = /** @type {ArrayBuffer} */ (value.buffer); // the same memory
+      }
+      stream.cancel();
+      return buffer;
+    }
+
+    /** @param {Blob} blob @returns {ReadableStreamBYOBReader | null} null: not in this browser (WebKit has half of it) */
+    function open_stream(blob) {
+      try {
+        return blob.stream().getReader({ mode: 'byob' });
+      } catch (error) {
+        return null;
+      }
+    }
+
+    /** @param {Blob} blob @returns {Promise<ArrayBuffer | null>} */
+    function read_at_once(blob) {
+      return new Promise((resolve) => {
+        const reader = new FileReader();
+        reader.onload = () => {
+          const buffer = /** @type {ArrayBuffer} */ (reader.result);
+          // Firefox reads a file that was cut short without an error: it just gives less.
+          resolve(buffer.byteLength === blob.size ? buffer : null);
+        };
+        reader.onerror = () => resolve(null);
+        reader.readAsArrayBuffer(blob);
+      });
+    }
+
+    const SPARE_BUFFERS = 4;
+
+    /** Buffers that were sent: new memory is dear, 1,024 pages for a chunk of 4 MiB. @type {ArrayBuffer[]} */
+    const spare = [];
+
+    /** @param {number} bytes */
+    function buffer_of(bytes) {
+      const at = spare.findIndex((buffer) => buffer.byteLength === bytes);
+      return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
+    }
+
+    /** @param {Blob} blob @param {number} from @returns {Promise<ArrayBuffer | null>} */
+    async function fetch_bytes(blob, from) {
+      const stream = from ? open_stream(blob) : null; // where nothing is kept, FileReader costs Firefox less
+      if (stream) {
+        streams.add(stream);
+        const buffer = await fill(stream, buffer_of(from + blob.size), from).catch(() => null);
+        streams.delete(stream);
+        return buffer;
+      }
+      const buffer = await read_at_once(blob);
+      if (!buffer || !from) return buffer;
+      const behind_room = buffer_of(from + buffer.byteLength);
+      new Uint8Array(behind_room, from).set(new Uint8Array(buffer));
+      free(buffer);
+      return behind_room;
+    }
+
+    /** Firefox lets hundreds of MiB gather before it collects them. @param {any} buffer */
+    function free(buffer) {
+      if (buffer.transfer) buffer.transfer(0); // browsers since 2024
+    }
+
+    /** @param {ArrayBuffer} buffer that is needed no more */
+    function give_back(buffer) {
+      spare.push(buffer);
+      if (spare.length > SPARE_BUFFERS) spare.shift();
+    }
+
+    /**
+     * @param {Blob} blob @param {number} seed @param {number} room_bytes
+     * @returns {Promise<{crc: number, buffer: ArrayBuffer | null} | null>}
+     */
+    async function read(blob, seed, room_bytes) {
+      const buffer = await fetch_bytes(blob, room_bytes);
+      if (!buffer) return null;
+      const crc = crc32c(buffer, room_bytes, seed);
+      if (!room_bytes) free(buffer);
+      return { crc, buffer: room_bytes ? buffer : null };
+    }
+
+    return { read, give_back };
   }
 
-  /** The worker's own part. @param {typeof make_digest} make */
+  /** The worker's own part. @param {typeof make_reader} make */
   function work(make) {
-    const digest = make();
+    const { read, give_back } = make();
     const scope = /** @type {Worker} */ (/** @type {unknown} */ (self));
-    scope.onmessage = ({ data }) => digest(data.blob, data.seed, (crc) => scope.postMessage({ id: data.id, crc }));
+    /** @type {Map<number, WebSocket>} */
+    const sockets = new Map();
+
+    /** @type {Record<string, (order: any) => void>} */
+    const actions = {
+      async read({ id, blob, seed, room_bytes }) {
+        const { crc, buffer } = await read(blob, seed, room_bytes) || { crc: null, buffer: null };
+        scope.postMessage({ id, crc, buffer }, buffer ? [buffer] : []);
+      },
+      dial({ id, url }) {
+        try {
+          const socket = new WebSocket(url);
+          socket.onopen = () => scope.postMessage({ id, event: 'open' });
+          socket.onmessage = ({ data }) => scope.postMessage({ id, event: 'message', data });
+          socket.onclose = ({ code, reason }) => scope.postMessage({ id, event: 'close', code, reason });
+          sockets.set(id, socket);
+        } catch (error) {
+          scope.postMessage({ id, event: 'bad_address' });
+        }
+      },
+      send({ id, data }) {
+        const socket = sockets.get(id);
+        if (socket) socket.send(data);
+        if (data instanceof ArrayBuffer) give_back(data); // the browser has a copy
+      },
+      close({ id, code }) {
+        const socket = sockets.get(id);
+        sockets.delete(id);
+        if (!socket) return;
+        socket.onopen = socket.onmessage = socket.onclose = null;
+        socket.close(code);
+      },
+    };
+    scope.onmessage = ({ data }) => actions[data.action](data);
   }
+
+  /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} TakeRead null: can't be read, not kept */
 
   /** One worker for all uploads of the page; where none is to be had, the page's own thread does its work. */
-  const checksums = {
+  const worker = {
     /** @type {Worker | null | undefined} undefined: not tried yet */
-    worker: undefined,
-    /** @type {ReturnType<typeof make_digest> | null} */
-    own_digest: null,
-    /** @type {Map<number, {blob: Blob, seed: number, answer: (crc: number | null) => void}>} */
+    thread: undefined,
+    is_proven: false, // it has answered: a policy that forbids it shows late
+    /** @type {ReturnType<typeof make_reader> | null} */
+    own_reader: null,
+    /** @type {Map<number, {blob: Blob, seed: number, answer: TakeRead}>} */
     jobs: new Map(),
+    /** @type {Map<number, FarSocket>} */
+    sockets: new Map(),
     last_id: 0,
 
-    /** @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer */
-    ask(blob, seed, answer) {
-      if (this.worker === undefined) this.worker = this.start();
-      if (!this.worker) {
-        this.compute(blob, seed, answer);
+    /**
+     * @param {Blob} blob @param {number} seed @param {boolean} keep the bytes, if that makes sense
+     * @param {TakeRead} answer
+     */
+    read(blob, seed, keep, answer) {
+      if (this.thread === undefined) this.thread = this.start();
+      if (!this.thread) {
+        this.read_here(blob, seed, answer);
         return;
       }
       const id = this.last_id += 1;
       this.jobs.set(id, { blob, seed, answer });
-      this.worker.postMessage({ id, blob, seed });
+      this.order({ action: 'read', id, blob, seed, room_bytes: keep && !sends_slices() ? HEADER_BYTES : 0 });
+    },
+
+    /** @param {object} order @param {Transferable[]} [transfer] */
+    order(order, transfer = []) {
+      if (this.thread) this.thread.postMessage(order, transfer);
     },
 
     /** @returns {Worker | null} */
     start() {
       try {
-        const source = new Blob(['(' + work + ')(' + make_digest + ')'], { type: 'text/javascript' });
-        const worker = new Worker(URL.createObjectURL(source));
-        worker.onmessage = ({ data }) => {
-          const job = this.jobs.get(data.id);
-          this.jobs.delete(data.id);
-          if (job) job.answer(data.crc);
-        };
-        worker.onerror = (event) => {
+        const source = new Blob(['(' + work + ')(' + make_reader + ')'], { type: 'text/javascript' });
+        const thread = new Worker(URL.createObjectURL(source));
+        thread.onmessage = ({ data }) => this.hear(data);
+        thread.onerror = (event) => {
+          if (this.is_proven) return;
           event.preventDefault(); // a Content Security Policy without `worker-src blob:` is no error of the page
           this.give_up();
         };
-        return worker;
+        return thread;
       } catch (error) {
         return null; // some browsers say so at once
       }
     },
 
-    give_up() {
-      this.worker = null;
-      const jobs = [...this.jobs.values()];
-      this.jobs.clear();
-      jobs.forEach(({ blob, seed, answer }) => this.compute(blob, seed, answer));
+    /** @param {any} data */
+    hear(data) {
+      this.is_proven = true;
+      const socket = this.sockets.get(data.id);
+      if (socket) socket.hear(data);
+      const job = this.jobs.get(data.id);
+      this.jobs.delete(data.id);
+      if (job) job.answer(data.crc, data.buffer);
     },
 
-    /**
-     * In the page itself, piece by piece, so that it stays alive.
-     * @param {Blob} blob @param {number} seed @param {(crc: number | null) => void} answer
-     */
-    compute(blob, seed, answer) {
-      const digest = this.own_digest = this.own_digest || make_digest();
+    give_up() {
+      this.thread = null;
+      const jobs = [...this.jobs.values()];
+      this.jobs.clear();
+      jobs.forEach(({ blob, seed, answer }) => this.read_here(blob, seed, answer));
+    },
+
+    /** Piece by piece, so that the page stays alive. @param {Blob} blob @param {number} seed @param {TakeRead} answer */
+    async read_here(blob, seed, answer) {
+      const { read } = this.own_reader = this.own_reader || make_reader();
       const is_long = blob.size > OWN_PIECE_BYTES;
-      digest(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, (crc) => {
-        if (is_long && crc !== null) this.compute(blob.slice(OWN_PIECE_BYTES), crc, answer);
-        else answer(crc);
-      });
+      const found = await read(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, 0);
+      if (is_long && found) this.read_here(blob.slice(OWN_PIECE_BYTES), found.crc, answer);
+      else answer(found && found.crc, null);
     },
   };
+
+  /** As much of a WebSocket as is used here; the worker has the real one. */
+  class FarSocket {
+    /** @param {string} url */
+    constructor(url) {
+      /** @type {((event: any) => void) | null} */
+      this.onopen = null;
+      /** @type {((event: any) => void) | null} */
+      this.onmessage = null;
+      /** @type {((event: any) => void) | null} */
+      this.onclose = null;
+      /** @type {((event: any) => void) | null} */
+      this.onbad_address = null;
+      this.id = worker.last_id += 1;
+      worker.sockets.set(this.id, this);
+      worker.order({ action: 'dial', id: this.id, url });
+    }
+
+    /** @param {string | Blob | ArrayBuffer} data */
+    send(data) {
+      worker.order({ action: 'send', id: this.id, data }, data instanceof ArrayBuffer ? [data] : []);
+    }
+
+    /** @param {number} code */
+    close(code) {
+      worker.sockets.delete(this.id);
+      worker.order({ action: 'close', id: this.id, code });
+    }
+
+    /** @param {{event: 'open' | 'message' | 'close' | 'bad_address'}} event */
+    hear(event) {
+      const listener = this[/** @type {'onopen'} */ ('on' + event.event)];
+      if (listener) listener(event);
+    }
+  }
+
+  // ---- checksums -----------------------------------------------------------------------------------------------
 
   // Checksums are polynomials over two elements modulo Castagnoli's, with the lowest power in the highest bit. Bytes
   // that follow shift them: CRC(a + b) = CRC(a) * x^(8 * length of b) + CRC(b).
@@ -421,9 +597,10 @@
   // ---- how fast -----------------------------------------------------------------------------------------------
 
   /**
-   * A chunk that is being prepared (`crc` is null until it is known), or on its way: since when, and how much was on
-   * its way then, with it.
-   * @typedef {{from: number, bytes: number, crc: number | null, sent_ms: number, ahead_bytes: number}} Chunk
+   * A chunk that is being prepared (`crc` is null until it is known; the buffer then has it behind its header, or
+   * the browser reads it once more), or on its way: since when, and how much was on its way then, with it.
+   * @typedef {{from: number, bytes: number, crc: number | null, buffer: ArrayBuffer | null, sent_ms: number,
+   *   ahead_bytes: number}} Chunk
    */
 
   /**
@@ -465,10 +642,12 @@
     stored(chunk) {
       const now = now_ms();
       const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
-      this.round_trip_ms = Math.min(this.round_trip_ms, took_ms);
+      // With the least of windows nothing queues: then the way has become longer (another network).
+      const is_least = this.window_bytes <= 2 * CHUNK_MIN_BYTES;
+      this.round_trip_ms = is_least ? took_ms : Math.min(this.round_trip_ms, took_ms);
       if (took_ms > this.round_trip_ms + QUEUE_SEEN_MS) this.queued_ms = now;
       this.note(chunk.ahead_bytes / took_ms, now);
-      const wished = this.rate * (this.round_trip_ms + QUEUE_S * 1000);
+      const wished = this.rate * this.round_trip_ms + Math.min(this.rate * QUEUE_S * 1000, QUEUE_MAX_BYTES);
       this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.max_window_bytes);
     }
 
@@ -546,7 +725,7 @@
     /** @param {(news: News) => void} hear */
     constructor(hear) {
       this.hear = hear;
-      /** @type {WebSocket | null} */
+      /** @type {WebSocket | FarSocket | null} */
       this.socket = null;
       this.open = false;
       this.confirmed = false; // the server has told its terms
@@ -572,22 +751,24 @@
     dial() {
       let socket;
       try {
-        socket = new WebSocket(server_url());
+        socket = worker.is_proven ? new FarSocket(server_url()) : new WebSocket(server_url());
       } catch (error) {
         this.hear({ type: 'bad_address' });
         return;
       }
+      if (socket instanceof FarSocket) socket.onbad_address = () => this.hear({ type: 'bad_address' });
       socket.onopen = () => {
         this.open = true;
         this.hear({ type: 'opened' });
       };
-      socket.onmessage = (event) => {
+      socket.onmessage = (/** @type {{data: any}} */ event) => {
         this.silent_s = 0;
         this.pinged = false;
         this.patience_s = this.silence_s;
         this.hear(read_message(event.data));
       };
-      socket.onclose = (event) => this.hear({ type: 'lost', code: event.code, reason: harmless(event.reason) });
+      socket.onclose = (/** @type {{code: number, reason: string}} */ event) => (
+        this.hear({ type: 'lost', code: event.code, reason: harmless(event.reason) }));
       this.socket = socket;
     }
 
@@ -598,7 +779,7 @@
       this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
     }
 
-    /** @param {string | Blob} data */
+    /** @param {string | Blob | ArrayBuffer} data */
     send(data) {
       if (this.socket && this.open) this.socket.send(data);
     }
@@ -1025,8 +1206,10 @@
       chunk.sent_ms = now_ms();
       chunk.ahead_bytes = end - this.bytes_acked;
       this.throttle.take(chunk.bytes);
-      const header = chunk_header(chunk.from, Number(chunk.crc), connection.round);
-      connection.send(new Blob([header, this.file.slice(chunk.from, end)]));
+      const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
+      write_header(message, chunk.from, Number(chunk.crc), connection.round);
+      connection.send(chunk.buffer ? message : new Blob([message, this.file.slice(chunk.from, end)]));
+      chunk.buffer = null;
       connection.waits = true;
       this.on_way.push(chunk);
       this.bytes_tx = end;
@@ -1038,11 +1221,12 @@
         const from = this.bytes_asked;
         const bytes = Math.min(this.chunk_bytes(this.connection.pace), this.bytes_total - from);
         /** @type {Chunk} */
-        const chunk = { from, bytes, crc: null, sent_ms: 0, ahead_bytes: 0 };
+        const chunk = { from, bytes, crc: null, buffer: null, sent_ms: 0, ahead_bytes: 0 };
         this.ready.push(chunk);
         this.bytes_asked += bytes;
-        this.read(this.file.slice(from, from + bytes), 0, (crc) => {
+        this.read(this.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
           chunk.crc = crc;
+          chunk.buffer = buffer;
           this.send_chunks();
         });
       }
@@ -1080,18 +1264,19 @@
 
     /**
      * Computes a checksum, going on from `seed`. If the connection is another one by then, nobody is told.
-     * @param {Blob} blob @param {number} seed @param {(crc: number) => void} then
+     * @param {Blob} blob @param {number} seed @param {boolean} keep the bytes, for the next argument, if that makes sense
+     * @param {(crc: number, buffer: ArrayBuffer | null) => void} then
      */
-    read(blob, seed, then) {
+    read(blob, seed, keep, then) {
       const connection = this.connection;
       if (!connection) return;
       connection.reading += 1;
-      checksums.ask(blob, seed, (crc) => {
+      worker.read(blob, seed, keep, (crc, buffer) => {
         if (connection !== this.connection) return;
         connection.reading -= 1;
         connection.reading_s = 0;
         if (crc === null) this.on_unreadable();
-        else then(crc);
+        else then(crc, buffer);
         this.settle();
       });
     }
@@ -1099,7 +1284,7 @@
     /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
     read_range(from, to, seed, then) {
       const end = Math.min(to, from + PIECE_BYTES);
-      this.read(this.file.slice(from, end), seed, (crc) => {
+      this.read(this.file.slice(from, end), seed, false, (crc) => {
         if (end === to) then(crc);
         else this.read_range(end, to, crc, then);
       });
@@ -1116,7 +1301,7 @@
       connection.filling = true;
       const from = gap.from + gap.known_bytes;
       const bytes = Math.min(PIECE_BYTES, gap.bytes - gap.known_bytes);
-      this.read(this.file.slice(from, from + bytes), gap.crc, (crc) => {
+      this.read(this.file.slice(from, from + bytes), gap.crc, false, (crc) => {
         connection.filling = false;
         gap.known_bytes += bytes;
         gap.crc = crc;
@@ -1155,9 +1340,10 @@
     /** Dials once the file has shown that it can be read: a ticket that was never used is good for another one. */
     connect() {
       const connection = this.connection = new Connection((news) => this.hear(news));
-      if (this.state !== 'running') connection.dial();
       // Of an empty file only the whole shows whether it is still there; a slice of it can always be read.
-      else this.read(this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file, 0, () => connection.dial());
+      const sample = this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file;
+      if (this.state !== 'running') connection.dial();
+      else this.read(sample, 0, false, () => connection.dial());
     }
 
     hang_up() {

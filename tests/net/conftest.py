@@ -84,7 +84,8 @@ def driver(
     engine = getattr(request, "param", "chromium")
     with ExitStack() as stack:
         with network.client.inside():
-            browser = stack.enter_context(open_browser(tmp_path_factory.mktemp("profile"), engine))
+            profile = tmp_path_factory.mktemp("profile")
+            browser = stack.enter_context(open_browser(profile, engine, watched=False))
         yield browser
         with network.client.inside():
             stack.close()

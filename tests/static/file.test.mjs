@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeFile, KIB, Page, endings } from './page.mjs';
+import { FakeFile, KIB, Page, crc32c, endings } from './page.mjs';
 
 test('before the ticket is used the last byte of the file is read', async () => {
   const page = new Page();
@@ -148,6 +148,19 @@ test('the file is not needed any more to cancel, or once it has arrived', async 
   await page.connects(KIB, { Arrived: true });
   page.socket.finishes();
   assert.deepEqual(endings(uploader), ['finished']);
+});
+
+test('what the worker has read is sent as it is, except in Firefox and without a worker: there the browser reads, too', async () => {
+  for (const [options, is_slice] of [[{}, false], [{ firefox: true }, true], [{ no_worker: 'throws' }, true]]) {
+    const page = new Page(options);
+    const file = new FakeFile(3 * KIB + 5);
+    await page.uploading(file);
+    const chunks = page.socket.said.filter((said) => !said.MsgType);
+    assert.deepEqual(chunks.map((chunk) => chunk.is_slice), Array(4).fill(is_slice), JSON.stringify(options));
+    assert.deepEqual(chunks.flatMap((chunk) => [...chunk.bytes]), [...file.bytes()]);
+    assert.deepEqual(chunks.map((chunk) => chunk.crc), chunks.map((chunk) => crc32c(chunk.bytes)));
+    assert.deepEqual(page.reads.slice(1).map(([from]) => from), [0, KIB, 2 * KIB, 3 * KIB], 'and nothing is read twice by us');
+  }
 });
 
 test('without a worker the page computes the checksums itself, and the upload goes on as well', async () => {

@@ -35,7 +35,7 @@ export class FakeBlob {
   }
 
   bytes() {
-    const all = this.parts.map((part) => (part instanceof FakeFile ? part.bytes() : new Uint8Array(part.buffer)));
+    const all = this.parts.map((part) => (part instanceof FakeFile ? part.bytes() : new Uint8Array(part)));
     return Uint8Array.from(all.flatMap((bytes) => [...bytes]));
   }
 }

@@ -13,23 +13,24 @@ export class Link {
     this.stored_bytes = 0;
     this.most_queued_s = 0;
     this.chunk_sizes = [];
-    page.on_chunk = (socket, blob) => this.carry(socket, blob);
+    page.on_chunk = (socket, message) => this.carry(socket, message);
   }
 
-  carry(socket, blob) {
-    const [header, slice] = blob.parts;
+  carry(socket, message) {
+    const header = new DataView(message);
     const from = header.getUint32(0) * 2 ** 32 + header.getUint32(4);
+    const bytes = message.byteLength - HEADER_BYTES;
     assert.equal(from, this.sent_bytes ?? 0, 'in order');
-    this.sent_bytes = from + slice.size;
-    this.chunk_sizes.push(slice.size);
+    this.sent_bytes = from + bytes;
+    this.chunk_sizes.push(bytes);
     const now_ms = this.page.clock.now_ms;
     const start_ms = Math.max(this.free_at_ms, now_ms);
-    this.free_at_ms = start_ms + ((slice.size + HEADER_BYTES) / this.bytes_per_s) * 1000;
+    this.free_at_ms = start_ms + (message.byteLength / this.bytes_per_s) * 1000;
     this.most_queued_s = Math.max(this.most_queued_s, (this.free_at_ms - now_ms) / 1000);
     const jitter_ms = this.jitter_s * 1000 * this.page.chance();
     this.last_heard_ms = Math.max(this.last_heard_ms, this.free_at_ms + this.round_trip_s * 1000 + jitter_ms);
-    this.page.clock.at(Math.ceil(this.last_heard_ms), () => this.acknowledge(socket, from + slice.size));
-    return { from, end: from + slice.size };
+    this.page.clock.at(Math.ceil(this.last_heard_ms), () => this.acknowledge(socket, from + bytes));
+    return { from, end: from + bytes };
   }
 
   acknowledge(socket, offset) {

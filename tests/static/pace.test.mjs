@@ -51,6 +51,14 @@ test('on a slow link never more than half a second is queued, and it is full all
   }
 });
 
+test('when the way becomes longer, as with another network, the link fills again', async () => {
+  const { link } = await uploading({ bytes_per_s: 50 * MBIT, round_trip_s: 0.05 });
+  await link.share_of(5);
+  link.round_trip_s = 0.8;
+  await link.share_of(30);
+  assert.ok(await link.share_of(10) > 0.9);
+});
+
 test('a very slow link has small chunks, so that it never sounds dead', async () => {
   const { page, link, uploader } = await uploading({ bytes_per_s: 4000, round_trip_s: 0.3 });
   await page.pass(60);

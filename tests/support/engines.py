@@ -61,18 +61,24 @@ def watch_errors(driver: webdriver.Chrome | webdriver.Firefox, errors: list[str]
 
 
 class Chromium(webdriver.Chrome):
-    """Chromium without a window. `errors` are those that no script has caught."""
+    """Chromium without a window. `errors` are those that no script has caught.
+
+    What is `watched` is slow: each websocket message goes to the driver as well, in base64.
+    """
 
     engine: Final = "chromium"
 
-    def __init__(self, profile_dir: Path) -> None:
+    def __init__(self, profile_dir: Path, *, watched: bool = True) -> None:
         options = webdriver.ChromeOptions()
         for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},{HIGH}"):
             options.add_argument(flag)
-        options.enable_bidi = True  # which tells of file dialogs and errors
+        options.enable_bidi = watched  # which tells of file dialogs and errors
         super().__init__(options, webdriver.ChromeService(program("chromedriver")))
         self.errors: list[str] = []
-        watch_errors(self, self.errors)
+        if watched:
+            watch_errors(self, self.errors)
+        else:
+            self.execute_cdp_cmd("Network.disable", {})
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
