@@ -217,7 +217,7 @@ function say(text) {
 function complain(text) { element("problem").textContent = text; }
 
 const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
-const size = (bytes) => bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} KB`
+const size = (bytes) => bytes < 1e3 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB`
   : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
 const time_left = (s) => s === null ? "" : s < 60 ? ` · ${Math.ceil(s)}\u00a0s\u00a0left`
   : s < 3600 ? ` · ${Math.ceil(s / 60)}\u00a0min\u00a0left` : ` · ${Math.floor(s / 3600)}\u00a0h ${Math.floor(s % 3600 / 60)}\u00a0min\u00a0left`;
