@@ -242,7 +242,7 @@ def main() -> None:
         for engine in options.engines.split(","):
             profile = root / engine
             profile.mkdir()
-            with open_browser(profile, engine, watched=False) as driver:
+            with open_browser(profile, engine) as driver:
                 samples += measure(driver, task, options.rounds, options.once)
             time.sleep(1)
     show(samples)

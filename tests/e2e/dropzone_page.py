@@ -10,8 +10,8 @@ from typing import Final
 from selenium.webdriver.common.by import By
 
 from tests.e2e.stage import RunningExample, Stage, sha256
-from tests.support.browser import Card, file_dialog_answered, watch_progress
-from tests.support.engines import Browser, WebKit
+from tests.support.browser import Card, file_dialog_answered, file_dialog_asked_for, watch_progress
+from tests.support.engines import Browser, Firefox
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 2 << 20
@@ -24,7 +24,7 @@ class DropzonePage(Card):
         super().__init__(driver)
         self.driver = driver
         driver.get(stage.app.url)
-        loaded = "return document.readyState === 'complete'"  # WebKit's driver does not wait for modules
+        loaded = "return document.readyState === 'complete'"  # Firefox's driver does not wait for modules
         wait_until(lambda: driver.execute_script(loaded), "the page has loaded")
         watch_progress(driver)
 
@@ -35,12 +35,13 @@ class DropzonePage(Card):
     @contextlib.contextmanager
     def dialog_answered(self, path: Path) -> Iterator[None]:
         """Within it, whoever opens the dialog for files gets `path` chosen."""
-        if isinstance(self.driver, WebKit):  # which tells nobody of the dialog
-            yield
-            self.choose_files(path)
-        else:
+        if isinstance(self.driver, Firefox):
             with file_dialog_answered(self.driver, path):
                 yield
+        else:
+            with file_dialog_asked_for(self.driver):
+                yield
+            self.choose_files(path)
 
     def rows(self) -> dict[str, Card]:
         """Returns the rows by the path that each shows."""

@@ -85,7 +85,7 @@ def driver(
     with ExitStack() as stack:
         with network.client.inside():
             profile = tmp_path_factory.mktemp("profile")
-            browser = stack.enter_context(open_browser(profile, engine, watched=False))
+            browser = stack.enter_context(open_browser(profile, engine))
         yield browser
         with network.client.inside():
             stack.close()

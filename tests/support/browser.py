@@ -15,11 +15,15 @@ from selenium.webdriver.common.bidi.input import FileDialogInfo
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
-from tests.support.engines import STARTS, WIDE, Browser, Chromium, WebKit
+from tests.support.engines import STARTS, WIDE, Browser, Chromium, Firefox
 from tests.support.waiting import wait_until
 
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
 PHONE: Final = 390
+WATCH_DIALOGS: Final = """
+    window.dialogs = 0;
+    addEventListener("click", (event) => { window.dialogs += event.target.type === "file"; }, true);
+"""
 
 
 @overload
@@ -27,20 +31,11 @@ def open_browser(profile_dir: Path) -> AbstractContextManager[Chromium]: ...
 
 
 @overload
-def open_browser(
-    profile_dir: Path, engine: str, *, watched: bool = True
-) -> AbstractContextManager[Browser]: ...
+def open_browser(profile_dir: Path, engine: str) -> AbstractContextManager[Browser]: ...
 
 
-def open_browser(
-    profile_dir: Path, engine: str = "chromium", *, watched: bool = True
-) -> AbstractContextManager[Browser]:
-    """Starts a browser with a fresh profile in `profile_dir`, and stops it afterwards. Raises MissingTool.
-
-    Where speed counts it is not to be `watched`: a Chromium that is has `errors`, and a fifth of its speed.
-    """
-    if engine == "chromium":
-        return Chromium(profile_dir, watched=watched)
+def open_browser(profile_dir: Path, engine: str = "chromium") -> AbstractContextManager[Browser]:
+    """Starts a browser with a fresh profile in `profile_dir`, and stops it afterwards. Raises MissingTool."""
     return STARTS[engine](profile_dir)
 
 
@@ -125,10 +120,23 @@ def seen_progress(driver: Browser) -> list[float]:
 
 
 @contextlib.contextmanager
+def file_dialog_asked_for(driver: Browser) -> Iterator[None]:
+    """Within it a file dialog has to be asked for, and none is shown: for drivers that tell of none."""
+    driver.execute_script(WATCH_DIALOGS)
+    if isinstance(driver, Chromium):
+        driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": True})
+    yield
+    wait_until(lambda: driver.execute_script("return window.dialogs"), "a file dialog is asked for")
+    if isinstance(driver, Chromium):
+        driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": False})
+
+
+@contextlib.contextmanager
 def file_dialog_answered(driver: Browser, path: Path) -> Iterator[None]:
     """Within it, whoever opens a file dialog (with the keyboard, say) gets `path` chosen."""
-    if isinstance(driver, WebKit):  # it tells nobody of the dialog, and takes it back when it is driven
-        yield
+    if not isinstance(driver, Firefox):
+        with file_dialog_asked_for(driver):
+            yield
         driver.switch_to.active_element.send_keys(str(path))
         return
     opened: queue.Queue[FileDialogInfo] = queue.Queue()

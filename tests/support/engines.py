@@ -44,13 +44,14 @@ WATCH_ERRORS: Final = """
     addEventListener("unhandledrejection", (event) => uncaught.push(String(event.reason)));
 """
 
+TELL_ERRORS: Final = "return (window.uncaught || []).splice(0)"
 AFTER_A_FRAME: Final = """
     const done = arguments[0];
     requestAnimationFrame(() => requestAnimationFrame(() => done()));
 """
 
 
-def watch_errors(driver: webdriver.Chrome | webdriver.Firefox, errors: list[str]) -> None:
+def watch_errors(driver: webdriver.Firefox, errors: list[str]) -> None:
     """Appends to `errors` what no script catches; not lost connections, which Firefox lists with them."""
 
     def append(entry: JavascriptLogEntry) -> None:
@@ -63,22 +64,31 @@ def watch_errors(driver: webdriver.Chrome | webdriver.Firefox, errors: list[str]
 class Chromium(webdriver.Chrome):
     """Chromium without a window. `errors` are those that no script has caught.
 
-    What is `watched` is slow: each websocket message goes to the driver as well, in base64.
+    Without Selenium's BiDi connection, for which Chromium copies each websocket message to its driver, in
+    base64: uploads get a fifth of their speed then, and the driver answers late.
     """
 
     engine: Final = "chromium"
 
-    def __init__(self, profile_dir: Path, *, watched: bool = True) -> None:
+    def __init__(self, profile_dir: Path) -> None:
         options = webdriver.ChromeOptions()
         for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},{HIGH}"):
             options.add_argument(flag)
-        options.enable_bidi = watched  # which tells of file dialogs and errors
         super().__init__(options, webdriver.ChromeService(program("chromedriver")))
-        self.errors: list[str] = []
-        if watched:
-            watch_errors(self, self.errors)
-        else:
-            self.execute_cdp_cmd("Network.disable", {})
+        self._errors: list[str] = []
+        self.execute_cdp_cmd("Network.disable", {})
+        self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH_ERRORS})
+
+    @property
+    def errors(self) -> list[str]:
+        """What no script has caught. The driver does not tell: the page does."""
+        self._errors += self.execute_script(TELL_ERRORS)
+        return self._errors
+
+    def get(self, url: str) -> None:
+        """Loads a page. The errors of the one that is left are kept."""
+        self._errors = self.errors
+        super().get(url)
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
@@ -142,7 +152,7 @@ class WebKit(webdriver.WebKitGTK):
     @property
     def errors(self) -> list[str]:
         """What no script has caught. The driver does not tell: the page does, from when it has loaded."""
-        self._errors += self.execute_script("return (window.uncaught || []).splice(0)")
+        self._errors += self.execute_script(TELL_ERRORS)
         return self._errors
 
     def get(self, url: str) -> None:
