@@ -28,6 +28,12 @@ class Transfer:
         from_bytes, to_bytes = np.interp([from_s, to_s], *self.steps())
         return float(to_bytes - from_bytes) / (to_s - from_s)
 
+    def bytes_per_s_after(self, from_s: float) -> float:
+        """The mean rate from the first step after a time to the last one: no step is cut in two."""
+        steps = [step for step in zip(*self.steps(), strict=True) if step[0] >= from_s]
+        (begin_s, begin_bytes), (end_s, end_bytes) = steps[0], steps[-1]
+        return (end_bytes - begin_bytes) / (end_s - begin_s)
+
     def rates(self) -> list[float]:
         """The mean rate (MB/s) of each whole second, for reports."""
         done = np.interp(range(int(self.points[-1][0]) + 1), *self.steps())
