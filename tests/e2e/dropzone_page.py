@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from selenium.webdriver.common.by import By
 
 from tests.e2e.stage import RunningExample, Stage, sha256
-from tests.support.browser import Card, file_dialog_answered, file_dialog_asked_for, watch_progress
-from tests.support.engines import Browser, Firefox
+from tests.support.browser import Card, file_dialog_answered, watch_progress
+from tests.support.engines import Browser
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 2 << 20
@@ -32,16 +31,9 @@ class DropzonePage(Card):
         """Chooses files, as the file dialog does."""
         self.find("#files").send_keys("\n".join(str(path) for path in paths))
 
-    @contextlib.contextmanager
-    def dialog_answered(self, path: Path) -> Iterator[None]:
+    def dialog_answered(self, path: Path) -> AbstractContextManager[None]:
         """Within it, whoever opens the dialog for files gets `path` chosen."""
-        if isinstance(self.driver, Firefox):
-            with file_dialog_answered(self.driver, path):
-                yield
-        else:
-            with file_dialog_asked_for(self.driver):
-                yield
-            self.choose_files(path)
+        return file_dialog_answered(self.driver, path, self.find("#files"))
 
     def rows(self) -> dict[str, Card]:
         """Returns the rows by the path that each shows."""

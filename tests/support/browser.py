@@ -120,24 +120,29 @@ def seen_progress(driver: Browser) -> list[float]:
 
 
 @contextlib.contextmanager
-def file_dialog_asked_for(driver: Browser) -> Iterator[None]:
+def _file_dialog_asked_for(driver: Browser) -> Iterator[None]:
     """Within it a file dialog has to be asked for, and none is shown: for drivers that tell of none."""
     driver.execute_script(WATCH_DIALOGS)
     if isinstance(driver, Chromium):
         driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": True})
-    yield
-    wait_until(lambda: driver.execute_script("return window.dialogs"), "a file dialog is asked for")
-    if isinstance(driver, Chromium):
-        driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": False})
+    try:
+        yield
+        wait_until(lambda: driver.execute_script("return window.dialogs"), "a file dialog is asked for")
+    finally:
+        if isinstance(driver, Chromium):
+            driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": False})
 
 
 @contextlib.contextmanager
-def file_dialog_answered(driver: Browser, path: Path) -> Iterator[None]:
-    """Within it, whoever opens a file dialog (with the keyboard, say) gets `path` chosen."""
+def file_dialog_answered(driver: Browser, path: Path, chooser: WebElement | None = None) -> Iterator[None]:
+    """Within it, whoever opens a file dialog (with the keyboard, say) gets `path` chosen.
+
+    Where the driver tells of no dialog, it is chosen in `chooser`: in what has the focus, unless given.
+    """
     if not isinstance(driver, Firefox):
-        with file_dialog_asked_for(driver):
+        with _file_dialog_asked_for(driver):
             yield
-        driver.switch_to.active_element.send_keys(str(path))
+        (chooser or driver.switch_to.active_element).send_keys(str(path))
         return
     opened: queue.Queue[FileDialogInfo] = queue.Queue()
     handler = driver.input.add_file_dialog_handler(opened.put)

@@ -17,6 +17,7 @@ from typing import Final
 
 from selenium import webdriver
 from selenium.webdriver.common.bidi.log import JavascriptLogEntry
+from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
@@ -61,7 +62,24 @@ def watch_errors(driver: webdriver.Firefox, errors: list[str]) -> None:
     driver.script.add_javascript_error_handler(append)
 
 
-class Chromium(webdriver.Chrome):
+class PageTellsErrors(WebDriver):
+    """A browser whose driver does not tell of errors: a script in the page collects them."""
+
+    _errors: list[str]
+
+    @property
+    def errors(self) -> list[str]:
+        """What no script has caught, on the pages that were left, too."""
+        self._errors += self.execute_script(TELL_ERRORS)
+        return self._errors
+
+    def get(self, url: str) -> None:
+        """Loads a page. The errors of the one that is left are kept."""
+        self._errors = self.errors
+        super().get(url)
+
+
+class Chromium(PageTellsErrors, webdriver.Chrome):
     """Chromium without a window. `errors` are those that no script has caught.
 
     Without Selenium's BiDi connection, for which Chromium copies each websocket message to its driver, in
@@ -78,17 +96,6 @@ class Chromium(webdriver.Chrome):
         self._errors: list[str] = []
         self.execute_cdp_cmd("Network.disable", {})
         self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH_ERRORS})
-
-    @property
-    def errors(self) -> list[str]:
-        """What no script has caught. The driver does not tell: the page does."""
-        self._errors += self.execute_script(TELL_ERRORS)
-        return self._errors
-
-    def get(self, url: str) -> None:
-        """Loads a page. The errors of the one that is left are kept."""
-        self._errors = self.errors
-        super().get(url)
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
@@ -123,7 +130,7 @@ class Firefox(webdriver.Firefox):
         self.browsing_context.set_viewport(self.current_window_handle, viewport)
 
 
-class WebKit(webdriver.WebKitGTK):
+class WebKit(PageTellsErrors, webdriver.WebKitGTK):
     """WebKit's test browser, on a screen that nobody sees."""
 
     engine: Final = "webkit"
@@ -149,15 +156,8 @@ class WebKit(webdriver.WebKitGTK):
         self.switch_to.window(second)
         self.look_like("light", WIDE)
 
-    @property
-    def errors(self) -> list[str]:
-        """What no script has caught. The driver does not tell: the page does, from when it has loaded."""
-        self._errors += self.execute_script(TELL_ERRORS)
-        return self._errors
-
     def get(self, url: str) -> None:
         """Loads a page, and looks for errors in its scripts from then on."""
-        self._errors = self.errors  # of the page that is left
         super().get(url)
         self.execute_script(WATCH_ERRORS)
 
