@@ -17,7 +17,7 @@ import bottle
 
 from incoming import errors, parameters
 from incoming.access import BackendAccess
-from incoming.config import Settings
+from incoming.settings import Settings
 from incoming.transports import upgrade
 from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads

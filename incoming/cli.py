@@ -22,7 +22,7 @@ import gevent.event
 from incoming import __version__, chunks, config, demo, housekeeping
 from incoming.admission import MIB
 from incoming.app import make_app
-from incoming.config import SETTINGS, Setting, Settings
+from incoming.config import SETTINGS, Setting
 from incoming.conversation import Conversation
 from incoming.errors import BadSetting, IncomingError, StorageInUse
 from incoming.messages import MAX_TEXT_BYTES
@@ -31,6 +31,7 @@ from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.server import AppAt, Server
+from incoming.settings import Settings
 from incoming.steps import Limits
 from incoming.storage.local import LocalStorage
 from incoming.storage.ownership import Ownership

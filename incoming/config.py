@@ -1,5 +1,4 @@
-"""Every setting, in one table: its name, default, unit and help. Options, environment, TOML file, docs
-and validation are all made from it.
+"""How settings are given: as options, in the environment, in a TOML file. The table of them is in `settings`.
 
 `defaults < TOML file < INCOMING_* environment < options`: `resolve` puts them together. A value that makes
 no sense is refused with the setting's name and why (`BadSetting`), before the server does anything.
@@ -7,147 +6,14 @@ no sense is refused with the setting's name and why (`BadSetting`), before the s
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final, get_type_hints
-from urllib.parse import urlsplit
 
 from incoming.errors import BadSetting
+from incoming.settings import Check, Settings
 
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
-Check = Callable[[Any], str]
-"""Returns what is wrong with a value, or an empty text."""
-
-
-def _at_least(minimum: float) -> Check:
-    return lambda value: "" if value >= minimum else f"has to be at least {minimum}"
-
-
-def _between(minimum: float, maximum: float) -> Check:
-    return lambda value: "" if minimum <= value <= maximum else f"has to be from {minimum} to {maximum}"
-
-
-def _positive(value: float) -> str:
-    return "" if value > 0 else "has to be more than 0"
-
-
-def _not_empty(value: str) -> str:
-    return "" if value.strip() else "must not be empty"
-
-
-def _one_of(*words: str) -> Check:
-    return lambda value: "" if value in words else f"has to be one of {', '.join(words)}"
-
-
-def _networks(values: tuple[str, ...]) -> str:
-    for value in values:
-        try:
-            ipaddress.ip_network(value, strict=False)
-        except ValueError:
-            return f"{value!r} is no IP address or network such as 10.0.0.0/8"
-    return ""
-
-
-def _hosts(values: tuple[str, ...]) -> str:
-    for value in values:
-        if not _is_host(value):
-            return f"{value!r} is no host name such as app.example.org (without a port)"
-    return ""
-
-
-def _is_host(value: str) -> bool:
-    """Returns whether a URL can have exactly this host: else the setting would never match one."""
-    try:
-        return value == urlsplit(f"http://[{value}]/" if ":" in value else f"http://{value}/").hostname
-    except ValueError:
-        return False
-
-
-def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
-    return field(default=default, metadata={"unit": unit, "help": text, "check": check})
-
-
-@dataclass(frozen=True, slots=True)
-class Settings:
-    """The settings in force. Units stand in the names and in SETTINGS."""
-
-    host: str = _setting("0.0.0.0", "address", "Address to listen on.", _not_empty)
-    port: int = _setting(4000, "port", "Port to listen on; 0 takes a free one.", _between(0, 65535))
-    storage_dir: str = _setting(
-        "incoming-storage", "path",
-        "Where uploads and their journal are kept. One process owns it.", _not_empty)
-    wait_for_storage: bool = _setting(
-        False, "yes/no",
-        "Wait until the process that owns the storage directory lets go, instead of refusing to start.")
-    allowed_backends: tuple[str, ...] = _setting(
-        (), "addresses",
-        "Addresses or networks, comma-separated, that may use the backend routes. Empty: this machine only.",
-        _networks)
-    backend_token: str = _setting(
-        "", "text",
-        "A secret that lets any caller use the backend routes: 'Authorization: Bearer TOKEN'. Empty: none.")
-    handover_hosts: tuple[str, ...] = _setting(
-        (), "hosts", "Hosts, comma-separated, that a signalFinishURL may name. Empty: any.", _hosts)
-    chunk_size_kib: int = _setting(
-        512, "KiB", "Size of the chunks that clients are asked to send.", _between(1, 16384))
-    send_ahead: int = _setting(
-        8, "chunks", "How many chunks a client may send ahead of their acknowledgements.", _between(1, 1024))
-    max_chunk_kib: int = _setting(
-        4096, "KiB", "The largest chunk that clients of protocol version 2 may send.", _between(8, 16384))
-    max_window_mib: int = _setting(
-        64, "MiB", "How much a client of protocol version 2 may send ahead of its acknowledgements.",
-        _between(1, 1024))
-    max_upload_bytes: int = _setting(
-        0, "bytes", "The largest file that is taken; 0 sets no limit.", _at_least(0))
-    reserve_ahead_mib: int = _setting(
-        256, "MiB", "How much disk space is reserved ahead of each writer; 0 reserves none.", _at_least(0))
-    min_free_mib: int = _setting(
-        256, "MiB", "Free disk space that no upload may use up.", _at_least(0))
-    reservation_idle_s: float = _setting(
-        3600.0, "seconds",
-        "How long an upload that nobody continues still counts against the free disk space.", _positive)
-    fsync: bool = _setting(
-        True, "yes/no",
-        "Sync a file before it is handed over, and the journal at each change of state: they survive a power "
-        "cut. A killed process loses nothing either way.")
-    idle_timeout_s: float = _setting(
-        259200.0, "seconds",
-        "A ticket that nobody uses for this long expires. Time that the server is down does not count.",
-        _positive)
-    connection_timeout_s: float = _setting(
-        10.0, "seconds", "A connection that is silent for this long is given up (the upload is not).",
-        _at_least(1))
-    handover_connect_timeout_s: float = _setting(
-        5.0, "seconds", "How long the app may take to accept a connection.", _positive)
-    handover_answer_timeout_s: float = _setting(
-        600.0, "seconds", "How long the app may take to answer a handover.", _positive)
-    handover_retry_first_s: float = _setting(
-        1.0, "seconds", "The first delay before a handover is tried again; it doubles each time.", _positive)
-    handover_retry_max_s: float = _setting(
-        300.0, "seconds", "The longest delay before a handover is tried again.", _positive)
-    handover_retry_for_s: float = _setting(
-        86400.0, "seconds", "For how long a handover is tried; then the upload has failed.", _positive)
-    handover_wait_timeout_s: float = _setting(
-        43200.0, "seconds",
-        "How long after its 'wait' an app may take to call finish_upload; then it is asked again.", _positive)
-    handover_wait_asks: int = _setting(
-        3, "times", "How often an app that answers 'wait' is asked; then the upload has failed.",
-        _at_least(1))
-    result_retention_s: float = _setting(
-        86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive)
-    failed_retention_s: float = _setting(
-        604800.0, "seconds", "How long the file of a failed handover is kept.", _positive)
-    stop_timeout_s: float = _setting(
-        5.0, "seconds", "How long a stopping server waits for requests that are under way.", _at_least(0))
-    log_level: str = _setting(
-        "info", "level", "Which log lines are written: debug, info, warning or error.",
-        _one_of("debug", "info", "warning", "error"))
-
-    @property
-    def chunk_size_bytes(self) -> int:
-        """The chunk size in bytes."""
-        return self.chunk_size_kib * 1024
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,10 +10,10 @@ import contextlib
 import logging
 from typing import Final
 
-from incoming.config import Settings
 from incoming.errors import IncomingError, UnknownTicket
 from incoming.lifecycle import CALLED_OFF, State
 from incoming.parts import Parts
+from incoming.settings import Settings
 from incoming.ticket import Ticket
 from incoming.uploads import Uploads
 

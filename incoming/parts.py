@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from incoming.config import Settings
 from incoming.errors import StorageFailed, StorageFull
 from incoming.registry import Registry
 from incoming.runtime import Runtime, ServiceClock
+from incoming.settings import Settings
 from incoming.storage import Storage
 from incoming.ticket import Ticket
 

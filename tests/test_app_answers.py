@@ -9,9 +9,9 @@ import pytest
 from webtest import TestApp
 
 from incoming.app import STATIC_DIR, make_app
-from incoming.config import Settings
 from incoming.errors import UpgradeRequired
 from incoming.handover.schedule import WillFinish
+from incoming.settings import Settings
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Routes

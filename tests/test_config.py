@@ -8,8 +8,9 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from incoming.config import SETTINGS, Setting, Settings, resolve, unknown_variables
+from incoming.config import SETTINGS, Setting, resolve, unknown_variables
 from incoming.errors import BadSetting
+from incoming.settings import Settings
 
 BY_NAME = {setting.name: setting for setting in SETTINGS}
 

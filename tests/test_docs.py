@@ -12,7 +12,8 @@ import pytest
 
 from incoming import config, errors
 from incoming.app import PREFIXES, make_app
-from incoming.config import SETTINGS, Setting, Settings
+from incoming.config import SETTINGS, Setting
+from incoming.settings import Settings
 from incoming.transports.upgrade import Adopt
 from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads

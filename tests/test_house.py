@@ -33,7 +33,7 @@ LAYERS: Final = """
     session
     steps
     access budget chunks config frames messages pace parameters sameness ticket
-    digest lifecycle
+    digest lifecycle settings
     errors
 """.strip()
 LEVELS: Final = {

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from incoming.config import Settings
 from incoming.errors import UnknownTicket, UploadExpired
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
 from incoming.housekeeping import (
@@ -17,6 +16,7 @@ from incoming.housekeeping import (
     sweep_interval_s,
 )
 from incoming.lifecycle import State
+from incoming.settings import Settings
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.house import TIMES, House
 

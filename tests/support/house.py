@@ -18,7 +18,6 @@ from unittest.mock import patch
 from incoming import parameters
 from incoming.admission import MIB
 from incoming.claims import ClaimedUpload, NewsListener
-from incoming.config import Settings
 from incoming.housekeeping import recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
@@ -26,6 +25,7 @@ from incoming.parts import Parts
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import ServiceClock
+from incoming.settings import Settings
 from incoming.steps import News
 from incoming.storage.local import LocalStorage
 from incoming.ticket import Ticket

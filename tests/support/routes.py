@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from webtest import TestApp, TestResponse
 
 from incoming.app import make_app
-from incoming.config import Settings
+from incoming.settings import Settings
 from incoming.transports.buffers import Buffers
 from incoming.transports.upgrade import adopter
 from tests.support.house import House
