@@ -18,8 +18,7 @@ import bottle
 from incoming import errors, parameters
 from incoming.access import BackendAccess
 from incoming.settings import Settings
-from incoming.transports import upgrade
-from incoming.transports.websocket import WebSocket
+from incoming.transports import handshake
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -29,20 +28,18 @@ PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id"),
 )
+UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
+"""Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
 """Inside the package when it is installed, beside it in the source tree."""
 
-Converse = Callable[[WebSocket], None]
-"""Drives the conversation on one websocket until it ends."""
 Route = Callable[[], object]
 
 
-def make_app(
-    settings: Settings, uploads: Uploads, adopt: upgrade.Adopt, converse: Converse
-) -> bottle.Bottle:
-    """Returns the app. `adopt` makes a WebSocket of an upgraded request, `converse` talks on it."""
+def make_app(settings: Settings, uploads: Uploads) -> bottle.Bottle:
+    """Returns the app: everything but the uploads themselves."""
     app = bottle.Bottle()
     app.default_error_handler = _error_page
     access = BackendAccess(settings.allowed_backends, settings.backend_token)
@@ -52,7 +49,8 @@ def make_app(
             app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access, route)))
         for name in LIBRARY_FILES:
             app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
-        app.get(f"{prefix}frontend/upload_ws", callback=_answering(_upload_route(adopt, converse)))
+    for path in UPLOAD_PATHS:
+        app.get(path, callback=_answering(_not_upgraded))
     return app
 
 
@@ -94,12 +92,8 @@ def _library(name: str) -> Route:
     return library
 
 
-def _upload_route(adopt: upgrade.Adopt, converse: Converse) -> Route:
-    def upload_ws() -> str:
-        converse(adopt(bottle.request.environ))
-        return ""
-
-    return upload_ws
+def _not_upgraded() -> None:
+    raise handshake.why_not(bottle.request.environ) or errors.UpgradeRequired()
 
 
 # --- parameters and answers ----------------------------------------------------------------------

@@ -14,6 +14,7 @@ from incoming.errors import BadSetting
 from incoming.settings import Check, Settings
 
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
+IN_FILE: Final = "configuration file"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,17 +132,28 @@ def resolve(
 
     `options` holds what was given on the command line only.
     """
-    values: dict[str, Any] = {}
+    values = {name: value for name, (value, _) in given(toml, environment, options).items()}
+    return _consistent(Settings(**values))
+
+
+def given(
+    toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
+) -> dict[str, tuple[Any, str]]:
+    """Returns {name: (value, where from)} of all settings that were given; the best source wins.
+
+    A bad value is refused even where a better source overrules it. Raises BadSetting.
+    """
+    found: dict[str, tuple[Any, str]] = {}
     for name, raw in toml.items():
-        values[name] = _known(name, "configuration file").validate(raw, "configuration file")
-    for variable, text in environment.items():
-        setting = _BY_NAME.get(variable.removeprefix(ENVIRONMENT_PREFIX).lower())
-        if setting and variable == setting.variable:
-            values[setting.name] = setting.validate(text, variable)
+        found[name] = _known(name, IN_FILE).validate(raw, IN_FILE), IN_FILE
+    for setting in SETTINGS:
+        if setting.variable in environment:
+            raw = environment[setting.variable]
+            found[setting.name] = setting.validate(raw, setting.variable), setting.variable
     for name, raw in options.items():
         setting = _known(name, "option")
-        values[name] = setting.validate(raw, setting.option)
-    return _consistent(Settings(**values))
+        found[name] = setting.validate(raw, setting.option), setting.option
+    return found
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:

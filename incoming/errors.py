@@ -93,9 +93,10 @@ class UpgradeRequired(IncomingError):
 
     code, number, http_status, retryable = "upgrade_required", 14, 426, False
 
-    def __init__(self) -> None:
+    def __init__(self, why: str = "") -> None:
         super().__init__(
-            "This address speaks WebSocket only. If a proxy is in front of the server, it has to "
+            why
+            or "This address speaks WebSocket only. If a proxy is in front of the server, it has to "
             "pass the Upgrade and Connection headers on."
         )
 

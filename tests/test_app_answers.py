@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
-from webtest import TestApp
 
-from incoming.app import STATIC_DIR, make_app
+from incoming.app import STATIC_DIR
 from incoming.errors import UpgradeRequired
 from incoming.handover.schedule import WillFinish
-from incoming.settings import Settings
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Routes
@@ -157,10 +154,3 @@ def test_an_upload_without_an_upgrade_is_told_what_to_do(routes: Routes, prefix:
     answer = routes.wsgi.get(f"{prefix}frontend/upload_ws", status=426)
     assert answer.headers["Upgrade"] == "websocket"
     assert answer.text == str(UpgradeRequired())
-
-
-def test_a_websocket_is_adopted_and_talked_on(house: House) -> None:
-    seen: list[Any] = []
-    app = make_app(Settings(), house.uploads, lambda environ: environ["the socket"], seen.append)
-    answer = TestApp(app).get("/incoming/frontend/upload_ws", extra_environ={"the socket": "adopted"})
-    assert (seen, answer.text) == (["adopted"], "")

@@ -80,13 +80,27 @@ def upload_in_progress(lines: list[str]) -> OldClient:
 
 
 def test_the_help_tells_every_setting_its_unit_and_its_default() -> None:
-    help_text = " ".join(run("--help").stdout.split())
+    help_text = " ".join(run("serve", "--help").stdout.split())
     for setting in SETTINGS:
         assert f"{setting.option} VALUE" in help_text
         assert setting.help in help_text
         assert f"[{setting.unit}; default: " in help_text
-    for option in ("--config FILE", "--examples", "--version"):
+    for option in ("--config FILE", "--examples"):
         assert option in help_text
+
+
+def test_the_help_tells_every_command() -> None:
+    help_text = run("--help").stdout
+    for name in ("serve", "config"):
+        assert re.search(rf"^  {name} +\w", help_text, re.MULTILINE)
+
+
+def test_an_unknown_command_or_option_is_refused_with_its_name() -> None:
+    for word in ("sevre", "--prot"):
+        done = run(word)
+        assert done.returncode == 2
+        assert word in done.stderr
+        assert "Traceback" not in done.stderr
 
 
 def test_the_version_is_told() -> None:

@@ -14,8 +14,6 @@ from incoming import config, errors
 from incoming.app import PREFIXES, make_app
 from incoming.config import SETTINGS, Setting
 from incoming.settings import Settings
-from incoming.transports.upgrade import Adopt
-from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
 from tests.support.server import ROOT
 
@@ -61,12 +59,8 @@ def test_every_setting_is_documented_with_its_default_and_unit() -> None:
 
 def routes() -> set[tuple[str, str]]:
     """Returns the (method, address) pairs of the server."""
-    app = make_app(Settings(), cast(Uploads, None), cast(Adopt, None), _talk_to_nobody)
+    app = make_app(Settings(), cast(Uploads, None))
     return {(route.method, route.rule) for route in app.routes}
-
-
-def _talk_to_nobody(_: WebSocket) -> None:
-    """No request is made here: the routes are only counted."""
 
 
 def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:

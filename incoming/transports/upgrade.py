@@ -1,37 +1,115 @@
-"""From an HTTP request that was upgraded to the websocket that we read ourselves.
+"""From an HTTP request to the websocket that we read ourselves, whichever server has accepted it.
 
-gevent-websocket's handler checks the handshake and answers it; what it leaves in `wsgi.websocket` has a slow
-read path, so we take the connection from it. Other servers (uWSGI, gunicorn) come here with finders of
-their own: all we need is a gevent socket, and what was read past the handshake.
+All that is needed is the connection's gevent socket, and what the server has read past the handshake. Where
+each server has these is known here, and nowhere else:
+
+| server | the socket | afterwards |
+|---|---|---|
+| pywsgi, gevent-websocket's handler (ours is one) | of the handler; the handshake is answered | nothing |
+| pywsgi as it is (Bottle's `server="gevent"`) | below the buffered reader of `wsgi.input` | nothing |
+| gunicorn's gevent worker | `gunicorn.socket` | its mark for "already answered" |
+| uWSGI with its gevent loop | a copy of `uwsgi.connection_fd()` | close the copy |
+
+`in_front_of` stands before the WSGI app, since a Bottle route always answers with a response of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
+import importlib
+import os
 import socket
 import ssl
-from collections.abc import Callable, MutableMapping
-from typing import Any
+from collections.abc import Callable, Container, Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import gevent.socket
 
 from incoming.errors import UpgradeRequired
+from incoming.transports import handshake
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
 
-Adopt = Callable[[MutableMapping[str, Any]], WebSocket]
+Environ = MutableMapping[str, Any]
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+Converse = Callable[[WebSocket], None]
+"""Drives the conversation on one websocket until it ends."""
+_NOTHING: Final[Iterable[bytes]] = ()
 
 
-def adopter(buffers: Buffers, silence_timeout_s: float) -> Adopt:
-    """Returns a function that makes a WebSocket of a WSGI environ. It raises UpgradeRequired."""
+@dataclass(slots=True)
+class _Taken:
+    """A connection that is ours from now on."""
 
-    def adopt(environ: MutableMapping[str, Any]) -> WebSocket:
-        handler = getattr(environ.get("wsgi.websocket"), "handler", None)
-        if handler is None:
-            raise UpgradeRequired
+    socket: socket.socket
+    read_ahead: bytes = b""
+    result: Iterable[bytes] = _NOTHING
+    """What the server wants to have returned once the connection has ended."""
+    answered: bool = False
+    """Whether the server has answered the handshake."""
+    copied: bool = False
+
+
+class Upgrades:
+    """Makes websockets of requests."""
+
+    def __init__(self, buffers: Buffers, silence_timeout_s: float) -> None:
+        self._buffers = buffers
+        self._silence_timeout_s = silence_timeout_s
+
+    def in_front_of(self, app: WsgiApp, paths: Container[str], converse: Converse) -> WsgiApp:
+        """Returns a WSGI app that upgrades requests for these paths; `app` gets all others.
+
+        A request that can't be upgraded is for `app` too: it says why.
+        """
+
+        def front(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            if environ.get("PATH_INFO") not in paths or not _can_be_upgraded(environ):
+                return app(environ, start_response)
+            return self._serve(_take(environ), environ, converse)
+
+        return front
+
+    def _serve(self, taken: _Taken, environ: Environ, converse: Converse) -> Iterable[bytes]:
+        try:
+            if not taken.answered:
+                taken.socket.sendall(handshake.answer(environ))
+            converse(WebSocket(taken.socket, self._buffers, self._silence_timeout_s, taken.read_ahead))
+        except OSError:
+            pass  # gone before it had our answer
+        finally:
+            with contextlib.suppress(OSError):
+                taken.socket.shutdown(socket.SHUT_RDWR)  # else its server would wait for another request
+            if taken.copied:
+                taken.socket.close()
+        return taken.result
+
+
+def _can_be_upgraded(environ: Environ) -> bool:
+    return environ.get("wsgi.websocket") is not None or handshake.why_not(environ) is None
+
+
+def _take(environ: Environ) -> _Taken:
+    """Takes the connection from its server. Raises UpgradeRequired where there is none that we know."""
+    handler = getattr(environ.get("wsgi.websocket"), "handler", None)
+    if handler is not None:
         # Its destructor would write a close frame into what is our stream now.
         environ["wsgi.websocket"].closed = True
-        read_ahead = _read_ahead(handler.rfile, handler.socket)
-        return WebSocket(handler.socket, buffers, silence_timeout_s, read_ahead)
-
-    return adopt
+        return _Taken(handler.socket, _read_ahead(handler.rfile, handler.socket), answered=True)
+    if "gunicorn.socket" in environ:
+        base = importlib.import_module("gunicorn.workers.base_async")
+        reader = environ["wsgi.input"].reader
+        return _Taken(environ["gunicorn.socket"], reader.unreader.take_buffered(), base.ALREADY_HANDLED)
+    if "uwsgi.version" in environ:
+        # What came with the handshake is lost here; only a client that breaks RFC 6455 section 4.1 sends any.
+        copy = os.dup(importlib.import_module("uwsgi").connection_fd())
+        return _Taken(gevent.socket.socket(fileno=copy), copied=True)
+    rfile = getattr(environ.get("wsgi.input"), "rfile", None)
+    sock = getattr(getattr(rfile, "raw", None), "_sock", None)
+    if sock is None:
+        raise UpgradeRequired("This web server does not let go of its connections: it has to be gevent's.")
+    return _Taken(sock, _read_ahead(rfile, sock))
 
 
 def _read_ahead(rfile: Any, sock: socket.socket) -> bytes:

@@ -10,8 +10,6 @@ from webtest import TestApp, TestResponse
 
 from incoming.app import make_app
 from incoming.settings import Settings
-from incoming.transports.buffers import Buffers
-from incoming.transports.upgrade import adopter
 from tests.support.house import House
 
 URL: Final = "http://app.example.org/finished"
@@ -25,8 +23,7 @@ class Routes:
 
     def __init__(self, house: House, **settings: Any) -> None:
         self.house = house
-        adopt = adopter(Buffers(4096), 30.0)
-        self.app = make_app(Settings(**settings), house.uploads, adopt, lambda websocket: None)
+        self.app = make_app(Settings(**settings), house.uploads)
         self.wsgi = TestApp(self.app, extra_environ={"REMOTE_ADDR": "127.0.0.1"})
 
     def post(

@@ -1,0 +1,1 @@
+"""What the command `incoming` can do, a module each; `incoming.cli` puts them together."""

@@ -1,0 +1,47 @@
+"""`incoming config`: the settings in force, and where each of them comes from."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+import click
+
+from incoming import config as tables
+from incoming.commands.given import given, setting_options, settings, shown, toml_settings
+from incoming.config import SETTINGS
+from incoming.errors import BadSetting
+
+HIDDEN = "(set)"
+
+
+@click.command()
+@click.option("--changed", is_flag=True, help="Only those that are not at their default.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object, for programs.")
+@setting_options
+def config(config_file: str | None, changed: bool, as_json: bool, **options: str | None) -> None:
+    """Show the settings in force, and where each comes from.
+
+    Takes what `serve` takes, and starts nothing: what `incoming serve` would do with these options, this
+    file and this environment.
+    """
+    try:
+        in_force = settings(config_file, options)
+        found = tables.given(toml_settings(config_file), os.environ, given(options))
+    except BadSetting as exc:
+        sys.exit(str(exc))
+    rows = []
+    for setting in SETTINGS:
+        _, source = found.get(setting.name, (None, "default"))
+        value = getattr(in_force, setting.name)
+        if source == tables.IN_FILE:
+            source = str(config_file)
+        if source != "default" or not changed:
+            rows.append((setting, HIDDEN if setting.secret and value else value, source))
+    if as_json:
+        click.echo(json.dumps({s.name: {"value": value, "source": source} for s, value, source in rows}))
+        return
+    for setting, value, source in rows:
+        text = HIDDEN if value == HIDDEN else shown(setting, value)
+        click.echo(f"{setting.name:<27} {text:<24} {source}")

@@ -1,0 +1,141 @@
+"""Incoming!! as a whole, in one process: the parts, put together.
+
+    service = Service(settings)     takes the storage directory
+    service.begin()                 goes on with what the last process left, and keeps house from now on
+    service.wsgi(...)               the routes and the uploads, in front of any WSGI app or of none
+    service.stop()                  connected clients are told to come back later
+    service.close()                 lets the next process have the directory
+
+Who listens is up to the caller: the command line, the app's own server, uWSGI or gunicorn.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from pathlib import Path
+from typing import Any, Final
+
+from incoming import chunks, housekeeping
+from incoming.admission import MIB
+from incoming.app import PREFIXES, UPLOAD_PATHS, make_app
+from incoming.conversation import Conversation
+from incoming.errors import IncomingError, StorageInUse
+from incoming.messages import MAX_TEXT_BYTES
+from incoming.parts import Parts
+from incoming.registry.journal import Journal
+from incoming.registry.memory import MemoryRegistry
+from incoming.runtime import GeventRuntime, ServiceClock
+from incoming.settings import Settings
+from incoming.steps import Limits
+from incoming.storage.local import LocalStorage
+from incoming.storage.ownership import Ownership
+from incoming.transports.buffers import Buffers
+from incoming.transports.connection import Connection
+from incoming.transports.upgrade import Upgrades, WsgiApp
+from incoming.transports.websocket import WebSocket
+from incoming.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+KIB: Final = 1024
+CLOCK_INTERVAL_S: Final = 30.0
+
+
+class Service:
+    """One process's uploads. The process has to be monkey-patched by gevent before it imports this."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes the storage directory, and reads the journal. Raises StorageInUse, OSError."""
+        self.settings = settings
+        self.directory = Path(settings.storage_dir).absolute()
+        self.runtime = GeventRuntime()
+        self._ownership = Ownership(self.directory)
+        self._own_storage()
+        self._journal = Journal(self.directory / "journal", settings.fsync)
+        self.parts = self._make_parts()
+        self.uploads = Uploads(self.parts)
+        self._limits = _limits(settings)
+        self._pid = os.getpid()
+
+    def _own_storage(self) -> None:
+        try:
+            self._ownership.take()
+        except StorageInUse:
+            if not self.settings.wait_for_storage:
+                raise
+            log.info("waiting for the process that owns %s", self.directory)
+            self.runtime.in_pool(self._ownership.wait)
+
+    def _make_parts(self) -> Parts:
+        settings, runtime = self.settings, self.runtime
+        clock = ServiceClock(runtime.now_s, self._journal.read_clock())
+        registry = MemoryRegistry(self._journal, runtime, clock)
+        storage = LocalStorage(self.directory / "data", settings.reserve_ahead_mib * MIB, runtime)
+        return Parts(settings, runtime, clock, registry, storage)
+
+    def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
+        """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
+        limits = self._limits
+        largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
+        upgrades = Upgrades(
+            Buffers(max(largest_bytes, MAX_TEXT_BYTES)), self.settings.connection_timeout_s
+        )
+        routes: WsgiApp = make_app(self.settings, self.uploads)
+        return upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
+
+    def _converse(self, websocket: WebSocket) -> None:
+        Connection(websocket, Conversation(self._limits), self.uploads, self.runtime).run()
+
+    def begin(self) -> None:
+        """Goes on where the last process stopped, and keeps house from now on."""
+        housekeeping.recover(self.parts, self.uploads)
+        self.runtime.spawn(self._keep_house)
+
+    def _keep_house(self) -> None:
+        """Sweeps, and keeps the service's clock, until the process ends."""
+        interval_s = housekeeping.sweep_interval_s(self.settings)
+        while True:
+            self.runtime.sleep(min(interval_s, CLOCK_INTERVAL_S))
+            try:
+                housekeeping.sweep(self.parts, self.uploads)
+                self.runtime.in_pool(self._journal.write_clock, self.parts.clock.now_s())
+            except IncomingError as exc:
+                log.warning("housekeeping: %s", exc)
+            except Exception:
+                log.exception("a defect: housekeeping failed")
+
+    def stop(self) -> None:
+        """Tells every client to come back later, and takes on nothing new."""
+        log.info("stopping")
+        self.uploads.stop()
+
+    def close(self) -> None:
+        """Leaves everything to the next process. Raises StorageFull, StorageFailed."""
+        try:
+            self._journal.write_clock(self.parts.clock.now_s())
+        finally:
+            self._ownership.give_up()
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        chunk_size_bytes=settings.chunk_size_bytes,
+        send_ahead=settings.send_ahead,
+        max_chunk_bytes=settings.max_chunk_kib * KIB,
+        max_window_bytes=settings.max_window_mib * MIB,
+        silence_s=settings.connection_timeout_s,
+    )
+
+
+def _beside(routes: WsgiApp, app: WsgiApp | None) -> WsgiApp:
+    """Returns a WSGI app that gives our paths to `routes`, and all others to `app`."""
+    if app is None:
+        return routes
+    others = app
+
+    def beside(environ: Any, start_response: Any) -> Any:
+        ours = str(environ.get("PATH_INFO", "")).startswith(PREFIXES[0])
+        return (routes if ours else others)(environ, start_response)
+
+    return beside

@@ -1,0 +1,62 @@
+"""The opening handshake as data (RFC 6455 sections 1.3 and 4.2)."""
+
+from __future__ import annotations
+
+import pytest
+
+from incoming.errors import BadRequest, UpgradeRequired
+from incoming.transports import handshake
+
+GOOD = {
+    "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_CONNECTION": "Upgrade",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+}
+
+
+def test_the_answer_is_the_one_of_the_rfc() -> None:
+    lines = handshake.answer(GOOD).split(b"\r\n")
+    assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in lines  # section 1.3
+    assert lines[-2:] == [b"", b""]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"HTTP_CONNECTION": "keep-alive, Upgrade"}, {"HTTP_UPGRADE": "WebSocket"}],
+    ids=["as browsers write it", "Firefox", "another case"],
+)
+def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
+    assert handshake.why_not({**GOOD, **headers}) is None
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"REQUEST_METHOD": "POST"},
+        {"HTTP_UPGRADE": ""},
+        {"HTTP_UPGRADE": "h2c"},
+        {"HTTP_CONNECTION": "close"},
+        {"HTTP_SEC_WEBSOCKET_VERSION": "8"},
+        {"HTTP_SEC_WEBSOCKET_VERSION": ""},
+    ],
+)
+def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: dict[str, str]) -> None:
+    assert isinstance(handshake.why_not({**GOOD, **headers}), UpgradeRequired)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"SERVER_PROTOCOL": "HTTP/1.0"},
+        {"HTTP_SEC_WEBSOCKET_KEY": ""},
+        {"HTTP_SEC_WEBSOCKET_KEY": "not base64!"},
+        {"HTTP_SEC_WEBSOCKET_KEY": "c2hvcnQ="},
+        {"HTTP_SEC_WEBSOCKET_KEY": "ä"},
+    ],
+)
+def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
+    assert isinstance(handshake.why_not({**GOOD, **headers}), BadRequest)
