@@ -1,3 +1,29 @@
-"""Incoming!!: large file uploads, taken off a web app's back."""
+"""Incoming!!: large file uploads, taken off a web app's back.
+
+For an app that has it in its own process: `from incoming import Incoming` (docs/embedding.md).
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from incoming.embedding import Incoming as Incoming
+    from incoming.handover.callbacks import ArrivedUpload as ArrivedUpload
+    from incoming.handover.callbacks import Refuse as Refuse
 
 __version__ = "0.3.0"
+
+_PUBLIC = {
+    "Incoming": "incoming.embedding",
+    "ArrivedUpload": "incoming.handover.callbacks",
+    "Refuse": "incoming.handover.callbacks",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what is asked for when it is asked for: the command patches its process before that."""
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'incoming' has no attribute {name!r}")
+    return getattr(import_module(_PUBLIC[name]), name)

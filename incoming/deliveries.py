@@ -12,7 +12,7 @@ import logging
 from collections.abc import Callable
 
 from incoming.errors import HandoverFailed, UnknownTicket
-from incoming.handover import schedule
+from incoming.handover import callbacks, schedule
 from incoming.handover.notifier import Notifier
 from incoming.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
 from incoming.messages import bare_file_name
@@ -100,7 +100,10 @@ class Deliveries:
     def _call(self, ticket: Ticket) -> schedule.Answer:
         if ticket.state is State.HANDING_OVER:
             self._registry.change(ticket.id, Post())
-        answer = self._notifier.post(ticket.signal_finish_url, self._form(ticket))
+        if ticket.signal_finish_url.startswith(callbacks.SCHEME):
+            answer = self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
+        else:
+            answer = self._notifier.post(ticket.signal_finish_url, self._form(ticket))
         log.info("upload %s: told the app it is %s: %s", ticket.short_id, ticket.state.value, _words(answer))
         return answer
 

@@ -6,6 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.handover.callbacks import Callbacks
 from incoming.registry import Registry
 from incoming.runtime import Runtime, ServiceClock
 from incoming.settings import Settings
@@ -17,13 +18,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The settings, the world around, and the two seams: where tickets and bytes are kept."""
+    """The settings, the world around, where tickets and bytes are kept, and the callbacks of this process."""
 
     settings: Settings
     runtime: Runtime
     clock: ServiceClock
     registry: Registry
     storage: Storage
+    callbacks: Callbacks
 
     def clear_away(self, ticket: Ticket) -> None:
         """Removes what is left of an ended upload and is ours to remove. Raises StorageFailed."""

@@ -16,6 +16,7 @@ from typing import Any, ParamSpec, Protocol, TypeVar, cast
 import gevent
 import gevent.event
 import gevent.lock
+import gevent.monkey
 import gevent.threadpool
 
 P = ParamSpec("P")
@@ -68,6 +69,16 @@ class Runtime(Protocol):
 
     def jitter(self) -> float:
         """Returns a random number from 0 to 1."""
+
+
+def is_patched() -> bool:
+    """Returns whether gevent has patched this process: else one greenlet that waits stops all others."""
+    return bool(gevent.monkey.is_module_patched("socket"))
+
+
+def spawn(function: Callable[[], object]) -> None:
+    """Runs `function` beside the caller, which may be a signal handler."""
+    gevent.spawn(function)
 
 
 def breathe() -> None:

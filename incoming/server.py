@@ -7,13 +7,18 @@ an end. `Server.stop` lets requests finish that are under way, and nothing is cu
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import socket
 from collections.abc import Callable
 from typing import Any, Final
 
 import gevent
+import gevent.event
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
+
+from incoming.errors import BadSetting
 
 log = logging.getLogger(__name__)
 
@@ -105,6 +110,42 @@ class Server(WSGIServer):  # type: ignore[misc]
         with gevent.Timeout(deadline_s, False):
             while self.requests_under_way:
                 gevent.sleep(0.02)
+
+
+class Servers:
+    """The servers of a process, from their start to a signal, and how they stop."""
+
+    def __init__(self, stop_timeout_s: float) -> None:
+        self._stop_timeout_s = stop_timeout_s
+        self._stop = gevent.event.Event()
+        self._servers: list[Server] = []
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(signal_number, self._signalled)
+
+    def listen(self, app_at: AppAt, host: str, port: int) -> int:
+        """Serves an app from now on, and returns the port. Raises BadSetting when it can't be had."""
+        try:
+            server = Server(app_at, host, port)
+        except OSError as exc:
+            raise BadSetting("port", f"{host}:{port} can't be listened on: {exc.strerror or exc}") from exc
+        server.start()
+        self._servers.append(server)
+        return server.port
+
+    def wait_for_a_signal(self) -> None:
+        """Returns when SIGTERM or SIGINT has come. A second one ends the process at once."""
+        self._stop.wait()
+
+    def _signalled(self) -> None:
+        if self._stop.is_set():
+            os._exit(1)  # asked twice: whoever asks has no patience, and the journal needs none
+        self._stop.set()
+
+    def finish_requests(self) -> None:
+        """Accepts nothing new, and waits for the requests that are under way, or for the time-out."""
+        for server in self._servers:
+            server.stop_accepting()
+        gevent.joinall([gevent.spawn(s.finish_requests, self._stop_timeout_s) for s in self._servers])
 
 
 def _listen(family: socket.AddressFamily, host: str, port: int) -> Any:

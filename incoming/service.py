@@ -21,6 +21,7 @@ from incoming.admission import MIB
 from incoming.app import PREFIXES, UPLOAD_PATHS, make_app
 from incoming.conversation import Conversation
 from incoming.errors import IncomingError, StorageInUse
+from incoming.handover.callbacks import Callbacks
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.parts import Parts
 from incoming.registry.journal import Journal
@@ -40,6 +41,10 @@ log = logging.getLogger(__name__)
 
 KIB: Final = 1024
 CLOCK_INTERVAL_S: Final = 30.0
+COPIED: Final = (
+    "This process is a copy of the one that has the uploads. Make Incoming!! in the process that serves: "
+    "gunicorn without --preload, uWSGI with lazy-apps."
+)
 
 
 class Service:
@@ -56,7 +61,6 @@ class Service:
         self.parts = self._make_parts()
         self.uploads = Uploads(self.parts)
         self._limits = _limits(settings)
-        self._pid = os.getpid()
 
     def _own_storage(self) -> None:
         try:
@@ -72,7 +76,8 @@ class Service:
         clock = ServiceClock(runtime.now_s, self._journal.read_clock())
         registry = MemoryRegistry(self._journal, runtime, clock)
         storage = LocalStorage(self.directory / "data", settings.reserve_ahead_mib * MIB, runtime)
-        return Parts(settings, runtime, clock, registry, storage)
+        callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
+        return Parts(settings, runtime, clock, registry, storage, callbacks)
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
         """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
@@ -82,7 +87,15 @@ class Service:
             Buffers(max(largest_bytes, MAX_TEXT_BYTES)), self.settings.connection_timeout_s
         )
         routes: WsgiApp = make_app(self.settings, self.uploads)
-        return upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
+        front = upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
+        owner = os.getpid()
+
+        def checked(environ: Any, start_response: Any) -> Any:
+            if os.getpid() != owner:
+                raise RuntimeError(COPIED)
+            return front(environ, start_response)
+
+        return checked
 
     def _converse(self, websocket: WebSocket) -> None:
         Connection(websocket, Conversation(self._limits), self.uploads, self.runtime).run()

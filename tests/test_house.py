@@ -19,9 +19,10 @@ MAX_FUNCTION_LINES: Final = 30
 
 # A module imports from lines below its own; from its own line, only what is in its own package.
 LAYERS: Final = """
-    cli
+    cli wsgi
     commands
-    service
+    embedding
+    hosts service
     app server demo
     transports housekeeping
     uploads
@@ -45,7 +46,7 @@ HIGHEST_PURE: Final = LEVELS["conversation"]
 ALSO_PURE: Final = {"incoming.handover.schedule"}
 
 IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}
-MAY_NAME_GEVENT: Final = {"transports", "server", "runtime", "commands", "cli"}
+MAY_NAME_GEVENT: Final = {"transports", "server", "runtime", "cli"}
 MAY_NAME_BOTTLE: Final = {"app"}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-import signal
 import sys
 
 import click
-import gevent
-import gevent.event
 
 from incoming import config, demo
 from incoming.commands.given import setting_options, settings
-from incoming.errors import BadSetting, IncomingError
-from incoming.server import AppAt, Server
+from incoming.errors import IncomingError
+from incoming.server import Servers
 from incoming.service import Service
 from incoming.settings import Settings
 
@@ -34,8 +31,8 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
     """
     try:
         in_force = settings(config_file, options)
-        _log_to_stderr(in_force.log_level)
-        Process(in_force).run(examples_ports if examples else "")
+        log_to_stderr(in_force.log_level)
+        _run(in_force, examples_ports if examples else "")
     except IncomingError as exc:
         sys.exit(f"Incoming!! does not start. {exc}")
     except OSError as exc:
@@ -43,7 +40,8 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
         sys.exit(f"Incoming!! does not start. {exc.strerror or exc}{where}")
 
 
-def _log_to_stderr(level: str) -> None:
+def log_to_stderr(level: str) -> None:
+    """Has the log lines of this level and above written."""
     logging.basicConfig(
         level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr
     )
@@ -52,54 +50,21 @@ def _log_to_stderr(level: str) -> None:
         log.warning("the environment variable %s is not a setting", variable)
 
 
-class Process:
-    """One server process: the service, its servers, and the order in which they start and stop."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._stop = gevent.event.Event()
-        self._servers: list[Server] = []
-
-    def run(self, examples_ports: str) -> None:
-        """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
-        for signal_number in (signal.SIGTERM, signal.SIGINT):
-            gevent.signal_handler(signal_number, self._signalled)
-        service = Service(self._settings)
-        self._start(service, examples_ports)
-        self._stop.wait()
-        service.stop()
-        self._finish_requests()
-        service.close()
-
-    def _start(self, service: Service, examples_ports: str) -> None:
-        settings, app = self._settings, service.wsgi()
-        server = self._serve(lambda _: app, settings.host, settings.port)
-        service.begin()
-        click.echo(demo.welcome(settings.host, server.port, str(service.directory)))
-        if examples_ports:
-            for example in demo.examples(settings.host, server.port, examples_ports):
-                example_server = self._serve(example.app_at, settings.host, example.port)
-                click.echo(f"  {example.title:<34} {demo.address(settings.host, example_server.port)}")
-        click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
-        sys.stdout.flush()
-
-    def _serve(self, app_at: AppAt, host: str, port: int) -> Server:
-        try:
-            server = Server(app_at, host, port)
-        except OSError as exc:
-            raise BadSetting("port", f"{host}:{port} can't be listened on: {exc.strerror or exc}") from exc
-        server.start()
-        self._servers.append(server)
-        return server
-
-    def _signalled(self) -> None:
-        if self._stop.is_set():
-            os._exit(1)  # asked twice: whoever asks has no patience, and the journal needs none
-        self._stop.set()
-
-    def _finish_requests(self) -> None:
-        for server in self._servers:
-            server.stop_accepting()
-        gevent.joinall(
-            [gevent.spawn(s.finish_requests, self._settings.stop_timeout_s) for s in self._servers]
-        )
+def _run(settings: Settings, examples_ports: str) -> None:
+    """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
+    servers = Servers(settings.stop_timeout_s)
+    service = Service(settings)
+    app = service.wsgi()
+    port = servers.listen(lambda _: app, settings.host, settings.port)
+    service.begin()
+    click.echo(demo.welcome(settings.host, port, str(service.directory)))
+    if examples_ports:
+        for example in demo.examples(settings.host, port, examples_ports):
+            example_port = servers.listen(example.app_at, settings.host, example.port)
+            click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
+    click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
+    sys.stdout.flush()
+    servers.wait_for_a_signal()
+    service.stop()
+    servers.finish_requests()
+    service.close()

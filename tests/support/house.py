@@ -18,6 +18,7 @@ from unittest.mock import patch
 from incoming import parameters
 from incoming.admission import MIB
 from incoming.claims import ClaimedUpload, NewsListener
+from incoming.handover.callbacks import Callbacks
 from incoming.housekeeping import recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
@@ -82,7 +83,8 @@ class House:
         registry = MemoryRegistry(self.journal, self.runtime, clock)
         reserve_bytes = self.settings.reserve_ahead_mib * MIB
         storage = LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
-        return Parts(self.settings, self.runtime, clock, registry, storage)
+        callbacks = Callbacks(self.runtime, self.settings.handover_answer_timeout_s)
+        return Parts(self.settings, self.runtime, clock, registry, storage, callbacks)
 
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""

@@ -1,0 +1,57 @@
+#!/usr/bin/env python3
+"""Example 4: the app and Incoming!! in one process. Files are handed over by a call, not over HTTP.
+
+    python examples/4-cohosted/backend.py        then open http://localhost:4004
+"""
+
+from gevent import monkey  # isort: skip
+
+monkey.patch_all()  # before every other import
+
+import argparse
+import shutil
+import sys
+from pathlib import Path
+
+import bottle
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parents[1]))  # not needed where Incoming!! is installed
+
+from incoming import ArrivedUpload, Incoming
+
+UPLOADS = HERE / "uploads"
+UPLOADS.mkdir(exist_ok=True)
+
+options = argparse.ArgumentParser()
+options.add_argument("--port", default="4004")
+options.add_argument("--storage-dir", default="incoming-storage-4")
+given = options.parse_args()
+
+app = bottle.Bottle()
+incoming = Incoming(storage_dir=given.storage_dir, port=given.port)
+incoming.mount(app)
+
+
+@incoming.callback("arrived")  # the name that stands in tickets, also after a restart
+def arrived(upload: ArrivedUpload) -> str:
+    """The file is there. It is ours when we say so: an error would have us asked again."""
+    if upload.path and Path(upload.path).exists():  # else: the second call about the same file
+        folder = UPLOADS / upload.id  # never a path made of upload.name: that is the user's
+        folder.mkdir(exist_ok=True)
+        incoming.in_thread(shutil.move, upload.path, folder / "file")
+        print(f"{upload.metadata['user']} sent {upload.name!r}, {upload.size_bytes} bytes", flush=True)
+    return "done"
+
+
+@app.get("/")
+def page() -> str:
+    return bottle.template(str(HERE / "frontend_tmpl.html"))
+
+
+@app.post("/ticket")
+def ticket() -> str:
+    return incoming.new_upload(arrived, metadata={"user": "whoever is logged in"}).id
+
+
+incoming.serve(app)

@@ -1,0 +1,165 @@
+"""Incoming!! inside an app's own process: tickets without HTTP, and files handed over by a call.
+
+    from gevent import monkey; monkey.patch_all()     # before every other import
+    import bottle
+    from incoming import Incoming
+
+    app = bottle.Bottle()
+    incoming = Incoming(storage_dir="uploads-under-way")
+    incoming.mount(app)
+
+The pages load `/incoming/frontend/incoming.js` from the app's own address; the HTTP routes work as well.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from incoming import config, hosts
+from incoming.errors import BadParameter
+from incoming.handover.callbacks import Callback
+from incoming.parameters import MAX_METADATA_BYTES, NewUpload
+from incoming.server import Servers
+from incoming.service import Service
+from incoming.ticket import Ticket
+from incoming.transports.upgrade import WsgiApp
+
+P = ParamSpec("P")
+T = TypeVar("T")
+SECRET_BYTES = 24
+
+
+class Incoming:
+    """The uploads of one app, in its process. There is one process, and one of these a storage directory."""
+
+    def __init__(self, **settings: object) -> None:
+        """Takes the storage directory, and goes on with what is in it as soon as the app serves.
+
+        `settings` are those of docs/operations.md, `storage_dir` first of all; they win over the environment
+        (INCOMING_STORAGE_DIR). Raises BadSetting, StorageInUse, OSError, and RuntimeError in a process
+        that gevent has not patched, or that will be copied (uWSGI without lazy-apps).
+        """
+        hosts.check()
+        self._settings = config.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
+        self._service = Service(self._settings)
+        self._service.runtime.spawn(self._service.begin)
+        hosts.when_stopping(self._service.stop)
+
+    # --- in front of the app -----------------------------------------------------------------------
+
+    def mount(self, app: Any) -> None:
+        """Takes the paths below /incoming/ of a Bottle app; all others stay as they are.
+
+        They are taken before the app routes, so its hooks, plugins and error pages do not touch them. It has
+        to be the app that is served: where Bottle mounts it into another one, it copies its routes only.
+        """
+        if not callable(getattr(app, "wsgi", None)):
+            raise TypeError("mount takes a Bottle app; put incoming.wsgi(app) in front of any other WSGI app")
+        app.wsgi = self.wsgi(app.wsgi)
+
+    def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
+        """Returns a WSGI app that serves the paths below /incoming/, and has `app` serve all others."""
+        return self._service.wsgi(app)
+
+    def serve(self, app: WsgiApp) -> None:
+        """Serves `app` on the settings' host and port, until SIGTERM or Ctrl-C. Raises BadSetting.
+
+        Clients are told to come back, requests get `stop_timeout_s`. An app that has a web server of its
+        own (gevent's, uWSGI, gunicorn) does not need this.
+        """
+        servers = Servers(self._settings.stop_timeout_s)
+        servers.listen(lambda _: app, self._settings.host, self._settings.port)
+        servers.wait_for_a_signal()
+        self._service.stop()
+        servers.finish_requests()
+        self._service.close()
+
+    # --- instead of the backend routes ---------------------------------------------------------------
+
+    def callback(self, name: str) -> Callable[[T], T]:
+        """Decorates a function that `new_upload` may name, with a name that it keeps when it moves.
+
+        Functions of a module need none: they are found by their module and their name.
+        """
+
+        def keep(function: T) -> T:
+            self._service.parts.callbacks.register(name, function)  # type: ignore[arg-type]
+            return function
+
+        return keep
+
+    def new_upload(  # noqa: PLR0913 - one keyword for each parameter of the route
+        self,
+        on_finished: Callback,
+        *,
+        on_cancelled: Callback | None = None,
+        remove_file_when_finished: bool = True,
+        sha256: bool = False,
+        metadata: object = None,
+        max_bytes_per_s: int = 0,
+        file_owner_uid: int | None = None,
+    ) -> Ticket:
+        """Returns a new ticket; its `id` is for the page.
+
+        `on_finished` is called with an ArrivedUpload when the file is there; see Callback for what it may
+        answer. It may move the file away. `metadata` is anything that JSON can hold. Raises BadParameter,
+        Stopping, StorageFull, StorageFailed.
+        """
+        return self._service.uploads.issue(
+            NewUpload(
+                self._service.parts.callbacks.url(on_finished, on_cancelled),
+                remove_file_when_finished=remove_file_when_finished,
+                secret=secrets.token_urlsafe(SECRET_BYTES),  # nobody but this process ends its uploads
+                secret_required=True,
+                file_owner_uid=file_owner_uid,
+                wants_sha256=sha256,
+                metadata=_json(metadata),
+                max_bytes_per_s=max_bytes_per_s,
+            )
+        )
+
+    def finish_upload(self, ticket_id: str) -> None:
+        """The app has the file, after its callback answered `wait`. Raises UnknownTicket, WrongState."""
+        self._service.uploads.finish(ticket_id, self._secret(ticket_id))
+
+    def cancel_upload(self, ticket_id: str) -> None:
+        """The app gives the upload up. Raises UnknownTicket, WrongState once the file has arrived."""
+        self._service.uploads.cancel_by_app(ticket_id, self._secret(ticket_id))
+
+    def retry_upload(self, ticket_id: str) -> None:
+        """Has a failed handover tried again. Raises UnknownTicket, WrongState."""
+        self._service.uploads.retry(ticket_id, self._secret(ticket_id))
+
+    def _secret(self, ticket_id: str) -> str:
+        return self._service.parts.registry.get(ticket_id).secret
+
+    # --- helpers -------------------------------------------------------------------------------------
+
+    def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Returns what `function` returns, run in a thread: copying a large file would stop everybody."""
+        return self._service.runtime.in_pool(function, *args, **kwargs)
+
+    def stop(self) -> None:
+        """Tells connected clients to come back later, and takes on nothing new: the process is to end."""
+        self._service.stop()
+
+
+def _raw(value: object) -> object:
+    """Returns a setting as the table reads it; a path may be one of pathlib's."""
+    return os.fspath(value) if isinstance(value, os.PathLike) else value
+
+
+def _json(metadata: object) -> str:
+    if metadata is None:
+        return ""
+    try:
+        text = json.dumps(metadata, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise BadParameter("metadata", f"has to be something that JSON can hold: {exc}") from exc
+    if len(text) > MAX_METADATA_BYTES:
+        raise BadParameter("metadata", f"has to have {MAX_METADATA_BYTES} bytes at most, as JSON")
+    return text

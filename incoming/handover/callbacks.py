@@ -1,0 +1,141 @@
+"""How an app in our own process is told: a call of its function, by a name that survives a restart.
+
+A ticket's `signal_finish_url` is then `callback:NAME` (or `callback:NAME NAME2`, where the second one hears
+of cancellations). No HTTP request can ask for one: those have to be http or https. NAME is one that the app
+has given with `register`, or `module:function`, which is imported when it is called.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Final
+
+from incoming.errors import BadParameter
+from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.lifecycle import CALLED_OFF
+from incoming.runtime import Runtime
+from incoming.ticket import Ticket
+
+log = logging.getLogger(__name__)
+
+SCHEME: Final = "callback:"
+NO_ANSWER: Final = "the app's callback {} failed"
+
+
+class Refuse(Exception):
+    """What a callback raises when it does not want the file. Its text is shown to the user."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivedUpload:
+    """What a callback gets: the handover of CONTRACT 3, as values.
+
+    `path` is the stored file, absolute; `name` the one from the browser: data, never a path. `crc32c` and
+    `sha256` are hex, the second one only if the ticket asked for it. `metadata` is what the ticket was made
+    with. Of a cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
+    """
+
+    id: str
+    path: str
+    name: str
+    size_bytes: int
+    crc32c: str = ""
+    sha256: str = ""
+    metadata: Any = field(default=None, repr=False)
+    cancel_reason: str = ""
+
+
+Callback = Callable[[ArrivedUpload], object]
+"""Returns `done` or nothing (the app has the file), or `wait` (finish_upload comes later). Raises Refuse;
+whatever else it raises means that it failed, and is asked again later."""
+
+
+class Callbacks:
+    """The callbacks of this process."""
+
+    def __init__(self, runtime: Runtime, answer_timeout_s: float) -> None:
+        self._runtime = runtime
+        self._answer_timeout_s = answer_timeout_s
+        self._registered: dict[str, Callback] = {}
+
+    def register(self, name: str, callback: Callback) -> None:
+        """Makes it known under this name. Raises BadParameter when the name is taken, or can't be one."""
+        if not name or not name.isprintable() or " " in name:
+            raise BadParameter("name", "has to be a text without spaces")
+        if self._registered.setdefault(name, callback) is not callback:
+            raise BadParameter("name", f"there is another callback {name!r} already")
+
+    def url(self, on_finished: Callback, on_cancelled: Callback | None = None) -> str:
+        """Returns what a ticket keeps of these. Raises BadParameter when one has no name that lasts."""
+        names = [self._name("on_finished", on_finished)]
+        if on_cancelled is not None:
+            names.append(self._name("on_cancelled", on_cancelled))
+        return SCHEME + " ".join(names)
+
+    def _name(self, parameter: str, callback: Callback) -> str:
+        for name, registered in self._registered.items():
+            if registered is callback:
+                return name
+        name = f"{getattr(callback, '__module__', '')}:{getattr(callback, '__qualname__', '')}"
+        if _imported(name) is not callback:
+            raise BadParameter(
+                parameter,
+                f"{callback!r} could not be found again after a restart. Take a function of a module, or "
+                "give it a name with @incoming.callback(NAME).",
+            )
+        return name
+
+    def call(self, ticket: Ticket, path: str) -> Answer:
+        """Calls the function that the ticket names, in the caller's greenlet, and returns its answer."""
+        on_finished, _, on_cancelled = ticket.signal_finish_url.removeprefix(SCHEME).partition(" ")
+        called_off = ticket.state in CALLED_OFF
+        name = on_cancelled if called_off else on_finished
+        if not name:
+            return Done()  # the app does not want to hear of it
+        callback = self._registered.get(name) or _imported(name)
+        if callback is None:
+            return NoAnswer(f"the app has no callback {name}")
+        try:
+            with self._runtime.time_limit(self._answer_timeout_s, TimeoutError()):
+                return _answer(callback(_arrived(ticket, "" if called_off else path)))
+        except Refuse as exc:
+            return Refused(str(exc) or "the app refused the file")
+        except Exception:
+            log.exception("upload %s: %s", ticket.short_id, NO_ANSWER.format(name))
+            return NoAnswer(NO_ANSWER.format(name))
+
+
+def _imported(name: str) -> Callback | None:
+    """Returns the function `module:qualified.name`; None when there is none."""
+    module_name, _, path = name.partition(":")
+    try:
+        found = reduce(getattr, path.split("."), importlib.import_module(module_name))
+    except (ImportError, AttributeError, ValueError):
+        return None
+    return found if callable(found) else None
+
+
+def _answer(result: object) -> Answer:
+    if result is None or result == "done":
+        return Done()
+    if result == "wait":
+        return WillFinish()
+    return Refused("the app's answer was neither done nor wait")
+
+
+def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:
+    return ArrivedUpload(
+        id=ticket.id,
+        path=path,
+        name=ticket.name,
+        size_bytes=ticket.length_bytes or 0,
+        crc32c="" if ticket.crc32c is None else f"{ticket.crc32c:08x}",
+        sha256=ticket.sha256,
+        metadata=json.loads(ticket.metadata) if ticket.metadata else None,
+        cancel_reason=ticket.reason,
+    )

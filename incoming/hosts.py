@@ -1,0 +1,69 @@
+"""What process managers (uWSGI, gunicorn) are asked and told.
+
+The tickets live in one process, which gevent has patched. Where a manager is about to run
+several, or to copy this one after the storage was taken, that is said at the start, with what to write into its configuration.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import signal
+from collections.abc import Callable
+from typing import Any, Final
+
+from incoming.runtime import is_patched, spawn
+
+NOT_PATCHED: Final = (
+    "Incoming!! needs a process that gevent has patched. Let it begin with "
+    "'from gevent import monkey; monkey.patch_all()', before every other import "
+    "(uWSGI: gevent-early-monkey-patch = true; gunicorn: worker_class = 'gevent')."
+)
+SEVERAL: Final = (
+    "Incoming!! keeps its tickets in one process, but {manager} is to run {number}. Set {setting} = 1: "
+    "one process serves thousands of uploads."
+)
+COPIED: Final = (
+    "uWSGI copies this process after Incoming!! has taken its storage directory. Set lazy-apps = true."
+)
+
+
+def check() -> None:
+    """Raises RuntimeError where the service can't work in this process, with what to do about it."""
+    if not is_patched():
+        raise RuntimeError(NOT_PATCHED)
+    uwsgi = _uwsgi()
+    if uwsgi:
+        if uwsgi.numproc > 1:
+            raise RuntimeError(SEVERAL.format(manager="uWSGI", number=uwsgi.numproc, setting="processes"))
+        if uwsgi.masterpid() and not uwsgi.worker_id():
+            raise RuntimeError(COPIED)
+
+
+def when_stopping(stop: Callable[[], None]) -> None:
+    """Has `stop` called when the process manager, if there is one, ends this process."""
+    uwsgi = _uwsgi()
+    if uwsgi:
+        uwsgi.atexit = stop
+    elif os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
+        _before(signal.SIGTERM, stop)
+
+
+def _before(number: signal.Signals, stop: Callable[[], None]) -> None:
+    """gunicorn's worker then waits for its requests to end, which they only do when clients are told."""
+    theirs = signal.getsignal(number)
+
+    def handler(signal_number: int, frame: Any) -> None:
+        spawn(stop)
+        if callable(theirs):
+            theirs(signal_number, frame)
+
+    signal.signal(number, handler)
+
+
+def _uwsgi() -> Any:
+    """Returns uWSGI's module, which only exists inside of it; None elsewhere."""
+    try:
+        return importlib.import_module("uwsgi")
+    except ImportError:
+        return None
