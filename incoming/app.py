@@ -93,7 +93,9 @@ def _library(name: str) -> Route:
 
 
 def _not_upgraded() -> None:
-    raise handshake.why_not(bottle.request.environ) or errors.UpgradeRequired()
+    raise handshake.why_not(bottle.request.environ) or errors.UpgradeRequired(
+        "This web server does not let go of its connections: uploads need one of gevent."
+    )
 
 
 # --- parameters and answers ----------------------------------------------------------------------

@@ -47,7 +47,7 @@ class Incoming:
         self._settings = config.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
         self._service = Service(self._settings)
         self._service.runtime.spawn(self._service.begin)
-        hosts.when_stopping(self._service.stop)
+        hosts.stop_with(self._service)
 
     # --- in front of the app -----------------------------------------------------------------------
 

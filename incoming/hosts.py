@@ -1,7 +1,7 @@
 """What process managers (uWSGI, gunicorn) are asked and told.
 
-The tickets live in one process, which gevent has patched. Where a manager is about to run
-several, or to copy this one after the storage was taken, that is said at the start, with what to write into its configuration.
+The tickets live in one process, which gevent has patched. Where a manager is about to run several, or to
+copy this one after the storage was taken, that is said at the start, and what to change.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from __future__ import annotations
 import importlib
 import os
 import signal
-from collections.abc import Callable
 from typing import Any, Final
 
-from incoming.runtime import is_patched, spawn
+from incoming.runtime import is_patched
+from incoming.service import Service
 
 NOT_PATCHED: Final = (
     "Incoming!! needs a process that gevent has patched. Let it begin with "
     "'from gevent import monkey; monkey.patch_all()', before every other import "
-    "(uWSGI: gevent-early-monkey-patch = true; gunicorn: worker_class = 'gevent')."
+    "(uWSGI: gevent-early-monkey-patch = true; gunicorn: worker_class = 'gevent', and no preload_app)."
 )
 SEVERAL: Final = (
     "Incoming!! keeps its tickets in one process, but {manager} is to run {number}. Set {setting} = 1: "
@@ -40,21 +40,21 @@ def check() -> None:
             raise RuntimeError(COPIED)
 
 
-def when_stopping(stop: Callable[[], None]) -> None:
-    """Has `stop` called when the process manager, if there is one, ends this process."""
+def stop_with(service: Service) -> None:
+    """Has the service tell its clients when the process manager, if there is one, ends this process."""
     uwsgi = _uwsgi()
     if uwsgi:
-        uwsgi.atexit = stop
+        uwsgi.atexit = service.wind_down  # the last moment in which greenlets run
     elif os.environ.get("SERVER_SOFTWARE", "").startswith("gunicorn/"):
-        _before(signal.SIGTERM, stop)
+        _before_their_handler(signal.SIGTERM, service)
 
 
-def _before(number: signal.Signals, stop: Callable[[], None]) -> None:
+def _before_their_handler(number: signal.Signals, service: Service) -> None:
     """gunicorn's worker then waits for its requests to end, which they only do when clients are told."""
     theirs = signal.getsignal(number)
 
     def handler(signal_number: int, frame: Any) -> None:
-        spawn(stop)
+        service.runtime.spawn(service.stop)
         if callable(theirs):
             theirs(signal_number, frame)
 

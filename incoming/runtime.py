@@ -76,11 +76,6 @@ def is_patched() -> bool:
     return bool(gevent.monkey.is_module_patched("socket"))
 
 
-def spawn(function: Callable[[], object]) -> None:
-    """Runs `function` beside the caller, which may be a signal handler."""
-    gevent.spawn(function)
-
-
 def breathe() -> None:
     """Passes once through the event loop, so that whoever has data or a connection waiting is served.
 

@@ -41,6 +41,7 @@ log = logging.getLogger(__name__)
 
 KIB: Final = 1024
 CLOCK_INTERVAL_S: Final = 30.0
+WIND_DOWN_STEP_S: Final = 0.02
 COPIED: Final = (
     "This process is a copy of the one that has the uploads. Make Incoming!! in the process that serves: "
     "gunicorn without --preload, uWSGI with lazy-apps."
@@ -122,6 +123,14 @@ class Service:
         """Tells every client to come back later, and takes on nothing new."""
         log.info("stopping")
         self.uploads.stop()
+
+    def wind_down(self) -> None:
+        """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes."""
+        self.stop()
+        until_s = self.runtime.now_s() + self.settings.stop_timeout_s
+        while self.uploads.claimed_count() and self.runtime.now_s() < until_s:
+            self.runtime.sleep(WIND_DOWN_STEP_S)
+        self.close()
 
     def close(self) -> None:
         """Leaves everything to the next process. Raises StorageFull, StorageFailed."""

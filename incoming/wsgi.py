@@ -23,7 +23,7 @@ def _application() -> WsgiApp:
     log_to_stderr(in_force.log_level)
     service = Service(in_force)
     service.runtime.spawn(service.begin)
-    hosts.when_stopping(service.stop)
+    hosts.stop_with(service)
     return service.wsgi()
 
 

@@ -22,7 +22,8 @@ LAYERS: Final = """
     cli wsgi
     commands
     embedding
-    hosts service
+    hosts
+    service
     app server demo
     transports housekeeping
     uploads

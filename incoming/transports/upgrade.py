@@ -26,7 +26,6 @@ from typing import Any, Final
 
 import gevent.socket
 
-from incoming.errors import UpgradeRequired
 from incoming.transports import handshake
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
@@ -65,9 +64,8 @@ class Upgrades:
         """
 
         def front(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            if environ.get("PATH_INFO") not in paths or not _can_be_upgraded(environ):
-                return app(environ, start_response)
-            return self._serve(_take(environ), environ, converse)
+            taken = _take(environ) if environ.get("PATH_INFO") in paths else None
+            return self._serve(taken, environ, converse) if taken else app(environ, start_response)
 
         return front
 
@@ -86,17 +84,15 @@ class Upgrades:
         return taken.result
 
 
-def _can_be_upgraded(environ: Environ) -> bool:
-    return environ.get("wsgi.websocket") is not None or handshake.why_not(environ) is None
-
-
-def _take(environ: Environ) -> _Taken:
-    """Takes the connection from its server. Raises UpgradeRequired where there is none that we know."""
+def _take(environ: Environ) -> _Taken | None:
+    """Takes the connection from its server; None where that can't be."""
     handler = getattr(environ.get("wsgi.websocket"), "handler", None)
     if handler is not None:
         # Its destructor would write a close frame into what is our stream now.
         environ["wsgi.websocket"].closed = True
         return _Taken(handler.socket, _read_ahead(handler.rfile, handler.socket), answered=True)
+    if handshake.why_not(environ):
+        return None
     if "gunicorn.socket" in environ:
         base = importlib.import_module("gunicorn.workers.base_async")
         reader = environ["wsgi.input"].reader
@@ -105,11 +101,9 @@ def _take(environ: Environ) -> _Taken:
         # What came with the handshake is lost here; only a client that breaks RFC 6455 section 4.1 sends any.
         copy = os.dup(importlib.import_module("uwsgi").connection_fd())
         return _Taken(gevent.socket.socket(fileno=copy), copied=True)
-    rfile = getattr(environ.get("wsgi.input"), "rfile", None)
+    rfile = environ.get("wsgi.input")  # for an upgrade pywsgi leaves it unwrapped
     sock = getattr(getattr(rfile, "raw", None), "_sock", None)
-    if sock is None:
-        raise UpgradeRequired("This web server does not let go of its connections: it has to be gevent's.")
-    return _Taken(sock, _read_ahead(rfile, sock))
+    return _Taken(sock, _read_ahead(rfile, sock)) if isinstance(sock, gevent.socket.socket) else None
 
 
 def _read_ahead(rfile: Any, sock: socket.socket) -> bytes:

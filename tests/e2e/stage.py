@@ -16,7 +16,7 @@ from typing import Any, Final
 from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
-from tests.support.server import ROOT, RunningServer
+from tests.support.server import ROOT, RunningServer, free_port
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 8 * MIB
@@ -148,14 +148,6 @@ def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]
         network.target_port = server_road.target_port = server.port
         app.wait_ready()
         yield Stage(server, network, app_road, app, folder)
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def sha256(path: Path) -> str:

@@ -9,9 +9,9 @@ import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import free_port
 from tests.support.browser import PHONE, press
 from tests.support.engines import WIDE, Browser, chosen_engines
+from tests.support.server import free_port
 from tests.support.waiting import wait_until
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.stage import free_port, sha256
+from tests.e2e.stage import sha256
 from tests.support.browser import Card, seen_progress, watch_progress
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
-from tests.support.server import ROOT, RunningServer
+from tests.support.server import ROOT, RunningServer, free_port
 
 ENGINES = ("chromium",)  # the pages are tested in all of them; this is about the process that serves them
 

@@ -7,11 +7,12 @@ import itertools
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
 import requests
 
@@ -21,6 +22,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 START_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 30.0
 _READY: Final = re.compile(r"listens on (http://\S+)")
+
+
+def free_port() -> int:
+    """Returns a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
 
 
 class RunningServer:
@@ -40,7 +49,7 @@ class RunningServer:
         self.log_file = log_file or storage_dir.with_name(storage_dir.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
 
-    def __enter__(self) -> RunningServer:
+    def __enter__(self) -> Self:
         self.start()
         return self
 

@@ -1,0 +1,26 @@
+"""Incoming!! under gunicorn:  gunicorn --config deploy/gunicorn.conf.py incoming.wsgi:application
+
+Settings come from the environment; INCOMING_CONFIG may name a TOML file.
+"""
+
+import sys
+
+bind = "127.0.0.1:4000"
+worker_class = "gevent"
+# One process has the tickets. It serves thousands of uploads; each is one of these connections.
+workers = 1
+preload_app = False
+worker_connections = 2000
+# How long a worker that is to stop may take: clients are told at once to come back.
+graceful_timeout = 10
+# The worker that a reload (SIGHUP) starts waits until the one before it lets go of the storage directory.
+raw_env = ["INCOMING_WAIT_FOR_STORAGE=yes"]
+
+
+def on_starting(server):
+    """Refuses what could only fail later."""
+    if server.cfg.workers != 1:
+        sys.exit(
+            f"Incoming!! keeps its tickets in one process, but gunicorn is to run {server.cfg.workers}. "
+            "Set workers = 1: one process serves thousands of uploads."
+        )
