@@ -24,7 +24,8 @@ LAYERS: Final = """
     embedding
     hosts service
     app server demo
-    transports housekeeping
+    metrics
+    transports housekeeping overview
     uploads
     admission integrity
     deliveries claims
@@ -34,10 +35,10 @@ LAYERS: Final = """
     conversation
     session_v2
     session
-    steps
+    steps watch
     access budget chunks config frames messages pace parameters sameness ticket
     digest lifecycle settings
-    errors
+    errors logs
 """.strip()
 LEVELS: Final = {
     name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()
