@@ -13,6 +13,7 @@ import pytest
 from incoming import config, errors
 from incoming.app import PREFIXES, make_app
 from incoming.config import SETTINGS, Setting
+from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.uploads import Uploads
 from tests.support.server import ROOT
@@ -59,7 +60,7 @@ def test_every_setting_is_documented_with_its_default_and_unit() -> None:
 
 def routes() -> set[tuple[str, str]]:
     """Returns the (method, address) pairs of the server."""
-    app = make_app(Settings(), cast(Uploads, None))
+    app = make_app(Settings(), cast(Uploads, None), cast(Overview, None))
     return {(route.method, route.rule) for route in app.routes}
 
 
