@@ -221,7 +221,7 @@ def _error_page(http_error: Any) -> str:
         errors.BadRequest("The request could not be read.") if status < 500 else errors.InternalError()
     )
     if status >= 500:
-        log.error("a defect: %s", http_error.traceback or http_error.body)
+        log.error("a defect: %(error)s", {"error": http_error.traceback or http_error.body})
     answer = _failure(error)
     for name in ("Content-Type", "X-Content-Type-Options"):
         http_error.set_header(name, answer.get_header(name))

@@ -10,7 +10,7 @@
   const LIMIT = 100;
   const STATES = {
     issued: "not begun", uploading: "uploading", paused: "paused", handing_over: "being handed over",
-    waiting: "taken by the app", finished: "finished", failed: "failed", cancelled: "cancelled",
+    waiting: "with the app", finished: "finished", failed: "failed", cancelled: "cancelled",
     expired: "expired",
   };
 
@@ -26,6 +26,9 @@
   /** @param {string} id */
   const byId = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
   const chosen = /** @type {HTMLSelectElement} */ (byId("state"));
+
+  /** Characters that turn the direction of a text, and so can make fdp.exe look like exe.pdf. */
+  const TURNING = /[\u200e\u200f\u061c\u202a-\u202e\u2066-\u2069]/g;
 
   // --- texts -------------------------------------------------------------------------------------
 
@@ -97,8 +100,12 @@
   }
 
   /** @param {Upload} upload */
+  const underWay = (upload) => upload.state === "uploading" || upload.state === "paused";
+
+  /** @param {Upload} upload */
   function amount(upload) {
     if (upload.length_bytes === null) return "";
+    if (!underWay(upload)) return size(upload.length_bytes);
     if (upload.offset_bytes === null) return `of ${size(upload.length_bytes)}`;
     const percent = upload.length_bytes ? (100 * upload.offset_bytes) / upload.length_bytes : 100;
     return `${Math.floor(percent)} % of ${size(upload.length_bytes)}`;
@@ -116,12 +123,12 @@
    */
   function fill(parts, upload) {
     const { length_bytes: length, offset_bytes: offset } = upload;
-    const name = upload.name || "(no file yet)";
+    const name = upload.name.replace(TURNING, "\ufffd") || "(no file yet)";
     parts.row.dataset.state = upload.state;
     write(parts.name, name);
     write(parts.about, `${upload.id} for ${upload.app}`);
-    parts.bar.hidden = length === null || offset === null;
-    parts.bar.value = length ? (offset || 0) / length : length === null ? 0 : 1;
+    parts.bar.hidden = !underWay(upload) || offset === null;
+    parts.bar.value = length ? (offset || 0) / length : 0;
     parts.bar.setAttribute("aria-label", `Progress of ${name}`);
     write(parts.amount, amount(upload));
     write(parts.state, STATES[upload.state] || upload.state);
