@@ -106,9 +106,9 @@ class Service:
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""
+        self.runtime.spawn(self.overview.keep_watch)
         housekeeping.recover(self.parts, self.uploads)
         self.runtime.spawn(self._keep_house)
-        self.runtime.spawn(self.overview.keep_watch)
 
     def _keep_house(self) -> None:
         """Sweeps, and keeps the service's clock, until the process ends."""

@@ -233,7 +233,8 @@
     const late = setTimeout(() => abort.abort(), GIVE_UP_MS);
     try {
       const asked = new URLSearchParams({ limit: `${LIMIT}`, history: `${HISTORY_S}`, state: chosen.value });
-      const answer = await fetch(`backend/uploads?${asked}`, {
+      const list = new URL("backend/uploads", location.origin + location.pathname); // without a password
+      const answer = await fetch(`${list}?${asked}`, {
         headers: { Accept: "application/json" }, cache: "no-store", signal: abort.signal,
       });
       if (answer.status === 401 || answer.status === 403) {
