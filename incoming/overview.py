@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from incoming.errors import IncomingError, StorageFailed
+from incoming.handover.callbacks import SCHEME
 from incoming.lifecycle import ARRIVED, CALLED_OFF, State
 from incoming.parameters import Listing
 from incoming.ticket import Ticket
@@ -246,7 +247,9 @@ def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> d
 
 
 def _app(url: str) -> str:
-    """Returns the host and port of an app; what else stands in its URL may be secret."""
+    """Returns who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
+    if url.startswith(SCHEME):
+        return url
     parts = urlsplit(url)
     host = parts.hostname or ""
     return f"{host}:{parts.port}" if parts.port else host

@@ -103,6 +103,23 @@ def test_an_unknown_command_or_option_is_refused_with_its_name() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_log_lines_are_objects_when_asked_for_and_name_the_upload_by_a_part_of_its_id(
+    tmp_path: Path,
+) -> None:
+    options = ("--storage-dir", str(tmp_path / "storage"), "--log-format", "json")
+    with running(tmp_path, *options, INCOMING_COLOUR="x") as (_, started):
+        client = upload_in_progress(started)
+        client.cancel("never\n{} mind")
+        log = tmp_path / "log.txt"
+        wait_until(lambda: "never" in log.read_text(), "the end is logged")
+    assert client.ticket_id not in log.read_text()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    about = [line for line in lines if line.get("ticket") == client.ticket_id[:8]]
+    assert [line["message"].partition(": ")[2].split()[0] for line in about][:2] == ["ticket", "claimed"]
+    assert "never\n{} mind" in [line["reason"] for line in about]
+    assert "the environment variable INCOMING_COLOUR is not a setting" in [x["message"] for x in lines]
+
+
 def test_the_version_is_told() -> None:
     assert __version__ in run("--version").stdout
 
