@@ -10,8 +10,9 @@ from __future__ import annotations
 import heapq
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -155,24 +156,26 @@ class Overview:
         }
 
     def _tickets(self) -> Iterator[Ticket]:
-        for number, ticket in enumerate(self._parts.registry.tickets(), 1):
+        return self._breathing(self._parts.registry.tickets())
+
+    def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
+        for number, ticket in enumerate(tickets, 1):
             if not number % TICKETS_AT_A_TIME:
                 self._runtime.breathe()
             yield ticket
 
     def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
-        """Returns how many uploads are asked for, and those of them that are on the page."""
-        matching = 0
+        """Returns how many uploads are asked for, and those of them that are on the page.
 
-        def wanted() -> Iterator[Ticket]:
-            nonlocal matching
-            for ticket in self._tickets():
-                if asked.state in ("", ticket.state):
-                    matching += 1
-                    yield ticket
-
-        first = heapq.nsmallest(asked.start + asked.limit, wanted(), key=_place)
-        return matching, first[asked.start :]
+        Sorted in small runs that are merged: to sort 10,000 at once stops everybody for 30 ms.
+        """
+        wanted = [ticket for ticket in self._tickets() if asked.state in ("", ticket.state)]
+        runs = []
+        for start in range(0, len(wanted), TICKETS_AT_A_TIME):
+            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
+            self._runtime.breathe()
+        in_order = self._breathing(heapq.merge(*runs, key=_place))
+        return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
 
     def _totals_as_json(self) -> dict[str, Any]:
         totals = self.totals()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 
 from incoming.claims import ClaimedUpload, Claims
 from incoming.errors import Stopping, TakenOver, UploadCancelled
 from incoming.steps import CalledOff, HandedOver, Interrupted, News
+from incoming.storage import Writer
 from incoming.ticket import Ticket
 from tests.support.fakes import FakeRuntime
 
@@ -101,7 +103,7 @@ def test_who_holds_what_and_how_far_it_is_can_be_asked_without_waiting(claims: C
         claims.hand_to(live, claim_for([]))
         assert claims.is_held(ID)
         assert claims.offsets() == {}
-        live.writer = SimpleNamespace(offset_bytes=7)  # type: ignore[assignment]
+        live.writer = cast(Writer, SimpleNamespace(offset_bytes=7))
     assert claims.offsets() == {ID: 7}
 
 

@@ -38,7 +38,9 @@ class StatusPage(Card):
 
     def row(self, part_of_name: str) -> Card:
         """Returns the row of an upload as soon as it is there."""
-        return Card(wait_until(lambda: self._row(part_of_name), f"a row of {part_of_name}"))
+        row = wait_until(lambda: self._row(part_of_name), f"a row of {part_of_name}")
+        assert row
+        return Card(row)
 
     def _row(self, part_of_name: str) -> WebElement | None:
         rows = self.driver.find_elements(By.CSS_SELECTOR, "tbody tr")
