@@ -200,5 +200,3 @@ class TestWithAxe:
         server.kill()
         page.wait_for_text("#link", "not reachable")
         assert grave(clean_driver) == []
-
-
