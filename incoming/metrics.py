@@ -76,18 +76,19 @@ def _counted(counters: Counters) -> Iterator[Metric]:
     yield _counter("damaged_chunks", "Chunks whose checksum was wrong.", counters.damaged_chunks)
     yield _counter("tickets_issued", "Tickets issued.", counters.issued)
     yield _labelled(
-        "claims", "Connections that took a ticket.", "kind", ((k, counters.claims[k]) for k in _CLAIMS))
+        "claims", "Connections that took a ticket.", "kind", ((k, counters.claims[k]) for k in _CLAIMS)
+    )
     yield _labelled(
         "uploads_ended", "Uploads that came to an end.", "outcome",
         ((state.value, counters.ended[state]) for state in State if state in ENDS))  # fmt: skip
-    yield _labelled(
-        "handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
+    yield _labelled("handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
 
 
 def _lag(lag: Lag) -> Metric:
     buckets = [("+Inf" if limit_s == float("inf") else str(limit_s), n) for limit_s, n in lag.buckets()]
     return HistogramMetricFamily(
-        "incoming_loop_lag_seconds", "How late a timer of the event loop was.", buckets, lag.sum_s)
+        "incoming_loop_lag_seconds", "How late a timer of the event loop was.", buckets, lag.sum_s
+    )
 
 
 def _build() -> Metric:

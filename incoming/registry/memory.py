@@ -19,9 +19,7 @@ log = logging.getLogger(__name__)
 class MemoryRegistry:
     """See registry.Registry. A change is written to the journal before anybody sees it."""
 
-    def __init__(
-        self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters
-    ) -> None:
+    def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters) -> None:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
         self._counters = counters
         self._journal = journal
