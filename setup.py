@@ -25,6 +25,7 @@ setup(
         "gevent>=24.11.1",
         "gevent-websocket>=0.10.1",
         "numpy>=1.26",
+        "prometheus-client>=0.20",
         "requests>=2.31",
     ],
     # The JavaScript library lives at the top of the tree, and inside the package once it is installed.
@@ -32,7 +33,7 @@ setup(
     package_dir={"incoming.static": "static"},
     package_data={
         "incoming": ["py.typed"],
-        "incoming.static": ["*.js", "*.mjs", "*.d.ts", "*.d.mts", "package.json"],
+        "incoming.static": ["*.js", "*.mjs", "*.d.ts", "*.d.mts", "*.html", "*.css", "package.json"],
     },
     entry_points={"console_scripts": ["incoming = incoming.cli:main"]},
     zip_safe=False,

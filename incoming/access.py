@@ -3,20 +3,38 @@
 The server listens on all addresses, because browsers have to reach it. Whoever reaches the backend routes can
 make the server call any URL, so a web page or a proxy must not get there by accident: a request that shows
 signs of either is refused, whatever address it comes from (DESIGN 4).
+
+What only shows something (the status page, the list, the metrics) people open in a browser, too. There the
+server's own page is let in, and who types the address; no other page. That takes two looks:
+
+- Sec-Fetch-Site says where a request comes from, but browsers send it to HTTPS and to this machine only.
+- A page of evil.example can point its own name at this server (DNS rebinding), and is at home then: such a
+  request differs from one of curl in nothing but its Host. So the Host has to be an address, localhost, or
+  a name from the settings, whoever asks. Requests that could change something carry an Origin when a page
+  makes them, and are recognised by that.
+
+A browser sends the password of HTTP Basic by itself, so that one opens nothing that changes anything.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hmac
 import ipaddress
+import re
 from collections.abc import Mapping
 from typing import Final
 
-from incoming.errors import NotAllowed
+from incoming.errors import NotAllowed, SignInNeeded
 
 PROXY_HEADERS: Final = ("HTTP_FORWARDED", "HTTP_VIA")
 PROXY_PREFIX: Final = "HTTP_X_FORWARDED_"
 PAGE_HEADERS: Final = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
+OWN_SITE: Final = ("none", "same-origin")
+"""Sec-Fetch-Site of an address that somebody typed, and of what our own page asks for."""
+HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)]|([\w.-]+))(?::\d{1,5})?", re.ASCII)
+"""A Host header: a name or an address, and a port if there is one."""
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -25,10 +43,14 @@ _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 class BackendAccess:
     """The rule for one server."""
 
-    def __init__(self, allowed_backends: tuple[str, ...], token: str) -> None:
-        """`allowed_backends`: addresses and networks; none means this machine."""
+    def __init__(self, allowed_backends: tuple[str, ...], token: str, hosts: tuple[str, ...] = ()) -> None:
+        """`allowed_backends`: addresses and networks; none means this machine.
+
+        `hosts`: the names under which browsers may ask what goes on.
+        """
         self._networks = [_network(text) for text in allowed_backends]
         self._token = token.encode()
+        self._hosts = {"localhost", *hosts}
 
     def check(self, environ: Mapping[str, object], server_address: str) -> None:
         """Raises NotAllowed unless the request of this WSGI `environ` may use the backend routes.
@@ -37,13 +59,40 @@ class BackendAccess:
         """
         if self._has_token(str(environ.get("HTTP_AUTHORIZATION", ""))):
             return
-        if any(name in environ for name in PROXY_HEADERS + PAGE_HEADERS) or any(
-            name.startswith(PROXY_PREFIX) for name in environ
-        ):
+        if any(name in environ for name in PAGE_HEADERS) or _came_through_a_proxy(environ):
             raise NotAllowed(
                 "The backend routes are for the app's server only; this request came through a proxy or "
                 "from a web page. A proxy that should be let through needs the backend_token."
             )
+        self._check_address(environ, server_address)
+
+    def check_reading(self, environ: Mapping[str, object], server_address: str) -> None:
+        """The same for a request that only wants to see what goes on.
+
+        Raises NotAllowed, or SignInNeeded where the token as a password would help.
+        """
+        authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
+        if self._has_token(authorization):
+            return
+        if environ.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_SITE or "HTTP_ORIGIN" in environ:
+            raise NotAllowed("This is not for other web pages. Type the address to open it.")
+        if self._has_password(authorization):
+            return
+        try:
+            self._check_way(environ)
+            self._check_address(environ, server_address)
+        except NotAllowed as exc:
+            if self._token:
+                raise SignInNeeded(f"{exc} Or sign in: any user name; password: backend_token.") from exc
+            raise
+
+    def _check_way(self, environ: Mapping[str, object]) -> None:
+        if _came_through_a_proxy(environ):
+            raise NotAllowed("This request came through a proxy, which needs the backend_token.")
+        if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
+            raise NotAllowed("The server is not called by this name. The setting status_hosts allows it.")
+
+    def _check_address(self, environ: Mapping[str, object], server_address: str) -> None:
         client = _address(str(environ.get("REMOTE_ADDR", "")))
         if client is None or not self._is_allowed(client, _address(server_address)):
             raise NotAllowed(
@@ -56,10 +105,30 @@ class BackendAccess:
             return False
         return hmac.compare_digest(token.encode("latin-1", "replace"), self._token)  # PEP 3333: Latin-1
 
+    def _has_password(self, authorization: str) -> bool:
+        scheme, _, credentials = authorization.partition(" ")
+        if not self._token or scheme.lower() != "basic":
+            return False
+        try:
+            _, _, password = base64.b64decode(credentials, validate=True).partition(b":")  # RFC 7617
+        except (binascii.Error, ValueError):
+            return False
+        return hmac.compare_digest(password, self._token)
+
+    def _is_our_name(self, host: str) -> bool:
+        """Returns whether a Host header names this server by an address or by a name that we know."""
+        found = HOST.fullmatch(host.lower())
+        name = found[1] or found[2] if found else ""
+        return name in self._hosts or _address(name) is not None
+
     def _is_allowed(self, client: _Address, server: _Address | None) -> bool:
         if self._networks:
             return any(client in network for network in self._networks)
         return client.is_loopback or client == server
+
+
+def _came_through_a_proxy(environ: Mapping[str, object]) -> bool:
+    return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIX) for name in environ)
 
 
 def _network(text: str) -> _Network:

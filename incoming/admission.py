@@ -83,13 +83,14 @@ class Admission:
         """Opens the file if there is room for what is missing of it. Raises StorageFull, StorageFailed."""
         missing_bytes = length_bytes - (self._storage.stored_bytes(ticket.id) or 0)
         if missing_bytes < 0:
-            log.error("upload %s: its file has grown beyond its length", ticket.short_id)
+            log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
             raise StorageFailed
         now_s = self._clock.now_s()
         free_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
         free_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
         if missing_bytes > max(free_bytes, 0):
-            log.warning("upload %s: no room for %d more bytes", ticket.short_id, missing_bytes)
+            about = ticket.for_log(missing_bytes=missing_bytes)
+            log.warning("upload %(ticket)s: no room for %(missing_bytes)d more bytes", about)
             raise StorageFull
         self._budget.hold(ticket.id, missing_bytes, now_s)
         return self._storage.open(ticket.id, length_bytes)
@@ -104,6 +105,10 @@ class Admission:
         """Keeps room for what the disk does not count as used by this upload yet."""
         missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s())
+
+    def reserved_bytes(self) -> int:
+        """Returns how many bytes unfinished uploads may still take of the free disk space."""
+        return self._budget.held_bytes(self._clock.now_s())
 
     def release(self, ticket_id: str) -> None:
         """Keeps no room for this upload any more."""

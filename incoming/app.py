@@ -15,8 +15,10 @@ from typing import Any, Final
 
 import bottle
 
-from incoming import errors, parameters
+from incoming import errors, page, parameters
 from incoming.access import BackendAccess
+from incoming.metrics import CONTENT_TYPE, Metrics
+from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.transports import handshake
 from incoming.uploads import Uploads
@@ -26,27 +28,33 @@ log = logging.getLogger(__name__)
 PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
-    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id"),
+    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
+BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 _HERE: Final = Path(__file__).parent
 STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
 """Inside the package when it is installed, beside it in the source tree."""
 
 Route = Callable[[], object]
+Check = Callable[[Mapping[str, object], str], None]
+"""Raises the reason why a request may not be made; gets its environ and the address that it came to."""
 
 
-def make_app(settings: Settings, uploads: Uploads) -> bottle.Bottle:
+def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle.Bottle:
     """Returns the app: everything but the uploads themselves."""
     app = bottle.Bottle()
     app.default_error_handler = _error_page
-    access = BackendAccess(settings.allowed_backends, settings.backend_token)
-    backend = _backend_routes(uploads)
+    access = BackendAccess(settings.allowed_backends, settings.backend_token, settings.status_hosts)
+    backend, reading = _backend_routes(uploads), _reading_routes(overview)
     for prefix in PREFIXES:
         for name, route in backend.items():
-            app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access, route)))
+            app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access.check, route)))
+        for name, route in reading.items():
+            app.get(f"{prefix}{name}", callback=_answering(_guarded(access.check_reading, route)))
+        app.get(f"{prefix}healthz", callback=_answering(_health(overview)))
         for name in LIBRARY_FILES:
             app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
     for path in UPLOAD_PATHS:
@@ -74,6 +82,32 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
         return "ok"
 
     return {route.__name__: route for route in (new_upload, finish_upload, cancel_upload, retry_upload)}
+
+
+def _reading_routes(overview: Overview) -> dict[str, Route]:
+    metrics, status_page = Metrics(overview), page.load(STATIC_DIR)
+
+    def uploads() -> object:
+        listed = overview.page(parameters.listing(_parameters()))
+        return _private(json.dumps(listed), {"Content-Type": "application/json"})
+
+    def status() -> object:
+        return _private(status_page.html, status_page.headers)
+
+    def prometheus() -> object:
+        return _private(metrics.render(), {"Content-Type": CONTENT_TYPE})
+
+    return {"backend/uploads": uploads, "status": status, "metrics": prometheus}
+
+
+def _health(overview: Overview) -> Route:
+    """For load balancers: everybody may ask, and nobody hears more than a word."""
+
+    def healthz() -> object:
+        trouble = overview.trouble()
+        return _text(503 if trouble else 200, trouble or "ok")
+
+    return healthz
 
 
 def _library(name: str) -> Route:
@@ -114,11 +148,11 @@ def _id_and_secret() -> tuple[str, str]:
     return parameters.ticket_id(values), secret
 
 
-def _guarded(access: BackendAccess, route: Route) -> Route:
+def _guarded(check: Check, route: Route) -> Route:
     @wraps(route)
     def guarded() -> object:
         environ = bottle.request.environ
-        access.check(environ, environ.get("incoming.server_address", ""))
+        check(environ, environ.get("incoming.server_address", ""))
         return route()
 
     return guarded
@@ -136,7 +170,7 @@ def _answering(route: Route) -> Route:
         except bottle.HTTPResponse:
             raise
         except Exception:
-            log.exception("a defect: %s failed", route.__name__)
+            log.exception("a defect: %(route)s failed", {"route": route.__name__})
             return _failure(errors.InternalError())
         if isinstance(result, str):
             return _text(200, result)
@@ -150,6 +184,16 @@ def _text(status: int, text: str) -> bottle.HTTPResponse:
     return bottle.HTTPResponse(text, status, headers)
 
 
+def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPResponse:
+    """Returns an answer that no cache keeps and no other page gets hold of."""
+    closed = {
+        "Cache-Control": "no-store",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return bottle.HTTPResponse(body, 200, {**closed, **headers})
+
+
 def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
     """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
     if "application/json" in bottle.request.get_header("Accept", ""):
@@ -158,6 +202,10 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         response.set_header("Content-Type", "application/json")
     else:
         response = _text(error.http_status, str(error))
+    if isinstance(error, errors.SignInNeeded):
+        # A browser asks for a password when a person opens the page, and not each time that the page asks.
+        person = "text/html" in bottle.request.get_header("Accept", "")
+        response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
     if isinstance(error, errors.UpgradeRequired):
         response.set_header("Upgrade", "websocket")
         response.set_header("Connection", "Upgrade")
@@ -175,7 +223,7 @@ def _error_page(http_error: Any) -> str:
         errors.BadRequest("The request could not be read.") if status < 500 else errors.InternalError()
     )
     if status >= 500:
-        log.error("a defect: %s", http_error.traceback or http_error.body)
+        log.error("a defect: %(error)s", {"error": http_error.traceback or http_error.body})
     answer = _failure(error)
     for name in ("Content-Type", "X-Content-Type-Options"):
         http_error.set_header(name, answer.get_header(name))

@@ -95,6 +95,15 @@ class Claims:
         for ticket_id in list(self._live):
             self.tell(ticket_id, news)
 
+    def is_held(self, ticket_id: str) -> bool:
+        """Returns whether a connection holds the ticket."""
+        live = self._live.get(ticket_id)
+        return live is not None and live.holder is not None
+
+    def offsets(self) -> dict[str, int]:
+        """Returns how many bytes are stored of each upload whose file is open."""
+        return {key: live.writer.offset_bytes for key, live in self._live.items() if live.writer}
+
     def count(self) -> int:
         """Returns how many tickets are held by a connection, or have an open file."""
         return len(self._live)

@@ -55,7 +55,7 @@ class Deliveries:
     def finish(self, ticket: Ticket) -> None:
         """The app has the file: remember it, tell the client, and remove what is ours to remove."""
         finished = self._registry.change(ticket.id, Confirm())
-        log.info("upload %s: finished", ticket.short_id)
+        log.info("upload %(ticket)s: finished", finished.for_log())
         self._tell(ticket.id, HandedOver(finished.crc32c or 0))
         self._parts.try_to_clear_away(finished)
 
@@ -88,7 +88,7 @@ class Deliveries:
             return
         except Exception:
             # The disk is full or failing, or we have a defect: the news stays, and is brought later.
-            log.exception("upload %s: the app could not be told", ticket_id[:8])
+            log.exception("upload %(ticket)s: the app could not be told", {"ticket": ticket_id[:8]})
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
             self._under_way.discard(ticket_id)
@@ -104,7 +104,9 @@ class Deliveries:
             answer = self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
         else:
             answer = self._notifier.post(ticket.signal_finish_url, self._form(ticket))
-        log.info("upload %s: told the app it is %s: %s", ticket.short_id, ticket.state.value, _words(answer))
+        self._parts.counters.calls[answer.result] += 1
+        about = ticket.for_log(result=answer.result, answer=_words(answer))
+        log.info("upload %(ticket)s: told the app it is %(state)s: %(answer)s", about)
         return answer
 
     def _form(self, ticket: Ticket) -> dict[str, str]:
@@ -168,8 +170,9 @@ class Deliveries:
         changed = self._registry.change(ticket.id, event)
         if changed.state is State.FAILED:
             log.error(
-                "upload %s: the handover failed: %s. The file is kept for %.0f s; retry_upload tries again.",
-                *(ticket.short_id, event.reason, self._settings.failed_retention_s),
+                "upload %(ticket)s: the handover failed: %(reason)s. "
+                "The file is kept for %(kept_s).0f s; retry_upload tries again.",
+                changed.for_log(kept_s=self._settings.failed_retention_s),
             )
             self._tell(ticket.id, NotHandedOver(failure(changed)))
 

@@ -50,7 +50,8 @@ def welcome(host: str, port: int, storage_dir: str) -> str:
         f"Incoming!! {__version__} listens on {url}\n"
         f"  Uploads are stored in              {storage_dir}\n"
         f"  Your app asks for a ticket with    POST {url}/incoming/backend/new_upload?signalFinishURL=...\n"
-        f"  Your page loads                    {url}/incoming/frontend/incoming.js"
+        f"  Your page loads                    {url}/incoming/frontend/incoming.js\n"
+        f"  You see what goes on at            {url}/incoming/status"
     )
 
 

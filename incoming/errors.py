@@ -88,6 +88,12 @@ class NotAllowed(IncomingError):
     code, number, http_status, retryable = "not_allowed", 13, 403, False
 
 
+class SignInNeeded(IncomingError):
+    """The caller may see this once it has shown the token."""
+
+    code, number, http_status, retryable = "sign_in_needed", 19, 401, False
+
+
 class UpgradeRequired(IncomingError):
     """The route speaks WebSocket only."""
 

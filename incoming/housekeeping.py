@@ -33,7 +33,7 @@ def recover(parts: Parts, uploads: Uploads) -> None:
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
     if tickets:
-        log.info("took up %d tickets", len(tickets))
+        log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
 
 
 def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
@@ -51,7 +51,7 @@ def _complete(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
 
 
 def _not_yet(parts: Parts, uploads: Uploads, ticket: Ticket, exc: IncomingError) -> None:
-    log.error("upload %s: could not be taken up yet: %s", ticket.short_id, exc)
+    log.error("upload %(ticket)s: could not be taken up yet: %(error)s", ticket.for_log(error=exc))
     parts.runtime.spawn_later(RECOVER_AGAIN_AFTER_S, _recover_again, parts, uploads, ticket.id)
 
 
@@ -93,7 +93,7 @@ def sweep(parts: Parts, uploads: Uploads) -> None:
             _look_at(parts, uploads, ticket)
         except IncomingError as exc:
             # It changed while we looked, or the disk does not let us: the next sweep sees it anew.
-            log.debug("upload %s: left to the next sweep: %s", ticket.short_id, exc)
+            log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
 
 
 def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
@@ -115,4 +115,4 @@ def _forget(parts: Parts, ticket: Ticket) -> None:
     """Removes all that is ours, again: the disk may have failed when it was first to be removed."""
     parts.clear_away(ticket)
     parts.registry.forget(ticket.id)
-    log.info("upload %s: forgotten", ticket.short_id)
+    log.info("upload %(ticket)s: forgotten", ticket.for_log())

@@ -86,7 +86,7 @@ class Integrity:
         try:
             self._catch_up(ticket, file)
         except IncomingError as exc:
-            log.warning("upload %s: can't be read back yet: %s", ticket.short_id, exc)
+            log.warning("upload %(ticket)s: can't be read back yet: %(error)s", ticket.for_log(error=exc))
 
     def _catch_up(self, ticket: Ticket, file: _File) -> None:
         digest = file.digest

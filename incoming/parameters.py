@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from incoming.errors import BadParameter
+from incoming.lifecycle import State
 
 _TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -17,6 +18,10 @@ MAX_SECRET_CHARS: Final = 4096
 MAX_METADATA_BYTES: Final = 16 * 1024
 MAX_UID: Final = 2**32 - 2
 """2**32 - 1 is -1 to chown(2): "leave it"."""
+LIST_LIMIT: Final = 100
+MAX_LIST_LIMIT: Final = 500
+MAX_LIST_START: Final = 1_000_000
+MAX_HISTORY_S: Final = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +36,33 @@ class NewUpload:
     wants_sha256: bool = False
     metadata: str = field(default="", repr=False)
     max_bytes_per_s: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which uploads to list: one by its id, or those of a state (any, if it is empty), page by page."""
+
+    id: str = ""
+    secret: str = field(default="", repr=False)
+    state: str = ""
+    start: int = 0
+    limit: int = LIST_LIMIT
+    history: int = 0
+
+
+def listing(parameters: Mapping[str, str]) -> Listing:
+    """Returns the list that these parameters ask for; empty ones count as absent. Raises BadParameter."""
+    state = parameters.get("state") or ""
+    if state not in ("", *State):
+        raise BadParameter("state", f"has to be one of {', '.join(State)}")
+    return Listing(
+        id=parameters.get("id") or "",
+        secret=parameters.get("backendSecret") or parameters.get("signalFinishSecret") or "",
+        state=state,
+        start=_number("start", parameters.get("start") or "0", 0, MAX_LIST_START),
+        limit=_number("limit", parameters.get("limit") or str(LIST_LIMIT), 1, MAX_LIST_LIMIT),
+        history=_number("history", parameters.get("history") or "0", 0, MAX_HISTORY_S),
+    )
 
 
 def new_upload(parameters: Mapping[str, str]) -> NewUpload:
@@ -117,6 +149,13 @@ def _rate(name: str, value: str) -> int:
     if value and (not (value.isascii() and value.isdigit()) or len(value) > 15 or int(value) < 1):
         raise BadParameter(name, "has to be a whole number of bytes a second, at least 1")
     return int(value or 0)
+
+
+def _number(name: str, value: str, least: int, most: int) -> int:
+    """Returns the whole number that `value` is. Raises BadParameter."""
+    if not (value.isascii() and value.isdigit()) or len(value) > 15 or not least <= int(value) <= most:
+        raise BadParameter(name, f"has to be a whole number from {least} to {most}")
+    return int(value)
 
 
 def _uid(name: str, value: str) -> int | None:

@@ -12,13 +12,14 @@ from incoming.runtime import Runtime, ServiceClock
 from incoming.settings import Settings
 from incoming.storage import Storage
 from incoming.ticket import Ticket
+from incoming.watch import Counters
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """The settings, the world around, where tickets and bytes are kept, and the callbacks of this process."""
+    """The settings, the world around, where tickets and bytes are, this process's callbacks and counters."""
 
     settings: Settings
     runtime: Runtime
@@ -26,6 +27,7 @@ class Parts:
     registry: Registry
     storage: Storage
     callbacks: Callbacks
+    counters: Counters
 
     def clear_away(self, ticket: Ticket) -> None:
         """Removes what is left of an ended upload and is ours to remove. Raises StorageFailed."""
@@ -39,4 +41,4 @@ class Parts:
         try:
             self.clear_away(ticket)
         except (StorageFull, StorageFailed) as exc:
-            log.warning("upload %s: not removed yet: %s", ticket.short_id, exc)
+            log.warning("upload %(ticket)s: not removed yet: %(error)s", ticket.for_log(error=exc))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import socket
 from collections.abc import Callable
@@ -29,6 +30,7 @@ HEADER_TIMEOUT_S: Final = 15.0
 BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
 BACKLOG: Final = 1024
+QUERY: Final = re.compile(r'\?[^\s"]*')
 
 AppAt = Callable[[int], Callable[..., Any]]
 """Makes the WSGI app for the port that is listened on."""
@@ -82,8 +84,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.server.requests_under_way -= 1
 
     def log_request(self) -> None:
-        """Events are logged by the service; requests only for whoever debugs."""
-        log.debug("%s", self.format_request())
+        """Events are logged by the service; requests only for whoever debugs, without ids and secrets."""
+        log.debug("%(request)s", {"request": QUERY.sub("?...", self.format_request())})
 
 
 class Server(WSGIServer):  # type: ignore[misc]

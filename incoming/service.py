@@ -23,6 +23,7 @@ from incoming.conversation import Conversation
 from incoming.errors import IncomingError, StorageInUse
 from incoming.handover.callbacks import Callbacks
 from incoming.messages import MAX_TEXT_BYTES
+from incoming.overview import Overview
 from incoming.parts import Parts
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
@@ -36,6 +37,7 @@ from incoming.transports.connection import Connection
 from incoming.transports.upgrade import Upgrades, WsgiApp
 from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
+from incoming.watch import Counters
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +63,7 @@ class Service:
         self._journal = Journal(self.directory / "journal", settings.fsync)
         self.parts = self._make_parts()
         self.uploads = Uploads(self.parts)
+        self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
 
     def _own_storage(self) -> None:
@@ -69,16 +72,17 @@ class Service:
         except StorageInUse:
             if not self.settings.wait_for_storage:
                 raise
-            log.info("waiting for the process that owns %s", self.directory)
+            log.info("waiting for the process that owns %(directory)s", {"directory": self.directory})
             self.runtime.in_pool(self._ownership.wait)
 
     def _make_parts(self) -> Parts:
         settings, runtime = self.settings, self.runtime
         clock = ServiceClock(runtime.now_s, self._journal.read_clock())
-        registry = MemoryRegistry(self._journal, runtime, clock)
+        counters = Counters()
+        registry = MemoryRegistry(self._journal, runtime, clock, counters)
         storage = LocalStorage(self.directory / "data", settings.reserve_ahead_mib * MIB, runtime)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
-        return Parts(settings, runtime, clock, registry, storage, callbacks)
+        return Parts(settings, runtime, clock, registry, storage, callbacks, counters)
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
         """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
@@ -87,7 +91,7 @@ class Service:
         upgrades = Upgrades(
             Buffers(max(largest_bytes, MAX_TEXT_BYTES)), self.settings.connection_timeout_s
         )
-        routes: WsgiApp = make_app(self.settings, self.uploads)
+        routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
         front = upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
         owner = os.getpid()
 
@@ -103,6 +107,7 @@ class Service:
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""
+        self.runtime.spawn(self.overview.keep_watch)
         housekeeping.recover(self.parts, self.uploads)
         self.runtime.spawn(self._keep_house)
 
@@ -115,7 +120,7 @@ class Service:
                 housekeeping.sweep(self.parts, self.uploads)
                 self.runtime.in_pool(self._journal.write_clock, self.parts.clock.now_s())
             except IncomingError as exc:
-                log.warning("housekeeping: %s", exc)
+                log.warning("housekeeping: %(error)s", {"error": exc})
             except Exception:
                 log.exception("a defect: housekeeping failed")
 

@@ -81,6 +81,10 @@ class Settings:
     backend_token: str = _setting(
         "", "text",
         "A secret that lets any caller use the backend routes: 'Authorization: Bearer TOKEN'. Empty: none.")
+    status_hosts: tuple[str, ...] = _setting(
+        (), "hosts",
+        "Host names, comma-separated, under which the status page may be opened without the token. "
+        "Addresses and localhost always may.", _hosts)
     handover_hosts: tuple[str, ...] = _setting(
         (), "hosts", "Hosts, comma-separated, that a signalFinishURL may name. Empty: any.", _hosts)
     chunk_size_kib: int = _setting(
@@ -137,6 +141,9 @@ class Settings:
     log_level: str = _setting(
         "info", "level", "Which log lines are written: debug, info, warning or error.",
         _one_of("debug", "info", "warning", "error"))
+    log_format: str = _setting(
+        "text", "format", "How log lines are written: text, or json, an object a line.",
+        _one_of("text", "json"))
 
     @property
     def chunk_size_bytes(self) -> int:

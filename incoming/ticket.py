@@ -85,6 +85,11 @@ class Ticket:
         """What logs show: the id itself is a bearer secret (DESIGN 4)."""
         return self.id[:8]
 
+    def for_log(self, **more: object) -> dict[str, object]:
+        """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""
+        about = {"ticket": self.short_id, "state": self.state.value, "length_bytes": self.length_bytes}
+        return {**about, "reason": self.reason, **more}
+
     @property
     def file_is_ours(self) -> bool:
         """False once the app has it and wanted to move it: it is never touched again (CONTRACT 3)."""

@@ -41,44 +41,45 @@ class Uploads:
     """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
 
     def __init__(self, parts: Parts) -> None:
-        self._parts = parts
+        self.parts = parts
         self._settings = parts.settings
         self._registry = parts.registry
         self._storage = parts.storage
-        self._claims = Claims(parts.runtime)
-        self._admission = Admission(parts)
+        self.claims = Claims(parts.runtime)
+        self.admission = Admission(parts)
         self._integrity = Integrity(parts)
-        self.deliveries = Deliveries(parts, self._claims.tell)
-        self._stopping = False
+        self.deliveries = Deliveries(parts, self.claims.tell)
+        self.stopping = False
 
     # --- asked for by the app's backend ----------------------------------------------------------
 
     def issue(self, request: NewUpload) -> Ticket:
         """Returns a new ticket. Raises BadParameter, Stopping, StorageFull, StorageFailed."""
         self._check_running()
-        ticket = self._admission.new_ticket(request)
+        ticket = self.admission.new_ticket(request)
         self._registry.add(ticket)
-        log.info("upload %s: ticket issued", ticket.short_id)
+        log.info("upload %(ticket)s: ticket issued", ticket.for_log())
         return ticket
 
     def finish(self, ticket_id: str, secret: str) -> None:
         """The app has the file. Raises UnknownTicket, WrongSecret, WrongState."""
-        self.deliveries.finish(self._with_secret(ticket_id, secret))
+        self.deliveries.finish(self.with_secret(ticket_id, secret))
 
     def cancel_by_app(self, ticket_id: str, secret: str) -> None:
         """The app gives up. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
-        ticket = self._with_secret(ticket_id, secret)
+        ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:  # it may repeat a call whose answer was lost
             self._call_off(ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled())
 
     def retry(self, ticket_id: str, secret: str) -> None:
         """Tries a failed handover again. Raises UnknownTicket, WrongSecret, WrongState."""
-        ticket = self._with_secret(ticket_id, secret)
+        ticket = self.with_secret(ticket_id, secret)
         self._registry.change(ticket.id, Retry())
-        log.info("upload %s: the handover is tried again", ticket.short_id)
+        log.info("upload %(ticket)s: the handover is tried again", ticket.for_log())
         self.deliveries.start(ticket.id)
 
-    def _with_secret(self, ticket_id: str, secret: str) -> Ticket:
+    def with_secret(self, ticket_id: str, secret: str) -> Ticket:
+        """Returns the ticket for whoever may deal with it. Raises UnknownTicket, WrongSecret."""
         ticket = self._registry.get(ticket_id)
         if not ticket.admits(secret):
             raise WrongSecret
@@ -93,10 +94,10 @@ class Uploads:
         retryable: StorageFull, StorageFailed, Stopping. Whoever had the ticket then keeps it.
         """
         self._check_running()
-        self._admission.check(self._registry.get(request.id), request.length_bytes)
-        with self._claims.lock(request.id) as live:
+        self.admission.check(self._registry.get(request.id), request.length_bytes)
+        with self.claims.lock(request.id) as live:
             ticket = self._registry.get(request.id)
-            self._admission.check(ticket, request.length_bytes)
+            self.admission.check(ticket, request.length_bytes)
             if ticket.state in RECEIVING:
                 self._open(ticket, request.length_bytes, live)
             try:
@@ -106,13 +107,14 @@ class Uploads:
                     self._let_go(request.id, live)
                 raise
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
-            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self._admission.pace(ticket))
+            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self.admission.pace(ticket))
             if live.writer and ticket.needs_proof:
                 claim.compare = self._integrity.ranges_to_compare(
                     ticket, offset_bytes, request.last_modified_ms
                 )
-            self._claims.hand_to(live, claim, Interrupted(TakenOver()))
-        log.info("upload %s: claimed at %d of %d bytes", ticket.short_id, offset_bytes, request.length_bytes)
+            self.claims.hand_to(live, claim, Interrupted(TakenOver()))
+        about = ticket.for_log(offset_bytes=offset_bytes)
+        log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
         return claim
 
     def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
@@ -129,7 +131,7 @@ class Uploads:
             return
         if self._integrity.is_suspect(ticket.id):
             self._start_anew(claim)
-        log.info("upload %s: another file than the one that it began with", ticket.short_id)
+        log.info("upload %(ticket)s: another file than the one that it began with", ticket.for_log())
         raise WrongFile(ticket.file_meant)
 
     def write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None) -> None:
@@ -137,12 +139,13 @@ class Uploads:
 
         Raises the reason for which the claim was lost, StorageFull, StorageFailed.
         """
-        with self._claims.lock(claim.ticket.id) as live:
+        with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             writer = _open_file(live)
             writer.write(chunk)
+            self.parts.counters.stored_bytes += len(chunk)
             self._integrity.stored(claim.ticket, chunk, crc)
-            self._admission.hold(claim.ticket, writer.allocated_bytes)
+            self.admission.hold(claim.ticket, writer.allocated_bytes)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """All bytes are stored: makes them durable and starts the handover.
@@ -154,9 +157,9 @@ class Uploads:
         claim.check()
         if crc not in (None, digest.crc32c):
             self._integrity.suspect(claim.ticket.id)
-            log.warning("upload %s: the whole file does not agree", claim.ticket.short_id)
+            log.warning("upload %(ticket)s: the whole file does not agree", claim.ticket.for_log())
             raise Damaged
-        with self._claims.lock(claim.ticket.id) as live:
+        with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             self._complete(claim.ticket, live)
         self.deliveries.start(claim.ticket.id)
@@ -167,18 +170,19 @@ class Uploads:
 
     def release(self, claim: ClaimedUpload) -> None:
         """The connection is gone or pauses. Does nothing when the claim was lost. Raises nothing."""
-        with self._claims.lock(claim.ticket.id) as live:
+        with self.claims.lock(claim.ticket.id) as live:
             if live.holder is not claim:
                 return
-            self._claims.hand_to(live, None)
+            self.claims.hand_to(live, None)
             claim.lost = TakenOver()
             _close(live)
             try:
                 ticket = self._registry.change(claim.ticket.id, Release())
             except IncomingError as exc:
-                log.warning("upload %s: the release was not journaled: %s", claim.ticket.short_id, exc)
+                about = claim.ticket.for_log(error=exc)
+                log.warning("upload %(ticket)s: the release was not journaled: %(error)s", about)
             else:
-                log.info("upload %s: connection gone, %s", ticket.short_id, ticket.state.value)
+                log.info("upload %(ticket)s: connection gone, %(state)s", ticket.for_log())
 
     # --- asked for by housekeeping -----------------------------------------------------------------
 
@@ -198,12 +202,12 @@ class Uploads:
     def resume(self, ticket: Ticket) -> None:
         """After a restart: counts a paused upload's bytes, and completes it when the last one is there."""
         stored_bytes = self._storage.stored_bytes(ticket.id) or 0
-        self._admission.hold(ticket, stored_bytes)
+        self.admission.hold(ticket, stored_bytes)
         if not self.is_complete(ticket):
             return
         self._integrity.begin(ticket, stored_bytes)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
-        with self._claims.lock(ticket.id) as live:
+        with self.claims.lock(ticket.id) as live:
             if self._registry.get(ticket.id).state is not State.PAUSED:
                 return  # its client, or a cancellation, was faster
             self._open(ticket, ticket.length_bytes or 0, live)
@@ -215,24 +219,20 @@ class Uploads:
 
     def stop(self) -> None:
         """Tells every client to come back later, and takes on nothing new."""
-        self._stopping = True
+        self.stopping = True
         self.deliveries.stop()
-        self._claims.tell_all(Interrupted(Stopping()))
-
-    def claimed_count(self) -> int:
-        """Returns how many uploads a connection holds."""
-        return self._claims.count()
+        self.claims.tell_all(Interrupted(Stopping()))
 
     # --- how -------------------------------------------------------------------------------------
 
     def _check_running(self) -> None:
-        if self._stopping:
+        if self.stopping:
             raise Stopping
 
     def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload) -> None:
         """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull."""
         if not live.writer:
-            live.writer = self._admission.open(ticket, length_bytes)
+            live.writer = self.admission.open(ticket, length_bytes)
         self._integrity.begin(ticket, live.writer.offset_bytes)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
@@ -246,37 +246,38 @@ class Uploads:
         self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256))
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
-        log.info("upload %s: all %d bytes are here", ticket.short_id, ticket.length_bytes)
+        log.info("upload %(ticket)s: all %(length_bytes)d bytes are here", ticket.for_log())
 
     def _start_anew(self, claim: ClaimedUpload) -> None:
         """Throws away what is stored, which is of no file: pieces of two are in it."""
-        with self._claims.lock(claim.ticket.id) as live:
+        with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             _open_file(live).discard()
             self._integrity.forget(claim.ticket.id)
-        log.warning("upload %s: starts anew, pieces of two files were in it", claim.ticket.short_id)
+        about = claim.ticket.for_log()
+        log.warning("upload %(ticket)s: starts anew, pieces of two files were in it", about)
 
     def _call_off(
         self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,
         by: ClaimedUpload | None = None,
     ) -> None:  # fmt: skip
         """Journals the end, tells the client (unless it was `by` it), removes the file, tells the app."""
-        with self._claims.lock(ticket.id) as live:
+        with self.claims.lock(ticket.id) as live:
             if by:
                 by.check()
             ended = self._registry.change(ticket.id, event)
-            self._claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
+            self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error
             self._let_go(ticket.id, live)
             self._integrity.forget(ticket.id)
-        log.info("upload %s: %s: %s", ticket.short_id, ended.state.value, event.reason)
+        log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
         self.deliveries.start(ticket.id)
-        self._parts.try_to_clear_away(ended)
+        self.parts.try_to_clear_away(ended)
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         _close(live)
-        self._admission.release(ticket_id)
+        self.admission.release(ticket_id)
 
 
 def _claim_event(request: MsgUploadReq) -> Claim:

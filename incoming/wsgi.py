@@ -20,7 +20,7 @@ CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
 def _application() -> WsgiApp:
     hosts.check()
     in_force = settings(os.environ.get(CONFIG_VARIABLE), {})
-    log_to_stderr(in_force.log_level)
+    log_to_stderr(in_force)
     service = Service(in_force)
     service.runtime.spawn(service.begin)
     hosts.stop_with(service)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from incoming.access import BackendAccess
-from incoming.errors import NotAllowed
+from incoming.errors import NotAllowed, SignInNeeded
 
 SERVER = "192.0.2.10"
 TOKEN = "t0ken"
@@ -134,3 +136,154 @@ def test_a_token_may_have_any_letters() -> None:
 
 def test_an_allowed_address_may_be_written_as_an_ipv4_mapped_one() -> None:
     assert admits("::ffff:10.0.0.1", allowed=("::ffff:10.0.0.1",))
+
+
+# --- reading: people in browsers, and programs, may see what goes on ------------------------------------
+
+HERE = "127.0.0.1"
+FAR = "203.0.113.5"
+NO_TOKEN = BackendAccess((), "")
+WITH_TOKEN = BackendAccess((), TOKEN)
+NAME = "uploads.example.org"
+OWN_PAGE = {"HTTP_SEC_FETCH_SITE": "same-origin"}
+Headers = dict[str, str]
+
+
+def may_read(
+    rule: BackendAccess, headers: Headers | None = None, client: str = HERE, server: str = HERE
+) -> str:
+    """Returns yes, no, or "sign in"."""
+    environ = {"REMOTE_ADDR": client, "HTTP_HOST": "localhost:4000", **(headers or {})}
+    try:
+        rule.check_reading(environ, server)
+    except SignInNeeded:
+        return "sign in"
+    except NotAllowed:
+        return "no"
+    return "yes"
+
+
+def basic(password: str, user: str = "ann", scheme: str = "Basic") -> Headers:
+    """Returns what a browser sends when somebody has signed in."""
+    credentials = base64.b64encode(f"{user}:{password}".encode()).decode()
+    return {"HTTP_AUTHORIZATION": f"{scheme} {credentials}"}
+
+
+@pytest.mark.parametrize(
+    ("site", "answer"),
+    [
+        ("none", "yes"),
+        ("same-origin", "yes"),
+        ("same-site", "no"),  # another port of this machine is the same site
+        ("cross-site", "no"),
+        ("", "no"),
+        ("None", "no"),
+        ("none, cross-site", "no"),
+    ],
+)
+def test_our_own_page_and_typed_addresses_may_read_and_other_pages_may_not(site: str, answer: str) -> None:
+    for rule in (NO_TOKEN, WITH_TOKEN):
+        assert may_read(rule, {"HTTP_SEC_FETCH_SITE": site}) == answer
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://localhost:4000", ""])
+def test_a_request_with_an_origin_is_another_pages(origin: str) -> None:
+    assert may_read(NO_TOKEN, {"HTTP_ORIGIN": origin}) == "no"
+    assert may_read(NO_TOKEN, {"HTTP_ORIGIN": origin, **OWN_PAGE}) == "no"
+
+
+def test_a_program_on_this_machine_may_read_and_one_elsewhere_may_not() -> None:
+    allowed = BackendAccess(("10.0.0.0/8",), "")
+    assert may_read(NO_TOKEN) == "yes"
+    assert may_read(NO_TOKEN, client=SERVER, server=SERVER) == "yes"
+    assert may_read(NO_TOKEN, client="192.0.2.11", server=SERVER) == "no"
+    assert may_read(allowed, client="10.0.0.1", server=SERVER) == "yes"
+    assert may_read(allowed) == "no"
+
+
+OUR_NAMES = [
+    *("localhost", "localhost:4000", "LOCALHOST:4000", "127.0.0.1:4000", SERVER, "[::1]:4000"),
+    *("[2001:db8::5]", "[::ffff:127.0.0.1]", NAME, "Uploads.Example.org:8443"),
+]
+OTHER_NAMES = [
+    *("evil.example:4000", "example.org", f"x.{NAME}", "localhost.evil.example", "127.0.0.1.evil.example"),
+    *("evil.localhost", "localhost.", "", ":4000", "[]", "[localhost]", "localhost:", "localhost:x", "::1"),
+    *("a@localhost", "localhost/x", "localhost evil", "localhost,evil", "2130706433", "localhost\n"),
+    *("l\u00f6calhost", "\uff11\uff12\uff17.0.0.1"),
+]
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"), [*((name, "yes") for name in OUR_NAMES), *((name, "no") for name in OTHER_NAMES)]
+)
+def test_a_name_that_is_pointed_at_this_machine_opens_nothing(host: str, answer: str) -> None:
+    """DNS rebinding: such a page is at home, and its requests look like those of a program."""
+    for headers in ({}, OWN_PAGE):
+        assert may_read(BackendAccess((), "", (NAME,)), {"HTTP_HOST": host, **headers}) == answer
+
+
+def test_a_request_without_a_host_is_refused() -> None:
+    with pytest.raises(NotAllowed, match="status_hosts"):
+        NO_TOKEN.check_reading({"REMOTE_ADDR": HERE}, HERE)
+
+
+PROXY_SIGNS = [name for name in SIGNS if name not in ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")]
+
+
+@pytest.mark.parametrize("header", PROXY_SIGNS)
+def test_through_a_proxy_the_token_is_needed(header: str) -> None:
+    sign = {header: HERE}
+    assert may_read(NO_TOKEN, sign) == "no"
+    assert may_read(WITH_TOKEN, sign) == "sign in"
+    assert may_read(WITH_TOKEN, {**sign, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}) == "yes"
+    assert may_read(WITH_TOKEN, {**sign, **basic(TOKEN)}) == "yes"
+
+
+@pytest.mark.parametrize(
+    ("rule", "site", "answer"),
+    [
+        (NO_TOKEN, "none", "no"),
+        (WITH_TOKEN, "none", "sign in"),
+        (WITH_TOKEN, "same-origin", "sign in"),
+        (WITH_TOKEN, "cross-site", "no"),
+    ],
+)
+def test_a_person_is_asked_to_sign_in_only_where_that_helps(
+    rule: BackendAccess, site: str, answer: str
+) -> None:
+    assert may_read(rule, {"HTTP_HOST": NAME, "HTTP_SEC_FETCH_SITE": site}, FAR, SERVER) == answer
+
+
+RIGHT = [basic(TOKEN), basic(TOKEN, user=""), basic(TOKEN, scheme="bAsIc")]
+WRONG = [
+    *(basic("wrong"), basic(""), basic(f"{TOKEN}:{TOKEN}"), basic(TOKEN, scheme="Digest")),
+    *({"HTTP_AUTHORIZATION": text} for text in (f"Basic {TOKEN}", "Basic ", "Basic \u00fc", "Basic")),
+    {"HTTP_AUTHORIZATION": f"Basic {base64.b64encode(TOKEN.encode()).decode()}"},
+]
+
+
+@pytest.mark.parametrize(
+    ("signed_in", "answer"), [*((one, "yes") for one in RIGHT), *((one, "sign in") for one in WRONG)]
+)
+def test_the_token_is_the_password_of_any_user(signed_in: Headers, answer: str) -> None:
+    for headers in ({}, OWN_PAGE):
+        assert may_read(WITH_TOKEN, {"HTTP_HOST": NAME, **signed_in, **headers}, FAR, SERVER) == answer
+
+
+def test_a_token_of_any_letters_is_a_password_too() -> None:
+    assert may_read(BackendAccess((), "t\u00f6k\u00e9n"), basic("t\u00f6k\u00e9n"), FAR) == "yes"
+
+
+def test_where_no_token_is_set_no_password_is_right() -> None:
+    assert may_read(NO_TOKEN, basic(""), FAR) == "no"
+
+
+def test_another_page_can_not_use_the_password_that_a_browser_keeps() -> None:
+    for sign in ({"HTTP_SEC_FETCH_SITE": "cross-site"}, {"HTTP_ORIGIN": "http://evil.example"}):
+        assert may_read(WITH_TOKEN, {**basic(TOKEN), **sign}) == "no"
+
+
+def test_the_password_opens_nothing_that_changes_anything() -> None:
+    for headers, client in ((basic(TOKEN), FAR), ({**basic(TOKEN), **OWN_PAGE}, HERE)):
+        with pytest.raises(NotAllowed):
+            WITH_TOKEN.check({"REMOTE_ADDR": client, "HTTP_HOST": "localhost", **headers}, HERE)

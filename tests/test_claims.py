@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from incoming.claims import ClaimedUpload, Claims
 from incoming.errors import Stopping, TakenOver, UploadCancelled
 from incoming.steps import CalledOff, HandedOver, Interrupted, News
+from incoming.storage import Writer
 from incoming.ticket import Ticket
 from tests.support.fakes import FakeRuntime
 
@@ -90,6 +94,17 @@ def test_news_reach_the_holder_and_nobody_else(claims: Claims, runtime: FakeRunt
     claims.tell("unknown", HandedOver())
     runtime.settle()
     assert (mine, others) == ([HandedOver()], [])
+
+
+def test_who_holds_what_and_how_far_it_is_can_be_asked_without_waiting(claims: Claims) -> None:
+    assert not claims.is_held(ID)
+    with claims.lock(ID) as live:
+        assert not claims.is_held(ID)
+        claims.hand_to(live, claim_for([]))
+        assert claims.is_held(ID)
+        assert claims.offsets() == {}
+        live.writer = cast(Writer, SimpleNamespace(offset_bytes=7))
+    assert claims.offsets() == {ID: 7}
 
 
 def test_news_for_all_reach_all(claims: Claims, runtime: FakeRuntime) -> None:

@@ -103,6 +103,23 @@ def test_an_unknown_command_or_option_is_refused_with_its_name() -> None:
         assert "Traceback" not in done.stderr
 
 
+def test_log_lines_are_objects_when_asked_for_and_name_the_upload_by_a_part_of_its_id(
+    tmp_path: Path,
+) -> None:
+    options = ("--storage-dir", str(tmp_path / "storage"), "--log-format", "json")
+    with running(tmp_path, *options, INCOMING_COLOUR="x") as (_, started):
+        client = upload_in_progress(started)
+        client.cancel("never\n{} mind")
+        log = tmp_path / "log.txt"
+        wait_until(lambda: "never" in log.read_text(), "the end is logged")
+    assert client.ticket_id not in log.read_text()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    about = [line for line in lines if line.get("ticket") == client.ticket_id[:8]]
+    assert [line["message"].partition(": ")[2].split()[0] for line in about][:2] == ["ticket", "claimed"]
+    assert "never\n{} mind" in [line["reason"] for line in about]
+    assert "the environment variable INCOMING_COLOUR is not a setting" in [x["message"] for x in lines]
+
+
 def test_the_version_is_told() -> None:
     assert __version__ in run("--version").stdout
 
@@ -159,7 +176,7 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path)
 
 def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) -> None:
     with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
-        urls = [found[0] for line in (lines[0], *lines[4:7]) if (found := re.findall(r"http://\S+", line))]
+        urls = [found[0] for line in (lines[0], *lines[5:8]) if (found := re.findall(r"http://\S+", line))]
         assert len(set(urls)) == 4, lines
         assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=10).status_code == 200
         for url in urls[1:]:
@@ -170,10 +187,10 @@ def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) 
 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
     with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
-        requests.get(lines[4].split()[-1], timeout=10)  # asks for a ticket
+        requests.get(lines[5].split()[-1], timeout=10)  # asks for a ticket
         [entry] = (tmp_path / "incoming-storage" / "journal").glob("*.json")
         url = json.loads(entry.read_text())["ticket"]["signal_finish_url"]
-        assert lines[4].rpartition(":")[2].strip() in url
+        assert lines[5].rpartition(":")[2].strip() in url
 
 
 def test_a_second_server_on_the_same_storage_is_refused(start_server: StartServer) -> None:

@@ -31,6 +31,7 @@ def test_the_welcome_says_where_it_listens_where_it_stores_and_what_comes_next()
     assert lines[1].endswith(" /srv/uploads")
     assert "POST http://localhost:4321/incoming/backend/new_upload?signalFinishURL=" in lines[2]
     assert lines[3].endswith(" http://localhost:4321/incoming/frontend/incoming.js")
+    assert lines[4].endswith(" http://localhost:4321/incoming/status")
 
 
 def test_all_examples_of_the_source_tree_are_found_and_know_where_they_are() -> None:

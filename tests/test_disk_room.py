@@ -43,7 +43,7 @@ def test_a_full_disk_is_said_at_the_start(house_on_disk: OnDisk) -> None:
     with pytest.raises(StorageFull):
         house.claim(ticket_id, 2000 * MIB)
     assert house.state(ticket_id) is State.ISSUED
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_what_others_have_announced_counts_until_they_end_or_stay_away(house_on_disk: OnDisk) -> None:

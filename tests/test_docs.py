@@ -13,6 +13,7 @@ import pytest
 from incoming import config, errors
 from incoming.app import PREFIXES, make_app
 from incoming.config import SETTINGS, Setting
+from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.uploads import Uploads
 from tests.support.server import ROOT
@@ -57,23 +58,26 @@ def test_every_setting_is_documented_with_its_default_and_unit() -> None:
     assert settings_table() in text_of("docs/operations.md"), f"it has to hold\n\n{settings_table()}\n"
 
 
+ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status|metrics|healthz)\b"
+
+
 def routes() -> set[tuple[str, str]]:
     """Returns the (method, address) pairs of the server."""
-    app = make_app(Settings(), cast(Uploads, None))
+    app = make_app(Settings(), cast(Uploads, None), cast(Overview, None))
     return {(route.method, route.rule) for route in app.routes}
 
 
 def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:
     prefix, older_prefix = PREFIXES
     names = {(method, rule.removeprefix(prefix)) for method, rule in routes() if older_prefix not in rule}
-    assert len(names) == 7
+    assert len(names) == 11
     for method, name in names:
         assert f"{method} {name}" in text_of("docs/api.md")
         assert (method, older_prefix + name) in routes()
 
 
 def test_no_route_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(r"\b(GET|POST) ((?:backend|frontend)/[\w.]+)", text_of("docs/api.md")))
+    documented = set(re.findall(ROUTE, text_of("docs/api.md")))
     assert documented == {(m, r.removeprefix(PREFIXES[0])) for m, r in routes() if PREFIXES[1] not in r}
 
 

@@ -250,7 +250,7 @@ def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
     with house.journal_broken():
         recover(house.parts, house.uploads)
     assert house.state(ticket_id) is State.PAUSED
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

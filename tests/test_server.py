@@ -119,6 +119,17 @@ def test_requests_are_for_whoever_debugs(server: Server, caplog: pytest.LogCaptu
     assert "GET / HTTP/1.1" in caplog.text
 
 
+def test_ids_and_secrets_of_a_request_are_not_even_for_whoever_debugs(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    get = GET.replace(b"GET /", b"GET /x?id=th3id&backendSecret=s3cret")
+    ask(server, get.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "GET /x?... HTTP/1.1" in caplog.text
+    assert "th3id" not in caplog.text
+    assert "s3cret" not in caplog.text
+
+
 # --- time limits -----------------------------------------------------------------------------------
 
 

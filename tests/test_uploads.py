@@ -114,7 +114,7 @@ def test_a_file_larger_than_allowed_is_refused(tmp_path: Path) -> None:
 def test_an_unknown_ticket_can_not_be_claimed(house: House) -> None:
     with pytest.raises(UnknownTicket):
         house.claim(str(uuid.uuid4()), LENGTH_BYTES)
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_a_new_connection_takes_over_at_the_last_byte_of_the_old_one(house: House) -> None:
@@ -199,7 +199,7 @@ def test_a_claim_that_can_not_be_journaled_leaves_everything_as_it_was(house: Ho
     with house.journal_broken(), pytest.raises(StorageFailed):
         house.claim(ticket_id, LENGTH_BYTES)
     assert house.state(ticket_id) is State.ISSUED
-    assert house.uploads.claimed_count() == 0, "and no file stays open"
+    assert house.uploads.claims.count() == 0, "and no file stays open"
 
 
 def test_a_failed_takeover_leaves_the_ticket_with_the_connection_that_has_it(house: House) -> None:
@@ -229,7 +229,7 @@ def test_who_has_let_go_can_not_write_any_more(house: House) -> None:
     house.uploads.release(client.claim)
     with pytest.raises(TakenOver):
         write(house, client.claim, CONTENT)
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> None:
@@ -237,7 +237,7 @@ def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> N
     client = house.claim(ticket_id, LENGTH_BYTES)
     house.parts.registry.forget(ticket_id)
     house.uploads.release(client.claim)
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_a_file_that_grew_behind_our_back_is_not_gone_on_with(house: House) -> None:

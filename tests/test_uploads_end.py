@@ -164,7 +164,7 @@ def test_an_app_cancels_and_the_client_is_told_and_the_app_is_not(house: House) 
     house.uploads.cancel_by_app(ticket_id, "")  # its answer was lost
     assert house.app.forms == []
     assert not house.file(ticket_id).parent.exists()
-    assert house.uploads.claimed_count() == 0
+    assert house.uploads.claims.count() == 0
 
 
 def test_a_cancellation_that_can_not_be_journaled_has_not_happened(house: House) -> None:

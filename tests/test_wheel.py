@@ -24,7 +24,10 @@ NOT_SOURCE: Final = shutil.ignore_patterns(
     *("incoming-storage", "uploads", "artifacts"),
 )
 READY: Final = re.compile(r"listens on (http://\S+)")
-STATIC_FILES = ("incoming.js", "incoming.mjs", "incoming.d.ts", "incoming.d.mts", "package.json")
+STATIC_FILES = (
+    *("incoming.js", "incoming.mjs", "incoming.d.ts", "incoming.d.mts", "package.json"),
+    *("status.html", "status.css", "status.js"),
+)
 DEADLINE_S: Final = 30.0
 
 

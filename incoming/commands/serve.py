@@ -8,7 +8,7 @@ import sys
 
 import click
 
-from incoming import config, demo
+from incoming import config, demo, logs
 from incoming.commands.given import setting_options, settings
 from incoming.errors import IncomingError
 from incoming.server import Servers
@@ -31,7 +31,7 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
     """
     try:
         in_force = settings(config_file, options)
-        log_to_stderr(in_force.log_level)
+        log_to_stderr(in_force)
         _run(in_force, examples_ports if examples else "")
     except IncomingError as exc:
         sys.exit(f"Incoming!! does not start. {exc}")
@@ -40,14 +40,12 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
         sys.exit(f"Incoming!! does not start. {exc.strerror or exc}{where}")
 
 
-def log_to_stderr(level: str) -> None:
-    """Has the log lines of this level and above written."""
-    logging.basicConfig(
-        level=level.upper(), format="%(asctime)s %(levelname)-7s %(message)s", stream=sys.stderr
-    )
-    logging.getLogger("urllib3").setLevel(logging.ERROR)
+def log_to_stderr(settings: Settings) -> None:
+    """Has log lines written, as the settings say."""
+    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
+    logs.to_stream(sys.stderr, settings.log_format, settings.log_level, coloured=coloured)
     for variable in config.unknown_variables(os.environ):
-        log.warning("the environment variable %s is not a setting", variable)
+        log.warning("the environment variable %(variable)s is not a setting", {"variable": variable})
 
 
 def _run(settings: Settings, examples_ports: str) -> None:

@@ -106,7 +106,7 @@ class Callbacks:
         except Refuse as exc:
             return Refused(str(exc) or "the app refused the file")
         except Exception:
-            log.exception("upload %s: %s", ticket.short_id, NO_ANSWER.format(name))
+            log.exception("upload %(ticket)s: %(answer)s", ticket.for_log(answer=NO_ANSWER.format(name)))
             return NoAnswer(NO_ANSWER.format(name))
 
 

@@ -57,7 +57,7 @@ class Notifier:
         except (requests.Timeout, TimeoutError, ReadTimeoutError):
             return NoAnswer("the app did not answer in time")
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
-            log.debug("a call to the app failed: %s", exc)
+            log.debug("a call to the app failed: %(error)s", {"error": exc})
             return NoAnswer("the app could not be reached")
 
     def _post(self, url: str, form: dict[str, str]) -> Answer:

@@ -7,7 +7,7 @@ themselves: try again. Everything else is a refusal.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import ClassVar, Final
 
 MAX_ANSWER_BYTES: Final = 4096
 """More of an answer is not read: the longest honest one has four letters, and white space."""
@@ -17,10 +17,14 @@ MAX_ANSWER_BYTES: Final = 4096
 class Done:
     """The app has the file."""
 
+    result: ClassVar = "done"
+
 
 @dataclass(frozen=True, slots=True)
 class WillFinish:
     """The app said "wait": it calls finish_upload later."""
+
+    result: ClassVar = "wait"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,7 @@ class Refused:
     """The app answered, and it does not take the file. `why` is for logs and for users."""
 
     why: str
+    result: ClassVar = "refused"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class NoAnswer:
     """Nothing that counts as an answer; trying again may help."""
 
     why: str
+    result: ClassVar = "no_answer"
 
 
 Answer = Done | WillFinish | Refused | NoAnswer

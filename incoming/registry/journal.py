@@ -96,12 +96,14 @@ class Journal:
 
     def _set_aside(self, file: Path, why: Exception) -> None:
         shelf = self._directory / "damaged"
-        log.error("journal entry %s is damaged (%s): set aside in %s", file.stem[:8], why, shelf)
+        about = {"ticket": file.stem[:8], "error": why, "shelf": shelf}
+        log.error("journal entry %(ticket)s is damaged (%(error)s): set aside in %(shelf)s", about)
         try:
             shelf.mkdir(mode=0o700, exist_ok=True)
             file.replace(shelf / file.name)
         except OSError as exc:
-            log.error("journal entry %s could not be set aside: %s", file.stem[:8], exc)
+            about["error"] = exc
+            log.error("journal entry %(ticket)s could not be set aside: %(error)s", about)
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from incoming.lifecycle import Event
 from incoming.registry.journal import Journal
 from incoming.runtime import Lock, Runtime, ServiceClock
 from incoming.ticket import Ticket
+from incoming.watch import Counters
 
 log = logging.getLogger(__name__)
 
@@ -18,8 +19,9 @@ log = logging.getLogger(__name__)
 class MemoryRegistry:
     """See registry.Registry. A change is written to the journal before anybody sees it."""
 
-    def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock) -> None:
+    def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters) -> None:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
+        self._counters = counters
         self._journal = journal
         self._runtime = runtime
         self._clock = clock
@@ -30,6 +32,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         self._runtime.in_pool(self._journal.write, ticket)
         self._tickets[ticket.id] = ticket
+        self._counters.issued += 1
 
     def get(self, ticket_id: str) -> Ticket:
         """See registry.Registry."""
@@ -47,6 +50,7 @@ class MemoryRegistry:
             if new.at_rest() != old.at_rest():
                 self._write(old, new, now_s)
             self._tickets[ticket_id] = new
+            self._counters.changed(old, event, new)
             return new
 
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
@@ -56,7 +60,7 @@ class MemoryRegistry:
         except (StorageFull, StorageFailed) as exc:
             if old.at_rest().recovered(now_s) != new.at_rest():
                 raise
-            log.warning("upload %s: %s is not journaled: %s", new.short_id, new.state.value, exc)
+            log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""

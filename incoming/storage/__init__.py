@@ -51,6 +51,9 @@ class Storage(Protocol):
     def free_bytes(self) -> int:
         """Returns how much more can be stored."""
 
+    def check(self) -> None:
+        """Writes something and throws it away, in a thread. Raises StorageFull, StorageFailed."""
+
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """Makes the file the property of this user id."""
 

@@ -225,6 +225,16 @@ class LocalStorage:
             status = os.statvfs(self._directory)
         return status.f_bavail * status.f_frsize
 
+    def check(self) -> None:
+        """See storage.Storage."""
+        with _storage_errors():
+            self._runtime.in_pool(self._check)
+
+    def _check(self) -> None:
+        with tempfile.TemporaryFile(dir=self._directory) as probe:
+            probe.write(b"?")
+            probe.flush()
+
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """See storage.Storage."""
         with _storage_errors():

@@ -41,6 +41,7 @@ class Connection:
         self._session = session
         self._uploads = uploads
         self._runtime = runtime
+        self._counters = uploads.parts.counters
         self._claim: ClaimedUpload | None = None
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._rest_s = 0.0
@@ -48,6 +49,7 @@ class Connection:
 
     def run(self) -> None:
         """Returns when the connection has ended. Raises nothing."""
+        self._counters.connections += 1
         try:
             self._happened(steps.Opened())
             while (message := self._websocket.receive()) is not None:
@@ -56,11 +58,12 @@ class Connection:
                     self._runtime.sleep(self._rest_s)
                     self._rest_s = 0.0
         except ConnectionGone as exc:
-            log.debug("connection gone: %s", exc)
+            log.debug("connection gone: %(error)s", {"error": exc})
         except FrameError as exc:
-            log.info("connection closed: %s", exc)
+            log.info("connection closed: %(error)s", self._about(exc))
             self._websocket.close(exc.code, str(exc))
         finally:
+            self._counters.connections -= 1
             if self._timer:
                 self._timer.kill(block=False)
             self._release()
@@ -77,18 +80,24 @@ class Connection:
     def _chunk_event(self, message: Message) -> steps.ChunkReceived:
         if not self._session.chunks_have_headers:
             self._chunk = message.payload
+            self._counters.received_bytes += message.size_bytes
             return steps.ChunkReceived(message.size_bytes)
         chunk = chunks.parse(message.payload)
         self._chunk, self._crc = chunk.payload, chunk.crc32c
         size_bytes = max(message.size_bytes - chunks.HEADER_BYTES, 0)
+        self._counters.received_bytes += size_bytes
+        self._counters.damaged_chunks += not chunk.sound
         return steps.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.sound)
+
+    def _about(self, exc: Exception) -> dict[str, object]:
+        return self._claim.ticket.for_log(error=exc) if self._claim else {"error": exc}
 
     def _news(self, event: steps.Event) -> None:
         """The same as `_happened`, from a greenlet that nobody waits for."""
         try:
             self._happened(event)
         except ConnectionGone as exc:
-            log.debug("connection gone: %s", exc)  # the reader notices too
+            log.debug("connection gone: %(error)s", {"error": exc})  # the reader notices too
 
     def _happened(self, event: steps.Event) -> None:
         """Tells the session, and does what it says, and what it says to the results of that."""
@@ -107,7 +116,7 @@ class Connection:
         except (ConnectionGone, FrameError):
             raise
         except Exception:
-            log.exception("a defect: %s failed", type(action).__name__)
+            log.exception("a defect: %(action)s failed", {"action": type(action).__name__})
             return steps.Failed(InternalError())
 
     def _carry_out(self, action: steps.Action) -> steps.Event | None:

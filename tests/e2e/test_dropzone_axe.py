@@ -1,7 +1,4 @@
-"""What axe finds wrong with the dropzone for those who hear it, or see little of it.
-
-https://github.com/dequelabs/axe-core
-"""
+"""What axe finds wrong with the dropzone for those who hear it, or see little of it."""
 
 from __future__ import annotations
 
@@ -14,14 +11,12 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.dropzone_page import DropzonePage
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
-from tests.support.browser import PHONE, press
+from tests.support.axe import grave
+from tests.support.browser import press
 from tests.support.data import MIB
-from tests.support.engines import WIDE, Chromium
-from tests.support.server import ROOT
+from tests.support.engines import Chromium
 
 ENGINES = ("chromium",)  # it reads the page, not the browser
-AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
-GRAVE = {"serious", "critical"}
 
 
 @pytest.fixture
@@ -29,29 +24,6 @@ def dropzone(tmp_path: Path) -> Iterator[Stage]:
     """The dropzone with all it needs."""
     with set_up("3-dropzone", tmp_path) as stage:
         yield stage
-
-
-def complaints(driver: Chromium) -> list[str]:
-    """Returns what axe finds on the page as it is, each with the elements that it is about."""
-    assert AXE.exists(), "axe is not installed: run `npm ci`, or `make test`"
-    driver.execute_script(AXE.read_text("utf-8"))
-    found = driver.execute_async_script("axe.run().then(arguments[0], (e) => arguments[0](String(e)))")
-    assert isinstance(found, dict), found
-    assert found["passes"], "it has looked at something"
-    return [
-        f"{rule['impact']}: {rule['help']}: {[node['html'] for node in rule['nodes']]}"
-        for rule in found["violations"]
-    ]
-
-
-def grave(driver: Chromium) -> list[str]:
-    """Returns what is serious or critical in light and in dark, on a wide page and on a phone."""
-    found: list[str] = []
-    for scheme, width_px in (("light", WIDE), ("dark", WIDE), ("light", PHONE)):
-        driver.look_like(scheme, width_px)
-        found += [text for text in complaints(driver) if text.split(":")[0] in GRAVE]
-    driver.look_like("light", WIDE)
-    return found
 
 
 def test_axe_would_find_something(clean_driver: Chromium, dropzone: Stage) -> None:

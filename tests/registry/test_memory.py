@@ -74,10 +74,20 @@ def test_a_change_that_can_not_be_journaled_has_not_happened(house: House) -> No
     assert house.parts.registry.change(ID, CLAIM).state is State.UPLOADING
 
 
+def test_what_has_happened_is_counted_and_what_has_not_is_not(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    with house.journal_broken(), pytest.raises(StorageFailed):
+        house.parts.registry.change(ID, Cancel("no more"))
+    counters = house.parts.counters
+    assert (counters.issued, counters.claims, counters.ended) == (1, {"first": 1}, {})
+
+
 def test_a_change_that_is_not_allowed_changes_nothing(house: House) -> None:
     house.parts.registry.add(TICKET)
     with pytest.raises(IllegalTransition):
         house.parts.registry.change(ID, Complete())
+    assert not house.parts.counters.ended
     assert house.ticket(ID) == TICKET
     assert journaled(house) == [TICKET]
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.errors import StorageFailed
+from incoming.errors import StorageFailed, StorageFull
 from incoming.storage.local import READ_BYTES, LocalStorage
 from tests.storage.conftest import TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
@@ -117,6 +117,25 @@ def test_a_disk_that_refuses_is_reported_without_its_words(storage: LocalStorage
     (tmp_path / "data").rmdir()
     with pytest.raises(StorageFailed):
         storage.free_bytes()
+
+
+def test_a_disk_that_can_be_written_passes_the_check_and_keeps_nothing_of_it(
+    storage: LocalStorage, runtime: FakeRuntime, tmp_path: Path
+) -> None:
+    storage.check()
+    assert runtime.pool_calls == ["_check"]
+    assert list((tmp_path / "data").iterdir()) == []
+
+
+def test_a_full_disk_and_a_missing_one_do_not_pass_the_check(mount: Mount, runtime: FakeRuntime) -> None:
+    place = mount("tmpfs", "size=64k")
+    storage = LocalStorage(place / "data", 0, runtime)
+    (place / "filler").write_bytes(bytes(64 * 1024))
+    with pytest.raises(StorageFull):
+        storage.check()
+    (place / "data").rmdir()
+    with pytest.raises(StorageFailed):
+        storage.check()
 
 
 # --- reading back --------------------------------------------------------------------------------

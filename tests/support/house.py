@@ -31,6 +31,7 @@ from incoming.steps import News
 from incoming.storage.local import LocalStorage
 from incoming.ticket import Ticket
 from incoming.uploads import Uploads
+from incoming.watch import Counters
 from tests.support.fakes import FakeAnswer, FakeApp, FakeRuntime
 
 TIMES: Final[dict[str, Any]] = {
@@ -80,11 +81,12 @@ class House:
 
     def _make_parts(self) -> Parts:
         clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
-        registry = MemoryRegistry(self.journal, self.runtime, clock)
+        counters = Counters()
+        registry = MemoryRegistry(self.journal, self.runtime, clock, counters)
         reserve_bytes = self.settings.reserve_ahead_mib * MIB
         storage = LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
         callbacks = Callbacks(self.runtime, self.settings.handover_answer_timeout_s)
-        return Parts(self.settings, self.runtime, clock, registry, storage, callbacks)
+        return Parts(self.settings, self.runtime, clock, registry, storage, callbacks, counters)
 
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from webtest import TestApp, TestResponse
 
 from incoming.app import make_app
+from incoming.overview import Overview
 from incoming.settings import Settings
 from tests.support.house import House
 
@@ -23,7 +24,8 @@ class Routes:
 
     def __init__(self, house: House, **settings: Any) -> None:
         self.house = house
-        self.app = make_app(Settings(**settings), house.uploads)
+        self.overview = Overview(house.uploads)
+        self.app = make_app(Settings(**settings), house.uploads, self.overview)
         self.wsgi = TestApp(self.app, extra_environ={"REMOTE_ADDR": "127.0.0.1"})
 
     def post(
@@ -37,6 +39,12 @@ class Routes:
         """Returns the answer, whatever it is."""
         url = f"{prefix}backend/{route}?{urlencode(query or {})}"
         return self.wsgi.post(url, dict(form or {}), dict(headers or {}), status="*")
+
+    def get(
+        self, route: str, query: Pairs | None = None, headers: Pairs | None = None, prefix: str = PREFIXES[0]
+    ) -> TestResponse:
+        """Returns the answer, whatever it is."""
+        return self.wsgi.get(f"{prefix}{route}", dict(query or {}), dict(headers or {}), status="*")
 
     def new_ticket(self, **parameters: str) -> str:
         """Returns the id of a new ticket."""

@@ -56,6 +56,8 @@ def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page, ticket_i
         page.send_chunk(start)
     house.runtime.settle()
     assert house.file(ticket_id).read_bytes() == CONTENT
+    assert house.parts.counters.connections == 1
+    assert house.parts.counters.received_bytes == house.parts.counters.stored_bytes == LENGTH_BYTES
     house.uploads.finish(ticket_id, "")
     assert page.expect("MsgAllDone") == {"Success": True}
     page.expect_close(1000)

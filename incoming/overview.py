@@ -1,0 +1,258 @@
+"""What goes on, for whoever looks: each upload, all of them together, how the process is.
+
+Nothing here is written down when something happens; it is gathered when somebody asks, from the tickets and
+from the open files. Between two hundred tickets others may run. `keep_watch` looks once a second at speeds,
+every now and then at the disk, and all the time at how late it is itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from incoming.errors import IncomingError, StorageFailed
+from incoming.handover.callbacks import SCHEME
+from incoming.lifecycle import ARRIVED, CALLED_OFF, State
+from incoming.parameters import Listing
+from incoming.ticket import Ticket
+from incoming.uploads import Uploads
+from incoming.watch import Lag, Speeds
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY_S: Final = 0.1
+SAMPLE_EVERY_S: Final = 1.0
+CHECK_DISK_EVERY_S: Final = 5.0
+DISK_HANGS_AFTER_S: Final = 30.0
+"""A check of the disk that takes longer has failed, whatever will come of it."""
+STAT_WITHIN_S: Final = 2.0
+TICKETS_AT_A_TIME: Final = 200
+ORDER: Final = {
+    state: place
+    for place, state in enumerate(
+        (State.UPLOADING, State.FAILED, State.HANDING_OVER, State.WAITING, State.PAUSED, State.ISSUED)
+    )
+}
+"""What is listed first; ended uploads come last."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """All uploads together."""
+
+    by_state: Counter[State] = field(default_factory=Counter)
+    undelivered: int = 0
+    """How many uploads the app has yet to be told about."""
+    oldest_undelivered_s: float = 0.0
+
+    def add(self, ticket: Ticket, now_s: float) -> None:
+        """Counts one upload."""
+        self.by_state[ticket.state] += 1
+        called_off = ticket.state in CALLED_OFF and not ticket.app_told
+        if called_off or ticket.state is State.HANDING_OVER:
+            self.undelivered += 1
+            self.oldest_undelivered_s = max(self.oldest_undelivered_s, now_s - ticket.changed_at_s)
+
+
+class Overview:
+    """Looks at the service, and changes nothing."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self.speeds = Speeds()
+        self.lag = Lag()
+        self.counters = uploads.parts.counters
+        self.free_bytes: int | None = None
+        """What the disk had left when it was last looked at; None when it could not be."""
+        self._uploads = uploads
+        self._parts = uploads.parts
+        self._runtime = uploads.parts.runtime
+        self._clock = uploads.parts.clock
+        self._disk_works = True
+        self._disk_checked_at_s = self._sampled_at_s = self._clock.now_s()
+        self._disk_is_checked = False
+
+    # --- all the time ------------------------------------------------------------------------------
+
+    def keep_watch(self) -> None:
+        """Looks again and again, until the process ends."""
+        self._look_at_disk()
+        while True:
+            due_s = self._runtime.now_s() + PROBE_EVERY_S
+            self._runtime.sleep(PROBE_EVERY_S)
+            self.lag.add(max(self._runtime.now_s() - due_s, 0.0))
+            try:
+                self._look()
+            except Exception:
+                log.exception("a defect: the watch failed")
+
+    def _look(self) -> None:
+        now_s = self._clock.now_s()
+        if now_s - self._sampled_at_s >= SAMPLE_EVERY_S - PROBE_EVERY_S / 2:
+            self._sampled_at_s = now_s
+            self.speeds.sample(now_s, self.counters.stored_bytes, self._uploads.claims.offsets())
+        if now_s - self._disk_checked_at_s >= CHECK_DISK_EVERY_S:
+            self._look_at_disk()
+
+    def _look_at_disk(self) -> None:
+        """Beside the caller, and one look at a time: a disk that hangs holds up nobody."""
+        if not self._disk_is_checked:
+            self._disk_is_checked = True
+            self._runtime.spawn(self._check_disk)
+
+    def _check_disk(self) -> None:
+        storage = self._parts.storage
+        try:
+            self.free_bytes = self._runtime.in_pool(storage.free_bytes)
+            storage.check()
+            self._disk_works = True
+        except IncomingError as exc:
+            if self._disk_works:
+                log.error("the storage can't be written: %(error)s", {"error": exc})
+            self._disk_works = False
+        self._disk_checked_at_s = self._clock.now_s()
+        self._disk_is_checked = False
+
+    # --- when somebody asks --------------------------------------------------------------------------
+
+    def disk_works(self) -> bool:
+        """Returns whether the storage could be written when it was last looked at. Never waits."""
+        return self._disk_works and self._clock.now_s() - self._disk_checked_at_s < DISK_HANGS_AFTER_S
+
+    def trouble(self) -> str:
+        """Returns why the process should get no requests: stopping, storage or nothing. Never waits."""
+        if self._uploads.stopping:
+            return "stopping"
+        return "" if self.disk_works() else "storage"
+
+    def totals(self) -> Totals:
+        """Returns what all uploads are together."""
+        totals, now_s = Totals(), self._clock.now_s()
+        for ticket in self._tickets():
+            totals.add(ticket, now_s)
+        return totals
+
+    def reserved_bytes(self) -> int:
+        """Returns how much of the free disk space is promised to unfinished uploads."""
+        return self._uploads.admission.reserved_bytes()
+
+    def page(self, asked: Listing) -> dict[str, Any]:
+        """Returns a page of the list, as docs/api.md describes it. Raises UnknownTicket, WrongSecret."""
+        if asked.id:
+            tickets = [self._uploads.with_secret(asked.id, asked.secret)]
+            matching = 1
+        else:
+            matching, tickets = self._listed(asked)
+        return {
+            "uploads": self._rows(tickets),
+            "matching": matching,
+            "totals": self._totals_as_json(),
+            "history": {"interval_s": SAMPLE_EVERY_S, "bytes_per_s": self.speeds.history(asked.history)},
+        }
+
+    def _tickets(self) -> Iterator[Ticket]:
+        return self._breathing(self._parts.registry.tickets())
+
+    def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
+        for number, ticket in enumerate(tickets, 1):
+            if not number % TICKETS_AT_A_TIME:
+                self._runtime.breathe()
+            yield ticket
+
+    def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
+        """Returns how many uploads are asked for, and those of them that are on the page.
+
+        Sorted in small runs that are merged: to sort 10,000 at once stops everybody for 30 ms.
+        """
+        wanted = [ticket for ticket in self._tickets() if asked.state in ("", ticket.state)]
+        runs = []
+        for start in range(0, len(wanted), TICKETS_AT_A_TIME):
+            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
+            self._runtime.breathe()
+        in_order = self._breathing(heapq.merge(*runs, key=_place))
+        return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
+
+    def _totals_as_json(self) -> dict[str, Any]:
+        totals = self.totals()
+        return {
+            "uploads": totals.by_state.total(),
+            "by_state": {state.value: totals.by_state[state] for state in State},
+            "undelivered": totals.undelivered,
+            "oldest_undelivered_s": round(totals.oldest_undelivered_s, 1),
+            "bytes_per_s": self.speeds.bytes_per_s,
+            "stored_bytes": self.counters.stored_bytes,
+            "connections": self.counters.connections,
+            "free_bytes": self.free_bytes,
+            "reserved_bytes": self.reserved_bytes(),
+        }
+
+    # --- one upload ----------------------------------------------------------------------------------
+
+    def _rows(self, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        open_files = self._uploads.claims.offsets()
+        paused = [t.id for t in tickets if t.state is State.PAUSED and t.id not in open_files]
+        offsets = self._lengths(paused) | open_files
+        now_s = self._clock.now_s()
+        return [self._row(ticket, _offset(ticket, offsets), now_s) for ticket in tickets]
+
+    def _lengths(self, ticket_ids: list[str]) -> dict[str, int | None]:
+        """Returns the lengths of files as the disk has them; None where it does not say, or not in time."""
+        if not ticket_ids:
+            return {}
+        stored_bytes = self._parts.storage.stored_bytes
+        try:
+            with self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
+                return self._runtime.in_pool(_each, stored_bytes, ticket_ids)
+        except StorageFailed:
+            return dict.fromkeys(ticket_ids)
+
+    def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
+        speed, moved_at_s = self.speeds.of(ticket.id), self.speeds.moved_at_s(ticket.id)
+        missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
+        last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
+        return {
+            "id": ticket.short_id,
+            "name": ticket.name,
+            "app": _app(ticket.signal_finish_url),
+            "state": ticket.state.value,
+            "reason": ticket.reason,
+            "length_bytes": ticket.length_bytes,
+            "offset_bytes": offset_bytes,
+            "bytes_per_s": speed,
+            "seconds_left": round(missing_bytes / speed, 1) if speed else None,
+            "age_s": round(now_s - ticket.issued_at_s, 1),
+            "idle_s": round(max(now_s - last_s, 0.0), 1),
+            "connected": self._uploads.claims.is_held(ticket.id),
+            "deliveries": ticket.deliveries,
+            "max_bytes_per_s": ticket.max_bytes_per_s or None,
+        }
+
+
+def _place(ticket: Ticket) -> tuple[int, float, str]:
+    """Returns what to sort by: what needs attention first, then what has changed last."""
+    return ORDER.get(ticket.state, len(ORDER)), -ticket.changed_at_s, ticket.id
+
+
+def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
+    """Returns how many bytes of an upload are stored, as far as that is known."""
+    if ticket.state in ARRIVED:
+        return ticket.length_bytes
+    return offsets.get(ticket.id, 0)
+
+
+def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> dict[str, int | None]:
+    return {ticket_id: stored_bytes(ticket_id) or 0 for ticket_id in ticket_ids}
+
+
+def _app(url: str) -> str:
+    """Returns who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
+    if url.startswith(SCHEME):
+        return url
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    return f"{host}:{parts.port}" if parts.port else host
