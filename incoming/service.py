@@ -133,7 +133,7 @@ class Service:
         """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes."""
         self.stop()
         until_s = self.runtime.now_s() + self.settings.stop_timeout_s
-        while self.uploads.claimed_count() and self.runtime.now_s() < until_s:
+        while self.uploads.claims.count() and self.runtime.now_s() < until_s:
             self.runtime.sleep(WIND_DOWN_STEP_S)
         self.close()
 
