@@ -15,7 +15,7 @@ from typing import Any, Final
 
 import bottle
 
-from incoming import errors, page, parameters
+from incoming import errors, housekeeping, page, parameters
 from incoming.access import BackendAccess
 from incoming.metrics import CONTENT_TYPE, Metrics
 from incoming.overview import Overview
@@ -81,7 +81,11 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
         uploads.retry(*_id_and_secret())
         return "ok"
 
-    return {route.__name__: route for route in (new_upload, finish_upload, cancel_upload, retry_upload)}
+    def sweep() -> str:
+        return str(housekeeping.sweep(uploads.parts, uploads))
+
+    routes = (new_upload, finish_upload, cancel_upload, retry_upload, sweep)
+    return {route.__name__: route for route in routes}
 
 
 def _reading_routes(overview: Overview) -> dict[str, Route]:

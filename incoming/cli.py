@@ -13,9 +13,10 @@ import click
 
 from incoming import __version__
 from incoming.commands.config import config
+from incoming.commands.operate import cancel, retry, sweep, uploads
 from incoming.commands.serve import serve
 
-COMMANDS: Final = (serve, config)
+COMMANDS: Final = (serve, uploads, retry, cancel, sweep, config)
 
 
 class Commands(click.Group):

@@ -84,31 +84,41 @@ def sweep_interval_s(settings: Settings) -> float:
     return min(shortest_s / 4, LONGEST_SWEEP_INTERVAL_S)
 
 
-def sweep(parts: Parts, uploads: Uploads) -> None:
-    """Ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough."""
+def sweep(parts: Parts, uploads: Uploads) -> int:
+    """Ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough.
+
+    Returns how many uploads that were.
+    """
+    touched = 0
     for number, ticket in enumerate(parts.registry.tickets(), 1):
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
         try:
-            _look_at(parts, uploads, ticket)
+            touched += _look_at(parts, uploads, ticket)
         except IncomingError as exc:
             # It changed while we looked, or the disk does not let us: the next sweep sees it anew.
             log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
+    return touched
 
 
-def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
-    settings = parts.settings
+def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> bool:
+    """Returns whether there was anything to be done."""
+    times = parts.settings
     idle_s = parts.clock.now_s() - ticket.changed_at_s
     match ticket.state:
-        case State.ISSUED | State.PAUSED if idle_s > settings.idle_timeout_s:
+        case State.ISSUED | State.PAUSED if idle_s > times.idle_timeout_s:
             uploads.expire(ticket, "idle for too long")
-        case State.WAITING if idle_s > settings.handover_wait_timeout_s:
+        case State.WAITING if idle_s > times.handover_wait_timeout_s:
             uploads.deliveries.lapse(ticket)
-        case State.FAILED if idle_s > settings.failed_retention_s:
+        case State.FAILED if idle_s > times.failed_retention_s:
             uploads.expire(ticket, "the app did not take the file")
-        case State.FINISHED | State.CANCELLED | State.EXPIRED:
-            if ticket.settled and idle_s > settings.result_retention_s:
-                _forget(parts, ticket)
+        case State.FINISHED | State.CANCELLED | State.EXPIRED if ticket.settled:
+            if idle_s <= times.result_retention_s:
+                return False
+            _forget(parts, ticket)
+        case _:
+            return False
+    return True
 
 
 def _forget(parts: Parts, ticket: Ticket) -> None:

@@ -11,7 +11,7 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, MutableMapping
 from typing import Any, Final
 
 import gevent
@@ -30,6 +30,8 @@ HEADER_TIMEOUT_S: Final = 15.0
 BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
 BACKLOG: Final = 1024
+FIRST_INHERITED: Final = 3
+"""The descriptor of the first socket that systemd hands over."""
 QUERY: Final = re.compile(r'\?[^\s"]*')
 
 AppAt = Callable[[int], Callable[..., Any]]
@@ -91,10 +93,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 class Server(WSGIServer):  # type: ignore[misc]
     """A server for one app; several may run in one process."""
 
-    def __init__(self, app_at: AppAt, host: str, port: int) -> None:
-        """Raises OSError when the address can't be had."""
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        listener = _listen(family, host, port)
+    def __init__(self, app_at: AppAt, listener: socket.socket) -> None:
+        """`listener` is one of `listen`, or one that was inherited."""
         self.requests_under_way = 0
         self.logger = logging.getLogger("incoming.handshake")
         self.logger.setLevel(logging.ERROR)  # whatever strangers send is not worth a line
@@ -121,15 +121,20 @@ class Servers:
         self._stop_timeout_s = stop_timeout_s
         self._stop = gevent.event.Event()
         self._servers: list[Server] = []
+        self._inherited = inherited_listeners(os.environ)
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(signal_number, self._signalled)
 
     def listen(self, app_at: AppAt, host: str, port: int) -> int:
-        """Serves an app from now on, and returns the port. Raises BadSetting when it can't be had."""
+        """Serves an app from now on, and returns the port. Raises BadSetting when it can't be had.
+
+        Where a listening socket was inherited (systemd's socket activation), the first app gets that one.
+        """
         try:
-            server = Server(app_at, host, port)
+            listener = self._inherited.pop(0) if self._inherited else listen(host, port)
         except OSError as exc:
             raise BadSetting("port", f"{host}:{port} can't be listened on: {exc.strerror or exc}") from exc
+        server = Server(app_at, listener)
         server.start()
         self._servers.append(server)
         return server.port
@@ -150,10 +155,33 @@ class Servers:
         gevent.joinall([gevent.spawn(s.finish_requests, self._stop_timeout_s) for s in self._servers])
 
 
-def _listen(family: socket.AddressFamily, host: str, port: int) -> Any:
+def listen(host: str, port: int) -> Any:
+    """Returns a listening socket. Raises OSError when the address can't be had."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = gevent.socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     listener.bind((host, port))
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener
+
+
+def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
+    """Returns the listening sockets that this process was started with (sd_listen_fds(3)), TCP ones only.
+
+    They outlive the process: whoever connects while it is replaced waits, and is not refused. What says so is
+    removed from `environ`, since it does not hold for our children. Raises BadSetting.
+    """
+    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
+    environ.pop("LISTEN_FDNAMES", None)
+    if pid != str(os.getpid()) or not count.isdecimal():
+        return []
+    listeners = []
+    for number in range(FIRST_INHERITED, FIRST_INHERITED + int(count)):
+        os.set_inheritable(number, False)
+        listener = gevent.socket.socket(fileno=number)
+        if listener.family not in (socket.AF_INET, socket.AF_INET6) or listener.type != socket.SOCK_STREAM:
+            raise BadSetting("ListenStream", "has to be a TCP port: the socket that was inherited is none")
+        listener.setblocking(False)
+        listeners.append(listener)
+    return listeners

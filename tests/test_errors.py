@@ -24,6 +24,7 @@ PUBLISHED = {
     "unknown_ticket": (11, 400, False),
     "wrong_secret": (12, 403, False),
     "not_allowed": (13, 403, False),
+    "sign_in_needed": (19, 401, False),
     "upgrade_required": (14, 426, False),
     "not_found": (15, 404, False),
     "method_not_allowed": (16, 405, False),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 import gevent
@@ -15,7 +16,8 @@ import gevent.socket
 import pytest
 
 from incoming import server as server_module
-from incoming.server import Server
+from incoming.errors import BadSetting
+from incoming.server import Server, inherited_listeners, listen
 
 DEADLINE_S = 10.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -50,7 +52,7 @@ def app() -> App:
 
 @pytest.fixture
 def server(app: App) -> Iterator[Server]:
-    running = Server(lambda _: app, "127.0.0.1", 0)
+    running = Server(lambda _: app, listen("127.0.0.1", 0))
     running.start()
     yield running
     running.stop(timeout=0)
@@ -90,12 +92,12 @@ def test_a_free_port_is_taken_and_told(server: Server) -> None:
 
 def test_an_address_that_is_taken_can_not_be_had(server: Server, app: App) -> None:
     with pytest.raises(OSError, match="in use"):
-        Server(lambda _: app, "127.0.0.1", server.port)
+        listen("127.0.0.1", server.port)
 
 
 @pytest.mark.skipif(not socket.has_ipv6, reason="there is no IPv6 here")
 def test_an_ipv6_address_is_one_too(app: App) -> None:
-    server = Server(lambda _: app, "::1", 0)
+    server = Server(lambda _: app, listen("::1", 0))
     server.start()
     with closing(gevent.socket.create_connection(("::1", server.port), timeout=DEADLINE_S)) as client:
         client.sendall(GET)
@@ -266,3 +268,40 @@ def test_a_bad_handshake_is_refused_in_words_and_does_not_reach_the_app(
     assert body
     assert app.environs == []
     assert not caplog.records
+
+
+# --- sockets that outlive the process --------------------------------------------------------------
+
+
+@contextmanager
+def handed_over(theirs: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
+    """Gives the environment of a process that was started with this socket."""
+    descriptor = os.dup(theirs.fileno())
+    monkeypatch.setattr(server_module, "FIRST_INHERITED", descriptor)
+    yield {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x", "PATH": "y"}
+    with suppress(OSError):
+        os.close(descriptor)
+
+
+def test_a_socket_that_somebody_else_has_opened_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as theirs, handed_over(theirs, monkeypatch) as environ:
+        (listener,) = inherited_listeners(environ)
+        assert listener.getsockname() == theirs.getsockname()
+        assert environ == {"PATH": "y"}
+        listener.detach()
+
+
+@pytest.mark.parametrize(("pid", "count"), [("1", "1"), ("", "1"), (str(os.getpid()), "")])
+def test_what_is_meant_for_another_process_is_left_alone(pid: str, count: str) -> None:
+    environ = {"LISTEN_PID": pid, "LISTEN_FDS": count}
+    assert inherited_listeners(environ) == []
+    assert environ == {}
+
+
+def test_a_socket_that_is_no_tcp_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with (
+        socket.socket(socket.AF_UNIX) as theirs,
+        handed_over(theirs, monkeypatch) as environ,
+        pytest.raises(BadSetting, match="ListenStream"),
+    ):
+        inherited_listeners(environ)

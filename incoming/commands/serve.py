@@ -17,6 +17,9 @@ from incoming.settings import Settings
 
 log = logging.getLogger("incoming")
 
+INTERRUPTED = 130
+"""The exit code that shells know for Ctrl-C."""
+
 
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
@@ -33,6 +36,8 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
         in_force = settings(config_file, options)
         log_to_stderr(in_force)
         _run(in_force, examples_ports if examples else "")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
     except IncomingError as exc:
         sys.exit(f"Incoming!! does not start. {exc}")
     except OSError as exc:
@@ -50,8 +55,8 @@ def log_to_stderr(settings: Settings) -> None:
 
 def _run(settings: Settings, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
+    service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
     servers = Servers(settings.stop_timeout_s)
-    service = Service(settings)
     app = service.wsgi()
     port = servers.listen(lambda _: app, settings.host, settings.port)
     service.begin()

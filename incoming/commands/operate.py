@@ -1,0 +1,160 @@
+"""`incoming uploads`, `retry`, `cancel`, `sweep`: what an operator does beside a running server."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from functools import partial, wraps
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from incoming.commands.given import setting_options, settings
+from incoming.commands.remote import NotReached, Remote, Unreachable, sentence
+from incoming.errors import IncomingError
+from incoming.lifecycle import State
+from incoming.logs import printable
+from incoming.settings import Settings
+from incoming.ticket import Ticket
+
+ENDED: Final = {"finished", "cancelled", "expired"}
+REFRESH_EVERY_S: Final = 2.0
+NAME_CHARS: Final = 36
+HEAD: Final = f"{'UPLOAD':<9} {'STATE':<13} {'DONE':>5} {'SIZE':>9} {'SPEED':>11} {'IDLE':>9}  NAME"
+
+
+def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
+    """Gives a command the server as its first argument, and says errors in a sentence."""
+
+    @wraps(function)
+    def command(config_file: str | None, server: str, **given: Any) -> None:
+        options = {name: given.pop(name) for name in ("storage_dir", "host", "port", "backend_token")}
+        try:
+            function(Remote(settings(config_file, options), server), **given)
+        except (IncomingError, NotReached) as exc:
+            sys.exit(sentence(exc))
+
+    where = click.option("--server", default="", metavar="URL", help="Where the server is, if not there.")
+    return where(setting_options(command, ("storage_dir", "host", "port", "backend_token")))
+
+
+@click.command()
+@click.option("--all", "everything", is_flag=True, help="Those that have ended, too.")
+@click.option("--state", type=click.Choice([state.value for state in State]), help="Only these.")
+@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object an upload and line, for programs.")
+@_beside_a_server
+def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as_json: bool) -> None:
+    """List uploads, with their progress.
+
+    Where the server does not run, this is what its journal says.
+    """
+    while True:
+        try:
+            rows, note = list(remote.list_uploads(state or "")), ""
+        except Unreachable as exc:
+            found = map(partial(_from_journal, remote.settings), remote.tickets())
+            rows, note = [row for row in found if state in (None, row["state"])], f"{exc} Its journal says:"
+        rows = [row for row in rows if everything or state or row["state"] not in ENDED]
+        if watch:
+            click.clear()
+        _print(rows, note, as_json)
+        if not watch:
+            return
+        time.sleep(REFRESH_EVERY_S)
+
+
+@click.command()
+@click.argument("upload_id", metavar="ID")
+@_beside_a_server
+def retry(remote: Remote, upload_id: str) -> None:
+    """Have a failed handover tried again: the app is repaired.
+
+    ID is what the log and `incoming uploads` show: the first characters are enough.
+    """
+    _post(remote, "retry_upload", upload_id)
+    click.echo("The app is asked again.")
+
+
+@click.command()
+@click.argument("upload_id", metavar="ID")
+@_beside_a_server
+def cancel(remote: Remote, upload_id: str) -> None:
+    """Give an upload up: its file is removed, its client is told, its app is not.
+
+    ID is what the log and `incoming uploads` show: the first characters are enough.
+    """
+    _post(remote, "cancel_upload", upload_id)
+    click.echo("Cancelled.")
+
+
+@click.command()
+@_beside_a_server
+def sweep(remote: Remote) -> None:
+    """Have the server do now what it does every half minute.
+
+    Uploads that were idle for too long expire, apps that said "wait" long ago are asked again, and results
+    that were kept for long enough are forgotten.
+    """
+    touched = int(remote.ask("POST", "sweep").text)
+    click.echo(f"{touched} uploads were swept." if touched else "There was nothing to do.")
+
+
+def _post(remote: Remote, route: str, upload_id: str) -> None:
+    ticket = remote.ticket(upload_id)
+    remote.ask("POST", route, id=ticket.id, backendSecret=ticket.secret)
+
+
+# --- what is printed ---------------------------------------------------------------------------------
+
+
+def _from_journal(settings: Settings, ticket: Ticket) -> dict[str, Any]:
+    """Returns what the journal and the disk say of an upload, in the words of `GET backend/uploads`."""
+    try:
+        offset_bytes = (Path(settings.storage_dir) / "data" / ticket.id / ticket.id).stat().st_size
+    except OSError:
+        offset_bytes = 0
+    state = ticket.recovered(0.0).state
+    return {
+        "id": ticket.short_id, "name": ticket.name, "state": state.value, "reason": ticket.reason,
+        "length_bytes": ticket.length_bytes, "offset_bytes": offset_bytes, "bytes_per_s": 0, "idle_s": None,
+    }  # fmt: skip
+
+
+def _print(rows: Iterable[dict[str, Any]], note: str, as_json: bool) -> None:
+    if as_json:
+        for row in rows:
+            click.echo(json.dumps(row))
+        return
+    if note:
+        click.echo(note, err=True)
+    lines = [_line(row) for row in rows]
+    click.echo("\n".join([HEAD, *lines]) if lines else "There are no uploads.")
+
+
+def _line(row: dict[str, Any]) -> str:
+    length_bytes, offset_bytes = row["length_bytes"], row["offset_bytes"] or 0
+    done = "" if not length_bytes else f"{100 * offset_bytes // length_bytes} %"
+    speed = f"{readable(row['bytes_per_s'])}/s" if row["bytes_per_s"] else ""
+    idle = "" if row["idle_s"] is None else str(timedelta(seconds=int(row["idle_s"])))
+    size = "" if length_bytes is None else readable(length_bytes)
+    name = printable(row["name"])
+    if len(name) > NAME_CHARS:
+        name = name[: NAME_CHARS - 1] + "…"
+    reason = f"  ({printable(row['reason'])})" if row["reason"] else ""
+    state = row["state"].replace("_", " ")
+    return f"{row['id']:<9} {state:<13} {done:>5} {size:>9} {speed:>11} {idle:>9}  {name}{reason}".rstrip()
+
+
+def readable(size_bytes: float) -> str:
+    """Returns a size as people read it: `1.5 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            digits = 0 if unit == "B" or size_bytes >= 100 else 1
+            return f"{size_bytes:.{digits}f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
