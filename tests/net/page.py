@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
 
@@ -15,6 +13,7 @@ from selenium.webdriver.common.by import By
 from tests.net.bare import Transfer
 from tests.net.network import SERVER_ADDRESS, Network
 from tests.support.engines import Browser
+from tests.support.site import serve_page
 from tests.support.waiting import wait_until
 
 HTML: Final = """<!doctype html><meta charset="utf-8"><title>An upload</title><input type="file" id="file">
@@ -49,25 +48,9 @@ HTML: Final = """<!doctype html><meta charset="utf-8"><title>An upload</title><i
 @contextlib.contextmanager
 def site(network: Network, server_port: int) -> Iterator[str]:
     """Serves the page at the server's end; yields its address."""
-    html = HTML.format(host=f"{SERVER_ADDRESS}:{server_port}").encode()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(html)))
-            self.end_headers()
-            self.wfile.write(html)
-
-        def log_message(self, *args: object) -> None:
-            """Nobody reads it."""
-
-    with network.server.inside(), ThreadingHTTPServer((SERVER_ADDRESS, 0), Handler) as http:
-        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}).start()
-        try:
-            yield f"http://{SERVER_ADDRESS}:{http.server_port}/"
-        finally:
-            http.shutdown()
+    html = HTML.format(host=f"{SERVER_ADDRESS}:{server_port}")
+    with network.server.inside(), serve_page(html, SERVER_ADDRESS) as url:
+        yield url
 
 
 @dataclass(frozen=True)

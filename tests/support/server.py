@@ -48,6 +48,7 @@ class RunningServer:
         self.port = 0
         self.log_file = log_file or storage_dir.with_name(storage_dir.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
+        self._pass_fds: tuple[int, ...] = ()
 
     def __enter__(self) -> Self:
         self.start()
@@ -84,8 +85,9 @@ class RunningServer:
         with self.log_file.open("ab") as log:
             self._log_starts_at = log.tell()
             self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, env=self._environment(), start_new_session=True
-            )
+                self._command(), stdout=log, stderr=log, env=self._environment(), start_new_session=True,
+                pass_fds=self._pass_fds,
+            )  # fmt: skip
         self.alive.append(self)
 
     def _command(self) -> list[str]:

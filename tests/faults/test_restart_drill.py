@@ -1,0 +1,177 @@
+"""The server is replaced again and again while a page uploads: nobody notices.
+
+The listening socket outlives the processes, as under systemd: whoever connects in between waits for the next
+one. Every second time the next process is there before the old one is asked to go, and waits for its storage.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shlex
+import socket
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pytest
+
+from tests.support.app import ScriptedApp
+from tests.support.browser import open_browser
+from tests.support.data import MIB
+from tests.support.engines import Browser
+from tests.support.server import RunningServer, new_upload
+from tests.support.site import serve_page
+from tests.support.waiting import wait_until
+
+UPLOADS: Final = 100
+RESTARTS: Final = 10
+LENGTH_BYTES: Final = 2 * MIB
+BYTES_PER_S: Final = 1_000_000
+"""So slow that each upload meets a restart or two."""
+AT_A_TIME: Final = 16
+BYTES_BETWEEN_RESTARTS: Final = 12 * MIB
+BACK_WITHIN_S: Final = 5.0
+
+HTML: Final = """<!doctype html><meta charset="utf-8"><title>Many uploads</title>
+<script src="{server}/incoming/frontend/incoming.js"></script>
+<script>
+  incoming.set_server_hostname("{server}".replace("http://", ""));
+  window.finished = [];
+  window.errors = [];
+  window.acked = 0;
+  function file_of(number, length_bytes) {{
+    const words = new Uint32Array(length_bytes / 4);
+    for (let i = 0; i < words.length; i++) words[i] = number * 1000003 + i;
+    return new File([words], `film ${{number}}.bin`);
+  }}
+  function upload(number, ticket, settings, length_bytes) {{
+    const uploader = Object.assign(incoming.Uploader(ticket, file_of(number, length_bytes)), settings);
+    let acked = 0;
+    uploader.onprogress = () => {{
+      window.acked += uploader.bytes_acked - acked;
+      acked = uploader.bytes_acked;
+    }};
+    return new Promise((resolve) => {{
+      uploader.onfinished = () => {{ finished.push(ticket); resolve(); }};
+      uploader.onerror = () => {{ errors.push(uploader.error_msg); resolve(); }};
+      uploader.oncancelled = () => {{ errors.push(uploader.cancel_msg); resolve(); }};
+      uploader.start();
+    }});
+  }}
+  function upload_all(tickets, at_a_time, settings, length_bytes) {{
+    const left = tickets.map((ticket, number) => [number, ticket]);
+    const next = async () => {{ while (left.length) await upload(...left.shift(), settings, length_bytes); }};
+    for (let i = 0; i < at_a_time; i++) next();
+  }}
+</script>"""
+
+
+def sha256_of(number: int) -> str:
+    """Returns the digest of the file that the page makes."""
+    words = np.arange(LENGTH_BYTES // 4, dtype=np.uint64) + number * 1_000_003
+    return hashlib.sha256(words.astype("<u4").tobytes()).hexdigest()
+
+
+class ActivatedServer(RunningServer):
+    """A server that is started with its listening socket, as systemd does it."""
+
+    def __init__(self, storage_dir: Path, log_file: Path, listener: socket.socket) -> None:
+        super().__init__(storage_dir, log_file, wait_for_storage="yes", connection_timeout_s=5)
+        self._listener = listener
+        self._pass_fds = (listener.fileno(),)
+
+    def _command(self) -> list[str]:
+        command = shlex.join(super()._command())
+        inherit = f"exec 3<&{self._listener.fileno()}"
+        return ["sh", "-c", f"{inherit}; exec env LISTEN_PID=$$ LISTEN_FDS=1 {command}"]
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """What systemd holds."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
+        yield listening
+
+
+@pytest.fixture
+def driver(tmp_path: Path) -> Iterator[Browser]:
+    with open_browser(tmp_path / "profile", "chromium") as browser:
+        yield browser
+
+
+def replaced(old: RunningServer, new: RunningServer, *, overlapping: bool) -> None:
+    """Has a new process take over; it may be there before the old one goes."""
+    if overlapping:
+        new.launch()
+        wait_until(lambda: "waiting for the process" in new.log_text(), "the new process waits")
+        assert old.terminate() == 0
+    else:
+        assert old.terminate() == 0
+        new.launch()
+    new.wait_ready()
+
+
+def test_a_hundred_uploads_of_a_page_survive_ten_restarts(
+    tmp_path: Path, listener: socket.socket, driver: Browser, app: ScriptedApp
+) -> None:
+    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    servers = [
+        ActivatedServer(tmp_path / "storage", tmp_path / f"{number}.log", listener)
+        for number in range(RESTARTS + 1)
+    ]
+    away_s: list[float] = []
+    try:
+        servers[0].start()
+        tickets = [new_upload(servers[0], app.url) for _ in range(UPLOADS)]
+        with serve_page(HTML.format(server=url)) as page:
+            driver.get(page)
+            settings = {"max_bytes_per_s": BYTES_PER_S}
+            driver.execute_script("upload_all(...arguments)", tickets, AT_A_TIME, settings, LENGTH_BYTES)
+            for number, (old, new) in enumerate(pairwise(servers)):
+                wait_for_more(driver, BYTES_BETWEEN_RESTARTS)
+                replaced(old, new, overlapping=bool(number % 2))
+                ready_at_s = time.monotonic()
+                wait_for_more(driver, 1, BACK_WITHIN_S)
+                away_s.append(time.monotonic() - ready_at_s)
+            wait_until(lambda: ended(driver) == UPLOADS, "all uploads have ended", 120)
+            assert driver.execute_script("return errors") == []
+            assert sorted(driver.execute_script("return finished")) == sorted(tickets)
+    finally:
+        for server in servers:
+            server.kill()
+    print(f"\nback after {max(away_s):.2f} s at most, {sorted(away_s)[len(away_s) // 2]:.2f} s in the median")
+    delivered = {delivery.id: delivery.sha256 for delivery in app.deliveries}
+    assert delivered == {ticket: sha256_of(number) for number, ticket in enumerate(tickets)}
+    for server in servers:
+        assert "Traceback" not in server.log_text()
+
+
+def acked(driver: Browser) -> int:
+    count: int = driver.execute_script("return acked")
+    return count
+
+
+def wait_for_more(driver: Browser, bytes_more: int, deadline_s: float = 60.0) -> None:
+    """Waits until so many more bytes are acknowledged, or all uploads have ended."""
+    goal: int = driver.execute_script("return acked") + bytes_more
+    wait_until(lambda: acked(driver) >= goal or ended(driver) == UPLOADS, "uploads go on", deadline_s)
+
+
+def ended(driver: Browser) -> int:
+    count: int = driver.execute_script("return finished.length + errors.length")
+    return count
+
+
+def test_who_connects_between_two_processes_waits_and_is_not_refused(
+    tmp_path: Path, listener: socket.socket, app: ScriptedApp
+) -> None:
+    server = ActivatedServer(tmp_path / "storage", tmp_path / "a.log", listener)
+    with socket.create_connection(listener.getsockname()) as early:
+        early.sendall(b"GET /incoming/healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        with server:
+            assert b" 200 OK" in early.recv(4096)
+            assert os.fstat(listener.fileno())
