@@ -1,6 +1,6 @@
 """How fast is one version-1 upload over loopback, and how far from the floor (see floor.py)?
 
-    python -m bench.upload --size-mib 1024 --rounds 5 --storage DIR
+    python -m bench.upload --size-mib 1024 --rounds 5 --storage DIR --under uwsgi,gunicorn
 
 Run from the root of the source tree. See README.md for what the figures mean.
 """
@@ -15,18 +15,22 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from tests.support.app import ScriptedApp
 from tests.support.client import KIB
 from tests.support.data import MIB, FileBytes
 from tests.support.flood import Flood, warm_up
+from tests.support.hosts import GunicornServer, UwsgiServer
 from tests.support.server import RunningServer, new_upload
 
 NS_PER_S = 1e9
 MB = 1e6
 WARM_UP_FACTOR = 1.25
+HOSTS: dict[str, type[RunningServer]] = {"uwsgi": UwsgiServer, "gunicorn": GunicornServer}
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,15 @@ class Sample:
 
 
 def cpu_s(pid: int) -> float:
-    """Returns the CPU time of all threads of a process so far, in seconds."""
-    schedstats = Path(f"/proc/{pid}/task").glob("*/schedstat")
+    """Returns the CPU time of a process and of those that it has started, so far, in seconds."""
+    processes = [pid, *_children(pid)]
+    schedstats = [file for one in processes for file in Path(f"/proc/{one}/task").glob("*/schedstat")]
     return sum(int(schedstat.read_text().split()[0]) for schedstat in schedstats) / NS_PER_S
+
+
+def _children(pid: int) -> list[int]:
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [descendant for child in map(int, found) for descendant in (child, *_children(child))]
 
 
 def timed(pid: int, size_bytes: int, run: Callable[[], None]) -> Sample:
@@ -101,36 +111,38 @@ def show(name: str, samples: list[Sample]) -> None:
     )
 
 
-def show_ratios(uploads: list[Sample], floors: list[Sample]) -> None:
-    """Prints how an upload compares with the floor of its own round: the machine is no constant."""
+def ratios(uploads: list[Sample], floors: list[Sample]) -> str:
+    """Returns how uploads compare with the others of their own round: the machine is no constant."""
     pairs = list(zip(uploads, floors, strict=True))
     rate = statistics.median(u.mb_per_s / f.mb_per_s for u, f in pairs)
     cost = statistics.median(u.cpu_s_per_gib / f.cpu_s_per_gib for u, f in pairs)
-    sys.stdout.write(f"upload / floor: {rate:.2f} of the speed, {cost:.2f} times the CPU\n")
+    return f"{rate:.2f} of the speed, {cost:.2f} times the CPU"
 
 
-def measure(
-    server: RunningServer, app: ScriptedApp, size_bytes: int, rounds: int, chunk_size_kib: int
-) -> None:
+def measure(servers: dict[str, RunningServer], app: ScriptedApp, options: argparse.Namespace) -> None:
     """Interleaves uploads and floors, and prints what came of it. The first round warms up everything."""
     command = [sys.executable, "-m", "bench.floor"]
-    uploads: list[Sample] = []
-    floors: list[Sample] = []
+    size_bytes = options.size_mib * MIB
+    samples: dict[str, list[Sample]] = {name: [] for name in ("floor", *servers)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             port = int(process.stdout.readline())
-            for _ in range(1 + rounds):
+            for _ in range(1 + options.rounds):
+                for name, server in servers.items():
+                    warm_up(server.storage_dir, int(size_bytes * WARM_UP_FACTOR))
+                    samples[name].append(upload(server, app, size_bytes, options.chunk_size_kib))
                 warm_up(server.storage_dir, int(size_bytes * WARM_UP_FACTOR))
-                uploads.append(upload(server, app, size_bytes, chunk_size_kib))
-                warm_up(server.storage_dir, int(size_bytes * WARM_UP_FACTOR))
-                floors.append(floor(process.pid, port, server.storage_dir, size_bytes))
+                samples["floor"].append(floor(process.pid, port, server.storage_dir, size_bytes))
         finally:
             process.terminate()
     sys.stdout.write(f"{'':10} median   best          median   best\n")
-    show("upload", uploads[1:])
-    show("floor", floors[1:])
-    show_ratios(uploads[1:], floors[1:])
+    for name, measured in samples.items():
+        show(name, measured[1:])
+    for name in servers:
+        sys.stdout.write(f"{name} / floor: {ratios(samples[name][1:], samples['floor'][1:])}\n")
+    for name in list(servers)[1:]:
+        sys.stdout.write(f"{name} / run.py: {ratios(samples[name][1:], samples['run.py'][1:])}\n")
 
 
 def main() -> None:
@@ -142,19 +154,24 @@ def main() -> None:
     parser.add_argument("--chunk-size-kib", type=int, default=512)
     parser.add_argument("--send-ahead", type=int, default=8)
     parser.add_argument("--fsync", action="store_true", help="sync at the handover (peers do not)")
+    parser.add_argument("--under", default="", help="also under these, with a comma: uwsgi,gunicorn")
     options = parser.parse_args()
-    settings = {
+    settings: dict[str, Any] = {
         "chunk_size_kib": options.chunk_size_kib,
         "send_ahead": options.send_ahead,
         "fsync": "yes" if options.fsync else "no",
     }
-    with (
-        tempfile.TemporaryDirectory(dir=options.storage) as folder,
-        ScriptedApp() as app,
-        RunningServer(Path(folder) / "storage", **settings) as server,
-    ):
+    kinds: dict[str, type[RunningServer]] = {"run.py": RunningServer}
+    kinds |= {name: HOSTS[name] for name in options.under.split(",") if name}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=options.storage)))
+        app = stack.enter_context(ScriptedApp())
         app.hash_files = False
-        measure(server, app, options.size_mib * MIB, options.rounds, options.chunk_size_kib)
+        servers = {
+            name: stack.enter_context(kind((folder / name / "storage"), **settings))
+            for name, kind in kinds.items()
+        }
+        measure(servers, app, options)
 
 
 if __name__ == "__main__":
