@@ -23,6 +23,11 @@ class Chunk:
     sound: bool
 
 
+def write_header(into: memoryview, offset_bytes: int, crc32c: int, number: int) -> None:
+    """Writes what stands in front of a chunk's bytes; `number` is the round."""
+    _HEADER.pack_into(into, 0, offset_bytes, crc32c, number)
+
+
 def parse(message: memoryview) -> Chunk:
     """Returns the chunk in a binary message; one too short for that is not sound."""
     if len(message) <= HEADER_BYTES:

@@ -1,7 +1,8 @@
 """WebSocket frames as bytes (RFC 6455 section 5): read a header, take a mask off in place, build a frame.
 
 Nothing is negotiated beyond the RFC's base protocol, so every reserved bit is an error. Masks come off in
-place with numpy's vectorised XOR: 30 GB/s, where a loop over bytes makes 10 MB/s and stalls everybody.
+place with numpy's vectorised XOR: 30 GB/s, where a loop over bytes makes 10 MB/s and stalls everybody. The
+server reads clients' frames, which are masked, and the terminal client those of the server, which are not.
 """
 
 from __future__ import annotations
@@ -38,7 +39,10 @@ class FrameError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What stands before a payload: `header_bytes` of it on the wire, then `payload_bytes`, masked."""
+    """What stands before a payload: `header_bytes` of it on the wire, then `payload_bytes`.
+
+    `mask` is what they are masked with; it is empty in a server's frame.
+    """
 
     opcode: int
     final: bool
@@ -53,12 +57,12 @@ class FrameHeader:
 
 
 def header_size_bytes(second_byte: int) -> int:
-    """Returns how long a client's frame header is, its mask included, from its second byte."""
-    return 6 + {126: 2, 127: 8}.get(second_byte & 0x7F, 0)
+    """Returns how long a frame header is, its mask included if it has one, from its second byte."""
+    return (6 if second_byte & 0x80 else 2) + {126: 2, 127: 8}.get(second_byte & 0x7F, 0)
 
 
-def parse_header(data: bytes | bytearray | memoryview) -> FrameHeader | None:
-    """Returns the header of a client's frame at the start of `data`; None when that is not all of it yet.
+def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = True) -> FrameHeader | None:
+    """Returns the header of a frame at the start of `data`; None when that is not all of it yet.
 
     Raises FrameError as soon as the bytes at hand show that it can't be right.
     """
@@ -66,32 +70,33 @@ def parse_header(data: bytes | bytearray | memoryview) -> FrameHeader | None:
         return None
     first, second = data[0], data[1]
     opcode, final = first & 0x0F, bool(first & 0x80)
+    if bool(second & 0x80) != from_client:
+        raise FrameError(CLOSE_PROTOCOL_ERROR, "a client's frame has to be masked, a server's must not be")
     _check(first, second, opcode, final)
     size = header_size_bytes(second)
     if len(data) < size:
         return None
+    mask_at = size - 4 if from_client else size
     payload_bytes = second & 0x7F
-    if size > 6:
-        payload_bytes = int.from_bytes(data[2 : size - 4], "big")
-        _check_length(payload_bytes, size)
-    return FrameHeader(opcode, final, payload_bytes, bytes(data[size - 4 : size]), size)
+    if mask_at > 2:
+        payload_bytes = int.from_bytes(data[2:mask_at], "big")
+        _check_length(payload_bytes, mask_at)
+    return FrameHeader(opcode, final, payload_bytes, bytes(data[mask_at:size]), size)
 
 
 def _check(first: int, second: int, opcode: int, final: bool) -> None:
     """Raises FrameError for a header that RFC 6455 section 5.2 does not allow."""
     if first & 0x70:
         raise FrameError(CLOSE_PROTOCOL_ERROR, "reserved bits without an extension")
-    if not second & 0x80:
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "a client's frame has to be masked")
     if opcode not in (OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG):
         raise FrameError(CLOSE_PROTOCOL_ERROR, "unknown opcode")
     if opcode >= OP_CLOSE and (not final or second & 0x7F > MAX_CONTROL_BYTES):
         raise FrameError(CLOSE_PROTOCOL_ERROR, "a control frame is short and in one piece")
 
 
-def _check_length(payload_bytes: int, header_bytes: int) -> None:
-    """Raises FrameError for a length that is negative, or not in its shortest form."""
-    if payload_bytes >= 2**63 or payload_bytes < (126 if header_bytes == 8 else 65536):
+def _check_length(payload_bytes: int, end: int) -> None:
+    """Raises FrameError for a length that is negative, or not in its shortest form; it ends at byte `end`."""
+    if payload_bytes >= 2**63 or payload_bytes < (126 if end == 4 else 65536):
         raise FrameError(CLOSE_PROTOCOL_ERROR, "bad length")
 
 
@@ -110,14 +115,23 @@ def unmask(payload: memoryview, mask: bytes, position: int = 0) -> None:
         payload[i] ^= key[i & 7]
 
 
-def build_frame(opcode: int, payload: bytes = b"") -> bytes:
-    """Returns a whole frame from the server: unmasked, in one piece (RFC 6455 section 5.1)."""
-    size = len(payload)
-    if size < 126:
-        return bytes((0x80 | opcode, size)) + payload
-    if size < 65536:
-        return struct.pack("!BBH", 0x80 | opcode, 126, size) + payload
-    return struct.pack("!BBQ", 0x80 | opcode, 127, size) + payload
+def build_header(opcode: int, payload_bytes: int, mask: bytes = b"") -> bytes:
+    """Returns the header of a frame in one piece: a server's, or with `mask` (4 bytes) a client's."""
+    masked = 0x80 if mask else 0
+    if payload_bytes < 126:
+        return bytes((0x80 | opcode, masked | payload_bytes)) + mask
+    if payload_bytes < 65536:
+        return struct.pack("!BBH", 0x80 | opcode, masked | 126, payload_bytes) + mask
+    return struct.pack("!BBQ", 0x80 | opcode, masked | 127, payload_bytes) + mask
+
+
+def build_frame(opcode: int, payload: bytes = b"", mask: bytes = b"") -> bytes:
+    """Returns a whole frame: a server's, or with `mask` (4 bytes) a client's (RFC 6455 section 5.1)."""
+    if not mask:
+        return build_header(opcode, len(payload)) + payload
+    masked = bytearray(payload)
+    unmask(memoryview(masked), mask)
+    return build_header(opcode, len(payload), mask) + masked
 
 
 def close_payload(code: int, reason: str = "") -> bytes:

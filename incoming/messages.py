@@ -21,6 +21,11 @@ MAX_INTEGER: Final = 2**53 - 1
 MAX_LIST_ITEMS: Final = 64
 
 
+def _as_it_is() -> Any:
+    """A text that is data, not a sentence: it is sent unchanged."""
+    return field(metadata={"as_it_is": True})
+
+
 @dataclass(frozen=True, slots=True)
 class MsgUploadReq:
     """Client: I hold this ticket and a file of this length (bytes) and name, and speak this version.
@@ -30,7 +35,7 @@ class MsgUploadReq:
 
     id: str
     length_bytes: int
-    name: str
+    name: str = _as_it_is()
     version: int = 1
     last_modified_ms: int = 0
 
@@ -95,11 +100,6 @@ class MsgAllDone:
 
 
 # --- version 2 -----------------------------------------------------------------------------------------
-
-
-def _as_it_is() -> Any:
-    """A text that is data, not a sentence: it is sent unchanged."""
-    return field(metadata={"as_it_is": True})
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,13 +203,13 @@ def _wire_name(field_name: str) -> str:
     return "".join("KB" if word == "kb" else word.capitalize() for word in words)
 
 
-def _wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
+def wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
     """Returns {name on the wire: (field, type)} of a message class."""
     hints = get_type_hints(message)
     return {_wire_name(f.name): (f, hints[f.name]) for f in fields(message)}
 
 
-_FIELDS: Final = {message: _wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
+_FIELDS: Final = {message: wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
 _FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromClient)}
 
 

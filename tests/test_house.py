@@ -32,11 +32,11 @@ LAYERS: Final = """
     deliveries claims
     parts
     storage registry handover
-    runtime logs
+    runtime logs client
     conversation
     session_v2
     session
-    steps watch
+    steps watch sending
     access budget chunks config frames messages pace parameters sameness ticket
     digest lifecycle settings
     errors

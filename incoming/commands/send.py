@@ -1,0 +1,168 @@
+"""`incoming send`: sends a file from a terminal, a script or another server."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import signal
+import ssl
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from incoming.client import address, ticket
+from incoming.client.address import BadAddress
+from incoming.client.dial import trust
+from incoming.client.display import Display
+from incoming.client.sender import Sender, Server
+from incoming.client.source import Source, Unreadable
+from incoming.client.ticket import NoTicket
+from incoming.sending import progress
+from incoming.sending.session import Session
+from incoming.sending.steps import Ending, Options, Outcome, Stop
+
+DEFAULT_SERVER: Final = "http://localhost:4000"
+EXIT_FAILED: Final = 1
+EXIT_CODES: Final = {
+    Ending.FINISHED: 0, Ending.FAILED: EXIT_FAILED, Ending.CANCELLED: EXIT_FAILED,
+    Ending.GAVE_UP: 3, Ending.INTERRUPTED: 130,
+}  # fmt: skip
+
+
+@click.command("send", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option("--ticket", "ticket_id", metavar="ID", help="The ticket, from an app that has asked for it.")
+@click.option("--url", metavar="URL", help="An address of the app that gives a ticket, as text or as JSON.")
+@click.option("--method", type=click.Choice(["GET", "POST"], case_sensitive=False), default="POST",
+              metavar="GET|POST", show_default=True, help="How to ask at --url.")  # fmt: skip
+@click.option("--server", metavar="URL", help="The Incoming!! server: http(s)://host[:port][/prefix]. "
+              f"[default: what the app answers, or {DEFAULT_SERVER}]")  # fmt: skip
+@click.option("--ca-file", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
+              help="Certificates (PEM) to trust besides those of the system.")  # fmt: skip
+@click.option("--max-bytes-per-s", type=click.IntRange(min=1), metavar="N", help="Send no faster than that.")
+@click.option("--give-up-after", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS",
+              help="Give up when nothing went on for so long. [default: never]")  # fmt: skip
+@click.option("--cancel-on-interrupt", is_flag=True,
+              help="Ctrl-C cancels the upload for good; otherwise it can be resumed.")  # fmt: skip
+@click.option("-q", "--quiet", is_flag=True, help="Show nothing but what went wrong.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as JSON to stdout.")
+def send(file: Path, ticket_id: str | None, url: str | None, **options: Any) -> None:
+    """Send FILE with a ticket, and wait until the app has it.
+
+    A lost connection, a restarted server, a killed command: the upload goes on at the byte that is stored,
+    by itself or when the same command is run again. Progress goes to stderr.
+
+    \b
+    Exit codes: 0 the app has the file, 1 it failed for good, 2 wrong usage,
+    3 gave up (--give-up-after), 130 interrupted. After 3 and 130 it can be resumed.
+    """
+    if (ticket_id is None) == (url is None):
+        raise click.UsageError("Give either --ticket or --url.")
+    sys.exit(_Command(file, ticket_id, url, options).run())
+
+
+class _Command:
+    """One run of the command."""
+
+    def __init__(self, file: Path, ticket_id: str | None, url: str | None, options: dict[str, Any]) -> None:
+        self._file, self._ticket_id, self._url, self._options = file, ticket_id or "", url, options
+        self._address = options["server"] or DEFAULT_SERVER
+        self._display = Display(sys.stderr, quiet=options["quiet"])
+
+    def run(self) -> int:
+        """Returns the exit code."""
+        began_s = time.monotonic()
+        try:
+            source = Source(self._file)
+            context = self._trusted()
+            self._get_ticket(context)
+            server = Server(address.parse(self._address), context)
+        except (NoTicket, Unreadable, BadAddress) as exc:
+            return self._conclude(Outcome(Ending.FAILED, str(exc)), None, began_s)
+        except KeyboardInterrupt:
+            return self._conclude(Outcome(Ending.INTERRUPTED, "Interrupted."), None, began_s)
+        options = Options(self._options["max_bytes_per_s"] or 0, self._options["give_up_after"] or 0.0)
+        sender = Sender(source, self._ticket_id, server, options, self._display)
+        with _signals(sender, cancel=self._options["cancel_on_interrupt"]):
+            outcome = sender.run()
+        return self._conclude(outcome, sender.session, began_s)
+
+    def _trusted(self) -> ssl.SSLContext:
+        ca_file = self._options["ca_file"]
+        try:
+            return trust(ca_file)
+        except OSError as exc:
+            raise Unreadable(f"{ca_file} holds no certificates.") from exc
+
+    def _get_ticket(self, context: ssl.SSLContext) -> None:
+        """Asks the app for one if none was given. Raises NoTicket."""
+        if self._url is not None:
+            got = ticket.ask(self._url, self._options["method"].upper(), context)
+            self._ticket_id, self._address = got.id, self._options["server"] or got.server or DEFAULT_SERVER
+            self._display.say(f"The app gave the ticket {got.id}.")
+
+    # --- the end -----------------------------------------------------------------------------------
+
+    def _conclude(self, outcome: Outcome, session: Session | None, began_s: float) -> int:
+        """Says how it has ended, and returns the exit code."""
+        seconds = time.monotonic() - began_s
+        finished = outcome.ending is Ending.FINISHED
+        if session and finished:
+            length_bytes = session.transfer.length_bytes
+            how = f"{progress.size(length_bytes)} in {_took(seconds)}"
+            self._display.say(f"{self._file.name}: {how}. {outcome.text}")
+        else:
+            self._display.say(outcome.text, important=True)
+        if session and outcome.resumable:
+            self._display.say(f"Go on with:  {self._again()}", important=True)
+        if self._options["as_json"]:
+            click.echo(json.dumps(self._result(outcome, session, seconds)))
+        return EXIT_CODES[outcome.ending]
+
+    def _again(self) -> str:
+        """Returns the command that goes on with it."""
+        words = ["incoming", "send", str(self._file), "--ticket", self._ticket_id]
+        words += ["--server", self._address] if self._address != DEFAULT_SERVER else []
+        words += ["--ca-file", self._options["ca_file"]] if self._options["ca_file"] else []
+        return shlex.join(words)
+
+    def _result(self, outcome: Outcome, session: Session | None, seconds: float) -> dict[str, object]:
+        return {
+            "ending": outcome.ending.value,
+            "message": outcome.text,
+            "resumable": outcome.resumable,
+            "ticket": self._ticket_id or None,
+            "bytes": session.transfer.length_bytes if session else None,
+            "stored_bytes": session.transfer.stored_bytes if session else None,
+            "seconds": round(seconds, 3),
+            "crc32c": None if outcome.crc32c is None else f"{outcome.crc32c:08x}",
+            "resumed": session.resumed if session else 0,
+        }
+
+
+def _took(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds < 60 else progress.duration(seconds)
+
+
+@contextmanager
+def _signals(sender: Sender, *, cancel: bool) -> Iterator[None]:
+    """Ctrl-C ends the upload as the user has wished, SIGTERM so that it can be resumed."""
+
+    def handle(number: int, _: object) -> None:
+        sender.stop(Stop(cancel=cancel and number == signal.SIGINT))
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+if __name__ == "__main__":
+    send()
