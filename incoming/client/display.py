@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import os
-from typing import TextIO
+from typing import Final, TextIO
 
 from incoming.sending import progress
-from incoming.sending.progress import Meter
+from incoming.sending.progress import Meter, View
 from incoming.sending.session import Session
 
-REDRAW_EVERY_S = 0.1
-LOG_EVERY_S = 5.0
-ERASE_REST = "\x1b[K"
+REDRAW_EVERY_S: Final = 0.1
+LOG_EVERY_S: Final = 5.0
+LOG_SAME_S: Final = 60.0
+ERASE_REST: Final = "\x1b[K"
 
 
 class Display:
@@ -22,7 +23,8 @@ class Display:
         self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._meter = Meter()
         self._next_s = 0.0
-        self._words = ""
+        self._waits = False
+        self._news = ("", 0)
         self._drawn = False
         try:
             "█░".encode(stream.encoding or "ascii")
@@ -39,10 +41,19 @@ class Display:
             if now_s >= self._next_s:
                 self._next_s = now_s + REDRAW_EVERY_S
                 self._draw(progress.bar_line(seen, self._columns(), *self._bar))
-        elif now_s >= self._next_s or seen.words != self._words:
-            if self._next_s:  # the first moments are no news
-                self._write(progress.log_line(seen) + "\n")
-            self._next_s, self._words = now_s + LOG_EVERY_S, seen.words
+        else:
+            self._log(seen, now_s)
+
+    def _log(self, seen: View, now_s: float) -> None:
+        """Writes a line every few seconds while there is something new, and when it has to wait."""
+        news = (seen.words, seen.stored_bytes)
+        begins_to_wait = bool(seen.wait_s) and not self._waits
+        self._waits = bool(seen.wait_s)
+        self._next_s = self._next_s or now_s + LOG_EVERY_S
+        due_s = self._next_s if news != self._news else self._next_s + LOG_SAME_S
+        if begins_to_wait or now_s >= due_s:
+            self._write(progress.log_line(seen) + "\n")
+            self._next_s, self._news = now_s + LOG_EVERY_S, news
 
     def say(self, sentence: str, *, important: bool = False) -> None:
         """Writes a sentence; it may come from outside."""

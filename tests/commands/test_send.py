@@ -1,0 +1,334 @@
+"""`incoming send` from its start to its exit code, against the real server and a real app."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from crc32c import crc32c
+
+from tests.conftest import StartServer
+from tests.support.app import WAIT, Reply, ScriptedApp
+from tests.support.chaos import ChaosProxy, Climate
+from tests.support.data import MIB, FileBytes
+from tests.support.relay import Relay
+from tests.support.sending import PATCHED, Sending, wait_stored, write_file
+from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
+from tests.support.waiting import wait_until
+
+QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
+DATA = FileBytes(20 * MIB + 123, 5)
+SLOW_BYTES_PER_S = 8 * MIB
+
+
+@pytest.fixture
+def server(start_server: StartServer) -> RunningServer:
+    return start_server(**QUICK)
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return write_file(tmp_path / "my holiday.mov", DATA)
+
+
+def slowly(server: RunningServer, ticket_id: str) -> list[str]:
+    """Options for an upload that takes some seconds."""
+    return [*to(server, ticket_id), "--max-bytes-per-s", str(SLOW_BYTES_PER_S)]
+
+
+def to(server: RunningServer, ticket_id: str) -> list[str]:
+    return ["--ticket", ticket_id, "--server", server.url]
+
+
+def assert_arrived(app: ScriptedApp, ticket_id: str, data: FileBytes = DATA) -> None:
+    (delivery,) = app.about(ticket_id)
+    assert delivery.sha256 == data.sha256
+    assert delivery.fields["filenameFromBrowser"] == "my holiday.mov"
+
+
+@pytest.mark.parametrize("command", [None, PATCHED], ids=["plain", "with gevent's patches"])
+def test_a_file_is_sent_and_the_app_has_it(
+    server: RunningServer, app: ScriptedApp, file: Path, command: list[str] | None
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *to(server, ticket_id), command=command) as sending:
+        sending.ends()
+    assert sending.exit_code == 0, sending.said
+    assert_arrived(app, ticket_id)
+    assert "The app has the file." in sending.said
+    whole = crc32c(file.read_bytes())
+    result = sending.result
+    assert result.pop("seconds") > 0
+    assert result == {
+        "ending": "finished",
+        "message": "The app has the file.",
+        "resumable": False,
+        "ticket": ticket_id,
+        "bytes": DATA.length_bytes,
+        "stored_bytes": DATA.length_bytes,
+        "crc32c": f"{whole:08x}",
+        "resumed": 0,
+    }
+
+
+@pytest.mark.parametrize("length_bytes", [0, 1, 4096])
+def test_small_and_empty_files_are_sent_too(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, length_bytes: int
+) -> None:
+    data = FileBytes(length_bytes, 8)
+    ticket_id = new_upload(server, app.url)
+    with Sending(write_file(tmp_path / "my holiday.mov", data), *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    assert_arrived(app, ticket_id, data)
+
+
+def test_a_quiet_one_says_nothing_unless_something_is_wrong(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    with Sending(file, *to(server, new_upload(server, app.url)), "--quiet") as sending:
+        assert (sending.ends().exit_code, sending.said) == (0, "")
+    with Sending(file, *to(server, "nobody"), "--quiet") as sending:
+        assert sending.ends().exit_code == 1
+        assert "there is no upload with this id" in sending.said
+
+
+# --- it goes on ----------------------------------------------------------------------------------------
+
+
+def test_it_goes_on_by_itself_when_the_server_was_killed(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id)) as sending:
+        for part_bytes in (5 * MIB, 12 * MIB):
+            wait_stored(server.stored_file(ticket_id), part_bytes)
+            server.restart()
+        assert sending.ends().exit_code == 0, sending.said
+    assert sending.result["resumed"] == 2
+    assert_arrived(app, ticket_id)
+
+
+def test_it_goes_on_where_it_was_when_it_was_killed_itself(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    stored = server.stored_file(ticket_id)
+    with Relay(server.port) as relay:
+        address = ["--ticket", ticket_id, "--server", f"http://{relay.host}"]
+        with Sending(file, *address, "--max-bytes-per-s", str(SLOW_BYTES_PER_S)) as sending:
+            wait_stored(stored, 8 * MIB)
+        was_bytes = stored.stat().st_size
+        with Sending(file, *address) as again:
+            assert again.ends().exit_code == 0, again.said
+    assert sending.exit_code == -1, "it was killed"
+    assert was_bytes >= 8 * MIB
+    assert again.result["resumed"] == 1
+    assert again.result["crc32c"] == f"{crc32c(file.read_bytes()):08x}"
+    assert_arrived(app, ticket_id)
+
+
+def test_it_comes_back_over_a_connection_that_is_cut_again_and_again(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    stored = server.stored_file(ticket_id)
+    with Relay(server.port, SLOW_BYTES_PER_S) as relay:
+        with Sending(file, "--ticket", ticket_id, "--server", f"http://{relay.host}") as sending:
+            for part_bytes in (2 * MIB, 6 * MIB, 12 * MIB):
+                wait_stored(stored, part_bytes)
+                relay.cut()
+            assert sending.ends().exit_code == 0, sending.said
+    assert sending.result["resumed"] == 3
+    assert "The connection was lost. Trying again in" in sending.said
+    assert_arrived(app, ticket_id)
+
+
+def test_what_is_damaged_on_its_way_is_sent_again(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    climate = Climate(
+        bytes_per_s=20_000_000, weights={}, refused=0, flip_every_bytes=3 * MIB, flip_texts=0.02
+    )
+    ticket_id = new_upload(server, app.url)
+    with ChaosProxy(server.port, climate, seed=4) as proxy:
+        with Sending(file, "--ticket", ticket_id, "--server", f"http://{proxy.host}") as sending:
+            assert sending.ends().exit_code == 0, sending.said
+        assert proxy.happened["flip"]
+    assert_arrived(app, ticket_id)
+
+
+def test_a_server_that_is_not_there_yet_is_waited_for(
+    start_server: StartServer, app: ScriptedApp, file: Path
+) -> None:
+    server = start_server(**QUICK)
+    ticket_id = new_upload(server, app.url)
+    server.kill()
+    with Sending(file, *to(server, ticket_id)) as sending:
+        wait_until(lambda: not sending.runs or True, "it has begun")
+        server.start()
+        assert sending.ends().exit_code == 0, sending.said
+    assert_arrived(app, ticket_id)
+
+
+def test_it_gives_up_when_it_was_told_to(start_server: StartServer, app: ScriptedApp, file: Path) -> None:
+    server = start_server(**QUICK)
+    ticket_id = new_upload(server, app.url)
+    server.kill()
+    with Sending(file, *to(server, ticket_id), "--give-up-after", "0.5") as sending:
+        assert sending.ends().exit_code == 3
+    assert "Gave up: nothing went on for 0.5 s. Nobody listens at" in sending.said
+    assert f"Go on with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
+    assert sending.result["ending"] == "gave up"
+
+
+# --- the app -------------------------------------------------------------------------------------------
+
+
+def test_it_waits_for_an_app_that_takes_its_time(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    app.answers = [WAIT]
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *to(server, ticket_id)) as sending:
+        app.wait_for(1)
+        assert sending.runs
+        assert finish_upload(server, ticket_id).text == "ok"
+        assert sending.ends().exit_code == 0, sending.said
+
+
+def test_it_waits_for_an_app_that_is_down(server: RunningServer, app: ScriptedApp, file: Path) -> None:
+    app.answers = [Reply(503, "later")] * 4 + [Reply()]
+    with Sending(file, *to(server, new_upload(server, app.url))) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    assert len(app.deliveries) == 5
+
+
+def test_an_app_that_refuses_the_file_ends_it(server: RunningServer, app: ScriptedApp, file: Path) -> None:
+    app.answers = [Reply(404, "never heard of it")]
+    with Sending(file, *to(server, new_upload(server, app.url))) as sending:
+        assert sending.ends().exit_code == 1
+    assert "did not take the file" in sending.said
+    assert sending.result["ending"] == "failed"
+    assert not sending.result["resumable"]
+
+
+def test_an_app_that_cancels_ends_it(server: RunningServer, app: ScriptedApp, file: Path) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id)) as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        assert cancel_upload(server, ticket_id).text == "ok"
+        assert sending.ends().exit_code == 1
+    assert "This upload was cancelled." in sending.said
+    assert sending.result["ending"] == "cancelled"
+
+
+def test_who_comes_back_after_the_end_hears_the_result(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    for _ in range(2):
+        with Sending(file, *to(server, ticket_id)) as sending:
+            assert sending.ends().exit_code == 0, sending.said
+    assert_arrived(app, ticket_id)
+
+
+def test_a_ticket_that_was_used_for_another_file_is_no_success(
+    server: RunningServer, app: ScriptedApp, file: Path, tmp_path: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    other = write_file(tmp_path / "other.mov", FileBytes(DATA.length_bytes, 6))
+    with Sending(other, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 1
+    assert "The app has a file with another content" in sending.said
+
+
+# --- the file ------------------------------------------------------------------------------------------
+
+
+def begun(server: RunningServer, ticket_id: str, file: Path) -> None:
+    """Leaves an upload behind that is not complete."""
+    with Sending(file, *slowly(server, ticket_id)):
+        wait_stored(server.stored_file(ticket_id), 4 * MIB)
+
+
+@pytest.mark.parametrize("change", ["grown", "cut", "edited"])
+def test_a_file_that_changes_while_it_is_sent_ends_it(
+    server: RunningServer, app: ScriptedApp, file: Path, change: str
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id)) as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        with file.open("r+b") as opened:
+            if change == "cut":
+                opened.truncate(10 * MIB)
+            else:
+                opened.seek(0, os.SEEK_END if change == "grown" else os.SEEK_SET)
+                opened.write(b"more")
+        assert sending.ends().exit_code == 1
+    assert f"{file} was changed while it was sent" in sending.said
+    assert not app.deliveries
+
+
+def test_another_file_is_noticed_when_an_upload_is_gone_on_with(
+    server: RunningServer, app: ScriptedApp, file: Path, tmp_path: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    begun(server, ticket_id, file)
+    other = write_file(tmp_path / "other.mov", FileBytes(DATA.length_bytes, 6))
+    longer = write_file(tmp_path / "longer.mov", FileBytes(DATA.length_bytes + 1, 5))
+    for wrong, why in ((other, "its content is another one"), (longer, "bytes, this one has")):
+        with Sending(wrong, *to(server, ticket_id)) as sending:
+            assert sending.ends().exit_code == 1
+        assert why in sending.said
+        assert f'It was begun with "my holiday.mov" ({DATA.length_bytes:,} bytes, last changed' in sending.said
+    with Sending(file, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    assert_arrived(app, ticket_id)
+
+
+def test_a_file_that_was_only_touched_is_compared_and_gone_on_with(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    begun(server, ticket_id, file)
+    os.utime(file, (1_000_000_000, 1_000_000_000))
+    with Sending(file, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 0, sending.said
+    assert sending.result["resumed"] == 1
+    assert_arrived(app, ticket_id)
+
+
+# --- ctrl-C --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_one_says_how_to_go_on_and_can(
+    server: RunningServer, app: ScriptedApp, file: Path, number: signal.Signals
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id)) as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        sending.interrupt(number)
+        assert sending.ends(5).exit_code == 130
+    assert f"Go on with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
+    assert not app.deliveries
+    with Sending(file, *to(server, ticket_id)) as again:
+        assert again.ends().exit_code == 0, again.said
+    assert_arrived(app, ticket_id)
+
+
+def test_an_interrupted_one_cancels_if_that_was_wished_for(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    with Sending(file, *slowly(server, ticket_id), "--cancel-on-interrupt") as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        sending.interrupt()
+        assert sending.ends(5).exit_code == 130
+    assert "The upload is cancelled." in sending.said
+    (delivery,) = app.wait_for(1)
+    assert (delivery.fields["cancelled"], delivery.fields["cancelReason"]) == ("yes", "cancelled by the user")

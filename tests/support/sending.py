@@ -1,0 +1,76 @@
+"""`incoming send` as a process of its own, as a script would start it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from tests.support.data import FileBytes
+from tests.support.server import ROOT
+from tests.support.waiting import wait_until
+
+COMMAND: Final = [sys.executable, "-m", "incoming.commands.send"]
+PATCHED: Final = [
+    sys.executable,
+    "-c",
+    "from gevent import monkey; monkey.patch_all(); from incoming.commands.send import send; send()",
+]
+"""The same as the command line of the server starts it: with gevent's patches."""
+DEADLINE_S: Final = 60.0
+
+
+def write_file(path: Path, data: FileBytes) -> Path:
+    """Writes a file with this content, and returns its path."""
+    with path.open("wb") as file:
+        file.writelines(data.blocks())
+    return path
+
+
+class Sending:
+    """One run; a context manager that leaves no process behind."""
+
+    def __init__(self, file: Path, *options: str, command: list[str] | None = None, **env: str) -> None:
+        self._process = subprocess.Popen(
+            [*(command or COMMAND), str(file), "--json", *options],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | env,
+        )  # fmt: skip
+        self.exit_code = -1
+        self.said = ""
+        self.result: dict[str, Any] = {}
+
+    def __enter__(self) -> Sending:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.kill()
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self._process.kill()
+        self._process.communicate()
+
+    def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
+        """Presses Ctrl-C."""
+        self._process.send_signal(number)
+
+    def ends(self, deadline_s: float = DEADLINE_S) -> Sending:
+        """Waits for its end: `exit_code`, what it `said` to people, and the `result` for programs."""
+        printed, self.said = self._process.communicate(timeout=deadline_s)
+        self.exit_code = self._process.returncode
+        self.result = json.loads(printed) if printed else {}
+        return self
+
+    @property
+    def runs(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._process.poll() is None
+
+
+def wait_stored(path: Path, size_bytes: int) -> None:
+    """Waits until a server has stored so much of an upload."""
+    wait_until(lambda: path.exists() and path.stat().st_size >= size_bytes, f"{size_bytes} bytes stored")
