@@ -63,6 +63,10 @@ def send(file: Path, ticket_id: str | None, url: str | None, **options: Any) -> 
     """
     if (ticket_id is None) == (url is None):
         raise click.UsageError("Give either --ticket or --url.")
+    try:
+        address.parse(options["server"] or DEFAULT_SERVER)
+    except BadAddress as exc:
+        raise click.BadParameter(str(exc), param_hint="--server") from exc
     sys.exit(_Command(file, ticket_id, url, options).run())
 
 
