@@ -75,6 +75,8 @@ class Display:
     def _write(self, text: str) -> None:
         # A name may have what this terminal's encoding has not.
         encoding = self._stream.encoding or "ascii"
+        if self._bar[0] == "#":
+            text = text.replace("…", "~")
         self._stream.write(text.encode(encoding, "replace").decode(encoding))
         self._stream.flush()
 

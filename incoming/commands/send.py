@@ -118,7 +118,8 @@ class _Command:
         finished = outcome.ending is Ending.FINISHED
         if session and finished:
             length_bytes = session.transfer.length_bytes
-            how = f"{progress.size(length_bytes)} in {_took(seconds)}"
+            rate = progress.size(length_bytes / max(seconds, 0.001))
+            how = f"{progress.size(length_bytes)} in {_took(seconds)} ({rate}/s)"
             self._display.say(f"{self._file.name}: {how}. {outcome.text}")
         else:
             self._display.say(outcome.text, important=True)

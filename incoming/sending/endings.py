@@ -21,7 +21,7 @@ OTHER_CONTENT = Outcome(
     Ending.FAILED, "The app has a file with another content: this ticket was used for another file."
 )
 NO_SENSE = Outcome(Ending.FAILED, "The server's answers make no sense.", resumable=True)
-STOPPED = Outcome(Ending.INTERRUPTED, "Interrupted.", resumable=True)
+STOPPED = Outcome(Ending.INTERRUPTED, "Interrupted. What is stored stays stored.", resumable=True)
 STOPPED_LATE = Outcome(
     Ending.INTERRUPTED, "Interrupted. All data has arrived, and the app gets it without us.", resumable=True
 )

@@ -16,15 +16,21 @@ SAMPLE_EVERY_S: Final = 0.25
 MIN_NAME_COLUMNS: Final = 8
 MIN_BAR_COLUMNS: Final = 8
 MAX_BAR_COLUMNS: Final = 50
+USUAL_TAIL_COLUMNS: Final = len("9.99 MB/s, 59:59 left")
+"""So much is kept free for the tail, so that the bar stands still when it gets shorter."""
+NO_WORDS: Final = ("", "")
 _WORDS: Final = {
-    Stage.DIALING: "connecting",
-    Stage.ASKING: "connecting",
-    Stage.PROVING: "comparing it with what is stored",
-    Stage.COMPLETING: "all is sent; the server checks it",
-    Stage.ARRIVED: "waiting for the app to take it",
-    Stage.CANCELLING: "cancelling",
-    Stage.CHECKING: "comparing it with what the app has",
+    Stage.DIALING: ("connecting", "connecting"),
+    Stage.ASKING: ("connecting", "connecting"),
+    Stage.PROVING: ("comparing it with what is stored", "comparing"),
+    Stage.COMPLETING: ("all is sent; the server checks it", "checking"),
+    Stage.ARRIVED: ("waiting for the app to take it", "waiting for the app"),
+    Stage.CANCELLING: ("cancelling", "cancelling"),
+    Stage.CHECKING: ("comparing it with what the app has", "comparing"),
 }
+"""What goes on, in full and where there is little room."""
+APP_IS_SILENT: Final = ("the app does not answer yet; it is asked again", "the app is silent")
+READING: Final = ("reading what was sent earlier, for its checksum", "comparing")
 
 
 class Meter:
@@ -57,6 +63,7 @@ class View:
     stored_bytes: int
     bytes_per_s: float
     words: str = ""
+    short_words: str = ""
     wait_s: float = 0.0
 
     @property
@@ -65,34 +72,34 @@ class View:
         return self.stored_bytes * 100 // self.length_bytes if self.length_bytes else 100
 
     @property
-    def state(self) -> str:
-        """The words, and when it goes on."""
-        return f"{self.words} Trying again in {math.ceil(self.wait_s)} s." if self.wait_s else self.words
-
-    @property
-    def pace(self) -> str:
-        """The speed and the time that is left, as far as they are known."""
-        if not self.bytes_per_s:
-            return ""
-        left_s = (self.length_bytes - self.stored_bytes) / self.bytes_per_s
-        return f"{size(self.bytes_per_s)}/s  {duration(left_s)} left"
+    def tails(self) -> tuple[str, str]:
+        """What else there is to say, in full and where there is little room."""
+        if self.wait_s:
+            again = f"rying again in {math.ceil(self.wait_s)} s"
+            return f"{self.words} T{again}.", f"t{again}"
+        if self.words or not self.bytes_per_s:
+            return self.words, self.short_words
+        rate = f"{size(self.bytes_per_s)}/s"
+        left = duration((self.length_bytes - self.stored_bytes) / self.bytes_per_s)
+        return f"{rate}, {left} left", f"{rate} {left}"
 
 
 def view(session: Session, name: str, meter: Meter, now_s: float) -> View:
     """Returns what is to be seen of a session now."""
     transfer, stage = session.transfer, session.stage
-    words, wait_s, bytes_per_s = _WORDS.get(stage, ""), 0.0, 0.0
+    words, wait_s, bytes_per_s = _WORDS.get(stage, NO_WORDS), 0.0, 0.0
     if stage is Stage.WAITING:
-        words, wait_s = session.note, max(session.retry_at_s - now_s, 0.01)
+        words, wait_s = (session.note, ""), max(session.retry_at_s - now_s, 0.01)
     elif stage is Stage.ARRIVED and session.app_is_silent:
-        words = "the app does not answer yet; it is asked again"
-    elif stage is Stage.SENDING and transfer.sent_bytes == transfer.length_bytes and transfer.prefix.gap(1):
-        words = "reading what was sent earlier, for its checksum"
+        words = APP_IS_SILENT
+    elif stage is Stage.SENDING and transfer.stored_bytes == transfer.length_bytes:
+        words = READING
     if stage is Stage.SENDING:
         bytes_per_s = meter.look(transfer.stored_bytes, now_s)
     else:
         meter.restart()
-    return View(plain(name), transfer.length_bytes, transfer.stored_bytes, bytes_per_s, plain(words), wait_s)
+    words = (plain(words[0]), words[1])
+    return View(plain(name), transfer.length_bytes, transfer.stored_bytes, bytes_per_s, *words, wait_s)
 
 
 # --- lines -----------------------------------------------------------------------------------------
@@ -101,15 +108,16 @@ def view(session: Session, name: str, meter: Meter, now_s: float) -> View:
 def log_line(seen: View) -> str:
     """Returns a line for a log."""
     how_far = f"{seen.percent} % of {size(seen.length_bytes)}"
-    return ", ".join(part for part in (f"{seen.name}: {how_far}", seen.state or seen.pace) if part)
+    return ", ".join(part for part in (f"{seen.name}: {how_far}", seen.tails[0]) if part)
 
 
 def bar_line(seen: View, columns: int, full: str = "#", empty: str = "-") -> str:
     """Returns a line of fewer than so many columns: name, percent, a bar if there is room, and the rest."""
-    tail = seen.state or f"{seen.pace:<24}"
     room = columns - 1 - len("100%") - 4
-    tail = shortened(tail, max(room - MIN_NAME_COLUMNS, 0))
-    room -= columns_of(tail)
+    tail, short_tail = seen.tails
+    if columns_of(tail) > room - MIN_NAME_COLUMNS:
+        tail = shortened(short_tail, max(room - MIN_NAME_COLUMNS, 0))
+    room -= max(columns_of(tail), USUAL_TAIL_COLUMNS if room > 2 * USUAL_TAIL_COLUMNS else 0)
     name = shortened(seen.name, max(MIN_NAME_COLUMNS, room // 3 if room >= 3 * MIN_BAR_COLUMNS else room))
     bar_columns = min(room - columns_of(name) - 2, MAX_BAR_COLUMNS)
     parts = [name, f"{seen.percent:3d}%", tail]
@@ -137,7 +145,7 @@ def shortened(text: str, columns: int) -> str:
     head, tail = text[: len(text) // 2], text[len(text) // 2 :]
     while head and columns_of(head) + columns_of(tail) + 1 > columns:
         head, tail = (head[:-1], tail) if len(head) >= len(tail) else (head, tail[1:])
-    return f"{head}~{tail}" if columns > 0 else ""
+    return f"{head}…{tail}" if columns > 0 else ""
 
 
 def size(size_bytes: float) -> str:

@@ -16,7 +16,6 @@ from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
 from tests.support.sending import PATCHED, Sending, wait_stored, write_file
 from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
-from tests.support.waiting import wait_until
 
 QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
 DATA = FileBytes(20 * MIB + 123, 5)
@@ -134,12 +133,14 @@ def test_it_comes_back_over_a_connection_that_is_cut_again_and_again(
 ) -> None:
     ticket_id = new_upload(server, app.url)
     stored = server.stored_file(ticket_id)
-    with Relay(server.port, SLOW_BYTES_PER_S) as relay:
-        with Sending(file, "--ticket", ticket_id, "--server", f"http://{relay.host}") as sending:
-            for part_bytes in (2 * MIB, 6 * MIB, 12 * MIB):
-                wait_stored(stored, part_bytes)
-                relay.cut()
-            assert sending.ends().exit_code == 0, sending.said
+    with (
+        Relay(server.port, SLOW_BYTES_PER_S) as relay,
+        Sending(file, "--ticket", ticket_id, "--server", f"http://{relay.host}") as sending,
+    ):
+        for part_bytes in (2 * MIB, 6 * MIB, 12 * MIB):
+            wait_stored(stored, part_bytes)
+            relay.cut()
+        assert sending.ends().exit_code == 0, sending.said
     assert sending.result["resumed"] == 3
     assert "The connection was lost. Trying again in" in sending.said
     assert_arrived(app, ticket_id)
@@ -166,7 +167,6 @@ def test_a_server_that_is_not_there_yet_is_waited_for(
     ticket_id = new_upload(server, app.url)
     server.kill()
     with Sending(file, *to(server, ticket_id)) as sending:
-        wait_until(lambda: not sending.runs or True, "it has begun")
         server.start()
         assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id)
@@ -284,7 +284,8 @@ def test_another_file_is_noticed_when_an_upload_is_gone_on_with(
         with Sending(wrong, *to(server, ticket_id)) as sending:
             assert sending.ends().exit_code == 1
         assert why in sending.said
-        assert f'It was begun with "my holiday.mov" ({DATA.length_bytes:,} bytes, last changed' in sending.said
+        begun_with = f'It was begun with "my holiday.mov" ({DATA.length_bytes:,} bytes, last changed'
+        assert begun_with in sending.said
     with Sending(file, *to(server, ticket_id)) as sending:
         assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id)

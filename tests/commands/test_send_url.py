@@ -114,7 +114,8 @@ def test_the_app_can_be_asked_with_get(server: RunningServer, app: ScriptedApp, 
     ],
 )
 def test_an_app_that_gives_no_ticket_is_explained(file: Path, status: int, body: str, said: str) -> None:
-    with TicketPage(body, status, {"Location": "/login"}) as page, Sending(file, "--url", page.url) as sending:
+    page = TicketPage(body, status, {"Location": "/login"})
+    with page, Sending(file, "--url", page.url) as sending:
         assert sending.ends().exit_code == 1
     assert said in sending.said
     assert "Traceback" not in sending.said
