@@ -81,9 +81,7 @@ class Session:
         self.stage = Stage.ASKING
         self._patience.begin(now_s)
         file = self._file
-        return [
-            Say(MsgUploadReq(self._ticket, file.length_bytes, file.name, VERSION, file.last_modified_ms))
-        ]
+        return [Say(MsgUploadReq(self._ticket, file.length_bytes, file.name, VERSION, file.last_modified_ms))]
 
     def _confirmed(self, conf: messages.MsgUploadConf2, now_s: float) -> Actions:
         if self.stage is not Stage.ASKING or not replies.make_sense(conf, self._file.length_bytes):

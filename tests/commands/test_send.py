@@ -186,9 +186,7 @@ def test_it_gives_up_when_it_was_told_to(start_server: StartServer, app: Scripte
 # --- the app -------------------------------------------------------------------------------------------
 
 
-def test_it_waits_for_an_app_that_takes_its_time(
-    server: RunningServer, app: ScriptedApp, file: Path
-) -> None:
+def test_it_waits_for_an_app_that_takes_its_time(server: RunningServer, app: ScriptedApp, file: Path) -> None:
     app.answers = [WAIT]
     ticket_id = new_upload(server, app.url)
     with Sending(file, *to(server, ticket_id)) as sending:

@@ -144,9 +144,7 @@ def test_an_app_that_is_not_there_is_explained(file: Path) -> None:
         (101, "", "answers, but not as a websocket does."),
     ],
 )
-def test_a_server_that_is_none_of_ours_ends_it_at_once(
-    file: Path, status: int, body: str, said: str
-) -> None:
+def test_a_server_that_is_none_of_ours_ends_it_at_once(file: Path, status: int, body: str, said: str) -> None:
     with TicketPage(body, status) as page:
         address = page.url.removesuffix("/ticket")
         with Sending(file, "--ticket", str(uuid.uuid4()), "--server", address) as sending:
