@@ -14,9 +14,10 @@ import click
 from incoming import __version__
 from incoming.commands.config import config
 from incoming.commands.operate import cancel, retry, sweep, uploads
+from incoming.commands.send import send
 from incoming.commands.serve import serve
 
-COMMANDS: Final = (serve, uploads, retry, cancel, sweep, config)
+COMMANDS: Final = (serve, uploads, retry, cancel, sweep, send, config)
 
 
 class Commands(click.Group):

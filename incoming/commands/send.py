@@ -123,7 +123,8 @@ class _Command:
             self._display.say(f"{self._file.name}: {how}. {outcome.text}")
         else:
             self._display.say(outcome.text, important=True)
-        if session and outcome.resumable:
+        begun = session is not None and (session.transfer.stored_bytes or outcome.ending is not Ending.FAILED)
+        if outcome.resumable and begun:
             self._display.say(f"Go on with:  {self._again()}", important=True)
         if self._options["as_json"]:
             click.echo(json.dumps(self._result(outcome, session, seconds)))

@@ -47,7 +47,7 @@ def assert_arrived(app: ScriptedApp, ticket_id: str, data: FileBytes = DATA) -> 
     assert delivery.fields["filenameFromBrowser"] == "my holiday.mov"
 
 
-@pytest.mark.parametrize("command", [None, PATCHED], ids=["plain", "with gevent's patches"])
+@pytest.mark.parametrize("command", [None, PATCHED], ids=["by itself", "as a command of incoming"])
 def test_a_file_is_sent_and_the_app_has_it(
     server: RunningServer, app: ScriptedApp, file: Path, command: list[str] | None
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import ssl
@@ -43,6 +44,7 @@ class TicketPage(ThreadingHTTPServer):
     def __init__(self, body: str, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.body, self.status, self.headers = body, status, headers or {}
         self.asked: list[str] = []
+        self.authorization = ""
         super().__init__(("127.0.0.1", 0), _Page)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -60,6 +62,7 @@ class _Page(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.command)
+        self.server.authorization = self.headers.get("Authorization", "")
         body = self.server.body.encode()
         self.send_response(self.server.status)
         for name, value in {"Content-Length": str(len(body)), **self.server.headers}.items():
@@ -99,6 +102,17 @@ def test_the_app_can_be_asked_with_get(server: RunningServer, app: ScriptedApp, 
         with Sending(file, "--url", page.url, "--method", "get", "--server", server.url) as sending:
             assert sending.ends().exit_code == 0, sending.said
         assert page.asked == ["GET"]
+
+
+def test_an_app_that_wants_to_know_who_asks_is_told(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    with TicketPage(new_upload(server, app.url)) as page:
+        url = page.url.replace("//", "//ann:word@")
+        with Sending(file, "--url", url, "--server", server.url) as sending:
+            assert sending.ends().exit_code == 0, sending.said
+        assert page.authorization == "Basic " + base64.b64encode(b"ann:word").decode()
+    assert "word" not in sending.said
 
 
 @pytest.mark.parametrize(
@@ -150,6 +164,7 @@ def test_a_server_that_is_none_of_ours_ends_it_at_once(file: Path, status: int, 
         with Sending(file, "--ticket", str(uuid.uuid4()), "--server", address) as sending:
             assert sending.ends().exit_code == 1
     assert said in sending.said
+    assert "Go on with" not in sending.said, "it would not help"
 
 
 def test_a_proxy_whose_server_is_away_is_asked_again(file: Path) -> None:

@@ -15,12 +15,8 @@ from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
 COMMAND: Final = [sys.executable, "-m", "incoming.commands.send"]
-PATCHED: Final = [
-    sys.executable,
-    "-c",
-    "from gevent import monkey; monkey.patch_all(); from incoming.commands.send import send; send()",
-]
-"""The same as the command line of the server starts it: with gevent's patches."""
+PATCHED: Final = [sys.executable, "-m", "incoming.cli", "send"]
+"""The same as a user starts it: with gevent's patches, which the server needs."""
 DEADLINE_S: Final = 60.0
 
 
