@@ -280,3 +280,36 @@ def test_a_close_reason_has_to_be_utf_8(reason: bytes) -> None:
     with pytest.raises(FrameError, match="UTF-8") as broken:
         close_answer(b"\x03\xe8" + reason)
     assert broken.value.code == 1007
+
+
+# --- the other side ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
+def test_what_the_server_builds_a_client_reads(payload_bytes: int) -> None:
+    frame = build_frame(OP_TEXT, b"x" * payload_bytes)
+    header = parse_header(frame, from_client=False)
+    assert header == FrameHeader(OP_TEXT, True, payload_bytes, b"", len(frame) - payload_bytes)
+
+
+@pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
+def test_what_a_client_builds_the_server_reads(payload_bytes: int) -> None:
+    payload = bytes(range(256)) * 256
+    frame = bytearray(build_frame(OP_TEXT, payload[:payload_bytes], MASK))
+    header = parse_header(frame)
+    assert header == FrameHeader(OP_TEXT, True, payload_bytes, MASK, len(frame) - payload_bytes)
+    masked = memoryview(frame)[header.header_bytes :]
+    unmask(masked, MASK)
+    assert masked == payload[:payload_bytes]
+
+
+@pytest.mark.parametrize("mask", [b"", MASK])
+def test_a_server_does_not_mask_and_a_client_does(mask: bytes) -> None:
+    with pytest.raises(FrameError):
+        parse_header(build_frame(OP_TEXT, b"a", mask), from_client=not mask)
+
+
+@pytest.mark.parametrize("header", [b"\x81\x7e\x00\x7d", b"\x81\x7f" + bytes(6) + b"\xff\xff"])
+def test_a_server_uses_the_shortest_length_too(header: bytes) -> None:
+    with pytest.raises(FrameError, match="bad length"):
+        parse_header(header, from_client=False)

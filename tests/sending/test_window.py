@@ -58,3 +58,10 @@ def test_a_slow_link_gets_small_chunks() -> None:
     window = Window(4 * MIB, 64 * MIB)
     run(window, 5_000, 0.5, 60)
     assert window.chunk_bytes == MIN_CHUNK_BYTES
+
+
+def test_a_link_that_becomes_slower_is_not_flooded_for_long() -> None:
+    window = Window(4 * MIB, 64 * MIB)
+    run(window, 50e6, 0.05, 5)
+    run(window, 1e6, 0.05, 30, 5)
+    assert window.size_bytes < 1e6, "less than a second of what the link carries now"

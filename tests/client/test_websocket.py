@@ -1,0 +1,156 @@
+"""The client's end of a websocket, over a real pair of sockets; the test is the server."""
+
+from __future__ import annotations
+
+import socket
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from crc32c import crc32c
+
+from incoming import chunks, frames
+from incoming.client.source import Source
+from incoming.client.websocket import MAX_FRAMES, WebSocket
+from incoming.frames import build_frame, build_header, close_payload, parse_header, unmask
+from incoming.sending.prefix import Piece
+from incoming.sending.steps import Closed, Heard
+from tests.support.data import FileBytes
+from tests.support.sending import write_file
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[WebSocket, socket.socket]]:
+    """The client's end, and the server's socket."""
+    ours, theirs = socket.socketpair()
+    theirs.settimeout(10)
+    websocket = WebSocket(ours, b"")
+    yield websocket, theirs
+    websocket.close()
+    theirs.close()
+
+
+def receive_frame(sock: socket.socket) -> tuple[int, bytes]:
+    """Returns opcode and payload of the client's next frame."""
+    data = b""
+    while (header := parse_header(data)) is None:
+        data += sock.recv(1)
+    assert header.final
+    payload = bytearray()
+    while len(payload) < header.payload_bytes:
+        payload += sock.recv(header.payload_bytes - len(payload))
+    unmask(memoryview(payload), header.mask)
+    return header.opcode, bytes(payload)
+
+
+def text(words: str) -> bytes:
+    return build_frame(frames.OP_TEXT, words.encode())
+
+
+def test_messages_come_in_whatever_pieces_they_were_sent(ends: tuple[WebSocket, socket.socket]) -> None:
+    websocket, theirs = ends
+    first = bytes([frames.OP_TEXT, 2]) + b"on"  # not final
+    stream = text("x" * 300) + first + build_frame(frames.OP_PONG) + build_frame(0, b"e") + text("two")
+    came: list[object] = []
+    for byte in stream:
+        theirs.sendall(bytes([byte]))
+        came += websocket.receive()
+    assert came == ["x" * 300, Heard(), "one", "two"]
+
+
+def test_what_was_read_past_the_handshake_is_heard() -> None:
+    ours, theirs = socket.socketpair()
+    with theirs:
+        websocket = WebSocket(ours, text("early"))
+        assert websocket.receive() == ["early"]
+        websocket.close()
+
+
+def test_a_ping_is_answered_and_counts_as_a_sign_of_life(ends: tuple[WebSocket, socket.socket]) -> None:
+    websocket, theirs = ends
+    theirs.sendall(build_frame(frames.OP_PING, b"there?"))
+    assert websocket.receive() == [Heard()]
+    websocket.flush()
+    assert receive_frame(theirs) == (frames.OP_PONG, b"there?")
+
+
+def test_a_close_frame_says_why_and_nothing_follows_it(ends: tuple[WebSocket, socket.socket]) -> None:
+    websocket, theirs = ends
+    close = build_frame(frames.OP_CLOSE, close_payload(1013, "The disk is full."))
+    theirs.sendall(text("last words") + close + text("a ghost"))
+    assert websocket.receive() == ["last words", Closed(1013, "The disk is full.")]
+
+
+def test_the_end_of_the_stream_is_a_close_without_a_code(ends: tuple[WebSocket, socket.socket]) -> None:
+    websocket, theirs = ends
+    theirs.close()
+    assert websocket.receive() == [Closed(1006)]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        build_frame(frames.OP_TEXT, b"masked", b"\1\2\3\4"), build_header(frames.OP_TEXT, 2**40),
+        b"\xc1\0", b"\x83\0", build_frame(frames.OP_TEXT, b"\xff"),
+    ],
+    ids=["masked", "huge", "reserved bits", "unknown opcode", "no UTF-8"],
+)  # fmt: skip
+def test_what_no_server_may_send_ends_the_connection(
+    ends: tuple[WebSocket, socket.socket], wrong: bytes
+) -> None:
+    websocket, theirs = ends
+    theirs.sendall(text("fine") + wrong)
+    assert websocket.receive() == ["fine", Closed(1006)]
+
+
+def test_chunks_are_sent_as_the_protocol_has_them(
+    ends: tuple[WebSocket, socket.socket], tmp_path: Path
+) -> None:
+    websocket, theirs = ends
+    data = FileBytes(1_000_001, 3)
+    source = Source(write_file(tmp_path / "a.bin", data))
+    for piece in (Piece(0, 1), Piece(1, 120), Piece(120, 60_000), Piece(60_000, 1_000_001)):
+        crc = websocket.send_chunk(source, piece, 7)
+        wanted = data.read(piece.start, piece.end - piece.start)
+        assert crc == crc32c(wanted)
+        received = bytearray()
+        while len(received) < len(wanted) + chunks.HEADER_BYTES:
+            websocket.flush()
+            received += _some(theirs)
+            if (header := parse_header(received)) and len(received) >= header.header_bytes + len(wanted) + 16:
+                payload = received[header.header_bytes :]
+                unmask(memoryview(payload), header.mask)
+                assert header.opcode == frames.OP_BINARY
+                assert payload == struct.pack("!QII", piece.start, crc, 7) + wanted
+                break
+        assert websocket.has_room
+
+
+def _some(sock: socket.socket) -> bytes:
+    return sock.recv(1 << 20)
+
+
+def test_only_so_much_is_read_ahead_of_the_link(
+    ends: tuple[WebSocket, socket.socket], tmp_path: Path
+) -> None:
+    websocket, _ = ends
+    source = Source(write_file(tmp_path / "a.bin", FileBytes(4_000_000, 3)))
+    sent = 0
+    while websocket.has_room:
+        websocket.send_chunk(source, Piece(sent, sent + 500_000), 0)
+        websocket.flush()
+        sent += 500_000
+    assert MAX_FRAMES * 500_000 <= sent < 4_000_000
+
+
+def test_the_last_words_are_heard_on_a_connection_that_can_not_be_sent_on(
+    ends: tuple[WebSocket, socket.socket],
+) -> None:
+    websocket, theirs = ends
+    theirs.sendall(text("It went wrong."))
+    theirs.close()
+    for _ in range(3):
+        websocket.send_text("anybody?")
+        websocket.flush()
+    assert websocket.receive() == ["It went wrong.", Closed(1006)]
