@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import os
+import select
 import socket
 import ssl
 import time
-from typing import Final
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, TypeVar
 
 from incoming import __version__
 from incoming.client.address import Address
 
 DIAL_TIMEOUT_S: Final = 15.0
+NAP_S: Final = 0.1
 MAX_HEAD_BYTES: Final = 16 * 1024
 _ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PASSING_STATUSES: Final = (408, 429)
 _UNKNOWN_HOST: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
+
+_T = TypeVar("_T")
 
 
 class DialFailed(Exception):
@@ -39,31 +46,112 @@ def trust(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-def dial(address: Address, context: ssl.SSLContext) -> tuple[socket.socket, bytes]:
-    """Returns the socket of an open websocket, and what was read past its handshake. Raises DialFailed."""
+class BrokenOff(Exception):
+    """The user does not want to wait any longer."""
+
+
+class _Waiter:
+    """Waits for sockets, for DIAL_TIMEOUT_S an address, and in short naps: a signal can end it that way.
+
+    Its handler can't do so by an exception: with gevent's patches it runs elsewhere.
+    """
+
+    def __init__(self, broken_off: Callable[[], bool]) -> None:
+        self._broken_off = broken_off
+        self.begin()
+
+    def begin(self) -> None:
+        """Another address has its time."""
+        self._give_up_s = time.monotonic() + DIAL_TIMEOUT_S
+
+    def wait(self, sock: socket.socket, event: int) -> None:
+        """Returns when the socket is ready for POLLIN or POLLOUT. Raises TimeoutError, BrokenOff."""
+        poll = select.poll()
+        poll.register(sock, event)
+        while not poll.poll(NAP_S * 1000):
+            if self._broken_off():
+                raise BrokenOff
+            if time.monotonic() > self._give_up_s:
+                raise TimeoutError
+
+    def until_done(self, sock: socket.socket, what: Callable[[], _T], event: int) -> _T:
+        """Returns what a call returns once it need not wait any more. Raises the same, and OSError."""
+        while True:
+            try:
+                return what()
+            except ssl.SSLWantWriteError:
+                self.wait(sock, select.POLLOUT)
+            except ssl.SSLWantReadError:
+                self.wait(sock, select.POLLIN)
+            except BlockingIOError:
+                self.wait(sock, event)
+
+
+def dial(
+    address: Address, context: ssl.SSLContext, broken_off: Callable[[], bool] = lambda: False
+) -> tuple[socket.socket, bytes]:
+    """Returns the non-blocking socket of an open websocket, and what was read past its handshake.
+
+    `broken_off` is asked now and then whether to go on. Raises DialFailed, BrokenOff.
+    """
+    waiter = _Waiter(broken_off)
     try:
-        sock = _connect(address, context)
+        sock = _connect(address, context, waiter)
     except OSError as exc:
         raise _explained(exc, address) from exc
     try:
-        return sock, _shake_hands(sock, address)
+        return sock, _shake_hands(sock, address, waiter)
     except OSError as exc:
         sock.close()
-        raise DialFailed(f"{address} does not answer: {exc.strerror or exc}.") from exc
+        raise DialFailed(f"{address} does not answer{_because(exc)}.") from exc
     except BaseException:
         sock.close()
         raise
 
 
-def _connect(address: Address, context: ssl.SSLContext) -> socket.socket:
-    sock = socket.create_connection((address.host, address.port), timeout=DIAL_TIMEOUT_S)
+def _connect(address: Address, context: ssl.SSLContext, waiter: _Waiter) -> socket.socket:
+    """Tries the host's addresses, one after the other. Raises the last one's OSError."""
+    trouble: OSError = ConnectionRefusedError()
+    for family, kind, protocol, _, place in socket.getaddrinfo(
+        address.host, address.port, type=socket.SOCK_STREAM
+    ):
+        sock = socket.socket(family, kind, protocol)
+        waiter.begin()
+        try:
+            return _open(sock, place, address.host if address.secure else "", context, waiter)
+        except OSError as exc:
+            sock.close()
+            trouble = exc
+        except BaseException:
+            sock.close()
+            raise
+    raise trouble
+
+
+def _open(
+    sock: socket.socket, place: Any, tls_host: str, context: ssl.SSLContext, waiter: _Waiter
+) -> socket.socket:
+    sock.setblocking(False)
+    if (code := sock.connect_ex(place)) == errno.EINPROGRESS:
+        waiter.wait(sock, select.POLLOUT)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise OSError(code, os.strerror(code))
+    _check_not_ourselves(sock)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if not tls_host:
+        return sock
+    secured = context.wrap_socket(sock, server_hostname=tls_host, do_handshake_on_connect=False)
     try:
-        _check_not_ourselves(sock)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return context.wrap_socket(sock, server_hostname=address.host) if address.secure else sock
+        waiter.until_done(secured, secured.do_handshake, select.POLLIN)
     except BaseException:
-        sock.close()
+        secured.close()
         raise
+    return secured
+
+
+def _because(exc: OSError) -> str:
+    return f": {exc.strerror}" if exc.strerror else ""
 
 
 def _check_not_ourselves(sock: socket.socket) -> None:
@@ -86,10 +174,10 @@ def _explained(exc: OSError, address: Address) -> DialFailed:
         return DialFailed(f"Nobody listens at {address}.")
     if isinstance(exc, TimeoutError):
         return DialFailed(f"{address} does not answer.")
-    return DialFailed(f"{address} can't be reached: {exc.strerror or exc}.")
+    return DialFailed(f"{address} can't be reached{_because(exc)}.")
 
 
-def _shake_hands(sock: socket.socket, address: Address) -> bytes:
+def _shake_hands(sock: socket.socket, address: Address, waiter: _Waiter) -> bytes:
     key = base64.b64encode(os.urandom(16))
     lines = (
         f"GET {address.path} HTTP/1.1",
@@ -100,8 +188,10 @@ def _shake_hands(sock: socket.socket, address: Address) -> bytes:
         "Sec-WebSocket-Version: 13",
         f"User-Agent: incoming-send/{__version__}",
     )
-    sock.sendall("".join(f"{line}\r\n" for line in (*lines, "")).encode())
-    head, ahead = _read_head(sock, address)
+    request = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
+    while request:
+        request = request[waiter.until_done(sock, partial(sock.send, request), select.POLLOUT) :]
+    head, ahead = _read_head(sock, address, waiter)
     status, *rows = head.split("\r\n")
     _check_status(status, address)
     fields = {name.strip().lower(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
@@ -111,13 +201,13 @@ def _shake_hands(sock: socket.socket, address: Address) -> bytes:
     return ahead
 
 
-def _read_head(sock: socket.socket, address: Address) -> tuple[str, bytes]:
+def _read_head(sock: socket.socket, address: Address, waiter: _Waiter) -> tuple[str, bytes]:
     """Returns the answer's status line and fields, and what came behind them."""
-    received, give_up_s = b"", time.monotonic() + DIAL_TIMEOUT_S
+    received = b""
     while b"\r\n\r\n" not in received:
-        if len(received) > MAX_HEAD_BYTES or time.monotonic() > give_up_s:
+        if len(received) > MAX_HEAD_BYTES:
             raise DialFailed(f"{address} answers, but not as a websocket does.")
-        some = sock.recv(4096)
+        some = waiter.until_done(sock, partial(sock.recv, 4096), select.POLLIN)
         if not some:
             raise DialFailed(f"{address} has closed the connection without an answer.")
         received += some

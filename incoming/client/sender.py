@@ -14,7 +14,7 @@ from typing import Final
 
 from incoming import messages
 from incoming.client.address import Address
-from incoming.client.dial import DialFailed, dial
+from incoming.client.dial import BrokenOff, DialFailed, dial
 from incoming.client.display import Display
 from incoming.client.source import Source, Spoiled, Unreadable
 from incoming.client.websocket import WebSocket
@@ -47,23 +47,16 @@ class Sender:
         self._websocket: WebSocket | None = None
         self._scratch = bytearray()
         self._stop: steps.Stop | None = None
-        self._may_break_off = False
 
     def run(self) -> Outcome:
         """Returns how it has ended, however long that takes."""
-        while True:
-            try:
-                if self.session.outcome:
-                    return self.session.outcome
-                self._go_on()
-            except KeyboardInterrupt:  # `stop` did that, a moment too late for `_dial`
-                continue
+        while self.session.outcome is None:
+            self._go_on()
+        return self.session.outcome
 
     def stop(self, stop: steps.Stop) -> None:
-        """For a signal's handler: ends the upload soon. Raises KeyboardInterrupt out of what waits long."""
+        """For a signal's handler: ends the upload soon."""
         self._stop = stop
-        if self._may_break_off:
-            raise KeyboardInterrupt
 
     def _go_on(self) -> None:
         """Does what is due in this stage; takes no longer than a tick, or a connection."""
@@ -91,19 +84,18 @@ class Sender:
         """Opens the file again, too: its drive may have gone and come back."""
         try:
             self._source.open()
-            self._may_break_off = True
-            sock, ahead = dial(self._server.address, self._server.context)
+            sock, ahead = dial(self._server.address, self._server.context, lambda: self._stop is not None)
         except Spoiled as exc:
             self._tell(steps.FileSpoiled(str(exc)))
         except Unreadable as exc:
             self._tell(steps.FileUnreadable(str(exc)))
+        except BrokenOff:
+            return
         except DialFailed as exc:
             self._tell(steps.Unreachable(str(exc), exc.lasting))
         else:
             self._websocket = WebSocket(sock, ahead)
             self._tell(steps.Opened())
-        finally:
-            self._may_break_off = False
 
     def _converse(self, websocket: WebSocket) -> None:
         """Does some work, and whatever the connection is ready for; the session may end it at any point."""

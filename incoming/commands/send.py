@@ -81,6 +81,8 @@ class _Command:
     def run(self) -> int:
         """Returns the exit code."""
         began_s = time.monotonic()
+        # Nothing has begun that has to be ended well; and Python's own handler shows a traceback.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         try:
             source = Source(self._file)
             context = self._trusted()
@@ -88,8 +90,6 @@ class _Command:
             server = Server(address.parse(self._address), context)
         except (NoTicket, Unreadable, BadAddress) as exc:
             return self._conclude(Outcome(Ending.FAILED, str(exc)), None, began_s)
-        except KeyboardInterrupt:
-            return self._conclude(Outcome(Ending.INTERRUPTED, "Interrupted."), None, began_s)
         options = Options(self._options["max_bytes_per_s"] or 0, self._options["give_up_after"] or 0.0)
         sender = Sender(source, self._ticket_id, server, options, self._display)
         with _signals(sender, cancel=self._options["cancel_on_interrupt"]):

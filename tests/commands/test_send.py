@@ -16,6 +16,7 @@ from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
 from tests.support.sending import PATCHED, Sending, wait_stored, write_file
 from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
+from tests.support.waiting import wait_until
 
 QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
 DATA = FileBytes(20 * MIB + 123, 5)
@@ -167,6 +168,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(
     ticket_id = new_upload(server, app.url)
     server.kill()
     with Sending(file, *to(server, ticket_id)) as sending:
+        wait_until(lambda: "Nobody listens at" in sending.says(), "it has knocked")
         server.start()
         assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id)
@@ -304,12 +306,18 @@ def test_a_file_that_was_only_touched_is_compared_and_gone_on_with(
 # --- ctrl-C --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("number", "command"), [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, PATCHED)]
+)
 def test_an_interrupted_one_says_how_to_go_on_and_can(
-    server: RunningServer, app: ScriptedApp, file: Path, number: signal.Signals
+    server: RunningServer,
+    app: ScriptedApp,
+    file: Path,
+    number: signal.Signals,
+    command: list[str] | None,
 ) -> None:
     ticket_id = new_upload(server, app.url)
-    with Sending(file, *slowly(server, ticket_id)) as sending:
+    with Sending(file, *slowly(server, ticket_id), command=command) as sending:
         wait_stored(server.stored_file(ticket_id), 2 * MIB)
         sending.interrupt(number)
         assert sending.ends(5).exit_code == 130

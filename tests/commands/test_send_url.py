@@ -20,7 +20,7 @@ from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import BLOCK_BYTES
-from tests.support.sending import Sending, write_file
+from tests.support.sending import PATCHED, Sending, write_file
 from tests.support.server import RunningServer, new_upload
 
 DATA = FileBytes(5 * MIB + 3, 2)
@@ -181,10 +181,11 @@ def test_a_host_that_does_not_exist_ends_it_at_once(file: Path) -> None:
     assert "The host nobody.invalid can't be found" in sending.said
 
 
-def test_it_can_be_interrupted_while_a_server_does_not_answer(file: Path) -> None:
+@pytest.mark.parametrize("command", [None, PATCHED], ids=["by itself", "as a command of incoming"])
+def test_it_can_be_interrupted_while_a_server_does_not_answer(file: Path, command: list[str] | None) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with Sending(file, "--ticket", "t", "--server", address) as sending:
+        with Sending(file, "--ticket", "t", "--server", address, command=command) as sending:
             connection, _ = silent.accept()
             with connection:
                 assert connection.recv(10) == b"GET /incom"

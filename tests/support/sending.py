@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,9 +32,10 @@ class Sending:
     """One run; a context manager that leaves no process behind."""
 
     def __init__(self, file: Path, *options: str, command: list[str] | None = None, **env: str) -> None:
+        self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self._process = subprocess.Popen(
             [*(command or COMMAND), str(file), "--json", *options],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ | env,
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=os.environ | env,
         )  # fmt: skip
         self.exit_code = -1
         self.said = ""
@@ -49,6 +51,7 @@ class Sending:
         """Ends it as a power cut would."""
         self._process.kill()
         self._process.communicate()
+        self._stderr.close()
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
         """Presses Ctrl-C."""
@@ -56,10 +59,16 @@ class Sending:
 
     def ends(self, deadline_s: float = DEADLINE_S) -> Sending:
         """Waits for its end: `exit_code`, what it `said` to people, and the `result` for programs."""
-        printed, self.said = self._process.communicate(timeout=deadline_s)
+        printed, _ = self._process.communicate(timeout=deadline_s)
         self.exit_code = self._process.returncode
+        self.said = self.says()
         self.result = json.loads(printed) if printed else {}
         return self
+
+    def says(self) -> str:
+        """Returns what it has said so far."""
+        descriptor = self._stderr.fileno()
+        return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     @property
     def runs(self) -> bool:
