@@ -17,6 +17,7 @@ import bottle
 
 from incoming import errors, housekeeping, page, parameters
 from incoming.access import BackendAccess
+from incoming.logs import Seldom
 from incoming.metrics import CONTENT_TYPE, Metrics
 from incoming.overview import Overview
 from incoming.settings import Settings
@@ -32,6 +33,8 @@ PARAMETER_NAMES: Final = (
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
+PROXY_WARNING_INTERVAL_S: Final = 300.0
+"""How often the log says that a proxy is not set up for uploads: each page tries again and again."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 _HERE: Final = Path(__file__).parent
@@ -49,6 +52,7 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
     app.default_error_handler = _error_page
     access = BackendAccess(settings.allowed_backends, settings.backend_token, settings.status_hosts)
     backend, reading = _backend_routes(uploads), _reading_routes(overview)
+    not_upgraded = _not_upgraded(Seldom(PROXY_WARNING_INTERVAL_S))
     for prefix in PREFIXES:
         for name, route in backend.items():
             app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access.check, route)))
@@ -58,7 +62,7 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         for name in LIBRARY_FILES:
             app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
     for path in UPLOAD_PATHS:
-        app.get(path, callback=_answering(_not_upgraded))
+        app.get(path, callback=_answering(not_upgraded))
     return app
 
 
@@ -130,10 +134,17 @@ def _library(name: str) -> Route:
     return library
 
 
-def _not_upgraded() -> None:
-    raise handshake.why_not(bottle.request.environ) or errors.UpgradeRequired(
-        "This web server does not let go of its connections: uploads need one of gevent."
-    )
+def _not_upgraded(seldom: Seldom) -> Route:
+    def upload_ws() -> None:
+        environ = bottle.request.environ
+        spoilt = handshake.spoilt_by_a_proxy(environ)
+        if spoilt and seldom.may_say(spoilt):
+            log.warning("%(spoilt)s", {"spoilt": spoilt})
+        raise handshake.why_not(environ) or errors.UpgradeRequired(
+            "This web server does not let go of its connections: uploads need one of gevent."
+        )
+
+    return upload_ws
 
 
 # --- parameters and answers ----------------------------------------------------------------------
@@ -211,6 +222,7 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         person = "text/html" in bottle.request.get_header("Accept", "")
         response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
     if isinstance(error, errors.UpgradeRequired):
+        response.set_header("Access-Control-Allow-Origin", "*")  # pages ask why no WebSocket opens
         response.set_header("Upgrade", "websocket")
         response.set_header("Connection", "Upgrade")
     return response

@@ -12,6 +12,9 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -62,6 +65,23 @@ class JsonFormatter(logging.Formatter):
         first = ("ts", "level", "logger", "message", "ticket")
         names = sorted(line, key=lambda name: (first.index(name) if name in first else len(first), name))
         return json.dumps({name: line[name] for name in names}, default=str)
+
+
+class Seldom:
+    """Lets each of a few sentences be said once in a while, however often there is reason to."""
+
+    def __init__(self, interval_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._interval_s = interval_s
+        self._now_s = now_s
+        self._said_at_s: dict[str, float] = {}
+
+    def may_say(self, sentence: str) -> bool:
+        """Returns whether it was not said within the interval, and takes it that it is said now."""
+        now_s = self._now_s()
+        if now_s - self._said_at_s.get(sentence, -math.inf) < self._interval_s:
+            return False
+        self._said_at_s[sentence] = now_s
+        return True
 
 
 def to_stream(stream: TextIO, log_format: str, level: str, *, coloured: bool) -> None:

@@ -67,6 +67,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     def upgrade_websocket(self) -> Any:
         """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
+        if self.request_version == "HTTP/1.0":
+            return None  # of a proxy: the app knows what to say about it
         try:
             result = super().upgrade_websocket()
         except ValueError:  # the key is not base64

@@ -144,9 +144,10 @@ declare namespace incoming {
   const Uploader: UploaderConstructor;
 
   /**
-   * Says where the Incoming!! server is, for every connection made from now on. Without it: where the page is from.
-   * @param hostname `"host"` or `"host:port"`
-   * @throws TypeError if `hostname` is no string, or more than a host and a port
+   * Says where the Incoming!! server is, for every connection made from now on. Without it: where the page is from,
+   * below the same path as this script.
+   * @param hostname `"host"`, `"host:port"` or, behind a proxy that has the server below a path, `"host:port/prefix"`
+   * @throws TypeError if `hostname` is no string, or more than a host, a port and a path
    */
   function set_server_hostname(hostname: string): void;
 

@@ -61,6 +61,7 @@
   const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
 
   const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
+  const NO_WEBSOCKETS = 'A proxy on the way to the upload server does not pass WebSockets on.';
   const APP_IS_SILENT = 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.';
 
   const UPLOAD_PATH = '/incoming/frontend/upload_ws';
@@ -73,6 +74,7 @@
   const RETRY_JITTER = 0.3; // or all clients of a restarted server come back in the same instant
   const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
   const DOUBTFUL_TRIES = 3; // texts have no checksums: without https somebody may have spoilt one
+  const SUSPICIOUS_TRIES = 3; // a server that is being restarted is back by then
   const UNREADABLE_TRIES = 3; // a drive that was unplugged, a network share that hiccups
 
   const KIB = 1024;
@@ -833,16 +835,30 @@
     }
   }
 
-  /** @type {string | null} */
-  let server_hostname = null;
+  let server_host = own_host();
+  let was_reached = false; // a connection has been opened: WebSockets pass
 
-  function server_host() {
-    return server_hostname || window.location.host;
+  /** The page's host; below the same path as this script, if that is from there: a proxy may have put both there. */
+  function own_host() {
+    const { host } = window.location;
+    const { src } = /** @type {HTMLScriptElement} */ (document.currentScript || {});
+    const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(src);
+    return found && found[1] === host ? host + found[2] : host;
   }
 
   function server_url() {
     const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-    return scheme + '://' + server_host() + UPLOAD_PATH;
+    return scheme + '://' + server_host + UPLOAD_PATH;
+  }
+
+  /** Why no connection opens: no browser tells that, but plain HTTP may. @returns {Promise<string>} empty: who knows */
+  async function refusal() {
+    try {
+      const { status } = await fetch(server_url().replace('ws', 'http'), { credentials: 'omit', cache: 'no-store' });
+      return status === 426 ? NO_WEBSOCKETS : 'The address of the upload server answers with HTTP ' + status + '.';
+    } catch (error) {
+      return '';
+    }
   }
 
   // ---- the upload -----------------------------------------------------------------------------------------
@@ -967,6 +983,7 @@
     }
 
     on_opened() {
+      was_reached = true;
       if (!this.connection) return;
       this.connection.say('MsgUploadReq', {
         Version: 2, Id: this.ticket_id, LengthBytes: this.bytes_total, Name: this.filename,
@@ -1148,7 +1165,16 @@
         this.retry_later(reason);
       } else {
         this.retry_later(confirmed ? 'The connection was lost.' : 'No connection to the server.');
+        if (!was_reached && this.tries >= SUSPICIOUS_TRIES) this.ask_why();
       }
+    }
+
+    async ask_why() {
+      const timer = this.retry_timer;
+      const note = await refusal();
+      if (!note || timer !== this.retry_timer || was_reached) return; // it is tried again already
+      this.retry_note = note;
+      this.settle();
     }
 
     on_unreadable() {
@@ -1560,7 +1586,7 @@
   }
 
   function memory_prefix() {
-    return 'incoming:' + server_host() + ':';
+    return 'incoming:' + server_host + ':';
   }
 
   /**
@@ -1722,9 +1748,10 @@
 
   /** @param {string} hostname */
   function set_server_hostname(hostname) {
-    const fits = typeof hostname === 'string' && /^[^\s/?#@\\]+$/.test(hostname);
-    check(fits, 'the hostname of the server has to be "host" or "host:port"');
-    server_hostname = hostname;
+    const fits = typeof hostname === 'string' && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
+    check(fits, 'the hostname of the server has to be "host", "host:port" or "host:port/prefix"');
+    server_host = hostname.replace(/\/$/, '');
+    was_reached = false;
   }
 
   /** @param {boolean} condition @param {string} complaint */

@@ -154,3 +154,17 @@ def test_an_upload_without_an_upgrade_is_told_what_to_do(routes: Routes, prefix:
     answer = routes.wsgi.get(f"{prefix}frontend/upload_ws", status=426)
     assert answer.headers["Upgrade"] == "websocket"
     assert answer.text == str(UpgradeRequired())
+    assert answer.headers["Access-Control-Allow-Origin"] == "*", "a page asks why it can't connect"
+
+
+def test_a_proxy_that_spoils_handshakes_is_said_in_the_answer_and_once_in_the_log(
+    routes: Routes, caplog: pytest.LogCaptureFixture
+) -> None:
+    headers = {"Connection": "close", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ=="}
+    for _ in range(3):
+        answer = routes.wsgi.get("/incoming/frontend/upload_ws", headers=headers, status=426)
+        assert "proxy_set_header Upgrade $http_upgrade;" in answer.text
+    said = [record for record in caplog.records if record.levelname == "WARNING"]
+    assert [record.getMessage() for record in said] == [answer.text]
+    routes.wsgi.get("/incoming/frontend/upload_ws", headers={"X-Forwarded-For": "198.51.100.1"}, status=426)
+    assert len(caplog.records) == 1, "a plain GET is nobody's fault"

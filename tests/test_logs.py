@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from incoming.logs import JsonFormatter, TextFormatter, printable
+from incoming.logs import JsonFormatter, Seldom, TextFormatter, printable
 from incoming.ticket import Ticket
 from tests.test_house import MODULES, tree
 
@@ -126,3 +126,16 @@ def test_every_line_names_its_fields() -> None:
         if isinstance(call.args[0], ast.Constant) and re.search(r"%[^(%]", str(call.args[0].value))
     ]
     assert nameless == []
+
+
+def test_what_would_be_said_again_and_again_is_said_once_in_a_while() -> None:
+    now_s = 5.0
+    seldom = Seldom(300.0, lambda: now_s)
+    assert seldom.may_say("a")
+    assert not seldom.may_say("a")
+    assert seldom.may_say("b")
+    now_s = 304.9
+    assert not seldom.may_say("a")
+    now_s = 305.0
+    assert seldom.may_say("a")
+    assert not seldom.may_say("a")

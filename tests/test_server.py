@@ -248,6 +248,13 @@ def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, 
     assert "wsgi.websocket" in app.environs[0]
 
 
+def test_a_handshake_in_http_1_0_is_for_the_app_that_can_tell_what_the_proxy_lacks(
+    server: Server, app: App
+) -> None:
+    assert ask(server, handshake().replace(b"HTTP/1.1", b"HTTP/1.0")).endswith("hello")
+    assert "wsgi.websocket" not in app.environs[0]
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -40,7 +40,7 @@ test('wrong arguments are a TypeError that says what is wanted', () => {
   for (const file of [undefined, null, 'name.txt', {}, [new FakeFile(1)]]) {
     assert.throws(() => incoming.Uploader('id', file), { name: 'TypeError', message: /File or a Blob/ });
   }
-  for (const host of [undefined, '', 'http://host:4000', 'host/path', 'user@host', 'a b']) {
+  for (const host of [undefined, '', 'http://host:4000', '/path', 'host/path?x', 'host/#x', 'user@host', 'a b']) {
     assert.throws(() => incoming.set_server_hostname(host), { name: 'TypeError', message: /host:port/ });
   }
 });
@@ -54,6 +54,38 @@ test('the socket follows the scheme of the page, and the server is where the pag
   page.uploader().start();
   await page.pass(0);
   assert.equal(page.socket.url, 'wss://[::1]:4000/incoming/frontend/upload_ws');
+});
+
+async function dialled(page) {
+  page.uploader().start();
+  await page.pass(0);
+  return page.socket.url;
+}
+
+test('the server may be below a path of its host', async () => {
+  const page = new Page({ protocol: 'https:', host: 'app.example' });
+  for (const host of ['app.example:8443/up/loads', 'app.example:8443/up/loads/']) {
+    page.incoming.set_server_hostname(host);
+    assert.equal(await dialled(page), 'wss://app.example:8443/up/loads/incoming/frontend/upload_ws');
+  }
+  page.incoming.set_server_hostname('app.example/');
+  assert.equal(await dialled(page), 'wss://app.example/incoming/frontend/upload_ws');
+});
+
+test('a script from below a path of the page\'s host talks to the server there', async () => {
+  for (const [src, expected] of [
+    ['http://app.example/up/incoming/frontend/incoming.js', 'app.example/up'],
+    ['http://app.example/a/incoming/frontend/b/incoming/0.1/frontend/incoming.js?v=/3', 'app.example/a/incoming/frontend/b'],
+    ['http://app.example/incoming/frontend/incoming.js', 'app.example'],
+    ['http://app.example/assets/incoming.js?/incoming/frontend/', 'app.example'],
+    ['http://cdn.example/up/incoming/frontend/incoming.js', 'app.example'], // the default is the page's host, as ever
+    ['http://app.example:81/up/incoming/frontend/incoming.js', 'app.example'],
+    ['', 'app.example'], // in the page itself
+    [null, 'app.example'], // a module
+  ]) {
+    const page = new Page({ host: 'app.example', src });
+    assert.equal(await dialled(page), `ws://${expected}/incoming/frontend/upload_ws`, `${src}`);
+  }
 });
 
 test('starting twice is harmless', async () => {

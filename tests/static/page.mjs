@@ -228,7 +228,7 @@ class Listeners {
 
 /** A page that has loaded the library. */
 export class Page {
-  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, firefox = false } = {}) {
+  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, firefox = false, src = null } = {}) {
     this.clock = new Clock();
     this.sockets = [];
     this.workers = [];
@@ -244,7 +244,10 @@ export class Page {
     this.navigator = { onLine: true, userAgent: firefox ? 'Mozilla/5.0 (X11) Gecko/20100101 Firefox/153.0' : 'Mozilla/5.0' };
     this.random = 0.5;
     this.later = queueMicrotask;
-    this.document = { visibilityState: 'visible', addEventListener: this.listeners.add };
+    this.fetched = [];
+    this.http_status = 0; // what plain HTTP answers; 0: nothing
+    const currentScript = src === null ? null : { src };
+    this.document = { currentScript, visibilityState: 'visible', addEventListener: this.listeners.add };
     this.WebSocket = web_socket_of(this);
     this.context = vm.createContext(this.globals(protocol, host));
     this.context.window = this.context;
@@ -279,8 +282,15 @@ export class Page {
       clearTimeout: (id) => this.clock.timers.delete(id),
       setInterval: (callback, ms) => this.clock.set(callback, ms, ms),
       clearInterval: (id) => this.clock.timers.delete(id),
+      fetch: (url, options) => this.fetch(url, options),
       reportError: (error) => this.reported.push(error),
     };
+  }
+
+  async fetch(url, options) {
+    this.fetched.push({ url, ...options });
+    if (!this.http_status) throw new TypeError('Failed to fetch');
+    return { status: this.http_status };
   }
 
   keep_url(blob) {

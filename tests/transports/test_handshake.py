@@ -51,7 +51,6 @@ def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: di
 @pytest.mark.parametrize(
     "headers",
     [
-        {"SERVER_PROTOCOL": "HTTP/1.0"},
         {"HTTP_SEC_WEBSOCKET_KEY": ""},
         {"HTTP_SEC_WEBSOCKET_KEY": "not base64!"},
         {"HTTP_SEC_WEBSOCKET_KEY": "c2hvcnQ="},
@@ -60,3 +59,35 @@ def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: di
 )
 def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
     assert isinstance(handshake.why_not({**GOOD, **headers}), BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("headers", "what"),
+    [
+        (
+            {"HTTP_UPGRADE": "", "HTTP_CONNECTION": "close", "SERVER_PROTOCOL": "HTTP/1.0"},
+            "it drops Upgrade, drops Connection, speaks HTTP/1.0.",
+        ),
+        ({"HTTP_UPGRADE": ""}, "it drops Upgrade."),
+        ({"HTTP_CONNECTION": "close"}, "it drops Connection."),
+        ({"SERVER_PROTOCOL": "HTTP/1.0"}, "it speaks HTTP/1.0."),
+    ],
+)
+def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
+    headers: dict[str, str], what: str
+) -> None:
+    refusal = handshake.why_not({**GOOD, **headers})
+    assert isinstance(refusal, UpgradeRequired)
+    assert str(refusal) == handshake.spoilt_by_a_proxy({**GOOD, **headers})
+    assert what in str(refusal)
+    for line in ("proxy_http_version 1.1;", "Upgrade $http_upgrade;", 'Connection "upgrade";'):
+        assert line in str(refusal)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"HTTP_UPGRADE": "", "HTTP_SEC_WEBSOCKET_KEY": ""}, {"REQUEST_METHOD": "POST", "HTTP_UPGRADE": ""}],
+    ids=["a good one", "a person's look at the address", "a POST"],
+)
+def test_no_proxy_is_blamed_for_what_is_none_of_its_doing(headers: dict[str, str]) -> None:
+    assert handshake.spoilt_by_a_proxy({**GOOD, **headers}) == ""

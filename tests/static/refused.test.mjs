@@ -1,0 +1,95 @@
+// Where no WebSocket opens, plain HTTP is asked why, and the page says it (docs/javascript.md).
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { KIB, Page } from './page.mjs';
+
+/** An upload whose connection can't be opened, `times` in a row. */
+async function refused(page, times) {
+  const uploader = page.uploader().start();
+  await page.pass(0);
+  for (let i = 0; i < times; i++) {
+    if (i) await page.seconds_until_dialled();
+    page.socket.breaks();
+  }
+  await page.pass(0);
+  return uploader;
+}
+
+test('an address that is reached, and no WebSocket there, is blamed on a proxy from the third try on', async () => {
+  const page = new Page({ protocol: 'https:', host: 'app.example' });
+  page.http_status = 426;
+  const uploader = await refused(page, 2);
+  assert.deepEqual([uploader.state_msg, page.fetched.length], ['No connection to the server. Trying again soon.', 0]);
+  await page.seconds_until_dialled();
+  page.socket.breaks();
+  await page.pass(0);
+  assert.equal(
+    uploader.state_msg, 'A proxy on the way to the upload server does not pass WebSockets on. Trying again soon.');
+  assert.deepEqual(page.fetched, [
+    { url: 'https://app.example/incoming/frontend/upload_ws', credentials: 'omit', cache: 'no-store' }]);
+  assert.equal(uploader.events.at(-1), 'progress');
+  assert.deepEqual([uploader.retrying, uploader.error_msg, uploader.error_code], [true, '', null], 'it is no end');
+});
+
+test('once the proxy is mended the upload goes on, and later troubles are not blamed on it', async () => {
+  const page = new Page();
+  page.http_status = 426;
+  const uploader = await refused(page, 3);
+  await page.seconds_until_dialled();
+  await page.connects(0);
+  assert.equal(uploader.state_msg, 'Uploading.');
+  for (let i = 0; i < 5; i++) {
+    page.socket.breaks();
+    await page.seconds_until_dialled();
+  }
+  page.socket.breaks();
+  await page.pass(0);
+  assert.equal(uploader.state_msg, 'No connection to the server. Trying again soon.');
+  assert.equal(page.fetched.length, 1);
+});
+
+test('an address that is something else, or a server that is down behind its proxy, is told by its status', async () => {
+  for (const status of [404, 502]) {
+    const page = new Page();
+    page.http_status = status;
+    const uploader = await refused(page, 3);
+    assert.equal(
+      uploader.state_msg, `The address of the upload server answers with HTTP ${status}. Trying again soon.`);
+  }
+});
+
+test('where plain HTTP knows nothing either, nothing is claimed', async () => {
+  const page = new Page();
+  const uploader = await refused(page, 4);
+  assert.equal(page.fetched.length, 2);
+  assert.equal(uploader.state_msg, 'No connection to the server. Trying again soon.');
+});
+
+test('an answer that comes after the next try has begun changes nothing', async () => {
+  const page = new Page();
+  let answer;
+  page.fetch = () => new Promise((resolve) => { answer = resolve; });
+  const uploader = await refused(page, 3);
+  await page.seconds_until_dialled();
+  answer({ status: 426 });
+  await page.pass(0);
+  assert.equal(uploader.state_msg, 'Connecting.');
+  page.socket.breaks();
+  await page.pass(0);
+  assert.equal(uploader.state_msg, 'No connection to the server. Trying again soon.');
+  uploader.cancel();
+  answer({ status: 426 });
+  await page.pass(0);
+  assert.equal(uploader.cancelling, true);
+  assert.equal(uploader.bytes_total, 10 * KIB);
+});
+
+test('another server is asked for itself', async () => {
+  const page = new Page();
+  await page.uploading();
+  page.incoming.set_server_hostname('other.example/up');
+  page.http_status = 426;
+  await refused(page, 3);
+  assert.equal(page.fetched[0].url, 'http://other.example/up/incoming/frontend/upload_ws');
+});
