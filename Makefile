@@ -13,7 +13,7 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults engines net chaos bench clean browser node
+.PHONY: help run test check faults engines net chaos bench clean browser node nginx
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,7 +21,7 @@ help: ## Lists what make can do
 run: $(VENV)/.installed ## Starts the server and the example apps, and prints their addresses
 	@$(PYTHON_BIN) run.py --examples $(ARGS)
 
-test: browser check ## Installs what the tests need, checks the code, and runs all tests
+test: browser nginx check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
 
@@ -52,7 +52,7 @@ bench: $(VENV)/.installed ## Measures how fast one upload is on this machine
 clean: ## Removes what make has installed and built; uploads are kept
 	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
 
-browser node:
+browser node nginx:
 	@bash scripts/install-test-tools.sh $@
 
 $(VENV)/.installed: requirements.txt scripts/make-venv.sh

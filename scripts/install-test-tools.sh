@@ -1,9 +1,11 @@
 #!/usr/bin/env bash
-# install-test-tools.sh browser|node: installs what the tests need beside Python packages. `browser` is a browser of
+# install-test-tools.sh browser|node|nginx: installs what the tests need beside Python packages. `browser` is a browser of
 # each engine with its driver, and an emoji font; INCOMING_TEST_ENGINES="chromium,webkit" does without Firefox, say.
-# `node` is Node with npm. Where it is there this does nothing, and needs neither root nor a network.
+# `node` is Node with npm; `nginx` is that, and no service of it is started. Where it is there this does nothing, and
+# needs neither root nor a network.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
+NGINX_UNIT=/etc/systemd/system/nginx.service
 WITHOUT_IT="Or run the tests without it: INCOMING_TEST_ENGINES names the engines to test (chromium,firefox,webkit)."
 
 runs() { # runs PROGRAM...: does one of them really run? Ubuntu has stubs that only say what to install.
@@ -72,6 +74,26 @@ install_webkit() {
     has_webkit || give_up "WebKit's driver is installed, but its MiniBrowser is nowhere to be found. $WITHOUT_IT"
 }
 
+has_nginx() {
+    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] # which is in root's PATH only
+}
+
+install_nginx() { # its package starts a web server on port 80, now and at each boot, unless the unit is masked
+    if command -v apt-get >/dev/null && [ -d "${NGINX_UNIT%/*}" ] && ! [ -e "$NGINX_UNIT" ]; then
+        as_root ln -s /dev/null "$NGINX_UNIT" && trap unmask_nginx EXIT
+    fi
+    install_packages "nginx, to test the server behind it" nginx
+}
+
+unmask_nginx() {
+    as_root rm -f "$NGINX_UNIT"
+    [ ! -d /run/systemd/system ] || as_root systemctl daemon-reload
+}
+
+runs_openssl() {
+    openssl version >/dev/null 2>&1
+}
+
 install_engines() { # install_engines ENGINE...
     local engine
     for engine in "$@"; do
@@ -95,7 +117,11 @@ node)
     node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' ||
         give_up "Node 18 or newer is needed; this is $(node --version). Newer ones are at https://nodejs.org/."
     ;;
+nginx)
+    has_nginx || install_nginx
+    runs_openssl || install_packages "openssl, for the certificates of tests" openssl
+    ;;
 *)
-    give_up "usage: install-test-tools.sh browser|node"
+    give_up "usage: install-test-tools.sh browser|node|nginx"
     ;;
 esac

@@ -92,6 +92,7 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
         options = webdriver.ChromeOptions()
         for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},{HIGH}"):
             options.add_argument(flag)
+        options.accept_insecure_certs = True  # for a proxy with a certificate of the test
         super().__init__(options, webdriver.ChromeService(program("chromedriver")))
         self._errors: list[str] = []
         self.execute_cdp_cmd("Network.disable", {})

@@ -12,6 +12,7 @@ import hashlib
 import os
 import select
 import socket
+import ssl
 import struct
 import time
 from dataclasses import dataclass
@@ -62,6 +63,13 @@ class ConnectionClosed(Exception):
         self.reason = reason
 
 
+def _any_certificate() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _header(first_byte: int, size_bytes: int, mask: bytes) -> bytes:
     """Returns a frame header with the shortest form of the length (RFC 6455 section 5.2)."""
     masked = 0x80 if mask else 0
@@ -76,19 +84,24 @@ class WebSocket:
     """One connection. Everything that waits does so for `timeout_s` at most, then raises TimeoutError."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None, timeout_s: float = 30.0) -> None:
-        """Connects to `ws://` or `http://` + host, port and path. Raises HandshakeRefused, OSError."""
+        """Connects to `ws://` or `http://` + host, port and path; with an s, whatever the certificate.
+
+        Raises HandshakeRefused, OSError.
+        """
         target = urlsplit(url)
         self.headers: dict[str, str] = {}
         self._received = bytearray()
         self._buffer = bytearray()
         address = (target.hostname or "", target.port or 80)
-        self.socket = socket.create_connection(address, timeout=timeout_s)
+        self.socket: socket.socket = socket.create_connection(address, timeout=timeout_s)
         if self.socket.getsockname() == self.socket.getpeername():
             # On loopback, a client that knocks on a port where nobody listens can get through to itself.
             self.socket.close()
             raise ConnectionRefusedError("nobody but ourselves")
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if target.scheme in ("https", "wss"):
+                self.socket = _any_certificate().wrap_socket(self.socket, server_hostname=target.hostname)
             self._handshake(target.netloc, target.path, headers or {})
         except BaseException:
             self.socket.close()
@@ -196,6 +209,8 @@ class WebSocket:
     def has_input(self) -> bool:
         """True when something has come in that was not read yet."""
         if self._received:
+            return True
+        if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
             return True
         # Not recv(MSG_DONTWAIT): a Python socket with a timeout waits all the same.
         poll = select.poll()

@@ -1,0 +1,263 @@
+"""Behind a real nginx, set up as deploy/nginx.conf says: uploads over TLS, and nothing else gets through."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from tests.conftest import StartServer
+from tests.support.app import WAIT, ScriptedApp
+from tests.support.client import PATH, OldClient
+from tests.support.client2 import Client2
+from tests.support.data import MIB, FileBytes
+from tests.support.hosts import UwsgiServer
+from tests.support.nginx import Nginx
+from tests.support.server import RunningServer, finish_upload, new_upload
+from tests.support.waiting import wait_until
+from tests.support.websocket import PING, PONG, ConnectionClosed, HandshakeRefused, WebSocket
+
+LENGTH_BYTES: Final = 5 * MIB + 17
+LARGE_BYTES: Final = 320 * MIB
+BACKEND: Final = ("new_upload", "finish_upload", "cancel_upload", "retry_upload")
+_seeds = itertools.count(12000)
+both_versions = pytest.mark.parametrize("kind", [OldClient, Client2], ids=["version 1", "version 2"])
+
+
+def data(length_bytes: int = LENGTH_BYTES) -> FileBytes:
+    return FileBytes(length_bytes, next(_seeds))
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
+    """nginx as the file says, for all tests that change nothing."""
+    with Nginx(tmp_path_factory.mktemp("front") / "nginx", server.port) as running:
+        yield running
+
+
+def get(url: str, **headers: str) -> requests.Response:
+    return requests.get(url, headers=headers, verify=False, timeout=30, allow_redirects=False)
+
+
+# --- uploads -------------------------------------------------------------------------------------------
+
+
+@both_versions
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+def test_uploads_pass_and_go_on_where_their_connection_was_lost(
+    nginx: Nginx, server: RunningServer, app: ScriptedApp, kind: type[OldClient | Client2]
+) -> None:
+    client = kind(nginx.url, new_upload(server, app.url), data())
+    client.open()
+    for _ in range(4):
+        client.send_chunk()
+    if isinstance(client, OldClient):
+        client.hear_acks()
+    else:
+        client.hear_until_stored()
+    client.drop()
+    client.upload()
+    assert client.resumed_at[-1] > 0
+    assert app.wait_for(1)[0].sha256 == client.data.sha256
+
+
+def test_they_pass_to_uwsgi_too(tmp_path: Path, app: ScriptedApp) -> None:
+    with UwsgiServer(tmp_path / "storage") as host, Nginx(tmp_path / "nginx", host.port) as nginx:
+        for kind in (OldClient, Client2):
+            client = kind(nginx.url, host.new_ticket(app.url), data())
+            client.upload()
+        assert len(app.wait_for(2)) == 2
+
+
+def files_on_disk(nginx: Nginx) -> list[str]:
+    """Returns the temporary files that nginx has open: it removes their names at once."""
+    links = [link for pid in nginx.workers() for link in Path(f"/proc/{pid}/fd").iterdir()]
+    return [target for link in links if f"{nginx.folder}/temp" in (target := str(link.readlink()))]
+
+
+def peak_bytes(nginx: Nginx) -> int:
+    """Returns the most memory that a worker has had."""
+    texts = [Path(f"/proc/{pid}/status").read_text() for pid in nginx.workers()]
+    return max(int(re.findall(r"VmHWM:\s*(\d+) kB", text)[0]) for text in texts) * 1024
+
+
+@pytest.mark.parametrize("switch", ["off", "on"])
+def test_a_large_upload_is_neither_kept_in_memory_nor_on_disk_whatever_the_buffering_is_set_to(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, switch: str
+) -> None:
+    front = Nginx(tmp_path / "nginx", server.port)
+    front.change(r"buffering off;", f"buffering {switch};")
+    with front:
+        client = Client2(front.url, new_upload(server, app.url), data(LARGE_BYTES))
+        client.chunk_size_bytes = MIB
+        client.open()
+        while client.stored_bytes < LARGE_BYTES:
+            client.send_until_stored(client.stored_bytes + 32 * MIB)
+            assert files_on_disk(front) == []
+        client.finish()
+        assert peak_bytes(front) < 32 * MIB
+    assert app.wait_for(1)[0].size_bytes == LARGE_BYTES
+
+
+@both_versions
+def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
+    start_server: StartServer, tmp_path: Path, kind: type[OldClient | Client2]
+) -> None:
+    """The server asks the client twice in that time, and the client answers."""
+    server = start_server(connection_timeout_s=2)
+    front = Nginx(tmp_path / "nginx", server.port)
+    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 2s")
+    front.change(r"proxy_send_timeout 2m", "proxy_send_timeout 2s")
+    with front, ScriptedApp(WAIT) as app:
+        client = kind(front.url, new_upload(server, app.url), data())
+        client.open()
+        if isinstance(client, OldClient):
+            client.send_until_acked()
+        else:
+            client.send_until_stored()
+            client.complete()
+        app.wait_for(1)
+        pings = 0
+        while pings < 5:  # one a second
+            frame = client.ws.receive_frame()
+            if frame.opcode == PING:
+                client.ws.send_frame(0x80 | PONG, frame.payload)
+                pings += 1
+        assert finish_upload(server, client.ticket_id).text == "ok"
+        client.hear_result()
+
+
+def test_a_timeout_below_that_cuts_an_upload_which_then_comes_back(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    server = start_server(connection_timeout_s=10)
+    front = Nginx(tmp_path / "nginx", server.port)
+    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 1s")
+    with front, ScriptedApp(WAIT) as app:
+        client = OldClient(front.url, new_upload(server, app.url), data())
+        client.open().send_until_acked()
+        app.wait_for(1)
+        with pytest.raises(ConnectionClosed) as closed:
+            client.hear()
+        assert closed.value.code == 1006
+        client.open()
+        assert finish_upload(server, client.ticket_id).text == "ok"
+        client.hear_result()
+
+
+def test_a_reload_leaves_an_upload_alone(server: RunningServer, app: ScriptedApp, tmp_path: Path) -> None:
+    with Nginx(tmp_path / "nginx", server.port) as front:
+        client = Client2(front.url, new_upload(server, app.url), data())
+        client.open().send_until_stored(MIB)
+        (old,) = front.workers()
+        front.reload()
+        other = OldClient(front.url, new_upload(server, app.url), data())
+        other.upload()
+        assert old in front.workers(), "it has something to finish"
+        client.finish()
+        assert client.resumed_at == [0]
+        wait_until(lambda: old not in front.workers(), "the old worker ends")
+
+
+# --- what is closed ------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+class TestClosed:
+    @pytest.mark.parametrize("prefix", ["", "0.1/"])
+    def test_only_what_browsers_need_is_passed_on(self, nginx: Nginx, prefix: str) -> None:
+        for route in (*(f"backend/{name}" for name in (*BACKEND, "uploads")), "status", "metrics"):
+            for method in ("GET", "POST"):
+                url = f"{nginx.url}/incoming/{prefix}{route}"
+                forged = {"X-Forwarded-For": "127.0.0.1", "Host": "localhost"}
+                answer = requests.request(method, url, headers=forged, verify=False, timeout=30)
+                assert (answer.status_code, "nginx" in answer.text) == (404, True), (method, url)
+        assert "incoming" in get(f"{nginx.url}/incoming/{prefix}frontend/incoming.js").text
+
+    @pytest.mark.parametrize(
+        "path",
+        [
+            "/incoming/frontend/../backend/uploads",
+            "/incoming/frontend/%2e%2e/backend/uploads",
+            "/incoming/frontend/..%2fbackend/uploads",
+            "/incoming/backend/uploads%3f/../../frontend/incoming.js",
+            "/incoming/backend/uploads/../../frontend/incoming.js",
+            "//incoming//backend//uploads",
+            "/incoming/./backend/uploads",
+            "/x/../incoming/backend/uploads",
+            "/%69ncoming/backend/uploads",
+        ],
+    )
+    def test_no_spelling_of_an_address_gets_around_that(self, nginx: Nginx, path: str) -> None:
+        request = requests.Request("GET", nginx.url).prepare()
+        request.url = nginx.url + path  # as it is, not made simpler
+        with requests.Session() as session:
+            answer = session.send(request, verify=False, timeout=30)
+        assert answer.status_code in (404, 502), answer.text  # 502: the app at /, which does not run here
+        assert "uploads" not in answer.text
+
+    def test_where_nginx_lets_all_through_the_server_refuses(
+        self, server: RunningServer, tmp_path: Path
+    ) -> None:
+        front = Nginx(tmp_path / "nginx", server.port)
+        front.change(r"location ~ \^/incoming/\(0\\\.1/\)\?frontend/", "location ^~ /incoming/")
+        front.change(r"(?s)location /incoming/ \{.*?\}", "")
+        with front:
+            for forged in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Forwarded-For": ""}):
+                for route in BACKEND:
+                    url = f"{front.url}/incoming/backend/{route}?signalFinishURL=http://localhost/x"
+                    answer = requests.post(url, headers=forged, verify=False, timeout=30)
+                    assert (answer.status_code, "came through a proxy" in answer.text) == (403, True)
+                assert get(f"{front.url}/incoming/status", **forged).status_code == 403
+
+    def test_load_balancers_hear_that_it_is_well_and_http_leads_to_https(self, nginx: Nginx) -> None:
+        assert get(f"{nginx.url}/incoming/healthz").text == "ok"
+        answer = get(f"http://localhost:{nginx.plain_port}/page?x")
+        assert (answer.status_code, answer.headers["Location"]) == (301, "https://localhost/page?x")
+
+
+# --- wrong set-ups ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.parametrize(
+    ("lines", "what"),
+    [
+        (
+            r" *(proxy_http_version|proxy_set_header (Upgrade|Connection)) [^;]*;\n",
+            "drops Upgrade, drops Connection, speaks HTTP/1.0",
+        ),
+        (r" *proxy_http_version [^;]*;\n", "speaks HTTP/1.0"),
+        (r" *proxy_set_header Upgrade [^;]*;\n", "drops Upgrade"),
+        (r" *proxy_set_header Connection [^;]*;\n", "drops Connection"),
+    ],
+    ids=["none of the three lines", "no version", "no Upgrade", "no Connection"],
+)
+@pytest.mark.parametrize("kind", [RunningServer, UwsgiServer], ids=["run.py", "uWSGI"])
+def test_a_proxy_that_does_not_pass_websockets_on_is_told_in_the_log_once_and_in_each_answer(
+    tmp_path: Path, kind: type[RunningServer], lines: str, what: str
+) -> None:
+    with kind(tmp_path / "storage") as server:
+        front = Nginx(tmp_path / "nginx", server.port)
+        front.change(lines, "")
+        with front:
+            for _ in range(3):
+                with pytest.raises(HandshakeRefused, match=" 426 "):
+                    WebSocket(front.url + PATH)
+            asked = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Upgrade": "websocket"}
+            answer = get(front.url + PATH, Connection="Upgrade", **asked)
+        assert answer.status_code == 426
+        assert f"it {what}. nginx needs" in answer.text
+        assert server.log_text().count("does not pass WebSockets on") == 1
+        assert answer.text in server.log_text()
