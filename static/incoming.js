@@ -835,20 +835,20 @@
     }
   }
 
-  let server_host = own_host();
+  const { src: own_address } = /** @type {HTMLScriptElement} */ (document.currentScript || {}); // is told only now
+  let server_hostname = '';
   let was_reached = false; // a connection has been opened: WebSockets pass
 
-  /** The page's host; below the same path as this script, if that is from there: a proxy may have put both there. */
-  function own_host() {
+  /** Without it the page's; below the same path as this script, if it is from there: a proxy may have put both there. */
+  function server_host() {
     const { host } = window.location;
-    const { src } = /** @type {HTMLScriptElement} */ (document.currentScript || {});
-    const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(src);
-    return found && found[1] === host ? host + found[2] : host;
+    const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(own_address);
+    return server_hostname || (found && found[1] === host ? host + found[2] : host);
   }
 
   function server_url() {
     const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-    return scheme + '://' + server_host + UPLOAD_PATH;
+    return scheme + '://' + server_host() + UPLOAD_PATH;
   }
 
   /** Why no connection opens: no browser tells that, but plain HTTP may. @returns {Promise<string>} empty: who knows */
@@ -1586,7 +1586,7 @@
   }
 
   function memory_prefix() {
-    return 'incoming:' + server_host + ':';
+    return 'incoming:' + server_host() + ':';
   }
 
   /**
@@ -1750,7 +1750,7 @@
   function set_server_hostname(hostname) {
     const fits = typeof hostname === 'string' && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
     check(fits, 'the hostname of the server has to be "host", "host:port" or "host:port/prefix"');
-    server_host = hostname.replace(/\/$/, '');
+    server_hostname = hostname.replace(/\/$/, '');
     was_reached = false;
   }
 
