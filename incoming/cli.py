@@ -26,6 +26,8 @@ class Commands(click.Group):
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""
         mine = {name for parameter in self.get_params(ctx) for name in parameter.opts}
+        if ctx.resilient_parsing:  # the shell asks how words go on
+            return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in mine):
             args = ["serve", *args]
         return super().parse_args(ctx, args)

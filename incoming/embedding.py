@@ -16,10 +16,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from incoming import config, hosts
+from incoming import config, demo, hosts
 from incoming.errors import BadParameter
 from incoming.handover.callbacks import Callback
 from incoming.parameters import MAX_METADATA_BYTES, NewUpload
@@ -72,7 +73,10 @@ class Incoming:
         own (gevent's, uWSGI, gunicorn) does not need this.
         """
         servers = Servers(self._settings.stop_timeout_s)
-        servers.listen(lambda _: app, self._settings.host, self._settings.port)
+        port = servers.listen(lambda _: app, self._settings.host, self._settings.port)
+        address = demo.address(self._settings.host, port)
+        sys.stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
+        sys.stdout.flush()
         servers.wait_for_a_signal()
         self._service.stop()
         servers.finish_requests()

@@ -95,6 +95,21 @@ def test_the_help_tells_every_command() -> None:
         assert re.search(rf"^  {name} +\w", help_text, re.MULTILINE)
 
 
+@pytest.mark.parametrize(
+    ("words", "offered"),
+    [("up", "uploads"), ("serve --stor", "--storage-dir"), ("uploads --state pau", "paused")],
+)
+def test_the_shell_is_told_how_words_go_on(words: str, offered: str) -> None:
+    script = "import sys; from incoming.cli import main; sys.argv = ['incoming']; main(prog_name='incoming')"
+    typed = f"incoming {words}"
+    variables = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+        env=environment(_INCOMING_COMPLETE="bash_complete", **variables),
+    )  # fmt: skip
+    assert f"plain,{offered}" in done.stdout.split()
+
+
 def test_an_unknown_command_or_option_is_refused_with_its_name() -> None:
     for word in ("sevre", "--prot"):
         done = run(word)

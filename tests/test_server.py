@@ -298,7 +298,9 @@ def test_a_socket_that_somebody_else_has_opened_is_listened_on(monkeypatch: pyte
         listener.detach()
 
 
-@pytest.mark.parametrize(("pid", "count"), [("1", "1"), ("", "1"), (str(os.getpid()), "")])
+@pytest.mark.parametrize(
+    ("pid", "count"), [("1", "1"), ("", "1"), (str(os.getpid()), "")], ids=["another", "nobody", "no sockets"]
+)
 def test_what_is_meant_for_another_process_is_left_alone(pid: str, count: str) -> None:
     environ = {"LISTEN_PID": pid, "LISTEN_FDS": count}
     assert inherited_listeners(environ) == []
