@@ -36,7 +36,7 @@ incoming.mount(app)
 @incoming.callback("arrived")  # the name that stands in tickets, also after a restart
 def arrived(upload: ArrivedUpload) -> str:
     """The file is there. It is ours when we say so: an error would have us asked again."""
-    if upload.path and Path(upload.path).exists():  # else: the second call about the same file
+    if Path(upload.path).exists():  # else: the second call about the same file
         folder = UPLOADS / upload.id  # never a path made of upload.name: that is the user's
         folder.mkdir(exist_ok=True)
         incoming.in_thread(shutil.move, upload.path, folder / "file")
