@@ -36,13 +36,15 @@ def load(example: str) -> ModuleType:
 class HostedExample:
     """An example app at a real port, beside a real server; `web` talks to it without the network.
 
-    `deliveries` holds the form of each call of the server, in the order in which they came.
+    `deliveries` holds the form of each call of the server, in the order in which they came; `answered` counts
+    those that the app is done with.
     """
 
     def __init__(self, example: str, server: RunningServer, uploads_dir: Path, http: WSGIServer) -> None:
         self.server = server
         self.uploads_dir = uploads_dir
         self.deliveries: list[dict[str, str]] = []
+        self.answered = 0
         self._example = example
         self._port = http.server_port
         self.start(0.01)
@@ -66,6 +68,10 @@ class HostedExample:
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             self.deliveries.append(dict(parse_qsl(body.decode(), keep_blank_values=True)))
             environ["wsgi.input"] = io.BytesIO(body)
+            try:
+                return self.app(environ, start_response)
+            finally:
+                self.answered += 1
         return self.app(environ, start_response)
 
     def client(self, ticket_id: str, name: str, content: FileBytes) -> OldClient:
