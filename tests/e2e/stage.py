@@ -110,9 +110,9 @@ class Stage:
         Returns how far each was when it was seen; `let_go` makes an end of it.
         """
         self.network.bytes_per_s = SLOW_BYTES_PER_S
-        reached = [card.wait_for_fraction(fraction) for card in cards]
+        wait_until(lambda: any(card.fraction() >= fraction for card in cards), "an upload is under way")
         self.network.bytes_per_s = CRAWL_BYTES_PER_S
-        return reached
+        return [card.wait_for_fraction(fraction) for card in cards]
 
     def let_go(self) -> None:
         """Makes the network as fast as it can be."""

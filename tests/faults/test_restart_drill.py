@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shlex
 import socket
+import sys
 import time
 from collections.abc import Iterator
 from itertools import pairwise
@@ -35,6 +35,12 @@ BYTES_PER_S: Final = 1_000_000
 AT_A_TIME: Final = 16
 BYTES_BETWEEN_RESTARTS: Final = 12 * MIB
 BACK_WITHIN_S: Final = 5.0
+
+HAND_OVER: Final = """
+import os, sys
+os.dup2(int(sys.argv[1]), 3)
+os.execve(sys.argv[2], sys.argv[2:], os.environ | {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
+"""
 
 HTML: Final = """<!doctype html><meta charset="utf-8"><title>Many uploads</title>
 <script src="{server}/incoming/frontend/incoming.js"></script>
@@ -85,9 +91,7 @@ class ActivatedServer(RunningServer):
         self._pass_fds = (listener.fileno(),)
 
     def _command(self) -> list[str]:
-        command = shlex.join(super()._command())
-        inherit = f"exec 3<&{self._listener.fileno()}"
-        return ["sh", "-c", f"{inherit}; exec env LISTEN_PID=$$ LISTEN_FDS=1 {command}"]
+        return [sys.executable, "-c", HAND_OVER, str(self._listener.fileno()), *super()._command()]
 
 
 @pytest.fixture
