@@ -29,11 +29,11 @@ from tests.support.waiting import wait_until
 
 UPLOADS: Final = 100
 RESTARTS: Final = 10
-LENGTH_BYTES: Final = 2 * MIB
-BYTES_PER_S: Final = 1_000_000
+LENGTH_BYTES: Final = MIB
+BYTES_PER_S: Final = 500_000
 """So slow that each upload meets a restart or two."""
 AT_A_TIME: Final = 16
-BYTES_BETWEEN_RESTARTS: Final = 12 * MIB
+BYTES_BETWEEN_RESTARTS: Final = 6 * MIB
 BACK_WITHIN_S: Final = 5.0
 
 HAND_OVER: Final = """

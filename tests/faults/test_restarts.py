@@ -86,7 +86,7 @@ def test_a_damaged_journal_entry_is_set_aside_and_reported_and_stops_nobody_else
         damaged.connect().request()
     assert ended.value.code == UNKNOWN_TICKET
     assert not entry.exists()
-    assert [f.read_bytes() for f in server.storage_dir.rglob(entry.name) if f.is_file()] == [damage]
+    assert [f.read_bytes() for f in entry.parent.rglob(entry.name) if f.is_file()] == [damage]
     assert "damaged" in server.log_text()
     assert damaged.ticket_id not in server.log_text(), "a whole id is a secret"
     assert server.stored_file(damaged.ticket_id).exists(), "its bytes are not ours to throw away"
