@@ -46,7 +46,7 @@ def arrived(upload: ArrivedUpload) -> str:
 
 @app.get("/")
 def page() -> str:
-    return bottle.template(str(HERE / "frontend_tmpl.html"))
+    return (HERE / "frontend_tmpl.html").read_text("utf-8")
 
 
 @app.post("/ticket")

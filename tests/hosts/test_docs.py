@@ -51,6 +51,7 @@ def test_the_documented_app_takes_a_file(tmp_path: Path) -> None:
 
 def test_the_example_takes_a_file_across_a_kill(tmp_path: Path) -> None:
     with ExampleApp(tmp_path / "storage") as host:
+        assert "incoming.js" in requests.get(host.url, timeout=10).text
         client = OldClient(host.url, host.post("/ticket"), FileBytes(12 * MIB, 2))
         client.open().send_until_acked(4 * MIB)
         host.restart()
