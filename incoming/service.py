@@ -65,6 +65,7 @@ class Service:
         self.uploads = Uploads(self.parts)
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
+        self._closed = False
 
     def _own_storage(self) -> None:
         try:
@@ -130,15 +131,22 @@ class Service:
         self.uploads.stop()
 
     def wind_down(self) -> None:
-        """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes."""
-        self.stop()
+        """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes.
+
+        May be called again: uWSGI does, for each request that ends meanwhile.
+        """
+        if not self.uploads.stopping:
+            self.stop()
         until_s = self.runtime.now_s() + self.settings.stop_timeout_s
         while self.uploads.claims.count() and self.runtime.now_s() < until_s:
             self.runtime.sleep(WIND_DOWN_STEP_S)
         self.close()
 
     def close(self) -> None:
-        """Leaves everything to the next process. Raises StorageFull, StorageFailed."""
+        """Leaves everything to the next process, once. Raises StorageFull, StorageFailed."""
+        if self._closed:
+            return
+        self._closed = True
         try:
             self._journal.write_clock(self.parts.clock.now_s())
         finally:

@@ -30,7 +30,7 @@ def test_clients_are_told_to_come_back_and_go_on(
         new = Client2(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 2))
         old.open().send_until_acked(2 * MIB)
         new.open().send_until_stored(2 * MIB)
-        host.terminate()
+        host.ask_to_stop()
         with pytest.raises(ConnectionClosed) as closed:
             old.hear_acks()
             old.hear()
@@ -38,6 +38,7 @@ def test_clients_are_told_to_come_back_and_go_on(
         with pytest.raises(Stopping):
             while True:
                 new.hear_more()
+        host.wait_for_end()
         host.start()
         for client in (old, new):
             client.upload()

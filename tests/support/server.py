@@ -122,16 +122,21 @@ class RunningServer:
         if self._process:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
-            self._ended()
+            self.wait_for_end()
 
     def terminate(self) -> int:
         """Asks the server to stop (SIGTERM) and returns its exit code."""
+        self.ask_to_stop()
+        return self.wait_for_end()
+
+    def ask_to_stop(self) -> None:
+        """Sends SIGTERM, and does not wait for what comes of it."""
         assert self._process, "the server does not run"
         self._process.terminate()
-        return self._ended()
 
-    def _ended(self) -> int:
-        assert self._process
+    def wait_for_end(self) -> int:
+        """Returns the server's exit code once it has ended. Kills one that does not end."""
+        assert self._process, "the server does not run"
         try:
             return self._process.wait(STOP_DEADLINE_S)
         finally:
