@@ -35,7 +35,7 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 	@npm run --silent check
 
 faults: $(VENV)/.installed ## Kills the server at 50 random moments during uploads, and compares every byte
-	@INCOMING_TEST_KILLS=50 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+	@INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
 
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
 	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)

@@ -15,13 +15,12 @@ from typing import Any, Final
 
 import bottle
 
-from incoming import errors, housekeeping, page, parameters
+from incoming import errors, handshake, housekeeping, page, parameters
 from incoming.access import BackendAccess
 from incoming.logs import Seldom
 from incoming.metrics import CONTENT_TYPE, Metrics
 from incoming.overview import Overview
 from incoming.settings import Settings
-from incoming.transports import handshake
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)

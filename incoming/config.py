@@ -132,14 +132,22 @@ def resolve(
 
     `options` holds what was given on the command line only.
     """
-    values = {name: value for name, (value, _) in given(toml, environment, options).items()}
-    return _consistent(Settings(**values))
+    return combined(given(toml, environment, options))
+
+
+Given = Mapping[str, tuple[Any, str]]
+"""{name: (value, where from)} of settings."""
+
+
+def combined(found: Given) -> Settings:
+    """Returns the settings in force when these were given. Raises BadSetting."""
+    return _consistent(Settings(**{name: value for name, (value, _) in found.items()}))
 
 
 def given(
     toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
-) -> dict[str, tuple[Any, str]]:
-    """Returns {name: (value, where from)} of all settings that were given; the best source wins.
+) -> Given:
+    """Returns all settings that were given; the best source wins.
 
     A bad value is refused even where a better source overrules it. Raises BadSetting.
     """

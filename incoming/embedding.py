@@ -23,9 +23,8 @@ from typing import Any, ParamSpec, TypeVar
 from incoming import config, demo, hosts
 from incoming.errors import BadParameter
 from incoming.handover.callbacks import Callback
-from incoming.parameters import MAX_METADATA_BYTES, NewUpload
+from incoming.parameters import NewUpload, json_text
 from incoming.server import Servers
-from incoming.service import Service
 from incoming.ticket import Ticket
 from incoming.transports.upgrade import WsgiApp
 
@@ -44,11 +43,8 @@ class Incoming:
         (INCOMING_STORAGE_DIR). Raises BadSetting, StorageInUse, OSError, and RuntimeError in a process
         that gevent has not patched, or that will be copied (uWSGI without lazy-apps).
         """
-        hosts.check()
-        self._settings = config.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
-        self._service = Service(self._settings)
-        self._service.runtime.spawn(self._service.begin)
-        hosts.stop_with(self._service)
+        in_force = config.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
+        self._service = hosts.start(in_force)
 
     # --- in front of the app -----------------------------------------------------------------------
 
@@ -72,14 +68,13 @@ class Incoming:
         Clients are told to come back, requests get `stop_timeout_s`. An app that has a web server of its
         own (gevent's, uWSGI, gunicorn) does not need this.
         """
-        servers = Servers(self._settings.stop_timeout_s)
-        port = servers.listen(lambda _: app, self._settings.host, self._settings.port)
-        address = demo.address(self._settings.host, port)
+        settings = self._service.settings
+        servers = Servers(settings.stop_timeout_s)
+        port = servers.listen(lambda _: app, settings.host, settings.port)
+        address = demo.address(settings.host, port)
         sys.stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
         sys.stdout.flush()
-        servers.wait_for_a_signal()
-        self._service.stop()
-        servers.finish_requests()
+        servers.serve_until_a_signal(self._service.stop)
         self._service.close()
 
     # --- instead of the backend routes ---------------------------------------------------------------
@@ -161,9 +156,6 @@ def _json(metadata: object) -> str:
     if metadata is None:
         return ""
     try:
-        text = json.dumps(metadata, allow_nan=False)
+        return json_text("metadata", json.dumps(metadata, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as exc:
         raise BadParameter("metadata", f"has to be something that JSON can hold: {exc}") from exc
-    if len(text) > MAX_METADATA_BYTES:
-        raise BadParameter("metadata", f"has to have {MAX_METADATA_BYTES} bytes at most, as JSON")
-    return text

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from incoming.runtime import is_patched
 from incoming.service import Service
+from incoming.settings import Settings
 
 NOT_PATCHED: Final = (
     "Incoming!! needs a process that gevent has patched. Let it begin with "
@@ -40,7 +41,19 @@ def check() -> None:
             raise RuntimeError(COPIED)
 
 
-def stop_with(service: Service) -> None:
+def start(settings: Settings) -> Service:
+    """Returns the service for a process that somebody else's web server runs.
+
+    It goes on with what is stored as soon as that serves. Raises StorageInUse, OSError, and as `check`.
+    """
+    check()
+    service = Service(settings)
+    service.runtime.spawn(service.begin)
+    _stop_with(service)
+    return service
+
+
+def _stop_with(service: Service) -> None:
     """Has the service tell its clients when the process manager, if there is one, ends this process."""
     uwsgi = _uwsgi()
     if uwsgi:

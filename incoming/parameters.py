@@ -84,7 +84,7 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         secret_required=bool(secret),
         file_owner_uid=_uid("fileOwnerUid", parameters.get("fileOwnerUid") or ""),
         wants_sha256=_digest("digest", parameters.get("digest") or ""),
-        metadata=_json("metadata", parameters.get("metadata") or ""),
+        metadata=json_text("metadata", parameters.get("metadata") or ""),
         max_bytes_per_s=_rate("maxBytesPerS", parameters.get("maxBytesPerS") or ""),
     )
 
@@ -127,7 +127,7 @@ def _digest(name: str, value: str) -> bool:
     return bool(value)
 
 
-def _json(name: str, value: str) -> str:
+def json_text(name: str, value: str) -> str:
     """Returns the JSON text as it is. Raises BadParameter."""
     if len(value.encode("utf-8", "replace")) > MAX_METADATA_BYTES:
         raise BadParameter(name, f"has to have {MAX_METADATA_BYTES} bytes at most")

@@ -141,16 +141,21 @@ class Servers:
         self._servers.append(server)
         return server.port
 
-    def wait_for_a_signal(self) -> None:
-        """Returns when SIGTERM or SIGINT has come. A second one ends the process at once."""
+    def serve_until_a_signal(self, stop: Callable[[], object]) -> None:
+        """Returns when SIGTERM or SIGINT has come, `stop` was called, and requests have had their time.
+
+        A second signal ends the process at once.
+        """
         self._stop.wait()
+        stop()
+        self._finish_requests()
 
     def _signalled(self) -> None:
         if self._stop.is_set():
             os._exit(1)  # asked twice: whoever asks has no patience, and the journal needs none
         self._stop.set()
 
-    def finish_requests(self) -> None:
+    def _finish_requests(self) -> None:
         """Accepts nothing new, and waits for the requests that are under way, or for the time-out."""
         for server in self._servers:
             server.stop_accepting()

@@ -11,20 +11,15 @@ from typing import Final
 from incoming import hosts
 from incoming.commands.given import settings
 from incoming.commands.serve import log_to_stderr
-from incoming.service import Service
 from incoming.transports.upgrade import WsgiApp
 
 CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
 
 
 def _application() -> WsgiApp:
-    hosts.check()
     in_force = settings(os.environ.get(CONFIG_VARIABLE), {})
     log_to_stderr(in_force)
-    service = Service(in_force)
-    service.runtime.spawn(service.begin)
-    hosts.stop_with(service)
-    return service.wsgi()
+    return hosts.start(in_force).wsgi()
 
 
 application: Final = _application()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import errno
-import hashlib
 import os
 import select
 import socket
@@ -14,13 +13,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from incoming import __version__
+from incoming import __version__, handshake
 from incoming.client.address import Address
 
 DIAL_TIMEOUT_S: Final = 15.0
 NAP_S: Final = 0.1
 MAX_HEAD_BYTES: Final = 16 * 1024
-_ACCEPT_GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 _PASSING_STATUSES: Final = (408, 429)
 _UNKNOWN_HOST: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
@@ -195,7 +193,7 @@ def _shake_hands(sock: socket.socket, address: Address, waiter: _Waiter) -> byte
     status, *rows = head.split("\r\n")
     _check_status(status, address)
     fields = {name.strip().lower(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
-    accept = base64.b64encode(hashlib.sha1(key + _ACCEPT_GUID).digest()).decode()
+    accept = handshake.accept(key).decode()
     if fields.get("sec-websocket-accept") != accept or "sec-websocket-extensions" in fields:
         raise DialFailed(f"{address} answers, but not as a websocket does.", lasting=True)
     return ahead

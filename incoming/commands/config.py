@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 
 import click
 
 from incoming import config as tables
-from incoming.commands.given import given, setting_options, settings, shown, toml_settings
+from incoming.commands.given import given, setting_options, shown
 from incoming.config import SETTINGS
 from incoming.errors import BadSetting
 
@@ -27,8 +26,8 @@ def config(config_file: str | None, changed: bool, as_json: bool, **options: str
     file and this environment.
     """
     try:
-        in_force = settings(config_file, options)
-        found = tables.given(toml_settings(config_file), os.environ, given(options))
+        found = given(config_file, options)
+        in_force = tables.combined(found)
     except BadSetting as exc:
         sys.exit(str(exc))
     rows = []

@@ -44,7 +44,7 @@ def shown(setting: Setting, value: object) -> str:
     return str(value) if setting.kind is int else str(value or "none")
 
 
-def toml_settings(config_file: str | None) -> Mapping[str, object]:
+def _toml_settings(config_file: str | None) -> Mapping[str, object]:
     """Returns what the file says; nothing where none was given. Raises BadSetting."""
     if not config_file:
         return {}
@@ -58,9 +58,10 @@ def toml_settings(config_file: str | None) -> Mapping[str, object]:
 
 def settings(config_file: str | None, options: Mapping[str, str | None]) -> Settings:
     """Returns the settings in force. Raises BadSetting."""
-    return config.resolve(toml_settings(config_file), os.environ, given(options))
+    return config.combined(given(config_file, options))
 
 
-def given(options: Mapping[str, str | None]) -> dict[str, str]:
-    """Returns the options that were given on the command line."""
-    return {name: text for name, text in options.items() if text is not None}
+def given(config_file: str | None, options: Mapping[str, str | None]) -> config.Given:
+    """Returns what the file, the environment and the command line say. Raises BadSetting."""
+    on_command_line = {name: text for name, text in options.items() if text is not None}
+    return config.given(_toml_settings(config_file), os.environ, on_command_line)

@@ -67,7 +67,5 @@ def _run(settings: Settings, examples_ports: str) -> None:
             click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
     sys.stdout.flush()
-    servers.wait_for_a_signal()
-    service.stop()
-    servers.finish_requests()
+    servers.serve_until_a_signal(service.stop)
     service.close()

@@ -26,7 +26,7 @@ from typing import Any, Final
 
 import gevent.socket
 
-from incoming.transports import handshake
+from incoming import handshake
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
 

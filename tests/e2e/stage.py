@@ -15,8 +15,9 @@ from typing import Any, Final
 
 from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
+from tests.support.ports import free_port
 from tests.support.relay import Relay
-from tests.support.server import ROOT, RunningServer, free_port
+from tests.support.server import ROOT, RunningServer
 from tests.support.waiting import wait_until
 
 SLOW_BYTES_PER_S: Final = 8 * MIB

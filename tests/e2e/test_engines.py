@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import PHONE, press
 from tests.support.engines import WIDE, Browser, chosen_engines
-from tests.support.server import free_port
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 

@@ -12,7 +12,8 @@ from tests.e2e.stage import sha256
 from tests.support.browser import Card, seen_progress, watch_progress
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
-from tests.support.server import ROOT, RunningServer, free_port
+from tests.support.ports import free_port
+from tests.support.server import ROOT, RunningServer
 
 ENGINES = ("chromium",)  # the pages are tested in all of them; this is about the process that serves them
 

@@ -27,8 +27,8 @@ from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
 from tests.support.waiting import wait_until
 
-UPLOADS: Final = 100
-RESTARTS: Final = 10
+RESTARTS: Final = int(os.environ.get("INCOMING_TEST_RESTARTS", "4"))
+UPLOADS: Final = 10 * RESTARTS
 LENGTH_BYTES: Final = MIB
 BYTES_PER_S: Final = 500_000
 """So slow that each upload meets a restart or two."""
@@ -119,7 +119,7 @@ def replaced(old: RunningServer, new: RunningServer, *, overlapping: bool) -> No
     new.wait_ready()
 
 
-def test_a_hundred_uploads_of_a_page_survive_ten_restarts(
+def test_the_uploads_of_a_page_survive_one_restart_after_another(
     tmp_path: Path, listener: socket.socket, driver: Browser, app: ScriptedApp
 ) -> None:
     url = f"http://127.0.0.1:{listener.getsockname()[1]}"

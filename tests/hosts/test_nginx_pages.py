@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -20,12 +19,13 @@ from tests.support.data import MIB, FileBytes
 from tests.support.engines import Chromium
 from tests.support.nginx import Nginx
 from tests.support.server import RunningServer, new_upload
+from tests.support.site import serve_page
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 LENGTH_BYTES: Final = 24 * MIB
 SLOW_BYTES_PER_S: Final = 2 * MIB
-PAGE: Final = b"""<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
+PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
 <script>
   const place = location.hash.slice(1);
   document.write(`<script src="${place}/incoming/frontend/incoming.js"></` + "script>");
@@ -44,25 +44,11 @@ PAGE: Final = b"""<!doctype html><meta charset="utf-8"><title>Upload</title><inp
 </script>"""
 
 
-class _Pages(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html; charset=utf-8")
-        self.send_header("Content-Length", str(len(PAGE)))
-        self.end_headers()
-        self.wfile.write(PAGE)
-
-    def log_message(self, *args: object) -> None:
-        """Nobody asks."""
-
-
 @pytest.fixture(scope="module")
 def app_port() -> Iterator[int]:
     """The port of an app with one page; its hash is what comes before the library's path."""
-    with ThreadingHTTPServer(("127.0.0.1", 0), _Pages) as http:
-        threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        yield http.server_port
-        http.shutdown()
+    with serve_page(PAGE) as url:
+        yield urlsplit(url).port or 0
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +140,7 @@ def test_below_a_path_the_library_finds_the_server_by_itself(site: Site) -> None
         assert site.has_arrived()
         for closed in ("backend/uploads", "status", "metrics"):
             answer = requests.get(f"{nginx.url}/uploads/incoming/{closed}", verify=False, timeout=30)
-            assert answer.content == PAGE, "it is the app's"
+            assert answer.text == PAGE, "it is the app's"
 
 
 def test_a_page_of_another_host_says_the_path(site: Site) -> None:

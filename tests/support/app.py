@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
@@ -63,7 +64,7 @@ class ScriptedApp:
         self.answers: Sequence[Answer] = answers or (DONE,)
         self.deliveries: list[Delivery] = []
         self.hash_files = True
-        self.port = 0
+        self.port = free_port()
         self._lock = threading.Lock()
         self._http: ThreadingHTTPServer | None = None
 
@@ -82,7 +83,6 @@ class ScriptedApp:
     def start(self) -> None:
         """Begins to listen."""
         self._http = _Server(("127.0.0.1", self.port), self)
-        self.port = self._http.server_port
         serve = self._http.serve_forever
         threading.Thread(target=serve, kwargs={"poll_interval": 0.01}, daemon=True).start()
 

@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 
 import requests
 
-from tests.support.server import ROOT, RunningServer, free_port, new_upload
+from tests.support.server import ROOT, RunningServer, new_upload
 
 BIN = Path(sys.executable).parent
 
@@ -26,7 +26,6 @@ class HostedServer(RunningServer):
     def __init__(self, storage_dir: Path, *options: str, **settings: Any) -> None:
         """`options` are those of the program that runs it; they win over its file."""
         super().__init__(storage_dir, **settings)
-        self.port = free_port()
         self._options = options
 
     def _environment(self) -> dict[str, str]:

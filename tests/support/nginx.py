@@ -12,7 +12,8 @@ from typing import Final, Self
 
 import requests
 
-from tests.support.server import ROOT, free_port
+from tests.support.ports import free_port
+from tests.support.server import ROOT
 from tests.support.tools import program
 from tests.support.waiting import wait_until
 

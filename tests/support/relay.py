@@ -9,6 +9,8 @@ import threading
 import time
 from typing import Final
 
+from tests.support.ports import free_port
+
 BLOCK_BYTES: Final = 16 * 1024
 BUFFER_BYTES: Final = 64 * 1024
 """Small, so that what a sender has got rid of is not far from what has arrived."""
@@ -25,7 +27,7 @@ class Relay:
     def __init__(self, target_port: int, bytes_per_s: int = 0) -> None:
         self.target_port = target_port
         self.bytes_per_s = bytes_per_s
-        self.port = 0
+        self.port = free_port()
         self.accepted = 0
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
@@ -50,7 +52,6 @@ class Relay:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)  # handed down to connections
         listener.bind(("127.0.0.1", self.port))
         listener.listen(64)
-        self.port = listener.getsockname()[1]
         self._listener = listener
         threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
 

@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -16,20 +15,13 @@ from typing import Final, Self
 
 import requests
 
+from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 START_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 30.0
 _READY: Final = re.compile(r"listens on (http://\S+)")
-
-
-def free_port() -> int:
-    """Returns a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class RunningServer:
@@ -45,7 +37,7 @@ class RunningServer:
         """The log is beside the storage directory unless it is given another place."""
         self.storage_dir = storage_dir
         self.settings = settings
-        self.port = 0
+        self.port = free_port()
         self.log_file = log_file or storage_dir.with_name(storage_dir.name + ".log")
         self._process: subprocess.Popen[bytes] | None = None
         self._pass_fds: tuple[int, ...] = ()

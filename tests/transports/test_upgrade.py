@@ -15,8 +15,8 @@ import pytest
 from incoming.transports import upgrade
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
+from tests.test_handshake import GOOD
 from tests.transports.peer import BINARY, FIN, TEXT, Peer, masked_frame
-from tests.transports.test_handshake import GOOD
 
 PATH = "/upload"
 LINE = b"GET / HTTP/1.1\r\n"

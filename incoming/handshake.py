@@ -63,11 +63,15 @@ def why_not(environ: Mapping[str, object]) -> IncomingError | None:
 def answer(environ: Mapping[str, object]) -> bytes:
     """Returns the response that opens the websocket. No extension and no subprotocol is ever agreed on."""
     key = _header(environ, "SEC_WEBSOCKET_KEY").strip().encode("latin-1")
-    accept = base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        b"Sec-WebSocket-Accept: " + accept + b"\r\n\r\n"
+        b"Sec-WebSocket-Accept: " + accept(key) + b"\r\n\r\n"
     )
+
+
+def accept(key: bytes) -> bytes:
+    """Returns the Sec-WebSocket-Accept that shows that this Sec-WebSocket-Key was read (section 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
 def _missing(environ: Mapping[str, object]) -> list[str]:

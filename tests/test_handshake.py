@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from incoming import handshake
 from incoming.errors import BadRequest, UpgradeRequired
-from incoming.transports import handshake
 
 GOOD = {
     "REQUEST_METHOD": "GET",
