@@ -28,10 +28,14 @@ def write_header(into: memoryview, offset_bytes: int, crc32c: int, number: int) 
     _HEADER.pack_into(into, 0, offset_bytes, crc32c, number)
 
 
-def parse(message: memoryview) -> Chunk:
-    """Returns the chunk in a binary message; one too short for that is not sound."""
+def parse(message: memoryview, crc32c_of_content: int | None = None) -> Chunk:
+    """Returns the chunk in a binary message; one too short for that is not sound.
+
+    `crc32c_of_content`: the checksum of what stands behind the header, where that was computed already.
+    """
     if len(message) <= HEADER_BYTES:
         return Chunk(0, 0, message[:0], 0, False)
     offset_bytes, crc32c, number = _HEADER.unpack_from(message)
     payload = message[HEADER_BYTES:]
-    return Chunk(offset_bytes, number, payload, crc32c, checksum(payload) == crc32c)
+    actual = checksum(payload) if crc32c_of_content is None else crc32c_of_content
+    return Chunk(offset_bytes, number, payload, crc32c, actual == crc32c)

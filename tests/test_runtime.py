@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
+from itertools import pairwise
 
 import gevent
 import gevent.event
 import gevent.socket
 import pytest
 
-from incoming.runtime import GeventRuntime, ServiceClock
+from incoming.runtime import TURN_S, GeventRuntime, ServiceClock, Turns
 from tests.support.fakes import FakeRuntime
 
 DEADLINE_S = 10.0
@@ -19,6 +20,13 @@ SHORT_S = 0.05
 
 class TooSlow(Exception):
     pass
+
+
+def work_for_a_turn() -> None:
+    """Keeps the processor, and the event loop with it."""
+    began_s = time.monotonic()
+    while time.monotonic() - began_s <= TURN_S:
+        pass
 
 
 @pytest.fixture
@@ -64,8 +72,56 @@ def test_sleeping_and_breathing_let_others_run(runtime: GeventRuntime) -> None:
     runtime.sleep(0)
     assert ran == ["during the sleep"]
     runtime.spawn(ran.append, "during the breath")
+    work_for_a_turn()
     runtime.breathe()
     assert ran[1:] == ["during the breath"]
+
+
+def test_nobody_waits_while_the_turn_lasts() -> None:
+    turns, ran = Turns(), list[str]()
+    work_for_a_turn()
+    turns.take()
+    gevent.spawn(ran.append, "another")
+    turns.take()
+    assert ran == []
+    work_for_a_turn()
+    turns.take()
+    assert ran == ["another"]
+
+
+def test_those_who_work_take_turns_and_a_pass_through_the_loop_lies_between_them() -> None:
+    turns: Turns = Turns()
+    events: list[str] = []
+
+    def work(name: str) -> None:
+        for _ in range(3):
+            work_for_a_turn()
+            turns.take()
+            events.append(name)
+
+    workers = [gevent.spawn(work, name) for name in "abc"]
+    passes = gevent.get_hub().loop.check()
+    passes.start(lambda: events.append("|"))
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    passes.stop()
+    order = [event for event in events if event != "|"]
+    assert sorted(order[:3]) == sorted(order[3:6]) == sorted(order[6:]) == ["a", "b", "c"]
+    worked = events[: -len(workers) - 1]  # after its last turn nobody works
+    assert all("|" in pair for pair in pairwise(worked)), f"two in a row have worked in one pass: {events}"
+
+
+def test_who_is_killed_while_it_waits_for_its_turn_does_not_hold_up_the_line() -> None:
+    turns, ran = Turns(), list[str]()
+
+    def work(name: str) -> None:
+        turns.take()
+        ran.append(name)
+
+    work_for_a_turn()
+    killed, other = gevent.spawn(work, "killed"), gevent.spawn(work, "other")
+    gevent.spawn(killed.kill, block=False)
+    gevent.joinall([killed, other], timeout=DEADLINE_S, raise_error=True)
+    assert ran == ["other"]
 
 
 def test_breathing_serves_whoever_has_data_waiting(runtime: GeventRuntime) -> None:
@@ -75,6 +131,7 @@ def test_breathing_serves_whoever_has_data_waiting(runtime: GeventRuntime) -> No
     runtime.sleep(0)
     theirs.sendall(b"data")
     for _ in range(2):  # one pass sees the data, the next one has woken the reader
+        work_for_a_turn()
         runtime.breathe()
     assert got == [b"data"]
     ours.close()

@@ -82,7 +82,7 @@ class Connection:
             self._chunk = message.payload
             self._counters.received_bytes += message.size_bytes
             return steps.ChunkReceived(message.size_bytes)
-        chunk = chunks.parse(message.payload)
+        chunk = chunks.parse(message.payload, message.crc32c)
         self._chunk, self._crc = chunk.payload, chunk.crc32c
         size_bytes = max(message.size_bytes - chunks.HEADER_BYTES, 0)
         self._counters.received_bytes += size_bytes
@@ -152,6 +152,8 @@ class Connection:
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
         claim = self._claim = self._uploads.claim(request, self._news)
+        if self._session.chunks_have_headers:
+            self._websocket.lead_bytes = chunks.HEADER_BYTES
         ticket = claim.ticket
         return steps.Claimed(
             offset_bytes=claim.offset_bytes,
