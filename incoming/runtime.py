@@ -97,7 +97,7 @@ class Turns:
 
     def take(self) -> None:
         """Returns when the caller may work: at once while the turn lasts."""
-        if time.monotonic() < self._until_s:
+        if not self.is_over():
             return
         waiter = gevent.hub.Waiter(self._hub)
         if not self._line:
@@ -110,10 +110,14 @@ class Turns:
                 self._line.remove(waiter)
             raise
 
+    def is_over(self) -> bool:
+        """Returns whether the caller would have to wait."""
+        return time.monotonic() >= self._until_s
+
     def _next_turn(self) -> None:
         """Runs in the hub, once in each pass through the loop."""
         self._until_s = time.monotonic() + TURN_S
-        while self._line and time.monotonic() < self._until_s:
+        while self._line and not self.is_over():
             self._line.popleft().switch(None)
         if not self._line:
             self._between.stop()
@@ -131,6 +135,11 @@ def _turns() -> Turns:
 def breathe() -> None:
     """Lets others run if this turn is over; see Turns."""
     _turns().take()
+
+
+def turn_is_over() -> bool:
+    """Returns whether `breathe` would let others run."""
+    return _turns().is_over()
 
 
 def _caught(

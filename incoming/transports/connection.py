@@ -55,6 +55,7 @@ class Connection:
             while (message := self._websocket.receive()) is not None:
                 self._happened(self._event(message))
                 if self._rest_s > 0:
+                    self._websocket.flush()
                     self._runtime.sleep(self._rest_s)
                     self._rest_s = 0.0
         except ConnectionGone as exc:
@@ -121,6 +122,8 @@ class Connection:
 
     def _carry_out(self, action: steps.Action) -> steps.Event | None:
         match action:
+            case steps.Send(messages.MsgChunkAck() | messages.MsgStored() as message):
+                self._websocket.send_soon(messages.encode(message))
             case steps.Send(message):
                 self._websocket.send_text(messages.encode(message))
             case steps.StoreChunk(size_bytes):
@@ -176,6 +179,7 @@ class Connection:
     def _reassured_client(self) -> Iterator[None]:
         """Within it, which may take long, a client of version 2 hears that we are there."""
         busy = True
+        self._websocket.flush()
 
         def reassure() -> None:
             with contextlib.suppress(ConnectionGone):

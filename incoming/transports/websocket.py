@@ -24,7 +24,7 @@ from incoming import frames
 from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
 from incoming.messages import MAX_TEXT_BYTES
-from incoming.runtime import breathe
+from incoming.runtime import breathe, turn_is_over
 from incoming.transports.buffers import Buffers
 
 SLICE_BYTES: Final = 256 * 1024
@@ -78,6 +78,7 @@ class WebSocket:
         self._ahead = bytearray(read_ahead)
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
+        self._held = b""
         self._buffer: memoryview | None = None
         self._send_lock = BoundedSemaphore(1)
         self._close_deadline_s: float | None = None
@@ -188,12 +189,16 @@ class WebSocket:
     def _read_once(self, parts: list[memoryview | bytearray]) -> int:
         """Waits for data, then for our turn: of many who have data, not all are served before others."""
         while True:
+            if self._held and turn_is_over():
+                self.flush()
             breathe()
             if isinstance(self._socket, ssl.SSLSocket):
+                self.flush()
                 return self._socket.recv_into(parts[0] or parts[1])
             try:
                 return os.readv(self._socket.fileno(), parts)
             except BlockingIOError:
+                self.flush()
                 gevent.socket.wait_read(self._socket.fileno(), timeout=self._patience_s)
 
     def _silent(self, exc: TimeoutError) -> None:
@@ -234,6 +239,20 @@ class WebSocket:
         """Sends a text message; nothing after a close frame. Raises ConnectionGone."""
         self._send(frames.OP_TEXT, text.encode())
 
+    def send_soon(self, text: str) -> None:
+        """Has a text message sent together with others, at the end of the turn; for who calls `receive` next.
+
+        To send is what costs most: it wakes the peer, and on this machine its kernel's part is done here.
+        """
+        if self._close_deadline_s is None:
+            self._held += frames.build_frame(frames.OP_TEXT, text.encode())
+
+    def flush(self) -> None:
+        """Sends what is held back. Raises ConnectionGone."""
+        if self._held:
+            with self._send_lock:
+                self._send_all(b"")
+
     def close(self, code: int, reason: str = "") -> None:
         """Sends a close frame, once. Raises nothing: the reader finds out when the peer is gone."""
         with contextlib.suppress(ConnectionGone):
@@ -245,10 +264,14 @@ class WebSocket:
                 return
             if opcode == frames.OP_CLOSE:
                 self._close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-            try:
-                self._socket.sendall(frames.build_frame(opcode, payload))
-            except OSError as exc:
-                raise ConnectionGone(str(exc)) from exc
+            self._send_all(frames.build_frame(opcode, payload))
+
+    def _send_all(self, frame: bytes) -> None:
+        data, self._held = self._held + frame, b""
+        try:
+            self._socket.sendall(data)
+        except OSError as exc:
+            raise ConnectionGone(str(exc)) from exc
 
     # --- the end ---------------------------------------------------------------------------------
 
