@@ -1,6 +1,6 @@
 """Uploads from real browsers: incoming.js to this server, and tus-js-client to @tus/server, in turn.
 
-    (cd bench/tus && npm install)
+    (cd bench/rivals && npm install)
     python -m bench.browser --size-mib 1024 --rounds 3
     python -m bench.browser --size-mib 20480 --once incoming --engines chromium   # does the memory stay flat?
 
@@ -35,7 +35,7 @@ from tests.support.flood import warm_up
 from tests.support.server import RunningServer, new_upload
 
 HERE: Final = Path(__file__).parent
-TUS: Final = HERE / "tus"
+TUS: Final = HERE / "rivals"
 LIBRARIES: Final = ("incoming", "tus")
 MB: Final = 1e6
 PAGE_KIB: Final = 4
@@ -139,7 +139,7 @@ class PeakMemory:
 @contextmanager
 def tus_server(directory: Path) -> Iterator[str]:
     """Runs @tus/server; gives its URL."""
-    command = ["node", str(TUS / "server.mjs"), str(directory)]
+    command = ["node", str(TUS / "tus_node.mjs"), str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

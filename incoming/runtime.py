@@ -123,8 +123,8 @@ class Turns:
             self._between.stop()
 
 
-TURN_S: Final = 0.001
-"""How long others may have to wait: two slices of 256 KiB, at the speed of a slow machine."""
+TURN_S: Final = 0.002
+"""For how long uploads may work before requests are looked for. Half of it costs a tenth of the speed."""
 
 
 @cache

@@ -27,8 +27,9 @@ from incoming.messages import MAX_TEXT_BYTES
 from incoming.runtime import breathe, turn_is_over
 from incoming.transports.buffers import Buffers
 
-SLICE_BYTES: Final = 256 * 1024
-"""What is read, unmasked and checksummed at a time: it fits into a core's cache, and takes 0.3 ms at most."""
+SLICE_BYTES: Final = 1024 * 1024
+"""What is read, unmasked and checksummed at a time, in half a millisecond: with a quarter of this, the work
+that TCP has with each read takes a third of the speed."""
 MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 """A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
 sender can be told what is wrong; a larger one ends the connection (1009)."""

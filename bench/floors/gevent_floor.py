@@ -2,7 +2,7 @@
 
 It receives into one reused, page-aligned buffer and writes with pwrite; it knows no frames, no masks, no
 acknowledgements and no other clients. A run is a connection: a line "FILE SIZE", then the bytes; the answer
-is one byte when they are all written. Prints its port.
+is one byte when they are all written. `python -m bench.floors.gevent_floor PORT`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ BUFFER_BYTES = 512 * 1024
 
 def receive(connection: socket.socket, _: object) -> None:
     """Stores one run in a new file."""
-    path, size = connection.recv(4096).decode().split()
+    line = connection.recv(4096).decode()
+    if not line:
+        return  # somebody has looked whether there is a floor
+    path, size = line.split()
     connection.sendall(b"+")
     buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -35,8 +38,4 @@ def receive(connection: socket.socket, _: object) -> None:
 
 
 if __name__ == "__main__":
-    server = StreamServer(("127.0.0.1", 0), receive)
-    server.start()
-    sys.stdout.write(f"{server.server_port}\n")
-    sys.stdout.flush()
-    server.serve_forever()
+    StreamServer(("127.0.0.1", int(sys.argv[1])), receive).serve_forever()

@@ -1,0 +1,310 @@
+"""Clients that send as fast as a server takes it, for next to no CPU of their own.
+
+What they send lies in memory files, masked and checksummed before the clock starts, and goes out with
+sendfile(2): the client never touches a byte. A file is `RING_BYTES` of random data, again and again, so any
+length has a known SHA-256. One loop drives any number of uploads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Protocol
+
+import numpy as np
+from crc32c import crc32c
+
+from incoming.digest import combine
+from incoming.frames import OP_BINARY, build_header
+from tests.support.client import OldClient
+from tests.support.client2 import CHUNK_HEADER, Client2
+from tests.support.data import MIB, FileBytes
+
+RING_BYTES: Final = 8 * MIB
+MASK: Final = bytes.fromhex("9d3c71e5")
+"""Any mask will do; with 0 the masking would be none."""
+DEADLINE_S: Final = 600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """So many bytes of a memory file."""
+
+    fd: int
+    start: int
+    end: int
+
+
+Piece = bytes | Span
+"""What is sent next: a few bytes, or many that nobody looks at."""
+
+
+def _memory_file(name: str, content: bytes) -> int:
+    fd = os.memfd_create(name)
+    os.write(fd, content)
+    return fd
+
+
+@cache
+def ring() -> bytes:
+    """Returns the content that files are made of."""
+    return FileBytes(RING_BYTES, 1).read(0, RING_BYTES)
+
+
+@cache
+def _plain_ring() -> int:
+    return _memory_file("plain", ring())
+
+
+def _masked(data: bytes) -> bytes:
+    masked: bytes = (np.frombuffer(data, np.uint32) ^ np.frombuffer(MASK, np.uint32)[0]).tobytes()
+    return masked
+
+
+@cache
+def _masked_ring() -> int:
+    return _memory_file("masked", _masked(ring()))
+
+
+@cache
+def _framed_ring(chunk_bytes: int) -> int:
+    """Returns the ring as masked version-1 chunks."""
+    header = build_header(OP_BINARY, chunk_bytes, MASK)
+    chunks = (ring()[at : at + chunk_bytes] for at in range(0, RING_BYTES, chunk_bytes))
+    return _memory_file("framed", b"".join(header + _masked(chunk) for chunk in chunks))
+
+
+@cache
+def _ring_crcs(chunk_bytes: int) -> list[int]:
+    return [crc32c(ring()[at : at + chunk_bytes]) for at in range(0, RING_BYTES, chunk_bytes)]
+
+
+@cache
+def file_sha256(size_bytes: int) -> str:
+    """Returns the SHA-256 of a file of this length."""
+    digest = hashlib.sha256()
+    for at in range(0, size_bytes, RING_BYTES):
+        digest.update(memoryview(ring())[: size_bytes - at])
+    return digest.hexdigest()
+
+
+def file_crc32c(size_bytes: int) -> int:
+    """Returns the CRC-32C of a file of this length."""
+    rings, rest = divmod(size_bytes, RING_BYTES)
+    whole, crc = crc32c(ring()), 0
+    for _ in range(rings):
+        crc = combine(crc, whole, RING_BYTES)
+    return combine(crc, crc32c(ring()[:rest]), rest)
+
+
+class Upload(Protocol):
+    """One upload that is ready for its first byte."""
+
+    size_bytes: int
+    socket: socket.socket
+
+    @property
+    def acked_bytes(self) -> int:
+        """What the server has acknowledged."""
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether that is all of it."""
+
+    def next_pieces(self) -> Sequence[Piece]:
+        """Returns what to send now; nothing while the window is full, or at the end."""
+
+    def hear(self) -> None:
+        """Reads what the server has said."""
+
+
+class V1:
+    """Protocol version 1, of a ticket."""
+
+    def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.client = OldClient(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
+        self.socket = self.client.ws.socket
+        self._chunk_bytes = self.client.chunk_size_bytes
+        assert not size_bytes % self._chunk_bytes, "this client sends whole chunks only"
+        self._frame_bytes = len(build_header(OP_BINARY, self._chunk_bytes, MASK)) + self._chunk_bytes
+        self._sent = self._acked = 0
+
+    @property
+    def acked_bytes(self) -> int:
+        """What was acknowledged."""
+        return self._acked * self._chunk_bytes
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it was."""
+        return self.acked_bytes == self.size_bytes
+
+    def next_pieces(self) -> Sequence[Piece]:
+        """See Upload."""
+        is_all_sent = self._sent * self._chunk_bytes == self.size_bytes
+        if is_all_sent or self._sent - self._acked == self.client.send_ahead:
+            return ()
+        at = self._sent % (RING_BYTES // self._chunk_bytes) * self._frame_bytes
+        self._sent += 1
+        return (Span(_framed_ring(self._chunk_bytes), at, at + self._frame_bytes),)
+
+    def hear(self) -> None:
+        """See Upload."""
+        while True:
+            self.client.expect("MsgChunkAck")
+            self._acked += 1
+            if not self.client.ws.has_input:
+                return
+
+    def hear_result(self) -> None:
+        """Waits until the app has the file."""
+        self.client.hear_result()
+
+
+class V2:
+    """Protocol version 2, of a ticket."""
+
+    def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
+        self.size_bytes = size_bytes
+        self.client = Client2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
+        self.socket = self.client.ws.socket
+        self._chunk_bytes: int = self.client.conf["MaxChunkBytes"]
+        self._window_bytes: int = self.client.conf["MaxWindowBytes"]
+
+    @property
+    def acked_bytes(self) -> int:
+        """What was acknowledged."""
+        return self.client.stored_bytes
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether all of it was."""
+        return self.acked_bytes == self.size_bytes
+
+    def next_pieces(self) -> Sequence[Piece]:
+        """See Upload."""
+        at = self.client.sent_bytes
+        size = min(self._chunk_bytes, self.size_bytes - at)
+        if not size or at + size - self.client.stored_bytes > self._window_bytes:
+            return ()
+        start = at % RING_BYTES
+        crc = _ring_crcs(self._chunk_bytes)[start // self._chunk_bytes]
+        if size < self._chunk_bytes:
+            crc = crc32c(ring()[start : start + size])
+        header = CHUNK_HEADER.pack(at, crc, 0)
+        frame = build_header(OP_BINARY, CHUNK_HEADER.size + size, MASK)
+        self.client.sent_bytes = self.client._highest_sent_bytes = at + size
+        return frame + _masked(header), Span(_masked_ring(), start, start + size)
+
+    def hear(self) -> None:
+        """See Upload."""
+        self.client.hear_more()
+        while self.client.ws.has_input:
+            self.client.hear_more()
+
+    def hear_result(self) -> None:
+        """Waits until the app has the file."""
+        self.client.complete(file_crc32c(self.size_bytes))
+        while self.client.hear_more().type != "MsgAllDone":
+            pass
+
+
+class Http:
+    """One request with the whole file as its body; the answer says that it is stored."""
+
+    def __init__(self, port: int, head: str, size_bytes: int) -> None:
+        """`head`: the request line and the fields that this server wants."""
+        self.size_bytes = size_bytes
+        self.acked_bytes = 0
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        fields = f"Host: 127.0.0.1:{port}\r\nContent-Length: {size_bytes}\r\n"
+        self._pieces = self._all_pieces(f"{head}\r\n{fields}\r\n".encode())
+        self._answer = b""
+
+    def _all_pieces(self, head: bytes) -> Iterator[Piece]:
+        yield head
+        for at in range(0, self.size_bytes, RING_BYTES):
+            yield Span(_plain_ring(), 0, min(RING_BYTES, self.size_bytes - at))
+
+    @property
+    def is_stored(self) -> bool:
+        """Whether the server has said so."""
+        return self.acked_bytes == self.size_bytes
+
+    def next_pieces(self) -> Sequence[Piece]:
+        """See Upload."""
+        piece = next(self._pieces, None)
+        return () if piece is None else (piece,)
+
+    def hear(self) -> None:
+        """See Upload. Raises AssertionError when the server says no."""
+        more = self.socket.recv(1 << 16)
+        self._answer += more
+        assert more, f"the server hung up: {self._answer[:300]!r}"
+        if b"\r\n\r\n" in self._answer:
+            assert self._answer.split(None, 2)[1].startswith(b"2"), self._answer[:300]
+            self.acked_bytes = self.size_bytes
+
+
+class _Pump:
+    """Sends one upload's pieces, as far as its socket takes them."""
+
+    def __init__(self, upload: Upload) -> None:
+        self.upload = upload
+        self._pieces: list[Piece] = []
+
+    def send(self) -> bool:
+        """Returns whether there is more to send as soon as the socket takes it."""
+        try:
+            while True:
+                if not self._pieces:
+                    self._pieces = list(self.upload.next_pieces())
+                    if not self._pieces:
+                        return False
+                self._send_one()
+        except BlockingIOError:
+            return True
+
+    def _send_one(self) -> None:
+        piece, sock = self._pieces[0], self.upload.socket
+        if isinstance(piece, bytes):
+            sent = sock.send(piece, socket.MSG_MORE | socket.MSG_DONTWAIT)
+            rest: Piece = piece[sent:]
+            done = not rest
+        else:
+            sent = os.sendfile(sock.fileno(), piece.fd, piece.start, piece.end - piece.start)
+            rest = Span(piece.fd, piece.start + sent, piece.end)
+            done = rest.start == rest.end
+        self._pieces[:1] = [] if done else [rest]
+
+
+def flat_out(uploads: Sequence[Upload]) -> Iterator[Upload]:
+    """Sends all of them at once, and yields each as soon as it is stored. Raises TimeoutError."""
+    give_up_at_s = time.monotonic() + DEADLINE_S
+    with selectors.EpollSelector() as selector:
+        both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        for upload in uploads:
+            selector.register(upload.socket, both, _Pump(upload))
+        left = len(uploads)
+        while left:
+            if time.monotonic() > give_up_at_s:
+                raise TimeoutError("the uploads took too long")
+            for key, events in selector.select(timeout=10):
+                pump: _Pump = key.data
+                if events & selectors.EVENT_READ:
+                    pump.upload.hear()
+                wanted = both if pump.send() else selectors.EVENT_READ
+                if pump.upload.is_stored:
+                    selector.unregister(key.fileobj)
+                    left -= 1
+                    yield pump.upload
+                elif wanted != key.events:
+                    selector.modify(key.fileobj, wanted, pump)

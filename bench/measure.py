@@ -1,0 +1,93 @@
+"""What a run costs: wall time, the CPU of the server's processes, and their memory at its peak."""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.support.data import MIB
+
+NS_PER_S: Final = 1e9
+MB: Final = 1e6
+GIB: Final = 1024 * MIB
+RESET_PEAK: Final = "5"
+"""Written to clear_refs it begins the peak of the resident memory anew (proc(5))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One run of one server."""
+
+    size_bytes: int
+    wall_s: float
+    cpu_s: float
+    peak_mib: float
+    finished_s: float = 0.0
+    """Until the app has the file; the same as `wall_s` for servers that hand nothing over."""
+
+    @property
+    def mb_per_s(self) -> float:
+        """Million bytes a second."""
+        return self.size_bytes / MB / self.wall_s
+
+    @property
+    def cpu_s_per_gib(self) -> float:
+        """Seconds of CPU that the server spent on each GiB."""
+        return self.cpu_s / self.size_bytes * GIB
+
+
+def processes(pid: int) -> list[int]:
+    """Returns a process and all that it has started."""
+    found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(descendant for child in map(int, found) for descendant in processes(child))]
+
+
+def cpu_s(pid: int) -> float:
+    """Returns the CPU time of a process and of those that it has started, so far, in seconds."""
+    schedstats = [file for one in processes(pid) for file in Path(f"/proc/{one}/task").glob("*/schedstat")]
+    return sum(int(schedstat.read_text().split()[0]) for schedstat in schedstats) / NS_PER_S
+
+
+def reset_peak(pid: int) -> None:
+    """Lets the peak of the memory begin now."""
+    for one in processes(pid):
+        Path(f"/proc/{one}/clear_refs").write_text(RESET_PEAK)
+
+
+def peak_mib(pid: int) -> float:
+    """Returns the peak of the resident memory of all processes, in MiB."""
+    return sum(_status_kib(one, "VmHWM") for one in processes(pid)) / 1024
+
+
+def resident_mib(pid: int) -> float:
+    """Returns the resident memory of all processes, in MiB."""
+    return sum(_status_kib(one, "VmRSS") for one in processes(pid)) / 1024
+
+
+def _status_kib(pid: int, field: str) -> int:
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def sha256(file: Path) -> str:
+    """Returns the SHA-256 of a file."""
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """The median of some runs, the least and the most."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Figure:
+        """Returns the figure of these runs."""
+        return cls(statistics.median(values), min(values), max(values))
