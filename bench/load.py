@@ -29,6 +29,8 @@ from tests.support.data import MIB, FileBytes
 RING_BYTES: Final = 8 * MIB
 MASK: Final = bytes.fromhex("9d3c71e5")
 """Any mask will do; with 0 the masking would be none."""
+PIECES_AT_A_TIME: Final = 4
+"""What an upload may send before the next one is served: else the first is done before others begin."""
 DEADLINE_S: Final = 600.0
 
 
@@ -262,16 +264,17 @@ class _Pump:
         self._pieces: list[Piece] = []
 
     def send(self) -> bool:
-        """Returns whether there is more to send as soon as the socket takes it."""
+        """Sends some pieces. Returns whether there is more to send as soon as the socket takes it."""
         try:
-            while True:
+            for _ in range(PIECES_AT_A_TIME):
                 if not self._pieces:
                     self._pieces = list(self.upload.next_pieces())
                     if not self._pieces:
                         return False
                 self._send_one()
         except BlockingIOError:
-            return True
+            pass
+        return True
 
     def _send_one(self) -> None:
         piece, sock = self._pieces[0], self.upload.socket

@@ -60,7 +60,7 @@ def one_run(rival: Rival, size_bytes: int) -> Sample:
 
 
 def run(names: Sequence[str], rounds: int, size_bytes: int, storage: Path) -> dict[str, list[Sample]]:
-    """Returns the samples of each, which took turns in no order; a first round that warms up is not counted."""
+    """Returns the samples of each, which took turns in any order. The first round only warms up."""
     with ExitStack() as stack:
         rivals = {name: stack.enter_context(RIVALS[name](storage / name)) for name in names}
         samples: dict[str, list[Sample]] = {name: [] for name in rivals}

@@ -123,7 +123,7 @@ class Turns:
             self._between.stop()
 
 
-TURN_S: Final = 0.002
+TURN_S: Final = 0.001
 """For how long uploads may work before requests are looked for. Half of it costs a tenth of the speed."""
 
 

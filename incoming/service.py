@@ -104,7 +104,8 @@ class Service:
         return checked
 
     def _converse(self, websocket: WebSocket) -> None:
-        Connection(websocket, Conversation(self._limits), self.uploads, self.runtime).run()
+        limits = self._limits.among(self.parts.counters.connections + 1)
+        Connection(websocket, Conversation(limits), self.uploads, self.runtime).run()
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""

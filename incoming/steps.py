@@ -13,6 +13,10 @@ from incoming import errors, messages
 from incoming.sameness import Ranges
 
 MIN_CHUNK_BYTES: Final = 4096
+CROWDED_CHUNK_BYTES: Final = 512 * 1024
+"""Smaller chunks cost more than the memory that they save is worth."""
+ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
+"""How much of the memory the chunks that are arriving may take, roughly."""
 
 
 class Phase(Enum):
@@ -38,6 +42,14 @@ class Limits:
     max_chunk_bytes: int = 4 * 1024 * 1024
     max_window_bytes: int = 64 * 1024 * 1024
     silence_s: float = 10.0
+
+    def among(self, connections: int) -> Limits:
+        """Returns the limits for one of so many connections: chunks that all of them send fit into memory.
+
+        A chunk is in memory until its last byte and its checksum are there.
+        """
+        room_bytes = max(ALL_CHUNKS_BYTES // max(connections, 1), CROWDED_CHUNK_BYTES)
+        return replace(self, max_chunk_bytes=min(self.max_chunk_bytes, room_bytes))
 
     def within(self, max_bytes_per_s: int) -> Limits:
         """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""

@@ -117,3 +117,16 @@ def test_news_of_an_interruption_close_with_their_own_code(
 
 def test_a_connection_that_names_no_ticket_is_closed() -> None:
     assert in_phase(Phase.OPENING).handle(steps.TimeUp(Phase.OPENING)) == [CloseConnection(1008, "no answer")]
+
+
+@pytest.mark.parametrize(
+    ("connections", "chunk_mib"), [(0, 4), (1, 4), (32, 4), (64, 2), (256, 0.5), (10_000, 0.5)]
+)
+def test_the_chunks_of_many_connections_are_smaller(connections: int, chunk_mib: float) -> None:
+    limits = steps.Limits(512 * 1024, 4)
+    assert limits.among(connections).max_chunk_bytes == chunk_mib * 1024 * 1024
+
+
+def test_chunks_that_are_small_anyway_stay_as_they_are() -> None:
+    limits = steps.Limits(512 * 1024, 4, max_chunk_bytes=64 * 1024)
+    assert limits.among(10_000) == limits

@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench import measure
 from bench.load import V1, V2, Upload
 from bench.rivals.base import Rival
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.hosts import UwsgiServer
-from tests.support.server import RunningServer, new_upload
+from tests.support.server import RunningServer, cancel_upload, new_upload
 
 
 class TakingApp(ScriptedApp):
@@ -33,7 +34,8 @@ class Ours(Rival):
     ticket_wants: ClassVar[dict[str, str]] = {}
 
     def __init__(self, storage_dir: Path, **settings: Any) -> None:
-        super().__init__(storage_dir, log_level="warning", **settings)
+        patient = {"connection_timeout_s": 600}  # our client answers no ping while others send
+        super().__init__(storage_dir, log_level="warning", **patient, **settings)
         self.app = TakingApp(storage_dir)
         self._tickets: dict[int, str] = {}
 
@@ -63,6 +65,14 @@ class Ours(Rival):
         upload.hear_result()
         upload.socket.close()
         return self.storage_dir / self._tickets.pop(id(upload))
+
+
+    def check_and_cancel(self, upload: Upload, sha256: str) -> None:
+        """Compares what is stored, and has it removed: to sync it for a handover would take its time."""
+        ticket_id = self._tickets.pop(id(upload))
+        assert measure.sha256(self.stored_file(ticket_id)) == sha256, "the file is another"
+        upload.socket.close()
+        cancel_upload(self, ticket_id)
 
 
 class OursV1(Ours):

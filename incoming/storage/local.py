@@ -29,7 +29,7 @@ from incoming.runtime import Runtime
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 FALLOC_FL_KEEP_SIZE: Final = 1
-SLICE_BYTES: Final = 1024 * 1024
+SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
 READ_BYTES: Final = 1024 * 1024
 SLOW_WRITE_S: Final = 0.02

@@ -1,0 +1,150 @@
+"""Many uploads at once: does the sum stay, is each given its share, and are small requests still answered?
+
+    python -m bench.many --counts 1,4,16,64,256 --total-mib 1024
+
+All uploads send flat out. Shares are taken when the first upload is stored: until then, all of them run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import requests
+
+from bench import load, measure, settings
+from bench.rivals.ours import Ours, OursV1
+from bench.single import WARM_UP_FACTOR
+from tests.support.data import MIB
+from tests.support.flood import warm_up
+
+COUNTS: Final = (1, 4, 16, 64, 256)
+PROTOCOLS: Final[dict[str, type[Ours]]] = {"v1": OursV1, "v2": Ours}
+LEAST_MIB: Final = 4
+"""An upload is no smaller than that: some chunks, else a share can't be told."""
+TIMES: Final = ("library_p50_ms", "library_p99_ms", "ticket_p99_ms", "lag_p99_ms")
+LAG_BUCKET: Final = re.compile(r'incoming_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
+
+
+def percentile(values: Sequence[float], percent: float) -> float:
+    """Returns the value that so many percent do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(math.ceil(len(ordered) * percent / 100), len(ordered)) - 1]
+
+
+@contextmanager
+def probing(server: Ours) -> Iterator[dict[str, list[float]]]:
+    """Asks for small things meanwhile; the dict is filled at the end."""
+    times_ms: dict[str, list[float]] = {}
+    command = [sys.executable, "-m", "bench.prober", server.url]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, **pipes) as process:
+        yield times_ms
+        said, _ = process.communicate("\n")
+    times_ms |= json.loads(said)
+
+
+def lag_counts(server: Ours) -> dict[float, float]:
+    """Returns {seconds: how often a timer was no later than that}, so far."""
+    text = requests.get(f"{server.url}/incoming/metrics", timeout=30).text
+    return {float(limit): float(count) for limit, count in LAG_BUCKET.findall(text)}
+
+
+def lag_ms(before: dict[float, float], after: dict[float, float], percent: float) -> float:
+    """Returns the upper end of the bucket that so many percent of the timers are in."""
+    total = after[math.inf] - before[math.inf]
+    wanted = total * percent / 100
+    return min(limit for limit in after if after[limit] - before[limit] >= wanted) * 1000
+
+
+def one_run(server: Ours, count: int, total_mib: int) -> dict[str, Any]:
+    """Uploads `count` files at once. Returns plain numbers; see `measure_all`."""
+    size_bytes = max(total_mib // count, LEAST_MIB) * MIB
+    warm_up(server.storage_dir, int(size_bytes * count * WARM_UP_FACTOR))
+    uploads = [server.upload(size_bytes) for _ in range(count)]
+    lag_before = lag_counts(server)
+    measure.reset_peak(server.pid)
+    with probing(server) as times_ms:
+        time.sleep(0.3)  # the prober is there first
+        began_s, cpu_before_s = time.perf_counter(), measure.cpu_s(server.pid)
+        shares: list[int] = []
+        for _ in load.flat_out(uploads):
+            shares = shares or [one.acked_bytes for one in uploads]
+        wall_s, cpu_s = time.perf_counter() - began_s, measure.cpu_s(server.pid) - cpu_before_s
+    lag_after = lag_counts(server)
+    peak_mib = measure.peak_mib(server.pid)
+    for upload in uploads:
+        server.check_and_cancel(upload, load.file_sha256(size_bytes))
+    total_bytes = size_bytes * count
+    return {
+        "mb_per_s": total_bytes / measure.MB / wall_s,
+        "cpu_s_per_gib": cpu_s / total_bytes * measure.GIB,
+        "least_share": min(shares) / statistics.mean(shares),
+        "library_p50_ms": percentile(times_ms["library"], 50),
+        "library_p99_ms": percentile(times_ms["library"], 99),
+        "ticket_p99_ms": percentile(times_ms["ticket"], 99),
+        "lag_p99_ms": lag_ms(lag_before, lag_after, 99),
+        "peak_mib": peak_mib,
+    }
+
+
+def measure_all(
+    names: Iterable[str], counts: Sequence[int], total_mib: int, rounds: int, storage: Path
+) -> list[dict[str, Any]]:
+    """Returns a row for each protocol and count: the medians of the runs, which took turns.
+
+    Rates in MB/s, times in ms, memory in MiB; `least_share` is of the fair one, `of_one` the sum in ratio to
+    a single upload of the same round.
+    """
+    rows = []
+    for name in names:
+        with PROTOCOLS[name](storage / name) as server:
+            runs: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
+            for number in range(1 + rounds):
+                for count in counts:
+                    run = one_run(server, count, total_mib)
+                    settings.progress(f"{name}: {count} at once, round {number} of {rounds}")
+                    runs[count] += [run] if number else []
+            for count in counts:
+                medians = {key: statistics.median(one[key] for one in runs[count]) for key in runs[count][0]}
+                pairs = zip(runs[count], runs[counts[0]], strict=True)
+                of_one = statistics.median(one["mb_per_s"] / single["mb_per_s"] for one, single in pairs)
+                rows.append({"name": name, "count": count, "of_one": of_one, **medians})
+    return rows
+
+
+def show(rows: Iterable[dict[str, Any]]) -> None:
+    """Prints the table."""
+    keys = ("mb_per_s", "of_one", "least_share", *TIMES)
+    sys.stdout.write("".join(f"{title:>16}" for title in ("", "at once", *keys, "peak_mib")) + "\n")
+    for row in rows:
+        figures = "".join(f"{row[key]:16.2f}" for key in (*keys, "peak_mib"))
+        sys.stdout.write(f"{row['name']:>16}{row['count']:16d}{figures}\n")
+
+
+def main() -> None:
+    """Reads the options, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    settings.add_options(parser)
+    parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="how many at once")
+    parser.add_argument("--total-mib", type=int, default=1024, help="how much all of them send")
+    parser.add_argument("--only", default=",".join(PROTOCOLS), help="which protocol")
+    options = parser.parse_args()
+    counts = [int(count) for count in options.counts.split(",")]
+    with settings.storage(options.storage) as storage:
+        rows = measure_all(options.only.split(","), counts, options.total_mib, options.rounds, storage)
+    show(rows)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,44 @@
+"""Today's ratios beside those on record, in under a minute: is it as fast as it was?
+
+    python -m bench.quick
+
+A ratio of two figures of one run says more than either: this machine's speed varies. It ends with 1 where a
+ratio is worse than the one on record by more than `NOISE`.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from bench import report, settings, single
+from tests.support.data import MIB
+
+NAMES: Final = ("v1", "v2", "floor-gevent")
+SIZE_BYTES: Final = 256 * MIB
+ROUNDS: Final = 5
+NOISE: Final = 0.3
+"""What two runs on one machine are apart now and then, in parts of the figure."""
+
+
+def main() -> None:
+    """Measures, compares, prints."""
+    with settings.storage(None) as storage:
+        rows = single.table(single.run(NAMES, ROUNDS, SIZE_BYTES, storage))
+    recorded = {row["name"]: row for row in report.read().get("single", {}).get("figures", [])}
+    worse = False
+    line = "{:28} {:>10} {:>10} {:>12} {:>10}\n"
+    sys.stdout.write(line.format("in ratio to the floor", "speed", "recorded", "CPU", "recorded"))
+    for row in rows[:-1]:
+        before = recorded.get(row["name"], {"speed_of_floor": 0.0, "cpu_of_floor": 99.0})
+        speeds = [one["speed_of_floor"] for one in (row, before)]
+        costs = [one["cpu_of_floor"] for one in (row, before)]
+        worse |= speeds[0] < speeds[1] * (1 - NOISE) or costs[0] > costs[1] * (1 + NOISE)
+        figures = [f"{figure:.2f}" for figure in (*speeds, *costs)]
+        sys.stdout.write(line.format(row["title"], *figures))
+    if worse:
+        sys.exit("Slower than recorded, by more than noise. If a second run says so too, something has changed.")
+
+
+if __name__ == "__main__":
+    main()
