@@ -105,13 +105,13 @@ class Uploads:
             except IncomingError:
                 if live.holder is None:
                     self._let_go(request.id, live)
+                self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
                 raise
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
             claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self.admission.pace(ticket))
             if live.writer and ticket.needs_proof:
-                claim.compare = self._integrity.ranges_to_compare(
-                    ticket, offset_bytes, request.last_modified_ms
-                )
+                last_modified_ms = request.last_modified_ms
+                claim.compare = self._integrity.ranges_to_compare(ticket, offset_bytes, last_modified_ms)
             self.claims.hand_to(live, claim, Interrupted(TakenOver()))
         about = ticket.for_log(offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -131,6 +132,29 @@ def test_a_client_that_comes_back_after_a_refusal_hears_why(tmp_path: Path) -> N
     house.arrive(ticket_id, CONTENT)
     with pytest.raises(HandoverFailed, match="status 404"):
         house.claim(ticket_id, LENGTH_BYTES)
+
+
+def test_a_client_that_comes_back_just_when_the_app_refuses_hears_why(house: House) -> None:
+    being_written = contextlib.ExitStack()
+    heard: list[IncomingError] = []
+
+    def refuse(_: dict[str, str]) -> Answer:
+        being_written.enter_context(house.runtime.held("write"))
+        return Refused("no")
+
+    def come_back() -> None:
+        with pytest.raises(IncomingError) as told:
+            house.claim(ticket_id, LENGTH_BYTES)
+        heard.append(told.value)
+
+    house.app.answers = [refuse]
+    ticket_id = house.new_ticket()
+    house.arrive(ticket_id, CONTENT)
+    house.runtime.spawn(come_back)
+    house.runtime.settle()
+    assert (heard, house.state(ticket_id)) == ([], State.HANDING_OVER), "the refusal is being journaled"
+    being_written.close()
+    assert [type(error) for error in heard] == [HandoverFailed]
 
 
 # --- cancelling ----------------------------------------------------------------------------------

@@ -62,7 +62,8 @@ def survives(kind: type[Errand], point: Point, launcher: Launcher, app: Scripted
     """An upload of this kind comes through though its server dies at the point. Returns whether it did."""
     directory.mkdir()
     with a_server(launcher, directory) as server:
-        errand = kind(server, Backend(app), point[1])
+        backend = Backend(app)
+        errand = kind(server, backend, point[1])
         listens = server.start_with(killed_at(*point))
         try:
             if listens:
@@ -75,17 +76,19 @@ def survives(kind: type[Errand], point: Point, launcher: Launcher, app: Scripted
             errand.after_a_death()
             server.start_with({})
         errand.go_on()
-        assert_nothing_left_over(server)
+        assert_nothing_left_over(server, backend)
         return died
 
 
-def assert_nothing_left_over(server: ForkedServer) -> None:
-    """Nothing half-written is left behind, and no file of an upload that has ended."""
+def assert_nothing_left_over(server: ForkedServer, backend: Backend) -> None:
+    """Nothing half-written is left behind, and no file of an upload that has ended; the app is content."""
+    assert not backend.complaints
     server.bury()
     server.start_with({})  # what a kill has cut off is done now
     assert not list((server.storage_dir / "journal").glob("*.tmp"))
     assert not list((server.storage_dir / "journal").glob("damaged"))
     assert not list((server.storage_dir / "data").glob("*/*"))
+    assert not backend.complaints
 
 
 def test_uploads_of_each_kind_survive_a_kill_at_each_point(
@@ -124,11 +127,13 @@ def test_many_uploads_survive_one_random_kill_after_another(
         directory.mkdir()
         with a_server(launcher, directory) as server:
             backend = Backend(app)
-            kills += one_drill(server, [kind(server, backend, drill) for kind in KINDS], chance)
+            kills += one_drill(server, backend, [kind(server, backend, drill) for kind in KINDS], chance)
     tally("fault", "kill -9 at random points, again and again, six uploads under way", kills, HELD)
 
 
-def one_drill(server: ForkedServer, errands: list[Errand], chance: random.Random) -> int:
+def one_drill(
+    server: ForkedServer, backend: Backend, errands: list[Errand], chance: random.Random
+) -> int:
     """Six uploads at the same time, whose server dies again and again. Returns how often it did."""
     kills = 0
     names = ("open", "journal_write", "fdatasync", "replace", "fsync", "ack", "pwrite", "post", "unlink")
@@ -143,7 +148,7 @@ def one_drill(server: ForkedServer, errands: list[Errand], chance: random.Random
                 errand.after_a_death()
         elif all_done:
             break
-    assert_nothing_left_over(server)
+    assert_nothing_left_over(server, backend)
     return kills
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,17 +52,20 @@ class Backend:
     def __init__(self, app: ScriptedApp) -> None:
         self.app = app
         self._errands: dict[str, Errand] = {}
-        self._known = threading.Condition()
+        self.complaints: list[BaseException] = []
+        """What the app has seen and must not have seen."""
         app.answers = [self._answer]
 
     def knows(self, errand: Errand) -> None:
         """From now on the errand's ticket is known."""
-        with self._known:
-            self._errands[errand.ticket_id] = errand
-            self._known.notify_all()
+        self._errands[errand.ticket_id] = errand
 
     def _answer(self, delivery: Delivery) -> Reply:
-        return self._errands[delivery.id].told(delivery)
+        try:
+            return self._errands[delivery.id].told(delivery)
+        except BaseException as exc:
+            self.complaints.append(exc)
+            raise
 
 
 class Errand:
@@ -110,6 +112,8 @@ class Errand:
         """Does all that is left. Raises Died."""
         give_up_at_s = time.monotonic() + PATIENCE_S
         while self.phase != "done":
+            if self.backend.complaints:
+                raise self.backend.complaints[0]
             try:
                 getattr(self, f"_{self.phase}")()
             except LOST as exc:

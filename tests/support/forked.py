@@ -9,6 +9,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -18,9 +19,11 @@ START_DEADLINE_S: Final = 20.0
 
 
 class Launcher:
-    """The process that forks servers. A context manager; one at a time may be asked for something."""
+    """The process that forks servers. A context manager."""
 
     def __enter__(self) -> Self:
+        self.lock = threading.RLock()
+        """Guards the pipe to it, and what is known of its children."""
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.support.launcher"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT,
@@ -35,8 +38,9 @@ class Launcher:
     def ask(self, **command: object) -> int:
         """Returns the answer to a command."""
         assert self._process.stdin
-        self._process.stdin.write(json.dumps(command) + "\n")
-        return int(self._answer())
+        with self.lock:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            return int(self._answer())
 
     def _answer(self) -> str:
         assert self._process.stdout
@@ -54,10 +58,11 @@ class ForkedProcess:
 
     def poll(self) -> int | None:
         """Returns the exit code (-9: killed) once it has ended."""
-        if self._code is None and select.select([self._pid_fd], [], [], 0)[0]:
-            self._code = os.waitstatus_to_exitcode(self._launcher.ask(do="wait", pid=self.pid))
-            os.close(self._pid_fd)
-        return self._code
+        with self._launcher.lock:
+            if self._code is None and select.select([self._pid_fd], [], [], 0)[0]:
+                self._code = os.waitstatus_to_exitcode(self._launcher.ask(do="wait", pid=self.pid))
+                os.close(self._pid_fd)
+            return self._code
 
     def wait(self, timeout: float | None = None) -> int:
         """Returns the exit code. Raises subprocess.TimeoutExpired."""
