@@ -25,6 +25,21 @@ TICKETS_AT_A_TIME: Final = 200
 """After so many tickets others may run."""
 
 
+def distrust(parts: Parts) -> None:
+    """After a power cut, before anybody comes: a file may be longer than what the disk has of it."""
+    for ticket in parts.registry.tickets():
+        if ticket.state is not State.PAUSED:
+            continue  # nothing is there yet, or it was synced
+        try:
+            lost_bytes = parts.storage.drop_lost(ticket.id)
+        except OSError as exc:
+            log.warning("upload %(ticket)s: can't be looked at: %(error)s", ticket.for_log(error=exc))
+            continue
+        if lost_bytes:
+            about = ticket.for_log(lost_bytes=lost_bytes)
+            log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
+
+
 def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
     tickets = list(parts.registry.tickets())
@@ -67,6 +82,7 @@ def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
             parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
         else:
             uploads.resume(ticket)
+        parts.registry.keep(ticket.id)  # else each start would be its last sign of life, and it never expires
     elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
         parts.clear_away(ticket)
     if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):

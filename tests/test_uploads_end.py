@@ -60,13 +60,13 @@ def test_the_file_is_synced_and_journaled_before_the_app_is_called(tmp_path: Pat
     house.app.answers = [look]
     house.arrive(house.new_ticket(), CONTENT)
     [(calls, states)] = seen
-    assert calls.index("fdatasync") < len(calls) - 1 - calls[::-1].index("write")
+    assert calls.index("_sync") < len(calls) - 1 - calls[::-1].index("write")
     assert states == [State.HANDING_OVER]
 
 
 def test_without_fsync_nothing_is_synced(house: House) -> None:
     house.arrive(house.new_ticket(), CONTENT)
-    assert "fdatasync" not in house.runtime.pool_calls
+    assert "_sync" not in house.runtime.pool_calls
 
 
 def test_a_file_without_bytes_is_a_file(tmp_path: Path) -> None:

@@ -1,9 +1,9 @@
 """kill -9 before and after each thing that the server does to the disk, to its clients and to its apps.
 
-For an upload of each kind (`errands`) a first run counts the calls at each named point; then there is a run for
-each of them in which the server dies right there. What it had said by then is held against the disk, the
-server is started again, and everybody goes on. The rest of INCOMING_TEST_POINT_KILLS kills is at random points,
-one after another, with all kinds of uploads under way, and also while the server starts.
+For an upload of each kind (`errands`) a first run counts the calls at each named point; then there is a run
+for each of them in which the server dies right there. What it had said by then is held against the disk, the
+server is started again, and everybody goes on. The rest of INCOMING_TEST_POINT_KILLS kills is at random
+points, one after another, with all kinds of uploads under way, and also while the server starts.
 """
 
 from __future__ import annotations

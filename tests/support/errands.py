@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import requests
 
@@ -72,7 +72,7 @@ class Errand:
     """One upload. The phases are `ask`, `half`, `rest`, `result` and `done`."""
 
     version = 1
-    params: Final[dict[str, str]] = {}
+    params: ClassVar[dict[str, str]] = {}
 
     def __init__(self, server: ForkedServer, backend: Backend, seed: int) -> None:
         self.server = server
@@ -97,6 +97,8 @@ class Errand:
         if delivery.fields["cancelled"] == "yes":
             self.ends.append(delivery)
             return Reply(200, "")
+        if delivery.headers["x-process"] != str(self.server.life):
+            self.allowed += 1  # of a process that has died since
         self.arrivals.append(delivery)
         assert len(self.arrivals) <= self.allowed, f"{self}: the app is called again"
         return self.decide(delivery)
@@ -148,6 +150,10 @@ class Errand:
         if answer.status_code in (500, 507):
             raise ConnectionClosed(1013, answer.text)
         return answer.text if answer.status_code == 200 else str(answer.status_code)
+
+    def has_heard(self, what: str) -> bool:
+        """Returns whether the server has said so."""
+        return any(said == what for _, said in self.said)
 
     def says(self, what: str) -> None:
         """Notes that the server has said so."""
@@ -252,15 +258,6 @@ class Errand:
             return self.client.stored_bytes
         return self.client.acked_bytes
 
-    def forget_acknowledgements(self) -> None:
-        """After a power cut an unfinished upload may fall back."""
-        if not self.ticket_id:
-            return
-        if isinstance(self.client, Client2):
-            self.client.stored_bytes = 0
-        else:
-            self.client.acked_bytes = 0
-
 
 class Taken(Errand):
     """Protocol version 1; the app takes the file and answers done."""
@@ -270,7 +267,7 @@ class Moved(Errand):
     """Version 2; the app moves the file away, answers done, and forgets the id at once."""
 
     version = 2
-    params: Final = {"removeFileWhenFinished": "false"}
+    params: ClassVar = {"removeFileWhenFinished": "false"}
 
     def decide(self, delivery: Delivery) -> Reply:
         """An existing app: it knows an id once, and answers the second call with 404."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import builtins
-import ctypes
 import errno
 import json
 import os
@@ -30,16 +29,18 @@ from incoming.transports.websocket import WebSocket
 Call = Callable[..., Any]
 _real_write: Final = os.write
 YEAR_S: Final = 365 * 86400.0
+PROCESS_HEADER: Final = "x-process"
+"""Tells the app which process calls it: a call can come in after its caller has died."""
 
 
 @dataclass
 class Plan:
     """What is to go wrong in one server process; it travels to it as JSON.
 
-    `point` at its `nth` call (1 is the first): the process dies `when` = before or after it, or the call and the
-    `times - 1` after it fail with the error named `error`. `seen`: a file that gets a line for each call.
-    `trace`: a file that gets everything that the disk was asked to do. `open_files`: as many descriptors
-    the process may have. `wild_clock`: each look at the wall clock sees another year.
+    `point` at its `nth` call (1 is the first): the process dies `when` = before or after it, or the call and
+    the `times - 1` after it fail with the error named `error`. `seen`: a file that gets a line for each call.
+    `trace`: a file that gets everything that the disk was asked to do. `open_files`: as many descriptors the
+    process may have. `wild_clock`: each look at the wall clock sees another year.
     """
 
     point: str = ""
@@ -189,7 +190,7 @@ class _Unbuffered:
 
 
 def _path_of(fd: int) -> str:
-    return os.readlink(f"/proc/self/fd/{fd}")
+    return str(Path(f"/proc/self/fd/{fd}").readlink())
 
 
 def _creates(path: Any, flags: int, *_: object, **__: object) -> bool:
@@ -210,7 +211,7 @@ def install(plan: Plan) -> None:
             "replace": trace.renamed, "unlink": trace.unlinked, "mkdir": trace.made, "rmdir": trace.removed,
         }  # fmt: skip
     journal_write = points.around("journal_write", real_pwrite, notes.get("pwrite"))
-    os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment,return-value]
+    os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment]
     for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync", "fdatasync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
@@ -229,9 +230,15 @@ def _wrap_the_others(points: Points) -> None:
             fallocate()
         except OSError as exc:
             return exc.errno or errno.EIO
-        return real_fallocate(*args)
+        return int(real_fallocate(*args))
 
-    real_fallocate = local._fallocate
-    local._fallocate = fallocated
+    real_fallocate = vars(local)["fallocate"]
+    vars(local)["fallocate"] = fallocated
     WebSocket.send_text = points.around("ack", WebSocket.send_text)  # type: ignore[method-assign]
-    Notifier.post = points.around("post", Notifier.post)  # type: ignore[method-assign]
+    post = points.around("post", Notifier.post)
+
+    def signed_post(self: Notifier, *args: Any) -> Any:
+        self._session.headers[PROCESS_HEADER] = str(os.getpid())
+        return post(self, *args)
+
+    Notifier.post = signed_post  # type: ignore[assignment,method-assign]

@@ -85,11 +85,13 @@ class ForkedServer(RunningServer):
         super().__init__(storage_dir, None, **settings)
         self.launcher = launcher
         self.plan: dict[str, object] = {}
+        self.life = 0
+        """The process that runs; 0 once it is buried."""
 
     def _spawn(self, log: IO[bytes]) -> Process:
-        pid = self.launcher.ask(
+        self.life = pid = self.launcher.ask(
             do="start",
-            options=self._options(),
+            options=self._place(),
             environment=self._environment(),
             log=str(self.log_file),
             plan=self.plan,
@@ -115,6 +117,7 @@ class ForkedServer(RunningServer):
 
     def bury(self) -> int:
         """Returns the exit code of a process that has died, or that is killed now."""
+        self.life = 0
         if self._process is None:
             return -signal.SIGKILL
         with contextlib.suppress(ProcessLookupError):

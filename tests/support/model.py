@@ -1,7 +1,7 @@
 """What the service has to be like, seen from outside, in as few words as possible: a model for a test.
 
 Every ticket is a record, every event a method that returns what the caller is told: an error's class, or a
-value. There are no files, no greenlets and no journal here; what the model says of a crash is what the docs say.
+value. There are no files, no greenlets and no journal here; what it says of a crash is what the docs say.
 """
 
 from __future__ import annotations
@@ -367,9 +367,7 @@ class Model:
     def _answered(self, ticket: MTicket, silent: bool) -> None:
         if self.app in ("take", "take_silent"):
             ticket.file = None
-        if self.app in ("finish_first", "finish_and_fail"):
-            self._finish(ticket)
-        elif self.app in ("done", "take"):
+        if self.app in ("done", "take", "finish_first", "finish_and_fail"):
             self._finish(ticket)
         elif self.app == "wait":
             self._move(ticket, State.WAITING)

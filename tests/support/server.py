@@ -101,9 +101,9 @@ class RunningServer:
         )  # fmt: skip
 
     def _command(self) -> list[str]:
-        return [sys.executable, str(ROOT / "run.py"), *self._options()]
+        return [sys.executable, str(ROOT / "run.py"), *self._place()]
 
-    def _options(self) -> list[str]:
+    def _place(self) -> list[str]:
         return ["--host", "127.0.0.1", "--port", str(self.port), "--storage-dir", str(self.storage_dir)]
 
     def _environment(self) -> dict[str, str]:
