@@ -13,6 +13,7 @@ from typing import Final
 from incoming.errors import StorageFailed, StorageFull
 
 FALLOC_FL_KEEP_SIZE: Final = 1
+REWRITE_BYTES: Final = 1024 * 1024
 NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
@@ -44,10 +45,40 @@ def folder(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def sync_folder(path: Path) -> None:
-    """Returns when the names in a folder survive a power cut."""
+def _sync_folder(path: Path) -> None:
     with folder(path) as fd:
         os.fsync(fd)
+
+
+class Syncs:
+    """Makes files and their names survive a power cut, and remembers what the disk has refused to keep.
+
+    Linux takes what it could not write for written: a second fdatasync of the same bytes succeeds, and they
+    are lost. So after a failure all bytes, which the page cache still has, are written anew before the next.
+    """
+
+    def __init__(self) -> None:
+        self._failed: set[Path] = set()
+
+    def sync(self, file: Path, fd: int) -> None:
+        """Returns when the file, open as `fd`, survives. Raises OSError."""
+        if file in self._failed:
+            _write_again(fd)
+        self._failed.add(file)
+        os.fdatasync(fd)
+        for parent in (file.parent, file.parent.parent):
+            _sync_folder(parent)  # fsync(2): a file is not lost, and its name is
+        self._failed.discard(file)
+
+    def forget(self, file: Path) -> None:
+        """The file is gone."""
+        self._failed.discard(file)
+
+
+def _write_again(fd: int) -> None:
+    position = 0
+    while part := os.pread(fd, REWRITE_BYTES, position):
+        position += os.pwrite(fd, part, position)
 
 
 def cut_at_first_hole(fd: int) -> int:

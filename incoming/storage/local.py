@@ -18,12 +18,13 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
 from incoming.runtime import Runtime
-from incoming.storage.files import NO_LINK, cut_at_first_hole, fallocate, folder, storage_errors, sync_folder
+from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
@@ -42,9 +43,10 @@ class LocalWriter:
     """See storage.Writer."""
 
     def __init__(
-        self, fd: int, file: Path, length_bytes: int, reserve_bytes: int, runtime: Runtime
+        self, fd: int, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int, runtime: Runtime
     ) -> None:
-        self._file = file
+        """`sync` makes the open file durable, and its name."""
+        self._make_durable = sync
         self.offset_bytes = os.fstat(fd).st_size
         self.allocated_bytes = self.offset_bytes
         self._fd = fd
@@ -107,9 +109,7 @@ class LocalWriter:
             self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
-        os.fdatasync(self._fd)
-        for parent in (self._file.parent, self._file.parent.parent):
-            sync_folder(parent)  # a name that was not synced is lost in a power cut (fsync(2))
+        self._make_durable(self._fd)
 
     def discard(self) -> None:
         """See storage.Writer."""
@@ -142,6 +142,7 @@ class LocalStorage:
         self._directory = directory.resolve()
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
+        self._syncs = Syncs()
 
     def _file(self, ticket_id: str) -> Path:
         return self._directory / ticket_id / ticket_id
@@ -154,7 +155,8 @@ class LocalStorage:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
         with storage_errors():
             fd = self._runtime.in_pool(self._open, self._file(ticket_id))
-        writer = LocalWriter(fd, self._file(ticket_id), length_bytes, self._reserve_bytes, self._runtime)
+        sync = partial(self._syncs.sync, self._file(ticket_id))
+        writer = LocalWriter(fd, sync, length_bytes, self._reserve_bytes, self._runtime)
         writer._reserve_ahead()
         return writer
 
@@ -258,6 +260,7 @@ class LocalStorage:
     def _remove(self, file: Path) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             os.unlink(file.name, dir_fd=folder_fd)
+        self._syncs.forget(file)
         self._remove_folder(file.parent)
 
     def tidy(self, ticket_id: str) -> None:

@@ -8,6 +8,7 @@ unless set).
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import dataclasses
 import os
@@ -55,7 +56,7 @@ MAX_TICKETS: Final = 5
 SECRETS: Final = ("", "right")
 
 
-class Crash(BaseException):
+class Crash(gevent.GreenletExit):  # type: ignore[misc]
     """The process is dead: no code of it gets any further."""
 
 
@@ -361,11 +362,9 @@ class Uploading(RuleBasedStateMachine):
         before, happened = copy.deepcopy(self.model), copy.deepcopy(self.model)
         getattr(happened, event)(*args)
         self._runtime.calls_to_live, self._runtime.after = calls, after
-        try:
+        with contextlib.suppress(Crash):
             self._really(event, *args)
-        except Crash:
-            pass
-        else:
+        if not self._runtime.dead:
             before = happened  # it has not come so far
         self._next_process()
         before.crash()

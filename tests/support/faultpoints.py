@@ -62,8 +62,11 @@ class Points:
     counts: Counter[str] = field(default_factory=Counter)
     lock: Any = field(default_factory=allocate_lock)
 
-    def around(self, name: str, call: Call, after: Call | None = None, only: Call | None = None) -> Call:
-        """Returns `call` as the point `name`; `after(result, *args)` then writes it down.
+    def around(
+        self, name: str, call: Call, after: Call | None = None, only: Call | None = None,
+        failed: Call | None = None,
+    ) -> Call:  # fmt: skip
+        """Returns `call` as the point `name`; `after(result, *args)` then writes it down, or `failed(*args)`.
 
         Calls with arguments for which `only` says no are not counted.
         """
@@ -74,6 +77,8 @@ class Points:
             due = self._counted(name)
             if due and self.plan.error:
                 number = getattr(errno, self.plan.error)
+                if failed:
+                    failed(*args)
                 raise OSError(number, os.strerror(number))
             if due and self.plan.when == "before":
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -132,6 +137,10 @@ class Trace:
                 self.note("sync", ino=status.st_ino, covers=covers)
 
         return sync
+
+    def sync_failed(self, fd: int) -> None:
+        """What was to be written is not, and the system takes it for written."""
+        self.note("sync_failed", ino=os.fstat(fd).st_ino)
 
     def wrote(self, _: object, fd: int, data: Any, position: int) -> None:
         """See os.pwrite."""
@@ -212,7 +221,9 @@ def install(plan: Plan) -> None:
         }  # fmt: skip
     journal_write = points.around("journal_write", real_pwrite, notes.get("pwrite"))
     os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment]
-    for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync", "fdatasync"):
+    failed = trace.sync_failed if trace else None
+    os.fdatasync = points.around("fdatasync", os.fdatasync, failed=failed)
+    for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
     _wrap_the_others(points)

@@ -79,6 +79,10 @@ class Disk:
             file.content = _applied(file.content, [change for _, change in settled])
             file.pending = file.pending[len(settled) :]
 
+    def _sync_failed(self, _: int, line: Line) -> None:
+        """As on Linux: what the disk did not take is lost, and no later sync finds anything to do."""
+        self._files[line["ino"]].pending.clear()
+
     def _mkdir(self, number: int, line: Line) -> None:
         self._change(number, line["path"], line)
 
