@@ -33,7 +33,7 @@ BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
 BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
-NO_DESCRIPTORS: Final = "no descriptors left: connections have to wait. Raise the limit of open files (LimitNOFILE)"
+NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
 NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
 FIRST_INHERITED: Final = 3
 """The descriptor of the first socket that systemd hands over."""

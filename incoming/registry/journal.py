@@ -67,7 +67,7 @@ class Journal:
         for file in sorted(self._directory.glob("*.json")):
             try:
                 ticket = decode(file.read_bytes(), file.stem)
-            except DamagedEntry as exc:
+            except (DamagedEntry, IsADirectoryError) as exc:
                 self._set_aside(file, exc)
             except OSError as exc:
                 # It may be sound: a disk that fails, or too few descriptors. The next start tries it again.

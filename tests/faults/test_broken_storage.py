@@ -1,7 +1,7 @@
-"""Storage that goes: read-only, removed, without descriptors, with a clock that jumps. Nothing is lost by it.
+"""Storage that goes: read-only, shut down, removed; no descriptors; a clock that jumps. Nothing is lost.
 
-The filesystems are real, and so is what they say: an ext4 in a file that its kernel shuts down as it does after
-an error, a tmpfs that is remounted. Only root may mount them; otherwise these tests are skipped, with the reason.
+The filesystems are real, and so is what they say: an ext4 in a file that its kernel shuts down as it does
+after an error, a tmpfs that is remounted. Only root may mount them; others skip these tests.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def assert_all_arrive(app: ScriptedApp, *clients: OldClient | Client2) -> None:
 def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
     tmp_path: Path, tmpfs: Path, app: ScriptedApp
 ) -> None:
-    """No filesystem can be remounted while files on it are open; one whose kernel does it by itself is below."""
+    """None can be remounted while files on it are open; one whose kernel does it by itself is below."""
     storage = tmpfs / "storage"
     with RunningServer(storage, tmp_path / "server.log", **QUICK) as server:
         old, new = both_clients(server, app)
@@ -212,7 +212,8 @@ def test_a_server_without_descriptors_loses_nothing_and_goes_on_when_it_has_some
         assert re.search("descriptors|Too many open files", server.log_text()), "the log has it"
     finally:
         server.bury()
-    tally("fault", "No descriptors left (RLIMIT_NOFILE)", refused, "who found none came back, and no byte was lost")
+    happened = "who found none came back, and no byte was lost"
+    tally("fault", "No descriptors left (RLIMIT_NOFILE)", refused, happened)
 
 
 def opens(client: OldClient) -> bool:

@@ -66,7 +66,7 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
         except BaseException as exc:
             exc.add_note(f"{kind.__name__}, {failure}, in failure-{number}")
             raise
-        failures[failure[0]] += 1; import time; print(round(time.monotonic()%1000,1), kind.__name__, failure, flush=True)
+        failures[failure[0]] += 1
     held = "told in words and by a code, the upload went on, no acknowledged byte was lost"
     for name, count in failures.items():
         tally("fault", f"A disk that fails at `{name}`: {', '.join(ERRORS)}", count, held)

@@ -295,7 +295,6 @@ class Waited(Errand):
     """Version 2; the app answers wait, and calls finish_upload."""
 
     version = 2
-    finishing = False
 
     def decide(self, delivery: Delivery) -> Reply:
         """The file is looked at, and copied in the background."""
@@ -309,8 +308,7 @@ class Waited(Errand):
         if not client.conf["Arrived"]:
             client.send_until_stored()
             client.complete()
-        self.wait_for(lambda: self.arrivals, "the app is told")
-        self.finishing = True
+        self.wait_for(lambda: self.arrivals or (client.ws.has_input and client.hear_more() is None), "a call")
         assert self.call("finish_upload") == "ok"
         self.says("finished")
         client.hear_result()
