@@ -24,7 +24,7 @@ from tests.support.errands import KINDS, SETTINGS, Backend, Died, Errand
 from tests.support.forked import ForkedServer, Launcher, killed_at
 from tests.support.tally import tally
 
-KILLS: Final = int(os.environ.get("INCOMING_TEST_POINT_KILLS", "48"))
+KILLS: Final = int(os.environ.get("INCOMING_TEST_POINT_KILLS", "24"))
 """In all; three quarters at most are systematic."""
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 HELD: Final = "nothing acknowledged was lost, no ticket forgotten, no handover lost or made once too often"
@@ -44,6 +44,15 @@ def a_server(launcher: Launcher, directory: Path) -> Iterator[ForkedServer]:
 
 def points_of(kind: type[Errand], launcher: Launcher, app: ScriptedApp, directory: Path) -> list[Point]:
     """Returns every point that an upload of this kind passes, from the start of its server on."""
+    if kind not in _points:
+        _points[kind] = _count_points(kind, launcher, app, directory)
+    return _points[kind]
+
+
+_points: Final[dict[type[Errand], list[Point]]] = {}
+
+
+def _count_points(kind: type[Errand], launcher: Launcher, app: ScriptedApp, directory: Path) -> list[Point]:
     directory.mkdir()
     seen = directory / "seen"
     with a_server(launcher, directory) as server:

@@ -65,6 +65,7 @@ class Backend:
             return self._errands[delivery.id].told(delivery)
         except BaseException as exc:
             self.complaints.append(exc)
+            self._errands[delivery.id].server.shoot()  # the test ends at once
             raise
 
 
@@ -116,8 +117,6 @@ class Errand:
         """Does all that is left. Raises Died."""
         give_up_at_s = time.monotonic() + PATIENCE_S
         while self.phase != "done":
-            if self.backend.complaints:
-                raise self.backend.complaints[0]
             try:
                 getattr(self, f"_{self.phase}")()
             except LOST as exc:
@@ -128,6 +127,8 @@ class Errand:
 
     def _lost(self, exc: Exception, give_up_at_s: float) -> None:
         """The connection is lost, or the server can't just now."""
+        if self.backend.complaints:
+            raise self.backend.complaints[0]
         with contextlib.suppress(AttributeError):
             self.client.drop()
         for _ in range(20):  # a killed process closes its connections one by one

@@ -115,6 +115,13 @@ class ForkedServer(RunningServer):
             return False
         return True
 
+    def shoot(self) -> None:
+        """Kills the process that runs, if any, and leaves it to others to bury it. For other threads."""
+        life = self.life
+        if life:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(life, signal.SIGKILL)
+
     def bury(self) -> int:
         """Returns the exit code of a process that has died, or that is killed now."""
         self.life = 0
