@@ -17,7 +17,6 @@ from typing import Final
 import pytest
 import requests
 
-from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2, UploadRefused
@@ -129,11 +128,11 @@ def assert_all_arrive(app: ScriptedApp, *clients: OldClient | Client2) -> None:
 
 
 def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
-    tmp_path: Path, tmpfs: Path, app: ScriptedApp
+    tmp_path: Path, tmpfs: Path, launcher: Launcher, app: ScriptedApp
 ) -> None:
     """None can be remounted while files on it are open; one whose kernel does it by itself is below."""
     storage = tmpfs / "storage"
-    with RunningServer(storage, tmp_path / "server.log", **QUICK) as server:
+    with ForkedServer(launcher, storage, tmp_path / "server.log", **QUICK) as server:
         old, new = both_clients(server, app)
         server.kill()
         run("mount", "-o", "remount,ro", str(tmpfs))
@@ -149,9 +148,9 @@ def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
 
 
 def test_uploads_go_on_after_their_disk_has_been_shut_down_by_the_kernel(
-    tmp_path: Path, ext4: Ext4, app: ScriptedApp
+    tmp_path: Path, ext4: Ext4, launcher: Launcher, app: ScriptedApp
 ) -> None:
-    with RunningServer(ext4.place / "storage", tmp_path / "server.log", **QUICK) as server:
+    with ForkedServer(launcher, ext4.place / "storage", tmp_path / "server.log", **QUICK) as server:
         old, new = both_clients(server, app)
         ext4.fail()
         assert_told_to_come_back(old, new)
@@ -168,11 +167,17 @@ def test_uploads_go_on_after_their_disk_has_been_shut_down_by_the_kernel(
 
 
 def test_a_storage_that_is_removed_and_comes_back_costs_nothing(
-    tmp_path: Path, start_server: StartServer, app: ScriptedApp
+    tmp_path: Path, launcher: Launcher, app: ScriptedApp
 ) -> None:
-    server = start_server(**QUICK)
+    with ForkedServer(launcher, tmp_path / "storage", **QUICK) as server:
+        go_away_and_come_back(server, tmp_path / "aside", app)
+    tally("fault", "Storage directory moved away while the server runs", 1,
+          "clients, apps and log are told; uploads go on when it is back")  # fmt: skip
+
+
+def go_away_and_come_back(server: RunningServer, aside: Path, app: ScriptedApp) -> None:
+    """The directory is moved away while two uploads run, and comes back."""
     old, new = both_clients(server, app)
-    aside = tmp_path / "aside"
     server.storage_dir.rename(aside)
     for client in (old, new):
         client.drop()
@@ -186,8 +191,6 @@ def test_a_storage_that_is_removed_and_comes_back_costs_nothing(
     aside.rename(server.storage_dir)
     assert_all_arrive(app, old, new)
     assert old.resumed_at[-1] >= HALF_BYTES
-    tally("fault", "Storage directory moved away while the server runs", 1,
-          "clients, apps and log are told; uploads go on when it is back")  # fmt: skip
 
 
 def test_a_server_without_descriptors_loses_nothing_and_goes_on_when_it_has_some(
