@@ -88,6 +88,13 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", "-l", str(place)], check=True)
 
 
+def server_on(storage_dir: Path, launcher: Launcher, log_dir: Path) -> ForkedServer:
+    """Returns a server whose log is elsewhere than on the disk that fails."""
+    server = ForkedServer(launcher, storage_dir, **QUICK)
+    server.log_file = log_dir / "server.log"
+    return server
+
+
 def both_clients(server: RunningServer, app: ScriptedApp) -> tuple[OldClient, Client2]:
     """Returns a client of each version, half of whose file is stored, connected."""
     old = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
@@ -132,7 +139,7 @@ def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
 ) -> None:
     """None can be remounted while files on it are open; one whose kernel does it by itself is below."""
     storage = tmpfs / "storage"
-    with ForkedServer(launcher, storage, tmp_path / "server.log", **QUICK) as server:
+    with server_on(storage, launcher, tmp_path) as server:
         old, new = both_clients(server, app)
         server.kill()
         run("mount", "-o", "remount,ro", str(tmpfs))
@@ -150,7 +157,7 @@ def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
 def test_uploads_go_on_after_their_disk_has_been_shut_down_by_the_kernel(
     tmp_path: Path, ext4: Ext4, launcher: Launcher, app: ScriptedApp
 ) -> None:
-    with ForkedServer(launcher, ext4.place / "storage", tmp_path / "server.log", **QUICK) as server:
+    with server_on(ext4.place / "storage", launcher, tmp_path) as server:
         old, new = both_clients(server, app)
         ext4.fail()
         assert_told_to_come_back(old, new)

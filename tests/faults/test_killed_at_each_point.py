@@ -24,7 +24,7 @@ from tests.support.errands import KINDS, SETTINGS, Backend, Died, Errand
 from tests.support.forked import ForkedServer, Launcher, killed_at
 from tests.support.tally import tally
 
-KILLS: Final = int(os.environ.get("INCOMING_TEST_POINT_KILLS", "24"))
+KILLS: Final = int(os.environ.get("INCOMING_TEST_POINT_KILLS", "20"))
 """In all; three quarters at most are systematic."""
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 HELD: Final = "nothing acknowledged was lost, no ticket forgotten, no handover lost or made once too often"

@@ -2,7 +2,7 @@
 
 Clients of both versions come, send, prove, pause, give up and are taken over; the app answers this and that,
 takes files away, calls back early and late; time passes; the process dies at rest or in the middle of
-something. Journal, registry and files are the real ones. INCOMING_TEST_MODEL_STEPS says how many events (300
+something. Journal, registry and files are the real ones. INCOMING_TEST_MODEL_STEPS says how many events (250
 unless set).
 """
 
@@ -40,7 +40,7 @@ from tests.support.house import TIMES, Client, House
 from tests.support.model import HUGE_BYTES, Model, MTicket
 from tests.support.tally import tally
 
-STEPS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "300"))
+STEPS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "250"))
 STEPS_AN_EXAMPLE: Final = 50
 CONTENTS: Final = (b"", b"a", *(random.Random(n).randbytes(20) for n in range(2)))
 HABITS: Final = ("done", "wait", "refuse", "silent", "take", "take_silent", "finish_first", "finish_and_fail")

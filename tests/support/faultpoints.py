@@ -245,7 +245,7 @@ def _wrap_the_others(points: Points) -> None:
 
     real_fallocate = vars(local)["fallocate"]
     vars(local)["fallocate"] = fallocated
-    WebSocket.send_text = points.around("ack", WebSocket.send_text)  # type: ignore[method-assign]
+    WebSocket._send_all = points.around("ack", WebSocket._send_all)  # type: ignore[method-assign]
     post = points.around("post", Notifier.post)
 
     def signed_post(self: Notifier, *args: Any) -> Any:

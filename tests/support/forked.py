@@ -81,10 +81,8 @@ class ForkedProcess:
 class ForkedServer(RunningServer):
     """The server, with something that goes wrong in it. `plan` says what, for the next start."""
 
-    def __init__(
-        self, launcher: Launcher, storage_dir: Path, log_file: Path | None = None, **settings: object
-    ) -> None:
-        super().__init__(storage_dir, log_file, **settings)
+    def __init__(self, launcher: Launcher, storage_dir: Path, **settings: object) -> None:
+        super().__init__(storage_dir, None, **settings)
         self.launcher = launcher
         self.plan: dict[str, object] = {}
         self.life = 0
