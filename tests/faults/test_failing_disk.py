@@ -13,12 +13,14 @@ from collections import Counter
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.faults.test_killed_at_each_point import a_server, assert_nothing_left_over, points_of
 from tests.faults.test_power_cut import Recording, survives
 from tests.support.app import ScriptedApp
-from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Taken
+from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Moved, Taken
 from tests.support.forked import ForkedServer, Launcher
-from tests.support.powercut import Line, read_trace
+from tests.support.powercut import read_trace
 from tests.support.tally import tally
 
 FAILURES: Final = int(os.environ.get("INCOMING_TEST_DISK_ERRORS", "10"))
@@ -72,33 +74,21 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
         tally("fault", f"A disk that fails at `{name}`: {', '.join(ERRORS)}", count, held)
 
 
+@pytest.mark.parametrize("kind", [Taken, Moved])
 def test_bytes_that_the_disk_has_refused_once_are_written_again_before_they_count_as_kept(
-    launcher: Launcher, app: ScriptedApp, tmp_path: Path
+    kind: type[Errand], launcher: Launcher, app: ScriptedApp, tmp_path: Path
 ) -> None:
-    """Whichever sync fails: when the app is called, a power cut takes nothing of its file."""
-    syncs = points_of(Taken, launcher, app, tmp_path / "points")
-    failed: list[str] = []
-    for nth in range(1, 1 + sum(point[0] == "fdatasync" for point in syncs) // 2):
-        directory = tmp_path / f"sync-{nth}"
-        directory.mkdir()
-        server = ForkedServer(launcher, directory / "storage", **SETTINGS)
-        errand = Taken(server, Backend(app), nth)
-        errand.spare = 1
-        plan: dict[str, object] = {"point": "fdatasync", "nth": nth, "error": "EIO"}
-        try:
-            assert server.start_with(plan | {"trace": str(directory / "trace")})
-            errand.go_on()
-        finally:
-            server.bury()
-        lines = read_trace(directory / "trace")
-        cut = sum(line["at_s"] < errand.arrivals[0].received_at_s for line in lines)
-        failed += failed_files(lines)
-        survives(Recording(errand, server.storage_dir, lines), cut, nth, app, directory / "cut")
-    assert any("/data/" in path for path in failed), "it was the upload's, once"
-    tally("fault", "A failed fdatasync, and a power cut after the next one", len(failed), "no byte was missing")
-
-
-def failed_files(lines: list[Line]) -> list[str]:
-    """Returns the names of the files whose sync has failed."""
-    names = {line["ino"]: line["path"] for line in lines if line["op"] == "link"}
-    return [names[line["ino"]] for line in lines if line["op"] == "sync_failed"]
+    """When the app is called after a sync that has failed, a power cut takes nothing of its file."""
+    server = ForkedServer(launcher, tmp_path / "storage", **SETTINGS)
+    errand = kind(server, Backend(app), 5)
+    plan: dict[str, object] = {"point": "data_sync", "nth": 1, "error": "EIO"}
+    try:
+        assert server.start_with(plan | {"trace": str(tmp_path / "trace")})
+        errand.go_on()
+    finally:
+        server.bury()
+    lines = read_trace(tmp_path / "trace")
+    assert any(line["op"] == "sync_failed" for line in lines)
+    cut = sum(line["at_s"] < errand.arrivals[0].received_at_s for line in lines)
+    survives(Recording(errand, server.storage_dir, lines), cut, 1, app, tmp_path / "cut")
+    tally("fault", "A failed fdatasync, and a power cut after the next one", 1, "no byte was missing")

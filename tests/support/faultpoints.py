@@ -207,6 +207,11 @@ def _creates(path: Any, flags: int, *_: object, **__: object) -> bool:
     return bool(flags & os.O_CREAT) and not flags & (os.O_TMPFILE & ~os.O_DIRECTORY)
 
 
+def _is_an_upload(fd: int) -> bool:
+    """Returns whether this is an upload's file, and not the journal's."""
+    return "/data/" in _path_of(fd)
+
+
 def install(plan: Plan) -> None:
     """Puts the points into this process."""
     points = Points(plan)
@@ -223,6 +228,7 @@ def install(plan: Plan) -> None:
     os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment]
     failed = trace.sync_failed if trace else None
     os.fdatasync = points.around("fdatasync", os.fdatasync, failed=failed)
+    os.fdatasync = points.around("data_sync", os.fdatasync, only=_is_an_upload, failed=failed)
     for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
