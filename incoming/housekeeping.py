@@ -47,8 +47,19 @@ def recover(parts: Parts, uploads: Uploads) -> None:
         _recover(parts, uploads, ticket)
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
+    parts.runtime.spawn(_keep_what_was_found, parts, tickets)
     if tickets:
         log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
+
+
+def _keep_what_was_found(parts: Parts, tickets: list[Ticket]) -> None:
+    """Else each start would be the last sign of life of who uploaded before, and that never expires.
+
+    Beside the start, which it would make long; where the disk does not let us, the next start tries again.
+    """
+    for ticket in tickets:
+        with contextlib.suppress(IncomingError):
+            parts.registry.keep(ticket.id)
 
 
 def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
@@ -82,7 +93,6 @@ def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
             parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
         else:
             uploads.resume(ticket)
-        parts.registry.keep(ticket.id)  # else each start would be its last sign of life, and it never expires
     elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
         parts.clear_away(ticket)
     if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):

@@ -124,6 +124,8 @@ class Errand:
             except UploadRefused as exc:
                 assert exc.retryable, f"{self}: {exc}"
                 self._lost(exc, give_up_at_s)
+        if self.ticket_id:
+            self.client.drop()
 
     def _lost(self, exc: Exception, give_up_at_s: float) -> None:
         """The connection is lost, or the server can't just now."""

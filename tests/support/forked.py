@@ -59,14 +59,20 @@ class ForkedProcess:
     def poll(self) -> int | None:
         """Returns the exit code (-9: killed) once it has ended."""
         with self._launcher.lock:
-            if self._code is None and select.select([self._pid_fd], [], [], 0)[0]:
+            if self._code is None and self._ended(0):
                 self._code = os.waitstatus_to_exitcode(self._launcher.ask(do="wait", pid=self.pid))
                 os.close(self._pid_fd)
             return self._code
 
+    def _ended(self, timeout_s: float | None) -> bool:
+        """Returns whether it ends within this time."""
+        poll = select.poll()  # select() ends at 1,024 descriptors
+        poll.register(self._pid_fd, select.POLLIN)
+        return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+
     def wait(self, timeout: float | None = None) -> int:
         """Returns the exit code. Raises subprocess.TimeoutExpired."""
-        if self._code is None and not select.select([self._pid_fd], [], [], timeout)[0]:
+        if self._code is None and not self._ended(timeout):
             raise subprocess.TimeoutExpired("server", timeout or 0)
         code = self.poll()
         assert code is not None
