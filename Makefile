@@ -34,8 +34,9 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 	@echo "== tsc"
 	@npm run --silent check
 
-faults: $(VENV)/.installed ## Kills the server at 50 random moments during uploads, and compares every byte
-	@INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
+	@INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 \
+	INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
 
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
 	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)

@@ -37,7 +37,7 @@ def main() -> None:
         figures = [f"{figure:.2f}" for figure in (*speeds, *costs)]
         sys.stdout.write(line.format(row["title"], *figures))
     if worse:
-        sys.exit("Slower than recorded, by more than noise. If a second run says so too, something has changed.")
+        sys.exit("Slower than recorded, by more than noise. If a second run says so too, it is true.")
 
 
 if __name__ == "__main__":

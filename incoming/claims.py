@@ -6,11 +6,12 @@ way, and nobody writes after it. The newest claim wins; one that was lost has th
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from incoming.errors import IncomingError
+from incoming.errors import IncomingError, StorageFailed, StorageFull
 from incoming.pace import Pace
 from incoming.runtime import Lock, Runtime
 from incoming.sameness import Ranges
@@ -48,10 +49,12 @@ class LiveUpload:
     holder: ClaimedUpload | None = None
     writer: Writer | None = None
 
-    def take_writer(self) -> Writer | None:
-        """Returns the open file, which is the caller's to close from now on."""
+    def close(self) -> None:
+        """Closes the file, if it is open. What is stored is stored, whatever the disk says to the rest."""
         writer, self.writer = self.writer, None
-        return writer
+        if writer:
+            with contextlib.suppress(StorageFull, StorageFailed):
+                writer.close()
 
 
 class Claims:

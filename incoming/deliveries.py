@@ -11,7 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from incoming.errors import HandoverFailed, UnknownTicket
+from incoming.errors import HandoverFailed, StorageFailed, StorageFull, UnknownTicket
 from incoming.handover import callbacks, schedule
 from incoming.handover.notifier import Notifier
 from incoming.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
@@ -86,9 +86,11 @@ class Deliveries:
                 self._runtime.sleep(self._delay_s(attempt))
         except UnknownTicket:
             return
-        except Exception:
+        except Exception as exc:
             # The disk is full or failing, or we have a defect: the news stays, and is brought later.
-            log.exception("upload %(ticket)s: the app could not be told", {"ticket": ticket_id[:8]})
+            defect = None if isinstance(exc, StorageFull | StorageFailed) else exc
+            about = {"ticket": ticket_id[:8], "error": exc}
+            log.error("upload %(ticket)s: the app could not be told: %(error)s", about, exc_info=defect)
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
             self._under_way.discard(ticket_id)

@@ -25,6 +25,21 @@ TICKETS_AT_A_TIME: Final = 200
 """After so many tickets others may run."""
 
 
+def distrust(parts: Parts) -> None:
+    """After a power cut, before anybody comes: a file may be longer than what the disk has of it."""
+    for ticket in parts.registry.tickets():
+        if ticket.state is not State.PAUSED:
+            continue  # nothing is there yet, or it was synced
+        try:
+            lost_bytes = parts.storage.drop_lost(ticket.id)
+        except OSError as exc:
+            log.warning("upload %(ticket)s: can't be looked at: %(error)s", ticket.for_log(error=exc))
+            continue
+        if lost_bytes:
+            about = ticket.for_log(lost_bytes=lost_bytes)
+            log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
+
+
 def recover(parts: Parts, uploads: Uploads) -> None:
     """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
     tickets = list(parts.registry.tickets())
@@ -32,8 +47,19 @@ def recover(parts: Parts, uploads: Uploads) -> None:
         _recover(parts, uploads, ticket)
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
+    parts.runtime.spawn(_keep_what_was_found, parts, tickets)
     if tickets:
         log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
+
+
+def _keep_what_was_found(parts: Parts, tickets: list[Ticket]) -> None:
+    """Else each start would be the last sign of life of who uploaded before, and that never expires.
+
+    Beside the start, which it would make long; where the disk does not let us, the next start tries again.
+    """
+    for ticket in tickets:
+        with contextlib.suppress(IncomingError):
+            parts.registry.keep(ticket.id)
 
 
 def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:

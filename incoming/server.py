@@ -6,6 +6,7 @@ an end. `Server.stop` lets requests finish that are under way, and nothing is cu
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import re
@@ -20,6 +21,7 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from incoming.errors import BadSetting
+from incoming.logs import Seldom
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,9 @@ HEADER_TIMEOUT_S: Final = 15.0
 BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
 BACKLOG: Final = 1024
+ACCEPT_AGAIN_AFTER_S: Final = 0.2
+NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
+NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
 FIRST_INHERITED: Final = 3
 """The descriptor of the first socket that systemd hands over."""
 QUERY: Final = re.compile(r'\?[^\s"]*')
@@ -98,6 +103,8 @@ class Server(WSGIServer):  # type: ignore[misc]
     def __init__(self, app_at: AppAt, listener: socket.socket) -> None:
         """`listener` is one of `listen`, or one that was inherited."""
         self.requests_under_way = 0
+        self._finishing = False
+        self._seldom = Seldom(NO_DESCRIPTORS_INTERVAL_S)
         self.logger = logging.getLogger("incoming.handshake")
         self.logger.setLevel(logging.ERROR)  # whatever strangers send is not worth a line
         app = app_at(listener.getsockname()[1])
@@ -108,8 +115,26 @@ class Server(WSGIServer):  # type: ignore[misc]
         """The port in force, also when a free one was asked for."""
         return int(self.socket.getsockname()[1])
 
+    def do_read(self) -> Any:
+        """Accepts a connection. While there are no descriptors for it, it waits: others end meanwhile."""
+        try:
+            return super().do_read()
+        except OSError as exc:
+            if exc.errno not in (errno.EMFILE, errno.ENFILE):
+                raise
+        if self._seldom.may_say(NO_DESCRIPTORS):
+            log.error(NO_DESCRIPTORS)
+        self.stop_accepting()
+        gevent.spawn_later(ACCEPT_AGAIN_AFTER_S, self._accept_again)
+        return None
+
+    def _accept_again(self) -> None:
+        if self.started and not self._finishing:
+            self.start_accepting()
+
     def finish_requests(self, deadline_s: float) -> None:
         """Accepts nothing new, and waits until no request is under way, or for this time."""
+        self._finishing = True
         self.stop_accepting()
         with gevent.Timeout(deadline_s, False):
             while self.requests_under_way:
@@ -157,8 +182,6 @@ class Servers:
 
     def _finish_requests(self) -> None:
         """Accepts nothing new, and waits for the requests that are under way, or for the time-out."""
-        for server in self._servers:
-            server.stop_accepting()
         gevent.joinall([gevent.spawn(s.finish_requests, self._stop_timeout_s) for s in self._servers])
 
 

@@ -11,6 +11,7 @@ Who listens is up to the caller: the command line, the app's own server, uWSGI o
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -62,6 +63,10 @@ class Service:
         self._own_storage()
         self._journal = Journal(self.directory / "journal", settings.fsync)
         self.parts = self._make_parts()
+        if settings.fsync:
+            _keep_names(self.directory)
+        if not self._journal.machine_has_run_on():
+            housekeeping.distrust(self.parts)
         self.uploads = Uploads(self.parts)
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
@@ -152,6 +157,17 @@ class Service:
             self._journal.write_clock(self.parts.clock.now_s())
         finally:
             self._ownership.give_up()
+
+
+def _keep_names(directory: Path) -> None:
+    """Makes the names of what is in the directory, and its own, survive a power cut."""
+    for folder in (directory, *directory.parents):
+        with contextlib.suppress(OSError):  # one that others own may not let us
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
 
 
 def _limits(settings: Settings) -> Limits:

@@ -7,7 +7,6 @@ anything is removed; `recover` does again what may not have been done.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 
 from incoming.admission import Admission
@@ -18,7 +17,6 @@ from incoming.errors import (
     IncomingError,
     Stopping,
     StorageFailed,
-    StorageFull,
     TakenOver,
     UploadCancelled,
     UploadExpired,
@@ -105,13 +103,13 @@ class Uploads:
             except IncomingError:
                 if live.holder is None:
                     self._let_go(request.id, live)
+                self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
                 raise
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
             claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self.admission.pace(ticket))
             if live.writer and ticket.needs_proof:
-                claim.compare = self._integrity.ranges_to_compare(
-                    ticket, offset_bytes, request.last_modified_ms
-                )
+                last_modified_ms = request.last_modified_ms
+                claim.compare = self._integrity.ranges_to_compare(ticket, offset_bytes, last_modified_ms)
             self.claims.hand_to(live, claim, Interrupted(TakenOver()))
         about = ticket.for_log(offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
@@ -175,7 +173,7 @@ class Uploads:
                 return
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
-            _close(live)
+            live.close()
             try:
                 ticket = self._registry.change(claim.ticket.id, Release())
             except IncomingError as exc:
@@ -214,7 +212,7 @@ class Uploads:
             try:
                 self._complete(ticket, live)
             finally:
-                _close(live)
+                live.close()
         self.deliveries.start(ticket.id)
 
     def stop(self) -> None:
@@ -231,7 +229,9 @@ class Uploads:
 
     def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload) -> None:
         """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull."""
-        if not live.writer:
+        if live.writer:
+            self.admission.hold(ticket, live.writer.allocated_bytes)
+        else:
             live.writer = self.admission.open(ticket, length_bytes)
         self._integrity.begin(ticket, live.writer.offset_bytes)
 
@@ -239,7 +239,11 @@ class Uploads:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer = _open_file(live)
         if self._settings.fsync:
-            writer.sync()
+            try:
+                writer.sync()
+            except IncomingError:
+                self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
+                raise
         if ticket.file_owner_uid is not None:
             self._storage.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
@@ -276,7 +280,7 @@ class Uploads:
         self.parts.try_to_clear_away(ended)
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
-        _close(live)
+        live.close()
         self.admission.release(ticket_id)
 
 
@@ -289,11 +293,3 @@ def _open_file(live: LiveUpload) -> Writer:
     if live.writer is None:
         raise StorageFailed  # a claim of a ticket that has arrived writes nothing
     return live.writer
-
-
-def _close(live: LiveUpload) -> None:
-    """Closes the file. What is stored is stored, whatever the disk says to the rest."""
-    writer = live.take_writer()
-    if writer:
-        with contextlib.suppress(StorageFull, StorageFailed):
-            writer.close()

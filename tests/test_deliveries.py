@@ -252,7 +252,9 @@ def test_only_one_call_is_under_way_for_a_ticket(tmp_path: Path) -> None:
     assert house.state(ticket_id) is State.FINISHED
 
 
-def test_a_disk_that_fails_at_the_answer_costs_a_second_call_and_no_more(tmp_path: Path) -> None:
+def test_a_disk_that_fails_at_the_answer_costs_a_second_call_and_no_more(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     house = House(tmp_path, FakeApp(Done()), **TIMES)
     ticket_id = house.new_ticket()
     client = house.claim(ticket_id, len(CONTENT))
@@ -262,6 +264,8 @@ def test_a_disk_that_fails_at_the_answer_costs_a_second_call_and_no_more(tmp_pat
         house.runtime.settle()
     assert house.state(ticket_id) is State.HANDING_OVER
     assert house.file(ticket_id).exists(), "nothing is removed before the answer is journaled"
+    assert "could not be told: The server could not store" in caplog.text
+    assert "Traceback" not in caplog.text
     house.runtime.advance(10)
     assert house.state(ticket_id) is State.FINISHED
     assert len(house.app.forms) == 2

@@ -102,3 +102,13 @@ def test_a_file_that_is_all_here_is_handed_over_on_a_full_disk_too(tmp_path: Pat
     recover(house.parts, house.uploads)
     house.runtime.settle()
     assert house.state(ticket_id) is State.WAITING
+
+
+def test_who_takes_an_upload_over_keeps_room_for_it_again(house_on_disk: OnDisk) -> None:
+    house = house_on_disk(1000 * MIB)
+    first = house.new_ticket()
+    house.claim(first, 600 * MIB)
+    house.runtime.advance(61)  # silent for so long that others may have its room
+    house.claim(first, 600 * MIB)
+    with pytest.raises(StorageFull):
+        house.claim(house.new_ticket(), 600 * MIB)

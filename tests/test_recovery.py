@@ -10,7 +10,7 @@ import pytest
 from crc32c import crc32c
 
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
-from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, recover
+from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, distrust, recover
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
 from tests.support.fakes import FakeAnswer, FakeApp
@@ -258,3 +258,45 @@ def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCap
     house = house_with(tmp_path)
     recover(house.parts, house.uploads)
     assert not caplog.records
+
+
+# --- after a power cut -----------------------------------------------------------------------------------
+
+
+def test_an_upload_goes_on_where_the_disk_has_lost_its_bytes(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = house_with(tmp_path)
+    ticket_id = before.paused(20_000, bytes(range(250)) * 40)
+    with before.file(ticket_id).open("r+b") as file:
+        file.truncate(4096)
+        file.truncate(20_000)
+    after = before.restarted()
+    distrust(after.parts)
+    recover(after.parts, after.uploads)
+    after.runtime.settle()
+    assert after.state(ticket_id) is State.PAUSED, "it is not taken for complete"
+    assert after.claim(ticket_id, 20_000).claim.offset_bytes == 4096
+    assert "15904 bytes did not reach the disk" in caplog.text
+
+
+def test_a_file_that_can_not_be_looked_at_is_left_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = house_with(tmp_path)
+    ticket_id, other_id = before.paused(10, CONTENT[:4]), before.paused(10, CONTENT[:4])
+    before.file(ticket_id).unlink()
+    before.file(ticket_id).symlink_to(before.file(other_id))
+    distrust(before.restarted().parts)
+    assert f"{ticket_id[:8]}: can't be looked at" in caplog.text
+    assert before.file(other_id).read_bytes() == CONTENT[:4]
+
+
+def test_restarts_do_not_keep_an_upload_alive_that_nobody_goes_on_with(tmp_path: Path) -> None:
+    house = house_with(tmp_path)
+    ticket_id = house.new_ticket()
+    house.claim(ticket_id, LENGTH_BYTES)
+    for _ in range(3):
+        house = house.after_a_kill()
+        house.pass_time(40)
+    assert house.state(ticket_id) is State.EXPIRED

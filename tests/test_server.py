@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import socket
@@ -14,6 +15,7 @@ import gevent
 import gevent.event
 import gevent.socket
 import pytest
+from gevent.pywsgi import WSGIServer
 
 from incoming import server as server_module
 from incoming.errors import BadSetting
@@ -180,6 +182,64 @@ def test_a_body_that_stalls_is_given_up(server: Server, app: App, monkeypatch: p
     ask(server, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
     assert errors
     assert time.monotonic() - began_s < DEADLINE_S
+
+
+# --- descriptors ---------------------------------------------------------------------------------
+
+
+class Accepting:
+    """Stands where gevent accepts a connection, and finds no descriptor for it so many times."""
+
+    def __init__(self, real: Callable[..., Any], failures: int) -> None:
+        self._real = real
+        self.failures = failures
+
+    def __call__(self, server: Server) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return self._real(server)
+
+
+@pytest.fixture
+def accepting(monkeypatch: pytest.MonkeyPatch) -> Accepting:
+    stand_in = Accepting(WSGIServer.do_read, 3)
+
+    def do_read(server: Server) -> Any:
+        return stand_in(server)
+
+    monkeypatch.setattr(WSGIServer, "do_read", do_read)
+    monkeypatch.setattr(server_module, "ACCEPT_AGAIN_AFTER_S", 0.01)
+    return stand_in
+
+
+def test_without_descriptors_connections_wait_and_one_line_says_so(
+    server: Server, accepting: Accepting, caplog: pytest.LogCaptureFixture
+) -> None:
+    with gevent.Timeout(DEADLINE_S):
+        assert ask(server, GET.replace(b"Host", b"Connection: close\r\nHost")).endswith("hello")
+    assert accepting.failures == 0
+    assert [record.getMessage() for record in caplog.records] == [server_module.NO_DESCRIPTORS]
+
+
+def test_a_server_that_stops_does_not_accept_again(server: Server, accepting: Accepting) -> None:
+    accepting.failures = 1
+    with closing(connect(server)) as client:
+        while accepting.failures:
+            gevent.sleep(0)
+        server.finish_requests(0.0)
+        client.sendall(GET)
+        client.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            client.recv(1)
+
+
+def test_another_failure_to_accept_is_gevents_to_deal_with(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(WSGIServer, "do_read", lambda _: os.close(-1))
+    with pytest.raises(OSError):
+        server.do_read()
 
 
 # --- stopping ------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -59,13 +60,13 @@ def test_the_file_is_synced_and_journaled_before_the_app_is_called(tmp_path: Pat
     house.app.answers = [look]
     house.arrive(house.new_ticket(), CONTENT)
     [(calls, states)] = seen
-    assert calls.index("fdatasync") < len(calls) - 1 - calls[::-1].index("write")
+    assert calls.index("_sync") < len(calls) - 1 - calls[::-1].index("write")
     assert states == [State.HANDING_OVER]
 
 
 def test_without_fsync_nothing_is_synced(house: House) -> None:
     house.arrive(house.new_ticket(), CONTENT)
-    assert "fdatasync" not in house.runtime.pool_calls
+    assert "_sync" not in house.runtime.pool_calls
 
 
 def test_a_file_without_bytes_is_a_file(tmp_path: Path) -> None:
@@ -131,6 +132,29 @@ def test_a_client_that_comes_back_after_a_refusal_hears_why(tmp_path: Path) -> N
     house.arrive(ticket_id, CONTENT)
     with pytest.raises(HandoverFailed, match="status 404"):
         house.claim(ticket_id, LENGTH_BYTES)
+
+
+def test_a_client_that_comes_back_just_when_the_app_refuses_hears_why(house: House) -> None:
+    being_written = contextlib.ExitStack()
+    heard: list[IncomingError] = []
+
+    def refuse(_: dict[str, str]) -> Answer:
+        being_written.enter_context(house.runtime.held("write"))
+        return Refused("no")
+
+    def come_back() -> None:
+        with pytest.raises(IncomingError) as told:
+            house.claim(ticket_id, LENGTH_BYTES)
+        heard.append(told.value)
+
+    house.app.answers = [refuse]
+    ticket_id = house.new_ticket()
+    house.arrive(ticket_id, CONTENT)
+    house.runtime.spawn(come_back)
+    house.runtime.settle()
+    assert (heard, house.state(ticket_id)) == ([], State.HANDING_OVER), "the refusal is being journaled"
+    being_written.close()
+    assert [type(error) for error in heard] == [HandoverFailed]
 
 
 # --- cancelling ----------------------------------------------------------------------------------

@@ -29,6 +29,9 @@ class Registry(Protocol):
         Raises UnknownTicket, IllegalTransition; the ticket is then unchanged.
         """
 
+    def keep(self, ticket_id: str) -> None:
+        """Makes what this process has found a ticket to be after the last one's death survive, too."""
+
     def forget(self, ticket_id: str) -> None:
         """Drops the ticket; an unknown one is fine."""
 

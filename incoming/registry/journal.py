@@ -2,7 +2,7 @@
 
 `DIRECTORY/ID.json` holds `{"version": 1, "ticket": {...}}`, secrets included, so the directory is 0700. A
 file is written beside, synced (as the setting says) and renamed, so a kill leaves the old one or the new
-one. A file that can't be read is set aside in `damaged/` and reported, and stops nobody else.
+one. A file that holds no ticket is set aside in `damaged/` and reported, and stops nobody else.
 
 Every method here blocks on the disk: callers on the event loop go through the pool.
 """
@@ -26,6 +26,8 @@ from incoming.ticket import Ticket
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOCK_FILE: Final = "clock"
+_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+"""Another one each time that the machine starts."""
 _FULL: Final = {28, 122}  # ENOSPC, EDQUOT
 _TYPES: Final = get_type_hints(Ticket)
 _MAX_TIME_S: Final = 1e15
@@ -65,21 +67,37 @@ class Journal:
         for file in sorted(self._directory.glob("*.json")):
             try:
                 ticket = decode(file.read_bytes(), file.stem)
-            except (DamagedEntry, OSError) as exc:
+            except (DamagedEntry, IsADirectoryError) as exc:
                 self._set_aside(file, exc)
+            except OSError as exc:
+                # It may be sound: a disk that fails, or too few descriptors. The next start tries it again.
+                about = {"ticket": file.stem[:8], "error": exc}
+                log.error("journal entry %(ticket)s can't be read (%(error)s): restart to try again", about)
             else:
                 yield ticket
 
     def write_clock(self, ran_s: float) -> None:
-        """Keeps how many seconds the service has run."""
-        self._replace(_CLOCK_FILE, json.dumps({"ran_s": ran_s}).encode())
+        """Keeps how many seconds the service has run, and that it was since the machine's last start."""
+        self._replace(_CLOCK_FILE, json.dumps({"ran_s": ran_s, "boot": _boot_id()}).encode())
 
     def read_clock(self) -> float:
         """Returns how many seconds the service had run; 0 when nothing is known."""
         try:
-            return float(json.loads((self._directory / _CLOCK_FILE).read_bytes())["ran_s"])
+            return float(self._read_clock_file()["ran_s"])
         except (OSError, ValueError, KeyError, TypeError):
             return 0.0
+
+    def machine_has_run_on(self) -> bool:
+        """Returns whether the machine has surely not been off since `write_clock`: no power cut."""
+        try:
+            boot: object = self._read_clock_file()["boot"]
+            return bool(boot) and boot == _boot_id()
+        except (OSError, ValueError, KeyError, TypeError):
+            return False
+
+    def _read_clock_file(self) -> Any:
+        """Raises OSError, ValueError."""
+        return json.loads((self._directory / _CLOCK_FILE).read_bytes())
 
     def _replace(self, name: str, content: bytes) -> None:
         beside = self._directory / f"{name}.tmp"
@@ -104,6 +122,13 @@ class Journal:
         except OSError as exc:
             about["error"] = exc
             log.error("journal entry %(ticket)s could not be set aside: %(error)s", about)
+
+
+def _boot_id() -> str:
+    try:
+        return _BOOT_ID.read_text("ascii").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 @contextlib.contextmanager

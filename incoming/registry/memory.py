@@ -25,7 +25,12 @@ class MemoryRegistry:
         self._journal = journal
         self._runtime = runtime
         self._clock = clock
-        self._tickets = {t.id: t.recovered(clock.now_s()) for t in journal.load()}
+        self._tickets: dict[str, Ticket] = {}
+        self._not_kept: set[str] = set()
+        for ticket in journal.load():
+            self._tickets[ticket.id] = found = ticket.recovered(clock.now_s())
+            if found.at_rest() != ticket.at_rest():
+                self._not_kept.add(ticket.id)
         self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     def add(self, ticket: Ticket) -> None:
@@ -61,6 +66,13 @@ class MemoryRegistry:
             if old.at_rest().recovered(now_s) != new.at_rest():
                 raise
             log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
+
+    def keep(self, ticket_id: str) -> None:
+        """See registry.Registry."""
+        with self._change_lock(ticket_id):
+            if ticket_id in self._not_kept:
+                self._runtime.in_pool(self._journal.write, self.get(ticket_id))
+                self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""

@@ -45,6 +45,9 @@ class Storage(Protocol):
     def stored_bytes(self, ticket_id: str) -> int | None:
         """Returns the length of the file; None when there is none."""
 
+    def drop_lost(self, ticket_id: str) -> int:
+        """After a power cut: cuts the file off where bytes were lost. Returns how many bytes that were."""
+
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""
 

@@ -13,22 +13,21 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Final
 
-from incoming.errors import StorageFailed, StorageFull
+from incoming.errors import StorageFailed
 from incoming.runtime import Runtime
+from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
-FALLOC_FL_KEEP_SIZE: Final = 1
 SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
 READ_BYTES: Final = 1024 * 1024
@@ -37,42 +36,17 @@ SLOW_WRITE_S: Final = 0.02
 SLOW_SLICES: Final = 64
 """How many slices go to the pool after a slow one, before the page cache is tried again."""
 
-_NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
-_libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-@contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Turns what the operating system says into what a client may be told."""
-    try:
-        yield
-    except OSError as exc:
-        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
-
-
-def _fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
-    """Reserves disk space without changing the file's length; returns 0 or the error number."""
-    where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
-    failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(FALLOC_FL_KEEP_SIZE), *where)
-    return ctypes.get_errno() if failed else 0
-
-
-@contextmanager
-def _folder(path: Path) -> Iterator[int]:
-    """Gives an upload's folder as a descriptor: neither it nor what is opened in it is a link."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | _NO_LINK)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
 
 
 class LocalWriter:
     """See storage.Writer."""
 
-    def __init__(self, fd: int, length_bytes: int, reserve_bytes: int, runtime: Runtime) -> None:
+    def __init__(
+        self, fd: int, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int, runtime: Runtime
+    ) -> None:
+        """`sync` makes the open file durable, and its name."""
+        self._make_durable = sync
         self.offset_bytes = os.fstat(fd).st_size
         self.allocated_bytes = self.offset_bytes
         self._fd = fd
@@ -86,7 +60,7 @@ class LocalWriter:
     def write(self, chunk: memoryview) -> None:
         """See storage.Writer. The offset moves when all of the chunk is in the file."""
         position = self.offset_bytes
-        with _storage_errors():
+        with storage_errors():
             while chunk:
                 written = self._write_slice(chunk[:SLICE_BYTES], position)
                 position += written
@@ -120,7 +94,7 @@ class LocalWriter:
         with self._file_lock:
             start = self.allocated_bytes
             if self._fd >= 0 and end > start:
-                error = self._runtime.in_pool(_fallocate, self._fd, start, end - start)
+                error = self._runtime.in_pool(fallocate, self._fd, start, end - start)
                 if not error:
                     self.allocated_bytes = max(self.allocated_bytes, end)
                 elif error in _NO_FALLOCATE:
@@ -131,18 +105,21 @@ class LocalWriter:
 
     def sync(self) -> None:
         """See storage.Writer."""
-        with _storage_errors(), self._file_lock:
-            self._runtime.in_pool(os.fdatasync, self._fd)
+        with storage_errors(), self._file_lock:
+            self._runtime.in_pool(self._sync)
+
+    def _sync(self) -> None:
+        self._make_durable(self._fd)
 
     def discard(self) -> None:
         """See storage.Writer."""
-        with _storage_errors(), self._file_lock:
+        with storage_errors(), self._file_lock:
             self._runtime.in_pool(os.ftruncate, self._fd, 0)
             self.offset_bytes = self.allocated_bytes = 0
 
     def close(self) -> None:
         """See storage.Writer. Truncating to the same length frees what was reserved beyond it."""
-        with _storage_errors(), self._file_lock:
+        with storage_errors(), self._file_lock:
             fd, self._fd = self._fd, -1
             if fd >= 0:
                 self._runtime.in_pool(self._trim_and_close, fd)
@@ -165,6 +142,7 @@ class LocalStorage:
         self._directory = directory.resolve()
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
+        self._syncs = Syncs()
 
     def _file(self, ticket_id: str) -> Path:
         return self._directory / ticket_id / ticket_id
@@ -175,19 +153,20 @@ class LocalStorage:
 
     def open(self, ticket_id: str, length_bytes: int) -> LocalWriter:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
-        with _storage_errors():
+        with storage_errors():
             fd = self._runtime.in_pool(self._open, self._file(ticket_id))
-        writer = LocalWriter(fd, length_bytes, self._reserve_bytes, self._runtime)
+        sync = partial(self._syncs.sync, self._file(ticket_id))
+        writer = LocalWriter(fd, sync, length_bytes, self._reserve_bytes, self._runtime)
         writer._reserve_ahead()
         return writer
 
     def _open(self, file: Path) -> int:
         with contextlib.suppress(FileExistsError):
             file.parent.mkdir(mode=0o700)
-        with _folder(file.parent) as folder_fd:
+        with folder(file.parent) as folder_fd:
             if stat.S_IMODE(os.fstat(folder_fd).st_mode) != DIR_MODE:
                 os.fchmod(folder_fd, DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
-            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | _NO_LINK, FILE_MODE, dir_fd=folder_fd)
+            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_LINK, FILE_MODE, dir_fd=folder_fd)
         os.fchmod(fd, FILE_MODE)
         return fd
 
@@ -200,15 +179,27 @@ class LocalStorage:
         except OSError as exc:
             raise StorageFailed from exc
 
+    def drop_lost(self, ticket_id: str) -> int:
+        """See storage.Storage. We write without gaps: a hole is what the disk did not get to."""
+        try:
+            with folder(self._file(ticket_id).parent) as folder_fd:
+                fd = os.open(ticket_id, os.O_RDWR | NO_LINK, dir_fd=folder_fd)
+        except (FileNotFoundError, NotADirectoryError):
+            return 0
+        try:
+            return cut_at_first_hole(fd)
+        finally:
+            os.close(fd)
+
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage. Raises StorageFailed, also when the file is shorter."""
-        with _storage_errors():
+        with storage_errors():
             self._runtime.in_pool(self._read, self._file(ticket_id), start, end, take)
 
     def _read(self, file: Path, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         buffer = memoryview(bytearray(min(READ_BYTES, end - start)))
-        with _folder(file.parent) as folder_fd:
-            fd = os.open(file.name, os.O_RDONLY | _NO_LINK, dir_fd=folder_fd)
+        with folder(file.parent) as folder_fd:
+            fd = os.open(file.name, os.O_RDONLY | NO_LINK, dir_fd=folder_fd)
         try:
             while start < end:
                 count = os.preadv(fd, [buffer[: end - start]], start)
@@ -221,13 +212,13 @@ class LocalStorage:
 
     def free_bytes(self) -> int:
         """See storage.Storage."""
-        with _storage_errors():
+        with storage_errors():
             status = os.statvfs(self._directory)
         return status.f_bavail * status.f_frsize
 
     def check(self) -> None:
         """See storage.Storage."""
-        with _storage_errors():
+        with storage_errors():
             self._runtime.in_pool(self._check)
 
     def _check(self) -> None:
@@ -237,12 +228,12 @@ class LocalStorage:
 
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """See storage.Storage."""
-        with _storage_errors():
+        with storage_errors():
             self._runtime.in_pool(self._give_to, self._file(ticket_id), owner_uid)
 
     def _give_to(self, file: Path, owner_uid: int) -> None:
-        with _folder(file.parent) as folder_fd:
-            fd = os.open(file.name, os.O_RDONLY | _NO_LINK, dir_fd=folder_fd)
+        with folder(file.parent) as folder_fd:
+            fd = os.open(file.name, os.O_RDONLY | NO_LINK, dir_fd=folder_fd)
         try:
             if os.fstat(fd).st_uid != owner_uid:
                 os.fchown(fd, owner_uid, -1)
@@ -263,17 +254,18 @@ class LocalStorage:
 
     def remove(self, ticket_id: str) -> None:
         """See storage.Storage. Removes only what the server itself has put there."""
-        with _storage_errors():
+        with storage_errors():
             self._runtime.in_pool(self._remove, self._file(ticket_id))
 
     def _remove(self, file: Path) -> None:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), _folder(file.parent) as folder_fd:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             os.unlink(file.name, dir_fd=folder_fd)
+        self._syncs.forget(file)
         self._remove_folder(file.parent)
 
     def tidy(self, ticket_id: str) -> None:
         """See storage.Storage."""
-        with _storage_errors():
+        with storage_errors():
             self._runtime.in_pool(self._remove_folder, self._file(ticket_id).parent)
 
     def _remove_folder(self, folder: Path) -> None:

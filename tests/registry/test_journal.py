@@ -15,6 +15,7 @@ import pytest
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
+from incoming.registry import journal as journal_module
 from incoming.registry.journal import DamagedEntry, Journal, decode, encode
 from incoming.ticket import Ticket
 
@@ -275,3 +276,42 @@ def test_a_clock_that_is_lost_begins_at_zero(
     if content is not None:
         (directory / "clock").write_bytes(content)
     assert journal.read_clock() == 0.0
+
+
+# --- the machine -----------------------------------------------------------------------------------
+
+
+def test_a_journal_knows_whether_the_machine_has_run_on(journal: Journal, directory: Path) -> None:
+    assert not journal.machine_has_run_on(), "nothing is known"
+    journal.write_clock(1.0)
+    assert Journal(directory, fsync=False).machine_has_run_on()
+    (directory / "clock").write_text('{"ran_s": 1.0, "boot": "another"}')
+    assert not journal.machine_has_run_on()
+    assert journal.read_clock() == 1.0
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b'{"ran_s": 7.0}', b'{"boot": null}', b"\xff"])
+def test_a_clock_that_says_nothing_of_the_machine_is_no_proof(
+    journal: Journal, directory: Path, content: bytes
+) -> None:
+    (directory / "clock").write_bytes(content)
+    assert not journal.machine_has_run_on()
+
+
+def test_a_system_that_does_not_tell_its_starts_apart_is_no_proof(
+    journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_BOOT_ID", tmp_path / "no such file")
+    journal.write_clock(1.0)
+    assert not journal.machine_has_run_on()
+
+
+def test_an_entry_that_the_disk_does_not_give_stays_where_it_is(
+    journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    journal.write(TICKET)
+    with monkeypatch.context() as failing:
+        failing.setattr(Path, "read_bytes", lambda _: os.read(-1, 1))
+        assert list(journal.load()) == []
+    assert "restart to try again" in caplog.text
+    assert [ticket.id for ticket in journal.load()] == [TICKET.id]

@@ -166,3 +166,30 @@ def test_a_release_survives(house: House) -> None:
     house.parts.registry.change(ID, CLAIM)
     house.parts.registry.change(ID, Release())
     assert house.restarted().state(ID) is State.PAUSED
+
+
+def test_what_a_restart_has_found_is_journaled_once(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    house.runtime.advance(1000)
+    after = house.restarted()
+    after.parts.registry.keep(ID)
+    after.parts.registry.keep(ID)
+    assert [(t.state, t.changed_at_s) for t in journaled(after)] == [(State.PAUSED, 1000.0)]
+    assert after.runtime.pool_calls.count("write") == 1
+
+
+def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.change(ID, CLAIM)
+    after = house.restarted()
+    with after.journal_broken(), pytest.raises(StorageFailed):
+        after.parts.registry.keep(ID)
+    after.parts.registry.keep(ID)
+    assert [t.state for t in journaled(after)] == [State.PAUSED]
+
+
+def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None:
+    house.parts.registry.add(TICKET)
+    house.parts.registry.keep(ID)
+    assert house.runtime.pool_calls.count("write") == 1

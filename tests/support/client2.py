@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from crc32c import crc32c
 
-from tests.support.client import COME_BACK_AFTER_S, PATH, Message
+from tests.support.client import COME_BACK_AFTER_S, CUT, PATH, Message
 from tests.support.data import BLOCK_BYTES, FileBytes
 from tests.support.messages2 import read_message
 from tests.support.websocket import ConnectionClosed, HandshakeRefused, WebSocket
@@ -84,6 +84,8 @@ class Client2:
         self.news: list[str] = []
         self.conf: dict[str, Any] = {}
         self.ws: WebSocket
+        self.may_be_cut = False
+        """Whether the server may die between its last words and its close frame."""
         self._highest_sent_bytes = 0
         self._url = url + PATH
         self._timeout_s = timeout_s
@@ -124,9 +126,17 @@ class Client2:
             return closed
         raise AssertionError(f"expected the close, got {message}")
 
+    def _hear_normal_close(self) -> None:
+        closed = self.hear_close()
+        if self.may_be_cut and closed.code == CUT:
+            raise closed
+        assert closed.code == CLOSE_NORMAL, closed
+
     def _be_refused(self, error: dict[str, Any]) -> None:
         closed = self.hear_close()
         again = CLOSE_CODES.get(error["Code"], CLOSE_TRY_AGAIN_LATER) if error["Retryable"] else CLOSE_NORMAL
+        if self.may_be_cut and closed.code == CUT:
+            raise closed
         assert closed.code == again, (error, closed)
         raise UploadRefused(error, closed.code)
 
@@ -260,7 +270,7 @@ class Client2:
         while (message := self.hear_more()).type != "MsgAllDone":
             assert message.type in ("MsgNews", "MsgPong"), message
         assert message.data == {"Success": True, "Crc32c": checksum(self.data)}
-        assert self.hear_close().code == 1000
+        self._hear_normal_close()
 
     def finish(self) -> None:
         """Sends whatever is missing on this connection and waits for the result."""
@@ -274,7 +284,7 @@ class Client2:
         self.say("MsgCancel", Reason=reason)
         while self.hear_more().type != "MsgCancelAck":
             pass
-        assert self.hear_close().code == 1000
+        self._hear_normal_close()
 
     # --- the whole of it -------------------------------------------------------------------------------
 

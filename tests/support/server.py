@@ -11,7 +11,7 @@ import subprocess
 import sys
 import uuid
 from pathlib import Path
-from typing import Final, Self
+from typing import IO, Final, Protocol, Self
 
 import requests
 
@@ -22,6 +22,21 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 START_DEADLINE_S: Final = 30.0
 STOP_DEADLINE_S: Final = 30.0
 _READY: Final = re.compile(r"listens on (http://\S+)")
+
+
+class Process(Protocol):
+    """What is asked of a server's process; subprocess.Popen is one."""
+
+    pid: int
+
+    def poll(self) -> int | None:
+        """Returns the exit code once it has ended."""
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code. Raises subprocess.TimeoutExpired."""
+
+    def terminate(self) -> None:
+        """Asks it to stop."""
 
 
 class RunningServer:
@@ -39,7 +54,7 @@ class RunningServer:
         self.settings = settings
         self.port = free_port()
         self.log_file = log_file or storage_dir.with_name(storage_dir.name + ".log")
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: Process | None = None
         self._pass_fds: tuple[int, ...] = ()
 
     def __enter__(self) -> Self:
@@ -76,15 +91,20 @@ class RunningServer:
         self.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.log_file.open("ab") as log:
             self._log_starts_at = log.tell()
-            self._process = subprocess.Popen(
-                self._command(), stdout=log, stderr=log, env=self._environment(), start_new_session=True,
-                pass_fds=self._pass_fds,
-            )  # fmt: skip
+            self._process = self._spawn(log)
         self.alive.append(self)
 
+    def _spawn(self, log: IO[bytes]) -> Process:
+        return subprocess.Popen(
+            self._command(), stdout=log, stderr=log, env=self._environment(), start_new_session=True,
+            pass_fds=self._pass_fds,
+        )  # fmt: skip
+
     def _command(self) -> list[str]:
-        place = ["--host", "127.0.0.1", "--port", str(self.port), "--storage-dir", str(self.storage_dir)]
-        return [sys.executable, str(ROOT / "run.py"), *place]
+        return [sys.executable, str(ROOT / "run.py"), *self._place()]
+
+    def _place(self) -> list[str]:
+        return ["--host", "127.0.0.1", "--port", str(self.port), "--storage-dir", str(self.storage_dir)]
 
     def _environment(self) -> dict[str, str]:
         inherited = {k: v for k, v in os.environ.items() if not k.startswith("INCOMING_")}

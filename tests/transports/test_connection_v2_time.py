@@ -59,7 +59,7 @@ def test_while_the_server_syncs_it_says_that_it_is_there(tmp_path: Path) -> None
     page.begin(house.new_ticket())
     page.chunk(0, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)
-    with house.runtime.held("fdatasync"):
+    with house.runtime.held("_sync"):
         page.say("MsgComplete", Crc32c=CRC, Round=0)
         house.runtime.settle()
         house.runtime.advance(REASSURE_EVERY_S)

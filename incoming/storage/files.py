@@ -1,0 +1,90 @@
+"""What the local storage asks of the operating system, beside reading and writing."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from incoming.errors import StorageFailed, StorageFull
+
+FALLOC_FL_KEEP_SIZE: Final = 1
+REWRITE_BYTES: Final = 1024 * 1024
+NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_libc: Final = ctypes.CDLL(None, use_errno=True)
+
+
+@contextmanager
+def storage_errors() -> Iterator[None]:
+    """Turns what the operating system says into what a client may be told."""
+    try:
+        yield
+    except OSError as exc:
+        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
+
+
+def fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
+    """Reserves disk space without changing the file's length; returns 0 or the error number."""
+    where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
+    failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(FALLOC_FL_KEEP_SIZE), *where)
+    return ctypes.get_errno() if failed else 0
+
+
+@contextmanager
+def folder(path: Path) -> Iterator[int]:
+    """Gives an upload's folder as a descriptor: neither it nor what is opened in it is a link."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _sync_folder(path: Path) -> None:
+    with folder(path) as fd:
+        os.fsync(fd)
+
+
+class Syncs:
+    """Makes files and their names survive a power cut, and remembers what the disk has refused to keep.
+
+    Linux takes what it could not write for written: a second fdatasync of the same bytes succeeds, and they
+    are lost. So after a failure all bytes, which the page cache still has, are written anew before the next.
+    """
+
+    def __init__(self) -> None:
+        self._failed: set[Path] = set()
+
+    def sync(self, file: Path, fd: int) -> None:
+        """Returns when the file, open as `fd`, survives. Raises OSError."""
+        if file in self._failed:
+            _write_again(fd)
+        self._failed.add(file)
+        os.fdatasync(fd)
+        for parent in (file.parent, file.parent.parent):
+            _sync_folder(parent)  # fsync(2): a file is not lost, and its name is
+        self._failed.discard(file)
+
+    def forget(self, file: Path) -> None:
+        """The file is gone."""
+        self._failed.discard(file)
+
+
+def _write_again(fd: int) -> None:
+    position = 0
+    while part := os.pread(fd, REWRITE_BYTES, position):
+        position += os.pwrite(fd, part, position)
+
+
+def cut_at_first_hole(fd: int) -> int:
+    """Cuts a file that was written without gaps off where one is. Returns how many bytes go."""
+    size_bytes = os.fstat(fd).st_size
+    hole_at = os.lseek(fd, 0, os.SEEK_HOLE) if size_bytes else 0
+    if hole_at < size_bytes:
+        os.ftruncate(fd, hole_at)
+    return size_bytes - hole_at

@@ -1,0 +1,94 @@
+"""A disk that fails at any call, with any word: said in so many words, costs nothing, and passes.
+
+As in `test_killed_at_each_point` there is a run for each call that an upload leads to, or a sample of them
+(INCOMING_TEST_DISK_ERRORS, 10 unless set); here the call fails. The server lives on, clients come back, and
+every upload reaches its app. What a filesystem really does is in `test_broken_storage`.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import Counter
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.faults.test_killed_at_each_point import a_server, assert_nothing_left_over, points_of
+from tests.faults.test_power_cut import Recording, survives
+from tests.support.app import ScriptedApp
+from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Moved, Taken
+from tests.support.forked import ForkedServer, Launcher
+from tests.support.powercut import read_trace
+from tests.support.tally import tally
+
+FAILURES: Final = int(os.environ.get("INCOMING_TEST_DISK_ERRORS", "10"))
+SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
+ERRORS: Final = ("EIO", "ENOSPC", "EDQUOT", "EROFS", "EMFILE")
+NO_DISK: Final = ("ack", "post")
+Failure = tuple[str, int, str, int]
+"""The point, its nth call, the error, and how many calls in a row fail with it."""
+
+
+def comes_through(
+    kind: type[Errand], failure: Failure, launcher: Launcher, app: ScriptedApp, directory: Path
+) -> None:
+    """An upload of this kind reaches its end though the disk fails."""
+    point, nth, error, times = failure
+    directory.mkdir()
+    with a_server(launcher, directory) as server:
+        backend = Backend(app)
+        errand = kind(server, backend, nth)
+        errand.spare = times
+        plan: dict[str, object] = {"point": point, "nth": nth, "error": error, "times": times}
+        if not server.start_with(plan):
+            assert "does not start" in server.log_text()  # it was told why
+            server.bury()
+            server.start_with({})
+        errand.go_on()
+        assert not server.has_died
+        assert_nothing_left_over(server, backend)
+
+
+def test_uploads_of_each_kind_survive_a_failure_of_each_call(
+    launcher: Launcher, app: ScriptedApp, tmp_path: Path
+) -> None:
+    print(f"INCOMING_TEST_SEED={SEED}")
+    chance = random.Random(SEED)
+    cases = []
+    for kind in KINDS:
+        for point, nth, when in points_of(kind, launcher, app, tmp_path / kind.__name__):
+            if when == "before" and point not in NO_DISK:
+                cases.append((kind, (point, nth, chance.choice(ERRORS), chance.randrange(1, 4))))
+    failures: Counter[str] = Counter()
+    for number, (kind, failure) in enumerate(chance.sample(cases, min(FAILURES, len(cases)))):
+        try:
+            comes_through(kind, failure, launcher, app, tmp_path / f"failure-{number}")
+        except BaseException as exc:
+            exc.add_note(f"{kind.__name__}, {failure}, in failure-{number}")
+            raise
+        failures[failure[0]] += 1
+    held = "told in words and by a code, the upload went on, no acknowledged byte was lost"
+    for name, count in failures.items():
+        tally("fault", f"A disk that fails at `{name}`: {', '.join(ERRORS)}", count, held)
+
+
+@pytest.mark.parametrize("kind", [Taken, Moved])
+def test_bytes_that_the_disk_has_refused_once_are_written_again_before_they_count_as_kept(
+    kind: type[Errand], launcher: Launcher, app: ScriptedApp, tmp_path: Path
+) -> None:
+    """When the app is called after a sync that has failed, a power cut takes nothing of its file."""
+    server = ForkedServer(launcher, tmp_path / "storage", **SETTINGS)
+    errand = kind(server, Backend(app), 5)
+    plan: dict[str, object] = {"point": "data_sync", "nth": 1, "error": "EIO"}
+    try:
+        assert server.start_with(plan | {"trace": str(tmp_path / "trace")})
+        errand.go_on()
+    finally:
+        server.bury()
+    lines = read_trace(tmp_path / "trace")
+    assert any(line["op"] == "sync_failed" for line in lines)
+    cut = sum(line["at_s"] < errand.arrivals[0].received_at_s for line in lines)
+    survives(Recording(errand, server.storage_dir, lines), cut, 1, app, tmp_path / "cut")
+    tally("fault", "A failed fdatasync, and a power cut after the next one", 1, "no byte was missing")

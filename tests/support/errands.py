@@ -1,0 +1,424 @@
+"""Uploads of every kind that go on whatever happens to the server, and that hold it to what it has said.
+
+An errand does what is left of it on each `go_on`, as a page and an app do together: it asks for a ticket,
+uploads a small file with a pause in the middle, and sees what becomes of it. When the server dies it raises
+`Died`; the test looks at what is on the disk (`after_a_death`), starts the server again, and lets it go on.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import requests
+
+from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.client import OldClient, UploadEnded
+from tests.support.client2 import Client2, UploadRefused
+from tests.support.data import FileBytes
+from tests.support.forked import ForkedServer
+from tests.support.server import call_backend
+from tests.support.websocket import ConnectionClosed, HandshakeRefused
+
+KIB: Final = 1024
+CHUNK_KIB: Final = 16
+SETTINGS: Final[dict[str, object]] = {
+    "chunk_size_kib": CHUNK_KIB,
+    "reserve_ahead_mib": 1,
+    "min_free_mib": 0,
+    "handover_retry_first_s": 0.05,
+    "handover_retry_max_s": 0.2,
+}
+LENGTH_BYTES: Final = 3 * CHUNK_KIB * KIB - 100
+HALF_BYTES: Final = CHUNK_KIB * KIB
+PATIENCE_S: Final = 30.0
+RECEIVING: Final = ("issued", "uploading", "paused")
+SECRET: Final = "hush"
+LOST: Final = (ConnectionClosed, HandshakeRefused, OSError, requests.RequestException)
+
+
+class Died(Exception):
+    """The server is not there any more."""
+
+
+class Backend:
+    """The app: answers by ticket, and remembers what it was told."""
+
+    def __init__(self, app: ScriptedApp) -> None:
+        self.app = app
+        self._errands: dict[str, Errand] = {}
+        self.complaints: list[BaseException] = []
+        """What the app has seen and must not have seen."""
+        app.answers = [self._answer]
+
+    def knows(self, errand: Errand) -> None:
+        """From now on the errand's ticket is known."""
+        self._errands[errand.ticket_id] = errand
+
+    def _answer(self, delivery: Delivery) -> Reply:
+        try:
+            return self._errands[delivery.id].told(delivery)
+        except BaseException as exc:
+            self.complaints.append(exc)
+            self._errands[delivery.id].server.shoot()  # the test ends at once
+            raise
+
+
+class Errand:
+    """One upload. The phases are `ask`, `half`, `rest`, `result` and `done`."""
+
+    version = 1
+    params: ClassVar[dict[str, str]] = {}
+
+    def __init__(self, server: ForkedServer, backend: Backend, seed: int) -> None:
+        self.server = server
+        self.backend = backend
+        self.data = FileBytes(LENGTH_BYTES + seed % 7, seed)
+        self.phase = "ask"
+        self.ticket_id = ""
+        self.arrivals: list[Delivery] = []
+        self.ends: list[Delivery] = []
+        self.allowed = self.calls_needed()
+        self.spare = 0
+        """How many calls more there may be because an answer could not be journaled."""
+        self.said: list[tuple[float, str]] = []
+        """When the server has said that something is so: `ticket`, `finished`, `failed`, `cancelled`."""
+        self.client: OldClient | Client2
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({self.ticket_id[:8]}, {self.phase}, {len(self.arrivals)} arrivals)"
+
+    # --- what the app does -------------------------------------------------------------------------
+
+    def told(self, delivery: Delivery) -> Reply:
+        """The app hears of the upload."""
+        if delivery.fields["cancelled"] == "yes":
+            self.ends.append(delivery)
+            return Reply(200, "")
+        if delivery.headers["x-process"] != str(self.server.life):
+            self.allowed += 1  # of a process that has died since
+        self.arrivals.append(delivery)
+        assert len(self.arrivals) <= self.allowed + self.spare, f"{self}: the app is called again"
+        return self.decide(delivery)
+
+    def decide(self, delivery: Delivery) -> Reply:
+        """Returns what the app answers to an arrival; the file has to be whole."""
+        assert delivery.sha256 == self.data.sha256, f"{self}: {delivery.fields}"
+        return DONE
+
+    # --- what happens, phase by phase ------------------------------------------------------------------
+
+    def go_on(self) -> None:
+        """Does all that is left. Raises Died."""
+        give_up_at_s = time.monotonic() + PATIENCE_S
+        while self.phase != "done":
+            try:
+                getattr(self, f"_{self.phase}")()
+            except LOST as exc:
+                self._lost(exc, give_up_at_s)
+            except UploadRefused as exc:
+                assert exc.retryable, f"{self}: {exc}"
+                self._lost(exc, give_up_at_s)
+        if self.ticket_id:
+            self.client.drop()
+
+    def _lost(self, exc: Exception, give_up_at_s: float) -> None:
+        """The connection is lost, or the server can't just now."""
+        if self.backend.complaints:
+            raise self.backend.complaints[0]
+        with contextlib.suppress(AttributeError):
+            self.client.drop()
+        for _ in range(20):  # a killed process closes its connections one by one
+            if self.server.has_died:
+                raise Died from exc
+            time.sleep(0.001)
+        if time.monotonic() > give_up_at_s:
+            raise AssertionError(f"{self} does not come through: {exc!r}") from exc
+
+    def wait_for(self, condition: Callable[[], object], what: str) -> None:
+        """Waits. Raises Died."""
+        give_up_at_s = time.monotonic() + PATIENCE_S
+        while not condition():
+            if self.server.has_died and not condition():
+                raise Died
+            assert time.monotonic() < give_up_at_s, f"{self}: {what}"
+            time.sleep(0.002)
+
+    def call(self, route: str) -> str:
+        """Calls a backend route about the ticket, until it is answered. Raises Died via LOST."""
+        answer = call_backend(self.server, route, id=self.ticket_id, backendSecret=SECRET)
+        if answer.status_code in (500, 507):
+            raise ConnectionClosed(1013, answer.text)
+        return answer.text if answer.status_code == 200 else str(answer.status_code)
+
+    def has_heard(self, what: str) -> bool:
+        """Returns whether the server has said so."""
+        return any(said == what for _, said in self.said)
+
+    def says(self, what: str) -> None:
+        """Notes that the server has said so."""
+        self.said.append((time.monotonic(), what))
+
+    def _ask(self) -> None:
+        answer = call_backend(
+            self.server, "new_upload",
+            signalFinishURL=self.backend.app.url, backendSecret=SECRET, **self.params,
+        )  # fmt: skip
+        if answer.status_code in (500, 507):
+            raise ConnectionClosed(1013, answer.text)
+        assert answer.status_code == 200, answer.text
+        self.ticket_id = answer.text
+        self.says("ticket")
+        self.backend.knows(self)
+        kind: Callable[..., Any] = Client2 if self.version == 2 else OldClient
+        self.client = kind(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
+        self.client.may_be_cut = True
+        if isinstance(self.client, Client2):
+            self.client.chunk_size_bytes = HALF_BYTES
+        self.phase = "half"
+
+    def _half(self) -> None:
+        """Sends the first chunk, and leaves."""
+        self.client.open()
+        if isinstance(self.client, Client2):
+            self.client.send_until_stored(HALF_BYTES)
+        else:
+            if not self.client.acked_bytes:
+                self.client.send_chunk()
+                self.client.hear_acks()
+            self.client.say("MsgPause", Pause=True)
+        self.client.drop()
+        self.phase = "rest"
+
+    def _rest(self) -> None:
+        """Sends what is missing, and waits for what becomes of it."""
+        self.client.open()
+        if isinstance(self.client, Client2):
+            self.client.finish()
+        else:
+            self.client.send_until_acked()
+            self.client.hear_result()
+        self.says("finished")
+        self.phase = "result"
+
+    def _result(self) -> None:
+        self.assert_state("finished")
+        assert self.arrivals, f"{self}: the app was never told"
+        self.phase = "done"
+
+    def assert_state(self, state: str) -> None:
+        """The server, asked for the ticket, says so."""
+        listed = requests.get(
+            f"{self.server.url}/incoming/backend/uploads",
+            params={"id": self.ticket_id, "backendSecret": SECRET}, timeout=PATIENCE_S,
+        )  # fmt: skip
+        assert listed.status_code == 200, f"{self} is forgotten: {listed.text}"
+        (row,) = listed.json()["uploads"]
+        assert row["state"] == state, f"{self}: {row}"
+
+    # --- what has to be on the disk ----------------------------------------------------------------------
+
+    def calls_needed(self) -> int:
+        """Returns how often the app has yet to be called about an arrival, if nobody dies."""
+        return 1
+
+    def journaled(self) -> str:
+        """Returns the state in the journal."""
+        entry = json.loads(self.server.journal_file(self.ticket_id).read_bytes())
+        state: str = entry["ticket"]["state"]
+        return state
+
+    def after_a_death(self) -> None:
+        """Compares the disk with what was said, and says how often the app may still be called."""
+        if not self.ticket_id:
+            return
+        state = self.journaled()
+        for _, said in self.said:
+            assert said == "ticket" or self.is_so(said, state), f"{self}: {said} was said, {state} is kept"
+        if state in RECEIVING:
+            assert not self.arrivals, f"{self}: the app was told before the journal"
+            self._assert_stored()
+        self.allowed = len(self.arrivals) + (0 if state in ("finished", "waiting") else self.calls_needed())
+
+    def is_so(self, said: str, state: str) -> bool:
+        """Returns whether the state in the journal agrees with what was said."""
+        return said == state
+
+    def _assert_stored(self) -> None:
+        acked_bytes = self.acked_bytes
+        if acked_bytes:
+            stored = self.server.stored_file(self.ticket_id).read_bytes()
+            assert len(stored) >= acked_bytes, f"{self}: {len(stored)} of {acked_bytes} are stored"
+            assert stored == self.data.read(0, len(stored)), f"{self}: other bytes are stored"
+
+    @property
+    def acked_bytes(self) -> int:
+        """How many bytes were acknowledged."""
+        if isinstance(self.client, Client2):
+            return self.client.stored_bytes
+        return self.client.acked_bytes
+
+
+class Taken(Errand):
+    """Protocol version 1; the app takes the file and answers done."""
+
+
+class Moved(Errand):
+    """Version 2; the app moves the file away, answers done, and forgets the id at once."""
+
+    version = 2
+    params: ClassVar = {"removeFileWhenFinished": "false"}
+
+    def decide(self, delivery: Delivery) -> Reply:
+        """An existing app: it knows an id once, and answers the second call with 404."""
+        file = Path(delivery.fields["filename"])
+        if len(self.arrivals) > 1 and not file.exists():
+            return Reply(404, "unknown id")
+        assert delivery.sha256 == self.data.sha256, f"{self}: {delivery.fields}"
+        self.place.parent.mkdir(exist_ok=True)
+        file.replace(self.place)
+        return DONE
+
+    @property
+    def place(self) -> Path:
+        """Where the app keeps it."""
+        return self.server.storage_dir.with_name("moved") / self.ticket_id
+
+    def _result(self) -> None:
+        assert hashlib.sha256(self.place.read_bytes()).hexdigest() == self.data.sha256
+        super()._result()
+
+
+class Waited(Errand):
+    """Version 2; the app answers wait, and calls finish_upload."""
+
+    version = 2
+
+    def decide(self, delivery: Delivery) -> Reply:
+        """The file is looked at, and copied in the background."""
+        super().decide(delivery)
+        return WAIT
+
+    def _rest(self) -> None:
+        client = self.client
+        assert isinstance(client, Client2)
+        client.open()
+        if not client.conf["Arrived"]:
+            client.send_until_stored()
+            client.complete()
+        self.wait_for(lambda: self.arrivals or (client.ws.has_input and client.hear_more() is None), "a call")
+        assert self.call("finish_upload") == "ok"
+        self.says("finished")
+        client.hear_result()
+        self.phase = "result"
+
+
+class Refused(Errand):
+    """Version 1; the app refuses the file, and asks for it again later."""
+
+    heard = False
+    retrying = False
+
+    def decide(self, delivery: Delivery) -> Reply:
+        """Refuses until it has asked for it."""
+        super().decide(delivery)
+        return DONE if self.retrying else Reply(404, "no")
+
+    def _rest(self) -> None:
+        if not self.heard:
+            try:
+                self.client.open()
+                assert isinstance(self.client, OldClient)
+                self.client.send_until_acked()
+                self.client.hear_result()
+            except UploadEnded as ended:
+                assert "did not take" in ended.text, ended
+                self.heard = True
+                self.says("failed")
+        self._ask_again()
+        assert self.call("retry_upload") in ("ok", "412")  # 412: the answer to the first one was lost
+        super()._rest()
+
+    def _ask_again(self) -> None:
+        if not self.retrying:
+            self.allowed = len(self.arrivals) + 1
+            self.retrying = True
+
+    def is_so(self, said: str, state: str) -> bool:
+        """A failed handover that is tried again is under way or finished."""
+        return said == state or (said == "failed" and self.retrying)
+
+    def calls_needed(self) -> int:
+        """Once to be refused, once to be taken."""
+        if self.retrying:
+            return 1
+        return 1 if self.heard or (self.ticket_id and self.journaled() == "failed") else 2
+
+    def after_a_death(self) -> None:
+        """What was refused is not delivered again before somebody asks for it."""
+        super().after_a_death()
+        if self.ticket_id and self.journaled() == "failed" and not self.retrying:
+            self.allowed = len(self.arrivals)
+
+
+class Given(Errand):
+    """Version 2; the user gives up in the middle."""
+
+    version = 2
+    event = "the user"
+
+    def _rest(self) -> None:
+        try:
+            self.give_up()
+            self.says("cancelled")
+        except UploadRefused as exc:
+            if exc.code != "cancelled":  # it counted, and the acknowledgement was lost
+                raise
+        self.wait_for(self.is_told, "the app is told of the end")
+        self.phase = "result"
+
+    def give_up(self) -> None:
+        """Cancels the upload."""
+        self.client.open()
+        self.client.cancel()
+
+    def is_told(self) -> bool:
+        """Returns whether whoever has to know does."""
+        return bool(self.ends)
+
+    def decide(self, delivery: Delivery) -> Reply:
+        """There is nothing to be handed over."""
+        raise AssertionError(f"{self}: delivered")
+
+    def calls_needed(self) -> int:
+        """Never: there is no arrival."""
+        return 0
+
+    def _result(self) -> None:
+        self.assert_state("cancelled")
+        folder = self.server.stored_file(self.ticket_id).parent
+        if not self.spare:  # else the disk may have refused that, and it is tried again later
+            self.wait_for(lambda: not folder.exists(), "it is removed")
+        self.phase = "done"
+
+
+class CalledOff(Given):
+    """Version 1; the app's backend gives up in the middle, and is not told about that."""
+
+    version = 1
+
+    def give_up(self) -> None:
+        """Cancels the upload as the backend."""
+        assert self.call("cancel_upload") == "ok"
+
+    def is_told(self) -> bool:
+        """It knows."""
+        return not self.ends
+
+
+KINDS: Final = (Taken, Moved, Waited, Refused, Given, CalledOff)

@@ -1,0 +1,261 @@
+"""Named points in a real server at which a test kills it, lets a call fail, or writes down what it does.
+
+The product knows nothing of this: the launcher (`launcher`) puts these wrappers around the few functions
+through which the server reaches the disk, its clients and its apps, in a process that is a test's own.
+"""
+
+from __future__ import annotations
+
+import base64
+import builtins
+import errno
+import json
+import os
+import random
+import signal
+import stat
+import time
+from _thread import allocate_lock
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from incoming.handover.notifier import Notifier
+from incoming.storage import local
+from incoming.transports.websocket import WebSocket
+
+Call = Callable[..., Any]
+_real_write: Final = os.write
+YEAR_S: Final = 365 * 86400.0
+PROCESS_HEADER: Final = "x-process"
+"""Tells the app which process calls it: a call can come in after its caller has died."""
+
+
+@dataclass
+class Plan:
+    """What is to go wrong in one server process; it travels to it as JSON.
+
+    `point` at its `nth` call (1 is the first): the process dies `when` = before or after it, or the call and
+    the `times - 1` after it fail with the error named `error`. `seen`: a file that gets a line for each call.
+    `trace`: a file that gets everything that the disk was asked to do. `open_files`: as many descriptors the
+    process may have. `wild_clock`: each look at the wall clock sees another year.
+    """
+
+    point: str = ""
+    nth: int = 0
+    when: str = "before"
+    error: str = ""
+    times: int = 1
+    seen: str = ""
+    trace: str = ""
+    open_files: int = 0
+    wild_clock: bool = False
+
+
+@dataclass
+class Points:
+    """Counts the calls of this process, and does to them what the plan says."""
+
+    plan: Plan
+    counts: Counter[str] = field(default_factory=Counter)
+    lock: Any = field(default_factory=allocate_lock)
+
+    def around(
+        self, name: str, call: Call, after: Call | None = None, only: Call | None = None,
+        failed: Call | None = None,
+    ) -> Call:  # fmt: skip
+        """Returns `call` as the point `name`; `after(result, *args)` then writes it down, or `failed(*args)`.
+
+        Calls with arguments for which `only` says no are not counted.
+        """
+
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            if only and not only(*args, **kwargs):
+                return call(*args, **kwargs)
+            due = self._counted(name)
+            if due and self.plan.error:
+                number = getattr(errno, self.plan.error)
+                if failed:
+                    failed(*args)
+                raise OSError(number, os.strerror(number))
+            if due and self.plan.when == "before":
+                os.kill(os.getpid(), signal.SIGKILL)
+            result = call(*args, **kwargs)
+            if due:
+                os.kill(os.getpid(), signal.SIGKILL)
+            if after:
+                after(result, *args, **kwargs)
+            return result
+
+        wrapped.__name__ = name
+        return wrapped
+
+    def _counted(self, name: str) -> bool:
+        """Counts a call, and returns whether it is one that goes wrong."""
+        with self.lock:
+            self.counts[name] += 1
+            number = self.counts[name]
+            if self.plan.seen:
+                with builtins.open(self.plan.seen, "a", encoding="utf-8") as file:  # noqa: PTH123
+                    file.write(f"{name}\n")
+        plan = self.plan
+        last = plan.nth + (plan.times - 1 if plan.error else 0)
+        return name == plan.point and plan.nth <= number <= last
+
+
+class Trace:
+    """Writes down, in a file of lines, what the disk was asked to do and what had been made durable when.
+
+    A line is written when its call is done. One of a sync has the number of lines before it began: a write
+    that came later need not be covered by it.
+    """
+
+    def __init__(self, file: str) -> None:
+        self._fd = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._lock = allocate_lock()
+        self.lines = 0
+
+    def note(self, op: str, **about: object) -> None:
+        """Adds a line."""
+        with self._lock:
+            self.lines += 1
+            line = json.dumps({"op": op, "at_s": time.monotonic(), **about})
+            _real_write(self._fd, line.encode() + b"\n")
+
+    def synced(self, call: Call) -> Call:
+        """Returns a sync that notes what it covers."""
+
+        def sync(fd: int) -> None:
+            covers = self.lines
+            call(fd)
+            status = os.fstat(fd)
+            if stat.S_ISDIR(status.st_mode):
+                self.note("sync_dir", path=_path_of(fd), covers=covers)
+            else:
+                self.note("sync", ino=status.st_ino, covers=covers)
+
+        return sync
+
+    def sync_failed(self, fd: int) -> None:
+        """What was to be written is not, and the system takes it for written."""
+        self.note("sync_failed", ino=os.fstat(fd).st_ino)
+
+    def wrote(self, _: object, fd: int, data: Any, position: int) -> None:
+        """See os.pwrite."""
+        content = base64.b64encode(bytes(data)).decode()
+        self.note("write", ino=os.fstat(fd).st_ino, position=position, data=content)
+
+    def truncated(self, _: object, fd: int, size_bytes: int) -> None:
+        """See os.ftruncate."""
+        self.note("truncate", ino=os.fstat(fd).st_ino, size=size_bytes)
+
+    def opened(self, fd: int, path: Any, flags: int, *_: object, dir_fd: int | None = None) -> None:
+        """See os.open. Whether it has made the file is not told: that it was there before is harmless."""
+        full = Path(_path_of(dir_fd) if dir_fd is not None else ".") / path
+        self.note("link", path=str(full), ino=os.fstat(fd).st_ino)
+        if flags & os.O_TRUNC:
+            self.truncated(None, fd, 0)
+
+    def renamed(self, _: object, source: Any, target: Any) -> None:
+        """See os.replace."""
+        self.note("rename", source=str(source), target=str(target))
+
+    def unlinked(self, _: object, path: Any, *, dir_fd: int | None = None) -> None:
+        """See os.unlink."""
+        self.note("unlink", path=str(Path(_path_of(dir_fd) if dir_fd is not None else ".") / path))
+
+    def made(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
+        """See os.mkdir."""
+        self.note("mkdir", path=str(path))
+
+    def removed(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
+        """See os.rmdir."""
+        self.note("rmdir", path=str(path))
+
+
+class _Unbuffered:
+    """What os.fdopen gives to the journal, with each write a call of its own, as one of the points."""
+
+    def __init__(self, fd: int, write: Call) -> None:
+        self._fd = fd
+        self._write = write
+        self._position = 0
+
+    def __enter__(self) -> _Unbuffered:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        os.close(self._fd)
+
+    def write(self, content: bytes) -> None:
+        """See io.RawIOBase."""
+        self._write(self._fd, content, self._position)
+        self._position += len(content)
+
+    def flush(self) -> None:
+        """See io.RawIOBase."""
+
+
+def _path_of(fd: int) -> str:
+    return str(Path(f"/proc/self/fd/{fd}").readlink())
+
+
+def _creates(path: Any, flags: int, *_: object, **__: object) -> bool:
+    """Returns whether an os.open may make a file with a name."""
+    return bool(flags & os.O_CREAT) and not flags & (os.O_TMPFILE & ~os.O_DIRECTORY)
+
+
+def _is_an_upload(fd: int) -> bool:
+    """Returns whether this is an upload's file, and not the journal's."""
+    return "/data/" in _path_of(fd)
+
+
+def install(plan: Plan) -> None:
+    """Puts the points into this process."""
+    points = Points(plan)
+    trace = Trace(plan.trace) if plan.trace else None
+    real_pwrite = os.pwrite
+    notes: dict[str, Call] = {}
+    if trace:
+        os.fsync, os.fdatasync = trace.synced(os.fsync), trace.synced(os.fdatasync)
+        notes = {
+            "pwrite": trace.wrote, "ftruncate": trace.truncated, "open": trace.opened,
+            "replace": trace.renamed, "unlink": trace.unlinked, "mkdir": trace.made, "rmdir": trace.removed,
+        }  # fmt: skip
+    journal_write = points.around("journal_write", real_pwrite, notes.get("pwrite"))
+    os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment]
+    failed = trace.sync_failed if trace else None
+    os.fdatasync = points.around("fdatasync", os.fdatasync, failed=failed)
+    os.fdatasync = points.around("data_sync", os.fdatasync, only=_is_an_upload, failed=failed)
+    for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
+        setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
+    os.open = points.around("open", os.open, notes.get("open"), _creates)
+    _wrap_the_others(points)
+    if plan.wild_clock:
+        real_time = time.time
+        chance = random.Random(1)
+        time.time = lambda: real_time() + chance.uniform(-YEAR_S, YEAR_S)
+
+
+def _wrap_the_others(points: Points) -> None:
+    fallocate = points.around("fallocate", lambda *_: 0)
+
+    def fallocated(*args: Any) -> int:
+        try:
+            fallocate()
+        except OSError as exc:
+            return exc.errno or errno.EIO
+        return int(real_fallocate(*args))
+
+    real_fallocate = vars(local)["fallocate"]
+    vars(local)["fallocate"] = fallocated
+    WebSocket._send_all = points.around("ack", WebSocket._send_all)  # type: ignore[method-assign]
+    post = points.around("post", Notifier.post)
+
+    def signed_post(self: Notifier, *args: Any) -> Any:
+        self._session.headers[PROCESS_HEADER] = str(os.getpid())
+        return post(self, *args)
+
+    Notifier.post = signed_post  # type: ignore[assignment,method-assign]

@@ -1,0 +1,145 @@
+"""Real servers that start within some hundredths of a second, and that die where a test says (`launcher`)."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import IO, Final, Self
+
+from tests.support.server import ROOT, Process, RunningServer
+
+START_DEADLINE_S: Final = 20.0
+
+
+class Launcher:
+    """The process that forks servers. A context manager."""
+
+    def __enter__(self) -> Self:
+        self.lock = threading.RLock()
+        """Guards the pipe to it, and what is known of its children."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.support.launcher"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, cwd=ROOT,
+        )  # fmt: skip
+        assert self._answer() == "ready"
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._process.kill()
+        self._process.wait()
+
+    def ask(self, **command: object) -> int:
+        """Returns the answer to a command."""
+        assert self._process.stdin
+        with self.lock:
+            self._process.stdin.write(json.dumps(command) + "\n")
+            return int(self._answer())
+
+    def _answer(self) -> str:
+        assert self._process.stdout
+        return self._process.stdout.readline().strip()
+
+
+class ForkedProcess:
+    """A server process as its test sees it: what subprocess.Popen is for other tests."""
+
+    def __init__(self, launcher: Launcher, pid: int) -> None:
+        self.pid = pid
+        self._launcher = launcher
+        self._pid_fd = os.pidfd_open(pid)
+        self._code: int | None = None
+
+    def poll(self) -> int | None:
+        """Returns the exit code (-9: killed) once it has ended."""
+        with self._launcher.lock:
+            if self._code is None and self._ended(0):
+                self._code = os.waitstatus_to_exitcode(self._launcher.ask(do="wait", pid=self.pid))
+                os.close(self._pid_fd)
+            return self._code
+
+    def _ended(self, timeout_s: float | None) -> bool:
+        """Returns whether it ends within this time."""
+        poll = select.poll()  # select() ends at 1,024 descriptors
+        poll.register(self._pid_fd, select.POLLIN)
+        return bool(poll.poll(None if timeout_s is None else timeout_s * 1000))
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Returns the exit code. Raises subprocess.TimeoutExpired."""
+        if self._code is None and not self._ended(timeout):
+            raise subprocess.TimeoutExpired("server", timeout or 0)
+        code = self.poll()
+        assert code is not None
+        return code
+
+    def terminate(self) -> None:
+        """Asks it to stop."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+
+
+class ForkedServer(RunningServer):
+    """The server, with something that goes wrong in it. `plan` says what, for the next start."""
+
+    def __init__(self, launcher: Launcher, storage_dir: Path, **settings: object) -> None:
+        super().__init__(storage_dir, None, **settings)
+        self.launcher = launcher
+        self.plan: dict[str, object] = {}
+        self.life = 0
+        """The process that runs; 0 once it is buried."""
+
+    def _spawn(self, log: IO[bytes]) -> Process:
+        self.life = pid = self.launcher.ask(
+            do="start",
+            options=self._place(),
+            environment=self._environment(),
+            log=str(self.log_file),
+            plan=self.plan,
+        )
+        return ForkedProcess(self.launcher, pid)
+
+    @property
+    def has_died(self) -> bool:
+        """Whether its process has ended by itself, or at one of the points."""
+        return self._process is None or self._process.poll() is not None
+
+    def start_with(self, plan: dict[str, object]) -> bool:
+        """Starts it with this plan. Returns whether it listens: it may have died on the way."""
+        self.plan = dict(plan)
+        self.launch()
+        try:
+            self.wait_ready()
+        except AssertionError:
+            if self.log_text().count("Traceback") or not plan:
+                raise
+            return False
+        return True
+
+    def shoot(self) -> None:
+        """Kills the process that runs, if any, and leaves it to others to bury it. For other threads."""
+        life = self.life
+        if life:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(life, signal.SIGKILL)
+
+    def bury(self) -> int:
+        """Returns the exit code of a process that has died, or that is killed now."""
+        self.life = 0
+        if self._process is None:
+            return -signal.SIGKILL
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        return self.wait_for_end()
+
+
+def killed_at(point: str, nth: int, when: str) -> dict[str, object]:
+    """Returns the plan of a process that dies at its nth call of this."""
+    return {"point": point, "nth": nth, "when": when}
+
+
