@@ -34,6 +34,8 @@ UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
+MAX_FORM_BYTES: Final = 100 * 1024
+"""All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 _HERE: Final = Path(__file__).parent
@@ -151,9 +153,21 @@ def _not_upgraded(seldom: Seldom) -> Route:
 
 def _parameters() -> Mapping[str, str]:
     """Returns the parameters of the request; they may come from the query string and from a form."""
-    query, form = bottle.request.query, bottle.request.forms
+    query, form = bottle.request.query, _form()
     values = {name: query.getunicode(name) or form.getunicode(name) or "" for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
+
+
+def _form() -> Any:
+    """Returns the fields of the body. Raises BadRequest, HTTPError."""
+    if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
+        raise errors.BadRequest("A form has to have a Content-Length.")
+    if bottle.request.content_length > MAX_FORM_BYTES:
+        raise bottle.HTTPError(413)
+    try:
+        return bottle.request.forms
+    except OSError as exc:  # the caller is gone, or too slow
+        raise errors.BadRequest("The body did not come as it was announced.") from exc
 
 
 def _id_and_secret() -> tuple[str, str]:
