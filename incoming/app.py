@@ -166,8 +166,11 @@ def _form() -> Any:
         raise bottle.HTTPError(413)
     try:
         return bottle.request.forms
-    except OSError as exc:  # the caller is gone, or too slow
-        raise errors.BadRequest("The body did not come as it was announced.") from exc
+    except bottle.HTTPResponse:
+        raise  # Bottle has words for it
+    except (OSError, ValueError, LookupError) as exc:
+        # The caller is gone or too slow, or its Content-Type is none, or names an unknown character set.
+        raise errors.BadRequest("The form could not be read.") from exc
 
 
 def _id_and_secret() -> tuple[str, str]:
@@ -224,7 +227,8 @@ def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPRespon
 
 def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
     """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
-    if "application/json" in bottle.request.get_header("Accept", ""):
+    accepts = str(bottle.request.environ.get("HTTP_ACCEPT", ""))  # Bottle fails where it is not UTF-8
+    if "application/json" in accepts:
         content = {"error": {"code": error.code, "message": str(error)}}
         response = _text(error.http_status, json.dumps(content))
         response.set_header("Content-Type", "application/json")
@@ -232,7 +236,7 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         response = _text(error.http_status, str(error))
     if isinstance(error, errors.SignInNeeded):
         # A browser asks for a password when a person opens the page, and not each time that the page asks.
-        person = "text/html" in bottle.request.get_header("Accept", "")
+        person = "text/html" in accepts
         response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
     if isinstance(error, errors.UpgradeRequired):
         response.set_header("Access-Control-Allow-Origin", "*")  # pages ask why no WebSocket opens

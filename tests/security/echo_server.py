@@ -57,6 +57,7 @@ def main(port: int) -> None:
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
     app = Upgrades(Buffers(LARGEST_BYTES), SILENCE_S).in_front_of(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
+    print("listens", flush=True)
     gevent.sleep(10**9)
 
 
