@@ -116,6 +116,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             super().handle_one_response()
         finally:
             self.server.requests_under_way -= 1
+        breathe()  # who sends requests without end keeps nobody waiting: a socket with data never yields
         if not self.wsgi_input.at_end:
             self.close_connection = True
             self._linger()

@@ -215,6 +215,31 @@ def test_a_body_that_never_ends_is_answered_and_then_left(server: RunningServer,
     tally("attack", "HTTP: bodies that never end", 1, "answered, then left; others waited below 0.5 s")
 
 
+def test_a_flood_of_requests_does_not_keep_others_waiting(server: RunningServer) -> None:
+    stop = threading.Event()
+
+    def read(sock: socket.socket) -> None:
+        while not stop.is_set() and sock.recv(1 << 20):
+            pass
+
+    def flood(sock: socket.socket) -> None:
+        while not stop.is_set():
+            sock.sendall((HEALTH + b"\r\n") * 1000)
+
+    with connected(server) as sock:
+        threads = [threading.Thread(target=work, args=(sock,)) for work in (flood, read)]
+        for thread in threads:
+            thread.start()
+        try:
+            slowest_s = slowest_answer_s(server, for_s=5.0 if WHOLE_TIME else 0.7)
+        finally:
+            stop.set()
+            for thread in threads:
+                thread.join(DEADLINE_S)
+    assert slowest_s < 0.5
+    tally("attack", "HTTP: floods of requests in one connection", 1, "others were answered within 0.5 s")
+
+
 def drip(server: RunningServer, start: bytes, drop: bytes, ended_s: list[float]) -> None:
     """Sends `start`, then a drop each half second, until the server has enough."""
     began_s = time.monotonic()
