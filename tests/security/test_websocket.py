@@ -10,7 +10,10 @@ import os
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -79,3 +82,53 @@ def test_a_flood_of_frames_does_not_keep_others_waiting(server: RunningServer, f
         ws.cut()
     assert slowest_s < 0.5
     tally("attack", "WebSocket: floods of small or broken frames", 1, "others were answered within 0.5 s")
+
+
+def resident_bytes(server: RunningServer) -> int:
+    """Returns how much memory the server has."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+def test_a_crowd_that_announces_giant_messages_gets_no_memory_for_it(server: RunningServer) -> None:
+    with ExitStack() as stack:
+        crowd = [WebSocket(server.url + PATH) for _ in range(CROWD)]
+        for ws in crowd:
+            stack.callback(ws.cut)
+        before_bytes = resident_bytes(server)
+        for ws in crowd:
+            ws.socket.sendall(header(FIN | 0x2, 64 * MIB) + bytes(1000))
+        assert slowest_answer_s(server, for_s=0.3) < 0.5
+        grown_bytes = resident_bytes(server) - before_bytes
+    assert grown_bytes < CROWD * MIB / 4  # they have announced 6.4 GB
+    tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was taken for it")
+
+
+@pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
+def test_who_has_no_ticket_does_not_stay(server: RunningServer) -> None:
+    """Neither by saying nothing, nor by dripping a frame, nor by answering each ping."""
+    left_s: list[float] = []
+
+    def stay(ws: WebSocket, drop: bytes) -> None:
+        began_s = time.monotonic()
+        ws.socket.settimeout(0.5)
+        while time.monotonic() - began_s < 120:
+            try:
+                ws.socket.sendall(drop)
+                if not ws.socket.recv(4096):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        left_s.append(time.monotonic() - began_s)
+
+    drops = [b"", header(FIN | 0x2, 65536), b"x", header(FIN | 0xA, 0)] * 25
+    threads = [threading.Thread(target=stay, args=(WebSocket(server.url + PATH), drop)) for drop in drops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(130)
+    assert len(left_s) == len(drops)
+    assert max(left_s) < 60
+    tally("attack", "WebSocket: connections without a ticket that stay", len(drops), "let go within 60 s")
