@@ -36,10 +36,11 @@ Said = list[tuple[int, bytes]]
 # --- frames ----------------------------------------------------------------------------------------------
 
 
-class Script:
-    """A socket that gives what it was made with, in pieces of the sizes in `cuts`; 0 is a silence."""
+class Script(WebSocket):
+    """A websocket whose reads are told: pieces of `data` of the sizes in `cuts`; 0 is a silence."""
 
     def __init__(self, data: bytes, cuts: bytes) -> None:
+        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), silence_timeout_s=10.0)
         self._data, self._at = data, 0
         self._cuts = iter(cuts)
         self.sent = b""
@@ -47,15 +48,16 @@ class Script:
     def settimeout(self, timeout_s: float) -> None:
         """Times are told by `cuts`."""
 
-    def recv_into(self, part: memoryview) -> int:
-        """Gives the next piece; nothing at the end."""
+    def _read_once(self, parts: list[memoryview | bytearray]) -> int:
         cut = next(self._cuts, 255)
         if cut == 0:
             raise TimeoutError("timed out")
-        piece = self._data[self._at : self._at + min(cut, len(part))]
-        part[: len(piece)] = piece
-        self._at += len(piece)
-        return len(piece)
+        began = self._at
+        for part in parts:
+            piece = self._data[self._at : min(self._at + len(part), began + cut)]
+            part[: len(piece)] = piece
+            self._at += len(piece)
+        return self._at - began
 
     def sendall(self, data: bytes) -> None:
         """Keeps what the server says."""
@@ -65,15 +67,18 @@ class Script:
 def fuzz_frames(data: bytes) -> None:
     """The frame reader: says the same as one that was written from the RFC alone, however it is cut up."""
     cuts, stream = data[1 : 1 + (data[0] & 15)] if data else b"", data[1 + (data[0] & 15) :] if data else b""
-    script = Script(stream, cuts)
-    websocket = WebSocket(cast(Any, script), Buffers(BUFFER_BYTES), 10.0)
+    websocket = Script(stream, cuts)
+    websocket.lead_bytes = data[0] & 16 if data else 0
     got: Said = []
     end = "gone"
     try:
         while (message := websocket.receive()) is not None:
             if message.opcode == frames.OP_TEXT:
                 message.text  # noqa: B018 - raises FrameError
-            got.append((message.opcode, bytes(message.payload)))
+            payload = bytes(message.payload)
+            if websocket.lead_bytes:
+                assert message.crc32c == _crc32c(payload[16:])
+            got.append((message.opcode, payload))
         end = "closed"
     except ConnectionGone:
         pass
@@ -86,7 +91,7 @@ def fuzz_frames(data: bytes) -> None:
         assert got == expected[: len(got)]
     else:
         assert (got, end) == (expected, how), (expected, how)
-    _check_own_frames(script.sent)
+    _check_own_frames(websocket.sent)
 
 
 def _as_the_rfc_says(stream: bytes) -> tuple[Said, str]:
