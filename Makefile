@@ -13,7 +13,7 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults engines net chaos bench clean browser node nginx
+.PHONY: help run test check faults attacks engines net chaos bench clean browser node nginx
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,11 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
 	@INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 \
 	INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+
+attacks: browser nginx $(VENV)/.installed-attacks node_modules/.installed ## Attacks the server: fuzzing (ten minutes each), Autobahn, schemathesis, audits
+	@bash scripts/install-autobahn.sh $(VENV)/autobahn
+	@INCOMING_TEST_ATTACKS=1 INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
+		$(PYTHON_BIN) -m pytest tests/security $(ARGS)
 
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
 	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)
@@ -64,6 +69,10 @@ $(VENV)/.installed: requirements.txt scripts/make-venv.sh
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(VENV)/.installed-attacks: $(VENV)/.installed-dev requirements-attacks.txt
+	@$(PIP) -r requirements-attacks.txt
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json | node

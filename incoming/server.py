@@ -1,11 +1,13 @@
 """The HTTP server: gevent's WSGIServer with gevent-websocket's handshake, and with time limits.
 
-pywsgi itself waits for ever: for a request line, for headers, for a peer that is gone. Here each of these has
-an end. `Server.stop` lets requests finish that are under way, and nothing is cut that has a deadline left.
+pywsgi itself waits for ever: for a request line, for headers, for bodies, for a peer that is gone. Here each
+of these has an end, and a request that another server could read in another way is refused (`heads`).
+`Server.stop` lets requests finish that are under way, and nothing is cut that has a deadline left.
 """
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import logging
 import os
@@ -20,8 +22,11 @@ import gevent.event
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
+from incoming import heads
 from incoming.errors import BadSetting
 from incoming.logs import Seldom
+from incoming.runtime import breathe
+from incoming.transports.body import PIECE_BYTES, Body
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +36,10 @@ HEADER_TIMEOUT_S: Final = 15.0
 """How long a request line and its headers may take, however slowly they drip."""
 BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor take a byte."""
+LINGER_TIMEOUT_S: Final = 5.0
+"""How long an answer may take to be read by somebody who is still sending, ..."""
+MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
+"""... and how much more that one may send."""
 BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
@@ -47,6 +56,9 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     """One HTTP connection."""
 
     SUPPORTED_VERSIONS = ("13",)  # RFC 6455; the drafts before it have other rules
+    ignored_socket_errors = (*WebSocketHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
+    wsgi_input: Any
+    _has_body = False
 
     def __init__(self, sock: socket.socket, address: Any, server: Any, rfile: Any = None) -> None:
         sock.settimeout(BODY_TIMEOUT_S)
@@ -62,17 +74,34 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     def read_request(self, raw_requestline: Any) -> Any:
         """Headers that take too long are a bad request: ValueError is answered with 400."""
         with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
+            heads.check_request_line(raw_requestline)
             return super().read_request(raw_requestline)
 
+    def MessageClass(self, reader: Any, *args: Any) -> Any:  # noqa: N802 - pywsgi's name
+        """Reads the headers. Raises BadHead where it is not plain what they mean."""
+        headers = super().MessageClass(heads.HeaderLines(reader), *args)
+        by_name = {name.lower(): headers.get_all(name) for name in headers}
+        heads.check_headers(by_name, self.request_version)
+        self._has_body = heads.has_body(by_name)
+        return headers
+
+    def _connection_upgrade_requested(self) -> bool:
+        """What is upgraded has no body; else its body would be read once more, off the next request."""
+        return not self._has_body and bool(super()._connection_upgrade_requested())
+
     def get_environ(self) -> Any:
-        """Tells the app which of this machine's addresses the client has reached."""
+        """Tells the app which of this machine's addresses the client has reached; gives it a `Body`."""
         environ = super().get_environ()
         environ["incoming.server_address"] = self.socket.getsockname()[0]
+        given: Any = self.wsgi_input
+        self.wsgi_input = Body(given, BODY_TIMEOUT_S)
+        if environ["wsgi.input"] is given:
+            environ["wsgi.input"] = self.wsgi_input
         return environ
 
     def upgrade_websocket(self) -> Any:
         """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
-        if self.request_version == "HTTP/1.0":
+        if self.request_version == "HTTP/1.0" or self._has_body:
             return None  # of a proxy: the app knows what to say about it
         try:
             result = super().upgrade_websocket()
@@ -91,6 +120,23 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             super().handle_one_response()
         finally:
             self.server.requests_under_way -= 1
+        breathe()  # who sends requests without end keeps nobody waiting: a socket with data never yields
+        if not self.wsgi_input.at_end:
+            self.close_connection = True
+            self._linger()
+
+    def _linger(self) -> None:
+        """Lets the peer read our answer: closing on bytes that nobody has read makes TCP throw it away."""
+        with contextlib.suppress(OSError), gevent.Timeout(LINGER_TIMEOUT_S, False):
+            self.socket.shutdown(socket.SHUT_WR)
+            scratch, left_bytes = bytearray(PIECE_BYTES), MAX_LINGER_BYTES
+            while left_bytes > 0 and (received := self.socket.recv_into(scratch)):
+                left_bytes -= received
+                breathe()
+
+    def log_error(self, msg: str, *args: object) -> None:
+        """What strangers send is worth a line to whoever debugs, and to nobody else."""
+        log.debug("refused: %(error)s", {"error": msg % args if args else msg})
 
     def log_request(self) -> None:
         """Events are logged by the service; requests only for whoever debugs, without ids and secrets."""

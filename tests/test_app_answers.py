@@ -57,6 +57,34 @@ def test_a_request_that_is_too_large_is_refused_in_our_words(routes: Routes) -> 
     assert answer.text == "The request could not be read."
 
 
+def test_an_accept_header_that_is_not_utf_8_is_no_defect(
+    routes: Routes, caplog: pytest.LogCaptureFixture
+) -> None:
+    answer = routes.wsgi.get("/incoming/frontend/upload_ws", headers={"Accept": "\xff"}, status=426)
+    assert "WebSocket" in answer.text
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["=;= /,\x00", "multipart/form-data; boundary=b; charset=klingon", "multipart/form-data; =", "x,;"],
+)
+def test_a_form_that_can_not_be_read_is_no_defect(
+    routes: Routes, caplog: pytest.LogCaptureFixture, content_type: str
+) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="id"\r\n\r\nx\r\n--b--\r\n'
+    headers = {"Content-Type": content_type}
+    answer = routes.wsgi.post("/incoming/backend/new_upload", body, headers, status=400)
+    assert answer.text
+    assert not caplog.records
+
+
+def test_a_form_without_a_length_is_refused(routes: Routes) -> None:
+    headers = {"Transfer-Encoding": "chunked"}
+    answer = routes.wsgi.post("/incoming/backend/new_upload", b"", headers, status=400)
+    assert "Content-Length" in answer.text
+
+
 def test_a_defect_is_logged_and_not_shown(
     routes: Routes, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

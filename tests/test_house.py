@@ -37,7 +37,7 @@ LAYERS: Final = """
     session_v2
     session
     steps watch sending
-    access budget chunks config frames handshake messages pace parameters sameness ticket
+    access budget chunks config frames handshake heads messages pace parameters sameness ticket
     digest lifecycle settings
     errors
 """.strip()

@@ -1,0 +1,65 @@
+"""A server that says each message back, for the Autobahn suite: `python -m tests.security.echo_server PORT`.
+
+Incoming!! itself never echoes. So this is its HTTP server, its handshake, its upgrade, its frame reader and
+its frame writer as they are, and in the place of `transports.connection` a loop of ten lines that ends a
+connection the way that one does. Only the bound on text is raised, to what section 9 of the suite sends;
+that the real one holds is shown by tests/wire/test_frames.py.
+"""
+
+from __future__ import annotations
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import sys  # noqa: E402
+from collections.abc import Callable, Iterable  # noqa: E402
+from typing import Any, Final  # noqa: E402
+
+import gevent  # noqa: E402
+
+from incoming import frames  # noqa: E402
+from incoming.frames import FrameError  # noqa: E402
+from incoming.server import Server, listen  # noqa: E402
+from incoming.transports import websocket as transport  # noqa: E402
+from incoming.transports.buffers import Buffers  # noqa: E402
+from incoming.transports.upgrade import Upgrades  # noqa: E402
+from incoming.transports.websocket import ConnectionGone, WebSocket  # noqa: E402
+
+LARGEST_BYTES: Final = 16 * 1024 * 1024
+SILENCE_S: Final = 60.0
+
+
+def echo(websocket: WebSocket) -> None:
+    """Says everything back until the connection ends."""
+    try:
+        while (message := websocket.receive()) is not None:
+            if message.opcode == frames.OP_TEXT:
+                websocket.send_text(message.text)
+            else:
+                websocket._send(message.opcode, bytes(message.payload))
+    except ConnectionGone:
+        pass
+    except FrameError as exc:
+        websocket.close(exc.code, str(exc))
+    finally:
+        websocket.end()
+
+
+def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]:
+    """Answers whatever is no handshake."""
+    start_response("404 Not Found", [])
+    return [b""]
+
+
+def main(port: int) -> None:
+    """Serves until it is killed."""
+    vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
+    app = Upgrades(Buffers(LARGEST_BYTES), SILENCE_S).in_front_of(no_page, ("/echo",), echo)
+    Server(lambda _: app, listen("127.0.0.1", port)).start()
+    print("listens", flush=True)
+    gevent.sleep(10**9)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))

@@ -1,0 +1,41 @@
+"""Coverage-guided fuzzing with atheris: `python -m tests.security.fuzz TARGET SECONDS`.
+
+New inputs that reach new code go to tests/artifacts/corpus; `python -m tests.security.fuzz TARGET keep` adds
+those of them that are worth it to tests/security/corpus. Ends with an error, and with the input in
+tests/artifacts, when something raises, takes longer than HANG_S or more memory than it may.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Final
+
+import atheris
+
+with atheris.instrument_imports(include=["incoming", "bottle", "geventwebsocket"]):
+    from tests.security.targets import TARGETS
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+KEPT: Final = ROOT / "tests" / "security" / "corpus"
+FOUND: Final = ROOT / "tests" / "artifacts"
+MAX_INPUT_BYTES: Final = 4096
+HANG_S: Final = 10
+MAX_MEMORY_MIB: Final = 1024
+
+
+def main(target: str, what: str) -> None:
+    """Fuzzes for so many seconds, or keeps what was found. Does not return."""
+    kept, new = KEPT / target, FOUND / "corpus" / target
+    for folder in (kept, new):
+        folder.mkdir(parents=True, exist_ok=True)
+    limits = [f"-max_len={MAX_INPUT_BYTES}", f"-timeout={HANG_S}", f"-rss_limit_mb={MAX_MEMORY_MIB}"]
+    fuzzing = [f"-max_total_time={what}", str(new), str(kept)]
+    options = ["-merge=1", str(kept), str(new)] if what == "keep" else fuzzing
+    artifacts = f"-artifact_prefix={FOUND}/{target}-"
+    atheris.Setup([sys.argv[0], *limits, artifacts, "-print_final_stats=1", *options], TARGETS[target])
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,365 @@
+"""What is fuzzed: functions that take any bytes, and raise when something holds no longer.
+
+Each takes what strangers can send, gives it to the code that reads it first, and compares with something that
+was written apart from it. Nothing here needs atheris: `fuzz` drives these with it, and `test_fuzz` with the
+inputs that were found and kept.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import struct
+from collections.abc import Callable, Iterator
+from typing import Any, Final, cast
+from urllib.parse import parse_qsl
+
+from gevent.pywsgi import headers_factory
+
+from incoming import chunks, frames, handshake, heads, messages, parameters
+from incoming.app import make_app
+from incoming.conversation import Conversation
+from incoming.errors import BadMessage, BadParameter
+from incoming.frames import FrameError
+from incoming.messages import MAX_TEXT_BYTES
+from incoming.overview import Overview
+from incoming.settings import Settings
+from incoming.steps import ChunkReceived, Limits, TimeUp, Unreadable
+from incoming.transports.buffers import Buffers
+from incoming.transports.websocket import ConnectionGone, WebSocket
+from incoming.uploads import Uploads
+
+BUFFER_BYTES: Final = MAX_TEXT_BYTES
+Said = list[tuple[int, bytes]]
+
+
+# --- frames ----------------------------------------------------------------------------------------------
+
+
+class Script(WebSocket):
+    """A websocket whose reads are told: pieces of `data` of the sizes in `cuts`; 0 is a silence."""
+
+    def __init__(self, data: bytes, cuts: bytes) -> None:
+        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), silence_timeout_s=10.0)
+        self._data, self._at = data, 0
+        self._cuts = iter(cuts)
+        self.sent = b""
+
+    def settimeout(self, timeout_s: float) -> None:
+        """Times are told by `cuts`."""
+
+    def _read_once(self, parts: list[memoryview | bytearray]) -> int:
+        cut = next(self._cuts, 255)
+        if cut == 0:
+            raise TimeoutError("timed out")
+        began = self._at
+        for part in parts:
+            piece = self._data[self._at : min(self._at + len(part), began + cut)]
+            part[: len(piece)] = piece
+            self._at += len(piece)
+        return self._at - began
+
+    def sendall(self, data: bytes) -> None:
+        """Keeps what the server says."""
+        self.sent += data
+
+
+def fuzz_frames(data: bytes) -> None:
+    """The frame reader: says the same as one that was written from the RFC alone, however it is cut up."""
+    cuts, stream = data[1 : 1 + (data[0] & 15)] if data else b"", data[1 + (data[0] & 15) :] if data else b""
+    websocket = Script(stream, cuts)
+    websocket.lead_bytes = data[0] & 16 if data else 0
+    got: Said = []
+    end = "gone"
+    try:
+        while (message := websocket.receive()) is not None:
+            if message.opcode == frames.OP_TEXT:
+                message.text  # noqa: B018 - raises FrameError
+            payload = bytes(message.payload)
+            if websocket.lead_bytes:
+                assert message.crc32c == _crc32c(payload[16:])
+            got.append((message.opcode, payload))
+        end = "closed"
+    except ConnectionGone:
+        pass
+    except FrameError as exc:
+        assert exc.code in (1002, 1007, 1009)
+        websocket.close(exc.code, str(exc))
+        end = "refused"
+    expected, how = _as_the_rfc_says(stream)
+    if 0 in cuts:  # two silences end it early
+        assert got == expected[: len(got)]
+    else:
+        assert (got, end) == (expected, how), (expected, how)
+    _check_own_frames(websocket.sent)
+
+
+def _as_the_rfc_says(stream: bytes) -> tuple[Said, str]:
+    """Returns the messages in a client's stream and how it ends: "gone", "closed" or "refused"."""
+    said: Said = []
+    kind, parts = 0, b""
+    reader = io.BytesIO(stream)
+    while True:
+        verdict, first, payload = _one_frame(reader, kind, len(parts))
+        if verdict:
+            return said, verdict
+        opcode = first & 15
+        if opcode == 8:
+            return said, "closed" if _good_close(payload) else "refused"
+        if opcode > 8:
+            continue
+        kind, parts = kind or opcode, parts + payload
+        if first & 0x80:
+            if kind == 1 and not _is_text(parts):
+                return said, "refused"
+            said.append((kind, parts[:BUFFER_BYTES]))
+            kind, parts = 0, b""
+
+
+def _one_frame(reader: io.BytesIO, kind: int, so_far: int) -> tuple[str, int, bytes]:
+    """Returns ("", first byte, payload), or why there is none."""
+    head = reader.read(2)
+    if len(head) < 2:
+        return "gone", 0, b""
+    first, opcode, size, control = head[0], head[0] & 15, head[1] & 127, bool(head[0] & 8)
+    known = opcode in (0, 1, 2, 8, 9, 10)
+    if not head[1] & 0x80 or first & 0x70 or not known or (control and (size > 125 or not first & 0x80)):
+        return "refused", 0, b""
+    extra = {126: 2, 127: 8}.get(size, 0)
+    long_size, mask = reader.read(extra), reader.read(4)
+    if len(mask) < 4:
+        return "gone", 0, b""
+    if extra:
+        size = int.from_bytes(long_size, "big")
+        if size < (126 if extra == 2 else 65536) or size >> 63:
+            return "refused", 0, b""
+    if not control and bool(kind) != (opcode == 0):
+        return "refused", 0, b""
+    if not control and so_far + size > (MAX_TEXT_BYTES if 1 in (kind, opcode) else 64 << 20):
+        return "refused", 0, b""
+    payload = reader.read(size)
+    if len(payload) < size:
+        return "gone", 0, b""
+    return "", first, bytes(byte ^ mask[i % 4] for i, byte in enumerate(payload))
+
+
+def _good_close(payload: bytes) -> bool:
+    if not payload:
+        return True
+    code = int.from_bytes(payload[:2], "big")
+    allowed = code in (1000, 1001, 1002, 1003, *range(1007, 1015)) or 3000 <= code < 5000
+    return len(payload) > 1 and allowed and _is_text(payload[2:])
+
+
+def _is_text(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _check_own_frames(sent: bytes) -> None:
+    """What the server says is pings, pongs and at most one close frame, the last; unmasked and whole."""
+    closed = False
+    while sent:
+        assert not closed
+        first, size = sent[0], sent[1]
+        assert first in (0x88, 0x89, 0x8A)
+        assert size <= 125
+        assert len(sent) >= 2 + size
+        closed = first == 0x88
+        sent = sent[2 + size :]
+
+
+# --- messages --------------------------------------------------------------------------------------------
+
+
+def fuzz_messages(data: bytes) -> None:
+    """The message parser: returns a message that survives the way back, or raises BadMessage."""
+    text = data.decode("utf-8", "replace")
+    try:
+        message = messages.parse(text)
+    except BadMessage as exc:
+        assert str(exc)
+        return
+    assert json.loads(text)["MsgType"] == type(message).__name__
+    sent = messages.encode(message)
+    again = messages.parse(sent)
+    assert messages.encode(again) == sent  # texts for pages are made harmless once, and then stay
+    name = messages.bare_file_name(getattr(message, "name", ""))
+    assert name not in ("", ".", "..")
+    assert not {"/", "\\", "\0", "\n"} & set(name)
+
+
+def fuzz_conversation(data: bytes) -> None:
+    """Both sessions: whatever is said, in whatever order, they answer with actions and raise nothing."""
+    limits = Limits(
+        chunk_size_bytes=1024, send_ahead=4, max_chunk_bytes=4096, max_window_bytes=65536, silence_s=10.0
+    )
+    conversation = Conversation(limits)
+    for line in data.split(b"\n"):
+        if line[:1] == b"#":
+            offset, number = struct.unpack(">QB", line[1:10].ljust(9, b"\0"))
+            conversation.handle(ChunkReceived(len(line), offset, number, bool(number & 1)))
+        elif line[:1] == b"!":
+            conversation.handle(TimeUp(conversation.phase))
+        else:
+            try:
+                conversation.handle(messages.parse(line.decode("utf-8", "replace")))
+            except BadMessage as exc:
+                conversation.handle(Unreadable(exc))
+
+
+def fuzz_chunks(data: bytes) -> None:
+    """The chunks of version 2: sound exactly if another implementation of the checksum agrees."""
+    chunk = chunks.parse(memoryview(data))
+    if len(data) <= 16:
+        assert not chunk.sound
+        assert not chunk.payload
+        return
+    offset, crc, number = struct.unpack(">QLL", data[:16])
+    assert (chunk.offset_bytes, chunk.crc32c, chunk.round) == (offset, crc, number)
+    assert bytes(chunk.payload) == data[16:]
+    assert chunk.sound == (_crc32c(data[16:]) == crc)
+    header = bytearray(16)
+    chunks.write_header(memoryview(header), offset, crc, number)
+    assert header == data[:16]
+
+
+def _crc32c(data: bytes) -> int:
+    """Returns the checksum, bit by bit (RFC 3720 appendix B.4)."""
+    crc = 0xFFFFFFFF
+    for byte in data:
+        crc = _CRC_OF_BYTE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
+    return crc ^ 0xFFFFFFFF
+
+
+def _crc_of(byte: int) -> int:
+    for _ in range(8):
+        byte = (byte >> 1) ^ (0x82F63B78 if byte & 1 else 0)
+    return byte
+
+
+_CRC_OF_BYTE: Final = [_crc_of(byte) for byte in range(256)]
+
+
+# --- HTTP ------------------------------------------------------------------------------------------------
+
+
+def fuzz_parameters(data: bytes) -> None:
+    """The parameters: everything is taken or refused with its name; what was taken is within its bounds."""
+    asked = dict(parse_qsl(data.decode("utf-8", "surrogateescape"), keep_blank_values=True))
+    for read in (parameters.new_upload, parameters.listing, parameters.ticket_id):
+        try:
+            taken = read(asked)
+        except BadParameter as exc:
+            assert exc.parameter in str(exc)
+            continue
+        if isinstance(taken, parameters.NewUpload):
+            assert taken.signal_finish_url.lower().startswith(("http://", "https://"))
+            assert not set(taken.signal_finish_url) & set("\r\n\t \\\0")
+            assert taken.file_owner_uid is None or 0 <= taken.file_owner_uid < 2**32 - 1
+            assert taken.max_bytes_per_s >= 0
+            assert len(taken.secret) <= parameters.MAX_SECRET_CHARS
+
+
+class Nobody:
+    """Takes the place of the service, which is not what is fuzzed: all tickets are one."""
+
+    id = "00000000-0000-4000-8000-000000000000"
+
+    def issue(self, asked: object) -> Nobody:
+        """Makes no ticket."""
+        return self
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *args: None
+
+
+_APP: Final = make_app(Settings(), cast(Uploads, Nobody()), cast(Overview, Nobody()))
+_ROUTES: Final = ("backend/new_upload", "backend/cancel_upload", "frontend/incoming.js", "frontend/upload_ws")
+_TYPES: Final = (b"", b"application/x-www-form-urlencoded", b"application/json")
+
+
+def fuzz_routes(data: bytes) -> None:
+    """The routes as WSGI: query, form, parts, headers; never an answer of 500."""
+    head, _, body = data.partition(b"\n\n")
+    route, query, content_type, accept, path, part, since = (head.split(b"\n") + [b""] * 7)[:7]
+    number = route[0] if route else 0
+    kind = content_type if len(content_type) > 1 else _TYPES[(content_type or b"\0")[0] % len(_TYPES)]
+    environ = {
+        "REQUEST_METHOD": "GET" if number & 64 else "POST",
+        "PATH_INFO": "/incoming/" + _ROUTES[number % len(_ROUTES)] + path.decode("latin-1"),
+        "QUERY_STRING": query.decode("latin-1"),
+        "CONTENT_TYPE": kind.decode("latin-1"),
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_ACCEPT": accept.decode("latin-1"),
+        "HTTP_RANGE": part.decode("latin-1"),
+        "HTTP_IF_MODIFIED_SINCE": since.decode("latin-1"),
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_NAME": "x",
+        "SERVER_PORT": "80",
+        "wsgi.input": io.BytesIO(body),
+        "wsgi.errors": io.StringIO(),
+        "wsgi.url_scheme": "http",
+    }
+    statuses: list[str] = []
+    answer = b"".join(_APP(environ, lambda status, headers, exc_info=None: statuses.append(status)))
+    assert statuses[0][0] in "234", (statuses, answer)
+    assert b"Traceback" not in answer
+
+
+def fuzz_heads(data: bytes) -> None:
+    """Heads of requests: what passes is one length at most, and no header is lost or made up."""
+    line, _, rest = data.partition(b"\n")
+    text = line.decode("latin-1") + "\n"
+    try:
+        heads.check_request_line(text)
+        version = text.split(" ")[2].strip()
+        read = headers_factory(heads.HeaderLines(io.BytesIO(rest)), 0)
+        by_name = {name.lower(): read.get_all(name) for name in read}
+        heads.check_headers(by_name, version)
+        heads.has_body(by_name)
+    except heads.BadHead:
+        return
+    written = list(_lines_before_the_end(rest))
+    assert len(read.items()) == len(written), (read.items(), written)
+    lengths = [x for x in written if x.lower().startswith((b"content-length:", b"transfer-encoding:"))]
+    assert len(lengths) <= 1
+
+
+def _lines_before_the_end(rest: bytes) -> Iterator[bytes]:
+    for line in rest.split(b"\n"):
+        if line.rstrip(b"\r") == b"":
+            return
+        yield line
+
+
+def fuzz_handshake(data: bytes) -> None:
+    """The handshake: refused in words, or answered with exactly one head."""
+    values = data.decode("latin-1").split("\n")
+    names = ("UPGRADE", "CONNECTION", *(f"SEC_WEBSOCKET_{x}" for x in ("VERSION", "KEY", "EXTENSIONS")))
+    environ = {f"HTTP_{name}": value for name, value in zip(names, values, strict=False)}
+    environ |= {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
+    handshake.spoilt_by_a_proxy(environ)
+    why = handshake.why_not(environ)
+    if why:
+        assert str(why)
+        return
+    answer = handshake.answer(environ)
+    assert answer.startswith(b"HTTP/1.1 101 ")
+    assert answer.count(b"\r\n") == 5
+    assert b"xtension" not in answer
+
+
+TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
+    "frames": fuzz_frames,
+    "messages": fuzz_messages,
+    "conversation": fuzz_conversation,
+    "chunks": fuzz_chunks,
+    "parameters": fuzz_parameters,
+    "routes": fuzz_routes,
+    "heads": fuzz_heads,
+    "handshake": fuzz_handshake,
+}

@@ -1,0 +1,51 @@
+"""schemathesis makes requests up from docs/openapi.yaml, right ones and wrong ones, for a real server.
+
+Its check of methods that there are not is left to tests/test_app_answers.py: with an address of 8 KiB the
+answer is 414, and it wants 405. Nor can it know that an id has to be one that was given out.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.support.server import ROOT
+from tests.support.tally import tally
+
+EXAMPLES_A_ROUTE: Final = os.environ.get("INCOMING_TEST_EXAMPLES", "300")
+CHECKS: Final = (
+    *("not_a_server_error", "status_code_conformance", "content_type_conformance"),
+    *("response_headers_conformance", "response_schema_conformance", "allow_header_conformance"),
+)
+TIMEOUT_S: Final = 1200
+
+
+@pytest.mark.skipif(
+    not (os.environ.get("INCOMING_TEST_ATTACKS") and importlib.util.find_spec("schemathesis")),
+    reason="minutes, and needs schemathesis: make attacks",
+)
+def test_every_answer_is_one_that_is_described(start_server: StartServer, tmp_path: Path) -> None:
+    server = start_server(fsync=False, reserve_ahead_mib=0)
+    command = [
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(ROOT / "docs" / "openapi.yaml")),
+        *("--url", f"{server.url}/incoming", "--checks", ",".join(CHECKS)),
+        *("--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES_A_ROUTE),
+        *("--request-timeout", "20", "--no-color", "--generation-database", "none"),
+    ]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-4000:]
+    assert "Traceback" not in server.log_text()
+    assert "defect" not in server.log_text()
+    generated = re.search(r"(\d+) generated", done.stdout)
+    assert generated, done.stdout[-2000:]
+    tally("attack", "schemathesis on docs/openapi.yaml", int(generated[1]), "answered as described")

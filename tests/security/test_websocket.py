@@ -1,0 +1,134 @@
+"""Strangers on the upload's own address: no ticket, no manners.
+
+What one broken frame leads to is in tests/wire/test_frames.py; here it is about many of them, and about those
+who hold on to a connection, to memory or to the processor.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.security.raw import DEADLINE_S, slowest_answer_s
+from tests.support.client import PATH
+from tests.support.server import RunningServer
+from tests.support.tally import tally
+from tests.support.websocket import WebSocket
+
+WHOLE_TIME = bool(os.environ.get("INCOMING_TEST_ATTACKS"))
+FIN = 0x80
+MASK = b"mask"
+FLOOD_S = 5.0 if WHOLE_TIME else 0.7
+CROWD = 100
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The server that the tests of this module share."""
+    with RunningServer(tmp_path_factory.mktemp("websocket") / "storage") as running:
+        yield running
+        assert "Traceback" not in running.log_text()
+
+
+def header(first_byte: int, size_bytes: int) -> bytes:
+    """Returns a client's frame header in its shortest form."""
+    if size_bytes < 126:
+        return struct.pack("!BB", first_byte, 0x80 | size_bytes) + MASK
+    return struct.pack("!BBQ", first_byte, 0x80 | 127, size_bytes) + MASK
+
+
+FLOODS = {
+    "empty pongs": header(FIN | 0xA, 0) * 10_000,
+    "empty pings": header(FIN | 0x9, 0) * 10_000,
+    "empty fragments": header(0x2, 0) + header(0x0, 0) * 10_000,
+    "pings in a message": header(0x2, 0) + header(FIN | 0x9, 1) * 10_000,
+    "texts that are none": (header(FIN | 0x1, 1) + b"x") * 10_000,
+    "chunks without a ticket": (header(FIN | 0x2, 1) + b"x") * 10_000,
+    "bytes of a chunk that is too large": header(FIN | 0x2, 64 * MIB) + bytes(MIB),
+}
+
+
+@pytest.mark.parametrize("frames", FLOODS.values(), ids=list(FLOODS))
+def test_a_flood_of_frames_does_not_keep_others_waiting(server: RunningServer, frames: bytes) -> None:
+    stop = threading.Event()
+
+    def flood(sock: socket.socket) -> None:
+        sock.settimeout(0.2)
+        while not stop.is_set():
+            try:
+                sock.sendall(frames)
+            except TimeoutError:
+                continue
+            except OSError:
+                return  # it was shown the door
+
+    ws = WebSocket(server.url + PATH)
+    flooding = threading.Thread(target=flood, args=(ws.socket,))
+    flooding.start()
+    try:
+        slowest_s = slowest_answer_s(server, FLOOD_S)
+    finally:
+        stop.set()
+        flooding.join(DEADLINE_S)
+        ws.cut()
+    assert slowest_s < 0.5
+    tally("attack", "WebSocket: floods of small or broken frames", 1, "others were answered within 0.5 s")
+
+
+def resident_bytes(server: RunningServer) -> int:
+    """Returns how much memory the server has."""
+    status = Path(f"/proc/{server.pid}/status").read_text()
+    return int(status.partition("VmRSS:")[2].split()[0]) * 1024
+
+
+def test_a_crowd_that_announces_giant_messages_gets_no_memory_for_it(server: RunningServer) -> None:
+    with ExitStack() as stack:
+        crowd = [WebSocket(server.url + PATH) for _ in range(CROWD)]
+        for ws in crowd:
+            stack.callback(ws.cut)
+        before_bytes = resident_bytes(server)
+        for ws in crowd:
+            ws.socket.sendall(header(FIN | 0x2, 64 * MIB) + bytes(1000))
+        assert slowest_answer_s(server, for_s=0.3) < 0.5
+        grown_bytes = resident_bytes(server) - before_bytes
+    assert grown_bytes < CROWD * MIB / 4  # they have announced 6.4 GB
+    tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was taken for it")
+
+
+@pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
+def test_who_has_no_ticket_does_not_stay(server: RunningServer) -> None:
+    """Neither by saying nothing, nor by dripping a frame, nor by answering each ping."""
+    left_s: list[float] = []
+
+    def stay(ws: WebSocket, drop: bytes) -> None:
+        began_s = time.monotonic()
+        ws.socket.settimeout(0.5)
+        while time.monotonic() - began_s < 120:
+            try:
+                ws.socket.sendall(drop)
+                if not ws.socket.recv(4096):
+                    break
+            except TimeoutError:
+                continue
+            except OSError:
+                break
+        left_s.append(time.monotonic() - began_s)
+
+    drops = [b"", header(FIN | 0x2, 65536), b"x", header(FIN | 0xA, 0)] * 25
+    threads = [threading.Thread(target=stay, args=(WebSocket(server.url + PATH), drop)) for drop in drops]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(130)
+    assert len(left_s) == len(drops)
+    assert max(left_s) < 60
+    tally("attack", "WebSocket: connections without a ticket that stay", len(drops), "let go within 60 s")

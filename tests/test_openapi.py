@@ -1,0 +1,51 @@
+"""docs/openapi.yaml describes the routes and parameters that there are, and no others."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import yaml
+
+from incoming import __version__
+from incoming.app import PARAMETER_NAMES, PREFIXES
+from incoming.lifecycle import State
+from tests.support.server import ROOT
+from tests.test_docs import routes
+
+DESCRIPTION: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
+OPERATIONS: Final = {
+    (method.upper(), path): operation
+    for path, methods in DESCRIPTION["paths"].items()
+    for method, operation in methods.items()
+}
+
+
+def query_parameters(operation: dict[str, Any]) -> set[str]:
+    """Returns the names of an operation's parameters in the query."""
+    return {parameter["name"] for parameter in operation.get("parameters", ())}
+
+
+def test_it_describes_every_route_and_no_other() -> None:
+    for prefix in PREFIXES:
+        assert any(server["url"].endswith(prefix.rstrip("/")) for server in DESCRIPTION["servers"])
+    names = {(method, rule.removeprefix(PREFIXES[0])) for method, rule in routes() if PREFIXES[1] not in rule}
+    assert {(method, path.lstrip("/")) for method, path in OPERATIONS} == names
+
+
+def test_it_describes_every_parameter_and_no_other() -> None:
+    assert {name for o in OPERATIONS.values() for name in query_parameters(o)} == set(PARAMETER_NAMES)
+
+
+def test_a_form_has_the_same_fields_as_the_query() -> None:
+    for operation in OPERATIONS.values():
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            assert set(content["schema"]["properties"]) == query_parameters(operation)
+
+
+def test_it_names_every_state() -> None:
+    (state,) = (p for p in OPERATIONS["GET", "/backend/uploads"]["parameters"] if p["name"] == "state")
+    assert set(state["schema"]["enum"]) == {"", *State}
+
+
+def test_it_is_of_this_version() -> None:
+    assert DESCRIPTION["info"]["version"] == __version__
