@@ -13,10 +13,10 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults attacks engines net chaos bench clean browser node nginx
+.PHONY: help run test check faults attacks engines net chaos bench bench-quick clean browser node nginx
 
 help: ## Lists what make can do
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(VENV)/.installed ## Starts the server and the example apps, and prints their addresses
 	@$(PYTHON_BIN) run.py --examples $(ARGS)
@@ -52,8 +52,11 @@ net: $(VENV)/.installed browser ## Uploads over emulated links: 1 Gbit/s at 100 
 chaos: $(VENV)/.installed browser ## Uploads through a proxy that cuts, freezes and corrupts, for ten minutes
 	@INCOMING_TEST_CHAOS_S=600 $(PYTHON_BIN) -m pytest -s tests/faults/test_chaos.py $(ARGS)
 
-bench: $(VENV)/.installed ## Measures how fast one upload is on this machine
-	@$(PYTHON_BIN) -m bench.upload $(ARGS)
+bench: $(VENV)/.installed bench/.venv/.installed nginx node ## Measures this server and those one could pick instead; half an hour
+	@$(PYTHON_BIN) -m bench $(ARGS)
+
+bench-quick: $(VENV)/.installed ## Prints today's speed beside the recorded one, in under a minute
+	@$(PYTHON_BIN) -m bench.quick $(ARGS)
 
 clean: ## Removes what make has installed and built; uploads are kept
 	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
@@ -73,6 +76,13 @@ $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
 
 $(VENV)/.installed-attacks: $(VENV)/.installed-dev requirements-attacks.txt
 	@$(PIP) -r requirements-attacks.txt
+	@touch $@
+
+bench/.venv/.installed: bench/requirements.txt bench/rivals/package-lock.json | node
+	@echo "Installing what is compared with into bench ..."
+	@bash scripts/make-venv.sh bench/.venv
+	@bench/.venv/bin/python -m pip install -qq --disable-pip-version-check -r bench/requirements.txt
+	@cd bench/rivals && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 node_modules/.installed: package.json package-lock.json | node

@@ -12,8 +12,8 @@ from pathlib import Path
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds size, rounds and storage."""
-    parser.add_argument("--size-mib", type=int, default=1024, help="how large an upload is (default: 1024)")
-    parser.add_argument("--rounds", type=int, default=3, help="how often each is measured (default: 3)")
+    parser.add_argument("--size-mib", type=int, default=512, help="how large an upload is (default: 512)")
+    parser.add_argument("--rounds", type=int, default=5, help="how often each is measured (default: 5)")
     parser.add_argument(
         "--storage", type=Path, help="a folder on the disk that matters (default: a temporary one)"
     )
