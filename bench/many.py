@@ -84,7 +84,7 @@ def one_run(server: Ours, count: int, total_mib: int) -> dict[str, Any]:
     lag_after = lag_counts(server)
     peak_mib = measure.peak_mib(server.pid)
     for upload in uploads:
-        server.check_and_cancel(upload, load.file_sha256(size_bytes))
+        server.check_and_remove(upload, load.file_sha256(size_bytes))
     total_bytes = size_bytes * count
     return {
         "mb_per_s": total_bytes / measure.MB / wall_s,

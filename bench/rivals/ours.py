@@ -67,7 +67,7 @@ class Ours(Rival):
         return self.storage_dir / self._tickets.pop(id(upload))
 
 
-    def check_and_cancel(self, upload: Upload, sha256: str) -> None:
+    def check_and_remove(self, upload: Upload, sha256: str) -> None:
         """Compares what is stored, and has it removed: to sync it for a handover would take its time."""
         ticket_id = self._tickets.pop(id(upload))
         assert measure.sha256(self.stored_file(ticket_id)) == sha256, "the file is another"
@@ -80,6 +80,12 @@ class OursV1(Ours):
 
     title = "Incoming!!, version 1"
     protocol = V1
+
+    def check_and_remove(self, upload: Upload, sha256: str) -> None:
+        """See Ours; an upload of version 1 is handed over by itself."""
+        stored = self.finish(upload)
+        assert measure.sha256(stored) == sha256, "the file is another"
+        self.clear(stored)
 
 
 class OursSha256(Ours):
