@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
-    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id", "state", "start", "limit", "history"),
+    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
+    *("id", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
@@ -216,6 +217,8 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         response.set_header("Content-Type", "application/json")
     else:
         response = _text(error.http_status, str(error))
+    if error.retry_after_s:
+        response.set_header("Retry-After", str(error.retry_after_s))
     if isinstance(error, errors.SignInNeeded):
         # A browser asks for a password when a person opens the page, and not each time that the page asks.
         person = "text/html" in bottle.request.get_header("Accept", "")
