@@ -151,10 +151,20 @@ def _not_upgraded(seldom: Seldom) -> Route:
 
 
 def _parameters() -> Mapping[str, str]:
-    """Returns the parameters of the request; they may come from the query string and from a form."""
+    """Returns the parameters of the request; they may come from the query string and from a form.
+
+    Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
+    """
     query, form = bottle.request.query, bottle.request.forms
-    values = {name: query.getunicode(name) or form.getunicode(name) or "" for name in PARAMETER_NAMES}
+    values = {name: _text_of(query, name) or _text_of(form, name) for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
+
+
+def _text_of(fields: Any, name: str) -> str:
+    text: str | None = fields.getunicode(name)
+    if text is None and name in fields:
+        raise errors.BadParameter(name, "has to be UTF-8")
+    return text or ""
 
 
 def _id_and_secret() -> tuple[str, str]:
