@@ -103,11 +103,10 @@ class Incoming:
         max_bytes_per_s: int = 0,
         file_owner_uid: int | None = None,
     ) -> Ticket:
-        """Returns a new ticket; its `id` is for the page.
+        """Returns a new ticket; its `id` is for the page. Limits of 0 set none.
 
-        `on_finished` is called with an ArrivedUpload when the file is there; see Callback for what it may
-        answer. It may move the file away. `metadata` is anything that JSON can hold; limits of 0 set none.
-        Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed.
+        `on_finished` is called with an ArrivedUpload, and may move its file; see Callback. `metadata` is
+        whatever JSON can hold. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed.
         """
         return self._service.uploads.issue(
             NewUpload(

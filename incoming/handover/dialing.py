@@ -8,6 +8,7 @@ changes its mind after a check (DNS rebinding) finds none.
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from requests.adapters import HTTPAdapter
@@ -16,8 +17,10 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 
 from incoming.networks import Networks, address, reached
+from incoming.runtime import Place
 
 SocketAddress = tuple[Any, ...]
+LookUp = Callable[[str, int], Sequence[Place]]
 
 
 class MustNotCall(Exception):
@@ -27,10 +30,11 @@ class MustNotCall(Exception):
 class AppAdapter(HTTPAdapter):
     """Makes the connections of a Requests session."""
 
-    def __init__(self, refused: Networks, connections_a_host: int) -> None:
+    def __init__(self, look_up: LookUp, refused: Networks, connections_a_host: int) -> None:
         """A call to an address in `refused` raises MustNotCall."""
-        http = type("_Http", (_Checked, HTTPConnection), {"refused": refused})
-        https = type("_Https", (_Checked, HTTPSConnection), {"refused": refused})
+        rules = {"refused": refused, "look_up": staticmethod(look_up)}
+        http = type("_Http", (_Checked, HTTPConnection), rules)
+        https = type("_Https", (_Checked, HTTPSConnection), rules)
         self._pools: Final = {
             "http": type("_HttpPool", (HTTPConnectionPool,), {"ConnectionCls": http}),
             "https": type("_HttpsPool", (HTTPSConnectionPool,), {"ConnectionCls": https}),
@@ -47,6 +51,7 @@ class _Checked(HTTPConnection):
     """`_new_conn` is where urllib3's own SOCKS connections differ from others, too."""
 
     refused: Networks
+    look_up: LookUp
 
     def _new_conn(self) -> socket.socket:
         """Connects to the first address that answers. Raises as urllib3 does, and MustNotCall."""
@@ -67,10 +72,11 @@ class _Checked(HTTPConnection):
     def _places(self) -> list[tuple[int, SocketAddress]]:
         """Returns the addresses that may be called. Raises gaierror, UnicodeError, MustNotCall."""
         host = self.host.strip("[]")
-        found = socket.getaddrinfo(host, self.port, type=socket.SOCK_STREAM)
-        allowed: list[tuple[int, SocketAddress]] = [
-            (family, place) for family, _, _, _, place in found if not self._is_refused(place)
-        ]
+        if numeric := _numeric(host, self.port):
+            found = [numeric]  # without a thread, which a name with dead servers could have taken
+        else:
+            found = [(family, place) for family, _, _, _, place in self.look_up(host, self.port)]
+        allowed = [(family, place) for family, place in found if not self._is_refused(place)]
         if found and not allowed:
             raise MustNotCall
         return allowed
@@ -91,3 +97,14 @@ class _Checked(HTTPConnection):
             sock.close()
             raise
         return sock
+
+
+def _numeric(host: str, port: int) -> tuple[int, SocketAddress] | None:
+    """Returns what an address in figures leads to; None for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return family, (host, port)
+    return None

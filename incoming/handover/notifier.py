@@ -39,7 +39,7 @@ class Notifier:
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc of the operator's own shell
-        adapter = AppAdapter(Networks(refused), CONNECTIONS_A_HOST)
+        adapter = AppAdapter(runtime.look_up, Networks(refused), CONNECTIONS_A_HOST)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -18,7 +18,6 @@ UNREACHED = NoAnswer("the app could not be reached")
 INSIDE = "127.0.0.1"
 NAME = "app.example.org"
 NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "no such name")
-LookUp = Callable[[str], list[str]]
 
 
 class Names:
@@ -28,8 +27,8 @@ class Names:
         self.answers: list[list[str] | Exception] = []
         self.asked: list[str] = []
 
-    def look_up(self, host: str, port: int, *args: Any, **more: Any) -> list[Any]:
-        """See socket.getaddrinfo."""
+    def look_up(self, host: str, port: int) -> list[Any]:
+        """See Runtime."""
         self.asked.append(host)
         answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
         if isinstance(answer, Exception):
@@ -42,7 +41,7 @@ class Names:
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """Looking a name up asks its owner."""
     owner = Names()
-    monkeypatch.setattr("incoming.handover.dialing.socket.getaddrinfo", owner.look_up)
+    monkeypatch.setattr(FakeRuntime, "look_up", lambda _, host, port: owner.look_up(host, port))
     yield owner
 
 
@@ -93,6 +92,11 @@ def test_a_name_that_leads_nowhere_is_no_answer(
 ) -> None:
     names.answers = [answer]
     assert call(app) == UNREACHED
+
+
+def test_an_address_in_figures_is_not_looked_up(names: Names, app: ScriptedApp) -> None:
+    assert Notifier(5.0, 5.0, FakeRuntime()).post(app.url, {}) == Done()
+    assert names.asked == []
 
 
 def test_an_ipv6_app_is_called() -> None:

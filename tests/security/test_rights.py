@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pytest
 import requests
@@ -180,7 +180,7 @@ def test_a_ticket_obeys_its_own_secret_only(plain: RunningServer, app: ScriptedA
             raw = other.encode("utf-8", "surrogateescape").decode("latin-1")
             for name in ("backendSecret", "signalFinishSecret"):
                 url = f"{server.url}/incoming/backend/cancel_upload?id={ticket_id}"
-                body = f"{name}={requests.utils.quote(raw.encode('latin-1'), safe='')}"
+                body = f"{name}={quote(raw.encode('latin-1'), safe='')}"
                 form = {"Content-Type": "application/x-www-form-urlencoded"}
                 answer = requests.post(url, data=body, headers=form, timeout=30)
                 assert answer.status_code in (400, 403), (secret, other, answer.text)
