@@ -140,6 +140,15 @@ class Admission:
         missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s())
 
+    def hold_rest(self, ticket: Ticket) -> None:
+        """Keeps room for what is not stored of a file that was closed: what was reserved ahead is free again.
+
+        Does nothing for a file that no room is kept for.
+        """
+        stored_bytes = self._storage.stored_bytes(ticket.id)
+        if stored_bytes is not None and self._budget.holds(ticket.id):
+            self.hold(ticket, stored_bytes)
+
     def reserved_bytes(self) -> int:
         """Returns how many bytes unfinished uploads may still take of the free disk space."""
         return self._budget.held_bytes(self._clock.now_s())

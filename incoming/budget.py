@@ -36,6 +36,10 @@ class DiskBudget:
         hold.size_bytes, hold.touched_at_s = size_bytes, now_s
         self._holds.move_to_end(ticket_id)
 
+    def holds(self, ticket_id: str) -> bool:
+        """Returns whether anything is counted for this upload, be it nothing more."""
+        return ticket_id in self._holds
+
     def belongs(self, ticket_id: str, source: str) -> None:
         """Counts what this upload holds for this source, and for no other one, as long as it holds any."""
         hold = self._holds[ticket_id]

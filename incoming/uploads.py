@@ -174,6 +174,7 @@ class Uploads:
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
             live.close()
+            self.admission.hold_rest(claim.ticket)
             try:
                 ticket = self._registry.change(claim.ticket.id, Release())
             except IncomingError as exc:
