@@ -161,13 +161,12 @@ def test_a_limit_that_is_no_number_of_bytes_is_refused(
     assert (answer.status_code, answer.text.partition(":")[0]) == (400, "maxBytes")
 
 
-def test_the_lower_of_two_limits_holds_and_survives_a_restart(
+def test_the_lower_of_two_limits_holds(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
     server = start_server(max_upload_bytes=LIMIT)
     wide = new_upload(server, app.url, maxBytes=str(LIMIT * 2))
     narrow = new_upload(server, app.url, maxBytes=str(LIMIT // 2))
-    server.restart()
     for ticket_id, limit in ((wide, LIMIT), (narrow, LIMIT // 2)):
         refused = refusal_of(Client2(server.url, ticket_id, FileBytes(limit + 1)))
         assert f"at most {limit} are taken" in refused.error["Msg"]

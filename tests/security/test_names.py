@@ -26,6 +26,7 @@ from tests.support.server import ROOT, RunningServer, call_backend, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
+SCALE: Final = int(os.environ.get("INCOMING_TEST_ATTACKS", "1"))
 DATA: Final = FileBytes(2_000, seed=9)
 SCRIPT: Final = "<img src=x onerror=window.hacked=1>"
 FORGED: Final = "2026-01-31 12:00:00,123 ERROR   upload 00000000: all is lost"
@@ -98,7 +99,8 @@ def test_stored_names_are_ours_and_apps_get_one_component(
     server: RunningServer, folder: Path, app: ScriptedApp, version: int
 ) -> None:
     before = files_below(folder)
-    for name in NAMES:
+    names = NAMES if SCALE > 1 else NAMES[version % 2 :: 2]
+    for name in names:
         ticket_id = new_upload(server, app.url)
         send_named(server, ticket_id, name, version)
         (delivery,) = app.about(ticket_id)
@@ -108,7 +110,7 @@ def test_stored_names_are_ours_and_apps_get_one_component(
     journal_only = {f"storage/journal/{delivery.id}.json" for delivery in app.deliveries}
     clock = {"storage/journal/clock", "storage/journal/clock.tmp"}
     wait_until(lambda: files_below(folder) - before - clock == journal_only, "nothing else was left")
-    tally("attack", f"names of files, protocol version {version}", len(NAMES), "stored under names of ours")
+    tally("attack", f"names of files, protocol version {version}", len(names), "stored under names of ours")
 
 
 def test_a_name_that_is_too_long_for_a_message_ends_the_connection_and_nothing_else(

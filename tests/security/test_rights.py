@@ -381,16 +381,16 @@ def test_no_redirect_leads_inside(plain: RunningServer, app: ScriptedApp) -> Non
     tally("attack", "redirects of the handover", 10, "not followed")
 
 
-def test_only_named_hosts_are_called_if_there_are_any(start_server: StartServer) -> None:
-    server = start_server(handover_hosts="localhost,app.example.org")
+def test_only_named_hosts_are_called_if_there_are_any(tmp_path: Path) -> None:
+    house = House(tmp_path, handover_hosts=("localhost", "app.example.org"))
     others = ("127.0.0.1", "localhost.evil.example", "app.example.org.evil.example", "evil.example",
               "localhost@evil.example", "evil.example#@localhost", "evil.example?@localhost",
               "evil.example/@localhost", "LOCALHOST.", "localhost%00.evil.example",
               "\u217cocalhost")  # fmt: skip
     for host in others:
-        answer = call_backend(server, "new_upload", signalFinishURL=f"http://{host}/finished")
-        assert answer.status_code == 400, host
-    assert call_backend(server, "new_upload", signalFinishURL="http://LocalHost:4001/").status_code == 200
+        with pytest.raises(BadParameter, match="signalFinishURL"):
+            house.new_ticket(signalFinishURL=f"http://{host}/finished")
+    assert house.new_ticket(signalFinishURL="http://LocalHost:4001/")
     tally("attack", "handover URLs that only look as if they named an allowed host", len(others), "400")
 
 
