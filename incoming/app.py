@@ -35,6 +35,8 @@ UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
+MAX_FORM_BYTES: Final = 100 * 1024
+"""All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 _HERE: Final = Path(__file__).parent
@@ -155,7 +157,7 @@ def _parameters() -> Mapping[str, str]:
 
     Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
     """
-    query, form = bottle.request.query, bottle.request.forms
+    query, form = bottle.request.query, _form()
     values = {name: _text_of(query, name) or _text_of(form, name) for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
 
@@ -165,6 +167,21 @@ def _text_of(fields: Any, name: str) -> str:
     if text is None and name in fields:
         raise errors.BadParameter(name, "has to be UTF-8")
     return text or ""
+
+
+def _form() -> Any:
+    """Returns the fields of the body. Raises BadRequest, HTTPError."""
+    if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
+        raise errors.BadRequest("A form has to have a Content-Length.")
+    if bottle.request.content_length > MAX_FORM_BYTES:
+        raise bottle.HTTPError(413)
+    try:
+        return bottle.request.forms
+    except bottle.HTTPResponse:
+        raise  # Bottle has words for it
+    except (OSError, ValueError, LookupError) as exc:
+        # The caller is gone or too slow, or its Content-Type is none, or names an unknown character set.
+        raise errors.BadRequest("The form could not be read.") from exc
 
 
 def _id_and_secret() -> tuple[str, str]:
@@ -221,7 +238,8 @@ def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPRespon
 
 def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
     """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
-    if "application/json" in bottle.request.get_header("Accept", ""):
+    accepts = str(bottle.request.environ.get("HTTP_ACCEPT", ""))  # Bottle fails where it is not UTF-8
+    if "application/json" in accepts:
         content = {"error": {"code": error.code, "message": str(error)}}
         response = _text(error.http_status, json.dumps(content))
         response.set_header("Content-Type", "application/json")
@@ -231,7 +249,7 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         response.set_header("Retry-After", str(error.retry_after_s))
     if isinstance(error, errors.SignInNeeded):
         # A browser asks for a password when a person opens the page, and not each time that the page asks.
-        person = "text/html" in bottle.request.get_header("Accept", "")
+        person = "text/html" in accepts
         response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
     if isinstance(error, errors.UpgradeRequired):
         response.set_header("Access-Control-Allow-Origin", "*")  # pages ask why no WebSocket opens
