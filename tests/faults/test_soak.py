@@ -267,6 +267,23 @@ class Soak:
             self.happened[thing.__name__] += 1
 
 
+WORDS: Final = {
+    "uploads": "uploads without any trouble",
+    "is_cut": "uploads that are cut, more than once",
+    "vanishes": "clients gone without a word",
+    "is_taken_over": "takeovers",
+    "is_cancelled": "cancellations, by users and by apps",
+    "is_never_used": "tickets that nobody uses",
+    "is_refused": "files that the app refuses",
+    "waits": "apps that say wait",
+    "meets_a_sick_app": "apps that fail or hang at first",
+    "is_looked_at": "status, list, metrics and library asked for",
+    "is_knocked_at": "silence, rubbish and half requests",
+    "is_asked_nonsense": "nonsense of apps and of clients",
+}
+"""What happened, in words."""
+
+
 # --- and what is left of it ------------------------------------------------------------------------------
 
 
@@ -321,14 +338,14 @@ def test_after_half_an_hour_of_everything_nothing_is_left(server: InspectedServe
     assert last.resident_bytes <= first.resident_bytes + GROWTH_BYTES
     assert "Traceback" not in server.log_text()
     assert "a defect" not in server.log_text()
-    for name in soak.things:
-        assert soak.happened[name.__name__], f"{name.__name__} never happened"
+    for thing in WORDS:
+        assert soak.happened[thing], f"{thing} never happened"
     note(soak, first, last)
 
 
 def note(soak: Soak, first: Left, last: Left) -> None:
     """Notes what happened, and what was left of it."""
     left = f"left after {SOAK_S:.0f} s: {last} (at the first rest {first})"
-    for thing in {thing.__name__ for thing in soak.things}:
-        tally("fault", f"an upload {thing.replace('_', ' ')}", soak.happened[thing], "nothing of it was left")
+    for thing, words in WORDS.items():
+        tally("fault", words, soak.happened[thing], "nothing of it was left")
     tally("fault", "one server, all of it at once", 1, left)
