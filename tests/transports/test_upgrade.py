@@ -40,7 +40,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
     """Serves one request; returns the text messages that came, and what went to the server."""
     heard: list[str] = []
 
-    def converse(websocket: WebSocket, _: str) -> None:
+    def converse(websocket: WebSocket, _source: str) -> None:
         for _ in range(messages):
             message = websocket.receive()
             assert message
