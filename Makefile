@@ -10,10 +10,15 @@ JOBS   := 2
 # Bottle has no types, and the examples use its decorators.
 LAX    := --allow-untyped-decorators --no-warn-return-any
 
+# What a run has tried is noted in a file of its own, and shown in docs/reliability.md once all of it has held.
+NOTES  = tests/artifacts/$@.jsonl
+NOTED  = mkdir -p $(dir $(NOTES)) && rm -f $(NOTES) && INCOMING_TEST_TALLY=$(CURDIR)/$(NOTES)
+SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
+
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check faults attacks engines net chaos bench bench-quick clean browser node nginx
+.PHONY: help run test check faults attacks soak engines net chaos bench bench-quick clean browser node nginx
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,13 +40,19 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 	@npm run --silent check
 
 faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
-	@INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 \
-	INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
+	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+	@$(SHOWN)
+
+soak: $(VENV)/.installed ## Keeps one server busy with everything for half an hour, and looks at what is left
+	@$(NOTED) INCOMING_TEST_SOAK_S=$${INCOMING_TEST_SOAK_S:-1800} $(PYTHON_BIN) -m pytest -s tests/faults/test_soak.py $(ARGS)
+	@$(SHOWN)
 
 attacks: browser nginx $(VENV)/.installed-attacks node_modules/.installed ## Attacks the server: fuzzing (ten minutes each), Autobahn, schemathesis, audits
 	@bash scripts/install-autobahn.sh $(VENV)/autobahn
-	@INCOMING_TEST_ATTACKS=1 INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
+	@$(NOTED) INCOMING_TEST_ATTACKS=10 INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
 		$(PYTHON_BIN) -m pytest tests/security $(ARGS)
+	@$(SHOWN)
 
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
 	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)

@@ -178,6 +178,7 @@ class V2:
         self.client = Client2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
         self.socket = self.client.ws.socket
         self._chunk_bytes: int = self.client.conf["MaxChunkBytes"]
+        assert not RING_BYTES % self._chunk_bytes, "chunks are cut out of the ring"
         self._window_bytes: int = self.client.conf["MaxWindowBytes"]
 
     @property

@@ -21,12 +21,12 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from incoming.errors import NotAllowed, SignInNeeded
+from incoming.networks import Address, Networks, address
 
 PROXY_HEADERS: Final = ("HTTP_FORWARDED", "HTTP_VIA")
 PROXY_PREFIX: Final = "HTTP_X_FORWARDED_"
@@ -35,9 +35,6 @@ OWN_SITE: Final = ("none", "same-origin")
 """Sec-Fetch-Site of an address that somebody typed, and of what our own page asks for."""
 HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)]|([\w.-]+))(?::\d{1,5})?", re.ASCII)
 """A Host header: a name or an address, and a port if there is one."""
-
-_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 class BackendAccess:
@@ -48,7 +45,7 @@ class BackendAccess:
 
         `hosts`: the names under which browsers may ask what goes on.
         """
-        self._networks = [_network(text) for text in allowed_backends]
+        self._networks = Networks(allowed_backends)
         self._token = token.encode()
         self._hosts = {"localhost", *hosts}
 
@@ -93,8 +90,8 @@ class BackendAccess:
             raise NotAllowed("The server is not called by this name. The setting status_hosts allows it.")
 
     def _check_address(self, environ: Mapping[str, object], server_address: str) -> None:
-        client = _address(str(environ.get("REMOTE_ADDR", "")))
-        if client is None or not self._is_allowed(client, _address(server_address)):
+        client = address(str(environ.get("REMOTE_ADDR", "")))
+        if client is None or not self._is_allowed(client, address(server_address)):
             raise NotAllowed(
                 "The backend routes are not open to this address. The setting allowed_backends opens them."
             )
@@ -119,33 +116,13 @@ class BackendAccess:
         """Returns whether a Host header names this server by an address or by a name that we know."""
         found = HOST.fullmatch(host.lower())
         name = found[1] or found[2] if found else ""
-        return name in self._hosts or _address(name) is not None
+        return name in self._hosts or address(name) is not None
 
-    def _is_allowed(self, client: _Address, server: _Address | None) -> bool:
+    def _is_allowed(self, client: Address, server: Address | None) -> bool:
         if self._networks:
-            return any(client in network for network in self._networks)
+            return client in self._networks
         return client.is_loopback or client == server
 
 
 def _came_through_a_proxy(environ: Mapping[str, object]) -> bool:
     return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIX) for name in environ)
-
-
-def _network(text: str) -> _Network:
-    """Returns the network; one of IPv4 addresses written as IPv6 ones is the IPv4 one, as in `_address`."""
-    network = ipaddress.ip_network(text, strict=False)
-    if isinstance(network, ipaddress.IPv6Network) and network.prefixlen >= 96:
-        mapped = network.network_address.ipv4_mapped
-        if mapped:
-            return ipaddress.ip_network((mapped, network.prefixlen - 96))
-    return network
-
-
-def _address(text: str) -> _Address | None:
-    """Returns the address; an IPv4 one that came over IPv6 is the IPv4 one."""
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
-    return mapped or address

@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
-    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "id", "state", "start", "limit", "history"),
+    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
+    *("id", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
@@ -152,10 +153,20 @@ def _not_upgraded(seldom: Seldom) -> Route:
 
 
 def _parameters() -> Mapping[str, str]:
-    """Returns the parameters of the request; they may come from the query string and from a form."""
+    """Returns the parameters of the request; they may come from the query string and from a form.
+
+    Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
+    """
     query, form = bottle.request.query, _form()
-    values = {name: query.getunicode(name) or form.getunicode(name) or "" for name in PARAMETER_NAMES}
+    values = {name: _text_of(query, name) or _text_of(form, name) for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
+
+
+def _text_of(fields: Any, name: str) -> str:
+    text: str | None = fields.getunicode(name)
+    if text is None and name in fields:
+        raise errors.BadParameter(name, "has to be UTF-8")
+    return text or ""
 
 
 def _form() -> Any:
@@ -234,6 +245,8 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
         response.set_header("Content-Type", "application/json")
     else:
         response = _text(error.http_status, str(error))
+    if error.retry_after_s:
+        response.set_header("Retry-After", str(error.retry_after_s))
     if isinstance(error, errors.SignInNeeded):
         # A browser asks for a password when a person opens the page, and not each time that the page asks.
         person = "text/html" in accepts

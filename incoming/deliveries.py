@@ -37,7 +37,10 @@ class Deliveries:
         self._storage = parts.storage
         self._tell = tell
         self._notifier = Notifier(
-            parts.settings.handover_connect_timeout_s, parts.settings.handover_answer_timeout_s, parts.runtime
+            parts.settings.handover_connect_timeout_s,
+            parts.settings.handover_answer_timeout_s,
+            parts.runtime,
+            parts.settings.handover_refused,
         )
         self._under_way: set[str] = set()
         self._stopped = False

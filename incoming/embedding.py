@@ -69,7 +69,7 @@ class Incoming:
         own (gevent's, uWSGI, gunicorn) does not need this.
         """
         settings = self._service.settings
-        servers = Servers(settings.stop_timeout_s)
+        servers = Servers(settings)
         port = servers.listen(lambda _: app, settings.host, settings.port)
         address = demo.address(settings.host, port)
         sys.stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
@@ -99,14 +99,14 @@ class Incoming:
         remove_file_when_finished: bool = True,
         sha256: bool = False,
         metadata: object = None,
+        max_bytes: int = 0,
         max_bytes_per_s: int = 0,
         file_owner_uid: int | None = None,
     ) -> Ticket:
-        """Returns a new ticket; its `id` is for the page.
+        """Returns a new ticket; its `id` is for the page. Limits of 0 set none.
 
-        `on_finished` is called with an ArrivedUpload when the file is there; see Callback for what it may
-        answer. It may move the file away. `metadata` is anything that JSON can hold. Raises BadParameter,
-        Stopping, StorageFull, StorageFailed.
+        `on_finished` is called with an ArrivedUpload, and may move its file; see Callback. `metadata` is
+        whatever JSON can hold. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed.
         """
         return self._service.uploads.issue(
             NewUpload(
@@ -118,6 +118,7 @@ class Incoming:
                 wants_sha256=sha256,
                 metadata=_json(metadata),
                 max_bytes_per_s=max_bytes_per_s,
+                max_bytes=max_bytes,
             )
         )
 

@@ -5,7 +5,7 @@ Every error that can reach somebody outside carries
 - `code`: a stable word for programs (JSON answers, logs),
 - `number`: the same as an integer (the `ErrorCode` of a MsgError, CONTRACT 4),
 - `http_status`: the status of an HTTP answer (CONTRACT 2),
-- `retryable`: whether trying the same again later can succeed.
+- `retryable`: whether trying the same again later can succeed; `retry_after_s`: when, if it says so.
 
 The sentence of an error is shown to users by pages that write it into innerHTML: it holds no `<`, `>`
 or `&` and no name of a file (CONTRACT 4). `sentence_for_pages` sees to the first.
@@ -40,11 +40,13 @@ class IncomingError(Exception):
     number = 1
     http_status = 500
     retryable = True
+    retry_after_s = 0
+    sentence = "Something went wrong in the upload server."
     meant: FileMeant | None = None
     """The file that should have come, when another one did."""
 
     def __str__(self) -> str:
-        return sentence_for_pages(super().__str__() or "Something went wrong in the upload server.")
+        return sentence_for_pages(super().__str__() or self.sentence)
 
 
 class InternalError(IncomingError):
@@ -68,18 +70,14 @@ class UnknownTicket(IncomingError):
     """Nobody knows this ticket, or it was forgotten after its retention time."""
 
     code, number, http_status, retryable = "unknown_ticket", 11, 400, False
-
-    def __init__(self) -> None:
-        super().__init__("id: there is no upload with this id, or it ended too long ago.")
+    sentence = "id: there is no upload with this id, or it ended too long ago."
 
 
 class WrongSecret(IncomingError):
     """The secret is missing or not the ticket's."""
 
     code, number, http_status, retryable = "wrong_secret", 12, 403, False
-
-    def __init__(self) -> None:
-        super().__init__("backendSecret: this is not the secret of the upload.")
+    sentence = "backendSecret: this is not the secret of the upload."
 
 
 class NotAllowed(IncomingError):
@@ -98,13 +96,10 @@ class UpgradeRequired(IncomingError):
     """The route speaks WebSocket only."""
 
     code, number, http_status, retryable = "upgrade_required", 14, 426, False
-
-    def __init__(self, why: str = "") -> None:
-        super().__init__(
-            why
-            or "This address speaks WebSocket only. If a proxy is in front of the server, it has to "
-            "pass the Upgrade and Connection headers on."
-        )
+    sentence = (
+        "This address speaks WebSocket only. If a proxy is in front of the server, it has to pass the "
+        "Upgrade and Connection headers on."
+    )
 
 
 class NotFound(IncomingError):
@@ -160,14 +155,13 @@ class LengthMismatch(IncomingError):
 
 
 class UploadTooLarge(IncomingError):
-    """The declared length is more than this server will ever take."""
+    """The declared length is more than the ticket, or this server, will ever take."""
 
     code, number, http_status, retryable = "upload_too_large", 23, 413, False
 
     def __init__(self, length_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"The file is too large: it has {length_bytes} bytes, and at most {limit_bytes} "
-            "are taken."
+            f"The file is too large: it has {length_bytes} bytes, and at most {limit_bytes} are taken."
         )
 
 
@@ -185,9 +179,7 @@ class Damaged(IncomingError):
     """Chunk after chunk arrives with other bytes than were sent."""
 
     code, number, http_status, retryable = "damaged", 25, 400, True
-
-    def __init__(self) -> None:
-        super().__init__("The data was damaged on its way, again and again.")
+    sentence = "The data was damaged on its way, again and again."
 
 
 # --- how an upload ended -----------------------------------------------------------------------
@@ -197,18 +189,14 @@ class UploadCancelled(IncomingError):
     """The upload was cancelled; its ticket is used up."""
 
     code, number, http_status, retryable = "cancelled", 30, 410, False
-
-    def __init__(self) -> None:
-        super().__init__("This upload was cancelled.")
+    sentence = "This upload was cancelled."
 
 
 class UploadExpired(IncomingError):
     """The ticket was not used for too long."""
 
     code, number, http_status, retryable = "expired", 31, 410, False
-
-    def __init__(self) -> None:
-        super().__init__("The upload was idle for too long and has been dropped. Please start anew.")
+    sentence = "The upload was idle for too long and has been dropped. Please start anew."
 
 
 class HandoverFailed(IncomingError):
@@ -224,36 +212,43 @@ class TakenOver(IncomingError):
     """A newer connection has the ticket now."""
 
     code, number, http_status, retryable = "taken_over", 40, 409, True
-
-    def __init__(self) -> None:
-        super().__init__("A newer connection goes on with this upload.")
+    sentence = "A newer connection goes on with this upload."
 
 
 class StorageFull(IncomingError):
     """There is no room at the moment."""
 
     code, number, http_status, retryable = "storage_full", 41, 507, True
+    retry_after_s = 30
 
-    def __init__(self) -> None:
-        super().__init__("The server has no room for this file at the moment.")
+    def __init__(self, missing_bytes: int | None = None, room_bytes: int = 0) -> None:
+        sizes = "" if missing_bytes is None else f": {missing_bytes} bytes to come, room for {room_bytes}"
+        super().__init__(f"The server has no room for this file at the moment{sizes}.")
 
 
 class StorageFailed(IncomingError):
     """The storage refused to read or write."""
 
     code, number, http_status, retryable = "storage_failed", 42, 500, True
-
-    def __init__(self) -> None:
-        super().__init__("The server could not store the file just now.")
+    sentence = "The server could not store the file just now."
 
 
 class Stopping(IncomingError):
     """The server is about to stop."""
 
     code, number, http_status, retryable = "stopping", 43, 503, True
+    retry_after_s = 5
+    sentence = "The server is being restarted."
 
-    def __init__(self) -> None:
-        super().__init__("The server is being restarted.")
+
+class TooMany(IncomingError):
+    """One source has as much of the server as it may have; it passes when some of that comes to an end."""
+
+    code, number, http_status, retryable = "too_many", 44, 429, True
+    retry_after_s = 10
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__(f"Too many {what} at the same time: {limit} are allowed.")
 
 
 # --- for the operator --------------------------------------------------------------------------
@@ -276,8 +271,8 @@ class StorageInUse(IncomingError):
 
     def __init__(self, directory: str) -> None:
         super().__init__(
-            f"Another Incoming!! process uses the storage directory {directory}. Stop it, give "
-            "this one another --storage-dir, or let it wait with --wait-for-storage."
+            f"Another Incoming!! process uses the storage directory {directory}. Stop it, give this one "
+            "another --storage-dir, or let it wait with --wait-for-storage."
         )
 
 

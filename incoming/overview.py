@@ -14,10 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from incoming.errors import IncomingError, StorageFailed
-from incoming.handover.callbacks import SCHEME
 from incoming.lifecycle import ARRIVED, CALLED_OFF, State
 from incoming.parameters import Listing
 from incoming.ticket import Ticket
@@ -218,7 +216,7 @@ class Overview:
         return {
             "id": ticket.short_id,
             "name": ticket.name,
-            "app": _app(ticket.signal_finish_url),
+            "app": ticket.app,
             "state": ticket.state.value,
             "reason": ticket.reason,
             "length_bytes": ticket.length_bytes,
@@ -247,12 +245,3 @@ def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
 
 def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> dict[str, int | None]:
     return {ticket_id: stored_bytes(ticket_id) or 0 for ticket_id in ticket_ids}
-
-
-def _app(url: str) -> str:
-    """Returns who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
-    if url.startswith(SCHEME):
-        return url
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    return f"{host}:{parts.port}" if parts.port else host

@@ -36,6 +36,7 @@ class NewUpload:
     wants_sha256: bool = False
     metadata: str = field(default="", repr=False)
     max_bytes_per_s: int = 0
+    max_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,8 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         file_owner_uid=_uid("fileOwnerUid", parameters.get("fileOwnerUid") or ""),
         wants_sha256=_digest("digest", parameters.get("digest") or ""),
         metadata=json_text("metadata", parameters.get("metadata") or ""),
-        max_bytes_per_s=_rate("maxBytesPerS", parameters.get("maxBytesPerS") or ""),
+        max_bytes_per_s=_limit("maxBytesPerS", parameters.get("maxBytesPerS") or "", "bytes a second"),
+        max_bytes=_limit("maxBytes", parameters.get("maxBytes") or "", "bytes"),
     )
 
 
@@ -144,10 +146,10 @@ def _no_constant(word: str) -> None:
     raise ValueError(word)
 
 
-def _rate(name: str, value: str) -> int:
-    """Returns the limit in bytes a second; 0 for none. Raises BadParameter."""
+def _limit(name: str, value: str, unit: str) -> int:
+    """Returns the limit; 0 for none. Raises BadParameter."""
     if value and (not (value.isascii() and value.isdigit()) or len(value) > 15 or int(value) < 1):
-        raise BadParameter(name, "has to be a whole number of bytes a second, at least 1")
+        raise BadParameter(name, f"has to be a whole number of {unit}, at least 1")
     return int(value or 0)
 
 

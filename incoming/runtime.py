@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
 from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import gevent
 import gevent.event
@@ -25,6 +27,8 @@ import gevent.threadpool
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Place = tuple[Any, Any, int, str, tuple[Any, ...]]
+"""One of the places that a name leads to, as socket.getaddrinfo tells it."""
 
 
 class Lock(Protocol):
@@ -67,6 +71,9 @@ class Runtime(Protocol):
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that would block everybody in a thread, and waits for its result."""
+
+    def look_up(self, host: str, port: int) -> Sequence[Place]:
+        """Returns where a name leads. Raises OSError (gaierror), UnicodeError."""
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """Raises `error` inside the with-block when it takes longer than this."""
@@ -154,6 +161,8 @@ def _caught(
 
 POOL_THREADS = 10
 """Enough that a few slow disk operations do not hold up the others; each waits for the disk anyway."""
+LOOK_UP_THREADS = 64
+"""How many names may be looked up at once: a name whose servers are dead takes a thread for half a minute."""
 
 
 class GeventRuntime:
@@ -161,6 +170,9 @@ class GeventRuntime:
 
     def __init__(self) -> None:
         self._pool = gevent.threadpool.ThreadPool(POOL_THREADS)
+        self._look_ups = gevent.threadpool.ThreadPool(LOOK_UP_THREADS)
+        self._look_up_turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._getaddrinfo = gevent.monkey.get_original("socket", "getaddrinfo")
 
     def now_s(self) -> float:
         """See Runtime."""
@@ -200,6 +212,18 @@ class GeventRuntime:
         if error is not None:
             raise error
         return cast(T, result)
+
+    def look_up(self, host: str, port: int) -> Sequence[Place]:
+        """See Runtime. A name takes one thread at a time, however many wait for it."""
+        turn = self._look_up_turns.get(host)
+        if turn is None:
+            turn = self._look_up_turns[host] = self.lock()
+        with turn:
+            asked = (host, port, 0, socket.SOCK_STREAM)
+            result, error = self._look_ups.apply(_caught, (self._getaddrinfo, asked, {}))
+        if error is not None:
+            raise error
+        return cast(Sequence[Place], result)
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """See Runtime."""

@@ -23,9 +23,11 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from incoming import heads
-from incoming.errors import BadSetting
+from incoming.errors import BadSetting, IncomingError
 from incoming.logs import Seldom
 from incoming.runtime import breathe
+from incoming.settings import Settings
+from incoming.sources import Sources
 from incoming.transports.body import PIECE_BYTES, Body
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,9 @@ LINGER_TIMEOUT_S: Final = 5.0
 """How long an answer may take to be read by somebody who is still sending, ..."""
 MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
 """... and how much more that one may send."""
+TOO_MANY: Final = "%(source)s has as many connections as it may: max_connections_per_source, trusted_proxies"
+REFUSAL_TIMEOUT_S: Final = 1.0
+HEAD_BYTES: Final = 8192
 BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
@@ -146,15 +151,29 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 class Server(WSGIServer):  # type: ignore[misc]
     """A server for one app; several may run in one process."""
 
-    def __init__(self, app_at: AppAt, listener: socket.socket) -> None:
+    def __init__(self, app_at: AppAt, listener: socket.socket, sources: Sources | None = None) -> None:
         """`listener` is one of `listen`, or one that was inherited."""
         self.requests_under_way = 0
         self._finishing = False
         self._seldom = Seldom(NO_DESCRIPTORS_INTERVAL_S)
+        self._sources = sources or Sources((), 0)
         self.logger = logging.getLogger("incoming.handshake")
         self.logger.setLevel(logging.ERROR)  # whatever strangers send is not worth a line
         app = app_at(listener.getsockname()[1])
         super().__init__(listener, app, handler_class=Handler, log=None, error_log=log)
+
+    def handle(self, sock: socket.socket, address: Any) -> None:
+        """Serves one connection, unless its source has too many."""
+        source = self._sources.behind(address[0])
+        if not self._sources.admit(source):
+            if self._seldom.may_say(source):
+                log.warning(TOO_MANY, {"source": source})
+            _refuse(sock, self._sources.refusal)
+            return
+        try:
+            super().handle(sock, address)
+        finally:
+            self._sources.leave(source)
 
     @property
     def port(self) -> int:
@@ -190,8 +209,9 @@ class Server(WSGIServer):  # type: ignore[misc]
 class Servers:
     """The servers of a process, from their start to a signal, and how they stop."""
 
-    def __init__(self, stop_timeout_s: float) -> None:
-        self._stop_timeout_s = stop_timeout_s
+    def __init__(self, settings: Settings) -> None:
+        self._stop_timeout_s = settings.stop_timeout_s
+        self._sources = Sources(settings.trusted_proxies, settings.max_connections_per_source)
         self._stop = gevent.event.Event()
         self._servers: list[Server] = []
         self._inherited = inherited_listeners(os.environ)
@@ -207,7 +227,7 @@ class Servers:
             listener = self._inherited.pop(0) if self._inherited else listen(host, port)
         except OSError as exc:
             raise BadSetting("port", f"{host}:{port} can't be listened on: {exc.strerror or exc}") from exc
-        server = Server(app_at, listener)
+        server = Server(app_at, listener, self._sources)
         server.start()
         self._servers.append(server)
         return server.port
@@ -229,6 +249,22 @@ class Servers:
     def _finish_requests(self) -> None:
         """Accepts nothing new, and waits for the requests that are under way, or for the time-out."""
         gevent.joinall([gevent.spawn(s.finish_requests, self._stop_timeout_s) for s in self._servers])
+
+
+def _refuse(sock: socket.socket, error: IncomingError) -> None:
+    """Answers whatever is asked with this error, and does not wait for the question."""
+    body = str(error).encode()
+    head = (
+        f"HTTP/1.1 {error.http_status} Too Many Requests",
+        f"Retry-After: {error.retry_after_s}",
+        "Content-Type: text/plain; charset=utf-8",
+        f"Content-Length: {len(body)}",
+        "Connection: close",
+    )
+    with contextlib.suppress(OSError), gevent.Timeout(REFUSAL_TIMEOUT_S, False):
+        sock.sendall("\r\n".join((*head, "", "")).encode() + body)
+        sock.shutdown(socket.SHUT_WR)
+        sock.recv(HEAD_BYTES)  # a socket that is closed with unread bytes takes our answer back
 
 
 def listen(host: str, port: int) -> Any:

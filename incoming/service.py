@@ -30,6 +30,7 @@ from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.settings import Settings
+from incoming.sources import Sources
 from incoming.steps import Limits
 from incoming.storage.local import LocalStorage
 from incoming.storage.ownership import Ownership
@@ -95,7 +96,9 @@ class Service:
         limits = self._limits
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
         upgrades = Upgrades(
-            Buffers(max(largest_bytes, MAX_TEXT_BYTES)), self.settings.connection_timeout_s
+            Buffers(max(largest_bytes, MAX_TEXT_BYTES)),
+            self.settings.connection_timeout_s,
+            Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
         front = upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
@@ -108,9 +111,9 @@ class Service:
 
         return checked
 
-    def _converse(self, websocket: WebSocket) -> None:
+    def _converse(self, websocket: WebSocket, source: str) -> None:
         limits = self._limits.among(self.parts.counters.connections + 1)
-        Connection(websocket, Conversation(limits), self.uploads, self.runtime).run()
+        Connection(websocket, Conversation(limits), self.uploads, self.runtime, source).run()
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""

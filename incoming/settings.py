@@ -87,6 +87,27 @@ class Settings:
         "Addresses and localhost always may.", _hosts)
     handover_hosts: tuple[str, ...] = _setting(
         (), "hosts", "Hosts, comma-separated, that a signalFinishURL may name. Empty: any.", _hosts)
+    handover_refused: tuple[str, ...] = _setting(
+        ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "100.100.100.200", "224.0.0.0/4", "ff00::/8"),
+        "addresses",
+        "Addresses or networks, comma-separated, that are never called, whatever name leads there: unless "
+        "changed, where clouds keep their machines' secrets (link-local ones), and multicast.", _networks)
+    trusted_proxies: tuple[str, ...] = _setting(
+        (), "addresses",
+        "Addresses or networks, comma-separated, of proxies whose X-Forwarded-For says who a client is. Only "
+        "for what one client may have; the backend routes trust no proxy.", _networks)
+    max_connections_per_source: int = _setting(
+        5000, "connections",
+        "How many connections a client's address may have (an IPv6 network of 64 bits counts as one); 0 sets "
+        "no limit. This machine and trusted proxies are not counted.", _at_least(0))
+    max_unfinished_mib_per_source: int = _setting(
+        0, "MiB",
+        "How much the unfinished uploads of a client's address may still bring, all together; 0 sets no "
+        "limit.", _at_least(0))
+    max_unfinished_per_app: int = _setting(
+        300000, "tickets",
+        "How many tickets that are not used up an app (host and port of signalFinishURL) may have; 0 sets no "
+        "limit.", _at_least(0))
     chunk_size_kib: int = _setting(
         512, "KiB", "Size of the chunks that clients are asked to send.", _between(1, 16384))
     send_ahead: int = _setting(

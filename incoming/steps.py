@@ -49,7 +49,8 @@ class Limits:
         A chunk is in memory until its last byte and its checksum are there.
         """
         room_bytes = max(ALL_CHUNKS_BYTES // max(connections, 1), CROWDED_CHUNK_BYTES)
-        return replace(self, max_chunk_bytes=min(self.max_chunk_bytes, room_bytes))
+        round_bytes = 1 << (room_bytes.bit_length() - 1)  # pieces of files are on page boundaries
+        return replace(self, max_chunk_bytes=min(self.max_chunk_bytes, round_bytes))
 
     def within(self, max_bytes_per_s: int) -> Limits:
         """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""

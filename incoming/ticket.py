@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
 
 from incoming.errors import FileMeant, WrongState
 from incoming.lifecycle import (
@@ -53,7 +54,7 @@ class Ticket:
 
     `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: a checksum
     from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
-    known once it has arrived.
+    known once it has arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
     """
 
     id: str
@@ -79,6 +80,15 @@ class Ticket:
     sha256: str = ""
     metadata: str = field(default="", repr=False)
     max_bytes_per_s: int = 0
+    max_bytes: int = 0
+
+    @property
+    def app(self) -> str:
+        """Who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
+        parts = urlsplit(self.signal_finish_url)
+        if parts.hostname is None:
+            return self.signal_finish_url
+        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
 
     @property
     def short_id(self) -> str:

@@ -52,7 +52,7 @@ class Uploads:
     # --- asked for by the app's backend ----------------------------------------------------------
 
     def issue(self, request: NewUpload) -> Ticket:
-        """Returns a new ticket. Raises BadParameter, Stopping, StorageFull, StorageFailed."""
+        """Returns a new ticket. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed."""
         self._check_running()
         ticket = self.admission.new_ticket(request)
         self._registry.add(ticket)
@@ -85,11 +85,11 @@ class Uploads:
 
     # --- asked for by a client's connection --------------------------------------------------------
 
-    def claim(self, request: MsgUploadReq, listener: NewsListener) -> ClaimedUpload:
-        """Gives the ticket to this connection, at once, whoever had it. `listener` hears its news.
+    def claim(self, request: MsgUploadReq, listener: NewsListener, source: str = "") -> ClaimedUpload:
+        """Gives the ticket to this connection of `source`, whoever had it. `listener` hears its news.
 
         Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
-        retryable: StorageFull, StorageFailed, Stopping. Whoever had the ticket then keeps it.
+        retryable: StorageFull, StorageFailed, Stopping, TooMany. Whoever had the ticket then keeps it.
         """
         self._check_running()
         self.admission.check(self._registry.get(request.id), request.length_bytes)
@@ -97,7 +97,7 @@ class Uploads:
             ticket = self._registry.get(request.id)
             self.admission.check(ticket, request.length_bytes)
             if ticket.state in RECEIVING:
-                self._open(ticket, request.length_bytes, live)
+                self._open(ticket, request.length_bytes, live, source)
             try:
                 ticket = self._registry.change(request.id, _claim_event(request))
             except IncomingError:
@@ -174,6 +174,7 @@ class Uploads:
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
             live.close()
+            self.admission.hold_rest(claim.ticket)
             try:
                 ticket = self._registry.change(claim.ticket.id, Release())
             except IncomingError as exc:
@@ -227,12 +228,12 @@ class Uploads:
         if self.stopping:
             raise Stopping
 
-    def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload) -> None:
-        """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull."""
+    def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload, source: str = "") -> None:
+        """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull, TooMany."""
         if live.writer:
             self.admission.hold(ticket, live.writer.allocated_bytes)
         else:
-            live.writer = self.admission.open(ticket, length_bytes)
+            live.writer = self.admission.open(ticket, length_bytes, source)
         self._integrity.begin(ticket, live.writer.offset_bytes)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:

@@ -48,7 +48,7 @@ def ticket_in(state: State, length_bytes: int | None = LENGTH_BYTES) -> Ticket:
 
 def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission) -> None:
     house.runtime.advance(7)
-    ticket = admission.new_ticket(NewUpload(URL, False, "s3cret", True, None, True, '{"a": 1}', 1000))
+    ticket = admission.new_ticket(NewUpload(URL, False, "s3cret", True, None, True, '{"a": 1}', 1000, 99))
     assert ticket == Ticket(
         id=ticket.id,
         signal_finish_url=URL,
@@ -60,6 +60,7 @@ def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission)
         wants_sha256=True,
         metadata='{"a": 1}',
         max_bytes_per_s=1000,
+        max_bytes=99,
     )
 
 

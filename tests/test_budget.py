@@ -93,3 +93,28 @@ def test_the_running_sum_equals_the_naive_one(life: list[tuple[int, str, str, in
             others = [size for name, size in fresh.items() if name != ticket_id]
             assert budget.held_bytes(now_s, except_for=ticket_id) == sum(others)
     assert budget.held_bytes(now_s + IDLE_AFTER_S) == 0
+
+
+# --- what one source holds -------------------------------------------------------------------------------
+
+
+def test_what_a_source_holds_is_the_sum_of_its_own_uploads() -> None:
+    budget = DiskBudget(IDLE_AFTER_S)
+    for ticket_id, size_bytes, source in (("a", 10, "x"), ("b", 5, "x"), ("c", 1, "y")):
+        budget.hold(ticket_id, size_bytes, 0.0)
+        budget.belongs(ticket_id, source)
+    assert (budget.held_by("x", 0.0), budget.held_by("y", 0.0), budget.held_by("z", 0.0)) == (15, 1, 0)
+    assert budget.held_by("x", 0.0, except_for="a") == 5
+    budget.hold("a", 2, 1.0)  # it has come further
+    assert budget.held_by("x", 1.0) == 7
+    budget.belongs("a", "y")  # and goes on from elsewhere
+    assert (budget.held_by("x", 1.0), budget.held_by("y", 1.0)) == (5, 3)
+    budget.release("b")
+    assert budget.held_by("x", 1.0) == 0
+
+
+def test_what_nobody_goes_on_with_is_held_by_no_source() -> None:
+    budget = DiskBudget(IDLE_AFTER_S)
+    budget.hold("a", 10, 0.0)
+    budget.belongs("a", "x")
+    assert budget.held_by("x", IDLE_AFTER_S) == 0

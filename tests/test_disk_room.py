@@ -112,3 +112,10 @@ def test_who_takes_an_upload_over_keeps_room_for_it_again(house_on_disk: OnDisk)
     house.claim(first, 600 * MIB)
     with pytest.raises(StorageFull):
         house.claim(house.new_ticket(), 600 * MIB)
+
+
+def test_a_pause_keeps_room_for_all_that_is_still_to_come(tmp_path: Path) -> None:
+    """What was reserved ahead of the writer is given back to the disk, and could be promised to others."""
+    house = House(tmp_path, reserve_ahead_mib=1)
+    house.paused(3 * MIB, b"x" * 4096)
+    assert house.uploads.admission.reserved_bytes() == 3 * MIB - 4096

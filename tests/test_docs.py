@@ -45,7 +45,9 @@ def shown(setting: Setting) -> str:
         return "yes" if setting.default else "no"
     if isinstance(setting.default, float):
         return str(int(setting.default)) if setting.default.is_integer() else str(setting.default)
-    return str(setting.default) if setting.default not in ("", ()) else "none"
+    if isinstance(setting.default, tuple):
+        return ", ".join(setting.default) or "none"
+    return str(setting.default) or "none"
 
 
 def settings_table() -> str:

@@ -43,6 +43,7 @@ PUBLISHED = {
     "storage_full": (41, 507, True),
     "storage_failed": (42, 500, True),
     "stopping": (43, 503, True),
+    "too_many": (44, 429, True),
     "bad_setting": (50, 500, False),
     "storage_in_use": (51, 500, True),
 }
@@ -57,7 +58,9 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.UploadCancelled(), "was cancelled"),
     (errors.UploadExpired(), "idle for too long"),
     (errors.TakenOver(), "A newer connection"),
-    (errors.StorageFull(), "no room"),
+    (errors.StorageFull(), "no room for this file at the moment."),
+    (errors.StorageFull(12, 10), "12 bytes to come, room for 10"),
+    (errors.TooMany("connections", 3), "Too many connections at the same time: 3 are allowed"),
     (errors.StorageFailed(), "could not store"),
     (errors.Stopping(), "being restarted"),
     (errors.BadSetting("port", "must be a number"), "port: must be a number"),

@@ -37,8 +37,8 @@ LAYERS: Final = """
     session_v2
     session
     steps watch sending
-    access budget chunks config frames handshake heads messages pace parameters sameness ticket
-    digest lifecycle settings
+    access budget chunks config frames handshake heads messages pace parameters sameness sources ticket
+    digest lifecycle networks settings
     errors
 """.strip()
 LEVELS: Final = {

@@ -238,3 +238,39 @@ def test_fake_pool_calls_are_held_as_long_as_the_test_wants() -> None:
         assert not done
     assert done
     assert runtime.pool_calls == ["work"]
+
+
+# --- looking names up --------------------------------------------------------------------------------
+
+
+class SlowNames:
+    """A resolver that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.let_go = threading.Event()
+
+    def __call__(self, host: str, *_: object) -> list[str]:
+        self.asked.append(host)
+        assert self.let_go.wait(DEADLINE_S)
+        return [host]
+
+
+def test_a_name_leads_to_places(runtime: GeventRuntime) -> None:
+    assert "127.0.0.1" in [place[4][0] for place in runtime.look_up("localhost", 80)]
+    with pytest.raises(OSError, match=r".+"):
+        runtime.look_up("app.invalid", 80)
+
+
+def test_a_name_that_hangs_stops_nobody_and_takes_one_thread(runtime: GeventRuntime) -> None:
+    names = SlowNames()
+    runtime._getaddrinfo = names
+    waiting = [gevent.spawn(runtime.look_up, "dead.example.org", 80) for _ in range(20)]
+    other = gevent.spawn(runtime.look_up, "other.example.org", 80)
+    deadline_s = time.monotonic() + DEADLINE_S
+    while len(names.asked) < 2 and time.monotonic() < deadline_s:
+        gevent.sleep(0.01)
+    assert sorted(names.asked) == ["dead.example.org", "other.example.org"]
+    names.let_go.set()
+    gevent.joinall([*waiting, other], timeout=DEADLINE_S)
+    assert len(names.asked) == 21

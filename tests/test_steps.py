@@ -120,7 +120,7 @@ def test_a_connection_that_names_no_ticket_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connections", "chunk_mib"), [(0, 4), (1, 4), (32, 4), (64, 2), (256, 0.5), (10_000, 0.5)]
+    ("connections", "chunk_mib"), [(0, 4), (1, 4), (32, 4), (33, 2), (64, 2), (256, 0.5), (10_000, 0.5)]
 )
 def test_the_chunks_of_many_connections_are_smaller(connections: int, chunk_mib: float) -> None:
     limits = steps.Limits(512 * 1024, 4)

@@ -56,7 +56,7 @@ def log_to_stderr(settings: Settings) -> None:
 def _run(settings: Settings, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
-    servers = Servers(settings.stop_timeout_s)
+    servers = Servers(settings)
     app = service.wsgi()
     port = servers.listen(lambda _: app, settings.host, settings.port)
     service.begin()

@@ -8,10 +8,11 @@ from urllib.parse import urlsplit
 from weakref import WeakValueDictionary
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
+from incoming.handover.dialing import AppAdapter, MustNotCall
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
+from incoming.networks import Networks
 from incoming.runtime import Lock, Runtime
 
 log = logging.getLogger(__name__)
@@ -27,14 +28,18 @@ class _TooSlow(Exception):
 class Notifier:
     """Calls apps. Connections are kept alive; redirects are not followed; proxies are not used."""
 
-    def __init__(self, connect_timeout_s: float, answer_timeout_s: float, runtime: Runtime) -> None:
+    def __init__(
+        self, connect_timeout_s: float, answer_timeout_s: float, runtime: Runtime,
+        refused: tuple[str, ...] = (),
+    ) -> None:  # fmt: skip
+        """`refused`: addresses and networks that are never called."""
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
         self._runtime = runtime
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
         self._session = requests.Session()
         self._session.trust_env = False  # no proxy and no .netrc of the operator's own shell
-        adapter = HTTPAdapter(pool_connections=CONNECTIONS_A_HOST, pool_maxsize=CONNECTIONS_A_HOST)
+        adapter = AppAdapter(runtime.look_up, Networks(refused), CONNECTIONS_A_HOST)
         self._session.mount("http://", adapter)
         self._session.mount("https://", adapter)
 
@@ -56,6 +61,8 @@ class Notifier:
             return NoAnswer("the app did not answer in time")
         except (requests.Timeout, TimeoutError, ReadTimeoutError):
             return NoAnswer("the app did not answer in time")
+        except MustNotCall:
+            return NoAnswer("the app's address is one that this server never calls")
         except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
             log.debug("a call to the app failed: %(error)s", {"error": exc})
             return NoAnswer("the app could not be reached")

@@ -15,7 +15,7 @@ from incoming.ticket import Ticket
 
 
 class Registry(Protocol):
-    """All tickets of this server. Every method but `tickets` may raise StorageFull or StorageFailed."""
+    """All tickets of this server. Every method that changes one may raise StorageFull or StorageFailed."""
 
     def add(self, ticket: Ticket) -> None:
         """Keeps a new ticket; when it returns, the ticket survives."""
@@ -34,6 +34,9 @@ class Registry(Protocol):
 
     def forget(self, ticket_id: str) -> None:
         """Drops the ticket; an unknown one is fine."""
+
+    def unfinished(self, app: str) -> int:
+        """Returns how many tickets of an app bytes may still come for."""
 
     def tickets(self) -> Iterator[Ticket]:
         """Yields every ticket of the moment when it was called."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator
 from weakref import WeakValueDictionary
 
 from incoming.errors import StorageFailed, StorageFull, UnknownTicket
-from incoming.lifecycle import Event
+from incoming.lifecycle import RECEIVING, Event
 from incoming.registry.journal import Journal
 from incoming.runtime import Lock, Runtime, ServiceClock
 from incoming.ticket import Ticket
@@ -31,12 +32,14 @@ class MemoryRegistry:
             self._tickets[ticket.id] = found = ticket.recovered(clock.now_s())
             if found.at_rest() != ticket.at_rest():
                 self._not_kept.add(ticket.id)
+        self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
         self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
         self._runtime.in_pool(self._journal.write, ticket)
         self._tickets[ticket.id] = ticket
+        self._unfinished[ticket.app] += 1
         self._counters.issued += 1
 
     def get(self, ticket_id: str) -> Ticket:
@@ -55,6 +58,8 @@ class MemoryRegistry:
             if new.at_rest() != old.at_rest():
                 self._write(old, new, now_s)
             self._tickets[ticket_id] = new
+            if old.state in RECEIVING and new.state not in RECEIVING:
+                self._finished(new)
             self._counters.changed(old, event, new)
             return new
 
@@ -78,7 +83,18 @@ class MemoryRegistry:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             self._runtime.in_pool(self._journal.remove, ticket_id)
-            self._tickets.pop(ticket_id, None)
+            ticket = self._tickets.pop(ticket_id, None)
+            if ticket and ticket.state in RECEIVING:
+                self._finished(ticket)
+
+    def _finished(self, ticket: Ticket) -> None:
+        self._unfinished[ticket.app] -= 1
+        if not self._unfinished[ticket.app]:
+            del self._unfinished[ticket.app]
+
+    def unfinished(self, app: str) -> int:
+        """See registry.Registry."""
+        return self._unfinished[app]
 
     def tickets(self) -> Iterator[Ticket]:
         """See registry.Registry."""

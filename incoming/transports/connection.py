@@ -35,12 +35,19 @@ class Connection:
     """Drives one session until its client is gone."""
 
     def __init__(
-        self, websocket: WebSocket, session: Conversation, uploads: Uploads, runtime: Runtime
+        self,
+        websocket: WebSocket,
+        session: Conversation,
+        uploads: Uploads,
+        runtime: Runtime,
+        source: str = "",
     ) -> None:
+        """`source` is who the client counts as, see `sources`."""
         self._websocket = websocket
         self._session = session
         self._uploads = uploads
         self._runtime = runtime
+        self._source = source
         self._counters = uploads.parts.counters
         self._claim: ClaimedUpload | None = None
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
@@ -154,7 +161,7 @@ class Connection:
         return steps.Stored(size_bytes)
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
-        claim = self._claim = self._uploads.claim(request, self._news)
+        claim = self._claim = self._uploads.claim(request, self._news, self._source)
         if self._session.chunks_have_headers:
             self._websocket.lead_bytes = chunks.HEADER_BYTES
         ticket = claim.ticket

@@ -27,13 +27,15 @@ from typing import Any, Final
 import gevent.socket
 
 from incoming import handshake
+from incoming.sources import Sources
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
 
 Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-Converse = Callable[[WebSocket], None]
-"""Drives the conversation on one websocket until it ends."""
+Converse = Callable[[WebSocket, str], None]
+"""Drives the conversation on one websocket until it ends; gets its source, too."""
+CLOSE_TRY_AGAIN_LATER: Final = 1013
 _NOTHING: Final[Iterable[bytes]] = ()
 
 
@@ -53,8 +55,9 @@ class _Taken:
 class Upgrades:
     """Makes websockets of requests."""
 
-    def __init__(self, buffers: Buffers, silence_timeout_s: float) -> None:
+    def __init__(self, buffers: Buffers, silence_timeout_s: float, sources: Sources) -> None:
         self._buffers = buffers
+        self._sources = sources
         self._silence_timeout_s = silence_timeout_s
 
     def in_front_of(self, app: WsgiApp, paths: Container[str], converse: Converse) -> WsgiApp:
@@ -73,7 +76,8 @@ class Upgrades:
         try:
             if not taken.answered:
                 taken.socket.sendall(handshake.answer(environ))
-            converse(WebSocket(taken.socket, self._buffers, self._silence_timeout_s, taken.read_ahead))
+            websocket = WebSocket(taken.socket, self._buffers, self._silence_timeout_s, taken.read_ahead)
+            self._admit(websocket, self._sources.of(environ), converse)
         except OSError:
             pass  # gone before it had our answer
         finally:
@@ -82,6 +86,17 @@ class Upgrades:
             if taken.copied:
                 taken.socket.close()
         return taken.result
+
+    def _admit(self, websocket: WebSocket, source: str, converse: Converse) -> None:
+        """Lets the conversation begin unless its source has too many; then its client comes back later."""
+        if not self._sources.admit(source):
+            websocket.close(CLOSE_TRY_AGAIN_LATER, str(self._sources.refusal))
+            websocket.end()
+            return
+        try:
+            converse(websocket, source)
+        finally:
+            self._sources.leave(source)
 
 
 def _take(environ: Environ) -> _Taken | None:

@@ -143,3 +143,11 @@ def test_what_fails_is_tried_again_until_it_works(monkeypatch: pytest.MonkeyPatc
 
     assert backend.patiently(action) == "ok"
     assert waits == [5, 5]
+
+
+def test_files_are_given_back_as_downloads_only(dynamic: HostedExample) -> None:
+    dynamic.upload(ticket(dynamic), "evil.html")
+    answer = dynamic.web.get("/uploads/evil.html")
+    assert answer.headers["Content-Disposition"] == "attachment"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Content-Type"] == "application/octet-stream"

@@ -28,6 +28,7 @@ from tests.support.chaos import ChaosProxy, Climate
 from tests.support.client2 import Client2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
+from tests.support.tally import tally
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed, HandshakeRefused
 
@@ -113,6 +114,8 @@ class Tempest:
             again_bytes = (max(book.connections - 1, 0) + book.rounds) * MAX_WINDOW_BYTES
             assert book.sent_though_stored_bytes <= again_bytes, (outcome, book)
             assert book.sent_bytes <= outcome.data.length_bytes + again_bytes, (outcome, book)
+        what = "uploads through a network that cuts, freezes, delays and spoils"
+        tally("fault", what, len(self.outcomes), "nothing arrived but what was sent")
 
     def check_that_all_have_finished(self) -> None:
         """There is no excuse, and there was something to survive."""

@@ -14,6 +14,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, call_backend, new_upload
+from tests.support.tally import tally
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed
 
@@ -99,6 +100,7 @@ def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
     large.upload()
     assert large.resumed_at[-1] >= 8 * MIB
     assert [d.sha256 for d in app.deliveries] == [small.data.sha256, large.data.sha256]
+    tally("fault", "disk full in the middle", 1, "said; others went on; resumed when there was room")
 
 
 def test_a_disk_that_is_full_when_the_last_byte_is_there_only_delays_the_handover(
@@ -114,6 +116,7 @@ def test_a_disk_that_is_full_when_the_last_byte_is_there_only_delays_the_handove
     client.upload()
     assert client.resumed_at == [0, RESERVE_AHEAD_MIB * MIB]
     assert app.deliveries[0].sha256 == client.data.sha256
+    tally("fault", "disk full at the last byte", 1, "handed over when there was room")
 
 
 def test_a_file_that_has_no_room_is_told_so_before_its_first_byte(
@@ -121,6 +124,7 @@ def test_a_file_that_has_no_room_is_told_so_before_its_first_byte(
 ) -> None:
     refused_for_now(client_of(server, app, (DISK_MIB + 1) * MIB, 1))
     client_of(server, app, MIB, 2).upload()
+    tally("fault", "a file larger than the disk", 1, "said before its first byte")
 
 
 def test_declared_sizes_are_counted_until_they_are_given_up(server: RunningServer, app: ScriptedApp) -> None:
@@ -143,3 +147,4 @@ def test_a_refusal_for_lack_of_room_does_not_lose_the_ticket_after_a_kill(
     client.upload()
     assert client.resumed_at[-1] >= 10 * MIB
     assert app.deliveries[0].sha256 == client.data.sha256
+    tally("fault", "killed with a full disk", 1, "went on behind the last acknowledged byte")

@@ -12,6 +12,7 @@ from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, finish_upload, multiply_tickets, new_upload, retry_upload
+from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
 DATA = FileBytes(1_234_567, seed=5)
@@ -64,6 +65,7 @@ def test_a_kill_while_the_app_is_called_leads_to_another_call(
     server.start()
     assert [d.sha256 for d in app.wait_for(2)] == [DATA.sha256] * 2
     returns(client)
+    tally("fault", "killed while the app is called", 1, "called again, finished")
 
 
 def test_when_the_answer_was_lost_the_app_may_have_moved_the_file_and_forgotten_the_id(
@@ -84,6 +86,7 @@ def test_when_the_answer_was_lost_the_app_may_have_moved_the_file_and_forgotten_
     app.wait_for(2)
     returns(client)
     assert moved.stat().st_size == DATA.length_bytes
+    tally("fault", "answer lost, file moved, id forgotten", 1, "finished, the app has the file")
 
 
 def test_a_wait_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> None:
@@ -95,6 +98,7 @@ def test_a_wait_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> 
     assert finish_upload(server, client.ticket_id, backendSecret="right").text == "ok"
     returns(client)
     assert len(app.deliveries) == 1
+    tally("fault", "killed between wait and finish_upload", 1, "finished, called once")
 
 
 def test_a_finish_that_comes_while_the_server_restarts_counts_when_it_is_repeated(
@@ -130,6 +134,7 @@ def test_an_app_that_is_down_while_the_server_restarts_gets_its_file_later(
     app.start()
     assert app.wait_for(1)[0].sha256 == DATA.sha256
     returns(client)
+    tally("fault", "killed while the app is down", 1, "handed over once it was up")
 
 
 def test_a_cancellation_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> None:
@@ -142,6 +147,7 @@ def test_a_cancellation_survives_a_kill(start_server: StartServer, app: Scripted
     fields = app.wait_for(1)[0].fields
     assert (fields["cancelled"], fields["cancelReason"]) == ("yes", "changed my mind")
     assert not server.stored_file(client.ticket_id).exists()
+    tally("fault", "killed after a cancellation, app down", 1, "the app was told later")
 
 
 def test_a_failed_handover_survives_a_kill_and_can_be_tried_again(
@@ -155,6 +161,7 @@ def test_a_failed_handover_survives_a_kill_and_can_be_tried_again(
     assert server.stored_file(client.ticket_id).stat().st_size == DATA.length_bytes
     assert retry_upload(server, client.ticket_id).text == "ok"
     returns(client)
+    tally("fault", "killed after a failed handover", 1, "the file was kept, and handed over later")
 
 
 # --- a backlog ---------------------------------------------------------------------------------------
@@ -190,3 +197,4 @@ def test_a_backlog_of_handovers_to_a_hanging_app_keeps_nobody_waiting(
         let_go.set()
         assert {d.id for d in busy.wait_for(BACKLOG, 60)} == set(ids)
         assert "pool is full" not in server.log_text()
+    tally("fault", "handovers waiting for an app that hangs", BACKLOG, "others at once; all told in the end")

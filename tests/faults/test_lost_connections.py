@@ -10,6 +10,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import MIB, FileBytes
 from tests.support.server import new_upload
+from tests.support.tally import tally
 from tests.support.websocket import BINARY, WebSocket
 
 LENGTH_BYTES = 1024 * MIB + 4321
@@ -41,6 +42,7 @@ def test_a_gigabyte_that_loses_its_connection_20_times_arrives_byte_for_byte(
     assert (delivery.size_bytes, delivery.sha256) == (LENGTH_BYTES, client.data.sha256)
     assert len(client.resumed_at) == CUTS + 1
     assert client.resumed_at == sorted(client.resumed_at)
+    tally("fault", "connection lost at a random byte of 1 GiB", CUTS, "no acknowledged byte lost")
 
 
 def send_part_of_a_chunk(client: OldClient, chance: random.Random) -> None:

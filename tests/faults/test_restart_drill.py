@@ -25,6 +25,7 @@ from tests.support.data import MIB
 from tests.support.engines import Browser
 from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
+from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
 RESTARTS: Final = int(os.environ.get("INCOMING_TEST_RESTARTS", "4"))
@@ -152,6 +153,7 @@ def test_the_uploads_of_a_page_survive_one_restart_after_another(
     assert delivered == {ticket: sha256_of(number) for number, ticket in enumerate(tickets)}
     for server in servers:
         assert "Traceback" not in server.log_text()
+    tally("fault", f"server replaced during {UPLOADS} uploads of a page", RESTARTS, "all identical")
 
 
 def acked(driver: Browser) -> int:

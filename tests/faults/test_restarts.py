@@ -13,6 +13,7 @@ from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, cancel_upload, multiply_tickets, new_upload
+from tests.support.tally import tally
 from tests.support.websocket import ConnectionClosed
 
 TICKETS = 10_000
@@ -54,6 +55,7 @@ def test_a_start_with_ten_thousand_tickets_takes_seconds(
     finished.upload()  # hears the result again
     assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in (*clients, finished)}
     assert len(list((server.storage_dir / "journal").glob("*.json"))) == TICKETS
+    tally("fault", f"killed, and started with {TICKETS:,} tickets", 1, "all known again within seconds")
 
 
 # --- a damaged journal -------------------------------------------------------------------------------
@@ -90,6 +92,7 @@ def test_a_damaged_journal_entry_is_set_aside_and_reported_and_stops_nobody_else
     assert "damaged" in server.log_text()
     assert damaged.ticket_id not in server.log_text(), "a whole id is a secret"
     assert server.stored_file(damaged.ticket_id).exists(), "its bytes are not ours to throw away"
+    tally("fault", "a damaged journal entry", 1, "set aside and reported; the others went on")
 
 
 def test_what_a_kill_left_half_written_is_no_damage(start_server: StartServer, app: ScriptedApp) -> None:
@@ -101,6 +104,7 @@ def test_what_a_kill_left_half_written_is_no_damage(start_server: StartServer, a
     server.start()
     assert "damaged" not in server.log_text()
     client.upload()
+    tally("fault", "a journal entry that a kill left half written", 1, "the one before it counted")
 
 
 def test_files_of_others_in_the_storage_are_not_touched(start_server: StartServer, app: ScriptedApp) -> None:
@@ -137,6 +141,7 @@ def test_a_link_in_place_of_a_stored_file_is_not_followed(
     with pytest.raises((ConnectionClosed, UploadEnded, AssertionError)):
         client.open().send_until_acked()
     assert victim.read_bytes() == b"not yours"
+    tally("attack", "a link planted in place of a stored file", 1, "not followed")
 
 
 def test_a_second_server_is_refused_the_storage_of_the_first(start_server: StartServer) -> None:
@@ -144,6 +149,7 @@ def test_a_second_server_is_refused_the_storage_of_the_first(start_server: Start
     second = RunningServer(first.storage_dir)
     with pytest.raises(AssertionError, match="Another"):
         second.start()
+    tally("fault", "a second server on the same storage", 1, "refused")
 
 
 # --- a polite stop -----------------------------------------------------------------------------------
@@ -172,6 +178,7 @@ def test_a_stop_closes_clients_without_a_message_and_they_go_on_after_the_restar
         client.upload()
         assert client.resumed_at[1] == acked_bytes > 0
     assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in clients}
+    tally("fault", "stopped during uploads", len(clients), "went on behind the last acknowledged byte")
 
 
 def test_a_stop_does_not_wait_for_clients_that_say_nothing(
@@ -202,3 +209,4 @@ def test_a_stop_during_a_handover_leads_to_another_call(start_server: StartServe
     server.start()
     client.upload()
     assert len(app.deliveries) == 2
+    tally("fault", "stopped during a handover", 1, "handed over after the start")

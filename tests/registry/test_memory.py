@@ -193,3 +193,16 @@ def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None
     house.parts.registry.add(TICKET)
     house.parts.registry.keep(ID)
     assert house.runtime.pool_calls.count("write") == 1
+
+
+def test_the_unfinished_tickets_of_an_app_are_counted_over_a_restart_too(house: House) -> None:
+    registry = house.parts.registry
+    ids = [house.new_ticket(signalFinishURL=f"http://app.example.org:80{n}/finished") for n in (80, 80, 81)]
+    assert [registry.unfinished(f"app.example.org:80{n}") for n in (80, 81, 82)] == [2, 1, 0]
+    house.arrive(ids[0])
+    assert registry.unfinished("app.example.org:8080") == 1
+    assert house.restarted().parts.registry.unfinished("app.example.org:8080") == 1
+    registry.change(ids[1], Cancel("no more"))
+    registry.forget(ids[1])
+    registry.forget(ids[2])
+    assert [registry.unfinished(f"app.example.org:80{n}") for n in (80, 81)] == [0, 0]

@@ -21,6 +21,7 @@ import gevent  # noqa: E402
 from incoming import frames  # noqa: E402
 from incoming.frames import FrameError  # noqa: E402
 from incoming.server import Server, listen  # noqa: E402
+from incoming.sources import Sources  # noqa: E402
 from incoming.transports import websocket as transport  # noqa: E402
 from incoming.transports.buffers import Buffers  # noqa: E402
 from incoming.transports.upgrade import Upgrades  # noqa: E402
@@ -30,7 +31,7 @@ LARGEST_BYTES: Final = 16 * 1024 * 1024
 SILENCE_S: Final = 60.0
 
 
-def echo(websocket: WebSocket) -> None:
+def echo(websocket: WebSocket, source: str = "") -> None:
     """Says everything back until the connection ends."""
     try:
         while (message := websocket.receive()) is not None:
@@ -55,7 +56,7 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    app = Upgrades(Buffers(LARGEST_BYTES), SILENCE_S).in_front_of(no_page, ("/echo",), echo)
+    app = Upgrades(Buffers(LARGEST_BYTES), SILENCE_S, Sources((), 0)).in_front_of(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)
     gevent.sleep(10**9)

@@ -60,6 +60,7 @@ class OldClient:
         self.ws: WebSocket
         self.may_be_cut = False
         """Whether the server may die between its last words and its close frame."""
+        self.headers: dict[str, str] = {}
         self._url = url + PATH
         self._timeout_s = timeout_s
         self._unacked: deque[int] = deque()
@@ -68,7 +69,7 @@ class OldClient:
 
     def connect(self, headers: dict[str, str] | None = None) -> OldClient:
         """Opens a connection; whatever there was before is forgotten, not closed."""
-        self.ws = WebSocket(self._url, headers, self._timeout_s)
+        self.ws = WebSocket(self._url, headers or self.headers, self._timeout_s)
         self._unacked.clear()
         return self
 

@@ -86,6 +86,7 @@ class Client2:
         self.ws: WebSocket
         self.may_be_cut = False
         """Whether the server may die between its last words and its close frame."""
+        self.headers: dict[str, str] = {}
         self._highest_sent_bytes = 0
         self._url = url + PATH
         self._timeout_s = timeout_s
@@ -94,7 +95,7 @@ class Client2:
 
     def connect(self) -> Client2:
         """Opens a connection; whatever there was before is forgotten, not closed."""
-        self.ws = WebSocket(self._url, timeout_s=self._timeout_s)
+        self.ws = WebSocket(self._url, self.headers, self._timeout_s)
         return self
 
     def drop(self) -> None:

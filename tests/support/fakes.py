@@ -10,6 +10,7 @@ import contextlib
 import heapq
 import itertools
 import resource
+import socket
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, TypeVar
@@ -19,7 +20,7 @@ import gevent.event
 import gevent.lock
 
 from incoming.handover.schedule import Answer, Done
-from incoming.runtime import Lock, Task
+from incoming.runtime import Lock, Place, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -124,6 +125,10 @@ class FakeRuntime:
         if gate:
             gate.wait()
         return function(*args, **kwargs)
+
+    def look_up(self, host: str, port: int) -> Sequence[Place]:
+        """See Runtime."""
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """See Runtime. Only calls to apps have limits, and here those never wait."""

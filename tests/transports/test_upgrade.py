@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from incoming.sources import Sources
 from incoming.transports import upgrade
 from incoming.transports.buffers import Buffers
 from incoming.transports.websocket import WebSocket
@@ -39,13 +40,13 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
     """Serves one request; returns the text messages that came, and what went to the server."""
     heard: list[str] = []
 
-    def converse(websocket: WebSocket) -> None:
+    def converse(websocket: WebSocket, _source: str) -> None:
         for _ in range(messages):
             message = websocket.receive()
             assert message
             heard.append(message.text)
 
-    front = upgrade.Upgrades(Buffers(4096), 30.0).in_front_of(app, (PATH,), converse)
+    front = upgrade.Upgrades(Buffers(4096), 30.0, Sources((), 0)).in_front_of(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 
 

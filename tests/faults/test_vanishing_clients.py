@@ -1,0 +1,261 @@
+"""A client that is gone in the middle of a sentence, at each step of both protocols, in each way to be gone.
+
+Whatever it was, the next client with the same ticket goes on behind the last acknowledged byte, the file
+arrives as it was, and nothing of the vanished one stays in the server.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any, Final
+
+import pytest
+import requests
+
+from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.client import OldClient
+from tests.support.client2 import Client2
+from tests.support.data import FileBytes
+from tests.support.halfopen import vanish
+from tests.support.server import RunningServer, finish_upload, new_upload
+from tests.support.tally import tally
+from tests.support.waiting import wait_until
+from tests.support.websocket import BINARY, TEXT, WebSocket
+
+ROUNDS: Final = int(os.environ.get("INCOMING_TEST_ROUNDS", "1"))
+KIB: Final = 1024
+CHUNK_BYTES: Final = 64 * KIB
+DATA: Final = FileBytes(300_000, seed=44)
+GIVEN_UP_WITHIN_S: Final = 20.0
+
+AnyClient = OldClient | Client2
+Step = Callable[[Any], object]
+
+
+def half_a_text(client: AnyClient, msg_type: str, **msg_data: object) -> object:
+    """Sends the first half of a message."""
+    text = json.dumps({"MsgType": msg_type, "MsgData": msg_data}).encode()
+    frame = bytes(client.ws.frame(0x80 | TEXT, text))
+    client.ws.socket.sendall(frame[: len(frame) // 2])
+    return frame
+
+
+def part_of_a_chunk(share: float) -> Step:
+    """Sends a part of a chunk, after a whole one that was acknowledged."""
+
+    def step(client: AnyClient) -> None:
+        client.open()
+        if isinstance(client, Client2):
+            client.send_until_stored(CHUNK_BYTES)
+            message = client.chunk(CHUNK_BYTES, CHUNK_BYTES)
+        else:
+            client.send_until_acked(CHUNK_BYTES)
+            message = client.data.read(client.sent_bytes, CHUNK_BYTES)
+        frame = bytes(client.ws.frame(0x80 | BINARY, message))
+        client.ws.socket.sendall(frame[: int(len(frame) * share) or 1])
+
+    return step
+
+
+def asks_and_reads_nothing(client: AnyClient) -> None:
+    """The answer meets nobody."""
+    version = {"Version": 2, "LastModifiedMs": 0} if isinstance(client, Client2) else {}
+    client.connect().say(
+        "MsgUploadReq", Id=client.ticket_id, LengthBytes=DATA.length_bytes, Name="a.mov", **version
+    )
+
+
+def sends_all(client: AnyClient) -> None:
+    """Sends all bytes, and reads no acknowledgement."""
+    client.open()
+    while client.sent_bytes < DATA.length_bytes:
+        client.send_chunk()
+
+
+def has_sent_all(client: Client2) -> object:
+    """All bytes are acknowledged; "complete" was not said."""
+    client.open().send_until_stored()
+    return client
+
+
+def completes(client: Client2) -> None:
+    """Says "complete", and does not wait for what comes of it."""
+    has_sent_all(client)
+    client.complete()
+
+
+def damages(client: Client2) -> None:
+    """Sends a damaged chunk, and does not hear that it is asked for again."""
+    client.open()
+    message = bytearray(client.chunk(0, CHUNK_BYTES))
+    message[-1] ^= 1
+    client.send_instead(bytes(message))
+
+
+def closes_and_does_not_wait(client: AnyClient) -> None:
+    """Sends a close frame, and is gone before it is answered."""
+    client.open().ws.send_frame(0x88, struct.pack("!H", 1000))
+
+
+BOTH: Final[dict[str, Step]] = {
+    "connected": lambda client: client.connect(),
+    "half a request": lambda c: half_a_text(c.connect(), "MsgUploadReq", Id=c.ticket_id, LengthBytes=1),
+    "asked": asks_and_reads_nothing,
+    "allowed": lambda client: client.connect().request(),
+    "agreed": lambda client: client.open(),
+    "one byte of a chunk": part_of_a_chunk(0),
+    "half a chunk": part_of_a_chunk(0.5),
+    "a chunk, unacknowledged": part_of_a_chunk(1),
+    "some chunks, unread": lambda client: [client.open(), *(client.send_chunk() for _ in range(3))],
+    "all sent, unread": sends_all,
+    "a ping, unanswered": lambda client: client.open().ws.send_frame(0x89, b"?"),
+    "closing": closes_and_does_not_wait,
+}
+OLD: Final = BOTH | {
+    "half an agreement": lambda c: [c.connect().request(), half_a_text(c, "MsgAck", Ack=True)],
+    "paused": lambda client: client.open().say("MsgPause", Pause=True),
+    "all acknowledged": lambda client: client.open().send_until_acked(),
+}
+NEW: Final = BOTH | {
+    "half an agreement": lambda c: [c.connect().request(), half_a_text(c, "MsgAgree", Crc32c=[])],
+    "all acknowledged": has_sent_all,
+    "complete": completes,
+    "damaged": damages,
+    "a MsgPing, unanswered": lambda client: client.open().say("MsgPing"),
+    "half a complete": lambda c: [has_sent_all(c), half_a_text(c, "MsgComplete", Crc32c=0, Round=0)],
+}
+STEPS: Final[list[tuple[type[Any], str, Step]]] = [(OldClient, name, step) for name, step in OLD.items()] + [
+    (Client2, name, step) for name, step in NEW.items()
+]
+
+WAYS: Final[dict[str, Callable[[WebSocket], object]]] = {
+    "reset": WebSocket.cut,
+    "closed": WebSocket.drop,
+    "half-closed": WebSocket.leave,
+    "half-open": lambda ws: vanish(ws.socket),
+    "frozen": lambda _: None,
+}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that soon gives silent peers up."""
+    folder = tmp_path_factory.mktemp("vanishing")
+    with RunningServer(
+        folder / "storage", chunk_size_kib=64, connection_timeout_s=1, handover_retry_first_s=0.05
+    ) as running:
+        yield running
+
+
+def connections(server: RunningServer) -> int:
+    """Returns how many upload connections the server has, as far as it knows."""
+    text = requests.get(f"{server.url}/incoming/metrics", timeout=10).text
+    found = re.search(r"^incoming_websocket_connections (\d+)", text, re.MULTILINE)
+    assert found
+    return int(found[1])
+
+
+def nothing_is_left(server: RunningServer) -> None:
+    """The server has given up whoever is gone, and has nothing to be ashamed of in its log."""
+    wait_until(lambda: connections(server) == 0, "vanished clients are given up", GIVEN_UP_WITHIN_S)
+    log = server.log_text()
+    assert "a defect" not in log
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_whoever_comes_next_goes_on_whatever_the_last_words_were(
+    server: RunningServer, app: ScriptedApp, way: str
+) -> None:
+    gone = []  # else the garbage collector closes what should stay open
+    steps = STEPS * ROUNDS if ROUNDS > 1 else STEPS[list(WAYS).index(way) % 2 :: 2]
+    for kind, name, step in steps:
+        client: Any = kind(server.url, new_upload(server, app.url), DATA)
+        client.chunk_size_bytes = CHUNK_BYTES
+        step(client)
+        acknowledged = client.acked_bytes if isinstance(client, OldClient) else client.stored_bytes
+        WAYS[way](client.ws)
+        gone.append(client.ws)
+        client.upload()  # checks that it is asked for nothing that was acknowledged
+        assert client.resumed_at[-1] >= acknowledged, name
+        assert {d.sha256 for d in app.about(client.ticket_id)} == {DATA.sha256}, name
+    nothing_is_left(server)
+    tally("fault", f"client gone at each protocol step: {way}", len(steps), "the next one went on")
+
+
+@pytest.mark.parametrize("way", ["half-open", "frozen"])
+def test_a_silent_peer_is_given_up_though_nobody_comes_after_it(
+    server: RunningServer, app: ScriptedApp, way: str
+) -> None:
+    gone = []
+    moments = ("half a chunk", "all acknowledged", "agreed")
+    for kind, step in [(kind, step) for kind, name, step in STEPS if name in moments]:
+        client: Any = kind(server.url, new_upload(server, app.url), DATA)
+        step(client)
+        WAYS[way](client.ws)
+        gone.append(client)
+    assert connections(server) > 0, "it is too early to know that they are gone"
+    nothing_is_left(server)
+    tally("fault", f"silent peer that nobody replaces: {way}", len(gone), "given up, the upload was not")
+    for client in gone:
+        client.upload()
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_cancellation_counts_though_nobody_hears_its_answer(
+    server: RunningServer, app: ScriptedApp, way: str
+) -> None:
+    gone = []
+    for kind in (OldClient, Client2):
+        client: Any = kind(server.url, new_upload(server, app.url), DATA)
+        client.open().say("MsgCancel", Reason="enough")
+        WAYS[way](client.ws) if way != "reset" else client.ws.drop()  # a reset may overtake what was said
+        gone.append(client.ws)
+        wait_until(lambda c=client: app.about(c.ticket_id), "the app hears of it")  # type: ignore[misc]
+        assert app.about(client.ticket_id)[0].fields["cancelReason"] == "enough"
+        assert not server.stored_file(client.ticket_id).exists()
+    tally("fault", f"client gone right after its cancellation: {way}", 2, "cancelled, the app was told")
+
+
+class Hanging:
+    """An app that answers when it is let go."""
+
+    def __init__(self, answer: Reply) -> None:
+        self.let_go = threading.Event()
+        self._answer = answer
+
+    def __call__(self, _: Delivery) -> Reply:
+        assert self.let_go.wait(30)
+        return self._answer
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_client_that_is_gone_during_the_handover_hears_the_result_when_it_comes_back(
+    server: RunningServer, app: ScriptedApp, way: str
+) -> None:
+    gone = []
+    for kind, answer in ((OldClient, DONE), (Client2, DONE), (OldClient, WAIT), (Client2, WAIT)):
+        hanging = Hanging(answer)
+        app.answers = [hanging]
+        app.deliveries.clear()
+        client: Any = kind(server.url, new_upload(server, app.url), DATA)
+        sends_all(client)
+        if kind is Client2:
+            client.hear_until_stored()
+            client.complete()
+        app.wait_for(1)
+        WAYS[way](client.ws)
+        gone.append(client.ws)
+        hanging.let_go.set()
+        if answer is WAIT:
+            wait_until(lambda c=client: finish_upload(server, c.ticket_id).text == "ok", "the app finishes")  # type: ignore[misc]
+        client.upload()
+        assert client.resumed_at[-1] == DATA.length_bytes
+        assert len(app.deliveries) == 1
+    nothing_is_left(server)
+    tally("fault", f"client gone during the handover: {way}", 4, "handed over once; the result was heard")
