@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bench import many, report, settings, single
+from bench import idle, many, report, settings, single, slow_disk, small
 from tests.support.data import MIB
 
 
@@ -28,7 +28,31 @@ def _many(options: argparse.Namespace, storage: Path) -> object:
     return rows
 
 
-MEASUREMENTS: Final[dict[str, Callable[[Any, Path], object]]] = {"single": _single, "many": _many}
+def _idle(options: argparse.Namespace, storage: Path) -> object:
+    figures = idle.measure(idle.COUNTS, 15, options.rounds, options.size_mib * MIB, storage)
+    idle.show(figures)
+    return figures
+
+
+def _small(options: argparse.Namespace, storage: Path) -> object:
+    figures = small.measure(list(small.STORES), (1, 16), options.rounds, 3, storage)
+    small.show(figures)
+    return figures
+
+
+def _slow_disk(_: argparse.Namespace, storage: Path) -> object:
+    figures = slow_disk.measure(20, 128 * MIB, storage)
+    slow_disk.show(figures)
+    return figures
+
+
+MEASUREMENTS: Final[dict[str, Callable[[Any, Path], object]]] = {
+    "single": _single,
+    "many": _many,
+    "idle": _idle,
+    "small": _small,
+    "slow-disk": _slow_disk,
+}
 
 
 def main() -> None:

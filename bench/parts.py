@@ -1,0 +1,187 @@
+"""The parts of docs/performance.md that are made of figures: each a function from figures to Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench import many
+from bench.plots import Bar, bars, lines
+
+PLOTS: Final = Path(__file__).resolve().parents[1] / "docs" / "plots"
+Rows = Sequence[Mapping[str, Any]]
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines_ = [titles, ["---"] * len(titles), *rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in lines_)
+
+
+def _picture(name: str, picture: str, text: str) -> str:
+    (PLOTS / f"{name}.svg").write_text(picture, "utf-8")
+    return f"![{text}](plots/{name}.svg)"
+
+
+def _spread(of: Mapping[str, float], digits: int = 0) -> str:
+    return f"{of['median']:.{digits}f} ({of['least']:.{digits}f} to {of['most']:.{digits}f})"
+
+
+def _kind(name: str) -> str:
+    return "ours" if name.startswith(("v", "ours")) else "floor" if name.startswith("floor") else "bar"
+
+
+def _single(rows: Rows) -> str:
+    ordered = sorted(rows, key=lambda row: -row["mb_per_s"]["median"])
+    speeds = [Bar(row["title"], *_three(row["mb_per_s"]), _kind(row["name"])) for row in ordered]
+    costs = [Bar(row["title"], *_three(row["cpu_s_per_gib"]), _kind(row["name"])) for row in ordered]
+    cells = [
+        [
+            row["title"],
+            _spread(row["mb_per_s"]),
+            f"{row['speed_of_floor']:.2f}",
+            _spread(row["cpu_s_per_gib"], 2),
+            f"{row['cpu_of_floor']:.2f}",
+            f"{row['peak_mib']['median']:.0f}",
+            f"{row['finished_mb_per_s']['median']:.0f}" if _kind(row["name"]) == "ours" else "",
+        ]
+        for row in ordered
+    ]
+    titles = ["", "MB/s", "of the floor's", "CPU s/GiB", "times the floor's", "MiB", "MB/s until handed over"]
+    pictures = [
+        _picture("single-speed", bars("One upload", "MB/s, more is better", speeds), "speed of one upload"),
+        _picture("single-cpu", bars("One upload", "CPU s/GiB, less is better", costs), "what it costs"),
+    ]
+    return "\n\n".join([*pictures, _table(titles, cells)])
+
+
+def _three(figure: Mapping[str, float]) -> tuple[float, float, float]:
+    return figure["median"], figure["least"], figure["most"]
+
+
+def _many(rows: Rows) -> str:
+    waits = ["library p50", "library p99", "ticket p99", "loop lag p99"]
+    titles = ["", "at once", "MB/s", "of one's", "least share", *waits]
+    cells = [
+        [
+            f"version {row['name'][1:]}",
+            str(row["count"]),
+            f"{row['mb_per_s']:.0f}",
+            f"{row['of_one']:.2f}",
+            f"{row['least_share']:.2f}",
+            *(f"{row[key]:.1f} ms" for key in many.TIMES),
+        ]
+        for row in rows
+    ]
+    newest = [row for row in rows if row["name"] == "v2"]
+    names = {"incoming.js p99": "library_p99_ms", "ticket p99": "ticket_p99_ms", "loop lag p99": "lag_p99_ms"}
+    series = {title: [(row["count"], row[key]) for row in newest] for title, key in names.items()}
+    title = "How long small requests wait beside uploads, version 2 (ms)"
+    rates: dict[str, list[tuple[float, float]]] = {}
+    for row in rows:
+        rates.setdefault(f"version {row['name'][1:]}", []).append((row["count"], row["mb_per_s"]))
+    pictures = [
+        _picture("many-speed", lines("All uploads together (MB/s)", "uploads at once", rates), "the sum"),
+        _picture("many-waiting", lines(title, "uploads at once", series), "how long small requests wait"),
+    ]
+    return "\n\n".join([*pictures, _table(titles, cells)])
+
+
+def _idle(figures: Mapping[str, Any]) -> str:
+    crowds, starts = figures["connections"], figures["tickets"]["starts"]
+    titles = ["connections", "KiB each", "kernel KiB each", "idle CPU", "connected in", "an upload beside"]
+    cells = [
+        [
+            f"{row['count']:,}",
+            f"{row['kib_each']:.1f}",
+            f"{row['kernel_kib_each']:.1f}",
+            f"{row['idle_cpu']:.2%}",
+            f"{row['connect_s']:.1f} s",
+            f"{row['speed_ratio']:.2f} of its speed alone",
+        ]
+        for row in crowds
+    ]
+    ticket_titles = ["tickets in the journal", "start", "ms each", "KiB each"]
+    ticket_cells = [
+        [f"{row['count']:,}", f"{row['start_s']:.1f} s", f"{row['ms_each']:.2f}", f"{row['kib_each']:.1f}"]
+        for row in starts
+    ]
+    memory = {
+        "connections": [(row["count"], row["count"] * row["kib_each"] / 1024) for row in crowds],
+        "tickets": [(row["count"], row["count"] * row["kib_each"] / 1024) for row in starts],
+    }
+    times = {
+        "connecting": [(row["count"], row["connect_s"]) for row in crowds],
+        "start": [(row["count"], row["start_s"]) for row in starts],
+    }
+    created = f"{figures['tickets']['created_per_s']:.0f} tickets a second are issued"
+    return "\n\n".join(
+        [
+            _picture("idle-memory", lines("Memory of the server (MiB)", "how many", memory), "memory"),
+            _picture("idle-times", lines("To connect or start with all (s)", "how many", times), "times"),
+            _table(titles, cells),
+            _table(ticket_titles, ticket_cells),
+            f"{created}, to {figures['tickets']['created_at_once']} connections at once.",
+        ]
+    )
+
+
+def _small(figures: Mapping[str, Any]) -> str:
+    titles = ["", "at once", "uploads a second", "server CPU, ms each", "median", "p99"]
+    cells = [
+        [
+            row["title"],
+            str(row["at_once"]),
+            _spread(row["uploads_per_s"]),
+            _spread(row["cpu_ms_each"], 2),
+            f"{row['median_ms']['median']:.1f} ms",
+            f"{row['p99_ms']['median']:.1f} ms",
+        ]
+        for row in figures["rows"]
+    ]
+    busiest = max(row["at_once"] for row in figures["rows"])
+    rows = sorted(
+        (row for row in figures["rows"] if row["at_once"] == busiest),
+        key=lambda row: -float(row["uploads_per_s"]["median"]),
+    )
+    speeds = [Bar(row["title"], *_three(row["uploads_per_s"]), _kind(row["name"])) for row in rows]
+    title = f"Files of 10 KB, {busiest} at a time"
+    picture = _picture("small", bars(title, "uploads a second", speeds), title)
+    return "\n\n".join([picture, _table(titles, cells)])
+
+
+def _slow_disk(figures: Mapping[str, Any]) -> str:
+    if "skipped" in figures:
+        return f"Not measured: {figures['skipped']}."
+    asked = list(figures["runs"][0]["polite"]["asked"])
+    waits = [f"{what}: p50, p99" for what in asked]
+    titles = ["on the slow disk", "client", "MB/s", "ahead (window)", "memory grown", "late by 50 ms", *waits]
+    cells = [
+        [
+            run["on_it"],
+            kind,
+            f"{run[kind]['mb_per_s']:.0f}",
+            f"{run[kind]['most_ahead_mib']:.0f} ({run[kind]['window_mib']:.0f}) MiB",
+            f"{run[kind]['memory_grown_mib']:.0f} MiB",
+            f"{run[kind]['late_50_ms']:.1%}",
+            *(_waited(run[kind]["asked"][what]) for what in asked),
+        ]
+        for run in figures["runs"]
+        for kind in ("polite", "greedy")
+    ]
+    told = f"One upload flat out onto a disk that takes {figures['disk_mb_per_s']} MB/s (cgroup blkio)."
+    return "\n\n".join([told, _table(titles, cells)])
+
+
+def _waited(one: Mapping[str, float]) -> str:
+    return f"{one['p50_ms']:.0f} ms, {one['p99_ms']:.0f} ms"
+
+
+PARTS: Final[dict[str, Callable[[Any], str]]] = {
+    "single": _single,
+    "many": _many,
+    "idle": _idle,
+    "small": _small,
+    "slow-disk": _slow_disk,
+}
+"""{measurement: what makes Markdown of its figures}."""
