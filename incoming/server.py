@@ -45,8 +45,7 @@ MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
 TOO_MANY: Final = "%(source)s has as many connections as it may: max_connections_per_source, trusted_proxies"
 REFUSAL_TIMEOUT_S: Final = 1.0
 HEAD_BYTES: Final = 8192
-READ_AHEAD_BYTES: Final = 2048
-"""What a connection keeps for requests that have come in; most are smaller. Idle ones keep it too."""
+READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and a connection keeps it while it is idle
 BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"

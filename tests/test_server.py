@@ -9,7 +9,6 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
 import gevent
@@ -21,7 +20,6 @@ from gevent.pywsgi import WSGIServer
 from incoming import server as server_module
 from incoming.errors import BadSetting
 from incoming.server import Server, inherited_listeners, listen
-from tests.support.server import RunningServer
 
 DEADLINE_S = 10.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -376,20 +374,3 @@ def test_a_socket_that_is_no_tcp_port_is_refused(monkeypatch: pytest.MonkeyPatch
         pytest.raises(BadSetting, match="ListenStream"),
     ):
         inherited_listeners(environ)
-
-
-# --- how much it may open --------------------------------------------------------------------------
-
-
-class ModestServer(RunningServer):
-    """One that a shell with a low limit of open files has started."""
-
-    def _command(self) -> list[str]:
-        return ["sh", "-c", 'ulimit -Sn 256; exec "$0" "$@"', *super()._command()]
-
-
-def test_the_server_may_open_as_many_files_as_the_hard_limit_says(tmp_path: Path) -> None:
-    with ModestServer(tmp_path / "storage") as server:
-        limits = Path(f"/proc/{server.pid}/limits").read_text().splitlines()
-    soft, hard = next(line.split()[3:5] for line in limits if line.startswith("Max open files"))
-    assert soft == hard != "256"
