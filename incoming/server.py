@@ -45,6 +45,7 @@ MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
 TOO_MANY: Final = "%(source)s has as many connections as it may: max_connections_per_source, trusted_proxies"
 REFUSAL_TIMEOUT_S: Final = 1.0
 HEAD_BYTES: Final = 8192
+READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and a connection keeps it while it is idle
 BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
@@ -69,7 +70,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         sock.settimeout(BODY_TIMEOUT_S)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        super().__init__(sock, address, server, rfile)
+        super().__init__(sock, address, server, rfile or sock.makefile("rb", READ_AHEAD_BYTES))
 
     def read_requestline(self) -> Any:
         """Waits for the next request for a while, then gives the connection up."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import resource
 import sys
 
 import click
@@ -55,6 +57,7 @@ def log_to_stderr(settings: Settings) -> None:
 
 def _run(settings: Settings, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
+    allow_all_descriptors()
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
     servers = Servers(settings)
     app = service.wsgi()
@@ -69,3 +72,13 @@ def _run(settings: Settings, examples_ports: str) -> None:
     sys.stdout.flush()
     servers.serve_until_a_signal(service.stop)
     service.close()
+
+
+def allow_all_descriptors() -> None:
+    """Lets this process open as many files and connections as its hard limit says.
+
+    The soft limit that shells give, mostly 1024, is for programs that use select(2); an upload takes two.
+    """
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(ValueError, OSError):  # where the system has lowered what may be asked for
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

@@ -4,8 +4,8 @@
   reserved ahead of the writer with fallocate(2) and FALLOC_FL_KEEP_SIZE, which leaves the length alone
   (posix_fallocate changes it).
 - A write goes straight into the page cache, on the event loop: a thread costs twice the CPU. When the page
-  cache stops taking it (a slow disk), writes go to the pool until they are quick again, so that one disk
-  does not stop everybody. Everything else that can wait for a disk is always in the pool.
+  cache stops taking it (a slow disk), the writes of all uploads go to the pool until they are quick again, so
+  that one disk does not stop everybody. Everything else that can wait for a disk is always in the pool.
 - Folders are setgid 2770 and files 0660, so that an app of the same group can move the file away. What is
   opened is never a link, and ownership changes by descriptor.
 """
@@ -24,6 +24,7 @@ from typing import Final
 
 from incoming.errors import StorageFailed
 from incoming.runtime import Runtime
+from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 
 DIR_MODE: Final = 0o2770
@@ -31,11 +32,6 @@ FILE_MODE: Final = 0o660
 SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
 READ_BYTES: Final = 1024 * 1024
-SLOW_WRITE_S: Final = 0.02
-"""A slice that the page cache takes needs 0.1 ms; one that waits for the disk needs much longer."""
-SLOW_SLICES: Final = 64
-"""How many slices go to the pool after a slow one, before the page cache is tried again."""
-
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -43,7 +39,7 @@ class LocalWriter:
     """See storage.Writer."""
 
     def __init__(
-        self, fd: int, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int, runtime: Runtime
+        self, fd: int, disk: Disk, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int
     ) -> None:
         """`sync` makes the open file durable, and its name."""
         self._make_durable = sync
@@ -52,17 +48,17 @@ class LocalWriter:
         self._fd = fd
         self._length_bytes = length_bytes
         self._reserve_bytes = reserve_bytes
-        self._runtime = runtime
-        self._slow_slices = 0
+        self._disk = disk
+        self._runtime = disk.runtime
         self._reserving = False
-        self._file_lock = runtime.lock()
+        self._file_lock = self._runtime.lock()
 
     def write(self, chunk: memoryview) -> None:
         """See storage.Writer. The offset moves when all of the chunk is in the file."""
         position = self.offset_bytes
         with storage_errors():
             while chunk:
-                written = self._write_slice(chunk[:SLICE_BYTES], position)
+                written = self._disk.write(self._fd, chunk[:SLICE_BYTES], position)
                 position += written
                 chunk = chunk[written:]
                 if chunk:
@@ -70,16 +66,6 @@ class LocalWriter:
         self.offset_bytes = position
         self.allocated_bytes = max(self.allocated_bytes, position)
         self._reserve_ahead()
-
-    def _write_slice(self, part: memoryview, position: int) -> int:
-        if self._slow_slices:
-            self._slow_slices -= 1
-            return self._runtime.in_pool(os.pwrite, self._fd, part, position)
-        began_s = self._runtime.now_s()
-        written = os.pwrite(self._fd, part, position)
-        if self._runtime.now_s() - began_s > SLOW_WRITE_S:
-            self._slow_slices = SLOW_SLICES
-        return written
 
     def _reserve_ahead(self) -> None:
         """Keeps at least half of the reserve ahead of the writer, without waiting for it."""
@@ -143,6 +129,7 @@ class LocalStorage:
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._syncs = Syncs()
+        self._disk = Disk(runtime)
 
     def _file(self, ticket_id: str) -> Path:
         return self._directory / ticket_id / ticket_id
@@ -156,7 +143,7 @@ class LocalStorage:
         with storage_errors():
             fd = self._runtime.in_pool(self._open, self._file(ticket_id))
         sync = partial(self._syncs.sync, self._file(ticket_id))
-        writer = LocalWriter(fd, sync, length_bytes, self._reserve_bytes, self._runtime)
+        writer = LocalWriter(fd, self._disk, sync, length_bytes, self._reserve_bytes)
         writer._reserve_ahead()
         return writer
 

@@ -223,10 +223,37 @@ def test_the_operators_own_proxies_and_passwords_are_not_used(caller: Caller, ap
     assert "authorization" not in app.deliveries[0].headers
 
 
-def test_a_connection_is_kept_for_the_next_call(app: ScriptedApp) -> None:
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n\r\n",
+    ],
+    ids=["length", "chunked"],
+)
+def test_a_connection_is_kept_for_the_next_call(answer: bytes) -> None:
     notifier = Notifier(LONG_S, LONG_S, FakeRuntime())
-    assert [notifier.post(app.url, FORM) for _ in range(3)] == [Done()] * 3
-    assert len(app.deliveries) == 3
+    connections: list[socket.socket] = []
+
+    def serve() -> None:
+        while True:
+            connection, _ = listener.accept()
+            connections.append(connection)
+            threading.Thread(target=answer_each, args=[connection], daemon=True).start()
+
+    def answer_each(connection: socket.socket) -> None:
+        asked = b""
+        while more := connection.recv(65536):
+            asked += more
+            while b"cancelReason=" in asked:  # the form's last field, and it is empty
+                asked = asked.partition(b"cancelReason=")[2]
+                connection.sendall(answer)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, daemon=True).start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        assert [notifier.post(url, FORM) for _ in range(3)] == [Done()] * 3
+    assert len(connections) == 1
 
 
 def test_calls_to_one_host_take_turns_and_wait_for_no_other_host() -> None:

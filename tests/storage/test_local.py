@@ -304,5 +304,6 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     read(storage, 0, 1)
     storage.remove(TICKET_ID)
     storage.tidy(TICKET_ID)
-    expected = ["_open", "_trim_and_close", "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
+    opened = ["_open", "_timed", "fallocate", "_trim_and_close"]  # a disk that nobody knows may be slow
+    expected = [*opened, "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
     assert runtime.pool_calls == expected

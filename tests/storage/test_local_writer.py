@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.storage.local import SLICE_BYTES, SLOW_SLICES, LocalStorage, LocalWriter
+from incoming.storage.disk import QUICK_SLICES
+from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter
 from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
 
@@ -62,12 +63,14 @@ def test_the_offset_is_read_off_the_disk(writer: LocalWriter, storage: LocalStor
 def test_a_large_chunk_lets_others_run_between_its_slices(
     writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage
 ) -> None:
+    for _ in range(QUICK_SLICES):  # from here on the pool is not needed
+        writer.write(memoryview(b"s"))
     seen: list[int | None] = []
     runtime.spawn(lambda: seen.append(storage.stored_bytes(TICKET_ID)))
     chunk = os.urandom(2 * SLICE_BYTES + 1)
     writer.write(memoryview(chunk))
-    assert seen == [SLICE_BYTES]
-    assert content(storage) == chunk
+    assert seen == [QUICK_SLICES + SLICE_BYTES]
+    assert content(storage) == QUICK_SLICES * b"s" + chunk
 
 
 def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
@@ -222,44 +225,6 @@ def test_a_disk_that_is_really_full_is_reported(mount: Mount, runtime: FakeRunti
     assert writer.offset_bytes >= 14 * 64 * KIB
     writer.close()
     assert storage.stored_bytes(TICKET_ID) == writer.offset_bytes
-
-
-# --- slow disks ----------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def slice_takes_s(monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime) -> dict[str, float]:
-    """Lets each write take this time, as a disk does when the page cache takes nothing any more."""
-    takes_s, pwrite = {"now": 0.0}, os.pwrite
-
-    def slow_pwrite(fd: int, part: memoryview, position: int) -> int:
-        runtime.time_s += takes_s["now"]
-        return pwrite(fd, part, position)
-
-    slow_pwrite.__name__ = "pwrite"
-    monkeypatch.setattr(os, "pwrite", slow_pwrite)
-    return takes_s
-
-
-def test_a_quick_disk_is_written_without_the_pool(
-    writer: LocalWriter, runtime: FakeRuntime, slice_takes_s: dict[str, float]
-) -> None:
-    slice_takes_s["now"] = 0.001
-    for _ in range(10):
-        writer.write(memoryview(bytes(KIB)))
-    assert "pwrite" not in runtime.pool_calls
-
-
-def test_a_slow_disk_is_written_in_the_pool_for_a_while_and_then_tried_again(
-    writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage, slice_takes_s: dict[str, float]
-) -> None:
-    slice_takes_s["now"] = 0.5
-    writer.write(memoryview(b"s"))
-    slice_takes_s["now"] = 0.0
-    for _ in range(SLOW_SLICES + 10):
-        writer.write(memoryview(b"q"))
-    assert runtime.pool_calls.count("pwrite") == SLOW_SLICES
-    assert content(storage) == b"s" + (SLOW_SLICES + 10) * b"q"
 
 
 # --- syncing, and after the end ------------------------------------------------------------------

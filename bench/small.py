@@ -1,0 +1,288 @@
+"""Small files: how many uploads a second, from the ticket until the user may be told "finished"?
+
+    python -m bench.small --at-once 1,16 --seconds 3 --rounds 3 --storage DIR --only ours,tus-node
+
+Ours is the whole way: a ticket over a kept-alive connection of the backend, a websocket of the page, the
+bytes, the handover to an app that answers at once, the result. The others store a file in one request over a
+kept-alive connection, and tell nobody; none of them syncs, so there is a row of ours that does not either.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import random
+import socket
+import struct
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, ClassVar, Final, Protocol
+
+from crc32c import crc32c
+
+from bench import measure as figures
+from bench import settings
+from bench.crowd import MASK, handshake, text
+from bench.kept import TIMEOUT_S, Kept, new_ticket
+from bench.measure import Figure
+from bench.quick_app import quick_app
+from bench.rivals import theirs
+from bench.rivals.base import Rival
+from incoming.frames import OP_BINARY, OP_CLOSE, build_frame
+from tests.support.client2 import CHUNK_HEADER
+from tests.support.data import FileBytes
+from tests.support.server import RunningServer
+
+SIZE_BYTES: Final = 10_000
+CONTENT: Final = FileBytes(SIZE_BYTES).read(0, SIZE_BYTES)
+CRC32C: Final = crc32c(CONTENT)
+WARM_UP_S: Final = 0.5
+BYE: Final = build_frame(OP_CLOSE, struct.pack("!H", 1000), MASK)
+CHUNK: Final = build_frame(OP_BINARY, CHUNK_HEADER.pack(0, CRC32C, 0) + CONTENT, MASK)
+REST: Final = text("MsgAgree", Crc32c=[]) + CHUNK + text("MsgComplete", Crc32c=CRC32C, Round=0)
+TUS_FIELDS: Final = (
+    f"Tus-Resumable: 1.0.0\r\nUpload-Length: {SIZE_BYTES}\r\n"
+    "Content-Type: application/offset+octet-stream\r\n"
+)
+
+
+class Store(Protocol):
+    """A server that small files are uploaded to."""
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+
+    def upload(self, kept: Kept) -> None:
+        """Uploads one file. Raises AssertionError unless it was stored."""
+
+    def check(self, count: int) -> None:
+        """Looks at what was stored. Raises AssertionError."""
+
+
+class Ours(RunningServer):
+    """Our server; the app has each file as soon as it is told, and the server removes it then."""
+
+    title = "Incoming!!, version 2"
+    fsync: ClassVar[str] = "yes"
+
+    def __init__(self, storage_dir: Path, app_url: str) -> None:
+        super().__init__(storage_dir, log_level="warning", fsync=self.fsync)
+        self._app_url = app_url
+
+    def upload(self, kept: Kept) -> None:
+        """See Store."""
+        ticket_id = new_ticket(kept, self._app_url)
+        with socket.create_connection(("127.0.0.1", self.port), timeout=TIMEOUT_S) as page:
+            page.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            page.sendall(handshake("127.0.0.1", self.port))
+            _hear(page, b"\r\n\r\n")
+            request = {"Version": 2, "Id": ticket_id, "LengthBytes": SIZE_BYTES, "Name": "small.bin"}
+            page.sendall(text("MsgUploadReq", **request, LastModifiedMs=1_700_000_000_123))
+            _hear(page, b'"MsgUploadConf"')
+            page.sendall(REST)
+            _hear(page, b'"MsgAllDone"')
+            page.sendall(BYE)
+
+    def check(self, count: int) -> None:
+        """See Store. The server has compared each checksum with ours; here is whether it tidies up."""
+        assert len(list((self.storage_dir / "journal").glob("*.json"))) >= count
+
+
+class OursWithoutFsync(Ours):
+    """The same; a power cut may lose what was finished in the last seconds."""
+
+    title = "Incoming!!, version 2, --fsync no"
+    fsync = "no"
+
+
+def _hear(page: socket.socket, what: bytes) -> None:
+    data = b""
+    while what not in data:
+        more = page.recv(1 << 16)
+        assert more and b"MsgError" not in more, data + more
+        data += more
+
+
+def _check_files(rival: Rival, count: int) -> None:
+    files = [file for file in rival.files.rglob("*") if file.is_file() and file.stat().st_size == SIZE_BYTES]
+    assert len(files) >= count, f"{rival.title}: {count} uploads, {len(files)} files"
+    expected = hashlib.sha256(CONTENT).hexdigest()
+    assert all(figures.sha256(file) == expected for file in files[:500]), f"{rival.title}: other files"
+
+
+class TusNode(theirs.TusNode):
+    """A POST that creates an upload and has all of its bytes."""
+
+    def __init__(self, storage_dir: Path, app_url: str) -> None:
+        super().__init__(storage_dir)
+
+    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+        """See Store."""
+        head, _ = kept.ask(f"POST {self.path}", CONTENT, TUS_FIELDS)
+        assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
+
+    def check(self, count: int) -> None:
+        """See Store."""
+        _check_files(self, count)
+
+
+class TusPython(TusNode, theirs.TusPython):
+    """The same request."""
+
+    title = theirs.TusPython.title
+    path = theirs.TusPython.path
+    _command = theirs.TusPython._command
+
+
+class Copyparty(theirs.Copyparty):
+    """One PUT."""
+
+    def __init__(self, storage_dir: Path, app_url: str) -> None:
+        super().__init__(storage_dir)
+
+    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+        """See Store."""
+        kept.ask(f"PUT /file-{next(self._numbers)}{self.query}", CONTENT)
+
+    def check(self, count: int) -> None:
+        """See Store."""
+        _check_files(self, count)
+
+
+class CopypartyPlain(Copyparty):
+    """Without any checksum."""
+
+    title = theirs.CopypartyPlain.title
+    query = theirs.CopypartyPlain.query
+
+
+STORES: Final[dict[str, Callable[[Path, str], Any]]] = {
+    "ours": Ours,
+    "ours-no-fsync": OursWithoutFsync,
+    "tus-node": TusNode,
+    "tus-python": TusPython,
+    "copyparty": Copyparty,
+    "copyparty-plain": CopypartyPlain,
+}
+
+
+class _Uploaders:
+    """So many threads that upload one file after another, until it is over."""
+
+    def __init__(self, store: Any, at_once: int) -> None:
+        self._store = store
+        self._over = threading.Event()
+        self.took_s: list[float] = []
+        self._failed: list[BaseException] = []
+        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(at_once)]
+
+    def __enter__(self) -> _Uploaders:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+        if self._failed:
+            raise self._failed[0]
+
+    def _run(self) -> None:
+        try:
+            with Kept(self._store.port) as kept:
+                while not self._over.is_set():
+                    began_s = time.perf_counter()
+                    self._store.upload(kept)
+                    self.took_s.append(time.perf_counter() - began_s)
+        except BaseException as exc:
+            self._failed.append(exc)
+
+
+def one_run(store: Any, at_once: int, duration_s: float) -> dict[str, float]:
+    """Returns uploads a second, the server's CPU for each in ms, and the median time of one in ms."""
+    with _Uploaders(store, at_once) as uploaders:
+        time.sleep(WARM_UP_S)
+        before, cpu_before_s, began_s = (
+            len(uploaders.took_s),
+            figures.cpu_s(store.pid),
+            time.perf_counter(),
+        )
+        time.sleep(duration_s)
+        count, cpu_s = len(uploaders.took_s) - before, figures.cpu_s(store.pid) - cpu_before_s
+        wall_s = time.perf_counter() - began_s
+        took_s = sorted(uploaders.took_s[before : before + count])
+    store.check(count)
+    assert count, "not one upload came through"
+    median_ms, p99_ms = (took_s[int(count * share)] * 1000 for share in (0.5, 0.99))
+    return {
+        "uploads_per_s": count / wall_s,
+        "cpu_ms_each": cpu_s / count * 1000,
+        "median_ms": median_ms,
+        "p99_ms": p99_ms,
+    }
+
+
+def measure(
+    names: Sequence[str], at_once: Sequence[int], rounds: int, duration_s: float, storage: Path
+) -> dict[str, Any]:
+    """Returns plain data: `size_bytes`, and `rows` with `name`, `title`, `at_once`, and figures.
+
+    Each figure is `{"median", "least", "most"}` over the rounds: `uploads_per_s`, the server's `cpu_ms_each`,
+    and how long an upload took, `median_ms` and `p99_ms`. Within a round the servers take turns in any order.
+    """
+    samples: dict[tuple[str, int], list[dict[str, float]]] = {}
+    with ExitStack() as stack:
+        app_url = stack.enter_context(quick_app())
+        stores = {name: stack.enter_context(STORES[name](storage / name, app_url)) for name in names}
+        for number in range(1, rounds + 1):
+            turns = [(name, count) for name in names for count in at_once]
+            for name, count in random.sample(turns, len(turns)):
+                settings.progress(f"{name}, {count} at once: round {number} of {rounds}")
+                samples.setdefault((name, count), []).append(one_run(stores[name], count, duration_s))
+        rows = [
+            {"name": name, "title": stores[name].title, "at_once": count, **_row(samples[name, count])}
+            for count in at_once
+            for name in names
+        ]
+    return {"size_bytes": SIZE_BYTES, "rows": rows}
+
+
+def _row(samples: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    found = {key: Figure.of([sample[key] for sample in samples]) for key in samples[0]}
+    return {key: {"median": f.median, "least": f.least, "most": f.most} for key, f in found.items()}
+
+
+def show(found: Mapping[str, Any]) -> None:
+    """Prints the table."""
+    line = "{:42} {:>7} {:>20} {:>12} {:>10} {:>8}\n"
+    sys.stdout.write(line.format("", "at once", "uploads/s", "CPU ms each", "median ms", "p99 ms"))
+    for row in found["rows"]:
+        rate = row["uploads_per_s"]
+        spread = f"{rate['median']:.0f} ({rate['least']:.0f}-{rate['most']:.0f})"
+        rest = (row[key]["median"] for key in ("cpu_ms_each", "median_ms", "p99_ms"))
+        cpu, median, p99 = (f"{value:.2f}" for value in rest)
+        sys.stdout.write(line.format(row["title"], row["at_once"], spread, cpu, median, p99))
+
+
+def main() -> None:
+    """Reads the options, measures, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    settings.add_options(parser)
+    parser.add_argument("--only", default=",".join(STORES), help="which servers")
+    parser.add_argument("--at-once", default="1,16", help="how many uploads at a time (default: 1,16)")
+    parser.add_argument("--seconds", type=float, default=3, help="how long each run is (default: 3)")
+    options = parser.parse_args()
+    at_once = [int(count) for count in options.at_once.split(",")]
+    names = options.only.split(",")
+    with settings.storage(options.storage) as storage:
+        show(measure(names, at_once, options.rounds, options.seconds, storage))
+
+
+if __name__ == "__main__":
+    main()
