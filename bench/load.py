@@ -1,108 +1,41 @@
 """Clients that send as fast as a server takes it, for next to no CPU of their own.
 
-What they send lies in memory files, masked and checksummed before the clock starts, and goes out with
-sendfile(2): the client never touches a byte. A file is `RING_BYTES` of random data, again and again, so any
-length has a known SHA-256. One loop drives any number of uploads.
+What they send (`content`) goes out with sendfile(2): the client never touches a byte. One loop drives any
+number of uploads.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import selectors
 import socket
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cache
 from typing import Final, Protocol
 
-import numpy as np
 from crc32c import crc32c
 
-from incoming.digest import combine
+from bench.content import (
+    MASK,
+    RING_BYTES,
+    Piece,
+    Span,
+    file_crc32c,
+    framed_ring,
+    masked,
+    masked_ring,
+    plain_ring,
+    ring,
+    ring_crcs,
+)  # fmt: skip
 from incoming.frames import OP_BINARY, build_header
 from tests.support.client import OldClient
 from tests.support.client2 import CHUNK_HEADER, Client2
-from tests.support.data import MIB, FileBytes
+from tests.support.data import FileBytes
 
-RING_BYTES: Final = 8 * MIB
-MASK: Final = bytes.fromhex("9d3c71e5")
-"""Any mask will do; with 0 the masking would be none."""
 PIECES_AT_A_TIME: Final = 4
 """What an upload may send before the next one is served: else the first is done before others begin."""
 DEADLINE_S: Final = 600.0
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """So many bytes of a memory file."""
-
-    fd: int
-    start: int
-    end: int
-
-
-Piece = bytes | Span
-"""What is sent next: a few bytes, or many that nobody looks at."""
-
-
-def _memory_file(name: str, content: bytes) -> int:
-    fd = os.memfd_create(name)
-    os.write(fd, content)
-    return fd
-
-
-@cache
-def ring() -> bytes:
-    """Returns the content that files are made of."""
-    return FileBytes(RING_BYTES, 1).read(0, RING_BYTES)
-
-
-@cache
-def _plain_ring() -> int:
-    return _memory_file("plain", ring())
-
-
-def _masked(data: bytes) -> bytes:
-    masked: bytes = (np.frombuffer(data, np.uint32) ^ np.frombuffer(MASK, np.uint32)[0]).tobytes()
-    return masked
-
-
-@cache
-def _masked_ring() -> int:
-    return _memory_file("masked", _masked(ring()))
-
-
-@cache
-def _framed_ring(chunk_bytes: int) -> int:
-    """Returns the ring as masked version-1 chunks."""
-    header = build_header(OP_BINARY, chunk_bytes, MASK)
-    chunks = (ring()[at : at + chunk_bytes] for at in range(0, RING_BYTES, chunk_bytes))
-    return _memory_file("framed", b"".join(header + _masked(chunk) for chunk in chunks))
-
-
-@cache
-def _ring_crcs(chunk_bytes: int) -> list[int]:
-    return [crc32c(ring()[at : at + chunk_bytes]) for at in range(0, RING_BYTES, chunk_bytes)]
-
-
-@cache
-def file_sha256(size_bytes: int) -> str:
-    """Returns the SHA-256 of a file of this length."""
-    digest = hashlib.sha256()
-    for at in range(0, size_bytes, RING_BYTES):
-        digest.update(memoryview(ring())[: size_bytes - at])
-    return digest.hexdigest()
-
-
-def file_crc32c(size_bytes: int) -> int:
-    """Returns the CRC-32C of a file of this length."""
-    rings, rest = divmod(size_bytes, RING_BYTES)
-    whole, crc = crc32c(ring()), 0
-    for _ in range(rings):
-        crc = combine(crc, whole, RING_BYTES)
-    return combine(crc, crc32c(ring()[:rest]), rest)
 
 
 class Upload(Protocol):
@@ -155,7 +88,7 @@ class V1:
             return ()
         at = self._sent % (RING_BYTES // self._chunk_bytes) * self._frame_bytes
         self._sent += 1
-        return (Span(_framed_ring(self._chunk_bytes), at, at + self._frame_bytes),)
+        return (Span(framed_ring(self._chunk_bytes), at, at + self._frame_bytes),)
 
     def hear(self) -> None:
         """See Upload."""
@@ -198,13 +131,13 @@ class V2:
         if not size or at + size - self.client.stored_bytes > self._window_bytes:
             return ()
         start = at % RING_BYTES
-        crc = _ring_crcs(self._chunk_bytes)[start // self._chunk_bytes]
+        crc = ring_crcs(self._chunk_bytes)[start // self._chunk_bytes]
         if size < self._chunk_bytes:
             crc = crc32c(ring()[start : start + size])
         header = CHUNK_HEADER.pack(at, crc, 0)
         frame = build_header(OP_BINARY, CHUNK_HEADER.size + size, MASK)
         self.client.sent_bytes = self.client._highest_sent_bytes = at + size
-        return frame + _masked(header), Span(_masked_ring(), start, start + size)
+        return frame + masked(header), Span(masked_ring(), start, start + size)
 
     def hear(self) -> None:
         """See Upload."""
@@ -235,7 +168,7 @@ class Http:
     def _all_pieces(self, head: bytes) -> Iterator[Piece]:
         yield head
         for at in range(0, self.size_bytes, RING_BYTES):
-            yield Span(_plain_ring(), 0, min(RING_BYTES, self.size_bytes - at))
+            yield Span(plain_ring(), 0, min(RING_BYTES, self.size_bytes - at))
 
     @property
     def is_stored(self) -> bool:

@@ -22,7 +22,7 @@ from typing import Any, Final
 
 import requests
 
-from bench import load, measure, settings
+from bench import content, load, measure, settings
 from bench.rivals.ours import Ours, OursV1
 from bench.single import WARM_UP_FACTOR
 from tests.support.data import MIB
@@ -84,7 +84,7 @@ def one_run(server: Ours, count: int, total_mib: int) -> dict[str, Any]:
     lag_after = lag_counts(server)
     peak_mib = measure.peak_mib(server.pid)
     for upload in uploads:
-        server.check_and_remove(upload, load.file_sha256(size_bytes))
+        server.check_and_remove(upload, content.file_sha256(size_bytes))
     total_bytes = size_bytes * count
     return {
         "mb_per_s": total_bytes / measure.MB / wall_s,

@@ -15,7 +15,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from bench import load, measure, settings
+from bench import content, load, measure, settings
 from bench.measure import Figure, Sample
 from bench.rivals import ours, theirs
 from bench.rivals.base import Rival
@@ -54,7 +54,7 @@ def one_run(rival: Rival, size_bytes: int) -> Sample:
     stored = rival.finish(upload)
     finished_s = time.perf_counter() - began_s
     sample = Sample(size_bytes, wall_s, cpu_s, measure.peak_mib(rival.pid), finished_s)
-    assert measure.sha256(stored) == load.file_sha256(size_bytes), f"{rival.title}: the file is another"
+    assert measure.sha256(stored) == content.file_sha256(size_bytes), f"{rival.title}: the file is another"
     rival.clear(stored)
     return sample
 

@@ -22,7 +22,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from bench import load, settings
+from bench import content, load, settings
 from bench import measure as figures
 from bench.kept import Kept, new_ticket
 from bench.quick_app import quick_app
@@ -101,7 +101,7 @@ class Watched(load.V2):
     most_ahead_bytes = 0
     greedy = False
 
-    def next_pieces(self) -> Sequence[load.Piece]:
+    def next_pieces(self) -> Sequence[content.Piece]:
         """See load.Upload."""
         if self.greedy:
             self._window_bytes = FAR_AHEAD_BYTES
