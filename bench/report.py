@@ -29,7 +29,8 @@ def machine() -> dict[str, str]:
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d"),
         "processor": f"{models[0] if models else platform.machine()}, {os.cpu_count()} cores",
-        "system": f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {platform.release()}",
+        "system": platform.freedesktop_os_release()["PRETTY_NAME"],
+        "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
         "commit": _commit(),
     }
@@ -78,7 +79,8 @@ def _replace(page: str, name: str, text: str) -> str:
 
 
 def _about(of: Mapping[str, str]) -> str:
-    return f"\n\n({of['when']}, {of['processor']}, {of['system']}, Python {of['python']}, at {of['commit']}.)"
+    system = f"{of['system']}, Linux {of['kernel']}, Python {of['python']}"
+    return f"\n\n({of['when']}, {of['processor']}, {system}, at {of['commit']}.)"
 
 
 if __name__ == "__main__":
