@@ -40,7 +40,7 @@ check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types,
 	@npm run --silent check
 
 faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
-	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
+	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_LOST_MIB=1024 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
 	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
 	@$(SHOWN)
 

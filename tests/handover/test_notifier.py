@@ -236,10 +236,11 @@ def test_a_connection_is_kept_for_the_next_call(answer: bytes) -> None:
     connections: list[socket.socket] = []
 
     def serve() -> None:
-        while True:
-            connection, _ = listener.accept()
-            connections.append(connection)
-            threading.Thread(target=answer_each, args=[connection], daemon=True).start()
+        with suppress(OSError):  # closed: the test is over
+            while True:
+                connection, _ = listener.accept()
+                connections.append(connection)
+                threading.Thread(target=answer_each, args=[connection], daemon=True).start()
 
     def answer_each(connection: socket.socket) -> None:
         asked = b""
