@@ -129,7 +129,11 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        length_bytes = int(self.headers.get("Content-Length", 0))
+        body = self.rfile.read(length_bytes).decode()
+        if len(body.encode()) < length_bytes:
+            self.close_connection = True  # a server that was killed in the middle of its call
+            return
         pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))
         filename = dict(pairs).get("filename", "") if self.server.app.hash_files else ""
         sha256, size_bytes = _look_at(filename)
