@@ -1,6 +1,6 @@
 """kill -9 at a random moment, again and again: nothing acknowledged is lost, nothing finished is forgotten.
 
-INCOMING_TEST_KILLS says how often (8 unless set); INCOMING_TEST_SEED repeats a run.
+INCOMING_TEST_KILLS says how often (5 unless set); INCOMING_TEST_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
-KILLS = int(os.environ.get("INCOMING_TEST_KILLS", "8"))
+KILLS = int(os.environ.get("INCOMING_TEST_KILLS", "5"))
 SEED = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 AT_A_TIME = 3
 LENGTH_BYTES = 40 * MIB
