@@ -19,6 +19,7 @@ from incoming.conversation import Conversation
 from incoming.errors import BadMessage, IncomingError, InternalError, WrongState
 from incoming.frames import FrameError
 from incoming.lifecycle import ARRIVED, State
+from incoming.logs import Seldom
 from incoming.messages import MsgUploadReq
 from incoming.runtime import Runtime, Task
 from incoming.transports.websocket import ConnectionGone, Message, WebSocket
@@ -27,6 +28,8 @@ from incoming.uploads import Uploads
 log = logging.getLogger(__name__)
 
 REASSURE_EVERY_S: Final = 2.0
+SAME_FAILURE_INTERVAL_S: Final = 60.0
+_seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
 NO_CHUNK: Final = memoryview(b"")
 _NO_CRC: Final[int | None] = None
 
@@ -120,12 +123,19 @@ class Connection:
         try:
             return self._carry_out(action)
         except IncomingError as exc:
+            self._tell_operator(exc)
             return steps.Failed(exc)
         except (ConnectionGone, FrameError):
             raise
         except Exception:
             log.exception("a defect: %(action)s failed", {"action": type(action).__name__})
             return steps.Failed(InternalError())
+
+    def _tell_operator(self, exc: IncomingError) -> None:
+        """Logs what the system says of a failure that is its own; without names, which hold tickets."""
+        cause = exc.__cause__
+        if isinstance(cause, OSError) and cause.strerror and _seldom.may_say(cause.strerror):
+            log.error("the storage fails: %(error)s", {"error": cause.strerror})
 
     def _carry_out(self, action: steps.Action) -> steps.Event | None:
         match action:
