@@ -30,9 +30,13 @@ from tests.support.data import MIB
 from tests.support.server import RunningServer, multiply_tickets
 
 COUNTS: Final = (1000, 2500, 5000, 10_000)
+IDLE_S: Final = 50.0
+"""Each connection is asked at least once in this time."""
 SPARE_DESCRIPTORS: Final = 200
 """What is left for others: each of these uploads takes two of the server's."""
 TICKETS_AT_ONCE: Final = 16
+AS_INSTALLED: Final = {"connection_timeout_s": 10}
+"""Who is idle is asked as often as ever."""
 APP_URL: Final = "http://127.0.0.1:9/"
 """Nobody is told anything here."""
 
@@ -73,8 +77,8 @@ def idle_cpu(server: RunningServer, duration_s: float) -> float:
 def connections(count: int, idle_s: float, rounds: int, size_bytes: int, storage: Path) -> dict[str, Any]:
     """Returns what so many idle connections cost; see `measure`."""
     with ExitStack() as stack:
-        beside = stack.enter_context(Ours(storage / f"with-{count}"))
-        alone = stack.enter_context(Ours(storage / f"without-{count}"))
+        beside = stack.enter_context(Ours(storage / f"with-{count}", **AS_INSTALLED))
+        alone = stack.enter_context(Ours(storage / f"without-{count}", **AS_INSTALLED))
         for server in (beside, alone):
             single.one_run(server, min(size_bytes, 64 * MIB))
         count = min(count, (_descriptors() - SPARE_DESCRIPTORS) // 2)
@@ -195,7 +199,7 @@ def main() -> None:
         "--counts", default=",".join(map(str, COUNTS)), help="how many connections and tickets"
     )
     parser.add_argument(
-        "--idle-s", type=float, default=15, help="how long to look at idle ones (default: 15)"
+        "--idle-s", type=float, default=IDLE_S, help="how long to look at idle ones (default: %(default)s)"
     )
     options = parser.parse_args()
     counts = [int(count) for count in options.counts.split(",")]

@@ -48,10 +48,12 @@ class LiveUpload:
     users: int = 0
     holder: ClaimedUpload | None = None
     writer: Writer | None = None
+    moved_at_s: float | None = None
+    """When bytes were last stored."""
 
     def close(self) -> None:
         """Closes the file, if it is open. What is stored is stored, whatever the disk says to the rest."""
-        writer, self.writer = self.writer, None
+        writer, self.writer, self.moved_at_s = self.writer, None, None
         if writer:
             with contextlib.suppress(StorageFull, StorageFailed):
                 writer.close()
@@ -63,6 +65,7 @@ class Claims:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._live: dict[str, LiveUpload] = {}
+        self._moved: set[str] = set()
 
     @contextmanager
     def lock(self, ticket_id: str) -> Iterator[LiveUpload]:
@@ -102,6 +105,22 @@ class Claims:
         """Returns whether a connection holds the ticket."""
         live = self._live.get(ticket_id)
         return live is not None and live.holder is not None
+
+    def moved(self, ticket_id: str, live: LiveUpload, now_s: float) -> None:
+        """Bytes of this upload were stored."""
+        live.moved_at_s = now_s
+        self._moved.add(ticket_id)
+
+    def take_moved(self) -> dict[str, int]:
+        """Returns the offset of each upload that has moved since this was last asked, and is still open."""
+        moved, self._moved = self._moved, set()
+        live = ((ticket_id, self._live.get(ticket_id)) for ticket_id in moved)
+        return {ticket_id: one.writer.offset_bytes for ticket_id, one in live if one and one.writer}
+
+    def moved_at_s(self, ticket_id: str) -> float | None:
+        """Returns when bytes of an open upload were last stored; None when none were yet."""
+        live = self._live.get(ticket_id)
+        return live.moved_at_s if live else None
 
     def offsets(self) -> dict[str, int]:
         """Returns how many bytes are stored of each upload whose file is open."""

@@ -115,6 +115,7 @@ class MsgUploadConf2:
     arrived: bool
     file_last_modified_ms: int
     file_name: str = _as_it_is()
+    idle_silence_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,7 +93,7 @@ class Overview:
         now_s = self._clock.now_s()
         if now_s - self._sampled_at_s >= SAMPLE_EVERY_S - PROBE_EVERY_S / 2:
             self._sampled_at_s = now_s
-            self.speeds.sample(now_s, self.counters.stored_bytes, self._uploads.claims.offsets())
+            self.speeds.sample(now_s, self.counters.stored_bytes, self._uploads.claims.take_moved())
         if now_s - self._disk_checked_at_s >= CHECK_DISK_EVERY_S:
             self._look_at_disk()
 
@@ -210,7 +210,8 @@ class Overview:
             return dict.fromkeys(ticket_ids)
 
     def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
-        speed, moved_at_s = self.speeds.of(ticket.id), self.speeds.moved_at_s(ticket.id)
+        moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
+        speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
         missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
         return {

@@ -14,21 +14,24 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import gevent
 import gevent.event
+import gevent.socket
 from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from incoming import heads
 from incoming.errors import BadSetting, IncomingError
 from incoming.logs import Seldom
-from incoming.runtime import breathe
+from incoming.runtime import Turns, breathe
 from incoming.settings import Settings
 from incoming.sources import Sources
 from incoming.transports.body import PIECE_BYTES, Body
+from incoming.transports.listeners import inherited_listeners, listen
 
 log = logging.getLogger(__name__)
 
@@ -46,12 +49,9 @@ TOO_MANY: Final = "%(source)s has as many connections as it may: max_connections
 REFUSAL_TIMEOUT_S: Final = 1.0
 HEAD_BYTES: Final = 8192
 READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and a connection keeps it while it is idle
-BACKLOG: Final = 1024
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
 NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
-FIRST_INHERITED: Final = 3
-"""The descriptor of the first socket that systemd hands over."""
 QUERY: Final = re.compile(r'\?[^\s"]*')
 
 AppAt = Callable[[int], Callable[..., Any]]
@@ -65,6 +65,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     ignored_socket_errors = (*WebSocketHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
     wsgi_input: Any
     _has_body = False
+    talk: Callable[[str], None] | None = None
+    """What goes on on the connection when there are no requests any more."""
 
     def __init__(self, sock: socket.socket, address: Any, server: Any, rfile: Any = None) -> None:
         sock.settimeout(BODY_TIMEOUT_S)
@@ -131,6 +133,17 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.close_connection = True
             self._linger()
 
+    def go_on_without(self, talk: Callable[[socket.socket], None]) -> None:
+        """Has `talk` get the connection once this request has been forgotten, with all that belongs to it.
+
+        It counts as one under way until it ends.
+        """
+        was: Any = self.socket
+        family, kind, fileno = was.family, was.type, was.detach()
+        self.close_connection = True
+        self.server.requests_under_way += 1
+        self.talk = partial(self.server.go_on, talk, family, kind, fileno)
+
     def _linger(self) -> None:
         """Lets the peer read our answer: closing on bytes that nobody has read makes TCP throw it away."""
         with contextlib.suppress(OSError), gevent.Timeout(LINGER_TIMEOUT_S, False):
@@ -156,6 +169,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         """`listener` is one of `listen`, or one that was inherited."""
         self.requests_under_way = 0
         self._finishing = False
+        self._newcomers = Turns()
         self._seldom = Seldom(NO_DESCRIPTORS_INTERVAL_S)
         self._sources = sources or Sources((), 0)
         self.logger = logging.getLogger("incoming.handshake")
@@ -171,9 +185,26 @@ class Server(WSGIServer):  # type: ignore[misc]
                 log.warning(TOO_MANY, {"source": source})
             _refuse(sock, self._sources.refusal)
             return
+        handler = None
         try:
-            super().handle(sock, address)
+            self._newcomers.take()  # a thousand that come at once keep nobody waiting who is here
+            handler = Handler(sock, address, self)
+            handler.handle()
         finally:
+            if handler and handler.talk:
+                gevent.spawn(handler.talk, source)
+            else:
+                self._sources.leave(source)
+
+    def go_on(
+        self, talk: Callable[[socket.socket], None], family: int, kind: int, fileno: int, source: str
+    ) -> None:
+        """Has `talk` go on on a connection that was upgraded, in a greenlet with nothing below it."""
+        try:
+            with gevent.socket.socket(family, kind, fileno=fileno) as sock:
+                talk(sock)
+        finally:
+            self.requests_under_way -= 1
             self._sources.leave(source)
 
     @property
@@ -266,35 +297,3 @@ def _refuse(sock: socket.socket, error: IncomingError) -> None:
         sock.sendall("\r\n".join((*head, "", "")).encode() + body)
         sock.shutdown(socket.SHUT_WR)
         sock.recv(HEAD_BYTES)  # a socket that is closed with unread bytes takes our answer back
-
-
-def listen(host: str, port: int) -> Any:
-    """Returns a listening socket. Raises OSError when the address can't be had."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = gevent.socket.socket(family, socket.SOCK_STREAM)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    listener.bind((host, port))
-    listener.listen(BACKLOG)
-    listener.setblocking(False)
-    return listener
-
-
-def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
-    """Returns the listening sockets that this process was started with (sd_listen_fds(3)), TCP ones only.
-
-    They outlive the process: whoever connects while it is replaced waits, and is not refused. What says so is
-    removed from `environ`, since it does not hold for our children. Raises BadSetting.
-    """
-    pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
-    environ.pop("LISTEN_FDNAMES", None)
-    if pid != str(os.getpid()) or not count.isdecimal():
-        return []
-    listeners = []
-    for number in range(FIRST_INHERITED, FIRST_INHERITED + int(count)):
-        os.set_inheritable(number, False)
-        listener = gevent.socket.socket(fileno=number)
-        if listener.family not in (socket.AF_INET, socket.AF_INET6) or listener.type != socket.SOCK_STREAM:
-            raise BadSetting("ListenStream", "has to be a TCP port: the socket that was inherited is none")
-        listener.setblocking(False)
-        listeners.append(listener)
-    return listeners

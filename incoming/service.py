@@ -37,6 +37,7 @@ from incoming.storage.ownership import Ownership
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
 from incoming.transports.upgrade import Upgrades, WsgiApp
+from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
 from incoming.watch import Counters
@@ -97,7 +98,7 @@ class Service:
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
         upgrades = Upgrades(
             Buffers(max(largest_bytes, MAX_TEXT_BYTES)),
-            self.settings.connection_timeout_s,
+            Vigil(self.settings.connection_timeout_s),
             Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)

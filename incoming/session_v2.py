@@ -97,6 +97,7 @@ class SessionV2:
                     max_chunk_bytes=limits.max_chunk_bytes,
                     max_window_bytes=limits.max_window_bytes,
                     silence_s=limits.silence_s,
+                    idle_silence_s=limits.idle_silence_s,
                     compare=claim.compare,
                     arrived=claim.arrived,
                     file_last_modified_ms=claim.meant.last_modified_ms,

@@ -17,6 +17,16 @@ CROWDED_CHUNK_BYTES: Final = 512 * 1024
 """Smaller chunks cost more than the memory that they save is worth."""
 ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
 """How much of the memory the chunks that are arriving may take, roughly."""
+LIFE_SIGNS_PER_S: Final = 100
+"""How many idle connections together may ask each other whether they are there, at some 50 us each."""
+LONGEST_IDLE_S: Final = 45.0
+"""Proxies cut a connection on which nobody speaks, many of them after 60 s."""
+
+
+def idle_interval_s(shortest_s: float, connections: int) -> float:
+    """Returns how long one of so many idle connections may be silent before its peer is asked."""
+    affordable_s = min(connections / LIFE_SIGNS_PER_S, LONGEST_IDLE_S)
+    return max(shortest_s, affordable_s)
 
 
 class Phase(Enum):
@@ -42,15 +52,21 @@ class Limits:
     max_chunk_bytes: int = 4 * 1024 * 1024
     max_window_bytes: int = 64 * 1024 * 1024
     silence_s: float = 10.0
+    idle_silence_s: float = 10.0
 
     def among(self, connections: int) -> Limits:
         """Returns the limits for one of so many connections: chunks that all of them send fit into memory.
 
-        A chunk is in memory until its last byte and its checksum are there.
+        A chunk is in memory until its last byte and its checksum are there. And they ask the more seldom
+        whether we are there.
         """
         room_bytes = max(ALL_CHUNKS_BYTES // max(connections, 1), CROWDED_CHUNK_BYTES)
         round_bytes = 1 << (room_bytes.bit_length() - 1)  # pieces of files are on page boundaries
-        return replace(self, max_chunk_bytes=min(self.max_chunk_bytes, round_bytes))
+        return replace(
+            self,
+            max_chunk_bytes=min(self.max_chunk_bytes, round_bytes),
+            idle_silence_s=2 * idle_interval_s(self.silence_s / 2, connections),
+        )
 
     def within(self, max_bytes_per_s: int) -> Limits:
         """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""

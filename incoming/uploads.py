@@ -142,6 +142,7 @@ class Uploads:
             writer = _open_file(live)
             writer.write(chunk)
             self.parts.counters.stored_bytes += len(chunk)
+            self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc)
             self.admission.hold(claim.ticket, writer.allocated_bytes)
 

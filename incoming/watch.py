@@ -77,19 +77,20 @@ class _Speed:
     """An average in which the past fades; `weight` is how much of it there is, as there is none at first."""
 
     offset_bytes: int
-    moved_at_s: float
     fading_bytes_per_s: float = 0.0
     weight: float = 0.0
 
-    def add(self, offset_bytes: int, now_s: float, took_s: float) -> None:
+    def add(self, offset_bytes: int, took_s: float) -> None:
         """Takes the offset up as it is after another `took_s`."""
         fresh = 1.0 - math.exp(-took_s / SMOOTHING_S)
         moved_bytes = max(offset_bytes - self.offset_bytes, 0)  # what was stored can be thrown away
         self.fading_bytes_per_s += fresh * (moved_bytes / took_s - self.fading_bytes_per_s)
         self.weight += fresh * (1.0 - self.weight)
-        if moved_bytes:
-            self.moved_at_s = now_s
         self.offset_bytes = offset_bytes
+
+    def bytes_per_s(self) -> int:
+        """Returns the average as it is now."""
+        return round(self.fading_bytes_per_s / self.weight) if self.weight else 0
 
 
 class Speeds:
@@ -103,8 +104,11 @@ class Speeds:
         self._sampled_at_s: float | None = None
         self._stored_bytes = 0
 
-    def sample(self, now_s: float, stored_bytes: int, offsets: Mapping[str, int]) -> None:
-        """Takes up how much was stored so far in all, and the offset of each upload whose file is open."""
+    def sample(self, now_s: float, stored_bytes: int, moved: Mapping[str, int]) -> None:
+        """Takes up how much was stored so far in all, and the offset of each upload that has moved since.
+
+        The others cost nothing once their speed has faded: most connections of a large server are idle.
+        """
         before_s, self._sampled_at_s = self._sampled_at_s, now_s
         moved_bytes, self._stored_bytes = stored_bytes - self._stored_bytes, stored_bytes
         took_s = now_s - before_s if before_s is not None else 0.0
@@ -112,25 +116,18 @@ class Speeds:
             self.bytes_per_s = round(moved_bytes / took_s)
             seconds = min(max(round(took_s), 1), HISTORY_S)  # a loop that stood still leaves no gap
             self._history.extend([self.bytes_per_s] * seconds)
-        kept = {}
-        for ticket_id, offset_bytes in offsets.items():
-            speed = self._speeds.get(ticket_id)
-            if speed is None:
-                speed = _Speed(offset_bytes, now_s)
-            elif took_s > 0:
-                speed.add(offset_bytes, now_s, took_s)
-            kept[ticket_id] = speed
-        self._speeds = kept
+        if took_s > 0:
+            for ticket_id, speed in list(self._speeds.items()):
+                speed.add(moved.get(ticket_id, speed.offset_bytes), took_s)
+                if ticket_id not in moved and not speed.bytes_per_s():
+                    del self._speeds[ticket_id]
+        for ticket_id, offset_bytes in moved.items():
+            self._speeds.setdefault(ticket_id, _Speed(offset_bytes))
 
     def of(self, ticket_id: str) -> int:
-        """Returns the smoothed speed of an upload in bytes a second; 0 of one whose file is not open."""
+        """Returns the smoothed speed of an upload in bytes a second."""
         speed = self._speeds.get(ticket_id)
-        return round(speed.fading_bytes_per_s / speed.weight) if speed and speed.weight else 0
-
-    def moved_at_s(self, ticket_id: str) -> float | None:
-        """Returns when bytes of an upload were last seen to come in; None when its file is not open."""
-        speed = self._speeds.get(ticket_id)
-        return speed.moved_at_s if speed else None
+        return speed.bytes_per_s() if speed else 0
 
     def history(self, seconds: int) -> list[int]:
         """Returns the bytes stored in each of the last seconds, the newest last."""

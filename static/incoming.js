@@ -123,7 +123,7 @@
   // ---- the wire: docs/protocol.md, version 2 -----------------------------------------------------------------
 
   /** @typedef {{offset: number, max_chunk_bytes: number, max_window_bytes: number, silence_s: number,
-   *   compare: [number, number][], arrived: boolean}} Terms */
+   *   idle_silence_s: number,   compare: [number, number][], arrived: boolean}} Terms */
 
   /**
    * What a connection tells its upload: in the first two lines its own news, below the server's messages.
@@ -163,7 +163,8 @@
   function terms_of(data) {
     return {
       offset: data.Offset, max_chunk_bytes: data.MaxChunkBytes, max_window_bytes: data.MaxWindowBytes,
-      silence_s: data.SilenceS, compare: data.Compare, arrived: data.Arrived,
+      silence_s: data.SilenceS, idle_silence_s: Number(data.IdleSilenceS) || 0, // of a server that has it
+      compare: data.Compare, arrived: data.Arrived,
     };
   }
 
@@ -737,7 +738,7 @@
       this.handed_over = false; // the server has begun to
       this.round = 0; // how often something was asked for again
       this.silent_s = 0;
-      this.silence_s = this.patience_s = CONNECT_PATIENCE_S;
+      this.silence_s = this.idle_silence_s = this.patience_s = CONNECT_PATIENCE_S;
       this.waits = false; // chunks are out
       this.unstored_s = 0; // and none of them was stored for so long
       this.pinged = false;
@@ -778,6 +779,7 @@
     confirm(terms, first_window_bytes) {
       this.confirmed = true;
       this.silence_s = this.patience_s = terms.silence_s;
+      this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
       this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
     }
 
@@ -806,6 +808,12 @@
       if (gap_s > WOKEN_PATIENCE_S) this.doubt();
       else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
       this.hear({ type: 'tick' });
+    }
+
+    /** Nothing that we wait for is the server's to do: then thousands of us are not to ask it all the time. */
+    rest() {
+      this.handed_over = true;
+      this.silence_s = this.patience_s = this.idle_silence_s;
     }
 
     ping() {
@@ -1099,7 +1107,7 @@
     on_news(news, retry_after_s) {
       if (news === 'stopping' && this.connection) this.connection.retry_after_s = retry_after_s;
       if (news !== 'handing_over' && news !== 'waiting_for_app') return;
-      if (this.connection) this.connection.handed_over = true;
+      if (this.connection) this.connection.rest();
       this.app_is_silent = news === 'waiting_for_app';
       this.on_stored(this.bytes_total);
     }

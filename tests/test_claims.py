@@ -107,6 +107,20 @@ def test_who_holds_what_and_how_far_it_is_can_be_asked_without_waiting(claims: C
     assert claims.offsets() == {ID: 7}
 
 
+def test_what_has_moved_is_told_once_and_only_while_it_is_open(claims: Claims) -> None:
+    with claims.lock(ID) as live:
+        claims.hand_to(live, claim_for([]))
+        live.writer = cast(Writer, SimpleNamespace(offset_bytes=7, close=lambda: None))
+        claims.moved(ID, live, 5.0)
+        assert claims.moved_at_s(ID) == 5.0
+        assert claims.take_moved() == {ID: 7}
+        assert claims.take_moved() == {}
+        claims.moved(ID, live, 6.0)
+        live.close()
+        assert claims.take_moved() == {}
+        assert claims.moved_at_s(ID) is None
+
+
 def test_news_for_all_reach_all(claims: Claims, runtime: FakeRuntime) -> None:
     mine: list[News] = []
     others: list[News] = []

@@ -44,7 +44,7 @@ FROM_CLIENT: list[tuple[FromClient, str, dict[str, object]]] = [
 ]
 FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
     (
-        MsgUploadConf2(2, 1000, 4096, 8192, 10.0, ((0, 64), (936, 1000)), True, 99, FILE_NAME),
+        MsgUploadConf2(2, 1000, 4096, 8192, 10.0, ((0, 64), (936, 1000)), True, 99, FILE_NAME, 90.0),
         "MsgUploadConf",
         {
             "Version": 2,
@@ -56,6 +56,7 @@ FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
             "Arrived": True,
             "FileName": FILE_NAME,
             "FileLastModifiedMs": 99,
+            "IdleSilenceS": 90.0,
         },
     ),
     (MsgStored(1000), "MsgStored", {"Offset": 1000}),

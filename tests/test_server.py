@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gc
 import logging
 import os
 import socket
 import time
+import weakref
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from typing import Any
 
 import gevent
@@ -18,8 +20,9 @@ import pytest
 from gevent.pywsgi import WSGIServer
 
 from incoming import server as server_module
-from incoming.errors import BadSetting
-from incoming.server import Server, inherited_listeners, listen
+from incoming.server import Server
+from incoming.sources import Sources
+from incoming.transports.listeners import listen
 
 DEADLINE_S = 10.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -308,6 +311,57 @@ def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, 
     assert "wsgi.websocket" in app.environs[0]
 
 
+def test_a_connection_that_was_upgraded_goes_on_without_what_belonged_to_the_request(
+    server: Server, app: App
+) -> None:
+    handlers: list[Any] = []
+    heard, ended = [], gevent.event.Event()
+
+    def go_on(environ: dict[str, Any]) -> None:
+        handler = environ["wsgi.websocket"].handler
+        handlers.append(weakref.ref(handler))
+        handler.go_on_without(talk)
+
+    def talk(sock: Any) -> None:
+        heard.append(sock.recv(100))
+        sock.sendall(b"the rest")
+        ended.wait()
+
+    app.before = go_on
+    with closing(connect(server)) as client:
+        client.sendall(handshake())
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        client.sendall(b"and now")
+        assert client.recv(100) == b"the rest"
+        assert heard == [b"and now"]
+        app.environs.clear()
+        gc.collect()
+        assert handlers[0]() is None
+        assert server.requests_under_way == 1, "a graceful stop waits for it"
+        ended.set()
+        assert client.recv(100) == b""
+    assert server.requests_under_way == 0
+
+
+def test_a_connection_that_was_upgraded_counts_for_its_source_until_it_ends(app: App) -> None:
+    source = "192.0.2.1"
+    sources = Sources((), 1)
+    server = Server(lambda _: app, listen("127.0.0.1", 0), sources)
+    ended = gevent.event.Event()
+    app.before = lambda environ: environ["wsgi.websocket"].handler.go_on_without(lambda _: ended.wait())
+    theirs = connect(server)
+    ours, _ = server.socket.accept()
+    theirs.sendall(handshake())
+    handling = gevent.spawn(server.handle, ours, (source, 4711))
+    assert theirs.recv(4096).startswith(b"HTTP/1.1 101")
+    handling.get()
+    assert not sources.admit(source)
+    ended.set()
+    assert theirs.recv(100) == b""
+    assert sources.admit(source)
+    theirs.close()
+
+
 def test_a_handshake_in_http_1_0_is_for_the_app_that_can_tell_what_the_proxy_lacks(
     server: Server, app: App
 ) -> None:
@@ -335,42 +389,3 @@ def test_a_bad_handshake_is_refused_in_words_and_does_not_reach_the_app(
     assert body
     assert app.environs == []
     assert not caplog.records
-
-
-# --- sockets that outlive the process --------------------------------------------------------------
-
-
-@contextmanager
-def handed_over(theirs: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, str]]:
-    """Gives the environment of a process that was started with this socket."""
-    descriptor = os.dup(theirs.fileno())
-    monkeypatch.setattr(server_module, "FIRST_INHERITED", descriptor)
-    yield {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x", "PATH": "y"}
-    with suppress(OSError):
-        os.close(descriptor)
-
-
-def test_a_socket_that_somebody_else_has_opened_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as theirs, handed_over(theirs, monkeypatch) as environ:
-        (listener,) = inherited_listeners(environ)
-        assert listener.getsockname() == theirs.getsockname()
-        assert environ == {"PATH": "y"}
-        listener.detach()
-
-
-@pytest.mark.parametrize(
-    ("pid", "count"), [("1", "1"), ("", "1"), (str(os.getpid()), "")], ids=["another", "nobody", "no sockets"]
-)
-def test_what_is_meant_for_another_process_is_left_alone(pid: str, count: str) -> None:
-    environ = {"LISTEN_PID": pid, "LISTEN_FDS": count}
-    assert inherited_listeners(environ) == []
-    assert environ == {}
-
-
-def test_a_socket_that_is_no_tcp_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    with (
-        socket.socket(socket.AF_UNIX) as theirs,
-        handed_over(theirs, monkeypatch) as environ,
-        pytest.raises(BadSetting, match="ListenStream"),
-    ):
-        inherited_listeners(environ)

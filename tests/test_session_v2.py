@@ -28,7 +28,9 @@ from incoming.steps import (
 )
 
 LENGTH_BYTES, MAX_CHUNK_BYTES = 5000, 2048
-LIMITS = Limits(1024, 4, max_chunk_bytes=MAX_CHUNK_BYTES, max_window_bytes=8192, silence_s=7.5)
+LIMITS = Limits(
+    1024, 4, max_chunk_bytes=MAX_CHUNK_BYTES, max_window_bytes=8192, silence_s=7.5, idle_silence_s=90.0
+)
 MEANT = errors.FileMeant("a <b>.mov", LENGTH_BYTES, 99)
 REQUEST = MsgUploadReq("the id", LENGTH_BYTES, "a.mov", 2, 99)
 REFUSED = errors.HandoverFailed("The app did not take the file: it said no.")
@@ -85,7 +87,8 @@ def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arri
     assert session.handle(claim) == [
         Send(
             messages.MsgUploadConf2(
-                *(2, 1234, MAX_CHUNK_BYTES, 8192, 7.5, ((0, 100), (1134, 1234)), arrived, 99, "a <b>.mov")
+                *(2, 1234, MAX_CHUNK_BYTES, 8192, 7.5, ((0, 100), (1134, 1234)), arrived, 99, "a <b>.mov"),
+                idle_silence_s=90.0,
             )
         )
     ]

@@ -129,4 +129,17 @@ def test_the_chunks_of_many_connections_are_smaller(connections: int, chunk_mib:
 
 def test_chunks_that_are_small_anyway_stay_as_they_are() -> None:
     limits = steps.Limits(512 * 1024, 4, max_chunk_bytes=64 * 1024)
-    assert limits.among(10_000) == limits
+    assert limits.among(10_000).max_chunk_bytes == limits.max_chunk_bytes
+
+
+@pytest.mark.parametrize(
+    ("connections", "idle_silence_s"), [(1, 10), (500, 10), (1000, 20), (4000, 80), (4500, 90), (100_000, 90)]
+)
+def test_the_more_idle_connections_there_are_the_more_seldom_they_ask(
+    connections: int, idle_silence_s: float
+) -> None:
+    assert steps.Limits(1024, 4).among(connections).idle_silence_s == pytest.approx(idle_silence_s)
+
+
+def test_who_may_be_silent_for_long_anyway_may_be_so_when_idle() -> None:
+    assert steps.Limits(1024, 4, silence_s=600.0).among(100_000).idle_silence_s == 600.0

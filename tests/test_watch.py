@@ -96,7 +96,6 @@ def test_an_upload_that_stands_still_slows_down_to_nothing() -> None:
     offset_bytes = run(speeds, 10, 1000)
     run(speeds, 40, 0, 10, offset_bytes)
     assert speeds.of("a") == 0
-    assert speeds.moved_at_s("a") == 9.0
 
 
 def test_bytes_that_are_thrown_away_are_no_speed() -> None:
@@ -108,12 +107,16 @@ def test_bytes_that_are_thrown_away_are_no_speed() -> None:
     assert speeds.of("a") <= 1000
 
 
-def test_what_is_not_open_any_more_is_forgotten() -> None:
+def test_an_upload_that_is_not_mentioned_stands_still_and_is_forgotten_when_its_speed_has_faded() -> None:
     speeds = Speeds()
     run(speeds, 5, 1000)
-    speeds.sample(6.0, 5000, {})
+    speeds.sample(5.0, 5000, {})
+    assert 0 < speeds.of("a") < 1000
+    for second in range(6, 60):
+        speeds.sample(float(second), 5000, {})
     assert speeds.of("a") == 0
-    assert speeds.moved_at_s("a") is None
+    speeds.sample(60.0, 6000, {"a": 100_000})
+    assert speeds.of("a") == 0, "nobody knows how long that took"
 
 
 def test_the_history_has_a_value_for_each_second_and_no_more_than_it_keeps() -> None:

@@ -34,8 +34,8 @@ class Ours(Rival):
     ticket_wants: ClassVar[dict[str, str]] = {}
 
     def __init__(self, storage_dir: Path, **settings: Any) -> None:
-        patient = {"connection_timeout_s": 600}  # our client answers no ping while others send
-        super().__init__(storage_dir, log_level="warning", **patient, **settings)
+        patient = {"connection_timeout_s": 600, **settings}  # our client answers no ping while others send
+        super().__init__(storage_dir, log_level="warning", **patient)
         self.app = TakingApp(storage_dir)
         self._tickets: dict[int, str] = {}
 

@@ -22,9 +22,14 @@ class Patience:
         self.agree(CONNECT_PATIENCE_S)
         self.hear(now_s)
 
-    def agree(self, silence_s: float) -> None:
-        """So long may be silent who is waited for (docs/protocol.md, section Silence)."""
+    def agree(self, silence_s: float, idle_silence_s: float = 0.0) -> None:
+        """So long may be silent who is waited for, and who is not (docs/protocol.md, section Silence)."""
         self.silence_s = silence_s
+        self._idle_silence_s = max(silence_s, idle_silence_s)
+
+    def be_idle(self) -> None:
+        """Nothing of this connection's server is waited for, until the next one."""
+        self.silence_s = self._idle_silence_s
 
     def hear(self, now_s: float) -> None:
         """Something came from the server."""

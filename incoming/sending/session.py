@@ -92,7 +92,7 @@ class Session:
             self._progress(now_s)
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
-        self._patience.agree(conf.silence_s)
+        self._patience.agree(conf.silence_s, conf.idle_silence_s)
         self.transfer.begin(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
         if conf.arrived:
             self.stage = Stage.ARRIVED
@@ -165,6 +165,7 @@ class Session:
                 self._progress(now_s)
             self.stage = Stage.ARRIVED
             self.transfer.arrived(now_s)
+            self._patience.be_idle()
             self.app_is_silent = news.news == messages.NEWS_WAITING_FOR_APP
         return []
 

@@ -22,7 +22,8 @@ from incoming.lifecycle import ARRIVED, State
 from incoming.logs import Seldom
 from incoming.messages import MsgUploadReq
 from incoming.runtime import Runtime, Task
-from incoming.transports.websocket import ConnectionGone, Message, WebSocket
+from incoming.transports.outgoing import ConnectionGone
+from incoming.transports.websocket import Message, WebSocket
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)

@@ -5,7 +5,8 @@ each server has these is known here, and nowhere else:
 
 | server | the socket | afterwards |
 |---|---|---|
-| pywsgi, gevent-websocket's handler (ours is one) | of the handler; the handshake is answered | nothing |
+| pywsgi, gevent-websocket's handler | of the handler; the handshake is answered | nothing |
+| ours, which is such a handler | the same | the conversation goes on without it (`go_on_without`) |
 | pywsgi as it is (Bottle's `server="gevent"`) | below the buffered reader of `wsgi.input` | nothing |
 | gunicorn's gevent worker | `gunicorn.socket` | its mark for "already answered" |
 | uWSGI with its gevent loop | a copy of `uwsgi.connection_fd()` | close the copy |
@@ -22,6 +23,7 @@ import socket
 import ssl
 from collections.abc import Callable, Container, Iterable, MutableMapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import gevent.socket
@@ -29,12 +31,15 @@ import gevent.socket
 from incoming import handshake
 from incoming.sources import Sources
 from incoming.transports.buffers import Buffers
+from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
 
 Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 Converse = Callable[[WebSocket, str], None]
 """Drives the conversation on one websocket until it ends; gets its source, too."""
+Talk = Callable[[socket.socket], None]
+"""All that is said on one connection."""
 CLOSE_TRY_AGAIN_LATER: Final = 1013
 _NOTHING: Final[Iterable[bytes]] = ()
 
@@ -50,15 +55,17 @@ class _Taken:
     answered: bool = False
     """Whether the server has answered the handshake."""
     copied: bool = False
+    go_on_without: Callable[[Talk], None] | None = None
+    """Has a talk begin when the server is done with the request: thousands of those take much memory."""
 
 
 class Upgrades:
     """Makes websockets of requests."""
 
-    def __init__(self, buffers: Buffers, silence_timeout_s: float, sources: Sources) -> None:
+    def __init__(self, buffers: Buffers, vigil: Vigil, sources: Sources) -> None:
         self._buffers = buffers
         self._sources = sources
-        self._silence_timeout_s = silence_timeout_s
+        self._vigil = vigil
 
     def in_front_of(self, app: WsgiApp, paths: Container[str], converse: Converse) -> WsgiApp:
         """Returns a WSGI app that upgrades requests for these paths; `app` gets all others.
@@ -73,19 +80,27 @@ class Upgrades:
         return front
 
     def _serve(self, taken: _Taken, environ: Environ, converse: Converse) -> Iterable[bytes]:
+        talk = partial(self._talk, taken.read_ahead, self._sources.of(environ), converse)
         try:
             if not taken.answered:
                 taken.socket.sendall(handshake.answer(environ))
-            websocket = WebSocket(taken.socket, self._buffers, self._silence_timeout_s, taken.read_ahead)
-            self._admit(websocket, self._sources.of(environ), converse)
+            if taken.go_on_without:
+                taken.go_on_without(talk)
+            else:
+                talk(taken.socket)
         except OSError:
             pass  # gone before it had our answer
         finally:
-            with contextlib.suppress(OSError):
-                taken.socket.shutdown(socket.SHUT_RDWR)  # else its server would wait for another request
             if taken.copied:
                 taken.socket.close()
         return taken.result
+
+    def _talk(self, read_ahead: bytes, source: str, converse: Converse, sock: socket.socket) -> None:
+        try:
+            self._admit(WebSocket(sock, self._buffers, self._vigil, read_ahead), source, converse)
+        finally:
+            with contextlib.suppress(OSError):
+                sock.shutdown(socket.SHUT_RDWR)  # else its server would wait for another request
 
     def _admit(self, websocket: WebSocket, source: str, converse: Converse) -> None:
         """Lets the conversation begin unless its source has too many; then its client comes back later."""
@@ -105,7 +120,9 @@ def _take(environ: Environ) -> _Taken | None:
     if handler is not None:
         # Its destructor would write a close frame into what is our stream now.
         environ["wsgi.websocket"].closed = True
-        return _Taken(handler.socket, _read_ahead(handler.rfile, handler.socket), answered=True)
+        read_ahead = _read_ahead(handler.rfile, handler.socket)
+        go_on_without = getattr(handler, "go_on_without", None)
+        return _Taken(handler.socket, read_ahead, answered=True, go_on_without=go_on_without)
     if handshake.why_not(environ):
         return None
     if "gunicorn.socket" in environ:

@@ -3,7 +3,7 @@
 It is not gevent-websocket's own read path, which makes 7 MB/s and stops the whole process for 54 ms a chunk,
 and it does not depend on which server accepted the connection. The rules of RFC 6455 are in `frames`; here
 is the I/O: slices, so that a fast client does not keep others waiting; one greenlet reads, any may send; a
-silent peer is asked with a ping, and given up when it stays silent.
+silent peer is asked with a ping, and given up when it stays silent (`vigil`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from typing import Final
 
 import gevent
 import gevent.socket
-from gevent.lock import BoundedSemaphore
 
 from incoming import frames
 from incoming.digest import checksum
@@ -26,6 +25,8 @@ from incoming.frames import FrameError, FrameHeader
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.runtime import breathe, turn_is_over
 from incoming.transports.buffers import Buffers
+from incoming.transports.outgoing import CLOSE_TIMEOUT_S, ConnectionGone, Outgoing
+from incoming.transports.vigil import Vigil
 
 SLICE_BYTES: Final = 512 * 1024
 """What is read, unmasked and checksummed at a time, in half a millisecond: with a quarter of this, the work
@@ -33,15 +34,7 @@ that TCP has with each read takes a third of the speed."""
 MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 """A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
 sender can be told what is wrong; a larger one ends the connection (1009)."""
-CLOSE_TIMEOUT_S: Final = 5.0
-"""How long after our close frame the peer may take to answer it; what it sends meanwhile is dropped."""
-
-
 _NOTHING: Final = memoryview(bytearray())
-
-
-class ConnectionGone(Exception):
-    """The peer has left, is dead, or stays silent."""
 
 
 @dataclass(slots=True)
@@ -65,28 +58,28 @@ class Message:
             raise FrameError(frames.CLOSE_BAD_DATA, "a text message is not UTF-8") from exc
 
 
-class WebSocket:
+class WebSocket(Outgoing):
     """One open websocket. `receive` for one greenlet, the others for all."""
 
     def __init__(
-        self, sock: socket.socket, buffers: Buffers, silence_timeout_s: float, read_ahead: bytes = b""
+        self, sock: socket.socket, buffers: Buffers, vigil: Vigil, read_ahead: bytes = b""
     ) -> None:
         """`read_ahead`: what the HTTP server has read past the handshake."""
         self.lead_bytes = 0
         """What stands before the content of a message, which is to begin on a page and to be checksummed."""
-        self._socket = sock
+        super().__init__(sock, vigil.patience_s)
+        self._vigil = vigil
         self._buffers = buffers
         self._ahead = bytearray(read_ahead)
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
-        self._held = b""
         self._buffer: memoryview | None = None
-        self._send_lock = BoundedSemaphore(1)
-        self._close_deadline_s: float | None = None
-        self._pinged = False
+        self._is_waiting = self._given_up = self._has_ended = False
+        self._heard_s, self._pinged_s = time.monotonic(), 0.0
         # Two of these in silence, with a ping between them, and the peer is taken for dead.
-        self._patience_s = silence_timeout_s / 2
-        sock.settimeout(self._patience_s)
+        self._patience_s = vigil.patience_s
+        vigil.keep_alive(sock)
+        self._be_watched(self._heard_s + self._patience_s)
 
     # --- reading ---------------------------------------------------------------------------------
 
@@ -174,21 +167,29 @@ class WebSocket:
         """Reads into these, one after the other. Returns how many bytes, at least one; as `_read_into`."""
         while True:
             if self._close_deadline_s and time.monotonic() > self._close_deadline_s:
-                raise ConnectionGone("the close was not answered")
+                self._given_up = True
+                raise ConnectionGone(self._why_it_ends())
             try:
                 received = self._read_once(parts)
-            except TimeoutError as exc:
-                self._silent(exc)
-                continue
             except OSError as exc:
-                raise ConnectionGone(str(exc)) from exc
+                # Our own timer and a peer whom TCP has given up are one exception; errno tells them apart.
+                if not isinstance(exc, TimeoutError) or exc.errno is not None or self._close_deadline_s:
+                    raise ConnectionGone(str(exc)) from exc
+                self._is_waiting = True
+                self.look(time.monotonic(), self._patience_s / 2)
+                self._is_waiting = False
+                continue
             if not received:
-                raise ConnectionGone("end of stream")
-            self._pinged = False
+                raise ConnectionGone(self._why_it_ends())
+            self._heard_s = time.monotonic()
             return received
 
     def _read_once(self, parts: list[memoryview | bytearray]) -> int:
-        """Waits for data, then for our turn: of many who have data, not all are served before others."""
+        """Waits for data, then for our turn: of many who have data, not all are served before others.
+
+        Raises TimeoutError when none came for a while and a message has begun; between messages the peer may
+        have nothing to say, and how long it may be silent is for the vigil to say.
+        """
         while True:
             if self._held and turn_is_over():
                 self.flush()
@@ -196,21 +197,13 @@ class WebSocket:
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()
                 return self._socket.recv_into(parts[0] or parts[1])
-            try:
+            with contextlib.suppress(BlockingIOError):
                 return os.readv(self._socket.fileno(), parts)
-            except BlockingIOError:
-                self.flush()
-                gevent.socket.wait_read(self._socket.fileno(), timeout=self._patience_s)
-
-    def _silent(self, exc: TimeoutError) -> None:
-        """Pings a peer that was silent for a while. Raises ConnectionGone when that did not help.
-
-        Our own timer and a peer whom TCP has given up are the same exception; the errno tells them apart.
-        """
-        if exc.errno is not None or self._pinged or self._close_deadline_s:
-            raise ConnectionGone("silent for too long") from exc
-        self._pinged = True
-        self._send(frames.OP_PING, b"")
+            self.flush()
+            timeout_s = None if self._buffer is None else self._patience_s
+            self._is_waiting = True
+            gevent.socket.wait_read(self._socket.fileno(), timeout=timeout_s)
+            self._is_waiting = False
 
     def _control(self, header: FrameHeader) -> bool:
         """Reads and answers a control frame. Returns whether it closes the connection."""
@@ -234,45 +227,44 @@ class WebSocket:
         if buffer is not None:
             self._buffers.give_back(buffer)
 
-    # --- sending ---------------------------------------------------------------------------------
-
-    def send_text(self, text: str) -> None:
-        """Sends a text message; nothing after a close frame. Raises ConnectionGone."""
-        self._send(frames.OP_TEXT, text.encode())
-
-    def send_soon(self, text: str) -> None:
-        """Has a text message sent together with others, at the end of the turn; for who calls `receive` next.
-
-        To send is what costs most: it wakes the peer, and on this machine its kernel's part is done here.
-        """
-        if self._close_deadline_s is None:
-            self._held += frames.build_frame(frames.OP_TEXT, text.encode())
-
-    def flush(self) -> None:
-        """Sends what is held back. Raises ConnectionGone."""
-        if self._held:
-            with self._send_lock:
-                self._send_all(b"")
+    # --- silence ---------------------------------------------------------------------------------
 
     def close(self, code: int, reason: str = "") -> None:
-        """Sends a close frame, once. Raises nothing: the reader finds out when the peer is gone."""
-        with contextlib.suppress(ConnectionGone):
-            self._send(frames.OP_CLOSE, frames.close_payload(code, reason))
+        """See Outgoing. Who does not answer in time is given up."""
+        super().close(code, reason)
+        if self._close_deadline_s:
+            self._be_watched(self._close_deadline_s)
 
-    def _send(self, opcode: int, payload: bytes) -> None:
-        with self._send_lock:
-            if self._close_deadline_s is not None:
-                return
-            if opcode == frames.OP_CLOSE:
-                self._close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-            self._send_all(frames.build_frame(opcode, payload))
+    def _be_watched(self, due_s: float) -> None:
+        if not isinstance(self._socket, ssl.SSLSocket):  # of which only the reader may send: it keeps watch
+            self._vigil.watch(self, due_s)
 
-    def _send_all(self, frame: bytes) -> None:
-        data, self._held = self._held + frame, b""
-        try:
-            self._socket.sendall(data)
-        except OSError as exc:
-            raise ConnectionGone(str(exc)) from exc
+    def look(self, now_s: float, interval_s: float) -> float | None:
+        """See vigil.Watched. Raises ConnectionGone where the caller is the reader."""
+        if self._has_ended:
+            return None
+        closing = self._close_deadline_s is not None
+        due_s = self._close_deadline_s or max(self._heard_s, self._pinged_s) + interval_s
+        if now_s < due_s:
+            return due_s
+        if not closing and not self._is_waiting:
+            return now_s + interval_s  # what the peer says is not read now
+        if not closing and self._pinged_s <= self._heard_s and self._ping():
+            self._pinged_s = now_s
+            return now_s + interval_s
+        self._hang_up()
+        return None
+
+    def _hang_up(self) -> None:
+        """Has the reader find the end of the stream."""
+        self._given_up = True
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+
+    def _why_it_ends(self) -> str:
+        if not self._given_up:
+            return "end of stream"
+        return "the close was not answered" if self._close_deadline_s else "silent for too long"
 
     # --- the end ---------------------------------------------------------------------------------
 
@@ -282,6 +274,7 @@ class WebSocket:
         Closing a socket that has unread bytes makes TCP throw away what was sent before: so our side is shut
         first, and what comes in is dropped until the peer is done, or for a short time.
         """
+        self._has_ended = True
         self._give_buffer_back()
         with contextlib.suppress(OSError), gevent.Timeout(CLOSE_TIMEOUT_S, False):
             self._socket.shutdown(socket.SHUT_WR)

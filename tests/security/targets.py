@@ -26,7 +26,9 @@ from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.steps import ChunkReceived, Limits, TimeUp, Unreadable
 from incoming.transports.buffers import Buffers
-from incoming.transports.websocket import ConnectionGone, WebSocket
+from incoming.transports.outgoing import ConnectionGone
+from incoming.transports.vigil import Vigil
+from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
@@ -40,7 +42,7 @@ class Script(WebSocket):
     """A websocket whose reads are told: pieces of `data` of the sizes in `cuts`; 0 is a silence."""
 
     def __init__(self, data: bytes, cuts: bytes) -> None:
-        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), silence_timeout_s=10.0)
+        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), Vigil(10.0))
         self._data, self._at = data, 0
         self._cuts = iter(cuts)
         self.sent = b""

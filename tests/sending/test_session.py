@@ -6,6 +6,7 @@ Any order of events against the server's own session is in test_session_with_the
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from crc32c import crc32c
@@ -325,6 +326,25 @@ def test_a_silent_server_is_pinged_once_and_then_given_up(stage: Stage) -> None:
     assert talk.hear(Tick(), later_s=SILENCE_S / 2 - 0.1) == []
     assert talk.hear(Tick(), later_s=SILENCE_S / 2 + 0.1)[-1] == HangUp()
     assert talk.stage is Stage.WAITING
+
+
+@pytest.mark.parametrize(("idle_silence_s", "kept_s"), [(90.0, 90.0), (0.0, SILENCE_S), (1.0, SILENCE_S)])
+def test_while_only_the_app_is_waited_for_the_server_may_be_silent_for_longer(
+    idle_silence_s: float, kept_s: float
+) -> None:
+    terms = replace(conf(), idle_silence_s=idle_silence_s)
+    talk = Talk().after(Opened(), terms)
+    while talk.stage is Stage.SENDING:
+        talk.works()
+        talk.hear(MsgStored(talk.session.transfer.sent_bytes))
+    talk.hear(HANDING_OVER)
+    assert talk.hear(Tick(), later_s=kept_s / 2 - 0.1) == []
+    assert talk.hear(Tick(), later_s=0.1) == [Say(MsgPing())]
+    assert talk.hear(Tick(), later_s=kept_s / 2 - 0.1) == []
+    assert talk.hear(Tick(), later_s=0.2)[-1] == HangUp()
+    talk.hear(Tick(), later_s=2)
+    talk.after(Opened(), terms)
+    assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [Say(MsgPing())], "the next connection is asked sooner"
 
 
 def test_a_server_that_only_pongs_while_chunks_are_out_is_given_up() -> None:

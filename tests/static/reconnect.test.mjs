@@ -206,6 +206,26 @@ test('a connection on which nothing is heard for all of it is given up', async (
   }
 });
 
+test('while only the app is waited for, the server may be silent for as long as it has said that it may then', async () => {
+  for (const [IdleSilenceS, patience_s] of [[90, 90], [undefined, 10], [3, 10]]) {
+    const page = new Page();
+    const uploader = page.uploader(new FakeFile(KIB)).start();
+    await page.connects(0, { IdleSilenceS });
+    await page.stores(KIB);
+    const { socket } = page;
+    socket.news('waiting_for_app');
+    await page.pass(patience_s / 2 - 0.1);
+    assert.equal(socket.last('MsgPing'), undefined);
+    await page.pass(0.2);
+    assert.deepEqual(socket.last('MsgPing'), {});
+    await page.pass(patience_s / 2 - 0.6);
+    assert.equal(socket.close_code, null);
+    await page.pass(1.1);
+    assert.equal(socket.close_code, 1000);
+    assert.equal(uploader.connected, false);
+  }
+});
+
 test('a connection that answers pings, and stores nothing of what is on its way, is given up as well', async () => {
   const page = new Page();
   await page.uploading();

@@ -18,6 +18,7 @@ MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
         "Arrived": bool,
         "FileName": str,
         "FileLastModifiedMs": int,
+        "IdleSilenceS": (int, float),
     },
     "MsgStored": {"Offset": int},
     "MsgResend": {"Offset": int, "Round": int},

@@ -12,6 +12,7 @@ from incoming.conversation import Conversation
 from incoming.steps import Limits
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
+from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
 from tests.support.house import House
 from tests.transports.peer import BINARY, CLOSE, FIN, TEXT, Peer
@@ -30,7 +31,7 @@ class Page(Peer):
     def __init__(self, house: House) -> None:
         super().__init__()
         self.house = house
-        websocket = WebSocket(self.server_socket, Buffers(BUFFER_BYTES), silence_timeout_s=30.0)
+        websocket = WebSocket(self.server_socket, Buffers(BUFFER_BYTES), Vigil(30.0))
         conversation = Conversation(self.limits)
         self.connection = Connection(websocket, conversation, house.uploads, house.runtime)
         self.running = gevent.spawn(self.connection.run)

@@ -7,9 +7,11 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
-from incoming.transports import websocket
+from incoming.transports import outgoing, websocket
 from incoming.transports.buffers import Buffers
-from incoming.transports.websocket import ConnectionGone, WebSocket
+from incoming.transports.outgoing import ConnectionGone
+from incoming.transports.vigil import Vigil
+from incoming.transports.websocket import WebSocket
 from tests.transports.peer import (
     BINARY,
     CLOSE,
@@ -38,7 +40,7 @@ def buffers() -> Buffers:
 
 @pytest.fixture
 def ws(peer: Peer, buffers: Buffers) -> WebSocket:
-    return WebSocket(peer.server_socket, buffers, silence_timeout_s=30.0)
+    return WebSocket(peer.server_socket, buffers, Vigil(30.0))
 
 
 def test_a_close_frame_is_answered_with_its_own_code(peer: Peer, ws: WebSocket) -> None:
@@ -73,8 +75,8 @@ def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> Non
 def test_a_peer_that_never_answers_the_close_is_left(
     peer: Peer, buffers: Buffers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.1)
-    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=30.0)
+    monkeypatch.setattr(outgoing, "CLOSE_TIMEOUT_S", 0.1)
+    ws = WebSocket(peer.server_socket, buffers, Vigil(30.0))
     ws.close(1000)
 
     def flood() -> None:
@@ -90,7 +92,7 @@ def test_a_peer_that_never_answers_the_close_is_left(
 
 
 def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: Buffers) -> None:
-    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=0.2)
+    ws = WebSocket(peer.server_socket, buffers, Vigil(0.2))
     ws.close(1000)
     with pytest.raises(ConnectionGone):
         ws.receive()
@@ -110,7 +112,7 @@ def test_the_last_words_arrive_though_the_peer_is_still_sending(peer: Peer, ws: 
 
 def test_the_end_does_not_wait_for_ever(peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.1)
-    with gevent.Timeout(10):
+    with gevent.Timeout(3):
         ws.end()
 
 

@@ -15,6 +15,7 @@ import pytest
 from incoming.sources import Sources
 from incoming.transports import upgrade
 from incoming.transports.buffers import Buffers
+from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
 from tests.test_handshake import GOOD
 from tests.transports.peer import BINARY, FIN, TEXT, Peer, masked_frame
@@ -46,7 +47,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
             assert message
             heard.append(message.text)
 
-    front = upgrade.Upgrades(Buffers(4096), 30.0, Sources((), 0)).in_front_of(app, (PATH,), converse)
+    front = upgrade.Upgrades(Buffers(4096), Vigil(30.0), Sources((), 0)).in_front_of(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 
 

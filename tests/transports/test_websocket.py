@@ -12,7 +12,9 @@ import pytest
 from incoming.frames import FrameError
 from incoming.transports import websocket
 from incoming.transports.buffers import Buffers
-from incoming.transports.websocket import ConnectionGone, WebSocket
+from incoming.transports.outgoing import ConnectionGone
+from incoming.transports.vigil import Vigil
+from incoming.transports.websocket import WebSocket
 from tests.transports.peer import (
     BINARY,
     CONTINUATION,
@@ -43,7 +45,7 @@ def buffers() -> Buffers:
 
 @pytest.fixture
 def ws(peer: Peer, buffers: Buffers) -> WebSocket:
-    return WebSocket(peer.server_socket, buffers, silence_timeout_s=30.0)
+    return WebSocket(peer.server_socket, buffers, Vigil(30.0))
 
 
 def received(ws: WebSocket) -> tuple[int, bytes]:
@@ -82,7 +84,7 @@ def test_a_message_that_comes_byte_by_byte_is_put_together(peer: Peer, ws: WebSo
 
 def test_what_came_with_the_handshake_is_not_lost(peer: Peer, buffers: Buffers) -> None:
     data = masked_frame(FIN | TEXT, b"early") + masked_frame(FIN | BINARY, b"half of it")
-    ws = WebSocket(peer.server_socket, buffers, 30.0, read_ahead=data[:-4])
+    ws = WebSocket(peer.server_socket, buffers, Vigil(30.0), read_ahead=data[:-4])
     peer.socket.sendall(data[-4:])
     assert [received(ws), received(ws)] == [(TEXT, b"early"), (BINARY, b"half of it")]
 
@@ -195,7 +197,7 @@ def test_a_buffer_is_borrowed_only_while_a_message_is_used(
 
 
 def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: Buffers) -> None:
-    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=0.2)
+    ws = WebSocket(peer.server_socket, buffers, Vigil(0.2))
     began_s = time.monotonic()
     with pytest.raises(ConnectionGone, match="silent"):
         ws.receive()
@@ -204,7 +206,7 @@ def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: Buffers) 
 
 
 def test_a_silent_peer_that_answers_is_asked_again_and_again(peer: Peer, buffers: Buffers) -> None:
-    ws = WebSocket(peer.server_socket, buffers, silence_timeout_s=1.0)
+    ws = WebSocket(peer.server_socket, buffers, Vigil(1.0))
 
     def answer() -> None:
         for _ in range(2):

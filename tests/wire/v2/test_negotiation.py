@@ -15,7 +15,7 @@ V1_CONF = {"ChunkSizeKB", "FilePos", "SendAhead"}
 def test_a_client_that_asks_for_version_2_is_answered_in_version_2(new_client: NewClient) -> None:
     client = new_client(12_345, name="Grüße <b>&.mov").connect()
     conf = client.request()
-    silence_s = conf.pop("SilenceS")
+    silence_s, idle_silence_s = conf.pop("SilenceS"), conf.pop("IdleSilenceS")
     assert conf == {
         "Version": 2,
         "Offset": 0,
@@ -26,7 +26,7 @@ def test_a_client_that_asks_for_version_2_is_answered_in_version_2(new_client: N
         "FileName": "Grüße <b>&.mov",
         "FileLastModifiedMs": client.last_modified_ms,
     }
-    assert silence_s > 0
+    assert 0 < silence_s <= idle_silence_s
 
 
 def test_what_the_server_offers_follows_its_settings(

@@ -1,0 +1,89 @@
+"""The half of a websocket that speaks: frames go out whole, one after the other, whoever sends them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import ssl
+import time
+from typing import Final
+
+from gevent.lock import BoundedSemaphore
+
+from incoming import frames
+
+CLOSE_TIMEOUT_S: Final = 5.0
+"""How long after our close frame the peer may take to answer it; what it sends meanwhile is dropped."""
+_PING: Final = frames.build_frame(frames.OP_PING, b"")
+
+
+class ConnectionGone(Exception):
+    """The peer has left, is dead, or stays silent."""
+
+
+class Outgoing:
+    """Sends on one socket; for all greenlets."""
+
+    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
+        """`timeout_s`: how long a peer may take no byte of what is sent."""
+        self._socket = sock
+        self._held = b""
+        self._send_lock = BoundedSemaphore(1)
+        self._close_deadline_s: float | None = None
+        sock.settimeout(timeout_s)
+
+    def send_text(self, text: str) -> None:
+        """Sends a text message; nothing after a close frame. Raises ConnectionGone."""
+        self._send(frames.OP_TEXT, text.encode())
+
+    def send_soon(self, text: str) -> None:
+        """Has a text message sent together with others, at the end of the turn; for who calls `receive` next.
+
+        To send is what costs most: it wakes the peer, and on this machine its kernel's part is done here.
+        """
+        if self._close_deadline_s is None:
+            self._held += frames.build_frame(frames.OP_TEXT, text.encode())
+
+    def flush(self) -> None:
+        """Sends what is held back. Raises ConnectionGone."""
+        if self._held:
+            with self._send_lock:
+                self._send_all(b"")
+
+    def close(self, code: int, reason: str = "") -> None:
+        """Sends a close frame, once. Raises nothing: the reader finds out when the peer is gone."""
+        with contextlib.suppress(ConnectionGone):
+            self._send(frames.OP_CLOSE, frames.close_payload(code, reason))
+
+    def _ping(self) -> bool:
+        """Asks, without waiting, whether the peer is there; False when it is plain that it is not.
+
+        Where there is no room for that, its silence says enough.
+        """
+        if isinstance(self._socket, ssl.SSLSocket):
+            self._send(frames.OP_PING, b"")
+        elif not self._send_lock.locked():
+            try:
+                sent_bytes = os.write(self._socket.fileno(), _PING)
+            except BlockingIOError:
+                return True
+            except OSError:
+                return False
+            self._held = _PING[sent_bytes:] + self._held
+        return True
+
+    def _send(self, opcode: int, payload: bytes) -> None:
+        with self._send_lock:
+            if self._close_deadline_s is not None:
+                return
+            if opcode == frames.OP_CLOSE:
+                self._close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
+            self._send_all(frames.build_frame(opcode, payload))
+
+    def _send_all(self, frame: bytes) -> None:
+        data, self._held = self._held + frame, b""
+        try:
+            self._socket.sendall(data)
+        except OSError as exc:
+            raise ConnectionGone(str(exc)) from exc

@@ -1,0 +1,78 @@
+"""Notices who is gone without a word, among thousands of connections on which nothing is wrong.
+
+Whom TCP reaches it asks by itself (keep-alive, tcp(7)), at no cost of ours. Behind a proxy that only tells
+that the proxy is there: so each connection that is silent is pinged too (RFC 6455 section 5.5.2), the more of
+them there are the more seldom (`steps.idle_interval_s`). One greenlet looks after all of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import heapq
+import socket
+import time
+from itertools import count
+from typing import Final, Protocol
+
+import gevent
+
+from incoming.runtime import breathe
+from incoming.steps import idle_interval_s
+
+STEP_S: Final = 0.02
+"""Who is due within this time is looked at together."""
+LONGEST_SLEEP_S: Final = 1.0
+
+
+class Watched(Protocol):
+    """A connection that may be silent."""
+
+    def look(self, now_s: float, interval_s: float) -> float | None:
+        """Asks or gives up the peer if it is time to; returns when to look again, None: never. Never waits.
+
+        `interval_s`: after so long a silence the peer is asked, and after another one given up.
+        """
+
+
+class Vigil:
+    """Looks after all connections of a process."""
+
+    def __init__(self, silence_timeout_s: float) -> None:
+        """`silence_timeout_s`: after this a peer is given up, who was asked after half of it."""
+        self.patience_s = silence_timeout_s / 2
+        self._due: list[tuple[float, int, Watched]] = []
+        self._numbers = count()
+        self._is_awake = False
+
+    def watch(self, connection: Watched, due_s: float) -> None:
+        """Looks at the connection at `due_s` (monotonic), and from then on whenever it says so."""
+        heapq.heappush(self._due, (due_s, next(self._numbers), connection))
+        if not self._is_awake:
+            self._is_awake = True
+            gevent.spawn(self._keep)
+
+    def keep_alive(self, sock: socket.socket) -> None:
+        """Has TCP find out within the timeout whether the machine at the other end is there."""
+        after_s, again_s = max(round(self.patience_s), 1), max(round(self.patience_s / 2), 1)
+        with contextlib.suppress(OSError):  # a Unix socket, behind a proxy
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, again_s)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+
+    def _keep(self) -> None:
+        while self._due:
+            wait_s = self._due[0][0] - time.monotonic()
+            gevent.sleep(min(max(wait_s, STEP_S), LONGEST_SLEEP_S))
+            self._look()
+        self._is_awake = False
+
+    def _look(self) -> None:
+        now_s = time.monotonic()
+        interval_s = idle_interval_s(self.patience_s, len(self._due))
+        while self._due and self._due[0][0] <= now_s:
+            _, _, connection = heapq.heappop(self._due)
+            due_s = connection.look(now_s, interval_s)
+            if due_s is not None:
+                self.watch(connection, due_s)
+            breathe()
