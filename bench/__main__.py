@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
-from bench import idle, many, report, settings, single, slow_disk, small
+from bench import browser, idle, many, report, settings, single, slow_disk, small
 from tests.support.data import MIB
+from tests.support.engines import STARTS
 
 
 def _single(options: argparse.Namespace, storage: Path) -> object:
@@ -46,12 +47,19 @@ def _slow_disk(_: argparse.Namespace, storage: Path) -> object:
     return figures
 
 
+def _browser(options: argparse.Namespace, storage: Path) -> object:
+    figures = browser.run(list(STARTS), options.rounds, options.size_mib * MIB, storage)
+    browser.show(figures)
+    return figures
+
+
 MEASUREMENTS: Final[dict[str, Callable[[Any, Path], object]]] = {
     "single": _single,
     "many": _many,
     "idle": _idle,
     "small": _small,
     "slow-disk": _slow_disk,
+    "browser": _browser,
 }
 
 

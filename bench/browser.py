@@ -2,6 +2,8 @@
 
     (cd bench/rivals && npm install)
     python -m bench.browser --size-mib 1024 --rounds 3
+    git show main:static/incoming.js >/tmp/before.js                              # is it better than it was?
+    python -m bench.browser --engines firefox --before /tmp/before.js
     python -m bench.browser --size-mib 20480 --once incoming --engines chromium   # does the memory stay flat?
 
 Both libraries send the same file from the same page, as their documentation says. See README.md for what the
@@ -11,243 +13,186 @@ figures mean.
 from __future__ import annotations
 
 import argparse
-import json
+import random
 import statistics
-import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import asdict, dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from selenium.webdriver.common.by import By
 
-from tests.support.app import ScriptedApp
+from bench import measure, settings
+from bench.browser_cost import PeakMemory, cpu_by_thread, cpu_since
+from bench.browser_site import Stage, stage
+from bench.measure import GIB, MB, Figure
 from tests.support.browser import open_browser
 from tests.support.data import MIB
 from tests.support.engines import Browser, chosen_engines
-from tests.support.flood import warm_up
-from tests.support.server import RunningServer, new_upload
+from tests.support.tools import MissingTool
 
-HERE: Final = Path(__file__).parent
-TUS: Final = HERE / "rivals"
-LIBRARIES: Final = ("incoming", "tus")
-MB: Final = 1e6
-PAGE_KIB: Final = 4
+BEFORE: Final = "incoming-before"
+TITLES: Final = {"incoming": "incoming.js", BEFORE: "incoming.js, as it was", "tus": "tus-js-client"}
+KINDS: Final = ("page", "worker", "other")
+FIGURES: Final = (
+    "mb_per_s",
+    "page_s_per_gib",
+    "worker_s_per_gib",
+    "browser_s_per_gib",
+    "server_s_per_gib",
+    "gap_p99_ms",
+    "gap_max_ms",
+    "memory_mib",
+)
 MEASURE: Final = """
     window.outcome = null;
     const tell = (outcome) => { window.outcome = outcome; };
     measure(arguments[0]).then(tell, (error) => tell({ error: String(error) }));
 """
+Sample = dict[str, float]
+"""One upload: each of FIGURES."""
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One upload: the time from `start` to the end, and what it did to the page and to the browser."""
-
-    engine: str
-    library: str
-    mb_per_s: float
-    gap_p99_ms: float
-    gap_max_ms: float
-    memory_grown_mib: float
-
-
-class Site(ThreadingHTTPServer):
-    """Where the page, the tus client and the tickets come from."""
-
-    daemon_threads = True
-
-    def __init__(self, page: str, ticket: Callable[[], str]) -> None:
-        self.page = page.encode()
-        self.ticket = ticket
-        super().__init__(("127.0.0.1", 0), _Handler)
-        threading.Thread(target=self.serve_forever, daemon=True).start()
+def _in_page(driver: Browser, what: str) -> tuple[dict[str, Any], Mapping[str, float]]:
+    """Returns what the page tells of it, and the seconds of each kind of thread. Raises AssertionError."""
+    before = cpu_by_thread(driver.service.process.pid)
+    driver.execute_script(MEASURE, what)
+    result: dict[str, Any] | None = None
+    while not result:  # no call to a driver may last longer than two minutes
+        time.sleep(0.5)
+        result = driver.execute_script("return window.outcome")
+    assert "error" not in result, result
+    return result, cpu_since(before, driver.service.process.pid)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        if self.path == "/tus.js":
-            script = TUS / "node_modules" / "tus-js-client" / "dist" / "tus.min.js"
-            self._send("text/javascript", script.read_bytes())
-        else:
-            self._send("text/html", self.server.page)
-
-    def do_POST(self) -> None:
-        self._send("text/plain", self.server.ticket().encode())
-
-    def _send(self, kind: str, body: bytes) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *args: object) -> None:
-        """The figures are the record."""
+def upload(driver: Browser, library: str, size_bytes: int, server_pid: int) -> Sample:
+    """Uploads the chosen file once. What watching alone costs the page is taken off."""
+    idle, idle_s = _in_page(driver, "nothing")
+    server_before_s = measure.cpu_s(server_pid)
+    with PeakMemory(driver.service.process.pid) as memory:
+        result, spent = _in_page(driver, library.partition("-")[0])
+    watching_s = {kind: idle_s[kind] / idle["wall_s"] * result["wall_s"] for kind in KINDS}
+    gib = size_bytes / GIB
+    each = {kind: max(0.0, spent[kind] - watching_s[kind]) / gib for kind in KINDS}
+    return {
+        "mb_per_s": size_bytes / MB / result["wall_s"],
+        "page_s_per_gib": each["page"],
+        "worker_s_per_gib": each["worker"],
+        "browser_s_per_gib": sum(each.values()),
+        "server_s_per_gib": (measure.cpu_s(server_pid) - server_before_s) / gib,
+        "gap_p99_ms": result["gap_p99_ms"],
+        "gap_max_ms": result["gap_max_ms"],
+        "memory_mib": memory.grown_mib,
+    }
 
 
-def family(pid: int) -> Iterator[int]:
-    """Yields a process and all that it has started."""
-    yield pid
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            yield from family(int(child))
+def one_run(driver: Browser, library: str, on: Stage, warm: bool = True) -> Sample:
+    """Loads the page, chooses the file, uploads it, and compares what arrived."""
+    server = library.partition("-")[0]
+    driver.get(f"{on.url}?/{library if server == 'incoming' else 'incoming'}.js")
+    driver.find_element(By.ID, "file").send_keys(str(on.file))
+    if not warm:
+        return upload(driver, library, on.file.stat().st_size, on.pids[server])
+    on.warm_up(server)
+    sample = upload(driver, library, on.file.stat().st_size, on.pids[server])
+    on.check(server)
+    return sample
 
 
-def resident_mib(pid: int) -> float:
-    """Returns the memory that a browser's processes have to themselves and share, counted once (PSS)."""
-    total_kib = 0
-    for member in family(pid):
-        try:
-            rollup = Path(f"/proc/{member}/smaps_rollup").read_text()
-        except OSError:
-            continue  # it has ended meanwhile
-        total_kib += next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-    return total_kib / 1024
+def measure_engine(driver: Browser, libraries: Sequence[str], rounds: int, on: Stage) -> list[dict[str, Any]]:
+    """Returns a row for each library. They take turns in any order; the first round only warms up."""
+    samples: dict[str, list[Sample]] = {library: [] for library in libraries}
+    for number in range(1 + rounds):
+        for library in random.sample(libraries, len(libraries)):
+            settings.progress(f"{driver.engine}, {library}: round {number} of {rounds}")
+            samples[library].append(one_run(driver, library, on))
+    return [_row(driver.engine, library, samples) for library in libraries]
 
 
-class PeakMemory:
-    """Looks at the browser's memory four times a second, from another thread."""
-
-    def __init__(self, pid: int) -> None:
-        self._pid = pid
-        self._over = threading.Event()
-        self.before_mib = self.peak_mib = resident_mib(pid)
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def __enter__(self) -> PeakMemory:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._over.set()
-        self._thread.join()
-
-    def _watch(self) -> None:
-        while not self._over.wait(0.25):
-            self.peak_mib = max(self.peak_mib, resident_mib(self._pid))
+def _row(engine: str, library: str, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
+    mine = samples[library][1:]
+    figures = {name: Figure.of([sample[name] for sample in mine]) for name in FIGURES}
+    plain = {name: {"median": f.median, "least": f.least, "most": f.most} for name, f in figures.items()}
+    row: dict[str, Any] = {"engine": engine, "name": library, "title": TITLES[library], **plain}
+    for other in set(samples) - {library, "incoming"}:
+        pairs = zip(mine, samples[other][1:], strict=True)
+        row[f"speed_of_{other}"] = statistics.median(one["mb_per_s"] / two["mb_per_s"] for one, two in pairs)
+    return row
 
 
 @contextmanager
-def tus_server(directory: Path) -> Iterator[str]:
-    """Runs @tus/server; gives its URL."""
-    command = ["node", str(TUS / "tus_node.mjs"), str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stdout
-            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
-        finally:
-            process.terminate()
+def _file(root: Path, size_bytes: int, sparse: bool) -> Iterator[Path]:
+    file = root / "file.bin"
+    with file.open("wb") as out:
+        out.truncate(size_bytes)
+        block = bytes(range(256)) * 4096
+        for _ in range(0 if sparse else size_bytes // len(block)):
+            out.write(block)
+    yield file
+    file.unlink()
 
 
-def upload(driver: Browser, library: str, size_bytes: int) -> Sample:
-    """Uploads the chosen file once. Raises AssertionError with what the page says went wrong."""
-    with PeakMemory(driver.service.process.pid) as memory:
-        driver.execute_script(MEASURE, library)
-        result: dict[str, Any] | None = None
-        while not result:  # no call to a driver may last longer than two minutes
-            time.sleep(0.5)
-            result = driver.execute_script("return window.outcome")
-    assert "error" not in result, result
-    grown_mib = memory.peak_mib - memory.before_mib
-    rate = size_bytes / MB / result["wall_s"]
-    return Sample(driver.engine, library, rate, result["gap_p99_ms"], result["gap_max_ms"], grown_mib)
+def run(
+    engines: Sequence[str], rounds: int, size_bytes: int, storage: Path, before: Path | None = None
+) -> dict[str, Any]:
+    """Returns plain data: `size_bytes`, `skipped` (engines that are not installed), `rows` (see `_row`)."""
+    libraries = ["incoming", *([BEFORE] if before else []), "tus"]
+    rows: list[dict[str, Any]] = []
+    skipped: list[str] = []
+    scripts = {f"/{BEFORE}.js": before} if before else {}
+    with _file(storage, size_bytes, sparse=False) as file, stage(storage, file, scripts) as on:
+        for engine in engines:
+            profile = storage / engine
+            profile.mkdir()
+            try:
+                with open_browser(profile, engine) as driver:
+                    rows += measure_engine(driver, libraries, rounds, on)
+            except MissingTool:
+                skipped.append(engine)
+            time.sleep(1)
+    return {"size_bytes": size_bytes, "skipped": skipped, "rows": rows}
 
 
-@dataclass(frozen=True)
-class Task:
-    """What is uploaded from where; `storages` has each library's folder on the server's disk."""
-
-    url: str
-    file: Path
-    storages: dict[str, Path]
-
-
-def measure(driver: Browser, task: Task, rounds: int, once: str) -> list[Sample]:
-    """Uploads the file by both libraries in turn. The first round warms up everything, and is thrown away.
-
-    With `once` that library sends it a single time, and nothing is warmed up.
-    """
-    samples: list[Sample] = []
-    size_bytes = task.file.stat().st_size
-    for number in range(1 if once else 1 + rounds):
-        for library in [once] if once else LIBRARIES:
-            driver.get(task.url)
-            driver.find_element(By.ID, "file").send_keys(str(task.file))
-            if not once:
-                warm_up(task.storages[library], int(size_bytes * 1.25))
-            sample = upload(driver, library, size_bytes)
-            samples += [sample] * bool(number or once)
-            for stored in task.storages["tus"].iterdir():
-                stored.unlink()
-    return samples
+def once(library: str, engine: str, size_bytes: int, storage: Path) -> Sample:
+    """Uploads a sparse file a single time; nothing is warmed up or compared."""
+    with _file(storage, size_bytes, sparse=True) as file, stage(storage, file, {}) as on:
+        (storage / engine).mkdir()
+        with open_browser(storage / engine, engine) as driver:
+            return one_run(driver, library, on, warm=False)
 
 
-def show(samples: list[Sample]) -> None:
+def show(found: Mapping[str, Any]) -> None:
     """Prints the table: medians, and the spread of the speed."""
-    sys.stdout.write(f"{'':22} MB/s (min-max)     timer gap p99, max     memory grown\n")
-    for engine in dict.fromkeys(s.engine for s in samples):
-        for library in LIBRARIES:
-            mine = [s for s in samples if (s.engine, s.library) == (engine, library)]
-            if not mine:
-                continue
-            rates = [s.mb_per_s for s in mine]
-            p99_ms = statistics.median(s.gap_p99_ms for s in mine)
-            max_ms = statistics.median(s.gap_max_ms for s in mine)
-            memory_mib = statistics.median(s.memory_grown_mib for s in mine)
-            spread = f"({min(rates):.0f}-{max(rates):.0f})"
-            sys.stdout.write(
-                f"{engine:10} {library:10} {statistics.median(rates):5.0f} {spread:12}"
-                f" {p99_ms:7.0f} ms {max_ms:7.0f} ms {memory_mib:9.0f} MiB\n"
-            )
+    line = "{:34} {:>14} {:>10} {:>12} {:>13} {:>12} {:>8} {:>8} {:>5}  {}\n"
+    costs = ("page", "worker", "browser", "server")
+    titles = [*(f"{cost} s/GiB" for cost in costs), "gap p99", "longest", "MiB"]
+    sys.stdout.write(line.format("", "MB/s", *titles, ""))
+    for row in found["rows"]:
+        rate = row["mb_per_s"]
+        cells = [f"{row[f'{cost}_s_per_gib']['median']:.2f}" for cost in costs]
+        cells += [f"{row[name]['median']:.0f}" for name in ("gap_p99_ms", "gap_max_ms", "memory_mib")]
+        ratios = ", ".join(f"{row[key]:.2f} of {key[9:]}" for key in row if key.startswith("speed_of_"))
+        spread = f"{rate['median']:.0f} ({rate['least']:.0f}-{rate['most']:.0f})"
+        sys.stdout.write(line.format(f"{row['engine']} {row['title']}", spread, *cells, ratios))
 
 
 def main() -> None:
-    """Reads the options, starts the servers and the browsers, measures."""
+    """Reads the options, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--size-mib", type=int, default=1024, help="size of the file (default 1024)")
-    parser.add_argument("--rounds", type=int, default=3, help="how many rounds are measured (default 3)")
+    settings.add_options(parser)
     parser.add_argument("--engines", default=",".join(chosen_engines()), help="default: all three")
-    parser.add_argument("--once", choices=LIBRARIES, help="one upload of a sparse file by this library")
-    parser.add_argument("--json", type=Path, help="also write all samples to this file")
+    parser.add_argument("--before", type=Path, help="another incoming.js, measured in turn with this")
+    parser.add_argument("--once", choices=("incoming", "tus"), help="one upload of a sparse file")
     options = parser.parse_args()
-    samples: list[Sample] = []
-    with ExitStack() as stack:
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="incoming-bench-")))
-        (root / "tus").mkdir()
-        file = root / "file.bin"
-        with file.open("wb") as out:
-            out.truncate(options.size_mib * MIB)
-            block = bytes(range(256)) * 4096
-            for _ in range(0 if options.once else options.size_mib * MIB // len(block)):
-                out.write(block)
-        app = stack.enter_context(ScriptedApp())
-        app.hash_files = False
-        server = stack.enter_context(RunningServer(root / "incoming", log_level="warning", fsync="no"))
-        tus_url = stack.enter_context(tus_server(root / "tus"))
-        page = (HERE / "browser_page.html").read_text("utf-8")
-        page = page.replace("INCOMING_URL", server.url).replace("TUS_URL", tus_url)
-        page = page.replace("INCOMING_HOST", server.url.removeprefix("http://"))
-        site = Site(page, lambda: new_upload(server, app.url))
-        storages = {"incoming": server.storage_dir, "tus": root / "tus"}
-        task = Task(f"http://127.0.0.1:{site.server_port}/", file, storages)
-        for engine in options.engines.split(","):
-            profile = root / engine
-            profile.mkdir()
-            with open_browser(profile, engine) as driver:
-                samples += measure(driver, task, options.rounds, options.once)
-            time.sleep(1)
-    show(samples)
-    if options.json:
-        options.json.write_text(json.dumps([asdict(s) for s in samples], indent=1))
+    engines, size_bytes = options.engines.split(","), options.size_mib * MIB
+    with settings.storage(options.storage) as storage:
+        if options.once:
+            sample = once(options.once, engines[0], size_bytes, storage)
+            sys.stdout.write("".join(f"{name}: {value:.2f}\n" for name, value in sample.items()))
+        else:
+            show(run(engines, options.rounds, size_bytes, storage, options.before))
 
 
 if __name__ == "__main__":

@@ -177,11 +177,40 @@ def _waited(one: Mapping[str, float]) -> str:
     return f"{one['p50_ms']:.0f} ms, {one['p99_ms']:.0f} ms"
 
 
+def _browser(figures: Mapping[str, Any]) -> str:
+    titles = ["", "MB/s", "of the other's", "page's thread, s/GiB", "worker", "whole browser", "server"]
+    titles += ["gap: p99, longest", "memory grown"]
+    cells = [
+        [
+            f"{row['engine']}, {row['title']}",
+            _spread(row["mb_per_s"]),
+            f"{row['speed_of_tus']:.2f}" if "speed_of_tus" in row else "",
+            *(f"{row[f'{one}_s_per_gib']['median']:.2f}" for one in ("page", "worker", "browser", "server")),
+            f"{row['gap_p99_ms']['median']:.0f} ms, {row['gap_max_ms']['median']:.0f} ms",
+            f"{row['memory_mib']['median']:.0f} MiB",
+        ]
+        for row in figures["rows"]
+    ]
+    speeds = [
+        Bar(f"{row['engine']}, {row['title']}", *_three(row["mb_per_s"]), _browser_kind(row["name"]))
+        for row in figures["rows"]
+    ]
+    title = f"One file of {figures['size_bytes'] >> 20} MiB from a page"
+    skipped = f"Not installed: {', '.join(figures['skipped'])}." if figures["skipped"] else ""
+    picture = _picture("browser", bars(title, "MB/s, more is better", speeds), title)
+    return "\n\n".join(filter(None, [picture, _table(titles, cells), skipped]))
+
+
+def _browser_kind(name: str) -> str:
+    return "ours" if name == "incoming" else "bar"
+
+
 PARTS: Final[dict[str, Callable[[Any], str]]] = {
     "single": _single,
     "many": _many,
     "idle": _idle,
     "small": _small,
     "slow-disk": _slow_disk,
+    "browser": _browser,
 }
 """{measurement: what makes Markdown of its figures}."""

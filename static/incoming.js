@@ -239,30 +239,47 @@
    * Its source is the worker's source, too: it must need nothing else.
    */
   function make_reader() {
-    // "Slicing by 16" (Kounavis and Berry, 2005): 16 tables, each used once for 16 bytes. About 1 GB/s.
-    const tables = [new Int32Array(256)];
+    // Castagnoli's polynomial divides x^5275 + x^4508 + x^2751 + 1, and with it the square of that, which has the same
+    // terms with twice the exponents, and so on: also the one with 32 times the exponents. So a word may be taken away from
+    // the front of a message when it is added (by exclusive or) to the ones 767, 2524 and 5275 words behind it: the
+    // remainder stays the same. Only the last 5275 words have to be divided, with a table. Two to three times as fast
+    // as tables alone; the views, all onto the same words, spare engines the sums of indices.
+    const NEAR = 5275 - 4508, MIDDLE = 5275 - 2751, FAR = 5275;
+    const FOLD_WORDS = 8192; // that fit into the processor's first cache
+    const folded = new Int32Array(FAR + FOLD_WORDS);
+    const [far, middle, near, now] = [FAR, MIDDLE, NEAR, 0].map((words) => folded.subarray(FAR - words));
+    const table = new Int32Array(256);
     for (let byte = 0; byte < 256; byte++) {
       let crc = byte;
       for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
-      tables[0][byte] = crc;
+      table[byte] = crc;
     }
-    for (let i = 1; i < 16; i++) tables.push(tables[i - 1].map((crc) => (crc >>> 8) ^ tables[0][crc & 255]));
-    // An array for each: engines then check no bounds.
-    const [t0, t1, t2, t3, t4, t5, t6, t7, t8, t9, ta, tb, tc, td, te, tf] = tables;
+
+    /** @param {Int32Array} words at most FOLD_WORDS */
+    function fold(words) {
+      const [f, m, n, to] = [far, middle, near, now];
+      for (let i = 0; i < words.length; i++) to[i] = words[i] ^ f[i] ^ m[i] ^ n[i];
+    }
 
     /** @param {ArrayBuffer} buffer @param {number} from a multiple of four @param {number} seed */
     function crc32c(buffer, from, seed) {
-      const words = new Int32Array(buffer, from, ((buffer.byteLength - from) >>> 4) * 4);
+      const words = new Int32Array(buffer, from, (buffer.byteLength - from) >>> 2);
       const rest = new Uint8Array(buffer, from + words.byteLength);
-      let crc = ~seed;
-      for (let i = 0; i < words.length; i += 4) {
-        const a = words[i] ^ crc, b = words[i + 1], c = words[i + 2], d = words[i + 3];
-        crc = tf[a & 255] ^ te[(a >>> 8) & 255] ^ td[(a >>> 16) & 255] ^ tc[a >>> 24]
-          ^ tb[b & 255] ^ ta[(b >>> 8) & 255] ^ t9[(b >>> 16) & 255] ^ t8[b >>> 24]
-          ^ t7[c & 255] ^ t6[(c >>> 8) & 255] ^ t5[(c >>> 16) & 255] ^ t4[c >>> 24]
-          ^ t3[d & 255] ^ t2[(d >>> 8) & 255] ^ t1[(d >>> 16) & 255] ^ t0[d >>> 24];
+      const last = Math.max(0, words.length - FAR);
+      folded.fill(0, 0, FAR);
+      folded[0] = ~seed;
+      for (let at = 0; at < last; at += FOLD_WORDS) {
+        const count = Math.min(FOLD_WORDS, last - at);
+        fold(words.subarray(at, at + count));
+        folded.copyWithin(0, count, count + FAR);
       }
-      for (let i = 0; i < rest.length; i++) crc = (crc >>> 8) ^ t0[(crc ^ rest[i]) & 255];
+      now.fill(0); // what was not taken away is not to be added
+      let crc = words.length ? 0 : ~seed;
+      for (let i = 0; last + i < words.length; i++) {
+        crc ^= words[last + i] ^ far[i] ^ middle[i] ^ near[i];
+        for (let byte = 0; byte < 4; byte++) crc = (crc >>> 8) ^ table[crc & 255];
+      }
+      for (let i = 0; i < rest.length; i++) crc = (crc >>> 8) ^ table[(crc ^ rest[i]) & 255];
       return ~crc >>> 0;
     }
 
@@ -275,7 +292,8 @@
      */
     async function fill(stream, buffer, from) {
       for (let at = from; at < buffer.byteLength;) {
-        const { done, value } = await stream.read(new Uint8Array(buffer, at));
+        const view = new Uint8Array(buffer, at);
+        const { done, value } = await stream.read(view, { min: view.length }); // at once, where browsers know of that
         if (done || !value) return null;
         at += value.byteLength;
         buffer = /** @type {ArrayBuffer} */ (value.buffer); // the same memory
@@ -307,9 +325,10 @@
       });
     }
 
+    const SHORT_BYTES = 256 * 1024; // and of an empty file a stream does not tell that it is gone
     const SPARE_BUFFERS = 4;
 
-    /** Buffers that were sent: new memory is dear, 1,024 pages for a chunk of 4 MiB. @type {ArrayBuffer[]} */
+    /** Buffers that were used: new memory is dear, 1,024 pages for a chunk of 4 MiB. @type {ArrayBuffer[]} */
     const spare = [];
 
     /** @param {number} bytes */
@@ -320,7 +339,7 @@
 
     /** @param {Blob} blob @param {number} from @returns {Promise<ArrayBuffer | null>} */
     async function fetch_bytes(blob, from) {
-      const stream = from ? open_stream(blob) : null; // where nothing is kept, FileReader costs Firefox less
+      const stream = from || blob.size > SHORT_BYTES ? open_stream(blob) : null;
       if (stream) {
         streams.add(stream);
         const buffer = await fill(stream, buffer_of(from + blob.size), from).catch(() => null);
@@ -343,7 +362,7 @@
     /** @param {ArrayBuffer} buffer that is needed no more */
     function give_back(buffer) {
       spare.push(buffer);
-      if (spare.length > SPARE_BUFFERS) spare.shift();
+      if (spare.length > SPARE_BUFFERS) free(spare.shift());
     }
 
     /**
@@ -354,7 +373,7 @@
       const buffer = await fetch_bytes(blob, room_bytes);
       if (!buffer) return null;
       const crc = crc32c(buffer, room_bytes, seed);
-      if (!room_bytes) free(buffer);
+      if (!room_bytes) give_back(buffer);
       return { crc, buffer: room_bytes ? buffer : null };
     }
 

@@ -4,7 +4,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeFile, KIB, Page, crc32c, endings } from './page.mjs';
+import { FakeFile, StreamedFile, KIB, Page, crc32c, endings } from './page.mjs';
 
 test('before the ticket is used the last byte of the file is read', async () => {
   const page = new Page();
@@ -162,6 +162,45 @@ test('what the worker has read is sent as it is, except in Firefox and without a
     assert.deepEqual(page.reads.slice(1).map(([from]) => from), [0, KIB, 2 * KIB, 3 * KIB], 'and nothing is read twice by us');
   }
 });
+
+test('where files can be streamed into a buffer their chunks are, whole or piece by piece, and come out right', async () => {
+  for (const piece_bytes of [Infinity, 1000, 7]) {
+    const page = new Page();
+    const file = new StreamedFile(10 * KIB, 'holiday.mp4', null, 0, piece_bytes);
+    await page.uploading(file);
+    await page.stores(2 * KIB);
+    const sent = page.socket.said.filter((said) => !said.MsgType);
+    assert.equal(sent.length, 6);
+    for (const { from, end, crc, bytes } of sent) {
+      const expected = file.slice(from, end).bytes();
+      assert.deepEqual([...bytes], [...expected]);
+      assert.equal(crc, crc32c(expected));
+    }
+    assert.deepEqual(file.streamed.slice(0, 2), [[0, KIB], [KIB, 2 * KIB]]);
+  }
+});
+
+test('Firefox streams what is long for its checksum, and long parts are streamed for a comparison', async () => {
+  const page = new Page({ firefox: true });
+  const file = new StreamedFile(700 * KIB);
+  page.uploader(file).start();
+  await page.connects(600 * KIB, { Compare: [[0, 600 * KIB], [0, KIB]] });
+  assert.deepEqual(file.streamed, [[0, 600 * KIB]]);
+  const expected = [600 * KIB, KIB].map((bytes) => crc32c(file.slice(0, bytes).bytes()));
+  assert.deepEqual([...page.socket.last('MsgAgree').Crc32c], expected);
+});
+
+for (const trouble of ['missing', 'shorter']) {
+  test(`a stream of a file that is ${trouble} by then hangs up, and its three tries follow`, async () => {
+    const page = new Page();
+    const file = new StreamedFile(10 * KIB);
+    const uploader = await page.uploading(file);
+    file.trouble = trouble;
+    await page.stores(2 * KIB);
+    assert.equal(uploader.connected, false);
+    assert.equal(uploader.state_msg, 'The file cannot be read at the moment. Trying again soon.');
+  });
+}
 
 test('without a worker the page computes the checksums itself, and the upload goes on as well', async () => {
   for (const no_worker of ['throws', 'fails']) {

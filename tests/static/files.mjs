@@ -67,6 +67,35 @@ export class FakeFile {
   }
 }
 
+/** A file whose streams fill buffers of the caller, as those of Chromium and Firefox do, in pieces of `piece_bytes`. */
+export class StreamedFile extends FakeFile {
+  constructor(size, name, root, start, piece_bytes = Infinity) {
+    super(size, name, root, start);
+    this.piece_bytes = root ? root.piece_bytes : piece_bytes;
+    this.streamed = root ? root.streamed : []; // [from, to] of each stream
+  }
+
+  slice(from, to = this.size) {
+    const { start, size } = super.slice(from, to);
+    return new StreamedFile(size, undefined, this.root, start);
+  }
+
+  stream() {
+    const { root } = this;
+    root.streamed.push([this.start, this.end]);
+    let at = this.start;
+    const read = async (view) => {
+      if (root.trouble === 'missing') throw new Error('NotFoundError');
+      const bytes = Math.min(view.length, this.end - at, root.piece_bytes);
+      if (root.trouble === 'shorter' || !bytes) return { done: true, value: view.subarray(0, 0) };
+      for (let i = 0; i < bytes; i++) view[i] = root.byte_at(at + i);
+      at += bytes;
+      return { done: false, value: view.subarray(0, bytes) };
+    };
+    return { getReader: () => ({ read, cancel() {} }) };
+  }
+}
+
 /** A large file of zeros, which costs no time to make. */
 export class EmptyFile extends FakeFile {
   slice(from, to = this.size) {

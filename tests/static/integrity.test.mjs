@@ -20,6 +20,28 @@ test('checksums are right for every length around those at which the computation
   }
 });
 
+test('checksums of long parts are right for every length around those at which the computation changes', async () => {
+  const near = 5275 * 4; // bytes: below it there is nothing to fold, and 8192 words are folded at a time
+  const lengths = [near - 1, near, near + 4, near + 5, near + 4 * 8192, near + 4 * 8192 + 4, near + 2 * 4 * 8192 + 7];
+  const file = new FakeFile(lengths.at(-1) + 1);
+  const bytes = file.bytes();
+  for (const no_worker of [null, 'throws']) {
+    const page = new Page({ no_worker });
+    page.uploader(file).start();
+    await page.connects(file.size, { Compare: lengths.map((length) => [1, 1 + length]) });
+    const found = page.socket.last('MsgAgree').Crc32c;
+    assert.deepEqual([...found], lengths.map((length) => crc32c(bytes.subarray(1, 1 + length))));
+  }
+});
+
+test('a checksum that goes on from that of earlier pieces is right, too', async () => {
+  const page = new Page({ no_worker: 'throws' }); // which makes pieces of 256 KiB
+  const file = new FakeFile(600 * KIB + 3);
+  page.uploader(file).start();
+  await page.connects(file.size, { Compare: [[0, file.size]] });
+  assert.deepEqual([...page.socket.last('MsgAgree').Crc32c], [crc32c(file.bytes())]);
+});
+
 test('the checksum of the specification is ours', async () => {
   const page = new Page();
   const file = new FakeFile(9);

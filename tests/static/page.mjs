@@ -8,7 +8,7 @@ import { readFileSync } from 'node:fs';
 import vm from 'node:vm';
 import { FakeBlob, FakeFile, file_reader_of } from './files.mjs';
 
-export { FakeFile, crc32c } from './files.mjs';
+export { FakeFile, StreamedFile, crc32c } from './files.mjs';
 
 const LIBRARY = new URL('../../static/incoming.js', import.meta.url);
 const BEGAN_MS = Date.UTC(2026, 10, 23);
