@@ -174,8 +174,10 @@ function worker_of(page) {
         page.later(() => this.onerror({ preventDefault() {} }));
         return;
       }
-      this.context = vm.createContext({ FileReader: file_reader_of(page), WebSocket: page.WebSocket });
+      const { navigator, WebSocket } = page;
+      this.context = vm.createContext({ FileReader: file_reader_of(page), WebSocket, navigator });
       this.context.self = this.context;
+      if (page.no_wasm) vm.runInContext("WebAssembly.Module = function () { throw new WebAssembly.CompileError('policy'); }", this.context);
       this.context.postMessage = (data) => this.pass(data, () => this.onmessage({ data }));
       vm.runInContext(page.object_urls.get(url).text(), this.context, { filename: 'worker.js' });
     }
@@ -228,7 +230,7 @@ class Listeners {
 
 /** A page that has loaded the library. */
 export class Page {
-  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, firefox = false, src = null } = {}) {
+  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, no_wasm = false, firefox = false, src = null } = {}) {
     this.clock = new Clock();
     this.sockets = [];
     this.workers = [];
@@ -236,6 +238,7 @@ export class Page {
     this.reported = [];
     this.bad_address = false;
     this.no_worker = no_worker;
+    this.no_wasm = no_wasm;
     this.object_urls = new Map();
     this.storage = storage;
     this.storage_writes = 0;
