@@ -26,12 +26,13 @@ test('checksums of long parts are right for every length around those at which t
   const file = new FakeFile(lengths.at(-1) + 1);
   const bytes = file.bytes();
   // With WebAssembly; without it, for one reason or the other; in the page's own thread, which does without.
-  for (const kind of [{}, { no_wasm: true }, { firefox: true }, { no_worker: 'throws' }]) {
+  for (const [tries, kind] of [[1, {}], [1, { no_wasm: true }], [0, { firefox: true }], [0, { no_worker: 'throws' }]]) {
     const page = new Page(kind);
     page.uploader(file).start();
     await page.connects(file.size, { Compare: lengths.map((length) => [1, 1 + length]) });
     const found = page.socket.last('MsgAgree').Crc32c;
     assert.deepEqual([...found], lengths.map((length) => crc32c(bytes.subarray(1, 1 + length))));
+    assert.equal(page.wasm_tries, tries);
   }
 });
 

@@ -177,7 +177,13 @@ function worker_of(page) {
       const { navigator, WebSocket } = page;
       this.context = vm.createContext({ FileReader: file_reader_of(page), WebSocket, navigator });
       this.context.self = this.context;
-      if (page.no_wasm) vm.runInContext("WebAssembly.Module = function () { throw new WebAssembly.CompileError('policy'); }", this.context);
+      this.context.compile = (Module, bytes) => {
+        page.wasm_tries += 1;
+        if (page.no_wasm) throw new Error('CompileError');
+        return new Module(bytes);
+      };
+      const watch = '{ const { Module } = WebAssembly; WebAssembly.Module = function (bytes) { return compile(Module, bytes); }; }';
+      vm.runInContext(watch, this.context);
       this.context.postMessage = (data) => this.pass(data, () => this.onmessage({ data }));
       vm.runInContext(page.object_urls.get(url).text(), this.context, { filename: 'worker.js' });
     }
@@ -239,6 +245,7 @@ export class Page {
     this.bad_address = false;
     this.no_worker = no_worker;
     this.no_wasm = no_wasm;
+    this.wasm_tries = 0;
     this.object_urls = new Map();
     this.storage = storage;
     this.storage_writes = 0;

@@ -46,7 +46,8 @@ SCRIPT: Final = """
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script nonce="ours">{script}</script>"""
-STRICT: Final = "default-src 'none'; script-src {server} 'nonce-ours'; connect-src ws://{network}"
+STRICT: Final = "default-src 'none'; connect-src ws://{network}; script-src {server} 'nonce-ours'"
+WORKERS: Final = "; worker-src blob:"
 
 
 class PageServer:
@@ -160,8 +161,11 @@ def sha256(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-@pytest.mark.parametrize(("policy", "workers"), [("", 1), (STRICT + "; worker-src blob:", 1), (STRICT, 0)])
-def test_uploads_are_the_same_where_the_policy_of_the_page_allows_a_worker_and_where_it_forbids_it(
+@pytest.mark.parametrize(
+    ("policy", "workers"),
+    [("", 1), (STRICT + " 'wasm-unsafe-eval'" + WORKERS, 1), (STRICT + WORKERS, 1), (STRICT, 0)],
+)
+def test_uploads_are_the_same_whether_the_page_s_policy_allows_a_worker_and_webassembly_or_not(
     stage: Stage, policy: str, workers: int
 ) -> None:
     stage.open(policy)
