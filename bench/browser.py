@@ -35,6 +35,7 @@ from tests.support.tools import MissingTool
 
 BEFORE: Final = "incoming-before"
 TITLES: Final = {"incoming": "incoming.js", BEFORE: "incoming.js, as it was", "tus": "tus-js-client"}
+ENGINES: Final = {"chromium": "Chromium", "firefox": "Firefox", "webkit": "WebKitGTK"}
 KINDS: Final = ("page", "worker", "other")
 FIGURES: Final = (
     "mb_per_s",
@@ -108,7 +109,9 @@ def measure_engine(driver: Browser, libraries: Sequence[str], rounds: int, on: S
         for library in random.sample(libraries, len(libraries)):
             settings.progress(f"{driver.engine}, {library}: round {number} of {rounds}")
             samples[library].append(one_run(driver, library, on))
-    return [_row(driver.engine, library, samples) for library in libraries]
+    version = str(driver.capabilities.get("browserVersion", "")).split(".")
+    engine = f"{ENGINES[driver.engine]} {'.'.join(version[: 2 if driver.engine == 'webkit' else 1])}"
+    return [_row(engine, library, samples) for library in libraries]
 
 
 def _row(engine: str, library: str, samples: Mapping[str, Sequence[Sample]]) -> dict[str, Any]:
