@@ -2,8 +2,8 @@
 
     (cd bench/rivals && npm install)
     python -m bench.browser --size-mib 1024 --rounds 3
-    git show main:static/incoming.js >/tmp/before.js                              # is it better than it was?
-    python -m bench.browser --engines firefox --before /tmp/before.js
+    git show main:static/incoming.js >before.js                                   # is it better than it was?
+    python -m bench.browser --engines firefox --before before.js
     python -m bench.browser --size-mib 20480 --once incoming --engines chromium   # does the memory stay flat?
 
 Both libraries send the same file from the same page, as their documentation says. See README.md for what the
