@@ -24,6 +24,7 @@ class MemoryRegistry:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
         self._counters = counters
         self._journal = journal
+        self._write_entry = runtime.together(journal.write_all)
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
@@ -37,7 +38,7 @@ class MemoryRegistry:
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
-        self._runtime.in_pool(self._journal.write, ticket)
+        self._write_entry(ticket)
         self._tickets[ticket.id] = ticket
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
@@ -66,7 +67,7 @@ class MemoryRegistry:
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
         """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
         try:
-            self._runtime.in_pool(self._journal.write, new)
+            self._write_entry(new)
         except (StorageFull, StorageFailed) as exc:
             if old.at_rest().recovered(now_s) != new.at_rest():
                 raise
@@ -76,7 +77,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             if ticket_id in self._not_kept:
-                self._runtime.in_pool(self._journal.write, self.get(ticket_id))
+                self._write_entry(self.get(ticket_id))
                 self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:
