@@ -177,14 +177,14 @@ class _Group(Generic[T]):
         self._in_pool = in_pool
         self._function = function
         self._waiting: list[tuple[T, gevent.event.AsyncResult]] = []
-        self._works = False
+        self._works = 0
 
     def do(self, item: T) -> None:
         """Returns when it is done. Raises what went wrong with it."""
         done = gevent.event.AsyncResult()
         self._waiting.append((item, done))
-        if not self._works:
-            self._works = True
+        if self._works < _GROUPS:
+            self._works += 1
             gevent.spawn(self._work)
         if error := done.get():
             raise error
@@ -198,7 +198,8 @@ class _Group(Generic[T]):
                 errors = [exc] * len(group)
             for (_, done), error in zip(group, errors, strict=True):
                 done.set(error)
-        self._works = False
+        self._works -= 1
+_GROUPS = 3
 
 
 POOL_THREADS = 10

@@ -45,11 +45,6 @@ def folder(path: Path) -> Iterator[int]:
         os.close(fd)
 
 
-def _sync_folder(path: Path) -> None:
-    with folder(path) as fd:
-        os.fsync(fd)
-
-
 class Syncs:
     """Makes files and their names survive a power cut, and remembers what the disk has refused to keep.
 
@@ -57,7 +52,9 @@ class Syncs:
     are lost. So after a failure all bytes, which the page cache still has, are written anew before the next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        """`directory` has the folders of the uploads."""
+        self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._failed: set[Path] = set()
 
     def sync(self, file: Path, fd: int) -> None:
@@ -66,8 +63,9 @@ class Syncs:
             _write_again(fd)
         self._failed.add(file)
         os.fdatasync(fd)
-        for parent in (file.parent, file.parent.parent):
-            _sync_folder(parent)  # fsync(2): a file is not lost, and its name is
+        with folder(file.parent) as folder_fd:
+            os.fsync(folder_fd)  # fsync(2): a file is not lost, and its name is
+        os.fsync(self._directory_fd)
         self._failed.discard(file)
 
     def forget(self, file: Path) -> None:
