@@ -90,6 +90,11 @@ class Runtime(Protocol):
         """Returns a random number from 0 to 1."""
 
 
+close_descriptor: Final[Callable[[int], None]] = gevent.monkey.get_original("os", "close")
+"""os.close for what no event loop has waited for. gevent's own asks the system two things before it closes,
+and for each of these a thread of the pool waits for its turn beside the event loop."""
+
+
 def is_patched() -> bool:
     """Returns whether gevent has patched this process: else one greenlet that waits stops all others."""
     return bool(gevent.monkey.is_module_patched("socket"))
@@ -177,20 +182,22 @@ class _Group(Generic[T]):
         self._in_pool = in_pool
         self._function = function
         self._waiting: list[tuple[T, gevent.event.AsyncResult]] = []
-        self._works = 0
+        self._is_asked = gevent.event.Event()
+        self._worker: gevent.Greenlet | None = None
 
     def do(self, item: T) -> None:
         """Returns when it is done. Raises what went wrong with it."""
         done = gevent.event.AsyncResult()
         self._waiting.append((item, done))
-        if self._works < _GROUPS:
-            self._works += 1
-            gevent.spawn(self._work)
+        self._is_asked.set()
+        if self._worker is None:
+            self._worker = gevent.spawn(self._work)
         if error := done.get():
             raise error
 
     def _work(self) -> None:
-        while self._waiting:
+        while self._is_asked.wait():
+            self._is_asked.clear()
             group, self._waiting = self._waiting, []
             try:
                 errors = self._in_pool(self._function, [item for item, _ in group])
@@ -198,8 +205,6 @@ class _Group(Generic[T]):
                 errors = [exc] * len(group)
             for (_, done), error in zip(group, errors, strict=True):
                 done.set(error)
-        self._works -= 1
-_GROUPS = 3
 
 
 POOL_THREADS = 10

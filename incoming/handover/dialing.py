@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -128,10 +128,21 @@ class Connection(HTTPConnection):
         self._dial = dial
         self.is_done = False
         """Whether all that was asked for has been read."""
+        self._unsent = b""
 
     def connect(self) -> None:
         """Connects. Raises as Dial does."""
         self.sock = self._dial.connected(self.host, self.port, self.timeout)
+
+    def send(self, data: Any) -> None:
+        """Keeps it: a request's head and its body go out together."""
+        self._unsent += data
+
+    def getresponse(self) -> HTTPResponse:
+        """Sends the request, and returns the answer's beginning. Raises OSError, HTTPException."""
+        unsent, self._unsent = self._unsent, b""
+        super().send(unsent)
+        return super().getresponse()
 
     def is_silent(self) -> bool:
         """Returns whether nothing has come since the last answer, not even the end."""

@@ -21,6 +21,7 @@ from typing import Any, Final, ParamSpec, get_type_hints
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
+from incoming.runtime import close_descriptor
 from incoming.ticket import Ticket
 
 P = ParamSpec("P")
@@ -123,7 +124,7 @@ class Journal:
                 if self._fsync:
                     os.fdatasync(fd)
             finally:
-                os.close(fd)
+                close_descriptor(fd)
             os.replace(beside, target)  # noqa: PTH105 - a Path costs more than the call
 
     def _sync_names(self) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.runtime import close_descriptor
 
 FALLOC_FL_KEEP_SIZE: Final = 1
 REWRITE_BYTES: Final = 1024 * 1024
@@ -42,7 +43,7 @@ def folder(path: Path) -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
+        close_descriptor(fd)
 
 
 class Syncs:

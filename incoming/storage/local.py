@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
-from incoming.runtime import Runtime
+from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 
@@ -125,7 +125,7 @@ class LocalWriter:
             if self.allocated_bytes > self.offset_bytes or self._torn:
                 os.ftruncate(fd, self.offset_bytes)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
 
 class LocalStorage:
@@ -188,7 +188,7 @@ class LocalStorage:
         try:
             return cut_at_first_hole(fd)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage. Raises StorageFailed, also when the file is shorter."""
@@ -207,7 +207,7 @@ class LocalStorage:
                 take(buffer[:count])
                 start += count
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def free_bytes(self) -> int:
         """See storage.Storage."""
@@ -237,7 +237,7 @@ class LocalStorage:
             if os.fstat(fd).st_uid != owner_uid:
                 os.fchown(fd, owner_uid, -1)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def can_give_to(self, owner_uid: int) -> bool:
         """See storage.Storage. Capabilities, user namespaces, filesystems: only trying tells."""
