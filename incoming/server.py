@@ -29,8 +29,8 @@ from incoming.logs import Seldom
 from incoming.runtime import Turns, breathe
 from incoming.settings import Settings
 from incoming.sources import Sources
-from incoming.transports.answers import OnePieceHandler
 from incoming.transports.body import PIECE_BYTES, Body
+from incoming.transports.handler import LeanHandler
 from incoming.transports.listeners import inherited_listeners, listen
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,11 @@ AppAt = Callable[[int], Callable[..., Any]]
 """Makes the WSGI app for the port that is listened on."""
 
 
-class Handler(OnePieceHandler):
+class Handler(LeanHandler):
     """One HTTP connection."""
 
     SUPPORTED_VERSIONS = ("13",)  # RFC 6455; the drafts before it have other rules
-    ignored_socket_errors = (*OnePieceHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
+    ignored_socket_errors = (*LeanHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
     wsgi_input: Any
     _has_body = False
     talk: Callable[[str], None] | None = None

@@ -31,7 +31,7 @@ class MemoryRegistry:
         self._not_kept: set[str] = set()
         for ticket in journal.load():
             self._tickets[ticket.id] = found = ticket.recovered(clock.now_s())
-            if found.at_rest() != ticket.at_rest():
+            if not found.rests_as(ticket):
                 self._not_kept.add(ticket.id)
         self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
         self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
@@ -56,7 +56,7 @@ class MemoryRegistry:
             old = self.get(ticket_id)
             now_s = self._clock.now_s()
             new = old.apply(event, now_s)
-            if new.at_rest() != old.at_rest():
+            if not new.rests_as(old):
                 self._write(old, new, now_s)
             self._tickets[ticket_id] = new
             if old.state in RECEIVING and new.state not in RECEIVING:
@@ -69,7 +69,7 @@ class MemoryRegistry:
         try:
             self._write_entry(new)
         except (StorageFull, StorageFailed) as exc:
-            if old.at_rest().recovered(now_s) != new.at_rest():
+            if not old.at_rest().recovered(now_s).rests_as(new):
                 raise
             log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
 
