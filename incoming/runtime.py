@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import cache
-from typing import Any, Final, Generic, ParamSpec, Protocol, TypeVar, cast
+from typing import Any, Final, ParamSpec, Protocol, TypeVar, cast
 from weakref import WeakValueDictionary
 
 import gevent
@@ -27,8 +27,6 @@ import gevent.threadpool
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Together = Callable[[Sequence[T]], Sequence[Exception | None]]
-"""Does several things at once, and returns for each of them what went wrong."""
 Place = tuple[Any, Any, int, str, tuple[Any, ...]]
 """One of the places that a name leads to, as socket.getaddrinfo tells it."""
 
@@ -73,12 +71,6 @@ class Runtime(Protocol):
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that would block everybody in a thread, and waits for its result."""
-
-    def together(self, function: Together[T]) -> Callable[[T], None]:
-        """Returns a call that waits until `function` has done its argument in the pool, and raises its error.
-
-        All who call while it works for others are done together, next.
-        """
 
     def look_up(self, host: str, port: int) -> Sequence[Place]:
         """Returns where a name leads. Raises OSError (gaierror), UnicodeError."""
@@ -172,41 +164,6 @@ def _caught(
         return None, exc
 
 
-class _Group(Generic[T]):
-    """What waits for one function; see Runtime.together. One call of it is under way at a time.
-
-    A greenlet of its own makes the calls: whoever is killed while it waits leaves its work to be done.
-    """
-
-    def __init__(self, in_pool: Callable[..., Sequence[Exception | None]], function: Together[T]) -> None:
-        self._in_pool = in_pool
-        self._function = function
-        self._waiting: list[tuple[T, gevent.event.AsyncResult]] = []
-        self._is_asked = gevent.event.Event()
-        self._worker: gevent.Greenlet | None = None
-
-    def do(self, item: T) -> None:
-        """Returns when it is done. Raises what went wrong with it."""
-        done = gevent.event.AsyncResult()
-        self._waiting.append((item, done))
-        self._is_asked.set()
-        if self._worker is None:
-            self._worker = gevent.spawn(self._work)
-        if error := done.get():
-            raise error
-
-    def _work(self) -> None:
-        while self._is_asked.wait():
-            self._is_asked.clear()
-            group, self._waiting = self._waiting, []
-            try:
-                errors = self._in_pool(self._function, [item for item, _ in group])
-            except Exception as exc:
-                errors = [exc] * len(group)
-            for (_, done), error in zip(group, errors, strict=True):
-                done.set(error)
-
-
 POOL_THREADS = 10
 """Enough that a few slow disk operations do not hold up the others; each waits for the disk anyway."""
 LOOK_UP_THREADS = 64
@@ -260,10 +217,6 @@ class GeventRuntime:
         if error is not None:
             raise error
         return cast(T, result)
-
-    def together(self, function: Together[T]) -> Callable[[T], None]:
-        """See Runtime."""
-        return _Group(self.in_pool, function).do
 
     def look_up(self, host: str, port: int) -> Sequence[Place]:
         """See Runtime. A name takes one thread at a time, however many wait for it."""

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from incoming.errors import StorageFailed, StorageFull, UnknownTicket
 from incoming.lifecycle import RECEIVING, Event
 from incoming.registry.journal import Journal
+from incoming.registry.together import Together
 from incoming.runtime import Lock, Runtime, ServiceClock
 from incoming.ticket import Ticket
 from incoming.watch import Counters
@@ -24,7 +25,7 @@ class MemoryRegistry:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
         self._counters = counters
         self._journal = journal
-        self._write_entry = runtime.together(journal.write_all)
+        self._write_entry = Together(runtime, journal.write_all).do
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}

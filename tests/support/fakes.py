@@ -20,7 +20,7 @@ import gevent.event
 import gevent.lock
 
 from incoming.handover.schedule import Answer, Done
-from incoming.runtime import Lock, Place, Task, Together
+from incoming.runtime import Lock, Place, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -125,16 +125,6 @@ class FakeRuntime:
         if gate:
             gate.wait()
         return function(*args, **kwargs)
-
-    def together(self, function: Together[T]) -> Callable[[T], None]:
-        """See Runtime. Nobody waits for others here: a group has one member."""
-
-        def do(item: T) -> None:
-            [error] = self.in_pool(function, [item])
-            if error:
-                raise error
-
-        return do
 
     def look_up(self, host: str, port: int) -> Sequence[Place]:
         """See Runtime."""
