@@ -157,7 +157,8 @@ class Connection(HTTPConnection):
 
 
 @cache
-def _tls() -> ssl.SSLContext:
+def tls() -> ssl.SSLContext:
+    """Returns what certificates are checked with: those that sign for the web."""
     return ssl.create_default_context(cafile=certifi.where())
 
 
@@ -169,7 +170,7 @@ class TlsConnection(Connection):
     def connect(self) -> None:
         """Connects, and checks the host's certificate. Raises as Dial does; ssl.SSLError is an OSError."""
         super().connect()
-        self.sock = _tls().wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = tls().wrap_socket(self.sock, server_hostname=self.host)
 
 
 class Dial:
