@@ -79,6 +79,8 @@ class Notifier:
 
 def _beginning(response: HTTPResponse) -> bytes:
     """Returns the body, or as much as counts. Raises OSError, HTTPException, zlib.error."""
+    if len(set(response.headers.get_all("Content-Length", ()))) > 1:
+        raise HTTPException("several lengths")  # http.client takes the first
     body = response.read(MAX_ANSWER_BYTES)
     if response.length and len(body) < MAX_ANSWER_BYTES:
         raise IncompleteRead(body, response.length)
