@@ -145,8 +145,10 @@ class Admission:
 
         Does nothing for a file that no room is kept for.
         """
+        if not self._budget.holds(ticket.id):
+            return
         stored_bytes = self._storage.stored_bytes(ticket.id)
-        if stored_bytes is not None and self._budget.holds(ticket.id):
+        if stored_bytes is not None:
             self.hold(ticket, stored_bytes)
 
     def reserved_bytes(self) -> int:

@@ -82,6 +82,11 @@ class Runtime(Protocol):
         """Returns a random number from 0 to 1."""
 
 
+close_descriptor: Final[Callable[[int], None]] = gevent.monkey.get_original("os", "close")
+"""os.close for what no event loop has waited for. gevent's own asks the system two things before it closes,
+and for each of these a thread of the pool waits for its turn beside the event loop."""
+
+
 def is_patched() -> bool:
     """Returns whether gevent has patched this process: else one greenlet that waits stops all others."""
     return bool(gevent.monkey.is_module_patched("socket"))

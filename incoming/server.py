@@ -22,7 +22,6 @@ import gevent
 import gevent.event
 import gevent.socket
 from gevent.pywsgi import WSGIServer
-from geventwebsocket.handler import WebSocketHandler
 
 from incoming import heads
 from incoming.errors import BadSetting, IncomingError
@@ -31,6 +30,7 @@ from incoming.runtime import Turns, breathe
 from incoming.settings import Settings
 from incoming.sources import Sources
 from incoming.transports.body import PIECE_BYTES, Body
+from incoming.transports.handler import LeanHandler
 from incoming.transports.listeners import inherited_listeners, listen
 
 log = logging.getLogger(__name__)
@@ -58,11 +58,11 @@ AppAt = Callable[[int], Callable[..., Any]]
 """Makes the WSGI app for the port that is listened on."""
 
 
-class Handler(WebSocketHandler):  # type: ignore[misc]
+class Handler(LeanHandler):
     """One HTTP connection."""
 
     SUPPORTED_VERSIONS = ("13",)  # RFC 6455; the drafts before it have other rules
-    ignored_socket_errors = (*WebSocketHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
+    ignored_socket_errors = (*LeanHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
     wsgi_input: Any
     _has_body = False
     talk: Callable[[str], None] | None = None

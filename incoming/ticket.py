@@ -134,6 +134,12 @@ class Ticket:
         moved = self if target is self.state else replace(self, state=target, changed_at_s=now_s)
         return _remember(moved, event, now_s)
 
+    def rests_as(self, other: Ticket) -> bool:
+        """Returns whether the two have the same journal entry."""
+        if self.state is not other.state:
+            return False
+        return self == replace(other, epoch=self.epoch, deliveries=self.deliveries)
+
     def at_rest(self) -> Ticket:
         """Returns what is worth a journal entry: not the claims and calls, which die with the process."""
         return replace(self, epoch=0, deliveries=0)

@@ -246,6 +246,7 @@ class Uploads:
             except IncomingError:
                 self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
                 raise
+            live.writer = None
         if ticket.file_owner_uid is not None:
             self._storage.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)

@@ -186,7 +186,7 @@ def test_a_claim_that_waits_behind_a_cancellation_hears_of_it(house: House) -> N
         except IncomingError as exc:
             refused.append(exc)
 
-    with house.runtime.held("write"):
+    with house.runtime.held("write_all"):
         house.runtime.spawn(house.uploads.cancel_by_app, ticket_id, "")
         house.runtime.spawn(claim)
         house.runtime.settle()

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import logging
+import zlib
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 from weakref import WeakValueDictionary
 
-import requests
-from urllib3.exceptions import HTTPError, ReadTimeoutError
-
-from incoming.handover.dialing import AppAdapter, MustNotCall
+from incoming import __version__
+from incoming.handover.dialing import Connections, MustNotCall, target
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
 from incoming.networks import Networks
 from incoming.runtime import Lock, Runtime
@@ -37,11 +37,12 @@ class Notifier:
         self._answer_timeout_s = answer_timeout_s
         self._runtime = runtime
         self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
-        self._session = requests.Session()
-        self._session.trust_env = False  # no proxy and no .netrc of the operator's own shell
-        adapter = AppAdapter(runtime.look_up, Networks(refused), CONNECTIONS_A_HOST)
-        self._session.mount("http://", adapter)
-        self._session.mount("https://", adapter)
+        self._connections = Connections(runtime.look_up, Networks(refused), connect_timeout_s)
+        self._headers = {
+            "User-Agent": f"incoming/{__version__}",
+            "Accept": "*/*",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
 
     def turn(self, url: str) -> Lock:
         """Returns what to hold during a `post` to this URL: a place among the calls to its host."""
@@ -54,23 +55,35 @@ class Notifier:
     def post(self, url: str, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
         try:
-            # The time-out of requests is one between bytes; an answer that drips is bounded here.
+            # Other time-outs are between two bytes; an answer that drips is bounded here.
             with self._runtime.time_limit(self._connect_timeout_s + self._answer_timeout_s, _TooSlow()):
                 return self._post(url, form)
-        except _TooSlow:
-            return NoAnswer("the app did not answer in time")
-        except (requests.Timeout, TimeoutError, ReadTimeoutError):
+        except (_TooSlow, TimeoutError):
             return NoAnswer("the app did not answer in time")
         except MustNotCall:
             return NoAnswer("the app's address is one that this server never calls")
-        except (requests.RequestException, HTTPError, OSError, ValueError) as exc:
+        except (HTTPException, zlib.error, OSError, ValueError) as exc:
             log.debug("a call to the app failed: %(error)s", {"error": exc})
             return NoAnswer("the app could not be reached")
 
     def _post(self, url: str, form: dict[str, str]) -> Answer:
-        timeouts = (self._connect_timeout_s, self._answer_timeout_s)
-        with self._session.post(
-            url, data=form, timeout=timeouts, allow_redirects=False, stream=True
-        ) as response:
-            body = response.raw.read(MAX_ANSWER_BYTES, decode_content=True)
-            return classify(response.status_code, body)
+        where = target(url)
+        with self._connections.to(where) as connection:
+            connection.sock.settimeout(self._answer_timeout_s)
+            connection.request("POST", where.path, urlencode(form).encode(), self._headers | where.headers)
+            with connection.getresponse() as response:
+                body = _beginning(response)
+                connection.is_done = response.isclosed()
+                return classify(response.status, body)
+
+
+def _beginning(response: HTTPResponse) -> bytes:
+    """Returns the body, or as much as counts. Raises OSError, HTTPException, zlib.error."""
+    if len(set(response.headers.get_all("Content-Length", ()))) > 1:
+        raise HTTPException("several lengths")  # http.client takes the first
+    body = response.read(MAX_ANSWER_BYTES)
+    if response.length and len(body) < MAX_ANSWER_BYTES:
+        raise IncompleteRead(body, response.length)
+    if response.getheader("Content-Encoding", "").lower() in ("gzip", "deflate"):  # we did not ask for it
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MAX_ANSWER_BYTES)
+    return body

@@ -15,14 +15,16 @@ import json
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, get_type_hints
+from typing import Any, Final, ParamSpec, get_type_hints
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
+from incoming.runtime import close_descriptor
 from incoming.ticket import Ticket
 
+P = ParamSpec("P")
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _CLOCK_FILE: Final = "clock"
@@ -48,12 +50,21 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
         self._directory = directory.resolve()
+        self._path = str(self._directory)
         self._fsync = fsync
         self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
     def write(self, ticket: Ticket) -> None:
         """Replaces the ticket's entry; when it returns, the new one survives."""
-        self._replace(f"{ticket.id}.json", encode(ticket))
+        [error] = self.write_all([ticket])
+        if error:
+            raise error
+
+    def write_all(self, tickets: Sequence[Ticket]) -> Sequence[Exception | None]:
+        """The same for several, with one sync of the directory; returns what went wrong with each."""
+        errors = [_error(self._replace, f"{ticket.id}.json", encode(ticket)) for ticket in tickets]
+        unsynced = _error(self._sync_names)
+        return [error or unsynced for error in errors]
 
     def remove(self, ticket_id: str) -> None:
         """Removes the ticket's entry; already gone is fine."""
@@ -79,6 +90,7 @@ class Journal:
     def write_clock(self, ran_s: float) -> None:
         """Keeps how many seconds the service has run, and that it was since the machine's last start."""
         self._replace(_CLOCK_FILE, json.dumps({"ran_s": ran_s, "boot": _boot_id()}).encode())
+        self._sync_names()
 
     def read_clock(self) -> float:
         """Returns how many seconds the service had run; 0 when nothing is known."""
@@ -100,16 +112,24 @@ class Journal:
         return json.loads((self._directory / _CLOCK_FILE).read_bytes())
 
     def _replace(self, name: str, content: bytes) -> None:
-        beside = self._directory / f"{name}.tmp"
+        """Puts the content in the place of a file's; that survives once the names are synced, too."""
+        target = f"{self._path}/{name}"
+        beside = f"{target}.tmp"
         with _disk_errors():
             fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            with os.fdopen(fd, "wb") as file:
-                file.write(content)
-                file.flush()
+            try:
+                written = 0
+                while written < len(content):
+                    written += os.pwrite(fd, content[written:], written)
                 if self._fsync:
                     os.fdatasync(fd)
-            beside.replace(self._directory / name)
-            if self._fsync:
+            finally:
+                close_descriptor(fd)
+            os.replace(beside, target)  # noqa: PTH105 - a Path costs more than the call
+
+    def _sync_names(self) -> None:
+        if self._fsync:
+            with _disk_errors():
                 os.fsync(self._directory_fd)
 
     def _set_aside(self, file: Path, why: Exception) -> None:
@@ -139,9 +159,19 @@ def _disk_errors() -> Iterator[None]:
         raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
 
 
+def _error(function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Exception | None:
+    """Returns what a call raises."""
+    try:
+        function(*args, **kwargs)
+    except (StorageFull, StorageFailed) as exc:
+        return exc
+    return None
+
+
 def encode(ticket: Ticket) -> bytes:
     """Returns the journal's text for a ticket."""
-    return json.dumps({"version": VERSION, "ticket": dataclasses.asdict(ticket.at_rest())}).encode()
+    rest = ticket.at_rest()
+    return json.dumps({"version": VERSION, "ticket": {name: getattr(rest, name) for name in _TYPES}}).encode()
 
 
 def decode(content: bytes, ticket_id: str) -> Ticket:

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from incoming.errors import StorageFailed, StorageFull, UnknownTicket
 from incoming.lifecycle import RECEIVING, Event
 from incoming.registry.journal import Journal
+from incoming.registry.together import Together
 from incoming.runtime import Lock, Runtime, ServiceClock
 from incoming.ticket import Ticket
 from incoming.watch import Counters
@@ -24,20 +25,21 @@ class MemoryRegistry:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
         self._counters = counters
         self._journal = journal
+        self._write_entry = Together(runtime, journal.write_all).do
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._not_kept: set[str] = set()
         for ticket in journal.load():
             self._tickets[ticket.id] = found = ticket.recovered(clock.now_s())
-            if found.at_rest() != ticket.at_rest():
+            if not found.rests_as(ticket):
                 self._not_kept.add(ticket.id)
         self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
         self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
-        self._runtime.in_pool(self._journal.write, ticket)
+        self._write_entry(ticket)
         self._tickets[ticket.id] = ticket
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
@@ -55,7 +57,7 @@ class MemoryRegistry:
             old = self.get(ticket_id)
             now_s = self._clock.now_s()
             new = old.apply(event, now_s)
-            if new.at_rest() != old.at_rest():
+            if not new.rests_as(old):
                 self._write(old, new, now_s)
             self._tickets[ticket_id] = new
             if old.state in RECEIVING and new.state not in RECEIVING:
@@ -66,9 +68,9 @@ class MemoryRegistry:
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
         """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
         try:
-            self._runtime.in_pool(self._journal.write, new)
+            self._write_entry(new)
         except (StorageFull, StorageFailed) as exc:
-            if old.at_rest().recovered(now_s) != new.at_rest():
+            if not old.at_rest().recovered(now_s).rests_as(new):
                 raise
             log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
 
@@ -76,7 +78,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             if ticket_id in self._not_kept:
-                self._runtime.in_pool(self._journal.write, self.get(ticket_id))
+                self._write_entry(self.get(ticket_id))
                 self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:

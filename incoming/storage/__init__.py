@@ -24,7 +24,7 @@ class Writer(Protocol):
         """Appends the whole chunk, or nothing of it counts."""
 
     def sync(self) -> None:
-        """Returns when the stored bytes survive a power cut."""
+        """Returns when the stored bytes survive a power cut, and closes the file, since no more will come."""
 
     def discard(self) -> None:
         """Throws away all that is stored."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.runtime import close_descriptor
 
 FALLOC_FL_KEEP_SIZE: Final = 1
 REWRITE_BYTES: Final = 1024 * 1024
@@ -42,12 +43,7 @@ def folder(path: Path) -> Iterator[int]:
     try:
         yield fd
     finally:
-        os.close(fd)
-
-
-def _sync_folder(path: Path) -> None:
-    with folder(path) as fd:
-        os.fsync(fd)
+        close_descriptor(fd)
 
 
 class Syncs:
@@ -57,7 +53,9 @@ class Syncs:
     are lost. So after a failure all bytes, which the page cache still has, are written anew before the next.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, directory: Path) -> None:
+        """`directory` has the folders of the uploads."""
+        self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._failed: set[Path] = set()
 
     def sync(self, file: Path, fd: int) -> None:
@@ -66,8 +64,9 @@ class Syncs:
             _write_again(fd)
         self._failed.add(file)
         os.fdatasync(fd)
-        for parent in (file.parent, file.parent.parent):
-            _sync_folder(parent)  # fsync(2): a file is not lost, and its name is
+        with folder(file.parent) as folder_fd:
+            os.fsync(folder_fd)  # fsync(2): a file is not lost, and its name is
+        os.fsync(self._directory_fd)
         self._failed.discard(file)
 
     def forget(self, file: Path) -> None:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
-from incoming.runtime import Runtime
+from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 
@@ -31,6 +31,8 @@ DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
+Opened = tuple[int, int]
+"""A descriptor, and how many bytes the file has."""
 READ_BYTES: Final = 1024 * 1024
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -39,13 +41,14 @@ class LocalWriter:
     """See storage.Writer."""
 
     def __init__(
-        self, fd: int, disk: Disk, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int
+        self, opened: Opened, disk: Disk, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int
     ) -> None:
         """`sync` makes the open file durable, and its name."""
         self._make_durable = sync
-        self.offset_bytes = os.fstat(fd).st_size
+        self._fd, self.offset_bytes = opened
         self.allocated_bytes = self.offset_bytes
-        self._fd = fd
+        self._torn = False
+        """Whether bytes may stand behind the offset: of a write that has failed."""
         self._length_bytes = length_bytes
         self._reserve_bytes = reserve_bytes
         self._disk = disk
@@ -56,6 +59,7 @@ class LocalWriter:
     def write(self, chunk: memoryview) -> None:
         """See storage.Writer. The offset moves when all of the chunk is in the file."""
         position = self.offset_bytes
+        self._torn = True
         with storage_errors():
             while chunk:
                 written = self._disk.write(self._fd, chunk[:SLICE_BYTES], position)
@@ -63,7 +67,7 @@ class LocalWriter:
                 chunk = chunk[written:]
                 if chunk:
                     self._runtime.breathe()
-        self.offset_bytes = position
+        self.offset_bytes, self._torn = position, False
         self.allocated_bytes = max(self.allocated_bytes, position)
         self._reserve_ahead()
 
@@ -73,6 +77,8 @@ class LocalWriter:
         ahead = self.allocated_bytes - self.offset_bytes
         if self._reserving or end <= self.allocated_bytes or ahead > self._reserve_bytes // 2:
             return
+        if end - self.offset_bytes <= SLICE_BYTES:
+            return  # one write takes it all
         self._reserving = True
         self._runtime.spawn(self._reserve, end)
 
@@ -96,12 +102,16 @@ class LocalWriter:
 
     def _sync(self) -> None:
         self._make_durable(self._fd)
+        fd, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):  # what is stored is stored
+            self._trim_and_close(fd)
 
     def discard(self) -> None:
         """See storage.Writer."""
         with storage_errors(), self._file_lock:
             self._runtime.in_pool(os.ftruncate, self._fd, 0)
             self.offset_bytes = self.allocated_bytes = 0
+            self._torn = False
 
     def close(self) -> None:
         """See storage.Writer. Truncating to the same length frees what was reserved beyond it."""
@@ -112,10 +122,10 @@ class LocalWriter:
 
     def _trim_and_close(self, fd: int) -> None:
         try:
-            if self.allocated_bytes > self.offset_bytes or os.fstat(fd).st_size > self.offset_bytes:
+            if self.allocated_bytes > self.offset_bytes or self._torn:
                 os.ftruncate(fd, self.offset_bytes)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
 
 class LocalStorage:
@@ -128,7 +138,7 @@ class LocalStorage:
         self._directory = directory.resolve()
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
-        self._syncs = Syncs()
+        self._syncs = Syncs(self._directory)
         self._disk = Disk(runtime)
 
     def _file(self, ticket_id: str) -> Path:
@@ -141,21 +151,23 @@ class LocalStorage:
     def open(self, ticket_id: str, length_bytes: int) -> LocalWriter:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
         with storage_errors():
-            fd = self._runtime.in_pool(self._open, self._file(ticket_id))
+            opened = self._runtime.in_pool(self._open, self._file(ticket_id))
         sync = partial(self._syncs.sync, self._file(ticket_id))
-        writer = LocalWriter(fd, self._disk, sync, length_bytes, self._reserve_bytes)
+        writer = LocalWriter(opened, self._disk, sync, length_bytes, self._reserve_bytes)
         writer._reserve_ahead()
         return writer
 
-    def _open(self, file: Path) -> int:
+    def _open(self, file: Path) -> Opened:
         with contextlib.suppress(FileExistsError):
-            file.parent.mkdir(mode=0o700)
+            os.mkdir(file.parent, 0o700)  # noqa: PTH102
         with folder(file.parent) as folder_fd:
             if stat.S_IMODE(os.fstat(folder_fd).st_mode) != DIR_MODE:
                 os.fchmod(folder_fd, DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
             fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_LINK, FILE_MODE, dir_fd=folder_fd)
-        os.fchmod(fd, FILE_MODE)
-        return fd
+        status = os.fstat(fd)
+        if stat.S_IMODE(status.st_mode) != FILE_MODE:
+            os.fchmod(fd, FILE_MODE)
+        return fd, status.st_size
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
@@ -176,7 +188,7 @@ class LocalStorage:
         try:
             return cut_at_first_hole(fd)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage. Raises StorageFailed, also when the file is shorter."""
@@ -195,7 +207,7 @@ class LocalStorage:
                 take(buffer[:count])
                 start += count
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def free_bytes(self) -> int:
         """See storage.Storage."""
@@ -225,7 +237,7 @@ class LocalStorage:
             if os.fstat(fd).st_uid != owner_uid:
                 os.fchown(fd, owner_uid, -1)
         finally:
-            os.close(fd)
+            close_descriptor(fd)
 
     def can_give_to(self, owner_uid: int) -> bool:
         """See storage.Storage. Capabilities, user namespaces, filesystems: only trying tells."""

@@ -29,6 +29,8 @@ from incoming.uploads import Uploads
 log = logging.getLogger(__name__)
 
 REASSURE_EVERY_S: Final = 2.0
+SOON_S: Final = 0.05
+"""How long acknowledgements wait for what may follow at once: to send is what a small message costs."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
 NO_CHUNK: Final = memoryview(b"")
@@ -108,6 +110,7 @@ class Connection:
         """The same as `_happened`, from a greenlet that nobody waits for."""
         try:
             self._happened(event)
+            self._websocket.flush()
         except ConnectionGone as exc:
             log.debug("connection gone: %(error)s", {"error": exc})  # the reader notices too
 
@@ -140,10 +143,8 @@ class Connection:
 
     def _carry_out(self, action: steps.Action) -> steps.Event | None:
         match action:
-            case steps.Send(messages.MsgChunkAck() | messages.MsgStored() as message):
-                self._websocket.send_soon(messages.encode(message))
             case steps.Send(message):
-                self._websocket.send_text(messages.encode(message))
+                self._websocket.send_soon(messages.encode(message))
             case steps.StoreChunk(size_bytes):
                 return self._store(size_bytes)
             case steps.ClaimTicket(request):
@@ -197,17 +198,21 @@ class Connection:
     def _reassured_client(self) -> Iterator[None]:
         """Within it, which may take long, a client of version 2 hears that we are there."""
         busy = True
-        self._websocket.flush()
 
         def reassure() -> None:
             with contextlib.suppress(ConnectionGone):
-                self._runtime.sleep(REASSURE_EVERY_S)
+                self._runtime.sleep(SOON_S)
+                if busy:
+                    self._websocket.flush()
+                    self._runtime.sleep(REASSURE_EVERY_S - SOON_S)
                 while busy:
                     self._websocket.send_text(messages.encode(messages.MsgPong()))
                     self._runtime.sleep(REASSURE_EVERY_S)
 
         if self._session.chunks_have_headers:
             self._runtime.spawn(reassure)
+        else:
+            self._websocket.flush()
         try:
             yield
         finally:

@@ -194,8 +194,9 @@ def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: by
         b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndo",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\ndone",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 400\r\n\r\ndone",
     ],
-    ids=["half a word", "a bad chunk", "bad gzip"],
+    ids=["half a word", "a bad chunk", "bad gzip", "two lengths"],
 )
 def test_an_app_that_breaks_off_in_its_answer_gives_none(caller: Caller, answer: bytes) -> None:
     with raw_app(answer, closes=True) as url:

@@ -58,7 +58,7 @@ def test_a_change_is_applied_at_the_time_of_the_service(house: House) -> None:
 
 def test_a_change_is_in_the_journal_before_anybody_sees_it(house: House) -> None:
     house.parts.registry.add(TICKET)
-    with house.runtime.held("write"):
+    with house.runtime.held("write_all"):
         house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
         house.runtime.settle()
         assert house.state(ID) is State.ISSUED
@@ -95,12 +95,12 @@ def test_a_change_that_is_not_allowed_changes_nothing(house: House) -> None:
 def test_what_dies_with_the_process_is_not_journaled(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.change(ID, CLAIM)
-    writes = house.runtime.pool_calls.count("write")
+    writes = house.runtime.pool_calls.count("write_all")
     house.parts.registry.change(ID, CLAIM)  # a takeover
     assert house.parts.registry.change(ID, CLAIM).epoch == 3
     house.parts.registry.change(ID, Complete())
     assert house.parts.registry.change(ID, Post()).deliveries == 1
-    assert house.runtime.pool_calls.count("write") == writes + 1, "only the completion"
+    assert house.runtime.pool_calls.count("write_all") == writes + 1, "only the completion"
 
 
 def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> None:
@@ -114,7 +114,7 @@ def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> Non
         except IllegalTransition:
             outcomes.append("too late")
 
-    with house.runtime.held("write"):
+    with house.runtime.held("write_all"):
         house.runtime.spawn(change, Cancel("by the user"))
         house.runtime.spawn(change, Expire("idle"))
         house.runtime.settle()
@@ -128,7 +128,7 @@ def test_a_ticket_does_not_wait_for_the_change_of_another(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.add(other)
     house.parts.registry.change(other.id, CLAIM)
-    with house.runtime.held("write"):
+    with house.runtime.held("write_all"):
         house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
         house.runtime.settle()
         with gevent.Timeout(5):
@@ -176,7 +176,7 @@ def test_what_a_restart_has_found_is_journaled_once(house: House) -> None:
     after.parts.registry.keep(ID)
     after.parts.registry.keep(ID)
     assert [(t.state, t.changed_at_s) for t in journaled(after)] == [(State.PAUSED, 1000.0)]
-    assert after.runtime.pool_calls.count("write") == 1
+    assert after.runtime.pool_calls.count("write_all") == 1
 
 
 def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) -> None:
@@ -192,7 +192,7 @@ def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) ->
 def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.keep(ID)
-    assert house.runtime.pool_calls.count("write") == 1
+    assert house.runtime.pool_calls.count("write_all") == 1
 
 
 def test_the_unfinished_tickets_of_an_app_are_counted_over_a_restart_too(house: House) -> None:

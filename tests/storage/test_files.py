@@ -81,7 +81,8 @@ def test_what_the_disk_has_refused_once_is_written_anew(
 def test_a_file_that_is_gone_is_nothing_to_be_written_anew(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    file, syncs = stored(storage, runtime, CONTENT), Syncs()
+    file = stored(storage, runtime, CONTENT)
+    syncs = Syncs(file.parent.parent)
     with file.open("r+b") as opened:
         with monkeypatch.context() as broken:
             broken.setattr(os, "fdatasync", lambda _: os.close(-1))

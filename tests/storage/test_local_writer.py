@@ -106,9 +106,15 @@ def test_space_is_reserved_ahead_and_the_length_stays(writer: LocalWriter, stora
 
 
 def test_no_more_is_reserved_than_the_file_has(storage: LocalStorage, runtime: FakeRuntime) -> None:
-    writer = storage.open(TICKET_ID, 10 * KIB)
+    writer = storage.open(TICKET_ID, 600 * KIB)
     runtime.settle()
-    assert writer.allocated_bytes == 10 * KIB
+    assert writer.allocated_bytes == 600 * KIB
+
+
+def test_nothing_is_reserved_for_what_one_write_takes(storage: LocalStorage, runtime: FakeRuntime) -> None:
+    writer = storage.open(TICKET_ID, SLICE_BYTES)
+    runtime.settle()
+    assert writer.allocated_bytes == 0
 
 
 def test_at_least_half_of_the_reserve_is_kept_ahead(writer: LocalWriter, runtime: FakeRuntime) -> None:

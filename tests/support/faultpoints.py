@@ -175,29 +175,6 @@ class Trace:
         self.note("rmdir", path=str(path))
 
 
-class _Unbuffered:
-    """What os.fdopen gives to the journal, with each write a call of its own, as one of the points."""
-
-    def __init__(self, fd: int, write: Call) -> None:
-        self._fd = fd
-        self._write = write
-        self._position = 0
-
-    def __enter__(self) -> _Unbuffered:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        os.close(self._fd)
-
-    def write(self, content: bytes) -> None:
-        """See io.RawIOBase."""
-        self._write(self._fd, content, self._position)
-        self._position += len(content)
-
-    def flush(self) -> None:
-        """See io.RawIOBase."""
-
-
 def _path_of(fd: int) -> str:
     return str(Path(f"/proc/self/fd/{fd}").readlink())
 
@@ -207,16 +184,19 @@ def _creates(path: Any, flags: int, *_: object, **__: object) -> bool:
     return bool(flags & os.O_CREAT) and not flags & (os.O_TMPFILE & ~os.O_DIRECTORY)
 
 
-def _is_an_upload(fd: int) -> bool:
+def _is_an_upload(fd: int, *_: object) -> bool:
     """Returns whether this is an upload's file, and not the journal's."""
     return "/data/" in _path_of(fd)
+
+
+def _is_no_upload(fd: int, *_: object) -> bool:
+    return not _is_an_upload(fd)
 
 
 def install(plan: Plan) -> None:
     """Puts the points into this process."""
     points = Points(plan)
     trace = Trace(plan.trace) if plan.trace else None
-    real_pwrite = os.pwrite
     notes: dict[str, Call] = {}
     if trace:
         os.fsync, os.fdatasync = trace.synced(os.fsync), trace.synced(os.fdatasync)
@@ -224,12 +204,12 @@ def install(plan: Plan) -> None:
             "pwrite": trace.wrote, "ftruncate": trace.truncated, "open": trace.opened,
             "replace": trace.renamed, "unlink": trace.unlinked, "mkdir": trace.made, "rmdir": trace.removed,
         }  # fmt: skip
-    journal_write = points.around("journal_write", real_pwrite, notes.get("pwrite"))
-    os.fdopen = lambda fd, *_args, **_kwargs: _Unbuffered(fd, journal_write)  # type: ignore[assignment]
     failed = trace.sync_failed if trace else None
     os.fdatasync = points.around("fdatasync", os.fdatasync, failed=failed)
     os.fdatasync = points.around("data_sync", os.fdatasync, only=_is_an_upload, failed=failed)
-    for name in ("pwrite", "ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
+    os.pwrite = points.around("journal_write", os.pwrite, notes.get("pwrite"), _is_no_upload)
+    os.pwrite = points.around("pwrite", os.pwrite, notes.get("pwrite"), _is_an_upload)
+    for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
     _wrap_the_others(points)
@@ -255,7 +235,7 @@ def _wrap_the_others(points: Points) -> None:
     post = points.around("post", Notifier.post)
 
     def signed_post(self: Notifier, *args: Any) -> Any:
-        self._session.headers[PROCESS_HEADER] = str(os.getpid())
+        self._headers[PROCESS_HEADER] = str(os.getpid())
         return post(self, *args)
 
     Notifier.post = signed_post  # type: ignore[assignment,method-assign]

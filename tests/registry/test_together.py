@@ -1,0 +1,105 @@
+"""Small jobs for the disk: together while it is quick, side by side while it is slow; each with its error."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import gevent
+import pytest
+
+from incoming.errors import StorageFull
+from incoming.registry.together import SLOW_S, SLOW_THREADS, Together
+from tests.support.fakes import FakeRuntime
+
+FULL: Final = StorageFull()
+
+
+class Disk:
+    """Does what is given to it, in groups; `bad` things go wrong."""
+
+    def __init__(self, runtime: FakeRuntime) -> None:
+        self.runtime = runtime
+        self.groups: list[list[int]] = []
+        self.takes_s = 0.0
+        self.bad: dict[int, Exception] = {}
+
+    def work(self, items: Sequence[int]) -> list[Exception | None]:
+        """See Together."""
+        self.groups.append(list(items))
+        self.runtime.time_s += self.takes_s * len(items)
+        return [self.bad.get(item) for item in items]
+
+
+@pytest.fixture
+def disk() -> Disk:
+    return Disk(FakeRuntime())
+
+
+def ask(disk: Disk, together: Together[int], *items: int) -> list[gevent.Greenlet]:
+    """Returns who asks for these, each a greenlet; all of them wait."""
+    greenlets = [gevent.spawn(together.do, item) for item in items]
+    disk.runtime.settle()
+    return greenlets
+
+
+def test_what_comes_while_others_are_done_is_one_group(disk: Disk) -> None:
+    together = Together(disk.runtime, disk.work)
+    with disk.runtime.held("work"):
+        first, *others = ask(disk, together, 1) + ask(disk, together, 2, 3, 4)
+        assert not first.ready()
+    assert disk.groups == [[1], [2, 3, 4]]
+    assert all(greenlet.successful() for greenlet in (first, *others))
+
+
+def test_nobody_is_done_before_the_whole_group_is(disk: Disk) -> None:
+    together = Together(disk.runtime, disk.work)
+    with disk.runtime.held("work"):
+        waiting = ask(disk, together, 1, 2)
+        assert not any(greenlet.ready() for greenlet in waiting)
+    assert all(greenlet.ready() for greenlet in waiting)
+
+
+def test_each_hears_of_its_own_failure(disk: Disk) -> None:
+    disk.bad = {2: FULL}
+    good, bad, also_good = ask(disk, Together(disk.runtime, disk.work), 1, 2, 3)
+    assert (good.successful(), also_good.successful(), bad.exception) == (True, True, FULL)
+
+
+def test_a_defect_is_everybodys(disk: Disk) -> None:
+    def fail(_: Sequence[int]) -> list[Exception | None]:
+        raise ZeroDivisionError
+
+    together = Together(disk.runtime, fail)
+    assert [type(greenlet.exception) for greenlet in ask(disk, together, 1, 2)] == [ZeroDivisionError] * 2
+    with pytest.raises(ZeroDivisionError):
+        together.do(3)
+
+
+def test_who_is_killed_while_it_waits_leaves_it_to_be_done_and_others_are_not_held_up(disk: Disk) -> None:
+    together = Together(disk.runtime, disk.work)
+    with disk.runtime.held("work"):
+        killed, *others = ask(disk, together, 1, 2, 3)
+        killed.kill(block=False)
+        disk.runtime.settle()
+    assert sorted(item for group in disk.groups for item in group) == [1, 2, 3]
+    assert all(greenlet.successful() for greenlet in others)
+    together.do(4)
+
+
+def test_on_a_slow_disk_nobody_waits_for_another_until_it_is_quick_again(disk: Disk) -> None:
+    together = Together(disk.runtime, disk.work)
+    disk.takes_s = SLOW_S * 1.5
+    together.do(0)
+    disk.groups.clear()
+    with disk.runtime.held("work"):
+        slow = ask(disk, together, *range(SLOW_THREADS + 2))
+        disk.takes_s = 0.0
+        assert disk.runtime.pool_calls.count("work") == 1 + SLOW_THREADS
+    assert disk.groups[:SLOW_THREADS] == [[item] for item in range(SLOW_THREADS)]
+    assert all(greenlet.successful() for greenlet in slow)
+    disk.groups.clear()
+    with disk.runtime.held("work"):
+        ask(disk, together, 1)
+        ask(disk, together, 2, 3)
+    assert disk.groups == [[1], [2, 3]]
