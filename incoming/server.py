@@ -128,7 +128,7 @@ class Handler(LeanHandler):
             super().handle_one_response()
         finally:
             self.server.requests_under_way -= 1
-        breathe()  # who sends requests without end keeps nobody waiting: a socket with data never yields
+        self.server.requests.take()  # who sends them without end keeps nobody waiting, nor waits for uploads
         if not self.wsgi_input.at_end:
             self.close_connection = True
             self._linger()
@@ -169,7 +169,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         """`listener` is one of `listen`, or one that was inherited."""
         self.requests_under_way = 0
         self._finishing = False
-        self._newcomers = Turns()
+        self.requests, self._newcomers = Turns(), Turns()
         self._seldom = Seldom(NO_DESCRIPTORS_INTERVAL_S)
         self._sources = sources or Sources((), 0)
         self.logger = logging.getLogger("incoming.handshake")

@@ -20,6 +20,7 @@ import pytest
 from gevent.pywsgi import WSGIServer
 
 from incoming import server as server_module
+from incoming.runtime import TURN_S, breathe
 from incoming.server import Server
 from incoming.sources import Sources
 from incoming.transports.listeners import listen
@@ -299,6 +300,29 @@ def test_a_request_that_fails_is_no_longer_under_way(
     app.before = fail
     assert "500" in ask(server, GET)
     assert server.requests_under_way == 0
+
+
+def test_who_asks_again_over_the_same_connection_does_not_wait_for_all_uploads(server: Server) -> None:
+    worked, uploads = [0], 200
+
+    def upload() -> None:
+        while True:
+            breathe()
+            until_s = time.monotonic() + 2 * TURN_S
+            while time.monotonic() < until_s:
+                pass
+            worked[0] += 1
+
+    with closing(connect(server)) as client:
+        busy = [gevent.spawn(upload) for _ in range(uploads)]
+        try:
+            for _ in range(3):
+                worked[0] = 0
+                client.sendall(GET)
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+                assert worked[0] < uploads / 10
+        finally:
+            gevent.killall(busy)
 
 
 # --- the handshake ---------------------------------------------------------------------------------
