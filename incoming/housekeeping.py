@@ -138,10 +138,13 @@ def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> bool:
             uploads.deliveries.lapse(ticket)
         case State.FAILED if idle_s > times.failed_retention_s:
             uploads.expire(ticket, "the app did not take the file")
-        case State.FINISHED | State.CANCELLED | State.EXPIRED if ticket.settled:
-            if idle_s <= times.result_retention_s:
-                return False
+        case State.FINISHED | State.CANCELLED | State.EXPIRED if (
+            ticket.settled and idle_s > times.result_retention_s
+        ):
             _forget(parts, ticket)
+        case _ if ticket.id in parts.not_removed:
+            parts.clear_away(ticket)
+            log.info("upload %(ticket)s: removed after all", ticket.for_log())
         case _:
             return False
     return True

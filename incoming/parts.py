@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.handover.callbacks import Callbacks
@@ -28,17 +28,21 @@ class Parts:
     storage: Storage
     callbacks: Callbacks
     counters: Counters
+    not_removed: set[str] = field(default_factory=set)
+    """The ids of ended uploads of which the disk would not let something go: each sweep tries again."""
 
     def clear_away(self, ticket: Ticket) -> None:
-        """Removes what is left of an ended upload and is ours to remove. Raises StorageFailed."""
+        """Removes what is left of an ended upload and is ours to remove. Raises StorageFull, StorageFailed."""
         if ticket.file_is_ours:
             self.storage.remove(ticket.id)
         else:
             self.storage.tidy(ticket.id)
+        self.not_removed.discard(ticket.id)
 
     def try_to_clear_away(self, ticket: Ticket) -> None:
-        """The same where it may wait: what the disk keeps now is removed before the ticket is forgotten."""
+        """The same where it may wait: what the disk keeps now is removed by a later sweep."""
         try:
             self.clear_away(ticket)
         except (StorageFull, StorageFailed) as exc:
+            self.not_removed.add(ticket.id)
             log.warning("upload %(ticket)s: not removed yet: %(error)s", ticket.for_log(error=exc))
