@@ -23,6 +23,7 @@ from incoming.ticket import IllegalTransition, Ticket
 log = logging.getLogger(__name__)
 
 REFUSED_TEXT = "The app did not take the file"
+SPOILT_TEXT = "bytes of it were lost in a power cut"
 
 
 class Deliveries:
@@ -80,7 +81,7 @@ class Deliveries:
             while not self._stopped:
                 with self._notifier.turn(self._registry.get(ticket_id).signal_finish_url):
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
-                    if not _has_news(ticket) or self._stopped:
+                    if not _has_news(ticket) or self._stopped or self._fails_as_spoilt(ticket):
                         return
                     answer = self._call(ticket)
                 attempt += 1
@@ -183,7 +184,24 @@ class Deliveries:
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
-        return not ticket.remove_file_when_finished and self._storage.stored_bytes(ticket.id) is None
+        if ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
+            return False
+        return self._storage.stored_bytes(ticket.id) is None
+
+    def _fails_as_spoilt(self, ticket: Ticket) -> bool:
+        """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
+        if ticket.id not in self._parts.doubtful or ticket.state is not State.HANDING_OVER:
+            return False
+        stored_bytes = self._storage.stored_bytes(ticket.id)
+        if stored_bytes is None:
+            whole = not ticket.remove_file_when_finished
+        else:
+            crc = self._parts.checksum(ticket.id, 0, stored_bytes)
+            whole = (stored_bytes, crc) == (ticket.length_bytes, ticket.crc32c)
+        if whole:
+            return False
+        self._fail(ticket, Lapse(SPOILT_TEXT))
+        return True
 
     def _too_long(self, ticket: Ticket) -> bool:
         return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s

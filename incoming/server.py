@@ -289,6 +289,7 @@ def _refuse(sock: socket.socket, error: IncomingError) -> None:
     head = (
         f"HTTP/1.1 {error.http_status} Too Many Requests",
         f"Retry-After: {error.retry_after_s}",
+        "Access-Control-Allow-Origin: *",  # pages ask why no WebSocket opens
         "Content-Type: text/plain; charset=utf-8",
         f"Content-Length: {len(body)}",
         "Connection: close",
