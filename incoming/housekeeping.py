@@ -11,7 +11,7 @@ import logging
 from typing import Final
 
 from incoming.errors import IncomingError, UnknownTicket
-from incoming.lifecycle import ARRIVED, CALLED_OFF, State
+from incoming.lifecycle import ARRIVED, CALLED_OFF, RECEIVING, State
 from incoming.parts import Parts
 from incoming.settings import Settings
 from incoming.ticket import Ticket
@@ -30,8 +30,8 @@ def distrust(parts: Parts) -> None:
     for ticket in parts.registry.tickets():
         if ticket.state in ARRIVED and not parts.settings.fsync:
             parts.doubtful.add(ticket.id)
-        if ticket.state is not State.PAUSED:
-            continue  # nothing is there yet, or it is looked at when it is handed over
+        if ticket.state not in RECEIVING:
+            continue  # it was synced, or is looked at when it is handed over
         try:
             lost_bytes = parts.storage.drop_lost(ticket.id)
         except OSError as exc:
