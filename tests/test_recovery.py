@@ -280,6 +280,20 @@ def test_an_upload_goes_on_where_the_disk_has_lost_its_bytes(
     assert "15904 bytes did not reach the disk" in caplog.text
 
 
+def test_bytes_that_outlived_what_the_journal_says_of_them_are_looked_at_too(tmp_path: Path) -> None:
+    """Without fsync an entry may be older than the file."""
+    before = house_with(tmp_path)
+    ticket_id = before.new_ticket()
+    entry = tmp_path / "journal" / f"{ticket_id}.json"
+    issued = entry.read_bytes()
+    before.uploads.write(before.claim(ticket_id, 20_000).claim, memoryview(bytes(20_000)))
+    entry.write_bytes(issued)
+    with before.file(ticket_id).open("r+b") as file:
+        file.truncate(4096)
+        file.truncate(20_000)
+    assert powered_up(before).claim(ticket_id, 20_000).claim.offset_bytes == 4096
+
+
 def test_a_file_that_can_not_be_looked_at_is_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -327,6 +341,22 @@ def test_a_file_that_was_not_synced_and_lost_bytes_is_not_handed_over(
 def test_a_file_that_was_not_synced_and_is_whole_is_handed_over(tmp_path: Path) -> None:
     before, ticket_id = cut_while_the_app_was_down(tmp_path)
     assert powered_up(before).state(ticket_id) is State.FINISHED
+
+
+@pytest.mark.parametrize("content", [CONTENT, b"9876543210"])
+def test_an_app_that_says_it_has_the_file_while_that_is_read_once_more_is_believed(
+    tmp_path: Path, content: bytes
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path)
+    before.file(ticket_id).write_bytes(content)
+    after = before.restarted()
+    distrust(after.parts)
+    with after.runtime.held("_read"):
+        recover(after.parts, after.uploads)
+        after.runtime.settle()
+        after.uploads.finish(ticket_id, "")
+    after.runtime.settle()
+    assert (after.state(ticket_id), after.app.forms) == (State.FINISHED, [])
 
 
 def test_a_file_that_was_synced_is_not_read_again(tmp_path: Path) -> None:
