@@ -20,12 +20,15 @@ import gevent  # noqa: E402
 
 from incoming import frames  # noqa: E402
 from incoming.frames import FrameError  # noqa: E402
-from incoming.server import Server, listen  # noqa: E402
+from incoming.server import Server  # noqa: E402
 from incoming.sources import Sources  # noqa: E402
 from incoming.transports import websocket as transport  # noqa: E402
 from incoming.transports.buffers import Buffers  # noqa: E402
+from incoming.transports.listeners import listen  # noqa: E402
+from incoming.transports.outgoing import ConnectionGone  # noqa: E402
 from incoming.transports.upgrade import Upgrades  # noqa: E402
-from incoming.transports.websocket import ConnectionGone, WebSocket  # noqa: E402
+from incoming.transports.vigil import Vigil  # noqa: E402
+from incoming.transports.websocket import WebSocket  # noqa: E402
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 SILENCE_S: Final = 60.0
@@ -56,7 +59,8 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    app = Upgrades(Buffers(LARGEST_BYTES), SILENCE_S, Sources((), 0)).in_front_of(no_page, ("/echo",), echo)
+    upgrades = Upgrades(Buffers(LARGEST_BYTES), Vigil(SILENCE_S), Sources((), 0))
+    app = upgrades.in_front_of(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)
     gevent.sleep(10**9)
