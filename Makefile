@@ -12,7 +12,8 @@ LAX    := --allow-untyped-decorators --no-warn-return-any
 
 # What a run has tried is noted in a file of its own, and shown in docs/reliability.md once all of it has held.
 NOTES  = tests/artifacts/$@.jsonl
-NOTED  = mkdir -p $(dir $(NOTES)) && rm -f $(NOTES) && INCOMING_TEST_TALLY=$(CURDIR)/$(NOTES)
+NOTING = INCOMING_TEST_TALLY=$(CURDIR)/$(NOTES)
+NOTED  = mkdir -p $(dir $(NOTES)) && rm -f $(NOTES) && $(NOTING)
 SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
 
 .DEFAULT_GOAL := help
@@ -50,8 +51,9 @@ soak: $(VENV)/.installed ## Keeps one server busy with everything for half an ho
 
 attacks: browser nginx $(VENV)/.installed-attacks node_modules/.installed ## Attacks the server: fuzzing (ten minutes each), Autobahn, schemathesis, audits
 	@bash scripts/install-autobahn.sh $(VENV)/autobahn
-	@$(NOTED) INCOMING_TEST_ATTACKS=10 INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
-		$(PYTHON_BIN) -m pytest tests/security $(ARGS)
+	@$(NOTED) INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
+		$(PYTHON_BIN) -m pytest -n $(JOBS) --dist worksteal tests/security/test_fuzz.py $(ARGS)
+	@$(NOTING) INCOMING_TEST_ATTACKS=10 $(PYTHON_BIN) -m pytest tests/security --ignore tests/security/test_fuzz.py $(ARGS)
 	@$(SHOWN)
 
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit

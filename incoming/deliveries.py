@@ -23,6 +23,7 @@ from incoming.ticket import IllegalTransition, Ticket
 log = logging.getLogger(__name__)
 
 REFUSED_TEXT = "The app did not take the file"
+SPOILT_TEXT = "bytes of it were lost in a power cut"
 
 
 class Deliveries:
@@ -79,12 +80,14 @@ class Deliveries:
         try:
             while not self._stopped:
                 with self._notifier.turn(self._registry.get(ticket_id).signal_finish_url):
+                    if self._fails_as_spoilt(self._registry.get(ticket_id)):
+                        return
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
                     if not _has_news(ticket) or self._stopped:
                         return
                     answer = self._call(ticket)
                 attempt += 1
-                if self._heard(ticket_id, answer):
+                if answer and self._heard(ticket_id, answer):
                     return
                 self._runtime.sleep(self._delay_s(attempt))
         except UnknownTicket:
@@ -102,9 +105,13 @@ class Deliveries:
         first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
         return schedule.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter())
 
-    def _call(self, ticket: Ticket) -> schedule.Answer:
+    def _call(self, ticket: Ticket) -> schedule.Answer | None:
+        """Returns what the app says; None when it has called us while that was being journaled."""
         if ticket.state is State.HANDING_OVER:
-            self._registry.change(ticket.id, Post())
+            try:
+                self._registry.change(ticket.id, Post())
+            except IllegalTransition:
+                return None
         if ticket.signal_finish_url.startswith(callbacks.SCHEME):
             answer = self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
         else:
@@ -183,7 +190,24 @@ class Deliveries:
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
-        return not ticket.remove_file_when_finished and self._storage.stored_bytes(ticket.id) is None
+        if ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
+            return False
+        return self._storage.stored_bytes(ticket.id) is None
+
+    def _fails_as_spoilt(self, ticket: Ticket) -> bool:
+        """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
+        if ticket.id not in self._parts.doubtful or ticket.state is not State.HANDING_OVER:
+            return False
+        stored_bytes = self._storage.stored_bytes(ticket.id)
+        if stored_bytes is None and not ticket.remove_file_when_finished:
+            return False
+        crc = self._parts.checksum(ticket.id, 0, stored_bytes or 0)
+        if (stored_bytes, crc) == (ticket.length_bytes, ticket.crc32c):
+            self._parts.doubtful.discard(ticket.id)
+            return False
+        with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
+            self._fail(ticket, Lapse(SPOILT_TEXT))
+        return True
 
     def _too_long(self, ticket: Ticket) -> bool:
         return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s

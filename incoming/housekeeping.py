@@ -11,7 +11,7 @@ import logging
 from typing import Final
 
 from incoming.errors import IncomingError, UnknownTicket
-from incoming.lifecycle import CALLED_OFF, State
+from incoming.lifecycle import ARRIVED, CALLED_OFF, RECEIVING, State
 from incoming.parts import Parts
 from incoming.settings import Settings
 from incoming.ticket import Ticket
@@ -28,8 +28,10 @@ TICKETS_AT_A_TIME: Final = 200
 def distrust(parts: Parts) -> None:
     """After a power cut, before anybody comes: a file may be longer than what the disk has of it."""
     for ticket in parts.registry.tickets():
-        if ticket.state is not State.PAUSED:
-            continue  # nothing is there yet, or it was synced
+        if ticket.state in ARRIVED and not parts.settings.fsync:
+            parts.doubtful.add(ticket.id)
+        if ticket.state not in RECEIVING:
+            continue  # it was synced, or is looked at when it is handed over
         try:
             lost_bytes = parts.storage.drop_lost(ticket.id)
         except OSError as exc:
@@ -138,10 +140,13 @@ def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> bool:
             uploads.deliveries.lapse(ticket)
         case State.FAILED if idle_s > times.failed_retention_s:
             uploads.expire(ticket, "the app did not take the file")
-        case State.FINISHED | State.CANCELLED | State.EXPIRED if ticket.settled:
-            if idle_s <= times.result_retention_s:
-                return False
+        case State.FINISHED | State.CANCELLED | State.EXPIRED if (
+            ticket.settled and idle_s > times.result_retention_s
+        ):
             _forget(parts, ticket)
+        case _ if ticket.id in parts.not_removed:
+            parts.clear_away(ticket)
+            log.info("upload %(ticket)s: removed after all", ticket.for_log())
         case _:
             return False
     return True

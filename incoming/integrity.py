@@ -10,17 +10,15 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
-from incoming.digest import RunningDigest, checksum
+from incoming.digest import RunningDigest
 from incoming.errors import IncomingError
-from incoming.parts import Parts
+from incoming.parts import BLOCK_BYTES, Parts
 from incoming.runtime import Lock
 from incoming.sameness import RANDOM_SAMPLES, Ranges, ranges_to_compare
 from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
-BLOCK_BYTES: Final = 8 * 1024 * 1024
-"""What is read in one go to the pool: some milliseconds, so that whoever waits for a thread gets one soon."""
 SLICE_BYTES: Final = 256 * 1024
 """What SHA-256 digests before others may run."""
 
@@ -39,6 +37,7 @@ class Integrity:
     """All digests of this process."""
 
     def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._runtime = parts.runtime
         self._storage = parts.storage
         self._files: dict[str, _File] = {}
@@ -122,15 +121,4 @@ class Integrity:
         file = self._files[ticket.id]
         if len(ranges) == 1 and ranges[0] == (0, file.stored_bytes):
             return (self.whole(ticket).crc32c,)
-        return tuple(self._checksum(ticket, start, end) for start, end in ranges)
-
-    def _checksum(self, ticket: Ticket, start: int, end: int) -> int:
-        crc = 0
-
-        def take(data: memoryview) -> None:
-            nonlocal crc
-            crc = checksum(data, crc)
-
-        for block in range(start, end, BLOCK_BYTES):
-            self._storage.read(ticket.id, block, min(block + BLOCK_BYTES, end), take)
-        return crc
+        return tuple(self._parts.checksum(ticket.id, start, end) for start, end in ranges)

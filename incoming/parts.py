@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
+from incoming.digest import checksum
 from incoming.errors import StorageFailed, StorageFull
 from incoming.handover.callbacks import Callbacks
 from incoming.registry import Registry
@@ -15,6 +17,9 @@ from incoming.ticket import Ticket
 from incoming.watch import Counters
 
 log = logging.getLogger(__name__)
+
+BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""What is read in one go to the pool: some milliseconds, so that whoever waits for a thread gets one soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +33,35 @@ class Parts:
     storage: Storage
     callbacks: Callbacks
     counters: Counters
+    not_removed: set[str] = field(default_factory=set)
+    """The ids of ended uploads of which the disk would not let something go: each sweep tries again."""
+    doubtful: set[str] = field(default_factory=set)
+    """The ids of uploads that had arrived, and were not synced, before a power cut."""
+
+    def checksum(self, ticket_id: str, start: int, end: int) -> int:
+        """Returns the CRC-32C of a part of what is stored. Raises StorageFailed."""
+        crc = 0
+
+        def take(data: memoryview) -> None:
+            nonlocal crc
+            crc = checksum(data, crc)
+
+        for block in range(start, end, BLOCK_BYTES):
+            self.storage.read(ticket_id, block, min(block + BLOCK_BYTES, end), take)
+        return crc
 
     def clear_away(self, ticket: Ticket) -> None:
-        """Removes what is left of an ended upload and is ours to remove. Raises StorageFailed."""
+        """Removes what is left of an ended upload, and is ours. Raises StorageFull, StorageFailed."""
         if ticket.file_is_ours:
             self.storage.remove(ticket.id)
         else:
             self.storage.tidy(ticket.id)
+        self.not_removed.discard(ticket.id)
 
     def try_to_clear_away(self, ticket: Ticket) -> None:
-        """The same where it may wait: what the disk keeps now is removed before the ticket is forgotten."""
+        """The same where it may wait: what the disk keeps now is removed by a later sweep."""
         try:
             self.clear_away(ticket)
         except (StorageFull, StorageFailed) as exc:
+            self.not_removed.add(ticket.id)
             log.warning("upload %(ticket)s: not removed yet: %(error)s", ticket.for_log(error=exc))

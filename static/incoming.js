@@ -61,7 +61,11 @@
   const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
 
   const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
-  const NO_WEBSOCKETS = 'A proxy on the way to the upload server does not pass WebSockets on.';
+  /** By the status of plain HTTP. @type {Record<number, string>} */
+  const REFUSALS = {
+    426: 'A proxy on the way to the upload server does not pass WebSockets on.',
+    429: 'Your network has too many connections to the upload server at the moment.',
+  };
   const APP_IS_SILENT = 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.';
 
   const UPLOAD_PATH = '/incoming/frontend/upload_ws';
@@ -923,7 +927,7 @@
   async function refusal() {
     try {
       const { status } = await fetch(server_url().replace('ws', 'http'), { credentials: 'omit', cache: 'no-store' });
-      return status === 426 ? NO_WEBSOCKETS : 'The address of the upload server answers with HTTP ' + status + '.';
+      return REFUSALS[status] || 'The address of the upload server answers with HTTP ' + status + '.';
     } catch (error) {
       return '';
     }

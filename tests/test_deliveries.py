@@ -155,6 +155,19 @@ def test_an_app_that_finishes_before_it_answers_has_finished(tmp_path: Path, ans
     assert set(client.news) - {WaitingForApp()} == {HANDED_OVER}
 
 
+def test_an_app_that_finishes_just_before_it_is_called_again_is_not_called(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house, ticket_id = arrived(tmp_path, DOWN)
+    with house.runtime.held("write"):
+        house.runtime.spawn(house.uploads.finish, ticket_id, "")
+        house.runtime.advance(5)
+    house.runtime.advance(100)
+    assert house.state(ticket_id) is State.FINISHED
+    assert len(house.app.forms) == 1
+    assert "could not be told" not in caplog.text
+
+
 # --- trying again --------------------------------------------------------------------------------
 
 

@@ -19,9 +19,9 @@ from crc32c import crc32c
 from incoming.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
 from incoming.handover.schedule import WillFinish
 from incoming.housekeeping import recover
-from incoming.integrity import BLOCK_BYTES
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
+from incoming.parts import BLOCK_BYTES
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.house import Client, House

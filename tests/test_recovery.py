@@ -280,6 +280,20 @@ def test_an_upload_goes_on_where_the_disk_has_lost_its_bytes(
     assert "15904 bytes did not reach the disk" in caplog.text
 
 
+def test_bytes_that_outlived_what_the_journal_says_of_them_are_looked_at_too(tmp_path: Path) -> None:
+    """Without fsync an entry may be older than the file."""
+    before = house_with(tmp_path)
+    ticket_id = before.new_ticket()
+    entry = tmp_path / "journal" / f"{ticket_id}.json"
+    issued = entry.read_bytes()
+    before.uploads.write(before.claim(ticket_id, 20_000).claim, memoryview(bytes(20_000)))
+    entry.write_bytes(issued)
+    with before.file(ticket_id).open("r+b") as file:
+        file.truncate(4096)
+        file.truncate(20_000)
+    assert powered_up(before).claim(ticket_id, 20_000).claim.offset_bytes == 4096
+
+
 def test_a_file_that_can_not_be_looked_at_is_left_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -290,6 +304,82 @@ def test_a_file_that_can_not_be_looked_at_is_left_alone(
     distrust(before.restarted().parts)
     assert f"{ticket_id[:8]}: can't be looked at" in caplog.text
     assert before.file(other_id).read_bytes() == CONTENT[:4]
+
+
+def cut_while_the_app_was_down(directory: Path, fsync: bool = False, **request: str) -> tuple[House, str]:
+    """Returns a house in which a file of `CONTENT` has arrived, and the ticket's id; its app comes back."""
+    house = House(directory, FakeApp(DOWN), **TIMES | {"fsync": fsync})
+    ticket_id = house.new_ticket(**request)
+    house.arrive(ticket_id, CONTENT)
+    house.app.forms.clear()
+    house.app.answers = [Done()]
+    return house, ticket_id
+
+
+def powered_up(before: House) -> House:
+    """Returns the first process after a power cut."""
+    after = before.restarted()
+    distrust(after.parts)
+    recover(after.parts, after.uploads)
+    after.runtime.settle()
+    return after
+
+
+@pytest.mark.parametrize("left", [None, b"", CONTENT[:4], CONTENT[:4] + bytes(6)])
+def test_a_file_that_was_not_synced_and_lost_bytes_is_not_handed_over(
+    tmp_path: Path, left: bytes | None
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path)
+    before.file(ticket_id).unlink()
+    if left is not None:
+        before.file(ticket_id).write_bytes(left)
+    after = powered_up(before)
+    assert (after.state(ticket_id), after.app.forms) == (State.FAILED, [])
+    assert after.ticket(ticket_id).reason == "bytes of it were lost in a power cut"
+
+
+def test_a_file_that_was_not_synced_and_is_whole_is_handed_over(tmp_path: Path) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path)
+    assert powered_up(before).state(ticket_id) is State.FINISHED
+
+
+@pytest.mark.parametrize("content", [CONTENT, b"9876543210"])
+def test_an_app_that_says_it_has_the_file_while_that_is_read_once_more_is_believed(
+    tmp_path: Path, content: bytes
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path)
+    before.file(ticket_id).write_bytes(content)
+    after = before.restarted()
+    distrust(after.parts)
+    with after.runtime.held("_read"):
+        recover(after.parts, after.uploads)
+        after.runtime.settle()
+        after.uploads.finish(ticket_id, "")
+    after.runtime.settle()
+    assert (after.state(ticket_id), after.app.forms) == (State.FINISHED, [])
+
+
+def test_a_file_that_was_synced_is_not_read_again(tmp_path: Path) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path, fsync=True)
+    before.file(ticket_id).write_bytes(b"9876543210")
+    assert powered_up(before).state(ticket_id) is State.FINISHED
+
+
+@pytest.mark.parametrize(
+    ("fsync", "answer", "state"),
+    [
+        (True, Refused("unknown id"), State.FINISHED),
+        (False, Refused("unknown id"), State.FAILED),
+        (False, Done(), State.FINISHED),
+    ],
+)
+def test_a_file_that_is_gone_has_been_moved_by_its_app_unless_a_power_cut_may_have_taken_it(
+    tmp_path: Path, fsync: bool, answer: FakeAnswer, state: State
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(tmp_path, fsync, removeFileWhenFinished="false")
+    before.app.answers = [answer]
+    before.file(ticket_id).unlink()
+    assert powered_up(before).state(ticket_id) is state
 
 
 def test_restarts_do_not_keep_an_upload_alive_that_nobody_goes_on_with(tmp_path: Path) -> None:

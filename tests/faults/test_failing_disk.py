@@ -1,8 +1,8 @@
 """A disk that fails at any call, with any word: said in so many words, costs nothing, and passes.
 
-As in `test_killed_at_each_point` there is a run for each call that an upload leads to, or a sample of them
-(INCOMING_TEST_DISK_ERRORS, 10 unless set); here the call fails. The server lives on, clients come back, and
-every upload reaches its app. What a filesystem really does is in `test_broken_storage`.
+As in `test_killed_at_each_point` there is a run for each call that an upload leads to, here with each error,
+or a sample of them (INCOMING_TEST_DISK_ERRORS, 10 unless set); the call fails. The server lives on, clients
+come back, and every upload reaches its app. What a filesystem really does is in `test_broken_storage`.
 """
 
 from __future__ import annotations
@@ -56,11 +56,13 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
 ) -> None:
     print(f"INCOMING_TEST_SEED={SEED}")
     chance = random.Random(SEED)
-    cases = []
-    for kind in KINDS:
-        for point, nth, when in points_of(kind, launcher, app, tmp_path / kind.__name__):
-            if when == "before" and point not in NO_DISK:
-                cases.append((kind, (point, nth, chance.choice(ERRORS), chance.randrange(1, 4))))
+    cases = [
+        (kind, (point, nth, error, chance.randrange(1, 4)))
+        for kind in KINDS
+        for point, nth, when in points_of(kind, launcher, app, tmp_path / kind.__name__)
+        if when == "before" and point not in NO_DISK
+        for error in ERRORS
+    ]
     failures: Counter[str] = Counter()
     for number, (kind, failure) in enumerate(chance.sample(cases, min(FAILURES, len(cases)))):
         try:

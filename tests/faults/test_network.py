@@ -49,7 +49,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 
 class Dripping:
-    """A socket whose words come out one byte at a time."""
+    """A socket whose words come out one byte at a time.
+
+    Put into a connection when it has asked for its upload: that has to be said within 15 s
+    (docs/protocol.md), or strangers could hold as many connections as they like.
+    """
 
     def __init__(self, sock: Any, pause_s: float) -> None:
         self._socket = sock
@@ -71,6 +75,7 @@ def test_a_client_that_sends_a_byte_at_a_time_arrives_and_keeps_nobody_waiting(
 ) -> None:
     small = FileBytes(20, seed=1)
     client = kind(server.url, new_upload(server, app.url), small).connect()
+    client.request()
     client.ws.socket = Dripping(client.ws.socket, PAUSE_S)
     slow = threading.Thread(target=converse, args=(client,))
     slow.start()
@@ -86,8 +91,7 @@ def test_a_client_that_sends_a_byte_at_a_time_arrives_and_keeps_nobody_waiting(
 
 
 def converse(client: Any) -> None:
-    """Says all there is to say."""
-    client.request()
+    """Says all that is left to be said."""
     client.agree()
     finish(client)
 

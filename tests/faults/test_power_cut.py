@@ -39,11 +39,13 @@ class Recording:
     lines: list[Line]
 
 
-def record(kind: type[Errand], launcher: Launcher, app: ScriptedApp, directory: Path) -> Recording:
+def record(
+    kind: type[Errand], launcher: Launcher, app: ScriptedApp, directory: Path, **settings: object
+) -> Recording:
     """Returns the recording of an upload that nothing happens to."""
     directory.mkdir()
     (directory / "storage").mkdir()
-    server = ForkedServer(launcher, directory / "storage", **SETTINGS)
+    server = ForkedServer(launcher, directory / "storage", **SETTINGS | settings)
     try:
         server.start_with({"trace": str(directory / "trace")})
         errand = kind(server, Backend(app), 3)

@@ -24,16 +24,24 @@ HANG_S: Final = 10
 MAX_MEMORY_MIB: Final = 1024
 
 
-def main(target: str, what: str) -> None:
-    """Fuzzes for so many seconds, or keeps what was found. Does not return."""
+def main(target: str, what: str, *passed: str) -> None:
+    """Fuzzes for so many seconds, or keeps what was found. Does not return.
+
+    libFuzzer merges in processes of its own, which it starts with its first argument and more (`passed`).
+    """
     kept, new = KEPT / target, FOUND / "corpus" / target
     for folder in (kept, new):
         folder.mkdir(parents=True, exist_ok=True)
     limits = [f"-max_len={MAX_INPUT_BYTES}", f"-timeout={HANG_S}", f"-rss_limit_mb={MAX_MEMORY_MIB}"]
-    fuzzing = [f"-max_total_time={what}", str(new), str(kept)]
-    options = ["-merge=1", str(kept), str(new)] if what == "keep" else fuzzing
-    artifacts = f"-artifact_prefix={FOUND}/{target}-"
-    atheris.Setup([sys.argv[0], *limits, artifacts, "-print_final_stats=1", *options], TARGETS[target])
+    program = f"{sys.executable} -m tests.security.fuzz {target} merging"
+    if what == "merging":
+        options = list(passed)
+    elif what == "keep":
+        options = [*limits, "-merge=1", str(kept), str(new)]
+    else:
+        report = [f"-artifact_prefix={FOUND}/{target}-", "-print_final_stats=1"]
+        options = [*limits, *report, f"-max_total_time={what}", str(new), str(kept)]
+    atheris.Setup([program, *options], TARGETS[target])
     atheris.Fuzz()
 
 

@@ -32,18 +32,30 @@ from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
+SILENCE_S: Final = 10.0
+PING: Final = frames.build_frame(frames.OP_PING, b"")
 Said = list[tuple[int, bytes]]
 
 
 # --- frames ----------------------------------------------------------------------------------------------
 
 
+class NoVigil(Vigil):
+    """Looks after nobody."""
+
+    def keep_alive(self, sock: object) -> None:
+        """There is no TCP."""
+
+    def watch(self, connection: object, due_s: float) -> None:
+        """The script says when there is silence."""
+
+
 class Script(WebSocket):
     """A websocket whose reads are told: pieces of `data` of the sizes in `cuts`; 0 is a silence."""
 
     def __init__(self, data: bytes, cuts: bytes) -> None:
-        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), Vigil(10.0))
         self._data, self._at = data, 0
+        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), NoVigil(SILENCE_S))
         self._cuts = iter(cuts)
         self.sent = b""
 
@@ -53,6 +65,8 @@ class Script(WebSocket):
     def _read_once(self, parts: list[memoryview | bytearray]) -> int:
         cut = next(self._cuts, 255)
         if cut == 0:
+            self._heard_s -= SILENCE_S
+            self._pinged_s -= SILENCE_S
             raise TimeoutError("timed out")
         began = self._at
         for part in parts:
@@ -64,6 +78,14 @@ class Script(WebSocket):
     def sendall(self, data: bytes) -> None:
         """Keeps what the server says."""
         self.sent += data
+
+    def _ping(self) -> bool:
+        self.sendall(PING)
+        return True
+
+    def shutdown(self, how: int) -> None:
+        """Nothing comes any more."""
+        self._data = self._data[: self._at]
 
 
 def fuzz_frames(data: bytes) -> None:

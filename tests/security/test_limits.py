@@ -19,6 +19,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2, UploadRefused
 from tests.support.data import FileBytes
+from tests.support.outside import PublicServer, own_address
 from tests.support.server import RunningServer, call_backend, cancel_upload, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
@@ -105,23 +106,6 @@ def test_what_a_client_says_of_itself_does_not_give_it_another_place(
         another = Client2(server.url, new_upload(server, app.url), DATA)
         wait_until(lambda: is_refused(coming_from(f"127.0.0.1, {SOURCE}", another)), "it is one too many")
     tally("attack", "X-Forwarded-For of a client's own behind a trusted proxy", PLACES + 1, "not believed")
-
-
-class PublicServer(RunningServer):
-    """Listens on all addresses."""
-
-    def _command(self) -> list[str]:
-        return ["0.0.0.0" if word == "127.0.0.1" else word for word in super()._command()]
-
-
-def own_address() -> str:
-    """Returns an address of this machine that is not loopback."""
-    with socket.socket(type=socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("203.0.113.1", 9))  # sends nothing
-        except OSError:
-            pytest.skip("this machine has no address but loopback")
-        return str(probe.getsockname()[0])
 
 
 @contextmanager

@@ -365,6 +365,23 @@ test('the reason for which a server sends everybody away is shown, without what 
   }
 });
 
+test('a server that has no room for it, again and again, is asked less and less often, and then it goes on', async () => {
+  const page = new Page();
+  const uploader = page.uploader().start();
+  await page.pass(0);
+  for (const expected_s of [1, 2, 4, 8, 16, 32, 60, 60]) {
+    page.socket.open();
+    page.socket.breaks(1013, 'Too many connections from this address at the same time: 100 are allowed.');
+    assert.equal(
+      uploader.state_msg,
+      'Too many connections from this address at the same time: 100 are allowed. Trying again soon.');
+    assert.deepEqual([uploader.retrying, uploader.error_msg, uploader.can_cancel], [true, '', true]);
+    assert.equal(await page.seconds_until_dialled(), expected_s);
+  }
+  await page.connects(0);
+  assert.equal(uploader.state_msg, 'Uploading.');
+});
+
 test('other close codes, and those without a reason, are lost connections', async () => {
   for (const [code, reason] of [[1000, ''], [1001, 'going away'], [1006, ''], [1008, 'no answer'], [1012, '']]) {
     const page = new Page();

@@ -59,6 +59,15 @@ test('an address that is something else, or a server that is down behind its pro
   }
 });
 
+test('who has to wait because others of the same network have all connections is told so', async () => {
+  const page = new Page();
+  page.http_status = 429;
+  const uploader = await refused(page, 3);
+  assert.equal(
+    uploader.state_msg,
+    'Your network has too many connections to the upload server at the moment. Trying again soon.');
+});
+
 test('where plain HTTP knows nothing either, nothing is claimed', async () => {
   const page = new Page();
   const uploader = await refused(page, 4);

@@ -21,7 +21,6 @@ from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 from tests.support.waiting import wait_until
@@ -40,13 +39,6 @@ PAGE = """<!doctype html><meta charset="utf-8"><input type="file" id="file">
     for (const name of ["onfinished", "oncancelled", "onerror"]) uploader[name] = () => {{ ending = name; }};
   }}
 </script>"""
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium with a fresh profile."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @dataclass

@@ -18,7 +18,6 @@ from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 from tests.support.waiting import wait_until
@@ -84,13 +83,6 @@ class _PageHandler(BaseHTTPRequestHandler):
 
     def log_message(self, *args: object) -> None:
         """Says nothing."""
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium with a fresh profile."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 @dataclass
@@ -183,6 +175,8 @@ def test_after_a_reload_the_page_lists_what_was_begun_and_goes_on_with_the_same_
     ticket_id = stage.ticket()
     stage.begin(file, ticket_id)
     wait_until(lambda: stage.property("frac_complete") > 0.3, "a third of the upload")
+    remembered = "return incoming.unfinished()[0].bytes_acked"
+    wait_until(lambda: stage.run(remembered) > 0, "it is written down, which is done once a second")
     stage.open()
     (begun,) = stage.run("return incoming.unfinished()")
     expected = {"upload_id": ticket_id, "filename": "film.bin", "bytes_total": SIZE_BYTES}

@@ -85,12 +85,12 @@ class ForkedProcess:
 
 
 class ForkedServer(RunningServer):
-    """The server, with something that goes wrong in it. `plan` says what, for the next start."""
+    """The server; or, with a `plan` for the next start, the server with something that goes wrong in it."""
 
     def __init__(self, launcher: Launcher, storage_dir: Path, **settings: object) -> None:
         super().__init__(storage_dir, None, **settings)
         self.launcher = launcher
-        self.plan: dict[str, object] = {}
+        self.plan: dict[str, object] | None = None
         self.life = 0
         """The process that runs; 0 once it is buried."""
 

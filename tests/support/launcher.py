@@ -1,7 +1,7 @@
 """Starts servers in a twentieth of the usual time: by forking a process that has everything imported already.
 
 It reads commands from its standard input, a JSON object a line, and answers each with a line. The servers are
-what `incoming serve` is, with a `faultpoints.Plan` each; they die with this process.
+what `incoming serve` is, unless they get a `faultpoints.Plan`; they die with this process.
 """
 
 from __future__ import annotations
@@ -66,10 +66,11 @@ def _become_server(command: dict[str, Any]) -> None:
         os.dup2(source, fd)
     os.environ.clear()
     os.environ.update(command["environment"])
-    plan = faultpoints.Plan(**command["plan"])
-    if plan.open_files:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (plan.open_files, plan.open_files))
-    faultpoints.install(plan)
+    if command["plan"] is not None:
+        plan = faultpoints.Plan(**command["plan"])
+        if plan.open_files:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (plan.open_files, plan.open_files))
+        faultpoints.install(plan)
     cli.main(["serve", *command["options"]])
 
 

@@ -21,12 +21,14 @@ class Relay:
 
     `bytes_per_s` is the speed of each connection towards the target (0: as fast as it goes), and may be
     changed at any time. `stop()` refuses new connections and cuts the present ones; `start()` takes them
-    again, on the same port.
+    again, on the same port. With `source` it is a proxy, and says of each connection's first request that it
+    is from there.
     """
 
-    def __init__(self, target_port: int, bytes_per_s: int = 0) -> None:
+    def __init__(self, target_port: int, bytes_per_s: int = 0, source: str = "") -> None:
         self.target_port = target_port
         self.bytes_per_s = bytes_per_s
+        self.source = source
         self.port = free_port()
         self.accepted = 0
         self._listener: socket.socket | None = None
@@ -94,12 +96,19 @@ class Relay:
             self.cut()  # stopped meanwhile
         back = threading.Thread(target=self._pump, args=(target, client), daemon=True)
         back.start()
+        if self.source:
+            self._say_where_from(client, target)
         self._pump(client, target, paced=True)
         back.join()
         with self._open_lock:
             self._open -= {client, target}
         client.close()
         target.close()
+
+    def _say_where_from(self, client: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            line, end, rest = client.recv(BLOCK_BYTES).partition(b"\r\n")
+            target.sendall(line + end + f"X-Forwarded-For: {self.source}\r\n".encode() + rest)
 
     def _pump(self, source: socket.socket, sink: socket.socket, *, paced: bool = False) -> None:
         """Passes bytes on until the source ends, and tells the sink about the end."""
