@@ -31,9 +31,10 @@ from bench.content import (
 from incoming.frames import OP_BINARY, build_header
 from tests.support.client import OldClient
 from tests.support.client2 import CHUNK_HEADER, Client2
-from tests.support.data import FileBytes
+from tests.support.data import MIB, FileBytes
 
-PIECES_AT_A_TIME: Final = 4
+ALONE_BYTES: Final = 16 * MIB
+AMONG_OTHERS_BYTES: Final = 256 * 1024
 """What an upload may send before the next one is served: else the first is done before others begin."""
 DEADLINE_S: Final = 600.0
 
@@ -193,34 +194,37 @@ class Http:
 class _Pump:
     """Sends one upload's pieces, as far as its socket takes them."""
 
-    def __init__(self, upload: Upload) -> None:
+    def __init__(self, upload: Upload, at_a_time_bytes: int) -> None:
         self.upload = upload
+        self._at_a_time_bytes = at_a_time_bytes
         self._pieces: list[Piece] = []
 
     def send(self) -> bool:
         """Sends some pieces. Returns whether there is more to send as soon as the socket takes it."""
         try:
-            for _ in range(PIECES_AT_A_TIME):
+            left_bytes = self._at_a_time_bytes
+            while left_bytes > 0:
                 if not self._pieces:
                     self._pieces = list(self.upload.next_pieces())
                     if not self._pieces:
                         return False
-                self._send_one()
+                left_bytes -= self._send_one(left_bytes)
         except BlockingIOError:
             pass
         return True
 
-    def _send_one(self) -> None:
+    def _send_one(self, most_bytes: int) -> int:
         piece, sock = self._pieces[0], self.upload.socket
         if isinstance(piece, bytes):
             sent = sock.send(piece, socket.MSG_MORE | socket.MSG_DONTWAIT)
             rest: Piece = piece[sent:]
             done = not rest
         else:
-            sent = os.sendfile(sock.fileno(), piece.fd, piece.start, piece.end - piece.start)
+            sent = os.sendfile(sock.fileno(), piece.fd, piece.start, min(piece.end - piece.start, most_bytes))
             rest = Span(piece.fd, piece.start + sent, piece.end)
             done = rest.start == rest.end
         self._pieces[:1] = [] if done else [rest]
+        return sent
 
 
 def flat_out(uploads: Sequence[Upload]) -> Iterator[Upload]:
@@ -228,8 +232,9 @@ def flat_out(uploads: Sequence[Upload]) -> Iterator[Upload]:
     give_up_at_s = time.monotonic() + DEADLINE_S
     with selectors.EpollSelector() as selector:
         both = selectors.EVENT_READ | selectors.EVENT_WRITE
+        at_a_time_bytes = ALONE_BYTES if len(uploads) == 1 else AMONG_OTHERS_BYTES
         for upload in uploads:
-            selector.register(upload.socket, both, _Pump(upload))
+            selector.register(upload.socket, both, _Pump(upload, at_a_time_bytes))
         left = len(uploads)
         while left:
             if time.monotonic() > give_up_at_s:

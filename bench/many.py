@@ -30,8 +30,8 @@ from tests.support.flood import warm_up
 
 COUNTS: Final = (1, 4, 16, 64, 256)
 PROTOCOLS: Final[dict[str, type[Ours]]] = {"v1": OursV1, "v2": Ours}
-LEAST_MIB: Final = 4
-"""An upload is no smaller than that: some chunks, else a share can't be told."""
+LEAST_MIB: Final = 8
+"""An upload is no smaller than that: many chunks, else a share can't be told."""
 TIMES: Final = ("library_p50_ms", "library_p99_ms", "ticket_p99_ms", "lag_p99_ms")
 LAG_BUCKET: Final = re.compile(r'incoming_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
 

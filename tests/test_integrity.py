@@ -5,8 +5,10 @@ Whether a client has the file that the upload began with: see test_integrity_sam
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 from random import Random
@@ -22,6 +24,7 @@ from incoming.housekeeping import recover
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
 from incoming.parts import BLOCK_BYTES
+from incoming.storage.local import LocalStorage
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.house import Client, House
@@ -219,19 +222,22 @@ def test_a_file_that_got_shorter_is_begun_anew_where_it_ends(house: House, versi
     assert digests(house, ticket_id) == (crc32c(now), hashlib.sha256(now).hexdigest())
 
 
+def spoilt(*_: object) -> None:
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
 def test_a_file_that_can_not_be_read_back_is_said_and_tried_again(
-    house: House, caplog: pytest.LogCaptureFixture
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ticket_id = begun(house, CONTENT)
     house = house.after_a_kill()
-    client = claim(house, ticket_id)
-    aside = house.file(ticket_id).rename(house.directory / "aside")
-    with caplog.at_level(logging.WARNING):
+    with monkeypatch.context() as unreadable, caplog.at_level(logging.WARNING):
+        unreadable.setattr(LocalStorage, "_read", spoilt)
+        client = claim(house, ticket_id)
         house.runtime.settle()
-    assert "can't be read back yet" in caplog.text
-    with pytest.raises(StorageFailed):
-        complete(house, client)
-    aside.rename(house.file(ticket_id))
+        assert "can't be read back yet" in caplog.text
+        with pytest.raises(StorageFailed):
+            complete(house, client)
     complete(house, client)
     assert digests(house, ticket_id)[0] == CRC
 
