@@ -30,7 +30,7 @@ def _many(options: argparse.Namespace, storage: Path) -> object:
 
 
 def _idle(options: argparse.Namespace, storage: Path) -> object:
-    figures = idle.measure(idle.COUNTS, 15, options.rounds, options.size_mib * MIB, storage)
+    figures = idle.measure(idle.COUNTS, idle.IDLE_S, options.rounds, options.size_mib * MIB, storage)
     idle.show(figures)
     return figures
 

@@ -14,8 +14,6 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
-from gevent.pywsgi import headers_factory
-
 from incoming import chunks, frames, handshake, heads, messages, parameters
 from incoming.app import make_app
 from incoming.conversation import Conversation
@@ -26,6 +24,7 @@ from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.steps import ChunkReceived, Limits, TimeUp, Unreadable
 from incoming.transports.buffers import Buffers
+from incoming.transports.handler import LeanHandler
 from incoming.transports.outgoing import ConnectionGone
 from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
@@ -341,7 +340,7 @@ def fuzz_heads(data: bytes) -> None:
     try:
         heads.check_request_line(text)
         version = text.split(" ")[2].strip()
-        read = headers_factory(heads.HeaderLines(io.BytesIO(rest)), 0)
+        read = LeanHandler.MessageClass(cast(Any, None), heads.HeaderLines(io.BytesIO(rest)))
         by_name = {name.lower(): read.get_all(name) for name in read}
         heads.check_headers(by_name, version)
         heads.has_body(by_name)
