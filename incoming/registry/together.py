@@ -26,7 +26,7 @@ class _Job(Generic[T]):
 
     item: T
     undone: Lock
-    error: Exception | None = None
+    error: BaseException | None = None
 
 
 class Together(Generic[T]):
@@ -63,10 +63,10 @@ class Together(Generic[T]):
 
     def _do(self, group: list[_Job[T]]) -> None:
         began_s = self._runtime.now_s()
-        errors: Sequence[Exception | None]
+        errors: Sequence[BaseException | None]
         try:
             errors = self._runtime.in_pool(self._work, [job.item for job in group])
-        except Exception as exc:
+        except BaseException as exc:  # whatever it is, nobody is left waiting
             errors = [exc] * len(group)
         self._is_slow = self._runtime.now_s() - began_s > SLOW_S * len(group)
         for job, error in zip(group, errors, strict=True):

@@ -103,3 +103,17 @@ def test_on_a_slow_disk_nobody_waits_for_another_until_it_is_quick_again(disk: D
         ask(disk, together, 1)
         ask(disk, together, 2, 3)
     assert disk.groups == [[1], [2, 3]]
+
+
+class Killed(BaseException):
+    """What no `except Exception` catches."""
+
+
+def test_whatever_goes_wrong_nobody_is_left_waiting(disk: Disk) -> None:
+    def work(_: Sequence[int]) -> list[Exception | None]:
+        raise Killed
+
+    together: Together[int] = Together(disk.runtime, work)
+    for _ in range(2):  # the first failure does not stop what comes later
+        asking = ask(disk, together, 1, 2)
+        assert [type(one.exception) for one in asking] == [Killed, Killed]

@@ -21,6 +21,7 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.webkitgtk.options import Options as WebKitOptions
 from selenium.webdriver.webkitgtk.service import Service as WebKitService
 
+from tests.support.ports import free_port
 from tests.support.screen import Screen
 from tests.support.tools import geckodriver, minibrowser, program
 from tests.support.waiting import wait_until
@@ -93,7 +94,7 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
         for flag in (*CHROMIUM_FLAGS, f"--user-data-dir={profile_dir}", f"--window-size={WIDE},{HIGH}"):
             options.add_argument(flag)
         options.accept_insecure_certs = True  # for a proxy with a certificate of the test
-        super().__init__(options, webdriver.ChromeService(program("chromedriver")))
+        super().__init__(options, webdriver.ChromeService(program("chromedriver"), port=free_port()))
         self._errors: list[str] = []
         self.execute_cdp_cmd("Network.disable", {})
         self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH_ERRORS})
@@ -118,7 +119,12 @@ class Firefox(webdriver.Firefox):
         options.add_argument("-remote-allow-system-access")  # for `look_like`
         options.enable_bidi = True
         environment = os.environ | {"TMPDIR": str(profile_dir)}  # the driver makes the profile in there
-        super().__init__(options, webdriver.FirefoxService(geckodriver(), env=environment))
+        service = webdriver.FirefoxService(geckodriver(), port=free_port(), env=environment)
+        # Selenium takes any port that is free now: the other worker's driver may be given the same.
+        arguments = list(service.service_args)
+        arguments[arguments.index("--websocket-port") + 1] = str(free_port())
+        service.service_args = arguments
+        super().__init__(options, service)
         self.errors: list[str] = []
         watch_errors(self, self.errors)
 
