@@ -16,6 +16,9 @@ SLOW_WRITE_S: Final = 0.005
 QUICK_SLICES: Final = 32
 """How many slices in a row have to be quick before the event loop is trusted with them (again)."""
 
+LARGE_SYNCS: Final = 4
+"""How many large files are synced at a time. Each takes a thread for long, and the journal needs one soon."""
+
 
 class Disk:
     """Writes to files of one disk: on the event loop while they are quick, else in the pool.
@@ -25,6 +28,7 @@ class Disk:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.large_syncs = runtime.semaphore(LARGE_SYNCS)
         self._quick_to_come = QUICK_SLICES
         """Slices until the event loop is trusted; at first nobody knows the disk."""
 

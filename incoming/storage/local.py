@@ -33,6 +33,7 @@ SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
 Opened = tuple[int, int]
 """A descriptor, and how many bytes the file has."""
+SHORT_SYNC_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
@@ -97,7 +98,8 @@ class LocalWriter:
 
     def sync(self) -> None:
         """See storage.Writer."""
-        with storage_errors(), self._file_lock:
+        large = self.offset_bytes > SHORT_SYNC_BYTES
+        with storage_errors(), self._file_lock, self._disk.large_syncs if large else contextlib.nullcontext():
             self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import gevent
 import pytest
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.storage.local import READ_BYTES, LocalStorage
+from incoming.storage.disk import LARGE_SYNCS
+from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage
 from tests.storage.conftest import TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
@@ -311,3 +313,21 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     stored = ["_open", "_timed", "_trim_and_close"]  # a disk that nobody knows may be slow
     expected = [*opened, *stored, "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
     assert runtime.pool_calls == expected
+
+
+@pytest.mark.parametrize(("size_bytes", "at_once"), [(SHORT_SYNC_BYTES + 1, LARGE_SYNCS), (1000, 10)])
+def test_large_files_that_are_synced_leave_threads_to_others(
+    storage: LocalStorage, runtime: FakeRuntime, size_bytes: int, at_once: int
+) -> None:
+    content = memoryview(bytes(size_bytes))
+    writers = [storage.open(f"{TICKET_ID}-{number}", size_bytes) for number in range(10)]
+    for writer in writers:
+        writer.write(content)
+    runtime.settle()
+    runtime.pool_calls.clear()
+    with runtime.held("_sync"):
+        syncing = [gevent.spawn(writer.sync) for writer in writers]
+        runtime.settle()
+        assert runtime.pool_calls.count("_sync") == at_once
+    gevent.joinall(syncing, raise_error=True)
+    assert runtime.pool_calls.count("_sync") == len(writers)
