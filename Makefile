@@ -29,7 +29,7 @@ run: $(VENV)/.installed ## Starts the server and the example apps, and prints th
 
 test: browser nginx check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
-	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --timeout 180 $(ARGS)
 
 check: $(VENV)/.installed-dev node_modules/.installed ## Checks style and types, and runs nothing
 	@echo "== ruff"
