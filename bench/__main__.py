@@ -24,7 +24,7 @@ def _single(options: argparse.Namespace, storage: Path) -> object:
 
 
 def _many(options: argparse.Namespace, storage: Path) -> object:
-    rows = many.measure_all(many.PROTOCOLS, many.COUNTS, 1024, options.rounds, storage)
+    rows = many.measure_all(tuple(many.SERVERS), many.COUNTS, 1024, options.rounds, storage)
     many.show(rows)
     return rows
 

@@ -1,6 +1,6 @@
 """Many uploads at once: does the sum stay, is each given its share, and are small requests still answered?
 
-    python -m bench.many --counts 1,4,16,64,256 --total-mib 1024
+    python -m bench.many --counts 1,4,16,64,256 --total-mib 1024 --only v2,floor-gevent
 
 All uploads send flat out. Shares are taken when the first upload is stored: until then, all of them run.
 """
@@ -10,28 +10,33 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import random
 import re
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import requests
 
 from bench import content, load, measure, settings
+from bench.rivals.base import Rival
 from bench.rivals.ours import Ours, OursV1
+from bench.rivals.theirs import FloorGevent
 from bench.single import WARM_UP_FACTOR
 from tests.support.data import MIB
 from tests.support.flood import warm_up
 
 COUNTS: Final = (1, 4, 16, 64, 256)
-PROTOCOLS: Final[dict[str, type[Ours]]] = {"v1": OursV1, "v2": Ours}
+SERVERS: Final[dict[str, type[Rival]]] = {"v1": OursV1, "v2": Ours, "floor-gevent": FloorGevent}
 LEAST_MIB: Final = 8
 """An upload is no smaller than that: many chunks, else a share can't be told."""
+FLOOR: Final = "floor-gevent"
+Run = dict[str, float]
 TIMES: Final = ("library_p50_ms", "library_p99_ms", "ticket_p99_ms", "lag_p99_ms")
 LAG_BUCKET: Final = re.compile(r'incoming_loop_lag_seconds_bucket\{le="([^"]+)"\} (\S+)')
 
@@ -67,68 +72,88 @@ def lag_ms(before: dict[float, float], after: dict[float, float], percent: float
     return min(limit for limit in after if after[limit] - before[limit] >= wanted) * 1000
 
 
-def one_run(server: Ours, count: int, total_mib: int) -> dict[str, Any]:
+def one_run(server: Rival, count: int, total_mib: int) -> Run:
     """Uploads `count` files at once. Returns plain numbers; see `measure_all`."""
     size_bytes = max(total_mib // count, LEAST_MIB) * MIB
-    warm_up(server.storage_dir, int(size_bytes * count * WARM_UP_FACTOR))
+    total_bytes = size_bytes * count
+    warm_up(server.storage_dir, int(total_bytes * WARM_UP_FACTOR))
     uploads = [server.upload(size_bytes) for _ in range(count)]
-    lag_before = lag_counts(server)
     measure.reset_peak(server.pid)
-    with probing(server) as times_ms:
-        time.sleep(0.3)  # the prober is there first
+    with asking(server) as asked:
         began_s, cpu_before_s = time.perf_counter(), measure.cpu_s(server.pid)
         shares: list[int] = []
         for _ in load.flat_out(uploads):
             shares = shares or [one.acked_bytes for one in uploads]
         wall_s, cpu_s = time.perf_counter() - began_s, measure.cpu_s(server.pid) - cpu_before_s
-    lag_after = lag_counts(server)
     peak_mib = measure.peak_mib(server.pid)
     for upload in uploads:
         server.check_and_remove(upload, content.file_sha256(size_bytes))
-    total_bytes = size_bytes * count
+    if asked:
+        asked["least_share"] = min(shares) / statistics.mean(shares)
     return {
         "mb_per_s": total_bytes / measure.MB / wall_s,
         "cpu_s_per_gib": cpu_s / total_bytes * measure.GIB,
-        "least_share": min(shares) / statistics.mean(shares),
+        "peak_mib": peak_mib,
+        **asked,
+    }
+
+
+@contextmanager
+def asking(server: Rival) -> Iterator[Run]:
+    """Asks one of ours for small things meanwhile, and has figures at the end; a floor has no answers."""
+    figures: Run = {}
+    if not isinstance(server, Ours):
+        yield figures
+        return
+    lag_before = lag_counts(server)
+    with probing(server) as times_ms:
+        time.sleep(0.3)  # the prober is there first
+        yield figures
+    figures |= {
         "library_p50_ms": percentile(times_ms["library"], 50),
         "library_p99_ms": percentile(times_ms["library"], 99),
         "ticket_p99_ms": percentile(times_ms["ticket"], 99),
-        "lag_p99_ms": lag_ms(lag_before, lag_after, 99),
-        "peak_mib": peak_mib,
+        "lag_p99_ms": lag_ms(lag_before, lag_counts(server), 99),
     }
 
 
 def measure_all(
-    names: Iterable[str], counts: Sequence[int], total_mib: int, rounds: int, storage: Path
+    names: Sequence[str], counts: Sequence[int], total_mib: int, rounds: int, storage: Path
 ) -> list[dict[str, Any]]:
-    """Returns a row for each protocol and count: the medians of the runs, which took turns.
+    """Returns a row for each server and count: the medians of the runs, in which the servers took turns.
 
     Rates in MB/s, times in ms, memory in MiB; `least_share` is of the fair one, `of_one` the sum in ratio to
-    a single upload of the same round.
+    a single upload of the same round, `of_floor` in ratio to as many uploads to the floor.
     """
-    rows = []
-    for name in names:
-        with PROTOCOLS[name](storage / name) as server:
-            runs: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
-            for number in range(1 + rounds):
-                for count in counts:
-                    run = one_run(server, count, total_mib)
-                    settings.progress(f"{name}: {count} at once, round {number} of {rounds}")
-                    runs[count] += [run] if number else []
+    runs: dict[tuple[str, int], list[Run]] = {(name, count): [] for name in names for count in counts}
+    with ExitStack() as stack:
+        servers = {name: stack.enter_context(SERVERS[name](storage / name)) for name in names}
+        for number in range(1 + rounds):
             for count in counts:
-                medians = {key: statistics.median(one[key] for one in runs[count]) for key in runs[count][0]}
-                pairs = zip(runs[count], runs[counts[0]], strict=True)
-                of_one = statistics.median(one["mb_per_s"] / single["mb_per_s"] for one, single in pairs)
-                rows.append({"name": name, "count": count, "of_one": of_one, **medians})
-    return rows
+                for name in random.sample(names, len(names)):
+                    run = one_run(servers[name], count, total_mib)
+                    settings.progress(f"{name}: {count} at once, round {number} of {rounds}")
+                    runs[name, count] += [run] if number else []
+    return [_row(name, count, counts[0], runs) for name in names for count in counts]
+
+
+def _row(name: str, count: int, least: int, runs: Mapping[tuple[str, int], list[Run]]) -> dict[str, Any]:
+    mine = runs[name, count]
+    row: dict[str, Any] = {"name": name, "count": count}
+    row |= {key: statistics.median(one[key] for one in mine) for key in mine[0]}
+    for key, others in (("of_one", runs[name, least]), ("of_floor", runs.get((FLOOR, count), []))):
+        if others:
+            pairs = zip(mine, others, strict=True)
+            row[key] = statistics.median(one["mb_per_s"] / other["mb_per_s"] for one, other in pairs)
+    return row
 
 
 def show(rows: Iterable[dict[str, Any]]) -> None:
     """Prints the table."""
-    keys = ("mb_per_s", "of_one", "least_share", *TIMES)
-    sys.stdout.write("".join(f"{title:>16}" for title in ("", "at once", *keys, "peak_mib")) + "\n")
+    keys = ("mb_per_s", "of_one", "of_floor", "least_share", *TIMES, "peak_mib")
+    sys.stdout.write("".join(f"{title:>16}" for title in ("", "at once", *keys)) + "\n")
     for row in rows:
-        figures = "".join(f"{row[key]:16.2f}" for key in (*keys, "peak_mib"))
+        figures = "".join(f"{row[key]:16.2f}" if key in row else " " * 16 for key in keys)
         sys.stdout.write(f"{row['name']:>16}{row['count']:16d}{figures}\n")
 
 
@@ -138,7 +163,7 @@ def main() -> None:
     settings.add_options(parser)
     parser.add_argument("--counts", default=",".join(map(str, COUNTS)), help="how many at once")
     parser.add_argument("--total-mib", type=int, default=1024, help="how much all of them send")
-    parser.add_argument("--only", default=",".join(PROTOCOLS), help="which protocol")
+    parser.add_argument("--only", default=",".join(SERVERS), help="which servers")
     options = parser.parse_args()
     counts = [int(count) for count in options.counts.split(",")]
     with settings.storage(options.storage) as storage:

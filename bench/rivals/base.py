@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, ClassVar
 
+from bench import measure
 from bench.load import Upload
 from tests.support.server import RunningServer
 
@@ -44,6 +45,12 @@ class Rival(RunningServer):
         """Does what is left to do once the upload is stored, and returns where it is."""
         upload.socket.close()
         return self.newest()
+
+    def check_and_remove(self, upload: Upload, sha256: str) -> None:
+        """Ends an upload that is stored; compares what is there, and removes it. Raises AssertionError."""
+        stored = self.finish(upload)
+        assert measure.sha256(stored) == sha256, "the file is another"
+        self.clear(stored)
 
     def newest(self) -> Path:
         """Returns the largest file of the storage."""

@@ -143,12 +143,19 @@ class Floor(Rival):
         """See Rival."""
         return _ToFloor(self.port, self.files / f"file-{next(self._numbers)}", size_bytes)
 
+    def finish(self, upload: Upload) -> Path:
+        """See Rival."""
+        assert isinstance(upload, _ToFloor)
+        upload.socket.close()
+        return upload.file
+
 
 class _ToFloor(Http):
     """The floor's line instead of HTTP."""
 
     def __init__(self, port: int, file: Path, size_bytes: int) -> None:
         super().__init__(port, "", size_bytes)
+        self.file = file
         next(self._pieces)
         self.socket.sendall(f"{file} {size_bytes}\n".encode())
         assert self.socket.recv(1) == b"+"
