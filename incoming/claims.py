@@ -7,9 +7,9 @@ way, and nobody writes after it. The newest claim wins; one that was lost has th
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Self
 
 from incoming.errors import IncomingError, StorageFailed, StorageFull
 from incoming.pace import Pace
@@ -42,14 +42,34 @@ class ClaimedUpload:
 
 @dataclass(slots=True, eq=False)
 class LiveUpload:
-    """What is known of an upload while its lock is held."""
+    """What is known of an upload while its lock is held, which it is within a with-block."""
 
+    ticket_id: str
     file_lock: Lock
+    all_live: dict[str, LiveUpload]
     users: int = 0
     holder: ClaimedUpload | None = None
     writer: Writer | None = None
     moved_at_s: float | None = None
     """When bytes were last stored."""
+
+    def __enter__(self) -> Self:
+        self.users += 1
+        try:
+            self.file_lock.__enter__()
+        except BaseException:  # killed while it waited
+            self._leave()
+            raise
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.file_lock.__exit__(*exc_info)
+        self._leave()
+
+    def _leave(self) -> None:
+        self.users -= 1
+        if not self.users and self.holder is None and self.writer is None:
+            self.all_live.pop(self.ticket_id, None)
 
     def close(self) -> None:
         """Closes the file, if it is open. What is stored is stored, whatever the disk says to the rest."""
@@ -67,20 +87,12 @@ class Claims:
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
 
-    @contextmanager
-    def lock(self, ticket_id: str) -> Iterator[LiveUpload]:
-        """Gives the upload to the caller alone."""
+    def lock(self, ticket_id: str) -> LiveUpload:
+        """Gives the upload to the caller alone: `with claims.lock(ticket_id) as live`."""
         live = self._live.get(ticket_id)
         if live is None:
-            live = self._live[ticket_id] = LiveUpload(self._runtime.lock())
-        live.users += 1
-        try:
-            with live.file_lock:
-                yield live
-        finally:
-            live.users -= 1
-            if not live.users and live.holder is None and live.writer is None:
-                self._live.pop(ticket_id, None)
+            live = self._live[ticket_id] = LiveUpload(ticket_id, self._runtime.lock(), self._live)
+        return live
 
     def hand_to(self, live: LiveUpload, claim: ClaimedUpload | None, news: News | None = None) -> None:
         """Makes `claim` the holder; the one before, if any, has lost the ticket and hears the news."""

@@ -7,6 +7,7 @@ before the chunk is stored; `combine` makes the file's out of it, so that no byt
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Final
 
@@ -25,7 +26,8 @@ def checksum(data: memoryview | bytes, before: int = 0) -> int:
 
 def combine(first: int, second: int, second_bytes: int) -> int:
     """Returns the CRC-32C of two pieces, one behind the other, from those of each and the second's length."""
-    return _times(_shift(second_bytes), first) ^ second
+    a, b, c, d = _shifts(second_bytes)
+    return a[first >> 24] ^ b[first >> 16 & 0xFF] ^ c[first >> 8 & 0xFF] ^ d[first & 0xFF] ^ second
 
 
 def _times(a: int, b: int) -> int:
@@ -50,7 +52,26 @@ def _squares(count: int) -> list[int]:
 _SQUARES: Final = _squares(64)
 
 
-@lru_cache(maxsize=1024)
+@lru_cache(maxsize=64)
+def _shifts(size_bytes: int) -> tuple[list[int], ...]:
+    """Returns what each value of each byte of a checksum, the highest first, becomes past so many bytes.
+
+    All chunks of an upload but the last are of one size, so this is made seldom, and looked up for each.
+    """
+    factors = [_shift(size_bytes)]  # times 1, x, x^2, ...: what the highest bit becomes, the next one, ...
+    while len(factors) < 32:
+        factors.append(factors[-1] >> 1 ^ (_POLYNOMIAL if factors[-1] & 1 else 0))
+    return tuple(_sums(factors[at : at + 8]) for at in range(0, 32, 8))
+
+
+def _sums(of_bits: Sequence[int]) -> list[int]:
+    """Returns for each number the sum of what stands for its bits, of which the highest comes first."""
+    sums = [0]
+    for of_bit in reversed(of_bits):
+        sums += [one ^ of_bit for one in sums]
+    return sums
+
+
 def _shift(size_bytes: int) -> int:
     """Returns the polynomial that moves a checksum past so many bytes."""
     product, position = _ONE, 0

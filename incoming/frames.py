@@ -8,8 +8,7 @@ server reads clients' frames, which are masked, and the terminal client those of
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +18,7 @@ OP_BINARY: Final = 0x2
 OP_CLOSE: Final = 0x8
 OP_PING: Final = 0x9
 OP_PONG: Final = 0xA
+_OPCODES: Final = frozenset((OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG))
 
 MAX_HEADER_BYTES: Final = 14
 MAX_CONTROL_BYTES: Final = 125
@@ -37,8 +37,7 @@ class FrameError(Exception):
         self.code = code
 
 
-@dataclass(frozen=True, slots=True)
-class FrameHeader:
+class FrameHeader(NamedTuple):
     """What stands before a payload: `header_bytes` of it on the wire, then `payload_bytes`.
 
     `mask` is what they are masked with; it is empty in a server's frame.
@@ -56,9 +55,9 @@ class FrameHeader:
         return self.opcode >= OP_CLOSE
 
 
-def header_size_bytes(second_byte: int) -> int:
-    """Returns how long a frame header is, its mask included if it has one, from its second byte."""
-    return (6 if second_byte & 0x80 else 2) + {126: 2, 127: 8}.get(second_byte & 0x7F, 0)
+_MASKED: Final = 0x80
+_LONG: Final = {126: 4, 127: 10}
+"""Where a length ends that does not fit into the second byte."""
 
 
 def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = True) -> FrameHeader | None:
@@ -68,29 +67,30 @@ def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = Tr
     """
     if len(data) < 2:
         return None
-    first, second = data[0], data[1]
-    opcode, final = first & 0x0F, bool(first & 0x80)
-    if bool(second & 0x80) != from_client:
+    first, payload_bytes = data[0], data[1]
+    if from_client:
+        payload_bytes ^= _MASKED
+    if payload_bytes & _MASKED:
         raise FrameError(CLOSE_PROTOCOL_ERROR, "a client's frame has to be masked, a server's must not be")
-    _check(first, second, opcode, final)
-    size = header_size_bytes(second)
+    opcode, final = first & 0x0F, first >= 0x80
+    _check(first, payload_bytes, opcode, final)
+    mask_at = _LONG.get(payload_bytes, 2)
+    size = mask_at + 4 if from_client else mask_at
     if len(data) < size:
         return None
-    mask_at = size - 4 if from_client else size
-    payload_bytes = second & 0x7F
     if mask_at > 2:
         payload_bytes = int.from_bytes(data[2:mask_at], "big")
         _check_length(payload_bytes, mask_at)
     return FrameHeader(opcode, final, payload_bytes, bytes(data[mask_at:size]), size)
 
 
-def _check(first: int, second: int, opcode: int, final: bool) -> None:
-    """Raises FrameError for a header that RFC 6455 section 5.2 does not allow."""
+def _check(first: int, length: int, opcode: int, final: bool) -> None:
+    """Raises FrameError for what RFC 6455 section 5.2 does not allow; `length` as in the second byte."""
     if first & 0x70:
         raise FrameError(CLOSE_PROTOCOL_ERROR, "reserved bits without an extension")
-    if opcode not in (OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG):
+    if opcode not in _OPCODES:
         raise FrameError(CLOSE_PROTOCOL_ERROR, "unknown opcode")
-    if opcode >= OP_CLOSE and (not final or second & 0x7F > MAX_CONTROL_BYTES):
+    if opcode >= OP_CLOSE and (not final or length > MAX_CONTROL_BYTES):
         raise FrameError(CLOSE_PROTOCOL_ERROR, "a control frame is short and in one piece")
 
 
@@ -105,13 +105,14 @@ def unmask(payload: memoryview, mask: bytes, position: int = 0) -> None:
 
     It is fastest when `payload` begins at a multiple of 8 in memory.
     """
-    turn = position % 4
+    turn = position & 3
     key = (mask[turn:] + mask[:turn]) * 2
-    whole = len(payload) & ~7
+    size = len(payload)
+    whole = size & ~7
     if whole:
         words = np.frombuffer(payload, np.uint64, whole >> 3)
-        np.bitwise_xor(words, np.frombuffer(key, np.uint64)[0], out=words)
-    for i in range(whole, len(payload)):
+        np.bitwise_xor(words, np.frombuffer(key, np.uint64), words)
+    for i in range(whole, size):
         payload[i] ^= key[i & 7]
 
 

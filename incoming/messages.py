@@ -214,8 +214,17 @@ _FIELDS: Final = {message: wire_fields(message) for message in get_args(FromClie
 _FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromClient)}
 
 
+_ACKNOWLEDGEMENTS: Final = {
+    MsgChunkAck: '{{"MsgType": "MsgChunkAck", "MsgData": {{"ChunkSize": {0.chunk_size}}}}}',
+    MsgStored: '{{"MsgType": "MsgStored", "MsgData": {{"Offset": {0.offset}}}}}',
+}
+"""Each chunk has one, and json takes four times as long."""
+
+
 def encode(message: ToClient | FromClient) -> str:
     """Returns the text of a message."""
+    if acknowledgement := _ACKNOWLEDGEMENTS.get(type(message)):
+        return acknowledgement.format(message)
     values = {}
     for wire_name, (its_field, _) in _FIELDS[type(message)].items():
         value = getattr(message, its_field.name)

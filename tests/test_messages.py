@@ -20,6 +20,7 @@ from incoming.messages import (
     MsgChunkAck,
     MsgError,
     MsgPause,
+    MsgStored,
     MsgUploadConf,
     MsgUploadReq,
     ToClient,
@@ -30,7 +31,7 @@ from incoming.messages import (
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# As existing clients read and write them (CONTRACT 4): every name, every type.
+# As existing clients read and write them (CONTRACT 4): every name, every type. The last one is of version 2.
 ON_THE_WIRE: list[tuple[FromClient | ToClient, dict[str, object]]] = [
     (
         MsgUploadReq("the id", 12, "a.bin", 2, 99),
@@ -44,6 +45,7 @@ ON_THE_WIRE: list[tuple[FromClient | ToClient, dict[str, object]]] = [
     (MsgCancelAck(True), {"Ack": True}),
     (MsgError(32, "went wrong"), {"ErrorCode": 32, "Msg": "went wrong"}),
     (MsgAllDone(True), {"Success": True}),
+    (MsgStored(2**53 - 1), {"Offset": 2**53 - 1}),
 ]
 VERSION_2 = ("Version", "LastModifiedMs")
 FROM_CLIENT = [(message, data) for message, data in ON_THE_WIRE if isinstance(message, FromClient)]

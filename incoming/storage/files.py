@@ -20,13 +20,17 @@ _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
-@contextmanager
-def storage_errors() -> Iterator[None]:
-    """Turns what the operating system says into what a client may be told."""
-    try:
-        yield
-    except OSError as exc:
-        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
+class StorageErrors:
+    """Within it, what the operating system says becomes what a client may be told."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, exc: BaseException | None, where: object) -> None:
+        if isinstance(exc, OSError):
+            raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
+
+
+storage_errors: Final = StorageErrors()
 
 
 def fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:

@@ -61,7 +61,7 @@ class LocalWriter:
         """See storage.Writer. The offset moves when all of the chunk is in the file."""
         position = self.offset_bytes
         self._torn = True
-        with storage_errors():
+        with storage_errors:
             while chunk:
                 written = self._disk.write(self._fd, chunk[:SLICE_BYTES], position)
                 position += written
@@ -99,7 +99,7 @@ class LocalWriter:
     def sync(self) -> None:
         """See storage.Writer."""
         large = self.offset_bytes > SHORT_SYNC_BYTES
-        with storage_errors(), self._file_lock, self._disk.large_syncs if large else contextlib.nullcontext():
+        with storage_errors, self._file_lock, self._disk.large_syncs if large else contextlib.nullcontext():
             self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
@@ -110,14 +110,14 @@ class LocalWriter:
 
     def discard(self) -> None:
         """See storage.Writer."""
-        with storage_errors(), self._file_lock:
+        with storage_errors, self._file_lock:
             self._runtime.in_pool(os.ftruncate, self._fd, 0)
             self.offset_bytes = self.allocated_bytes = 0
             self._torn = False
 
     def close(self) -> None:
         """See storage.Writer. Truncating to the same length frees what was reserved beyond it."""
-        with storage_errors(), self._file_lock:
+        with storage_errors, self._file_lock:
             fd, self._fd = self._fd, -1
             if fd >= 0:
                 self._runtime.in_pool(self._trim_and_close, fd)
@@ -152,7 +152,7 @@ class LocalStorage:
 
     def open(self, ticket_id: str, length_bytes: int) -> LocalWriter:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
-        with storage_errors():
+        with storage_errors:
             opened = self._runtime.in_pool(self._open, self._file(ticket_id))
         sync = partial(self._syncs.sync, self._file(ticket_id))
         writer = LocalWriter(opened, self._disk, sync, length_bytes, self._reserve_bytes)
@@ -194,7 +194,7 @@ class LocalStorage:
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage. Raises StorageFailed, also when the file is shorter."""
-        with storage_errors():
+        with storage_errors:
             self._runtime.in_pool(self._read, self._file(ticket_id), start, end, take)
 
     def _read(self, file: Path, start: int, end: int, take: Callable[[memoryview], None]) -> None:
@@ -213,13 +213,13 @@ class LocalStorage:
 
     def free_bytes(self) -> int:
         """See storage.Storage."""
-        with storage_errors():
+        with storage_errors:
             status = os.statvfs(self._directory)
         return status.f_bavail * status.f_frsize
 
     def check(self) -> None:
         """See storage.Storage."""
-        with storage_errors():
+        with storage_errors:
             self._runtime.in_pool(self._check)
 
     def _check(self) -> None:
@@ -229,7 +229,7 @@ class LocalStorage:
 
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """See storage.Storage."""
-        with storage_errors():
+        with storage_errors:
             self._runtime.in_pool(self._give_to, self._file(ticket_id), owner_uid)
 
     def _give_to(self, file: Path, owner_uid: int) -> None:
@@ -255,7 +255,7 @@ class LocalStorage:
 
     def remove(self, ticket_id: str) -> None:
         """See storage.Storage. Removes only what the server itself has put there."""
-        with storage_errors():
+        with storage_errors:
             self._runtime.in_pool(self._remove, self._file(ticket_id))
 
     def _remove(self, file: Path) -> None:
@@ -266,7 +266,7 @@ class LocalStorage:
 
     def tidy(self, ticket_id: str) -> None:
         """See storage.Storage."""
-        with storage_errors():
+        with storage_errors:
             self._runtime.in_pool(self._remove_folder, self._file(ticket_id).parent)
 
     def _remove_folder(self, folder: Path) -> None:

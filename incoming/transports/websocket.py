@@ -156,33 +156,33 @@ class WebSocket(Outgoing):
         That is no more than a header may need: a large payload goes straight to its buffer. Raises
         ConnectionGone.
         """
-        received = self._received([part, self._next_header])
+        received = 0
+        while not received:
+            if self._close_deadline_s and time.monotonic() > self._close_deadline_s:
+                self._given_up = True
+                raise ConnectionGone(self._why_it_ends())
+            try:
+                received = self._read_once([part, self._next_header])
+            except OSError as exc:
+                self._ask_why_silent(exc)
+            else:
+                if not received:
+                    raise ConnectionGone(self._why_it_ends())
+        self._heard_s = time.monotonic()
         ahead_bytes = received - len(part)
         if ahead_bytes > 0:
             self._ahead += self._next_header[:ahead_bytes]
             return len(part)
         return received
 
-    def _received(self, parts: list[memoryview | bytearray]) -> int:
-        """Reads into these, one after the other. Returns how many bytes, at least one; as `_read_into`."""
-        while True:
-            if self._close_deadline_s and time.monotonic() > self._close_deadline_s:
-                self._given_up = True
-                raise ConnectionGone(self._why_it_ends())
-            try:
-                received = self._read_once(parts)
-            except OSError as exc:
-                # Our own timer and a peer whom TCP has given up are one exception; errno tells them apart.
-                if not isinstance(exc, TimeoutError) or exc.errno is not None or self._close_deadline_s:
-                    raise ConnectionGone(str(exc)) from exc
-                self._is_waiting = True
-                self.look(time.monotonic(), self._patience_s / 2)
-                self._is_waiting = False
-                continue
-            if not received:
-                raise ConnectionGone(self._why_it_ends())
-            self._heard_s = time.monotonic()
-            return received
+    def _ask_why_silent(self, exc: OSError) -> None:
+        """Returns when it is worth to go on reading. Raises ConnectionGone."""
+        # Our own timer and a peer whom TCP has given up are one exception; errno tells them apart.
+        if not isinstance(exc, TimeoutError) or exc.errno is not None or self._close_deadline_s:
+            raise ConnectionGone(str(exc)) from exc
+        self._is_waiting = True
+        self.look(time.monotonic(), self._patience_s / 2)
+        self._is_waiting = False
 
     def _read_once(self, parts: list[memoryview | bytearray]) -> int:
         """Waits for data, then for our turn: of many who have data, not all are served before others.
@@ -191,15 +191,16 @@ class WebSocket(Outgoing):
         have nothing to say, and how long it may be silent is for the vigil to say.
         """
         while True:
-            if self._held and turn_is_over():
+            if turn_is_over():
                 self.flush()
-            breathe()
+                breathe()
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()
                 return self._socket.recv_into(parts[0] or parts[1])
-            with contextlib.suppress(BlockingIOError):
+            try:
                 return os.readv(self._socket.fileno(), parts)
-            self.flush()
+            except BlockingIOError:
+                self.flush()
             timeout_s = None if self._buffer is None else self._patience_s
             self._is_waiting = True
             gevent.socket.wait_read(self._socket.fileno(), timeout=timeout_s)
