@@ -41,6 +41,9 @@ def handshake(host: str, port: int) -> bytes:
 
 
 PONG: Final = build_frame(OP_PONG, b"", MASK)
+ASKED: Final = build_frame(OP_PING)
+SIGN_OF_LIFE: Final = build_frame(OP_TEXT, json.dumps({"MsgType": "MsgPong", "MsgData": {}}).encode())
+"""A page that hears it asks nothing itself."""
 
 
 class Idle:
@@ -58,10 +61,11 @@ class Idle:
         """Reads what has come. Returns whether that was the last thing before it is idle."""
         more = self.socket.recv(4096)
         assert more, "the server hung up"
-        if self._data or not self._is_open or more != bytes([0x80 | OP_PING, 0]):
+        if self._data or not self._is_open or more not in (ASKED, SIGN_OF_LIFE):
             self._data += more
             return self._understand()
-        self.socket.send(PONG)
+        if more == ASKED:
+            self.socket.send(PONG)
         return False
 
     def _understand(self) -> bool:
@@ -80,6 +84,8 @@ class Idle:
         """Answers a frame. Returns whether the upload is agreed upon."""
         if opcode == OP_PING:
             self.socket.send(PONG)
+            return False
+        if b'"MsgPong"' in payload:
             return False
         assert b'"MsgUploadConf"' in payload, payload
         self.socket.send(text("MsgAgree", Crc32c=[]))

@@ -17,16 +17,27 @@ CROWDED_CHUNK_BYTES: Final = 512 * 1024
 """Smaller chunks cost more than the memory that they save is worth."""
 ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
 """How much of the memory the chunks that are arriving may take, roughly."""
-LIFE_SIGNS_PER_S: Final = 100
-"""How many idle connections together may ask each other whether they are there, at some 50 us each."""
-LONGEST_IDLE_S: Final = 45.0
+ASKED_PER_S: Final = 50
+"""How many idle peers may be asked in a second whether they are there: some 60 to 90 us with the answer."""
+LONGEST_UNASKED_S: Final = 300.0
+LONGEST_SILENCE_S: Final = 45.0
 """Proxies cut a connection on which nobody speaks, many of them after 60 s."""
+CLIENTS_ASK_LATER: Final = 1.25
+"""Clients that hear from us before they would ask never do: a question and its answer cost most."""
 
 
-def idle_interval_s(shortest_s: float, connections: int) -> float:
-    """Returns how long one of so many idle connections may be silent before its peer is asked."""
-    affordable_s = min(connections / LIFE_SIGNS_PER_S, LONGEST_IDLE_S)
-    return max(shortest_s, affordable_s)
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long one who is idle may be silent: until we say that we are there, and until we ask the same."""
+
+    say_after_s: float
+    ask_after_s: float
+
+
+def idle_silence(shortest_s: float, connections: int) -> Silence:
+    """Returns what one of so many idle connections may have: a few are asked each time, thousands seldom."""
+    ask_after_s = max(shortest_s, min(connections / ASKED_PER_S, LONGEST_UNASKED_S))
+    return Silence(min(ask_after_s, max(shortest_s, LONGEST_SILENCE_S)), ask_after_s)
 
 
 class Phase(Enum):
@@ -62,10 +73,11 @@ class Limits:
         """
         room_bytes = max(ALL_CHUNKS_BYTES // max(connections, 1), CROWDED_CHUNK_BYTES)
         round_bytes = 1 << (room_bytes.bit_length() - 1)  # pieces of files are on page boundaries
+        said_after_s = idle_silence(self.silence_s / 2, connections).say_after_s
         return replace(
             self,
             max_chunk_bytes=min(self.max_chunk_bytes, round_bytes),
-            idle_silence_s=2 * idle_interval_s(self.silence_s / 2, connections),
+            idle_silence_s=2 * CLIENTS_ASK_LATER * said_after_s,
         )
 
     def within(self, max_bytes_per_s: int) -> Limits:

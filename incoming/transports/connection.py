@@ -33,6 +33,8 @@ SOON_S: Final = 0.05
 """How long acknowledgements wait for what may follow at once: to send is what a small message costs."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
+LIFE_SIGN: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
+"""No page sees pings and pongs of the WebSocket."""
 NO_CHUNK: Final = memoryview(b"")
 _NO_CRC: Final[int | None] = None
 
@@ -176,6 +178,7 @@ class Connection:
         claim = self._claim = self._uploads.claim(request, self._news, self._source)
         if self._session.chunks_have_headers:
             self._websocket.lead_bytes = chunks.HEADER_BYTES
+            self._websocket.life_sign = LIFE_SIGN
         ticket = claim.ticket
         return steps.Claimed(
             offset_bytes=claim.offset_bytes,

@@ -15,7 +15,9 @@ from incoming import frames
 
 CLOSE_TIMEOUT_S: Final = 5.0
 """How long after our close frame the peer may take to answer it; what it sends meanwhile is dropped."""
-_PING: Final = frames.build_frame(frames.OP_PING, b"")
+PING: Final = frames.build_frame(frames.OP_PING, b"")
+PONG: Final = frames.build_frame(frames.OP_PONG, b"")
+"""To say that we are there, unasked (RFC 6455 section 5.5.3): whoever gets it answers nothing."""
 
 
 class ConnectionGone(Exception):
@@ -29,6 +31,8 @@ class Outgoing:
         """`timeout_s`: how long a peer may take no byte of what is sent."""
         self._socket = sock
         self._held = b""
+        self.life_sign = PONG
+        """The frame that tells who waits at the other end that we are there."""
         self._send_lock = BoundedSemaphore(1)
         self._close_deadline_s: float | None = None
         sock.settimeout(timeout_s)
@@ -56,21 +60,22 @@ class Outgoing:
         with contextlib.suppress(ConnectionGone):
             self._send(frames.OP_CLOSE, frames.close_payload(code, reason))
 
-    def _ping(self) -> bool:
-        """Asks, without waiting, whether the peer is there; False when it is plain that it is not.
+    def _say(self, frame: bytes) -> bool:
+        """Sends a small frame without waiting; False when it is plain that the peer is not there.
 
         Where there is no room for that, its silence says enough.
         """
         if isinstance(self._socket, ssl.SSLSocket):
-            self._send(frames.OP_PING, b"")
+            with self._send_lock:
+                self._send_all(frame)
         elif not self._send_lock.locked():
             try:
-                sent_bytes = os.write(self._socket.fileno(), _PING)
+                sent_bytes = os.write(self._socket.fileno(), frame)
             except BlockingIOError:
                 return True
             except OSError:
                 return False
-            self._held = _PING[sent_bytes:] + self._held
+            self._held = frame[sent_bytes:] + self._held
         return True
 
     def _send(self, opcode: int, payload: bytes) -> None:

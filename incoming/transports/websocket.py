@@ -24,8 +24,9 @@ from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.runtime import breathe, turn_is_over
+from incoming.steps import Silence
 from incoming.transports.buffers import Buffers
-from incoming.transports.outgoing import CLOSE_TIMEOUT_S, ConnectionGone, Outgoing
+from incoming.transports.outgoing import CLOSE_TIMEOUT_S, PING, ConnectionGone, Outgoing
 from incoming.transports.vigil import Vigil
 
 SLICE_BYTES: Final = 512 * 1024
@@ -75,7 +76,7 @@ class WebSocket(Outgoing):
         self._crc = 0
         self._buffer: memoryview | None = None
         self._is_waiting = self._given_up = self._has_ended = False
-        self._heard_s, self._pinged_s = time.monotonic(), 0.0
+        self._heard_s, self._said_s, self._pinged_s = time.monotonic(), 0.0, 0.0
         # Two of these in silence, with a ping between them, and the peer is taken for dead.
         self._patience_s = vigil.patience_s
         vigil.keep_alive(sock)
@@ -181,7 +182,7 @@ class WebSocket(Outgoing):
         if not isinstance(exc, TimeoutError) or exc.errno is not None or self._close_deadline_s:
             raise ConnectionGone(str(exc)) from exc
         self._is_waiting = True
-        self.look(time.monotonic(), self._patience_s / 2)
+        self.look(time.monotonic(), Silence(self._patience_s / 2, self._patience_s / 2))
         self._is_waiting = False
 
     def _read_once(self, parts: list[memoryview | bytearray]) -> int:
@@ -240,21 +241,35 @@ class WebSocket(Outgoing):
         if not isinstance(self._socket, ssl.SSLSocket):  # of which only the reader may send: it keeps watch
             self._vigil.watch(self, due_s)
 
-    def look(self, now_s: float, interval_s: float) -> float | None:
+    def look(self, now_s: float, allowed: Silence) -> float | None:
         """See vigil.Watched. Raises ConnectionGone where the caller is the reader."""
         if self._has_ended:
             return None
-        closing = self._close_deadline_s is not None
-        due_s = self._close_deadline_s or max(self._heard_s, self._pinged_s) + interval_s
+        due_s = self._due_s(allowed)
         if now_s < due_s:
             return due_s
+        closing = self._close_deadline_s is not None
         if not closing and not self._is_waiting:
-            return now_s + interval_s  # what the peer says is not read now
-        if not closing and self._pinged_s <= self._heard_s and self._ping():
+            return now_s + allowed.say_after_s  # what the peer says is not read now
+        if closing or self._pinged_s > self._heard_s:
+            self._hang_up()
+            return None
+        asks = now_s >= self._heard_s + allowed.ask_after_s
+        if not self._say(PING if asks else self.life_sign):
+            self._hang_up()
+            return None
+        self._said_s = now_s
+        if asks:
             self._pinged_s = now_s
-            return now_s + interval_s
-        self._hang_up()
-        return None
+        return self._due_s(allowed)
+
+    def _due_s(self, allowed: Silence) -> float:
+        if self._close_deadline_s is not None:
+            return self._close_deadline_s
+        if self._pinged_s > self._heard_s:
+            return self._pinged_s + allowed.say_after_s
+        due_s = max(self._heard_s, self._said_s) + allowed.say_after_s
+        return min(due_s, self._heard_s + allowed.ask_after_s)
 
     def _hang_up(self) -> None:
         """Has the reader find the end of the stream."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import struct
 from dataclasses import dataclass
 
@@ -56,6 +57,10 @@ class Peer:
     def send_beside(self, data: bytes) -> None:
         """Sends raw bytes in a greenlet of their own: more than fits into the sockets."""
         gevent.spawn(self.socket.sendall, data)
+
+    def has_input(self) -> bool:
+        """Returns whether the server has said something that was not heard yet."""
+        return bool(select.select([self.socket.fileno()], [], [], 0)[0])
 
     def hear(self) -> Heard:
         """Returns the next frame of the server. Raises EOFError when it has shut its side."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 import time
 
@@ -9,11 +10,13 @@ import gevent
 import gevent.socket
 import pytest
 
+from incoming.steps import Silence
 from incoming.transports.buffers import Buffers
+from incoming.transports.connection import LIFE_SIGN
 from incoming.transports.outgoing import ConnectionGone
 from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
-from tests.transports.peer import BINARY, FIN, PING, PONG, Heard, Peer, masked_frame
+from tests.transports.peer import BINARY, FIN, PING, PONG, TEXT, Heard, Peer, masked_frame
 
 
 class Silent:
@@ -21,12 +24,12 @@ class Silent:
 
     def __init__(self, times: int, after_s: float) -> None:
         self.looks: list[float] = []
-        self.intervals_s: list[float] = []
+        self.allowed: list[Silence] = []
         self._times, self._after_s = times, after_s
 
-    def look(self, now_s: float, interval_s: float) -> float | None:
+    def look(self, now_s: float, allowed: Silence) -> float | None:
         self.looks.append(now_s)
-        self.intervals_s.append(interval_s)
+        self.allowed.append(allowed)
         return now_s + self._after_s if len(self.looks) < self._times else None
 
 
@@ -67,12 +70,85 @@ def test_thousands_are_asked_more_seldom_than_a_few() -> None:
     vigil, few, of_many = Vigil(1.0), Silent(1, 0), Silent(1, 0)
     vigil.watch(few, time.monotonic())
     seen(few)
-    assert few.intervals_s == [0.5]
-    for _ in range(999):
+    assert few.allowed == [Silence(0.5, 0.5)]
+    for _ in range(4999):
         vigil.watch(Silent(1, 0), time.monotonic() + 60)
     vigil.watch(of_many, time.monotonic())
     seen(of_many)
-    assert of_many.intervals_s == [10.0]
+    assert of_many.allowed == [Silence(45.0, 100.0)]
+
+
+# Beyond what a test can have of them, in milliseconds instead of seconds.
+AMONG_MANY = Silence(say_after_s=0.045, ask_after_s=0.2)
+
+
+def reading(websocket: WebSocket) -> gevent.Greenlet:
+    """Returns who waits for the next message, once it does."""
+    reader = gevent.spawn(websocket.receive)
+    with gevent.Timeout(10):
+        while not websocket._is_waiting:
+            gevent.sleep(0)
+    return reader
+
+
+def looked_at(
+    websocket: WebSocket, peer: Peer, at_s: float, until_s: float
+) -> list[tuple[int, bytes, float]]:
+    """Returns what the peer hears when the connection is looked at whenever it says so."""
+    heard = []
+    due_s: float | None = at_s
+    while due_s is not None and due_s <= until_s:
+        at_s = due_s
+        due_s = websocket.look(at_s, AMONG_MANY)
+        assert due_s is None or due_s > at_s
+        if due_s is not None and peer.has_input():
+            frame = peer.hear()
+            heard.append((frame.opcode, frame.payload, at_s))
+    return heard
+
+
+def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_last() -> None:
+    vigil, peer = Vigil(600.0), Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), vigil)
+    reader = reading(websocket)
+    began_s = websocket._heard_s = time.monotonic() - 0.25  # so that its answer comes after all of this
+    heard = looked_at(websocket, peer, began_s, began_s + 0.22)
+    assert [opcode for opcode, *_ in heard] == [PONG] * 4 + [PING]
+    assert [round(at_s - began_s, 3) for *_, at_s in heard] == [0.045, 0.09, 0.135, 0.18, 0.2]
+    peer.send(FIN | PONG)
+    with gevent.Timeout(10):
+        while websocket._heard_s == began_s:
+            gevent.sleep(0)
+    began_s = websocket._heard_s
+    heard = looked_at(websocket, peer, began_s, began_s + 0.1)
+    assert [opcode for opcode, *_ in heard] == [PONG] * 2, "its answer counts"
+    reader.kill()
+    peer.close()
+
+
+def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
+    peer = Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), Vigil(600.0))
+    reader = reading(websocket)
+    began_s = websocket._heard_s
+    heard = looked_at(websocket, peer, began_s, began_s + 1)
+    assert [opcode for opcode, *_ in heard][-1] == PING
+    with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
+        reader.get()
+    peer.close()
+
+
+def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> None:
+    peer = Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), Vigil(600.0))
+    websocket.life_sign = LIFE_SIGN
+    reader = reading(websocket)
+    began_s = websocket._heard_s
+    ((opcode, payload, _),) = looked_at(websocket, peer, began_s, began_s + 0.05)
+    assert opcode == TEXT
+    assert json.loads(payload) == {"MsgType": "MsgPong", "MsgData": {}}
+    reader.kill()
+    peer.close()
 
 
 def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_among_few() -> None:
@@ -121,3 +197,12 @@ def test_tcp_asks_by_itself_within_the_timeout() -> None:
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         )
         assert idle_s + again_s * count <= 10 + 1
+
+
+def test_tcp_too_asks_thousands_more_seldom() -> None:
+    vigil = Vigil(10.0)
+    for _ in range(5000):
+        vigil.watch(Silent(1, 0), time.monotonic() + 60)
+    with gevent.socket.socket() as sock:
+        vigil.keep_alive(sock)
+        assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 45
