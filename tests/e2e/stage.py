@@ -113,7 +113,9 @@ class Stage:
         self.network.bytes_per_s = SLOW_BYTES_PER_S
         wait_until(lambda: any(card.fraction() >= fraction for card in cards), "an upload is under way")
         self.network.bytes_per_s = CRAWL_BYTES_PER_S
-        return [card.wait_for_fraction(fraction) for card in cards]
+        seen = [card.wait_for_fraction(fraction) for card in cards]
+        assert max(seen) < 1, "an upload ended before the network was slow"
+        return seen
 
     def let_go(self) -> None:
         """Makes the network as fast as it can be."""

@@ -11,7 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage, uploaded
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
-from tests.support.browser import picture, press, seen_progress
+from tests.support.browser import held, picture, press, seen_progress
 from tests.support.data import MIB
 from tests.support.engines import Browser
 from tests.support.waiting import wait_until
@@ -118,6 +118,22 @@ def test_one_is_paused_and_resumed_while_the_others_go_on(clean_driver: Browser,
     assert paused_at < 1
     assert max(progress) == 1
     assert uploaded(dropzone.app) == by_name(files)
+
+
+@pytest.mark.everywhere
+def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
+    clean_driver: Browser, dropzone: Stage
+) -> None:
+    files = some_files(dropzone, 1, 16 * MIB)
+    page = DropzonePage(clean_driver, dropzone)
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
+    page.choose_files(*files)
+    row = page.row("file 0.bin")
+    row.wait_for_fraction(0.001)
+    with held(clean_driver, row.find(".go")):
+        before = row.fraction()
+        wait_until(lambda: row.fraction() > before, "more has arrived")
+    row.wait_for_text(".state", "Paused")
 
 
 def test_all_are_paused_and_resumed(clean_driver: Browser, dropzone: Stage) -> None:

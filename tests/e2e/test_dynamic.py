@@ -13,6 +13,7 @@ from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, set_up
 from tests.support.browser import (
     Card,
     file_dialog_answered,
+    held,
     picture,
     press,
     seen_progress,
@@ -107,8 +108,8 @@ def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Bro
     (card,) = page.upload(path)
     dynamic.hold_at(0.2, card)
     card.find(".pause").click()
-    dynamic.let_go()
     card.wait_for_text(".state", "Paused")
+    dynamic.let_go()
     picture(clean_driver, "dynamic-5-paused")
     assert card.text(".pause") == "Resume"
     assert properties(card)["connected"] == "false"
@@ -131,6 +132,7 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     (running,) = page.upload(path)
     dynamic.hold_at(0.2, running)
     running.find(".cancel").click()
+    running.wait_for_text(".state", "Cancel")
     dynamic.let_go()
     running.wait_for_text(".state", "Cancelled: by the user")
     picture(clean_driver, "dynamic-6-cancelled")
@@ -139,13 +141,30 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     (paused,) = page.upload(path)
     dynamic.hold_at(0.2, paused)
     paused.find(".pause").click()
+    paused.wait_for_text(".state", "Paused")
     paused.find(".cancel").click()
+    paused.wait_for_text(".state", "Cancel")
     dynamic.let_go()
     paused.wait_for_text(".state", "Cancelled")
 
     wait_until(lambda: dynamic.app.log_text().count("was cancelled") == 2, "the app is told of both")
     wait_until(lambda: dynamic.stored_bytes() == 0, "the server keeps nothing")
     assert dynamic.app.uploaded() == {}
+
+
+@pytest.mark.everywhere
+def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
+    clean_driver: Browser, dynamic: Stage
+) -> None:
+    path, _ = dynamic.file("holiday.mov", 16 * MIB)
+    page = Page(clean_driver, dynamic)
+    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    (card,) = page.upload(path)
+    dynamic.hold_at(0.2, card)
+    with held(clean_driver, card.find(".pause")):
+        before = card.fraction()
+        wait_until(lambda: card.fraction() > before, "more has arrived")
+    card.wait_for_text(".state", "Paused")
 
 
 @pytest.mark.everywhere

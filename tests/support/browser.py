@@ -58,6 +58,16 @@ def press(driver: Browser, *keys: str) -> None:
     ActionChains(driver).send_keys(*keys).perform()
 
 
+@contextlib.contextmanager
+def held(driver: Browser, button: WebElement) -> Iterator[None]:
+    """Within it the mouse is pressed on the button, and then released: a click, as slow as a person's."""
+    ActionChains(driver).click_and_hold(button).perform()
+    try:
+        yield
+    finally:
+        ActionChains(driver).release().perform()
+
+
 class Card:
     """One upload on a page: the whole page of the simple example, or one card of the dynamic one."""
 
