@@ -61,6 +61,7 @@ class Connection:
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._rest_s = 0.0
         self._timer: Task | None = None
+        self._timed_phase = steps.Phase.OPENING
 
     def run(self) -> None:
         """Returns when the connection has ended. Raises nothing."""
@@ -80,8 +81,7 @@ class Connection:
             self._websocket.close(exc.code, str(exc))
         finally:
             self._counters.connections -= 1
-            if self._timer:
-                self._timer.kill(block=False)
+            self._stop_timer()
             self._release()
             self._websocket.end()
 
@@ -123,6 +123,8 @@ class Connection:
             result = self._do(actions.popleft())
             if result is not None:
                 actions += self._session.handle(result)
+        if self._timer and self._session.phase is not self._timed_phase:
+            self._stop_timer()  # thousands that wait for nothing would take memory, and time when they are over
 
     def _do(self, action: steps.Action) -> steps.Event | None:
         """Carries out one action; returns its result if it has one. Raises ConnectionGone."""
@@ -233,9 +235,14 @@ class Connection:
 
     def _start_timer(self, phase: steps.Phase, duration_s: float) -> None:
         """A session waits for one thing at a time."""
-        if self._timer:
-            self._timer.kill(block=False)
+        self._stop_timer()
+        self._timed_phase = phase
         self._timer = self._runtime.spawn_later(duration_s, self._time_up, phase)
+
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer:
+            timer.kill(block=False)
 
     def _time_up(self, phase: steps.Phase) -> None:
         self._timer = None

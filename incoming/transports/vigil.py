@@ -21,7 +21,9 @@ from incoming.runtime import breathe
 from incoming.steps import Silence, idle_silence
 
 STEP_S: Final = 0.02
-"""Who is due within this time is looked at together."""
+STEPS: Final = 200
+"""Who is due within this time, and this part of the silence that is allowed, is looked at together: to wake up
+for each of thousands costs as much as to look at it."""
 LONGEST_SLEEP_S: Final = 1.0
 
 
@@ -65,7 +67,8 @@ class Vigil:
     def _keep(self) -> None:
         while self._due:
             wait_s = self._due[0][0] - time.monotonic()
-            gevent.sleep(min(max(wait_s, STEP_S), LONGEST_SLEEP_S))
+            step_s = idle_silence(self.patience_s, len(self._due)).say_after_s / STEPS
+            gevent.sleep(min(max(wait_s, step_s, STEP_S), LONGEST_SLEEP_S))
             self._look()
         self._is_awake = False
 
