@@ -124,7 +124,7 @@ class Connection:
             if result is not None:
                 actions += self._session.handle(result)
         if self._timer and self._session.phase is not self._timed_phase:
-            self._stop_timer()  # thousands that wait for nothing would take memory, and time when they are over
+            self._stop_timer()  # thousands of them take memory, and time when they are over
 
     def _do(self, action: steps.Action) -> steps.Event | None:
         """Carries out one action; returns its result if it has one. Raises ConnectionGone."""

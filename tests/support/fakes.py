@@ -37,6 +37,7 @@ class FakeRuntime:
         self._order = itertools.count()
         self._gates: dict[str, gevent.event.Event] = {}
         self._failures: list[BaseException] = []
+        self._later_calls: list[Any] = []
 
     # --- what the test does ------------------------------------------------------------------------
 
@@ -69,6 +70,10 @@ class FakeRuntime:
             gate.set()
             self.settle()
 
+    def is_waited_for(self, function: Callable[..., object]) -> bool:
+        """Returns whether a call of `function` is still to come that somebody wanted to have later."""
+        return any(not task.dead and task.args[1] == function for task in self._later_calls)
+
     # --- what the service uses -----------------------------------------------------------------------
 
     def now_s(self) -> float:
@@ -84,7 +89,9 @@ class FakeRuntime:
 
     def spawn_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Task:
         """See Runtime."""
-        return self.spawn(self._later, self._timer(delay_s), function, args)
+        task = self.spawn(self._later, self._timer(delay_s), function, args)
+        self._later_calls.append(task)
+        return task
 
     def _later(self, woken: Any, function: Callable[..., object], args: tuple[object, ...]) -> None:
         woken.wait()
