@@ -61,15 +61,14 @@ def _three(figure: Mapping[str, float]) -> tuple[float, float, float]:
 
 def _many(rows: Rows) -> str:
     waits = ["library p50", "library p99", "ticket p99", "loop lag p99"]
-    titles = ["", "at once", "MB/s", "of one's", "least share", *waits]
+    titles = ["", "at once", "MB/s", "of one's", "of the floor's", "least share", *waits]
     cells = [
         [
-            f"version {row['name'][1:]}",
+            _speaker(row["name"]),
             str(row["count"]),
             f"{row['mb_per_s']:.0f}",
-            f"{row['of_one']:.2f}",
-            f"{row['least_share']:.2f}",
-            *(f"{row[key]:.1f} ms" for key in many.TIMES),
+            *(f"{row[key]:.2f}" if key in row else "" for key in ("of_one", "of_floor", "least_share")),
+            *(f"{row[key]:.1f} ms" if key in row else "" for key in many.TIMES),
         ]
         for row in rows
     ]
@@ -79,12 +78,16 @@ def _many(rows: Rows) -> str:
     title = "How long small requests wait beside uploads, version 2 (ms)"
     rates: dict[str, list[tuple[float, float]]] = {}
     for row in rows:
-        rates.setdefault(f"version {row['name'][1:]}", []).append((row["count"], row["mb_per_s"]))
+        rates.setdefault(_speaker(row["name"]), []).append((row["count"], row["mb_per_s"]))
     pictures = [
         _picture("many-speed", lines("All uploads together (MB/s)", "uploads at once", rates), "the sum"),
         _picture("many-waiting", lines(title, "uploads at once", series), "how long small requests wait"),
     ]
     return "\n\n".join([*pictures, _table(titles, cells)])
+
+
+def _speaker(name: str) -> str:
+    return "floor, in gevent" if name == many.FLOOR else f"version {name[1:]}"
 
 
 def _idle(figures: Mapping[str, Any]) -> str:

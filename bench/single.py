@@ -27,6 +27,7 @@ WARM_UP_FACTOR: Final = 1.25
 RIVALS: Final[dict[str, type[Rival]]] = {
     "v1": ours.OursV1,
     "v2": ours.Ours,
+    "v2-unsynced": ours.OursUnsynced,
     "v2-sha256": ours.OursSha256,
     "v1-uwsgi": ours.UnderUwsgiV1,
     "v2-uwsgi": ours.UnderUwsgi,

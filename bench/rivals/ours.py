@@ -92,6 +92,15 @@ class OursSha256(Ours):
     ticket_wants: ClassVar[dict[str, str]] = {"digest": "sha256"}
 
 
+class OursUnsynced(Ours):
+    """Version 2, of which a power cut may take what it likes."""
+
+    title = "Incoming!!, version 2, --fsync no"
+
+    def __init__(self, storage_dir: Path, **settings: Any) -> None:
+        super().__init__(storage_dir, fsync="no", **settings)
+
+
 class UnderUwsgi(UwsgiServer, Ours):
     """Version 2, under uWSGI."""
 
