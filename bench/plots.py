@@ -16,6 +16,7 @@ WIDTH: Final = 760
 ROW_HEIGHT: Final = 26
 LABEL_WIDTH: Final = 290
 PLOT_HEIGHT: Final = 230
+LABEL_HEIGHT: Final = 15
 MARGIN: Final = 48
 STYLE: Final = """
 text { font: 13px system-ui, sans-serif; fill: #24292f }
@@ -112,13 +113,22 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
         dashes = _line(MARGIN, y_of(limit[0]), WIDTH - 150, y_of(limit[0]), "line c1")
         body.append(f'<g stroke-dasharray="4 4">{dashes}</g>')
         body.append(_text(WIDTH - 144, y_of(limit[0]) + 4, limit[1], kind="small"))
-    for number, (name, row) in enumerate(series.items()):
+    for number, row in enumerate(series.values()):
         places = [(f"{x_of(x):.1f}", f"{y_of(y):.1f}") for x, y in row]
         path = " ".join(",".join(place) for place in places)
         body.append(f'<polyline points="{path}" class="line c{number}"/>')
         body += [f'<circle cx="{x}" cy="{y}" r="3" class="dot c{number}"/>' for x, y in places]
-        body.append(_text(WIDTH - 144, y_of(row[-1][1]) + 4 + number * 2, name))
+    ends = {name: y_of(row[-1][1]) + 4 for name, row in series.items()}
+    body += [_text(WIDTH - 144, y, name) for name, y in _apart(ends).items()]
     return _svg(bottom + 50, title, body)
+
+
+def _apart(heights: Mapping[str, float]) -> dict[str, float]:
+    """Returns where on the picture names go that would be at these heights, so that none hides another."""
+    placed: dict[str, float] = {}
+    for name, y in sorted(heights.items(), key=lambda one: one[1]):
+        placed[name] = max([y, *(other + LABEL_HEIGHT for other in placed.values())])
+    return placed
 
 
 def _across(xs: Sequence[float]) -> Callable[[float], float]:
