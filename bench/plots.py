@@ -126,8 +126,10 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
 def _apart(heights: Mapping[str, float]) -> dict[str, float]:
     """Returns where on the picture names go that would be at these heights, so that none hides another."""
     placed: dict[str, float] = {}
+    free_from = -math.inf
     for name, y in sorted(heights.items(), key=lambda one: one[1]):
-        placed[name] = max([y, *(other + LABEL_HEIGHT for other in placed.values())])
+        placed[name] = max(y, free_from)
+        free_from = placed[name] + LABEL_HEIGHT
     return placed
 
 

@@ -2,7 +2,7 @@
 
 Whom TCP reaches it asks by itself (keep-alive, tcp(7)), at no cost of ours. Behind a proxy that only tells
 that the proxy is there: so each connection that is silent is pinged too (RFC 6455 section 5.5.2), the more of
-them there are the more seldom. In between we only say that we are there, which costs a third of that: so no
+them there are the more seldom. In between we only say that we are there, and nobody has to answer: so no
 proxy cuts the connection, and no client asks us (`steps.idle_silence`). One greenlet looks after all of them.
 """
 
