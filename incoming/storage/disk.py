@@ -16,9 +16,6 @@ SLOW_WRITE_S: Final = 0.005
 QUICK_SLICES: Final = 32
 """How many slices in a row have to be quick before the event loop is trusted with them (again)."""
 
-LARGE_SYNCS: Final = 4
-"""How many large files are synced at a time. Each takes a thread for long, and the journal needs one soon."""
-
 
 class Disk:
     """Writes to files of one disk: on the event loop while they are quick, else in the pool.
@@ -28,7 +25,9 @@ class Disk:
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.large_syncs = runtime.semaphore(LARGE_SYNCS)
+        self.large_sync = runtime.semaphore(1)
+        """Large files take turns with their steps: the journal's syncs wait for what the disk has in hand,
+        and that took it up to 1.7 s when four files were synced at once."""
         self._quick_to_come = QUICK_SLICES
         """Slices until the event loop is trusted; at first nobody knows the disk."""
 

@@ -18,7 +18,6 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -31,8 +30,8 @@ DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
-Opened = tuple[int, int]
-"""A descriptor, and how many bytes the file has."""
+Opened = tuple[Path, int, int]
+"""A file, its descriptor, and how many bytes it has."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -42,11 +41,11 @@ class LocalWriter:
     """See storage.Writer."""
 
     def __init__(
-        self, opened: Opened, disk: Disk, sync: Callable[[int], None], length_bytes: int, reserve_bytes: int
+        self, opened: Opened, disk: Disk, syncs: Syncs, length_bytes: int, reserve_bytes: int
     ) -> None:
-        """`sync` makes the open file durable, and its name."""
-        self._make_durable = sync
-        self._fd, self.offset_bytes = opened
+        """`syncs` makes the file durable, and its name."""
+        self._syncs = syncs
+        self._file, self._fd, self.offset_bytes = opened
         self.allocated_bytes = self.offset_bytes
         self._torn = False
         """Whether bytes may stand behind the offset: of a write that has failed."""
@@ -98,12 +97,21 @@ class LocalWriter:
 
     def sync(self) -> None:
         """See storage.Writer."""
-        large = self.offset_bytes > SHORT_SYNC_BYTES
-        with storage_errors, self._file_lock, self._disk.large_syncs if large else contextlib.nullcontext():
-            self._runtime.in_pool(self._sync)
+        with storage_errors, self._file_lock:
+            if self.offset_bytes <= SHORT_SYNC_BYTES:
+                self._runtime.in_pool(self._sync)
+                return
+            position = 0
+            while position < self.offset_bytes:
+                with self._disk.large_sync:
+                    turn = self._file, self._fd, position, self.offset_bytes
+                    position = self._runtime.in_pool(self._syncs.write_out, *turn)
+                self._runtime.sleep(0)  # the next one in line takes it, and not this one again
+            with self._disk.large_sync:
+                self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
-        self._make_durable(self._fd)
+        self._syncs.sync(self._file, self._fd)
         fd, self._fd = self._fd, -1
         with contextlib.suppress(OSError):  # what is stored is stored
             self._trim_and_close(fd)
@@ -154,8 +162,7 @@ class LocalStorage:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
         with storage_errors:
             opened = self._runtime.in_pool(self._open, self._file(ticket_id))
-        sync = partial(self._syncs.sync, self._file(ticket_id))
-        writer = LocalWriter(opened, self._disk, sync, length_bytes, self._reserve_bytes)
+        writer = LocalWriter(opened, self._disk, self._syncs, length_bytes, self._reserve_bytes)
         writer._reserve_ahead()
         return writer
 
@@ -169,7 +176,7 @@ class LocalStorage:
         status = os.fstat(fd)
         if stat.S_IMODE(status.st_mode) != FILE_MODE:
             os.fchmod(fd, FILE_MODE)
-        return fd, status.st_size
+        return file, fd, status.st_size
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """See storage.Storage."""

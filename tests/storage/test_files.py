@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from incoming.errors import StorageFailed
-from incoming.storage.files import Syncs
+from incoming.storage import files
+from incoming.storage.files import STEP_BYTES, Syncs
 from incoming.storage.local import LocalStorage
 from tests.storage.conftest import TICKET_ID
 from tests.support.fakes import FakeRuntime
@@ -74,7 +75,7 @@ def test_what_the_disk_has_refused_once_is_written_anew(
     assert asked[:3] == ["pwrite at 0", f"pwrite at {MIB}", "fdatasync"]
     assert file.read_bytes() == content
     asked.clear()
-    again.sync()
+    storage.open(TICKET_ID, len(content)).sync()
     assert asked[0] == "fdatasync", "once is enough"
 
 
@@ -126,3 +127,52 @@ def test_a_planted_link_is_not_cut_off(storage: LocalStorage, tmp_path: Path) ->
     with pytest.raises(OSError):
         storage.drop_lost(TICKET_ID)
     assert victim.stat().st_size == 100_000
+
+
+def test_a_large_file_is_written_out_in_steps_of_which_the_disk_has_two(
+    storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = storage.open(TICKET_ID, 2 * STEP_BYTES + 1)
+    writer.write(memoryview(bytes(2 * STEP_BYTES + 1)))
+    asked.clear()
+    real, names = files.sync_file_range, {2: "begin", 4: "end"}
+
+    def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> int:
+        if size_bytes:
+            asked.append(f"{names[flags]} {offset_bytes / STEP_BYTES:g}")
+        return real(fd, offset_bytes, size_bytes, flags)
+
+    monkeypatch.setattr(files, "sync_file_range", sync_file_range)
+    writer.sync()
+    assert asked[:6] == ["begin 0", "begin 1", "end 0", "begin 2", "end 1", "fdatasync"]
+
+
+def test_what_the_disk_has_refused_in_a_step_is_written_anew_too(
+    storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step has heard of it, so the fdatasync behind it would not."""
+    writer = storage.open(TICKET_ID, 2 * MIB)
+    writer.write(memoryview(bytes(2 * MIB)))
+    with monkeypatch.context() as broken:
+        broken.setattr(files, "sync_file_range", lambda *_: errno.EIO)
+        with pytest.raises(StorageFailed):
+            writer.sync()
+    asked.clear()
+    writer.sync()
+    assert asked[:3] == ["pwrite at 0", f"pwrite at {MIB}", "fdatasync"]
+
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EINVAL, errno.EPERM])
+def test_where_steps_are_not_to_be_had_a_file_is_synced_all_at_once(
+    storage: LocalStorage, asked: list[str], monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    writer = storage.open(TICKET_ID, 2 * MIB)
+    writer.write(memoryview(bytes(2 * MIB)))
+    monkeypatch.setattr(files, "sync_file_range", lambda *_: error)
+    asked.clear()
+    writer.sync()
+    assert asked[0] == "fdatasync"
+
+
+def test_to_write_out_what_no_file_is_open_for_is_an_error() -> None:
+    assert files.sync_file_range(-1, 0, 1, 2) == errno.EBADF

@@ -13,8 +13,9 @@ import gevent
 import pytest
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.storage.disk import LARGE_SYNCS
-from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage
+from incoming.storage import files
+from incoming.storage.files import STEP_BYTES
+from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage, LocalWriter
 from tests.storage.conftest import TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
@@ -315,8 +316,8 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     assert runtime.pool_calls == expected
 
 
-@pytest.mark.parametrize(("size_bytes", "at_once"), [(SHORT_SYNC_BYTES + 1, LARGE_SYNCS), (1000, 10)])
-def test_large_files_that_are_synced_leave_threads_to_others(
+@pytest.mark.parametrize(("size_bytes", "at_once"), [(SHORT_SYNC_BYTES + 1, 1), (1000, 10)])
+def test_large_files_are_synced_in_turn_and_small_ones_at_once(
     storage: LocalStorage, runtime: FakeRuntime, size_bytes: int, at_once: int
 ) -> None:
     content = memoryview(bytes(size_bytes))
@@ -325,9 +326,35 @@ def test_large_files_that_are_synced_leave_threads_to_others(
         writer.write(content)
     runtime.settle()
     runtime.pool_calls.clear()
-    with runtime.held("_sync"):
+    with runtime.held("write_out", "_sync"):
         syncing = [gevent.spawn(writer.sync) for writer in writers]
         runtime.settle()
-        assert runtime.pool_calls.count("_sync") == at_once
+        assert len(runtime.pool_calls) == at_once
     gevent.joinall(syncing, raise_error=True)
     assert runtime.pool_calls.count("_sync") == len(writers)
+
+
+def test_a_file_that_is_being_synced_lets_others_have_their_turn(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file of many gigabytes does not keep those of a few megabytes waiting."""
+    monkeypatch.setattr(files, "TURN_S", 0)
+    large, other = storage.open(TICKET_ID, 3 * STEP_BYTES), storage.open(f"{TICKET_ID}-2", STEP_BYTES)
+    large.write(memoryview(bytes(3 * STEP_BYTES)))
+    other.write(memoryview(bytes(STEP_BYTES)))
+    runtime.settle()
+    runtime.pool_calls.clear()
+    ended: list[str] = []
+
+    def sync(writer: LocalWriter, name: str) -> None:
+        writer.sync()
+        ended.append(name)
+
+    with runtime.held("write_out"):
+        first = gevent.spawn(sync, large, "large")
+        runtime.settle()
+        second = gevent.spawn(sync, other, "other")
+        runtime.settle()
+    gevent.joinall([first, second], raise_error=True)
+    assert ended == ["other", "large"]
+    assert runtime.pool_calls.count("write_out") == 3 + 1

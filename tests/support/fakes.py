@@ -60,13 +60,15 @@ class FakeRuntime:
         self.settle()
 
     @contextlib.contextmanager
-    def held(self, function_name: str) -> Iterator[None]:
-        """Within it, calls of this function in the pool do not come to an end."""
-        gate = self._gates[function_name] = gevent.event.Event()
+    def held(self, *function_names: str) -> Iterator[None]:
+        """Within it, calls of these functions in the pool do not come to an end."""
+        gate = gevent.event.Event()
+        self._gates |= dict.fromkeys(function_names, gate)
         try:
             yield
         finally:
-            del self._gates[function_name]
+            for name in function_names:
+                del self._gates[name]
             gate.set()
             self.settle()
 
