@@ -111,8 +111,6 @@ class V2:
         self.size_bytes = size_bytes
         self.client = Client2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
         self.socket = self.client.ws.socket
-        self._chunk_bytes: int = self.client.conf["MaxChunkBytes"]
-        assert not RING_BYTES % self._chunk_bytes, "chunks are cut out of the ring"
         self._window_bytes: int = self.client.conf["MaxWindowBytes"]
 
     @property
@@ -128,12 +126,15 @@ class V2:
     def next_pieces(self) -> Sequence[Piece]:
         """See Upload."""
         at = self.client.sent_bytes
-        size = min(self._chunk_bytes, self.size_bytes - at)
+        chunk_bytes = self.client.max_chunk_bytes
+        assert not RING_BYTES % chunk_bytes, "chunks are cut out of the ring"
+        chunk_bytes = min(chunk_bytes, at & -at or chunk_bytes)  # whose pieces begin at their multiples
+        size = min(chunk_bytes, self.size_bytes - at)
         if not size or at + size - self.client.stored_bytes > self._window_bytes:
             return ()
         start = at % RING_BYTES
-        crc = ring_crcs(self._chunk_bytes)[start // self._chunk_bytes]
-        if size < self._chunk_bytes:
+        crc = ring_crcs(chunk_bytes)[start // chunk_bytes]
+        if size < chunk_bytes:
             crc = crc32c(ring()[start : start + size])
         header = CHUNK_HEADER.pack(at, crc, 0)
         frame = build_header(OP_BINARY, CHUNK_HEADER.size + size, MASK)

@@ -127,9 +127,10 @@ class MsgAgree:
 
 @dataclass(frozen=True, slots=True)
 class MsgStored:
-    """Server: all bytes before this offset are stored."""
+    """Server: all bytes before this offset are stored; so large may chunks be for the next second."""
 
     offset: int
+    max_chunk_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +217,8 @@ _FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromCli
 
 _ACKNOWLEDGEMENTS: Final = {
     MsgChunkAck: '{{"MsgType": "MsgChunkAck", "MsgData": {{"ChunkSize": {0.chunk_size}}}}}',
-    MsgStored: '{{"MsgType": "MsgStored", "MsgData": {{"Offset": {0.offset}}}}}',
+    MsgStored: '{{"MsgType": "MsgStored", "MsgData": '
+    '{{"Offset": {0.offset}, "MaxChunkBytes": {0.max_chunk_bytes}}}}}',
 }
 """Each chunk has one, and json takes four times as long."""
 

@@ -25,6 +25,7 @@ from incoming.session import (
     MAX_REASON_CHARS,
 )
 from incoming.steps import (
+    FIRST_CHUNK_BYTES,
     Actions,
     CalledOff,
     CancelDone,
@@ -51,6 +52,7 @@ from incoming.steps import (
     Stored,
     Unreadable,
     WaitingForApp,
+    chunk_room_bytes,
 )
 
 VERSION: Final = 2
@@ -68,6 +70,7 @@ class SessionV2:
         self.offset_bytes = 0
         self.length_bytes = 0
         self._limits = limits
+        self._allowed_chunk_bytes = 0
         self._claim = Claimed(0, 0)
         self._finished: HandedOver | None = None
         self._round = 0
@@ -89,12 +92,13 @@ class SessionV2:
         self._finished = self._finished or claim.finished
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
         self._limits = limits = self._limits.within(claim.max_bytes_per_s)
+        self._allowed_chunk_bytes = min(FIRST_CHUNK_BYTES, limits.max_chunk_bytes)
         return [
             Send(
                 messages.MsgUploadConf2(
                     version=VERSION,
                     offset=claim.offset_bytes,
-                    max_chunk_bytes=limits.max_chunk_bytes,
+                    max_chunk_bytes=self._allowed_chunk_bytes,
                     max_window_bytes=limits.max_window_bytes,
                     silence_s=limits.silence_s,
                     idle_silence_s=limits.idle_silence_s,
@@ -122,7 +126,7 @@ class SessionV2:
     # --- chunks --------------------------------------------------------------------------------------
 
     def _chunk(self, chunk: ChunkReceived) -> Actions:
-        if chunk.size_bytes > self._limits.max_chunk_bytes:
+        if chunk.size_bytes > self._limits.max_chunk_bytes:  # what it was told is advice: it changes
             return self._fail(errors.BadChunk("A chunk is larger than agreed."))
         if chunk.round != self._round:
             return []  # it was on its way when we asked for it again
@@ -145,10 +149,11 @@ class SessionV2:
 
     def _stored(self, stored: Stored) -> Actions:
         self.offset_bytes += stored.size_bytes
+        self._allowed_chunk_bytes = min(chunk_room_bytes(stored.arriving), self._limits.max_chunk_bytes)
         return self._stored_up_to_here()
 
     def _stored_up_to_here(self, _: ChunkReceived | None = None) -> Actions:
-        return [Send(messages.MsgStored(self.offset_bytes))]
+        return [Send(messages.MsgStored(self.offset_bytes, self._allowed_chunk_bytes))]
 
     # --- the end -------------------------------------------------------------------------------------
 

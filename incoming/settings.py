@@ -113,7 +113,8 @@ class Settings:
     send_ahead: int = _setting(
         8, "chunks", "How many chunks a client may send ahead of their acknowledgements.", _between(1, 1024))
     max_chunk_kib: int = _setting(
-        4096, "KiB", "The largest chunk that clients of protocol version 2 may send.", _between(8, 16384))
+        4096, "KiB", "The largest chunk that clients of protocol version 2 may send, while few do.",
+        _between(8, 16384))
     max_window_mib: int = _setting(
         64, "MiB", "How much a client of protocol version 2 may send ahead of its acknowledgements.",
         _between(1, 1024))

@@ -13,8 +13,9 @@ from incoming import errors, messages
 from incoming.sameness import Ranges
 
 MIN_CHUNK_BYTES: Final = 4096
-CROWDED_CHUNK_BYTES: Final = 512 * 1024
-"""Smaller chunks cost more than the memory that they save is worth."""
+FIRST_CHUNK_BYTES: Final = 512 * 1024
+"""What a chunk may have before its client has heard more. Smaller ones cost more than the memory that they
+save is worth."""
 ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
 """How much of the memory the chunks that are arriving may take, roughly."""
 ASKED_PER_S: Final = 50
@@ -24,6 +25,15 @@ LONGEST_SILENCE_S: Final = 45.0
 """Proxies cut a connection on which nobody speaks, many of them after 60 s."""
 CLIENTS_ASK_LATER: Final = 1.25
 """Clients that hear from us before they would ask never do: a question and its answer cost most."""
+
+
+def chunk_room_bytes(arriving: int) -> int:
+    """Returns how large a chunk may be so that all of those that are just arriving fit into memory.
+
+    A chunk is in memory until its last byte and its checksum are there. Pieces of files begin on pages.
+    """
+    room_bytes = max(ALL_CHUNKS_BYTES // max(arriving, 1), FIRST_CHUNK_BYTES)
+    return 1 << (room_bytes.bit_length() - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +76,9 @@ class Limits:
     idle_silence_s: float = 10.0
 
     def among(self, connections: int) -> Limits:
-        """Returns the limits for one of so many connections: chunks that all of them send fit into memory.
-
-        A chunk is in memory until its last byte and its checksum are there. And they ask the more seldom
-        whether we are there.
-        """
-        room_bytes = max(ALL_CHUNKS_BYTES // max(connections, 1), CROWDED_CHUNK_BYTES)
-        round_bytes = 1 << (room_bytes.bit_length() - 1)  # pieces of files are on page boundaries
+        """Returns the limits for one of so many connections: they ask more seldom whether we are there."""
         said_after_s = idle_silence(self.silence_s / 2, connections).say_after_s
-        return replace(
-            self,
-            max_chunk_bytes=min(self.max_chunk_bytes, round_bytes),
-            idle_silence_s=2 * CLIENTS_ASK_LATER * said_after_s,
-        )
+        return replace(self, idle_silence_s=2 * CLIENTS_ASK_LATER * said_after_s)
 
     def within(self, max_bytes_per_s: int) -> Limits:
         """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""
@@ -136,9 +136,10 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The chunk of this many bytes is in the file."""
+    """The chunk of this many bytes is in the file; so many chunks, with it, are just arriving."""
 
     size_bytes: int
+    arriving: int = 1
 
 
 @dataclass(frozen=True, slots=True)

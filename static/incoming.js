@@ -84,6 +84,7 @@
   const KIB = 1024;
   const CHUNK_MIN_BYTES = 8 * KIB;
   const CHUNK_MAX_BYTES = 4096 * KIB;
+  const ALLOWED_FOR_MS = 1000; // how long that size of chunks holds which an acknowledgement has told
   const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
   const QUEUE_S = 0.3; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
   const QUEUE_MAX_BYTES = 16 * 1024 * KIB; // four large chunks keep any link busy; all of it is in memory
@@ -133,7 +134,7 @@
    * What a connection tells its upload: in the first two lines its own news, below the server's messages.
    * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
    *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
-   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number}
+   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number}
    *   | {type: 'resend', offset: number, round: number}
    *   | {type: 'news', news: string, retry_after_s: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
    *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
@@ -144,7 +145,7 @@
   const READERS = {
     MsgUploadConf: (data) => (
       data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
-    MsgStored: (data) => ({ type: 'stored', offset: data.Offset }),
+    MsgStored: (data) => ({ type: 'stored', offset: data.Offset, max_chunk_bytes: Number(data.MaxChunkBytes) || 0 }),
     MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
     MsgNews: (data) => ({ type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0 }),
     MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
@@ -677,11 +678,12 @@
    */
   class Pace {
     /**
-     * The first two are the server's limits.
+     * The first two are the server's limits; of chunks one that holds until it has said more.
      * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
      */
     constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
-      this.max_chunk_bytes = Math.min(max_chunk_bytes, CHUNK_MAX_BYTES);
+      this.first_chunk_bytes = this.max_chunk_bytes = Math.min(max_chunk_bytes, CHUNK_MAX_BYTES);
+      this.allowed_ms = -Infinity; // when the server has said more
       this.max_window_bytes = max_window_bytes;
       this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
       // The shortest of this connection, not of the last seconds: with a full window there is always a queue before us.
@@ -694,7 +696,15 @@
     /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
     get chunk_bytes() {
       const wished = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
-      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), this.max_chunk_bytes);
+      const is_fresh = now_ms() - this.allowed_ms <= ALLOWED_FOR_MS;
+      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), is_fresh ? this.max_chunk_bytes : this.first_chunk_bytes);
+    }
+
+    /** What the server takes now, for a while. @param {number} max_chunk_bytes 0 when it has not said */
+    allow(max_chunk_bytes) {
+      if (!(max_chunk_bytes >= 1)) return;
+      this.max_chunk_bytes = Math.min(Math.floor(max_chunk_bytes), CHUNK_MAX_BYTES);
+      this.allowed_ms = now_ms();
     }
 
     /**
@@ -1040,7 +1050,7 @@
         case 'lost': this.on_lost(news.code, news.reason); break;
         case 'bad_address': this.fail(BAD_ADDRESS); break;
         case 'confirmed': this.on_confirmed(news.terms); break;
-        case 'stored': this.on_stored(news.offset); break;
+        case 'stored': this.on_stored(news.offset, news.max_chunk_bytes); break;
         case 'resend': this.on_resend(news.offset, news.round); break;
         case 'news': this.on_news(news.news, news.retry_after_s); break;
         case 'finished': this.on_finished(); break;
@@ -1119,9 +1129,10 @@
       });
     }
 
-    /** @param {number} offset */
-    on_stored(offset) {
-      if (!this.progress_to(offset)) return;
+    /** @param {number} offset @param {number} max_chunk_bytes what chunks may have now; 0: as before */
+    on_stored(offset, max_chunk_bytes) {
+      if (!this.connection || !this.progress_to(offset)) return;
+      this.connection.pace.allow(max_chunk_bytes);
       this.send_chunks();
       this.arrive_if_complete();
     }
@@ -1173,7 +1184,7 @@
       if (news !== 'handing_over' && news !== 'waiting_for_app') return;
       if (this.connection) this.connection.rest();
       this.app_is_silent = news === 'waiting_for_app';
-      this.on_stored(this.bytes_total);
+      this.on_stored(this.bytes_total, 0);
     }
 
     on_finished() {

@@ -117,6 +117,28 @@ def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
     assert session.handle(too_large) == refusal(errors.BadChunk("A chunk is larger than agreed."))
 
 
+def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are_arriving() -> None:
+    session = SessionV2(Limits(1024, 4))
+    session.handle(REQUEST)
+    (told,) = session.handle(Claimed(0, 1 << 30))
+    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
+    assert told.message.max_chunk_bytes == 1 << 19, "all who are connected may begin to send"
+    session.handle(MsgAgree(()))
+    for number, (arriving, chunk_kib) in enumerate([(1, 4096), (32, 4096), (64, 2048), (1000, 512)], 1):
+        assert session.handle(Stored(1, arriving)) == [Send(MsgStored(number, chunk_kib * 1024))]
+    not_heard_yet = ChunkReceived(4096 * 1024, 4)
+    assert session.handle(not_heard_yet) == [steps.StoreChunk(4096 * 1024)]
+
+
+def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
+    session.handle(MsgAgree(()))
+    assert session.handle(Stored(1)) == [Send(MsgStored(1, limits.within(1).max_chunk_bytes))]
+
+
 def test_chunks_may_come_once_there_is_nothing_to_compare() -> None:
     session = after(REQUEST, Claimed(0, LENGTH_BYTES))
     assert session.handle(MsgAgree(())) == []
@@ -156,7 +178,7 @@ def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
 ) -> None:
     session = receiving(offset_bytes)
     assert session.handle(ChunkReceived(size_bytes, offset_bytes)) == [StoreChunk(size_bytes)]
-    assert session.handle(Stored(size_bytes)) == [Send(MsgStored(offset_bytes + size_bytes))]
+    assert session.handle(Stored(size_bytes)) == [Send(MsgStored(offset_bytes + size_bytes, MAX_CHUNK_BYTES))]
     assert session.offset_bytes == offset_bytes + size_bytes
 
 
@@ -176,7 +198,8 @@ def test_a_sound_chunk_beyond_the_end_is_an_error(offset_bytes: int, size_bytes:
 
 @pytest.mark.parametrize("offset_bytes", [0, 999])
 def test_a_chunk_that_is_stored_already_is_acknowledged_again(offset_bytes: int) -> None:
-    assert receiving(1000).handle(ChunkReceived(2000, offset_bytes)) == [Send(MsgStored(1000))]
+    session = receiving(1000)
+    assert session.handle(ChunkReceived(2000, offset_bytes)) == [Send(MsgStored(1000, MAX_CHUNK_BYTES))]
 
 
 DAMAGED = {
@@ -231,5 +254,5 @@ def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or
         session.handle(ChunkReceived(100, 1000, number, sound=False))
         for _ in range(20):
             assert session.handle(ChunkReceived(100, 1000, number, sound=False)) == []
-        assert session.handle(ChunkReceived(100, 0, number + 1)) == [Send(MsgStored(1000))]
+        assert session.handle(ChunkReceived(100, 0, number + 1)) == [Send(MsgStored(1000, MAX_CHUNK_BYTES))]
     assert session.handle(ChunkReceived(100, 1000, 7, sound=False)) == refusal(errors.Damaged(), 1013)

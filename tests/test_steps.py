@@ -120,16 +120,10 @@ def test_a_connection_that_names_no_ticket_is_closed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("connections", "chunk_mib"), [(0, 4), (1, 4), (32, 4), (33, 2), (64, 2), (256, 0.5), (10_000, 0.5)]
+    ("arriving", "chunk_mib"), [(0, 128), (1, 128), (32, 4), (33, 2), (64, 2), (256, 0.5), (10_000, 0.5)]
 )
-def test_the_chunks_of_many_connections_are_smaller(connections: int, chunk_mib: float) -> None:
-    limits = steps.Limits(512 * 1024, 4)
-    assert limits.among(connections).max_chunk_bytes == chunk_mib * 1024 * 1024
-
-
-def test_chunks_that_are_small_anyway_stay_as_they_are() -> None:
-    limits = steps.Limits(512 * 1024, 4, max_chunk_bytes=64 * 1024)
-    assert limits.among(10_000).max_chunk_bytes == limits.max_chunk_bytes
+def test_the_more_chunks_are_arriving_the_smaller_they_may_be(arriving: int, chunk_mib: float) -> None:
+    assert steps.chunk_room_bytes(arriving) == chunk_mib * 1024 * 1024
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 from incoming.pace import Pace
 from incoming.sending.prefix import Piece, Prefix
 from incoming.sending.steps import SendChunk
 from incoming.sending.window import FIRST_WINDOW_BYTES, MIN_CHUNK_BYTES, Window
+
+ALLOWED_FOR_S: Final = 1.0
+"""How long the size of chunks holds that an acknowledgement has told (docs/protocol.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +40,8 @@ class Transfer:
         self._pace = Pace(max_bytes_per_s)
         self._on_way: deque[OnItsWay] = deque()
         self._window: Window | None = None
+        self._first_chunk_bytes = 0
+        self._allowed_until_s = 0.0
 
     def begin(self, offset_bytes: int, max_chunk_bytes: int, max_window_bytes: int) -> None:
         """A new connection: the server has so many bytes, and takes chunks and a window of these sizes."""
@@ -43,12 +49,15 @@ class Transfer:
         # Half of what was good last time: the way may be another one.
         first_bytes = max(FIRST_WINDOW_BYTES, self._window.size_bytes // 2 if self._window else 0)
         self._window = Window(max_chunk_bytes, max_window_bytes, first_bytes)
+        self._first_chunk_bytes = max_chunk_bytes
         self._restart(offset_bytes, 0)
 
     def next_chunk(self, now_s: float) -> SendChunk | None:
         """Returns what may be sent now, if anything may."""
         if self._window is None or self.sent_bytes == self.length_bytes or now_s < self.may_send_s:
             return None
+        if now_s > self._allowed_until_s:
+            self._window.allow(self._first_chunk_bytes)
         size_bytes = min(self._chunk_bytes(self._window), self.length_bytes - self.sent_bytes)
         if not self._window.admits(self.sent_bytes - self.stored_bytes, size_bytes):
             return None
@@ -67,6 +76,12 @@ class Transfer:
         self.may_send_s = now_s + self._pace.delay_s(piece.end - piece.start, now_s)
         if self.waiting_since_s is None:
             self.waiting_since_s = now_s
+
+    def allow(self, max_chunk_bytes: int, now_s: float) -> None:
+        """The server has said how large chunks may be while they follow each other."""
+        if self._window and max_chunk_bytes:
+            self._window.allow(max_chunk_bytes)
+            self._allowed_until_s = now_s + ALLOWED_FOR_S
 
     def stored(self, offset_bytes: int, now_s: float) -> bool:
         """All before the offset is stored. Returns False if that makes no sense."""

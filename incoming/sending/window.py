@@ -31,8 +31,8 @@ class Window:
     def __init__(
         self, max_chunk_bytes: int, max_window_bytes: int, first_bytes: int = FIRST_WINDOW_BYTES
     ) -> None:
-        self._max_chunk_bytes = min(max_chunk_bytes, max_window_bytes)
         self._max_bytes = max_window_bytes
+        self.allow(max_chunk_bytes)
         self.size_bytes = min(first_bytes, max_window_bytes)
         self._round_trip_s = math.inf
         self._bytes_per_s = 0.0
@@ -44,6 +44,10 @@ class Window:
         """A power of two between an eighth and a quarter of the window, as far as the server takes it."""
         quarter = max(self.size_bytes // 4, MIN_CHUNK_BYTES)
         return min(1 << (quarter.bit_length() - 1), self._max_chunk_bytes)
+
+    def allow(self, max_chunk_bytes: int) -> None:
+        """The server takes chunks of this size."""
+        self._max_chunk_bytes = min(max_chunk_bytes, self._max_bytes)
 
     def admits(self, ahead_bytes: int, chunk_bytes: int) -> bool:
         """Returns whether a chunk may follow while so many bytes are on their way.

@@ -17,6 +17,8 @@ class Buffers:
 
     def __init__(self, size_bytes: int) -> None:
         self.size_bytes = size_bytes
+        self.lent = 0
+        """How many are borrowed: so many messages are just arriving."""
         self._spare: list[mmap.mmap] = []
 
     def borrow(self, lead_bytes: int = 0) -> memoryview:
@@ -24,11 +26,13 @@ class Buffers:
 
         What comes behind its first `lead_bytes` (at most a page) begins on a page.
         """
+        self.lent += 1
         memory = self._spare.pop() if self._spare else mmap.mmap(-1, mmap.PAGESIZE + self.size_bytes)
         start = mmap.PAGESIZE - lead_bytes
         return memoryview(memory)[start : start + self.size_bytes]
 
     def give_back(self, buffer: memoryview) -> None:
         """Takes a borrowed buffer back."""
+        self.lent -= 1
         if len(self._spare) < MAX_SPARE_BUFFERS:
             self._spare.append(buffer.obj)  # type: ignore[arg-type]

@@ -174,7 +174,7 @@ class Connection:
     def _store(self, size_bytes: int) -> steps.Event:
         self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc)
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
-        return steps.Stored(size_bytes)
+        return steps.Stored(size_bytes, self._websocket.buffers.lent)
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
         claim = self._claim = self._uploads.claim(request, self._news, self._source)

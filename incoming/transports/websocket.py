@@ -70,7 +70,7 @@ class WebSocket(Outgoing):
         """What stands before the content of a message, which is to begin on a page and to be checksummed."""
         super().__init__(sock, vigil.patience_s)
         self._vigil = vigil
-        self._buffers = buffers
+        self.buffers = buffers
         self._ahead = bytearray(read_ahead)
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
@@ -221,13 +221,13 @@ class WebSocket(Outgoing):
 
     def _borrowed(self) -> memoryview:
         if self._buffer is None:
-            self._buffer = self._buffers.borrow(self.lead_bytes)
+            self._buffer = self.buffers.borrow(self.lead_bytes)
         return self._buffer
 
     def _give_buffer_back(self) -> None:
         buffer, self._buffer = self._buffer, None
         if buffer is not None:
-            self._buffers.give_back(buffer)
+            self.buffers.give_back(buffer)
 
     # --- silence ---------------------------------------------------------------------------------
 

@@ -65,3 +65,12 @@ def test_a_link_that_becomes_slower_is_not_flooded_for_long() -> None:
     run(window, 50e6, 0.05, 5)
     run(window, 1e6, 0.05, 30, 5)
     assert window.size_bytes < 1e6, "less than a second of what the link carries now"
+
+
+def test_the_server_may_change_its_mind_about_the_size_of_chunks() -> None:
+    window = Window(MIB // 2, 64 * MIB)
+    run(window, 1e9, 0.0002, 5)
+    assert window.chunk_bytes == MIB // 2
+    for allowed in (4 * MIB, MIB, 50_000):
+        window.allow(allowed)
+        assert window.chunk_bytes == allowed

@@ -13,6 +13,7 @@ export class Link {
     this.stored_bytes = 0;
     this.most_queued_s = 0;
     this.chunk_sizes = [];
+    this.says = {}; // with each acknowledgement
     page.on_chunk = (socket, message) => this.carry(socket, message);
   }
 
@@ -35,7 +36,7 @@ export class Link {
 
   acknowledge(socket, offset) {
     this.stored_bytes = offset;
-    if (socket.readyState === 1) socket.stores(offset);
+    if (socket.readyState === 1) socket.stores(offset, this.says);
   }
 
   /** How full the link was for so long, 0 to 1. */

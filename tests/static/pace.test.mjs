@@ -117,6 +117,45 @@ test('the limits of the server are kept', async () => {
   assert.ok(Math.max(...link.chunk_sizes) <= 100 * KIB);
 });
 
+test('chunks are as large as the last acknowledgement allows', async () => {
+  const terms = { MaxChunkBytes: 512 * KIB };
+  const { page, link } = await uploading({ bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms });
+  await page.pass(3);
+  assert.equal(Math.max(...link.chunk_sizes), 512 * KIB);
+  for (const allowed of [4 * MIB, 2 * MIB, 64 * KIB]) {
+    link.says = { MaxChunkBytes: allowed };
+    await page.pass(2);
+    assert.equal(link.chunk_sizes.at(-1), allowed);
+  }
+});
+
+test('after a silence chunks are as large as the connection began with, but for those that are ready', async () => {
+  const terms = { MaxChunkBytes: 512 * KIB, SilenceS: 100 };
+  const { page, link } = await uploading({ bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms });
+  link.says = { MaxChunkBytes: 4 * MIB };
+  await page.pass(3);
+  assert.equal(link.chunk_sizes.at(-1), 4 * MIB);
+  link.round_trip_s = 5;
+  await page.pass(1); // what is on its way is acknowledged by then
+  link.says = {};
+  link.round_trip_s = 0.1;
+  await page.pass(6);
+  const had = link.chunk_sizes.length - 1;
+  await page.pass(2);
+  const since = link.chunk_sizes.slice(had);
+  assert.ok(since.length > 8 && since.filter((bytes) => bytes > 512 * KIB).length <= 4, `${since}`);
+});
+
+test('nonsense about the size of chunks is not heard', async () => {
+  for (const nonsense of [0, -1, 0.5, 'x', null, NaN]) {
+    const terms = { MaxChunkBytes: 512 * KIB };
+    const { page, link } = await uploading({ bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms });
+    link.says = { MaxChunkBytes: nonsense };
+    await page.pass(2);
+    assert.equal(link.chunk_sizes.at(-1), 512 * KIB);
+  }
+});
+
 test('it begins with 64 KiB, and after a lost connection with half of what it had', async () => {
   const { page, link, uploader } = await uploading({ bytes_per_s: 100 * MBIT, round_trip_s: 0.1 });
   assert.equal(uploader.bytes_ahead, 64 * KIB);

@@ -113,8 +113,8 @@ function web_socket_of(page) {
       });
     }
 
-    stores(offset) {
-      this.hears('MsgStored', { Offset: offset });
+    stores(offset, more = {}) {
+      this.hears('MsgStored', { Offset: offset, ...more });
     }
 
     wants_again(offset, round) {

@@ -83,6 +83,8 @@ class Client2:
         self.resent_at: list[int] = []
         self.news: list[str] = []
         self.conf: dict[str, Any] = {}
+        self.max_chunk_bytes = 0
+        """What the server has said last."""
         self.ws: WebSocket
         self.may_be_cut = False
         """Whether the server may die between its last words and its close frame."""
@@ -176,6 +178,7 @@ class Client2:
             assert before <= start < end <= offset, conf
             before = start
         self.conf = conf
+        self.max_chunk_bytes = conf["MaxChunkBytes"]
         self.round = 0
         self.resumed_at.append(offset)
         self.stored_bytes = self.sent_bytes = self._highest_sent_bytes = offset
@@ -215,6 +218,7 @@ class Client2:
         match message.type:
             case "MsgStored":
                 self._be_acknowledged(message.data["Offset"])
+                self.max_chunk_bytes = message.data["MaxChunkBytes"]
             case "MsgResend":
                 self._go_back(message.data["Offset"], message.data["Round"])
             case "MsgNews":

@@ -38,7 +38,7 @@ class Page2(Page):
         self.send(FIN | BINARY, header + piece[:-1] + bytes([piece[-1] ^ flip]))
 
     def stored(self, offset_bytes: int) -> None:
-        assert self.expect("MsgStored") == {"Offset": offset_bytes}
+        assert self.expect("MsgStored")["Offset"] == offset_bytes
 
     def end(self) -> None:
         self.socket.close()

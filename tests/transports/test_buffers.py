@@ -50,3 +50,11 @@ def test_no_more_buffers_are_kept_than_make_sense() -> None:
     kept = [buffer for buffer in again if any(buffer.obj is known.obj for known in borrowed)]
     assert len(kept) == MAX_SPARE_BUFFERS
     assert all(buffer.obj is not borrowed[-1].obj for buffer in kept)
+
+
+def test_it_is_known_how_many_buffers_are_lent() -> None:
+    buffers = Buffers(4096)
+    first, _ = buffers.borrow(), buffers.borrow()
+    assert buffers.lent == 2
+    buffers.give_back(first)
+    assert buffers.lent == 1

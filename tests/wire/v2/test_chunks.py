@@ -46,24 +46,24 @@ def test_the_header_is_offset_checksum_and_round_most_significant_byte_first(new
     client = new_client(1000).open()
     payload = client.data.read(0, 600)
     client.ws.send_binary(bytes(8) + crc32c(payload).to_bytes(4, "big") + bytes(4) + payload)
-    assert client.expect("MsgStored") == {"Offset": 600}
+    assert client.expect("MsgStored")["Offset"] == 600
     client.ws.send_binary((600).to_bytes(8, "big") + bytes(8) + client.data.read(600, 400))  # no checksum
     assert client.expect("MsgResend") == {"Offset": 600, "Round": 1}
     payload = client.data.read(600, 400)
     head = (600).to_bytes(8, "big") + crc32c(payload).to_bytes(4, "big") + b"\0\0\0\1"
     client.ws.send_binary(head + payload)
-    assert client.expect("MsgStored") == {"Offset": 1000}
+    assert client.expect("MsgStored")["Offset"] == 1000
 
 
 def test_acknowledgements_are_offsets_in_the_file(new_client: NewClient) -> None:
     client = new_client(5 * CHUNK).open()
     for count in range(1, 4):
         client.send_chunk()
-        assert client.expect("MsgStored") == {"Offset": count * CHUNK}
+        assert client.expect("MsgStored")["Offset"] == count * CHUNK
     client.drop()
     client.stored_bytes = 3 * CHUNK
     client.open().send_chunk()
-    assert client.expect("MsgStored") == {"Offset": 4 * CHUNK}
+    assert client.expect("MsgStored")["Offset"] == 4 * CHUNK
 
 
 def test_acknowledged_bytes_are_in_the_file(server: RunningServer, new_client: NewClient) -> None:
@@ -143,8 +143,11 @@ def test_large_chunks_arrive_byte_for_byte(
     start_server: StartServer, new_client: NewClient, app: ScriptedApp
 ) -> None:
     client = new_client(30 * MIB + 1, at=start_server())
-    client.chunk_size_bytes = client.connect().request()["MaxChunkBytes"]
-    client.agree()
+    client.chunk_size_bytes = client.open().conf["MaxChunkBytes"]
+    client.send_chunk()
+    client.hear_until_stored()
+    client.chunk_size_bytes = client.max_chunk_bytes
+    assert client.chunk_size_bytes == 4 * MIB
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
 

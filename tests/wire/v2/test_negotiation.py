@@ -138,4 +138,4 @@ def test_without_settings_the_server_offers_4_mib_64_mib_and_10_s(
     start_server: StartServer, new_client: NewClient
 ) -> None:
     conf = new_client(at=start_server()).connect().request()
-    assert (conf["MaxChunkBytes"], conf["MaxWindowBytes"], conf["SilenceS"]) == (4 << 20, 64 << 20, 10)
+    assert (conf["MaxChunkBytes"], conf["MaxWindowBytes"], conf["SilenceS"]) == (512 << 10, 64 << 20, 10)
