@@ -193,7 +193,7 @@ class WebSocket(Outgoing):
         """
         while True:
             if turn_is_over():
-                self.flush()
+                self.flush_after_a_turn()
                 breathe()
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()
