@@ -1,12 +1,14 @@
 """The digests of all files that are being uploaded, and whether a client has the file that it says.
 
-A digest follows the writer: each chunk is added when it is stored. After a restart it has to catch up, which
+A digest follows the writer: each chunk is added when it is stored; to a SHA-256 in the pool, while the next
+chunk comes in. After a restart it has to catch up, which
 it does beside the upload, in the pool, block by block off the disk; it is only waited for at the very end.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,8 +21,10 @@ from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
 
-SLICE_BYTES: Final = 256 * 1024
-"""What SHA-256 digests before others may run."""
+Keep = Callable[[], Callable[[], None]]
+"""Has a chunk stay in its buffer until what it returns is called."""
+SHORT_BYTES: Final = 64 * 1024
+"""What SHA-256 digests in less time than it takes to have that done by a thread."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,8 +32,11 @@ class _File:
     """One upload's digest, which may be behind what is stored."""
 
     digest: RunningDigest
-    catch_up_lock: Lock
+    turn: Lock
+    """Who holds it may add to the digest."""
     stored_bytes: int = 0
+    queued_bytes: int = 0
+    """Up to where bytes were added, or are in memory and wait for that."""
     suspect: bool = False
 
 
@@ -48,28 +55,49 @@ class Integrity:
         """The ticket's file has so many bytes, and more may come. Starts to catch up, beside the caller."""
         file = self._files.get(ticket.id)
         if file is None or file.digest.position_bytes > stored_bytes:
-            file = _File(RunningDigest(ticket.wants_sha256), self._runtime.lock())
+            file = _File(RunningDigest(ticket.wants_sha256), self._runtime.semaphore(1))
             self._files[ticket.id] = file
         file.stored_bytes = stored_bytes
         if file.digest.position_bytes < stored_bytes:
             self._runtime.spawn(self._try_to_catch_up, ticket, file)
 
-    def stored(self, ticket: Ticket, chunk: memoryview, crc: int | None) -> None:
-        """`chunk`, whose checksum is `crc` if that is known, was stored behind all others."""
+    def stored(
+        self, ticket: Ticket, chunk: memoryview, crc: int | None, keep: Keep | None = None
+    ) -> None:
+        """`chunk`, whose checksum is `crc` if that is known, was stored behind all others.
+
+        With `keep` this may return before the digest has it; of one upload there is one such chunk.
+        """
         file = self._files[ticket.id]
         at = file.stored_bytes
         file.stored_bytes += len(chunk)
-        if file.digest.position_bytes != at:
+        if max(file.digest.position_bytes, file.queued_bytes) != at:
             return  # whoever catches up gets there
         if not ticket.wants_sha256:
             file.digest.add(chunk, crc)
             return
-        with file.catch_up_lock:
+        file.queued_bytes = at + len(chunk)
+        file.turn.__enter__()  # the chunk before this one has been added
+        if keep and len(chunk) > SHORT_BYTES:
+            self._runtime.spawn(self._add, file, at, (chunk, crc), keep())
+        else:
+            self._add(file, at, (chunk, crc))
+
+    def _add(
+        self, file: _File, at: int, added: tuple[memoryview, int | None],
+        give_back: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Has its turn, and ends it."""
+        try:
             if file.digest.position_bytes != at:
-                return  # it got there while we waited
-            for start in range(0, len(chunk), SLICE_BYTES):
-                file.digest.add(chunk[start : start + SLICE_BYTES])
-                self._runtime.breathe()
+                return  # something before it is missing, and has to be read back
+            if len(added[0]) > SHORT_BYTES:
+                self._runtime.in_pool(file.digest.add, *added)
+            else:
+                file.digest.add(*added)
+        finally:
+            give_back()
+            file.turn.__exit__(None, None, None)
 
     def whole(self, ticket: Ticket) -> RunningDigest:
         """Returns the digest of all that is stored, when it is known. Raises StorageFailed."""
@@ -89,7 +117,7 @@ class Integrity:
 
     def _catch_up(self, ticket: Ticket, file: _File) -> None:
         digest = file.digest
-        with file.catch_up_lock:
+        with file.turn:
             while digest.position_bytes < file.stored_bytes and self._files.get(ticket.id) is file:
                 end = min(digest.position_bytes + BLOCK_BYTES, file.stored_bytes)
                 self._storage.read(ticket.id, digest.position_bytes, end, digest.add)

@@ -23,7 +23,7 @@ from incoming.errors import (
     WrongFile,
     WrongSecret,
 )
-from incoming.integrity import Integrity
+from incoming.integrity import Integrity, Keep
 from incoming.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Release, Retry, State
 from incoming.messages import MsgUploadReq, bare_file_name
 from incoming.parameters import NewUpload
@@ -132,10 +132,12 @@ class Uploads:
         log.info("upload %(ticket)s: another file than the one that it began with", ticket.for_log())
         raise WrongFile(ticket.file_meant)
 
-    def write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None) -> None:
+    def write(
+        self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
+    ) -> None:
         """Appends the chunk, whose checksum is `crc` if that is known. Then it may be acknowledged.
 
-        Raises the reason for which the claim was lost, StorageFull, StorageFailed.
+        See Integrity.stored for `keep`. Raises why the claim was lost, StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
@@ -143,7 +145,7 @@ class Uploads:
             writer.write(chunk)
             self.parts.counters.stored_bytes += len(chunk)
             self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
-            self._integrity.stored(claim.ticket, chunk, crc)
+            self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer.allocated_bytes)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:

@@ -115,14 +115,110 @@ def test_the_checksum_that_came_with_a_chunk_is_not_computed_a_second_time(house
     assert digests(house, ticket_id)[0] == CRC ^ 1
 
 
-def test_a_large_chunk_is_digested_in_slices_so_that_others_may_run(house: House) -> None:
-    data = FileBytes(3 * 256 * 1024)
-    chunk = data.read(0, data.length_bytes)
+LARGE = FileBytes(3 * 256 * 1024)
+"""Chunks of a third of it are digested by a thread."""
+
+
+class Buffers:
+    """The chunks of LARGE, each in a buffer that is overwritten when it is given back."""
+
+    def __init__(self, house: House, client: Client) -> None:
+        self.house, self.client = house, client
+        self.kept = 0
+
+    def write(self, number: int) -> None:
+        """Has a third of LARGE stored."""
+        size_bytes = LARGE.length_bytes // 3
+        buffer = bytearray(LARGE.read(number * size_bytes, size_bytes))
+
+        def keep() -> Callable[[], None]:
+            self.kept += 1
+            return give_back
+
+        def give_back() -> None:
+            self.kept -= 1
+            buffer[:] = bytes(size_bytes)
+
+        self.house.uploads.write(self.client.claim, memoryview(buffer), crc32c(buffer), keep)
+
+
+@pytest.fixture
+def buffers(house: House) -> Buffers:
     ticket_id = house.new_ticket(digest="sha256")
-    client = claim(house, ticket_id, length_bytes=len(chunk))
-    write(house, client, chunk)
-    complete(house, client, crc32c(chunk))
-    assert digests(house, ticket_id) == (crc32c(chunk), data.sha256)
+    return Buffers(house, claim(house, ticket_id, length_bytes=LARGE.length_bytes))
+
+
+def assert_is_large(house: House, client: Client) -> None:
+    complete(house, client, crc32c(LARGE.read(0, LARGE.length_bytes)))
+    assert digests(house, client.claim.ticket.id) == (
+        crc32c(LARGE.read(0, LARGE.length_bytes)), LARGE.sha256,
+    )  # fmt: skip
+
+
+def test_while_a_large_chunk_is_digested_the_next_one_may_come(house: House, buffers: Buffers) -> None:
+    with house.runtime.held("add"):
+        buffers.write(0)
+        assert buffers.kept == 1
+        house.runtime.settle()
+        second = outcome(buffers.write, 1)
+        house.runtime.settle()
+        assert (second, buffers.kept) == ([], 1), "of one upload no more than one is kept"
+    assert second == [None]
+    buffers.write(2)
+    house.runtime.settle()
+    assert buffers.kept == 0
+    assert "_read" not in house.runtime.pool_calls, "nothing has to be read back"
+    assert_is_large(house, buffers.client)
+
+
+def test_a_file_is_complete_when_its_last_chunk_is_digested(house: House, buffers: Buffers) -> None:
+    for number in (0, 1):
+        buffers.write(number)
+    house.runtime.settle()
+    with house.runtime.held("add"):
+        buffers.write(2)
+        completed = outcome(house.uploads.complete, buffers.client.claim, None)
+        house.runtime.settle()
+        assert (completed, buffers.kept) == ([], 1)
+    assert (completed, buffers.kept) == ([None], 0)
+    assert digests(house, buffers.client.claim.ticket.id)[1] == LARGE.sha256
+
+
+def test_whoever_is_killed_while_he_waits_leaves_a_gap_that_is_read_back(
+    house: House, buffers: Buffers
+) -> None:
+    with house.runtime.held("add"):
+        buffers.write(0)
+        house.runtime.settle()
+        waiting = gevent.spawn(buffers.write, 1)
+        house.runtime.settle()
+        waiting.kill()
+    buffers.write(2)
+    house.runtime.settle()
+    assert buffers.kept == 0
+    assert_is_large(house, buffers.client)
+    assert "_read" in house.runtime.pool_calls
+
+
+def test_a_takeover_while_a_chunk_is_digested_changes_no_digest(house: House, buffers: Buffers) -> None:
+    ticket_id = buffers.client.claim.ticket.id
+    with house.runtime.held("add"):
+        buffers.write(0)
+        house.runtime.settle()
+        buffers.client = claim(house, ticket_id, length_bytes=LARGE.length_bytes)
+        house.runtime.settle()
+    for number in (1, 2):
+        buffers.write(number)
+    assert_is_large(house, buffers.client)
+
+
+def test_a_small_chunk_takes_no_thread(house: House) -> None:
+    client = claim(house, house.new_ticket(digest="sha256"))
+    house.runtime.pool_calls.clear()
+    write(house, client, CONTENT)
+    assert "add" not in house.runtime.pool_calls
+    complete(house, client)
+    assert digests(house, client.claim.ticket.id) == (CRC, SHA256)
 
 
 def test_an_empty_file_has_digests_too(house: House) -> None:

@@ -22,8 +22,9 @@ from incoming.lifecycle import ARRIVED, State
 from incoming.logs import Seldom
 from incoming.messages import MsgUploadReq
 from incoming.runtime import Runtime, Task
+from incoming.transports.message import Message
 from incoming.transports.outgoing import ConnectionGone
-from incoming.transports.websocket import Message, WebSocket
+from incoming.transports.websocket import WebSocket
 from incoming.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,7 @@ class Connection:
         return None
 
     def _store(self, size_bytes: int) -> steps.Event:
-        self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc)
+        self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc, self._websocket.keep_buffer)
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
         return steps.Stored(size_bytes, self._websocket.buffers.lent)
 

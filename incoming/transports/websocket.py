@@ -13,7 +13,8 @@ import os
 import socket
 import ssl
 import time
-from dataclasses import dataclass
+from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import gevent
@@ -26,6 +27,7 @@ from incoming.messages import MAX_TEXT_BYTES
 from incoming.runtime import breathe, turn_is_over
 from incoming.steps import Silence
 from incoming.transports.buffers import Buffers
+from incoming.transports.message import Message
 from incoming.transports.outgoing import CLOSE_TIMEOUT_S, PING, ConnectionGone, Outgoing
 from incoming.transports.vigil import Vigil
 
@@ -36,27 +38,6 @@ MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 """A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
 sender can be told what is wrong; a larger one ends the connection (1009)."""
 _NOTHING: Final = memoryview(bytearray())
-
-
-@dataclass(slots=True)
-class Message:
-    """A text or binary message in a borrowed buffer; `size_bytes` exceeds `payload` when it did not fit.
-
-    `crc32c` is that of what stands behind the lead; None where there is no lead.
-    """
-
-    opcode: int
-    payload: memoryview
-    size_bytes: int
-    crc32c: int | None = None
-
-    @property
-    def text(self) -> str:
-        """The payload as text. Raises FrameError when it is not UTF-8 (RFC 6455 section 8.1)."""
-        try:
-            return str(self.payload, "utf-8")
-        except UnicodeDecodeError as exc:
-            raise FrameError(frames.CLOSE_BAD_DATA, "a text message is not UTF-8") from exc
 
 
 class WebSocket(Outgoing):
@@ -224,10 +205,14 @@ class WebSocket(Outgoing):
             self._buffer = self.buffers.borrow(self.lead_bytes)
         return self._buffer
 
+    def keep_buffer(self) -> Callable[[], None]:
+        """Has the last message stay as it is, beyond the next one, until what this returns is called."""
+        buffer, self._buffer = self._borrowed(), None
+        return partial(self.buffers.give_back, buffer)
+
     def _give_buffer_back(self) -> None:
-        buffer, self._buffer = self._buffer, None
-        if buffer is not None:
-            self.buffers.give_back(buffer)
+        if self._buffer is not None:
+            self.keep_buffer()()
 
     # --- silence ---------------------------------------------------------------------------------
 

@@ -65,6 +65,23 @@ def test_a_message_of_any_size_comes_out_as_it_was(peer: Peer, ws: WebSocket, si
     assert received(ws) == (BINARY, payload)
 
 
+def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
+    peer: Peer, ws: WebSocket, buffers: Buffers
+) -> None:
+    for content in (b"first", b"other", b"third"):
+        peer.send(FIN | BINARY, content)
+    kept = ws.receive()
+    assert kept
+    give_back = ws.keep_buffer()
+    assert received(ws) == (BINARY, b"other")
+    assert (bytes(kept.payload), buffers.lent) == (b"first", 2)
+    give_back()
+    assert buffers.lent == 1
+    assert received(ws) == (BINARY, b"third")
+    ws.end()
+    assert buffers.lent == 0
+
+
 def test_messages_that_come_in_one_piece_are_told_apart(peer: Peer, ws: WebSocket) -> None:
     peer.socket.sendall(b"".join(masked_frame(FIN | BINARY, b"%d" % i) for i in range(20)))
     assert [received(ws)[1] for _ in range(20)] == [b"%d" % i for i in range(20)]

@@ -1,0 +1,29 @@
+"""What came over a websocket."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from incoming import frames
+from incoming.frames import FrameError
+
+
+@dataclass(slots=True)
+class Message:
+    """A text or binary message in a borrowed buffer; `size_bytes` exceeds `payload` when it did not fit.
+
+    `crc32c` is that of what stands behind the lead; None where there is no lead.
+    """
+
+    opcode: int
+    payload: memoryview
+    size_bytes: int
+    crc32c: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The payload as text. Raises FrameError when it is not UTF-8 (RFC 6455 section 8.1)."""
+        try:
+            return str(self.payload, "utf-8")
+        except UnicodeDecodeError as exc:
+            raise FrameError(frames.CLOSE_BAD_DATA, "a text message is not UTF-8") from exc
