@@ -78,6 +78,10 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
     return _svg(40 + len(rows) * ROW_HEIGHT, title, body)
 
 
+LEAST_APART: Final = 45
+"""How far from each other the middles of two numbers below a plot are, in pixels."""
+
+
 def _ticks(top: float) -> list[float]:
     """Returns round numbers from 0 to at least `top`."""
     step = 10.0 ** math.floor(math.log10(top / 2)) if top > 0 else 1.0
@@ -107,7 +111,7 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
     for tick in ticks:
         body.append(_line(MARGIN, y_of(tick), WIDTH - 150, y_of(tick), "axis"))
         body.append(_text(MARGIN - 6, y_of(tick) + 4, f"{tick:g}", "end", "small"))
-    body += [_text(x_of(x), bottom + 18, f"{x:,g}", "middle", "small") for x in xs]
+    body += [_text(x_of(x), bottom + 18, f"{x:,g}", "middle", "small") for x in _readable(xs, x_of)]
     body.append(_text((WIDTH - 150 + MARGIN) / 2, bottom + 38, x_title, "middle", "small"))
     if limit:
         dashes = _line(MARGIN, y_of(limit[0]), WIDTH - 150, y_of(limit[0]), "line c1")
@@ -121,6 +125,15 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
     ends = {name: y_of(row[-1][1]) + 4 for name, row in series.items()}
     body += [_text(WIDTH - 144, y, name) for name, y in _apart(ends).items()]
     return _svg(bottom + 50, title, body)
+
+
+def _readable(xs: Sequence[float], x_of: Callable[[float], float]) -> list[float]:
+    """Returns those of the ascending places that have room for their numbers; the last one has."""
+    kept: list[float] = []
+    for x in reversed(xs):
+        if not kept or x_of(kept[-1]) - x_of(x) >= LEAST_APART:
+            kept.append(x)
+    return kept
 
 
 def _apart(heights: Mapping[str, float]) -> dict[str, float]:
