@@ -78,10 +78,6 @@ def bars(title: str, unit: str, rows: Sequence[Bar]) -> str:
     return _svg(40 + len(rows) * ROW_HEIGHT, title, body)
 
 
-LEAST_APART: Final = 45
-"""How far from each other the middles of two numbers below a plot are, in pixels."""
-
-
 def _ticks(top: float) -> list[float]:
     """Returns round numbers from 0 to at least `top`."""
     step = 10.0 ** math.floor(math.log10(top / 2)) if top > 0 else 1.0
@@ -125,6 +121,10 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
     ends = {name: y_of(row[-1][1]) + 4 for name, row in series.items()}
     body += [_text(WIDTH - 144, y, name) for name, y in _apart(ends).items()]
     return _svg(bottom + 50, title, body)
+
+
+LEAST_APART: Final = 45
+"""How far from each other the middles of two numbers below a plot are, in pixels."""
 
 
 def _readable(xs: Sequence[float], x_of: Callable[[float], float]) -> list[float]:

@@ -1,8 +1,8 @@
 """The digests of all files that are being uploaded, and whether a client has the file that it says.
 
 A digest follows the writer: each chunk is added when it is stored; to a SHA-256 in the pool, while the next
-chunk comes in. After a restart it has to catch up, which
-it does beside the upload, in the pool, block by block off the disk; it is only waited for at the very end.
+chunk comes in. After a restart it has to catch up, which it does beside the upload, in the pool, block by
+block off the disk; it is only waited for at the very end.
 """
 
 from __future__ import annotations

@@ -1131,8 +1131,9 @@
 
     /** @param {number} offset @param {number} max_chunk_bytes what chunks may have now; 0: as before */
     on_stored(offset, max_chunk_bytes) {
-      if (!this.connection || !this.progress_to(offset)) return;
-      this.connection.pace.allow(max_chunk_bytes);
+      const { connection } = this;
+      if (!this.progress_to(offset)) return;
+      if (connection) connection.pace.allow(max_chunk_bytes);
       this.send_chunks();
       this.arrive_if_complete();
     }
