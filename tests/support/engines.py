@@ -46,6 +46,7 @@ WATCH_ERRORS: Final = """
     addEventListener("unhandledrejection", (event) => uncaught.push(String(event.reason)));
 """
 
+IS_LOADED: Final = "return !window.isLeft && document.readyState === 'complete'"
 TELL_ERRORS: Final = "return (window.uncaught || []).splice(0)"
 AFTER_A_FRAME: Final = """
     const done = arguments[0];
@@ -75,9 +76,14 @@ class PageTellsErrors(WebDriver):
         return self._errors
 
     def get(self, url: str) -> None:
-        """Loads a page. The errors of the one that is left are kept."""
+        """Loads a page, all of it: ChromeDriver at times returns while it is still loading.
+
+        The errors of the one that is left are kept. Raises AssertionError where only the hash is another.
+        """
         self._errors = self.errors
+        self.execute_script("window.isLeft = true")
         super().get(url)
+        wait_until(lambda: self.execute_script(IS_LOADED), f"the page at {url}")
 
 
 class Chromium(PageTellsErrors, webdriver.Chrome):
