@@ -3,7 +3,6 @@
 
 VENV   := .venv
 PYTHON_BIN := $(VENV)/bin/python
-PIP    := $(PYTHON_BIN) -m pip install -qq --disable-pip-version-check
 ARGS   :=
 # How many test files run at the same time.
 JOBS   := 2
@@ -79,22 +78,20 @@ browser node nginx:
 
 $(VENV)/.installed: requirements.txt scripts/make-venv.sh
 	@echo "Installing into $(VENV) ..."
-	@bash scripts/make-venv.sh $(VENV)
-	@$(PIP) -r requirements.txt
+	@bash scripts/make-venv.sh $(VENV) requirements.txt
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed requirements-dev.txt
-	@$(PIP) -r requirements-dev.txt
+	@bash scripts/make-venv.sh $(VENV) requirements-dev.txt
 	@touch $@
 
 $(VENV)/.installed-attacks: $(VENV)/.installed-dev requirements-attacks.txt
-	@$(PIP) -r requirements-attacks.txt
+	@bash scripts/make-venv.sh $(VENV) requirements-attacks.txt
 	@touch $@
 
 bench/.venv/.installed: bench/requirements.txt bench/rivals/package-lock.json | node
 	@echo "Installing what is compared with into bench ..."
-	@bash scripts/make-venv.sh bench/.venv
-	@bench/.venv/bin/python -m pip install -qq --disable-pip-version-check -r bench/requirements.txt
+	@bash scripts/make-venv.sh bench/.venv bench/requirements.txt
 	@cd bench/rivals && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
