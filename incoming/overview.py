@@ -25,6 +25,8 @@ from incoming.watch import Lag, Speeds
 log = logging.getLogger(__name__)
 
 PROBE_EVERY_S: Final = 0.1
+IDLE_PROBE_EVERY_S: Final = 0.5
+"""While nothing comes in: to wake up ten times a second took 0.3 % of a core."""
 SAMPLE_EVERY_S: Final = 1.0
 CHECK_DISK_EVERY_S: Final = 5.0
 DISK_HANGS_AFTER_S: Final = 30.0
@@ -80,9 +82,12 @@ class Overview:
     def keep_watch(self) -> None:
         """Looks again and again, until the process ends."""
         self._look_at_disk()
+        received_bytes = 0
         while True:
-            due_s = self._runtime.now_s() + PROBE_EVERY_S
-            self._runtime.sleep(PROBE_EVERY_S)
+            every_s = PROBE_EVERY_S if self.counters.received_bytes > received_bytes else IDLE_PROBE_EVERY_S
+            received_bytes = self.counters.received_bytes
+            due_s = self._runtime.now_s() + every_s
+            self._runtime.sleep(every_s)
             self.lag.add(max(self._runtime.now_s() - due_s, 0.0))
             try:
                 self._look()

@@ -18,7 +18,7 @@ FIRST_CHUNK_BYTES: Final = 512 * 1024
 save is worth."""
 ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
 """How much of the memory the chunks that are arriving may take, roughly."""
-ASKED_PER_S: Final = 50
+ASKED_PER_S: Final = 30
 """How many idle peers may be asked in a second whether they are there: some 60 to 90 us with the answer."""
 LONGEST_UNASKED_S: Final = 300.0
 LONGEST_SILENCE_S: Final = 45.0

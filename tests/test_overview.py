@@ -253,8 +253,14 @@ def test_a_loop_that_is_late_is_seen(tmp_path: Path, house: House, overview: Ove
     overview = Overview(late.uploads)
     watch = gevent.spawn(overview.keep_watch)
     late.runtime.advance(4.1)
+    assert overview.lag.sum_s == pytest.approx(5 * 0.3), "each half a second, while nothing comes in"
+    overview.counters.received_bytes += 1
+    late.runtime.advance(0.8)
+    for _ in range(10):
+        overview.counters.received_bytes += 1
+        late.runtime.advance(0.4)
     watch.kill()
-    assert overview.lag.sum_s == pytest.approx(10 * 0.3)
+    assert overview.lag.sum_s == pytest.approx(16 * 0.3), "each tenth of a second"
     assert sum(overview.speeds.history(10)) == 0
 
 

@@ -21,7 +21,7 @@ from incoming.runtime import breathe
 from incoming.steps import Silence, idle_silence
 
 STEP_S: Final = 0.02
-STEPS: Final = 200
+STEPS: Final = 50
 """Who is due within this time, and this part of the silence that is allowed, is looked at together: to wake
 up for each of thousands costs as much as to look at it."""
 LONGEST_SLEEP_S: Final = 1.0
