@@ -18,7 +18,7 @@ import pytest
 from tests.faults.test_killed_at_each_point import a_server, assert_nothing_left_over, points_of
 from tests.faults.test_power_cut import Recording, survives
 from tests.support.app import ScriptedApp
-from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Moved, Taken
+from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Large, Moved, Taken
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.powercut import read_trace
 from tests.support.tally import tally
@@ -76,14 +76,17 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
         tally("fault", f"A disk that fails at `{name}`: {', '.join(ERRORS)}", count, held)
 
 
-@pytest.mark.parametrize("kind", [Taken, Moved])
+@pytest.mark.parametrize(
+    ("kind", "point"),
+    [(Taken, "data_sync"), (Moved, "data_sync"), (Large, "data_sync"), (Large, "sync_file_range")],
+)
 def test_bytes_that_the_disk_has_refused_once_are_written_again_before_they_count_as_kept(
-    kind: type[Errand], launcher: Launcher, app: ScriptedApp, tmp_path: Path
+    kind: type[Errand], point: str, launcher: Launcher, app: ScriptedApp, tmp_path: Path
 ) -> None:
     """When the app is called after a sync that has failed, a power cut takes nothing of its file."""
     server = ForkedServer(launcher, tmp_path / "storage", **SETTINGS)
     errand = kind(server, Backend(app), 5)
-    plan: dict[str, object] = {"point": "data_sync", "nth": 1, "error": "EIO"}
+    plan: dict[str, object] = {"point": point, "nth": 1, "error": "EIO"}
     try:
         assert server.start_with(plan | {"trace": str(tmp_path / "trace")})
         errand.go_on()
@@ -93,4 +96,4 @@ def test_bytes_that_the_disk_has_refused_once_are_written_again_before_they_coun
     assert any(line["op"] == "sync_failed" for line in lines)
     cut = sum(line["at_s"] < errand.arrivals[0].received_at_s for line in lines)
     survives(Recording(errand, server.storage_dir, lines), cut, 1, app, tmp_path / "cut")
-    tally("fault", "A failed fdatasync, and a power cut after the next one", 1, "no byte was missing")
+    tally("fault", f"A failed {point}, and a power cut after the next one", 1, "no byte was missing")

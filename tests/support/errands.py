@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final
 
 import requests
 
+from incoming.storage import local
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused
@@ -76,11 +77,13 @@ class Errand:
 
     version = 1
     params: ClassVar[dict[str, str]] = {}
+    length_bytes = LENGTH_BYTES
+    half_bytes = HALF_BYTES
 
     def __init__(self, server: ForkedServer, backend: Backend, seed: int) -> None:
         self.server = server
         self.backend = backend
-        self.data = FileBytes(LENGTH_BYTES + seed % 7, seed)
+        self.data = FileBytes(self.length_bytes + seed % 7, seed)
         self.phase = "ask"
         self.ticket_id = ""
         self.arrivals: list[Delivery] = []
@@ -181,14 +184,14 @@ class Errand:
         self.client = kind(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
         self.client.may_be_cut = True
         if isinstance(self.client, Client2):
-            self.client.chunk_size_bytes = HALF_BYTES
+            self.client.chunk_size_bytes = self.half_bytes
         self.phase = "half"
 
     def _half(self) -> None:
         """Sends the first chunk, and leaves."""
         self.client.open()
         if isinstance(self.client, Client2):
-            self.client.send_until_stored(HALF_BYTES)
+            self.client.send_until_stored(self.half_bytes)
         else:
             if not self.client.acked_bytes:
                 self.client.send_chunk()
@@ -294,6 +297,14 @@ class Moved(Errand):
     def _result(self) -> None:
         assert hashlib.sha256(self.place.read_bytes()).hexdigest() == self.data.sha256
         super()._result()
+
+
+class Large(Errand):
+    """Version 2; space is reserved for it, it is written in slices, and written out before it is synced."""
+
+    version = 2
+    half_bytes = local.SLICE_BYTES
+    length_bytes = local.SHORT_SYNC_BYTES + half_bytes - 100
 
 
 class Waited(Errand):
@@ -423,4 +434,4 @@ class CalledOff(Given):
         return not self.ends
 
 
-KINDS: Final = (Taken, Moved, Waited, Refused, Given, CalledOff)
+KINDS: Final = (Taken, Moved, Large, Waited, Refused, Given, CalledOff)

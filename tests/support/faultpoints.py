@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from incoming.handover.notifier import Notifier
-from incoming.storage import local
+from incoming.storage import files, local
 from incoming.transports.websocket import WebSocket
 
 Call = Callable[..., Any]
@@ -138,7 +138,7 @@ class Trace:
 
         return sync
 
-    def sync_failed(self, fd: int) -> None:
+    def sync_failed(self, fd: int, *_: object) -> None:
         """What was to be written is not, and the system takes it for written."""
         self.note("sync_failed", ino=os.fstat(fd).st_ino)
 
@@ -212,6 +212,9 @@ def install(plan: Plan) -> None:
     for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
+    vars(local)["fallocate"] = told(points.around("fallocate", files.fallocate))
+    writes_out = points.around("sync_file_range", files.sync_file_range, failed=failed)
+    vars(files)["sync_file_range"] = told(writes_out)
     _wrap_the_others(points)
     if plan.wild_clock:
         real_time = time.time
@@ -219,18 +222,19 @@ def install(plan: Plan) -> None:
         time.time = lambda: real_time() + chance.uniform(-YEAR_S, YEAR_S)
 
 
-def _wrap_the_others(points: Points) -> None:
-    fallocate = points.around("fallocate", lambda *_: 0)
+def told(point: Call) -> Callable[..., int]:
+    """Returns the point of a call that does not raise its error, but returns its number."""
 
-    def fallocated(*args: Any) -> int:
+    def called(*args: Any) -> int:
         try:
-            fallocate()
+            return int(point(*args))
         except OSError as exc:
             return exc.errno or errno.EIO
-        return int(real_fallocate(*args))
 
-    real_fallocate = vars(local)["fallocate"]
-    vars(local)["fallocate"] = fallocated
+    return called
+
+
+def _wrap_the_others(points: Points) -> None:
     WebSocket._send_all = points.around("ack", WebSocket._send_all)  # type: ignore[method-assign]
     post = points.around("post", Notifier.post)
 
