@@ -4,8 +4,8 @@
 VENV   := .venv
 PYTHON_BIN := $(VENV)/bin/python
 ARGS   :=
-# How many test files run at the same time: one more than the smallest machine has cores, since many tests wait.
-JOBS   := 3
+# How many test files run at the same time. With three on two cores WebKit comes near the end of what the tests wait for.
+JOBS   := 2
 # Bottle has no types, and the examples use its decorators.
 LAX    := --allow-untyped-decorators --no-warn-return-any
 
