@@ -31,7 +31,7 @@ from tests.support.server import RunningServer, multiply_tickets
 
 COUNTS: Final = (1000, 2500, 5000, 10_000)
 IDLE_S: Final = 50.0
-"""Each connection is asked at least once in this time."""
+"""Each connection hears from the server at least once in this time."""
 SPARE_DESCRIPTORS: Final = 200
 """What is left for others: each of these uploads takes two of the server's."""
 TICKETS_AT_ONCE: Final = 16
