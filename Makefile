@@ -51,7 +51,7 @@ soak: $(VENV)/.installed ## Keeps one server busy with everything for half an ho
 attacks: browser nginx $(VENV)/.installed-attacks node_modules/.installed ## Attacks the server: fuzzing (ten minutes each), Autobahn, schemathesis, audits
 	@bash scripts/install-autobahn.sh $(VENV)/autobahn
 	@$(NOTED) INCOMING_TEST_FUZZ_S=$${INCOMING_TEST_FUZZ_S:-600} \
-		$(PYTHON_BIN) -m pytest -n 2 --dist worksteal tests/security/test_fuzz.py $(ARGS)
+		$(PYTHON_BIN) -m pytest -n $(JOBS) --dist worksteal tests/security/test_fuzz.py $(ARGS)
 	@$(NOTING) INCOMING_TEST_ATTACKS=10 $(PYTHON_BIN) -m pytest tests/security --ignore tests/security/test_fuzz.py $(ARGS)
 	@$(SHOWN)
 

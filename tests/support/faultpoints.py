@@ -212,9 +212,9 @@ def install(plan: Plan) -> None:
     for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
-    vars(local)["fallocate"] = told(points.around("fallocate", files.fallocate))
+    vars(local)["fallocate"] = _told(points.around("fallocate", files.fallocate))
     writes_out = points.around("sync_file_range", files.sync_file_range, failed=failed)
-    vars(files)["sync_file_range"] = told(writes_out)
+    vars(files)["sync_file_range"] = _told(writes_out)
     _wrap_the_others(points)
     if plan.wild_clock:
         real_time = time.time
@@ -222,7 +222,7 @@ def install(plan: Plan) -> None:
         time.time = lambda: real_time() + chance.uniform(-YEAR_S, YEAR_S)
 
 
-def told(point: Call) -> Callable[..., int]:
+def _told(point: Call) -> Callable[..., int]:
     """Returns the point of a call that does not raise its error, but returns its number."""
 
     def called(*args: Any) -> int:
