@@ -1,14 +1,17 @@
-"""What every test may use: a server, an app, and the server's log under the report of a failure."""
+"""What every test may use: a server, an app, browsers, and the server's log under the report of a failure."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import pytest
 
 from tests.support.app import ScriptedApp
+from tests.support.browser import open_browser
+from tests.support.engines import Browser
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer
 
@@ -40,6 +43,24 @@ def app() -> Iterator[ScriptedApp]:
     """An app that answers "done" unless the test gives it other `answers`."""
     with ScriptedApp() as scripted:
         yield scripted
+
+
+@pytest.fixture(scope="session")
+def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Browser]]:
+    """Gives the browser of an engine: started with a fresh profile for the first who asks, and kept."""
+    with ExitStack() as stack:
+
+        @cache
+        def browser(engine: str) -> Browser:
+            return stack.enter_context(open_browser(tmp_path_factory.mktemp(engine), engine))
+
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def driver(browsers: Callable[[str], Browser]) -> Browser:
+    """Chromium, where a folder has no other browser. Each test has a page of its own, at its own address."""
+    return browsers("chromium")
 
 
 @pytest.hookimpl(wrapper=True)

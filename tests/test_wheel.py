@@ -61,9 +61,10 @@ def wheel(source: Path) -> Path:
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of an environment with nothing in it but the wheel and what it asks for."""
     venv = tmp_path_factory.mktemp("installed") / "venv"
-    run(sys.executable, "-m", "venv", venv, cwd=ROOT)
-    pins = ("--constraint", ROOT / "requirements.txt")
-    run(venv / "bin" / "python", "-m", "pip", "install", *pins, wheel, cwd=ROOT)
+    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=ROOT)
+    pip = (sys.executable, "-m", "pip", "--python", venv / "bin" / "python")
+    options = ("--no-compile", "--constraint", ROOT / "requirements.txt")
+    run(*pip, "install", *options, wheel, cwd=ROOT)
     return venv / "bin"
 
 

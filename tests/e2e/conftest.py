@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.stage import Stage, set_up
-from tests.support.browser import open_browser
 from tests.support.engines import Browser, chosen_engines
+from tests.support.forked import Launcher
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -30,10 +30,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 @pytest.fixture(scope="session")
-def driver(engine: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """A browser with a fresh profile."""
-    with open_browser(tmp_path_factory.mktemp(engine), engine) as browser:
-        yield browser
+def driver(engine: str, browsers: Callable[[str], Browser]) -> Browser:
+    """The browser of an engine."""
+    return browsers(engine)
 
 
 @pytest.fixture
@@ -50,14 +49,21 @@ def clean_driver(driver: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture
-def simple(tmp_path: Path) -> Iterator[Stage]:
+def simple(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
     """The simple example with all it needs."""
-    with set_up("1-simple", tmp_path) as stage:
+    with set_up(launcher, "1-simple", tmp_path) as stage:
         yield stage
 
 
 @pytest.fixture
-def dynamic(tmp_path: Path) -> Iterator[Stage]:
+def dynamic(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
     """The dynamic example with all it needs."""
-    with set_up("2-dynamic", tmp_path, finish_delay_s=0.1) as stage:
+    with set_up(launcher, "2-dynamic", tmp_path, finish_delay_s=0.1) as stage:
+        yield stage
+
+
+@pytest.fixture
+def dropzone(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
+    """The dropzone with all it needs."""
+    with set_up(launcher, "3-dropzone", tmp_path) as stage:
         yield stage

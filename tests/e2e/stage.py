@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import os
 import shutil
+import signal
 import socket
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
+from tests.support.forked import ForkedProcess, ForkedServer, Launcher
 from tests.support.ports import free_port
 from tests.support.relay import Relay
 from tests.support.server import ROOT, RunningServer
@@ -29,14 +30,15 @@ CRAWL_BYTES_PER_S: Final = MIB // 2
 class RunningExample:
     """An example app in a process of its own, from a copy of its two files: `uploads` is the test's alone."""
 
-    def __init__(self, name: str, folder: Path, **options: object) -> None:
+    def __init__(self, launcher: Launcher, name: str, folder: Path, **options: object) -> None:
+        self._launcher = launcher
         self.folder = folder / name
         shutil.copytree(ROOT / "examples" / name, self.folder, ignore=shutil.ignore_patterns("uploads"))
         self.uploads = self.folder / "uploads"
         self.port = free_port()
         self.options = options | {"port": self.port}
         self.log_file = folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkedProcess | None = None
 
     @property
     def url(self) -> str:
@@ -51,9 +53,8 @@ class RunningExample:
     def launch(self) -> None:
         """Starts the process and does not wait for it."""
         options = [part for name, value in self.options.items() for part in (f"--{name}", str(value))]
-        command = [sys.executable, str(self.folder / "backend.py"), *options]
-        with self.log_file.open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+        script = self.folder / "backend.py"
+        self._process = self._launcher.start(options, os.environ, self.log_file, script=script)
 
     def wait_ready(self) -> None:
         """Waits until it takes connections."""
@@ -68,7 +69,8 @@ class RunningExample:
     def stop(self) -> None:
         """Ends the app, as a power cut would."""
         if self._process:
-            self._process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
             self._process = None
 
@@ -111,7 +113,13 @@ class Stage:
         Returns how far each was when it was seen; `let_go` makes an end of it.
         """
         self.network.bytes_per_s = SLOW_BYTES_PER_S
-        wait_until(lambda: any(card.fraction() >= fraction for card in cards), "an upload is under way")
+        far_enough = fraction + (1 - fraction) / 3  # the last one would crawl there, and take long
+
+        def under_way() -> bool:
+            come = [card.fraction() for card in cards]
+            return min(come) >= fraction or max(come) >= far_enough
+
+        wait_until(under_way, "the uploads are under way")
         self.network.bytes_per_s = CRAWL_BYTES_PER_S
         seen = [card.wait_for_fraction(fraction) for card in cards]
         assert max(seen) < 1, "an upload ended before the network was slow"
@@ -127,7 +135,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]:
+def set_up(launcher: Launcher, example: str, folder: Path, **app_options: object) -> Iterator[Stage]:
     """Starts everything, with delays that suit a test, and stops it afterwards."""
     settings: dict[str, Any] = {
         "chunk_size_kib": 256,
@@ -137,6 +145,7 @@ def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]
     with contextlib.ExitStack() as stack:
         network, app_road, server_road = (stack.enter_context(Relay(0)) for _ in range(3))
         app = RunningExample(
+            launcher,
             example,
             folder,
             public_incoming_host=network.host,
@@ -147,7 +156,7 @@ def set_up(example: str, folder: Path, **app_options: object) -> Iterator[Stage]
         app_road.target_port = app.port
         stack.callback(app.stop)
         app.launch()
-        server = stack.enter_context(RunningServer(folder / "storage", **settings))
+        server = stack.enter_context(ForkedServer(launcher, folder / "storage", **settings))
         network.target_port = server_road.target_port = server.port
         app.wait_ready()
         yield Stage(server, network, app_road, app, folder)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.dropzone_page import SLOW_BYTES_PER_S, DropzonePage, uploaded
-from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
+from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.support.browser import held, picture, press, seen_progress
 from tests.support.data import MIB
 from tests.support.engines import Browser
@@ -24,13 +23,6 @@ NASTY_NAMES = {  # on the user's disk, and in the app's folder
     "👩‍👩‍👧 Grüße 日本.tar.gz": "👩‍👩‍👧 Grüße 日本.tar.gz",
     "x" * 251 + ".txt": "x" * 236 + ".txt",
 }
-
-
-@pytest.fixture
-def dropzone(tmp_path: Path) -> Iterator[Stage]:
-    """The dropzone with all it needs."""
-    with set_up("3-dropzone", tmp_path) as stage:
-        yield stage
 
 
 def some_files(stage: Stage, count: int, length_bytes: int) -> dict[Path, str]:

@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
 from tests.e2e.dropzone_page import DropzonePage
-from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
+from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.support.axe import grave
 from tests.support.browser import press
 from tests.support.data import MIB
 from tests.support.engines import Chromium
 
 ENGINES = ("chromium",)  # it reads the page, not the browser
-
-
-@pytest.fixture
-def dropzone(tmp_path: Path) -> Iterator[Stage]:
-    """The dropzone with all it needs."""
-    with set_up("3-dropzone", tmp_path) as stage:
-        yield stage
 
 
 def test_axe_would_find_something(clean_driver: Chromium, dropzone: Stage) -> None:

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
 from selenium.webdriver.common.by import By
 
 from tests.e2e.dropzone_page import DropzonePage, uploaded
-from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage, set_up
+from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.support.browser import picture
 from tests.support.data import MIB
 from tests.support.engines import Chromium
 from tests.support.waiting import wait_until
 
 ENGINES = ("chromium",)
-
-
-@pytest.fixture
-def dropzone(tmp_path: Path) -> Iterator[Stage]:
-    """The dropzone with all it needs."""
-    with set_up("3-dropzone", tmp_path) as stage:
-        yield stage
 
 
 def drag(driver: Chromium, *steps: str, files: tuple[Path, ...] = (), text: str = "") -> None:

@@ -21,6 +21,7 @@ from tests.support.browser import (
 )
 from tests.support.data import MIB
 from tests.support.engines import Browser
+from tests.support.forked import Launcher
 from tests.support.waiting import wait_until
 
 # CONTRACT 5
@@ -242,9 +243,9 @@ def test_uploads_go_on_by_themselves_after_the_server_was_killed(
 
 
 def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_the_file(
-    clean_driver: Browser, tmp_path: Path
+    clean_driver: Browser, launcher: Launcher, tmp_path: Path
 ) -> None:
-    with set_up("2-dynamic", tmp_path, finish_delay_s=2.5) as dynamic:
+    with set_up(launcher, "2-dynamic", tmp_path, finish_delay_s=2.5) as dynamic:
         path, sha256 = dynamic.file("holiday.mov", MIB)
         page = Page(clean_driver, dynamic)
         (card,) = page.upload(path)

@@ -23,7 +23,6 @@ from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
 from tests.support.chaos import ChaosProxy, Climate
 from tests.support.client2 import Client2, UploadRefused
 from tests.support.data import MIB, FileBytes
@@ -213,13 +212,6 @@ def test_whatever_is_spoiled_nothing_arrives_but_what_a_client_has_sent(tempest:
 
 
 # --- a page with the library ---------------------------------------------------------------------------
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[webdriver.Chrome]:
-    """Chromium with a fresh profile."""
-    with open_browser(tmp_path_factory.mktemp("profile")) as chromium:
-        yield chromium
 
 
 class Page:

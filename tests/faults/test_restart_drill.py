@@ -20,7 +20,6 @@ import numpy as np
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
 from tests.support.data import MIB
 from tests.support.engines import Browser
 from tests.support.server import RunningServer, new_upload
@@ -100,12 +99,6 @@ def listener() -> Iterator[socket.socket]:
     """What systemd holds."""
     with socket.create_server(("127.0.0.1", 0), backlog=1024) as listening:
         yield listening
-
-
-@pytest.fixture
-def driver(tmp_path: Path) -> Iterator[Browser]:
-    with open_browser(tmp_path / "profile", "chromium") as browser:
-        yield browser
 
 
 def replaced(old: RunningServer, new: RunningServer, *, overlapping: bool) -> None:

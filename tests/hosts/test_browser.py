@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.by import By
 
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.hosts import HOSTS, CohostedServer, HostedServer
@@ -18,12 +16,6 @@ from tests.support.waiting import wait_until
 
 PAGE = (Path(__file__).parent / "page.html").read_text("utf-8")
 DATA = FileBytes(24 * MIB, 31)
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    with open_browser(tmp_path_factory.mktemp("chromium"), "chromium") as browser:
-        yield browser
 
 
 @pytest.fixture(scope="module")

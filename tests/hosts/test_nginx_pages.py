@@ -14,9 +14,10 @@ import requests
 
 from tests.e2e.stage import RunningExample
 from tests.support.app import ScriptedApp
-from tests.support.browser import Card, open_browser
+from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Chromium
+from tests.support.forked import Launcher
 from tests.support.nginx import Nginx
 from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
@@ -49,12 +50,6 @@ def app_port() -> Iterator[int]:
     """The port of an app with one page; its hash is what comes before the library's path."""
     with serve_page(PAGE) as url:
         yield urlsplit(url).port or 0
-
-
-@pytest.fixture(scope="module")
-def driver(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Chromium]:
-    with open_browser(tmp_path_factory.mktemp("chromium")) as browser:
-        yield browser
 
 
 @dataclass
@@ -117,11 +112,14 @@ def site(driver: Chromium, app: ScriptedApp, app_port: int, tmp_path: Path) -> I
         driver.get("about:blank")
 
 
-def test_a_whole_site_on_one_host_takes_an_upload_over_https(driver: Chromium, tmp_path: Path) -> None:
+def test_a_whole_site_on_one_host_takes_an_upload_over_https(
+    driver: Chromium, launcher: Launcher, tmp_path: Path
+) -> None:
     path, sha256 = write_file(tmp_path)
     with ExitStack() as stack:
         server = stack.enter_context(RunningServer(tmp_path / "storage"))
-        app = RunningExample("1-simple", tmp_path, internal_incoming_host=f"127.0.0.1:{server.port}")
+        host = f"127.0.0.1:{server.port}"
+        app = RunningExample(launcher, "1-simple", tmp_path, internal_incoming_host=host)
         nginx = Nginx(tmp_path / "nginx", server.port, app.port)
         app.options |= {"public_incoming_host": nginx.host, "internal_app_host": f"127.0.0.1:{app.port}"}
         stack.callback(app.stop)

@@ -1,4 +1,4 @@
-"""Real servers that start within some hundredths of a second, and that die where a test says (`launcher`)."""
+"""Servers and apps that start within some hundredths of a second, and die where a test says (`launcher`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -34,6 +35,15 @@ class Launcher:
     def __exit__(self, *exc_info: object) -> None:
         self._process.kill()
         self._process.wait()
+
+    def start(
+        self, options: Sequence[str], environment: Mapping[str, str], log_file: Path, *,
+        script: Path | None = None, plan: Mapping[str, object] | None = None,
+    ) -> ForkedProcess:  # fmt: skip
+        """Starts a server, or the script; what it prints goes to the end of the file."""
+        command = {"options": options, "environment": dict(environment), "log": str(log_file), "plan": plan}
+        pid = self.ask(do="start", script=str(script or ""), **command)
+        return ForkedProcess(self, pid)
 
     def ask(self, **command: object) -> int:
         """Returns the answer to a command."""
@@ -95,14 +105,9 @@ class ForkedServer(RunningServer):
         """The process that runs; 0 once it is buried."""
 
     def _spawn(self, log: IO[bytes]) -> Process:
-        self.life = pid = self.launcher.ask(
-            do="start",
-            options=self._place(),
-            environment=self._environment(),
-            log=str(self.log_file),
-            plan=self.plan,
-        )
-        return ForkedProcess(self.launcher, pid)
+        process = self.launcher.start(self._place(), self._environment(), self.log_file, plan=self.plan)
+        self.life = process.pid
+        return process
 
     @property
     def has_died(self) -> bool:

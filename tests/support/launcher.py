@@ -1,7 +1,8 @@
 """Starts servers in a twentieth of the usual time: by forking a process that has everything imported already.
 
 It reads commands from its standard input, a JSON object a line, and answers each with a line. The servers are
-what `incoming serve` is, unless they get a `faultpoints.Plan`; they die with this process.
+what `incoming serve` is, unless they get a `faultpoints.Plan` or are another script, such as an example app;
+they die with this process.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import gc
 import json
 import os
 import resource
+import runpy
 import sys
 import traceback
 from importlib import import_module
@@ -29,7 +31,8 @@ DIE_WITH_PARENT: Final = (1, 9)  # PR_SET_PDEATHSIG, SIGKILL
 
 def main() -> None:
     """Obeys until its input ends."""
-    import_module("incoming.commands.serve")
+    for module in ("incoming.commands.serve", "requests", "gevent.pywsgi"):
+        import_module(module)
     gc.freeze()  # or each child copies all pages at its first collection
     print("ready", flush=True)
     while line := sys.stdin.readline():
@@ -71,7 +74,11 @@ def _become_server(command: dict[str, Any]) -> None:
         if plan.open_files:
             resource.setrlimit(resource.RLIMIT_NOFILE, (plan.open_files, plan.open_files))
         faultpoints.install(plan)
-    cli.main(["serve", *command["options"]])
+    if command["script"]:
+        sys.argv = [command["script"], *command["options"]]
+        runpy.run_path(command["script"], run_name="__main__")
+    else:
+        cli.main(["serve", *command["options"]])
 
 
 if __name__ == "__main__":
