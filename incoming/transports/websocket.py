@@ -56,6 +56,7 @@ class WebSocket(Outgoing):
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
         self._buffer: memoryview | None = None
+        self._used_bytes = 0
         self._is_waiting = self._given_up = self._has_ended = False
         self._heard_s, self._said_s, self._pinged_s = time.monotonic(), 0.0, 0.0
         # Two of these in silence, with a ping between them, and the peer is taken for dead.
@@ -106,7 +107,7 @@ class WebSocket(Outgoing):
         if end > len(buffer):
             self._drop(header.payload_bytes)
             return
-        at = position
+        self._used_bytes, at = max(self._used_bytes, end), position
         while at < end:
             stop = min(end, at + SLICE_BYTES if at > self.lead_bytes else self.lead_bytes + SLICE_BYTES)
             part = buffer[at:stop]
@@ -118,6 +119,7 @@ class WebSocket(Outgoing):
 
     def _drop(self, size_bytes: int) -> None:
         scratch = self._borrowed()
+        self._used_bytes = max(self._used_bytes, SLICE_BYTES)
         while size_bytes:
             part = scratch[: min(size_bytes, SLICE_BYTES)]
             self._fill(part)
@@ -202,13 +204,13 @@ class WebSocket(Outgoing):
 
     def _borrowed(self) -> memoryview:
         if self._buffer is None:
-            self._buffer = self.buffers.borrow(self.lead_bytes)
+            self._buffer, self._used_bytes = self.buffers.borrow(self.lead_bytes), 0
         return self._buffer
 
     def keep_buffer(self) -> Callable[[], None]:
         """Has the last message stay as it is, beyond the next one, until what this returns is called."""
         buffer, self._buffer = self._borrowed(), None
-        return partial(self.buffers.give_back, buffer)
+        return partial(self.buffers.give_back, buffer, self._used_bytes)
 
     def _give_buffer_back(self) -> None:
         if self._buffer is not None:
