@@ -23,12 +23,13 @@ text { font: 13px system-ui, sans-serif; fill: #24292f }
 .small { font-size: 11px; fill: #57606a }
 .axis { stroke: #d0d7de } .bar { fill: #8c959f } .ours { fill: #0969da } .floor { fill: #d0d7de }
 .line { fill: none; stroke-width: 2 } .c0 { stroke: #0969da } .c1 { stroke: #bc4c00 } .c2 { stroke: #1a7f37 }
-.dot.c0 { fill: #0969da } .dot.c1 { fill: #bc4c00 } .dot.c2 { fill: #1a7f37 }
+.dot.c0, .name.c0 { fill: #0969da } .dot.c1, .name.c1 { fill: #bc4c00 } .dot.c2, .name.c2 { fill: #1a7f37 }
+text.name { stroke: none }
 @media (prefers-color-scheme: dark) {
   text { fill: #e6edf3 } .small { fill: #9198a1 } .axis { stroke: #3d444d } .bar { fill: #656c76 }
   .ours { fill: #4493f8 } .floor { fill: #3d444d }
   .c0 { stroke: #4493f8 } .c1 { stroke: #f0883e } .c2 { stroke: #3fb950 }
-  .dot.c0 { fill: #4493f8 } .dot.c1 { fill: #f0883e } .dot.c2 { fill: #3fb950 }
+  .dot.c0, .name.c0 { fill: #4493f8 } .dot.c1, .name.c1 { fill: #f0883e } .dot.c2, .name.c2 { fill: #3fb950 }
 }
 """
 
@@ -119,7 +120,8 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
         body.append(f'<polyline points="{path}" class="line c{number}"/>')
         body += [f'<circle cx="{x}" cy="{y}" r="3" class="dot c{number}"/>' for x, y in places]
     ends = {name: y_of(row[-1][1]) + 4 for name, row in series.items()}
-    body += [_text(WIDTH - 144, y, name) for name, y in _apart(ends).items()]
+    kinds = {name: f"name c{number}" for number, name in enumerate(series)}
+    body += [_text(WIDTH - 144, y, name, kind=kinds[name]) for name, y in _apart(ends).items()]
     return _svg(bottom + 50, title, body)
 
 
