@@ -59,10 +59,11 @@ class Buffers:
         memory.used_bytes = max(memory.used_bytes, used_bytes)
         if memory.used_bytes > self._room_bytes:
             self._make_room(used_bytes)
+            if used_bytes > self._room_bytes:
+                return
             memory.shrink(used_bytes)
-        if used_bytes <= self._room_bytes:
-            self._room_bytes -= memory.used_bytes
-            self._spare.append(memory)
+        self._room_bytes -= memory.used_bytes
+        self._spare.append(memory)
 
     def _make_room(self, used_bytes: int) -> None:
         """Shrinks buffers from when fewer were arriving, and chunks were larger: the longest unused first."""

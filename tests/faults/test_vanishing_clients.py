@@ -17,6 +17,7 @@ from typing import Any, Final
 import pytest
 import requests
 
+from incoming.steps import idle_silence
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2
@@ -31,7 +32,9 @@ ROUNDS: Final = int(os.environ.get("INCOMING_TEST_ROUNDS", "1"))
 KIB: Final = 1024
 CHUNK_BYTES: Final = 64 * KIB
 DATA: Final = FileBytes(300_000, seed=44)
+TIMEOUT_S: Final = 1
 GIVEN_UP_WITHIN_S: Final = 20.0
+"""Beside what is allowed to so many who are silent."""
 
 AnyClient = OldClient | Client2
 Step = Callable[[Any], object]
@@ -147,7 +150,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """A server that soon gives silent peers up."""
     folder = tmp_path_factory.mktemp("vanishing")
     with RunningServer(
-        folder / "storage", chunk_size_kib=64, connection_timeout_s=1, handover_retry_first_s=0.05
+        folder / "storage", chunk_size_kib=64, connection_timeout_s=TIMEOUT_S, handover_retry_first_s=0.05
     ) as running:
         yield running
 
@@ -162,7 +165,9 @@ def connections(server: RunningServer) -> int:
 
 def nothing_is_left(server: RunningServer) -> None:
     """The server has given up whoever is gone, and has nothing to be ashamed of in its log."""
-    wait_until(lambda: connections(server) == 0, "vanished clients are given up", GIVEN_UP_WITHIN_S)
+    allowed = idle_silence(TIMEOUT_S / 2, connections(server))  # each is asked, and then has time to answer
+    within_s = GIVEN_UP_WITHIN_S + allowed.ask_after_s + allowed.say_after_s
+    wait_until(lambda: connections(server) == 0, "vanished clients are given up", within_s)
     log = server.log_text()
     assert "a defect" not in log
     assert "Traceback" not in log
