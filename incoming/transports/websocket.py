@@ -107,7 +107,7 @@ class WebSocket(Outgoing):
         if end > len(buffer):
             self._drop(header.payload_bytes)
             return
-        self._used_bytes, at = max(self._used_bytes, end), position
+        self._used_bytes, at = end, position
         while at < end:
             stop = min(end, at + SLICE_BYTES if at > self.lead_bytes else self.lead_bytes + SLICE_BYTES)
             part = buffer[at:stop]
