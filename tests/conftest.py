@@ -6,14 +6,16 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.browser import open_browser
-from tests.support.engines import Browser
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer
+
+if TYPE_CHECKING:
+    from tests.support.engines import Browser
 
 LOG_TAIL_CHARS = 8000
 StartServer = Callable[..., RunningServer]
@@ -48,6 +50,8 @@ def app() -> Iterator[ScriptedApp]:
 @pytest.fixture(scope="session")
 def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Browser]]:
     """Gives the browser of an engine: started with a fresh profile for the first who asks, and kept."""
+    from tests.support.browser import open_browser  # noqa: PLC0415 - half a second that few tests need
+
     with ExitStack() as stack:
 
         @cache

@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import shutil
-import signal
 import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,8 +68,7 @@ class RunningExample:
     def stop(self) -> None:
         """Ends the app, as a power cut would."""
         if self._process:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.kill()
             self._process.wait()
             self._process = None
 

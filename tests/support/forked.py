@@ -90,8 +90,15 @@ class ForkedProcess:
 
     def terminate(self) -> None:
         """Asks it to stop."""
+        self._send(signal.SIGTERM)
+
+    def kill(self) -> None:
+        """Ends it as a power cut would."""
+        self._send(signal.SIGKILL)
+
+    def _send(self, number: signal.Signals) -> None:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.pid, number)
 
 
 class ForkedServer(RunningServer):
