@@ -26,8 +26,9 @@ from bench import settings, single
 from bench.crowd import crowd
 from bench.kept import Kept, new_ticket
 from bench.rivals.ours import Ours
+from incoming.registry.entries import forgotten
 from tests.support.data import MIB
-from tests.support.server import RunningServer, multiply_tickets
+from tests.support.server import RunningServer, add_to_journal, multiply_tickets
 
 COUNTS: Final = (1000, 2500, 5000, 10_000)
 IDLE_S: Final = 50.0
@@ -117,9 +118,8 @@ def tickets(counts: Sequence[int], storage: Path) -> dict[str, Any]:
         some, _ = make_tickets(server, 100)
         _, per_s = make_tickets(server, max(counts) - len(some))
         server.kill()
-        for file in (storage / "tickets" / "journal").glob("*.json"):
-            if file.stem not in some:
-                file.unlink()
+        others = server.journaled().keys() - set(some)
+        add_to_journal(server, *map(forgotten, others))
         rows = [_restarted(server, some, count) for count in (len(some), *counts)]
     base = rows[0]
     for row in rows[1:]:
@@ -132,8 +132,7 @@ def tickets(counts: Sequence[int], storage: Path) -> dict[str, Any]:
 def _restarted(server: RunningServer, some: list[str], count: int) -> dict[str, float]:
     if server.runs:
         server.kill()
-    existing = len(list((server.storage_dir / "journal").glob("*.json")))
-    multiply_tickets(server, some, len(some) + count - existing)
+    multiply_tickets(server, some, len(some) + count - len(server.journaled()))
     began_s = time.perf_counter()
     server.start()
     took_s = time.perf_counter() - began_s

@@ -17,6 +17,7 @@ import requests
 
 from incoming import __version__
 from incoming.config import SETTINGS
+from incoming.registry import journal
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
@@ -203,9 +204,8 @@ def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
     with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
         requests.get(lines[5].split()[-1], timeout=10)  # asks for a ticket
-        [entry] = (tmp_path / "incoming-storage" / "journal").glob("*.json")
-        url = json.loads(entry.read_text())["ticket"]["signal_finish_url"]
-        assert lines[5].rpartition(":")[2].strip() in url
+        [ticket] = journal.read(tmp_path / "incoming-storage" / "journal")
+        assert lines[5].rpartition(":")[2].strip() in ticket.signal_finish_url
 
 
 def test_a_second_server_on_the_same_storage_is_refused(start_server: StartServer) -> None:
@@ -245,7 +245,7 @@ def test_the_house_is_kept(start_server: StartServer, app: ScriptedApp) -> None:
     ticket_id = new_upload(server, app.url)
     [delivery] = app.wait_for(1)
     assert (delivery.id, delivery.fields["cancelled"]) == (ticket_id, "yes")
-    wait_until(lambda: not server.journal_file(ticket_id).exists(), "the ticket is forgotten")
+    wait_until(lambda: ticket_id not in server.journaled(), "the ticket is forgotten")
 
 
 # --- stopping ------------------------------------------------------------------------------------

@@ -187,7 +187,7 @@ def test_who_was_taken_over_throws_nothing_away(house: House) -> None:
 def test_who_is_taken_over_while_it_waits_to_throw_away_does_not_do_it(house: House) -> None:
     ticket_id = damaged(house)
     old = claim(house, ticket_id)
-    with house.runtime.held("write_all"):
+    with house.runtime.held("append"):
         house.runtime.spawn(claim, house, ticket_id, 1)  # is journaled first: no proof is needed any more
         house.runtime.settle()
         results = outcome(prove, house, old, CONTENT[::-1])

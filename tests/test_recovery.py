@@ -284,10 +284,10 @@ def test_bytes_that_outlived_what_the_journal_says_of_them_are_looked_at_too(tmp
     """Without fsync an entry may be older than the file."""
     before = house_with(tmp_path)
     ticket_id = before.new_ticket()
-    entry = tmp_path / "journal" / f"{ticket_id}.json"
-    issued = entry.read_bytes()
+    log = tmp_path / "journal" / "log"
+    issued = log.read_bytes()
     before.uploads.write(before.claim(ticket_id, 20_000).claim, memoryview(bytes(20_000)))
-    entry.write_bytes(issued)
+    log.write_bytes(issued)
     with before.file(ticket_id).open("r+b") as file:
         file.truncate(4096)
         file.truncate(20_000)

@@ -54,13 +54,13 @@ def test_the_file_is_synced_and_journaled_before_the_app_is_called(tmp_path: Pat
     seen: list[tuple[list[str], list[State]]] = []
 
     def look(form: dict[str, str]) -> Answer:
-        seen.append((list(house.runtime.pool_calls), [ticket.state for ticket in house.journal.load()]))
+        seen.append((list(house.runtime.pool_calls), [ticket.state for ticket in house.journaled()]))
         return WillFinish()
 
     house.app.answers = [look]
     house.arrive(house.new_ticket(), CONTENT)
     [(calls, states)] = seen
-    assert calls.index("_sync") < len(calls) - 1 - calls[::-1].index("write_all")
+    assert calls.index("_sync") < len(calls) - 1 - calls[::-1].index("append")
     assert states == [State.HANDING_OVER]
 
 
@@ -86,7 +86,7 @@ def test_the_file_belongs_to_its_owner_before_the_app_is_called(tmp_path: Path) 
     ticket_id = house.new_ticket(fileOwnerUid=str(os.geteuid()))
     house.arrive(ticket_id, CONTENT)
     calls = house.runtime.pool_calls
-    assert calls.index("_give_to") < len(calls) - 1 - calls[::-1].index("write_all")
+    assert calls.index("_give_to") < len(calls) - 1 - calls[::-1].index("append")
 
 
 def test_a_completion_that_fails_can_be_repeated_by_the_next_connection(house: House) -> None:
@@ -139,7 +139,7 @@ def test_a_client_that_comes_back_just_when_the_app_refuses_hears_why(house: Hou
     heard: list[IncomingError] = []
 
     def refuse(_: dict[str, str]) -> Answer:
-        being_written.enter_context(house.runtime.held("write_all"))
+        being_written.enter_context(house.runtime.held("append"))
         return Refused("no")
 
     def come_back() -> None:

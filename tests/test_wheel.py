@@ -16,6 +16,7 @@ from typing import Final
 import pytest
 import requests
 
+from incoming.registry import journal
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
@@ -104,9 +105,7 @@ def test_the_installed_command_serves_the_library_gives_a_ticket_and_stops_clean
     finish_url = {"signalFinishURL": "http://localhost:1/arrived"}
     ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=10)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ticket.text)
-    assert [path.name for path in (tmp_path / "incoming-storage" / "journal").glob("*-*.json")] == [
-        f"{ticket.text}.json"
-    ]
+    assert [known.id for known in journal.read(tmp_path / "incoming-storage" / "journal")] == [ticket.text]
     process.terminate()
     assert process.wait(DEADLINE_S) == 0
 

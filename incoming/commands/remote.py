@@ -15,7 +15,7 @@ import requests
 
 from incoming import demo
 from incoming.errors import IncomingError, UnknownTicket
-from incoming.registry.journal import DamagedEntry, decode
+from incoming.registry import journal
 from incoming.settings import Settings
 from incoming.ticket import Ticket
 
@@ -93,14 +93,9 @@ class Remote:
     def tickets(self) -> Iterator[Ticket]:
         """Yields what the journal says of each upload. Raises NotReached where it can't be read."""
         try:
-            files = sorted(file for file in self._journal.iterdir() if file.suffix == ".json")
+            yield from journal.read(self._journal)
         except OSError as exc:
             raise NotReached(f"The journal in {self._journal} can't be read: {exc.strerror}.") from exc
-        for file in files:
-            try:
-                yield decode(file.read_bytes(), file.stem)
-            except (OSError, DamagedEntry):
-                continue  # forgotten meanwhile, or not ours to judge: the server reports it
 
 
 def sentence(exc: IncomingError | NotReached) -> str:

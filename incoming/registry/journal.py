@@ -1,8 +1,8 @@
-"""One small JSON file a ticket, written atomically at each change of state: tickets survive a kill.
+"""The tickets on the disk, kept at each change of state: they survive a kill, and a power cut.
 
-`DIRECTORY/ID.json` holds `{"version": 1, "ticket": {...}}`, secrets included, so the directory is 0700. A
-file is written beside, synced (as the setting says) and renamed, so a kill leaves the old one or the new
-one. A file that holds no ticket is set aside in `damaged/` and reported, and stops nobody else.
+`DIRECTORY/log` has a line for each change (`entries`), secrets included, so the directory is 0700. Each start
+reads it, and begins a new one with what counts; a kill leaves the old one or the new one. What is damaged is
+reported and kept in `damaged/`, and stops nobody else.
 
 Every method here blocks on the disk: callers on the event loop go through the pool.
 """
@@ -10,36 +10,29 @@ Every method here blocks on the disk: callers on the event loop go through the p
 from __future__ import annotations
 
 import contextlib
-import dataclasses
+import errno
+import itertools
 import json
 import logging
 import os
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, ParamSpec, get_type_hints
+from typing import Any, Final
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.lifecycle import State
+from incoming.registry.entries import forgotten, last_lines, tickets, written
+from incoming.registry.log import Log, sync_directory
+from incoming.registry.old_entries import OldEntries
 from incoming.runtime import close_descriptor
 from incoming.ticket import Ticket
 
-P = ParamSpec("P")
-VERSION: Final = 1
-TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+LOG_FILE: Final = "log"
 _CLOCK_FILE: Final = "clock"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Another one each time that the machine starts."""
-_FULL: Final = {28, 122}  # ENOSPC, EDQUOT
-_TYPES: Final = get_type_hints(Ticket)
-_MAX_TIME_S: Final = 1e15
-"""JSON has larger numbers, and Python reads NaN and Infinity from it; none of them is a time."""
+_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 log = logging.getLogger(__name__)
-
-
-class DamagedEntry(ValueError):
-    """A journal file that holds no ticket; the text says why."""
 
 
 class Journal:
@@ -50,47 +43,101 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
         self._directory = directory.resolve()
-        self._path = str(self._directory)
         self._fsync = fsync
-        self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._log = Log(self._directory / LOG_FILE, fsync)
+        self._known_damage = 0
+        self._has_begun = False
+
+    def load(self) -> list[Ticket]:
+        """Returns every ticket, and begins a new log with them. Raises OSError if it can't be read at all."""
+        old = OldEntries(self._directory, self._directory / "damaged")
+        last = old.lines() | last_lines(self._log.texts())
+        found, unknown = tickets(last)
+        for ticket_id, why in unknown.items():
+            about = {"ticket": ticket_id[:8], "error": why}
+            log.error("journal entry %(ticket)s is damaged: %(error)s", about)
+            del last[ticket_id]
+        if self._log.lost_lines or unknown or self._log.unreadable_blocks:
+            self._set_aside(self._log.lost_lines + len(unknown))
+            self._known_damage = self._log.lost_lines + self._log.unreadable_blocks
+        try:
+            self._log.replace(last.values())
+            self._has_begun = True
+            old.remove()
+        except OSError as exc:
+            log.error("the journal can't be written: %(error)s", {"error": exc})
+        return found
 
     def write(self, ticket: Ticket) -> None:
-        """Replaces the ticket's entry; when it returns, the new one survives."""
-        [error] = self.write_all([ticket])
-        if error:
-            raise error
-
-    def write_all(self, tickets: Sequence[Ticket]) -> Sequence[Exception | None]:
-        """The same for several, with one sync of the directory; returns what went wrong with each."""
-        errors = [_error(self._replace, f"{ticket.id}.json", encode(ticket)) for ticket in tickets]
-        unsynced = _error(self._sync_names)
-        return [error or unsynced for error in errors]
+        """Keeps the ticket as it is; when it returns, that survives."""
+        self.append([written(ticket)])
 
     def remove(self, ticket_id: str) -> None:
-        """Removes the ticket's entry; already gone is fine."""
-        with _disk_errors(), contextlib.suppress(FileNotFoundError):
-            (self._directory / f"{ticket_id}.json").unlink()
+        """Forgets the ticket; an unknown one is fine."""
+        self.append([forgotten(ticket_id)])
 
-    def load(self) -> Iterator[Ticket]:
-        """Yields every ticket; damaged entries are set aside and reported."""
-        for file in sorted(self._directory.glob("*.tmp")):
-            file.unlink()  # ours, cut off by a kill before its rename
-        for file in sorted(self._directory.glob("*.json")):
-            try:
-                ticket = decode(file.read_bytes(), file.stem)
-            except (DamagedEntry, IsADirectoryError) as exc:
-                self._set_aside(file, exc)
-            except OSError as exc:
-                # It may be sound: a disk that fails, or too few descriptors. The next start tries it again.
-                about = {"ticket": file.stem[:8], "error": exc}
-                log.error("journal entry %(ticket)s can't be read (%(error)s): restart to try again", about)
-            else:
-                yield ticket
+    def append(self, lines: Sequence[bytes]) -> None:
+        """Adds lines of `entries`; when it returns, they survive.
+
+        After an error they do not, unless the process dies before it has written anything else.
+        """
+        with _disk_errors():
+            if not self._log.is_open:
+                self._begin_anew()
+            elif self._log.is_long:
+                self._shorten()
+            self._log.append(lines)
+
+    def _begin_anew(self) -> None:
+        if self._has_begun:
+            (self._directory / LOG_FILE).stat()  # where it is gone, no empty one takes its place
+        last = last_lines(self._log.texts())
+        if self._log.lost_lines + self._log.unreadable_blocks > self._known_damage:
+            raise OSError(errno.EIO, "The journal was damaged while the server ran")
+        self._log.replace(last.values())
+        self._has_begun = True
+
+    def _shorten(self) -> None:
+        try:
+            self._begin_anew()
+        except OSError as exc:
+            log.warning("the journal can't be made shorter: %(error)s", {"error": exc})
+            self._log.bear_with_length()
+
+    def _set_aside(self, lines: int) -> None:
+        """Keeps the damaged log beside the one that follows it, for people to look at."""
+        about: dict[str, object] = {"lines": lines, "blocks": self._log.unreadable_blocks}
+        shelf = self._directory / "damaged"
+        try:
+            shelf.mkdir(mode=0o700, exist_ok=True)
+            places = (shelf / f"log-{number}" for number in itertools.count(1))
+            about["place"] = place = next(place for place in places if not place.exists())
+            place.hardlink_to(self._directory / LOG_FILE)
+        except OSError as exc:
+            about["place"] = f"nowhere: {exc}"
+        log.error(
+            "the journal is damaged: lines that are missing or not as they were written: %(lines)s, blocks "
+            "that can't be read: %(blocks)s. What stood before them counts. It is set aside: %(place)s",
+            about,
+        )
+
+    # --- the clock -----------------------------------------------------------------------------------
 
     def write_clock(self, ran_s: float) -> None:
         """Keeps how many seconds the service has run, and that it was since the machine's last start."""
-        self._replace(_CLOCK_FILE, json.dumps({"ran_s": ran_s, "boot": _boot_id()}).encode())
-        self._sync_names()
+        target = self._directory / _CLOCK_FILE
+        beside = target.with_suffix(".tmp")
+        with _disk_errors():
+            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                os.pwrite(fd, json.dumps({"ran_s": ran_s, "boot": _boot_id()}).encode(), 0)
+                if self._fsync:
+                    os.fdatasync(fd)
+            finally:
+                close_descriptor(fd)
+            beside.replace(target)
+            if self._fsync:
+                sync_directory(self._directory)
 
     def read_clock(self) -> float:
         """Returns how many seconds the service had run; 0 when nothing is known."""
@@ -111,37 +158,13 @@ class Journal:
         """Raises OSError, ValueError."""
         return json.loads((self._directory / _CLOCK_FILE).read_bytes())
 
-    def _replace(self, name: str, content: bytes) -> None:
-        """Puts the content in the place of a file's; that survives once the names are synced, too."""
-        target = f"{self._path}/{name}"
-        beside = f"{target}.tmp"
-        with _disk_errors():
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                written = 0
-                while written < len(content):
-                    written += os.pwrite(fd, content[written:], written)
-                if self._fsync:
-                    os.fdatasync(fd)
-            finally:
-                close_descriptor(fd)
-            os.replace(beside, target)  # noqa: PTH105 - a Path costs more than the call
 
-    def _sync_names(self) -> None:
-        if self._fsync:
-            with _disk_errors():
-                os.fsync(self._directory_fd)
-
-    def _set_aside(self, file: Path, why: Exception) -> None:
-        shelf = self._directory / "damaged"
-        about = {"ticket": file.stem[:8], "error": why, "shelf": shelf}
-        log.error("journal entry %(ticket)s is damaged (%(error)s): set aside in %(shelf)s", about)
-        try:
-            shelf.mkdir(mode=0o700, exist_ok=True)
-            file.replace(shelf / file.name)
-        except OSError as exc:
-            about["error"] = exc
-            log.error("journal entry %(ticket)s could not be set aside: %(error)s", about)
+def read(directory: Path) -> list[Ticket]:
+    """Returns what a journal says, which its server may be writing to meanwhile. Raises OSError."""
+    file = directory / LOG_FILE
+    file.stat()  # a log that is not there yet is empty; a journal that is not there is a mistake
+    found, _ = tickets(last_lines(Log(file, fsync=False).texts()))
+    return found
 
 
 def _boot_id() -> str:
@@ -157,51 +180,3 @@ def _disk_errors() -> Iterator[None]:
         yield
     except OSError as exc:
         raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
-
-
-def _error(function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Exception | None:
-    """Returns what a call raises."""
-    try:
-        function(*args, **kwargs)
-    except (StorageFull, StorageFailed) as exc:
-        return exc
-    return None
-
-
-def encode(ticket: Ticket) -> bytes:
-    """Returns the journal's text for a ticket."""
-    rest = ticket.at_rest()
-    return json.dumps({"version": VERSION, "ticket": {name: getattr(rest, name) for name in _TYPES}}).encode()
-
-
-def decode(content: bytes, ticket_id: str) -> Ticket:
-    """Returns the ticket `ticket_id` of its journal file. Raises DamagedEntry."""
-    try:
-        entry = json.loads(content)
-    except (ValueError, RecursionError) as exc:
-        raise DamagedEntry("it is not JSON") from exc
-    if not isinstance(entry, dict) or entry.get("version") != VERSION:
-        raise DamagedEntry(f"it is not of version {VERSION}")
-    raw = entry.get("ticket")
-    if not isinstance(raw, dict):
-        raise DamagedEntry("it has no ticket")
-    values = {f.name: _value(f.name, raw) for f in dataclasses.fields(Ticket) if f.name in raw}
-    if values.get("id") != ticket_id or not TICKET_ID.fullmatch(ticket_id):
-        raise DamagedEntry("its ticket has another id than its name says")
-    if "signal_finish_url" not in values:
-        raise DamagedEntry("its ticket has no signal_finish_url")
-    return Ticket(**values)
-
-
-def _value(name: str, raw: dict[str, Any]) -> Any:
-    """Returns the field `name` as its type says. Raises DamagedEntry."""
-    value, kind = raw[name], _TYPES[name]
-    if kind is State and value in list(State):
-        return State(value)
-    if kind is float and type(value) in (int, float) and -_MAX_TIME_S < value < _MAX_TIME_S:
-        return float(value)
-    if kind == int | None and (value is None or type(value) is int):
-        return value
-    if type(value) is not kind or kind is float:
-        raise DamagedEntry(f"its {name} is {value!r}"[:200])
-    return value

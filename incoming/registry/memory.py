@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 from incoming.errors import StorageFailed, StorageFull, UnknownTicket
 from incoming.lifecycle import RECEIVING, Event
+from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal
 from incoming.registry.together import Together
 from incoming.runtime import Lock, Runtime, ServiceClock
@@ -24,8 +25,7 @@ class MemoryRegistry:
     def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters) -> None:
         """Takes up what the journal has, as it is after the death of the process that wrote it."""
         self._counters = counters
-        self._journal = journal
-        self._write_entry = Together(runtime, journal.write_all).do
+        self._append = Together(runtime, journal.append).do
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
@@ -39,7 +39,7 @@ class MemoryRegistry:
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
-        self._write_entry(ticket)
+        self._append(written(ticket))
         self._tickets[ticket.id] = ticket
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
@@ -68,7 +68,7 @@ class MemoryRegistry:
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
         """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
         try:
-            self._write_entry(new)
+            self._append(written(new))
         except (StorageFull, StorageFailed) as exc:
             if not old.at_rest().recovered(now_s).rests_as(new):
                 raise
@@ -78,13 +78,13 @@ class MemoryRegistry:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             if ticket_id in self._not_kept:
-                self._write_entry(self.get(ticket_id))
+                self._append(written(self.get(ticket_id)))
                 self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
-            self._runtime.in_pool(self._journal.remove, ticket_id)
+            self._append(forgotten(ticket_id))
             ticket = self._tickets.pop(ticket_id, None)
             if ticket and ticket.state in RECEIVING:
                 self._finished(ticket)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from incoming.registry.entries import written
 from tests.conftest import StartServer
 from tests.support.app import DONE, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.data import MIB, FileBytes
-from tests.support.server import ROOT, RunningServer, new_upload
+from tests.support.server import ROOT, RunningServer, add_to_journal, new_upload
 from tests.support.waiting import wait_until
 
 REFUSED = Reply(400, "no")
@@ -126,7 +128,7 @@ def test_a_beginning_that_two_uploads_share_is_refused(start_server: StartServer
     server = start_server()
     ticket_id = paused(server, app)
     twin = ticket_id[:-1] + ("0" if ticket_id[-1] != "0" else "1")
-    server.journal_file(twin).write_text(server.journal_file(ticket_id).read_text().replace(ticket_id, twin))
+    add_to_journal(server, written(dataclasses.replace(server.journaled()[ticket_id], id=twin)))
     assert "2 uploads begin with" in run(server, "cancel", ticket_id[:8]).stderr
 
 

@@ -233,7 +233,7 @@ def test_unfinished_uploads_go_on_after_a_reload_when_their_files_are_chosen_aga
     dropzone.network.bytes_per_s = 0
     page.wait_for_states(*["finished"] * 3)
     assert uploaded(dropzone.app) == by_name(files)
-    assert len(list(dropzone.server.storage_dir.glob("journal/*.json"))) == 3, "no ticket but the first ones"
+    assert len(dropzone.server.journaled()) == 3, "no ticket but the first ones"
 
 
 def test_one_unfinished_upload_wants_its_own_file_and_another_is_forgotten(

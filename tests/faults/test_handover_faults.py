@@ -93,7 +93,7 @@ def test_a_wait_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> 
     server = start_server(**QUICK)
     app.answers = [WAIT]
     client = arrived(server, app, backendSecret="right")
-    wait_until(lambda: '"waiting"' in server.journal_file(client.ticket_id).read_text(), "the wait is read")
+    wait_until(lambda: server.journaled_state(client.ticket_id) == "waiting", "the wait is read")
     server.restart()
     assert finish_upload(server, client.ticket_id, backendSecret="right").text == "ok"
     returns(client)

@@ -34,7 +34,7 @@ from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFini
 from incoming.housekeeping import recover, sweep
 from incoming.lifecycle import RECEIVING, State
 from incoming.messages import MsgUploadReq
-from incoming.registry.journal import decode
+from incoming.registry import journal
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.house import TIMES, Client, House
 from tests.support.model import HUGE_BYTES, Model, MTicket
@@ -161,8 +161,8 @@ class Uploading(RuleBasedStateMachine):
         assert self.model.now_s == self.house.parts.clock.now_s()
         tickets = {t.id: t for t in self.house.parts.registry.tickets()}
         assert set(tickets) == set(self.model.tickets)
-        entries = {file.stem for file in (self.house.directory / "journal").glob("*.json")}
-        assert entries == set(tickets)
+        self.kept = {t.id: t for t in journal.read(self.house.directory / "journal")}
+        assert set(self.kept) == set(tickets)
         for ticket in self.model.tickets.values():
             self._compare_one(ticket)
         for number, client in self.model.clients.items():
@@ -173,7 +173,7 @@ class Uploading(RuleBasedStateMachine):
     def _compare_one(self, expected: MTicket) -> None:
         assert self._seen(expected.id) == _as_seen(expected), expected
         real = self.house.ticket(expected.id)
-        kept = decode(self.house.journal._directory.joinpath(f"{real.id}.json").read_bytes(), real.id)
+        kept = self.kept[real.id]
         assert kept == real.at_rest() or kept.recovered(real.changed_at_s) == real.at_rest()
         assert real.changed_at_s == expected.changed_at_s, (real, expected)
         assert real.deliveries == expected.deliveries

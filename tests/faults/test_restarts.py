@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
+from incoming.registry.entries import encode, written
+from incoming.registry.lines import numbered
+from incoming.ticket import Ticket
 from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
@@ -54,7 +60,7 @@ def test_a_start_with_ten_thousand_tickets_takes_seconds(
         assert client.resumed_at[1] > 0
     finished.upload()  # hears the result again
     assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in (*clients, finished)}
-    assert len(list((server.storage_dir / "journal").glob("*.json"))) == TICKETS
+    assert len(server.journaled()) == TICKETS
     tally("fault", f"killed, and started with {TICKETS:,} tickets", 1, "all known again within seconds")
 
 
@@ -62,49 +68,76 @@ def test_a_start_with_ten_thousand_tickets_takes_seconds(
 
 
 DAMAGE = {
-    "empty": b"",
-    "zeros": bytes(300),
-    "half of it": b'{"version": 1, "ticket": {"id": "',
-    "no JSON": b"\xff\xfe\x00garbage",
-    "a list": b"[]",
-    "another version": b'{"version": 99, "ticket": {}}',
-    "wrong types": b'{"version": 1, "ticket": {"id": 5, "state": "flying"}}',
-    "too deep": b"[" * 100_000,
+    "zeros": bytes,
+    "blank": lambda size: b" " * size,
+    "garbage": lambda size: b"\xff\xfe\x00" * (size // 3) + b"\n",
+    "another bit": None,
+    "what stands elsewhere": lambda size: numbered(0, written(Ticket(str(UUID(int=5)), "http://localhost/"))),
 }
 
 
+def spoil(server: RunningServer, ticket_id: str, damage: Callable[[int], bytes] | None) -> bytes:
+    """Damages all lines of a ticket in the log; returns what is there then."""
+    log = server.storage_dir / "journal" / "log"
+    text = bytearray(log.read_bytes())
+    for line in re.findall(rb"[0-9a-f]{8} \d+ %s .*\n" % ticket_id.encode(), bytes(text)):
+        start = text.index(line)
+        if damage:
+            text[start : start + len(line)] = damage(len(line)).ljust(len(line))
+        else:
+            text[start + 100] ^= 4
+    log.write_bytes(text)
+    return bytes(text)
+
+
 @pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
-def test_a_damaged_journal_entry_is_set_aside_and_reported_and_stops_nobody_else(
-    start_server: StartServer, app: ScriptedApp, damage: bytes
+def test_damage_in_the_journal_is_set_aside_and_reported_and_stops_nobody_else(
+    start_server: StartServer, app: ScriptedApp, damage: Callable[[int], bytes] | None
 ) -> None:
     server = start_server()
-    healthy, damaged = begun(server, app, 1), begun(server, app, 2)
+    damaged, healthy = begun(server, app, 1), begun(server, app, 2)
     server.kill()
-    entry = server.journal_file(damaged.ticket_id)
-    entry.write_bytes(damage)
+    spoilt = spoil(server, damaged.ticket_id, damage)
     server.start()
     healthy.upload()
     with pytest.raises(UploadEnded) as ended:
         damaged.connect().request()
     assert ended.value.code == UNKNOWN_TICKET
-    assert not entry.exists()
-    assert [f.read_bytes() for f in entry.parent.rglob(entry.name) if f.is_file()] == [damage]
+    set_aside = [file.read_bytes() for file in (server.storage_dir / "journal").glob("damaged/*")]
+    assert set_aside == [spoilt]
     assert "damaged" in server.log_text()
     assert damaged.ticket_id not in server.log_text(), "a whole id is a secret"
     assert server.stored_file(damaged.ticket_id).exists(), "its bytes are not ours to throw away"
-    tally("fault", "a damaged journal entry", 1, "set aside and reported; the others went on")
+    tally("fault", "damage in the journal", 1, "set aside and reported; the others went on")
 
 
 def test_what_a_kill_left_half_written_is_no_damage(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server()
     client = begun(server, app, 1)
     server.kill()
-    entry = server.journal_file(client.ticket_id)
-    entry.with_name(entry.name + ".tmp").write_bytes(entry.read_bytes()[:40])
+    log = server.storage_dir / "journal" / "log"
+    with log.open("ab") as file:
+        file.write(log.read_bytes()[:40])
+    log.with_name("log.new").write_bytes(log.read_bytes()[:40])
     server.start()
     assert "damaged" not in server.log_text()
     client.upload()
     tally("fault", "a journal entry that a kill left half written", 1, "the one before it counted")
+
+
+def test_a_journal_of_one_file_a_ticket_is_taken_up(start_server: StartServer, app: ScriptedApp) -> None:
+    server = start_server()
+    clients = [begun(server, app, seed) for seed in range(3)]
+    server.kill()
+    journal = server.storage_dir / "journal"
+    for ticket in server.journaled().values():
+        (journal / f"{ticket.id}.json").write_bytes(encode(ticket))
+    (journal / "log").unlink()
+    server.start()
+    for client in clients:
+        client.upload()
+        assert client.resumed_at[1] > 0
+    assert not list(journal.glob("*.json"))
 
 
 def test_files_of_others_in_the_storage_are_not_touched(start_server: StartServer, app: ScriptedApp) -> None:

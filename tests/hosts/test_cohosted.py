@@ -102,9 +102,7 @@ def test_a_wait_survives_a_kill(cohosted: CohostedServer) -> None:
     client = new_client(cohosted, "later")
     client.open().send_until_acked()
     told(cohosted, 1)
-    wait_until(
-        lambda: "waiting" in cohosted.journal_file(client.ticket_id).read_text(), "the answer is journaled"
-    )
+    wait_until(lambda: cohosted.journaled_state(client.ticket_id) == "waiting", "the answer is journaled")
     cohosted.restart()
     cohosted.post(f"/finish/{client.ticket_id}")
     client.upload()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import tempfile
 from collections.abc import Iterator
@@ -55,8 +54,7 @@ class Stage:
 
     def state(self, ticket_id: str) -> str:
         """Returns the state of an upload as it stands in the server's journal."""
-        state: str = json.loads(self.server.journal_file(ticket_id).read_text())["ticket"]["state"]
-        return state
+        return self.server.journaled_state(ticket_id)
 
     def stored_bytes(self, ticket_id: str) -> int:
         """Returns how much the server has stored of an upload."""

@@ -23,14 +23,10 @@ def house(tmp_path: Path) -> House:
     return House(tmp_path)
 
 
-def journaled(house: House) -> list[Ticket]:
-    return list(house.journal.load())
-
-
 def test_a_ticket_that_was_added_is_there_and_survives(house: House) -> None:
     house.parts.registry.add(TICKET)
     assert house.ticket(ID) == TICKET
-    assert journaled(house) == [TICKET]
+    assert house.journaled() == [TICKET]
     assert house.restarted().ticket(ID) == TICKET
 
 
@@ -58,12 +54,12 @@ def test_a_change_is_applied_at_the_time_of_the_service(house: House) -> None:
 
 def test_a_change_is_in_the_journal_before_anybody_sees_it(house: House) -> None:
     house.parts.registry.add(TICKET)
-    with house.runtime.held("write_all"):
+    with house.runtime.held("append"):
         house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
         house.runtime.settle()
         assert house.state(ID) is State.ISSUED
     assert house.state(ID) is State.UPLOADING
-    assert [t.state for t in journaled(house)] == [State.UPLOADING]
+    assert [t.state for t in house.journaled()] == [State.UPLOADING]
 
 
 def test_a_change_that_can_not_be_journaled_has_not_happened(house: House) -> None:
@@ -89,18 +85,18 @@ def test_a_change_that_is_not_allowed_changes_nothing(house: House) -> None:
         house.parts.registry.change(ID, Complete())
     assert not house.parts.counters.ended
     assert house.ticket(ID) == TICKET
-    assert journaled(house) == [TICKET]
+    assert house.journaled() == [TICKET]
 
 
 def test_what_dies_with_the_process_is_not_journaled(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.change(ID, CLAIM)
-    writes = house.runtime.pool_calls.count("write_all")
+    writes = house.runtime.pool_calls.count("append")
     house.parts.registry.change(ID, CLAIM)  # a takeover
     assert house.parts.registry.change(ID, CLAIM).epoch == 3
     house.parts.registry.change(ID, Complete())
     assert house.parts.registry.change(ID, Post()).deliveries == 1
-    assert house.runtime.pool_calls.count("write_all") == writes + 1, "only the completion"
+    assert house.runtime.pool_calls.count("append") == writes + 1, "only the completion"
 
 
 def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> None:
@@ -114,7 +110,7 @@ def test_two_changes_of_one_ticket_come_one_after_the_other(house: House) -> Non
         except IllegalTransition:
             outcomes.append("too late")
 
-    with house.runtime.held("write_all"):
+    with house.runtime.held("append"):
         house.runtime.spawn(change, Cancel("by the user"))
         house.runtime.spawn(change, Expire("idle"))
         house.runtime.settle()
@@ -128,7 +124,7 @@ def test_a_ticket_does_not_wait_for_the_change_of_another(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.add(other)
     house.parts.registry.change(other.id, CLAIM)
-    with house.runtime.held("write_all"):
+    with house.runtime.held("append"):
         house.runtime.spawn(house.parts.registry.change, ID, CLAIM)
         house.runtime.settle()
         with gevent.Timeout(5):
@@ -141,7 +137,7 @@ def test_a_forgotten_ticket_is_gone_from_the_journal_too(house: House) -> None:
     house.parts.registry.forget(ID)
     with pytest.raises(UnknownTicket):
         house.ticket(ID)
-    assert journaled(house) == []
+    assert house.journaled() == []
 
 
 def test_the_tickets_of_the_moment_are_listed_whatever_happens_meanwhile(house: House) -> None:
@@ -175,8 +171,8 @@ def test_what_a_restart_has_found_is_journaled_once(house: House) -> None:
     after = house.restarted()
     after.parts.registry.keep(ID)
     after.parts.registry.keep(ID)
-    assert [(t.state, t.changed_at_s) for t in journaled(after)] == [(State.PAUSED, 1000.0)]
-    assert after.runtime.pool_calls.count("write_all") == 1
+    assert [(t.state, t.changed_at_s) for t in after.journaled()] == [(State.PAUSED, 1000.0)]
+    assert after.runtime.pool_calls.count("append") == 1
 
 
 def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) -> None:
@@ -186,13 +182,13 @@ def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) ->
     with after.journal_broken(), pytest.raises(StorageFailed):
         after.parts.registry.keep(ID)
     after.parts.registry.keep(ID)
-    assert [t.state for t in journaled(after)] == [State.PAUSED]
+    assert [t.state for t in after.journaled()] == [State.PAUSED]
 
 
 def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None:
     house.parts.registry.add(TICKET)
     house.parts.registry.keep(ID)
-    assert house.runtime.pool_calls.count("write_all") == 1
+    assert house.runtime.pool_calls.count("append") == 1
 
 
 def test_the_unfinished_tickets_of_an_app_are_counted_over_a_restart_too(house: House) -> None:
@@ -201,7 +197,8 @@ def test_the_unfinished_tickets_of_an_app_are_counted_over_a_restart_too(house: 
     assert [registry.unfinished(f"app.example.org:80{n}") for n in (80, 81, 82)] == [2, 1, 0]
     house.arrive(ids[0])
     assert registry.unfinished("app.example.org:8080") == 1
-    assert house.restarted().parts.registry.unfinished("app.example.org:8080") == 1
+    registry = house.restarted().parts.registry
+    assert registry.unfinished("app.example.org:8080") == 1
     registry.change(ids[1], Cancel("no more"))
     registry.forget(ids[1])
     registry.forget(ids[2])

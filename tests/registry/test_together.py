@@ -1,4 +1,4 @@
-"""Small jobs for the disk: together while it is quick, side by side while it is slow; each with its error."""
+"""Small jobs for the disk are done together, and nobody is left waiting."""
 
 from __future__ import annotations
 
@@ -9,26 +9,25 @@ import gevent
 import pytest
 
 from incoming.errors import StorageFull
-from incoming.registry.together import SLOW_S, SLOW_THREADS, Together
+from incoming.registry.together import Together
 from tests.support.fakes import FakeRuntime
 
 FULL: Final = StorageFull()
 
 
 class Disk:
-    """Does what is given to it, in groups; `bad` things go wrong."""
+    """Does what is given to it, in groups; one that has a `bad` thing goes wrong."""
 
     def __init__(self, runtime: FakeRuntime) -> None:
         self.runtime = runtime
         self.groups: list[list[int]] = []
-        self.takes_s = 0.0
-        self.bad: dict[int, Exception] = {}
+        self.bad: set[int] = set()
 
-    def work(self, items: Sequence[int]) -> list[Exception | None]:
+    def work(self, items: Sequence[int]) -> None:
         """See Together."""
         self.groups.append(list(items))
-        self.runtime.time_s += self.takes_s * len(items)
-        return [self.bad.get(item) for item in items]
+        if self.bad & set(items):
+            raise FULL
 
 
 @pytest.fixture
@@ -60,14 +59,18 @@ def test_nobody_is_done_before_the_whole_group_is(disk: Disk) -> None:
     assert all(greenlet.ready() for greenlet in waiting)
 
 
-def test_each_hears_of_its_own_failure(disk: Disk) -> None:
-    disk.bad = {2: FULL}
-    good, bad, also_good = ask(disk, Together(disk.runtime, disk.work), 1, 2, 3)
-    assert (good.successful(), also_good.successful(), bad.exception) == (True, True, FULL)
+def test_a_failure_is_that_of_its_group_and_of_no_other(disk: Disk) -> None:
+    disk.bad = {2}
+    together = Together(disk.runtime, disk.work)
+    with disk.runtime.held("work"):
+        before, *group = ask(disk, together, 1) + ask(disk, together, 2, 3)
+    assert before.successful()
+    assert [one.exception for one in group] == [FULL, FULL]
+    together.do(4)
 
 
 def test_a_defect_is_everybodys(disk: Disk) -> None:
-    def fail(_: Sequence[int]) -> list[Exception | None]:
+    def fail(_: Sequence[int]) -> None:
         raise ZeroDivisionError
 
     together = Together(disk.runtime, fail)
@@ -87,30 +90,12 @@ def test_who_is_killed_while_it_waits_leaves_it_to_be_done_and_others_are_not_he
     together.do(4)
 
 
-def test_on_a_slow_disk_nobody_waits_for_another_until_it_is_quick_again(disk: Disk) -> None:
-    together = Together(disk.runtime, disk.work)
-    disk.takes_s = SLOW_S * 1.5
-    together.do(0)
-    disk.groups.clear()
-    with disk.runtime.held("work"):
-        slow = ask(disk, together, *range(SLOW_THREADS + 2))
-        disk.takes_s = 0.0
-        assert disk.runtime.pool_calls.count("work") == 1 + SLOW_THREADS
-    assert disk.groups[:SLOW_THREADS] == [[item] for item in range(SLOW_THREADS)]
-    assert all(greenlet.successful() for greenlet in slow)
-    disk.groups.clear()
-    with disk.runtime.held("work"):
-        ask(disk, together, 1)
-        ask(disk, together, 2, 3)
-    assert disk.groups == [[1], [2, 3]]
-
-
 class Killed(BaseException):
     """What no `except Exception` catches."""
 
 
 def test_whatever_goes_wrong_nobody_is_left_waiting(disk: Disk) -> None:
-    def work(_: Sequence[int]) -> list[Exception | None]:
+    def work(_: Sequence[int]) -> None:
         raise Killed
 
     together: Together[int] = Together(disk.runtime, work)

@@ -78,8 +78,8 @@ def some(combinations: Iterable[tuple[str, ...]]) -> list[tuple[str, ...]]:
 
 
 def journal(server: RunningServer) -> list[str]:
-    """Returns the names of the tickets that the server has."""
-    return sorted(path.name for path in (server.storage_dir / "journal").glob("*.json"))
+    """Returns the ids of the tickets that the server has."""
+    return sorted(server.journaled())
 
 
 # --- the backend routes --------------------------------------------------------------------------------

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import json
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -234,9 +233,7 @@ class Errand:
 
     def journaled(self) -> str:
         """Returns the state in the journal."""
-        entry = json.loads(self.server.journal_file(self.ticket_id).read_bytes())
-        state: str = entry["ticket"]["state"]
-        return state
+        return self.server.journaled_state(self.ticket_id)
 
     def after_a_death(self) -> None:
         """Compares the disk with what was said, and says how often the app may still be called."""

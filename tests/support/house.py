@@ -23,7 +23,7 @@ from incoming.housekeeping import recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
 from incoming.parts import Parts
-from incoming.registry.journal import Journal
+from incoming.registry.journal import Journal, read
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import ServiceClock
 from incoming.settings import Settings
@@ -133,6 +133,10 @@ class House:
         self.uploads.complete(client.claim)
         self.runtime.settle()
         return client
+
+    def journaled(self) -> list[Ticket]:
+        """Returns the tickets as they stand in the journal."""
+        return read(self.directory / "journal")
 
     def ticket(self, ticket_id: str) -> Ticket:
         """Returns the ticket as it is."""

@@ -10,11 +10,16 @@ import signal
 import subprocess
 import sys
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Protocol, Self
 
 import requests
 
+from incoming.registry import journal
+from incoming.registry.entries import written
+from incoming.registry.lines import Reader, numbered
+from incoming.ticket import Ticket
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -171,9 +176,13 @@ class RunningServer:
         """Where the bytes of an upload are."""
         return self.storage_dir / "data" / ticket_id / ticket_id
 
-    def journal_file(self, ticket_id: str) -> Path:
-        """Where the state of an upload is."""
-        return self.storage_dir / "journal" / f"{ticket_id}.json"
+    def journaled(self) -> dict[str, Ticket]:
+        """All tickets as they stand in the journal, by their ids."""
+        return {ticket.id: ticket for ticket in journal.read(self.storage_dir / "journal")}
+
+    def journaled_state(self, ticket_id: str) -> str:
+        """The state of an upload as it stands in the journal."""
+        return self.journaled()[ticket_id].state.value
 
 
 def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -> list[str]:
@@ -181,12 +190,20 @@ def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -
 
     The entries are as the (now stopped) server wrote them; to ask it for thousands of tickets takes too long.
     """
-    entries = [(ticket_id, server.journal_file(ticket_id).read_text()) for ticket_id in ticket_ids]
-    ids = list(ticket_ids)
-    for ticket_id, text in itertools.islice(itertools.cycle(entries), total - len(ticket_ids)):
-        ids.append(str(uuid.uuid4()))
-        server.journal_file(ids[-1]).write_text(text.replace(ticket_id, ids[-1]))
-    return ids
+    known = server.journaled()
+    originals = itertools.cycle(known[ticket_id] for ticket_id in ticket_ids)
+    new = [str(uuid.uuid4()) for _ in range(total - len(ticket_ids))]
+    add_to_journal(server, *(written(replace(next(originals), id=ticket_id)) for ticket_id in new))
+    return [*ticket_ids, *new]
+
+
+def add_to_journal(server: RunningServer, *texts: bytes) -> None:
+    """Adds lines to the log, as a server would."""
+    reader = Reader()
+    with (server.storage_dir / "journal" / "log").open("r+b") as log:
+        for line in log:
+            reader.text(line)
+        log.writelines(numbered(number, text) for number, text in enumerate(texts, reader.lines))
 
 
 # --- the backend routes, called as existing apps do: all in the query string, an empty body -------

@@ -101,8 +101,7 @@ def test_a_result_is_forgotten_after_its_retention_time(start_server: StartServe
     server = start_server(result_retention_s=0.5)
     client = ticket_of(server, app)
     client.upload()
-    journal = server.journal_file(client.ticket_id)
-    wait_until(lambda: not journal.exists(), "the result is forgotten")
+    wait_until(lambda: client.ticket_id not in server.journaled(), "the result is forgotten")
     with pytest.raises(UploadEnded) as ended:
         OldClient(server.url, client.ticket_id, client.data).connect().request()
     assert ended.value.code == UNKNOWN_TICKET

@@ -1,0 +1,194 @@
+"""The journal's text: a ticket is read as it was written, and what is damaged says so."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+
+from incoming.lifecycle import State
+from incoming.registry.entries import (
+    DamagedEntry,
+    decode,
+    encode,
+    forgotten,
+    last_lines,
+    tickets,
+    written,
+)
+from incoming.ticket import Ticket
+
+ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
+OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"
+TICKET = Ticket(ID, "http://app.example.org/finished")
+FULL_TICKET = Ticket(
+    id=ID,
+    signal_finish_url="https://app.example.org/finished?x=1&y=ü",
+    secret="s3cret \N{SNOWMAN}",
+    secret_required=True,
+    remove_file_when_finished=False,
+    file_owner_uid=1000,
+    issued_at_s=12.5,
+    changed_at_s=99.25,
+    state=State.WAITING,
+    length_bytes=1 << 40,
+    name="holiday \N{GRINNING FACE}.mov",
+    reason="a reason",
+    asks=2,
+    app_told=True,
+    last_modified_ms=1_700_000_000_123,
+    needs_proof=True,
+    wants_sha256=True,
+    crc32c=0,
+    sha256="e3b0c442",
+    metadata='{"album": "ü"}',
+    max_bytes_per_s=1000,
+)
+
+
+def raw(**fields: Any) -> bytes:
+    """The text of an entry with these fields of its ticket."""
+    basics = {"id": ID, "signal_finish_url": "http://app.example.org/finished"}
+    return json.dumps({"version": 1, "ticket": {**basics, **fields}}).encode()
+
+
+# --- lines -----------------------------------------------------------------------------------------
+
+
+def kept(*lines: bytes) -> list[Ticket]:
+    found, unknown = tickets(last_lines(lines))
+    assert not unknown
+    return found
+
+
+def other() -> Ticket:
+    return dataclasses.replace(TICKET, id=OTHER_ID)
+
+
+@pytest.mark.parametrize("ticket", [TICKET, FULL_TICKET], ids=["new", "full"])
+def test_a_ticket_is_one_line_that_is_read_as_it_was_written(ticket: Ticket) -> None:
+    assert b"\n" not in written(ticket)
+    assert kept(written(ticket)) == [ticket]
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_is_kept(state: State) -> None:
+    ticket = dataclasses.replace(FULL_TICKET, state=state)
+    assert kept(written(ticket)) == [ticket]
+
+
+def test_claims_and_calls_die_with_the_process() -> None:
+    assert kept(written(dataclasses.replace(FULL_TICKET, epoch=7, deliveries=3))) == [FULL_TICKET]
+
+
+def test_the_last_line_of_each_ticket_counts() -> None:
+    assert kept(written(TICKET), written(other()), written(FULL_TICKET)) == [FULL_TICKET, other()]
+
+
+def test_a_ticket_that_was_forgotten_is_gone_and_may_come_again() -> None:
+    gone = (written(TICKET), written(other()), forgotten(ID), forgotten(ID))
+    assert kept(*gone) == [other()]
+    assert kept(*gone, written(FULL_TICKET)) == [FULL_TICKET, other()]
+
+
+def test_lines_are_kept_as_they_are_for_the_next_log() -> None:
+    assert list(last_lines([written(other()), written(TICKET), written(other())]).values()) == [
+        written(other()),
+        written(TICKET),
+    ]
+
+
+def test_a_line_of_no_ticket_stops_nobody() -> None:
+    bad = (b"", b"rubbish", b"\xff {}", ID.encode() + b' {"version": 2}')
+    found, unknown = tickets(last_lines((*bad, written(other()))))
+    assert found == [other()]
+    assert str(unknown[ID]) == "it is not of version 1"
+    assert len(unknown) == len(bad)
+
+
+# --- entries ---------------------------------------------------------------------------------------
+
+
+DAMAGED = {
+    "empty": b"",
+    "cut off": encode(FULL_TICKET)[:-40],
+    "zeros, as after a power cut": bytes(300),
+    "not text": b"\xff\xfe\x00",
+    "deeply nested": b"[" * 100_000,
+    "a list": b"[]",
+    "no version": b'{"ticket": {}}',
+    "of a later version": encode(TICKET).replace(b'"version": 1', b'"version": 2'),
+    "no ticket": b'{"version": 1}',
+    "a ticket that is text": b'{"version": 1, "ticket": "x"}',
+    "no URL": json.dumps({"version": 1, "ticket": {"id": ID}}).encode(),
+    "no id": b'{"version": 1, "ticket": {"signal_finish_url": "http://x"}}',
+    "another id": raw(id=OTHER_ID),
+    "an unknown state": raw(state="flying"),
+    "a state that is a list": raw(state=[]),
+    "a length that is text": raw(length_bytes="5"),
+    "a length that is a boolean": raw(length_bytes=True),
+    "a flag that is a number": raw(secret_required=1),
+    "a time that is text": raw(changed_at_s="now"),
+    "a name that is null": raw(name=None),
+    "a checksum that is text": raw(crc32c="00000000"),
+    "a checksum that is a boolean": raw(crc32c=False),
+    "metadata that are no text": raw(metadata={"a": 1}),
+    "a proof that is a number": raw(needs_proof=1),
+    "a limit that is null": raw(max_bytes_per_s=None),
+}
+TOO_MUCH_FOR_TIMES = {
+    "a time beyond all floats": raw(changed_at_s=10**400),
+    "a time that is no number": raw(changed_at_s=float("nan")),
+    "a time without end": raw(changed_at_s=float("inf")),
+}
+
+
+@pytest.mark.parametrize("content", DAMAGED.values(), ids=list(DAMAGED))
+def test_a_damaged_entry_says_what_is_wrong_with_it(content: bytes) -> None:
+    with pytest.raises(DamagedEntry) as damaged:
+        decode(content, ID)
+    assert 0 < len(str(damaged.value)) <= 200
+
+
+@pytest.mark.parametrize("content", TOO_MUCH_FOR_TIMES.values(), ids=list(TOO_MUCH_FOR_TIMES))
+def test_a_time_that_is_none_is_damage(content: bytes) -> None:
+    with pytest.raises(DamagedEntry):
+        decode(content, ID)
+
+
+@pytest.mark.parametrize("name", ["", "x", "../../etc/passwd", ID.upper(), ID + "0"])
+def test_an_entry_whose_name_is_no_ticket_id_is_damaged(name: str) -> None:
+    with pytest.raises(DamagedEntry):
+        decode(raw(id=name), name)
+
+
+@pytest.mark.parametrize(("written", "read"), [(7, 7.0), (7.5, 7.5)])
+def test_a_time_may_be_a_whole_number(written: float, read: float) -> None:
+    ticket = decode(raw(changed_at_s=written), ID)
+    assert (ticket.changed_at_s, type(ticket.changed_at_s)) == (read, float)
+
+
+@pytest.mark.parametrize("value", [None, 5])
+def test_a_length_is_known_or_not(value: int | None) -> None:
+    assert decode(raw(length_bytes=value), ID).length_bytes == value
+
+
+def test_fields_of_a_later_server_are_ignored_and_missing_ones_have_their_defaults() -> None:
+    assert decode(raw(colour="green"), ID) == TICKET
+
+
+def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() -> None:
+    entry = json.loads(encode(FULL_TICKET))
+    later = ("last_modified_ms", "needs_proof", "wants_sha256", "crc32c", "sha256", "metadata")
+    for name in (*later, "max_bytes_per_s"):
+        del entry["ticket"][name]
+    ticket = decode(json.dumps(entry).encode(), ID)
+    assert (ticket.last_modified_ms, ticket.needs_proof, ticket.wants_sha256) == (0, False, False)
+    assert (ticket.crc32c, ticket.sha256, ticket.metadata, ticket.max_bytes_per_s) == (None, "", "", 0)
+
+
+@pytest.mark.parametrize("value", [None, 0, 2**32 - 1])
+def test_a_checksum_is_known_or_not_and_may_be_zero(value: int | None) -> None:
+    assert decode(raw(crc32c=value), ID).crc32c == value

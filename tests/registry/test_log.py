@@ -1,0 +1,238 @@
+"""A file of lines: what was appended is there, whatever fails; what was not is not."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from incoming.registry import log as log_module
+from incoming.registry.lines import numbered
+from incoming.registry.log import BLOCK_BYTES, LONG_BYTES, PIECE_BYTES, SPARE_BYTES, Log
+
+LINE: Final = b"a line"
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def log(file: Path) -> Log:
+    log = Log(file, fsync=True)
+    log.replace([])
+    return log
+
+
+def texts(log: Log) -> list[bytes]:
+    return list(log.texts())
+
+
+def in_place_of(log: Log, path: Path) -> None:
+    """From now on the log writes to what stands there."""
+    fd = os.open(path, os.O_RDWR if path.is_char_device() else os.O_RDONLY)
+    os.dup2(fd, log._fd)
+    os.close(fd)
+
+
+def start_bytes(file: Path, text: bytes) -> int:
+    """Returns where the line begins that has this text."""
+    content = file.read_bytes()
+    return content.rindex(b"\n", 0, content.index(text)) + 1 if content.index(text) > 20 else 0
+
+
+# --- appending -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fsync", [True, False])
+def test_what_is_appended_is_there_for_the_next_process(file: Path, fsync: bool) -> None:
+    log = Log(file, fsync)
+    log.replace([b"first", b"second"])
+    log.append([b"third"])
+    log.append([b"fourth", b"fifth"])
+    assert texts(Log(file, fsync)) == [b"first", b"second", b"third", b"fourth", b"fifth"]
+
+
+def test_each_group_begins_on_a_block_of_its_own(log: Log, file: Path) -> None:
+    log.replace([b"before"])
+    log.append([b"one", b"two"])
+    log.append([b"x" * BLOCK_BYTES])
+    log.append([b"end"])
+    starts = [start_bytes(file, line) for line in (b"before", b"one", b"xx", b"end")]
+    assert starts == [0, BLOCK_BYTES, 2 * BLOCK_BYTES, 4 * BLOCK_BYTES]
+
+
+def test_a_group_that_fills_its_blocks_leaves_no_gap(log: Log, file: Path) -> None:
+    log.append([b"x" * (BLOCK_BYTES - len(numbered(0, b"")))])
+    log.append([LINE])
+    assert start_bytes(file, LINE) == BLOCK_BYTES
+
+
+def test_what_is_between_lines_and_behind_them_is_text_too(log: Log, file: Path) -> None:
+    log.append([LINE])
+    text = file.read_bytes()
+    assert text.split()[2:] == LINE.split()
+    assert max(map(len, text.splitlines())) < BLOCK_BYTES
+
+
+def test_groups_change_neither_the_length_of_the_file_nor_its_blocks(log: Log, file: Path) -> None:
+    before = file.stat()
+    for _ in range(30):
+        log.append([LINE])
+    after = file.stat()
+    assert (after.st_size, after.st_blocks) == (before.st_size, before.st_blocks)
+
+
+def test_a_file_grows_in_large_steps_and_always_has_room(log: Log, file: Path) -> None:
+    sizes = set()
+    for number in range(1000):
+        log.append([LINE])
+        sizes.add(file.stat().st_size)
+        assert file.stat().st_size >= (number + 1) * BLOCK_BYTES + SPARE_BYTES
+    assert len(sizes) < 8
+    assert texts(log) == [LINE] * 1000
+
+
+def test_a_group_may_be_larger_than_all_room(log: Log) -> None:
+    group = [b"%d" % number for number in range(200_000)]
+    log.append(group)
+    log.append([LINE])
+    assert texts(log) == [*group, LINE]
+
+
+def test_lines_that_span_the_pieces_of_a_read_are_whole(log: Log) -> None:
+    long = [bytes([65 + number]) * (PIECE_BYTES - 3) for number in range(5)]
+    log.replace(long)
+    assert texts(log) == long
+
+
+def test_where_there_is_no_file_there_are_no_lines(tmp_path: Path) -> None:
+    assert list(Log(tmp_path / "none", fsync=True).texts()) == []
+
+
+def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        Log(tmp_path / "log", fsync=False).replace([])
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "log").stat().st_mode) == 0o600
+
+
+# --- a new file ------------------------------------------------------------------------------------
+
+
+def test_a_new_file_has_what_it_was_given_and_goes_on(log: Log, file: Path) -> None:
+    log.append([LINE] * 3)
+    log.replace([b"what counts"])
+    log.append([b"more"])
+    assert texts(log) == [b"what counts", b"more"]
+    assert [path.name for path in file.parent.iterdir()] == ["log"]
+
+
+def test_a_file_is_long_when_it_has_grown_far_beyond_what_it_began_with(log: Log) -> None:
+    large = [b"x" * 1000] * 1024
+    log.replace(large)
+    while not log.is_long:
+        log.append(large)
+    grown_bytes = log._end_bytes
+    assert LONG_BYTES < grown_bytes < LONG_BYTES + 5 * len(large) * 1024
+    log.bear_with_length()
+    assert not log.is_long
+    log.replace(large)
+    assert not log.is_long
+
+
+def test_a_file_that_can_not_be_replaced_stays_and_goes_on(log: Log, file: Path) -> None:
+    log.append([LINE])
+    Path(f"{file}.new").symlink_to("/dev/full")  # the kernel's own full disk
+    with pytest.raises(OSError, match="No space left"):
+        log.replace([b"what counts"])
+    log.append([b"more"])
+    assert texts(Log(file, fsync=True)) == [LINE, b"more"]
+
+
+# --- a disk that fails -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [Path("/dev/full"), Path("/")], ids=["full", "not writable"])
+def test_after_a_failure_only_a_new_file_helps(log: Log, place: Path) -> None:
+    log.append([LINE])
+    in_place_of(log, place)
+    with pytest.raises(OSError, match=r"No space left|Bad file descriptor"):
+        log.append([b"lost"])
+    assert not log.is_open
+    log.replace(texts(log))
+    assert log.is_open
+
+
+def test_what_failed_does_not_count_even_if_it_is_there(
+    log: Log, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log.append([LINE])
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", lambda _: os.fsync(1 << 30))
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            log.append([b"not synced"])
+    assert b"not synced" in file.read_bytes()
+    assert texts(log) == [LINE]
+    log.replace(texts(log))
+    log.append([b"more"])
+    assert texts(log) == [LINE, b"more"]
+
+
+def test_a_new_file_whose_name_is_not_synced_is_none_yet(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    log.append([LINE])
+    with monkeypatch.context() as failing:
+        failing.setattr(log_module, "sync_directory", lambda _: os.fsync(1 << 30))
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            log.replace([b"what counts"])
+    assert not log.is_open
+    assert texts(log) == [b"what counts"]
+
+
+def test_where_the_disk_is_full_the_room_that_is_there_is_used(
+    log: Log, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_write, end_bytes = os.pwrite, file.stat().st_size
+
+    def pwrite(fd: int, content: bytes, position: int) -> int:
+        if position + len(content) > end_bytes:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return real_write(fd, content, position)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    for _ in range(end_bytes // BLOCK_BYTES):
+        log.append([LINE])
+    with pytest.raises(OSError, match="No space left"):
+        log.append([b"too much"])
+    assert log.is_open, "nothing was written where others are"
+    monkeypatch.undo()
+    log.append([b"more"])
+    assert texts(log) == [LINE] * (end_bytes // BLOCK_BYTES) + [b"more"]
+
+
+def test_blocks_that_the_disk_does_not_give_are_counted_and_the_others_are_read(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real_read = os.pread
+    bad = 2 * BLOCK_BYTES
+
+    def pread(fd: int, size_bytes: int, position: int) -> bytes:
+        if position <= bad < position + size_bytes:
+            raise OSError(errno.EIO, "Input/output error")
+        return real_read(fd, size_bytes, position)
+
+    for number in range(5):
+        log.append([b"%d" % number])
+    monkeypatch.setattr(os, "pread", pread)
+    assert texts(log) == [b"0", b"1", b"3", b"4"]
+    assert (log.unreadable_blocks, log.lost_lines) == (1, 1)
+    monkeypatch.undo()
+    assert len(texts(log)) == 5
+    assert (log.unreadable_blocks, log.lost_lines) == (0, 0)
