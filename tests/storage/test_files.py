@@ -129,22 +129,32 @@ def test_a_planted_link_is_not_cut_off(storage: LocalStorage, tmp_path: Path) ->
     assert victim.stat().st_size == 100_000
 
 
-def test_a_large_file_is_written_out_in_steps_of_which_the_disk_has_two(
-    storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("turn_s", "expected"),
+    [(60, ["0", "1", "2", "fdatasync"]), (-1, ["0", "fdatasync", "1", "fdatasync", "2", "fdatasync"])],
+    ids=["a quick disk", "a slow disk"],
+)
+def test_a_large_file_is_written_out_in_steps_and_the_disk_keeps_no_more_than_those_of_a_turn(
+    storage: LocalStorage,
+    asked: list[str],
+    monkeypatch: pytest.MonkeyPatch,
+    turn_s: float,
+    expected: list[str],
 ) -> None:
     writer = storage.open(TICKET_ID, 2 * STEP_BYTES + 1)
     writer.write(memoryview(bytes(2 * STEP_BYTES + 1)))
     asked.clear()
-    real, names = files.sync_file_range, {2: "begin", 4: "end"}
+    real = files.sync_file_range
 
     def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> int:
-        if size_bytes:
-            asked.append(f"{names[flags]} {offset_bytes / STEP_BYTES:g}")
+        assert flags == 2 | 4, "SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER"
+        asked.append(f"{offset_bytes / STEP_BYTES:g}")
         return real(fd, offset_bytes, size_bytes, flags)
 
     monkeypatch.setattr(files, "sync_file_range", sync_file_range)
+    monkeypatch.setattr(files, "TURN_S", turn_s)
     writer.sync()
-    assert asked[:6] == ["begin 0", "begin 1", "end 0", "begin 2", "end 1", "fdatasync"]
+    assert asked[: len(expected) + 1] == [*expected, "fdatasync"]
 
 
 def test_what_the_disk_has_refused_in_a_step_is_written_anew_too(
