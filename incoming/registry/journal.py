@@ -82,10 +82,10 @@ class Journal:
         After an error they do not, unless the process dies before it has written anything else.
         """
         with _disk_errors():
+            if self._log.is_open and self._log.is_long:
+                self._shorten()
             if not self._log.is_open:
                 self._begin_anew()
-            elif self._log.is_long:
-                self._shorten()
             self._log.append(lines)
 
     def _begin_anew(self) -> None:

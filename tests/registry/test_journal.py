@@ -14,6 +14,7 @@ import pytest
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
 from incoming.registry import journal as journal_module
+from incoming.registry import log as log_module
 from incoming.registry.entries import written
 from incoming.registry.journal import Journal, read
 from incoming.registry.lines import numbered
@@ -101,6 +102,26 @@ def test_a_long_log_that_can_not_be_begun_anew_goes_on(
     journal.write(TICKET)
     assert read(directory) == [TICKET, OTHER]
     assert [record.levelname for record in caplog.records] == ["WARNING"], "and says so once"
+
+
+def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_more(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journal = started(directory, fsync=False)
+    failures = iter([errno.EIO, errno.EIO])
+
+    def sync_directory(_: Path) -> None:
+        for number in failures:
+            raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(log_module, "sync_directory", sync_directory)
+    while not journal._log.is_long:
+        journal.write(OTHER)
+    with pytest.raises(StorageFailed):
+        journal.write(TICKET)
+    assert read(directory) == [OTHER]
+    journal.write(TICKET)
+    assert read(directory) == [TICKET, OTHER]
 
 
 def test_nobody_else_can_read_the_secrets(directory: Path) -> None:
