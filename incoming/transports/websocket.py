@@ -176,7 +176,7 @@ class WebSocket(Outgoing):
         """
         while True:
             if turn_is_over():
-                self.flush_after_a_turn()
+                self.flush_after_a_turn(self.buffers.lent)
                 breathe()
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()

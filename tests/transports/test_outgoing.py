@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from incoming.transports import outgoing
-from incoming.transports.outgoing import HELD_BACK_S, Outgoing
+from incoming.transports.outgoing import HELD_BACK_S, MAX_HELD_BACK_S, Outgoing
 
 
 class Clock:
@@ -52,20 +52,24 @@ def test_what_is_said_soon_waits_for_a_flush(ends: tuple[Outgoing, socket.socket
     assert heard(theirs) == b"\x81\x03one\x81\x03two"
 
 
+@pytest.mark.parametrize(
+    ("takers", "moment_s"),
+    [(0, HELD_BACK_S), (1, HELD_BACK_S), (64, 64 * HELD_BACK_S), (100_000, MAX_HELD_BACK_S)],
+)
 def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
-    ends: tuple[Outgoing, socket.socket], clock: Clock
+    ends: tuple[Outgoing, socket.socket], clock: Clock, takers: int, moment_s: float
 ) -> None:
     ours, theirs = ends
     ours.send_soon("one")
-    ours.flush_after_a_turn()
+    ours.flush_after_a_turn(takers)
     assert heard(theirs) == b"\x81\x03one"
     ours.send_soon("two")
-    clock.now_s += HELD_BACK_S / 2
-    ours.flush_after_a_turn()
+    clock.now_s += moment_s * 0.9
+    ours.flush_after_a_turn(takers)
     assert heard(theirs) == b""
     ours.send_soon("end")
-    clock.now_s += HELD_BACK_S
-    ours.flush_after_a_turn()
+    clock.now_s += moment_s * 0.2
+    ours.flush_after_a_turn(takers)
     assert heard(theirs) == b"\x81\x03two\x81\x03end"
 
 
@@ -82,5 +86,5 @@ def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(
     ends: tuple[Outgoing, socket.socket]
 ) -> None:
     ours, theirs = ends
-    ours.flush_after_a_turn()
+    ours.flush_after_a_turn(1)
     assert heard(theirs) == b""
