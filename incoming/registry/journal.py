@@ -46,7 +46,6 @@ class Journal:
         self._fsync = fsync
         self._log = Log(self._directory / LOG_FILE, fsync)
         self._known_damage = 0
-        self._has_begun = False
 
     def load(self) -> list[Ticket]:
         """Returns every ticket, and begins a new log with them. Raises OSError if it can't be read at all."""
@@ -62,7 +61,6 @@ class Journal:
             self._known_damage = self._log.lost_lines + self._log.unreadable_blocks
         try:
             self._log.replace(last.values())
-            self._has_begun = True
             old.remove()
         except OSError as exc:
             log.error("the journal can't be written: %(error)s", {"error": exc})
@@ -89,13 +87,11 @@ class Journal:
             self._log.append(lines)
 
     def _begin_anew(self) -> None:
-        if self._has_begun:
-            (self._directory / LOG_FILE).stat()  # where it is gone, no empty one takes its place
+        self._log.check_place()  # where it is gone, no empty one takes its place
         last = last_lines(self._log.texts())
         if self._log.lost_lines + self._log.unreadable_blocks > self._known_damage:
             raise OSError(errno.EIO, "The journal was damaged while the server ran")
         self._log.replace(last.values())
-        self._has_begun = True
 
     def _shorten(self) -> None:
         try:

@@ -16,7 +16,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -43,6 +44,8 @@ class Log:
         self._file = file
         self._fsync = fsync
         self._fd = -1
+        self._let_go: Callable[[], object] = lambda: None
+        """Closes it, once; so does the end of this object."""
         self._inode = 0
         self._lines = 0
         self._end_bytes = 0
@@ -66,6 +69,14 @@ class Log:
     def is_long(self) -> bool:
         """Whether it has grown by so much that what counts should be written anew."""
         return self._end_bytes > self._long_bytes
+
+    def check_place(self) -> None:
+        """Raises FileNotFoundError where the file is not in its place any more.
+
+        Then its folder was moved, or unmounted, or another process has begun a file.
+        """
+        if self._inode and self._file.stat().st_ino != self._inode:
+            raise FileNotFoundError(errno.ENOENT, "Another file is in its place", str(self._file))
 
     def texts(self) -> Iterator[bytes]:
         """Yields what the lines say, the oldest first; nothing where there is no file."""
@@ -121,6 +132,7 @@ class Log:
             raise
         self.close()
         self._fd, self._inode = fd, os.fstat(fd).st_ino
+        self._let_go = weakref.finalize(self, close_descriptor, fd)
         self._lines, self._counts_bytes = lines, None
         self._end_bytes, self._size_bytes = _next_block(end_bytes), size_bytes
         self._long_bytes = 2 * end_bytes + LONG_BYTES
@@ -131,12 +143,8 @@ class Log:
             raise
 
     def append(self, texts: Sequence[bytes]) -> None:
-        """Writes a group; when it returns, it survives. On an error it may or may not.
-
-        Where the file is not in its place any more (its folder was moved, or unmounted), nothing is written.
-        """
-        if self._file.stat().st_ino != self._inode:
-            raise FileNotFoundError(errno.ENOENT, "Another file is in its place", str(self._file))
+        """Writes a group; when it returns, it survives. On an error it may or may not."""
+        self.check_place()
         group = b"".join([numbered(number, text) for number, text in enumerate(texts, self._lines)])
         end_bytes = self._end_bytes + len(group)
         self._make_room(end_bytes)
@@ -167,8 +175,7 @@ class Log:
 
     def close(self) -> None:
         """Nothing can be appended until it is replaced."""
-        if self._fd >= 0:
-            close_descriptor(self._fd)
+        self._let_go()
         self._fd = -1
 
 

@@ -60,7 +60,9 @@ class Peer:
 
     def has_input(self) -> bool:
         """Returns whether the server has said something that was not heard yet."""
-        return bool(select.select([self.socket.fileno()], [], [], 0)[0])
+        poll = select.poll()  # select() ends at 1,024 descriptors
+        poll.register(self.socket, select.POLLIN)
+        return bool(poll.poll(0))
 
     def hear(self) -> Heard:
         """Returns the next frame of the server. Raises EOFError when it has shut its side."""
