@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.registry.entries import forgotten, last_lines, tickets, written
+from incoming.registry.entries import last_lines, tickets
 from incoming.registry.log import Log, sync_directory
 from incoming.registry.old_entries import OldEntries
 from incoming.runtime import close_descriptor
@@ -66,16 +66,8 @@ class Journal:
             log.error("the journal can't be written: %(error)s", {"error": exc})
         return found
 
-    def write(self, ticket: Ticket) -> None:
-        """Keeps the ticket as it is; when it returns, that survives."""
-        self.append([written(ticket)])
-
-    def remove(self, ticket_id: str) -> None:
-        """Forgets the ticket; an unknown one is fine."""
-        self.append([forgotten(ticket_id)])
-
     def append(self, lines: Sequence[bytes]) -> None:
-        """Adds lines of `entries`; when it returns, they survive.
+        """Adds lines (`entries.written`, `entries.forgotten`); when it returns, they survive.
 
         After an error they do not, unless the process dies before it has written anything else.
         """

@@ -15,7 +15,7 @@ from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
 from incoming.registry import journal as journal_module
 from incoming.registry import log as log_module
-from incoming.registry.entries import written
+from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal, read
 from incoming.registry.lines import numbered
 from incoming.registry.log import BLOCK_BYTES, LONG_BYTES
@@ -44,6 +44,10 @@ def started(directory: Path, *, fsync: bool = True) -> Journal:
     return journal
 
 
+def write(journal: Journal, ticket: Ticket) -> None:
+    journal.append([written(ticket)])
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -53,31 +57,31 @@ def mode(path: Path) -> int:
 
 @pytest.mark.parametrize("fsync", [True, False])
 def test_a_ticket_survives_the_process(directory: Path, fsync: bool) -> None:
-    started(directory, fsync=fsync).write(TICKET)
+    write(started(directory, fsync=fsync), TICKET)
     assert Journal(directory, fsync).load() == [TICKET]
 
 
 def test_a_newer_entry_takes_the_place_of_the_older(journal: Journal, directory: Path) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     journal.append([written(NEWER), written(OTHER)])
     assert read(directory) == [NEWER, OTHER]
     assert journal.load() == [NEWER, OTHER]
 
 
 def test_a_ticket_that_was_removed_is_gone_and_removing_it_again_is_fine(journal: Journal) -> None:
-    journal.write(TICKET)
-    journal.remove(ID)
-    journal.remove(ID)
+    write(journal, TICKET)
+    journal.append([forgotten(ID)])
+    journal.append([forgotten(ID)])
     assert journal.load() == []
 
 
 def test_each_start_begins_a_log_with_what_counts(journal: Journal, directory: Path) -> None:
     for ticket in (TICKET, OTHER, NEWER):
-        journal.write(ticket)
-    journal.remove(OTHER_ID)
+        write(journal, ticket)
+    journal.append([forgotten(OTHER_ID)])
     journal = started(directory)
     assert (directory / "log").read_bytes().strip() == numbered(0, written(NEWER)).strip()
-    journal.write(OTHER)
+    write(journal, OTHER)
     assert started(directory).load() == [NEWER, OTHER]
 
 
@@ -85,9 +89,9 @@ def test_a_log_that_has_become_long_is_begun_anew_while_the_server_runs(
     directory: Path,
 ) -> None:
     journal = started(directory, fsync=False)
-    journal.write(TICKET)
+    write(journal, TICKET)
     for _ in range(LONG_BYTES // BLOCK_BYTES + 10):
-        journal.write(OTHER)
+        write(journal, OTHER)
     assert (directory / "log").stat().st_size < LONG_BYTES
     assert read(directory) == [TICKET, OTHER]
 
@@ -98,8 +102,8 @@ def test_a_long_log_that_can_not_be_begun_anew_goes_on(
     journal = started(directory, fsync=False)
     (directory / "log.new").symlink_to("/dev/full")  # the kernel's own full disk
     for _ in range(LONG_BYTES // BLOCK_BYTES + 10):
-        journal.write(OTHER)
-    journal.write(TICKET)
+        write(journal, OTHER)
+    write(journal, TICKET)
     assert read(directory) == [TICKET, OTHER]
     assert [record.levelname for record in caplog.records] == ["WARNING"], "and says so once"
 
@@ -116,11 +120,11 @@ def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_mo
 
     monkeypatch.setattr(log_module, "sync_directory", sync_directory)
     while not journal._log.is_long:
-        journal.write(OTHER)
+        write(journal, OTHER)
     with pytest.raises(StorageFailed):
-        journal.write(TICKET)
+        write(journal, TICKET)
     assert read(directory) == [OTHER]
-    journal.write(TICKET)
+    write(journal, TICKET)
     assert read(directory) == [TICKET, OTHER]
 
 
@@ -128,7 +132,7 @@ def test_nobody_else_can_read_the_secrets(directory: Path) -> None:
     before = os.umask(0)
     try:
         journal = started(directory)
-        journal.write(TICKET)
+        write(journal, TICKET)
         journal.write_clock(1.0)
     finally:
         os.umask(before)
@@ -146,7 +150,7 @@ def test_a_directory_that_others_could_read_is_closed(directory: Path) -> None:
 
 
 def test_a_kill_while_a_log_is_begun_anew_leaves_the_old_one(journal: Journal, directory: Path) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     (directory / "log.new").write_bytes(written(NEWER)[:50])
     assert started(directory).load() == [TICKET]
     assert [file.name for file in directory.iterdir()] == ["log"]
@@ -157,7 +161,7 @@ def test_what_a_kill_or_a_power_cut_left_half_written_is_no_damage(
     journal: Journal, directory: Path, kept_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.append([written(TICKET), written(OTHER)])
-    journal.write(NEWER)
+    write(journal, NEWER)
     log = directory / "log"
     text = log.read_bytes()
     torn = text.rindex(written(NEWER))
@@ -166,32 +170,32 @@ def test_what_a_kill_or_a_power_cut_left_half_written_is_no_damage(
     assert read(directory) == [TICKET, OTHER]
     assert not (directory / "damaged").exists()
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
-    journal.write(NEWER)
+    write(journal, NEWER)
     assert read(directory) == [NEWER, OTHER]
 
 
 def test_a_full_disk_leaves_the_old_entry_and_is_reported(journal: Journal, directory: Path) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     journal._log.close()  # as after a failure
     (directory / "log.new").symlink_to("/dev/full")
     with pytest.raises(StorageFull):
-        journal.write(NEWER)
+        write(journal, NEWER)
     assert read(directory) == [TICKET]
     (directory / "log.new").unlink()
-    journal.write(NEWER)
+    write(journal, NEWER)
     assert read(directory) == [NEWER]
 
 
 def test_a_start_on_a_full_disk_knows_all_and_writes_when_there_is_room(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     (directory / "log.new").symlink_to("/dev/full")
     journal = Journal(directory, fsync=True)
     assert journal.load() == [TICKET]
     assert "can't be written" in caplog.text
     (directory / "log.new").unlink()
-    journal.write(OTHER)
+    write(journal, OTHER)
     assert read(directory) == [TICKET, OTHER]
 
 
@@ -199,33 +203,33 @@ def test_a_start_on_a_full_disk_knows_all_and_writes_when_there_is_room(
 def test_a_journal_that_is_gone_is_reported_and_goes_on_when_it_is_back(
     journal: Journal, directory: Path, tmp_path: Path, had_failed: bool
 ) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     if had_failed:
         journal._log.close()
     directory.rename(tmp_path / "aside")
     with pytest.raises(StorageFailed) as failed:
-        journal.write(NEWER)
+        write(journal, NEWER)
     assert isinstance(failed.value.__cause__, FileNotFoundError)
     directory.mkdir()
     with pytest.raises(StorageFailed):
-        journal.write(NEWER)
+        write(journal, NEWER)
     assert not list(directory.iterdir()), "no empty journal takes its place"
     directory.rmdir()
     (tmp_path / "aside").rename(directory)
     assert read(directory) == [TICKET]
-    journal.write(OTHER)
+    write(journal, OTHER)
     assert read(directory) == [TICKET, OTHER]
 
 
 def test_nothing_is_written_to_a_journal_that_another_has_taken_the_place_of(
     journal: Journal, directory: Path
 ) -> None:
-    journal.write(TICKET)
+    write(journal, TICKET)
     log = directory / "log"
     log.rename(directory / "before")
     log.write_bytes(before := (directory / "before").read_bytes())
     with pytest.raises(StorageFailed):
-        journal.write(NEWER)
+        write(journal, NEWER)
     assert log.read_bytes() == (directory / "before").read_bytes() == before
 
 
@@ -245,7 +249,7 @@ def test_a_damaged_entry_is_reported_and_stops_nobody_and_the_one_before_it_coun
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ticket in (TICKET, NEWER, OTHER):
-        journal.write(ticket)
+        write(journal, ticket)
     spoilt = spoil(directory, NEWER)
     assert started(directory).load() == [TICKET, OTHER]
     assert (directory / "damaged" / "log-1").read_bytes() == spoilt
@@ -290,13 +294,13 @@ def test_a_log_that_is_damaged_while_the_server_runs_is_not_begun_anew(
     journal: Journal, directory: Path
 ) -> None:
     for ticket in (TICKET, NEWER, OTHER):
-        journal.write(ticket)
+        write(journal, ticket)
     spoil(directory, NEWER)
     journal._log.close()  # as after a failure
     with pytest.raises(StorageFailed):
-        journal.write(OTHER)
+        write(journal, OTHER)
     assert not (directory / "damaged").exists()
-    started(directory).write(OTHER)
+    write(started(directory), OTHER)
     assert (directory / "damaged" / "log-1").exists(), "the next start tells"
     assert read(directory) == [TICKET, OTHER]
 
@@ -305,7 +309,7 @@ def test_what_the_disk_does_not_give_is_kept_and_the_others_go_on(
     journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ticket in (TICKET, OTHER, OTHER):
-        journal.write(ticket)
+        write(journal, ticket)
     real_read = os.pread
 
     def pread(fd: int, size_bytes: int, position: int) -> bytes:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.registry.entries import encode
+from incoming.registry.entries import encode, written
 from incoming.registry.journal import Journal, read
 from incoming.ticket import Ticket
 
@@ -44,7 +44,8 @@ def test_after_a_kill_before_they_were_removed_what_is_newer_counts(directory: P
     old = (directory / f"{ID}.json").read_bytes()
     journal = Journal(directory, fsync=False)
     journal.load()
-    journal.write(newer := dataclasses.replace(TICKET, asks=3))
+    newer = dataclasses.replace(TICKET, asks=3)
+    journal.append([written(newer)])
     (directory / f"{ID}.json").write_bytes(old)
     assert load(directory) == [newer, OTHER]
 
