@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.support.ports import free_port
-from tests.support.server import takes_connections
 from tests.support.waiting import wait_until
 
 ANSWER: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 4\r\n\r\ndone"
@@ -42,13 +42,18 @@ async def _serve(port: int) -> None:
     await server.serve_forever()
 
 
+def _takes_connections(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @contextmanager
 def quick_app() -> Iterator[str]:
     """Runs it as a process of its own; gives the signalFinishURL."""
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", "bench.quick_app", str(port)]) as process:
         try:
-            wait_until(lambda: takes_connections(port), "the app listens", 30)
+            wait_until(lambda: _takes_connections(port), "the app listens", 30)
             yield f"http://127.0.0.1:{port}/api/backend/upload_finished"
         finally:
             process.terminate()

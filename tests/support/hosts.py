@@ -13,8 +13,19 @@ from typing import Any, ClassVar
 import requests
 
 from tests.support.server import ROOT, RunningServer, new_upload
+from tests.support.waiting import wait_until
 
 BIN = Path(sys.executable).parent
+
+
+def _lives(group: int) -> bool:
+    """Returns whether a process of this group is more than a zombie; see proc(5), stat."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(its_group) == group and state != "Z":
+                return True
+    return False
 
 
 class HostedServer(RunningServer):
@@ -40,6 +51,12 @@ class HostedServer(RunningServer):
             if requests.get(f"{self.url}/incoming/frontend/incoming.js", timeout=5).ok:
                 return self.url
         return ""
+
+    def kill(self) -> None:
+        """See RunningServer. Of several processes one is gone then; the port is free when all are."""
+        group = self.pid if self.runs else 0
+        super().kill()
+        wait_until(lambda: not group or not _lives(group), "all of its processes are gone")
 
     def new_ticket(self, signal_finish_url: str) -> str:
         """Returns the id of a new ticket."""

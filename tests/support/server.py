@@ -7,7 +7,6 @@ import itertools
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 import uuid
@@ -141,8 +140,6 @@ class RunningServer:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self.wait_for_end()
-            # Of several processes (uWSGI) the first one is gone; the port is free when all are.
-            wait_until(lambda: not takes_connections(self.port), "nobody listens any more")
 
     def terminate(self) -> int:
         """Asks the server to stop (SIGTERM) and returns its exit code."""
@@ -186,12 +183,6 @@ class RunningServer:
     def journaled_state(self, ticket_id: str) -> str:
         """The state of an upload as it stands in the journal."""
         return self.journaled()[ticket_id].state.value
-
-
-def takes_connections(port: int) -> bool:
-    """Returns whether somebody listens there."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -> list[str]:
