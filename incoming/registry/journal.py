@@ -43,22 +43,23 @@ class Journal:
         directory.mkdir(parents=True, exist_ok=True)
         directory.chmod(0o700)
         self._directory = directory.resolve()
+        self._shelf = self._directory / "damaged"
         self._fsync = fsync
         self._log = Log(self._directory / LOG_FILE, fsync)
         self._known_damage = 0
 
     def load(self) -> list[Ticket]:
         """Returns every ticket, and begins a new log with them. Raises OSError if it can't be read at all."""
-        old = OldEntries(self._directory, self._directory / "damaged")
+        old = OldEntries(self._directory, self._shelf)
         last = old.lines() | last_lines(self._log.texts())
         found, unknown = tickets(last)
         for ticket_id, why in unknown.items():
             about = {"ticket": ticket_id[:8], "error": why}
             log.error("journal entry %(ticket)s is damaged: %(error)s", about)
             del last[ticket_id]
-        if self._log.lost_lines or unknown or self._log.unreadable_blocks:
+        if self._log.damage or unknown:
             self._set_aside(self._log.lost_lines + len(unknown))
-            self._known_damage = self._log.lost_lines + self._log.unreadable_blocks
+            self._known_damage = self._log.damage
         try:
             self._log.replace(last.values())
             old.remove()
@@ -81,7 +82,7 @@ class Journal:
     def _begin_anew(self) -> None:
         self._log.check_place()  # where it is gone, no empty one takes its place
         last = last_lines(self._log.texts())
-        if self._log.lost_lines + self._log.unreadable_blocks > self._known_damage:
+        if self._log.damage > self._known_damage:
             raise OSError(errno.EIO, "The journal was damaged while the server ran")
         self._log.replace(last.values())
 
@@ -95,10 +96,9 @@ class Journal:
     def _set_aside(self, lines: int) -> None:
         """Keeps the damaged log beside the one that follows it, for people to look at."""
         about: dict[str, object] = {"lines": lines, "blocks": self._log.unreadable_blocks}
-        shelf = self._directory / "damaged"
         try:
-            shelf.mkdir(mode=0o700, exist_ok=True)
-            places = (shelf / f"log-{number}" for number in itertools.count(1))
+            self._shelf.mkdir(mode=0o700, exist_ok=True)
+            places = (self._shelf / f"log-{number}" for number in itertools.count(1))
             about["place"] = place = next(place for place in places if not place.exists())
             place.hardlink_to(self._directory / LOG_FILE)
         except OSError as exc:

@@ -22,9 +22,10 @@ class Reader:
         self.lines = 0
         """How many there were, sound or not, up to the last sound one."""
         self.lost = 0
-        """How many of them are not as they were written, or not there at all."""
-        self.cut_off = 0
-        """How many behind them are not sound: what was being written when the process or the machine died."""
+        """How many of them are not as they were written, or not there at all.
+
+        What is wrong behind the last sound one was being written when the process or the machine died.
+        """
 
     def text(self, line: bytes) -> bytes | None:
         """Returns what a line says; None for one that says nothing."""
@@ -32,8 +33,7 @@ class Reader:
         crc, _, rest = line.partition(b" ")
         number, _, text = rest.partition(b" ")
         if not number.isdigit() or crc != b"%08x" % checksum(rest):
-            self.cut_off += bool(line)
             return None
         self.lost += max(int(number) - self.lines, 0)
-        self.lines, self.cut_off = int(number) + 1, 0
+        self.lines = int(number) + 1
         return text

@@ -70,6 +70,11 @@ class Log:
         """Whether it has grown by so much that what counts should be written anew."""
         return self._end_bytes > self._long_bytes
 
+    @property
+    def damage(self) -> int:
+        """How many lines and blocks were not to be had when it was read last."""
+        return self.lost_lines + self.unreadable_blocks
+
     def check_place(self) -> None:
         """Raises FileNotFoundError where the file is not in its place any more.
 

@@ -54,9 +54,10 @@ class HostedServer(RunningServer):
 
     def kill(self) -> None:
         """See RunningServer. Of several processes one is gone then; the port is free when all are."""
-        group = self.pid if self.runs else 0
-        super().kill()
-        wait_until(lambda: not group or not _lives(group), "all of its processes are gone")
+        if self.runs:
+            group = self.pid
+            super().kill()
+            wait_until(lambda: not _lives(group), "all of its processes are gone")
 
     def new_ticket(self, signal_finish_url: str) -> str:
         """Returns the id of a new ticket."""
