@@ -41,6 +41,16 @@ NASTY_NAMES = {  # on the user's disk, and in the app's folder
     "x" * 251 + ".txt": "x" * 236 + ".txt",
 }
 
+ANSWERS_BREAK_OFF = """
+    window.wholeAnswers = window.fetch;
+    window.fetch = async () => new Response(new ReadableStream({
+      start(half) {
+        half.enqueue(new TextEncoder().encode("half a tick"));
+        setTimeout(() => half.error(new TypeError("the network is gone")), 50);
+      },
+    }));
+"""
+
 
 class Page(Card):
     """The dynamic page, with a card for each upload, the latest first."""
@@ -263,6 +273,18 @@ def test_without_a_ticket_the_page_says_so(clean_driver: Browser, dynamic: Stage
     card.wait_for_text(".state", "There is no ticket for this file")
     picture(clean_driver, "dynamic-10-no-ticket")
     dynamic.server.start()
+    (card,) = page.upload(path)
+    card.wait_for_text(".state", "Finished")
+    assert dynamic.app.uploaded() == {"holiday.mov": sha256}
+
+
+def test_half_a_ticket_is_no_ticket_and_no_error_of_the_page(clean_driver: Browser, dynamic: Stage) -> None:
+    path, sha256 = dynamic.file("holiday.mov", 1000)
+    page = Page(clean_driver, dynamic)
+    clean_driver.execute_script(ANSWERS_BREAK_OFF)
+    (card,) = page.upload(path)
+    card.wait_for_text(".state", "There is no ticket for this file")
+    clean_driver.execute_script("window.fetch = window.wholeAnswers")
     (card,) = page.upload(path)
     card.wait_for_text(".state", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
