@@ -158,7 +158,7 @@ class SessionV2:
     # --- the end -------------------------------------------------------------------------------------
 
     def _complete(self, complete: MsgComplete) -> Actions:
-        if complete.round != self._round:
+        if complete.round < self._round:
             return []  # said before it has heard that a chunk was damaged
         if self.offset_bytes < self.length_bytes:
             return self._ask_again()

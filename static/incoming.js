@@ -1141,11 +1141,11 @@
     /** Returns false if that makes no sense. @param {number} offset all before it is stored */
     progress_to(offset) {
       const { connection } = this;
-      if (!connection || !(offset <= this.bytes_tx)) {
-        this.on_lost(0, '');
+      if (!connection || !(this.bytes_acked <= offset && offset <= this.bytes_tx)) {
+        this.on_lost(0, ''); // this one or an earlier one was spoilt on its way; a new connection tells which
         return false;
       }
-      if (offset <= this.bytes_acked) return true;
+      if (offset === this.bytes_acked) return true;
       const newest = this.take_stored(offset);
       if (newest) connection.pace.stored(newest);
       connection.waits = offset < this.bytes_tx;
@@ -1169,7 +1169,7 @@
     /** What should follow at `offset` was damaged on its way. @param {number} offset @param {number} round */
     on_resend(offset, round) {
       const { connection } = this;
-      if (!connection || !this.progress_to(offset) || offset < this.bytes_acked) return;
+      if (!connection || !this.progress_to(offset)) return;
       this.parts.reach(offset);
       this.on_way = [];
       this.chunks_tx_now = this.chunks_acked_now;

@@ -65,6 +65,14 @@ def test_an_end_while_bytes_are_missing_asks_for_them() -> None:
     assert session.handle(MsgComplete(7, 1)) == [Send(messages.MsgResend(1000, 2))]
 
 
+def test_an_end_of_a_later_round_is_one_and_gets_the_round_that_counts() -> None:
+    """The word that asked for something again was spoiled on its way."""
+    session = receiving(1000)
+    assert session.handle(MsgComplete(7, 5)) == [Send(messages.MsgResend(1000, 1))]
+    session = receiving(LENGTH_BYTES)
+    assert session.handle(MsgComplete(7, 5)) == [CompleteUpload(7)]
+
+
 def test_an_end_of_an_earlier_round_is_none_even_when_all_is_there() -> None:
     session = receiving(4096)
     session.handle(ChunkReceived(904, 4096, sound=False))

@@ -85,7 +85,7 @@ class Transfer:
 
     def stored(self, offset_bytes: int, now_s: float) -> bool:
         """All before the offset is stored. Returns False if that makes no sense."""
-        if offset_bytes > self.sent_bytes:
+        if not self.stored_bytes <= offset_bytes <= self.sent_bytes:
             return False
         if offset_bytes > self.stored_bytes:
             newest = self._take_stored(offset_bytes)
@@ -97,7 +97,7 @@ class Transfer:
 
     def go_back(self, offset_bytes: int, round_: int, now_s: float) -> bool:
         """What follows the offset is sent again, in a new round. Returns False if that makes no sense."""
-        if offset_bytes < self.stored_bytes or round_ <= self.round or not self.stored(offset_bytes, now_s):
+        if round_ <= self.round or not self.stored(offset_bytes, now_s):
             return False
         self._restart(offset_bytes, round_)
         return True

@@ -55,7 +55,7 @@ PAGE: Final = """<!doctype html><meta charset="utf-8"><input type="file" id="fil
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script>
   incoming.set_server_hostname("{network}");
-  const waiting = [], ended = [];
+  const waiting = [], ended = [], begun = new Map();
   function upload([ticket, number]) {{
     return new Promise((resolve) => {{
       const uploader = incoming.Uploader(ticket, document.getElementById("files").files[number]);
@@ -63,16 +63,23 @@ PAGE: Final = """<!doctype html><meta charset="utf-8"><input type="file" id="fil
       uploader.onerror = () => resolve([ticket, `${{uploader.error_code}}`, uploader.error_msg]);
       uploader.oncancelled = () => resolve([ticket, "cancelled", uploader.cancel_msg]);
       uploader.start();
+      begun.set(ticket, uploader);
     }});
   }}
   async function lane() {{
     for (;;) {{
-      if (waiting.length) ended.push(await upload(waiting.shift()));
-      else await new Promise((resolve) => setTimeout(resolve, 20));
+      if (waiting.length) {{
+        const ending = await upload(waiting.shift());
+        begun.delete(ending[0]);
+        ended.push(ending);
+      }} else await new Promise((resolve) => setTimeout(resolve, 20));
     }}
   }}
   for (let count = 0; count < {lanes}; count += 1) lane();
 </script>"""
+
+TELL_BEGUN: Final = """return Array.from(begun, ([ticket, its]) =>
+  [ticket, its.connected, its.state_msg, its.bytes_acked, its.bytes_tx, its.bytes_total].join(" "));"""
 
 
 @dataclass
@@ -251,6 +258,15 @@ class Page:
         self.look()
         return len(self._tempest.outcomes) == len(self._given)
 
+    def wait_for_all(self) -> None:
+        """Raises AssertionError, and prints what they are at, if some do not end."""
+        try:
+            wait_until(self.all_have_ended, "all uploads end", AFTERWARDS_S)
+        except AssertionError:
+            self._tempest.report()
+            print(*self._driver.execute_script(TELL_BEGUN), sep="\n")
+            raise
+
 
 def page_uploads_for(page: Page, tempest: Tempest, duration_s: float) -> None:
     """Keeps the page busy for that time, then lets the weather get fine and the last ones end."""
@@ -258,7 +274,7 @@ def page_uploads_for(page: Page, tempest: Tempest, duration_s: float) -> None:
     while time.monotonic() < until_s:
         page.give(max(AT_A_TIME - page.look(), 0))
         time.sleep(0.1)
-    wait_until(page.all_have_ended, "all uploads end", AFTERWARDS_S)
+    page.wait_for_all()
 
 
 @bad_weather

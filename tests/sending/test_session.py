@@ -231,6 +231,14 @@ def test_what_makes_no_sense_was_damaged_on_its_way_and_costs_the_connection_onl
     assert talk.stage is Stage.WAITING
 
 
+@pytest.mark.parametrize("less", [MsgStored(20_000), MsgResend(20_000, 1)])
+def test_less_than_was_said_before_costs_the_connection_too(less: Event) -> None:
+    talk = sending()
+    talk.works()
+    talk.hear(MsgStored(30_000))
+    assert talk.hear(less) == [HangUp()]
+
+
 @pytest.mark.parametrize("event", [error(20, "bad_message"), error(21, "bad_chunk"), conf(LENGTH + 1)])
 def test_what_can_hardly_be_true_is_believed_the_third_time(event: Event) -> None:
     talk = Talk()

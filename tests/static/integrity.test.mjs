@@ -136,14 +136,27 @@ test('a damaged chunk after the completion takes that back, and it is said again
   assert.equal(uploader.can_cancel, false);
 });
 
-test('a demand for something again that lies behind what was stored, or before it, makes no sense', async () => {
-  for (const [offset, connected] of [[9 * KIB, false], [0, true]]) {
+test('a demand for something again that lies behind what was sent, or before what was stored, makes no sense', async () => {
+  for (const offset of [9 * KIB, 0]) {
     const page = new Page();
     const uploader = await page.uploading();
     await page.stores(2 * KIB);
     page.socket.wants_again(offset, 1);
     await page.pass(0);
-    assert.deepEqual([uploader.connected, uploader.bytes_acked], [connected, 2 * KIB]);
+    assert.deepEqual([uploader.connected, uploader.bytes_acked], [false, 2 * KIB]);
+  }
+});
+
+test('of an acknowledgement that was spoilt to say too much the next one tells, whatever it is', async () => {
+  for (const next of [(socket) => socket.wants_again(KIB, 1), (socket) => socket.stores(3 * KIB)]) {
+    const page = new Page();
+    const uploader = await page.uploading(new FakeFile(4 * KIB));
+    await page.stores(4 * KIB);
+    assert.equal(uploader.bytes_acked, 4 * KIB); // all of it: there is nothing left to send
+    next(page.socket);
+    await page.seconds_until_dialled();
+    await page.connects(KIB);
+    assert.deepEqual([uploader.bytes_acked, page.socket.chunks[0]], [KIB, [KIB, 2 * KIB]]);
   }
 });
 
