@@ -25,6 +25,7 @@ from incoming.errors import StorageFailed
 from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
+from incoming.storage.removal import Removal
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
@@ -150,6 +151,7 @@ class LocalStorage:
         self._runtime = runtime
         self._syncs = Syncs(self._directory)
         self._disk = Disk(runtime)
+        self._removal = Removal(self._directory, runtime)
 
     def _file(self, ticket_id: str) -> Path:
         return self._directory / ticket_id / ticket_id
@@ -262,12 +264,15 @@ class LocalStorage:
 
     def remove(self, ticket_id: str) -> None:
         """See storage.Storage. Removes only what the server itself has put there."""
-        with storage_errors:
-            self._runtime.in_pool(self._remove, self._file(ticket_id))
+        try:
+            with storage_errors:
+                self._runtime.in_pool(self._remove, self._file(ticket_id))
+        finally:
+            self._removal.go_on()
 
     def _remove(self, file: Path) -> None:
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
-            os.unlink(file.name, dir_fd=folder_fd)
+            self._removal.unlink(file.name, folder_fd)
         self._syncs.forget(file)
         self._remove_folder(file.parent)
 

@@ -1,0 +1,123 @@
+"""Removes large files so that the disk stays there for others.
+
+A filesystem that is mounted with `discard` tells its disk what has become free with each commit, and the disk
+is busy with that: 100 ms for some hundred MB, in which no ticket is issued, as its sync has to wait. So the
+name of a large file goes at once, and its space in steps, with a commit for each. Whoever still reads it, or
+has it under another name, keeps it as unlink(2) promises: nothing is cut off a file that is not ours alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import signal
+from collections import deque
+from pathlib import Path
+from typing import Final
+
+from incoming.runtime import Runtime, close_descriptor
+from incoming.storage.files import NO_LINK
+
+STEP_BYTES: Final = 8 * 1024 * 1024
+"""What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
+MAX_WAITING: Final = 64
+"""So many large files wait for their turn, each with a descriptor; more are removed all at once."""
+_MOUNTS: Final = Path("/proc/self/mountinfo")
+
+
+class Removal:
+    """Removes the files of one directory."""
+
+    def __init__(self, directory: Path, runtime: Runtime) -> None:
+        """Raises OSError."""
+        self._in_steps = discards(_mounts(), directory.stat().st_dev)
+        self._runtime = runtime
+        self._large: deque[int] = deque()
+        """Descriptors of what has no name any more; a kill leaves them to the kernel."""
+        self._works = False
+
+    def unlink(self, name: str, folder_fd: int) -> None:
+        """Takes a file out of its folder; `go_on` is to follow. Blocks on the disk. Raises OSError."""
+        fd = self._open_large(name, folder_fd)
+        try:
+            os.unlink(name, dir_fd=folder_fd)
+            if fd >= 0 and _is_ours_alone(fd):
+                self._large.append(fd)
+                fd = -1
+        finally:
+            if fd >= 0:
+                close_descriptor(fd)
+
+    def _open_large(self, name: str, folder_fd: int) -> int:
+        """Returns a descriptor, or -1 when there is no need for one."""
+        if not self._in_steps or len(self._large) >= MAX_WAITING:
+            return -1
+        if os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_size <= STEP_BYTES:
+            return -1
+        try:
+            return os.open(name, os.O_RDWR | NO_LINK, dir_fd=folder_fd)
+        except OSError:
+            return -1
+
+    def go_on(self) -> None:
+        """Gives the space of what `unlink` has left back, beside the caller."""
+        if self._large and not self._works:
+            self._works = True
+            self._runtime.spawn(self._give_back_all)
+
+    def _give_back_all(self) -> None:
+        while self._large:
+            fd = self._large.popleft()
+            try:
+                with contextlib.suppress(OSError):
+                    self._give_back(fd)
+            finally:
+                self._runtime.in_pool(close_descriptor, fd)
+        self._works = False
+
+    def _give_back(self, fd: int) -> None:
+        size_bytes = os.fstat(fd).st_size
+        while size_bytes > STEP_BYTES:
+            size_bytes -= STEP_BYTES
+            began_s = self._runtime.now_s()
+            self._runtime.in_pool(_cut, fd, size_bytes)
+            self._runtime.sleep(self._runtime.now_s() - began_s)
+
+
+def _cut(fd: int, size_bytes: int) -> None:
+    os.ftruncate(fd, size_bytes)
+    os.fsync(fd)
+
+
+def _is_ours_alone(fd: int) -> bool:
+    """Returns whether nobody else can see what happens to a file whose name has gone.
+
+    It may have other names. And whoever has it open, or mapped, stands in the way of a write lease, which is
+    taken for this only (fcntl(2)). Where there are none (NFS), or not for files of others, nobody knows.
+    """
+    if os.fstat(fd).st_nlink:
+        return False
+    try:
+        fcntl.fcntl(fd, fcntl.F_SETSIG, signal.SIGURG)  # ignored; the usual SIGIO ends a process
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+        fcntl.fcntl(fd, fcntl.F_SETLEASE, fcntl.F_UNLCK)
+    except OSError:
+        return False
+    return True
+
+
+def _mounts() -> str:
+    try:
+        return _MOUNTS.read_text("utf-8", "surrogateescape")
+    except OSError:
+        return ""
+
+
+def discards(mounts: str, device: int) -> bool:
+    """Returns whether the filesystem on this device is mounted with `discard`; `mounts` as in proc(5)."""
+    for line in mounts.splitlines():
+        mount, _, filesystem = line.partition(" - ")
+        if mount.split()[2:3] == [f"{os.major(device)}:{os.minor(device)}"]:
+            return "discard" in filesystem.split(" ")[-1].split(",")
+    return False
