@@ -259,13 +259,13 @@ class Page:
         return len(self._tempest.outcomes) == len(self._given)
 
     def wait_for_all(self) -> None:
-        """Raises AssertionError, and prints what they are at, if some do not end."""
+        """Raises AssertionError, which says what they are at, if some do not end."""
         try:
             wait_until(self.all_have_ended, "all uploads end", AFTERWARDS_S)
-        except AssertionError:
+        except AssertionError as exc:
             self._tempest.report()
-            print(*self._driver.execute_script(TELL_BEGUN), sep="\n")
-            raise
+            begun = "; ".join(self._driver.execute_script(TELL_BEGUN))
+            raise AssertionError(f"{exc}: seed {SEED}: {begun}") from None
 
 
 def page_uploads_for(page: Page, tempest: Tempest, duration_s: float) -> None:
