@@ -24,6 +24,7 @@ from typing import Any, Final
 import requests
 
 from bench import content, load, measure, settings
+from bench.rest import wait_for_disk
 from bench.rivals.base import Rival
 from bench.rivals.ours import Ours, OursV1
 from bench.rivals.theirs import FloorGevent
@@ -76,6 +77,7 @@ def one_run(server: Rival, count: int, total_mib: int) -> Run:
     """Uploads `count` files at once. Returns plain numbers; see `measure_all`."""
     size_bytes = max(total_mib // count, LEAST_MIB) * MIB
     total_bytes = size_bytes * count
+    wait_for_disk(server.storage_dir, server.pid)
     warm_up(server.storage_dir, int(total_bytes * WARM_UP_FACTOR))
     uploads = [server.upload(size_bytes) for _ in range(count)]
     measure.reset_peak(server.pid)

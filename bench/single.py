@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from bench import content, load, measure, settings
 from bench.measure import Figure, Sample
+from bench.rest import wait_for_disk
 from bench.rivals import ours, theirs
 from bench.rivals.base import Rival
 from tests.support.data import MIB
@@ -44,6 +45,7 @@ RIVALS: Final[dict[str, type[Rival]]] = {
 
 def one_run(rival: Rival, size_bytes: int) -> Sample:
     """Uploads one file, and compares what arrived. Raises AssertionError."""
+    wait_for_disk(rival.storage_dir, rival.pid)
     warm_up(rival.storage_dir, int(size_bytes * WARM_UP_FACTOR))
     upload = rival.upload(size_bytes)
     measure.reset_peak(rival.pid)
