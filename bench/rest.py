@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.measure import processes
+from incoming.registry.log import sync_directory
 
 QUICK_S: Final = 0.005
 QUICK_SYNCS: Final = 20
@@ -27,11 +28,7 @@ def wait_for_disk(folder: Path, pid: int) -> None:
     give_up_s = time.monotonic() + PATIENCE_S
     while _removes(pid) and time.monotonic() < give_up_s:
         time.sleep(0.05)
-    folder_fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder_fd)
-    finally:
-        os.close(folder_fd)
+    sync_directory(folder)
     quick = 0
     with tempfile.TemporaryFile(dir=folder) as file:
         while quick < QUICK_SYNCS and time.monotonic() < give_up_s:

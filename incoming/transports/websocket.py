@@ -248,8 +248,7 @@ class WebSocket(Outgoing):
         self._said_s = now_s
         if asks:
             self._pinged_s = now_s
-            return now_s + allowed.say_after_s
-        return min(now_s + allowed.say_after_s, self._heard_s + allowed.ask_after_s)
+        return self._due_s(allowed)
 
     def _due_s(self, allowed: Silence) -> float:
         if self._close_deadline_s is not None:

@@ -55,7 +55,7 @@ PAGE: Final = """<!doctype html><meta charset="utf-8"><input type="file" id="fil
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script>
   incoming.set_server_hostname("{network}");
-  const waiting = [], ended = [], begun = new Map();
+  const waiting = [], ended = [], begun = [];
   function upload([ticket, number]) {{
     return new Promise((resolve) => {{
       const uploader = incoming.Uploader(ticket, document.getElementById("files").files[number]);
@@ -63,23 +63,21 @@ PAGE: Final = """<!doctype html><meta charset="utf-8"><input type="file" id="fil
       uploader.onerror = () => resolve([ticket, `${{uploader.error_code}}`, uploader.error_msg]);
       uploader.oncancelled = () => resolve([ticket, "cancelled", uploader.cancel_msg]);
       uploader.start();
-      begun.set(ticket, uploader);
+      begun.push([ticket, uploader]);
     }});
   }}
   async function lane() {{
     for (;;) {{
-      if (waiting.length) {{
-        const ending = await upload(waiting.shift());
-        begun.delete(ending[0]);
-        ended.push(ending);
-      }} else await new Promise((resolve) => setTimeout(resolve, 20));
+      if (waiting.length) ended.push(await upload(waiting.shift()));
+      else await new Promise((resolve) => setTimeout(resolve, 20));
     }}
   }}
   for (let count = 0; count < {lanes}; count += 1) lane();
 </script>"""
 
-TELL_BEGUN: Final = """return Array.from(begun, ([ticket, its]) =>
-  [ticket, its.connected, its.state_msg, its.bytes_acked, its.bytes_tx, its.bytes_total].join(" "));"""
+TELL_UNENDED: Final = """return begun
+  .filter(([, its]) => !its.finished && !its.cancelled && its.error_code === null)
+  .map(([ticket, its]) => [ticket, its.connected, its.state_msg, its.bytes_acked, its.bytes_tx].join(" "));"""
 
 
 @dataclass
@@ -264,8 +262,8 @@ class Page:
             wait_until(self.all_have_ended, "all uploads end", AFTERWARDS_S)
         except AssertionError as exc:
             self._tempest.report()
-            begun = "; ".join(self._driver.execute_script(TELL_BEGUN))
-            raise AssertionError(f"{exc}: seed {SEED}: {begun}") from None
+            unended = "; ".join(self._driver.execute_script(TELL_UNENDED))
+            raise AssertionError(f"{exc}: seed {SEED}: {unended}") from None
 
 
 def page_uploads_for(page: Page, tempest: Tempest, duration_s: float) -> None:

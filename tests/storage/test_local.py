@@ -16,10 +16,9 @@ from incoming.errors import StorageFailed, StorageFull
 from incoming.storage import files
 from incoming.storage.files import STEP_BYTES
 from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage, LocalWriter
-from tests.storage.conftest import TICKET_ID, Mount, needs_root
+from tests.storage.conftest import NOBODY, TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
-NOBODY = 65534
 TOO_LONG = "x" * 300
 """No filesystem takes such a name: a disk that refuses, for root too."""
 

@@ -14,11 +14,10 @@ import pytest
 from incoming.storage import removal
 from incoming.storage.local import LocalStorage
 from incoming.storage.removal import STEP_BYTES, discards
-from tests.storage.conftest import TICKET_ID, needs_root
+from tests.storage.conftest import NOBODY, TICKET_ID, needs_root
 from tests.support.fakes import FakeRuntime
 
 SIZE_BYTES: Final = 3 * STEP_BYTES + 1000
-NOBODY: Final = 65534
 MOUNTS: Final = """\
 22 27 0:21 / /proc rw,relatime - proc proc rw
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard,resuid=65534
