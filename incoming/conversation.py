@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from incoming.limits import Limits
 from incoming.messages import MsgUploadReq
 from incoming.session import Session
 from incoming.session_v2 import VERSION, SessionV2
-from incoming.steps import Actions, Event, Limits, Phase
+from incoming.steps import Actions, Event, Phase
 
 
 class Conversation:

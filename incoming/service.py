@@ -23,6 +23,7 @@ from incoming.app import PREFIXES, UPLOAD_PATHS, make_app
 from incoming.conversation import Conversation
 from incoming.errors import IncomingError, StorageInUse
 from incoming.handover.callbacks import Callbacks
+from incoming.limits import Limits
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.overview import Overview
 from incoming.parts import Parts
@@ -31,7 +32,6 @@ from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.settings import Settings
 from incoming.sources import Sources
-from incoming.steps import Limits
 from incoming.storage.local import LocalStorage
 from incoming.storage.ownership import Ownership
 from incoming.transports.buffers import Buffers

@@ -26,6 +26,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming import errors, messages
+from incoming.limits import Limits
 from incoming.messages import (
     MsgAck,
     MsgAgree,
@@ -51,7 +52,6 @@ from incoming.steps import (
     Failed,
     HandedOver,
     Interrupted,
-    Limits,
     NotHandedOver,
     Opened,
     Phase,
@@ -83,8 +83,7 @@ class Session:
 
     def __init__(self, limits: Limits) -> None:
         self.phase = Phase.OPENING
-        self.chunk_size_bytes = limits.chunk_size_bytes
-        self.send_ahead = limits.send_ahead
+        self._limits = limits
         self.offset_bytes = 0
         self.length_bytes = 0
         self._arrived = False
@@ -110,8 +109,9 @@ class Session:
         # News may have come before the claim's own answer.
         self._arrived |= claim.arrived
         self._finished |= claim.finished is not None
-        chunk_size_kb = self.chunk_size_bytes // 1024
-        return [Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, self.send_ahead))]
+        limits = self._limits = self._limits.for_length(claim.length_bytes)
+        chunk_size_kb = limits.chunk_size_bytes // 1024
+        return [Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, limits.send_ahead))]
 
     def _agreed(self, ack: MsgAck) -> Actions:
         if not ack.ack:
@@ -125,7 +125,7 @@ class Session:
         return []
 
     def _chunk(self, chunk: ChunkReceived) -> Actions:
-        if chunk.size_bytes > self.chunk_size_bytes:
+        if chunk.size_bytes > self._limits.chunk_size_bytes:
             return self._refuse(errors.BadChunk("A chunk is larger than agreed."))
         if chunk.size_bytes > self.length_bytes - self.offset_bytes:
             return self._refuse(errors.BadChunk("There are more bytes than the file has."))

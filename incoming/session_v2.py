@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming import errors, messages
+from incoming.limits import FIRST_CHUNK_BYTES, Limits, chunk_room_bytes
 from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
 from incoming.session import (
     CLOSE_CODES,
@@ -25,7 +26,6 @@ from incoming.session import (
     MAX_REASON_CHARS,
 )
 from incoming.steps import (
-    FIRST_CHUNK_BYTES,
     Actions,
     CalledOff,
     CancelDone,
@@ -42,7 +42,6 @@ from incoming.steps import (
     Failed,
     HandedOver,
     Interrupted,
-    Limits,
     NotHandedOver,
     Phase,
     ReleaseTicket,
@@ -52,7 +51,6 @@ from incoming.steps import (
     Stored,
     Unreadable,
     WaitingForApp,
-    chunk_room_bytes,
 )
 
 VERSION: Final = 2

@@ -109,9 +109,13 @@ class Settings:
         "How many tickets that are not used up an app (host and port of signalFinishURL) may have; 0 sets no "
         "limit.", _at_least(0))
     chunk_size_kib: int = _setting(
-        512, "KiB", "Size of the chunks that clients are asked to send.", _between(1, 16384))
+        512, "KiB",
+        "Size of the chunks that clients of protocol version 1 are asked to send; twice as much where a file "
+        "has 256 of them or more.", _between(1, 16384))
     send_ahead: int = _setting(
-        8, "chunks", "How many chunks a client may send ahead of their acknowledgements.", _between(1, 1024))
+        8, "chunks",
+        "How many chunks a client of protocol version 1 may send ahead of their acknowledgements; half as "
+        "many where they are twice as large.", _between(1, 1024))
     max_chunk_kib: int = _setting(
         4096, "KiB", "The largest chunk that clients of protocol version 2 may send, while few do.",
         _between(8, 16384))

@@ -6,8 +6,9 @@ import pytest
 
 from incoming import errors, messages, steps
 from incoming.conversation import Conversation
+from incoming.limits import Limits
 from incoming.messages import MsgAck, MsgAgree, MsgUploadReq
-from incoming.steps import Claimed, Event, Limits, Phase, Send
+from incoming.steps import Claimed, Event, Phase, Send
 
 LIMITS = Limits(2048, 4, max_chunk_bytes=8192)
 IN_VERSION_1 = Send(messages.MsgUploadConf(2, 10, 4))

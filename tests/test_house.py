@@ -37,7 +37,7 @@ LAYERS: Final = """
     session_v2
     session
     steps watch sending
-    access budget chunks config frames handshake heads messages pace parameters sameness sources ticket
+    access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
     digest lifecycle networks settings
     errors
 """.strip()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming import errors, messages, steps
+from incoming.limits import MANY_CHUNKS, Limits
 from incoming.messages import MsgAck, MsgCancel, MsgError, MsgPause, MsgUploadReq
 from incoming.session import Session
 from incoming.steps import (
@@ -18,7 +19,6 @@ from incoming.steps import (
     Event,
     Failed,
     HandedOver,
-    Limits,
     Phase,
     ReleaseTicket,
     Send,
@@ -87,6 +87,17 @@ def test_a_claimed_ticket_is_confirmed_with_where_to_resume_and_how_much_to_send
     session = after(REQUEST)
     assert session.handle(Claimed(1234, LENGTH_BYTES)) == [Send(messages.MsgUploadConf(2, 1234, 4))]
     assert session.phase is Phase.AGREEING
+
+
+def test_a_large_file_is_asked_for_in_chunks_of_twice_the_size_and_half_as_many_ahead() -> None:
+    session = after(REQUEST)
+    length_bytes = MANY_CHUNKS * CHUNK_BYTES
+    assert session.handle(Claimed(0, length_bytes)) == [Send(messages.MsgUploadConf(4, 0, 2))]
+    session.handle(MsgAck(True))
+    assert session.handle(ChunkReceived(2 * CHUNK_BYTES)) == [StoreChunk(2 * CHUNK_BYTES)]
+    assert session.handle(ChunkReceived(2 * CHUNK_BYTES + 1)) == refusal(
+        errors.BadChunk("A chunk is larger than agreed.")
+    )
 
 
 def test_after_the_agreement_the_server_waits_for_chunks() -> None:

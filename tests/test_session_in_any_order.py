@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from incoming import errors, messages, steps
+from incoming.limits import Limits
 from incoming.messages import MsgAck, MsgCancel, MsgError, MsgPause, ToClient
 from incoming.session import Session
 from incoming.steps import (
@@ -24,7 +25,6 @@ from incoming.steps import (
     CloseConnection,
     CompleteUpload,
     Event,
-    Limits,
     News,
     Phase,
     ReleaseTicket,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import pytest
 
 from incoming import errors, messages, steps
+from incoming.limits import Limits
 from incoming.messages import MsgAgree, MsgComplete, MsgError2, MsgStored, MsgUploadReq
 from incoming.session_v2 import SessionV2
 from incoming.steps import (
@@ -18,7 +19,6 @@ from incoming.steps import (
     Event,
     Failed,
     Interrupted,
-    Limits,
     Phase,
     ReleaseTicket,
     Same,

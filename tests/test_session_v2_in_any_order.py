@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from incoming import errors, messages, steps
 from incoming.chunks import parse
+from incoming.limits import Limits
 from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgError2, MsgStored, ToClient
 from incoming.session_v2 import MAX_DAMAGED, SessionV2
 from incoming.steps import Action, Event, News, Phase, Send
@@ -42,7 +43,7 @@ class Conversation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
     def __init__(self, upload: str, stored_bytes: int, length_bytes: int) -> None:
-        self.session = SessionV2(steps.Limits(1024, 4, MAX_CHUNK_BYTES, 4096, 5.0))
+        self.session = SessionV2(Limits(1024, 4, MAX_CHUNK_BYTES, 4096, 5.0))
         self.upload, self.content = upload, CONTENT[:length_bytes]
         self.file = bytearray(self.content[:stored_bytes] if upload == "receiving" else self.content)
         self.held = False  # by this connection

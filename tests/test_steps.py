@@ -117,33 +117,3 @@ def test_news_of_an_interruption_close_with_their_own_code(
 
 def test_a_connection_that_names_no_ticket_is_closed() -> None:
     assert in_phase(Phase.OPENING).handle(steps.TimeUp(Phase.OPENING)) == [CloseConnection(1008, "no answer")]
-
-
-@pytest.mark.parametrize(
-    ("arriving", "chunk_mib"), [(0, 128), (1, 128), (32, 4), (33, 2), (64, 2), (256, 0.5), (10_000, 0.5)]
-)
-def test_the_more_chunks_are_arriving_the_smaller_they_may_be(arriving: int, chunk_mib: float) -> None:
-    assert steps.chunk_room_bytes(arriving) == chunk_mib * 1024 * 1024
-
-
-@pytest.mark.parametrize(
-    ("connections", "say_after_s", "ask_after_s"),
-    [
-        *((1, 5, 5), (150, 5, 5), (300, 10, 10), (1350, 45, 45)),
-        *((6000, 45, 200), (10_000, 45, 300), (1_000_000, 45, 300)),
-    ],
-)
-def test_the_more_idle_connections_there_are_the_more_seldom_is_one_asked(
-    connections: int, say_after_s: float, ask_after_s: float
-) -> None:
-    assert steps.idle_silence(5.0, connections) == steps.Silence(say_after_s, ask_after_s)
-
-
-def test_who_may_be_silent_for_long_anyway_may_be_so_when_idle() -> None:
-    assert steps.idle_silence(300.0, 10) == steps.idle_silence(300.0, 10**6) == steps.Silence(300.0, 300.0)
-
-
-@pytest.mark.parametrize("connections", [1, 150, 250, 300, 500, 1350, 2250, 10_000, 1_000_000])
-def test_an_idle_client_hears_from_us_before_it_would_ask(connections: int) -> None:
-    asks_after_s = steps.Limits(1024, 4).among(connections).idle_silence_s / 2
-    assert 1.2 * steps.idle_silence(5.0, connections).say_after_s < asks_after_s <= 60

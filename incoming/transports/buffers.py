@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from typing import cast
 
-from incoming.steps import ALL_CHUNKS_BYTES, FIRST_CHUNK_BYTES
+from incoming.limits import ALL_CHUNKS_BYTES, FIRST_CHUNK_BYTES
 
 
 class _Memory(mmap.mmap):

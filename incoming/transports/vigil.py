@@ -3,7 +3,7 @@
 Whom TCP reaches it asks by itself (keep-alive, tcp(7)), at no cost of ours. Behind a proxy that only tells
 that the proxy is there: so each connection that is silent is pinged too (RFC 6455 section 5.5.2), the more of
 them there are the more seldom. In between we only say that we are there, and nobody has to answer: so no
-proxy cuts the connection, and no client asks us (`steps.idle_silence`). One greenlet looks after all of them.
+proxy cuts the connection, and no client asks us (`limits.idle_silence`). One greenlet looks after all.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Final, Protocol
 
 import gevent
 
+from incoming.limits import Silence, idle_silence
 from incoming.runtime import breathe
-from incoming.steps import Silence, idle_silence
 
 MOMENT_S: Final = 0.02
 """Who is due within such a time is kept together: a heap of thousands costs a tenth of what they do."""

@@ -23,9 +23,9 @@ import gevent.socket
 from incoming import frames
 from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
+from incoming.limits import Silence
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.runtime import breathe, turn_is_over
-from incoming.steps import Silence
 from incoming.transports.buffers import Buffers
 from incoming.transports.message import Message
 from incoming.transports.outgoing import CLOSE_TIMEOUT_S, PING, ConnectionGone, Outgoing

@@ -17,7 +17,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from incoming.steps import idle_silence
+from incoming.limits import idle_silence
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2

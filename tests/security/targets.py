@@ -19,10 +19,11 @@ from incoming.app import make_app
 from incoming.conversation import Conversation
 from incoming.errors import BadMessage, BadParameter
 from incoming.frames import FrameError
+from incoming.limits import Limits
 from incoming.messages import MAX_TEXT_BYTES
 from incoming.overview import Overview
 from incoming.settings import Settings
-from incoming.steps import ChunkReceived, Limits, TimeUp, Unreadable
+from incoming.steps import ChunkReceived, TimeUp, Unreadable
 from incoming.transports.buffers import Buffers
 from incoming.transports.handler import LeanHandler
 from incoming.transports.outgoing import ConnectionGone

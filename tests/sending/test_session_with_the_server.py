@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from incoming import chunks, errors, messages, steps
 from incoming.chunks import HEADER_BYTES
 from incoming.errors import BadMessage
+from incoming.limits import Limits
 from incoming.sameness import ranges_to_compare
 from incoming.sending import replies
 from incoming.sending.prefix import Piece
@@ -41,7 +42,7 @@ from incoming.session_v2 import SessionV2
 
 CONTENT: Final = Random(9).randbytes(1_000_000)
 LENGTHS: Final = (0, 1, 9_000, 400_000, len(CONTENT))
-LIMITS: Final = steps.Limits(1024, 4, max_chunk_bytes=64 * 1024, max_window_bytes=256 * 1024, silence_s=5.0)
+LIMITS: Final = Limits(1024, 4, max_chunk_bytes=64 * 1024, max_window_bytes=256 * 1024, silence_s=5.0)
 STEP_S: Final = 0.05
 CALM_STEPS: Final = 20_000
 happened: Final[set[str]] = set()

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from incoming.conversation import Conversation
-from incoming.steps import Limits
+from incoming.limits import Limits
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
 from incoming.transports.vigil import Vigil

@@ -7,7 +7,7 @@ from typing import Any
 from crc32c import crc32c
 
 from incoming.chunks import HEADER_BYTES
-from incoming.steps import Limits
+from incoming.limits import Limits
 from tests.transports.page import BUFFER_BYTES, CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page
 from tests.transports.peer import BINARY, FIN
 

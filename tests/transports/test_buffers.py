@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 import pytest
 
-from incoming.steps import FIRST_CHUNK_BYTES
+from incoming.limits import FIRST_CHUNK_BYTES
 from incoming.transports.buffers import Buffers
 from tests.support.data import MIB
 

@@ -10,7 +10,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from incoming.steps import Silence
+from incoming.limits import Silence
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import LIFE_SIGN
 from incoming.transports.outgoing import ConnectionGone

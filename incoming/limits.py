@@ -1,0 +1,84 @@
+"""What clients are asked for: chunks of which size, how many ahead, and how long one may be silent.
+
+It depends on how much is just arriving, how many are connected, and how large and how fast an upload is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+MIN_CHUNK_BYTES: Final = 4096
+FIRST_CHUNK_BYTES: Final = 512 * 1024
+"""What a chunk may have before its client has heard more. Smaller ones cost more than the memory that they
+save is worth."""
+MANY_CHUNKS: Final = 256
+"""A file of as many goes faster in half of them, and still tells its progress in steps below a percent."""
+ALL_CHUNKS_BYTES: Final = 128 * 1024 * 1024
+"""How much of the memory the chunks that are arriving may take, roughly."""
+ASKED_PER_S: Final = 30
+"""How many idle peers may be asked in a second whether they are there: some 60 to 90 us with the answer."""
+LONGEST_UNASKED_S: Final = 300.0
+LONGEST_SILENCE_S: Final = 45.0
+"""Proxies cut a connection on which nobody speaks, many of them after 60 s."""
+CLIENTS_ASK_LATER: Final = 1.25
+"""Clients that hear from us before they would ask never do: a question and its answer cost most."""
+
+
+def chunk_room_bytes(arriving: int) -> int:
+    """Returns how large a chunk may be so that all of those that are just arriving fit into memory.
+
+    A chunk is in memory until its last byte and its checksum are there. Pieces of files begin on pages.
+    """
+    room_bytes = max(ALL_CHUNKS_BYTES // max(arriving, 1), FIRST_CHUNK_BYTES)
+    return 1 << (room_bytes.bit_length() - 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """How long one who is idle may be silent: until we say that we are there, and until we ask the same."""
+
+    say_after_s: float
+    ask_after_s: float
+
+
+def idle_silence(shortest_s: float, connections: int) -> Silence:
+    """Returns what one of so many idle connections may have: a few are asked each time, thousands seldom."""
+    ask_after_s = max(shortest_s, min(connections / ASKED_PER_S, LONGEST_UNASKED_S))
+    return Silence(min(ask_after_s, max(shortest_s, LONGEST_SILENCE_S)), ask_after_s)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the server asks of its clients: the first two of version 1, the others of version 2."""
+
+    chunk_size_bytes: int
+    send_ahead: int
+    max_chunk_bytes: int = 4 * 1024 * 1024
+    max_window_bytes: int = 64 * 1024 * 1024
+    silence_s: float = 10.0
+    idle_silence_s: float = 10.0
+
+    def among(self, connections: int) -> Limits:
+        """Returns the limits for one of so many connections: they ask more seldom whether we are there."""
+        said_after_s = idle_silence(self.silence_s / 2, connections).say_after_s
+        return replace(self, idle_silence_s=2 * CLIENTS_ASK_LATER * said_after_s)
+
+    def for_length(self, length_bytes: int) -> Limits:
+        """Returns the limits for a file of version 1: of a large one half as many chunks, twice as large."""
+        doubled_bytes = 2 * self.chunk_size_bytes
+        is_large = length_bytes >= MANY_CHUNKS * self.chunk_size_bytes
+        if not is_large or self.send_ahead < 4 or doubled_bytes > self.max_chunk_bytes:
+            return self
+        return replace(self, chunk_size_bytes=doubled_bytes, send_ahead=self.send_ahead // 2)
+
+    def within(self, max_bytes_per_s: int) -> Limits:
+        """Returns the limits for an upload that is no faster: what is on its way passes within silence_s."""
+        if not max_bytes_per_s:
+            return self
+        window_bytes = max(int(max_bytes_per_s * self.silence_s / 4), 2 * MIN_CHUNK_BYTES)
+        return replace(
+            self,
+            max_chunk_bytes=min(self.max_chunk_bytes, max(window_bytes // 4, MIN_CHUNK_BYTES)),
+            max_window_bytes=min(self.max_window_bytes, window_bytes),
+        )

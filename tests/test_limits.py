@@ -1,0 +1,61 @@
+"""The more of them there are, the less is each asked for."""
+
+from __future__ import annotations
+
+import pytest
+
+from incoming.limits import MANY_CHUNKS, Limits, Silence, chunk_room_bytes, idle_silence
+
+
+@pytest.mark.parametrize(
+    ("arriving", "chunk_mib"), [(0, 128), (1, 128), (32, 4), (33, 2), (64, 2), (256, 0.5), (10_000, 0.5)]
+)
+def test_the_more_chunks_are_arriving_the_smaller_they_may_be(arriving: int, chunk_mib: float) -> None:
+    assert chunk_room_bytes(arriving) == chunk_mib * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("connections", "say_after_s", "ask_after_s"),
+    [
+        *((1, 5, 5), (150, 5, 5), (300, 10, 10), (1350, 45, 45)),
+        *((6000, 45, 200), (10_000, 45, 300), (1_000_000, 45, 300)),
+    ],
+)
+def test_the_more_idle_connections_there_are_the_more_seldom_is_one_asked(
+    connections: int, say_after_s: float, ask_after_s: float
+) -> None:
+    assert idle_silence(5.0, connections) == Silence(say_after_s, ask_after_s)
+
+
+def test_who_may_be_silent_for_long_anyway_may_be_so_when_idle() -> None:
+    assert idle_silence(300.0, 10) == idle_silence(300.0, 10**6) == Silence(300.0, 300.0)
+
+
+@pytest.mark.parametrize("connections", [1, 150, 250, 300, 500, 1350, 2250, 10_000, 1_000_000])
+def test_an_idle_client_hears_from_us_before_it_would_ask(connections: int) -> None:
+    asks_after_s = Limits(1024, 4).among(connections).idle_silence_s / 2
+    assert 1.2 * idle_silence(5.0, connections).say_after_s < asks_after_s <= 60
+
+
+SMALL_BYTES = MANY_CHUNKS * 1024
+
+
+def test_a_small_file_of_version_1_is_sent_as_the_settings_say() -> None:
+    limits = Limits(1024, 8)
+    assert limits.for_length(SMALL_BYTES - 1) == limits.for_length(0) == limits
+
+
+def test_what_is_on_its_way_is_the_same_for_a_large_file_of_version_1() -> None:
+    assert Limits(1024, 8).for_length(SMALL_BYTES) == Limits(2048, 4)
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [
+        pytest.param(Limits(1024, 1), id="one at a time"),
+        pytest.param(Limits(1024, 3), id="two at a time, which would become one"),
+        pytest.param(Limits(1024, 8, max_chunk_bytes=2047), id="no room for larger ones"),
+    ],
+)
+def test_a_large_file_of_version_1_is_sent_like_small_ones(limits: Limits) -> None:
+    assert limits.for_length(1 << 40) == limits
