@@ -97,8 +97,9 @@ class Turns:
 
     All of them together work for `TURN_S`; then whoever wants to go on waits in line, the loop looks for new
     I/O and runs what has waited for it, and the next in line goes on. So a request is answered between two
-    turns, be there one upload or 256, and the uploads have equal shares. (gevent.sleep(0) looks for I/O after
-    50 greenlets only, and serves every greenlet that has work before it looks.)
+    turns, be there one upload or 256. In the same time one does more than another: so who gives way after
+    each share of work, and comes first until then, has done as much as all others. (gevent.sleep(0) looks
+    for I/O after 50 greenlets only, and serves every greenlet that has work before it looks.)
     """
 
     def __init__(self) -> None:
@@ -107,14 +108,24 @@ class Turns:
         self._until_s = 0.0
         self._line: deque[gevent.hub.Waiter] = deque()
 
-    def take(self) -> None:
-        """Returns when the caller may work: at once while the turn lasts."""
-        if not self.is_over():
-            return
+    def take(self, comes_first: bool = False) -> None:
+        """Returns when the caller may work: at once while the turn lasts. `comes_first` of those in line."""
+        if self.is_over():
+            self._stand_in_line(comes_first)
+
+    def give_way(self) -> None:
+        """Has those in line work before the caller goes on, even while the turn lasts."""
+        if self._line:
+            self._stand_in_line(False)
+
+    def _stand_in_line(self, comes_first: bool) -> None:
         waiter = gevent.hub.Waiter(self._hub)
         if not self._line:
             self._between.start(self._next_turn)
-        self._line.append(waiter)
+        if comes_first:
+            self._line.appendleft(waiter)
+        else:
+            self._line.append(waiter)
         try:
             waiter.get()
         except BaseException:  # the greenlet is killed, or out of time
@@ -147,6 +158,16 @@ def _turns() -> Turns:
 def breathe() -> None:
     """Lets others run if this turn is over; see Turns."""
     _turns().take()
+
+
+def breathe_first() -> None:
+    """The same, for one who goes on before those who wait already."""
+    _turns().take(comes_first=True)
+
+
+def give_way() -> None:
+    """Lets those go on who wait for their turn, even while this one lasts."""
+    _turns().give_way()
 
 
 def turn_is_over() -> bool:

@@ -110,6 +110,35 @@ def test_those_who_work_take_turns_and_a_pass_through_the_loop_lies_between_them
     assert all("|" in pair for pair in pairwise(worked)), f"two in a row have worked in one pass: {events}"
 
 
+@pytest.mark.parametrize("turn_s", [TURN_S, 60.0], ids=["a turn for each piece", "one turn for all"])
+def test_those_who_give_way_after_each_share_and_come_first_until_then_have_equal_shares(
+    monkeypatch: pytest.MonkeyPatch, turn_s: float
+) -> None:
+    monkeypatch.setattr("incoming.runtime.TURN_S", turn_s)
+    turns, worked = Turns(), list[str]()
+
+    def work(name: str) -> None:
+        for _ in range(3):
+            turns.give_way()
+            for _ in range(4):
+                turns.take(comes_first=True)
+                worked.append(name)
+                work_for_a_turn()
+
+    workers = [gevent.spawn(work, name) for name in "abc"]
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    shares = ["".join(worked[at : at + 4]) for at in range(0, len(worked), 4)]
+    rounds = [sorted(shares[at : at + 3]) for at in (0, 3, 6)]
+    assert rounds == [["aaaa", "bbbb", "cccc"]] * 3
+
+
+def test_nobody_gives_way_where_nobody_waits() -> None:
+    turns, ran = Turns(), list[str]()
+    gevent.spawn(ran.append, "another")
+    turns.give_way()
+    assert ran == []
+
+
 def test_who_is_killed_while_it_waits_for_its_turn_does_not_hold_up_the_line() -> None:
     turns, ran = Turns(), list[str]()
 

@@ -25,7 +25,7 @@ from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
 from incoming.limits import Silence
 from incoming.messages import MAX_TEXT_BYTES
-from incoming.runtime import breathe, turn_is_over
+from incoming.runtime import breathe, breathe_first, give_way, turn_is_over
 from incoming.transports.buffers import Buffers
 from incoming.transports.message import Message
 from incoming.transports.outgoing import CLOSE_TIMEOUT_S, PING, ConnectionGone, Outgoing
@@ -37,6 +37,8 @@ that TCP has with each read takes a third of the speed."""
 MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 """A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
 sender can be told what is wrong; a larger one ends the connection (1009)."""
+SHARE_BYTES: Final = 2 * SLICE_BYTES
+"""What is read before all others go on: how much the time of a turn allows differs by a factor."""
 _NOTHING: Final = memoryview(bytearray())
 
 
@@ -56,7 +58,7 @@ class WebSocket(Outgoing):
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
         self._buffer: memoryview | None = None
-        self._used_bytes = 0
+        self._used_bytes = self._share_bytes = 0
         self._is_waiting = self._given_up = self._has_ended = False
         self._heard_s, self._said_s, self._pinged_s = time.monotonic(), 0.0, 0.0
         # Two of these in silence, with a ping between them, and the peer is taken for dead.
@@ -153,6 +155,7 @@ class WebSocket(Outgoing):
                 if not received:
                     raise ConnectionGone(self._why_it_ends())
         self._heard_s = time.monotonic()
+        self._share_bytes += received
         ahead_bytes = received - len(part)
         if ahead_bytes > 0:
             self._ahead += self._next_header[:ahead_bytes]
@@ -175,9 +178,7 @@ class WebSocket(Outgoing):
         have nothing to say, and how long it may be silent is for the vigil to say.
         """
         while True:
-            if turn_is_over():
-                self.flush_after_a_turn(self.buffers.lent)
-                breathe()
+            self._wait_for_our_turn()
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()
                 return self._socket.recv_into(parts[0] or parts[1])
@@ -189,6 +190,16 @@ class WebSocket(Outgoing):
             self._is_waiting = True
             gevent.socket.wait_read(self._socket.fileno(), timeout=timeout_s)
             self._is_waiting = False
+
+    def _wait_for_our_turn(self) -> None:
+        """Who has had its share goes to the end of the line, and who has not to its front."""
+        if self._share_bytes >= SHARE_BYTES:
+            self._share_bytes = 0
+            self.flush_after_a_turn(self.buffers.lent)
+            give_way()
+        if turn_is_over():
+            self.flush_after_a_turn(self.buffers.lent)
+            breathe_first()
 
     def _control(self, header: FrameHeader) -> bool:
         """Reads and answers a control frame. Returns whether it closes the connection."""

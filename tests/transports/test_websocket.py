@@ -18,6 +18,7 @@ from incoming.transports.websocket import WebSocket
 from tests.transports.peer import (
     BINARY,
     CONTINUATION,
+    DEADLINE_S,
     FIN,
     PING,
     PONG,
@@ -196,6 +197,30 @@ def test_a_fast_peer_does_not_keep_others_waiting(peer: Peer, ws: WebSocket) -> 
         ws.receive()
     other.kill()
     assert len(turns) >= 4 * BUFFER_BYTES // websocket.SLICE_BYTES
+
+
+def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
+    buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payload = bytes(1000)
+    monkeypatch.setattr(websocket, "SHARE_BYTES", 4000)
+    monkeypatch.setattr("incoming.runtime.TURN_S", 60.0)
+    peers, vigil, read = [Peer() for _ in range(3)], Vigil(30.0), list[int]()
+
+    def read_all(number: int) -> None:
+        ws = WebSocket(peers[number].server_socket, buffers, vigil)
+        for _ in range(24):
+            ws.receive()
+            read.append(number)
+
+    for peer in peers:
+        peer.socket.sendall(masked_frame(FIN | BINARY, payload) * 24)
+    readers = [gevent.spawn(read_all, number) for number in range(len(peers))]
+    gevent.joinall(readers, timeout=DEADLINE_S, raise_error=True)
+    while_all_read = read[:48]
+    assert {while_all_read.count(number) for number in range(3)} <= set(range(12, 21)), read
+    for peer in peers:
+        peer.close()
 
 
 def test_a_buffer_is_borrowed_only_while_a_message_is_used(
