@@ -18,8 +18,8 @@ from tests.support.waiting import wait_until
 
 REQUESTS = 300
 ROUNDS = 3
-CHUNKS = 16_384
-"""8 GiB each if nobody stopped them: they run for as long as the measurement."""
+SIZE_MIB = 8192
+"""Of each, if nobody stopped them: they run for as long as the measurement."""
 WARM_UP_BYTES = 1024 * MIB
 HANG_S = 0.05
 MS_PER_S = 1000
@@ -27,7 +27,7 @@ MS_PER_S = 1000
 
 def flat_out(server: RunningServer, ticket_id: str) -> subprocess.Popen[bytes]:
     """Starts an upload in a process of its own."""
-    command = [sys.executable, "-m", "tests.support.flood", server.url, ticket_id, str(CHUNKS)]
+    command = [sys.executable, "-m", "tests.support.flood", server.url, ticket_id, str(SIZE_MIB)]
     return subprocess.Popen(command, cwd=ROOT)
 
 

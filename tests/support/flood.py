@@ -1,7 +1,7 @@
 """Uploads flat out for next to no CPU of the client's own: one masked frame, sent again and again.
 
 What arrives is the same chunk many times, so this is for measuring; `client` compares content. As a program
-it uploads beside the process that measures: `python -m tests.support.flood URL TICKET_ID CHUNKS`.
+it uploads beside the process that measures: `python -m tests.support.flood URL TICKET_ID MIB`.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from tests.support.websocket import BINARY
 
 
 class Flood:
-    """One upload of `chunks` times the same chunk, which is as large as the server wants it."""
+    """One upload of the same chunk again and again, which is as large as the server wants it."""
 
-    def __init__(self, url: str, ticket_id: str, chunks: int, chunk_size_kib: int = 512) -> None:
-        """Connects and asks for the upload; `run` does the rest."""
-        self.size_bytes = chunks * chunk_size_kib * KIB
-        self._chunks = chunks
-        self._client = OldClient(url, ticket_id, FileBytes(self.size_bytes))
+    def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
+        """Connects and asks for the upload; `run` does the rest. Whole chunks have to make up the size."""
+        self._client = OldClient(url, ticket_id, FileBytes(size_bytes))
         self._client.connect()
-        assert self._client.request()["ChunkSizeKB"] == chunk_size_kib
-        chunk = FileBytes(chunk_size_kib * KIB).read(0, chunk_size_kib * KIB)
+        chunk_bytes = self._client.request()["ChunkSizeKB"] * KIB
+        assert not size_bytes % chunk_bytes
+        self._chunks = size_bytes // chunk_bytes
+        chunk = FileBytes(chunk_bytes).read(0, chunk_bytes)
         self._frame = bytes(self._client.ws.frame(0x80 | BINARY, chunk))
 
     def run(self) -> None:
@@ -41,10 +41,6 @@ class Flood:
             if number + ahead < self._chunks:
                 client.ws.socket.sendall(frame)
 
-    def hear_result(self) -> None:
-        """Waits until the app has the file."""
-        self._client.hear_result()
-
 
 def warm_up(folder: Path, size_bytes: int) -> None:
     """Writes and unlinks a file of this size in `folder`, so that what is measured next has warm memory.
@@ -58,4 +54,4 @@ def warm_up(folder: Path, size_bytes: int) -> None:
 
 
 if __name__ == "__main__":
-    Flood(sys.argv[1], sys.argv[2], int(sys.argv[3])).run()
+    Flood(sys.argv[1], sys.argv[2], int(sys.argv[3]) * MIB).run()
