@@ -85,8 +85,7 @@ def one_run(server: Rival, count: int, total_mib: int) -> Run:
         began_s, cpu_before_s = time.perf_counter(), measure.cpu_s(server.pid)
         shares: list[int] = []
         for _ in load.flat_out(uploads):
-            if isinstance(server, Ours):
-                shares = shares or [server.stored_bytes(one) for one in uploads]
+            shares = shares or [server.stored_bytes(one) for one in uploads]
         wall_s, cpu_s = time.perf_counter() - began_s, measure.cpu_s(server.pid) - cpu_before_s
     peak_mib = measure.peak_mib(server.pid)
     for upload in uploads:

@@ -50,7 +50,10 @@ def idle_silence(shortest_s: float, connections: int) -> Silence:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What the server asks of its clients: the first two of version 1, the others of version 2."""
+    """What the server asks of its clients: the first two of version 1, the others of version 2.
+
+    A chunk of version 1 is not doubled beyond `max_chunk_bytes` either.
+    """
 
     chunk_size_bytes: int
     send_ahead: int

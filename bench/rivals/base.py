@@ -41,6 +41,10 @@ class Rival(RunningServer):
         """Returns an upload that is ready for its first byte."""
         raise NotImplementedError
 
+    def stored_bytes(self, upload: Upload) -> int:
+        """Returns how much of it is stored, as far as that can be told."""
+        return upload.acked_bytes
+
     def finish(self, upload: Upload) -> Path:
         """Does what is left to do once the upload is stored, and returns where it is."""
         upload.socket.close()

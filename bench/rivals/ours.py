@@ -60,7 +60,7 @@ class Ours(Rival):
         return upload
 
     def stored_bytes(self, upload: Upload) -> int:
-        """Returns how much of it is in its file: acknowledgements come later, a few together."""
+        """See Rival. What is in its file: acknowledgements come later, a few together."""
         if upload.is_stored:
             return upload.size_bytes  # the app may have taken it
         return self.stored_file(self._tickets[id(upload)]).stat().st_size
