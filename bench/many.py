@@ -30,7 +30,7 @@ from bench.rivals.ours import Ours, OursV1
 from bench.rivals.theirs import FloorGevent
 from bench.single import WARM_UP_FACTOR
 from tests.support.data import MIB
-from tests.support.flood import warm_up
+from tests.support.flood import warm_memory
 
 COUNTS: Final = (1, 4, 16, 64, 256)
 SERVERS: Final[dict[str, type[Rival]]] = {"v1": OursV1, "v2": Ours, "floor-gevent": FloorGevent}
@@ -77,9 +77,8 @@ def one_run(server: Rival, count: int, total_mib: int) -> Run:
     """Uploads `count` files at once. Returns plain numbers; see `measure_all`."""
     size_bytes = max(total_mib // count, LEAST_MIB) * MIB
     total_bytes = size_bytes * count
-    wait_for_disk(server.storage_dir, server.pid)
-    warm_up(server.storage_dir, int(total_bytes * WARM_UP_FACTOR))
-    uploads = [server.upload(size_bytes) for _ in range(count)]
+    with warm_memory(server.storage_dir, int(total_bytes * WARM_UP_FACTOR)):
+        uploads = [server.upload(size_bytes) for _ in range(count)]
     measure.reset_peak(server.pid)
     with asking(server) as asked:
         began_s, cpu_before_s = time.perf_counter(), measure.cpu_s(server.pid)
@@ -90,6 +89,7 @@ def one_run(server: Rival, count: int, total_mib: int) -> Run:
     peak_mib = measure.peak_mib(server.pid)
     for upload in uploads:
         server.check_and_remove(upload, content.file_sha256(size_bytes))
+    wait_for_disk(server.storage_dir, server.pid)
     if asked:
         asked["least_share"] = min(shares) / statistics.mean(shares)
     return {

@@ -1,4 +1,4 @@
-"""Waits until a disk has done what the run before has left to it: discarding what was removed.
+"""Waits until a disk has done what a run has left to it: discarding what was removed.
 
 A filesystem that is mounted with `discard` tells the disk of removed files with its next commit, up to five
 seconds later; some hundred MB keep this one away for 100 ms, and the run in which that happens looks slow.

@@ -21,7 +21,7 @@ from bench.rest import wait_for_disk
 from bench.rivals import ours, theirs
 from bench.rivals.base import Rival
 from tests.support.data import MIB
-from tests.support.flood import warm_up
+from tests.support.flood import warm_memory
 
 WARM_UP_FACTOR: Final = 1.25
 """A virtual machine takes back memory that nobody uses; the first writes after that are ten times slower."""
@@ -45,9 +45,8 @@ RIVALS: Final[dict[str, type[Rival]]] = {
 
 def one_run(rival: Rival, size_bytes: int) -> Sample:
     """Uploads one file, and compares what arrived. Raises AssertionError."""
-    wait_for_disk(rival.storage_dir, rival.pid)
-    warm_up(rival.storage_dir, int(size_bytes * WARM_UP_FACTOR))
-    upload = rival.upload(size_bytes)
+    with warm_memory(rival.storage_dir, int(size_bytes * WARM_UP_FACTOR)):
+        upload = rival.upload(size_bytes)
     measure.reset_peak(rival.pid)
     cpu_before_s, began_s = measure.cpu_s(rival.pid), time.perf_counter()
     for _ in load.flat_out([upload]):
@@ -59,6 +58,7 @@ def one_run(rival: Rival, size_bytes: int) -> Sample:
     sample = Sample(size_bytes, wall_s, cpu_s, measure.peak_mib(rival.pid), finished_s)
     assert measure.sha256(stored) == content.file_sha256(size_bytes), f"{rival.title}: the file is another"
     rival.clear(stored)
+    wait_for_disk(rival.storage_dir, rival.pid)
     return sample
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.runtime import Runtime, close_descriptor
-from incoming.storage.files import NO_LINK
+from incoming.storage.files import NO_LINK, Syncs
 
 STEP_BYTES: Final = 8 * 1024 * 1024
 """What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
@@ -29,8 +29,9 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 class Removal:
     """Removes the files of one directory."""
 
-    def __init__(self, directory: Path, runtime: Runtime) -> None:
-        """Raises OSError."""
+    def __init__(self, directory: Path, syncs: Syncs, runtime: Runtime) -> None:
+        """`syncs` makes the filesystem commit. Raises OSError."""
+        self._syncs = syncs
         self._in_steps = discards(_mounts(), directory.stat().st_dev)
         self._runtime = runtime
         self._large: deque[int] = deque()
@@ -81,13 +82,12 @@ class Removal:
         while size_bytes > STEP_BYTES:
             size_bytes -= STEP_BYTES
             began_s = self._runtime.now_s()
-            self._runtime.in_pool(_cut, fd, size_bytes)
+            self._runtime.in_pool(self._cut, fd, size_bytes)
             self._runtime.sleep(self._runtime.now_s() - began_s)
 
-
-def _cut(fd: int, size_bytes: int) -> None:
-    os.ftruncate(fd, size_bytes)
-    os.fsync(fd)
+    def _cut(self, fd: int, size_bytes: int) -> None:
+        os.ftruncate(fd, size_bytes)
+        self._syncs.commit()
 
 
 def _is_ours_alone(fd: int) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 
 from incoming.storage import removal
 from incoming.storage.local import LocalStorage
-from incoming.storage.removal import STEP_BYTES, discards
+from incoming.storage.removal import STEP_BYTES, Removal, discards
 from tests.storage.conftest import NOBODY, TICKET_ID, needs_root
 from tests.support.fakes import FakeRuntime
 
@@ -56,13 +57,13 @@ def test_the_name_goes_at_once_and_the_space_step_by_step(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes_bytes: list[int] = []
-    cut = removal._cut
+    cut = Removal._cut
 
-    def watched_cut(fd: int, size_bytes: int) -> None:
-        cut(fd, size_bytes)
+    def watched_cut(self: Removal, fd: int, size_bytes: int) -> None:
+        cut(self, fd, size_bytes)
         sizes_bytes.append(os.fstat(fd).st_blocks * 512 // STEP_BYTES)
 
-    monkeypatch.setattr(removal, "_cut", watched_cut)
+    monkeypatch.setattr(Removal, "_cut", watched_cut)
     file = stored(storage)
     with runtime.held("watched_cut"):
         storage.remove(TICKET_ID)
@@ -71,6 +72,24 @@ def test_the_name_goes_at_once_and_the_space_step_by_step(
         assert is_open(file)
     assert sizes_bytes == [2, 1, 0]
     assert not is_open(file)
+
+
+def test_what_never_was_on_the_disk_is_not_written_to_be_removed(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    stored(storage)
+    for name in ("fsync", "fdatasync"):
+        sync = getattr(os, name)
+
+        def watched_sync(fd: int, sync: Callable[[int], None] = sync) -> None:
+            synced.append(stat.S_ISDIR(os.fstat(fd).st_mode))
+            sync(fd)
+
+        monkeypatch.setattr(os, name, watched_sync)
+    storage.remove(TICKET_ID)
+    runtime.settle()
+    assert synced == [True] * 3, "the directory, whose commit takes what was freed with it"
 
 
 def test_small_files_have_no_steps(storage: LocalStorage, runtime: FakeRuntime) -> None:
@@ -159,7 +178,7 @@ def test_a_disk_that_fails_in_the_middle_is_no_errors_of_anybody(
     def fails(*args: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(removal, "_cut", fails)
+    monkeypatch.setattr(Removal, "_cut", fails)
     for number in range(2):
         stored(storage, ticket_id=f"{TICKET_ID}-{number}")
         storage.remove(f"{TICKET_ID}-{number}")

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tests.support.client import KIB, OldClient
@@ -43,14 +45,24 @@ class Flood:
 
 
 def warm_up(folder: Path, size_bytes: int) -> None:
-    """Writes and unlinks a file of this size in `folder`, so that what is measured next has warm memory.
+    """Sees to it that what is measured next has warm memory of this size; see `warm_memory`."""
+    with warm_memory(folder, size_bytes):
+        pass
 
-    A virtual machine takes memory back that nobody uses; the first writes after that are ten times slower.
+
+@contextmanager
+def warm_memory(folder: Path, size_bytes: int) -> Iterator[None]:
+    """Has a file of this size in `folder` while things are made ready, and sets its memory free at the end.
+
+    A virtual machine gives memory back that nobody uses, two seconds after it was set free. The first writes
+    to it after that are ten times slower; and while it is given back the disk stands still, up to 0.2 s.
+    So what is measured has to begin at once, and be over by then.
     """
     with tempfile.TemporaryFile(dir=folder) as file:
         block = os.urandom(MIB)
         for _ in range(size_bytes // MIB):
             file.write(block)
+        yield
 
 
 if __name__ == "__main__":
