@@ -40,6 +40,14 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
+def peers() -> Iterator[list[Peer]]:
+    several = [Peer() for _ in range(3)]
+    yield several
+    for one in several:
+        one.close()
+
+
+@pytest.fixture
 def buffers() -> Buffers:
     return Buffers(BUFFER_BYTES)
 
@@ -200,12 +208,12 @@ def test_a_fast_peer_does_not_keep_others_waiting(peer: Peer, ws: WebSocket) -> 
 
 
 def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
-    buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+    peers: list[Peer], buffers: Buffers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = bytes(1000)
     monkeypatch.setattr(websocket, "SHARE_BYTES", 4000)
     monkeypatch.setattr("incoming.runtime.TURN_S", 60.0)
-    peers, vigil, read = [Peer() for _ in range(3)], Vigil(30.0), list[int]()
+    vigil, read = Vigil(30.0), list[int]()
 
     def read_all(number: int) -> None:
         ws = WebSocket(peers[number].server_socket, buffers, vigil)
@@ -219,8 +227,6 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
     gevent.joinall(readers, timeout=DEADLINE_S, raise_error=True)
     while_all_read = read[:48]
     assert {while_all_read.count(number) for number in range(3)} <= set(range(12, 21)), read
-    for peer in peers:
-        peer.close()
 
 
 def test_a_buffer_is_borrowed_only_while_a_message_is_used(
