@@ -10,6 +10,7 @@ import gevent
 import pytest
 
 from incoming.frames import FrameError
+from incoming.runtime import Turns
 from incoming.transports import websocket
 from incoming.transports.buffers import Buffers
 from incoming.transports.outgoing import ConnectionGone
@@ -213,6 +214,8 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
     payload = bytes(1000)
     monkeypatch.setattr(websocket, "SHARE_BYTES", 4000)
     monkeypatch.setattr("incoming.runtime.TURN_S", 60.0)
+    turns = Turns()  # of this test only: the last turn lasts
+    monkeypatch.setattr("incoming.runtime._turns", lambda: turns)
     vigil, read = Vigil(30.0), list[int]()
 
     def read_all(number: int) -> None:
