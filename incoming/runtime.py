@@ -60,8 +60,11 @@ class Runtime(Protocol):
     def sleep(self, duration_s: float) -> None:
         """Lets others run for this time."""
 
-    def breathe(self) -> None:
-        """Lets others run that have waited, if their turn has come; to be called often during long work."""
+    def breathe(self, comes_first: bool = False) -> None:
+        """Lets others run that have waited, if their turn has come; to be called often during long work.
+
+        Who `comes_first` goes on before others that work for long, and after all else.
+        """
 
     def lock(self) -> Lock:
         """Returns a new lock; its holder may take it again."""
@@ -218,9 +221,9 @@ class GeventRuntime:
         """See Runtime."""
         gevent.sleep(duration_s)
 
-    def breathe(self) -> None:
+    def breathe(self, comes_first: bool = False) -> None:
         """See Runtime."""
-        breathe()
+        _turns().take(comes_first)
 
     def lock(self) -> Lock:
         """See Runtime."""

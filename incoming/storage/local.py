@@ -67,7 +67,7 @@ class LocalWriter:
                 position += written
                 chunk = chunk[written:]
                 if chunk:
-                    self._runtime.breathe()
+                    self._runtime.breathe(comes_first=True)  # while the chunk is in the cache
         self.offset_bytes, self._torn = position, False
         self.allocated_bytes = max(self.allocated_bytes, position)
         self._reserve_ahead()

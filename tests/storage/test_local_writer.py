@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
+import gevent
 import pytest
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.storage.disk import QUICK_SLICES
+from incoming.runtime import TURN_S, GeventRuntime
+from incoming.storage.disk import QUICK_SLICES, Disk
 from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter
 from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
@@ -94,6 +97,29 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
     assert "ftruncate" in runtime.pool_calls
     writer.write(memoryview(b"anew"))
     assert content(storage) == b"anew"
+
+
+def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incoming.storage.disk.QUICK_SLICES", 0)
+    monkeypatch.setattr("incoming.storage.disk.SLOW_WRITE_S", 60.0)
+    storage = LocalStorage(tmp_path / "data", 0, GeventRuntime())
+    writers = [storage.open(f"{TICKET_ID}-{number}", LENGTH_BYTES) for number in range(2)]
+    order: list[int] = []
+    write = Disk.write
+
+    def watched_write(disk: Disk, fd: int, part: memoryview, position: int) -> int:
+        order.append(fd)
+        time.sleep(2 * TURN_S)
+        return write(disk, fd, part, position)
+
+    monkeypatch.setattr(Disk, "write", watched_write)
+    chunk = memoryview(bytes(4 * SLICE_BYTES))
+    writing = [gevent.spawn(writer.write, chunk) for writer in writers]
+    gevent.joinall(writing, timeout=30, raise_error=True)
+    first, second = order[:2]
+    assert order[2:] in ([second] * 3 + [first] * 3, [first] * 3 + [second] * 3), order
 
 
 # --- the reserve ---------------------------------------------------------------------------------

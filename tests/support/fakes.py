@@ -106,7 +106,7 @@ class FakeRuntime:
         else:
             gevent.sleep(0)
 
-    def breathe(self) -> None:
+    def breathe(self, comes_first: bool = False) -> None:
         """See Runtime."""
         gevent.sleep(0)
 
