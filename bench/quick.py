@@ -16,7 +16,7 @@ from tests.support.data import MIB
 
 NAMES: Final = ("v1", "v2", "floor-gevent")
 SIZE_BYTES: Final = 256 * MIB
-ROUNDS: Final = 5
+ROUNDS: Final = 3
 NOISE: Final = 0.3
 """What two runs on one machine are apart now and then, in parts of the figure."""
 
