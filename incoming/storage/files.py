@@ -113,15 +113,6 @@ class Syncs:
         os.fsync(self._directory_fd)
         self._failed.discard(file)
 
-    def commit(self) -> None:
-        """Returns when the filesystem has noted what has become free. Raises OSError.
-
-        It notes all of a moment together, so that a new time of the directory takes everything with it. To
-        sync the file that space was taken from would write the rest of it, just to be freed as well.
-        """
-        os.utime(self._directory_fd)
-        os.fsync(self._directory_fd)
-
     def forget(self, file: Path) -> None:
         """The file is gone."""
         self._failed.discard(file)

@@ -151,7 +151,7 @@ class LocalStorage:
         self._runtime = runtime
         self._syncs = Syncs(self._directory)
         self._disk = Disk(runtime)
-        self._removal = Removal(self._directory, self._syncs, runtime)
+        self._removal = Removal(self._directory, runtime)
 
     def _file(self, ticket_id: str) -> Path:
         return self._directory / ticket_id / ticket_id

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.runtime import Runtime, close_descriptor
-from incoming.storage.files import NO_LINK, Syncs
+from incoming.storage.files import NO_LINK, folder
 
 STEP_BYTES: Final = 8 * 1024 * 1024
 """What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
@@ -29,9 +29,9 @@ _MOUNTS: Final = Path("/proc/self/mountinfo")
 class Removal:
     """Removes the files of one directory."""
 
-    def __init__(self, directory: Path, syncs: Syncs, runtime: Runtime) -> None:
-        """`syncs` makes the filesystem commit. Raises OSError."""
-        self._syncs = syncs
+    def __init__(self, directory: Path, runtime: Runtime) -> None:
+        """Raises OSError."""
+        self._directory = directory
         self._in_steps = discards(_mounts(), directory.stat().st_dev)
         self._runtime = runtime
         self._large: deque[int] = deque()
@@ -86,8 +86,16 @@ class Removal:
             self._runtime.sleep(self._runtime.now_s() - began_s)
 
     def _cut(self, fd: int, size_bytes: int) -> None:
+        """Cuts a file off, and returns when the filesystem has noted what has become free. Raises OSError.
+
+        It notes all of a moment together, so that a new time of the directory takes everything with it. To
+        sync the file would write the rest of it, just to be freed as well. The descriptor is our own: what
+        goes wrong is told to each once, and uploads have to hear of it, too.
+        """
         os.ftruncate(fd, size_bytes)
-        self._syncs.commit()
+        with folder(self._directory) as directory_fd:
+            os.utime(directory_fd)
+            os.fsync(directory_fd)
 
 
 def _is_ours_alone(fd: int) -> bool:
