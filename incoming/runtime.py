@@ -158,14 +158,9 @@ def _turns() -> Turns:
     return Turns()
 
 
-def breathe() -> None:
-    """Lets others run if this turn is over; see Turns."""
-    _turns().take()
-
-
-def breathe_first() -> None:
-    """The same, for one who goes on before those who wait already."""
-    _turns().take(comes_first=True)
+def breathe(comes_first: bool = False) -> None:
+    """Lets others run if this turn is over; see Turns. Who `comes_first` goes on before those in line."""
+    _turns().take(comes_first)
 
 
 def give_way() -> None:
@@ -223,7 +218,7 @@ class GeventRuntime:
 
     def breathe(self, comes_first: bool = False) -> None:
         """See Runtime."""
-        _turns().take(comes_first)
+        breathe(comes_first)
 
     def lock(self) -> Lock:
         """See Runtime."""

@@ -25,7 +25,7 @@ from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
 from incoming.limits import Silence
 from incoming.messages import MAX_TEXT_BYTES
-from incoming.runtime import breathe, breathe_first, give_way, turn_is_over
+from incoming.runtime import breathe, give_way, turn_is_over
 from incoming.transports.buffers import Buffers
 from incoming.transports.message import Message
 from incoming.transports.outgoing import CLOSE_TIMEOUT_S, PING, ConnectionGone, Outgoing
@@ -199,7 +199,7 @@ class WebSocket(Outgoing):
             give_way()
         if turn_is_over():
             self.flush_after_a_turn(self.buffers.lent)
-            breathe_first()
+            breathe(comes_first=True)
 
     def _control(self, header: FrameHeader) -> bool:
         """Reads and answers a control frame. Returns whether it closes the connection."""
