@@ -111,7 +111,6 @@ class V2:
         self.size_bytes = size_bytes
         self.client = Client2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
         self.socket = self.client.ws.socket
-        self._window_bytes: int = self.client.conf["MaxWindowBytes"]
 
     @property
     def acked_bytes(self) -> int:
@@ -130,7 +129,7 @@ class V2:
         assert not RING_BYTES % chunk_bytes, "chunks are cut out of the ring"
         chunk_bytes = min(chunk_bytes, at & -at or chunk_bytes)  # whose pieces begin at their multiples
         size = min(chunk_bytes, self.size_bytes - at)
-        if not size or at + size - self.client.stored_bytes > self._window_bytes:
+        if not size or at + size - self.client.stored_bytes > self.client.max_window_bytes:
             return ()
         start = at % RING_BYTES
         crc = ring_crcs(chunk_bytes)[start // chunk_bytes]

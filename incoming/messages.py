@@ -127,10 +127,11 @@ class MsgAgree:
 
 @dataclass(frozen=True, slots=True)
 class MsgStored:
-    """Server: all bytes before this offset are stored; so large may chunks be for the next second."""
+    """Server: all bytes before this offset are stored; for a second chunks and window may be so large."""
 
     offset: int
     max_chunk_bytes: int = 0
+    max_window_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,8 +218,8 @@ _FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromCli
 
 _ACKNOWLEDGEMENTS: Final = {
     MsgChunkAck: '{{"MsgType": "MsgChunkAck", "MsgData": {{"ChunkSize": {0.chunk_size}}}}}',
-    MsgStored: '{{"MsgType": "MsgStored", "MsgData": '
-    '{{"Offset": {0.offset}, "MaxChunkBytes": {0.max_chunk_bytes}}}}}',
+    MsgStored: '{{"MsgType": "MsgStored", "MsgData": {{"Offset": {0.offset}, '
+    '"MaxChunkBytes": {0.max_chunk_bytes}, "MaxWindowBytes": {0.max_window_bytes}}}}}',
 }
 """Each chunk has one, and json takes four times as long."""
 

@@ -110,6 +110,7 @@ class Turns:
         self._between = self._hub.loop.idle(priority=self._hub.loop.MAXPRI)
         self._until_s = 0.0
         self._line: deque[gevent.hub.Waiter] = deque()
+        self._crowd = 0.0
 
     def take(self, comes_first: bool = False) -> None:
         """Returns when the caller may work: at once while the turn lasts. `comes_first` of those in line."""
@@ -118,6 +119,7 @@ class Turns:
 
     def give_way(self) -> None:
         """Has those in line work before the caller goes on, even while the turn lasts."""
+        self._crowd += (bool(self._line) - self._crowd) / CROWD_OVER
         if self._line:
             self._stand_in_line(False)
 
@@ -136,6 +138,10 @@ class Turns:
                 self._line.remove(waiter)
             raise
 
+    def is_crowded(self) -> bool:
+        """Returns whether somebody stood in line more often than not when one of late gave way."""
+        return self._crowd > 0.5
+
     def is_over(self) -> bool:
         """Returns whether the caller would have to wait."""
         return time.monotonic() >= self._until_s
@@ -151,6 +157,8 @@ class Turns:
 
 TURN_S: Final = 0.001
 """For how long uploads may work before requests are looked for. Half of it costs a tenth of the speed."""
+CROWD_OVER: Final = 32
+"""Of how many shares of work the mean tells whether there is a crowd."""
 
 
 @cache
@@ -166,6 +174,11 @@ def breathe(comes_first: bool = False) -> None:
 def give_way() -> None:
     """Lets those go on who wait for their turn, even while this one lasts."""
     _turns().give_way()
+
+
+def is_crowded() -> bool:
+    """Returns whether there is more work than time, so that those who have some stand in line; see Turns."""
+    return _turns().is_crowded()
 
 
 def turn_is_over() -> bool:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming import errors, messages
-from incoming.limits import FIRST_CHUNK_BYTES, Limits, chunk_room_bytes
+from incoming.limits import Limits
 from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
 from incoming.session import (
     CLOSE_CODES,
@@ -68,7 +68,7 @@ class SessionV2:
         self.offset_bytes = 0
         self.length_bytes = 0
         self._limits = limits
-        self._allowed_chunk_bytes = 0
+        self._room = limits.first_room()
         self._claim = Claimed(0, 0)
         self._finished: HandedOver | None = None
         self._round = 0
@@ -90,14 +90,14 @@ class SessionV2:
         self._finished = self._finished or claim.finished
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
         self._limits = limits = self._limits.within(claim.max_bytes_per_s)
-        self._allowed_chunk_bytes = min(FIRST_CHUNK_BYTES, limits.max_chunk_bytes)
+        self._room = limits.first_room()
         return [
             Send(
                 messages.MsgUploadConf2(
                     version=VERSION,
                     offset=claim.offset_bytes,
-                    max_chunk_bytes=self._allowed_chunk_bytes,
-                    max_window_bytes=limits.max_window_bytes,
+                    max_chunk_bytes=self._room.chunk_bytes,
+                    max_window_bytes=self._room.window_bytes,
                     silence_s=limits.silence_s,
                     idle_silence_s=limits.idle_silence_s,
                     compare=claim.compare,
@@ -147,11 +147,12 @@ class SessionV2:
 
     def _stored(self, stored: Stored) -> Actions:
         self.offset_bytes += stored.size_bytes
-        self._allowed_chunk_bytes = min(chunk_room_bytes(stored.arriving), self._limits.max_chunk_bytes)
+        self._room = self._limits.room(stored.arriving, stored.is_busy)
         return self._stored_up_to_here()
 
     def _stored_up_to_here(self, _: ChunkReceived | None = None) -> Actions:
-        return [Send(messages.MsgStored(self.offset_bytes, self._allowed_chunk_bytes))]
+        room = self._room
+        return [Send(messages.MsgStored(self.offset_bytes, room.chunk_bytes, room.window_bytes))]
 
     # --- the end -------------------------------------------------------------------------------------
 

@@ -70,10 +70,14 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The chunk of this many bytes is in the file; so many chunks, with it, are just arriving."""
+    """The chunk of this many bytes is in the file; so many chunks, with it, are just arriving.
+
+    `is_busy`: there is more to read than time, so uploads wait for their turn.
+    """
 
     size_bytes: int
     arriving: int = 1
+    is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

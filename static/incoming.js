@@ -84,7 +84,7 @@
   const KIB = 1024;
   const CHUNK_MIN_BYTES = 8 * KIB;
   const CHUNK_MAX_BYTES = 4096 * KIB;
-  const ALLOWED_FOR_MS = 1000; // how long that size of chunks holds which an acknowledgement has told
+  const ALLOWED_FOR_MS = 1000; // how long the sizes hold that an acknowledgement has told
   const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
   const QUEUE_S = 0.3; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
   const QUEUE_MAX_BYTES = 16 * 1024 * KIB; // four large chunks keep any link busy; all of it is in memory
@@ -134,7 +134,7 @@
    * What a connection tells its upload: in the first two lines its own news, below the server's messages.
    * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
    *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
-   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number}
+   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number, max_window_bytes: number}
    *   | {type: 'resend', offset: number, round: number}
    *   | {type: 'news', news: string, retry_after_s: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
    *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
@@ -145,7 +145,10 @@
   const READERS = {
     MsgUploadConf: (data) => (
       data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
-    MsgStored: (data) => ({ type: 'stored', offset: data.Offset, max_chunk_bytes: Number(data.MaxChunkBytes) || 0 }),
+    MsgStored: (data) => ({
+      type: 'stored', offset: data.Offset, max_chunk_bytes: Number(data.MaxChunkBytes) || 0,
+      max_window_bytes: Number(data.MaxWindowBytes) || 0,
+    }),
     MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
     MsgNews: (data) => ({ type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0 }),
     MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
@@ -678,13 +681,12 @@
    */
   class Pace {
     /**
-     * The first two are the server's limits; of chunks one that holds until it has said more.
+     * The first two are the server's limits, which hold unless it has just said others.
      * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
      */
     constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
-      this.first_chunk_bytes = this.max_chunk_bytes = Math.min(max_chunk_bytes, CHUNK_MAX_BYTES);
-      this.allowed_ms = -Infinity; // when the server has said more
-      this.max_window_bytes = max_window_bytes;
+      this.agreed = this.told = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
+      this.told_ms = -Infinity;
       this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
       // The shortest of this connection, not of the last seconds: with a full window there is always a queue before us.
       this.round_trip_ms = Infinity;
@@ -696,15 +698,26 @@
     /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
     get chunk_bytes() {
       const wished = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
-      const is_fresh = now_ms() - this.allowed_ms <= ALLOWED_FOR_MS;
-      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), is_fresh ? this.max_chunk_bytes : this.first_chunk_bytes);
+      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), this.allowed.chunk_bytes);
     }
 
-    /** What the server takes now, for a while. @param {number} max_chunk_bytes 0 when it has not said */
-    allow(max_chunk_bytes) {
+    /** What the server takes now. */
+    get allowed() {
+      return now_ms() - this.told_ms <= ALLOWED_FOR_MS ? this.told : this.agreed;
+    }
+
+    /**
+     * What the server takes for a while; 0 where it has not said.
+     * @param {number} max_chunk_bytes @param {number} max_window_bytes
+     */
+    allow(max_chunk_bytes, max_window_bytes) {
       if (!(max_chunk_bytes >= 1)) return;
-      this.max_chunk_bytes = Math.min(Math.floor(max_chunk_bytes), CHUNK_MAX_BYTES);
-      this.allowed_ms = now_ms();
+      const most_bytes = this.agreed.window_bytes;
+      this.told = {
+        chunk_bytes: Math.min(Math.floor(max_chunk_bytes), CHUNK_MAX_BYTES),
+        window_bytes: max_window_bytes >= 1 ? Math.min(max_window_bytes, most_bytes) : most_bytes,
+      };
+      this.told_ms = now_ms();
     }
 
     /**
@@ -712,7 +725,7 @@
      * @param {number} ahead_bytes that are on their way @param {number} bytes
      */
     admits(ahead_bytes, bytes) {
-      return ahead_bytes === 0 || (ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.max_window_bytes);
+      return ahead_bytes === 0 || (ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.allowed.window_bytes);
     }
 
     /** @param {Chunk} chunk that is stored */
@@ -725,7 +738,7 @@
       if (took_ms > this.round_trip_ms + QUEUE_SEEN_MS) this.queued_ms = now;
       this.note(chunk.ahead_bytes / took_ms, now);
       const wished = this.rate * this.round_trip_ms + Math.min(this.rate * QUEUE_S * 1000, QUEUE_MAX_BYTES);
-      this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.max_window_bytes);
+      this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.agreed.window_bytes);
     }
 
     /**
@@ -1050,7 +1063,7 @@
         case 'lost': this.on_lost(news.code, news.reason); break;
         case 'bad_address': this.fail(BAD_ADDRESS); break;
         case 'confirmed': this.on_confirmed(news.terms); break;
-        case 'stored': this.on_stored(news.offset, news.max_chunk_bytes); break;
+        case 'stored': this.on_stored(news); break;
         case 'resend': this.on_resend(news.offset, news.round); break;
         case 'news': this.on_news(news.news, news.retry_after_s); break;
         case 'finished': this.on_finished(); break;
@@ -1129,11 +1142,11 @@
       });
     }
 
-    /** @param {number} offset @param {number} max_chunk_bytes what chunks may have now; 0: as before */
-    on_stored(offset, max_chunk_bytes) {
+    /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} news */
+    on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
       const { connection } = this;
       if (!this.progress_to(offset)) return;
-      if (connection) connection.pace.allow(max_chunk_bytes);
+      if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
       this.send_chunks();
       this.arrive_if_complete();
     }
@@ -1185,7 +1198,7 @@
       if (news !== 'handing_over' && news !== 'waiting_for_app') return;
       if (this.connection) this.connection.rest();
       this.app_is_silent = news === 'waiting_for_app';
-      this.on_stored(this.bytes_total, 0);
+      this.on_stored({ offset: this.bytes_total });
     }
 
     on_finished() {

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from incoming.limits import MANY_CHUNKS, Limits, Silence, chunk_room_bytes, idle_silence
+from incoming.limits import (
+    BUSY_CHUNK_BYTES,
+    BUSY_WINDOW_BYTES,
+    MANY_CHUNKS,
+    Limits,
+    Room,
+    Silence,
+    chunk_room_bytes,
+    idle_silence,
+)
+
+LIMITS = Limits(1024, 4, max_chunk_bytes=4 << 20, max_window_bytes=64 << 20)
 
 
 @pytest.mark.parametrize(
@@ -12,6 +23,22 @@ from incoming.limits import MANY_CHUNKS, Limits, Silence, chunk_room_bytes, idle
 )
 def test_the_more_chunks_are_arriving_the_smaller_they_may_be(arriving: int, chunk_mib: float) -> None:
     assert chunk_room_bytes(arriving) == chunk_mib * 1024 * 1024
+
+
+@pytest.mark.parametrize(("arriving", "chunk_mib"), [(1, 4), (64, 2), (1000, 0.5)])
+def test_who_has_the_server_for_itself_may_fill_a_long_line(arriving: int, chunk_mib: float) -> None:
+    assert LIMITS.room(arriving, is_busy=False) == Room(int(chunk_mib * 1024 * 1024), 64 << 20)
+
+
+@pytest.mark.parametrize(("arriving", "chunk_bytes"), [(2, BUSY_CHUNK_BYTES), (1000, 512 << 10)])
+def test_who_has_to_wait_for_its_turn_has_less_on_its_way(arriving: int, chunk_bytes: int) -> None:
+    assert LIMITS.room(arriving, is_busy=True) == Room(chunk_bytes, BUSY_WINDOW_BYTES)
+
+
+@pytest.mark.parametrize("is_busy", [True, False])
+def test_what_the_settings_and_the_ticket_allow_is_never_passed(is_busy: bool) -> None:
+    slow = LIMITS.within(1000)
+    assert slow.first_room() == slow.room(1, is_busy) == Room(slow.max_chunk_bytes, slow.max_window_bytes)
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,10 @@ ON_THE_WIRE: list[tuple[FromClient | ToClient, dict[str, object]]] = [
     (MsgCancelAck(True), {"Ack": True}),
     (MsgError(32, "went wrong"), {"ErrorCode": 32, "Msg": "went wrong"}),
     (MsgAllDone(True), {"Success": True}),
-    (MsgStored(2**53 - 1, 4096), {"Offset": 2**53 - 1, "MaxChunkBytes": 4096}),
+    (
+        MsgStored(2**53 - 1, 4096, 8192),
+        {"Offset": 2**53 - 1, "MaxChunkBytes": 4096, "MaxWindowBytes": 8192},
+    ),
 ]
 VERSION_2 = ("Version", "LastModifiedMs")
 FROM_CLIENT = [(message, data) for message, data in ON_THE_WIRE if isinstance(message, FromClient)]

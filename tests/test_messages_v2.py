@@ -59,7 +59,11 @@ FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
             "IdleSilenceS": 90.0,
         },
     ),
-    (MsgStored(1000, 8192), "MsgStored", {"Offset": 1000, "MaxChunkBytes": 8192}),
+    (
+        MsgStored(1000, 8192, 16384),
+        "MsgStored",
+        {"Offset": 1000, "MaxChunkBytes": 8192, "MaxWindowBytes": 16384},
+    ),
     (MsgResend(1000, 3), "MsgResend", {"Offset": 1000, "Round": 3}),
     (MsgPong(), "MsgPong", {}),
     (MsgNews("stopping", 2.5), "MsgNews", {"News": "stopping", "RetryAfterS": 2.5}),

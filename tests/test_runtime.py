@@ -11,7 +11,7 @@ import gevent.event
 import gevent.socket
 import pytest
 
-from incoming.runtime import TURN_S, GeventRuntime, ServiceClock, Turns
+from incoming.runtime import CROWD_OVER, TURN_S, GeventRuntime, ServiceClock, Turns
 from tests.support.fakes import FakeRuntime
 
 DEADLINE_S = 10.0
@@ -137,6 +137,23 @@ def test_nobody_gives_way_where_nobody_waits() -> None:
     gevent.spawn(ran.append, "another")
     turns.give_way()
     assert ran == []
+
+
+def test_it_is_crowded_while_those_who_give_way_find_others_in_line() -> None:
+    turns, seen = Turns(), list[bool]()
+
+    def work() -> None:
+        for _ in range(CROWD_OVER):
+            work_for_a_turn()
+            turns.take()
+            turns.give_way()
+        seen.append(turns.is_crowded())
+
+    gevent.spawn(work).get(timeout=DEADLINE_S)
+    workers = [gevent.spawn(work) for _ in "ab"]
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    gevent.spawn(work).get(timeout=DEADLINE_S)
+    assert seen == [False, True, True, False], "one alone, two at once, and one alone again"
 
 
 def test_who_is_killed_while_it_waits_for_its_turn_does_not_hold_up_the_line() -> None:

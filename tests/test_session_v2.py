@@ -27,15 +27,17 @@ from incoming.steps import (
     Stored,
 )
 
-LENGTH_BYTES, MAX_CHUNK_BYTES = 5000, 2048
-LIMITS = Limits(
-    1024, 4, max_chunk_bytes=MAX_CHUNK_BYTES, max_window_bytes=8192, silence_s=7.5, idle_silence_s=90.0
-)
+LENGTH_BYTES, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES = 5000, 2048, 8192
+LIMITS = Limits(1024, 4, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, silence_s=7.5, idle_silence_s=90.0)
 MEANT = errors.FileMeant("a <b>.mov", LENGTH_BYTES, 99)
 REQUEST = MsgUploadReq("the id", LENGTH_BYTES, "a.mov", 2, 99)
 REFUSED = errors.HandoverFailed("The app did not take the file: it said no.")
 NORMAL = CloseConnection(1000)
 COMPLETE = MsgComplete(7, 0)
+
+
+def stored_up_to(offset_bytes: int) -> Send:
+    return Send(MsgStored(offset_bytes, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES))
 
 
 def after(*events: Event) -> SessionV2:
@@ -118,16 +120,31 @@ def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
 
 
 def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are_arriving() -> None:
-    session = SessionV2(Limits(1024, 4))
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
     session.handle(REQUEST)
     (told,) = session.handle(Claimed(0, 1 << 30))
     assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
     assert told.message.max_chunk_bytes == 1 << 19, "all who are connected may begin to send"
     session.handle(MsgAgree(()))
     for number, (arriving, chunk_kib) in enumerate([(1, 4096), (32, 4096), (64, 2048), (1000, 512)], 1):
-        assert session.handle(Stored(1, arriving)) == [Send(MsgStored(number, chunk_kib * 1024))]
+        expected = MsgStored(number, chunk_kib * 1024, limits.max_window_bytes)
+        assert session.handle(Stored(1, arriving)) == [Send(expected)]
     not_heard_yet = ChunkReceived(4096 * 1024, 4)
     assert session.handle(not_heard_yet) == [steps.StoreChunk(4096 * 1024)]
+
+
+def test_each_acknowledgement_tells_what_may_be_on_its_way_while_others_wait() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    session.handle(Claimed(0, 1 << 30))
+    session.handle(MsgAgree(()))
+    for number, is_busy in enumerate([False, True, False], 1):
+        room = limits.room(2, is_busy)
+        told = [Send(MsgStored(number, room.chunk_bytes, room.window_bytes))]
+        assert session.handle(Stored(1, 2, is_busy)) == told
+        assert session.handle(ChunkReceived(1, 0)) == told, "a chunk that comes once more"
 
 
 def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
@@ -136,7 +153,8 @@ def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
     session.handle(REQUEST)
     session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
     session.handle(MsgAgree(()))
-    assert session.handle(Stored(1)) == [Send(MsgStored(1, limits.within(1).max_chunk_bytes))]
+    room = limits.within(1).first_room()
+    assert session.handle(Stored(1)) == [Send(MsgStored(1, room.chunk_bytes, room.window_bytes))]
 
 
 def test_chunks_may_come_once_there_is_nothing_to_compare() -> None:
@@ -178,7 +196,7 @@ def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
 ) -> None:
     session = receiving(offset_bytes)
     assert session.handle(ChunkReceived(size_bytes, offset_bytes)) == [StoreChunk(size_bytes)]
-    assert session.handle(Stored(size_bytes)) == [Send(MsgStored(offset_bytes + size_bytes, MAX_CHUNK_BYTES))]
+    assert session.handle(Stored(size_bytes)) == [stored_up_to(offset_bytes + size_bytes)]
     assert session.offset_bytes == offset_bytes + size_bytes
 
 
@@ -199,7 +217,7 @@ def test_a_sound_chunk_beyond_the_end_is_an_error(offset_bytes: int, size_bytes:
 @pytest.mark.parametrize("offset_bytes", [0, 999])
 def test_a_chunk_that_is_stored_already_is_acknowledged_again(offset_bytes: int) -> None:
     session = receiving(1000)
-    assert session.handle(ChunkReceived(2000, offset_bytes)) == [Send(MsgStored(1000, MAX_CHUNK_BYTES))]
+    assert session.handle(ChunkReceived(2000, offset_bytes)) == [stored_up_to(1000)]
 
 
 DAMAGED = {
@@ -254,5 +272,5 @@ def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or
         session.handle(ChunkReceived(100, 1000, number, sound=False))
         for _ in range(20):
             assert session.handle(ChunkReceived(100, 1000, number, sound=False)) == []
-        assert session.handle(ChunkReceived(100, 0, number + 1)) == [Send(MsgStored(1000, MAX_CHUNK_BYTES))]
+        assert session.handle(ChunkReceived(100, 0, number + 1)) == [stored_up_to(1000)]
     assert session.handle(ChunkReceived(100, 1000, 7, sound=False)) == refusal(errors.Damaged(), 1013)

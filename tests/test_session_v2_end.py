@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming import errors, messages, steps
-from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgNews, MsgStored
+from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgNews
 from incoming.steps import (
     Action,
     CancelUpload,
@@ -24,7 +24,6 @@ from incoming.steps import (
 from tests.test_session_v2 import (
     COMPLETE,
     LENGTH_BYTES,
-    MAX_CHUNK_BYTES,
     MEANT,
     NORMAL,
     REFUSED,
@@ -33,6 +32,7 @@ from tests.test_session_v2 import (
     in_phase,
     receiving,
     refusal,
+    stored_up_to,
 )
 
 CANCEL_ACK = Send(messages.MsgCancelAck(True))
@@ -54,7 +54,7 @@ def test_an_upload_is_complete_when_its_client_says_so_and_not_before(length_byt
 def test_the_last_chunk_alone_completes_nothing() -> None:
     session = receiving(4096)
     session.handle(ChunkReceived(904, 4096))
-    assert session.handle(Stored(904)) == [Send(MsgStored(LENGTH_BYTES, MAX_CHUNK_BYTES))]
+    assert session.handle(Stored(904)) == [stored_up_to(LENGTH_BYTES)]
     assert session.phase is Phase.RECEIVING
 
 

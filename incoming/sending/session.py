@@ -131,7 +131,7 @@ class Session:
         before_bytes = self.transfer.stored_bytes
         if not self.transfer.stored(stored.offset, now_s):
             return self._lose(LOST, now_s)
-        self.transfer.allow(stored.max_chunk_bytes, now_s)
+        self.transfer.allow(stored.max_chunk_bytes, stored.max_window_bytes, now_s)
         if self.transfer.stored_bytes > before_bytes:
             self._progress(now_s)
         return []

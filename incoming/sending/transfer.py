@@ -12,7 +12,7 @@ from incoming.sending.steps import SendChunk
 from incoming.sending.window import FIRST_WINDOW_BYTES, MIN_CHUNK_BYTES, Window
 
 ALLOWED_FOR_S: Final = 1.0
-"""How long the size of chunks holds that an acknowledgement has told (docs/protocol.md)."""
+"""How long the sizes hold that an acknowledgement has told (docs/protocol.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +77,10 @@ class Transfer:
         if self.waiting_since_s is None:
             self.waiting_since_s = now_s
 
-    def allow(self, max_chunk_bytes: int, now_s: float) -> None:
-        """The server has said how large chunks may be while they follow each other."""
+    def allow(self, max_chunk_bytes: int, max_window_bytes: int, now_s: float) -> None:
+        """The server has said how large chunks and the window may be while chunks follow each other."""
         if self._window and max_chunk_bytes:
-            self._window.allow(max_chunk_bytes)
+            self._window.allow(max_chunk_bytes, max_window_bytes)
             self._allowed_until_s = now_s + ALLOWED_FOR_S
 
     def stored(self, offset_bytes: int, now_s: float) -> bool:

@@ -31,7 +31,7 @@ class Window:
     def __init__(
         self, max_chunk_bytes: int, max_window_bytes: int, first_bytes: int = FIRST_WINDOW_BYTES
     ) -> None:
-        self._max_bytes = max_window_bytes
+        self._agreed_bytes = max_window_bytes
         self.allow(max_chunk_bytes)
         self.size_bytes = min(first_bytes, max_window_bytes)
         self._round_trip_s = math.inf
@@ -45,16 +45,17 @@ class Window:
         quarter = max(self.size_bytes // 4, MIN_CHUNK_BYTES)
         return min(1 << (quarter.bit_length() - 1), self._max_chunk_bytes)
 
-    def allow(self, max_chunk_bytes: int) -> None:
-        """The server takes chunks of this size."""
-        self._max_chunk_bytes = min(max_chunk_bytes, self._max_bytes)
+    def allow(self, max_chunk_bytes: int, max_window_bytes: int = 0) -> None:
+        """The server takes chunks of this size, and for now a smaller window, if it says one."""
+        self._allowed_bytes = min(max_window_bytes or self._agreed_bytes, self._agreed_bytes)
+        self._max_chunk_bytes = min(max_chunk_bytes, self._allowed_bytes)
 
     def admits(self, ahead_bytes: int, chunk_bytes: int) -> bool:
         """Returns whether a chunk may follow while so many bytes are on their way.
 
         The last one may pass our own window, which would never be full otherwise; never the server's.
         """
-        fits = ahead_bytes < self.size_bytes and ahead_bytes + chunk_bytes <= self._max_bytes
+        fits = ahead_bytes < self.size_bytes and ahead_bytes + chunk_bytes <= self._allowed_bytes
         return fits or not ahead_bytes
 
     def stored(self, ahead_bytes: int, sent_s: float, now_s: float) -> None:
@@ -68,7 +69,7 @@ class Window:
         self._note(ahead_bytes / took_s, now_s)
         rate = self._bytes_per_s
         wanted = rate * self._round_trip_s + min(rate * QUEUE_S, MAX_QUEUE_BYTES)
-        self.size_bytes = min(max(int(wanted), 2 * MIN_CHUNK_BYTES), self._max_bytes)
+        self.size_bytes = min(max(int(wanted), 2 * MIN_CHUNK_BYTES), self._agreed_bytes)
 
     def _note(self, bytes_per_s: float, now_s: float) -> None:
         full = now_s - self._queued_s < RATE_OVER_S

@@ -21,7 +21,7 @@ from incoming.frames import FrameError
 from incoming.lifecycle import ARRIVED, State
 from incoming.logs import Seldom
 from incoming.messages import MsgUploadReq
-from incoming.runtime import Runtime, Task
+from incoming.runtime import Runtime, Task, is_crowded
 from incoming.transports.message import Message
 from incoming.transports.outgoing import ConnectionGone
 from incoming.transports.websocket import WebSocket
@@ -175,7 +175,7 @@ class Connection:
     def _store(self, size_bytes: int) -> steps.Event:
         self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc, self._websocket.keep_buffer)
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
-        return steps.Stored(size_bytes, self._websocket.buffers.lent)
+        return steps.Stored(size_bytes, self._websocket.buffers.lent, is_crowded())
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
         claim = self._claim = self._uploads.claim(request, self._news, self._source)

@@ -74,3 +74,11 @@ def test_the_server_may_change_its_mind_about_the_size_of_chunks() -> None:
     for allowed in (4 * MIB, MIB, 50_000):
         window.allow(allowed)
         assert window.chunk_bytes == allowed
+
+
+def test_the_server_may_narrow_the_window_for_a_while_and_never_widen_it() -> None:
+    window = Window(MIB, 16 * MIB)
+    run(window, 1e9, 0.0002, 30)
+    for allowed, most in ((4 * MIB, 4 * MIB), (0, 16 * MIB), (64 * MIB, 16 * MIB)):
+        window.allow(MIB, allowed)
+        assert window.admits(most - MIB, MIB) and not window.admits(most - MIB + 1, MIB)

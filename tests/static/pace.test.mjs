@@ -129,6 +129,40 @@ test('chunks are as large as the last acknowledgement allows', async () => {
   }
 });
 
+test('no more is on its way than the last acknowledgement allows, nor than the connection began with', async () => {
+  const terms = { MaxChunkBytes: 512 * KIB, MaxWindowBytes: 16 * MIB };
+  const { page, link, uploader } = await uploading({ bytes_per_s: 500 * MBIT, round_trip_s: 0.4 }, { terms });
+  let most = 0;
+  uploader.onprogress = () => { most = Math.max(most, uploader.bytes_ahead); };
+  const window_for = async (says) => {
+    link.says = { MaxChunkBytes: 512 * KIB, ...says };
+    await page.pass(3); // the window is filled again
+    most = 0;
+    await page.pass(3);
+    return most;
+  };
+  assert.equal(await window_for({}), 16 * MIB);
+  assert.equal(await window_for({ MaxWindowBytes: 4 * MIB }), 4 * MIB);
+  for (const no_less of [0, -1, 'x', null, 64 * MIB]) {
+    assert.equal(await window_for({ MaxWindowBytes: no_less }), 16 * MIB, `${no_less}`);
+  }
+});
+
+test('after a silence as much is on its way as the connection began with', async () => {
+  const { page, link, uploader } = await uploading(
+    { bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms: { MaxWindowBytes: 16 * MIB, SilenceS: 100 } });
+  link.says = { MaxChunkBytes: MIB, MaxWindowBytes: 2 * MIB };
+  await page.pass(3);
+  assert.equal(uploader.bytes_ahead, 2 * MIB);
+  link.round_trip_s = 5;
+  await page.pass(1.2);
+  assert.ok(uploader.bytes_ahead <= 2 * MIB);
+  link.says = {};
+  link.round_trip_s = 0.1;
+  await page.pass(8);
+  assert.ok(uploader.bytes_ahead > 10 * MIB, `${uploader.bytes_ahead}`);
+});
+
 test('after a silence chunks are as large as the connection began with, but for those that are ready', async () => {
   const terms = { MaxChunkBytes: 512 * KIB, SilenceS: 100 };
   const { page, link } = await uploading({ bytes_per_s: 1000 * MBIT, round_trip_s: 0.1 }, { terms });

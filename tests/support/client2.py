@@ -84,6 +84,7 @@ class Client2:
         self.news: list[str] = []
         self.conf: dict[str, Any] = {}
         self.max_chunk_bytes = 0
+        self.max_window_bytes = 0
         """What the server has said last."""
         self.ws: WebSocket
         self.may_be_cut = False
@@ -179,6 +180,7 @@ class Client2:
             before = start
         self.conf = conf
         self.max_chunk_bytes = conf["MaxChunkBytes"]
+        self.max_window_bytes = conf["MaxWindowBytes"]
         self.round = 0
         self.resumed_at.append(offset)
         self.stored_bytes = self.sent_bytes = self._highest_sent_bytes = offset
@@ -219,6 +221,7 @@ class Client2:
             case "MsgStored":
                 self._be_acknowledged(message.data["Offset"])
                 self.max_chunk_bytes = message.data["MaxChunkBytes"]
+                self.max_window_bytes = message.data["MaxWindowBytes"]
             case "MsgResend":
                 self._go_back(message.data["Offset"], message.data["Round"])
             case "MsgNews":
@@ -254,7 +257,7 @@ class Client2:
         while self.stored_bytes < target_bytes:
             size_bytes = min(self.chunk_size_bytes, target_bytes - self.sent_bytes)
             ahead_bytes = self.sent_bytes - self.stored_bytes
-            if size_bytes > 0 and ahead_bytes + size_bytes <= self.conf["MaxWindowBytes"]:
+            if size_bytes > 0 and ahead_bytes + size_bytes <= self.max_window_bytes:
                 self.send_chunk(size_bytes)
                 if not self.ws.has_input:
                     continue

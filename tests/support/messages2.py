@@ -20,7 +20,7 @@ MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
         "FileLastModifiedMs": int,
         "IdleSilenceS": (int, float),
     },
-    "MsgStored": {"Offset": int, "MaxChunkBytes": int},
+    "MsgStored": {"Offset": int, "MaxChunkBytes": int, "MaxWindowBytes": int},
     "MsgResend": {"Offset": int, "Round": int},
     "MsgCancelAck": {"Ack": bool},
     "MsgPong": {},

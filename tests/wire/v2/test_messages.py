@@ -28,7 +28,7 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
     client.complete()
     texts += [json.loads(client.ws.receive()) for _ in range(2)]
     retry_after_s = texts[2]["MsgData"].pop("RetryAfterS")
-    chunk_bytes = [text["MsgData"].pop("MaxChunkBytes") for text in texts[:2]]
+    limits = [text["MsgData"].pop(name) for text in texts[:2] for name in ("MaxChunkBytes", "MaxWindowBytes")]
     assert texts == [
         {"MsgType": "MsgStored", "MsgData": {"Offset": CHUNK}},
         {"MsgType": "MsgStored", "MsgData": {"Offset": CHUNK + 1}},
@@ -36,7 +36,7 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
         {"MsgType": "MsgAllDone", "MsgData": {"Success": True, "Crc32c": checksum(client.data)}},
     ]
     assert isinstance(retry_after_s, int | float)
-    assert all(isinstance(size_bytes, int) and size_bytes > 0 for size_bytes in chunk_bytes)
+    assert all(isinstance(size_bytes, int) and size_bytes > 0 for size_bytes in limits)
     assert client.hear_close().code == 1000
 
 
