@@ -39,6 +39,7 @@ RIVALS: Final[dict[str, type[Rival]]] = {
     "nginx": theirs.Nginx,
     "nginx-tuned": theirs.NginxTuned,
     "floor-gevent": theirs.FloorGevent,
+    "floor-sha256": theirs.FloorSha256,
     "floor-c": theirs.FloorC,
 }
 

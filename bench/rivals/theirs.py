@@ -191,3 +191,12 @@ class FloorGevent(Floor):
 
     def _command(self) -> list[str]:
         return [sys.executable, "-m", "bench.floors.gevent_floor", str(self.port)]
+
+
+class FloorSha256(FloorGevent):
+    """In Python, on gevent, with a thread that digests what is there."""
+
+    title = "floor and SHA-256, in gevent"
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "sha256"]
