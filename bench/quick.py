@@ -37,7 +37,10 @@ def main() -> None:
         figures = [f"{figure:.2f}" for figure in (*speeds, *costs)]
         sys.stdout.write(line.format(row["title"], *figures))
     if worse:
-        sys.exit("Slower than recorded, by more than noise. If a second run says so too, it is true.")
+        sys.exit(
+            "Slower than recorded, by more than noise. If a second run says so too, and an older version\n"
+            "is faster here, it is true: docs/performance.md has the ratios of slower machines as well."
+        )
 
 
 if __name__ == "__main__":
