@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import gevent
 import pytest
 from crc32c import crc32c
 
 from incoming.chunks import HEADER_BYTES
 from incoming.handover.schedule import NoAnswer, WillFinish
 from incoming.lifecycle import State
+from incoming.limits import BUSY_WINDOW_BYTES
+from incoming.runtime import CROWD_OVER, TURN_S, breathe, give_way
 from tests.support.house import House
 from tests.transports.page import BUFFER_BYTES, CONTENT, LENGTH_BYTES
 from tests.transports.page2 import Page2
@@ -67,6 +71,28 @@ def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page2, ticket_
     house.uploads.finish(ticket_id, "")
     assert page.expect("MsgAllDone") == {"Success": True, "Crc32c": CRC}
     page.expect_close(1000)
+
+
+def work_side_by_side(workers: int) -> None:
+    """So many have work for longer than anybody remembers, and take turns."""
+
+    def work() -> None:
+        for _ in range(CROWD_OVER):
+            time.sleep(TURN_S)  # of the thread: nobody else works meanwhile
+            breathe()
+            give_way()
+
+    gevent.joinall([gevent.spawn(work) for _ in range(workers)], timeout=10, raise_error=True)
+
+
+def test_a_client_is_told_to_have_less_on_its_way_while_there_is_a_crowd(page: Page2, ticket_id: str) -> None:
+    page.begin(ticket_id)
+    told = []
+    for end, workers in enumerate((1, 2, 1), 1):
+        work_side_by_side(workers)
+        page.chunk(end - 1, end)
+        told.append(page.expect("MsgStored")["MaxWindowBytes"])
+    assert told == [page.limits.max_window_bytes, BUSY_WINDOW_BYTES, page.limits.max_window_bytes]
 
 
 def test_a_client_that_comes_back_proves_its_file_and_goes_on(
