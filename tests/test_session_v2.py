@@ -153,8 +153,8 @@ def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
     session.handle(REQUEST)
     session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
     session.handle(MsgAgree(()))
-    room = limits.within(1).first_room()
-    assert session.handle(Stored(1)) == [Send(MsgStored(1, room.chunk_bytes, room.window_bytes))]
+    slow = limits.within(1)
+    assert session.handle(Stored(1)) == [Send(MsgStored(1, slow.max_chunk_bytes, slow.max_window_bytes))]
 
 
 def test_chunks_may_come_once_there_is_nothing_to_compare() -> None:

@@ -40,7 +40,6 @@ class Transfer:
         self._pace = Pace(max_bytes_per_s)
         self._on_way: deque[OnItsWay] = deque()
         self._window: Window | None = None
-        self._first_chunk_bytes = 0
         self._allowed_until_s = 0.0
 
     def begin(self, offset_bytes: int, max_chunk_bytes: int, max_window_bytes: int) -> None:
@@ -49,7 +48,6 @@ class Transfer:
         # Half of what was good last time: the way may be another one.
         first_bytes = max(FIRST_WINDOW_BYTES, self._window.size_bytes // 2 if self._window else 0)
         self._window = Window(max_chunk_bytes, max_window_bytes, first_bytes)
-        self._first_chunk_bytes = max_chunk_bytes
         self._restart(offset_bytes, 0)
 
     def next_chunk(self, now_s: float) -> SendChunk | None:
@@ -57,7 +55,7 @@ class Transfer:
         if self._window is None or self.sent_bytes == self.length_bytes or now_s < self.may_send_s:
             return None
         if now_s > self._allowed_until_s:
-            self._window.allow(self._first_chunk_bytes)
+            self._window.forget()
         size_bytes = min(self._chunk_bytes(self._window), self.length_bytes - self.sent_bytes)
         if not self._window.admits(self.sent_bytes - self.stored_bytes, size_bytes):
             return None

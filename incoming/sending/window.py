@@ -31,8 +31,8 @@ class Window:
     def __init__(
         self, max_chunk_bytes: int, max_window_bytes: int, first_bytes: int = FIRST_WINDOW_BYTES
     ) -> None:
-        self._agreed_bytes = max_window_bytes
-        self.allow(max_chunk_bytes)
+        self._agreed_chunk_bytes, self._agreed_bytes = max_chunk_bytes, max_window_bytes
+        self.allow(max_chunk_bytes, max_window_bytes)
         self.size_bytes = min(first_bytes, max_window_bytes)
         self._round_trip_s = math.inf
         self._bytes_per_s = 0.0
@@ -49,6 +49,10 @@ class Window:
         """The server takes chunks of this size, and for now a smaller window, if it says one."""
         self._allowed_bytes = min(max_window_bytes or self._agreed_bytes, self._agreed_bytes)
         self._max_chunk_bytes = min(max_chunk_bytes, self._allowed_bytes)
+
+    def forget(self) -> None:
+        """What the server has said since the connection began does not hold any more."""
+        self.allow(self._agreed_chunk_bytes, self._agreed_bytes)
 
     def admits(self, ahead_bytes: int, chunk_bytes: int) -> bool:
         """Returns whether a chunk may follow while so many bytes are on their way.
