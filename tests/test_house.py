@@ -1,4 +1,4 @@
-"""The rules of the house, as tests: who may import whom, how long things are, what no file may hold."""
+"""The rules of the house, as tests: who may import whom, what is public, what no file may hold."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from typing import Final
 import pytest
 
 from tests.support.server import ROOT
-
-MAX_MODULE_LINES: Final = 300
-MAX_FUNCTION_LINES: Final = 30
 
 # A module imports from lines below its own; from its own line, only what is in its own package.
 LAYERS: Final = """
@@ -94,11 +91,6 @@ def part(module: str) -> str:
     return ([*module.split("."), ""])[1]
 
 
-def definitions(parent: ast.AST) -> Iterator[Definition]:
-    """Yields functions and classes, methods and inner ones included."""
-    return (node for node in ast.walk(parent) if isinstance(node, Definition))
-
-
 def public_definitions(parent: ast.Module | ast.ClassDef) -> Iterator[Definition]:
     """Yields what can be named from outside: what is inside a function can't."""
     for node in parent.body:
@@ -138,19 +130,6 @@ def test_gevent_and_bottle_are_named_where_they_belong_only(module: str) -> None
         assert not named & {"gevent", "geventwebsocket"}
     if part(module) not in MAY_NAME_BOTTLE:
         assert "bottle" not in named
-
-
-@every_module
-def test_a_module_can_be_read_in_one_go(module: str) -> None:
-    lines = MODULES[module].read_text("utf-8").count("\n")
-    assert lines <= MAX_MODULE_LINES
-
-
-@every_module
-def test_functions_are_short(module: str) -> None:
-    functions = [node for node in definitions(tree(module)) if not isinstance(node, ast.ClassDef)]
-    lengths = {node.name: (node.end_lineno or 0) - node.lineno + 1 for node in functions}
-    assert not {name: lines for name, lines in lengths.items() if lines > MAX_FUNCTION_LINES}
 
 
 @every_module
