@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -11,11 +14,19 @@ from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2, Stopping
 from tests.support.data import MIB, FileBytes
-from tests.support.hosts import HOSTS, HostedServer
+from tests.support.hosts import HOSTS, HostedServer, group_lives
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed
 
 SERVICE_RESTART = 1012
+LEADER_ENDS = """
+import ctypes, platform, socket, sys, threading
+listener = socket.create_server(("127.0.0.1", 0))
+threading.Thread(target=sys.stdin.read).start()
+print(listener.getsockname()[1], flush=True)
+ctypes.CDLL(None).syscall(60 if platform.machine() == "x86_64" else 93, 0)  # SYS_exit ends one thread
+"""
+"""What the kernel leaves of a killed process while one of its threads waits for the disk."""
 polite = pytest.mark.parametrize(
     "kind", [host for host in HOSTS if host.tells_clients_when_it_stops], ids=lambda host: host.title
 )
@@ -76,3 +87,25 @@ def test_a_handover_that_was_not_answered_is_made_after_the_start_without_any_re
             app.start()
             host.start()
             assert app.wait_for(1)[0].id == client.ticket_id
+
+
+def _state(pid: int) -> str:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+def test_a_zombie_with_a_thread_that_still_runs_counts_as_alive_since_it_holds_its_port() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LEADER_ENDS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
+        assert process.stdin
+        assert process.stdout
+        port = int(process.stdout.readline())
+        wait_until(lambda: _state(process.pid) == "Z", "its first thread has ended")
+        assert group_lives(process.pid)
+        with socket.socket() as probe, pytest.raises(OSError, match="in use"):
+            probe.bind(("127.0.0.1", port))
+        process.kill()
+        wait_until(lambda: not group_lives(process.pid), "its other thread has ended")
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))

@@ -18,14 +18,30 @@ from tests.support.waiting import wait_until
 BIN = Path(sys.executable).parent
 
 
-def _lives(group: int) -> bool:
-    """Returns whether a process of this group is more than a zombie; see proc(5), stat."""
-    for stat in Path("/proc").glob("[0-9]*/stat"):
-        with contextlib.suppress(OSError):
-            state, _, its_group = stat.read_text().rpartition(")")[2].split()[:3]
-            if int(its_group) == group and state != "Z":
-                return True
-    return False
+def group_lives(group: int) -> bool:
+    """Returns whether any thread of this process group still runs, and so may hold a port; see proc(5), stat.
+
+    A killed process of several threads is a zombie as soon as its first thread has ended. The others may
+    wait for the disk, in a system call that no signal ends, and until then all its descriptors stay open.
+    """
+    return any(
+        _runs_in(group, thread) for process in Path("/proc").glob("[0-9]*") for thread in _threads(process)
+    )
+
+
+def _threads(process: Path) -> list[Path]:
+    try:
+        return list((process / "task").iterdir())
+    except OSError:  # it has ended meanwhile
+        return []
+
+
+def _runs_in(group: int, thread: Path) -> bool:
+    try:
+        state, _, its_group = (thread / "stat").read_text().rpartition(")")[2].split()[:3]
+    except OSError:
+        return False
+    return int(its_group) == group and state not in ("Z", "X")
 
 
 class HostedServer(RunningServer):
@@ -57,7 +73,7 @@ class HostedServer(RunningServer):
         if self.runs:
             group = self.pid
             super().kill()
-            wait_until(lambda: not _lives(group), "all of its processes are gone")
+            wait_until(lambda: not group_lives(group), "all of its processes are gone")
 
     def new_ticket(self, signal_finish_url: str) -> str:
         """Returns the id of a new ticket."""
