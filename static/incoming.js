@@ -61,6 +61,8 @@
   const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
 
   const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
+  const READ_IS_SLOW = 'Reading the file takes long: its drive does not answer.';
+  const WORKER_LOST = 'The browser has stopped the background work of this page.';
   /** By the status of plain HTTP. @type {Record<number, string>} */
   const REFUSALS = {
     426: 'A proxy on the way to the upload server does not pass WebSockets on.',
@@ -73,6 +75,11 @@
   const CONNECT_PATIENCE_S = 15;
   const WOKEN_PATIENCE_S = 3; // after a sleep or a change of network a connection is probably dead
   const READ_PATIENCE_S = 30; // a network drive that has gone away lets its readers wait for ever
+  const SLOW_READ_S = 8; // then the page says what it waits for
+  const WORKER_PATIENCE_TICKS = 5; // iOS ends the workers of hidden pages without an event
+  const WORKER_START_TICKS = 10; // a busy machine starts one late
+  const WORKER_TRIES = 3; // lost in a row; then the page's thread takes over
+  const WORKER_PROVEN_MS = 60000; // one that lived longer does not count as lost in a row
   const RETRY_FIRST_S = 1;
   const RETRY_MAX_S = 60;
   const RETRY_JITTER = 0.3; // or all clients of a restarted server come back in the same instant
@@ -465,20 +472,32 @@
         socket.onopen = socket.onmessage = socket.onclose = null;
         socket.close(code);
       },
+      ping() {
+        scope.postMessage({});
+      },
     };
     scope.onmessage = ({ data }) => actions[data.action](data);
   }
 
   /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} TakeRead null: can't be read, not kept */
 
-  /** One worker for all uploads of the page; where none is to be had, the page's own thread does its work. */
+  /**
+   * One worker for all uploads of the page. Where none is to be had, the page's own thread does its work.
+   *
+   * A browser does not tell when it ends a worker, and an extension may put something else in its place. So a worker
+   * that has work is asked each second whether it is there. One that does not answer is replaced.
+   */
   const worker = {
     /** @type {Worker | null | undefined} undefined: not tried yet */
     thread: undefined,
     is_proven: false, // it has answered: a policy that forbids it shows late
+    started_ms: 0,
+    losses: 0, // in a row
+    silent_ticks: 0,
+    ticked_ms: 0,
     /** @type {ReturnType<typeof make_reader> | null} */
     own_reader: null,
-    /** @type {Map<number, {blob: Blob, seed: number, answer: TakeRead}>} */
+    /** @type {Map<number, {blob: Blob, seed: number, keep: boolean, answer: TakeRead}>} */
     jobs: new Map(),
     /** @type {Map<number, FarSocket>} */
     sockets: new Map(),
@@ -489,41 +508,52 @@
      * @param {TakeRead} answer
      */
     read(blob, seed, keep, answer) {
-      if (this.thread === undefined) this.thread = this.start();
+      if (this.thread === undefined) this.start();
       if (!this.thread) {
         this.read_here(blob, seed, answer);
         return;
       }
       const id = this.last_id += 1;
-      this.jobs.set(id, { blob, seed, answer });
+      this.jobs.set(id, { blob, seed, keep, answer });
       this.order({ action: 'read', id, blob, seed, room_bytes: keep && !sends_slices() ? HEADER_BYTES : 0 });
     },
 
     /** @param {object} order @param {Transferable[]} [transfer] */
     order(order, transfer = []) {
-      if (this.thread) this.thread.postMessage(order, transfer);
+      const { thread } = this;
+      if (!thread) return;
+      try {
+        thread.postMessage(order, transfer);
+      } catch (error) {
+        setTimeout(() => this.lose(thread)); // the caller is not ready to hear of it yet
+      }
     },
 
-    /** @returns {Worker | null} */
     start() {
+      this.thread = null;
+      this.is_proven = false;
+      this.started_ms = now_ms();
+      this.silent_ticks = 0;
       try {
         const source = new Blob(['(' + work + ')(' + make_reader + ')'], { type: 'text/javascript' });
-        const thread = new Worker(URL.createObjectURL(source));
-        thread.onmessage = ({ data }) => this.hear(data);
-        thread.onerror = (event) => {
-          if (this.is_proven) return;
-          event.preventDefault(); // a Content Security Policy without `worker-src blob:` is no error of the page
-          this.give_up();
+        const thread = this.thread = new Worker(URL.createObjectURL(source));
+        thread.onmessage = ({ data }) => {
+          if (thread === this.thread) this.hear(data);
         };
-        return thread;
+        thread.onerror = thread.onmessageerror = (/** @type {Event} */ event) => {
+          // A Content Security Policy without `worker-src blob:` is no error of the page.
+          if (!this.is_proven) event.preventDefault();
+          this.lose(thread);
+        };
       } catch (error) {
-        return null; // some browsers say so at once
+        this.thread = null; // some browsers say so at once
       }
     },
 
     /** @param {any} data */
     hear(data) {
       this.is_proven = true;
+      this.silent_ticks = 0;
       const socket = this.sockets.get(data.id);
       if (socket) socket.hear(data);
       const job = this.jobs.get(data.id);
@@ -531,11 +561,37 @@
       if (job) job.answer(data.crc, data.buffer);
     },
 
-    give_up() {
-      this.thread = null;
-      const jobs = [...this.jobs.values()];
+    /**
+     * Each connection calls it once a second. Counts ticks and not the time: a machine may sleep, and timers of hidden
+     * pages rest.
+     */
+    tick() {
+      const { thread } = this;
+      const is_new_second = now_ms() - this.ticked_ms >= TICK_S * 900;
+      if (!thread || !is_new_second || !(this.jobs.size + this.sockets.size)) return;
+      this.ticked_ms = now_ms();
+      this.silent_ticks += 1;
+      if (this.silent_ticks >= (this.is_proven ? WORKER_PATIENCE_TICKS : WORKER_START_TICKS)) this.lose(thread);
+      else this.order({ action: 'ping' });
+    },
+
+    /** Replaces a worker that is of no use. One that has never answered is not replaced. @param {Worker} thread */
+    lose(thread) {
+      if (thread !== this.thread) return;
+      const [jobs, sockets] = [[...this.jobs.values()], [...this.sockets.values()]];
       this.jobs.clear();
-      jobs.forEach(({ blob, seed, answer }) => this.read_here(blob, seed, answer));
+      this.sockets.clear();
+      this.losses = now_ms() - this.started_ms > WORKER_PROVEN_MS ? 1 : this.losses + 1;
+      this.thread = null;
+      try {
+        thread.terminate();
+      } catch (error) {
+        ignore(); // it was no worker
+      }
+      if (this.is_proven && this.losses < WORKER_TRIES) this.start();
+      this.is_proven = false;
+      sockets.forEach((socket) => socket.hear({ event: 'close', code: CLOSE_TRY_AGAIN_LATER, reason: WORKER_LOST }));
+      jobs.forEach(({ blob, seed, keep, answer }) => this.read(blob, seed, keep, answer));
     },
 
     /** Piece by piece, so that the page stays alive. @param {Blob} blob @param {number} seed @param {TakeRead} answer */
@@ -576,7 +632,7 @@
       worker.order({ action: 'close', id: this.id, code });
     }
 
-    /** @param {{event: 'open' | 'message' | 'close' | 'bad_address'}} event */
+    /** @param {{event: 'open' | 'message' | 'close' | 'bad_address', code?: number, reason?: string}} event */
     hear(event) {
       const listener = this[/** @type {'onopen'} */ ('on' + event.event)];
       if (listener) listener(event);
@@ -839,6 +895,7 @@
     }
 
     dial() {
+      this.patience_s = CONNECT_PATIENCE_S;
       let socket;
       try {
         socket = worker.is_proven ? new FarSocket(server_url()) : new WebSocket(server_url());
@@ -888,10 +945,11 @@
       const gap_s = (Date.now() - this.ticked_at) / 1000;
       this.ticked_at = Date.now();
       const seconds = Math.min(Math.max(gap_s, TICK_S), WOKEN_PATIENCE_S);
-      this.silent_s += seconds;
+      this.silent_s += this.socket ? seconds : 0; // before that the file is waited for
       this.reading_s = this.reading ? this.reading_s + seconds : 0;
       this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
       this.unanswered_s += seconds;
+      worker.tick();
       if (gap_s > WOKEN_PATIENCE_S) this.doubt();
       else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
       this.hear({ type: 'tick' });
@@ -1530,6 +1588,7 @@
       }
       if (this.state === 'arrived' && this.app_is_silent) return APP_IS_SILENT;
       if (this.state !== 'running') return STATES[this.state].text;
+      if (this.connection && this.connection.reading_s >= SLOW_READ_S) return READ_IS_SLOW;
       if (!this.connection || !this.connection.confirmed) return 'Connecting.';
       const checks = !this.connection.agreed || (this.bytes_acked === this.bytes_total && this.bytes_total > 0);
       return checks ? 'Making sure that it is the same file.' : STATES.running.text;

@@ -164,17 +164,26 @@ function web_socket_of(page) {
   };
 }
 
-/** A worker whose script is really run, in a context of its own. */
+/**
+ * A worker whose script is really run, in a context of its own. `page.no_worker` spoils those that are made from then on:
+ * 'throws' and 'fails' as browsers refuse one, 'silent' never loads, 'inert' is an object that an extension has put there.
+ */
 function worker_of(page) {
   return class Worker {
     constructor(url) {
       page.workers.push(this);
       if (page.no_worker === 'throws') throw new Error('SecurityError');
-      if (page.no_worker) {
-        page.later(() => this.onerror({ preventDefault() {} }));
-        return;
-      }
-      const { navigator, WebSocket } = page;
+      if (page.no_worker === 'inert') return {};
+      if (page.no_worker === 'fails') page.later(() => this.fails());
+      if (page.no_worker) return;
+      const { navigator } = page;
+      const sockets = this.sockets = [];
+      const WebSocket = class extends page.WebSocket {
+        constructor(url) {
+          super(url);
+          sockets.push(this);
+        }
+      };
       this.context = vm.createContext({ FileReader: file_reader_of(page), WebSocket, navigator });
       this.context.self = this.context;
       this.context.compile = (Module, bytes) => {
@@ -189,11 +198,29 @@ function worker_of(page) {
     }
 
     postMessage(data) {
-      if (this.context) this.pass(data, () => this.context.onmessage({ data }));
+      this.pass(data, () => {
+        if (this.throws_at === data.action) this.fails();
+        else this.context.onmessage({ data });
+      });
+    }
+
+    /** A browser ends it, and tells nobody. */
+    dies() {
+      this.context = null;
+    }
+
+    terminate() {
+      this.dies();
+      for (const socket of this.sockets || []) socket.readyState = 3;
+    }
+
+    fails() {
+      this.onerror({ preventDefault() {} });
     }
 
     /** What sockets say passes at once, or each test would have to wait for it. Reading takes its time. */
-    pass(data, deliver) {
+    pass(data, deliver_now) {
+      const deliver = () => this.context && deliver_now();
       const is_said = data.event && data.event !== 'bad_address'; // a constructor could not tell it
       if (is_said || ['dial', 'send', 'close'].includes(data.action)) deliver();
       else page.later(deliver);
