@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import uuid
+from collections.abc import Callable
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -31,18 +32,23 @@ from incoming.ticket import Ticket
 log = logging.getLogger(__name__)
 
 MIB: Final = 1024 * 1024
+UNUSED_AFTER_S: Final = 5.0
+"""For how long an upload without a byte keeps its room while others need it. A client sends its first chunk
+as soon as it is let in."""
 
 
 class Admission:
     """Lets uploads in, and keeps room for those that are in."""
 
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, is_sending: Callable[[str], bool] = lambda _: False) -> None:
+        """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id."""
+        self._is_sending = is_sending
         self._settings = parts.settings
         self._clock = parts.clock
         self._registry = parts.registry
         self._storage = parts.storage
         self._refused = Networks(parts.settings.handover_refused)
-        self._budget = DiskBudget(parts.settings.reservation_idle_s)
+        self._budget = DiskBudget(parts.settings.reservation_idle_s, UNUSED_AFTER_S)
         self._paces: dict[str, Pace] = {}
 
     def new_ticket(self, request: NewUpload) -> Ticket:
@@ -103,21 +109,51 @@ class Admission:
 
         Raises StorageFull, StorageFailed, UploadTooLarge, TooMany.
         """
-        missing_bytes = length_bytes - (self._storage.stored_bytes(ticket.id) or 0)
-        if missing_bytes < 0:
+        stored_bytes = self._storage.stored_bytes(ticket.id) or 0
+        if stored_bytes > length_bytes:
             log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
             raise StorageFailed
+        missing_bytes = max(length_bytes - self._storage.give_back(ticket.id), 0)
+        self._check_share(ticket, missing_bytes, source, self._clock.now_s())
+        self._make_room(ticket, missing_bytes)
+        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun=stored_bytes > 0)
+        self._budget.belongs(ticket.id, source)
+
+        def reserved(allocated_bytes: int) -> None:
+            self._budget.resize(ticket.id, max(length_bytes - allocated_bytes, 0))
+
+        return self._storage.open(ticket.id, length_bytes, reserved)
+
+    def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
+        """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
         now_s = self._clock.now_s()
-        self._check_share(ticket, missing_bytes, source, now_s)
-        free_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
-        free_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
-        if missing_bytes > max(free_bytes, 0):
+        room_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
+        room_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
+        yielding = []
+        for other_id, size_bytes in self._budget.yielding(now_s):
+            if missing_bytes <= room_bytes:
+                break
+            if other_id != ticket.id and not self._is_sending(other_id):
+                yielding.append(other_id)
+                room_bytes += size_bytes
+        if missing_bytes > max(room_bytes, 0):
             about = ticket.for_log(missing_bytes=missing_bytes)
             log.warning("upload %(ticket)s: no room for %(missing_bytes)d more bytes", about)
-            raise StorageFull(missing_bytes, max(free_bytes, 0))
-        self._budget.hold(ticket.id, missing_bytes, now_s)
-        self._budget.belongs(ticket.id, source)
-        return self._storage.open(ticket.id, length_bytes)
+            raise StorageFull(missing_bytes, max(room_bytes, 0))
+        for other_id in yielding:
+            self._budget.lapse(other_id)
+            about = {"ticket": other_id[:8], "other": ticket.short_id}
+            log.info("upload %(ticket)s: has sent nothing, and yields its room to %(other)s", about)
+
+    def keep_room(self, ticket: Ticket, writer: Writer) -> None:
+        """Has room for the rest of an open file, also when another upload was given it meanwhile.
+
+        To be called before bytes are stored. Raises StorageFull.
+        """
+        if not self._budget.holds(ticket.id):
+            missing_bytes = max((ticket.length_bytes or 0) - writer.allocated_bytes, 0)
+            self._make_room(ticket, missing_bytes)
+            self.hold(ticket, writer)
 
     def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
         """Raises UploadTooLarge, TooMany when a source wants to bring more than it may."""
@@ -135,21 +171,23 @@ class Admission:
             return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
 
-    def hold(self, ticket: Ticket, allocated_bytes: int) -> None:
-        """Keeps room for what the disk does not count as used by this upload yet."""
-        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
-        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s())
+    def hold(self, ticket: Ticket, writer: Writer) -> None:
+        """Keeps room for what the disk does not count as used by this open file yet."""
+        self._hold(ticket, writer.allocated_bytes, begun=writer.offset_bytes > 0)
 
-    def hold_rest(self, ticket: Ticket) -> None:
-        """Keeps room for what is not stored of a file that was closed: what was reserved ahead is free again.
+    def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
+        """Keeps room for the rest of a file that nobody has open; what was reserved ahead is given back.
 
-        Does nothing for a file that no room is kept for.
+        Keeps none for an upload that has lost its room, unless it is to be counted `anew`. Raises
+        StorageFailed.
         """
-        if not self._budget.holds(ticket.id):
-            return
-        stored_bytes = self._storage.stored_bytes(ticket.id)
-        if stored_bytes is not None:
-            self.hold(ticket, stored_bytes)
+        allocated_bytes = self._storage.give_back(ticket.id)
+        if anew or self._budget.holds(ticket.id):
+            self._hold(ticket, allocated_bytes, begun=allocated_bytes > 0)
+
+    def _hold(self, ticket: Ticket, allocated_bytes: int, begun: bool) -> None:
+        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
+        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:
         """Returns how many bytes unfinished uploads may still take of the free disk space."""

@@ -33,6 +33,8 @@ class ClaimedUpload:
     pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
+    is_sending: Callable[[], bool] = lambda: False
+    """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
 
     def check(self) -> None:
         """Raises the reason when this claim was lost."""
@@ -117,6 +119,11 @@ class Claims:
         """Returns whether a connection holds the ticket."""
         live = self._live.get(ticket_id)
         return live is not None and live.holder is not None
+
+    def is_sending(self, ticket_id: str) -> bool:
+        """Returns whether a message of the client that holds the ticket is on its way in."""
+        live = self._live.get(ticket_id)
+        return live is not None and live.holder is not None and live.holder.is_sending()
 
     def moved(self, ticket_id: str, live: LiveUpload, now_s: float) -> None:
         """Bytes of this upload were stored."""

@@ -130,7 +130,8 @@ class Settings:
         256, "MiB", "Free disk space that no upload may use up.", _at_least(0))
     reservation_idle_s: float = _setting(
         3600.0, "seconds",
-        "How long an upload that nobody continues still counts against the free disk space.", _positive)
+        "How long an upload that nobody continues still counts against the free disk space. One that has "
+        "sent nothing yields after 5 s when another one needs the room.", _positive)
     fsync: bool = _setting(
         True, "yes/no",
         "Sync a file before it is handed over, and the journal at each change of state: they survive a power "

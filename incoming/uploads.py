@@ -7,7 +7,9 @@ anything is removed; `recover` does again what may not have been done.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Callable
 
 from incoming.admission import Admission
 from incoming.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
@@ -44,7 +46,7 @@ class Uploads:
         self._registry = parts.registry
         self._storage = parts.storage
         self.claims = Claims(parts.runtime)
-        self.admission = Admission(parts)
+        self.admission = Admission(parts, self.claims.is_sending)
         self._integrity = Integrity(parts)
         self.deliveries = Deliveries(parts, self.claims.tell)
         self.stopping = False
@@ -85,8 +87,13 @@ class Uploads:
 
     # --- asked for by a client's connection --------------------------------------------------------
 
-    def claim(self, request: MsgUploadReq, listener: NewsListener, source: str = "") -> ClaimedUpload:
+    def claim(
+        self, request: MsgUploadReq, listener: NewsListener, source: str = "",
+        is_sending: Callable[[], bool] = lambda: False,
+    ) -> ClaimedUpload:  # fmt: skip
         """Gives the ticket to this connection of `source`, whoever had it. `listener` hears its news.
+
+        `is_sending` says whether a message is on its way in on this connection.
 
         Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
         retryable: StorageFull, StorageFailed, Stopping, TooMany. Whoever had the ticket then keeps it.
@@ -106,7 +113,8 @@ class Uploads:
                 self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
                 raise
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
-            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=self.admission.pace(ticket))
+            pace = self.admission.pace(ticket)
+            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
             if live.writer and ticket.needs_proof:
                 last_modified_ms = request.last_modified_ms
                 claim.compare = self._integrity.ranges_to_compare(ticket, offset_bytes, last_modified_ms)
@@ -142,11 +150,12 @@ class Uploads:
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             writer = _open_file(live)
+            self.admission.keep_room(claim.ticket, writer)
             writer.write(chunk)
             self.parts.counters.stored_bytes += len(chunk)
             self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
-            self.admission.hold(claim.ticket, writer.allocated_bytes)
+            self.admission.hold(claim.ticket, writer)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """All bytes are stored: makes them durable and starts the handover.
@@ -177,7 +186,8 @@ class Uploads:
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
             live.close()
-            self.admission.hold_rest(claim.ticket)
+            with contextlib.suppress(StorageFailed):
+                self.admission.hold_rest(claim.ticket)
             try:
                 ticket = self._registry.change(claim.ticket.id, Release())
             except IncomingError as exc:
@@ -204,7 +214,7 @@ class Uploads:
     def resume(self, ticket: Ticket) -> None:
         """After a restart: counts a paused upload's bytes, and completes it when the last one is there."""
         stored_bytes = self._storage.stored_bytes(ticket.id) or 0
-        self.admission.hold(ticket, stored_bytes)
+        self.admission.hold_rest(ticket, anew=True)
         if not self.is_complete(ticket):
             return
         self._integrity.begin(ticket, stored_bytes)
@@ -234,7 +244,8 @@ class Uploads:
     def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload, source: str = "") -> None:
         """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull, TooMany."""
         if live.writer:
-            self.admission.hold(ticket, live.writer.allocated_bytes)
+            self.admission.keep_room(ticket, live.writer)
+            self.admission.hold(ticket, live.writer)
         else:
             live.writer = self.admission.open(ticket, length_bytes, source)
         self._integrity.begin(ticket, live.writer.offset_bytes)

@@ -145,11 +145,12 @@ def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admis
 def test_what_is_on_the_disk_needs_no_room_any_more(house: House, admission: Admission) -> None:
     most_of_it = free_mib(house) * MIB * 2 // 3
     first = replace(house.ticket(house.new_ticket()), length_bytes=most_of_it)
-    admission.hold(first, 0)
+    writer = admission.open(first, most_of_it)
     other = house.ticket(house.new_ticket())
     with pytest.raises(StorageFull):
         admission.open(other, most_of_it)
-    admission.hold(first, most_of_it)
+    writer.allocated_bytes = most_of_it
+    admission.hold(first, writer)
     admission.open(other, most_of_it).close()
 
 

@@ -39,11 +39,23 @@ class Storage(Protocol):
     def path(self, ticket_id: str) -> str:
         """Returns the absolute path of the file, the same as long as the ticket lives (CONTRACT 3)."""
 
-    def open(self, ticket_id: str, length_bytes: int) -> Writer:
-        """Opens the file for going on at its end; creates it when there is none."""
+    def open(
+        self, ticket_id: str, length_bytes: int, reserved: Callable[[int], object] = lambda _: None
+    ) -> Writer:
+        """Opens the file for going on at its end; creates it when there is none.
+
+        `reserved` hears the writer's `allocated_bytes` whenever it grows without a write.
+        """
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """Returns the length of the file; None when there is none."""
+
+    def give_back(self, ticket_id: str) -> int:
+        """Gives back what is still reserved of a file that nobody has open: its writer was killed, say.
+
+        Returns up to where the place counts the file's space as used after that; 0 when there is no file.
+        Raises StorageFailed.
+        """
 
     def drop_lost(self, ticket_id: str) -> int:
         """After a power cut: cuts the file off where bytes were lost. Returns how many bytes that were."""

@@ -31,11 +31,28 @@ DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 SLICE_BYTES: Final = 512 * 1024
 """What is written before the turn may pass to others: the page cache takes it in less than a millisecond."""
-Opened = tuple[Path, int, int]
-"""A file, its descriptor, and how many bytes it has."""
+Opened = tuple[Path, int, os.stat_result]
+"""A file, its descriptor, and what fstat(2) says of it."""
+STAT_BLOCK_BYTES: Final = 512
+"""The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""
+ROUNDING_BYTES: Final = 4096
+"""A file's last block takes less than this beyond its end, on nearly all file systems."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+def allocated_bytes(status: os.stat_result, most_ahead_bytes: int | None = None) -> int:
+    """Returns up to where the disk counts a file's space as used: its length, and what is reserved behind it.
+
+    Where zeros become holes, or blocks are compressed or not counted yet, st_blocks is less than the length:
+    then the length counts. Where it is more than we reserve ahead (copies, metadata), `most_ahead_bytes` do.
+    """
+    size_bytes = status.st_size
+    ahead_bytes = status.st_blocks * STAT_BLOCK_BYTES - size_bytes
+    if ahead_bytes < ROUNDING_BYTES:
+        return size_bytes
+    return size_bytes + (ahead_bytes if most_ahead_bytes is None else min(ahead_bytes, most_ahead_bytes))
 
 
 class LocalWriter:
@@ -44,10 +61,16 @@ class LocalWriter:
     def __init__(
         self, opened: Opened, disk: Disk, syncs: Syncs, length_bytes: int, reserve_bytes: int
     ) -> None:
-        """`syncs` makes the file durable, and its name."""
+        """`syncs` makes the file durable, and its name.
+
+        Nothing is reserved before the first byte comes: a client that sends none takes no space.
+        """
         self._syncs = syncs
-        self._file, self._fd, self.offset_bytes = opened
-        self.allocated_bytes = self.offset_bytes
+        self.reserved: Callable[[int], object] = lambda _: None
+        """Hears of each reservation, see Storage.open."""
+        self._file, self._fd, status = opened
+        self.offset_bytes = status.st_size
+        self.allocated_bytes = allocated_bytes(status, reserve_bytes)
         self._torn = False
         """Whether bytes may stand behind the offset: of a write that has failed."""
         self._length_bytes = length_bytes
@@ -90,6 +113,7 @@ class LocalWriter:
                 error = self._runtime.in_pool(fallocate, self._fd, start, end - start)
                 if not error:
                     self.allocated_bytes = max(self.allocated_bytes, end)
+                    self.reserved(self.allocated_bytes)
                 elif error in _NO_FALLOCATE:
                     self._reserve_bytes = 0  # this filesystem can't; writing works all the same
                 else:
@@ -160,12 +184,14 @@ class LocalStorage:
         """See storage.Storage."""
         return str(self._file(ticket_id))
 
-    def open(self, ticket_id: str, length_bytes: int) -> LocalWriter:
+    def open(
+        self, ticket_id: str, length_bytes: int, reserved: Callable[[int], object] = lambda _: None
+    ) -> LocalWriter:
         """See storage.Storage. Raises StorageFull, StorageFailed."""
         with storage_errors:
             opened = self._runtime.in_pool(self._open, self._file(ticket_id))
         writer = LocalWriter(opened, self._disk, self._syncs, length_bytes, self._reserve_bytes)
-        writer._reserve_ahead()
+        writer.reserved = reserved
         return writer
 
     def _open(self, file: Path) -> Opened:
@@ -178,16 +204,41 @@ class LocalStorage:
         status = os.fstat(fd)
         if stat.S_IMODE(status.st_mode) != FILE_MODE:
             os.fchmod(fd, FILE_MODE)
-        return file, fd, status.st_size
+        return file, fd, status
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
+        status = self._status(ticket_id)
+        return None if status is None else status.st_size
+
+    def _status(self, ticket_id: str) -> os.stat_result | None:
         try:
-            return self._file(ticket_id).stat(follow_symlinks=False).st_size
+            return self._file(ticket_id).stat(follow_symlinks=False)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as exc:
             raise StorageFailed from exc
+
+    def give_back(self, ticket_id: str) -> int:
+        """See storage.Storage. A file system that does not give it back goes on counting it as used."""
+        status = self._status(ticket_id)
+        if status is None:
+            return 0
+        if allocated_bytes(status) <= status.st_size:
+            return status.st_size
+        with storage_errors:
+            status = self._runtime.in_pool(self._trim, self._file(ticket_id))
+        return allocated_bytes(status, self._reserve_bytes)
+
+    def _trim(self, file: Path) -> os.stat_result:
+        with folder(file.parent) as folder_fd:
+            fd = os.open(file.name, os.O_RDWR | NO_LINK, dir_fd=folder_fd)
+        try:
+            with contextlib.suppress(OSError):  # what it keeps is counted
+                os.ftruncate(fd, os.fstat(fd).st_size)
+            return os.fstat(fd)
+        finally:
+            close_descriptor(fd)
 
     def drop_lost(self, ticket_id: str) -> int:
         """See storage.Storage. We write without gaps: a hole is what the disk did not get to."""

@@ -213,6 +213,10 @@ class WebSocket(Outgoing):
             return True
         return False
 
+    def is_receiving(self) -> bool:
+        """Returns whether a message has begun to come in, or is being dealt with."""
+        return self._buffer is not None
+
     def _borrowed(self) -> memoryview:
         if self._buffer is None:
             self._buffer, self._used_bytes = self.buffers.borrow(self.lead_bytes), 0

@@ -301,6 +301,7 @@ def test_trying_leaves_nothing_behind(storage: LocalStorage, tmp_path: Path) -> 
 
 def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, runtime: FakeRuntime) -> None:
     writer = storage.open(TICKET_ID, 1 << 20)
+    writer.write(memoryview(b"1"))
     runtime.settle()
     writer.close()
     store(storage)
@@ -309,7 +310,7 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     read(storage, 0, 1)
     storage.remove(TICKET_ID)
     storage.tidy(TICKET_ID)
-    opened = ["_open", "fallocate", "_trim_and_close"]
+    opened = ["_open", "_timed", "fallocate", "_trim_and_close"]
     stored = ["_open", "_timed", "_trim_and_close"]  # a disk that nobody knows may be slow
     expected = [*opened, *stored, "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
     assert runtime.pool_calls == expected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 from incoming.errors import StorageFailed, StorageFull
 from incoming.runtime import TURN_S, GeventRuntime
 from incoming.storage.disk import QUICK_SLICES, Disk
-from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter
+from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter, allocated_bytes
 from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
 
@@ -125,22 +126,41 @@ def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
 # --- the reserve ---------------------------------------------------------------------------------
 
 
-def test_space_is_reserved_ahead_and_the_length_stays(writer: LocalWriter, storage: LocalStorage) -> None:
-    assert writer.allocated_bytes == RESERVE_BYTES
+def test_space_is_reserved_ahead_and_the_length_stays(
+    writer: LocalWriter, storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    writer.write(memoryview(b"1"))
+    runtime.settle()
+    assert writer.allocated_bytes == 1 + RESERVE_BYTES
     assert used_bytes(storage) >= RESERVE_BYTES
-    assert storage.stored_bytes(TICKET_ID) == 0
+    assert storage.stored_bytes(TICKET_ID) == 1
+
+
+def test_nothing_is_reserved_before_the_first_byte(writer: LocalWriter, storage: LocalStorage) -> None:
+    assert writer.allocated_bytes == 0
+    assert used_bytes(storage) < 64 * KIB
+
+
+def test_what_is_reserved_is_told_at_once(storage: LocalStorage, runtime: FakeRuntime) -> None:
+    told: list[int] = []
+    writer = storage.open(TICKET_ID, LENGTH_BYTES, told.append)
+    writer.write(memoryview(b"1"))
+    runtime.settle()
+    assert told == [1 + RESERVE_BYTES]
 
 
 def test_no_more_is_reserved_than_the_file_has(storage: LocalStorage, runtime: FakeRuntime) -> None:
     writer = storage.open(TICKET_ID, 600 * KIB)
+    writer.write(memoryview(b"1"))
     runtime.settle()
     assert writer.allocated_bytes == 600 * KIB
 
 
 def test_nothing_is_reserved_for_what_one_write_takes(storage: LocalStorage, runtime: FakeRuntime) -> None:
-    writer = storage.open(TICKET_ID, SLICE_BYTES)
+    writer = storage.open(TICKET_ID, SLICE_BYTES + 1)
+    writer.write(memoryview(b"1"))
     runtime.settle()
-    assert writer.allocated_bytes == 0
+    assert writer.allocated_bytes == 1
 
 
 def test_at_least_half_of_the_reserve_is_kept_ahead(writer: LocalWriter, runtime: FakeRuntime) -> None:
@@ -159,7 +179,7 @@ def test_the_writer_does_not_wait_for_a_reservation(
             writer.write(memoryview(bytes(100 * KIB)))
             runtime.settle()
         assert writer.offset_bytes == writer.allocated_bytes == 2000 * KIB
-        assert runtime.pool_calls.count("fallocate") == 2, "one at the start, and one under way"
+        assert runtime.pool_calls.count("fallocate") == 1, "the one that is under way"
     assert storage.stored_bytes(TICKET_ID) == 2000 * KIB
 
 
@@ -205,6 +225,77 @@ def test_a_filesystem_that_can_not_reserve_stores_all_the_same(mount: Mount, run
         writer.write(memoryview(b"content"))
     assert content(storage) == 3 * b"content"
     assert runtime.pool_calls.count("fallocate") == 1, "it is asked once"
+
+
+# --- what a killed writer leaves -------------------------------------------------------------------
+
+
+def killed(storage: LocalStorage, runtime: FakeRuntime, stored_bytes: int) -> None:
+    """Leaves the file as a writer does that was killed: what it had reserved stays allocated."""
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    writer.write(memoryview(b"x" * stored_bytes))
+    runtime.settle()
+    assert used_bytes(storage) >= RESERVE_BYTES
+    os.close(writer._fd)
+    writer._fd = -1
+
+
+@pytest.mark.parametrize("stored_bytes", [1, 4096, 300 * KIB])
+def test_what_a_killed_writer_had_reserved_is_given_back(
+    storage: LocalStorage, runtime: FakeRuntime, stored_bytes: int
+) -> None:
+    killed(storage, runtime, stored_bytes)
+    assert storage.give_back(TICKET_ID) == stored_bytes
+    assert content(storage) == b"x" * stored_bytes
+    assert used_bytes(storage) < stored_bytes + 64 * KIB
+
+
+def test_what_can_not_be_given_back_counts_as_used(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some file systems ignore a truncation to the same length, and a disk may refuse one."""
+
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EIO, "no")
+
+    killed(storage, runtime, 100 * KIB)
+    monkeypatch.setattr(os, "ftruncate", refuse)
+    assert storage.give_back(TICKET_ID) == 100 * KIB + RESERVE_BYTES
+    assert storage.open(TICKET_ID, LENGTH_BYTES).allocated_bytes == 100 * KIB + RESERVE_BYTES
+    assert content(storage) == b"x" * 100 * KIB
+
+
+def test_what_is_not_there_has_nothing_to_give_back(storage: LocalStorage) -> None:
+    assert storage.give_back(TICKET_ID) == 0
+
+
+def test_a_file_that_nothing_is_reserved_for_is_only_looked_at(
+    storage: LocalStorage, runtime: FakeRuntime
+) -> None:
+    writer = storage.open(TICKET_ID, LENGTH_BYTES)
+    writer.write(memoryview(b"content"))
+    writer.close()
+    runtime.pool_calls.clear()
+    assert storage.give_back(TICKET_ID) == 7
+    assert runtime.pool_calls == []
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "blocks", "allocated"),
+    [
+        (10_000, 24, 10_000),  # the last block is not full
+        (10_000, 0, 10_000),  # not counted yet, or in the inode
+        (10_000, 8, 10_000),  # compressed, or with holes
+        (0, 0, 0),
+        (1, 1024, 512 * KIB),  # reserved ahead
+        (1 << 20, 8192, (1 << 20) + 2 * RESERVE_BYTES),  # four copies of everything
+    ],
+)
+def test_what_the_disk_counts_as_used_is_neither_less_than_the_length_nor_far_beyond_it(
+    size_bytes: int, blocks: int, allocated: int
+) -> None:
+    status = os.stat_result((0,) * 6 + (size_bytes,) + (0,) * 3, {"st_blocks": blocks})
+    assert allocated_bytes(status, 2 * RESERVE_BYTES) == allocated
 
 
 # --- full disks ----------------------------------------------------------------------------------

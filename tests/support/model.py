@@ -55,6 +55,8 @@ class MTicket:
     holder: int | None = None
     held_bytes: int = 0
     touched_at_s: float | None = None
+    begun: bool = False
+    """Whether it had any byte when room was last counted for it."""
     attempt: int = 0
     calls_again_at_s: float | None = None
     """When a delivery that got no answer is tried again."""
@@ -219,6 +221,8 @@ class Model:
             ticket.holder = None
             if ticket.state is State.UPLOADING:
                 self._move(ticket, State.PAUSED)
+                if ticket.touched_at_s is not None:
+                    self._hold(ticket, (ticket.length_bytes or 0) - ticket.stored_bytes)
         client.lost = client.lost or errors.TakenOver
         return None
 
@@ -325,8 +329,13 @@ class Model:
             self.clients[ticket.holder].news.append(news)
 
     def _hold(self, ticket: MTicket, missing_bytes: int) -> None:
+        """One without a byte stays as old as it is."""
+        for _ in self._holding():
+            pass  # so that those whose time is over are gone
         ticket.held_bytes = max(missing_bytes, 0)
-        ticket.touched_at_s = self.now_s
+        if ticket.stored_bytes or ticket.begun or ticket.touched_at_s is None:
+            ticket.touched_at_s = self.now_s
+        ticket.begun = ticket.stored_bytes > 0
 
     def reserved_bytes(self) -> int:
         """Returns what unfinished uploads may still take."""
