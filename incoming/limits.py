@@ -27,6 +27,10 @@ ASKED_PER_S: Final = 30
 LONGEST_UNASKED_S: Final = 300.0
 LONGEST_SILENCE_S: Final = 45.0
 """Proxies cut a connection on which nobody speaks, many of them after 60 s."""
+MESSAGE_GRACE_S: Final = 30.0
+"""How long a message that has begun may make no progress worth mentioning, ..."""
+MIN_MESSAGE_BYTES_PER_S: Final = 256
+"""... and how fast it has to come in the long run. A modem's uplink is ten times as fast."""
 CLIENTS_ASK_LATER: Final = 1.25
 """Clients that hear from us before they would ask never do: a question and its answer cost most."""
 
@@ -38,6 +42,14 @@ def chunk_room_bytes(arriving: int) -> int:
     """
     room_bytes = max(ALL_CHUNKS_BYTES // max(arriving, 1), FIRST_CHUNK_BYTES)
     return 1 << (room_bytes.bit_length() - 1)
+
+
+def message_deadline_s(deadline_s: float, now_s: float, received_bytes: int) -> float:
+    """Returns when a message has to have more, now that it has so many bytes more.
+
+    Bytes that came at once buy no time for a drip: the deadline is never further away than MESSAGE_GRACE_S.
+    """
+    return min(deadline_s + received_bytes / MIN_MESSAGE_BYTES_PER_S, now_s + MESSAGE_GRACE_S)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,12 @@ from incoming.errors import BadMessage, sentence_for_pages
 
 MAX_TEXT_BYTES: Final = 64 * 1024
 """A longer text message is refused: the longest honest one carries a file name."""
+MAX_REQUEST_BYTES: Final = 8 * 1024
+"""A longer text message is refused while no chunks are expected, so before a claim.
+
+The longest honest one is a MsgUploadReq: a file's name has at most 255 UTF-16 units (NTFS, APFS) or bytes
+(ext4), each of them six bytes where JSON escapes it. That leaves room for a folder's name or two before it.
+"""
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that a browser can count with exactly."""
 MAX_LIST_ITEMS: Final = 64

@@ -24,7 +24,6 @@ from incoming.conversation import Conversation
 from incoming.errors import IncomingError, StorageInUse
 from incoming.handover.callbacks import Callbacks
 from incoming.limits import Limits
-from incoming.messages import MAX_TEXT_BYTES
 from incoming.overview import Overview
 from incoming.parts import Parts
 from incoming.registry.journal import Journal
@@ -97,7 +96,7 @@ class Service:
         limits = self._limits
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
         upgrades = Upgrades(
-            Buffers(max(largest_bytes, MAX_TEXT_BYTES)),
+            Buffers(largest_bytes),
             Vigil(self.settings.connection_timeout_s),
             Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )

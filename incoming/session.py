@@ -68,6 +68,8 @@ ANSWER_TIMEOUT_S: Final = 5.0
 """How long a client may take to answer MsgError or MsgCancel (CONTRACT 4)."""
 OPENING_TIMEOUT_S: Final = 15.0
 """How long a connection may stay without naming a ticket."""
+AGREEING_TIMEOUT_S: Final = 60.0
+"""How long a client may take to say MsgAck: it is one answer to one message."""
 MAX_REASON_CHARS: Final = 1000
 
 CLOSE_NORMAL: Final = 1000
@@ -111,7 +113,10 @@ class Session:
         self._finished |= claim.finished is not None
         limits = self._limits = self._limits.for_length(claim.length_bytes)
         chunk_size_kb = limits.chunk_size_bytes // 1024
-        return [Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, limits.send_ahead))]
+        return [
+            Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, limits.send_ahead)),
+            StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S),
+        ]
 
     def _agreed(self, ack: MsgAck) -> Actions:
         if not ack.ack:
@@ -145,7 +150,7 @@ class Session:
         if not pause.pause:
             return []
         self.phase = Phase.PAUSED
-        return [ReleaseTicket()]
+        return [ReleaseTicket(), StartTimer(Phase.PAUSED, ANSWER_TIMEOUT_S)]
 
     def _cancel(self, cancel: MsgCancel) -> Actions:
         self._cancel_answer = [Send(messages.MsgCancelAck(True))]
@@ -217,6 +222,9 @@ class Session:
     def _silent(self, _: TimeUp) -> Actions:
         return self._close(CLOSE_POLICY, "no answer")
 
+    def _did_not_leave(self, _: TimeUp) -> Actions:
+        return self._close(CLOSE_NORMAL)
+
     def _close(self, code: int, reason: str = "") -> Actions:
         self.phase = Phase.CLOSED
         return [CloseConnection(code, reason)]
@@ -261,6 +269,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
     Phase.AGREEING: {
         **_AFTER_THE_CLAIM,
         MsgAck: _S._agreed,
+        TimeUp: _S._silent,
         HandedOver: _S._remember,
     },
     Phase.RECEIVING: {
@@ -289,6 +298,6 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         TimeUp: _S._silent,
         Interrupted: _S._interrupted,
     },
-    Phase.PAUSED: {Interrupted: _S._interrupted},
+    Phase.PAUSED: {TimeUp: _S._did_not_leave, Interrupted: _S._interrupted},
     Phase.CLOSED: {},
 }  # fmt: skip

@@ -20,8 +20,10 @@ from incoming import errors, messages
 from incoming.limits import Limits
 from incoming.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
 from incoming.session import (
+    AGREEING_TIMEOUT_S,
     CLOSE_CODES,
     CLOSE_NORMAL,
+    CLOSE_POLICY,
     CLOSE_TRY_AGAIN_LATER,
     MAX_REASON_CHARS,
 )
@@ -47,13 +49,17 @@ from incoming.steps import (
     ReleaseTicket,
     Same,
     Send,
+    StartTimer,
     StoreChunk,
     Stored,
+    TimeUp,
     Unreadable,
     WaitingForApp,
 )
 
 VERSION: Final = 2
+PROVEN_BYTES_PER_S: Final = 512 * 1024
+"""How fast a client has to read its file at least, to prove that it is the same."""
 MAX_DAMAGED: Final = 8
 """So many damaged chunks in a row end the connection: another one may take another way."""
 RETRY_AFTER_S: Final = 2.0
@@ -91,6 +97,7 @@ class SessionV2:
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
         self._limits = limits = self._limits.within(claim.max_bytes_per_s)
         self._room = limits.first_room()
+        proof_s = AGREEING_TIMEOUT_S + sum(end - start for start, end in claim.compare) / PROVEN_BYTES_PER_S
         return [
             Send(
                 messages.MsgUploadConf2(
@@ -105,7 +112,8 @@ class SessionV2:
                     file_last_modified_ms=claim.meant.last_modified_ms,
                     file_name=claim.meant.name,
                 )
-            )
+            ),
+            StartTimer(Phase.AGREEING, proof_s),
         ]
 
     def _agreed(self, agree: MsgAgree) -> Actions:
@@ -223,6 +231,9 @@ class SessionV2:
         code = CLOSE_CODES.get(type(error), CLOSE_TRY_AGAIN_LATER if error.retryable else CLOSE_NORMAL)
         return [ReleaseTicket(), Send(told), *self._close(code, str(error) if error.retryable else "")]
 
+    def _silent(self, time_up: TimeUp) -> Actions:
+        return self._close(CLOSE_POLICY, "no answer") if time_up.phase is self.phase else []
+
     def _close(self, code: int, reason: str = "") -> Actions:
         self.phase = Phase.CLOSED
         return [CloseConnection(code, reason)]
@@ -261,6 +272,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_ALWAYS,
         **_CANCELLABLE,
         MsgAgree: _S._agreed,
+        TimeUp: _S._silent,
         Same: _S._same,
         HandedOver: _S._remember,
     },

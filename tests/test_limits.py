@@ -8,11 +8,14 @@ from incoming.limits import (
     BUSY_CHUNK_BYTES,
     BUSY_WINDOW_BYTES,
     MANY_CHUNKS,
+    MESSAGE_GRACE_S,
+    MIN_MESSAGE_BYTES_PER_S,
     Limits,
     Room,
     Silence,
     chunk_room_bytes,
     idle_silence,
+    message_deadline_s,
 )
 
 LIMITS = Limits(1024, 4, max_chunk_bytes=4 << 20, max_window_bytes=64 << 20)
@@ -86,3 +89,18 @@ def test_what_is_on_its_way_is_the_same_for_a_large_file_of_version_1() -> None:
 )
 def test_a_large_file_of_version_1_is_sent_like_small_ones(limits: Limits) -> None:
     assert limits.for_length(1 << 40) == limits
+
+
+def test_bytes_that_came_at_once_buy_a_message_no_time_for_a_drip() -> None:
+    deadline_s = message_deadline_s(100.0 + MESSAGE_GRACE_S, 100.0, 4 * 1024 * 1024)
+    assert deadline_s == 100.0 + MESSAGE_GRACE_S
+    for now_s in range(104, 130, 4):  # a byte each four seconds
+        deadline_s = message_deadline_s(deadline_s, now_s, 1)
+    assert deadline_s < 100.0 + MESSAGE_GRACE_S + 1
+
+
+def test_a_message_that_comes_as_fast_as_the_slowest_may_goes_on_for_ever() -> None:
+    deadline_s = 100.0 + MESSAGE_GRACE_S
+    for now_s in range(101, 10_000):
+        assert now_s < deadline_s
+        deadline_s = message_deadline_s(deadline_s, now_s, MIN_MESSAGE_BYTES_PER_S)

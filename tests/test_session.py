@@ -7,7 +7,7 @@ import pytest
 from incoming import errors, messages, steps
 from incoming.limits import MANY_CHUNKS, Limits
 from incoming.messages import MsgAck, MsgCancel, MsgError, MsgPause, MsgUploadReq
-from incoming.session import Session
+from incoming.session import AGREEING_TIMEOUT_S, ANSWER_TIMEOUT_S, Session
 from incoming.steps import (
     Action,
     CalledOff,
@@ -85,14 +85,16 @@ def test_a_request_claims_the_ticket() -> None:
 
 def test_a_claimed_ticket_is_confirmed_with_where_to_resume_and_how_much_to_send() -> None:
     session = after(REQUEST)
-    assert session.handle(Claimed(1234, LENGTH_BYTES)) == [Send(messages.MsgUploadConf(2, 1234, 4))]
+    told, timer = session.handle(Claimed(1234, LENGTH_BYTES))
+    assert told == Send(messages.MsgUploadConf(2, 1234, 4))
+    assert timer == StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S)
     assert session.phase is Phase.AGREEING
 
 
 def test_a_large_file_is_asked_for_in_chunks_of_twice_the_size_and_half_as_many_ahead() -> None:
     session = after(REQUEST)
     length_bytes = MANY_CHUNKS * CHUNK_BYTES
-    assert session.handle(Claimed(0, length_bytes)) == [Send(messages.MsgUploadConf(4, 0, 2))]
+    assert session.handle(Claimed(0, length_bytes))[0] == Send(messages.MsgUploadConf(4, 0, 2))
     session.handle(MsgAck(True))
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES)) == [StoreChunk(2 * CHUNK_BYTES)]
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES + 1)) == refusal(
@@ -185,8 +187,18 @@ def test_a_finish_before_the_agreement_is_told_after_it(news: list[Event]) -> No
 @pytest.mark.parametrize("phase", [Phase.AGREEING, Phase.RECEIVING])
 def test_a_pausing_client_lets_go_of_the_ticket_and_is_not_talked_to_any_more(phase: Phase) -> None:
     session = in_phase(phase)
-    assert session.handle(MsgPause(True)) == [ReleaseTicket()]
+    assert session.handle(MsgPause(True)) == [ReleaseTicket(), StartTimer(Phase.PAUSED, ANSWER_TIMEOUT_S)]
     assert session.handle(ChunkReceived(10)) == []
+
+
+def test_a_client_that_pauses_and_does_not_close_is_closed() -> None:
+    session = in_phase(Phase.PAUSED)
+    assert session.handle(TimeUp(Phase.PAUSED)) == [CloseConnection(1000)]
+
+
+def test_a_client_that_never_agrees_is_closed() -> None:
+    session = in_phase(Phase.AGREEING)
+    assert session.handle(TimeUp(Phase.AGREEING)) == [CloseConnection(1008, "no answer")]
 
 
 def test_a_pause_that_is_none_changes_nothing() -> None:

@@ -10,7 +10,8 @@ import pytest
 from incoming import errors, messages, steps
 from incoming.limits import Limits
 from incoming.messages import MsgAgree, MsgComplete, MsgError2, MsgStored, MsgUploadReq
-from incoming.session_v2 import SessionV2
+from incoming.session import AGREEING_TIMEOUT_S
+from incoming.session_v2 import PROVEN_BYTES_PER_S, SessionV2
 from incoming.steps import (
     Action,
     ChunkReceived,
@@ -23,8 +24,10 @@ from incoming.steps import (
     ReleaseTicket,
     Same,
     Send,
+    StartTimer,
     StoreChunk,
     Stored,
+    TimeUp,
 )
 
 LENGTH_BYTES, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES = 5000, 2048, 8192
@@ -92,9 +95,22 @@ def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arri
                 *(2, 1234, MAX_CHUNK_BYTES, 8192, 7.5, ((0, 100), (1134, 1234)), arrived, 99, "a <b>.mov"),
                 idle_silence_s=90.0,
             )
-        )
+        ),
+        StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + 200 / PROVEN_BYTES_PER_S),
     ]
     assert session.phase is Phase.AGREEING
+
+
+def test_a_client_that_proves_nothing_is_closed_in_time_for_others() -> None:
+    session = in_phase(Phase.AGREEING)
+    assert session.handle(TimeUp(Phase.OPENING)) == []
+    assert session.handle(TimeUp(Phase.AGREEING)) == [steps.CloseConnection(1008, "no answer")]
+
+
+def test_a_client_that_has_to_read_a_large_file_has_the_time_to() -> None:
+    session = after(REQUEST)
+    _, timer = session.handle(Claimed(90 << 30, 100 << 30, compare=((0, 90 << 30),)))
+    assert timer == StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + (90 << 30) / PROVEN_BYTES_PER_S)
 
 
 def test_a_ticket_with_a_limit_gets_no_more_on_its_way_than_passes_in_time() -> None:
@@ -110,7 +126,7 @@ def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
     limits = Limits(1024, 4)
     session = SessionV2(limits)
     session.handle(REQUEST)
-    (told,) = session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
+    told, _ = session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
     assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
     assert told.message.max_window_bytes == limits.within(1).max_window_bytes < limits.max_window_bytes
     assert told.message.max_chunk_bytes == limits.within(1).max_chunk_bytes < LENGTH_BYTES
@@ -123,7 +139,7 @@ def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are
     limits = Limits(1024, 4)
     session = SessionV2(limits)
     session.handle(REQUEST)
-    (told,) = session.handle(Claimed(0, 1 << 30))
+    told, _ = session.handle(Claimed(0, 1 << 30))
     assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
     assert told.message.max_chunk_bytes == 1 << 19, "all who are connected may begin to send"
     session.handle(MsgAgree(()))

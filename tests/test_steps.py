@@ -52,7 +52,7 @@ CalledOff         E       E         *        E        -         -      -      -
 HandedOver        -       -         D        D        -         -      -      -
 NotHandedOver     E       E         E        E        -         -      -      -
 Interrupted       X       X         X        X        X         X      X      -
-TimeUp            X       -         -        -        E         X      -      -
+TimeUp            X       X         -        -        E         X      X      -
 """
 PHASES, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = [

@@ -95,6 +95,7 @@ class Connection:
             return steps.Unreadable(exc)
 
     def _chunk_event(self, message: Message) -> steps.ChunkReceived:
+        """A message that was dropped, since it is too large or no chunk is expected, has no bytes."""
         if not self._session.chunks_have_headers:
             self._chunk = message.payload
             self._counters.received_bytes += message.size_bytes
@@ -103,7 +104,7 @@ class Connection:
         self._chunk, self._crc = chunk.payload, chunk.crc32c
         size_bytes = max(message.size_bytes - chunks.HEADER_BYTES, 0)
         self._counters.received_bytes += size_bytes
-        self._counters.damaged_chunks += not chunk.sound
+        self._counters.damaged_chunks += message.is_whole and not chunk.sound
         return steps.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.sound)
 
     def _about(self, exc: Exception) -> dict[str, object]:
@@ -124,7 +125,11 @@ class Connection:
             result = self._do(actions.popleft())
             if result is not None:
                 actions += self._session.handle(result)
-        if self._timer and self._session.phase is not self._timed_phase:
+        phase = self._session.phase
+        self._websocket.expect_chunks(phase is steps.Phase.RECEIVING)
+        if phase is steps.Phase.ARRIVED:
+            self._websocket.may_idle(None)  # how long the app may take has limits of its own
+        if self._timer and phase is not self._timed_phase:
             self._stop_timer()  # thousands of them take memory, and time when they are over
 
     def _do(self, action: steps.Action) -> steps.Event | None:
@@ -173,7 +178,11 @@ class Connection:
         return None
 
     def _store(self, size_bytes: int) -> steps.Event:
-        self._uploads.write(self._held(), self._chunk[:size_bytes], self._crc, self._websocket.keep_buffer)
+        chunk = self._chunk[:size_bytes]
+        if len(chunk) != size_bytes:
+            raise InternalError  # the message was dropped: what was not read must not be acknowledged
+        self._uploads.write(self._held(), chunk, self._crc, self._websocket.keep_buffer)
+        self._be_idle_from_now()
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
         return steps.Stored(size_bytes, self._websocket.buffers.lent, is_crowded())
 
@@ -184,6 +193,7 @@ class Connection:
         if self._session.chunks_have_headers:
             self._websocket.lead_bytes = chunks.HEADER_BYTES
             self._websocket.life_sign = LIFE_SIGN
+        self._be_idle_from_now()
         ticket = claim.ticket
         return steps.Claimed(
             offset_bytes=claim.offset_bytes,
@@ -194,6 +204,10 @@ class Connection:
             meant=ticket.file_meant,
             max_bytes_per_s=ticket.max_bytes_per_s,
         )
+
+    def _be_idle_from_now(self) -> None:
+        """A client that only answers pings keeps its connection as long as a ticket may be idle."""
+        self._websocket.may_idle(self._uploads.parts.settings.idle_timeout_s)
 
     def _cancel(self, reason: str) -> steps.Event:
         try:

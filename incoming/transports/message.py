@@ -10,15 +10,21 @@ from incoming.frames import FrameError
 
 @dataclass(slots=True)
 class Message:
-    """A text or binary message in a borrowed buffer; `size_bytes` exceeds `payload` when it did not fit.
+    """A text message, or a binary one in a borrowed buffer.
 
-    `crc32c` is that of what stands behind the lead; None where there is no lead.
+    `payload` is empty for a binary message of `size_bytes` that was dropped: it was too large, or no chunk
+    was expected. `crc32c` is that of what stands behind the lead; None where there is no lead.
     """
 
     opcode: int
     payload: memoryview
     size_bytes: int
     crc32c: int | None = None
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the payload is there."""
+        return len(self.payload) == self.size_bytes
 
     @property
     def text(self) -> str:

@@ -4,6 +4,11 @@ It is not gevent-websocket's own read path, which makes 7 MB/s and stops the who
 and it does not depend on which server accepted the connection. The rules of RFC 6455 are in `frames`; here
 is the I/O: slices, so that a fast client does not keep others waiting; one greenlet reads, any may send; a
 silent peer is asked with a ping, and given up when it stays silent (`vigil`).
+
+What a connection may hold depends on what its conversation expects. Only while chunks are expected
+(`expect_chunks`) does a binary message get a buffer, and a text message 64 KiB. At all other times (before a
+claim, above all) a text may be as long as a MsgUploadReq, and binary messages are read and dropped. A message
+that has begun has to make progress, however it is fragmented (`limits.message_deadline_s`).
 """
 
 from __future__ import annotations
@@ -23,8 +28,8 @@ import gevent.socket
 from incoming import frames
 from incoming.digest import checksum
 from incoming.frames import FrameError, FrameHeader
-from incoming.limits import Silence
-from incoming.messages import MAX_TEXT_BYTES
+from incoming.limits import MESSAGE_GRACE_S, Silence, message_deadline_s
+from incoming.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.runtime import breathe, give_way, turn_is_over
 from incoming.transports.buffers import Buffers
 from incoming.transports.message import Message
@@ -40,6 +45,12 @@ sender can be told what is wrong; a larger one ends the connection (1009)."""
 SHARE_BYTES: Final = 2 * SLICE_BYTES
 """What is read before all others go on: how much the time of a turn allows differs by a factor."""
 _NOTHING: Final = memoryview(bytearray())
+_SCRATCH: Final = memoryview(bytearray(SLICE_BYTES))
+"""Where all connections read what is dropped: nobody looks at it."""
+
+
+class _BufferGone(Exception):
+    """The buffer that was to be read into was given back meanwhile."""
 
 
 class WebSocket(Outgoing):
@@ -58,8 +69,13 @@ class WebSocket(Outgoing):
         self._next_header = bytearray(frames.MAX_HEADER_BYTES)
         self._crc = 0
         self._buffer: memoryview | None = None
+        self._text = bytearray()
         self._used_bytes = self._share_bytes = 0
+        self._expects_chunks = self._in_receive = False
         self._is_waiting = self._given_up = self._has_ended = False
+        self._deadline_s: float | None = None
+        """When the message that has begun must have gone on; None between messages."""
+        self._idle_until_s: float | None = None
         self._heard_s, self._said_s, self._pinged_s = time.monotonic(), 0.0, 0.0
         # Two of these in silence, with a ping between them, and the peer is taken for dead.
         self._patience_s = vigil.patience_s
@@ -68,18 +84,37 @@ class WebSocket(Outgoing):
 
     # --- reading ---------------------------------------------------------------------------------
 
+    def expect_chunks(self, expected: bool) -> None:
+        """Says whether messages may be as large as a chunk. If not, one that is arriving is dropped."""
+        self._expects_chunks = expected
+        if not expected and self._in_receive and not isinstance(self._socket, ssl.SSLSocket):
+            self._give_buffer_back()  # TLS reads into it whenever it likes, and keeps it to the end
+
     def receive(self) -> Message | None:
         """Returns the next message, valid until the next call; None when the peer has closed.
 
         Raises ConnectionGone, FrameError. Control frames are answered on the way.
         """
         self._give_buffer_back()
-        opcode = size_bytes = self._crc = 0
+        self._text = bytearray()
+        self._crc = 0
+        self._in_receive = True
+        try:
+            return self._next_message()
+        finally:
+            self._in_receive, self._deadline_s = False, None
+
+    def _next_message(self) -> Message | None:
+        opcode = size_bytes = 0
         while True:
             header = self._read_header()
+            if self._deadline_s is None:
+                self._deadline_s = time.monotonic() + MESSAGE_GRACE_S
             if header.is_control:
                 if self._control(header):
                     return None
+                if not opcode:
+                    self._deadline_s = None  # no message has begun
                 continue
             if (header.opcode == frames.OP_CONTINUATION) != bool(opcode):
                 raise FrameError(frames.CLOSE_PROTOCOL_ERROR, "a fragment out of place")
@@ -87,9 +122,15 @@ class WebSocket(Outgoing):
             self._read_payload(header, opcode, size_bytes)
             size_bytes += header.payload_bytes
             if header.final:
-                buffer = self._borrowed()
-                crc = self._crc if self.lead_bytes else None
-                return Message(opcode, buffer[: min(size_bytes, len(buffer))], size_bytes, crc)
+                return self._message(opcode, size_bytes)
+            self._check_progress()  # empty fragments never wait
+
+    def _message(self, opcode: int, size_bytes: int) -> Message:
+        if opcode == frames.OP_TEXT:
+            return Message(opcode, memoryview(self._text), size_bytes)
+        if self._buffer is None:
+            return Message(opcode, _NOTHING, size_bytes)
+        return Message(opcode, self._buffer[:size_bytes], size_bytes, self._crc if self.lead_bytes else None)
 
     def _read_header(self) -> FrameHeader:
         """Reads a header; mostly it has come with what stood before it."""
@@ -98,49 +139,92 @@ class WebSocket(Outgoing):
             if header:
                 del self._ahead[: header.header_bytes]
                 return header
+            if self._ahead and self._deadline_s is None:
+                self._deadline_s = time.monotonic() + MESSAGE_GRACE_S
             self._read_into(_NOTHING)
 
     def _read_payload(self, header: FrameHeader, opcode: int, position: int) -> None:
-        """Reads a data frame's payload to its place in the buffer. Raises FrameError when it is too large."""
+        """Reads a data frame's payload to its place. Raises FrameError when it is too large."""
         end = position + header.payload_bytes
-        if end > (MAX_TEXT_BYTES if opcode == frames.OP_TEXT else MAX_DROPPED_BYTES):
-            raise FrameError(frames.CLOSE_TOO_BIG, "a message is too large")
-        buffer = self._borrowed()
-        if end > len(buffer):
-            self._drop(header.payload_bytes)
+        if opcode == frames.OP_TEXT:
+            if end > (MAX_TEXT_BYTES if self._expects_chunks else MAX_REQUEST_BYTES):
+                raise FrameError(frames.CLOSE_TOO_BIG, "a text message is too large")
+            self._read_text(header)
             return
+        if end > MAX_DROPPED_BYTES:
+            raise FrameError(frames.CLOSE_TOO_BIG, "a message is too large")
+        buffer = self._buffer_for(position, end)
+        dropped_bytes = 0 if buffer else header.payload_bytes
+        if buffer:
+            dropped_bytes = self._read_chunk(buffer, header, position)
+        self._drop(dropped_bytes)
+
+    def _buffer_for(self, position: int, end: int) -> memoryview | None:
+        """Returns where the bytes of a chunk belong; None when the message is not kept."""
+        if end > self.buffers.size_bytes:
+            self._give_buffer_back()
+        elif position == 0 and self._buffer is None and self._expects_chunks:
+            self._buffer, self._used_bytes = self.buffers.borrow(self.lead_bytes), 0
+        return self._buffer
+
+    def _read_text(self, header: FrameHeader) -> None:
+        """Adds a payload to the text, which takes memory for what has come and not for what was announced."""
+        left_bytes, position = header.payload_bytes, 0
+        while left_bytes:
+            part = _SCRATCH[:left_bytes]
+            piece = bytearray(part[: self._read_some(part)])
+            frames.unmask(memoryview(piece), header.mask, position)
+            self._text += piece
+            position += len(piece)
+            left_bytes -= len(piece)
+
+    def _read_chunk(self, buffer: memoryview, header: FrameHeader, position: int) -> int:
+        """Reads a payload to its place. Returns how much of it is left when the buffer was given back."""
+        end = position + header.payload_bytes
         self._used_bytes, at = end, position
         while at < end:
             stop = min(end, at + SLICE_BYTES if at > self.lead_bytes else self.lead_bytes + SLICE_BYTES)
-            part = buffer[at:stop]
-            self._fill(part)
+            part, filled_bytes = buffer[at:stop], 0
+            while filled_bytes < len(part):
+                try:
+                    filled_bytes += self._read_some(part[filled_bytes:], buffer)
+                except _BufferGone:
+                    return end - at - filled_bytes
             frames.unmask(part, header.mask, at - position)
             if self.lead_bytes:  # now that it is in the cache
                 self._crc = checksum(part[max(self.lead_bytes - at, 0) :], self._crc)
             at = stop
+        return 0
 
     def _drop(self, size_bytes: int) -> None:
-        scratch = self._borrowed()
-        self._used_bytes = max(self._used_bytes, SLICE_BYTES)
         while size_bytes:
-            part = scratch[: min(size_bytes, SLICE_BYTES)]
-            self._fill(part)
-            size_bytes -= len(part)
+            size_bytes -= self._read_some(_SCRATCH[:size_bytes])
 
-    def _fill(self, part: memoryview) -> None:
-        """Fills all of `part`, first with what was read ahead."""
-        position = min(len(self._ahead), len(part))
-        if position:
-            part[:position] = self._ahead[:position]
-            del self._ahead[:position]
-        while position < len(part):
-            position += self._read_into(part[position:])
+    def _read_some(self, part: memoryview, buffer: memoryview | None = None) -> int:
+        """Returns how many bytes of a message were read into `part`, which may lie in a buffer."""
+        received_bytes = self._take_ahead(part) or self._read_into(part, buffer)
+        if self._deadline_s is not None:
+            self._deadline_s = message_deadline_s(self._deadline_s, self._heard_s, received_bytes)
+        return received_bytes
 
-    def _read_into(self, part: memoryview) -> int:
+    def _take_ahead(self, part: memoryview) -> int:
+        """Returns how many bytes of `part` were filled with what was read ahead."""
+        size_bytes = min(len(self._ahead), len(part))
+        if size_bytes:
+            part[:size_bytes] = self._ahead[:size_bytes]
+            del self._ahead[:size_bytes]
+        return size_bytes
+
+    def _check_progress(self) -> None:
+        """Raises ConnectionGone for a message that makes too little progress."""
+        if self._deadline_s is not None and time.monotonic() > self._deadline_s:
+            raise ConnectionGone("a message comes too slowly")
+
+    def _read_into(self, part: memoryview, buffer: memoryview | None = None) -> int:
         """Returns how many bytes were read into `part`; what came behind them is kept for later.
 
         That is no more than a header may need: a large payload goes straight to its buffer. Raises
-        ConnectionGone.
+        ConnectionGone; _BufferGone when `buffer`, in which `part` lies, was given back meanwhile.
         """
         received = 0
         while not received:
@@ -148,7 +232,7 @@ class WebSocket(Outgoing):
                 self._given_up = True
                 raise ConnectionGone(self._why_it_ends())
             try:
-                received = self._read_once([part, self._next_header])
+                received = self._read_once([part, self._next_header], buffer)
             except OSError as exc:
                 self._ask_why_silent(exc)
             else:
@@ -171,7 +255,7 @@ class WebSocket(Outgoing):
         self.look(time.monotonic(), Silence(self._patience_s / 2, self._patience_s / 2))
         self._is_waiting = False
 
-    def _read_once(self, parts: list[memoryview | bytearray]) -> int:
+    def _read_once(self, parts: list[memoryview | bytearray], buffer: memoryview | None) -> int:
         """Waits for data, then for our turn: of many who have data, not all are served before others.
 
         Raises TimeoutError when none came for a while and a message has begun; between messages the peer may
@@ -179,17 +263,25 @@ class WebSocket(Outgoing):
         """
         while True:
             self._wait_for_our_turn()
+            if buffer is not None and self._buffer is not buffer:
+                raise _BufferGone
             if isinstance(self._socket, ssl.SSLSocket):
                 self.flush()
+                self._check_progress()
                 return self._socket.recv_into(parts[0] or parts[1])
             try:
                 return os.readv(self._socket.fileno(), parts)
             except BlockingIOError:
                 self.flush()
-            timeout_s = None if self._buffer is None else self._patience_s
+            self._check_progress()
             self._is_waiting = True
-            gevent.socket.wait_read(self._socket.fileno(), timeout=timeout_s)
+            gevent.socket.wait_read(self._socket.fileno(), timeout=self._longest_wait_s())
             self._is_waiting = False
+
+    def _longest_wait_s(self) -> float | None:
+        if self._deadline_s is None:
+            return None
+        return max(min(self._patience_s, self._deadline_s - time.monotonic()), 0.001)
 
     def _wait_for_our_turn(self) -> None:
         """Who has had its share goes to the end of the line, and who has not to its front."""
@@ -202,9 +294,14 @@ class WebSocket(Outgoing):
             breathe(comes_first=True)
 
     def _control(self, header: FrameHeader) -> bool:
-        """Reads and answers a control frame. Returns whether it closes the connection."""
-        payload = bytearray(header.payload_bytes)
-        self._fill(memoryview(payload))
+        """Reads and answers a control frame. Returns whether it closes the connection.
+
+        It is no progress of the message that it may stand in.
+        """
+        payload, at = bytearray(header.payload_bytes), 0
+        while at < len(payload):
+            part = memoryview(payload)[at:]
+            at += self._take_ahead(part) or self._read_into(part)
         frames.unmask(memoryview(payload), header.mask)
         if header.opcode == frames.OP_PING:
             self._send(frames.OP_PONG, bytes(payload))
@@ -214,22 +311,18 @@ class WebSocket(Outgoing):
         return False
 
     def is_receiving(self) -> bool:
-        """Returns whether a message has begun to come in, or is being dealt with."""
+        """Returns whether a chunk has begun to come in, or is being dealt with."""
         return self._buffer is not None
 
-    def _borrowed(self) -> memoryview:
-        if self._buffer is None:
-            self._buffer, self._used_bytes = self.buffers.borrow(self.lead_bytes), 0
-        return self._buffer
-
     def keep_buffer(self) -> Callable[[], None]:
-        """Has the last message stay as it is, beyond the next one, until what this returns is called."""
-        buffer, self._buffer = self._borrowed(), None
+        """Has the last chunk stay as it is, beyond the next one, until what this returns is called."""
+        buffer, self._buffer = self._buffer, None
+        if buffer is None:
+            return lambda: None
         return partial(self.buffers.give_back, buffer, self._used_bytes)
 
     def _give_buffer_back(self) -> None:
-        if self._buffer is not None:
-            self.keep_buffer()()
+        self.keep_buffer()()
 
     # --- silence ---------------------------------------------------------------------------------
 
@@ -238,6 +331,10 @@ class WebSocket(Outgoing):
         super().close(code, reason)
         if self._close_deadline_s:
             self._be_watched(self._close_deadline_s)
+
+    def may_idle(self, duration_s: float | None) -> None:
+        """Has the connection given up after this time, although its peer answers; None: never."""
+        self._idle_until_s = None if duration_s is None else time.monotonic() + duration_s
 
     def _be_watched(self, due_s: float) -> None:
         if not isinstance(self._socket, ssl.SSLSocket):  # of which only the reader may send: it keeps watch
@@ -253,7 +350,8 @@ class WebSocket(Outgoing):
         closing = self._close_deadline_s is not None
         if not closing and not self._is_waiting:
             return now_s + allowed.say_after_s  # what the peer says is not read now
-        if closing or self._pinged_s > self._heard_s:
+        is_idle = self._idle_until_s is not None and now_s > self._idle_until_s
+        if closing or is_idle or self._pinged_s > self._heard_s:
             self._hang_up()
             return None
         asks = now_s >= self._heard_s + allowed.ask_after_s

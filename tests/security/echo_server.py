@@ -36,6 +36,7 @@ SILENCE_S: Final = 60.0
 
 def echo(websocket: WebSocket, source: str = "") -> None:
     """Says everything back until the connection ends."""
+    websocket.expect_chunks(True)
     try:
         while (message := websocket.receive()) is not None:
             if message.opcode == frames.OP_TEXT:

@@ -20,7 +20,7 @@ from incoming.conversation import Conversation
 from incoming.errors import BadMessage, BadParameter
 from incoming.frames import FrameError
 from incoming.limits import Limits
-from incoming.messages import MAX_TEXT_BYTES
+from incoming.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.steps import ChunkReceived, TimeUp, Unreadable
@@ -61,7 +61,7 @@ class Script(WebSocket):
     def settimeout(self, timeout_s: float) -> None:
         """Times are told by `cuts`."""
 
-    def _read_once(self, parts: list[memoryview | bytearray]) -> int:
+    def _read_once(self, parts: list[memoryview | bytearray], buffer: memoryview | None) -> int:
         cut = next(self._cuts, 255)
         if cut == 0:
             self._heard_s -= SILENCE_S
@@ -92,6 +92,8 @@ def fuzz_frames(data: bytes) -> None:
     cuts, stream = data[1 : 1 + (data[0] & 15)] if data else b"", data[1 + (data[0] & 15) :] if data else b""
     websocket = Script(stream, cuts)
     websocket.lead_bytes = data[0] & 16 if data else 0
+    expects_chunks = not (data and data[0] & 32)
+    websocket.expect_chunks(expects_chunks)
     got: Said = []
     end = "gone"
     try:
@@ -99,7 +101,7 @@ def fuzz_frames(data: bytes) -> None:
             if message.opcode == frames.OP_TEXT:
                 message.text  # noqa: B018 - raises FrameError
             payload = bytes(message.payload)
-            if websocket.lead_bytes:
+            if websocket.lead_bytes and message.opcode == frames.OP_BINARY and message.is_whole:
                 assert message.crc32c == _crc32c(payload[16:])
             got.append((message.opcode, payload))
         end = "closed"
@@ -109,7 +111,7 @@ def fuzz_frames(data: bytes) -> None:
         assert exc.code in (1002, 1007, 1009)
         websocket.close(exc.code, str(exc))
         end = "refused"
-    expected, how = _as_the_rfc_says(stream)
+    expected, how = _as_the_rfc_says(stream, expects_chunks)
     if 0 in cuts:  # two silences end it early
         assert got == expected[: len(got)]
     else:
@@ -117,13 +119,17 @@ def fuzz_frames(data: bytes) -> None:
     _check_own_frames(websocket.sent)
 
 
-def _as_the_rfc_says(stream: bytes) -> tuple[Said, str]:
-    """Returns the messages in a client's stream and how it ends: "gone", "closed" or "refused"."""
+def _as_the_rfc_says(stream: bytes, expects_chunks: bool) -> tuple[Said, str]:
+    """Returns the messages in a client's stream and how it ends: "gone", "closed" or "refused".
+
+    Of a binary message that is not expected, or does not fit, nothing is kept.
+    """
+    longest_text = MAX_TEXT_BYTES if expects_chunks else MAX_REQUEST_BYTES
     said: Said = []
     kind, parts = 0, b""
     reader = io.BytesIO(stream)
     while True:
-        verdict, first, payload = _one_frame(reader, kind, len(parts))
+        verdict, first, payload = _one_frame(reader, kind, len(parts), longest_text)
         if verdict:
             return said, verdict
         opcode = first & 15
@@ -135,11 +141,12 @@ def _as_the_rfc_says(stream: bytes) -> tuple[Said, str]:
         if first & 0x80:
             if kind == 1 and not _is_text(parts):
                 return said, "refused"
-            said.append((kind, parts[:BUFFER_BYTES]))
+            is_kept = kind == 1 or (expects_chunks and len(parts) <= BUFFER_BYTES)
+            said.append((kind, parts if is_kept else b""))
             kind, parts = 0, b""
 
 
-def _one_frame(reader: io.BytesIO, kind: int, so_far: int) -> tuple[str, int, bytes]:
+def _one_frame(reader: io.BytesIO, kind: int, so_far: int, longest_text: int) -> tuple[str, int, bytes]:
     """Returns ("", first byte, payload), or why there is none."""
     head = reader.read(2)
     if len(head) < 2:
@@ -158,7 +165,7 @@ def _one_frame(reader: io.BytesIO, kind: int, so_far: int) -> tuple[str, int, by
             return "refused", 0, b""
     if not control and bool(kind) != (opcode == 0):
         return "refused", 0, b""
-    if not control and so_far + size > (MAX_TEXT_BYTES if 1 in (kind, opcode) else 64 << 20):
+    if not control and so_far + size > (longest_text if 1 in (kind, opcode) else 64 << 20):
         return "refused", 0, b""
     payload = reader.read(size)
     if len(payload) < size:

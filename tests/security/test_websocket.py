@@ -11,15 +11,18 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.security.raw import DEADLINE_S, slowest_answer_s
-from tests.support.client import PATH
-from tests.support.server import RunningServer
+from tests.support.app import ScriptedApp
+from tests.support.client import PATH, OldClient
+from tests.support.data import FileBytes
+from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
 from tests.support.websocket import WebSocket
 
@@ -102,6 +105,61 @@ def test_a_crowd_that_announces_giant_messages_gets_no_memory_for_it(server: Run
         grown_bytes = resident_bytes(server) - before_bytes
     assert grown_bytes < CROWD * MIB / 4  # they have announced 6.4 GB
     tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was taken for it")
+
+
+def claim(client: OldClient) -> None:
+    client.request()
+
+
+def begin(client: OldClient) -> None:
+    client.request()
+    client.agree()
+
+
+def pause(client: OldClient) -> None:
+    begin(client)
+    client.say("MsgPause", Pause=True)
+
+
+def be_refused(client: OldClient) -> None:
+    client.ticket_id = "none"
+    with pytest.raises(AssertionError, match="MsgError"):
+        client.say("MsgUploadReq", Id="none", LengthBytes=1, Name="x")
+        client.expect("MsgUploadConf")
+
+
+PHASES: dict[str, Callable[[OldClient], None]] = {
+    "before a claim": lambda _: None,
+    "after a claim": claim,
+    "after the claim of another connection": begin,
+    "after a pause": pause,
+    "after an error": be_refused,
+}
+
+
+@pytest.mark.parametrize("prepare", PHASES.values(), ids=list(PHASES))
+@pytest.mark.parametrize("first_byte", [FIN | 0x2, 0x2], ids=["whole", "fragments"])
+def test_a_crowd_that_sends_chunks_which_nobody_expects_gets_no_memory_for_them(
+    start_server: StartServer, app: ScriptedApp, first_byte: int, prepare: Callable[[OldClient], None]
+) -> None:
+    """All with one ticket. Each sends a chunk of 4 MiB but for its last bytes."""
+    server = start_server()
+    data = FileBytes(8 * MIB, 7)
+    ticket_id = new_upload(server, app.url)
+    crowd = [OldClient(server.url, ticket_id, data) for _ in range(CROWD // 4)]
+    before_bytes = peak_bytes = resident_bytes(server)
+    with ExitStack() as stack:
+        for client in crowd:
+            client.connect()
+            stack.callback(client.drop)
+            prepare(client)
+            client.ws.socket.settimeout(DEADLINE_S)
+            client.ws.socket.sendall(header(first_byte, 4 * MIB) + bytes(4 * MIB - 100))
+            peak_bytes = max(peak_bytes, resident_bytes(server))
+        assert slowest_answer_s(server, for_s=0.3) < 0.5
+        peak_bytes = max(peak_bytes, resident_bytes(server))
+    assert peak_bytes - before_bytes < 20 * MIB, "one chunk or two, not twenty-five"
+    tally("attack", "WebSocket: chunks that nobody expects", len(crowd), "no memory was taken for them")
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")

@@ -18,7 +18,7 @@ from incoming.transports.buffers import Buffers
 from incoming.transports.vigil import Vigil
 from incoming.transports.websocket import WebSocket
 from tests.test_handshake import GOOD
-from tests.transports.peer import BINARY, FIN, TEXT, Peer, masked_frame
+from tests.transports.peer import FIN, TEXT, Peer, masked_frame
 
 PATH = "/upload"
 LINE = b"GET / HTTP/1.1\r\n"
@@ -156,6 +156,6 @@ def test_a_request_of_a_server_that_keeps_its_connections_is_for_the_app() -> No
 def test_what_comes_later_is_read_too(peer: Peer) -> None:
     peer.socket.sendall(LINE)
     environ = of_pywsgi(peer)
-    peer.send(FIN | BINARY, b"later")
+    peer.send(FIN | TEXT, b"later")
     heard, _ = serve(environ)
     assert heard == ["later"]

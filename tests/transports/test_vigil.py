@@ -170,7 +170,7 @@ def test_a_peer_whose_words_nobody_reads_now_is_not_given_up_for_silence() -> No
     websocket = WebSocket(peer.server_socket, Buffers(4096), Vigil(0.2))
     gevent.sleep(0.6)  # its reader is busy: the app is asked, the disk is slow
     peer.send(FIN | PONG)
-    peer.send(FIN | BINARY, b"still there")
+    peer.send(FIN | TEXT, b"still there")
     message = websocket.receive()
     assert message and bytes(message.payload) == b"still there"
     peer.close()

@@ -71,7 +71,7 @@ NO_MESSAGES = {
     "a type of the server's": '{"MsgType": "MsgAllDone", "MsgData": {"Success": true}}',
     "no data": '{"MsgType": "MsgUploadReq"}',
     "data that are a list": '{"MsgType": "MsgUploadReq", "MsgData": []}',
-    "too deep": "[" * 30_000,
+    "too deep": "[" * 8_000,
     "a huge number": '{"MsgType": "MsgUploadReq", "MsgData": {"LengthBytes": ' + "9" * 5000 + "}}",
 }
 
