@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,13 +27,14 @@ from incoming.handover.callbacks import Callbacks
 from incoming.limits import Limits
 from incoming.overview import Overview
 from incoming.parts import Parts
-from incoming.registry.journal import Journal
+from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.settings import Settings
 from incoming.sources import Sources
-from incoming.storage.local import LocalStorage
+from incoming.storage.local import DIR_MODE, LocalStorage
 from incoming.storage.ownership import Ownership
+from incoming.storage.probe import Need, probe, unusable, warn
 from incoming.transports.buffers import Buffers
 from incoming.transports.connection import Connection
 from incoming.transports.upgrade import Upgrades, WsgiApp
@@ -46,6 +48,20 @@ log = logging.getLogger(__name__)
 KIB: Final = 1024
 CLOCK_INTERVAL_S: Final = 30.0
 WIND_DOWN_STEP_S: Final = 0.02
+JOURNAL_NEEDS: Final = Need(
+    MODE,
+    closed_bits=0o077,
+    if_open="Other users of this machine may read the secrets of all uploads.",
+    renames=True,
+)
+DATA_NEEDS: Final = Need(
+    DIR_MODE,
+    closed_bits=0o006,
+    if_open="Other users of this machine may read or change the files of all uploads.",
+    open_bits=0o2070,
+    if_closed="An app of another user may not be able to take its files from it.",
+    stores=True,
+)
 COPIED: Final = (
     "This process is a copy of the one that has the uploads. Make Incoming!! in the process that serves: "
     "gunicorn without --preload, uWSGI with lazy-apps."
@@ -56,14 +72,14 @@ class Service:
     """One process's uploads. The process has to be monkey-patched by gevent before it imports this."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes the storage directory, and reads the journal. Raises StorageInUse, OSError."""
+        """Takes the storage directory, and reads the journal. Raises StorageInUse, BadSetting."""
         self.settings = settings
         self.directory = Path(settings.storage_dir).absolute()
         self.runtime = GeventRuntime()
-        self._ownership = Ownership(self.directory)
-        self._own_storage()
-        self._journal = Journal(self.directory / "journal", settings.fsync)
-        self.parts = self._make_parts()
+        with unusable(self.directory):
+            self._ownership = Ownership(self.directory)
+            self._own_storage()
+            self._take_what_is_there()
         if settings.fsync:
             _keep_names(self.directory)
         if not self._journal.machine_has_run_on():
@@ -72,6 +88,14 @@ class Service:
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
         self._closed = False
+
+    def _take_what_is_there(self) -> None:
+        """Tries what the file systems can do, then opens what is on them. Raises BadSetting, OSError."""
+        fsync = self.settings.fsync
+        self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
+        warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
+        self._journal = Journal(self.directory / "journal", fsync)
+        self.parts = self._make_parts()
 
     def _own_storage(self) -> None:
         try:
@@ -87,7 +111,9 @@ class Service:
         clock = ServiceClock(runtime.now_s, self._journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self._journal, runtime, clock, counters)
-        storage = LocalStorage(self.directory / "data", settings.reserve_ahead_mib * MIB, runtime)
+        storage = LocalStorage(
+            self.directory / "data", settings.reserve_ahead_mib * MIB, runtime, self._data_found.tells_holes
+        )
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
         return Parts(settings, runtime, clock, registry, storage, callbacks, counters)
 

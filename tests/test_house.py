@@ -29,6 +29,7 @@ LAYERS: Final = """
     deliveries claims
     parts
     storage registry handover
+    filesystem
     runtime logs client
     conversation
     session_v2

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.filesystem import set_folder_mode
 from incoming.registry.entries import last_lines, tickets
 from incoming.registry.log import Log, sync_directory
 from incoming.registry.old_entries import OldEntries
@@ -27,6 +28,7 @@ from incoming.runtime import close_descriptor
 from incoming.ticket import Ticket
 
 LOG_FILE: Final = "log"
+MODE: Final = 0o700
 _CLOCK_FILE: Final = "clock"
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Another one each time that the machine starts."""
@@ -41,7 +43,7 @@ class Journal:
     def __init__(self, directory: Path, fsync: bool) -> None:
         """Creates the directory when there is none. Raises OSError."""
         directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(0o700)
+        set_folder_mode(directory, MODE)
         self._directory = directory.resolve()
         self._shelf = self._directory / "damaged"
         self._fsync = fsync

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from incoming.filesystem import sync_folder, sync_if_known
 from incoming.registry.lines import Reader, numbered
 from incoming.runtime import close_descriptor
 
@@ -130,7 +131,10 @@ class Log:
         try:
             lines, end_bytes = _write_all(fd, texts)
             size_bytes = _blank(fd, end_bytes, end_bytes + _room_bytes(end_bytes))
-            os.fdatasync(fd)
+            if self._fsync:
+                os.fdatasync(fd)
+            else:
+                sync_if_known(os.fdatasync, fd)
             os.replace(beside, self._file)  # noqa: PTH105 - as everywhere here; tests count these calls
         except BaseException:
             close_descriptor(fd)
@@ -185,10 +189,10 @@ class Log:
 
 
 def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory survive a power cut."""
+    """Makes the names in a directory survive a power cut, where its file system can. Raises OSError."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        os.fsync(fd)
+        sync_folder(fd)
     finally:
         close_descriptor(fd)
 

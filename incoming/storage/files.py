@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed, StorageFull
+from incoming.filesystem import sync_folder, sync_if_known
 from incoming.runtime import close_descriptor
 
 FALLOC_FL_KEEP_SIZE: Final = 1
@@ -98,7 +99,7 @@ class Syncs:
             position = end if error else position + STEP_BYTES
             if time.monotonic() > until_s:
                 break
-        os.fdatasync(self._directory_fd)  # has nothing to write, and empties the cache
+        sync_if_known(os.fdatasync, self._directory_fd)  # has nothing to write, and empties the cache
         self._failed.discard(file)
         return position
 
@@ -109,8 +110,8 @@ class Syncs:
         self._failed.add(file)
         os.fdatasync(fd)
         with folder(file.parent) as folder_fd:
-            os.fsync(folder_fd)  # fsync(2): a file is not lost, and its name is
-        os.fsync(self._directory_fd)
+            sync_folder(folder_fd)  # fsync(2): a file is not lost, and its name is
+        sync_folder(self._directory_fd)
         self._failed.discard(file)
 
     def forget(self, file: Path) -> None:

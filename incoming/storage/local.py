@@ -15,13 +15,13 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
+from incoming.filesystem import set_folder_mode, set_mode
 from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
@@ -39,6 +39,8 @@ ROUNDING_BYTES: Final = 4096
 """A file's last block takes less than this beyond its end, on nearly all file systems."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
+UNKNOWN_FREE_BYTES: Final = 1 << 60
+"""What counts as free where the file system does not tell its size, as some network mounts: enough."""
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -166,11 +168,14 @@ class LocalWriter:
 class LocalStorage:
     """See storage.Storage."""
 
-    def __init__(self, directory: Path, reserve_bytes: int, runtime: Runtime) -> None:
-        """Creates the directory when there is none. Raises OSError."""
+    def __init__(
+        self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True
+    ) -> None:
+        """Creates the directory when there is none. `tells_holes`: see probe.Findings. Raises OSError."""
         directory.mkdir(parents=True, exist_ok=True)
-        directory.chmod(DIR_MODE)
+        set_folder_mode(directory, DIR_MODE)
         self._directory = directory.resolve()
+        self._tells_holes = tells_holes
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._syncs = Syncs(self._directory)
@@ -198,13 +203,10 @@ class LocalStorage:
         with contextlib.suppress(FileExistsError):
             os.mkdir(file.parent, 0o700)  # noqa: PTH102
         with folder(file.parent) as folder_fd:
-            if stat.S_IMODE(os.fstat(folder_fd).st_mode) != DIR_MODE:
-                os.fchmod(folder_fd, DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
+            set_mode(folder_fd, DIR_MODE)  # mkdir takes neither the setgid bit nor a mode past the umask
             fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_LINK, FILE_MODE, dir_fd=folder_fd)
-        status = os.fstat(fd)
-        if stat.S_IMODE(status.st_mode) != FILE_MODE:
-            os.fchmod(fd, FILE_MODE)
-        return file, fd, status
+        set_mode(fd, FILE_MODE)
+        return file, fd, os.fstat(fd)
 
     def stored_bytes(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
@@ -242,6 +244,8 @@ class LocalStorage:
 
     def drop_lost(self, ticket_id: str) -> int:
         """See storage.Storage. We write without gaps: a hole is what the disk did not get to."""
+        if not self._tells_holes:
+            return 0
         try:
             with folder(self._file(ticket_id).parent) as folder_fd:
                 fd = os.open(ticket_id, os.O_RDWR | NO_LINK, dir_fd=folder_fd)
@@ -275,6 +279,8 @@ class LocalStorage:
         """See storage.Storage."""
         with storage_errors:
             status = os.statvfs(self._directory)
+        if not status.f_blocks:
+            return UNKNOWN_FREE_BYTES
         return status.f_bavail * status.f_frsize
 
     def check(self) -> None:

@@ -16,6 +16,7 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
+from incoming.filesystem import mounted, mounts, sync_folder
 from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.files import NO_LINK, folder
 
@@ -23,7 +24,6 @@ STEP_BYTES: Final = 8 * 1024 * 1024
 """What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
 MAX_WAITING: Final = 64
 """So many large files wait for their turn, each with a descriptor; more are removed all at once."""
-_MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 class Removal:
@@ -32,7 +32,7 @@ class Removal:
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         """Raises OSError."""
         self._directory = directory
-        self._in_steps = discards(_mounts(), directory.stat().st_dev)
+        self._in_steps = discards(mounts(), directory.stat().st_dev)
         self._runtime = runtime
         self._large: deque[int] = deque()
         """Descriptors of what has no name any more; a kill leaves them to the kernel."""
@@ -95,7 +95,7 @@ class Removal:
         os.ftruncate(fd, size_bytes)
         with folder(self._directory) as directory_fd:
             os.utime(directory_fd)
-            os.fsync(directory_fd)
+            sync_folder(directory_fd)
 
 
 def _is_ours_alone(fd: int) -> bool:
@@ -115,17 +115,6 @@ def _is_ours_alone(fd: int) -> bool:
     return True
 
 
-def _mounts() -> str:
-    try:
-        return _MOUNTS.read_text("utf-8", "surrogateescape")
-    except OSError:
-        return ""
-
-
-def discards(mounts: str, device: int) -> bool:
-    """Returns whether the filesystem on this device is mounted with `discard`; `mounts` as in proc(5)."""
-    for line in mounts.splitlines():
-        mount, _, filesystem = line.partition(" - ")
-        if mount.split()[2:3] == [f"{os.major(device)}:{os.minor(device)}"]:
-            return "discard" in filesystem.split(" ")[-1].split(",")
-    return False
+def discards(table: str, device: int) -> bool:
+    """Returns whether the filesystem on this device is mounted with `discard`; see `mounted`."""
+    return "discard" in mounted(table, device)[1]

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import pytest
 
+from incoming.filesystem import mounts
 from incoming.storage import removal
 from incoming.storage.local import LocalStorage
 from incoming.storage.removal import STEP_BYTES, Removal, discards
@@ -210,5 +211,5 @@ def test_the_mounts_say_whether_a_disk_is_told_what_is_free(device: tuple[int, i
 
 
 def test_this_machines_list_of_mounts_can_be_read(tmp_path: Path) -> None:
-    assert discards(removal._mounts(), tmp_path.stat().st_dev) in (True, False)
-    assert removal._mounts().count(" - ") > 3
+    assert discards(mounts(), tmp_path.stat().st_dev) in (True, False)
+    assert mounts().count(" - ") > 3

@@ -1,0 +1,281 @@
+"""Tries at the start, in a folder, what the server is going to ask of its file system.
+
+What is necessary refuses the start, in a sentence with the path and a remedy. What only makes a promise
+stronger is missed with a warning. The alternative was a server that starts and answers every ticket with 500.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from incoming.errors import BadSetting
+from incoming.filesystem import NOT_THERE, mounted, mounts, set_folder_mode, set_mode
+from incoming.runtime import close_descriptor
+from incoming.storage.files import NO_LINK, fallocate
+
+log = logging.getLogger(__name__)
+
+FOLDER: Final = ".probe"
+_FILE, _OTHER = "file", "other"
+_CONTENT: Final = b"Incoming!! tries what this file system can do.\n" * 2048
+"""Some blocks without a zero, so that a hole among them would be wrong."""
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "fuse.")
+"""Kinds of file systems that are on another machine, mostly; one that ends with a dot is a family."""
+LOCAL_FUSE: Final = ("fuse.fuse-overlayfs", "fuse.bindfs", "fuse.mergerfs", "fuse.gocryptfs")
+
+_REMEDIES: Final = {
+    errno.EACCES: "Give the folder to the user that runs the server ({uid}): chown -R {uid} {path}",
+    errno.EPERM: "Give the folder to the user that runs the server ({uid}): chown -R {uid} {path}",
+    errno.EROFS: "Mount it writable.",
+    errno.ENOENT: "Make the folder, or mount what it is to be on.",
+    errno.ENOTDIR: "Give the path of a folder.",
+    errno.ENOSPC: "Make room there.",
+    errno.EDQUOT: "Raise the quota of the user that runs the server ({uid}).",
+    errno.EIO: "Look at the disk (dmesg).",
+}
+_OTHER_REMEDY: Final = "Put it on a local disk; see 'Which file systems' in docs/deploy.md."
+
+# What is weaker where something is missing that is not necessary.
+NO_FOLDER_SYNC: Final = (
+    "folders can't be synced here. A power cut may take the names of new files, and with them an upload or a "
+    "ticket that was acknowledged. A killed process loses nothing."
+)
+OTHER_MODE: Final = (
+    "the mode should be {wanted}, and modes are {has} here. {reason} Change it as the owner of the folder "
+    "(chmod), or with the options of the mount (uid=, gid=, dmask=, fmask= or the like)."
+)
+NO_HOLES: Final = (
+    "the file system does not tell where a file has holes (SEEK_HOLE). Bytes of an unfinished upload that a "
+    "power cut took are noticed at its end only, and by clients of protocol version 2 only."
+)
+NO_LOCKS: Final = (
+    "locks exclude nobody here (flock). Never start a second server on this folder: it is not refused."
+)
+NO_SIZE: Final = (
+    "the file system does not tell how much room it has. A full disk is noticed when it is full, not before."
+)
+ON_NETWORK: Final = (
+    "this is a network file system ({kind}). While it is away no upload begins or ends, and what survives a "
+    "power cut is up to its server; see 'Which file systems' in docs/deploy.md."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a folder is for: the mode that it should have, and what is asked of its file system.
+
+    `open_bits` are those of the mode without which `if_closed` holds, `closed_bits` those with which
+    `if_open` holds. `renames`: files take the place of others. `stores`: uploads are in it. `syncs`: what is
+    written has to survive a power cut.
+    """
+
+    mode: int
+    closed_bits: int
+    if_open: str
+    open_bits: int = 0
+    if_closed: str = ""
+    renames: bool = False
+    stores: bool = False
+    syncs: bool = True
+
+
+@dataclass(slots=True)
+class Findings:
+    """What a folder's file system can do; assumed to be all, until a trial has shown otherwise."""
+
+    directory: Path
+    tells_holes: bool = True
+    """Whether a hole (SEEK_HOLE) is where nothing was written, and nowhere else."""
+    weaker: list[str] = field(default_factory=list)
+    """What does not hold here, a sentence each."""
+
+
+def probe(directory: Path, need: Need) -> Findings:
+    """Creates the folder if there is none, and tries it. Raises BadSetting where something is missing.
+
+    A full disk is no reason not to start: it is said, and what was not tried is assumed to work.
+    """
+    trial = _Trial(directory, need)
+    try:
+        with unusable(directory):
+            trial.run()
+    except BadSetting as exc:
+        if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in _FULL:
+            raise
+        log.error("%(path)s: no room on this disk: no upload can begin", {"path": directory})
+    return trial.found
+
+
+def warn(found: Sequence[Findings]) -> None:
+    """Logs what is weaker, each sentence once, with all folders that it holds for."""
+    for sentence in dict.fromkeys(sentence for findings in found for sentence in findings.weaker):
+        places = [str(findings.directory) for findings in found if sentence in findings.weaker]
+        log.warning("%(path)s: %(weaker)s", {"path": " and ".join(places), "weaker": sentence})
+
+
+@contextlib.contextmanager
+def unusable(path: Path, what: str = "", *, is_ours: bool = False) -> Iterator[None]:
+    """Within it, what the operating system refuses becomes a sentence: a BadSetting of `storage_dir`.
+
+    `is_ours`: a folder in which we have just made something, so that a refusal is not for lack of rights.
+    """
+    try:
+        yield
+    except OSError as exc:
+        place = exc.filename if str(exc.filename).startswith("/") else path
+        remedy = _REMEDIES.get(exc.errno or 0, _OTHER_REMEDY).format(uid=os.geteuid(), path=path)
+        if is_ours and exc.errno in (errno.EPERM, errno.EACCES):
+            remedy = _OTHER_REMEDY
+        why = f"{what or 'the server can not use it'}: {exc.strerror or exc}"
+        raise BadSetting("storage_dir", f"{place}: {why}. {remedy}") from exc
+
+
+class _Trial:
+    """The trial of one folder."""
+
+    def __init__(self, directory: Path, need: Need) -> None:
+        self._directory = directory
+        self._need = need
+        self.found = Findings(directory)
+
+    def run(self) -> None:
+        """Raises BadSetting, OSError."""
+        self._directory.mkdir(parents=True, exist_ok=True)
+        place = self._directory / FOLDER
+        _remove(place)  # a start was killed in the middle of this
+        with unusable(self._directory, "no folder can be made in it"):
+            os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, as everything here
+        try:
+            with contextlib.ExitStack() as stack:
+                folder_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
+                stack.callback(close_descriptor, folder_fd)
+                with unusable(self._directory, "no file can be made in it"):
+                    fd = os.open(_FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600, dir_fd=folder_fd)
+                stack.callback(close_descriptor, fd)
+                self._set_modes(folder_fd)  # needs no room, and comes before what does
+                self._sync_folder(folder_fd)
+                self._write(fd)
+                self._sync(fd)
+                self._look_at(fd)
+                if self._need.stores:
+                    self._look_at_storing(fd)
+                if self._need.renames:
+                    self._rename(folder_fd)
+        finally:
+            _remove(place)
+        if place.exists():
+            raise BadSetting("storage_dir", f"{place}: it can't be removed again. {_OTHER_REMEDY}")
+
+    def _write(self, fd: int) -> None:
+        """Writes at a position, reads it back and cuts it off: the length is what counts as stored."""
+        with unusable(self._directory, "no file in it can be written", is_ours=True):
+            half = len(_CONTENT) // 2
+            for position in (half, 0):
+                part = _CONTENT[position : position + half]
+                done = os.pwrite(fd, part, position)
+                while done < len(part):
+                    done += os.pwrite(fd, part[done:], position + done)
+            sizes = [os.fstat(fd).st_size]
+            same = os.pread(fd, half, half // 2) == _CONTENT[half // 2 : half // 2 + half]
+            os.ftruncate(fd, half)
+            sizes.append(os.fstat(fd).st_size)
+        if sizes != [len(_CONTENT), half] or not same:
+            why = "a file in it has another length or content than was just written"
+            raise BadSetting("storage_dir", f"{self._directory}: {why}. {_OTHER_REMEDY}")
+
+    def _sync(self, fd: int) -> None:
+        try:
+            with unusable(self._directory, "no file in it can be made to survive a power cut", is_ours=True):
+                os.fdatasync(fd)
+        except BadSetting as exc:
+            if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in NOT_THERE:
+                raise
+            if self._need.syncs:
+                remedy = "Or say fsync = no: then a power cut may take what was acknowledged."
+                raise BadSetting("storage_dir", f"{str(exc).partition(': ')[2]} {remedy}") from exc.__cause__
+
+    def _sync_folder(self, folder_fd: int) -> None:
+        try:
+            os.fsync(folder_fd)
+        except OSError as exc:
+            if exc.errno not in NOT_THERE:
+                raise
+            if self._need.syncs:
+                self.found.weaker.append(NO_FOLDER_SYNC)
+
+    def _set_modes(self, folder_fd: int) -> None:
+        """Sets the folder's own mode, and one in the trial's folder; says what is weaker without."""
+        set_folder_mode(self._directory, self._need.mode)
+        set_mode(folder_fd, self._need.mode)
+        modes = [stat.S_IMODE(s.st_mode) for s in (self._directory.stat(), os.fstat(folder_fd))]
+        need = self._need
+        is_open = any(mode & need.closed_bits for mode in modes)
+        if is_open or any(mode & need.open_bits != need.open_bits for mode in modes):
+            has = ", ".join(f"{mode:04o}" for mode in dict.fromkeys(modes))
+            reason = need.if_open if is_open else need.if_closed
+            self.found.weaker.append(OTHER_MODE.format(wanted=f"{need.mode:04o}", has=has, reason=reason))
+
+    def _look_at(self, fd: int) -> None:
+        if not _locks(self._directory / FOLDER / _FILE):
+            self.found.weaker.append(NO_LOCKS)
+        kind, _ = mounted(mounts(), os.fstat(fd).st_dev)
+        if is_on_network(kind):
+            self.found.weaker.append(ON_NETWORK.format(kind=kind))
+
+    def _look_at_storing(self, fd: int) -> None:
+        size_bytes = os.fstat(fd).st_size
+        try:
+            self.found.tells_holes = os.lseek(fd, 0, os.SEEK_HOLE) == size_bytes
+        except OSError:
+            self.found.tells_holes = False
+        if not self.found.tells_holes:
+            self.found.weaker.append(NO_HOLES)
+        error = fallocate(fd, size_bytes, size_bytes)
+        if error in NOT_THERE:
+            log.info("%(path)s: no space can be reserved ahead here", {"path": self._directory})
+        if not os.statvfs(self._directory).f_blocks:
+            self.found.weaker.append(NO_SIZE)
+
+    def _rename(self, folder_fd: int) -> None:
+        with unusable(self._directory, "no file in it can take the place of another", is_ours=True):
+            close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_LINK, 0o600, dir_fd=folder_fd))
+            os.replace(_FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+
+
+def is_on_network(kind: str) -> bool:
+    """Returns whether a file system of this kind is on another machine, mostly."""
+    if kind in LOCAL_FUSE:
+        return False
+    return any(kind.startswith(name) if name.endswith(".") else kind == name for name in NETWORK)
+
+
+def _locks(file: Path) -> bool:
+    """Returns whether a lock keeps a second one away. Raises OSError."""
+    with contextlib.ExitStack() as stack:
+        for _ in range(2):
+            fd = os.open(file, os.O_RDWR | NO_LINK)
+            stack.callback(close_descriptor, fd)
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                return True  # where no lock is to be had at all, the server does not get its own either
+    return False
+
+
+def _remove(place: Path) -> None:
+    """Removes the trial's folder, as far as it can be. Raises nothing."""
+    for name in (_FILE, _OTHER):
+        with contextlib.suppress(OSError):
+            os.unlink(place / name)  # noqa: PTH108
+    with contextlib.suppress(OSError):
+        os.rmdir(place)  # noqa: PTH106
