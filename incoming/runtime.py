@@ -88,6 +88,10 @@ class Runtime(Protocol):
 close_descriptor: Final[Callable[[int], None]] = gevent.monkey.get_original("os", "close")
 """os.close for what no event loop has waited for. gevent's own asks the system two things before it closes,
 and for each of these a thread of the pool waits for its turn beside the event loop."""
+thread_lock: Final[Callable[[], AbstractContextManager[bool]]] = gevent.monkey.get_original(
+    "_thread", "allocate_lock"
+)
+"""Makes a lock for threads of the pool: one that waits stops its thread, so it is not for the event loop."""
 
 
 def is_patched() -> bool:

@@ -178,12 +178,14 @@ class Service:
         self.close()
 
     def close(self) -> None:
-        """Leaves everything to the next process, once. Raises StorageFull, StorageFailed."""
+        """Leaves everything to the next process, once."""
         if self._closed:
             return
         self._closed = True
         try:
-            self._journal.write_clock(self.parts.clock.now_s())
+            self._journal.close(self.parts.clock.now_s())
+        except IncomingError as exc:
+            log.warning("the journal could not be closed as it should: %(error)s", {"error": exc})
         finally:
             self._ownership.give_up()
 

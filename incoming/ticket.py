@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from incoming.errors import FileMeant, WrongState
@@ -85,10 +86,7 @@ class Ticket:
     @property
     def app(self) -> str:
         """Who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
-        parts = urlsplit(self.signal_finish_url)
-        if parts.hostname is None:
-            return self.signal_finish_url
-        return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+        return _app(self.signal_finish_url)
 
     @property
     def short_id(self) -> str:
@@ -152,6 +150,14 @@ class Ticket:
         if self.state is State.UPLOADING:
             return replace(self, state=State.PAUSED, changed_at_s=now_s)
         return replace(self, deliveries=1) if self.state in ARRIVED else self
+
+
+@lru_cache(maxsize=1024)
+def _app(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        return url
+    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
 
 
 def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:

@@ -55,9 +55,7 @@ Interrupted       X       X         X        X        X         X      X      -
 TimeUp            X       X         -        -        E         X      X      -
 """
 PHASES, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
-CELLS = [
-    (Phase[phase], name, cell) for name, *row in ROWS for phase, cell in zip(PHASES, row, strict=True)
-]
+CELLS = [(Phase[phase], name, cell) for name, *row in ROWS for phase, cell in zip(PHASES, row, strict=True)]
 REACTIONS: Final[dict[str, tuple[list[type[Action | ToClient]], Phase | None]]] = {
     "-": ([], None),
     "E": ([ReleaseTicket, MsgError, StartTimer], Phase.REFUSED),

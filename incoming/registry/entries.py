@@ -6,9 +6,9 @@ is forgotten. Of each ticket the last line counts.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
+import sys
 from collections.abc import Iterable
 from typing import Any, Final, get_type_hints
 
@@ -18,7 +18,16 @@ from incoming.ticket import Ticket
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FORGOTTEN: Final = b"-"
+STOPPED: Final = b"stopped -"
+"""The last line of a process that has ended by itself. Older versions take it for the end of a ticket that
+they don't know."""
 _TYPES: Final = get_type_hints(Ticket)
+_NAMES: Final = tuple(_TYPES)
+_PUT: Final = tuple(getattr(Ticket, name).__set__ for name in _NAMES)
+"""Sets each field of a new ticket."""
+_sound_kinds: Final[set[tuple[type, ...]]] = set()
+"""The types of the values of tickets that were found sound: there are eight at most."""
+_STATES: Final = {state.value: state for state in State}
 _MAX_TIME_S: Final = 1e15
 """JSON has larger numbers, and Python reads NaN and Infinity from it; none of them is a time."""
 
@@ -40,13 +49,18 @@ def forgotten(ticket_id: str) -> bytes:
 def last_lines(lines: Iterable[bytes]) -> dict[str, bytes]:
     """Returns the last line of each ticket that is not forgotten, by its id."""
     last: dict[str, bytes] = {}
+    note(last, lines)
+    return last
+
+
+def note(last: dict[str, bytes], lines: Iterable[bytes]) -> None:
+    """Puts the last line of each ticket into `last`, and takes those out that these lines forget."""
     for line in lines:
         ticket_id, _, entry = line.partition(b" ")
         if entry == _FORGOTTEN:
             last.pop(ticket_id.decode("ascii", "replace"), None)
         else:
             last[ticket_id.decode("ascii", "replace")] = line
-    return last
 
 
 def tickets(last: dict[str, bytes]) -> tuple[list[Ticket], dict[str, DamagedEntry]]:
@@ -70,9 +84,12 @@ def encode(ticket: Ticket) -> bytes:
 
 
 def decode(content: bytes, ticket_id: str) -> Ticket:
-    """Returns the ticket `ticket_id` of its entry. Raises DamagedEntry."""
+    """Returns the ticket `ticket_id` of its entry. Raises DamagedEntry.
+
+    A start does this for each ticket, so a value that is as most are costs one comparison.
+    """
     try:
-        entry = json.loads(content)
+        entry = json.loads(content.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as exc:
         raise DamagedEntry("it is not JSON") from exc
     if not isinstance(entry, dict) or entry.get("version") != VERSION:
@@ -80,20 +97,46 @@ def decode(content: bytes, ticket_id: str) -> Ticket:
     raw = entry.get("ticket")
     if not isinstance(raw, dict):
         raise DamagedEntry("it has no ticket")
-    values = {f.name: _value(f.name, raw) for f in dataclasses.fields(Ticket) if f.name in raw}
-    if values.get("id") != ticket_id or not TICKET_ID.fullmatch(ticket_id):
+    ticket = _ticket(raw)
+    if ticket.id != ticket_id or not TICKET_ID.fullmatch(ticket_id):
         raise DamagedEntry("its ticket has another id than its name says")
-    if "signal_finish_url" not in values:
-        raise DamagedEntry("its ticket has no signal_finish_url")
+    return ticket
+
+
+def _ticket(raw: dict[str, Any]) -> Ticket:
+    """Returns the ticket with these fields; what is missing has its default. Raises DamagedEntry.
+
+    A start does this for each ticket. So where one with values of the same types was found sound, only what
+    is bounded is looked at, and the fields are set in a quarter of the time that a frozen dataclass takes.
+    """
+    kinds = tuple(map(type, raw.values()))
+    usual = kinds in _sound_kinds and tuple(raw) == _NAMES
+    if usual and raw["state"] in _STATES and _are_times(raw["issued_at_s"], raw["changed_at_s"]):
+        raw["state"] = _STATES[raw["state"]]
+        raw["signal_finish_url"] = sys.intern(raw["signal_finish_url"])  # an app has thousands
+        ticket = object.__new__(Ticket)
+        for put, value in zip(_PUT, raw.values(), strict=True):
+            put(ticket, value)
+        return ticket
+    values = {name: _value(name, raw[name]) for name in _NAMES if name in raw}
+    for name in ("id", "signal_finish_url"):
+        if name not in values:
+            raise DamagedEntry(f"its ticket has no {name}")
+    if tuple(raw) == _NAMES and type(raw["issued_at_s"]) is type(raw["changed_at_s"]) is float:
+        _sound_kinds.add(kinds)
     return Ticket(**values)
 
 
-def _value(name: str, raw: dict[str, Any]) -> Any:
+def _are_times(*values_s: float) -> bool:
+    return all(-_MAX_TIME_S < value_s < _MAX_TIME_S for value_s in values_s)
+
+
+def _value(name: str, value: Any) -> Any:
     """Returns the field `name` as its type says. Raises DamagedEntry."""
-    value, kind = raw[name], _TYPES[name]
-    if kind is State and value in list(State):
-        return State(value)
-    if kind is float and type(value) in (int, float) and -_MAX_TIME_S < value < _MAX_TIME_S:
+    kind = _TYPES[name]
+    if kind is State and isinstance(value, str) and value in _STATES:
+        return _STATES[value]
+    if kind is float and type(value) in (int, float) and _are_times(value):
         return float(value)
     if kind == int | None and (value is None or type(value) is int):
         return value

@@ -1,8 +1,11 @@
 """The tickets on the disk, kept at each change of state: they survive a kill, and a power cut.
 
 `DIRECTORY/log` has a line for each change (`entries`), secrets included, so the directory is 0700. Each start
-reads it, and begins a new one with what counts; a kill leaves the old one or the new one. What is damaged is
-reported and kept in `damaged/`, and stops nobody else.
+reads it, and begins a new one with what counts; a kill leaves the old one or the new one. What is damaged or
+missing is reported, the log is kept in `damaged/`, and the other tickets are not affected.
+
+A process that ends by itself leaves a mark as the last line, and says so in the clock file. Together with the
+blank block at the end of a log (`log`), that tells whether the end of the log is the one that was written.
 
 Every method here blocks on the disk: callers on the event loop go through the pool.
 """
@@ -10,29 +13,50 @@ Every method here blocks on the disk: callers on the event loop go through the p
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import errno
 import itertools
-import json
 import logging
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.filesystem import set_folder_mode
-from incoming.registry.entries import last_lines, tickets
+from incoming.registry.clock import ClockFile, Kept, boot_id
+from incoming.registry.entries import STOPPED, last_lines, note, tickets
 from incoming.registry.log import Log, sync_directory
 from incoming.registry.old_entries import OldEntries
-from incoming.runtime import close_descriptor
+from incoming.registry.rewriting import Rewriting
+from incoming.runtime import thread_lock
 from incoming.ticket import Ticket
 
 LOG_FILE: Final = "log"
 MODE: Final = 0o700
-_CLOCK_FILE: Final = "clock"
-_BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-"""Another one each time that the machine starts."""
+CLOCK_FILE: Final = "clock"
 _FULL: Final = {errno.ENOSPC, errno.EDQUOT}
+
+DAMAGED: Final = (
+    "the journal is damaged: lines that are missing or not as they were written: %(lines)s, blocks "
+    "that can't be read: %(blocks)s. What stood before them counts. It is set aside: %(place)s"
+)
+CUT_OFF: Final = (
+    "the journal was cut off: the end of its log is missing, and uploads that only the missing part tells of "
+    "are unknown. What is left counts, and nothing in data/ is removed. It is set aside: %(place)s"
+)
+NOT_AS_LEFT: Final = (
+    "the journal is not as the last process left it when it stopped: it is an older copy, or its last lines "
+    "were lost. What it says counts, and nothing in data/ is removed. It is set aside: %(place)s"
+)
+TORN: Final = (
+    "the last line of the journal is not whole. If the server was killed or the power failed while it wrote "
+    "that line, nobody had been told of the change. If not, the line was damaged, and its upload is as it "
+    "was before or unknown. The log is set aside: %(place)s"
+)
+MISSING: Final = (
+    "the journal has no log, and a server has run here before: no earlier upload is known. Nothing in data/ "
+    "is removed. If there is a copy of the log, stop the server and put it back: %(log)s"
+)
 
 log = logging.getLogger(__name__)
 
@@ -40,29 +64,47 @@ log = logging.getLogger(__name__)
 class Journal:
     """The journal of one server. Errors of the disk are StorageFull or StorageFailed."""
 
-    def __init__(self, directory: Path, fsync: bool) -> None:
-        """Creates the directory when there is none. Raises OSError."""
+    def __init__(self, directory: Path, fsync: bool, check_owner: Callable[[], None] = lambda: None) -> None:
+        """Creates the directory when there is none. Raises OSError.
+
+        `check_owner` raises StorageFailed once the storage may be another process's: nothing is written then.
+        """
         directory.mkdir(parents=True, exist_ok=True)
         set_folder_mode(directory, MODE)
         self._directory = directory.resolve()
         self._shelf = self._directory / "damaged"
         self._fsync = fsync
+        self._check_owner = check_owner
         self._log = Log(self._directory / LOG_FILE, fsync)
+        self._clock = ClockFile(self._directory / CLOCK_FILE)
         self._known_damage = 0
+        self._rewriting: Rewriting | None = None
+        self._turn = thread_lock()
+        """Held by who appends, and while another log takes the place of this one."""
+        self._step = thread_lock()
+        """Held by who works on `_rewriting`; taken after `_turn`, never before it."""
+        self._closed = False
 
     def load(self) -> list[Ticket]:
         """Returns every ticket, and begins a new log with them. Raises OSError if it can't be read at all."""
+        kept = self._clock.read()
         old = OldEntries(self._directory, self._shelf)
-        last = old.lines() | last_lines(self._log.texts())
+        is_missing = not self._log.exists()
+        last = old.lines()
+        if is_missing and not last and self._clock.exists():
+            log.error(MISSING, {"log": self._directory / LOG_FILE})
+        note(last, self._log.texts())
         found, unknown = tickets(last)
         for ticket_id, why in unknown.items():
             about = {"ticket": ticket_id[:8], "error": why}
             log.error("journal entry %(ticket)s is damaged: %(error)s", about)
             del last[ticket_id]
-        if self._log.damage or unknown:
-            self._set_aside(self._log.lost_lines + len(unknown))
-            self._known_damage = self._log.damage
+        self._known_damage = self._log.damage
+        if not is_missing:
+            self._report(len(unknown), stopped=kept is not None and kept.stopped)
         try:
+            if kept and kept.stopped:
+                self._clock.write(dataclasses.replace(kept, stopped=False), sync=self._fsync)
             self._log.replace(last.values())
             old.remove()
         except OSError as exc:
@@ -74,79 +116,127 @@ class Journal:
 
         After an error they do not, unless the process dies before it has written anything else.
         """
-        with _disk_errors():
-            if self._log.is_open and self._log.is_long:
-                self._shorten()
+        with _disk_errors(), self._turn:
+            self._check_may_write()
             if not self._log.is_open:
                 self._begin_anew()
             self._log.append(lines)
 
+    def _check_may_write(self) -> None:
+        if self._closed:
+            raise StorageFailed
+        self._check_owner()
+
     def _begin_anew(self) -> None:
-        self._log.check_place()  # where it is gone, no empty one takes its place
-        last = last_lines(self._log.texts())
-        if self._log.damage > self._known_damage:
-            raise OSError(errno.EIO, "The journal was damaged while the server ran")
-        self._log.replace(last.values())
+        """Writes a new log at once, after a failure: until then nothing can be appended."""
+        with self._step:
+            self._abandon_rewriting()
+            self._log.check_place()  # where it is gone, no empty one takes its place
+            last = last_lines(self._log.texts())
+            if self._log.damage > self._known_damage:
+                raise OSError(errno.EIO, "The journal was damaged while the server ran")
+            self._log.replace(last.values())
 
-    def _shorten(self) -> None:
+    # --- a shorter log -------------------------------------------------------------------------------
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the log has grown by so much that `shorten` should be called."""
+        return self._log.is_open and self._log.is_long
+
+    def shorten(self) -> bool:
+        """Does a step of writing a log with only what counts. Returns whether more are to come.
+
+        Lines may be appended between the steps and beside them. What goes wrong is logged, and tried again
+        once the log has grown by as much again.
+        """
         try:
-            self._begin_anew()
-        except OSError as exc:
+            with self._step:
+                if self._rewriting is None and not self.is_long:
+                    return False
+                self._rewriting = self._rewriting or Rewriting(self._log)
+                if self._rewriting.step():
+                    return True
+            with self._turn, self._step:
+                if self._rewriting and self._log.is_open:
+                    self._check_may_write()
+                    self._log.check_place()
+                    self._rewriting.finish()
+                    self._rewriting = None
+        except (OSError, StorageFailed) as exc:
             log.warning("the journal can't be made shorter: %(error)s", {"error": exc})
-            self._log.bear_with_length()
+            with self._step:
+                self._abandon_rewriting()
+                self._log.bear_with_length()
+        return False
 
-    def _set_aside(self, lines: int) -> None:
-        """Keeps the damaged log beside the one that follows it, for people to look at."""
-        about: dict[str, object] = {"lines": lines, "blocks": self._log.unreadable_blocks}
+    def _abandon_rewriting(self) -> None:
+        if self._rewriting:
+            self._rewriting.abandon()
+            self._rewriting = None
+
+    # --- the end -------------------------------------------------------------------------------------
+
+    def close(self, ran_s: float) -> None:
+        """Marks the log as whole, and keeps the clock. Nothing is written after that.
+
+        Raises StorageFull, StorageFailed; then the next start can't tell this end from a kill.
+        """
+        with _disk_errors(), self._turn, self._step:
+            self._check_may_write()
+            self._closed = True
+            self._abandon_rewriting()
+            marked = self._log.is_open
+            if marked:
+                self._log.append([STOPPED])
+            self._log.close()
+            self._write_clock(ran_s, stopped=marked)
+
+    def _report(self, unknown: int, *, stopped: bool) -> None:
+        """Says what is wrong with the log that was read, and sets it aside."""
+        lines, blocks = self._log.lost_lines + unknown, self._log.unreadable_blocks
+        if lines + blocks:
+            log.error(DAMAGED, {"lines": lines, "blocks": blocks, "place": self._set_aside()})
+        elif self._log.is_cut_off:
+            log.error(CUT_OFF, {"place": self._set_aside()})
+        elif stopped and self._log.last_text != STOPPED:
+            log.error(NOT_AS_LEFT, {"place": self._set_aside()})
+        elif self._log.is_torn:
+            log.warning(TORN, {"place": self._set_aside()})
+
+    def _set_aside(self) -> object:
+        """Keeps the log beside the one that follows it, for people to look at. Returns where."""
         try:
             self._shelf.mkdir(mode=0o700, exist_ok=True)
             places = (self._shelf / f"log-{number}" for number in itertools.count(1))
-            about["place"] = place = next(place for place in places if not place.exists())
+            place = next(place for place in places if not place.exists())
             place.hardlink_to(self._directory / LOG_FILE)
         except OSError as exc:
-            about["place"] = f"nowhere: {exc}"
-        log.error(
-            "the journal is damaged: lines that are missing or not as they were written: %(lines)s, blocks "
-            "that can't be read: %(blocks)s. What stood before them counts. It is set aside: %(place)s",
-            about,
-        )
+            return f"nowhere: {exc}"
+        return place
 
     # --- the clock -----------------------------------------------------------------------------------
 
     def write_clock(self, ran_s: float) -> None:
         """Keeps how many seconds the service has run, and that it was since the machine's last start."""
-        target = self._directory / _CLOCK_FILE
-        beside = target.with_suffix(".tmp")
-        with _disk_errors():
-            fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-            try:
-                os.pwrite(fd, json.dumps({"ran_s": ran_s, "boot": _boot_id()}).encode(), 0)
-                if self._fsync:
-                    os.fdatasync(fd)
-            finally:
-                close_descriptor(fd)
-            beside.replace(target)
-            if self._fsync:
-                sync_directory(self._directory)
+        with _disk_errors(), self._turn:
+            self._check_may_write()
+            self._write_clock(ran_s, stopped=False)
+
+    def _write_clock(self, ran_s: float, *, stopped: bool) -> None:
+        self._clock.write(Kept(ran_s, boot_id(), stopped), sync=self._fsync)
+        if self._fsync:
+            sync_directory(self._directory)
 
     def read_clock(self) -> float:
         """Returns how many seconds the service had run; 0 when nothing is known."""
-        try:
-            return float(self._read_clock_file()["ran_s"])
-        except (OSError, ValueError, KeyError, TypeError):
-            return 0.0
+        kept = self._clock.read()
+        return kept.ran_s if kept else 0.0
 
     def machine_has_run_on(self) -> bool:
         """Returns whether the machine has surely not been off since `write_clock`: no power cut."""
-        try:
-            boot: object = self._read_clock_file()["boot"]
-            return bool(boot) and boot == _boot_id()
-        except (OSError, ValueError, KeyError, TypeError):
-            return False
-
-    def _read_clock_file(self) -> Any:
-        """Raises OSError, ValueError."""
-        return json.loads((self._directory / _CLOCK_FILE).read_bytes())
+        kept = self._clock.read()
+        return kept is not None and kept.since_this_boot
 
 
 def read(directory: Path) -> list[Ticket]:
@@ -155,13 +245,6 @@ def read(directory: Path) -> list[Ticket]:
     file.stat()  # a log that is not there yet is empty; a journal that is not there is a mistake
     found, _ = tickets(last_lines(Log(file, fsync=False).texts()))
     return found
-
-
-def _boot_id() -> str:
-    try:
-        return _BOOT_ID.read_text("ascii").strip()
-    except (OSError, ValueError):
-        return ""
 
 
 @contextlib.contextmanager

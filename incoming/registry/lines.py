@@ -6,6 +6,8 @@ how many lines were written before; and what the line says. A blank line is room
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
 from incoming.digest import checksum
 
 
@@ -22,18 +24,28 @@ class Reader:
         self.lines = 0
         """How many there were, sound or not, up to the last sound one."""
         self.lost = 0
-        """How many of them are not as they were written, or not there at all.
+        """How many of them are not as they were written, or not there at all."""
+        self.last_text = b""
+        """What the last sound line says."""
+        self.is_torn = False
+        """Whether text that is not sound stands behind the last sound line.
 
-        What is wrong behind the last sound one was being written when the process or the machine died.
+        A process or a machine that dies while it writes leaves that, and so does damage: nobody can tell.
         """
 
-    def text(self, line: bytes) -> bytes | None:
-        """Returns what a line says; None for one that says nothing."""
-        line = line.strip(b" \n\0")  # NUL: room in a file that was never written into
-        crc, _, rest = line.partition(b" ")
-        number, _, text = rest.partition(b" ")
-        if not number.isdigit() or crc != b"%08x" % checksum(rest):
-            return None
-        self.lost += max(int(number) - self.lines, 0)
-        self.lines = int(number) + 1
-        return text
+    def texts(self, lines: Iterable[bytes]) -> Iterator[bytes]:
+        """Yields what the sound lines say. Blank lines say nothing."""
+        for line in lines:
+            stripped = line.strip(b" \n\0")  # NUL: room in a file that was never written into
+            if not stripped:
+                continue
+            crc, _, rest = stripped.partition(b" ")
+            number, _, text = rest.partition(b" ")
+            if number.isdigit() and crc == b"%08x" % checksum(rest):
+                self.lost += max(int(number) - self.lines, 0)
+                self.lines = int(number) + 1
+                self.is_torn = False
+                self.last_text = text
+                yield text
+            else:
+                self.is_torn = True

@@ -146,9 +146,7 @@ def test_many_uploads_survive_one_random_kill_after_another(
     tally("fault", "kill -9 at random points, again and again, six uploads under way", kills, HELD)
 
 
-def one_drill(
-    server: ForkedServer, backend: Backend, errands: list[Errand], chance: random.Random
-) -> int:
+def one_drill(server: ForkedServer, backend: Backend, errands: list[Errand], chance: random.Random) -> int:
     """Six uploads at the same time, whose server dies again and again. Returns how often it did."""
     kills = 0
     names = ("open", "journal_write", "fdatasync", "replace", "fsync", "ack", "pwrite", "post", "unlink")

@@ -39,9 +39,7 @@ def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int 
 # --- many tickets ------------------------------------------------------------------------------------
 
 
-def test_a_start_with_ten_thousand_tickets_takes_seconds(
-    start_server: StartServer, app: ScriptedApp
-) -> None:
+def test_a_start_with_ten_thousand_tickets_takes_seconds(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server(log_level="warning", chunk_size_kib=16, send_ahead=1)
     # Small ones: what they declare is counted against the disk, and there will be thousands.
     clients = [begun(server, app, seed, length_bytes=100_000) for seed in range(3)]

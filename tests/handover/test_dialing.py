@@ -150,9 +150,7 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
     ],
     ids=["the app hangs up", "the app will hang up", "half of a long answer was read", "it says more"],
 )
-def test_a_connection_that_is_not_good_for_another_call_gets_none(
-    answer: bytes, then: bytes | None
-) -> None:
+def test_a_connection_that_is_not_good_for_another_call_gets_none(answer: bytes, then: bytes | None) -> None:
     notifier = Notifier(5.0, 5.0, FakeRuntime())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5.0)

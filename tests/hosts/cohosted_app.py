@@ -1,6 +1,6 @@
 """A Bottle app with Incoming!! in its process, run by the web server that its first argument names.
 
-    python -m tests.hosts.cohosted_app serve|bottle|pywsgi|websocket PORT STORAGE_DIR
+python -m tests.hosts.cohosted_app serve|bottle|pywsgi|websocket PORT STORAGE_DIR
 """
 
 from __future__ import annotations

@@ -54,4 +54,3 @@ def test_a_reload_is_survived_by_an_upload(tmp_path: Path, app: ScriptedApp) -> 
         client.upload()
         assert app.wait_for(1)[0].sha256 == client.data.sha256
         assert client.resumed_at[-1] >= 2 * MIB
-

@@ -13,12 +13,12 @@ import pytest
 
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
-from incoming.registry import journal as journal_module
+from incoming.registry import clock as clock_module
 from incoming.registry import log as log_module
 from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal, read
 from incoming.registry.lines import numbered
-from incoming.registry.log import BLOCK_BYTES, LONG_BYTES
+from incoming.registry.log import LONG_BYTES
 from incoming.ticket import Ticket
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
@@ -46,6 +46,20 @@ def started(directory: Path, *, fsync: bool = True) -> Journal:
 
 def write(journal: Journal, ticket: Ticket) -> None:
     journal.append([written(ticket)])
+
+
+def grow(journal: Journal) -> None:
+    """Writes until the log is long."""
+    while not journal.is_long:
+        journal.append([written(OTHER)] * 1000)
+
+
+def shorten(journal: Journal) -> int:
+    """Returns after how many steps the journal has tried to make its log shorter."""
+    steps = 1
+    while journal.shorten():
+        steps += 1
+    return steps
 
 
 def mode(path: Path) -> int:
@@ -90,8 +104,8 @@ def test_a_log_that_has_become_long_is_begun_anew_while_the_server_runs(
 ) -> None:
     journal = started(directory, fsync=False)
     write(journal, TICKET)
-    for _ in range(LONG_BYTES // BLOCK_BYTES + 10):
-        write(journal, OTHER)
+    grow(journal)
+    assert shorten(journal)
     assert (directory / "log").stat().st_size < LONG_BYTES
     assert read(directory) == [TICKET, OTHER]
 
@@ -100,12 +114,14 @@ def test_a_long_log_that_can_not_be_begun_anew_goes_on(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = started(directory, fsync=False)
+    grow(journal)
     (directory / "log.new").symlink_to("/dev/full")  # the kernel's own full disk
-    for _ in range(LONG_BYTES // BLOCK_BYTES + 10):
-        write(journal, OTHER)
+    shorten(journal)
+    assert [file.name for file in directory.iterdir()] == ["log"], "nothing is left that fills the disk"
     write(journal, TICKET)
     assert read(directory) == [TICKET, OTHER]
-    assert [record.levelname for record in caplog.records] == ["WARNING"], "and says so once"
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
+    assert not journal.is_long, "it is tried again when the log has grown by as much again"
 
 
 def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_more(
@@ -118,9 +134,9 @@ def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_mo
         for number in failures:
             raise OSError(number, os.strerror(number))
 
+    grow(journal)
     monkeypatch.setattr(log_module, "sync_directory", sync_directory)
-    while not journal._log.is_long:
-        write(journal, OTHER)
+    shorten(journal)
     with pytest.raises(StorageFailed):
         write(journal, TICKET)
     assert read(directory) == [OTHER]
@@ -157,19 +173,21 @@ def test_a_kill_while_a_log_is_begun_anew_leaves_the_old_one(journal: Journal, d
 
 
 @pytest.mark.parametrize("kept_bytes", [0, 1, 60, 200, len(written(NEWER)) - 2])
-def test_what_a_kill_or_a_power_cut_left_half_written_is_no_damage(
+def test_a_line_that_a_kill_or_a_power_cut_left_half_written_does_not_count_and_is_reported(
     journal: Journal, directory: Path, kept_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.append([written(TICKET), written(OTHER)])
-    write(journal, NEWER)
     log = directory / "log"
+    before = log.read_bytes()
+    write(journal, NEWER)
     text = log.read_bytes()
-    torn = text.rindex(written(NEWER))
-    log.write_bytes(text[: torn + kept_bytes] + b" " * (len(text) - torn - kept_bytes))
+    torn = text.rindex(written(NEWER)) + kept_bytes
+    log.write_bytes(text[:torn] + before[torn:])
     journal = started(directory)
     assert read(directory) == [TICKET, OTHER]
-    assert not (directory / "damaged").exists()
-    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert [text.split(".")[0] for text in warnings] == ["the last line of the journal is not whole"]
+    assert (directory / "damaged" / "log-1").exists(), "somebody can look whether it was half written"
     write(journal, NEWER)
     assert read(directory) == [NEWER, OTHER]
 
@@ -181,7 +199,6 @@ def test_a_full_disk_leaves_the_old_entry_and_is_reported(journal: Journal, dire
     with pytest.raises(StorageFull):
         write(journal, NEWER)
     assert read(directory) == [TICKET]
-    (directory / "log.new").unlink()
     write(journal, NEWER)
     assert read(directory) == [NEWER]
 
@@ -194,7 +211,6 @@ def test_a_start_on_a_full_disk_knows_all_and_writes_when_there_is_room(
     journal = Journal(directory, fsync=True)
     assert journal.load() == [TICKET]
     assert "can't be written" in caplog.text
-    (directory / "log.new").unlink()
     write(journal, OTHER)
     assert read(directory) == [TICKET, OTHER]
 
@@ -367,6 +383,169 @@ def test_a_clock_that_says_nothing_of_the_machine_is_no_proof(
 def test_a_system_that_does_not_tell_its_starts_apart_is_no_proof(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(journal_module, "_BOOT_ID", tmp_path / "no such file")
+    monkeypatch.setattr(clock_module, "BOOT_ID", tmp_path / "no such file")
     journal.write_clock(1.0)
     assert not journal.machine_has_run_on()
+
+
+# --- the end of a log ------------------------------------------------------------------------------
+
+
+def stopped(directory: Path, *tickets: Ticket) -> bytes:
+    """Returns the log that a process leaves that has ended by itself."""
+    journal = started(directory)
+    for ticket in tickets:
+        write(journal, ticket)
+    journal.close(1.0)
+    return (directory / "log").read_bytes()
+
+
+def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Returns how each of the warnings and errors begins."""
+    return [
+        record.getMessage().split(":")[0].split(",")[0].split(".")[0]
+        for record in caplog.records
+        if record.levelno >= logging.WARNING
+    ]
+
+
+CUT_OFF = "the journal was cut off"
+TORN = "the last line of the journal is not whole"
+NOT_AS_LEFT = "the journal is not as the last process left it when it stopped"
+DAMAGED = "the journal is damaged"
+
+
+def test_a_process_that_stops_or_is_killed_leaves_a_log_that_is_whole(
+    directory: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    stopped(directory, TICKET, OTHER)
+    killed = started(directory)
+    write(killed, NEWER)
+    assert started(directory).load() == [NEWER, OTHER]
+    assert said(caplog) == []
+    assert not (directory / "damaged").exists()
+
+
+def test_nothing_is_written_behind_the_mark(journal: Journal, directory: Path) -> None:
+    write(journal, TICKET)
+    journal.close(1.0)
+    with pytest.raises(StorageFailed):
+        write(journal, NEWER)
+    with pytest.raises(StorageFailed):
+        journal.write_clock(2.0)
+    assert read(directory) == [TICKET]
+    assert journal.read_clock() == 1.0
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_log_that_is_cut_off_anywhere_is_reported_and_kept(
+    directory: Path, stops: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = stopped(directory, TICKET, OTHER)
+    if not stops:
+        write(started(directory), NEWER)
+        whole = (directory / "log").read_bytes()
+    clock = (directory / "clock").read_bytes()
+    text_bytes = len(whole.rstrip(b" \n"))
+    for cut_at in (0, 1, *range(50, text_bytes, 250), text_bytes - 1, text_bytes):
+        caplog.clear()
+        (directory / "log").write_bytes(whole[:cut_at])
+        (directory / "clock").write_bytes(clock)
+        assert set(started(directory).load()) <= {TICKET, OTHER, NEWER}
+        assert said(caplog) == [CUT_OFF], cut_at
+        kept = max((directory / "damaged").iterdir(), key=lambda path: int(path.name.split("-")[1]))
+        assert kept.read_bytes() == whole[:cut_at]
+
+
+@pytest.mark.parametrize("position", [0, 5, 12, 60, -3, -1], ids=str)
+def test_damage_in_the_last_line_is_reported(
+    directory: Path, position: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    write(started(directory), OTHER)
+    write(started(directory), NEWER)
+    log = directory / "log"
+    text = bytearray(log.read_bytes())
+    line_at, line_end = text.rindex(b"\n", 0, text.index(written(NEWER))) + 1, text.rindex(b"}}\n") + 2
+    text[line_at + position if position >= 0 else line_end + position] ^= 1
+    log.write_bytes(text)
+    assert started(directory).load() == [OTHER]
+    assert said(caplog) == [TORN]
+    assert (directory / "damaged" / "log-1").read_bytes() == text
+
+
+@pytest.mark.parametrize("line", [written(NEWER), b"stopped -"])
+def test_after_a_clean_stop_any_loss_at_the_end_is_certain(
+    directory: Path, line: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    whole = stopped(directory, TICKET, NEWER)
+    at = whole.index(line)
+    start = whole.rindex(b"\n", 0, at) + 1
+    end = whole.index(b"\n", at)
+    (directory / "log").write_bytes(whole[:start] + b" " * (end - start) + whole[end:])
+    assert started(directory).load() == [TICKET if line == written(NEWER) else NEWER]
+    assert said(caplog) == [DAMAGED if line == written(NEWER) else NOT_AS_LEFT]
+
+
+def test_an_older_copy_of_a_log_is_reported(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    journal = started(directory)
+    write(journal, TICKET)
+    older = (directory / "log").read_bytes()
+    write(journal, NEWER)
+    journal.close(1.0)
+    (directory / "log").write_bytes(older)
+    assert started(directory).load() == [TICKET]
+    assert said(caplog) == [NOT_AS_LEFT]
+
+
+def test_a_log_that_is_gone_is_reported_once(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stopped(directory, TICKET)
+    (directory / "log").unlink()
+    assert started(directory).load() == []
+    assert said(caplog) == ["the journal has no log"]
+    caplog.clear()
+    assert started(directory).load() == []
+    assert said(caplog) == []
+
+
+def test_a_new_journal_has_nothing_to_report(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    assert started(directory).load() == []
+    assert said(caplog) == []
+
+
+def test_a_kill_right_after_a_start_is_no_loss(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stopped(directory, TICKET)
+    started(directory)
+    assert started(directory).load() == [TICKET]
+    assert said(caplog) == []
+
+
+def test_a_start_keeps_what_is_known_of_the_machine(directory: Path) -> None:
+    stopped(directory)
+    clock = directory / "clock"
+    kept = clock_module.Kept(7.0, "another start", stopped=True)
+    clock_module.ClockFile(clock).write(kept, sync=False)
+    journal = started(directory)
+    assert not journal.machine_has_run_on(), "the machine was off, and a start must not hide that"
+    assert journal.read_clock() == 7.0
+
+
+@pytest.mark.parametrize("what", ["a ticket", "the clock", "the end"])
+def test_nothing_is_written_once_the_storage_is_another_process_s(directory: Path, what: str) -> None:
+    lost: list[StorageFailed] = []
+
+    def check_owner() -> None:
+        if lost:
+            raise lost[0]
+
+    journal = Journal(directory, fsync=False, check_owner=check_owner)
+    journal.load()
+    write(journal, TICKET)
+    before = {file.name: file.read_bytes() for file in directory.iterdir()}
+    lost.append(StorageFailed())
+    with pytest.raises(StorageFailed):
+        {
+            "a ticket": lambda: write(journal, NEWER),
+            "the clock": lambda: journal.write_clock(9.0),
+            "the end": lambda: journal.close(9.0),
+        }[what]()
+    assert {file.name: file.read_bytes() for file in directory.iterdir()} == before

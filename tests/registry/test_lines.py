@@ -12,8 +12,7 @@ LINES = [numbered(number, text) for number, text in enumerate(TEXTS)]
 
 def read(*lines: bytes) -> tuple[list[bytes], Reader]:
     reader = Reader()
-    texts = [reader.text(line) for line in b"".join(lines).split(b"\n")]
-    return [text for text in texts if text is not None], reader
+    return list(reader.texts(b"".join(lines).split(b"\n"))), reader
 
 
 def counts(reader: Reader) -> tuple[int, int]:
@@ -62,9 +61,17 @@ def test_a_line_that_is_damaged_or_missing_is_counted_and_stops_no_other(line: b
 
 
 @pytest.mark.parametrize("line", BAD_LINES.values(), ids=BAD_LINES)
-def test_what_is_wrong_at_the_end_was_cut_off_and_is_not_lost(line: bytes) -> None:
+def test_a_line_that_is_not_sound_at_the_end_is_torn_and_does_not_count_as_lost(line: bytes) -> None:
     _, reader = read(LINES[0], line)
     assert counts(reader) == (1, 0)
+    assert reader.is_torn is bool(line.strip(b" \n\0"))
+    assert reader.last_text == b"first"
+
+
+def test_what_stands_before_a_sound_line_is_not_torn() -> None:
+    _, reader = read(LINES[0], b"rubbish\n", LINES[1])
+    assert not reader.is_torn
+    assert reader.last_text == TEXTS[1]
 
 
 def test_lines_of_which_the_beginning_is_missing_are_damaged() -> None:

@@ -36,7 +36,7 @@ def texts(log: Log) -> list[bytes]:
 def in_place_of(log: Log, path: Path) -> None:
     """From now on the log writes to what stands there."""
     fd = os.open(path, os.O_RDWR if path.is_char_device() else os.O_RDONLY)
-    os.dup2(fd, log._fd)
+    os.dup2(fd, log._tail.fd)
     os.close(fd)
 
 
@@ -140,7 +140,7 @@ def test_a_file_is_long_when_it_has_grown_far_beyond_what_it_began_with(log: Log
     log.replace(large)
     while not log.is_long:
         log.append(large)
-    grown_bytes = log._end_bytes
+    grown_bytes = log.end_bytes
     assert LONG_BYTES < grown_bytes < LONG_BYTES + 5 * len(large) * 1024
     log.bear_with_length()
     assert not log.is_long
@@ -153,6 +153,7 @@ def test_a_file_that_can_not_be_replaced_stays_and_goes_on(log: Log, file: Path)
     Path(f"{file}.new").symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(OSError, match="No space left"):
         log.replace([b"what counts"])
+    assert [path.name for path in file.parent.iterdir()] == ["log"], "nothing is left that fills the disk"
     log.append([b"more"])
     assert texts(Log(file, fsync=True)) == [LINE, b"more"]
 
@@ -207,14 +208,17 @@ def test_where_the_disk_is_full_the_room_that_is_there_is_used(
         return real_write(fd, content, position)
 
     monkeypatch.setattr(os, "pwrite", pwrite)
-    for _ in range(end_bytes // BLOCK_BYTES):
+    room = end_bytes // BLOCK_BYTES - 1
+    for _ in range(room):
         log.append([LINE])
     with pytest.raises(OSError, match="No space left"):
         log.append([b"too much"])
     assert log.is_open, "nothing was written where others are"
+    assert texts(log) == [LINE] * room
+    assert not log.is_cut_off, "the last block stays blank"
     monkeypatch.undo()
     log.append([b"more"])
-    assert texts(log) == [LINE] * (end_bytes // BLOCK_BYTES) + [b"more"]
+    assert texts(log) == [LINE] * room + [b"more"]
 
 
 def test_blocks_that_the_disk_does_not_give_are_counted_and_the_others_are_read(
@@ -236,3 +240,49 @@ def test_blocks_that_the_disk_does_not_give_are_counted_and_the_others_are_read(
     monkeypatch.undo()
     assert len(texts(log)) == 5
     assert (log.unreadable_blocks, log.lost_lines) == (0, 0)
+
+
+# --- the end ---------------------------------------------------------------------------------------
+
+
+def blocks_with_text(file: Path) -> int:
+    return -(-len(file.read_bytes().rstrip(b" \n")) // BLOCK_BYTES)
+
+
+@pytest.mark.parametrize(
+    "groups",
+    [[], [[LINE]], [[LINE] * 100, [LINE]], [[b"x" * (BLOCK_BYTES - len(numbered(0, b"")))]]],
+    ids=["none", "one", "two", "one that fills its block"],
+)
+def test_a_log_is_known_to_be_cut_off_wherever_that_takes_text(
+    log: Log, file: Path, groups: list[list[bytes]]
+) -> None:
+    for group in groups:
+        log.append(group)
+    whole = file.read_bytes()
+    first_blank_end = (blocks_with_text(file) + 1) * BLOCK_BYTES
+    for cut_at in (*range(0, first_blank_end, 97), *range(0, first_blank_end, BLOCK_BYTES)):
+        file.write_bytes(whole[:cut_at])
+        texts(log)
+        assert log.is_cut_off, cut_at
+    for cut_at in (first_blank_end, first_blank_end + 1, len(whole) - 1, len(whole)):
+        file.write_bytes(whole[:cut_at])
+        texts(log)
+        assert not log.is_cut_off, cut_at
+
+
+def test_a_group_that_does_not_fit_in_front_of_the_last_block_is_not_written(
+    log: Log, file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    size_bytes = file.stat().st_size
+
+    def no_room(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(log_module, "_blank", no_room)
+    overhead_bytes = len(numbered(0, b""))
+    with pytest.raises(OSError, match="No space left"):
+        log.append([b"x" * (size_bytes - BLOCK_BYTES - overhead_bytes + 1)])
+    log.append([b"x" * (size_bytes - BLOCK_BYTES - overhead_bytes)])
+    texts(log)
+    assert not log.is_cut_off

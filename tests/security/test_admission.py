@@ -161,9 +161,7 @@ def test_a_limit_that_is_no_number_of_bytes_is_refused(
     assert (answer.status_code, answer.text.partition(":")[0]) == (400, "maxBytes")
 
 
-def test_the_lower_of_two_limits_holds(
-    start_server: StartServer, app: ScriptedApp
-) -> None:
+def test_the_lower_of_two_limits_holds(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server(max_upload_bytes=LIMIT)
     wide = new_upload(server, app.url, maxBytes=str(LIMIT * 2))
     narrow = new_upload(server, app.url, maxBytes=str(LIMIT // 2))

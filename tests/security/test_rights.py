@@ -393,9 +393,7 @@ def test_only_named_hosts_are_called_if_there_are_any(tmp_path: Path) -> None:
     tally("attack", "handover URLs that only look as if they named an allowed host", len(others), "400")
 
 
-PIECES: Final = st.sampled_from(
-    ["allowed", "evil", *"@:/\\#?[].;&\t\u24d0", "%40", "%2e", "::1", "80"]
-)
+PIECES: Final = st.sampled_from(["allowed", "evil", *"@:/\\#?[].;&\t\u24d0", "%40", "%2e", "::1", "80"])
 
 
 @settings(max_examples=300 * SCALE, deadline=None)

@@ -33,9 +33,7 @@ def not_checked(what: str, why: str) -> NoReturn:
 
 def report_of(what: str, command: list[str]) -> dict[str, Any]:
     """Returns the JSON that an audit prints. Skips the test where there is none."""
-    done = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
     try:
         report = json.loads(done.stdout)
     except ValueError:

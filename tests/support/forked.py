@@ -153,5 +153,3 @@ class ForkedServer(RunningServer):
 def killed_at(point: str, nth: int, when: str) -> dict[str, object]:
     """Returns the plan of a process that dies at its nth call of this."""
     return {"point": point, "nth": nth, "when": when}
-
-

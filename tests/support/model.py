@@ -399,5 +399,3 @@ class Model:
 
     def _app_has_taken(self, ticket: MTicket) -> bool:
         return not ticket.remove and ticket.file is None
-
-

@@ -17,8 +17,9 @@ from typing import IO, Final, Protocol, Self
 import requests
 
 from incoming.registry import journal
-from incoming.registry.entries import written
+from incoming.registry.entries import STOPPED, written
 from incoming.registry.lines import Reader, numbered
+from incoming.registry.log import BLANK, BLOCK_BYTES
 from incoming.ticket import Ticket
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -198,12 +199,15 @@ def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -
 
 
 def add_to_journal(server: RunningServer, *texts: bytes) -> None:
-    """Adds lines to the log, as a server would."""
+    """Adds lines to the log, as the server would that has left it or runs."""
     reader = Reader()
     with (server.storage_dir / "journal" / "log").open("r+b") as log:
-        for line in log:
-            reader.text(line)
+        for _ in reader.texts(log):
+            pass
+        if reader.last_text == STOPPED:
+            texts = (*texts, STOPPED)
         log.writelines(numbered(number, text) for number, text in enumerate(texts, reader.lines))
+        log.write(b"%*s" % (BLOCK_BYTES - log.tell() % BLOCK_BYTES, b"\n") + BLANK)
 
 
 # --- the backend routes, called as existing apps do: all in the query string, an empty body -------

@@ -74,7 +74,7 @@ def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
 
 
 def test_whoever_says_something_at_once_says_what_waits_before_it(
-    ends: tuple[Outgoing, socket.socket]
+    ends: tuple[Outgoing, socket.socket],
 ) -> None:
     ours, theirs = ends
     ours.send_soon("one")
@@ -82,9 +82,7 @@ def test_whoever_says_something_at_once_says_what_waits_before_it(
     assert heard(theirs) == b"\x81\x03one\x81\x03two"
 
 
-def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(
-    ends: tuple[Outgoing, socket.socket]
-) -> None:
+def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(ends: tuple[Outgoing, socket.socket]) -> None:
     ours, theirs = ends
     ours.flush_after_a_turn(1)
     assert heard(theirs) == b""

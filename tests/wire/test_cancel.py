@@ -164,9 +164,7 @@ def test_when_the_app_cancels_a_sending_client_hears_it_and_answers(
     wait_until(lambda: not server.stored_file(client.ticket_id).parent.exists(), "the bytes are removed")
 
 
-def test_a_client_flat_out_hears_that_the_app_cancelled(
-    server: RunningServer, new_client: NewClient
-) -> None:
+def test_a_client_flat_out_hears_that_the_app_cancelled(server: RunningServer, new_client: NewClient) -> None:
     client = new_client(400 * CHUNK_SIZE_BYTES).open()
     client.send_until_acked(10 * CHUNK_SIZE_BYTES)
     cancelling = threading.Thread(target=cancel_upload, args=(server, client.ticket_id))

@@ -55,7 +55,7 @@ def test_the_query_of_the_url_stays(server: RunningServer, new_client: NewClient
         ("", "upload"),
         ("a/b\\..", "upload"),
         ("new\nline\x00\x7f.txt", "newline.txt"),
-        ("<b>it's \"quoted\"</b>", "b>"),
+        ('<b>it\'s "quoted"</b>', "b>"),
         ("🎬 фильм.mp4", "🎬 фильм.mp4"),
         ("x" * 5000, "x" * 5000),
     ],

@@ -95,9 +95,7 @@ def _refused(client: OldClient) -> None:
     assert client.be_ended().code == 21
 
 
-def test_a_chunk_after_the_last_one_does_not_change_the_file(
-    new_client: NewClient, app: ScriptedApp
-) -> None:
+def test_a_chunk_after_the_last_one_does_not_change_the_file(new_client: NewClient, app: ScriptedApp) -> None:
     client = new_client(1000).open()
     whole = bytes(client.ws.frame(0x82, client.data.read(0, 1000)))
     client.ws.socket.sendall(whole + bytes(client.ws.frame(0x82, b"one more")))
