@@ -110,7 +110,9 @@ def test_damage_in_the_journal_is_set_aside_and_reported_and_stops_nobody_else(
     tally("fault", "damage in the journal", 1, "set aside and reported; the others went on")
 
 
-def test_a_line_that_a_kill_left_half_written_is_reported_and_costs_nothing(start_server: StartServer, app: ScriptedApp) -> None:
+def test_a_line_that_a_kill_left_half_written_is_reported_and_costs_nothing(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
     server = start_server()
     client = begun(server, app, 1)
     server.kill()
