@@ -52,8 +52,7 @@ def test_a_start_with_ten_thousand_tickets_takes_seconds(start_server: StartServ
     took_s = time.monotonic() - began_s
     print(f"\na start with {TICKETS} tickets took {took_s:.2f} s")
     assert took_s < START_LIMIT_S
-    assert "the journal is damaged" not in server.log_text()
-    assert "the last line of the journal is not whole" in server.log_text()
+    assert "damaged" not in server.log_text()
     for client in clients:
         client.upload()
         assert client.resumed_at[1] > 0
