@@ -21,6 +21,8 @@ MAX_LENGTH_DIGITS: Final = 18
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _REQUEST: Final = re.compile(_TOKEN.decode() + r" [^\x00-\x20\x7f]+ HTTP/1\.[01]\r?\n")
 _FIELD: Final = re.compile(_TOKEN + rb":[\t\x20-\x7e\x80-\xff]*\r?\n")
+_ABSOLUTE: Final = re.compile(r"https?://([^/?#]*)([/?].*)?", re.IGNORECASE | re.DOTALL)
+_AUTHORITY: Final = re.compile(r"(\[[0-9a-f:.]+]|[^\[\]:@]+)(:\d*)?", re.IGNORECASE | re.ASCII)
 _END: Final = (b"\r\n", b"\n")
 
 
@@ -60,6 +62,21 @@ def check_request_line(line: str) -> None:
     """Raises BadHead unless `line` is a method, an address and HTTP/1.0 or 1.1, with a space between each."""
     if not _REQUEST.fullmatch(line):
         raise BadHead("a request line that is none")
+
+
+def origin_form(target: str) -> tuple[str, str]:
+    """Returns path and query of a request's address, and the host that it names; empty: the Host header does.
+
+    Each server has to take the absolute form (RFC 9112 section 3.2.2). Raises BadHead for one that names no
+    host, or a user, which RFC 9110 section 4.2 forbids.
+    """
+    found = _ABSOLUTE.fullmatch(target)
+    if not found:
+        return target, ""
+    host, path = found[1], found[2] or "/"
+    if not _AUTHORITY.fullmatch(host):
+        raise BadHead("an address whose host is none")
+    return path if path.startswith("/") else f"/{path}", host
 
 
 def check_headers(headers: Mapping[str, Sequence[str]], version: str) -> None:

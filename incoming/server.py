@@ -14,14 +14,15 @@ import os
 import re
 import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 
 import gevent
 import gevent.event
 import gevent.socket
-from gevent.pywsgi import WSGIServer
+from gevent.pywsgi import WSGIServer, _InvalidClientInput
+from geventwebsocket import WebSocketError
 
 from incoming import heads
 from incoming.errors import BadSetting, IncomingError
@@ -52,18 +53,46 @@ READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and a connection ke
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
 NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
 NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
+GONE_BEFORE_ACCEPTED: Final = frozenset((
+    *(errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET),
+    *(errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET),
+))  # fmt: skip
+"""What accept(2) on Linux says of a connection that is gone already."""
 QUERY: Final = re.compile(r'\?[^\s"]*')
 
 AppAt = Callable[[int], Callable[..., Any]]
 """Makes the WSGI app for the port that is listened on."""
 
 
+class Complaints:
+    """The `wsgi.errors` of one request.
+
+    Frameworks write a traceback there when reading a body fails, which any stranger can bring about: that is
+    worth a line to whoever debugs.
+    """
+
+    def __init__(self, given: Any, body: Body) -> None:
+        self._given, self._body = given, body
+        self.flush = given.flush
+
+    def write(self, text: str) -> None:
+        """Writes text, as PEP 3333 says, unless it is about such a body."""
+        if self._body.has_failed:
+            log.debug("refused: a body that could not be read")
+        else:
+            self._given.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """The same for several texts."""
+        self.write("".join(lines))
+
+
 class Handler(LeanHandler):
     """One HTTP connection."""
 
     SUPPORTED_VERSIONS = ("13",)  # RFC 6455; the drafts before it have other rules
-    ignored_socket_errors = (*LeanHandler.ignored_socket_errors, errno.ETIMEDOUT, "timed out")
     wsgi_input: Any
+    path: Any
     _has_body = False
     talk: Callable[[str], None] | None = None
     """What goes on on the connection when there are no requests any more."""
@@ -83,7 +112,12 @@ class Handler(LeanHandler):
         """Headers that take too long are a bad request: ValueError is answered with 400."""
         with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
             heads.check_request_line(raw_requestline)
-            return super().read_request(raw_requestline)
+            is_read = super().read_request(raw_requestline)
+        self.path, host = heads.origin_form(self.path)
+        if host:
+            del self.headers["Host"]
+            self.headers["Host"] = host
+        return is_read
 
     def MessageClass(self, reader: Any, *args: Any) -> Any:  # noqa: N802 - pywsgi's name
         """Reads the headers. Raises BadHead where it is not plain what they mean."""
@@ -105,7 +139,31 @@ class Handler(LeanHandler):
         self.wsgi_input = Body(given, BODY_TIMEOUT_S)
         if environ["wsgi.input"] is given:
             environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.errors"] = Complaints(environ["wsgi.errors"], self.wsgi_input)
         return environ
+
+    def run_application(self) -> None:
+        """Runs the app. A peer that is gone, or whose body can't be read, is no defect of anybody."""
+        try:
+            super().run_application()
+        except OSError as exc:
+            is_answer_lost = (self.code or 0) < 0  # pywsgi's mark
+            if not (is_answer_lost or self.wsgi_input.has_failed or isinstance(exc, WebSocketError)):
+                raise  # the app's own
+            self.log_error("%s", exc)
+            self.close_connection = True
+            if not self.headers_sent:
+                self._send_error_response_if_possible(400)
+
+    def _handle_client_error(self, ex: Exception) -> Any:
+        """A head was not read: it is refused if it is none, and nobody is there to be told if it has no end.
+
+        pywsgi prints a traceback for the latter.
+        """
+        if isinstance(ex, OSError) and not isinstance(ex, _InvalidClientInput):
+            self.log_error("%s", ex)
+            return None
+        return super()._handle_client_error(ex)
 
     def upgrade_websocket(self) -> Any:
         """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
@@ -190,6 +248,8 @@ class Server(WSGIServer):  # type: ignore[misc]
             self._newcomers.take()  # a thousand that come at once keep nobody waiting who is here
             handler = Handler(sock, address, self)
             handler.handle()
+        except OSError as exc:
+            log.debug("connection gone: %(error)s", {"error": exc})
         finally:
             if handler and handler.talk:
                 gevent.spawn(handler.talk, source)
@@ -217,6 +277,8 @@ class Server(WSGIServer):  # type: ignore[misc]
         try:
             return super().do_read()
         except OSError as exc:
+            if exc.errno in GONE_BEFORE_ACCEPTED:
+                return None
             if exc.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
         if self._seldom.may_say(NO_DESCRIPTORS):

@@ -14,6 +14,7 @@ from incoming.heads import (
     check_headers,
     check_request_line,
     has_body,
+    origin_form,
 )
 
 HOST = {"host": ["x"]}
@@ -111,6 +112,32 @@ def test_a_plain_end_of_the_request_is_taken(headers: dict[str, list[str]], vers
 def test_an_end_that_can_be_read_in_two_ways_is_refused(headers: dict[str, list[str]], version: str) -> None:
     with pytest.raises(BadHead):
         check_headers(headers, version)
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "host"),
+    [
+        ("/a?b", "/a?b", ""),
+        ("*", "*", ""),
+        ("/http://x/", "/http://x/", ""),
+        ("http://x/a?b", "/a?b", "x"),
+        ("hTTps://x.example:8443/", "/", "x.example:8443"),
+        ("http://[::1]:4000/a", "/a", "[::1]:4000"),
+        ("http://x", "/", "x"),
+        ("http://x?/y", "/?/y", "x"),
+        ("ftp://x/", "ftp://x/", ""),
+    ],
+)
+def test_an_address_is_a_path_and_perhaps_a_host(target: str, path: str, host: str) -> None:
+    assert origin_form(target) == (path, host)
+
+
+@pytest.mark.parametrize(
+    "target", ["http://", "http:///a", "http://u@x/", "http://[::1/", "http://x:y/", "http://::1/"]
+)
+def test_an_address_without_a_proper_host_is_refused(target: str) -> None:
+    with pytest.raises(BadHead):
+        origin_form(target)
 
 
 def test_a_body_follows_where_a_length_or_chunks_are_told() -> None:

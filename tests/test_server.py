@@ -8,9 +8,11 @@ import logging
 import os
 import socket
 import time
+import traceback
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -118,6 +120,31 @@ def test_the_app_knows_which_address_was_reached(server: Server, app: App) -> No
     assert app.environs[0]["REMOTE_ADDR"] == "127.0.0.1"
 
 
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"http://other.example:8080/a%20b?c=http://d/", "/a b", "c=http://d/"),
+        (b"HTTP://other.example:8080/", "/", ""),
+        (b"https://other.example:8080", "/", ""),
+        (b"http://other.example:8080?x", "/", "x"),
+    ],
+)
+def test_an_address_in_absolute_form_says_the_host_and_the_path(
+    server: Server, app: App, target: bytes, path: str, query: str
+) -> None:
+    """RFC 9112 section 3.2.2: the Host header counts for nothing then."""
+    assert "200 OK" in ask(server, b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+    environ = app.environs[0]
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+    assert environ["HTTP_HOST"] == "other.example:8080"
+
+
+def test_an_absolute_form_that_names_no_host_is_refused(server: Server, app: App) -> None:
+    for target in (b"http://", b"http:///x", b"http://a@b/", b"http://[::1/", b"http://a:x/"):
+        assert ask(server, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target).startswith("HTTP/1.1 400")
+    assert app.environs == []
+
+
 def test_requests_are_for_whoever_debugs(server: Server, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
@@ -186,6 +213,60 @@ def test_a_body_that_stalls_is_given_up(server: Server, app: App, monkeypatch: p
     ask(server, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
     assert errors
     assert time.monotonic() - began_s < DEADLINE_S
+
+
+BROKEN_BODIES = {
+    "a chunk without a size": b"Transfer-Encoding: chunked\r\n\r\n\r\n",
+    "a chunk with a bad size": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a body that is cut off": b"Content-Length: 100\r\n\r\nonly this",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=list(BROKEN_BODIES))
+@pytest.mark.parametrize("app_complains", [False, True])
+def test_a_broken_body_writes_no_traceback_even_if_the_app_would(
+    server: Server, app: App, capfd: Any, body: bytes, app_complains: bool
+) -> None:
+    def read(environ: dict[str, Any]) -> None:
+        try:
+            environ["wsgi.input"].read()
+        except OSError:
+            if not app_complains:
+                raise
+            environ["wsgi.errors"].write(traceback.format_exc())
+            environ["wsgi.errors"].writelines(["more", "of it"])
+
+    app.before = read
+    with closing(connect(server)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        assert answer_to(client).startswith("HTTP/1.1 200" if app_complains else "HTTP/1.1 400")
+    assert capfd.readouterr().err == ""
+
+
+def test_what_an_app_complains_about_otherwise_is_written(
+    server: Server, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.before = lambda environ: environ["wsgi.errors"].write("a defect of the app")
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "a defect of the app" in caplog.text
+
+
+def test_an_app_that_fails_on_a_file_is_still_told(server: Server, app: App, capfd: Any) -> None:
+    app.before = lambda environ: Path("/no/such/file").stat()
+    assert "500" in ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "FileNotFoundError" in capfd.readouterr().err
+
+
+def test_a_connection_that_is_gone_before_it_was_accepted_is_no_trouble(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def aborted(_: Server) -> Any:
+        raise OSError(errno.ECONNABORTED, "aborted")
+
+    monkeypatch.setattr(WSGIServer, "do_read", aborted)
+    assert server.do_read() is None
+    assert not caplog.records
 
 
 # --- descriptors ---------------------------------------------------------------------------------

@@ -24,7 +24,12 @@ class Body(Input):  # type: ignore[misc]
     """What an app gets as `wsgi.input`.
 
     Only the time in which somebody waits for it counts: an app may take its own between two reads.
+    Whatever is wrong with the bytes is an OSError for the app, as a lost connection is: pywsgi lets some
+    chunk sizes end in a ValueError.
     """
+
+    has_failed = False
+    """Whether it could not be read."""
 
     def __init__(self, given: Any, timeout_s: float) -> None:
         """`given` is pywsgi's own; it has `timeout_s`, and a second more for each MIN_BYTES_PER_S."""
@@ -53,6 +58,12 @@ class Body(Input):  # type: ignore[misc]
         try:
             with gevent.Timeout(max(self._time_left_s, 0.001), TimeoutError("a body comes too slowly")):
                 data = read(size)
+        except OSError:
+            self._chunked_input_error = self.has_failed = True
+            raise
+        except (ValueError, OverflowError) as exc:
+            self._chunked_input_error = self.has_failed = True
+            raise OSError(f"a body that can't be read: {exc}") from exc
         finally:
             self._time_left_s -= time.monotonic() - began_s
         self._time_left_s += len(data) / MIN_BYTES_PER_S

@@ -6,8 +6,10 @@ log must not hold a traceback.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -176,6 +178,108 @@ def test_chunks_that_are_none_end_the_connection(server: RunningServer, body: by
         sock.sendall(NEW + FORM + b"Transfer-Encoding: chunked\r\n\r\n" + body)
         sock.shutdown(socket.SHUT_WR)
         assert statuses(everything(sock)) == [400]
+
+
+# --- the log --------------------------------------------------------------------------------------------
+
+CHUNKS_THAT_ARE_NONE = [
+    *(b"", b"\r\n", b"\n", b"\r\r\n", b";\r\n", b";a=b\r\n", b"zz\r\n", b"0x5\r\n", b"-5\r\n", b"+5\r\n"),
+    *(b"1_0\r\n", b" 5\r\n", b"5 \r\n", b"\xef\xbc\x95\r\n", b"\xb2\r\n", b"\x00\r\n", b"5\n", b"5\rx"),
+    *(b"g\r\n\x1b[2Jevil\r\n", b"F" * 16 + b"\r\n", b"F" * 17 + b"\r\n", b"0" * 16 + b"5\r\n", b"%s%d\r\n"),
+    *(b"5\r\nhello", b"5\r\nhelloXX", b"5\r\nhel", b"5;" + b"x" * 9000, b"0\r\n", b"0\r\n\r"),
+    *(b"0\r\nX\r\n\r\n", b"-0\r\n\r\n"),
+    *(b"0\r\n: y\r\n\r\n", b"0\r\n\x00: y\r\n\r\n", b"0\r\nX: " + b"y" * 9000 + b"\r\n\r\n", b"0\r\nX: y\rz"),
+]
+CHUNKED = [
+    b"Transfer-Encoding: chunked\r\n",
+    b"Transfer-Encoding: chunked\r\nExpect: 100-continue\r\n",
+    b"Transfer-Encoding: chunked\r\nX-Forwarded-For: 192.0.2.1\r\n",
+    b"Transfer-Encoding: chunked\r\nConnection: upgrade\r\n",
+    FORM + b"Transfer-Encoding: chunked\r\n",
+    b"Content-Length: 50\r\n",
+    FORM + b"Content-Length: 50\r\n",
+    b"Content-Type: multipart/form-data; boundary=b\r\nContent-Length: 50\r\n",
+    b"Content-Type: \xff/\xfe; charset=\x80; boundary\r\nContent-Length: 50\r\n",
+    b"Content-Type: text/plain; charset=no-such\r\nContent-Length: 3\r\n",
+]
+ADDRESSES = [b"/nothing", b"/incoming/backend/new_upload", b"/incoming/frontend/upload_ws", b"*", b"/%00%ff%"]
+TARGETS = [
+    *(b"//[", b"http://[::1", b"http://", b"http://x", b"http:///", b"?", b"x:y", b"/%%%s%d"),
+    b"/\xff\xfe?\xff=%ff",
+]
+JS = b"GET /incoming/frontend/incoming.js HTTP/1.1\r\nHost: x\r\n"
+HEADS = [
+    *(b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target for target in TARGETS),
+    b"%s%d%n / HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /%(error)s HTTP/1.1\r\nHost: %(error)s\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nCookie: \xff=\xfe; =; ;;\r\nAuthorization: Basic \xff\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello",
+    JS + b"Range: bytes=9-1\r\nIf-Modified-Since: x\r\n\r\n",
+    JS + b"Range: bytes=z\r\nIf-None-Match: x\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+    b"Sec-WebSocket-Key: \xff\xff\r\n\r\n",
+    b"POST /incoming/frontend/upload_ws HTTP/1.0\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+]
+HANDSHAKE = (
+    b"GET %s HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+)
+
+
+def log_growth(server: RunningServer, before: str) -> list[str]:
+    """Returns the lines that were logged since, once the server has dealt with all that was sent."""
+    assert answers(server, HEALTH + b"Connection: close\r\n\r\n") == [200]
+    return server.log_text()[len(before) :].splitlines()
+
+
+def send_and_leave(server: RunningServer, data: bytes, reset: bool) -> None:
+    """Sends this, shuts the connection, or resets it, and waits until the server closes, too."""
+    with connected(server) as sock, contextlib.suppress(OSError):
+        sock.sendall(data)
+        if reset:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return
+        sock.shutdown(socket.SHUT_WR)
+        everything(sock)
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+def test_no_body_that_is_none_writes_more_than_a_line(server: RunningServer, reset: bool) -> None:
+    before, sent = server.log_text(), 0
+    for address in ADDRESSES:
+        for headers in CHUNKED:
+            head = b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (address, headers)
+            for body in CHUNKS_THAT_ARE_NONE:
+                send_and_leave(server, head + body, reset)
+                sent += 1
+    assert log_growth(server, before) == []
+    tally("attack", "HTTP: bodies that can't be read", sent, "not a line in the log")
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+def test_no_head_that_is_none_writes_more_than_a_line(server: RunningServer, reset: bool) -> None:
+    before, sent = server.log_text(), 0
+    for head in (*HEADS, *(HANDSHAKE % address for address in ADDRESSES)):
+        for end in sorted({len(head), *range(1, len(head), 7)}):
+            send_and_leave(server, head[:end], reset)
+            sent += 1
+        send_and_leave(server, head + b"\x81\x80mask" * 3 + b"\xff" * 100, reset)
+        sent += 1
+    grown = log_growth(server, before)
+    websockets = [line for line in grown if "INFO    connection closed: " in line]
+    assert grown == websockets, "only an open websocket whose frames are broken is worth a line"
+    assert len(websockets) <= 2
+    tally("attack", "HTTP: heads that are none, or stop anywhere", sent, "not a line in the log")
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
+def test_who_leaves_before_the_answer_writes_no_line(server: RunningServer, reset: bool) -> None:
+    before = server.log_text()
+    heads = b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+    for request in ((JS + b"\r\n") * 200, SMUGGLED + HEALTH + b"\r\n", heads * 9):
+        for _ in range(5):
+            send_and_leave(server, request, reset)
+    assert log_growth(server, before) == []
 
 
 @pytest.mark.parametrize(

@@ -148,3 +148,25 @@ def test_chunks_that_are_none_leave_the_end_unknown(sender: Sender) -> None:
         body.read()
     body._discard()
     assert not body.at_end
+
+
+@pytest.mark.parametrize("size", [b"", b";a=b", b"-1", b"zz", b"F" * 17, b"\xb2"])
+@pytest.mark.parametrize("how", ["read", "readline", "lines"])
+def test_a_chunk_without_a_size_is_an_error_of_the_connection(sender: Sender, size: bytes, how: str) -> None:
+    """pywsgi itself raises a ValueError for some of these, which nobody expects of a stream."""
+    sender.socket.sendall(size + b"\r\nhello\r\n0\r\n\r\n")
+    body = sender.body(None, chunked=True)
+    assert not body.has_failed
+    with pytest.raises(OSError):
+        list(body) if how == "lines" else getattr(body, how)()
+    assert body.has_failed
+    assert not body.at_end
+
+
+def test_a_body_that_was_cut_off_has_failed(sender: Sender) -> None:
+    sender.socket.sendall(b"half")
+    sender.socket.close()
+    body = sender.body(8)
+    with pytest.raises(OSError):
+        body.read()
+    assert body.has_failed
