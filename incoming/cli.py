@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+# Nothing may open a file before this: it could get the number of a standard stream that is closed.
+from incoming import output  # isort: skip
+
+output.occupy_standard_descriptors()
+
 # Whatever opens a socket has to find gevent's, so this stands before every other import.
 from gevent import config, monkey  # isort: skip
 
@@ -9,7 +14,7 @@ config.track_greenlet_tree = False  # who has spawned whom: a fifth of what a gr
 monkey.patch_all()
 
 from importlib import import_module
-from typing import Final
+from typing import Any, Final
 
 import click
 
@@ -33,6 +38,11 @@ class Commands(click.Group):
     A command's module is imported when the command is called: the server starts in two thirds of the time
     when it does not load the client.
     """
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        """See click.Group. From here on no trouble with the output ends or changes what a command does."""
+        output.guard()
+        return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""

@@ -20,10 +20,11 @@ import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from incoming import config, demo, hosts
+from incoming import config, demo, hosts, output
 from incoming.errors import BadParameter
 from incoming.handover.callbacks import Callback
 from incoming.parameters import NewUpload, json_text
+from incoming.runtime import real_poll
 from incoming.server import Servers
 from incoming.ticket import Ticket
 from incoming.transports.upgrade import WsgiApp
@@ -72,8 +73,10 @@ class Incoming:
         servers = Servers(settings)
         port = servers.listen(lambda _: app, settings.host, settings.port)
         address = demo.address(settings.host, port)
-        sys.stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            stdout = output.guarded(sys.stdout, output.PATIENCE_S, real_poll)
+            stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
+            stdout.flush()
         servers.serve_until_a_signal(self._service.stop)
         self._service.close()
 

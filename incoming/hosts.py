@@ -11,6 +11,7 @@ import os
 import signal
 from typing import Any, Final
 
+from incoming.output import occupy_standard_descriptors
 from incoming.runtime import is_patched
 from incoming.service import Service
 from incoming.settings import Settings
@@ -47,6 +48,7 @@ def start(settings: Settings) -> Service:
     It goes on with what is stored as soon as that serves. Raises StorageInUse, OSError, and as `check`.
     """
     check()
+    occupy_standard_descriptors()
     service = Service(settings)
     service.runtime.spawn(service.begin)
     _stop_with(service)

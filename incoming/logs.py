@@ -18,7 +18,10 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
+from incoming.output import Output
+
 COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
+LOST: Final = "%(lines)d lines of this log were lost before the last one: %(reason)s"
 END_OF_COLOUR: Final = "\x1b[0m"
 INDENT: Final = "    "
 
@@ -84,9 +87,26 @@ class Seldom:
         return True
 
 
+class Handler(logging.StreamHandler[TextIO]):
+    """Writes log lines. Once they are read again after a while, it says how many were lost."""
+
+    _told_lines = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        stream = self.stream
+        lost_lines = stream.lost_lines if isinstance(stream, Output) else 0
+        super().emit(record)
+        if isinstance(stream, Output) and stream.lost_lines == lost_lines > self._told_lines:
+            trouble = stream.trouble
+            news = {"lines": lost_lines - self._told_lines, "reason": trouble and trouble.strerror}
+            self._told_lines = lost_lines
+            super().emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, LOST, (news,), None))
+
+
 def to_stream(stream: TextIO, log_format: str, level: str, *, coloured: bool) -> None:
     """Sends every log line of the process to `stream`; `log_format` is text or json."""
-    handler = logging.StreamHandler(stream)
+    handler = Handler(stream)
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(coloured=coloured))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -25,6 +25,9 @@ import gevent.lock
 import gevent.monkey
 import gevent.threadpool
 
+real_poll: Final[Callable[[], Any]] = gevent.monkey.get_original("select", "poll")
+"""select.poll as it was before gevent's patches: it does not switch to other greenlets."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 Place = tuple[Any, Any, int, str, tuple[Any, ...]]

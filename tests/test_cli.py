@@ -136,6 +136,15 @@ def test_log_lines_are_objects_when_asked_for_and_name_the_upload_by_a_part_of_i
     assert "the environment variable INCOMING_COLOUR is not a setting" in [x["message"] for x in lines]
 
 
+def test_the_package_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "incoming", "config", "--help"], cwd=ROOT, env=environment(),
+        capture_output=True, text=True, timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: incoming config ")
+
+
 def test_the_version_is_told() -> None:
     assert __version__ in run("--version").stdout
 

@@ -16,6 +16,7 @@ from tests.support.server import ROOT
 
 # A module imports from lines below its own; from its own line, only what is in its own package.
 LAYERS: Final = """
+    __main__
     cli wsgi
     commands
     embedding
@@ -31,6 +32,7 @@ LAYERS: Final = """
     storage registry handover
     filesystem
     runtime logs client
+    output
     conversation
     session_v2
     session

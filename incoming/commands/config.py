@@ -8,6 +8,7 @@ import sys
 import click
 
 from incoming import config as tables
+from incoming import output
 from incoming.commands.given import given, setting_options, shown
 from incoming.config import SETTINGS
 from incoming.errors import BadSetting
@@ -40,7 +41,8 @@ def config(config_file: str | None, changed: bool, as_json: bool, **options: str
             rows.append((setting, HIDDEN if setting.secret and value else value, source))
     if as_json:
         click.echo(json.dumps({s.name: {"value": value, "source": source} for s, value, source in rows}))
-        return
-    for setting, value, source in rows:
-        text = HIDDEN if value == HIDDEN else shown(setting, value)
-        click.echo(f"{setting.name:<27} {text:<24} {source}")
+    else:
+        for setting, value, source in rows:
+            text = HIDDEN if value == HIDDEN else shown(setting, value)
+            click.echo(f"{setting.name:<27} {text:<24} {source}")
+    output.ensure_complete()

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import click
 
+from incoming import output
 from incoming.commands.given import setting_options, settings
 from incoming.commands.remote import NotReached, Remote, Unreachable, sentence
 from incoming.errors import IncomingError
@@ -63,6 +64,7 @@ def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as
         if watch:
             click.clear()
         _print(rows, note, as_json)
+        output.ensure_complete()
         if not watch:
             return
         time.sleep(REFRESH_EVERY_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import signal
 import ssl
@@ -15,6 +16,7 @@ from typing import Any, Final
 
 import click
 
+from incoming import output
 from incoming.client import address, ticket
 from incoming.client.address import BadAddress
 from incoming.client.dial import trust
@@ -28,6 +30,7 @@ from incoming.sending.steps import Ending, Options, Outcome, Stop
 
 DEFAULT_SERVER: Final = "http://localhost:4000"
 EXIT_FAILED: Final = 1
+_NAMED_ANEW: Final = ("server", "method")
 EXIT_CODES: Final = {
     Ending.FINISHED: 0, Ending.FAILED: EXIT_FAILED, Ending.CANCELLED: EXIT_FAILED,
     Ending.GAVE_UP: 3, Ending.INTERRUPTED: 130,
@@ -131,11 +134,16 @@ class _Command:
         return EXIT_CODES[outcome.ending]
 
     def _again(self) -> str:
-        """Returns the command that goes on with it."""
-        words = ["incoming", "send", str(self._file), "--ticket", self._ticket_id]
+        """Returns the command that resumes it: with every option, and a ticket in place of `--url`."""
+        file = str(self._file)
+        file = f"./{file}" if file.startswith("-") else file
+        words = ["incoming", "send", file, "--ticket", self._ticket_id]
         words += ["--server", self._address] if self._address != DEFAULT_SERVER else []
-        words += ["--ca-file", self._options["ca_file"]] if self._options["ca_file"] else []
-        return shlex.join(words)
+        for option in click.get_current_context().command.params:
+            value = self._options.get(option.name or "")
+            if value and option.name not in _NAMED_ANEW:
+                words += [option.opts[-1]] if value is True else [option.opts[-1], str(value)]
+        return " ".join(shell_word(word, sys.stderr.encoding or "ascii") for word in words)
 
     def _result(self, outcome: Outcome, session: Session | None, seconds: float) -> dict[str, object]:
         return {
@@ -149,6 +157,19 @@ class _Command:
             "crc32c": None if outcome.crc32c is None else f"{outcome.crc32c:08x}",
             "resumed": session.resumed if session else 0,
         }
+
+
+def shell_word(text: str, encoding: str) -> str:
+    """Returns how a word is typed in a shell; what the encoding can't show as $'\\xe4' (bash, zsh, ksh)."""
+    try:
+        text.encode(encoding)
+        shown = text.isprintable()
+    except UnicodeEncodeError:
+        shown = False
+    if shown:
+        return shlex.quote(text)
+    quoted = (chr(b) if 0x20 <= b < 0x7F and b not in b"'\\" else f"\\x{b:02x}" for b in os.fsencode(text))
+    return f"$'{''.join(quoted)}'"
 
 
 def _took(seconds: float) -> str:
@@ -171,4 +192,5 @@ def _signals(sender: Sender, *, cancel: bool) -> Iterator[None]:
 
 
 if __name__ == "__main__":
+    output.guard()
     send()

@@ -10,9 +10,10 @@ import sys
 
 import click
 
-from incoming import config, demo, logs
+from incoming import config, demo, logs, output
 from incoming.commands.given import setting_options, settings
 from incoming.errors import IncomingError
+from incoming.runtime import real_poll
 from incoming.server import Servers
 from incoming.service import Service
 from incoming.settings import Settings
@@ -34,6 +35,7 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
     Each setting can be given as an option, as an environment variable (INCOMING_PORT=4000) or in a TOML
     file; options win over the environment, and that over the file.
     """
+    output.wait_for_nobody()
     try:
         in_force = settings(config_file, options)
         log_to_stderr(in_force)
@@ -49,8 +51,10 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
 
 def log_to_stderr(settings: Settings) -> None:
     """Has log lines written, as the settings say."""
-    coloured = sys.stderr.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
-    logs.to_stream(sys.stderr, settings.log_format, settings.log_level, coloured=coloured)
+    if sys.stderr is not None:  # under another program it may be closed
+        stream = output.guarded(sys.stderr, output.PATIENCE_S, real_poll)
+        coloured = stream.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
+        logs.to_stream(stream, settings.log_format, settings.log_level, coloured=coloured)
     for variable in config.unknown_variables(os.environ):
         log.warning("the environment variable %(variable)s is not a setting", {"variable": variable})
 
@@ -69,7 +73,6 @@ def _run(settings: Settings, examples_ports: str) -> None:
             example_port = servers.listen(example.app_at, settings.host, example.port)
             click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
-    sys.stdout.flush()
     servers.serve_until_a_signal(service.stop)
     service.close()
 

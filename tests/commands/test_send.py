@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
 import signal
+import subprocess
 from pathlib import Path
 
+import certifi
 import pytest
 from crc32c import crc32c
 
@@ -14,8 +17,8 @@ from tests.support.app import WAIT, Reply, ScriptedApp
 from tests.support.chaos import ChaosProxy, Climate
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
-from tests.support.sending import PATCHED, Sending, wait_stored, write_file
-from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
+from tests.support.sending import COMMAND, PATCHED, Sending, wait_stored, write_file
+from tests.support.server import ROOT, RunningServer, cancel_upload, finish_upload, new_upload
 from tests.support.waiting import wait_until
 
 QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
@@ -339,3 +342,57 @@ def test_an_interrupted_one_cancels_if_that_was_wished_for(
     assert "The upload is cancelled." in sending.said
     (delivery,) = app.wait_for(1)
     assert (delivery.fields["cancelled"], delivery.fields["cancelReason"]) == ("yes", "cancelled by the user")
+
+
+# --- the command that resumes it -------------------------------------------------------------------------
+
+
+def hint(sending: Sending) -> str:
+    (line,) = [line for line in sending.said.splitlines() if line.startswith("Go on with:  ")]
+    return line.removeprefix("Go on with:  ")
+
+
+def test_the_command_that_resumes_it_has_every_option(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    ticket_id = new_upload(server, app.url)
+    ca_file = str(file.with_name("ca.pem"))
+    Path(ca_file).write_text(Path(certifi.where()).read_text())
+    options = ["--give-up-after", "900.5", "--cancel-on-interrupt", "--quiet", "--ca-file", ca_file]
+    with Sending(file, *slowly(server, ticket_id), *options) as sending:
+        wait_stored(server.stored_file(ticket_id), 2 * MIB)
+        sending.interrupt(signal.SIGTERM)
+        assert sending.ends(5).exit_code == 130
+    words = shlex.split(hint(sending))
+    assert words[:3] == ["incoming", "send", str(file)]
+    given = [*slowly(server, ticket_id), *options, "--json"]
+    assert sorted(words[3:]) == sorted(given)
+
+
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [
+        ("-n.mov", "utf-8"), ("it's.mov", "utf-8"), ("写真.mov", "utf-8"), ("写真.mov", "ascii"),
+        ("\udcff\\'.mov", "utf-8"), ("a\nb.mov", "utf-8"),
+    ],
+)  # fmt: skip
+def test_the_command_that_resumes_it_works_as_pasted_into_a_shell(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, name: str, encoding: str
+) -> None:
+    data = FileBytes(4 * MIB, 5)
+    write_file(tmp_path / name, data)
+    ticket_id = new_upload(server, app.url)
+    options = [*to(server, ticket_id), "--max-bytes-per-s", str(2 * MIB)]
+    env = {"PYTHONPATH": str(ROOT)}
+    with Sending(
+        f"./{name}", *options, cwd=tmp_path, PYTHONPATH=str(ROOT), PYTHONIOENCODING=encoding
+    ) as sending:
+        wait_stored(server.stored_file(ticket_id), MIB)
+        sending.interrupt()
+        assert sending.ends(5).exit_code == 130
+    run = f'incoming() {{ shift; {shlex.join(COMMAND)} "$@"; }}; {hint(sending)}'
+    again = subprocess.run(
+        ["bash", "-c", run], cwd=tmp_path, env=os.environ | env, capture_output=True, check=False, timeout=60
+    )
+    assert again.returncode == 0, again.stderr.decode()
+    assert app.about(ticket_id)[0].sha256 == data.sha256

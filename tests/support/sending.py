@@ -31,11 +31,13 @@ def write_file(path: Path, data: FileBytes) -> Path:
 class Sending:
     """One run; a context manager that leaves no process behind."""
 
-    def __init__(self, file: Path, *options: str, command: list[str] | None = None, **env: str) -> None:
+    def __init__(
+        self, file: Path | str, *options: str, command: list[str] | None = None, cwd: Path = ROOT, **env: str
+    ) -> None:
         self._stderr = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self._process = subprocess.Popen(
             [*(command or COMMAND), str(file), "--json", *options],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=os.environ | env,
+            cwd=cwd, stdout=subprocess.PIPE, stderr=self._stderr, text=True, env=os.environ | env,
         )  # fmt: skip
         self.exit_code = -1
         self.said = ""
