@@ -168,10 +168,11 @@ class MsgPong:
 
 @dataclass(frozen=True, slots=True)
 class MsgNews:
-    """Server: something that is no end; NEWS_* has the words."""
+    """Server: something that is not an end; NEWS_* has the kinds. `why` says it in words, for the user."""
 
     news: str
     retry_after_s: float = 0.0
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)

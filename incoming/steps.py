@@ -123,7 +123,9 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForApp:
-    """The app could not be reached; it is asked again."""
+    """The app gave no answer, and why; it is asked again."""
+
+    why: str = "the app does not answer yet"
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,7 +38,7 @@ LAYERS: Final = """
     session
     steps watch sending
     access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
-    digest lifecycle networks settings
+    answers digest lifecycle networks settings
     errors
 """.strip()
 LEVELS: Final = {

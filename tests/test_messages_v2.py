@@ -66,8 +66,16 @@ FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
     ),
     (MsgResend(1000, 3), "MsgResend", {"Offset": 1000, "Round": 3}),
     (MsgPong(), "MsgPong", {}),
-    (MsgNews("stopping", 2.5), "MsgNews", {"News": "stopping", "RetryAfterS": 2.5}),
-    (MsgNews("handing_over"), "MsgNews", {"News": "handing_over", "RetryAfterS": 0.0}),
+    (
+        MsgNews("stopping", 2.5),
+        "MsgNews",
+        {"News": "stopping", "RetryAfterS": 2.5, "Why": ""},
+    ),
+    (
+        MsgNews("waiting_for_app", why="It is <slow>"),
+        "MsgNews",
+        {"News": "waiting_for_app", "RetryAfterS": 0.0, "Why": "It is (slow)"},
+    ),
     (MsgAllDone2(True, 7), "MsgAllDone", {"Success": True, "Crc32c": 7}),
     (
         MsgError2(24, "wrong_file", "It is <another> & not", False, 5, 99, FILE_NAME),

@@ -13,24 +13,28 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from incoming import __version__, handshake
+from incoming import __version__, answers, handshake
 from incoming.client.address import Address
 
 DIAL_TIMEOUT_S: Final = 15.0
 NAP_S: Final = 0.1
 MAX_HEAD_BYTES: Final = 16 * 1024
-_PASSING_STATUSES: Final = (408, 429)
 _UNKNOWN_HOST: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 _T = TypeVar("_T")
 
 
 class DialFailed(Exception):
-    """There is no connection; the words say why. `lasting`: it looks as if there will never be one."""
+    """There is no connection; the words say why.
 
-    def __init__(self, why: str, *, lasting: bool = False) -> None:
+    `lasting`: it looks as if there will never be one. `retry_after_s`: when the server wants to be asked
+    again; 0 if it does not say.
+    """
+
+    def __init__(self, why: str, *, lasting: bool = False, retry_after_s: float = 0.0) -> None:
         super().__init__(why)
         self.lasting = lasting
+        self.retry_after_s = retry_after_s
 
 
 def trust(ca_file: str | None) -> ssl.SSLContext:
@@ -67,10 +71,14 @@ class _Waiter:
         poll = select.poll()
         poll.register(sock, event)
         while not poll.poll(NAP_S * 1000):
-            if self._broken_off():
-                raise BrokenOff
-            if time.monotonic() > self._give_up_s:
-                raise TimeoutError
+            self.check()
+
+    def check(self) -> None:
+        """Raises TimeoutError, BrokenOff when it is time, also for a server that sends without end."""
+        if self._broken_off():
+            raise BrokenOff
+        if time.monotonic() > self._give_up_s:
+            raise TimeoutError
 
     def until_done(self, sock: socket.socket, what: Callable[[], _T], event: int) -> _T:
         """Returns what a call returns once it need not wait any more. Raises the same, and OSError."""
@@ -189,36 +197,51 @@ def _shake_hands(sock: socket.socket, address: Address, waiter: _Waiter) -> byte
     request = "".join(f"{line}\r\n" for line in (*lines, "")).encode()
     while request:
         request = request[waiter.until_done(sock, partial(sock.send, request), select.POLLOUT) :]
-    head, ahead = _read_head(sock, address, waiter)
-    status, *rows = head.split("\r\n")
-    _check_status(status, address)
-    fields = {name.strip().lower(): value.strip() for name, _, value in (row.partition(":") for row in rows)}
+    status_line, fields, ahead = _read_answer(sock, address, waiter)
+    _check_status(status_line, fields.get("retry-after"), address)
     accept = handshake.accept(key).decode()
     if fields.get("sec-websocket-accept") != accept or "sec-websocket-extensions" in fields:
         raise DialFailed(f"{address} answers, but not as a websocket does.", lasting=True)
     return ahead
 
 
-def _read_head(sock: socket.socket, address: Address, waiter: _Waiter) -> tuple[str, bytes]:
-    """Returns the answer's status line and fields, and what came behind them."""
-    received = b""
-    while b"\r\n\r\n" not in received:
-        if len(received) > MAX_HEAD_BYTES:
-            raise DialFailed(f"{address} answers, but not as a websocket does.")
-        some = waiter.until_done(sock, partial(sock.recv, 4096), select.POLLIN)
-        if not some:
-            raise DialFailed(f"{address} has closed the connection without an answer.")
-        received += some
-    head, _, ahead = received.partition(b"\r\n\r\n")
-    return head.decode("latin-1"), ahead
+def _read_answer(
+    sock: socket.socket, address: Address, waiter: _Waiter
+) -> tuple[str, dict[str, str], bytes]:
+    """Returns the answer's status line, its fields by their lower-case names, and what came behind them.
+
+    Interim answers are skipped. All of them and the answer proper have MAX_HEAD_BYTES and the dial's time.
+    """
+    received, read_bytes = b"", 0
+    while True:
+        while b"\r\n\r\n" not in received:
+            if read_bytes > MAX_HEAD_BYTES:
+                raise DialFailed(f"{address} answers, but not as a websocket does.")
+            some = waiter.until_done(sock, partial(sock.recv, 4096), select.POLLIN)
+            if not some:
+                raise DialFailed(f"{address} has closed the connection without an answer.")
+            received += some
+            read_bytes += len(some)
+            waiter.check()
+        head, _, received = received.partition(b"\r\n\r\n")
+        status_line, *rows = head.decode("latin-1").split("\r\n")
+        if not answers.is_interim(_status(status_line, address)):
+            pairs = (row.partition(":") for row in rows)
+            return status_line, {name.strip().lower(): value.strip() for name, _, value in pairs}, received
 
 
-def _check_status(line: str, address: Address) -> None:
-    """Raises DialFailed unless the answer is "101 Switching Protocols"."""
+def _status(line: str, address: Address) -> int:
+    """Returns the status in a status line. Raises DialFailed."""
     version, _, rest = line.partition(" ")
-    status = int(rest[:3]) if rest[:3].isdecimal() else 0
+    status = int(rest[:3]) if rest[:3].isascii() and rest[:3].isdecimal() else 0
     if not version.startswith("HTTP/1.") or not status:
         raise DialFailed(f"{address} answers, but does not speak HTTP.", lasting=True)
+    return status
+
+
+def _check_status(line: str, retry_after: str | None, address: Address) -> None:
+    """Raises DialFailed unless the answer is "101 Switching Protocols"."""
+    status = _status(line, address)
     if status == 101:
         return
     if status == 404:
@@ -228,4 +251,8 @@ def _check_status(line: str, address: Address) -> None:
         why += "it has to pass the Upgrade and Connection headers on."
     else:
         why = f"{address} answers with status {status}."
-    raise DialFailed(why, lasting=status < 500 and status not in _PASSING_STATUSES)
+    raise DialFailed(
+        why,
+        lasting=not answers.may_pass(status, retry_after),
+        retry_after_s=answers.retry_after_s(retry_after, time.time()),
+    )

@@ -92,7 +92,7 @@ class Sender:
         except BrokenOff:
             return
         except DialFailed as exc:
-            self._tell(steps.Unreachable(str(exc), exc.lasting))
+            self._tell(steps.Unreachable(str(exc), exc.lasting, exc.retry_after_s))
         else:
             self._websocket = WebSocket(sock, ahead)
             self._tell(steps.Opened())

@@ -91,7 +91,8 @@ def view(session: Session, name: str, meter: Meter, now_s: float) -> View:
     if stage is Stage.WAITING:
         words, wait_s = (session.note, ""), max(session.retry_at_s - now_s, 0.01)
     elif stage is Stage.ARRIVED and session.app_is_silent:
-        words = APP_IS_SILENT
+        why = session.app_trouble
+        words = (f"{why}; it is asked again", APP_IS_SILENT[1]) if why else APP_IS_SILENT
     elif stage is Stage.SENDING and transfer.stored_bytes == transfer.length_bytes:
         words = READING
     if stage is Stage.SENDING:

@@ -46,7 +46,7 @@ _FROM_SERVER: Final = {
 }
 _MAY_BE_MISSING: Final[dict[str, Any]] = {
     "Code": "", "Retryable": False, "FileName": "", "FileLengthBytes": 0, "FileLastModifiedMs": 0,
-    "RetryAfterS": 0.0, "MaxChunkBytes": 0,
+    "RetryAfterS": 0.0, "MaxChunkBytes": 0, "Why": "",
 }  # fmt: skip
 """A server that knows version 1 only answers a request with a MsgError that lacks the first five."""
 

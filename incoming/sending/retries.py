@@ -28,9 +28,13 @@ class Retries:
         """Something was stored, or the app is being told."""
         self._tries = self._doubts = 0
 
-    def delay_s(self) -> float:
-        """Returns the next delay: doubling, up to a minute, each client's another one."""
-        return self._jittered(RETRY_FIRST_S)
+    def delay_s(self, asked_s: float = 0.0) -> float:
+        """Returns the next delay: doubling, up to a minute, each client's another one.
+
+        A server that asks for `asked_s` is not asked earlier, up to the same minute.
+        """
+        delay_s, asked_s = self._jittered(RETRY_FIRST_S), min(asked_s, RETRY_MAX_S)
+        return delay_s if delay_s >= asked_s else asked_s * (1 + RETRY_JITTER * self._chance())
 
     def delay_after_takeover_s(self) -> float:
         """Returns the next delay when another client has the ticket: late, and later each time."""

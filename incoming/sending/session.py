@@ -43,7 +43,7 @@ class Session:
         self.retry_at_s = now_s
         self.note = ""
         self.resumed = 0
-        self.app_is_silent = False
+        self.app_is_silent, self.app_trouble = False, ""
         self._ticket, self._file, self._options = ticket, file, options
         self._retries, self._patience = Retries(chance), Patience(options.give_up_after_s, now_s)
         self._proof = Proof(())
@@ -168,6 +168,7 @@ class Session:
             self.transfer.arrived(now_s)
             self._patience.be_idle()
             self.app_is_silent = news.news == messages.NEWS_WAITING_FOR_APP
+            self.app_trouble = news.why
         return []
 
     def _all_done(self, done: messages.MsgAllDone2, now_s: float) -> Actions:
@@ -228,7 +229,7 @@ class Session:
     def _unreachable(self, trouble: steps.Unreachable, now_s: float) -> Actions:
         if trouble.lasting and not self._was_confirmed:
             return self._end(Outcome(steps.Ending.FAILED, trouble.why, resumable=True))
-        return self._lose(trouble.why, now_s)
+        return self._lose(trouble.why, now_s, self._retries.delay_s(trouble.retry_after_s))
 
     def _spoiled(self, trouble: steps.FileSpoiled, _: float) -> Actions:
         return self._end(Outcome(steps.Ending.FAILED, trouble.why))

@@ -88,10 +88,14 @@ class Opened:
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """There is no connection. `lasting`: it looks as if there will never be one (a wrong address, say)."""
+    """There is no connection. `lasting`: it looks as if there will never be one (a wrong address, say).
+
+    `retry_after_s`: when the server wants to be asked again; 0 if it does not say.
+    """
 
     why: str
     lasting: bool = False
+    retry_after_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,10 @@ from incoming.sending.progress import (
     plain,
     shortened,
     size,
+    view,
 )
+from incoming.sending.session import Session
+from incoming.sending.steps import File, Options, Stage
 
 HALF = View("holiday in the mountains.mov", 3_000_000_000, 1_260_000_000, 412_345_678.0)
 WAITS = View("a.mov", 100, 42, 0.0, "The connection was lost.", "", 2.2)
@@ -106,3 +109,17 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
     assert rate == 0
     meter.restart()
     assert meter.look(5_000_000, 200.0) == 0
+
+
+@pytest.mark.parametrize(
+    ("why", "words"),
+    [
+        ("", "the app does not answer yet; it is asked again"),
+        ("the app answered with status 500", "the app answered with status 500; it is asked again"),
+        ("a\x1b[31mb", "a?[31mb; it is asked again"),
+    ],
+)
+def test_the_user_sees_why_the_app_is_waited_for(why: str, words: str) -> None:
+    session = Session("0b8a0f0e", File("a.mov", 0, 0), Options(), lambda: 0.5, 0.0)
+    session.stage, session.app_is_silent, session.app_trouble = Stage.ARRIVED, True, why
+    assert log_line(view(session, "a.mov", Meter(), 0.0)) == f"a.mov: 100 % of 0 B, {words}"

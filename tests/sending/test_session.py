@@ -322,6 +322,19 @@ def test_a_wrong_address_ends_it_unless_it_was_right_before(lasting: bool) -> No
     assert talk.after(wrong).stage is Stage.WAITING
 
 
+@pytest.mark.parametrize(
+    ("asked_s", "least_s", "most_s"),
+    [(0.0, 0.7, 1.3), (0.1, 0.7, 1.3), (20.0, 20.0, 26.0), (1e9, 60.0, 78.0)],
+)
+def test_a_server_that_says_when_to_come_back_is_not_asked_earlier_up_to_a_minute(
+    asked_s: float, least_s: float, most_s: float
+) -> None:
+    talk = Talk()
+    began_s = talk.session.retry_at_s
+    talk.after(Unreachable("It answers with status 503.", retry_after_s=asked_s))
+    assert least_s <= talk.session.retry_at_s - began_s <= most_s
+
+
 # --- silence -----------------------------------------------------------------------------------------
 
 
@@ -428,6 +441,8 @@ def test_an_old_ticket_whose_checksum_nobody_knows_is_believed() -> None:
 def test_a_silent_app_is_told_of() -> None:
     talk = arrived().after(WAITING)
     assert talk.session.app_is_silent
+    assert talk.after(MsgNews("waiting_for_app", why="the app answered with status 500"))
+    assert talk.session.app_trouble == "the app answered with status 500"
     assert talk.after(Closed()).stage is Stage.WAITING
 
 
