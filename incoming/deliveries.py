@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from incoming.errors import HandoverFailed, StorageFailed, StorageFull, UnknownTicket
 from incoming.handover import callbacks, schedule
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 REFUSED_TEXT = "The app did not take the file"
 SPOILT_TEXT = "bytes of it were lost in a power cut"
+LOGGED_CHARS: Final = 200
+"""How much of an app's answer the log shows."""
 
 
 class Deliveries:
@@ -42,8 +45,10 @@ class Deliveries:
             parts.settings.handover_answer_timeout_s,
             parts.runtime,
             parts.settings.handover_refused,
+            parts.settings.handover_ca_file,
         )
         self._under_way: set[str] = set()
+        self._troubles: dict[str, schedule.NoAnswer] = {}
         self._stopped = False
 
     def start(self, ticket_id: str) -> None:
@@ -72,6 +77,10 @@ class Deliveries:
         self._fail(ticket, Lapse("the app never called finish_upload", final))
         self.start(ticket.id)
 
+    def trouble(self, ticket_id: str) -> schedule.NoAnswer | None:
+        """Returns why the app's last call for this ticket had no answer, while it is asked again."""
+        return self._troubles.get(ticket_id)
+
     # --- one delivery --------------------------------------------------------------------------
 
     def _deliver(self, ticket_id: str) -> None:
@@ -79,17 +88,17 @@ class Deliveries:
         attempt = 0
         try:
             while not self._stopped:
-                with self._notifier.turn(self._registry.get(ticket_id).signal_finish_url):
+                with self._turn(self._registry.get(ticket_id).signal_finish_url) as call:
                     if self._fails_as_spoilt(self._registry.get(ticket_id)):
                         return
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
                     if not _has_news(ticket) or self._stopped:
                         return
-                    answer = self._call(ticket)
+                    answer = self._call(ticket, call)
                 attempt += 1
                 if answer and self._heard(ticket_id, answer):
                     return
-                self._runtime.sleep(self._delay_s(attempt))
+                self._runtime.sleep(self._delay_s(attempt, answer))
         except UnknownTicket:
             return
         except Exception as exc:
@@ -100,24 +109,35 @@ class Deliveries:
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
             self._under_way.discard(ticket_id)
+            self._troubles.pop(ticket_id, None)
 
-    def _delay_s(self, attempt: int) -> float:
+    @contextlib.contextmanager
+    def _turn(self, url: str) -> Iterator[Callable[[Ticket], schedule.Answer]]:
+        """Gives what calls the app, as soon as there is a place among the calls to it."""
+        if url.startswith(callbacks.SCHEME):
+            with self._parts.callbacks.turn:
+                yield lambda ticket: self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
+        else:
+            with self._notifier.turn(url) as turn:
+                yield lambda ticket: turn.post(self._form(ticket))
+
+    def _delay_s(self, attempt: int, answer: schedule.Answer | None) -> float:
         first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
-        return schedule.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter())
+        asked_s = answer.retry_after_s if isinstance(answer, schedule.NoAnswer) else 0.0
+        return schedule.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter(), asked_s)
 
-    def _call(self, ticket: Ticket) -> schedule.Answer | None:
+    def _call(
+        self, ticket: Ticket, call: Callable[[Ticket], schedule.Answer]
+    ) -> schedule.Answer | None:
         """Returns what the app says; None when it has called us while that was being journaled."""
         if ticket.state is State.HANDING_OVER:
             try:
                 self._registry.change(ticket.id, Post())
             except IllegalTransition:
                 return None
-        if ticket.signal_finish_url.startswith(callbacks.SCHEME):
-            answer = self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
-        else:
-            answer = self._notifier.post(ticket.signal_finish_url, self._form(ticket))
-        self._parts.counters.calls[answer.result] += 1
-        about = ticket.for_log(result=answer.result, answer=_words(answer))
+        answer = call(ticket)
+        self._parts.counters.called(answer.result, _trouble(answer))
+        about = ticket.for_log(result=answer.result, trouble=_trouble(answer), answer=_words(answer, ticket))
         log.info("upload %(ticket)s: told the app it is %(state)s: %(answer)s", about)
         return answer
 
@@ -152,6 +172,7 @@ class Deliveries:
     def _heard_of_the_end(self, ticket: Ticket, answer: schedule.Answer) -> bool:
         """The app's answer to a cancellation is ignored, but it has to be one (CONTRACT 3)."""
         if isinstance(answer, schedule.NoAnswer) and not self._too_long(ticket):
+            self._troubles[ticket.id] = answer
             return False
         self._registry.change(ticket.id, Told())
         return True
@@ -162,13 +183,14 @@ class Deliveries:
                 self.finish(ticket)
             case schedule.WillFinish():
                 self._registry.change(ticket.id, Wait())
-            case schedule.Refused(why):
-                self._refused(ticket, Refuse(why))
-            case schedule.NoAnswer(why):
+            case schedule.Refused():
+                self._refused(ticket, Refuse(answer.why))
+            case schedule.NoAnswer():
                 if not self._too_long(ticket):
-                    self._tell(ticket.id, WaitingForApp())
+                    self._troubles[ticket.id] = answer
+                    self._tell(ticket.id, WaitingForApp(answer.why))
                     return False
-                self._refused(ticket, Lapse(why))
+                self._refused(ticket, Lapse(answer.why))
         return True
 
     def _refused(self, ticket: Ticket, event: Refuse | Lapse) -> None:
@@ -222,11 +244,20 @@ def _has_news(ticket: Ticket) -> bool:
     return ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told)
 
 
-def _words(answer: schedule.Answer) -> str:
-    match answer:
-        case schedule.Refused(why) | schedule.NoAnswer(why):
-            return why
-        case schedule.Done():
-            return "done"
-        case _:
-            return "wait"
+def _trouble(answer: schedule.Answer) -> str:
+    """Returns the kind of trouble with the app; an empty text if there was none."""
+    return answer.trouble if isinstance(answer, schedule.Refused | schedule.NoAnswer) else ""
+
+
+def _words(answer: schedule.Answer, ticket: Ticket) -> str:
+    """Returns what the log says of an answer. Nothing of the ticket that is secret is in it."""
+    if not isinstance(answer, schedule.Refused | schedule.NoAnswer):
+        return answer.result
+    if not answer.detail:
+        return answer.why
+    detail = answer.detail.replace(ticket.id, f"{ticket.short_id}...")
+    for secret in filter(None, (ticket.secret, ticket.metadata)):
+        detail = detail.replace(secret, "***")
+    if len(detail) > LOGGED_CHARS:
+        detail = f"{detail[:LOGGED_CHARS]}..."
+    return f"{answer.why} ({detail})"

@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from incoming import __version__
-from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
+from incoming.handover.schedule import Done, NoAnswer, Refused, Trouble, WillFinish
 from incoming.lifecycle import State
 from incoming.overview import Overview, Totals
 from incoming.watch import CLAIM_KINDS, ENDS, WATCHES, Counters, Lag
@@ -82,6 +82,9 @@ def _counted(counters: Counters) -> Iterator[Metric]:
         "uploads_ended", "Uploads that came to an end.", "outcome",
         ((state.value, counters.ended[state]) for state in State if state in ENDS))  # fmt: skip
     yield _labelled("handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
+    yield _labelled(
+        "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
+        ((kind.value, counters.troubles[kind]) for kind in Trouble))  # fmt: skip
 
 
 def _lag(lag: Lag) -> Metric:

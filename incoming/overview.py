@@ -217,6 +217,7 @@ class Overview:
     def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
         moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
         speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
+        trouble = self._uploads.deliveries.trouble(ticket.id)
         missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
         return {
@@ -224,7 +225,8 @@ class Overview:
             "name": ticket.name,
             "app": ticket.app,
             "state": ticket.state.value,
-            "reason": ticket.reason,
+            "reason": ticket.reason or (trouble.why if trouble else ""),
+            "trouble": trouble.trouble.value if trouble else "",
             "length_bytes": ticket.length_bytes,
             "offset_bytes": offset_bytes,
             "bytes_per_s": speed,

@@ -62,6 +62,7 @@ PROVEN_BYTES_PER_S: Final = 512 * 1024
 """How fast a client has to read its file at least, to prove that it is the same."""
 MAX_DAMAGED: Final = 8
 """So many damaged chunks in a row end the connection: another one may take another way."""
+BEING_TOLD: Final = "the app is being told"
 RETRY_AFTER_S: Final = 2.0
 """When the clients of a stopping server are asked to come back, each after another time."""
 
@@ -175,7 +176,9 @@ class SessionV2:
     def _watch(self, _: Completed | CancelTooLate | MsgCancel | None = None) -> Actions:
         """The file has arrived, whoever says what: wait for the result, or tell it if it is known."""
         self.phase = Phase.ARRIVED
-        return self._handed_over(self._finished) if self._finished else [_news(messages.NEWS_HANDING_OVER)]
+        if self._finished:
+            return self._handed_over(self._finished)
+        return [_news(messages.NEWS_HANDING_OVER, BEING_TOLD)]
 
     def _too_late(self, _: MsgCancel | MsgComplete) -> Actions:
         return []
@@ -187,8 +190,8 @@ class SessionV2:
     def _handed_over(self, result: HandedOver) -> Actions:
         return [Send(messages.MsgAllDone2(True, result.crc32c)), *self._close(CLOSE_NORMAL)]
 
-    def _waiting(self, _: WaitingForApp) -> Actions:
-        return [_news(messages.NEWS_WAITING_FOR_APP)]
+    def _waiting(self, waiting: WaitingForApp) -> Actions:
+        return [_news(messages.NEWS_WAITING_FOR_APP, waiting.why)]
 
     # --- whatever else -------------------------------------------------------------------------------
 
@@ -206,7 +209,7 @@ class SessionV2:
 
     def _interrupted(self, news: Interrupted) -> Actions:
         if isinstance(news.error, errors.Stopping):
-            stopping = _news(messages.NEWS_STOPPING, RETRY_AFTER_S)
+            stopping = _news(messages.NEWS_STOPPING, str(news.error), RETRY_AFTER_S)
             return [stopping, *self._close(CLOSE_CODES[errors.Stopping], str(news.error))]
         return self._fail(news.error)
 
@@ -239,8 +242,8 @@ class SessionV2:
         return [CloseConnection(code, reason)]
 
 
-def _news(word: str, retry_after_s: float = 0.0) -> Send:
-    return Send(messages.MsgNews(word, retry_after_s))
+def _news(word: str, why: str, retry_after_s: float = 0.0) -> Send:
+    return Send(messages.MsgNews(word, retry_after_s, why))
 
 
 _Handler = Callable[[SessionV2, Any], Actions]

@@ -92,6 +92,10 @@ class Settings:
         "addresses",
         "Addresses or networks, comma-separated, that are never called, whatever name leads there: unless "
         "changed, where clouds keep their machines' secrets (link-local ones), and multicast.", _networks)
+    handover_ca_file: str = _setting(
+        "", "path",
+        "A PEM file of certificate authorities that https apps are trusted by, besides those of the system. "
+        "Empty: none.")
     trusted_proxies: tuple[str, ...] = _setting(
         (), "addresses",
         "Addresses or networks, comma-separated, of proxies whose X-Forwarded-For says who a client is. Only "

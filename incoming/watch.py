@@ -42,6 +42,14 @@ class Counters:
     ended: Counter[State] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     """Calls to apps, by what came back: done, wait, refused, no_answer."""
+    troubles: Counter[str] = field(default_factory=Counter)
+    """Calls to apps that brought nothing, by the kind of trouble."""
+
+    def called(self, result: str, trouble: str) -> None:
+        """Counts one call to an app; `trouble` is empty if there was none."""
+        self.calls[result] += 1
+        if trouble:
+            self.troubles[trouble] += 1
 
     def changed(self, old: Ticket, event: Event, new: Ticket) -> None:
         """Counts one change of a ticket."""

@@ -143,7 +143,7 @@
    *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
    *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number, max_window_bytes: number}
    *   | {type: 'resend', offset: number, round: number}
-   *   | {type: 'news', news: string, retry_after_s: number} | {type: 'cancel_acknowledged'} | {type: 'finished'}
+   *   | {type: 'news', news: string, retry_after_s: number, why: string} | {type: 'cancel_acknowledged'} | {type: 'finished'}
    *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
    *   | {type: 'passing_error', word: string, msg: string}} News
    */
@@ -157,7 +157,9 @@
       max_window_bytes: Number(data.MaxWindowBytes) || 0,
     }),
     MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
-    MsgNews: (data) => ({ type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0 }),
+    MsgNews: (data) => ({
+      type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0, why: String(data.Why || ''),
+    }),
     MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
     MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', ...NOT_TAKEN }),
     MsgError: read_error,
@@ -1051,6 +1053,7 @@
       this.speed = new Speed(0);
       this.memory = new Memory(this);
       this.app_is_silent = false;
+      this.app_trouble = '';
 
       /** @type {ReturnType<typeof setTimeout> | null} */
       this.retry_timer = null;
@@ -1123,7 +1126,7 @@
         case 'confirmed': this.on_confirmed(news.terms); break;
         case 'stored': this.on_stored(news); break;
         case 'resend': this.on_resend(news.offset, news.round); break;
-        case 'news': this.on_news(news.news, news.retry_after_s); break;
+        case 'news': this.on_news(news.news, news.retry_after_s, news.why); break;
         case 'finished': this.on_finished(); break;
         case 'cancel_acknowledged': this.move('call_off'); break;
         case 'cancelled': this.on_cancelled(news.reason); break;
@@ -1250,12 +1253,13 @@
       this.send_chunks();
     }
 
-    /** @param {string} news @param {number} retry_after_s */
-    on_news(news, retry_after_s) {
+    /** @param {string} news @param {number} retry_after_s @param {string} why - what is wrong with the app */
+    on_news(news, retry_after_s, why) {
       if (news === 'stopping' && this.connection) this.connection.retry_after_s = retry_after_s;
       if (news !== 'handing_over' && news !== 'waiting_for_app') return;
       if (this.connection) this.connection.rest();
       this.app_is_silent = news === 'waiting_for_app';
+      this.app_trouble = why;
       this.on_stored({ offset: this.bytes_total });
     }
 
@@ -1586,7 +1590,9 @@
       if (this.retry_timer !== null) {
         return is_offline() ? 'You are offline. This will go on by itself.' : this.retry_note + ' Trying again soon.';
       }
-      if (this.state === 'arrived' && this.app_is_silent) return APP_IS_SILENT;
+      if (this.state === 'arrived' && this.app_is_silent) {
+        return this.app_trouble ? `All data has arrived, but ${this.app_trouble}. It is asked again.` : APP_IS_SILENT;
+      }
       if (this.state !== 'running') return STATES[this.state].text;
       if (this.connection && this.connection.reading_s >= SLOW_READ_S) return READ_IS_SLOW;
       if (!this.connection || !this.connection.confirmed) return 'Connecting.';

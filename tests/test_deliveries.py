@@ -12,8 +12,17 @@ from crc32c import crc32c
 
 from incoming.deliveries import Deliveries
 from incoming.errors import WrongState
-from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.handover.schedule import (
+    Answer,
+    Done,
+    Refused,
+    Trouble,
+    WillFinish,
+    classify,
+    no_answer,
+)
 from incoming.lifecycle import State
+from incoming.logs import JsonFormatter, TextFormatter
 from incoming.steps import HandedOver, NotHandedOver, WaitingForApp
 from tests.support.app import DONE, ScriptedApp
 from tests.support.fakes import FakeApp
@@ -21,7 +30,8 @@ from tests.support.house import TIMES, House, arrived
 
 CONTENT = b"content"
 HANDED_OVER = HandedOver(crc32c(CONTENT))
-DOWN = NoAnswer("the app could not be reached")
+DOWN = no_answer(Trouble.CONNECTION_REFUSED, "[Errno 111] Connection refused")
+STILL_DOWN = WaitingForApp(DOWN.why)
 NOT_FOUND = Refused("the app answered with status 404")
 
 # --- what the app hears --------------------------------------------------------------------------
@@ -152,7 +162,7 @@ def test_an_app_that_finishes_before_it_answers_has_finished(tmp_path: Path, ans
     house.runtime.advance(1000)
     assert house.state(ticket_id) is State.FINISHED
     assert len(house.app.forms) == 1
-    assert set(client.news) - {WaitingForApp()} == {HANDED_OVER}
+    assert set(client.news) - {STILL_DOWN} == {HANDED_OVER}
 
 
 def test_an_app_that_finishes_just_before_it_is_called_again_is_not_called(
@@ -186,7 +196,7 @@ def test_an_app_that_is_down_is_called_with_growing_delays(tmp_path: Path) -> No
     delays = [later - earlier for earlier, later in pairwise(called_at_s)]
     assert delays == [1.0, 2.0, 4.0, 8.0, 8.0, 8.0]
     assert house.state(ticket_id) is State.FINISHED
-    assert client.news == [WaitingForApp()] * 6 + [HANDED_OVER]
+    assert client.news == [STILL_DOWN] * 6 + [HANDED_OVER]
 
 
 def test_an_app_that_is_down_for_too_long_fails_the_handover_and_the_file_stays(tmp_path: Path) -> None:
@@ -200,8 +210,79 @@ def test_an_app_that_is_down_for_too_long_fails_the_handover_and_the_file_stays(
     calls = len(house.app.forms)
     house.runtime.advance(1000)
     assert len(house.app.forms) == calls
-    assert [type(n) for n in client.news if n != WaitingForApp()] == [NotHandedOver]
+    assert [type(n) for n in client.news if n != STILL_DOWN] == [NotHandedOver]
     assert house.file(ticket_id).read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize(("asked_s", "calls_at_s"), [(5.0, [5.625, 11.25]), (1e9, [9.0, 18.0])])
+def test_an_app_that_asks_for_a_delay_is_not_called_earlier_up_to_the_longest_delay(
+    tmp_path: Path, asked_s: float, calls_at_s: list[float]
+) -> None:
+    house = House(tmp_path, **TIMES)
+    called_at_s: list[float] = []
+
+    def busy(form: dict[str, str]) -> Answer:
+        called_at_s.append(house.runtime.time_s)
+        return classify(503, b"busy", str(asked_s), asked_s)
+
+    house.app.answers = [busy]
+    house.arrive(house.new_ticket(), CONTENT)
+    house.runtime.advance(20)
+    assert [later - called_at_s[0] for later in called_at_s[1:3]] == calls_at_s
+
+
+def test_why_an_app_gives_no_answer_is_known_for_as_long_as_it_is_asked_again(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(DOWN, DOWN, Done()), **TIMES)
+    ticket_id = house.new_ticket()
+    house.arrive(ticket_id, CONTENT)
+    assert house.uploads.deliveries.trouble(ticket_id) == DOWN
+    house.runtime.advance(10)
+    assert house.state(ticket_id) is State.FINISHED
+    assert house.uploads.deliveries.trouble(ticket_id) is None
+    assert house.parts.counters.troubles == {"connection_refused": 2}
+
+
+def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(DOWN), **TIMES)
+    ticket_id = house.new_ticket()
+    house.uploads.expire(house.ticket(ticket_id), "idle for too long")
+    house.runtime.settle()
+    assert house.uploads.deliveries.trouble(ticket_id) == DOWN
+
+
+def test_the_log_says_what_was_wrong_and_in_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    arrived(tmp_path, DOWN)
+    assert "it refuses connections ([Errno 111] Connection refused)" in caplog.text
+
+
+def test_what_an_app_answered_is_logged_in_part_and_without_secrets(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+
+    def echo(form: dict[str, str]) -> Answer:
+        return classify(200, f"{form['id']} {form['secret']} {form['metadata']} {'x' * 3000}".encode())
+
+    house, ticket_id = arrived(tmp_path, echo, backendSecret="s3cret", metadata='{"a": 1}')
+    [line] = [line for line in caplog.text.splitlines() if "neither done nor wait (" in line]
+    assert f'(it said "{ticket_id[:8]}... *** *** xxx' in line
+    assert len(line) < 400
+    assert ticket_id not in caplog.text
+    assert "s3cret" not in caplog.text
+    assert house.ticket(ticket_id).reason == "the app's answer was neither done nor wait"
+
+
+@pytest.mark.parametrize("body", [b"a\nERROR forged", b"\x1b[31mred", b"\x00\xff", "\u202eabc".encode()])
+def test_what_an_app_answered_cannot_write_lines_of_its_own_into_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes
+) -> None:
+    caplog.set_level("INFO")
+    arrived(tmp_path, classify(200, body))
+    [record] = [r for r in caplog.records if "neither done nor wait (" in r.getMessage()]
+    line = TextFormatter().format(record)
+    assert line.isprintable()
+    assert len(JsonFormatter().format(record).splitlines()) == 1
 
 
 def test_a_refusal_fails_at_once_and_is_told_in_words(

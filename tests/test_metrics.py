@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from incoming import __version__
-from incoming.handover.schedule import Done, Refused
+from incoming.handover.schedule import Done, Refused, Trouble
 from incoming.lifecycle import State
 from incoming.metrics import Metrics
 from incoming.overview import Overview
@@ -39,6 +39,7 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
         ("claims", {"first", "resume", "takeover", "watch"}),
         ("uploads_ended", {"finished", "failed", "cancelled", "expired"}),
         ("handover_calls", {"done", "wait", "refused", "no_answer"}),
+        ("handover_troubles", set(Trouble)),
     ):
         found = {label: value for (n, label), value in samples.items() if n == f"incoming_{name}_total"}
         assert found == dict.fromkeys(labels, 0.0)
@@ -53,6 +54,7 @@ def test_what_happened_is_counted(house: House) -> None:
     for name, label, value in (
         ("tickets_issued_total", "", 3), ("stored_bytes_total", "", 22), ("received_bytes_total", "", 25),
         ("handover_calls_total", "refused", 1), ("handover_calls_total", "done", 1),
+        ("handover_troubles_total", "refused", 1), ("handover_troubles_total", "certificate", 0),
         ("uploads_ended_total", "failed", 1), ("uploads_ended_total", "finished", 1),
         ("claims_total", "first", 3), ("uploads", "failed", 1), ("uploads", "paused", 1),
         ("storage_reserved_bytes", "", 7), ("websocket_connections", "", 0),

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from incoming.errors import StorageFailed, UnknownTicket, WrongSecret
-from incoming.handover.schedule import NoAnswer, Refused, WillFinish
+from incoming.handover.schedule import Done, NoAnswer, Refused, Trouble, WillFinish, no_answer
 from incoming.lifecycle import State
 from incoming.overview import DISK_HANGS_AFTER_S, Overview
 from incoming.parameters import Listing
@@ -53,6 +53,7 @@ def test_a_new_ticket_has_neither_name_nor_length(house: House, overview: Overvi
         "id": ticket_id[:8], "name": "", "app": "app.example.org", "state": "issued", "reason": "",
         "length_bytes": None, "offset_bytes": 0, "bytes_per_s": 0, "seconds_left": None,
         "age_s": 3.0, "idle_s": 3.0, "connected": False, "deliveries": 0, "max_bytes_per_s": 1000,
+        "trouble": "",
     }  # fmt: skip
 
 
@@ -100,6 +101,18 @@ def test_a_failed_handover_says_why(tmp_path: Path) -> None:
     row = only_row(Overview(house.uploads))
     assert (row["state"], row["reason"]) == ("failed", "the app answered with status 418")
     assert (row["offset_bytes"], row["length_bytes"], row["deliveries"]) == (7, 7, 1)
+
+
+def test_an_app_that_gives_no_answer_is_told_of_while_it_is_asked_again(tmp_path: Path) -> None:
+    down = no_answer(Trouble.CERTIFICATE, "certificate verify failed: self-signed certificate")
+    house = House(tmp_path, FakeApp(down, Done()), **TIMES)
+    house.arrive(house.new_ticket(), b"content")
+    [row] = Overview(house.uploads).page(Listing())["uploads"]
+    assert (row["state"], row["trouble"]) == ("handing_over", "certificate")
+    assert row["reason"] == "the app could not be reached: its certificate is not trusted"
+    house.runtime.advance(10)
+    [row] = Overview(house.uploads).page(Listing())["uploads"]
+    assert (row["state"], row["trouble"], row["reason"]) == ("finished", "", "")
 
 
 def test_ended_uploads_are_listed_until_they_are_forgotten(house: House, overview: Overview) -> None:

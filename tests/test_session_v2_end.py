@@ -36,7 +36,7 @@ from tests.test_session_v2 import (
 )
 
 CANCEL_ACK = Send(messages.MsgCancelAck(True))
-HANDING_OVER = Send(MsgNews("handing_over"))
+HANDING_OVER = Send(MsgNews("handing_over", why="the app is being told"))
 ALL_DONE = Send(messages.MsgAllDone2(True, 7))
 
 # --- the end -------------------------------------------------------------------------------------------
@@ -93,8 +93,9 @@ def test_a_result_that_comes_before_the_completion_itself_is_told_after_it() -> 
 
 
 def test_a_client_is_told_that_the_app_can_not_be_reached() -> None:
-    waiting = [Send(MsgNews("waiting_for_app"))]
-    assert in_phase(Phase.ARRIVED).handle(steps.WaitingForApp()) == waiting
+    waiting = steps.WaitingForApp("the app answered with status 500")
+    told = MsgNews("waiting_for_app", why="the app answered with status 500")
+    assert in_phase(Phase.ARRIVED).handle(waiting) == [Send(told)]
 
 
 def test_a_client_that_comes_back_during_the_handover_waits_for_the_result() -> None:
@@ -149,7 +150,7 @@ def test_a_reason_is_never_empty_and_never_long(said: str, reason: str) -> None:
 def test_a_stopping_server_says_when_to_come_back() -> None:
     stopping = errors.Stopping()
     actions = receiving().handle(Interrupted(stopping))
-    assert actions == [Send(MsgNews("stopping", 2.0)), CloseConnection(1012, str(stopping))]
+    assert actions == [Send(MsgNews("stopping", 2.0, str(stopping))), CloseConnection(1012, str(stopping))]
 
 
 def test_a_newer_connection_is_an_error_of_its_own() -> None:

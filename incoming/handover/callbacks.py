@@ -16,7 +16,7 @@ from functools import reduce
 from typing import Any, Final
 
 from incoming.errors import BadParameter
-from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.handover.schedule import Answer, Done, Refused, Trouble, WillFinish, no_answer
 from incoming.lifecycle import CALLED_OFF
 from incoming.runtime import Runtime
 from incoming.ticket import Ticket
@@ -24,7 +24,8 @@ from incoming.ticket import Ticket
 log = logging.getLogger(__name__)
 
 SCHEME: Final = "callback:"
-NO_ANSWER: Final = "the app's callback {} failed"
+CALLS_AT_ONCE: Final = 32
+"""A backlog of thousands of handovers takes no more of the process than this."""
 
 
 class Refuse(Exception):
@@ -61,6 +62,8 @@ class Callbacks:
     def __init__(self, runtime: Runtime, answer_timeout_s: float) -> None:
         self._runtime = runtime
         self._answer_timeout_s = answer_timeout_s
+        self.turn: Final = runtime.semaphore(CALLS_AT_ONCE)
+        """What to hold during a call."""
         self._registered: dict[str, Callback] = {}
 
     def register(self, name: str, callback: Callback) -> None:
@@ -99,15 +102,15 @@ class Callbacks:
             return Done()  # the app does not want to hear of it
         callback = self._registered.get(name) or _imported(name)
         if callback is None:
-            return NoAnswer(f"the app has no callback {name}")
+            return no_answer(Trouble.CALLBACK, f"there is no callback {name}")
         try:
             with self._runtime.time_limit(self._answer_timeout_s, TimeoutError()):
                 return _answer(callback(_arrived(ticket, "" if called_off else path)))
         except Refuse as exc:
-            return Refused(str(exc) or "the app refused the file")
-        except Exception:
-            log.exception("upload %(ticket)s: %(answer)s", ticket.for_log(answer=NO_ANSWER.format(name)))
-            return NoAnswer(NO_ANSWER.format(name))
+            return Refused(str(exc) or Trouble.REFUSED.words)
+        except Exception as exc:
+            log.exception("upload %(ticket)s: the callback %(name)s failed", ticket.for_log(name=name))
+            return no_answer(Trouble.CALLBACK, f"{name} raised {type(exc).__name__}")
 
 
 def _imported(name: str) -> Callback | None:
@@ -125,7 +128,7 @@ def _answer(result: object) -> Answer:
         return Done()
     if result == "wait":
         return WillFinish()
-    return Refused("the app's answer was neither done nor wait")
+    return Refused(Trouble.OTHER_WORD.words, Trouble.OTHER_WORD, f"it returned {result!r}")
 
 
 def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:

@@ -10,30 +10,44 @@ from __future__ import annotations
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import lru_cache
 from http.client import HTTPConnection, HTTPResponse
 from typing import Any, Final
 from urllib.parse import unquote
 
-import certifi
 from urllib3.util import parse_url
 
+from incoming.handover.failures import MustNotCall, NoAddress
+from incoming.handover.reading import Answer
 from incoming.networks import Networks, address, reached
-from incoming.runtime import Place
+from incoming.runtime import Runtime
 
 SocketAddress = tuple[Any, ...]
 Server = tuple[bool, str, int]
-LookUp = Callable[[str, int], Sequence[Place]]
+Trust = Callable[[], ssl.SSLContext]
 MAX_IDLE: Final = 128
 """How many connections wait for a next call, to all hosts together."""
+THIS_MACHINE: Final = "this machine"
 _NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 
 
-class MustNotCall(Exception):
-    """The host has no address but ones that are never called."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address that may be called."""
+
+    family: int
+    where: SocketAddress
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which machine's port this is, however it is spelled. All loopback addresses are one machine."""
+        found = address(str(self.where[0]))
+        machine = reached(found) if found else None
+        name = THIS_MACHINE if machine and machine.is_loopback else str(machine)
+        return name, int(self.where[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,66 +87,95 @@ def _secret(user_and_password: str) -> str:
 class Connections:
     """Connections to apps, kept alive for their next call."""
 
-    def __init__(self, look_up: LookUp, refused: Networks, connect_timeout_s: float) -> None:
-        """A call to an address in `refused` raises MustNotCall."""
-        self._dial: Final = Dial(look_up, refused)
+    def __init__(self, runtime: Runtime, refused: Networks, connect_timeout_s: float, trust: Trust) -> None:
+        """An address in `refused` is never called. `trust` returns what certificates are checked with."""
+        self._runtime = runtime
+        self._refused = refused
         self._connect_timeout_s = connect_timeout_s
-        self._idle: list[tuple[Server, Connection]] = []
+        self._trust = trust
+        self._idle: list[tuple[Server, Place, Connection]] = []
+
+    def places(self, where: Target) -> list[Place]:
+        """Returns the addresses of the host that may be called; that of a kept connection without a look-up.
+
+        Raises OSError (gaierror), UnicodeError, NoAddress, MustNotCall.
+        """
+        for server, place, _ in reversed(self._idle):
+            if server == where.server:
+                return [place]
+        if numeric := _numeric(where.host, where.port):
+            found = [numeric]  # without a thread, which a name with dead servers could have taken
+        else:
+            answer = self._runtime.look_up(where.host, where.port)
+            found = [Place(family, place) for family, _, _, _, place in answer]
+        if not found:
+            raise NoAddress("its name has no address")
+        allowed = [place for place in found if not self._is_refused(place)]
+        if not allowed:
+            raise MustNotCall
+        return allowed
+
+    def _is_refused(self, place: Place) -> bool:
+        found = address(str(place.where[0]))
+        return found is None or reached(found) in self._refused
 
     @contextmanager
-    def to(self, where: Target) -> Iterator[Connection]:
-        """Gives a connection; it is kept when its answer was read to the end, and nothing was raised.
+    def to(self, where: Target, place: Place) -> Iterator[Connection]:
+        """Gives a connection to one of the places of a target.
 
-        Raises OSError (also TimeoutError, gaierror), UnicodeError, MustNotCall.
+        It is kept when its answer was read to the end, and nothing was raised. Raises OSError.
         """
-        connection = self._kept(where) or self._new(where)
+        connection = self._kept(where, place) or self._new(where, place)
         connection.is_done = False
         try:
             if connection.sock is None:
                 connection.connect()
             yield connection
             if connection.sock and connection.is_done:
-                self._keep(where, connection)
+                self._keep(where, place, connection)
                 return
         except BaseException:
             connection.close()
             raise
         connection.close()
 
-    def _new(self, where: Target) -> Connection:
-        kind = TlsConnection if where.is_https else Connection
-        return kind(self._dial, where.host, where.port, self._connect_timeout_s)
+    def _new(self, where: Target, place: Place) -> Connection:
+        if where.is_https:
+            return TlsConnection(where, place, self._connect_timeout_s, self._runtime, self._trust)
+        return Connection(where, place, self._connect_timeout_s, self._runtime)
 
-    def _kept(self, where: Target) -> Connection | None:
+    def _kept(self, where: Target, place: Place) -> Connection | None:
         """Returns the connection that was used last, and that its other end has not closed."""
         for at in range(len(self._idle) - 1, -1, -1):
-            server, connection = self._idle[at]
-            if server == where.server:
+            server, its_place, connection = self._idle[at]
+            if (server, its_place) == (where.server, place):
                 del self._idle[at]
                 if connection.is_silent():
                     return connection
                 connection.close()
         return None
 
-    def _keep(self, where: Target, connection: Connection) -> None:
-        self._idle.append((where.server, connection))
+    def _keep(self, where: Target, place: Place, connection: Connection) -> None:
+        self._idle.append((where.server, place, connection))
         if len(self._idle) > MAX_IDLE:
-            self._idle.pop(0)[1].close()
+            self._idle.pop(0)[2].close()
 
 
 class Connection(HTTPConnection):
     """One connection to an app."""
 
-    def __init__(self, dial: Dial, host: str, port: int, connect_timeout_s: float) -> None:
-        super().__init__(host, port, timeout=connect_timeout_s)
-        self._dial = dial
+    def __init__(self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime) -> None:
+        super().__init__(where.host, where.port, timeout=connect_timeout_s)
+        self.response_class = self._answer  # type: ignore[assignment]
+        self._place = place
+        self._runtime = runtime
         self.is_done = False
         """Whether all that was asked for has been read."""
         self._unsent = b""
 
     def connect(self) -> None:
-        """Connects. Raises as Dial does."""
-        self.sock = self._dial.connected(self.host, self.port, self.timeout)
+        """Connects. Raises OSError."""
+        self.sock = _connected(self._place, self.timeout)
 
     def send(self, data: Any) -> None:
         """Keeps it: a request's head and its body go out together."""
@@ -143,6 +186,9 @@ class Connection(HTTPConnection):
         unsent, self._unsent = self._unsent, b""
         super().send(unsent)
         return super().getresponse()
+
+    def _answer(self, sock: socket.socket, method: str | None = None) -> Answer:
+        return Answer(sock, self._runtime.breathe, method)
 
     def is_silent(self) -> bool:
         """Returns whether nothing has come since the last answer, not even the end."""
@@ -156,74 +202,41 @@ class Connection(HTTPConnection):
         return False
 
 
-@cache
-def tls() -> ssl.SSLContext:
-    """Returns what certificates are checked with: those that sign for the web."""
-    return ssl.create_default_context(cafile=certifi.where())
-
-
 class TlsConnection(Connection):
     """The same, encrypted, with a host that proves its name."""
 
     default_port = 443
 
+    def __init__(
+        self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime, trust: Trust
+    ) -> None:
+        super().__init__(where, place, connect_timeout_s, runtime)
+        self._trust = trust
+
     def connect(self) -> None:
-        """Connects, and checks the host's certificate. Raises as Dial does; ssl.SSLError is an OSError."""
+        """Connects, and checks the host's certificate. Raises OSError (ssl.SSLError is one)."""
         super().connect()
-        self.sock = tls().wrap_socket(self.sock, server_hostname=self.host)
+        self.sock = self._trust().wrap_socket(self.sock, server_hostname=self.host)
 
 
-class Dial:
-    """Connects to hosts, and only to those of their addresses that may be called."""
-
-    def __init__(self, look_up: LookUp, refused: Networks) -> None:
-        self._look_up = look_up
-        self._refused = refused
-
-    def connected(self, host: str, port: int, timeout_s: float | None) -> socket.socket:
-        """Connects to the first address that answers. Raises OSError, UnicodeError, MustNotCall."""
-        trouble = OSError("its name leads nowhere")
-        for family, place in self._places(host, port):
-            try:
-                return _connected(family, place, timeout_s)
-            except OSError as exc:
-                trouble = exc
-        raise trouble
-
-    def _places(self, host: str, port: int) -> list[tuple[int, SocketAddress]]:
-        """Returns the addresses that may be called. Raises gaierror, UnicodeError, MustNotCall."""
-        if numeric := _numeric(host, port):
-            found = [numeric]  # without a thread, which a name with dead servers could have taken
-        else:
-            found = [(family, place) for family, _, _, _, place in self._look_up(host, port)]
-        allowed = [(family, place) for family, place in found if not self._is_refused(place)]
-        if found and not allowed:
-            raise MustNotCall
-        return allowed
-
-    def _is_refused(self, place: SocketAddress) -> bool:
-        where = address(str(place[0]))
-        return where is None or reached(where) in self._refused
-
-
-def _connected(family: int, place: SocketAddress, timeout_s: float | None) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+def _connected(place: Place, timeout_s: float | None) -> socket.socket:
+    sock = socket.socket(place.family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(timeout_s)
-        sock.connect(place)
+        sock.connect(place.where)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _numeric(host: str, port: int) -> tuple[int, SocketAddress] | None:
+def _numeric(host: str, port: int) -> Place | None:
     """Returns what an address in figures leads to; None for a name."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)
         except OSError:
             continue
-        return family, (host, port)
+        return Place(family, (host, port))
     return None

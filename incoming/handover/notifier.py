@@ -2,27 +2,30 @@
 
 from __future__ import annotations
 
-import logging
+import ssl
+import time
 import zlib
+from collections.abc import Hashable
+from contextlib import AbstractContextManager
 from http.client import HTTPException, HTTPResponse, IncompleteRead
-from typing import Final
-from urllib.parse import urlencode, urlsplit
+from typing import Final, Self
+from urllib.parse import urlencode
 from weakref import WeakValueDictionary
 
 from incoming import __version__
-from incoming.handover.dialing import Connections, MustNotCall, target
+from incoming.answers import retry_after_s
+from incoming.handover import trust
+from incoming.handover.dialing import Connections, Place, Target, target
+from incoming.handover.failures import FAILURES, NOT_CONNECTED, TooSlow, failed
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
 from incoming.networks import Networks
 from incoming.runtime import Lock, Runtime
 
-log = logging.getLogger(__name__)
-
-CONNECTIONS_A_HOST: Final = 32
-"""A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this."""
-
-
-class _TooSlow(Exception):
-    """The whole call took longer than the app may take."""
+CONNECTIONS_AN_APP: Final = 32
+"""A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this. An app is
+an address and a port: a URL has many spellings, and many names lead to one address."""
+MAX_PLACES: Final = 8
+"""How many addresses of a host are tried in one call."""
 
 
 class Notifier:
@@ -30,51 +33,129 @@ class Notifier:
 
     def __init__(
         self, connect_timeout_s: float, answer_timeout_s: float, runtime: Runtime,
-        refused: tuple[str, ...] = (),
+        refused: tuple[str, ...] = (), ca_file: str = "",
     ) -> None:  # fmt: skip
-        """`refused`: addresses and networks that are never called."""
-        self._connect_timeout_s = connect_timeout_s
+        """`refused`: addresses and networks that are never called; `ca_file`: see `trust`.
+
+        Raises BadSetting.
+        """
         self._answer_timeout_s = answer_timeout_s
+        self._call_timeout_s = connect_timeout_s + answer_timeout_s
         self._runtime = runtime
-        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
-        self._connections = Connections(runtime.look_up, Networks(refused), connect_timeout_s)
+        self._ca_file = ca_file
+        self._trusted = trust.context(ca_file) if ca_file else None
+        self._locks: WeakValueDictionary[Hashable, Lock] = WeakValueDictionary()
+        self._connections = Connections(runtime, Networks(refused), connect_timeout_s, self._trust)
         self._headers = {
             "User-Agent": f"incoming/{__version__}",
             "Accept": "*/*",
             "Content-Type": "application/x-www-form-urlencoded",
         }
 
-    def turn(self, url: str) -> Lock:
-        """Returns what to hold during a `post` to this URL: a place among the calls to its host."""
-        host = urlsplit(url).netloc
-        turn = self._turns.get(host)
-        if turn is None:
-            turn = self._turns[host] = self._runtime.semaphore(CONNECTIONS_A_HOST)
-        return turn
+    def _trust(self) -> ssl.SSLContext:
+        """To read the system's certificates takes 30 ms: it is done when the first app needs them."""
+        if self._trusted is None:
+            self._trusted = self._runtime.in_pool(trust.context, self._ca_file)
+        return self._trusted
 
-    def post(self, url: str, form: dict[str, str]) -> Answer:
+    def turn(self, url: str) -> Turn:
+        """Returns what to enter before a call to this URL: a place among the calls to its address."""
+        return Turn(self, url)
+
+    # --- what a turn needs -------------------------------------------------------------------------
+
+    def look_up(self, url: str) -> tuple[Target, list[Place]]:
+        """Returns where a URL leads. Raises one of FAILURES."""
+        where = target(url)
+        with self._lock(where.host), self._time_limit():
+            return where, self._connections.places(where)[:MAX_PLACES]
+
+    def lock_of(self, place: Place) -> Lock:
+        """Returns what to hold during a call to a place."""
+        return self._lock(place.key)
+
+    def call(self, where: Target, place: Place, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
+        connected = False
         try:
             # Other time-outs are between two bytes; an answer that drips is bounded here.
-            with self._runtime.time_limit(self._connect_timeout_s + self._answer_timeout_s, _TooSlow()):
-                return self._post(url, form)
-        except (_TooSlow, TimeoutError):
-            return NoAnswer("the app did not answer in time")
-        except MustNotCall:
-            return NoAnswer("the app's address is one that this server never calls")
-        except (HTTPException, zlib.error, OSError, ValueError) as exc:
-            log.debug("a call to the app failed: %(error)s", {"error": exc})
-            return NoAnswer("the app could not be reached")
+            with self._time_limit(), self._connections.to(where, place) as connection:
+                connected = True
+                connection.sock.settimeout(self._answer_timeout_s)
+                headers = self._headers | where.headers
+                connection.request("POST", where.path, urlencode(form).encode(), headers)
+                with connection.getresponse() as response:
+                    body = _beginning(response)
+                    connection.is_done = response.isclosed()
+                    return _classified(response, body)
+        except FAILURES as exc:
+            return failed(exc, connected=connected)
 
-    def _post(self, url: str, form: dict[str, str]) -> Answer:
-        where = target(url)
-        with self._connections.to(where) as connection:
-            connection.sock.settimeout(self._answer_timeout_s)
-            connection.request("POST", where.path, urlencode(form).encode(), self._headers | where.headers)
-            with connection.getresponse() as response:
-                body = _beginning(response)
-                connection.is_done = response.isclosed()
-                return classify(response.status, body)
+    def _time_limit(self) -> AbstractContextManager[object]:
+        return self._runtime.time_limit(self._call_timeout_s, TooSlow("the time for a call is over"))
+
+    def _lock(self, key: Hashable) -> Lock:
+        lock = self._locks.get(key)
+        if lock is None:
+            lock = self._locks[key] = self._runtime.semaphore(CONNECTIONS_AN_APP)
+        return lock
+
+
+class Turn:
+    """A place among the calls to an app, for a with-block. To enter it may take long."""
+
+    def __init__(self, notifier: Notifier, url: str) -> None:
+        self._notifier = notifier
+        self._url = url
+        self._where: Target | None = None
+        self._places: list[Place] = []
+        self._trouble: NoAnswer | None = None
+        self._lock: Lock | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._where, self._places = self._notifier.look_up(self._url)
+        except FAILURES as exc:
+            self._trouble = failed(exc, connected=False)
+        else:
+            self._move_to(self._places[0])
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._leave()
+
+    def post(self, form: dict[str, str]) -> Answer:
+        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering.
+
+        Where an address of the app takes no connection, the next one is called, with a turn of its own.
+        """
+        answer: Answer | None = self._trouble
+        for number, place in enumerate(self._places):
+            if number:
+                self._move_to(place)
+            assert self._where
+            answer = self._notifier.call(self._where, place, form)
+            if not (isinstance(answer, NoAnswer) and answer.trouble in NOT_CONNECTED):
+                break
+        assert answer
+        return answer
+
+    def _move_to(self, place: Place) -> None:
+        """Nobody holds one place while it waits for another, so no two wait for each other."""
+        self._leave()
+        lock = self._notifier.lock_of(place)
+        lock.__enter__()
+        self._lock = lock
+
+    def _leave(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.__exit__(None, None, None)
+
+
+def _classified(response: HTTPResponse, body: bytes) -> Answer:
+    retry_after = response.getheader("Retry-After")
+    return classify(response.status, body, retry_after, retry_after_s(retry_after, time.time()))
 
 
 def _beginning(response: HTTPResponse) -> bytes:

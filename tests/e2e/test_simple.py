@@ -148,7 +148,7 @@ def test_an_app_that_is_down_when_its_file_arrives_gets_it_later(
     page = open_page(clean_driver, simple)
     simple.app_road.stop()
     page.choose(path)
-    page.wait_for_text("#state", "Waiting for the app")
+    page.wait_for_text("#state", "the app could not be reached: it refuses connections")
     picture(clean_driver, "simple-6-waiting-for-the-app")
     wait_until(lambda: simple.server.log_text().count("could not be reached") >= 2, "two attempts")
     assert page.text("#finished") == ""

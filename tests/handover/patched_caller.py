@@ -1,7 +1,8 @@
 """A process like the server's: monkey-patched, with the real runtime. It posts what it is told to.
 
 `python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a Notifier and of
-its `post`; each line of stdout is the answer, as its class and its words, and the seconds that it took.
+a call; each line of stdout is the answer, as its class, its words and its kind of trouble, and the
+seconds that it took.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import time
 
 from incoming.handover.notifier import Notifier
 from incoming.runtime import GeventRuntime
+from tests.support.calls import post
 
 
 def main() -> None:
@@ -23,11 +25,12 @@ def main() -> None:
         began_s = time.monotonic()
         answer: object
         try:
-            answer = notifier.post(job["url"], job["form"])
+            answer = post(notifier, job["url"], job["form"])
         except Exception as exc:  # a defect; the test sees its name
             answer = exc
         took_s = time.monotonic() - began_s
-        print(json.dumps([type(answer).__name__, getattr(answer, "why", ""), took_s]), flush=True)
+        why, trouble = getattr(answer, "why", ""), getattr(answer, "trouble", "")
+        print(json.dumps([type(answer).__name__, why, trouble, took_s]), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
@@ -13,12 +14,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import gevent
 import pytest
 
-from incoming.handover.notifier import CONNECTIONS_A_HOST, Notifier
+from incoming.handover.notifier import Notifier
+from incoming.handover.reading import MAX_READ_BYTES, PIECE_BYTES, AnswerFile, AnswerTooLong
 from incoming.handover.schedule import MAX_ANSWER_BYTES, Done
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
+from tests.support.calls import post
 from tests.support.fakes import FakeRuntime
 from tests.support.server import ROOT
 
@@ -33,6 +35,7 @@ class Told:
 
     answer: str
     why: str
+    trouble: str
     took_s: float
 
 
@@ -111,10 +114,17 @@ def test_the_form_arrives_as_it_was_sent(caller: Caller, app: ScriptedApp) -> No
         (DONE, "Done"),
         (WAIT, "WillFinish"),
         (Reply(200, " done \r\n"), "Done"),
+        (Reply(200, '"done"'), "Done"),
+        (Reply(200, "\ufeffwait"), "WillFinish"),
         (Reply(200, "finished"), "Refused"),
         (Reply(200, ""), "Refused"),
         (Reply(204, ""), "Refused"),
         (Reply(404, "done"), "Refused"),
+        (Reply(404, "done", {"Retry-After": "1"}), "NoAnswer"),
+        (Reply(408, "done"), "NoAnswer"),
+        (Reply(421, "done"), "NoAnswer"),
+        (Reply(423, "done"), "NoAnswer"),
+        (Reply(425, "done"), "NoAnswer"),
         (Reply(429, "done"), "NoAnswer"),
         (Reply(500, "done"), "NoAnswer"),
         (Reply(503, ""), "NoAnswer"),
@@ -156,6 +166,78 @@ def test_an_answer_without_end_comes_to_one(caller: Caller) -> None:
     assert told.took_s < NEARLY_AT_ONCE_S
 
 
+FOR_EVER = {
+    "interim answers": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "early hints": (b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"),
+    "headers of interim answers": (b"HTTP/1.1 100 Continue\r\n", b"X-A: b\r\n"),
+    "headers": (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n"),
+    "one header": (b"HTTP/1.1 200 OK\r\nX-A: ", b"x" * 100),
+    "a status line": (b"HTTP/1.1 200 ", b"x" * 100),
+    "trailers": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n", b"X-A: b\r\n"),
+    "extensions of chunks": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"1;" + b"x" * 100 + b"\r\nd\r\n",
+    ),
+    "one extension of a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;", b"x" * 100),
+}
+
+
+@pytest.mark.parametrize(("begin", "then"), FOR_EVER.values(), ids=FOR_EVER)
+def test_whatever_an_app_sends_for_ever_is_not_read_for_ever(
+    caller: Caller, begin: bytes, then: bytes
+) -> None:
+    with raw_app(begin, then * (262_144 // len(then))) as url:
+        told = caller.post(url)
+    assert told.answer == "NoAnswer"
+    assert told.trouble in ("too_long", "bad_answer", "cut")
+    assert told.took_s < NEARLY_AT_ONCE_S
+
+
+@pytest.mark.parametrize(("begin", "then"), FOR_EVER.values(), ids=FOR_EVER)
+def test_whatever_drips_for_ever_is_bounded_in_time(caller: Caller, begin: bytes, then: bytes) -> None:
+    with raw_app(begin, then) as url:  # each piece comes well within the time between two bytes
+        told = caller.post(url, connect_timeout_s=0.2, answer_timeout_s=0.4)
+    assert (told.answer, told.trouble) == ("NoAnswer", "timeout")
+    assert told.took_s < NEARLY_AT_ONCE_S
+
+
+def test_others_run_between_two_pieces_of_an_answer() -> None:
+    breaths: list[None] = []
+    flood = io.BytesIO(b"HTTP/1.1 100 Continue\r\n\r\n" * 10_000)
+    file = io.BufferedReader(AnswerFile(flood, lambda: breaths.append(None)), PIECE_BYTES)
+    with pytest.raises(AnswerTooLong):
+        while file.readline():
+            pass
+    assert len(breaths) > MAX_READ_BYTES / PIECE_BYTES
+
+
+INTERIM = {
+    "early hints": b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n",
+    "processing": b"HTTP/1.1 102 Processing\r\n\r\n",
+    "continue": b"HTTP/1.1 100 Continue\r\n\r\n",
+    "an unknown one": b"HTTP/1.1 199 Whatever\r\nContent-Length: 400\r\n\r\n",
+    "several": b"HTTP/1.1 100 Continue\r\n\r\n" + b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20,
+}
+FINAL = {
+    "length": b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone",
+    "chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ndone\r\n0\r\n\r\n",
+    "to the end": b"HTTP/1.0 200 OK\r\n\r\ndone",
+}
+
+
+@pytest.mark.parametrize("interim", INTERIM.values(), ids=INTERIM)
+@pytest.mark.parametrize("final", FINAL.values(), ids=FINAL)
+def test_an_interim_answer_is_skipped(caller: Caller, interim: bytes, final: bytes) -> None:
+    with raw_app(interim + final, closes=True) as url:
+        assert caller.post(url).answer == "Done"
+
+
+def test_an_answer_that_changes_the_protocol_is_not_skipped(caller: Caller) -> None:
+    with raw_app(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n") as url:
+        told = caller.post(url)
+    assert (told.answer, told.trouble) == ("Refused", "status_1xx")
+
+
 def test_an_answer_that_never_begins_is_not_waited_for(caller: Caller) -> None:
     with raw_app(b"") as url:
         told = caller.post(url, answer_timeout_s=0.2)
@@ -179,13 +261,16 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(caller: Caller, begin: bytes
 def test_an_app_that_is_down_gives_no_answer(caller: Caller, app: ScriptedApp) -> None:
     app.stop()
     told = caller.post(app.url)
-    assert (told.answer, told.why) == ("NoAnswer", "the app could not be reached")
+    assert (told.answer, told.trouble) == ("NoAnswer", "connection_refused")
 
 
-@pytest.mark.parametrize("begin", [b"", b"HTTP/1.", b"\x00rubbish\r\n\r\n"])
-def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: bytes) -> None:
+@pytest.mark.parametrize(
+    ("begin", "trouble"), [(b"", "cut"), (b"HTTP/1.", "bad_answer"), (b"\x00rubbish\r\n\r\n", "bad_answer")]
+)
+def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: bytes, trouble: str) -> None:
     with raw_app(begin, closes=True) as url:
-        assert caller.post(url).answer == "NoAnswer"
+        told = caller.post(url)
+    assert (told.answer, told.trouble) == ("NoAnswer", trouble)
 
 
 @pytest.mark.parametrize(
@@ -209,14 +294,35 @@ def test_an_app_that_stalls_in_its_answer_gives_none(caller: Caller) -> None:
     assert (told.answer, told.why) == ("NoAnswer", "the app did not answer in time")
 
 
-@pytest.mark.parametrize("url", ["http://app.invalid/", "http://127.0.0.1:1/", "http://[::1"])
-def test_a_name_that_leads_nowhere_gives_no_answer(caller: Caller, url: str) -> None:
-    assert caller.post(url).answer == "NoAnswer"
+@pytest.mark.parametrize(
+    ("url", "troubles"),
+    [
+        ("http://app.invalid/", ["unknown_name", "name_server"]),  # the latter on a machine without a network
+        ("http://127.0.0.1:1/", ["connection_refused"]),
+        ("http://[::1", ["bad_url"]),
+    ],
+)
+def test_a_name_that_leads_nowhere_gives_no_answer(caller: Caller, url: str, troubles: list[str]) -> None:
+    told = caller.post(url)
+    assert told.answer == "NoAnswer"
+    assert told.trouble in troubles
 
 
 def test_an_https_app_without_tls_gives_no_answer(caller: Caller, app: ScriptedApp) -> None:
-    assert caller.post(app.url.replace("http:", "https:")).answer == "NoAnswer"
+    told = caller.post(app.url.replace("http:", "https:"))
+    assert (told.answer, told.trouble) == ("NoAnswer", "tls")
     assert app.deliveries == []
+
+
+def test_an_app_that_accepts_no_connection_is_not_waited_for(caller: Caller) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as full, ExitStack() as stack:
+        code = 0
+        while not code:  # until its queue is full
+            waiting = stack.enter_context(socket.socket())
+            waiting.settimeout(0.2)
+            code = waiting.connect_ex(full.getsockname())
+        told = caller.post(f"http://127.0.0.1:{full.getsockname()[1]}/", connect_timeout_s=0.2)
+    assert (told.answer, told.trouble) == ("NoAnswer", "connect_timeout")
 
 
 def test_the_operators_own_proxies_and_passwords_are_not_used(caller: Caller, app: ScriptedApp) -> None:
@@ -254,20 +360,5 @@ def test_a_connection_is_kept_for_the_next_call(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=serve, daemon=True).start()
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        assert [notifier.post(url, FORM) for _ in range(3)] == [Done()] * 3
+        assert [post(notifier, url, FORM) for _ in range(3)] == [Done()] * 3
     assert len(connections) == 1
-
-
-def test_calls_to_one_host_take_turns_and_wait_for_no_other_host() -> None:
-    notifier = Notifier(LONG_S, LONG_S, FakeRuntime())
-    turn = notifier.turn("http://app:8000/a")
-    assert notifier.turn("http://app:8000/b?c") is turn
-    assert notifier.turn("http://app:8001/a") is not turn
-    with ExitStack() as calls:
-        for _ in range(CONNECTIONS_A_HOST):
-            calls.enter_context(turn)
-        late = gevent.spawn(turn.__enter__)
-        gevent.idle()
-        assert not late.ready()
-    late.join(timeout=LONG_S)
-    assert late.ready()

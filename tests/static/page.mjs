@@ -121,8 +121,8 @@ function web_socket_of(page) {
       this.hears('MsgResend', { Offset: offset, Round: round });
     }
 
-    news(news, retry_after_s = 0) {
-      this.hears('MsgNews', { News: news, RetryAfterS: retry_after_s });
+    news(news, retry_after_s = 0, members = {}) {
+      this.hears('MsgNews', { News: news, RetryAfterS: retry_after_s, ...members });
     }
 
     finishes() {

@@ -59,6 +59,10 @@ const SITUATIONS = {
     await arrives(page, uploader);
     page.socket.news('waiting_for_app');
   },
+  'arrived, the app does not answer, and the server says why': async (page, uploader) => {
+    await arrives(page, uploader);
+    page.socket.news('waiting_for_app', 0, { Why: 'the app could not be reached: it refuses connections' });
+  },
   'arrived, connection lost': async (page, uploader) => {
     await arrives(page, uploader);
     page.socket.breaks();

@@ -159,12 +159,12 @@ class FakeApp:
         self.answers: Sequence[FakeAnswer] = answers or (Done(),)
         self.forms: list[dict[str, str]] = []
 
-    def turn(self, url: str) -> AbstractContextManager[object]:
+    def turn(self, url: str) -> AbstractContextManager[FakeApp]:
         """See Notifier."""
-        return contextlib.nullcontext()
+        return contextlib.nullcontext(self)
 
-    def post(self, url: str, form: dict[str, str]) -> Answer:
-        """See Notifier."""
+    def post(self, form: dict[str, str]) -> Answer:
+        """See incoming.handover.notifier.Turn."""
         answer = self.answers[min(len(self.forms), len(self.answers) - 1)]
         self.forms.append(form)
         gevent.sleep(0)

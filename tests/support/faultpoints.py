@@ -23,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
-from incoming.handover.notifier import Notifier
+from incoming.handover.notifier import Turn
 from incoming.storage import files, local, probe
 from incoming.transports.websocket import WebSocket
 
@@ -238,10 +238,10 @@ def _told(point: Call) -> Callable[..., int]:
 
 def _wrap_the_others(points: Points) -> None:
     WebSocket._send_all = points.around("ack", WebSocket._send_all)  # type: ignore[method-assign]
-    post = points.around("post", Notifier.post)
+    post = points.around("post", Turn.post)
 
-    def signed_post(self: Notifier, *args: Any) -> Any:
-        self._headers[PROCESS_HEADER] = str(os.getpid())
+    def signed_post(self: Turn, *args: Any) -> Any:
+        self._notifier._headers[PROCESS_HEADER] = str(os.getpid())
         return post(self, *args)
 
-    Notifier.post = signed_post  # type: ignore[assignment,method-assign]
+    Turn.post = signed_post  # type: ignore[assignment,method-assign]

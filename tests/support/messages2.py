@@ -24,7 +24,7 @@ MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "MsgResend": {"Offset": int, "Round": int},
     "MsgCancelAck": {"Ack": bool},
     "MsgPong": {},
-    "MsgNews": {"News": str, "RetryAfterS": (int, float)},
+    "MsgNews": {"News": str, "RetryAfterS": (int, float), "Why": str},
     "MsgAllDone": {"Success": bool, "Crc32c": int},
     "MsgError": {
         "ErrorCode": int,

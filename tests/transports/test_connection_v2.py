@@ -11,7 +11,7 @@ import pytest
 from crc32c import crc32c
 
 from incoming.chunks import HEADER_BYTES
-from incoming.handover.schedule import NoAnswer, WillFinish
+from incoming.handover.schedule import Trouble, WillFinish, no_answer
 from incoming.lifecycle import State
 from incoming.limits import BUSY_WINDOW_BYTES
 from incoming.runtime import CROWD_OVER, TURN_S, breathe, give_way
@@ -124,12 +124,17 @@ def test_a_client_that_comes_back_after_the_end_hears_the_result(
 
 
 def test_a_client_hears_that_its_app_is_away(house: House, page: Page2, ticket_id: str) -> None:
-    house.app.answers = [NoAnswer("the app could not be reached")]
+    house.app.answers = [no_answer(Trouble.UNKNOWN_NAME, "secret.example.org: Name or service not known")]
     page.begin(ticket_id)
     page.chunk(0, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)
     page.say("MsgComplete", Crc32c=CRC, Round=0)
-    assert [page.expect("MsgNews")["News"] for _ in range(2)] == ["handing_over", "waiting_for_app"]
+    assert page.expect("MsgNews")["News"] == "handing_over"
+    assert page.expect("MsgNews") == {
+        "News": "waiting_for_app",
+        "RetryAfterS": 0.0,
+        "Why": "the app could not be reached: its host name is unknown",
+    }
 
 
 # --- what goes wrong -----------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
     assert texts == [
         {"MsgType": "MsgStored", "MsgData": {"Offset": CHUNK}},
         {"MsgType": "MsgStored", "MsgData": {"Offset": CHUNK + 1}},
-        {"MsgType": "MsgNews", "MsgData": {"News": "handing_over"}},
+        {"MsgType": "MsgNews", "MsgData": {"News": "handing_over", "Why": "the app is being told"}},
         {"MsgType": "MsgAllDone", "MsgData": {"Success": True, "Crc32c": checksum(client.data)}},
     ]
     assert isinstance(retry_after_s, int | float)

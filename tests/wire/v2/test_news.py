@@ -40,7 +40,9 @@ def test_the_client_hears_that_the_app_cannot_be_reached(new_client: NewClient, 
     app.stop()
     client = completed(new_client(10))
     assert client.expect("MsgNews")["News"] == "handing_over"
-    assert client.expect("MsgNews")["News"] == "waiting_for_app"
+    news = client.expect("MsgNews")
+    assert news["News"] == "waiting_for_app"
+    assert news["Why"] == "the app could not be reached: it refuses connections"
     app.start()
     client.hear_result()
 
