@@ -61,11 +61,11 @@ def set_mode(fd: int, mode: int) -> bool:
     return True
 
 
-def set_folder_mode(directory: Path, mode: int) -> bool:
-    """See `set_mode`; the folder may be reached through a link."""
+def set_folder_mode(directory: Path, mode: int, kept_bits: int = 0) -> bool:
+    """See `set_mode`; a link to the folder will do. It keeps those of `kept_bits` that it has."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        return set_mode(fd, mode)
+        return set_mode(fd, mode | (os.fstat(fd).st_mode & kept_bits))
     finally:
         close_descriptor(fd)
 

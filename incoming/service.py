@@ -32,6 +32,7 @@ from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import GeventRuntime, ServiceClock
 from incoming.settings import Settings
 from incoming.sources import Sources
+from incoming.storage.giving import PASS
 from incoming.storage.local import DIR_MODE, LocalStorage
 from incoming.storage.ownership import Ownership
 from incoming.storage.probe import Need, probe, unusable, warn
@@ -57,6 +58,7 @@ JOURNAL_NEEDS: Final = Need(
 DATA_NEEDS: Final = Need(
     DIR_MODE,
     closed_bits=0o006,
+    kept_bits=PASS,
     if_open="Other users of this machine may read or change the files of all uploads.",
     open_bits=0o2070,
     if_closed="An app of another user may not be able to take its files from it.",

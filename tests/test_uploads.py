@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import uuid
 from pathlib import Path
@@ -71,7 +72,7 @@ def test_an_owner_who_can_not_be_given_the_file_is_refused_at_the_start(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(fd: int, uid: int, gid: int) -> None:  # root would be allowed to
-        raise PermissionError
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
 
     monkeypatch.setattr(os, "fchown", refuse)
     with pytest.raises(BadParameter, match="fileOwnerUid"):

@@ -86,7 +86,7 @@ def test_the_file_belongs_to_its_owner_before_the_app_is_called(tmp_path: Path) 
     ticket_id = house.new_ticket(fileOwnerUid=str(os.geteuid()))
     house.arrive(ticket_id, CONTENT)
     calls = house.runtime.pool_calls
-    assert calls.index("_give_to") < len(calls) - 1 - calls[::-1].index("append")
+    assert calls.index("give") < len(calls) - 1 - calls[::-1].index("append")
 
 
 def test_a_completion_that_fails_can_be_repeated_by_the_next_connection(house: House) -> None:

@@ -70,10 +70,10 @@ class Storage(Protocol):
         """Writes something and throws it away, in a thread. Raises StorageFull, StorageFailed."""
 
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
-        """Makes the file the property of this user id."""
+        """Makes the file the property of this user id, which can reach it and move it away from then on."""
 
     def can_give_to(self, owner_uid: int) -> bool:
-        """Returns whether `give_to` would work."""
+        """Returns whether `give_to` would work. Raises StorageFull, StorageFailed."""
 
     def remove(self, ticket_id: str) -> None:
         """Removes the file; already gone is fine."""

@@ -23,7 +23,8 @@ TURN_S: Final = 0.004
 """For how long steps are made before another file has its turn: of what is written already, many."""
 _WRITE, _WAIT_AFTER = 2, 4  # SYNC_FILE_RANGE_*
 _NOT_FOR_THIS_FILE: Final = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM)
-NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC
+NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""How a file is opened that others may have put there: not through a link, nor waiting for a FIFO."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 

@@ -7,7 +7,7 @@
   cache stops taking it (a slow disk), the writes of all uploads go to the pool until they are quick again, so
   that one disk does not stop everybody. Everything else that can wait for a disk is always in the pool.
 - Folders are setgid 2770 and files 0660, so that an app of the same group can move the file away. What is
-  opened is never a link, and ownership changes by descriptor.
+  opened is never a link. A file that its ticket gives to another user: see `giving`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from incoming.filesystem import set_folder_mode, set_mode
 from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
+from incoming.storage.giving import PASS, Giving
 from incoming.storage.removal import Removal
 
 DIR_MODE: Final = 0o2770
@@ -172,9 +173,12 @@ class LocalStorage:
         self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True
     ) -> None:
         """Creates the directory when there is none. `tells_holes`: see probe.Findings. Raises OSError."""
-        directory.mkdir(parents=True, exist_ok=True)
-        set_folder_mode(directory, DIR_MODE)
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        set_folder_mode(directory, DIR_MODE, PASS)
         self._directory = directory.resolve()
+        above = directory.parent.resolve()
+        self._giving = Giving(self._directory, above if above == self._directory.parent else None, DIR_MODE)
+        self._giving_lock = runtime.lock()
         self._tells_holes = tells_holes
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
@@ -296,28 +300,12 @@ class LocalStorage:
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """See storage.Storage."""
         with storage_errors:
-            self._runtime.in_pool(self._give_to, self._file(ticket_id), owner_uid)
-
-    def _give_to(self, file: Path, owner_uid: int) -> None:
-        with folder(file.parent) as folder_fd:
-            fd = os.open(file.name, os.O_RDONLY | NO_LINK, dir_fd=folder_fd)
-        try:
-            if os.fstat(fd).st_uid != owner_uid:
-                os.fchown(fd, owner_uid, -1)
-        finally:
-            close_descriptor(fd)
+            self._runtime.in_pool(self._giving.give, self._file(ticket_id), owner_uid)
 
     def can_give_to(self, owner_uid: int) -> bool:
-        """See storage.Storage. Capabilities, user namespaces, filesystems: only trying tells."""
-        return self._runtime.in_pool(self._try_to_give, owner_uid)
-
-    def _try_to_give(self, owner_uid: int) -> bool:
-        try:
-            with tempfile.TemporaryFile(dir=self._directory) as probe:
-                os.fchown(probe.fileno(), owner_uid, -1)
-        except (OSError, OverflowError):
-            return False
-        return True
+        """See storage.Storage."""
+        with storage_errors, self._giving_lock:
+            return self._runtime.in_pool(self._giving.can_give_to, owner_uid)
 
     def remove(self, ticket_id: str) -> None:
         """See storage.Storage. Removes only what the server itself has put there."""

@@ -25,7 +25,7 @@ from incoming.storage.files import NO_LINK, fallocate
 log = logging.getLogger(__name__)
 
 FOLDER: Final = ".probe"
-_FILE, _OTHER = "file", "other"
+FILE, _OTHER = "file", "other"
 _CONTENT: Final = b"Incoming!! tries what this file system can do.\n" * 2048
 """Some blocks without a zero, so that a hole among them would be wrong."""
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT)
@@ -75,13 +75,14 @@ class Need:
     """What a folder is for: the mode that it should have, and what is asked of its file system.
 
     `open_bits` are those of the mode without which `if_closed` holds, `closed_bits` those with which
-    `if_open` holds. `renames`: files take the place of others. `stores`: uploads are in it. `syncs`: what is
-    written has to survive a power cut.
+    `if_open` holds; the folder keeps those of `kept_bits` that it has. `renames`: files take the place of
+    others. `stores`: uploads are in it. `syncs`: what is written has to survive a power cut.
     """
 
     mode: int
     closed_bits: int
     if_open: str
+    kept_bits: int = 0
     open_bits: int = 0
     if_closed: str = ""
     renames: bool = False
@@ -150,29 +151,23 @@ class _Trial:
 
     def run(self) -> None:
         """Raises BadSetting, OSError."""
-        self._directory.mkdir(parents=True, exist_ok=True)
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = self._directory / FOLDER
-        _remove(place)  # a start was killed in the middle of this
-        with unusable(self._directory, "no folder can be made in it"):
-            os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, as everything here
-        try:
-            with contextlib.ExitStack() as stack:
-                folder_fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
-                stack.callback(close_descriptor, folder_fd)
-                with unusable(self._directory, "no file can be made in it"):
-                    fd = os.open(_FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600, dir_fd=folder_fd)
-                stack.callback(close_descriptor, fd)
-                self._set_modes(folder_fd)  # needs no room, and comes before what does
-                self._sync_folder(folder_fd)
-                self._write(fd)
-                self._sync(fd)
-                self._look_at(fd)
-                if self._need.stores:
-                    self._look_at_storing(fd)
-                if self._need.renames:
-                    self._rename(folder_fd)
-        finally:
-            _remove(place)
+        with contextlib.ExitStack() as stack:
+            with unusable(self._directory, "no folder can be made in it"):
+                folder_fd = stack.enter_context(trial_folder(self._directory))
+            with unusable(self._directory, "no file can be made in it"):
+                fd = os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600, dir_fd=folder_fd)
+            stack.callback(close_descriptor, fd)
+            self._set_modes(folder_fd)  # needs no room, and comes before what does
+            self._sync_folder(folder_fd)
+            self._write(fd)
+            self._sync(fd)
+            self._look_at(fd)
+            if self._need.stores:
+                self._look_at_storing(fd)
+            if self._need.renames:
+                self._rename(folder_fd)
         if place.exists():
             raise BadSetting("storage_dir", f"{place}: it can't be removed again. {_OTHER_REMEDY}")
 
@@ -215,7 +210,7 @@ class _Trial:
 
     def _set_modes(self, folder_fd: int) -> None:
         """Sets the folder's own mode, and one in the trial's folder; says what is weaker without."""
-        set_folder_mode(self._directory, self._need.mode)
+        set_folder_mode(self._directory, self._need.mode, self._need.kept_bits)
         set_mode(folder_fd, self._need.mode)
         modes = [stat.S_IMODE(s.st_mode) for s in (self._directory.stat(), os.fstat(folder_fd))]
         need = self._need
@@ -226,7 +221,7 @@ class _Trial:
             self.found.weaker.append(OTHER_MODE.format(wanted=f"{need.mode:04o}", has=has, reason=reason))
 
     def _look_at(self, fd: int) -> None:
-        if not _locks(self._directory / FOLDER / _FILE):
+        if not _locks(self._directory / FOLDER / FILE):
             self.found.weaker.append(NO_LOCKS)
         kind, _ = mounted(mounts(), os.fstat(fd).st_dev)
         if is_on_network(kind):
@@ -249,7 +244,7 @@ class _Trial:
     def _rename(self, folder_fd: int) -> None:
         with unusable(self._directory, "no file in it can take the place of another", is_ours=True):
             close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_LINK, 0o600, dir_fd=folder_fd))
-            os.replace(_FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            os.replace(FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
 
 def is_on_network(kind: str) -> bool:
@@ -257,6 +252,25 @@ def is_on_network(kind: str) -> bool:
     if kind in LOCAL_FUSE:
         return False
     return any(kind.startswith(name) if name.endswith(".") else kind == name for name in NETWORK)
+
+
+@contextlib.contextmanager
+def trial_folder(directory: Path) -> Iterator[int]:
+    """Gives an empty folder in `directory`, as a descriptor; `FILE` may be made in it. One at a time.
+
+    What an earlier one has left when it was killed is removed. Raises OSError.
+    """
+    place = directory / FOLDER
+    _remove(place)
+    os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, as everything here
+    try:
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
+        try:
+            yield fd
+        finally:
+            close_descriptor(fd)
+    finally:
+        _remove(place)
 
 
 def _locks(file: Path) -> bool:
@@ -274,7 +288,7 @@ def _locks(file: Path) -> bool:
 
 def _remove(place: Path) -> None:
     """Removes the trial's folder, as far as it can be. Raises nothing."""
-    for name in (_FILE, _OTHER):
+    for name in (FILE, _OTHER):
         with contextlib.suppress(OSError):
             os.unlink(place / name)  # noqa: PTH108
     with contextlib.suppress(OSError):

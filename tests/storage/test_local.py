@@ -312,7 +312,7 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     storage.tidy(TICKET_ID)
     opened = ["_open", "_timed", "fallocate", "_trim_and_close"]
     stored = ["_open", "_timed", "_trim_and_close"]  # a disk that nobody knows may be slow
-    expected = [*opened, *stored, "_try_to_give", "_give_to", "_read", "_remove", "_remove_folder"]
+    expected = [*opened, *stored, "can_give_to", "give", "_read", "_remove", "_remove_folder"]
     assert runtime.pool_calls == expected
 
 
