@@ -7,6 +7,8 @@
   'use strict';
 
   if (typeof window === 'undefined') return; // imported where pages are made, not shown: there is nothing to do
+  const { incoming: loaded } = /** @type {any} */ (window);
+  if (loaded && loaded.version && loaded.Uploader) return; // loaded twice: the first one has the uploads
 
   const VERSION = '0.3.0';
 
@@ -62,6 +64,7 @@
 
   const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
   const READ_IS_SLOW = 'Reading the file takes long: its drive does not answer.';
+  const NO_MEMORY = 'The browser has too little memory at the moment.';
   const WORKER_LOST = 'The browser has stopped the background work of this page.';
   /** By the status of plain HTTP. @type {Record<number, string>} */
   const REFUSALS = {
@@ -119,6 +122,9 @@
   const TICKET_ENDED_CODES = [11, 23, 31, 32, 104]; // after these the ticket will not do for this file any more
   // And these are found here.
   const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
+  const NEVER_READABLE = { // a folder that was dropped onto a file input looks like this
+    code: 100, msg: 'This cannot be read as a file: it is a folder, or it was changed, moved or deleted.',
+  };
   const FILE_CHANGED = { code: 101, msg: 'The file has changed since it was chosen.' };
   const NOT_UNDERSTOOD = { code: 102, msg: 'The upload server gave an answer that makes no sense.' };
   const BAD_ADDRESS = { code: 103, msg: 'The address of the upload server cannot be used from this page.' };
@@ -252,7 +258,8 @@
 
   /**
    * Makes what reads a blob and computes the CRC-32C of its bytes, going on from the one of what was before them. It
-   * answers with that and, if there is to be room before them, with the bytes; with null when the blob can't be read.
+   * answers with that and, if there is to be room before them, with the bytes. In place of the checksum it says null
+   * when the blob can't be read, and -1 when there is no memory for it.
    * Its source is the worker's source, too: it must need nothing else.
    */
   function make_reader() {
@@ -425,14 +432,19 @@
 
     /**
      * @param {Blob} blob @param {number} seed @param {number} room_bytes
-     * @returns {Promise<{crc: number, buffer: ArrayBuffer | null} | null>}
+     * @returns {Promise<{crc: number | null, buffer: ArrayBuffer | null}>}
      */
     async function read(blob, seed, room_bytes) {
-      const buffer = await fetch_bytes(blob, room_bytes);
-      if (!buffer) return null;
-      const crc = crc32c(buffer, room_bytes, seed);
-      if (!room_bytes) give_back(buffer);
-      return { crc, buffer: room_bytes ? buffer : null };
+      try {
+        const buffer = await fetch_bytes(blob, room_bytes);
+        if (!buffer) return { crc: null, buffer };
+        const crc = crc32c(buffer, room_bytes, seed);
+        if (!room_bytes) give_back(buffer);
+        return { crc, buffer: room_bytes ? buffer : null };
+      } catch (error) {
+        spare.length = 0;
+        return { crc: -1, buffer: null }; // a RangeError
+      }
     }
 
     return { read, give_back };
@@ -448,7 +460,7 @@
     /** @type {Record<string, (order: any) => void>} */
     const actions = {
       async read({ id, blob, seed, room_bytes }) {
-        const { crc, buffer } = await read(blob, seed, room_bytes) || { crc: null, buffer: null };
+        const { crc, buffer } = await read(blob, seed, room_bytes);
         scope.postMessage({ id, crc, buffer }, buffer ? [buffer] : []);
       },
       dial({ id, url }) {
@@ -481,7 +493,7 @@
     scope.onmessage = ({ data }) => actions[data.action](data);
   }
 
-  /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} TakeRead null: can't be read, not kept */
+  /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} TakeRead as `make_reader` says; null: not kept */
 
   /**
    * One worker for all uploads of the page. Where none is to be had, the page's own thread does its work.
@@ -600,9 +612,9 @@
     async read_here(blob, seed, answer) {
       const { read } = this.own_reader = this.own_reader || make_reader();
       const is_long = blob.size > OWN_PIECE_BYTES;
-      const found = await read(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, 0);
-      if (is_long && found) this.read_here(blob.slice(OWN_PIECE_BYTES), found.crc, answer);
-      else answer(found && found.crc, null);
+      const { crc } = await read(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, 0);
+      if (is_long && crc !== null && crc >= 0) this.read_here(blob.slice(OWN_PIECE_BYTES), crc, answer);
+      else answer(crc, null);
     },
   };
 
@@ -911,10 +923,12 @@
         this.hear({ type: 'opened' });
       };
       socket.onmessage = (/** @type {{data: any}} */ event) => {
+        const news = read_message(event.data);
+        if (!['ignored', 'not_understood'].includes(news.type)) was_reached = true;
         this.silent_s = 0;
         this.pinged = false;
         this.patience_s = this.silence_s;
-        this.hear(read_message(event.data));
+        this.hear(news);
       };
       socket.onclose = (/** @type {{code: number, reason: string}} */ event) => (
         this.hear({ type: 'lost', code: event.code, reason: harmless(event.reason) }));
@@ -992,7 +1006,8 @@
 
   const { src: own_address } = /** @type {HTMLScriptElement} */ (document.currentScript || {}); // is told only now
   let server_hostname = '';
-  let was_reached = false; // a connection has been opened: WebSockets pass
+  let was_reached = false; // an upload server has answered
+  let warned_of = ''; // an address, in the console
 
   /** Without it the page's; below the same path as this script, if it is from there: a proxy may have put both there. */
   function server_host() {
@@ -1014,6 +1029,13 @@
     } catch (error) {
       return '';
     }
+  }
+
+  /** Tells the page's author, once for each address. @param {string} note */
+  function warn_of_address(note) {
+    if (warned_of === server_url()) return;
+    warned_of = server_url();
+    console.warn('incoming.js: ' + note + ' Is ' + warned_of + ' right? incoming.set_server_hostname() sets it.');
   }
 
   // ---- the upload -----------------------------------------------------------------------------------------
@@ -1061,6 +1083,8 @@
       this.next_retry_at = null;
       this.retry_note = '';
       this.tries = this.takeovers = this.unreadable_tries = this.doubtful_tries = 0;
+      this.was_read = false;
+      this.most_bytes = CHUNK_MAX_BYTES; // at once, for which there was memory
       this.warns = false;
       this.telling = false;
       this.told = this.snapshot();
@@ -1101,7 +1125,10 @@
     limit(bytes_per_s) {
       this.throttle.limit(bytes_per_s);
       this.stop_throttle();
-      this.prepare_from(this.bytes_tx); // in smaller chunks, perhaps
+      const { connection } = this;
+      const is_large = (/** @type {Chunk} */ chunk) => connection && chunk.bytes > 2 * this.chunk_bytes(connection.pace);
+      // Only then: a slider changes the limit faster than chunks are read.
+      if (this.ready.some(is_large)) this.prepare_from(this.bytes_tx);
       this.send_chunks();
       this.settle();
     }
@@ -1139,7 +1166,6 @@
     }
 
     on_opened() {
-      was_reached = true;
       if (!this.connection) return;
       this.connection.say('MsgUploadReq', {
         Version: 2, Id: this.ticket_id, LengthBytes: this.bytes_total, Name: this.filename,
@@ -1314,7 +1340,7 @@
 
     /** @param {number} code @param {string} reason */
     on_lost(code, reason) {
-      const { confirmed = false, retry_after_s = 0 } = this.connection || {};
+      const { confirmed = false, open = false, retry_after_s = 0 } = this.connection || {};
       if (code === CLOSE_TAKEN_OVER) {
         this.takeovers += 1;
         this.retry_later('The upload goes on in another window.', TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
@@ -1324,14 +1350,18 @@
         this.retry_later(reason);
       } else {
         this.retry_later(confirmed ? 'The connection was lost.' : 'No connection to the server.');
-        if (!was_reached && this.tries >= SUSPICIOUS_TRIES) this.ask_why();
+        if (!was_reached && this.tries >= SUSPICIOUS_TRIES && !is_offline()) this.ask_why(open);
       }
     }
 
-    async ask_why() {
+    /** @param {boolean} opened but nothing came that an upload server would say */
+    async ask_why(opened) {
       const timer = this.retry_timer;
-      const note = await refusal();
-      if (!note || timer !== this.retry_timer || was_reached) return; // it is tried again already
+      const host = harmless(server_host());
+      const note = opened ? 'What answers at ' + host + ' is no upload server, or is too busy.'
+        : await refusal() || 'No connection to the upload server at ' + host + '.';
+      if (timer !== this.retry_timer || was_reached) return; // it is tried again already
+      warn_of_address(note);
       this.retry_note = note;
       this.settle();
     }
@@ -1339,7 +1369,7 @@
     on_unreadable() {
       this.unreadable_tries += 1;
       const gives_up = this.unreadable_tries >= UNREADABLE_TRIES && this.state !== 'cancelling';
-      if (gives_up) this.fail(FILE_UNREADABLE);
+      if (gives_up) this.fail(this.was_read || this.file.type ? FILE_UNREADABLE : NEVER_READABLE);
       else this.retry_later(NOT_READABLE_NOW);
     }
 
@@ -1420,8 +1450,9 @@
     /** @param {Pace} pace */
     chunk_bytes(pace) {
       const { bytes_per_s } = this.throttle;
-      if (!bytes_per_s) return pace.chunk_bytes;
-      return Math.min(pace.chunk_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4)));
+      const most_bytes = Math.min(pace.chunk_bytes, this.most_bytes);
+      if (!bytes_per_s) return most_bytes;
+      return Math.min(most_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4)));
     }
 
     /** Says that all chunks were sent, once the checksum of the whole file is known. */
@@ -1460,15 +1491,32 @@
         if (connection !== this.connection) return;
         connection.reading -= 1;
         connection.reading_s = 0;
-        if (crc === null) this.on_unreadable();
-        else then(crc, buffer);
+        if (crc === null) {
+          this.on_unreadable();
+        } else if (crc < 0) {
+          this.on_no_memory(blob.size, keep);
+        } else {
+          this.was_read = true;
+          then(crc, buffer);
+        }
         this.settle();
       });
     }
 
+    /** @param {number} bytes that were to be read at once @param {boolean} keep it was to be a chunk */
+    on_no_memory(bytes, keep) {
+      this.most_bytes = Math.max(CHUNK_MIN_BYTES, Math.min(this.most_bytes, Math.floor(bytes / 2)));
+      if (!keep || bytes <= CHUNK_MIN_BYTES) {
+        this.retry_later(NO_MEMORY);
+        return;
+      }
+      this.prepare_from(this.bytes_tx);
+      this.send_chunks();
+    }
+
     /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
     read_range(from, to, seed, then) {
-      const end = Math.min(to, from + PIECE_BYTES);
+      const end = Math.min(to, from + Math.min(PIECE_BYTES, this.most_bytes));
       this.read(this.file.slice(from, end), seed, false, (crc) => {
         if (end === to) then(crc);
         else this.read_range(end, to, crc, then);
@@ -1485,7 +1533,7 @@
       }
       connection.filling = true;
       const from = gap.from + gap.known_bytes;
-      const bytes = Math.min(PIECE_BYTES, gap.bytes - gap.known_bytes);
+      const bytes = Math.min(PIECE_BYTES, this.most_bytes, gap.bytes - gap.known_bytes);
       this.read(this.file.slice(from, from + bytes), gap.crc, false, (crc) => {
         connection.filling = false;
         gap.known_bytes += bytes;
@@ -1847,9 +1895,13 @@
 
   /** @typedef {'max_bytes_per_s' | 'warn_before_unload'} Settings */
 
-  /** @param {Upload} upload @returns {Record<Settings, PropertyDescriptor>} */
-  function settings_of(upload) {
-    return {
+  /**
+   * All that an uploader has. Each member works without its uploader, too: `button.onclick = uploader.cancel`.
+   * @param {Upload} upload @param {incoming.Uploader} uploader @returns {Record<string, PropertyDescriptor>}
+   */
+  function members_of(upload, uploader) {
+    /** @type {Record<Settings | 'done', PropertyDescriptor>} */
+    const settings = {
       max_bytes_per_s: {
         get: () => upload.throttle.bytes_per_s,
         set: (bytes_per_s) => {
@@ -1864,19 +1916,8 @@
           watch_unload(upload);
         },
       },
+      done: { value: upload.done },
     };
-  }
-
-  /**
-   * A plain function, so that it works with and without `new`.
-   * @param {string} upload_id @param {Blob} file @returns {incoming.Uploader}
-   */
-  function Uploader(upload_id, file) {
-    check(typeof upload_id === 'string' && upload_id !== '', 'upload_id has to be the id of a ticket, a string');
-    check(is_blob(file), 'file has to be a File or a Blob');
-    /** @type {incoming.Uploader} */
-    const uploader = Reflect.construct(EventTarget, [], Uploader);
-    const upload = new Upload(upload_id, file, uploader);
     /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties | keyof EventTarget | Settings | 'done'>} */
     const controls = {
       start() {
@@ -1898,15 +1939,57 @@
       oncancelled: null,
       onerror: null,
     };
-    Object.assign(uploader, controls);
-    for (const name of NAMES) {
-      Object.defineProperty(uploader, name, { get: () => PROPERTIES[name](upload), enumerable: true });
+    /** @type {Record<string, PropertyDescriptor>} */
+    const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings };
+    for (const name of NAMES) members[name] = { get: () => PROPERTIES[name](upload), enumerable: true };
+    return members;
+  }
+
+  /** What the uploaders of a page's own classes find behind `super`. @type {WeakMap<object, any>} */
+  const originals = new WeakMap();
+
+  /**
+   * A plain function, so that it works with and without `new`. A class may extend it: its methods win.
+   * @param {string} upload_id @param {Blob} file @returns {incoming.Uploader}
+   */
+  function Uploader(upload_id, file) {
+    check(typeof upload_id === 'string' && upload_id !== '', 'upload_id has to be the id of a ticket, a string');
+    check(is_blob(file), 'file has to be a File or a Blob');
+    /** @type {incoming.Uploader} */
+    const uploader = Reflect.construct(EventTarget, [], new.target || Uploader);
+    const members = members_of(new Upload(upload_id, file, uploader), uploader);
+    originals.set(uploader, Object.create(null, members));
+    for (const name of Object.keys(members)) {
+      if (!is_overridden(uploader, name)) Object.defineProperty(uploader, name, members[name]);
     }
-    Object.defineProperties(uploader, { ...settings_of(upload), done: { value: upload.done } });
     return uploader;
   }
   Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
   Object.setPrototypeOf(Uploader, EventTarget);
+  for (const name of ['start', 'pause', 'cancel']) {
+    Uploader.prototype[name] = function (/** @type {any[]} */ ...args) {
+      return originals.get(this)[name](...args);
+    };
+  }
+  for (const name of [...NAMES, 'done', 'max_bytes_per_s', 'warn_before_unload']) {
+    Object.defineProperty(Uploader.prototype, name, {
+      get() {
+        return originals.get(this)[name];
+      },
+      set(value) {
+        originals.get(this)[name] = value;
+      },
+    });
+  }
+
+  /** Whether a class between an uploader and `Uploader` has this member. @param {object} uploader @param {string} name */
+  function is_overridden(uploader, name) {
+    let proto = Object.getPrototypeOf(uploader);
+    while (proto && proto !== Uploader.prototype && !Object.getOwnPropertyDescriptor(proto, name)) {
+      proto = Object.getPrototypeOf(proto);
+    }
+    return Boolean(proto) && proto !== Uploader.prototype;
+  }
 
   /** @param {string} hostname */
   function set_server_hostname(hostname) {

@@ -35,6 +35,81 @@ test('a file that cannot be read before anything was sent fails after three trie
   assert.equal(page.sockets.length, 0);
 });
 
+test('what could never be read and has no type may be a folder, and the page says so', async () => {
+  for (const size of [0, 96, 4096]) {
+    const page = new Page();
+    const folder = new FakeFile(size, 'holidays');
+    Object.assign(folder, { type: '', trouble: 'missing' });
+    const uploader = page.uploader(folder).start();
+    await page.pass(4);
+    assert.equal(uploader.error_code, 100);
+    assert.equal(uploader.error_msg, 'This cannot be read as a file: it is a folder, or it was changed, moved or deleted.');
+  }
+});
+
+test('what was read once is no folder', async () => {
+  const page = new Page();
+  const file = new FakeFile(10 * KIB, 'Makefile');
+  file.type = '';
+  const uploader = await page.uploading(file);
+  file.trouble = 'missing';
+  page.socket.breaks();
+  await page.pass(8);
+  assert.equal(uploader.error_msg, 'The file can no longer be read: it was changed, moved or deleted.');
+});
+
+// ---- memory
+
+test('chunks for which there is no memory are read in smaller ones, over the same connection', async () => {
+  for (const memory_bytes of [40 * KIB, 100 * KIB]) {
+    const page = new Page();
+    const file = new StreamedFile(3000 * KIB);
+    const uploader = page.uploader(file).start();
+    await page.pass(0);
+    page.memory_bytes = memory_bytes;
+    await page.connects(0, { MaxChunkBytes: 4096 * KIB, MaxWindowBytes: 8192 * KIB });
+    for (let i = 0; i < 1000 && uploader.bytes_acked < uploader.bytes_total; i++) {
+      await page.stores(page.socket.chunks.at(-1)?.[1] ?? 0);
+    }
+    page.socket.finishes();
+    assert.equal(uploader.finished, true);
+    assert.equal(page.sockets.length, 1);
+    const largest = Math.max(...page.socket.chunks.map(([from, end]) => end - from));
+    assert.ok(largest <= memory_bytes && largest >= memory_bytes / 4, `${largest}`);
+    assert.equal(page.socket.last('MsgComplete').Crc32c, crc32c(file.bytes()));
+  }
+});
+
+test('a comparison for which there is no memory is made in smaller pieces', async () => {
+  const page = new Page();
+  const file = new StreamedFile(3000 * KIB);
+  page.memory_bytes = 500 * KIB;
+  const uploader = page.uploader(file).start();
+  const compare = { Compare: [[0, 2000 * KIB]] };
+  for (let i = 0; i < 5 && uploader.state_msg !== 'Uploading.'; i++) {
+    if (i) {
+      assert.equal(uploader.state_msg, 'The browser has too little memory at the moment. Trying again soon.');
+      await page.seconds_until_dialled();
+    }
+    await page.connects(2000 * KIB, compare);
+    await page.pass(0);
+  }
+  assert.equal(uploader.state_msg, 'Uploading.');
+});
+
+test('without memory for the smallest chunk the page says so, and tries again', async () => {
+  const page = new Page();
+  const uploader = page.uploader(new StreamedFile(3000 * KIB)).start();
+  await page.pass(0);
+  page.memory_bytes = 10;
+  await page.connects(0, { MaxChunkBytes: 4096 * KIB, MaxWindowBytes: 8192 * KIB });
+  assert.equal(uploader.state_msg, 'The browser has too little memory at the moment. Trying again soon.');
+  page.memory_bytes = Infinity;
+  await page.seconds_until_dialled();
+  await page.connects(0);
+  assert.equal(uploader.state_msg, 'Uploading.');
+});
+
 test('an empty file that is gone is noticed, too', async () => {
   const page = new Page();
   const file = new FakeFile(0);

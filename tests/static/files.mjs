@@ -46,6 +46,7 @@ export class FakeFile {
     Object.assign(this, { size, name, root: root || this, start });
     this.trouble = null;
     this.lastModified = 1700000000000;
+    this.type = 'video/mp4';
     this.byte_at = byte_at;
   }
 

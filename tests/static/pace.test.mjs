@@ -253,6 +253,32 @@ test('a limit can be set, changed and lifted at any time', async () => {
   assert.ok(await link.share_of(3) > 0.95);
 });
 
+test('a limit that changes sixty times a second does not slow the upload down, though a chunk takes longer to read', async () => {
+  const around = (limit) => (i) => limit * (1 + 0.1 * Math.sin(i));
+  for (const [name, limit_of, expected] of [
+    ['the same again and again', () => 1_000_000, 1_000_000],
+    ['around a small one', around(100_000), 100_000],
+    ['around a middling one', around(1_000_000), 1_000_000],
+    ['around one that the link can just keep', around(10_000_000), 10_000_000],
+    ['beyond what the link can', around(1e9), 100 * MBIT],
+  ]) {
+    const { page, link, uploader } = await uploading({ bytes_per_s: 100 * MBIT, round_trip_s: 0.05 });
+    page.later = (callback) => page.clock.set(callback, 30);
+    for (let i = 0; i < 180; i++) {
+      uploader.max_bytes_per_s = limit_of(i);
+      await page.pass(1 / 60);
+    }
+    const before = link.stored_bytes;
+    const began_ms = page.clock.now_ms;
+    for (let i = 0; i < 600; i++) {
+      uploader.max_bytes_per_s = limit_of(i);
+      await page.pass(1 / 60);
+    }
+    const speed = (link.stored_bytes - before) / (page.clock.now_ms - began_ms) * 1000;
+    assert.ok(Math.abs(speed / expected - 1) < 0.1, `${name}: ${speed} instead of ${expected}`);
+  }
+});
+
 test('a limit that is lifted while it is waited for takes effect at once', async () => {
   const { page, link, uploader } = await uploading(
     { bytes_per_s: 100 * MBIT, round_trip_s: 0.05 }, { prepare: (u) => { u.max_bytes_per_s = 10; } });

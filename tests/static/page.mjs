@@ -177,6 +177,12 @@ function worker_of(page) {
       if (page.no_worker === 'fails') page.later(() => this.fails());
       if (page.no_worker) return;
       const { navigator } = page;
+      const ArrayBuffer = class extends globalThis.ArrayBuffer {
+        constructor(bytes) {
+          if (bytes > page.memory_bytes) throw new RangeError('Array buffer allocation failed');
+          super(bytes);
+        }
+      };
       const sockets = this.sockets = [];
       const WebSocket = class extends page.WebSocket {
         constructor(url) {
@@ -184,7 +190,7 @@ function worker_of(page) {
           sockets.push(this);
         }
       };
-      this.context = vm.createContext({ FileReader: file_reader_of(page), WebSocket, navigator });
+      this.context = vm.createContext({ ArrayBuffer, FileReader: file_reader_of(page), WebSocket, navigator });
       this.context.self = this.context;
       this.context.compile = (Module, bytes) => {
         page.wasm_tries += 1;
@@ -263,16 +269,18 @@ class Listeners {
 
 /** A page that has loaded the library. */
 export class Page {
-  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, no_wasm = false, firefox = false, src = null } = {}) {
+  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, no_wasm = false, firefox = false, src = null, has = {} } = {}) {
     this.clock = new Clock();
     this.sockets = [];
     this.workers = [];
     this.reads = [];
     this.reported = [];
+    this.warned = [];
     this.bad_address = false;
     this.no_worker = no_worker;
     this.no_wasm = no_wasm;
     this.wasm_tries = 0;
+    this.memory_bytes = Infinity; // for one buffer of the worker
     this.object_urls = new Map();
     this.storage = storage;
     this.storage_writes = 0;
@@ -288,10 +296,11 @@ export class Page {
     this.WebSocket = web_socket_of(this);
     this.context = vm.createContext(this.globals(protocol, host));
     this.context.window = this.context;
+    Object.assign(this.context, has);
     Object.assign(this.context, { random: () => this.random, now: () => this.now_ms });
     vm.runInContext('Math.random = random; delete globalThis.random; Date.now = now; delete globalThis.now;', this.context);
     this.globals_before = Object.keys(this.context);
-    vm.runInContext(readFileSync(LIBRARY, 'utf8'), this.context, { filename: 'incoming.js' });
+    this.load();
     this.incoming = this.context.incoming;
   }
 
@@ -320,8 +329,13 @@ export class Page {
       setInterval: (callback, ms) => this.clock.set(callback, ms, ms),
       clearInterval: (id) => this.clock.timers.delete(id),
       fetch: (url, options) => this.fetch(url, options),
+      console: { warn: (text) => this.warned.push(text) },
       reportError: (error) => this.reported.push(error),
     };
+  }
+
+  load() {
+    vm.runInContext(readFileSync(LIBRARY, 'utf8'), this.context, { filename: 'incoming.js' });
   }
 
   async fetch(url, options) {

@@ -68,11 +68,55 @@ test('who has to wait because others of the same network have all connections is
     'Your network has too many connections to the upload server at the moment. Trying again soon.');
 });
 
-test('where plain HTTP knows nothing either, nothing is claimed', async () => {
+test('where plain HTTP knows nothing either, the page names the host that does not answer, and claims nothing', async () => {
   const page = new Page();
   const uploader = await refused(page, 4);
   assert.equal(page.fetched.length, 2);
-  assert.equal(uploader.state_msg, 'No connection to the server. Trying again soon.');
+  assert.equal(uploader.state_msg, 'No connection to the upload server at app.example:8000. Trying again soon.');
+});
+
+test('what accepts WebSockets and is no upload server is not taken for a proxy that refuses them', async () => {
+  for (const says of [null, 'hello', '{"MsgType":"MsgUploadReq","MsgData":{}}']) {
+    const page = new Page();
+    page.http_status = 426;
+    const uploader = page.uploader().start();
+    for (let i = 0; i < 3; i++) {
+      await page.seconds_until_dialled();
+      page.socket.open();
+      if (says) page.socket.hears_text(says);
+      if (page.socket.readyState === 1) await page.pass(15);
+    }
+    assert.match(uploader.state_msg, /^What answers at app.example:8000 is no upload server, or is too busy./, says);
+    assert.deepEqual(page.fetched, []);
+  }
+});
+
+test('the author of a page reads about a wrong address in the console, once for each address', async () => {
+  const page = new Page();
+  await refused(page, 8);
+  page.uploader(undefined, 'ticket-2').start();
+  await page.pass(300);
+  assert.equal(page.warned.length, 1);
+  assert.match(page.warned[0], /ws:\/\/app.example:8000\/incoming\/frontend\/upload_ws.*set_server_hostname/);
+  page.incoming.set_server_hostname('other.example');
+  page.http_status = 404;
+  await refused(page, 5);
+  assert.equal(page.warned.length, 2);
+  assert.match(page.warned[1], /HTTP 404.*ws:\/\/other.example\/incoming/);
+});
+
+test('a server that was reached before, or a browser that is offline, gives no warning', async () => {
+  const page = new Page();
+  await page.uploading();
+  for (let i = 0; i < 6; i++) {
+    page.socket.breaks();
+    await page.seconds_until_dialled();
+  }
+  const offline = new Page();
+  offline.navigator.onLine = false;
+  const uploader = await refused(offline, 5);
+  assert.equal(uploader.state_msg, 'You are offline. This will go on by itself.');
+  assert.deepEqual([page.warned, offline.warned], [[], []]);
 });
 
 test('an answer that comes after the next try has begun changes nothing', async () => {

@@ -76,6 +76,19 @@ for (const begun of incoming.unfinished()) {
   void [filename, bytes_total, bytes_acked, frac_complete, last_modified_ms, begun_at_ms, incoming.version];
 }
 
+class Card extends incoming.Uploader {
+  label = this.filename;
+
+  start(): this {
+    return super.start();
+  }
+
+  percent(): number {
+    return 100 * this.frac_complete;
+  }
+}
+void new Card("ticket", file).start().pause().percent();
+
 // @ts-expect-error: a limit is a number
 uploader.max_bytes_per_s = "1 MB";
 // @ts-expect-error: the promise is not for pages to replace
