@@ -178,11 +178,11 @@ class Admission:
     def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
         """Keeps room for the rest of a file that nobody has open; what was reserved ahead is given back.
 
-        Keeps none for an upload that has lost its room, unless it is to be counted `anew`. Raises
-        StorageFailed.
+        Keeps none for an upload that has lost its room. `anew`: nothing may be known of it yet (a start).
+        Raises StorageFailed.
         """
         allocated_bytes = self._storage.give_back(ticket.id)
-        if anew or self._budget.holds(ticket.id):
+        if self._budget.holds(ticket.id) or (anew and not self._budget.knows(ticket.id)):
             self._hold(ticket, allocated_bytes, begun=allocated_bytes > 0)
 
     def _hold(self, ticket: Ticket, allocated_bytes: int, begun: bool) -> None:

@@ -67,6 +67,10 @@ class DiskBudget:
         hold = self._holds.get(ticket_id)
         return hold is not None and not hold.lapsed
 
+    def knows(self, ticket_id: str) -> bool:
+        """Returns whether the upload holds something, or did before it lapsed."""
+        return ticket_id in self._holds
+
     def belongs(self, ticket_id: str, source: str) -> None:
         """Counts what this upload holds for this source, and for no other one, as long as it holds any."""
         hold = self._holds[ticket_id]

@@ -49,13 +49,21 @@ class Deliveries:
         )
         self._under_way: set[str] = set()
         self._troubles: dict[str, schedule.NoAnswer] = {}
+        self._put_off: set[str] = set()
+        """Those that have failed here, and are started again later."""
         self._stopped = False
 
     def start(self, ticket_id: str) -> None:
         """Brings the ticket's news to its app, beside the caller. Does nothing when that is under way."""
         if ticket_id not in self._under_way and not self._stopped:
+            self._put_off.discard(ticket_id)
             self._under_way.add(ticket_id)
             self._runtime.spawn(self._deliver, ticket_id)
+
+    def is_missing(self, ticket: Ticket) -> bool:
+        """Returns whether an app is still to be told of this ticket, and nothing is about to tell it."""
+        is_cared_for = ticket.id in self._under_way or ticket.id in self._put_off
+        return _has_news(ticket) and not is_cared_for and not self._stopped
 
     def stop(self) -> None:
         """Calls nobody any more; what is not delivered yet is delivered after the next start."""
@@ -69,12 +77,15 @@ class Deliveries:
         self._parts.try_to_clear_away(finished)
 
     def lapse(self, ticket: Ticket) -> None:
-        """The app said "wait" and nothing came: it has the file, or is asked again, or that was it."""
+        """The app said "wait" and nothing came: it has the file, or is asked again, or that was it.
+
+        Raises IllegalTransition when the ticket has changed.
+        """
         if self._app_has_taken(ticket):
             self.finish(ticket)
             return
         final = ticket.asks + 1 >= self._settings.handover_wait_asks
-        self._fail(ticket, Lapse("the app never called finish_upload", final))
+        self._fail(ticket, Lapse("the app never called finish_upload", final), seen=ticket)
         self.start(ticket.id)
 
     def trouble(self, ticket_id: str) -> schedule.NoAnswer | None:
@@ -106,6 +117,7 @@ class Deliveries:
             defect = None if isinstance(exc, StorageFull | StorageFailed) else exc
             about = {"ticket": ticket_id[:8], "error": exc}
             log.error("upload %(ticket)s: the app could not be told: %(error)s", about, exc_info=defect)
+            self._put_off.add(ticket_id)
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
             self._under_way.discard(ticket_id)
@@ -200,8 +212,8 @@ class Deliveries:
         else:
             self._fail(ticket, event)
 
-    def _fail(self, ticket: Ticket, event: Refuse | Lapse) -> None:
-        changed = self._registry.change(ticket.id, event)
+    def _fail(self, ticket: Ticket, event: Refuse | Lapse, seen: Ticket | None = None) -> None:
+        changed = self._registry.change(ticket.id, event, seen)
         if changed.state is State.FAILED:
             log.error(
                 "upload %(ticket)s: the handover failed: %(reason)s. "

@@ -1,13 +1,15 @@
 """What happens by itself: tickets are taken up after a restart, expire when idle, are forgotten in the end.
 
-`recover` does again whatever a kill may have cut off. `sweep` looks at every ticket once; how often is made
-from the shortest time that has to be noticed.
+`sweep` looks at every ticket once; how often is made from the shortest time that has to be noticed. What a
+kill may have cut off, and what the disk has refused, is `unsettled` (see Parts), and any sweep takes it up.
+`recover` marks the tickets of the last process so, and has the first sweep begin.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from incoming.errors import IncomingError, UnknownTicket
@@ -20,7 +22,8 @@ from incoming.uploads import Uploads
 log = logging.getLogger(__name__)
 
 LONGEST_SWEEP_INTERVAL_S: Final = 30.0
-RECOVER_AGAIN_AFTER_S: Final = 60.0
+TAKE_UP_AGAIN_AFTER_S: Final = 60.0
+"""When an upload that could not be taken up is tried again: its file is read as a whole each time."""
 TICKETS_AT_A_TIME: Final = 200
 """After so many tickets others may run."""
 
@@ -43,62 +46,25 @@ def distrust(parts: Parts) -> None:
 
 
 def recover(parts: Parts, uploads: Uploads) -> None:
-    """Goes on where the last process stopped. A ticket that makes trouble stops no other."""
+    """Takes up what the last process left, so that clients may come.
+
+    Room is counted for all uploads first, and apps are told again. Whatever else may be left to be done the
+    first sweep does, beside the caller: it does the same to any upload that is left over later.
+    """
     tickets = list(parts.registry.tickets())
     for number, ticket in enumerate(tickets, 1):
-        _recover(parts, uploads, ticket)
+        if ticket.state is State.PAUSED or _has_ended(ticket):
+            parts.unsettled[ticket.id] = parts.clock.now_s()
+        if ticket.state is State.PAUSED:
+            with contextlib.suppress(IncomingError):  # the sweep tries it again, and tells
+                uploads.admission.hold_rest(ticket, anew=True)
+        if uploads.deliveries.is_missing(ticket):
+            uploads.deliveries.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
-    parts.runtime.spawn(_keep_what_was_found, parts, tickets)
+    parts.runtime.spawn(sweep, parts, uploads)
     if tickets:
         log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
-
-
-def _keep_what_was_found(parts: Parts, tickets: list[Ticket]) -> None:
-    """Else each start would be the last sign of life of who uploaded before, and that never expires.
-
-    Beside the start, which it would make long; where the disk does not let us, the next start tries again.
-    """
-    for ticket in tickets:
-        with contextlib.suppress(IncomingError):
-            parts.registry.keep(ticket.id)
-
-
-def _recover(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
-    try:
-        _take_up(parts, uploads, ticket)
-    except IncomingError as exc:
-        _not_yet(parts, uploads, ticket, exc)
-
-
-def _complete(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
-    try:
-        uploads.resume(ticket)
-    except IncomingError as exc:
-        _not_yet(parts, uploads, ticket, exc)
-
-
-def _not_yet(parts: Parts, uploads: Uploads, ticket: Ticket, exc: IncomingError) -> None:
-    log.error("upload %(ticket)s: could not be taken up yet: %(error)s", ticket.for_log(error=exc))
-    parts.runtime.spawn_later(RECOVER_AGAIN_AFTER_S, _recover_again, parts, uploads, ticket.id)
-
-
-def _recover_again(parts: Parts, uploads: Uploads, ticket_id: str) -> None:
-    """The disk was full, say. Meanwhile a client may have come, or the ticket may be gone."""
-    with contextlib.suppress(UnknownTicket):
-        _recover(parts, uploads, parts.registry.get(ticket_id))
-
-
-def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
-    if ticket.state is State.PAUSED:
-        if uploads.is_complete(ticket):
-            parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
-        else:
-            uploads.resume(ticket)
-    elif ticket.state in CALLED_OFF or ticket.state is State.FINISHED:
-        parts.clear_away(ticket)
-    if ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told):
-        uploads.deliveries.start(ticket.id)
 
 
 def sweep_interval_s(settings: Settings) -> float:
@@ -113,9 +79,10 @@ def sweep_interval_s(settings: Settings) -> float:
 
 
 def sweep(parts: Parts, uploads: Uploads) -> int:
-    """Ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough.
+    """Looks at every ticket once, and does what it is time for. Returns how many uploads that were.
 
-    Returns how many uploads that were.
+    It ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough,
+    and takes up whatever was left over, as each start does. A ticket that makes trouble stops no other.
     """
     touched = 0
     for number, ticket in enumerate(parts.registry.tickets(), 1):
@@ -126,34 +93,131 @@ def sweep(parts: Parts, uploads: Uploads) -> int:
         except IncomingError as exc:
             # It changed while we looked, or the disk does not let us: the next sweep sees it anew.
             log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
+    with contextlib.suppress(IncomingError):
+        # Else each start would be the last sign of life of who uploaded before, and that never expires.
+        parts.registry.keep_found()
     return touched
 
 
+Act = Callable[[Parts, Uploads, Ticket], None]
+
+
 def _look_at(parts: Parts, uploads: Uploads, ticket: Ticket) -> bool:
-    """Returns whether there was anything to be done."""
-    times = parts.settings
-    idle_s = parts.clock.now_s() - ticket.changed_at_s
+    """Does what it is time for. Returns whether there was anything.
+
+    Much may have happened since the sweep began, so what counts is the ticket as it is once its upload's lock
+    is held. The act then changes this ticket, or none.
+    """
+    if _due(parts, uploads, ticket) is None:
+        return False
+    with uploads.claims.lock(ticket.id):
+        ticket = parts.registry.get(ticket.id)
+        act = _due(parts, uploads, ticket)
+        if act:
+            act(parts, uploads, ticket)
+    return act is not None
+
+
+def _due(parts: Parts, uploads: Uploads, ticket: Ticket) -> Act | None:
+    """Returns what is to be done about this ticket. Looks at nothing that takes time."""
+    times, now_s = parts.settings, parts.clock.now_s()
+    idle_s = now_s - ticket.changed_at_s
     match ticket.state:
         case State.ISSUED | State.PAUSED if idle_s > times.idle_timeout_s:
-            uploads.expire(ticket, "idle for too long")
+            return _end_idle
         case State.WAITING if idle_s > times.handover_wait_timeout_s:
-            uploads.deliveries.lapse(ticket)
+            return _lapse
         case State.FAILED if idle_s > times.failed_retention_s:
-            uploads.expire(ticket, "the app did not take the file")
+            return _end_failed
         case State.FINISHED | State.CANCELLED | State.EXPIRED if (
             ticket.settled and idle_s > times.result_retention_s
         ):
-            _forget(parts, ticket)
-        case _ if ticket.id in parts.not_removed:
-            parts.clear_away(ticket)
-            log.info("upload %(ticket)s: removed after all", ticket.for_log())
-        case _:
+            return _forget
+        case State.UPLOADING if uploads.is_abandoned(ticket):
+            return _pause
+        case _ if parts.unsettled.get(ticket.id, now_s + 1) <= now_s:
+            return _take_up
+        case _ if uploads.deliveries.is_missing(ticket):
+            return _tell
+    return None
+
+
+def _end_idle(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    """Nobody came for too long; but what has all its bytes is the app's, however long the disk has failed."""
+    if not uploads.is_complete(ticket):
+        uploads.expire(ticket, "idle for too long")
+    elif parts.unsettled.get(ticket.id, 0.0) <= parts.clock.now_s():
+        _take_up(parts, uploads, ticket)
+
+
+def _lapse(_: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    uploads.deliveries.lapse(ticket)
+
+
+def _end_failed(_: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    uploads.expire(ticket, "the app did not take the file")
+
+
+def _pause(_: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    uploads.pause_abandoned(ticket)
+    log.warning("upload %(ticket)s: no connection held it any more, paused", ticket.for_log())
+
+
+def _tell(_: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    uploads.deliveries.start(ticket.id)
+
+
+def _take_up(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    """Does what may have been cut off by a kill, or has failed since the disk refused it."""
+    if _has_ended(ticket):
+        parts.clear_away(ticket)
+    elif ticket.state is not State.PAUSED or not _is_to_be_completed(parts, uploads, ticket):
+        parts.unsettled.pop(ticket.id, None)
+    if uploads.deliveries.is_missing(ticket):
+        uploads.deliveries.start(ticket.id)
+
+
+def _has_ended(ticket: Ticket) -> bool:
+    """Returns whether the file is to be removed, as far as it is ours."""
+    return ticket.state in CALLED_OFF or ticket.state is State.FINISHED
+
+
+def _is_to_be_completed(parts: Parts, uploads: Uploads, ticket: Ticket) -> bool:
+    """Counts room for a paused upload, and has it completed if it has all its bytes.
+
+    Returns whether it is, or whether this is to be found out later.
+    """
+    try:
+        uploads.admission.hold_rest(ticket, anew=True)
+        if not uploads.is_complete(ticket):
             return False
+    except IncomingError as exc:
+        _not_yet(parts, ticket, exc)
+        return True
+    parts.unsettled[ticket.id] = parts.clock.now_s() + TAKE_UP_AGAIN_AFTER_S
+    parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
     return True
 
 
-def _forget(parts: Parts, ticket: Ticket) -> None:
+def _complete(parts: Parts, uploads: Uploads, ticket: Ticket) -> None:
+    try:
+        uploads.complete_paused(ticket)
+    except UnknownTicket:
+        return
+    except Exception as exc:
+        defect = None if isinstance(exc, IncomingError) else exc
+        _not_yet(parts, ticket, exc, defect)
+
+
+def _not_yet(parts: Parts, ticket: Ticket, exc: Exception, defect: Exception | None = None) -> None:
+    about = ticket.for_log(error=exc)
+    log.error("upload %(ticket)s: could not be taken up yet: %(error)s", about, exc_info=defect)
+    parts.unsettled[ticket.id] = parts.clock.now_s() + TAKE_UP_AGAIN_AFTER_S
+
+
+def _forget(parts: Parts, _: Uploads, ticket: Ticket) -> None:
     """Removes all that is ours, again: the disk may have failed when it was first to be removed."""
     parts.clear_away(ticket)
     parts.registry.forget(ticket.id)
+    parts.doubtful.discard(ticket.id)
     log.info("upload %(ticket)s: forgotten", ticket.for_log())

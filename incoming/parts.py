@@ -33,8 +33,10 @@ class Parts:
     storage: Storage
     callbacks: Callbacks
     counters: Counters
-    not_removed: set[str] = field(default_factory=set)
-    """The ids of ended uploads of which the disk would not let something go: each sweep tries again."""
+    unsettled: dict[str, float] = field(default_factory=dict)
+    """The ids of uploads of which something may be left to be done, and when (by `clock`) a sweep may try it
+    (again). At a start that is all of them; later those whose files the disk did not let go, and those that
+    were left with all their bytes."""
     doubtful: set[str] = field(default_factory=set)
     """The ids of uploads that had arrived, and were not synced, before a power cut."""
 
@@ -56,12 +58,12 @@ class Parts:
             self.storage.remove(ticket.id)
         else:
             self.storage.tidy(ticket.id)
-        self.not_removed.discard(ticket.id)
+        self.unsettled.pop(ticket.id, None)
 
     def try_to_clear_away(self, ticket: Ticket) -> None:
         """The same where it may wait: what the disk keeps now is removed by a later sweep."""
         try:
             self.clear_away(ticket)
         except (StorageFull, StorageFailed) as exc:
-            self.not_removed.add(ticket.id)
+            self.unsettled[ticket.id] = self.clock.now_s()
             log.warning("upload %(ticket)s: not removed yet: %(error)s", ticket.for_log(error=exc))

@@ -108,7 +108,9 @@ class Uploads:
             try:
                 ticket = self._registry.change(request.id, _claim_event(request))
             except IncomingError:
-                if live.holder is None:
+                if live.holder is None and ticket.state is State.PAUSED:
+                    self._close(ticket, live)
+                elif live.holder is None:
                     self._let_go(request.id, live)
                 self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
                 raise
@@ -185,11 +187,8 @@ class Uploads:
                 return
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
-            live.close()
-            with contextlib.suppress(StorageFailed):
-                self.admission.hold_rest(claim.ticket)
             try:
-                ticket = self._registry.change(claim.ticket.id, Release())
+                ticket = self._pause(claim.ticket, live)
             except IncomingError as exc:
                 about = claim.ticket.for_log(error=exc)
                 log.warning("upload %(ticket)s: the release was not journaled: %(error)s", about)
@@ -199,28 +198,30 @@ class Uploads:
     # --- asked for by housekeeping -----------------------------------------------------------------
 
     def expire(self, ticket: Ticket, reason: str) -> None:
-        """Nobody came for too long."""
-        self._call_off(ticket, Expire(reason), UploadExpired())
+        """Nobody came for too long. Raises IllegalTransition when the ticket has changed."""
+        self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
     def is_complete(self, ticket: Ticket) -> bool:
         """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
 
-        One that needs a proof does, and an empty one too.
+        One that needs a proof does, and an empty one too. Raises StorageFailed.
         """
         if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
             return False
         return self._storage.stored_bytes(ticket.id) == ticket.length_bytes
 
-    def resume(self, ticket: Ticket) -> None:
-        """After a restart: counts a paused upload's bytes, and completes it when the last one is there."""
-        stored_bytes = self._storage.stored_bytes(ticket.id) or 0
-        self.admission.hold_rest(ticket, anew=True)
+    def complete_paused(self, ticket: Ticket) -> None:
+        """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
+
+        It reads the whole file, unless the digest is known.
+        """
         if not self.is_complete(ticket):
             return
-        self._integrity.begin(ticket, stored_bytes)
+        self._integrity.begin(ticket, ticket.length_bytes or 0)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket.id) as live:
-            if self._registry.get(ticket.id).state is not State.PAUSED:
+            ticket = self._registry.get(ticket.id)
+            if not self.is_complete(ticket):
                 return  # its client, or a cancellation, was faster
             self._open(ticket, ticket.length_bytes or 0, live)
             try:
@@ -228,6 +229,15 @@ class Uploads:
             finally:
                 live.close()
         self.deliveries.start(ticket.id)
+
+    def is_abandoned(self, ticket: Ticket) -> bool:
+        """Returns whether an upload counts as being uploaded, though no connection holds it."""
+        return ticket.state is State.UPLOADING and not self.claims.is_held(ticket.id)
+
+    def pause_abandoned(self, ticket: Ticket) -> None:
+        """Pauses an abandoned upload, as a start does. Raises IllegalTransition when it has changed."""
+        with self.claims.lock(ticket.id) as live:
+            self._pause(ticket, live, seen=ticket)
 
     def stop(self) -> None:
         """Tells every client to come back later, and takes on nothing new."""
@@ -249,6 +259,23 @@ class Uploads:
         else:
             live.writer = self.admission.open(ticket, length_bytes, source)
         self._integrity.begin(ticket, live.writer.offset_bytes)
+
+    def _pause(self, ticket: Ticket, live: LiveUpload, seen: Ticket | None = None) -> Ticket:
+        """Closes the file of an upload that nobody holds any more. Returns the ticket as it is then."""
+        may_be_whole = live.writer is None or live.writer.offset_bytes == ticket.length_bytes
+        if live.writer:
+            self._close(ticket, live)
+        released = self._registry.change(ticket.id, Release(), seen)
+        if released.state is State.PAUSED and may_be_whole:
+            # Its completion has failed, or nobody was left to ask for it.
+            self.parts.unsettled.setdefault(ticket.id, self.parts.clock.now_s())
+        return released
+
+    def _close(self, ticket: Ticket, live: LiveUpload) -> None:
+        """Closes the file of an upload that is to resume."""
+        live.close()
+        with contextlib.suppress(StorageFailed):
+            self.admission.hold_rest(ticket)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
@@ -279,13 +306,13 @@ class Uploads:
 
     def _call_off(
         self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,
-        by: ClaimedUpload | None = None,
+        by: ClaimedUpload | None = None, seen: Ticket | None = None,
     ) -> None:  # fmt: skip
         """Journals the end, tells the client (unless it was `by` it), removes the file, tells the app."""
         with self.claims.lock(ticket.id) as live:
             if by:
                 by.check()
-            ended = self._registry.change(ticket.id, event)
+            ended = self._registry.change(ticket.id, event, seen)
             self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error

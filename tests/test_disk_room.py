@@ -30,7 +30,7 @@ def house_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> OnDisk:
     def make(size_bytes: int) -> House:
         def statvfs(_: object) -> SimpleNamespace:
             used_bytes = sum(file.stat().st_blocks * 512 for file in (tmp_path / "data").rglob("*"))
-            return SimpleNamespace(f_bavail=size_bytes - used_bytes, f_frsize=1)
+            return SimpleNamespace(f_blocks=size_bytes, f_bavail=size_bytes - used_bytes, f_frsize=1)
 
         monkeypatch.setattr(os, "statvfs", statvfs)
         return House(tmp_path, reservation_idle_s=60.0, reserve_ahead_mib=64)

@@ -10,7 +10,7 @@ import pytest
 from crc32c import crc32c
 
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
-from incoming.housekeeping import RECOVER_AGAIN_AFTER_S, distrust, recover
+from incoming.housekeeping import TAKE_UP_AGAIN_AFTER_S, distrust, recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
 from tests.support.fakes import FakeAnswer, FakeApp
@@ -146,7 +146,7 @@ def test_a_ticket_that_could_not_be_taken_up_is_tried_again(
     before, first, _ = unreadable
     house = before.after_a_kill()
     (tmp_path / "aside").replace(house.file(first))
-    house.runtime.advance(RECOVER_AGAIN_AFTER_S)
+    house.pass_time(TAKE_UP_AGAIN_AFTER_S)
     assert house.state(first) is State.WAITING
 
 
@@ -158,7 +158,9 @@ def test_a_client_that_comes_first_completes_its_upload_itself(
     (tmp_path / "aside").replace(house.file(first))
     with house.runtime.held("_open"):
         house.runtime.spawn(house.claim, first, LENGTH_BYTES)
-        house.runtime.advance(RECOVER_AGAIN_AFTER_S)  # it finds the upload paused, and waits for its turn
+        house.runtime.advance(TAKE_UP_AGAIN_AFTER_S)
+        house.runtime.spawn(sweep, house.parts, house.uploads)  # finds it paused, and waits for its turn
+        house.runtime.settle()
     assert house.state(first) is State.UPLOADING
     assert [form["id"] for form in house.app.forms].count(first) == 0
 
@@ -167,7 +169,7 @@ def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[Ho
     before, first, _ = unreadable
     house = before.after_a_kill()
     house.parts.registry.forget(first)
-    house.runtime.advance(RECOVER_AGAIN_AFTER_S)
+    house.pass_time(TAKE_UP_AGAIN_AFTER_S)
 
 
 def test_a_ticket_whose_file_can_not_even_be_looked_at_does_not_keep_the_others(tmp_path: Path) -> None:

@@ -23,14 +23,18 @@ class Registry(Protocol):
     def get(self, ticket_id: str) -> Ticket:
         """Returns the ticket. Raises UnknownTicket."""
 
-    def change(self, ticket_id: str, event: Event) -> Ticket:
+    def change(self, ticket_id: str, event: Event, seen: Ticket | None = None) -> Ticket:
         """Applies the event in one step and returns the new ticket, which survives from then on.
 
+        With `seen` only if the ticket is still that one: what was decided on an older one does not count.
         Raises UnknownTicket, IllegalTransition; the ticket is then unchanged.
         """
 
-    def keep(self, ticket_id: str) -> None:
-        """Makes what this process has found a ticket to be after the last one's death survive, too."""
+    def keep_found(self) -> None:
+        """Makes what this process has found tickets to be after the last one's death survive, too.
+
+        What the disk refuses now the next call tries again.
+        """
 
     def forget(self, ticket_id: str) -> None:
         """Drops the ticket; an unknown one is fine."""

@@ -14,7 +14,7 @@ from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal
 from incoming.registry.together import Together
 from incoming.runtime import Lock, Runtime, ServiceClock
-from incoming.ticket import Ticket
+from incoming.ticket import IllegalTransition, Ticket
 from incoming.watch import Counters
 
 log = logging.getLogger(__name__)
@@ -73,10 +73,12 @@ class MemoryRegistry:
         except KeyError:
             raise UnknownTicket from None
 
-    def change(self, ticket_id: str, event: Event) -> Ticket:
+    def change(self, ticket_id: str, event: Event, seen: Ticket | None = None) -> Ticket:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             old = self.get(ticket_id)
+            if seen is not None and old != seen:
+                raise IllegalTransition(old.state, event)
             now_s = self._clock.now_s()
             new = old.apply(event, now_s)
             if not new.rests_as(old):
@@ -96,11 +98,13 @@ class MemoryRegistry:
                 raise
             log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
 
-    def keep(self, ticket_id: str) -> None:
+    def keep_found(self) -> None:
         """See registry.Registry."""
-        with self._change_lock(ticket_id):
-            if ticket_id in self._not_kept:
-                self._append(written(self.get(ticket_id)))
+        for ticket_id in list(self._not_kept):
+            with self._change_lock(ticket_id):
+                ticket = self._tickets.get(ticket_id)
+                if ticket:
+                    self._append(written(ticket))
                 self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:

@@ -18,10 +18,14 @@ import pytest
 from tests.faults.test_killed_at_each_point import a_server, assert_nothing_left_over, points_of
 from tests.faults.test_power_cut import Recording, survives
 from tests.support.app import ScriptedApp
+from tests.support.client import OldClient
+from tests.support.data import FileBytes
 from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Large, Moved, Taken
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.powercut import read_trace
+from tests.support.server import new_upload
 from tests.support.tally import tally
+from tests.support.waiting import wait_until
 
 FAILURES: Final = int(os.environ.get("INCOMING_TEST_DISK_ERRORS", "10"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
@@ -97,3 +101,19 @@ def test_bytes_that_the_disk_has_refused_once_are_written_again_before_they_coun
     cut = sum(line["at_s"] < errand.arrivals[0].received_at_s for line in lines)
     survives(Recording(errand, server.storage_dir, lines), cut, 1, app, tmp_path / "cut")
     tally("fault", f"A failed {point}, and a power cut after the next one", 1, "no byte was missing")
+
+
+def test_a_whole_upload_is_handed_over_though_its_client_has_left_and_its_sync_failed_once(
+    launcher: Launcher, app: ScriptedApp, tmp_path: Path
+) -> None:
+    often = 2.0  # so that it sweeps twice a second
+    with ForkedServer(launcher, tmp_path / "storage", result_retention_s=often) as server:
+        server.bury()
+        assert server.start_with({"point": "data_sync", "nth": 1, "error": "EIO"})
+        client = OldClient(server.url, new_upload(server, app.url), FileBytes(300_000))
+        client.open().send_until_acked()
+        assert client.hear_close().code == 1013
+        app.wait_for(1)
+        assert app.deliveries[0].sha256 == client.data.sha256
+        wait_until(lambda: not server.stored_file(client.ticket_id).exists(), "it is removed")
+    tally("fault", "the last sync fails once, the client has left", 1, "completed by the next sweep")

@@ -169,8 +169,8 @@ def test_what_a_restart_has_found_is_journaled_once(house: House) -> None:
     house.parts.registry.change(ID, CLAIM)
     house.runtime.advance(1000)
     after = house.restarted()
-    after.parts.registry.keep(ID)
-    after.parts.registry.keep(ID)
+    after.parts.registry.keep_found()
+    after.parts.registry.keep_found()
     assert [(t.state, t.changed_at_s) for t in after.journaled()] == [(State.PAUSED, 1000.0)]
     assert after.runtime.pool_calls.count("append") == 1
 
@@ -180,14 +180,14 @@ def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) ->
     house.parts.registry.change(ID, CLAIM)
     after = house.restarted()
     with after.journal_broken(), pytest.raises(StorageFailed):
-        after.parts.registry.keep(ID)
-    after.parts.registry.keep(ID)
+        after.parts.registry.keep_found()
+    after.parts.registry.keep_found()
     assert [t.state for t in after.journaled()] == [State.PAUSED]
 
 
 def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None:
     house.parts.registry.add(TICKET)
-    house.parts.registry.keep(ID)
+    house.parts.registry.keep_found()
     assert house.runtime.pool_calls.count("append") == 1
 
 

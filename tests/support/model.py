@@ -243,7 +243,10 @@ class Model:
         times = self.settings
         for ticket in list(self.tickets.values()):
             idle_s = self.now_s - ticket.changed_at_s
+            whole = ticket.length_bytes and ticket.stored_bytes == ticket.length_bytes
             match ticket.state:
+                case State.PAUSED if whole and not ticket.needs_proof:
+                    self._arrive(ticket)
                 case State.ISSUED | State.PAUSED if idle_s > times.idle_timeout_s:
                     self._call_off(ticket, State.EXPIRED)
                 case State.WAITING if idle_s > times.handover_wait_timeout_s:
