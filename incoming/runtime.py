@@ -8,6 +8,7 @@ and stands still while the server is down, so neither an outage nor a clock jump
 from __future__ import annotations
 
 import contextlib
+import math
 import random
 import socket
 import time
@@ -279,13 +280,42 @@ class GeventRuntime:
         return random.random()
 
 
+TICK_S: Final = 1.0
+"""How often the service's clock has to be ticked."""
+LONGEST_TICK_S: Final = 2.0
+"""How far the clock moves at most between two ticks."""
+
+
 class ServiceClock:
-    """Seconds that the service has been running, over all its processes."""
+    """Seconds that the service has been running, over all its processes.
+
+    A process that is stopped (SIGSTOP, `docker pause`, a machine that sleeps) does not run. When it
+    continues, the monotonic clock has jumped, and no client could come meanwhile. So from the first `tick`
+    on, the clock moves by `LONGEST_TICK_S` at most until the next one.
+    """
 
     def __init__(self, monotonic_s: Callable[[], float], ran_before_s: float = 0.0) -> None:
         self._monotonic_s = monotonic_s
         self._origin_s = monotonic_s() - ran_before_s
+        self._stops_at_s = math.inf
+        self._stood_still_s = 0.0
 
     def now_s(self) -> float:
         """Returns the seconds that the service has run so far."""
-        return self._monotonic_s() - self._origin_s
+        now_s = self._monotonic_s()
+        if now_s > self._stops_at_s:
+            self._stood_still_s += now_s - self._stops_at_s
+            self._origin_s += now_s - self._stops_at_s
+            self._stops_at_s = now_s
+        return now_s - self._origin_s
+
+    def tick(self) -> float:
+        """Lets the clock move on. Returns for how many seconds it has stood still since the last tick."""
+        self.now_s()
+        stood_still_s, self._stood_still_s = self._stood_still_s, 0.0
+        self._stops_at_s = self._monotonic_s() + LONGEST_TICK_S
+        return stood_still_s
+
+    def at_least(self, ran_s: float) -> None:
+        """Puts the clock forward where it is behind: the service has run for so long as something shows."""
+        self._origin_s -= max(ran_s - self.now_s(), 0.0)

@@ -29,7 +29,7 @@ from incoming.overview import Overview
 from incoming.parts import Parts
 from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
-from incoming.runtime import GeventRuntime, ServiceClock
+from incoming.runtime import TICK_S, GeventRuntime, ServiceClock
 from incoming.settings import Settings
 from incoming.sources import Sources
 from incoming.storage.giving import PASS
@@ -48,6 +48,11 @@ log = logging.getLogger(__name__)
 
 KIB: Final = 1024
 CLOCK_INTERVAL_S: Final = 30.0
+STOOD_STILL_S: Final = 5.0
+STOOD_STILL: Final = (
+    "this process stood still for %(stood_still_s).0f s: it was stopped or paused, or the machine slept or "
+    "was very busy. No ticket has come closer to its end meanwhile"
+)
 WIND_DOWN_STEP_S: Final = 0.02
 JOURNAL_NEEDS: Final = Need(
     MODE,
@@ -147,7 +152,16 @@ class Service:
         """Goes on where the last process stopped, and keeps house from now on."""
         self.runtime.spawn(self.overview.keep_watch)
         housekeeping.recover(self.parts, self.uploads)
+        self.runtime.spawn(self._keep_time)
         self.runtime.spawn(self._keep_house)
+
+    def _keep_time(self) -> None:
+        """Has the service's clock run, until the process ends."""
+        while True:
+            stood_still_s = self.parts.clock.tick()
+            if stood_still_s > STOOD_STILL_S:
+                log.warning(STOOD_STILL, {"stood_still_s": stood_still_s})
+            self.runtime.sleep(TICK_S)
 
     def _keep_house(self) -> None:
         """Sweeps, and keeps the service's clock, until the process ends."""

@@ -11,7 +11,7 @@ import gevent.event
 import gevent.socket
 import pytest
 
-from incoming.runtime import CROWD_OVER, TURN_S, GeventRuntime, ServiceClock, Turns
+from incoming.runtime import CROWD_OVER, LONGEST_TICK_S, TICK_S, TURN_S, GeventRuntime, ServiceClock, Turns
 from tests.support.fakes import FakeRuntime
 
 DEADLINE_S = 10.0
@@ -244,6 +244,49 @@ def test_the_clock_of_a_new_service_begins_at_zero() -> None:
 def test_the_clock_stands_still_while_the_service_is_down() -> None:
     clock = ServiceClock(FakeRuntime(now_s=7.0).now_s, ran_before_s=100.0)
     assert clock.now_s() == 100.0
+
+
+def test_a_gap_between_two_ticks_counts_as_the_longest_tick_only() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    assert clock.tick() == 0.0
+    runtime.advance(TICK_S)
+    assert clock.tick() == 0.0
+    runtime.advance(3600)
+    assert clock.now_s() == TICK_S + LONGEST_TICK_S, "whoever looks first sees it, not only the tick"
+    runtime.advance(3600)
+    assert clock.now_s() == TICK_S + LONGEST_TICK_S
+    assert clock.tick() == 7200 - LONGEST_TICK_S
+    assert clock.tick() == 0.0, "it is told once"
+    runtime.advance(TICK_S)
+    assert clock.now_s() == 2 * TICK_S + LONGEST_TICK_S
+
+
+def test_ticks_that_are_a_little_late_lose_no_time() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    for _ in range(100):
+        assert clock.tick() == 0.0
+        runtime.advance(LONGEST_TICK_S)
+    assert clock.now_s() == 100 * LONGEST_TICK_S
+
+
+def test_a_clock_that_is_not_ticked_follows_the_monotonic_one() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    runtime.advance(3600)
+    assert clock.now_s() == 3600
+
+
+def test_a_clock_that_is_behind_is_put_forward_and_never_back() -> None:
+    runtime = FakeRuntime(now_s=7.0)
+    clock = ServiceClock(runtime.now_s, ran_before_s=100.0)
+    clock.at_least(50.0)
+    assert clock.now_s() == 100.0
+    clock.at_least(150.0)
+    assert clock.now_s() == 150.0
+    runtime.advance(1)
+    assert clock.now_s() == 151.0
 
 
 # --- the fake one, which other tests stand on ----------------------------------------------------------

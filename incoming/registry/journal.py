@@ -57,6 +57,10 @@ MISSING: Final = (
     "the journal has no log, and a server has run here before: no earlier upload is known. Nothing in data/ "
     "is removed. If there is a copy of the log, stop the server and put it back: %(log)s"
 )
+NO_CLOCK: Final = (
+    "the time for which the service has run can't be read from %(clock)s: the newest time of a ticket is "
+    "taken instead. Tickets may expire later than they should, and none earlier"
+)
 
 log = logging.getLogger(__name__)
 
@@ -91,6 +95,8 @@ class Journal:
         old = OldEntries(self._directory, self._shelf)
         is_missing = not self._log.exists()
         last = old.lines()
+        if kept is None and self._clock.exists():
+            log.warning(NO_CLOCK, {"clock": self._directory / CLOCK_FILE})
         if is_missing and not last and self._clock.exists():
             log.error(MISSING, {"log": self._directory / LOG_FILE})
         note(last, self._log.texts())

@@ -27,7 +27,10 @@ class MemoryRegistry:
     """See registry.Registry. A change is written to the journal before anybody sees it."""
 
     def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters) -> None:
-        """Takes up what the journal has, as it is after the death of the process that wrote it."""
+        """Takes up what the journal has, as it is after the death of the process that wrote it.
+
+        Puts the clock forward to the newest time of a ticket, since the clock's file may be lost or older.
+        """
         self._counters = counters
         self._journal = journal
         self._together = Together(runtime, journal.append)
@@ -36,8 +39,10 @@ class MemoryRegistry:
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._not_kept: set[str] = set()
+        tickets = journal.load()
+        clock.at_least(max((max(t.issued_at_s, t.changed_at_s) for t in tickets), default=0.0))
         now_s = clock.now_s()
-        for ticket in journal.load():
+        for ticket in tickets:
             self._tickets[ticket.id] = found = ticket.recovered(now_s)
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)

@@ -352,12 +352,15 @@ def test_the_clock_survives_and_is_no_ticket(journal: Journal, directory: Path) 
 @pytest.mark.parametrize(
     "content", [None, b"", b"[]", b"{}", b'{"ran_s": "long"}', b'{"ran_s": null}', b"\xff"]
 )
-def test_a_clock_that_is_lost_begins_at_zero(
-    journal: Journal, directory: Path, content: bytes | None
+def test_a_clock_that_is_lost_begins_at_zero_and_one_that_is_damaged_is_reported(
+    journal: Journal, directory: Path, content: bytes | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     if content is not None:
         (directory / "clock").write_bytes(content)
     assert journal.read_clock() == 0.0
+    caplog.clear()
+    journal.load()
+    assert ("can't be read from" in caplog.text) is (content is not None)
 
 
 # --- the machine -----------------------------------------------------------------------------------

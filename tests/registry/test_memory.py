@@ -9,9 +9,11 @@ import gevent
 import pytest
 
 from incoming.errors import StorageFailed, UnknownTicket
+from incoming.housekeeping import sweep
 from incoming.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
 from incoming.ticket import IllegalTransition, Ticket
-from tests.support.house import House
+from tests.support.fakes import FakeRuntime
+from tests.support.house import TIMES, House
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 TICKET = Ticket(ID, "http://app.example.org/finished")
@@ -203,3 +205,31 @@ def test_the_unfinished_tickets_of_an_app_are_counted_over_a_restart_too(house: 
     registry.forget(ids[1])
     registry.forget(ids[2])
     assert [registry.unfinished(f"app.example.org:80{n}") for n in (80, 81)] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    "clock", [None, b"", b"rubbish", b'{"ran_s": 0.5, "boot": ""}', b'{"ran_s": NaN}'], ids=str
+)
+def test_the_time_of_the_newest_ticket_bounds_a_clock_that_is_lost_or_behind(
+    house: House, tmp_path: Path, clock: bytes | None
+) -> None:
+    house.runtime.advance(500)
+    idle = house.new_ticket()
+    house.runtime.advance(500)
+    house.new_ticket()
+    file = tmp_path / "journal" / "clock"
+    house.parts.clock.now_s()
+    if clock is None:
+        file.unlink(missing_ok=True)
+    else:
+        file.write_bytes(clock)
+    after = House(tmp_path, house.app, FakeRuntime(5.0), **TIMES)
+    assert after.parts.clock.now_s() == 1000.0
+    sweep(after.parts, after.uploads)
+    assert after.state(idle) is State.EXPIRED, "what was idle for too long before still is"
+
+
+def test_a_clock_that_is_ahead_of_all_tickets_is_believed(house: House) -> None:
+    house.new_ticket()
+    house.runtime.advance(500)
+    assert house.restarted().parts.clock.now_s() == 500.0
