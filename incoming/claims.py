@@ -35,6 +35,8 @@ class ClaimedUpload:
     """What its client has to prove that it has."""
     is_sending: Callable[[], bool] = lambda: False
     """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
+    right_bytes: int = 0
+    """So many of the stored bytes are surely as they were acknowledged; a power cut may have taken others."""
 
     def check(self) -> None:
         """Raises the reason when this claim was lost."""

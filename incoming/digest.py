@@ -26,6 +26,8 @@ def checksum(data: memoryview | bytes, before: int = 0) -> int:
 
 def combine(first: int, second: int, second_bytes: int) -> int:
     """Returns the CRC-32C of two pieces, one behind the other, from those of each and the second's length."""
+    if not first:
+        return second  # zeros in front change nothing, and the first chunk of each file comes here
     a, b, c, d = _shifts(second_bytes)
     return a[first >> 24] ^ b[first >> 16 & 0xFF] ^ c[first >> 8 & 0xFF] ^ d[first & 0xFF] ^ second
 

@@ -182,6 +182,13 @@ class Damaged(IncomingError):
     sentence = "The data was damaged on its way, again and again."
 
 
+class BytesLost(IncomingError):
+    """A power cut took bytes that were acknowledged; the file was cut off in front of them."""
+
+    code, number, http_status, retryable = "bytes_lost", 26, 500, True
+    sentence = "The server lost the last bytes in a power cut, and takes them once more."
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 

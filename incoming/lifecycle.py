@@ -21,6 +21,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from incoming.checkpoints import Checkpoint
+
 
 class State(StrEnum):
     """Where a ticket is in its life."""
@@ -52,17 +54,35 @@ class Claim:
     """A connection takes the ticket; the newest one wins. What it says of its file counts the first time.
 
     `proves`: it will say a checksum at the end (protocol version 2), and the upload is complete only then.
+    `right_bytes`: so many of the stored bytes are surely right. `boot_id`: the machine's, if all of them are;
+    empty while some are in doubt.
     """
 
     length_bytes: int
     name: str
     last_modified_ms: int = 0
     proves: bool = False
+    right_bytes: int = 0
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id.
+
+    It counts for the claim of this epoch only: a newer one may have found that bytes were lost.
+    """
+
+    checkpoint: Checkpoint
+    boot_id: str
+    epoch: int
 
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The connection is gone."""
+    """The connection is gone. `checkpoint`: of all that is stored, if that is known."""
+
+    checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +149,9 @@ class Told:
 
 
 Event = (
-    Claim | Release | Complete | Cancel | Expire | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
-)
+    Claim | Record | Release | Complete | Cancel | Expire
+    | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
+)  # fmt: skip
 
 TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     State.ISSUED: {
@@ -140,6 +161,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     },
     State.UPLOADING: {
         Claim: State.UPLOADING,  # a takeover
+        Record: State.UPLOADING,
         Release: State.PAUSED,
         Complete: State.HANDING_OVER,
         Cancel: State.CANCELLED,

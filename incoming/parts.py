@@ -39,6 +39,10 @@ class Parts:
     were left with all their bytes."""
     doubtful: set[str] = field(default_factory=set)
     """The ids of uploads that had arrived, and were not synced, before a power cut."""
+    unproven: set[str] = field(default_factory=set)
+    """The ids of unfinished uploads that a power cut may have taken bytes of; see `doubts`."""
+    boot_id: str = ""
+    """Another one each time that the machine starts; empty where the system does not tell."""
 
     def checksum(self, ticket_id: str, start: int, end: int) -> int:
         """Returns the CRC-32C of a part of what is stored. Raises StorageFailed."""

@@ -13,6 +13,7 @@ from typing import Final
 
 SAMPLE_BYTES: Final = 64 * 1024
 RANDOM_SAMPLES: Final = 3
+MAX_PIECES: Final = 16
 
 Ranges = tuple[tuple[int, int], ...]
 """Pairs of offsets in bytes: the first one of a part, and the one behind its last."""
@@ -30,3 +31,12 @@ def ranges_to_compare(stored_bytes: int, same_time: bool, chances: Sequence[floa
     last = stored_bytes - SAMPLE_BYTES
     starts = {0, last, *(int(chance * last) for chance in chances)}
     return tuple((start, start + SAMPLE_BYTES) for start in sorted(starts))
+
+
+def pieces(start: int, end: int) -> Ranges:
+    """Returns the parts from `start` to `end` that a client is asked for when bytes there may be lost.
+
+    Several, so that those before the first lost byte need not be sent again.
+    """
+    size_bytes = max(-(-(end - start) // MAX_PIECES), SAMPLE_BYTES)
+    return tuple((at, min(at + size_bytes, end)) for at in range(start, end, size_bytes))

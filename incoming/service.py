@@ -27,6 +27,7 @@ from incoming.handover.callbacks import Callbacks
 from incoming.limits import Limits
 from incoming.overview import Overview
 from incoming.parts import Parts
+from incoming.registry.clock import boot_id
 from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime import TICK_S, GeventRuntime, ServiceClock
@@ -89,8 +90,8 @@ class Service:
             self._take_what_is_there()
         if settings.fsync:
             _keep_names(self.directory)
-        if not self._journal.machine_has_run_on():
-            housekeeping.distrust(self.parts)
+        housekeeping.distrust(self.parts, self._journal.machine_has_run_on())
+        self._write_first_clock()
         self.uploads = Uploads(self.parts)
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
@@ -103,6 +104,13 @@ class Service:
         warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
         self._journal = Journal(self.directory / "journal", fsync)
         self.parts = self._make_parts()
+
+    def _write_first_clock(self) -> None:
+        """Before anything is acknowledged: which start of the machine this is."""
+        try:
+            self._journal.write_clock(self.parts.clock.now_s())
+        except IncomingError as exc:
+            log.warning("the service's time can't be written: %(error)s", {"error": exc})
 
     def _own_storage(self) -> None:
         try:
@@ -122,7 +130,8 @@ class Service:
             self.directory / "data", settings.reserve_ahead_mib * MIB, runtime, self._data_found.tells_holes
         )
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
-        return Parts(settings, runtime, clock, registry, storage, callbacks, counters)
+        made = registry, storage, callbacks, counters
+        return Parts(settings, runtime, clock, *made, boot_id=boot_id())
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
         """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
@@ -154,6 +163,7 @@ class Service:
         housekeeping.recover(self.parts, self.uploads)
         self.runtime.spawn(self._keep_time)
         self.runtime.spawn(self._keep_house)
+        self.runtime.spawn(housekeeping.keep_checkpoints, self.parts, self.uploads)
 
     def _keep_time(self) -> None:
         """Has the service's clock run, until the process ends."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from incoming.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.errors import FileMeant, WrongState
 from incoming.lifecycle import (
     ARRIVED,
@@ -27,7 +28,9 @@ from incoming.lifecycle import (
     Expire,
     Lapse,
     Post,
+    Record,
     Refuse,
+    Release,
     Retry,
     State,
     Told,
@@ -56,6 +59,9 @@ class Ticket:
     `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: a checksum
     from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
     known once it has arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
+
+    `checkpoints` tell of an unfinished upload which bytes were acknowledged. `boot_id` is that of the machine
+    when all stored bytes were last known to be right; empty where an older version has written them.
     """
 
     id: str
@@ -82,6 +88,8 @@ class Ticket:
     metadata: str = field(default="", repr=False)
     max_bytes_per_s: int = 0
     max_bytes: int = 0
+    boot_id: str = ""
+    checkpoints: Checkpoints = ()
 
     @property
     def app(self) -> str:
@@ -138,6 +146,11 @@ class Ticket:
             return False
         return self == replace(other, epoch=self.epoch, deliveries=self.deliveries)
 
+    def recovers_to(self, other: Ticket, now_s: float) -> bool:
+        """Returns whether a restart makes `other` of this ticket, but for what it says of its bytes."""
+        known = replace(other, checkpoints=self.checkpoints)
+        return self.at_rest().recovered(now_s).rests_as(known)
+
     def at_rest(self) -> Ticket:
         """Returns what is worth a journal entry: not the claims and calls, which die with the process."""
         return replace(self, epoch=0, deliveries=0)
@@ -165,12 +178,18 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
     match event:
         case Claim():
             return _claimed(ticket, event, now_s)
+        case Record():
+            mine = event.epoch == ticket.epoch
+            return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint) if mine else ticket
+        case Release() if ticket.state in RECEIVING:
+            return _with(ticket, event.checkpoint)
         case Complete():
-            return replace(ticket, crc32c=event.crc32c, sha256=event.sha256)
+            return replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
         case Cancel():
-            return replace(ticket, reason=event.reason, app_told=event.by_app, deliveries=0)
+            ended = replace(ticket, reason=event.reason, app_told=event.by_app, deliveries=0)
+            return replace(ended, checkpoints=())
         case Expire():
-            return replace(ticket, reason=event.reason, deliveries=0)
+            return replace(ticket, reason=event.reason, deliveries=0, checkpoints=())
         case Refuse():
             return replace(ticket, reason=event.reason)
         case Lapse():
@@ -190,7 +209,14 @@ def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
     """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
     proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
     mine = replace(ticket, epoch=ticket.epoch + 1, needs_proof=proves)
+    if ticket.state in RECEIVING:
+        right = up_to(ticket.checkpoints, claim.right_bytes)
+        mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
     if mine.length_bytes is not None:
         return mine
     named = replace(mine, name=claim.name, last_modified_ms=claim.last_modified_ms)
     return replace(named, changed_at_s=now_s, length_bytes=claim.length_bytes)
+
+
+def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:
+    return replace(ticket, checkpoints=added(ticket.checkpoints, checkpoint)) if checkpoint else ticket

@@ -10,11 +10,16 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from itertools import takewhile
 
 from incoming.admission import Admission
+from incoming.checkpoints import Checkpoint, last
 from incoming.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
 from incoming.deliveries import Deliveries
+from incoming.digest import combine
+from incoming.doubts import Doubts
 from incoming.errors import (
+    BytesLost,
     Damaged,
     IncomingError,
     Stopping,
@@ -26,10 +31,11 @@ from incoming.errors import (
     WrongSecret,
 )
 from incoming.integrity import Integrity, Keep
-from incoming.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Release, Retry, State
+from incoming.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Record, Release, Retry, State
 from incoming.messages import MsgUploadReq, bare_file_name
 from incoming.parameters import NewUpload
 from incoming.parts import Parts
+from incoming.sameness import Ranges, pieces
 from incoming.steps import CalledOff, Interrupted
 from incoming.storage import Writer
 from incoming.ticket import Ticket
@@ -48,6 +54,7 @@ class Uploads:
         self.claims = Claims(parts.runtime)
         self.admission = Admission(parts, self.claims.is_sending)
         self._integrity = Integrity(parts)
+        self._doubts = Doubts(parts, self._integrity)
         self.deliveries = Deliveries(parts, self.claims.tell)
         self.stopping = False
 
@@ -99,14 +106,18 @@ class Uploads:
         retryable: StorageFull, StorageFailed, Stopping, TooMany. Whoever had the ticket then keeps it.
         """
         self._check_running()
-        self.admission.check(self._registry.get(request.id), request.length_bytes)
+        ticket = self._registry.get(request.id)
+        self.admission.check(ticket, request.length_bytes)
+        self._doubts.examine(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(request.id) as live:
             ticket = self._registry.get(request.id)
             self.admission.check(ticket, request.length_bytes)
+            right_bytes = 0
             if ticket.state in RECEIVING:
                 self._open(ticket, request.length_bytes, live, source)
+                right_bytes = self._settle(ticket, live, proves=request.version > 1)
             try:
-                ticket = self._registry.change(request.id, _claim_event(request))
+                ticket = self._registry.change(request.id, self._claim_event(request, right_bytes))
             except IncomingError:
                 if live.holder is None and ticket.state is State.PAUSED:
                     self._close(ticket, live)
@@ -117,9 +128,11 @@ class Uploads:
             offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
             pace = self.admission.pace(ticket)
             claim = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
+            if live.writer:
+                self._integrity.begin(ticket, offset_bytes)
             if live.writer and ticket.needs_proof:
-                last_modified_ms = request.last_modified_ms
-                claim.compare = self._integrity.ranges_to_compare(ticket, offset_bytes, last_modified_ms)
+                claim.right_bytes = right_bytes
+                claim.compare = self._to_compare(ticket, request.last_modified_ms, right_bytes, offset_bytes)
             self.claims.hand_to(live, claim, Interrupted(TakenOver()))
         about = ticket.for_log(offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
@@ -128,15 +141,20 @@ class Uploads:
     def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """Compares what the client says of `claim.compare` with what is stored.
 
-        Raises WrongFile, StorageFailed.
+        Raises WrongFile, BytesLost, StorageFailed.
         """
         ticket = claim.ticket
         claim.check()
         expected = self._integrity.checksums(ticket, claim.compare)
         claim.check()  # reading them may have taken long
-        if crcs == expected:
+        agree = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(crcs, expected, strict=True)))
+        if agree == len(expected):
             self._integrity.trust(ticket.id)
+            self._end_doubt(claim, expected)
             return
+        if claim.compare[agree][0] >= claim.right_bytes:
+            self._cut_off_what_is_lost(claim, claim.compare[agree][0])
+            raise BytesLost
         if self._integrity.is_suspect(ticket.id):
             self._start_anew(claim)
         log.info("upload %(ticket)s: another file than the one that it began with", ticket.for_log())
@@ -217,6 +235,7 @@ class Uploads:
         """
         if not self.is_complete(ticket):
             return
+        self._doubts.examine(ticket)
         self._integrity.begin(ticket, ticket.length_bytes or 0)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket.id) as live:
@@ -225,6 +244,8 @@ class Uploads:
                 return  # its client, or a cancellation, was faster
             self._open(ticket, ticket.length_bytes or 0, live)
             try:
+                if self._settle(ticket, live, proves=False) < (ticket.length_bytes or 0):
+                    return  # its client has to send some of it again
                 self._complete(ticket, live)
             finally:
                 live.close()
@@ -238,6 +259,25 @@ class Uploads:
         """Pauses an abandoned upload, as a start does. Raises IllegalTransition when it has changed."""
         with self.claims.lock(ticket.id) as live:
             self._pause(ticket, live, seen=ticket)
+
+    def keep_checkpoints(self) -> int:
+        """Has the journal know the checksums of what was stored since the last time. Returns of how many.
+
+        One sync keeps all that come together, and no upload waits for it. On a full disk there are none: what
+        room the journal has left is for the ends of uploads.
+        """
+        moved = self._integrity.take_moved() if self._registry.has_room else ()
+        for ticket_id in moved:
+            self.parts.runtime.spawn(self._keep_checkpoint, ticket_id)
+            self.parts.runtime.breathe()
+        return len(moved)
+
+    def _keep_checkpoint(self, ticket_id: str) -> None:
+        checkpoint = self._integrity.checkpoint(ticket_id)
+        with contextlib.suppress(IncomingError):  # it has ended meanwhile, or the next one does better
+            ticket = self._registry.get(ticket_id)
+            if checkpoint and not self._doubts.is_open(ticket_id):
+                self._registry.change(ticket_id, Record(checkpoint, self.parts.boot_id, ticket.epoch))
 
     def stop(self) -> None:
         """Tells every client to come back later, and takes on nothing new."""
@@ -258,14 +298,57 @@ class Uploads:
             self.admission.hold(ticket, live.writer)
         else:
             live.writer = self.admission.open(ticket, length_bytes, source)
-        self._integrity.begin(ticket, live.writer.offset_bytes)
+
+    def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
+        """Returns how many of the stored bytes are right; see Doubts. Raises StorageFailed."""
+        try:
+            return self._doubts.settle(ticket, _open_file(live), proves)
+        except IncomingError:
+            if live.holder is None:
+                self._close(ticket, live)
+            raise
+
+    def _claim_event(self, request: MsgUploadReq, right_bytes: int) -> Claim:
+        name = bare_file_name(request.name)
+        boot_id = "" if self._doubts.is_open(request.id) else self.parts.boot_id
+        proves = request.version > 1
+        return Claim(request.length_bytes, name, request.last_modified_ms, proves, right_bytes, boot_id)
+
+    def _to_compare(
+        self, ticket: Ticket, last_modified_ms: int, right_bytes: int, stored_bytes: int
+    ) -> Ranges:
+        """Returns what its client has to prove: that it has the same file, and what may be lost of it."""
+        same_file = self._integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
+        return same_file + pieces(right_bytes, stored_bytes)
+
+    def _end_doubt(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+        """The client has proved the bytes behind the last checkpoint, which have these checksums."""
+        ticket = claim.ticket
+        if not self._doubts.is_open(ticket.id):
+            return
+        crc = last(ticket.checkpoints).crc32c
+        for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
+            if start >= claim.right_bytes:
+                crc = combine(crc, of_piece, end - start)
+        self._doubts.end(ticket.id)
+        proved = Checkpoint(claim.offset_bytes, crc)
+        with contextlib.suppress(IncomingError):  # the next checkpoint says the same
+            self._registry.change(ticket.id, Record(proved, self.parts.boot_id, ticket.epoch))
+
+    def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
+        """Some of the bytes behind the last checkpoint are not those of the client's file."""
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            self._doubts.cut(claim.ticket, _open_file(live), right_bytes)
 
     def _pause(self, ticket: Ticket, live: LiveUpload, seen: Ticket | None = None) -> Ticket:
         """Closes the file of an upload that nobody holds any more. Returns the ticket as it is then."""
         may_be_whole = live.writer is None or live.writer.offset_bytes == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
-        released = self._registry.change(ticket.id, Release(), seen)
+        in_doubt = self._doubts.is_open(ticket.id)
+        checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
+        released = self._registry.change(ticket.id, Release(checkpoint), seen)
         if released.state is State.PAUSED and may_be_whole:
             # Its completion has failed, or nobody was left to ask for it.
             self.parts.unsettled.setdefault(ticket.id, self.parts.clock.now_s())
@@ -299,7 +382,7 @@ class Uploads:
         """Throws away what is stored, which is of no file: pieces of two are in it."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            _open_file(live).discard()
+            _open_file(live).cut(0)
             self._integrity.forget(claim.ticket.id)
         about = claim.ticket.for_log()
         log.warning("upload %(ticket)s: starts anew, pieces of two files were in it", about)
@@ -318,6 +401,7 @@ class Uploads:
                 by.lost = error
             self._let_go(ticket.id, live)
             self._integrity.forget(ticket.id)
+            self._doubts.end(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
         self.deliveries.start(ticket.id)
         self.parts.try_to_clear_away(ended)
@@ -325,11 +409,6 @@ class Uploads:
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         live.close()
         self.admission.release(ticket_id)
-
-
-def _claim_event(request: MsgUploadReq) -> Claim:
-    name = bare_file_name(request.name)
-    return Claim(request.length_bytes, name, request.last_modified_ms, proves=request.version > 1)
 
 
 def _open_file(live: LiveUpload) -> Writer:

@@ -26,6 +26,7 @@ LAYERS: Final = """
     metrics page
     transports housekeeping overview
     uploads
+    doubts
     admission integrity
     deliveries claims
     parts
@@ -39,7 +40,7 @@ LAYERS: Final = """
     steps watch sending
     access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
     answers digest lifecycle networks settings
-    errors
+    checkpoints errors
 """.strip()
 LEVELS: Final = {
     name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from crc32c import crc32c
 
 from incoming.handover.schedule import Done, NoAnswer, Refused, WillFinish
-from incoming.housekeeping import TAKE_UP_AGAIN_AFTER_S, distrust, recover, sweep
+from incoming.housekeeping import TAKE_UP_AGAIN_AFTER_S, recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
+from incoming.registry.entries import written
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.house import TIMES, House
 
@@ -265,7 +267,13 @@ def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCap
 # --- after a power cut -----------------------------------------------------------------------------------
 
 
-def test_an_upload_goes_on_where_the_disk_has_lost_its_bytes(
+def as_an_older_version_wrote_it(house: House) -> None:
+    """Has the journal say no more than one of version 0.3 would."""
+    older = [replace(ticket, boot_id="", checkpoints=()) for ticket in house.journaled()]
+    house.journal.append([written(ticket) for ticket in older])
+
+
+def test_an_upload_of_an_older_version_goes_on_where_the_disk_has_lost_its_bytes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = house_with(tmp_path)
@@ -273,10 +281,8 @@ def test_an_upload_goes_on_where_the_disk_has_lost_its_bytes(
     with before.file(ticket_id).open("r+b") as file:
         file.truncate(4096)
         file.truncate(20_000)
-    after = before.restarted()
-    distrust(after.parts)
-    recover(after.parts, after.uploads)
-    after.runtime.settle()
+    as_an_older_version_wrote_it(before)
+    after = powered_up(before)
     assert after.state(ticket_id) is State.PAUSED, "it is not taken for complete"
     assert after.claim(ticket_id, 20_000).claim.offset_bytes == 4096
     assert "15904 bytes did not reach the disk" in caplog.text
@@ -303,7 +309,8 @@ def test_a_file_that_can_not_be_looked_at_is_left_alone(
     ticket_id, other_id = before.paused(10, CONTENT[:4]), before.paused(10, CONTENT[:4])
     before.file(ticket_id).unlink()
     before.file(ticket_id).symlink_to(before.file(other_id))
-    distrust(before.restarted().parts)
+    as_an_older_version_wrote_it(before)
+    before.after_a_power_cut()
     assert f"{ticket_id[:8]}: can't be looked at" in caplog.text
     assert before.file(other_id).read_bytes() == CONTENT[:4]
 
@@ -320,8 +327,7 @@ def cut_while_the_app_was_down(directory: Path, fsync: bool = False, **request: 
 
 def powered_up(before: House) -> House:
     """Returns the first process after a power cut."""
-    after = before.restarted()
-    distrust(after.parts)
+    after = before.after_a_power_cut()
     recover(after.parts, after.uploads)
     after.runtime.settle()
     return after
@@ -351,8 +357,7 @@ def test_an_app_that_says_it_has_the_file_while_that_is_read_once_more_is_believ
 ) -> None:
     before, ticket_id = cut_while_the_app_was_down(tmp_path)
     before.file(ticket_id).write_bytes(content)
-    after = before.restarted()
-    distrust(after.parts)
+    after = before.after_a_power_cut()
     with after.runtime.held("_read"):
         recover(after.parts, after.uploads)
         after.runtime.settle()

@@ -30,6 +30,10 @@ class Registry(Protocol):
         Raises UnknownTicket, IllegalTransition; the ticket is then unchanged.
         """
 
+    @property
+    def has_room(self) -> bool:
+        """Whether there is room for what may as well not be kept. The rest is for what has to be."""
+
     def keep_found(self) -> None:
         """Makes what this process has found tickets to be after the last one's death survive, too.
 

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterable
 from typing import Any, Final, get_type_hints
 
+from incoming import checkpoints
 from incoming.lifecycle import State
 from incoming.ticket import Ticket
 
@@ -113,6 +114,7 @@ def _ticket(raw: dict[str, Any]) -> Ticket:
     usual = kinds in _sound_kinds and tuple(raw) == _NAMES
     if usual and raw["state"] in _STATES and _are_times(raw["issued_at_s"], raw["changed_at_s"]):
         raw["state"] = _STATES[raw["state"]]
+        raw["checkpoints"] = _checkpoints(raw["checkpoints"])
         raw["signal_finish_url"] = sys.intern(raw["signal_finish_url"])  # an app has thousands
         ticket = object.__new__(Ticket)
         for put, value in zip(_PUT, raw.values(), strict=True):
@@ -125,6 +127,16 @@ def _ticket(raw: dict[str, Any]) -> Ticket:
     if tuple(raw) == _NAMES and type(raw["issued_at_s"]) is type(raw["changed_at_s"]) is float:
         _sound_kinds.add(kinds)
     return Ticket(**values)
+
+
+def _checkpoints(value: object) -> checkpoints.Checkpoints:
+    """Returns what it says. Raises DamagedEntry."""
+    if value == []:
+        return ()
+    try:
+        return checkpoints.read(value)
+    except ValueError as exc:
+        raise DamagedEntry(f"its checkpoints: {exc}") from exc
 
 
 def _are_times(*values_s: float) -> bool:
@@ -140,6 +152,8 @@ def _value(name: str, value: Any) -> Any:
         return float(value)
     if kind == int | None and (value is None or type(value) is int):
         return value
+    if kind == checkpoints.Checkpoints:
+        return _checkpoints(value)
     if type(value) is not kind or kind is float:
         raise DamagedEntry(f"its {name} is {value!r}"[:200])
     return value

@@ -133,6 +133,11 @@ class Journal:
             raise StorageFailed
         self._check_owner()
 
+    @property
+    def has_room(self) -> bool:
+        """Whether lines can be appended without the room that is kept for a full disk."""
+        return self._log.has_spare_room
+
     def _begin_anew(self) -> None:
         """Writes a new log at once, after a failure: until then nothing can be appended."""
         with self._step:

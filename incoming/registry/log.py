@@ -158,6 +158,12 @@ class Log:
         return self._tail.fd >= 0
 
     @property
+    def has_spare_room(self) -> bool:
+        """Whether the room that is kept at the end is still there: the disk is not full."""
+        room_bytes = self._tail.size_bytes - self._tail.end_bytes
+        return self.is_open and room_bytes > SPARE_BYTES - 2 * BLOCK_BYTES
+
+    @property
     def is_long(self) -> bool:
         """Whether it has grown by so much that what counts should be written anew."""
         return self._tail.end_bytes > self._long_bytes

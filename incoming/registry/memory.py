@@ -99,9 +99,14 @@ class MemoryRegistry:
         try:
             self._append(written(new))
         except (StorageFull, StorageFailed) as exc:
-            if not old.at_rest().recovered(now_s).rests_as(new):
+            if not old.recovers_to(new, now_s):
                 raise
             log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
+
+    @property
+    def has_room(self) -> bool:
+        """See registry.Registry."""
+        return self._journal.has_room
 
     def keep_found(self) -> None:
         """See registry.Registry."""

@@ -26,8 +26,8 @@ class Writer(Protocol):
     def sync(self) -> None:
         """Returns when the stored bytes survive a power cut, and closes the file, since no more will come."""
 
-    def discard(self) -> None:
-        """Throws away all that is stored."""
+    def cut(self, length_bytes: int) -> None:
+        """Throws away all that is stored behind the first so many bytes."""
 
     def close(self) -> None:
         """Gives back what was reserved and not used. Does nothing when called again."""
@@ -58,7 +58,10 @@ class Storage(Protocol):
         """
 
     def drop_lost(self, ticket_id: str) -> int:
-        """After a power cut: cuts the file off where bytes were lost. Returns how many bytes that were."""
+        """After a power cut: cuts a file without checkpoints off at its first hole, where bytes may be lost.
+
+        Returns how many bytes that were.
+        """
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""

@@ -144,11 +144,11 @@ class LocalWriter:
         with contextlib.suppress(OSError):  # what is stored is stored
             self._trim_and_close(fd)
 
-    def discard(self) -> None:
+    def cut(self, length_bytes: int) -> None:
         """See storage.Writer."""
         with storage_errors, self._file_lock:
-            self._runtime.in_pool(os.ftruncate, self._fd, 0)
-            self.offset_bytes = self.allocated_bytes = 0
+            self._runtime.in_pool(os.ftruncate, self._fd, length_bytes)
+            self.offset_bytes = self.allocated_bytes = length_bytes
             self._torn = False
 
     def close(self) -> None:
@@ -247,7 +247,7 @@ class LocalStorage:
             close_descriptor(fd)
 
     def drop_lost(self, ticket_id: str) -> int:
-        """See storage.Storage. We write without gaps: a hole is what the disk did not get to."""
+        """See storage.Storage. Files are written without gaps, but zeros may be kept as a hole, too."""
         if not self._tells_holes:
             return 0
         try:

@@ -92,7 +92,7 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
 ) -> None:
     writer.write(memoryview(bytes(2 * RESERVE_BYTES)))
     runtime.settle()
-    writer.discard()
+    writer.cut(0)
     assert (writer.offset_bytes, writer.allocated_bytes, storage.stored_bytes(TICKET_ID)) == (0, 0, 0)
     assert used_bytes(storage) == 0, "what was reserved too"
     assert "ftruncate" in runtime.pool_calls
@@ -372,7 +372,7 @@ def test_a_closed_file_can_not_be_discarded(writer: LocalWriter, storage: LocalS
     writer.write(memoryview(b"content"))
     writer.close()
     with pytest.raises(StorageFailed):
-        writer.discard()
+        writer.cut(0)
     assert content(storage) == b"content"
 
 

@@ -24,6 +24,7 @@ from types import SimpleNamespace
 from typing import Any, Final
 
 from incoming.handover.notifier import Turn
+from incoming.registry import clock
 from incoming.storage import files, local, probe
 from incoming.transports.websocket import WebSocket
 
@@ -41,7 +42,8 @@ class Plan:
     `point` at its `nth` call (1 is the first): the process dies `when` = before or after it, or the call and
     the `times - 1` after it fail with the error named `error`. `seen`: a file that gets a line for each call.
     `trace`: a file that gets everything that the disk was asked to do. `open_files`: as many descriptors the
-    process may have. `wild_clock`: each look at the wall clock sees another year.
+    process may have. `wild_clock`: each look at the wall clock sees another year. `boot_id`: a file that the
+    machine's boot id is read from.
     """
 
     point: str = ""
@@ -53,6 +55,7 @@ class Plan:
     trace: str = ""
     open_files: int = 0
     wild_clock: bool = False
+    boot_id: str = ""
 
 
 @dataclass
@@ -218,6 +221,8 @@ def install(plan: Plan) -> None:
     writes_out = points.around("sync_file_range", files.sync_file_range, failed=failed)
     vars(files)["sync_file_range"] = _told(writes_out)
     _wrap_the_others(points)
+    if plan.boot_id:
+        vars(clock)["BOOT_ID"] = Path(plan.boot_id)
     if plan.wild_clock:
         real_time = time.time
         chance = random.Random(1)

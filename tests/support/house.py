@@ -19,7 +19,7 @@ from incoming import parameters
 from incoming.admission import MIB
 from incoming.claims import ClaimedUpload, NewsListener
 from incoming.handover.callbacks import Callbacks
-from incoming.housekeeping import recover, sweep
+from incoming.housekeeping import distrust, recover, sweep
 from incoming.lifecycle import State
 from incoming.messages import MsgUploadReq
 from incoming.parts import Parts
@@ -68,9 +68,11 @@ class House:
         directory: Path,
         app: FakeApp | None = None,
         runtime: FakeRuntime | None = None,
+        boot_id: str = "first boot",
         **settings: Any,
     ) -> None:
         self.directory = directory
+        self.boot_id = boot_id
         self.runtime = runtime or FakeRuntime()
         self.app = app or FakeApp()
         self.settings = Settings(**{"min_free_mib": 0, "reserve_ahead_mib": 1, "fsync": False, **settings})
@@ -86,7 +88,8 @@ class House:
         reserve_bytes = self.settings.reserve_ahead_mib * MIB
         storage = LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
         callbacks = Callbacks(self.runtime, self.settings.handover_answer_timeout_s)
-        return Parts(self.settings, self.runtime, clock, registry, storage, callbacks, counters)
+        made = registry, storage, callbacks, counters
+        return Parts(self.settings, self.runtime, clock, *made, boot_id=self.boot_id)
 
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""
@@ -103,8 +106,18 @@ class House:
 
     def restarted(self) -> House:
         """Returns the next process after a kill: it has what is on the disk, the app, and the settings."""
+        return self._next_process(self.boot_id)
+
+    def after_a_power_cut(self) -> House:
+        """Returns the first process after a power cut, before anybody comes; nothing is taken up yet."""
+        house = self._next_process(f"{self.boot_id}, and another")
+        distrust(house.parts, machine_has_run_on=False)
+        return house
+
+    def _next_process(self, boot_id: str) -> House:
         self.journal.write_clock(self.parts.clock.now_s())
-        return House(self.directory, self.app, FakeRuntime(5.0), **dataclasses.asdict(self.settings))
+        settings = dataclasses.asdict(self.settings)
+        return House(self.directory, self.app, FakeRuntime(5.0), boot_id, **settings)
 
     def new_ticket(self, **request: str) -> str:
         """Returns the id of a new ticket, asked for with these parameters of the route."""
