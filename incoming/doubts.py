@@ -82,7 +82,6 @@ class Doubts:
         """Ends the doubt by cutting off what is not right, or not known to be. Raises StorageFailed."""
         lost_bytes = writer.offset_bytes - right_bytes
         writer.cut(right_bytes)
-        self._integrity.forget(ticket.id)
         self.end(ticket.id)
         about = ticket.for_log(lost_bytes=lost_bytes)
         log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)

@@ -138,6 +138,10 @@ class Uploads:
         log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
         return claim
 
+    def is_in_doubt(self, ticket_id: str) -> bool:
+        """Returns whether its file is read before a claim is granted, which may take long."""
+        return self._doubts.is_open(ticket_id)
+
     def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """Compares what the client says of `claim.compare` with what is stored.
 
@@ -340,6 +344,7 @@ class Uploads:
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             self._doubts.cut(claim.ticket, _open_file(live), right_bytes)
+            self._integrity.forget(claim.ticket.id)
 
     def _pause(self, ticket: Ticket, live: LiveUpload, seen: Ticket | None = None) -> Ticket:
         """Closes the file of an upload that nobody holds any more. Returns the ticket as it is then."""

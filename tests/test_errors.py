@@ -36,6 +36,7 @@ PUBLISHED = {
     "upload_too_large": (23, 413, False),
     "wrong_file": (24, 409, False),
     "damaged": (25, 400, True),
+    "bytes_lost": (26, 500, True),
     "cancelled": (30, 410, False),
     "expired": (31, 410, False),
     "handover_failed": (32, 502, False),

@@ -187,9 +187,10 @@ class Connection:
         return steps.Stored(size_bytes, self._websocket.buffers.lent, is_crowded())
 
     def _take(self, request: MsgUploadReq) -> steps.Event:
-        claim = self._claim = self._uploads.claim(
-            request, self._news, self._source, self._websocket.is_receiving
-        )
+        with self._reassured_client() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
+            claim = self._claim = self._uploads.claim(
+                request, self._news, self._source, self._websocket.is_receiving
+            )
         if self._session.chunks_have_headers:
             self._websocket.lead_bytes = chunks.HEADER_BYTES
             self._websocket.life_sign = LIFE_SIGN

@@ -27,6 +27,8 @@ from tests.support.tally import tally
 
 CUTS: Final = int(os.environ.get("INCOMING_TEST_CUTS", "9"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
+CHECKPOINT_EVERY_S: Final = 0.005
+"""Uploads here are short, and are to have some checkpoints all the same."""
 ENDS: Final = ("finished", "cancelled")
 
 
@@ -47,12 +49,19 @@ def record(
     (directory / "storage").mkdir()
     server = ForkedServer(launcher, directory / "storage", **SETTINGS | settings)
     try:
-        server.start_with({"trace": str(directory / "trace")})
+        server.start_with({"trace": str(directory / "trace"), "checkpoint_every_s": CHECKPOINT_EVERY_S})
         errand = kind(server, Backend(app), 3)
         errand.go_on()
     finally:
         server.bury()
     return Recording(errand, server.storage_dir, read_trace(directory / "trace"))
+
+
+def after_a_cut(place: Path) -> dict[str, object]:
+    """Returns the plan of the first process after a power cut: the machine has started again."""
+    boot_id = place / "boot_id"
+    boot_id.write_text("another start of the machine\n")
+    return {"boot_id": str(boot_id)}
 
 
 def after_the_cut(old: Errand, cut_at_s: float, server: ForkedServer, backend: Backend) -> Errand:
@@ -88,7 +97,7 @@ def survives(recording: Recording, cut: int, seed: int, app: ScriptedApp, place:
     backend = Backend(app)
     errand = after_the_cut(recording.errand, cut_at_s, server, backend)
     try:
-        server.start_with({})
+        server.start_with(after_a_cut(place))
         assert not (server.storage_dir / "journal" / "damaged").exists(), server.log_text()
         errand.go_on()
         assert not backend.complaints

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from tests.faults.test_power_cut import Recording, record
+from tests.faults.test_power_cut import Recording, after_a_cut, record
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused
@@ -90,7 +90,7 @@ def told_after_the_cut(recording: Recording, cut: int, seed: int, app: ScriptedA
     app.answers = [behind.answer]
     server = ForkedServer(errand.server.launcher, place / "storage", **UNSYNCED)
     try:
-        assert server.start_with({}), server.log_text()
+        assert server.start_with(after_a_cut(place)), server.log_text()
         if had_it and isinstance(errand, Waited):
             call_backend(server, "finish_upload", id=errand.ticket_id, backendSecret=SECRET)
         kind = Client2 if errand.version == 2 else OldClient

@@ -142,6 +142,8 @@ class Client2:
         if self.may_be_cut and closed.code == CUT:
             raise closed
         assert closed.code == again, (error, closed)
+        if error["Code"] == "bytes_lost":
+            self.stored_bytes = 0  # the next MsgUploadConf says what is left
         raise UploadRefused(error, closed.code)
 
     def refusal(self) -> UploadRefused:

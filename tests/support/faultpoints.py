@@ -23,6 +23,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Final
 
+from gevent.monkey import get_original
+
+from incoming import housekeeping
 from incoming.handover.notifier import Turn
 from incoming.registry import clock
 from incoming.storage import files, local, probe
@@ -30,6 +33,7 @@ from incoming.transports.websocket import WebSocket
 
 Call = Callable[..., Any]
 _real_write: Final = os.write
+_real_sleep: Final[Call] = get_original("time", "sleep")
 YEAR_S: Final = 365 * 86400.0
 PROCESS_HEADER: Final = "x-process"
 """Tells the app which process calls it: a call can come in after its caller has died."""
@@ -43,7 +47,8 @@ class Plan:
     the `times - 1` after it fail with the error named `error`. `seen`: a file that gets a line for each call.
     `trace`: a file that gets everything that the disk was asked to do. `open_files`: as many descriptors the
     process may have. `wild_clock`: each look at the wall clock sees another year. `boot_id`: a file that the
-    machine's boot id is read from.
+    machine's boot id is read from. `checkpoint_every_s`: how often the journal gets checkpoints, if not 0.
+    `read_takes_s`: how long each look at what is stored takes.
     """
 
     point: str = ""
@@ -56,6 +61,8 @@ class Plan:
     open_files: int = 0
     wild_clock: bool = False
     boot_id: str = ""
+    checkpoint_every_s: float = 0.0
+    read_takes_s: float = 0.0
 
 
 @dataclass
@@ -223,10 +230,24 @@ def install(plan: Plan) -> None:
     _wrap_the_others(points)
     if plan.boot_id:
         vars(clock)["BOOT_ID"] = Path(plan.boot_id)
+    if plan.checkpoint_every_s:
+        vars(housekeeping)["CHECKPOINT_INTERVAL_S"] = plan.checkpoint_every_s
+    if plan.read_takes_s:
+        os.preadv = _slow(os.preadv, plan.read_takes_s)
     if plan.wild_clock:
         real_time = time.time
         chance = random.Random(1)
         time.time = lambda: real_time() + chance.uniform(-YEAR_S, YEAR_S)
+
+
+def _slow(call: Call, takes_s: float) -> Call:
+    """Returns a call that takes so long, in a thread of its own."""
+
+    def slowly(*args: Any) -> Any:
+        _real_sleep(takes_s)
+        return call(*args)
+
+    return slowly
 
 
 def _told(point: Call) -> Callable[..., int]:
