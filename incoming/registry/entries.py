@@ -136,7 +136,7 @@ def _checkpoints(value: object) -> checkpoints.Checkpoints:
     try:
         return checkpoints.read(value)
     except ValueError as exc:
-        raise DamagedEntry(f"its checkpoints: {exc}") from exc
+        raise DamagedEntry(f"its checkpoints: {exc}"[:200]) from exc
 
 
 def _are_times(*values_s: float) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from incoming.checkpoints import Checkpoint
 from incoming.lifecycle import State
 from incoming.registry.entries import (
     DamagedEntry,
@@ -45,6 +46,8 @@ FULL_TICKET = Ticket(
     sha256="e3b0c442",
     metadata='{"album": "ü"}',
     max_bytes_per_s=1000,
+    boot_id="0f5f7f3c-8d5b-4f8e-9a43-0d1f9a3f7c11",
+    checkpoints=(Checkpoint(1000, 0), Checkpoint(1 << 33, 0xFFFFFFFF)),
 )
 
 
@@ -71,6 +74,17 @@ def other() -> Ticket:
 def test_a_ticket_is_one_line_that_is_read_as_it_was_written(ticket: Ticket) -> None:
     assert b"\n" not in written(ticket)
     assert kept(written(ticket)) == [ticket]
+
+
+def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
+    """The first of a kind is looked at closely, the others are read faster."""
+    checkpoints = [(), (Checkpoint(7, 8),), (), (Checkpoint(1, 2), Checkpoint(3, 4))]
+    for some in checkpoints:
+        ticket = dataclasses.replace(FULL_TICKET, checkpoints=some)
+        assert kept(written(ticket)) == [ticket]
+        assert all(isinstance(one, Checkpoint) for one in kept(written(ticket))[0].checkpoints)
+    with pytest.raises(DamagedEntry):
+        decode(encode(FULL_TICKET).replace(b"[[1000, 0]", b"[[-1, 0]"), ID)
 
 
 @pytest.mark.parametrize("state", State)
@@ -137,6 +151,9 @@ DAMAGED = {
     "metadata that are no text": raw(metadata={"a": 1}),
     "a proof that is a number": raw(needs_proof=1),
     "a limit that is null": raw(max_bytes_per_s=None),
+    "a checkpoint that is text": raw(checkpoints=["x" * 1000]),
+    "checkpoints that are none": raw(checkpoints=None),
+    "a checkpoint in front of the one before": raw(checkpoints=[[2, 0], [1, 0]]),
 }
 TOO_MUCH_FOR_TIMES = {
     "a time beyond all floats": raw(changed_at_s=10**400),
