@@ -29,12 +29,14 @@ PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
-    *("id", "state", "start", "limit", "history"),
+    *("id", "by", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
+BOM: Final = "\xef\xbb\xbf"
+"""A UTF-8 byte order mark as Bottle has it in the name of a form's first field."""
 MAX_FORM_BYTES: Final = 100 * 1024
 """All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
@@ -80,7 +82,9 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
         return "ok"
 
     def cancel_upload() -> str:
-        uploads.cancel_by_app(*_id_and_secret())
+        by_operator = parameters.is_by_operator(_parameters())
+        cancel = uploads.cancel_by_operator if by_operator else uploads.cancel_by_app
+        cancel(*_id_and_secret())
         return "ok"
 
     def retry_upload() -> str:
@@ -153,12 +157,12 @@ def _not_upgraded(seldom: Seldom) -> Route:
 
 
 def _parameters() -> Mapping[str, str]:
-    """Returns the parameters of the request; they may come from the query string and from a form.
+    """Returns the parameters of the request; they may come from the query string and from the body.
 
     Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
     """
     query, form = bottle.request.query, _form()
-    values = {name: _text_of(query, name) or _text_of(form, name) for name in PARAMETER_NAMES}
+    values = {name: _text_of(query, name) or form.get(name, "") for name in PARAMETER_NAMES}
     return {name: value for name, value in values.items() if value}
 
 
@@ -169,14 +173,20 @@ def _text_of(fields: Any, name: str) -> str:
     return text or ""
 
 
-def _form() -> Any:
-    """Returns the fields of the body. Raises BadRequest, HTTPError."""
+def _form() -> Mapping[str, str]:
+    """Returns the parameters in the body: a form, or a JSON object.
+
+    Raises BadRequest, BadParameter, FormTooLarge, HTTPError.
+    """
     if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
         raise errors.BadRequest("A form has to have a Content-Length.")
     if bottle.request.content_length > MAX_FORM_BYTES:
-        raise bottle.HTTPError(413)
+        raise errors.FormTooLarge
     try:
-        return bottle.request.forms
+        if bottle.request.content_type.lower().partition(";")[0].strip() == "application/json":
+            return parameters.from_json(bottle.request.body.read(MAX_FORM_BYTES) or b"{}", PARAMETER_NAMES)
+        forms = bottle.request.forms
+        return {name: _text_of(forms, name) or _text_of(forms, BOM + name) for name in PARAMETER_NAMES}
     except bottle.HTTPResponse:
         raise  # Bottle has words for it
     except (OSError, ValueError, LookupError) as exc:

@@ -126,6 +126,13 @@ class BadRequest(IncomingError):
     code, number, http_status, retryable = "bad_request", 18, 400, False
 
 
+class FormTooLarge(IncomingError):
+    """The parameters of a request are more than any route needs."""
+
+    code, number, http_status, retryable = "form_too_large", 60, 413, False
+    sentence = "The parameters in the body of a request may have 100 KiB at most."
+
+
 # --- what a client of an upload got wrong -------------------------------------------------------
 
 

@@ -1,15 +1,20 @@
-"""What a backend may ask for: the parameters of the HTTP routes, read and checked (CONTRACT 2)."""
+"""What a backend may ask for: the parameters of the HTTP routes, read and checked (CONTRACT 2).
+
+A value may be in the quotes of a JSON string, or behind a byte order mark (`quotes`). Secrets and metadata
+are the app's own texts: they are kept as they are.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
-from incoming.errors import BadParameter
+from incoming.errors import BadParameter, BadRequest
 from incoming.lifecycle import State
+from incoming.quotes import unquoted
 
 _TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -51,24 +56,65 @@ class Listing:
     history: int = 0
 
 
+def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
+    """Returns the parameters of these names in a JSON object, as texts. Raises BadRequest, BadParameter.
+
+    Values are strings, numbers, booleans, or null for none. `metadata` may be anything.
+    """
+    try:
+        found = json.loads(body.decode("utf-8-sig"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BadRequest("The body is not a JSON object in UTF-8.")
+    return {name: _text(name, value) for name, value in found.items() if name in names}
+
+
+def _text(name: str, value: Any) -> str:
+    """Returns a value of a JSON object as a form has it. Raises BadParameter."""
+    if name == "metadata" and not isinstance(value, str | None):
+        return json.dumps(value, ensure_ascii=False)
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "true" if value else "false"
+        case float() if value.is_integer():
+            return str(int(value))
+        case int() | float():
+            return str(value)
+        case str():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise BadParameter(name, "has half a character in it") from None
+            return value
+    raise BadParameter(name, "has to be a string, a number, true or false")
+
+
+def _word(parameters: Mapping[str, str], name: str, default: str = "") -> str:
+    """Returns the value that is meant; an empty one counts as absent."""
+    return unquoted(parameters.get(name) or "") or default
+
+
 def listing(parameters: Mapping[str, str]) -> Listing:
     """Returns the list that these parameters ask for; empty ones count as absent. Raises BadParameter."""
-    state = parameters.get("state") or ""
+    state = _word(parameters, "state")
     if state not in ("", *State):
         raise BadParameter("state", f"has to be one of {', '.join(State)}")
     return Listing(
-        id=parameters.get("id") or "",
+        id=_word(parameters, "id"),
         secret=parameters.get("backendSecret") or parameters.get("signalFinishSecret") or "",
         state=state,
-        start=_number("start", parameters.get("start") or "0", 0, MAX_LIST_START),
-        limit=_number("limit", parameters.get("limit") or str(LIST_LIMIT), 1, MAX_LIST_LIMIT),
-        history=_number("history", parameters.get("history") or "0", 0, MAX_HISTORY_S),
+        start=_number("start", _word(parameters, "start", "0"), 0, MAX_LIST_START),
+        limit=_number("limit", _word(parameters, "limit", str(LIST_LIMIT)), 1, MAX_LIST_LIMIT),
+        history=_number("history", _word(parameters, "history", "0"), 0, MAX_HISTORY_S),
     )
 
 
 def new_upload(parameters: Mapping[str, str]) -> NewUpload:
     """Returns what these parameters ask for; empty ones count as absent. Raises BadParameter."""
-    dest_type = parameters.get("destType") or "file"
+    dest_type = _word(parameters, "destType", "file")
     if dest_type != "file":
         raise BadParameter("destType", "only file is supported")
     secret = parameters.get("backendSecret") or ""
@@ -77,26 +123,34 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         if len(value) > MAX_SECRET_CHARS:
             raise BadParameter(name, f"has to have {MAX_SECRET_CHARS} characters at most")
     return NewUpload(
-        signal_finish_url=_url("signalFinishURL", parameters.get("signalFinishURL") or ""),
+        signal_finish_url=_url("signalFinishURL", _word(parameters, "signalFinishURL")),
         remove_file_when_finished=_boolean(
-            "removeFileWhenFinished", parameters.get("removeFileWhenFinished") or "true"
+            "removeFileWhenFinished", _word(parameters, "removeFileWhenFinished", "true")
         ),
         secret=secret or older_secret,
         secret_required=bool(secret),
-        file_owner_uid=_uid("fileOwnerUid", parameters.get("fileOwnerUid") or ""),
-        wants_sha256=_digest("digest", parameters.get("digest") or ""),
+        file_owner_uid=_uid("fileOwnerUid", _word(parameters, "fileOwnerUid")),
+        wants_sha256=_digest("digest", _word(parameters, "digest")),
         metadata=json_text("metadata", parameters.get("metadata") or ""),
-        max_bytes_per_s=_limit("maxBytesPerS", parameters.get("maxBytesPerS") or "", "bytes a second"),
-        max_bytes=_limit("maxBytes", parameters.get("maxBytes") or "", "bytes"),
+        max_bytes_per_s=_limit("maxBytesPerS", _word(parameters, "maxBytesPerS"), "bytes a second"),
+        max_bytes=_limit("maxBytes", _word(parameters, "maxBytes"), "bytes"),
     )
 
 
 def ticket_id(parameters: Mapping[str, str]) -> str:
     """Returns the parameter `id`. Raises BadParameter when there is none."""
-    value = parameters.get("id") or ""
+    value = _word(parameters, "id")
     if not value:
         raise BadParameter("id", "is required")
     return value
+
+
+def is_by_operator(parameters: Mapping[str, str]) -> bool:
+    """Returns whether a cancellation is the operator's, and not the app's own. Raises BadParameter."""
+    who = _word(parameters, "by", "app")
+    if who not in ("app", "operator"):
+        raise BadParameter("by", "has to be app or operator")
+    return who == "operator"
 
 
 def _url(name: str, value: str) -> str:

@@ -35,6 +35,7 @@ from incoming.lifecycle import (
     State,
     Told,
 )
+from incoming.quotes import unquoted
 
 
 class IllegalTransition(WrongState):
@@ -124,11 +125,14 @@ class Ticket:
     def admits(self, secret: str) -> bool:
         """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
 
-        Apps of the older `signalFinishSecret` send none back; a wrong one is refused even from them.
+        Apps of the older `signalFinishSecret` send none back; a wrong one is refused even from them. One in
+        the quotes of a JSON string is the same secret; it may also have been given so.
         """
-        if not secret and not self.secret_required:
+        spellings = {secret, unquoted(secret)}
+        if "" in spellings and not self.secret_required:
             return True
-        return hmac.compare_digest(secret.encode(), self.secret.encode())
+        same = [hmac.compare_digest(spelling.encode(), self.secret.encode()) for spelling in spellings]
+        return any(same)
 
     def apply(self, event: Event, now_s: float) -> Ticket:
         """Returns the ticket after `event`. Raises IllegalTransition; the ticket is then unchanged."""

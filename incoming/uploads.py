@@ -11,6 +11,7 @@ import contextlib
 import logging
 from collections.abc import Callable
 from itertools import takewhile
+from typing import Final
 
 from incoming.admission import Admission
 from incoming.checkpoints import Checkpoint, last
@@ -41,6 +42,8 @@ from incoming.storage import Writer
 from incoming.ticket import Ticket
 
 log = logging.getLogger(__name__)
+
+BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 
 
 class Uploads:
@@ -77,6 +80,12 @@ class Uploads:
         ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:  # it may repeat a call whose answer was lost
             self._call_off(ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled())
+
+    def cancel_by_operator(self, ticket_id: str, secret: str) -> None:
+        """The same for the operator of this server: the app is told about it."""
+        ticket = self.with_secret(ticket_id, secret)
+        if ticket.state is not State.CANCELLED:
+            self._call_off(ticket, Cancel(BY_OPERATOR), UploadCancelled())
 
     def retry(self, ticket_id: str, secret: str) -> None:
         """Tries a failed handover again. Raises UnknownTicket, WrongSecret, WrongState."""

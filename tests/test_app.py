@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -152,3 +154,88 @@ def test_what_it_is_not_the_time_for_is_412(routes: Routes) -> None:
     assert routes.post("retry_upload", {"id": ticket_id}).status_int == 412
     routes.house.arrive(ticket_id)
     assert routes.post("cancel_upload", {"id": ticket_id}).status_int == 412
+
+
+# --- as other programs write it ------------------------------------------------------------------
+
+
+def post_body(routes: Routes, route: str, body: str, content_type: str) -> Any:
+    headers = {"Content-Type": content_type}
+    return routes.wsgi.post(f"/incoming/backend/{route}", body.encode(), headers, status="*")
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])
+def test_parameters_may_be_a_json_object(routes: Routes, content_type: str) -> None:
+    asked = {
+        "signalFinishURL": URL, "backendSecret": "s3cret", "removeFileWhenFinished": False, "maxBytes": 1000,
+        "metadata": {"user": "\u00fc"}, "digest": None,
+    }  # fmt: skip
+    answer = post_body(routes, "new_upload", json.dumps(asked), content_type)
+    assert answer.status_int == 200, answer.text
+    ticket = routes.house.ticket(answer.text)
+    assert (ticket.secret, ticket.remove_file_when_finished, ticket.max_bytes) == ("s3cret", False, 1000)
+    assert json.loads(ticket.metadata) == {"user": "\u00fc"}
+    whole = json.dumps({"id": ticket.id, "backendSecret": "s3cret"})
+    done = post_body(routes, "cancel_upload", whole, content_type)
+    assert (done.status_int, done.text) == (200, "ok")
+
+
+def test_the_query_wins_over_a_json_object(routes: Routes) -> None:
+    in_body = '{"signalFinishURL": 5}'
+    answer = post_body(routes, f"new_upload?signalFinishURL={URL}", in_body, "application/json")
+    assert answer.status_int == 200
+
+
+def test_a_body_of_json_may_be_empty(routes: Routes) -> None:
+    answer = post_body(routes, f"new_upload?signalFinishURL={URL}", "", "application/json")
+    assert answer.status_int == 200
+
+
+@pytest.mark.parametrize("body", ["x", "[]", '"id"', "id=5"])
+def test_a_body_that_is_not_the_json_it_says_is_refused(routes: Routes, body: str) -> None:
+    answer = post_body(routes, "finish_upload", body, "application/json")
+    assert (answer.status_int, "JSON" in answer.text) == (400, True)
+
+
+@pytest.mark.parametrize("in_query", [True, False])
+@pytest.mark.parametrize("form", ['"{}"', "\ufeff{}"])
+def test_an_id_is_understood_in_quotes_and_behind_a_byte_order_mark(
+    routes: Routes, form: str, in_query: bool
+) -> None:
+    ticket_id = routes.new_ticket()
+    answer = routes.post("cancel_upload", *in_place({"id": form.format(ticket_id)}, in_query))
+    assert (answer.status_int, answer.text) == (200, "ok")
+
+
+def test_a_form_may_begin_with_a_byte_order_mark(routes: Routes) -> None:
+    body = f"\ufeffid={routes.new_ticket()}"
+    answer = post_body(routes, "cancel_upload", body, "application/x-www-form-urlencoded")
+    assert (answer.status_int, answer.text) == (200, "ok")
+
+
+@pytest.mark.parametrize("secret", ["s3cret", '"s3cret"', "\ufeffs3cret"])
+def test_a_secret_in_quotes_is_the_same_secret(routes: Routes, secret: str) -> None:
+    ticket_id = routes.new_ticket(backendSecret="s3cret")
+    wrong = routes.post("cancel_upload", {"id": ticket_id, "backendSecret": '"wrong"'})
+    assert wrong.status_int == 403
+    assert routes.post("cancel_upload", {"id": ticket_id, "backendSecret": secret}).status_int == 200
+
+
+def test_a_secret_that_has_quotes_keeps_them(routes: Routes) -> None:
+    ticket_id = routes.new_ticket(backendSecret='"s3cret"')
+    assert routes.house.ticket(ticket_id).secret == '"s3cret"'
+    assert routes.post("cancel_upload", {"id": ticket_id, "backendSecret": "s3cret"}).status_int == 403
+    assert routes.post("cancel_upload", {"id": ticket_id, "backendSecret": '"s3cret"'}).status_int == 200
+
+
+def test_an_operators_cancellation_is_told_to_the_app(routes: Routes) -> None:
+    ticket_id = routes.new_ticket(backendSecret="s3cret")
+    for _ in range(2):  # the first answer was lost
+        query = {"id": ticket_id, "backendSecret": "s3cret", "by": "operator"}
+        assert routes.post("cancel_upload", query).status_int == 200
+    routes.house.runtime.settle()
+    assert routes.house.ticket(ticket_id).reason == "cancelled by the operator of the upload server"
+    [form] = routes.house.app.forms
+    assert (form["cancelled"], form["cancelReason"]) == ("yes", routes.house.ticket(ticket_id).reason)
+    query["by"] = "somebody"
+    assert routes.post("cancel_upload", query).status_int == 400

@@ -54,7 +54,27 @@ def test_the_backend_routes_are_for_post_only(routes: Routes, route: str) -> Non
 def test_a_request_that_is_too_large_is_refused_in_our_words(routes: Routes) -> None:
     answer = routes.post("new_upload", form={"signalFinishURL": "http://x/" + "y" * 200_000})
     assert answer.status_int == 413
-    assert answer.text == "The request could not be read."
+    assert answer.text == "The parameters in the body of a request may have 100 KiB at most."
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/x-www-form-urlencoded", b"metadata=" + b"1" * 102_400),
+        ("application/json", b'{"metadata": "' + b"1" * 102_400 + b'"}'),
+        ("multipart/form-data; boundary=b", b'--b\r\nContent-Disposition: form-data; name="metadata"\r\n\r\n'
+         + b"1" * 102_400 + b"\r\n--b--\r\n"),
+        ("text/plain", b"1" * 102_401),
+        ("", b"1" * 102_401),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("route", BACKEND_ROUTES)
+def test_a_program_hears_that_a_body_is_too_large_by_a_code(
+    routes: Routes, route: str, content_type: str, body: bytes
+) -> None:
+    headers = {"Content-Type": content_type, **JSON}
+    answer = routes.wsgi.post(f"/incoming/backend/{route}", body, headers, status=413)
+    assert answer.json["error"]["code"] == "form_too_large"
 
 
 def test_an_accept_header_that_is_not_utf_8_is_no_defect(

@@ -30,6 +30,7 @@ PUBLISHED = {
     "method_not_allowed": (16, 405, False),
     "wrong_state": (17, 412, False),
     "bad_request": (18, 400, False),
+    "form_too_large": (60, 413, False),
     "bad_message": (20, 400, False),
     "bad_chunk": (21, 400, False),
     "length_mismatch": (22, 409, False),

@@ -39,7 +39,7 @@ LAYERS: Final = """
     session
     steps watch sending
     access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
-    answers digest lifecycle networks settings
+    answers digest lifecycle networks quotes settings
     checkpoints errors
 """.strip()
 LEVELS: Final = {

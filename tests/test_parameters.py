@@ -6,12 +6,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incoming.errors import BadParameter
+from incoming.errors import BadParameter, BadRequest
 from incoming.parameters import (
     MAX_METADATA_BYTES,
     MAX_SECRET_CHARS,
     MAX_URL_CHARS,
     NewUpload,
+    from_json,
+    is_by_operator,
+    listing,
     new_upload,
     ticket_id,
 )
@@ -244,3 +247,99 @@ def test_an_id_is_required_and_taken_as_it_is() -> None:
     for parameters in ({}, {"id": ""}):
         with pytest.raises(BadParameter, match="id: is required"):
             ticket_id(parameters)
+
+
+# --- in quotes ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ['"{}"', "\ufeff{}", '\ufeff"{}"'])
+def test_a_value_is_understood_in_quotes_and_behind_a_byte_order_mark(form: str) -> None:
+    values = {
+        "signalFinishURL": URL, "destType": "file", "removeFileWhenFinished": "false", "fileOwnerUid": "5",
+        "digest": "sha256", "maxBytesPerS": "1000", "maxBytes": "2000",
+    }  # fmt: skip
+    quoted = {name: form.format(value) for name, value in values.items()}
+    assert new_upload(quoted) == new_upload(values)
+    assert ticket_id({"id": form.format("0b8a")}) == "0b8a"
+    assert listing({"id": form.format("0b8a"), "limit": form.format("7")}) == listing(
+        {"id": "0b8a", "limit": "7"}
+    )
+
+
+def test_an_empty_value_in_quotes_counts_as_absent() -> None:
+    assert asked(destType='""', maxBytes='""') == asked()
+    with pytest.raises(BadParameter, match="id: is required"):
+        ticket_id({"id": '""'})
+
+
+@pytest.mark.parametrize("text", ['"in quotes"', "\ufeffx", '"'])
+def test_the_apps_own_texts_are_kept_with_their_quotes(text: str) -> None:
+    assert asked(backendSecret=text).secret == text
+    assert asked(metadata='"in quotes"').metadata == '"in quotes"'
+
+
+# --- in a JSON object ----------------------------------------------------------------------------------
+
+NAMES = ("a", "b", "c", "d", "e", "id", "metadata")
+
+
+@pytest.mark.parametrize(
+    ("body", "values"),
+    [
+        ('{"a": "x", "b": "", "c": null}', {"a": "x", "b": "", "c": ""}),
+        ('{"a": true, "b": false}', {"a": "true", "b": "false"}),
+        ('{"a": 5, "b": -5, "c": 5.0, "d": 5.5, "e": 1e3}',
+         {"a": "5", "b": "-5", "c": "5", "d": "5.5", "e": "1000"}),
+        ('{"metadata": {"a": ["\u00fc", 1]}}', {"metadata": '{"a": ["\u00fc", 1]}'}),
+        ('{"metadata": "{}"}', {"metadata": "{}"}),
+        ('{"metadata": 5}', {"metadata": "5"}),
+        ('{"other": [], "a": "x"}', {"a": "x"}),  # an unknown parameter is ignored
+        ("{}", {}),
+        ("\ufeff {}", {}),
+    ],
+)  # fmt: skip
+def test_a_json_object_has_the_parameters_of_a_form(body: str, values: dict[str, str]) -> None:
+    assert from_json(body.encode(), NAMES) == values
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"x", b"[]", b"5", b"null", b'"id"', b"{", b'{"a": NaN}', b'{"a": "\xff"}', b"id=5", b"[" * 50_000,
+     b'{"a": %s}' % (b"9" * 5000)],
+)  # fmt: skip
+def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+    with pytest.raises(BadRequest):
+        from_json(body, NAMES)
+
+
+@pytest.mark.parametrize("value", ["[]", "{}", '["x"]', '"\\ud800"'])
+def test_a_value_that_no_form_could_hold_is_refused_by_its_name(value: str) -> None:
+    with pytest.raises(BadParameter) as refusal:
+        from_json(b'{"id": %s}' % value.encode(), NAMES)
+    assert refusal.value.parameter == "id"
+
+
+@same_each_run
+@given(st.binary(max_size=60))
+def test_whatever_comes_as_json_is_taken_or_refused(body: bytes) -> None:
+    try:
+        values = from_json(body, NAMES)
+    except (BadParameter, BadRequest):
+        return
+    assert all(isinstance(value, str) for value in values.values())
+
+
+# --- whose cancellation --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("by", "is_operator"), [("", False), ("app", False), ("operator", True), ('"operator"', True)]
+)
+def test_a_cancellation_is_the_apps_unless_it_says_otherwise(by: str, is_operator: bool) -> None:
+    assert is_by_operator({"by": by}) is is_operator
+    assert not is_by_operator({})
+
+
+def test_nobody_else_cancels() -> None:
+    with pytest.raises(BadParameter, match="by: "):
+        is_by_operator({"by": "user"})

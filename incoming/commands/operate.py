@@ -86,11 +86,11 @@ def retry(remote: Remote, upload_id: str) -> None:
 @click.argument("upload_id", metavar="ID")
 @_beside_a_server
 def cancel(remote: Remote, upload_id: str) -> None:
-    """Give an upload up: its file is removed, its client is told, its app is not.
+    """Give an upload up: its file is removed, its client and its app are told.
 
     ID is what the log and `incoming uploads` show: the first characters are enough.
     """
-    _post(remote, "cancel_upload", upload_id)
+    _post(remote, "cancel_upload", upload_id, by="operator")
     click.echo("Cancelled.")
 
 
@@ -106,9 +106,9 @@ def sweep(remote: Remote) -> None:
     click.echo(f"{touched} uploads were swept." if touched else "There was nothing to do.")
 
 
-def _post(remote: Remote, route: str, upload_id: str) -> None:
+def _post(remote: Remote, route: str, upload_id: str, **more: str) -> None:
     ticket = remote.ticket(upload_id)
-    remote.ask("POST", route, id=ticket.id, backendSecret=ticket.secret)
+    remote.ask("POST", route, id=ticket.id, backendSecret=ticket.secret, **more)
 
 
 # --- what is printed ---------------------------------------------------------------------------------

@@ -6,13 +6,12 @@ timeout, the statuses of `answers.may_pass`) is tried again. Everything else is 
 
 from __future__ import annotations
 
-import json
-from codecs import BOM_UTF8
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import ClassVar, Final
 
 from incoming.answers import may_pass
+from incoming.quotes import unquoted
 
 MAX_ANSWER_BYTES: Final = 4096
 """More of an answer is not read: the longest honest one has four letters, and white space."""
@@ -148,18 +147,8 @@ def classify(status: int, body: bytes, retry_after: str | None = None, retry_aft
 
 
 def said(body: bytes) -> str:
-    """Returns the word that a body holds: without white space, a UTF-8 BOM, and the quotes of a JSON string.
-
-    A framework that returns a string as JSON quotes it; some editors and scripts put a BOM in front.
-    """
-    text = body.removeprefix(BOM_UTF8).strip().decode("utf-8", "replace")
-    if text.startswith('"'):
-        try:
-            found = json.loads(text)
-        except ValueError:
-            return text
-        return found.strip() if isinstance(found, str) else text
-    return text
+    """Returns the word that a body holds: without white space, a byte order mark, and quotes."""
+    return unquoted(body.decode("utf-8", "replace").strip()).strip()
 
 
 def _detail(body: bytes) -> str:

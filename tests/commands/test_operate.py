@@ -108,6 +108,11 @@ def test_an_upload_is_cancelled_by_the_beginning_of_its_id(
     ticket_id = paused(server, app, backendSecret="known to us")
     assert run(server, "cancel", ticket_id[:6]).returncode == 0
     assert not server.stored_file(ticket_id).exists()
+    [told] = app.wait_for(1)
+    assert (told.fields["cancelled"], told.fields["cancelReason"]) == (
+        "yes",
+        "cancelled by the operator of the upload server",
+    )
     again = run(server, "retry", ticket_id[:8])
     assert (again.returncode, again.stderr) == (1, "The upload is cancelled: it is not the time for this.\n")
 
