@@ -6,9 +6,13 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
     monkey.patch_all()
 
 import contextlib
+import logging
+import os
 import re
 import secrets
 import shutil
+import sys
+import uuid
 from pathlib import Path
 from threading import Lock
 
@@ -17,8 +21,10 @@ import requests
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
 from gevent.pywsgi import WSGIServer
 
+log = logging.getLogger("simple")
 PAGE = Path(__file__).with_name("frontend_tmpl.html")
 UPLOADS = Path(__file__).with_name("uploads")
+OTHER_PORT = "Choose another one with --port."
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
 
 
@@ -32,8 +38,8 @@ def make_app(
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(parents=True, exist_ok=True)
-    uploads = {path.name: path.read_text() for path in tickets.iterdir()}  # ticket id -> secret
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    uploads = read_secrets(tickets)
     arrived: set[str] = set()
     taking = Lock()  # one file at a time: the same one may be announced twice at once
 
@@ -45,17 +51,17 @@ def make_app(
         try:
             answer = requests.post(url, form, timeout=10)
             answer.raise_for_status()
-        except requests.RequestException as problem:
+            upload_id = str(uuid.UUID(answer.text))  # else it is not Incoming!! that has answered
+        except (requests.RequestException, ValueError) as problem:
             raise HTTPError(503, "The upload server gives no ticket. Is it running?") from problem
-        uploads[answer.text] = secret
-        (tickets / answer.text).write_text(secret)
-        return answer.text
+        write_whole(tickets / upload_id, secret)
+        uploads[upload_id] = secret
+        return upload_id
 
     @app.get("/")
     def page() -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
-        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
-        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
+        host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
         response.set_header("Cache-Control", "no-store")  # a page shown again needs a ticket of its own
         html = PAGE.read_text("utf-8")
         return template(html, upload_id=new_upload(), incoming_host=host, files=files)
@@ -67,7 +73,7 @@ def make_app(
         if form.backendSecret != uploads.get(form.id):
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
-            print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
+            log.info("%r was cancelled: %r", form.filenameFromBrowser, form.cancelReason)
             return "done"
         with taking:
             if form.id not in arrived:  # else our answer got lost, and Incoming!! asks again
@@ -75,14 +81,51 @@ def make_app(
                 if not name:
                     raise HTTPError(404, "There is no such file.")
                 arrived.add(form.id)
-                print(f"http://{public_app_host}/ has a new file, {name!r}", flush=True)
+                log.info("http://%s/ has a new file, %r", public_app_host, name)
         return "done"
 
     @app.get("/uploads/<name>")
     def download(name: str) -> HTTPResponse:
+        if name.startswith("."):  # not whole yet
+            raise HTTPError(404, "There is no such file.")
         return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
     return app
+
+
+def page_machine(port: str) -> str:
+    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
+    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    host = re.sub(r":\d+$", "", request.get_header("Host", ""))
+    if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
+        raise HTTPError(400, "The Host header names no host.")
+    return f"{host}:{port}"
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Replaces a file in one step: after a kill or a power cut it has the old text or the new one."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("w") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    os.fsync(folder)  # the name, too
+    os.close(folder)
+
+
+def read_secrets(tickets: Path) -> dict[str, str]:
+    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would let everybody in."""
+    secrets_by_id = {}
+    for file in tickets.glob("[!.]*"):
+        secret = file.read_text(errors="replace")
+        if re.fullmatch(r"[\w-]{43}", secret, re.ASCII):  # as token_urlsafe makes them
+            secrets_by_id[file.name] = secret
+        else:
+            log.warning("The ticket %s is damaged. Its file is kept as .damaged-%s.", file.name, file.name)
+            file.replace(file.with_name(f".damaged-{file.name}"))
+    return secrets_by_id
 
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
@@ -92,7 +135,8 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
         shutil.move(source, partial)
     elif not partial.exists():
         return ""
-    wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    name = re.sub(r"[\x00-\x1f\x7f]", "", Path(wanted_name).name)
+    wanted = Path(name.lstrip(". ") or "upload")  # in no other folder, and not hidden
     suffix = wanted.suffix[:30]
     stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255
     target, number = folder / (stem + suffix), 1
@@ -117,9 +161,14 @@ def main(port: int, **hosts: str) -> None:
     """Runs the simple example by itself."""
     for name in ("public_app_host", "internal_app_host"):
         hosts[name] = hosts[name] or f"localhost:{port}"
-    print(f"The simple example is at http://{hosts['public_app_host']}/", flush=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log.info("The simple example is at http://%s/", hosts["public_app_host"])
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        WSGIServer(("", port), make_app(**hosts)).serve_forever()
+        try:
+            WSGIServer(("", port), make_app(**hosts)).serve_forever()
+        except OSError as problem:
+            why = os.strerror(problem.errno or 0)
+            sys.exit(f"The simple example can't listen on port {port}: {why}. {OTHER_PORT}")
 
 
 if __name__ == "__main__":

@@ -7,10 +7,14 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
 
 import contextlib
 import json
+import logging
+import os
 import re
 import secrets
 import shutil
+import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -21,8 +25,10 @@ import requests
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
 from gevent.pywsgi import WSGIServer
 
+log = logging.getLogger("dynamic")
 PAGE = Path(__file__).with_name("frontend_tmpl.html")
 UPLOADS = Path(__file__).with_name("uploads")
+OTHER_PORT = "Choose another one with --port."
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
 
 
@@ -33,10 +39,9 @@ class Upload:
     wanted_name: str = ""
     finished: bool = False
 
-    def save(self, file: Path) -> None:
-        new = file.with_suffix(".new")
-        new.write_text(json.dumps(asdict(self)))
-        new.replace(file)  # so that a kill can't leave half of it
+    def __post_init__(self) -> None:
+        if not self.secret:  # it would let everybody in
+            raise ValueError("an upload needs a secret")
 
 
 def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
@@ -50,13 +55,13 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(parents=True, exist_ok=True)
-    uploads = {path.stem: Upload(**json.loads(path.read_text())) for path in tickets.glob("*.json")}
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    uploads = read_uploads(tickets)
     taking = Lock()  # one file at a time: the same one may be announced twice at once
 
     def remember(upload_id: str, upload: Upload) -> None:
+        write_whole(tickets / f"{upload_id}.json", json.dumps(asdict(upload)))
         uploads[upload_id] = upload
-        upload.save(tickets / f"{upload_id}.json")
 
     def ask_incoming(call: str, **form: str) -> str:
         url = f"http://{internal_incoming_host}/incoming/backend/{call}"
@@ -68,19 +73,21 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     @app.get("/")
     def page() -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
-        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
-        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
+        host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
+        response.set_header("Cache-Control", "no-store")  # it is for this host only
         return template(PAGE.read_text("utf-8"), incoming_host=host, files=files)
 
     @app.get("/api/frontend/request_upload")
     def request_upload() -> str:
         secret = secrets.token_urlsafe()
         finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
-        upload_id = ask_incoming(
-            "new_upload", signalFinishURL=finish_url, removeFileWhenFinished="false", backendSecret=secret
-        )
+        form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
+        try:
+            upload_id = str(uuid.UUID(ask_incoming("new_upload", **form)))
+        except (OSError, ValueError) as problem:
+            raise HTTPError(503, "The upload server gives no ticket. Is it running?") from problem
         remember(upload_id, Upload(secret))
-        print(f"upload {upload_id[:8]} will be {request.query.filename!r}", flush=True)
+        log.info("upload %s will be %r", upload_id[:8], request.query.filename)
         response.set_header("Cache-Control", "no-store")
         return upload_id
 
@@ -93,7 +100,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         if form.backendSecret != upload.secret:
             raise HTTPError(418, "I'm a teapot, and you are not Incoming!!.")
         if form.cancelled == "yes":
-            print(f"upload {form.id[:8]} was cancelled: {form.cancelReason}", flush=True)
+            log.info("upload %s was cancelled: %r", form.id[:8], form.cancelReason)
             return "done"
         with taking:
             if not uploads[form.id].source:  # else our answer got lost, and Incoming!! asks again
@@ -109,10 +116,12 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         time.sleep(finish_delay_s)  # here a real app might scan, convert or copy the file
         patiently(lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=upload.secret))
         remember(upload_id, replace(upload, finished=True))
-        print(f"http://{public_app_host}/ has a new file, {upload.wanted_name!r}", flush=True)
+        log.info("http://%s/ has a new file, %r", public_app_host, upload.wanted_name)
 
     @app.get("/uploads/<name>")
     def download(name: str) -> HTTPResponse:
+        if name.startswith("."):  # not whole yet
+            raise HTTPError(404, "There is no such file.")
         return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
     for upload_id, upload in uploads.items():  # those that a restart of this app has interrupted
@@ -127,9 +136,43 @@ def patiently(action: Callable[[], str]) -> str:
         try:
             return action()
         except OSError as problem:  # requests' errors too
-            print(f"trying again in 5 s: {problem}", flush=True)
+            log.info("trying again in 5 s: %s", problem)
             time.sleep(5)
     return action()
+
+
+def page_machine(port: str) -> str:
+    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
+    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    host = re.sub(r":\d+$", "", request.get_header("Host", ""))
+    if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
+        raise HTTPError(400, "The Host header names no host.")
+    return f"{host}:{port}"
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Replaces a file in one step: after a kill or a power cut it has the old text or the new one."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("w") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    os.fsync(folder)  # the name, too
+    os.close(folder)
+
+
+def read_uploads(tickets: Path) -> dict[str, Upload]:
+    """Returns {ticket id: upload}. Damaged files are set aside: nothing else is lost because of them."""
+    uploads = {}
+    for file in tickets.glob("[!.]*.json"):
+        try:
+            uploads[file.stem] = Upload(**json.loads(file.read_bytes()))
+        except (ValueError, TypeError):
+            log.warning("The ticket %s is damaged. Its file is kept as .damaged-%s.", file.stem, file.name)
+            file.replace(file.with_name(f".damaged-{file.name}"))
+    return uploads
 
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
@@ -139,7 +182,8 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
         shutil.move(source, partial)
     elif not partial.exists():
         return ""
-    wanted = Path(Path(wanted_name).name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    name = re.sub(r"[\x00-\x1f\x7f]", "", Path(wanted_name).name)
+    wanted = Path(name.lstrip(". ") or "upload")  # in no other folder, and not hidden
     suffix = wanted.suffix[:30]
     stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255
     target, number = folder / (stem + suffix), 1
@@ -165,9 +209,14 @@ def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
     for name in ("public_app_host", "internal_app_host"):
         hosts[name] = hosts[name] or f"localhost:{port}"
-    print(f"The dynamic example is at http://{hosts['public_app_host']}/", flush=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log.info("The dynamic example is at http://%s/", hosts["public_app_host"])
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
+        try:
+            WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
+        except OSError as problem:
+            why = os.strerror(problem.errno or 0)
+            sys.exit(f"The dynamic example can't listen on port {port}: {why}. {OTHER_PORT}")
 
 
 if __name__ == "__main__":

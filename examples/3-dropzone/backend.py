@@ -7,9 +7,13 @@ if __name__ == "__main__":  # gevent has to prepare the standard library before 
 
 import contextlib
 import json
+import logging
+import os
 import re
 import secrets
 import shutil
+import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
@@ -19,7 +23,9 @@ import requests
 from bottle import Bottle, HTTPError, HTTPResponse, request, response, static_file, template
 from gevent.pywsgi import WSGIServer
 
+log = logging.getLogger("dropzone")
 HERE = Path(__file__).parent
+OTHER_PORT = "Choose another one with --port."
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
 MAX_PATH_BYTES = 2000  # Linux takes 4096, of which the folder's own place needs some
 
@@ -34,8 +40,8 @@ def make_app(
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(parents=True, exist_ok=True)
-    uploads = {path.name: path.read_text() for path in tickets.iterdir()}  # ticket id -> secret
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    uploads = read_secrets(tickets)
     ended: set[str] = set()
     taking = Lock()  # one file at a time: the same one may be announced twice at once
 
@@ -43,8 +49,8 @@ def make_app(
     def page() -> str:
         files = [path for path in folder.glob("**/[!.]*") if path.is_file() and path.parent != tickets]
         files.sort(key=lambda path: -path.stat().st_mtime)
-        page_host = re.sub(r":\d+$", "", request.urlparts.netloc)
-        host = public_incoming_host or f"{page_host}:{internal_incoming_host.rpartition(':')[2]}"
+        host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
+        response.set_header("Cache-Control", "no-store")  # it is for this host only
         html = (HERE / "frontend_tmpl.html").read_text("utf-8")
         return template(html, incoming_host=host, folder=folder, files=files)
 
@@ -66,12 +72,13 @@ def make_app(
         try:
             answer = requests.post(url, form, timeout=10)
             answer.raise_for_status()
-        except requests.RequestException as problem:
+            upload_id = str(uuid.UUID(answer.text))  # else it is not Incoming!! that has answered
+        except (requests.RequestException, ValueError) as problem:
             raise HTTPResponse("The upload server gives no ticket.", 503) from problem
-        (tickets / answer.text).write_text(secret)
-        uploads[answer.text] = secret
+        write_whole(tickets / upload_id, secret)
+        uploads[upload_id] = secret
         response.set_header("Cache-Control", "no-store")
-        return answer.text
+        return upload_id
 
     @app.post("/api/backend/upload_finished")
     def upload_finished() -> str:
@@ -80,7 +87,7 @@ def make_app(
         if form.backendSecret != uploads.get(form.id):
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
-            print(f"{form.filenameFromBrowser!r} was cancelled: {form.cancelReason}", flush=True)
+            log.info("%r was cancelled: %r", form.filenameFromBrowser, form.cancelReason)
             ended.add(form.id)
         with taking:
             if form.id not in ended:  # else our answer got lost, and Incoming!! asks again
@@ -88,7 +95,7 @@ def make_app(
                 if not kept:
                     raise HTTPError(404, "There is no such file.")
                 ended.add(form.id)
-                print(f"http://{public_app_host}/ has a new file, {kept!r}", flush=True)
+                log.info("http://%s/ has a new file, %r", public_app_host, kept)
         (tickets / form.id).unlink(missing_ok=True)
         return "done"
 
@@ -99,6 +106,41 @@ def make_app(
         return static_file(path, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
     return app
+
+
+def page_machine(port: str) -> str:
+    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
+    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    host = re.sub(r":\d+$", "", request.get_header("Host", ""))
+    if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
+        raise HTTPError(400, "The Host header names no host.")
+    return f"{host}:{port}"
+
+
+def write_whole(file: Path, text: str) -> None:
+    """Replaces a file in one step: after a kill or a power cut it has the old text or the new one."""
+    new = file.with_name(f".{file.name}.new")
+    with new.open("w") as opened:
+        opened.write(text)
+        opened.flush()
+        os.fsync(opened.fileno())
+    new.replace(file)
+    folder = os.open(file.parent, os.O_RDONLY)
+    os.fsync(folder)  # the name, too
+    os.close(folder)
+
+
+def read_secrets(tickets: Path) -> dict[str, str]:
+    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would let everybody in."""
+    secrets_by_id = {}
+    for file in tickets.glob("[!.]*"):
+        secret = file.read_text(errors="replace")
+        if re.fullmatch(r"[\w-]{43}", secret, re.ASCII):  # as token_urlsafe makes them
+            secrets_by_id[file.name] = secret
+        else:
+            log.warning("The ticket %s is damaged. Its file is kept as .damaged-%s.", file.name, file.name)
+            file.replace(file.with_name(f".damaged-{file.name}"))
+    return secrets_by_id
 
 
 def safe_parts(path: str) -> list[str]:
@@ -152,9 +194,14 @@ def main(port: int, **hosts: str) -> None:
     """Runs the dropzone example by itself."""
     for name in ("public_app_host", "internal_app_host"):
         hosts[name] = hosts[name] or f"localhost:{port}"
-    print(f"The dropzone example is at http://{hosts['public_app_host']}/", flush=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
+    log.info("The dropzone example is at http://%s/", hosts["public_app_host"])
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
-        WSGIServer(("", port), make_app(**hosts)).serve_forever()
+        try:
+            WSGIServer(("", port), make_app(**hosts)).serve_forever()
+        except OSError as problem:
+            why = os.strerror(problem.errno or 0)
+            sys.exit(f"The dropzone example can't listen on port {port}: {why}. {OTHER_PORT}")
 
 
 if __name__ == "__main__":
