@@ -117,6 +117,11 @@ class Claims:
         for ticket_id in list(self._live):
             self.tell(ticket_id, news)
 
+    def end_all(self, news: News) -> None:
+        """Takes the ticket from every connection that holds one, and tells it the news."""
+        for live in list(self._live.values()):
+            self.hand_to(live, None, news)
+
     def is_held(self, ticket_id: str) -> bool:
         """Returns whether a connection holds the ticket."""
         live = self._live.get(ticket_id)

@@ -247,6 +247,10 @@ class StorageFailed(IncomingError):
     sentence = "The server could not store the file just now."
 
 
+class StorageLost(StorageFailed):
+    """Another process may own the storage by now. To clients it is a storage that failed."""
+
+
 class Stopping(IncomingError):
     """The server is about to stop."""
 

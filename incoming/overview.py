@@ -131,7 +131,7 @@ class Overview:
         """Returns why the process should get no requests: stopping, storage or nothing. Never waits."""
         if self._uploads.stopping:
             return "stopping"
-        return "" if self.disk_works() else "storage"
+        return "" if self.disk_works() and not self._uploads.lost else "storage"
 
     def totals(self) -> Totals:
         """Returns what all uploads are together."""

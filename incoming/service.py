@@ -22,7 +22,7 @@ from incoming import chunks, housekeeping
 from incoming.admission import MIB
 from incoming.app import PREFIXES, UPLOAD_PATHS, make_app
 from incoming.conversation import Conversation
-from incoming.errors import IncomingError, StorageInUse
+from incoming.errors import IncomingError, StorageFailed, StorageInUse, StorageLost
 from incoming.handover.callbacks import Callbacks
 from incoming.limits import Limits
 from incoming.overview import Overview
@@ -53,6 +53,11 @@ STOOD_STILL_S: Final = 5.0
 STOOD_STILL: Final = (
     "this process stood still for %(stood_still_s).0f s: it was stopped or paused, or the machine slept or "
     "was very busy. No ticket has come closer to its end meanwhile"
+)
+LOST: Final = (
+    "%(lock)s was removed or replaced, so another server may use this directory. This one stores, "
+    "acknowledges and hands over nothing any more, and clients are told to come back later. Make sure that "
+    "no other server uses the directory, then restart this one"
 )
 WIND_DOWN_STEP_S: Final = 0.02
 JOURNAL_NEEDS: Final = Need(
@@ -102,7 +107,7 @@ class Service:
         fsync = self.settings.fsync
         self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
         warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
-        self._journal = Journal(self.directory / "journal", fsync)
+        self._journal = Journal(self.directory / "journal", fsync, self._ownership.check)
         self.parts = self._make_parts()
 
     def _write_first_clock(self) -> None:
@@ -126,9 +131,9 @@ class Service:
         clock = ServiceClock(runtime.now_s, self._journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self._journal, runtime, clock, counters)
-        storage = LocalStorage(
-            self.directory / "data", settings.reserve_ahead_mib * MIB, runtime, self._data_found.tells_holes
-        )
+        data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
+        tells_holes = self._data_found.tells_holes
+        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._ownership.check)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
         made = registry, storage, callbacks, counters
         return Parts(settings, runtime, clock, *made, boot_id=boot_id())
@@ -166,17 +171,31 @@ class Service:
         self.runtime.spawn(housekeeping.keep_checkpoints, self.parts, self.uploads)
 
     def _keep_time(self) -> None:
-        """Has the service's clock run, until the process ends."""
+        """Has the service's clock run and its storage watched, until the process ends."""
+        self.runtime.spawn(self._watch_storage)
         while True:
             stood_still_s = self.parts.clock.tick()
             if stood_still_s > STOOD_STILL_S:
                 log.warning(STOOD_STILL, {"stood_still_s": stood_still_s})
             self.runtime.sleep(TICK_S)
 
-    def _keep_house(self) -> None:
-        """Sweeps, and keeps the service's clock, until the process ends."""
-        interval_s = housekeeping.sweep_interval_s(self.settings)
+    def _watch_storage(self) -> None:
+        """Stops all work on the storage once it may be another process's."""
         while True:
+            try:
+                self.runtime.in_pool(self._ownership.check)
+            except StorageLost as lost:
+                log.error(LOST, {"lock": self._ownership.file})
+                self.uploads.lose(lost)
+                return
+            except StorageFailed as exc:
+                log.debug("the storage can't be looked at: %(error)s", {"error": exc.__cause__})
+            self.runtime.sleep(TICK_S)
+
+    def _keep_house(self) -> None:
+        """Sweeps, and keeps the service's clock, until the process ends or has lost its storage."""
+        interval_s = housekeeping.sweep_interval_s(self.settings)
+        while not self.uploads.lost:
             self.runtime.sleep(min(interval_s, CLOCK_INTERVAL_S))
             try:
                 housekeeping.sweep(self.parts, self.uploads)

@@ -137,9 +137,9 @@ class NotHandedOver:
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """This connection has to go, the upload goes on with another: a takeover, or the server stops."""
+    """This connection has to go, and the upload resumes on another one: after a takeover, at a later time."""
 
-    error: errors.TakenOver | errors.Stopping
+    error: errors.TakenOver | errors.Stopping | errors.StorageLost
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,6 +25,7 @@ from incoming.errors import (
     IncomingError,
     Stopping,
     StorageFailed,
+    StorageLost,
     TakenOver,
     UploadCancelled,
     UploadExpired,
@@ -60,6 +61,7 @@ class Uploads:
         self._doubts = Doubts(parts, self._integrity)
         self.deliveries = Deliveries(parts, self.claims.tell)
         self.stopping = False
+        self.lost: StorageLost | None = None
 
     # --- asked for by the app's backend ----------------------------------------------------------
 
@@ -298,9 +300,17 @@ class Uploads:
         self.deliveries.stop()
         self.claims.tell_all(Interrupted(Stopping()))
 
+    def lose(self, error: StorageLost) -> None:
+        """Another process may have the storage: nothing is stored, acknowledged or told any more."""
+        self.lost = error
+        self.deliveries.stop()
+        self.claims.end_all(Interrupted(error))
+
     # --- how -------------------------------------------------------------------------------------
 
     def _check_running(self) -> None:
+        if self.lost:
+            raise self.lost
         if self.stopping:
             raise Stopping
 

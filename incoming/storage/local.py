@@ -147,7 +147,7 @@ class LocalWriter:
     def cut(self, length_bytes: int) -> None:
         """See storage.Writer."""
         with storage_errors, self._file_lock:
-            self._runtime.in_pool(os.ftruncate, self._fd, length_bytes)
+            self._runtime.in_pool(self._cut, self._fd, length_bytes)
             self.offset_bytes = self.allocated_bytes = length_bytes
             self._torn = False
 
@@ -161,18 +161,27 @@ class LocalWriter:
     def _trim_and_close(self, fd: int) -> None:
         try:
             if self.allocated_bytes > self.offset_bytes or self._torn:
-                os.ftruncate(fd, self.offset_bytes)
+                self._cut(fd, self.offset_bytes)
         finally:
             close_descriptor(fd)
+
+    def _cut(self, fd: int, size_bytes: int) -> None:
+        self._disk.check_owner()  # another process may have stored more
+        os.ftruncate(fd, size_bytes)
 
 
 class LocalStorage:
     """See storage.Storage."""
 
     def __init__(
-        self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True
-    ) -> None:
-        """Creates the directory when there is none. `tells_holes`: see probe.Findings. Raises OSError."""
+        self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True,
+        check_owner: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Creates the directory when there is none. `tells_holes`: see probe.Findings. Raises OSError.
+
+        `check_owner` raises StorageFailed once the files may be another process's: then none is opened, cut
+        or removed any more.
+        """
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         set_folder_mode(directory, DIR_MODE, PASS)
         self._directory = directory.resolve()
@@ -183,7 +192,7 @@ class LocalStorage:
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._syncs = Syncs(self._directory)
-        self._disk = Disk(runtime)
+        self._disk = Disk(runtime, check_owner)
         self._removal = Removal(self._directory, runtime)
 
     def _file(self, ticket_id: str) -> Path:
@@ -204,6 +213,7 @@ class LocalStorage:
         return writer
 
     def _open(self, file: Path) -> Opened:
+        self._disk.check_owner()
         with contextlib.suppress(FileExistsError):
             os.mkdir(file.parent, 0o700)  # noqa: PTH102
         with folder(file.parent) as folder_fd:
@@ -316,6 +326,7 @@ class LocalStorage:
             self._removal.go_on()
 
     def _remove(self, file: Path) -> None:
+        self._disk.check_owner()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             self._removal.unlink(file.name, folder_fd)
         self._syncs.forget(file)
@@ -327,6 +338,7 @@ class LocalStorage:
             self._runtime.in_pool(self._remove_folder, self._file(ticket_id).parent)
 
     def _remove_folder(self, folder: Path) -> None:
+        self._disk.check_owner()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             try:
                 folder.rmdir()

@@ -7,12 +7,12 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from incoming.errors import StorageInUse
+from incoming.errors import StorageFailed, StorageInUse, StorageLost
 from incoming.storage.ownership import LOCK_FILE, Ownership
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
@@ -92,3 +92,69 @@ def test_who_gives_up_lets_the_next_one_have_it(tmp_path: Path) -> None:
     first.give_up()
     second.take()
     second.give_up()
+
+
+# --- a lock that is not in its place any more ------------------------------------------------------
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> Iterator[Ownership]:
+    ownership = Ownership(tmp_path / "storage")
+    ownership.take()
+    ownership.check()
+    yield ownership
+    ownership.give_up()
+
+
+def remove(lock: Path) -> None:
+    lock.unlink()
+
+
+def replace(lock: Path) -> None:
+    lock.with_name("other").touch()
+    lock.with_name("other").replace(lock)
+
+
+def make_a_folder(lock: Path) -> None:
+    lock.unlink()
+    lock.mkdir()
+
+
+@pytest.mark.parametrize("spoil", [remove, replace, make_a_folder])
+def test_an_owner_notices_that_its_lock_was_removed_or_replaced_and_never_forgets_it(
+    mine: Ownership, spoil: Callable[[Path], None]
+) -> None:
+    kept = mine.file.with_name("kept")
+    kept.hardlink_to(mine.file)
+    spoil(mine.file)
+    with pytest.raises(StorageLost):
+        mine.check()
+    if mine.file.is_dir():
+        mine.file.rmdir()
+    kept.replace(mine.file)
+    with pytest.raises(StorageLost):
+        mine.check()  # another process may have come and gone meanwhile
+
+
+def test_a_directory_that_is_away_for_a_while_is_not_lost(mine: Ownership, tmp_path: Path) -> None:
+    directory, aside = tmp_path / "storage", tmp_path / "aside"
+    directory.rename(aside)
+    for is_empty in (False, True):  # moved away; unmounted, so that an empty one is there
+        if is_empty:
+            directory.mkdir()
+        with pytest.raises(StorageFailed) as failed:
+            mine.check()
+        assert not isinstance(failed.value, StorageLost)
+    directory.rmdir()
+    aside.rename(directory)
+    mine.check()
+
+
+def test_a_lock_that_was_removed_before_it_was_taken_is_made_anew(tmp_path: Path) -> None:
+    late = Ownership(tmp_path)
+    late.file.unlink()
+    late.take()
+    late.check()
+    with pytest.raises(StorageInUse):
+        Ownership(tmp_path).take()
+    late.give_up()
