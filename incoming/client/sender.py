@@ -20,10 +20,10 @@ from incoming.client.source import Source, Spoiled, Unreadable
 from incoming.client.websocket import WebSocket
 from incoming.digest import checksum
 from incoming.errors import BadMessage
-from incoming.sending import replies, steps
+from incoming.sending import endings, replies, steps
 from incoming.sending.prefix import Piece
 from incoming.sending.session import READ_BYTES, Session
-from incoming.sending.steps import Actions, HangUp, Options, Outcome, ReadPiece, Say, Stage, Work
+from incoming.sending.steps import Actions, Ending, HangUp, Options, Outcome, ReadPiece, Say, Stage, Work
 
 TICK_S: Final = 0.1
 
@@ -52,7 +52,18 @@ class Sender:
         """Returns how it has ended, however long that takes."""
         while self.session.outcome is None:
             self._go_on()
-        return self.session.outcome
+        return self._looked_at_again(self.session.outcome)
+
+    def _looked_at_again(self, outcome: Outcome) -> Outcome:
+        """Returns the outcome as it is with the file as it is now: a script may delete that next."""
+        try:
+            if outcome.ending is Ending.FINISHED:
+                self._source.check()
+        except Spoiled as exc:
+            return endings.changed_since(str(exc))
+        except OSError:
+            pass  # it can't be read any more, which says nothing of what was sent
+        return outcome
 
     def stop(self, stop: steps.Stop) -> None:
         """For a signal's handler: ends the upload soon."""

@@ -22,7 +22,7 @@ from incoming.client.address import BadAddress
 from incoming.client.dial import trust
 from incoming.client.display import Display
 from incoming.client.sender import Sender, Server
-from incoming.client.source import Source, Unreadable
+from incoming.client.source import Source, Spoiled, Unreadable
 from incoming.client.ticket import NoTicket
 from incoming.sending import progress
 from incoming.sending.session import Session
@@ -91,7 +91,7 @@ class _Command:
             context = self._trusted()
             self._get_ticket(context)
             server = Server(address.parse(self._address), context)
-        except (NoTicket, Unreadable, BadAddress) as exc:
+        except (NoTicket, Unreadable, Spoiled, BadAddress) as exc:
             return self._conclude(Outcome(Ending.FAILED, str(exc)), None, began_s)
         options = Options(self._options["max_bytes_per_s"] or 0, self._options["give_up_after"] or 0.0)
         sender = Sender(source, self._ticket_id, server, options, self._display)

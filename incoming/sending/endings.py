@@ -33,6 +33,11 @@ def finished(crc32c: int | None) -> Outcome:
     return Outcome(Ending.FINISHED, "The app has the file.", crc32c=crc32c)
 
 
+def changed_since(how: str) -> Outcome:
+    """The app has what was sent, and the file is another one since; `how` is a sentence that names it."""
+    return Outcome(Ending.FAILED, f"The app has the file as it was when it was read. {how}")
+
+
 def gave_up(after_s: float, note: str) -> Outcome:
     """Nothing went on for so long; `note` is what was shown last."""
     why = f" {note}" if note else ""

@@ -13,7 +13,7 @@ import pytest
 from crc32c import crc32c
 
 from tests.conftest import StartServer
-from tests.support.app import WAIT, Reply, ScriptedApp
+from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.chaos import ChaosProxy, Climate
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
@@ -273,6 +273,40 @@ def test_a_file_that_changes_while_it_is_sent_ends_it(
                 opened.write(b"more")
         assert sending.ends().exit_code == 1
     assert f"{file} was changed while it was sent" in sending.said
+    assert not app.deliveries
+
+
+@pytest.mark.parametrize(
+    ("length_bytes", "then_bytes"), [(0, 1), (1, 0), (1, 2), (1 << 20, 1 << 19), (1 << 20, (1 << 20) + 1)]
+)
+def test_a_file_that_changes_before_the_app_has_it_is_not_called_finished(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, length_bytes: int, then_bytes: int
+) -> None:
+    """A script may delete it next, and with it what nobody has."""
+    file = write_file(tmp_path / "my holiday.mov", FileBytes(length_bytes, 5))
+
+    def change_it(_: Delivery) -> Reply:
+        os.truncate(file, then_bytes)
+        return DONE
+
+    app.answers = [change_it]
+    with Sending(file, *to(server, new_upload(server, app.url))) as sending:
+        sending.ends()
+    assert (sending.exit_code, sending.result["ending"]) == (1, "failed")
+    assert "The app has the file as it was when it was read." in sending.said
+    assert f"{file} was changed" in sending.said
+
+
+@pytest.mark.parametrize("place", ["/proc/self/limits", "/sys/kernel/uevent_seqnum"])
+def test_a_file_of_another_size_than_is_reported_is_an_error_before_a_ticket_is_asked_for(
+    app: ScriptedApp, place: str
+) -> None:
+    if not Path(place).exists():
+        pytest.skip("this system has no such file")
+    with Sending(Path(place), "--url", app.url) as sending:
+        sending.ends()
+    assert (sending.exit_code, sending.result["ending"]) == (1, "failed")
+    assert f"The size of {place} is reported as" in sending.said
     assert not app.deliveries
 
 
