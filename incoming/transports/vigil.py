@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import heapq
+import logging
 import socket
 import time
 from typing import Final, Protocol
@@ -25,6 +26,10 @@ STEPS: Final = 50
 """Who is due within this part of the silence that is allowed is looked at together: to wake up for each of
 thousands costs as much as to look at it."""
 LONGEST_SLEEP_S: Final = 1.0
+KEEP_ALIVE_TRIES: Final = 2
+"""So many probes of TCP without an answer, and the machine at the other end is gone."""
+
+log = logging.getLogger(__name__)
 
 
 class Watched(Protocol):
@@ -43,51 +48,79 @@ class Vigil:
     def __init__(self, silence_timeout_s: float) -> None:
         """`silence_timeout_s`: after this a peer is given up, who was asked after half of it."""
         self.patience_s = silence_timeout_s / 2
-        self._due: dict[int, list[Watched]] = {}
+        self._due: dict[int, dict[Watched, None]] = {}
         """By the number of the moment."""
         self._moments: list[int] = []
         """A heap: those at which somebody is due."""
-        self._watched = 0
+        self._moment_of: dict[Watched, int] = {}
+        """When each connection is due. How many there are decides how long each may be silent, so one that
+        has ended must not stay."""
         self._is_awake = False
 
     def watch(self, connection: Watched, due_s: float) -> None:
-        """Looks at the connection at `due_s` (monotonic), and from then on whenever it says so."""
+        """Looks at the connection at `due_s` (monotonic), and from then on whenever it says so.
+
+        Called again, the new time takes the place of the one before.
+        """
+        self.leave(connection)
         moment = int(due_s / MOMENT_S) + 1
         those = self._due.get(moment)
         if those is None:
-            those = self._due[moment] = []
+            those = self._due[moment] = {}
             heapq.heappush(self._moments, moment)
-        those.append(connection)
-        self._watched += 1
+        those[connection] = None
+        self._moment_of[connection] = moment
         if not self._is_awake:
             self._is_awake = True
             gevent.spawn(self._keep)
 
+    def leave(self, connection: Watched) -> None:
+        """Looks at the connection no more: it has ended. Does nothing when it is not watched."""
+        moment = self._moment_of.pop(connection, None)
+        if moment is not None:
+            self._due.get(moment, {}).pop(connection, None)
+
     def keep_alive(self, sock: socket.socket) -> None:
-        """Has TCP find out within the timeout whether the machine at the other end is there."""
-        after_s = max(round(idle_silence(self.patience_s, self._watched).say_after_s), 1)
+        """Has TCP find out within the timeout whether the machine at the other end is there.
+
+        The keep-alive does not ask while something that we have sent is unacknowledged; TCP sends that again
+        for a quarter of an hour. TCP_USER_TIMEOUT bounds both (tcp(7)).
+        """
+        after_s = max(round(idle_silence(self.patience_s, len(self._moment_of)).say_after_s), 1)
         again_s = max(round(self.patience_s / 2), 1)
+        unanswered_ms = (after_s + KEEP_ALIVE_TRIES * again_s) * 1000
         with contextlib.suppress(OSError):  # a Unix socket, behind a proxy
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, after_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, again_s)
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_TRIES)
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
     def _keep(self) -> None:
         while self._moments:
             wait_s = self._moments[0] * MOMENT_S - time.monotonic()
-            step_s = idle_silence(self.patience_s, self._watched).say_after_s / STEPS
+            step_s = idle_silence(self.patience_s, len(self._moment_of)).say_after_s / STEPS
             gevent.sleep(min(max(wait_s, step_s, MOMENT_S), LONGEST_SLEEP_S))
             self._look()
         self._is_awake = False
 
     def _look(self) -> None:
         now_s = time.monotonic()
-        allowed = idle_silence(self.patience_s, self._watched)
+        allowed = idle_silence(self.patience_s, len(self._moment_of))
         while self._moments and self._moments[0] * MOMENT_S <= now_s:
-            for connection in self._due.pop(heapq.heappop(self._moments)):
-                self._watched -= 1
-                due_s = connection.look(now_s, allowed)
-                if due_s is not None:
-                    self.watch(connection, due_s)
-                breathe()
+            moment = heapq.heappop(self._moments)
+            for connection in self._due.pop(moment):
+                if self._moment_of.get(connection) == moment:  # it may end, or be due anew, while others run
+                    self._look_at(connection, now_s, allowed)
+                    breathe()
+
+    def _look_at(self, connection: Watched, now_s: float, allowed: Silence) -> None:
+        try:
+            due_s = connection.look(now_s, allowed)
+        except Exception:  # all others depend on this greenlet
+            log.exception("a defect: a silent connection could not be looked at")
+            due_s = None
+        if due_s is None:
+            self.leave(connection)
+        else:
+            self.watch(connection, due_s)

@@ -391,6 +391,7 @@ class WebSocket(Outgoing):
         first, and what comes in is dropped until the peer is done, or for a short time.
         """
         self._has_ended = True
+        self._vigil.leave(self)
         self._give_buffer_back()
         with contextlib.suppress(OSError), gevent.Timeout(CLOSE_TIMEOUT_S, False):
             self._socket.shutdown(socket.SHUT_WR)

@@ -211,6 +211,25 @@ def test_a_silent_peer_is_given_up_though_nobody_comes_after_it(
         client.upload()
 
 
+@pytest.mark.parametrize("way", ["half-open", "frozen"])
+def test_vanished_clients_are_given_up_on_a_busy_server_as_soon_as_on_a_quiet_one(
+    server: RunningServer, app: ScriptedApp, way: str
+) -> None:
+    """Connections that have ended do not count: only among many who are silent one may be so for longer."""
+    gone, ticket_id = [], new_upload(server, app.url)
+    for number in range(60 * ROUNDS):
+        kind = (OldClient, Client2)[number % 2]
+        client: Any = kind(server.url, new_upload(server, app.url), DATA).open()
+        WAYS[way](client.ws)
+        gone.append(client.ws)
+        for _ in range(10):
+            short = Client2(server.url, ticket_id, DATA).connect()
+            short.request()
+            short.drop()
+    nothing_is_left(server)
+    tally("fault", f"clients gone among short connections: {way}", len(gone), "given up in time")
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_cancellation_counts_though_nobody_hears_its_answer(
     server: RunningServer, app: ScriptedApp, way: str

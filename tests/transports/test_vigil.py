@@ -78,6 +78,59 @@ def test_thousands_are_asked_more_seldom_than_a_few() -> None:
     assert of_many.allowed == [Silence(45.0, 100.0)]
 
 
+def test_connections_that_have_ended_do_not_count() -> None:
+    vigil = Vigil(1.0)
+    of_few = Silent(1, 0)
+    many = [Silent(1, 0) for _ in range(3000)]
+    for one in many:
+        vigil.watch(one, time.monotonic() + 60)
+    for one in many:
+        vigil.leave(one)
+    vigil.watch(of_few, time.monotonic())
+    seen(of_few)
+    assert of_few.allowed == [Silence(0.5, 0.5)]
+    assert not any(one.looks for one in many)
+
+
+def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
+    vigil, one, other = Vigil(1.0), Silent(1, 0), Silent(1, 0)
+    for _ in range(3000):
+        vigil.watch(one, time.monotonic() + 60)
+    vigil.watch(one, time.monotonic() + 0.05)
+    vigil.watch(other, time.monotonic())
+    seen(one, other)
+    assert one.allowed == other.allowed == [Silence(0.5, 0.5)]
+    assert len(one.looks) == 1
+
+
+def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
+    vigil, peer = Vigil(1.0), Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), vigil)
+    websocket.close(1000)
+    assert list(vigil._moment_of) == [websocket]
+    peer.socket.close()
+    websocket.end()
+    assert not vigil._moment_of
+    assert not any(vigil._due.values()), "it takes no memory"
+
+
+class Defective(Silent):
+    def look(self, now_s: float, allowed: Silence) -> float | None:
+        super().look(now_s, allowed)
+        raise ZeroDivisionError
+
+
+def test_a_connection_that_can_not_be_looked_at_does_not_keep_the_others(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    vigil, broken, others = Vigil(10.0), Defective(1, 0), [Silent(2, 0.1) for _ in range(2)]
+    due_s = time.monotonic() + 0.05
+    for one in (others[0], broken, others[1]):
+        vigil.watch(one, due_s)
+    seen(broken, *others)
+    assert caplog.text.count("a defect") == 1
+
+
 # Beyond what a test can have of them, in milliseconds instead of seconds.
 AMONG_MANY = Silence(say_after_s=0.045, ask_after_s=0.2)
 
@@ -197,6 +250,8 @@ def test_tcp_asks_by_itself_within_the_timeout() -> None:
             for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT)
         )
         assert idle_s + again_s * count <= 10 + 1
+        unanswered_ms = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT)
+        assert unanswered_ms == (idle_s + again_s * count) * 1000
 
 
 def test_tcp_too_asks_thousands_more_seldom() -> None:
