@@ -1,8 +1,10 @@
 """Who may use the backend routes: the app on this machine, allowed addresses, and holders of the token.
 
 The server listens on all addresses, because browsers have to reach it. Whoever reaches the backend routes can
-make the server call any URL, so a web page or a proxy must not get there by accident: a request that shows
-signs of either is refused, whatever address it comes from (DESIGN 4).
+make the server call any URL, so a web page or a proxy must not get there by accident. A request without the
+token has to look like the call of an app, whatever address it comes from (`callers`): it has no header that
+HTTP clients do not add by themselves, and its Host is this server's own. A proxy that adds nothing and calls
+the server by its own name looks the same: `incoming probe` finds one (docs/deploy.md).
 
 What only shows something (the status page, the list, the metrics) people open in a browser, too. There the
 server's own page is let in, and who types the address; no other page. That takes two looks:
@@ -21,33 +23,46 @@ from __future__ import annotations
 import base64
 import binascii
 import hmac
-import re
 from collections.abc import Mapping
 from typing import Final
 
+from incoming import callers
+from incoming.callers import shown
 from incoming.errors import NotAllowed, SignInNeeded
 from incoming.networks import Address, Networks, address
 
-PROXY_HEADERS: Final = ("HTTP_FORWARDED", "HTTP_VIA")
-PROXY_PREFIX: Final = "HTTP_X_FORWARDED_"
-PAGE_HEADERS: Final = ("HTTP_ORIGIN", "HTTP_SEC_FETCH_SITE")
 OWN_SITE: Final = ("none", "same-origin")
 """Sec-Fetch-Site of an address that somebody typed, and of what our own page asks for."""
-HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)]|([\w.-]+))(?::\d{1,5})?", re.ASCII)
-"""A Host header: a name or an address, and a port if there is one."""
+WHAT_TO_DO: Final = (
+    "Call the server directly, or set backend_token and send it as 'Authorization: Bearer TOKEN'."
+)
+NO_ADDRESS: Final = (
+    "The backend routes are not open to this caller, which has no address: it came over a Unix socket, as "
+    "one behind a proxy would. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
+)
+_NO_ADDRESSES: Final = ("", "b''")
+"""What web servers call the other end of a Unix socket."""
 
 
 class BackendAccess:
     """The rule for one server."""
 
-    def __init__(self, allowed_backends: tuple[str, ...], token: str, hosts: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        allowed_backends: tuple[str, ...],
+        token: str,
+        status_hosts: tuple[str, ...] = (),
+        backend_hosts: tuple[str, ...] = (),
+    ) -> None:
         """`allowed_backends`: addresses and networks; none means this machine.
 
-        `hosts`: the names under which browsers may ask what goes on.
+        `status_hosts`: the names under which browsers may ask what goes on. `backend_hosts`: the names
+        under which apps call, beside those that are plain (`callers.is_own_host`).
         """
         self._networks = Networks(allowed_backends)
         self._token = token.encode()
-        self._hosts = {"localhost", *hosts}
+        self._status_hosts = {"localhost", *status_hosts}
+        self._backend_hosts = frozenset(backend_hosts)
 
     def check(self, environ: Mapping[str, object], server_address: str) -> None:
         """Raises NotAllowed unless the request of this WSGI `environ` may use the backend routes.
@@ -56,12 +71,24 @@ class BackendAccess:
         """
         if self._has_token(str(environ.get("HTTP_AUTHORIZATION", ""))):
             return
-        if any(name in environ for name in PAGE_HEADERS) or _came_through_a_proxy(environ):
+        if strange := callers.strange_headers(environ):
             raise NotAllowed(
-                "The backend routes are for the app's server only; this request came through a proxy or "
-                "from a web page. A proxy that should be let through needs the backend_token."
+                "The backend routes are for the app's server only. HTTP clients do not send the header "
+                f"{shown(strange[0])} by themselves, so this request came through a proxy or from a web "
+                f"page. {WHAT_TO_DO}"
             )
         self._check_address(environ, server_address)
+        self._check_host(environ, server_address)
+
+    def _check_host(self, environ: Mapping[str, object], server_address: str) -> None:
+        """A request of HTTP/1.0 may have no Host."""
+        host, port = str(environ.get("HTTP_HOST", "")), str(environ.get("SERVER_PORT", ""))
+        if host and not callers.is_own_host(host, server_address, port, self._backend_hosts):
+            raise NotAllowed(
+                f"The backend routes are for the app's server only. The host {shown(host)} is not this "
+                "server's own, so this request came through a proxy or from a web page. "
+                f"{WHAT_TO_DO} If apps call the server by this name, the setting backend_hosts allows it."
+            )
 
     def check_reading(self, environ: Mapping[str, object], server_address: str) -> None:
         """The same for a request that only wants to see what goes on.
@@ -84,13 +111,19 @@ class BackendAccess:
             raise
 
     def _check_way(self, environ: Mapping[str, object]) -> None:
-        if _came_through_a_proxy(environ):
-            raise NotAllowed("This request came through a proxy, which needs the backend_token.")
+        if strange := callers.strange_headers(environ, from_browser=True):
+            raise NotAllowed(
+                f"Neither browsers nor HTTP clients send the header {shown(strange[0])} by themselves, so "
+                "this request came through a proxy, which needs the backend_token."
+            )
         if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
             raise NotAllowed("The server is not called by this name. The setting status_hosts allows it.")
 
     def _check_address(self, environ: Mapping[str, object], server_address: str) -> None:
-        client = address(str(environ.get("REMOTE_ADDR", "")))
+        remote = str(environ.get("REMOTE_ADDR", ""))
+        client = address(remote)
+        if remote in _NO_ADDRESSES:
+            raise NotAllowed(NO_ADDRESS)
         if client is None or not self._is_allowed(client, address(server_address)):
             raise NotAllowed(
                 "The backend routes are not open to this address. The setting allowed_backends opens them."
@@ -114,15 +147,10 @@ class BackendAccess:
 
     def _is_our_name(self, host: str) -> bool:
         """Returns whether a Host header names this server by an address or by a name that we know."""
-        found = HOST.fullmatch(host.lower())
-        name = found[1] or found[2] if found else ""
-        return name in self._hosts or address(name) is not None
+        name, _ = callers.host_name(host)
+        return name in self._status_hosts or address(name) is not None
 
     def _is_allowed(self, client: Address, server: Address | None) -> bool:
         if self._networks:
             return client in self._networks
         return client.is_loopback or client == server
-
-
-def _came_through_a_proxy(environ: Mapping[str, object]) -> bool:
-    return any(name in PROXY_HEADERS or name.startswith(PROXY_PREFIX) for name in environ)

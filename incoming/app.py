@@ -37,6 +37,9 @@ PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
 BOM: Final = "\xef\xbb\xbf"
 """A UTF-8 byte order mark as Bottle has it in the name of a form's first field."""
+REFUSAL_INTERVAL_S: Final = 300.0
+"""How often the log says that a caller was refused, with the reason of that one."""
+_refusals: Final = Seldom(REFUSAL_INTERVAL_S)
 MAX_FORM_BYTES: Final = 100 * 1024
 """All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
@@ -54,7 +57,12 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
     """Returns the app: everything but the uploads themselves."""
     app = bottle.Bottle()
     app.default_error_handler = _error_page
-    access = BackendAccess(settings.allowed_backends, settings.backend_token, settings.status_hosts)
+    access = BackendAccess(
+        settings.allowed_backends,
+        settings.backend_token,
+        settings.status_hosts,
+        (*settings.backend_hosts, settings.host.lower()),
+    )
     backend, reading = _backend_routes(uploads), _reading_routes(overview)
     not_upgraded = _not_upgraded(Seldom(PROXY_WARNING_INTERVAL_S))
     for prefix in PREFIXES:
@@ -204,7 +212,12 @@ def _guarded(check: Check, route: Route) -> Route:
     @wraps(route)
     def guarded() -> object:
         environ = bottle.request.environ
-        check(environ, environ.get("incoming.server_address", ""))
+        try:
+            check(environ, environ.get("incoming.server_address", ""))
+        except errors.NotAllowed as exc:
+            if _refusals.may_say(route.__name__):
+                log.warning("%(route)s: refused: %(error)s", {"route": route.__name__, "error": exc})
+            raise
         return route()
 
     return guarded

@@ -28,6 +28,7 @@ COMMANDS: Final = {
     "sweep": "operate",
     "send": "send",
     "config": "config",
+    "probe": "probe",
 }
 """{command: the module that has it}, in the order in which they are met."""
 

@@ -25,6 +25,7 @@ from gevent.pywsgi import WSGIServer, _InvalidClientInput
 from geventwebsocket import WebSocketError
 
 from incoming import heads
+from incoming.callers import DROPPED
 from incoming.errors import BadSetting, IncomingError
 from incoming.logs import Seldom
 from incoming.runtime import Turns, breathe
@@ -134,7 +135,10 @@ class Handler(LeanHandler):
     def get_environ(self) -> Any:
         """Tells the app which of this machine's addresses the client has reached; gives it a `Body`."""
         environ = super().get_environ()
-        environ["incoming.server_address"] = self.socket.getsockname()[0]
+        environ["incoming.server_address"], port, *_ = self.socket.getsockname()
+        environ["SERVER_PORT"] = str(port)
+        if dropped := [name for name in self.headers if "_" in name]:  # it may be a proxy's, too
+            environ[DROPPED] = " ".join(dropped)
         given: Any = self.wsgi_input
         self.wsgi_input = Body(given, BODY_TIMEOUT_S)
         if environ["wsgi.input"] is given:

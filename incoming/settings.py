@@ -81,6 +81,10 @@ class Settings:
     backend_token: str = _setting(
         "", "text",
         "A secret that lets any caller use the backend routes: 'Authorization: Bearer TOKEN'. Empty: none.")
+    backend_hosts: tuple[str, ...] = _setting(
+        (), "hosts",
+        "Host names, comma-separated, by which apps may call the backend routes without the token. Addresses "
+        "of the server, localhost, and names without a dot need not be named.", _hosts)
     status_hosts: tuple[str, ...] = _setting(
         (), "hosts",
         "Host names, comma-separated, under which the status page may be opened without the token. "

@@ -39,6 +39,7 @@ LAYERS: Final = """
     session
     steps watch sending
     access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
+    callers
     answers digest lifecycle networks quotes settings
     checkpoints errors
 """.strip()

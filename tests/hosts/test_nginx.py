@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -18,7 +20,7 @@ from tests.support.client2 import Client2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import UwsgiServer
 from tests.support.nginx import Nginx
-from tests.support.server import RunningServer, finish_upload, new_upload
+from tests.support.server import ROOT, RunningServer, finish_upload, new_upload
 from tests.support.waiting import wait_until
 from tests.support.websocket import PING, PONG, ConnectionClosed, HandshakeRefused, WebSocket
 
@@ -225,6 +227,72 @@ class TestClosed:
         assert get(f"{nginx.url}/incoming/healthz").text == "ok"
         answer = get(f"http://localhost:{nginx.plain_port}/page?x")
         assert (answer.status_code, answer.headers["Location"]) == (301, "https://localhost/page?x")
+
+
+# --- other proxies in front ------------------------------------------------------------------------------
+
+SITE: Final = """server {{
+    listen 127.0.0.1:{front};
+    location = / {{ return 204; }}
+    location / {{ proxy_pass http://127.0.0.1:{server}; {lines} }}
+}}"""
+GIVEAWAYS: Final = {
+    "X-Real-IP": "proxy_set_header X-Real-IP $remote_addr;",
+    "X-Forwarded-For": "proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for;",
+    "a header of its own": "proxy_set_header X-Our-Client $remote_addr;",
+    "a header with underscores": "proxy_set_header X_Real_IP $remote_addr;",
+    "a request id": "proxy_set_header X-Request-ID $request_id;",
+    "the site's name": "proxy_set_header Host example.org;",
+    "the site's name, as it was asked for": "proxy_set_header Host $host;",
+    "the site's address": "proxy_set_header Host 203.0.113.5;",
+}
+AS_ASKED: Final = {"Host": "uploads.example.org"}
+
+
+def front_with(lines: str, server: RunningServer, folder: Path) -> Nginx:
+    """Returns an nginx of somebody's own, that passes on everything."""
+    front = Nginx(folder, server.port)
+    front.site = SITE.format(front=front.plain_port, server=server.port, lines=lines)
+    return front
+
+
+def probe(url: str) -> subprocess.CompletedProcess[str]:
+    """Returns what `incoming probe` says."""
+    command = [sys.executable, str(ROOT / "run.py"), "probe", url]
+    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+
+
+@pytest.mark.parametrize("lines", GIVEAWAYS.values(), ids=list(GIVEAWAYS))
+def test_a_proxy_that_gives_itself_away_by_anything_opens_nothing(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, lines: str
+) -> None:
+    with front_with(lines, server, tmp_path / "nginx") as front:
+        base = f"http://127.0.0.1:{front.plain_port}/incoming"
+        for route in BACKEND:
+            form = {"signalFinishURL": app.url}
+            answer = requests.post(f"{base}/backend/{route}", form, headers=AS_ASKED, timeout=30)
+            assert answer.status_code == 403, (route, answer.text)
+            assert "came through a proxy" in answer.text
+        if "Host" not in lines:
+            for route in ("status", "metrics", "backend/uploads"):
+                assert get(f"{base}/{route}").status_code == 403, route
+
+
+def test_a_proxy_that_adds_nothing_is_found_by_the_probe(server: RunningServer, tmp_path: Path) -> None:
+    with front_with("", server, tmp_path / "nginx") as front:
+        done = probe(f"http://127.0.0.1:{front.plain_port}")
+        assert (done.returncode, done.stdout.startswith("OPEN: strangers")) == (3, True), done
+    with front_with(GIVEAWAYS["X-Real-IP"], server, tmp_path / "other") as front:
+        done = probe(f"http://127.0.0.1:{front.plain_port}/")
+        assert (done.returncode, done.stdout.startswith("Closed, by the server")) == (0, True), done
+
+
+def test_the_probe_finds_the_shipped_file_closed(nginx: Nginx) -> None:
+    command = [sys.executable, str(ROOT / "run.py"), "probe", nginx.url, "--insecure"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    assert (done.returncode, done.stdout.startswith("Closed: the answer is HTTP 404")) == (0, True), done
+    done = probe(f"http://localhost:{nginx.plain_port}")
+    assert (done.returncode, "redirects to https://localhost/" in done.stderr) == (1, True), done
 
 
 # --- wrong set-ups ---------------------------------------------------------------------------------------

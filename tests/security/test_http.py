@@ -22,7 +22,7 @@ from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
 
 HEALTH = b"GET /incoming/healthz HTTP/1.1\r\nHost: x\r\n"
-NEW = b"POST /incoming/backend/new_upload HTTP/1.1\r\nHost: x\r\n"
+NEW = b"POST /incoming/backend/new_upload HTTP/1.1\r\nHost: localhost\r\n"
 FORM = b"Content-Type: application/x-www-form-urlencoded\r\n"
 SMUGGLED = b"GET /incoming/frontend/incoming.js HTTP/1.1\r\nHost: x\r\n\r\n"
 """A second request in the place of the body: a server that is fooled answers it, too."""
@@ -136,7 +136,8 @@ def test_a_head_that_is_too_large_is_refused(server: RunningServer, head: bytes,
 def test_half_a_request_is_none(server: RunningServer, app: ScriptedApp) -> None:
     """A cut connection must not cancel an upload, because of what the rest would have said."""
     ticket_id = new_upload(server, app.url)
-    cancel = b"POST /incoming/backend/cancel_upload?id=%s HTTP/1.1\r\nHost: x\r\n" % ticket_id.encode()
+    address = b"/incoming/backend/cancel_upload?id=%s" % ticket_id.encode()
+    cancel = b"POST %s HTTP/1.1\r\nHost: localhost\r\n" % address
     for cut in (cancel, cancel + b"X-Half", cancel + FORM + b"Content-Length: 9\r\n\r\nhal"):
         with connected(server) as sock:
             sock.sendall(cut)
@@ -154,7 +155,7 @@ def test_the_next_request_is_not_taken_for_a_body_that_was_never_sent(server: Ru
 @pytest.mark.parametrize("header", [b"Connection: upgrade\r\n", b"Upgrade: websocket\r\n"])
 def test_a_body_is_read_once_though_an_upgrade_is_asked_for(server: RunningServer, header: bytes) -> None:
     form = b"id=unknown"
-    asked = b"POST /incoming/backend/cancel_upload HTTP/1.1\r\nHost: x\r\n" + FORM + header
+    asked = b"POST /incoming/backend/cancel_upload HTTP/1.1\r\nHost: localhost\r\n" + FORM + header
     first = asked + b"Content-Length: %d\r\n\r\n" % len(form) + form
     assert answers(server, first + HEALTH + b"Connection: close\r\n\r\n", timeout_s=5) == [400, 200]
 
@@ -248,7 +249,7 @@ def test_no_body_that_is_none_writes_more_than_a_line(server: RunningServer, res
     before, sent = server.log_text(), 0
     for address in ADDRESSES:
         for headers in CHUNKED:
-            head = b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n" % (address, headers)
+            head = b"POST %s HTTP/1.1\r\nHost: localhost\r\n%s\r\n" % (address, headers)
             for body in CHUNKS_THAT_ARE_NONE:
                 send_and_leave(server, head + body, reset)
                 sent += 1

@@ -1,0 +1,92 @@
+"""`incoming probe URL`: may a stranger use the backend routes through a proxy?
+
+A proxy that adds no header and calls the server by its own name can't be told from an app on the same
+machine. So the question is put where the answer shows: at the address that browsers use.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import click
+import requests
+
+from incoming.errors import BadParameter, NotAllowed
+from incoming.logs import printable
+
+TIMEOUT_S: Final = 30.0
+ROUTES: Final = ("backend/finish_upload", "0.1/backend/finish_upload")
+"""Called without an id they do nothing, and say so."""
+OPEN_EXIT_CODE: Final = 3
+
+
+OPEN: Final = (
+    "OPEN: strangers can use the backend routes there, and have this server call any URL. Have the proxy "
+    "pass on /incoming/frontend/ only, as deploy/nginx.conf does."
+)
+BY_THE_SERVER: Final = (
+    "Closed, by the server and not by the proxy. Have the proxy pass on /incoming/frontend/ only, too: then "
+    "a change of what it adds to requests opens nothing."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What a probe has found, for people."""
+
+    is_open: bool
+    sentence: str
+
+
+def judge(status: int, code: str) -> Finding:
+    """Returns what the answer to a call without an id means: its status, and the code of our error if any."""
+    if code == BadParameter.code:
+        return Finding(True, OPEN)
+    if code == NotAllowed.code:
+        return Finding(False, BY_THE_SERVER)
+    return Finding(False, f"Closed: the answer is HTTP {status}, and not from the backend routes.")
+
+
+@click.command()
+@click.argument("url")
+@click.option("--insecure", is_flag=True, help="Accept any certificate.")
+def probe(url: str, insecure: bool) -> None:
+    """Find out whether strangers can use the backend routes through a proxy.
+
+    URL is the address that browsers use: https://example.org, with the path below which the uploads are, if
+    any. Run this on any machine but the server's own, or there with the public address. It changes nothing.
+    The exit code is 0 if they are closed, 3 if they are open, 1 if there is no answer.
+    """
+    base = (url if "://" in url else f"https://{url}").rstrip("/")
+    findings = []
+    with requests.Session() as session:
+        session.trust_env = False  # neither a proxy of this shell nor a password from ~/.netrc
+        for route in ROUTES:
+            try:
+                answer = session.post(
+                    f"{base}/incoming/{route}",
+                    headers={"Accept": "application/json"},
+                    timeout=TIMEOUT_S,
+                    verify=not insecure,
+                    allow_redirects=False,
+                )
+            except requests.RequestException as exc:
+                sys.exit(f"{base} does not answer: {type(exc).__name__}")
+            if answer.is_redirect:
+                sys.exit(f"{base} redirects to {printable(answer.headers['Location'])}: probe that address.")
+            findings.append(judge(answer.status_code, _code(answer)))
+    worst = max(findings, key=lambda finding: finding.is_open)
+    click.echo(worst.sentence)
+    if worst.is_open:
+        sys.exit(OPEN_EXIT_CODE)
+
+
+def _code(answer: requests.Response) -> str:
+    """Returns the code of an error of ours; empty for any other answer."""
+    try:
+        error = answer.json()["error"]
+        return str(error["code"])
+    except (ValueError, KeyError, TypeError):
+        return ""
