@@ -166,7 +166,7 @@ declare namespace incoming {
     readonly begun_at_ms: number;
   }
 
-  /** What was begun and has neither arrived nor ended, newest first; those of this page view included. */
+  /** What was begun, has neither arrived nor ended, and is not live in any tab of this browser; newest first. */
   function unfinished(): UnfinishedUpload[];
 
   /** Whether this is probably the file: name, size and time of the last change are the same. The server checks the content. */

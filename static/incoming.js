@@ -1,8 +1,9 @@
 /// <reference path="incoming.d.ts" />
 /*!
- * incoming.js 0.3.0: sends files of any size to an Incoming!! server, and goes on by itself after whatever happens.
- * MIT license. How to use it: docs/javascript.md. Types: incoming.d.ts. The only global is `incoming`.
+ * incoming.js 0.3.0: uploads to an Incoming!! server. MIT license.
  */
+// Sends files of any size, and resumes by itself after whatever happens. How to use it: docs/javascript.md. Types: incoming.d.ts.
+// The only global is `incoming`.
 (function () {
   'use strict';
 
@@ -110,6 +111,8 @@
 
   const MEMORY_WRITE_MS = 1000;
   const MEMORY_DAYS = 30;
+  const LIVE_MS = 5000; // since an upload was last marked as live: its tab may have crashed
+  const OWNER_PATIENCE_TICKS = 10; // iOS stops hidden tabs without closing them
 
   const CLOSE_NORMAL = 1000; // RFC 6455 section 7.4.1
   const CLOSE_RESTART = 1012; // and its registry
@@ -123,7 +126,7 @@
   // And these are found here.
   const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
   const NEVER_READABLE = { // a folder that was dropped onto a file input looks like this
-    code: 100, msg: 'This cannot be read as a file: it is a folder, or it was changed, moved or deleted.',
+    code: 100, msg: 'The file cannot be read: it is a folder, or it was changed, moved or deleted.',
   };
   const FILE_CHANGED = { code: 101, msg: 'The file has changed since it was chosen.' };
   const NOT_UNDERSTOOD = { code: 102, msg: 'The upload server gave an answer that makes no sense.' };
@@ -592,16 +595,12 @@
     /** Replaces a worker that is of no use. One that has never answered is not replaced. @param {Worker} thread */
     lose(thread) {
       if (thread !== this.thread) return;
-      const [jobs, sockets] = [[...this.jobs.values()], [...this.sockets.values()]];
-      this.jobs.clear();
-      this.sockets.clear();
+      const { jobs, sockets } = this;
+      this.jobs = new Map();
+      this.sockets = new Map();
       this.losses = now_ms() - this.started_ms > WORKER_PROVEN_MS ? 1 : this.losses + 1;
       this.thread = null;
-      try {
-        thread.terminate();
-      } catch (error) {
-        ignore(); // it was no worker
-      }
+      if (thread.terminate) thread.terminate(); // an extension's object may lack it
       if (this.is_proven && this.losses < WORKER_TRIES) this.start();
       this.is_proven = false;
       sockets.forEach((socket) => socket.hear({ event: 'close', code: CLOSE_TRY_AGAIN_LATER, reason: WORKER_LOST }));
@@ -1074,6 +1073,9 @@
       this.throttle_timer = null;
       this.speed = new Speed(0);
       this.memory = new Memory(this);
+      this.share = new Share(this);
+      /** What the owner shows, while this one follows it. @type {Record<string, unknown> | null} */
+      this.mirror = null;
       this.app_is_silent = false;
       this.app_trouble = '';
 
@@ -1106,8 +1108,8 @@
 
     /** @param {incoming.PauseRequest} what */
     pause(what) {
-      const was_paused = PROPERTIES.paused(this);
-      this.move(what === 'toggle' ? (was_paused ? 'unpause' : 'pause') : what);
+      const asked = what !== 'toggle' ? what : PROPERTIES.paused(this) ? 'unpause' : 'pause';
+      if (this.move(asked)) this.share.ask({ pause: asked });
       this.settle();
     }
 
@@ -1117,6 +1119,7 @@
         this.cancel_msg = reason;
         this.stop_waiting();
         this.say('MsgCancel', { Reason: reason });
+        this.share.ask({ cancel: reason });
       }
       this.settle();
     }
@@ -1138,6 +1141,16 @@
       if (this.retry_timer !== null) this.tries = 0;
       this.stop_waiting();
       if (this.connection) this.connection.doubt();
+      this.settle();
+    }
+
+    /** What another tab, which has this upload, tells about it. @param {State} state @param {Record<string, any>} values */
+    follow(state, values) {
+      if (state === 'failed') return; // this one may fare better, and has the ticket soon
+      this.state = state;
+      this.mirror = values;
+      this.cancel_msg = values.cancel_msg;
+      this.bytes_acked = this.bytes_tx = Math.min(values.bytes_acked, this.bytes_total);
       this.settle();
     }
 
@@ -1555,11 +1568,16 @@
     settle() {
       const needs_file = this.state === 'running' && !this.connection;
       if (needs_file && this.file.size !== this.bytes_total) this.fail(FILE_CHANGED);
-      if (STATES[this.state].online) {
+      const { online } = STATES[this.state];
+      if (online) {
         online_uploads.add(this);
-        if (!this.connection && this.retry_timer === null) this.connect();
+        this.share.join();
       } else {
         online_uploads.delete(this);
+      }
+      if (online && this.share.owns) {
+        if (!this.connection && this.retry_timer === null) this.connect();
+      } else {
         this.stop_waiting();
         this.hang_up();
         this.retry_note = '';
@@ -1660,7 +1678,10 @@
     // -- telling the page
 
     snapshot() {
-      return JSON.stringify(NAMES.map((name) => PROPERTIES[name](this)));
+      /** @type {Record<string, unknown>} */
+      const values = {};
+      for (const name of NAMES) values[name] = value_of(this, name);
+      return JSON.stringify(values);
     }
 
     /** Calls back until nothing has changed any more: a callback may pause or cancel, too. */
@@ -1669,12 +1690,14 @@
       this.telling = true;
       for (let now = this.snapshot(); now !== this.told; now = this.snapshot()) {
         this.told = now;
+        this.share.tell();
         this.call('progress');
       }
       this.telling = false;
       const ending = ENDINGS[this.state];
       if (ending && !this.ended) {
         this.ended = true;
+        this.share.leave();
         this.call(ending);
         this.finish_promise();
       }
@@ -1724,6 +1747,128 @@
     return Math.max(0, Math.floor(/** @type {File} */ (file).lastModified) || 0);
   }
 
+  // ---- one uploader a ticket -----------------------------------------------------------------------------------
+
+  // Two tabs, or a page that is mounted twice, may have uploaders of the same ticket. The one that holds the ticket's lock
+  // is its owner, and uploads. The others follow it: they show what it tells over a channel, hand on what their users ask
+  // for, and take over once the lock is free. Without locks (a page over http, a browser of before 2022) each of them
+  // uploads, and the server gives the ticket to the newest.
+
+  /** Those that others may hear of. @type {Set<Share>} */
+  const shares = new Set();
+
+  class Share {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.owns = !navigator.locks;
+      /** @type {BroadcastChannel | null} */
+      this.channel = null;
+      this.name = '';
+      this.ticker = 0;
+      this.silent_ticks = 0; // of the owner
+      this.is_followed = false;
+      this.wish = {}; // that the owner may not have heard yet; an empty one asks for news
+      /** @type {(value?: unknown) => void} */
+      this.release = ignore;
+    }
+
+    /** Becomes the owner, or follows the one that there is. Lets that one do what is wanted here. */
+    join() {
+      if (this.owns || this.channel) return;
+      const { upload } = this;
+      this.name = memory_prefix() + upload.ticket_id;
+      try {
+        this.channel = new BroadcastChannel(this.name);
+        this.channel.onmessage = ({ data }) => this.hear(data);
+        this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
+        shares.add(this);
+        this.wish = upload.state === 'cancelling' ? { cancel: upload.cancel_msg } : { pause: 'unpause' };
+        this.request({ ifAvailable: true });
+      } catch (error) {
+        this.owns = true; // it is forbidden here
+      }
+    }
+
+    /** @param {LockOptions} options */
+    request(options) {
+      const { channel } = this;
+      navigator.locks.request(this.name, options, (lock) => {
+        if (this.owns || channel !== this.channel) return null; // the second: it has ended meanwhile
+        if (!lock) {
+          this.post(this.wish);
+          return null;
+        }
+        this.own(true);
+        return new Promise((resolve) => { this.release = resolve; });
+      }).catch(() => {
+        if (channel === this.channel) this.own(!this.owns); // it was stolen, or is forbidden here
+      });
+    }
+
+    /** @param {boolean} owns */
+    own(owns) {
+      this.owns = owns;
+      this.silent_ticks = 0;
+      this.wish = {};
+      this.upload.mirror = null;
+      this.upload.settle();
+    }
+
+    /** An owner that says nothing stands still, or the lock is stuck. */
+    tick() {
+      if (this.owns) {
+        this.upload.memory.write();
+        return;
+      }
+      this.silent_ticks += 1;
+      if (this.silent_ticks >= 2 * OWNER_PATIENCE_TICKS) this.own(true);
+      else this.request(this.silent_ticks === OWNER_PATIENCE_TICKS ? { steal: true } : { ifAvailable: true });
+    }
+
+    /** @param {object} message a wish to the owner, or its news */
+    post(message) {
+      if (this.channel) this.channel.postMessage(message);
+    }
+
+    /** @param {{pause?: Move, cancel?: string}} wish that was granted here, and goes to the owner */
+    ask(wish) {
+      if (this.owns) return;
+      this.upload.mirror = null;
+      this.wish = wish;
+      this.post(wish);
+    }
+
+    /** @param {{pause?: incoming.PauseRequest, cancel?: string, state: State, values?: Record<string, unknown>}} message */
+    hear({ pause, cancel, state, values }) {
+      if (values) {
+        this.silent_ticks = 0;
+        this.wish = {};
+        if (!this.owns) this.upload.follow(state, values);
+        return;
+      }
+      if (!this.owns) return;
+      this.is_followed = true;
+      if (pause) this.upload.pause(pause);
+      if (cancel) this.upload.cancel(cancel);
+      this.tell();
+    }
+
+    tell() {
+      const { state, told } = this.upload;
+      if (this.owns && this.is_followed) this.post({ state, values: JSON.parse(told) });
+    }
+
+    leave() {
+      clearInterval(this.ticker);
+      shares.delete(this);
+      if (this.channel) this.channel.close();
+      this.channel = null;
+      this.release();
+      this.upload.memory.write(); // as one that nobody has any more
+    }
+  }
+
   // ---- leaving the page, and coming back -----------------------------------------------------------------------
 
   /** The uploads that would stop if the page was left now, and want the user to be asked. @type {Set<Upload>} */
@@ -1731,7 +1876,7 @@
 
   /** Listens only when it has to: pages that do so can't come back from the browser's cache. @param {Upload} upload */
   function watch_unload(upload) {
-    const would_stop = ['running', 'paused', 'cancelling'].includes(upload.state);
+    const would_stop = upload.share.owns && ['running', 'paused', 'cancelling'].includes(upload.state);
     if (upload.warns && would_stop) guarded_uploads.add(upload);
     else guarded_uploads.delete(upload);
     if (guarded_uploads.size) window.addEventListener('beforeunload', ask_user);
@@ -1743,6 +1888,8 @@
     event.preventDefault();
     event.returnValue = ''; // browsers of before 2024 want this instead
   }
+
+  /** @typedef {incoming.UnfinishedUpload & {seen_at_ms: number, live_ms: number}} Entry */
 
   /**
    * What is kept about an upload, for after a reload: an entry of localStorage, from the server's agreement until the
@@ -1772,16 +1919,17 @@
       this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
       const is_due = now_ms() - this.written_ms >= MEMORY_WRITE_MS || !connection; // without one: perhaps the last time
       if (this.has_ended && !had_ended) this.end();
-      if (!this.has_ended && this.key && is_due && bytes_acked !== this.written_bytes) this.write();
+      if (is_due && bytes_acked !== this.written_bytes) this.write();
     }
 
-    write() {
+    write(live_ms = this.upload.share.channel ? Date.now() : 0) {
+      if (!this.key || this.has_ended) return;
       const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
       const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
-      /** @type {incoming.UnfinishedUpload & {seen_at_ms: number}} */
+      /** @type {Entry} */
       const entry = {
         upload_id: ticket_id, filename, bytes_total, bytes_acked, frac_complete, last_modified_ms: last_change_of(file),
-        begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(),
+        begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(), live_ms,
       };
       this.written_bytes = bytes_acked;
       this.written_ms = now_ms();
@@ -1813,7 +1961,7 @@
 
   /**
    * Null if there is none that makes sense, or nobody came back to it for too long.
-   * @param {Storage} storage @param {string} key @returns {(incoming.UnfinishedUpload & {seen_at_ms: number}) | null}
+   * @param {Storage} storage @param {string} key @returns {Entry | null}
    */
   function entry_at(storage, key) {
     try {
@@ -1824,8 +1972,8 @@
     }
   }
 
-  /** @param {incoming.UnfinishedUpload & {seen_at_ms: number}} entry @returns {incoming.UnfinishedUpload} */
-  function without_date({ seen_at_ms, ...begun }) {
+  /** @param {Entry} entry @returns {incoming.UnfinishedUpload} */
+  function without_dates({ seen_at_ms, live_ms, ...begun }) {
     return begun;
   }
 
@@ -1839,7 +1987,8 @@
       for (const key of keys.filter((name) => name.startsWith(prefix))) {
         const entry = entry_at(storage, key);
         if (!entry) storage.removeItem(key);
-        else if (key === prefix + entry.upload_id) found.push(without_date(entry)); // not of "host:port" for "host"
+        else if (entry.live_ms > Date.now() - LIVE_MS) continue; // a tab has it
+        else if (key === prefix + entry.upload_id) found.push(without_dates(entry)); // not of "host:port" for "host"
       }
       return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
     }) || [];
@@ -1891,6 +2040,12 @@
     cancelled: in_state('cancelled'),
     finished: in_state('finished'),
   };
+  /** @param {Upload} upload @param {keyof incoming.UploaderProperties} name @returns {unknown} */
+  function value_of(upload, name) {
+    const { mirror } = upload;
+    return mirror && name in mirror ? mirror[name] : PROPERTIES[name](upload);
+  }
+
   const NAMES = /** @type {(keyof incoming.UploaderProperties)[]} */ (Object.keys(PROPERTIES));
 
   /** @typedef {'max_bytes_per_s' | 'warn_before_unload'} Settings */
@@ -1941,7 +2096,7 @@
     };
     /** @type {Record<string, PropertyDescriptor>} */
     const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings };
-    for (const name of NAMES) members[name] = { get: () => PROPERTIES[name](upload), enumerable: true };
+    for (const name of NAMES) members[name] = { get: () => value_of(upload, name), enumerable: true };
     return members;
   }
 
@@ -1982,13 +2137,13 @@
     });
   }
 
-  /** Whether a class between an uploader and `Uploader` has this member. @param {object} uploader @param {string} name */
+  /**
+   * Whether a class between an uploader and `Uploader` has this member.
+   * @param {object} uploader @param {string} name @returns {boolean}
+   */
   function is_overridden(uploader, name) {
-    let proto = Object.getPrototypeOf(uploader);
-    while (proto && proto !== Uploader.prototype && !Object.getOwnPropertyDescriptor(proto, name)) {
-      proto = Object.getPrototypeOf(proto);
-    }
-    return Boolean(proto) && proto !== Uploader.prototype;
+    const proto = Object.getPrototypeOf(uploader);
+    return proto && proto !== Uploader.prototype && (proto.hasOwnProperty(name) || is_overridden(proto, name));
   }
 
   /** @param {string} hostname */
@@ -2016,6 +2171,7 @@
   window.addEventListener('online', wake_all);
   window.addEventListener('offline', () => online_uploads.forEach((upload) => upload.settle())); // a new state_msg
   window.addEventListener('pageshow', wake_all);
+  window.addEventListener('pagehide', () => shares.forEach(({ owns, upload }) => owns && upload.memory.write(0)));
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') wake_all();
   });

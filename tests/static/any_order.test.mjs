@@ -6,7 +6,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeFile, KIB, Page, crc32c, endings, look } from './page.mjs';
+import { Browser, FakeFile, KIB, Page, crc32c, endings, look } from './page.mjs';
 
 const WALKS = 400;
 const STEPS = 60;
@@ -192,7 +192,8 @@ async function goes_well(page, uploader, server) {
 
 async function walk(number) {
   const chance = chance_of(number);
-  const page = new Page({ no_worker: chance() < 0.2 ? 'fails' : null });
+  const options = { no_worker: chance() < 0.2 ? 'fails' : null };
+  const page = chance() < 0.5 ? new Page(options) : new Browser().tab(options);
   page.random = chance();
   const file = new FakeFile(SIZES[Math.floor(chance() * SIZES.length)]);
   const uploader = page.uploader(file);

@@ -43,7 +43,7 @@ test('what could never be read and has no type may be a folder, and the page say
     const uploader = page.uploader(folder).start();
     await page.pass(4);
     assert.equal(uploader.error_code, 100);
-    assert.equal(uploader.error_msg, 'This cannot be read as a file: it is a folder, or it was changed, moved or deleted.');
+    assert.equal(uploader.error_msg, 'The file cannot be read: it is a folder, or it was changed, moved or deleted.');
   }
 });
 

@@ -251,6 +251,77 @@ function local_storage_of(page) {
   };
 }
 
+/** What the tabs of one browser share: Web Locks, channels and localStorage. */
+export class Browser {
+  storage = new Map();
+  held = new Map(); // name -> the page that has the lock, and how it loses it
+  channels = new Set();
+  lock_ms = 0; // that a request takes
+  trouble = null; // 'denied' or 'hangs': what becomes of requests for a lock
+
+  /** A new tab. */
+  tab(options = {}) {
+    const page = new Page({ storage: this.storage, ...options });
+    page.navigator.locks = { request: (...request) => this.request(page, ...request) };
+    page.context.BroadcastChannel = this.channel_of(page);
+    page.closes = () => {
+      page.is_gone = true;
+      for (const [name, { owner }] of this.held) if (owner === page) this.held.delete(name);
+    };
+    return page;
+  }
+
+  request(owner, name, options, callback) {
+    return new Promise((resolve, reject) => {
+      if (this.trouble === 'hangs') return;
+      const later = this.lock_ms ? (callback) => owner.clock.set(callback, this.lock_ms) : queueMicrotask;
+      later(() => {
+        const before = this.held.get(name);
+        if (this.trouble === 'denied') reject(new Error('SecurityError'));
+        else if (before && !options.steal) resolve(callback(null));
+        else {
+          if (before) before.reject(new Error('AbortError'));
+          const lock = { owner, reject };
+          this.held.set(name, lock);
+          const release = () => this.held.get(name) === lock && this.held.delete(name);
+          Promise.resolve(callback({ name })).then(release).then(resolve);
+        }
+      });
+    });
+  }
+
+  channel_of(page) {
+    const { channels } = this;
+    return class BroadcastChannel {
+      constructor(name) {
+        this.name = name;
+        channels.add(this);
+      }
+
+      postMessage(data) {
+        assert.ok(channels.has(this), 'the channel is open');
+        const others = [...channels].filter((other) => other !== this && other.name === this.name);
+        others.forEach((other) => queueMicrotask(() => other.hears(structuredClone(data))));
+      }
+
+      hears(data) {
+        if (channels.has(this) && !page.is_gone) this.onmessage({ data });
+      }
+
+      close() {
+        channels.delete(this);
+      }
+    };
+  }
+}
+
+/** Lets the time pass in several tabs. */
+export async function pass(seconds, ...pages) {
+  for (let i = 0; i < Math.max(1, seconds * 10); i++) {
+    for (const page of pages) if (!page.is_gone) await page.pass(seconds ? 0.1 : 0);
+  }
+}
+
 /** Listeners of window and document alike: names are used once here. */
 class Listeners {
   map = new Map();

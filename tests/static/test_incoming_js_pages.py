@@ -175,8 +175,9 @@ def test_after_a_reload_the_page_lists_what_was_begun_and_goes_on_with_the_same_
     ticket_id = stage.ticket()
     stage.begin(file, ticket_id)
     wait_until(lambda: stage.property("frac_complete") > 0.3, "a third of the upload")
-    remembered = "return incoming.unfinished()[0].bytes_acked"
+    remembered = "return JSON.parse(localStorage[localStorage.key(0)] || '{}').bytes_acked || 0"
     wait_until(lambda: stage.run(remembered) > 0, "it is written down, which is done once a second")
+    assert stage.run("return incoming.unfinished()") == [], "it is live"
     stage.open()
     (begun,) = stage.run("return incoming.unfinished()")
     expected = {"upload_id": ticket_id, "filename": "film.bin", "bytes_total": SIZE_BYTES}
