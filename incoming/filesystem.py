@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -20,6 +21,8 @@ NOT_THERE: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, 
 """How a file system says that it does not know a call; fsync(2) of a folder on CIFS and FUSE: EINVAL."""
 REFUSED: Final = (*NOT_THERE, errno.EPERM, errno.EACCES)
 """The same for modes, which may also be somebody else's to set."""
+_BLOCK: Final = b"?" * 4096
+"""A few bytes would need no room: some file systems keep them beside the name."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
@@ -68,6 +71,12 @@ def set_folder_mode(directory: Path, mode: int, kept_bits: int = 0) -> bool:
         return set_mode(fd, mode | (os.fstat(fd).st_mode & kept_bits))
     finally:
         close_descriptor(fd)
+
+
+def try_to_write(directory: Path) -> None:
+    """Writes a block into a file without a name, which is gone then. Raises OSError."""
+    with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+        file.write(_BLOCK)
 
 
 def mounts() -> str:

@@ -67,6 +67,7 @@ def _state(overview: Overview, totals: Totals) -> Iterator[Metric]:
         "storage_reserved_bytes", "Free space that unfinished uploads have declared.",
         overview.reserved_bytes())  # fmt: skip
     yield _gauge("storage_writable", "1 if the storage could be written.", overview.disk_works())
+    yield _gauge("journal_writable", "1 if the journal could be written.", overview.journal_works())
 
 
 def _counted(counters: Counters) -> Iterator[Metric]:

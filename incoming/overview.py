@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
 
-from incoming.errors import IncomingError, StorageFailed
+from incoming.admission import MIB
+from incoming.errors import IncomingError, StorageFailed, StorageFull
 from incoming.lifecycle import ARRIVED, CALLED_OFF, State
 from incoming.parameters import Listing
 from incoming.ticket import Ticket
@@ -31,6 +32,8 @@ SAMPLE_EVERY_S: Final = 1.0
 CHECK_DISK_EVERY_S: Final = 5.0
 DISK_HANGS_AFTER_S: Final = 30.0
 """A check of the disk that takes longer has failed, whatever will come of it."""
+TROUBLES: Final = ("stopping", "storage", "storage_full", "journal", "journal_full")
+"""Why a new upload can't be had here, for `healthz`: stable words."""
 STAT_WITHIN_S: Final = 2.0
 TICKETS_AT_A_TIME: Final = 200
 ORDER: Final = {
@@ -73,7 +76,9 @@ class Overview:
         self._parts = uploads.parts
         self._runtime = uploads.parts.runtime
         self._clock = uploads.parts.clock
-        self._disk_works = True
+        self._found = {"storage": "", "journal": "", "room": ""}
+        """What was wrong when it was last looked at, by what it is wrong with."""
+        self._looking_at = "storage"
         self._disk_checked_at_s = self._sampled_at_s = self._clock.now_s()
         self._disk_is_checked = False
 
@@ -109,29 +114,63 @@ class Overview:
             self._runtime.spawn(self._check_disk)
 
     def _check_disk(self) -> None:
-        storage = self._parts.storage
-        try:
-            self.free_bytes = self._runtime.in_pool(storage.free_bytes)
-            storage.check()
-            self._disk_works = True
-        except IncomingError as exc:
-            if self._disk_works:
-                log.error("the storage can't be written: %(error)s", {"error": exc})
-            self._disk_works = False
+        """Looks at all that a new upload needs. Each look may hang; `_looking_at` is what it hangs on."""
+        self._try("storage", self._look_at_storage)
+        self._try("journal", self._parts.registry.check)
+        self._looking_at = "storage"
+        self._look_at_room()
         self._disk_checked_at_s = self._clock.now_s()
         self._disk_is_checked = False
+
+    def _try(self, what: str, look: Callable[[], None]) -> None:
+        self._looking_at = what
+        found, why = "", ""
+        try:
+            look()
+        except IncomingError as exc:
+            found = f"{what}_full" if isinstance(exc, StorageFull) else what
+            why = str(exc.__cause__ or exc)
+        if found and not self._found[what]:
+            log.error("the %(what)s can't be written: %(error)s", {"what": what, "error": why})
+        elif self._found[what] and not found:
+            log.info("the %(what)s can be written again", {"what": what})
+        self._found[what] = found
+
+    def _look_at_storage(self) -> None:
+        self.free_bytes = self._runtime.in_pool(self._parts.storage.free_bytes)
+        self._parts.storage.check()
+
+    def _look_at_room(self) -> None:
+        """No upload can begin in what `min_free_mib` keeps. Those that have room kept for them end in it."""
+        min_free_mib = self._parts.settings.min_free_mib
+        is_full = self.free_bytes is not None and self.free_bytes <= min_free_mib * MIB
+        found = "storage_full" if is_full and not self.reserved_bytes() else ""
+        if found and not self._found["room"]:
+            about = {"mib": min_free_mib}
+            log.warning("no upload can begin: the last %(mib)d MiB (min_free_mib) are kept free", about)
+        self._found["room"] = found
 
     # --- when somebody asks --------------------------------------------------------------------------
 
     def disk_works(self) -> bool:
         """Returns whether the storage could be written when it was last looked at. Never waits."""
-        return self._disk_works and self._clock.now_s() - self._disk_checked_at_s < DISK_HANGS_AFTER_S
+        return not self._found["storage"] and self._hangs_on() != "storage"
+
+    def journal_works(self) -> bool:
+        """Returns whether a ticket could be journaled when that was last tried. Never waits."""
+        return not self._found["journal"] and self._hangs_on() != "journal"
 
     def trouble(self) -> str:
-        """Returns why the process should get no requests: stopping, storage or nothing. Never waits."""
+        """Returns why the process should get no requests, one of TROUBLES; or nothing. Never waits."""
         if self._uploads.stopping:
             return "stopping"
-        return "" if self.disk_works() and not self._uploads.lost else "storage"
+        if self._uploads.lost:
+            return "storage"
+        return self._hangs_on() or next(filter(None, self._found.values()), "")
+
+    def _hangs_on(self) -> str:
+        is_old = self._clock.now_s() - self._disk_checked_at_s >= DISK_HANGS_AFTER_S
+        return self._looking_at if is_old else ""
 
     def totals(self) -> Totals:
         """Returns what all uploads are together."""

@@ -10,7 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
-from incoming.errors import StorageFailed, UnknownTicket, WrongSecret
+from incoming.errors import StorageFailed, StorageFull, UnknownTicket, WrongSecret
 from incoming.handover.schedule import Done, NoAnswer, Refused, Trouble, WillFinish, no_answer
 from incoming.lifecycle import State
 from incoming.overview import DISK_HANGS_AFTER_S, Overview
@@ -310,3 +310,55 @@ def test_a_disk_that_hangs_is_noticed_and_holds_up_nobody(house: House, overview
 def test_checking_the_disk_leaves_nothing_behind(house: House, overview: Overview) -> None:
     house.runtime.advance(30)
     assert list((house.directory / "data").iterdir()) == []
+
+
+def test_a_journal_that_takes_no_ticket_is_noticed_and_one_that_does_again_too(
+    house: House, overview: Overview, caplog: pytest.LogCaptureFixture
+) -> None:
+    with house.journal_broken():
+        house.runtime.advance(20)
+        assert overview.trouble() == "journal"
+        assert (overview.disk_works(), overview.journal_works()) == (True, False)
+    assert caplog.text.count("the journal can't be written") == 1, "it is said once"
+    house.runtime.advance(6)
+    assert overview.trouble() == ""
+
+
+def test_a_journal_that_hangs_is_not_taken_for_the_storage(house: House, overview: Overview) -> None:
+    with house.runtime.held("check"):
+        house.runtime.advance(DISK_HANGS_AFTER_S + 10)
+        assert overview.trouble() == "journal"
+        assert (overview.disk_works(), overview.journal_works()) == (True, False)
+    house.runtime.advance(1)
+    assert overview.trouble() == ""
+
+
+@pytest.mark.parametrize(("what", "word"), [("storage", "storage_full"), ("registry", "journal_full")])
+def test_a_lack_of_room_has_a_word_of_its_own(
+    house: House, overview: Overview, monkeypatch: pytest.MonkeyPatch, what: str, word: str
+) -> None:
+    def full() -> None:
+        raise StorageFull
+
+    monkeypatch.setattr(getattr(house.parts, what), "check", full)
+    house.runtime.advance(6)
+    assert overview.trouble() == word
+
+
+def test_what_is_kept_free_is_full_unless_room_in_it_is_kept_for_an_upload(tmp_path: Path) -> None:
+    house = House(tmp_path, min_free_mib=1, **TIMES)
+    overview = Overview(house.uploads)
+    watch = gevent.spawn(overview.keep_watch)
+    free_bytes = 2 << 20
+    house.parts.storage.free_bytes = lambda: free_bytes  # type: ignore[method-assign]
+    house.runtime.advance(6)
+    assert overview.trouble() == ""
+    client = house.claim(house.new_ticket(), 1000)
+    house.uploads.write(client.claim, memoryview(b"the first bytes"))
+    free_bytes = 1 << 20
+    house.runtime.advance(6)
+    assert overview.trouble() == ""
+    house.uploads.cancel_by_client(client.claim, "")
+    house.runtime.advance(6)
+    assert overview.trouble() == "storage_full"
+    watch.kill()

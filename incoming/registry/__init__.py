@@ -20,6 +20,9 @@ class Registry(Protocol):
     def add(self, ticket: Ticket) -> None:
         """Keeps a new ticket; when it returns, the ticket survives."""
 
+    def check(self) -> None:
+        """Raises StorageFull, StorageFailed where a new ticket could not be kept."""
+
     def get(self, ticket_id: str) -> Ticket:
         """Returns the ticket. Raises UnknownTicket."""
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed, StorageFull
-from incoming.filesystem import set_folder_mode
+from incoming.filesystem import set_folder_mode, try_to_write
 from incoming.registry.clock import ClockFile, Kept, boot_id
 from incoming.registry.entries import STOPPED, last_lines, note, tickets
 from incoming.registry.log import Log, sync_directory
@@ -127,6 +127,25 @@ class Journal:
             if not self._log.is_open:
                 self._begin_anew()
             self._log.append(lines)
+
+    def check(self) -> None:
+        """Raises StorageFull, StorageFailed where the next line could not be kept.
+
+        After a failure the log is begun anew, if that works by now: else nobody would try before a ticket is
+        asked for.
+        """
+        with _disk_errors():
+            with self._turn:
+                self._check_may_write()
+                if not self._log.is_open:
+                    self._begin_anew()
+                self._log.check_place()
+                has_room = self._log.has_room
+            try:
+                try_to_write(self._directory)
+            except OSError as exc:
+                if exc.errno not in _FULL or not has_room:
+                    raise
 
     def _check_may_write(self) -> None:
         if self._closed:

@@ -97,6 +97,11 @@ class Tail:
             if _next_block(end_bytes) + BLOCK_BYTES > self.size_bytes:
                 raise
 
+    @property
+    def has_room(self) -> bool:
+        """Whether a group of one block fits, even where the disk has got full."""
+        return self.end_bytes + 2 * BLOCK_BYTES <= self.size_bytes
+
     def close(self) -> None:
         """Nothing can be added any more."""
         self.fd = -1
@@ -162,6 +167,11 @@ class Log:
         """Whether the room that is kept at the end is still there: the disk is not full."""
         room_bytes = self._tail.size_bytes - self._tail.end_bytes
         return self.is_open and room_bytes > SPARE_BYTES - 2 * BLOCK_BYTES
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a line can be appended, even where the disk has got full."""
+        return self.is_open and self._tail.has_room
 
     @property
     def is_long(self) -> bool:

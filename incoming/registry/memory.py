@@ -71,6 +71,10 @@ class MemoryRegistry:
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
 
+    def check(self) -> None:
+        """See registry.Registry."""
+        self._runtime.in_pool(self._journal.check)
+
     def get(self, ticket_id: str) -> Ticket:
         """See registry.Registry."""
         try:

@@ -70,7 +70,7 @@ class Storage(Protocol):
         """Returns how much more can be stored."""
 
     def check(self) -> None:
-        """Writes something and throws it away, in a thread. Raises StorageFull, StorageFailed."""
+        """Raises StorageFull, StorageFailed where no new upload could be stored. In a thread."""
 
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """Makes the file the property of this user id, which can reach it and move it away from then on."""

@@ -15,13 +15,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
-from incoming.filesystem import set_folder_mode, set_mode
+from incoming.filesystem import set_folder_mode, set_mode, try_to_write
 from incoming.runtime import Runtime, close_descriptor
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
@@ -40,6 +39,8 @@ ROUNDING_BYTES: Final = 4096
 """A file's last block takes less than this beyond its end, on nearly all file systems."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 READ_BYTES: Final = 1024 * 1024
+INODES: Final = 2
+"""What an upload takes: a folder and a file."""
 UNKNOWN_FREE_BYTES: Final = 1 << 60
 """What counts as free where the file system does not tell its size, as some network mounts: enough."""
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
@@ -188,6 +189,7 @@ class LocalStorage:
         above = directory.parent.resolve()
         self._giving = Giving(self._directory, above if above == self._directory.parent else None, DIR_MODE)
         self._giving_lock = runtime.lock()
+        self._place = _identity(self._directory)
         self._tells_holes = tells_holes
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
@@ -214,6 +216,7 @@ class LocalStorage:
 
     def _open(self, file: Path) -> Opened:
         self._disk.check_owner()
+        self._check_place()
         with contextlib.suppress(FileExistsError):
             os.mkdir(file.parent, 0o700)  # noqa: PTH102
         with folder(file.parent) as folder_fd:
@@ -229,11 +232,16 @@ class LocalStorage:
 
     def _status(self, ticket_id: str) -> os.stat_result | None:
         try:
-            return self._file(ticket_id).stat(follow_symlinks=False)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+            return self._status_where_it_is(self._file(ticket_id))
         except OSError as exc:
             raise StorageFailed from exc
+
+    def _status_where_it_is(self, file: Path) -> os.stat_result | None:
+        try:
+            return file.stat(follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            self._check_place()
+            return None
 
     def give_back(self, ticket_id: str) -> int:
         """See storage.Storage. A file system that does not give it back goes on counting it as used."""
@@ -303,9 +311,19 @@ class LocalStorage:
             self._runtime.in_pool(self._check)
 
     def _check(self) -> None:
-        with tempfile.TemporaryFile(dir=self._directory) as probe:
-            probe.write(b"?")
-            probe.flush()
+        self._check_place()
+        try_to_write(self._directory)
+        status = os.statvfs(self._directory)
+        if status.f_files and status.f_favail < INODES:
+            raise OSError(errno.ENOSPC, "No inodes are left", str(self._directory))
+
+    def _check_place(self) -> None:
+        """Raises FileNotFoundError where the directory is not in its place any more: unmounted, or moved.
+
+        Then a file that is not there may be elsewhere, and a new one would be on the wrong disk.
+        """
+        if _identity(self._directory) != self._place:
+            raise FileNotFoundError(errno.ENOENT, "Another folder is in its place", str(self._directory))
 
     def give_to(self, ticket_id: str, owner_uid: int) -> None:
         """See storage.Storage."""
@@ -327,6 +345,7 @@ class LocalStorage:
 
     def _remove(self, file: Path) -> None:
         self._disk.check_owner()
+        self._check_place()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             self._removal.unlink(file.name, folder_fd)
         self._syncs.forget(file)
@@ -345,3 +364,8 @@ class LocalStorage:
             except OSError as exc:
                 if exc.errno != errno.ENOTEMPTY:  # somebody keeps something there
                     raise
+
+
+def _identity(directory: Path) -> tuple[int, int]:
+    status = directory.stat()
+    return status.st_dev, status.st_ino

@@ -7,6 +7,7 @@ import errno
 import logging
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from incoming.errors import StorageFailed, StorageFull
 from incoming.lifecycle import State
 from incoming.registry import clock as clock_module
+from incoming.registry import journal as journal_module
 from incoming.registry import log as log_module
 from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal, read
@@ -552,3 +554,72 @@ def test_nothing_is_written_once_the_storage_is_another_process_s(directory: Pat
             "the end": lambda: journal.close(9.0),
         }[what]()
     assert {file.name: file.read_bytes() for file in directory.iterdir()} == before
+
+
+# --- whether a ticket could be kept ------------------------------------------------------------------
+
+
+def refusing(error: int) -> Callable[..., None]:
+    """Returns a call of the disk that fails."""
+
+    def call(*_: object) -> None:
+        raise OSError(error, os.strerror(error))
+
+    return call
+
+
+def test_a_journal_that_can_be_written_passes_the_check_and_keeps_nothing_of_it(
+    journal: Journal, directory: Path
+) -> None:
+    before = {file.name: file.stat().st_size for file in directory.iterdir()}
+    journal.check()
+    assert {file.name: file.stat().st_size for file in directory.iterdir()} == before
+
+
+@pytest.mark.parametrize("error", [errno.EROFS, errno.EIO, errno.EACCES])
+def test_a_disk_that_takes_nothing_does_not_pass_the_check(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    monkeypatch.setattr(journal_module, "try_to_write", refusing(error))
+    with pytest.raises(StorageFailed):
+        journal.check()
+
+
+def test_a_full_disk_passes_the_check_while_the_log_has_room_for_a_line(
+    journal: Journal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "try_to_write", refusing(errno.ENOSPC))
+    monkeypatch.setattr(log_module, "_blank", refusing(errno.ENOSPC))
+    for _ in range(60):
+        journal.check()
+        write(journal, TICKET)
+    with pytest.raises(StorageFull):
+        while True:
+            write(journal, TICKET)
+    with pytest.raises(StorageFull):
+        journal.check()
+
+
+def test_a_log_that_is_not_in_its_place_does_not_pass_the_check(journal: Journal, directory: Path) -> None:
+    directory.rename(directory.with_name("away"))
+    with pytest.raises(StorageFailed):
+        journal.check()
+    directory.mkdir()
+    with pytest.raises(StorageFailed):
+        journal.check()
+    assert list(directory.iterdir()) == []
+
+
+def test_after_a_failure_the_check_begins_the_log_anew(
+    journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(journal, TICKET)
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "fdatasync", refusing(errno.EIO))
+        with pytest.raises(StorageFailed):
+            write(journal, OTHER)
+        with pytest.raises(StorageFailed):
+            journal.check()
+    journal.check()
+    journal.append([])
+    assert Journal(directory, fsync=True).load() == [TICKET]

@@ -358,3 +358,42 @@ def test_a_file_that_is_being_synced_lets_others_have_their_turn(
     gevent.joinall([first, second], raise_error=True)
     assert ended == ["other", "large"]
     assert runtime.pool_calls.count("write_out") == 3 + 1
+
+
+# --- another folder in the place of the directory -------------------------------------------------------
+
+
+def test_where_another_folder_is_in_its_place_nothing_is_stored_removed_or_taken_for_missing(
+    storage: LocalStorage, tmp_path: Path
+) -> None:
+    """An unmounted disk leaves the empty folder that it was mounted on."""
+    store(storage)
+    (tmp_path / "data").rename(tmp_path / "away")
+    (tmp_path / "data").mkdir()
+    for ask in (
+        storage.check,
+        lambda: storage.open(TICKET_ID, 7),
+        lambda: storage.stored_bytes(TICKET_ID),
+        lambda: storage.remove(TICKET_ID),
+    ):
+        with pytest.raises(StorageFailed) as refused:
+            ask()
+        assert "in its place" in str(refused.value.__cause__)
+    assert list((tmp_path / "data").iterdir()) == []
+    (tmp_path / "data").rmdir()
+    (tmp_path / "away").rename(tmp_path / "data")
+    storage.check()
+    assert storage.stored_bytes(TICKET_ID) == 7
+
+
+def test_a_disk_without_two_inodes_does_not_pass_the_check(mount: Mount, runtime: FakeRuntime) -> None:
+    place = mount("tmpfs", "size=1m,nr_inodes=6")
+    storage = LocalStorage(place / "data", 0, runtime)
+    storage.check()
+    left = os.statvfs(place).f_favail
+    for number in range(left - 1):
+        (place / f"filler-{number}").touch()
+    with pytest.raises(StorageFull):
+        storage.check()
+    (place / "filler-0").unlink()
+    storage.check()

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from gevent.monkey import get_original
 
-from incoming import housekeeping
+from incoming import housekeeping, overview
 from incoming.handover.notifier import Turn
 from incoming.registry import clock
 from incoming.storage import files, local, probe
@@ -49,6 +49,7 @@ class Plan:
     process may have. `wild_clock`: each look at the wall clock sees another year. `boot_id`: a file that the
     machine's boot id is read from. `checkpoint_every_s`: how often the journal gets checkpoints, if not 0.
     `read_takes_s`: how long each look at what is stored takes.
+    `look_every_s`: how often it looks whether the disks can be written, if not 0.
     """
 
     point: str = ""
@@ -63,6 +64,7 @@ class Plan:
     boot_id: str = ""
     checkpoint_every_s: float = 0.0
     read_takes_s: float = 0.0
+    look_every_s: float = 0.0
 
 
 @dataclass
@@ -234,6 +236,8 @@ def install(plan: Plan) -> None:
         vars(housekeeping)["CHECKPOINT_INTERVAL_S"] = plan.checkpoint_every_s
     if plan.read_takes_s:
         os.preadv = _slow(os.preadv, plan.read_takes_s)
+    if plan.look_every_s:
+        vars(overview)["CHECK_DISK_EVERY_S"] = plan.look_every_s
     if plan.wild_clock:
         real_time = time.time
         chance = random.Random(1)
