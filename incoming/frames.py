@@ -12,6 +12,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from incoming.bounds import cut
+
 OP_CONTINUATION: Final = 0x0
 OP_TEXT: Final = 0x1
 OP_BINARY: Final = 0x2
@@ -137,8 +139,7 @@ def build_frame(opcode: int, payload: bytes = b"", mask: bytes = b"") -> bytes:
 
 def close_payload(code: int, reason: str = "") -> bytes:
     """Returns the payload of a close frame; the reason is cut to what fits (RFC 6455 section 5.5.1)."""
-    cut = reason.encode()[: MAX_CONTROL_BYTES - 2].decode("utf-8", "ignore")
-    return struct.pack("!H", code) + cut.encode()
+    return struct.pack("!H", code) + cut(reason, MAX_CONTROL_BYTES - 2).encode()
 
 
 def close_answer(payload: bytes) -> int:

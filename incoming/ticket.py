@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from urllib.parse import urlsplit
 
+from incoming.bounds import MAX_REASON_BYTES, cut, cut_name
 from incoming.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.errors import FileMeant, WrongState
 from incoming.lifecycle import (
@@ -190,14 +191,14 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
         case Complete():
             return replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
         case Cancel():
-            ended = replace(ticket, reason=event.reason, app_told=event.by_app, deliveries=0)
+            ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
             return replace(ended, checkpoints=())
         case Expire():
-            return replace(ticket, reason=event.reason, deliveries=0, checkpoints=())
+            return replace(ticket, reason=_reason(event.reason), deliveries=0, checkpoints=())
         case Refuse():
-            return replace(ticket, reason=event.reason)
+            return replace(ticket, reason=_reason(event.reason))
         case Lapse():
-            reason = event.reason if event.final else ""
+            reason = _reason(event.reason) if event.final else ""
             return replace(ticket, reason=reason, asks=ticket.asks + 1)
         case Retry():
             return replace(ticket, reason="", asks=0)
@@ -209,6 +210,11 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
             return ticket
 
 
+def _reason(reason: str) -> str:
+    """Returns what is kept of it: clients and apps give reasons of any length."""
+    return cut(reason, MAX_REASON_BYTES)
+
+
 def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
     """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
     proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
@@ -218,7 +224,7 @@ def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
         mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
     if mine.length_bytes is not None:
         return mine
-    named = replace(mine, name=claim.name, last_modified_ms=claim.last_modified_ms)
+    named = replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
     return replace(named, changed_at_s=now_s, length_bytes=claim.length_bytes)
 
 

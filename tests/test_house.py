@@ -41,7 +41,7 @@ LAYERS: Final = """
     access budget chunks config frames handshake heads limits messages pace parameters sameness sources ticket
     callers
     answers digest lifecycle networks quotes settings
-    checkpoints errors
+    bounds checkpoints errors
 """.strip()
 LEVELS: Final = {
     name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import replace
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -29,6 +30,7 @@ from incoming.lifecycle import (
     Told,
     Wait,
 )
+from incoming.registry.entries import written
 from incoming.ticket import IllegalTransition, Ticket
 
 THEN_S, NOW_S = 100.0, 250.0
@@ -297,3 +299,46 @@ def test_a_restart_at_any_moment_keeps_where_a_ticket_stands(life: list[Event], 
     assert recovered.at_rest() == replace(
         ticket.at_rest(), state=kept, changed_at_s=2.0 if kept is not ticket.state else ticket.changed_at_s
     )
+
+
+# --- what strangers say ----------------------------------------------------------------------------
+
+OUR_OWN = {"boot_id", "sha256"}
+TEXTS = [
+    (event, name)
+    for event in get_args(Event)
+    for name, kind in get_type_hints(event).items()
+    if kind is str and name not in OUR_OWN
+]
+"""Each field of an event that holds a text of a client or an app."""
+
+
+@pytest.mark.parametrize(("event", "name"), TEXTS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize("text", ["x" * 60_000, "\u6587" * 60_000, "\N{GRINNING FACE}" * 60_000])
+def test_no_text_of_an_event_makes_a_long_entry_of_the_journal(
+    event: type[Any], name: str, text: str
+) -> None:
+    others: dict[str, Any] = {"length_bytes": 1} if event is Claim else {}
+    said = event(**others, **{name: text})
+    short = Ticket("the id", "http://app.example.org/finished")
+    for state in State:
+        with suppress(IllegalTransition):
+            changed = replace(short, state=state).apply(said, 1.0)
+            assert len(written(changed)) < len(written(short)) + 4096
+
+
+def test_the_events_with_texts_are_those_that_we_know() -> None:
+    assert {(event.__name__, name) for event, name in TEXTS} == {
+        ("Claim", "name"),
+        ("Cancel", "reason"),
+        ("Expire", "reason"),
+        ("Refuse", "reason"),
+        ("Lapse", "reason"),
+    }
+
+
+def test_a_long_file_name_is_cut_to_what_a_file_system_takes() -> None:
+    claimed = Ticket("the id", "http://app.example.org/finished").apply(
+        Claim(1, "\u6587" * 20_000 + ".txt"), 1.0
+    )
+    assert claimed.name == "\u6587" * 83 + ".txt"

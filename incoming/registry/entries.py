@@ -81,7 +81,8 @@ def tickets(last: dict[str, bytes]) -> tuple[list[Ticket], dict[str, DamagedEntr
 def encode(ticket: Ticket) -> bytes:
     """Returns what is kept of a ticket, as JSON in one line."""
     rest = ticket.at_rest()
-    return json.dumps({"version": VERSION, "ticket": {name: getattr(rest, name) for name in _TYPES}}).encode()
+    entry = {"version": VERSION, "ticket": {name: getattr(rest, name) for name in _TYPES}}
+    return json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass")
 
 
 def decode(content: bytes, ticket_id: str) -> Ticket:

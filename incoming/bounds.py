@@ -1,0 +1,32 @@
+"""How long a text may be that a stranger gives and the server keeps.
+
+A client that has a ticket may send texts: a file name, a reason. They go into the journal at each change of
+the ticket, and into memory for as long as it is known. Bounds are in bytes of UTF-8, as file systems count
+them.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+MAX_NAME_BYTES: Final = 255
+"""What file systems take for a name: NAME_MAX of Linux."""
+MAX_EXTENSION_BYTES: Final = 32
+"""An extension that is longer is none."""
+MAX_REASON_BYTES: Final = 4000
+"""A thousand characters, whatever they are."""
+
+
+def cut(text: str, max_bytes: int) -> str:
+    """Returns the beginning of a text that has so many bytes at most. No character is broken."""
+    encoded = text.encode("utf-8", "replace")
+    return text if len(encoded) <= max_bytes else encoded[:max_bytes].decode("utf-8", "ignore")
+
+
+def cut_name(name: str) -> str:
+    """Returns a file name that a file system can take. The extension stays: people and programs go by it."""
+    stem, dot, extension = name.rpartition(".")
+    end = dot + extension
+    if not stem or len(end.encode("utf-8", "replace")) > MAX_EXTENSION_BYTES:
+        return cut(name, MAX_NAME_BYTES)
+    return cut(stem, MAX_NAME_BYTES - len(end.encode("utf-8", "replace"))) + end
