@@ -325,13 +325,15 @@ class Uploads:
     def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
         """Returns how many of the stored bytes are right; see Doubts. Raises StorageFailed."""
         writer = _open_file(live)
+        stored_bytes = writer.offset_bytes
         try:
             right_bytes = self._doubts.settle(ticket, writer, proves)
         except IncomingError:
             if live.holder is None:
                 self._close(ticket, live)
             raise
-        self.admission.hold(ticket, writer)  # what was cut off is still to come
+        if writer.offset_bytes < stored_bytes:
+            self.admission.hold(ticket, writer)  # what was cut off is still to come
         return right_bytes
 
     def _claim_event(self, request: MsgUploadReq, right_bytes: int) -> Claim:

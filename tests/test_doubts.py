@@ -285,6 +285,18 @@ def test_a_file_that_was_thrown_away_is_not_held_to_its_old_checkpoints(house: H
     assert goes_on(house.after_a_power_cut(), ticket_id, other, 2) == 12 * CHUNK
 
 
+def test_room_is_kept_for_what_is_to_be_sent_again_and_for_no_more(house: House) -> None:
+    ticket_id = begun(house, RANDOM, 1)
+    after = house.after_a_power_cut()
+    recover(after.parts, after.uploads)
+    claimed(after, ticket_id, 1)
+    after.runtime.settle()
+    assert after.uploads.admission.reserved_bytes() <= LENGTH - CHECKPOINT
+    other_id = after.new_ticket()
+    claimed(after, other_id, 1)
+    assert after.uploads.admission.reserved_bytes() >= LENGTH, "a new one is to come as a whole"
+
+
 # --- doubt lasts until it is over -----------------------------------------------------------------------
 
 

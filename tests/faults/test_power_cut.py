@@ -132,7 +132,7 @@ def test_a_disk_that_loses_what_was_not_synced_is_noticed_without_fsync(
     """The test of the test: a server that syncs nothing does not pass."""
     recording = record(KINDS[0], launcher, app, tmp_path / "synced")
     recording.lines = [line for line in recording.lines if not line["op"].startswith("sync")]
-    with pytest.raises((AssertionError, FileNotFoundError)):
+    with pytest.raises((AssertionError, FileNotFoundError, KeyError)):  # or the journal is there without it
         for number in range(40):
             cut = len(recording.lines)
             survives(recording, cut, number, app, tmp_path / f"cut-{number}")
