@@ -13,6 +13,7 @@ import pytest
 from incoming import config, errors
 from incoming.app import PREFIXES, make_app
 from incoming.config import SETTINGS, Setting
+from incoming.handover.schedule import Trouble
 from incoming.overview import Overview
 from incoming.settings import Settings
 from incoming.uploads import Uploads
@@ -93,6 +94,12 @@ def test_every_error_is_documented(error: type[errors.IncomingError]) -> None:
 def test_no_error_is_documented_that_does_not_exist() -> None:
     documented = re.findall(r"^\| `(\w+)` \| \d+ \| \d{3} \|", text_of("docs/api.md"), re.MULTILINE)
     assert documented == [error.code for error in sorted(errors.all_errors(), key=lambda e: e.number)]
+
+
+@pytest.mark.parametrize("trouble", Trouble)
+def test_every_kind_of_trouble_with_an_app_is_documented(trouble: Trouble) -> None:
+    rows = re.findall(r"^\| (`\w+`.*) \| .* \| (?:yes|no) \|$", text_of("docs/operations.md"), re.MULTILINE)
+    assert any(f"`{trouble}`" in row for row in rows)
 
 
 # --- what is there is right ----------------------------------------------------------------------------

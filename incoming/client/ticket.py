@@ -6,11 +6,17 @@ import json
 import ssl
 import uuid
 from dataclasses import dataclass
+from http.client import HTTPResponse
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from incoming.answers import is_interim
+from incoming.quotes import unquoted
 
 TIMEOUT_S: Final = 30.0
 MAX_ANSWER_BYTES: Final = 64 * 1024
@@ -29,8 +35,34 @@ class Ticket:
     server: str = ""
 
 
+class _FinalAnswer(HTTPResponse):
+    """Skips interim answers such as 103; http.client skips 100 only."""
+
+    def begin(self) -> None:
+        super().begin()
+        while is_interim(self.status):
+            self.headers = self.msg = None  # type: ignore[assignment] # else http.client takes it for read
+            super().begin()
+
+
+class _Http(HTTPConnection):
+    response_class = _FinalAnswer
+
+
+class _Https(HTTPSConnection):
+    response_class = _FinalAnswer
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
 class _Trusting(HTTPAdapter):
-    """Trusts what a context trusts, besides what Requests does."""
+    """Trusts what a context trusts, besides what Requests does; and skips interim answers."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -38,6 +70,7 @@ class _Trusting(HTTPAdapter):
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
         super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
 def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
@@ -45,7 +78,8 @@ def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
     if urlsplit(url).scheme not in ("http", "https"):
         raise NoTicket(f"{url} is not an http address.")
     with requests.Session() as session:
-        session.mount("https://", _Trusting(context))
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _Trusting(context))
         session.trust_env = False  # neither proxies nor passwords that nobody has named here
         try:
             answer = session.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, stream=True)
@@ -75,15 +109,13 @@ def _check_status(answer: requests.Response, url: str, method: str) -> None:
 
 def read(answer: str) -> Ticket:
     """Returns the ticket in an app's answer: a UUID as text, or JSON that has one. Raises NoTicket."""
-    text = answer.strip()
+    text = unquoted(answer.strip()).strip()
     if is_ticket(text):
         return Ticket(text)
     try:
         found: Any = json.loads(text)
     except (ValueError, RecursionError):
         found = None
-    if isinstance(found, str):
-        found = {"id": found}
     if isinstance(found, dict):
         ids = [found[name] for name in ID_NAMES if isinstance(found.get(name), str)]
         server = found.get("server", "")

@@ -44,6 +44,7 @@ class TicketPage(ThreadingHTTPServer):
     def __init__(self, body: str, status: int = 200, headers: dict[str, str] | None = None) -> None:
         self.body, self.status, self.headers = body, status, headers or {}
         self.asked: list[str] = []
+        self.interim: list[int] = []
         self.authorization = ""
         super().__init__(("127.0.0.1", 0), _Page)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
@@ -64,6 +65,10 @@ class _Page(BaseHTTPRequestHandler):
         self.server.asked.append(self.command)
         self.server.authorization = self.headers.get("Authorization", "")
         body = self.server.body.encode()
+        for status in self.server.interim:
+            self.send_response_only(status)
+            self.send_header("Link", "</a.css>; rel=preload")
+            self.end_headers()
         self.send_response(self.server.status)
         for name, value in {"Content-Length": str(len(body)), **self.server.headers}.items():
             self.send_header(name, value)
@@ -102,6 +107,15 @@ def test_the_app_can_be_asked_with_get(server: RunningServer, app: ScriptedApp, 
         with Sending(file, "--url", page.url, "--method", "get", "--server", server.url) as sending:
             assert sending.ends().exit_code == 0, sending.said
         assert page.asked == ["GET"]
+
+
+def test_an_app_may_send_hints_before_the_ticket(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
+    with TicketPage(new_upload(server, app.url)) as page:
+        page.interim = [100, 103, 103]
+        with Sending(file, "--url", page.url, "--server", server.url) as sending:
+            assert sending.ends().exit_code == 0, sending.said
 
 
 def test_an_app_that_wants_to_know_who_asks_is_told(
