@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 from incoming.errors import HandoverFailed, StorageFailed, StorageFull, UnknownTicket
@@ -89,7 +90,7 @@ class Deliveries:
         self.start(ticket.id)
 
     def trouble(self, ticket_id: str) -> schedule.NoAnswer | None:
-        """Returns why the app's last call for this ticket had no answer, while it is asked again."""
+        """Returns why the last call for this ticket had no answer, without details, while it is repeated."""
         return self._troubles.get(ticket_id)
 
     # --- one delivery --------------------------------------------------------------------------
@@ -184,7 +185,7 @@ class Deliveries:
     def _heard_of_the_end(self, ticket: Ticket, answer: schedule.Answer) -> bool:
         """The app's answer to a cancellation is ignored, but it has to be one (CONTRACT 3)."""
         if isinstance(answer, schedule.NoAnswer) and not self._too_long(ticket):
-            self._troubles[ticket.id] = answer
+            self._troubles[ticket.id] = replace(answer, detail="")
             return False
         self._registry.change(ticket.id, Told())
         return True
@@ -199,7 +200,7 @@ class Deliveries:
                 self._refused(ticket, Refuse(answer.why))
             case schedule.NoAnswer():
                 if not self._too_long(ticket):
-                    self._troubles[ticket.id] = answer
+                    self._troubles[ticket.id] = replace(answer, detail="")
                     self._tell(ticket.id, WaitingForApp(answer.why))
                     return False
                 self._refused(ticket, Lapse(answer.why))

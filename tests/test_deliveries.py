@@ -235,7 +235,7 @@ def test_why_an_app_gives_no_answer_is_known_for_as_long_as_it_is_asked_again(tm
     house = House(tmp_path, FakeApp(DOWN, DOWN, Done()), **TIMES)
     ticket_id = house.new_ticket()
     house.arrive(ticket_id, CONTENT)
-    assert house.uploads.deliveries.trouble(ticket_id) == DOWN
+    assert house.uploads.deliveries.trouble(ticket_id) == no_answer(DOWN.trouble)
     house.runtime.advance(10)
     assert house.state(ticket_id) is State.FINISHED
     assert house.uploads.deliveries.trouble(ticket_id) is None
@@ -247,7 +247,7 @@ def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path)
     ticket_id = house.new_ticket()
     house.uploads.expire(house.ticket(ticket_id), "idle for too long")
     house.runtime.settle()
-    assert house.uploads.deliveries.trouble(ticket_id) == DOWN
+    assert house.uploads.deliveries.trouble(ticket_id) == no_answer(DOWN.trouble)
 
 
 def test_the_log_says_what_was_wrong_and_in_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,7 @@ changes its mind after a check (DNS rebinding) finds none.
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from base64 import b64encode
@@ -30,6 +31,9 @@ Server = tuple[bool, str, int]
 Trust = Callable[[], ssl.SSLContext]
 MAX_IDLE: Final = 128
 """How many connections wait for a next call, to all hosts together."""
+LOOK_UP_KEPT_S: Final = 1.0
+"""How long the answer of a look-up counts: a backlog of calls to one name shares it."""
+MAX_LOOK_UPS_KEPT: Final = 256
 THIS_MACHINE: Final = "this machine"
 _NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 
@@ -94,6 +98,7 @@ class Connections:
         self._connect_timeout_s = connect_timeout_s
         self._trust = trust
         self._idle: list[tuple[Server, Place, Connection]] = []
+        self._look_ups: dict[tuple[str, int], tuple[float, list[Place] | Exception]] = {}
 
     def places(self, where: Target) -> list[Place]:
         """Returns the addresses of the host that may be called; that of a kept connection without a look-up.
@@ -106,14 +111,29 @@ class Connections:
         if numeric := _numeric(where.host, where.port):
             found = [numeric]  # without a thread, which a name with dead servers could have taken
         else:
-            answer = self._runtime.look_up(where.host, where.port)
-            found = [Place(family, place) for family, _, _, _, place in answer]
+            found = self._looked_up(where.host, where.port)
         if not found:
             raise NoAddress("its name has no address")
         allowed = [place for place in found if not self._is_refused(place)]
         if not allowed:
             raise MustNotCall
         return allowed
+
+    def _looked_up(self, host: str, port: int) -> list[Place]:
+        """Returns where a name leads, or led just now. Raises OSError (gaierror), UnicodeError."""
+        asked_at_s, found = self._look_ups.get((host, port), (-math.inf, NoAddress()))
+        if self._runtime.now_s() - asked_at_s > LOOK_UP_KEPT_S:
+            try:
+                answer = self._runtime.look_up(host, port)
+                found = [Place(family, place) for family, _, _, _, place in answer]
+            except (OSError, UnicodeError) as exc:
+                found = exc
+            if len(self._look_ups) >= MAX_LOOK_UPS_KEPT:
+                self._look_ups.clear()
+            self._look_ups[host, port] = self._runtime.now_s(), found
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        return found
 
     def _is_refused(self, place: Place) -> bool:
         found = address(str(place.where[0]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 import time
 import zlib
-from collections.abc import Hashable
 from contextlib import AbstractContextManager
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Final, Self
@@ -44,7 +43,8 @@ class Notifier:
         self._runtime = runtime
         self._ca_file = ca_file
         self._trusted = trust.context(ca_file) if ca_file else None
-        self._locks: WeakValueDictionary[Hashable, Lock] = WeakValueDictionary()
+        self._look_ups: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._calls: WeakValueDictionary[tuple[str, int], Lock] = WeakValueDictionary()
         self._connections = Connections(runtime, Networks(refused), connect_timeout_s, self._trust)
         self._headers = {
             "User-Agent": f"incoming/{__version__}",
@@ -67,12 +67,18 @@ class Notifier:
     def look_up(self, url: str) -> tuple[Target, list[Place]]:
         """Returns where a URL leads. Raises one of FAILURES."""
         where = target(url)
-        with self._lock(where.host), self._time_limit():
+        lock = self._look_ups.get(where.host)
+        if lock is None:
+            lock = self._look_ups[where.host] = self._runtime.lock()
+        with lock, self._time_limit():
             return where, self._connections.places(where)[:MAX_PLACES]
 
     def lock_of(self, place: Place) -> Lock:
         """Returns what to hold during a call to a place."""
-        return self._lock(place.key)
+        lock = self._calls.get(place.key)
+        if lock is None:
+            lock = self._calls[place.key] = self._runtime.semaphore(CONNECTIONS_AN_APP)
+        return lock
 
     def call(self, where: Target, place: Place, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
@@ -93,12 +99,6 @@ class Notifier:
 
     def _time_limit(self) -> AbstractContextManager[object]:
         return self._runtime.time_limit(self._call_timeout_s, TooSlow("the time for a call is over"))
-
-    def _lock(self, key: Hashable) -> Lock:
-        lock = self._locks.get(key)
-        if lock is None:
-            lock = self._locks[key] = self._runtime.semaphore(CONNECTIONS_AN_APP)
-        return lock
 
 
 class Turn:

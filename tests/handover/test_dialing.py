@@ -401,6 +401,38 @@ def test_calls_to_one_address_take_turns_and_wait_for_no_other_address(names: Na
     assert late.ready()
 
 
+@pytest.mark.parametrize("answer", [["192.0.2.1"], NO_SUCH_NAME])
+def test_a_backlog_of_calls_to_one_name_looks_it_up_once(
+    names: Names, monkeypatch: pytest.MonkeyPatch, answer: list[str] | Exception
+) -> None:
+    runtime = FakeRuntime()
+    names.answers = [answer]
+
+    def look_up_slowly(host: str, port: int) -> list[Any]:
+        runtime.sleep(5.0)
+        return names.look_up(host, port)
+
+    monkeypatch.setattr(runtime, "look_up", look_up_slowly)
+    notifier = Notifier(5.0, 5.0, runtime)
+    backlog = [gevent.spawn(notifier.look_up, f"http://{NAME}/{number}") for number in range(100)]
+    runtime.advance(5.0)
+    assert all(call.ready() for call in backlog)
+    assert names.asked == [NAME]
+    runtime.advance(dialing.LOOK_UP_KEPT_S + 0.1)
+    again = gevent.spawn(notifier.look_up, f"http://{NAME}/")
+    runtime.advance(5.0)
+    assert again.ready()
+    assert names.asked == [NAME, NAME]
+
+
+def test_many_names_are_not_remembered_for_ever(names: Names) -> None:
+    names.answers = [["192.0.2.1"]]
+    connections = dialing.Connections(FakeRuntime(), Networks(()), 5.0, trust.context)
+    for number in range(3 * dialing.MAX_LOOK_UPS_KEPT):
+        connections.places(dialing.target(f"http://name{number}.example.org/"))
+    assert len(connections._look_ups) <= dialing.MAX_LOOK_UPS_KEPT
+
+
 def test_the_next_address_of_an_app_is_called_in_a_turn_of_its_own(names: Names, app: ScriptedApp) -> None:
     """Or names that lead to a dead address first, each to another one, would have 32 calls each."""
     notifier = Notifier(5.0, 5.0, FakeRuntime())
