@@ -40,8 +40,8 @@ NO_ADDRESS: Final = (
     "The backend routes are not open to this caller, which has no address: it came over a Unix socket, as "
     "one behind a proxy would. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
 )
-_NO_ADDRESSES: Final = ("", "b''")
-"""What web servers call the other end of a Unix socket."""
+_NO_ADDRESSES: Final = ("", "b''", "0.0.0.0", "::")
+"""What web servers call the other end of a Unix socket: gunicorn the first, uWSGI the third."""
 
 
 class BackendAccess:

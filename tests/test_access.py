@@ -55,7 +55,7 @@ def test_by_default_only_this_machine_is_admitted(client: str, server: str, admi
     assert admits(client, server=server) is admitted
 
 
-@pytest.mark.parametrize("remote", ["", "b''", None])
+@pytest.mark.parametrize("remote", ["", "b''", None, "0.0.0.0", "::"])
 @pytest.mark.parametrize("allowed", [(), ("0.0.0.0/0", "::/0")])
 def test_a_caller_over_a_unix_socket_needs_the_token_and_hears_so(
     remote: str | None, allowed: tuple[str, ...]

@@ -38,6 +38,16 @@ def test_a_client_of_version_2_uploads(host: HostedServer, app: ScriptedApp) -> 
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
+@pytest.mark.parametrize("kind", [OldClient, Client2], ids=["version 1", "version 2"])
+def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
+    host: HostedServer, app: ScriptedApp, kind: type[OldClient | Client2]
+) -> None:
+    client = kind(host.url, host.new_ticket(app.url), data())
+    client.headers = {"Cookie": "session=" + "x" * 9000 + "; more=" + "y" * 9000}
+    client.upload()
+    assert app.wait_for(1)[0].sha256 == client.data.sha256
+
+
 def test_an_upload_goes_on_where_its_connection_was_lost(host: HostedServer, app: ScriptedApp) -> None:
     client = OldClient(host.url, host.new_ticket(app.url), data())
     client.open().send_until_acked(2 * MIB)

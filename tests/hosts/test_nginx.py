@@ -18,7 +18,7 @@ from tests.support.app import WAIT, ScriptedApp
 from tests.support.client import PATH, OldClient
 from tests.support.client2 import Client2
 from tests.support.data import MIB, FileBytes
-from tests.support.hosts import UwsgiServer
+from tests.support.hosts import GunicornServer, UwsgiServer
 from tests.support.nginx import Nginx
 from tests.support.server import ROOT, RunningServer, finish_upload, new_upload
 from tests.support.waiting import wait_until
@@ -72,6 +72,18 @@ def test_uploads_pass_and_go_on_where_their_connection_was_lost(
     client.upload()
     assert client.resumed_at[-1] > 0
     assert app.wait_for(1)[0].sha256 == client.data.sha256
+
+
+@pytest.mark.parametrize("kind", [GunicornServer, UwsgiServer], ids=["gunicorn", "uWSGI"])
+def test_the_cookies_of_a_single_sign_on_pass_to_each_server(
+    tmp_path: Path, app: ScriptedApp, kind: type[GunicornServer | UwsgiServer]
+) -> None:
+    with kind(tmp_path / "storage") as host, Nginx(tmp_path / "nginx", host.port) as nginx:
+        for client_kind in (OldClient, Client2):
+            client = client_kind(nginx.url, host.new_ticket(app.url), data())
+            client.headers = {"Cookie": "session=" + "x" * 9000 + "; more=" + "y" * 9000}
+            client.upload()
+        assert len(app.wait_for(2)) == 2
 
 
 def test_they_pass_to_uwsgi_too(tmp_path: Path, app: ScriptedApp) -> None:
