@@ -55,6 +55,8 @@ class Vigil:
         self._moment_of: dict[Watched, int] = {}
         """When each connection is due. How many there are decides how long each may be silent, so one that
         has ended must not stay."""
+        self._most = 0
+        """How many there were at most since all of them were looked at anew."""
         self._is_awake = False
 
     def watch(self, connection: Watched, due_s: float) -> None:
@@ -107,12 +109,26 @@ class Vigil:
     def _look(self) -> None:
         now_s = time.monotonic()
         allowed = idle_silence(self.patience_s, len(self._moment_of))
+        self._most = max(self._most, len(self._moment_of))
+        if len(self._moment_of) < self._most / 2:
+            self._look_anew(now_s)
         while self._moments and self._moments[0] * MOMENT_S <= now_s:
             moment = heapq.heappop(self._moments)
             for connection in self._due.pop(moment):
                 if self._moment_of.get(connection) == moment:  # it may end, or be due anew, while others run
                     self._look_at(connection, now_s, allowed)
                     breathe()
+
+    def _look_anew(self, now_s: float) -> None:
+        """Has everybody looked at: half of them have gone, so those who are left may be silent for less long.
+
+        They would keep the times that they got in the crowd, up to minutes.
+        """
+        self._most = len(self._moment_of)
+        moment = int(now_s / MOMENT_S)
+        self._moment_of = dict.fromkeys(self._moment_of, moment)
+        self._due = {moment: dict.fromkeys(self._moment_of)}
+        self._moments = [moment]
 
     def _look_at(self, connection: Watched, now_s: float, allowed: Silence) -> None:
         try:

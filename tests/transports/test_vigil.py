@@ -114,6 +114,30 @@ def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
     assert not any(vigil._due.values()), "it takes no memory"
 
 
+class Patient(Silent):
+    """Is looked at as seldom as is allowed."""
+
+    def look(self, now_s: float, allowed: Silence) -> float | None:
+        super().look(now_s, allowed)
+        return now_s + allowed.ask_after_s
+
+
+def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> None:
+    vigil, left = Vigil(1.0), Patient(1, 0)
+    crowd = [Silent(1, 0) for _ in range(2999)]
+    for one in crowd:
+        vigil.watch(one, time.monotonic() + 60)
+    vigil.watch(left, time.monotonic())
+    seen(left)
+    assert left.allowed == [Silence(45.0, 100.0)]
+    for one in crowd:
+        vigil.leave(one)
+    with gevent.Timeout(10):
+        while len(left.looks) < 3:
+            gevent.sleep(0.01)
+    assert left.allowed[1:3] == [Silence(0.5, 0.5)] * 2
+
+
 class Defective(Silent):
     def look(self, now_s: float, allowed: Silence) -> float | None:
         super().look(now_s, allowed)
