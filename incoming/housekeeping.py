@@ -28,6 +28,13 @@ CHECKPOINT_INTERVAL_S: Final = 5.0
 """At most what was uploaded in so long is sent once more after a power cut."""
 CHECKPOINTS_PER_S: Final = 50.0
 """Where more uploads move than that allows, each has its checkpoint less often: it costs some 0.2 ms."""
+STRAYS_NAMED: Final = 5
+SHORT_NAME_CHARS: Final = 8
+"""A whole id would be a secret again if its ticket were found."""
+STRAYS: Final = (
+    "%(count)d entries of data/ belong to no ticket that the journal knows, with %(size_bytes)d bytes: "
+    "%(names)s. They are kept"
+)
 TICKETS_AT_A_TIME: Final = 200
 """After so many tickets others may run."""
 
@@ -76,6 +83,7 @@ def recover(parts: Parts, uploads: Uploads) -> None:
         if not number % TICKETS_AT_A_TIME:
             parts.runtime.breathe()
     parts.runtime.spawn(sweep, parts, uploads)
+    parts.runtime.spawn(report_strays, parts)
     if tickets:
         log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
 
@@ -89,6 +97,19 @@ def keep_checkpoints(parts: Parts, uploads: Uploads) -> None:
             moved = uploads.keep_checkpoints()
         except Exception:
             log.exception("a defect: checkpoints failed")
+
+
+def report_strays(parts: Parts) -> None:
+    """Logs what lies in the storage and belongs to no ticket. Nothing of it is touched."""
+    try:
+        strays = parts.storage.strays(lambda: {ticket.id for ticket in parts.registry.tickets()})
+    except IncomingError as exc:
+        log.warning("data/ can't be looked through: %(error)s", {"error": exc})
+        return
+    if strays.names:
+        names = ", ".join(name[:SHORT_NAME_CHARS] for name in strays.names[:STRAYS_NAMED])
+        names += ", ..." if len(strays.names) > STRAYS_NAMED else ""
+        log.warning(STRAYS, {"count": len(strays.names), "size_bytes": strays.size_bytes, "names": names})
 
 
 def sweep_interval_s(settings: Settings) -> float:

@@ -471,3 +471,72 @@ def test_every_timeout_is_noticed_soon_enough() -> None:
     for name in ("idle_timeout_s", "handover_wait_timeout_s", "result_retention_s", "failed_retention_s"):
         short: dict[str, Any] = {name: 2.0}
         assert sweep_interval_s(Settings(**short)) == 0.5
+
+
+# --- files without a ticket ------------------------------------------------------------------------
+
+
+def strays_said(house: House, caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if "belong to no ticket" in record.getMessage()]
+
+
+def test_files_without_a_ticket_are_reported_at_the_start_and_kept(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    kept = house.paused(100, b"known")
+    lost = house.paused(100, b"unknown")
+    house.parts.registry.forget(lost)
+    data = tmp_path / "data"
+    (data / "a file of somebody").write_bytes(b"x" * 10)
+    (data / "broken").symlink_to("nowhere")
+    after = house.after_a_kill()
+    [said] = strays_said(after, caplog)
+    assert said.startswith("3 entries of data/")
+    assert lost[:8] in said
+    assert lost not in said, "a whole id may become a secret again"
+    assert kept[:8] not in said
+    assert f"{len(b'unknown') + 10 + len('nowhere')} bytes" in said
+    assert after.file(lost).read_bytes() == b"unknown"
+    assert (data / "a file of somebody").exists()
+
+
+def test_many_files_without_a_ticket_are_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    house = House(tmp_path)
+    for number in range(500):
+        (tmp_path / "data" / f"{number:04}{'x' * 200}").touch()
+    [said] = strays_said(house.after_a_kill(), caplog)
+    assert said.startswith("500 entries")
+    assert len(said) < 300
+
+
+def test_where_every_file_has_a_ticket_nothing_is_reported(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    house.paused(100, b"known")
+    assert strays_said(house.after_a_kill(), caplog) == []
+
+
+def test_a_ticket_that_is_made_while_files_are_listed_is_no_stray(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    with house.runtime.held("_strays"):
+        recover(house.parts, house.uploads)
+        house.runtime.settle()
+        house.paused(100, b"new")
+    assert strays_said(house, caplog) == []
+
+
+def test_an_empty_log_beside_full_data_does_not_start_without_a_word(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    house = House(tmp_path)
+    ticket_id = house.paused(100, b"bytes")
+    house.journal.write_clock(1.0)
+    (tmp_path / "journal" / "log").write_bytes(b"")
+    after = house.after_a_kill()
+    assert "the journal was cut off" in caplog.text
+    assert len(strays_said(after, caplog)) == 1
+    assert after.file(ticket_id).read_bytes() == b"bytes"

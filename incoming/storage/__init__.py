@@ -5,8 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
+from dataclasses import dataclass
 from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class Strays:
+    """What belongs to no ticket."""
+
+    names: tuple[str, ...]
+    """In order."""
+    size_bytes: int
 
 
 class Writer(Protocol):
@@ -65,6 +75,12 @@ class Storage(Protocol):
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""
+
+    def strays(self, known: Callable[[], Container[str]]) -> Strays:
+        """Returns what is there beside the files of the tickets that `known` returns, in a thread.
+
+        `known` is called once the files have been listed, so that no new ticket is missing.
+        """
 
     def free_bytes(self) -> int:
         """Returns how much more can be stored."""

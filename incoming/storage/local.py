@@ -15,13 +15,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+import stat
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
 from incoming.errors import StorageFailed
 from incoming.filesystem import set_folder_mode, set_mode, try_to_write
 from incoming.runtime import Runtime, close_descriptor
+from incoming.storage import Strays
 from incoming.storage.disk import Disk
 from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
 from incoming.storage.giving import PASS, Giving
@@ -297,6 +299,17 @@ class LocalStorage:
         finally:
             close_descriptor(fd)
 
+    def strays(self, known: Callable[[], Container[str]]) -> Strays:
+        """See storage.Storage."""
+        with storage_errors:
+            return self._runtime.in_pool(self._strays, known)
+
+    def _strays(self, known: Callable[[], Container[str]]) -> Strays:
+        names = [place.name for place in self._directory.iterdir()]
+        tickets = known()
+        strays = sorted(name for name in names if name not in tickets)
+        return Strays(tuple(strays), sum(_size_bytes(self._directory / name) for name in strays))
+
     def free_bytes(self) -> int:
         """See storage.Storage."""
         with storage_errors:
@@ -369,3 +382,14 @@ class LocalStorage:
 def _identity(directory: Path) -> tuple[int, int]:
     status = directory.stat()
     return status.st_dev, status.st_ino
+
+
+def _size_bytes(place: Path) -> int:
+    """Returns how long a file is, or what is in a folder of ours; 0 where that can't be seen."""
+    try:
+        status = place.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_size
+        return sum(file.lstat().st_size for file in place.iterdir())
+    except OSError:
+        return 0
