@@ -1,15 +1,16 @@
-"""The code of the README, as it stands there: an app's backend and its page, with a real browser."""
+"""The code of the README, as it stands there, in an empty folder with nothing added: an app and its page."""
 
 from __future__ import annotations
 
-import importlib.util
-import threading
+import os
+import re
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from socketserver import ThreadingMixIn
-from typing import Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from typing import Final
 
 import pytest
 import requests
@@ -19,112 +20,149 @@ from tests.conftest import StartServer
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
 from tests.support.engines import Browser
+from tests.support.ports import free_port
 from tests.support.server import ROOT, RunningServer, cancel_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import code_blocks
 
 README: Final = ROOT / "README.md"
-SECRET: Final = "only the two of us know"
 
 
-class _Server(ThreadingMixIn, WSGIServer):
-    """Browsers open connections ahead of need; one must not make the others wait."""
-
-    daemon_threads = True
-
-
-class _Quiet(WSGIRequestHandler):
-    def log_message(self, *args: object) -> None:
-        """Requests are not worth a line here."""
-
-
-def _the_only(language: str) -> str:
-    (code,) = code_blocks(README, language)
+def the_block(language: str, holds: str) -> str:
+    """Returns the README's one block in this language with this text in it."""
+    (code,) = [code for code in code_blocks(README, language) if holds in code]
     return code
 
 
-def _load(code: str, folder: Path) -> Any:
-    """Returns the app that the README's Python makes."""
-    file = folder / "readme_app.py"
-    file.write_text(code, "utf-8")
-    spec = importlib.util.spec_from_file_location("readme_app", file)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.app
+class ReadmeApp:
+    """The README's app: its files in a folder, started with its commands. Only the ports are other ones."""
 
+    def __init__(self, folder: Path, incoming_port: int) -> None:
+        self.folder, self.port = folder, free_port()
+        self.url = f"http://localhost:{self.port}"
+        self.ports = {"4000": str(incoming_port), "8080": str(self.port)}
+        for name, code in (("app.py", the_block("python", "app")), ("page.html", the_block("html", "file"))):
+            (folder / name).write_text(self.with_ports(code), "utf-8")
 
-@contextmanager
-def _running(server: RunningServer, folder: Path) -> Iterator[str]:
-    """Runs the README's app, with its page at /, on a free port; yields its address."""
-    http = _Server(("127.0.0.1", 0), _Quiet)
-    hosts = {"localhost:4000": f"127.0.0.1:{server.port}", "localhost:8080": f"127.0.0.1:{http.server_port}"}
-    python, html = _the_only("python"), _the_only("html")
-    for documented, real in hosts.items():
-        assert documented in python
-        python, html = python.replace(documented, real), html.replace(documented, real)
-    app = _load(python, folder)
-    app.get("/", callback=lambda: f"<!DOCTYPE html>{html}")
-    http.set_app(app)
-    threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{http.server_port}"
-    finally:
-        http.shutdown()
-        http.server_close()
+    def with_ports(self, code: str) -> str:
+        """Returns code with the ports of this test."""
+        return re.sub(r"\b(4000|8080)\b", lambda found: self.ports[found[1]], code)
+
+    @property
+    def uploads(self) -> Path:
+        """Where it keeps its files."""
+        return self.folder / "uploads"
+
+    @contextmanager
+    def running(self) -> Iterator[ReadmeApp]:
+        """Runs it as the README says; what it installs is there already."""
+        install, *start = the_block("sh", "app.py").splitlines()
+        assert install.startswith("pip install ")
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        inherited = {name: value for name, value in os.environ.items() if name != "UPLOAD_SECRET"}
+        with (self.folder.parent / "app.log").open("w") as log, subprocess.Popen(
+            ["bash", "-ec", "\n".join(start)], cwd=self.folder, env=inherited | {"PATH": path},
+            stdout=log, stderr=log, start_new_session=True,
+        ) as process:  # fmt: skip
+            try:
+                wait_until(self._answers, "the app answers")
+                yield self
+            finally:
+                os.killpg(process.pid, signal.SIGKILL)
+
+    def _answers(self) -> bool:
+        with suppress(requests.ConnectionError):
+            return requests.get(self.url, timeout=10).ok
+        return False
 
 
 @pytest.fixture
-def readme_app(
-    start_server: StartServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[RunningServer, str]]:
-    """The server, and the address of the README's app, which runs in `tmp_path`."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("UPLOAD_SECRET", SECRET)
-    (tmp_path / "uploads").mkdir()
-    server = start_server()
-    with _running(server, tmp_path) as url:
-        yield server, url
+def server(start_server: StartServer) -> RunningServer:
+    return start_server()
+
+
+@pytest.fixture
+def readme_app(server: RunningServer, tmp_path: Path) -> Iterator[ReadmeApp]:
+    """The README's app, which runs."""
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    with ReadmeApp(folder, server.port).running() as app:
+        yield app
+
+
+def choose(page: Browser, app: ReadmeApp, file: Path) -> None:
+    page.get(app.url)
+    page.find_element(By.ID, "file").send_keys(str(file))
+
+
+def test_what_it_imports_is_what_it_has_installed() -> None:
+    install = the_block("sh", "app.py").splitlines()[0].split()[2:]
+    code = the_block("python", "app")
+    imported = set(re.findall(r"^(?:from|import) (\w+)", code, re.MULTILINE)) - sys.stdlib_module_names
+    server = re.findall(r'server="(\w+)"', code)
+    assert sorted(install) == sorted([*imported, *server])
 
 
 def test_the_page_of_the_readme_uploads_a_file_into_the_app_of_the_readme(
-    readme_app: tuple[RunningServer, str], clean_driver: Browser, tmp_path: Path
+    readme_app: ReadmeApp, clean_driver: Browser, tmp_path: Path
 ) -> None:
-    _, url = readme_app
     content = FileBytes(3_000_000).read(0, 3_000_000)
     (tmp_path / "holiday.mov").write_bytes(content)
-    clean_driver.get(url)
-    clean_driver.find_element(By.ID, "file").send_keys(str(tmp_path / "holiday.mov"))
+    choose(clean_driver, readme_app, tmp_path / "holiday.mov")
     state = clean_driver.find_element(By.ID, "state")
     wait_until(lambda: state.text.startswith("Finished"), "the page says that it is finished")
     assert clean_driver.find_element(By.ID, "bar").get_property("value") == 1
-    (stored,) = (tmp_path / "uploads").iterdir()
+    (stored,) = readme_app.uploads.iterdir()
     assert stored.read_bytes() == content
 
 
-def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
-    readme_app: tuple[RunningServer, str], tmp_path: Path
+def test_the_page_of_the_readme_says_when_there_is_no_ticket(
+    readme_app: ReadmeApp, server: RunningServer, clean_driver: Browser, tmp_path: Path
 ) -> None:
-    server, url = readme_app
-    ticket_id = requests.post(f"{url}/ticket", timeout=10).text
+    (tmp_path / "holiday.mov").write_bytes(b"content")
+    clean_driver.get(readme_app.url)
+    server.kill()
+    clean_driver.find_element(By.ID, "file").send_keys(str(tmp_path / "holiday.mov"))
+    state = clean_driver.find_element(By.ID, "state")
+    wait_until(lambda: state.text.startswith("There is no ticket for this file."), "the page says so")
+
+
+def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
+    readme_app: ReadmeApp, server: RunningServer
+) -> None:
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
     client = OldClient(server.url, ticket_id, FileBytes(1000)).open()
     client.cancel()
     wait_until(lambda: "told the app" in server.log_text(), "the app is told")
-    assert not list((tmp_path / "uploads").iterdir())
+    assert not list(readme_app.uploads.iterdir())
 
 
 def test_the_app_of_the_readme_takes_repeated_news_and_refuses_strangers(
-    readme_app: tuple[RunningServer, str], tmp_path: Path
+    readme_app: ReadmeApp, server: RunningServer, tmp_path: Path
 ) -> None:
-    server, url = readme_app
-    ticket_id = requests.post(f"{url}/ticket", timeout=10).text
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
     OldClient(server.url, ticket_id, FileBytes(1000)).upload()
+    secret = server.journaled()[ticket_id].secret
+    assert len(secret) == 64
     news = {"id": ticket_id, "filename": str(server.stored_file(ticket_id)), "cancelled": "no"}
-    again = requests.post(f"{url}/arrived", news | {"backendSecret": SECRET}, timeout=10)
+    again = requests.post(f"{readme_app.url}/arrived", news | {"backendSecret": secret}, timeout=10)
     assert (again.status_code, again.text) == (200, "done")
     victim = tmp_path / "victim"
     victim.touch()
-    stranger = requests.post(f"{url}/arrived", news | {"filename": str(victim)}, timeout=10)
-    assert stranger.status_code == 403
+    for guess in ({}, {"backendSecret": ""}, {"backendSecret": "guess"}):
+        stranger = requests.post(
+            f"{readme_app.url}/arrived", news | {"filename": str(victim)} | guess, timeout=10
+        )
+        assert stranger.status_code == 403
     assert victim.exists()
     assert cancel_upload(server, ticket_id).status_code == 403
+
+
+def test_the_app_of_the_readme_does_not_start_with_an_empty_secret(tmp_path: Path) -> None:
+    ReadmeApp(tmp_path, 4000)
+    done = subprocess.run(
+        [sys.executable, "app.py"], cwd=tmp_path, env=os.environ | {"UPLOAD_SECRET": ""},
+        capture_output=True, text=True, timeout=30, check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "UPLOAD_SECRET is empty" in done.stderr
