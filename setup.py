@@ -28,6 +28,10 @@ setup(
         "prometheus-client>=0.20",
         "requests>=2.31",
     ],
+    extras_require={
+        "gunicorn": ["gunicorn>=23", "packaging"],  # gunicorn 27 imports packaging, and does not ask for it
+        "uwsgi": ["pyuwsgi"],  # uWSGI, built already
+    },
     # The JavaScript library lives at the top of the tree, and inside the package once it is installed.
     packages=[*find_packages(include=["incoming", "incoming.*"]), "incoming.static"],
     package_dir={"incoming.static": "static"},

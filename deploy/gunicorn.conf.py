@@ -1,6 +1,7 @@
 """Incoming!! under gunicorn:  gunicorn --config deploy/gunicorn.conf.py incoming.wsgi:application
 
-Settings come from the environment; INCOMING_CONFIG may name a TOML file.
+Install it with its needs into the environment of Incoming!!: pip install '/path/to/the/clone[gunicorn]'.
+Settings come from the environment, and from the TOML file that INCOMING_CONFIG names.
 """
 
 import sys

@@ -14,6 +14,8 @@ from incoming.errors import BadSetting
 from incoming.settings import Check, Settings
 
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
+CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
+"""The environment's variable that names the TOML file, where no option does."""
 IN_FILE: Final = "configuration file"
 
 
@@ -169,7 +171,7 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
     Other programs put such variables there too (Kubernetes does for each service, and tests do).
     """
-    known = {setting.variable for setting in SETTINGS}
+    known = {setting.variable for setting in SETTINGS} | {CONFIG_VARIABLE}
     return sorted(v for v in environment if v.startswith(ENVIRONMENT_PREFIX) and v not in known)
 
 

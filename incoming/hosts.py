@@ -76,6 +76,14 @@ def _before_their_handler(number: signal.Signals, service: Service) -> None:
     signal.signal(number, handler)
 
 
+def late_variables() -> dict[str, str]:
+    """Returns what uWSGI's `env` options set: pyuwsgi sets them too late for Python to see."""
+    uwsgi = _uwsgi()
+    given = uwsgi.opt.get("env", []) if uwsgi else []
+    lines = [os.fsdecode(line) for line in (given if isinstance(given, list) else [given])]
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
 def _uwsgi() -> Any:
     """Returns uWSGI's module, which only exists inside of it; None elsewhere."""
     try:

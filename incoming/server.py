@@ -316,6 +316,11 @@ class Servers:
         for signal_number in (signal.SIGTERM, signal.SIGINT):
             gevent.signal_handler(signal_number, self._signalled)
 
+    @property
+    def inherited_address(self) -> tuple[str, int] | None:
+        """Where the first app will listen, when this process was started with a listening socket."""
+        return self._inherited[0].getsockname()[:2] if self._inherited else None
+
     def listen(self, app_at: AppAt, host: str, port: int) -> int:
         """Serves an app from now on, and returns the port. Raises BadSetting when it can't be had.
 

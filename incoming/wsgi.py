@@ -8,17 +8,18 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from incoming import hosts
-from incoming.commands.given import settings
-from incoming.commands.serve import log_to_stderr
+from incoming import config, hosts
+from incoming.commands.given import given
+from incoming.commands.serve import log_to_stderr, warn_of_ignored
 from incoming.transports.upgrade import WsgiApp
-
-CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
 
 
 def _application() -> WsgiApp:
-    in_force = settings(os.environ.get(CONFIG_VARIABLE), {})
+    os.environ.update(hosts.late_variables())
+    found = given(os.environ.get(config.CONFIG_VARIABLE), {})
+    in_force = config.combined(found)
     log_to_stderr(in_force)
+    warn_of_ignored(found, "the web server that runs it does")
     return hosts.start(in_force).wsgi()
 
 

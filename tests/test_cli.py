@@ -242,6 +242,30 @@ def test_a_server_that_waits_takes_the_storage_over(start_server: StartServer) -
         second.kill()
 
 
+def test_an_example_port_that_is_taken_is_said_with_its_example_and_what_to_do(
+    start_server: StartServer, tmp_path: Path
+) -> None:
+    first = start_server()
+    ports = ["--examples", "--examples-ports", f"0,{first.port},0"]
+    done = run("--host", "127.0.0.1", "--port", "0", "--storage-dir", str(tmp_path / "other"), *ports)
+    assert done.returncode == 1
+    said = f"'Example 2, many files, pausable' can't listen on port {first.port}: Address already in use."
+    assert f"does not start. examples_ports: {said} Choose other ports: --examples-ports 5001," in done.stderr
+
+
+def test_the_file_that_the_environment_names_is_read_by_every_command_and_an_option_wins(
+    tmp_path: Path,
+) -> None:
+    for name, port in (("a.toml", 4101), ("b.toml", 4102)):
+        (tmp_path / name).write_text(f"port = {port}\n")
+    file, option = str(tmp_path / "a.toml"), ["--config", str(tmp_path / "b.toml")]
+    assert f"4101                     {file}" in run("config", "--changed", INCOMING_CONFIG=file).stdout
+    assert f"4102                     {option[1]}" in run("config", *option, INCOMING_CONFIG=file).stdout
+    for words in (["sweep"], ["uploads", "--json"], ["cancel", "abcdef"], ["retry", "abcdef"], ["serve"]):
+        done = run(*words, cwd=tmp_path, INCOMING_CONFIG="nowhere.toml")
+        assert (done.returncode, "nowhere.toml can't be read" in done.stderr) == (1, True), words
+
+
 def test_a_port_that_is_taken_is_named(start_server: StartServer, tmp_path: Path) -> None:
     first = start_server()
     done = run("--host", "127.0.0.1", "--port", str(first.port), "--storage-dir", str(tmp_path / "other"))

@@ -107,6 +107,7 @@ def test_variables_that_are_no_settings_are_listed_for_a_warning() -> None:
         "INCOMING_PROT": "1",
         "PORT": "1",
     }
+    environment["INCOMING_CONFIG"] = "/etc/incoming.toml"  # it names the file
     assert unknown_variables(environment) == ["INCOMING_PROT", "INCOMING_SERVICE_HOST"]
 
 

@@ -16,7 +16,7 @@ from incoming.errors import BadSetting
 from incoming.settings import Settings
 
 config_option = click.option(
-    "--config", "config_file", metavar="FILE",
+    "--config", "config_file", metavar="FILE", envvar=config.CONFIG_VARIABLE, show_envvar=True,
     help="A TOML file with settings, by these names: storage_dir = \"/srv/uploads\".",
 )  # fmt: skip
 

@@ -7,12 +7,13 @@ import logging
 import os
 import resource
 import sys
+from dataclasses import replace
 
 import click
 
 from incoming import config, demo, logs, output
-from incoming.commands.given import setting_options, settings
-from incoming.errors import IncomingError
+from incoming.commands.given import given, setting_options
+from incoming.errors import BadSetting, IncomingError
 from incoming.runtime import real_poll
 from incoming.server import Servers
 from incoming.service import Service
@@ -20,6 +21,11 @@ from incoming.settings import Settings
 
 log = logging.getLogger("incoming")
 
+IGNORED = "the setting %(name)s (%(source)s) does not decide where this server listens: %(why)s"
+EXAMPLE_PORT = (
+    "{example.title!r} can't listen on port {example.port}: {why}. "
+    "Choose other ports: --examples-ports 5001,5002,5003, or 0 for any that is free"
+)
 INTERRUPTED = 130
 """The exit code that shells know for Ctrl-C."""
 
@@ -37,9 +43,10 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
     """
     output.wait_for_nobody()
     try:
-        in_force = settings(config_file, options)
+        found = given(config_file, options)
+        in_force = config.combined(found)
         log_to_stderr(in_force)
-        _run(in_force, examples_ports if examples else "")
+        _run(in_force, found, examples_ports if examples else "")
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     except IncomingError as exc:
@@ -59,18 +66,34 @@ def log_to_stderr(settings: Settings) -> None:
         log.warning("the environment variable %(variable)s is not a setting", {"variable": variable})
 
 
-def _run(settings: Settings, examples_ports: str) -> None:
+def warn_of_ignored(found: config.Given, why: str) -> None:
+    """Warns where somebody has said where to listen, and something else decides that."""
+    for name in ("host", "port"):
+        if name in found:
+            log.warning(IGNORED, {"name": name, "source": found[name][1], "why": why})
+
+
+def _run(settings: Settings, found: config.Given, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     allow_all_descriptors()
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
     servers = Servers(settings)
     app = service.wsgi()
+    if inherited := servers.inherited_address:
+        host, port = inherited
+        if (host, port) != (settings.host, settings.port):
+            warn_of_ignored(found, f"it was started with a listening socket, {host}:{port}")
+        settings = replace(settings, host=host, port=port)
     port = servers.listen(lambda _: app, settings.host, settings.port)
     service.begin()
     click.echo(demo.welcome(settings.host, port, str(service.directory)))
     if examples_ports:
         for example in demo.examples(settings.host, port, examples_ports):
-            example_port = servers.listen(example.app_at, settings.host, example.port)
+            try:
+                example_port = servers.listen(example.app_at, settings.host, example.port)
+            except BadSetting as exc:
+                why = getattr(exc.__cause__, "strerror", exc)
+                raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
             click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
     servers.serve_until_a_signal(service.stop)
