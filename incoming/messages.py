@@ -27,21 +27,22 @@ MAX_INTEGER: Final = 2**53 - 1
 MAX_LIST_ITEMS: Final = 64
 
 
-def _as_it_is() -> Any:
+def _as_it_is(default: Any = MISSING) -> Any:
     """A text that is data, not a sentence: it is sent unchanged."""
-    return field(metadata={"as_it_is": True})
+    return field(default=default, metadata={"as_it_is": True})
 
 
 @dataclass(frozen=True, slots=True)
 class MsgUploadReq:
     """Client: I hold this ticket and a file of this length (bytes) and name, and speak this version.
 
-    `last_modified_ms`: since 1970; 0 when unknown, and always in version 1.
+    `name`: empty when unknown, as for clients of October 2014. `last_modified_ms`: since 1970; 0 when
+    unknown, and always in version 1.
     """
 
     id: str
     length_bytes: int
-    name: str = _as_it_is()
+    name: str = _as_it_is("")
     version: int = 1
     last_modified_ms: int = 0
 

@@ -7,10 +7,11 @@ import threading
 
 import pytest
 
+from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import MIB, FileBytes
-from tests.support.server import RunningServer
+from tests.support.server import RunningServer, new_upload
 from tests.wire.conftest import CHUNK_SIZE_KIB, NewClient
 
 CHUNK_SIZE_BYTES = CHUNK_SIZE_KIB * 1024
@@ -145,3 +146,24 @@ def test_the_content_of_two_seeds_differs_and_one_seed_repeats() -> None:
     assert data.read(MIB - 3, 10) == data.read(0, MIB + 10)[MIB - 3 : MIB + 7]
     assert data.read(0, 100) != data.read(MIB, 100)
     assert data.sha256 != FileBytes(3 * MIB + 5, seed=2).sha256
+
+
+class NamelessClient(OldClient):
+    """It leaves the name out."""
+
+    def say(self, msg_type: str, **msg_data: object) -> None:
+        msg_data.pop("Name", None)
+        super().say(msg_type, **msg_data)
+
+
+def test_a_client_of_october_2014_which_sends_no_name_uploads_and_resumes(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server()
+    client = NamelessClient(server.url, new_upload(server, app.url), FileBytes(3 * MIB, 5))
+    client.open().send_until_acked(MIB)
+    client.drop()
+    client.upload()
+    assert client.resumed_at[-1] >= MIB
+    (delivery,) = app.wait_for(1)
+    assert (delivery.fields["filenameFromBrowser"], delivery.sha256) == ("upload", client.data.sha256)
