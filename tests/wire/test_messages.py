@@ -113,7 +113,7 @@ def test_a_request_with_a_wrong_type_gets_an_error_and_costs_nothing(
     client.upload()
 
 
-@pytest.mark.parametrize("field", ["Id", "LengthBytes", "Name"])
+@pytest.mark.parametrize("field", ["Id", "LengthBytes"])
 def test_a_request_without_a_field_gets_an_error(new_client: NewClient, field: str) -> None:
     client = new_client(10).connect()
     request = {"Id": client.ticket_id, "LengthBytes": 10, "Name": "a.bin"}
