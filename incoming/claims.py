@@ -152,6 +152,10 @@ class Claims:
         """Returns how many bytes are stored of each upload whose file is open."""
         return {key: live.writer.offset_bytes for key, live in self._live.items() if live.writer}
 
+    def holders(self) -> list[ClaimedUpload]:
+        """Returns the claims that connections hold."""
+        return [live.holder for live in self._live.values() if live.holder]
+
     def count(self) -> int:
         """Returns how many tickets are held by a connection, or have an open file."""
         return len(self._live)

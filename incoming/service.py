@@ -60,6 +60,8 @@ LOST: Final = (
     "no other server uses the directory, then restart this one"
 )
 WIND_DOWN_STEP_S: Final = 0.02
+RELEASE_TIMEOUT_S: Final = 2.0
+"""How long the journal may take for the uploads that are still held when the process ends."""
 JOURNAL_NEEDS: Final = Need(
     MODE,
     closed_bits=0o077,
@@ -222,11 +224,19 @@ class Service:
             self.runtime.sleep(WIND_DOWN_STEP_S)
         self.close()
 
+    def _release_the_last(self) -> None:
+        """Lets go of uploads whose clients have not left, so that the journal has checkpoints of them."""
+        self.uploads.release_all()
+        until_s = self.runtime.now_s() + RELEASE_TIMEOUT_S
+        while self.uploads.claims.count() and self.runtime.now_s() < until_s:
+            self.runtime.sleep(WIND_DOWN_STEP_S)
+
     def close(self) -> None:
         """Leaves everything to the next process, once."""
         if self._closed:
             return
         self._closed = True
+        self._release_the_last()
         try:
             self._journal.close(self.parts.clock.now_s())
         except IncomingError as exc:

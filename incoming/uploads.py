@@ -228,6 +228,11 @@ class Uploads:
             else:
                 log.info("upload %(ticket)s: connection gone, %(state)s", ticket.for_log())
 
+    def release_all(self) -> None:
+        """Releases what connections still hold, beside the caller: the process is about to end."""
+        for claim in self.claims.holders():
+            self.parts.runtime.spawn(self.release, claim)
+
     # --- asked for by housekeeping -----------------------------------------------------------------
 
     def expire(self, ticket: Ticket, reason: str) -> None:

@@ -412,6 +412,16 @@ def gevent_claim(house: House, ticket_id: str) -> list[str]:
     return raised
 
 
+def test_what_is_held_when_the_process_ends_is_released_with_a_checkpoint(house: House) -> None:
+    ids = [begun(house, RANDOM, version) for version in (1, 2, 1)]
+    house.uploads.release_all()
+    house.runtime.settle()
+    assert house.uploads.claims.count() == 0
+    assert {ticket.state for ticket in house.journaled()} == {State.PAUSED}
+    assert {ticket.checkpoints[-1].end_bytes for ticket in house.journaled()} == {STORED}
+    assert all(goes_on(house.after_a_power_cut(), ticket_id, RANDOM, 1) == STORED for ticket_id in ids[:1])
+
+
 # --- checkpoints as they are made ----------------------------------------------------------------------
 
 

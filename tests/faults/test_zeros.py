@@ -147,6 +147,18 @@ def test_an_upload_that_had_paused_loses_nothing_when_the_machine_starts_again(
 
 
 @every_version
+def test_a_clean_stop_leaves_nothing_in_doubt(server: ForkedServer, app: ScriptedApp, version: int) -> None:
+    server.start_with({"checkpoint_every_s": 3600.0})
+    client = client_of(server, app, version, WithZeros(MIB, 2 * MIB))
+    acked_bytes = acknowledged(client)
+    server.terminate()
+    make_sparse(server.stored_file(client.ticket_id))
+    power_up(server)
+    client.upload()
+    assert client.resumed_at[-1] >= acked_bytes
+
+
+@every_version
 def test_a_kill_in_the_first_second_of_a_new_installation_is_no_power_cut(
     server: ForkedServer, app: ScriptedApp, version: int
 ) -> None:

@@ -32,6 +32,22 @@ test('progress goes back when the server has less than it had acknowledged: it i
   assert.equal(uploader.frac_complete, 0.1);
 });
 
+test('bytes that the server lost in a power cut are sent again over the next connection', async () => {
+  const page = new Page();
+  const uploader = await page.uploading();
+  await page.stores(4 * KIB);
+  page.socket.breaks();
+  await page.seconds_until_dialled();
+  page.socket.open();
+  page.socket.confirms(4 * KIB, { Compare: [[0, KIB], [KIB, 4 * KIB]] });
+  await page.pass(0);
+  page.socket.refuses(26, 'bytes_lost', { Retryable: true });
+  await page.seconds_until_dialled();
+  await page.connects(KIB);
+  assert.deepEqual([uploader.connected, uploader.bytes_acked, uploader.error_msg], [true, KIB, '']);
+  assert.deepEqual(page.socket.chunks[0], [KIB, 2 * KIB]);
+});
+
 test('a page can show that it is tried again, and when', async () => {
   const page = new Page();
   const uploader = await page.uploading();
