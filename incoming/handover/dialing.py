@@ -23,6 +23,7 @@ from urllib3.util import parse_url
 
 from incoming.handover.failures import MustNotCall, NoAddress
 from incoming.handover.reading import Answer
+from incoming.handover.tls import TlsSocket
 from incoming.networks import Networks, address, reached
 from incoming.runtime import Runtime
 
@@ -35,7 +36,6 @@ LOOK_UP_KEPT_S: Final = 1.0
 """How long the answer of a look-up counts: a backlog of calls to one name shares it."""
 MAX_LOOK_UPS_KEPT: Final = 256
 THIS_MACHINE: Final = "this machine"
-_NOTHING_YET: Final = (BlockingIOError, ssl.SSLWantReadError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -215,7 +215,7 @@ class Connection(HTTPConnection):
         self.sock.settimeout(0.0)
         try:
             self.sock.recv(1)
-        except _NOTHING_YET:
+        except BlockingIOError:
             return True
         except OSError:
             pass
@@ -234,9 +234,12 @@ class TlsConnection(Connection):
         self._trust = trust
 
     def connect(self) -> None:
-        """Connects, and checks the host's certificate. Raises OSError (ssl.SSLError is one)."""
+        """Connects, and checks the host's certificate. Raises OSError (ssl.SSLError), AnswerTooLong."""
+        trust = self._trust()
         super().connect()
-        self.sock = self._trust().wrap_socket(self.sock, server_hostname=self.host)
+        secured = TlsSocket(self.sock, trust, self.host, self._runtime.breathe)
+        self.sock = secured  # as much of a socket as http.client uses
+        secured.shake_hands()
 
 
 def _connected(place: Place, timeout_s: float | None) -> socket.socket:

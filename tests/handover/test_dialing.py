@@ -28,6 +28,7 @@ from tests.support.app import ScriptedApp
 from tests.support.calls import post
 from tests.support.fakes import FakeRuntime
 from tests.support.ports import free_port
+from tests.support.waiting import wait_until
 
 NEVER_CALLED = no_answer(Trouble.NEVER_CALLED)
 INSIDE = "127.0.0.1"
@@ -331,6 +332,28 @@ def test_an_app_without_tls_is_told_from_one_that_is_down(names: Names, app: Scr
     assert trouble_of(call(app, scheme="https")) is Trouble.TLS
     app.stop()
     assert trouble_of(call(app, scheme="https")) is Trouble.CONNECTION_REFUSED
+
+
+def test_session_tickets_without_end_are_not_read_to_their_end(
+    names: Names, tls_app: tuple[int, Path]
+) -> None:
+    """OpenSSL takes them for as long as they come, and tells nobody."""
+    port, cert = free_port(), tls_app[1]
+    proof = ["-key", str(cert.with_name("key.pem")), "-cert", str(cert)]
+    app = ["openssl", "s_server", "-accept", str(port), *proof, "-num_tickets", "300000", "-quiet"]
+    names.answers = [[INSIDE]]
+    with subprocess.Popen(app, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            answer = wait_until(lambda: _unless_down(call_tls(port, ca_file=str(cert))), "the app is up")
+        finally:
+            process.kill()
+    assert answer
+    assert trouble_of(answer) is Trouble.TOO_LONG
+
+
+def _unless_down(answer: Answer) -> Answer | None:
+    down = isinstance(answer, NoAnswer) and answer.trouble is Trouble.CONNECTION_REFUSED
+    return None if down else answer
 
 
 @pytest.mark.parametrize(
