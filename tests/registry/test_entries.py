@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
 from typing import Any
 
@@ -209,3 +210,34 @@ def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() 
 @pytest.mark.parametrize("value", [None, 0, 2**32 - 1])
 def test_a_checksum_is_known_or_not_and_may_be_zero(value: int | None) -> None:
     assert decode(raw(crc32c=value), ID).crc32c == value
+
+
+@pytest.mark.parametrize("was_enabled", [True, False])
+def test_reading_leaves_the_search_for_cycles_as_it_was(was_enabled: bool) -> None:
+    before = gc.isenabled()
+    (gc.enable if was_enabled else gc.disable)()
+    try:
+        tickets(last_lines([written(TICKET), b"rubbish"]))
+        assert gc.isenabled() is was_enabled
+    finally:
+        (gc.enable if before else gc.disable)()
+
+
+def test_a_ticket_that_is_like_the_ones_before_is_checked_as_they_were() -> None:
+    assert decode(raw_of(FULL_TICKET), ID) == FULL_TICKET
+    assert decode(raw_of(FULL_TICKET), ID) == FULL_TICKET, "by the short way"
+    for name, value in (
+        ("state", "flying"),
+        ("changed_at_s", 1e15),
+        ("issued_at_s", float("nan")),
+        ("name", 7),
+    ):
+        with pytest.raises(DamagedEntry, match=name):
+            decode(raw_of(FULL_TICKET, **{name: value}), ID)
+
+
+def raw_of(ticket: Ticket, **fields: Any) -> bytes:
+    """The text of a ticket's entry, with other values in some of its fields."""
+    entry = json.loads(encode(ticket))
+    entry["ticket"] |= fields
+    return json.dumps(entry).encode()

@@ -11,6 +11,8 @@ import pytest
 from incoming.errors import StorageFailed, UnknownTicket
 from incoming.housekeeping import sweep
 from incoming.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
+from incoming.registry import log as log_module
+from incoming.registry.log import BLOCK_BYTES
 from incoming.ticket import IllegalTransition, Ticket
 from tests.support.fakes import FakeRuntime
 from tests.support.house import TIMES, House
@@ -227,6 +229,25 @@ def test_the_time_of_the_newest_ticket_bounds_a_clock_that_is_lost_or_behind(
     assert after.parts.clock.now_s() == 1000.0
     sweep(after.parts, after.uploads)
     assert after.state(idle) is State.EXPIRED, "what was idle for too long before still is"
+
+
+def test_tickets_are_made_while_a_long_journal_is_made_shorter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log_module, "LONG_BYTES", 100 * BLOCK_BYTES)
+    house = House(tmp_path)
+    log = tmp_path / "journal" / "log"
+    inode = log.stat().st_ino
+    with house.runtime.held("shorten"):
+        ids = {house.new_ticket() for _ in range(300)}
+        assert house.journal.is_long
+        assert log.stat().st_ino == inode
+    while house.journal.is_long:
+        ids.add(house.new_ticket())
+        house.runtime.advance(1)
+    assert log.stat().st_ino != inode
+    assert {ticket.id for ticket in house.journaled()} == ids
+    assert {ticket.id for ticket in house.restarted().parts.registry.tickets()} == ids
 
 
 def test_a_clock_that_is_ahead_of_all_tickets_is_believed(house: House) -> None:
