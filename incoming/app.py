@@ -44,9 +44,6 @@ MAX_FORM_BYTES: Final = 100 * 1024
 """All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
-_HERE: Final = Path(__file__).parent
-STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
-"""Inside the package when it is installed, beside it in the source tree."""
 
 Route = Callable[[], object]
 Check = Callable[[Mapping[str, object], str], None]
@@ -107,7 +104,7 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
 
 
 def _reading_routes(overview: Overview) -> dict[str, Route]:
-    metrics, status_page = Metrics(overview), page.load(STATIC_DIR)
+    metrics, status_page = Metrics(overview), page.load(page.STATIC_DIR)
 
     def uploads() -> object:
         listed = overview.page(parameters.listing(_parameters()))
@@ -136,8 +133,10 @@ def _library(name: str) -> Route:
     """Pages of any origin load the library, even those that ask for cross-origin isolation."""
 
     def library() -> object:
+        etag = _entity_tag(page.STATIC_DIR / name)
+        _compare_tags(bottle.request.environ, etag)
         response = bottle.static_file(
-            name, root=str(STATIC_DIR), mimetype="text/javascript", charset="utf-8"
+            name, root=str(page.STATIC_DIR), mimetype="text/javascript", charset="utf-8", etag=etag
         )
         response.set_header("Access-Control-Allow-Origin", "*")
         response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
@@ -146,6 +145,26 @@ def _library(name: str) -> Route:
         return response
 
     return library
+
+
+def _entity_tag(file: Path) -> str:
+    """Returns the ETag of a file, in its quotes (RFC 9110 section 8.8.3): Bottle's own has none."""
+    stat = file.stat()
+    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+
+
+def _compare_tags(environ: dict[str, object], etag: str) -> None:
+    """Has Bottle, which compares the whole header, find the tag in If-None-Match (RFC 9110 section 13.1.2).
+
+    It may be one of several, and weak: proxies that compress make it so. Where it is not among them the time
+    of the last change counts for nothing.
+    """
+    asked = environ.get("HTTP_IF_NONE_MATCH")
+    if asked is None:
+        return
+    tags = [tag.strip().removeprefix("W/") for tag in str(asked).split(",")]
+    environ.pop("HTTP_IF_MODIFIED_SINCE", None)
+    environ["HTTP_IF_NONE_MATCH"] = etag if etag in tags or "*" in tags else ""
 
 
 def _not_upgraded(seldom: Seldom) -> Route:

@@ -1,15 +1,16 @@
-"""What a newcomer sees: the welcome, and the example apps of the source tree in the server's own process."""
+"""What a newcomer sees: the welcome, the front page, and the example apps in the server's own process."""
 
 from __future__ import annotations
 
+import html
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from incoming import __version__
+from incoming import __version__, callers, page
 from incoming.errors import BadSetting
 
 EXAMPLES_DIR: Final = Path(__file__).parent.parent / "examples"
@@ -19,6 +20,16 @@ EXAMPLES: Final = (
     ("3-dropzone", "Example 3, folders and many files"),
 )
 
+DOCS_DIR: Final = Path(__file__).parent.parent / "docs"
+"""Of the source tree; an installed server has none."""
+DOCS: Final = (
+    ("api.md", "The HTTP interface", "How your app talks to the server, and the server to your app."),
+    ("javascript.md", "The JavaScript library", "What a page can do with an upload."),
+    ("examples.md", "The examples, step by step", "Both halves of each, explained."),
+    ("deploy.md", "Setting it up", "As a service, under uWSGI or gunicorn, behind nginx."),
+    ("operations.md", "Operations", "All settings, and what to do when something is wrong."),
+)
+DOCS_PATH: Final = "/docs/"
 ANY_ADDRESS: Final = ("0.0.0.0", "::")
 
 
@@ -53,6 +64,60 @@ def welcome(host: str, port: int, storage_dir: str) -> str:
         f"  Your page loads                    {url}/incoming/frontend/incoming.js\n"
         f"  You see what goes on at            {url}/incoming/status"
     )
+
+
+Wsgi = Callable[[Any, Any], Iterable[bytes]]
+
+
+class FrontPage:
+    """A WSGI app that has a page at `/`, and the docs of the source tree; all else is for `app`."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self._app = app
+        self._examples: list[tuple[str, int]] = []
+        self._html = (page.STATIC_DIR / "front.html").read_text("utf-8")
+        self._style = (page.STATIC_DIR / "front.css").read_text("utf-8")
+        self._docs = {DOCS_PATH + name: DOCS_DIR / name for name, *_ in DOCS if (DOCS_DIR / name).is_file()}
+
+    def add_example(self, title: str, port: int) -> None:
+        """Has the page name an example that runs on this port."""
+        self._examples.append((title, port))
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """See PEP 3333."""
+        path, method = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD")
+        if method not in ("GET", "HEAD") or (path != "/" and path not in self._docs):
+            return self._app(environ, start_response)
+        if path == "/":
+            body, headers = self._page(str(environ.get("HTTP_HOST", ""))), page.headers(self._style)
+        else:
+            body, headers = self._docs[path].read_text("utf-8"), {"Content-Type": "text/plain; charset=utf-8"}
+        data = body.encode()
+        closed = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        start_response("200 OK", [*{**closed, **headers, "Content-Length": str(len(data))}.items()])
+        return [b"" if method == "HEAD" else data]
+
+    def _page(self, host: str) -> str:
+        name, port = callers.host_name(host)
+        name = f"[{name}]" if ":" in name else name or "localhost"
+        url = f"http://{name}" if port in ("", callers.HTTP_PORT) else f"http://{name}:{port}"
+        running = [(f"http://{name}:{at}/", *title.split(", ", 1)) for title, at in self._examples]
+        docs = [(DOCS_PATH + file, *rest) for file, *rest in DOCS if DOCS_PATH + file in self._docs]
+        return (
+            self._html.replace(page.STYLE_HERE, f"<style>{self._style}</style>")
+            .replace("<!-- examples -->", _links("Try it", running))
+            .replace("<!-- docs -->", _links("Read on", docs))
+            .replace("$url", html.escape(url))
+        )
+
+
+def _links(heading: str, links: list[tuple[str, ...]]) -> str:
+    """Returns a section of (address, title, and what it is); nothing without any."""
+    items = "".join(
+        '<li><a href="{}">{}</a> <span>{}</span></li>\n'.format(*map(html.escape, (*link, "")[:3]))
+        for link in links
+    )
+    return f"<h2>{heading}</h2>\n<ul>\n{items}</ul>" if links else ""
 
 
 def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:

@@ -1,4 +1,4 @@
-"""The status page: one document, put together at the start, that may run its own script and nothing else."""
+"""The pages for people: each is one document that may run its own script, if it has one, and nothing else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
+_HERE: Final = Path(__file__).parent
+STATIC_DIR: Final = next(d for d in (_HERE / "static", _HERE.parent / "static") if d.is_dir())
+"""Inside the package when it is installed, beside it in the source tree."""
 STYLE_HERE = "<!-- style -->"
 SCRIPT_HERE = "<!-- script -->"
 
@@ -28,25 +32,28 @@ def load(directory: Path) -> Page:
     html, style, script = (
         (directory / name).read_text("utf-8") for name in ("status.html", "status.css", "status.js")
     )
+    whole = html.replace(STYLE_HERE, f"<style>{style}</style>").replace(
+        SCRIPT_HERE, f"<script>{script}</script>"
+    )
+    return Page(whole, headers(style, script))
+
+
+def headers(style: str, script: str = "") -> dict[str, str]:
+    """Returns the headers of a page that has this style and this script in it, and loads nothing."""
     policy = [
         "default-src 'none'",
         f"style-src '{_hash(style)}'",
-        f"script-src '{_hash(script)}'",
-        "connect-src 'self'",
+        *([f"script-src '{_hash(script)}'", "connect-src 'self'"] if script else []),
         "img-src data:",
         "base-uri 'none'",
         "form-action 'none'",
         "frame-ancestors 'none'",
     ]
-    whole = html.replace(STYLE_HERE, f"<style>{style}</style>").replace(
-        SCRIPT_HERE, f"<script>{script}</script>"
-    )
-    headers = {
+    return {
         "Content-Type": "text/html; charset=utf-8",
         "Content-Security-Policy": "; ".join(policy),
         "Referrer-Policy": "no-referrer",
     }
-    return Page(whole, headers)
 
 
 def _hash(text: str) -> str:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from incoming.app import STATIC_DIR
 from incoming.errors import UpgradeRequired
 from incoming.handover.schedule import WillFinish
+from incoming.page import STATIC_DIR
 from tests.support.fakes import FakeApp
 from tests.support.house import House
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Routes
@@ -191,6 +191,15 @@ def test_any_page_may_load_the_library(routes: Routes, prefix: str) -> None:
 def test_the_library_is_sent_again_only_when_it_has_changed(routes: Routes) -> None:
     path = "/incoming/frontend/incoming.js"
     etag = routes.wsgi.get(path).headers["ETag"]
+    assert etag.startswith('"') and etag.endswith('"') and etag.count('"') == 2
+    long_ago, just_now = "Thu, 01 Jan 2015 00:00:00 GMT", "Fri, 01 Jan 2100 00:00:00 GMT"
+    for same in (f"W/{etag}", f'"a", {etag}, "b"', f'"a",W/{etag}', "*"):
+        assert routes.wsgi.get(path, headers={"If-None-Match": same}, status=304).body == b""
+    for other in ('"another"', etag.strip('"'), ""):
+        asked = {"If-None-Match": other, "If-Modified-Since": just_now}
+        assert routes.wsgi.get(path, headers=asked, status=200).body
+    routes.wsgi.get(path, headers={"If-Modified-Since": just_now}, status=304)
+    routes.wsgi.get(path, headers={"If-Modified-Since": long_ago}, status=200)
     again = routes.wsgi.get(path, headers={"If-None-Match": etag}, status=304)
     assert again.body == b""
     assert routes.wsgi.get(path, headers={"If-None-Match": '"other"'}).body

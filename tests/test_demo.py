@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bottle
 import pytest
+from webtest import TestApp, TestResponse
 
 from incoming import __version__, demo
 from incoming.errors import BadSetting
@@ -32,6 +34,67 @@ def test_the_welcome_says_where_it_listens_where_it_stores_and_what_comes_next()
     assert "POST http://localhost:4321/incoming/backend/new_upload?signalFinishURL=" in lines[2]
     assert lines[3].endswith(" http://localhost:4321/incoming/frontend/incoming.js")
     assert lines[4].endswith(" http://localhost:4321/incoming/status")
+
+
+def asked(path: str, front: demo.FrontPage, **environ: str) -> TestResponse:
+    return TestApp(front).get(path, extra_environ={"HTTP_HOST": "localhost:4000", **environ}, status="*")
+
+
+def nothing_here(environ: Any, start_response: Any) -> list[bytes]:
+    """What is behind the front page."""
+    start_response("404 Not Found", [("Content-Type", "text/plain")])
+    return [b"the routes"]
+
+
+@pytest.fixture
+def front() -> demo.FrontPage:
+    return demo.FrontPage(nothing_here)
+
+
+def test_the_front_page_leads_to_the_status_the_docs_and_the_examples_that_run(front: demo.FrontPage) -> None:
+    assert "4001" not in asked("/", front).text
+    front.add_example("Example 1, one file", 4001)
+    page = asked("/", front, HTTP_HOST="[::1]:4000").html
+    links = {link["href"]: link.text for link in page.find_all("a")}
+    assert links["/incoming/status"] == "Status"
+    assert links["http://[::1]:4001/"] == "Example 1"
+    assert links["/docs/api.md"] == "The HTTP interface"
+    assert "http://[::1]:4000/incoming/backend/new_upload" in page.text
+    for path in (path for path in links if path.startswith("/docs/")):
+        answer = asked(path, front)
+        assert (answer.status_int, answer.content_type) == (200, "text/plain")
+        assert answer.text.startswith("# ")
+
+
+@pytest.mark.parametrize("host", ["", "<script>", "a b", '"', "x" * 9000 + "/"])
+def test_a_host_that_is_none_gets_nowhere_on_the_front_page(front: demo.FrontPage, host: str) -> None:
+    front.add_example("Example 1, one file", 4001)
+    text = asked("/", front, HTTP_HOST=host).text
+    assert 'href="http://localhost:4001/"' in text
+    assert "<script>" not in text
+
+
+def test_the_front_page_runs_loads_and_sends_nothing(front: demo.FrontPage) -> None:
+    headers = asked("/", front).headers
+    policy = headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "frame-ancestors 'none'" in policy
+    assert (headers["X-Content-Type-Options"], headers["Cache-Control"]) == ("nosniff", "no-store")
+    assert asked("/", front, REQUEST_METHOD="HEAD").body == b""
+
+
+@pytest.mark.parametrize(
+    "path", ["/x", "/docs/", "/docs/../setup.py", "/docs/reliability.md", "/incoming/status"]
+)
+def test_whatever_else_is_asked_for_is_for_the_routes(front: demo.FrontPage, path: str) -> None:
+    assert asked(path, front).text == "the routes"
+    assert TestApp(front).post("/", status="*").text == "the routes"
+
+
+def test_without_docs_the_front_page_names_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(demo, "DOCS_DIR", tmp_path)
+    assert "/docs/" not in asked("/", demo.FrontPage(nothing_here)).text
 
 
 def test_all_examples_of_the_source_tree_are_found_and_know_where_they_are() -> None:

@@ -7,9 +7,8 @@ import hashlib
 import re
 
 from incoming import page
-from incoming.app import STATIC_DIR
 
-PAGE = page.load(STATIC_DIR)
+PAGE = page.load(page.STATIC_DIR)
 
 
 def policy() -> dict[str, str]:
@@ -33,5 +32,5 @@ def test_only_its_own_script_and_style_are_admitted() -> None:
 
 
 def test_texts_never_become_markup() -> None:
-    script = (STATIC_DIR / "status.js").read_text("utf-8")
+    script = (page.STATIC_DIR / "status.js").read_text("utf-8")
     assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", script)

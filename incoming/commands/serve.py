@@ -78,7 +78,7 @@ def _run(settings: Settings, found: config.Given, examples_ports: str) -> None:
     allow_all_descriptors()
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
     servers = Servers(settings)
-    app = service.wsgi()
+    app = demo.FrontPage(service.wsgi())
     if inherited := servers.inherited_address:
         host, port = inherited
         if (host, port) != (settings.host, settings.port):
@@ -94,6 +94,7 @@ def _run(settings: Settings, found: config.Given, examples_ports: str) -> None:
             except BadSetting as exc:
                 why = getattr(exc.__cause__, "strerror", exc)
                 raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
+            app.add_example(example.title, example_port)
             click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
     servers.serve_until_a_signal(service.stop)
