@@ -96,7 +96,7 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
 
     dynamic.app_road.stop()
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
-    card.wait_for_text(".state", "Waiting for the app")
+    card.wait_for_text(".state", "the app could not be reached")
     assert not card.find(".pause").is_enabled()
     assert not card.find(".cancel").is_enabled()
     picture(clean_driver, "dynamic-3-storing")
