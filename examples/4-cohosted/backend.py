@@ -9,6 +9,7 @@ from gevent import monkey  # isort: skip
 monkey.patch_all()  # before every other import
 
 import argparse
+import logging
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,11 @@ from incoming import ArrivedUpload, Incoming
 
 UPLOADS = HERE / "uploads"
 UPLOADS.mkdir(exist_ok=True)
+
+# A log line that can't be written is lost; a print that fails would fail the handover.
+logging.basicConfig(format="%(message)s", stream=sys.stdout)
+log = logging.getLogger("cohosted")
+log.setLevel(logging.INFO)
 
 options = argparse.ArgumentParser()
 options.add_argument("--port", default="4004")
@@ -40,7 +46,7 @@ def arrived(upload: ArrivedUpload) -> str:
         folder = UPLOADS / upload.id  # never a path made of upload.name: that is the user's
         folder.mkdir(exist_ok=True)
         incoming.in_thread(shutil.move, upload.path, folder / "file")
-        print(f"{upload.metadata['user']} sent {upload.name!r}, {upload.size_bytes} bytes", flush=True)
+        log.info("%s sent %r, %d bytes", upload.metadata["user"], upload.name, upload.size_bytes)
     return "done"
 
 

@@ -60,3 +60,17 @@ def test_the_example_takes_a_file_across_a_kill(tmp_path: Path) -> None:
         taken = tmp_path / "4-cohosted/uploads" / client.ticket_id / "file"
         assert taken.stat().st_size == 12 * MIB
         wait_until(lambda: "sent 'holiday.mov', 12582912 bytes" in host.log_text(), "the app's line")
+
+
+class DeafExampleApp(ExampleApp):
+    """The same, on a full disk that its output goes to."""
+
+    def _command(self) -> list[str]:
+        return ["sh", "-c", 'exec "$0" "$@" >/dev/full', *super()._command()]
+
+
+def test_the_example_takes_a_file_when_its_output_can_not_be_written(tmp_path: Path) -> None:
+    with DeafExampleApp(tmp_path / "storage") as host:
+        client = OldClient(host.url, host.post("/ticket"), FileBytes(MIB, 2))
+        client.upload()
+        assert (tmp_path / "4-cohosted/uploads" / client.ticket_id / "file").stat().st_size == MIB
