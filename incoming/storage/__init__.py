@@ -76,6 +76,9 @@ class Storage(Protocol):
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""
 
+    def names(self) -> frozenset[str]:
+        """Returns the ids of all tickets of which something is there, and other names, in a thread."""
+
     def strays(self, known: Callable[[], Container[str]]) -> Strays:
         """Returns what is there beside the files of the tickets that `known` returns, in a thread.
 

@@ -299,13 +299,21 @@ class LocalStorage:
         finally:
             close_descriptor(fd)
 
+    def names(self) -> frozenset[str]:
+        """See storage.Storage."""
+        with storage_errors:
+            return self._runtime.in_pool(self._names)
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(place.name for place in self._directory.iterdir())
+
     def strays(self, known: Callable[[], Container[str]]) -> Strays:
         """See storage.Storage."""
         with storage_errors:
             return self._runtime.in_pool(self._strays, known)
 
     def _strays(self, known: Callable[[], Container[str]]) -> Strays:
-        names = [place.name for place in self._directory.iterdir()]
+        names = self._names()
         tickets = known()
         strays = sorted(name for name in names if name not in tickets)
         return Strays(tuple(strays), sum(_size_bytes(self._directory / name) for name in strays))
