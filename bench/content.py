@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from crc32c import crc32c
 
-from incoming.digest import combine
-from incoming.frames import OP_BINARY, build_header
+from incoming.core.checksum import combine
+from incoming.wire.frames import OP_BINARY, build_header
 from tests.support.data import MIB, FileBytes
 
 RING_BYTES: Final = 8 * MIB

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from incoming.frames import OP_PING, OP_PONG, OP_TEXT, build_frame
+from incoming.wire.frames import OP_PING, OP_PONG, OP_TEXT, build_frame
 from tests.support.client import PATH
 
 LENGTH_BYTES: Final = 64 * 1024

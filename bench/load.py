@@ -28,7 +28,7 @@ from bench.content import (
     ring,
     ring_crcs,
 )  # fmt: skip
-from incoming.frames import OP_BINARY, build_header
+from incoming.wire.frames import OP_BINARY, build_header
 from tests.support.client import OldClient
 from tests.support.client2 import CHUNK_HEADER, Client2
 from tests.support.data import MIB, FileBytes

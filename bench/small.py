@@ -32,7 +32,7 @@ from bench.measure import Figure
 from bench.quick_app import quick_app
 from bench.rivals import theirs
 from bench.rivals.base import Rival
-from incoming.frames import OP_BINARY, OP_CLOSE, build_frame
+from incoming.wire.frames import OP_BINARY, OP_CLOSE, build_frame
 from tests.support.client2 import CHUNK_HEADER
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 # Nothing may open a file before this: it could get the number of a standard stream that is closed.
-from incoming import output  # isort: skip
+from incoming.runtime import output  # isort: skip
 
 output.occupy_standard_descriptors()
 

@@ -20,14 +20,18 @@ import sys
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
-from incoming import config, demo, hosts, output
-from incoming.errors import BadParameter
+from incoming import hosts
+from incoming.core.backend_requests import NewUpload
+from incoming.core.errors import BadParameter
+from incoming.core.ticket import Ticket
 from incoming.handover.callbacks import Callback
-from incoming.parameters import NewUpload, json_text
-from incoming.runtime import real_poll
-from incoming.server import Servers
-from incoming.ticket import Ticket
-from incoming.transports.upgrade import WsgiApp
+from incoming.http import listeners
+from incoming.http.parameters import json_text
+from incoming.http.server import Servers
+from incoming.runtime import output
+from incoming.runtime.gevent_runtime import real_poll
+from incoming.settings import load
+from incoming.websocket.upgrade import WsgiApp
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +48,7 @@ class Incoming:
         (INCOMING_STORAGE_DIR). Raises BadSetting, StorageInUse, OSError, and RuntimeError in a process
         that gevent has not patched, or that will be copied (uWSGI without lazy-apps).
         """
-        in_force = config.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
+        in_force = load.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
         self._service = hosts.start(in_force)
 
     # --- in front of the app -----------------------------------------------------------------------
@@ -72,7 +76,7 @@ class Incoming:
         settings = self._service.settings
         servers = Servers(settings)
         port = servers.listen(lambda _: app, settings.host, settings.port)
-        address = demo.address(settings.host, port)
+        address = listeners.address(settings.host, port)
         if sys.stdout is not None:
             stdout = output.guarded(sys.stdout, output.PATIENCE_S, real_poll)
             stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")

@@ -11,10 +11,10 @@ import os
 import signal
 from typing import Any, Final
 
-from incoming.output import occupy_standard_descriptors
-from incoming.runtime import is_patched
-from incoming.service import Service
-from incoming.settings import Settings
+from incoming.composition import Service
+from incoming.runtime.gevent_runtime import is_patched
+from incoming.runtime.output import occupy_standard_descriptors
+from incoming.settings.table import Settings
 
 NOT_PATCHED: Final = (
     "Incoming!! needs a process that gevent has patched. Let it begin with "

@@ -8,16 +8,17 @@ from __future__ import annotations
 import os
 from typing import Final
 
-from incoming import config, hosts
-from incoming.commands.given import given
+from incoming import hosts
 from incoming.commands.serve import log_to_stderr, warn_of_ignored
-from incoming.transports.upgrade import WsgiApp
+from incoming.commands.setting_options import given
+from incoming.settings import load
+from incoming.websocket.upgrade import WsgiApp
 
 
 def _application() -> WsgiApp:
     os.environ.update(hosts.late_variables())
-    found = given(os.environ.get(config.CONFIG_VARIABLE), {})
-    in_force = config.combined(found)
+    found = given(os.environ.get(load.CONFIG_VARIABLE), {})
+    in_force = load.combined(found)
     log_to_stderr(in_force)
     warn_of_ignored(found, "the web server that runs it does")
     return hosts.start(in_force).wsgi()

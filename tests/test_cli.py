@@ -16,8 +16,8 @@ import pytest
 import requests
 
 from incoming import __version__
-from incoming.config import SETTINGS
 from incoming.registry import journal
+from incoming.settings.load import SETTINGS
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient

@@ -10,13 +10,14 @@ from typing import Final, cast
 
 import pytest
 
-from incoming import config, errors
-from incoming.app import PREFIXES, make_app
-from incoming.config import SETTINGS, Setting
-from incoming.handover.schedule import Trouble
-from incoming.overview import Overview
-from incoming.settings import Settings
-from incoming.uploads import Uploads
+from incoming.core import errors
+from incoming.handover.answers import Trouble
+from incoming.http.routes import PREFIXES, make_app
+from incoming.settings import load
+from incoming.settings.load import SETTINGS, Setting
+from incoming.settings.table import Settings
+from incoming.uploads.overview import Overview
+from incoming.uploads.service import Uploads
 from tests.support.server import ROOT
 
 PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "bench" / "README.md"])
@@ -138,7 +139,7 @@ def test_json_in_the_docs_is_json(page: Path) -> None:
 @every_page
 def test_toml_in_the_docs_is_made_of_settings(page: Path) -> None:
     for text in code_blocks(page, "toml"):
-        assert config.resolve(tomllib.loads(text), {}, {})
+        assert load.resolve(tomllib.loads(text), {}, {})
 
 
 @every_page

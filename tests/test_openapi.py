@@ -7,8 +7,8 @@ from typing import Any, Final
 import yaml
 
 from incoming import __version__
-from incoming.app import PARAMETER_NAMES, PREFIXES
-from incoming.lifecycle import State
+from incoming.core.lifecycle import State
+from incoming.http.routes import PARAMETER_NAMES, PREFIXES
 from tests.support.server import ROOT
 from tests.test_docs import routes
 

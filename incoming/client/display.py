@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from typing import Final, TextIO
 
-from incoming.sending import progress
-from incoming.sending.progress import Meter, View
-from incoming.sending.session import Session
+from incoming.client import progress
+from incoming.client.progress import Meter, View
+from incoming.client.protocol.session import Session
 
 REDRAW_EVERY_S: Final = 0.1
 LOG_EVERY_S: Final = 5.0

@@ -14,11 +14,13 @@ import ssl
 from collections import deque
 from typing import Final
 
-from incoming import chunks, digest, frames
-from incoming.client.source import Source
-from incoming.frames import FrameError, FrameHeader
-from incoming.sending.prefix import Piece
-from incoming.sending.steps import Closed, Heard
+from incoming.client.file import Source
+from incoming.client.protocol.events import Closed, Heard
+from incoming.client.protocol.stored_prefix import Piece
+from incoming.core import checksum
+from incoming.protocol import chunks
+from incoming.wire import frames
+from incoming.wire.frames import FrameError, FrameHeader
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
 """The server's messages are short; who sends more is no server of ours."""
@@ -71,7 +73,7 @@ class WebSocket:
             buffer = bytearray(size_bytes)
         view = memoryview(buffer)[:size_bytes]
         source.read_into(view[_BYTES_AT:], piece.start)
-        crc32c = digest.checksum(view[_BYTES_AT:])
+        crc32c = checksum.checksum(view[_BYTES_AT:])
         chunks.write_header(view[_HEADER_AT:_BYTES_AT], piece.start, crc32c, round_)
         mask = os.urandom(4)
         frames.unmask(view[_HEADER_AT:], mask)

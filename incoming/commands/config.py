@@ -7,11 +7,11 @@ import sys
 
 import click
 
-from incoming import config as tables
-from incoming import output
-from incoming.commands.given import given, setting_options, shown
-from incoming.config import SETTINGS
-from incoming.errors import BadSetting
+from incoming.commands.setting_options import given, setting_options, shown
+from incoming.core.errors import BadSetting
+from incoming.runtime import output
+from incoming.settings import load as tables
+from incoming.settings.load import SETTINGS
 
 HIDDEN = "(set)"
 

@@ -13,14 +13,14 @@ from typing import Any, Final
 
 import click
 
-from incoming import output
-from incoming.commands.given import setting_options, settings
-from incoming.commands.remote import NotReached, Remote, Unreachable, sentence
-from incoming.errors import IncomingError
-from incoming.lifecycle import State
-from incoming.logs import printable
-from incoming.settings import Settings
-from incoming.ticket import Ticket
+from incoming.commands.server_client import NotReached, Remote, Unreachable, sentence
+from incoming.commands.setting_options import setting_options, settings
+from incoming.core.errors import IncomingError
+from incoming.core.lifecycle import State
+from incoming.core.ticket import Ticket
+from incoming.runtime import output
+from incoming.runtime.logs import printable
+from incoming.settings.table import Settings
 
 ENDED: Final = {"finished", "cancelled", "expired"}
 REFRESH_EVERY_S: Final = 2.0

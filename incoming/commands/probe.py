@@ -13,8 +13,8 @@ from typing import Final
 import click
 import requests
 
-from incoming.errors import BadParameter, NotAllowed
-from incoming.logs import printable
+from incoming.core.errors import BadParameter, NotAllowed
+from incoming.runtime.logs import printable
 
 TIMEOUT_S: Final = 30.0
 ROUTES: Final = ("backend/finish_upload", "0.1/backend/finish_upload")

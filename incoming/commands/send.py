@@ -16,17 +16,16 @@ from typing import Any, Final
 
 import click
 
-from incoming import output
-from incoming.client import address, ticket
+from incoming.client import address, progress, ticket_request
 from incoming.client.address import BadAddress
-from incoming.client.dial import trust
+from incoming.client.connect import trust
 from incoming.client.display import Display
-from incoming.client.sender import Sender, Server
-from incoming.client.source import Source, Spoiled, Unreadable
-from incoming.client.ticket import NoTicket
-from incoming.sending import progress
-from incoming.sending.session import Session
-from incoming.sending.steps import Ending, Options, Outcome, Stop
+from incoming.client.file import Source, Spoiled, Unreadable
+from incoming.client.loop import Sender, Server
+from incoming.client.protocol.events import Ending, Options, Outcome, Stop
+from incoming.client.protocol.session import Session
+from incoming.client.ticket_request import NoTicket
+from incoming.runtime import output
 
 DEFAULT_SERVER: Final = "http://localhost:4000"
 EXIT_FAILED: Final = 1
@@ -109,7 +108,7 @@ class _Command:
     def _get_ticket(self, context: ssl.SSLContext) -> None:
         """Asks the app for one if none was given. Raises NoTicket."""
         if self._url is not None:
-            got = ticket.ask(self._url, self._options["method"].upper(), context)
+            got = ticket_request.ask(self._url, self._options["method"].upper(), context)
             self._ticket_id, self._address = got.id, self._options["server"] or got.server or DEFAULT_SERVER
             self._display.say(f"The app gave the ticket {got.id}.")
 

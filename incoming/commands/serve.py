@@ -11,13 +11,16 @@ from dataclasses import replace
 
 import click
 
-from incoming import config, demo, logs, output
-from incoming.commands.given import given, setting_options
-from incoming.errors import BadSetting, IncomingError
-from incoming.runtime import real_poll
-from incoming.server import Servers
-from incoming.service import Service
-from incoming.settings import Settings
+from incoming.commands import demo
+from incoming.commands.setting_options import given, setting_options
+from incoming.composition import Service
+from incoming.core.errors import BadSetting, IncomingError
+from incoming.http import listeners
+from incoming.http.server import Servers
+from incoming.runtime import logs, output
+from incoming.runtime.gevent_runtime import real_poll
+from incoming.settings import load
+from incoming.settings.table import Settings
 
 log = logging.getLogger("incoming")
 
@@ -44,7 +47,7 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
     output.wait_for_nobody()
     try:
         found = given(config_file, options)
-        in_force = config.combined(found)
+        in_force = load.combined(found)
         log_to_stderr(in_force)
         _run(in_force, found, examples_ports if examples else "")
     except KeyboardInterrupt:
@@ -62,18 +65,18 @@ def log_to_stderr(settings: Settings) -> None:
         stream = output.guarded(sys.stderr, output.PATIENCE_S, real_poll)
         coloured = stream.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
         logs.to_stream(stream, settings.log_format, settings.log_level, coloured=coloured)
-    for variable in config.unknown_variables(os.environ):
+    for variable in load.unknown_variables(os.environ):
         log.warning("the environment variable %(variable)s is not a setting", {"variable": variable})
 
 
-def warn_of_ignored(found: config.Given, why: str) -> None:
+def warn_of_ignored(found: load.Given, why: str) -> None:
     """Warns where somebody has said where to listen, and something else decides that."""
     for name in ("host", "port"):
         if name in found:
             log.warning(IGNORED, {"name": name, "source": found[name][1], "why": why})
 
 
-def _run(settings: Settings, found: config.Given, examples_ports: str) -> None:
+def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     allow_all_descriptors()
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
@@ -95,7 +98,7 @@ def _run(settings: Settings, found: config.Given, examples_ports: str) -> None:
                 why = getattr(exc.__cause__, "strerror", exc)
                 raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
             app.add_example(example.title, example_port)
-            click.echo(f"  {example.title:<34} {demo.address(settings.host, example_port)}")
+            click.echo(f"  {example.title:<34} {listeners.address(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
     servers.serve_until_a_signal(service.stop)
     service.close()

@@ -15,11 +15,11 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final
 
-from incoming.errors import BadParameter
-from incoming.handover.schedule import Answer, Done, Refused, Trouble, WillFinish, no_answer
-from incoming.lifecycle import CALLED_OFF
-from incoming.runtime import Runtime
-from incoming.ticket import Ticket
+from incoming.core.errors import BadParameter
+from incoming.core.lifecycle import CALLED_OFF
+from incoming.core.ticket import Ticket
+from incoming.handover.answers import Answer, Done, Refused, Trouble, WillFinish, no_answer
+from incoming.runtime.base import Runtime
 
 log = logging.getLogger(__name__)
 

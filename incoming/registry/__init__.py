@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Protocol
 
-from incoming.lifecycle import Event
-from incoming.ticket import Ticket
+from incoming.core.lifecycle import Event
+from incoming.core.ticket import Ticket
 
 
 class Registry(Protocol):

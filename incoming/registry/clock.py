@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from incoming.digest import checksum
-from incoming.runtime import close_descriptor
+from incoming.core.checksum import checksum
+from incoming.runtime.gevent_runtime import close_descriptor
 
 BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 """Another one each time that the machine starts."""

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, get_type_hints
 
-from incoming import checkpoints
-from incoming.lifecycle import State
-from incoming.ticket import Ticket
+from incoming.core import checkpoints
+from incoming.core.lifecycle import State
+from incoming.core.ticket import Ticket
 
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")

@@ -21,15 +21,15 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from incoming.errors import StorageFailed, StorageFull
-from incoming.filesystem import set_folder_mode, try_to_write
+from incoming.core.errors import StorageFailed, StorageFull
+from incoming.core.ticket import Ticket
 from incoming.registry.clock import ClockFile, Kept, boot_id
+from incoming.registry.compaction import Rewriting
 from incoming.registry.entries import STOPPED, last_lines, note, tickets
 from incoming.registry.log import Log, sync_directory
-from incoming.registry.old_entries import OldEntries
-from incoming.registry.rewriting import Rewriting
-from incoming.runtime import thread_lock
-from incoming.ticket import Ticket
+from incoming.registry.migration import OldEntries
+from incoming.runtime.filesystem import set_folder_mode, try_to_write
+from incoming.runtime.gevent_runtime import thread_lock
 
 LOG_FILE: Final = "log"
 MODE: Final = 0o700

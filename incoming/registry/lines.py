@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from incoming.digest import checksum
+from incoming.core.checksum import checksum
 
 
 def numbered(number: int, text: bytes) -> bytes:

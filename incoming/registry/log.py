@@ -23,9 +23,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from incoming.filesystem import sync_folder, sync_if_known
 from incoming.registry.lines import Reader, numbered
-from incoming.runtime import close_descriptor
+from incoming.runtime.filesystem import sync_folder, sync_if_known
+from incoming.runtime.gevent_runtime import close_descriptor
 
 BLOCK_BYTES: Final = 4096
 BLANK: Final = b"%*s" % (BLOCK_BYTES, b"\n")

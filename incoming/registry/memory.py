@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from typing import Final
 from weakref import WeakValueDictionary
 
-from incoming.errors import StorageFailed, StorageFull, UnknownTicket
-from incoming.lifecycle import RECEIVING, Event
+from incoming.core.errors import StorageFailed, StorageFull, UnknownTicket
+from incoming.core.lifecycle import RECEIVING, Event
+from incoming.core.stats import Counters
+from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry.entries import forgotten, written
+from incoming.registry.group_commit import GroupCommit
 from incoming.registry.journal import Journal
-from incoming.registry.together import Together
-from incoming.runtime import Lock, Runtime, ServiceClock
-from incoming.ticket import IllegalTransition, Ticket
-from incoming.watch import Counters
+from incoming.runtime.base import Lock, Runtime, ServiceClock
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +33,7 @@ class MemoryRegistry:
         """
         self._counters = counters
         self._journal = journal
-        self._together = Together(runtime, journal.append)
+        self._together = GroupCommit(runtime, journal.append)
         self._shortens = False
         self._runtime = runtime
         self._clock = clock

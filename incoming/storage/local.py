@@ -20,14 +20,15 @@ from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Final
 
-from incoming.errors import StorageFailed
-from incoming.filesystem import set_folder_mode, set_mode, try_to_write
-from incoming.runtime import Runtime, close_descriptor
+from incoming.core.errors import StorageFailed
+from incoming.runtime.base import Runtime
+from incoming.runtime.filesystem import set_folder_mode, set_mode, try_to_write
+from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage import Strays
-from incoming.storage.disk import Disk
-from incoming.storage.files import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
-from incoming.storage.giving import PASS, Giving
-from incoming.storage.removal import Removal
+from incoming.storage.deletion import Removal
+from incoming.storage.ownership import PASS, Giving
+from incoming.storage.posix import NO_LINK, Syncs, cut_at_first_hole, fallocate, folder, storage_errors
+from incoming.storage.write_path import Disk
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660

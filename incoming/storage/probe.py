@@ -17,10 +17,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from incoming.errors import BadSetting
-from incoming.filesystem import NOT_THERE, mounted, mounts, set_folder_mode, set_mode
-from incoming.runtime import close_descriptor
-from incoming.storage.files import NO_LINK, fallocate
+from incoming.core.errors import BadSetting
+from incoming.runtime.filesystem import NOT_THERE, mounted, mounts, set_folder_mode, set_mode
+from incoming.runtime.gevent_runtime import close_descriptor
+from incoming.storage.posix import NO_LINK, fallocate
 
 log = logging.getLogger(__name__)
 

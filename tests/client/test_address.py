@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming.client.address import BadAddress, parse
-from incoming.client.ticket import NoTicket, Ticket, read
+from incoming.client.ticket_request import NoTicket, Ticket, read
 
 ID = "c25ce2d3-cb96-46ff-868f-5f3855fc5a1c"
 

@@ -6,8 +6,8 @@ import io
 from unittest.mock import patch
 
 from incoming.client.display import Display
-from incoming.sending.session import Session
-from incoming.sending.steps import File, Opened, Options, Tick, Unreachable
+from incoming.client.protocol.events import File, Opened, Options, Tick, Unreachable
+from incoming.client.protocol.session import Session
 
 
 class Terminal(io.TextIOWrapper):

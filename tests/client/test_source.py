@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import pytest
 
-from incoming.client.source import Source, Spoiled, Unreadable
+from incoming.client.file import Source, Spoiled, Unreadable
 
 CONTENT: Final = bytes(range(200)) * 50
 REPORTS: Final = {

@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from crc32c import crc32c
 
-from incoming import chunks, frames
-from incoming.client.source import Source
+from incoming.client.file import Source
+from incoming.client.protocol.events import Closed, Heard
+from incoming.client.protocol.stored_prefix import Piece
 from incoming.client.websocket import MAX_FRAMES, WebSocket
-from incoming.frames import build_frame, build_header, close_payload, parse_header, unmask
-from incoming.sending.prefix import Piece
-from incoming.sending.steps import Closed, Heard
+from incoming.protocol import chunks
+from incoming.wire import frames
+from incoming.wire.frames import build_frame, build_header, close_payload, parse_header, unmask
 from tests.support.data import FileBytes
 from tests.support.sending import write_file
 

@@ -23,17 +23,17 @@ from typing import Final
 import pytest
 import requests
 
-from incoming.errors import WrongState
-from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
-from incoming.housekeeping import recover
-from incoming.lifecycle import State
+from incoming.core.errors import WrongState
+from incoming.core.lifecycle import State
+from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.uploads.housekeeping import recover
 from tests.conftest import StartServer
 from tests.support.client2 import Client2
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
-from tests.support.house import House
 from tests.support.server import new_upload, retry_upload
 from tests.support.tally import tally
+from tests.support.uploads import House
 from tests.support.waiting import wait_until
 
 ROUNDS: Final = int(os.environ.get("INCOMING_TEST_ROUNDS", "1"))

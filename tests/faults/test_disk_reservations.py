@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import pytest
 
-from incoming.admission import UNUSED_AFTER_S
+from incoming.uploads.admission import UNUSED_AFTER_S
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2, UploadRefused

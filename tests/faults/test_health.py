@@ -12,7 +12,7 @@ from typing import Final
 import pytest
 import requests
 
-from incoming.overview import TROUBLES
+from incoming.uploads.overview import TROUBLES
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import MIB, FileBytes

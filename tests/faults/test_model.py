@@ -29,16 +29,16 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from incoming.errors import IncomingError
-from incoming.handover.schedule import Answer, Done, NoAnswer, Refused, WillFinish
-from incoming.housekeeping import recover, sweep
-from incoming.lifecycle import RECEIVING, State
-from incoming.messages import MsgUploadReq
+from incoming.core.errors import IncomingError
+from incoming.core.lifecycle import RECEIVING, State
+from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.protocol.messages import MsgUploadReq
 from incoming.registry import journal
+from incoming.uploads.housekeeping import recover, sweep
 from tests.support.fakes import FakeApp, FakeRuntime
-from tests.support.house import TIMES, Client, House
 from tests.support.model import HUGE_BYTES, Model, MTicket
 from tests.support.tally import tally
+from tests.support.uploads import TIMES, Client, House
 
 STEPS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "250"))
 STEPS_AN_EXAMPLE: Final = 50

@@ -11,9 +11,9 @@ from uuid import UUID
 
 import pytest
 
+from incoming.core.ticket import Ticket
 from incoming.registry.entries import encode, written
 from incoming.registry.lines import numbered
-from incoming.ticket import Ticket
 from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded

@@ -27,7 +27,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from incoming.runtime import LOOK_UP_THREADS, POOL_THREADS
+from incoming.runtime.gevent_runtime import LOOK_UP_THREADS, POOL_THREADS
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from incoming.limits import idle_silence
+from incoming.protocol.flow_control import idle_silence
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import PATH, OldClient
 from tests.support.client2 import Client2

@@ -1,6 +1,6 @@
 """A process like the server's: monkey-patched, with the real runtime. It posts what it is told to.
 
-`python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a Notifier and of
+`python -m gevent.monkey patched_caller.py`: each line of stdin is JSON, the arguments of a HttpCall and of
 a call; each line of stdout is the answer, as its class, its words and its kind of trouble, and the
 seconds that it took.
 """
@@ -11,8 +11,8 @@ import json
 import sys
 import time
 
-from incoming.handover.notifier import Notifier
-from incoming.runtime import GeventRuntime
+from incoming.handover.http_call import HttpCall
+from incoming.runtime.gevent_runtime import GeventRuntime
 from tests.support.calls import post
 
 
@@ -21,7 +21,7 @@ def main() -> None:
     runtime = GeventRuntime()
     for line in sys.stdin:
         job = json.loads(line)
-        notifier = Notifier(job["connect_timeout_s"], job["answer_timeout_s"], runtime)
+        notifier = HttpCall(job["connect_timeout_s"], job["answer_timeout_s"], runtime)
         began_s = time.monotonic()
         answer: object
         try:

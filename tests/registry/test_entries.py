@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from incoming.checkpoints import Checkpoint
-from incoming.lifecycle import State
+from incoming.core.checkpoints import Checkpoint
+from incoming.core.lifecycle import State
+from incoming.core.ticket import Ticket
 from incoming.registry.entries import (
     DamagedEntry,
     decode,
@@ -20,7 +21,6 @@ from incoming.registry.entries import (
     tickets,
     written,
 )
-from incoming.ticket import Ticket
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"

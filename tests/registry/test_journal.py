@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from incoming.errors import StorageFailed, StorageFull
-from incoming.lifecycle import State
+from incoming.core.errors import StorageFailed, StorageFull
+from incoming.core.lifecycle import State
+from incoming.core.ticket import Ticket
 from incoming.registry import clock as clock_module
 from incoming.registry import journal as journal_module
 from incoming.registry import log as log_module
@@ -21,7 +22,6 @@ from incoming.registry.entries import forgotten, written
 from incoming.registry.journal import Journal, read
 from incoming.registry.lines import numbered
 from incoming.registry.log import LONG_BYTES
-from incoming.ticket import Ticket
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"

@@ -8,14 +8,14 @@ from pathlib import Path
 import gevent
 import pytest
 
-from incoming.errors import StorageFailed, UnknownTicket
-from incoming.housekeeping import sweep
-from incoming.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
+from incoming.core.errors import StorageFailed, UnknownTicket
+from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
+from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import log as log_module
 from incoming.registry.log import BLOCK_BYTES
-from incoming.ticket import IllegalTransition, Ticket
+from incoming.uploads.housekeeping import sweep
 from tests.support.fakes import FakeRuntime
-from tests.support.house import TIMES, House
+from tests.support.uploads import TIMES, House
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 TICKET = Ticket(ID, "http://app.example.org/finished")

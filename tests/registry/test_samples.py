@@ -14,7 +14,7 @@ from typing import Final
 
 import pytest
 
-from incoming.lifecycle import State
+from incoming.core.lifecycle import State
 from incoming.registry.entries import written
 from incoming.registry.journal import Journal, read
 

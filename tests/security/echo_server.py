@@ -3,7 +3,7 @@
 Incoming!! itself never echoes. So this is its HTTP server, its handshake, its upgrade, its frame reader and
 its frame writer as they are, and in the place of `transports.connection` a loop of ten lines that ends a
 connection the way that one does. Only the bound on text is raised, to what section 9 of the suite sends;
-that the real one holds is shown by tests/wire/test_frames.py.
+that the real one holds is shown by tests/integration/test_frames.py.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from typing import Any, Final  # noqa: E402
 
 import gevent  # noqa: E402
 
-from incoming import frames  # noqa: E402
-from incoming.frames import FrameError  # noqa: E402
-from incoming.server import Server  # noqa: E402
-from incoming.sources import Sources  # noqa: E402
-from incoming.transports import websocket as transport  # noqa: E402
-from incoming.transports.buffers import Buffers  # noqa: E402
-from incoming.transports.listeners import listen  # noqa: E402
-from incoming.transports.outgoing import ConnectionGone  # noqa: E402
-from incoming.transports.upgrade import Upgrades  # noqa: E402
-from incoming.transports.vigil import Vigil  # noqa: E402
-from incoming.transports.websocket import WebSocket  # noqa: E402
+from incoming.core.client_limits import Sources  # noqa: E402
+from incoming.http.listeners import listen  # noqa: E402
+from incoming.http.server import Server  # noqa: E402
+from incoming.websocket import websocket as transport  # noqa: E402
+from incoming.websocket.buffers import Buffers  # noqa: E402
+from incoming.websocket.keepalive import KeepAlive  # noqa: E402
+from incoming.websocket.upgrade import Upgrades  # noqa: E402
+from incoming.websocket.websocket import WebSocket  # noqa: E402
+from incoming.websocket.writer import ConnectionGone  # noqa: E402
+from incoming.wire import frames  # noqa: E402
+from incoming.wire.frames import FrameError  # noqa: E402
 
 LARGEST_BYTES: Final = 16 * 1024 * 1024
 SILENCE_S: Final = 60.0
@@ -60,7 +60,7 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    upgrades = Upgrades(Buffers(LARGEST_BYTES), Vigil(SILENCE_S), Sources((), 0))
+    upgrades = Upgrades(Buffers(LARGEST_BYTES), KeepAlive(SILENCE_S), Sources((), 0))
     app = upgrades.in_front_of(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)

@@ -14,22 +14,25 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
-from incoming import chunks, frames, handshake, heads, messages, parameters
-from incoming.app import make_app
-from incoming.conversation import Conversation
-from incoming.errors import BadMessage, BadParameter
-from incoming.frames import FrameError
-from incoming.limits import Limits
-from incoming.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
-from incoming.overview import Overview
-from incoming.settings import Settings
-from incoming.steps import ChunkReceived, TimeUp, Unreadable
-from incoming.transports.buffers import Buffers
-from incoming.transports.handler import LeanHandler
-from incoming.transports.outgoing import ConnectionGone
-from incoming.transports.vigil import Vigil
-from incoming.transports.websocket import WebSocket
-from incoming.uploads import Uploads
+from incoming.core import backend_requests, file_name
+from incoming.core.errors import BadMessage, BadParameter
+from incoming.http import parameters
+from incoming.http.routes import make_app
+from incoming.http.websocket_handler import LeanHandler
+from incoming.protocol import chunks, messages
+from incoming.protocol.events import ChunkReceived, TimeUp, Unreadable
+from incoming.protocol.flow_control import Limits
+from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from incoming.protocol.negotiation import Conversation
+from incoming.settings.table import Settings
+from incoming.uploads.overview import Overview
+from incoming.uploads.service import Uploads
+from incoming.websocket.buffers import Buffers
+from incoming.websocket.keepalive import KeepAlive
+from incoming.websocket.websocket import WebSocket
+from incoming.websocket.writer import ConnectionGone
+from incoming.wire import frames, handshake, request_head
+from incoming.wire.frames import FrameError
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
 SILENCE_S: Final = 10.0
@@ -39,7 +42,7 @@ Said = list[tuple[int, bytes]]
 # --- frames ----------------------------------------------------------------------------------------------
 
 
-class NoVigil(Vigil):
+class NoVigil(KeepAlive):
     """Looks after nobody."""
 
     def keep_alive(self, sock: object) -> None:
@@ -217,7 +220,7 @@ def fuzz_messages(data: bytes) -> None:
     sent = messages.encode(message)
     again = messages.parse(sent)
     assert messages.encode(again) == sent  # texts for pages are made harmless once, and then stay
-    name = messages.bare_file_name(getattr(message, "name", ""))
+    name = file_name.bare_file_name(getattr(message, "name", ""))
     assert name not in ("", ".", "..")
     assert not {"/", "\\", "\0", "\n"} & set(name)
 
@@ -286,7 +289,7 @@ def fuzz_parameters(data: bytes) -> None:
         except BadParameter as exc:
             assert exc.parameter in str(exc)
             continue
-        if isinstance(taken, parameters.NewUpload):
+        if isinstance(taken, backend_requests.NewUpload):
             assert taken.signal_finish_url.lower().startswith(("http://", "https://"))
             assert not set(taken.signal_finish_url) & set("\r\n\t \\\0")
             assert taken.file_owner_uid is None or 0 <= taken.file_owner_uid < 2**32 - 1
@@ -345,13 +348,13 @@ def fuzz_heads(data: bytes) -> None:
     line, _, rest = data.partition(b"\n")
     text = line.decode("latin-1") + "\n"
     try:
-        heads.check_request_line(text)
+        request_head.check_request_line(text)
         version = text.split(" ")[2].strip()
-        read = LeanHandler.MessageClass(cast(Any, None), heads.HeaderLines(io.BytesIO(rest)))
+        read = LeanHandler.MessageClass(cast(Any, None), request_head.HeaderLines(io.BytesIO(rest)))
         by_name = {name.lower(): read.get_all(name) for name in read}
-        heads.check_headers(by_name, version)
-        heads.has_body(by_name)
-    except heads.BadHead:
+        request_head.check_headers(by_name, version)
+        request_head.has_body(by_name)
+    except request_head.BadHead:
         return
     written = list(_lines_before_the_end(rest))
     assert len(read.items()) == len(written), (read.items(), written)

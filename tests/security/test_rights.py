@@ -24,18 +24,19 @@ import requests
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incoming import parameters
-from incoming.admission import Admission
-from incoming.errors import BadParameter
-from incoming.handover.dialing import target
+from incoming.core import backend_requests
+from incoming.core.errors import BadParameter
+from incoming.handover.connections import target
+from incoming.http import parameters
+from incoming.uploads.admission import Admission
 from tests.conftest import StartServer
 from tests.support.app import Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused
 from tests.support.data import FileBytes
-from tests.support.house import House
 from tests.support.server import ROOT, RunningServer, call_backend, cancel_upload, new_upload
 from tests.support.tally import tally
+from tests.support.uploads import House
 from tests.support.waiting import wait_until
 
 SCALE: Final = int(os.environ.get("INCOMING_TEST_ATTACKS", "1"))
@@ -240,7 +241,7 @@ def test_ticket_ids_come_from_the_systems_randomness(tmp_path: Path, monkeypatch
 
 def test_ticket_ids_do_not_repeat_and_use_all_their_bits(tmp_path: Path) -> None:
     admission = Admission(House(tmp_path).parts)
-    request = parameters.NewUpload("http://app.example.org/")
+    request = backend_requests.NewUpload("http://app.example.org/")
     ids = [uuid.UUID(admission.new_ticket(request).id) for _ in range(2_000 * SCALE)]
     assert len(set(ids)) == len(ids)
     assert all(ticket_id.version == 4 for ticket_id in ids)

@@ -1,7 +1,7 @@
 """schemathesis makes requests up from docs/openapi.yaml, right ones and wrong ones, for a real server.
 
-Its check of methods that there are not is left to tests/test_app_answers.py: with an address of 8 KiB the
-answer is 414, and it wants 405. Nor can it know that an id has to be one that was given out.
+tests/http/test_routes_answers.py checks unknown methods instead: with an address of 8 KiB the answer is 414,
+and schemathesis wants 405. Nor can it know that an id has to be one that was given out.
 """
 
 from __future__ import annotations

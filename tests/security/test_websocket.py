@@ -1,7 +1,7 @@
 """Strangers on the upload's own address: no ticket, no manners.
 
-What one broken frame leads to is in tests/wire/test_frames.py; here it is about many of them, and about those
-who hold on to a connection, to memory or to the processor.
+tests/integration/test_frames.py shows what one broken frame leads to. Here there are many, and clients
+that hold on to a connection, to memory or to the processor.
 """
 
 from __future__ import annotations

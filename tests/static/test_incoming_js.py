@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming import errors
+from incoming.core import errors
 from tests.support.server import ROOT
 
 HERE = Path(__file__).parent

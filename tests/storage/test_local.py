@@ -12,10 +12,10 @@ from pathlib import Path
 import gevent
 import pytest
 
-from incoming.errors import StorageFailed, StorageFull
-from incoming.storage import files
-from incoming.storage.files import STEP_BYTES
+from incoming.core.errors import StorageFailed, StorageFull
+from incoming.storage import posix
 from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage, LocalWriter
+from incoming.storage.posix import STEP_BYTES
 from tests.storage.conftest import NOBODY, TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
@@ -338,7 +338,7 @@ def test_a_file_that_is_being_synced_lets_others_have_their_turn(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A file of many gigabytes does not keep those of a few megabytes waiting."""
-    monkeypatch.setattr(files, "TURN_S", 0)
+    monkeypatch.setattr(posix, "TURN_S", 0)
     large, other = storage.open(TICKET_ID, 3 * STEP_BYTES), storage.open(f"{TICKET_ID}-2", STEP_BYTES)
     large.write(memoryview(bytes(3 * STEP_BYTES)))
     other.write(memoryview(bytes(STEP_BYTES)))

@@ -10,10 +10,11 @@ from pathlib import Path
 import gevent
 import pytest
 
-from incoming.errors import StorageFailed, StorageFull
-from incoming.runtime import TURN_S, GeventRuntime
-from incoming.storage.disk import QUICK_SLICES, Disk
+from incoming.core.errors import StorageFailed, StorageFull
+from incoming.runtime.fair_scheduler import TURN_S
+from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter, allocated_bytes
+from incoming.storage.write_path import QUICK_SLICES, Disk
 from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
 
@@ -103,8 +104,8 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
 def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incoming.storage.disk.QUICK_SLICES", 0)
-    monkeypatch.setattr("incoming.storage.disk.SLOW_WRITE_S", 60.0)
+    monkeypatch.setattr("incoming.storage.write_path.QUICK_SLICES", 0)
+    monkeypatch.setattr("incoming.storage.write_path.SLOW_WRITE_S", 60.0)
     storage = LocalStorage(tmp_path / "data", 0, GeventRuntime())
     writers = [storage.open(f"{TICKET_ID}-{number}", LENGTH_BYTES) for number in range(2)]
     order: list[int] = []

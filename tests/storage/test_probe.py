@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from incoming.errors import BadSetting
-from incoming.service import DATA_NEEDS, JOURNAL_NEEDS
+from incoming.composition import DATA_NEEDS, JOURNAL_NEEDS
+from incoming.core.errors import BadSetting
 from incoming.storage import probe as probe_module
 from incoming.storage.probe import (
     FOLDER,

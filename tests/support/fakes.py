@@ -19,8 +19,8 @@ import gevent
 import gevent.event
 import gevent.lock
 
-from incoming.handover.schedule import Answer, Done
-from incoming.runtime import Lock, Place, Task
+from incoming.handover.answers import Answer, Done
+from incoming.runtime.base import Lock, Place, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,7 +28,7 @@ SETTLE_LIMIT_S = 10.0
 
 
 class FakeRuntime:
-    """See incoming.runtime.Runtime. What fails in a greenlet fails in the test, at the next `settle`."""
+    """See incoming.runtime.base.Runtime. What fails in a greenlet fails in the test, at the next `settle`."""
 
     def __init__(self, now_s: float = 1000.0) -> None:
         self.time_s = now_s
@@ -160,11 +160,11 @@ class FakeApp:
         self.forms: list[dict[str, str]] = []
 
     def turn(self, url: str) -> AbstractContextManager[FakeApp]:
-        """See Notifier."""
+        """See HttpCall."""
         return contextlib.nullcontext(self)
 
     def post(self, form: dict[str, str]) -> Answer:
-        """See incoming.handover.notifier.Turn."""
+        """See incoming.handover.http_call.Turn."""
         answer = self.answers[min(len(self.forms), len(self.answers) - 1)]
         self.forms.append(form)
         gevent.sleep(0)

@@ -25,11 +25,11 @@ from typing import Any, Final
 
 from gevent.monkey import get_original
 
-from incoming import housekeeping, overview
-from incoming.handover.notifier import Turn
+from incoming.handover.http_call import Turn
 from incoming.registry import clock
-from incoming.storage import files, local, probe
-from incoming.transports.websocket import WebSocket
+from incoming.storage import local, posix, probe
+from incoming.uploads import housekeeping, overview
+from incoming.websocket.websocket import WebSocket
 
 Call = Callable[..., Any]
 _real_write: Final = os.write
@@ -226,9 +226,9 @@ def install(plan: Plan) -> None:
     for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
-    vars(local)["fallocate"] = _told(points.around("fallocate", files.fallocate))
-    writes_out = points.around("sync_file_range", files.sync_file_range, failed=failed)
-    vars(files)["sync_file_range"] = _told(writes_out)
+    vars(local)["fallocate"] = _told(points.around("fallocate", posix.fallocate))
+    writes_out = points.around("sync_file_range", posix.sync_file_range, failed=failed)
+    vars(posix)["sync_file_range"] = _told(writes_out)
     _wrap_the_others(points)
     if plan.boot_id:
         vars(clock)["BOOT_ID"] = Path(plan.boot_id)

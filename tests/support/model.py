@@ -12,9 +12,9 @@ from typing import Final
 
 from crc32c import crc32c
 
-from incoming import errors
-from incoming.lifecycle import ARRIVED, CALLED_OFF, RECEIVING, State
-from incoming.settings import Settings
+from incoming.core import errors
+from incoming.core.lifecycle import ARRIVED, CALLED_OFF, RECEIVING, State
+from incoming.settings.table import Settings
 
 HUGE_BYTES: Final = 1 << 60
 Told = object

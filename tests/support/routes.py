@@ -8,10 +8,10 @@ from urllib.parse import urlencode
 
 from webtest import TestApp, TestResponse
 
-from incoming.app import make_app
-from incoming.overview import Overview
-from incoming.settings import Settings
-from tests.support.house import House
+from incoming.http.routes import make_app
+from incoming.settings.table import Settings
+from incoming.uploads.overview import Overview
+from tests.support.uploads import House
 
 URL: Final = "http://app.example.org/finished"
 PREFIXES: Final = ("/incoming/", "/incoming/0.1/")

@@ -16,11 +16,11 @@ from typing import IO, Final, Protocol, Self
 
 import requests
 
+from incoming.core.ticket import Ticket
 from incoming.registry import journal
 from incoming.registry.entries import STOPPED, written
 from incoming.registry.lines import Reader, numbered
 from incoming.registry.log import BLANK, BLOCK_BYTES
-from incoming.ticket import Ticket
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

@@ -1,156 +1,314 @@
-"""Frames, right and wrong (RFC 6455 sections 5 and 7)."""
+"""WebSocket frames: each boundary of a header, each thing that RFC 6455 forbids, masks, and close frames."""
 
 from __future__ import annotations
 
 import struct
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from tests.support.client import OldClient
-from tests.support.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, ConnectionClosed
-from tests.wire.conftest import CHUNK_SIZE_KIB, NewClient
+from incoming.wire.frames import (
+    CLOSE_BAD_DATA,
+    CLOSE_PROTOCOL_ERROR,
+    CLOSE_TOO_BIG,
+    MAX_HEADER_BYTES,
+    OP_BINARY,
+    OP_CLOSE,
+    OP_CONTINUATION,
+    OP_PING,
+    OP_PONG,
+    OP_TEXT,
+    FrameError,
+    FrameHeader,
+    build_frame,
+    close_answer,
+    close_payload,
+    parse_header,
+    unmask,
+)
 
-FIN = 0x80
-RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
-AT_ONCE_S = 1.0
+same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+MASK = b"\x01\x02\x03\x04"
+OPCODES = [0x0, 0x1, 0x2, 0x8, 0x9, 0xA]  # RFC 6455 section 5.2
 
 
-def closed_with(client: OldClient, *frames: tuple[int, bytes]) -> ConnectionClosed:
-    """Sends the frames and returns how the server closed."""
-    for first_byte, payload in frames:
-        client.ws.send_frame(first_byte, payload)
-    return client.hear_close()
+def client_header(opcode: int, payload_bytes: int, *, final: bool = True, mask: bytes = MASK) -> bytes:
+    """A header as a client writes it, from RFC 6455 section 5.2."""
+    first = (0x80 if final else 0) | opcode
+    if payload_bytes < 126:
+        return struct.pack("!BB", first, 0x80 | payload_bytes) + mask
+    if payload_bytes < 65536:
+        return struct.pack("!BBH", first, 0x80 | 126, payload_bytes) + mask
+    return struct.pack("!BBQ", first, 0x80 | 127, payload_bytes) + mask
+
+
+# --- headers -------------------------------------------------------------------------------------------
+
+LENGTHS = [(0, 6), (1, 6), (125, 6), (126, 8), (127, 8), (65535, 8), (65536, 14), (2**63 - 1, 14)]
+
+
+@pytest.mark.parametrize(("payload_bytes", "header_bytes"), LENGTHS)
+def test_a_header_is_read_at_every_boundary_of_its_length(payload_bytes: int, header_bytes: int) -> None:
+    data = client_header(OP_BINARY, payload_bytes)
+    assert parse_header(data) == FrameHeader(OP_BINARY, True, payload_bytes, MASK, header_bytes)
+    assert header_bytes == len(data)
+
+
+def test_no_header_is_longer_than_the_longest() -> None:
+    assert max(header_bytes for _, header_bytes in LENGTHS) == MAX_HEADER_BYTES
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_a_header_is_read_from_any_buffer_and_what_follows_it_is_left_alone(kind: type) -> None:
+    header = parse_header(kind(client_header(OP_TEXT, 200) + b"the payload"))
+    assert header == FrameHeader(OP_TEXT, True, 200, MASK, 8)
+
+
+def test_the_opcodes_are_those_of_the_rfc() -> None:
+    assert [OP_CONTINUATION, OP_TEXT, OP_BINARY, OP_CLOSE, OP_PING, OP_PONG] == OPCODES
+
+
+def test_the_close_codes_are_those_of_the_rfc() -> None:
+    assert (CLOSE_PROTOCOL_ERROR, CLOSE_BAD_DATA, CLOSE_TOO_BIG) == (1002, 1007, 1009)
+
+
+@pytest.mark.parametrize("opcode", OPCODES)
+def test_every_opcode_of_the_rfc_is_read(opcode: int) -> None:
+    header = parse_header(client_header(opcode, 3))
+    assert header is not None
+    assert (header.opcode, header.is_control) == (opcode, opcode >= 8)
+
+
+@pytest.mark.parametrize("opcode", [OP_CONTINUATION, OP_TEXT, OP_BINARY])
+def test_a_message_may_come_in_several_frames(opcode: int) -> None:
+    header = parse_header(client_header(opcode, 3, final=False))
+    assert header is not None
+    assert not header.final
+
+
+FORBIDDEN = {
+    "the first reserved bit": (b"\xc2\x83" + MASK, "reserved bits"),
+    "the second reserved bit": (b"\xa2\x83" + MASK, "reserved bits"),
+    "the third reserved bit": (b"\x92\x83" + MASK, "reserved bits"),
+    "no mask": (b"\x82\x03abc", "masked"),
+    "opcode 3": (b"\x83\x80" + MASK, "unknown opcode"),
+    "opcode 7": (b"\x87\x80" + MASK, "unknown opcode"),
+    "opcode 11": (b"\x8b\x80" + MASK, "unknown opcode"),
+    "opcode 15": (b"\x8f\x80" + MASK, "unknown opcode"),
+    "a ping in pieces": (client_header(OP_PING, 3, final=False), "control frame"),
+    "a close frame in pieces": (client_header(OP_CLOSE, 3, final=False), "control frame"),
+    "a ping of 126 bytes": (client_header(OP_PING, 126), "control frame"),
+    "a pong of 65536 bytes": (client_header(OP_PONG, 65536), "control frame"),
+    "0 in the middle form": (b"\x82\xfe\x00\x00" + MASK, "bad length"),
+    "125 in the middle form": (b"\x82\xfe\x00\x7d" + MASK, "bad length"),
+    "125 in the long form": (b"\x82\xff" + struct.pack("!Q", 125) + MASK, "bad length"),
+    "65535 in the long form": (b"\x82\xff" + struct.pack("!Q", 65535) + MASK, "bad length"),
+    "a negative length": (b"\x82\xff" + struct.pack("!Q", 2**63) + MASK, "bad length"),
+    "the largest number": (b"\x82\xff" + b"\xff" * 8 + MASK, "bad length"),
+}
+
+
+@pytest.mark.parametrize(("data", "why"), FORBIDDEN.values(), ids=FORBIDDEN)
+def test_a_header_that_the_rfc_forbids_is_a_protocol_error(data: bytes, why: str) -> None:
+    with pytest.raises(FrameError, match=why) as broken:
+        parse_header(data)
+    assert broken.value.code == 1002
+
+
+@pytest.mark.parametrize("name", [name for name in FORBIDDEN if FORBIDDEN[name][1] != "bad length"])
+def test_two_bytes_are_enough_to_refuse_what_they_show(name: str) -> None:
+    with pytest.raises(FrameError):
+        parse_header(FORBIDDEN[name][0][:2])
+
+
+def test_a_control_frame_may_have_125_bytes() -> None:
+    header = parse_header(client_header(OP_PING, 125))
+    assert header is not None
+    assert header.payload_bytes == 125
+
+
+def whole_or_error(data: bytes) -> FrameHeader | FrameError | None:
+    try:
+        return parse_header(data)
+    except FrameError as exc:
+        return exc
+
+
+@same_each_run
+@given(
+    st.sampled_from(OPCODES),
+    st.sampled_from([0, 1, 125, 126, 65535, 65536]) | st.integers(0, 2**63 - 1),
+    st.booleans(),
+    st.binary(min_size=4, max_size=4),
+)
+def test_no_prefix_of_a_header_gives_anything_but_nothing_or_its_error(
+    opcode: int, payload_bytes: int, final: bool, mask: bytes
+) -> None:
+    data = client_header(opcode, payload_bytes, final=final, mask=mask)
+    whole = whole_or_error(data)
+    for size in range(len(data)):
+        prefix = whole_or_error(data[:size])
+        assert prefix is None or (isinstance(prefix, FrameError) and isinstance(whole, FrameError))
+    if not isinstance(whole, FrameError):
+        assert whole == FrameHeader(opcode, final, payload_bytes, mask, len(data))
+
+
+@same_each_run
+@given(st.binary(max_size=20))
+def test_whatever_bytes_come_a_header_that_is_read_is_what_a_client_would_write(data: bytes) -> None:
+    header = whole_or_error(data)
+    if isinstance(header, FrameHeader):
+        again = client_header(header.opcode, header.payload_bytes, final=header.final, mask=header.mask)
+        assert data[: header.header_bytes] == again
+        assert all(whole_or_error(data[:size]) is None for size in range(header.header_bytes))
+
+
+# --- masks ---------------------------------------------------------------------------------------------
+
+
+def naive(payload: bytes, mask: bytes, position: int) -> bytes:
+    return bytes(byte ^ mask[(position + i) % 4] for i, byte in enumerate(payload))
+
+
+@same_each_run
+@given(
+    st.binary(max_size=70),
+    st.binary(min_size=4, max_size=4),
+    st.integers(0, 2**40),
+    st.integers(0, 15),
+)
+def test_a_mask_comes_off_at_any_length_position_and_alignment(
+    payload: bytes, mask: bytes, position: int, start: int
+) -> None:
+    end = start + len(payload)
+    buffer = bytearray(b"\xaa" * start + payload + b"\xaa" * 9)
+    unmask(memoryview(buffer)[start:end], mask, position)
+    assert buffer[start:end] == naive(payload, mask, position)
+    assert buffer[:start] + buffer[end:] == b"\xaa" * (start + 9)  # nothing beside it is touched
+
+
+def test_a_mask_begins_anew_unless_a_position_is_given() -> None:
+    buffer = bytearray(11)
+    unmask(memoryview(buffer), MASK)
+    assert buffer == b"\x01\x02\x03\x04\x01\x02\x03\x04\x01\x02\x03"
+
+
+def test_a_payload_in_slices_comes_out_like_one_in_a_piece() -> None:
+    payload = bytes(range(256)) * 4
+    buffer = bytearray(payload)
+    for start, end in [(0, 3), (3, 10), (10, 500), (500, 1024)]:
+        unmask(memoryview(buffer)[start:end], MASK, position=start)
+    assert buffer == naive(payload, MASK, 0)
+
+
+# --- frames of the server, and closing -------------------------------------------------------------------
+
+HEADS = [
+    (0, b"\x82\x00"),
+    (125, b"\x82\x7d"),
+    (126, b"\x82\x7e\x00\x7e"),
+    (65535, b"\x82\x7e\xff\xff"),
+    (65536, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00"),
+]
+
+
+@pytest.mark.parametrize(("size", "head"), HEADS)
+def test_a_frame_of_the_server_is_whole_and_unmasked(size: int, head: bytes) -> None:
+    assert build_frame(OP_BINARY, b"x" * size) == head + b"x" * size
+
+
+def test_a_frame_may_be_empty_and_of_any_kind() -> None:
+    assert build_frame(OP_PONG) == b"\x8a\x00"
+    assert build_frame(OP_TEXT, b"hi") == b"\x81\x02hi"
+
+
+def test_a_close_frame_carries_its_code_and_reason() -> None:
+    assert close_payload(1000) == b"\x03\xe8"
+    assert close_payload(4001, "bye ☂") == b"\x0f\xa1bye \xe2\x98\x82"
 
 
 @pytest.mark.parametrize(
-    "frames",
+    ("reason", "kept"),
     [
-        [(FIN | RSV1 | BINARY, b"x")],
-        [(FIN | RSV2 | BINARY, b"x")],
-        [(FIN | RSV3 | TEXT, b"{}")],
-        [(FIN | 0x3, b"x")],
-        [(FIN | 0xB, b"x")],
-        [(PING, b"x")],
-        [(FIN | PING, b"x" * 126)],
-        [(FIN | CONTINUATION, b"x")],
-        [(BINARY, b"x"), (FIN | BINARY, b"y")],
-        [(BINARY, b"x"), (FIN | TEXT, b"{}")],
-        [(FIN | CLOSE, b"\x03")],
-        [(FIN | CLOSE, struct.pack("!H", 1005))],
-    ],
-    ids=[
-        *("RSV1", "RSV2", "RSV3", "data opcode 3", "control opcode 11"),
-        *("fragmented control frame", "long control frame", "continuation of nothing"),
-        *("chunk within a chunk", "text within a chunk", "close with half a code", "close with code 1005"),
+        ("x" * 123, "x" * 123),
+        ("x" * 124, "x" * 123),
+        ("x" * 120 + "☂", "x" * 120 + "☂"),
+        ("x" * 121 + "☂", "x" * 121),  # never half a character
+        ("x" * 122 + "☂", "x" * 122),
+        ("😀" * 40, "😀" * 30),
     ],
 )
-def test_a_broken_frame_closes_with_1002_and_costs_only_the_connection(
-    new_client: NewClient, frames: list[tuple[int, bytes]]
-) -> None:
-    client = new_client().open()
-    assert closed_with(client, *frames).code == 1002
-    client.upload()
-    assert client.resumed_at == [0, 0]
+def test_a_long_close_reason_is_cut_between_two_characters(reason: str, kept: str) -> None:
+    assert close_payload(1000, reason) == b"\x03\xe8" + kept.encode()
 
 
-def test_an_unmasked_frame_closes_with_1002(new_client: NewClient) -> None:
-    client = new_client().open()
-    client.ws.send_frame(FIN | BINARY, b"bytes", masked=False)
-    assert client.hear_close().code == 1002
-    client.upload()
-    assert client.resumed_at == [0, 0]
+@same_each_run
+@given(st.integers(0, 65535), st.text(st.characters(exclude_categories=["Cs"])))
+def test_a_close_frame_always_fits_and_says_the_beginning_of_its_reason(code: int, reason: str) -> None:
+    payload = close_payload(code, reason)
+    assert len(payload) <= 125
+    assert int.from_bytes(payload[:2], "big") == code
+    assert reason.startswith(payload[2:].decode())
+    assert len(payload) > 121 or payload[2:].decode() == reason
 
 
-def test_text_that_is_not_utf_8_closes_with_1007(new_client: NewClient) -> None:
-    assert closed_with(new_client().open(), (FIN | TEXT, b'{"MsgType": "\xff"}')).code == 1007
+GOOD_CODES = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999]
+BAD_CODES = [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535]
 
 
-def test_a_header_that_promises_three_gigabytes_closes_with_1009_at_once(new_client: NewClient) -> None:
-    client = new_client().open()
-    client.ws.socket.sendall(struct.pack("!BBQ", FIN | BINARY, 0x80 | 127, 3 << 30) + b"mask")
-    assert client.hear_close().code == 1009
+@pytest.mark.parametrize("code", GOOD_CODES)
+def test_a_clients_close_is_answered_with_its_own_code(code: int) -> None:
+    assert close_answer(struct.pack("!H", code)) == code
+    assert close_answer(struct.pack("!H", code) + "☂".encode()) == code
 
 
-def test_a_text_message_of_a_megabyte_closes_with_1009(new_client: NewClient) -> None:
-    client = new_client().open()
-    # Only the header: the server has no reason to wait for the rest.
-    client.ws.socket.sendall(struct.pack("!BBQ", FIN | TEXT, 0x80 | 127, 1 << 20) + b"mask")
-    assert client.hear_close().code == 1009
+def test_a_close_without_a_code_is_a_normal_one() -> None:
+    assert close_answer(b"") == 1000
 
 
-def test_text_that_grows_by_fragments_is_bounded_too(new_client: NewClient) -> None:
-    client = new_client().open()
-    client.ws.send_frame(TEXT, b"{")
-    with pytest.raises(ConnectionClosed) as closed:
-        for _ in range(64):
-            client.ws.send_frame(CONTINUATION, b" " * 32768)
-            if client.ws.has_input:
-                break
-        client.hear()
-    assert closed.value.code == 1009
+@pytest.mark.parametrize("payload", [struct.pack("!H", code) for code in BAD_CODES] + [b"\x03", b"\xe8"])
+def test_a_close_code_that_nobody_may_send_is_a_protocol_error(payload: bytes) -> None:
+    with pytest.raises(FrameError, match="bad close code") as broken:
+        close_answer(payload)
+    assert broken.value.code == 1002
 
 
-def test_a_chunk_may_come_in_fragments_with_a_ping_in_between(new_client: NewClient) -> None:
-    client = new_client(CHUNK_SIZE_KIB * 1024).open()
-    chunk = client.data.read(0, client.data.length_bytes)
-    client.ws.send_frame(BINARY, chunk[:1])
-    client.ws.send_frame(CONTINUATION, chunk[1:1001])
-    client.ws.send_frame(FIN | PING, b"still there?")
-    client.ws.send_frame(CONTINUATION)
-    client.ws.send_frame(FIN | CONTINUATION, chunk[1001:])
-    pong = client.ws.receive_frame()
-    assert (pong.opcode, pong.payload) == (PONG, b"still there?")
-    assert client.expect("MsgChunkAck") == {"ChunkSize": len(chunk)}
-    client.hear_result()
+@pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x98", b"ok\x80", b"\xed\xa0\x80"])
+def test_a_close_reason_has_to_be_utf_8(reason: bytes) -> None:
+    with pytest.raises(FrameError, match="UTF-8") as broken:
+        close_answer(b"\x03\xe8" + reason)
+    assert broken.value.code == 1007
 
 
-def test_a_text_message_may_come_in_fragments(new_client: NewClient) -> None:
-    client = new_client().connect()
-    client.request()
-    client.ws.send_frame(TEXT, b'{"MsgType": "MsgAck", ')
-    client.ws.send_frame(FIN | CONTINUATION, b'"MsgData": {"Ack": true}}')
-    client.send_until_acked()
-    client.hear_result()
+# --- the other side ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("payload", [b"", b"are you there?", bytes(125)], ids=["empty", "text", "longest"])
-def test_a_ping_is_answered_with_its_own_payload(new_client: NewClient, payload: bytes) -> None:
-    client = new_client().open()
-    client.ws.send_frame(FIN | PING, payload)
-    pong = client.ws.receive_frame()
-    assert (pong.first_byte, pong.payload) == (FIN | PONG, payload)
+@pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
+def test_what_the_server_builds_a_client_reads(payload_bytes: int) -> None:
+    frame = build_frame(OP_TEXT, b"x" * payload_bytes)
+    header = parse_header(frame, from_client=False)
+    assert header == FrameHeader(OP_TEXT, True, payload_bytes, b"", len(frame) - payload_bytes)
 
 
-def test_a_pong_that_nobody_asked_for_is_ignored(new_client: NewClient) -> None:
-    client = new_client().open()
-    client.ws.send_frame(FIN | PONG, b"hello")
-    client.send_until_acked()
-    client.hear_result()
+@pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
+def test_what_a_client_builds_the_server_reads(payload_bytes: int) -> None:
+    payload = bytes(range(256)) * 256
+    frame = bytearray(build_frame(OP_TEXT, payload[:payload_bytes], MASK))
+    header = parse_header(frame)
+    assert header == FrameHeader(OP_TEXT, True, payload_bytes, MASK, len(frame) - payload_bytes)
+    masked = memoryview(frame)[header.header_bytes :]
+    unmask(masked, MASK)
+    assert masked == payload[:payload_bytes]
 
 
-@pytest.mark.parametrize("code", [1000, 1001, 3000, 4999])
-def test_a_close_frame_is_answered_at_once_with_its_own_code(new_client: NewClient, code: int) -> None:
-    client = new_client().open()
-    client.send_chunk()
-    answer, took_s = client.ws.close(code)
-    assert answer == code
-    assert took_s < AT_ONCE_S
+@pytest.mark.parametrize("mask", [b"", MASK])
+def test_a_server_does_not_mask_and_a_client_does(mask: bytes) -> None:
+    with pytest.raises(FrameError):
+        parse_header(build_frame(OP_TEXT, b"a", mask), from_client=not mask)
 
 
-def test_frames_that_come_byte_by_byte_are_put_together(new_client: NewClient) -> None:
-    client = new_client(20).open()
-    for byte in bytes(client.ws.frame(FIN | BINARY, client.data.read(0, 20))):
-        client.ws.socket.sendall(bytes([byte]))
-    assert client.expect("MsgChunkAck") == {"ChunkSize": 20}
-    client.hear_result()
-
-
-def test_frames_that_come_all_in_one_piece_are_told_apart(new_client: NewClient) -> None:
-    client = new_client(3000)
-    client.connect().request()
-    ack = bytes(client.ws.frame(FIN | TEXT, b'{"MsgType": "MsgAck", "MsgData": {"Ack": true}}'))
-    chunks = (client.data.read(at, 1000) for at in (0, 1000, 2000))
-    client.ws.socket.sendall(ack + b"".join(bytes(client.ws.frame(FIN | BINARY, c)) for c in chunks))
-    for _ in range(3):
-        assert client.expect("MsgChunkAck") == {"ChunkSize": 1000}
-    client.hear_result()
+@pytest.mark.parametrize("header", [b"\x81\x7e\x00\x7d", b"\x81\x7f" + bytes(6) + b"\xff\xff"])
+def test_a_server_uses_the_shortest_length_too(header: bytes) -> None:
+    with pytest.raises(FrameError, match="bad length"):
+        parse_header(header, from_client=False)

@@ -1,73 +1,93 @@
-"""How a connection begins (CONTRACT 2 and 4, RFC 6455 section 4)."""
+"""The opening handshake as data (RFC 6455 sections 1.3 and 4.2)."""
 
 from __future__ import annotations
 
 import pytest
-import requests
 
-from tests.support.client import PATH
-from tests.support.server import RunningServer
-from tests.support.websocket import HandshakeRefused, WebSocket
-from tests.wire.conftest import NewClient
+from incoming.core.errors import BadRequest, UpgradeRequired
+from incoming.wire import handshake
 
-
-def test_a_client_connects_under_both_prefixes(server: RunningServer) -> None:
-    for path in (PATH, "/incoming/0.1/frontend/upload_ws"):
-        ws = WebSocket(server.url + path)
-        assert ws.close()[0] == 1000
-
-
-def test_a_request_without_an_upgrade_gets_426_and_is_told_what_to_upgrade_to(server: RunningServer) -> None:
-    answer = requests.get(server.url + PATH, timeout=10)
-    assert answer.status_code == 426
-    assert answer.headers["Upgrade"].lower() == "websocket"  # RFC 9110 section 15.5.22
-    assert "WebSocket" in answer.text
+GOOD = {
+    "REQUEST_METHOD": "GET",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "HTTP_UPGRADE": "websocket",
+    "HTTP_CONNECTION": "Upgrade",
+    "HTTP_SEC_WEBSOCKET_VERSION": "13",
+    "HTTP_SEC_WEBSOCKET_KEY": "dGhlIHNhbXBsZSBub25jZQ==",
+}
 
 
-def test_a_program_gets_the_426_as_json(server: RunningServer) -> None:
-    answer = requests.get(server.url + PATH, headers={"Accept": "application/json"}, timeout=10)
-    assert answer.status_code == 426
-    assert set(answer.json()["error"]) == {"code", "message"}
+def test_the_answer_is_the_one_of_the_rfc() -> None:
+    lines = handshake.answer(GOOD).split(b"\r\n")
+    assert lines[0] == b"HTTP/1.1 101 Switching Protocols"
+    assert b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in lines  # section 1.3
+    assert lines[-2:] == [b"", b""]
 
 
-def test_no_extension_is_agreed_though_one_is_offered(new_client: NewClient) -> None:
-    client = new_client()
-    client.connect({"Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits"})
-    assert "sec-websocket-extensions" not in client.ws.headers
-    client.request()
-    client.agree()
-    client.send_until_acked()
-    client.hear_result()
-
-
-@pytest.mark.parametrize("origin", ["http://app.example.org", "https://app.example.org:8443", "null"])
-def test_a_page_of_any_origin_may_upload(new_client: NewClient, origin: str) -> None:
-    client = new_client()
-    client.connect({"Origin": origin}).request()
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"HTTP_CONNECTION": "keep-alive, Upgrade"}, {"HTTP_UPGRADE": "WebSocket"}],
+    ids=["as browsers write it", "Firefox", "another case"],
+)
+def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
+    assert handshake.why_not({**GOOD, **headers}) is None
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        {"Sec-WebSocket-Version": "8"},
-        {"Sec-WebSocket-Version": ""},
-        {"Sec-WebSocket-Version": "thirteen"},
-        {"Sec-WebSocket-Key": ""},
-        {"Sec-WebSocket-Key": "not base64!"},
-        {"Sec-WebSocket-Key": "c2hvcnQ="},
+        {"REQUEST_METHOD": "POST"},
+        {"HTTP_UPGRADE": ""},
+        {"HTTP_UPGRADE": "h2c"},
+        {"HTTP_CONNECTION": "close"},
+        {"HTTP_SEC_WEBSOCKET_VERSION": "8"},
+        {"HTTP_SEC_WEBSOCKET_VERSION": ""},
     ],
-    ids=["old version", "no version", "bad version", "no key", "bad key", "short key"],
 )
-def test_a_bad_handshake_is_refused_with_a_4xx_and_no_traceback(
-    server: RunningServer, headers: dict[str, str]
+def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: dict[str, str]) -> None:
+    assert isinstance(handshake.why_not({**GOOD, **headers}), UpgradeRequired)
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"HTTP_SEC_WEBSOCKET_KEY": ""},
+        {"HTTP_SEC_WEBSOCKET_KEY": "not base64!"},
+        {"HTTP_SEC_WEBSOCKET_KEY": "c2hvcnQ="},
+        {"HTTP_SEC_WEBSOCKET_KEY": "ä"},
+    ],
+)
+def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
+    assert isinstance(handshake.why_not({**GOOD, **headers}), BadRequest)
+
+
+@pytest.mark.parametrize(
+    ("headers", "what"),
+    [
+        (
+            {"HTTP_UPGRADE": "", "HTTP_CONNECTION": "close", "SERVER_PROTOCOL": "HTTP/1.0"},
+            "it drops Upgrade, drops Connection, speaks HTTP/1.0.",
+        ),
+        ({"HTTP_UPGRADE": ""}, "it drops Upgrade."),
+        ({"HTTP_CONNECTION": "close"}, "it drops Connection."),
+        ({"SERVER_PROTOCOL": "HTTP/1.0"}, "it speaks HTTP/1.0."),
+    ],
+)
+def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
+    headers: dict[str, str], what: str
 ) -> None:
-    with pytest.raises(HandshakeRefused) as refused:
-        WebSocket(server.url + PATH, headers)
-    assert refused.value.head.split()[1][0] == "4", refused.value.head
-    assert "Traceback" not in server.log_text()
+    refusal = handshake.why_not({**GOOD, **headers})
+    assert isinstance(refusal, UpgradeRequired)
+    assert str(refusal) == handshake.spoilt_by_a_proxy({**GOOD, **headers})
+    assert what in str(refusal)
+    for line in ("proxy_http_version 1.1;", "Upgrade $http_upgrade;", 'Connection "upgrade";'):
+        assert line in str(refusal)
 
 
-def test_a_client_of_another_version_is_told_the_right_one(server: RunningServer) -> None:
-    with pytest.raises(HandshakeRefused) as refused:
-        WebSocket(server.url + PATH, {"Sec-WebSocket-Version": "8"})
-    assert "sec-websocket-version: 13" in refused.value.head.lower()  # RFC 6455 section 4.4
+@pytest.mark.parametrize(
+    "headers",
+    [{}, {"HTTP_UPGRADE": "", "HTTP_SEC_WEBSOCKET_KEY": ""}, {"REQUEST_METHOD": "POST", "HTTP_UPGRADE": ""}],
+    ids=["a good one", "a person's look at the address", "a POST"],
+)
+def test_no_proxy_is_blamed_for_what_is_none_of_its_doing(headers: dict[str, str]) -> None:
+    assert handshake.spoilt_by_a_proxy({**GOOD, **headers}) == ""

@@ -1,0 +1,144 @@
+"""A ticket from the app's own address, as its pages get it."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import uuid
+from dataclasses import dataclass
+from http.client import HTTPResponse
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from incoming.core.quoted_text import unquoted
+from incoming.wire.http_status import is_interim
+
+TIMEOUT_S: Final = 30.0
+MAX_ANSWER_BYTES: Final = 64 * 1024
+ID_NAMES: Final = ("ticket", "upload_id", "id")
+
+
+class NoTicket(Exception):
+    """The app gave no ticket; the words say why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """What the app has answered; `server` is empty when it named none."""
+
+    id: str
+    server: str = ""
+
+
+class _FinalAnswer(HTTPResponse):
+    """Skips interim answers such as 103; http.client skips 100 only."""
+
+    def begin(self) -> None:
+        super().begin()
+        while is_interim(self.status):
+            self.headers = self.msg = None  # type: ignore[assignment] # else http.client takes it for read
+            super().begin()
+
+
+class _Http(HTTPConnection):
+    response_class = _FinalAnswer
+
+
+class _Https(HTTPSConnection):
+    response_class = _FinalAnswer
+
+
+class _HttpPool(HTTPConnectionPool):
+    ConnectionCls = _Http
+
+
+class _HttpsPool(HTTPSConnectionPool):
+    ConnectionCls = _Https
+
+
+class _Trusting(HTTPAdapter):
+    """Trusts what a context trusts, besides what Requests does; and skips interim answers."""
+
+    def __init__(self, context: ssl.SSLContext) -> None:
+        self._context = context
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=self._context, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
+
+
+def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
+    """Returns the ticket that an app gives at this address, with GET or POST. Raises NoTicket."""
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise NoTicket(f"{url} is not an http address.")
+    with requests.Session() as session:
+        for scheme in ("https://", "http://"):
+            session.mount(scheme, _Trusting(context))
+        session.trust_env = False  # neither proxies nor passwords that nobody has named here
+        try:
+            answer = session.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, stream=True)
+            body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
+        except requests.exceptions.SSLError as exc:
+            raise NoTicket(f"The certificate of {_host(url)} is not trusted, or it speaks no TLS.") from exc
+        except (requests.RequestException, OSError) as exc:
+            raise NoTicket(f"{_host(url)} can't be asked for a ticket: {_why(exc)}.") from exc
+    _check_status(answer, url, method)
+    return read(body.decode("utf-8", "replace"))
+
+
+def _check_status(answer: requests.Response, url: str, method: str) -> None:
+    """Raises NoTicket for an answer that is no success."""
+    status = answer.status_code
+    if status == 405:
+        other = "GET" if method == "POST" else "POST"
+        raise NoTicket(f"{_host(url)} does not take {method} there (status 405). Try --method {other}.")
+    if 300 <= status < 400:
+        where = answer.headers.get("Location", "elsewhere")
+        raise NoTicket(f"{_host(url)} sends us to {where} (status {status}) instead of giving a ticket.")
+    if status in (401, 403):
+        raise NoTicket(f"{_host(url)} wants to know who asks (status {status}).")
+    if not 200 <= status < 300:
+        raise NoTicket(f"{_host(url)} answers with status {status} instead of a ticket.")
+
+
+def read(answer: str) -> Ticket:
+    """Returns the ticket in an app's answer: a UUID as text, or JSON that has one. Raises NoTicket."""
+    text = unquoted(answer.strip()).strip()
+    if is_ticket(text):
+        return Ticket(text)
+    try:
+        found: Any = json.loads(text)
+    except (ValueError, RecursionError):
+        found = None
+    if isinstance(found, dict):
+        ids = [found[name] for name in ID_NAMES if isinstance(found.get(name), str)]
+        server = found.get("server", "")
+        if ids and is_ticket(ids[0]):
+            return Ticket(ids[0], server if isinstance(server, str) else "")
+    names = " or ".join(f'"{name}"' for name in ID_NAMES)
+    raise NoTicket(f"The app's answer is no ticket: neither an id alone, nor JSON with {names}.")
+
+
+def is_ticket(text: str) -> bool:
+    """Returns whether a text is the id of a ticket, in the form in which servers give them."""
+    try:
+        return str(uuid.UUID(text)) == text.lower()
+    except ValueError:
+        return False
+
+
+def _host(url: str) -> str:
+    """Returns the host alone: a path may hold what is nobody's business."""
+    return urlsplit(url).hostname or url
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, requests.Timeout):
+        return "it does not answer"
+    return "nobody listens there" if "refused" in str(exc).lower() else "there is no connection"

@@ -1,0 +1,147 @@
+"""What a newcomer sees: the welcome, the front page, and the example apps in the server's own process."""
+
+from __future__ import annotations
+
+import html
+import importlib.util
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from incoming import __version__
+from incoming.core.errors import BadSetting
+from incoming.http import callers, status_page
+from incoming.http.listeners import _reachable, address
+
+EXAMPLES_DIR: Final = Path(__file__).parent.parent.parent / "examples"
+EXAMPLES: Final = (
+    ("1-simple", "Example 1, one file"),
+    ("2-dynamic", "Example 2, many files, pausable"),
+    ("3-dropzone", "Example 3, folders and many files"),
+)
+
+DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"
+"""Of the source tree; an installed server has none."""
+DOCS: Final = (
+    ("api.md", "The HTTP interface", "How your app talks to the server, and the server to your app."),
+    ("javascript.md", "The JavaScript library", "What a page can do with an upload."),
+    ("examples.md", "The examples, step by step", "Both halves of each, explained."),
+    ("deploy.md", "Setting it up", "As a service, under uWSGI or gunicorn, behind nginx."),
+    ("operations.md", "Operations", "All settings, and what to do when something is wrong."),
+)
+DOCS_PATH: Final = "/docs/"
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """An example app, made when it is known where it listens, and the port that it is to have."""
+
+    title: str
+    app_at: Callable[[int], Any]
+    port: int
+
+
+
+
+
+
+def welcome(host: str, port: int, storage_dir: str) -> str:
+    """Returns what is printed when the server is ready."""
+    url = address(host, port)
+    return (
+        f"Incoming!! {__version__} listens on {url}\n"
+        f"  Uploads are stored in              {storage_dir}\n"
+        f"  Your app asks for a ticket with    POST {url}/incoming/backend/new_upload?signalFinishURL=...\n"
+        f"  Your page loads                    {url}/incoming/frontend/incoming.js\n"
+        f"  You see what goes on at            {url}/incoming/status"
+    )
+
+
+Wsgi = Callable[[Any, Any], Iterable[bytes]]
+
+
+class FrontPage:
+    """A WSGI app that has a page at `/`, and the docs of the source tree; all else is for `app`."""
+
+    def __init__(self, app: Wsgi) -> None:
+        self._app = app
+        self._examples: list[tuple[str, int]] = []
+        self._html = (status_page.STATIC_DIR / "front.html").read_text("utf-8")
+        self._style = (status_page.STATIC_DIR / "front.css").read_text("utf-8")
+        self._docs = {DOCS_PATH + name: DOCS_DIR / name for name, *_ in DOCS if (DOCS_DIR / name).is_file()}
+
+    def add_example(self, title: str, port: int) -> None:
+        """Has the page name an example that runs on this port."""
+        self._examples.append((title, port))
+
+    def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
+        """See PEP 3333."""
+        path, method = environ.get("PATH_INFO"), environ.get("REQUEST_METHOD")
+        if method not in ("GET", "HEAD") or (path != "/" and path not in self._docs):
+            return self._app(environ, start_response)
+        if path == "/":
+            body, headers = self._page(str(environ.get("HTTP_HOST", ""))), status_page.headers(self._style)
+        else:
+            body, headers = self._docs[path].read_text("utf-8"), {"Content-Type": "text/plain; charset=utf-8"}
+        data = body.encode()
+        closed = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        start_response("200 OK", [*{**closed, **headers, "Content-Length": str(len(data))}.items()])
+        return [b"" if method == "HEAD" else data]
+
+    def _page(self, host: str) -> str:
+        name, port = callers.host_name(host)
+        name = f"[{name}]" if ":" in name else name or "localhost"
+        url = f"http://{name}" if port in ("", callers.HTTP_PORT) else f"http://{name}:{port}"
+        running = [(f"http://{name}:{at}/", *title.split(", ", 1)) for title, at in self._examples]
+        docs = [(DOCS_PATH + file, *rest) for file, *rest in DOCS if DOCS_PATH + file in self._docs]
+        return (
+            self._html.replace(status_page.STYLE_HERE, f"<style>{self._style}</style>")
+            .replace("<!-- examples -->", _links("Try it", running))
+            .replace("<!-- docs -->", _links("Read on", docs))
+            .replace("$url", html.escape(url))
+        )
+
+
+def _links(heading: str, links: list[tuple[str, ...]]) -> str:
+    """Returns a section of (address, title, and what it is); nothing without any."""
+    items = "".join(
+        '<li><a href="{}">{}</a> <span>{}</span></li>\n'.format(*map(html.escape, (*link, "")[:3]))
+        for link in links
+    )
+    return f"<h2>{heading}</h2>\n<ul>\n{items}</ul>" if links else ""
+
+
+def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
+    """Yields the example apps. Raises BadSetting when there are none, or for other ports than needed."""
+    if not EXAMPLES_DIR.is_dir():
+        raise BadSetting("examples", "the examples come with the source tree only")
+    try:
+        numbers = [int(port) for port in ports.split(",")]
+    except ValueError:
+        numbers = []
+    if len(numbers) != len(EXAMPLES):
+        raise BadSetting("examples_ports", f"has to be {len(EXAMPLES)} ports, separated by commas")
+    for (folder, title), port in zip(EXAMPLES, numbers, strict=True):
+        module = _load(EXAMPLES_DIR / folder / "backend.py")
+        yield Example(title, partial(_app_at, module, host, incoming_port), port)
+
+
+def _app_at(module: Any, host: str, incoming_port: int, port: int) -> Any:
+    machine = _reachable(host)
+    return module.make_app(
+        public_incoming_host="",  # the page's own host, with the port of the next line
+        internal_incoming_host=f"{machine}:{incoming_port}",
+        public_app_host=f"{machine}:{port}",
+        internal_app_host=f"{machine}:{port}",
+    )
+
+
+def _load(file: Path) -> Any:
+    spec = importlib.util.spec_from_file_location(f"example_{file.parent.name.replace('-', '_')}", file)
+    if spec is None or spec.loader is None:
+        raise BadSetting("examples", f"{file} can't be loaded")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

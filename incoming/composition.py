@@ -1,0 +1,281 @@
+"""Incoming!! as a whole, in one process: the parts, put together.
+
+    service = Service(settings)     takes the storage directory
+    service.begin()                 goes on with what the last process left, and keeps house from now on
+    service.wsgi(...)               the routes and the uploads, in front of any WSGI app or of none
+    service.stop()                  connected clients are told to come back later
+    service.close()                 lets the next process have the directory
+
+Who listens is up to the caller: the command line, the app's own server, uWSGI or gunicorn.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from incoming.core.client_limits import Sources
+from incoming.core.errors import IncomingError, StorageFailed, StorageInUse, StorageLost
+from incoming.core.stats import Counters
+from incoming.handover.callbacks import Callbacks
+from incoming.http.routes import PREFIXES, UPLOAD_PATHS, make_app
+from incoming.protocol import chunks
+from incoming.protocol.flow_control import Limits
+from incoming.protocol.negotiation import Conversation
+from incoming.registry.clock import boot_id
+from incoming.registry.journal import MODE, Journal
+from incoming.registry.memory import MemoryRegistry
+from incoming.runtime.base import ServiceClock
+from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
+from incoming.settings.table import Settings
+from incoming.storage.dir_lock import DirLock
+from incoming.storage.local import DIR_MODE, LocalStorage
+from incoming.storage.ownership import PASS
+from incoming.storage.probe import Need, probe, unusable, warn
+from incoming.uploads import housekeeping
+from incoming.uploads.admission import MIB
+from incoming.uploads.context import UploadContext
+from incoming.uploads.overview import Overview
+from incoming.uploads.service import Uploads
+from incoming.websocket.buffers import Buffers
+from incoming.websocket.keepalive import KeepAlive
+from incoming.websocket.session_driver import Connection
+from incoming.websocket.upgrade import Upgrades, WsgiApp
+from incoming.websocket.websocket import WebSocket
+
+log = logging.getLogger(__name__)
+
+KIB: Final = 1024
+CLOCK_INTERVAL_S: Final = 30.0
+STOOD_STILL_S: Final = 5.0
+STOOD_STILL: Final = (
+    "this process stood still for %(stood_still_s).0f s: it was stopped or paused, or the machine slept or "
+    "was very busy. No ticket has come closer to its end meanwhile"
+)
+LOST: Final = (
+    "%(lock)s was removed or replaced, so another server may use this directory. This one stores, "
+    "acknowledges and hands over nothing any more, and clients are told to come back later. Make sure that "
+    "no other server uses the directory, then restart this one"
+)
+WIND_DOWN_STEP_S: Final = 0.02
+RELEASE_TIMEOUT_S: Final = 2.0
+"""How long the journal may take for the uploads that are still held when the process ends."""
+JOURNAL_NEEDS: Final = Need(
+    MODE,
+    closed_bits=0o077,
+    if_open="Other users of this machine may read the secrets of all uploads.",
+    renames=True,
+)
+DATA_NEEDS: Final = Need(
+    DIR_MODE,
+    closed_bits=0o006,
+    kept_bits=PASS,
+    if_open="Other users of this machine may read or change the files of all uploads.",
+    open_bits=0o2070,
+    if_closed="An app of another user may not be able to take its files from it.",
+    stores=True,
+)
+COPIED: Final = (
+    "This process is a copy of the one that has the uploads. Make Incoming!! in the process that serves: "
+    "gunicorn without --preload, uWSGI with lazy-apps."
+)
+
+
+class Service:
+    """One process's uploads. The process has to be monkey-patched by gevent before it imports this."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Takes the storage directory, and reads the journal. Raises StorageInUse, BadSetting."""
+        self.settings = settings
+        self.directory = Path(settings.storage_dir).absolute()
+        self.runtime = GeventRuntime()
+        with unusable(self.directory):
+            self._ownership = DirLock(self.directory)
+            self._own_storage()
+            self._take_what_is_there()
+        if settings.fsync:
+            _keep_names(self.directory)
+        housekeeping.distrust(self.parts, self._journal.machine_has_run_on())
+        self._write_first_clock()
+        self.uploads = Uploads(self.parts)
+        self.overview = Overview(self.uploads)
+        self._limits = _limits(settings)
+        self._closed = False
+
+    def _take_what_is_there(self) -> None:
+        """Tries what the file systems can do, then opens what is on them. Raises BadSetting, OSError."""
+        fsync = self.settings.fsync
+        self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
+        warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
+        self._journal = Journal(self.directory / "journal", fsync, self._ownership.check)
+        self.parts = self._make_parts()
+
+    def _write_first_clock(self) -> None:
+        """Before anything is acknowledged: which start of the machine this is."""
+        try:
+            self._journal.write_clock(self.parts.clock.now_s())
+        except IncomingError as exc:
+            log.warning("the service's time can't be written: %(error)s", {"error": exc})
+
+    def _own_storage(self) -> None:
+        try:
+            self._ownership.take()
+        except StorageInUse:
+            if not self.settings.wait_for_storage:
+                raise
+            log.info("waiting for the process that owns %(directory)s", {"directory": self.directory})
+            self.runtime.in_pool(self._ownership.wait)
+
+    def _make_parts(self) -> UploadContext:
+        settings, runtime = self.settings, self.runtime
+        clock = ServiceClock(runtime.now_s, self._journal.read_clock())
+        counters = Counters()
+        registry = MemoryRegistry(self._journal, runtime, clock, counters)
+        data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
+        tells_holes = self._data_found.tells_holes
+        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._ownership.check)
+        callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
+        made = registry, storage, callbacks, counters
+        return UploadContext(settings, runtime, clock, *made, boot_id=boot_id())
+
+    def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
+        """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
+        limits = self._limits
+        largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
+        upgrades = Upgrades(
+            Buffers(largest_bytes),
+            KeepAlive(self.settings.connection_timeout_s),
+            Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
+        )
+        routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
+        front = upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
+        owner = os.getpid()
+
+        def checked(environ: Any, start_response: Any) -> Any:
+            if os.getpid() != owner:
+                raise RuntimeError(COPIED)
+            return front(environ, start_response)
+
+        return checked
+
+    def _converse(self, websocket: WebSocket, source: str) -> None:
+        limits = self._limits.among(self.parts.counters.connections + 1)
+        Connection(websocket, Conversation(limits), self.uploads, self.runtime, source).run()
+
+    def begin(self) -> None:
+        """Goes on where the last process stopped, and keeps house from now on."""
+        self.runtime.spawn(self.overview.keep_watch)
+        housekeeping.recover(self.parts, self.uploads)
+        self.runtime.spawn(self._keep_time)
+        self.runtime.spawn(self._keep_house)
+        self.runtime.spawn(housekeeping.keep_checkpoints, self.parts, self.uploads)
+
+    def _keep_time(self) -> None:
+        """Has the service's clock run and its storage watched, until the process ends."""
+        self.runtime.spawn(self._watch_storage)
+        while True:
+            stood_still_s = self.parts.clock.tick()
+            if stood_still_s > STOOD_STILL_S:
+                log.warning(STOOD_STILL, {"stood_still_s": stood_still_s})
+            self.runtime.sleep(TICK_S)
+
+    def _watch_storage(self) -> None:
+        """Stops all work on the storage once it may be another process's."""
+        while True:
+            try:
+                self.runtime.in_pool(self._ownership.check)
+            except StorageLost as lost:
+                log.error(LOST, {"lock": self._ownership.file})
+                self.uploads.lose(lost)
+                return
+            except StorageFailed as exc:
+                log.debug("the storage can't be looked at: %(error)s", {"error": exc.__cause__})
+            self.runtime.sleep(TICK_S)
+
+    def _keep_house(self) -> None:
+        """Sweeps, and keeps the service's clock, until the process ends or has lost its storage."""
+        interval_s = housekeeping.sweep_interval_s(self.settings)
+        while not self.uploads.lost:
+            self.runtime.sleep(min(interval_s, CLOCK_INTERVAL_S))
+            try:
+                housekeeping.sweep(self.parts, self.uploads)
+                self.runtime.in_pool(self._journal.write_clock, self.parts.clock.now_s())
+            except IncomingError as exc:
+                log.warning("housekeeping: %(error)s", {"error": exc})
+            except Exception:
+                log.exception("a defect: housekeeping failed")
+
+    def stop(self) -> None:
+        """Tells every client to come back later, and takes on nothing new."""
+        log.info("stopping")
+        self.uploads.stop()
+
+    def wind_down(self) -> None:
+        """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes.
+
+        May be called again: uWSGI does, for each request that ends meanwhile.
+        """
+        if not self.uploads.stopping:
+            self.stop()
+        until_s = self.runtime.now_s() + self.settings.stop_timeout_s
+        while self.uploads.claims.count() and self.runtime.now_s() < until_s:
+            self.runtime.sleep(WIND_DOWN_STEP_S)
+        self.close()
+
+    def _release_the_last(self) -> None:
+        """Lets go of uploads whose clients have not left, so that the journal has checkpoints of them."""
+        self.uploads.release_all()
+        until_s = self.runtime.now_s() + RELEASE_TIMEOUT_S
+        while self.uploads.claims.count() and self.runtime.now_s() < until_s:
+            self.runtime.sleep(WIND_DOWN_STEP_S)
+
+    def close(self) -> None:
+        """Leaves everything to the next process, once."""
+        if self._closed:
+            return
+        self._closed = True
+        self._release_the_last()
+        try:
+            self._journal.close(self.parts.clock.now_s())
+        except IncomingError as exc:
+            log.warning("the journal could not be closed as it should: %(error)s", {"error": exc})
+        finally:
+            self._ownership.give_up()
+
+
+def _keep_names(directory: Path) -> None:
+    """Makes the names of what is in the directory, and its own, survive a power cut."""
+    for folder in (directory, *directory.parents):
+        with contextlib.suppress(OSError):  # one that others own may not let us
+            fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(fd)
+            finally:
+                os.close(fd)
+
+
+def _limits(settings: Settings) -> Limits:
+    return Limits(
+        chunk_size_bytes=settings.chunk_size_bytes,
+        send_ahead=settings.send_ahead,
+        max_chunk_bytes=settings.max_chunk_kib * KIB,
+        max_window_bytes=settings.max_window_mib * MIB,
+        silence_s=settings.connection_timeout_s,
+    )
+
+
+def _beside(routes: WsgiApp, app: WsgiApp | None) -> WsgiApp:
+    """Returns a WSGI app that gives our paths to `routes`, and all others to `app`."""
+    if app is None:
+        return routes
+    others = app
+
+    def beside(environ: Any, start_response: Any) -> Any:
+        ours = str(environ.get("PATH_INFO", "")).startswith(PREFIXES[0])
+        return (routes if ours else others)(environ, start_response)
+
+    return beside

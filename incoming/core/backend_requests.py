@@ -1,0 +1,35 @@
+"""What an app's backend asks for, once its parameters are read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Final
+
+LIST_LIMIT: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewUpload:
+    """The parameters of `new_upload`. `secret_required` is false for the older `signalFinishSecret`."""
+
+    signal_finish_url: str
+    remove_file_when_finished: bool = True
+    secret: str = field(default="", repr=False)
+    secret_required: bool = False
+    file_owner_uid: int | None = None
+    wants_sha256: bool = False
+    metadata: str = field(default="", repr=False)
+    max_bytes_per_s: int = 0
+    max_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """Which uploads to list: one by its id, or those of a state (any, if it is empty), page by page."""
+
+    id: str = ""
+    secret: str = field(default="", repr=False)
+    state: str = ""
+    start: int = 0
+    limit: int = LIST_LIMIT
+    history: int = 0

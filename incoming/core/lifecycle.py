@@ -1,0 +1,203 @@
+"""Where a ticket can be in its life, what may happen to it, and one table of what may follow what.
+
+    ISSUED         nobody has used it yet
+    UPLOADING      a connection holds the claim and sends bytes
+    PAUSED         bytes may be there, nobody is connected
+    HANDING_OVER   all bytes are there; the app is being told, again and again until it answers
+    WAITING        the app answered "wait" and will call finish_upload
+    FINISHED       the app has the file
+    FAILED         the app refused the file, or could not be reached for too long; the file is kept
+    CANCELLED      somebody gave up
+    EXPIRED        nobody came, or fetched a failed file, for too long
+
+Two rules stand behind the table. A file that has arrived is the app's business: from HANDING_OVER on
+no client can cancel, and what clients do (come, go) changes nothing. And `Confirm` wins every race: the app
+may call finish_upload before we have read its "wait" (CONTRACT 3).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from incoming.core.checkpoints import Checkpoint
+
+
+class State(StrEnum):
+    """Where a ticket is in its life."""
+
+    ISSUED = "issued"
+    UPLOADING = "uploading"
+    PAUSED = "paused"
+    HANDING_OVER = "handing_over"
+    WAITING = "waiting"
+    FINISHED = "finished"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    EXPIRED = "expired"
+
+
+RECEIVING: Final = frozenset({State.ISSUED, State.UPLOADING, State.PAUSED})
+"""Bytes may still come."""
+ARRIVED: Final = frozenset({State.HANDING_OVER, State.WAITING, State.FINISHED, State.FAILED})
+"""All bytes have come."""
+CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
+"""Ended without a handover; the app is told, unless it was the app's own doing."""
+
+
+# --- events ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A connection takes the ticket; the newest one wins. What it says of its file counts the first time.
+
+    `proves`: it will say a checksum at the end (protocol version 2), and the upload is complete only then.
+    `right_bytes`: so many of the stored bytes are surely right. `boot_id`: the machine's, if all of them are;
+    empty while some are in doubt.
+    """
+
+    length_bytes: int
+    name: str
+    last_modified_ms: int = 0
+    proves: bool = False
+    right_bytes: int = 0
+    boot_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id.
+
+    It counts for the claim of this epoch only: a newer one may have found that bytes were lost.
+    """
+
+    checkpoint: Checkpoint
+    boot_id: str
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """The connection is gone. `checkpoint`: of all that is stored, if that is known."""
+
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """All bytes are stored, and these are their digests; `sha256` (hex) only if the app has asked for it."""
+
+    crc32c: int | None = None
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Somebody gives up. `by_app`: the backend itself, which is then not told about it."""
+
+    reason: str
+    by_app: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """The idle time, or the retention of a failed file, is over."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The app is about to be called."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The app answered "wait"."""
+
+
+@dataclass(frozen=True, slots=True)
+class Confirm:
+    """The app has the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse:
+    """The app does not take the file."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lapse:
+    """The app did not answer, or did not call finish_upload, for too long; why, and is it final?"""
+
+    reason: str
+    final: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """The backend or an operator asks for a failed handover again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The app knows that the upload was called off (or need not know any more)."""
+
+
+Event = (
+    Claim | Record | Release | Complete | Cancel | Expire
+    | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
+)  # fmt: skip
+
+TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
+    State.ISSUED: {
+        Claim: State.UPLOADING,
+        Cancel: State.CANCELLED,
+        Expire: State.EXPIRED,
+    },
+    State.UPLOADING: {
+        Claim: State.UPLOADING,  # a takeover
+        Record: State.UPLOADING,
+        Release: State.PAUSED,
+        Complete: State.HANDING_OVER,
+        Cancel: State.CANCELLED,
+    },
+    State.PAUSED: {
+        Claim: State.UPLOADING,
+        Complete: State.HANDING_OVER,  # killed after the last byte
+        Cancel: State.CANCELLED,
+        Expire: State.EXPIRED,
+    },
+    State.HANDING_OVER: {
+        Claim: State.HANDING_OVER,  # a client watches
+        Release: State.HANDING_OVER,
+        Post: State.HANDING_OVER,
+        Wait: State.WAITING,
+        Confirm: State.FINISHED,
+        Refuse: State.FAILED,
+        Lapse: State.FAILED,
+    },
+    State.WAITING: {
+        Claim: State.WAITING,
+        Release: State.WAITING,
+        Confirm: State.FINISHED,
+        Lapse: State.HANDING_OVER,  # asked again; FAILED when the lapse is final
+    },
+    State.FINISHED: {
+        Claim: State.FINISHED,  # hears the result once more
+        Release: State.FINISHED,
+        Confirm: State.FINISHED,  # a repeated finish_upload is ok
+        Wait: State.FINISHED,  # the answer "wait" was read after finish_upload had come
+    },
+    State.FAILED: {
+        Release: State.FAILED,
+        Retry: State.HANDING_OVER,
+        Expire: State.EXPIRED,
+    },
+    State.CANCELLED: {Release: State.CANCELLED, Told: State.CANCELLED},
+    State.EXPIRED: {Release: State.EXPIRED, Told: State.EXPIRED},
+}

@@ -1,0 +1,232 @@
+"""A ticket: the right to upload one file (CONTRACT 1), as a frozen value.
+
+`ticket.apply(event, now_s)` returns the ticket as it is after the event, by the table in `lifecycle`; or it
+raises `IllegalTransition` and leaves everything as it was. Nothing else in the house changes a state.
+
+Times are seconds of the service's own clock (`runtime.ServiceClock`), which stands still while the server
+is down: an outage or a clock jump expires nobody.
+"""
+
+from __future__ import annotations
+
+import hmac
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from incoming.core.bounds import MAX_REASON_BYTES, cut, cut_name
+from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
+from incoming.core.errors import FileMeant, WrongState
+from incoming.core.lifecycle import (
+    ARRIVED,
+    CALLED_OFF,
+    RECEIVING,
+    TRANSITIONS,
+    Cancel,
+    Claim,
+    Complete,
+    Event,
+    Expire,
+    Lapse,
+    Post,
+    Record,
+    Refuse,
+    Release,
+    Retry,
+    State,
+    Told,
+)
+from incoming.core.quoted_text import unquoted
+
+
+class IllegalTransition(WrongState):
+    """The event has no place in the ticket's state; the ticket is unchanged."""
+
+    def __init__(self, state: State, event: Event) -> None:
+        super().__init__(f"The upload is {state.value.replace('_', ' ')}: it is not the time for this.")
+        self.state = state
+        self.event = event
+
+
+# --- the ticket --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """One upload: what the app asked for, and how far it has come.
+
+    `deliveries` counts the calls to the app since the file arrived (or the upload was called off);
+    `asks` counts the times that a "wait" lapsed; `app_told` is the flag of CANCELLED and EXPIRED.
+
+    `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: a checksum
+    from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
+    known once it has arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
+
+    `checkpoints` tell of an unfinished upload which bytes were acknowledged. `boot_id` is that of the machine
+    when all stored bytes were last known to be right; empty where an older version has written them.
+    """
+
+    id: str
+    signal_finish_url: str
+    secret: str = field(default="", repr=False)
+    secret_required: bool = False
+    remove_file_when_finished: bool = True
+    file_owner_uid: int | None = None
+    issued_at_s: float = 0.0
+    changed_at_s: float = 0.0
+    state: State = State.ISSUED
+    epoch: int = 0
+    length_bytes: int | None = None
+    name: str = ""
+    reason: str = ""
+    deliveries: int = 0
+    asks: int = 0
+    app_told: bool = False
+    last_modified_ms: int = 0
+    needs_proof: bool = False
+    wants_sha256: bool = False
+    crc32c: int | None = None
+    sha256: str = ""
+    metadata: str = field(default="", repr=False)
+    max_bytes_per_s: int = 0
+    max_bytes: int = 0
+    boot_id: str = ""
+    checkpoints: Checkpoints = ()
+
+    @property
+    def app(self) -> str:
+        """Who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
+        return _app(self.signal_finish_url)
+
+    @property
+    def short_id(self) -> str:
+        """What logs show: the id itself is a bearer secret (DESIGN 4)."""
+        return self.id[:8]
+
+    def for_log(self, **more: object) -> dict[str, object]:
+        """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""
+        about = {"ticket": self.short_id, "state": self.state.value, "length_bytes": self.length_bytes}
+        return {**about, "reason": self.reason, **more}
+
+    @property
+    def file_is_ours(self) -> bool:
+        """False once the app has it and wanted to move it: it is never touched again (CONTRACT 3)."""
+        return self.state is not State.FINISHED or self.remove_file_when_finished
+
+    @property
+    def settled(self) -> bool:
+        """True when nothing is left to be done but to remember the result."""
+        return self.app_told if self.state in CALLED_OFF else self.state is State.FINISHED
+
+    @property
+    def file_meant(self) -> FileMeant:
+        """The file that the upload was begun with."""
+        return FileMeant(self.name, self.length_bytes or 0, self.last_modified_ms)
+
+    def admits(self, secret: str) -> bool:
+        """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
+
+        Apps of the older `signalFinishSecret` send none back; a wrong one is refused even from them. One in
+        the quotes of a JSON string is the same secret; it may also have been given so.
+        """
+        spellings = {secret, unquoted(secret)}
+        if "" in spellings and not self.secret_required:
+            return True
+        same = [hmac.compare_digest(spelling.encode(), self.secret.encode()) for spelling in spellings]
+        return any(same)
+
+    def apply(self, event: Event, now_s: float) -> Ticket:
+        """Returns the ticket after `event`. Raises IllegalTransition; the ticket is then unchanged."""
+        target = TRANSITIONS[self.state].get(type(event))
+        if target is None:
+            raise IllegalTransition(self.state, event)
+        if isinstance(event, Lapse) and event.final:
+            target = State.FAILED
+        moved = self if target is self.state else replace(self, state=target, changed_at_s=now_s)
+        return _remember(moved, event, now_s)
+
+    def rests_as(self, other: Ticket) -> bool:
+        """Returns whether the two have the same journal entry."""
+        if self.state is not other.state:
+            return False
+        return self == replace(other, epoch=self.epoch, deliveries=self.deliveries)
+
+    def recovers_to(self, other: Ticket, now_s: float) -> bool:
+        """Returns whether a restart makes `other` of this ticket, but for what it says of its bytes."""
+        known = replace(other, checkpoints=self.checkpoints)
+        return self.at_rest().recovered(now_s).rests_as(known)
+
+    def at_rest(self) -> Ticket:
+        """Returns what is worth a journal entry: not the claims and calls, which die with the process."""
+        return replace(self, epoch=0, deliveries=0)
+
+    def recovered(self, now_s: float) -> Ticket:
+        """Returns the ticket as it is after its process died and another one read it off the journal.
+
+        Whoever uploaded is gone. The app may have been called: its next call is a repeated one (CONTRACT 3).
+        """
+        if self.state is State.UPLOADING:
+            return replace(self, state=State.PAUSED, changed_at_s=now_s)
+        return replace(self, deliveries=1) if self.state in ARRIVED else self
+
+
+@lru_cache(maxsize=1024)
+def _app(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.hostname is None:
+        return url
+    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+
+
+def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
+    """Returns `ticket` with what the event says beside the new state."""
+    match event:
+        case Claim():
+            return _claimed(ticket, event, now_s)
+        case Record():
+            mine = event.epoch == ticket.epoch
+            return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint) if mine else ticket
+        case Release() if ticket.state in RECEIVING:
+            return _with(ticket, event.checkpoint)
+        case Complete():
+            return replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
+        case Cancel():
+            ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
+            return replace(ended, checkpoints=())
+        case Expire():
+            return replace(ticket, reason=_reason(event.reason), deliveries=0, checkpoints=())
+        case Refuse():
+            return replace(ticket, reason=_reason(event.reason))
+        case Lapse():
+            reason = _reason(event.reason) if event.final else ""
+            return replace(ticket, reason=reason, asks=ticket.asks + 1)
+        case Retry():
+            return replace(ticket, reason="", asks=0)
+        case Post():
+            return replace(ticket, deliveries=ticket.deliveries + 1)
+        case Told():
+            return replace(ticket, app_told=True)
+        case _:
+            return ticket
+
+
+def _reason(reason: str) -> str:
+    """Returns what is kept of it: clients and apps give reasons of any length."""
+    return cut(reason, MAX_REASON_BYTES)
+
+
+def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
+    """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
+    proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
+    mine = replace(ticket, epoch=ticket.epoch + 1, needs_proof=proves)
+    if ticket.state in RECEIVING:
+        right = up_to(ticket.checkpoints, claim.right_bytes)
+        mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
+    if mine.length_bytes is not None:
+        return mine
+    named = replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+    return replace(named, changed_at_s=now_s, length_bytes=claim.length_bytes)
+
+
+def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:
+    return replace(ticket, checkpoints=added(ticket.checkpoints, checkpoint)) if checkpoint else ticket

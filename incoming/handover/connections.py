@@ -1,0 +1,265 @@
+"""Connections to apps, to addresses that may be called only.
+
+A name leads wherever its owner wants, and tomorrow to somewhere else. So no name is judged: it is looked up
+once, each address that came of it is checked, and the connection goes to that very address. A name that
+changes its mind after a check (DNS rebinding) finds none.
+"""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any, Final
+from urllib.parse import unquote
+
+from urllib3.util import parse_url
+
+from incoming.core.networks import Networks, address, reached
+from incoming.handover.answer_reader import Answer
+from incoming.handover.failures import MustNotCall, NoAddress
+from incoming.handover.tls import TlsSocket
+from incoming.runtime.base import Runtime
+
+SocketAddress = tuple[Any, ...]
+Server = tuple[bool, str, int]
+Trust = Callable[[], ssl.SSLContext]
+MAX_IDLE: Final = 128
+"""How many connections wait for a next call, to all hosts together."""
+LOOK_UP_KEPT_S: Final = 1.0
+"""How long the answer of a look-up counts: a backlog of calls to one name shares it."""
+MAX_LOOK_UPS_KEPT: Final = 256
+THIS_MACHINE: Final = "this machine"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """An address that may be called."""
+
+    family: int
+    where: SocketAddress
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Which machine's port this is, however it is spelled. All loopback addresses are one machine."""
+        found = address(str(self.where[0]))
+        machine = reached(found) if found else None
+        name = THIS_MACHINE if machine and machine.is_loopback else str(machine)
+        return name, int(self.where[1])
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a URL leads: a host as it is looked up, and what to ask it for."""
+
+    is_https: bool
+    host: str
+    port: int
+    path: str
+    headers: dict[str, str]
+    """What its user and password make of the request."""
+
+    @property
+    def server(self) -> Server:
+        """What a connection is good for."""
+        return self.is_https, self.host, self.port
+
+
+@lru_cache(maxsize=256)
+def target(url: str) -> Target:
+    """Returns where a URL leads. Raises ValueError (urllib3's LocationParseError)."""
+    parts = parse_url(url)
+    if not parts.host:
+        raise ValueError("no host")
+    headers = {"Authorization": f"Basic {_secret(parts.auth)}"} if parts.auth else {}
+    is_https = parts.scheme == "https"
+    port = parts.port or (443 if is_https else 80)
+    return Target(is_https, parts.host.strip("[]"), port, parts.request_uri, headers)
+
+
+def _secret(user_and_password: str) -> str:
+    user, _, password = user_and_password.partition(":")
+    return b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+
+
+class Connections:
+    """Connections to apps, kept alive for their next call."""
+
+    def __init__(self, runtime: Runtime, refused: Networks, connect_timeout_s: float, trust: Trust) -> None:
+        """An address in `refused` is never called. `trust` returns what certificates are checked with."""
+        self._runtime = runtime
+        self._refused = refused
+        self._connect_timeout_s = connect_timeout_s
+        self._trust = trust
+        self._idle: list[tuple[Server, Place, Connection]] = []
+        self._look_ups: dict[tuple[str, int], tuple[float, list[Place] | Exception]] = {}
+
+    def places(self, where: Target) -> list[Place]:
+        """Returns the addresses of the host that may be called; that of a kept connection without a look-up.
+
+        Raises OSError (gaierror), UnicodeError, NoAddress, MustNotCall.
+        """
+        for server, place, _ in reversed(self._idle):
+            if server == where.server:
+                return [place]
+        if numeric := _numeric(where.host, where.port):
+            found = [numeric]  # without a thread, which a name with dead servers could have taken
+        else:
+            found = self._looked_up(where.host, where.port)
+        if not found:
+            raise NoAddress("its name has no address")
+        allowed = [place for place in found if not self._is_refused(place)]
+        if not allowed:
+            raise MustNotCall
+        return allowed
+
+    def _looked_up(self, host: str, port: int) -> list[Place]:
+        """Returns where a name leads, or led just now. Raises OSError (gaierror), UnicodeError."""
+        asked_at_s, found = self._look_ups.get((host, port), (-math.inf, NoAddress()))
+        if self._runtime.now_s() - asked_at_s > LOOK_UP_KEPT_S:
+            try:
+                answer = self._runtime.look_up(host, port)
+                found = [Place(family, place) for family, _, _, _, place in answer]
+            except (OSError, UnicodeError) as exc:
+                found = exc
+            if len(self._look_ups) >= MAX_LOOK_UPS_KEPT:
+                self._look_ups.clear()
+            self._look_ups[host, port] = self._runtime.now_s(), found
+        if isinstance(found, Exception):
+            raise found.with_traceback(None)
+        return found
+
+    def _is_refused(self, place: Place) -> bool:
+        found = address(str(place.where[0]))
+        return found is None or reached(found) in self._refused
+
+    @contextmanager
+    def to(self, where: Target, place: Place) -> Iterator[Connection]:
+        """Gives a connection to one of the places of a target.
+
+        It is kept when its answer was read to the end, and nothing was raised. Raises OSError.
+        """
+        connection = self._kept(where, place) or self._new(where, place)
+        connection.is_done = False
+        try:
+            if connection.sock is None:
+                connection.connect()
+            yield connection
+            if connection.sock and connection.is_done:
+                self._keep(where, place, connection)
+                return
+        except BaseException:
+            connection.close()
+            raise
+        connection.close()
+
+    def _new(self, where: Target, place: Place) -> Connection:
+        if where.is_https:
+            return TlsConnection(where, place, self._connect_timeout_s, self._runtime, self._trust)
+        return Connection(where, place, self._connect_timeout_s, self._runtime)
+
+    def _kept(self, where: Target, place: Place) -> Connection | None:
+        """Returns the connection that was used last, and that its other end has not closed."""
+        for at in range(len(self._idle) - 1, -1, -1):
+            server, its_place, connection = self._idle[at]
+            if (server, its_place) == (where.server, place):
+                del self._idle[at]
+                if connection.is_silent():
+                    return connection
+                connection.close()
+        return None
+
+    def _keep(self, where: Target, place: Place, connection: Connection) -> None:
+        self._idle.append((where.server, place, connection))
+        if len(self._idle) > MAX_IDLE:
+            self._idle.pop(0)[2].close()
+
+
+class Connection(HTTPConnection):
+    """One connection to an app."""
+
+    def __init__(self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime) -> None:
+        super().__init__(where.host, where.port, timeout=connect_timeout_s)
+        self.response_class = self._answer  # type: ignore[assignment]
+        self._place = place
+        self._runtime = runtime
+        self.is_done = False
+        """Whether all that was asked for has been read."""
+        self._unsent = b""
+
+    def connect(self) -> None:
+        """Connects. Raises OSError."""
+        self.sock = _connected(self._place, self.timeout)
+
+    def send(self, data: Any) -> None:
+        """Keeps it: a request's head and its body go out together."""
+        self._unsent += data
+
+    def getresponse(self) -> HTTPResponse:
+        """Sends the request, and returns the answer's beginning. Raises OSError, HTTPException."""
+        unsent, self._unsent = self._unsent, b""
+        super().send(unsent)
+        return super().getresponse()
+
+    def _answer(self, sock: socket.socket, method: str | None = None) -> Answer:
+        return Answer(sock, self._runtime.breathe, method)
+
+    def is_silent(self) -> bool:
+        """Returns whether nothing has come since the last answer, not even the end."""
+        self.sock.settimeout(0.0)
+        try:
+            self.sock.recv(1)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
+
+class TlsConnection(Connection):
+    """The same, encrypted, with a host that proves its name."""
+
+    default_port = 443
+
+    def __init__(
+        self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime, trust: Trust
+    ) -> None:
+        super().__init__(where, place, connect_timeout_s, runtime)
+        self._trust = trust
+
+    def connect(self) -> None:
+        """Connects, and checks the host's certificate. Raises OSError (ssl.SSLError), AnswerTooLong."""
+        trust = self._trust()
+        super().connect()
+        secured = TlsSocket(self.sock, trust, self.host, self._runtime.breathe)
+        self.sock = secured  # as much of a socket as http.client uses
+        secured.shake_hands()
+
+
+def _connected(place: Place, timeout_s: float | None) -> socket.socket:
+    sock = socket.socket(place.family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.settimeout(timeout_s)
+        sock.connect(place.where)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _numeric(host: str, port: int) -> Place | None:
+    """Returns what an address in figures leads to; None for a name."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            socket.inet_pton(family, host)
+        except OSError:
+            continue
+        return Place(family, (host, port))
+    return None

@@ -1,0 +1,170 @@
+"""One call to the app: a form, POSTed; the answer, bounded in time and size."""
+
+from __future__ import annotations
+
+import ssl
+import time
+import zlib
+from contextlib import AbstractContextManager
+from http.client import HTTPException, HTTPResponse, IncompleteRead
+from typing import Final, Self
+from urllib.parse import urlencode
+from weakref import WeakValueDictionary
+
+from incoming import __version__
+from incoming.core.networks import Networks
+from incoming.handover import tls_trust
+from incoming.handover.answers import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
+from incoming.handover.connections import Connections, Place, Target, target
+from incoming.handover.failures import FAILURES, NOT_CONNECTED, TooSlow, failed
+from incoming.runtime.base import Lock, Runtime
+from incoming.wire.http_status import retry_after_s
+
+CONNECTIONS_AN_APP: Final = 32
+"""A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this. An app is
+an address and a port: a URL has many spellings, and many names lead to one address."""
+MAX_PLACES: Final = 8
+"""How many addresses of a host are tried in one call."""
+
+
+class HttpCall:
+    """Calls apps. Connections are kept alive; redirects are not followed; proxies are not used."""
+
+    def __init__(
+        self, connect_timeout_s: float, answer_timeout_s: float, runtime: Runtime,
+        refused: tuple[str, ...] = (), ca_file: str = "",
+    ) -> None:  # fmt: skip
+        """`refused`: addresses and networks that are never called; `ca_file`: see `trust`.
+
+        Raises BadSetting.
+        """
+        self._answer_timeout_s = answer_timeout_s
+        self._call_timeout_s = connect_timeout_s + answer_timeout_s
+        self._runtime = runtime
+        self._ca_file = ca_file
+        self._trusted = tls_trust.context(ca_file) if ca_file else None
+        self._look_ups: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._calls: WeakValueDictionary[tuple[str, int], Lock] = WeakValueDictionary()
+        self._connections = Connections(runtime, Networks(refused), connect_timeout_s, self._trust)
+        self._headers = {
+            "User-Agent": f"incoming/{__version__}",
+            "Accept": "*/*",
+            "Content-Type": "application/x-www-form-urlencoded",
+        }
+
+    def _trust(self) -> ssl.SSLContext:
+        """To read the system's certificates takes 30 ms: it is done when the first app needs them."""
+        if self._trusted is None:
+            self._trusted = self._runtime.in_pool(tls_trust.context, self._ca_file)
+        return self._trusted
+
+    def turn(self, url: str) -> Turn:
+        """Returns what to enter before a call to this URL: a place among the calls to its address."""
+        return Turn(self, url)
+
+    # --- what a turn needs -------------------------------------------------------------------------
+
+    def look_up(self, url: str) -> tuple[Target, list[Place]]:
+        """Returns where a URL leads. Raises one of FAILURES."""
+        where = target(url)
+        lock = self._look_ups.get(where.host)
+        if lock is None:
+            lock = self._look_ups[where.host] = self._runtime.lock()
+        with lock, self._time_limit():
+            return where, self._connections.places(where)[:MAX_PLACES]
+
+    def lock_of(self, place: Place) -> Lock:
+        """Returns what to hold during a call to a place."""
+        lock = self._calls.get(place.key)
+        if lock is None:
+            lock = self._calls[place.key] = self._runtime.semaphore(CONNECTIONS_AN_APP)
+        return lock
+
+    def call(self, where: Target, place: Place, form: dict[str, str]) -> Answer:
+        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
+        connected = False
+        try:
+            # Other time-outs are between two bytes; an answer that drips is bounded here.
+            with self._time_limit(), self._connections.to(where, place) as connection:
+                connected = True
+                connection.sock.settimeout(self._answer_timeout_s)
+                headers = self._headers | where.headers
+                connection.request("POST", where.path, urlencode(form).encode(), headers)
+                with connection.getresponse() as response:
+                    body = _beginning(response)
+                    connection.is_done = response.isclosed()
+                    return _classified(response, body)
+        except FAILURES as exc:
+            return failed(exc, connected=connected)
+
+    def _time_limit(self) -> AbstractContextManager[object]:
+        return self._runtime.time_limit(self._call_timeout_s, TooSlow("the time for a call is over"))
+
+
+class Turn:
+    """A place among the calls to an app, for a with-block. To enter it may take long."""
+
+    def __init__(self, notifier: HttpCall, url: str) -> None:
+        self._notifier = notifier
+        self._url = url
+        self._where: Target | None = None
+        self._places: list[Place] = []
+        self._trouble: NoAnswer | None = None
+        self._lock: Lock | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self._where, self._places = self._notifier.look_up(self._url)
+        except FAILURES as exc:
+            self._trouble = failed(exc, connected=False)
+        else:
+            self._move_to(self._places[0])
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._leave()
+
+    def post(self, form: dict[str, str]) -> Answer:
+        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering.
+
+        Where an address of the app takes no connection, the next one is called, with a turn of its own.
+        """
+        answer: Answer | None = self._trouble
+        for number, place in enumerate(self._places):
+            if number:
+                self._move_to(place)
+            assert self._where
+            answer = self._notifier.call(self._where, place, form)
+            if not (isinstance(answer, NoAnswer) and answer.trouble in NOT_CONNECTED):
+                break
+        assert answer
+        return answer
+
+    def _move_to(self, place: Place) -> None:
+        """Nobody holds one place while it waits for another, so no two wait for each other."""
+        self._leave()
+        lock = self._notifier.lock_of(place)
+        lock.__enter__()
+        self._lock = lock
+
+    def _leave(self) -> None:
+        lock, self._lock = self._lock, None
+        if lock:
+            lock.__exit__(None, None, None)
+
+
+def _classified(response: HTTPResponse, body: bytes) -> Answer:
+    retry_after = response.getheader("Retry-After")
+    return classify(response.status, body, retry_after, retry_after_s(retry_after, time.time()))
+
+
+def _beginning(response: HTTPResponse) -> bytes:
+    """Returns the body, or as much as counts. Raises OSError, HTTPException, zlib.error."""
+    if len(set(response.headers.get_all("Content-Length", ()))) > 1:
+        raise HTTPException("several lengths")  # http.client takes the first
+    body = response.read(MAX_ANSWER_BYTES)
+    if response.length and len(body) < MAX_ANSWER_BYTES:
+        raise IncompleteRead(body, response.length)
+    if response.getheader("Content-Encoding", "").lower() in ("gzip", "deflate"):  # we did not ask for it
+        return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, MAX_ANSWER_BYTES)
+    return body

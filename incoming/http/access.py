@@ -1,0 +1,156 @@
+"""Who may use the backend routes: the app on this machine, allowed addresses, and holders of the token.
+
+The server listens on all addresses, because browsers have to reach it. Whoever reaches the backend routes can
+make the server call any URL, so a web page or a proxy must not get there by accident. A request without the
+token has to look like the call of an app, whatever address it comes from (`callers`): it has no header that
+HTTP clients do not add by themselves, and its Host is this server's own. A proxy that adds nothing and calls
+the server by its own name looks the same: `incoming probe` finds one (docs/deploy.md).
+
+What only shows something (the status page, the list, the metrics) people open in a browser, too. There the
+server's own page is let in, and who types the address; no other page. That takes two looks:
+
+- Sec-Fetch-Site says where a request comes from, but browsers send it to HTTPS and to this machine only.
+- A page of evil.example can point its own name at this server (DNS rebinding), and is at home then: such a
+  request differs from one of curl in nothing but its Host. So the Host has to be an address, localhost, or
+  a name from the settings, whoever asks. Requests that could change something carry an Origin when a page
+  makes them, and are recognised by that.
+
+A browser sends the password of HTTP Basic by itself, so that one opens nothing that changes anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+from collections.abc import Mapping
+from typing import Final
+
+from incoming.core.errors import NotAllowed, SignInNeeded
+from incoming.core.networks import Address, Networks, address
+from incoming.http import callers
+from incoming.http.callers import shown
+
+OWN_SITE: Final = ("none", "same-origin")
+"""Sec-Fetch-Site of an address that somebody typed, and of what our own page asks for."""
+WHAT_TO_DO: Final = (
+    "Call the server directly, or set backend_token and send it as 'Authorization: Bearer TOKEN'."
+)
+NO_ADDRESS: Final = (
+    "The backend routes are not open to this caller, which has no address: it came over a Unix socket, as "
+    "one behind a proxy would. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
+)
+_NO_ADDRESSES: Final = ("", "b''", "0.0.0.0", "::")
+"""What web servers call the other end of a Unix socket: gunicorn the first, uWSGI the third."""
+
+
+class BackendAccess:
+    """The rule for one server."""
+
+    def __init__(
+        self,
+        allowed_backends: tuple[str, ...],
+        token: str,
+        status_hosts: tuple[str, ...] = (),
+        backend_hosts: tuple[str, ...] = (),
+    ) -> None:
+        """`allowed_backends`: addresses and networks; none means this machine.
+
+        `status_hosts`: the names under which browsers may ask what goes on. `backend_hosts`: the names
+        under which apps call, beside those that are plain (`callers.is_own_host`).
+        """
+        self._networks = Networks(allowed_backends)
+        self._token = token.encode()
+        self._status_hosts = {"localhost", *status_hosts}
+        self._backend_hosts = frozenset(backend_hosts)
+
+    def check(self, environ: Mapping[str, object], server_address: str) -> None:
+        """Raises NotAllowed unless the request of this WSGI `environ` may use the backend routes.
+
+        `server_address` is this end of its connection; a connection from the same address is this machine's.
+        """
+        if self._has_token(str(environ.get("HTTP_AUTHORIZATION", ""))):
+            return
+        if strange := callers.strange_headers(environ):
+            raise NotAllowed(
+                "The backend routes are for the app's server only. HTTP clients do not send the header "
+                f"{shown(strange[0])} by themselves, so this request came through a proxy or from a web "
+                f"page. {WHAT_TO_DO}"
+            )
+        self._check_address(environ, server_address)
+        self._check_host(environ, server_address)
+
+    def _check_host(self, environ: Mapping[str, object], server_address: str) -> None:
+        """A request of HTTP/1.0 may have no Host."""
+        host, port = str(environ.get("HTTP_HOST", "")), str(environ.get("SERVER_PORT", ""))
+        if host and not callers.is_own_host(host, server_address, port, self._backend_hosts):
+            raise NotAllowed(
+                f"The backend routes are for the app's server only. The host {shown(host)} is not this "
+                "server's own, so this request came through a proxy or from a web page. "
+                f"{WHAT_TO_DO} If apps call the server by this name, the setting backend_hosts allows it."
+            )
+
+    def check_reading(self, environ: Mapping[str, object], server_address: str) -> None:
+        """The same for a request that only wants to see what goes on.
+
+        Raises NotAllowed, or SignInNeeded where the token as a password would help.
+        """
+        authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
+        if self._has_token(authorization):
+            return
+        if environ.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_SITE or "HTTP_ORIGIN" in environ:
+            raise NotAllowed("This is not for other web pages. Type the address to open it.")
+        if self._has_password(authorization):
+            return
+        try:
+            self._check_way(environ)
+            self._check_address(environ, server_address)
+        except NotAllowed as exc:
+            if self._token:
+                raise SignInNeeded(f"{exc} Or sign in: any user name; password: backend_token.") from exc
+            raise
+
+    def _check_way(self, environ: Mapping[str, object]) -> None:
+        if strange := callers.strange_headers(environ, from_browser=True):
+            raise NotAllowed(
+                f"Neither browsers nor HTTP clients send the header {shown(strange[0])} by themselves, so "
+                "this request came through a proxy, which needs the backend_token."
+            )
+        if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
+            raise NotAllowed("The server is not called by this name. The setting status_hosts allows it.")
+
+    def _check_address(self, environ: Mapping[str, object], server_address: str) -> None:
+        remote = str(environ.get("REMOTE_ADDR", ""))
+        client = address(remote)
+        if remote in _NO_ADDRESSES:
+            raise NotAllowed(NO_ADDRESS)
+        if client is None or not self._is_allowed(client, address(server_address)):
+            raise NotAllowed(
+                "The backend routes are not open to this address. The setting allowed_backends opens them."
+            )
+
+    def _has_token(self, authorization: str) -> bool:
+        scheme, _, token = authorization.partition(" ")
+        if not self._token or scheme.lower() != "bearer":  # RFC 9110 section 11.1: the scheme has no case
+            return False
+        return hmac.compare_digest(token.encode("latin-1", "replace"), self._token)  # PEP 3333: Latin-1
+
+    def _has_password(self, authorization: str) -> bool:
+        scheme, _, credentials = authorization.partition(" ")
+        if not self._token or scheme.lower() != "basic":
+            return False
+        try:
+            _, _, password = base64.b64decode(credentials, validate=True).partition(b":")  # RFC 7617
+        except (binascii.Error, ValueError):
+            return False
+        return hmac.compare_digest(password, self._token)
+
+    def _is_our_name(self, host: str) -> bool:
+        """Returns whether a Host header names this server by an address or by a name that we know."""
+        name, _ = callers.host_name(host)
+        return name in self._status_hosts or address(name) is not None
+
+    def _is_allowed(self, client: Address, server: Address | None) -> bool:
+        if self._networks:
+            return client in self._networks
+        return client.is_loopback or client == server

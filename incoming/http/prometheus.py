@@ -1,0 +1,116 @@
+"""The metrics for Prometheus, made of what the overview knows at a scrape (docs/operations.md)."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Iterator
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.registry import Collector
+
+from incoming import __version__
+from incoming.core.lifecycle import State
+from incoming.core.stats import CLAIM_KINDS, ENDS, WATCHES, Counters, Lag
+from incoming.handover.answers import Done, NoAnswer, Refused, Trouble, WillFinish
+from incoming.uploads.overview import Overview, Totals
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_CLAIMS = (*CLAIM_KINDS.values(), WATCHES)
+_RESULTS = tuple(answer.result for answer in (Done, WillFinish, Refused, NoAnswer))
+
+
+class Metrics:
+    """The metrics of one service, in a registry of their own: an app in the same process has its own, too."""
+
+    def __init__(self, overview: Overview) -> None:
+        self._overview = overview
+        self._process = ProcessCollector(registry=None)
+
+    def render(self) -> bytes:
+        """Returns them in Prometheus's text format (`CONTENT_TYPE`). Others run meanwhile."""
+        totals = self._overview.totals()
+        registry = CollectorRegistry(auto_describe=False)
+        registry.register(_Snapshot([*_state(self._overview, totals), *_counted(self._overview.counters)]))
+        registry.register(_Snapshot([_lag(self._overview.lag), _build()]))
+        registry.register(self._process)
+        return generate_latest(registry)
+
+
+class _Snapshot(Collector):
+    """Metrics whose values are known already."""
+
+    def __init__(self, metrics: list[Metric]) -> None:
+        self._metrics = metrics
+
+    def collect(self) -> list[Metric]:
+        return self._metrics
+
+
+def _state(overview: Overview, totals: Totals) -> Iterator[Metric]:
+    """Yields how things are."""
+    uploads = GaugeMetricFamily("incoming_uploads", "Uploads, by state.", labels=["state"])
+    for state in State:
+        uploads.add_metric([state.value], totals.by_state[state])
+    yield uploads
+    yield _gauge(
+        "undelivered", "Uploads that their app has not answered for yet, or not heard the end of.",
+        totals.undelivered)  # fmt: skip
+    yield _gauge(
+        "undelivered_oldest_age_seconds", "For how long the oldest of these has been waiting.",
+        totals.oldest_undelivered_s)  # fmt: skip
+    yield _gauge("websocket_connections", "Open upload connections.", overview.counters.connections)
+    if overview.free_bytes is not None:
+        yield _gauge("storage_free_bytes", "Free space where uploads are stored.", overview.free_bytes)
+    yield _gauge(
+        "storage_reserved_bytes", "Free space that unfinished uploads have declared.",
+        overview.reserved_bytes())  # fmt: skip
+    yield _gauge("storage_writable", "1 if the storage could be written.", overview.disk_works())
+    yield _gauge("journal_writable", "1 if the journal could be written.", overview.journal_works())
+
+
+def _counted(counters: Counters) -> Iterator[Metric]:
+    """Yields what has happened since the process started."""
+    yield _counter("received_bytes", "Bytes of files that came in.", counters.received_bytes)
+    yield _counter("stored_bytes", "Bytes of files that were stored.", counters.stored_bytes)
+    yield _counter("damaged_chunks", "Chunks whose checksum was wrong.", counters.damaged_chunks)
+    yield _counter("tickets_issued", "Tickets issued.", counters.issued)
+    yield _labelled(
+        "claims", "Connections that took a ticket.", "kind", ((k, counters.claims[k]) for k in _CLAIMS)
+    )
+    yield _labelled(
+        "uploads_ended", "Uploads that came to an end.", "outcome",
+        ((state.value, counters.ended[state]) for state in State if state in ENDS))  # fmt: skip
+    yield _labelled("handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
+    yield _labelled(
+        "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
+        ((kind.value, counters.troubles[kind]) for kind in Trouble))  # fmt: skip
+
+
+def _lag(lag: Lag) -> Metric:
+    buckets = [("+Inf" if limit_s == float("inf") else str(limit_s), n) for limit_s, n in lag.buckets()]
+    return HistogramMetricFamily(
+        "incoming_loop_lag_seconds", "How late a timer of the event loop was.", buckets, lag.sum_s
+    )
+
+
+def _build() -> Metric:
+    info = GaugeMetricFamily("incoming_build_info", "Always 1.", labels=["version", "python"])
+    info.add_metric([__version__, platform.python_version()], 1)
+    return info
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"incoming_{name}", text, value)
+
+
+def _counter(name: str, text: str, value: int) -> Metric:
+    return CounterMetricFamily(f"incoming_{name}", text, value)
+
+
+def _labelled(name: str, text: str, label: str, values: Iterable[tuple[str, int]]) -> Metric:
+    counter = CounterMetricFamily(f"incoming_{name}", text, labels=[label])
+    for value, count in values:
+        counter.add_metric([value], count)
+    return counter

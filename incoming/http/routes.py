@@ -1,0 +1,321 @@
+"""The routes (CONTRACT 2), as a Bottle app: read parameters, ask the service, answer. No logic.
+
+Every route exists under `/incoming/` and under `/incoming/0.1/`. A success is the value alone, as plain
+text; a failure is a sentence, or JSON with its code for whoever accepts JSON.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from functools import wraps
+from pathlib import Path
+from typing import Any, Final
+
+import bottle
+
+from incoming.core import errors
+from incoming.http import parameters, status_page
+from incoming.http.access import BackendAccess
+from incoming.http.prometheus import CONTENT_TYPE, Metrics
+from incoming.runtime.logs import Seldom
+from incoming.settings.table import Settings
+from incoming.uploads import housekeeping
+from incoming.uploads.overview import Overview
+from incoming.uploads.service import Uploads
+from incoming.wire import handshake
+
+log = logging.getLogger(__name__)
+
+PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
+PARAMETER_NAMES: Final = (
+    *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
+    *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
+    *("id", "by", "state", "start", "limit", "history"),
+)
+UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
+"""Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
+PROXY_WARNING_INTERVAL_S: Final = 300.0
+"""How often the log says that a proxy is not set up for uploads: each page tries again and again."""
+BOM: Final = "\xef\xbb\xbf"
+"""A UTF-8 byte order mark as Bottle has it in the name of a form's first field."""
+REFUSAL_INTERVAL_S: Final = 300.0
+"""How often the log says that a caller was refused, with the reason of that one."""
+_refusals: Final = Seldom(REFUSAL_INTERVAL_S)
+MAX_FORM_BYTES: Final = 100 * 1024
+"""All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
+LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
+BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
+
+Route = Callable[[], object]
+Check = Callable[[Mapping[str, object], str], None]
+"""Raises the reason why a request may not be made; gets its environ and the address that it came to."""
+
+
+def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle.Bottle:
+    """Returns the app: everything but the uploads themselves."""
+    app = bottle.Bottle()
+    app.default_error_handler = _error_page
+    access = BackendAccess(
+        settings.allowed_backends,
+        settings.backend_token,
+        settings.status_hosts,
+        (*settings.backend_hosts, settings.host.lower()),
+    )
+    backend, reading = _backend_routes(uploads), _reading_routes(overview)
+    not_upgraded = _not_upgraded(Seldom(PROXY_WARNING_INTERVAL_S))
+    for prefix in PREFIXES:
+        for name, route in backend.items():
+            app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access.check, route)))
+        for name, route in reading.items():
+            app.get(f"{prefix}{name}", callback=_answering(_guarded(access.check_reading, route)))
+        app.get(f"{prefix}healthz", callback=_answering(_health(overview)))
+        for name in LIBRARY_FILES:
+            app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
+    for path in UPLOAD_PATHS:
+        app.get(path, callback=_answering(not_upgraded))
+    return app
+
+
+# --- the routes --------------------------------------------------------------------------------
+
+
+def _backend_routes(uploads: Uploads) -> dict[str, Route]:
+    def new_upload() -> str:
+        return uploads.issue(parameters.new_upload(_parameters())).id
+
+    def finish_upload() -> str:
+        uploads.finish(*_id_and_secret())
+        return "ok"
+
+    def cancel_upload() -> str:
+        by_operator = parameters.is_by_operator(_parameters())
+        cancel = uploads.cancel_by_operator if by_operator else uploads.cancel_by_app
+        cancel(*_id_and_secret())
+        return "ok"
+
+    def retry_upload() -> str:
+        uploads.retry(*_id_and_secret())
+        return "ok"
+
+    def sweep() -> str:
+        return str(housekeeping.sweep(uploads.parts, uploads))
+
+    routes = (new_upload, finish_upload, cancel_upload, retry_upload, sweep)
+    return {route.__name__: route for route in routes}
+
+
+def _reading_routes(overview: Overview) -> dict[str, Route]:
+    metrics, status_html = Metrics(overview), status_page.load(status_page.STATIC_DIR)
+
+    def uploads() -> object:
+        listed = overview.page(parameters.listing(_parameters()))
+        return _private(json.dumps(listed), {"Content-Type": "application/json"})
+
+    def status() -> object:
+        return _private(status_html.html, status_html.headers)
+
+    def prometheus() -> object:
+        return _private(metrics.render(), {"Content-Type": CONTENT_TYPE})
+
+    return {"backend/uploads": uploads, "status": status, "metrics": prometheus}
+
+
+def _health(overview: Overview) -> Route:
+    """For load balancers: everybody may ask, and nobody hears more than a word."""
+
+    def healthz() -> object:
+        trouble = overview.trouble()
+        return _text(503 if trouble else 200, trouble or "ok")
+
+    return healthz
+
+
+def _library(name: str) -> Route:
+    """Pages of any origin load the library, even those that ask for cross-origin isolation."""
+
+    def library() -> object:
+        etag = _entity_tag(status_page.STATIC_DIR / name)
+        _compare_tags(bottle.request.environ, etag)
+        response = bottle.static_file(
+            name, root=str(status_page.STATIC_DIR), mimetype="text/javascript", charset="utf-8", etag=etag
+        )
+        response.set_header("Access-Control-Allow-Origin", "*")
+        response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
+        response.set_header("X-Content-Type-Options", "nosniff")
+        response.set_header("Cache-Control", "no-cache")  # asked for each time, sent when it has changed
+        return response
+
+    return library
+
+
+def _entity_tag(file: Path) -> str:
+    """Returns the ETag of a file, in its quotes (RFC 9110 section 8.8.3): Bottle's own has none."""
+    stat = file.stat()
+    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
+
+
+def _compare_tags(environ: dict[str, object], etag: str) -> None:
+    """Has Bottle, which compares the whole header, find the tag in If-None-Match (RFC 9110 section 13.1.2).
+
+    It may be one of several, and weak: proxies that compress make it so. Where it is not among them the time
+    of the last change counts for nothing.
+    """
+    asked = environ.get("HTTP_IF_NONE_MATCH")
+    if asked is None:
+        return
+    tags = [tag.strip().removeprefix("W/") for tag in str(asked).split(",")]
+    environ.pop("HTTP_IF_MODIFIED_SINCE", None)
+    environ["HTTP_IF_NONE_MATCH"] = etag if etag in tags or "*" in tags else ""
+
+
+def _not_upgraded(seldom: Seldom) -> Route:
+    def upload_ws() -> None:
+        environ = bottle.request.environ
+        spoilt = handshake.spoilt_by_a_proxy(environ)
+        if spoilt and seldom.may_say(spoilt):
+            log.warning("%(spoilt)s", {"spoilt": spoilt})
+        raise handshake.why_not(environ) or errors.UpgradeRequired(
+            "This web server does not let go of its connections: uploads need one of gevent."
+        )
+
+    return upload_ws
+
+
+# --- parameters and answers ----------------------------------------------------------------------
+
+
+def _parameters() -> Mapping[str, str]:
+    """Returns the parameters of the request; they may come from the query string and from the body.
+
+    Raises BadParameter for one that is not UTF-8: a secret that counted as absent would protect nothing.
+    """
+    query, form = bottle.request.query, _form()
+    values = {name: _text_of(query, name) or form.get(name, "") for name in PARAMETER_NAMES}
+    return {name: value for name, value in values.items() if value}
+
+
+def _text_of(fields: Any, name: str) -> str:
+    text: str | None = fields.getunicode(name)
+    if text is None and name in fields:
+        raise errors.BadParameter(name, "has to be UTF-8")
+    return text or ""
+
+
+def _form() -> Mapping[str, str]:
+    """Returns the parameters in the body: a form, or a JSON object.
+
+    Raises BadRequest, BadParameter, FormTooLarge, HTTPError.
+    """
+    if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
+        raise errors.BadRequest("A form has to have a Content-Length.")
+    if bottle.request.content_length > MAX_FORM_BYTES:
+        raise errors.FormTooLarge
+    try:
+        if bottle.request.content_type.lower().partition(";")[0].strip() == "application/json":
+            return parameters.from_json(bottle.request.body.read(MAX_FORM_BYTES) or b"{}", PARAMETER_NAMES)
+        forms = bottle.request.forms
+        return {name: _text_of(forms, name) or _text_of(forms, BOM + name) for name in PARAMETER_NAMES}
+    except bottle.HTTPResponse:
+        raise  # Bottle has words for it
+    except (OSError, ValueError, LookupError) as exc:
+        # The caller is gone or too slow, or its Content-Type is none, or names an unknown character set.
+        raise errors.BadRequest("The form could not be read.") from exc
+
+
+def _id_and_secret() -> tuple[str, str]:
+    values = _parameters()
+    secret = values.get("backendSecret") or values.get("signalFinishSecret") or ""
+    return parameters.ticket_id(values), secret
+
+
+def _guarded(check: Check, route: Route) -> Route:
+    @wraps(route)
+    def guarded() -> object:
+        environ = bottle.request.environ
+        try:
+            check(environ, environ.get("incoming.server_address", ""))
+        except errors.NotAllowed as exc:
+            if _refusals.may_say(route.__name__):
+                log.warning("%(route)s: refused: %(error)s", {"route": route.__name__, "error": exc})
+            raise
+        return route()
+
+    return guarded
+
+
+def _answering(route: Route) -> Route:
+    """Returns the route with its answer as plain text, and its errors as answers."""
+
+    @wraps(route)
+    def answering() -> object:
+        try:
+            result = route()
+        except errors.IncomingError as exc:
+            return _failure(exc)
+        except bottle.HTTPResponse:
+            raise
+        except Exception:
+            log.exception("a defect: %(route)s failed", {"route": route.__name__})
+            return _failure(errors.InternalError())
+        if isinstance(result, str):
+            return _text(200, result)
+        return result
+
+    return answering
+
+
+def _text(status: int, text: str) -> bottle.HTTPResponse:
+    headers = {"Content-Type": "text/plain; charset=utf-8", "X-Content-Type-Options": "nosniff"}
+    return bottle.HTTPResponse(text, status, headers)
+
+
+def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPResponse:
+    """Returns an answer that no cache keeps and no other page gets hold of."""
+    closed = {
+        "Cache-Control": "no-store",
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+    return bottle.HTTPResponse(body, 200, {**closed, **headers})
+
+
+def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
+    """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
+    accepts = str(bottle.request.environ.get("HTTP_ACCEPT", ""))  # Bottle fails where it is not UTF-8
+    if "application/json" in accepts:
+        content = {"error": {"code": error.code, "message": str(error)}}
+        response = _text(error.http_status, json.dumps(content))
+        response.set_header("Content-Type", "application/json")
+    else:
+        response = _text(error.http_status, str(error))
+    if error.retry_after_s:
+        response.set_header("Retry-After", str(error.retry_after_s))
+    if isinstance(error, errors.SignInNeeded):
+        # A browser asks for a password when a person opens the page, and not each time that the page asks.
+        person = "text/html" in accepts
+        response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
+    if isinstance(error, errors.UpgradeRequired):
+        response.set_header("Access-Control-Allow-Origin", "*")  # pages ask why no WebSocket opens
+        response.set_header("Upgrade", "websocket")
+        response.set_header("Connection", "Upgrade")
+    return response
+
+
+def _error_page(http_error: Any) -> str:
+    """Bottle's own errors (no such route, wrong method, unreadable request), in our form."""
+    known: dict[int, errors.IncomingError] = {
+        404: errors.NotFound("There is no such page; this is an Incoming!! upload server."),
+        405: errors.MethodNotAllowed("This address is for another HTTP method."),
+    }
+    status = http_error.status_code
+    error = known.get(status) or (
+        errors.BadRequest("The request could not be read.") if status < 500 else errors.InternalError()
+    )
+    if status >= 500:
+        log.error("a defect: %(error)s", {"error": http_error.traceback or http_error.body})
+    answer = _failure(error)
+    for name in ("Content-Type", "X-Content-Type-Options"):
+        http_error.set_header(name, answer.get_header(name))
+    return str(answer.body)

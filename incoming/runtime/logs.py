@@ -1,0 +1,112 @@
+"""How log lines look: one line an event, for people or for programs.
+
+    2026-01-31 12:00:00,123 INFO    upload 0b8a0f0e: claimed at 0 of 12 bytes
+    {"ts": "2026-01-31T12:00:00.123Z", "level": "info", ..., "ticket": "0b8a0f0e", "offset_bytes": 0}
+
+A line about an upload begins with it, and is logged with a dict of what it says (`Ticket.for_log`): that dict
+is the fields of the JSON. Names of files and reasons are strangers' texts: whatever would not be printed as
+it is, a line's end above all, is escaped, so that nobody writes lines of his own into the log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final, TextIO
+
+from incoming.runtime.output import Output
+
+COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
+LOST: Final = "%(lines)d lines of this log were lost before the last one: %(reason)s"
+END_OF_COLOUR: Final = "\x1b[0m"
+INDENT: Final = "    "
+
+
+def printable(text: str) -> str:
+    """Returns `text` with everything escaped that is not printed as it is, as Python escapes it."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+class TextFormatter(logging.Formatter):
+    """For people. The lines of a traceback are indented: none of them looks like an event."""
+
+    def __init__(self, *, coloured: bool = False) -> None:
+        super().__init__()
+        self._coloured = coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        level = f"{record.levelname:<7}"
+        if self._coloured and record.levelname in COLOURS:
+            level = f"{COLOURS[record.levelname]}{level}{END_OF_COLOUR}"
+        lines = [f"{self.formatTime(record)} {level} {printable(record.getMessage())}"]
+        if record.exc_info:
+            lines += [INDENT + printable(x) for x in self.formatException(record.exc_info).splitlines()]
+        return "\n".join(lines)
+
+
+class JsonFormatter(logging.Formatter):
+    """For programs: one JSON object a line. `ticket` is the first eight characters of an upload's id."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See logging.Formatter."""
+        line: dict[str, object] = dict(record.args) if isinstance(record.args, dict) else {}
+        line |= {
+            "ts": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")[:-6] + "Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        first = ("ts", "level", "logger", "message", "ticket")
+        names = sorted(line, key=lambda name: (first.index(name) if name in first else len(first), name))
+        return json.dumps({name: line[name] for name in names}, default=str)
+
+
+class Seldom:
+    """Lets each of a few sentences be said once in a while, however often there is reason to."""
+
+    def __init__(self, interval_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._interval_s = interval_s
+        self._now_s = now_s
+        self._said_at_s: dict[str, float] = {}
+
+    def may_say(self, sentence: str) -> bool:
+        """Returns whether it was not said within the interval, and takes it that it is said now."""
+        now_s = self._now_s()
+        if now_s - self._said_at_s.get(sentence, -math.inf) < self._interval_s:
+            return False
+        self._said_at_s[sentence] = now_s
+        return True
+
+
+class Handler(logging.StreamHandler[TextIO]):
+    """Writes log lines. Once they are read again after a while, it says how many were lost."""
+
+    _told_lines = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """See logging.Handler."""
+        stream = self.stream
+        lost_lines = stream.lost_lines if isinstance(stream, Output) else 0
+        super().emit(record)
+        if isinstance(stream, Output) and stream.lost_lines == lost_lines > self._told_lines:
+            trouble = stream.trouble
+            news = {"lines": lost_lines - self._told_lines, "reason": trouble and trouble.strerror}
+            self._told_lines = lost_lines
+            super().emit(logging.LogRecord(__name__, logging.WARNING, __file__, 0, LOST, (news,), None))
+
+
+def to_stream(stream: TextIO, log_format: str, level: str, *, coloured: bool) -> None:
+    """Sends every log line of the process to `stream`; `log_format` is text or json."""
+    handler = Handler(stream)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(coloured=coloured))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
+    logging.getLogger("urllib3").setLevel(logging.ERROR)

@@ -1,0 +1,188 @@
+"""How settings are given: as options, in the environment, in a TOML file. The table of them is in `settings`.
+
+`defaults < TOML file < INCOMING_* environment < options`: `resolve` puts them together. A value that makes
+no sense is refused with the setting's name and why (`BadSetting`), before the server does anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
+from typing import Any, Final, get_type_hints
+
+from incoming.core.errors import BadSetting
+from incoming.settings.table import Check, Settings
+
+ENVIRONMENT_PREFIX: Final = "INCOMING_"
+CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
+"""The environment's variable that names the TOML file, where no option does."""
+IN_FILE: Final = "configuration file"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    default: Any
+    kind: Any
+    unit: str
+    help: str
+    check: Check | None
+
+    @property
+    def option(self) -> str:
+        """The command line's option: `--storage-dir`."""
+        return "--" + self.name.replace("_", "-")
+
+    @property
+    def secret(self) -> bool:
+        """Whether its value is never shown."""
+        return self.name == "backend_token"
+
+    @property
+    def variable(self) -> str:
+        """The environment's variable: `INCOMING_STORAGE_DIR`."""
+        return ENVIRONMENT_PREFIX + self.name.upper()
+
+    def validate(self, raw: object, source: str) -> Any:
+        """Returns the value that `raw` (a text, or what TOML makes of it) means. Raises BadSetting."""
+        name = f"{self.name} ({source})"
+        try:
+            value = _READERS[self.kind](raw)
+        except (KeyError, TypeError, ValueError, OverflowError) as exc:
+            given = "this" if self.secret else repr(raw)
+            raise BadSetting(name, f"{given} is no {_KIND_NAMES[self.kind]}") from exc
+        wrong = self.check(value) if self.check else ""
+        if wrong:
+            raise BadSetting(name, f"{wrong}, not {raw!r}")
+        return value
+
+
+def _table() -> tuple[Setting, ...]:
+    hints = get_type_hints(Settings)
+    return tuple(
+        Setting(f.name, f.default, hints[f.name], **f.metadata)
+        for f in fields(Settings)
+        if f.default is not MISSING
+    )
+
+
+def _read_text(raw: object) -> str:
+    if not isinstance(raw, str):
+        raise TypeError
+    return raw
+
+
+def _read_bool(raw: object) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    return _BOOLEANS[str(raw).strip().lower()]
+
+
+_BOOLEANS: Final = {
+    **dict.fromkeys(("yes", "true", "on", "1"), True),
+    **dict.fromkeys(("no", "false", "off", "0"), False),
+}
+
+
+def _read_int(raw: object) -> int:
+    if isinstance(raw, bool) or not isinstance(raw, int | str):
+        raise TypeError
+    return int(raw)
+
+
+def _read_float(raw: object) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, int | float | str):
+        raise TypeError
+    value = float(raw)
+    if not -1e15 < value < 1e15:  # also: neither infinite nor NaN
+        raise ValueError(raw)
+    return value
+
+
+def _read_list(raw: object) -> tuple[str, ...]:
+    items = raw.split(",") if isinstance(raw, str) else raw
+    if not isinstance(items, list | tuple) or not all(isinstance(item, str) for item in items):
+        raise TypeError
+    return tuple(item.strip().lower() for item in items if item.strip())  # hosts and addresses
+
+
+_READERS: Final[dict[Any, Callable[[object], Any]]] = {
+    str: _read_text,
+    bool: _read_bool,
+    int: _read_int,
+    float: _read_float,
+    tuple[str, ...]: _read_list,
+}
+_KIND_NAMES: Final[dict[Any, str]] = {
+    str: "text",
+    bool: "yes or no",
+    int: "whole number",
+    float: "number",
+    tuple[str, ...]: "list of texts",
+}
+
+SETTINGS: Final = _table()
+_BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
+
+
+def resolve(
+    toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
+) -> Settings:
+    """Returns the settings in force. Raises BadSetting for an unknown name or a value that makes no sense.
+
+    `options` holds what was given on the command line only.
+    """
+    return combined(given(toml, environment, options))
+
+
+Given = Mapping[str, tuple[Any, str]]
+"""{name: (value, where from)} of settings."""
+
+
+def combined(found: Given) -> Settings:
+    """Returns the settings in force when these were given. Raises BadSetting."""
+    return _consistent(Settings(**{name: value for name, (value, _) in found.items()}))
+
+
+def given(
+    toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
+) -> Given:
+    """Returns all settings that were given; the best source wins.
+
+    A bad value is refused even where a better source overrules it. Raises BadSetting.
+    """
+    found: dict[str, tuple[Any, str]] = {}
+    for name, raw in toml.items():
+        found[name] = _known(name, IN_FILE).validate(raw, IN_FILE), IN_FILE
+    for setting in SETTINGS:
+        if setting.variable in environment:
+            raw = environment[setting.variable]
+            found[setting.name] = setting.validate(raw, setting.variable), setting.variable
+    for name, raw in options.items():
+        setting = _known(name, "option")
+        found[name] = setting.validate(raw, setting.option), setting.option
+    return found
+
+
+def unknown_variables(environment: Mapping[str, str]) -> list[str]:
+    """Returns the INCOMING_* variables that are no settings: worth a warning, and no more than that.
+
+    Other programs put such variables there too (Kubernetes does for each service, and tests do).
+    """
+    known = {setting.variable for setting in SETTINGS} | {CONFIG_VARIABLE}
+    return sorted(v for v in environment if v.startswith(ENVIRONMENT_PREFIX) and v not in known)
+
+
+def _known(name: str, source: str) -> Setting:
+    if name not in _BY_NAME:
+        raise BadSetting(f"{name} ({source})", "there is no such setting")
+    return _BY_NAME[name]
+
+
+def _consistent(settings: Settings) -> Settings:
+    """Raises BadSetting for values that make sense alone, but not together."""
+    if settings.handover_retry_first_s > settings.handover_retry_max_s:
+        raise BadSetting("handover_retry_max_s", "has to be at least handover_retry_first_s")
+    return settings

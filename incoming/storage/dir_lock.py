@@ -1,0 +1,91 @@
+"""One process owns a storage directory: a lock that the kernel gives back however the process ends.
+
+The lock is on the file `lock`. Once that file is removed or replaced, a second process can lock the new one,
+and the first one holds a lock on a file that nobody sees. So the owner looks whether the file in the
+directory is still the one that it has locked.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+from incoming.core.errors import StorageFailed, StorageInUse, StorageLost
+from incoming.runtime.gevent_runtime import close_descriptor
+from incoming.storage.probe import unusable
+
+LOCK_FILE = "lock"
+NOT_LOCKED = "the file `lock` in it can't be locked, so a second server could not be kept away"
+
+
+class DirLock:
+    """The lock on a storage directory, held until `give_up` or the end of the process."""
+
+    def __init__(self, directory: Path) -> None:
+        """Creates the directory when there is none. Raises OSError."""
+        directory.mkdir(parents=True, exist_ok=True)
+        self._directory = directory
+        self.file = directory / LOCK_FILE
+        self._lost = False
+        self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._open()
+
+    def _open(self) -> None:
+        self._fd = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # Both stay open: some file systems (FUSE) number a file anew once nobody uses it.
+        self._places = _place(os.fstat(self._directory_fd)), _place(os.fstat(self._fd))
+
+    def take(self) -> None:
+        """Takes the lock. Raises StorageInUse when another process has it, BadSetting where locks fail."""
+        with unusable(self._directory, NOT_LOCKED):
+            try:
+                self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as exc:
+                raise StorageInUse(str(self._directory)) from exc
+
+    def wait(self) -> None:
+        """Takes the lock as soon as the process that has it lets go. Blocks: not for the event loop."""
+        self._lock(fcntl.LOCK_EX)
+
+    def _lock(self, how: int) -> None:
+        """Locks the file that is in the directory then: the one that was opened may have been removed."""
+        fcntl.flock(self._fd, how)
+        while not self._is_in_place():
+            close_descriptor(self._fd)
+            self._open()
+            fcntl.flock(self._fd, how)
+
+    def check(self) -> None:
+        """Looks whether the directory still belongs to this process. Takes two system calls.
+
+        Raises StorageLost, from then on each time, once the lock's file is gone or is another one;
+        StorageFailed while the directory itself is not there (moved, unmounted), or does not answer.
+        """
+        try:
+            self._lost = self._lost or not self._is_in_place()
+        except OSError as exc:
+            raise StorageFailed from exc
+        if self._lost:
+            raise StorageLost
+
+    def _is_in_place(self) -> bool:
+        """Raises OSError while another directory, or none, is in the place of ours."""
+        directory, lock = self._places
+        if _place(self._directory.stat()) != directory:
+            raise FileNotFoundError(errno.ENOENT, "Another directory is in its place", str(self._directory))
+        try:
+            return _place(self.file.stat()) == lock
+        except FileNotFoundError:
+            return False
+
+    def give_up(self) -> None:
+        """Lets another process have the directory."""
+        close_descriptor(self._fd)
+        close_descriptor(self._directory_fd)
+
+
+def _place(status: os.stat_result) -> tuple[int, int]:
+    """Returns what tells a file from any other one that is there at the same time."""
+    return status.st_dev, status.st_ino

@@ -1,0 +1,199 @@
+"""What may be uploaded: the ticket's state, the limits and the room on the disk decide that at the start."""
+
+from __future__ import annotations
+
+import logging
+import uuid
+from collections.abc import Callable
+from typing import Final
+from urllib.parse import urlsplit
+
+from incoming.core.backend_requests import NewUpload
+from incoming.core.errors import (
+    BadParameter,
+    IncomingError,
+    LengthMismatch,
+    StorageFailed,
+    StorageFull,
+    TooMany,
+    UploadCancelled,
+    UploadExpired,
+    UploadTooLarge,
+)
+from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.networks import Networks, address, reached
+from incoming.core.rate_limit import Pace
+from incoming.core.ticket import Ticket
+from incoming.storage import Writer
+from incoming.uploads.context import UploadContext
+from incoming.uploads.disk_budget import DiskBudget
+from incoming.uploads.outbox import failure
+
+log = logging.getLogger(__name__)
+
+MIB: Final = 1024 * 1024
+UNUSED_AFTER_S: Final = 5.0
+"""For how long an upload without a byte keeps its room while others need it. A client sends its first chunk
+as soon as it is let in."""
+
+
+class Admission:
+    """Lets uploads in, and keeps room for those that are in."""
+
+    def __init__(self, parts: UploadContext, is_sending: Callable[[str], bool] = lambda _: False) -> None:
+        """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id."""
+        self._is_sending = is_sending
+        self._settings = parts.settings
+        self._clock = parts.clock
+        self._registry = parts.registry
+        self._storage = parts.storage
+        self._refused = Networks(parts.settings.handover_refused)
+        self._budget = DiskBudget(parts.settings.reservation_idle_s, UNUSED_AFTER_S)
+        self._paces: dict[str, Pace] = {}
+
+    def new_ticket(self, request: NewUpload) -> Ticket:
+        """Returns a ticket as it was asked for.
+
+        Raises BadParameter for what this server does not do, TooMany when the app has too many already.
+        """
+        self._check_app(request.signal_finish_url)
+        owner_uid = request.file_owner_uid
+        if owner_uid is not None and not self._storage.can_give_to(owner_uid):
+            raise BadParameter("fileOwnerUid", "this server can't give files to that user")
+        now_s = self._clock.now_s()
+        ticket = Ticket(
+            id=str(uuid.uuid4()),
+            signal_finish_url=request.signal_finish_url,
+            secret=request.secret,
+            secret_required=request.secret_required,
+            remove_file_when_finished=request.remove_file_when_finished,
+            file_owner_uid=owner_uid,
+            wants_sha256=request.wants_sha256,
+            metadata=request.metadata,
+            max_bytes_per_s=request.max_bytes_per_s,
+            max_bytes=request.max_bytes,
+            issued_at_s=now_s,
+            changed_at_s=now_s,
+        )
+        limit = self._settings.max_unfinished_per_app
+        if limit and self._registry.unfinished(ticket.app) >= limit:
+            raise TooMany("unfinished uploads of this app", limit)
+        return ticket
+
+    def _check_app(self, url: str) -> None:
+        """Raises BadParameter. Where a name leads is looked at when it is called."""
+        host = urlsplit(url).hostname
+        found = address(host or "")
+        if self._settings.handover_hosts and host not in self._settings.handover_hosts:
+            raise BadParameter("signalFinishURL", "its host is not one that this server may call")
+        if found and reached(found) in self._refused:
+            raise BadParameter("signalFinishURL", "its address is not one that this server may call")
+
+    def check(self, ticket: Ticket, length_bytes: int) -> None:
+        """Raises the reason why a file of this length can't be (or go on to be) uploaded."""
+        ends: dict[State, IncomingError] = {
+            State.CANCELLED: UploadCancelled(),
+            State.EXPIRED: UploadExpired(),
+            State.FAILED: failure(ticket),
+        }
+        if ticket.state in ends:
+            raise ends[ticket.state]
+        limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
+        if limits and length_bytes > min(limits) and ticket.state in RECEIVING:
+            raise UploadTooLarge(length_bytes, min(limits))
+        if ticket.length_bytes not in (None, length_bytes):
+            raise LengthMismatch(ticket.file_meant, length_bytes)
+
+    def open(self, ticket: Ticket, length_bytes: int, source: str = "") -> Writer:
+        """Opens the file if there is room for what is missing of it, on the disk and in the source's share.
+
+        Raises StorageFull, StorageFailed, UploadTooLarge, TooMany.
+        """
+        stored_bytes = self._storage.stored_bytes(ticket.id) or 0
+        if stored_bytes > length_bytes:
+            log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
+            raise StorageFailed
+        missing_bytes = max(length_bytes - self._storage.give_back(ticket.id), 0)
+        self._check_share(ticket, missing_bytes, source, self._clock.now_s())
+        self._make_room(ticket, missing_bytes)
+        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun=stored_bytes > 0)
+        self._budget.belongs(ticket.id, source)
+
+        def reserved(allocated_bytes: int) -> None:
+            self._budget.resize(ticket.id, max(length_bytes - allocated_bytes, 0))
+
+        return self._storage.open(ticket.id, length_bytes, reserved)
+
+    def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
+        """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
+        now_s = self._clock.now_s()
+        room_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
+        room_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
+        yielding = []
+        for other_id, size_bytes in self._budget.yielding(now_s):
+            if missing_bytes <= room_bytes:
+                break
+            if other_id != ticket.id and not self._is_sending(other_id):
+                yielding.append(other_id)
+                room_bytes += size_bytes
+        if missing_bytes > max(room_bytes, 0):
+            about = ticket.for_log(missing_bytes=missing_bytes)
+            log.warning("upload %(ticket)s: no room for %(missing_bytes)d more bytes", about)
+            raise StorageFull(missing_bytes, max(room_bytes, 0))
+        for other_id in yielding:
+            self._budget.lapse(other_id)
+            about = {"ticket": other_id[:8], "other": ticket.short_id}
+            log.info("upload %(ticket)s: has sent nothing, and yields its room to %(other)s", about)
+
+    def keep_room(self, ticket: Ticket, writer: Writer) -> None:
+        """Has room for the rest of an open file, also when another upload was given it meanwhile.
+
+        To be called before bytes are stored. Raises StorageFull.
+        """
+        if not self._budget.holds(ticket.id):
+            missing_bytes = max((ticket.length_bytes or 0) - writer.allocated_bytes, 0)
+            self._make_room(ticket, missing_bytes)
+            self.hold(ticket, writer)
+
+    def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
+        """Raises UploadTooLarge, TooMany when a source wants to bring more than it may."""
+        limit_bytes = self._settings.max_unfinished_mib_per_source * MIB
+        if not limit_bytes or not source:
+            return
+        if missing_bytes > limit_bytes:
+            raise UploadTooLarge(missing_bytes, limit_bytes)
+        if missing_bytes + self._budget.held_by(source, now_s, except_for=ticket.id) > limit_bytes:
+            raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
+
+    def pace(self, ticket: Ticket) -> Pace:
+        """Returns the ticket's limit of speed: the same one for each connection, so that none begins anew."""
+        if not ticket.max_bytes_per_s or ticket.state not in RECEIVING:
+            return Pace(0)
+        return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
+
+    def hold(self, ticket: Ticket, writer: Writer) -> None:
+        """Keeps room for what the disk does not count as used by this open file yet."""
+        self._hold(ticket, writer.allocated_bytes, begun=writer.offset_bytes > 0)
+
+    def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
+        """Keeps room for the rest of a file that nobody has open; what was reserved ahead is given back.
+
+        Keeps none for an upload that has lost its room. `anew`: nothing may be known of it yet (a start).
+        Raises StorageFailed.
+        """
+        allocated_bytes = self._storage.give_back(ticket.id)
+        if self._budget.holds(ticket.id) or (anew and not self._budget.knows(ticket.id)):
+            self._hold(ticket, allocated_bytes, begun=allocated_bytes > 0)
+
+    def _hold(self, ticket: Ticket, allocated_bytes: int, begun: bool) -> None:
+        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
+        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+
+    def reserved_bytes(self) -> int:
+        """Returns how many bytes unfinished uploads may still take of the free disk space."""
+        return self._budget.held_bytes(self._clock.now_s())
+
+    def release(self, ticket_id: str) -> None:
+        """Keeps no room for this upload any more."""
+        self._budget.release(ticket_id)
+        self._paces.pop(ticket_id, None)

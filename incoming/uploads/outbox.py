@@ -1,0 +1,276 @@
+"""The outbox: tells apps what became of their uploads, again and again until they have heard it.
+
+Who asks for a delivery has journaled the reason first (HANDING_OVER, CANCELLED, EXPIRED), so a kill at any
+moment leads to the same call after the restart. An app may therefore hear the same news twice; it never
+misses any. One call at a time is under way for a ticket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final
+
+from incoming.core.errors import HandoverFailed, StorageFailed, StorageFull, UnknownTicket
+from incoming.core.file_name import bare_file_name
+from incoming.core.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
+from incoming.core.news import HandedOver, News, NotHandedOver, WaitingForApp
+from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.handover import answers, callbacks
+from incoming.handover.http_call import HttpCall
+from incoming.uploads.context import UploadContext
+
+log = logging.getLogger(__name__)
+
+REFUSED_TEXT = "The app did not take the file"
+SPOILT_TEXT = "bytes of it were lost in a power cut"
+LOGGED_CHARS: Final = 200
+"""How much of an app's answer the log shows."""
+
+
+class Outbox:
+    """Brings news to apps. `tell` passes what an app decided on to the client that watches the ticket."""
+
+    def __init__(self, parts: UploadContext, tell: Callable[[str, News], None]) -> None:
+        self._parts = parts
+        self._settings = parts.settings
+        self._runtime = parts.runtime
+        self._clock = parts.clock
+        self._registry = parts.registry
+        self._storage = parts.storage
+        self._tell = tell
+        self._notifier = HttpCall(
+            parts.settings.handover_connect_timeout_s,
+            parts.settings.handover_answer_timeout_s,
+            parts.runtime,
+            parts.settings.handover_refused,
+            parts.settings.handover_ca_file,
+        )
+        self._under_way: set[str] = set()
+        self._troubles: dict[str, answers.NoAnswer] = {}
+        self._put_off: set[str] = set()
+        """Those that have failed here, and are started again later."""
+        self._stopped = False
+
+    def start(self, ticket_id: str) -> None:
+        """Brings the ticket's news to its app, beside the caller. Does nothing when that is under way."""
+        if ticket_id not in self._under_way and not self._stopped:
+            self._put_off.discard(ticket_id)
+            self._under_way.add(ticket_id)
+            self._runtime.spawn(self._deliver, ticket_id)
+
+    def is_missing(self, ticket: Ticket) -> bool:
+        """Returns whether an app is still to be told of this ticket, and nothing is about to tell it."""
+        is_cared_for = ticket.id in self._under_way or ticket.id in self._put_off
+        return _has_news(ticket) and not is_cared_for and not self._stopped
+
+    def stop(self) -> None:
+        """Calls nobody any more; what is not delivered yet is delivered after the next start."""
+        self._stopped = True
+
+    def finish(self, ticket: Ticket) -> None:
+        """The app has the file: remember it, tell the client, and remove what is ours to remove."""
+        finished = self._registry.change(ticket.id, Confirm())
+        log.info("upload %(ticket)s: finished", finished.for_log())
+        self._tell(ticket.id, HandedOver(finished.crc32c or 0))
+        self._parts.try_to_clear_away(finished)
+
+    def lapse(self, ticket: Ticket) -> None:
+        """The app said "wait" and nothing came: it has the file, or is asked again, or that was it.
+
+        Raises IllegalTransition when the ticket has changed.
+        """
+        if self._app_has_taken(ticket):
+            self.finish(ticket)
+            return
+        final = ticket.asks + 1 >= self._settings.handover_wait_asks
+        self._fail(ticket, Lapse("the app never called finish_upload", final), seen=ticket)
+        self.start(ticket.id)
+
+    def trouble(self, ticket_id: str) -> answers.NoAnswer | None:
+        """Returns why the last call for this ticket had no answer, without details, while it is repeated."""
+        return self._troubles.get(ticket_id)
+
+    # --- one delivery --------------------------------------------------------------------------
+
+    def _deliver(self, ticket_id: str) -> None:
+        """Calls the app until there is nothing more to tell."""
+        attempt = 0
+        try:
+            while not self._stopped:
+                with self._turn(self._registry.get(ticket_id).signal_finish_url) as call:
+                    if self._fails_as_spoilt(self._registry.get(ticket_id)):
+                        return
+                    ticket = self._registry.get(ticket_id)  # the wait may have been a long one
+                    if not _has_news(ticket) or self._stopped:
+                        return
+                    answer = self._call(ticket, call)
+                attempt += 1
+                if answer and self._heard(ticket_id, answer):
+                    return
+                self._runtime.sleep(self._delay_s(attempt, answer))
+        except UnknownTicket:
+            return
+        except Exception as exc:
+            # The disk is full or failing, or we have a defect: the news stays, and is brought later.
+            defect = None if isinstance(exc, StorageFull | StorageFailed) else exc
+            about = {"ticket": ticket_id[:8], "error": exc}
+            log.error("upload %(ticket)s: the app could not be told: %(error)s", about, exc_info=defect)
+            self._put_off.add(ticket_id)
+            self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
+        finally:
+            self._under_way.discard(ticket_id)
+            self._troubles.pop(ticket_id, None)
+
+    @contextlib.contextmanager
+    def _turn(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
+        """Gives what calls the app, as soon as there is a place among the calls to it."""
+        if url.startswith(callbacks.SCHEME):
+            with self._parts.callbacks.turn:
+                yield lambda ticket: self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
+        else:
+            with self._notifier.turn(url) as turn:
+                yield lambda ticket: turn.post(self._form(ticket))
+
+    def _delay_s(self, attempt: int, answer: answers.Answer | None) -> float:
+        first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
+        asked_s = answer.retry_after_s if isinstance(answer, answers.NoAnswer) else 0.0
+        return answers.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter(), asked_s)
+
+    def _call(
+        self, ticket: Ticket, call: Callable[[Ticket], answers.Answer]
+    ) -> answers.Answer | None:
+        """Returns what the app says; None when it has called us while that was being journaled."""
+        if ticket.state is State.HANDING_OVER:
+            try:
+                self._registry.change(ticket.id, Post())
+            except IllegalTransition:
+                return None
+        answer = call(ticket)
+        self._parts.counters.called(answer.result, _trouble(answer))
+        about = ticket.for_log(result=answer.result, trouble=_trouble(answer), answer=_words(answer, ticket))
+        log.info("upload %(ticket)s: told the app it is %(state)s: %(answer)s", about)
+        return answer
+
+    def _form(self, ticket: Ticket) -> dict[str, str]:
+        """Returns the fields of the call (CONTRACT 3)."""
+        called_off = ticket.state in CALLED_OFF
+        extras = {} if ticket.crc32c is None else {"crc32c": f"{ticket.crc32c:08x}"}
+        if ticket.sha256:
+            extras["sha256"] = ticket.sha256
+        if ticket.metadata:
+            extras["metadata"] = ticket.metadata
+        return extras | {
+            "id": ticket.id,
+            "filename": "" if called_off else self._storage.path(ticket.id),
+            "filenameFromBrowser": ticket.name or bare_file_name(""),
+            "secret": ticket.secret,
+            "backendSecret": ticket.secret,
+            "cancelled": "yes" if called_off else "no",
+            "cancelReason": ticket.reason if called_off else "",
+        }
+
+    def _heard(self, ticket_id: str, answer: answers.Answer) -> bool:
+        """Does what the answer asks for. Returns whether that settles the matter."""
+        ticket = self._registry.get(ticket_id)
+        if ticket.state in CALLED_OFF:
+            return self._heard_of_the_end(ticket, answer)
+        # finish_upload may have come while the app was answering, and then the answer is only late.
+        with contextlib.suppress(IllegalTransition):
+            return self._heard_of_the_arrival(ticket, answer)
+        return True
+
+    def _heard_of_the_end(self, ticket: Ticket, answer: answers.Answer) -> bool:
+        """The app's answer to a cancellation is ignored, but it has to be one (CONTRACT 3)."""
+        if isinstance(answer, answers.NoAnswer) and not self._too_long(ticket):
+            self._troubles[ticket.id] = replace(answer, detail="")
+            return False
+        self._registry.change(ticket.id, Told())
+        return True
+
+    def _heard_of_the_arrival(self, ticket: Ticket, answer: answers.Answer) -> bool:
+        match answer:
+            case answers.Done():
+                self.finish(ticket)
+            case answers.WillFinish():
+                self._registry.change(ticket.id, Wait())
+            case answers.Refused():
+                self._refused(ticket, Refuse(answer.why))
+            case answers.NoAnswer():
+                if not self._too_long(ticket):
+                    self._troubles[ticket.id] = replace(answer, detail="")
+                    self._tell(ticket.id, WaitingForApp(answer.why))
+                    return False
+                self._refused(ticket, Lapse(answer.why))
+        return True
+
+    def _refused(self, ticket: Ticket, event: Refuse | Lapse) -> None:
+        # Existing apps forget an id once they have answered, and that answer may have been lost.
+        if ticket.deliveries > 1 and self._app_has_taken(ticket):
+            self.finish(ticket)
+        else:
+            self._fail(ticket, event)
+
+    def _fail(self, ticket: Ticket, event: Refuse | Lapse, seen: Ticket | None = None) -> None:
+        changed = self._registry.change(ticket.id, event, seen)
+        if changed.state is State.FAILED:
+            log.error(
+                "upload %(ticket)s: the handover failed: %(reason)s. "
+                "The file is kept for %(kept_s).0f s; retry_upload tries again.",
+                changed.for_log(kept_s=self._settings.failed_retention_s),
+            )
+            self._tell(ticket.id, NotHandedOver(failure(changed)))
+
+    def _app_has_taken(self, ticket: Ticket) -> bool:
+        """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
+        if ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
+            return False
+        return self._storage.stored_bytes(ticket.id) is None
+
+    def _fails_as_spoilt(self, ticket: Ticket) -> bool:
+        """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
+        if ticket.id not in self._parts.doubtful or ticket.state is not State.HANDING_OVER:
+            return False
+        stored_bytes = self._storage.stored_bytes(ticket.id)
+        if stored_bytes is None and not ticket.remove_file_when_finished:
+            return False
+        crc = self._parts.checksum(ticket.id, 0, stored_bytes or 0)
+        if (stored_bytes, crc) == (ticket.length_bytes, ticket.crc32c):
+            self._parts.doubtful.discard(ticket.id)
+            return False
+        with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
+            self._fail(ticket, Lapse(SPOILT_TEXT))
+        return True
+
+    def _too_long(self, ticket: Ticket) -> bool:
+        return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s
+
+
+def failure(ticket: Ticket) -> HandoverFailed:
+    """Returns what the client of a FAILED ticket is told."""
+    return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. It is kept on the server for a while.")
+
+
+def _has_news(ticket: Ticket) -> bool:
+    return ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told)
+
+
+def _trouble(answer: answers.Answer) -> str:
+    """Returns the kind of trouble with the app; an empty text if there was none."""
+    return answer.trouble if isinstance(answer, answers.Refused | answers.NoAnswer) else ""
+
+
+def _words(answer: answers.Answer, ticket: Ticket) -> str:
+    """Returns what the log says of an answer. Nothing of the ticket that is secret is in it."""
+    if not isinstance(answer, answers.Refused | answers.NoAnswer):
+        return answer.result
+    if not answer.detail:
+        return answer.why
+    detail = answer.detail.replace(ticket.id, f"{ticket.short_id}...")
+    for secret in filter(None, (ticket.secret, ticket.metadata)):
+        detail = detail.replace(secret, "***")
+    if len(detail) > LOGGED_CHARS:
+        detail = f"{detail[:LOGGED_CHARS]}..."
+    return f"{answer.why} ({detail})"

@@ -1,0 +1,294 @@
+"""What goes on, for whoever looks: each upload, all of them together, how the process is.
+
+Nothing here is written down when something happens; it is gathered when somebody asks, from the tickets and
+from the open files. Between two hundred tickets others may run. `keep_watch` looks once a second at speeds,
+every now and then at the disk, and all the time at how late it is itself.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Final
+
+from incoming.core.backend_requests import Listing
+from incoming.core.errors import IncomingError, StorageFailed, StorageFull
+from incoming.core.lifecycle import ARRIVED, CALLED_OFF, State
+from incoming.core.stats import Lag, Speeds
+from incoming.core.ticket import Ticket
+from incoming.uploads.admission import MIB
+from incoming.uploads.service import Uploads
+
+log = logging.getLogger(__name__)
+
+PROBE_EVERY_S: Final = 0.1
+IDLE_PROBE_EVERY_S: Final = 0.5
+"""While nothing comes in: to wake up ten times a second took 0.3 % of a core."""
+SAMPLE_EVERY_S: Final = 1.0
+CHECK_DISK_EVERY_S: Final = 5.0
+DISK_HANGS_AFTER_S: Final = 30.0
+"""A check of the disk that takes longer has failed, whatever will come of it."""
+TROUBLES: Final = ("stopping", "storage", "storage_full", "journal", "journal_full")
+"""Why a new upload can't be had here, for `healthz`: stable words."""
+STAT_WITHIN_S: Final = 2.0
+TICKETS_AT_A_TIME: Final = 200
+ORDER: Final = {
+    state: place
+    for place, state in enumerate(
+        (State.UPLOADING, State.FAILED, State.HANDING_OVER, State.WAITING, State.PAUSED, State.ISSUED)
+    )
+}
+"""What is listed first; ended uploads come last."""
+
+
+@dataclass(slots=True)
+class Totals:
+    """All uploads together."""
+
+    by_state: Counter[State] = field(default_factory=Counter)
+    undelivered: int = 0
+    """How many uploads the app has yet to be told about."""
+    oldest_undelivered_s: float = 0.0
+
+    def add(self, ticket: Ticket, now_s: float) -> None:
+        """Counts one upload."""
+        self.by_state[ticket.state] += 1
+        called_off = ticket.state in CALLED_OFF and not ticket.app_told
+        if called_off or ticket.state is State.HANDING_OVER:
+            self.undelivered += 1
+            self.oldest_undelivered_s = max(self.oldest_undelivered_s, now_s - ticket.changed_at_s)
+
+
+class Overview:
+    """Looks at the service, and changes nothing."""
+
+    def __init__(self, uploads: Uploads) -> None:
+        self.speeds = Speeds()
+        self.lag = Lag()
+        self.counters = uploads.parts.counters
+        self.free_bytes: int | None = None
+        """What the disk had left when it was last looked at; None when it could not be."""
+        self._uploads = uploads
+        self._parts = uploads.parts
+        self._runtime = uploads.parts.runtime
+        self._clock = uploads.parts.clock
+        self._found = {"storage": "", "journal": "", "room": ""}
+        """What was wrong when it was last looked at, by what it is wrong with."""
+        self._looking_at = "storage"
+        self._disk_checked_at_s = self._sampled_at_s = self._clock.now_s()
+        self._disk_is_checked = False
+
+    # --- all the time ------------------------------------------------------------------------------
+
+    def keep_watch(self) -> None:
+        """Looks again and again, until the process ends."""
+        self._look_at_disk()
+        received_bytes = 0
+        while True:
+            every_s = PROBE_EVERY_S if self.counters.received_bytes > received_bytes else IDLE_PROBE_EVERY_S
+            received_bytes = self.counters.received_bytes
+            due_s = self._runtime.now_s() + every_s
+            self._runtime.sleep(every_s)
+            self.lag.add(max(self._runtime.now_s() - due_s, 0.0))
+            try:
+                self._look()
+            except Exception:
+                log.exception("a defect: the watch failed")
+
+    def _look(self) -> None:
+        now_s = self._clock.now_s()
+        if now_s - self._sampled_at_s >= SAMPLE_EVERY_S - PROBE_EVERY_S / 2:
+            self._sampled_at_s = now_s
+            self.speeds.sample(now_s, self.counters.stored_bytes, self._uploads.claims.take_moved())
+        if now_s - self._disk_checked_at_s >= CHECK_DISK_EVERY_S:
+            self._look_at_disk()
+
+    def _look_at_disk(self) -> None:
+        """Beside the caller, and one look at a time: a disk that hangs holds up nobody."""
+        if not self._disk_is_checked:
+            self._disk_is_checked = True
+            self._runtime.spawn(self._check_disk)
+
+    def _check_disk(self) -> None:
+        """Looks at all that a new upload needs. Each look may hang; `_looking_at` is what it hangs on."""
+        self._try("storage", self._look_at_storage)
+        self._try("journal", self._parts.registry.check)
+        self._looking_at = "storage"
+        self._look_at_room()
+        self._disk_checked_at_s = self._clock.now_s()
+        self._disk_is_checked = False
+
+    def _try(self, what: str, look: Callable[[], None]) -> None:
+        self._looking_at = what
+        found, why = "", ""
+        try:
+            look()
+        except IncomingError as exc:
+            found = f"{what}_full" if isinstance(exc, StorageFull) else what
+            why = str(exc.__cause__ or exc)
+        if found and not self._found[what]:
+            log.error("the %(what)s can't be written: %(error)s", {"what": what, "error": why})
+        elif self._found[what] and not found:
+            log.info("the %(what)s can be written again", {"what": what})
+        self._found[what] = found
+
+    def _look_at_storage(self) -> None:
+        self.free_bytes = self._runtime.in_pool(self._parts.storage.free_bytes)
+        self._parts.storage.check()
+
+    def _look_at_room(self) -> None:
+        """No upload can begin in what `min_free_mib` keeps. Those that have room kept for them end in it."""
+        min_free_mib = self._parts.settings.min_free_mib
+        is_full = self.free_bytes is not None and self.free_bytes <= min_free_mib * MIB
+        found = "storage_full" if is_full and not self.reserved_bytes() else ""
+        if found and not self._found["room"]:
+            about = {"mib": min_free_mib}
+            log.warning("no upload can begin: the last %(mib)d MiB (min_free_mib) are kept free", about)
+        self._found["room"] = found
+
+    # --- when somebody asks --------------------------------------------------------------------------
+
+    def disk_works(self) -> bool:
+        """Returns whether the storage could be written when it was last looked at. Never waits."""
+        return not self._found["storage"] and self._hangs_on() != "storage"
+
+    def journal_works(self) -> bool:
+        """Returns whether a ticket could be journaled when that was last tried. Never waits."""
+        return not self._found["journal"] and self._hangs_on() != "journal"
+
+    def trouble(self) -> str:
+        """Returns why the process should get no requests, one of TROUBLES; or nothing. Never waits."""
+        if self._uploads.stopping:
+            return "stopping"
+        if self._uploads.lost:
+            return "storage"
+        return self._hangs_on() or next(filter(None, self._found.values()), "")
+
+    def _hangs_on(self) -> str:
+        is_old = self._clock.now_s() - self._disk_checked_at_s >= DISK_HANGS_AFTER_S
+        return self._looking_at if is_old else ""
+
+    def totals(self) -> Totals:
+        """Returns what all uploads are together."""
+        totals, now_s = Totals(), self._clock.now_s()
+        for ticket in self._tickets():
+            totals.add(ticket, now_s)
+        return totals
+
+    def reserved_bytes(self) -> int:
+        """Returns how much of the free disk space is promised to unfinished uploads."""
+        return self._uploads.admission.reserved_bytes()
+
+    def page(self, asked: Listing) -> dict[str, Any]:
+        """Returns a page of the list, as docs/api.md describes it. Raises UnknownTicket, WrongSecret."""
+        if asked.id:
+            tickets = [self._uploads.with_secret(asked.id, asked.secret)]
+            matching = 1
+        else:
+            matching, tickets = self._listed(asked)
+        return {
+            "uploads": self._rows(tickets),
+            "matching": matching,
+            "totals": self._totals_as_json(),
+            "history": {"interval_s": SAMPLE_EVERY_S, "bytes_per_s": self.speeds.history(asked.history)},
+        }
+
+    def _tickets(self) -> Iterator[Ticket]:
+        return self._breathing(self._parts.registry.tickets())
+
+    def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
+        for number, ticket in enumerate(tickets, 1):
+            if not number % TICKETS_AT_A_TIME:
+                self._runtime.breathe()
+            yield ticket
+
+    def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
+        """Returns how many uploads are asked for, and those of them that are on the page.
+
+        Sorted in small runs that are merged: to sort 10,000 at once stops everybody for 30 ms.
+        """
+        wanted = [ticket for ticket in self._tickets() if asked.state in ("", ticket.state)]
+        runs = []
+        for start in range(0, len(wanted), TICKETS_AT_A_TIME):
+            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
+            self._runtime.breathe()
+        in_order = self._breathing(heapq.merge(*runs, key=_place))
+        return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
+
+    def _totals_as_json(self) -> dict[str, Any]:
+        totals = self.totals()
+        return {
+            "uploads": totals.by_state.total(),
+            "by_state": {state.value: totals.by_state[state] for state in State},
+            "undelivered": totals.undelivered,
+            "oldest_undelivered_s": round(totals.oldest_undelivered_s, 1),
+            "bytes_per_s": self.speeds.bytes_per_s,
+            "stored_bytes": self.counters.stored_bytes,
+            "connections": self.counters.connections,
+            "free_bytes": self.free_bytes,
+            "reserved_bytes": self.reserved_bytes(),
+        }
+
+    # --- one upload ----------------------------------------------------------------------------------
+
+    def _rows(self, tickets: list[Ticket]) -> list[dict[str, Any]]:
+        open_files = self._uploads.claims.offsets()
+        paused = [t.id for t in tickets if t.state is State.PAUSED and t.id not in open_files]
+        offsets = self._lengths(paused) | open_files
+        now_s = self._clock.now_s()
+        return [self._row(ticket, _offset(ticket, offsets), now_s) for ticket in tickets]
+
+    def _lengths(self, ticket_ids: list[str]) -> dict[str, int | None]:
+        """Returns the lengths of files as the disk has them; None where it does not say, or not in time."""
+        if not ticket_ids:
+            return {}
+        stored_bytes = self._parts.storage.stored_bytes
+        try:
+            with self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
+                return self._runtime.in_pool(_each, stored_bytes, ticket_ids)
+        except StorageFailed:
+            return dict.fromkeys(ticket_ids)
+
+    def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
+        moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
+        speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
+        trouble = self._uploads.deliveries.trouble(ticket.id)
+        missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
+        last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
+        return {
+            "id": ticket.short_id,
+            "name": ticket.name,
+            "app": ticket.app,
+            "state": ticket.state.value,
+            "reason": ticket.reason or (trouble.why if trouble else ""),
+            "trouble": trouble.trouble.value if trouble else "",
+            "length_bytes": ticket.length_bytes,
+            "offset_bytes": offset_bytes,
+            "bytes_per_s": speed,
+            "seconds_left": round(missing_bytes / speed, 1) if speed else None,
+            "age_s": round(now_s - ticket.issued_at_s, 1),
+            "idle_s": round(max(now_s - last_s, 0.0), 1),
+            "connected": self._uploads.claims.is_held(ticket.id),
+            "deliveries": ticket.deliveries,
+            "max_bytes_per_s": ticket.max_bytes_per_s or None,
+        }
+
+
+def _place(ticket: Ticket) -> tuple[int, float, str]:
+    """Returns what to sort by: what needs attention first, then what has changed last."""
+    return ORDER.get(ticket.state, len(ORDER)), -ticket.changed_at_s, ticket.id
+
+
+def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
+    """Returns how many bytes of an upload are stored, as far as that is known."""
+    if ticket.state in ARRIVED:
+        return ticket.length_bytes
+    return offsets.get(ticket.id, 0)
+
+
+def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> dict[str, int | None]:
+    return {ticket_id: stored_bytes(ticket_id) or 0 for ticket_id in ticket_ids}

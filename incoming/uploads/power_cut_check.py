@@ -1,0 +1,102 @@
+"""What is still right of an unfinished upload after a power cut.
+
+The machine has started again since the bytes were written, so some of them may be lost. Nobody looks before
+somebody comes for the upload; then the file is read and compared with the ticket's checkpoints. What agrees
+stays. The bytes behind the last checkpoint that agrees were acknowledged a few seconds before the power cut
+at most. A client of version 2 is asked for their checksums. A client of version 1 can't be asked, so it sends
+them again.
+
+The doubt is over once the journal has the machine's new boot id for the ticket. A kill before that leaves it.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import NamedTuple
+from weakref import WeakValueDictionary
+
+from incoming.core.errors import StorageFailed
+from incoming.core.ticket import Ticket
+from incoming.runtime.base import Lock
+from incoming.storage import Writer
+from incoming.uploads.context import UploadContext
+from incoming.uploads.integrity import Integrity
+
+log = logging.getLogger(__name__)
+
+
+class _Found(NamedTuple):
+    """What was found out about a file of so many bytes."""
+
+    stored_bytes: int
+    right_bytes: int
+
+
+class Doubts:
+    """The doubts of this process, about the uploads in `parts.unproven`."""
+
+    def __init__(self, parts: UploadContext, integrity: Integrity) -> None:
+        self._parts = parts
+        self._integrity = integrity
+        self._found: dict[str, _Found] = {}
+        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+
+    def examine(self, ticket: Ticket) -> None:
+        """Finds out how much is right, if that is in doubt. Takes as long as reading the file.
+
+        To be called without the upload's lock. Raises StorageFailed.
+        """
+        if not self.is_open(ticket.id):
+            return
+        with self._turn(ticket.id):
+            stored_bytes = self._parts.storage.stored_bytes(ticket.id) or 0
+            found = self._found.get(ticket.id)
+            if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
+                return
+            right_bytes = self._integrity.agreeing_bytes(ticket, stored_bytes)
+            self._found[ticket.id] = _Found(stored_bytes, right_bytes)
+            about = ticket.for_log(right_bytes=right_bytes, stored_bytes=stored_bytes)
+            log.info(
+                "upload %(ticket)s: the machine has started again; %(right_bytes)d of %(stored_bytes)d bytes "
+                "agree with what was acknowledged",
+                about,
+            )
+
+    def settle(self, ticket: Ticket, writer: Writer, proves: bool) -> int:
+        """Returns how many of the stored bytes are right. The rest is cut off unless its client `proves` it.
+
+        To be called with the upload's lock, after `examine`. Raises StorageFailed.
+        """
+        if not self.is_open(ticket.id):
+            return writer.offset_bytes
+        found = self._found.get(ticket.id)
+        if found is None or found.stored_bytes != writer.offset_bytes:
+            raise StorageFailed  # what was read is another file than this: its disk was away, say
+        if found.right_bytes == found.stored_bytes:
+            self.end(ticket.id)
+        elif not proves:
+            self.cut(ticket, writer, found.right_bytes)
+        return found.right_bytes
+
+    def cut(self, ticket: Ticket, writer: Writer, right_bytes: int) -> None:
+        """Ends the doubt by cutting off what is not right, or not known to be. Raises StorageFailed."""
+        lost_bytes = writer.offset_bytes - right_bytes
+        writer.cut(right_bytes)
+        self.end(ticket.id)
+        about = ticket.for_log(lost_bytes=lost_bytes)
+        log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
+
+    def end(self, ticket_id: str) -> None:
+        """All that is stored is right, or of no interest any more."""
+        self._parts.unproven.discard(ticket_id)
+        self._found.pop(ticket_id, None)
+
+    def is_open(self, ticket_id: str) -> bool:
+        """Returns whether some of the stored bytes may be wrong."""
+        return ticket_id in self._parts.unproven
+
+    def _turn(self, ticket_id: str) -> Lock:
+        turn = self._turns.get(ticket_id)
+        if turn is None:
+            turn = self._turns[ticket_id] = self._parts.runtime.lock()
+        return turn

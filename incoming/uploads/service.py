@@ -1,0 +1,452 @@
+"""The service: issue, claim, write, complete, finish, cancel, retry, expire, recover.
+
+Routes and transports call it and know nothing below it. Killed anywhere here, what is lost? Bytes are
+acknowledged when they are in the file; the journal has each state before anybody outside is told, and before
+anything is removed; `recover` does again what may not have been done.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Callable
+from itertools import takewhile
+from typing import Final
+
+from incoming.core.backend_requests import NewUpload
+from incoming.core.checkpoints import Checkpoint, last
+from incoming.core.checksum import combine
+from incoming.core.errors import (
+    BytesLost,
+    Damaged,
+    IncomingError,
+    Stopping,
+    StorageFailed,
+    StorageLost,
+    TakenOver,
+    UploadCancelled,
+    UploadExpired,
+    WrongFile,
+    WrongSecret,
+)
+from incoming.core.file_name import bare_file_name
+from incoming.core.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Record, Release, Retry, State
+from incoming.core.news import CalledOff, Interrupted
+from incoming.core.resume_check import Ranges, pieces
+from incoming.core.ticket import Ticket
+from incoming.protocol.messages import MsgUploadReq
+from incoming.storage import Writer
+from incoming.uploads.admission import Admission
+from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
+from incoming.uploads.context import UploadContext
+from incoming.uploads.integrity import Integrity, Keep
+from incoming.uploads.outbox import Outbox
+from incoming.uploads.power_cut_check import Doubts
+
+log = logging.getLogger(__name__)
+
+BY_OPERATOR: Final = "cancelled by the operator of the upload server"
+
+
+class Uploads:
+    """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
+
+    def __init__(self, parts: UploadContext) -> None:
+        self.parts = parts
+        self._settings = parts.settings
+        self._registry = parts.registry
+        self._storage = parts.storage
+        self.claims = Claims(parts.runtime)
+        self.admission = Admission(parts, self.claims.is_sending)
+        self._integrity = Integrity(parts)
+        self._doubts = Doubts(parts, self._integrity)
+        self.deliveries = Outbox(parts, self.claims.tell)
+        self.stopping = False
+        self.lost: StorageLost | None = None
+
+    # --- asked for by the app's backend ----------------------------------------------------------
+
+    def issue(self, request: NewUpload) -> Ticket:
+        """Returns a new ticket. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed."""
+        self._check_running()
+        ticket = self.admission.new_ticket(request)
+        self._registry.add(ticket)
+        log.info("upload %(ticket)s: ticket issued", ticket.for_log())
+        return ticket
+
+    def finish(self, ticket_id: str, secret: str) -> None:
+        """The app has the file. Raises UnknownTicket, WrongSecret, WrongState."""
+        self.deliveries.finish(self.with_secret(ticket_id, secret))
+
+    def cancel_by_app(self, ticket_id: str, secret: str) -> None:
+        """The app gives up. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
+        ticket = self.with_secret(ticket_id, secret)
+        if ticket.state is not State.CANCELLED:  # it may repeat a call whose answer was lost
+            self._call_off(ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled())
+
+    def cancel_by_operator(self, ticket_id: str, secret: str) -> None:
+        """The same for the operator of this server: the app is told about it."""
+        ticket = self.with_secret(ticket_id, secret)
+        if ticket.state is not State.CANCELLED:
+            self._call_off(ticket, Cancel(BY_OPERATOR), UploadCancelled())
+
+    def retry(self, ticket_id: str, secret: str) -> None:
+        """Tries a failed handover again. Raises UnknownTicket, WrongSecret, WrongState."""
+        ticket = self.with_secret(ticket_id, secret)
+        self._registry.change(ticket.id, Retry())
+        log.info("upload %(ticket)s: the handover is tried again", ticket.for_log())
+        self.deliveries.start(ticket.id)
+
+    def with_secret(self, ticket_id: str, secret: str) -> Ticket:
+        """Returns the ticket for whoever may deal with it. Raises UnknownTicket, WrongSecret."""
+        ticket = self._registry.get(ticket_id)
+        if not ticket.admits(secret):
+            raise WrongSecret
+        return ticket
+
+    # --- asked for by a client's connection --------------------------------------------------------
+
+    def claim(
+        self, request: MsgUploadReq, listener: NewsListener, source: str = "",
+        is_sending: Callable[[], bool] = lambda: False,
+    ) -> ClaimedUpload:  # fmt: skip
+        """Gives the ticket to this connection of `source`, whoever had it. `listener` hears its news.
+
+        `is_sending` says whether a message is on its way in on this connection.
+
+        Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
+        retryable: StorageFull, StorageFailed, Stopping, TooMany. Whoever had the ticket then keeps it.
+        """
+        self._check_running()
+        ticket = self._registry.get(request.id)
+        self.admission.check(ticket, request.length_bytes)
+        self._doubts.examine(ticket)  # before the lock is taken: it may take long
+        with self.claims.lock(request.id) as live:
+            ticket = self._registry.get(request.id)
+            self.admission.check(ticket, request.length_bytes)
+            right_bytes = 0
+            if ticket.state in RECEIVING:
+                self._open(ticket, request.length_bytes, live, source)
+                right_bytes = self._settle(ticket, live, proves=request.version > 1)
+            try:
+                ticket = self._registry.change(request.id, self._claim_event(request, right_bytes))
+            except IncomingError:
+                if live.holder is None and ticket.state is State.PAUSED:
+                    self._close(ticket, live)
+                elif live.holder is None:
+                    self._let_go(request.id, live)
+                self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
+                raise
+            offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
+            pace = self.admission.pace(ticket)
+            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
+            if live.writer:
+                self._integrity.begin(ticket, offset_bytes)
+            if live.writer and ticket.needs_proof:
+                claim.right_bytes = right_bytes
+                claim.compare = self._to_compare(ticket, request.last_modified_ms, right_bytes, offset_bytes)
+            self.claims.hand_to(live, claim, Interrupted(TakenOver()))
+        about = ticket.for_log(offset_bytes=offset_bytes)
+        log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
+        return claim
+
+    def is_in_doubt(self, ticket_id: str) -> bool:
+        """Returns whether its file is read before a claim is granted, which may take long."""
+        return self._doubts.is_open(ticket_id)
+
+    def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+        """Compares what the client says of `claim.compare` with what is stored.
+
+        Raises WrongFile, BytesLost, StorageFailed.
+        """
+        ticket = claim.ticket
+        claim.check()
+        expected = self._integrity.checksums(ticket, claim.compare)
+        claim.check()  # reading them may have taken long
+        agree = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(crcs, expected, strict=True)))
+        if agree == len(expected):
+            self._integrity.trust(ticket.id)
+            self._end_doubt(claim, expected)
+            return
+        if claim.compare[agree][0] >= claim.right_bytes:
+            self._cut_off_what_is_lost(claim, claim.compare[agree][0])
+            raise BytesLost
+        if self._integrity.is_suspect(ticket.id):
+            self._start_anew(claim)
+        log.info("upload %(ticket)s: another file than the one that it began with", ticket.for_log())
+        raise WrongFile(ticket.file_meant)
+
+    def write(
+        self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
+    ) -> None:
+        """Appends the chunk, whose checksum is `crc` if that is known. Then it may be acknowledged.
+
+        See Integrity.stored for `keep`. Raises why the claim was lost, StorageFull, StorageFailed.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            writer = _open_file(live)
+            self.admission.keep_room(claim.ticket, writer)
+            writer.write(chunk)
+            self.parts.counters.stored_bytes += len(chunk)
+            self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
+            self._integrity.stored(claim.ticket, chunk, crc, keep)
+            self.admission.hold(claim.ticket, writer)
+
+    def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
+        """All bytes are stored: makes them durable and starts the handover.
+
+        `crc`: the whole file's checksum as its client says, if it says one. Raises like `write`, and Damaged.
+        """
+        claim.check()
+        digest = self._integrity.whole(claim.ticket)  # nobody has to wait for that but this client
+        claim.check()
+        if crc not in (None, digest.crc32c):
+            self._integrity.suspect(claim.ticket.id)
+            log.warning("upload %(ticket)s: the whole file does not agree", claim.ticket.for_log())
+            raise Damaged
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            self._complete(claim.ticket, live)
+        self.deliveries.start(claim.ticket.id)
+
+    def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
+        """The user gives up. Raises WrongState once the handover has begun; else like `write`."""
+        self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
+
+    def release(self, claim: ClaimedUpload) -> None:
+        """The connection is gone or pauses. Does nothing when the claim was lost. Raises nothing."""
+        with self.claims.lock(claim.ticket.id) as live:
+            if live.holder is not claim:
+                return
+            self.claims.hand_to(live, None)
+            claim.lost = TakenOver()
+            try:
+                ticket = self._pause(claim.ticket, live)
+            except IncomingError as exc:
+                about = claim.ticket.for_log(error=exc)
+                log.warning("upload %(ticket)s: the release was not journaled: %(error)s", about)
+            else:
+                log.info("upload %(ticket)s: connection gone, %(state)s", ticket.for_log())
+
+    def release_all(self) -> None:
+        """Releases what connections still hold, beside the caller: the process is about to end."""
+        for claim in self.claims.holders():
+            self.parts.runtime.spawn(self.release, claim)
+
+    # --- asked for by housekeeping -----------------------------------------------------------------
+
+    def expire(self, ticket: Ticket, reason: str) -> None:
+        """Nobody came for too long. Raises IllegalTransition when the ticket has changed."""
+        self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
+
+    def is_complete(self, ticket: Ticket) -> bool:
+        """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
+
+        One that needs a proof does, and an empty one too. Raises StorageFailed.
+        """
+        if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
+            return False
+        return self._storage.stored_bytes(ticket.id) == ticket.length_bytes
+
+    def complete_paused(self, ticket: Ticket) -> None:
+        """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
+
+        It reads the whole file, unless the digest is known.
+        """
+        if not self.is_complete(ticket):
+            return
+        self._doubts.examine(ticket)
+        self._integrity.begin(ticket, ticket.length_bytes or 0)
+        self._integrity.whole(ticket)  # before the lock is taken: it may take long
+        with self.claims.lock(ticket.id) as live:
+            ticket = self._registry.get(ticket.id)
+            if not self.is_complete(ticket):
+                return  # its client, or a cancellation, was faster
+            self._open(ticket, ticket.length_bytes or 0, live)
+            try:
+                if self._settle(ticket, live, proves=False) < (ticket.length_bytes or 0):
+                    return  # its client has to send some of it again
+                self._complete(ticket, live)
+            finally:
+                live.close()
+        self.deliveries.start(ticket.id)
+
+    def is_abandoned(self, ticket: Ticket) -> bool:
+        """Returns whether an upload counts as being uploaded, though no connection holds it."""
+        return ticket.state is State.UPLOADING and not self.claims.is_held(ticket.id)
+
+    def pause_abandoned(self, ticket: Ticket) -> None:
+        """Pauses an abandoned upload, as a start does. Raises IllegalTransition when it has changed."""
+        with self.claims.lock(ticket.id) as live:
+            self._pause(ticket, live, seen=ticket)
+
+    def keep_checkpoints(self) -> int:
+        """Has the journal know the checksums of what was stored since the last time. Returns of how many.
+
+        One sync keeps all that come together, and no upload waits for it. On a full disk there are none: what
+        room the journal has left is for the ends of uploads.
+        """
+        moved = self._integrity.take_moved() if self._registry.has_room else ()
+        for ticket_id in moved:
+            self.parts.runtime.spawn(self._keep_checkpoint, ticket_id)
+            self.parts.runtime.breathe()
+        return len(moved)
+
+    def _keep_checkpoint(self, ticket_id: str) -> None:
+        checkpoint = self._integrity.checkpoint(ticket_id)
+        with contextlib.suppress(IncomingError):  # it has ended meanwhile, or the next one does better
+            ticket = self._registry.get(ticket_id)
+            if checkpoint and not self._doubts.is_open(ticket_id):
+                self._registry.change(ticket_id, Record(checkpoint, self.parts.boot_id, ticket.epoch))
+
+    def stop(self) -> None:
+        """Tells every client to come back later, and takes on nothing new."""
+        self.stopping = True
+        self.deliveries.stop()
+        self.claims.tell_all(Interrupted(Stopping()))
+
+    def lose(self, error: StorageLost) -> None:
+        """Another process may have the storage: nothing is stored, acknowledged or told any more."""
+        self.lost = error
+        self.deliveries.stop()
+        self.claims.end_all(Interrupted(error))
+
+    # --- how -------------------------------------------------------------------------------------
+
+    def _check_running(self) -> None:
+        if self.lost:
+            raise self.lost
+        if self.stopping:
+            raise Stopping
+
+    def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload, source: str = "") -> None:
+        """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull, TooMany."""
+        if live.writer:
+            self.admission.keep_room(ticket, live.writer)
+            self.admission.hold(ticket, live.writer)
+        else:
+            live.writer = self.admission.open(ticket, length_bytes, source)
+
+    def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
+        """Returns how many of the stored bytes are right; see Doubts. Raises StorageFailed."""
+        writer = _open_file(live)
+        stored_bytes = writer.offset_bytes
+        try:
+            right_bytes = self._doubts.settle(ticket, writer, proves)
+        except IncomingError:
+            if live.holder is None:
+                self._close(ticket, live)
+            raise
+        if writer.offset_bytes < stored_bytes:
+            self.admission.hold(ticket, writer)  # what was cut off is still to come
+        return right_bytes
+
+    def _claim_event(self, request: MsgUploadReq, right_bytes: int) -> Claim:
+        name = bare_file_name(request.name)
+        boot_id = "" if self._doubts.is_open(request.id) else self.parts.boot_id
+        proves = request.version > 1
+        return Claim(request.length_bytes, name, request.last_modified_ms, proves, right_bytes, boot_id)
+
+    def _to_compare(
+        self, ticket: Ticket, last_modified_ms: int, right_bytes: int, stored_bytes: int
+    ) -> Ranges:
+        """Returns what its client has to prove: that it has the same file, and what may be lost of it."""
+        same_file = self._integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
+        return same_file + pieces(right_bytes, stored_bytes)
+
+    def _end_doubt(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+        """The client has proved the bytes behind the last checkpoint, which have these checksums."""
+        ticket = claim.ticket
+        if not self._doubts.is_open(ticket.id):
+            return
+        crc = last(ticket.checkpoints).crc32c
+        for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
+            if start >= claim.right_bytes:
+                crc = combine(crc, of_piece, end - start)
+        self._doubts.end(ticket.id)
+        proved = Checkpoint(claim.offset_bytes, crc)
+        with contextlib.suppress(IncomingError):  # the next checkpoint says the same
+            self._registry.change(ticket.id, Record(proved, self.parts.boot_id, ticket.epoch))
+
+    def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
+        """Some of the bytes behind the last checkpoint are not those of the client's file."""
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            self._doubts.cut(claim.ticket, _open_file(live), right_bytes)
+            self._integrity.forget(claim.ticket.id)
+
+    def _pause(self, ticket: Ticket, live: LiveUpload, seen: Ticket | None = None) -> Ticket:
+        """Closes the file of an upload that nobody holds any more. Returns the ticket as it is then."""
+        may_be_whole = live.writer is None or live.writer.offset_bytes == ticket.length_bytes
+        if live.writer:
+            self._close(ticket, live)
+        in_doubt = self._doubts.is_open(ticket.id)
+        checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
+        released = self._registry.change(ticket.id, Release(checkpoint), seen)
+        if released.state is State.PAUSED and may_be_whole:
+            # Its completion has failed, or nobody was left to ask for it.
+            self.parts.unsettled.setdefault(ticket.id, self.parts.clock.now_s())
+        return released
+
+    def _close(self, ticket: Ticket, live: LiveUpload) -> None:
+        """Closes the file of an upload that is to resume."""
+        live.close()
+        with contextlib.suppress(StorageFailed):
+            self.admission.hold_rest(ticket)
+
+    def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
+        """Makes the stored bytes durable, then the state; then they may be handed over."""
+        writer = _open_file(live)
+        if self._settings.fsync:
+            try:
+                writer.sync()
+            except IncomingError:
+                self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
+                raise
+            live.writer = None
+        if ticket.file_owner_uid is not None:
+            self._storage.give_to(ticket.id, ticket.file_owner_uid)
+        digest = self._integrity.whole(ticket)
+        self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256))
+        self._integrity.forget(ticket.id)
+        self._let_go(ticket.id, live)
+        log.info("upload %(ticket)s: all %(length_bytes)d bytes are here", ticket.for_log())
+
+    def _start_anew(self, claim: ClaimedUpload) -> None:
+        """Throws away what is stored, which is of no file: pieces of two are in it."""
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            _open_file(live).cut(0)
+            self._integrity.forget(claim.ticket.id)
+        about = claim.ticket.for_log()
+        log.warning("upload %(ticket)s: starts anew, pieces of two files were in it", about)
+
+    def _call_off(
+        self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,
+        by: ClaimedUpload | None = None, seen: Ticket | None = None,
+    ) -> None:  # fmt: skip
+        """Journals the end, tells the client (unless it was `by` it), removes the file, tells the app."""
+        with self.claims.lock(ticket.id) as live:
+            if by:
+                by.check()
+            ended = self._registry.change(ticket.id, event, seen)
+            self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
+            if by:
+                by.lost = error
+            self._let_go(ticket.id, live)
+            self._integrity.forget(ticket.id)
+            self._doubts.end(ticket.id)
+        log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
+        self.deliveries.start(ticket.id)
+        self.parts.try_to_clear_away(ended)
+
+    def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
+        live.close()
+        self.admission.release(ticket_id)
+
+
+def _open_file(live: LiveUpload) -> Writer:
+    if live.writer is None:
+        raise StorageFailed  # a claim of a ticket that has arrived writes nothing
+    return live.writer

@@ -1,0 +1,66 @@
+"""Who counts as one source, and how many connections each of them may have."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from incoming.core.client_limits import Sources
+
+PROXY = "10.0.0.1"
+BEHIND = [
+    # the other end, X-Forwarded-For, the source
+    ("203.0.113.5", "", "203.0.113.5"),
+    ("::ffff:203.0.113.5", "", "203.0.113.5"),
+    ("2001:db8:1:2:3:4:5:6", "", "2001:db8:1:2::/64"),
+    ("2001:db8:1:2::9", "", "2001:db8:1:2::/64"),
+    ("203.0.113.5", "192.0.2.1", "203.0.113.5"),  # anybody can say so: only a trusted proxy is believed
+    ("127.0.0.1", "", ""),
+    ("::1", "192.0.2.1", ""),
+    ("", "192.0.2.1", ""),
+    (PROXY, "", ""),
+    (PROXY, "192.0.2.1", "192.0.2.1"),
+    (PROXY, "192.0.2.1:4711", "192.0.2.1"),
+    (PROXY, "[2001:db8::1]:4711", "2001:db8::/64"),
+    (PROXY, "198.51.100.1, 192.0.2.1", "192.0.2.1"),  # what the client has sent itself stands before
+    (PROXY, "198.51.100.1, 192.0.2.1, 10.0.0.2", "192.0.2.1"),  # two proxies of ours
+    (PROXY, "10.0.0.3,10.0.0.2", ""),
+    (PROXY, "unknown", ""),
+    (PROXY, "192.0.2.1, , ", "192.0.2.1"),
+    (PROXY, "127.0.0.1", ""),
+]
+
+
+@pytest.mark.parametrize(("remote", "forwarded_for", "source"), BEHIND)
+def test_a_source_is_who_connects_or_whom_a_trusted_proxy_names(
+    remote: str, forwarded_for: str, source: str
+) -> None:
+    sources = Sources(("10.0.0.0/8",), 5)
+    assert sources.behind(remote, forwarded_for) == source
+    assert sources.of({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded_for}) == source
+
+
+@given(st.text(alphabet="0123456789abcdef.:[],% \tunknow", max_size=60))
+def test_whatever_stands_in_the_header_nothing_breaks_and_no_trusted_proxy_is_counted(text: str) -> None:
+    assert not Sources(("10.0.0.0/8",), 5).behind(PROXY, text).startswith("10.")
+
+
+def test_no_source_has_more_connections_than_it_may() -> None:
+    sources = Sources((), 2)
+    assert [sources.admit("a"), sources.admit("a"), sources.admit("a")] == [True, True, False]
+    assert sources.admit("b")
+    sources.leave("a")
+    assert [sources.admit("a"), sources.admit("a")] == [True, False]
+    assert "2 are allowed" in str(sources.refusal)
+
+
+def test_who_is_not_counted_may_have_any_number() -> None:
+    sources = Sources((), 1)
+    for _ in range(3):
+        assert sources.admit("")
+    sources.leave("")
+    unlimited = Sources((), 0)
+    for _ in range(3):
+        assert unlimited.admit("a")
+    unlimited.leave("a")

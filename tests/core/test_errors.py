@@ -1,0 +1,132 @@
+"""The errors: one code and one number each, statuses that HTTP knows, sentences that are safe in a page."""
+
+from __future__ import annotations
+
+import re
+from http import HTTPStatus
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from incoming.core import errors
+from incoming.core.lifecycle import Release, State
+from incoming.core.ticket import IllegalTransition
+
+same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+EVIL = "<b>&"
+ERRORS = [error for error in errors.all_errors() if error.__module__ == "incoming.core.errors"]
+
+# The code and number of each are known to programs outside: they never change, and none is used twice.
+PUBLISHED = {
+    "internal_error": (1, 500, True),
+    "bad_parameter": (10, 400, False),
+    "unknown_ticket": (11, 400, False),
+    "wrong_secret": (12, 403, False),
+    "not_allowed": (13, 403, False),
+    "sign_in_needed": (19, 401, False),
+    "upgrade_required": (14, 426, False),
+    "not_found": (15, 404, False),
+    "method_not_allowed": (16, 405, False),
+    "wrong_state": (17, 412, False),
+    "bad_request": (18, 400, False),
+    "form_too_large": (60, 413, False),
+    "bad_message": (20, 400, False),
+    "bad_chunk": (21, 400, False),
+    "length_mismatch": (22, 409, False),
+    "upload_too_large": (23, 413, False),
+    "wrong_file": (24, 409, False),
+    "damaged": (25, 400, True),
+    "bytes_lost": (26, 500, True),
+    "cancelled": (30, 410, False),
+    "expired": (31, 410, False),
+    "handover_failed": (32, 502, False),
+    "taken_over": (40, 409, True),
+    "storage_full": (41, 507, True),
+    "storage_failed": (42, 500, True),
+    "stopping": (43, 503, True),
+    "too_many": (44, 429, True),
+    "bad_setting": (50, 500, False),
+    "storage_in_use": (51, 500, True),
+}
+
+SENTENCES: list[tuple[errors.IncomingError, str]] = [
+    (errors.BadParameter("destType", "only file is supported"), "destType: only file is supported"),
+    (errors.UnknownTicket(), "id: there is no upload"),
+    (errors.WrongSecret(), "backendSecret: this is not the secret"),
+    (errors.UpgradeRequired(), "WebSocket only"),
+    (errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12), "had 10 bytes, this one has 12"),
+    (errors.UploadTooLarge(12, 10), "has 12 bytes, and at most 10 are taken"),
+    (errors.UploadCancelled(), "was cancelled"),
+    (errors.UploadExpired(), "idle for too long"),
+    (errors.TakenOver(), "A newer connection"),
+    (errors.StorageFull(), "no room for this file at the moment."),
+    (errors.StorageFull(12, 10), "12 bytes to come, room for 10"),
+    (errors.TooMany("connections", 3), "Too many connections at the same time: 3 are allowed"),
+    (errors.StorageFailed(), "could not store"),
+    (errors.Stopping(), "being restarted"),
+    (errors.BadSetting("port", "must be a number"), "port: must be a number"),
+    (errors.StorageInUse("some/dir"), "some/dir"),
+    (IllegalTransition(State.WAITING, Release()), "The upload is waiting"),
+]
+
+
+def test_every_error_is_published_with_its_code_number_status_and_whether_a_retry_helps() -> None:
+    assert {e.code: (e.number, e.http_status, e.retryable) for e in ERRORS} == PUBLISHED
+
+
+def test_no_code_and_no_number_is_used_twice() -> None:
+    assert len({e.code for e in ERRORS}) == len({e.number for e in ERRORS}) == len(ERRORS) == len(PUBLISHED)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.code)
+def test_every_error_speaks_http_and_has_a_word_for_programs(error: type[errors.IncomingError]) -> None:
+    assert HTTPStatus(error.http_status).value >= 400
+    assert re.fullmatch("[a-z]+(_[a-z]+)*", error.code)
+
+
+@pytest.mark.parametrize(("error", "part"), SENTENCES, ids=lambda x: type(x).__name__)
+def test_an_error_says_what_is_wrong_in_a_sentence(error: errors.IncomingError, part: str) -> None:
+    assert part in str(error)
+
+
+def test_an_error_keeps_what_failed_for_programs() -> None:
+    assert errors.BadParameter("id", "is required").parameter == "id"
+    assert errors.BadSetting("port", "is odd").name == "port"
+    mismatch = errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12)
+    assert mismatch.meant == errors.FileMeant("a.mov", 10, 0)
+
+
+@pytest.mark.parametrize("text", ["", None])
+def test_an_error_without_words_still_says_something_and_tells_no_details(text: str | None) -> None:
+    error = errors.InternalError(text) if text is not None else errors.InternalError()
+    assert str(error) == "Something went wrong in the upload server."
+    assert (error.code, error.retryable) == ("internal_error", True)
+
+
+def test_a_defect_and_an_illegal_transition_share_the_code_of_their_kind() -> None:
+    assert errors.InternalError.code == errors.IncomingError.code
+    assert IllegalTransition.code == errors.WrongState.code
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.IncomingError(EVIL),
+        errors.BadParameter(EVIL, EVIL),
+        errors.BadSetting(EVIL, EVIL),
+        errors.StorageInUse(EVIL),
+        errors.HandoverFailed(EVIL),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_no_sentence_holds_markup_whatever_it_was_made_from(error: errors.IncomingError) -> None:
+    assert not set(str(error)) & set("<>&")
+
+
+@same_each_run
+@given(st.text())
+def test_a_sentence_for_pages_differs_in_markup_only(text: str) -> None:
+    safe = errors.sentence_for_pages(text)
+    assert not set(safe) & set("<>&")
+    assert [a for a, b in zip(text, safe, strict=True) if a != b] == [c for c in text if c in "<>&"]

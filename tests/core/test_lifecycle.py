@@ -1,0 +1,98 @@
+"""What protocol version 2 has added to a ticket's life. The table of states: see test_ticket."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from incoming.core.errors import FileMeant
+from incoming.core.lifecycle import (
+    ARRIVED,
+    RECEIVING,
+    TRANSITIONS,
+    Cancel,
+    Claim,
+    Complete,
+    Event,
+    Expire,
+    Release,
+    State,
+)
+from incoming.core.ticket import IllegalTransition, Ticket
+from tests.core.test_ticket import NOW_S, ticket_in
+
+same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+CLAIMABLE = [state for state in State if Claim in TRANSITIONS[state]]
+
+
+def test_the_first_claim_says_which_file_is_meant() -> None:
+    ticket = ticket_in(State.ISSUED)
+    assert ticket.file_meant == FileMeant("", 0, 0)
+    claimed = ticket.apply(Claim(10, "a.bin", 99), NOW_S)
+    assert claimed.file_meant == FileMeant("a.bin", 10, 99)
+
+
+@pytest.mark.parametrize("state", [state for state in CLAIMABLE if state is not State.ISSUED])
+def test_no_later_claim_changes_which_file_is_meant(state: State) -> None:
+    ticket = replace(ticket_in(state), last_modified_ms=5)
+    assert ticket.apply(Claim(77, "b.bin", 99), NOW_S).file_meant == FileMeant("first.bin", 77, 5)
+
+
+@pytest.mark.parametrize("proves", [True, False])
+@pytest.mark.parametrize("before", [True, False])
+@pytest.mark.parametrize("state", CLAIMABLE)
+def test_as_long_as_bytes_may_come_the_last_claim_says_whether_a_proof_is_needed(
+    state: State, before: bool, proves: bool
+) -> None:
+    ticket = replace(ticket_in(state), needs_proof=before)
+    after = ticket.apply(Claim(77, "a.bin", proves=proves), NOW_S)
+    assert after.needs_proof is (proves if state in RECEIVING else before)
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
+def test_a_complete_upload_has_its_digests(state: State) -> None:
+    complete = ticket_in(state).apply(Complete(7, "ab12"), NOW_S)
+    assert (complete.crc32c, complete.sha256) == (7, "ab12")
+    assert complete == replace(
+        ticket_in(state), state=State.HANDING_OVER, changed_at_s=NOW_S, crc32c=7, sha256="ab12"
+    )
+
+
+def test_what_the_app_gave_along_is_not_meant_for_logs() -> None:
+    assert "private" not in repr(replace(ticket_in(State.PAUSED), metadata='"private"'))
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_restart_forgets_nothing_that_version_2_needs(state: State) -> None:
+    ticket = replace(
+        ticket_in(state), needs_proof=True, last_modified_ms=5, crc32c=0, sha256="ab", wants_sha256=True,
+        metadata="{}", max_bytes_per_s=9,
+    )  # fmt: skip
+    kept = ticket.at_rest().recovered(NOW_S)
+    assert kept == replace(ticket, epoch=0, deliveries=kept.deliveries, state=kept.state,
+                           changed_at_s=kept.changed_at_s)  # fmt: skip
+
+
+events: st.SearchStrategy[Event] = st.one_of(
+    st.builds(Claim, st.just(10), st.just("a"), st.integers(0, 3), st.booleans()),
+    st.builds(Complete, st.integers(0, 3), st.sampled_from(["", "ab"])),
+    st.sampled_from([Release(), Cancel("why"), Expire("why")]),
+)
+
+
+@same_each_run
+@given(st.lists(events, max_size=20))
+def test_digests_are_known_when_it_has_arrived_and_never_change(life: list[Event]) -> None:
+    ticket = Ticket("id", "http://app/")
+    for event in life:
+        with suppress(IllegalTransition):
+            after = ticket.apply(event, NOW_S)
+            if ticket.state in ARRIVED:
+                assert (after.crc32c, after.sha256) == (ticket.crc32c, ticket.sha256)
+                assert (after.file_meant, after.needs_proof) == (ticket.file_meant, ticket.needs_proof)
+            ticket = after
+        assert (ticket.crc32c is not None) == (ticket.state in ARRIVED)

@@ -1,0 +1,344 @@
+"""The ticket: the whole transition table, what each event leaves behind, what no order of events breaks."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any, get_args, get_type_hints
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from incoming.core.errors import WrongState
+from incoming.core.lifecycle import (
+    ARRIVED,
+    CALLED_OFF,
+    RECEIVING,
+    Cancel,
+    Claim,
+    Complete,
+    Confirm,
+    Event,
+    Expire,
+    Lapse,
+    Post,
+    Refuse,
+    Release,
+    Retry,
+    State,
+    Told,
+    Wait,
+)
+from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.registry.entries import written
+
+THEN_S, NOW_S = 100.0, 250.0
+
+EVENTS: dict[str, Event] = {
+    "claim": Claim(10, "a.bin"),
+    "release": Release(),
+    "complete": Complete(),
+    "cancel": Cancel("why"),
+    "expire": Expire("why"),
+    "post": Post(),
+    "wait": Wait(),
+    "confirm": Confirm(),
+    "refuse": Refuse("why"),
+    "lapse": Lapse("why", final=False),
+    "last lapse": Lapse("why", final=True),
+    "retry": Retry(),
+    "told": Told(),
+}
+
+# Written down a second time on purpose (DESIGN 2): state -> event -> next state. What is missing is illegal.
+STAYS = {"claim": "same", "release": "same"}
+TABLE: dict[State, dict[str, str]] = {
+    State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
+    State.UPLOADING: {
+        "claim": "same", "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
+    State.PAUSED: {
+        "claim": "uploading", "complete": "handing_over", "cancel": "cancelled", "expire": "expired"},
+    State.HANDING_OVER: STAYS | {
+        "post": "same", "wait": "waiting", "confirm": "finished", "refuse": "failed",
+        "lapse": "failed", "last lapse": "failed"},
+    State.WAITING: STAYS | {"confirm": "finished", "lapse": "handing_over", "last lapse": "failed"},
+    State.FINISHED: STAYS | {"confirm": "same", "wait": "same"},
+    State.FAILED: {"release": "same", "retry": "handing_over", "expire": "expired"},
+    State.CANCELLED: {"release": "same", "told": "same"},
+    State.EXPIRED: {"release": "same", "told": "same"},
+}  # fmt: skip
+ALLOWED = [(state, name, target) for state, row in TABLE.items() for name, target in row.items()]
+FORBIDDEN = [(state, name) for state in State for name in EVENTS if name not in TABLE[state]]
+
+
+def ticket_in(state: State) -> Ticket:
+    """A ticket as it may stand in `state`, with something to lose in every field."""
+    issued = state is State.ISSUED
+    return Ticket(
+        id="0f8fad5b-d9cb-469f-a165-70867728950e",
+        signal_finish_url="http://app/finished",
+        secret="s3cret",
+        issued_at_s=1.0,
+        changed_at_s=THEN_S,
+        state=state,
+        epoch=0 if issued else 3,
+        length_bytes=None if issued else 77,
+        name="" if issued else "first.bin",
+        reason="before",
+        deliveries=4,
+        asks=2,
+    )
+
+
+@pytest.mark.parametrize(("state", "name", "target"), ALLOWED)
+def test_an_allowed_event_leads_where_the_table_says(state: State, name: str, target: str) -> None:
+    after = ticket_in(state).apply(EVENTS[name], NOW_S)
+    assert after.state is (state if target == "same" else State(target))
+    assert after.changed_at_s == (THEN_S if target == "same" else NOW_S)
+
+
+@pytest.mark.parametrize(("state", "name"), FORBIDDEN)
+def test_any_other_event_is_refused_and_changes_nothing(state: State, name: str) -> None:
+    ticket = ticket_in(state)
+    with pytest.raises(IllegalTransition) as refusal:
+        ticket.apply(EVENTS[name], NOW_S)
+    assert ticket == ticket_in(state)
+    assert (refusal.value.state, refusal.value.event) == (state, EVENTS[name])
+
+
+def test_a_refused_event_is_a_412_that_names_the_state_in_words() -> None:
+    with pytest.raises(WrongState, match=r"The upload is handing over: ") as refusal:
+        ticket_in(State.HANDING_OVER).apply(Cancel("no"), NOW_S)
+    assert refusal.value.http_status == 412
+
+
+def test_every_state_is_receiving_or_arrived_or_called_off() -> None:
+    assert set(State) == RECEIVING | ARRIVED | CALLED_OFF
+    assert not RECEIVING & ARRIVED and not RECEIVING & CALLED_OFF and not ARRIVED & CALLED_OFF
+
+
+# --- what an event leaves behind beside the state ------------------------------------------------
+
+BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
+    (State.ISSUED, Claim(10, "a.bin"), {"epoch": 1, "length_bytes": 10, "name": "a.bin"}),
+    (State.UPLOADING, Claim(10, "a.bin"), {"epoch": 4}),  # the first length and name stay
+    (State.UPLOADING, Release(), {}),
+    (State.UPLOADING, Complete(), {}),
+    (State.UPLOADING, Cancel("user"), {"reason": "user", "app_told": False, "deliveries": 0}),
+    (State.ISSUED, Cancel("app", by_app=True), {"reason": "app", "app_told": True, "deliveries": 0}),
+    (State.PAUSED, Expire("idle"), {"reason": "idle", "deliveries": 0}),
+    (State.FAILED, Expire("kept"), {"reason": "kept", "deliveries": 0}),
+    (State.HANDING_OVER, Post(), {"deliveries": 5}),
+    (State.HANDING_OVER, Wait(), {}),
+    (State.HANDING_OVER, Confirm(), {}),
+    (State.HANDING_OVER, Refuse("404"), {"reason": "404"}),
+    (State.HANDING_OVER, Lapse("silent"), {"reason": "silent", "asks": 3}),
+    (State.WAITING, Lapse("never", final=False), {"reason": "", "asks": 3}),
+    (State.WAITING, Lapse("never", final=True), {"reason": "never", "asks": 3}),
+    (State.FAILED, Retry(), {"reason": "", "asks": 0}),  # deliveries stay: the next call is a repeated one
+    (State.CANCELLED, Told(), {"app_told": True}),
+]
+
+
+@pytest.mark.parametrize(("state", "event", "news"), BESIDE_THE_STATE)
+def test_an_event_changes_these_fields_and_no_other(
+    state: State, event: Event, news: dict[str, object]
+) -> None:
+    before = ticket_in(state)
+    after = before.apply(event, NOW_S)
+    expected = replace(before, state=after.state, changed_at_s=after.changed_at_s)
+    assert after == replace(expected, **news)  # type: ignore[arg-type]
+
+
+def test_a_new_ticket_is_issued_and_empty() -> None:
+    ticket = Ticket("id", "http://app/")
+    assert ticket.state is State.ISSUED
+    assert ticket.remove_file_when_finished and not ticket.app_told and not ticket.secret_required
+    assert (ticket.epoch, ticket.deliveries, ticket.asks, ticket.length_bytes) == (0, 0, 0, None)
+    assert (ticket.secret, ticket.name, ticket.reason) == ("", "", "")
+
+
+def test_the_words_for_the_states_are_those_of_journals_that_exist() -> None:
+    words = "issued uploading paused handing_over waiting finished failed cancelled expired"
+    assert [state.value for state in State] == words.split()
+
+
+# --- secrets (CONTRACT 2) ------------------------------------------------------------------------
+
+ADMITS = [
+    # the ticket's secret, required, the secret that is given, admitted?
+    ("", False, "", True),
+    ("", False, "guess", False),
+    ("s3cret", True, "s3cret", True),
+    ("s3cret", True, "", False),
+    ("s3cret", True, "S3cret", False),
+    ("s3cret", True, "s3cret ", False),
+    ("older", False, "", True),  # apps of the signalFinishSecret era send none back
+    ("older", False, "older", True),
+    ("older", False, "guess", False),
+    ("sécret ☂", True, "sécret ☂", True),
+    ("sécret ☂", True, "secret", False),
+]
+
+
+@pytest.mark.parametrize(("secret", "required", "given_secret", "admitted"), ADMITS)
+def test_a_secret_is_admitted_by_the_rules_of_its_era(
+    secret: str, required: bool, given_secret: str, admitted: bool
+) -> None:
+    ticket = Ticket("id", "http://app/", secret=secret, secret_required=required)
+    assert ticket.admits(given_secret) is admitted
+
+
+def test_neither_the_secret_nor_the_whole_id_is_meant_for_logs() -> None:
+    ticket = ticket_in(State.PAUSED)
+    assert "s3cret" not in repr(ticket)
+    assert ticket.short_id == "0f8fad5b"
+
+
+# --- what is left to be done, and what outlives the process ----------------------------------------
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("app_told", [False, True])
+def test_a_ticket_is_settled_once_finished_or_once_the_app_knows_that_it_was_called_off(
+    state: State, app_told: bool
+) -> None:
+    ticket = replace(ticket_in(state), app_told=app_told)
+    assert ticket.settled is (state is State.FINISHED or (state in CALLED_OFF and app_told))
+
+
+@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("remove", [False, True])
+def test_only_a_finished_file_that_the_app_wanted_to_move_is_not_ours(state: State, remove: bool) -> None:
+    ticket = replace(ticket_in(state), remove_file_when_finished=remove)
+    assert ticket.file_is_ours is (remove or state is not State.FINISHED)
+
+
+@pytest.mark.parametrize("state", State)
+def test_claims_and_calls_die_with_the_process_and_nothing_else_does(state: State) -> None:
+    ticket = ticket_in(state)
+    assert ticket.at_rest() == replace(ticket, epoch=0, deliveries=0)
+
+
+@pytest.mark.parametrize("state", [state for state in State if state not in (State.UPLOADING, *ARRIVED)])
+def test_a_restart_changes_nothing_for_a_ticket_that_nobody_was_using(state: State) -> None:
+    assert ticket_in(state).recovered(NOW_S) == ticket_in(state)
+
+
+def test_after_a_restart_an_upload_is_paused_since_then() -> None:
+    uploading = ticket_in(State.UPLOADING)
+    assert uploading.recovered(NOW_S) == replace(uploading, state=State.PAUSED, changed_at_s=NOW_S)
+
+
+AGAIN: dict[State, list[Event]] = {
+    State.HANDING_OVER: [Post()],
+    State.WAITING: [Lapse("why", final=False), Post()],
+    State.FAILED: [Retry(), Post()],
+}
+
+
+@pytest.mark.parametrize("state", AGAIN)
+def test_after_a_restart_the_next_call_to_the_app_counts_as_a_repeated_one(state: State) -> None:
+    ticket = ticket_in(state).at_rest().recovered(NOW_S)
+    assert ticket == replace(ticket_in(state), epoch=0, deliveries=1)
+    for event in AGAIN[state]:
+        ticket = ticket.apply(event, NOW_S)
+    assert ticket.deliveries > 1
+
+
+# --- any order of events ---------------------------------------------------------------------------
+
+same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+events = st.one_of(
+    st.builds(Claim, st.integers(0, 3), st.sampled_from(["a", "b"])),
+    st.builds(Cancel, st.just("why"), st.booleans()),
+    st.builds(Lapse, st.just("why"), st.booleans()),
+    st.sampled_from([event for name, event in EVENTS.items() if name not in ("claim", "cancel", "lapse")]),
+)
+FINAL = {State.FINISHED, State.CANCELLED, State.EXPIRED}
+
+
+def check_step(before: Ticket, event: Event, after: Ticket, now_s: float) -> None:
+    """What holds for every step of every life."""
+    assert before.state not in FINAL or after.state is before.state
+    assert before.state in RECEIVING or after.state not in RECEIVING  # no bytes after the end or the arrival
+    if before.length_bytes is not None:
+        assert (after.length_bytes, after.name) == (before.length_bytes, before.name)
+    assert after.epoch == before.epoch + isinstance(event, Claim)
+    assert after.changed_at_s == (before.changed_at_s if after.state is before.state else now_s)
+    assert after.app_told >= before.app_told
+    assert after.app_told <= (after.state in CALLED_OFF)
+    assert (after.length_bytes is None) <= (after.state not in ARRIVED)
+    assert after.deliveries >= before.deliveries or after.state in CALLED_OFF
+    assert (before.id, before.secret, before.issued_at_s) == (after.id, after.secret, after.issued_at_s)
+
+
+@same_each_run
+@given(st.lists(st.tuples(events, st.floats(0, 100)), max_size=30))
+def test_no_order_of_events_breaks_a_ticket(life: list[tuple[Event, float]]) -> None:
+    ticket, now_s = Ticket("id", "http://app/"), 0.0
+    for event, passed_s in life:
+        now_s += passed_s
+        with suppress(IllegalTransition):
+            after = ticket.apply(event, now_s)
+            check_step(ticket, event, after, now_s)
+            ticket = after
+
+
+@same_each_run
+@given(st.lists(events, max_size=30), st.integers(0, 30))
+def test_a_restart_at_any_moment_keeps_where_a_ticket_stands(life: list[Event], restart_at: int) -> None:
+    ticket = Ticket("id", "http://app/")
+    for event in life[:restart_at]:
+        with suppress(IllegalTransition):
+            ticket = ticket.apply(event, 1.0)
+    recovered = ticket.at_rest().recovered(2.0)
+    kept = State.PAUSED if ticket.state is State.UPLOADING else ticket.state
+    assert recovered.state is kept
+    assert recovered.at_rest() == replace(
+        ticket.at_rest(), state=kept, changed_at_s=2.0 if kept is not ticket.state else ticket.changed_at_s
+    )
+
+
+# --- what strangers say ----------------------------------------------------------------------------
+
+OUR_OWN = {"boot_id", "sha256"}
+TEXTS = [
+    (event, name)
+    for event in get_args(Event)
+    for name, kind in get_type_hints(event).items()
+    if kind is str and name not in OUR_OWN
+]
+"""Each field of an event that holds a text of a client or an app."""
+
+
+@pytest.mark.parametrize(("event", "name"), TEXTS, ids=lambda value: getattr(value, "__name__", value))
+@pytest.mark.parametrize("text", ["x" * 60_000, "\u6587" * 60_000, "\N{GRINNING FACE}" * 60_000])
+def test_no_text_of_an_event_makes_a_long_entry_of_the_journal(
+    event: type[Any], name: str, text: str
+) -> None:
+    others: dict[str, Any] = {"length_bytes": 1} if event is Claim else {}
+    said = event(**others, **{name: text})
+    short = Ticket("the id", "http://app.example.org/finished")
+    for state in State:
+        with suppress(IllegalTransition):
+            changed = replace(short, state=state).apply(said, 1.0)
+            assert len(written(changed)) < len(written(short)) + 4096
+
+
+def test_the_events_with_texts_are_those_that_we_know() -> None:
+    assert {(event.__name__, name) for event, name in TEXTS} == {
+        ("Claim", "name"),
+        ("Cancel", "reason"),
+        ("Expire", "reason"),
+        ("Refuse", "reason"),
+        ("Lapse", "reason"),
+    }
+
+
+def test_a_long_file_name_is_cut_to_what_a_file_system_takes() -> None:
+    claimed = Ticket("the id", "http://app.example.org/finished").apply(
+        Claim(1, "\u6587" * 20_000 + ".txt"), 1.0
+    )
+    assert claimed.name == "\u6587" * 83 + ".txt"

@@ -1,0 +1,118 @@
+"""A ticket with a limit of its own: maxBytesPerS (docs/protocol.md, Window and chunk size)."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from tests.conftest import StartServer
+from tests.integration.v2.conftest import CHUNK, QUICK, NewClient, old_client
+from tests.support.app import ScriptedApp
+from tests.support.client import OldClient
+from tests.support.client2 import Client2
+from tests.support.server import RunningServer
+from tests.support.waiting import wait_until
+
+TOLERANCE = 0.05
+LIMIT_BYTES_PER_S = 2_000_000
+MEASURED_S = 4
+
+
+def rate_of(stored: list[tuple[float, int]], settled_after_s: float = 0.5) -> float:
+    """Returns bytes a second up to the last acknowledgement, without the beginning."""
+    settled = [when for when in stored if when[0] >= stored[0][0] + settled_after_s]
+    (began_s, began_bytes), (ended_s, ended_bytes) = settled[0], settled[-1]
+    return (ended_bytes - began_bytes) / (ended_s - began_s)
+
+
+def upload_and_measure(client: Client2) -> list[tuple[float, int]]:
+    """Uploads and returns when which offset was acknowledged."""
+    client.upload()
+    return client.stored_at_s
+
+
+@pytest.mark.parametrize("chunk_size_bytes", [CHUNK, 8 * 1024])
+def test_a_ticket_with_a_limit_is_stored_at_that_rate(
+    new_client: NewClient, app: ScriptedApp, chunk_size_bytes: int
+) -> None:
+    client = new_client(MEASURED_S * LIMIT_BYTES_PER_S, maxBytesPerS=str(LIMIT_BYTES_PER_S))
+    client.chunk_size_bytes = chunk_size_bytes
+    rate = rate_of(upload_and_measure(client))
+    assert abs(rate / LIMIT_BYTES_PER_S - 1) < TOLERANCE, rate
+    assert app.deliveries[0].sha256 == client.data.sha256
+
+
+def test_the_rate_is_steady(new_client: NewClient) -> None:
+    client = new_client(MEASURED_S * LIMIT_BYTES_PER_S, maxBytesPerS=str(LIMIT_BYTES_PER_S))
+    stored = upload_and_measure(client)
+    pauses_s = [later[0] - earlier[0] for earlier, later in itertools.pairwise(stored)]
+    assert max(pauses_s) < 0.5
+
+
+def test_version_1_keeps_to_the_limit_too(server: RunningServer, new_client: NewClient) -> None:
+    client = new_client(MEASURED_S * LIMIT_BYTES_PER_S, maxBytesPerS=str(LIMIT_BYTES_PER_S))
+    old: OldClient = old_client(server, client).open()
+    acked: list[tuple[float, int]] = []
+    while old.acked_bytes < old.data.length_bytes:
+        old.send_until_acked(old.acked_bytes + 1)
+        acked.append((time.monotonic(), old.acked_bytes))
+    old.hear_result()
+    assert abs(rate_of(acked) / LIMIT_BYTES_PER_S - 1) < TOLERANCE
+
+
+def test_coming_back_again_and_again_does_not_get_round_the_limit(new_client: NewClient) -> None:
+    client = new_client(3 * LIMIT_BYTES_PER_S, maxBytesPerS=str(LIMIT_BYTES_PER_S))
+    began_s = time.monotonic()
+    while client.stored_bytes < 2 * LIMIT_BYTES_PER_S:
+        client.open().send_until_stored(client.stored_bytes + 2 * CHUNK)
+        client.drop()
+    rate = client.stored_bytes / (time.monotonic() - began_s)
+    assert rate < LIMIT_BYTES_PER_S * 1.5
+
+
+def test_a_limit_does_not_slow_down_the_others(new_client: NewClient) -> None:
+    slow = new_client(20 * CHUNK, maxBytesPerS="200000")
+    other = new_client(200 * CHUNK)
+    thread = threading.Thread(target=slow.upload)
+    thread.start()
+    wait_until(lambda: slow.stored_bytes > 0, "the slow one is under way")
+    other.upload()
+    assert slow.stored_bytes < slow.data.length_bytes
+    thread.join()
+
+
+def test_a_ticket_without_a_limit_has_none(new_client: NewClient) -> None:
+    client = new_client(10 * LIMIT_BYTES_PER_S)
+    assert rate_of(upload_and_measure(client), 0) > 5 * LIMIT_BYTES_PER_S
+
+
+def test_a_slow_ticket_whose_client_sends_a_lot_ahead_keeps_its_connection(
+    start_server: StartServer, new_client: NewClient, app: ScriptedApp
+) -> None:
+    """What waits in the buffers is read slowly, and so are the client's answers to pings."""
+    server = start_server(**QUICK | {"connection_timeout_s": 1})
+    client = new_client(1_000_000, at=server, maxBytesPerS="250000").open()
+    while client.sent_bytes < client.data.length_bytes:
+        client.send_chunk(10_000)
+    client.hear_until_stored()
+    client.finish()
+    assert client.resumed_at == [0]
+    assert app.deliveries[0].sha256 == client.data.sha256
+
+
+def test_a_slow_ticket_is_offered_chunks_and_a_window_that_are_acknowledged_in_time(
+    start_server: StartServer, new_client: NewClient, app: ScriptedApp
+) -> None:
+    server = start_server(connection_timeout_s=1)
+    client = new_client(500_000, at=server, maxBytesPerS="200000").open()
+    client.chunk_size_bytes = client.conf["MaxChunkBytes"]
+    assert client.chunk_size_bytes / 200_000 < client.conf["SilenceS"] / 2
+    assert client.conf["MaxWindowBytes"] >= client.chunk_size_bytes
+    client.finish()
+    pauses_s = [later[0] - earlier[0] for earlier, later in itertools.pairwise(client.stored_at_s)]
+    assert max(pauses_s) < client.conf["SilenceS"]
+    assert client.resumed_at == [0]
+    assert app.deliveries[0].sha256 == client.data.sha256

@@ -1,0 +1,110 @@
+"""Every event in every phase of a conversation of version 2, as one table."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import pytest
+
+from incoming.core import errors, news
+from incoming.core.news import HandedOver, Interrupted
+from incoming.protocol import events, messages
+from incoming.protocol.events import (
+    Action,
+    ChunkReceived,
+    Claimed,
+    CloseConnection,
+    Event,
+    Failed,
+    Phase,
+    ReleaseTicket,
+    Same,
+    Send,
+    Stored,
+)
+from incoming.protocol.messages import MsgAgree, MsgCancel, MsgError2, MsgNews, MsgStored, ToClient
+from tests.protocol.test_v2 import COMPLETE, LENGTH_BYTES, REFUSED, REQUEST, in_phase
+
+EVENTS: Final[dict[str, Event]] = {
+    "Opened": events.Opened(),
+    "MsgUploadReq": REQUEST,
+    "MsgAck": messages.MsgAck(True),
+    "MsgPause": messages.MsgPause(True),
+    "MsgError": messages.MsgError(1, "no"),
+    "MsgCancel": MsgCancel("no"),
+    "MsgAgree": MsgAgree((1,)),
+    "MsgComplete": COMPLETE,
+    "MsgPing": messages.MsgPing(),
+    "Unreadable": events.Unreadable(errors.BadMessage("A message is not JSON.")),
+    "ChunkReceived": ChunkReceived(1),
+    "Claimed": Claimed(0, LENGTH_BYTES),
+    "Same": Same(),
+    "Stored": Stored(1),
+    "Failed": Failed(REFUSED),
+    "Completed": events.Completed(),
+    "CancelDone": events.CancelDone(),
+    "CancelTooLate": events.CancelTooLate(),
+    "CalledOff": news.CalledOff(errors.UploadExpired()),
+    "HandedOver": HandedOver(7),
+    "WaitingForApp": news.WaitingForApp(),
+    "NotHandedOver": news.NotHandedOver(REFUSED),
+    "Interrupted": Interrupted(errors.Stopping()),
+    "TimeUp": events.TimeUp(Phase.OPENING),
+}
+# -  nothing             E  MsgError, then close    A  MsgCancelAck, then close    D  MsgAllDone, then close
+# X  MsgNews, then close   P  MsgPong   S  MsgStored   N  MsgNews   W  MsgNews, now waiting for the result
+# *  something of its own: see test_session_v2 and test_session_v2_end
+TABLE: Final = """
+               OPENING AGREEING RECEIVING COMPLETING ARRIVED CLOSED
+Opened            -       -         -         -         -      -
+MsgUploadReq      *       E         E         E         E      -
+MsgAck            E       E         E         E         E      -
+MsgPause          E       E         E         E         E      -
+MsgError          E       E         E         E         E      -
+MsgCancel         -       *         *         -         N      -
+MsgAgree          E       *         E         E         E      -
+MsgComplete       E       E         *         -         -      -
+MsgPing           P       P         P         P         P      -
+Unreadable        E       E         E         E         E      -
+ChunkReceived     E       E         *         S         S      -
+Claimed           *       -         -         -         -      -
+Same              -       *         -         -         -      -
+Stored            -       -         *         -         -      -
+Failed            E       E         E         E         E      -
+Completed         -       -         -         W         -      -
+CancelDone        -       A         A         -         -      -
+CancelTooLate     -       W         W         -         -      -
+CalledOff         E       E         E         E         E      -
+HandedOver        -       -         D         -         D      -
+WaitingForApp     -       -         -         -         N      -
+NotHandedOver     E       E         E         E         E      -
+Interrupted       X       X         X         X         X      -
+TimeUp            -       -         -         -         -      -
+"""
+PHASES, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
+CELLS = [(Phase[phase], name, cell) for name, *row in ROWS for phase, cell in zip(PHASES, row, strict=True)]
+REACTIONS: Final[dict[str, tuple[list[type[Action | ToClient]], Phase | None]]] = {
+    "-": ([], None),
+    "E": ([ReleaseTicket, MsgError2, CloseConnection], Phase.CLOSED),
+    "A": ([messages.MsgCancelAck, CloseConnection], Phase.CLOSED),
+    "D": ([messages.MsgAllDone2, CloseConnection], Phase.CLOSED),
+    "X": ([MsgNews, CloseConnection], Phase.CLOSED),
+    "P": ([messages.MsgPong], None),
+    "S": ([MsgStored], None),
+    "N": ([MsgNews], None),
+    "W": ([MsgNews], Phase.ARRIVED),
+}
+
+
+@pytest.mark.parametrize(("phase", "name", "cell"), [cell for cell in CELLS if cell[2] != "*"])
+def test_every_event_in_every_phase_does_what_the_table_says(phase: Phase, name: str, cell: str) -> None:
+    session = in_phase(phase)
+    actions = session.handle(EVENTS[name])
+    kinds, next_phase = REACTIONS[cell]
+    assert [type(a.message) if isinstance(a, Send) else type(a) for a in actions] == kinds
+    assert session.phase is (next_phase or phase)
+
+
+def test_the_table_has_every_event_and_every_phase_but_those_of_last_words() -> None:
+    assert {row[0] for row in ROWS} == {kind.__name__ for kind in Event.__args__}
+    assert {phase.name for phase in Phase} - {"CANCELLING", "REFUSED", "PAUSED"} == set(PHASES)

@@ -1,0 +1,293 @@
+"""One conversation of version 2, from the request to the last chunk, clause by clause of docs/protocol.md.
+
+How it ends is in test_session_v2_end, each event in each phase in test_steps_v2.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from incoming.core import errors
+from incoming.core.news import Interrupted
+from incoming.protocol import events, messages
+from incoming.protocol.events import (
+    Action,
+    ChunkReceived,
+    Claimed,
+    CloseConnection,
+    Event,
+    Failed,
+    Phase,
+    ReleaseTicket,
+    Same,
+    Send,
+    StartTimer,
+    StoreChunk,
+    Stored,
+    TimeUp,
+)
+from incoming.protocol.flow_control import Limits
+from incoming.protocol.messages import MsgAgree, MsgComplete, MsgError2, MsgStored, MsgUploadReq
+from incoming.protocol.v1 import AGREEING_TIMEOUT_S
+from incoming.protocol.v2 import PROVEN_BYTES_PER_S, SessionV2
+
+LENGTH_BYTES, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES = 5000, 2048, 8192
+LIMITS = Limits(1024, 4, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, silence_s=7.5, idle_silence_s=90.0)
+MEANT = errors.FileMeant("a <b>.mov", LENGTH_BYTES, 99)
+REQUEST = MsgUploadReq("the id", LENGTH_BYTES, "a.mov", 2, 99)
+REFUSED = errors.HandoverFailed("The app did not take the file: it said no.")
+NORMAL = CloseConnection(1000)
+COMPLETE = MsgComplete(7, 0)
+
+
+def stored_up_to(offset_bytes: int) -> Send:
+    return Send(MsgStored(offset_bytes, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES))
+
+
+def after(*story: Event) -> SessionV2:
+    session = SessionV2(LIMITS)
+    for event in story:
+        session.handle(event)
+    return session
+
+
+def receiving(offset_bytes: int = 0) -> SessionV2:
+    return after(REQUEST, Claimed(offset_bytes, LENGTH_BYTES), MsgAgree(()))
+
+
+def in_phase(phase: Phase) -> SessionV2:
+    whole = (REQUEST, Claimed(LENGTH_BYTES, LENGTH_BYTES), MsgAgree(()), COMPLETE)
+    ways: dict[Phase, tuple[Event, ...]] = {
+        Phase.OPENING: (REQUEST,),
+        Phase.AGREEING: (REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 10),))),
+        Phase.RECEIVING: (REQUEST, Claimed(0, LENGTH_BYTES), MsgAgree(())),
+        Phase.COMPLETING: whole,
+        Phase.ARRIVED: (*whole, events.Completed()),
+        Phase.CLOSED: (Interrupted(errors.Stopping()),),
+    }
+    session = after(*ways[phase])
+    assert session.phase is phase
+    return session
+
+
+def refusal(error: errors.IncomingError, code: int = 1000) -> list[Action]:
+    meant = error.meant or errors.FileMeant("", 0, 0)
+    told = MsgError2(
+        *(error.number, error.code, str(error), error.retryable),
+        *(meant.length_bytes, meant.last_modified_ms, meant.name),
+    )
+    return [ReleaseTicket(), Send(told), CloseConnection(code, str(error) if error.retryable else "")]
+
+
+# --- the beginning -----------------------------------------------------------------------------------
+
+
+def test_a_request_claims_the_ticket() -> None:
+    assert after().handle(REQUEST) == [events.ClaimTicket(REQUEST)]
+
+
+@pytest.mark.parametrize("arrived", [False, True])
+def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arrived: bool) -> None:
+    session = after(REQUEST)
+    claim = Claimed(1234, LENGTH_BYTES, arrived, compare=((0, 100), (1134, 1234)), meant=MEANT)
+    assert session.handle(claim) == [
+        Send(
+            messages.MsgUploadConf2(
+                *(2, 1234, MAX_CHUNK_BYTES, 8192, 7.5, ((0, 100), (1134, 1234)), arrived, 99, "a <b>.mov"),
+                idle_silence_s=90.0,
+            )
+        ),
+        StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + 200 / PROVEN_BYTES_PER_S),
+    ]
+    assert session.phase is Phase.AGREEING
+
+
+def test_a_client_that_proves_nothing_is_closed_in_time_for_others() -> None:
+    session = in_phase(Phase.AGREEING)
+    assert session.handle(TimeUp(Phase.OPENING)) == []
+    assert session.handle(TimeUp(Phase.AGREEING)) == [events.CloseConnection(1008, "no answer")]
+
+
+def test_a_client_that_has_to_read_a_large_file_has_the_time_to() -> None:
+    session = after(REQUEST)
+    _, timer = session.handle(Claimed(90 << 30, 100 << 30, compare=((0, 90 << 30),)))
+    assert timer == StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + (90 << 30) / PROVEN_BYTES_PER_S)
+
+
+def test_a_ticket_with_a_limit_gets_no_more_on_its_way_than_passes_in_time() -> None:
+    limits = Limits(1024, 4, max_chunk_bytes=1 << 22, max_window_bytes=1 << 26, silence_s=10.0)
+    for max_bytes_per_s in (1, 1000, 100_000, 10_000_000):
+        slower = limits.within(max_bytes_per_s)
+        assert slower.max_window_bytes <= max(max_bytes_per_s * limits.silence_s / 2, 8192)
+        assert 4096 <= slower.max_chunk_bytes <= slower.max_window_bytes / 2
+    assert limits.within(0) == limits.within(10**12) == limits
+
+
+def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    told, _ = session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
+    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
+    assert told.message.max_window_bytes == limits.within(1).max_window_bytes < limits.max_window_bytes
+    assert told.message.max_chunk_bytes == limits.within(1).max_chunk_bytes < LENGTH_BYTES
+    session.handle(MsgAgree(()))
+    too_large = ChunkReceived(told.message.max_chunk_bytes + 1)
+    assert session.handle(too_large) == refusal(errors.BadChunk("A chunk is larger than agreed."))
+
+
+def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are_arriving() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    told, _ = session.handle(Claimed(0, 1 << 30))
+    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
+    assert told.message.max_chunk_bytes == 1 << 19, "all who are connected may begin to send"
+    session.handle(MsgAgree(()))
+    for number, (arriving, chunk_kib) in enumerate([(1, 4096), (32, 4096), (64, 2048), (1000, 512)], 1):
+        expected = MsgStored(number, chunk_kib * 1024, limits.max_window_bytes)
+        assert session.handle(Stored(1, arriving)) == [Send(expected)]
+    not_heard_yet = ChunkReceived(4096 * 1024, 4)
+    assert session.handle(not_heard_yet) == [events.StoreChunk(4096 * 1024)]
+
+
+def test_each_acknowledgement_tells_what_may_be_on_its_way_while_others_wait() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    session.handle(Claimed(0, 1 << 30))
+    session.handle(MsgAgree(()))
+    for number, is_busy in enumerate([False, True, False], 1):
+        room = limits.room(2, is_busy)
+        told = [Send(MsgStored(number, room.chunk_bytes, room.window_bytes))]
+        assert session.handle(Stored(1, 2, is_busy)) == told
+        assert session.handle(ChunkReceived(1, 0)) == told, "a chunk that comes once more"
+
+
+def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
+    limits = Limits(1024, 4)
+    session = SessionV2(limits)
+    session.handle(REQUEST)
+    session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
+    session.handle(MsgAgree(()))
+    slow = limits.within(1)
+    assert session.handle(Stored(1)) == [Send(MsgStored(1, slow.max_chunk_bytes, slow.max_window_bytes))]
+
+
+def test_chunks_may_come_once_there_is_nothing_to_compare() -> None:
+    session = after(REQUEST, Claimed(0, LENGTH_BYTES))
+    assert session.handle(MsgAgree(())) == []
+    assert session.phase is Phase.RECEIVING
+
+
+def test_chunks_may_come_once_the_file_is_the_same() -> None:
+    session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 5), (5, 10))))
+    assert session.handle(MsgAgree((1, 2))) == [events.CheckSame((1, 2))]
+    assert session.handle(Same()) == []
+    assert session.phase is Phase.RECEIVING
+
+
+@pytest.mark.parametrize("crcs", [(), (1,), (1, 2, 3)])
+def test_there_is_a_checksum_for_each_range(crcs: tuple[int, ...]) -> None:
+    session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 5), (5, 10))))
+    wrong = errors.BadMessage("MsgAgree.Crc32c has to have a checksum for each range.")
+    assert session.handle(MsgAgree(crcs)) == refusal(wrong)
+
+
+def test_another_file_is_an_error_that_names_the_right_one() -> None:
+    session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 10),)), MsgAgree((1,)))
+    release, told, close = session.handle(Failed(errors.WrongFile(MEANT)))
+    assert isinstance(told, Send) and isinstance(told.message, MsgError2)
+    assert (told.message.code, told.message.retryable) == ("wrong_file", False)
+    assert (told.message.file_name, told.message.file_length_bytes) == ("a <b>.mov", LENGTH_BYTES)
+    assert told.message.file_last_modified_ms == 99
+    assert (release, close) == (ReleaseTicket(), NORMAL)
+
+
+# --- chunks --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("offset_bytes", "size_bytes"), [(0, 1), (0, 2048), (4096, 904), (4999, 1)])
+def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
+    offset_bytes: int, size_bytes: int
+) -> None:
+    session = receiving(offset_bytes)
+    assert session.handle(ChunkReceived(size_bytes, offset_bytes)) == [StoreChunk(size_bytes)]
+    assert session.handle(Stored(size_bytes)) == [stored_up_to(offset_bytes + size_bytes)]
+    assert session.offset_bytes == offset_bytes + size_bytes
+
+
+@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_chunk_larger_than_agreed_is_an_error_whatever_else_it_is(sound: bool, number: int) -> None:
+    chunk = ChunkReceived(MAX_CHUNK_BYTES + 1, 0, number, sound)
+    assert receiving().handle(chunk) == refusal(errors.BadChunk("A chunk is larger than agreed."))
+
+
+@pytest.mark.parametrize(("offset_bytes", "size_bytes"), [(4096, 905), (LENGTH_BYTES, 1)])
+def test_a_sound_chunk_beyond_the_end_is_an_error(offset_bytes: int, size_bytes: int) -> None:
+    chunk = ChunkReceived(size_bytes, offset_bytes)
+    too_much = errors.BadChunk("There are more bytes than the file has.")
+    assert receiving(offset_bytes).handle(chunk) == refusal(too_much)
+
+
+@pytest.mark.parametrize("offset_bytes", [0, 999])
+def test_a_chunk_that_is_stored_already_is_acknowledged_again(offset_bytes: int) -> None:
+    session = receiving(1000)
+    assert session.handle(ChunkReceived(2000, offset_bytes)) == [stored_up_to(1000)]
+
+
+DAMAGED = {
+    "its checksum": ChunkReceived(100, 1000, 0, sound=False),
+    "its place, ahead": ChunkReceived(100, 1001),
+    "everything": ChunkReceived(0, 0, 0, sound=False),
+    "its checksum, at the very end": ChunkReceived(2000, 4999, 0, sound=False),
+    "its place, behind, and its checksum": ChunkReceived(10, 0, 0, sound=False),
+}
+
+
+@pytest.mark.parametrize("chunk", DAMAGED.values(), ids=DAMAGED)
+def test_a_damaged_chunk_is_asked_for_again_in_a_new_round(chunk: ChunkReceived) -> None:
+    session = receiving(1000)
+    assert session.handle(chunk) == [Send(messages.MsgResend(1000, 1))]
+    assert session.handle(ChunkReceived(100, 1000, 1)) == [StoreChunk(100)]
+
+
+@pytest.mark.parametrize("number", [0, 2, 2**32 - 1])
+def test_chunks_of_another_round_are_dropped(number: int) -> None:
+    session = receiving(1000)
+    session.handle(DAMAGED["its checksum"])
+    for chunk in (ChunkReceived(1, 1000, number), ChunkReceived(1, 1000, number, sound=False)):
+        assert session.handle(chunk) == []
+    assert session.offset_bytes == 1000
+
+
+# --- damage again and again --------------------------------------------------------------------------
+
+
+def test_eight_damaged_chunks_in_a_row_end_the_connection() -> None:
+    session = receiving(1000)
+    for number in range(7):
+        damaged = ChunkReceived(100, 1000, number, sound=False)
+        assert session.handle(damaged) == [Send(messages.MsgResend(1000, number + 1))]
+    eighth = ChunkReceived(100, 1000, 7, sound=False)
+    assert session.handle(eighth) == refusal(errors.Damaged(), 1013)
+
+
+def test_only_damage_without_a_stored_chunk_between_counts() -> None:
+    session = receiving()
+    for number in range(20):
+        damaged = ChunkReceived(1, number, number, sound=False)
+        assert session.handle(damaged) == [Send(messages.MsgResend(number, number + 1))]
+        assert session.handle(ChunkReceived(1, number, number + 1)) == [StoreChunk(1)]
+        session.handle(Stored(1))
+
+
+def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or_as_stored() -> None:
+    session = receiving(1000)
+    for number in range(7):
+        session.handle(ChunkReceived(100, 1000, number, sound=False))
+        for _ in range(20):
+            assert session.handle(ChunkReceived(100, 1000, number, sound=False)) == []
+        assert session.handle(ChunkReceived(100, 0, number + 1)) == [stored_up_to(1000)]
+    assert session.handle(ChunkReceived(100, 1000, 7, sound=False)) == refusal(errors.Damaged(), 1013)

@@ -1,0 +1,367 @@
+"""What gevent gives, and the clock of the service."""
+
+from __future__ import annotations
+
+import threading
+import time
+from itertools import pairwise
+
+import gevent
+import gevent.event
+import gevent.socket
+import pytest
+
+from incoming.runtime.base import LONGEST_TICK_S, ServiceClock
+from incoming.runtime.fair_scheduler import CROWD_OVER, TURN_S, FairScheduler
+from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
+from tests.support.fakes import FakeRuntime
+
+DEADLINE_S = 10.0
+SHORT_S = 0.05
+
+
+class TooSlow(Exception):
+    pass
+
+
+def work_for_a_turn() -> None:
+    """Keeps the processor, and the event loop with it."""
+    began_s = time.monotonic()
+    while time.monotonic() - began_s <= TURN_S:
+        pass
+
+
+@pytest.fixture
+def runtime() -> GeventRuntime:
+    return GeventRuntime()
+
+
+# --- the real runtime ------------------------------------------------------------------------------
+
+
+def test_the_time_is_the_monotonic_one(runtime: GeventRuntime) -> None:
+    before_s = time.monotonic()
+    assert before_s <= runtime.now_s() <= time.monotonic()
+
+
+def test_a_task_runs_beside_its_caller(runtime: GeventRuntime) -> None:
+    done = gevent.event.AsyncResult()
+    runtime.spawn(done.set, 42)
+    assert not done.ready()
+    assert done.get(timeout=DEADLINE_S) == 42
+
+
+def test_a_later_task_runs_after_its_delay(runtime: GeventRuntime) -> None:
+    began_s = time.monotonic()
+    done = gevent.event.AsyncResult()
+    runtime.spawn_later(SHORT_S, done.set, "x")
+    assert done.get(timeout=DEADLINE_S) == "x"
+    assert time.monotonic() - began_s >= SHORT_S * 0.9
+
+
+def test_a_task_that_was_given_up_does_not_run(runtime: GeventRuntime) -> None:
+    ran: list[int] = []
+    task = runtime.spawn_later(0.0, ran.append, 1)
+    task.kill(block=False)
+    task.kill(block=False)
+    runtime.sleep(0.01)
+    assert ran == []
+
+
+def test_sleeping_and_breathing_let_others_run(runtime: GeventRuntime) -> None:
+    ran: list[str] = []
+    runtime.spawn(ran.append, "during the sleep")
+    runtime.sleep(0)
+    assert ran == ["during the sleep"]
+    runtime.spawn(ran.append, "during the breath")
+    work_for_a_turn()
+    runtime.breathe()
+    assert ran[1:] == ["during the breath"]
+
+
+def test_nobody_waits_while_the_turn_lasts() -> None:
+    turns, ran = FairScheduler(), list[str]()
+    work_for_a_turn()
+    turns.take()
+    gevent.spawn(ran.append, "another")
+    turns.take()
+    assert ran == []
+    work_for_a_turn()
+    turns.take()
+    assert ran == ["another"]
+
+
+def test_those_who_work_take_turns_and_a_pass_through_the_loop_lies_between_them() -> None:
+    turns: FairScheduler = FairScheduler()
+    events: list[str] = []
+
+    def work(name: str) -> None:
+        for _ in range(3):
+            work_for_a_turn()
+            turns.take()
+            events.append(name)
+
+    workers = [gevent.spawn(work, name) for name in "abc"]
+    passes = gevent.get_hub().loop.check()
+    passes.start(lambda: events.append("|"))
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    passes.stop()
+    order = [event for event in events if event != "|"]
+    assert sorted(order[:3]) == sorted(order[3:6]) == sorted(order[6:]) == ["a", "b", "c"]
+    worked = events[: -len(workers) - 1]  # after its last turn nobody works
+    assert all("|" in pair for pair in pairwise(worked)), f"two in a row have worked in one pass: {events}"
+
+
+@pytest.mark.parametrize("turn_s", [TURN_S, 60.0], ids=["a turn for each piece", "one turn for all"])
+def test_those_who_give_way_after_each_share_and_come_first_until_then_have_equal_shares(
+    monkeypatch: pytest.MonkeyPatch, turn_s: float
+) -> None:
+    monkeypatch.setattr("incoming.runtime.fair_scheduler.TURN_S", turn_s)
+    turns, worked = FairScheduler(), list[str]()
+
+    def work(name: str) -> None:
+        for _ in range(3):
+            turns.give_way()
+            for _ in range(4):
+                turns.take(comes_first=True)
+                worked.append(name)
+                work_for_a_turn()
+
+    workers = [gevent.spawn(work, name) for name in "abc"]
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    shares = ["".join(worked[at : at + 4]) for at in range(0, len(worked), 4)]
+    rounds = [sorted(shares[at : at + 3]) for at in (0, 3, 6)]
+    assert rounds == [["aaaa", "bbbb", "cccc"]] * 3
+
+
+def test_nobody_gives_way_where_nobody_waits() -> None:
+    turns, ran = FairScheduler(), list[str]()
+    gevent.spawn(ran.append, "another")
+    turns.give_way()
+    assert ran == []
+
+
+def test_it_is_crowded_while_those_who_give_way_find_others_in_line() -> None:
+    turns, seen = FairScheduler(), list[bool]()
+
+    def work() -> None:
+        for _ in range(CROWD_OVER):
+            work_for_a_turn()
+            turns.take()
+            turns.give_way()
+        seen.append(turns.is_crowded())
+
+    gevent.spawn(work).get(timeout=DEADLINE_S)
+    workers = [gevent.spawn(work) for _ in "ab"]
+    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
+    gevent.spawn(work).get(timeout=DEADLINE_S)
+    assert seen == [False, True, True, False], "one alone, two at once, and one alone again"
+
+
+def test_who_is_killed_while_it_waits_for_its_turn_does_not_hold_up_the_line() -> None:
+    turns, ran = FairScheduler(), list[str]()
+
+    def work(name: str) -> None:
+        turns.take()
+        ran.append(name)
+
+    work_for_a_turn()
+    killed, other = gevent.spawn(work, "killed"), gevent.spawn(work, "other")
+    gevent.spawn(killed.kill, block=False)
+    gevent.joinall([killed, other], timeout=DEADLINE_S, raise_error=True)
+    assert ran == ["other"]
+
+
+def test_breathing_serves_whoever_has_data_waiting(runtime: GeventRuntime) -> None:
+    ours, theirs = gevent.socket.socketpair()
+    got: list[bytes] = []
+    runtime.spawn(lambda: got.append(ours.recv(10)))
+    runtime.sleep(0)
+    theirs.sendall(b"data")
+    for _ in range(2):  # one pass sees the data, the next one has woken the reader
+        work_for_a_turn()
+        runtime.breathe()
+    assert got == [b"data"]
+    ours.close()
+    theirs.close()
+
+
+def test_a_lock_is_waited_for_and_its_holder_may_take_it_again(runtime: GeventRuntime) -> None:
+    lock = runtime.lock()
+    order: list[str] = []
+
+    def other() -> None:
+        with lock:
+            order.append("other")
+
+    with lock, lock:
+        task = gevent.spawn(other)
+        runtime.sleep(0)
+        order.append("holder")
+    task.join(DEADLINE_S)
+    assert order == ["holder", "other"]
+
+
+def test_the_pool_is_another_thread_and_others_run_meanwhile(runtime: GeventRuntime) -> None:
+    seen = threading.Event()
+    runtime.spawn(seen.set)  # runs on the loop, while the pool's thread waits for it
+    assert runtime.in_pool(seen.wait, timeout=DEADLINE_S)
+    assert runtime.in_pool(threading.get_ident) != threading.get_ident()
+
+
+def test_an_error_in_the_pool_is_the_callers_and_is_not_printed(
+    runtime: GeventRuntime, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        runtime.in_pool(int, "x")
+    runtime.sleep(0)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_takes_too_long_is_given_up(runtime: GeventRuntime) -> None:
+    with pytest.raises(TooSlow), runtime.time_limit(0.01, TooSlow()):
+        runtime.sleep(DEADLINE_S)
+    with runtime.time_limit(0.01, TooSlow()):
+        pass
+    runtime.sleep(0.02)
+
+
+def test_jitter_is_from_0_to_1_and_varies(runtime: GeventRuntime) -> None:
+    numbers = [runtime.jitter() for _ in range(100)]
+    assert all(0 <= number <= 1 for number in numbers)
+    assert len(set(numbers)) > 90
+
+
+# --- the service's clock -----------------------------------------------------------------------------
+
+
+def test_the_clock_of_a_new_service_begins_at_zero() -> None:
+    runtime = FakeRuntime(now_s=12345.0)
+    clock = ServiceClock(runtime.now_s)
+    assert clock.now_s() == 0.0
+    runtime.advance(5)
+    assert clock.now_s() == 5.0
+
+
+def test_the_clock_stands_still_while_the_service_is_down() -> None:
+    clock = ServiceClock(FakeRuntime(now_s=7.0).now_s, ran_before_s=100.0)
+    assert clock.now_s() == 100.0
+
+
+def test_a_gap_between_two_ticks_counts_as_the_longest_tick_only() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    assert clock.tick() == 0.0
+    runtime.advance(TICK_S)
+    assert clock.tick() == 0.0
+    runtime.advance(3600)
+    assert clock.now_s() == TICK_S + LONGEST_TICK_S, "whoever looks first sees it, not only the tick"
+    runtime.advance(3600)
+    assert clock.now_s() == TICK_S + LONGEST_TICK_S
+    assert clock.tick() == 7200 - LONGEST_TICK_S
+    assert clock.tick() == 0.0, "it is told once"
+    runtime.advance(TICK_S)
+    assert clock.now_s() == 2 * TICK_S + LONGEST_TICK_S
+
+
+def test_ticks_that_are_a_little_late_lose_no_time() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    for _ in range(100):
+        assert clock.tick() == 0.0
+        runtime.advance(LONGEST_TICK_S)
+    assert clock.now_s() == 100 * LONGEST_TICK_S
+
+
+def test_a_clock_that_is_not_ticked_follows_the_monotonic_one() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    clock = ServiceClock(runtime.now_s)
+    runtime.advance(3600)
+    assert clock.now_s() == 3600
+
+
+def test_a_clock_that_is_behind_is_put_forward_and_never_back() -> None:
+    runtime = FakeRuntime(now_s=7.0)
+    clock = ServiceClock(runtime.now_s, ran_before_s=100.0)
+    clock.at_least(50.0)
+    assert clock.now_s() == 100.0
+    clock.at_least(150.0)
+    assert clock.now_s() == 150.0
+    runtime.advance(1)
+    assert clock.now_s() == 151.0
+
+
+# --- the fake one, which other tests stand on ----------------------------------------------------------
+
+
+def test_fake_sleepers_wake_in_the_order_of_their_times() -> None:
+    runtime = FakeRuntime(now_s=0.0)
+    woken: list[tuple[str, float]] = []
+
+    def sleeper(name: str, duration_s: float) -> None:
+        runtime.sleep(duration_s)
+        woken.append((name, runtime.now_s()))
+
+    for name, duration_s in (("c", 3.0), ("a", 1.0), ("b", 1.0)):
+        runtime.spawn(sleeper, name, duration_s)
+    runtime.advance(2.0)
+    assert woken == [("a", 1.0), ("b", 1.0)]
+    assert runtime.now_s() == 2.0
+
+
+def test_what_fails_in_a_fake_task_fails_in_the_test() -> None:
+    runtime = FakeRuntime()
+    runtime.spawn(int, "x")
+    with pytest.raises(ValueError, match="invalid literal"):
+        runtime.settle()
+
+
+def test_fake_pool_calls_are_held_as_long_as_the_test_wants() -> None:
+    runtime = FakeRuntime()
+    done: list[int] = []
+
+    def work() -> None:
+        done.append(1)
+
+    with runtime.held("work"):
+        runtime.spawn(runtime.in_pool, work)
+        runtime.settle()
+        assert not done
+    assert done
+    assert runtime.pool_calls == ["work"]
+
+
+# --- looking names up --------------------------------------------------------------------------------
+
+
+class SlowNames:
+    """A resolver that hangs until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.let_go = threading.Event()
+
+    def __call__(self, host: str, *_: object) -> list[str]:
+        self.asked.append(host)
+        assert self.let_go.wait(DEADLINE_S)
+        return [host]
+
+
+def test_a_name_leads_to_places(runtime: GeventRuntime) -> None:
+    assert "127.0.0.1" in [place[4][0] for place in runtime.look_up("localhost", 80)]
+    with pytest.raises(OSError, match=r".+"):
+        runtime.look_up("app.invalid", 80)
+
+
+def test_a_name_that_hangs_stops_nobody_and_takes_one_thread(runtime: GeventRuntime) -> None:
+    names = SlowNames()
+    runtime._getaddrinfo = names
+    waiting = [gevent.spawn(runtime.look_up, "dead.example.org", 80) for _ in range(20)]
+    other = gevent.spawn(runtime.look_up, "other.example.org", 80)
+    deadline_s = time.monotonic() + DEADLINE_S
+    while len(names.asked) < 2 and time.monotonic() < deadline_s:
+        gevent.sleep(0.01)
+    assert sorted(names.asked) == ["dead.example.org", "other.example.org"]
+    names.let_go.set()
+    gevent.joinall([*waiting, other], timeout=DEADLINE_S)
+    assert len(names.asked) == 21

@@ -1,0 +1,124 @@
+"""How a websocket ends: close frames, peers that do not answer them, and the last words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from incoming.websocket import websocket, writer
+from incoming.websocket.buffers import Buffers
+from incoming.websocket.keepalive import KeepAlive
+from incoming.websocket.websocket import WebSocket
+from incoming.websocket.writer import ConnectionGone
+from tests.websocket.peer import BINARY, CLOSE, FIN, PING, TEXT, Heard, Peer
+
+BUFFER_BYTES = 1 << 20
+NORMAL = b"\x03\xe8"
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    one = Peer()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def buffers() -> Buffers:
+    return Buffers(BUFFER_BYTES)
+
+
+@pytest.fixture
+def ws(peer: Peer, buffers: Buffers) -> WebSocket:
+    return WebSocket(peer.server_socket, buffers, KeepAlive(30.0))
+
+
+def test_a_close_frame_is_answered_with_its_own_code(peer: Peer, ws: WebSocket) -> None:
+    peer.send(FIN | CLOSE, NORMAL + b"bye")
+    assert ws.receive() is None
+    assert peer.hear().code == 1000
+
+
+def test_a_close_frame_that_answers_ours_is_not_answered(peer: Peer, ws: WebSocket) -> None:
+    ws.close(4001, "taken over")
+    assert peer.hear() == Heard(CLOSE, b"\x0f\xa1taken over")
+    peer.send(FIN | CLOSE, b"\x0f\xa1")
+    assert ws.receive() is None
+    gevent.spawn(ws.end)
+    with pytest.raises(EOFError):
+        peer.hear()
+
+
+def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> None:
+    ws.close(1000)
+    ws.send_text("one more thing")
+    ws.close(1001)
+    peer.send(FIN | PING, b"there?")
+    peer.send(FIN | CLOSE, NORMAL)
+    assert ws.receive() is None
+    gevent.spawn(ws.end)
+    assert peer.hear().code == 1000
+    with pytest.raises(EOFError):
+        peer.hear()
+
+
+def test_a_peer_that_never_answers_the_close_is_left(
+    peer: Peer, buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.1)
+    ws = WebSocket(peer.server_socket, buffers, KeepAlive(30.0))
+    ws.close(1000)
+
+    def flood() -> None:
+        while True:
+            peer.send(FIN | BINARY, b"and on")
+            gevent.sleep(0.005)
+
+    flooding = gevent.spawn(flood)
+    with pytest.raises(ConnectionGone, match="close"):
+        while True:
+            ws.receive()
+    flooding.kill()
+
+
+def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: Buffers) -> None:
+    ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
+    ws.close(1000)
+    with pytest.raises(ConnectionGone):
+        ws.receive()
+    assert peer.hear().code == 1000
+
+
+def test_the_last_words_arrive_though_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
+    peer.send_beside(bytes(8 << 20))
+    ws.send_text("last words")
+    ending = gevent.spawn(ws.end)
+    assert peer.hear() == Heard(TEXT, b"last words")
+    with pytest.raises(EOFError):
+        peer.hear()
+    peer.socket.close()
+    ending.get(timeout=10)
+
+
+def test_the_end_does_not_wait_for_ever(peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.1)
+    with gevent.Timeout(3):
+        ws.end()
+
+
+def test_the_end_of_what_has_ended_is_no_error(peer: Peer, ws: WebSocket) -> None:
+    peer.close()
+    ws.end()
+
+
+def test_two_greenlets_may_send_at_once(peer: Peer, ws: WebSocket) -> None:
+    long = "x" * 1_000_000
+    greenlets = [gevent.spawn(ws.send_text, long) for _ in range(2)]
+    data = b""
+    while len(data) < 2 * (len(long) + 10):
+        data += peer.socket.recv(1 << 20)
+    gevent.joinall(greenlets, raise_error=True)
+    frame = b"\x81\x7f" + len(long).to_bytes(8, "big") + long.encode()
+    assert data == 2 * frame

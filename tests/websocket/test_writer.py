@@ -1,0 +1,88 @@
+"""What is said soon is said together with what follows, and not late."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from incoming.websocket import writer
+from incoming.websocket.writer import HELD_BACK_S, MAX_HELD_BACK_S, Outgoing
+
+
+class Clock:
+    """Stands still unless it is moved."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(writer, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def ends(clock: Clock) -> Iterator[tuple[Outgoing, socket.socket]]:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.setblocking(False)
+        yield Outgoing(ours, 5.0), theirs
+
+
+def heard(theirs: socket.socket) -> bytes:
+    try:
+        return theirs.recv(1000)
+    except BlockingIOError:
+        return b""
+
+
+def test_what_is_said_soon_waits_for_a_flush(ends: tuple[Outgoing, socket.socket]) -> None:
+    ours, theirs = ends
+    ours.send_soon("one")
+    ours.send_soon("two")
+    assert heard(theirs) == b""
+    ours.flush()
+    assert heard(theirs) == b"\x81\x03one\x81\x03two"
+
+
+@pytest.mark.parametrize(
+    ("takers", "moment_s"),
+    [(0, HELD_BACK_S), (1, HELD_BACK_S), (64, 64 * HELD_BACK_S), (100_000, MAX_HELD_BACK_S)],
+)
+def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
+    ends: tuple[Outgoing, socket.socket], clock: Clock, takers: int, moment_s: float
+) -> None:
+    ours, theirs = ends
+    ours.send_soon("one")
+    ours.flush_after_a_turn(takers)
+    assert heard(theirs) == b"\x81\x03one"
+    ours.send_soon("two")
+    clock.now_s += moment_s * 0.9
+    ours.flush_after_a_turn(takers)
+    assert heard(theirs) == b""
+    ours.send_soon("end")
+    clock.now_s += moment_s * 0.2
+    ours.flush_after_a_turn(takers)
+    assert heard(theirs) == b"\x81\x03two\x81\x03end"
+
+
+def test_whoever_says_something_at_once_says_what_waits_before_it(
+    ends: tuple[Outgoing, socket.socket],
+) -> None:
+    ours, theirs = ends
+    ours.send_soon("one")
+    ours.send_text("two")
+    assert heard(theirs) == b"\x81\x03one\x81\x03two"
+
+
+def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(ends: tuple[Outgoing, socket.socket]) -> None:
+    ours, theirs = ends
+    ours.flush_after_a_turn(1)
+    assert heard(theirs) == b""
