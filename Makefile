@@ -9,7 +9,7 @@ JOBS   := 2
 # Bottle has no types, and the examples use its decorators.
 LAX    := --allow-untyped-decorators --no-warn-return-any
 
-# What a run has tried is noted in a file of its own, and shown in docs/reliability.md once all of it has held.
+# What a run has tried is noted in a file of its own, and shown in docs/explanation/reliability.md once all of it has held.
 NOTES  = tests/artifacts/$@.jsonl
 NOTING = INCOMING_TEST_TALLY=$(CURDIR)/$(NOTES)
 NOTED  = mkdir -p $(dir $(NOTES)) && rm -f $(NOTES) && $(NOTING)

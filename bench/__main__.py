@@ -1,4 +1,4 @@
-"""All measurements, one after the other; then docs/performance.md with its plots is made of them.
+"""All measurements, one after the other; then docs/explanation/performance.md with its plots is made of them.
 
     make bench                          # all, about half an hour
     python -m bench --only single,many --rounds 5 --storage /srv/data

@@ -1,4 +1,4 @@
-"""The parts of docs/performance.md that are made of figures: each a function from figures to Markdown."""
+"""The parts of docs/explanation/performance.md that are made of figures, each by a function."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Final
 from bench import many
 from bench.plots import Bar, bars, lines
 
-PLOTS: Final = Path(__file__).resolve().parents[1] / "docs" / "plots"
+PLOTS: Final = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "plots"
 Rows = Sequence[Mapping[str, Any]]
 
 

@@ -39,7 +39,7 @@ def main() -> None:
     if worse:
         sys.exit(
             "Slower than recorded, by more than noise. If a second run says so too, and an older version\n"
-            "is faster here, it is true: docs/performance.md has the ratios of slower machines as well."
+            "is faster here, it is true."
         )
 
 

@@ -1,6 +1,7 @@
 """Figures as a file that programs read, and as the page and the plots that people read.
 
-Everything is made from docs/performance.json: `python -m bench.report` makes the page anew without measuring.
+Everything is made from docs/explanation/performance.json: `python -m bench.report` writes the page again
+without measuring.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ from typing import Any, Final
 from bench.parts import PARTS, PLOTS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
-RECORD: Final = ROOT / "docs" / "performance.json"
-PAGE: Final = ROOT / "docs" / "performance.md"
+RECORD: Final = ROOT / "docs" / "explanation" / "performance.json"
+PAGE: Final = ROOT / "docs" / "explanation" / "performance.md"
 
 
 def machine() -> dict[str, str]:
@@ -74,7 +75,7 @@ def render() -> None:
 
 def _replace(page: str, name: str, text: str) -> str:
     begin, end = f"<!-- {name}: written by make bench -->", f"<!-- end of {name} -->"
-    assert begin in page, f"docs/performance.md has no place for {name}"
+    assert begin in page, f"docs/explanation/performance.md has no place for {name}"
     return page[: page.index(begin) + len(begin)] + f"\n\n{text}\n\n" + page[page.index(end) :]
 
 

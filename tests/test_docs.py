@@ -20,7 +20,8 @@ from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
 from tests.support.server import ROOT
 
-PAGES: Final = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "bench" / "README.md"])
+FOLDERS: Final = (".", "docs", "docs/*", "bench", "bench/notes")
+PAGES: Final = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/*.md"))
 NAMES: Final = [str(page.relative_to(ROOT)) for page in PAGES]
 every_page = pytest.mark.parametrize("page", PAGES, ids=NAMES)
 
@@ -53,13 +54,13 @@ def shown(setting: Setting) -> str:
 
 
 def settings_table() -> str:
-    """Returns the table that docs/operations.md has to hold."""
+    """Returns the table that docs/reference/settings.md has to hold."""
     rows = [f"| `{s.name}` | {shown(s)} | {s.unit} | {s.help} |" for s in SETTINGS]
     return "\n".join(["| setting | default | unit | what it does |", "|---|---|---|---|", *rows])
 
 
 def test_every_setting_is_documented_with_its_default_and_unit() -> None:
-    assert settings_table() in text_of("docs/operations.md"), f"it has to hold\n\n{settings_table()}\n"
+    assert settings_table() in text_of("docs/reference/settings.md"), f"it lacks\n\n{settings_table()}\n"
 
 
 ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status|metrics|healthz)\b"
@@ -76,12 +77,12 @@ def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:
     names = {(method, rule.removeprefix(prefix)) for method, rule in routes() if older_prefix not in rule}
     assert len(names) == 12
     for method, name in names:
-        assert f"{method} {name}" in text_of("docs/api.md")
+        assert f"{method} {name}" in text_of("docs/reference/api.md")
         assert (method, older_prefix + name) in routes()
 
 
 def test_no_route_is_documented_that_does_not_exist() -> None:
-    documented = set(re.findall(ROUTE, text_of("docs/api.md")))
+    documented = set(re.findall(ROUTE, text_of("docs/reference/api.md")))
     assert documented == {(m, r.removeprefix(PREFIXES[0])) for m, r in routes() if PREFIXES[1] not in r}
 
 
@@ -89,17 +90,18 @@ def test_no_route_is_documented_that_does_not_exist() -> None:
 def test_every_error_is_documented(error: type[errors.IncomingError]) -> None:
     again = "yes" if error.retryable else "no"
     row = f"| `{error.code}` | {error.number} | {error.http_status} | {again} |"
-    assert row in text_of("docs/api.md")
+    assert row in text_of("docs/reference/api.md")
 
 
 def test_no_error_is_documented_that_does_not_exist() -> None:
-    documented = re.findall(r"^\| `(\w+)` \| \d+ \| \d{3} \|", text_of("docs/api.md"), re.MULTILINE)
+    documented = re.findall(r"^\| `(\w+)` \| \d+ \| \d{3} \|", text_of("docs/reference/api.md"), re.MULTILINE)
     assert documented == [error.code for error in sorted(errors.all_errors(), key=lambda e: e.number)]
 
 
 @pytest.mark.parametrize("trouble", Trouble)
 def test_every_kind_of_trouble_with_an_app_is_documented(trouble: Trouble) -> None:
-    rows = re.findall(r"^\| (`\w+`.*) \| .* \| (?:yes|no) \|$", text_of("docs/operations.md"), re.MULTILINE)
+    page = text_of("docs/how-to/troubleshooting.md")
+    rows = re.findall(r"^\| (`\w+`.*) \| .* \| (?:yes|no) \|$", page, re.MULTILINE)
     assert any(f"`{trouble}`" in row for row in rows)
 
 

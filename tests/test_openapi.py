@@ -1,4 +1,4 @@
-"""docs/openapi.yaml describes the routes and parameters that there are, and no others."""
+"""docs/reference/openapi.yaml describes the routes and parameters that there are, and no others."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ import yaml
 from incoming import __version__
 from incoming.core.lifecycle import State
 from incoming.http.routes import PARAMETER_NAMES, PREFIXES
-from tests.support.server import ROOT
-from tests.test_docs import routes
+from tests.test_docs import routes, text_of
 
-DESCRIPTION: Final[dict[str, Any]] = yaml.safe_load((ROOT / "docs" / "openapi.yaml").read_text("utf-8"))
+DESCRIPTION: Final[dict[str, Any]] = yaml.safe_load(text_of("docs/reference/openapi.yaml"))
 OPERATIONS: Final = {
     (method.upper(), path): operation
     for path, methods in DESCRIPTION["paths"].items()

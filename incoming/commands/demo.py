@@ -25,11 +25,12 @@ EXAMPLES: Final = (
 DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"
 """Of the source tree; an installed server has none."""
 DOCS: Final = (
-    ("api.md", "The HTTP interface", "How your app talks to the server, and the server to your app."),
-    ("javascript.md", "The JavaScript library", "What a page can do with an upload."),
-    ("examples.md", "The examples, step by step", "Both halves of each, explained."),
-    ("deploy.md", "Setting it up", "As a service, under uWSGI or gunicorn, behind nginx."),
-    ("operations.md", "Operations", "All settings, and what to do when something is wrong."),
+    ("reference/api.md", "The HTTP interface", "How your app and the server call each other."),
+    ("reference/javascript.md", "The JavaScript library", "What a page can do with an upload."),
+    ("tutorial/examples.md", "The examples, step by step", "Both halves of each, explained."),
+    ("how-to/deployment.md", "Deployment", "As a service, under uWSGI or gunicorn, behind nginx."),
+    ("reference/settings.md", "Settings", "All of them, with their defaults."),
+    ("how-to/troubleshooting.md", "Troubleshooting", "What you see, what it means, what to do."),
 )
 DOCS_PATH: Final = "/docs/"
 

@@ -43,7 +43,7 @@ _REMEDIES: Final = {
     errno.EDQUOT: "Raise the quota of the user that runs the server ({uid}).",
     errno.EIO: "Look at the disk (dmesg).",
 }
-_OTHER_REMEDY: Final = "Put it on a local disk; see 'Which file systems' in docs/deploy.md."
+_OTHER_REMEDY: Final = "Put it on a local disk; see 'Which file systems' in docs/reference/file-systems.md."
 
 # What is weaker where something is missing that is not necessary.
 NO_FOLDER_SYNC: Final = (
@@ -66,7 +66,7 @@ NO_SIZE: Final = (
 )
 ON_NETWORK: Final = (
     "this is a network file system ({kind}). While it is away no upload begins or ends, and what survives a "
-    "power cut is up to its server; see 'Which file systems' in docs/deploy.md."
+    "power cut is up to its server; see 'Which file systems' in docs/reference/file-systems.md."
 )
 
 

@@ -60,7 +60,7 @@ def test_the_front_page_leads_to_the_status_the_docs_and_the_examples_that_run(f
     links = {link["href"]: link.text for link in page.find_all("a")}
     assert links["/incoming/status"] == "Status"
     assert links["http://[::1]:4001/"] == "Example 1"
-    assert links["/docs/api.md"] == "The HTTP interface"
+    assert links["/docs/reference/api.md"] == "The HTTP interface"
     assert "http://[::1]:4000/incoming/backend/new_upload" in page.text
     for path in (path for path in links if path.startswith("/docs/")):
         answer = asked(path, front)
@@ -87,7 +87,7 @@ def test_the_front_page_runs_loads_and_sends_nothing(front: demo.FrontPage) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["/x", "/docs/", "/docs/../setup.py", "/docs/reliability.md", "/incoming/status"]
+    "path", ["/x", "/docs/", "/docs/../setup.py", "/docs/explanation/reliability.md", "/incoming/status"]
 )
 def test_whatever_else_is_asked_for_is_for_the_routes(front: demo.FrontPage, path: str) -> None:
     assert asked(path, front).text == "the routes"

@@ -1,4 +1,4 @@
-"""docs/examples.md can't drift: its code is the examples' code, and it names all that they have."""
+"""docs/tutorial/examples.md can't drift: its code is the examples' code, and it names all that they have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.examples.hosting import load
 from tests.support.server import ROOT
 
-TUTORIAL: Final = (ROOT / "docs" / "examples.md").read_text("utf-8")
+TUTORIAL: Final = (ROOT / "docs" / "tutorial" / "examples.md").read_text("utf-8")
 SNIPPET: Final = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```\n", re.DOTALL)
 FILES: Final = sorted(
     str(path.relative_to(ROOT))

@@ -1,4 +1,4 @@
-"""The app of docs/embedding.md and example 4, as they stand there."""
+"""The app of docs/how-to/embedding.md and example 4, as they stand there."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tests.support.waiting import wait_until
 
 
 class DocumentedApp(CohostedServer):
-    """The first Python block of docs/embedding.md, on a port of the test's own."""
+    """The first Python block of docs/how-to/embedding.md, on a port of the test's own."""
 
     def _command(self) -> list[str]:
-        text = (ROOT / "docs/embedding.md").read_text("utf-8")
+        text = (ROOT / "docs/how-to/embedding.md").read_text("utf-8")
         folder = self.storage_dir.parent
         (block,) = re.findall(r"```python\n(from gevent.*?)```", text, re.DOTALL)
         (html,) = re.findall(r"```html\n(.*?)```", text, re.DOTALL)

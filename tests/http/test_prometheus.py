@@ -98,7 +98,7 @@ def test_an_app_in_the_same_process_keeps_its_metrics_to_itself(house: House) ->
 def test_every_metric_is_documented(house: House) -> None:
     overview = Overview(house.uploads)
     overview.free_bytes = 1
-    page = (ROOT / "docs" / "operations.md").read_text("utf-8")
+    page = (ROOT / "docs" / "reference" / "metrics.md").read_text("utf-8")
     names = {name for name, _ in scrape(house, overview)}
     suffixes = ("_bucket", "_sum", "_count")
     for name in names:

@@ -1,4 +1,4 @@
-"""schemathesis makes requests up from docs/openapi.yaml, right ones and wrong ones, for a real server.
+"""schemathesis makes requests up from docs/reference/openapi.yaml, right and wrong, for a real server.
 
 tests/http/test_routes_answers.py checks unknown methods instead: with an address of 8 KiB the answer is 414,
 and schemathesis wants 405. Nor can it know that an id has to be one that was given out.
@@ -35,7 +35,7 @@ TIMEOUT_S: Final = 1200
 def test_every_answer_is_one_that_is_described(start_server: StartServer, tmp_path: Path) -> None:
     server = start_server(fsync=False, reserve_ahead_mib=0)
     command = [
-        *(sys.executable, "-m", "schemathesis.cli", "run", str(ROOT / "docs" / "openapi.yaml")),
+        *(sys.executable, "-m", "schemathesis.cli", "run", str(ROOT / "docs" / "reference" / "openapi.yaml")),
         *("--url", f"{server.url}/incoming", "--checks", ",".join(CHECKS)),
         *("--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES_A_ROUTE),
         *("--request-timeout", "20", "--no-color", "--generation-database", "none"),
@@ -48,4 +48,4 @@ def test_every_answer_is_one_that_is_described(start_server: StartServer, tmp_pa
     assert "defect" not in server.log_text()
     generated = re.search(r"(\d+) generated", done.stdout)
     assert generated, done.stdout[-2000:]
-    tally("attack", "schemathesis on docs/openapi.yaml", int(generated[1]), "answered as described")
+    tally("attack", "schemathesis on docs/reference/openapi.yaml", int(generated[1]), "answered as described")

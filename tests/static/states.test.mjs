@@ -1,11 +1,11 @@
-// The table of states and flags in docs/javascript.md, compared with what the library really shows.
+// The table of states and flags in docs/reference/javascript.md, compared with what the library really shows.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { FakeFile, KIB, Page, endings } from './page.mjs';
 
-const DOCS = new URL('../../docs/javascript.md', import.meta.url);
+const DOCS = new URL('../../docs/reference/javascript.md', import.meta.url);
 const FLAGS = ['connected', 'retrying', 'paused', 'can_pause', 'can_cancel', 'cancelling', 'cancelled', 'finished'];
 
 /** Lets the library dial, and the server answer the request with nothing yet. */
@@ -100,13 +100,13 @@ async function row(situation) {
   return `| ${[situation, ...flags, callback || '·', uploader.state_msg].join(' | ')} |`;
 }
 
-test('the table in docs/javascript.md shows each state as it is', async () => {
+test('the table in docs/reference/javascript.md shows each state as it is', async () => {
   const rows = await Promise.all(Object.keys(SITUATIONS).map(row));
   const head = ['the upload is', ...FLAGS.map((flag) => `\`${flag}\``), 'called', '`state_msg`'];
   const rule = head.map((_, i) => (i > 0 && i <= FLAGS.length ? ':-:' : '---'));
   const table = [`| ${head.join(' | ')} |`, `|${rule.join('|')}|`, ...rows].join('\n');
   const docs = readFileSync(DOCS, 'utf8');
-  assert.ok(docs.includes(table), `docs/javascript.md should hold this table:\n\n${table}\n`);
+  assert.ok(docs.includes(table), `docs/reference/javascript.md should hold this table:\n\n${table}\n`);
 });
 
 test('every flag of the library has its column', () => {

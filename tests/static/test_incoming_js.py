@@ -38,7 +38,7 @@ def test_the_docs_tell_every_error_that_a_page_can_see() -> None:
     final = [error for error in errors.all_errors() if not error.retryable]
     about_uploads = {error.number for error in final if 20 <= error.number < 40}
     of_the_server = (about_uploads | {errors.UnknownTicket.number}) - {errors.UploadCancelled.number}
-    docs = (ROOT / "docs" / "javascript.md").read_text("utf-8").partition("## Errors")[2]
+    docs = (ROOT / "docs" / "reference" / "javascript.md").read_text("utf-8").partition("## Errors")[2]
     rows = re.findall(r"^\| ([\d, ]+) \|", docs, re.MULTILINE)
     told = {int(code) for row in rows for code in row.split(",")}
     assert told == found_here | of_the_server

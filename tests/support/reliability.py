@@ -1,4 +1,4 @@
-"""docs/reliability.md, from what the tests have noted (`tests.support.tally`).
+"""docs/explanation/reliability.md, from what the tests have noted (`tests.support.tally`).
 
 `python -m tests.support.reliability RUN TALLY_FILE`: the table of that run (faults, attacks, soak) is made
 anew from the lines in the file; the tables of the others, and the text around them, stay.
@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "reliability.md"
+PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "explanation" / "reliability.md"
 RUNS: Final = ("faults", "attacks", "soak")
 HEAD: Final = "| what was tried | how often | what happened |\n|---|---|---|\n"
 

@@ -18,8 +18,8 @@ NO_FILE = {"FileName": "", "FileLengthBytes": 0, "FileLastModifiedMs": 0}
 
 
 def documented() -> dict[str, tuple[int, bool]]:
-    """Returns the table of docs/api.md: number and whether to try again, by code."""
-    text = (ROOT / "docs" / "api.md").read_text("utf-8")
+    """Returns the table of docs/reference/api.md: number and whether to try again, by code."""
+    text = (ROOT / "docs" / "reference" / "api.md").read_text("utf-8")
     return {code: (int(number), again == "yes") for code, number, again in ROW.findall(text)}
 
 
