@@ -267,7 +267,7 @@ class Model:
         return self._start_delivery(ticket)
 
     def crash(self) -> None:
-        """The process dies, and the next one goes on."""
+        """The process dies. The next one calls apps again, and then sweeps."""
         self.clients.clear()
         for ticket in self.tickets.values():
             ticket.holder = ticket.calls_again_at_s = ticket.touched_at_s = None
@@ -280,11 +280,9 @@ class Model:
         for ticket in self.tickets.values():
             if ticket.state is State.PAUSED:
                 self._hold(ticket, (ticket.length_bytes or 0) - ticket.stored_bytes)
-                whole = ticket.length_bytes and ticket.stored_bytes == ticket.length_bytes
-                if whole and not ticket.needs_proof:
-                    self._arrive(ticket)
             elif ticket.state is State.HANDING_OVER or ticket.state in CALLED_OFF:
                 self._start_delivery(ticket)
+        self.sweep()
 
     # --- what follows ------------------------------------------------------------------------------------
 
