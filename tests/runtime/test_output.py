@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import io
 import json
 import logging
@@ -25,6 +26,7 @@ import pytest
 from incoming.runtime import logs, output
 from incoming.runtime.output import PIECE_BYTES, Output
 from tests.support.server import ROOT
+from tests.support.waiting import wait_until
 
 LINE = "a line of the log\n"
 
@@ -41,16 +43,35 @@ def pipe() -> Iterator[tuple[int, int]]:
                 os.close(end)
 
 
-def fill(fd: int) -> None:
-    """Writes until a pipe or terminal takes no more."""
+def fill(fd: int) -> int:
+    """Writes until a pipe or socket takes no more. Returns how many bytes it took."""
     os.set_blocking(fd, False)
+    taken_bytes = 0
     for size in (PIECE_BYTES, 1):
-        try:
+        with suppress(BlockingIOError):
             while True:
-                os.write(fd, b"x" * size)
-        except BlockingIOError:
-            pass
+                taken_bytes += os.write(fd, b"x" * size)
     os.set_blocking(fd, True)
+    return taken_bytes
+
+
+TERMINAL_BYTES = 4095
+"""A terminal holds this much for its reader, see N_TTY_BUF_SIZE in Linux. Behind that is a longer queue."""
+
+
+def fill_terminal(reader: int, writer: int) -> None:
+    """Writes until a terminal takes no more.
+
+    The kernel moves bytes from the queue to the reader's part at a time of its own, which makes room in the
+    queue. So both have to be full.
+    """
+    fill(writer)
+    wait_until(lambda: readable_bytes(reader) == TERMINAL_BYTES and fill(writer) == 0, "a full terminal")
+
+
+def readable_bytes(fd: int) -> int:
+    """Returns how much can be read at once."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def read_all(fd: int) -> bytes:
@@ -145,7 +166,7 @@ def stopped(kind: str) -> Iterator[tuple[int, int]]:
         reader, writer = pty.openpty()
         try:
             if kind == "terminal":
-                fill(writer)
+                fill_terminal(reader, writer)
             else:
                 termios.tcflow(writer, termios.TCOOFF)  # Ctrl-S
             yield reader, writer
@@ -170,7 +191,7 @@ def test_a_reader_that_stands_still_is_waited_for_a_moment_and_then_not_at_all(k
 def test_a_terminal_that_is_almost_full_does_not_block_in_the_middle_of_a_line() -> None:
     reader, writer = pty.openpty()
     try:
-        fill(writer)
+        fill_terminal(reader, writer)
         assert os.read(reader, 40)
         stream = Output(writer, "utf-8", patience_s=0.1)
         began_s = time.monotonic()
