@@ -36,6 +36,8 @@ LEVELS: Final = {
 }
 PURE_PACKAGES: Final = {"core", "wire", "settings", "protocol"}
 ALSO_PURE: Final = {"incoming.handover.answers", "incoming.http.callers", "incoming.client.protocol"}
+TRANSPORTS: Final = {"http", "protocol", "websocket", "wire"}
+BELOW_THE_TRANSPORTS: Final = {"core", "registry", "runtime", "storage", "uploads"}
 
 IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}
 MAY_NAME_GEVENT: Final = {"websocket", "http", "runtime", "cli"}
@@ -104,6 +106,11 @@ def test_imports_point_down_only(module: str) -> None:
         here, there = part(module), part(imported)
         if there and here and here != there:
             assert LEVELS[there] < LEVELS[here], f"{module} imports {imported}"
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) in BELOW_THE_TRANSPORTS])
+def test_the_service_knows_no_transport(module: str) -> None:
+    assert not {part(name) for name in imports(module) & set(MODULES)} & TRANSPORTS
 
 
 @pytest.mark.parametrize("module", sorted(PURE))

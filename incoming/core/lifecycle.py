@@ -17,7 +17,7 @@ may call finish_upload before we have read its "wait" (CONTRACT 3).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
@@ -51,31 +51,32 @@ CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """A connection takes the ticket; the newest one wins. What it says of its file counts the first time.
+    """A client takes the upload. The newest claim wins.
 
-    `proves`: it will say a checksum at the end (protocol version 2), and the upload is complete only then.
-    `right_bytes`: so many of the stored bytes are surely right. `boot_id`: the machine's, if all of them are;
-    empty while some are in doubt.
+    A transport makes it of what its client says of the file, which counts the first time. `length_bytes` is
+    None while the client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the
+    client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
+    or more. It fences out the claims before this one: see `Ticket.token`.
+
+    The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
+    `boot_id`: that of the machine if all of them are, else empty.
     """
 
-    length_bytes: int
-    name: str
+    length_bytes: int | None
+    name: str = ""
     last_modified_ms: int = 0
     proves: bool = False
+    token: str = field(default="", repr=False)
     right_bytes: int = 0
     boot_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id.
-
-    It counts for the claim of this epoch only: a newer one may have found that bytes were lost.
-    """
+    """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id."""
 
     checkpoint: Checkpoint
     boot_id: str
-    epoch: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,6 +62,9 @@ class Ticket:
     from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
     known once it has arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
 
+    `token` is that of the newest claim. A change for a claim counts only while the ticket has the claim's
+    token, so no claim that was taken over can change the ticket. `epoch` counts the claims, for logs.
+
     `checkpoints` tell of an unfinished upload which bytes were acknowledged. `boot_id` is that of the machine
     when all stored bytes were last known to be right; empty where an older version has written them.
     """
@@ -76,6 +79,7 @@ class Ticket:
     changed_at_s: float = 0.0
     state: State = State.ISSUED
     epoch: int = 0
+    token: str = field(default="", repr=False)
     length_bytes: int | None = None
     name: str = ""
     reason: str = ""
@@ -149,7 +153,7 @@ class Ticket:
         """Returns whether the two have the same journal entry."""
         if self.state is not other.state:
             return False
-        return self == replace(other, epoch=self.epoch, deliveries=self.deliveries)
+        return self == replace(other, epoch=self.epoch, token=self.token, deliveries=self.deliveries)
 
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
         """Returns whether a restart makes `other` of this ticket, but for what it says of its bytes."""
@@ -158,7 +162,7 @@ class Ticket:
 
     def at_rest(self) -> Ticket:
         """Returns what is worth a journal entry: not the claims and calls, which die with the process."""
-        return replace(self, epoch=0, deliveries=0)
+        return replace(self, epoch=0, token="", deliveries=0)
 
     def recovered(self, now_s: float) -> Ticket:
         """Returns the ticket as it is after its process died and another one read it off the journal.
@@ -184,8 +188,7 @@ def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
         case Claim():
             return _claimed(ticket, event, now_s)
         case Record():
-            mine = event.epoch == ticket.epoch
-            return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint) if mine else ticket
+            return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint)
         case Release() if ticket.state in RECEIVING:
             return _with(ticket, event.checkpoint)
         case Complete():
@@ -218,7 +221,7 @@ def _reason(reason: str) -> str:
 def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
     """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
     proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
-    mine = replace(ticket, epoch=ticket.epoch + 1, needs_proof=proves)
+    mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token, needs_proof=proves)
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
         mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)

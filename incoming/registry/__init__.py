@@ -26,11 +26,17 @@ class Registry(Protocol):
     def get(self, ticket_id: str) -> Ticket:
         """Returns the ticket. Raises UnknownTicket."""
 
-    def change(self, ticket_id: str, event: Event, seen: Ticket | None = None) -> Ticket:
+    def change(
+        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None
+    ) -> Ticket:
         """Applies the event in one step and returns the new ticket, which survives from then on.
 
-        With `seen` only if the ticket is still that one: what was decided on an older one does not count.
-        Raises UnknownTicket, IllegalTransition; the ticket is then unchanged.
+        `token` is that of the claim for which the change is made. It is the fence: the change is refused
+        unless the ticket still has this token. With `seen` the change is refused unless the ticket is still
+        equal to that one, because the decision was made on it.
+
+        Raises UnknownTicket, TakenOver (the token), IllegalTransition (the state, `seen`); the ticket is then
+        unchanged.
         """
 
     @property

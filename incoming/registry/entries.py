@@ -24,10 +24,12 @@ _FORGOTTEN: Final = b"-"
 STOPPED: Final = b"stopped -"
 """The last line of a process that has ended by itself. Older versions take it for the end of a ticket that
 they don't know."""
-_TYPES: Final = get_type_hints(Ticket)
+_TYPES: Final = {name: kind for name, kind in get_type_hints(Ticket).items() if name != "token"}
+"""A claim ends with its process, and so does its token."""
 _NAMES: Final = tuple(_TYPES)
 _PUT: Final = tuple(getattr(Ticket, name).__set__ for name in _NAMES)
 """Sets each field of a new ticket."""
+_put_token: Final = Ticket.__dict__["token"].__set__
 _sound_kinds: Final[set[tuple[type, ...]]] = set()
 """The types of the values of tickets that were found sound: there are eight at most."""
 _STATES: Final = {state.value: state for state in State}
@@ -135,6 +137,7 @@ def _ticket(raw: dict[str, Any]) -> Ticket:
         ticket = object.__new__(Ticket)
         for put, value in zip(_PUT, raw.values(), strict=True):
             put(ticket, value)
+        _put_token(ticket, "")
         return ticket
     values = {name: _value(name, raw[name]) for name in _NAMES if name in raw}
     for name in ("id", "signal_finish_url"):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Final
 from weakref import WeakValueDictionary
 
-from incoming.core.errors import StorageFailed, StorageFull, UnknownTicket
+from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
@@ -82,10 +82,14 @@ class MemoryRegistry:
         except KeyError:
             raise UnknownTicket from None
 
-    def change(self, ticket_id: str, event: Event, seen: Ticket | None = None) -> Ticket:
+    def change(
+        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None
+    ) -> Ticket:
         """See registry.Registry."""
         with self._change_lock(ticket_id):
             old = self.get(ticket_id)
+            if token is not None and token != old.token:
+                raise TakenOver
             if seen is not None and old != seen:
                 raise IllegalTransition(old.state, event)
             now_s = self._clock.now_s()

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import (
     BadParameter,
+    FileMeant,
     IncomingError,
     LengthMismatch,
     StorageFailed,
@@ -89,8 +90,8 @@ class Admission:
         if found and reached(found) in self._refused:
             raise BadParameter("signalFinishURL", "its address is not one that this server may call")
 
-    def check(self, ticket: Ticket, length_bytes: int) -> None:
-        """Raises the reason why a file of this length can't be (or go on to be) uploaded."""
+    def check(self, ticket: Ticket, length_bytes: int | None) -> None:
+        """Raises the reason why a file of this length, if it is known, cannot be uploaded (further)."""
         ends: dict[State, IncomingError] = {
             State.CANCELLED: UploadCancelled(),
             State.EXPIRED: UploadExpired(),
@@ -98,18 +99,25 @@ class Admission:
         }
         if ticket.state in ends:
             raise ends[ticket.state]
+        if length_bytes is None:
+            return
         limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
         if limits and length_bytes > min(limits) and ticket.state in RECEIVING:
             raise UploadTooLarge(length_bytes, min(limits))
         if ticket.length_bytes not in (None, length_bytes):
             raise LengthMismatch(ticket.file_meant, length_bytes)
 
-    def open(self, ticket: Ticket, length_bytes: int, source: str = "") -> Writer:
+    def open(self, ticket: Ticket, length_bytes: int | None, source: str = "") -> Writer:
         """Opens the file if there is room for what is missing of it, on the disk and in the source's share.
 
-        Raises StorageFull, StorageFailed, UploadTooLarge, TooMany.
+        While the length is unknown (None), nothing is known to be missing. Raises StorageFull, StorageFailed,
+        UploadTooLarge, TooMany, LengthMismatch.
         """
         stored_bytes = self._storage.stored_bytes(ticket.id) or 0
+        if length_bytes is None:
+            length_bytes = stored_bytes
+        elif stored_bytes > length_bytes and ticket.length_bytes is None:
+            raise LengthMismatch(FileMeant(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes)
         if stored_bytes > length_bytes:
             log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
             raise StorageFailed

@@ -7,9 +7,10 @@ way, and nobody writes after it. The newest claim wins; one that was lost has th
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Final, Self
 
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull
 from incoming.core.news import News
@@ -20,6 +21,12 @@ from incoming.runtime.base import Lock, Runtime
 from incoming.storage import Writer
 
 NewsListener = Callable[[News], None]
+TOKEN_BYTES: Final = 16
+
+
+def new_token() -> str:
+    """Returns a token for a claim. It is random: a counter could repeat after a failover of a registry."""
+    return secrets.token_hex(TOKEN_BYTES)
 
 
 @dataclass(slots=True, eq=False)

@@ -214,7 +214,7 @@ class Outbox:
             self._fail(ticket, event)
 
     def _fail(self, ticket: Ticket, event: Refuse | Lapse, seen: Ticket | None = None) -> None:
-        changed = self._registry.change(ticket.id, event, seen)
+        changed = self._registry.change(ticket.id, event, seen=seen)
         if changed.state is State.FAILED:
             log.error(
                 "upload %(ticket)s: the handover failed: %(reason)s. "

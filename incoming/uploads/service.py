@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import takewhile
 from typing import Final
 
@@ -34,7 +35,6 @@ from incoming.core.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, 
 from incoming.core.news import CalledOff, Interrupted
 from incoming.core.resume_check import Ranges, pieces
 from incoming.core.ticket import Ticket
-from incoming.protocol.messages import MsgUploadReq
 from incoming.storage import Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
@@ -107,48 +107,49 @@ class Uploads:
     # --- asked for by a client's connection --------------------------------------------------------
 
     def claim(
-        self, request: MsgUploadReq, listener: NewsListener, source: str = "",
+        self, ticket_id: str, claim: Claim, listener: NewsListener, source: str = "",
         is_sending: Callable[[], bool] = lambda: False,
     ) -> ClaimedUpload:  # fmt: skip
-        """Gives the ticket to this connection of `source`, whoever had it. `listener` hears its news.
+        """Gives the upload to a client of `source`. The claim that held it before, if any, has lost it.
 
-        `is_sending` says whether a message is on its way in on this connection.
+        `listener` hears the news of the upload. `is_sending` returns whether bytes of the client are on their
+        way in.
 
         Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
-        retryable: StorageFull, StorageFailed, Stopping, TooMany. Whoever had the ticket then keeps it.
+        retryable: StorageFull, StorageFailed, Stopping, TooMany. The claim before then keeps the upload.
         """
         self._check_running()
-        ticket = self._registry.get(request.id)
-        self.admission.check(ticket, request.length_bytes)
+        ticket = self._registry.get(ticket_id)
+        self.admission.check(ticket, claim.length_bytes)
         self._doubts.examine(ticket)  # before the lock is taken: it may take long
-        with self.claims.lock(request.id) as live:
-            ticket = self._registry.get(request.id)
-            self.admission.check(ticket, request.length_bytes)
+        with self.claims.lock(ticket_id) as live:
+            ticket = self._registry.get(ticket_id)
+            self.admission.check(ticket, claim.length_bytes)
             right_bytes = 0
             if ticket.state in RECEIVING:
-                self._open(ticket, request.length_bytes, live, source)
-                right_bytes = self._settle(ticket, live, proves=request.version > 1)
+                self._open(ticket, claim.length_bytes, live, source)
+                right_bytes = self._settle(ticket, live, claim.proves)
             try:
-                ticket = self._registry.change(request.id, self._claim_event(request, right_bytes))
+                ticket = self._registry.change(ticket_id, self._claim_event(ticket_id, claim, right_bytes))
             except IncomingError:
                 if live.holder is None and ticket.state is State.PAUSED:
                     self._close(ticket, live)
                 elif live.holder is None:
-                    self._let_go(request.id, live)
-                self.admission.check(self._registry.get(request.id), request.length_bytes)  # refused just now
+                    self._let_go(ticket_id, live)
+                self.admission.check(self._registry.get(ticket_id), claim.length_bytes)  # refused just now
                 raise
-            offset_bytes = live.writer.offset_bytes if live.writer else request.length_bytes
+            offset_bytes = live.writer.offset_bytes if live.writer else ticket.length_bytes or 0
             pace = self.admission.pace(ticket)
-            claim = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
+            claimed = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
             if live.writer:
                 self._integrity.begin(ticket, offset_bytes)
             if live.writer and ticket.needs_proof:
-                claim.right_bytes = right_bytes
-                claim.compare = self._to_compare(ticket, request.last_modified_ms, right_bytes, offset_bytes)
-            self.claims.hand_to(live, claim, Interrupted(TakenOver()))
+                claimed.right_bytes = right_bytes
+                claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
+            self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
         about = ticket.for_log(offset_bytes=offset_bytes)
-        log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)d bytes", about)
-        return claim
+        log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
+        return claimed
 
     def is_in_doubt(self, ticket_id: str) -> bool:
         """Returns whether its file is read before a claim is granted, which may take long."""
@@ -222,7 +223,7 @@ class Uploads:
             self.claims.hand_to(live, None)
             claim.lost = TakenOver()
             try:
-                ticket = self._pause(claim.ticket, live)
+                ticket = self._pause(claim.ticket, live, claim.ticket.token)
             except IncomingError as exc:
                 about = claim.ticket.for_log(error=exc)
                 log.warning("upload %(ticket)s: the release was not journaled: %(error)s", about)
@@ -277,9 +278,9 @@ class Uploads:
         return ticket.state is State.UPLOADING and not self.claims.is_held(ticket.id)
 
     def pause_abandoned(self, ticket: Ticket) -> None:
-        """Pauses an abandoned upload, as a start does. Raises IllegalTransition when it has changed."""
+        """Pauses an abandoned upload, as a start does. Raises TakenOver, IllegalTransition."""
         with self.claims.lock(ticket.id) as live:
-            self._pause(ticket, live, seen=ticket)
+            self._pause(ticket, live, ticket.token)
 
     def keep_checkpoints(self) -> int:
         """Has the journal know the checksums of what was stored since the last time. Returns of how many.
@@ -298,7 +299,7 @@ class Uploads:
         with contextlib.suppress(IncomingError):  # it has ended meanwhile, or the next one does better
             ticket = self._registry.get(ticket_id)
             if checkpoint and not self._doubts.is_open(ticket_id):
-                self._registry.change(ticket_id, Record(checkpoint, self.parts.boot_id, ticket.epoch))
+                self._registry.change(ticket_id, Record(checkpoint, self.parts.boot_id), ticket.token)
 
     def stop(self) -> None:
         """Tells every client to come back later, and takes on nothing new."""
@@ -320,7 +321,7 @@ class Uploads:
         if self.stopping:
             raise Stopping
 
-    def _open(self, ticket: Ticket, length_bytes: int, live: LiveUpload, source: str = "") -> None:
+    def _open(self, ticket: Ticket, length_bytes: int | None, live: LiveUpload, source: str = "") -> None:
         """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull, TooMany."""
         if live.writer:
             self.admission.keep_room(ticket, live.writer)
@@ -342,11 +343,10 @@ class Uploads:
             self.admission.hold(ticket, writer)  # what was cut off is still to come
         return right_bytes
 
-    def _claim_event(self, request: MsgUploadReq, right_bytes: int) -> Claim:
-        name = bare_file_name(request.name)
-        boot_id = "" if self._doubts.is_open(request.id) else self.parts.boot_id
-        proves = request.version > 1
-        return Claim(request.length_bytes, name, request.last_modified_ms, proves, right_bytes, boot_id)
+    def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
+        """Returns the claim with what the service adds to it."""
+        boot_id = "" if self._doubts.is_open(ticket_id) else self.parts.boot_id
+        return replace(claim, name=bare_file_name(claim.name), right_bytes=right_bytes, boot_id=boot_id)
 
     def _to_compare(
         self, ticket: Ticket, last_modified_ms: int, right_bytes: int, stored_bytes: int
@@ -367,7 +367,7 @@ class Uploads:
         self._doubts.end(ticket.id)
         proved = Checkpoint(claim.offset_bytes, crc)
         with contextlib.suppress(IncomingError):  # the next checkpoint says the same
-            self._registry.change(ticket.id, Record(proved, self.parts.boot_id, ticket.epoch))
+            self._registry.change(ticket.id, Record(proved, self.parts.boot_id), ticket.token)
 
     def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
         """Some of the bytes behind the last checkpoint are not those of the client's file."""
@@ -376,14 +376,14 @@ class Uploads:
             self._doubts.cut(claim.ticket, _open_file(live), right_bytes)
             self._integrity.forget(claim.ticket.id)
 
-    def _pause(self, ticket: Ticket, live: LiveUpload, seen: Ticket | None = None) -> Ticket:
-        """Closes the file of an upload that nobody holds any more. Returns the ticket as it is then."""
+    def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
+        """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
         may_be_whole = live.writer is None or live.writer.offset_bytes == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
         in_doubt = self._doubts.is_open(ticket.id)
         checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
-        released = self._registry.change(ticket.id, Release(checkpoint), seen)
+        released = self._registry.change(ticket.id, Release(checkpoint), token)
         if released.state is State.PAUSED and may_be_whole:
             # Its completion has failed, or nobody was left to ask for it.
             self.parts.unsettled.setdefault(ticket.id, self.parts.clock.now_s())
@@ -408,7 +408,7 @@ class Uploads:
         if ticket.file_owner_uid is not None:
             self._storage.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
-        self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256))
+        self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256), ticket.token)
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
         log.info("upload %(ticket)s: all %(length_bytes)d bytes are here", ticket.for_log())
@@ -430,7 +430,7 @@ class Uploads:
         with self.claims.lock(ticket.id) as live:
             if by:
                 by.check()
-            ended = self._registry.change(ticket.id, event, seen)
+            ended = self._registry.change(ticket.id, event, by.ticket.token if by else None, seen)
             self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error

@@ -15,14 +15,14 @@ from typing import Final
 
 from incoming.core import news
 from incoming.core.errors import BadMessage, IncomingError, InternalError, WrongState
-from incoming.core.lifecycle import ARRIVED, State
+from incoming.core.lifecycle import ARRIVED, Claim, State
 from incoming.protocol import chunks, events, messages
 from incoming.protocol.messages import MsgUploadReq
 from incoming.protocol.negotiation import Conversation
 from incoming.runtime.base import Runtime, Task
 from incoming.runtime.fair_scheduler import is_crowded
 from incoming.runtime.logs import Seldom
-from incoming.uploads.claims import ClaimedUpload
+from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.service import Uploads
 from incoming.websocket.message import Message
 from incoming.websocket.websocket import WebSocket
@@ -191,8 +191,12 @@ class Connection:
 
     def _take(self, request: MsgUploadReq) -> events.Event:
         with self._reassured_client() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
+            proves = self._session.chunks_have_headers
+            claimed = Claim(
+                request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()
+            )
             claim = self._claim = self._uploads.claim(
-                request, self._news, self._source, self._websocket.is_receiving
+                request.id, claimed, self._news, self._source, self._websocket.is_receiving
             )
         if self._session.chunks_have_headers:
             self._websocket.lead_bytes = chunks.HEADER_BYTES

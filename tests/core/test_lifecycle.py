@@ -73,7 +73,7 @@ def test_a_restart_forgets_nothing_that_version_2_needs(state: State) -> None:
         metadata="{}", max_bytes_per_s=9,
     )  # fmt: skip
     kept = ticket.at_rest().recovered(NOW_S)
-    assert kept == replace(ticket, epoch=0, deliveries=kept.deliveries, state=kept.state,
+    assert kept == replace(ticket, epoch=0, token="", deliveries=kept.deliveries, state=kept.state,
                            changed_at_s=kept.changed_at_s)  # fmt: skip
 
 

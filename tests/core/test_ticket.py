@@ -83,6 +83,7 @@ def ticket_in(state: State) -> Ticket:
         changed_at_s=THEN_S,
         state=state,
         epoch=0 if issued else 3,
+        token="" if issued else "the token before",
         length_bytes=None if issued else 77,
         name="" if issued else "first.bin",
         reason="before",
@@ -120,9 +121,10 @@ def test_every_state_is_receiving_or_arrived_or_called_off() -> None:
 
 # --- what an event leaves behind beside the state ------------------------------------------------
 
+CLAIM = Claim(10, "a.bin", token="t")
 BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
-    (State.ISSUED, Claim(10, "a.bin"), {"epoch": 1, "length_bytes": 10, "name": "a.bin"}),
-    (State.UPLOADING, Claim(10, "a.bin"), {"epoch": 4}),  # the first length and name stay
+    (State.ISSUED, CLAIM, {"epoch": 1, "token": "t", "length_bytes": 10, "name": "a.bin"}),
+    (State.UPLOADING, CLAIM, {"epoch": 4, "token": "t"}),  # the first length and name stay
     (State.UPLOADING, Release(), {}),
     (State.UPLOADING, Complete(), {}),
     (State.UPLOADING, Cancel("user"), {"reason": "user", "app_told": False, "deliveries": 0}),
@@ -218,7 +220,7 @@ def test_only_a_finished_file_that_the_app_wanted_to_move_is_not_ours(state: Sta
 @pytest.mark.parametrize("state", State)
 def test_claims_and_calls_die_with_the_process_and_nothing_else_does(state: State) -> None:
     ticket = ticket_in(state)
-    assert ticket.at_rest() == replace(ticket, epoch=0, deliveries=0)
+    assert ticket.at_rest() == replace(ticket, epoch=0, token="", deliveries=0)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.UPLOADING, *ARRIVED)])
@@ -241,7 +243,7 @@ AGAIN: dict[State, list[Event]] = {
 @pytest.mark.parametrize("state", AGAIN)
 def test_after_a_restart_the_next_call_to_the_app_counts_as_a_repeated_one(state: State) -> None:
     ticket = ticket_in(state).at_rest().recovered(NOW_S)
-    assert ticket == replace(ticket_in(state), epoch=0, deliveries=1)
+    assert ticket == replace(ticket_in(state), epoch=0, token="", deliveries=1)
     for event in AGAIN[state]:
         ticket = ticket.apply(event, NOW_S)
     assert ticket.deliveries > 1
@@ -303,7 +305,7 @@ def test_a_restart_at_any_moment_keeps_where_a_ticket_stands(life: list[Event], 
 
 # --- what strangers say ----------------------------------------------------------------------------
 
-OUR_OWN = {"boot_id", "sha256"}
+OUR_OWN = {"boot_id", "sha256", "token"}
 TEXTS = [
     (event, name)
     for event in get_args(Event)

@@ -32,13 +32,12 @@ from hypothesis.stateful import (
 from incoming.core.errors import IncomingError
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.registry import journal
 from incoming.uploads.housekeeping import recover, sweep
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.model import HUGE_BYTES, Model, MTicket
 from tests.support.tally import tally
-from tests.support.uploads import TIMES, Client, House
+from tests.support.uploads import TIMES, Client, House, new_claim
 
 STEPS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "250"))
 STEPS_AN_EXAMPLE: Final = 50
@@ -256,8 +255,8 @@ class Uploading(RuleBasedStateMachine):
         self, number: int, ticket_id: str, content: bytes, version: int, length_bytes: int
     ) -> object:
         client = self.clients[number] = Client()
-        request = MsgUploadReq(ticket_id, length_bytes, "a.bin", version)
-        claim = client.claim = self.house.uploads.claim(request, client.listener)
+        claimed = new_claim(length_bytes, "a.bin", proves=version > 1)
+        claim = client.claim = self.house.uploads.claim(ticket_id, claimed, client.listener)
         return claim.offset_bytes, claim.compare, claim.ticket.state not in RECEIVING
 
     def _numbers(self, *, may_send: bool = False) -> list[int]:

@@ -95,7 +95,7 @@ def test_every_state_is_kept(state: State) -> None:
 
 
 def test_claims_and_calls_die_with_the_process() -> None:
-    assert kept(written(dataclasses.replace(FULL_TICKET, epoch=7, deliveries=3))) == [FULL_TICKET]
+    assert kept(written(dataclasses.replace(FULL_TICKET, epoch=7, token="t", deliveries=3))) == [FULL_TICKET]
 
 
 def test_the_last_line_of_each_ticket_counts() -> None:

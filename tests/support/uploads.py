@@ -15,20 +15,19 @@ from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
-from incoming.core.lifecycle import State
+from incoming.core.lifecycle import Claim, State
 from incoming.core.news import News
 from incoming.core.stats import Counters
 from incoming.core.ticket import Ticket
 from incoming.handover.callbacks import Callbacks
 from incoming.http import parameters
-from incoming.protocol.messages import MsgUploadReq
 from incoming.registry.journal import Journal, read
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
 from incoming.storage.local import LocalStorage
 from incoming.uploads.admission import MIB
-from incoming.uploads.claims import ClaimedUpload, NewsListener
+from incoming.uploads.claims import ClaimedUpload, NewsListener, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.housekeeping import distrust, recover, sweep
 from incoming.uploads.service import Uploads
@@ -45,6 +44,13 @@ TIMES: Final[dict[str, Any]] = {
     "failed_retention_s": 200.0,
 }
 """Settings whose times are told apart easily."""
+
+
+def new_claim(
+    length_bytes: int | None, name: str = "a", last_modified_ms: int = 0, proves: bool = False
+) -> Claim:
+    """Returns a claim with a token of its own."""
+    return Claim(length_bytes, name, last_modified_ms, proves, new_token())
 
 
 class Client:
@@ -127,8 +133,7 @@ class House:
     def claim(self, ticket_id: str, length_bytes: int, name: str = "holiday.mov") -> Client:
         """Returns a client that holds the ticket."""
         client = Client()
-        request = MsgUploadReq(ticket_id, length_bytes, name)
-        client.claim = self.uploads.claim(request, client.listener)
+        client.claim = self.uploads.claim(ticket_id, new_claim(length_bytes, name), client.listener)
         return client
 
     def paused(self, length_bytes: int, stored: bytes) -> str:

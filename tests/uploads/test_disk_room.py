@@ -12,11 +12,10 @@ import pytest
 from incoming.core.errors import StorageFull
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.uploads.admission import MIB, UNUSED_AFTER_S
 from incoming.uploads.housekeeping import recover
 from tests.support.fakes import FakeApp
-from tests.support.uploads import House
+from tests.support.uploads import House, new_claim
 
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
@@ -250,8 +249,8 @@ def test_an_upload_with_bytes_keeps_its_place(house_on_disk: OnDisk) -> None:
 def test_an_upload_whose_first_chunk_is_on_its_way_keeps_its_place(house_on_disk: OnDisk) -> None:
     house = house_on_disk(200 * MIB)
     slow, other = house.new_ticket(), house.new_ticket()
-    request = MsgUploadReq(slow, 150 * MIB, "a.mov")
-    claim = house.uploads.claim(request, lambda _: None, is_sending=lambda: True)
+    claimed = new_claim(150 * MIB, "a.mov")
+    claim = house.uploads.claim(slow, claimed, lambda _: None, is_sending=lambda: True)
     house.runtime.advance(UNUSED_AFTER_S * 2)
     with pytest.raises(StorageFull):
         house.claim(other, 100 * MIB)

@@ -16,7 +16,6 @@ from incoming.core.errors import StorageFailed, UnknownTicket, UploadExpired
 from incoming.core.lifecycle import Claim, State
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.settings.table import Settings
 from incoming.uploads.housekeeping import (
     LONGEST_SWEEP_INTERVAL_S,
@@ -28,7 +27,7 @@ from incoming.uploads.housekeeping import (
 )
 from tests.storage.conftest import NOBODY
 from tests.support.fakes import FakeAnswer, FakeApp
-from tests.support.uploads import TIMES, House
+from tests.support.uploads import TIMES, House, new_claim
 
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
@@ -346,12 +345,12 @@ def test_an_upload_whose_client_left_before_it_was_completed_is_completed_by_a_s
 
 def test_an_upload_of_version_2_that_has_all_its_bytes_waits_for_its_clients_word(tmp_path: Path) -> None:
     house = house_with(tmp_path)
-    request = MsgUploadReq(house.new_ticket(), LENGTH_BYTES, "a", 2, 99)
-    claim = house.uploads.claim(request, lambda _: None)
+    ticket_id = house.new_ticket()
+    claim = house.uploads.claim(ticket_id, new_claim(LENGTH_BYTES, "a", 99, proves=True), lambda _: None)
     house.uploads.write(claim, memoryview(CONTENT))
     house.uploads.release(claim)
     house.pass_time(1)
-    assert (house.state(request.id), house.app.forms) == (State.PAUSED, [])
+    assert (house.state(ticket_id), house.app.forms) == (State.PAUSED, [])
 
 
 def test_a_whole_upload_does_not_expire_however_long_the_disk_fails(

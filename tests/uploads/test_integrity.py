@@ -21,13 +21,12 @@ from crc32c import crc32c
 from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.storage.local import LocalStorage
 from incoming.uploads.context import BLOCK_BYTES
 from incoming.uploads.housekeeping import recover
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp, FakeRuntime
-from tests.support.uploads import Client, House
+from tests.support.uploads import Client, House, new_claim
 
 CONTENT = Random(5).randbytes(10_000)
 LENGTH_BYTES = len(CONTENT)
@@ -45,8 +44,8 @@ def house(tmp_path: Path) -> House:
 def claim(house: House, ticket_id: str, version: int = 2, length_bytes: int = LENGTH_BYTES,
           last_modified_ms: int = THEN_MS) -> Client:  # fmt: skip
     client = Client()
-    request = MsgUploadReq(ticket_id, length_bytes, "holiday.mov", version, last_modified_ms)
-    client.claim = house.uploads.claim(request, client.listener)
+    claimed = new_claim(length_bytes, "holiday.mov", last_modified_ms, proves=version > 1)
+    client.claim = house.uploads.claim(ticket_id, claimed, client.listener)
     return client
 
 

@@ -12,10 +12,9 @@ from incoming.core.errors import Damaged, TakenOver, UploadCancelled, WrongFile
 from incoming.core.lifecycle import State
 from incoming.core.resume_check import SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
-from tests.support.uploads import Client, House
+from tests.support.uploads import Client, House, new_claim
 from tests.uploads.test_integrity import (
     CONTENT,
     CRC,
@@ -85,10 +84,11 @@ def test_samples_are_enough_for_a_file_of_the_same_time(house: House, later_ms: 
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_what_version_1_has_begun_is_compared_as_a_whole(house: House, version: int) -> None:
-    begin = MsgUploadReq(house.new_ticket(), LARGE.length_bytes, "a", version, 0 if version == 1 else THEN_MS)
-    first = house.uploads.claim(begin, lambda _: None)
+    ticket_id, time_ms = house.new_ticket(), 0 if version == 1 else THEN_MS
+    begun = new_claim(LARGE.length_bytes, "a", time_ms, proves=version > 1)
+    first = house.uploads.claim(ticket_id, begun, lambda _: None)
     house.uploads.write(first, memoryview(LARGE.read(0, 10 * SAMPLE_BYTES)))
-    again = claim(house, begin.id, 2, LARGE.length_bytes)
+    again = claim(house, ticket_id, 2, LARGE.length_bytes)
     assert (again.claim.compare == ((0, 10 * SAMPLE_BYTES),)) == (version == 1)
 
 

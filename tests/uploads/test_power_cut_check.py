@@ -16,13 +16,12 @@ from incoming.core.errors import BytesLost, StorageFailed, WrongFile
 from incoming.core.lifecycle import State
 from incoming.core.resume_check import MAX_PIECES, SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.registry.log import Log
 from incoming.uploads.claims import ClaimedUpload
 from incoming.uploads.housekeeping import CHECKPOINT_INTERVAL_S, distrust, keep_checkpoints, recover
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
-from tests.support.uploads import TIMES, House
+from tests.support.uploads import TIMES, House, new_claim
 
 KIB: Final = 1024
 PAGE: Final = 4096
@@ -56,7 +55,8 @@ def house(tmp_path: Path) -> House:
 
 
 def claimed(house: House, ticket_id: str, version: int, time_ms: int = 99) -> ClaimedUpload:
-    return house.uploads.claim(MsgUploadReq(ticket_id, LENGTH, "a", version, time_ms), lambda _: None)
+    claimed = new_claim(LENGTH, "a", time_ms, proves=version > 1)
+    return house.uploads.claim(ticket_id, claimed, lambda _: None)
 
 
 def store(house: House, claim: ClaimedUpload, content: bytes, start: int, end: int) -> None:

@@ -12,11 +12,10 @@ from crc32c import crc32c
 
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, NoAnswer, Refused, WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.registry.entries import written
 from incoming.uploads.housekeeping import TAKE_UP_AGAIN_AFTER_S, recover, sweep
 from tests.support.fakes import FakeAnswer, FakeApp
-from tests.support.uploads import TIMES, House
+from tests.support.uploads import TIMES, House, new_claim
 
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
@@ -235,15 +234,16 @@ def test_an_upload_that_is_cancelled_while_it_is_read_back_is_not_handed_over(
 
 def test_an_upload_of_version_2_waits_for_the_word_of_its_client(tmp_path: Path) -> None:
     before = house_with(tmp_path, WillFinish())
-    request = MsgUploadReq(before.new_ticket(), LENGTH_BYTES, "a", 2, 99)
-    before.uploads.write(before.uploads.claim(request, lambda _: None), memoryview(CONTENT))
+    ticket_id = before.new_ticket()
+    claimed = new_claim(LENGTH_BYTES, "a", 99, proves=True)
+    before.uploads.write(before.uploads.claim(ticket_id, claimed, lambda _: None), memoryview(CONTENT))
     house = before.after_a_kill()
-    assert (house.state(request.id), house.app.forms) == (State.PAUSED, [])
-    claim = house.uploads.claim(request, lambda _: None)
+    assert (house.state(ticket_id), house.app.forms) == (State.PAUSED, [])
+    claim = house.uploads.claim(ticket_id, claimed, lambda _: None)
     assert (claim.offset_bytes, claim.compare) == (LENGTH_BYTES, ((0, LENGTH_BYTES),))
     house.uploads.complete(claim, crc32c(CONTENT))
     house.runtime.settle()
-    assert house.state(request.id) is State.WAITING
+    assert house.state(ticket_id) is State.WAITING
 
 
 def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:

@@ -10,10 +10,9 @@ from crc32c import crc32c
 from incoming.core.lifecycle import State
 from incoming.core.rate_limit import CREDIT_S
 from incoming.handover.answers import Done, WillFinish
-from incoming.protocol.messages import MsgUploadReq
 from incoming.websocket.session_driver import REASSURE_EVERY_S
 from tests.support.fakes import FakeApp
-from tests.support.uploads import House
+from tests.support.uploads import House, new_claim
 from tests.websocket.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES
 from tests.websocket.page2 import Page2
 from tests.websocket.peer import BINARY, FIN
@@ -33,13 +32,13 @@ def house(tmp_path: Path) -> House:
 @pytest.mark.parametrize("stored_bytes", [HALF, LENGTH_BYTES])
 def test_while_the_server_reads_back_it_says_that_it_is_there(house: House, stored_bytes: int) -> None:
     house.app.answers = [WillFinish()]
-    request = MsgUploadReq(house.new_ticket(), LENGTH_BYTES, "a <b>.mov", 2, 99)
-    claim = house.uploads.claim(request, lambda _: None)
+    ticket_id, claimed = house.new_ticket(), new_claim(LENGTH_BYTES, "a <b>.mov", 99, proves=True)
+    claim = house.uploads.claim(ticket_id, claimed, lambda _: None)
     house.uploads.write(claim, memoryview(CONTENT[:stored_bytes]))
     house = house.restarted()
     page = Page2(house)
     with house.runtime.held("_read"):
-        page.begin(request.id)
+        page.begin(ticket_id)
         house.runtime.settle()
         for _ in range(2):
             house.runtime.advance(REASSURE_EVERY_S)
@@ -84,17 +83,18 @@ def test_version_1_has_no_word_for_that(house: House) -> None:
 def test_a_client_that_leaves_while_the_server_reads_back_is_no_defect(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
-    request = MsgUploadReq(house.new_ticket(), LENGTH_BYTES, "a <b>.mov", 2, 99)
-    house.uploads.write(house.uploads.claim(request, lambda _: None), memoryview(CONTENT[:HALF]))
+    ticket_id, claimed = house.new_ticket(), new_claim(LENGTH_BYTES, "a <b>.mov", 99, proves=True)
+    claim = house.uploads.claim(ticket_id, claimed, lambda _: None)
+    house.uploads.write(claim, memoryview(CONTENT[:HALF]))
     house = house.restarted()
     page = Page2(house)
     with house.runtime.held("_read"):
-        page.begin(request.id)
+        page.begin(ticket_id)
         house.runtime.settle()
         page.socket.close()
         house.runtime.advance(10 * REASSURE_EVERY_S)
     page.running.get(timeout=10)
-    assert house.state(request.id) is State.PAUSED
+    assert house.state(ticket_id) is State.PAUSED
     assert "defect" not in caplog.text
 
 
