@@ -1,7 +1,7 @@
-"""The client's end of a websocket: one socket that never waits, frames out of reused buffers.
+"""The terminal client's end of a WebSocket: one non-blocking socket, and frames from reused buffers.
 
-The rules of RFC 6455 are in `frames`. Chunks are masked in the buffer into which the file was read, with a
-mask of their own (section 5.3), and sent from there.
+The rules of RFC 6455 are in `wire.frame_protocol`, as for the server. A chunk is masked in the buffer that
+the file was read into, with a masking key of its own (section 5.3), and sent from there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import select
 import socket
 import ssl
 from collections import deque
+from functools import partial
 from typing import Final
 
 from incoming.client.file import Source
@@ -19,14 +20,16 @@ from incoming.client.protocol.events import Closed, Heard
 from incoming.client.protocol.stored_prefix import Piece
 from incoming.core import checksum
 from incoming.protocol import chunks
-from incoming.wire import frames
-from incoming.wire.frames import FrameError, FrameHeader
+from incoming.wire import close_codes, frames
+from incoming.wire.frame_protocol import Close, Control, FrameProtocol, MessageReader, Received, Side
+from incoming.wire.frames import FrameError
 
 MAX_MESSAGE_BYTES: Final = 1024 * 1024
-"""The server's messages are short; who sends more is no server of ours."""
+"""The server's messages are short. A peer that sends larger ones is not an Incoming!! server."""
 MAX_FRAMES: Final = 2
-"""One that is being sent and one that is ready: the socket has something to send while a file is read."""
+"""One frame is being sent and one is ready, so the socket has something to send while a file is read."""
 RECEIVE_BYTES: Final = 64 * 1024
+MASK_BYTES: Final = 4
 _HEADER_AT: Final = 16
 """Where the masked part of a frame begins: a multiple of 8, with room for the longest header before it."""
 _BYTES_AT: Final = _HEADER_AT + chunks.HEADER_BYTES
@@ -39,8 +42,11 @@ class WebSocket:
     def __init__(self, sock: socket.socket, ahead: bytes) -> None:
         """`ahead`: what was read past the handshake."""
         self._socket = sock
-        self._received = bytearray(ahead)
-        self._message = bytearray()
+        self._protocol = FrameProtocol(
+            Side.CLIENT, MAX_MESSAGE_BYTES, MAX_MESSAGE_BYTES, partial(os.urandom, MASK_BYTES)
+        )
+        self._reader = MessageReader(self._protocol)
+        self._ahead = ahead
         self._outgoing: deque[tuple[memoryview, bytearray | None]] = deque()
         self._spare: list[bytearray] = []
         self._chunks = 0
@@ -50,11 +56,11 @@ class WebSocket:
 
     @property
     def has_room(self) -> bool:
-        """Whether another chunk is welcome."""
+        """Whether another chunk may be queued."""
         return self._chunks < MAX_FRAMES and not self._broken
 
     def wait(self, timeout_s: float) -> None:
-        """Waits until there is something to read or room to write, or the time is up."""
+        """Waits until there is something to read or room to write, for `timeout_s` at most."""
         wanted = select.POLLIN | (select.POLLOUT if self._outgoing else 0)
         self._poll.register(self._socket, wanted)
         self._poll.poll(timeout_s * 1000)
@@ -63,7 +69,7 @@ class WebSocket:
 
     def send_text(self, text: str) -> None:
         """Queues a text message."""
-        self._queue(frames.OP_TEXT, text.encode())
+        self._queue(self._protocol.frame(frames.OP_TEXT, text.encode()))
 
     def send_chunk(self, source: Source, piece: Piece, round_: int) -> int:
         """Queues a piece of the file as a chunk, and returns its CRC-32C. Raises Spoiled, Unreadable."""
@@ -75,7 +81,7 @@ class WebSocket:
         source.read_into(view[_BYTES_AT:], piece.start)
         crc32c = checksum.checksum(view[_BYTES_AT:])
         chunks.write_header(view[_HEADER_AT:_BYTES_AT], piece.start, crc32c, round_)
-        mask = os.urandom(4)
+        mask = os.urandom(MASK_BYTES)
         frames.unmask(view[_HEADER_AT:], mask)
         header = frames.build_header(frames.OP_BINARY, size_bytes - _HEADER_AT, mask)
         view[_HEADER_AT - len(header) : _HEADER_AT] = header
@@ -83,12 +89,15 @@ class WebSocket:
         self._chunks += 1
         return crc32c
 
-    def _queue(self, opcode: int, payload: bytes) -> None:
-        frame = frames.build_frame(opcode, payload, os.urandom(4))
-        self._outgoing.append((memoryview(frame), None))
+    def _queue(self, frame: bytes) -> None:
+        if frame:
+            self._outgoing.append((memoryview(frame), None))
 
     def flush(self) -> None:
-        """Sends as much as goes now. A broken connection is noticed by `receive`, after its last words."""
+        """Sends as much as the socket accepts now.
+
+        On a broken connection it does nothing: `receive` reports the end, after the server's last messages.
+        """
         with contextlib.suppress(*_BLOCKED):
             while self._outgoing and not self._broken:
                 self._flush_one()
@@ -111,64 +120,53 @@ class WebSocket:
     # --- receiving ---------------------------------------------------------------------------------
 
     def receive(self) -> list[str | Heard | Closed]:
-        """Returns the messages that have come in, as text; nothing follows a Closed."""
-        gone = self._receive_more()
-        came: list[str | Heard | Closed] = []
+        """Returns what has arrived: messages as text, and signs of life. Nothing follows a Closed."""
+        data, gone = self._receive_bytes()
+        events: list[str | Heard | Closed] = []
         try:
-            while (frame := self._next_frame()) is not None:
-                came += self._understood(*frame)
-                if came and isinstance(came[-1], Closed):
-                    return came
-        except (FrameError, UnicodeDecodeError):
-            return [*came, Closed()]
-        return [*came, gone] if gone else came
+            for received in self._reader.feed(data):
+                events.append(_event(received))
+        except FrameError as exc:
+            self._queue(self._protocol.close(exc.code, str(exc)))
+            events.append(Closed())
+        while self._reader.replies:
+            self._queue(self._reader.replies.pop(0))
+        if gone and not (events and isinstance(events[-1], Closed)):
+            events.append(gone)
+        return events
 
-    def _receive_more(self) -> Closed | None:
-        """Reads what there is; returns how the stream has ended, if it has."""
+    def _receive_bytes(self) -> tuple[bytes, Closed | None]:
+        """Reads what has arrived, up to MAX_MESSAGE_BYTES; and how the stream has ended, if it has."""
+        data, self._ahead = bytearray(self._ahead), b""
         try:
-            while len(self._received) < MAX_MESSAGE_BYTES:
+            while len(data) < MAX_MESSAGE_BYTES:
                 some = self._socket.recv(RECEIVE_BYTES)
                 if not some:
-                    return Closed()
-                self._received += some
+                    return bytes(data), Closed()
+                data += some
         except _BLOCKED:
             pass
         except OSError:
-            return Closed()
-        return None
-
-    def _next_frame(self) -> tuple[FrameHeader, bytes] | None:
-        """Takes the next frame off what was received; None when that is not all of it yet."""
-        header = frames.parse_header(self._received, from_client=False)
-        if header is None:
-            return None
-        end = header.header_bytes + header.payload_bytes
-        if end + len(self._message) > MAX_MESSAGE_BYTES:
-            raise FrameError(frames.CLOSE_TOO_BIG, "a message is too large")
-        if len(self._received) < end:
-            return None
-        payload = bytes(self._received[header.header_bytes : end])
-        del self._received[:end]
-        return header, payload
-
-    def _understood(self, header: FrameHeader, payload: bytes) -> list[str | Heard | Closed]:
-        if header.opcode == frames.OP_PING:
-            self._queue(frames.OP_PONG, payload)
-        if header.opcode == frames.OP_CLOSE:
-            code = int.from_bytes(payload[:2], "big") if payload else 1005
-            return [Closed(code, payload[2:].decode())]
-        if header.is_control:
-            return [Heard()]
-        self._message += payload
-        if not header.final:
-            return []
-        text, self._message = self._message.decode(), bytearray()
-        return [text]
+            return bytes(data), Closed()
+        return bytes(data), None
 
     # --- the end -------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Says goodbye if that goes at once, and closes."""
-        self._queue(frames.OP_CLOSE, frames.close_payload(1000))
+        """Sends a close frame if the socket accepts it at once, and closes."""
+        self._queue(self._protocol.close(close_codes.NORMAL))
         self.flush()
         self._socket.close()
+
+
+def _event(received: Received) -> str | Heard | Closed:
+    """Returns what the session is told. Raises FrameError for a binary message: the server sends none."""
+    match received:
+        case str():
+            return received
+        case Control():
+            return Heard()
+        case Close(code, reason):
+            return Closed(code, reason)
+        case bytes():
+            raise FrameError(close_codes.UNSUPPORTED_DATA, "a binary message")

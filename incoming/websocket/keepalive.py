@@ -1,9 +1,10 @@
-"""Notices who is gone without a word, among thousands of connections on which nothing is wrong.
+"""Keep-alive: finds silent connections whose peer is gone, among thousands that are well.
 
-Whom TCP reaches it asks by itself (keep-alive, tcp(7)), at no cost of ours. Behind a proxy that only tells
-that the proxy is there: so each connection that is silent is pinged too (RFC 6455 section 5.5.2), the more of
-them there are the more seldom. In between we only say that we are there, and nobody has to answer: so no
-proxy cuts the connection, and no client asks us (`limits.idle_silence`). One greenlet looks after all.
+TCP probes by itself every peer that it reaches (tcp(7)), at no cost to us. Behind a proxy that only proves
+that the proxy is alive. So each silent connection is pinged too (RFC 6455 section 5.5.2); the more
+connections there are, the more rarely. In between an unsolicited pong shows that we are alive and needs no
+answer. So no proxy cuts the connection, and no client pings us (`flow_control.idle_silence`). One greenlet
+serves all connections.
 """
 
 from __future__ import annotations
@@ -20,76 +21,77 @@ import gevent
 from incoming.protocol.flow_control import Silence, idle_silence
 from incoming.runtime.fair_scheduler import breathe
 
-MOMENT_S: Final = 0.02
-"""Who is due within such a time is kept together: a heap of thousands costs a tenth of what they do."""
-STEPS: Final = 50
-"""Who is due within this part of the silence that is allowed is looked at together: to wake up for each of
-thousands costs as much as to look at it."""
+SLOT_S: Final = 0.02
+"""Connections that are due within this time share a slot. A heap of slots costs a tenth of one of thousands
+of connections."""
+WAKE_UPS: Final = 50
+"""How often the greenlet wakes up at most within the silence that is allowed. To wake up for each of
+thousands of connections costs as much as to check it."""
 LONGEST_SLEEP_S: Final = 1.0
 KEEP_ALIVE_TRIES: Final = 2
-"""So many probes of TCP without an answer, and the machine at the other end is gone."""
+"""After so many unanswered probes TCP gives the peer up."""
 
 log = logging.getLogger(__name__)
 
 
-class Watched(Protocol):
+class Checked(Protocol):
     """A connection that may be silent."""
 
-    def look(self, now_s: float, allowed: Silence) -> float | None:
-        """Does what it is time for; returns when to look again, None: never. Never waits.
+    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+        """Does what is due, and returns when to check again; None: never. Never waits.
 
-        A peer that was asked is given up after another `allowed.say_after_s` in silence.
+        A peer that was pinged is given up after another `allowed.say_after_s` of silence.
         """
 
 
 class KeepAlive:
-    """Looks after all connections of a process."""
+    """Checks all connections of a process: a timer wheel with one greenlet."""
 
     def __init__(self, silence_timeout_s: float) -> None:
-        """`silence_timeout_s`: after this a peer is given up, who was asked after half of it."""
-        self.patience_s = silence_timeout_s / 2
-        self._due: dict[int, dict[Watched, None]] = {}
-        """By the number of the moment."""
-        self._moments: list[int] = []
-        """A heap: those at which somebody is due."""
-        self._moment_of: dict[Watched, int] = {}
-        """When each connection is due. How many there are decides how long each may be silent, so one that
-        has ended must not stay."""
+        """`silence_timeout_s`: a peer is pinged after half of it, and given up after all of it."""
+        self.ping_after_s = silence_timeout_s / 2
+        self._due: dict[int, dict[Checked, None]] = {}
+        """The connections by the number of their slot."""
+        self._slots: list[int] = []
+        """A heap: the slots with connections."""
+        self._slot_of: dict[Checked, int] = {}
+        """The slot of each connection. Their number decides how long each may be silent, so a connection that
+        has ended must be removed."""
         self._most = 0
-        """How many there were at most since all of them were looked at anew."""
-        self._is_awake = False
+        """The largest number of connections since all were rescheduled."""
+        self._is_running = False
 
-    def watch(self, connection: Watched, due_s: float) -> None:
-        """Looks at the connection at `due_s` (monotonic), and from then on whenever it says so.
+    def schedule(self, connection: Checked, due_s: float) -> None:
+        """Checks the connection at `due_s` (monotonic), and then whenever its last check asked for.
 
-        Called again, the new time takes the place of the one before.
+        Replaces an earlier time.
         """
-        self.leave(connection)
-        moment = int(due_s / MOMENT_S) + 1
-        those = self._due.get(moment)
-        if those is None:
-            those = self._due[moment] = {}
-            heapq.heappush(self._moments, moment)
-        those[connection] = None
-        self._moment_of[connection] = moment
-        if not self._is_awake:
-            self._is_awake = True
-            gevent.spawn(self._keep)
+        self.remove(connection)
+        slot = int(due_s / SLOT_S) + 1
+        connections = self._due.get(slot)
+        if connections is None:
+            connections = self._due[slot] = {}
+            heapq.heappush(self._slots, slot)
+        connections[connection] = None
+        self._slot_of[connection] = slot
+        if not self._is_running:
+            self._is_running = True
+            gevent.spawn(self._run)
 
-    def leave(self, connection: Watched) -> None:
-        """Looks at the connection no more: it has ended. Does nothing when it is not watched."""
-        moment = self._moment_of.pop(connection, None)
-        if moment is not None:
-            self._due.get(moment, {}).pop(connection, None)
+    def remove(self, connection: Checked) -> None:
+        """Forgets a connection that has ended. Does nothing when it is not scheduled."""
+        slot = self._slot_of.pop(connection, None)
+        if slot is not None:
+            self._due.get(slot, {}).pop(connection, None)
 
-    def keep_alive(self, sock: socket.socket) -> None:
-        """Has TCP find out within the timeout whether the machine at the other end is there.
+    def set_tcp_keepalive(self, sock: socket.socket) -> None:
+        """Has TCP find out within the timeout whether the peer's machine is alive.
 
-        The keep-alive does not ask while something that we have sent is unacknowledged; TCP sends that again
-        for a quarter of an hour. TCP_USER_TIMEOUT bounds both (tcp(7)).
+        TCP does not probe while something that was sent is unacknowledged; it retransmits that for a quarter
+        of an hour. TCP_USER_TIMEOUT bounds both (tcp(7)).
         """
-        after_s = max(round(idle_silence(self.patience_s, len(self._moment_of)).say_after_s), 1)
-        again_s = max(round(self.patience_s / 2), 1)
+        after_s = max(round(idle_silence(self.ping_after_s, len(self._slot_of)).say_after_s), 1)
+        again_s = max(round(self.ping_after_s / 2), 1)
         unanswered_ms = (after_s + KEEP_ALIVE_TRIES * again_s) * 1000
         with contextlib.suppress(OSError):  # a Unix socket, behind a proxy
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -98,45 +100,45 @@ class KeepAlive:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, KEEP_ALIVE_TRIES)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, unanswered_ms)
 
-    def _keep(self) -> None:
-        while self._moments:
-            wait_s = self._moments[0] * MOMENT_S - time.monotonic()
-            step_s = idle_silence(self.patience_s, len(self._moment_of)).say_after_s / STEPS
-            gevent.sleep(min(max(wait_s, step_s, MOMENT_S), LONGEST_SLEEP_S))
-            self._look()
-        self._is_awake = False
+    def _run(self) -> None:
+        while self._slots:
+            wait_s = self._slots[0] * SLOT_S - time.monotonic()
+            pause_s = idle_silence(self.ping_after_s, len(self._slot_of)).say_after_s / WAKE_UPS
+            gevent.sleep(min(max(wait_s, pause_s, SLOT_S), LONGEST_SLEEP_S))
+            self._check_due()
+        self._is_running = False
 
-    def _look(self) -> None:
+    def _check_due(self) -> None:
         now_s = time.monotonic()
-        allowed = idle_silence(self.patience_s, len(self._moment_of))
-        self._most = max(self._most, len(self._moment_of))
-        if len(self._moment_of) < self._most / 2:
-            self._look_anew(now_s)
-        while self._moments and self._moments[0] * MOMENT_S <= now_s:
-            moment = heapq.heappop(self._moments)
-            for connection in self._due.pop(moment):
-                if self._moment_of.get(connection) == moment:  # it may end, or be due anew, while others run
-                    self._look_at(connection, now_s, allowed)
+        allowed = idle_silence(self.ping_after_s, len(self._slot_of))
+        self._most = max(self._most, len(self._slot_of))
+        if len(self._slot_of) < self._most / 2:
+            self._reschedule_all(now_s)
+        while self._slots and self._slots[0] * SLOT_S <= now_s:
+            slot = heapq.heappop(self._slots)
+            for connection in self._due.pop(slot):
+                if self._slot_of.get(connection) == slot:  # it may end or be rescheduled while others run
+                    self._check(connection, now_s, allowed)
                     breathe()
 
-    def _look_anew(self, now_s: float) -> None:
-        """Has everybody looked at: half of them have gone, so those who are left may be silent for less long.
+    def _reschedule_all(self, now_s: float) -> None:
+        """Makes every connection due now: half of them have gone, so the others may be silent for less long.
 
         They would keep the times that they got in the crowd, up to minutes.
         """
-        self._most = len(self._moment_of)
-        moment = int(now_s / MOMENT_S)
-        self._moment_of = dict.fromkeys(self._moment_of, moment)
-        self._due = {moment: dict.fromkeys(self._moment_of)}
-        self._moments = [moment]
+        self._most = len(self._slot_of)
+        slot = int(now_s / SLOT_S)
+        self._slot_of = dict.fromkeys(self._slot_of, slot)
+        self._due = {slot: dict.fromkeys(self._slot_of)}
+        self._slots = [slot]
 
-    def _look_at(self, connection: Watched, now_s: float, allowed: Silence) -> None:
+    def _check(self, connection: Checked, now_s: float, allowed: Silence) -> None:
         try:
-            due_s = connection.look(now_s, allowed)
+            due_s = connection.check_liveness(now_s, allowed)
         except Exception:  # all others depend on this greenlet
-            log.exception("a defect: a silent connection could not be looked at")
+            log.exception("a defect: the check of a silent connection failed")
             due_s = None
         if due_s is None:
-            self.leave(connection)
+            self.remove(connection)
         else:
-            self.watch(connection, due_s)
+            self.schedule(connection, due_s)

@@ -24,8 +24,7 @@ from incoming.runtime.fair_scheduler import is_crowded
 from incoming.runtime.logs import Seldom
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.service import Uploads
-from incoming.websocket.message import Message
-from incoming.websocket.websocket import WebSocket
+from incoming.websocket.websocket import Message, WebSocket
 from incoming.websocket.writer import ConnectionGone
 from incoming.wire import frames
 from incoming.wire.frames import FrameError
@@ -37,7 +36,7 @@ SOON_S: Final = 0.05
 """How long acknowledgements wait for what may follow at once: to send is what a small message costs."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
-LIFE_SIGN: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
+UNSOLICITED_PONG: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
 """No page sees pings and pongs of the WebSocket."""
 NO_CHUNK: Final = memoryview(b"")
 _NO_CRC: Final[int | None] = None
@@ -56,6 +55,7 @@ class Connection:
     ) -> None:
         """`source` is who the client counts as, see `sources`."""
         self._websocket = websocket
+        self._writer = websocket.writer
         self._session = session
         self._uploads = uploads
         self._runtime = runtime
@@ -75,7 +75,7 @@ class Connection:
             while (message := self._websocket.receive()) is not None:
                 self._happened(self._event(message))
                 if self._rest_s > 0:
-                    self._websocket.flush()
+                    self._writer.flush()
                     self._runtime.sleep(self._rest_s)
                     self._rest_s = 0.0
         except ConnectionGone as exc:
@@ -117,7 +117,7 @@ class Connection:
         """The same as `_happened`, from a greenlet that nobody waits for."""
         try:
             self._happened(event)
-            self._websocket.flush()
+            self._writer.flush()
         except ConnectionGone as exc:
             log.debug("connection gone: %(error)s", {"error": exc})  # the reader notices too
 
@@ -131,7 +131,7 @@ class Connection:
         phase = self._session.phase
         self._websocket.expect_chunks(phase is events.Phase.RECEIVING)
         if phase is events.Phase.ARRIVED:
-            self._websocket.may_idle(None)  # how long the app may take has limits of its own
+            self._websocket.set_idle_timeout(None)  # how long the app may take has limits of its own
         if self._timer and phase is not self._timed_phase:
             self._stop_timer()  # thousands of them take memory, and time when they are over
 
@@ -157,7 +157,7 @@ class Connection:
     def _carry_out(self, action: events.Action) -> events.Event | None:
         match action:
             case events.Send(message):
-                self._websocket.send_soon(messages.encode(message))
+                self._writer.queue_text(messages.encode(message))
             case events.StoreChunk(size_bytes):
                 return self._store(size_bytes)
             case events.ClaimTicket(request):
@@ -184,7 +184,7 @@ class Connection:
         chunk = self._chunk[:size_bytes]
         if len(chunk) != size_bytes:
             raise InternalError  # the message was dropped: what was not read must not be acknowledged
-        self._uploads.write(self._held(), chunk, self._crc, self._websocket.keep_buffer)
+        self._uploads.write(self._held(), chunk, self._crc, self._websocket.detach_buffer)
         self._be_idle_from_now()
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
         return events.Stored(size_bytes, self._websocket.buffers.lent, is_crowded())
@@ -199,8 +199,8 @@ class Connection:
                 request.id, claimed, self._news, self._source, self._websocket.is_receiving
             )
         if self._session.chunks_have_headers:
-            self._websocket.lead_bytes = chunks.HEADER_BYTES
-            self._websocket.life_sign = LIFE_SIGN
+            self._websocket.chunk_header_bytes = chunks.HEADER_BYTES
+            self._websocket.unsolicited_pong = UNSOLICITED_PONG
         self._be_idle_from_now()
         ticket = claim.ticket
         return events.Claimed(
@@ -215,7 +215,7 @@ class Connection:
 
     def _be_idle_from_now(self) -> None:
         """A client that only answers pings keeps its connection as long as a ticket may be idle."""
-        self._websocket.may_idle(self._uploads.parts.settings.idle_timeout_s)
+        self._websocket.set_idle_timeout(self._uploads.parts.settings.idle_timeout_s)
 
     def _cancel(self, reason: str) -> events.Event:
         try:
@@ -233,16 +233,16 @@ class Connection:
             with contextlib.suppress(ConnectionGone):
                 self._runtime.sleep(SOON_S)
                 if busy:
-                    self._websocket.flush()
+                    self._writer.flush()
                     self._runtime.sleep(REASSURE_EVERY_S - SOON_S)
                 while busy:
-                    self._websocket.send_text(messages.encode(messages.MsgPong()))
+                    self._writer.send_text(messages.encode(messages.MsgPong()))
                     self._runtime.sleep(REASSURE_EVERY_S)
 
         if self._session.chunks_have_headers:
             self._runtime.spawn(reassure)
         else:
-            self._websocket.flush()
+            self._writer.flush()
         try:
             yield
         finally:

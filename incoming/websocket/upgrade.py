@@ -32,7 +32,7 @@ from incoming.core.client_limits import Sources
 from incoming.websocket.buffers import Buffers
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
-from incoming.wire import handshake
+from incoming.wire import close_codes, handshake
 
 Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
@@ -40,7 +40,6 @@ Converse = Callable[[WebSocket, str], None]
 """Drives the conversation on one websocket until it ends; gets its source, too."""
 Talk = Callable[[socket.socket], None]
 """All that is said on one connection."""
-CLOSE_TRY_AGAIN_LATER: Final = 1013
 _NOTHING: Final[Iterable[bytes]] = ()
 
 
@@ -62,10 +61,10 @@ class _Taken:
 class Upgrades:
     """Makes websockets of requests."""
 
-    def __init__(self, buffers: Buffers, vigil: KeepAlive, sources: Sources) -> None:
+    def __init__(self, buffers: Buffers, keepalive: KeepAlive, sources: Sources) -> None:
         self._buffers = buffers
         self._sources = sources
-        self._vigil = vigil
+        self._keepalive = keepalive
 
     def in_front_of(self, app: WsgiApp, paths: Container[str], converse: Converse) -> WsgiApp:
         """Returns a WSGI app that upgrades requests for these paths; `app` gets all others.
@@ -97,7 +96,7 @@ class Upgrades:
 
     def _talk(self, read_ahead: bytes, source: str, converse: Converse, sock: socket.socket) -> None:
         try:
-            self._admit(WebSocket(sock, self._buffers, self._vigil, read_ahead), source, converse)
+            self._admit(WebSocket(sock, self._buffers, self._keepalive, read_ahead), source, converse)
         finally:
             with contextlib.suppress(OSError):
                 sock.shutdown(socket.SHUT_RDWR)  # else its server would wait for another request
@@ -105,7 +104,7 @@ class Upgrades:
     def _admit(self, websocket: WebSocket, source: str, converse: Converse) -> None:
         """Lets the conversation begin unless its source has too many; then its client comes back later."""
         if not self._sources.admit(source):
-            websocket.close(CLOSE_TRY_AGAIN_LATER, str(self._sources.refusal))
+            websocket.close(close_codes.TRY_AGAIN_LATER, str(self._sources.refusal))
             websocket.end()
             return
         try:

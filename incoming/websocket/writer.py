@@ -1,4 +1,8 @@
-"""The half of a websocket that speaks: frames go out whole, one after the other, whoever sends them."""
+"""The sending half of a WebSocket: whole frames, one after the other, from any greenlet.
+
+Acknowledgements may wait in the queue for a flush. A send wakes the peer, and on the same machine it costs
+more than all else that a small message needs.
+"""
 
 from __future__ import annotations
 
@@ -12,72 +16,92 @@ from typing import Final
 from gevent.lock import BoundedSemaphore
 
 from incoming.wire import frames
+from incoming.wire.frame_protocol import FrameProtocol
+from incoming.wire.frames import FrameHeader
 
-HELD_BACK_S: Final = 0.0015
-"""Acknowledgements of two turns go out together while more comes in: a tenth more speed for version 1. Among
-others, whose turns of a millisecond lie between the two, for each of them as much."""
-MAX_HELD_BACK_S: Final = 0.5
+FLUSH_INTERVAL_S: Final = 0.0015
+"""How long queued messages wait at least between two flushes, for each upload that is active. It makes
+protocol version 1 faster by a tenth: acknowledgements of two time slices leave together."""
+MAX_FLUSH_INTERVAL_S: Final = 0.5
 CLOSE_TIMEOUT_S: Final = 5.0
-"""How long after our close frame the peer may take to answer it; what it sends meanwhile is dropped."""
+"""How long the peer may take to answer our close frame. What it sends meanwhile is dropped."""
 PING: Final = frames.build_frame(frames.OP_PING, b"")
 PONG: Final = frames.build_frame(frames.OP_PONG, b"")
-"""To say that we are there, unasked (RFC 6455 section 5.5.3): whoever gets it answers nothing."""
+"""An unsolicited pong shows that we are alive and needs no answer (RFC 6455 section 5.5.3)."""
 
 
 class ConnectionGone(Exception):
-    """The peer has left, is dead, or stays silent."""
+    """The peer has disconnected, is dead, or stays silent."""
 
 
-class Outgoing:
-    """Sends on one socket; for all greenlets."""
+class FrameWriter:
+    """Sends frames on one socket. Every method may be called from any greenlet."""
 
-    def __init__(self, sock: socket.socket, timeout_s: float) -> None:
-        """`timeout_s`: how long a peer may take no byte of what is sent."""
+    def __init__(self, sock: socket.socket, protocol: FrameProtocol, timeout_s: float) -> None:
+        """`timeout_s`: how long the peer may accept no byte of what is sent."""
         self._socket = sock
-        self._held = b""
+        self._protocol = protocol
+        self._queued = b""
         self._flushed_s = 0.0
-        self.life_sign = PONG
-        """The frame that tells who waits at the other end that we are there."""
         self._send_lock = BoundedSemaphore(1)
-        self._close_deadline_s: float | None = None
+        self.close_deadline_s: float | None = None
+        """When the connection ends at the latest; None until a close frame was sent."""
         sock.settimeout(timeout_s)
+
+    def send(self, opcode: int, payload: bytes) -> None:
+        """Sends a frame; nothing after a close frame. Raises ConnectionGone."""
+        with self._send_lock:
+            frame = self._protocol.frame(opcode, payload)
+            if frame:
+                self._send_all(frame)
 
     def send_text(self, text: str) -> None:
         """Sends a text message; nothing after a close frame. Raises ConnectionGone."""
-        self._send(frames.OP_TEXT, text.encode())
+        self.send(frames.OP_TEXT, text.encode())
 
-    def send_soon(self, text: str) -> None:
-        """Has a text message sent together with others, in a moment; for who calls `receive` next.
-
-        To send is what costs most: it wakes the peer, and on this machine its kernel's part is done here.
-        """
-        if self._close_deadline_s is None:
-            self._held += frames.build_frame(frames.OP_TEXT, text.encode())
+    def queue_text(self, text: str) -> None:
+        """Queues a text message until the next flush; drops it after a close frame."""
+        self._queued += self._protocol.frame(frames.OP_TEXT, text.encode())
 
     def flush(self) -> None:
-        """Sends what is held back. Raises ConnectionGone."""
-        if self._held:
+        """Sends what is queued. Raises ConnectionGone."""
+        if self._queued:
             with self._send_lock:
                 self._send_all(b"")
 
-    def flush_after_a_turn(self, takers: int) -> None:
-        """Sends what is held back, unless something was sent a moment ago. Raises ConnectionGone.
+    def flush_if_due(self, active: int) -> None:
+        """Sends what is queued, unless something was sent a moment ago. Raises ConnectionGone.
 
-        `takers`: how many take turns. With that many a moment is as many times as long.
+        The moment is FLUSH_INTERVAL_S for each of the `active` uploads, MAX_FLUSH_INTERVAL_S at most.
         """
-        moment_s = min(HELD_BACK_S * max(takers, 1), MAX_HELD_BACK_S)
-        if self._held and time.monotonic() - self._flushed_s > moment_s:
+        interval_s = min(FLUSH_INTERVAL_S * max(active, 1), MAX_FLUSH_INTERVAL_S)
+        if self._queued and time.monotonic() - self._flushed_s > interval_s:
             self.flush()
 
+    def answer(self, header: FrameHeader, payload: bytearray) -> None:
+        """Passes a control frame to the protocol and sends its answer. Raises FrameError, ConnectionGone."""
+        with self._send_lock:  # no other greenlet sends a close frame between the two
+            reply = self._protocol.receive_control(header, payload)
+            if reply:
+                self._set_close_deadline()
+                self._send_all(reply)
+
     def close(self, code: int, reason: str = "") -> None:
-        """Sends a close frame, once. Raises nothing: the reader finds out when the peer is gone."""
-        with contextlib.suppress(ConnectionGone):
-            self._send(frames.OP_CLOSE, frames.close_payload(code, reason))
+        """Sends a close frame, once. Raises nothing: the reader notices when the peer is gone."""
+        with contextlib.suppress(ConnectionGone), self._send_lock:
+            frame = self._protocol.close(code, reason)
+            if frame:
+                self._set_close_deadline()
+                self._send_all(frame)
 
-    def _say(self, frame: bytes) -> bool:
-        """Sends a small frame without waiting; False when it is plain that the peer is not there.
+    def _set_close_deadline(self) -> None:
+        if self._protocol.close_sent:
+            self.close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
 
-        Where there is no room for that, its silence says enough.
+    def try_send(self, frame: bytes) -> bool:
+        """Sends a small frame without waiting. Returns False when the peer is certainly gone.
+
+        Where the socket has no room, the frame is dropped: silence shows what becomes of the peer.
         """
         if isinstance(self._socket, ssl.SSLSocket):
             with self._send_lock:
@@ -89,19 +113,11 @@ class Outgoing:
                 return True
             except OSError:
                 return False
-            self._held = frame[sent_bytes:] + self._held
+            self._queued = frame[sent_bytes:] + self._queued
         return True
 
-    def _send(self, opcode: int, payload: bytes) -> None:
-        with self._send_lock:
-            if self._close_deadline_s is not None:
-                return
-            if opcode == frames.OP_CLOSE:
-                self._close_deadline_s = time.monotonic() + CLOSE_TIMEOUT_S
-            self._send_all(frames.build_frame(opcode, payload))
-
     def _send_all(self, frame: bytes) -> None:
-        data, self._held = self._held + frame, b""
+        data, self._queued = self._queued + frame, b""
         self._flushed_s = time.monotonic()
         try:
             self._socket.sendall(data)

@@ -1,8 +1,8 @@
-"""WebSocket frames as bytes (RFC 6455 section 5): read a header, take a mask off in place, build a frame.
+"""WebSocket frames as bytes (RFC 6455 section 5): parse a header, unmask in place, build a frame.
 
-Nothing is negotiated beyond the RFC's base protocol, so every reserved bit is an error. Masks come off in
-place with numpy's vectorised XOR: 30 GB/s, where a loop over bytes makes 10 MB/s and stalls everybody. The
-server reads clients' frames, which are masked, and the terminal client those of the server, which are not.
+No extension is ever negotiated, so every reserved bit is an error. Numpy's vectorised XOR unmasks in place at
+30 GB/s; a loop over bytes makes 10 MB/s and blocks the event loop. The server parses masked frames, the
+terminal client unmasked ones. What may follow what is decided in `frame_protocol`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from incoming.core.bounds import cut
+from incoming.wire import close_codes
 
 OP_CONTINUATION: Final = 0x0
 OP_TEXT: Final = 0x1
@@ -26,13 +27,9 @@ MAX_HEADER_BYTES: Final = 14
 MAX_CONTROL_BYTES: Final = 125
 """RFC 6455 section 5.5."""
 
-CLOSE_PROTOCOL_ERROR: Final = 1002
-CLOSE_BAD_DATA: Final = 1007
-CLOSE_TOO_BIG: Final = 1009
-
 
 class FrameError(Exception):
-    """The peer broke the protocol; the connection is closed with `code` (RFC 6455 section 7.4.1)."""
+    """The peer broke the protocol. `code` is the close code for it (RFC 6455 section 7.4.1)."""
 
     def __init__(self, code: int, why: str) -> None:
         super().__init__(why)
@@ -40,9 +37,9 @@ class FrameError(Exception):
 
 
 class FrameHeader(NamedTuple):
-    """What stands before a payload: `header_bytes` of it on the wire, then `payload_bytes`.
+    """The header of a frame: `header_bytes` long, followed by `payload_bytes` of payload.
 
-    `mask` is what they are masked with; it is empty in a server's frame.
+    `mask` is the masking key; a server's frame has none, and `mask` is empty.
     """
 
     opcode: int
@@ -53,19 +50,19 @@ class FrameHeader(NamedTuple):
 
     @property
     def is_control(self) -> bool:
-        """Control frames may stand between the frames of a message (RFC 6455 section 5.4)."""
+        """Whether the frame is a control frame, which may come between the frames of a message."""
         return self.opcode >= OP_CLOSE
 
 
 _MASKED: Final = 0x80
 _LONG: Final = {126: 4, 127: 10}
-"""Where a length ends that does not fit into the second byte."""
+"""Where an extended length ends, by the value of the second byte."""
 
 
 def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = True) -> FrameHeader | None:
-    """Returns the header of a frame at the start of `data`; None when that is not all of it yet.
+    """Returns the header of a frame at the start of `data`; None while it is incomplete.
 
-    Raises FrameError as soon as the bytes at hand show that it can't be right.
+    Raises FrameError as soon as the bytes at hand prove that the header is invalid.
     """
     if len(data) < 2:
         return None
@@ -73,7 +70,8 @@ def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = Tr
     if from_client:
         payload_bytes ^= _MASKED
     if payload_bytes & _MASKED:
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "a client's frame has to be masked, a server's must not be")
+        why = "a client's frame must be masked, a server's must not be"
+        raise FrameError(close_codes.PROTOCOL_ERROR, why)
     opcode, final = first & 0x0F, first >= 0x80
     _check(first, payload_bytes, opcode, final)
     mask_at = _LONG.get(payload_bytes, 2)
@@ -87,25 +85,26 @@ def parse_header(data: bytes | bytearray | memoryview, *, from_client: bool = Tr
 
 
 def _check(first: int, length: int, opcode: int, final: bool) -> None:
-    """Raises FrameError for what RFC 6455 section 5.2 does not allow; `length` as in the second byte."""
+    """Raises FrameError for what RFC 6455 section 5.2 forbids; `length` is that of the second byte."""
     if first & 0x70:
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "reserved bits without an extension")
+        raise FrameError(close_codes.PROTOCOL_ERROR, "reserved bits without an extension")
     if opcode not in _OPCODES:
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "unknown opcode")
+        raise FrameError(close_codes.PROTOCOL_ERROR, "unknown opcode")
     if opcode >= OP_CLOSE and (not final or length > MAX_CONTROL_BYTES):
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "a control frame is short and in one piece")
+        why = "a control frame is fragmented, or longer than 125 bytes"
+        raise FrameError(close_codes.PROTOCOL_ERROR, why)
 
 
 def _check_length(payload_bytes: int, end: int) -> None:
-    """Raises FrameError for a length that is negative, or not in its shortest form; it ends at byte `end`."""
+    """Raises FrameError for an extended length that is negative or not minimal; it ends at byte `end`."""
     if payload_bytes >= 2**63 or payload_bytes < (126 if end == 4 else 65536):
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "bad length")
+        raise FrameError(close_codes.PROTOCOL_ERROR, "bad length")
 
 
 def unmask(payload: memoryview, mask: bytes, position: int = 0) -> None:
-    """XORs `payload` in place with `mask`, of which `position` bytes have been used before.
+    """XORs `payload` in place with `mask`; `position` bytes of the frame came before it.
 
-    It is fastest when `payload` begins at a multiple of 8 in memory.
+    It is fastest when `payload` begins at a multiple of 8 in memory. Masks and unmasks alike.
     """
     turn = position & 3
     key = (mask[turn:] + mask[:turn]) * 2
@@ -119,7 +118,7 @@ def unmask(payload: memoryview, mask: bytes, position: int = 0) -> None:
 
 
 def build_header(opcode: int, payload_bytes: int, mask: bytes = b"") -> bytes:
-    """Returns the header of a frame in one piece: a server's, or with `mask` (4 bytes) a client's."""
+    """Returns the header of an unfragmented frame: a server's, or with `mask` (4 bytes) a client's."""
     masked = 0x80 if mask else 0
     if payload_bytes < 126:
         return bytes((0x80 | opcode, masked | payload_bytes)) + mask
@@ -137,21 +136,27 @@ def build_frame(opcode: int, payload: bytes = b"", mask: bytes = b"") -> bytes:
     return build_header(opcode, len(payload), mask) + masked
 
 
+def decode_text(payload: bytes | bytearray | memoryview) -> str:
+    """Returns the payload of a text message. Raises FrameError for invalid UTF-8 (RFC 6455 section 8.1)."""
+    try:
+        return str(payload, "utf-8")
+    except UnicodeDecodeError as exc:
+        raise FrameError(close_codes.INVALID_DATA, "a text message is not UTF-8") from exc
+
+
 def close_payload(code: int, reason: str = "") -> bytes:
-    """Returns the payload of a close frame; the reason is cut to what fits (RFC 6455 section 5.5.1)."""
+    """Returns the payload of a close frame. A long reason is cut (RFC 6455 section 5.5.1)."""
     return struct.pack("!H", code) + cut(reason, MAX_CONTROL_BYTES - 2).encode()
 
 
-def close_answer(payload: bytes) -> int:
-    """Returns the code to answer a client's close frame with. Raises FrameError when it is malformed."""
+def parse_close_payload(payload: bytes | bytearray) -> tuple[int, str]:
+    """Returns code and reason of a close frame; NO_CODE for an empty one. Raises FrameError."""
     if not payload:
-        return 1000
+        return close_codes.NO_CODE, ""
     code = int.from_bytes(payload[:2], "big")
-    known = 1000 <= code <= 1014 and code not in (1004, 1005, 1006)
-    if len(payload) == 1 or not (known or 3000 <= code <= 4999):
-        raise FrameError(CLOSE_PROTOCOL_ERROR, "bad close code")
+    if len(payload) == 1 or not close_codes.may_be_sent(code):
+        raise FrameError(close_codes.PROTOCOL_ERROR, "bad close code")
     try:
-        payload[2:].decode()
+        return code, payload[2:].decode()
     except UnicodeDecodeError as exc:
-        raise FrameError(CLOSE_BAD_DATA, "a close reason is not UTF-8") from exc
-    return code
+        raise FrameError(close_codes.INVALID_DATA, "a close reason is not UTF-8") from exc

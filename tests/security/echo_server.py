@@ -40,9 +40,9 @@ def echo(websocket: WebSocket, source: str = "") -> None:
     try:
         while (message := websocket.receive()) is not None:
             if message.opcode == frames.OP_TEXT:
-                websocket.send_text(message.text)
+                websocket.writer.send_text(message.text)
             else:
-                websocket._send(message.opcode, bytes(message.payload))
+                websocket.writer.send(message.opcode, bytes(message.payload))
     except ConnectionGone:
         pass
     except FrameError as exc:

@@ -42,13 +42,13 @@ Said = list[tuple[int, bytes]]
 # --- frames ----------------------------------------------------------------------------------------------
 
 
-class NoVigil(KeepAlive):
+class NoKeepAlive(KeepAlive):
     """Looks after nobody."""
 
-    def keep_alive(self, sock: object) -> None:
+    def set_tcp_keepalive(self, sock: object) -> None:
         """There is no TCP."""
 
-    def watch(self, connection: object, due_s: float) -> None:
+    def schedule(self, connection: object, due_s: float) -> None:
         """The script says when there is silence."""
 
 
@@ -57,9 +57,10 @@ class Script(WebSocket):
 
     def __init__(self, data: bytes, cuts: bytes) -> None:
         self._data, self._at = data, 0
-        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), NoVigil(SILENCE_S))
+        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), NoKeepAlive(SILENCE_S))
         self._cuts = iter(cuts)
         self.sent = b""
+        vars(self.writer)["try_send"] = self._keep
 
     def settimeout(self, timeout_s: float) -> None:
         """Times are told by `cuts`."""
@@ -67,8 +68,8 @@ class Script(WebSocket):
     def _read_once(self, parts: list[memoryview | bytearray], buffer: memoryview | None) -> int:
         cut = next(self._cuts, 255)
         if cut == 0:
-            self._heard_s -= SILENCE_S
-            self._pinged_s -= SILENCE_S
+            self.liveness.received_s -= SILENCE_S
+            self.liveness.pinged_s -= SILENCE_S
             raise TimeoutError("timed out")
         began = self._at
         for part in parts:
@@ -81,7 +82,7 @@ class Script(WebSocket):
         """Keeps what the server says."""
         self.sent += data
 
-    def _say(self, frame: bytes) -> bool:
+    def _keep(self, frame: bytes) -> bool:
         self.sendall(frame)
         return True
 
@@ -94,7 +95,7 @@ def fuzz_frames(data: bytes) -> None:
     """The frame reader: says the same as one that was written from the RFC alone, however it is cut up."""
     cuts, stream = data[1 : 1 + (data[0] & 15)] if data else b"", data[1 + (data[0] & 15) :] if data else b""
     websocket = Script(stream, cuts)
-    websocket.lead_bytes = data[0] & 16 if data else 0
+    websocket.chunk_header_bytes = data[0] & 16 if data else 0
     expects_chunks = not (data and data[0] & 32)
     websocket.expect_chunks(expects_chunks)
     got: Said = []
@@ -104,7 +105,7 @@ def fuzz_frames(data: bytes) -> None:
             if message.opcode == frames.OP_TEXT:
                 message.text  # noqa: B018 - raises FrameError
             payload = bytes(message.payload)
-            if websocket.lead_bytes and message.opcode == frames.OP_BINARY and message.is_whole:
+            if websocket.chunk_header_bytes and message.opcode == frames.OP_BINARY and message.is_whole:
                 assert message.crc32c == _crc32c(payload[16:])
             got.append((message.opcode, payload))
         end = "closed"

@@ -29,7 +29,7 @@ from incoming.handover.http_call import Turn
 from incoming.registry import clock
 from incoming.storage import local, posix, probe
 from incoming.uploads import housekeeping, overview
-from incoming.websocket.websocket import WebSocket
+from incoming.websocket.writer import FrameWriter
 
 Call = Callable[..., Any]
 _real_write: Final = os.write
@@ -267,7 +267,7 @@ def _told(point: Call) -> Callable[..., int]:
 
 
 def _wrap_the_others(points: Points) -> None:
-    WebSocket._send_all = points.around("ack", WebSocket._send_all)  # type: ignore[method-assign]
+    FrameWriter._send_all = points.around("ack", FrameWriter._send_all)  # type: ignore[method-assign]
     post = points.around("post", Turn.post)
 
     def signed_post(self: Turn, *args: Any) -> Any:

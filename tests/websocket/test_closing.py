@@ -53,7 +53,7 @@ def test_a_close_frame_that_answers_ours_is_not_answered(peer: Peer, ws: WebSock
 
 def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> None:
     ws.close(1000)
-    ws.send_text("one more thing")
+    ws.writer.send_text("one more thing")
     ws.close(1001)
     peer.send(FIN | PING, b"there?")
     peer.send(FIN | CLOSE, NORMAL)
@@ -93,7 +93,7 @@ def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: Buff
 
 def test_the_last_words_arrive_though_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
     peer.send_beside(bytes(8 << 20))
-    ws.send_text("last words")
+    ws.writer.send_text("last words")
     ending = gevent.spawn(ws.end)
     assert peer.hear() == Heard(TEXT, b"last words")
     with pytest.raises(EOFError):
@@ -115,7 +115,7 @@ def test_the_end_of_what_has_ended_is_no_error(peer: Peer, ws: WebSocket) -> Non
 
 def test_two_greenlets_may_send_at_once(peer: Peer, ws: WebSocket) -> None:
     long = "x" * 1_000_000
-    greenlets = [gevent.spawn(ws.send_text, long) for _ in range(2)]
+    greenlets = [gevent.spawn(ws.writer.send_text, long) for _ in range(2)]
     data = b""
     while len(data) < 2 * (len(long) + 10):
         data += peer.socket.recv(1 << 20)

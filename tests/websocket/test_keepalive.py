@@ -13,7 +13,7 @@ import pytest
 from incoming.protocol.flow_control import Silence
 from incoming.websocket.buffers import Buffers
 from incoming.websocket.keepalive import KeepAlive
-from incoming.websocket.session_driver import LIFE_SIGN
+from incoming.websocket.session_driver import UNSOLICITED_PONG
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
 from tests.websocket.peer import BINARY, FIN, PING, PONG, TEXT, Heard, Peer, masked_frame
@@ -27,7 +27,7 @@ class Silent:
         self.allowed: list[Silence] = []
         self._times, self._after_s = times, after_s
 
-    def look(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
         self.looks.append(now_s)
         self.allowed.append(allowed)
         return now_s + self._after_s if len(self.looks) < self._times else None
@@ -41,97 +41,97 @@ def seen(*connections: Silent) -> None:
 
 
 def test_a_connection_is_looked_at_when_it_is_due_and_when_it_says_so() -> None:
-    vigil, one = KeepAlive(10.0), Silent(3, 0.1)
+    keepalive, one = KeepAlive(10.0), Silent(3, 0.1)
     began_s = time.monotonic()
-    vigil.watch(one, began_s + 0.1)
+    keepalive.schedule(one, began_s + 0.1)
     seen(one)
     for number, at_s in enumerate(one.looks, 1):
         assert at_s >= began_s + number * 0.1
 
 
 def test_who_is_due_first_is_looked_at_first_whoever_came_first() -> None:
-    vigil, late, soon = KeepAlive(10.0), Silent(1, 0), Silent(1, 0)
+    keepalive, late, soon = KeepAlive(10.0), Silent(1, 0), Silent(1, 0)
     now_s = time.monotonic()
-    vigil.watch(late, now_s + 0.3)
-    vigil.watch(soon, now_s + 0.05)
+    keepalive.schedule(late, now_s + 0.3)
+    keepalive.schedule(soon, now_s + 0.05)
     seen(late, soon)
     assert soon.looks < late.looks
 
 
-def test_a_vigil_that_had_nobody_left_wakes_up_again() -> None:
-    vigil = KeepAlive(10.0)
+def test_a_keepalive_that_had_nobody_left_wakes_up_again() -> None:
+    keepalive = KeepAlive(10.0)
     for one in (Silent(1, 0), Silent(1, 0)):
-        vigil.watch(one, time.monotonic())
+        keepalive.schedule(one, time.monotonic())
         seen(one)
         gevent.sleep(0.05)
 
 
 def test_thousands_are_asked_more_seldom_than_a_few() -> None:
-    vigil, few, of_many = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
-    vigil.watch(few, time.monotonic())
+    keepalive, few, of_many = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
+    keepalive.schedule(few, time.monotonic())
     seen(few)
     assert few.allowed == [Silence(0.5, 0.5)]
     for _ in range(2999):
-        vigil.watch(Silent(1, 0), time.monotonic() + 60)
-    vigil.watch(of_many, time.monotonic())
+        keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
+    keepalive.schedule(of_many, time.monotonic())
     seen(of_many)
     assert of_many.allowed == [Silence(45.0, 100.0)]
 
 
 def test_connections_that_have_ended_do_not_count() -> None:
-    vigil = KeepAlive(1.0)
+    keepalive = KeepAlive(1.0)
     of_few = Silent(1, 0)
     many = [Silent(1, 0) for _ in range(3000)]
     for one in many:
-        vigil.watch(one, time.monotonic() + 60)
+        keepalive.schedule(one, time.monotonic() + 60)
     for one in many:
-        vigil.leave(one)
-    vigil.watch(of_few, time.monotonic())
+        keepalive.remove(one)
+    keepalive.schedule(of_few, time.monotonic())
     seen(of_few)
     assert of_few.allowed == [Silence(0.5, 0.5)]
     assert not any(one.looks for one in many)
 
 
 def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
-    vigil, one, other = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
+    keepalive, one, other = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
     for _ in range(3000):
-        vigil.watch(one, time.monotonic() + 60)
-    vigil.watch(one, time.monotonic() + 0.05)
-    vigil.watch(other, time.monotonic())
+        keepalive.schedule(one, time.monotonic() + 60)
+    keepalive.schedule(one, time.monotonic() + 0.05)
+    keepalive.schedule(other, time.monotonic())
     seen(one, other)
     assert one.allowed == other.allowed == [Silence(0.5, 0.5)]
     assert len(one.looks) == 1
 
 
 def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
-    vigil, peer = KeepAlive(1.0), Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), vigil)
+    keepalive, peer = KeepAlive(1.0), Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
     websocket.close(1000)
-    assert list(vigil._moment_of) == [websocket]
+    assert list(keepalive._slot_of) == [websocket]
     peer.socket.close()
     websocket.end()
-    assert not vigil._moment_of
-    assert not any(vigil._due.values()), "it takes no memory"
+    assert not keepalive._slot_of
+    assert not any(keepalive._due.values()), "it takes no memory"
 
 
 class Patient(Silent):
     """Is looked at as seldom as is allowed."""
 
-    def look(self, now_s: float, allowed: Silence) -> float | None:
-        super().look(now_s, allowed)
+    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+        super().check_liveness(now_s, allowed)
         return now_s + allowed.ask_after_s
 
 
 def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> None:
-    vigil, left = KeepAlive(1.0), Patient(1, 0)
+    keepalive, left = KeepAlive(1.0), Patient(1, 0)
     crowd = [Silent(1, 0) for _ in range(2999)]
     for one in crowd:
-        vigil.watch(one, time.monotonic() + 60)
-    vigil.watch(left, time.monotonic())
+        keepalive.schedule(one, time.monotonic() + 60)
+    keepalive.schedule(left, time.monotonic())
     seen(left)
     assert left.allowed == [Silence(45.0, 100.0)]
     for one in crowd:
-        vigil.leave(one)
+        keepalive.remove(one)
     with gevent.Timeout(10):
         while len(left.looks) < 3:
             gevent.sleep(0.01)
@@ -139,18 +139,18 @@ def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> 
 
 
 class Defective(Silent):
-    def look(self, now_s: float, allowed: Silence) -> float | None:
-        super().look(now_s, allowed)
+    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+        super().check_liveness(now_s, allowed)
         raise ZeroDivisionError
 
 
 def test_a_connection_that_can_not_be_looked_at_does_not_keep_the_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    vigil, broken, others = KeepAlive(10.0), Defective(1, 0), [Silent(2, 0.1) for _ in range(2)]
+    keepalive, broken, others = KeepAlive(10.0), Defective(1, 0), [Silent(2, 0.1) for _ in range(2)]
     due_s = time.monotonic() + 0.05
     for one in (others[0], broken, others[1]):
-        vigil.watch(one, due_s)
+        keepalive.schedule(one, due_s)
     seen(broken, *others)
     assert caplog.text.count("a defect") == 1
 
@@ -176,7 +176,7 @@ def looked_at(
     due_s: float | None = at_s
     while due_s is not None and due_s <= until_s:
         at_s = due_s
-        due_s = websocket.look(at_s, AMONG_MANY)
+        due_s = websocket.check_liveness(at_s, AMONG_MANY)
         assert due_s is None or due_s > at_s
         if due_s is not None and peer.has_input():
             frame = peer.hear()
@@ -185,18 +185,19 @@ def looked_at(
 
 
 def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_last() -> None:
-    vigil, peer = KeepAlive(600.0), Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), vigil)
+    keepalive, peer = KeepAlive(600.0), Peer()
+    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
     reader = reading(websocket)
-    began_s = websocket._heard_s = time.monotonic() - 0.25  # so that its answer comes after all of this
+    began_s = time.monotonic() - 0.25  # so that its answer comes after all of this
+    websocket.liveness.received_s = began_s
     heard = looked_at(websocket, peer, began_s, began_s + 0.22)
     assert [opcode for opcode, *_ in heard] == [PONG] * 4 + [PING]
     assert [round(at_s - began_s, 3) for *_, at_s in heard] == [0.045, 0.09, 0.135, 0.18, 0.2]
     peer.send(FIN | PONG)
     with gevent.Timeout(10):
-        while websocket._heard_s == began_s:
+        while websocket.liveness.received_s == began_s:
             gevent.sleep(0)
-    began_s = websocket._heard_s
+    began_s = websocket.liveness.received_s
     heard = looked_at(websocket, peer, began_s, began_s + 0.1)
     assert [opcode for opcode, *_ in heard] == [PONG] * 2, "its answer counts"
     reader.kill()
@@ -207,7 +208,7 @@ def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(600.0))
     reader = reading(websocket)
-    began_s = websocket._heard_s
+    began_s = websocket.liveness.received_s
     heard = looked_at(websocket, peer, began_s, began_s + 1)
     assert [opcode for opcode, *_ in heard][-1] == PING
     with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
@@ -218,9 +219,9 @@ def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
 def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(600.0))
-    websocket.life_sign = LIFE_SIGN
+    websocket.unsolicited_pong = UNSOLICITED_PONG
     reader = reading(websocket)
-    began_s = websocket._heard_s
+    began_s = websocket.liveness.received_s
     ((opcode, payload, _),) = looked_at(websocket, peer, began_s, began_s + 0.05)
     assert opcode == TEXT
     assert json.loads(payload) == {"MsgType": "MsgPong", "MsgData": {}}
@@ -229,10 +230,10 @@ def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> Non
 
 
 def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_among_few() -> None:
-    vigil, peer = KeepAlive(0.4), Peer()
+    keepalive, peer = KeepAlive(0.4), Peer()
     for _ in range(2000):
-        vigil.watch(Silent(1, 0), time.monotonic() + 60)
-    websocket = WebSocket(peer.server_socket, Buffers(4096), vigil)
+        keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
+    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
     peer.socket.sendall(masked_frame(FIN | BINARY, b"and then nothing")[:-3])
     began_s = time.monotonic()
     with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
@@ -267,7 +268,7 @@ def test_a_peer_that_takes_nothing_is_given_up_too() -> None:
 
 def test_tcp_asks_by_itself_within_the_timeout() -> None:
     with gevent.socket.socket() as sock:
-        KeepAlive(10.0).keep_alive(sock)
+        KeepAlive(10.0).set_tcp_keepalive(sock)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
         idle_s, again_s, count = (
             sock.getsockopt(socket.IPPROTO_TCP, option)
@@ -279,9 +280,9 @@ def test_tcp_asks_by_itself_within_the_timeout() -> None:
 
 
 def test_tcp_too_asks_thousands_more_seldom() -> None:
-    vigil = KeepAlive(10.0)
+    keepalive = KeepAlive(10.0)
     for _ in range(5000):
-        vigil.watch(Silent(1, 0), time.monotonic() + 60)
+        keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
     with gevent.socket.socket() as sock:
-        vigil.keep_alive(sock)
+        keepalive.set_tcp_keepalive(sock)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 45

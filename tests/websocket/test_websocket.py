@@ -93,7 +93,7 @@ def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
         peer.send(FIN | BINARY, content)
     kept = ws.receive()
     assert kept
-    give_back = ws.keep_buffer()
+    give_back = ws.detach_buffer()
     assert received(ws) == (BINARY, b"other")
     assert (bytes(kept.payload), buffers.lent) == (b"first", 2)
     give_back()
@@ -223,14 +223,14 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
     peers: list[Peer], buffers: Buffers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = bytes(1000)
-    monkeypatch.setattr(websocket, "SHARE_BYTES", 4000)
+    monkeypatch.setattr(websocket, "QUANTUM_BYTES", 4000)
     monkeypatch.setattr("incoming.runtime.fair_scheduler.TURN_S", 60.0)
     turns = FairScheduler()  # of this test only: the last turn lasts
     monkeypatch.setattr("incoming.runtime.fair_scheduler._turns", lambda: turns)
-    vigil, read = KeepAlive(30.0), list[int]()
+    keepalive, read = KeepAlive(30.0), list[int]()
 
     def read_all(number: int) -> None:
-        ws = expecting_chunks(WebSocket(peers[number].server_socket, buffers, vigil))
+        ws = expecting_chunks(WebSocket(peers[number].server_socket, buffers, keepalive))
         for _ in range(24):
             ws.receive()
             read.append(number)
@@ -440,7 +440,7 @@ def test_a_peer_that_only_answers_pings_is_given_up_when_it_may_idle_no_longer(
     peer: Peer, buffers: Buffers
 ) -> None:
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
-    ws.may_idle(0.5)
+    ws.set_idle_timeout(0.5)
 
     def answer() -> None:
         with contextlib.suppress(EOFError, OSError):
@@ -495,5 +495,5 @@ def test_a_peer_that_is_gone_is_noticed(peer: Peer, ws: WebSocket, reset: bool) 
 def test_a_peer_that_is_gone_is_noticed_while_sending(peer: Peer, ws: WebSocket) -> None:
     peer.socket.close()
     with pytest.raises(ConnectionGone):
-        ws.send_text("hello?")
+        ws.writer.send_text("hello?")
     ws.close(1000)

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from incoming.websocket import writer
-from incoming.websocket.writer import HELD_BACK_S, MAX_HELD_BACK_S, Outgoing
+from incoming.websocket.writer import FLUSH_INTERVAL_S, MAX_FLUSH_INTERVAL_S, FrameWriter
+from incoming.wire.frame_protocol import FrameProtocol, Side
 
 
 class Clock:
@@ -29,11 +30,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def ends(clock: Clock) -> Iterator[tuple[Outgoing, socket.socket]]:
+def ends(clock: Clock) -> Iterator[tuple[FrameWriter, socket.socket]]:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.setblocking(False)
-        yield Outgoing(ours, 5.0), theirs
+        yield FrameWriter(ours, FrameProtocol(Side.SERVER, 100, 100), 5.0), theirs
 
 
 def heard(theirs: socket.socket) -> bytes:
@@ -43,10 +44,10 @@ def heard(theirs: socket.socket) -> bytes:
         return b""
 
 
-def test_what_is_said_soon_waits_for_a_flush(ends: tuple[Outgoing, socket.socket]) -> None:
+def test_what_is_said_soon_waits_for_a_flush(ends: tuple[FrameWriter, socket.socket]) -> None:
     ours, theirs = ends
-    ours.send_soon("one")
-    ours.send_soon("two")
+    ours.queue_text("one")
+    ours.queue_text("two")
     assert heard(theirs) == b""
     ours.flush()
     assert heard(theirs) == b"\x81\x03one\x81\x03two"
@@ -54,35 +55,42 @@ def test_what_is_said_soon_waits_for_a_flush(ends: tuple[Outgoing, socket.socket
 
 @pytest.mark.parametrize(
     ("takers", "moment_s"),
-    [(0, HELD_BACK_S), (1, HELD_BACK_S), (64, 64 * HELD_BACK_S), (100_000, MAX_HELD_BACK_S)],
+    [
+        (0, FLUSH_INTERVAL_S),
+        (1, FLUSH_INTERVAL_S),
+        (64, 64 * FLUSH_INTERVAL_S),
+        (100_000, MAX_FLUSH_INTERVAL_S),
+    ],
 )
 def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
-    ends: tuple[Outgoing, socket.socket], clock: Clock, takers: int, moment_s: float
+    ends: tuple[FrameWriter, socket.socket], clock: Clock, takers: int, moment_s: float
 ) -> None:
     ours, theirs = ends
-    ours.send_soon("one")
-    ours.flush_after_a_turn(takers)
+    ours.queue_text("one")
+    ours.flush_if_due(takers)
     assert heard(theirs) == b"\x81\x03one"
-    ours.send_soon("two")
+    ours.queue_text("two")
     clock.now_s += moment_s * 0.9
-    ours.flush_after_a_turn(takers)
+    ours.flush_if_due(takers)
     assert heard(theirs) == b""
-    ours.send_soon("end")
+    ours.queue_text("end")
     clock.now_s += moment_s * 0.2
-    ours.flush_after_a_turn(takers)
+    ours.flush_if_due(takers)
     assert heard(theirs) == b"\x81\x03two\x81\x03end"
 
 
 def test_whoever_says_something_at_once_says_what_waits_before_it(
-    ends: tuple[Outgoing, socket.socket],
+    ends: tuple[FrameWriter, socket.socket],
 ) -> None:
     ours, theirs = ends
-    ours.send_soon("one")
+    ours.queue_text("one")
     ours.send_text("two")
     assert heard(theirs) == b"\x81\x03one\x81\x03two"
 
 
-def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(ends: tuple[Outgoing, socket.socket]) -> None:
+def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(
+    ends: tuple[FrameWriter, socket.socket],
+) -> None:
     ours, theirs = ends
-    ours.flush_after_a_turn(1)
+    ours.flush_if_due(1)
     assert heard(theirs) == b""

@@ -8,10 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from incoming.wire import close_codes
 from incoming.wire.frames import (
-    CLOSE_BAD_DATA,
-    CLOSE_PROTOCOL_ERROR,
-    CLOSE_TOO_BIG,
     MAX_HEADER_BYTES,
     OP_BINARY,
     OP_CLOSE,
@@ -22,8 +20,8 @@ from incoming.wire.frames import (
     FrameError,
     FrameHeader,
     build_frame,
-    close_answer,
     close_payload,
+    parse_close_payload,
     parse_header,
     unmask,
 )
@@ -70,7 +68,7 @@ def test_the_opcodes_are_those_of_the_rfc() -> None:
 
 
 def test_the_close_codes_are_those_of_the_rfc() -> None:
-    assert (CLOSE_PROTOCOL_ERROR, CLOSE_BAD_DATA, CLOSE_TOO_BIG) == (1002, 1007, 1009)
+    assert (close_codes.PROTOCOL_ERROR, close_codes.INVALID_DATA, close_codes.TOO_BIG) == (1002, 1007, 1009)
 
 
 @pytest.mark.parametrize("opcode", OPCODES)
@@ -258,26 +256,26 @@ BAD_CODES = [0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535
 
 
 @pytest.mark.parametrize("code", GOOD_CODES)
-def test_a_clients_close_is_answered_with_its_own_code(code: int) -> None:
-    assert close_answer(struct.pack("!H", code)) == code
-    assert close_answer(struct.pack("!H", code) + "☂".encode()) == code
+def test_a_close_frame_may_carry_every_code_that_may_be_sent(code: int) -> None:
+    assert parse_close_payload(struct.pack("!H", code)) == (code, "")
+    assert parse_close_payload(struct.pack("!H", code) + "☂".encode()) == (code, "☂")
 
 
-def test_a_close_without_a_code_is_a_normal_one() -> None:
-    assert close_answer(b"") == 1000
+def test_a_close_frame_without_a_code_has_no_code() -> None:
+    assert parse_close_payload(b"") == (1005, "")
 
 
 @pytest.mark.parametrize("payload", [struct.pack("!H", code) for code in BAD_CODES] + [b"\x03", b"\xe8"])
 def test_a_close_code_that_nobody_may_send_is_a_protocol_error(payload: bytes) -> None:
     with pytest.raises(FrameError, match="bad close code") as broken:
-        close_answer(payload)
+        parse_close_payload(payload)
     assert broken.value.code == 1002
 
 
 @pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x98", b"ok\x80", b"\xed\xa0\x80"])
 def test_a_close_reason_has_to_be_utf_8(reason: bytes) -> None:
     with pytest.raises(FrameError, match="UTF-8") as broken:
-        close_answer(b"\x03\xe8" + reason)
+        parse_close_payload(b"\x03\xe8" + reason)
     assert broken.value.code == 1007
 
 
