@@ -32,10 +32,11 @@ from incoming.registry.memory import MemoryRegistry
 from incoming.runtime.base import ServiceClock
 from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
 from incoming.settings.table import Settings
-from incoming.storage.dir_lock import DirLock
-from incoming.storage.local import DIR_MODE, LocalStorage
-from incoming.storage.ownership import PASS
-from incoming.storage.probe import Need, probe, unusable, warn
+from incoming.storage.local.dir_lock import DirLock
+from incoming.storage.local.directory import DIR_MODE
+from incoming.storage.local.ownership import PASS
+from incoming.storage.local.probe import Need, probe, unusable, warn
+from incoming.storage.local.storage import LocalStorage
 from incoming.uploads import housekeeping
 from incoming.uploads.admission import MIB
 from incoming.uploads.context import UploadContext

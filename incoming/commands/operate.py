@@ -21,6 +21,7 @@ from incoming.core.ticket import Ticket
 from incoming.runtime import output
 from incoming.runtime.logs import printable
 from incoming.settings.table import Settings
+from incoming.storage.local import upload_file
 
 ENDED: Final = {"finished", "cancelled", "expired"}
 REFRESH_EVERY_S: Final = 2.0
@@ -117,7 +118,7 @@ def _post(remote: Remote, route: str, upload_id: str, **more: str) -> None:
 def _from_journal(settings: Settings, ticket: Ticket) -> dict[str, Any]:
     """Returns what the journal and the disk say of an upload, in the words of `GET backend/uploads`."""
     try:
-        offset_bytes = (Path(settings.storage_dir) / "data" / ticket.id / ticket.id).stat().st_size
+        offset_bytes = upload_file(Path(settings.storage_dir) / "data", ticket.id).stat().st_size
     except OSError:
         offset_bytes = 0
     state = ticket.recovered(0.0).state

@@ -12,29 +12,27 @@ Every method here blocks on the disk: callers on the event loop go through the p
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import errno
 import itertools
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
-from incoming.core.errors import StorageFailed, StorageFull
+from incoming.core.errors import StorageFailed
 from incoming.core.ticket import Ticket
 from incoming.registry.clock import ClockFile, Kept, boot_id
 from incoming.registry.compaction import Rewriting
 from incoming.registry.entries import STOPPED, last_lines, note, tickets
 from incoming.registry.log import Log, sync_directory
 from incoming.registry.migration import OldEntries
-from incoming.runtime.filesystem import set_folder_mode, try_to_write
+from incoming.runtime.filesystem import DISK_FULL, disk_errors, set_folder_mode, try_to_write
 from incoming.runtime.gevent_runtime import thread_lock
 
 LOG_FILE: Final = "log"
 MODE: Final = 0o700
 CLOCK_FILE: Final = "clock"
-_FULL: Final = {errno.ENOSPC, errno.EDQUOT}
 
 DAMAGED: Final = (
     "the journal is damaged: lines that are missing or not as they were written: %(lines)s, blocks "
@@ -122,7 +120,7 @@ class Journal:
 
         After an error they do not, unless the process dies before it has written anything else.
         """
-        with _disk_errors(), self._turn:
+        with disk_errors, self._turn:
             self._check_may_write()
             if not self._log.is_open:
                 self._begin_anew()
@@ -134,7 +132,7 @@ class Journal:
         After a failure the log is begun anew, if that works by now: else nobody would try before a ticket is
         asked for.
         """
-        with _disk_errors():
+        with disk_errors:
             with self._turn:
                 self._check_may_write()
                 if not self._log.is_open:
@@ -144,7 +142,7 @@ class Journal:
             try:
                 try_to_write(self._directory)
             except OSError as exc:
-                if exc.errno not in _FULL or not has_room:
+                if exc.errno not in DISK_FULL or not has_room:
                     raise
 
     def _check_may_write(self) -> None:
@@ -212,7 +210,7 @@ class Journal:
 
         Raises StorageFull, StorageFailed; then the next start can't tell this end from a kill.
         """
-        with _disk_errors(), self._turn, self._step:
+        with disk_errors, self._turn, self._step:
             self._check_may_write()
             self._closed = True
             self._abandon_rewriting()
@@ -249,7 +247,7 @@ class Journal:
 
     def write_clock(self, ran_s: float) -> None:
         """Keeps how many seconds the service has run, and that it was since the machine's last start."""
-        with _disk_errors(), self._turn:
+        with disk_errors, self._turn:
             self._check_may_write()
             self._write_clock(ran_s, stopped=False)
 
@@ -275,11 +273,3 @@ def read(directory: Path) -> list[Ticket]:
     file.stat()  # a log that is not there yet is empty; a journal that is not there is a mistake
     found, _ = tickets(last_lines(Log(file, fsync=False).texts()))
     return found
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc

@@ -15,15 +15,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from incoming.core.errors import StorageFailed, StorageFull
 from incoming.runtime.gevent_runtime import close_descriptor
 
 NOT_THERE: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EBADF, errno.EISDIR)
 """How a file system says that it does not know a call; fsync(2) of a folder on CIFS and FUSE: EINVAL."""
 REFUSED: Final = (*NOT_THERE, errno.EPERM, errno.EACCES)
 """The same for modes, which may also be somebody else's to set."""
+DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How a disk says that there is no room: none left, none in the quota, or the file may not grow further."""
 _BLOCK: Final = b"?" * 4096
 """A few bytes would need no room: some file systems keep them beside the name."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
+
+
+class DiskErrors:
+    """Within it, an OSError becomes what a client may be told: StorageFull or StorageFailed."""
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, kind: object, exc: BaseException | None, where: object) -> None:
+        if isinstance(exc, OSError):
+            raise (StorageFull() if exc.errno in DISK_FULL else StorageFailed()) from exc
+
+
+disk_errors: Final = DiskErrors()
 
 
 def sync_folder(fd: int) -> bool:

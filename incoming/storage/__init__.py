@@ -1,6 +1,11 @@
-"""Where the bytes are: the seam between the service and a place that keeps files.
+"""The seam between the service and the place that stores the bytes of uploads.
 
-`local` keeps them in a directory. Another place (S3) comes behind the same few methods.
+`Storage` and `Writer` are what every storage has. What only some storages can do is a capability: a Protocol
+of its own, and an attribute of `Storage` that is None where the capability is missing. `local` is the
+implementation in a directory. `tests/storage/contract.py` tests these promises for every implementation.
+
+Every method may raise StorageFull or StorageFailed, and no other error, unless its docstring says so. A
+storage that fails changes nothing that was acknowledged. No method blocks the event loop for long.
 """
 
 from __future__ import annotations
@@ -10,95 +15,176 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+class Writer(Protocol):
+    """The open file of one upload. One greenlet calls it at a time; the service ensures that.
+
+    A killed process loses only bytes from `durable_offset` on.
+    """
+
+    taken_bytes: int
+    """How many bytes the storage has received, for flow control. The next chunk goes here."""
+    durable_offset: int
+    """How many bytes survive a kill of this process. Only these may be acknowledged.
+
+    It never exceeds `taken_bytes`. In local storage both are equal whenever `write` has returned.
+    """
+    accounted_bytes: int
+    """The offset up to which `Room.free_bytes` already excludes this file, stored or reserved.
+
+    It is `taken_bytes` at least.
+    """
+
+    def write(self, chunk: memoryview) -> None:
+        """Appends the whole chunk. After an error `taken_bytes` is what it was, and `write` may be repeated.
+
+        The caller may reuse the chunk's memory when this returns.
+        """
+
+    def truncate(self, length_bytes: int) -> None:
+        """Discards everything after the first `length_bytes`. The next chunk goes to the new `taken_bytes`.
+
+        `taken_bytes` is then `length_bytes`, or less in a storage that keeps larger pieces only.
+        """
+
+    def finish(self) -> None:
+        """Makes the whole file survive a power cut, then closes the writer. No more bytes will come.
+
+        After an error the writer is still open, and `finish` may be repeated.
+        """
+
+    def abort(self) -> None:
+        """Closes the writer of an upload that was called off, and keeps none of its bytes on purpose.
+
+        `Storage.delete` has to follow. Does nothing on a closed writer.
+        """
+
+    def close(self) -> None:
+        """Closes the writer of an upload that may resume, and frees what was reserved and not used.
+
+        The stored bytes stay. Does nothing on a closed writer.
+        """
+
+
+class Storage(Protocol):
+    """The files of all uploads, by ticket id."""
+
+    @property
+    def ownership(self) -> Ownership | None:
+        """Gives files to other users of the machine; None where files have no owners."""
+
+    @property
+    def pickup(self) -> Pickup | None:
+        """Tells which files their apps have taken; None where apps can't take files."""
+
+    @property
+    def recovery(self) -> Recovery | None:
+        """Finds what a power cut took; None where a stored byte survives it."""
+
+    @property
+    def room(self) -> Room | None:
+        """Tells how much space is left; None where space is not limited."""
+
+    @property
+    def inventory(self) -> Inventory | None:
+        """Lists what is stored; None where that can't be listed."""
+
+    def location(self, ticket_id: str) -> str:
+        """Returns where the file is, as the app is told. It is the same for the whole life of the ticket.
+
+        It raises nothing and looks at nothing: there may be no file yet.
+        """
+
+    def open(
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
+    ) -> Writer:
+        """Opens the file to append at its end; creates it if there is none.
+
+        `length_bytes` is the final length if it is known: a storage may reserve space for it, and no more.
+        `on_reserve` is called with the writer's `accounted_bytes` when that has grown without a write.
+        """
+
+    def size(self, ticket_id: str) -> int | None:
+        """Returns how many bytes survive a kill of this process; None if there is no file.
+
+        It may be called in any thread.
+        """
+
+    def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread.
+
+        A piece is valid only until `take` returns. Raises StorageFailed if some of the bytes are missing.
+        """
+
+    def delete(self, ticket_id: str) -> None:
+        """Deletes the file and everything that the storage keeps for it. A missing file is no error."""
+
+    def check(self) -> None:
+        """Raises StorageFull, StorageFailed if no new upload could be stored at the moment."""
+
+
+class Ownership(Protocol):
+    """Capability: a file can belong to another user of the machine."""
+
+    def can_give_to(self, owner_uid: int) -> bool:
+        """Returns whether `give_to` works for this user, and the server can still delete the file."""
+
+    def give_to(self, ticket_id: str, owner_uid: int) -> None:
+        """Makes the file the property of this user, who can then read it and move it away.
+
+        The change survives a power cut.
+        """
+
+
+class Pickup(Protocol):
+    """Capability: an app takes its file out of the storage without a word to the server."""
+
+    def is_taken(self, ticket_id: str) -> bool:
+        """Returns whether the app has taken the file of an upload that had arrived."""
+
+    def clean_up(self, ticket_id: str) -> None:
+        """Deletes what the storage keeps beside the file. The file itself stays."""
+
+
+class Recovery(Protocol):
+    """Capability: the storage finds bytes that a power cut took."""
+
+    def discard_lost(self, ticket_id: str) -> int:
+        """Truncates a file without checkpoints at the first byte that was surely lost. No writer is open.
+
+        Returns how many bytes were discarded; 0 where nothing is known to be lost.
+        """
+
+
+class Room(Protocol):
+    """Capability: the space of the storage is limited, and the storage tells what is left of it."""
+
+    def free_bytes(self) -> int:
+        """Returns how many more bytes can be stored. It may be called in any thread."""
+
+    def accounted_bytes(self, ticket_id: str) -> int:
+        """Returns what `Writer.accounted_bytes` would be for a file that no writer has open.
+
+        First it frees what a killed writer had reserved. Returns 0 if there is no file.
+        """
+
+
+class Inventory(Protocol):
+    """Capability: the storage lists what it has."""
+
+    def names(self) -> frozenset[str]:
+        """Returns the ids of all tickets that have something in the storage, and other names."""
+
+    def strays(self, known: Callable[[], Container[str]]) -> Strays:
+        """Returns what belongs to none of the tickets that `known` returns.
+
+        `known` is called in a thread, after the storage was listed: so no new ticket is missing from it.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class Strays:
-    """What belongs to no ticket."""
+    """What is in the storage and belongs to no ticket."""
 
     names: tuple[str, ...]
     """In order."""
     size_bytes: int
-
-
-class Writer(Protocol):
-    """The open file of one upload. One greenlet writes at a time; the service sees to that.
-
-    Every method may raise StorageFull or StorageFailed.
-    """
-
-    offset_bytes: int
-    """How many bytes are stored: what may be acknowledged."""
-    allocated_bytes: int
-    """Up to where the place counts the file's space as used already."""
-
-    def write(self, chunk: memoryview) -> None:
-        """Appends the whole chunk, or nothing of it counts."""
-
-    def sync(self) -> None:
-        """Returns when the stored bytes survive a power cut, and closes the file, since no more will come."""
-
-    def cut(self, length_bytes: int) -> None:
-        """Throws away all that is stored behind the first so many bytes."""
-
-    def close(self) -> None:
-        """Gives back what was reserved and not used. Does nothing when called again."""
-
-
-class Storage(Protocol):
-    """All files of this server, by ticket id."""
-
-    def path(self, ticket_id: str) -> str:
-        """Returns the absolute path of the file, the same as long as the ticket lives (CONTRACT 3)."""
-
-    def open(
-        self, ticket_id: str, length_bytes: int, reserved: Callable[[int], object] = lambda _: None
-    ) -> Writer:
-        """Opens the file for going on at its end; creates it when there is none.
-
-        `reserved` hears the writer's `allocated_bytes` whenever it grows without a write.
-        """
-
-    def stored_bytes(self, ticket_id: str) -> int | None:
-        """Returns the length of the file; None when there is none."""
-
-    def give_back(self, ticket_id: str) -> int:
-        """Gives back what is still reserved of a file that nobody has open: its writer was killed, say.
-
-        Returns up to where the place counts the file's space as used after that; 0 when there is no file.
-        Raises StorageFailed.
-        """
-
-    def drop_lost(self, ticket_id: str) -> int:
-        """After a power cut: cuts a file without checkpoints off at its first hole, where bytes may be lost.
-
-        Returns how many bytes that were.
-        """
-
-    def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
-        """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread."""
-
-    def names(self) -> frozenset[str]:
-        """Returns the ids of all tickets of which something is there, and other names, in a thread."""
-
-    def strays(self, known: Callable[[], Container[str]]) -> Strays:
-        """Returns what is there beside the files of the tickets that `known` returns, in a thread.
-
-        `known` is called once the files have been listed, so that no new ticket is missing.
-        """
-
-    def free_bytes(self) -> int:
-        """Returns how much more can be stored."""
-
-    def check(self) -> None:
-        """Raises StorageFull, StorageFailed where no new upload could be stored. In a thread."""
-
-    def give_to(self, ticket_id: str, owner_uid: int) -> None:
-        """Makes the file the property of this user id, which can reach it and move it away from then on."""
-
-    def can_give_to(self, owner_uid: int) -> bool:
-        """Returns whether `give_to` would work. Raises StorageFull, StorageFailed."""
-
-    def remove(self, ticket_id: str) -> None:
-        """Removes the file; already gone is fine."""
-
-    def tidy(self, ticket_id: str) -> None:
-        """Removes what is left once the app has moved the file away; the file itself is not touched."""

@@ -59,7 +59,7 @@ class Admission:
         """
         self._check_app(request.signal_finish_url)
         owner_uid = request.file_owner_uid
-        if owner_uid is not None and not self._storage.can_give_to(owner_uid):
+        if owner_uid is not None and not self._can_give_to(owner_uid):
             raise BadParameter("fileOwnerUid", "this server can't give files to that user")
         now_s = self._clock.now_s()
         ticket = Ticket(
@@ -80,6 +80,10 @@ class Admission:
         if limit and self._registry.unfinished(ticket.app) >= limit:
             raise TooMany("unfinished uploads of this app", limit)
         return ticket
+
+    def _can_give_to(self, owner_uid: int) -> bool:
+        ownership = self._storage.ownership
+        return ownership is not None and ownership.can_give_to(owner_uid)
 
     def _check_app(self, url: str) -> None:
         """Raises BadParameter. Where a name leads is looked at when it is called."""
@@ -113,7 +117,8 @@ class Admission:
         While the length is unknown (None), nothing is known to be missing. Raises StorageFull, StorageFailed,
         UploadTooLarge, TooMany, LengthMismatch.
         """
-        stored_bytes = self._storage.stored_bytes(ticket.id) or 0
+        declared_bytes = length_bytes
+        stored_bytes = self._storage.size(ticket.id) or 0
         if length_bytes is None:
             length_bytes = stored_bytes
         elif stored_bytes > length_bytes and ticket.length_bytes is None:
@@ -121,21 +126,28 @@ class Admission:
         if stored_bytes > length_bytes:
             log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
             raise StorageFailed
-        missing_bytes = max(length_bytes - self._storage.give_back(ticket.id), 0)
+        missing_bytes = max(length_bytes - self._accounted_bytes(ticket.id), 0)
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun=stored_bytes > 0)
         self._budget.belongs(ticket.id, source)
 
-        def reserved(allocated_bytes: int) -> None:
-            self._budget.resize(ticket.id, max(length_bytes - allocated_bytes, 0))
+        def on_reserve(accounted_bytes: int) -> None:
+            self._budget.resize(ticket.id, max(length_bytes - accounted_bytes, 0))
 
-        return self._storage.open(ticket.id, length_bytes, reserved)
+        return self._storage.open(ticket.id, declared_bytes, on_reserve)
+
+    def _accounted_bytes(self, ticket_id: str) -> int:
+        """Returns how much of a closed file is not free space any more. Raises StorageFailed."""
+        room = self._storage.room
+        return room.accounted_bytes(ticket_id) if room else self._storage.size(ticket_id) or 0
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
         """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
+        if self._storage.room is None:
+            return
         now_s = self._clock.now_s()
-        room_bytes = self._storage.free_bytes() - self._settings.min_free_mib * MIB
+        room_bytes = self._storage.room.free_bytes() - self._settings.min_free_mib * MIB
         room_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
         yielding = []
         for other_id, size_bytes in self._budget.yielding(now_s):
@@ -159,7 +171,7 @@ class Admission:
         To be called before bytes are stored. Raises StorageFull.
         """
         if not self._budget.holds(ticket.id):
-            missing_bytes = max((ticket.length_bytes or 0) - writer.allocated_bytes, 0)
+            missing_bytes = max((ticket.length_bytes or 0) - writer.accounted_bytes, 0)
             self._make_room(ticket, missing_bytes)
             self.hold(ticket, writer)
 
@@ -181,7 +193,7 @@ class Admission:
 
     def hold(self, ticket: Ticket, writer: Writer) -> None:
         """Keeps room for what the disk does not count as used by this open file yet."""
-        self._hold(ticket, writer.allocated_bytes, begun=writer.offset_bytes > 0)
+        self._hold(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
     def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
         """Keeps room for the rest of a file that nobody has open; what was reserved ahead is given back.
@@ -189,12 +201,12 @@ class Admission:
         Keeps none for an upload that has lost its room. `anew`: nothing may be known of it yet (a start).
         Raises StorageFailed.
         """
-        allocated_bytes = self._storage.give_back(ticket.id)
+        accounted_bytes = self._accounted_bytes(ticket.id)
         if self._budget.holds(ticket.id) or (anew and not self._budget.knows(ticket.id)):
-            self._hold(ticket, allocated_bytes, begun=allocated_bytes > 0)
+            self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
-    def _hold(self, ticket: Ticket, allocated_bytes: int, begun: bool) -> None:
-        missing_bytes = max((ticket.length_bytes or 0) - allocated_bytes, 0)
+    def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
+        missing_bytes = max((ticket.length_bytes or 0) - accounted_bytes, 0)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:

@@ -83,11 +83,22 @@ class LiveUpload:
             self.all_live.pop(self.ticket_id, None)
 
     def close(self) -> None:
-        """Closes the file, if it is open. What is stored is stored, whatever the disk says to the rest."""
-        writer, self.writer, self.moved_at_s = self.writer, None, None
+        """Closes the file, if it is open. An error changes nothing about the stored bytes."""
+        writer = self._take_writer()
         if writer:
             with contextlib.suppress(StorageFull, StorageFailed):
                 writer.close()
+
+    def abort(self) -> None:
+        """Closes the file of an upload that was called off, if it is open; it is deleted next."""
+        writer = self._take_writer()
+        if writer:
+            with contextlib.suppress(StorageFull, StorageFailed):
+                writer.abort()
+
+    def _take_writer(self) -> Writer | None:
+        writer, self.writer, self.moved_at_s = self.writer, None, None
+        return writer
 
 
 class Claims:
@@ -148,7 +159,7 @@ class Claims:
         """Returns the offset of each upload that has moved since this was last asked, and is still open."""
         moved, self._moved = self._moved, set()
         live = ((ticket_id, self._live.get(ticket_id)) for ticket_id in moved)
-        return {ticket_id: one.writer.offset_bytes for ticket_id, one in live if one and one.writer}
+        return {ticket_id: one.writer.durable_offset for ticket_id, one in live if one and one.writer}
 
     def moved_at_s(self, ticket_id: str) -> float | None:
         """Returns when bytes of an open upload were last stored; None when none were yet."""
@@ -157,7 +168,7 @@ class Claims:
 
     def offsets(self) -> dict[str, int]:
         """Returns how many bytes are stored of each upload whose file is open."""
-        return {key: live.writer.offset_bytes for key, live in self._live.items() if live.writer}
+        return {key: live.writer.durable_offset for key, live in self._live.items() if live.writer}
 
     def holders(self) -> list[ClaimedUpload]:
         """Returns the claims that connections hold."""

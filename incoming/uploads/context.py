@@ -59,9 +59,9 @@ class UploadContext:
     def clear_away(self, ticket: Ticket) -> None:
         """Removes what is left of an ended upload, and is ours. Raises StorageFull, StorageFailed."""
         if ticket.file_is_ours:
-            self.storage.remove(ticket.id)
-        else:
-            self.storage.tidy(ticket.id)
+            self.storage.delete(ticket.id)
+        elif self.storage.pickup:
+            self.storage.pickup.clean_up(ticket.id)
         self.unsettled.pop(ticket.id, None)
 
     def try_to_clear_away(self, ticket: Ticket) -> None:

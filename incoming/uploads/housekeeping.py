@@ -46,8 +46,10 @@ def distrust(parts: UploadContext, machine_has_run_on: bool) -> None:
     does not, `machine_has_run_on` since the last process; if it has not, a hole is where bytes were lost.
     """
     there = None
-    with contextlib.suppress(IncomingError):  # then each is looked for
-        there = parts.storage.names()
+    recovery, inventory = parts.storage.recovery, parts.storage.inventory
+    if inventory:
+        with contextlib.suppress(IncomingError):  # then each is looked for
+            there = inventory.names()
     for ticket in parts.registry.tickets():
         if (ticket.boot_id == parts.boot_id) if ticket.boot_id else machine_has_run_on:
             continue
@@ -58,11 +60,11 @@ def distrust(parts: UploadContext, machine_has_run_on: bool) -> None:
         if ticket.boot_id or ticket.checkpoints:
             parts.unproven.add(ticket.id)
             continue
-        if there is not None and ticket.id not in there:
+        if recovery is None or (there is not None and ticket.id not in there):
             continue  # most tickets of a large journal have no bytes
         try:
-            lost_bytes = parts.storage.drop_lost(ticket.id)
-        except OSError as exc:
+            lost_bytes = recovery.discard_lost(ticket.id)
+        except IncomingError as exc:
             log.warning("upload %(ticket)s: can't be looked at: %(error)s", ticket.for_log(error=exc))
             continue
         if lost_bytes:
@@ -106,8 +108,11 @@ def keep_checkpoints(parts: UploadContext, uploads: Uploads) -> None:
 
 def report_strays(parts: UploadContext) -> None:
     """Logs what lies in the storage and belongs to no ticket. Nothing of it is touched."""
+    inventory = parts.storage.inventory
+    if inventory is None:
+        return
     try:
-        strays = parts.storage.strays(lambda: {ticket.id for ticket in parts.registry.tickets()})
+        strays = inventory.strays(lambda: {ticket.id for ticket in parts.registry.tickets()})
     except IncomingError as exc:
         log.warning("data/ can't be looked through: %(error)s", {"error": exc})
         return

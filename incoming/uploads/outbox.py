@@ -129,7 +129,7 @@ class Outbox:
         """Gives what calls the app, as soon as there is a place among the calls to it."""
         if url.startswith(callbacks.SCHEME):
             with self._parts.callbacks.turn:
-                yield lambda ticket: self._parts.callbacks.call(ticket, self._storage.path(ticket.id))
+                yield lambda ticket: self._parts.callbacks.call(ticket, self._storage.location(ticket.id))
         else:
             with self._notifier.turn(url) as turn:
                 yield lambda ticket: turn.post(self._form(ticket))
@@ -164,7 +164,7 @@ class Outbox:
             extras["metadata"] = ticket.metadata
         return extras | {
             "id": ticket.id,
-            "filename": "" if called_off else self._storage.path(ticket.id),
+            "filename": "" if called_off else self._storage.location(ticket.id),
             "filenameFromBrowser": ticket.name or bare_file_name(""),
             "secret": ticket.secret,
             "backendSecret": ticket.secret,
@@ -225,15 +225,16 @@ class Outbox:
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
-        if ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
+        pickup = self._storage.pickup
+        if pickup is None or ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
             return False
-        return self._storage.stored_bytes(ticket.id) is None
+        return pickup.is_taken(ticket.id)
 
     def _fails_as_spoilt(self, ticket: Ticket) -> bool:
         """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
         if ticket.id not in self._parts.doubtful or ticket.state is not State.HANDING_OVER:
             return False
-        stored_bytes = self._storage.stored_bytes(ticket.id)
+        stored_bytes = self._storage.size(ticket.id)
         if stored_bytes is None and not ticket.remove_file_when_finished:
             return False
         crc = self._parts.checksum(ticket.id, 0, stored_bytes or 0)

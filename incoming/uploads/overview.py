@@ -137,7 +137,8 @@ class Overview:
         self._found[what] = found
 
     def _look_at_storage(self) -> None:
-        self.free_bytes = self._runtime.in_pool(self._parts.storage.free_bytes)
+        room = self._parts.storage.room
+        self.free_bytes = self._runtime.in_pool(room.free_bytes) if room else None
         self._parts.storage.check()
 
     def _look_at_room(self) -> None:
@@ -246,7 +247,7 @@ class Overview:
         """Returns the lengths of files as the disk has them; None where it does not say, or not in time."""
         if not ticket_ids:
             return {}
-        stored_bytes = self._parts.storage.stored_bytes
+        stored_bytes = self._parts.storage.size
         try:
             with self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
                 return self._runtime.in_pool(_each, stored_bytes, ticket_ids)

@@ -49,7 +49,7 @@ class Doubts:
         if not self.is_open(ticket.id):
             return
         with self._turn(ticket.id):
-            stored_bytes = self._parts.storage.stored_bytes(ticket.id) or 0
+            stored_bytes = self._parts.storage.size(ticket.id) or 0
             found = self._found.get(ticket.id)
             if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
                 return
@@ -68,9 +68,9 @@ class Doubts:
         To be called with the upload's lock, after `examine`. Raises StorageFailed.
         """
         if not self.is_open(ticket.id):
-            return writer.offset_bytes
+            return writer.durable_offset
         found = self._found.get(ticket.id)
-        if found is None or found.stored_bytes != writer.offset_bytes:
+        if found is None or found.stored_bytes != writer.durable_offset:
             raise StorageFailed  # what was read is another file than this: its disk was away, say
         if found.right_bytes == found.stored_bytes:
             self.end(ticket.id)
@@ -80,8 +80,8 @@ class Doubts:
 
     def cut(self, ticket: Ticket, writer: Writer, right_bytes: int) -> None:
         """Ends the doubt by cutting off what is not right, or not known to be. Raises StorageFailed."""
-        lost_bytes = writer.offset_bytes - right_bytes
-        writer.cut(right_bytes)
+        lost_bytes = writer.durable_offset - right_bytes
+        writer.truncate(right_bytes)
         self.end(ticket.id)
         about = ticket.for_log(lost_bytes=lost_bytes)
         log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)

@@ -138,7 +138,7 @@ class Uploads:
                     self._let_go(ticket_id, live)
                 self.admission.check(self._registry.get(ticket_id), claim.length_bytes)  # refused just now
                 raise
-            offset_bytes = live.writer.offset_bytes if live.writer else ticket.length_bytes or 0
+            offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
             pace = self.admission.pace(ticket)
             claimed = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
             if live.writer:
@@ -248,7 +248,7 @@ class Uploads:
         """
         if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
             return False
-        return self._storage.stored_bytes(ticket.id) == ticket.length_bytes
+        return self._storage.size(ticket.id) == ticket.length_bytes
 
     def complete_paused(self, ticket: Ticket) -> None:
         """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
@@ -332,14 +332,14 @@ class Uploads:
     def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
         """Returns how many of the stored bytes are right; see Doubts. Raises StorageFailed."""
         writer = _open_file(live)
-        stored_bytes = writer.offset_bytes
+        stored_bytes = writer.durable_offset
         try:
             right_bytes = self._doubts.settle(ticket, writer, proves)
         except IncomingError:
             if live.holder is None:
                 self._close(ticket, live)
             raise
-        if writer.offset_bytes < stored_bytes:
+        if writer.durable_offset < stored_bytes:
             self.admission.hold(ticket, writer)  # what was cut off is still to come
         return right_bytes
 
@@ -378,7 +378,7 @@ class Uploads:
 
     def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
         """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
-        may_be_whole = live.writer is None or live.writer.offset_bytes == ticket.length_bytes
+        may_be_whole = live.writer is None or live.writer.durable_offset == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
         in_doubt = self._doubts.is_open(ticket.id)
@@ -400,13 +400,13 @@ class Uploads:
         writer = _open_file(live)
         if self._settings.fsync:
             try:
-                writer.sync()
+                writer.finish()
             except IncomingError:
                 self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
                 raise
             live.writer = None
-        if ticket.file_owner_uid is not None:
-            self._storage.give_to(ticket.id, ticket.file_owner_uid)
+        if ticket.file_owner_uid is not None and self._storage.ownership:
+            self._storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
         self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256), ticket.token)
         self._integrity.forget(ticket.id)
@@ -417,7 +417,7 @@ class Uploads:
         """Throws away what is stored, which is of no file: pieces of two are in it."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            _open_file(live).cut(0)
+            _open_file(live).truncate(0)
             self._integrity.forget(claim.ticket.id)
         about = claim.ticket.for_log()
         log.warning("upload %(ticket)s: starts anew, pieces of two files were in it", about)
@@ -434,7 +434,8 @@ class Uploads:
             self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error
-            self._let_go(ticket.id, live)
+            live.abort()
+            self.admission.release(ticket.id)
             self._integrity.forget(ticket.id)
             self._doubts.end(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())

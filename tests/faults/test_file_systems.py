@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.storage.probe import NO_FOLDER_SYNC
+from incoming.storage.local.probe import NO_FOLDER_SYNC
 from tests.support.app import ScriptedApp
 from tests.support.client import OldClient
 from tests.support.client2 import Client2

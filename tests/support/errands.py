@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 
 import requests
 
-from incoming.storage import local
+from incoming.storage.local import writer as local_writer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused
@@ -300,8 +300,8 @@ class Large(Errand):
     """Version 2; space is reserved for it, it is written in slices, and written out before it is synced."""
 
     version = 2
-    half_bytes = local.SLICE_BYTES
-    length_bytes = local.SHORT_SYNC_BYTES + half_bytes - 100
+    half_bytes = local_writer.SLICE_BYTES
+    length_bytes = local_writer.SHORT_SYNC_BYTES + half_bytes - 100
 
 
 class Waited(Errand):

@@ -27,7 +27,7 @@ from gevent.monkey import get_original
 
 from incoming.handover.http_call import Turn
 from incoming.registry import clock
-from incoming.storage import local, posix, probe
+from incoming.storage.local import posix, probe, writer
 from incoming.uploads import housekeeping, overview
 from incoming.websocket.writer import FrameWriter
 
@@ -226,7 +226,7 @@ def install(plan: Plan) -> None:
     for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
-    vars(local)["fallocate"] = _told(points.around("fallocate", posix.fallocate))
+    vars(writer)["fallocate"] = _told(points.around("fallocate", posix.fallocate))
     writes_out = points.around("sync_file_range", posix.sync_file_range, failed=failed)
     vars(posix)["sync_file_range"] = _told(writes_out)
     _wrap_the_others(points)

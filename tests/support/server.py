@@ -21,6 +21,7 @@ from incoming.registry import journal
 from incoming.registry.entries import STOPPED, written
 from incoming.registry.lines import Reader, numbered
 from incoming.registry.log import BLANK, BLOCK_BYTES
+from incoming.storage.local import upload_file
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -175,7 +176,7 @@ class RunningServer:
 
     def stored_file(self, ticket_id: str) -> Path:
         """Where the bytes of an upload are."""
-        return self.storage_dir / "data" / ticket_id / ticket_id
+        return upload_file(self.storage_dir / "data", ticket_id)
 
     def journaled(self) -> dict[str, Ticket]:
         """All tickets as they stand in the journal, by their ids."""

@@ -25,7 +25,8 @@ from incoming.registry.journal import Journal, read
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
-from incoming.storage.local import LocalStorage
+from incoming.storage import Room
+from incoming.storage.local.storage import LocalStorage
 from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, NewsListener, new_token
 from incoming.uploads.context import UploadContext
@@ -166,7 +167,7 @@ class House:
 
     def file(self, ticket_id: str) -> Path:
         """Returns where the upload's bytes are."""
-        return Path(self.parts.storage.path(ticket_id))
+        return Path(self.parts.storage.location(ticket_id))
 
     @contextlib.contextmanager
     def journal_broken(self) -> Iterator[None]:
@@ -177,6 +178,13 @@ class House:
             yield
         finally:
             shutil.move(aside, self.directory / "journal")
+
+
+def room(house: House) -> Room:
+    """Returns what tells how much space is left."""
+    found = house.parts.storage.room
+    assert found
+    return found
 
 
 def arrived(directory: Path, *answers: FakeAnswer, **request: str) -> tuple[House, str]:

@@ -22,7 +22,7 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.ticket import Ticket
 from incoming.uploads.admission import MIB, Admission
-from tests.support.uploads import House
+from tests.support.uploads import House, room
 
 URL = "http://app.example.org/finished"
 LENGTH_BYTES = 10
@@ -128,7 +128,7 @@ def test_without_a_limit_no_file_is_too_large(tmp_path: Path) -> None:
 
 
 def free_mib(house: House) -> int:
-    return house.parts.storage.free_bytes() // MIB
+    return room(house).free_bytes() // MIB
 
 
 def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admission: Admission) -> None:
@@ -137,7 +137,7 @@ def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admis
     admission.open(first, most_of_it).close()
     with pytest.raises(StorageFull):
         admission.open(second, most_of_it)
-    assert house.parts.storage.stored_bytes(second.id) is None, "who is not let in leaves nothing"
+    assert house.parts.storage.size(second.id) is None, "who is not let in leaves nothing"
     admission.release(first.id)
     admission.open(second, most_of_it).close()
 
@@ -149,7 +149,7 @@ def test_what_is_on_the_disk_needs_no_room_any_more(house: House, admission: Adm
     other = house.ticket(house.new_ticket())
     with pytest.raises(StorageFull):
         admission.open(other, most_of_it)
-    writer.allocated_bytes = most_of_it
+    writer.accounted_bytes = most_of_it
     admission.hold(first, writer)
     admission.open(other, most_of_it).close()
 
@@ -162,7 +162,7 @@ def test_a_file_that_has_grown_beyond_its_length_is_not_gone_on_with(
         admission.open(ticket, 6)
     assert "has grown" in caplog.text
     assert ticket.id not in caplog.text
-    assert admission.open(ticket, 7).offset_bytes == 7
+    assert admission.open(ticket, 7).durable_offset == 7
 
 
 # --- how fast may it come? -------------------------------------------------------------------------

@@ -103,14 +103,14 @@ def test_who_holds_what_and_how_far_it_is_can_be_asked_without_waiting(claims: C
         claims.hand_to(live, claim_for([]))
         assert claims.is_held(ID)
         assert claims.offsets() == {}
-        live.writer = cast(Writer, SimpleNamespace(offset_bytes=7))
+        live.writer = cast(Writer, SimpleNamespace(durable_offset=7))
     assert claims.offsets() == {ID: 7}
 
 
 def test_what_has_moved_is_told_once_and_only_while_it_is_open(claims: Claims) -> None:
     with claims.lock(ID) as live:
         claims.hand_to(live, claim_for([]))
-        live.writer = cast(Writer, SimpleNamespace(offset_bytes=7, close=lambda: None))
+        live.writer = cast(Writer, SimpleNamespace(durable_offset=7, close=lambda: None))
         claims.moved(ID, live, 5.0)
         assert claims.moved_at_s(ID) == 5.0
         assert claims.take_moved() == {ID: 7}

@@ -25,7 +25,7 @@ from incoming.uploads.housekeeping import (
     sweep,
     sweep_interval_s,
 )
-from tests.storage.conftest import NOBODY
+from tests.storage.local.conftest import NOBODY
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.uploads import TIMES, House, new_claim
 

@@ -21,7 +21,7 @@ from crc32c import crc32c
 from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
-from incoming.storage.local import LocalStorage
+from incoming.storage.local.storage import LocalStorage
 from incoming.uploads.context import BLOCK_BYTES
 from incoming.uploads.housekeeping import recover
 from tests.support.data import FileBytes

@@ -16,7 +16,7 @@ from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, NoAnswer, Refused, Trouble, WillFinish, no_answer
 from incoming.uploads.overview import DISK_HANGS_AFTER_S, Overview
 from tests.support.fakes import FakeApp, FakeRuntime
-from tests.support.uploads import TIMES, House
+from tests.support.uploads import TIMES, House, room
 
 ALL = Listing()
 
@@ -90,7 +90,7 @@ def test_a_disk_that_does_not_say_hides_the_offset_and_nothing_else(
     def fail(_: str) -> int:
         raise StorageFailed
 
-    monkeypatch.setattr(house.parts.storage, "stored_bytes", fail)
+    monkeypatch.setattr(house.parts.storage, "size", fail)
     assert only_row(overview)["offset_bytes"] is None
     assert only_row(overview)["id"] == ticket_id[:8]
 
@@ -350,7 +350,7 @@ def test_what_is_kept_free_is_full_unless_room_in_it_is_kept_for_an_upload(tmp_p
     overview = Overview(house.uploads)
     watch = gevent.spawn(overview.keep_watch)
     free_bytes = 2 << 20
-    house.parts.storage.free_bytes = lambda: free_bytes  # type: ignore[method-assign]
+    room(house).free_bytes = lambda: free_bytes  # type: ignore[method-assign]
     house.runtime.advance(6)
     assert overview.trouble() == ""
     client = house.claim(house.new_ticket(), 1000)

@@ -13,9 +13,11 @@ import pytest
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.runtime.fair_scheduler import TURN_S
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.local import SLICE_BYTES, LocalStorage, LocalWriter, allocated_bytes
-from incoming.storage.write_path import QUICK_SLICES, Disk
-from tests.storage.conftest import RESERVE_BYTES, TICKET_ID, Mount
+from incoming.storage.local.posix import allocated_bytes
+from incoming.storage.local.storage import LocalStorage
+from incoming.storage.local.write_path import QUICK_SLICES, WritePath
+from incoming.storage.local.writer import SLICE_BYTES, LocalWriter
+from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
 
 LENGTH_BYTES = 16 << 20
@@ -25,11 +27,11 @@ BLOCK_BYTES = 512
 
 
 def used_bytes(storage: LocalStorage) -> int:
-    return Path(storage.path(TICKET_ID)).stat().st_blocks * BLOCK_BYTES
+    return Path(storage.location(TICKET_ID)).stat().st_blocks * BLOCK_BYTES
 
 
 def content(storage: LocalStorage) -> bytes:
-    return Path(storage.path(TICKET_ID)).read_bytes()
+    return Path(storage.location(TICKET_ID)).read_bytes()
 
 
 @pytest.fixture
@@ -43,24 +45,24 @@ def writer(storage: LocalStorage, runtime: FakeRuntime) -> LocalWriter:
 
 
 def test_a_new_file_begins_at_zero(writer: LocalWriter, storage: LocalStorage) -> None:
-    assert writer.offset_bytes == 0
-    assert storage.stored_bytes(TICKET_ID) == 0
+    assert writer.taken_bytes == 0
+    assert storage.size(TICKET_ID) == 0
 
 
 def test_chunks_are_appended_one_after_the_other(writer: LocalWriter, storage: LocalStorage) -> None:
     for chunk in (b"first ", b"second ", b"third"):
         writer.write(memoryview(chunk))
     assert content(storage) == b"first second third"
-    assert writer.offset_bytes == 18
+    assert writer.taken_bytes == 18
 
 
 def test_the_offset_is_read_off_the_disk(writer: LocalWriter, storage: LocalStorage) -> None:
     writer.write(memoryview(b"12345"))
     writer.close()
-    with Path(storage.path(TICKET_ID)).open("ab") as file:
+    with Path(storage.location(TICKET_ID)).open("ab") as file:
         file.write(b"67")
     again = storage.open(TICKET_ID, LENGTH_BYTES)
-    assert again.offset_bytes == 7
+    assert again.taken_bytes == 7
     again.write(memoryview(b"89"))
     assert content(storage) == b"123456789"
 
@@ -71,7 +73,7 @@ def test_a_large_chunk_lets_others_run_between_its_slices(
     for _ in range(QUICK_SLICES):  # from here on the pool is not needed
         writer.write(memoryview(b"s"))
     seen: list[int | None] = []
-    runtime.spawn(lambda: seen.append(storage.stored_bytes(TICKET_ID)))
+    runtime.spawn(lambda: seen.append(storage.size(TICKET_ID)))
     chunk = os.urandom(2 * SLICE_BYTES + 1)
     writer.write(memoryview(chunk))
     assert seen == [QUICK_SLICES + SLICE_BYTES]
@@ -82,10 +84,10 @@ def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
     writer: LocalWriter, runtime: FakeRuntime
 ) -> None:
     seen: list[int] = []
-    runtime.spawn(lambda: seen.append(writer.offset_bytes))
+    runtime.spawn(lambda: seen.append(writer.taken_bytes))
     writer.write(memoryview(bytes(2 * SLICE_BYTES)))
     assert seen == [0]
-    assert writer.offset_bytes == 2 * SLICE_BYTES
+    assert writer.taken_bytes == 2 * SLICE_BYTES
 
 
 def test_what_is_discarded_is_gone_and_the_file_begins_anew(
@@ -93,10 +95,10 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
 ) -> None:
     writer.write(memoryview(bytes(2 * RESERVE_BYTES)))
     runtime.settle()
-    writer.cut(0)
-    assert (writer.offset_bytes, writer.allocated_bytes, storage.stored_bytes(TICKET_ID)) == (0, 0, 0)
+    writer.truncate(0)
+    assert (writer.taken_bytes, writer.accounted_bytes, storage.size(TICKET_ID)) == (0, 0, 0)
     assert used_bytes(storage) == 0, "what was reserved too"
-    assert "_cut" in runtime.pool_calls
+    assert "_truncate" in runtime.pool_calls
     writer.write(memoryview(b"anew"))
     assert content(storage) == b"anew"
 
@@ -104,19 +106,19 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
 def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incoming.storage.write_path.QUICK_SLICES", 0)
-    monkeypatch.setattr("incoming.storage.write_path.SLOW_WRITE_S", 60.0)
+    monkeypatch.setattr("incoming.storage.local.write_path.QUICK_SLICES", 0)
+    monkeypatch.setattr("incoming.storage.local.write_path.SLOW_WRITE_S", 60.0)
     storage = LocalStorage(tmp_path / "data", 0, GeventRuntime())
     writers = [storage.open(f"{TICKET_ID}-{number}", LENGTH_BYTES) for number in range(2)]
     order: list[int] = []
-    write = Disk.write
+    write = WritePath.write
 
-    def watched_write(disk: Disk, fd: int, part: memoryview, position: int) -> int:
+    def watched_write(disk: WritePath, fd: int, part: memoryview, position: int) -> int:
         order.append(fd)
         time.sleep(2 * TURN_S)
         return write(disk, fd, part, position)
 
-    monkeypatch.setattr(Disk, "write", watched_write)
+    monkeypatch.setattr(WritePath, "write", watched_write)
     chunk = memoryview(bytes(4 * SLICE_BYTES))
     writing = [gevent.spawn(writer.write, chunk) for writer in writers]
     gevent.joinall(writing, timeout=30, raise_error=True)
@@ -132,13 +134,13 @@ def test_space_is_reserved_ahead_and_the_length_stays(
 ) -> None:
     writer.write(memoryview(b"1"))
     runtime.settle()
-    assert writer.allocated_bytes == 1 + RESERVE_BYTES
+    assert writer.accounted_bytes == 1 + RESERVE_BYTES
     assert used_bytes(storage) >= RESERVE_BYTES
-    assert storage.stored_bytes(TICKET_ID) == 1
+    assert storage.size(TICKET_ID) == 1
 
 
 def test_nothing_is_reserved_before_the_first_byte(writer: LocalWriter, storage: LocalStorage) -> None:
-    assert writer.allocated_bytes == 0
+    assert writer.accounted_bytes == 0
     assert used_bytes(storage) < 64 * KIB
 
 
@@ -154,21 +156,21 @@ def test_no_more_is_reserved_than_the_file_has(storage: LocalStorage, runtime: F
     writer = storage.open(TICKET_ID, 600 * KIB)
     writer.write(memoryview(b"1"))
     runtime.settle()
-    assert writer.allocated_bytes == 600 * KIB
+    assert writer.accounted_bytes == 600 * KIB
 
 
 def test_nothing_is_reserved_for_what_one_write_takes(storage: LocalStorage, runtime: FakeRuntime) -> None:
     writer = storage.open(TICKET_ID, SLICE_BYTES + 1)
     writer.write(memoryview(b"1"))
     runtime.settle()
-    assert writer.allocated_bytes == 1
+    assert writer.accounted_bytes == 1
 
 
 def test_at_least_half_of_the_reserve_is_kept_ahead(writer: LocalWriter, runtime: FakeRuntime) -> None:
     for _ in range(40):
         writer.write(memoryview(bytes(100 * KIB)))
         runtime.settle()
-        assert writer.allocated_bytes - writer.offset_bytes >= RESERVE_BYTES // 2
+        assert writer.accounted_bytes - writer.taken_bytes >= RESERVE_BYTES // 2
     assert runtime.pool_calls.count("fallocate") <= 40 * 100 * KIB // (RESERVE_BYTES // 2) + 1
 
 
@@ -179,9 +181,9 @@ def test_the_writer_does_not_wait_for_a_reservation(
         for _ in range(20):
             writer.write(memoryview(bytes(100 * KIB)))
             runtime.settle()
-        assert writer.offset_bytes == writer.allocated_bytes == 2000 * KIB
+        assert writer.taken_bytes == writer.accounted_bytes == 2000 * KIB
         assert runtime.pool_calls.count("fallocate") == 1, "the one that is under way"
-    assert storage.stored_bytes(TICKET_ID) == 2000 * KIB
+    assert storage.size(TICKET_ID) == 2000 * KIB
 
 
 def test_closing_gives_back_what_was_reserved(writer: LocalWriter, storage: LocalStorage) -> None:
@@ -199,7 +201,7 @@ def test_closing_waits_for_a_reservation_that_is_under_way(
         runtime.settle()
         runtime.spawn(writer.close)
     assert used_bytes(storage) < 700 * KIB
-    assert storage.stored_bytes(TICKET_ID) == 600 * KIB
+    assert storage.size(TICKET_ID) == 600 * KIB
 
 
 def test_a_reservation_that_comes_after_the_close_reserves_nothing(
@@ -246,7 +248,7 @@ def test_what_a_killed_writer_had_reserved_is_given_back(
     storage: LocalStorage, runtime: FakeRuntime, stored_bytes: int
 ) -> None:
     killed(storage, runtime, stored_bytes)
-    assert storage.give_back(TICKET_ID) == stored_bytes
+    assert storage.room.accounted_bytes(TICKET_ID) == stored_bytes
     assert content(storage) == b"x" * stored_bytes
     assert used_bytes(storage) < stored_bytes + 64 * KIB
 
@@ -261,13 +263,13 @@ def test_what_can_not_be_given_back_counts_as_used(
 
     killed(storage, runtime, 100 * KIB)
     monkeypatch.setattr(os, "ftruncate", refuse)
-    assert storage.give_back(TICKET_ID) == 100 * KIB + RESERVE_BYTES
-    assert storage.open(TICKET_ID, LENGTH_BYTES).allocated_bytes == 100 * KIB + RESERVE_BYTES
+    assert storage.room.accounted_bytes(TICKET_ID) == 100 * KIB + RESERVE_BYTES
+    assert storage.open(TICKET_ID, LENGTH_BYTES).accounted_bytes == 100 * KIB + RESERVE_BYTES
     assert content(storage) == b"x" * 100 * KIB
 
 
 def test_what_is_not_there_has_nothing_to_give_back(storage: LocalStorage) -> None:
-    assert storage.give_back(TICKET_ID) == 0
+    assert storage.room.accounted_bytes(TICKET_ID) == 0
 
 
 def test_a_file_that_nothing_is_reserved_for_is_only_looked_at(
@@ -277,7 +279,7 @@ def test_a_file_that_nothing_is_reserved_for_is_only_looked_at(
     writer.write(memoryview(b"content"))
     writer.close()
     runtime.pool_calls.clear()
-    assert storage.give_back(TICKET_ID) == 7
+    assert storage.room.accounted_bytes(TICKET_ID) == 7
     assert runtime.pool_calls == []
 
 
@@ -306,7 +308,7 @@ def test_a_full_disk_is_reported_and_the_offset_stays(writer: LocalWriter, stora
     writer.write(memoryview(bytes(60 * KIB)))
     with largest_file(100 * KIB), pytest.raises(StorageFull):
         writer.write(memoryview(bytes(60 * KIB)))
-    assert writer.offset_bytes == 60 * KIB
+    assert writer.taken_bytes == 60 * KIB
     writer.write(memoryview(b"x" * 60 * KIB))
     assert content(storage)[60 * KIB :] == b"x" * 60 * KIB
 
@@ -320,9 +322,9 @@ def test_what_a_failed_chunk_left_behind_is_gone_after_the_close(
         writer.write(memoryview(bytes(60 * KIB)))
         with pytest.raises(StorageFull):
             writer.write(memoryview(bytes(60 * KIB)))
-        assert storage.stored_bytes(TICKET_ID) == 100 * KIB
+        assert storage.size(TICKET_ID) == 100 * KIB
         writer.close()
-    assert storage.stored_bytes(TICKET_ID) == 60 * KIB
+    assert storage.size(TICKET_ID) == 60 * KIB
 
 
 def test_the_last_room_of_a_disk_is_used_though_the_whole_reserve_is_not_to_be_had(
@@ -333,7 +335,7 @@ def test_the_last_room_of_a_disk_is_used_though_the_whole_reserve_is_not_to_be_h
         for _ in range(8):
             runtime.settle()
             writer.write(memoryview(bytes(64 * KIB)))
-        assert writer.offset_bytes == RESERVE_BYTES // 2
+        assert writer.taken_bytes == RESERVE_BYTES // 2
         with pytest.raises(StorageFull):
             writer.write(memoryview(b"x"))
 
@@ -346,9 +348,9 @@ def test_a_disk_that_is_really_full_is_reported(mount: Mount, runtime: FakeRunti
         for _ in range(17):
             runtime.settle()
             writer.write(memoryview(chunk))
-    assert writer.offset_bytes >= 14 * 64 * KIB
+    assert writer.taken_bytes >= 14 * 64 * KIB
     writer.close()
-    assert storage.stored_bytes(TICKET_ID) == writer.offset_bytes
+    assert storage.size(TICKET_ID) == writer.taken_bytes
 
 
 # --- syncing, and after the end ------------------------------------------------------------------
@@ -359,7 +361,7 @@ def test_syncing_waits_for_the_disk_in_the_pool(writer: LocalWriter, runtime: Fa
     synced: list[bool] = []
 
     def sync() -> None:
-        writer.sync()
+        writer.finish()
         synced.append(True)
 
     with runtime.held("_sync"):
@@ -373,7 +375,7 @@ def test_a_closed_file_can_not_be_discarded(writer: LocalWriter, storage: LocalS
     writer.write(memoryview(b"content"))
     writer.close()
     with pytest.raises(StorageFailed):
-        writer.cut(0)
+        writer.truncate(0)
     assert content(storage) == b"content"
 
 

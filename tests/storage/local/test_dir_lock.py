@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from incoming.core.errors import StorageFailed, StorageInUse, StorageLost
-from incoming.storage.dir_lock import LOCK_FILE, DirLock
+from incoming.storage.local.dir_lock import LOCK_FILE, DirLock
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
 OWNER = """
 import sys
 from pathlib import Path
-from incoming.storage.ownership import Ownership
-ownership = Ownership(Path(sys.argv[1]))
+from incoming.storage.local.dir_lock import DirLock
+ownership = DirLock(Path(sys.argv[1]))
 ownership.take()
 print("mine", flush=True)
 sys.stdin.read()

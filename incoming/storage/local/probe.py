@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadSetting
-from incoming.runtime.filesystem import NOT_THERE, mounted, mounts, set_folder_mode, set_mode
+from incoming.runtime.filesystem import DISK_FULL, NOT_THERE, mounted, mounts, set_folder_mode, set_mode
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.posix import NO_LINK, fallocate
+from incoming.storage.local.posix import NO_LINK, fallocate
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,6 @@ FOLDER: Final = ".probe"
 FILE, _OTHER = "file", "other"
 _CONTENT: Final = b"Incoming!! tries what this file system can do.\n" * 2048
 """Some blocks without a zero, so that a hole among them would be wrong."""
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "fuse.")
 """Kinds of file systems that are on another machine, mostly; one that ends with a dot is a family."""
 LOCAL_FUSE: Final = ("fuse.fuse-overlayfs", "fuse.bindfs", "fuse.mergerfs", "fuse.gocryptfs")
@@ -111,7 +110,7 @@ def probe(directory: Path, need: Need) -> Findings:
         with unusable(directory):
             trial.run()
     except BadSetting as exc:
-        if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in _FULL:
+        if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in DISK_FULL:
             raise
         log.error("%(path)s: no room on this disk: no upload can begin", {"path": directory})
     return trial.found

@@ -7,7 +7,6 @@ write(2) waits for the disk, and so would everybody: on one of 20 MB/s, each sli
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 from typing import Final
 
 from incoming.runtime.base import Runtime
@@ -18,16 +17,14 @@ QUICK_SLICES: Final = 32
 """How many slices in a row have to be quick before the event loop is trusted with them (again)."""
 
 
-class Disk:
+class WritePath:
     """Writes to files of one disk: on the event loop while they are quick, else in the pool.
 
     What one upload finds out about the disk holds for the others, and for those that come later.
     """
 
-    def __init__(self, runtime: Runtime, check_owner: Callable[[], None] = lambda: None) -> None:
-        """`check_owner` raises StorageFailed once the disk's files may be another process's."""
+    def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
-        self.check_owner = check_owner
         self.large_sync = runtime.semaphore(1)
         """Large files take turns with their steps: the journal's syncs wait for what the disk has in hand,
         and that took it up to 1.7 s when four files were synced at once."""

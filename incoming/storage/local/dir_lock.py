@@ -14,7 +14,7 @@ from pathlib import Path
 
 from incoming.core.errors import StorageFailed, StorageInUse, StorageLost
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.probe import unusable
+from incoming.storage.local.probe import unusable
 
 LOCK_FILE = "lock"
 NOT_LOCKED = "the file `lock` in it can't be locked, so a second server could not be kept away"

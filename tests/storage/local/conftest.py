@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.storage.local import LocalStorage
+from incoming.storage.local.storage import LocalStorage
 from tests.support.fakes import FakeRuntime
 
 RESERVE_BYTES = 1 << 20

@@ -19,7 +19,7 @@ from typing import Final
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import mounted, mounts, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.posix import NO_LINK, folder
+from incoming.storage.local.posix import NO_LINK, folder
 
 STEP_BYTES: Final = 8 * 1024 * 1024
 """What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
@@ -27,7 +27,7 @@ MAX_WAITING: Final = 64
 """So many large files wait for their turn, each with a descriptor; more are removed all at once."""
 
 
-class Removal:
+class Deletion:
     """Removes the files of one directory."""
 
     def __init__(self, directory: Path, runtime: Runtime) -> None:
@@ -40,7 +40,7 @@ class Removal:
         self._works = False
 
     def unlink(self, name: str, folder_fd: int) -> None:
-        """Takes a file out of its folder; `go_on` is to follow. Blocks on the disk. Raises OSError."""
+        """Takes a file out of its folder; `start` has to follow. Blocks on the disk. Raises OSError."""
         fd = self._open_large(name, folder_fd)
         try:
             os.unlink(name, dir_fd=folder_fd)
@@ -62,7 +62,7 @@ class Removal:
         except OSError:
             return -1
 
-    def go_on(self) -> None:
+    def start(self) -> None:
         """Gives the space of what `unlink` has left back, beside the caller."""
         if self._large and not self._works:
             self._works = True
@@ -83,10 +83,10 @@ class Removal:
         while size_bytes > STEP_BYTES:
             size_bytes -= STEP_BYTES
             began_s = self._runtime.now_s()
-            self._runtime.in_pool(self._cut, fd, size_bytes)
+            self._runtime.in_pool(self._truncate, fd, size_bytes)
             self._runtime.sleep(self._runtime.now_s() - began_s)
 
-    def _cut(self, fd: int, size_bytes: int) -> None:
+    def _truncate(self, fd: int, size_bytes: int) -> None:
         """Cuts a file off, and returns when the filesystem has noted what has become free. Raises OSError.
 
         It notes all of a moment together, so that a new time of the directory takes everything with it. To

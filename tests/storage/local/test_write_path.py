@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from incoming.storage.local import LocalStorage, LocalWriter
-from incoming.storage.write_path import QUICK_SLICES
-from tests.storage.conftest import TICKET_ID
+from incoming.storage.local.storage import LocalStorage
+from incoming.storage.local.write_path import QUICK_SLICES
+from incoming.storage.local.writer import LocalWriter
+from tests.storage.local.conftest import TICKET_ID
 from tests.support.fakes import FakeRuntime
 
 LENGTH_BYTES = 16 << 20
@@ -49,7 +50,7 @@ def test_a_disk_that_nobody_knows_is_written_in_the_pool_until_it_has_shown_that
 ) -> None:
     slice_takes_s["now"] = 0.001
     assert write_in_pool(runtime, writer, QUICK_SLICES + 10) == QUICK_SLICES
-    assert Path(storage.path(TICKET_ID)).read_bytes() == (QUICK_SLICES + 10) * b"s"
+    assert Path(storage.location(TICKET_ID)).read_bytes() == (QUICK_SLICES + 10) * b"s"
 
 
 def test_a_disk_that_becomes_slow_holds_up_the_others_once_and_is_then_written_in_the_pool(

@@ -16,8 +16,8 @@ import pytest
 
 from incoming.composition import DATA_NEEDS, JOURNAL_NEEDS
 from incoming.core.errors import BadSetting
-from incoming.storage import probe as probe_module
-from incoming.storage.probe import (
+from incoming.storage.local import probe as probe_module
+from incoming.storage.local.probe import (
     FOLDER,
     NO_FOLDER_SYNC,
     NO_HOLES,
@@ -28,7 +28,7 @@ from incoming.storage.probe import (
     probe,
     warn,
 )
-from tests.storage.conftest import Mount
+from tests.storage.local.conftest import Mount
 from tests.support.fuse import mounted
 
 Refusing = Callable[..., Path]

@@ -20,13 +20,15 @@ import logging
 import os
 import pwd
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from incoming.runtime.filesystem import REFUSED, set_mode, sync_folder
+from incoming.runtime.base import Runtime
+from incoming.runtime.filesystem import REFUSED, disk_errors, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.posix import NO_LINK, folder
-from incoming.storage.probe import FILE, trial_folder
+from incoming.storage.local.posix import NO_LINK, folder
+from incoming.storage.local.probe import FILE, trial_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +36,28 @@ PASS: Final = stat.S_IXOTH
 _ACL: Final = "system.posix_acl_access"
 
 
-class Giving:
+class LocalOwnership:
+    """See storage.Ownership."""
+
+    def __init__(self, giver: FileGiver, file_of: Callable[[str], Path], runtime: Runtime) -> None:
+        """`file_of` returns where the file of a ticket is."""
+        self._giver = giver
+        self._file_of = file_of
+        self._runtime = runtime
+        self._lock = runtime.lock()
+
+    def can_give_to(self, owner_uid: int) -> bool:
+        """See storage.Ownership."""
+        with disk_errors, self._lock:
+            return self._runtime.in_pool(self._giver.can_give_to, owner_uid)
+
+    def give_to(self, ticket_id: str, owner_uid: int) -> None:
+        """See storage.Ownership."""
+        with disk_errors:
+            self._runtime.in_pool(self._giver.give, self._file_of(ticket_id), owner_uid)
+
+
+class FileGiver:
     """Gives away files of one directory of uploads. Every method blocks on the disk."""
 
     def __init__(self, directory: Path, above: Path | None, folder_mode: int) -> None:

@@ -13,10 +13,10 @@ from typing import Any, Final
 import pytest
 
 from incoming.runtime.filesystem import mounts
-from incoming.storage import deletion
-from incoming.storage.deletion import STEP_BYTES, Removal, discards
-from incoming.storage.local import LocalStorage
-from tests.storage.conftest import NOBODY, TICKET_ID, needs_root
+from incoming.storage.local import deletion
+from incoming.storage.local.deletion import STEP_BYTES, Deletion, discards
+from incoming.storage.local.storage import LocalStorage
+from tests.storage.local.conftest import NOBODY, TICKET_ID, needs_root
 from tests.support.fakes import FakeRuntime
 
 SIZE_BYTES: Final = 3 * STEP_BYTES + 1000
@@ -41,11 +41,11 @@ def stored(storage: LocalStorage, size_bytes: int = SIZE_BYTES, ticket_id: str =
     writer = storage.open(ticket_id, size_bytes)
     writer.write(memoryview(b"7" * size_bytes))
     writer.close()
-    return Path(storage.path(ticket_id))
+    return Path(storage.location(ticket_id))
 
 
 def steps(runtime: FakeRuntime) -> int:
-    return runtime.pool_calls.count("_cut")
+    return runtime.pool_calls.count("_truncate")
 
 
 def is_open(file: Path) -> bool:
@@ -58,16 +58,16 @@ def test_the_name_goes_at_once_and_the_space_step_by_step(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sizes_bytes: list[int] = []
-    cut = Removal._cut
+    cut = Deletion._truncate
 
-    def watched_cut(self: Removal, fd: int, size_bytes: int) -> None:
+    def watched_cut(self: Deletion, fd: int, size_bytes: int) -> None:
         cut(self, fd, size_bytes)
         sizes_bytes.append(os.fstat(fd).st_blocks * 512 // STEP_BYTES)
 
-    monkeypatch.setattr(Removal, "_cut", watched_cut)
+    monkeypatch.setattr(Deletion, "_truncate", watched_cut)
     file = stored(storage)
     with runtime.held("watched_cut"):
-        storage.remove(TICKET_ID)
+        storage.delete(TICKET_ID)
         assert not file.parent.exists()
         runtime.settle()
         assert is_open(file)
@@ -88,14 +88,14 @@ def test_what_never_was_on_the_disk_is_not_written_to_be_removed(
             sync(fd)
 
         monkeypatch.setattr(os, name, watched_sync)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     runtime.settle()
     assert synced == [True] * 3, "the directory, whose commit takes what was freed with it"
 
 
 def test_small_files_have_no_steps(storage: LocalStorage, runtime: FakeRuntime) -> None:
     stored(storage, STEP_BYTES)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     runtime.settle()
     assert steps(runtime) == 0
 
@@ -106,7 +106,7 @@ def test_disks_that_are_told_nothing_have_no_steps(
     monkeypatch.setattr(deletion, "discards", lambda mounts, device: False)
     storage = LocalStorage(tmp_path / "data", 0, runtime)
     file = stored(storage)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     runtime.settle()
     assert not file.exists() and steps(runtime) == 0
 
@@ -134,7 +134,7 @@ def test_who_has_the_file_otherwise_keeps_all_of_it(
 ) -> None:
     file = stored(storage)
     read = keep(file)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     runtime.settle()
     assert not file.exists()
     assert read() == b"7" * SIZE_BYTES
@@ -147,9 +147,9 @@ def test_where_there_are_no_leases_nothing_is_cut(
     def no_leases(fd: int, command: int, argument: int) -> int:
         raise OSError(22, "Invalid argument")
 
-    monkeypatch.setattr("incoming.storage.deletion.fcntl.fcntl", no_leases)
+    monkeypatch.setattr("incoming.storage.local.deletion.fcntl.fcntl", no_leases)
     file = stored(storage)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     runtime.settle()
     assert not file.exists() and steps(runtime) == 0
 
@@ -166,7 +166,7 @@ def test_a_file_of_others_for_which_there_is_no_lease_is_removed_all_the_same(
             Path(place).chmod(0o777)
         os.seteuid(NOBODY)
         try:
-            storage.remove(TICKET_ID)
+            storage.delete(TICKET_ID)
             runtime.settle()
         finally:
             os.seteuid(0)
@@ -179,10 +179,10 @@ def test_a_disk_that_fails_in_the_middle_is_no_errors_of_anybody(
     def fails(*args: Any) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(Removal, "_cut", fails)
+    monkeypatch.setattr(Deletion, "_truncate", fails)
     for number in range(2):
         stored(storage, ticket_id=f"{TICKET_ID}-{number}")
-        storage.remove(f"{TICKET_ID}-{number}")
+        storage.delete(f"{TICKET_ID}-{number}")
     runtime.settle()
     assert runtime.pool_calls.count("fails") == 2, "each is tried and given up"
     assert runtime.pool_calls.count("close") == 2
@@ -192,10 +192,10 @@ def test_one_is_given_back_after_the_other_and_what_comes_beyond_that_at_once(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deletion, "MAX_WAITING", 2)
-    with runtime.held("_cut"):
+    with runtime.held("_truncate"):
         for number in range(5):
             file = stored(storage, ticket_id=f"{TICKET_ID}-{number}")
-            storage.remove(f"{TICKET_ID}-{number}")
+            storage.delete(f"{TICKET_ID}-{number}")
             assert not file.exists()
             runtime.settle()
         assert steps(runtime) == 1

@@ -13,10 +13,11 @@ import gevent
 import pytest
 
 from incoming.core.errors import StorageFailed, StorageFull
-from incoming.storage import posix
-from incoming.storage.local import READ_BYTES, SHORT_SYNC_BYTES, LocalStorage, LocalWriter
-from incoming.storage.posix import STEP_BYTES
-from tests.storage.conftest import NOBODY, TICKET_ID, Mount, needs_root
+from incoming.storage.local import posix
+from incoming.storage.local.posix import STEP_BYTES
+from incoming.storage.local.storage import READ_BYTES, LocalStorage
+from incoming.storage.local.writer import SHORT_SYNC_BYTES, LocalWriter
+from tests.storage.local.conftest import NOBODY, TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime
 
 TOO_LONG = "x" * 300
@@ -31,7 +32,7 @@ def store(storage: LocalStorage, content: bytes = b"content") -> Path:
     writer = storage.open(TICKET_ID, len(content))
     writer.write(memoryview(content))
     writer.close()
-    return Path(storage.path(TICKET_ID))
+    return Path(storage.location(TICKET_ID))
 
 
 @contextmanager
@@ -51,7 +52,7 @@ def test_a_file_has_a_folder_of_its_own_and_an_absolute_path(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     storage = LocalStorage(Path("relative/data"), 0, runtime)
-    assert storage.path(TICKET_ID) == str(tmp_path / "relative" / "data" / TICKET_ID / TICKET_ID)
+    assert storage.location(TICKET_ID) == str(tmp_path / "relative" / "data" / TICKET_ID / TICKET_ID)
     assert store(storage).read_bytes() == b"content"
 
 
@@ -60,9 +61,9 @@ def test_the_path_stays_the_same_when_the_process_changes_its_directory(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     storage = LocalStorage(Path("data"), 0, runtime)
-    path = storage.path(TICKET_ID)
+    path = storage.location(TICKET_ID)
     monkeypatch.chdir("/")
-    assert storage.path(TICKET_ID) == path
+    assert storage.location(TICKET_ID) == path
 
 
 @pytest.mark.parametrize("mask", [0, 0o022, 0o077, 0o777])
@@ -82,7 +83,7 @@ def test_a_file_that_is_opened_again_gets_its_mode_back(storage: LocalStorage) -
 
 
 def test_a_folder_whose_making_was_cut_off_gets_its_mode_the_next_time(storage: LocalStorage) -> None:
-    folder = Path(storage.path(TICKET_ID)).parent
+    folder = Path(storage.location(TICKET_ID)).parent
     folder.mkdir(mode=0o700)  # killed between mkdir and chmod
     store(storage)
     assert mode(folder) == 0o2770
@@ -93,32 +94,32 @@ def test_a_folder_whose_making_was_cut_off_gets_its_mode_the_next_time(storage: 
 
 def test_the_length_of_a_file_is_what_is_stored(storage: LocalStorage) -> None:
     store(storage, b"12345")
-    assert storage.stored_bytes(TICKET_ID) == 5
+    assert storage.size(TICKET_ID) == 5
 
 
 def test_nothing_is_stored_of_a_file_that_is_not_there(storage: LocalStorage) -> None:
-    assert storage.stored_bytes(TICKET_ID) is None
-    folder = Path(storage.path(TICKET_ID)).parent
+    assert storage.size(TICKET_ID) is None
+    folder = Path(storage.location(TICKET_ID)).parent
     folder.write_text("a file where a folder should be")
-    assert storage.stored_bytes(TICKET_ID) is None
+    assert storage.size(TICKET_ID) is None
 
 
 def test_free_bytes_are_those_that_are_left_to_us(mount: Mount, runtime: FakeRuntime) -> None:
     storage = LocalStorage(mount("tmpfs", "size=1m") / "data", 0, runtime)
-    assert 1_000_000 < storage.free_bytes() <= 1 << 20
+    assert 1_000_000 < storage.room.free_bytes() <= 1 << 20
     store(storage, bytes(500_000))
-    assert 500_000 < storage.free_bytes() < 600_000
+    assert 500_000 < storage.room.free_bytes() < 600_000
 
 
 def test_a_disk_that_refuses_is_reported_without_its_words(storage: LocalStorage, tmp_path: Path) -> None:
-    for ask in (storage.stored_bytes, storage.remove, storage.tidy, lambda name: storage.open(name, 1)):
+    for ask in (storage.size, storage.delete, storage.pickup.clean_up, lambda name: storage.open(name, 1)):
         with pytest.raises(StorageFailed) as refused:
             ask(TOO_LONG)
         assert str(tmp_path) not in str(refused.value)
         assert isinstance(refused.value.__cause__, OSError), "the log has the details"
     (tmp_path / "data").rmdir()
     with pytest.raises(StorageFailed):
-        storage.free_bytes()
+        storage.room.free_bytes()
 
 
 def test_a_disk_that_can_be_written_passes_the_check_and_keeps_nothing_of_it(
@@ -188,26 +189,26 @@ def victim(tmp_path: Path) -> Path:
 
 
 def test_a_planted_link_to_a_file_is_not_followed(storage: LocalStorage, victim: Path) -> None:
-    planted = Path(storage.path(TICKET_ID))
+    planted = Path(storage.location(TICKET_ID))
     planted.parent.mkdir()
     planted.symlink_to(victim)
     with pytest.raises(StorageFailed):
         storage.open(TICKET_ID, 100)
     with pytest.raises(StorageFailed):
-        storage.give_to(TICKET_ID, os.geteuid())
+        storage.ownership.give_to(TICKET_ID, os.geteuid())
     with pytest.raises(StorageFailed):
         read(storage, 0, 1)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     assert not planted.is_symlink()
     assert victim.read_bytes() == b"not yours"
 
 
 def test_a_planted_link_to_a_folder_is_not_followed(storage: LocalStorage, victim: Path) -> None:
-    Path(storage.path(TICKET_ID)).parent.symlink_to(victim.parent)
+    Path(storage.location(TICKET_ID)).parent.symlink_to(victim.parent)
     with pytest.raises(StorageFailed):
         storage.open(TICKET_ID, 100)
-    storage.remove(TICKET_ID)
-    storage.tidy(TICKET_ID)
+    storage.delete(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
     assert victim.read_bytes() == b"not yours"
 
 
@@ -216,43 +217,43 @@ def test_a_planted_link_to_a_folder_is_not_followed(storage: LocalStorage, victi
 
 def test_removing_takes_the_file_and_its_folder_away(storage: LocalStorage) -> None:
     file = store(storage)
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     assert not file.parent.exists()
 
 
 def test_removing_what_is_gone_is_fine(storage: LocalStorage) -> None:
-    storage.remove(TICKET_ID)
+    storage.delete(TICKET_ID)
     store(storage).unlink()  # the app has moved it away
-    storage.remove(TICKET_ID)
-    assert not Path(storage.path(TICKET_ID)).parent.exists()
+    storage.delete(TICKET_ID)
+    assert not Path(storage.location(TICKET_ID)).parent.exists()
 
 
 def test_files_that_are_not_ours_stay(storage: LocalStorage, tmp_path: Path) -> None:
     beside = store(storage).with_name("notes.txt")
     beside.write_text("the app's own")
-    storage.remove(TICKET_ID)
-    storage.tidy(TICKET_ID)
+    storage.delete(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
     assert beside.read_text() == "the app's own"
-    assert not Path(storage.path(TICKET_ID)).exists()
+    assert not Path(storage.location(TICKET_ID)).exists()
     stray = tmp_path / "data" / "stray"
     stray.write_text("where a folder should be")
-    storage.remove("stray")
-    storage.tidy("stray")
+    storage.delete("stray")
+    storage.pickup.clean_up("stray")
     assert stray.exists()
 
 
 def test_tidying_leaves_the_file_alone(storage: LocalStorage) -> None:
     file = store(storage)
-    storage.tidy(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
     assert file.read_bytes() == b"content"
 
 
 def test_tidying_takes_an_empty_folder_away_and_one_that_is_gone_is_fine(storage: LocalStorage) -> None:
     file = store(storage)
     file.unlink()
-    storage.tidy(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
     assert not file.parent.exists()
-    storage.tidy(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
 
 
 # --- giving away ---------------------------------------------------------------------------------
@@ -260,15 +261,15 @@ def test_tidying_takes_an_empty_folder_away_and_one_that_is_gone_is_fine(storage
 
 def test_a_file_may_always_stay_our_own(storage: LocalStorage) -> None:
     store(storage)
-    assert storage.can_give_to(os.geteuid())
-    storage.give_to(TICKET_ID, os.geteuid())
+    assert storage.ownership.can_give_to(os.geteuid())
+    storage.ownership.give_to(TICKET_ID, os.geteuid())
 
 
 @needs_root
 def test_root_gives_a_file_to_another_user(storage: LocalStorage) -> None:
     file = store(storage)
-    assert storage.can_give_to(NOBODY)
-    storage.give_to(TICKET_ID, NOBODY)
+    assert storage.ownership.can_give_to(NOBODY)
+    storage.ownership.give_to(TICKET_ID, NOBODY)
     assert file.stat().st_uid == NOBODY
     assert file.stat().st_gid == os.getegid()
     assert mode(file) == 0o660
@@ -282,20 +283,20 @@ def test_others_can_not_give_files_away(runtime: FakeRuntime) -> None:
         try:
             storage = LocalStorage(Path(folder) / "data", 0, runtime)
             store(storage)
-            assert not storage.can_give_to(0)
+            assert not storage.ownership.can_give_to(0)
             with pytest.raises(StorageFailed):
-                storage.give_to(TICKET_ID, 0)
+                storage.ownership.give_to(TICKET_ID, 0)
         finally:
             os.seteuid(0)
 
 
 def test_a_number_that_no_user_can_have_is_refused(storage: LocalStorage) -> None:
-    assert not storage.can_give_to(2**40)
+    assert not storage.ownership.can_give_to(2**40)
 
 
 def test_trying_leaves_nothing_behind(storage: LocalStorage, tmp_path: Path) -> None:
-    storage.can_give_to(os.geteuid())
-    storage.can_give_to(2**40)
+    storage.ownership.can_give_to(os.geteuid())
+    storage.ownership.can_give_to(2**40)
     assert list((tmp_path / "data").iterdir()) == []
 
 
@@ -305,14 +306,14 @@ def test_what_may_wait_for_a_disk_is_done_in_the_pool(storage: LocalStorage, run
     runtime.settle()
     writer.close()
     store(storage)
-    storage.can_give_to(os.geteuid())
-    storage.give_to(TICKET_ID, os.geteuid())
+    storage.ownership.can_give_to(os.geteuid())
+    storage.ownership.give_to(TICKET_ID, os.geteuid())
     read(storage, 0, 1)
-    storage.remove(TICKET_ID)
-    storage.tidy(TICKET_ID)
+    storage.delete(TICKET_ID)
+    storage.pickup.clean_up(TICKET_ID)
     opened = ["_open", "_timed", "fallocate", "_trim_and_close"]
     stored = ["_open", "_timed", "_trim_and_close"]  # a disk that nobody knows may be slow
-    expected = [*opened, *stored, "can_give_to", "give", "_read", "_remove", "_remove_folder"]
+    expected = [*opened, *stored, "can_give_to", "give", "_read", "_delete", "_delete_folder"]
     assert runtime.pool_calls == expected
 
 
@@ -327,7 +328,7 @@ def test_large_files_are_synced_in_turn_and_small_ones_at_once(
     runtime.settle()
     runtime.pool_calls.clear()
     with runtime.held("write_out", "_sync"):
-        syncing = [gevent.spawn(writer.sync) for writer in writers]
+        syncing = [gevent.spawn(writer.finish) for writer in writers]
         runtime.settle()
         assert len(runtime.pool_calls) == at_once
     gevent.joinall(syncing, raise_error=True)
@@ -347,7 +348,7 @@ def test_a_file_that_is_being_synced_lets_others_have_their_turn(
     ended: list[str] = []
 
     def sync(writer: LocalWriter, name: str) -> None:
-        writer.sync()
+        writer.finish()
         ended.append(name)
 
     with runtime.held("write_out"):
@@ -373,8 +374,8 @@ def test_where_another_folder_is_in_its_place_nothing_is_stored_removed_or_taken
     for ask in (
         storage.check,
         lambda: storage.open(TICKET_ID, 7),
-        lambda: storage.stored_bytes(TICKET_ID),
-        lambda: storage.remove(TICKET_ID),
+        lambda: storage.size(TICKET_ID),
+        lambda: storage.delete(TICKET_ID),
     ):
         with pytest.raises(StorageFailed) as refused:
             ask()
@@ -383,7 +384,7 @@ def test_where_another_folder_is_in_its_place_nothing_is_stored_removed_or_taken
     (tmp_path / "data").rmdir()
     (tmp_path / "away").rename(tmp_path / "data")
     storage.check()
-    assert storage.stored_bytes(TICKET_ID) == 7
+    assert storage.size(TICKET_ID) == 7
 
 
 def test_a_disk_without_two_inodes_does_not_pass_the_check(mount: Mount, runtime: FakeRuntime) -> None:

@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 
 from incoming.core.errors import StorageFailed, StorageFull
-from incoming.storage.local import LocalStorage
-from tests.storage.conftest import Mount, needs_root
+from incoming.storage.local.storage import LocalStorage
+from tests.storage.local.conftest import Mount, needs_root
 from tests.support.app import WAIT, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
@@ -57,8 +57,8 @@ def storage(place: Path, runtime: FakeRuntime) -> LocalStorage:
         writer = made.open(ticket_id, 7)
         writer.write(memoryview(b"content"))
         writer.close()
-    assert made.can_give_to(OWNER)
-    made.give_to(MINE, OWNER)
+    assert made.ownership.can_give_to(OWNER)
+    made.ownership.give_to(MINE, OWNER)
     return made
 
 
@@ -84,12 +84,12 @@ REMOVE = "os.unlink(a[0])"
 
 
 def test_the_owner_reads_its_file_and_moves_it_away(storage: LocalStorage, place: Path) -> None:
-    file = storage.path(MINE)
+    file = storage.location(MINE)
     assert may(OWNER, READ, file)
     assert may(OWNER, MOVE, file, str(place / BOX / "moved"))
     assert (place / BOX / "moved").stat().st_uid == OWNER
-    assert storage.stored_bytes(MINE) is None
-    storage.tidy(MINE)
+    assert storage.size(MINE) is None
+    storage.pickup.clean_up(MINE)
     assert not Path(file).parent.exists()
 
 
@@ -97,25 +97,25 @@ def test_the_owner_reads_its_file_and_moves_it_away(storage: LocalStorage, place
 def test_nobody_lists_tickets_or_reaches_the_files_of_others(
     storage: LocalStorage, place: Path, uid: int
 ) -> None:
-    data, others = place / "storage" / "data", Path(storage.path(OTHERS))
+    data, others = place / "storage" / "data", Path(storage.location(OTHERS))
     for code, paths in (
         (LIST, [place / "storage"]), (LIST, [data]), (LIST, [others.parent]), (READ, [others]),
         (REMOVE, [others]), (MOVE, [others, place / BOX / "stolen"]), (MAKE, [data / "new"]),
         (MAKE, [others.parent / "new"]), (MOVE, [others.parent, data / "renamed"]),
-        (MOVE, [Path(storage.path(MINE)).parent, place / BOX / "folder"]),
+        (MOVE, [Path(storage.location(MINE)).parent, place / BOX / "folder"]),
     ):  # fmt: skip
         assert not may(uid, code, *map(str, paths)), (code, paths)
 
 
 def test_a_stranger_who_knows_the_path_does_not_reach_the_file(storage: LocalStorage, place: Path) -> None:
-    file = storage.path(MINE)
+    file = storage.location(MINE)
     for code, args in ((READ, [file]), (REMOVE, [file]), (MOVE, [file, str(place / BOX / "stolen")])):
         assert not may(STRANGER, code, *args)
 
 
 def test_the_group_way_still_works_for_a_file_that_was_given_away(storage: LocalStorage) -> None:
     """A server that is not root goes on by its group."""
-    file = storage.path(MINE)
+    file = storage.location(MINE)
     group = Path(file).stat().st_gid
     assert may(STRANGER, f"{READ}; {REMOVE}", file, gid=group)
 
@@ -123,8 +123,8 @@ def test_the_group_way_still_works_for_a_file_that_was_given_away(storage: Local
 def test_before_it_is_given_away_the_owner_reaches_nothing(place: Path, runtime: FakeRuntime) -> None:
     storage = LocalStorage(place / "storage" / "data", 0, runtime)
     storage.open(MINE, 7).close()
-    assert storage.can_give_to(OWNER)
-    assert not may(OWNER, "open(a[0], 'rb')", storage.path(MINE))
+    assert storage.ownership.can_give_to(OWNER)
+    assert not may(OWNER, "open(a[0], 'rb')", storage.location(MINE))
 
 
 def test_without_such_a_ticket_nobody_may_pass(place: Path, runtime: FakeRuntime) -> None:
@@ -137,9 +137,9 @@ def test_the_owner_still_passes_after_a_restart_and_a_reset_of_the_mode_above(
 ) -> None:
     """systemd sets the mode of its StateDirectory at each start."""
     (place / "storage").chmod(0o2770)
-    assert not may(OWNER, READ, storage.path(MINE))
+    assert not may(OWNER, READ, storage.location(MINE))
     LocalStorage(place / "storage" / "data", 0, runtime)
-    assert may(OWNER, READ, storage.path(MINE))
+    assert may(OWNER, READ, storage.location(MINE))
 
 
 def test_a_file_of_a_ticket_of_an_older_server_can_be_reached_too(place: Path, runtime: FakeRuntime) -> None:
@@ -147,8 +147,8 @@ def test_a_file_of_a_ticket_of_an_older_server_can_be_reached_too(place: Path, r
     writer = storage.open(MINE, 7)
     writer.write(memoryview(b"content"))
     writer.close()
-    storage.give_to(MINE, OWNER)  # without can_give_to in this process
-    assert may(OWNER, READ, storage.path(MINE))
+    storage.ownership.give_to(MINE, OWNER)  # without can_give_to in this process
+    assert may(OWNER, READ, storage.location(MINE))
 
 
 def test_only_the_servers_own_folder_above_is_opened(place: Path, runtime: FakeRuntime) -> None:
@@ -157,7 +157,7 @@ def test_only_the_servers_own_folder_above_is_opened(place: Path, runtime: FakeR
     (place / "disk").mkdir(mode=0o750)
     (place / "storage" / "data").symlink_to(place / "disk" / "uploads")
     (place / "disk" / "uploads").mkdir()
-    assert LocalStorage(place / "storage" / "data", 0, runtime).can_give_to(OWNER)
+    assert LocalStorage(place / "storage" / "data", 0, runtime).ownership.can_give_to(OWNER)
     assert stat.S_IMODE((place / "disk").stat().st_mode) == 0o750
 
 
@@ -166,8 +166,8 @@ def test_a_folder_above_that_the_owner_can_not_enter_is_a_warning_with_a_remedy(
 ) -> None:
     (place / "closed").mkdir(mode=0o700)
     storage = LocalStorage(place / "closed" / "storage" / "data", 0, runtime)
-    assert storage.can_give_to(OWNER)
-    assert storage.can_give_to(OWNER)
+    assert storage.ownership.can_give_to(OWNER)
+    assert storage.ownership.can_give_to(OWNER)
     [record] = [record for record in caplog.records if record.levelno == logging.WARNING]
     assert f"the user {OWNER} of fileOwnerUid can't enter {place}/closed" in record.getMessage()
     assert f"chmod o+x {place}/closed" in record.getMessage()
@@ -188,11 +188,11 @@ def test_an_acl_that_lets_the_owner_pass_is_no_warning(
     except OSError:
         pytest.skip("this file system has no ACLs")
     storage = LocalStorage(closed / "storage" / "data", 0, runtime)
-    assert storage.can_give_to(OWNER)
+    assert storage.ownership.can_give_to(OWNER)
     assert not [record for record in caplog.records if record.levelno == logging.WARNING]
     storage.open(MINE, 7).close()
-    storage.give_to(MINE, OWNER)
-    assert may(OWNER, "open(a[0], 'rb')", storage.path(MINE))
+    storage.ownership.give_to(MINE, OWNER)
+    assert may(OWNER, "open(a[0], 'rb')", storage.location(MINE))
 
 
 def test_an_app_takes_its_file_at_the_handover_from_a_server_in_a_closed_folder(
@@ -241,16 +241,16 @@ def test_what_an_owner_plants_harms_nobody_and_keeps_no_thread_waiting(
     victim.write_bytes(b"somebody else's")
     victim.chmod(0o600)
     before = victim.stat()
-    file = Path(storage.path(MINE))
+    file = Path(storage.location(MINE))
     file.unlink()
     plant(file, victim)
     with contextlib.suppress(StorageFailed):
-        storage.give_to(MINE, OWNER)
+        storage.ownership.give_to(MINE, OWNER)
     if plant is not hard_link:
         with pytest.raises(StorageFailed):
             storage.read(MINE, 0, 1, lambda _: None)
     with contextlib.suppress(StorageFailed):
-        storage.remove(MINE)
+        storage.delete(MINE)
     after = victim.stat()
     assert (after.st_uid, after.st_mode) == (before.st_uid, before.st_mode)
     assert victim.read_bytes() == b"somebody else's"
@@ -259,11 +259,11 @@ def test_what_an_owner_plants_harms_nobody_and_keeps_no_thread_waiting(
 def test_a_file_with_another_name_is_not_given_away(storage: LocalStorage, place: Path) -> None:
     victim = place / BOX / "victim"
     victim.write_bytes(b"somebody else's")
-    file = Path(storage.path(OTHERS))
+    file = Path(storage.location(OTHERS))
     file.unlink()
     file.hardlink_to(victim)
     with pytest.raises(StorageFailed) as refused:
-        storage.give_to(OTHERS, OWNER)
+        storage.ownership.give_to(OTHERS, OWNER)
     assert "another name" in str(refused.value.__cause__)
     assert victim.stat().st_uid == os.geteuid()
 
@@ -273,7 +273,7 @@ def test_a_file_with_another_name_is_not_given_away(storage: LocalStorage, place
 CAP_CHOWN_ONLY = """
 import ctypes, os, struct, sys
 from pathlib import Path
-from incoming.storage.local import LocalStorage
+from incoming.storage.local.storage import LocalStorage
 from tests.support.app import WAIT, ScriptedApp
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
@@ -287,12 +287,12 @@ os.setresuid(uid, uid, uid)
 caps = 1 if keeps else 0  # CAP_CHOWN is number 0
 assert libc.capset(struct.pack("<II", 0x20080522, 0), struct.pack("<6I", caps, caps, 0, 0, 0, 0)) == 0
 storage = LocalStorage(Path(directory), 0, FakeRuntime())
-print(storage.can_give_to(owner))
-if storage.can_give_to(owner):
+print(storage.ownership.can_give_to(owner))
+if storage.ownership.can_give_to(owner):
     storage.open("ID", 7).close()
-    storage.give_to("ID", owner)
-    assert os.stat(storage.path("ID")).st_uid == owner
-    storage.remove("ID")
+    storage.ownership.give_to("ID", owner)
+    assert os.stat(storage.location("ID")).st_uid == owner
+    storage.delete("ID")
 assert os.listdir(directory) == [], os.listdir(directory)
 """
 SERVER, GROUP = 40010, 40011
@@ -324,7 +324,7 @@ def test_a_full_disk_is_not_taken_for_a_lack_of_rights(mount: Mount, runtime: Fa
         except OSError:
             break
     with pytest.raises(StorageFull):
-        storage.can_give_to(OWNER)
+        storage.ownership.can_give_to(OWNER)
 
 
 def test_the_trial_leaves_nothing_and_is_made_once_a_user(storage: LocalStorage, place: Path) -> None:
@@ -332,5 +332,5 @@ def test_the_trial_leaves_nothing_and_is_made_once_a_user(storage: LocalStorage,
     shutil.rmtree(place / "storage" / "data" / OTHERS)
     assert list((place / "storage" / "data").iterdir()) == []
     before = (place / "storage" / "data").stat().st_mtime_ns
-    assert storage.can_give_to(OWNER)
+    assert storage.ownership.can_give_to(OWNER)
     assert (place / "storage" / "data").stat().st_mtime_ns == before

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from incoming.core.errors import StorageFailed
-from incoming.storage import posix
-from incoming.storage.local import LocalStorage
-from incoming.storage.posix import STEP_BYTES, Syncs
-from tests.storage.conftest import TICKET_ID
+from incoming.storage.local import posix
+from incoming.storage.local.posix import STEP_BYTES, Syncs
+from incoming.storage.local.storage import LocalStorage
+from tests.storage.local.conftest import TICKET_ID
 from tests.support.fakes import FakeRuntime
 
 CONTENT = bytes(range(256)) * 64
@@ -26,7 +26,13 @@ def stored(storage: LocalStorage, runtime: FakeRuntime, content: bytes) -> Path:
     writer.write(memoryview(content))
     writer.close()
     runtime.settle()
-    return Path(storage.path(TICKET_ID))
+    return Path(storage.location(TICKET_ID))
+
+
+def discarded_bytes(storage: LocalStorage) -> int:
+    """Returns how many bytes of the upload the recovery after a power cut discards."""
+    assert storage.recovery
+    return storage.recovery.discard_lost(TICKET_ID)
 
 
 @pytest.fixture
@@ -49,8 +55,8 @@ def test_a_file_is_synced_with_its_name_and_that_of_its_folder(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str]
 ) -> None:
     writer = storage.open(TICKET_ID, 7)
-    writer.sync()
-    folder = Path(storage.path(TICKET_ID)).parent
+    writer.finish()
+    folder = Path(storage.location(TICKET_ID)).parent
     assert asked == ["fdatasync", str(folder), str(folder.parent)]
 
 
@@ -67,15 +73,15 @@ def test_what_the_disk_has_refused_once_is_written_anew(
     with monkeypatch.context() as broken:
         broken.setattr(os, "fdatasync", fail)
         with pytest.raises(StorageFailed):
-            writer.sync()
+            writer.finish()
     writer.close()
     asked.clear()
     again = storage.open(TICKET_ID, len(content))
-    again.sync()
+    again.finish()
     assert asked[:3] == ["pwrite at 0", f"pwrite at {MIB}", "fdatasync"]
     assert file.read_bytes() == content
     asked.clear()
-    storage.open(TICKET_ID, len(content)).sync()
+    storage.open(TICKET_ID, len(content)).finish()
     assert asked[0] == "fdatasync", "once is enough"
 
 
@@ -102,30 +108,30 @@ def test_a_file_is_cut_off_where_the_disk_has_lost_bytes(storage: LocalStorage, 
         damaged.seek(HOLE_AT + 4096)
         damaged.write(b"later bytes")
         length_bytes = damaged.tell()
-    assert storage.drop_lost(TICKET_ID) == length_bytes - HOLE_AT
+    assert discarded_bytes(storage) == length_bytes - HOLE_AT
     assert file.read_bytes() == CONTENT[:HOLE_AT]
 
 
 @pytest.mark.parametrize("content", [b"", b"x", CONTENT, bytes(3 * 4096)])
 def test_a_whole_file_stays_as_it_is(storage: LocalStorage, runtime: FakeRuntime, content: bytes) -> None:
     file = stored(storage, runtime, content)
-    assert storage.drop_lost(TICKET_ID) == 0
+    assert discarded_bytes(storage) == 0
     assert file.read_bytes() == content
 
 
 def test_where_there_is_no_file_nothing_is_lost(storage: LocalStorage) -> None:
-    assert storage.drop_lost(TICKET_ID) == 0
+    assert discarded_bytes(storage) == 0
 
 
 def test_a_planted_link_is_not_cut_off(storage: LocalStorage, tmp_path: Path) -> None:
     victim = tmp_path / "victim"
     with victim.open("wb") as file:
         file.truncate(100_000)
-    place = Path(storage.path(TICKET_ID))
+    place = Path(storage.location(TICKET_ID))
     place.parent.mkdir()
     place.symlink_to(victim)
-    with pytest.raises(OSError):
-        storage.drop_lost(TICKET_ID)
+    with pytest.raises(StorageFailed):
+        discarded_bytes(storage)
     assert victim.stat().st_size == 100_000
 
 
@@ -146,14 +152,14 @@ def test_a_large_file_is_written_out_in_steps_and_the_disk_keeps_no_more_than_th
     asked.clear()
     real = posix.sync_file_range
 
-    def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> int:
+    def sync_file_range(fd: int, taken_bytes: int, size_bytes: int, flags: int) -> int:
         assert flags == 2 | 4, "SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER"
-        asked.append(f"{offset_bytes / STEP_BYTES:g}")
-        return real(fd, offset_bytes, size_bytes, flags)
+        asked.append(f"{taken_bytes / STEP_BYTES:g}")
+        return real(fd, taken_bytes, size_bytes, flags)
 
     monkeypatch.setattr(posix, "sync_file_range", sync_file_range)
     monkeypatch.setattr(posix, "TURN_S", turn_s)
-    writer.sync()
+    writer.finish()
     assert asked[: len(expected) + 1] == [*expected, "fdatasync"]
 
 
@@ -166,9 +172,9 @@ def test_what_the_disk_has_refused_in_a_step_is_written_anew_too(
     with monkeypatch.context() as broken:
         broken.setattr(posix, "sync_file_range", lambda *_: errno.EIO)
         with pytest.raises(StorageFailed):
-            writer.sync()
+            writer.finish()
     asked.clear()
-    writer.sync()
+    writer.finish()
     assert asked[:3] == ["pwrite at 0", f"pwrite at {MIB}", "fdatasync"]
 
 
@@ -180,7 +186,7 @@ def test_where_steps_are_not_to_be_had_a_file_is_synced_all_at_once(
     writer.write(memoryview(bytes(2 * MIB)))
     monkeypatch.setattr(posix, "sync_file_range", lambda *_: error)
     asked.clear()
-    writer.sync()
+    writer.finish()
     assert asked[0] == "fdatasync"
 
 

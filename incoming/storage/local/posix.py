@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from incoming.core.errors import StorageFailed, StorageFull
 from incoming.runtime.filesystem import sync_folder, sync_if_known
 from incoming.runtime.gevent_runtime import close_descriptor
 
@@ -25,21 +24,11 @@ _WRITE, _WAIT_AFTER = 2, 4  # SYNC_FILE_RANGE_*
 _NOT_FOR_THIS_FILE: Final = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM)
 NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 """How a file is opened that others may have put there: not through a link, nor waiting for a FIFO."""
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+STAT_BLOCK_BYTES: Final = 512
+"""The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""
+ROUNDING_BYTES: Final = 4096
+"""The last block of a file takes less than this after its end, on nearly all file systems."""
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-
-
-class StorageErrors:
-    """Within it, what the operating system says becomes what a client may be told."""
-
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, kind: object, exc: BaseException | None, where: object) -> None:
-        if isinstance(exc, OSError):
-            raise (StorageFull() if exc.errno in _FULL else StorageFailed()) from exc
-
-
-storage_errors: Final = StorageErrors()
 
 
 def fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
@@ -57,6 +46,20 @@ def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> 
     where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
     failed = _libc.sync_file_range(ctypes.c_int(fd), *where, ctypes.c_uint(flags))
     return ctypes.get_errno() if failed else 0
+
+
+def allocated_bytes(status: os.stat_result, most_ahead_bytes: int | None = None) -> int:
+    """Returns up to which offset the disk counts a file's space as used: its length, and what is reserved.
+
+    Where zeros become holes, or blocks are compressed or not counted yet, st_blocks is less than the length.
+    Then the length counts. Where st_blocks is more than the server reserves (copies, metadata), at most
+    `most_ahead_bytes` count after the length.
+    """
+    size_bytes = status.st_size
+    ahead_bytes = status.st_blocks * STAT_BLOCK_BYTES - size_bytes
+    if ahead_bytes < ROUNDING_BYTES:
+        return size_bytes
+    return size_bytes + (ahead_bytes if most_ahead_bytes is None else min(ahead_bytes, most_ahead_bytes))
 
 
 @contextmanager
@@ -124,12 +127,3 @@ def _write_again(fd: int) -> None:
     position = 0
     while part := os.pread(fd, REWRITE_BYTES, position):
         position += os.pwrite(fd, part, position)
-
-
-def cut_at_first_hole(fd: int) -> int:
-    """Cuts a file that was written without gaps off where one is. Returns how many bytes go."""
-    size_bytes = os.fstat(fd).st_size
-    hole_at = os.lseek(fd, 0, os.SEEK_HOLE) if size_bytes else 0
-    if hole_at < size_bytes:
-        os.ftruncate(fd, hole_at)
-    return size_bytes - hole_at

@@ -1,0 +1,69 @@
+"""The directory of the uploads: where each file is, and whether the directory is still ours."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from incoming.core.errors import StorageFailed
+from incoming.runtime.filesystem import set_folder_mode
+from incoming.storage.local import upload_file
+from incoming.storage.local.ownership import PASS
+from incoming.storage.local.posix import NO_LINK, folder
+
+DIR_MODE: Final = 0o2770
+FILE_MODE: Final = 0o660
+
+
+class UploadDirectory:
+    """The directory of the uploads of one server. The methods block on the disk and raise OSError."""
+
+    def __init__(self, path: Path, check_owner: Callable[[], None]) -> None:
+        """Creates the directory if there is none. Raises OSError.
+
+        `check_owner` raises StorageFailed if the files may belong to another process by now.
+        """
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        set_folder_mode(path, DIR_MODE, PASS)
+        self.path = path.resolve()
+        self.check_owner = check_owner
+        self._identity = _identity(self.path)
+
+    def file(self, ticket_id: str) -> Path:
+        """Returns where the file of an upload is."""
+        return upload_file(self.path, ticket_id)
+
+    def check_place(self) -> None:
+        """Raises FileNotFoundError if another folder is in the place of this one: it was unmounted or moved.
+
+        A missing file may then be elsewhere, and a new file would be on the wrong disk.
+        """
+        if _identity(self.path) != self._identity:
+            raise FileNotFoundError(errno.ENOENT, "Another folder is in its place", str(self.path))
+
+    def status(self, ticket_id: str) -> os.stat_result | None:
+        """Returns what stat(2) says of an upload's file; None if there is none. Raises StorageFailed."""
+        try:
+            return self._status(self.file(ticket_id))
+        except OSError as exc:
+            raise StorageFailed from exc
+
+    def _status(self, file: Path) -> os.stat_result | None:
+        try:
+            return file.stat(follow_symlinks=False)
+        except (FileNotFoundError, NotADirectoryError):
+            self.check_place()
+            return None
+
+    def open(self, ticket_id: str, flags: int) -> int:
+        """Returns a descriptor of an upload's file. Neither the file nor its folder may be a link."""
+        with folder(self.file(ticket_id).parent) as folder_fd:
+            return os.open(ticket_id, flags | NO_LINK, FILE_MODE, dir_fd=folder_fd)
+
+
+def _identity(directory: Path) -> tuple[int, int]:
+    status = directory.stat()
+    return status.st_dev, status.st_ino

@@ -1,0 +1,50 @@
+"""Lists the directory of the uploads."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Callable, Container
+from pathlib import Path
+
+from incoming.runtime.base import Runtime
+from incoming.runtime.filesystem import disk_errors
+from incoming.storage import Strays
+from incoming.storage.local.directory import UploadDirectory
+
+
+class LocalInventory:
+    """See storage.Inventory."""
+
+    def __init__(self, directory: UploadDirectory, runtime: Runtime) -> None:
+        self._directory = directory
+        self._runtime = runtime
+
+    def names(self) -> frozenset[str]:
+        """See storage.Inventory."""
+        with disk_errors:
+            return self._runtime.in_pool(self._names)
+
+    def _names(self) -> frozenset[str]:
+        return frozenset(place.name for place in self._directory.path.iterdir())
+
+    def strays(self, known: Callable[[], Container[str]]) -> Strays:
+        """See storage.Inventory."""
+        with disk_errors:
+            return self._runtime.in_pool(self._strays, known)
+
+    def _strays(self, known: Callable[[], Container[str]]) -> Strays:
+        names = self._names()
+        tickets = known()
+        strays = sorted(name for name in names if name not in tickets)
+        return Strays(tuple(strays), sum(_size_bytes(self._directory.path / name) for name in strays))
+
+
+def _size_bytes(place: Path) -> int:
+    """Returns the length of a file, or of all files in a folder; 0 if that can't be found out."""
+    try:
+        status = place.lstat()
+        if not stat.S_ISDIR(status.st_mode):
+            return status.st_size
+        return sum(file.lstat().st_size for file in place.iterdir())
+    except OSError:
+        return 0

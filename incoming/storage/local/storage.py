@@ -1,0 +1,148 @@
+"""`LocalStorage`: opens, reads and deletes the files of uploads, and has the capabilities of a local disk."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from incoming.runtime.base import Runtime
+from incoming.runtime.filesystem import disk_errors, set_mode, try_to_write
+from incoming.runtime.gevent_runtime import close_descriptor
+from incoming.storage.local.deletion import Deletion
+from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
+from incoming.storage.local.inventory import LocalInventory
+from incoming.storage.local.ownership import FileGiver, LocalOwnership
+from incoming.storage.local.posix import NO_LINK, Syncs, folder
+from incoming.storage.local.recovery import LocalRecovery
+from incoming.storage.local.room import LocalRoom
+from incoming.storage.local.write_path import WritePath
+from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
+
+READ_BYTES: Final = 1024 * 1024
+INODES: Final = 2
+"""How many inodes an upload needs: one for its folder and one for its file."""
+
+
+class LocalStorage:
+    """See storage.Storage. It is also the capability `pickup`: an app takes its file by moving it away."""
+
+    def __init__(
+        self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True,
+        check_owner: Callable[[], None] = lambda: None,
+    ) -> None:  # fmt: skip
+        """Creates the directory if there is none. `tells_holes`: see probe.Findings. Raises OSError.
+
+        `check_owner` raises StorageFailed if the files may belong to another process by now. Then no file is
+        opened, truncated or deleted any more.
+        """
+        self._directory = UploadDirectory(directory, check_owner)
+        self._reserve_bytes = reserve_bytes
+        self._runtime = runtime
+        self._syncs = Syncs(self._directory.path)
+        self._write_path = WritePath(runtime)
+        self._deletion = Deletion(self._directory.path, runtime)
+        above = directory.parent.resolve()
+        is_directly_above = above == self._directory.path.parent
+        giver = FileGiver(self._directory.path, above if is_directly_above else None, DIR_MODE)
+        self.ownership = LocalOwnership(giver, self._directory.file, runtime)
+        self.pickup = self
+        self.recovery = LocalRecovery(self._directory) if tells_holes else None
+        self.room = LocalRoom(self._directory, reserve_bytes, runtime)
+        self.inventory = LocalInventory(self._directory, runtime)
+
+    def location(self, ticket_id: str) -> str:
+        """See storage.Storage. It is the absolute path of the file."""
+        return str(self._directory.file(ticket_id))
+
+    def open(
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
+    ) -> LocalWriter:
+        """See storage.Storage."""
+        with disk_errors:
+            opened = self._runtime.in_pool(self._open, self._directory.file(ticket_id))
+        reserve = Reserve(self._reserve_bytes, length_bytes, on_reserve)
+        return LocalWriter(opened, self._directory, self._write_path, self._syncs, reserve)
+
+    def _open(self, file: Path) -> OpenFile:
+        self._directory.check_owner()
+        self._directory.check_place()
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(file.parent, 0o700)  # noqa: PTH102 - tests count the calls of `os`
+        with folder(file.parent) as folder_fd:
+            set_mode(folder_fd, DIR_MODE)  # mkdir sets neither the setgid bit nor a mode beyond the umask
+            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_LINK, FILE_MODE, dir_fd=folder_fd)
+        set_mode(fd, FILE_MODE)
+        return OpenFile(file, fd, os.fstat(fd))
+
+    def size(self, ticket_id: str) -> int | None:
+        """See storage.Storage."""
+        status = self._directory.status(ticket_id)
+        return None if status is None else status.st_size
+
+    def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        """See storage.Storage."""
+        with disk_errors:
+            self._runtime.in_pool(self._read, ticket_id, start, end, take)
+
+    def _read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        buffer = memoryview(bytearray(min(READ_BYTES, end - start)))
+        fd = self._directory.open(ticket_id, os.O_RDONLY)
+        try:
+            while start < end:
+                count = os.preadv(fd, [buffer[: end - start]], start)
+                if not count:
+                    raise OSError(errno.EIO, "The file is shorter than it was")
+                take(buffer[:count])
+                start += count
+        finally:
+            close_descriptor(fd)
+
+    def check(self) -> None:
+        """See storage.Storage."""
+        with disk_errors:
+            self._runtime.in_pool(self._check)
+
+    def _check(self) -> None:
+        self._directory.check_place()
+        try_to_write(self._directory.path)
+        status = os.statvfs(self._directory.path)
+        if status.f_files and status.f_favail < INODES:
+            raise OSError(errno.ENOSPC, "No inodes are left", str(self._directory.path))
+
+    def delete(self, ticket_id: str) -> None:
+        """See storage.Storage. Deletes only what the server has created: other files in the folder stay."""
+        try:
+            with disk_errors:
+                self._runtime.in_pool(self._delete, self._directory.file(ticket_id))
+        finally:
+            self._deletion.start()
+
+    def _delete(self, file: Path) -> None:
+        self._directory.check_owner()
+        self._directory.check_place()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
+            self._deletion.unlink(file.name, folder_fd)
+        self._syncs.forget(file)
+        self._delete_folder(file.parent)
+
+    def is_taken(self, ticket_id: str) -> bool:
+        """See storage.Pickup. A file that is gone was moved away by its app."""
+        return self.size(ticket_id) is None
+
+    def clean_up(self, ticket_id: str) -> None:
+        """See storage.Pickup. Deletes the folder if it is empty."""
+        with disk_errors:
+            self._runtime.in_pool(self._delete_folder, self._directory.file(ticket_id).parent)
+
+    def _delete_folder(self, folder: Path) -> None:
+        self._directory.check_owner()
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            try:
+                folder.rmdir()
+            except OSError as exc:
+                if exc.errno != errno.ENOTEMPTY:  # it holds a file that is not ours
+                    raise

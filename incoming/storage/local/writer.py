@@ -1,0 +1,166 @@
+"""Appends the chunks of one upload to its file, with disk space reserved ahead of them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from incoming.runtime.filesystem import disk_errors
+from incoming.runtime.gevent_runtime import close_descriptor
+from incoming.storage.local.directory import UploadDirectory
+from incoming.storage.local.posix import Syncs, allocated_bytes, fallocate
+from incoming.storage.local.write_path import WritePath
+
+SLICE_BYTES: Final = 512 * 1024
+"""What is written before other greenlets may run: the page cache takes it in less than a millisecond."""
+SHORT_SYNC_BYTES: Final = 1024 * 1024
+"""A file up to this size is synced in one call."""
+_NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFile:
+    """An upload's file, its descriptor, and what fstat(2) said of it when it was opened."""
+
+    path: Path
+    fd: int
+    status: os.stat_result
+
+
+@dataclass(frozen=True, slots=True)
+class Reserve:
+    """How much space to reserve ahead of a writer, and whom to tell. See Storage.open."""
+
+    ahead_bytes: int
+    length_bytes: int | None
+    """No more is reserved than the final length, if it is known."""
+    on_reserve: Callable[[int], object]
+
+
+class LocalWriter:
+    """See storage.Writer."""
+
+    def __init__(
+        self, opened: OpenFile, directory: UploadDirectory, write_path: WritePath, syncs: Syncs,
+        reserve: Reserve,
+    ) -> None:  # fmt: skip
+        """`syncs` makes the file and its name durable.
+
+        Nothing is reserved before the first byte: a client that sends none takes no space.
+        """
+        self._file = opened.path
+        self._fd = opened.fd
+        self._directory = directory
+        self._write_path = write_path
+        self._runtime = write_path.runtime
+        self._syncs = syncs
+        self._length_bytes = reserve.length_bytes
+        self._reserve_bytes = reserve.ahead_bytes
+        self._on_reserve = reserve.on_reserve
+        self.taken_bytes = self.durable_offset = opened.status.st_size
+        self.accounted_bytes = allocated_bytes(opened.status, reserve.ahead_bytes)
+        self._torn = False
+        """Whether bytes of a failed write may be in the file after `taken_bytes`."""
+        self._reserving = False
+        self._file_lock = self._runtime.lock()
+
+    def write(self, chunk: memoryview) -> None:
+        """See storage.Writer. The offset moves when the whole chunk is in the file."""
+        position = self.taken_bytes
+        self._torn = True
+        with disk_errors:
+            while chunk:
+                written = self._write_path.write(self._fd, chunk[:SLICE_BYTES], position)
+                position += written
+                chunk = chunk[written:]
+                if chunk:
+                    self._runtime.breathe(comes_first=True)  # while the chunk is in the CPU cache
+        self.taken_bytes = self.durable_offset = position
+        self._torn = False
+        self.accounted_bytes = max(self.accounted_bytes, position)
+        self._reserve_ahead()
+
+    def _reserve_ahead(self) -> None:
+        """Keeps at least half of the reserve ahead of the writer, and does not wait for it."""
+        end = self.taken_bytes + self._reserve_bytes
+        if self._length_bytes is not None:
+            end = min(end, self._length_bytes)
+        ahead = self.accounted_bytes - self.taken_bytes
+        if self._reserving or end <= self.accounted_bytes or ahead > self._reserve_bytes // 2:
+            return
+        if end - self.taken_bytes <= SLICE_BYTES:
+            return  # one write needs all of it
+        self._reserving = True
+        self._runtime.spawn(self._reserve, end)
+
+    def _reserve(self, end: int) -> None:
+        with self._file_lock:
+            start = self.accounted_bytes
+            if self._fd >= 0 and end > start:
+                error = self._runtime.in_pool(fallocate, self._fd, start, end - start)
+                if not error:
+                    self.accounted_bytes = max(self.accounted_bytes, end)
+                    self._on_reserve(self.accounted_bytes)
+                elif error in _NO_FALLOCATE:
+                    self._reserve_bytes = 0  # this file system can't reserve; writes work without it
+                else:
+                    self._reserve_bytes //= 2  # nearly full: the next write finds out
+        self._reserving = False
+
+    def finish(self) -> None:
+        """See storage.Writer. A large file is written out in steps, which take turns with those of others."""
+        with disk_errors, self._file_lock:
+            if self.taken_bytes <= SHORT_SYNC_BYTES:
+                self._runtime.in_pool(self._sync)
+                return
+            position = 0
+            while position < self.taken_bytes:
+                with self._write_path.large_sync:
+                    turn = self._file, self._fd, position, self.taken_bytes
+                    position = self._runtime.in_pool(self._syncs.write_out, *turn)
+                self._runtime.sleep(0)  # the next file in line gets the lock, not this one again
+            with self._write_path.large_sync:
+                self._runtime.in_pool(self._sync)
+
+    def _sync(self) -> None:
+        self._syncs.sync(self._file, self._fd)
+        fd, self._fd = self._fd, -1
+        with contextlib.suppress(OSError):  # the bytes are durable, whatever the disk says to this
+            self._trim_and_close(fd)
+
+    def truncate(self, length_bytes: int) -> None:
+        """See storage.Writer."""
+        with disk_errors, self._file_lock:
+            self._runtime.in_pool(self._truncate, self._fd, length_bytes)
+            self.taken_bytes = self.durable_offset = self.accounted_bytes = length_bytes
+            self._torn = False
+
+    def abort(self) -> None:
+        """See storage.Writer. The file system frees the space when the file is deleted."""
+        with disk_errors, self._file_lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                self._runtime.in_pool(close_descriptor, fd)
+
+    def close(self) -> None:
+        """See storage.Writer. A truncation to the same length frees what was reserved after it."""
+        with disk_errors, self._file_lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                self._runtime.in_pool(self._trim_and_close, fd)
+
+    def _trim_and_close(self, fd: int) -> None:
+        try:
+            if self.accounted_bytes > self.taken_bytes or self._torn:
+                self._truncate(fd, self.taken_bytes)
+        finally:
+            close_descriptor(fd)
+
+    def _truncate(self, fd: int, size_bytes: int) -> None:
+        self._directory.check_owner()  # another process may have stored more
+        os.ftruncate(fd, size_bytes)
