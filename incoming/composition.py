@@ -25,7 +25,7 @@ from incoming.handover.callbacks import Callbacks
 from incoming.http.routes import PREFIXES, UPLOAD_PATHS, make_app
 from incoming.protocol import chunks
 from incoming.protocol.flow_control import Limits
-from incoming.protocol.negotiation import Conversation
+from incoming.protocol.negotiation import NegotiatedSession
 from incoming.registry.clock import boot_id
 from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
@@ -164,8 +164,8 @@ class Service:
         return checked
 
     def _converse(self, websocket: WebSocket, source: str) -> None:
-        limits = self._limits.among(self.parts.counters.connections + 1)
-        Connection(websocket, Conversation(limits), self.uploads, self.runtime, source).run()
+        limits = self._limits.for_connections(self.parts.counters.connections + 1)
+        Connection(websocket, NegotiatedSession(limits), self.uploads, self.runtime, source).run()
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""

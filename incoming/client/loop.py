@@ -116,7 +116,7 @@ class Sender:
             self._tell(events.Unreachable(str(exc), exc.lasting, exc.retry_after_s))
         else:
             self._websocket = WebSocket(sock, ahead)
-            self._tell(events.Opened())
+            self._tell(events.ConnectionOpened())
 
     def _converse(self, websocket: WebSocket) -> None:
         """Does some work, and whatever the connection is ready for; the session may end it at any point."""

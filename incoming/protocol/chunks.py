@@ -14,24 +14,24 @@ HEADER_BYTES: Final = _HEADER.size
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A piece of the file that says where it belongs. `sound`: its checksum agrees."""
+    """A piece of the file and its header. `intact`: the checksum of the payload agrees with the header."""
 
     offset_bytes: int
     round: int
     payload: memoryview
     crc32c: int
-    sound: bool
+    intact: bool
 
 
 def write_header(into: memoryview, offset_bytes: int, crc32c: int, number: int) -> None:
-    """Writes what stands in front of a chunk's bytes; `number` is the round."""
+    """Writes a chunk's header to the start of `into`; `number` is the round."""
     _HEADER.pack_into(into, 0, offset_bytes, crc32c, number)
 
 
 def parse(message: memoryview, crc32c_of_content: int | None = None) -> Chunk:
-    """Returns the chunk in a binary message; one too short for that is not sound.
+    """Returns the chunk in a binary message. A message too short for a header and a byte is not intact.
 
-    `crc32c_of_content`: the checksum of what stands behind the header, where that was computed already.
+    `crc32c_of_content`: the checksum of the bytes after the header, if the caller has computed it already.
     """
     if len(message) <= HEADER_BYTES:
         return Chunk(0, 0, message[:0], 0, False)

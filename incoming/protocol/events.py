@@ -1,6 +1,6 @@
-"""What goes into a session and what comes out of it: its phases, events and actions.
+"""The phases of a session, the events that it takes, and the actions that it returns.
 
-The client's messages are events too; they are in `messages`. Who handles which event when is in `session`.
+The client's messages are events too; they are in `messages`. `v1` and `v2` hold the transition tables.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from incoming.protocol import messages
 
 
 class Phase(Enum):
-    """Where a conversation is."""
+    """Where a session is. `v1` and `v2` say which of these they use and what each means."""
 
     OPENING = auto()
     AGREEING = auto()
@@ -28,37 +28,41 @@ class Phase(Enum):
     CLOSED = auto()
 
 
-# --- events, beside the client's messages ---------------------------------------------------------
+# --- events, besides the client's messages ----------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
-    """The connection stands."""
+class ConnectionOpened:
+    """The WebSocket handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
-class Unreadable:
-    """A message came that is none."""
+class MalformedMessage:
+    """The client sent a text message that can't be parsed."""
 
     error: errors.IncomingError
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkReceived:
-    """A chunk of this many bytes is in the buffer; in version 2 it says where it belongs, and is it sound?"""
+    """A chunk of this many bytes is in the buffer.
+
+    The other fields come from the chunk's header, which only version 2 has. `intact`: its checksum agrees.
+    """
 
     size_bytes: int
     offset_bytes: int = 0
     round: int = 0
-    sound: bool = True
+    intact: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """The ticket is ours; `offset_bytes` of `length_bytes` are stored.
+    """The session holds the ticket; `offset_bytes` of `length_bytes` are stored.
 
-    `arrived`: the handover has begun, or `finished` even: only the result is still of interest. `compare`:
-    what a client of version 2 has to prove that it has of the file `meant`.
+    `arrived`: the handover has begun, so only its result is missing; `finished`: that result, if it is known.
+    `compare`: the ranges whose checksums a client of version 2 has to send. `meant`: the file that the
+    upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none.
     """
 
     offset_bytes: int
@@ -72,63 +76,54 @@ class Claimed:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """The chunk of this many bytes is in the file; so many chunks, with it, are just arriving.
+    """The chunk of this many bytes is in the file.
 
-    `is_busy`: there is more to read than time, so uploads wait for their turn.
+    `chunks_in_flight`: how many chunks the server is receiving now, this one included, on all connections.
+    `is_busy`: uploads with data to read wait for the scheduler.
     """
 
     size_bytes: int
-    arriving: int = 1
+    chunks_in_flight: int = 1
     is_busy: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """A claim, a chunk, a cancellation or the completion did not work out."""
+    """A claim, a write, a cancellation or a completion failed."""
 
     error: errors.IncomingError
 
 
 @dataclass(frozen=True, slots=True)
-class Same:
-    """The client has the file that the upload was begun with, as far as was looked."""
+class ContentVerified:
+    """The client's checksums agree with the stored bytes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Completed:
-    """The upload is complete and durable: the app is being told."""
+    """The upload is complete and durable, and the handover has begun."""
 
 
 @dataclass(frozen=True, slots=True)
-class CancelDone:
-    """The client's cancellation counts."""
+class CancelAccepted:
+    """The client's cancellation has taken effect."""
 
 
 @dataclass(frozen=True, slots=True)
 class CancelTooLate:
-    """The client's cancellation does not count: the handover has begun."""
-
-
-
-
-
-
-
-
-
-
+    """The client's cancellation has no effect: the handover has begun."""
 
 
 @dataclass(frozen=True, slots=True)
-class TimeUp:
-    """The time that StartTimer gave to a phase is over."""
+class TimedOut:
+    """The time that StartTimer gave to a phase has passed."""
 
     phase: Phase
 
 
 Event = (
-    messages.FromClient | Opened | Unreadable | ChunkReceived | Claimed | Stored | Failed
-    | Same | Completed | CancelDone | CancelTooLate | News | TimeUp
+    messages.FromClient | ConnectionOpened | MalformedMessage | ChunkReceived | Claimed | Stored | Failed
+    | ContentVerified | Completed | CancelAccepted | CancelTooLate | News | TimedOut
 )  # fmt: skip
 
 
@@ -144,50 +139,50 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class ClaimTicket:
-    """Claim the ticket; the answer is Claimed or Failed."""
+    """Claim the ticket. The result is Claimed or Failed."""
 
     request: messages.MsgUploadReq
 
 
 @dataclass(frozen=True, slots=True)
 class StoreChunk:
-    """Write the chunk that is in the buffer; the answer is Stored or Failed."""
+    """Write the chunk that is in the buffer. The result is Stored or Failed."""
 
     size_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteUpload:
-    """All bytes are stored: hand the file over. The answer is Completed or Failed.
+    """All bytes are stored: hand the file over. The result is Completed or Failed.
 
-    `crc32c` is the checksum that the client says the whole file has; version 1 says none.
+    `crc32c` is the checksum of the whole file as the client states it; None in version 1, which has none.
     """
 
     crc32c: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class CheckSame:
-    """Compare these checksums with those of what is stored. The answer is Same or Failed."""
+class VerifyContent:
+    """Compare these checksums with those of the stored bytes. The result is ContentVerified or Failed."""
 
     crc32c: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class CancelUpload:
-    """The client gives up; the answer is CancelDone, CancelTooLate or Failed."""
+    """Cancel the upload for the client. The result is CancelAccepted, CancelTooLate or Failed."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class ReleaseTicket:
-    """Let go of the claim."""
+    """Release the claim."""
 
 
 @dataclass(frozen=True, slots=True)
 class StartTimer:
-    """Tell TimeUp(phase) after this time; a timer of an earlier phase is of no interest any more."""
+    """Report TimedOut(phase) after this time. It replaces the timer of an earlier phase."""
 
     phase: Phase
     duration_s: float
@@ -195,7 +190,7 @@ class StartTimer:
 
 @dataclass(frozen=True, slots=True)
 class CloseConnection:
-    """Send a close frame; whatever still comes in is read and dropped."""
+    """Send a close frame. Data that still arrives is read and discarded."""
 
     code: int
     reason: str = ""
@@ -203,6 +198,6 @@ class CloseConnection:
 
 Action = (
     Send | ClaimTicket | StoreChunk | CompleteUpload | CancelUpload | ReleaseTicket | StartTimer
-    | CheckSame | CloseConnection
+    | VerifyContent | CloseConnection
 )  # fmt: skip
 Actions = list[Action]

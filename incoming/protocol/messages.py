@@ -1,55 +1,56 @@
-"""The wire: websocket text messages to and from frozen dataclasses (CONTRACT 4, and docs/protocol.md).
+"""The text messages of both versions, as frozen dataclasses (docs/protocol.md has the tables).
 
-A text message is `{"MsgType": NAME, "MsgData": {...}}`. `parse` reads one, `encode` writes one; the tables
-are made from the dataclasses, so a message is defined once. Field names on the wire are the field names
-here in CamelCase. A 2 behind a name marks the form that a message has in version 2; it is not on the wire.
-Binary messages are chunks and never come through this module.
+A text message is `{"MsgType": NAME, "MsgData": {...}}`. `parse` reads a client's message, `encode` writes any
+message. Both use tables that are derived from the dataclasses, so each message is defined once. Member names
+on the wire are the field names in CamelCase. The suffix V2 marks a message that has another form in version
+2; it is not on the wire. Binary messages are chunks and never come through this module.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
-from typing import Any, Final, get_args, get_type_hints
+from typing import Any, Final, TypeVar, get_args, get_type_hints
 
 from incoming.core.errors import BadMessage, sentence_for_pages
 
 MAX_TEXT_BYTES: Final = 64 * 1024
-"""A longer text message is refused: the longest honest one carries a file name."""
+"""A longer text message is refused. The longest valid one carries a file name."""
 MAX_REQUEST_BYTES: Final = 8 * 1024
-"""A longer text message is refused while no chunks are expected, so before a claim.
+"""A longer text message is refused while no chunks are expected, so before a claim too.
 
-The longest honest one is a MsgUploadReq: a file's name has at most 255 UTF-16 units (NTFS, APFS) or bytes
-(ext4), each of them six bytes where JSON escapes it. That leaves room for a folder's name or two before it.
+The longest valid one is a MsgUploadReq. A file name has at most 255 UTF-16 units (NTFS, APFS) or bytes
+(ext4), and JSON escapes each with at most six bytes. The rest leaves room for a few folder names.
 """
 MAX_INTEGER: Final = 2**53 - 1
-"""The largest integer that a browser can count with exactly."""
+"""The largest integer that JavaScript represents exactly."""
 MAX_LIST_ITEMS: Final = 64
 
 
-def _as_it_is(default: Any = MISSING) -> Any:
-    """A text that is data, not a sentence: it is sent unchanged."""
-    return field(default=default, metadata={"as_it_is": True})
+def _data(default: Any = MISSING) -> Any:
+    """A text that is data and not a sentence. It is sent unchanged."""
+    return field(default=default, metadata={"is_data": True})
 
 
 @dataclass(frozen=True, slots=True)
 class MsgUploadReq:
-    """Client: I hold this ticket and a file of this length (bytes) and name, and speak this version.
+    """Client: requests the upload of a file of this length in bytes, in this version of the protocol.
 
-    `name`: empty when unknown, as for clients of October 2014. `last_modified_ms`: since 1970; 0 when
-    unknown, and always in version 1.
+    `name`: empty if unknown, as from clients of October 2014. `last_modified_ms`: since 1970; 0 if unknown,
+    and always in version 1.
     """
 
     id: str
     length_bytes: int
-    name: str = _as_it_is("")
+    name: str = _data("")
     version: int = 1
     last_modified_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class MsgUploadConf:
-    """Server: send chunks of this size (KiB), from this offset, this many ahead of the acknowledgements."""
+    """Server: send chunks of this size (KiB) from this offset on, this many of them unacknowledged."""
 
     chunk_size_kb: int
     file_pos: int
@@ -58,7 +59,7 @@ class MsgUploadConf:
 
 @dataclass(frozen=True, slots=True)
 class MsgAck:
-    """Client: agreed, chunks follow."""
+    """Client: chunks follow."""
 
     ack: bool
 
@@ -72,28 +73,28 @@ class MsgChunkAck:
 
 @dataclass(frozen=True, slots=True)
 class MsgPause:
-    """Client: I close now and come back later."""
+    """Client: the upload is paused; the client closes and reconnects later."""
 
     pause: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MsgCancel:
-    """Either side: the upload is given up, for this reason."""
+    """Either side: the upload is cancelled, for this reason."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class MsgCancelAck:
-    """Server: the MsgCancel has been read."""
+    """Server: the MsgCancel was received."""
 
     ack: bool
 
 
 @dataclass(frozen=True, slots=True)
 class MsgError:
-    """Either side: this upload ends here, for this reason."""
+    """Either side: the upload failed, for this reason."""
 
     error_code: int
     msg: str
@@ -101,7 +102,7 @@ class MsgError:
 
 @dataclass(frozen=True, slots=True)
 class MsgAllDone:
-    """Server: the app has the file."""
+    """Server: the app has taken the file."""
 
     success: bool
 
@@ -110,8 +111,8 @@ class MsgAllDone:
 
 
 @dataclass(frozen=True, slots=True)
-class MsgUploadConf2:
-    """Server: I have `offset` bytes; prove that you have these ranges, then go on within these limits."""
+class MsgUploadConfV2:
+    """Server: `offset` bytes are stored. Send the checksums of the ranges in `compare`, then chunks."""
 
     version: int
     offset: int
@@ -121,20 +122,20 @@ class MsgUploadConf2:
     compare: tuple[tuple[int, int], ...]
     arrived: bool
     file_last_modified_ms: int
-    file_name: str = _as_it_is()
+    file_name: str = _data()
     idle_silence_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class MsgAgree:
-    """Client: the checksums of the ranges that were to be compared."""
+    """Client: the checksums of the ranges in `compare`."""
 
     crc32c: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class MsgStored:
-    """Server: all bytes before this offset are stored; for a second chunks and window may be so large."""
+    """Server: all bytes before this offset are stored; these limits hold for a second."""
 
     offset: int
     max_chunk_bytes: int = 0
@@ -143,7 +144,7 @@ class MsgStored:
 
 @dataclass(frozen=True, slots=True)
 class MsgResend:
-    """Server: what should follow at this offset was damaged; this round begins."""
+    """Server: the chunk at this offset was damaged. Send again from there, in this round."""
 
     offset: int
     round: int
@@ -151,7 +152,7 @@ class MsgResend:
 
 @dataclass(frozen=True, slots=True)
 class MsgComplete:
-    """Client: that was all, and the whole file has this checksum."""
+    """Client: all chunks are sent, and the whole file has this checksum."""
 
     crc32c: int
     round: int
@@ -159,17 +160,17 @@ class MsgComplete:
 
 @dataclass(frozen=True, slots=True)
 class MsgPing:
-    """Client: are you there?"""
+    """Client: asks for a MsgPong."""
 
 
 @dataclass(frozen=True, slots=True)
 class MsgPong:
-    """Server: I am."""
+    """Server: answers MsgPing, or shows that it is alive."""
 
 
 @dataclass(frozen=True, slots=True)
 class MsgNews:
-    """Server: something that is not an end; NEWS_* has the kinds. `why` says it in words, for the user."""
+    """Server: something has happened that is not an end. NEWS_* are its kinds; `why` is for users."""
 
     news: str
     retry_after_s: float = 0.0
@@ -177,16 +178,16 @@ class MsgNews:
 
 
 @dataclass(frozen=True, slots=True)
-class MsgAllDone2:
-    """Server: the app has the file, which has this checksum."""
+class MsgAllDoneV2:
+    """Server: the app has taken the file, which has this checksum."""
 
     success: bool
     crc32c: int
 
 
 @dataclass(frozen=True, slots=True)
-class MsgError2:
-    """Server: this connection ends, and why; the file that was meant, if another one came."""
+class MsgErrorV2:
+    """Server: why it ends the connection, and which file it expected if another one came."""
 
     error_code: int
     code: str
@@ -194,7 +195,7 @@ class MsgError2:
     retryable: bool
     file_length_bytes: int
     file_last_modified_ms: int
-    file_name: str = _as_it_is()
+    file_name: str = _data()
 
 
 NEWS_HANDING_OVER: Final = "handing_over"
@@ -204,32 +205,38 @@ NEWS_STOPPING: Final = "stopping"
 FromClient = MsgUploadReq | MsgAck | MsgPause | MsgCancel | MsgError | MsgAgree | MsgComplete | MsgPing
 ToClient = (
     MsgUploadConf | MsgChunkAck | MsgCancel | MsgCancelAck | MsgError | MsgAllDone
-    | MsgUploadConf2 | MsgStored | MsgResend | MsgPong | MsgNews | MsgAllDone2 | MsgError2
+    | MsgUploadConfV2 | MsgStored | MsgResend | MsgPong | MsgNews | MsgAllDoneV2 | MsgErrorV2
 )  # fmt: skip
 
 
 def _wire_name(field_name: str) -> str:
-    """Returns the name on the wire: `chunk_size_kb` is `ChunkSizeKB` (units keep their capitals)."""
+    """Returns the name on the wire: `chunk_size_kb` is `ChunkSizeKB` (the unit stays in capitals)."""
     words = field_name.split("_")
     return "".join("KB" if word == "kb" else word.capitalize() for word in words)
 
 
-def wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
+def _wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
     """Returns {name on the wire: (field, type)} of a message class."""
     hints = get_type_hints(message)
     return {_wire_name(f.name): (f, hints[f.name]) for f in fields(message)}
 
 
-_FIELDS: Final = {message: wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
-_FROM_CLIENT: Final = {message.__name__: message for message in get_args(FromClient)}
+def wire_type(message: type[Any]) -> str:
+    """Returns the MsgType of a message class."""
+    return message.__name__.removesuffix("V2")
 
+
+_FIELDS: Final = {message: _wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
+_FROM_CLIENT: Final = {wire_type(message): message for message in get_args(FromClient)}
+
+# --- writing -------------------------------------------------------------------------------------------
 
 _ACKNOWLEDGEMENTS: Final = {
     MsgChunkAck: '{{"MsgType": "MsgChunkAck", "MsgData": {{"ChunkSize": {0.chunk_size}}}}}',
     MsgStored: '{{"MsgType": "MsgStored", "MsgData": {{"Offset": {0.offset}, '
     '"MaxChunkBytes": {0.max_chunk_bytes}, "MaxWindowBytes": {0.max_window_bytes}}}}}',
 }
-"""Each chunk has one, and json takes four times as long."""
+"""Each chunk has one, and the json module takes four times as long."""
 
 
 def encode(message: ToClient | FromClient) -> str:
@@ -239,61 +246,103 @@ def encode(message: ToClient | FromClient) -> str:
     values = {}
     for wire_name, (its_field, _) in _FIELDS[type(message)].items():
         value = getattr(message, its_field.name)
-        if isinstance(value, str) and not its_field.metadata.get("as_it_is"):
-            value = sentence_for_pages(value)  # existing pages write it into innerHTML (CONTRACT 4)
+        if isinstance(value, str) and not its_field.metadata.get("is_data"):
+            value = sentence_for_pages(value)  # pages write sentences into innerHTML
         values[wire_name] = value
-    return json.dumps({"MsgType": type(message).__name__.rstrip("2"), "MsgData": values})
+    return json.dumps({"MsgType": wire_type(type(message)), "MsgData": values})
+
+
+# --- reading -------------------------------------------------------------------------------------------
+
+_Message = TypeVar("_Message")
 
 
 def parse(text: str) -> FromClient:
-    """Returns the client's message that `text` is. Raises BadMessage, saying what is wrong with it."""
+    """Returns the client's message in `text`. Raises BadMessage with the reason."""
+    name, data = read_envelope(text)
+    kind = _FROM_CLIENT.get(name)
+    if kind is None:
+        raise BadMessage("A message has a MsgType that clients don't send.")
+    message: FromClient = read_members(kind, data)
+    if isinstance(message, MsgUploadReq) and message.length_bytes < 0:
+        raise BadMessage("MsgUploadReq.LengthBytes is negative.")
+    return message
+
+
+def read_envelope(text: str) -> tuple[str, Any]:
+    """Returns MsgType and MsgData of a message; MsgData may be anything. Raises BadMessage."""
     try:
         envelope = json.loads(text)
     except (ValueError, RecursionError) as exc:
         raise BadMessage("A message is not JSON.") from exc
     if not isinstance(envelope, dict) or not isinstance(envelope.get("MsgType"), str):
         raise BadMessage("A message has no MsgType.")
-    message = _FROM_CLIENT.get(envelope["MsgType"])
-    if message is None:
-        raise BadMessage("A message has a MsgType that clients don't send.")
-    data = envelope.get("MsgData")
+    return envelope["MsgType"], envelope.get("MsgData")
+
+
+def read_members(
+    message: type[_Message],
+    data: Any,
+    *,
+    optional: Mapping[str, Any] | None = None,
+    lowest: int = -MAX_INTEGER,
+) -> _Message:
+    """Returns the message of this class that MsgData holds. Raises BadMessage, which names the member.
+
+    Unknown members are ignored. `optional`: values for members that may be missing, besides those with a
+    default. No number may be below `lowest`.
+    """
     if not isinstance(data, dict):
-        raise BadMessage(f"{message.__name__} has no MsgData.")
-    values: dict[str, Any] = {
-        its_field.name: _value(f"{message.__name__}.{wire_name}", kind, data[wire_name])
-        for wire_name, (its_field, kind) in _FIELDS[message].items()
-        if wire_name in data or _required(f"{message.__name__}.{wire_name}", kind, its_field)
-    }
-    parsed: FromClient = message(**values)
-    return parsed
+        raise BadMessage(f"{wire_type(message)} has no MsgData.")
+    values: dict[str, Any] = {}
+    for wire_name, (its_field, kind) in _FIELDS[message].items():
+        if wire_name in data:
+            try:
+                values[its_field.name] = _value(kind, data[wire_name], lowest)
+            except _Invalid as exc:
+                raise BadMessage(f"{wire_type(message)}.{wire_name} {exc}.") from exc
+        elif optional and wire_name in optional:
+            values[its_field.name] = optional[wire_name]
+        elif its_field.default is MISSING:
+            raise BadMessage(f"{wire_type(message)}.{wire_name} is missing.")
+    return message(**values)
 
 
-def _required(name: str, kind: Any, its_field: Field[Any]) -> bool:
-    """Returns False for a field that may be left out. Raises BadMessage for another."""
-    if its_field.default is MISSING:
-        raise BadMessage(f"{name} is missing or no {_KIND_NAMES[kind]}.")
-    return False
-
-
-def _value(name: str, kind: Any, value: Any) -> Any:
-    """Returns `value`, which must be of the type `kind`. Raises BadMessage with the `name` of the field."""
-    if kind == _INTEGERS and isinstance(value, list) and len(value) <= MAX_LIST_ITEMS:
-        return tuple(_value(name, int, item) for item in value)
-    if type(value) is not kind:  # exactly: True is an int to Python, and is no number here
-        raise BadMessage(f"{name} is missing or no {_KIND_NAMES[kind]}.")
-    if isinstance(value, str):
-        # JSON may carry half of a surrogate pair, which no other encoding can.
-        return value.encode("utf-8", "replace").decode()
-    if abs(value) > MAX_INTEGER:
-        raise BadMessage(f"{name} is beyond all bounds.")
-    if name.endswith(".LengthBytes") and value < 0:
-        raise BadMessage(f"{name} is not the length of a file.")
-    return value
+class _Invalid(Exception):
+    """A member's value is not valid. The text says what it is or is not."""
 
 
 _INTEGERS: Final = tuple[int, ...]
+_RANGES: Final = tuple[tuple[int, int], ...]
 _KIND_NAMES: Final[dict[Any, str]] = {
-    str: "string", int: "integer", bool: "boolean", _INTEGERS: "list of integers",
+    str: "a string", int: "an integer", float: "a number", bool: "a boolean",
+    _INTEGERS: "a list of integers", _RANGES: "a list of ranges",
 }  # fmt: skip
 
 
+def _value(kind: Any, value: Any, lowest: int) -> Any:
+    """Returns `value` as a `kind`. Raises _Invalid."""
+    if kind in (_INTEGERS, _RANGES) and isinstance(value, list) and len(value) <= MAX_LIST_ITEMS:
+        read_item = _integer if kind == _INTEGERS else _range
+        return tuple(read_item(item, lowest) for item in value)
+    if kind is float and type(value) is int and abs(value) <= MAX_INTEGER:
+        value = float(value)  # JSON has one kind of number
+    if type(value) is not kind:  # exactly: in Python, True is an int too
+        raise _Invalid(f"is not {_KIND_NAMES[kind]}")
+    if isinstance(value, str):
+        # JSON can hold half of a surrogate pair. No other encoding can.
+        return value.encode("utf-8", "replace").decode()
+    if not lowest <= value <= MAX_INTEGER:
+        raise _Invalid("is out of range")
+    return value
+
+
+def _integer(value: Any, lowest: int) -> int:
+    number: int = _value(int, value, lowest)
+    return number
+
+
+def _range(value: Any, lowest: int) -> tuple[int, int]:
+    if not isinstance(value, list) or len(value) != 2:
+        raise _Invalid(f"is not {_KIND_NAMES[_RANGES]}")
+    return _integer(value[0], lowest), _integer(value[1], lowest)

@@ -1,33 +1,33 @@
-"""Which version is spoken is known with the first message; from then on one of the two sessions speaks."""
+"""Version negotiation: the client's first message selects the version of the whole session."""
 
 from __future__ import annotations
 
 from incoming.protocol.events import Actions, Event, Phase
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MsgUploadReq
-from incoming.protocol.v1 import Session
+from incoming.protocol.v1 import SessionV1
 from incoming.protocol.v2 import VERSION, SessionV2
 
 
-class Conversation:
-    """One conversation, in the version that its client asks for."""
+class NegotiatedSession:
+    """One session, in the version that its client asks for."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._session: Session | SessionV2 = Session(limits)
+        self._session: SessionV1 | SessionV2 = SessionV1(limits)
 
     @property
     def phase(self) -> Phase:
-        """Where the conversation is."""
+        """Where the session is."""
         return self._session.phase
 
     @property
-    def chunks_have_headers(self) -> bool:
-        """Whether binary messages say where they belong (version 2), or are the bytes alone."""
+    def is_v2(self) -> bool:
+        """Whether the client speaks version 2. Its chunks have headers, and it understands MsgPong."""
         return isinstance(self._session, SessionV2)
 
     def handle(self, event: Event) -> Actions:
-        """Returns what is to be done about `event`, in this order. Raises nothing."""
+        """Returns the actions that follow from `event`, in order. Raises nothing."""
         opening = self._session.phase is Phase.OPENING
         if opening and isinstance(event, MsgUploadReq) and event.version >= VERSION:
             self._session = SessionV2(self._limits)

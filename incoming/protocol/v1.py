@@ -1,23 +1,22 @@
-"""One conversation with one client, without a socket: `handle(event)` returns what is to be done.
+"""A server session in protocol version 1: `handle(event)` returns the actions to carry out.
 
-The transport reads a message, tells the session, and carries out the actions that it gets back; the results
-of some actions are events again (a claim is granted or refused, a chunk is stored or not). News about the
-ticket (the app cancelled, the file was handed over, a newer connection came) arrive as events as well, at any
-moment. So everything that can happen between a client and the server is one table, `_HANDLERS`, and is tested
-without time or I/O.
+The driver reads a message, passes it to the session as an event, and carries out the actions. The results of
+some actions are events again: a claim succeeds or fails, a chunk is stored or not. News about the ticket (the
+app has cancelled, the file was handed over, a newer connection came) are events too and may come at any time.
+So all behaviour is one transition table, `_HANDLERS`, and tests need neither a clock nor I/O.
 
     OPENING      waiting for MsgUploadReq, then for the claim
-    AGREEING     MsgUploadConf is out, waiting for MsgAck
+    AGREEING     MsgUploadConf is sent, waiting for MsgAck
     RECEIVING    chunks come in, acknowledgements go out
-    ARRIVED      all bytes are there; waiting for the app to take the file
-    CANCELLING   the app cancelled: MsgCancel is out, waiting for the client's MsgCancel
-    REFUSED      MsgError is out, waiting for the client's MsgCancel
-    PAUSED       the client said MsgPause; its close will follow
-    CLOSED       nothing is said any more
+    ARRIVED      all bytes are stored, waiting for the app to take the file
+    CANCELLING   the app has cancelled: MsgCancel is sent, waiting for the client's MsgCancel
+    REFUSED      MsgError is sent, waiting for the client's MsgCancel
+    PAUSED       the client sent MsgPause and will close
+    CLOSED       nothing more is sent
 
-Existing clients take every MsgError as the end and hang when the socket closes before they have their
-MsgCancelAck (CONTRACT 4). Hence REFUSED and CANCELLING, with their five seconds; and hence whatever can be
-mended closes the connection without a message: the client comes back by itself.
+Clients of version 1 take each MsgError as final. They hang if the connection closes before MsgCancelAck
+arrives. That is why REFUSED and CANCELLING wait five seconds, and why a retryable error closes the connection
+without a message: the client then reconnects by itself (docs/protocol.md, "Errors in version 1").
 """
 
 from __future__ import annotations
@@ -28,9 +27,9 @@ from typing import Any, Final
 from incoming.core import errors
 from incoming.core.news import CalledOff, HandedOver, Interrupted, NotHandedOver
 from incoming.protocol import messages
-from incoming.protocol.events import (  # fmt: skip
+from incoming.protocol.events import (
     Actions,
-    CancelDone,
+    CancelAccepted,
     CancelTooLate,
     CancelUpload,
     ChunkReceived,
@@ -38,17 +37,17 @@ from incoming.protocol.events import (  # fmt: skip
     ClaimTicket,
     CloseConnection,
     CompleteUpload,
+    ConnectionOpened,
     Event,
     Failed,
-    Opened,
+    MalformedMessage,
     Phase,
     ReleaseTicket,
     Send,
     StartTimer,
     StoreChunk,
     Stored,
-    TimeUp,
-    Unreadable,
+    TimedOut,
 )
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import (
@@ -61,25 +60,19 @@ from incoming.protocol.messages import (
     MsgPing,
     MsgUploadReq,
 )
-
-ANSWER_TIMEOUT_S: Final = 5.0
-"""How long a client may take to answer MsgError or MsgCancel (CONTRACT 4)."""
-OPENING_TIMEOUT_S: Final = 15.0
-"""How long a connection may stay without naming a ticket."""
-AGREEING_TIMEOUT_S: Final = 60.0
-"""How long a client may take to say MsgAck: it is one answer to one message."""
-MAX_REASON_CHARS: Final = 1000
-
-CLOSE_NORMAL: Final = 1000
-CLOSE_POLICY: Final = 1008
-CLOSE_SERVICE_RESTART: Final = 1012
-CLOSE_TRY_AGAIN_LATER: Final = 1013
-CLOSE_TAKEN_OVER: Final = 4001
-"""RFC 6455 section 7.4.2 gives 4000-4999 to applications; 1012 and 1013 are in its registry."""
+from incoming.protocol.rules import (
+    AGREEING_TIMEOUT_S,
+    ANSWER_TIMEOUT_S,
+    MAX_REASON_CHARS,
+    OPENING_TIMEOUT_S,
+    cancel_reason,
+    close_code,
+)
+from incoming.wire import close_codes
 
 
-class Session:
-    """One conversation, protocol version 1. `handle` never waits, so nothing re-enters it."""
+class SessionV1:
+    """One session in version 1. `handle` never waits, so it is never re-entered."""
 
     def __init__(self, limits: Limits) -> None:
         self.phase = Phase.OPENING
@@ -88,16 +81,16 @@ class Session:
         self.length_bytes = 0
         self._arrived = False
         self._finished = False
-        self._cancel_answer: Actions | None = None
+        self._cancel_reply: Actions | None = None
 
     def handle(self, event: Event) -> Actions:
-        """Returns what is to be done about `event`, in this order. Raises nothing."""
-        if isinstance(event, TimeUp) and event.phase is not self.phase:
+        """Returns the actions that follow from `event`, in order. Raises nothing."""
+        if isinstance(event, TimedOut) and event.phase is not self.phase:
             return []  # the timer of an earlier phase
         handler = _HANDLERS[self.phase].get(type(event))
         return handler(self, event) if handler else []
 
-    def _opened(self, _: Opened) -> Actions:
+    def _opened(self, _: ConnectionOpened) -> Actions:
         return [StartTimer(Phase.OPENING, OPENING_TIMEOUT_S)]
 
     def _requested(self, request: MsgUploadReq) -> Actions:
@@ -106,7 +99,7 @@ class Session:
     def _claimed(self, claim: Claimed) -> Actions:
         self.phase = Phase.AGREEING
         self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
-        # News may have come before the claim's own answer.
+        # News may arrive before the result of the claim.
         self._arrived |= claim.arrived
         self._finished |= claim.finished is not None
         limits = self._limits = self._limits.for_length(claim.length_bytes)
@@ -120,7 +113,7 @@ class Session:
         if not ack.ack:
             return self._refuse(errors.BadMessage("MsgAck.Ack has to be true."))
         if self._arrived:
-            return self._watch()
+            return self._await_result()
         if self.offset_bytes == self.length_bytes:
             self.phase = Phase.ARRIVED
             return [CompleteUpload()]
@@ -151,35 +144,35 @@ class Session:
         return [ReleaseTicket(), StartTimer(Phase.PAUSED, ANSWER_TIMEOUT_S)]
 
     def _cancel(self, cancel: MsgCancel) -> Actions:
-        self._cancel_answer = [Send(messages.MsgCancelAck(True))]
-        return [CancelUpload(cancel.reason[:MAX_REASON_CHARS] or "cancelled by the user")]
+        self._cancel_reply = [Send(messages.MsgCancelAck(True))]
+        return [CancelUpload(cancel_reason(cancel))]
 
-    def _client_failed(self, error: MsgError) -> Actions:
-        self._cancel_answer = []
-        words = error.msg[:MAX_REASON_CHARS] or f"error {error.error_code}"
-        return [CancelUpload(f"error in the page: {words}")]
+    def _aborted_by_client(self, error: MsgError) -> Actions:
+        self._cancel_reply = []
+        text = error.msg[:MAX_REASON_CHARS] or f"error {error.error_code}"
+        return [CancelUpload(f"error in the page: {text}")]
 
-    def _cancelled(self, _: CancelDone | Failed) -> Actions:
-        return [*(self._cancel_answer or []), *self._close(CLOSE_NORMAL)]
+    def _cancelled(self, _: CancelAccepted | Failed) -> Actions:
+        return [*(self._cancel_reply or []), *self._close(close_codes.NORMAL)]
 
     def _acknowledge_cancel(self, _: MsgCancel) -> Actions:
-        """The client's answer to what we said, or a cancellation of nothing: the ticket is not touched."""
-        return [Send(messages.MsgCancelAck(True)), *self._close(CLOSE_NORMAL)]
+        """The client answers MsgError or MsgCancel, or cancels before a claim: the ticket does not change."""
+        return [Send(messages.MsgCancelAck(True)), *self._close(close_codes.NORMAL)]
 
-    def _watch(self, _: CancelTooLate | None = None) -> Actions:
-        """The file has arrived, whoever says what: wait for the result, or tell it if it is known."""
+    def _await_result(self, _: CancelTooLate | None = None) -> Actions:
+        """The handover has begun: send its result if it is known, else wait for it."""
         self.phase = Phase.ARRIVED
         return self._handed_over() if self._finished else []
 
-    def _remember(self, _: HandedOver) -> Actions:
+    def _keep_result(self, _: HandedOver) -> Actions:
         self._arrived = self._finished = True
         return []
 
     def _handed_over(self, _: HandedOver | None = None) -> Actions:
-        return [Send(messages.MsgAllDone(True)), *self._close(CLOSE_NORMAL)]
+        return [Send(messages.MsgAllDone(True)), *self._close(close_codes.NORMAL)]
 
-    def _called_off(self, news: CalledOff | Failed) -> Actions:
-        """Existing clients understand MsgCancel only while they send (CONTRACT 4)."""
+    def _cancelled_by_app(self, news: CalledOff | Failed) -> Actions:
+        """Clients of version 1 understand MsgCancel only while they send chunks."""
         self.phase = Phase.CANCELLING
         return [
             ReleaseTicket(),
@@ -187,21 +180,20 @@ class Session:
             StartTimer(Phase.CANCELLING, ANSWER_TIMEOUT_S),
         ]
 
-    def _not_done(self, event: Failed) -> Actions:
-        """A chunk or a cancellation can come upon the app's cancellation before the news of it comes here."""
+    def _operation_failed(self, event: Failed) -> Actions:
+        """A write or a cancellation may find that the app has cancelled before that news arrives here."""
         if not isinstance(event.error, errors.UploadCancelled | errors.UploadExpired):
             return self._failed(event)
-        return self._called_off(event) if self._cancel_answer is None else self._cancelled(event)
+        return self._cancelled_by_app(event) if self._cancel_reply is None else self._cancelled(event)
 
-    def _not_answered(self, _: TimeUp) -> Actions:
+    def _answer_timed_out(self, _: TimedOut) -> Actions:
         return self._refuse(errors.UploadCancelled())
 
-    def _failed(self, event: Failed | Unreadable | CalledOff | NotHandedOver) -> Actions:
+    def _failed(self, event: Failed | MalformedMessage | CalledOff | NotHandedOver) -> Actions:
         return self._refuse(event.error)
 
     def _interrupted(self, news: Interrupted | Failed) -> Actions:
-        code = CLOSE_CODES.get(type(news.error), CLOSE_TRY_AGAIN_LATER)
-        return self._close(code, str(news.error))
+        return self._close(close_code(news.error), str(news.error))
 
     def _unexpected(self, message: Any) -> Actions:
         what = "A chunk" if isinstance(message, ChunkReceived) else type(message).__name__
@@ -217,85 +209,80 @@ class Session:
             StartTimer(Phase.REFUSED, ANSWER_TIMEOUT_S),
         ]
 
-    def _silent(self, _: TimeUp) -> Actions:
-        return self._close(CLOSE_POLICY, "no answer")
+    def _timed_out(self, _: TimedOut) -> Actions:
+        return self._close(close_codes.POLICY_VIOLATION, "no answer")
 
-    def _did_not_leave(self, _: TimeUp) -> Actions:
-        return self._close(CLOSE_NORMAL)
+    def _close_timed_out(self, _: TimedOut) -> Actions:
+        return self._close(close_codes.NORMAL)
 
     def _close(self, code: int, reason: str = "") -> Actions:
         self.phase = Phase.CLOSED
         return [CloseConnection(code, reason)]
 
 
-CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
-    errors.TakenOver: CLOSE_TAKEN_OVER,
-    errors.Stopping: CLOSE_SERVICE_RESTART,
-}
+_Handler = Callable[[SessionV1, Any], Actions]
+_S = SessionV1
 
-_Handler = Callable[[Session, Any], Actions]
-_S = Session
-
-_BEFORE_THE_END: Final[dict[type, _Handler]] = {
+_DEFAULTS: Final[dict[type, _Handler]] = {
     **dict.fromkeys((MsgUploadReq, MsgAck, MsgPause, MsgCancel, MsgError, ChunkReceived), _S._unexpected),
     **dict.fromkeys((MsgAgree, MsgComplete, MsgPing), _S._unexpected),
-    Unreadable: _S._failed,
+    MalformedMessage: _S._failed,
     Failed: _S._failed,
     CalledOff: _S._failed,
     NotHandedOver: _S._failed,
     Interrupted: _S._interrupted,
 }
-_AFTER_THE_CLAIM: Final[dict[type, _Handler]] = {
-    **_BEFORE_THE_END,
+_CLAIMED: Final[dict[type, _Handler]] = {
+    **_DEFAULTS,
     MsgPause: _S._paused,
     MsgCancel: _S._cancel,
-    MsgError: _S._client_failed,
-    CancelDone: _S._cancelled,
-    CancelTooLate: _S._watch,
-    Failed: _S._not_done,
+    MsgError: _S._aborted_by_client,
+    CancelAccepted: _S._cancelled,
+    CancelTooLate: _S._await_result,
+    Failed: _S._operation_failed,
 }
 _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
     Phase.OPENING: {
-        **_BEFORE_THE_END,
-        Opened: _S._opened,
+        **_DEFAULTS,
+        ConnectionOpened: _S._opened,
         MsgUploadReq: _S._requested,
         Claimed: _S._claimed,
         MsgCancel: _S._acknowledge_cancel,
-        TimeUp: _S._silent,
-        HandedOver: _S._remember,
+        TimedOut: _S._timed_out,
+        HandedOver: _S._keep_result,
     },
     Phase.AGREEING: {
-        **_AFTER_THE_CLAIM,
+        **_CLAIMED,
         MsgAck: _S._agreed,
-        TimeUp: _S._silent,
-        HandedOver: _S._remember,
+        TimedOut: _S._timed_out,
+        HandedOver: _S._keep_result,
     },
     Phase.RECEIVING: {
-        **_AFTER_THE_CLAIM,
+        **_CLAIMED,
         ChunkReceived: _S._chunk,
         Stored: _S._stored,
-        CalledOff: _S._called_off,
+        CalledOff: _S._cancelled_by_app,
         HandedOver: _S._handed_over,
     },
     Phase.ARRIVED: {
-        # Their MsgCancel can cross the last acknowledgement: they get the result instead (CONTRACT 4).
-        # A MsgAck is due when they cancelled before they had our MsgUploadConf.
-        **{event: handler for event, handler in _BEFORE_THE_END.items()
+        # The client's MsgCancel may cross the last acknowledgement: it gets the result instead.
+        # A MsgAck may follow a MsgCancel that was sent before MsgUploadConf arrived.
+        **{event: handler for event, handler in _DEFAULTS.items()
            if event not in (MsgAck, MsgPause, MsgCancel, MsgError)},
         ChunkReceived: _S._chunk,
         HandedOver: _S._handed_over,
     },
     Phase.CANCELLING: {
         MsgCancel: _S._acknowledge_cancel,
-        CancelDone: _S._cancelled,
-        TimeUp: _S._not_answered,
+        CancelAccepted: _S._cancelled,
+        TimedOut: _S._answer_timed_out,
         Interrupted: _S._interrupted,
     },
     Phase.REFUSED: {
         MsgCancel: _S._acknowledge_cancel,
-        TimeUp: _S._silent,
+        TimedOut: _S._timed_out,
         Interrupted: _S._interrupted,
     },
-    Phase.PAUSED: {TimeUp: _S._did_not_leave, Interrupted: _S._interrupted},
+    Phase.PAUSED: {TimedOut: _S._close_timed_out, Interrupted: _S._interrupted},
     Phase.CLOSED: {},
 }  # fmt: skip

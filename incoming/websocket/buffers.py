@@ -9,7 +9,7 @@ from __future__ import annotations
 import mmap
 from typing import cast
 
-from incoming.protocol.flow_control import ALL_CHUNKS_BYTES, FIRST_CHUNK_BYTES
+from incoming.protocol.flow_control import INITIAL_CHUNK_BYTES, RECEIVE_MEMORY_BYTES
 
 
 class _Memory(mmap.mmap):
@@ -29,7 +29,7 @@ class _Memory(mmap.mmap):
 class Buffers:
     """A stack of spare buffers of one size."""
 
-    def __init__(self, size_bytes: int, spare_bytes: int = ALL_CHUNKS_BYTES) -> None:
+    def __init__(self, size_bytes: int, spare_bytes: int = RECEIVE_MEMORY_BYTES) -> None:
         """`spare_bytes`: how much memory may be kept for those who come next; none counts as little."""
         self.size_bytes = size_bytes
         self.lent = 0
@@ -55,7 +55,7 @@ class Buffers:
         """Takes a borrowed buffer back, whose first `used_bytes` were written to."""
         self.lent -= 1
         memory = cast(_Memory, buffer.obj)
-        used_bytes = max(mmap.PAGESIZE + used_bytes, FIRST_CHUNK_BYTES)
+        used_bytes = max(mmap.PAGESIZE + used_bytes, INITIAL_CHUNK_BYTES)
         memory.used_bytes = max(memory.used_bytes, used_bytes)
         if memory.used_bytes > self._room_bytes:
             self._make_room(used_bytes)

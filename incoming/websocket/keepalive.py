@@ -3,7 +3,7 @@
 TCP probes by itself every peer that it reaches (tcp(7)), at no cost to us. Behind a proxy that only proves
 that the proxy is alive. So each silent connection is pinged too (RFC 6455 section 5.5.2); the more
 connections there are, the more rarely. In between an unsolicited pong shows that we are alive and needs no
-answer. So no proxy cuts the connection, and no client pings us (`flow_control.idle_silence`). One greenlet
+answer. So no proxy cuts the connection, and no client pings us (`flow_control.idle_keepalive`). One greenlet
 serves all connections.
 """
 
@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import gevent
 
-from incoming.protocol.flow_control import Silence, idle_silence
+from incoming.protocol.flow_control import KeepaliveIntervals, idle_keepalive
 from incoming.runtime.fair_scheduler import breathe
 
 SLOT_S: Final = 0.02
@@ -37,10 +37,10 @@ log = logging.getLogger(__name__)
 class Checked(Protocol):
     """A connection that may be silent."""
 
-    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         """Does what is due, and returns when to check again; None: never. Never waits.
 
-        A peer that was pinged is given up after another `allowed.say_after_s` of silence.
+        A peer that was pinged is given up after another `allowed.pong_after_s` of silence.
         """
 
 
@@ -90,7 +90,7 @@ class KeepAlive:
         TCP does not probe while something that was sent is unacknowledged; it retransmits that for a quarter
         of an hour. TCP_USER_TIMEOUT bounds both (tcp(7)).
         """
-        after_s = max(round(idle_silence(self.ping_after_s, len(self._slot_of)).say_after_s), 1)
+        after_s = max(round(idle_keepalive(self.ping_after_s, len(self._slot_of)).pong_after_s), 1)
         again_s = max(round(self.ping_after_s / 2), 1)
         unanswered_ms = (after_s + KEEP_ALIVE_TRIES * again_s) * 1000
         with contextlib.suppress(OSError):  # a Unix socket, behind a proxy
@@ -103,14 +103,14 @@ class KeepAlive:
     def _run(self) -> None:
         while self._slots:
             wait_s = self._slots[0] * SLOT_S - time.monotonic()
-            pause_s = idle_silence(self.ping_after_s, len(self._slot_of)).say_after_s / WAKE_UPS
+            pause_s = idle_keepalive(self.ping_after_s, len(self._slot_of)).pong_after_s / WAKE_UPS
             gevent.sleep(min(max(wait_s, pause_s, SLOT_S), LONGEST_SLEEP_S))
             self._check_due()
         self._is_running = False
 
     def _check_due(self) -> None:
         now_s = time.monotonic()
-        allowed = idle_silence(self.ping_after_s, len(self._slot_of))
+        allowed = idle_keepalive(self.ping_after_s, len(self._slot_of))
         self._most = max(self._most, len(self._slot_of))
         if len(self._slot_of) < self._most / 2:
             self._reschedule_all(now_s)
@@ -132,7 +132,7 @@ class KeepAlive:
         self._due = {slot: dict.fromkeys(self._slot_of)}
         self._slots = [slot]
 
-    def _check(self, connection: Checked, now_s: float, allowed: Silence) -> None:
+    def _check(self, connection: Checked, now_s: float, allowed: KeepaliveIntervals) -> None:
         try:
             due_s = connection.check_liveness(now_s, allowed)
         except Exception:  # all others depend on this greenlet

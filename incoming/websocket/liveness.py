@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import Enum, auto
 
-from incoming.protocol.flow_control import Silence
+from incoming.protocol.flow_control import KeepaliveIntervals
 
 
 class Check(Enum):
@@ -29,23 +29,23 @@ class Liveness:
         self.idle_until_s: float | None = None
         """When a peer that only answers pings is given up; None: never."""
 
-    def due_s(self, allowed: Silence, close_deadline_s: float | None) -> float:
+    def due_s(self, allowed: KeepaliveIntervals, close_deadline_s: float | None) -> float:
         """Returns when something is due, if the peer stays silent."""
         if close_deadline_s is not None:
             return close_deadline_s
         if self.pinged_s > self.received_s:
-            return self.pinged_s + allowed.say_after_s
-        due_s = max(self.received_s, self.sent_s) + allowed.say_after_s
-        return min(due_s, self.received_s + allowed.ask_after_s)
+            return self.pinged_s + allowed.pong_after_s
+        due_s = max(self.received_s, self.sent_s) + allowed.pong_after_s
+        return min(due_s, self.received_s + allowed.ping_after_s)
 
-    def check(self, now_s: float, allowed: Silence, close_deadline_s: float | None) -> Check:
+    def check(self, now_s: float, allowed: KeepaliveIntervals, close_deadline_s: float | None) -> Check:
         """Returns what is due now."""
         if now_s < self.due_s(allowed, close_deadline_s):
             return Check.NOTHING
         is_idle = self.idle_until_s is not None and now_s > self.idle_until_s
         if close_deadline_s is not None or is_idle or self.pinged_s > self.received_s:
             return Check.GIVE_UP
-        return Check.SEND_PING if now_s >= self.received_s + allowed.ask_after_s else Check.SEND_PONG
+        return Check.SEND_PING if now_s >= self.received_s + allowed.ping_after_s else Check.SEND_PONG
 
     def sent(self, check: Check, now_s: float) -> None:
         """Records that the ping or pong was sent."""

@@ -18,7 +18,7 @@ from incoming.core.errors import BadMessage, IncomingError, InternalError, Wrong
 from incoming.core.lifecycle import ARRIVED, Claim, State
 from incoming.protocol import chunks, events, messages
 from incoming.protocol.messages import MsgUploadReq
-from incoming.protocol.negotiation import Conversation
+from incoming.protocol.negotiation import NegotiatedSession
 from incoming.runtime.base import Runtime, Task
 from incoming.runtime.fair_scheduler import is_crowded
 from incoming.runtime.logs import Seldom
@@ -48,7 +48,7 @@ class Connection:
     def __init__(
         self,
         websocket: WebSocket,
-        session: Conversation,
+        session: NegotiatedSession,
         uploads: Uploads,
         runtime: Runtime,
         source: str = "",
@@ -71,7 +71,7 @@ class Connection:
         """Returns when the connection has ended. Raises nothing."""
         self._counters.connections += 1
         try:
-            self._happened(events.Opened())
+            self._happened(events.ConnectionOpened())
             while (message := self._websocket.receive()) is not None:
                 self._happened(self._event(message))
                 if self._rest_s > 0:
@@ -95,11 +95,11 @@ class Connection:
         try:
             return messages.parse(message.text)
         except BadMessage as exc:
-            return events.Unreadable(exc)
+            return events.MalformedMessage(exc)
 
     def _chunk_event(self, message: Message) -> events.ChunkReceived:
         """A message that was dropped, since it is too large or no chunk is expected, has no bytes."""
-        if not self._session.chunks_have_headers:
+        if not self._session.is_v2:
             self._chunk = message.payload
             self._counters.received_bytes += message.size_bytes
             return events.ChunkReceived(message.size_bytes)
@@ -107,8 +107,8 @@ class Connection:
         self._chunk, self._crc = chunk.payload, chunk.crc32c
         size_bytes = max(message.size_bytes - chunks.HEADER_BYTES, 0)
         self._counters.received_bytes += size_bytes
-        self._counters.damaged_chunks += message.is_whole and not chunk.sound
-        return events.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.sound)
+        self._counters.damaged_chunks += message.is_whole and not chunk.intact
+        return events.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.intact)
 
     def _about(self, exc: Exception) -> dict[str, object]:
         return self._claim.ticket.for_log(error=exc) if self._claim else {"error": exc}
@@ -162,10 +162,10 @@ class Connection:
                 return self._store(size_bytes)
             case events.ClaimTicket(request):
                 return self._take(request)
-            case events.CheckSame(crcs):
+            case events.VerifyContent(crcs):
                 with self._reassured_client():
                     self._uploads.check_same(self._held(), crcs)
-                return events.Same()
+                return events.ContentVerified()
             case events.CompleteUpload(crc):
                 with self._reassured_client():
                     self._uploads.complete(self._held(), crc)
@@ -191,14 +191,14 @@ class Connection:
 
     def _take(self, request: MsgUploadReq) -> events.Event:
         with self._reassured_client() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
-            proves = self._session.chunks_have_headers
+            proves = self._session.is_v2
             claimed = Claim(
                 request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()
             )
             claim = self._claim = self._uploads.claim(
                 request.id, claimed, self._news, self._source, self._websocket.is_receiving
             )
-        if self._session.chunks_have_headers:
+        if self._session.is_v2:
             self._websocket.chunk_header_bytes = chunks.HEADER_BYTES
             self._websocket.unsolicited_pong = UNSOLICITED_PONG
         self._be_idle_from_now()
@@ -222,7 +222,7 @@ class Connection:
             self._uploads.cancel_by_client(self._held(), reason)
         except WrongState:
             return events.CancelTooLate()
-        return events.CancelDone()
+        return events.CancelAccepted()
 
     @contextlib.contextmanager
     def _reassured_client(self) -> Iterator[None]:
@@ -239,7 +239,7 @@ class Connection:
                     self._writer.send_text(messages.encode(messages.MsgPong()))
                     self._runtime.sleep(REASSURE_EVERY_S)
 
-        if self._session.chunks_have_headers:
+        if self._session.is_v2:
             self._runtime.spawn(reassure)
         else:
             self._writer.flush()
@@ -272,4 +272,4 @@ class Connection:
     def _time_up(self, phase: events.Phase) -> None:
         self._timer = None
         if self._session.phase is phase:
-            self._news(events.TimeUp(phase))
+            self._news(events.TimedOut(phase))

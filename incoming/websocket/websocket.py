@@ -26,7 +26,7 @@ import gevent
 import gevent.socket
 
 from incoming.core.checksum import checksum
-from incoming.protocol.flow_control import MESSAGE_GRACE_S, Silence, message_deadline_s
+from incoming.protocol.flow_control import MESSAGE_STALL_TIMEOUT_S, KeepaliveIntervals, message_deadline_s
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.runtime.fair_scheduler import breathe, give_way, turn_is_over
 from incoming.websocket.buffers import Buffers
@@ -141,7 +141,7 @@ class WebSocket:
         while True:
             header = self._read_header()
             if self._deadline_s is None:
-                self._deadline_s = time.monotonic() + MESSAGE_GRACE_S
+                self._deadline_s = time.monotonic() + MESSAGE_STALL_TIMEOUT_S
             if header.is_control:
                 self._read_control(header)
                 if protocol.close_received:
@@ -170,7 +170,7 @@ class WebSocket:
                 del self._ahead[: header.header_bytes]
                 return header
             if self._ahead and self._deadline_s is None:
-                self._deadline_s = time.monotonic() + MESSAGE_GRACE_S
+                self._deadline_s = time.monotonic() + MESSAGE_STALL_TIMEOUT_S
             self._read_into(_EMPTY)
 
     def _read_control(self, header: FrameHeader) -> None:
@@ -295,7 +295,8 @@ class WebSocket:
         if not isinstance(exc, TimeoutError) or exc.errno is not None or self.writer.close_deadline_s:
             raise ConnectionGone(str(exc)) from exc
         self._is_waiting = True
-        self.check_liveness(time.monotonic(), Silence(self._ping_after_s / 2, self._ping_after_s / 2))
+        half_s = self._ping_after_s / 2
+        self.check_liveness(time.monotonic(), KeepaliveIntervals(half_s, half_s))
         self._is_waiting = False
 
     def _read_once(self, parts: list[memoryview | bytearray], buffer: memoryview | None) -> int:
@@ -362,7 +363,7 @@ class WebSocket:
         if not isinstance(self._socket, ssl.SSLSocket):  # only its reader may send, and checks by itself
             self._keepalive.schedule(self, due_s)
 
-    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         """See keepalive.Checked. Raises ConnectionGone where the caller is the reader."""
         if self._has_ended:
             return None
@@ -371,7 +372,7 @@ class WebSocket:
         if check is Check.NOTHING:
             return self.liveness.due_s(allowed, close_deadline_s)
         if close_deadline_s is None and not self._is_waiting:
-            return now_s + allowed.say_after_s  # the reader is busy: what the peer has sent is still unread
+            return now_s + allowed.pong_after_s  # the reader is busy: what the peer has sent is still unread
         if check is Check.GIVE_UP:
             self._give_up()
             return None

@@ -6,7 +6,7 @@ import io
 from unittest.mock import patch
 
 from incoming.client.display import Display
-from incoming.client.protocol.events import File, Opened, Options, Tick, Unreachable
+from incoming.client.protocol.events import ConnectionOpened, File, Options, Tick, Unreachable
 from incoming.client.protocol.session import Session
 
 
@@ -69,7 +69,7 @@ def test_a_log_has_a_line_now_and_then_and_when_it_waits() -> None:
         display.update(upload, "a.mov", tick / 10)
     assert log.text.splitlines()[1:] == ["a.mov: 0 % of 100 B, Nobody listens. Trying again in 1 s."]
     upload.handle(Tick(), 21.0)
-    upload.handle(Opened(), 21.0)
+    upload.handle(ConnectionOpened(), 21.0)
     for tick in range(210, 2000):
         display.update(upload, "a.mov", tick / 10)
     assert len(log.text.splitlines()) == 5, "once a minute, to show that it is alive"

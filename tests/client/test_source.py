@@ -73,8 +73,6 @@ def test_a_file_of_proc_that_has_text_and_no_size_is_not_sent() -> None:
         Source(place)
 
 
-
-
 CHANGES: Final[dict[str, Callable[[Path], object]]] = {
     "grows": lambda file: file.write_bytes(CONTENT + b"x"),
     "shrinks": lambda file: os.truncate(file, 100),

@@ -18,7 +18,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from incoming.protocol.flow_control import idle_silence
+from incoming.protocol.flow_control import idle_keepalive
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import PATH, OldClient
 from tests.support.client2 import Client2
@@ -167,8 +167,8 @@ def connections(server: RunningServer) -> int:
 
 def nothing_is_left(server: RunningServer) -> None:
     """The server has given up whoever is gone, and has nothing to be ashamed of in its log."""
-    allowed = idle_silence(TIMEOUT_S / 2, connections(server))  # each is asked, and then has time to answer
-    within_s = GIVEN_UP_WITHIN_S + allowed.ask_after_s + allowed.say_after_s
+    allowed = idle_keepalive(TIMEOUT_S / 2, connections(server))  # each is asked, and then has time to answer
+    within_s = GIVEN_UP_WITHIN_S + allowed.ping_after_s + allowed.pong_after_s
     wait_until(lambda: connections(server) == 0, "vanished clients are given up", within_s)
     log = server.log_text()
     assert "a defect" not in log

@@ -24,7 +24,7 @@ def test_a_chunk_is_read_as_it_is_documented() -> None:
     header = bytes.fromhex("0000000500000007 e3069283 00000003")
     chunk = parse(memoryview(header + b"123456789"))
     assert (chunk.offset_bytes, chunk.round) == (0x500000007, 3)
-    assert (bytes(chunk.payload), chunk.crc32c, chunk.sound) == (b"123456789", 3808858755, True)
+    assert (bytes(chunk.payload), chunk.crc32c, chunk.intact) == (b"123456789", 3808858755, True)
 
 
 @same_each_run
@@ -32,7 +32,7 @@ def test_a_chunk_is_read_as_it_is_documented() -> None:
 def test_what_a_client_writes_is_what_is_read(offset_bytes: int, number: int, payload: bytes) -> None:
     chunk = parse(memoryview(message(offset_bytes, number, payload)))
     assert (chunk.offset_bytes, chunk.round, bytes(chunk.payload)) == (offset_bytes, number, payload)
-    assert (chunk.crc32c, chunk.sound) == (crc32c(payload), True)
+    assert (chunk.crc32c, chunk.intact) == (crc32c(payload), True)
 
 
 @same_each_run
@@ -43,7 +43,7 @@ def test_one_flipped_bit_in_the_bytes_or_their_checksum_is_noticed(
     damaged = message(0, 0, payload)
     places = [*CRC_BYTES, *range(HEADER_BYTES, len(damaged))]
     damaged[data.draw(st.sampled_from(places))] ^= 1 << data.draw(st.integers(0, 7))
-    assert not parse(memoryview(damaged)).sound
+    assert not parse(memoryview(damaged)).intact
 
 
 @pytest.mark.parametrize("place", [*OFFSET_BYTES, *ROUND_BYTES])
@@ -57,7 +57,7 @@ def test_a_flipped_bit_in_the_rest_of_the_header_leads_elsewhere(place: int) -> 
 @pytest.mark.parametrize("size_bytes", range(17))
 def test_a_message_without_a_byte_of_the_file_is_not_sound(size_bytes: int) -> None:
     chunk = parse(memoryview(bytes(size_bytes)))
-    assert not chunk.sound
+    assert not chunk.intact
     assert len(chunk.payload) == 0
 
 

@@ -13,47 +13,47 @@ from incoming.protocol.messages import MsgAck, MsgCancel, MsgError, MsgPause, To
 from tests.protocol.test_v1 import LASTING, LENGTH_BYTES, REQUEST, in_phase
 
 EVENTS: Final[dict[str, Event]] = {
-    "Opened": events.Opened(),
+    "ConnectionOpened": events.ConnectionOpened(),
     "MsgUploadReq": REQUEST,
     "MsgAck": MsgAck(True),
     "MsgPause": MsgPause(True),
     "MsgCancel": MsgCancel("no"),
     "MsgError": MsgError(1, "no"),
-    "Unreadable": events.Unreadable(errors.BadMessage("A message is not JSON.")),
+    "MalformedMessage": events.MalformedMessage(errors.BadMessage("A message is not JSON.")),
     "ChunkReceived": events.ChunkReceived(1),
     "Claimed": events.Claimed(0, LENGTH_BYTES),
     "Stored": events.Stored(1),
     "Failed": events.Failed(LASTING),
-    "CancelDone": events.CancelDone(),
+    "CancelAccepted": events.CancelAccepted(),
     "CancelTooLate": events.CancelTooLate(),
     "CalledOff": news.CalledOff(errors.UploadExpired()),
     "HandedOver": news.HandedOver(),
     "NotHandedOver": news.NotHandedOver(LASTING),
     "Interrupted": news.Interrupted(errors.Stopping()),
-    "TimeUp": events.TimeUp(Phase.OPENING),
+    "TimedOut": events.TimedOut(Phase.OPENING),
 }
 # -  nothing       E  MsgError, then wait for MsgCancel       A  MsgCancelAck, then close
-# X  close         D  MsgAllDone, then close                  *  something of its own: see test_session
+# X  close         D  MsgAllDone, then close                  *  something of its own: see test_v1
 TABLE: Final = """
-               OPENING AGREEING RECEIVING ARRIVED CANCELLING REFUSED PAUSED CLOSED
-Opened            *       -         -        -        -         -      -      -
-MsgUploadReq      *       E         E        E        -         -      -      -
-MsgAck            E       *         E        -        -         -      -      -
-MsgPause          E       *         *        -        -         -      -      -
-MsgCancel         A       *         *        -        A         A      -      -
-MsgError          E       *         *        -        -         -      -      -
-Unreadable        E       E         E        E        -         -      -      -
-ChunkReceived     E       E         *        E        -         -      -      -
-Claimed           *       -         -        -        -         -      -      -
-Stored            -       -         *        -        -         -      -      -
-Failed            E       E         E        E        -         -      -      -
-CancelDone        -       X         X        -        X         -      -      -
-CancelTooLate     -       *         *        -        -         -      -      -
-CalledOff         E       E         *        E        -         -      -      -
-HandedOver        -       -         D        D        -         -      -      -
-NotHandedOver     E       E         E        E        -         -      -      -
-Interrupted       X       X         X        X        X         X      X      -
-TimeUp            X       X         -        -        E         X      X      -
+                 OPENING AGREEING RECEIVING ARRIVED CANCELLING REFUSED PAUSED CLOSED
+ConnectionOpened    *       -         -        -        -         -      -      -
+MsgUploadReq        *       E         E        E        -         -      -      -
+MsgAck              E       *         E        -        -         -      -      -
+MsgPause            E       *         *        -        -         -      -      -
+MsgCancel           A       *         *        -        A         A      -      -
+MsgError            E       *         *        -        -         -      -      -
+MalformedMessage    E       E         E        E        -         -      -      -
+ChunkReceived       E       E         *        E        -         -      -      -
+Claimed             *       -         -        -        -         -      -      -
+Stored              -       -         *        -        -         -      -      -
+Failed              E       E         E        E        -         -      -      -
+CancelAccepted      -       X         X        -        X         -      -      -
+CancelTooLate       -       *         *        -        -         -      -      -
+CalledOff           E       E         *        E        -         -      -      -
+HandedOver          -       -         D        D        -         -      -      -
+NotHandedOver       E       E         E        E        -         -      -      -
+Interrupted         X       X         X        X        X         X      X      -
+TimedOut            X       X         -        -        E         X      X      -
 """
 PHASES, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = [(Phase[phase], name, cell) for name, *row in ROWS for phase, cell in zip(PHASES, row, strict=True)]
@@ -69,7 +69,7 @@ REACTIONS: Final[dict[str, tuple[list[type[Action | ToClient]], Phase | None]]] 
 @pytest.mark.parametrize(("phase", "name", "cell"), [cell for cell in CELLS if cell[2] != "*"])
 def test_every_event_in_every_phase_does_what_the_table_says(phase: Phase, name: str, cell: str) -> None:
     session = in_phase(phase)
-    actions = session.handle(events.TimeUp(phase) if name == "TimeUp" else EVENTS[name])
+    actions = session.handle(events.TimedOut(phase) if name == "TimedOut" else EVENTS[name])
     kinds, next_phase = REACTIONS[cell]
     assert [type(a.message) if isinstance(a, Send) else type(a) for a in actions] == kinds
     assert session.phase is (next_phase or phase)
@@ -83,7 +83,7 @@ def test_the_table_has_every_phase_and_every_event() -> None:
 @pytest.mark.parametrize("phase", [Phase.RECEIVING, Phase.CANCELLING, Phase.REFUSED])
 def test_the_timer_of_an_earlier_phase_means_nothing(phase: Phase) -> None:
     session = in_phase(phase)
-    assert session.handle(events.TimeUp(Phase.OPENING)) == []
+    assert session.handle(events.TimedOut(Phase.OPENING)) == []
     assert session.phase is phase
 
 
@@ -115,5 +115,5 @@ def test_news_of_an_interruption_close_with_their_own_code(
 
 
 def test_a_connection_that_names_no_ticket_is_closed() -> None:
-    told = in_phase(Phase.OPENING).handle(events.TimeUp(Phase.OPENING))
+    told = in_phase(Phase.OPENING).handle(events.TimedOut(Phase.OPENING))
     assert told == [CloseConnection(1008, "no answer")]

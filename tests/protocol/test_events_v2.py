@@ -14,19 +14,19 @@ from incoming.protocol.events import (
     ChunkReceived,
     Claimed,
     CloseConnection,
+    ContentVerified,
     Event,
     Failed,
     Phase,
     ReleaseTicket,
-    Same,
     Send,
     Stored,
 )
-from incoming.protocol.messages import MsgAgree, MsgCancel, MsgError2, MsgNews, MsgStored, ToClient
+from incoming.protocol.messages import MsgAgree, MsgCancel, MsgErrorV2, MsgNews, MsgStored, ToClient
 from tests.protocol.test_v2 import COMPLETE, LENGTH_BYTES, REFUSED, REQUEST, in_phase
 
 EVENTS: Final[dict[str, Event]] = {
-    "Opened": events.Opened(),
+    "ConnectionOpened": events.ConnectionOpened(),
     "MsgUploadReq": REQUEST,
     "MsgAck": messages.MsgAck(True),
     "MsgPause": messages.MsgPause(True),
@@ -35,59 +35,59 @@ EVENTS: Final[dict[str, Event]] = {
     "MsgAgree": MsgAgree((1,)),
     "MsgComplete": COMPLETE,
     "MsgPing": messages.MsgPing(),
-    "Unreadable": events.Unreadable(errors.BadMessage("A message is not JSON.")),
+    "MalformedMessage": events.MalformedMessage(errors.BadMessage("A message is not JSON.")),
     "ChunkReceived": ChunkReceived(1),
     "Claimed": Claimed(0, LENGTH_BYTES),
-    "Same": Same(),
+    "ContentVerified": ContentVerified(),
     "Stored": Stored(1),
     "Failed": Failed(REFUSED),
     "Completed": events.Completed(),
-    "CancelDone": events.CancelDone(),
+    "CancelAccepted": events.CancelAccepted(),
     "CancelTooLate": events.CancelTooLate(),
     "CalledOff": news.CalledOff(errors.UploadExpired()),
     "HandedOver": HandedOver(7),
     "WaitingForApp": news.WaitingForApp(),
     "NotHandedOver": news.NotHandedOver(REFUSED),
     "Interrupted": Interrupted(errors.Stopping()),
-    "TimeUp": events.TimeUp(Phase.OPENING),
+    "TimedOut": events.TimedOut(Phase.OPENING),
 }
 # -  nothing             E  MsgError, then close    A  MsgCancelAck, then close    D  MsgAllDone, then close
 # X  MsgNews, then close   P  MsgPong   S  MsgStored   N  MsgNews   W  MsgNews, now waiting for the result
-# *  something of its own: see test_session_v2 and test_session_v2_end
+# *  something of its own: see test_v2 and test_v2_end
 TABLE: Final = """
-               OPENING AGREEING RECEIVING COMPLETING ARRIVED CLOSED
-Opened            -       -         -         -         -      -
-MsgUploadReq      *       E         E         E         E      -
-MsgAck            E       E         E         E         E      -
-MsgPause          E       E         E         E         E      -
-MsgError          E       E         E         E         E      -
-MsgCancel         -       *         *         -         N      -
-MsgAgree          E       *         E         E         E      -
-MsgComplete       E       E         *         -         -      -
-MsgPing           P       P         P         P         P      -
-Unreadable        E       E         E         E         E      -
-ChunkReceived     E       E         *         S         S      -
-Claimed           *       -         -         -         -      -
-Same              -       *         -         -         -      -
-Stored            -       -         *         -         -      -
-Failed            E       E         E         E         E      -
-Completed         -       -         -         W         -      -
-CancelDone        -       A         A         -         -      -
-CancelTooLate     -       W         W         -         -      -
-CalledOff         E       E         E         E         E      -
-HandedOver        -       -         D         -         D      -
-WaitingForApp     -       -         -         -         N      -
-NotHandedOver     E       E         E         E         E      -
-Interrupted       X       X         X         X         X      -
-TimeUp            -       -         -         -         -      -
+                 OPENING AGREEING RECEIVING COMPLETING ARRIVED CLOSED
+ConnectionOpened    -       -         -         -         -      -
+MsgUploadReq        *       E         E         E         E      -
+MsgAck              E       E         E         E         E      -
+MsgPause            E       E         E         E         E      -
+MsgError            E       E         E         E         E      -
+MsgCancel           -       *         *         -         N      -
+MsgAgree            E       *         E         E         E      -
+MsgComplete         E       E         *         -         -      -
+MsgPing             P       P         P         P         P      -
+MalformedMessage    E       E         E         E         E      -
+ChunkReceived       E       E         *         S         S      -
+Claimed             *       -         -         -         -      -
+ContentVerified     -       *         -         -         -      -
+Stored              -       -         *         -         -      -
+Failed              E       E         E         E         E      -
+Completed           -       -         -         W         -      -
+CancelAccepted      -       A         A         -         -      -
+CancelTooLate       -       W         W         -         -      -
+CalledOff           E       E         E         E         E      -
+HandedOver          -       -         D         -         D      -
+WaitingForApp       -       -         -         -         N      -
+NotHandedOver       E       E         E         E         E      -
+Interrupted         X       X         X         X         X      -
+TimedOut            -       -         -         -         -      -
 """
 PHASES, *ROWS = [line.split() for line in TABLE.strip().splitlines()]
 CELLS = [(Phase[phase], name, cell) for name, *row in ROWS for phase, cell in zip(PHASES, row, strict=True)]
 REACTIONS: Final[dict[str, tuple[list[type[Action | ToClient]], Phase | None]]] = {
     "-": ([], None),
-    "E": ([ReleaseTicket, MsgError2, CloseConnection], Phase.CLOSED),
+    "E": ([ReleaseTicket, MsgErrorV2, CloseConnection], Phase.CLOSED),
     "A": ([messages.MsgCancelAck, CloseConnection], Phase.CLOSED),
-    "D": ([messages.MsgAllDone2, CloseConnection], Phase.CLOSED),
+    "D": ([messages.MsgAllDoneV2, CloseConnection], Phase.CLOSED),
     "X": ([MsgNews, CloseConnection], Phase.CLOSED),
     "P": ([messages.MsgPong], None),
     "S": ([MsgStored], None),

@@ -9,8 +9,8 @@ from incoming.protocol import events, messages
 from incoming.protocol.events import Claimed, Event, Phase, Send
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MsgAck, MsgAgree, MsgUploadReq
-from incoming.protocol.negotiation import Conversation
-from incoming.protocol.v1 import AGREEING_TIMEOUT_S
+from incoming.protocol.negotiation import NegotiatedSession
+from incoming.protocol.rules import AGREEING_TIMEOUT_S
 
 LIMITS = Limits(2048, 4, max_chunk_bytes=8192)
 IN_VERSION_1 = Send(messages.MsgUploadConf(2, 10, 4))
@@ -22,9 +22,9 @@ def request(version: int) -> MsgUploadReq:
     return MsgUploadReq("the id", 5000, "a.bin", version)
 
 
-def after(*story: Event) -> Conversation:
-    conversation = Conversation(LIMITS)
-    for event in (events.Opened(), *story):
+def after(*story: Event) -> NegotiatedSession:
+    conversation = NegotiatedSession(LIMITS)
+    for event in (events.ConnectionOpened(), *story):
         conversation.handle(event)
     return conversation
 
@@ -33,10 +33,10 @@ def after(*story: Event) -> Conversation:
 def test_who_asks_for_version_2_or_a_later_one_is_answered_in_version_2(version: int) -> None:
     conversation = after()
     assert conversation.handle(request(version)) == [events.ClaimTicket(request(version))]
-    assert conversation.chunks_have_headers
+    assert conversation.is_v2
     answer, timer = conversation.handle(CLAIMED)
     assert isinstance(timer, events.StartTimer)
-    assert isinstance(answer, Send) and isinstance(answer.message, messages.MsgUploadConf2)
+    assert isinstance(answer, Send) and isinstance(answer.message, messages.MsgUploadConfV2)
     assert (answer.message.version, answer.message.max_chunk_bytes) == (2, 8192)
 
 
@@ -44,7 +44,7 @@ def test_who_asks_for_version_2_or_a_later_one_is_answered_in_version_2(version:
 def test_whoever_else_is_answered_in_version_1(version: int) -> None:
     conversation = after()
     assert conversation.handle(request(version)) == [events.ClaimTicket(request(version))]
-    assert not conversation.chunks_have_headers
+    assert not conversation.is_v2
     assert conversation.handle(CLAIMED) == [IN_VERSION_1, AGREEING_TIMER]
 
 
@@ -53,7 +53,7 @@ def test_a_conversation_stays_in_its_version(version: int) -> None:
     agreement = MsgAgree(()) if version == 2 else MsgAck(True)
     conversation = after(request(version), CLAIMED, agreement)
     conversation.handle(request(3 - version))
-    assert conversation.chunks_have_headers == (version == 2)
+    assert conversation.is_v2 == (version == 2)
     assert conversation.phase is (Phase.CLOSED if version == 2 else Phase.REFUSED)
 
 
@@ -69,15 +69,15 @@ def test_a_claim_that_fails_is_told_in_the_version_that_was_asked_for() -> None:
     for version in (1, 2):
         actions = after(request(version)).handle(failed)
         kinds[version] = {type(action.message) for action in actions if isinstance(action, Send)}
-    assert kinds == {1: {messages.MsgError}, 2: {messages.MsgError2}}
+    assert kinds == {1: {messages.MsgError}, 2: {messages.MsgErrorV2}}
 
 
 def test_a_silent_client_is_sent_away_before_any_version_is_spoken() -> None:
-    assert after().handle(events.TimeUp(Phase.OPENING)) == [events.CloseConnection(1008, "no answer")]
+    assert after().handle(events.TimedOut(Phase.OPENING)) == [events.CloseConnection(1008, "no answer")]
 
 
 def test_the_time_for_the_request_is_of_no_interest_once_version_2_is_spoken() -> None:
-    assert after(request(2)).handle(events.TimeUp(Phase.OPENING)) == []
+    assert after(request(2)).handle(events.TimedOut(Phase.OPENING)) == []
 
 
 # --- version 1 beside the words of version 2 -------------------------------------------------------
@@ -93,7 +93,7 @@ def test_a_message_of_version_2_has_no_place_in_version_1(message: Event, story:
 
 def test_news_that_only_version_2_has_words_for_are_not_told_in_version_1() -> None:
     arrived = after(request(1), Claimed(5000, 5000, arrived=True), MsgAck(True))
-    for heard in (news.WaitingForApp(), events.Completed(), events.Same()):
+    for heard in (news.WaitingForApp(), events.Completed(), events.ContentVerified()):
         assert arrived.handle(heard) == []
     assert arrived.handle(news.HandedOver(7)) == [
         Send(messages.MsgAllDone(True)),

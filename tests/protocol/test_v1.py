@@ -9,7 +9,7 @@ from incoming.core.news import CalledOff, HandedOver
 from incoming.protocol import events, messages
 from incoming.protocol.events import (
     Action,
-    CancelDone,
+    CancelAccepted,
     CancelUpload,
     ChunkReceived,
     Claimed,
@@ -22,11 +22,12 @@ from incoming.protocol.events import (
     StartTimer,
     StoreChunk,
     Stored,
-    TimeUp,
+    TimedOut,
 )
 from incoming.protocol.flow_control import MANY_CHUNKS, Limits
 from incoming.protocol.messages import MsgAck, MsgCancel, MsgError, MsgPause, MsgUploadReq
-from incoming.protocol.v1 import AGREEING_TIMEOUT_S, ANSWER_TIMEOUT_S, Session
+from incoming.protocol.rules import AGREEING_TIMEOUT_S, ANSWER_TIMEOUT_S
+from incoming.protocol.v1 import SessionV1
 
 CHUNK_BYTES = 2048
 LENGTH_BYTES = 5000
@@ -43,18 +44,18 @@ def refusal(error: errors.IncomingError) -> list[Action]:
     return [ReleaseTicket(), said, StartTimer(Phase.REFUSED, 5.0)]
 
 
-def after(*story: Event) -> Session:
-    session = Session(Limits(CHUNK_BYTES, send_ahead=4))
-    for event in (events.Opened(), *story):
+def after(*story: Event) -> SessionV1:
+    session = SessionV1(Limits(CHUNK_BYTES, send_ahead=4))
+    for event in (events.ConnectionOpened(), *story):
         session.handle(event)
     return session
 
 
-def agreed(offset_bytes: int = 0, length_bytes: int = LENGTH_BYTES) -> Session:
+def agreed(offset_bytes: int = 0, length_bytes: int = LENGTH_BYTES) -> SessionV1:
     return after(REQUEST, Claimed(offset_bytes, length_bytes), MsgAck(True))
 
 
-def in_phase(phase: Phase) -> Session:
+def in_phase(phase: Phase) -> SessionV1:
     claim, app_cancels = (REQUEST, Claimed(0, LENGTH_BYTES)), CalledOff(errors.UploadCancelled())
     ways: dict[Phase, tuple[Event, ...]] = {
         Phase.OPENING: (),
@@ -75,8 +76,8 @@ def in_phase(phase: Phase) -> Session:
 
 
 def test_a_new_connection_has_a_while_to_name_its_ticket() -> None:
-    session = Session(Limits(CHUNK_BYTES, send_ahead=4))
-    assert session.handle(events.Opened()) == [StartTimer(Phase.OPENING, 15.0)]
+    session = SessionV1(Limits(CHUNK_BYTES, send_ahead=4))
+    assert session.handle(events.ConnectionOpened()) == [StartTimer(Phase.OPENING, 15.0)]
 
 
 def test_a_request_claims_the_ticket() -> None:
@@ -193,12 +194,12 @@ def test_a_pausing_client_lets_go_of_the_ticket_and_is_not_talked_to_any_more(ph
 
 def test_a_client_that_pauses_and_does_not_close_is_closed() -> None:
     session = in_phase(Phase.PAUSED)
-    assert session.handle(TimeUp(Phase.PAUSED)) == [CloseConnection(1000)]
+    assert session.handle(TimedOut(Phase.PAUSED)) == [CloseConnection(1000)]
 
 
 def test_a_client_that_never_agrees_is_closed() -> None:
     session = in_phase(Phase.AGREEING)
-    assert session.handle(TimeUp(Phase.AGREEING)) == [CloseConnection(1008, "no answer")]
+    assert session.handle(TimedOut(Phase.AGREEING)) == [CloseConnection(1008, "no answer")]
 
 
 def test_a_pause_that_is_none_changes_nothing() -> None:
@@ -211,7 +212,7 @@ def test_a_pause_that_is_none_changes_nothing() -> None:
 def test_a_cancellation_is_acknowledged_once_it_counts_and_then_the_connection_closes(phase: Phase) -> None:
     session = in_phase(phase)
     assert session.handle(MsgCancel("no more")) == [CancelUpload("no more")]
-    assert session.handle(CancelDone()) == [CANCEL_ACK, NORMAL]
+    assert session.handle(CancelAccepted()) == [CANCEL_ACK, NORMAL]
 
 
 @pytest.mark.parametrize("phase", [Phase.AGREEING, Phase.RECEIVING])
@@ -231,7 +232,7 @@ def test_a_cancellation_of_a_finished_upload_gets_the_result_at_once() -> None:
 def test_an_error_in_the_page_cancels_the_upload_and_is_not_acknowledged() -> None:
     session = agreed()
     assert session.handle(MsgError(7, "disk gone")) == [CancelUpload("error in the page: disk gone")]
-    assert session.handle(CancelDone()) == [NORMAL]
+    assert session.handle(CancelAccepted()) == [NORMAL]
 
 
 @pytest.mark.parametrize(
@@ -266,8 +267,8 @@ def test_a_sending_client_is_told_of_the_end_as_a_cancellation(
 
 def test_a_client_that_does_not_answer_the_cancellation_gets_an_error_and_then_a_close() -> None:
     session = in_phase(Phase.CANCELLING)
-    assert session.handle(TimeUp(Phase.CANCELLING)) == refusal(errors.UploadCancelled())
-    assert session.handle(TimeUp(Phase.REFUSED)) == [CloseConnection(1008, "no answer")]
+    assert session.handle(TimedOut(Phase.CANCELLING)) == refusal(errors.UploadCancelled())
+    assert session.handle(TimedOut(Phase.REFUSED)) == [CloseConnection(1008, "no answer")]
 
 
 @pytest.mark.parametrize("phase", [Phase.AGREEING, Phase.ARRIVED])
@@ -280,7 +281,7 @@ def test_the_clients_cancellation_may_cross_the_apps() -> None:
     session = agreed()
     session.handle(MsgCancel("no more"))
     session.handle(CalledOff(errors.UploadCancelled()))
-    assert session.handle(CancelDone()) == [CANCEL_ACK, NORMAL]
+    assert session.handle(CancelAccepted()) == [CANCEL_ACK, NORMAL]
 
 
 def test_a_cancellation_that_finds_the_upload_cancelled_is_acknowledged() -> None:
@@ -312,7 +313,7 @@ def test_the_answer_to_an_error_is_acknowledged_and_changes_nothing_about_the_ti
 
 
 def test_a_client_that_never_answers_an_error_is_closed() -> None:
-    assert in_phase(Phase.REFUSED).handle(TimeUp(Phase.REFUSED)) == [CloseConnection(1008, "no answer")]
+    assert in_phase(Phase.REFUSED).handle(TimedOut(Phase.REFUSED)) == [CloseConnection(1008, "no answer")]
 
 
 def test_a_failed_handover_is_an_error_with_its_words() -> None:

@@ -32,26 +32,32 @@ from incoming.protocol.events import (
 )
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MsgAck, MsgCancel, MsgError, MsgPause, ToClient
-from incoming.protocol.v1 import Session
+from incoming.protocol.v1 import SessionV1
 
 CHUNK_BYTES, LENGTH_BYTES = 1024, 2500
 REQUEST = messages.MsgUploadReq("the id", LENGTH_BYTES, "a.bin")
 LASTING = errors.HandoverFailed("The app did not take the file: it said <no>.")
 Command = ClaimTicket | StoreChunk | CompleteUpload | CancelUpload
 VERSION_2: Final[set[object]] = {
-    *(messages.MsgAgree, messages.MsgComplete, messages.MsgPing, messages.MsgUploadConf2, messages.MsgStored),
-    *(messages.MsgResend, messages.MsgPong, messages.MsgNews, messages.MsgAllDone2, messages.MsgError2),
-    *(events.Same, events.Completed, news.WaitingForApp, events.CheckSame, Phase.COMPLETING),
+    *(
+        messages.MsgAgree,
+        messages.MsgComplete,
+        messages.MsgPing,
+        messages.MsgUploadConfV2,
+        messages.MsgStored,
+    ),
+    *(messages.MsgResend, messages.MsgPong, messages.MsgNews, messages.MsgAllDoneV2, messages.MsgErrorV2),
+    *(events.ContentVerified, events.Completed, news.WaitingForApp, events.VerifyContent, Phase.COMPLETING),
 }
 reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 """What the conversations of all examples came to: a model that never gets anywhere proves nothing."""
 
 
-class Conversation:
+class Simulation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
     def __init__(self, upload: str, stored_bytes: int, length_bytes: int) -> None:
-        self.session = Session(Limits(CHUNK_BYTES, send_ahead=4))
+        self.session = SessionV1(Limits(CHUNK_BYTES, send_ahead=4))
         self.upload, self.length_bytes = upload, length_bytes
         self.stored_bytes = min(stored_bytes, length_bytes) if upload == "receiving" else length_bytes
         self.held = False  # by this connection
@@ -64,7 +70,7 @@ class Conversation:
         self.sent: list[ToClient] = []
         self.acked_bytes = self.last_offset_bytes = 0
         self.released = self.closed = False
-        self.hear(events.Opened())
+        self.hear(events.ConnectionOpened())
 
     # --- what the session is told -------------------------------------------------------------------
 
@@ -99,7 +105,7 @@ class Conversation:
     def time_is_up(self) -> None:
         if self.timer is self.session.phase:
             self.timer = None
-            self.hear(events.TimeUp(self.session.phase), commands_allowed=False)
+            self.hear(events.TimedOut(self.session.phase), commands_allowed=False)
 
     # --- what happens to the upload -----------------------------------------------------------------
 
@@ -124,7 +130,7 @@ class Conversation:
         if self.upload != "receiving":
             return events.CancelTooLate()
         self.upload, self.held, self.lost = "cancelled", False, errors.UploadCancelled()
-        return events.CancelDone()
+        return events.CancelAccepted()
 
     def claimed(self) -> Event:
         ends = {"cancelled": errors.UploadCancelled(), "failed": LASTING}
@@ -226,17 +232,17 @@ class Conversation:
         self.last_offset_bytes = self.session.offset_bytes
 
 
-Move = Callable[[Conversation], None]
+Move = Callable[[Simulation], None]
 ANYTHING: Final[list[Event]] = [
     *(REQUEST, MsgAck(True), MsgAck(False), MsgPause(True), MsgPause(False), MsgCancel("<no>")),
-    *(MsgError(1, "&"), events.Unreadable(errors.BadMessage("A message is not JSON."))),
+    *(MsgError(1, "&"), events.MalformedMessage(errors.BadMessage("A message is not JSON."))),
     *(events.ChunkReceived(size_bytes) for size_bytes in (0, 1, CHUNK_BYTES, CHUNK_BYTES + 1)),
 ]
 MOVES: Final[list[Move]] = [
-    *[Conversation.goes_on] * 40,
-    *[Conversation.news_come] * 8,
-    *[Conversation.app_takes_it, Conversation.app_refuses_it, Conversation.time_is_up] * 2,
-    *(Conversation.taken_over, Conversation.server_stops),
+    *[Simulation.goes_on] * 40,
+    *[Simulation.news_come] * 8,
+    *[Simulation.app_takes_it, Simulation.app_refuses_it, Simulation.time_is_up] * 2,
+    *(Simulation.taken_over, Simulation.server_stops),
     *(methodcaller("client_says", event) for event in ANYTHING + [MsgCancel("no more"), MsgPause(True)] * 4),
     *(methodcaller("service_answers", error) for error in (errors.StorageFull(), errors.InternalError())),
     *(methodcaller("called_off", error) for error in (errors.UploadCancelled(), errors.UploadExpired())),
@@ -250,10 +256,10 @@ LENGTHS_BYTES: Final = [0, 1, CHUNK_BYTES] + [LENGTH_BYTES] * 5
 @settings(max_examples=2000, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=True))  # hypothesis' own lists repeat a few moves too often
 def hold_a_conversation(chance: Random) -> None:
-    conversation = Conversation(
+    conversation = Simulation(
         chance.choice(UPLOADS), chance.randint(0, LENGTH_BYTES), chance.choice(LENGTHS_BYTES)
     )
-    peaceful_moves = [Conversation.goes_on] * chance.randint(2, 12)
+    peaceful_moves = [Simulation.goes_on] * chance.randint(2, 12)
     for move in peaceful_moves + chance.choices(MOVES, k=16):
         note(repr(move))
         move(conversation)

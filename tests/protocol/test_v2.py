@@ -15,21 +15,21 @@ from incoming.protocol.events import (
     ChunkReceived,
     Claimed,
     CloseConnection,
+    ContentVerified,
     Event,
     Failed,
     Phase,
     ReleaseTicket,
-    Same,
     Send,
     StartTimer,
     StoreChunk,
     Stored,
-    TimeUp,
+    TimedOut,
 )
 from incoming.protocol.flow_control import Limits
-from incoming.protocol.messages import MsgAgree, MsgComplete, MsgError2, MsgStored, MsgUploadReq
-from incoming.protocol.v1 import AGREEING_TIMEOUT_S
-from incoming.protocol.v2 import PROVEN_BYTES_PER_S, SessionV2
+from incoming.protocol.messages import MsgAgree, MsgComplete, MsgErrorV2, MsgStored, MsgUploadReq
+from incoming.protocol.rules import AGREEING_TIMEOUT_S
+from incoming.protocol.v2 import MIN_VERIFY_BYTES_PER_S, SessionV2
 
 LENGTH_BYTES, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES = 5000, 2048, 8192
 LIMITS = Limits(1024, 4, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, silence_s=7.5, idle_silence_s=90.0)
@@ -72,7 +72,7 @@ def in_phase(phase: Phase) -> SessionV2:
 
 def refusal(error: errors.IncomingError, code: int = 1000) -> list[Action]:
     meant = error.meant or errors.FileMeant("", 0, 0)
-    told = MsgError2(
+    told = MsgErrorV2(
         *(error.number, error.code, str(error), error.retryable),
         *(meant.length_bytes, meant.last_modified_ms, meant.name),
     )
@@ -92,35 +92,35 @@ def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arri
     claim = Claimed(1234, LENGTH_BYTES, arrived, compare=((0, 100), (1134, 1234)), meant=MEANT)
     assert session.handle(claim) == [
         Send(
-            messages.MsgUploadConf2(
+            messages.MsgUploadConfV2(
                 *(2, 1234, MAX_CHUNK_BYTES, 8192, 7.5, ((0, 100), (1134, 1234)), arrived, 99, "a <b>.mov"),
                 idle_silence_s=90.0,
             )
         ),
-        StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + 200 / PROVEN_BYTES_PER_S),
+        StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + 200 / MIN_VERIFY_BYTES_PER_S),
     ]
     assert session.phase is Phase.AGREEING
 
 
 def test_a_client_that_proves_nothing_is_closed_in_time_for_others() -> None:
     session = in_phase(Phase.AGREEING)
-    assert session.handle(TimeUp(Phase.OPENING)) == []
-    assert session.handle(TimeUp(Phase.AGREEING)) == [events.CloseConnection(1008, "no answer")]
+    assert session.handle(TimedOut(Phase.OPENING)) == []
+    assert session.handle(TimedOut(Phase.AGREEING)) == [events.CloseConnection(1008, "no answer")]
 
 
 def test_a_client_that_has_to_read_a_large_file_has_the_time_to() -> None:
     session = after(REQUEST)
     _, timer = session.handle(Claimed(90 << 30, 100 << 30, compare=((0, 90 << 30),)))
-    assert timer == StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + (90 << 30) / PROVEN_BYTES_PER_S)
+    assert timer == StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + (90 << 30) / MIN_VERIFY_BYTES_PER_S)
 
 
 def test_a_ticket_with_a_limit_gets_no_more_on_its_way_than_passes_in_time() -> None:
     limits = Limits(1024, 4, max_chunk_bytes=1 << 22, max_window_bytes=1 << 26, silence_s=10.0)
     for max_bytes_per_s in (1, 1000, 100_000, 10_000_000):
-        slower = limits.within(max_bytes_per_s)
+        slower = limits.for_rate(max_bytes_per_s)
         assert slower.max_window_bytes <= max(max_bytes_per_s * limits.silence_s / 2, 8192)
         assert 4096 <= slower.max_chunk_bytes <= slower.max_window_bytes / 2
-    assert limits.within(0) == limits.within(10**12) == limits
+    assert limits.for_rate(0) == limits.for_rate(10**12) == limits
 
 
 def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
@@ -128,9 +128,9 @@ def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
     session = SessionV2(limits)
     session.handle(REQUEST)
     told, _ = session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
-    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
-    assert told.message.max_window_bytes == limits.within(1).max_window_bytes < limits.max_window_bytes
-    assert told.message.max_chunk_bytes == limits.within(1).max_chunk_bytes < LENGTH_BYTES
+    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConfV2)
+    assert told.message.max_window_bytes == limits.for_rate(1).max_window_bytes < limits.max_window_bytes
+    assert told.message.max_chunk_bytes == limits.for_rate(1).max_chunk_bytes < LENGTH_BYTES
     session.handle(MsgAgree(()))
     too_large = ChunkReceived(told.message.max_chunk_bytes + 1)
     assert session.handle(too_large) == refusal(errors.BadChunk("A chunk is larger than agreed."))
@@ -141,12 +141,13 @@ def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are
     session = SessionV2(limits)
     session.handle(REQUEST)
     told, _ = session.handle(Claimed(0, 1 << 30))
-    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConf2)
+    assert isinstance(told, Send) and isinstance(told.message, messages.MsgUploadConfV2)
     assert told.message.max_chunk_bytes == 1 << 19, "all who are connected may begin to send"
     session.handle(MsgAgree(()))
-    for number, (arriving, chunk_kib) in enumerate([(1, 4096), (32, 4096), (64, 2048), (1000, 512)], 1):
+    sizes = [(1, 4096), (32, 4096), (64, 2048), (1000, 512)]
+    for number, (chunks_in_flight, chunk_kib) in enumerate(sizes, 1):
         expected = MsgStored(number, chunk_kib * 1024, limits.max_window_bytes)
-        assert session.handle(Stored(1, arriving)) == [Send(expected)]
+        assert session.handle(Stored(1, chunks_in_flight)) == [Send(expected)]
     not_heard_yet = ChunkReceived(4096 * 1024, 4)
     assert session.handle(not_heard_yet) == [events.StoreChunk(4096 * 1024)]
 
@@ -158,8 +159,8 @@ def test_each_acknowledgement_tells_what_may_be_on_its_way_while_others_wait() -
     session.handle(Claimed(0, 1 << 30))
     session.handle(MsgAgree(()))
     for number, is_busy in enumerate([False, True, False], 1):
-        room = limits.room(2, is_busy)
-        told = [Send(MsgStored(number, room.chunk_bytes, room.window_bytes))]
+        allowed = limits.send_limits(2, is_busy)
+        told = [Send(MsgStored(number, allowed.chunk_bytes, allowed.window_bytes))]
         assert session.handle(Stored(1, 2, is_busy)) == told
         assert session.handle(ChunkReceived(1, 0)) == told, "a chunk that comes once more"
 
@@ -170,7 +171,7 @@ def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
     session.handle(REQUEST)
     session.handle(Claimed(0, LENGTH_BYTES, max_bytes_per_s=1))
     session.handle(MsgAgree(()))
-    slow = limits.within(1)
+    slow = limits.for_rate(1)
     assert session.handle(Stored(1)) == [Send(MsgStored(1, slow.max_chunk_bytes, slow.max_window_bytes))]
 
 
@@ -182,22 +183,22 @@ def test_chunks_may_come_once_there_is_nothing_to_compare() -> None:
 
 def test_chunks_may_come_once_the_file_is_the_same() -> None:
     session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 5), (5, 10))))
-    assert session.handle(MsgAgree((1, 2))) == [events.CheckSame((1, 2))]
-    assert session.handle(Same()) == []
+    assert session.handle(MsgAgree((1, 2))) == [events.VerifyContent((1, 2))]
+    assert session.handle(ContentVerified()) == []
     assert session.phase is Phase.RECEIVING
 
 
 @pytest.mark.parametrize("crcs", [(), (1,), (1, 2, 3)])
 def test_there_is_a_checksum_for_each_range(crcs: tuple[int, ...]) -> None:
     session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 5), (5, 10))))
-    wrong = errors.BadMessage("MsgAgree.Crc32c has to have a checksum for each range.")
+    wrong = errors.BadMessage("MsgAgree.Crc32c must have one checksum for each range.")
     assert session.handle(MsgAgree(crcs)) == refusal(wrong)
 
 
 def test_another_file_is_an_error_that_names_the_right_one() -> None:
     session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 10),)), MsgAgree((1,)))
     release, told, close = session.handle(Failed(errors.WrongFile(MEANT)))
-    assert isinstance(told, Send) and isinstance(told.message, MsgError2)
+    assert isinstance(told, Send) and isinstance(told.message, MsgErrorV2)
     assert (told.message.code, told.message.retryable) == ("wrong_file", False)
     assert (told.message.file_name, told.message.file_length_bytes) == ("a <b>.mov", LENGTH_BYTES)
     assert told.message.file_last_modified_ms == 99
@@ -217,10 +218,10 @@ def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
     assert session.offset_bytes == offset_bytes + size_bytes
 
 
-@pytest.mark.parametrize("sound", [True, False])
+@pytest.mark.parametrize("intact", [True, False])
 @pytest.mark.parametrize("number", [0, 1])
-def test_a_chunk_larger_than_agreed_is_an_error_whatever_else_it_is(sound: bool, number: int) -> None:
-    chunk = ChunkReceived(MAX_CHUNK_BYTES + 1, 0, number, sound)
+def test_a_chunk_larger_than_agreed_is_an_error_whatever_else_it_is(intact: bool, number: int) -> None:
+    chunk = ChunkReceived(MAX_CHUNK_BYTES + 1, 0, number, intact)
     assert receiving().handle(chunk) == refusal(errors.BadChunk("A chunk is larger than agreed."))
 
 
@@ -238,11 +239,11 @@ def test_a_chunk_that_is_stored_already_is_acknowledged_again(offset_bytes: int)
 
 
 DAMAGED = {
-    "its checksum": ChunkReceived(100, 1000, 0, sound=False),
+    "its checksum": ChunkReceived(100, 1000, 0, intact=False),
     "its place, ahead": ChunkReceived(100, 1001),
-    "everything": ChunkReceived(0, 0, 0, sound=False),
-    "its checksum, at the very end": ChunkReceived(2000, 4999, 0, sound=False),
-    "its place, behind, and its checksum": ChunkReceived(10, 0, 0, sound=False),
+    "everything": ChunkReceived(0, 0, 0, intact=False),
+    "its checksum, at the very end": ChunkReceived(2000, 4999, 0, intact=False),
+    "its place, behind, and its checksum": ChunkReceived(10, 0, 0, intact=False),
 }
 
 
@@ -257,7 +258,7 @@ def test_a_damaged_chunk_is_asked_for_again_in_a_new_round(chunk: ChunkReceived)
 def test_chunks_of_another_round_are_dropped(number: int) -> None:
     session = receiving(1000)
     session.handle(DAMAGED["its checksum"])
-    for chunk in (ChunkReceived(1, 1000, number), ChunkReceived(1, 1000, number, sound=False)):
+    for chunk in (ChunkReceived(1, 1000, number), ChunkReceived(1, 1000, number, intact=False)):
         assert session.handle(chunk) == []
     assert session.offset_bytes == 1000
 
@@ -268,16 +269,16 @@ def test_chunks_of_another_round_are_dropped(number: int) -> None:
 def test_eight_damaged_chunks_in_a_row_end_the_connection() -> None:
     session = receiving(1000)
     for number in range(7):
-        damaged = ChunkReceived(100, 1000, number, sound=False)
+        damaged = ChunkReceived(100, 1000, number, intact=False)
         assert session.handle(damaged) == [Send(messages.MsgResend(1000, number + 1))]
-    eighth = ChunkReceived(100, 1000, 7, sound=False)
+    eighth = ChunkReceived(100, 1000, 7, intact=False)
     assert session.handle(eighth) == refusal(errors.Damaged(), 1013)
 
 
 def test_only_damage_without_a_stored_chunk_between_counts() -> None:
     session = receiving()
     for number in range(20):
-        damaged = ChunkReceived(1, number, number, sound=False)
+        damaged = ChunkReceived(1, number, number, intact=False)
         assert session.handle(damaged) == [Send(messages.MsgResend(number, number + 1))]
         assert session.handle(ChunkReceived(1, number, number + 1)) == [StoreChunk(1)]
         session.handle(Stored(1))
@@ -286,8 +287,8 @@ def test_only_damage_without_a_stored_chunk_between_counts() -> None:
 def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or_as_stored() -> None:
     session = receiving(1000)
     for number in range(7):
-        session.handle(ChunkReceived(100, 1000, number, sound=False))
+        session.handle(ChunkReceived(100, 1000, number, intact=False))
         for _ in range(20):
-            assert session.handle(ChunkReceived(100, 1000, number, sound=False)) == []
+            assert session.handle(ChunkReceived(100, 1000, number, intact=False)) == []
         assert session.handle(ChunkReceived(100, 0, number + 1)) == [stored_up_to(1000)]
-    assert session.handle(ChunkReceived(100, 1000, 7, sound=False)) == refusal(errors.Damaged(), 1013)
+    assert session.handle(ChunkReceived(100, 1000, 7, intact=False)) == refusal(errors.Damaged(), 1013)

@@ -37,7 +37,7 @@ from tests.protocol.test_v2 import (
 
 CANCEL_ACK = Send(messages.MsgCancelAck(True))
 HANDING_OVER = Send(MsgNews("handing_over", why="the app is being told"))
-ALL_DONE = Send(messages.MsgAllDone2(True, 7))
+ALL_DONE = Send(messages.MsgAllDoneV2(True, 7))
 
 # --- the end -------------------------------------------------------------------------------------------
 
@@ -75,7 +75,7 @@ def test_an_end_of_a_later_round_is_one_and_gets_the_round_that_counts() -> None
 
 def test_an_end_of_an_earlier_round_is_none_even_when_all_is_there() -> None:
     session = receiving(4096)
-    session.handle(ChunkReceived(904, 4096, sound=False))
+    session.handle(ChunkReceived(904, 4096, intact=False))
     session.handle(ChunkReceived(904, 4096, 1))
     session.handle(Stored(904))
     assert session.handle(MsgComplete(7, 0)) == []
@@ -128,7 +128,7 @@ def test_a_finish_before_the_agreement_is_told_after_it(news: list[Event]) -> No
 def test_a_cancellation_is_acknowledged_once_it_counts_and_then_the_connection_closes(phase: Phase) -> None:
     session = in_phase(phase)
     assert session.handle(MsgCancel("no more")) == [CancelUpload("no more")]
-    assert session.handle(events.CancelDone()) == [CANCEL_ACK, NORMAL]
+    assert session.handle(events.CancelAccepted()) == [CANCEL_ACK, NORMAL]
 
 
 @pytest.mark.parametrize(("claim", "actions"), [(WATCHING, [HANDING_OVER]), (FINISHED, [ALL_DONE, NORMAL])])
@@ -183,10 +183,10 @@ def test_an_error_is_told_and_the_close_says_whether_to_come_back(
 
 @pytest.mark.parametrize("phase", [Phase.AGREEING, Phase.RECEIVING, Phase.COMPLETING, Phase.ARRIVED])
 def test_a_text_that_can_not_be_read_was_damaged_on_its_way(phase: Phase) -> None:
-    unreadable = events.Unreadable(errors.BadMessage("A message is not JSON."))
+    unreadable = events.MalformedMessage(errors.BadMessage("A message is not JSON."))
     actions = in_phase(phase).handle(unreadable)
     told = [action.message for action in actions if isinstance(action, Send)]
-    assert [(m.code, m.retryable) for m in told if isinstance(m, messages.MsgError2)] == [("damaged", True)]
+    assert [(m.code, m.retryable) for m in told if isinstance(m, messages.MsgErrorV2)] == [("damaged", True)]
     assert isinstance(actions[-1], CloseConnection) and actions[-1].code == 1013
 
 

@@ -23,17 +23,21 @@ from incoming.protocol import events, messages
 from incoming.protocol.chunks import parse
 from incoming.protocol.events import Action, Event, Phase, Send
 from incoming.protocol.flow_control import Limits
-from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgError2, MsgStored, ToClient
+from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgErrorV2, MsgStored, ToClient
 from incoming.protocol.v2 import MAX_DAMAGED, SessionV2
 
 CONTENT: Final = Random(3).randbytes(2500)
 MAX_CHUNK_BYTES: Final = 1024
-LAST_WORDS: Final = {MsgError2, messages.MsgAllDone2, messages.MsgCancelAck}
-LATER_WORDS: Final = MsgStored | messages.MsgResend | messages.MsgAllDone2 | messages.MsgCancelAck
+LAST_WORDS: Final = {MsgErrorV2, messages.MsgAllDoneV2, messages.MsgCancelAck}
+LATER_WORDS: Final = MsgStored | messages.MsgResend | messages.MsgAllDoneV2 | messages.MsgCancelAck
 """What needs a MsgUploadConf before it."""
 LASTING = errors.HandoverFailed("The app did not take the file: it said <no>.")
 Command = (
-    events.ClaimTicket | events.CheckSame | events.StoreChunk | events.CompleteUpload | events.CancelUpload
+    events.ClaimTicket
+    | events.VerifyContent
+    | events.StoreChunk
+    | events.CompleteUpload
+    | events.CancelUpload
 )
 VERSION_1: Final[set[object]] = {
     *(messages.MsgUploadConf, messages.MsgChunkAck, messages.MsgAllDone, events.StartTimer),
@@ -43,7 +47,7 @@ reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 """What the conversations of all examples came to: a model that never gets anywhere proves nothing."""
 
 
-class Conversation:
+class Simulation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
     def __init__(self, upload: str, stored_bytes: int, length_bytes: int) -> None:
@@ -61,7 +65,7 @@ class Conversation:
         self.sent: list[ToClient] = []
         self.acked_bytes = self.last_offset_bytes = self.resends = 0
         self.released = self.closed = False
-        self.hear(events.Opened())
+        self.hear(events.ConnectionOpened())
         self.hear(messages.MsgUploadReq("the id", len(self.content), "a.bin", 2, 9))
 
     # --- what a client says ---------------------------------------------------------------------------
@@ -88,7 +92,7 @@ class Conversation:
             self.hear(event)
 
     def agrees(self, with_all: bool) -> None:
-        conf = next((m for m in self.sent if isinstance(m, messages.MsgUploadConf2)), None)
+        conf = next((m for m in self.sent if isinstance(m, messages.MsgUploadConfV2)), None)
         ranges = conf.compare if conf else ((0, 1),)
         crcs = [crc32c(self.content[start:end]) for start, end in ranges]
         self.client_says(MsgAgree(tuple(crcs if with_all else crcs[1:])))
@@ -111,7 +115,7 @@ class Conversation:
         if not self.command and not self.result:
             chunk = parse(memoryview(message))
             self.chunk = chunk.payload
-            self.hear(events.ChunkReceived(len(piece), chunk.offset_bytes, chunk.round, chunk.sound))
+            self.hear(events.ChunkReceived(len(piece), chunk.offset_bytes, chunk.round, chunk.intact))
 
     def sends_what_is_due(self, flip: int | None = None) -> None:
         self.sends(len(self.file), MAX_CHUNK_BYTES, 0, flip)
@@ -122,7 +126,7 @@ class Conversation:
 
     def time_is_up(self) -> None:
         """That of the first request, which was spoken of in version 1."""
-        self.hear(events.TimeUp(self.session.phase), commands_allowed=False)
+        self.hear(events.TimedOut(self.session.phase), commands_allowed=False)
 
     # --- what happens to the upload -------------------------------------------------------------------
 
@@ -138,8 +142,8 @@ class Conversation:
         match command:
             case events.ClaimTicket():
                 return self.claimed()
-            case events.CheckSame():
-                return events.Same()
+            case events.VerifyContent():
+                return events.ContentVerified()
             case events.StoreChunk(size_bytes):
                 assert self.upload == "receiving"
                 self.file += self.chunk[:size_bytes]
@@ -152,7 +156,7 @@ class Conversation:
         if self.upload != "receiving":
             return events.CancelTooLate()
         self.upload, self.held, self.lost = "cancelled", False, errors.UploadCancelled()
-        return events.CancelDone()
+        return events.CancelAccepted()
 
     def claimed(self) -> Event:
         ends = {"cancelled": errors.UploadCancelled(), "failed": LASTING}
@@ -219,10 +223,10 @@ class Conversation:
         assert not set("<>&") & set(str(texts))
         kinds = {type(before) for before in self.sent}
         assert not kinds & LAST_WORDS
-        confirmed = messages.MsgUploadConf2 in kinds
-        assert not isinstance(message, messages.MsgUploadConf2 if confirmed else LATER_WORDS)
+        confirmed = messages.MsgUploadConfV2 in kinds
+        assert not isinstance(message, messages.MsgUploadConfV2 if confirmed else LATER_WORDS)
         match message:
-            case messages.MsgUploadConf2():
+            case messages.MsgUploadConfV2():
                 self.acked_bytes = message.offset
             case MsgStored(offset):
                 assert self.acked_bytes <= offset
@@ -232,7 +236,7 @@ class Conversation:
                 assert (offset, number) == (self.acked_bytes, self.round + 1)
                 self.round, self.resends = number, self.resends + 1
                 assert self.resends < MAX_DAMAGED
-            case messages.MsgAllDone2():
+            case messages.MsgAllDoneV2():
                 assert self.upload == "finished"
 
     def check_bytes(self) -> None:
@@ -242,10 +246,10 @@ class Conversation:
         self.last_offset_bytes = self.session.offset_bytes
 
 
-Move = Callable[[Conversation], None]
+Move = Callable[[Simulation], None]
 ANYTHING: Final[list[Event]] = [
     *(messages.MsgUploadReq("the id", 1, "b", 2), messages.MsgAck(True), messages.MsgPause(True)),
-    *(messages.MsgError(1, "&"), events.Unreadable(errors.BadMessage("A message is not JSON."))),
+    *(messages.MsgError(1, "&"), events.MalformedMessage(errors.BadMessage("A message is not JSON."))),
     *(events.ChunkReceived(MAX_CHUNK_BYTES + 1), MsgAgree((1,) * 9)),
 ]
 OTHERS: Final[list[tuple[str, str, News]]] = [
@@ -263,7 +267,7 @@ RARE: Final[list[Move]] = [
     *(methodcaller("agrees", with_all) for with_all in (True, False)),
     *(methodcaller("completes", rounds_ago, wrong_by) for rounds_ago in (0, 1) for wrong_by in (0, 1)),
     *(methodcaller("happens", *happening) for happening in OTHERS * 2),
-    Conversation.time_is_up,
+    Simulation.time_is_up,
 ]
 UPLOADS: Final = ["receiving"] * 6 + ["arrived"] * 3 + ["finished", "failed", "cancelled"]
 LENGTHS_BYTES: Final = [0, 1, MAX_CHUNK_BYTES] + [len(CONTENT)] * 6
@@ -273,9 +277,9 @@ def any_move(chance: Random) -> Move:
     """Returns what happens next."""
     kind = chance.randrange(20)
     if kind < 8:
-        return Conversation.goes_on
+        return Simulation.goes_on
     if kind < 10:
-        return Conversation.news_come
+        return Simulation.news_come
     if kind < 12:
         return methodcaller("sends_what_is_due", chance.randrange(8 * 16))
     if kind < 16:
@@ -291,8 +295,8 @@ def any_move(chance: Random) -> Move:
 @given(st.randoms(use_true_random=True))  # hypothesis' own lists repeat a few moves too often
 def hold_a_conversation(chance: Random) -> None:
     length_bytes = chance.choice(LENGTHS_BYTES)
-    conversation = Conversation(chance.choice(UPLOADS), chance.randint(0, length_bytes), length_bytes)
-    peaceful_moves = [Conversation.goes_on] * chance.randint(2, 12)
+    conversation = Simulation(chance.choice(UPLOADS), chance.randint(0, length_bytes), length_bytes)
+    peaceful_moves = [Simulation.goes_on] * chance.randint(2, 12)
     for move in peaceful_moves + [any_move(chance) for _ in range(24)]:
         note(repr(move))
         move(conversation)

@@ -20,10 +20,10 @@ from incoming.http import parameters
 from incoming.http.routes import make_app
 from incoming.http.websocket_handler import LeanHandler
 from incoming.protocol import chunks, messages
-from incoming.protocol.events import ChunkReceived, TimeUp, Unreadable
+from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
-from incoming.protocol.negotiation import Conversation
+from incoming.protocol.negotiation import NegotiatedSession
 from incoming.settings.table import Settings
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
@@ -231,31 +231,31 @@ def fuzz_conversation(data: bytes) -> None:
     limits = Limits(
         chunk_size_bytes=1024, send_ahead=4, max_chunk_bytes=4096, max_window_bytes=65536, silence_s=10.0
     )
-    conversation = Conversation(limits)
+    conversation = NegotiatedSession(limits)
     for line in data.split(b"\n"):
         if line[:1] == b"#":
             offset, number = struct.unpack(">QB", line[1:10].ljust(9, b"\0"))
             conversation.handle(ChunkReceived(len(line), offset, number, bool(number & 1)))
         elif line[:1] == b"!":
-            conversation.handle(TimeUp(conversation.phase))
+            conversation.handle(TimedOut(conversation.phase))
         else:
             try:
                 conversation.handle(messages.parse(line.decode("utf-8", "replace")))
             except BadMessage as exc:
-                conversation.handle(Unreadable(exc))
+                conversation.handle(MalformedMessage(exc))
 
 
 def fuzz_chunks(data: bytes) -> None:
-    """The chunks of version 2: sound exactly if another implementation of the checksum agrees."""
+    """The chunks of version 2: intact exactly if another implementation of the checksum agrees."""
     chunk = chunks.parse(memoryview(data))
     if len(data) <= 16:
-        assert not chunk.sound
+        assert not chunk.intact
         assert not chunk.payload
         return
     offset, crc, number = struct.unpack(">QLL", data[:16])
     assert (chunk.offset_bytes, chunk.crc32c, chunk.round) == (offset, crc, number)
     assert bytes(chunk.payload) == data[16:]
-    assert chunk.sound == (_crc32c(data[16:]) == crc)
+    assert chunk.intact == (_crc32c(data[16:]) == crc)
     header = bytearray(16)
     chunks.write_header(memoryview(header), offset, crc, number)
     assert header == data[:16]

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from incoming.protocol.flow_control import Limits
-from incoming.protocol.negotiation import Conversation
+from incoming.protocol.negotiation import NegotiatedSession
 from incoming.websocket.buffers import Buffers
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import Connection
@@ -32,7 +32,7 @@ class Page(Peer):
         super().__init__()
         self.house = house
         websocket = WebSocket(self.server_socket, Buffers(BUFFER_BYTES), KeepAlive(30.0))
-        conversation = Conversation(self.limits)
+        conversation = NegotiatedSession(self.limits)
         self.connection = Connection(websocket, conversation, house.uploads, house.runtime)
         self.running = gevent.spawn(self.connection.run)
 

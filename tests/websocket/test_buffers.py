@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 import pytest
 
-from incoming.protocol.flow_control import FIRST_CHUNK_BYTES
+from incoming.protocol.flow_control import INITIAL_CHUNK_BYTES
 from incoming.websocket.buffers import Buffers
 from tests.support.data import MIB
 
@@ -61,7 +61,7 @@ def test_as_many_buffers_are_kept_as_fit_into_the_memory_for_them() -> None:
 
 
 def test_buffers_with_nothing_in_them_are_not_hoarded_either() -> None:
-    assert kept_of(Buffers(4 * MIB, 8 * MIB), 20, used_bytes=10) == 8 * MIB // FIRST_CHUNK_BYTES
+    assert kept_of(Buffers(4 * MIB, 8 * MIB), 20, used_bytes=10) == 8 * MIB // INITIAL_CHUNK_BYTES
 
 
 def test_all_buffers_of_many_small_chunks_are_kept_after_few_had_large_ones() -> None:

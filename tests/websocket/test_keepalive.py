@@ -10,7 +10,7 @@ import gevent
 import gevent.socket
 import pytest
 
-from incoming.protocol.flow_control import Silence
+from incoming.protocol.flow_control import KeepaliveIntervals
 from incoming.websocket.buffers import Buffers
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import UNSOLICITED_PONG
@@ -24,10 +24,10 @@ class Silent:
 
     def __init__(self, times: int, after_s: float) -> None:
         self.looks: list[float] = []
-        self.allowed: list[Silence] = []
+        self.allowed: list[KeepaliveIntervals] = []
         self._times, self._after_s = times, after_s
 
-    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         self.looks.append(now_s)
         self.allowed.append(allowed)
         return now_s + self._after_s if len(self.looks) < self._times else None
@@ -70,12 +70,12 @@ def test_thousands_are_asked_more_seldom_than_a_few() -> None:
     keepalive, few, of_many = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
     keepalive.schedule(few, time.monotonic())
     seen(few)
-    assert few.allowed == [Silence(0.5, 0.5)]
+    assert few.allowed == [KeepaliveIntervals(0.5, 0.5)]
     for _ in range(2999):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
     keepalive.schedule(of_many, time.monotonic())
     seen(of_many)
-    assert of_many.allowed == [Silence(45.0, 100.0)]
+    assert of_many.allowed == [KeepaliveIntervals(45.0, 100.0)]
 
 
 def test_connections_that_have_ended_do_not_count() -> None:
@@ -88,7 +88,7 @@ def test_connections_that_have_ended_do_not_count() -> None:
         keepalive.remove(one)
     keepalive.schedule(of_few, time.monotonic())
     seen(of_few)
-    assert of_few.allowed == [Silence(0.5, 0.5)]
+    assert of_few.allowed == [KeepaliveIntervals(0.5, 0.5)]
     assert not any(one.looks for one in many)
 
 
@@ -99,7 +99,7 @@ def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
     keepalive.schedule(one, time.monotonic() + 0.05)
     keepalive.schedule(other, time.monotonic())
     seen(one, other)
-    assert one.allowed == other.allowed == [Silence(0.5, 0.5)]
+    assert one.allowed == other.allowed == [KeepaliveIntervals(0.5, 0.5)]
     assert len(one.looks) == 1
 
 
@@ -117,9 +117,9 @@ def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
 class Patient(Silent):
     """Is looked at as seldom as is allowed."""
 
-    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         super().check_liveness(now_s, allowed)
-        return now_s + allowed.ask_after_s
+        return now_s + allowed.ping_after_s
 
 
 def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> None:
@@ -129,17 +129,17 @@ def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> 
         keepalive.schedule(one, time.monotonic() + 60)
     keepalive.schedule(left, time.monotonic())
     seen(left)
-    assert left.allowed == [Silence(45.0, 100.0)]
+    assert left.allowed == [KeepaliveIntervals(45.0, 100.0)]
     for one in crowd:
         keepalive.remove(one)
     with gevent.Timeout(10):
         while len(left.looks) < 3:
             gevent.sleep(0.01)
-    assert left.allowed[1:3] == [Silence(0.5, 0.5)] * 2
+    assert left.allowed[1:3] == [KeepaliveIntervals(0.5, 0.5)] * 2
 
 
 class Defective(Silent):
-    def check_liveness(self, now_s: float, allowed: Silence) -> float | None:
+    def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         super().check_liveness(now_s, allowed)
         raise ZeroDivisionError
 
@@ -156,7 +156,7 @@ def test_a_connection_that_can_not_be_looked_at_does_not_keep_the_others(
 
 
 # Beyond what a test can have of them, in milliseconds instead of seconds.
-AMONG_MANY = Silence(say_after_s=0.045, ask_after_s=0.2)
+AMONG_MANY = KeepaliveIntervals(pong_after_s=0.045, ping_after_s=0.2)
 
 
 def reading(websocket: WebSocket) -> gevent.Greenlet:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from incoming.protocol.flow_control import Silence
+from incoming.protocol.flow_control import KeepaliveIntervals
 from incoming.websocket.liveness import Check, Liveness
 
-ALLOWED = Silence(say_after_s=10.0, ask_after_s=25.0)
+ALLOWED = KeepaliveIntervals(pong_after_s=10.0, ping_after_s=25.0)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
-from incoming.protocol.v1 import ANSWER_TIMEOUT_S, OPENING_TIMEOUT_S
+from incoming.protocol.rules import ANSWER_TIMEOUT_S, OPENING_TIMEOUT_S
 from tests.support.fakes import largest_file
 from tests.support.uploads import House
 from tests.websocket.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page

@@ -382,8 +382,8 @@ DRIPS = {
 def test_a_message_that_drips_ends_the_connection(
     peer: Peer, stranger: WebSocket, monkeypatch: pytest.MonkeyPatch, kind: str, expected: bool
 ) -> None:
-    monkeypatch.setattr(websocket, "MESSAGE_GRACE_S", 0.3)
-    monkeypatch.setattr(flow_control, "MESSAGE_GRACE_S", 0.3)
+    monkeypatch.setattr(websocket, "MESSAGE_STALL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(flow_control, "MESSAGE_STALL_TIMEOUT_S", 0.3)
     monkeypatch.setattr(flow_control, "MIN_MESSAGE_BYTES_PER_S", 100_000)
     stranger.expect_chunks(expected)
     data = DRIPS[kind]
@@ -407,7 +407,7 @@ def test_a_message_that_drips_ends_the_connection(
 def test_a_flood_of_empty_fragments_ends_the_connection(
     peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MESSAGE_GRACE_S", 0.1)
+    monkeypatch.setattr(websocket, "MESSAGE_STALL_TIMEOUT_S", 0.1)
     peer.send(BINARY)
     flooding = gevent.spawn(peer.socket.sendall, masked_frame(CONTINUATION) * 1_000_000)
     with gevent.Timeout(DEADLINE_S), pytest.raises(ConnectionGone, match="too slowly"):
@@ -418,8 +418,8 @@ def test_a_flood_of_empty_fragments_ends_the_connection(
 def test_a_slow_message_that_makes_progress_arrives_however_long_it_takes(
     peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MESSAGE_GRACE_S", 0.2)
-    monkeypatch.setattr(flow_control, "MESSAGE_GRACE_S", 0.2)
+    monkeypatch.setattr(websocket, "MESSAGE_STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(flow_control, "MESSAGE_STALL_TIMEOUT_S", 0.2)
     monkeypatch.setattr(flow_control, "MIN_MESSAGE_BYTES_PER_S", 5000)
     payload = os.urandom(20_000)
     frame = masked_frame(FIN | BINARY, payload)

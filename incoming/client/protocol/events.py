@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final
 
-from incoming.client.protocol.server_messages import Reply
+from incoming.client.protocol.server_messages import ServerMessage
 from incoming.client.protocol.stored_prefix import Piece
 from incoming.protocol.messages import FromClient
 
@@ -82,7 +82,7 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class Opened:
+class ConnectionOpened:
     """The connection stands."""
 
 
@@ -152,7 +152,7 @@ class FileUnreadable:
 
 
 Event = (
-    Reply | Opened | Unreachable | Closed | Heard | Tick | Stop | ChunkSent | PieceRead
+    ServerMessage | ConnectionOpened | Unreachable | Closed | Heard | Tick | Stop | ChunkSent | PieceRead
     | FileSpoiled | FileUnreadable
 )  # fmt: skip
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from incoming.client.protocol.events import Ending, Outcome
-from incoming.protocol.messages import MsgError2
+from incoming.protocol.messages import MsgErrorV2
 
 CANCELLED_NUMBER: Final = 30
 UNKNOWN_TICKET_NUMBER: Final = 11
@@ -44,7 +44,7 @@ def gave_up(after_s: float, note: str) -> Outcome:
     return Outcome(Ending.GAVE_UP, f"Gave up: nothing went on for {after_s:g} s.{why}", resumable=True)
 
 
-def refused(error: MsgError2) -> Outcome:
+def refused(error: MsgErrorV2) -> Outcome:
     """The server has ended it."""
     ending = Ending.CANCELLED if error.error_code == CANCELLED_NUMBER else Ending.FAILED
     other_file = error.code in ("wrong_file", "length_mismatch") and error.file_name
@@ -52,7 +52,7 @@ def refused(error: MsgError2) -> Outcome:
     return Outcome(ending, text, resumable=error.error_code in STILL_GOOD_NUMBERS and not other_file)
 
 
-def _file_meant(error: MsgError2) -> str:
+def _file_meant(error: MsgErrorV2) -> str:
     """Tells which file the upload was begun with."""
     try:
         changed_at = datetime.fromtimestamp(error.file_last_modified_ms / 1000, UTC)

@@ -90,7 +90,7 @@ class Session:
 
     # --- the beginning of a connection ---------------------------------------------------------------
 
-    def _opened(self, _: events.Opened, now_s: float) -> Actions:
+    def _opened(self, _: events.ConnectionOpened, now_s: float) -> Actions:
         if self.stage is not Stage.DIALING:
             return []
         self.stage = Stage.ASKING
@@ -98,8 +98,8 @@ class Session:
         file = self._file
         return [Say(MsgUploadReq(self._ticket, file.length_bytes, file.name, VERSION, file.last_modified_ms))]
 
-    def _confirmed(self, conf: messages.MsgUploadConf2, now_s: float) -> Actions:
-        if self.stage is not Stage.ASKING or not server_messages.make_sense(conf, self._file.length_bytes):
+    def _confirmed(self, conf: messages.MsgUploadConfV2, now_s: float) -> Actions:
+        if self.stage is not Stage.ASKING or not server_messages.is_valid(conf, self._file.length_bytes):
             return self._doubt(outcomes.NO_SENSE, now_s)
         if self._was_confirmed or conf.offset:
             self.resumed += 1
@@ -186,7 +186,7 @@ class Session:
             self.app_trouble = news.why
         return []
 
-    def _all_done(self, done: messages.MsgAllDone2, now_s: float) -> Actions:
+    def _all_done(self, done: messages.MsgAllDoneV2, now_s: float) -> Actions:
         """The app has a file; whoever deletes ours after that wants to be sure that it is the same."""
         if not done.success:
             return self._end(outcomes.NOT_TAKEN)
@@ -208,7 +208,7 @@ class Session:
             return self._end(outcomes.CANCELLED_HERE)
         return self._lose(LOST, now_s)
 
-    def _refused(self, error: messages.MsgError2, now_s: float) -> Actions:
+    def _refused(self, error: messages.MsgErrorV2, now_s: float) -> Actions:
         if error.retryable:
             delay_s = self._retries.delay_after_takeover_s() if error.code == "taken_over" else None
             return self._lose(error.msg, now_s, delay_s)
@@ -291,18 +291,18 @@ _Handler = Callable[[Session, Any, float], Actions]
 _S = Session
 
 _MESSAGES: Final[dict[type, _Handler]] = {
-    messages.MsgUploadConf2: _S._confirmed,
+    messages.MsgUploadConfV2: _S._confirmed,
     server_messages.OtherVersion: _S._other_version,
     messages.MsgStored: _S._stored,
     messages.MsgResend: _S._resend,
     messages.MsgNews: _S._news,
-    messages.MsgAllDone2: _S._all_done,
+    messages.MsgAllDoneV2: _S._all_done,
     messages.MsgCancelAck: _S._cancelled,
-    messages.MsgError2: _S._refused,
+    messages.MsgErrorV2: _S._refused,
 }
 _HANDLERS: Final[dict[type, _Handler]] = {
     **_MESSAGES,
-    events.Opened: _S._opened,
+    events.ConnectionOpened: _S._opened,
     events.Closed: _S._closed,
     events.Unreachable: _S._unreachable,
     events.ChunkSent: _S._sent,

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incoming.client.protocol.server_messages import OtherVersion, Reply, make_sense, parse
+from incoming.client.protocol.server_messages import OtherVersion, ServerMessage, is_valid, parse
 from incoming.core.errors import BadMessage
 from incoming.protocol import messages
-from incoming.protocol.messages import MsgError2, MsgUploadConf2, encode
+from incoming.protocol.messages import MsgErrorV2, MsgUploadConfV2, encode
 
-CONF = MsgUploadConf2(2, 1000, 4096, 8192, 10.0, ((0, 64), (936, 1000)), False, 99, "a <b>.mov")
-REPLIES: list[Reply] = [
+CONF = MsgUploadConfV2(2, 1000, 4096, 8192, 10.0, ((0, 64), (936, 1000)), False, 99, "a <b>.mov")
+REPLIES: list[ServerMessage] = [
     *(CONF, messages.MsgStored(7), messages.MsgResend(7, 1), messages.MsgNews("stopping", 2.5)),
-    *(messages.MsgPong(), messages.MsgCancelAck(True), messages.MsgAllDone2(True, 7)),
-    MsgError2(24, "wrong_file", "It is another one.", False, 5, 99, "a.mov"),
+    *(messages.MsgPong(), messages.MsgCancelAck(True), messages.MsgAllDoneV2(True, 7)),
+    MsgErrorV2(24, "wrong_file", "It is another one.", False, 5, 99, "a.mov"),
 ]
 
 
@@ -47,7 +47,7 @@ def test_what_is_not_known_is_skipped() -> None:
 def test_a_server_of_version_1_is_told_apart() -> None:
     assert parse(encode(messages.MsgUploadConf(512, 0, 8))) == OtherVersion()
     error = parse(encode(messages.MsgError(11, "There is none.")))
-    assert error == MsgError2(11, "", "There is none.", False, 0, 0, "")
+    assert error == MsgErrorV2(11, "", "There is none.", False, 0, 0, "")
 
 
 @pytest.mark.parametrize(
@@ -85,4 +85,4 @@ def test_a_bit_that_flips_raises_nothing_else(reply: Any, place: int, bit: int) 
 )  # fmt: skip
 def test_terms_have_to_fit_the_file(changes: dict[str, Any], sense: bool) -> None:
     terms = {name: getattr(CONF, name) for name in CONF.__slots__} | changes
-    assert make_sense(MsgUploadConf2(**terms), 1000) is sense
+    assert is_valid(MsgUploadConfV2(**terms), 1000) is sense

@@ -16,11 +16,11 @@ from incoming.client.protocol.events import (
     Actions,
     ChunkSent,
     Closed,
+    ConnectionOpened,
     Ending,
     Event,
     File,
     HangUp,
-    Opened,
     Options,
     PieceRead,
     ReadPiece,
@@ -37,17 +37,17 @@ from incoming.client.protocol.stored_prefix import Piece
 from incoming.protocol import messages
 from incoming.protocol.messages import (
     MsgAgree,
-    MsgAllDone2,
+    MsgAllDoneV2,
     MsgCancel,
     MsgCancelAck,
     MsgComplete,
-    MsgError2,
+    MsgErrorV2,
     MsgNews,
     MsgPing,
     MsgPong,
     MsgResend,
     MsgStored,
-    MsgUploadConf2,
+    MsgUploadConfV2,
     MsgUploadReq,
 )
 
@@ -61,12 +61,12 @@ SILENCE_S = 8.0
 
 def conf(
     offset: int = 0, compare: tuple[tuple[int, int], ...] = (), *, arrived: bool = False
-) -> MsgUploadConf2:
-    return MsgUploadConf2(2, offset, 50_000, 100_000, SILENCE_S, compare, arrived, 99, "a.mov")
+) -> MsgUploadConfV2:
+    return MsgUploadConfV2(2, offset, 50_000, 100_000, SILENCE_S, compare, arrived, 99, "a.mov")
 
 
-def error(number: int, code: str, *, retryable: bool = False, name: str = "") -> MsgError2:
-    return MsgError2(number, code, "It went wrong.", retryable, LENGTH, 0, name)
+def error(number: int, code: str, *, retryable: bool = False, name: str = "") -> MsgErrorV2:
+    return MsgErrorV2(number, code, "It went wrong.", retryable, LENGTH, 0, name)
 
 
 class Talk:
@@ -103,7 +103,7 @@ class Talk:
 
 
 def sending(offset: int = 0) -> Talk:
-    return Talk().after(Opened(), conf(offset))
+    return Talk().after(ConnectionOpened(), conf(offset))
 
 
 def sent() -> Talk:
@@ -121,16 +121,17 @@ def arrived() -> Talk:
 
 
 def in_stage(stage: Stage) -> Talk:
+    done = MsgAllDoneV2(True, CRC)
     ways: dict[Stage, Callable[[], Talk]] = {
         Stage.DIALING: Talk,
         Stage.WAITING: lambda: Talk().after(Unreachable("Nobody listens.")),
-        Stage.ASKING: lambda: Talk().after(Opened()),
-        Stage.PROVING: lambda: Talk().after(Opened(), conf(1000, ((0, 1000),))),
+        Stage.ASKING: lambda: Talk().after(ConnectionOpened()),
+        Stage.PROVING: lambda: Talk().after(ConnectionOpened(), conf(1000, ((0, 1000),))),
         Stage.SENDING: sending,
         Stage.COMPLETING: sent,
         Stage.ARRIVED: arrived,
         Stage.CANCELLING: lambda: sending().after(Stop(cancel=True)),
-        Stage.CHECKING: lambda: Talk().after(Opened(), conf(LENGTH, arrived=True), MsgAllDone2(True, CRC)),
+        Stage.CHECKING: lambda: Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True), done),
     }
     talk = ways[stage]()
     assert talk.stage is stage
@@ -142,7 +143,7 @@ def in_stage(stage: Stage) -> Talk:
 
 def test_an_upload_from_its_beginning_to_its_end() -> None:
     talk = Talk()
-    assert talk.hear(Opened()) == [Say(REQUEST)]
+    assert talk.hear(ConnectionOpened()) == [Say(REQUEST)]
     assert talk.hear(conf()) == [Say(MsgAgree(()))]
     assert talk.session.work(talk.now_s) == SendChunk(Piece(0, 16_384), 0)
     talk.works()
@@ -155,7 +156,7 @@ def test_an_upload_from_its_beginning_to_its_end() -> None:
     talk.hear(MsgStored(LENGTH))
     assert talk.hear(HANDING_OVER) == []
     assert talk.stage is Stage.ARRIVED
-    assert talk.hear(MsgAllDone2(True, CRC)) == [HangUp(), HangUp()]
+    assert talk.hear(MsgAllDoneV2(True, CRC)) == [HangUp(), HangUp()]
     outcome = talk.session.outcome
     assert outcome
     assert (outcome.ending, outcome.crc32c, outcome.resumable) == (Ending.FINISHED, CRC, False)
@@ -163,7 +164,7 @@ def test_an_upload_from_its_beginning_to_its_end() -> None:
 
 
 def test_the_ranges_that_the_server_asks_for_are_read_and_answered_in_order() -> None:
-    talk = Talk().after(Opened())
+    talk = Talk().after(ConnectionOpened())
     assert talk.hear(conf(90_000, ((0, 10), (5, 5), (20_000, 90_000)))) == []
     parts = (CONTENT[:10], b"", CONTENT[20_000:90_000])
     work = talk.session.work(talk.now_s)
@@ -182,13 +183,13 @@ def test_what_was_stored_before_is_read_for_the_checksum_of_the_whole() -> None:
 
 
 def test_an_upload_that_has_arrived_already_is_only_waited_for() -> None:
-    talk = Talk().after(Opened())
+    talk = Talk().after(ConnectionOpened())
     assert talk.hear(conf(LENGTH, arrived=True)) == [Say(MsgAgree(()))]
     assert talk.stage is Stage.ARRIVED
 
 
 def test_no_limit_of_the_user_is_passed() -> None:
-    talk = Talk(Options(max_bytes_per_s=20_000)).after(Opened(), conf())
+    talk = Talk(Options(max_bytes_per_s=20_000)).after(ConnectionOpened(), conf())
     talk.works()
     began_s = talk.now_s
     while talk.session.transfer.sent_bytes < LENGTH:
@@ -243,22 +244,22 @@ def test_less_than_was_said_before_costs_the_connection_too(less: Event) -> None
 def test_what_can_hardly_be_true_is_believed_the_third_time(event: Event) -> None:
     talk = Talk()
     for _ in range(2):
-        talk.hear(Opened())
+        talk.hear(ConnectionOpened())
         assert talk.hear(event) == [HangUp()]
         assert talk.session.outcome is None
         talk.hear(Tick(), later_s=100)
-    talk.after(Opened(), event)
+    talk.after(ConnectionOpened(), event)
     assert talk.session.outcome
     assert talk.session.outcome.ending is Ending.FAILED
 
 
 def test_an_unknown_ticket_is_believed_at_once_unless_it_was_known() -> None:
     unknown = error(11, "unknown_ticket")
-    assert Talk().after(Opened(), unknown).stage is Stage.ENDED
+    assert Talk().after(ConnectionOpened(), unknown).stage is Stage.ENDED
     assert sending().after(Closed(), Tick()).stage is Stage.WAITING
     talk = sending().after(Closed())
     talk.hear(Tick(), later_s=2)
-    assert talk.after(Opened(), unknown).stage is Stage.WAITING
+    assert talk.after(ConnectionOpened(), unknown).stage is Stage.WAITING
 
 
 # --- coming back -------------------------------------------------------------------------------------
@@ -272,7 +273,7 @@ def test_the_pauses_grow_and_a_stored_byte_shortens_them() -> None:
         pauses.append(talk.session.retry_at_s - talk.now_s)
         talk.hear(Tick(), later_s=pauses[-1])
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
-    talk.after(Opened(), conf())
+    talk.after(ConnectionOpened(), conf())
     talk.works()
     talk.after(MsgStored(16_384), Closed())
     assert talk.session.retry_at_s - talk.now_s == 1
@@ -295,7 +296,7 @@ def test_what_has_arrived_without_an_acknowledgement_is_not_read_again() -> None
     talk.works()
     talk.hear(Closed())
     talk.hear(Tick(), later_s=1.5)
-    talk.after(Opened(), conf(32_768))
+    talk.after(ConnectionOpened(), conf(32_768))
     assert talk.session.work(talk.now_s, room=False) is None, "there is no gap"
     assert talk.session.work(talk.now_s) == SendChunk(Piece(32_768, 49_152), 0)
 
@@ -306,11 +307,11 @@ def test_a_server_that_has_less_or_half_a_chunk_gets_what_it_lacks(offset: int) 
     talk.works()
     talk.after(MsgStored(32_768), Closed())
     talk.hear(Tick(), later_s=1.5)
-    talk.after(Opened(), conf(offset))
+    talk.after(ConnectionOpened(), conf(offset))
     while talk.stage is Stage.SENDING:
         talk.works()
         talk.hear(MsgStored(talk.session.transfer.sent_bytes))
-    assert talk.after(HANDING_OVER, MsgAllDone2(True, CRC)).session.outcome
+    assert talk.after(HANDING_OVER, MsgAllDoneV2(True, CRC)).session.outcome
 
 
 @pytest.mark.parametrize("lasting", [True, False])
@@ -354,7 +355,7 @@ def test_while_only_the_app_is_waited_for_the_server_may_be_silent_for_longer(
     idle_silence_s: float, kept_s: float
 ) -> None:
     terms = replace(conf(), idle_silence_s=idle_silence_s)
-    talk = Talk().after(Opened(), terms)
+    talk = Talk().after(ConnectionOpened(), terms)
     while talk.stage is Stage.SENDING:
         talk.works()
         talk.hear(MsgStored(talk.session.transfer.sent_bytes))
@@ -364,7 +365,7 @@ def test_while_only_the_app_is_waited_for_the_server_may_be_silent_for_longer(
     assert talk.hear(Tick(), later_s=kept_s / 2 - 0.1) == []
     assert talk.hear(Tick(), later_s=0.2)[-1] == HangUp()
     talk.hear(Tick(), later_s=2)
-    talk.after(Opened(), terms)
+    talk.after(ConnectionOpened(), terms)
     assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [Say(MsgPing())], "the next connection is asked sooner"
 
 
@@ -379,7 +380,7 @@ def test_a_server_that_only_pongs_while_chunks_are_out_is_given_up() -> None:
 
 
 def test_the_first_answer_may_take_longer() -> None:
-    talk = Talk().after(Opened())
+    talk = Talk().after(ConnectionOpened())
     assert talk.hear(Tick(), later_s=14) == []
     assert talk.hear(Tick(), later_s=1) == [HangUp()]
 
@@ -409,7 +410,7 @@ def test_nothing_is_given_up_unless_it_was_asked_for() -> None:
     ],
 )  # fmt: skip
 def test_what_can_not_be_mended_ends_it(event: Event, ending: Ending, resumable: bool, text: str) -> None:
-    talk = Talk().after(Opened())
+    talk = Talk().after(ConnectionOpened())
     assert talk.hear(event) == [HangUp()]
     outcome = talk.session.outcome
     assert outcome
@@ -425,8 +426,8 @@ def test_what_passes_by_itself_does_not(number: int) -> None:
 
 def test_success_means_that_the_app_has_this_file() -> None:
     for crc, ending in ((CRC, Ending.FINISHED), (CRC ^ 1, Ending.FAILED)):
-        talk = Talk().after(Opened(), conf(LENGTH, arrived=True))
-        assert talk.hear(MsgAllDone2(True, crc)) == [HangUp()]
+        talk = Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True))
+        assert talk.hear(MsgAllDoneV2(True, crc)) == [HangUp()]
         assert talk.stage is Stage.CHECKING
         talk.works()
         assert talk.session.outcome
@@ -434,7 +435,7 @@ def test_success_means_that_the_app_has_this_file() -> None:
 
 
 def test_an_old_ticket_whose_checksum_nobody_knows_is_believed() -> None:
-    talk = Talk().after(Opened(), conf(LENGTH, arrived=True), MsgAllDone2(True, 0))
+    talk = Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True), MsgAllDoneV2(True, 0))
     assert talk.session.outcome == events.Outcome(Ending.FINISHED, "The app has the file.")
 
 
@@ -453,7 +454,7 @@ def test_the_user_can_end_it_at_any_moment(stage: Stage) -> None:
     assert talk.session.outcome
     assert talk.session.outcome.ending is Ending.INTERRUPTED
     assert talk.session.outcome.resumable
-    assert talk.hear(Tick()) == talk.hear(Opened()) == []
+    assert talk.hear(Tick()) == talk.hear(ConnectionOpened()) == []
 
 
 @pytest.mark.parametrize("stage", [Stage.PROVING, Stage.SENDING, Stage.COMPLETING])
@@ -470,7 +471,7 @@ def test_the_user_can_cancel_it(stage: Stage) -> None:
 def test_a_cancellation_is_said_as_soon_as_there_is_a_connection(stage: Stage) -> None:
     talk = in_stage(stage)
     assert talk.hear(Stop(cancel=True)) == []
-    talk.after(Tick(), Opened())
+    talk.after(Tick(), ConnectionOpened())
     assert talk.hear(conf(10, ((0, 10),))) == [Say(MsgCancel(CANCEL_REASON))]
 
 
@@ -488,6 +489,6 @@ def test_a_second_ctrl_c_does_not_wait_for_the_answer_to_a_cancellation() -> Non
 
 def test_nothing_is_heard_without_a_connection() -> None:
     talk = in_stage(Stage.WAITING)
-    for event in (conf(), MsgStored(1), messages.MsgNews("handing_over"), MsgAllDone2(True, CRC), Closed()):
+    for event in (conf(), MsgStored(1), messages.MsgNews("handing_over"), MsgAllDoneV2(True, CRC), Closed()):
         assert talk.hear(event) == []
     assert talk.stage is Stage.WAITING

@@ -19,10 +19,10 @@ from incoming.client.protocol import server_messages
 from incoming.client.protocol.events import (
     ChunkSent,
     Closed,
+    ConnectionOpened,
     Ending,
     File,
     HangUp,
-    Opened,
     Options,
     PieceRead,
     Say,
@@ -73,12 +73,12 @@ class Server:
         if isinstance(message, bytes):
             chunk = chunks.parse(memoryview(message))
             self.payload = bytes(chunk.payload)
-            event = events.ChunkReceived(len(chunk.payload), chunk.offset_bytes, chunk.round, chunk.sound)
+            event = events.ChunkReceived(len(chunk.payload), chunk.offset_bytes, chunk.round, chunk.intact)
         else:
             try:
                 event = messages.parse(message)
             except BadMessage as exc:
-                event = events.Unreadable(exc)
+                event = events.MalformedMessage(exc)
         self.tell(event)
 
     def tell(self, event: events.Event) -> None:
@@ -106,9 +106,9 @@ class Server:
                 compare = () if self.arrived else ranges_to_compare(len(self.file), same_time, chances)
                 self.compare = compare
                 return events.Claimed(len(self.file), length_bytes, self.arrived, self.finished, compare)
-            case events.CheckSame(crcs):
+            case events.VerifyContent(crcs):
                 assert crcs == tuple(crc32c(self.content[start:end]) for start, end in self.compare)
-                return events.Same()
+                return events.ContentVerified()
             case events.StoreChunk(size_bytes):
                 self.file += self.payload[:size_bytes]
                 assert self.content.startswith(self.file[-size_bytes:], len(self.file) - size_bytes)
@@ -220,7 +220,7 @@ class World:
         self.up.clear()
         self.server.connect()
         self.linked = True
-        return self.tell(Opened())
+        return self.tell(ConnectionOpened())
 
     def work(self) -> None:
         work = self.client.work(self.now_s, room=len(self.up) < 4)
@@ -303,6 +303,6 @@ def test_whatever_happens_on_the_way_the_upload_finishes_once_it_stops_happening
     upload()
     assert happened >= {
         *("cut", "server killed", "client killed", "server stops", "silence", "unreachable", "damaged"),
-        *("a text damaged", "a spoilt MsgComplete", "MsgResend", "MsgError2", "MsgPong", "MsgNews"),
+        *("a text damaged", "a spoilt MsgComplete", "MsgResend", "MsgErrorV2", "MsgPong", "MsgNews"),
         *("read while PROVING", "read while SENDING"),
     }

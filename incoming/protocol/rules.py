@@ -1,0 +1,33 @@
+"""The rules that both versions share: timeouts, cancellation reasons, and the close code of each error."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from incoming.core import errors
+from incoming.protocol.messages import MsgCancel
+from incoming.wire import close_codes
+
+OPENING_TIMEOUT_S: Final = 15.0
+"""How long a connection may stay open without a MsgUploadReq."""
+AGREEING_TIMEOUT_S: Final = 60.0
+"""How long a client may take to answer MsgUploadConf."""
+ANSWER_TIMEOUT_S: Final = 5.0
+"""How long a client of version 1 may take to answer MsgError or MsgCancel."""
+MAX_REASON_CHARS: Final = 1000
+"""Longer reasons for a cancellation are cut off."""
+
+_CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
+    errors.TakenOver: close_codes.TAKEN_OVER,
+    errors.Stopping: close_codes.SERVICE_RESTART,
+}
+
+
+def close_code(error: errors.IncomingError) -> int:
+    """Returns the code that closes a connection after a retryable error."""
+    return _CLOSE_CODES.get(type(error), close_codes.TRY_AGAIN_LATER)
+
+
+def cancel_reason(cancel: MsgCancel) -> str:
+    """Returns why a client cancels, as the app is told."""
+    return cancel.reason[:MAX_REASON_CHARS] or "cancelled by the user"
