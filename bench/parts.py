@@ -9,7 +9,11 @@ from typing import Any, Final
 from bench import many
 from bench.plots import Bar, bars, lines
 
-PLOTS: Final = Path(__file__).resolve().parents[1] / "docs" / "explanation" / "plots"
+BENCH: Final = Path(__file__).resolve().parent
+PLOTS: Final = BENCH.parent / "docs" / "explanation" / "plots"
+NOTES_PLOTS: Final = BENCH / "notes" / "plots"
+ON_THE_PAGE: Final = {"single-speed", "many-waiting", "browser"}
+"""The plots that the page shows; bench/notes shows the others."""
 Rows = Sequence[Mapping[str, Any]]
 
 
@@ -19,8 +23,15 @@ def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _picture(name: str, picture: str, text: str) -> str:
-    (PLOTS / f"{name}.svg").write_text(picture, "utf-8")
-    return f"![{text}](plots/{name}.svg)"
+    """Writes a plot. Returns its Markdown, or nothing for a plot that is not on the page."""
+    on_the_page = name in ON_THE_PAGE
+    ((PLOTS if on_the_page else NOTES_PLOTS) / f"{name}.svg").write_text(picture, "utf-8")
+    return f"![{text}](plots/{name}.svg)" if on_the_page else ""
+
+
+def _blocks(*texts: str) -> str:
+    """Returns blocks of Markdown with blank lines between them, without the empty ones."""
+    return "\n\n".join(filter(None, texts))
 
 
 def _spread(of: Mapping[str, float], digits: int = 0) -> str:
@@ -52,7 +63,7 @@ def _single(rows: Rows) -> str:
         _picture("single-speed", bars("One upload", "MB/s, more is better", speeds), "speed of one upload"),
         _picture("single-cpu", bars("One upload", "CPU s/GiB, less is better", costs), "what it costs"),
     ]
-    return "\n\n".join([*pictures, _table(titles, cells)])
+    return _blocks(*pictures, _table(titles, cells))
 
 
 def _three(figure: Mapping[str, float]) -> tuple[float, float, float]:
@@ -83,7 +94,7 @@ def _many(rows: Rows) -> str:
         _picture("many-speed", lines("All uploads together (MB/s)", "uploads at once", rates), "the sum"),
         _picture("many-waiting", lines(title, "uploads at once", series), "how long small requests wait"),
     ]
-    return "\n\n".join([*pictures, _table(titles, cells)])
+    return _blocks(*pictures, _table(titles, cells))
 
 
 def _speaker(name: str) -> str:
@@ -118,14 +129,12 @@ def _idle(figures: Mapping[str, Any]) -> str:
         "start": [(row["count"], row["start_s"]) for row in starts],
     }
     created = f"{figures['tickets']['created_per_s']:.0f} tickets a second are issued"
-    return "\n\n".join(
-        [
-            _picture("idle-memory", lines("Memory of the server (MiB)", "how many", memory), "memory"),
-            _picture("idle-times", lines("To connect or start with all (s)", "how many", times), "times"),
-            _table(titles, cells),
-            _table(ticket_titles, ticket_cells),
-            f"{created}, to {figures['tickets']['created_at_once']} connections at once.",
-        ]
+    return _blocks(
+        _picture("idle-memory", lines("Memory of the server (MiB)", "how many", memory), "memory"),
+        _picture("idle-times", lines("To connect or start with all (s)", "how many", times), "times"),
+        _table(titles, cells),
+        _table(ticket_titles, ticket_cells),
+        f"{created}, to {figures['tickets']['created_at_once']} connections at once.",
     )
 
 
@@ -150,7 +159,7 @@ def _small(figures: Mapping[str, Any]) -> str:
     speeds = [Bar(row["title"], *_three(row["uploads_per_s"]), _kind(row["name"])) for row in rows]
     title = f"Files of 10 KB, {busiest} at a time"
     picture = _picture("small", bars(title, "uploads a second", speeds), title)
-    return "\n\n".join([picture, _table(titles, cells)])
+    return _blocks(picture, _table(titles, cells))
 
 
 def _slow_disk(figures: Mapping[str, Any]) -> str:
@@ -173,7 +182,7 @@ def _slow_disk(figures: Mapping[str, Any]) -> str:
         for kind in ("polite", "greedy")
     ]
     told = f"One upload flat out onto a disk that takes {figures['disk_mb_per_s']} MB/s (cgroup blkio)."
-    return "\n\n".join([told, _table(titles, cells)])
+    return _blocks(told, _table(titles, cells))
 
 
 def _waited(one: Mapping[str, float]) -> str:
@@ -201,7 +210,7 @@ def _browser(figures: Mapping[str, Any]) -> str:
     title = f"One file of {figures['size_bytes'] >> 20} MiB from a page"
     skipped = f"Not installed: {', '.join(figures['skipped'])}." if figures["skipped"] else ""
     picture = _picture("browser", bars(title, "MB/s, more is better", speeds), title)
-    return "\n\n".join(filter(None, [picture, _table(titles, cells), skipped]))
+    return _blocks(picture, _table(titles, cells), skipped)
 
 
 def _browser_kind(name: str) -> str:
