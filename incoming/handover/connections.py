@@ -124,7 +124,7 @@ class Connections:
         asked_at_s, found = self._look_ups.get((host, port), (-math.inf, NoAddress()))
         if self._runtime.now_s() - asked_at_s > LOOK_UP_KEPT_S:
             try:
-                answer = self._runtime.look_up(host, port)
+                answer = self._runtime.resolve(host, port)
                 found = [Place(family, place) for family, _, _, _, place in answer]
             except (OSError, UnicodeError) as exc:
                 found = exc
@@ -208,7 +208,7 @@ class Connection(HTTPConnection):
         return super().getresponse()
 
     def _answer(self, sock: socket.socket, method: str | None = None) -> Answer:
-        return Answer(sock, self._runtime.breathe, method)
+        return Answer(sock, self._runtime.yield_if_due, method)
 
     def is_silent(self) -> bool:
         """Returns whether nothing has come since the last answer, not even the end."""
@@ -237,7 +237,7 @@ class TlsConnection(Connection):
         """Connects, and checks the host's certificate. Raises OSError (ssl.SSLError), AnswerTooLong."""
         trust = self._trust()
         super().connect()
-        secured = TlsSocket(self.sock, trust, self.host, self._runtime.breathe)
+        secured = TlsSocket(self.sock, trust, self.host, self._runtime.yield_if_due)
         self.sock = secured  # as much of a socket as http.client uses
         secured.shake_hands()
 

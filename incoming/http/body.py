@@ -10,7 +10,7 @@ from typing import Any, Final
 import gevent
 from gevent.pywsgi import Input
 
-from incoming.runtime.fair_scheduler import breathe
+from incoming.runtime.fair_scheduler import yield_if_due
 
 MIN_BYTES_PER_S: Final = 1024
 """How fast a body has to come in the long run: what drips does not hold a connection."""
@@ -46,7 +46,7 @@ class Body(Input):  # type: ignore[misc]
                 break
             pieces.append(piece)
             left = left if left is None else left - len(piece)
-            breathe()  # a socket never yields while there is data
+            yield_if_due()  # a socket never yields while there is data
         return b"".join(pieces)
 
     def readline(self, size: int | None = None) -> bytes:

@@ -30,7 +30,7 @@ from incoming.http.body import PIECE_BYTES, Body
 from incoming.http.callers import DROPPED
 from incoming.http.listeners import inherited_listeners, listen
 from incoming.http.websocket_handler import LeanHandler
-from incoming.runtime.fair_scheduler import FairScheduler, breathe
+from incoming.runtime.fair_scheduler import FairScheduler, yield_if_due
 from incoming.runtime.logs import Seldom
 from incoming.settings.table import Settings
 from incoming.wire import request_head
@@ -190,7 +190,8 @@ class Handler(LeanHandler):
             super().handle_one_response()
         finally:
             self.server.requests_under_way -= 1
-        self.server.requests.take()  # who sends them without end keeps nobody waiting, nor waits for uploads
+        # A client that sends requests without end delays no others, and does not wait for uploads.
+        self.server.requests.yield_if_due()
         if not self.wsgi_input.at_end:
             self.close_connection = True
             self._linger()
@@ -213,7 +214,7 @@ class Handler(LeanHandler):
             scratch, left_bytes = bytearray(PIECE_BYTES), MAX_LINGER_BYTES
             while left_bytes > 0 and (received := self.socket.recv_into(scratch)):
                 left_bytes -= received
-                breathe()
+                yield_if_due()
 
     def log_error(self, msg: str, *args: object) -> None:
         """What strangers send is worth a line to whoever debugs, and to nobody else."""
@@ -249,7 +250,7 @@ class Server(WSGIServer):  # type: ignore[misc]
             return
         handler = None
         try:
-            self._newcomers.take()  # a thousand that come at once keep nobody waiting who is here
+            self._newcomers.yield_if_due()  # a thousand that come at once keep nobody waiting who is here
             handler = Handler(sock, address, self)
             handler.handle()
         except OSError as exc:

@@ -1,4 +1,4 @@
-"""The interfaces between the server and the process that it runs in, and the service's own clock."""
+"""The interfaces between the service and its process, and the service's own clock."""
 
 from __future__ import annotations
 
@@ -8,61 +8,58 @@ from contextlib import AbstractContextManager
 from typing import Any, Final, ParamSpec, Protocol, TypeVar
 
 P = ParamSpec("P")
-
-
 T = TypeVar("T")
 
-
-Place = tuple[Any, Any, int, str, tuple[Any, ...]]
-"""One of the places that a name leads to, as socket.getaddrinfo tells it."""
+AddressInfo = tuple[Any, Any, int, str, tuple[Any, ...]]
+"""One address of a host name, as socket.getaddrinfo returns it."""
 
 
 class Lock(Protocol):
-    """A lock, or a semaphore, that greenlets wait for."""
+    """A lock or a semaphore that suspends the greenlet that waits for it."""
 
     def __enter__(self) -> Any: ...
     def __exit__(self, *exc_info: object) -> Any: ...
 
 
 class Task(Protocol):
-    """Something that was started and can be given up."""
+    """Something that was started and can be stopped."""
 
     def kill(self, block: bool = ...) -> None:
-        """Ends the task; does nothing when it has ended."""
+        """Stops the task; does nothing when it has ended."""
 
 
 class Runtime(Protocol):
-    """What the service needs of the world that it runs in."""
+    """What the service needs from its process."""
 
     def now_s(self) -> float:
         """Returns the monotonic time in seconds."""
 
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
-        """Runs `function` beside the caller."""
+        """Runs `function` concurrently."""
 
     def spawn_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Task:
         """Runs `function` after a delay."""
 
     def sleep(self, duration_s: float) -> None:
-        """Lets others run for this time."""
+        """Suspends the caller for this time."""
 
-    def breathe(self, comes_first: bool = False) -> None:
-        """Lets others run that have waited, if their turn has come; to be called often during long work.
+    def yield_if_due(self, first: bool = False) -> None:
+        """Lets others run once the time slice is over. Call it often during long work.
 
-        Who `comes_first` goes on before others that work for long, and after all else.
+        With `first` the caller continues before others with long work, but after everything else.
         """
 
     def lock(self) -> Lock:
-        """Returns a new lock; its holder may take it again."""
+        """Returns a new reentrant lock."""
 
     def semaphore(self, places: int) -> Lock:
-        """Returns a new lock that so many may hold at once."""
+        """Returns a new semaphore for this many holders."""
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Runs a function that would block everybody in a thread, and waits for its result."""
+        """Runs a function that blocks in a thread of the pool, and waits for its result."""
 
-    def look_up(self, host: str, port: int) -> Sequence[Place]:
-        """Returns where a name leads. Raises OSError (gaierror), UnicodeError."""
+    def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
+        """Returns the addresses of a host name. Raises OSError (gaierror), UnicodeError."""
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """Raises `error` inside the with-block when it takes longer than this."""
@@ -72,15 +69,15 @@ class Runtime(Protocol):
 
 
 LONGEST_TICK_S: Final = 2.0
-"""How far the clock moves at most between two ticks."""
+"""How far the clock advances at most between two ticks."""
 
 
 class ServiceClock:
     """Seconds that the service has been running, over all its processes.
 
-    A process that is stopped (SIGSTOP, `docker pause`, a machine that sleeps) does not run. When it
-    continues, the monotonic clock has jumped, and no client could come meanwhile. So from the first `tick`
-    on, the clock moves by `LONGEST_TICK_S` at most until the next one.
+    A process that is stopped (SIGSTOP, `docker pause`, a suspended machine) does not run. When it continues,
+    the monotonic clock has jumped, and no client could connect meanwhile. So from the first `tick` on, the
+    clock advances by `LONGEST_TICK_S` at most until the next one.
     """
 
     def __init__(self, monotonic_s: Callable[[], float], ran_before_s: float = 0.0) -> None:
@@ -99,12 +96,12 @@ class ServiceClock:
         return now_s - self._origin_s
 
     def tick(self) -> float:
-        """Lets the clock move on. Returns for how many seconds it has stood still since the last tick."""
+        """Lets the clock advance. Returns for how many seconds it has stood still since the last tick."""
         self.now_s()
         stood_still_s, self._stood_still_s = self._stood_still_s, 0.0
         self._stops_at_s = self._monotonic_s() + LONGEST_TICK_S
         return stood_still_s
 
     def at_least(self, ran_s: float) -> None:
-        """Puts the clock forward where it is behind: the service has run for so long as something shows."""
+        """Sets the clock forward to `ran_s` if it is behind that."""
         self._origin_s -= max(ran_s - self.now_s(), 0.0)

@@ -1,4 +1,4 @@
-"""The fair scheduler: uploads take turns, and the event loop serves requests between two turns."""
+"""The fair scheduler: greenlets with much work share time slices, and the event loop runs in between."""
 
 from __future__ import annotations
 
@@ -10,95 +10,96 @@ from typing import Final
 
 import gevent.threadpool
 
+TIME_SLICE_S: Final = 0.001
+"""How long uploads may work before the loop looks for requests. Half of it costs a tenth of the speed."""
+CONTENTION_WINDOW: Final = 32
+"""The number of recent calls of `yield_to_queue` whose mean tells whether there is contention."""
+
 
 class FairScheduler:
-    """Has the event loop run once between pieces of work, however many greenlets have work to do.
+    """Has the event loop run once between time slices, however many greenlets have work to do.
 
-    All of them together work for `TURN_S`; then whoever wants to go on waits in line, the loop looks for new
-    I/O and runs what has waited for it, and the next in line goes on. So a request is answered between two
-    turns, be there one upload or 256. In the same time one does more than another: so who gives way after
-    each share of work, and comes first until then, has done as much as all others. (gevent.sleep(0) looks
-    for I/O after 50 greenlets only, and serves every greenlet that has work before it looks.)
+    All of them together work for TIME_SLICE_S. Then each one that wants to continue queues. The loop polls
+    for I/O and runs what has waited for it, and the first in the queue continues. So a request is answered
+    between two slices, whether there is one upload or 256.
+
+    One greenlet does more in a slice than another. A greenlet that calls `yield_to_queue` after each quantum
+    of work, and until then queues at the front, does as much as all others.
+
+    gevent.sleep(0) polls for I/O after 50 greenlets only, and runs every greenlet with work before it polls.
     """
 
     def __init__(self) -> None:
         self._hub = gevent.get_hub()
-        self._between = self._hub.loop.idle(priority=self._hub.loop.MAXPRI)
-        self._until_s = 0.0
-        self._line: deque[gevent.hub.Waiter] = deque()
-        self._crowd = 0.0
+        self._idle_watcher = self._hub.loop.idle(priority=self._hub.loop.MAXPRI)
+        self._slice_ends_s = 0.0
+        self._queue: deque[gevent.hub.Waiter] = deque()
+        self._contention = 0.0
 
-    def take(self, comes_first: bool = False) -> None:
-        """Returns when the caller may work: at once while the turn lasts. `comes_first` of those in line."""
-        if self.is_over():
-            self._stand_in_line(comes_first)
+    def yield_if_due(self, first: bool = False) -> None:
+        """Returns at once while the time slice lasts, else after queueing; at the front if `first`."""
+        if self.is_slice_over():
+            self._wait_in_queue(first)
 
-    def give_way(self) -> None:
-        """Has those in line work before the caller goes on, even while the turn lasts."""
-        self._crowd += (bool(self._line) - self._crowd) / CROWD_OVER
-        if self._line:
-            self._stand_in_line(False)
+    def yield_to_queue(self) -> None:
+        """Has those in the queue work before the caller continues, even while the time slice lasts."""
+        self._contention += (bool(self._queue) - self._contention) / CONTENTION_WINDOW
+        if self._queue:
+            self._wait_in_queue(False)
 
-    def _stand_in_line(self, comes_first: bool) -> None:
+    def _wait_in_queue(self, first: bool) -> None:
         waiter = gevent.hub.Waiter(self._hub)
-        if not self._line:
-            self._between.start(self._next_turn)
-        if comes_first:
-            self._line.appendleft(waiter)
+        if not self._queue:
+            self._idle_watcher.start(self._run_slice)
+        if first:
+            self._queue.appendleft(waiter)
         else:
-            self._line.append(waiter)
+            self._queue.append(waiter)
         try:
             waiter.get()
         except BaseException:  # the greenlet is killed, or out of time
             with contextlib.suppress(ValueError):
-                self._line.remove(waiter)
+                self._queue.remove(waiter)
             raise
 
-    def is_crowded(self) -> bool:
-        """Returns whether somebody stood in line more often than not when one of late gave way."""
-        return self._crowd > 0.5
+    def is_contended(self) -> bool:
+        """Returns whether most recent calls of `yield_to_queue` found a greenlet in the queue."""
+        return self._contention > 0.5
 
-    def is_over(self) -> bool:
-        """Returns whether the caller would have to wait."""
-        return time.monotonic() >= self._until_s
+    def is_slice_over(self) -> bool:
+        """Returns whether `yield_if_due` would queue."""
+        return time.monotonic() >= self._slice_ends_s
 
-    def _next_turn(self) -> None:
-        """Runs in the hub, once in each pass through the loop."""
-        self._until_s = time.monotonic() + TURN_S
-        while self._line and not self.is_over():
-            self._line.popleft().switch(None)
-        if not self._line:
-            self._between.stop()
-
-
-TURN_S: Final = 0.001
-"""For how long uploads may work before requests are looked for. Half of it costs a tenth of the speed."""
-
-
-CROWD_OVER: Final = 32
-"""Of how many shares of work the mean tells whether there is a crowd."""
+    def _run_slice(self) -> None:
+        """Runs in the hub, once in each pass of the loop."""
+        self._slice_ends_s = time.monotonic() + TIME_SLICE_S
+        while self._queue and not self.is_slice_over():
+            self._queue.popleft().switch(None)
+        if not self._queue:
+            self._idle_watcher.stop()
 
 
 @cache
-def _turns() -> FairScheduler:
+def shared_scheduler() -> FairScheduler:
+    """Returns the scheduler that all uploads of this process share."""
     return FairScheduler()
 
 
-def breathe(comes_first: bool = False) -> None:
-    """Lets others run if this turn is over. A caller that `comes_first` continues before those in line."""
-    _turns().take(comes_first)
+def yield_if_due(first: bool = False) -> None:
+    """See FairScheduler.yield_if_due; on the shared scheduler, as the following."""
+    shared_scheduler().yield_if_due(first)
 
 
-def give_way() -> None:
-    """Lets those go on who wait for their turn, even while this one lasts."""
-    _turns().give_way()
+def yield_to_queue() -> None:
+    """See FairScheduler.yield_to_queue."""
+    shared_scheduler().yield_to_queue()
 
 
-def is_crowded() -> bool:
-    """Returns whether there is more work than time, so that tasks wait in line; see FairScheduler."""
-    return _turns().is_crowded()
+def is_contended() -> bool:
+    """Returns whether there is more work than time, so that uploads wait in the queue."""
+    return shared_scheduler().is_contended()
 
 
-def turn_is_over() -> bool:
-    """Returns whether `breathe` would let others run."""
-    return _turns().is_over()
+def is_slice_over() -> bool:
+    """See FairScheduler.is_slice_over."""
+    return shared_scheduler().is_slice_over()

@@ -88,7 +88,7 @@ def recover(parts: UploadContext, uploads: Uploads) -> None:
         if uploads.deliveries.is_missing(ticket):
             uploads.deliveries.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
-            parts.runtime.breathe()
+            parts.runtime.yield_if_due()
     parts.runtime.spawn(sweep, parts, uploads)
     parts.runtime.spawn(report_strays, parts)
     if tickets:
@@ -142,7 +142,7 @@ def sweep(parts: UploadContext, uploads: Uploads) -> int:
     touched = 0
     for number, ticket in enumerate(parts.registry.tickets(), 1):
         if not number % TICKETS_AT_A_TIME:
-            parts.runtime.breathe()
+            parts.runtime.yield_if_due()
         try:
             touched += _look_at(parts, uploads, ticket)
         except IncomingError as exc:

@@ -204,7 +204,7 @@ class Overview:
     def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
         for number, ticket in enumerate(tickets, 1):
             if not number % TICKETS_AT_A_TIME:
-                self._runtime.breathe()
+                self._runtime.yield_if_due()
             yield ticket
 
     def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
@@ -216,7 +216,7 @@ class Overview:
         runs = []
         for start in range(0, len(wanted), TICKETS_AT_A_TIME):
             runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
-            self._runtime.breathe()
+            self._runtime.yield_if_due()
         in_order = self._breathing(heapq.merge(*runs, key=_place))
         return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
 

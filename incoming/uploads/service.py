@@ -291,7 +291,7 @@ class Uploads:
         moved = self._integrity.take_moved() if self._registry.has_room else ()
         for ticket_id in moved:
             self.parts.runtime.spawn(self._keep_checkpoint, ticket_id)
-            self.parts.runtime.breathe()
+            self.parts.runtime.yield_if_due()
         return len(moved)
 
     def _keep_checkpoint(self, ticket_id: str) -> None:

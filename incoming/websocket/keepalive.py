@@ -19,7 +19,7 @@ from typing import Final, Protocol
 import gevent
 
 from incoming.protocol.flow_control import KeepaliveIntervals, idle_keepalive
-from incoming.runtime.fair_scheduler import breathe
+from incoming.runtime.fair_scheduler import yield_if_due
 
 SLOT_S: Final = 0.02
 """Connections that are due within this time share a slot. A heap of slots costs a tenth of one of thousands
@@ -119,7 +119,7 @@ class KeepAlive:
             for connection in self._due.pop(slot):
                 if self._slot_of.get(connection) == slot:  # it may end or be rescheduled while others run
                     self._check(connection, now_s, allowed)
-                    breathe()
+                    yield_if_due()
 
     def _reschedule_all(self, now_s: float) -> None:
         """Makes every connection due now: half of them have gone, so the others may be silent for less long.

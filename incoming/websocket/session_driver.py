@@ -20,7 +20,7 @@ from incoming.protocol import chunks, events, messages
 from incoming.protocol.messages import MsgUploadReq
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.runtime.base import Runtime, Task
-from incoming.runtime.fair_scheduler import is_crowded
+from incoming.runtime.fair_scheduler import is_contended
 from incoming.runtime.logs import Seldom
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.service import Uploads
@@ -187,7 +187,7 @@ class Connection:
         self._uploads.write(self._held(), chunk, self._crc, self._websocket.detach_buffer)
         self._be_idle_from_now()
         self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
-        return events.Stored(size_bytes, self._websocket.buffers.lent, is_crowded())
+        return events.Stored(size_bytes, self._websocket.buffers.lent, is_contended())
 
     def _take(self, request: MsgUploadReq) -> events.Event:
         with self._reassured_client() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():

@@ -28,7 +28,7 @@ import gevent.socket
 from incoming.core.checksum import checksum
 from incoming.protocol.flow_control import MESSAGE_STALL_TIMEOUT_S, KeepaliveIntervals, message_deadline_s
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
-from incoming.runtime.fair_scheduler import breathe, give_way, turn_is_over
+from incoming.runtime.fair_scheduler import is_slice_over, yield_if_due, yield_to_queue
 from incoming.websocket.buffers import Buffers
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.liveness import Check, Liveness
@@ -332,10 +332,10 @@ class WebSocket:
         if self._quantum_bytes >= QUANTUM_BYTES:
             self._quantum_bytes = 0
             self.writer.flush_if_due(self.buffers.lent)
-            give_way()
-        if turn_is_over():
+            yield_to_queue()
+        if is_slice_over():
             self.writer.flush_if_due(self.buffers.lent)
-            breathe(comes_first=True)
+            yield_if_due(first=True)
 
     # --- buffers ---------------------------------------------------------------------------------
 
@@ -417,4 +417,4 @@ class WebSocket:
             self._socket.shutdown(socket.SHUT_WR)
             scratch = bytearray(64 * 1024)
             while self._socket.recv_into(scratch):
-                breathe()
+                yield_if_due()

@@ -27,7 +27,7 @@ from typing import Any, Final
 import pytest
 import requests
 
-from incoming.runtime.gevent_runtime import LOOK_UP_THREADS, POOL_THREADS
+from incoming.runtime.gevent_runtime import POOL_THREADS, RESOLVER_THREADS
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
 from tests.support.client2 import Client2, UploadRefused
@@ -341,7 +341,7 @@ def test_after_half_an_hour_of_everything_nothing_is_left(server: InspectedServe
     first, last = seen[0], seen[-1]
     assert soak.lost == []
     assert last.descriptors <= first.descriptors + 3
-    assert last.pool_threads <= POOL_THREADS + LOOK_UP_THREADS
+    assert last.pool_threads <= POOL_THREADS + RESOLVER_THREADS
     assert last.other_threads <= first.other_threads + 2
     assert last.greenlets.total() <= first.greenlets.total() + 3, last.greenlets - first.greenlets
     assert last.resident_bytes <= first.resident_bytes + GROWTH_BYTES

@@ -57,7 +57,7 @@ class Names:
 def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
     """Looking a name up asks its owner."""
     owner = Names()
-    monkeypatch.setattr(FakeRuntime, "look_up", lambda _, host, port: owner.look_up(host, port))
+    monkeypatch.setattr(FakeRuntime, "resolve", lambda _, host, port: owner.look_up(host, port))
     yield owner
 
 
@@ -435,7 +435,7 @@ def test_a_backlog_of_calls_to_one_name_looks_it_up_once(
         runtime.sleep(5.0)
         return names.look_up(host, port)
 
-    monkeypatch.setattr(runtime, "look_up", look_up_slowly)
+    monkeypatch.setattr(runtime, "resolve", look_up_slowly)
     notifier = HttpCall(5.0, 5.0, runtime)
     backlog = [gevent.spawn(notifier.look_up, f"http://{NAME}/{number}") for number in range(100)]
     runtime.advance(5.0)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from itertools import pairwise
 
 import gevent
 import gevent.event
@@ -12,8 +11,8 @@ import gevent.socket
 import pytest
 
 from incoming.runtime.base import LONGEST_TICK_S, ServiceClock
-from incoming.runtime.fair_scheduler import CROWD_OVER, TURN_S, FairScheduler
 from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
+from tests.runtime.test_fair_scheduler import use_up_the_slice
 from tests.support.fakes import FakeRuntime
 
 DEADLINE_S = 10.0
@@ -22,13 +21,6 @@ SHORT_S = 0.05
 
 class TooSlow(Exception):
     pass
-
-
-def work_for_a_turn() -> None:
-    """Keeps the processor, and the event loop with it."""
-    began_s = time.monotonic()
-    while time.monotonic() - began_s <= TURN_S:
-        pass
 
 
 @pytest.fixture
@@ -68,119 +60,26 @@ def test_a_task_that_was_given_up_does_not_run(runtime: GeventRuntime) -> None:
     assert ran == []
 
 
-def test_sleeping_and_breathing_let_others_run(runtime: GeventRuntime) -> None:
+def test_a_sleep_and_a_yield_let_others_run(runtime: GeventRuntime) -> None:
     ran: list[str] = []
     runtime.spawn(ran.append, "during the sleep")
     runtime.sleep(0)
     assert ran == ["during the sleep"]
-    runtime.spawn(ran.append, "during the breath")
-    work_for_a_turn()
-    runtime.breathe()
-    assert ran[1:] == ["during the breath"]
+    runtime.spawn(ran.append, "during the yield")
+    use_up_the_slice()
+    runtime.yield_if_due()
+    assert ran[1:] == ["during the yield"]
 
 
-def test_nobody_waits_while_the_turn_lasts() -> None:
-    turns, ran = FairScheduler(), list[str]()
-    work_for_a_turn()
-    turns.take()
-    gevent.spawn(ran.append, "another")
-    turns.take()
-    assert ran == []
-    work_for_a_turn()
-    turns.take()
-    assert ran == ["another"]
-
-
-def test_those_who_work_take_turns_and_a_pass_through_the_loop_lies_between_them() -> None:
-    turns: FairScheduler = FairScheduler()
-    events: list[str] = []
-
-    def work(name: str) -> None:
-        for _ in range(3):
-            work_for_a_turn()
-            turns.take()
-            events.append(name)
-
-    workers = [gevent.spawn(work, name) for name in "abc"]
-    passes = gevent.get_hub().loop.check()
-    passes.start(lambda: events.append("|"))
-    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
-    passes.stop()
-    order = [event for event in events if event != "|"]
-    assert sorted(order[:3]) == sorted(order[3:6]) == sorted(order[6:]) == ["a", "b", "c"]
-    worked = events[: -len(workers) - 1]  # after its last turn nobody works
-    assert all("|" in pair for pair in pairwise(worked)), f"two in a row have worked in one pass: {events}"
-
-
-@pytest.mark.parametrize("turn_s", [TURN_S, 60.0], ids=["a turn for each piece", "one turn for all"])
-def test_those_who_give_way_after_each_share_and_come_first_until_then_have_equal_shares(
-    monkeypatch: pytest.MonkeyPatch, turn_s: float
-) -> None:
-    monkeypatch.setattr("incoming.runtime.fair_scheduler.TURN_S", turn_s)
-    turns, worked = FairScheduler(), list[str]()
-
-    def work(name: str) -> None:
-        for _ in range(3):
-            turns.give_way()
-            for _ in range(4):
-                turns.take(comes_first=True)
-                worked.append(name)
-                work_for_a_turn()
-
-    workers = [gevent.spawn(work, name) for name in "abc"]
-    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
-    shares = ["".join(worked[at : at + 4]) for at in range(0, len(worked), 4)]
-    rounds = [sorted(shares[at : at + 3]) for at in (0, 3, 6)]
-    assert rounds == [["aaaa", "bbbb", "cccc"]] * 3
-
-
-def test_nobody_gives_way_where_nobody_waits() -> None:
-    turns, ran = FairScheduler(), list[str]()
-    gevent.spawn(ran.append, "another")
-    turns.give_way()
-    assert ran == []
-
-
-def test_it_is_crowded_while_those_who_give_way_find_others_in_line() -> None:
-    turns, seen = FairScheduler(), list[bool]()
-
-    def work() -> None:
-        for _ in range(CROWD_OVER):
-            work_for_a_turn()
-            turns.take()
-            turns.give_way()
-        seen.append(turns.is_crowded())
-
-    gevent.spawn(work).get(timeout=DEADLINE_S)
-    workers = [gevent.spawn(work) for _ in "ab"]
-    gevent.joinall(workers, timeout=DEADLINE_S, raise_error=True)
-    gevent.spawn(work).get(timeout=DEADLINE_S)
-    assert seen == [False, True, True, False], "one alone, two at once, and one alone again"
-
-
-def test_who_is_killed_while_it_waits_for_its_turn_does_not_hold_up_the_line() -> None:
-    turns, ran = FairScheduler(), list[str]()
-
-    def work(name: str) -> None:
-        turns.take()
-        ran.append(name)
-
-    work_for_a_turn()
-    killed, other = gevent.spawn(work, "killed"), gevent.spawn(work, "other")
-    gevent.spawn(killed.kill, block=False)
-    gevent.joinall([killed, other], timeout=DEADLINE_S, raise_error=True)
-    assert ran == ["other"]
-
-
-def test_breathing_serves_whoever_has_data_waiting(runtime: GeventRuntime) -> None:
+def test_a_yield_serves_a_greenlet_with_data_waiting(runtime: GeventRuntime) -> None:
     ours, theirs = gevent.socket.socketpair()
     got: list[bytes] = []
     runtime.spawn(lambda: got.append(ours.recv(10)))
     runtime.sleep(0)
     theirs.sendall(b"data")
     for _ in range(2):  # one pass sees the data, the next one has woken the reader
-        work_for_a_turn()
-        runtime.breathe()
+        use_up_the_slice()
+        runtime.yield_if_due()
     assert got == [b"data"]
     ours.close()
     theirs.close()
@@ -348,16 +247,16 @@ class SlowNames:
 
 
 def test_a_name_leads_to_places(runtime: GeventRuntime) -> None:
-    assert "127.0.0.1" in [place[4][0] for place in runtime.look_up("localhost", 80)]
+    assert "127.0.0.1" in [place[4][0] for place in runtime.resolve("localhost", 80)]
     with pytest.raises(OSError, match=r".+"):
-        runtime.look_up("app.invalid", 80)
+        runtime.resolve("app.invalid", 80)
 
 
 def test_a_name_that_hangs_stops_nobody_and_takes_one_thread(runtime: GeventRuntime) -> None:
     names = SlowNames()
     runtime._getaddrinfo = names
-    waiting = [gevent.spawn(runtime.look_up, "dead.example.org", 80) for _ in range(20)]
-    other = gevent.spawn(runtime.look_up, "other.example.org", 80)
+    waiting = [gevent.spawn(runtime.resolve, "dead.example.org", 80) for _ in range(20)]
+    other = gevent.spawn(runtime.resolve, "other.example.org", 80)
     deadline_s = time.monotonic() + DEADLINE_S
     while len(names.asked) < 2 and time.monotonic() < deadline_s:
         gevent.sleep(0.01)

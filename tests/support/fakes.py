@@ -20,7 +20,7 @@ import gevent.event
 import gevent.lock
 
 from incoming.handover.answers import Answer, Done
-from incoming.runtime.base import Lock, Place, Task
+from incoming.runtime.base import AddressInfo, Lock, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -106,7 +106,7 @@ class FakeRuntime:
         else:
             gevent.sleep(0)
 
-    def breathe(self, comes_first: bool = False) -> None:
+    def yield_if_due(self, first: bool = False) -> None:
         """See Runtime."""
         gevent.sleep(0)
 
@@ -135,7 +135,7 @@ class FakeRuntime:
             gate.wait()
         return function(*args, **kwargs)
 
-    def look_up(self, host: str, port: int) -> Sequence[Place]:
+    def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
         """See Runtime."""
         return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
 

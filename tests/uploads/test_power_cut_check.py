@@ -455,7 +455,7 @@ def test_checkpoints_of_many_uploads_are_written_together(
         append(log, texts)
 
     monkeypatch.setattr(Log, "append", counted)
-    house.runtime.breathe = lambda comes_first=False: None  # type: ignore[method-assign]
+    house.runtime.yield_if_due = lambda first=False: None  # type: ignore[method-assign]
     checkpoint(house)
     assert sum(groups) == 20
     assert len(groups) <= 2

@@ -14,7 +14,7 @@ from incoming.core.lifecycle import State
 from incoming.handover.answers import Trouble, WillFinish, no_answer
 from incoming.protocol.chunks import HEADER_BYTES
 from incoming.protocol.flow_control import BUSY_WINDOW_BYTES
-from incoming.runtime.fair_scheduler import CROWD_OVER, TURN_S, breathe, give_way
+from incoming.runtime.fair_scheduler import CONTENTION_WINDOW, TIME_SLICE_S, yield_if_due, yield_to_queue
 from tests.support.uploads import House
 from tests.websocket.page import BUFFER_BYTES, CONTENT, LENGTH_BYTES
 from tests.websocket.page2 import Page2
@@ -77,10 +77,10 @@ def work_side_by_side(workers: int) -> None:
     """So many have work for longer than anybody remembers, and take turns."""
 
     def work() -> None:
-        for _ in range(CROWD_OVER):
-            time.sleep(TURN_S)  # of the thread: nobody else works meanwhile
-            breathe()
-            give_way()
+        for _ in range(CONTENTION_WINDOW):
+            time.sleep(TIME_SLICE_S)  # of the thread: nobody else works meanwhile
+            yield_if_due()
+            yield_to_queue()
 
     gevent.joinall([gevent.spawn(work) for _ in range(workers)], timeout=10, raise_error=True)
 

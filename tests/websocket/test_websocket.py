@@ -224,9 +224,9 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
 ) -> None:
     payload = bytes(1000)
     monkeypatch.setattr(websocket, "QUANTUM_BYTES", 4000)
-    monkeypatch.setattr("incoming.runtime.fair_scheduler.TURN_S", 60.0)
+    monkeypatch.setattr("incoming.runtime.fair_scheduler.TIME_SLICE_S", 60.0)
     turns = FairScheduler()  # of this test only: the last turn lasts
-    monkeypatch.setattr("incoming.runtime.fair_scheduler._turns", lambda: turns)
+    monkeypatch.setattr("incoming.runtime.fair_scheduler.shared_scheduler", lambda: turns)
     keepalive, read = KeepAlive(30.0), list[int]()
 
     def read_all(number: int) -> None:

@@ -79,7 +79,7 @@ class LocalWriter:
                 position += written
                 chunk = chunk[written:]
                 if chunk:
-                    self._runtime.breathe(comes_first=True)  # while the chunk is in the CPU cache
+                    self._runtime.yield_if_due(first=True)  # while the chunk is in the CPU cache
         self.taken_bytes = self.durable_offset = position
         self._torn = False
         self.accounted_bytes = max(self.accounted_bytes, position)

@@ -11,7 +11,7 @@ import gevent
 import pytest
 
 from incoming.core.errors import StorageFailed, StorageFull
-from incoming.runtime.fair_scheduler import TURN_S
+from incoming.runtime.fair_scheduler import TIME_SLICE_S
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.local.posix import allocated_bytes
 from incoming.storage.local.storage import LocalStorage
@@ -115,7 +115,7 @@ def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
 
     def watched_write(disk: WritePath, fd: int, part: memoryview, position: int) -> int:
         order.append(fd)
-        time.sleep(2 * TURN_S)
+        time.sleep(2 * TIME_SLICE_S)
         return write(disk, fd, part, position)
 
     monkeypatch.setattr(WritePath, "write", watched_write)
