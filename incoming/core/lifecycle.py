@@ -72,6 +72,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLength:
+    """The client tells the length of the file, which its claim did not.
+
+    `stored_bytes` of the file are stored already, so its length cannot be less.
+    """
+
+    length_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id."""
 
@@ -150,7 +161,7 @@ class Told:
 
 
 Event = (
-    Claim | Record | Release | Complete | Cancel | Expire
+    Claim | SetLength | Record | Release | Complete | Cancel | Expire
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
 )  # fmt: skip
 
@@ -162,6 +173,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     },
     State.UPLOADING: {
         Claim: State.UPLOADING,  # a takeover
+        SetLength: State.UPLOADING,
         Record: State.UPLOADING,
         Release: State.PAUSED,
         Complete: State.HANDING_OVER,

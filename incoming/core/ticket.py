@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from incoming.core.bounds import MAX_REASON_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
-from incoming.core.errors import FileMeant, WrongState
+from incoming.core.errors import FileMeant, LengthMismatch, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
@@ -33,6 +33,7 @@ from incoming.core.lifecycle import (
     Refuse,
     Release,
     Retry,
+    SetLength,
     State,
     Told,
 )
@@ -140,14 +141,18 @@ class Ticket:
         return any(same)
 
     def apply(self, event: Event, now_s: float) -> Ticket:
-        """Returns the ticket after `event`. Raises IllegalTransition; the ticket is then unchanged."""
+        """Returns the ticket after `event`. Raises IllegalTransition, LengthMismatch.
+
+        An upload whose length is unknown cannot be complete.
+        """
         target = TRANSITIONS[self.state].get(type(event))
-        if target is None:
+        is_endless = isinstance(event, Complete) and self.length_bytes is None
+        if target is None or is_endless:
             raise IllegalTransition(self.state, event)
         if isinstance(event, Lapse) and event.final:
             target = State.FAILED
         moved = self if target is self.state else replace(self, state=target, changed_at_s=now_s)
-        return _remember(moved, event, now_s)
+        return _remember(moved, event, self.state)
 
     def rests_as(self, other: Ticket) -> bool:
         """Returns whether the two have the same journal entry."""
@@ -182,17 +187,26 @@ def _app(url: str) -> str:
     return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
 
 
-def _remember(ticket: Ticket, event: Event, now_s: float) -> Ticket:
-    """Returns `ticket` with what the event says beside the new state."""
+def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
+    """Returns `ticket`, which has its new state, with what else the event says. `was`: its state before."""
     match event:
         case Claim():
-            return _claimed(ticket, event, now_s)
+            return _claimed(ticket, event, is_first=was is State.ISSUED)
+        case SetLength():
+            return _measured(ticket, event)
         case Record():
             return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint)
         case Release() if ticket.state in RECEIVING:
             return _with(ticket, event.checkpoint)
         case Complete():
             return replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
+        case _:
+            return _with_outcome(ticket, event)
+
+
+def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
+    """Returns `ticket` with what an event says of its end, or of the calls to its app."""
+    match event:
         case Cancel():
             ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
             return replace(ended, checkpoints=())
@@ -218,17 +232,27 @@ def _reason(reason: str) -> str:
     return cut(reason, MAX_REASON_BYTES)
 
 
-def _claimed(ticket: Ticket, claim: Claim, now_s: float) -> Ticket:
-    """Returns the claimed ticket: a new epoch, and what it says of the file if that is news."""
+def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
+    """Returns the claimed ticket. The first claim says which file is meant."""
     proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
     mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token, needs_proof=proves)
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
         mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
-    if mine.length_bytes is not None:
+    if mine.length_bytes is None:
+        mine = replace(mine, length_bytes=claim.length_bytes)
+    if not is_first:
         return mine
-    named = replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
-    return replace(named, changed_at_s=now_s, length_bytes=claim.length_bytes)
+    return replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+
+
+def _measured(ticket: Ticket, event: SetLength) -> Ticket:
+    """Returns the ticket with its length. The first one counts, and the stored bytes are part of the file."""
+    if ticket.length_bytes not in (None, event.length_bytes):
+        raise LengthMismatch(ticket.file_meant, event.length_bytes)
+    if event.length_bytes < event.stored_bytes:
+        raise LengthMismatch(replace(ticket.file_meant, length_bytes=event.stored_bytes), event.length_bytes)
+    return replace(ticket, length_bytes=event.length_bytes)
 
 
 def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:

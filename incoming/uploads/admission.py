@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import (
+    BadChunk,
     BadParameter,
     FileMeant,
     IncomingError,
@@ -33,6 +34,9 @@ from incoming.uploads.outbox import failure
 log = logging.getLogger(__name__)
 
 MIB: Final = 1024 * 1024
+NO_LIMIT_BYTES: Final = 1 << 63
+PART_BYTES: Final = 16 * MIB
+"""For how much of a file room is kept at a time while its length is unknown."""
 UNUSED_AFTER_S: Final = 5.0
 """For how long an upload without a byte keeps its room while others need it. A client sends its first chunk
 as soon as it is let in."""
@@ -105,37 +109,70 @@ class Admission:
             raise ends[ticket.state]
         if length_bytes is None:
             return
-        limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
-        if limits and length_bytes > min(limits) and ticket.state in RECEIVING:
-            raise UploadTooLarge(length_bytes, min(limits))
+        limit_bytes = self._limit_bytes(ticket)
+        if length_bytes > limit_bytes and ticket.state in RECEIVING:
+            raise UploadTooLarge(length_bytes, limit_bytes)
         if ticket.length_bytes not in (None, length_bytes):
             raise LengthMismatch(ticket.file_meant, length_bytes)
+
+    def _limit_bytes(self, ticket: Ticket) -> int:
+        limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
+        return min(limits, default=NO_LIMIT_BYTES)
+
+    def extend(self, ticket: Ticket, writer: Writer, chunk_bytes: int = 0) -> int:
+        """Lets another part of an open file in, in which the next chunk has its place.
+
+        Returns where the part ends: at the length. While the length is unknown, a part is short, and has its
+        own look at the room on the disk. Raises BadChunk, UploadTooLarge, StorageFull.
+        """
+        stored_bytes = writer.taken_bytes + chunk_bytes
+        if ticket.length_bytes is not None:
+            if stored_bytes > ticket.length_bytes:
+                raise BadChunk(f"The file has {ticket.length_bytes} bytes, and this chunk is beyond them.")
+            return ticket.length_bytes
+        limit_bytes = self._limit_bytes(ticket)
+        if stored_bytes > limit_bytes:
+            raise UploadTooLarge(stored_bytes, limit_bytes)
+        self._make_room(ticket, PART_BYTES + chunk_bytes)
+        return min(stored_bytes + PART_BYTES, limit_bytes)
+
+    def make_room_for_length(self, ticket: Ticket, length_bytes: int, writer: Writer) -> None:
+        """Has room for the rest of an open file whose length was unknown until now.
+
+        Raises LengthMismatch, UploadTooLarge, TooMany, StorageFull.
+        """
+        self._check_stored(ticket, length_bytes, writer.taken_bytes)
+        missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
+        self._check_share(ticket, missing_bytes, self._budget.source(ticket.id), self._clock.now_s())
+        self._make_room(ticket, missing_bytes)
+
+    def _check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
+        """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
+        if ticket.length_bytes is None and stored_bytes > length_bytes:
+            raise LengthMismatch(FileMeant(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes)
 
     def open(self, ticket: Ticket, length_bytes: int | None, source: str = "") -> Writer:
         """Opens the file if there is room for what is missing of it, on the disk and in the source's share.
 
-        While the length is unknown (None), nothing is known to be missing. Raises StorageFull, StorageFailed,
-        UploadTooLarge, TooMany, LengthMismatch.
+        While the length is unknown (None), a part of the file counts as missing. Raises StorageFull,
+        StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
-        declared_bytes = length_bytes
         stored_bytes = self._storage.size(ticket.id) or 0
-        if length_bytes is None:
-            length_bytes = stored_bytes
-        elif stored_bytes > length_bytes and ticket.length_bytes is None:
-            raise LengthMismatch(FileMeant(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes)
-        if stored_bytes > length_bytes:
-            log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
-            raise StorageFailed
-        missing_bytes = max(length_bytes - self._accounted_bytes(ticket.id), 0)
+        if length_bytes is not None:
+            self._check_stored(ticket, length_bytes, stored_bytes)
+            if stored_bytes > length_bytes:
+                log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
+                raise StorageFailed
+        missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket.id))
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun=stored_bytes > 0)
         self._budget.belongs(ticket.id, source)
 
         def on_reserve(accounted_bytes: int) -> None:
-            self._budget.resize(ticket.id, max(length_bytes - accounted_bytes, 0))
+            self._budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
 
-        return self._storage.open(ticket.id, declared_bytes, on_reserve)
+        return self._storage.open(ticket.id, length_bytes, on_reserve)
 
     def _accounted_bytes(self, ticket_id: str) -> int:
         """Returns how much of a closed file is not free space any more. Raises StorageFailed."""
@@ -171,8 +208,7 @@ class Admission:
         To be called before bytes are stored. Raises StorageFull.
         """
         if not self._budget.holds(ticket.id):
-            missing_bytes = max((ticket.length_bytes or 0) - writer.accounted_bytes, 0)
-            self._make_room(ticket, missing_bytes)
+            self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
             self.hold(ticket, writer)
 
     def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
@@ -186,7 +222,7 @@ class Admission:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
 
     def pace(self, ticket: Ticket) -> Pace:
-        """Returns the ticket's limit of speed: the same one for each connection, so that none begins anew."""
+        """Returns the ticket's rate limit: the same one for each of its claims, so that none begins anew."""
         if not ticket.max_bytes_per_s or ticket.state not in RECEIVING:
             return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
@@ -206,7 +242,7 @@ class Admission:
             self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
     def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
-        missing_bytes = max((ticket.length_bytes or 0) - accounted_bytes, 0)
+        missing_bytes = _missing_bytes(ticket.length_bytes, accounted_bytes)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:
@@ -217,3 +253,8 @@ class Admission:
         """Keeps no room for this upload any more."""
         self._budget.release(ticket_id)
         self._paces.pop(ticket_id, None)
+
+
+def _missing_bytes(length_bytes: int | None, allocated_bytes: int) -> int:
+    """Returns how much room is kept for what the disk does not count as used by a file yet."""
+    return PART_BYTES if length_bytes is None else max(length_bytes - allocated_bytes, 0)

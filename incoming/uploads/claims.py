@@ -37,6 +37,8 @@ class ClaimedUpload:
     offset_bytes: int
     listener: NewsListener
     lost: IncomingError | None = None
+    end_bytes: int = 0
+    """Up to where bytes were let in: the length, or a part of the file while the length is unknown."""
     pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
@@ -160,6 +162,11 @@ class Claims:
         moved, self._moved = self._moved, set()
         live = ((ticket_id, self._live.get(ticket_id)) for ticket_id in moved)
         return {ticket_id: one.writer.durable_offset for ticket_id, one in live if one and one.writer}
+
+    def offset(self, ticket_id: str) -> int | None:
+        """Returns how many bytes are stored of an upload whose file is open; None for any other one."""
+        live = self._live.get(ticket_id)
+        return live.writer.durable_offset if live and live.writer else None
 
     def moved_at_s(self, ticket_id: str) -> float | None:
         """Returns when bytes of an open upload were last stored; None when none were yet."""

@@ -79,6 +79,11 @@ class DiskBudget:
         if source:
             self._of_source[source].add(ticket_id)
 
+    def source(self, ticket_id: str) -> str:
+        """Returns the source that this upload counts for; an empty text for none."""
+        hold = self._holds.get(ticket_id)
+        return hold.source if hold else ""
+
     def release(self, ticket_id: str) -> None:
         """Counts nothing for this upload any more."""
         hold = self._holds.pop(ticket_id, None)

@@ -259,6 +259,7 @@ class Overview:
         speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
         trouble = self._uploads.deliveries.trouble(ticket.id)
         missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
+        seconds_left = round(missing_bytes / speed, 1) if speed and ticket.length_bytes is not None else None
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
         return {
             "id": ticket.short_id,
@@ -270,7 +271,7 @@ class Overview:
             "length_bytes": ticket.length_bytes,
             "offset_bytes": offset_bytes,
             "bytes_per_s": speed,
-            "seconds_left": round(missing_bytes / speed, 1) if speed else None,
+            "seconds_left": seconds_left,
             "age_s": round(now_s - ticket.issued_at_s, 1),
             "idle_s": round(max(now_s - last_s, 0.0), 1),
             "connected": self._uploads.claims.is_held(ticket.id),

@@ -62,6 +62,11 @@ class Doubts:
                 about,
             )
 
+    def right_bytes(self, ticket_id: str, stored_bytes: int) -> int:
+        """Returns how many of the stored bytes are right, as far as `examine` has found out."""
+        found = self._found.get(ticket_id) if self.is_open(ticket_id) else None
+        return min(found.right_bytes, stored_bytes) if found else stored_bytes
+
     def settle(self, ticket: Ticket, writer: Writer, proves: bool) -> int:
         """Returns how many of the stored bytes are right. The rest is cut off unless its client `proves` it.
 

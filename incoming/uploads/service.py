@@ -29,10 +29,24 @@ from incoming.core.errors import (
     UploadExpired,
     WrongFile,
     WrongSecret,
+    WrongState,
 )
 from incoming.core.file_name import bare_file_name
-from incoming.core.lifecycle import RECEIVING, Cancel, Claim, Complete, Expire, Record, Release, Retry, State
+from incoming.core.lifecycle import (
+    CALLED_OFF,
+    RECEIVING,
+    Cancel,
+    Claim,
+    Complete,
+    Expire,
+    Record,
+    Release,
+    Retry,
+    SetLength,
+    State,
+)
 from incoming.core.news import CalledOff, Interrupted
+from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, pieces
 from incoming.core.ticket import Ticket
 from incoming.storage import Writer
@@ -56,6 +70,7 @@ class Uploads:
         self._settings = parts.settings
         self._registry = parts.registry
         self._storage = parts.storage
+        self._runtime = parts.runtime
         self.claims = Claims(parts.runtime)
         self.admission = Admission(parts, self.claims.is_sending)
         self._integrity = Integrity(parts)
@@ -139,8 +154,14 @@ class Uploads:
                 self.admission.check(self._registry.get(ticket_id), claim.length_bytes)  # refused just now
                 raise
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
-            pace = self.admission.pace(ticket)
-            claimed = ClaimedUpload(ticket, offset_bytes, listener, pace=pace, is_sending=is_sending)
+            claimed = ClaimedUpload(
+                ticket,
+                offset_bytes,
+                listener,
+                end_bytes=offset_bytes if ticket.length_bytes is None else ticket.length_bytes,
+                pace=self.admission.pace(ticket),
+                is_sending=is_sending,
+            )
             if live.writer:
                 self._integrity.begin(ticket, offset_bytes)
             if live.writer and ticket.needs_proof:
@@ -150,6 +171,27 @@ class Uploads:
         about = ticket.for_log(offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
         return claimed
+
+    def look(self, ticket_id: str) -> Progress:
+        """Returns how far an upload has come. Claims nothing and writes nothing.
+
+        After a power cut it reads the file first, which may take long. Raises UnknownTicket, StorageFailed.
+        """
+        ticket = self._registry.get(ticket_id)
+        offset_bytes = self._resumes_at(ticket) if ticket.state in RECEIVING else 0
+        ticket = self._registry.get(ticket_id)  # the look at the file may have taken long
+        if ticket.state not in RECEIVING:
+            offset_bytes = 0 if ticket.state in CALLED_OFF else ticket.length_bytes or 0
+        about = ticket.length_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
+        return Progress(ticket.state, offset_bytes, *about)
+
+    def _resumes_at(self, ticket: Ticket) -> int:
+        """Returns how many of the stored bytes are right, without taking the upload's lock."""
+        self._doubts.examine(ticket)
+        stored_bytes = self.claims.offset(ticket.id)
+        if stored_bytes is None:
+            stored_bytes = self.parts.runtime.in_pool(self._storage.size, ticket.id) or 0
+        return self._doubts.right_bytes(ticket.id, stored_bytes)
 
     def is_in_doubt(self, ticket_id: str) -> bool:
         """Returns whether its file is read before a claim is granted, which may take long."""
@@ -179,25 +221,49 @@ class Uploads:
 
     def write(
         self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
-    ) -> None:
+    ) -> float:
         """Appends the chunk, whose checksum is `crc` if that is known. Then it may be acknowledged.
 
-        See Integrity.stored for `keep`. Raises why the claim was lost, StorageFull, StorageFailed.
+        Returns for how many seconds its client has to wait before the next chunk: the ticket's rate limit.
+        See Integrity.stored for `keep`.
+
+        Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
+        StorageFailed. Nothing of the chunk is then stored.
         """
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             writer = _open_file(live)
+            if writer.taken_bytes + len(chunk) > claim.end_bytes:
+                claim.end_bytes = self.admission.extend(claim.ticket, writer, len(chunk))
             self.admission.keep_room(claim.ticket, writer)
             writer.write(chunk)
             self.parts.counters.stored_bytes += len(chunk)
             self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer)
+        return claim.pace.delay_s(len(chunk), self._runtime.now_s())
+
+    def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
+        """Sets the length of an upload that was claimed without one. It may be repeated.
+
+        Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable: TooMany, StorageFull,
+        StorageFailed.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            writer, token = _open_file(live), claim.ticket.token
+            self.admission.check(claim.ticket, length_bytes)
+            self.admission.make_room_for_length(claim.ticket, length_bytes, writer)
+            event = SetLength(length_bytes, writer.taken_bytes)
+            claim.ticket = self._registry.change(claim.ticket.id, event, token)
+            claim.end_bytes = length_bytes
+            self.admission.hold(claim.ticket, writer)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """All bytes are stored: makes them durable and starts the handover.
 
-        `crc`: the whole file's checksum as its client says, if it says one. Raises like `write`, and Damaged.
+        `crc`: the whole file's checksum as its client says, if it says one. Raises why the claim was lost,
+        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing, or the length is unknown.
         """
         claim.check()
         digest = self._integrity.whole(claim.ticket)  # nobody has to wait for that but this client
@@ -322,8 +388,12 @@ class Uploads:
             raise Stopping
 
     def _open(self, ticket: Ticket, length_bytes: int | None, live: LiveUpload, source: str = "") -> None:
-        """Opens the file unless it is; a takeover goes on with the open one. Raises StorageFull, TooMany."""
+        """Opens the file; a takeover gets the open one. Raises StorageFull, TooMany, LengthMismatch."""
+        if length_bytes is None:
+            length_bytes = ticket.length_bytes
         if live.writer:
+            if ticket.length_bytes is None and length_bytes is not None:
+                self.admission.make_room_for_length(ticket, length_bytes, live.writer)
             self.admission.keep_room(ticket, live.writer)
             self.admission.hold(ticket, live.writer)
         else:
@@ -398,6 +468,8 @@ class Uploads:
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer = _open_file(live)
+        if writer.taken_bytes != ticket.length_bytes:
+            raise WrongState(f"The upload is not complete: it has {writer.taken_bytes} bytes.")
         if self._settings.fsync:
             try:
                 writer.finish()

@@ -184,9 +184,8 @@ class Connection:
         chunk = self._chunk[:size_bytes]
         if len(chunk) != size_bytes:
             raise InternalError  # the message was dropped: what was not read must not be acknowledged
-        self._uploads.write(self._held(), chunk, self._crc, self._websocket.detach_buffer)
+        self._rest_s = self._uploads.write(self._held(), chunk, self._crc, self._websocket.detach_buffer)
         self._be_idle_from_now()
-        self._rest_s = self._held().pace.delay_s(size_bytes, self._runtime.now_s())
         return events.Stored(size_bytes, self._websocket.buffers.lent, is_contended())
 
     def _take(self, request: MsgUploadReq) -> events.Event:

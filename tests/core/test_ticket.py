@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incoming.core.errors import WrongState
+from incoming.core.errors import LengthMismatch, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
@@ -26,6 +26,7 @@ from incoming.core.lifecycle import (
     Refuse,
     Release,
     Retry,
+    SetLength,
     State,
     Told,
     Wait,
@@ -37,6 +38,7 @@ THEN_S, NOW_S = 100.0, 250.0
 
 EVENTS: dict[str, Event] = {
     "claim": Claim(10, "a.bin"),
+    "length": SetLength(77, 70),
     "release": Release(),
     "complete": Complete(),
     "cancel": Cancel("why"),
@@ -56,7 +58,8 @@ STAYS = {"claim": "same", "release": "same"}
 TABLE: dict[State, dict[str, str]] = {
     State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
     State.UPLOADING: {
-        "claim": "same", "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
+        "claim": "same", "length": "same",
+        "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
     State.PAUSED: {
         "claim": "uploading", "complete": "handing_over", "cancel": "cancelled", "expire": "expired"},
     State.HANDING_OVER: STAYS | {
@@ -151,6 +154,35 @@ def test_an_event_changes_these_fields_and_no_other(
     after = before.apply(event, NOW_S)
     expected = replace(before, state=after.state, changed_at_s=after.changed_at_s)
     assert after == replace(expected, **news)  # type: ignore[arg-type]
+
+
+def test_the_length_may_be_told_after_the_claim() -> None:
+    claimed = replace(ticket_in(State.ISSUED), length_bytes=None).apply(Claim(None, "a.bin"), 1.0)
+    assert (claimed.length_bytes, claimed.name) == (None, "a.bin")
+    measured = claimed.apply(SetLength(10, stored_bytes=10), 2.0)
+    assert measured == replace(claimed, length_bytes=10)
+    assert measured.apply(SetLength(10, stored_bytes=10), 3.0) == measured
+
+
+@pytest.mark.parametrize("known_bytes", [None, 11])
+def test_the_length_is_told_once_and_is_not_below_what_is_stored(known_bytes: int | None) -> None:
+    ticket = replace(ticket_in(State.UPLOADING), length_bytes=known_bytes)
+    with pytest.raises(LengthMismatch, match=r" had 11 bytes, this one has 10\.$"):
+        ticket.apply(SetLength(10, stored_bytes=11), NOW_S)
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
+def test_a_later_claim_may_tell_a_length_that_was_unknown(state: State) -> None:
+    ticket = replace(ticket_in(state), length_bytes=None)
+    claimed = ticket.apply(Claim(10, "other.bin"), NOW_S)
+    assert (claimed.length_bytes, claimed.name) == (10, "first.bin")
+    assert ticket.apply(Claim(None, "other.bin"), NOW_S).length_bytes is None
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
+def test_an_upload_of_unknown_length_is_never_complete(state: State) -> None:
+    with pytest.raises(IllegalTransition):
+        replace(ticket_in(state), length_bytes=None).apply(Complete(), NOW_S)
 
 
 def test_a_new_ticket_is_issued_and_empty() -> None:
@@ -253,7 +285,8 @@ def test_after_a_restart_the_next_call_to_the_app_counts_as_a_repeated_one(state
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 events = st.one_of(
-    st.builds(Claim, st.integers(0, 3), st.sampled_from(["a", "b"])),
+    st.builds(Claim, st.none() | st.integers(0, 3), st.sampled_from(["a", "b"])),
+    st.builds(SetLength, st.integers(0, 3), st.integers(0, 3)),
     st.builds(Cancel, st.just("why"), st.booleans()),
     st.builds(Lapse, st.just("why"), st.booleans()),
     st.sampled_from([event for name, event in EVENTS.items() if name not in ("claim", "cancel", "lapse")]),
@@ -266,7 +299,9 @@ def check_step(before: Ticket, event: Event, after: Ticket, now_s: float) -> Non
     assert before.state not in FINAL or after.state is before.state
     assert before.state in RECEIVING or after.state not in RECEIVING  # no bytes after the end or the arrival
     if before.length_bytes is not None:
-        assert (after.length_bytes, after.name) == (before.length_bytes, before.name)
+        assert after.length_bytes == before.length_bytes
+    if before.state is not State.ISSUED:
+        assert after.name == before.name
     assert after.epoch == before.epoch + isinstance(event, Claim)
     assert after.changed_at_s == (before.changed_at_s if after.state is before.state else now_s)
     assert after.app_told >= before.app_told
@@ -282,7 +317,7 @@ def test_no_order_of_events_breaks_a_ticket(life: list[tuple[Event, float]]) -> 
     ticket, now_s = Ticket("id", "http://app/"), 0.0
     for event, passed_s in life:
         now_s += passed_s
-        with suppress(IllegalTransition):
+        with suppress(IllegalTransition, LengthMismatch):
             after = ticket.apply(event, now_s)
             check_step(ticket, event, after, now_s)
             ticket = after
@@ -293,7 +328,7 @@ def test_no_order_of_events_breaks_a_ticket(life: list[tuple[Event, float]]) -> 
 def test_a_restart_at_any_moment_keeps_where_a_ticket_stands(life: list[Event], restart_at: int) -> None:
     ticket = Ticket("id", "http://app/")
     for event in life[:restart_at]:
-        with suppress(IllegalTransition):
+        with suppress(IllegalTransition, LengthMismatch):
             ticket = ticket.apply(event, 1.0)
     recovered = ticket.at_rest().recovered(2.0)
     kept = State.PAUSED if ticket.state is State.UPLOADING else ticket.state

@@ -1,0 +1,175 @@
+"""An upload whose length is not known at first: what it may store, when it gets its length, how it ends."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTooLarge, WrongState
+from incoming.core.lifecycle import State
+from incoming.uploads.admission import MIB, PART_BYTES
+from tests.support.fakes import FakeApp
+from tests.support.uploads import Client, House, new_claim
+
+CONTENT = b"0123456789"
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
+
+
+def begin(house: House, ticket_id: str, length_bytes: int | None = None, stored: bytes = b"") -> Client:
+    client = Client()
+    claim = new_claim(length_bytes, "holiday.mov")
+    client.claim = house.uploads.claim(ticket_id, claim, client.listener)
+    if stored:
+        house.uploads.write(client.claim, memoryview(stored))
+    return client
+
+
+def test_the_file_is_handed_over_once_its_length_is_known_and_reached(house: House) -> None:
+    ticket_id = house.new_ticket()
+    client = begin(house, ticket_id, None, CONTENT[:7])
+    assert house.ticket(ticket_id).length_bytes is None
+    house.uploads.set_length(client.claim, len(CONTENT))
+    house.uploads.set_length(client.claim, len(CONTENT))  # a client may repeat it
+    house.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    house.uploads.complete(client.claim)
+    house.runtime.settle()
+    assert house.state(ticket_id) is State.FINISHED
+    assert house.ticket(ticket_id).length_bytes == len(CONTENT)
+
+
+def test_the_length_may_come_with_the_last_byte(house: House) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    house.uploads.set_length(client.claim, len(CONTENT))
+    house.uploads.complete(client.claim)
+    assert house.state(ticket_id) is State.HANDING_OVER
+
+
+def test_the_length_survives_a_kill(house: House) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    house.uploads.set_length(client.claim, 20)
+    assert house.restarted().ticket(ticket_id).length_bytes == 20
+
+
+def test_an_upload_without_a_length_resumes_after_a_kill(house: House) -> None:
+    begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
+    after = house.after_a_kill()
+    assert after.state(ticket_id) is State.PAUSED
+    client = begin(after, ticket_id)
+    assert client.claim.offset_bytes == 7
+    after.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    after.uploads.set_length(client.claim, 10)
+    after.uploads.complete(client.claim)
+    assert after.file(ticket_id).read_bytes() == CONTENT
+
+
+def test_an_upload_is_not_complete_before_its_length_is_known_and_reached(house: House) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
+    with pytest.raises(WrongState):
+        house.uploads.complete(client.claim)
+    house.uploads.set_length(client.claim, 10)
+    with pytest.raises(WrongState, match="it has 7 bytes"):
+        house.uploads.complete(client.claim)
+    assert house.state(ticket_id) is State.UPLOADING
+    house.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    house.uploads.complete(client.claim)
+
+
+@pytest.mark.parametrize("length_bytes", [9, 0])
+def test_a_length_below_the_stored_bytes_is_refused(house: House, length_bytes: int) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    with pytest.raises(LengthMismatch):
+        house.uploads.set_length(client.claim, length_bytes)
+    with pytest.raises(LengthMismatch):
+        begin(house, ticket_id, length_bytes)  # a takeover
+    house.uploads.release(client.claim)
+    with pytest.raises(LengthMismatch):
+        begin(house, ticket_id, length_bytes)
+    assert house.ticket(ticket_id).length_bytes is None
+    assert house.file(ticket_id).read_bytes() == CONTENT
+
+
+def test_a_length_is_told_once(house: House) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    house.uploads.set_length(client.claim, 20)
+    with pytest.raises(LengthMismatch):
+        house.uploads.set_length(client.claim, 21)
+    assert house.ticket(ticket_id).length_bytes == 20
+    assert begin(house, ticket_id).claim.end_bytes == 20, "the known one counts"
+
+
+def test_bytes_beyond_the_length_are_refused_and_not_stored(house: House) -> None:
+    client = begin(house, ticket_id := house.new_ticket(), 5)
+    with pytest.raises(BadChunk):
+        house.uploads.write(client.claim, memoryview(CONTENT[:6]))
+    house.uploads.write(client.claim, memoryview(CONTENT[:5]))
+    with pytest.raises(BadChunk):
+        house.uploads.write(client.claim, memoryview(CONTENT[:1]))
+    assert house.file(ticket_id).read_bytes() == CONTENT[:5]
+
+
+@pytest.mark.parametrize("of_ticket", [True, False])
+def test_the_limits_hold_while_the_length_is_unknown(tmp_path: Path, of_ticket: bool) -> None:
+    house = House(tmp_path, max_upload_bytes=1 << 40 if of_ticket else 8)
+    ticket_id = house.new_ticket(maxBytes="8") if of_ticket else house.new_ticket()
+    client = begin(house, ticket_id, None, CONTENT[:8])
+    with pytest.raises(UploadTooLarge):
+        house.uploads.write(client.claim, memoryview(CONTENT[8:]))
+    with pytest.raises(UploadTooLarge):
+        house.uploads.set_length(client.claim, 9)
+    assert house.file(ticket_id).read_bytes() == CONTENT[:8]
+    house.uploads.set_length(client.claim, 8)
+    house.uploads.complete(client.claim)
+
+
+def test_a_file_of_unknown_length_does_not_take_the_room_that_others_were_promised(house: House) -> None:
+    assert house.parts.storage.room
+    free_bytes = house.parts.storage.room.free_bytes()
+    other = house.claim(house.new_ticket(), free_bytes - 2 * PART_BYTES - MIB)
+    client = begin(house, ticket_id := house.new_ticket())
+    block = memoryview(bytes(MIB))
+    with pytest.raises(StorageFull):
+        for _ in range(3 * PART_BYTES // MIB):
+            house.uploads.write(client.claim, block)
+    assert other.news == []
+    stored_bytes = house.file(ticket_id).stat().st_size
+    assert PART_BYTES <= stored_bytes <= 2 * PART_BYTES
+    house.uploads.write(other.claim, memoryview(CONTENT))
+
+
+def test_room_is_kept_for_the_rest_once_the_length_is_known(house: House) -> None:
+    client = begin(house, house.new_ticket(), None, CONTENT)
+    assert house.uploads.admission.reserved_bytes() == PART_BYTES
+    with pytest.raises(StorageFull):
+        house.uploads.set_length(client.claim, 1 << 60)
+    house.uploads.set_length(client.claim, 8 * MIB)
+    assert 6 * MIB < house.uploads.admission.reserved_bytes() <= 8 * MIB, "some is reserved on the disk"
+
+
+def test_a_claim_that_knows_the_length_takes_over_one_that_does_not(house: House) -> None:
+    begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
+    client = begin(house, ticket_id, 10)
+    assert (client.claim.offset_bytes, client.claim.end_bytes) == (7, 10)
+    house.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    house.uploads.complete(client.claim)
+    assert house.ticket(ticket_id).length_bytes == 10
+
+
+def test_an_idle_upload_of_unknown_length_expires(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(), idle_timeout_s=100.0)
+    client = begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    house.uploads.release(client.claim)
+    house.pass_time(101)
+    assert house.state(ticket_id) is State.EXPIRED
+    assert house.uploads.admission.reserved_bytes() == 0
+
+
+def test_the_pause_that_a_rate_limit_asks_for_is_what_a_write_returns(house: House) -> None:
+    client = begin(house, house.new_ticket(maxBytesPerS="10"), None)
+    assert house.uploads.write(client.claim, memoryview(CONTENT)) == pytest.approx(0.75)
+    free = begin(house, house.new_ticket(), None)
+    assert house.uploads.write(free.claim, memoryview(CONTENT)) == 0.0
