@@ -19,6 +19,7 @@ from incoming.settings.table import Settings
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
 from tests.support.server import ROOT
+from tests.test_house import LAYERS
 
 FOLDERS: Final = (".", "docs", "docs/*", "bench", "bench/notes")
 PAGES: Final = sorted(page for folder in FOLDERS for page in ROOT.glob(f"{folder}/*.md"))
@@ -155,6 +156,37 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
     named = set(re.findall(r"(?:^    |`)make ([a-z]+)", page.read_text("utf-8"), re.MULTILINE))
     assert {"run", "test"} <= targets
     assert named <= targets
+
+
+# --- the architecture is the one that there is ---------------------------------------------------------
+
+ARCHITECTURE: Final = ("docs/explanation/architecture.md", "docs/explanation/durability.md")
+
+
+def test_the_picture_of_the_packages_is_the_list_that_the_imports_are_checked_with() -> None:
+    picture = next(code for code in code_blocks(ROOT / ARCHITECTURE[0], "text") if "composition" in code)
+    shown = [re.split(r" {2,}", line)[0] for line in picture.splitlines()]
+    assert shown == [line.strip() for line in LAYERS.splitlines()]
+
+
+def named_paths(page: str) -> set[str]:
+    """Returns the files that a page names as code: `uploads/outbox`, `incoming/core/errors.py`."""
+    words = re.findall(r"`([a-z0-9_]+(?:/[a-z0-9_.]+)+)`", text_of(page))
+    return {word for word in words if word.split("/")[0] in {*LAYERS.split(), "incoming", "tests"}}
+
+
+@pytest.mark.parametrize("page", ARCHITECTURE)
+def test_every_file_that_the_architecture_names_is_there(page: str) -> None:
+    assert len(named_paths(page)) >= 5
+    for path in named_paths(page):
+        places = [ROOT / path, ROOT / "incoming" / path, ROOT / "incoming" / f"{path}.py"]
+        assert any(place.exists() for place in places), path
+
+
+def test_every_package_is_in_the_table_of_what_it_holds() -> None:
+    packages = {path.parent.name for path in (ROOT / "incoming").glob("*/__init__.py")}
+    rows = set(re.findall(r"^\| `(\w+)` \|", text_of(ARCHITECTURE[0]), re.MULTILINE))
+    assert rows == packages - {"commands"}
 
 
 def test_the_changelog_begins_with_this_version() -> None:
