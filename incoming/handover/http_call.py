@@ -9,7 +9,6 @@ from contextlib import AbstractContextManager
 from http.client import HTTPException, HTTPResponse, IncompleteRead
 from typing import Final, Self
 from urllib.parse import urlencode
-from weakref import WeakValueDictionary
 
 from incoming import __version__
 from incoming.core.networks import Networks
@@ -18,6 +17,7 @@ from incoming.handover.answers import MAX_ANSWER_BYTES, Answer, NoAnswer, classi
 from incoming.handover.connections import Connections, Place, Target, target
 from incoming.handover.failures import FAILURES, NOT_CONNECTED, TooSlow, failed
 from incoming.runtime.base import Lock, Runtime
+from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.wire.http_status import retry_after_s
 
 CONNECTIONS_AN_APP: Final = 32
@@ -43,8 +43,8 @@ class HttpCall:
         self._runtime = runtime
         self._ca_file = ca_file
         self._trusted = tls_trust.context(ca_file) if ca_file else None
-        self._look_ups: WeakValueDictionary[str, Lock] = WeakValueDictionary()
-        self._calls: WeakValueDictionary[tuple[str, int], Lock] = WeakValueDictionary()
+        self._look_ups = KeyedLocks[str](runtime.lock)
+        self._calls = KeyedLocks[tuple[str, int]](lambda: runtime.semaphore(CONNECTIONS_AN_APP))
         self._connections = Connections(runtime, Networks(refused), connect_timeout_s, self._trust)
         self._headers = {
             "User-Agent": f"incoming/{__version__}",
@@ -67,18 +67,12 @@ class HttpCall:
     def look_up(self, url: str) -> tuple[Target, list[Place]]:
         """Returns where a URL leads. Raises one of FAILURES."""
         where = target(url)
-        lock = self._look_ups.get(where.host)
-        if lock is None:
-            lock = self._look_ups[where.host] = self._runtime.lock()
-        with lock, self._time_limit():
+        with self._look_ups.of(where.host), self._time_limit():
             return where, self._connections.places(where)[:MAX_PLACES]
 
     def lock_of(self, place: Place) -> Lock:
         """Returns what to hold during a call to a place."""
-        lock = self._calls.get(place.key)
-        if lock is None:
-            lock = self._calls[place.key] = self._runtime.semaphore(CONNECTIONS_AN_APP)
-        return lock
+        return self._calls.of(place.key)
 
     def call(self, where: Target, place: Place, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""

@@ -6,7 +6,6 @@ import logging
 from collections import Counter
 from collections.abc import Iterator
 from typing import Final
-from weakref import WeakValueDictionary
 
 from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event
@@ -15,7 +14,8 @@ from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry.entries import forgotten, written
 from incoming.registry.group_commit import GroupCommit
 from incoming.registry.journal import Journal
-from incoming.runtime.base import Lock, Runtime, ServiceClock
+from incoming.runtime.base import Runtime, ServiceClock
+from incoming.runtime.keyed_locks import KeyedLocks
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ class MemoryRegistry:
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)
         self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
-        self._change_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._change_locks = KeyedLocks[str](runtime.lock)
 
     def _append(self, line: bytes) -> None:
         """Returns when the line is in the journal. Raises StorageFull, StorageFailed."""
@@ -86,7 +86,7 @@ class MemoryRegistry:
         self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None
     ) -> Ticket:
         """See registry.Registry."""
-        with self._change_lock(ticket_id):
+        with self._change_locks.of(ticket_id):
             old = self.get(ticket_id)
             if token is not None and token != old.token:
                 raise TakenOver
@@ -119,7 +119,7 @@ class MemoryRegistry:
     def keep_found(self) -> None:
         """See registry.Registry."""
         for ticket_id in list(self._not_kept):
-            with self._change_lock(ticket_id):
+            with self._change_locks.of(ticket_id):
                 ticket = self._tickets.get(ticket_id)
                 if ticket:
                     self._append(written(ticket))
@@ -127,7 +127,7 @@ class MemoryRegistry:
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""
-        with self._change_lock(ticket_id):
+        with self._change_locks.of(ticket_id):
             self._append(forgotten(ticket_id))
             ticket = self._tickets.pop(ticket_id, None)
             if ticket and ticket.state in RECEIVING:
@@ -145,10 +145,3 @@ class MemoryRegistry:
     def tickets(self) -> Iterator[Ticket]:
         """See registry.Registry."""
         return iter(list(self._tickets.values()))
-
-    def _change_lock(self, ticket_id: str) -> Lock:
-        """Returns the lock that guards this ticket while a change is written; it lives while it is held."""
-        lock = self._change_locks.get(ticket_id)
-        if lock is None:
-            lock = self._change_locks[ticket_id] = self._runtime.lock()
-        return lock

@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final, cast
-from weakref import WeakValueDictionary
 
 import gevent
 import gevent.event
@@ -23,6 +22,7 @@ import gevent.threadpool
 
 from incoming.runtime.base import AddressInfo, Lock, P, T, Task
 from incoming.runtime.fair_scheduler import yield_if_due
+from incoming.runtime.keyed_locks import KeyedLocks
 
 real_poll: Final[Callable[[], Any]] = gevent.monkey.get_original("select", "poll")
 """select.poll as it was before gevent's patches: it does not switch to other greenlets."""
@@ -64,7 +64,7 @@ class GeventRuntime:
     def __init__(self) -> None:
         self._pool = gevent.threadpool.ThreadPool(POOL_THREADS)
         self._resolvers = gevent.threadpool.ThreadPool(RESOLVER_THREADS)
-        self._resolver_locks: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._resolver_locks = KeyedLocks[str](self.lock)
         self._getaddrinfo = gevent.monkey.get_original("socket", "getaddrinfo")
 
     def now_s(self) -> float:
@@ -108,10 +108,7 @@ class GeventRuntime:
 
     def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
         """See Runtime. A name takes one thread at a time, however many callers wait for it."""
-        lock = self._resolver_locks.get(host)
-        if lock is None:
-            lock = self._resolver_locks[host] = self.lock()
-        with lock:
+        with self._resolver_locks.of(host):
             query = (host, port, 0, socket.SOCK_STREAM)
             result, error = self._resolvers.apply(_result_or_error, (self._getaddrinfo, query, {}))
         if error is not None:

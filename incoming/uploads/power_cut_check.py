@@ -13,11 +13,10 @@ from __future__ import annotations
 
 import logging
 from typing import NamedTuple
-from weakref import WeakValueDictionary
 
 from incoming.core.errors import StorageFailed
 from incoming.core.ticket import Ticket
-from incoming.runtime.base import Lock
+from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.storage import Writer
 from incoming.uploads.context import UploadContext
 from incoming.uploads.integrity import Integrity
@@ -39,7 +38,7 @@ class Doubts:
         self._parts = parts
         self._integrity = integrity
         self._found: dict[str, _Found] = {}
-        self._turns: WeakValueDictionary[str, Lock] = WeakValueDictionary()
+        self._locks = KeyedLocks[str](parts.runtime.lock)
 
     def examine(self, ticket: Ticket) -> None:
         """Finds out how much is right, if that is in doubt. Takes as long as reading the file.
@@ -48,7 +47,7 @@ class Doubts:
         """
         if not self.is_open(ticket.id):
             return
-        with self._turn(ticket.id):
+        with self._locks.of(ticket.id):
             stored_bytes = self._parts.storage.size(ticket.id) or 0
             found = self._found.get(ticket.id)
             if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
@@ -99,9 +98,3 @@ class Doubts:
     def is_open(self, ticket_id: str) -> bool:
         """Returns whether some of the stored bytes may be wrong."""
         return ticket_id in self._parts.unproven
-
-    def _turn(self, ticket_id: str) -> Lock:
-        turn = self._turns.get(ticket_id)
-        if turn is None:
-            turn = self._turns[ticket_id] = self._parts.runtime.lock()
-        return turn

@@ -585,11 +585,12 @@ def test_a_disk_that_takes_nothing_does_not_pass_the_check(
         journal.check()
 
 
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG])
 def test_a_full_disk_passes_the_check_while_the_log_has_room_for_a_line(
-    journal: Journal, monkeypatch: pytest.MonkeyPatch
+    journal: Journal, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
-    monkeypatch.setattr(journal_module, "try_to_write", refusing(errno.ENOSPC))
-    monkeypatch.setattr(log_module, "_blank", refusing(errno.ENOSPC))
+    monkeypatch.setattr(journal_module, "try_to_write", refusing(error))
+    monkeypatch.setattr(log_module, "_blank", refusing(error))
     for _ in range(60):
         journal.check()
         write(journal, TICKET)

@@ -10,7 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from incoming.runtime.filesystem import mounted, set_folder_mode, set_mode, sync_folder, sync_if_known
+from incoming.core.errors import StorageFailed, StorageFull, StorageInUse
+from incoming.runtime.filesystem import (
+    disk_errors,
+    mounted,
+    set_folder_mode,
+    set_mode,
+    sync_folder,
+    sync_if_known,
+)
 
 MOUNTS = """\
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard,resuid=65534
@@ -97,3 +105,31 @@ def test_what_is_mounted_is_read_off_the_table(
     device: tuple[int, int], expected: tuple[str, list[str]]
 ) -> None:
     assert mounted(MOUNTS, os.makedev(*device)) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (errno.ENOSPC, StorageFull),
+        (errno.EDQUOT, StorageFull),
+        (errno.EFBIG, StorageFull),
+        (errno.EIO, StorageFailed),
+        (errno.EROFS, StorageFailed),
+        (errno.ENOENT, StorageFailed),
+        (errno.EMFILE, StorageFailed),
+    ],
+)
+def test_an_error_of_the_disk_becomes_one_that_a_client_may_be_told(
+    error: int, expected: type[StorageFull | StorageFailed]
+) -> None:
+    with pytest.raises(expected) as told, disk_errors:
+        failing(error)()
+    assert isinstance(told.value.__cause__, OSError), "the log has the details"
+    assert told.value.__cause__.errno == error
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(StorageInUse), disk_errors:
+        raise StorageInUse("here")
+    with pytest.raises(LookupError), disk_errors:
+        raise LookupError
