@@ -153,7 +153,7 @@ class Service:
             Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
-        front = upgrades.in_front_of(_beside(routes, app), UPLOAD_PATHS, self._converse)
+        front = upgrades.wrap(_beside(routes, app), UPLOAD_PATHS, self._converse)
         owner = os.getpid()
 
         def checked(environ: Any, start_response: Any) -> Any:

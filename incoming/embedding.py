@@ -26,8 +26,8 @@ from incoming.core.errors import BadParameter
 from incoming.core.ticket import Ticket
 from incoming.handover.callbacks import Callback
 from incoming.http import listeners
+from incoming.http.lifetime import Servers
 from incoming.http.parameters import json_text
-from incoming.http.server import Servers
 from incoming.runtime import output
 from incoming.runtime.gevent_runtime import real_poll
 from incoming.settings import load
@@ -76,12 +76,12 @@ class Incoming:
         settings = self._service.settings
         servers = Servers(settings)
         port = servers.listen(lambda _: app, settings.host, settings.port)
-        address = listeners.address(settings.host, port)
+        address = listeners.browser_url(settings.host, port)
         if sys.stdout is not None:
             stdout = output.guarded(sys.stdout, output.PATIENCE_S, real_poll)
             stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
             stdout.flush()
-        servers.serve_until_a_signal(self._service.stop)
+        servers.serve_until_signal(self._service.stop)
         self._service.close()
 
     # --- instead of the backend routes ---------------------------------------------------------------

@@ -163,7 +163,7 @@ def test_the_version_is_told() -> None:
         ([], {}, "port = ", ["config", "is not TOML"]),
         (["--config", "nowhere.toml"], {}, "", ["config", "nowhere.toml can't be read"]),
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
-        (["--host", "203.0.113.1"], {}, "", ["port", "203.0.113.1:0 can't be listened on"]),
+        (["--host", "203.0.113.1"], {}, "", ["port", "the server can't listen on 203.0.113.1:0"]),
         (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "3 ports"]),
     ],
     ids=["option", "environment", "TOML", "no TOML", "no file", "storage", "address", "examples"],
@@ -270,7 +270,7 @@ def test_a_port_that_is_taken_is_named(start_server: StartServer, tmp_path: Path
     first = start_server()
     done = run("--host", "127.0.0.1", "--port", str(first.port), "--storage-dir", str(tmp_path / "other"))
     assert done.returncode == 1
-    assert f"port: 127.0.0.1:{first.port} can't be listened on" in done.stderr
+    assert f"port: the server can't listen on 127.0.0.1:{first.port}" in done.stderr
 
 
 def test_the_house_is_kept(start_server: StartServer, app: ScriptedApp) -> None:

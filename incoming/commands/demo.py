@@ -13,7 +13,7 @@ from typing import Any, Final
 from incoming import __version__
 from incoming.core.errors import BadSetting
 from incoming.http import callers, status_page
-from incoming.http.listeners import _reachable, address
+from incoming.http.listeners import browser_url, reachable_host
 
 EXAMPLES_DIR: Final = Path(__file__).parent.parent.parent / "examples"
 EXAMPLES: Final = (
@@ -50,7 +50,7 @@ class Example:
 
 def welcome(host: str, port: int, storage_dir: str) -> str:
     """Returns what is printed when the server is ready."""
-    url = address(host, port)
+    url = browser_url(host, port)
     return (
         f"Incoming!! {__version__} listens on {url}\n"
         f"  Uploads are stored in              {storage_dir}\n"
@@ -130,7 +130,7 @@ def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
 
 
 def _app_at(module: Any, host: str, incoming_port: int, port: int) -> Any:
-    machine = _reachable(host)
+    machine = reachable_host(host)
     return module.make_app(
         public_incoming_host="",  # the page's own host, with the port of the next line
         internal_incoming_host=f"{machine}:{incoming_port}",

@@ -16,7 +16,7 @@ from incoming.commands.setting_options import given, setting_options
 from incoming.composition import Service
 from incoming.core.errors import BadSetting, IncomingError
 from incoming.http import listeners
-from incoming.http.server import Servers
+from incoming.http.lifetime import Servers
 from incoming.runtime import logs, output
 from incoming.runtime.gevent_runtime import real_poll
 from incoming.settings import load
@@ -98,9 +98,9 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
                 why = getattr(exc.__cause__, "strerror", exc)
                 raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
             app.add_example(example.title, example_port)
-            click.echo(f"  {example.title:<34} {listeners.address(settings.host, example_port)}")
+            click.echo(f"  {example.title:<34} {listeners.browser_url(settings.host, example_port)}")
     click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
-    servers.serve_until_a_signal(service.stop)
+    servers.serve_until_signal(service.stop)
     service.close()
 
 

@@ -42,7 +42,7 @@ class Remote:
     @property
     def address(self) -> str:
         """The URL of the server, without a slash at its end."""
-        return self.url.rstrip("/") or listeners.address(self.settings.host, self.settings.port)
+        return self.url.rstrip("/") or listeners.browser_url(self.settings.host, self.settings.port)
 
     def ask(self, method: str, route: str, **parameters: str) -> requests.Response:
         """Returns the server's answer to a request. Raises NotReached with its sentence."""

@@ -1,4 +1,4 @@
-"""The body of an HTTP request on pywsgi: it comes in time, and one that nobody wants is not read for long."""
+"""The body of an HTTP request on pywsgi, with time limits."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ from gevent.pywsgi import Input
 from incoming.runtime.fair_scheduler import yield_if_due
 
 MIN_BYTES_PER_S: Final = 1024
-"""How fast a body has to come in the long run: what drips does not hold a connection."""
+"""The lowest speed of a body in the long run, so that a drip does not hold a connection."""
 PIECE_BYTES: Final = 64 * 1024
-"""What is read before others may run, and how much is read of a body that nobody wants."""
-UNWANTED_TIMEOUT_S: Final = 5.0
-"""How long such a one is waited for: the answer is out already."""
+"""How much is read before others may run, and how much is read of a body that the app ignores."""
+UNREAD_TIMEOUT_S: Final = 5.0
+"""How long the rest of an ignored body may take: the answer is sent already."""
 
 
 class Body(Input):  # type: ignore[misc]
     """What an app gets as `wsgi.input`.
 
-    Only the time in which somebody waits for it counts: an app may take its own between two reads.
-    Whatever is wrong with the bytes is an OSError for the app, as a lost connection is: pywsgi lets some
-    chunk sizes end in a ValueError.
+    Only the time inside a read counts: an app may take its own time between two reads. Everything that is
+    wrong with the bytes is an OSError for the app, as a lost connection is. pywsgi itself raises ValueError
+    for some chunk sizes.
     """
 
     has_failed = False
     """Whether it could not be read."""
 
     def __init__(self, given: Any, timeout_s: float) -> None:
-        """`given` is pywsgi's own; it has `timeout_s`, and a second more for each MIN_BYTES_PER_S."""
+        """`given` is pywsgi's own. It has `timeout_s`, and a second more for each MIN_BYTES_PER_S."""
         super().__init__(given.rfile, given.content_length, given.socket, given.chunked_input)
         self._time_left_s = timeout_s
 
     def read(self, length: int | None = None) -> bytes:
-        """Returns so many bytes, fewer at the end; all without a number. Raises OSError."""
+        """Returns `length` bytes, fewer at the end; all without a length. Raises OSError."""
         left = length if length is not None and length >= 0 else None
         pieces = []
         while left is None or left > 0:
@@ -50,20 +50,20 @@ class Body(Input):  # type: ignore[misc]
         return b"".join(pieces)
 
     def readline(self, size: int | None = None) -> bytes:
-        """Returns the next line, or so many bytes of it. Raises OSError."""
+        """Returns the next line, or its first `size` bytes. Raises OSError."""
         return self._in_time(super().readline, size)
 
     def _in_time(self, read: Callable[[int | None], bytes], size: int | None) -> bytes:
         began_s = time.monotonic()
         try:
-            with gevent.Timeout(max(self._time_left_s, 0.001), TimeoutError("a body comes too slowly")):
+            with gevent.Timeout(max(self._time_left_s, 0.001), TimeoutError("the body arrives too slowly")):
                 data = read(size)
         except OSError:
             self._chunked_input_error = self.has_failed = True
             raise
         except (ValueError, OverflowError) as exc:
             self._chunked_input_error = self.has_failed = True
-            raise OSError(f"a body that can't be read: {exc}") from exc
+            raise OSError(f"the body can't be read: {exc}") from exc
         finally:
             self._time_left_s -= time.monotonic() - began_s
         self._time_left_s += len(data) / MIN_BYTES_PER_S
@@ -77,11 +77,11 @@ class Body(Input):  # type: ignore[misc]
         return bool(self.position >= (self.content_length or 0))
 
     def _discard(self) -> None:
-        """Reads what the app has left over, if it is little, and was not held back for our "100 Continue"."""
+        """Reads what the app has left, if it is little and the client does not wait for "100 Continue"."""
         if self.at_end or self.socket is not None or self._chunked_input_error:
             return
         self.send_100_continue_enabled = False
-        self._time_left_s = min(self._time_left_s, UNWANTED_TIMEOUT_S)
+        self._time_left_s = min(self._time_left_s, UNREAD_TIMEOUT_S)
         with contextlib.suppress(OSError):
             self.read(PIECE_BYTES)
-            self.read(1)  # the end of a chunked body is only seen by looking for more
+            self.read(1)  # pywsgi notices the end of a chunked body only by reading on

@@ -1,4 +1,4 @@
-"""Sockets to listen on: of our own, or opened by somebody else and handed over."""
+"""Listening sockets: our own, or inherited from the process that started this one; and their addresses."""
 
 from __future__ import annotations
 
@@ -13,11 +13,12 @@ from incoming.core.errors import BadSetting
 
 BACKLOG: Final = 1024
 FIRST_INHERITED: Final = 3
-"""The descriptor of the first socket that systemd hands over."""
+"""The descriptor of the first socket that systemd passes on."""
+ANY_ADDRESS: Final = ("0.0.0.0", "::")
 
 
 def listen(host: str, port: int) -> Any:
-    """Returns a listening socket. Raises OSError when the address can't be had."""
+    """Returns a socket that listens on this address. Raises OSError when that is impossible."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = gevent.socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -28,10 +29,10 @@ def listen(host: str, port: int) -> Any:
 
 
 def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
-    """Returns the listening sockets that this process was started with (sd_listen_fds(3)), TCP ones only.
+    """Returns the listening TCP sockets that this process was started with (sd_listen_fds(3)).
 
-    They outlive the process: whoever connects while it is replaced waits, and is not refused. What says so is
-    removed from `environ`, since it does not hold for our children. Raises BadSetting.
+    They outlive the process: a client that connects while it is replaced waits, and is not refused. Removes
+    the variables from `environ`, since they do not hold for child processes. Raises BadSetting.
     """
     pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     environ.pop("LISTEN_FDNAMES", None)
@@ -42,22 +43,19 @@ def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
         os.set_inheritable(number, False)
         listener = gevent.socket.socket(fileno=number)
         if listener.family not in (socket.AF_INET, socket.AF_INET6) or listener.type != socket.SOCK_STREAM:
-            raise BadSetting("ListenStream", "has to be a TCP port: the socket that was inherited is none")
+            raise BadSetting("ListenStream", "has to be a TCP port: the inherited socket is not a TCP socket")
         listener.setblocking(False)
         listeners.append(listener)
     return listeners
 
 
-ANY_ADDRESS: Final = ("0.0.0.0", "::")
+def browser_url(host: str, port: int) -> str:
+    """Returns the URL at which a browser on this machine reaches a server that listens there."""
+    return f"http://{reachable_host(host)}:{port}"
 
 
-def address(host: str, port: int) -> str:
-    """Returns the URL under which a browser on this machine reaches the server."""
-    return f"http://{_reachable(host)}:{port}"
-
-
-def _reachable(host: str) -> str:
-    """Returns how a URL names the address that is listened on."""
+def reachable_host(host: str) -> str:
+    """Returns how a URL names a host that a server listens on."""
     if host in ANY_ADDRESS:
         return "localhost"
     return f"[{host}]" if ":" in host else host

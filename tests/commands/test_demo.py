@@ -26,7 +26,7 @@ from incoming.http import listeners
     ],
 )
 def test_the_address_is_one_that_a_browser_here_can_open(host: str, url: str) -> None:
-    assert listeners.address(host, 4000) == url
+    assert listeners.browser_url(host, 4000) == url
 
 
 def test_the_welcome_says_where_it_listens_where_it_stores_and_what_comes_next() -> None:

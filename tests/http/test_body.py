@@ -133,7 +133,7 @@ def test_a_large_body_that_nobody_wants_is_not_read_to_its_end(sender: Sender) -
 def test_a_body_that_nobody_wants_and_that_does_not_come_is_not_waited_for(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(body_module, "UNWANTED_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(body_module, "UNREAD_TIMEOUT_S", 0.05)
     body = sender.body(5)
     began_s = time.monotonic()
     body._discard()

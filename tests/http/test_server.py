@@ -22,6 +22,7 @@ import pytest
 from gevent.pywsgi import WSGIServer
 
 from incoming.core.client_limits import Sources
+from incoming.http import handler as handler_module
 from incoming.http import server as server_module
 from incoming.http.listeners import listen
 from incoming.http.server import Server
@@ -172,7 +173,7 @@ def test_ids_and_secrets_of_a_request_are_not_even_for_whoever_debugs(
 def test_a_connection_that_is_idle_is_closed(
     server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: bytes
 ) -> None:
-    monkeypatch.setattr(server_module, "KEEP_ALIVE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(handler_module, "KEEP_ALIVE_TIMEOUT_S", 0.1)
     answer = ask(server, said)
     assert answer.count("HTTP/1.1 200") == (said == GET)
     assert "Traceback" not in caplog.text
@@ -181,7 +182,7 @@ def test_a_connection_that_is_idle_is_closed(
 def test_headers_that_drip_are_a_bad_request(
     server: Server, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(server_module, "HEADER_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(handler_module, "HEADER_TIMEOUT_S", 0.2)
 
     def drip(client: Any) -> None:
         client.sendall(b"GET / HTTP/1.1\r\n")
@@ -199,7 +200,7 @@ def test_headers_that_drip_are_a_bad_request(
 
 
 def test_a_body_that_stalls_is_given_up(server: Server, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server_module, "BODY_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(handler_module, "BODY_TIMEOUT_S", 0.2)
     errors: list[OSError] = []
 
     def read_body(environ: dict[str, Any]) -> None:
@@ -351,7 +352,7 @@ def test_a_stop_does_not_wait_for_ever(server: Server, app: App) -> None:
         gevent.sleep(0)
     with gevent.Timeout(DEADLINE_S):
         server.finish_requests(0.05)
-    assert server.requests_under_way == 1
+    assert server.active_requests == 1
     asking.kill()
 
 
@@ -380,7 +381,7 @@ def test_a_request_that_fails_is_no_longer_under_way(
 
     app.before = fail
     assert "500" in ask(server, GET)
-    assert server.requests_under_way == 0
+    assert server.active_requests == 0
 
 
 def test_who_asks_again_over_the_same_connection_does_not_wait_for_all_uploads(server: Server) -> None:
@@ -425,7 +426,7 @@ def test_a_connection_that_was_upgraded_goes_on_without_what_belonged_to_the_req
     def go_on(environ: dict[str, Any]) -> None:
         handler = environ["wsgi.websocket"].handler
         handlers.append(weakref.ref(handler))
-        handler.go_on_without(talk)
+        handler.detach_connection(talk)
 
     def talk(sock: Any) -> None:
         heard.append(sock.recv(100))
@@ -442,10 +443,10 @@ def test_a_connection_that_was_upgraded_goes_on_without_what_belonged_to_the_req
         app.environs.clear()
         gc.collect()
         assert handlers[0]() is None
-        assert server.requests_under_way == 1, "a graceful stop waits for it"
+        assert server.active_requests == 1, "a graceful stop waits for it"
         ended.set()
         assert client.recv(100) == b""
-    assert server.requests_under_way == 0
+    assert server.active_requests == 0
 
 
 def test_a_connection_that_was_upgraded_counts_for_its_source_until_it_ends(app: App) -> None:
@@ -453,7 +454,7 @@ def test_a_connection_that_was_upgraded_counts_for_its_source_until_it_ends(app:
     sources = Sources((), 1)
     server = Server(lambda _: app, listen("127.0.0.1", 0), sources)
     ended = gevent.event.Event()
-    app.before = lambda environ: environ["wsgi.websocket"].handler.go_on_without(lambda _: ended.wait())
+    app.before = lambda environ: environ["wsgi.websocket"].handler.detach_connection(lambda _: ended.wait())
     theirs = connect(server)
     ours, _ = server.socket.accept()
     theirs.sendall(handshake())

@@ -61,7 +61,7 @@ def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
     upgrades = Upgrades(Buffers(LARGEST_BYTES), KeepAlive(SILENCE_S), Sources((), 0))
-    app = upgrades.in_front_of(no_page, ("/echo",), echo)
+    app = upgrades.wrap(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)
     gevent.sleep(10**9)

@@ -17,8 +17,8 @@ from urllib.parse import parse_qsl
 from incoming.core import backend_requests, file_name
 from incoming.core.errors import BadMessage, BadParameter
 from incoming.http import parameters
+from incoming.http.handler import read_headers
 from incoming.http.routes import make_app
-from incoming.http.websocket_handler import LeanHandler
 from incoming.protocol import chunks, messages
 from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
@@ -351,7 +351,7 @@ def fuzz_heads(data: bytes) -> None:
     try:
         request_head.check_request_line(text)
         version = text.split(" ")[2].strip()
-        read = LeanHandler.MessageClass(cast(Any, None), request_head.HeaderLines(io.BytesIO(rest)))
+        read = read_headers(request_head.HeaderLines(io.BytesIO(rest)))
         by_name = {name.lower(): read.get_all(name) for name in read}
         request_head.check_headers(by_name, version)
         request_head.has_body(by_name)

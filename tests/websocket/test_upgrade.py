@@ -48,7 +48,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
             heard.append(message.text)
 
     upgrades = upgrade.Upgrades(Buffers(4096), KeepAlive(30.0), Sources((), 0))
-    front = upgrades.in_front_of(app, (PATH,), converse)
+    front = upgrades.wrap(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 
 

@@ -1,0 +1,250 @@
+"""One HTTP connection: pywsgi's handler with gevent-websocket's handshake, time limits and strict parsing.
+
+pywsgi itself waits without a limit: for a request line, for headers, for bodies. Here each of these has one,
+and a request that another server could read differently is refused (`wire.request_head`).
+
+Small requests cost less than in pywsgi:
+
+- An answer with a small body leaves in one send. Each send wakes the peer and lets threads of the pool run,
+  which the event loop then waits for.
+- Headers are read line by line. Python would read them with its e-mail parser, which takes longer than every
+  route. Lines that `wire.request_head` accepts are a name, a colon and a value.
+- A log line is formatted only if its level is enabled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import re
+import socket
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+import gevent
+import gevent.socket
+from gevent.pywsgi import OldMessage, _InvalidClientInput
+from geventwebsocket import WebSocketError
+from geventwebsocket.handler import WebSocketHandler
+
+from incoming.http.body import PIECE_BYTES, Body
+from incoming.http.callers import DROPPED
+from incoming.runtime.fair_scheduler import yield_if_due
+from incoming.wire import request_head
+from incoming.wire.handshake import VERSION
+from incoming.wire.request_head import HeaderLines
+
+log = logging.getLogger(__name__)
+
+KEEP_ALIVE_TIMEOUT_S: Final = 60.0
+"""How long a connection may stay open between two requests."""
+HEADER_TIMEOUT_S: Final = 15.0
+"""How long a request line and its headers may take, however slowly they drip."""
+BODY_TIMEOUT_S: Final = 30.0
+"""How long a peer may neither send nor accept a byte."""
+LINGER_TIMEOUT_S: Final = 5.0
+"""How long a peer that is still sending may take to read an answer, ..."""
+MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
+"""... and how much more it may send."""
+SMALL_BODY_BYTES: Final = 16 * 1024
+"""A larger body is not copied to follow its head in one send."""
+READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and an idle connection keeps this buffer
+QUERY: Final = re.compile(r'\?[^\s"]*')
+
+
+def read_headers(lines: HeaderLines) -> Any:
+    """Returns the headers of a request, as pywsgi keeps them. Raises BadHead."""
+    headers = OldMessage()
+    while line := lines.readline().rstrip(b"\r\n"):
+        name, _, value = line.decode("latin-1").partition(":")
+        headers.set_raw(name, value.strip(" \t"))
+    return headers
+
+
+class ErrorStream:
+    """The `wsgi.errors` of one request.
+
+    Frameworks write a traceback there when they can't read a body. Any client can cause that, so it is a line
+    at level DEBUG.
+    """
+
+    def __init__(self, stream: Any, body: Body) -> None:
+        self._stream, self._body = stream, body
+        self.flush = stream.flush
+
+    def write(self, text: str) -> None:
+        """Writes text, as PEP 3333 says, unless it is about a body that could not be read."""
+        if self._body.has_failed:
+            log.debug("refused: the body could not be read")
+        else:
+            self._stream.write(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        """Writes several texts."""
+        self.write("".join(lines))
+
+
+class Handler(WebSocketHandler):  # type: ignore[misc]
+    """One HTTP connection, from its first request to its last."""
+
+    SUPPORTED_VERSIONS = (VERSION,)  # the drafts before RFC 6455 have other rules
+    wsgi_input: Any
+    path: Any
+    _has_body = False
+    _unsent: bytearray | None = None
+    """The head of a small answer, until its body follows."""
+    detached: Callable[[str], None] | None = None
+    """What serves the connection once it is no longer HTTP; called with its source."""
+
+    def __init__(self, sock: socket.socket, address: Any, server: Any, rfile: Any = None) -> None:
+        sock.settimeout(BODY_TIMEOUT_S)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        super().__init__(sock, address, server, rfile or sock.makefile("rb", READ_AHEAD_BYTES))
+
+    # --- reading a request -----------------------------------------------------------------------
+
+    def read_requestline(self) -> Any:
+        """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""
+        with gevent.Timeout(KEEP_ALIVE_TIMEOUT_S, TimeoutError("idle")):
+            return super().read_requestline()
+
+    def read_request(self, raw_requestline: Any) -> Any:
+        """Reads the rest of the head. ValueError is answered with 400, also when it takes too long."""
+        with gevent.Timeout(HEADER_TIMEOUT_S, ValueError("headers took too long")):
+            request_head.check_request_line(raw_requestline)
+            is_read = super().read_request(raw_requestline)
+        self.path, host = request_head.origin_form(self.path)
+        if host:
+            del self.headers["Host"]
+            self.headers["Host"] = host
+        return is_read
+
+    def MessageClass(self, reader: Any, *_args: object) -> Any:  # noqa: N802 - pywsgi's name
+        """Reads the headers. Raises BadHead where their meaning is not plain."""
+        headers = read_headers(HeaderLines(reader))
+        by_name = {name.lower(): headers.get_all(name) for name in headers}
+        request_head.check_headers(by_name, self.request_version)
+        self._has_body = request_head.has_body(by_name)
+        return headers
+
+    def get_environ(self) -> Any:
+        """Adds the address that the client has reached, and a `Body` with time limits."""
+        environ = super().get_environ()
+        environ["incoming.server_address"], port, *_ = self.socket.getsockname()
+        environ["SERVER_PORT"] = str(port)
+        if dropped := [name for name in self.headers if "_" in name]:  # it may be a proxy's, too
+            environ[DROPPED] = " ".join(dropped)
+        given: Any = self.wsgi_input
+        self.wsgi_input = Body(given, BODY_TIMEOUT_S)
+        if environ["wsgi.input"] is given:
+            environ["wsgi.input"] = self.wsgi_input
+        environ["wsgi.errors"] = ErrorStream(environ["wsgi.errors"], self.wsgi_input)
+        return environ
+
+    # --- the handshake of a WebSocket ------------------------------------------------------------
+
+    def _connection_upgrade_requested(self) -> bool:
+        """A request with a body is not upgraded: its body would be read again as the next request."""
+        return not self._has_body and bool(super()._connection_upgrade_requested())
+
+    def upgrade_websocket(self) -> Any:
+        """Checks the handshake and prepares its answer. Released gevent-websocket fails on each refusal."""
+        if self.request_version == "HTTP/1.0" or self._has_body:
+            return None  # a proxy's doing: the app explains it
+        try:
+            result = super().upgrade_websocket()
+        except ValueError:  # the key is not base64
+            self.start_response("400 Bad Request", [])
+            result = [b"Sec-WebSocket-Key is not base64"]
+        if result:
+            self.close_connection = True
+            result = [part.encode() if isinstance(part, str) else part for part in result]
+        return result
+
+    def detach_connection(self, serve: Callable[[socket.socket], None]) -> None:
+        """Has `serve` get the connection once this request, with all that belongs to it, is freed.
+
+        It counts as an active request until `serve` returns.
+        """
+        was: Any = self.socket
+        family, kind, fileno = was.family, was.type, was.detach()
+        self.close_connection = True
+        self.server.active_requests += 1
+        self.detached = partial(self.server.serve_detached, serve, family, kind, fileno)
+
+    # --- answering -------------------------------------------------------------------------------
+
+    def run_application(self) -> None:
+        """Runs the app. A peer that is gone, or a body that can't be read, is not a defect."""
+        try:
+            super().run_application()
+        except OSError as exc:
+            is_answer_lost = (self.code or 0) < 0  # pywsgi's mark
+            if not (is_answer_lost or self.wsgi_input.has_failed or isinstance(exc, WebSocketError)):
+                raise  # the app's own
+            self.log_error("%s", exc)
+            self.close_connection = True
+            if not self.headers_sent:
+                self._send_error_response_if_possible(400)
+
+    def handle_one_response(self) -> None:
+        """Counts active requests for a graceful stop, and lets other connections run after each."""
+        self.server.active_requests += 1
+        try:
+            super().handle_one_response()
+        finally:
+            self.server.active_requests -= 1
+        # A client that sends requests without end delays no others, and does not wait for uploads.
+        self.server.request_scheduler.yield_if_due()
+        if not self.wsgi_input.at_end:
+            self.close_connection = True
+            self._linger()
+
+    def _handle_client_error(self, ex: Exception) -> Any:
+        """Answers a bad head with 400. A lost connection gets no answer; pywsgi would log a traceback."""
+        if isinstance(ex, OSError) and not isinstance(ex, _InvalidClientInput):
+            self.log_error("%s", ex)
+            return None
+        return super()._handle_client_error(ex)
+
+    def _write_with_headers(self, data: bytes) -> None:
+        if len(data) > SMALL_BODY_BYTES:
+            super()._write_with_headers(data)
+            return
+        self._unsent = bytearray()
+        try:
+            super()._write_with_headers(data)
+        finally:
+            unsent, self._unsent = self._unsent, None
+        super()._sendall(unsent)
+
+    def _sendall(self, data: Any) -> None:
+        if self._unsent is None:
+            super()._sendall(data)
+        else:
+            self._unsent += data
+
+    def _linger(self) -> None:
+        """Lets the peer read the answer. TCP discards it when a socket is closed with unread bytes."""
+        with contextlib.suppress(OSError), gevent.Timeout(LINGER_TIMEOUT_S, False):
+            self.socket.shutdown(socket.SHUT_WR)
+            scratch, left_bytes = bytearray(PIECE_BYTES), MAX_LINGER_BYTES
+            while left_bytes > 0 and (received := self.socket.recv_into(scratch)):
+                left_bytes -= received
+                yield_if_due()
+
+    # --- logging ---------------------------------------------------------------------------------
+
+    def format_request(self) -> str:
+        """Returns the log line of a request, if it will be logged."""
+        return str(super().format_request()) if log.isEnabledFor(logging.DEBUG) else ""
+
+    def log_error(self, msg: str, *args: object) -> None:
+        """Logs what a client did wrong, at level DEBUG: any client can cause it."""
+        log.debug("refused: %(error)s", {"error": msg % args if args else msg})
+
+    def log_request(self) -> None:
+        """Logs the request at level DEBUG, without its query, which holds ids and secrets."""
+        log.debug("%(request)s", {"request": QUERY.sub("?...", self.format_request())})

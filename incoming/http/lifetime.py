@@ -1,0 +1,67 @@
+"""The servers of a process: from their start, to a signal, to the graceful stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+
+import gevent
+import gevent.event
+
+from incoming.core.client_limits import Sources
+from incoming.core.errors import BadSetting
+from incoming.http.listeners import inherited_listeners, listen
+from incoming.http.server import AppAt, Server
+from incoming.settings.table import Settings
+
+
+class Servers:
+    """All servers of a process. Handles SIGTERM and SIGINT."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._stop_timeout_s = settings.stop_timeout_s
+        self._sources = Sources(settings.trusted_proxies, settings.max_connections_per_source)
+        self._signal = gevent.event.Event()
+        self._servers: list[Server] = []
+        self._inherited = inherited_listeners(os.environ)
+        for signal_number in (signal.SIGTERM, signal.SIGINT):
+            gevent.signal_handler(signal_number, self._handle_signal)
+
+    @property
+    def inherited_address(self) -> tuple[str, int] | None:
+        """Where the first app will listen, when this process was started with a listening socket."""
+        return self._inherited[0].getsockname()[:2] if self._inherited else None
+
+    def listen(self, app_at: AppAt, host: str, port: int) -> int:
+        """Starts to serve an app, and returns the port. Raises BadSetting when it can't listen there.
+
+        Where a listening socket was inherited (systemd's socket activation), the first app gets that one.
+        """
+        try:
+            listener = self._inherited.pop(0) if self._inherited else listen(host, port)
+        except OSError as exc:
+            why = f"the server can't listen on {host}:{port}: {exc.strerror or exc}"
+            raise BadSetting("port", why) from exc
+        server = Server(app_at, listener, self._sources)
+        server.start()
+        self._servers.append(server)
+        return server.port
+
+    def serve_until_signal(self, stop: Callable[[], object]) -> None:
+        """Serves until SIGTERM or SIGINT arrives; then calls `stop`, and waits for active requests.
+
+        A second signal ends the process at once.
+        """
+        self._signal.wait()
+        stop()
+        self._finish_requests()
+
+    def _handle_signal(self) -> None:
+        if self._signal.is_set():
+            os._exit(1)  # the user does not want to wait, and the journal needs no orderly end
+        self._signal.set()
+
+    def _finish_requests(self) -> None:
+        """Stops accepting, and waits for active requests until they end or the time is up."""
+        gevent.joinall([gevent.spawn(s.finish_requests, self._stop_timeout_s) for s in self._servers])
