@@ -59,9 +59,9 @@ class Writer(Protocol):
         """
 
     def close(self) -> None:
-        """Closes the writer of an upload that may resume, and frees what was reserved and not used.
+        """Closes the writer of an upload that may resume. All taken bytes are stored then.
 
-        The stored bytes stay. Does nothing on a closed writer.
+        It frees what was reserved and not used. Does nothing on a closed writer.
         """
 
 

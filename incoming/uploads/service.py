@@ -391,6 +391,8 @@ class Uploads:
         """Opens the file; a takeover gets the open one. Raises StorageFull, TooMany, LengthMismatch."""
         if length_bytes is None:
             length_bytes = ticket.length_bytes
+        if live.writer and live.writer.durable_offset < live.writer.taken_bytes:
+            live.close()  # the new holder starts at what may be acknowledged, which a closed file has whole
         if live.writer:
             if ticket.length_bytes is None and length_bytes is not None:
                 self.admission.make_room_for_length(ticket, length_bytes, live.writer)

@@ -25,7 +25,7 @@ from incoming.registry.journal import Journal, read
 from incoming.registry.memory import MemoryRegistry
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
-from incoming.storage import Room
+from incoming.storage import Room, Storage
 from incoming.storage.local.storage import LocalStorage
 from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, NewsListener, new_token
@@ -92,11 +92,13 @@ class House:
         clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self.journal, self.runtime, clock, counters)
-        reserve_bytes = self.settings.reserve_ahead_mib * MIB
-        storage = LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
         callbacks = Callbacks(self.runtime, self.settings.handover_answer_timeout_s)
-        made = registry, storage, callbacks, counters
+        made = registry, self._make_storage(), callbacks, counters
         return UploadContext(self.settings, self.runtime, clock, *made, boot_id=self.boot_id)
+
+    def _make_storage(self) -> Storage:
+        reserve_bytes = self.settings.reserve_ahead_mib * MIB
+        return LocalStorage(self.directory / "data", reserve_bytes, self.runtime)
 
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""
@@ -124,7 +126,7 @@ class House:
     def _next_process(self, boot_id: str) -> House:
         self.journal.write_clock(self.parts.clock.now_s())
         settings = dataclasses.asdict(self.settings)
-        return House(self.directory, self.app, FakeRuntime(5.0), boot_id, **settings)
+        return type(self)(self.directory, self.app, FakeRuntime(5.0), boot_id, **settings)
 
     def new_ticket(self, **request: str) -> str:
         """Returns the id of a new ticket, asked for with these parameters of the route."""
