@@ -100,9 +100,9 @@ class Service:
             self._take_what_is_there()
         if settings.fsync:
             _keep_names(self.directory)
-        housekeeping.distrust(self.parts, self._journal.machine_has_run_on())
+        self.uploads = Uploads(self.context)
+        housekeeping.distrust(self.uploads, self._journal.machine_has_run_on())
         self._write_first_clock()
-        self.uploads = Uploads(self.parts)
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
         self._closed = False
@@ -113,12 +113,12 @@ class Service:
         self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
         warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
         self._journal = Journal(self.directory / "journal", fsync, self._ownership.check)
-        self.parts = self._make_parts()
+        self.context = self._make_context()
 
     def _write_first_clock(self) -> None:
         """Before anything is acknowledged: which start of the machine this is."""
         try:
-            self._journal.write_clock(self.parts.clock.now_s())
+            self._journal.write_clock(self._clock.now_s())
         except IncomingError as exc:
             log.warning("the service's time can't be written: %(error)s", {"error": exc})
 
@@ -131,9 +131,9 @@ class Service:
             log.info("waiting for the process that owns %(directory)s", {"directory": self.directory})
             self.runtime.in_pool(self._ownership.wait)
 
-    def _make_parts(self) -> UploadContext:
+    def _make_context(self) -> UploadContext:
         settings, runtime = self.settings, self.runtime
-        clock = ServiceClock(runtime.now_s, self._journal.read_clock())
+        clock = self._clock = ServiceClock(runtime.now_s, self._journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self._journal, runtime, clock, counters)
         data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
@@ -164,22 +164,22 @@ class Service:
         return checked
 
     def _converse(self, websocket: WebSocket, source: str) -> None:
-        limits = self._limits.for_connections(self.parts.counters.connections + 1)
+        limits = self._limits.for_connections(self.context.counters.connections + 1)
         Connection(websocket, NegotiatedSession(limits), self.uploads, self.runtime, source).run()
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""
         self.runtime.spawn(self.overview.keep_watch)
-        housekeeping.recover(self.parts, self.uploads)
+        housekeeping.recover(self.uploads)
         self.runtime.spawn(self._keep_time)
         self.runtime.spawn(self._keep_house)
-        self.runtime.spawn(housekeeping.keep_checkpoints, self.parts, self.uploads)
+        self.runtime.spawn(housekeeping.keep_checkpoints, self.uploads)
 
     def _keep_time(self) -> None:
         """Has the service's clock run and its storage watched, until the process ends."""
         self.runtime.spawn(self._watch_storage)
         while True:
-            stood_still_s = self.parts.clock.tick()
+            stood_still_s = self._clock.tick()
             if stood_still_s > STOOD_STILL_S:
                 log.warning(STOOD_STILL, {"stood_still_s": stood_still_s})
             self.runtime.sleep(TICK_S)
@@ -203,8 +203,8 @@ class Service:
         while not self.uploads.lost:
             self.runtime.sleep(min(interval_s, CLOCK_INTERVAL_S))
             try:
-                housekeeping.sweep(self.parts, self.uploads)
-                self.runtime.in_pool(self._journal.write_clock, self.parts.clock.now_s())
+                housekeeping.sweep(self.uploads)
+                self.runtime.in_pool(self._journal.write_clock, self._clock.now_s())
             except IncomingError as exc:
                 log.warning("housekeeping: %(error)s", {"error": exc})
             except Exception:
@@ -241,7 +241,7 @@ class Service:
         self._closed = True
         self._release_the_last()
         try:
-            self._journal.close(self.parts.clock.now_s())
+            self._journal.close(self._clock.now_s())
         except IncomingError as exc:
             log.warning("the journal could not be closed as it should: %(error)s", {"error": exc})
         finally:

@@ -93,7 +93,7 @@ class Incoming:
         """
 
         def keep(function: T) -> T:
-            self._service.parts.callbacks.register(name, function)  # type: ignore[arg-type]
+            self._service.context.callbacks.register(name, function)  # type: ignore[arg-type]
             return function
 
         return keep
@@ -117,7 +117,7 @@ class Incoming:
         """
         return self._service.uploads.issue(
             NewUpload(
-                self._service.parts.callbacks.url(on_finished, on_cancelled),
+                self._service.context.callbacks.url(on_finished, on_cancelled),
                 remove_file_when_finished=remove_file_when_finished,
                 secret=secrets.token_urlsafe(SECRET_BYTES),  # nobody but this process ends its uploads
                 secret_required=True,
@@ -142,7 +142,7 @@ class Incoming:
         self._service.uploads.retry(ticket_id, self._secret(ticket_id))
 
     def _secret(self, ticket_id: str) -> str:
-        return self._service.parts.registry.get(ticket_id).secret
+        return self._service.context.registry.get(ticket_id).secret
 
     # --- helpers -------------------------------------------------------------------------------------
 

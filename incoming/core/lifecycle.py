@@ -44,6 +44,8 @@ ARRIVED: Final = frozenset({State.HANDING_OVER, State.WAITING, State.FINISHED, S
 """All bytes have come."""
 CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
 """Ended without a handover; the app is told, unless it was the app's own doing."""
+ENDED: Final = CALLED_OFF | {State.FINISHED}
+"""Nothing can change the outcome."""
 
 
 # --- events ------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from incoming.core.errors import FileMeant, LengthMismatch, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
+    ENDED,
     RECEIVING,
     TRANSITIONS,
     Cancel,
@@ -119,9 +120,16 @@ class Ticket:
         return self.state is not State.FINISHED or self.remove_file_when_finished
 
     @property
+    def is_undelivered(self) -> bool:
+        """True while the app has to be called: a file is there, or the upload was called off."""
+        if self.state in CALLED_OFF:
+            return not self.app_told
+        return self.state is State.HANDING_OVER
+
+    @property
     def settled(self) -> bool:
         """True when nothing is left to be done but to remember the result."""
-        return self.app_told if self.state in CALLED_OFF else self.state is State.FINISHED
+        return self.state in ENDED and not self.is_undelivered
 
     @property
     def file_meant(self) -> FileMeant:

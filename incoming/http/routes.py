@@ -100,7 +100,7 @@ def _backend_routes(uploads: Uploads) -> dict[str, Route]:
         return "ok"
 
     def sweep() -> str:
-        return str(housekeeping.sweep(uploads.parts, uploads))
+        return str(housekeeping.sweep(uploads))
 
     routes = (new_upload, finish_upload, cancel_upload, retry_upload, sweep)
     return {route.__name__: route for route in routes}

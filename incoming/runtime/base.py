@@ -68,6 +68,13 @@ class Runtime(Protocol):
         """Returns a random number from 0 to 1."""
 
 
+class Clock(Protocol):
+    """Tells the service's time. All processes of one service have the same."""
+
+    def now_s(self) -> float:
+        """Returns for how many seconds the service has run so far. The time never goes backwards."""
+
+
 LONGEST_TICK_S: Final = 2.0
 """How far the clock advances at most between two ticks."""
 

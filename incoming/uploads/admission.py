@@ -45,15 +45,15 @@ as soon as it is let in."""
 class Admission:
     """Lets uploads in, and keeps room for those that are in."""
 
-    def __init__(self, parts: UploadContext, is_sending: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False) -> None:
         """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id."""
         self._is_sending = is_sending
-        self._settings = parts.settings
-        self._clock = parts.clock
-        self._registry = parts.registry
-        self._storage = parts.storage
-        self._refused = Networks(parts.settings.handover_refused)
-        self._budget = DiskBudget(parts.settings.reservation_idle_s, UNUSED_AFTER_S)
+        self._settings = context.settings
+        self._clock = context.clock
+        self._registry = context.registry
+        self._storage = context.storage
+        self._refused = Networks(context.settings.handover_refused)
+        self._budget = DiskBudget(context.settings.reservation_idle_s, UNUSED_AFTER_S)
         self._paces: dict[str, Pace] = {}
 
     def new_ticket(self, request: NewUpload) -> Ticket:

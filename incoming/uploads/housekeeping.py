@@ -1,8 +1,8 @@
-"""What happens by itself: tickets are taken up after a restart, expire when idle, are forgotten in the end.
+"""What the service does unasked: it recovers uploads after a start, expires idle ones, forgets old ones.
 
-`sweep` looks at every ticket once; how often is made from the shortest time that has to be noticed. What a
-kill may have cut off, and what the disk has refused, is `unsettled` (see UploadContext). Sweeps settle it.
-`recover` marks the tickets of the last process so, and has the first sweep begin.
+A sweep does everything that is due. How often it runs follows from the shortest time that has to be
+noticed. Work that a kill cut off, or that the disk refused, is in the service's retry queue. `recover` puts
+the tickets of the last process there, and starts the first sweep.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from incoming.core.errors import IncomingError, UnknownTicket
-from incoming.core.lifecycle import ARRIVED, CALLED_OFF, RECEIVING, State
+from incoming.core.lifecycle import ARRIVED, ENDED, RECEIVING, State
 from incoming.core.ticket import Ticket
 from incoming.settings.table import Settings
 from incoming.uploads.context import UploadContext
@@ -22,12 +22,12 @@ from incoming.uploads.service import Uploads
 log = logging.getLogger(__name__)
 
 LONGEST_SWEEP_INTERVAL_S: Final = 30.0
-TAKE_UP_AGAIN_AFTER_S: Final = 60.0
-"""When an upload that could not be taken up is tried again: its file is read as a whole each time."""
+RETRY_AFTER_S: Final = 60.0
+"""When an upload that could not be completed is tried again. Each time its whole file is read."""
 CHECKPOINT_INTERVAL_S: Final = 5.0
-"""At most what was uploaded in so long is sent once more after a power cut."""
+"""After a power cut, clients send at most what they had uploaded in this time again."""
 CHECKPOINTS_PER_S: Final = 50.0
-"""Where more uploads move than that allows, each has its checkpoint less often: it costs some 0.2 ms."""
+"""With more uploads in progress, each gets its checkpoints less often. A checkpoint costs about 0.2 ms."""
 STRAYS_NAMED: Final = 5
 SHORT_NAME_CHARS: Final = 8
 """A whole id would be a secret again if its ticket were found."""
@@ -36,85 +36,88 @@ STRAYS: Final = (
     "%(names)s. They are kept"
 )
 TICKETS_AT_A_TIME: Final = 200
-"""After so many tickets others may run."""
+"""After so many tickets, other greenlets may run."""
 
 
-def distrust(parts: UploadContext, machine_has_run_on: bool) -> None:
-    """Before anybody comes: finds the uploads that a power cut may have taken bytes of.
+def distrust(uploads: Uploads, machine_has_run_on: bool) -> None:
+    """Finds the uploads that a power cut may have taken bytes of, before any client comes.
 
-    A ticket tells at which start of the machine all its bytes were right. For one of an older version, which
-    does not, `machine_has_run_on` since the last process; if it has not, a hole is where bytes were lost.
+    A ticket names the start of the machine at which all its bytes were right. A ticket of an older version
+    does not. Then `machine_has_run_on` since the last process tells; if it has not, a hole in the file is
+    where bytes were lost.
     """
-    there = None
-    recovery, inventory = parts.storage.recovery, parts.storage.inventory
+    context, there = uploads.context, None
+    recovery, inventory = context.storage.recovery, context.storage.inventory
     if inventory:
-        with contextlib.suppress(IncomingError):  # then each is looked for
+        with contextlib.suppress(IncomingError):  # then every file is looked for
             there = inventory.names()
-    for ticket in parts.registry.tickets():
-        if (ticket.boot_id == parts.boot_id) if ticket.boot_id else machine_has_run_on:
+    for ticket in context.registry.tickets():
+        if (ticket.boot_id == context.boot_id) if ticket.boot_id else machine_has_run_on:
             continue
-        if ticket.state in ARRIVED and not parts.settings.fsync:
-            parts.doubtful.add(ticket.id)
+        if ticket.state in ARRIVED and not context.settings.fsync:
+            uploads.unsynced.add(ticket.id)
         if ticket.state not in RECEIVING:
-            continue  # it was synced, or is looked at when it is handed over
+            continue  # its file was synced, or is checked when it is handed over
         if ticket.boot_id or ticket.checkpoints:
-            parts.unproven.add(ticket.id)
+            uploads.doubts.begin(ticket.id)
             continue
         if recovery is None or (there is not None and ticket.id not in there):
             continue  # most tickets of a large journal have no bytes
         try:
             lost_bytes = recovery.discard_lost(ticket.id)
         except IncomingError as exc:
-            log.warning("upload %(ticket)s: can't be looked at: %(error)s", ticket.for_log(error=exc))
+            about = ticket.for_log(error=exc)
+            log.warning("upload %(ticket)s: its file can't be checked: %(error)s", about)
             continue
         if lost_bytes:
             about = ticket.for_log(lost_bytes=lost_bytes)
             log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
 
 
-def recover(parts: UploadContext, uploads: Uploads) -> None:
-    """Takes up what the last process left, so that clients may come.
+def recover(uploads: Uploads) -> None:
+    """Resumes the uploads of the last process, so that clients may come.
 
-    Room is counted for all uploads first, and apps are told again. Whatever else may be left to be done the
-    first sweep does, beside the caller: it does the same to any upload that is left over later.
+    Reserves room for all uploads first, and calls apps again. The first sweep does the rest, beside the
+    caller. It does the same to any upload with work left undone later.
     """
-    tickets = list(parts.registry.tickets())
+    context = uploads.context
+    tickets = list(context.registry.tickets())
     for number, ticket in enumerate(tickets, 1):
-        if ticket.state is State.PAUSED or _has_ended(ticket):
-            parts.unsettled[ticket.id] = parts.clock.now_s()
+        if ticket.state is State.PAUSED or ticket.state in ENDED:
+            uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if ticket.state is State.PAUSED:
-            with contextlib.suppress(IncomingError):  # the sweep tries it again, and tells
+            with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
                 uploads.admission.hold_rest(ticket, anew=True)
-        if uploads.deliveries.is_missing(ticket):
-            uploads.deliveries.start(ticket.id)
+        if uploads.outbox.is_missing(ticket):
+            uploads.outbox.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
-            parts.runtime.yield_if_due()
-    parts.runtime.spawn(sweep, parts, uploads)
-    parts.runtime.spawn(report_strays, parts)
+            context.runtime.yield_if_due()
+    context.runtime.spawn(sweep, uploads)
+    context.runtime.spawn(report_strays, context)
     if tickets:
-        log.info("took up %(tickets)d tickets", {"tickets": len(tickets)})
+        log.info("recovered %(tickets)d tickets", {"tickets": len(tickets)})
 
 
-def keep_checkpoints(parts: UploadContext, uploads: Uploads) -> None:
-    """Has the journal know what was acknowledged, every few seconds, until the process ends."""
+def keep_checkpoints(uploads: Uploads) -> None:
+    """Journals checkpoints of what was acknowledged, every few seconds, until the process ends."""
     moved = 0
     while True:
-        parts.runtime.sleep(max(CHECKPOINT_INTERVAL_S, moved / CHECKPOINTS_PER_S))
+        uploads.context.runtime.sleep(max(CHECKPOINT_INTERVAL_S, moved / CHECKPOINTS_PER_S))
         try:
             moved = uploads.keep_checkpoints()
         except Exception:
             log.exception("a defect: checkpoints failed")
 
 
-def report_strays(parts: UploadContext) -> None:
-    """Logs what lies in the storage and belongs to no ticket. Nothing of it is touched."""
-    inventory = parts.storage.inventory
+def report_strays(context: UploadContext) -> None:
+    """Logs what is in the storage and belongs to no ticket. It changes nothing."""
+    inventory = context.storage.inventory
     if inventory is None:
         return
     try:
-        strays = inventory.strays(lambda: {ticket.id for ticket in parts.registry.tickets()})
+        strays = inventory.strays(lambda: {ticket.id for ticket in context.registry.tickets()})
     except IncomingError as exc:
-        log.warning("data/ can't be looked through: %(error)s", {"error": exc})
+        log.warning("data/ can't be listed: %(error)s", {"error": exc})
         return
     if strays.names:
         names = ", ".join(name[:SHORT_NAME_CHARS] for name in strays.names[:STRAYS_NAMED])
@@ -133,49 +136,49 @@ def sweep_interval_s(settings: Settings) -> float:
     return min(shortest_s / 4, LONGEST_SWEEP_INTERVAL_S)
 
 
-def sweep(parts: UploadContext, uploads: Uploads) -> int:
-    """Looks at every ticket once, and does what it is time for. Returns how many uploads that were.
+def sweep(uploads: Uploads) -> int:
+    """Does everything that is due. Returns how many uploads it has changed.
 
-    It ends what has been idle for too long, asks again for what lapsed, forgets what was kept long enough,
-    and takes up whatever was left over, as each start does. A ticket that makes trouble stops no other.
+    It expires idle uploads, asks apps again, forgets old results, and does work that was left undone. An
+    upload that fails does not stop the others.
     """
     touched = 0
-    for number, ticket in enumerate(parts.registry.tickets(), 1):
+    for number, ticket in enumerate(uploads.context.registry.tickets(), 1):
         if not number % TICKETS_AT_A_TIME:
-            parts.runtime.yield_if_due()
+            uploads.context.runtime.yield_if_due()
         try:
-            touched += _look_at(parts, uploads, ticket)
+            touched += _look_at(uploads, ticket)
         except IncomingError as exc:
-            # It changed while we looked, or the disk does not let us: the next sweep sees it anew.
+            # It has changed since, or the disk fails. The next sweep tries again.
             log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
     with contextlib.suppress(IncomingError):
-        # Else each start would be the last sign of life of who uploaded before, and that never expires.
-        parts.registry.keep_found()
+        # Otherwise every start would be the last use of an upload in progress, which would never expire.
+        uploads.context.registry.keep_found()
     return touched
 
 
-Act = Callable[[UploadContext, Uploads, Ticket], None]
+Act = Callable[[Uploads, Ticket], None]
 
 
-def _look_at(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> bool:
-    """Does what it is time for. Returns whether there was anything.
+def _look_at(uploads: Uploads, ticket: Ticket) -> bool:
+    """Does what is due for one ticket. Returns whether there was anything to do.
 
-    Much may have happened since the sweep began, so what counts is the ticket as it is once its upload's lock
-    is held. The act then changes this ticket, or none.
+    Much may have happened since the sweep began. So the ticket counts as it is once its upload's lock is
+    held, and the act changes that ticket or none.
     """
-    if _due(parts, uploads, ticket) is None:
+    if _due_act(uploads, ticket) is None:
         return False
     with uploads.claims.lock(ticket.id):
-        ticket = parts.registry.get(ticket.id)
-        act = _due(parts, uploads, ticket)
+        ticket = uploads.context.registry.get(ticket.id)
+        act = _due_act(uploads, ticket)
         if act:
-            act(parts, uploads, ticket)
+            act(uploads, ticket)
     return act is not None
 
 
-def _due(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> Act | None:
-    """Returns what is to be done about this ticket. Looks at nothing that takes time."""
-    times, now_s = parts.settings, parts.clock.now_s()
+def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
+    """Returns what is to be done about this ticket. It reads nothing that takes time."""
+    times, now_s = uploads.context.settings, uploads.context.clock.now_s()
     idle_s = now_s - ticket.changed_at_s
     match ticket.state:
         case State.ISSUED | State.PAUSED if idle_s > times.idle_timeout_s:
@@ -190,89 +193,86 @@ def _due(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> Act | None:
             return _forget
         case State.UPLOADING if uploads.is_abandoned(ticket):
             return _pause
-        case _ if parts.unsettled.get(ticket.id, now_s + 1) <= now_s:
-            return _take_up
-        case _ if uploads.deliveries.is_missing(ticket):
-            return _tell
+        case _ if uploads.retry_queue.is_due(ticket.id, now_s):
+            return _retry
+        case _ if uploads.outbox.is_missing(ticket):
+            return _deliver
     return None
 
 
-def _end_idle(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
-    """Nobody came for too long; but what has all its bytes is the app's, however long the disk has failed."""
+def _end_idle(uploads: Uploads, ticket: Ticket) -> None:
+    """Expires an idle upload. One with all its bytes is the app's, however long the disk has failed."""
     if not uploads.is_complete(ticket):
         uploads.expire(ticket, "idle for too long")
-    elif parts.unsettled.get(ticket.id, 0.0) <= parts.clock.now_s():
-        _take_up(parts, uploads, ticket)
+    elif not uploads.retry_queue.waits(ticket.id, uploads.context.clock.now_s()):
+        _retry(uploads, ticket)
 
 
-def _lapse(_: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
-    uploads.deliveries.lapse(ticket)
+def _lapse(uploads: Uploads, ticket: Ticket) -> None:
+    uploads.outbox.lapse(ticket)
 
 
-def _end_failed(_: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
+def _end_failed(uploads: Uploads, ticket: Ticket) -> None:
     uploads.expire(ticket, "the app did not take the file")
 
 
-def _pause(_: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
+def _pause(uploads: Uploads, ticket: Ticket) -> None:
     uploads.pause_abandoned(ticket)
-    log.warning("upload %(ticket)s: no connection held it any more, paused", ticket.for_log())
+    log.warning("upload %(ticket)s: paused, because no client held it any more", ticket.for_log())
 
 
-def _tell(_: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
-    uploads.deliveries.start(ticket.id)
+def _deliver(uploads: Uploads, ticket: Ticket) -> None:
+    uploads.outbox.start(ticket.id)
 
 
-def _take_up(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
-    """Does what may have been cut off by a kill, or has failed since the disk refused it."""
-    if _has_ended(ticket):
-        parts.clear_away(ticket)
-    elif ticket.state is not State.PAUSED or not _is_to_be_completed(parts, uploads, ticket):
-        parts.unsettled.pop(ticket.id, None)
-    if uploads.deliveries.is_missing(ticket):
-        uploads.deliveries.start(ticket.id)
+def _retry(uploads: Uploads, ticket: Ticket) -> None:
+    """Does what a kill may have cut off, or what has failed since."""
+    if ticket.state in ENDED:
+        uploads.deletion.delete(ticket)
+    elif ticket.state is not State.PAUSED or not _is_to_be_completed(uploads, ticket):
+        uploads.retry_queue.discard(ticket.id)
+    if uploads.outbox.is_missing(ticket):
+        uploads.outbox.start(ticket.id)
 
 
-def _has_ended(ticket: Ticket) -> bool:
-    """Returns whether the file is to be removed, as far as it is ours."""
-    return ticket.state in CALLED_OFF or ticket.state is State.FINISHED
+def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
+    """Reserves room for a paused upload, and completes it if it has all its bytes.
 
-
-def _is_to_be_completed(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> bool:
-    """Counts room for a paused upload, and has it completed if it has all its bytes.
-
-    Returns whether it is, or whether this is to be found out later.
+    Returns whether it has them, or whether a later sweep has to find out.
     """
     try:
         uploads.admission.hold_rest(ticket, anew=True)
         if not uploads.is_complete(ticket):
             return False
     except IncomingError as exc:
-        _not_yet(parts, ticket, exc)
+        _retry_later(uploads, ticket, exc)
         return True
-    parts.unsettled[ticket.id] = parts.clock.now_s() + TAKE_UP_AGAIN_AFTER_S
-    parts.runtime.spawn(_complete, parts, uploads, ticket)  # it is read back first, which takes long
+    uploads.retry_queue.add(ticket.id, uploads.context.clock.now_s() + RETRY_AFTER_S)
+    uploads.context.runtime.spawn(_complete, uploads, ticket)  # it is read back first, which takes long
     return True
 
 
-def _complete(parts: UploadContext, uploads: Uploads, ticket: Ticket) -> None:
+def _complete(uploads: Uploads, ticket: Ticket) -> None:
     try:
         uploads.complete_paused(ticket)
     except UnknownTicket:
         return
     except Exception as exc:
         defect = None if isinstance(exc, IncomingError) else exc
-        _not_yet(parts, ticket, exc, defect)
+        _retry_later(uploads, ticket, exc, defect)
 
 
-def _not_yet(parts: UploadContext, ticket: Ticket, exc: Exception, defect: Exception | None = None) -> None:
+def _retry_later(
+    uploads: Uploads, ticket: Ticket, exc: Exception, defect: Exception | None = None
+) -> None:
     about = ticket.for_log(error=exc)
-    log.error("upload %(ticket)s: could not be taken up yet: %(error)s", about, exc_info=defect)
-    parts.unsettled[ticket.id] = parts.clock.now_s() + TAKE_UP_AGAIN_AFTER_S
+    log.error("upload %(ticket)s: could not be completed yet: %(error)s", about, exc_info=defect)
+    uploads.retry_queue.add(ticket.id, uploads.context.clock.now_s() + RETRY_AFTER_S)
 
 
-def _forget(parts: UploadContext, _: Uploads, ticket: Ticket) -> None:
-    """Removes all that is ours, again: the disk may have failed when it was first to be removed."""
-    parts.clear_away(ticket)
-    parts.registry.forget(ticket.id)
-    parts.doubtful.discard(ticket.id)
+def _forget(uploads: Uploads, ticket: Ticket) -> None:
+    """Deletes all that is ours, again: the disk may have failed when it was deleted first."""
+    uploads.deletion.delete(ticket)
+    uploads.context.registry.forget(ticket.id)
+    uploads.unsynced.discard(ticket.id)
     log.info("upload %(ticket)s: forgotten", ticket.for_log())

@@ -21,14 +21,30 @@ from incoming.core.errors import IncomingError
 from incoming.core.resume_check import RANDOM_SAMPLES, Ranges, ranges_to_compare
 from incoming.core.ticket import Ticket
 from incoming.runtime.base import Lock
-from incoming.uploads.context import BLOCK_BYTES, UploadContext
+from incoming.storage import Storage
+from incoming.uploads.context import UploadContext
 
 log = logging.getLogger(__name__)
 
 Keep = Callable[[], Callable[[], None]]
 """Has a chunk stay in its buffer until what it returns is called."""
+BLOCK_BYTES: Final = 8 * 1024 * 1024
+"""How much a thread reads at a time: it takes some milliseconds, so others soon get a thread."""
 SHORT_BYTES: Final = 64 * 1024
 """What SHA-256 digests in less time than it takes to have that done by a thread."""
+
+
+def stored_checksum(storage: Storage, ticket_id: str, start: int, end: int) -> int:
+    """Returns the CRC-32C of the stored bytes from `start` to `end`. Raises StorageFailed."""
+    crc = 0
+
+    def take(data: memoryview) -> None:
+        nonlocal crc
+        crc = checksum(data, crc)
+
+    for block in range(start, end, BLOCK_BYTES):
+        storage.read(ticket_id, block, min(block + BLOCK_BYTES, end), take)
+    return crc
 
 
 @dataclass(slots=True, eq=False)
@@ -51,10 +67,9 @@ class _File:
 class Integrity:
     """All digests of this process."""
 
-    def __init__(self, parts: UploadContext) -> None:
-        self._parts = parts
-        self._runtime = parts.runtime
-        self._storage = parts.storage
+    def __init__(self, context: UploadContext) -> None:
+        self._runtime = context.runtime
+        self._storage = context.storage
         self._files: dict[str, _File] = {}
         self._moved: set[str] = set()
 
@@ -172,7 +187,7 @@ class Integrity:
     def _read_behind(self, ticket: Ticket, file: _File, known: Checkpoint) -> None:
         end = file.acknowledged_from
         try:
-            crc = self._parts.checksum(ticket.id, known.end_bytes, end)
+            crc = stored_checksum(self._storage, ticket.id, known.end_bytes, end)
         except IncomingError:
             return  # `_catch_up` tries the same, and reports it
         if file.acknowledged_from == end:
@@ -228,4 +243,4 @@ class Integrity:
         file = self._files[ticket.id]
         if len(ranges) == 1 and ranges[0] == (0, file.stored_bytes):
             return (self.whole(ticket).crc32c,)
-        return tuple(self._parts.checksum(ticket.id, start, end) for start, end in ranges)
+        return tuple(stored_checksum(self._storage, ticket.id, start, end) for start, end in ranges)

@@ -21,6 +21,8 @@ from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover import answers, callbacks
 from incoming.handover.http_call import HttpCall
 from incoming.uploads.context import UploadContext
+from incoming.uploads.deletion import Deletion
+from incoming.uploads.power_cut_check import UnsyncedFiles
 
 log = logging.getLogger(__name__)
 
@@ -33,20 +35,29 @@ LOGGED_CHARS: Final = 200
 class Outbox:
     """Brings news to apps. `tell` passes what an app decided on to the client that watches the ticket."""
 
-    def __init__(self, parts: UploadContext, tell: Callable[[str, News], None]) -> None:
-        self._parts = parts
-        self._settings = parts.settings
-        self._runtime = parts.runtime
-        self._clock = parts.clock
-        self._registry = parts.registry
-        self._storage = parts.storage
+    def __init__(
+        self,
+        context: UploadContext,
+        tell: Callable[[str, News], None],
+        deletion: Deletion,
+        unsynced: UnsyncedFiles,
+    ) -> None:
+        self._callbacks = context.callbacks
+        self._counters = context.counters
+        self._deletion = deletion
+        self._unsynced = unsynced
+        self._settings = context.settings
+        self._runtime = context.runtime
+        self._clock = context.clock
+        self._registry = context.registry
+        self._storage = context.storage
         self._tell = tell
         self._notifier = HttpCall(
-            parts.settings.handover_connect_timeout_s,
-            parts.settings.handover_answer_timeout_s,
-            parts.runtime,
-            parts.settings.handover_refused,
-            parts.settings.handover_ca_file,
+            context.settings.handover_connect_timeout_s,
+            context.settings.handover_answer_timeout_s,
+            context.runtime,
+            context.settings.handover_refused,
+            context.settings.handover_ca_file,
         )
         self._under_way: set[str] = set()
         self._troubles: dict[str, answers.NoAnswer] = {}
@@ -64,7 +75,7 @@ class Outbox:
     def is_missing(self, ticket: Ticket) -> bool:
         """Returns whether an app is still to be told of this ticket, and nothing is about to tell it."""
         is_cared_for = ticket.id in self._under_way or ticket.id in self._put_off
-        return _has_news(ticket) and not is_cared_for and not self._stopped
+        return ticket.is_undelivered and not is_cared_for and not self._stopped
 
     def stop(self) -> None:
         """Calls nobody any more; what is not delivered yet is delivered after the next start."""
@@ -75,7 +86,7 @@ class Outbox:
         finished = self._registry.change(ticket.id, Confirm())
         log.info("upload %(ticket)s: finished", finished.for_log())
         self._tell(ticket.id, HandedOver(finished.crc32c or 0))
-        self._parts.try_to_clear_away(finished)
+        self._deletion.delete_or_retry(finished)
 
     def lapse(self, ticket: Ticket) -> None:
         """The app said "wait" and nothing came: it has the file, or is asked again, or that was it.
@@ -104,7 +115,7 @@ class Outbox:
                     if self._fails_as_spoilt(self._registry.get(ticket_id)):
                         return
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
-                    if not _has_news(ticket) or self._stopped:
+                    if not ticket.is_undelivered or self._stopped:
                         return
                     answer = self._call(ticket, call)
                 attempt += 1
@@ -128,8 +139,8 @@ class Outbox:
     def _turn(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
         """Gives what calls the app, as soon as there is a place among the calls to it."""
         if url.startswith(callbacks.SCHEME):
-            with self._parts.callbacks.turn:
-                yield lambda ticket: self._parts.callbacks.call(ticket, self._storage.location(ticket.id))
+            with self._callbacks.turn:
+                yield lambda ticket: self._callbacks.call(ticket, self._storage.location(ticket.id))
         else:
             with self._notifier.turn(url) as turn:
                 yield lambda ticket: turn.post(self._form(ticket))
@@ -149,7 +160,7 @@ class Outbox:
             except IllegalTransition:
                 return None
         answer = call(ticket)
-        self._parts.counters.called(answer.result, _trouble(answer))
+        self._counters.called(answer.result, _trouble(answer))
         about = ticket.for_log(result=answer.result, trouble=_trouble(answer), answer=_words(answer, ticket))
         log.info("upload %(ticket)s: told the app it is %(state)s: %(answer)s", about)
         return answer
@@ -226,20 +237,13 @@ class Outbox:
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
         pickup = self._storage.pickup
-        if pickup is None or ticket.remove_file_when_finished or ticket.id in self._parts.doubtful:
+        if pickup is None or ticket.remove_file_when_finished or ticket.id in self._unsynced:
             return False
         return pickup.is_taken(ticket.id)
 
     def _fails_as_spoilt(self, ticket: Ticket) -> bool:
         """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
-        if ticket.id not in self._parts.doubtful or ticket.state is not State.HANDING_OVER:
-            return False
-        stored_bytes = self._storage.size(ticket.id)
-        if stored_bytes is None and not ticket.remove_file_when_finished:
-            return False
-        crc = self._parts.checksum(ticket.id, 0, stored_bytes or 0)
-        if (stored_bytes, crc) == (ticket.length_bytes, ticket.crc32c):
-            self._parts.doubtful.discard(ticket.id)
+        if ticket.state is not State.HANDING_OVER or not self._unsynced.is_damaged(ticket):
             return False
         with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
             self._fail(ticket, Lapse(SPOILT_TEXT))
@@ -252,10 +256,6 @@ class Outbox:
 def failure(ticket: Ticket) -> HandoverFailed:
     """Returns what the client of a FAILED ticket is told."""
     return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. It is kept on the server for a while.")
-
-
-def _has_news(ticket: Ticket) -> bool:
-    return ticket.state is State.HANDING_OVER or (ticket.state in CALLED_OFF and not ticket.app_told)
 
 
 def _trouble(answer: answers.Answer) -> str:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from incoming.core.backend_requests import Listing
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull
-from incoming.core.lifecycle import ARRIVED, CALLED_OFF, State
+from incoming.core.lifecycle import ARRIVED, State
 from incoming.core.stats import Lag, Speeds
 from incoming.core.ticket import Ticket
 from incoming.uploads.admission import MIB
@@ -57,8 +57,7 @@ class Totals:
     def add(self, ticket: Ticket, now_s: float) -> None:
         """Counts one upload."""
         self.by_state[ticket.state] += 1
-        called_off = ticket.state in CALLED_OFF and not ticket.app_told
-        if called_off or ticket.state is State.HANDING_OVER:
+        if ticket.is_undelivered:
             self.undelivered += 1
             self.oldest_undelivered_s = max(self.oldest_undelivered_s, now_s - ticket.changed_at_s)
 
@@ -69,13 +68,13 @@ class Overview:
     def __init__(self, uploads: Uploads) -> None:
         self.speeds = Speeds()
         self.lag = Lag()
-        self.counters = uploads.parts.counters
+        self.counters = uploads.context.counters
         self.free_bytes: int | None = None
         """What the disk had left when it was last looked at; None when it could not be."""
         self._uploads = uploads
-        self._parts = uploads.parts
-        self._runtime = uploads.parts.runtime
-        self._clock = uploads.parts.clock
+        self._context = uploads.context
+        self._runtime = uploads.context.runtime
+        self._clock = uploads.context.clock
         self._found = {"storage": "", "journal": "", "room": ""}
         """What was wrong when it was last looked at, by what it is wrong with."""
         self._looking_at = "storage"
@@ -116,7 +115,7 @@ class Overview:
     def _check_disk(self) -> None:
         """Looks at all that a new upload needs. Each look may hang; `_looking_at` is what it hangs on."""
         self._try("storage", self._look_at_storage)
-        self._try("journal", self._parts.registry.check)
+        self._try("journal", self._context.registry.check)
         self._looking_at = "storage"
         self._look_at_room()
         self._disk_checked_at_s = self._clock.now_s()
@@ -137,13 +136,13 @@ class Overview:
         self._found[what] = found
 
     def _look_at_storage(self) -> None:
-        room = self._parts.storage.room
+        room = self._context.storage.room
         self.free_bytes = self._runtime.in_pool(room.free_bytes) if room else None
-        self._parts.storage.check()
+        self._context.storage.check()
 
     def _look_at_room(self) -> None:
         """No upload can begin in what `min_free_mib` keeps. Those that have room kept for them end in it."""
-        min_free_mib = self._parts.settings.min_free_mib
+        min_free_mib = self._context.settings.min_free_mib
         is_full = self.free_bytes is not None and self.free_bytes <= min_free_mib * MIB
         found = "storage_full" if is_full and not self.reserved_bytes() else ""
         if found and not self._found["room"]:
@@ -199,7 +198,7 @@ class Overview:
         }
 
     def _tickets(self) -> Iterator[Ticket]:
-        return self._breathing(self._parts.registry.tickets())
+        return self._breathing(self._context.registry.tickets())
 
     def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
         for number, ticket in enumerate(tickets, 1):
@@ -247,7 +246,7 @@ class Overview:
         """Returns the lengths of files as the disk has them; None where it does not say, or not in time."""
         if not ticket_ids:
             return {}
-        stored_bytes = self._parts.storage.size
+        stored_bytes = self._context.storage.size
         try:
             with self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
                 return self._runtime.in_pool(_each, stored_bytes, ticket_ids)
@@ -257,7 +256,7 @@ class Overview:
     def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
         moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
         speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
-        trouble = self._uploads.deliveries.trouble(ticket.id)
+        trouble = self._uploads.outbox.trouble(ticket.id)
         missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
         seconds_left = round(missing_bytes / speed, 1) if speed and ticket.length_bytes is not None else None
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)

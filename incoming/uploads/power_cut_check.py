@@ -19,7 +19,7 @@ from incoming.core.ticket import Ticket
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.storage import Writer
 from incoming.uploads.context import UploadContext
-from incoming.uploads.integrity import Integrity
+from incoming.uploads.integrity import Integrity, stored_checksum
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +32,18 @@ class _Found(NamedTuple):
 
 
 class Doubts:
-    """The doubts of this process, about the uploads in `parts.unproven`."""
+    """The unfinished uploads that a power cut may have taken bytes of, and what was found out about them."""
 
-    def __init__(self, parts: UploadContext, integrity: Integrity) -> None:
-        self._parts = parts
+    def __init__(self, context: UploadContext, integrity: Integrity) -> None:
+        self._storage = context.storage
+        self._open: set[str] = set()
         self._integrity = integrity
         self._found: dict[str, _Found] = {}
-        self._locks = KeyedLocks[str](parts.runtime.lock)
+        self._locks = KeyedLocks[str](context.runtime.lock)
+
+    def begin(self, ticket_id: str) -> None:
+        """Some of the stored bytes may be wrong from now on."""
+        self._open.add(ticket_id)
 
     def examine(self, ticket: Ticket) -> None:
         """Finds out how much is right, if that is in doubt. Takes as long as reading the file.
@@ -48,7 +53,7 @@ class Doubts:
         if not self.is_open(ticket.id):
             return
         with self._locks.of(ticket.id):
-            stored_bytes = self._parts.storage.size(ticket.id) or 0
+            stored_bytes = self._storage.size(ticket.id) or 0
             found = self._found.get(ticket.id)
             if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
                 return
@@ -92,9 +97,45 @@ class Doubts:
 
     def end(self, ticket_id: str) -> None:
         """All that is stored is right, or of no interest any more."""
-        self._parts.unproven.discard(ticket_id)
+        self._open.discard(ticket_id)
         self._found.pop(ticket_id, None)
 
     def is_open(self, ticket_id: str) -> bool:
         """Returns whether some of the stored bytes may be wrong."""
-        return ticket_id in self._parts.unproven
+        return ticket_id in self._open
+
+
+class UnsyncedFiles:
+    """The files of uploads that had arrived before a power cut, and were not synced."""
+
+    def __init__(self, context: UploadContext) -> None:
+        self._storage = context.storage
+        self._ids: set[str] = set()
+
+    def add(self, ticket_id: str) -> None:
+        """The power cut may have taken bytes of this file, or its name."""
+        self._ids.add(ticket_id)
+
+    def discard(self, ticket_id: str) -> None:
+        """The file is sound, or of no interest any more."""
+        self._ids.discard(ticket_id)
+
+    def __contains__(self, ticket_id: str) -> bool:
+        """Returns whether the power cut may have taken bytes of this file, or its name."""
+        return ticket_id in self._ids
+
+    def is_damaged(self, ticket: Ticket) -> bool:
+        """Returns whether a file in doubt has lost bytes. Reads it. If it is sound, the doubt ends.
+
+        A missing file is not damaged if its app may have moved it away. Raises StorageFailed.
+        """
+        if ticket.id not in self._ids:
+            return False
+        stored_bytes = self._storage.size(ticket.id)
+        if stored_bytes is None and not ticket.remove_file_when_finished:
+            return False
+        crc = stored_checksum(self._storage, ticket.id, 0, stored_bytes or 0)
+        if (stored_bytes, crc) != (ticket.length_bytes, ticket.crc32c):
+            return True
+        self.discard(ticket.id)
+        return False

@@ -53,9 +53,11 @@ from incoming.storage import Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
 from incoming.uploads.context import UploadContext
+from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep
 from incoming.uploads.outbox import Outbox
-from incoming.uploads.power_cut_check import Doubts
+from incoming.uploads.power_cut_check import Doubts, UnsyncedFiles
+from incoming.uploads.retry_queue import RetryQueue
 
 log = logging.getLogger(__name__)
 
@@ -65,17 +67,20 @@ BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 class Uploads:
     """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
 
-    def __init__(self, parts: UploadContext) -> None:
-        self.parts = parts
-        self._settings = parts.settings
-        self._registry = parts.registry
-        self._storage = parts.storage
-        self._runtime = parts.runtime
-        self.claims = Claims(parts.runtime)
-        self.admission = Admission(parts, self.claims.is_sending)
-        self._integrity = Integrity(parts)
-        self._doubts = Doubts(parts, self._integrity)
-        self.deliveries = Outbox(parts, self.claims.tell)
+    def __init__(self, context: UploadContext) -> None:
+        self.context = context
+        self._settings = context.settings
+        self._registry = context.registry
+        self._storage = context.storage
+        self._runtime = context.runtime
+        self.claims = Claims(context.runtime)
+        self.admission = Admission(context, self.claims.is_sending)
+        self._integrity = Integrity(context)
+        self.retry_queue = RetryQueue()
+        self.deletion = Deletion(context, self.retry_queue)
+        self.doubts = Doubts(context, self._integrity)
+        self.unsynced = UnsyncedFiles(context)
+        self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced)
         self.stopping = False
         self.lost: StorageLost | None = None
 
@@ -91,7 +96,7 @@ class Uploads:
 
     def finish(self, ticket_id: str, secret: str) -> None:
         """The app has the file. Raises UnknownTicket, WrongSecret, WrongState."""
-        self.deliveries.finish(self.with_secret(ticket_id, secret))
+        self.outbox.finish(self.with_secret(ticket_id, secret))
 
     def cancel_by_app(self, ticket_id: str, secret: str) -> None:
         """The app gives up. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
@@ -110,7 +115,7 @@ class Uploads:
         ticket = self.with_secret(ticket_id, secret)
         self._registry.change(ticket.id, Retry())
         log.info("upload %(ticket)s: the handover is tried again", ticket.for_log())
-        self.deliveries.start(ticket.id)
+        self.outbox.start(ticket.id)
 
     def with_secret(self, ticket_id: str, secret: str) -> Ticket:
         """Returns the ticket for whoever may deal with it. Raises UnknownTicket, WrongSecret."""
@@ -136,7 +141,7 @@ class Uploads:
         self._check_running()
         ticket = self._registry.get(ticket_id)
         self.admission.check(ticket, claim.length_bytes)
-        self._doubts.examine(ticket)  # before the lock is taken: it may take long
+        self.doubts.examine(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket_id) as live:
             ticket = self._registry.get(ticket_id)
             self.admission.check(ticket, claim.length_bytes)
@@ -187,15 +192,15 @@ class Uploads:
 
     def _resumes_at(self, ticket: Ticket) -> int:
         """Returns how many of the stored bytes are right, without taking the upload's lock."""
-        self._doubts.examine(ticket)
+        self.doubts.examine(ticket)
         stored_bytes = self.claims.offset(ticket.id)
         if stored_bytes is None:
-            stored_bytes = self.parts.runtime.in_pool(self._storage.size, ticket.id) or 0
-        return self._doubts.right_bytes(ticket.id, stored_bytes)
+            stored_bytes = self.context.runtime.in_pool(self._storage.size, ticket.id) or 0
+        return self.doubts.right_bytes(ticket.id, stored_bytes)
 
     def is_in_doubt(self, ticket_id: str) -> bool:
         """Returns whether its file is read before a claim is granted, which may take long."""
-        return self._doubts.is_open(ticket_id)
+        return self.doubts.is_open(ticket_id)
 
     def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """Compares what the client says of `claim.compare` with what is stored.
@@ -237,8 +242,8 @@ class Uploads:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, len(chunk))
             self.admission.keep_room(claim.ticket, writer)
             writer.write(chunk)
-            self.parts.counters.stored_bytes += len(chunk)
-            self.claims.moved(claim.ticket.id, live, self.parts.clock.now_s())
+            self.context.counters.stored_bytes += len(chunk)
+            self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer)
         return claim.pace.delay_s(len(chunk), self._runtime.now_s())
@@ -275,7 +280,7 @@ class Uploads:
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             self._complete(claim.ticket, live)
-        self.deliveries.start(claim.ticket.id)
+        self.outbox.start(claim.ticket.id)
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user gives up. Raises WrongState once the handover has begun; else like `write`."""
@@ -299,7 +304,7 @@ class Uploads:
     def release_all(self) -> None:
         """Releases what connections still hold, beside the caller: the process is about to end."""
         for claim in self.claims.holders():
-            self.parts.runtime.spawn(self.release, claim)
+            self.context.runtime.spawn(self.release, claim)
 
     # --- asked for by housekeeping -----------------------------------------------------------------
 
@@ -323,7 +328,7 @@ class Uploads:
         """
         if not self.is_complete(ticket):
             return
-        self._doubts.examine(ticket)
+        self.doubts.examine(ticket)
         self._integrity.begin(ticket, ticket.length_bytes or 0)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket.id) as live:
@@ -337,7 +342,7 @@ class Uploads:
                 self._complete(ticket, live)
             finally:
                 live.close()
-        self.deliveries.start(ticket.id)
+        self.outbox.start(ticket.id)
 
     def is_abandoned(self, ticket: Ticket) -> bool:
         """Returns whether an upload counts as being uploaded, though no connection holds it."""
@@ -356,27 +361,27 @@ class Uploads:
         """
         moved = self._integrity.take_moved() if self._registry.has_room else ()
         for ticket_id in moved:
-            self.parts.runtime.spawn(self._keep_checkpoint, ticket_id)
-            self.parts.runtime.yield_if_due()
+            self.context.runtime.spawn(self._keep_checkpoint, ticket_id)
+            self.context.runtime.yield_if_due()
         return len(moved)
 
     def _keep_checkpoint(self, ticket_id: str) -> None:
         checkpoint = self._integrity.checkpoint(ticket_id)
         with contextlib.suppress(IncomingError):  # it has ended meanwhile, or the next one does better
             ticket = self._registry.get(ticket_id)
-            if checkpoint and not self._doubts.is_open(ticket_id):
-                self._registry.change(ticket_id, Record(checkpoint, self.parts.boot_id), ticket.token)
+            if checkpoint and not self.doubts.is_open(ticket_id):
+                self._registry.change(ticket_id, Record(checkpoint, self.context.boot_id), ticket.token)
 
     def stop(self) -> None:
         """Tells every client to come back later, and takes on nothing new."""
         self.stopping = True
-        self.deliveries.stop()
+        self.outbox.stop()
         self.claims.tell_all(Interrupted(Stopping()))
 
     def lose(self, error: StorageLost) -> None:
         """Another process may have the storage: nothing is stored, acknowledged or told any more."""
         self.lost = error
-        self.deliveries.stop()
+        self.outbox.stop()
         self.claims.end_all(Interrupted(error))
 
     # --- how -------------------------------------------------------------------------------------
@@ -406,7 +411,7 @@ class Uploads:
         writer = _open_file(live)
         stored_bytes = writer.durable_offset
         try:
-            right_bytes = self._doubts.settle(ticket, writer, proves)
+            right_bytes = self.doubts.settle(ticket, writer, proves)
         except IncomingError:
             if live.holder is None:
                 self._close(ticket, live)
@@ -417,7 +422,7 @@ class Uploads:
 
     def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
         """Returns the claim with what the service adds to it."""
-        boot_id = "" if self._doubts.is_open(ticket_id) else self.parts.boot_id
+        boot_id = "" if self.doubts.is_open(ticket_id) else self.context.boot_id
         return replace(claim, name=bare_file_name(claim.name), right_bytes=right_bytes, boot_id=boot_id)
 
     def _to_compare(
@@ -430,22 +435,22 @@ class Uploads:
     def _end_doubt(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """The client has proved the bytes behind the last checkpoint, which have these checksums."""
         ticket = claim.ticket
-        if not self._doubts.is_open(ticket.id):
+        if not self.doubts.is_open(ticket.id):
             return
         crc = last(ticket.checkpoints).crc32c
         for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
             if start >= claim.right_bytes:
                 crc = combine(crc, of_piece, end - start)
-        self._doubts.end(ticket.id)
+        self.doubts.end(ticket.id)
         proved = Checkpoint(claim.offset_bytes, crc)
         with contextlib.suppress(IncomingError):  # the next checkpoint says the same
-            self._registry.change(ticket.id, Record(proved, self.parts.boot_id), ticket.token)
+            self._registry.change(ticket.id, Record(proved, self.context.boot_id), ticket.token)
 
     def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
         """Some of the bytes behind the last checkpoint are not those of the client's file."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            self._doubts.cut(claim.ticket, _open_file(live), right_bytes)
+            self.doubts.cut(claim.ticket, _open_file(live), right_bytes)
             self._integrity.forget(claim.ticket.id)
 
     def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
@@ -453,12 +458,12 @@ class Uploads:
         may_be_whole = live.writer is None or live.writer.durable_offset == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
-        in_doubt = self._doubts.is_open(ticket.id)
+        in_doubt = self.doubts.is_open(ticket.id)
         checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
         released = self._registry.change(ticket.id, Release(checkpoint), token)
         if released.state is State.PAUSED and may_be_whole:
             # Its completion has failed, or nobody was left to ask for it.
-            self.parts.unsettled.setdefault(ticket.id, self.parts.clock.now_s())
+            self.retry_queue.add_if_missing(ticket.id, self.context.clock.now_s())
         return released
 
     def _close(self, ticket: Ticket, live: LiveUpload) -> None:
@@ -511,10 +516,10 @@ class Uploads:
             live.abort()
             self.admission.release(ticket.id)
             self._integrity.forget(ticket.id)
-            self._doubts.end(ticket.id)
+            self.doubts.end(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
-        self.deliveries.start(ticket.id)
-        self.parts.try_to_clear_away(ended)
+        self.outbox.start(ticket.id)
+        self.deletion.delete_or_retry(ended)
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         live.close()

@@ -60,7 +60,7 @@ class Connection:
         self._uploads = uploads
         self._runtime = runtime
         self._source = source
-        self._counters = uploads.parts.counters
+        self._counters = uploads.context.counters
         self._claim: ClaimedUpload | None = None
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._rest_s = 0.0
@@ -214,7 +214,7 @@ class Connection:
 
     def _be_idle_from_now(self) -> None:
         """A client that only answers pings keeps its connection as long as a ticket may be idle."""
-        self._websocket.set_idle_timeout(self._uploads.parts.settings.idle_timeout_s)
+        self._websocket.set_idle_timeout(self._uploads.context.settings.idle_timeout_s)
 
     def _cancel(self, reason: str) -> events.Event:
         try:

@@ -166,7 +166,7 @@ def test_whatever_the_app_does_each_file_ends_where_both_sides_say(tmp_path: Pat
         house.pass_time(chance.uniform(1, 900))
         if chance.random() < 0.4:
             house = wild.house = house.restarted()  # whom it calls, and not the dead one
-            recover(house.parts, house.uploads)
+            recover(house.uploads)
             house.runtime.settle()
     house.pass_time(4 * HOUR_S)
     assert wild.spoilt == []

@@ -157,8 +157,8 @@ class Uploading(RuleBasedStateMachine):
 
     def _compare(self) -> None:
         """All that can be seen from outside, and what is on the disk."""
-        assert self.model.now_s == self.house.parts.clock.now_s()
-        tickets = {t.id: t for t in self.house.parts.registry.tickets()}
+        assert self.model.now_s == self.house.context.clock.now_s()
+        tickets = {t.id: t for t in self.house.context.registry.tickets()}
         assert set(tickets) == set(self.model.tickets)
         self.kept = {t.id: t for t in journal.read(self.house.directory / "journal")}
         assert set(self.kept) == set(tickets)
@@ -327,7 +327,7 @@ class Uploading(RuleBasedStateMachine):
         self._runtime.advance(duration_s)
         self.model.advance(duration_s)
         if sweeps:
-            sweep(self.house.parts, self.house.uploads)
+            sweep(self.house.uploads)
             self._runtime.settle()
             self.model.sweep()
         self._compare()
@@ -343,14 +343,14 @@ class Uploading(RuleBasedStateMachine):
     def _next_process(self) -> None:
         type(self).crashes += 1
         self._runtime.bury()
-        self.house.journal.write_clock(self.house.parts.clock.now_s())
+        self.house.journal.write_clock(self.house.context.clock.now_s())
         config = dataclasses.asdict(self.house.settings)
         self.house = House(self.house.directory, self.app, MortalRuntime(5.0), **config)
         self.clients.clear()
-        recover(self.house.parts, self.house.uploads)
+        recover(self.house.uploads)
         self._runtime.settle()
         # The first sweep runs beside the calls of the start, and may miss how they end. The next does not.
-        sweep(self.house.parts, self.house.uploads)
+        sweep(self.house.uploads)
         self._runtime.settle()
 
     @rule(data=st.data(), calls=st.integers(0, 6), after=st.booleans(),

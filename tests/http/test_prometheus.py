@@ -49,7 +49,7 @@ def test_what_happened_is_counted(house: House) -> None:
     house.arrive(house.new_ticket(), b"content")
     house.arrive(house.new_ticket(), b"more content")
     house.paused(10, b"abc")
-    house.parts.counters.received_bytes += 25
+    house.context.counters.received_bytes += 25
     samples = scrape(house)
     for name, label, value in (
         ("tickets_issued_total", "", 3), ("stored_bytes_total", "", 22), ("received_bytes_total", "", 25),

@@ -240,7 +240,7 @@ def test_ticket_ids_come_from_the_systems_randomness(tmp_path: Path, monkeypatch
 
 
 def test_ticket_ids_do_not_repeat_and_use_all_their_bits(tmp_path: Path) -> None:
-    admission = Admission(House(tmp_path).parts)
+    admission = Admission(House(tmp_path).context)
     request = backend_requests.NewUpload("http://app.example.org/")
     ids = [uuid.UUID(admission.new_ticket(request).id) for _ in range(2_000 * SCALE)]
     assert len(set(ids)) == len(ids)

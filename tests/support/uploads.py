@@ -84,11 +84,11 @@ class House:
         self.app = app or FakeApp()
         self.settings = Settings(**{"min_free_mib": 0, "reserve_ahead_mib": 1, "fsync": False, **settings})
         self.journal = Journal(directory / "journal", self.settings.fsync)
-        self.parts = self._make_parts()
+        self.context = self._make_context()
         with patch("incoming.uploads.outbox.HttpCall", lambda *_: self.app):
-            self.uploads = Uploads(self.parts)
+            self.uploads = Uploads(self.context)
 
-    def _make_parts(self) -> UploadContext:
+    def _make_context(self) -> UploadContext:
         clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self.journal, self.runtime, clock, counters)
@@ -103,14 +103,14 @@ class House:
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""
         house = self.restarted()
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
         house.runtime.settle()
         return house
 
     def pass_time(self, duration_s: float) -> None:
         """Lets the time pass, and sweeps after it."""
         self.runtime.advance(duration_s)
-        sweep(self.parts, self.uploads)
+        sweep(self.uploads)
         self.runtime.settle()
 
     def restarted(self) -> House:
@@ -120,11 +120,11 @@ class House:
     def after_a_power_cut(self) -> House:
         """Returns the first process after a power cut, before anybody comes; nothing is taken up yet."""
         house = self._next_process(f"{self.boot_id}, and another")
-        distrust(house.parts, machine_has_run_on=False)
+        distrust(house.uploads, machine_has_run_on=False)
         return house
 
     def _next_process(self, boot_id: str) -> House:
-        self.journal.write_clock(self.parts.clock.now_s())
+        self.journal.write_clock(self.context.clock.now_s())
         settings = dataclasses.asdict(self.settings)
         return type(self)(self.directory, self.app, FakeRuntime(5.0), boot_id, **settings)
 
@@ -161,7 +161,7 @@ class House:
 
     def ticket(self, ticket_id: str) -> Ticket:
         """Returns the ticket as it is."""
-        return self.parts.registry.get(ticket_id)
+        return self.context.registry.get(ticket_id)
 
     def state(self, ticket_id: str) -> State:
         """Returns the ticket's state."""
@@ -169,7 +169,7 @@ class House:
 
     def file(self, ticket_id: str) -> Path:
         """Returns where the upload's bytes are."""
-        return Path(self.parts.storage.location(ticket_id))
+        return Path(self.context.storage.location(ticket_id))
 
     @contextlib.contextmanager
     def journal_broken(self) -> Iterator[None]:
@@ -184,7 +184,7 @@ class House:
 
 def room(house: House) -> Room:
     """Returns what tells how much space is left."""
-    found = house.parts.storage.room
+    found = house.context.storage.room
     assert found
     return found
 

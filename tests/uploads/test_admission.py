@@ -36,7 +36,7 @@ def house(tmp_path: Path) -> House:
 
 @pytest.fixture
 def admission(house: House) -> Admission:
-    return Admission(house.parts)
+    return Admission(house.context)
 
 
 def ticket_in(state: State, length_bytes: int | None = LENGTH_BYTES) -> Ticket:
@@ -67,7 +67,7 @@ def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission)
 def test_what_this_server_does_not_do_is_refused_by_name(tmp_path: Path, admission: Admission) -> None:
     with pytest.raises(BadParameter, match="fileOwnerUid"):
         admission.new_ticket(NewUpload(URL, file_owner_uid=NO_USER))
-    choosy = Admission(House(tmp_path, handover_hosts=("other.example.org",)).parts)
+    choosy = Admission(House(tmp_path, handover_hosts=("other.example.org",)).context)
     with pytest.raises(BadParameter, match="signalFinishURL"):
         choosy.new_ticket(NewUpload(URL))
 
@@ -121,7 +121,7 @@ def test_a_file_that_has_arrived_is_never_too_large(admission: Admission) -> Non
 
 
 def test_without_a_limit_no_file_is_too_large(tmp_path: Path) -> None:
-    Admission(House(tmp_path).parts).check(ticket_in(State.ISSUED, None), 2**53 - 1)
+    Admission(House(tmp_path).context).check(ticket_in(State.ISSUED, None), 2**53 - 1)
 
 
 # --- is there room? --------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admis
     admission.open(first, most_of_it).close()
     with pytest.raises(StorageFull):
         admission.open(second, most_of_it)
-    assert house.parts.storage.size(second.id) is None, "who is not let in leaves nothing"
+    assert house.context.storage.size(second.id) is None, "who is not let in leaves nothing"
     admission.release(first.id)
     admission.open(second, most_of_it).close()
 

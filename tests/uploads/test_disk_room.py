@@ -97,9 +97,9 @@ def test_a_file_that_is_all_here_is_handed_over_on_a_full_disk_too(tmp_path: Pat
     before = House(tmp_path, FakeApp(WillFinish()))
     ticket_id = before.new_ticket()
     before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
-    before.journal.write_clock(before.parts.clock.now_s())
+    before.journal.write_clock(before.context.clock.now_s())
     house = House(tmp_path, FakeApp(WillFinish()), min_free_mib=1 << 40)
-    recover(house.parts, house.uploads)
+    recover(house.uploads)
     house.runtime.settle()
     assert house.state(ticket_id) is State.WAITING
 

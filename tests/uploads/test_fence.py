@@ -66,9 +66,9 @@ def test_the_registry_refuses_a_checkpoint_of_a_stale_claim(tmp_path: Path) -> N
     ticket_id, stale, newest = stale_claim(house)
     record = Record(Checkpoint(len(CONTENT), 7), house.boot_id)
     with pytest.raises(TakenOver):
-        house.parts.registry.change(ticket_id, record, stale.claim.ticket.token)
+        house.context.registry.change(ticket_id, record, stale.claim.ticket.token)
     assert house.ticket(ticket_id).checkpoints == ()
-    house.parts.registry.change(ticket_id, record, newest.claim.ticket.token)
+    house.context.registry.change(ticket_id, record, newest.claim.ticket.token)
     assert house.ticket(ticket_id).checkpoints == (record.checkpoint,)
 
 

@@ -19,7 +19,7 @@ from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinis
 from incoming.settings.table import Settings
 from incoming.uploads.housekeeping import (
     LONGEST_SWEEP_INTERVAL_S,
-    TAKE_UP_AGAIN_AFTER_S,
+    RETRY_AFTER_S,
     TICKETS_AT_A_TIME,
     recover,
     sweep,
@@ -170,7 +170,7 @@ def test_a_file_that_could_not_be_removed_is_removed_by_the_first_sweep_that_can
     ticket_id = not_removed(house)
     for _ in range(3):
         house.pass_time(1)
-    assert caplog.text.count("not removed yet") == 1
+    assert caplog.text.count("its file is not deleted yet") == 1
     lets_go(house, ticket_id)
     house.pass_time(1)
     assert not house.file(ticket_id).parent.exists()
@@ -198,15 +198,15 @@ def test_a_ticket_whose_file_could_not_be_removed_is_not_forgotten_before_it_is(
 def late_sweep(house: House, seen: list[Ticket], monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps as if all that has happened since `seen` had happened while the sweep was under way."""
     with monkeypatch.context() as patched:
-        patched.setattr(house.parts.registry, "tickets", lambda: iter(seen))
-        sweep(house.parts, house.uploads)
+        patched.setattr(house.context.registry, "tickets", lambda: iter(seen))
+        sweep(house.uploads)
     house.runtime.settle()
 
 
 def seen_by_a_sweep(house: House, after_s: float) -> list[Ticket]:
     """Lets the time pass. Returns what a sweep that begins then sees."""
     house.runtime.advance(after_s)
-    return list(house.parts.registry.tickets())
+    return list(house.context.registry.tickets())
 
 
 @pytest.mark.parametrize("begun", [True, False])
@@ -260,7 +260,7 @@ def test_a_sweep_does_not_touch_a_file_that_has_become_the_apps_meanwhile(
     house.uploads.release(house.claim(ticket_id, LENGTH_BYTES).claim)
     seen = seen_by_a_sweep(house, 101)
     house.arrive(ticket_id, CONTENT)
-    house.parts.unsettled[ticket_id] = 0.0
+    house.uploads.retry_queue.add(ticket_id, 0.0)
     late_sweep(house, seen, monkeypatch)
     assert house.state(ticket_id) is State.FINISHED
     assert house.file(ticket_id).read_bytes() == CONTENT
@@ -362,12 +362,12 @@ def test_a_whole_upload_does_not_expire_however_long_the_disk_fails(
     house = house.restarted()  # so that its digest is not known
     with monkeypatch.context() as patched:
         patched.setattr(os, "preadv", refuses)
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
         for _ in range(40):
             house.pass_time(10)
     assert house.state(ticket_id) is State.PAUSED
-    assert 4 <= caplog.text.count("could not be taken up yet") <= 8, "it is not tried at each sweep"
-    house.pass_time(TAKE_UP_AGAIN_AFTER_S)
+    assert 4 <= caplog.text.count("could not be completed yet") <= 8, "it is not tried at each sweep"
+    house.pass_time(RETRY_AFTER_S)
     assert house.state(ticket_id) is State.FINISHED
 
 
@@ -424,7 +424,7 @@ def test_a_sweep_does_not_hurry_a_delivery_that_waits_to_be_tried_again(tmp_path
 def test_an_upload_that_no_connection_holds_any_more_pauses_and_may_expire(tmp_path: Path) -> None:
     house = house_with(tmp_path)
     ticket_id = house.new_ticket()
-    house.parts.registry.change(ticket_id, Claim(LENGTH_BYTES, "a"))
+    house.context.registry.change(ticket_id, Claim(LENGTH_BYTES, "a"))
     house.pass_time(1)
     assert house.state(ticket_id) is State.PAUSED
     house.pass_time(101)
@@ -437,7 +437,7 @@ def test_what_a_start_could_not_journal_a_sweep_does(tmp_path: Path) -> None:
     before.claim(ticket_id, LENGTH_BYTES)
     house = before.restarted()
     with house.journal_broken():
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
         house.runtime.settle()
     house.pass_time(50)
     assert [(t.id, t.state) for t in house.journaled()] == [(ticket_id, State.PAUSED)]
@@ -461,7 +461,7 @@ def test_sweeping_lets_others_run(tmp_path: Path) -> None:
         house.new_ticket()
     ran: list[bool] = []
     house.runtime.spawn(ran.append, True)
-    sweep(house.parts, house.uploads)
+    sweep(house.uploads)
     assert ran
 
 
@@ -485,7 +485,7 @@ def test_files_without_a_ticket_are_reported_at_the_start_and_kept(
     house = House(tmp_path)
     kept = house.paused(100, b"known")
     lost = house.paused(100, b"unknown")
-    house.parts.registry.forget(lost)
+    house.context.registry.forget(lost)
     data = tmp_path / "data"
     (data / "a file of somebody").write_bytes(b"x" * 10)
     (data / "broken").symlink_to("nowhere")
@@ -522,7 +522,7 @@ def test_a_ticket_that_is_made_while_files_are_listed_is_no_stray(
 ) -> None:
     house = House(tmp_path)
     with house.runtime.held("_strays"):
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
         house.runtime.settle()
         house.paused(100, b"new")
     assert strays_said(house, caplog) == []

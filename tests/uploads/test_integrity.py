@@ -22,8 +22,8 @@ from incoming.core.errors import IncomingError, StorageFailed, TakenOver, Upload
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
 from incoming.storage.local.storage import LocalStorage
-from incoming.uploads.context import BLOCK_BYTES
 from incoming.uploads.housekeeping import recover
+from incoming.uploads.integrity import BLOCK_BYTES
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.uploads import Client, House, new_claim
@@ -284,7 +284,7 @@ def test_a_chunk_that_comes_while_the_digest_catches_up_counts_once(
 ) -> None:
     ticket_id = begun(house, CONTENT[:HALF], digest=digest)
     house = House(tmp_path, FakeApp(WillFinish()), LateRuntime(5.0))
-    recover(house.parts, house.uploads)
+    recover(house.uploads)
     client = claim(house, ticket_id)
     for _ in range(pauses):  # the next chunk comes at any moment of the reading
         gevent.sleep(0)

@@ -98,7 +98,8 @@ def test_a_ticket_that_nobody_used_has_a_file_name_all_the_same(tmp_path: Path) 
 def test_a_real_app_gets_a_real_call(tmp_path: Path, app: ScriptedApp) -> None:
     app.answers = [DONE]
     house = House(tmp_path)
-    house.uploads.deliveries = Outbox(house.parts, lambda *_: None)  # with the notifier that calls
+    deletion, unsynced = house.uploads.deletion, house.uploads.unsynced
+    house.uploads.outbox = Outbox(house.context, lambda *_: None, deletion, unsynced)  # it makes real calls
     ticket_id = house.new_ticket(signalFinishURL=app.url)
     house.arrive(ticket_id, CONTENT)
     [delivery] = app.deliveries
@@ -227,11 +228,11 @@ def test_why_an_app_gives_no_answer_is_known_for_as_long_as_it_is_asked_again(tm
     house = House(tmp_path, FakeApp(DOWN, DOWN, Done()), **TIMES)
     ticket_id = house.new_ticket()
     house.arrive(ticket_id, CONTENT)
-    assert house.uploads.deliveries.trouble(ticket_id) == no_answer(DOWN.trouble)
+    assert house.uploads.outbox.trouble(ticket_id) == no_answer(DOWN.trouble)
     house.runtime.advance(10)
     assert house.state(ticket_id) is State.FINISHED
-    assert house.uploads.deliveries.trouble(ticket_id) is None
-    assert house.parts.counters.troubles == {"connection_refused": 2}
+    assert house.uploads.outbox.trouble(ticket_id) is None
+    assert house.context.counters.troubles == {"connection_refused": 2}
 
 
 def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path) -> None:
@@ -239,7 +240,7 @@ def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path)
     ticket_id = house.new_ticket()
     house.uploads.expire(house.ticket(ticket_id), "idle for too long")
     house.runtime.settle()
-    assert house.uploads.deliveries.trouble(ticket_id) == no_answer(DOWN.trouble)
+    assert house.uploads.outbox.trouble(ticket_id) == no_answer(DOWN.trouble)
 
 
 def test_the_log_says_what_was_wrong_and_in_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -331,7 +332,7 @@ def test_only_one_call_is_under_way_for_a_ticket(tmp_path: Path) -> None:
     ticket_id = house.new_ticket()
     house.arrive(ticket_id, CONTENT)
     for _ in range(3):
-        house.uploads.deliveries.start(ticket_id)
+        house.uploads.outbox.start(ticket_id)
         house.runtime.advance(10)
     assert len(house.app.forms) == 1
     house.runtime.advance(50)
@@ -369,6 +370,6 @@ def test_a_ticket_that_is_forgotten_meanwhile_is_no_defect(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house, ticket_id = arrived(tmp_path, DOWN)
-    house.parts.registry.forget(ticket_id)
+    house.context.registry.forget(ticket_id)
     house.runtime.advance(10)
     assert "could not be told" not in caplog.text

@@ -75,7 +75,7 @@ def test_a_call_after_a_restart_counts_as_a_repeated_one(tmp_path: Path) -> None
     house = before.restarted()
     house.app.answers = [moving_to(tmp_path / "moved", NOT_FOUND)]
     house.app.forms.clear()
-    house.uploads.deliveries.start(ticket_id)
+    house.uploads.outbox.start(ticket_id)
     house.runtime.settle()
     assert house.state(ticket_id) is State.FINISHED
 
@@ -85,6 +85,6 @@ def test_a_call_after_a_wait_and_a_restart_counts_as_a_repeated_one(tmp_path: Pa
     house = before.restarted()
     house.app.answers = [moving_to(tmp_path / "moved", NOT_FOUND)]
     house.app.forms.clear()
-    house.uploads.deliveries.lapse(house.ticket(ticket_id))
+    house.uploads.outbox.lapse(house.ticket(ticket_id))
     house.runtime.settle()
     assert house.state(ticket_id) is State.FINISHED

@@ -90,7 +90,7 @@ def test_a_disk_that_does_not_say_hides_the_offset_and_nothing_else(
     def fail(_: str) -> int:
         raise StorageFailed
 
-    monkeypatch.setattr(house.parts.storage, "size", fail)
+    monkeypatch.setattr(house.context.storage, "size", fail)
     assert only_row(overview)["offset_bytes"] is None
     assert only_row(overview)["id"] == ticket_id[:8]
 
@@ -228,14 +228,14 @@ def test_the_oldest_news_that_no_app_has_heard_is_known(tmp_path: Path) -> None:
     house.runtime.advance(2)
     totals = overview.totals()
     assert (totals.undelivered, totals.oldest_undelivered_s) == (2, 7.0)
-    assert house.parts.counters.calls["no_answer"] > 2
+    assert house.context.counters.calls["no_answer"] > 2
 
 
 def test_an_app_that_said_wait_has_heard_it(tmp_path: Path) -> None:
     house = House(tmp_path, FakeApp(WillFinish()), **TIMES)
     house.arrive(house.new_ticket())
     assert Overview(house.uploads).totals().undelivered == 0
-    assert house.parts.counters.calls == {"wait": 1}
+    assert house.context.counters.calls == {"wait": 1}
 
 
 def test_the_history_of_the_throughput_is_there_when_asked_for(house: House, overview: Overview) -> None:
@@ -340,7 +340,7 @@ def test_a_lack_of_room_has_a_word_of_its_own(
     def full() -> None:
         raise StorageFull
 
-    monkeypatch.setattr(getattr(house.parts, what), "check", full)
+    monkeypatch.setattr(getattr(house.context, what), "check", full)
     house.runtime.advance(6)
     assert overview.trouble() == word
 

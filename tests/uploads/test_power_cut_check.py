@@ -161,7 +161,7 @@ def test_a_killed_process_loses_nothing_and_proves_nothing(house: House, version
     ticket_id = begun(house, RANDOM, version)
     make_sparse(house.file(ticket_id))
     after = house.after_a_kill()
-    assert not after.parts.unproven
+    assert not after.uploads.doubts.is_open(ticket_id)
     assert goes_on(after, ticket_id, RANDOM, version) == STORED
 
 
@@ -190,7 +190,7 @@ def test_a_file_that_was_touched_is_compared_as_a_whole(house: House) -> None:
     claim = claimed(after, ticket_id, 2, time_ms=100)
     assert claim.compare[0] == (0, CHECKPOINT)
     prove(after, claim, RANDOM)
-    assert not after.parts.unproven
+    assert not after.uploads.doubts.is_open(ticket_id)
 
 
 # --- bytes that are lost ---------------------------------------------------------------------------------
@@ -288,7 +288,7 @@ def test_a_file_that_was_thrown_away_is_not_held_to_its_old_checkpoints(house: H
 def test_room_is_kept_for_what_is_to_be_sent_again_and_for_no_more(house: House) -> None:
     ticket_id = begun(house, RANDOM, 1)
     after = house.after_a_power_cut()
-    recover(after.parts, after.uploads)
+    recover(after.uploads)
     claimed(after, ticket_id, 1)
     after.runtime.settle()
     assert after.uploads.admission.reserved_bytes() <= LENGTH - CHECKPOINT
@@ -319,8 +319,8 @@ def test_a_kill_after_a_power_cut_leaves_the_doubt(house: House) -> None:
     first = house.after_a_power_cut()
     first.uploads.release(claimed(first, ticket_id, 2))
     second = first.restarted()
-    distrust(second.parts, machine_has_run_on=True)
-    assert second.parts.unproven == {ticket_id}
+    distrust(second.uploads, machine_has_run_on=True)
+    assert second.uploads.doubts.is_open(ticket_id)
 
 
 def test_a_client_of_version_1_that_takes_over_from_one_that_was_asked_sends_the_rest_again(
@@ -339,7 +339,7 @@ def test_an_upload_of_version_1_that_has_all_bytes_is_handed_over_only_if_all_ar
     claim = claimed(house, ticket_id, 1)
     store(house, claim, RANDOM, STORED, LENGTH)
     after = house.after_a_power_cut()
-    recover(after.parts, after.uploads)
+    recover(after.uploads)
     after.runtime.settle()
     assert (after.state(ticket_id), after.app.forms) == (State.PAUSED, [])
     assert goes_on(after, ticket_id, RANDOM, 1) == CHECKPOINT
@@ -355,7 +355,7 @@ def test_an_upload_of_version_1_whose_last_bytes_have_a_checkpoint_is_handed_ove
     house.uploads.release(claim)
     make_sparse(house.file(ticket_id))
     after = house.after_a_power_cut()
-    recover(after.parts, after.uploads)
+    recover(after.uploads)
     after.runtime.settle()
     assert after.state(ticket_id) is State.WAITING
     assert after.ticket(ticket_id).crc32c == crc32c(content)
@@ -431,7 +431,7 @@ def lines(house: House) -> int:
 
 def test_a_checkpoint_is_journaled_at_most_once_in_some_seconds_and_not_for_a_chunk(house: House) -> None:
     claim = claimed(house, house.new_ticket(), 2)
-    house.runtime.spawn(keep_checkpoints, house.parts, house.uploads)
+    house.runtime.spawn(keep_checkpoints, house.uploads)
     before = lines(house)
     for number in range(10):
         store(house, claim, RANDOM, number * CHUNK, (number + 1) * CHUNK)

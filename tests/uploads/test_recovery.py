@@ -13,7 +13,7 @@ from crc32c import crc32c
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, NoAnswer, Refused, WillFinish
 from incoming.registry.entries import written
-from incoming.uploads.housekeeping import TAKE_UP_AGAIN_AFTER_S, recover, sweep
+from incoming.uploads.housekeeping import RETRY_AFTER_S, recover, sweep
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.uploads import TIMES, House, new_claim
 
@@ -138,7 +138,7 @@ def test_one_ticket_that_can_not_be_taken_up_does_not_keep_the_others(
     before, first, second = unreadable
     house = before.after_a_kill()
     assert (house.state(first), house.state(second)) == (State.PAUSED, State.WAITING)
-    assert f"{first[:8]}: could not be taken up" in caplog.text
+    assert f"{first[:8]}: could not be completed" in caplog.text
 
 
 def test_a_ticket_that_could_not_be_taken_up_is_tried_again(
@@ -147,7 +147,7 @@ def test_a_ticket_that_could_not_be_taken_up_is_tried_again(
     before, first, _ = unreadable
     house = before.after_a_kill()
     (tmp_path / "aside").replace(house.file(first))
-    house.pass_time(TAKE_UP_AGAIN_AFTER_S)
+    house.pass_time(RETRY_AFTER_S)
     assert house.state(first) is State.WAITING
 
 
@@ -159,8 +159,8 @@ def test_a_client_that_comes_first_completes_its_upload_itself(
     (tmp_path / "aside").replace(house.file(first))
     with house.runtime.held("_open"):
         house.runtime.spawn(house.claim, first, LENGTH_BYTES)
-        house.runtime.advance(TAKE_UP_AGAIN_AFTER_S)
-        house.runtime.spawn(sweep, house.parts, house.uploads)  # finds it paused, and waits for its turn
+        house.runtime.advance(RETRY_AFTER_S)
+        house.runtime.spawn(sweep, house.uploads)  # finds it paused, and waits for its turn
         house.runtime.settle()
     assert house.state(first) is State.UPLOADING
     assert [form["id"] for form in house.app.forms].count(first) == 0
@@ -169,8 +169,8 @@ def test_a_client_that_comes_first_completes_its_upload_itself(
 def test_a_ticket_that_is_gone_meanwhile_is_not_tried_again(unreadable: tuple[House, str, str]) -> None:
     before, first, _ = unreadable
     house = before.after_a_kill()
-    house.parts.registry.forget(first)
-    house.pass_time(TAKE_UP_AGAIN_AFTER_S)
+    house.context.registry.forget(first)
+    house.pass_time(RETRY_AFTER_S)
 
 
 def test_a_ticket_whose_file_can_not_even_be_looked_at_does_not_keep_the_others(tmp_path: Path) -> None:
@@ -201,7 +201,7 @@ def whole(tmp_path: Path) -> tuple[House, str]:
 
 def test_a_file_that_is_handed_over_after_a_kill_has_its_digests(whole: tuple[House, str]) -> None:
     house, ticket_id = whole
-    recover(house.parts, house.uploads)
+    recover(house.uploads)
     house.runtime.settle()
     ticket = house.ticket(ticket_id)
     assert ticket.state is State.WAITING
@@ -212,7 +212,7 @@ def test_while_a_file_is_read_back_nobody_is_kept_waiting(whole: tuple[House, st
     house, ticket_id = whole
     other = house.new_ticket()
     with house.runtime.held("_read"):
-        recover(house.parts, house.uploads)  # returns: the server can begin
+        recover(house.uploads)  # returns: the server can begin
         house.runtime.settle()
         assert house.claim(ticket_id, LENGTH_BYTES).claim.offset_bytes == LENGTH_BYTES
         assert house.claim(other, 1).claim.offset_bytes == 0
@@ -224,7 +224,7 @@ def test_an_upload_that_is_cancelled_while_it_is_read_back_is_not_handed_over(
 ) -> None:
     house, ticket_id = whole
     with house.runtime.held("_read"):
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
         house.runtime.settle()
         house.uploads.cancel_by_app(ticket_id, "")
     assert house.state(ticket_id) is State.CANCELLED
@@ -252,7 +252,7 @@ def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
     before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT))
     house = before.restarted()
     with house.journal_broken():
-        recover(house.parts, house.uploads)
+        recover(house.uploads)
     assert house.state(ticket_id) is State.PAUSED
     assert house.uploads.claims.count() == 0
 
@@ -260,7 +260,7 @@ def test_a_completion_that_fails_leaves_no_file_open(tmp_path: Path) -> None:
 def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     house = house_with(tmp_path)
-    recover(house.parts, house.uploads)
+    recover(house.uploads)
     assert not caplog.records
 
 
@@ -311,7 +311,7 @@ def test_a_file_that_can_not_be_looked_at_is_left_alone(
     before.file(ticket_id).symlink_to(before.file(other_id))
     as_an_older_version_wrote_it(before)
     before.after_a_power_cut()
-    assert f"{ticket_id[:8]}: can't be looked at" in caplog.text
+    assert f"{ticket_id[:8]}: its file can't be checked" in caplog.text
     assert before.file(other_id).read_bytes() == CONTENT[:4]
 
 
@@ -328,7 +328,7 @@ def cut_while_the_app_was_down(directory: Path, fsync: bool = False, **request: 
 def powered_up(before: House) -> House:
     """Returns the first process after a power cut."""
     after = before.after_a_power_cut()
-    recover(after.parts, after.uploads)
+    recover(after.uploads)
     after.runtime.settle()
     return after
 
@@ -359,7 +359,7 @@ def test_an_app_that_says_it_has_the_file_while_that_is_read_once_more_is_believ
     before.file(ticket_id).write_bytes(content)
     after = before.after_a_power_cut()
     with after.runtime.held("_read"):
-        recover(after.parts, after.uploads)
+        recover(after.uploads)
         after.runtime.settle()
         after.uploads.finish(ticket_id, "")
     after.runtime.settle()

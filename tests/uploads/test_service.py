@@ -237,7 +237,7 @@ def test_who_has_let_go_can_not_write_any_more(house: House) -> None:
 def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> None:
     ticket_id = house.new_ticket()
     client = house.claim(ticket_id, LENGTH_BYTES)
-    house.parts.registry.forget(ticket_id)
+    house.context.registry.forget(ticket_id)
     house.uploads.release(client.claim)
     assert house.uploads.claims.count() == 0
 

@@ -127,8 +127,8 @@ def test_the_limits_hold_while_the_length_is_unknown(tmp_path: Path, of_ticket: 
 
 
 def test_a_file_of_unknown_length_does_not_take_the_room_that_others_were_promised(house: House) -> None:
-    assert house.parts.storage.room
-    free_bytes = house.parts.storage.room.free_bytes()
+    assert house.context.storage.room
+    free_bytes = house.context.storage.room.free_bytes()
     other = house.claim(house.new_ticket(), free_bytes - 2 * PART_BYTES - MIB)
     client = begin(house, ticket_id := house.new_ticket())
     block = memoryview(bytes(MIB))

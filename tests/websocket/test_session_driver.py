@@ -56,8 +56,8 @@ def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page, ticket_i
         page.send_chunk(start)
     house.runtime.settle()
     assert house.file(ticket_id).read_bytes() == CONTENT
-    assert house.parts.counters.connections == 1
-    assert house.parts.counters.received_bytes == house.parts.counters.stored_bytes == LENGTH_BYTES
+    assert house.context.counters.connections == 1
+    assert house.context.counters.received_bytes == house.context.counters.stored_bytes == LENGTH_BYTES
     house.uploads.finish(ticket_id, "")
     assert page.expect("MsgAllDone") == {"Success": True}
     page.expect_close(1000)
@@ -80,7 +80,7 @@ def test_a_chunk_that_was_cut_off_is_not_stored(house: House, page: Page, ticket
     page.socket.sendall(bytes([FIN | BINARY, 0x80 | 100]) + b"mask" + bytes(99))
     page.socket.close()
     page.running.get(timeout=10)
-    assert house.parts.storage.size(ticket_id) == 0
+    assert house.context.storage.size(ticket_id) == 0
 
 
 def test_a_pause_lets_go_of_the_ticket_before_the_close(house: House, page: Page, ticket_id: str) -> None:

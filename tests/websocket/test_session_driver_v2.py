@@ -151,7 +151,7 @@ def test_a_damaged_chunk_is_not_stored_and_comes_again(house: House, page: Page2
     page.chunk(HALF, LENGTH_BYTES, number=1)
     page.stored(LENGTH_BYTES)
     assert house.file(ticket_id).read_bytes() == CONTENT
-    counters = house.parts.counters
+    counters = house.context.counters
     assert (counters.damaged_chunks, counters.stored_bytes) == (1, LENGTH_BYTES)
     assert counters.received_bytes == LENGTH_BYTES + (LENGTH_BYTES - HALF), "all of it, and once more"
 

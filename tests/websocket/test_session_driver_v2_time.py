@@ -111,9 +111,9 @@ def test_a_limited_chunk_is_acknowledged_at_once_and_the_next_one_is_read_later(
     page.chunk(1000, 2000)
     house.runtime.settle()
     house.runtime.advance(1 - CREDIT_S - 0.01)
-    assert house.parts.storage.size(ticket_id) == 1000
+    assert house.context.storage.size(ticket_id) == 1000
     house.runtime.advance(0.02)
-    assert house.parts.storage.size(ticket_id) == 2000
+    assert house.context.storage.size(ticket_id) == 2000
     page.stored(2000)
     house.runtime.advance(10)
     for _ in range(2):
@@ -129,8 +129,8 @@ def test_version_1_keeps_to_the_limit_too(house: House) -> None:
     page.send(FIN | BINARY, CONTENT[CHUNK_BYTES : 2 * CHUNK_BYTES])
     house.runtime.settle()
     house.runtime.advance(1 - CREDIT_S - 0.01)
-    assert house.parts.storage.size(ticket_id) == CHUNK_BYTES
+    assert house.context.storage.size(ticket_id) == CHUNK_BYTES
     house.runtime.advance(0.02)
-    assert house.parts.storage.size(ticket_id) == 2 * CHUNK_BYTES
+    assert house.context.storage.size(ticket_id) == 2 * CHUNK_BYTES
     house.runtime.advance(10)
     page.end()
