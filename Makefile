@@ -18,7 +18,7 @@ SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check docs faults attacks soak engines net chaos bench bench-quick clean browser node nginx
+.PHONY: help run test check docs faults attacks soak engines net chaos bench bench-quick clean browser node nginx php
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ help: ## Lists what make can do
 run: $(VENV)/.installed ## Starts the server and the example apps, and prints their addresses
 	@$(PYTHON_BIN) run.py --examples $(ARGS)
 
-test: browser nginx check ## Installs what the tests need, checks the code, and runs all tests
+test: browser nginx php check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --timeout 180 $(ARGS)
 
@@ -77,7 +77,7 @@ bench-quick: $(VENV)/.installed ## Prints today's speed beside the recorded one,
 clean: ## Removes what make has installed and built; uploads are kept
 	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
 
-browser node nginx:
+browser node nginx php:
 	@bash scripts/install-test-tools.sh $@
 
 $(VENV)/.installed: requirements.txt scripts/make-venv.sh

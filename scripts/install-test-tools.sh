@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# install-test-tools.sh browser|node|nginx: installs what the tests need beside Python packages. `browser` is a browser of
+# install-test-tools.sh browser|node|nginx|php: installs what the tests need beside Python packages. `browser` is a browser of
 # each engine with its driver, and an emoji font; INCOMING_TEST_ENGINES="chromium,webkit" does without Firefox, say.
-# `node` is Node with npm; `nginx` is that, and no service of it is started. Where it is there this does nothing, and
+# `node` is Node with npm; `nginx` is that, and no service of it is started. `php` is PHP's command. Where it is there this does nothing, and
 # needs neither root nor a network.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
@@ -121,7 +121,10 @@ nginx)
     has_nginx || install_nginx
     runs_openssl || install_packages "openssl, for the certificates of tests" openssl
     ;;
+php)
+    runs php || install_packages "PHP, to run the app of its how-to page" php-cli
+    ;;
 *)
-    give_up "usage: install-test-tools.sh browser|node|nginx"
+    give_up "usage: install-test-tools.sh browser|node|nginx|php"
     ;;
 esac

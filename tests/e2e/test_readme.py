@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,8 +17,8 @@ from selenium.webdriver.common.by import By
 from tests.conftest import StartServer
 from tests.support.client import OldClient
 from tests.support.data import FileBytes
+from tests.support.documented import DocumentedApp
 from tests.support.engines import Browser
-from tests.support.ports import free_port
 from tests.support.server import ROOT, RunningServer, cancel_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import code_blocks
@@ -34,46 +32,14 @@ def the_block(language: str, holds: str) -> str:
     return code
 
 
-class ReadmeApp:
-    """The README's app: its files in a folder, started with its commands. Only the ports are other ones."""
+class ReadmeApp(DocumentedApp):
+    """The README's app."""
 
     def __init__(self, folder: Path, incoming_port: int) -> None:
-        self.folder, self.port = folder, free_port()
-        self.url = f"http://localhost:{self.port}"
-        self.ports = {"4000": str(incoming_port), "8080": str(self.port)}
-        for name, code in (("app.py", the_block("python", "app")), ("page.html", the_block("html", "file"))):
-            (folder / name).write_text(self.with_ports(code), "utf-8")
-
-    def with_ports(self, code: str) -> str:
-        """Returns code with the ports of this test."""
-        return re.sub(r"\b(4000|8080)\b", lambda found: self.ports[found[1]], code)
-
-    @property
-    def uploads(self) -> Path:
-        """Where it keeps its files."""
-        return self.folder / "uploads"
-
-    @contextmanager
-    def running(self) -> Iterator[ReadmeApp]:
-        """Runs it as the README says; what it installs is there already."""
+        files = {"app.py": the_block("python", "app"), "page.html": the_block("html", "file")}
         install, *start = the_block("sh", "app.py").splitlines()
         assert install.startswith("pip install ")
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        inherited = {name: value for name, value in os.environ.items() if name != "UPLOAD_SECRET"}
-        with (self.folder.parent / "app.log").open("w") as log, subprocess.Popen(
-            ["bash", "-ec", "\n".join(start)], cwd=self.folder, env=inherited | {"PATH": path},
-            stdout=log, stderr=log, start_new_session=True,
-        ) as process:  # fmt: skip
-            try:
-                wait_until(self._answers, "the app answers")
-                yield self
-            finally:
-                os.killpg(process.pid, signal.SIGKILL)
-
-    def _answers(self) -> bool:
-        with suppress(requests.ConnectionError):
-            return requests.get(self.url, timeout=10).ok
-        return False
+        super().__init__(folder, files, start, incoming_port)
 
 
 @pytest.fixture
