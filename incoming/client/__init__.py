@@ -1,4 +1,4 @@
-"""The terminal client's side of the world: sockets, files and a screen, for the pure session in `sending`.
+"""The terminal client: sockets, files and the screen, around the pure session in `client.protocol`.
 
-Plain sockets and one thread: it works with and without gevent's patches.
+It uses plain sockets and one thread, so it works with and without gevent's patches.
 """

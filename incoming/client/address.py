@@ -1,4 +1,4 @@
-"""Where the server is: from what the user writes to what is connected to."""
+"""The server's address, parsed from what the user writes."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _SCHEMES: Final = {"http": False, "https": True, "ws": False, "wss": True}
 
 
 class BadAddress(Exception):
-    """The address of a server can't be used; the words say why."""
+    """The server's address is not valid; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """A server: `prefix` is the path under which a proxy shows it, without a slash at its end."""
+    """A server. `prefix` is the path at which a proxy serves it, without a final slash."""
 
     host: str
     port: int
@@ -29,18 +29,18 @@ class Address:
 
     @property
     def path(self) -> str:
-        """What the websocket's handshake asks for."""
+        """The path of the WebSocket handshake."""
         return self.prefix + UPLOAD_PATH
 
     @property
     def host_header(self) -> str:
-        """The host, with the port where it is not the scheme's own."""
+        """The Host header: with the port unless it is the default of the scheme."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 def parse(text: str) -> Address:
-    """Returns the server that `http(s)://host[:port][/prefix]` means. Raises BadAddress."""
+    """Returns the server at `http(s)://host[:port][/prefix]`. Raises BadAddress."""
     try:
         url = urlsplit(text.strip())
         port = url.port
@@ -51,7 +51,7 @@ def parse(text: str) -> Address:
     if url.username is not None:
         raise BadAddress("A user name in the server's address is not supported.")
     if any(not 0x20 < ord(c) < 0x7F for c in url.path):
-        raise BadAddress(f"The path of {text!r} has characters that have to be percent-encoded.")
+        raise BadAddress(f"The path of {text!r} has characters that must be percent-encoded.")
     secure = _SCHEMES[url.scheme]
     if port is None:
         port = 443 if secure else 80

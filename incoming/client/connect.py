@@ -1,4 +1,4 @@
-"""A connection to the server, up to the point where it is a websocket (RFC 6455 section 4.1)."""
+"""Connects to the server and opens the WebSocket (RFC 6455 section 4.1)."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from incoming import __version__
 from incoming.client.address import Address
 from incoming.wire import handshake, http_status
 
-DIAL_TIMEOUT_S: Final = 15.0
-NAP_S: Final = 0.1
+CONNECT_TIMEOUT_S: Final = 15.0
+POLL_INTERVAL_S: Final = 0.1
 MAX_HEAD_BYTES: Final = 16 * 1024
 _UNKNOWN_HOST: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 _T = TypeVar("_T")
 
 
-class DialFailed(Exception):
-    """There is no connection; the words say why.
+class ConnectFailed(Exception):
+    """The connection failed; the text says why.
 
-    `lasting`: it looks as if there will never be one. `retry_after_s`: when the server wants to be asked
-    again; 0 if it does not say.
+    `lasting`: the cause looks permanent. `retry_after_s`: the server's Retry-After, or 0.
     """
 
     def __init__(self, why: str, *, lasting: bool = False, retry_after_s: float = 0.0) -> None:
@@ -38,10 +37,10 @@ class DialFailed(Exception):
         self.retry_after_s = retry_after_s
 
 
-def trust(ca_file: str | None) -> ssl.SSLContext:
-    """Returns how a server proves who it is: by the system's certificates, and those of a file if given.
+def tls_context(ca_file: str | None) -> ssl.SSLContext:
+    """Returns a context that trusts the system's certificates, and those in `ca_file` if it is given.
 
-    Raises OSError when there are none in the file.
+    Raises OSError if the file holds none.
     """
     context = ssl.create_default_context()
     if ca_file:
@@ -49,40 +48,40 @@ def trust(ca_file: str | None) -> ssl.SSLContext:
     return context
 
 
-class BrokenOff(Exception):
-    """The user does not want to wait any longer."""
+class ConnectAborted(Exception):
+    """The user has stopped the upload."""
 
 
 class _Waiter:
-    """Waits for sockets, for DIAL_TIMEOUT_S an address, and in short naps: a signal can end it that way.
+    """Waits for sockets, for CONNECT_TIMEOUT_S per address, in short polls so that a signal can end it.
 
-    Its handler can't do so by an exception: with gevent's patches it runs elsewhere.
+    A signal handler can't end it by an exception: with gevent's patches it runs in another greenlet.
     """
 
-    def __init__(self, broken_off: Callable[[], bool]) -> None:
-        self._broken_off = broken_off
+    def __init__(self, is_aborted: Callable[[], bool]) -> None:
+        self._broken_off = is_aborted
         self.begin()
 
     def begin(self) -> None:
-        """Another address has its time."""
-        self._give_up_s = time.monotonic() + DIAL_TIMEOUT_S
+        """Starts the timeout of another address."""
+        self._give_up_s = time.monotonic() + CONNECT_TIMEOUT_S
 
     def wait(self, sock: socket.socket, event: int) -> None:
-        """Returns when the socket is ready for POLLIN or POLLOUT. Raises TimeoutError, BrokenOff."""
+        """Returns when the socket is ready for POLLIN or POLLOUT. Raises TimeoutError, ConnectAborted."""
         poll = select.poll()
         poll.register(sock, event)
-        while not poll.poll(NAP_S * 1000):
+        while not poll.poll(POLL_INTERVAL_S * 1000):
             self.check()
 
     def check(self) -> None:
-        """Raises TimeoutError, BrokenOff when it is time, also for a server that sends without end."""
+        """Raises TimeoutError, ConnectAborted when one is due, also while a server sends without end."""
         if self._broken_off():
-            raise BrokenOff
+            raise ConnectAborted
         if time.monotonic() > self._give_up_s:
             raise TimeoutError
 
     def until_done(self, sock: socket.socket, what: Callable[[], _T], event: int) -> _T:
-        """Returns what a call returns once it need not wait any more. Raises the same, and OSError."""
+        """Repeats a call until it does not block, and returns its result. Raises the same, and OSError."""
         while True:
             try:
                 return what()
@@ -94,31 +93,31 @@ class _Waiter:
                 self.wait(sock, event)
 
 
-def dial(
-    address: Address, context: ssl.SSLContext, broken_off: Callable[[], bool] = lambda: False
+def connect(
+    address: Address, context: ssl.SSLContext, is_aborted: Callable[[], bool] = lambda: False
 ) -> tuple[socket.socket, bytes]:
-    """Returns the non-blocking socket of an open websocket, and what was read past its handshake.
+    """Returns the non-blocking socket of an open WebSocket, and the bytes read after its handshake.
 
-    `broken_off` is asked now and then whether to go on. Raises DialFailed, BrokenOff.
+    `is_aborted` is called now and then; True ends the attempt. Raises ConnectFailed, ConnectAborted.
     """
-    waiter = _Waiter(broken_off)
+    waiter = _Waiter(is_aborted)
     try:
         sock = _connect(address, context, waiter)
     except OSError as exc:
-        raise _explained(exc, address) from exc
+        raise _connect_failed(exc, address) from exc
     try:
         return sock, _shake_hands(sock, address, waiter)
     except OSError as exc:
         sock.close()
-        raise DialFailed(f"{address} does not answer{_because(exc)}.") from exc
+        raise ConnectFailed(f"{address} does not answer{_reason(exc)}.") from exc
     except BaseException:
         sock.close()
         raise
 
 
 def _connect(address: Address, context: ssl.SSLContext, waiter: _Waiter) -> socket.socket:
-    """Tries the host's addresses, one after the other. Raises the last one's OSError."""
-    trouble: OSError = ConnectionRefusedError()
+    """Tries the host's addresses one after the other. Raises the OSError of the last one."""
+    error: OSError = ConnectionRefusedError()
     for family, kind, protocol, _, place in socket.getaddrinfo(
         address.host, address.port, type=socket.SOCK_STREAM
     ):
@@ -128,11 +127,11 @@ def _connect(address: Address, context: ssl.SSLContext, waiter: _Waiter) -> sock
             return _open(sock, place, address.host if address.secure else "", context, waiter)
         except OSError as exc:
             sock.close()
-            trouble = exc
+            error = exc
         except BaseException:
             sock.close()
             raise
-    raise trouble
+    raise error
 
 
 def _open(
@@ -144,7 +143,7 @@ def _open(
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise OSError(code, os.strerror(code))
-    _check_not_ourselves(sock)
+    _check_not_own_socket(sock)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if not tls_host:
         return sock
@@ -157,31 +156,31 @@ def _open(
     return secured
 
 
-def _because(exc: OSError) -> str:
+def _reason(exc: OSError) -> str:
     return f": {exc.strerror}" if exc.strerror else ""
 
 
-def _check_not_ourselves(sock: socket.socket) -> None:
-    """On loopback, whoever knocks on a port where nobody listens can get through to himself."""
+def _check_not_own_socket(sock: socket.socket) -> None:
+    """On loopback, a connect to a port without a listener can reach its own socket."""
     if sock.getsockname() == sock.getpeername():
         raise ConnectionRefusedError
 
 
-def _explained(exc: OSError, address: Address) -> DialFailed:
-    """Returns what an error means, in a sentence."""
+def _connect_failed(exc: OSError, address: Address) -> ConnectFailed:
+    """Returns the error as a sentence."""
     if isinstance(exc, socket.gaierror):
         unknown = exc.errno in _UNKNOWN_HOST
-        return DialFailed(f"The host {address.host} can't be found: {exc.strerror}.", lasting=unknown)
+        return ConnectFailed(f"The host {address.host} is not found: {exc.strerror}.", lasting=unknown)
     if isinstance(exc, ssl.SSLCertVerificationError):
         why = exc.verify_message.rstrip(".")
-        return DialFailed(f"The certificate of {address.host} is not trusted: {why}.", lasting=True)
+        return ConnectFailed(f"The certificate of {address.host} is not trusted: {why}.", lasting=True)
     if isinstance(exc, ssl.SSLError) and not isinstance(exc, ssl.SSLEOFError):
-        return DialFailed(f"{address} does not speak TLS as it should: {exc.reason or exc}.", lasting=True)
+        return ConnectFailed(f"{address} failed the TLS handshake: {exc.reason or exc}.", lasting=True)
     if isinstance(exc, ConnectionRefusedError):
-        return DialFailed(f"Nobody listens at {address}.")
+        return ConnectFailed(f"No server listens at {address}.")
     if isinstance(exc, TimeoutError):
-        return DialFailed(f"{address} does not answer.")
-    return DialFailed(f"{address} can't be reached{_because(exc)}.")
+        return ConnectFailed(f"{address} does not answer.")
+    return ConnectFailed(f"{address} can't be reached{_reason(exc)}.")
 
 
 def _shake_hands(sock: socket.socket, address: Address, waiter: _Waiter) -> bytes:
@@ -202,25 +201,23 @@ def _shake_hands(sock: socket.socket, address: Address, waiter: _Waiter) -> byte
     _check_status(status_line, fields.get("retry-after"), address)
     accept = handshake.accept(key).decode()
     if fields.get("sec-websocket-accept") != accept or "sec-websocket-extensions" in fields:
-        raise DialFailed(f"{address} answers, but not as a websocket does.", lasting=True)
+        raise ConnectFailed(f"{address} answers, but not with a WebSocket.", lasting=True)
     return ahead
 
 
-def _read_answer(
-    sock: socket.socket, address: Address, waiter: _Waiter
-) -> tuple[str, dict[str, str], bytes]:
-    """Returns the answer's status line, its fields by their lower-case names, and what came behind them.
+def _read_answer(sock: socket.socket, address: Address, waiter: _Waiter) -> tuple[str, dict[str, str], bytes]:
+    """Returns the status line of the response, its fields by lower-case name, and the bytes after them.
 
-    Interim answers are skipped. All of them and the answer proper have MAX_HEAD_BYTES and the dial's time.
+    Interim responses are skipped. MAX_HEAD_BYTES and the timeout apply to all responses together.
     """
     received, read_bytes = b"", 0
     while True:
         while b"\r\n\r\n" not in received:
             if read_bytes > MAX_HEAD_BYTES:
-                raise DialFailed(f"{address} answers, but not as a websocket does.")
+                raise ConnectFailed(f"{address} answers, but not with a WebSocket.")
             some = waiter.until_done(sock, partial(sock.recv, 4096), select.POLLIN)
             if not some:
-                raise DialFailed(f"{address} has closed the connection without an answer.")
+                raise ConnectFailed(f"{address} closed the connection without a response.")
             received += some
             read_bytes += len(some)
             waiter.check()
@@ -232,27 +229,27 @@ def _read_answer(
 
 
 def _status(line: str, address: Address) -> int:
-    """Returns the status in a status line. Raises DialFailed."""
+    """Returns the status in a status line. Raises ConnectFailed."""
     version, _, rest = line.partition(" ")
     status = int(rest[:3]) if rest[:3].isascii() and rest[:3].isdecimal() else 0
     if not version.startswith("HTTP/1.") or not status:
-        raise DialFailed(f"{address} answers, but does not speak HTTP.", lasting=True)
+        raise ConnectFailed(f"{address} answers, but does not speak HTTP.", lasting=True)
     return status
 
 
 def _check_status(line: str, retry_after: str | None, address: Address) -> None:
-    """Raises DialFailed unless the answer is "101 Switching Protocols"."""
+    """Raises ConnectFailed unless the status is 101 Switching Protocols."""
     status = _status(line, address)
     if status == 101:
         return
     if status == 404:
         why = f"There is no Incoming!! server at {address} (status 404)."
     elif status in (400, 426):
-        why = f"{address} does not make a websocket of the connection (status {status}). A proxy in front of "
-        why += "it has to pass the Upgrade and Connection headers on."
+        why = f"{address} did not open a WebSocket (status {status}). A proxy in front of it "
+        why += "must pass the Upgrade and Connection headers on."
     else:
         why = f"{address} answers with status {status}."
-    raise DialFailed(
+    raise ConnectFailed(
         why,
         lasting=not http_status.may_pass(status, retry_after),
         retry_after_s=http_status.retry_after_s(retry_after, time.time()),

@@ -1,4 +1,4 @@
-"""What is shown while a file is sent: on a terminal one line, rewritten; elsewhere a line now and then."""
+"""Shows the progress: on a terminal one line that is redrawn, elsewhere a log line now and then."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from incoming.client.protocol.session import Session
 
 REDRAW_EVERY_S: Final = 0.1
 LOG_EVERY_S: Final = 5.0
-LOG_SAME_S: Final = 60.0
+LOG_UNCHANGED_S: Final = 60.0
 ERASE_REST: Final = "\x1b[K"
 
 
 class Display:
-    """Shows to `stream`; a quiet one shows the last sentence only, and that only of what went wrong."""
+    """Writes to `stream`. If `quiet`, it writes errors only."""
 
     def __init__(self, stream: TextIO, *, quiet: bool = False) -> None:
         self._stream, self._quiet = stream, quiet
         self._terminal = stream.isatty() and os.environ.get("TERM") != "dumb"
         self._meter = Meter()
         self._next_s = 0.0
-        self._waits = False
-        self._news = ("", 0)
+        self._is_waiting = False
+        self._shown = ("", 0)
         self._drawn = False
         try:
             "█░".encode(stream.encoding or "ascii")
@@ -33,7 +33,7 @@ class Display:
             self._bar = ("#", "-")
 
     def update(self, session: Session, name: str, now_s: float) -> None:
-        """Shows how far it is, if that was not done a moment ago."""
+        """Shows the progress, unless it did a moment ago."""
         seen = progress.view(session, name, self._meter, now_s)
         if self._quiet:
             return
@@ -45,25 +45,25 @@ class Display:
             self._log(seen, now_s)
 
     def _log(self, seen: View, now_s: float) -> None:
-        """Writes a line every few seconds while there is something new, and when it has to wait."""
-        news = (seen.words, seen.stored_bytes)
-        begins_to_wait = bool(seen.wait_s) and not self._waits
-        self._waits = bool(seen.wait_s)
+        """Writes a line every few seconds while something changes, and when a backoff begins."""
+        state = (seen.status, seen.stored_bytes)
+        backoff_begins = bool(seen.wait_s) and not self._is_waiting
+        self._is_waiting = bool(seen.wait_s)
         self._next_s = self._next_s or now_s + LOG_EVERY_S
-        due_s = self._next_s if news != self._news else self._next_s + LOG_SAME_S
-        if begins_to_wait or now_s >= due_s:
+        due_s = self._next_s if state != self._shown else self._next_s + LOG_UNCHANGED_S
+        if backoff_begins or now_s >= due_s:
             self._write(progress.log_line(seen) + "\n")
-            self._next_s, self._news = now_s + LOG_EVERY_S, news
+            self._next_s, self._shown = now_s + LOG_EVERY_S, state
 
-    def say(self, sentence: str, *, important: bool = False) -> None:
-        """Writes a sentence; it may come from outside."""
+    def print(self, sentence: str, *, important: bool = False) -> None:
+        """Writes a sentence. It may hold foreign text."""
         if self._quiet and not important:
             return
         self.end()
-        self._write(progress.plain(sentence) + "\n")
+        self._write(progress.printable(sentence) + "\n")
 
     def end(self) -> None:
-        """Leaves the line that was rewritten."""
+        """Erases the line that is redrawn."""
         if self._drawn:
             self._drawn = False
             self._write(f"\r{ERASE_REST}")
@@ -73,7 +73,7 @@ class Display:
         self._write(f"\r{line}{ERASE_REST}")
 
     def _write(self, text: str) -> None:
-        # A name may have what this terminal's encoding has not.
+        # A file name may have characters that this encoding lacks.
         encoding = self._stream.encoding or "ascii"
         if self._bar[0] == "#":
             text = text.replace("…", "~")

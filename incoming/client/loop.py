@@ -1,7 +1,7 @@
-"""Sends one file: carries out what the session says, until it has ended.
+"""Sends one file: drives the session with the connection and the file until it ends.
 
-One thread and one poll serve the connection, the file and the screen, so nothing here has a lock. Meanwhile
-the kernel's send buffer keeps the connection busy.
+One thread and one poll serve the connection, the file and the screen, so there are no locks. While the file
+is read, the kernel's send buffer keeps the connection busy.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.client.address import Address
-from incoming.client.connect import BrokenOff, DialFailed, dial
+from incoming.client.connect import ConnectAborted, ConnectFailed, connect
 from incoming.client.display import Display
-from incoming.client.file import Source, Spoiled, Unreadable
+from incoming.client.file import FileChanged, FileUnreadable, Source
 from incoming.client.protocol import events, outcomes, server_messages
 from incoming.client.protocol.events import (
     Actions,
+    CloseConnection,
     Ending,
-    HangUp,
     Options,
     Outcome,
-    ReadPiece,
-    Say,
+    ReadSegment,
+    SendMessage,
     Stage,
     Work,
 )
 from incoming.client.protocol.session import READ_BYTES, Session
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.client.websocket import WebSocket
 from incoming.core.checksum import checksum
 from incoming.core.errors import BadMessage
@@ -40,7 +40,7 @@ TICK_S: Final = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """Where the server is, and by what it proves who it is."""
+    """The server's address, and the certificates to trust."""
 
     address: Address
     context: ssl.SSLContext
@@ -59,41 +59,41 @@ class Sender:
         self._stop: events.Stop | None = None
 
     def run(self) -> Outcome:
-        """Returns how it has ended, however long that takes."""
+        """Returns the outcome, however long that takes."""
         while self.session.outcome is None:
-            self._go_on()
-        return self._looked_at_again(self.session.outcome)
+            self._step()
+        return self._with_file_checked(self.session.outcome)
 
-    def _looked_at_again(self, outcome: Outcome) -> Outcome:
-        """Returns the outcome as it is with the file as it is now: a script may delete that next."""
+    def _with_file_checked(self, outcome: Outcome) -> Outcome:
+        """Returns the outcome after a last check of the file: a script may delete it next."""
         try:
             if outcome.ending is Ending.FINISHED:
                 self._source.check()
-        except Spoiled as exc:
+        except FileChanged as exc:
             return outcomes.changed_since(str(exc))
         except OSError:
-            pass  # it can't be read any more, which says nothing of what was sent
+            pass  # an unreadable file says nothing about what was sent
         return outcome
 
     def stop(self, stop: events.Stop) -> None:
-        """For a signal's handler: ends the upload soon."""
+        """Ends the upload soon. Safe to call from a signal handler."""
         self._stop = stop
 
-    def _go_on(self) -> None:
-        """Does what is due in this stage; takes no longer than a tick, or a connection."""
+    def _step(self) -> None:
+        """Does what is due in this stage. Takes at most a tick, or the time to connect."""
         if self._stop:
             stop, self._stop = self._stop, None
-            self._tell(stop)
-        if self.session.stage is Stage.DIALING:
+            self._handle(stop)
+        if self.session.stage is Stage.CONNECTING:
             self._show()
-            self._dial()
+            self._connect()
         elif self._websocket:
-            self._converse(self._websocket)
-        elif self.session.stage is Stage.CHECKING:
+            self._serve(self._websocket)
+        elif self.session.stage is Stage.VERIFYING:
             self._work(room=False)
-        elif self.session.stage is Stage.WAITING:
+        elif self.session.stage is Stage.BACKING_OFF:
             time.sleep(TICK_S)
-        self._tell(events.Tick())
+        self._handle(events.Tick())
         self._show()
 
     def _show(self) -> None:
@@ -101,58 +101,58 @@ class Sender:
 
     # --- the connection ------------------------------------------------------------------------------
 
-    def _dial(self) -> None:
-        """Opens the file again, too: its drive may have gone and come back."""
+    def _connect(self) -> None:
+        """Connects, and opens the file again: its drive may have come back."""
         try:
             self._source.open()
-            sock, ahead = dial(self._server.address, self._server.context, lambda: self._stop is not None)
-        except Spoiled as exc:
-            self._tell(events.FileSpoiled(str(exc)))
-        except Unreadable as exc:
-            self._tell(events.FileUnreadable(str(exc)))
-        except BrokenOff:
+            sock, ahead = connect(self._server.address, self._server.context, lambda: self._stop is not None)
+        except FileChanged as exc:
+            self._handle(events.FileChanged(str(exc)))
+        except FileUnreadable as exc:
+            self._handle(events.FileUnreadable(str(exc)))
+        except ConnectAborted:
             return
-        except DialFailed as exc:
-            self._tell(events.Unreachable(str(exc), exc.lasting, exc.retry_after_s))
+        except ConnectFailed as exc:
+            self._handle(events.Unreachable(str(exc), exc.lasting, exc.retry_after_s))
         else:
             self._websocket = WebSocket(sock, ahead)
-            self._tell(events.ConnectionOpened())
+            self._handle(events.ConnectionOpened())
 
-    def _converse(self, websocket: WebSocket) -> None:
-        """Does some work, and whatever the connection is ready for; the session may end it at any point."""
-        timeout_s = 0.0 if self._work(websocket.has_room) else self._nap_s()
+    def _serve(self, websocket: WebSocket) -> None:
+        """Works, reads and writes once. The session may close the connection at any point."""
+        timeout_s = 0.0 if self._work(websocket.has_room) else self._wait_s()
         if self._websocket:
             websocket.wait(timeout_s)
-        for came in websocket.receive() if self._websocket else ():
+        for received in websocket.receive() if self._websocket else ():
             if self._websocket:
-                self._hear(came)
+                self._receive(received)
         if self._websocket:
             websocket.flush()
 
-    def _nap_s(self) -> float:
-        """Returns how long there is nothing to do unless something comes."""
-        until_chunk_s = self.session.transfer.may_send_s - time.monotonic()
+    def _wait_s(self) -> float:
+        """Returns how long to wait for input."""
+        until_chunk_s = self.session.transfer.next_send_s - time.monotonic()
         return min(until_chunk_s, TICK_S) if until_chunk_s > 0 else TICK_S
 
-    def _hear(self, came: str | events.Heard | events.Closed) -> None:
-        if not isinstance(came, str):
-            return self._tell(came)
+    def _receive(self, received: str | events.PeerActive | events.ConnectionClosed) -> None:
+        if not isinstance(received, str):
+            return self._handle(received)
         try:
-            message = server_messages.parse(came)
+            message = server_messages.parse(received)
         except BadMessage:
-            return self._tell(events.Closed())  # spoilt on its way: another connection may do better
-        return self._tell(message or events.Heard())
+            return self._handle(events.ConnectionClosed())  # damaged in transit
+        return self._handle(message or events.PeerActive())
 
-    def _tell(self, event: events.Event) -> None:
-        self._do(self.session.handle(event, time.monotonic()))
+    def _handle(self, event: events.Event) -> None:
+        self._carry_out(self.session.handle(event, time.monotonic()))
 
-    def _do(self, actions: Actions) -> None:
+    def _carry_out(self, actions: Actions) -> None:
         for action in actions:
             match action:
-                case Say(message):
+                case SendMessage(message):
                     if self._websocket:
                         self._websocket.send_text(messages.encode(message))
-                case HangUp():
+                case CloseConnection():
                     websocket, self._websocket = self._websocket, None
                     if websocket:
                         websocket.close()
@@ -160,29 +160,29 @@ class Sender:
     # --- the file --------------------------------------------------------------------------------------
 
     def _work(self, room: bool) -> bool:
-        """Reads what is wanted next. Returns whether there was anything."""
+        """Does the session's next read of the file. Returns whether there was one."""
         work = self.session.work(time.monotonic(), room)
         if work is None:
             return False
         try:
-            self._tell(self._done(work))
-        except Spoiled as exc:
-            self._tell(events.FileSpoiled(str(exc)))
-        except Unreadable as exc:
-            self._tell(events.FileUnreadable(str(exc)))
+            self._handle(self._carry_out_work(work))
+        except FileChanged as exc:
+            self._handle(events.FileChanged(str(exc)))
+        except FileUnreadable as exc:
+            self._handle(events.FileUnreadable(str(exc)))
         return True
 
-    def _done(self, work: Work) -> events.Event:
-        """Does it, and returns what to tell about it. Raises Spoiled, Unreadable."""
-        piece = work.piece
-        if isinstance(work, ReadPiece) or not self._websocket:
-            return events.PieceRead(Piece(piece.start, piece.end, self._checksum(piece)))
-        crc32c = self._websocket.send_chunk(self._source, piece, work.round)
-        return events.ChunkSent(Piece(piece.start, piece.end, crc32c))
+    def _carry_out_work(self, work: Work) -> events.Event:
+        """Does the work and returns its event. Raises FileChanged, FileUnreadable."""
+        segment = work.segment
+        if isinstance(work, ReadSegment) or not self._websocket:
+            return events.SegmentRead(Segment(segment.start, segment.end, self._checksum(segment)))
+        crc32c = self._websocket.send_chunk(self._source, segment, work.round)
+        return events.ChunkSent(Segment(segment.start, segment.end, crc32c))
 
-    def _checksum(self, piece: Piece) -> int:
+    def _checksum(self, segment: Segment) -> int:
         if not self._scratch:
             self._scratch = bytearray(READ_BYTES)
-        part = memoryview(self._scratch)[: piece.end - piece.start]
-        self._source.read_into(part, piece.start)
+        part = memoryview(self._scratch)[: segment.end - segment.start]
+        self._source.read_into(part, segment.start)
         return checksum(part)

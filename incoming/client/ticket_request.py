@@ -1,4 +1,4 @@
-"""A ticket from the app's own address, as its pages get it."""
+"""Requests a ticket from the app, as its pages do."""
 
 from __future__ import annotations
 
@@ -24,24 +24,24 @@ ID_NAMES: Final = ("ticket", "upload_id", "id")
 
 
 class NoTicket(Exception):
-    """The app gave no ticket; the words say why."""
+    """The app gave no ticket; the text says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """What the app has answered; `server` is empty when it named none."""
+    """The app's answer; `server` is empty if the app named none."""
 
     id: str
     server: str = ""
 
 
 class _FinalAnswer(HTTPResponse):
-    """Skips interim answers such as 103; http.client skips 100 only."""
+    """Skips interim responses such as 103; http.client skips only 100."""
 
     def begin(self) -> None:
         super().begin()
         while is_interim(self.status):
-            self.headers = self.msg = None  # type: ignore[assignment] # else http.client takes it for read
+            self.headers = self.msg = None  # type: ignore[assignment] # else http.client skips the next head
             super().begin()
 
 
@@ -62,7 +62,7 @@ class _HttpsPool(HTTPSConnectionPool):
 
 
 class _Trusting(HTTPAdapter):
-    """Trusts what a context trusts, besides what Requests does; and skips interim answers."""
+    """Trusts what the context trusts besides what Requests does, and skips interim responses."""
 
     def __init__(self, context: ssl.SSLContext) -> None:
         self._context = context
@@ -74,41 +74,43 @@ class _Trusting(HTTPAdapter):
 
 
 def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
-    """Returns the ticket that an app gives at this address, with GET or POST. Raises NoTicket."""
+    """Returns the ticket that the app gives at this address, by GET or POST. Raises NoTicket."""
     if urlsplit(url).scheme not in ("http", "https"):
         raise NoTicket(f"{url} is not an http address.")
     with requests.Session() as session:
         for scheme in ("https://", "http://"):
             session.mount(scheme, _Trusting(context))
-        session.trust_env = False  # neither proxies nor passwords that nobody has named here
+        session.trust_env = False  # use no proxies or passwords from the environment
         try:
             answer = session.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, stream=True)
             body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
         except requests.exceptions.SSLError as exc:
-            raise NoTicket(f"The certificate of {_host(url)} is not trusted, or it speaks no TLS.") from exc
+            raise NoTicket(
+                f"The certificate of {_host(url)} is not trusted, or the server does not speak TLS."
+            ) from exc
         except (requests.RequestException, OSError) as exc:
-            raise NoTicket(f"{_host(url)} can't be asked for a ticket: {_why(exc)}.") from exc
+            raise NoTicket(f"{_host(url)} gave no ticket: {_why(exc)}.") from exc
     _check_status(answer, url, method)
     return read(body.decode("utf-8", "replace"))
 
 
 def _check_status(answer: requests.Response, url: str, method: str) -> None:
-    """Raises NoTicket for an answer that is no success."""
+    """Raises NoTicket unless the status is 2xx."""
     status = answer.status_code
     if status == 405:
         other = "GET" if method == "POST" else "POST"
-        raise NoTicket(f"{_host(url)} does not take {method} there (status 405). Try --method {other}.")
+        raise NoTicket(f"{_host(url)} does not accept {method} there (status 405). Try --method {other}.")
     if 300 <= status < 400:
         where = answer.headers.get("Location", "elsewhere")
-        raise NoTicket(f"{_host(url)} sends us to {where} (status {status}) instead of giving a ticket.")
+        raise NoTicket(f"{_host(url)} redirects to {where} (status {status}) instead of giving a ticket.")
     if status in (401, 403):
-        raise NoTicket(f"{_host(url)} wants to know who asks (status {status}).")
+        raise NoTicket(f"{_host(url)} requires authentication (status {status}).")
     if not 200 <= status < 300:
         raise NoTicket(f"{_host(url)} answers with status {status} instead of a ticket.")
 
 
 def read(answer: str) -> Ticket:
-    """Returns the ticket in an app's answer: a UUID as text, or JSON that has one. Raises NoTicket."""
+    """Returns the ticket in the app's answer: a UUID as text, or JSON with one. Raises NoTicket."""
     text = unquoted(answer.strip()).strip()
     if is_ticket(text):
         return Ticket(text)
@@ -122,11 +124,11 @@ def read(answer: str) -> Ticket:
         if ids and is_ticket(ids[0]):
             return Ticket(ids[0], server if isinstance(server, str) else "")
     names = " or ".join(f'"{name}"' for name in ID_NAMES)
-    raise NoTicket(f"The app's answer is no ticket: neither an id alone, nor JSON with {names}.")
+    raise NoTicket(f"The app's answer is not a ticket: neither an id nor JSON with {names}.")
 
 
 def is_ticket(text: str) -> bool:
-    """Returns whether a text is the id of a ticket, in the form in which servers give them."""
+    """Returns whether a text is a ticket id in the form that servers use."""
     try:
         return str(uuid.UUID(text)) == text.lower()
     except ValueError:
@@ -134,11 +136,11 @@ def is_ticket(text: str) -> bool:
 
 
 def _host(url: str) -> str:
-    """Returns the host alone: a path may hold what is nobody's business."""
+    """Returns the host alone: the path may hold secrets."""
     return urlsplit(url).hostname or url
 
 
 def _why(exc: Exception) -> str:
     if isinstance(exc, requests.Timeout):
         return "it does not answer"
-    return "nobody listens there" if "refused" in str(exc).lower() else "there is no connection"
+    return "no server listens there" if "refused" in str(exc).lower() else "there is no connection"

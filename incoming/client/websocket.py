@@ -16,8 +16,8 @@ from functools import partial
 from typing import Final
 
 from incoming.client.file import Source
-from incoming.client.protocol.events import Closed, Heard
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.events import ConnectionClosed, PeerActive
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.core import checksum
 from incoming.protocol import chunks
 from incoming.wire import close_codes, frames
@@ -71,16 +71,19 @@ class WebSocket:
         """Queues a text message."""
         self._queue(self._protocol.frame(frames.OP_TEXT, text.encode()))
 
-    def send_chunk(self, source: Source, piece: Piece, round_: int) -> int:
-        """Queues a piece of the file as a chunk, and returns its CRC-32C. Raises Spoiled, Unreadable."""
-        size_bytes = _BYTES_AT + piece.end - piece.start
+    def send_chunk(self, source: Source, segment: Segment, round_: int) -> int:
+        """Queues a segment of the file as a chunk and returns its CRC-32C.
+
+        Raises FileChanged, FileUnreadable.
+        """
+        size_bytes = _BYTES_AT + segment.end - segment.start
         buffer = self._spare.pop() if self._spare else bytearray()
         if len(buffer) < size_bytes:
             buffer = bytearray(size_bytes)
         view = memoryview(buffer)[:size_bytes]
-        source.read_into(view[_BYTES_AT:], piece.start)
+        source.read_into(view[_BYTES_AT:], segment.start)
         crc32c = checksum.checksum(view[_BYTES_AT:])
-        chunks.write_header(view[_HEADER_AT:_BYTES_AT], piece.start, crc32c, round_)
+        chunks.write_header(view[_HEADER_AT:_BYTES_AT], segment.start, crc32c, round_)
         mask = os.urandom(MASK_BYTES)
         frames.unmask(view[_HEADER_AT:], mask)
         header = frames.build_header(frames.OP_BINARY, size_bytes - _HEADER_AT, mask)
@@ -119,35 +122,35 @@ class WebSocket:
 
     # --- receiving ---------------------------------------------------------------------------------
 
-    def receive(self) -> list[str | Heard | Closed]:
-        """Returns what has arrived: messages as text, and signs of life. Nothing follows a Closed."""
+    def receive(self) -> list[str | PeerActive | ConnectionClosed]:
+        """Returns what has arrived: messages as text, and signs of life. ConnectionClosed is the last."""
         data, gone = self._receive_bytes()
-        events: list[str | Heard | Closed] = []
+        events: list[str | PeerActive | ConnectionClosed] = []
         try:
             for received in self._reader.feed(data):
                 events.append(_event(received))
         except FrameError as exc:
             self._queue(self._protocol.close(exc.code, str(exc)))
-            events.append(Closed())
+            events.append(ConnectionClosed())
         while self._reader.replies:
             self._queue(self._reader.replies.pop(0))
-        if gone and not (events and isinstance(events[-1], Closed)):
+        if gone and not (events and isinstance(events[-1], ConnectionClosed)):
             events.append(gone)
         return events
 
-    def _receive_bytes(self) -> tuple[bytes, Closed | None]:
+    def _receive_bytes(self) -> tuple[bytes, ConnectionClosed | None]:
         """Reads what has arrived, up to MAX_MESSAGE_BYTES; and how the stream has ended, if it has."""
         data, self._ahead = bytearray(self._ahead), b""
         try:
             while len(data) < MAX_MESSAGE_BYTES:
                 some = self._socket.recv(RECEIVE_BYTES)
                 if not some:
-                    return bytes(data), Closed()
+                    return bytes(data), ConnectionClosed()
                 data += some
         except _BLOCKED:
             pass
         except OSError:
-            return bytes(data), Closed()
+            return bytes(data), ConnectionClosed()
         return bytes(data), None
 
     # --- the end -------------------------------------------------------------------------------------
@@ -159,14 +162,14 @@ class WebSocket:
         self._socket.close()
 
 
-def _event(received: Received) -> str | Heard | Closed:
+def _event(received: Received) -> str | PeerActive | ConnectionClosed:
     """Returns what the session is told. Raises FrameError for a binary message: the server sends none."""
     match received:
         case str():
             return received
         case Control():
-            return Heard()
+            return PeerActive()
         case Close(code, reason):
-            return Closed(code, reason)
+            return ConnectionClosed(code, reason)
         case bytes():
             raise FrameError(close_codes.UNSUPPORTED_DATA, "a binary message")

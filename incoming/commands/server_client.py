@@ -1,7 +1,7 @@
-"""How the operator's commands reach the server, and a ticket's secret.
+"""Requests of the operator's commands to the server, and the tickets in its journal.
 
-Whoever may read the journal may end uploads: the secret that a route asks for is read from there, by a
-ticket's first characters, as they stand in the log.
+A user that may read the journal may also end uploads: the commands read a ticket's secret there. A ticket is
+named by its first characters, as in the log.
 """
 
 from __future__ import annotations
@@ -24,31 +24,31 @@ MIN_ID_CHARS = 4
 
 
 class NotReached(Exception):
-    """The server does not answer, or it refuses; the text says which, for people."""
+    """The server does not answer or refuses the request; the text says which."""
 
 
 class Unreachable(NotReached):
-    """Nobody listens there."""
+    """No server listens there."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """The running server that these settings belong to."""
+    """The running server with these settings."""
 
     settings: Settings
     url: str = ""
-    """Of the server, if it is not reached where its settings say: `http://10.0.0.5:4000`."""
+    """The server's URL if it is not the one of its settings: `http://10.0.0.5:4000`."""
 
     @property
     def address(self) -> str:
-        """The URL of the server, without a slash at its end."""
+        """The server's URL without a final slash."""
         return self.url.rstrip("/") or listeners.browser_url(self.settings.host, self.settings.port)
 
     def ask(self, method: str, route: str, **parameters: str) -> requests.Response:
-        """Returns the server's answer to a request. Raises NotReached with its sentence."""
+        """Returns the server's response. Raises NotReached with its sentence."""
         token = self.settings.backend_token
         with requests.Session() as session:
-            session.trust_env = False  # no proxy of the operator's own shell
+            session.trust_env = False  # ignore the proxy of the operator's shell
             try:
                 answer = session.request(
                     method,
@@ -64,7 +64,7 @@ class Remote:
         return answer
 
     def list_uploads(self, state: str) -> Iterator[dict[str, Any]]:
-        """Yields all uploads, or those in a state, as `GET backend/uploads` describes them."""
+        """Yields the uploads in a state, or all, as `GET backend/uploads` describes them."""
         start = 0
         while True:
             page = self.ask("GET", "uploads", state=state, start=str(start), limit="500").json()
@@ -79,19 +79,21 @@ class Remote:
     def _journal(self) -> Path:
         return Path(self.settings.storage_dir) / "journal"
 
-    def ticket(self, beginning: str) -> Ticket:
-        """Returns the one ticket whose id begins so. Raises NotReached, UnknownTicket."""
-        if len(beginning) < MIN_ID_CHARS:
+    def ticket(self, id_prefix: str) -> Ticket:
+        """Returns the only ticket whose id begins like this. Raises NotReached, UnknownTicket."""
+        if len(id_prefix) < MIN_ID_CHARS:
             raise NotReached(f"Give at least {MIN_ID_CHARS} characters of the upload's id.")
-        found = [t for t in self.tickets() if t.id.startswith(beginning.lower())]
+        found = [t for t in self.tickets() if t.id.startswith(id_prefix.lower())]
         if not found:
             raise UnknownTicket
         if len(found) > 1:
-            raise NotReached(f"{len(found)} uploads begin with {beginning}; give more characters.")
+            raise NotReached(
+                f"{len(found)} uploads have an id that begins with {id_prefix}. Give more characters."
+            )
         return found[0]
 
     def tickets(self) -> Iterator[Ticket]:
-        """Yields what the journal says of each upload. Raises NotReached where it can't be read."""
+        """Yields the tickets in the journal. Raises NotReached if it can't be read."""
         try:
             yield from journal.read(self._journal)
         except OSError as exc:
@@ -99,7 +101,7 @@ class Remote:
 
 
 def sentence(exc: IncomingError | NotReached) -> str:
-    """Returns what a person is told of it."""
+    """Returns the error as a sentence for the operator."""
     if isinstance(exc, UnknownTicket):
-        return "There is no such upload. `incoming uploads --all` lists those that the server remembers."
+        return "There is no such upload. `incoming uploads --all` lists those that the server knows."
     return str(exc)

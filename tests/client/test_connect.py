@@ -13,7 +13,7 @@ import pytest
 
 from incoming.client import connect as dialing
 from incoming.client.address import Address
-from incoming.client.connect import DialFailed, dial
+from incoming.client.connect import ConnectFailed, connect
 from incoming.handover.answers import Refused, classify
 from incoming.wire import handshake
 from incoming.wire.http_status import NOT_NOW
@@ -56,16 +56,16 @@ SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nSec-WebSocket-Accept: ACCEPT\r\
 @pytest.mark.parametrize("interim", [b"", INTERIM, b"HTTP/1.1 100 Continue\r\n\r\n", INTERIM * 20])
 def test_interim_answers_are_skipped(interim: bytes) -> None:
     with server(interim + SWITCHED) as address:
-        sock, ahead = dial(address, CONTEXT)
+        sock, ahead = connect(address, CONTEXT)
         sock.close()
     assert ahead == b"ahead"
 
 
-def refusal(status: int, headers: bytes = b"") -> DialFailed:
+def refusal(status: int, headers: bytes = b"") -> ConnectFailed:
     """Returns what the client says about an answer of this status."""
     head = b"HTTP/1.1 %d Whatever\r\n%s\r\n" % (status, headers)
-    with server(INTERIM + head) as address, pytest.raises(DialFailed) as failed:
-        dial(address, CONTEXT)
+    with server(INTERIM + head) as address, pytest.raises(ConnectFailed) as failed:
+        connect(address, CONTEXT)
     return failed.value
 
 
@@ -87,12 +87,15 @@ def test_an_answer_of_something_else_is_final(status: int) -> None:
     ("begin", "for_ever"), [(b"", INTERIM * 1000), (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 1000)]
 )
 def test_an_answer_without_end_is_not_read_to_its_end(begin: bytes, for_ever: bytes) -> None:
-    with server(begin, for_ever=for_ever) as address, pytest.raises(DialFailed, match="not as a websocket"):
-        dial(address, CONTEXT)
+    with (
+        server(begin, for_ever=for_ever) as address,
+        pytest.raises(ConnectFailed, match="not with a WebSocket"),
+    ):
+        connect(address, CONTEXT)
 
 
 def test_an_answer_that_drips_has_the_time_of_a_dial(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialing, "DIAL_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(dialing, "CONNECT_TIMEOUT_S", 0.3)
     drip = b"HTTP/1.1 100 Continue\r\n\r\n"
-    with server(for_ever=drip) as address, pytest.raises(DialFailed, match="does not answer"):
-        dial(address, CONTEXT)
+    with server(for_ever=drip) as address, pytest.raises(ConnectFailed, match="does not answer"):
+        connect(address, CONTEXT)

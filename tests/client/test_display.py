@@ -35,7 +35,7 @@ def test_a_terminal_has_one_line_that_is_drawn_ten_times_a_second() -> None:
         display = Display(terminal := Terminal())
     for hundredth in range(100):
         display.update(session(), "a.mov", hundredth / 100)
-    display.say("The end.")
+    display.print("The end.")
     assert "\n" not in terminal.text.removesuffix("\n")
     assert 9 <= terminal.text.count("\ra.mov") <= 11
     assert terminal.text.endswith("connecting\x1b[K\r\x1b[KThe end.\n")
@@ -46,7 +46,7 @@ def test_a_terminal_without_unicode_gets_none() -> None:
     with patch.dict("os.environ", TERM="xterm"):
         display = Display(terminal := Terminal("ascii"))
     display.update(session(), "a very long name of a film about a long journey.mov", 0.0)
-    display.say("写真")
+    display.print("写真")
     assert "~" in terminal.text
     assert "---" in terminal.text
     assert terminal.text.endswith("??\n")
@@ -79,6 +79,6 @@ def test_a_quiet_one_says_only_what_matters() -> None:
     display = Display(log := Terminal(tty=False), quiet=True)
     for tick in range(100):
         display.update(session(), "a.mov", float(tick))
-    display.say("By the way.")
-    display.say("It went wrong:\x1b[2J", important=True)
+    display.print("By the way.")
+    display.print("It went wrong:\x1b[2J", important=True)
     assert log.text == "It went wrong:?[2J\n"

@@ -10,10 +10,10 @@ from incoming.client.progress import (
     Meter,
     View,
     bar_line,
-    columns_of,
+    column_count,
     duration,
     log_line,
-    plain,
+    printable,
     shortened,
     size,
     view,
@@ -30,17 +30,17 @@ WAITS = View("a.mov", 100, 42, 0.0, "The connection was lost.", "", 2.2)
     st.integers(20, 220),
     st.builds(
         View,
-        st.text(min_size=1).map(plain),
+        st.text(min_size=1).map(printable),
         st.just(1000),
         st.integers(0, 1000),
         st.floats(0, 1e12),
-        st.text().map(plain),
+        st.text().map(printable),
         st.sampled_from(["", "checking"]),
         st.sampled_from([0.0, 7.0]),
     ),
 )
 def test_a_line_never_reaches_the_last_column(columns: int, seen: View) -> None:
-    assert columns_of(bar_line(seen, columns)) < columns
+    assert column_count(bar_line(seen, columns)) < columns
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_a_log_line_has_numbers() -> None:
 
 
 def test_a_name_can_not_move_the_cursor() -> None:
-    assert plain("a\x1b[2J\r\n\u202eb\udcff") == "a?[2J???b?"
+    assert printable("a\x1b[2J\r\n\u202eb\udcff") == "a?[2J???b?"
 
 
 def test_wide_letters_take_two_columns() -> None:
-    assert columns_of("写真") == 4
-    assert columns_of(shortened("写真写真写真", 7)) <= 7
+    assert column_count("写真") == 4
+    assert column_count(shortened("写真写真写真", 7)) <= 7
     assert shortened("short", 5) == "short"
 
 
@@ -100,26 +100,26 @@ def test_times_are_those_of_a_clock(seconds: float, text: str) -> None:
 
 def test_the_speed_is_that_of_the_last_seconds() -> None:
     meter = Meter()
-    assert meter.look(0, 100.0) == 0
+    assert meter.sample(0, 100.0) == 0
     for tenth in range(1, 100):
-        rate = meter.look(tenth * 1000, 100 + tenth / 10)
+        rate = meter.sample(tenth * 1000, 100 + tenth / 10)
         assert rate == pytest.approx(10_000, rel=0.01)
     for tenth in range(100, 220):
-        rate = meter.look(99_000, 100 + tenth / 10)
+        rate = meter.sample(99_000, 100 + tenth / 10)
     assert rate == 0
     meter.restart()
-    assert meter.look(5_000_000, 200.0) == 0
+    assert meter.sample(5_000_000, 200.0) == 0
 
 
 @pytest.mark.parametrize(
     ("why", "words"),
     [
-        ("", "the app does not answer yet; it is asked again"),
-        ("the app answered with status 500", "the app answered with status 500; it is asked again"),
-        ("a\x1b[31mb", "a?[31mb; it is asked again"),
+        ("", "the app does not answer yet; the server tries again"),
+        ("the app answered with status 500", "the app answered with status 500; the server tries again"),
+        ("a\x1b[31mb", "a?[31mb; the server tries again"),
     ],
 )
 def test_the_user_sees_why_the_app_is_waited_for(why: str, words: str) -> None:
     session = Session("0b8a0f0e", File("a.mov", 0, 0), Options(), lambda: 0.5, 0.0)
-    session.stage, session.app_is_silent, session.app_trouble = Stage.ARRIVED, True, why
+    session.stage, session.app_is_silent, session.app_problem = Stage.AWAITING_APP, True, why
     assert log_line(view(session, "a.mov", Meter(), 0.0)) == f"a.mov: 100 % of 0 B, {words}"

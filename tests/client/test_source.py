@@ -9,16 +9,16 @@ from typing import Any, Final
 
 import pytest
 
-from incoming.client.file import Source, Spoiled, Unreadable
+from incoming.client.file import FileChanged, FileUnreadable, Source
 
 CONTENT: Final = bytes(range(200)) * 50
 REPORTS: Final = {
-    "nothing": (0, "more in it"),
-    "a byte": (1, "more in it"),
-    "a byte less": (len(CONTENT) - 1, "more in it"),
-    "half": (len(CONTENT) // 2, "more in it"),
-    "a byte more": (len(CONTENT) + 1, "ends before"),
-    "far more": (1 << 40, "ends before"),
+    "nothing": (0, "it has more"),
+    "a byte": (1, "it has more"),
+    "a byte less": (len(CONTENT) - 1, "it has more"),
+    "half": (len(CONTENT) // 2, "it has more"),
+    "a byte more": (len(CONTENT) + 1, "ends earlier"),
+    "far more": (1 << 40, "ends earlier"),
 }
 
 
@@ -60,7 +60,7 @@ def test_a_size_that_is_not_true_is_noticed_before_anything_is_sent(
     file: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int, words: str
 ) -> None:
     report(monkeypatch, size_bytes)
-    with pytest.raises(Spoiled) as spoiled:
+    with pytest.raises(FileChanged) as spoiled:
         Source(file)
     assert f"{file} is reported as {size_bytes:,} bytes" in str(spoiled.value)
     assert words in str(spoiled.value)
@@ -69,7 +69,7 @@ def test_a_size_that_is_not_true_is_noticed_before_anything_is_sent(
 def test_a_file_of_proc_that_has_text_and_no_size_is_not_sent() -> None:
     place = Path("/proc/self/limits")
     assert place.stat().st_size == 0
-    with pytest.raises(Spoiled, match="reported as 0 bytes, but there is more"):
+    with pytest.raises(FileChanged, match="reported as 0 bytes, but it has more"):
         Source(place)
 
 
@@ -88,11 +88,11 @@ def test_a_file_that_changes_is_noticed_whenever_it_is_looked_at(
     half = memoryview(bytearray(len(CONTENT) // 2))
     source.read_into(half, 0)
     change(file)
-    with pytest.raises(Spoiled, match="was changed while it was sent: it had 10,000 bytes"):
+    with pytest.raises(FileChanged, match="has changed during the upload: it had 10,000 bytes"):
         source.read_into(half, len(half))
-    with pytest.raises(Spoiled, match="was changed"):
+    with pytest.raises(FileChanged, match="has changed"):
         source.check()
-    with pytest.raises(Spoiled, match="was changed"):
+    with pytest.raises(FileChanged, match="has changed"):
         source.open()
 
 
@@ -107,7 +107,7 @@ def test_a_file_that_grows_while_its_size_stands_still_is_noticed_with_its_last_
     source.read_into(first, 0)
     os.truncate(file, grow_to)
     source.read_into(first, 1000)
-    with pytest.raises(Spoiled, match="there is more in it"):
+    with pytest.raises(FileChanged, match="but it has more"):
         source.read_into(first, len(CONTENT) - 1000)
 
 
@@ -117,12 +117,12 @@ def test_a_file_that_shrinks_while_its_size_stands_still_is_noticed(
     report(monkeypatch, len(CONTENT))
     source = Source(file)
     os.truncate(file, 1500)
-    with pytest.raises(Spoiled, match="reported as 10,000 bytes, but it ends after 1,500"):
+    with pytest.raises(FileChanged, match="reported as 10,000 bytes, but it ends after 1,500"):
         source.read_into(memoryview(bytearray(1000)), 1000)
-    with pytest.raises(Spoiled, match="ends before"):
+    with pytest.raises(FileChanged, match="ends earlier"):
         whole(source)
 
 
 def test_a_file_that_can_be_opened_and_not_read_says_so() -> None:
-    with pytest.raises(Unreadable, match="can't be read"):
+    with pytest.raises(FileUnreadable, match="can't be read"):
         Source(Path("/proc/self/mem"))

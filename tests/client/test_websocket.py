@@ -11,8 +11,8 @@ import pytest
 from crc32c import crc32c
 
 from incoming.client.file import Source
-from incoming.client.protocol.events import Closed, Heard
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.events import ConnectionClosed, PeerActive
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.client.websocket import MAX_FRAMES, WebSocket
 from incoming.protocol import chunks
 from incoming.wire import frames
@@ -57,7 +57,7 @@ def test_messages_come_in_whatever_pieces_they_were_sent(ends: tuple[WebSocket, 
     for byte in stream:
         theirs.sendall(bytes([byte]))
         came += websocket.receive()
-    assert came == ["x" * 300, Heard(), "one", "two"]
+    assert came == ["x" * 300, PeerActive(), "one", "two"]
 
 
 def test_what_was_read_past_the_handshake_is_heard() -> None:
@@ -71,7 +71,7 @@ def test_what_was_read_past_the_handshake_is_heard() -> None:
 def test_a_ping_is_answered_and_counts_as_a_sign_of_life(ends: tuple[WebSocket, socket.socket]) -> None:
     websocket, theirs = ends
     theirs.sendall(build_frame(frames.OP_PING, b"there?"))
-    assert websocket.receive() == [Heard()]
+    assert websocket.receive() == [PeerActive()]
     websocket.flush()
     assert receive_frame(theirs) == (frames.OP_PONG, b"there?")
 
@@ -80,13 +80,13 @@ def test_a_close_frame_says_why_and_nothing_follows_it(ends: tuple[WebSocket, so
     websocket, theirs = ends
     close = build_frame(frames.OP_CLOSE, close_payload(1013, "The disk is full."))
     theirs.sendall(text("last words") + close + text("a ghost"))
-    assert websocket.receive() == ["last words", Closed(1013, "The disk is full.")]
+    assert websocket.receive() == ["last words", ConnectionClosed(1013, "The disk is full.")]
 
 
 def test_the_end_of_the_stream_is_a_close_without_a_code(ends: tuple[WebSocket, socket.socket]) -> None:
     websocket, theirs = ends
     theirs.close()
-    assert websocket.receive() == [Closed(1006)]
+    assert websocket.receive() == [ConnectionClosed(1006)]
 
 
 @pytest.mark.parametrize(
@@ -102,7 +102,7 @@ def test_what_no_server_may_send_ends_the_connection(
 ) -> None:
     websocket, theirs = ends
     theirs.sendall(text("fine") + wrong)
-    assert websocket.receive() == ["fine", Closed(1006)]
+    assert websocket.receive() == ["fine", ConnectionClosed(1006)]
 
 
 def test_chunks_are_sent_as_the_protocol_has_them(
@@ -111,9 +111,9 @@ def test_chunks_are_sent_as_the_protocol_has_them(
     websocket, theirs = ends
     data = FileBytes(1_000_001, 3)
     source = Source(write_file(tmp_path / "a.bin", data))
-    for piece in (Piece(0, 1), Piece(1, 120), Piece(120, 60_000), Piece(60_000, 1_000_001)):
-        crc = websocket.send_chunk(source, piece, 7)
-        wanted = data.read(piece.start, piece.end - piece.start)
+    for segment in (Segment(0, 1), Segment(1, 120), Segment(120, 60_000), Segment(60_000, 1_000_001)):
+        crc = websocket.send_chunk(source, segment, 7)
+        wanted = data.read(segment.start, segment.end - segment.start)
         assert crc == crc32c(wanted)
         received = bytearray()
         while len(received) < len(wanted) + chunks.HEADER_BYTES:
@@ -123,7 +123,7 @@ def test_chunks_are_sent_as_the_protocol_has_them(
                 payload = received[header.header_bytes :]
                 unmask(memoryview(payload), header.mask)
                 assert header.opcode == frames.OP_BINARY
-                assert payload == struct.pack("!QII", piece.start, crc, 7) + wanted
+                assert payload == struct.pack("!QII", segment.start, crc, 7) + wanted
                 break
         assert websocket.has_room
 
@@ -139,7 +139,7 @@ def test_only_so_much_is_read_ahead_of_the_link(
     source = Source(write_file(tmp_path / "a.bin", FileBytes(4_000_000, 3)))
     sent = 0
     while websocket.has_room:
-        websocket.send_chunk(source, Piece(sent, sent + 500_000), 0)
+        websocket.send_chunk(source, Segment(sent, sent + 500_000), 0)
         websocket.flush()
         sent += 500_000
     assert MAX_FRAMES * 500_000 <= sent < 4_000_000
@@ -154,4 +154,4 @@ def test_the_last_words_are_heard_on_a_connection_that_can_not_be_sent_on(
     for _ in range(3):
         websocket.send_text("anybody?")
         websocket.flush()
-    assert websocket.receive() == ["It went wrong.", Closed(1006)]
+    assert websocket.receive() == ["It went wrong.", ConnectionClosed(1006)]

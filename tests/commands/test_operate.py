@@ -134,7 +134,7 @@ def test_a_beginning_that_two_uploads_share_is_refused(start_server: StartServer
     ticket_id = paused(server, app)
     twin = ticket_id[:-1] + ("0" if ticket_id[-1] != "0" else "1")
     add_to_journal(server, written(dataclasses.replace(server.journaled()[ticket_id], id=twin)))
-    assert "2 uploads begin with" in run(server, "cancel", ticket_id[:8]).stderr
+    assert "2 uploads have an id that begins with" in run(server, "cancel", ticket_id[:8]).stderr
 
 
 def test_a_sweep_says_what_it_did(start_server: StartServer, app: ScriptedApp) -> None:

@@ -171,7 +171,7 @@ def test_a_server_that_is_not_there_yet_is_waited_for(
     ticket_id = new_upload(server, app.url)
     server.kill()
     with Sending(file, *to(server, ticket_id)) as sending:
-        wait_until(lambda: "Nobody listens at" in sending.says(), "it has knocked")
+        wait_until(lambda: "No server listens at" in sending.says(), "it has knocked")
         server.start()
         assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id)
@@ -183,8 +183,8 @@ def test_it_gives_up_when_it_was_told_to(start_server: StartServer, app: Scripte
     server.kill()
     with Sending(file, *to(server, ticket_id), "--give-up-after", "0.5") as sending:
         assert sending.ends().exit_code == 3
-    assert "Gave up: nothing went on for 0.5 s. Nobody listens at" in sending.said
-    assert f"Go on with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
+    assert "Gave up: no progress for 0.5 s. No server listens at" in sending.said
+    assert f"Resume with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
     assert sending.result["ending"] == "gave up"
 
 
@@ -246,7 +246,7 @@ def test_a_ticket_that_was_used_for_another_file_is_no_success(
     other = write_file(tmp_path / "other.mov", FileBytes(DATA.length_bytes, 6))
     with Sending(other, *to(server, ticket_id)) as sending:
         assert sending.ends().exit_code == 1
-    assert "The app has a file with another content" in sending.said
+    assert "The app has a file with other content" in sending.said
 
 
 # --- the file ------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ def test_a_file_that_changes_while_it_is_sent_ends_it(
                 opened.seek(0, os.SEEK_END if change == "grown" else os.SEEK_SET)
                 opened.write(b"more")
         assert sending.ends().exit_code == 1
-    assert f"{file} was changed while it was sent" in sending.said
+    assert f"{file} has changed during the upload" in sending.said
     assert not app.deliveries
 
 
@@ -294,7 +294,7 @@ def test_a_file_that_changes_before_the_app_has_it_is_not_called_finished(
         sending.ends()
     assert (sending.exit_code, sending.result["ending"]) == (1, "failed")
     assert "The app has the file as it was when it was read." in sending.said
-    assert f"{file} was changed" in sending.said
+    assert f"{file} has changed" in sending.said
 
 
 @pytest.mark.parametrize("place", ["/proc/self/limits", "/sys/kernel/uevent_seqnum"])
@@ -321,7 +321,7 @@ def test_another_file_is_noticed_when_an_upload_is_gone_on_with(
         with Sending(wrong, *to(server, ticket_id)) as sending:
             assert sending.ends().exit_code == 1
         assert why in sending.said
-        begun_with = f'It was begun with "my holiday.mov" ({DATA.length_bytes:,} bytes, last changed'
+        begun_with = f'That file is "my holiday.mov" ({DATA.length_bytes:,} bytes, last changed'
         assert begun_with in sending.said
     with Sending(file, *to(server, ticket_id)) as sending:
         assert sending.ends().exit_code == 0, sending.said
@@ -358,7 +358,7 @@ def test_an_interrupted_one_says_how_to_go_on_and_can(
         wait_stored(server.stored_file(ticket_id), 2 * MIB)
         sending.interrupt(number)
         assert sending.ends(5).exit_code == 130
-    assert f"Go on with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
+    assert f"Resume with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
     assert not app.deliveries
     with Sending(file, *to(server, ticket_id)) as again:
         assert again.ends().exit_code == 0, again.said
@@ -382,8 +382,8 @@ def test_an_interrupted_one_cancels_if_that_was_wished_for(
 
 
 def hint(sending: Sending) -> str:
-    (line,) = [line for line in sending.said.splitlines() if line.startswith("Go on with:  ")]
-    return line.removeprefix("Go on with:  ")
+    (line,) = [line for line in sending.said.splitlines() if line.startswith("Resume with:  ")]
+    return line.removeprefix("Resume with:  ")
 
 
 def test_the_command_that_resumes_it_has_every_option(

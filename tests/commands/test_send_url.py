@@ -132,13 +132,13 @@ def test_an_app_that_wants_to_know_who_asks_is_told(
 @pytest.mark.parametrize(
     ("status", "body", "said"),
     [
-        (405, "", "127.0.0.1 does not take POST there (status 405). Try --method GET."),
-        (302, "", "127.0.0.1 sends us to /login (status 302) instead of giving a ticket."),
-        (403, "", "127.0.0.1 wants to know who asks (status 403)."),
+        (405, "", "127.0.0.1 does not accept POST there (status 405). Try --method GET."),
+        (302, "", "127.0.0.1 redirects to /login (status 302) instead of giving a ticket."),
+        (403, "", "127.0.0.1 requires authentication (status 403)."),
         (500, "", "127.0.0.1 answers with status 500 instead of a ticket."),
-        (200, "<html>", "The app's answer is no ticket"),
-        (200, '{"id": 7}', "The app's answer is no ticket"),
-        (200, '{"id": "seven"}', "The app's answer is no ticket"),
+        (200, "<html>", "The app's answer is not a ticket"),
+        (200, '{"id": 7}', "The app's answer is not a ticket"),
+        (200, '{"id": "seven"}', "The app's answer is not a ticket"),
     ],
 )
 def test_an_app_that_gives_no_ticket_is_explained(file: Path, status: int, body: str, said: str) -> None:
@@ -147,7 +147,7 @@ def test_an_app_that_gives_no_ticket_is_explained(file: Path, status: int, body:
         assert sending.ends().exit_code == 1
     assert said in sending.said
     assert "Traceback" not in sending.said
-    assert "Go on with" not in sending.said
+    assert "Resume with" not in sending.said
     assert sending.result["ticket"] is None
 
 
@@ -157,7 +157,7 @@ def test_an_app_that_is_not_there_is_explained(file: Path) -> None:
         url = f"http://127.0.0.1:{nobody.getsockname()[1]}/"
         with Sending(file, "--url", url) as sending:
             assert sending.ends().exit_code == 1
-    assert sending.said == "127.0.0.1 can't be asked for a ticket: nobody listens there.\n"
+    assert sending.said == "127.0.0.1 gave no ticket: no server listens there.\n"
 
 
 # --- the server's address ------------------------------------------------------------------------------
@@ -168,8 +168,8 @@ def test_an_app_that_is_not_there_is_explained(file: Path) -> None:
     [
         (404, "", "There is no Incoming!! server at http://127.0.0.1:"),
         (200, "<html>", "answers with status 200."),
-        (426, "", "A proxy in front of it has to pass the Upgrade and Connection headers on."),
-        (101, "", "answers, but not as a websocket does."),
+        (426, "", "A proxy in front of it must pass the Upgrade and Connection headers on."),
+        (101, "", "answers, but not with a WebSocket."),
     ],
 )
 def test_a_server_that_is_none_of_ours_ends_it_at_once(file: Path, status: int, body: str, said: str) -> None:
@@ -178,7 +178,7 @@ def test_a_server_that_is_none_of_ours_ends_it_at_once(file: Path, status: int, 
         with Sending(file, "--ticket", str(uuid.uuid4()), "--server", address) as sending:
             assert sending.ends().exit_code == 1
     assert said in sending.said
-    assert "Go on with" not in sending.said, "it would not help"
+    assert "Resume with" not in sending.said, "it would not help"
 
 
 def test_a_proxy_whose_server_is_away_is_asked_again(file: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_proxy_whose_server_is_away_is_asked_again(file: Path) -> None:
 def test_a_host_that_does_not_exist_ends_it_at_once(file: Path) -> None:
     with Sending(file, "--ticket", "t", "--server", "http://nobody.invalid:4000") as sending:
         assert sending.ends().exit_code in (1,)
-    assert "The host nobody.invalid can't be found" in sending.said
+    assert "The host nobody.invalid is not found" in sending.said
 
 
 @pytest.mark.parametrize("command", [None, PATCHED], ids=["by itself", "as a command of incoming"])
@@ -291,7 +291,7 @@ def test_a_certificate_of_another_name_is_not_trusted(
 def test_a_server_without_tls_is_explained(server: RunningServer, file: Path) -> None:
     with Sending(file, "--ticket", "t", "--server", f"https://127.0.0.1:{server.port}") as sending:
         assert sending.ends().exit_code == 1
-    assert "does not speak TLS as it should" in sending.said
+    assert "failed the TLS handshake" in sending.said
 
 
 # --- usage ---------------------------------------------------------------------------------------------
@@ -323,4 +323,4 @@ def test_a_folder_and_a_pipe_can_not_be_sent(tmp_path: Path) -> None:
         assert sending.ends().exit_code == 2
     with Sending(Path("/dev/null"), "--ticket", "a") as sending:
         assert sending.ends().exit_code == 1
-    assert "is not a file that can be sent again from the middle" in sending.said
+    assert "is not a regular file" in sending.said

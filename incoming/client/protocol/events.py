@@ -1,4 +1,4 @@
-"""What goes into the client's session and what comes out of it: stages, events, actions, and the end."""
+"""The client session's stages, events, actions and outcomes."""
 
 from __future__ import annotations
 
@@ -7,40 +7,44 @@ from enum import Enum, auto
 from typing import Final
 
 from incoming.client.protocol.server_messages import ServerMessage
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.protocol.messages import FromClient
+from incoming.wire import close_codes
 
 
 class Stage(Enum):
     """Where an upload is."""
 
-    WAITING = auto()
-    """No connection, until the time of the next attempt."""
-    DIALING = auto()
-    ASKING = auto()
-    """MsgUploadReq is out."""
+    BACKING_OFF = auto()
+    """No connection until the next attempt is due."""
+    CONNECTING = auto()
+    REQUESTING = auto()
+    """MsgUploadReq is sent."""
     PROVING = auto()
-    """The file is read for the checksums that the server has asked for."""
+    """The file is read for the checksums that the server asks for."""
     SENDING = auto()
     COMPLETING = auto()
-    """MsgComplete is out."""
-    ARRIVED = auto()
-    """The app is being told."""
+    """MsgComplete is sent."""
+    AWAITING_APP = auto()
+    """The server hands the file over to the app."""
     CANCELLING = auto()
-    CHECKING = auto()
-    """The app has a file; ours is read to see that it is the same. No connection is needed any more."""
+    VERIFYING = auto()
+    """The app has a file. Ours is read to see whether it is the same, which needs no connection."""
     ENDED = auto()
 
 
 CONNECTED: Final = frozenset(
-    {Stage.ASKING, Stage.PROVING, Stage.SENDING, Stage.COMPLETING, Stage.ARRIVED, Stage.CANCELLING}
+    {
+        *(Stage.REQUESTING, Stage.PROVING, Stage.SENDING),
+        *(Stage.COMPLETING, Stage.AWAITING_APP, Stage.CANCELLING),
+    }
 )
 """The stages in which there is a connection."""
 
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The file: its name as the app is to see it, its length, and when it was last changed (since 1970)."""
+    """The file: its name for the app, its length, and the time of its last change (since 1970)."""
 
     name: str
     length_bytes: int
@@ -49,14 +53,14 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What the user wishes: a limit of speed, and of the time in which nothing goes on; 0 sets none."""
+    """The user's limits: the transfer rate, and the time without progress; 0 means no limit."""
 
     max_bytes_per_s: int = 0
     give_up_after_s: float = 0.0
 
 
 class Ending(Enum):
-    """How it ended, in a word."""
+    """How an upload ended, for programs."""
 
     FINISHED = "finished"
     FAILED = "failed"
@@ -67,9 +71,10 @@ class Ending(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The end: a sentence for people, and whether the same ticket can be gone on with.
+    """How an upload ended: a sentence for people, and whether the same ticket can be used again.
 
-    `crc32c` is that of the whole file, and known when it has finished (None: an old ticket without one).
+    `crc32c` is the checksum of the whole file after an upload has finished. It is None if the server no
+    longer knows it.
     """
 
     ending: Ending
@@ -78,19 +83,20 @@ class Outcome:
     crc32c: int | None = None
 
 
-# --- events, beside the server's messages ----------------------------------------------------------
+# --- events, besides the server's messages ---------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionOpened:
-    """The connection stands."""
+    """The WebSocket handshake is complete."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """There is no connection. `lasting`: it looks as if there will never be one (a wrong address, say).
+    """An attempt to connect failed.
 
-    `retry_after_s`: when the server wants to be asked again; 0 if it does not say.
+    `lasting`: the cause looks permanent, such as a wrong address. `retry_after_s`: the server's Retry-After,
+    or 0.
     """
 
     why: str
@@ -99,16 +105,16 @@ class Unreachable:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """The connection is over, with this close code (1006: none came) and reason; or it is of no use."""
+class ConnectionClosed:
+    """The connection has ended with this close code and reason, or is of no use any more."""
 
-    code: int = 1006
+    code: int = close_codes.ABNORMAL
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
-    """Something came that is no message (a ping): the server is alive."""
+class PeerActive:
+    """Something arrived that is not a message, such as a ping: the server is alive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,42 +124,42 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The user wants it to end: here, or with `cancel` for good."""
+    """The user ends the upload. `cancel`: for good, so that it can't be resumed."""
 
     cancel: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkSent:
-    """The chunk that was due is on its way, and has this checksum."""
+    """The requested chunk is sent. The segment has its checksum."""
 
-    piece: Piece
-
-
-@dataclass(frozen=True, slots=True)
-class PieceRead:
-    """The piece that was wanted was read, and has this checksum."""
-
-    piece: Piece
+    segment: Segment
 
 
 @dataclass(frozen=True, slots=True)
-class FileSpoiled:
-    """The file is not what it was. `why`: a sentence that names it."""
+class SegmentRead:
+    """The requested segment was read. It has its checksum."""
+
+    segment: Segment
+
+
+@dataclass(frozen=True, slots=True)
+class FileChanged:
+    """The file is not what it was when the upload began. `why` is a sentence that names the file."""
 
     why: str
 
 
 @dataclass(frozen=True, slots=True)
 class FileUnreadable:
-    """The file can't be read at the moment. `why`: a sentence that names it."""
+    """The file can't be read at the moment. `why` is a sentence that names the file."""
 
     why: str
 
 
 Event = (
-    ServerMessage | ConnectionOpened | Unreachable | Closed | Heard | Tick | Stop | ChunkSent | PieceRead
-    | FileSpoiled | FileUnreadable
+    ServerMessage | ConnectionOpened | Unreachable | ConnectionClosed | PeerActive | Tick | Stop
+    | ChunkSent | SegmentRead | FileChanged | FileUnreadable
 )  # fmt: skip
 
 
@@ -161,37 +167,37 @@ Event = (
 
 
 @dataclass(frozen=True, slots=True)
-class Say:
+class SendMessage:
     """Send this message."""
 
     message: FromClient
 
 
 @dataclass(frozen=True, slots=True)
-class HangUp:
-    """Send what is queued if that goes at once, and close the connection, if there is one."""
+class CloseConnection:
+    """Send what is queued as far as the socket accepts it now, and close the connection, if there is one."""
 
 
-Action = Say | HangUp
+Action = SendMessage | CloseConnection
 Actions = list[Action]
 
 
-# --- work: what the file has to be read for ------------------------------------------------------
+# --- work: reading the file ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class SendChunk:
-    """Read this piece and send it in this round; tell ChunkSent."""
+    """Read this segment and send it in this round; report ChunkSent."""
 
-    piece: Piece
+    segment: Segment
     round: int
 
 
 @dataclass(frozen=True, slots=True)
-class ReadPiece:
-    """Read this piece for its checksum; tell PieceRead."""
+class ReadSegment:
+    """Read this segment for its checksum; report SegmentRead."""
 
-    piece: Piece
+    segment: Segment
 
 
-Work = SendChunk | ReadPiece
+Work = SendChunk | ReadSegment

@@ -1,11 +1,11 @@
-"""One upload, from the client's side, over as many connections as it takes: events in, actions out.
+"""The client's session: one upload over as many connections as it takes. Events in, actions out.
 
-    DIALING -> ASKING -> PROVING -> SENDING -> COMPLETING -> ARRIVED -> (CHECKING ->) ENDED
-       ^          |         |          |            |           |
-    WAITING <-----+---------+----------+------------+-----------+      whatever passes by itself
+    CONNECTING -> REQUESTING -> PROVING -> SENDING -> COMPLETING -> AWAITING_APP -> (VERIFYING ->) ENDED
+       ^              |            |          |           |              |
+    BACKING_OFF <-----+------------+----------+-----------+--------------+      on retryable errors
 
-What the file has to be read for is not pushed but pulled: whoever has room for more asks for `work`, and
-tells when it is done. Clauses are those of docs/protocol.md, version 2.
+The session does not push reads of the file. The driver asks for `work` when it has room for more, and reports
+when it is done. docs/reference/protocol.md describes version 2, which this session speaks.
 """
 
 from __future__ import annotations
@@ -14,158 +14,163 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming.client.protocol import events, outcomes, server_messages
-from incoming.client.protocol.backoff import Retries
+from incoming.client.protocol.backoff import Backoff
 from incoming.client.protocol.events import (
     CONNECTED,
     Actions,
+    CloseConnection,
     Event,
-    HangUp,
     Outcome,
-    ReadPiece,
-    Say,
+    ReadSegment,
+    SendMessage,
     Stage,
     Work,
 )
-from incoming.client.protocol.resume_proof import Proof
-from incoming.client.protocol.timeouts import Patience
+from incoming.client.protocol.resume_proof import ResumeProof
+from incoming.client.protocol.timeouts import Timeouts
 from incoming.client.protocol.transfer import Transfer
+from incoming.core import errors
 from incoming.protocol import messages
 from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
+from incoming.protocol.v2 import VERSION
+from incoming.wire import close_codes
 
-VERSION: Final = 2
 CANCEL_REASON: Final = "cancelled by the user"
 READ_BYTES: Final = 4 * 1024 * 1024
-"""So much is read at once for a checksum; then the connection has its turn."""
-CLOSE_TAKEN_OVER: Final = 4001
-LOST: Final = "The connection was lost."
+"""How much is read at a time for a checksum, before the connection is served again."""
+CONNECTION_LOST: Final = "The connection was lost."
 
 
 class Session:
-    """The upload of a file with a ticket. `handle` and `work` never wait, and raise nothing."""
+    """The upload of one file with a ticket. `handle` and `work` never wait and raise nothing."""
 
     def __init__(
         self,
         ticket: str,
         file: events.File,
         options: events.Options,
-        chance: Callable[[], float],
+        random_unit: Callable[[], float],
         now_s: float,
     ) -> None:
-        """`chance` returns random numbers from 0 to 1; `now_s` is this moment, by a clock of the caller's."""
-        self.stage = Stage.DIALING
+        """`random_unit` returns random numbers from 0 to 1; `now_s` is the time by the caller's clock."""
+        self.stage = Stage.CONNECTING
         self.outcome: Outcome | None = None
         self.transfer = Transfer(file.length_bytes, options.max_bytes_per_s)
         self.retry_at_s = now_s
         self.note = ""
         self.resumed = 0
-        self.app_is_silent, self.app_trouble = False, ""
+        self.app_is_silent, self.app_problem = False, ""
         self._ticket, self._file, self._options = ticket, file, options
-        self._retries, self._patience = Retries(chance), Patience(options.give_up_after_s, now_s)
-        self._proof = Proof(())
+        self._backoff, self._timeouts = Backoff(random_unit), Timeouts(options.give_up_after_s, now_s)
+        self._proof = ResumeProof(())
         self._cancelling = self._was_confirmed = False
         self._retry_after_s, self._completed_s = 0.0, now_s
-        self._app_has: int | None = None
+        self._app_crc32c: int | None = None
 
     def handle(self, event: Event, now_s: float) -> Actions:
-        """Returns what is to be done about `event`, in this order."""
+        """Returns the actions that follow from `event`, in order."""
         if self.stage in CONNECTED:
             if type(event) in _FROM_SERVER:
-                self._patience.hear(now_s)
+                self._timeouts.received(now_s)
         elif type(event) in _NEEDS_CONNECTION:
             return []
         handler = None if self.stage is Stage.ENDED else _HANDLERS.get(type(event))
         return handler(self, event, now_s) if handler else []
 
     def work(self, now_s: float, room: bool = True) -> Work | None:
-        """Returns what the file is to be read for next, if anything; chunks only where there is `room`."""
+        """Returns the next read of the file, if any. Chunks are sent only if there is `room` in the queue."""
         if self.stage is Stage.PROVING:
-            due = self._proof.due(READ_BYTES)
-            return ReadPiece(due) if due else None
+            segment = self._proof.next_segment(READ_BYTES)
+            return ReadSegment(segment) if segment else None
         if room and self.stage is Stage.SENDING and (chunk := self.transfer.next_chunk(now_s)):
             return chunk
-        if self.stage in (Stage.SENDING, Stage.ARRIVED, Stage.CHECKING):
+        if self.stage in (Stage.SENDING, Stage.AWAITING_APP, Stage.VERIFYING):
             gap = self.transfer.prefix.gap(READ_BYTES)
-            return ReadPiece(gap) if gap else None
+            return ReadSegment(gap) if gap else None
         return None
 
-    # --- the beginning of a connection ---------------------------------------------------------------
+    # --- request and resume check ---------------------------------------------------------------------
 
-    def _opened(self, _: events.ConnectionOpened, now_s: float) -> Actions:
-        if self.stage is not Stage.DIALING:
+    def _connection_opened(self, _: events.ConnectionOpened, now_s: float) -> Actions:
+        if self.stage is not Stage.CONNECTING:
             return []
-        self.stage = Stage.ASKING
-        self._patience.begin(now_s)
+        self.stage = Stage.REQUESTING
+        self._timeouts.connected(now_s)
         file = self._file
-        return [Say(MsgUploadReq(self._ticket, file.length_bytes, file.name, VERSION, file.last_modified_ms))]
+        return [
+            SendMessage(
+                MsgUploadReq(self._ticket, file.length_bytes, file.name, VERSION, file.last_modified_ms)
+            )
+        ]
 
     def _confirmed(self, conf: messages.MsgUploadConfV2, now_s: float) -> Actions:
-        if self.stage is not Stage.ASKING or not server_messages.is_valid(conf, self._file.length_bytes):
-            return self._doubt(outcomes.NO_SENSE, now_s)
+        if self.stage is not Stage.REQUESTING or not server_messages.is_valid(conf, self._file.length_bytes):
+            return self._fail_if_certain(outcomes.INVALID_ANSWERS, now_s)
         if self._was_confirmed or conf.offset:
             self.resumed += 1
         if conf.offset > self.transfer.stored_bytes:
-            self._progress(now_s)
+            self._progressed(now_s)
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
-        self._patience.agree(conf.silence_s, conf.idle_silence_s)
-        self.transfer.begin(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
+        self._timeouts.set_limits(conf.silence_s, conf.idle_silence_s)
+        self.transfer.start_connection(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
         if conf.arrived:
-            self.stage = Stage.ARRIVED
-            return [Say(MsgAgree(()))]
+            self.stage = Stage.AWAITING_APP
+            return [SendMessage(MsgAgree(()))]
         if self._cancelling:
             self.stage = Stage.CANCELLING
-            return [Say(MsgCancel(CANCEL_REASON))]
-        self.stage, self._proof = Stage.PROVING, Proof(conf.compare)
+            return [SendMessage(MsgCancel(CANCEL_REASON))]
+        self.stage, self._proof = Stage.PROVING, ResumeProof(conf.compare)
         return self._agree(now_s)
 
     def _other_version(self, _: server_messages.OtherVersion, __: float) -> Actions:
         return self._end(outcomes.TOO_OLD)
 
     def _agree(self, now_s: float) -> Actions:
-        """Says what the server has asked for once all of it is read."""
-        if self._proof.due(1):
+        """Sends the checksums once all ranges are read."""
+        if self._proof.next_segment(1):
             return []
         self.stage = Stage.SENDING
-        return [Say(MsgAgree(tuple(self._proof.found))), *self._complete(now_s)]
+        return [SendMessage(MsgAgree(tuple(self._proof.checksums))), *self._complete(now_s)]
 
     # --- bytes -----------------------------------------------------------------------------------------
 
-    def _read(self, done: events.PieceRead, now_s: float) -> Actions:
-        self._patience.progress(now_s)
-        self.transfer.prefix.fill(done.piece)
+    def _segment_read(self, done: events.SegmentRead, now_s: float) -> Actions:
+        self._timeouts.progressed(now_s)
+        self.transfer.prefix.fill(done.segment)
         if self.stage is Stage.PROVING:
-            self._proof.read(done.piece)
+            self._proof.add(done.segment)
             return self._agree(now_s)
-        return self._check() if self.stage is Stage.CHECKING else self._complete(now_s)
+        return self._verify() if self.stage is Stage.VERIFYING else self._complete(now_s)
 
-    def _sent(self, sent: events.ChunkSent, now_s: float) -> Actions:
-        self.transfer.sent(sent.piece, now_s)
+    def _chunk_sent(self, sent: events.ChunkSent, now_s: float) -> Actions:
+        self.transfer.chunk_sent(sent.segment, now_s)
         return self._complete(now_s)
 
-    def _stored(self, stored: messages.MsgStored, now_s: float) -> Actions:
+    def _acknowledged(self, stored: messages.MsgStored, now_s: float) -> Actions:
         before_bytes = self.transfer.stored_bytes
-        if not self.transfer.stored(stored.offset, now_s):
-            return self._lose(LOST, now_s)
-        self.transfer.allow(stored.max_chunk_bytes, stored.max_window_bytes, now_s)
+        if not self.transfer.acknowledged(stored.offset, now_s):
+            return self._back_off(CONNECTION_LOST, now_s)
+        self.transfer.set_limits(stored.max_chunk_bytes, stored.max_window_bytes, now_s)
         if self.transfer.stored_bytes > before_bytes:
-            self._progress(now_s)
+            self._progressed(now_s)
         return []
 
     def _resend(self, resend: messages.MsgResend, now_s: float) -> Actions:
         if self.stage not in (Stage.SENDING, Stage.COMPLETING):
             return []
         if not self.transfer.go_back(resend.offset, resend.round, now_s):
-            return self._lose(LOST, now_s)
+            return self._back_off(CONNECTION_LOST, now_s)
         self.stage = Stage.SENDING
         return self._complete(now_s)
 
     def _complete(self, now_s: float) -> Actions:
-        """Says that it was all, as soon as the checksum of the whole is known."""
+        """Sends MsgComplete as soon as the checksum of the whole file is known."""
         crc32c = self.transfer.crc32c() if self.stage in (Stage.SENDING, Stage.COMPLETING) else None
         if crc32c is None:
             return []
         self.stage, self._completed_s = Stage.COMPLETING, now_s
-        return [Say(MsgComplete(crc32c, self.transfer.round))]
+        return [SendMessage(MsgComplete(crc32c, self.transfer.round))]
 
     # --- the end -----------------------------------------------------------------------------------------
 
@@ -176,115 +181,115 @@ class Session:
             return []
         if self._cancelling:
             return self._end(outcomes.STOPPED_LATE)
-        if self.stage in (Stage.COMPLETING, Stage.ARRIVED):
+        if self.stage in (Stage.COMPLETING, Stage.AWAITING_APP):
             if self.stage is Stage.COMPLETING:
-                self._progress(now_s)
-            self.stage = Stage.ARRIVED
-            self.transfer.arrived(now_s)
-            self._patience.be_idle()
+                self._progressed(now_s)
+            self.stage = Stage.AWAITING_APP
+            self.transfer.all_stored(now_s)
+            self._timeouts.be_idle()
             self.app_is_silent = news.news == messages.NEWS_WAITING_FOR_APP
-            self.app_trouble = news.why
+            self.app_problem = news.why
         return []
 
     def _all_done(self, done: messages.MsgAllDoneV2, now_s: float) -> Actions:
-        """The app has a file; whoever deletes ours after that wants to be sure that it is the same."""
+        """The app has a file. A script may delete ours next, so check that it is the same."""
         if not done.success:
             return self._end(outcomes.NOT_TAKEN)
-        self.transfer.arrived(now_s)
-        if not done.crc32c and self._file.length_bytes:  # not known any more
+        self.transfer.all_stored(now_s)
+        if not done.crc32c and self._file.length_bytes:  # the server no longer knows it
             return self._end(outcomes.finished(None))
-        self.stage, self._app_has = Stage.CHECKING, done.crc32c
-        return [HangUp(), *self._check()]
+        self.stage, self._app_crc32c = Stage.VERIFYING, done.crc32c
+        return [CloseConnection(), *self._verify()]
 
-    def _check(self) -> Actions:
+    def _verify(self) -> Actions:
         crc32c = self.transfer.crc32c()
         if crc32c is None:
             return []
-        same = crc32c == self._app_has
+        same = crc32c == self._app_crc32c
         return self._end(outcomes.finished(crc32c) if same else outcomes.OTHER_CONTENT)
 
     def _cancelled(self, _: messages.MsgCancelAck, now_s: float) -> Actions:
         if self.stage is Stage.CANCELLING:
             return self._end(outcomes.CANCELLED_HERE)
-        return self._lose(LOST, now_s)
+        return self._back_off(CONNECTION_LOST, now_s)
 
     def _refused(self, error: messages.MsgErrorV2, now_s: float) -> Actions:
         if error.retryable:
-            delay_s = self._retries.delay_after_takeover_s() if error.code == "taken_over" else None
-            return self._lose(error.msg, now_s, delay_s)
-        if self._cancelling and error.error_code == outcomes.CANCELLED_NUMBER:
+            delay_s = self._backoff.delay_after_takeover_s() if error.code == errors.TakenOver.code else None
+            return self._back_off(error.msg, now_s, delay_s)
+        if self._cancelling and error.error_code == errors.UploadCancelled.number:
             return self._end(outcomes.CANCELLED_HERE)
-        was_known = error.error_code == outcomes.UNKNOWN_TICKET_NUMBER and self._was_confirmed
-        if was_known or error.error_code in outcomes.NOT_UNDERSTOOD_NUMBERS:
-            return self._doubt(outcomes.refused(error), now_s)
+        was_known = error.error_code == errors.UnknownTicket.number and self._was_confirmed
+        if was_known or error.error_code in outcomes.NOT_UNDERSTOOD:
+            return self._fail_if_certain(outcomes.refused(error), now_s)
         return self._end(outcomes.refused(error))
 
     def _stop(self, stop: events.Stop, now_s: float) -> Actions:
-        late = self.stage in (Stage.ARRIVED, Stage.CHECKING)
+        late = self.stage in (Stage.AWAITING_APP, Stage.VERIFYING)
         if not stop.cancel or self._cancelling or late:
             return self._end(outcomes.STOPPED_LATE if late else outcomes.STOPPED)
         self._cancelling = True
-        if self.stage is Stage.WAITING:
+        if self.stage is Stage.BACKING_OFF:
             self.retry_at_s = now_s
         if self.stage not in (Stage.PROVING, Stage.SENDING, Stage.COMPLETING):
-            return []  # it is said as soon as there is a connection
+            return []  # sent as soon as there is a connection
         self.stage = Stage.CANCELLING
-        return [Say(MsgCancel(CANCEL_REASON))]
+        return [SendMessage(MsgCancel(CANCEL_REASON))]
 
-    # --- what goes wrong -----------------------------------------------------------------------------------
+    # --- errors -----------------------------------------------------------------------------------------
 
-    def _closed(self, closed: events.Closed, now_s: float) -> Actions:
+    def _connection_closed(self, closed: events.ConnectionClosed, now_s: float) -> Actions:
         if self._retry_after_s:
-            delay_s: float | None = self._retries.delay_after_stop_s(self._retry_after_s)
+            delay_s: float | None = self._backoff.delay_after_stop_s(self._retry_after_s)
         else:
-            taken_over = closed.code == CLOSE_TAKEN_OVER
-            delay_s = self._retries.delay_after_takeover_s() if taken_over else None
-        return self._lose(closed.reason or LOST, now_s, delay_s)
+            taken_over = closed.code == close_codes.TAKEN_OVER
+            delay_s = self._backoff.delay_after_takeover_s() if taken_over else None
+        return self._back_off(closed.reason or CONNECTION_LOST, now_s, delay_s)
 
-    def _unreachable(self, trouble: events.Unreachable, now_s: float) -> Actions:
-        if trouble.lasting and not self._was_confirmed:
-            return self._end(Outcome(events.Ending.FAILED, trouble.why, resumable=True))
-        return self._lose(trouble.why, now_s, self._retries.delay_s(trouble.retry_after_s))
+    def _unreachable(self, failure: events.Unreachable, now_s: float) -> Actions:
+        if failure.lasting and not self._was_confirmed:
+            return self._end(Outcome(events.Ending.FAILED, failure.why, resumable=True))
+        return self._back_off(failure.why, now_s, self._backoff.delay_s(failure.retry_after_s))
 
-    def _spoiled(self, trouble: events.FileSpoiled, _: float) -> Actions:
-        return self._end(Outcome(events.Ending.FAILED, trouble.why))
+    def _file_changed(self, failure: events.FileChanged, _: float) -> Actions:
+        return self._end(Outcome(events.Ending.FAILED, failure.why))
 
-    def _unreadable(self, trouble: events.FileUnreadable, now_s: float) -> Actions:
-        return self._doubt(Outcome(events.Ending.FAILED, trouble.why, resumable=True), now_s)
+    def _file_unreadable(self, failure: events.FileUnreadable, now_s: float) -> Actions:
+        return self._fail_if_certain(Outcome(events.Ending.FAILED, failure.why, resumable=True), now_s)
 
     def _ticked(self, _: events.Tick, now_s: float) -> Actions:
-        if self._patience.has_ended(now_s):
+        if self._timeouts.has_given_up(now_s):
             return self._end(outcomes.gave_up(self._options.give_up_after_s, self.note))
-        if self.stage is Stage.WAITING and now_s >= self.retry_at_s:
-            self.stage = Stage.DIALING
-        return self._watch(now_s) if self.stage in CONNECTED else []
+        if self.stage is Stage.BACKING_OFF and now_s >= self.retry_at_s:
+            self.stage = Stage.CONNECTING
+        return self._check_connection(now_s) if self.stage in CONNECTED else []
 
-    def _watch(self, now_s: float) -> Actions:
-        if self._patience.is_dead(now_s, self.transfer.waiting_since_s):
-            return self._lose("The connection has died.", now_s)
-        if self.stage is Stage.COMPLETING and now_s - self._completed_s >= self._patience.silence_s:
-            return self._complete(now_s)  # the word may have been spoilt on its way
-        if self.stage is not Stage.ASKING and self._patience.wants_ping(now_s):
-            return [Say(MsgPing())]
+    def _check_connection(self, now_s: float) -> Actions:
+        if self._timeouts.is_dead(now_s, self.transfer.unacknowledged_since_s):
+            return self._back_off("The connection is dead: the server is silent.", now_s)
+        if self.stage is Stage.COMPLETING and now_s - self._completed_s >= self._timeouts.silence_s:
+            return self._complete(now_s)  # the message may have been damaged in transit
+        if self.stage is not Stage.REQUESTING and self._timeouts.is_ping_due(now_s):
+            return [SendMessage(MsgPing())]
         return []
 
-    def _doubt(self, outcome: Outcome, now_s: float) -> Actions:
-        return self._end(outcome) if self._retries.doubted_enough() else self._lose(outcome.text, now_s)
+    def _fail_if_certain(self, outcome: Outcome, now_s: float) -> Actions:
+        return self._end(outcome) if self._backoff.is_certain() else self._back_off(outcome.text, now_s)
 
-    def _lose(self, note: str, now_s: float, delay_s: float | None = None) -> Actions:
-        """The connection is of no use any more; the upload is."""
-        self.stage, self.note, self._retry_after_s = Stage.WAITING, note, 0.0
-        self.retry_at_s = now_s + (self._retries.delay_s() if delay_s is None else delay_s)
-        self.transfer.waiting_since_s = None
-        return [HangUp()]
+    def _back_off(self, note: str, now_s: float, delay_s: float | None = None) -> Actions:
+        """Ends this connection and schedules the next attempt."""
+        self.stage, self.note, self._retry_after_s = Stage.BACKING_OFF, note, 0.0
+        self.retry_at_s = now_s + (self._backoff.delay_s() if delay_s is None else delay_s)
+        self.transfer.unacknowledged_since_s = None
+        return [CloseConnection()]
 
-    def _progress(self, now_s: float) -> None:
-        self._patience.progress(now_s)
-        self._retries.progressed()
+    def _progressed(self, now_s: float) -> None:
+        self._timeouts.progressed(now_s)
+        self._backoff.reset()
 
     def _end(self, outcome: Outcome) -> Actions:
         self.stage, self.outcome = Stage.ENDED, outcome
-        return [HangUp()]
+        return [CloseConnection()]
 
 
 _Handler = Callable[[Session, Any, float], Actions]
@@ -293,7 +298,7 @@ _S = Session
 _MESSAGES: Final[dict[type, _Handler]] = {
     messages.MsgUploadConfV2: _S._confirmed,
     server_messages.OtherVersion: _S._other_version,
-    messages.MsgStored: _S._stored,
+    messages.MsgStored: _S._acknowledged,
     messages.MsgResend: _S._resend,
     messages.MsgNews: _S._news,
     messages.MsgAllDoneV2: _S._all_done,
@@ -302,15 +307,15 @@ _MESSAGES: Final[dict[type, _Handler]] = {
 }
 _HANDLERS: Final[dict[type, _Handler]] = {
     **_MESSAGES,
-    events.ConnectionOpened: _S._opened,
-    events.Closed: _S._closed,
+    events.ConnectionOpened: _S._connection_opened,
+    events.ConnectionClosed: _S._connection_closed,
     events.Unreachable: _S._unreachable,
-    events.ChunkSent: _S._sent,
-    events.PieceRead: _S._read,
-    events.FileSpoiled: _S._spoiled,
-    events.FileUnreadable: _S._unreadable,
+    events.ChunkSent: _S._chunk_sent,
+    events.SegmentRead: _S._segment_read,
+    events.FileChanged: _S._file_changed,
+    events.FileUnreadable: _S._file_unreadable,
     events.Tick: _S._ticked,
     events.Stop: _S._stop,
 }
-_FROM_SERVER: Final = frozenset({*_MESSAGES, messages.MsgPong, events.Heard})
-_NEEDS_CONNECTION: Final = _FROM_SERVER | {events.Closed, events.ChunkSent}
+_FROM_SERVER: Final = frozenset({*_MESSAGES, messages.MsgPong, events.PeerActive})
+_NEEDS_CONNECTION: Final = _FROM_SERVER | {events.ConnectionClosed, events.ChunkSent}

@@ -1,7 +1,7 @@
-"""The checksum of what the server has of a file, put together from that of its pieces.
+"""The checksum of the stored part of a file, combined from those of its segments.
 
-Chunks that were sent bring theirs along. What was stored otherwise (by an earlier process, or without an
-acknowledgement that reached us) has to be read again for it: those are gaps.
+A chunk that this process sends has a known checksum. Bytes that an earlier process sent, or whose
+acknowledgement was lost, are gaps: they have to be read again.
 """
 
 from __future__ import annotations
@@ -12,60 +12,63 @@ from incoming.core.checksum import combine
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
-    """The bytes of a file from `start` to before `end`; the CRC-32C is None where it is not known."""
+class Segment:
+    """The bytes of a file from `start` to before `end`. The CRC-32C is None while it is not known."""
 
     start: int
     end: int
     crc32c: int | None = None
 
 
-class Prefix:
-    """The first `end_bytes` of a file, as a row of pieces. Neighbours that are known are one piece."""
+class StoredPrefix:
+    """The first `end_bytes` of a file as a list of segments. Neighbours with known checksums are merged."""
 
     def __init__(self) -> None:
         self.end_bytes = 0
-        self._pieces: list[Piece] = []
+        self._segments: list[Segment] = []
 
-    def add(self, size_bytes: int, crc32c: int) -> None:
-        """So many more bytes are there, and have this checksum."""
-        self._append(Piece(self.end_bytes, self.end_bytes + size_bytes, crc32c))
+    def append(self, size_bytes: int, crc32c: int) -> None:
+        """Extends the prefix by bytes with a known checksum."""
+        self._append(Segment(self.end_bytes, self.end_bytes + size_bytes, crc32c))
 
-    def reach(self, end_bytes: int) -> None:
-        """So many bytes are there; nothing is known of new ones, nor of any if some have got lost."""
+    def extend_to(self, end_bytes: int) -> None:
+        """Extends the prefix to this length by bytes without a checksum.
+
+        A shorter length means that stored bytes are lost. Then no checksum is known any more.
+        """
         if end_bytes < self.end_bytes:
-            self.end_bytes, self._pieces = 0, []
-        self._append(Piece(self.end_bytes, end_bytes))
+            self.end_bytes, self._segments = 0, []
+        self._append(Segment(self.end_bytes, end_bytes))
 
-    def gap(self, max_bytes: int) -> Piece | None:
-        """Returns the first piece that has to be read, or as much of it; None when all is known."""
-        for piece in self._pieces:
-            if piece.crc32c is None:
-                return Piece(piece.start, min(piece.end, piece.start + max_bytes))
+    def gap(self, max_bytes: int) -> Segment | None:
+        """Returns the beginning of the first gap, at most so many bytes; None if there is no gap."""
+        for segment in self._segments:
+            if segment.crc32c is None:
+                return Segment(segment.start, min(segment.end, segment.start + max_bytes))
         return None
 
-    def fill(self, read: Piece) -> None:
-        """Takes the checksum of what was read, if that begins where the first gap does."""
-        pieces, self._pieces, self.end_bytes = self._pieces, [], 0
-        for piece in pieces:
-            if piece.crc32c is None and piece.start == read.start and read.end <= piece.end:
+    def fill(self, read: Segment) -> None:
+        """Takes the checksum of a segment that was read, if a gap begins where it does."""
+        segments, self._segments, self.end_bytes = self._segments, [], 0
+        for segment in segments:
+            if segment.crc32c is None and segment.start == read.start and read.end <= segment.end:
                 self._append(read)
-                self._append(Piece(read.end, piece.end))
+                self._append(Segment(read.end, segment.end))
             else:
-                self._append(piece)
+                self._append(segment)
 
     def crc32c(self) -> int:
-        """Returns the checksum of all of it. There must be no gap."""
+        """Returns the checksum of the prefix, which must have no gap."""
         assert not self.gap(1)
-        return (self._pieces[0].crc32c or 0) if self._pieces else 0
+        return (self._segments[0].crc32c or 0) if self._segments else 0
 
-    def _append(self, piece: Piece) -> None:
-        self.end_bytes = piece.end
-        last = self._pieces[-1] if self._pieces else None
-        if piece.start == piece.end:
+    def _append(self, segment: Segment) -> None:
+        self.end_bytes = segment.end
+        last = self._segments[-1] if self._segments else None
+        if segment.start == segment.end:
             return
-        if last and last.crc32c is not None and piece.crc32c is not None:
-            crc = combine(last.crc32c, piece.crc32c, piece.end - piece.start)
-            self._pieces[-1] = Piece(last.start, piece.end, crc)
+        if last and last.crc32c is not None and segment.crc32c is not None:
+            crc = combine(last.crc32c, segment.crc32c, segment.end - segment.start)
+            self._segments[-1] = Segment(last.start, segment.end, crc)
         else:
-            self._pieces.append(piece)
+            self._segments.append(segment)

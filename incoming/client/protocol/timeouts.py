@@ -1,56 +1,56 @@
-"""How long to wait for the server: for its next word, an acknowledgement, for anything to go on."""
+"""The client's timeouts: silence of the server, missing acknowledgements, and no progress at all."""
 
 from __future__ import annotations
 
 from typing import Final
 
-CONNECT_PATIENCE_S: Final = 15.0
-"""How long the first answer may take."""
+CONNECT_SILENCE_S: Final = 15.0
+"""How long the server may be silent before its first message."""
 
 
-class Patience:
+class Timeouts:
     """All times are in seconds of the caller's clock."""
 
     def __init__(self, give_up_after_s: float, now_s: float) -> None:
-        """`give_up_after_s`: how long nothing at all may go on; 0: for ever."""
+        """`give_up_after_s`: how long there may be no progress; 0 means no limit."""
         self._give_up_after_s = give_up_after_s
         self._progressed_s = now_s
-        self.begin(now_s)
+        self.connected(now_s)
 
-    def begin(self, now_s: float) -> None:
-        """A connection stands; what it is to keep to is not known yet."""
-        self.agree(CONNECT_PATIENCE_S)
-        self.hear(now_s)
+    def connected(self, now_s: float) -> None:
+        """A connection has opened. The server's own limits are not known yet."""
+        self.set_limits(CONNECT_SILENCE_S)
+        self.received(now_s)
 
-    def agree(self, silence_s: float, idle_silence_s: float = 0.0) -> None:
-        """So long may be silent who is waited for, and who is not (docs/protocol.md, section Silence)."""
+    def set_limits(self, silence_s: float, idle_silence_s: float = 0.0) -> None:
+        """Sets how long the server may be silent, in general and while it waits for the app."""
         self.silence_s = silence_s
         self._idle_silence_s = max(silence_s, idle_silence_s)
 
     def be_idle(self) -> None:
-        """Nothing of this connection's server is waited for, until the next one."""
+        """Uses the idle limit for the rest of this connection: only the app is waited for."""
         self.silence_s = self._idle_silence_s
 
-    def hear(self, now_s: float) -> None:
-        """Something came from the server."""
-        self._heard_s, self._pinged = now_s, False
+    def received(self, now_s: float) -> None:
+        """Something arrived from the server."""
+        self._received_s, self._pinged = now_s, False
 
-    def progress(self, now_s: float) -> None:
-        """Something goes on."""
+    def progressed(self, now_s: float) -> None:
+        """The upload has made progress."""
         self._progressed_s = now_s
 
-    def has_ended(self, now_s: float) -> bool:
-        """Returns whether the user wants it to be given up."""
+    def has_given_up(self, now_s: float) -> bool:
+        """Returns whether there was no progress for longer than the user allows."""
         return bool(self._give_up_after_s) and now_s - self._progressed_s >= self._give_up_after_s
 
-    def is_dead(self, now_s: float, waiting_since_s: float | None) -> bool:
-        """Returns whether the connection is; `waiting_since_s`: for the acknowledgement of chunks."""
-        waited_s = 0.0 if waiting_since_s is None else now_s - waiting_since_s
-        return max(now_s - self._heard_s, waited_s) >= self.silence_s
+    def is_dead(self, now_s: float, unacknowledged_since_s: float | None) -> bool:
+        """Returns whether the connection is dead; `unacknowledged_since_s`: None if no chunk is in flight."""
+        waited_s = 0.0 if unacknowledged_since_s is None else now_s - unacknowledged_since_s
+        return max(now_s - self._received_s, waited_s) >= self.silence_s
 
-    def wants_ping(self, now_s: float) -> bool:
-        """Returns whether it is time to ask if the server is there: once in each silence."""
-        if self._pinged or now_s - self._heard_s < self.silence_s / 2:
+    def is_ping_due(self, now_s: float) -> bool:
+        """Returns whether to send a ping, at most once in each silence."""
+        if self._pinged or now_s - self._received_s < self.silence_s / 2:
             return False
         self._pinged = True
         return True

@@ -1,4 +1,4 @@
-"""The bytes of one upload: what is stored, what is on its way, and what may follow when."""
+"""The bytes of one upload: which are stored, which are in flight, and what may be sent when."""
 
 from __future__ import annotations
 
@@ -7,127 +7,127 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.client.protocol.events import SendChunk
-from incoming.client.protocol.stored_prefix import Piece, Prefix
-from incoming.client.protocol.window import FIRST_WINDOW_BYTES, MIN_CHUNK_BYTES, Window
+from incoming.client.protocol.stored_prefix import Segment, StoredPrefix
+from incoming.client.protocol.window import INITIAL_WINDOW_BYTES, MIN_CHUNK_BYTES, CongestionWindow
 from incoming.core.rate_limit import Pace
 
-ALLOWED_FOR_S: Final = 1.0
-"""How long the sizes hold that an acknowledgement has told (docs/protocol.md)."""
+LIMITS_VALID_S: Final = 1.0
+"""How long the limits of an acknowledgement hold (docs/reference/protocol.md, "Flow control")."""
 
 
 @dataclass(frozen=True, slots=True)
-class OnItsWay:
-    """A chunk that was sent at `sent_s`, when `ahead_bytes` were on their way, it included."""
+class InFlight:
+    """A chunk that was sent at `sent_s`. `in_flight_bytes` were in flight then, this chunk included."""
 
-    piece: Piece
+    segment: Segment
     sent_s: float
-    ahead_bytes: int
+    in_flight_bytes: int
 
 
 class Transfer:
-    """Positions are offsets in the file, in bytes. It lasts for all connections of an upload."""
+    """All positions are offsets in the file, in bytes. One transfer spans all connections of an upload."""
 
     def __init__(self, length_bytes: int, max_bytes_per_s: int) -> None:
-        """`max_bytes_per_s`: no more than that on the average; 0 sets no limit."""
+        """`max_bytes_per_s`: the user's rate limit; 0 means none."""
         self.length_bytes = length_bytes
         self.stored_bytes = 0
         self.sent_bytes = 0
         self.round = 0
-        self.may_send_s = 0.0
-        self.waiting_since_s: float | None = None
-        self.prefix = Prefix()
+        self.next_send_s = 0.0
+        self.unacknowledged_since_s: float | None = None
+        self.prefix = StoredPrefix()
         self._max_bytes_per_s = max_bytes_per_s
         self._pace = Pace(max_bytes_per_s)
-        self._on_way: deque[OnItsWay] = deque()
-        self._window: Window | None = None
-        self._allowed_until_s = 0.0
+        self._in_flight: deque[InFlight] = deque()
+        self._window: CongestionWindow | None = None
+        self._limits_until_s = 0.0
 
-    def begin(self, offset_bytes: int, max_chunk_bytes: int, max_window_bytes: int) -> None:
-        """A new connection: the server has so many bytes, and takes chunks and a window of these sizes."""
-        self._take_stored(offset_bytes)
-        # Half of what was good last time: the way may be another one.
-        first_bytes = max(FIRST_WINDOW_BYTES, self._window.size_bytes // 2 if self._window else 0)
-        self._window = Window(max_chunk_bytes, max_window_bytes, first_bytes)
+    def start_connection(self, offset_bytes: int, max_chunk_bytes: int, max_window_bytes: int) -> None:
+        """Begins on a new connection: the server has so many bytes and these limits."""
+        self._acknowledge(offset_bytes)
+        # Half of the last window: the route may be another one.
+        initial_bytes = max(INITIAL_WINDOW_BYTES, self._window.size_bytes // 2 if self._window else 0)
+        self._window = CongestionWindow(max_chunk_bytes, max_window_bytes, initial_bytes)
         self._restart(offset_bytes, 0)
 
     def next_chunk(self, now_s: float) -> SendChunk | None:
-        """Returns what may be sent now, if anything may."""
-        if self._window is None or self.sent_bytes == self.length_bytes or now_s < self.may_send_s:
+        """Returns the chunk that may be sent now, if any."""
+        if self._window is None or self.sent_bytes == self.length_bytes or now_s < self.next_send_s:
             return None
-        if now_s > self._allowed_until_s:
-            self._window.forget()
+        if now_s > self._limits_until_s:
+            self._window.reset_limits()
         size_bytes = min(self._chunk_bytes(self._window), self.length_bytes - self.sent_bytes)
         if not self._window.admits(self.sent_bytes - self.stored_bytes, size_bytes):
             return None
-        return SendChunk(Piece(self.sent_bytes, self.sent_bytes + size_bytes), self.round)
+        return SendChunk(Segment(self.sent_bytes, self.sent_bytes + size_bytes), self.round)
 
-    def _chunk_bytes(self, window: Window) -> int:
-        """With a limit, a quarter of a second's worth: larger ones would go in bursts."""
+    def _chunk_bytes(self, window: CongestionWindow) -> int:
+        """With a rate limit, a chunk is at most what a quarter of a second allows: larger ones are bursts."""
         if not self._max_bytes_per_s:
             return window.chunk_bytes
         return min(window.chunk_bytes, max(MIN_CHUNK_BYTES, self._max_bytes_per_s // 4))
 
-    def sent(self, piece: Piece, now_s: float) -> None:
-        """The chunk that was due is on its way."""
-        self.sent_bytes = piece.end
-        self._on_way.append(OnItsWay(piece, now_s, piece.end - self.stored_bytes))
-        self.may_send_s = now_s + self._pace.delay_s(piece.end - piece.start, now_s)
-        if self.waiting_since_s is None:
-            self.waiting_since_s = now_s
+    def chunk_sent(self, segment: Segment, now_s: float) -> None:
+        """The chunk from `next_chunk` is sent."""
+        self.sent_bytes = segment.end
+        self._in_flight.append(InFlight(segment, now_s, segment.end - self.stored_bytes))
+        self.next_send_s = now_s + self._pace.delay_s(segment.end - segment.start, now_s)
+        if self.unacknowledged_since_s is None:
+            self.unacknowledged_since_s = now_s
 
-    def allow(self, max_chunk_bytes: int, max_window_bytes: int, now_s: float) -> None:
-        """The server has said how large chunks and the window may be while chunks follow each other."""
+    def set_limits(self, max_chunk_bytes: int, max_window_bytes: int, now_s: float) -> None:
+        """Sets the limits of an acknowledgement. They hold for a short time."""
         if self._window and max_chunk_bytes:
-            self._window.allow(max_chunk_bytes, max_window_bytes)
-            self._allowed_until_s = now_s + ALLOWED_FOR_S
+            self._window.set_limits(max_chunk_bytes, max_window_bytes)
+            self._limits_until_s = now_s + LIMITS_VALID_S
 
-    def stored(self, offset_bytes: int, now_s: float) -> bool:
-        """All before the offset is stored. Returns False if that makes no sense."""
+    def acknowledged(self, offset_bytes: int, now_s: float) -> bool:
+        """All bytes before the offset are stored. Returns False if the offset is not possible."""
         if not self.stored_bytes <= offset_bytes <= self.sent_bytes:
             return False
         if offset_bytes > self.stored_bytes:
-            newest = self._take_stored(offset_bytes)
+            newest = self._acknowledge(offset_bytes)
             if newest and self._window:
-                self._window.stored(newest.ahead_bytes, newest.sent_s, now_s)
+                self._window.acknowledged(newest.in_flight_bytes, newest.sent_s, now_s)
             self.stored_bytes = offset_bytes
-            self.waiting_since_s = now_s if offset_bytes < self.sent_bytes else None
+            self.unacknowledged_since_s = now_s if offset_bytes < self.sent_bytes else None
         return True
 
     def go_back(self, offset_bytes: int, round_: int, now_s: float) -> bool:
-        """What follows the offset is sent again, in a new round. Returns False if that makes no sense."""
-        if round_ <= self.round or not self.stored(offset_bytes, now_s):
+        """Sends all bytes after the offset again, in a new round. Returns False if that is not possible."""
+        if round_ <= self.round or not self.acknowledged(offset_bytes, now_s):
             return False
         self._restart(offset_bytes, round_)
         return True
 
     def crc32c(self) -> int | None:
-        """Returns the checksum of the whole file once all of it was sent and read; None before."""
+        """Returns the checksum of the whole file once all of it is sent and read; None before."""
         if self.sent_bytes < self.length_bytes or self.prefix.gap(1):
             return None
-        whole = Prefix()
-        whole.add(self.prefix.end_bytes, self.prefix.crc32c())
-        for chunk in self._on_way:
-            whole.add(chunk.piece.end - chunk.piece.start, chunk.piece.crc32c or 0)
+        whole = StoredPrefix()
+        whole.append(self.prefix.end_bytes, self.prefix.crc32c())
+        for chunk in self._in_flight:
+            whole.append(chunk.segment.end - chunk.segment.start, chunk.segment.crc32c or 0)
         return whole.crc32c()
 
-    def arrived(self, now_s: float) -> None:
-        """The server has all of it; what this process has not sent has to be read for its checksum."""
+    def all_stored(self, now_s: float) -> None:
+        """The server has the whole file. What this process did not send has to be read for its checksum."""
         if self.sent_bytes < self.length_bytes:
             self._restart(self.length_bytes, self.round)
         else:
-            self.stored(self.length_bytes, now_s)
+            self.acknowledged(self.length_bytes, now_s)
 
     def _restart(self, offset_bytes: int, round_: int) -> None:
-        self.prefix.reach(offset_bytes)
+        self.prefix.extend_to(offset_bytes)
         self.stored_bytes = self.sent_bytes = offset_bytes
         self.round = round_
-        self._on_way.clear()
-        self.waiting_since_s = None
+        self._in_flight.clear()
+        self.unacknowledged_since_s = None
 
-    def _take_stored(self, offset_bytes: int) -> OnItsWay | None:
-        """Books the chunks that have arrived as a whole, and returns the newest of them."""
+    def _acknowledge(self, offset_bytes: int) -> InFlight | None:
+        """Removes the chunks that are stored as a whole, and returns the newest of them."""
         newest = None
-        while self._on_way and self._on_way[0].piece.end <= offset_bytes:
-            newest = self._on_way.popleft()
-            self.prefix.add(newest.piece.end - newest.piece.start, newest.piece.crc32c or 0)
+        while self._in_flight and self._in_flight[0].segment.end <= offset_bytes:
+            newest = self._in_flight.popleft()
+            self.prefix.append(newest.segment.end - newest.segment.start, newest.segment.crc32c or 0)
         return newest

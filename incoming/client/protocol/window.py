@@ -1,10 +1,10 @@
-"""How much to have on its way, and in which pieces.
+"""The congestion window: how many bytes to have in flight, and how large chunks are.
 
-While a chunk makes its way, everything that was sent before it and is not stored yet gets through as well:
-that is a sample of what the link carries. The window is what the link holds at that rate, and about a third
-of a second more. As long as nothing queues, the highest rate that was seen counts, so the window grows with
-each acknowledgement; once chunks take clearly longer than the fastest did, the link is full, and it follows
-the mean.
+While a chunk is in flight, so is everything that was sent before it and is not acknowledged. All of that in
+the time of its round trip is a sample of the delivery rate. The window is the bandwidth-delay product plus
+about a third of a second of queue. While nothing queues, the highest rate counts, so the window grows with
+each acknowledgement. Once round trips are clearly longer than the shortest one, the link is full and the mean
+rate counts.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from typing import Final
 
 KIB: Final = 1024
 MIN_CHUNK_BYTES: Final = 8 * KIB
-FIRST_WINDOW_BYTES: Final = 64 * KIB
+INITIAL_WINDOW_BYTES: Final = 64 * KIB
 """A quarter of a second at 2 Mbit/s."""
 QUEUE_S: Final = 0.3
 MAX_QUEUE_BYTES: Final = 16 * 1024 * KIB
 """Four large chunks keep any link busy."""
-QUEUE_SEEN_S: Final = 0.1
+QUEUE_DETECTED_S: Final = 0.1
 RATE_OVER_S: Final = 1.0
 MIN_SAMPLE_S: Final = 0.02
-"""Acknowledgements come in bursts; what a shorter time shows means nothing."""
+"""Acknowledgements come in bursts, so a shorter sample means nothing."""
 
 
-class Window:
-    """The window of one connection, within what the server allows."""
+class CongestionWindow:
+    """The window of one connection, within the server's limits."""
 
     def __init__(
-        self, max_chunk_bytes: int, max_window_bytes: int, first_bytes: int = FIRST_WINDOW_BYTES
+        self, max_chunk_bytes: int, max_window_bytes: int, initial_bytes: int = INITIAL_WINDOW_BYTES
     ) -> None:
-        self._agreed_chunk_bytes, self._agreed_bytes = max_chunk_bytes, max_window_bytes
-        self.allow(max_chunk_bytes, max_window_bytes)
-        self.size_bytes = min(first_bytes, max_window_bytes)
+        self._initial_chunk_bytes, self._max_bytes = max_chunk_bytes, max_window_bytes
+        self.set_limits(max_chunk_bytes, max_window_bytes)
+        self.size_bytes = min(initial_bytes, max_window_bytes)
         self._round_trip_s = math.inf
         self._bytes_per_s = 0.0
         self._sampled_s = 0.0
@@ -41,44 +41,47 @@ class Window:
 
     @property
     def chunk_bytes(self) -> int:
-        """A power of two between an eighth and a quarter of the window, as far as the server takes it."""
+        """A power of two between an eighth and a quarter of the window, within the server's limit."""
         quarter = max(self.size_bytes // 4, MIN_CHUNK_BYTES)
         return min(1 << (quarter.bit_length() - 1), self._max_chunk_bytes)
 
-    def allow(self, max_chunk_bytes: int, max_window_bytes: int = 0) -> None:
-        """The server takes chunks of this size, and for now a smaller window, if it says one."""
-        self._allowed_bytes = min(max_window_bytes or self._agreed_bytes, self._agreed_bytes)
-        self._max_chunk_bytes = min(max_chunk_bytes, self._allowed_bytes)
+    def set_limits(self, max_chunk_bytes: int, max_window_bytes: int = 0) -> None:
+        """Sets the server's current limits; a `max_window_bytes` of 0 means that of the connection."""
+        self._limit_bytes = min(max_window_bytes or self._max_bytes, self._max_bytes)
+        self._max_chunk_bytes = min(max_chunk_bytes, self._limit_bytes)
 
-    def forget(self) -> None:
-        """What the server has said since the connection began does not hold any more."""
-        self.allow(self._agreed_chunk_bytes, self._agreed_bytes)
+    def reset_limits(self) -> None:
+        """Returns to the limits that the connection began with."""
+        self.set_limits(self._initial_chunk_bytes, self._max_bytes)
 
-    def admits(self, ahead_bytes: int, chunk_bytes: int) -> bool:
-        """Returns whether a chunk may follow while so many bytes are on their way.
+    def admits(self, in_flight_bytes: int, chunk_bytes: int) -> bool:
+        """Returns whether a chunk may follow while so many bytes are in flight.
 
-        The last one may pass our own window, which would never be full otherwise; never the server's.
+        The last chunk may exceed our own window, which would never be full otherwise, but never the server's.
         """
-        fits = ahead_bytes < self.size_bytes and ahead_bytes + chunk_bytes <= self._allowed_bytes
-        return fits or not ahead_bytes
+        fits = in_flight_bytes < self.size_bytes and in_flight_bytes + chunk_bytes <= self._limit_bytes
+        return fits or not in_flight_bytes
 
-    def stored(self, ahead_bytes: int, sent_s: float, now_s: float) -> None:
-        """A chunk is stored that was sent at `sent_s`; `ahead_bytes` were on their way then, it included."""
-        took_s = max(now_s - sent_s, MIN_SAMPLE_S)
-        # In the smallest window nothing queues: if it takes longer now, the way has become longer.
-        smallest = self.size_bytes <= 2 * MIN_CHUNK_BYTES
-        self._round_trip_s = took_s if smallest else min(self._round_trip_s, took_s)
-        if took_s > self._round_trip_s + QUEUE_SEEN_S:
+    def acknowledged(self, in_flight_bytes: int, sent_s: float, now_s: float) -> None:
+        """Takes a sample: a chunk is stored that was sent at `sent_s`.
+
+        `in_flight_bytes` were in flight then, this chunk included.
+        """
+        round_trip_s = max(now_s - sent_s, MIN_SAMPLE_S)
+        # Nothing queues in the smallest window: a longer round trip means a longer route.
+        is_smallest = self.size_bytes <= 2 * MIN_CHUNK_BYTES
+        self._round_trip_s = round_trip_s if is_smallest else min(self._round_trip_s, round_trip_s)
+        if round_trip_s > self._round_trip_s + QUEUE_DETECTED_S:
             self._queued_s = now_s
-        self._note(ahead_bytes / took_s, now_s)
+        self._add_rate(in_flight_bytes / round_trip_s, now_s)
         rate = self._bytes_per_s
         wanted = rate * self._round_trip_s + min(rate * QUEUE_S, MAX_QUEUE_BYTES)
-        self.size_bytes = min(max(int(wanted), 2 * MIN_CHUNK_BYTES), self._agreed_bytes)
+        self.size_bytes = min(max(int(wanted), 2 * MIN_CHUNK_BYTES), self._max_bytes)
 
-    def _note(self, bytes_per_s: float, now_s: float) -> None:
-        full = now_s - self._queued_s < RATE_OVER_S
+    def _add_rate(self, bytes_per_s: float, now_s: float) -> None:
+        is_full = now_s - self._queued_s < RATE_OVER_S
         weight = 1 - math.exp((self._sampled_s - now_s) / RATE_OVER_S)
-        if full:  # a single sample means little: TCP may just have mended a loss
+        if is_full:  # one sample means little: TCP may just have repaired a loss
             self._bytes_per_s += (bytes_per_s - self._bytes_per_s) * weight
         else:
             self._bytes_per_s = max(self._bytes_per_s, bytes_per_s)

@@ -15,17 +15,17 @@ from incoming.client.protocol import events
 from incoming.client.protocol.events import (
     Actions,
     ChunkSent,
-    Closed,
+    CloseConnection,
+    ConnectionClosed,
     ConnectionOpened,
     Ending,
     Event,
     File,
-    HangUp,
     Options,
-    PieceRead,
-    ReadPiece,
-    Say,
+    ReadSegment,
+    SegmentRead,
     SendChunk,
+    SendMessage,
     Stage,
     Stop,
     Tick,
@@ -33,7 +33,7 @@ from incoming.client.protocol.events import (
 )
 from incoming.client.protocol.server_messages import OtherVersion
 from incoming.client.protocol.session import CANCEL_REASON, Session
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.protocol import messages
 from incoming.protocol.messages import (
     MsgAgree,
@@ -55,7 +55,7 @@ CONTENT = bytes(range(250)) * 400
 LENGTH = len(CONTENT)
 CRC = crc32c(CONTENT)
 REQUEST = MsgUploadReq("the id", LENGTH, "a.mov", 2, 99)
-HANDING_OVER, WAITING = MsgNews("handing_over"), MsgNews("waiting_for_app")
+HANDING_OVER, WAITING_FOR_APP = MsgNews("handing_over"), MsgNews("waiting_for_app")
 SILENCE_S = 8.0
 
 
@@ -91,10 +91,12 @@ class Talk:
         """Does all work there is; returns the last actions that were not nothing."""
         last: Actions = []
         while work := self.session.work(self.now_s):
-            piece = Piece(
-                work.piece.start, work.piece.end, crc32c(CONTENT[work.piece.start : work.piece.end])
+            segment = Segment(
+                work.segment.start, work.segment.end, crc32c(CONTENT[work.segment.start : work.segment.end])
             )
-            last = self.hear(ChunkSent(piece) if isinstance(work, SendChunk) else PieceRead(piece)) or last
+            last = (
+                self.hear(ChunkSent(segment) if isinstance(work, SendChunk) else SegmentRead(segment)) or last
+            )
         return last
 
     @property
@@ -123,15 +125,15 @@ def arrived() -> Talk:
 def in_stage(stage: Stage) -> Talk:
     done = MsgAllDoneV2(True, CRC)
     ways: dict[Stage, Callable[[], Talk]] = {
-        Stage.DIALING: Talk,
-        Stage.WAITING: lambda: Talk().after(Unreachable("Nobody listens.")),
-        Stage.ASKING: lambda: Talk().after(ConnectionOpened()),
+        Stage.CONNECTING: Talk,
+        Stage.BACKING_OFF: lambda: Talk().after(Unreachable("Nobody listens.")),
+        Stage.REQUESTING: lambda: Talk().after(ConnectionOpened()),
         Stage.PROVING: lambda: Talk().after(ConnectionOpened(), conf(1000, ((0, 1000),))),
         Stage.SENDING: sending,
         Stage.COMPLETING: sent,
-        Stage.ARRIVED: arrived,
+        Stage.AWAITING_APP: arrived,
         Stage.CANCELLING: lambda: sending().after(Stop(cancel=True)),
-        Stage.CHECKING: lambda: Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True), done),
+        Stage.VERIFYING: lambda: Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True), done),
     }
     talk = ways[stage]()
     assert talk.stage is stage
@@ -143,20 +145,20 @@ def in_stage(stage: Stage) -> Talk:
 
 def test_an_upload_from_its_beginning_to_its_end() -> None:
     talk = Talk()
-    assert talk.hear(ConnectionOpened()) == [Say(REQUEST)]
-    assert talk.hear(conf()) == [Say(MsgAgree(()))]
-    assert talk.session.work(talk.now_s) == SendChunk(Piece(0, 16_384), 0)
+    assert talk.hear(ConnectionOpened()) == [SendMessage(REQUEST)]
+    assert talk.hear(conf()) == [SendMessage(MsgAgree(()))]
+    assert talk.session.work(talk.now_s) == SendChunk(Segment(0, 16_384), 0)
     talk.works()
     assert 65_536 <= talk.session.transfer.sent_bytes < LENGTH, "the first window is full"
     said: Actions = []
     while talk.stage is Stage.SENDING:
         talk.hear(MsgStored(talk.session.transfer.sent_bytes), later_s=0.1)
         said = talk.works() or said
-    assert said == [Say(MsgComplete(CRC, 0))]
+    assert said == [SendMessage(MsgComplete(CRC, 0))]
     talk.hear(MsgStored(LENGTH))
     assert talk.hear(HANDING_OVER) == []
-    assert talk.stage is Stage.ARRIVED
-    assert talk.hear(MsgAllDoneV2(True, CRC)) == [HangUp(), HangUp()]
+    assert talk.stage is Stage.AWAITING_APP
+    assert talk.hear(MsgAllDoneV2(True, CRC)) == [CloseConnection(), CloseConnection()]
     outcome = talk.session.outcome
     assert outcome
     assert (outcome.ending, outcome.crc32c, outcome.resumable) == (Ending.FINISHED, CRC, False)
@@ -168,24 +170,24 @@ def test_the_ranges_that_the_server_asks_for_are_read_and_answered_in_order() ->
     assert talk.hear(conf(90_000, ((0, 10), (5, 5), (20_000, 90_000)))) == []
     parts = (CONTENT[:10], b"", CONTENT[20_000:90_000])
     work = talk.session.work(talk.now_s)
-    assert work == ReadPiece(Piece(0, 10))
-    talk.hear(PieceRead(Piece(0, 10, crc32c(parts[0]))))
-    said = talk.hear(PieceRead(Piece(20_000, 90_000, crc32c(parts[2]))))
-    assert said == [Say(MsgAgree(tuple(crc32c(part) for part in parts)))]
+    assert work == ReadSegment(Segment(0, 10))
+    talk.hear(SegmentRead(Segment(0, 10, crc32c(parts[0]))))
+    said = talk.hear(SegmentRead(Segment(20_000, 90_000, crc32c(parts[2]))))
+    assert said == [SendMessage(MsgAgree(tuple(crc32c(part) for part in parts)))]
 
 
 def test_what_was_stored_before_is_read_for_the_checksum_of_the_whole() -> None:
     talk = sending(90_000)
     assert talk.session.resumed == 1
-    assert talk.session.work(talk.now_s, room=False) == ReadPiece(Piece(0, 90_000)), "beside the sending"
-    assert talk.session.work(talk.now_s) == SendChunk(Piece(90_000, LENGTH), 0)
-    assert talk.works() == [Say(MsgComplete(CRC, 0))]
+    assert talk.session.work(talk.now_s, room=False) == ReadSegment(Segment(0, 90_000)), "beside the sending"
+    assert talk.session.work(talk.now_s) == SendChunk(Segment(90_000, LENGTH), 0)
+    assert talk.works() == [SendMessage(MsgComplete(CRC, 0))]
 
 
 def test_an_upload_that_has_arrived_already_is_only_waited_for() -> None:
     talk = Talk().after(ConnectionOpened())
-    assert talk.hear(conf(LENGTH, arrived=True)) == [Say(MsgAgree(()))]
-    assert talk.stage is Stage.ARRIVED
+    assert talk.hear(conf(LENGTH, arrived=True)) == [SendMessage(MsgAgree(()))]
+    assert talk.stage is Stage.AWAITING_APP
 
 
 def test_no_limit_of_the_user_is_passed() -> None:
@@ -205,7 +207,7 @@ def test_a_damaged_chunk_is_sent_again_in_its_round() -> None:
     talk = sending()
     talk.works()
     talk.hear(MsgResend(16_384, 1))
-    assert talk.session.work(talk.now_s) == SendChunk(Piece(16_384, 32_768), 1)
+    assert talk.session.work(talk.now_s) == SendChunk(Segment(16_384, 32_768), 1)
 
 
 def test_complete_is_said_again_in_the_new_round() -> None:
@@ -213,13 +215,13 @@ def test_complete_is_said_again_in_the_new_round() -> None:
     talk.works()
     assert talk.stage is Stage.COMPLETING
     assert talk.hear(MsgResend(95_000, 1)) == []
-    assert talk.works() == [Say(MsgComplete(CRC, 1))]
+    assert talk.works() == [SendMessage(MsgComplete(CRC, 1))]
 
 
 def test_complete_is_said_again_when_nobody_has_heard_it() -> None:
     talk = sent()
     talk.hear(MsgPong(), later_s=SILENCE_S - 1)
-    assert talk.hear(Tick(), later_s=1) == [Say(MsgComplete(CRC, 0))]
+    assert talk.hear(Tick(), later_s=1) == [SendMessage(MsgComplete(CRC, 0))]
 
 
 @pytest.mark.parametrize(
@@ -228,8 +230,8 @@ def test_complete_is_said_again_when_nobody_has_heard_it() -> None:
 def test_what_makes_no_sense_was_damaged_on_its_way_and_costs_the_connection_only(nonsense: Event) -> None:
     talk = sending()
     assert isinstance(talk.session.work(talk.now_s), SendChunk)
-    assert talk.hear(nonsense) == [HangUp()]
-    assert talk.stage is Stage.WAITING
+    assert talk.hear(nonsense) == [CloseConnection()]
+    assert talk.stage is Stage.BACKING_OFF
 
 
 @pytest.mark.parametrize("less", [MsgStored(20_000), MsgResend(20_000, 1)])
@@ -237,7 +239,7 @@ def test_less_than_was_said_before_costs_the_connection_too(less: Event) -> None
     talk = sending()
     talk.works()
     talk.hear(MsgStored(30_000))
-    assert talk.hear(less) == [HangUp()]
+    assert talk.hear(less) == [CloseConnection()]
 
 
 @pytest.mark.parametrize("event", [error(20, "bad_message"), error(21, "bad_chunk"), conf(LENGTH + 1)])
@@ -245,7 +247,7 @@ def test_what_can_hardly_be_true_is_believed_the_third_time(event: Event) -> Non
     talk = Talk()
     for _ in range(2):
         talk.hear(ConnectionOpened())
-        assert talk.hear(event) == [HangUp()]
+        assert talk.hear(event) == [CloseConnection()]
         assert talk.session.outcome is None
         talk.hear(Tick(), later_s=100)
     talk.after(ConnectionOpened(), event)
@@ -256,10 +258,10 @@ def test_what_can_hardly_be_true_is_believed_the_third_time(event: Event) -> Non
 def test_an_unknown_ticket_is_believed_at_once_unless_it_was_known() -> None:
     unknown = error(11, "unknown_ticket")
     assert Talk().after(ConnectionOpened(), unknown).stage is Stage.ENDED
-    assert sending().after(Closed(), Tick()).stage is Stage.WAITING
-    talk = sending().after(Closed())
+    assert sending().after(ConnectionClosed(), Tick()).stage is Stage.BACKING_OFF
+    talk = sending().after(ConnectionClosed())
     talk.hear(Tick(), later_s=2)
-    assert talk.after(ConnectionOpened(), unknown).stage is Stage.WAITING
+    assert talk.after(ConnectionOpened(), unknown).stage is Stage.BACKING_OFF
 
 
 # --- coming back -------------------------------------------------------------------------------------
@@ -275,18 +277,18 @@ def test_the_pauses_grow_and_a_stored_byte_shortens_them() -> None:
     assert pauses == [1, 2, 4, 8, 16, 32, 60, 60]
     talk.after(ConnectionOpened(), conf())
     talk.works()
-    talk.after(MsgStored(16_384), Closed())
+    talk.after(MsgStored(16_384), ConnectionClosed())
     assert talk.session.retry_at_s - talk.now_s == 1
 
 
-@pytest.mark.parametrize("event", [Closed(4001), error(40, "taken_over", retryable=True)])
+@pytest.mark.parametrize("event", [ConnectionClosed(4001), error(40, "taken_over", retryable=True)])
 def test_who_was_replaced_comes_back_late(event: Event) -> None:
     talk = sending().after(event)
     assert talk.session.retry_at_s - talk.now_s == 10
 
 
 def test_a_stopping_server_is_asked_again_when_it_wants() -> None:
-    talk = sending().after(MsgNews("stopping", 2.0), Closed(1012, "The server is being restarted."))
+    talk = sending().after(MsgNews("stopping", 2.0), ConnectionClosed(1012, "The server is being restarted."))
     assert talk.session.retry_at_s - talk.now_s == 2
     assert talk.session.note == "The server is being restarted."
 
@@ -294,18 +296,18 @@ def test_a_stopping_server_is_asked_again_when_it_wants() -> None:
 def test_what_has_arrived_without_an_acknowledgement_is_not_read_again() -> None:
     talk = sending()
     talk.works()
-    talk.hear(Closed())
+    talk.hear(ConnectionClosed())
     talk.hear(Tick(), later_s=1.5)
     talk.after(ConnectionOpened(), conf(32_768))
     assert talk.session.work(talk.now_s, room=False) is None, "there is no gap"
-    assert talk.session.work(talk.now_s) == SendChunk(Piece(32_768, 49_152), 0)
+    assert talk.session.work(talk.now_s) == SendChunk(Segment(32_768, 49_152), 0)
 
 
 @pytest.mark.parametrize("offset", [0, 40_000])
 def test_a_server_that_has_less_or_half_a_chunk_gets_what_it_lacks(offset: int) -> None:
     talk = sending()
     talk.works()
-    talk.after(MsgStored(32_768), Closed())
+    talk.after(MsgStored(32_768), ConnectionClosed())
     talk.hear(Tick(), later_s=1.5)
     talk.after(ConnectionOpened(), conf(offset))
     while talk.stage is Stage.SENDING:
@@ -317,10 +319,10 @@ def test_a_server_that_has_less_or_half_a_chunk_gets_what_it_lacks(offset: int) 
 @pytest.mark.parametrize("lasting", [True, False])
 def test_a_wrong_address_ends_it_unless_it_was_right_before(lasting: bool) -> None:
     wrong = Unreachable("There is nothing.", lasting)
-    assert Talk().after(wrong).stage is (Stage.ENDED if lasting else Stage.WAITING)
-    talk = sending().after(Closed())
+    assert Talk().after(wrong).stage is (Stage.ENDED if lasting else Stage.BACKING_OFF)
+    talk = sending().after(ConnectionClosed())
     talk.hear(Tick(), later_s=2)
-    assert talk.after(wrong).stage is Stage.WAITING
+    assert talk.after(wrong).stage is Stage.BACKING_OFF
 
 
 @pytest.mark.parametrize(
@@ -339,15 +341,15 @@ def test_a_server_that_says_when_to_come_back_is_not_asked_earlier_up_to_a_minut
 # --- silence -----------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("stage", [Stage.PROVING, Stage.SENDING, Stage.ARRIVED])
+@pytest.mark.parametrize("stage", [Stage.PROVING, Stage.SENDING, Stage.AWAITING_APP])
 def test_a_silent_server_is_pinged_once_and_then_given_up(stage: Stage) -> None:
     talk = in_stage(stage)
-    assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [Say(MsgPing())]
+    assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [SendMessage(MsgPing())]
     assert talk.hear(Tick(), later_s=1) == []
-    assert talk.hear(events.Heard()) == []
+    assert talk.hear(events.PeerActive()) == []
     assert talk.hear(Tick(), later_s=SILENCE_S / 2 - 0.1) == []
-    assert talk.hear(Tick(), later_s=SILENCE_S / 2 + 0.1)[-1] == HangUp()
-    assert talk.stage is Stage.WAITING
+    assert talk.hear(Tick(), later_s=SILENCE_S / 2 + 0.1)[-1] == CloseConnection()
+    assert talk.stage is Stage.BACKING_OFF
 
 
 @pytest.mark.parametrize(("idle_silence_s", "kept_s"), [(90.0, 90.0), (0.0, SILENCE_S), (1.0, SILENCE_S)])
@@ -361,12 +363,14 @@ def test_while_only_the_app_is_waited_for_the_server_may_be_silent_for_longer(
         talk.hear(MsgStored(talk.session.transfer.sent_bytes))
     talk.hear(HANDING_OVER)
     assert talk.hear(Tick(), later_s=kept_s / 2 - 0.1) == []
-    assert talk.hear(Tick(), later_s=0.1) == [Say(MsgPing())]
+    assert talk.hear(Tick(), later_s=0.1) == [SendMessage(MsgPing())]
     assert talk.hear(Tick(), later_s=kept_s / 2 - 0.1) == []
-    assert talk.hear(Tick(), later_s=0.2)[-1] == HangUp()
+    assert talk.hear(Tick(), later_s=0.2)[-1] == CloseConnection()
     talk.hear(Tick(), later_s=2)
     talk.after(ConnectionOpened(), terms)
-    assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [Say(MsgPing())], "the next connection is asked sooner"
+    assert talk.hear(Tick(), later_s=SILENCE_S / 2) == [SendMessage(MsgPing())], (
+        "the next connection is asked sooner"
+    )
 
 
 def test_a_server_that_only_pongs_while_chunks_are_out_is_given_up() -> None:
@@ -376,17 +380,17 @@ def test_a_server_that_only_pongs_while_chunks_are_out_is_given_up() -> None:
         talk.hear(MsgPong(), later_s=2)
         assert talk.hear(Tick()) == []
     talk.hear(MsgPong(), later_s=2)
-    assert talk.hear(Tick()) == [HangUp()]
+    assert talk.hear(Tick()) == [CloseConnection()]
 
 
 def test_the_first_answer_may_take_longer() -> None:
     talk = Talk().after(ConnectionOpened())
     assert talk.hear(Tick(), later_s=14) == []
-    assert talk.hear(Tick(), later_s=1) == [HangUp()]
+    assert talk.hear(Tick(), later_s=1) == [CloseConnection()]
 
 
 def test_nothing_is_given_up_unless_it_was_asked_for() -> None:
-    for patience_s, stage in ((0.0, Stage.DIALING), (60.0, Stage.ENDED)):
+    for patience_s, stage in ((0.0, Stage.CONNECTING), (60.0, Stage.ENDED)):
         talk = Talk(Options(give_up_after_s=patience_s)).after(Unreachable("Nobody listens."))
         talk.hear(Tick(), later_s=59)
         assert talk.session.outcome is None
@@ -404,14 +408,14 @@ def test_nothing_is_given_up_unless_it_was_asked_for() -> None:
         (error(31, "expired"), Ending.FAILED, False, "It went wrong."),
         (error(32, "handover_failed"), Ending.FAILED, False, "It went wrong."),
         (error(24, "wrong_file", name="b.mov"), Ending.FAILED, False,
-         'It went wrong. It was begun with "b.mov" (100,000 bytes).'),
+         'It went wrong. That file is "b.mov" (100,000 bytes).'),
         (OtherVersion(), Ending.FAILED, False, "The server does not speak version 2"),
-        (events.FileSpoiled("a.mov was changed."), Ending.FAILED, False, "a.mov was changed."),
+        (events.FileChanged("a.mov was changed."), Ending.FAILED, False, "a.mov was changed."),
     ],
 )  # fmt: skip
 def test_what_can_not_be_mended_ends_it(event: Event, ending: Ending, resumable: bool, text: str) -> None:
     talk = Talk().after(ConnectionOpened())
-    assert talk.hear(event) == [HangUp()]
+    assert talk.hear(event) == [CloseConnection()]
     outcome = talk.session.outcome
     assert outcome
     assert (outcome.ending, outcome.resumable) == (ending, resumable)
@@ -421,14 +425,14 @@ def test_what_can_not_be_mended_ends_it(event: Event, ending: Ending, resumable:
 @pytest.mark.parametrize("number", [25, 41, 42, 43])
 def test_what_passes_by_itself_does_not(number: int) -> None:
     talk = sending().after(error(number, "whatever", retryable=True))
-    assert (talk.stage, talk.session.note) == (Stage.WAITING, "It went wrong.")
+    assert (talk.stage, talk.session.note) == (Stage.BACKING_OFF, "It went wrong.")
 
 
 def test_success_means_that_the_app_has_this_file() -> None:
     for crc, ending in ((CRC, Ending.FINISHED), (CRC ^ 1, Ending.FAILED)):
         talk = Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True))
-        assert talk.hear(MsgAllDoneV2(True, crc)) == [HangUp()]
-        assert talk.stage is Stage.CHECKING
+        assert talk.hear(MsgAllDoneV2(True, crc)) == [CloseConnection()]
+        assert talk.stage is Stage.VERIFYING
         talk.works()
         assert talk.session.outcome
         assert talk.session.outcome.ending is ending
@@ -440,17 +444,17 @@ def test_an_old_ticket_whose_checksum_nobody_knows_is_believed() -> None:
 
 
 def test_a_silent_app_is_told_of() -> None:
-    talk = arrived().after(WAITING)
+    talk = arrived().after(WAITING_FOR_APP)
     assert talk.session.app_is_silent
     assert talk.after(MsgNews("waiting_for_app", why="the app answered with status 500"))
-    assert talk.session.app_trouble == "the app answered with status 500"
-    assert talk.after(Closed()).stage is Stage.WAITING
+    assert talk.session.app_problem == "the app answered with status 500"
+    assert talk.after(ConnectionClosed()).stage is Stage.BACKING_OFF
 
 
 @pytest.mark.parametrize("stage", [stage for stage in Stage if stage is not Stage.ENDED])
 def test_the_user_can_end_it_at_any_moment(stage: Stage) -> None:
     talk = in_stage(stage)
-    assert talk.hear(Stop()) == [HangUp()]
+    assert talk.hear(Stop()) == [CloseConnection()]
     assert talk.session.outcome
     assert talk.session.outcome.ending is Ending.INTERRUPTED
     assert talk.session.outcome.resumable
@@ -460,19 +464,19 @@ def test_the_user_can_end_it_at_any_moment(stage: Stage) -> None:
 @pytest.mark.parametrize("stage", [Stage.PROVING, Stage.SENDING, Stage.COMPLETING])
 def test_the_user_can_cancel_it(stage: Stage) -> None:
     talk = in_stage(stage)
-    assert talk.hear(Stop(cancel=True)) == [Say(MsgCancel(CANCEL_REASON))]
+    assert talk.hear(Stop(cancel=True)) == [SendMessage(MsgCancel(CANCEL_REASON))]
     assert talk.session.work(talk.now_s) is None
-    assert talk.hear(MsgCancelAck(True)) == [HangUp()]
+    assert talk.hear(MsgCancelAck(True)) == [CloseConnection()]
     assert talk.session.outcome
     assert not talk.session.outcome.resumable
 
 
-@pytest.mark.parametrize("stage", [Stage.DIALING, Stage.WAITING, Stage.ASKING])
+@pytest.mark.parametrize("stage", [Stage.CONNECTING, Stage.BACKING_OFF, Stage.REQUESTING])
 def test_a_cancellation_is_said_as_soon_as_there_is_a_connection(stage: Stage) -> None:
     talk = in_stage(stage)
     assert talk.hear(Stop(cancel=True)) == []
     talk.after(Tick(), ConnectionOpened())
-    assert talk.hear(conf(10, ((0, 10),))) == [Say(MsgCancel(CANCEL_REASON))]
+    assert talk.hear(conf(10, ((0, 10),))) == [SendMessage(MsgCancel(CANCEL_REASON))]
 
 
 def test_a_cancellation_that_comes_too_late_ends_without_a_wrong_word() -> None:
@@ -483,12 +487,18 @@ def test_a_cancellation_that_comes_too_late_ends_without_a_wrong_word() -> None:
 
 def test_a_second_ctrl_c_does_not_wait_for_the_answer_to_a_cancellation() -> None:
     talk = in_stage(Stage.CANCELLING)
-    assert talk.hear(Stop(cancel=True)) == [HangUp()]
+    assert talk.hear(Stop(cancel=True)) == [CloseConnection()]
     assert talk.stage is Stage.ENDED
 
 
 def test_nothing_is_heard_without_a_connection() -> None:
-    talk = in_stage(Stage.WAITING)
-    for event in (conf(), MsgStored(1), messages.MsgNews("handing_over"), MsgAllDoneV2(True, CRC), Closed()):
+    talk = in_stage(Stage.BACKING_OFF)
+    for event in (
+        conf(),
+        MsgStored(1),
+        messages.MsgNews("handing_over"),
+        MsgAllDoneV2(True, CRC),
+        ConnectionClosed(),
+    ):
         assert talk.hear(event) == []
-    assert talk.stage is Stage.WAITING
+    assert talk.stage is Stage.BACKING_OFF

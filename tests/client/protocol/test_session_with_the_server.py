@@ -18,21 +18,21 @@ from hypothesis import strategies as st
 from incoming.client.protocol import server_messages
 from incoming.client.protocol.events import (
     ChunkSent,
-    Closed,
+    CloseConnection,
+    ConnectionClosed,
     ConnectionOpened,
     Ending,
     File,
-    HangUp,
     Options,
-    PieceRead,
-    Say,
+    SegmentRead,
     SendChunk,
+    SendMessage,
     Stage,
     Tick,
     Unreachable,
 )
 from incoming.client.protocol.session import Session
-from incoming.client.protocol.stored_prefix import Piece
+from incoming.client.protocol.stored_prefix import Segment
 from incoming.core import errors, news
 from incoming.core.errors import BadMessage
 from incoming.core.resume_check import ranges_to_compare
@@ -53,14 +53,14 @@ happened: Final[set[str]] = set()
 class Server:
     """An upload and the one connection that holds it; it may be killed, and forgets its connection then."""
 
-    def __init__(self, content: bytes, chance: Random) -> None:
-        self.content, self.chance = content, chance
+    def __init__(self, content: bytes, random: Random) -> None:
+        self.content, self.random = content, random
         self.file = bytearray()
         self.arrived = False
         self.finished: news.HandedOver | None = None
-        self.app_answers_after = chance.randrange(4)
+        self.app_answers_after = random.randrange(4)
         self.session: SessionV2 | None = None
-        self.said: deque[str | Closed] = deque()
+        self.said: deque[str | ConnectionClosed] = deque()
 
     def connect(self) -> None:
         self.session = SessionV2(LIMITS)
@@ -88,7 +88,7 @@ class Server:
                 case events.Send(message):
                     self.said.append(messages.encode(message))
                 case events.CloseConnection(code, reason):
-                    self.said.append(Closed(code, reason))
+                    self.said.append(ConnectionClosed(code, reason))
                     self.session = None
                     return
                 case events.ReleaseTicket() | events.StartTimer():
@@ -101,8 +101,8 @@ class Server:
         match command:
             case events.ClaimTicket(request):
                 assert request.length_bytes == length_bytes
-                same_time = self.chance.random() < 0.7
-                chances = [self.chance.random() for _ in range(3)]
+                same_time = self.random.random() < 0.7
+                chances = [self.random.random() for _ in range(3)]
                 compare = () if self.arrived else ranges_to_compare(len(self.file), same_time, chances)
                 self.compare = compare
                 return events.Claimed(len(self.file), length_bytes, self.arrived, self.finished, compare)
@@ -135,16 +135,16 @@ class Server:
     def is_killed(self) -> None:
         """A chunk may be stored in part by then."""
         self.session = None
-        torn = self.content[len(self.file) : len(self.file) + self.chance.choice([0, 1, 777])]
+        torn = self.content[len(self.file) : len(self.file) + self.random.choice([0, 1, 777])]
         self.file += torn
 
 
 class World:
     """A client, a link and a server, step by step."""
 
-    def __init__(self, length_bytes: int, chance: Random) -> None:
-        self.chance, self.now_s = chance, 100.0
-        self.server = Server(CONTENT[:length_bytes], chance)
+    def __init__(self, length_bytes: int, random: Random) -> None:
+        self.random, self.now_s = random, 100.0
+        self.server = Server(CONTENT[:length_bytes], random)
         self.begin()
         self.up: deque[str | bytes] = deque()
         self.bad_weather = True
@@ -154,11 +154,11 @@ class World:
     def begin(self) -> None:
         """A client process starts, perhaps not the first one."""
         file = File("a.bin", len(self.server.content), 7)
-        self.client = Session("the id", file, Options(), self.chance.random, self.now_s)
+        self.client = Session("the id", file, Options(), self.random.random, self.now_s)
         self.linked = False
 
     def run(self) -> None:
-        for _ in range(self.chance.randrange(10, 200)):
+        for _ in range(self.random.randrange(10, 200)):
             self.step()
         self.bad_weather = False
         for _ in range(CALM_STEPS):
@@ -172,19 +172,19 @@ class World:
         if self.bad_weather:
             self.trouble()
         self.tell(Tick())
-        if self.client.stage is Stage.DIALING:
+        if self.client.stage is Stage.CONNECTING:
             self.dial()
-        elif self.client.stage is Stage.WAITING:
+        elif self.client.stage is Stage.BACKING_OFF:
             self.now_s = max(self.now_s, self.client.retry_at_s)
-        for _ in range(self.chance.randrange(1, 6)):
+        for _ in range(self.random.randrange(1, 6)):
             self.work()
-        for _ in range(self.chance.randrange(1, 6)):
+        for _ in range(self.random.randrange(1, 6)):
             self.deliver()
-        if self.chance.random() < 0.3:
+        if self.random.random() < 0.3:
             self.server.app_is_asked()
 
     def trouble(self) -> None:
-        kind = self.chance.random()
+        kind = self.random.random()
         if kind < 0.03:
             happened.add("cut")
             self.cut()
@@ -203,7 +203,7 @@ class World:
             self.server.tell(news.Interrupted(errors.Stopping()))
         elif kind < 0.1:
             happened.add("silence")
-            self.now_s += self.chance.choice([2.6, 6.0])
+            self.now_s += self.random.choice([2.6, 6.0])
 
     def cut(self) -> None:
         self.up.clear()
@@ -211,10 +211,10 @@ class World:
         self.server.said.clear()
         if self.linked:
             self.linked = False
-            self.tell(Closed())
+            self.tell(ConnectionClosed())
 
     def dial(self) -> None:
-        if self.bad_weather and self.chance.random() < 0.2:
+        if self.bad_weather and self.random.random() < 0.2:
             happened.add("unreachable")
             return self.tell(Unreachable("Nobody listens."))
         self.up.clear()
@@ -226,10 +226,10 @@ class World:
         work = self.client.work(self.now_s, room=len(self.up) < 4)
         if work is None:
             return
-        start, end = work.piece.start, work.piece.end
+        start, end = work.segment.start, work.segment.end
         data = self.server.content[start:end]
         assert len(data) == end - start > 0, "never beyond the file, never nothing"
-        done = Piece(start, end, crc32c(data))
+        done = Segment(start, end, crc32c(data))
         if isinstance(work, SendChunk):
             assert start >= self.acked_bytes or self.client.stage is not Stage.SENDING
             message = bytearray(HEADER_BYTES) + data
@@ -238,14 +238,14 @@ class World:
             self.tell(ChunkSent(done))
         else:
             happened.add(f"read while {self.client.stage.name}")
-            self.tell(PieceRead(done))
+            self.tell(SegmentRead(done))
 
     def deliver(self) -> None:
         if self.up:
             self.server.hear(self.spoilt(self.up.popleft()))
         if self.server.said and self.linked:
             said = self.server.said.popleft()
-            if isinstance(said, Closed):
+            if isinstance(said, ConnectionClosed):
                 self.linked = False
                 return self.tell(said)
             return self.hear(said)
@@ -255,16 +255,16 @@ class World:
         """Now and then a bit is changed: anywhere in a chunk, in a number of a MsgComplete."""
         if isinstance(message, str) and "MsgComplete" in message and self.bad_weather:
             return re.sub(r'("Crc32c": )\d', r"\g<1>1", message)
-        if not self.bad_weather or self.chance.random() > 0.15:
+        if not self.bad_weather or self.random.random() > 0.15:
             return message
         if isinstance(message, str):
             return message
         happened.add("damaged")
-        at = self.chance.randrange(8, len(message))  # the offset has nothing that covers it but the order
-        return message[:at] + bytes([message[at] ^ 1 << self.chance.randrange(8)]) + message[at + 1 :]
+        at = self.random.randrange(8, len(message))  # the offset has nothing that covers it but the order
+        return message[:at] + bytes([message[at] ^ 1 << self.random.randrange(8)]) + message[at + 1 :]
 
     def hear(self, said: str) -> None:
-        if self.bad_weather and self.chance.random() < 0.02:
+        if self.bad_weather and self.random.random() < 0.02:
             happened.add("a text damaged")
             self.cut()
             return
@@ -276,10 +276,10 @@ class World:
     def tell(self, event: object) -> None:
         for action in self.client.handle(event, self.now_s):  # type: ignore[arg-type]
             match action:
-                case Say(message):
+                case SendMessage(message):
                     assert self.linked, "nothing is said without a connection"
                     self.up.append(messages.encode(message))
-                case HangUp():
+                case CloseConnection():
                     self.linked = False
         transfer = self.client.transfer
         assert transfer.stored_bytes <= transfer.sent_bytes <= transfer.length_bytes
@@ -289,8 +289,8 @@ class World:
 
 @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=True))
-def upload(chance: Random) -> None:
-    world = World(chance.choice(LENGTHS), chance)
+def upload(random: Random) -> None:
+    world = World(random.choice(LENGTHS), random)
     world.run()
     outcome = world.client.outcome
     assert outcome and outcome.ending is Ending.FINISHED, outcome

@@ -1,4 +1,4 @@
-"""The checksum of a file's beginning, whatever order its pieces become known in."""
+"""The checksum of a file's beginning, whatever order its segments become known in."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from crc32c import crc32c
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from incoming.client.protocol.resume_proof import Proof
-from incoming.client.protocol.stored_prefix import Piece, Prefix
+from incoming.client.protocol.resume_proof import ResumeProof
+from incoming.client.protocol.stored_prefix import Segment, StoredPrefix
 
 CONTENT = Random(4).randbytes(5000)
 
 
-def read(piece: Piece) -> Piece:
-    return Piece(piece.start, piece.end, crc32c(CONTENT[piece.start : piece.end]))
+def read(segment: Segment) -> Segment:
+    return Segment(segment.start, segment.end, crc32c(CONTENT[segment.start : segment.end]))
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 600), st.booleans()), max_size=8))
 def test_it_is_that_of_the_whole_once_every_gap_is_read(steps: list[tuple[bool, int, bool]]) -> None:
-    prefix = Prefix()
+    prefix = StoredPrefix()
     for known, size_bytes, fills in steps:
         end = prefix.end_bytes + size_bytes
         if known:
-            prefix.add(size_bytes, crc32c(CONTENT[prefix.end_bytes : end]))
+            prefix.append(size_bytes, crc32c(CONTENT[prefix.end_bytes : end]))
         else:
-            prefix.reach(end)
+            prefix.extend_to(end)
         if fills and (gap := prefix.gap(100)):
             prefix.fill(read(gap))
         assert prefix.end_bytes == end
@@ -38,24 +38,24 @@ def test_it_is_that_of_the_whole_once_every_gap_is_read(steps: list[tuple[bool, 
 
 
 def test_what_was_lost_is_forgotten() -> None:
-    prefix = Prefix()
-    prefix.add(100, crc32c(CONTENT[:100]))
-    prefix.reach(50)
-    assert prefix.gap(1000) == Piece(0, 50)
+    prefix = StoredPrefix()
+    prefix.append(100, crc32c(CONTENT[:100]))
+    prefix.extend_to(50)
+    assert prefix.gap(1000) == Segment(0, 50)
 
 
 def test_what_was_read_elsewhere_is_of_no_use() -> None:
-    prefix = Prefix()
-    prefix.reach(100)
-    prefix.fill(Piece(10, 20, 1))
-    prefix.fill(Piece(0, 101, 1))
-    assert prefix.gap(1000) == Piece(0, 100)
+    prefix = StoredPrefix()
+    prefix.extend_to(100)
+    prefix.fill(Segment(10, 20, 1))
+    prefix.fill(Segment(0, 101, 1))
+    assert prefix.gap(1000) == Segment(0, 100)
 
 
 def test_a_proof_has_a_checksum_for_each_range() -> None:
     ranges = ((0, 0), (0, 1000), (900, 900), (500, 5000))
-    proof = Proof(ranges)
-    while due := proof.due(333):
-        proof.read(read(due))
-    assert proof.found == [crc32c(CONTENT[start:end]) for start, end in ranges]
-    assert Proof(()).due(1) is None
+    proof = ResumeProof(ranges)
+    while due := proof.next_segment(333):
+        proof.add(read(due))
+    assert proof.checksums == [crc32c(CONTENT[start:end]) for start, end in ranges]
+    assert ResumeProof(()).next_segment(1) is None
