@@ -42,9 +42,9 @@ from incoming.uploads.admission import MIB
 from incoming.uploads.context import UploadContext
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
-from incoming.websocket.session_driver import Connection
+from incoming.websocket.session_driver import SessionDriver
 from incoming.websocket.upgrade import Upgrades, WsgiApp
 from incoming.websocket.websocket import WebSocket
 
@@ -148,7 +148,7 @@ class Service:
         limits = self._limits
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
         upgrades = Upgrades(
-            Buffers(largest_bytes),
+            BufferPool(largest_bytes),
             KeepAlive(self.settings.connection_timeout_s),
             Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )
@@ -165,7 +165,7 @@ class Service:
 
     def _converse(self, websocket: WebSocket, source: str) -> None:
         limits = self._limits.for_connections(self.context.counters.connections + 1)
-        Connection(websocket, NegotiatedSession(limits), self.uploads, self.runtime, source).run()
+        SessionDriver(websocket, NegotiatedSession(limits), self.uploads, self.runtime, source).run()
 
     def begin(self) -> None:
         """Goes on where the last process stopped, and keeps house from now on."""

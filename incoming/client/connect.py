@@ -251,6 +251,6 @@ def _check_status(line: str, retry_after: str | None, address: Address) -> None:
         why = f"{address} answers with status {status}."
     raise ConnectFailed(
         why,
-        lasting=not http_status.may_pass(status, retry_after),
+        lasting=not http_status.is_retryable(status, retry_after),
         retry_after_s=http_status.retry_after_s(retry_after, time.time()),
     )

@@ -1,7 +1,7 @@
 """What an app's answer means, and when it is asked again. Pure: no clock, no network.
 
 CONTRACT 3 and DESIGN 2: 200 with `done` or `wait` is an answer. What passes by itself (no connection, a
-timeout, the statuses of `answers.may_pass`) is tried again. Everything else is a refusal.
+timeout, the statuses of `http_status.is_retryable`) is tried again. Everything else is a refusal.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import ClassVar, Final
 
 from incoming.core.quoted_text import unquoted
-from incoming.wire.http_status import may_pass
+from incoming.wire.http_status import is_retryable
 
 MAX_ANSWER_BYTES: Final = 4096
 """More of an answer is not read: the longest honest one has four letters, and white space."""
@@ -141,7 +141,7 @@ def classify(status: int, body: bytes, retry_after: str | None = None, retry_aft
         return Refused(Trouble.OTHER_WORD.words, Trouble.OTHER_WORD, detail)
     trouble = Trouble(f"status_{min(max(status // 100, 1), 5)}xx")
     why = f"{trouble.words} {status}"
-    if may_pass(status, retry_after):
+    if is_retryable(status, retry_after):
         return NoAnswer(why, trouble, detail, retry_after_s)
     return Refused(why, trouble, detail)
 

@@ -173,10 +173,10 @@ def _compare_tags(environ: dict[str, object], etag: str) -> None:
 def _not_upgraded(seldom: Seldom) -> Route:
     def upload_ws() -> None:
         environ = bottle.request.environ
-        spoilt = handshake.spoilt_by_a_proxy(environ)
+        spoilt = handshake.proxy_fault(environ)
         if spoilt and seldom.may_say(spoilt):
             log.warning("%(spoilt)s", {"spoilt": spoilt})
-        raise handshake.why_not(environ) or errors.UpgradeRequired(
+        raise handshake.refusal(environ) or errors.UpgradeRequired(
             "This web server does not let go of its connections: uploads need one of gevent."
         )
 

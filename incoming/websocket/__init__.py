@@ -1,1 +1,5 @@
-"""Bytes to messages and back: each transport drives sessions (or requests) of the service over a network."""
+"""The WebSocket transport: from an accepted connection to the events and actions of a session.
+
+`upgrade` takes the connection from its HTTP server, `websocket` reads it, `writer` sends on it, `keepalive`
+finds dead peers, and `session_driver` calls the service. The rules of RFC 6455 belong in `wire`.
+"""

@@ -1,8 +1,7 @@
-"""One client's connection: the loop that drives its session (`session`) with what comes off the websocket.
+"""Drives the session of one client: WebSocket messages become events, and its actions are performed.
 
-The session says what is to be done; here it is done, with the service and the socket. News about the ticket
-comes from other greenlets and takes the same way. Nothing that goes wrong here is told to a stranger as a
-traceback: it is an event of the session too.
+The session decides what to do; the service and the socket do it here. News about the ticket comes from other
+greenlets, and becomes events too. So does every failure: no client ever gets a traceback.
 """
 
 from __future__ import annotations
@@ -31,18 +30,20 @@ from incoming.wire.frames import FrameError
 
 log = logging.getLogger(__name__)
 
-REASSURE_EVERY_S: Final = 2.0
-SOON_S: Final = 0.05
-"""How long acknowledgements wait for what may follow at once: to send is what a small message costs."""
+PROGRESS_PONG_INTERVAL_S: Final = 2.0
+"""How often a client of version 2 gets a MsgPong while it waits for slow work."""
+FLUSH_DELAY_S: Final = 0.05
+"""How long acknowledgements wait for messages that may follow at once. The send is what a small message
+costs."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
 UNSOLICITED_PONG: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
-"""No page sees pings and pongs of the WebSocket."""
+"""The scripts of a page see no pings and pongs of the WebSocket, but this message."""
 NO_CHUNK: Final = memoryview(b"")
 _NO_CRC: Final[int | None] = None
 
 
-class Connection:
+class SessionDriver:
     """Drives one session until its client is gone."""
 
     def __init__(
@@ -53,7 +54,7 @@ class Connection:
         runtime: Runtime,
         source: str = "",
     ) -> None:
-        """`source` is who the client counts as, see `sources`."""
+        """`source` is what the client's limits are counted by, see core.client_limits."""
         self._websocket = websocket
         self._writer = websocket.writer
         self._session = session
@@ -63,7 +64,8 @@ class Connection:
         self._counters = uploads.context.counters
         self._claim: ClaimedUpload | None = None
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
-        self._rest_s = 0.0
+        self._delay_s = 0.0
+        """How long the rate limit delays the next message."""
         self._timer: Task | None = None
         self._timed_phase = events.Phase.OPENING
 
@@ -71,13 +73,13 @@ class Connection:
         """Returns when the connection has ended. Raises nothing."""
         self._counters.connections += 1
         try:
-            self._happened(events.ConnectionOpened())
+            self._dispatch(events.ConnectionOpened())
             while (message := self._websocket.receive()) is not None:
-                self._happened(self._event(message))
-                if self._rest_s > 0:
+                self._dispatch(self._event(message))
+                if self._delay_s > 0:
                     self._writer.flush()
-                    self._runtime.sleep(self._rest_s)
-                    self._rest_s = 0.0
+                    self._runtime.sleep(self._delay_s)
+                    self._delay_s = 0.0
         except ConnectionGone as exc:
             log.debug("connection gone: %(error)s", {"error": exc})
         except FrameError as exc:
@@ -89,6 +91,11 @@ class Connection:
             self._release()
             self._websocket.end()
 
+    def _about(self, exc: Exception) -> dict[str, object]:
+        return self._claim.ticket.for_log(error=exc) if self._claim else {"error": exc}
+
+    # --- events ----------------------------------------------------------------------------------
+
     def _event(self, message: Message) -> events.Event:
         if message.opcode == frames.OP_BINARY:
             return self._chunk_event(message)
@@ -98,7 +105,7 @@ class Connection:
             return events.MalformedMessage(exc)
 
     def _chunk_event(self, message: Message) -> events.ChunkReceived:
-        """A message that was dropped, since it is too large or no chunk is expected, has no bytes."""
+        """A message that was dropped has no bytes: it was too large, or no chunk was expected."""
         if not self._session.is_v2:
             self._chunk = message.payload
             self._counters.received_bytes += message.size_bytes
@@ -110,37 +117,36 @@ class Connection:
         self._counters.damaged_chunks += message.is_whole and not chunk.intact
         return events.ChunkReceived(size_bytes, chunk.offset_bytes, chunk.round, chunk.intact)
 
-    def _about(self, exc: Exception) -> dict[str, object]:
-        return self._claim.ticket.for_log(error=exc) if self._claim else {"error": exc}
-
-    def _news(self, event: events.Event) -> None:
-        """The same as `_happened`, from a greenlet that nobody waits for."""
+    def _dispatch_news(self, event: events.Event) -> None:
+        """Dispatches an event of another greenlet, and sends the answers at once."""
         try:
-            self._happened(event)
+            self._dispatch(event)
             self._writer.flush()
         except ConnectionGone as exc:
             log.debug("connection gone: %(error)s", {"error": exc})  # the reader notices too
 
-    def _happened(self, event: events.Event) -> None:
-        """Tells the session, and does what it says, and what it says to the results of that."""
+    def _dispatch(self, event: events.Event) -> None:
+        """Passes an event to the session, performs its actions, and passes their results on likewise."""
         actions = deque(self._session.handle(event))
         while actions:
-            result = self._do(actions.popleft())
+            result = self._perform(actions.popleft())
             if result is not None:
                 actions += self._session.handle(result)
         phase = self._session.phase
         self._websocket.expect_chunks(phase is events.Phase.RECEIVING)
         if phase is events.Phase.ARRIVED:
-            self._websocket.set_idle_timeout(None)  # how long the app may take has limits of its own
+            self._websocket.set_idle_timeout(None)  # the app's time has limits of its own
         if self._timer and phase is not self._timed_phase:
-            self._stop_timer()  # thousands of them take memory, and time when they are over
+            self._stop_timer()  # thousands of timers take memory, and time when they fire
 
-    def _do(self, action: events.Action) -> events.Event | None:
-        """Carries out one action; returns its result if it has one. Raises ConnectionGone."""
+    # --- actions ---------------------------------------------------------------------------------
+
+    def _perform(self, action: events.Action) -> events.Event | None:
+        """Performs one action; returns its result if it has one. Raises ConnectionGone."""
         try:
-            return self._carry_out(action)
+            return self._perform_or_raise(action)
         except IncomingError as exc:
-            self._tell_operator(exc)
+            self._log_storage_failure(exc)
             return events.Failed(exc)
         except (ConnectionGone, FrameError):
             raise
@@ -148,27 +154,27 @@ class Connection:
             log.exception("a defect: %(action)s failed", {"action": type(action).__name__})
             return events.Failed(InternalError())
 
-    def _tell_operator(self, exc: IncomingError) -> None:
-        """Logs what the system says of a failure that is its own; without names, which hold tickets."""
+    def _log_storage_failure(self, exc: IncomingError) -> None:
+        """Logs the system's reason for a failure, without file names, which contain ticket ids."""
         cause = exc.__cause__
         if isinstance(cause, OSError) and cause.strerror and _seldom.may_say(cause.strerror):
             log.error("the storage fails: %(error)s", {"error": cause.strerror})
 
-    def _carry_out(self, action: events.Action) -> events.Event | None:
+    def _perform_or_raise(self, action: events.Action) -> events.Event | None:
         match action:
             case events.Send(message):
                 self._writer.queue_text(messages.encode(message))
             case events.StoreChunk(size_bytes):
                 return self._store(size_bytes)
             case events.ClaimTicket(request):
-                return self._take(request)
+                return self._claim_ticket(request)
             case events.VerifyContent(crcs):
-                with self._reassured_client():
-                    self._uploads.check_same(self._held(), crcs)
+                with self._progress_pongs():
+                    self._uploads.check_same(self._claimed(), crcs)
                 return events.ContentVerified()
             case events.CompleteUpload(crc):
-                with self._reassured_client():
-                    self._uploads.complete(self._held(), crc)
+                with self._progress_pongs():
+                    self._uploads.complete(self._claimed(), crc)
                 return events.Completed()
             case events.CancelUpload(reason):
                 return self._cancel(reason)
@@ -183,24 +189,24 @@ class Connection:
     def _store(self, size_bytes: int) -> events.Event:
         chunk = self._chunk[:size_bytes]
         if len(chunk) != size_bytes:
-            raise InternalError  # the message was dropped: what was not read must not be acknowledged
-        self._rest_s = self._uploads.write(self._held(), chunk, self._crc, self._websocket.detach_buffer)
-        self._be_idle_from_now()
-        return events.Stored(size_bytes, self._websocket.buffers.lent, is_contended())
+            raise InternalError  # the message was dropped, and must not be acknowledged
+        self._delay_s = self._uploads.write(self._claimed(), chunk, self._crc, self._websocket.detach_buffer)
+        self._restart_idle_timeout()
+        return events.Stored(size_bytes, self._websocket.buffers.in_use, is_contended())
 
-    def _take(self, request: MsgUploadReq) -> events.Event:
-        with self._reassured_client() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
+    def _claim_ticket(self, request: MsgUploadReq) -> events.Event:
+        with self._progress_pongs() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
             proves = self._session.is_v2
             claimed = Claim(
                 request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()
             )
             claim = self._claim = self._uploads.claim(
-                request.id, claimed, self._news, self._source, self._websocket.is_receiving
+                request.id, claimed, self._dispatch_news, self._source, self._websocket.is_receiving
             )
         if self._session.is_v2:
             self._websocket.chunk_header_bytes = chunks.HEADER_BYTES
             self._websocket.unsolicited_pong = UNSOLICITED_PONG
-        self._be_idle_from_now()
+        self._restart_idle_timeout()
         ticket = claim.ticket
         return events.Claimed(
             offset_bytes=claim.offset_bytes,
@@ -212,34 +218,34 @@ class Connection:
             max_bytes_per_s=ticket.max_bytes_per_s,
         )
 
-    def _be_idle_from_now(self) -> None:
+    def _restart_idle_timeout(self) -> None:
         """A client that only answers pings keeps its connection as long as a ticket may be idle."""
         self._websocket.set_idle_timeout(self._uploads.context.settings.idle_timeout_s)
 
     def _cancel(self, reason: str) -> events.Event:
         try:
-            self._uploads.cancel_by_client(self._held(), reason)
+            self._uploads.cancel_by_client(self._claimed(), reason)
         except WrongState:
             return events.CancelTooLate()
         return events.CancelAccepted()
 
     @contextlib.contextmanager
-    def _reassured_client(self) -> Iterator[None]:
-        """Within it, which may take long, a client of version 2 hears that we are there."""
+    def _progress_pongs(self) -> Iterator[None]:
+        """Sends a client of version 2 a MsgPong now and then during slow work, so that it keeps waiting."""
         busy = True
 
-        def reassure() -> None:
+        def send_pongs() -> None:
             with contextlib.suppress(ConnectionGone):
-                self._runtime.sleep(SOON_S)
+                self._runtime.sleep(FLUSH_DELAY_S)
                 if busy:
                     self._writer.flush()
-                    self._runtime.sleep(REASSURE_EVERY_S - SOON_S)
+                    self._runtime.sleep(PROGRESS_PONG_INTERVAL_S - FLUSH_DELAY_S)
                 while busy:
                     self._writer.send_text(messages.encode(messages.MsgPong()))
-                    self._runtime.sleep(REASSURE_EVERY_S)
+                    self._runtime.sleep(PROGRESS_PONG_INTERVAL_S)
 
         if self._session.is_v2:
-            self._runtime.spawn(reassure)
+            self._runtime.spawn(send_pongs)
         else:
             self._writer.flush()
         try:
@@ -247,7 +253,7 @@ class Connection:
         finally:
             busy = False
 
-    def _held(self) -> ClaimedUpload:
+    def _claimed(self) -> ClaimedUpload:
         if self._claim is None:
             raise InternalError
         return self._claim
@@ -257,18 +263,20 @@ class Connection:
         if claim:
             self._uploads.release(claim)
 
+    # --- timeouts --------------------------------------------------------------------------------
+
     def _start_timer(self, phase: events.Phase, duration_s: float) -> None:
-        """A session waits for one thing at a time."""
+        """A session waits for one thing at a time, so it has one timer."""
         self._stop_timer()
         self._timed_phase = phase
-        self._timer = self._runtime.spawn_later(duration_s, self._time_up, phase)
+        self._timer = self._runtime.spawn_later(duration_s, self._on_timeout, phase)
 
     def _stop_timer(self) -> None:
         timer, self._timer = self._timer, None
         if timer:
             timer.kill(block=False)
 
-    def _time_up(self, phase: events.Phase) -> None:
+    def _on_timeout(self, phase: events.Phase) -> None:
         self._timer = None
         if self._session.phase is phase:
-            self._news(events.TimedOut(phase))
+            self._dispatch_news(events.TimedOut(phase))

@@ -29,7 +29,7 @@ from typing import Any, Final
 import gevent.socket
 
 from incoming.core.client_limits import Sources
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.wire import close_codes, handshake
@@ -62,7 +62,7 @@ class _Taken:
 class Upgrades:
     """Upgrades requests to WebSockets."""
 
-    def __init__(self, buffers: Buffers, keepalive: KeepAlive, sources: Sources) -> None:
+    def __init__(self, buffers: BufferPool, keepalive: KeepAlive, sources: Sources) -> None:
         self._buffers = buffers
         self._sources = sources
         self._keepalive = keepalive
@@ -125,7 +125,7 @@ def _take(environ: Environ) -> _Taken | None:
         read_ahead = _read_ahead(handler.rfile, handler.socket)
         detach = getattr(handler, "detach_connection", None)
         return _Taken(handler.socket, read_ahead, answered=True, detach=detach)
-    if handshake.why_not(environ):
+    if handshake.refusal(environ):
         return None
     if "gunicorn.socket" in environ:
         base = importlib.import_module("gunicorn.workers.base_async")

@@ -29,7 +29,7 @@ from incoming.core.checksum import checksum
 from incoming.protocol.flow_control import MESSAGE_STALL_TIMEOUT_S, KeepaliveIntervals, message_deadline_s
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.runtime.fair_scheduler import is_slice_over, yield_if_due, yield_to_queue
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.liveness import Check, Liveness
 from incoming.websocket.writer import CLOSE_TIMEOUT_S, PING, PONG, ConnectionGone, FrameWriter
@@ -53,7 +53,7 @@ _SCRATCH: Final = memoryview(bytearray(SLICE_BYTES))
 
 @dataclass(slots=True)
 class Message:
-    """A text message, or a binary one in a borrowed buffer.
+    """A text message, or a binary one in a buffer of the pool.
 
     `payload` is empty for a binary message of `size_bytes` that was dropped: it was too large, or no chunk
     was expected. `crc32c` is the checksum of what follows the chunk's header; None without such a header.
@@ -83,7 +83,7 @@ class WebSocket:
     """One open WebSocket. Only one greenlet may call `receive`; any may call the other methods."""
 
     def __init__(
-        self, sock: socket.socket, buffers: Buffers, keepalive: KeepAlive, read_ahead: bytes = b""
+        self, sock: socket.socket, buffers: BufferPool, keepalive: KeepAlive, read_ahead: bytes = b""
     ) -> None:
         """`read_ahead`: what the HTTP server has read past the handshake."""
         self._socket = sock
@@ -203,7 +203,7 @@ class WebSocket:
         if end > self.buffers.size_bytes:
             self._release_buffer()
         elif position == 0 and self._buffer is None and self._expects_chunks:
-            self._buffer, self._used_bytes = self.buffers.borrow(self.chunk_header_bytes), 0
+            self._buffer, self._used_bytes = self.buffers.acquire(self.chunk_header_bytes), 0
         return self._buffer
 
     def _read_text(self, header: FrameHeader) -> None:
@@ -331,10 +331,10 @@ class WebSocket:
         """A connection that has used up its quantum queues at the end, any other at the front."""
         if self._quantum_bytes >= QUANTUM_BYTES:
             self._quantum_bytes = 0
-            self.writer.flush_if_due(self.buffers.lent)
+            self.writer.flush_if_due(self.buffers.in_use)
             yield_to_queue()
         if is_slice_over():
-            self.writer.flush_if_due(self.buffers.lent)
+            self.writer.flush_if_due(self.buffers.in_use)
             yield_if_due(first=True)
 
     # --- buffers ---------------------------------------------------------------------------------
@@ -348,7 +348,7 @@ class WebSocket:
         buffer, self._buffer = self._buffer, None
         if buffer is None:
             return lambda: None
-        return partial(self.buffers.give_back, buffer, self._used_bytes)
+        return partial(self.buffers.release, buffer, self._used_bytes)
 
     def _release_buffer(self) -> None:
         self.detach_buffer()()

@@ -1,4 +1,4 @@
-"""The opening handshake of a websocket as data (RFC 6455 section 4.2): may it be, and what is answered.
+"""The opening handshake of a WebSocket (RFC 6455 section 4.2): whether it is valid, and its answer.
 
 gevent-websocket's handler answers it by itself; under other servers we do.
 """
@@ -16,22 +16,22 @@ from incoming.core.errors import BadRequest, IncomingError, UpgradeRequired
 _GUID: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 section 1.3
 VERSION: Final = "13"
 KEY_BYTES: Final = 16
-WHAT_NGINX_NEEDS: Final = (
-    "nginx needs, where it passes /incoming/frontend/ on: proxy_http_version 1.1; "
+NGINX_ADVICE: Final = (
+    "For nginx, in the location of /incoming/frontend/: proxy_http_version 1.1; "
     'proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; (see deploy/nginx.conf).'
 )
 
 
-def is_asked_for(environ: Mapping[str, object]) -> bool:
-    """Returns whether a request of this WSGI `environ` wants to become a websocket."""
+def is_upgrade_request(environ: Mapping[str, object]) -> bool:
+    """Returns whether a request with this WSGI `environ` asks for an upgrade to a WebSocket."""
     return environ.get("REQUEST_METHOD") == "GET" and not _missing(environ)
 
 
-def spoilt_by_a_proxy(environ: Mapping[str, object]) -> str:
-    """Returns what a proxy has done to the handshake, and what to do about it; empty where nothing shows one.
+def proxy_fault(environ: Mapping[str, object]) -> str:
+    """Returns what a proxy did to the handshake, and the remedy; empty when nothing shows that one did.
 
-    Clients send the key together with the two headers, in HTTP/1.1. The two are for one hop only (RFC 9110
-    section 7.6.1), so a proxy that is not told to passes on the key alone.
+    Clients send the key together with the headers Upgrade and Connection, in HTTP/1.1. These two are for one
+    hop only (RFC 9110 section 7.6.1), so a proxy without configuration for them forwards the key alone.
     """
     faults = [f"drops {name}" for name in _missing(environ)]
     if environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
@@ -40,17 +40,17 @@ def spoilt_by_a_proxy(environ: Mapping[str, object]) -> str:
         return ""
     return (
         "A proxy in front of the server does not pass WebSockets on: "
-        f"it {', '.join(faults)}. {WHAT_NGINX_NEEDS}"
+        f"it {', '.join(faults)}. {NGINX_ADVICE}"
     )
 
 
-def why_not(environ: Mapping[str, object]) -> IncomingError | None:
-    """Returns what is wrong with the handshake of a request; None when it can be answered."""
-    spoilt = spoilt_by_a_proxy(environ)
-    if spoilt or not is_asked_for(environ):
-        return UpgradeRequired(spoilt)
+def refusal(environ: Mapping[str, object]) -> IncomingError | None:
+    """Returns the error that a handshake is refused with; None for a valid one."""
+    fault = proxy_fault(environ)
+    if fault or not is_upgrade_request(environ):
+        return UpgradeRequired(fault)
     if _header(environ, "SEC_WEBSOCKET_VERSION").strip() != VERSION:
-        return UpgradeRequired(f"Only version {VERSION} of the WebSocket protocol is spoken here.")
+        return UpgradeRequired(f"This server supports version {VERSION} of the WebSocket protocol only.")
     try:
         key = base64.b64decode(_header(environ, "SEC_WEBSOCKET_KEY").strip(), validate=True)
     except (binascii.Error, ValueError):
@@ -61,7 +61,7 @@ def why_not(environ: Mapping[str, object]) -> IncomingError | None:
 
 
 def answer(environ: Mapping[str, object]) -> bytes:
-    """Returns the response that opens the websocket. No extension and no subprotocol is ever agreed on."""
+    """Returns the response that opens the WebSocket, without extensions and without a subprotocol."""
     key = _header(environ, "SEC_WEBSOCKET_KEY").strip().encode("latin-1")
     return (
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
@@ -70,12 +70,12 @@ def answer(environ: Mapping[str, object]) -> bytes:
 
 
 def accept(key: bytes) -> bytes:
-    """Returns the Sec-WebSocket-Accept that shows that this Sec-WebSocket-Key was read (section 4.2.2)."""
+    """Returns the Sec-WebSocket-Accept for this Sec-WebSocket-Key (section 4.2.2)."""
     return base64.b64encode(hashlib.sha1(key + _GUID, usedforsecurity=False).digest())
 
 
 def _missing(environ: Mapping[str, object]) -> list[str]:
-    """Returns which of the two headers that ask for a websocket does not do so."""
+    """Returns which of the headers Upgrade and Connection do not ask for a WebSocket."""
     wanted = {"Upgrade": "websocket", "Connection": "upgrade"}
     return [name for name, token in wanted.items() if token not in _tokens(environ, name)]
 

@@ -16,7 +16,7 @@ from incoming.client.address import Address
 from incoming.client.connect import ConnectFailed, connect
 from incoming.handover.answers import Refused, classify
 from incoming.wire import handshake
-from incoming.wire.http_status import NOT_NOW
+from incoming.wire.http_status import TEMPORARY
 
 CONTEXT = ssl.create_default_context()
 INTERIM = b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
@@ -69,7 +69,7 @@ def refusal(status: int, headers: bytes = b"") -> ConnectFailed:
     return failed.value
 
 
-@pytest.mark.parametrize("status", sorted({*NOT_NOW, 400, 401, 403, 404, 409, 418, 500, 502, 503, 599}))
+@pytest.mark.parametrize("status", sorted({*TEMPORARY, 400, 401, 403, 404, 409, 418, 500, 502, 503, 599}))
 @pytest.mark.parametrize("headers", [b"", b"Retry-After: 7\r\n"])
 def test_an_error_is_final_for_the_client_where_it_is_for_the_server(status: int, headers: bytes) -> None:
     for_server = classify(status, b"", "7" if headers else None)

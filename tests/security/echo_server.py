@@ -22,7 +22,7 @@ from incoming.core.client_limits import Sources  # noqa: E402
 from incoming.http.listeners import listen  # noqa: E402
 from incoming.http.server import Server  # noqa: E402
 from incoming.websocket import websocket as transport  # noqa: E402
-from incoming.websocket.buffers import Buffers  # noqa: E402
+from incoming.websocket.buffer_pool import BufferPool  # noqa: E402
 from incoming.websocket.keepalive import KeepAlive  # noqa: E402
 from incoming.websocket.upgrade import Upgrades  # noqa: E402
 from incoming.websocket.websocket import WebSocket  # noqa: E402
@@ -60,7 +60,7 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    upgrades = Upgrades(Buffers(LARGEST_BYTES), KeepAlive(SILENCE_S), Sources((), 0))
+    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), Sources((), 0))
     app = upgrades.wrap(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)

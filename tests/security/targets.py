@@ -27,7 +27,7 @@ from incoming.protocol.negotiation import NegotiatedSession
 from incoming.settings.table import Settings
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
@@ -57,7 +57,7 @@ class Script(WebSocket):
 
     def __init__(self, data: bytes, cuts: bytes) -> None:
         self._data, self._at = data, 0
-        super().__init__(cast(Any, self), Buffers(BUFFER_BYTES), NoKeepAlive(SILENCE_S))
+        super().__init__(cast(Any, self), BufferPool(BUFFER_BYTES), NoKeepAlive(SILENCE_S))
         self._cuts = iter(cuts)
         self.sent = b""
         vars(self.writer)["try_send"] = self._keep
@@ -376,8 +376,8 @@ def fuzz_handshake(data: bytes) -> None:
     names = ("UPGRADE", "CONNECTION", *(f"SEC_WEBSOCKET_{x}" for x in ("VERSION", "KEY", "EXTENSIONS")))
     environ = {f"HTTP_{name}": value for name, value in zip(names, values, strict=False)}
     environ |= {"REQUEST_METHOD": "GET", "SERVER_PROTOCOL": "HTTP/1.1"}
-    handshake.spoilt_by_a_proxy(environ)
-    why = handshake.why_not(environ)
+    handshake.proxy_fault(environ)
+    why = handshake.refusal(environ)
     if why:
         assert str(why)
         return

@@ -10,9 +10,9 @@ import pytest
 
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.negotiation import NegotiatedSession
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
-from incoming.websocket.session_driver import Connection
+from incoming.websocket.session_driver import SessionDriver
 from incoming.websocket.websocket import WebSocket
 from tests.support.uploads import House
 from tests.websocket.peer import BINARY, CLOSE, FIN, TEXT, Peer
@@ -31,10 +31,10 @@ class Page(Peer):
     def __init__(self, house: House) -> None:
         super().__init__()
         self.house = house
-        websocket = WebSocket(self.server_socket, Buffers(BUFFER_BYTES), KeepAlive(30.0))
-        conversation = NegotiatedSession(self.limits)
-        self.connection = Connection(websocket, conversation, house.uploads, house.runtime)
-        self.running = gevent.spawn(self.connection.run)
+        websocket = WebSocket(self.server_socket, BufferPool(BUFFER_BYTES), KeepAlive(30.0))
+        session = NegotiatedSession(self.limits)
+        self.driver = SessionDriver(websocket, session, house.uploads, house.runtime)
+        self.running = gevent.spawn(self.driver.run)
 
     def say(self, msg_type: str, **msg_data: Any) -> None:
         self.send(FIN | TEXT, json.dumps({"MsgType": msg_type, "MsgData": msg_data}).encode())

@@ -8,7 +8,7 @@ import gevent
 import pytest
 
 from incoming.websocket import websocket, writer
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
@@ -26,12 +26,12 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
-def buffers() -> Buffers:
-    return Buffers(BUFFER_BYTES)
+def buffers() -> BufferPool:
+    return BufferPool(BUFFER_BYTES)
 
 
 @pytest.fixture
-def ws(peer: Peer, buffers: Buffers) -> WebSocket:
+def ws(peer: Peer, buffers: BufferPool) -> WebSocket:
     return WebSocket(peer.server_socket, buffers, KeepAlive(30.0))
 
 
@@ -65,7 +65,7 @@ def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> Non
 
 
 def test_a_peer_that_never_answers_the_close_is_left(
-    peer: Peer, buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+    peer: Peer, buffers: BufferPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.1)
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(30.0))
@@ -83,7 +83,7 @@ def test_a_peer_that_never_answers_the_close_is_left(
     flooding.kill()
 
 
-def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: Buffers) -> None:
+def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: BufferPool) -> None:
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
     ws.close(1000)
     with pytest.raises(ConnectionGone):

@@ -11,7 +11,7 @@ import gevent.socket
 import pytest
 
 from incoming.protocol.flow_control import KeepaliveIntervals
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import UNSOLICITED_PONG
 from incoming.websocket.websocket import WebSocket
@@ -105,7 +105,7 @@ def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
 
 def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
     keepalive, peer = KeepAlive(1.0), Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     websocket.close(1000)
     assert list(keepalive._slot_of) == [websocket]
     peer.socket.close()
@@ -186,7 +186,7 @@ def looked_at(
 
 def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_last() -> None:
     keepalive, peer = KeepAlive(600.0), Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     reader = reading(websocket)
     began_s = time.monotonic() - 0.25  # so that its answer comes after all of this
     websocket.liveness.received_s = began_s
@@ -206,7 +206,7 @@ def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_l
 
 def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
     peer = Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(600.0))
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(600.0))
     reader = reading(websocket)
     began_s = websocket.liveness.received_s
     heard = looked_at(websocket, peer, began_s, began_s + 1)
@@ -218,7 +218,7 @@ def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
 
 def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> None:
     peer = Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(600.0))
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(600.0))
     websocket.unsolicited_pong = UNSOLICITED_PONG
     reader = reading(websocket)
     began_s = websocket.liveness.received_s
@@ -233,7 +233,7 @@ def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_amon
     keepalive, peer = KeepAlive(0.4), Peer()
     for _ in range(2000):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
-    websocket = WebSocket(peer.server_socket, Buffers(4096), keepalive)
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     peer.socket.sendall(masked_frame(FIN | BINARY, b"and then nothing")[:-3])
     began_s = time.monotonic()
     with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
@@ -245,7 +245,7 @@ def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_amon
 
 def test_a_peer_whose_words_nobody_reads_now_is_not_given_up_for_silence() -> None:
     peer = Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(0.2))
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(0.2))
     gevent.sleep(0.6)  # its reader is busy: the app is asked, the disk is slow
     peer.send(FIN | PONG)
     peer.send(FIN | TEXT, b"still there")
@@ -256,7 +256,7 @@ def test_a_peer_whose_words_nobody_reads_now_is_not_given_up_for_silence() -> No
 
 def test_a_peer_that_takes_nothing_is_given_up_too() -> None:
     peer = Peer()
-    websocket = WebSocket(peer.server_socket, Buffers(4096), KeepAlive(0.4))
+    websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(0.4))
     peer.server_socket.setblocking(False)
     with pytest.raises(BlockingIOError):
         while True:

@@ -242,10 +242,10 @@ def test_a_client_that_does_not_answer_an_error_is_sent_away(house: House, page:
 
 def test_the_time_of_an_earlier_phase_is_of_no_interest(house: House, page: Page, ticket_id: str) -> None:
     house.runtime.settle()
-    assert house.runtime.is_waited_for(page.connection._time_up)
+    assert house.runtime.is_waited_for(page.driver._on_timeout)
     page.open(ticket_id)
     house.runtime.settle()
-    assert not house.runtime.is_waited_for(page.connection._time_up), "it takes neither memory nor time"
+    assert not house.runtime.is_waited_for(page.driver._on_timeout), "it takes neither memory nor time"
     house.runtime.advance(OPENING_TIMEOUT_S + ANSWER_TIMEOUT_S)
     page.send_chunk(0)
 

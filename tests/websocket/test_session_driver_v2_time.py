@@ -10,7 +10,7 @@ from crc32c import crc32c
 from incoming.core.lifecycle import State
 from incoming.core.rate_limit import CREDIT_S
 from incoming.handover.answers import Done, WillFinish
-from incoming.websocket.session_driver import REASSURE_EVERY_S
+from incoming.websocket.session_driver import PROGRESS_PONG_INTERVAL_S
 from tests.support.fakes import FakeApp
 from tests.support.uploads import House, new_claim
 from tests.websocket.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES
@@ -41,9 +41,9 @@ def test_while_the_server_reads_back_it_says_that_it_is_there(house: House, stor
         page.begin(ticket_id)
         house.runtime.settle()
         for _ in range(2):
-            house.runtime.advance(REASSURE_EVERY_S)
+            house.runtime.advance(PROGRESS_PONG_INTERVAL_S)
             assert page.expect("MsgPong") == {}
-    house.runtime.advance(10 * REASSURE_EVERY_S)
+    house.runtime.advance(10 * PROGRESS_PONG_INTERVAL_S)
     if stored_bytes < LENGTH_BYTES:
         page.chunk(stored_bytes, LENGTH_BYTES)
         page.stored(LENGTH_BYTES)
@@ -61,7 +61,7 @@ def test_while_the_server_syncs_it_says_that_it_is_there(tmp_path: Path) -> None
     with house.runtime.held("_sync"):
         page.say("MsgComplete", Crc32c=CRC, Round=0)
         house.runtime.settle()
-        house.runtime.advance(REASSURE_EVERY_S)
+        house.runtime.advance(PROGRESS_PONG_INTERVAL_S)
         assert page.expect("MsgPong") == {}
     assert page.expect("MsgNews")["News"] == "handing_over"
     page.end()
@@ -75,7 +75,7 @@ def test_version_1_has_no_word_for_that(house: House) -> None:
     with house.runtime.held("_read"):
         page.open(ticket_id)
         house.runtime.settle()
-        house.runtime.advance(10 * REASSURE_EVERY_S)
+        house.runtime.advance(10 * PROGRESS_PONG_INTERVAL_S)
     page.expect("MsgAllDone")
     page.end()
 
@@ -92,7 +92,7 @@ def test_a_client_that_leaves_while_the_server_reads_back_is_no_defect(
         page.begin(ticket_id)
         house.runtime.settle()
         page.socket.close()
-        house.runtime.advance(10 * REASSURE_EVERY_S)
+        house.runtime.advance(10 * PROGRESS_PONG_INTERVAL_S)
     page.running.get(timeout=10)
     assert house.state(ticket_id) is State.PAUSED
     assert "defect" not in caplog.text

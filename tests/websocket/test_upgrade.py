@@ -14,7 +14,7 @@ import pytest
 
 from incoming.core.client_limits import Sources
 from incoming.websocket import upgrade
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from tests.websocket.peer import FIN, TEXT, Peer, masked_frame
@@ -47,7 +47,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
             assert message
             heard.append(message.text)
 
-    upgrades = upgrade.Upgrades(Buffers(4096), KeepAlive(30.0), Sources((), 0))
+    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), Sources((), 0))
     front = upgrades.wrap(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 

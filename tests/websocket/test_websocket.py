@@ -17,7 +17,7 @@ from incoming.protocol import flow_control
 from incoming.protocol.messages import MAX_REQUEST_BYTES
 from incoming.runtime.fair_scheduler import FairScheduler
 from incoming.websocket import websocket
-from incoming.websocket.buffers import Buffers
+from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
@@ -55,12 +55,12 @@ def peers() -> Iterator[list[Peer]]:
 
 
 @pytest.fixture
-def buffers() -> Buffers:
-    return Buffers(BUFFER_BYTES)
+def buffers() -> BufferPool:
+    return BufferPool(BUFFER_BYTES)
 
 
 @pytest.fixture
-def ws(peer: Peer, buffers: Buffers) -> WebSocket:
+def ws(peer: Peer, buffers: BufferPool) -> WebSocket:
     return expecting_chunks(WebSocket(peer.server_socket, buffers, KeepAlive(30.0)))
 
 
@@ -87,7 +87,7 @@ def test_a_message_of_any_size_comes_out_as_it_was(peer: Peer, ws: WebSocket, si
 
 
 def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
-    peer: Peer, ws: WebSocket, buffers: Buffers
+    peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     for content in (b"first", b"other", b"third"):
         peer.send(FIN | BINARY, content)
@@ -95,12 +95,12 @@ def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
     assert kept
     give_back = ws.detach_buffer()
     assert received(ws) == (BINARY, b"other")
-    assert (bytes(kept.payload), buffers.lent) == (b"first", 2)
+    assert (bytes(kept.payload), buffers.in_use) == (b"first", 2)
     give_back()
-    assert buffers.lent == 1
+    assert buffers.in_use == 1
     assert received(ws) == (BINARY, b"third")
     ws.end()
-    assert buffers.lent == 0
+    assert buffers.in_use == 0
 
 
 def test_messages_that_come_in_one_piece_are_told_apart(peer: Peer, ws: WebSocket) -> None:
@@ -120,7 +120,7 @@ def test_a_message_that_comes_byte_by_byte_is_put_together(peer: Peer, ws: WebSo
     assert message.text == "slowly" * 50
 
 
-def test_what_came_with_the_handshake_is_not_lost(peer: Peer, buffers: Buffers) -> None:
+def test_what_came_with_the_handshake_is_not_lost(peer: Peer, buffers: BufferPool) -> None:
     data = masked_frame(FIN | TEXT, b"early") + masked_frame(FIN | BINARY, b"half of it")
     ws = expecting_chunks(WebSocket(peer.server_socket, buffers, KeepAlive(30.0), read_ahead=data[:-4]))
     peer.socket.sendall(data[-4:])
@@ -220,7 +220,7 @@ def test_a_fast_peer_does_not_keep_others_waiting(peer: Peer, ws: WebSocket) -> 
 
 
 def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
-    peers: list[Peer], buffers: Buffers, monkeypatch: pytest.MonkeyPatch
+    peers: list[Peer], buffers: BufferPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = bytes(1000)
     monkeypatch.setattr(websocket, "QUANTUM_BYTES", 4000)
@@ -244,22 +244,22 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
 
 
 def test_a_buffer_is_borrowed_only_while_a_message_is_used(
-    peer: Peer, ws: WebSocket, buffers: Buffers
+    peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(FIN | BINARY, b"content")
     message = ws.receive()
     assert message
-    assert buffers.borrow() is not message.payload.obj
+    assert buffers.acquire() is not message.payload.obj
     gevent.spawn(ws.receive)
     gevent.idle()  # it waits for the next message, and has given the buffer back
-    assert buffers.borrow().obj is message.payload.obj
+    assert buffers.acquire().obj is message.payload.obj
 
 
 # --- what may be held ------------------------------------------------------------------------------
 
 
 @pytest.fixture
-def stranger(peer: Peer, buffers: Buffers) -> WebSocket:
+def stranger(peer: Peer, buffers: BufferPool) -> WebSocket:
     """A connection that has claimed nothing."""
     return WebSocket(peer.server_socket, buffers, KeepAlive(30.0))
 
@@ -274,13 +274,13 @@ def stranger(peer: Peer, buffers: Buffers) -> WebSocket:
     ids=["in one piece", "in two", "in many"],
 )
 def test_a_binary_message_takes_no_buffer_while_no_chunk_is_expected(
-    peer: Peer, stranger: WebSocket, buffers: Buffers, pieces: list[tuple[int, int]]
+    peer: Peer, stranger: WebSocket, buffers: BufferPool, pieces: list[tuple[int, int]]
 ) -> None:
     frames = [masked_frame(first, bytes(size_bytes)) for first, size_bytes in pieces]
     reading = gevent.spawn(stranger.receive)
     peer.send_beside(b"".join(frames)[:-1])
     wait_until_read(peer)
-    assert (buffers.lent, reading.ready()) == (0, False)
+    assert (buffers.in_use, reading.ready()) == (0, False)
     peer.send_beside(b"".join(frames)[-1:] + masked_frame(FIN | TEXT, b"next"))
     message = reading.get(timeout=DEADLINE_S)
     assert (message.opcode, message.size_bytes) == (BINARY, sum(size_bytes for _, size_bytes in pieces))
@@ -321,17 +321,17 @@ def test_a_text_takes_memory_for_what_has_come_only(peer: Peer, ws: WebSocket) -
 
 @pytest.mark.parametrize("sent_bytes", [10, BUFFER_BYTES // 2, BUFFER_BYTES - 1])
 def test_who_loses_its_claim_in_the_middle_of_a_chunk_loses_the_buffer_at_once(
-    peer: Peer, ws: WebSocket, buffers: Buffers, sent_bytes: int
+    peer: Peer, ws: WebSocket, buffers: BufferPool, sent_bytes: int
 ) -> None:
     frame = masked_frame(FIN | BINARY, os.urandom(BUFFER_BYTES))
     header_bytes = len(frame) - BUFFER_BYTES
     peer.send_beside(frame[: header_bytes + sent_bytes])
     reading = gevent.spawn(ws.receive)
     wait_until_read(peer)
-    assert buffers.lent == 1
+    assert buffers.in_use == 1
     ws.expect_chunks(False)
-    assert buffers.lent == 0
-    next_owner = buffers.borrow()
+    assert buffers.in_use == 0
+    next_owner = buffers.acquire()
     next_owner[:] = bytes(BUFFER_BYTES)
     peer.send_beside(frame[header_bytes + sent_bytes :] + masked_frame(FIN | TEXT, b"next"))
     message = reading.get(timeout=DEADLINE_S)
@@ -341,27 +341,27 @@ def test_who_loses_its_claim_in_the_middle_of_a_chunk_loses_the_buffer_at_once(
 
 
 def test_who_loses_its_claim_between_two_fragments_loses_the_buffer_too(
-    peer: Peer, ws: WebSocket, buffers: Buffers
+    peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(BINARY, b"first")
     reading = gevent.spawn(ws.receive)
     wait_until_read(peer)
     ws.expect_chunks(False)
     ws.expect_chunks(True)
-    assert buffers.lent == 0
+    assert buffers.in_use == 0
     peer.send(FIN | CONTINUATION, b"second")
     message = reading.get(timeout=DEADLINE_S)
-    assert (message.size_bytes, message.is_whole, buffers.lent) == (11, False, 0)
+    assert (message.size_bytes, message.is_whole, buffers.in_use) == (11, False, 0)
 
 
 def test_a_message_that_has_come_keeps_its_buffer_while_it_is_used(
-    peer: Peer, ws: WebSocket, buffers: Buffers
+    peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(FIN | BINARY, b"content")
     message = ws.receive()
     ws.expect_chunks(False)
     assert message
-    assert (bytes(message.payload), buffers.lent) == (b"content", 1)
+    assert (bytes(message.payload), buffers.in_use) == (b"content", 1)
 
 
 # --- progress ----------------------------------------------------------------------------------------
@@ -437,7 +437,7 @@ def test_a_slow_message_that_makes_progress_arrives_however_long_it_takes(
 
 
 def test_a_peer_that_only_answers_pings_is_given_up_when_it_may_idle_no_longer(
-    peer: Peer, buffers: Buffers
+    peer: Peer, buffers: BufferPool
 ) -> None:
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
     ws.set_idle_timeout(0.5)
@@ -458,7 +458,7 @@ def test_a_peer_that_only_answers_pings_is_given_up_when_it_may_idle_no_longer(
 # --- silence -------------------------------------------------------------------------------------
 
 
-def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: Buffers) -> None:
+def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: BufferPool) -> None:
     began_s = time.monotonic()  # its silence begins with the connection
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
     with pytest.raises(ConnectionGone, match="silent"):
@@ -467,7 +467,7 @@ def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: Buffers) 
     assert peer.hear() == Heard(PING, b"")
 
 
-def test_a_silent_peer_that_answers_is_asked_again_and_again(peer: Peer, buffers: Buffers) -> None:
+def test_a_silent_peer_that_answers_is_asked_again_and_again(peer: Peer, buffers: BufferPool) -> None:
     ws = expecting_chunks(WebSocket(peer.server_socket, buffers, KeepAlive(1.0)))
 
     def answer() -> None:

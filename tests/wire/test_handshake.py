@@ -30,7 +30,7 @@ def test_the_answer_is_the_one_of_the_rfc() -> None:
     ids=["as browsers write it", "Firefox", "another case"],
 )
 def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
-    assert handshake.why_not({**GOOD, **headers}) is None
+    assert handshake.refusal({**GOOD, **headers}) is None
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,7 @@ def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
     ],
 )
 def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: dict[str, str]) -> None:
-    assert isinstance(handshake.why_not({**GOOD, **headers}), UpgradeRequired)
+    assert isinstance(handshake.refusal({**GOOD, **headers}), UpgradeRequired)
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: di
     ],
 )
 def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
-    assert isinstance(handshake.why_not({**GOOD, **headers}), BadRequest)
+    assert isinstance(handshake.refusal({**GOOD, **headers}), BadRequest)
 
 
 @pytest.mark.parametrize(
@@ -76,9 +76,9 @@ def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
 def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
     headers: dict[str, str], what: str
 ) -> None:
-    refusal = handshake.why_not({**GOOD, **headers})
+    refusal = handshake.refusal({**GOOD, **headers})
     assert isinstance(refusal, UpgradeRequired)
-    assert str(refusal) == handshake.spoilt_by_a_proxy({**GOOD, **headers})
+    assert str(refusal) == handshake.proxy_fault({**GOOD, **headers})
     assert what in str(refusal)
     for line in ("proxy_http_version 1.1;", "Upgrade $http_upgrade;", 'Connection "upgrade";'):
         assert line in str(refusal)
@@ -90,4 +90,4 @@ def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
     ids=["a good one", "a person's look at the address", "a POST"],
 )
 def test_no_proxy_is_blamed_for_what_is_none_of_its_doing(headers: dict[str, str]) -> None:
-    assert handshake.spoilt_by_a_proxy({**GOOD, **headers}) == ""
+    assert handshake.proxy_fault({**GOOD, **headers}) == ""

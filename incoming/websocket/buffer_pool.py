@@ -1,7 +1,7 @@
-"""Buffers for payloads: page-aligned, reused, and borrowed only while a message is arriving.
+"""A pool of payload buffers: page-aligned, reused, and acquired only while a message is arriving.
 
-10,000 idle connections then hold none. A new buffer costs page faults for each of its pages, a reused one
-none; and what begins on a page is copied to a file at up to twice the speed of what does not.
+So 10,000 idle connections hold none. A new buffer costs a page fault for each of its pages, a reused one
+none. Content that begins on a page is copied to a file at up to twice the speed of other content.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from incoming.protocol.flow_control import INITIAL_CHUNK_BYTES, RECEIVE_MEMORY_B
 
 
 class _Memory(mmap.mmap):
-    """Pages, of which the system has given those only that were written to."""
+    """Anonymous pages. The system allocates a page when it is first written to."""
 
     used_bytes = 0
 
     def shrink(self, used_bytes: int) -> int:
-        """Gives the system back what lies behind these bytes. Returns how much less it takes now."""
+        """Returns the pages after these bytes to the system. Returns how many bytes that saves."""
         end = -(-used_bytes // mmap.PAGESIZE) * mmap.PAGESIZE
         if end < len(self):
             self.madvise(mmap.MADV_DONTNEED, end)
@@ -26,34 +26,34 @@ class _Memory(mmap.mmap):
         return before_bytes - used_bytes
 
 
-class Buffers:
+class BufferPool:
     """A stack of spare buffers of one size."""
 
     def __init__(self, size_bytes: int, spare_bytes: int = RECEIVE_MEMORY_BYTES) -> None:
-        """`spare_bytes`: how much memory may be kept for those who come next; none counts as little."""
+        """`spare_bytes`: the memory for spare buffers. Each counts as INITIAL_CHUNK_BYTES at least."""
         self.size_bytes = size_bytes
-        self.lent = 0
-        """How many are borrowed: so many messages are just arriving."""
+        self.in_use = 0
+        """The number of acquired buffers: so many messages are arriving."""
         self._spare: list[_Memory] = []
         self._room_bytes = spare_bytes
 
-    def borrow(self, lead_bytes: int = 0) -> memoryview:
-        """Returns a buffer that is the caller's until it is given back; its content is arbitrary.
+    def acquire(self, header_bytes: int = 0) -> memoryview:
+        """Returns a buffer with arbitrary content. It is the caller's until `release`.
 
-        What comes behind its first `lead_bytes` (at most a page) begins on a page.
+        What follows the first `header_bytes` (at most a page) begins on a page.
         """
-        self.lent += 1
+        self.in_use += 1
         if self._spare:
             memory = self._spare.pop()
             self._room_bytes += memory.used_bytes
         else:
             memory = _Memory(-1, mmap.PAGESIZE + self.size_bytes, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
-        start = mmap.PAGESIZE - lead_bytes
+        start = mmap.PAGESIZE - header_bytes
         return memoryview(memory)[start : start + self.size_bytes]
 
-    def give_back(self, buffer: memoryview, used_bytes: int) -> None:
-        """Takes a borrowed buffer back, whose first `used_bytes` were written to."""
-        self.lent -= 1
+    def release(self, buffer: memoryview, used_bytes: int) -> None:
+        """Returns an acquired buffer to the pool; its first `used_bytes` were written to."""
+        self.in_use -= 1
         memory = cast(_Memory, buffer.obj)
         used_bytes = max(mmap.PAGESIZE + used_bytes, INITIAL_CHUNK_BYTES)
         memory.used_bytes = max(memory.used_bytes, used_bytes)
@@ -66,7 +66,7 @@ class Buffers:
         self._spare.append(memory)
 
     def _make_room(self, used_bytes: int) -> None:
-        """Shrinks buffers from when fewer were arriving, and chunks were larger: the longest unused first."""
+        """Shrinks spare buffers that were used for larger chunks, the longest unused first."""
         for memory in self._spare:
             if used_bytes <= self._room_bytes:
                 return
