@@ -54,12 +54,12 @@ KIB: Final = 1024
 CLOCK_INTERVAL_S: Final = 30.0
 STOOD_STILL_S: Final = 5.0
 STOOD_STILL: Final = (
-    "this process stood still for %(stood_still_s).0f s: it was stopped or paused, or the machine slept or "
-    "was very busy. No ticket has come closer to its end meanwhile"
+    "this process did not run for %(stood_still_s).0f s: it was stopped or paused, or the machine slept or "
+    "was very busy. That time does not count towards the expiry of tickets"
 )
 LOST: Final = (
-    "%(lock)s was removed or replaced, so another server may use this directory. This one stores, "
-    "acknowledges and hands over nothing any more, and clients are told to come back later. Make sure that "
+    "%(lock)s was removed or replaced, so another server may use this directory. This server stores, "
+    "acknowledges and hands over nothing any more, and tells its clients to reconnect later. Make sure that "
     "no other server uses the directory, then restart this one"
 )
 WIND_DOWN_STEP_S: Final = 0.02
@@ -81,7 +81,7 @@ DATA_NEEDS: Final = Need(
     stores=True,
 )
 COPIED: Final = (
-    "This process is a copy of the one that has the uploads. Make Incoming!! in the process that serves: "
+    "This process is a copy of the one that has the uploads. Create Incoming!! in the process that serves: "
     "gunicorn without --preload, uWSGI with lazy-apps."
 )
 
@@ -120,7 +120,7 @@ class Service:
         try:
             self._journal.write_clock(self._clock.now_s())
         except IncomingError as exc:
-            log.warning("the service's time can't be written: %(error)s", {"error": exc})
+            log.warning("the service time can't be written: %(error)s", {"error": exc})
 
     def _own_storage(self) -> None:
         try:
@@ -128,7 +128,7 @@ class Service:
         except StorageInUse:
             if not self.settings.wait_for_storage:
                 raise
-            log.info("waiting for the process that owns %(directory)s", {"directory": self.directory})
+            log.info("waiting until another process releases %(directory)s", {"directory": self.directory})
             self.runtime.in_pool(self._ownership.wait)
 
     def _make_context(self) -> UploadContext:
@@ -194,7 +194,7 @@ class Service:
                 self.uploads.lose(lost)
                 return
             except StorageFailed as exc:
-                log.debug("the storage can't be looked at: %(error)s", {"error": exc.__cause__})
+                log.debug("the storage lock can't be checked: %(error)s", {"error": exc.__cause__})
             self.runtime.sleep(TICK_S)
 
     def _keep_house(self) -> None:
@@ -206,7 +206,7 @@ class Service:
                 housekeeping.sweep(self.uploads)
                 self.runtime.in_pool(self._journal.write_clock, self._clock.now_s())
             except IncomingError as exc:
-                log.warning("housekeeping: %(error)s", {"error": exc})
+                log.warning("housekeeping failed, it is repeated: %(error)s", {"error": exc})
             except Exception:
                 log.exception("a defect: housekeeping failed")
 
@@ -243,7 +243,7 @@ class Service:
         try:
             self._journal.close(self._clock.now_s())
         except IncomingError as exc:
-            log.warning("the journal could not be closed as it should: %(error)s", {"error": exc})
+            log.warning("the journal could not be closed properly: %(error)s", {"error": exc})
         finally:
             self._ownership.give_up()
 

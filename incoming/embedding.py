@@ -60,7 +60,7 @@ class Incoming:
         to be the app that is served: where Bottle mounts it into another one, it copies its routes only.
         """
         if not callable(getattr(app, "wsgi", None)):
-            raise TypeError("mount takes a Bottle app; put incoming.wsgi(app) in front of any other WSGI app")
+            raise TypeError("mount needs a Bottle app; wrap any other WSGI app with incoming.wsgi(app)")
         app.wsgi = self.wsgi(app.wsgi)
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
@@ -166,4 +166,4 @@ def _json(metadata: object) -> str:
     try:
         return json_text("metadata", json.dumps(metadata, allow_nan=False))
     except (TypeError, ValueError, RecursionError) as exc:
-        raise BadParameter("metadata", f"has to be something that JSON can hold: {exc}") from exc
+        raise BadParameter("metadata", f"can't be written as JSON: {exc}") from exc

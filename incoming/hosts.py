@@ -17,12 +17,12 @@ from incoming.runtime.output import occupy_standard_descriptors
 from incoming.settings.table import Settings
 
 NOT_PATCHED: Final = (
-    "Incoming!! needs a process that gevent has patched. Let it begin with "
+    "Incoming!! needs a process that gevent has patched. Start it with "
     "'from gevent import monkey; monkey.patch_all()', before every other import "
     "(uWSGI: gevent-early-monkey-patch = true; gunicorn: worker_class = 'gevent', and no preload_app)."
 )
 SEVERAL: Final = (
-    "Incoming!! keeps its tickets in one process, but {manager} is to run {number}. Set {setting} = 1: "
+    "Incoming!! keeps its tickets in one process, but {manager} runs {number}. Set {setting} = 1: "
     "one process serves thousands of uploads."
 )
 COPIED: Final = (

@@ -232,7 +232,7 @@ def test_a_server_that_waits_takes_the_storage_over(start_server: StartServer) -
     second.log_file = first.storage_dir.with_name("second.log")
     second.launch()
     try:
-        wait_until(lambda: "waiting for the process" in second.log_text(), "the second server waits")
+        wait_until(lambda: "waiting until another process" in second.log_text(), "the second server waits")
         first.kill()
         second.wait_ready()
         client = OldClient(second.url, ticket_id, FileBytes(10))

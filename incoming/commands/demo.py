@@ -44,10 +44,6 @@ class Example:
     port: int
 
 
-
-
-
-
 def welcome(host: str, port: int, storage_dir: str) -> str:
     """Returns what is printed when the server is ready."""
     url = browser_url(host, port)
@@ -117,13 +113,13 @@ def _links(heading: str, links: list[tuple[str, ...]]) -> str:
 def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
     """Yields the example apps. Raises BadSetting when there are none, or for other ports than needed."""
     if not EXAMPLES_DIR.is_dir():
-        raise BadSetting("examples", "the examples come with the source tree only")
+        raise BadSetting("examples", "only the source tree contains the examples")
     try:
         numbers = [int(port) for port in ports.split(",")]
     except ValueError:
         numbers = []
     if len(numbers) != len(EXAMPLES):
-        raise BadSetting("examples_ports", f"has to be {len(EXAMPLES)} ports, separated by commas")
+        raise BadSetting("examples_ports", f"must be {len(EXAMPLES)} ports, separated by commas")
     for (folder, title), port in zip(EXAMPLES, numbers, strict=True):
         module = _load(EXAMPLES_DIR / folder / "backend.py")
         yield Example(title, partial(_app_at, module, host, incoming_port), port)

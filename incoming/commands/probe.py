@@ -23,12 +23,12 @@ OPEN_EXIT_CODE: Final = 3
 
 
 OPEN: Final = (
-    "OPEN: strangers can use the backend routes there, and have this server call any URL. Have the proxy "
-    "pass on /incoming/frontend/ only, as deploy/nginx.conf does."
+    "OPEN: strangers can use the backend routes there and make this server call any URL. Let the proxy "
+    "forward /incoming/frontend/ only, as deploy/nginx.conf does."
 )
 BY_THE_SERVER: Final = (
-    "Closed, by the server and not by the proxy. Have the proxy pass on /incoming/frontend/ only, too: then "
-    "a change of what it adds to requests opens nothing."
+    "Closed, but by the server and not by the proxy. Let the proxy forward /incoming/frontend/ only: then "
+    "a change of the headers that it adds opens nothing."
 )
 
 

@@ -24,7 +24,7 @@ from incoming.settings.table import Settings
 
 log = logging.getLogger("incoming")
 
-IGNORED = "the setting %(name)s (%(source)s) does not decide where this server listens: %(why)s"
+IGNORED = "the setting %(name)s (%(source)s) is ignored: %(why)s"
 EXAMPLE_PORT = (
     "{example.title!r} can't listen on port {example.port}: {why}. "
     "Choose other ports: --examples-ports 5001,5002,5003, or 0 for any that is free"

@@ -103,5 +103,5 @@ class Remote:
 def sentence(exc: IncomingError | NotReached) -> str:
     """Returns the error as a sentence for the operator."""
     if isinstance(exc, UnknownTicket):
-        return "There is no such upload. `incoming uploads --all` lists those that the server knows."
+        return "No upload has this id. `incoming uploads --all` lists those that the server knows."
     return str(exc)

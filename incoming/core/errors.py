@@ -41,7 +41,7 @@ class IncomingError(Exception):
     http_status = 500
     retryable = True
     retry_after_s = 0
-    sentence = "Something went wrong in the upload server."
+    sentence = "The upload server failed: an internal error."
     meant: FileMeant | None = None
     """The file that should have come, when another one did."""
 
@@ -62,7 +62,7 @@ class BadParameter(IncomingError):
     code, number, http_status, retryable = "bad_parameter", 10, 400, False
 
     def __init__(self, parameter: str, why: str) -> None:
-        super().__init__(f"{parameter}: {why}")
+        super().__init__(f"The parameter {parameter} {why}.")
         self.parameter = parameter
 
 
@@ -70,14 +70,14 @@ class UnknownTicket(IncomingError):
     """Nobody knows this ticket, or it was forgotten after its retention time."""
 
     code, number, http_status, retryable = "unknown_ticket", 11, 400, False
-    sentence = "id: there is no upload with this id, or it ended too long ago."
+    sentence = "No upload has this id, or it ended too long ago."
 
 
 class WrongSecret(IncomingError):
     """The secret is missing or not the ticket's."""
 
     code, number, http_status, retryable = "wrong_secret", 12, 403, False
-    sentence = "backendSecret: this is not the secret of the upload."
+    sentence = "The backendSecret is not the secret of this upload."
 
 
 class NotAllowed(IncomingError):
@@ -97,8 +97,8 @@ class UpgradeRequired(IncomingError):
 
     code, number, http_status, retryable = "upgrade_required", 14, 426, False
     sentence = (
-        "This address speaks WebSocket only. If a proxy is in front of the server, it has to pass the "
-        "Upgrade and Connection headers on."
+        "This address accepts WebSocket connections only. A proxy in front of the server must forward the "
+        "Upgrade and Connection headers."
     )
 
 
@@ -130,7 +130,7 @@ class FormTooLarge(IncomingError):
     """The parameters of a request are more than any route needs."""
 
     code, number, http_status, retryable = "form_too_large", 60, 413, False
-    sentence = "The parameters in the body of a request may have 100 KiB at most."
+    sentence = "The body of the request is too large: its parameters may have at most 100 KiB."
 
 
 # --- what a client of an upload got wrong -------------------------------------------------------
@@ -155,8 +155,8 @@ class LengthMismatch(IncomingError):
 
     def __init__(self, meant: FileMeant, got_bytes: int) -> None:
         super().__init__(
-            f"This is not the file that the upload began with: that one had {meant.length_bytes} "
-            f"bytes, this one has {got_bytes}."
+            f"This is not the file that the upload started with: that file has {meant.length_bytes} "
+            f"bytes, this one has {got_bytes} bytes."
         )
         self.meant = meant
 
@@ -168,7 +168,7 @@ class UploadTooLarge(IncomingError):
 
     def __init__(self, length_bytes: int, limit_bytes: int) -> None:
         super().__init__(
-            f"The file is too large: it has {length_bytes} bytes, and at most {limit_bytes} are taken."
+            f"The file is too large: it has {length_bytes} bytes, the limit is {limit_bytes} bytes."
         )
 
 
@@ -178,7 +178,7 @@ class WrongFile(IncomingError):
     code, number, http_status, retryable = "wrong_file", 24, 409, False
 
     def __init__(self, meant: FileMeant) -> None:
-        super().__init__("This is not the file that the upload began with: its content is another one.")
+        super().__init__("This is not the file that the upload started with: its content differs.")
         self.meant = meant
 
 
@@ -186,14 +186,14 @@ class Damaged(IncomingError):
     """Chunk after chunk arrives with other bytes than were sent."""
 
     code, number, http_status, retryable = "damaged", 25, 400, True
-    sentence = "The data was damaged on its way, again and again."
+    sentence = "The data was damaged in transit several times."
 
 
 class BytesLost(IncomingError):
     """A power cut took bytes that were acknowledged; the file was cut off in front of them."""
 
     code, number, http_status, retryable = "bytes_lost", 26, 500, True
-    sentence = "The server lost the last bytes in a power cut, and takes them once more."
+    sentence = "The server lost the last bytes in a power cut. The client sends them again."
 
 
 # --- how an upload ended -----------------------------------------------------------------------
@@ -210,7 +210,7 @@ class UploadExpired(IncomingError):
     """The ticket was not used for too long."""
 
     code, number, http_status, retryable = "expired", 31, 410, False
-    sentence = "The upload was idle for too long and has been dropped. Please start anew."
+    sentence = "The upload was idle for too long and has expired. Please start it again."
 
 
 class HandoverFailed(IncomingError):
@@ -226,7 +226,7 @@ class TakenOver(IncomingError):
     """A newer connection has the ticket now."""
 
     code, number, http_status, retryable = "taken_over", 40, 409, True
-    sentence = "A newer connection goes on with this upload."
+    sentence = "A newer connection has taken over this upload."
 
 
 class StorageFull(IncomingError):
@@ -236,15 +236,19 @@ class StorageFull(IncomingError):
     retry_after_s = 30
 
     def __init__(self, missing_bytes: int | None = None, room_bytes: int = 0) -> None:
-        sizes = "" if missing_bytes is None else f": {missing_bytes} bytes to come, room for {room_bytes}"
-        super().__init__(f"The server has no room for this file at the moment{sizes}.")
+        sizes = (
+            ""
+            if missing_bytes is None
+            else f": {missing_bytes} bytes are missing, {room_bytes} bytes are free"
+        )
+        super().__init__(f"The server has no space for this file at the moment{sizes}.")
 
 
 class StorageFailed(IncomingError):
     """The storage refused to read or write."""
 
     code, number, http_status, retryable = "storage_failed", 42, 500, True
-    sentence = "The server could not store the file just now."
+    sentence = "The server could not store the file."
 
 
 class StorageLost(StorageFailed):
@@ -266,7 +270,7 @@ class TooMany(IncomingError):
     retry_after_s = 10
 
     def __init__(self, what: str, limit: int) -> None:
-        super().__init__(f"Too many {what} at the same time: {limit} are allowed.")
+        super().__init__(f"Too many {what}: the limit is {limit}.")
 
 
 # --- for the operator --------------------------------------------------------------------------
@@ -290,7 +294,7 @@ class StorageInUse(IncomingError):
     def __init__(self, directory: str) -> None:
         super().__init__(
             f"Another Incoming!! process uses the storage directory {directory}. Stop it, give this one "
-            "another --storage-dir, or let it wait with --wait-for-storage."
+            "another --storage-dir, or start it with --wait-for-storage."
         )
 
 

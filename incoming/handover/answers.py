@@ -54,23 +54,23 @@ _NOT_REACHED: Final = "the app could not be reached"
 _WORDS: Final = {
     Trouble.UNKNOWN_NAME: f"{_NOT_REACHED}: its host name is unknown",
     Trouble.NAME_SERVER: f"{_NOT_REACHED}: its host name could not be looked up",
-    Trouble.BAD_URL: f"{_NOT_REACHED}: its URL makes no sense",
-    Trouble.NEVER_CALLED: "the app's address is one that this server never calls",
+    Trouble.BAD_URL: f"{_NOT_REACHED}: its URL is invalid",
+    Trouble.NEVER_CALLED: "the app's address is one that this server may not call",
     Trouble.CONNECTION_REFUSED: f"{_NOT_REACHED}: it refuses connections",
-    Trouble.UNREACHABLE: f"{_NOT_REACHED}: the network has no connection to it",
+    Trouble.UNREACHABLE: f"{_NOT_REACHED}: the network has no route to it",
     Trouble.CONNECT_TIMEOUT: f"{_NOT_REACHED}: it did not accept the connection in time",
-    Trouble.NO_DESCRIPTORS: f"{_NOT_REACHED}: this server can open no more connections",
+    Trouble.NO_DESCRIPTORS: f"{_NOT_REACHED}: this server can't open more connections",
     Trouble.CERTIFICATE: f"{_NOT_REACHED}: its certificate is not trusted",
-    Trouble.TLS: f"{_NOT_REACHED}: no encrypted connection could be made",
+    Trouble.TLS: f"{_NOT_REACHED}: the TLS connection failed",
     Trouble.TIMEOUT: "the app did not answer in time",
-    Trouble.CUT: "the app closed the connection before it had answered",
+    Trouble.CUT: "the app closed the connection before it answered",
     Trouble.BAD_ANSWER: "the app's answer is not valid HTTP",
     Trouble.TOO_LONG: "the app's answer is too long",
     **dict.fromkeys(
         (Trouble.STATUS_1XX, Trouble.STATUS_2XX, Trouble.STATUS_3XX, Trouble.STATUS_4XX, Trouble.STATUS_5XX),
         "the app answered with status",
     ),
-    Trouble.OTHER_WORD: "the app's answer was neither done nor wait",
+    Trouble.OTHER_WORD: "the app answered neither done nor wait",
     Trouble.CALLBACK: "the app's callback failed",
     Trouble.REFUSED: "the app refused the file",
     Trouble.OTHER: _NOT_REACHED,
@@ -153,7 +153,7 @@ def said(body: bytes) -> str:
 
 def _detail(body: bytes) -> str:
     text = body.decode("utf-8", "replace").strip()
-    return f'it said "{text}"' if text else "it said nothing"
+    return f'answer: "{text}"' if text else "empty answer"
 
 
 def retry_delay_s(

@@ -69,9 +69,9 @@ class Callbacks:
     def register(self, name: str, callback: Callback) -> None:
         """Makes it known under this name. Raises BadParameter when the name is taken, or can't be one."""
         if not name or not name.isprintable() or " " in name:
-            raise BadParameter("name", "has to be a text without spaces")
+            raise BadParameter("name", "must be a text without spaces")
         if self._registered.setdefault(name, callback) is not callback:
-            raise BadParameter("name", f"there is another callback {name!r} already")
+            raise BadParameter("name", f"{name!r} belongs to another callback")
 
     def url(self, on_finished: Callback, on_cancelled: Callback | None = None) -> str:
         """Returns what a ticket keeps of these. Raises BadParameter when one has no name that lasts."""
@@ -88,8 +88,8 @@ class Callbacks:
         if _imported(name) is not callback:
             raise BadParameter(
                 parameter,
-                f"{callback!r} could not be found again after a restart. Take a function of a module, or "
-                "give it a name with @incoming.callback(NAME).",
+                f"is {callback!r}, which can't be found again after a restart: use a function of a module, "
+                "or register it with @incoming.callback(NAME)",
             )
         return name
 
@@ -102,7 +102,7 @@ class Callbacks:
             return Done()  # the app does not want to hear of it
         callback = self._registered.get(name) or _imported(name)
         if callback is None:
-            return no_answer(Trouble.CALLBACK, f"there is no callback {name}")
+            return no_answer(Trouble.CALLBACK, f"no callback has the name {name}")
         try:
             with self._runtime.time_limit(self._answer_timeout_s, TimeoutError()):
                 return _answer(callback(_arrived(ticket, "" if called_off else path)))

@@ -113,7 +113,7 @@ class Connections:
         else:
             found = self._looked_up(where.host, where.port)
         if not found:
-            raise NoAddress("its name has no address")
+            raise NoAddress("the host name has no address")
         allowed = [place for place in found if not self._is_refused(place)]
         if not allowed:
             raise MustNotCall

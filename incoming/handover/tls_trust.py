@@ -23,7 +23,7 @@ def context(ca_file: str = "") -> ssl.SSLContext:
         try:
             trusted.load_verify_locations(ca_file)
         except ssl.SSLError as exc:
-            raise BadSetting("handover_ca_file", f"{ca_file} holds no certificates in PEM format") from exc
+            raise BadSetting("handover_ca_file", f"{ca_file} contains no certificates in PEM format") from exc
         except OSError as exc:
             raise BadSetting("handover_ca_file", f"{ca_file} can't be read: {exc.strerror}") from exc
     return trusted

@@ -37,8 +37,8 @@ WHAT_TO_DO: Final = (
     "Call the server directly, or set backend_token and send it as 'Authorization: Bearer TOKEN'."
 )
 NO_ADDRESS: Final = (
-    "The backend routes are not open to this caller, which has no address: it came over a Unix socket, as "
-    "one behind a proxy would. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
+    "The backend routes are closed to this caller, which has no address: it used a Unix socket, like "
+    "a request through a proxy. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
 )
 _NO_ADDRESSES: Final = ("", "b''", "0.0.0.0", "::")
 """What web servers call the other end of a Unix socket: gunicorn the first, uWSGI the third."""
@@ -99,7 +99,7 @@ class BackendAccess:
         if self._has_token(authorization):
             return
         if environ.get("HTTP_SEC_FETCH_SITE", "none") not in OWN_SITE or "HTTP_ORIGIN" in environ:
-            raise NotAllowed("This is not for other web pages. Type the address to open it.")
+            raise NotAllowed("Other web pages may not use this address. Type it into the browser to open it.")
         if self._has_password(authorization):
             return
         try:
@@ -107,7 +107,9 @@ class BackendAccess:
             self._check_address(environ, server_address)
         except NotAllowed as exc:
             if self._token:
-                raise SignInNeeded(f"{exc} Or sign in: any user name; password: backend_token.") from exc
+                raise SignInNeeded(
+                    f"{exc} Or sign in with any user name; the password is the backend_token."
+                ) from exc
             raise
 
     def _check_way(self, environ: Mapping[str, object]) -> None:
@@ -117,7 +119,9 @@ class BackendAccess:
                 "this request came through a proxy, which needs the backend_token."
             )
         if not self._is_our_name(str(environ.get("HTTP_HOST", ""))):
-            raise NotAllowed("The server is not called by this name. The setting status_hosts allows it.")
+            raise NotAllowed(
+                "The server does not answer to this host name. The setting status_hosts allows it."
+            )
 
     def _check_address(self, environ: Mapping[str, object], server_address: str) -> None:
         remote = str(environ.get("REMOTE_ADDR", ""))
@@ -126,7 +130,7 @@ class BackendAccess:
             raise NotAllowed(NO_ADDRESS)
         if client is None or not self._is_allowed(client, address(server_address)):
             raise NotAllowed(
-                "The backend routes are not open to this address. The setting allowed_backends opens them."
+                "The backend routes are closed to this address. The setting allowed_backends opens them."
             )
 
     def _has_token(self, authorization: str) -> bool:

@@ -43,7 +43,7 @@ def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
         os.set_inheritable(number, False)
         listener = gevent.socket.socket(fileno=number)
         if listener.family not in (socket.AF_INET, socket.AF_INET6) or listener.type != socket.SOCK_STREAM:
-            raise BadSetting("ListenStream", "has to be a TCP port: the inherited socket is not a TCP socket")
+            raise BadSetting("ListenStream", "must be a TCP port: the inherited socket is not a TCP socket")
         listener.setblocking(False)
         listeners.append(listener)
     return listeners

@@ -28,10 +28,6 @@ MAX_LIST_START: Final = 1_000_000
 MAX_HISTORY_S: Final = 300
 
 
-
-
-
-
 def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
     """Returns the parameters of these names in a JSON object, as texts. Raises BadRequest, BadParameter.
 
@@ -42,7 +38,7 @@ def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadRequest("The body is not a JSON object in UTF-8.")
+        raise BadRequest("The body of the request is not a JSON object in UTF-8.")
     return {name: _text(name, value) for name, value in found.items() if name in names}
 
 
@@ -63,9 +59,9 @@ def _text(name: str, value: Any) -> str:
             try:
                 value.encode()
             except UnicodeEncodeError:
-                raise BadParameter(name, "has half a character in it") from None
+                raise BadParameter(name, "contains half of a surrogate pair") from None
             return value
-    raise BadParameter(name, "has to be a string, a number, true or false")
+    raise BadParameter(name, "must be a string, a number, true or false")
 
 
 def _word(parameters: Mapping[str, str], name: str, default: str = "") -> str:
@@ -77,7 +73,7 @@ def listing(parameters: Mapping[str, str]) -> Listing:
     """Returns the list that these parameters ask for; empty ones count as absent. Raises BadParameter."""
     state = _word(parameters, "state")
     if state not in ("", *State):
-        raise BadParameter("state", f"has to be one of {', '.join(State)}")
+        raise BadParameter("state", f"must be one of {', '.join(State)}")
     return Listing(
         id=_word(parameters, "id"),
         secret=parameters.get("backendSecret") or parameters.get("signalFinishSecret") or "",
@@ -92,12 +88,12 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
     """Returns what these parameters ask for; empty ones count as absent. Raises BadParameter."""
     dest_type = _word(parameters, "destType", "file")
     if dest_type != "file":
-        raise BadParameter("destType", "only file is supported")
+        raise BadParameter("destType", "must be file, the only supported value")
     secret = parameters.get("backendSecret") or ""
     older_secret = parameters.get("signalFinishSecret") or ""
     for name, value in (("backendSecret", secret), ("signalFinishSecret", older_secret)):
         if len(value) > MAX_SECRET_CHARS:
-            raise BadParameter(name, f"has to have {MAX_SECRET_CHARS} characters at most")
+            raise BadParameter(name, f"must have at most {MAX_SECRET_CHARS} characters")
     return NewUpload(
         signal_finish_url=_url("signalFinishURL", _word(parameters, "signalFinishURL")),
         remove_file_when_finished=_boolean(
@@ -125,7 +121,7 @@ def is_by_operator(parameters: Mapping[str, str]) -> bool:
     """Returns whether a cancellation is the operator's, and not the app's own. Raises BadParameter."""
     who = _word(parameters, "by", "app")
     if who not in ("app", "operator"):
-        raise BadParameter("by", "has to be app or operator")
+        raise BadParameter("by", "must be app or operator")
     return who == "operator"
 
 
@@ -135,39 +131,39 @@ def _url(name: str, value: str) -> str:
         raise BadParameter(name, "is required")
     if len(value) > MAX_URL_CHARS or any(c <= " " or c in "\\\x7f" for c in value):
         # Parsers differ on a backslash: handover_hosts would check another host than the one that is called.
-        raise BadParameter(name, "is too long, or has backslashes, spaces or control characters")
+        raise BadParameter(name, "is too long, or contains backslashes, spaces or control characters")
     try:
         parts = urlsplit(value)
         host, _ = parts.hostname, parts.port
     except ValueError:
         raise BadParameter(name, "is not a URL") from None
     if parts.scheme not in ("http", "https") or not host:
-        raise BadParameter(name, "has to be an absolute http or https URL")
+        raise BadParameter(name, "must be an absolute http or https URL")
     return value
 
 
 def _boolean(name: str, value: str) -> bool:
     if value not in _TRUE | _FALSE:
-        raise BadParameter(name, "has to be true or false")
+        raise BadParameter(name, "must be true or false")
     return value in _TRUE
 
 
 def _digest(name: str, value: str) -> bool:
     """Returns whether SHA-256 is asked for. Raises BadParameter for another one; CRC-32C needs no asking."""
     if value not in ("", "sha256"):
-        raise BadParameter(name, "only sha256 is supported")
+        raise BadParameter(name, "must be sha256, the only supported digest")
     return bool(value)
 
 
 def json_text(name: str, value: str) -> str:
     """Returns the JSON text as it is. Raises BadParameter."""
     if len(value.encode("utf-8", "replace")) > MAX_METADATA_BYTES:
-        raise BadParameter(name, f"has to have {MAX_METADATA_BYTES} bytes at most")
+        raise BadParameter(name, f"must have at most {MAX_METADATA_BYTES} bytes")
     try:
         if value:
             json.loads(value, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise BadParameter(name, "has to be JSON") from None
+        raise BadParameter(name, "must be JSON") from None
     return value
 
 
@@ -179,14 +175,14 @@ def _no_constant(word: str) -> None:
 def _limit(name: str, value: str, unit: str) -> int:
     """Returns the limit; 0 for none. Raises BadParameter."""
     if value and (not (value.isascii() and value.isdigit()) or len(value) > 15 or int(value) < 1):
-        raise BadParameter(name, f"has to be a whole number of {unit}, at least 1")
+        raise BadParameter(name, f"must be a whole number of {unit}, at least 1")
     return int(value or 0)
 
 
 def _number(name: str, value: str, least: int, most: int) -> int:
     """Returns the whole number that `value` is. Raises BadParameter."""
     if not (value.isascii() and value.isdigit()) or len(value) > 15 or not least <= int(value) <= most:
-        raise BadParameter(name, f"has to be a whole number from {least} to {most}")
+        raise BadParameter(name, f"must be a whole number from {least} to {most}")
     return int(value)
 
 
@@ -195,5 +191,5 @@ def _uid(name: str, value: str) -> int | None:
     if not value:
         return None
     if not (value.isascii() and value.isdigit()) or len(value) > 10 or int(value) > MAX_UID:
-        raise BadParameter(name, "has to be a numeric user id")
+        raise BadParameter(name, "must be a numeric user id")
     return int(value)

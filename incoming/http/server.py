@@ -24,11 +24,13 @@ from incoming.runtime.logs import Seldom
 
 log = logging.getLogger(__name__)
 
-TOO_MANY: Final = "%(source)s has as many connections as it may: max_connections_per_source, trusted_proxies"
+TOO_MANY: Final = "%(source)s has reached max_connections_per_source; a proxy belongs into trusted_proxies"
 REFUSAL_TIMEOUT_S: Final = 1.0
 MAX_HEAD_BYTES: Final = 8192
 ACCEPT_AGAIN_AFTER_S: Final = 0.2
-NO_DESCRIPTORS: Final = "no descriptors left, connections wait: raise the limit of open files (LimitNOFILE)"
+NO_DESCRIPTORS: Final = (
+    "no file descriptors are left, so connections wait: raise the limit of open files (LimitNOFILE)"
+)
 NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
 STOP_STEP_S: Final = 0.02
 GONE_BEFORE_ACCEPTED: Final = frozenset((
@@ -77,7 +79,7 @@ class Server(WSGIServer):  # type: ignore[misc]
             handler = Handler(sock, address, self)
             handler.handle()
         except OSError as exc:
-            log.debug("connection gone: %(error)s", {"error": exc})
+            log.debug("connection lost: %(error)s", {"error": exc})
         finally:
             if handler and handler.detached:
                 gevent.spawn(handler.detached, source)

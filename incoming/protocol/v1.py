@@ -111,7 +111,7 @@ class SessionV1:
 
     def _agreed(self, ack: MsgAck) -> Actions:
         if not ack.ack:
-            return self._refuse(errors.BadMessage("MsgAck.Ack has to be true."))
+            return self._refuse(errors.BadMessage("MsgAck.Ack must be true."))
         if self._arrived:
             return self._await_result()
         if self.offset_bytes == self.length_bytes:
@@ -122,9 +122,9 @@ class SessionV1:
 
     def _chunk(self, chunk: ChunkReceived) -> Actions:
         if chunk.size_bytes > self._limits.chunk_size_bytes:
-            return self._refuse(errors.BadChunk("A chunk is larger than agreed."))
+            return self._refuse(errors.BadChunk("The chunk is larger than agreed."))
         if chunk.size_bytes > self.length_bytes - self.offset_bytes:
-            return self._refuse(errors.BadChunk("There are more bytes than the file has."))
+            return self._refuse(errors.BadChunk("The chunk has bytes beyond the end of the file."))
         return [StoreChunk(chunk.size_bytes)] if chunk.size_bytes else self._acknowledge(0)
 
     def _stored(self, stored: Stored) -> Actions:

@@ -118,7 +118,7 @@ def decode(content: bytes, ticket_id: str) -> Ticket:
         raise DamagedEntry("it has no ticket")
     ticket = _ticket(raw)
     if ticket.id != ticket_id or not TICKET_ID.fullmatch(ticket_id):
-        raise DamagedEntry("its ticket has another id than its name says")
+        raise DamagedEntry("the id of its ticket differs from its name")
     return ticket
 
 

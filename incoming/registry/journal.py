@@ -35,29 +35,29 @@ MODE: Final = 0o700
 CLOCK_FILE: Final = "clock"
 
 DAMAGED: Final = (
-    "the journal is damaged: lines that are missing or not as they were written: %(lines)s, blocks "
-    "that can't be read: %(blocks)s. What stood before them counts. It is set aside: %(place)s"
+    "the journal is damaged: %(lines)s lines are missing or corrupt, %(blocks)s blocks "
+    "can't be read. The older lines count. The log is set aside: %(place)s"
 )
 CUT_OFF: Final = (
-    "the journal was cut off: the end of its log is missing, and uploads that only the missing part tells of "
-    "are unknown. What is left counts, and nothing in data/ is removed. It is set aside: %(place)s"
+    "the end of the journal's log is missing, and uploads that are recorded only there "
+    "are unknown. The rest counts, and nothing in data/ is removed. The log is set aside: %(place)s"
 )
 NOT_AS_LEFT: Final = (
-    "the journal is not as the last process left it when it stopped: it is an older copy, or its last lines "
-    "were lost. What it says counts, and nothing in data/ is removed. It is set aside: %(place)s"
+    "the journal has changed since the last process stopped: it is an older copy, or its last lines "
+    "were lost. Its lines count, and nothing in data/ is removed. The log is set aside: %(place)s"
 )
 TORN: Final = (
-    "the last line of the journal is not whole. If the server was killed or the power failed while it wrote "
-    "that line, nobody had been told of the change. If not, the line was damaged, and its upload is as it "
+    "the last line of the journal is incomplete. If the server was killed or the power failed while it wrote "
+    "that line, the change was not acknowledged. If not, the line was damaged, and its upload is as it "
     "was before or unknown. The log is set aside: %(place)s"
 )
 MISSING: Final = (
-    "the journal has no log, and a server has run here before: no earlier upload is known. Nothing in data/ "
+    "the journal has no log, although a server ran here before: no earlier upload is known. Nothing in data/ "
     "is removed. If there is a copy of the log, stop the server and put it back: %(log)s"
 )
 NO_CLOCK: Final = (
-    "the time for which the service has run can't be read from %(clock)s: the newest time of a ticket is "
-    "taken instead. Tickets may expire later than they should, and none earlier"
+    "the service time can't be read from %(clock)s: the newest time of a ticket is "
+    "used instead. Tickets may expire later than they should, but never earlier"
 )
 
 log = logging.getLogger(__name__)
@@ -192,7 +192,7 @@ class Journal:
                     self._rewriting.finish()
                     self._rewriting = None
         except (OSError, StorageFailed) as exc:
-            log.warning("the journal can't be made shorter: %(error)s", {"error": exc})
+            log.warning("the journal could not be compacted: %(error)s", {"error": exc})
             with self._step:
                 self._abandon_rewriting()
                 self._log.bear_with_length()

@@ -109,7 +109,10 @@ class MemoryRegistry:
         except (StorageFull, StorageFailed) as exc:
             if not old.recovers_to(new, now_s):
                 raise
-            log.warning("upload %(ticket)s: %(state)s is not journaled: %(error)s", new.for_log(error=exc))
+            log.warning(
+                "upload %(ticket)s: the state %(state)s could not be journaled: %(error)s",
+                new.for_log(error=exc),
+            )
 
     @property
     def has_room(self) -> bool:

@@ -32,7 +32,9 @@ class OldEntries:
             except OSError as exc:
                 # It may be sound: a disk that fails, or too few descriptors. The next start tries it again.
                 about = {"ticket": file.stem[:8], "error": exc}
-                log.error("journal entry %(ticket)s can't be read (%(error)s): restart to try again", about)
+                log.error(
+                    "journal entry %(ticket)s can't be read: %(error)s. The next start tries again", about
+                )
             else:
                 self._taken.append(file)
         return lines
@@ -45,7 +47,7 @@ class OldEntries:
 
     def _set_aside(self, file: Path, why: Exception) -> None:
         about = {"ticket": file.stem[:8], "error": why, "shelf": self._shelf}
-        log.error("journal entry %(ticket)s is damaged (%(error)s): set aside in %(shelf)s", about)
+        log.error("journal entry %(ticket)s is damaged: %(error)s. It is set aside in %(shelf)s", about)
         try:
             self._shelf.mkdir(mode=0o700, exist_ok=True)
             file.replace(self._shelf / file.name)

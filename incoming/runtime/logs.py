@@ -21,7 +21,7 @@ from typing import Final, TextIO
 from incoming.runtime.output import Output
 
 COLOURS: Final = {"WARNING": "\x1b[33m", "ERROR": "\x1b[31m", "CRITICAL": "\x1b[31m", "DEBUG": "\x1b[2m"}
-LOST: Final = "%(lines)d lines of this log were lost before the last one: %(reason)s"
+LOST: Final = "%(lines)d log lines before the previous line were lost: %(reason)s"
 END_OF_COLOUR: Final = "\x1b[0m"
 INDENT: Final = "    "
 

@@ -141,7 +141,7 @@ class Output(io.TextIOBase):
         if began_s - self._period_began_s > PATIENCE_PERIOD_S:
             self._left_s, self._period_began_s = self.patience_s, began_s
         if self._left_s <= 0:
-            raise TimeoutError(errno.ETIMEDOUT, "nobody reads it")
+            raise TimeoutError(errno.ETIMEDOUT, "the output is blocked")
         wait()
         self._left_s -= time.monotonic() - began_s
 

@@ -52,7 +52,7 @@ class Setting:
             value = _READERS[self.kind](raw)
         except (KeyError, TypeError, ValueError, OverflowError) as exc:
             given = "this" if self.secret else repr(raw)
-            raise BadSetting(name, f"{given} is no {_KIND_NAMES[self.kind]}") from exc
+            raise BadSetting(name, f"{given} is not {_KIND_NAMES[self.kind]}") from exc
         wrong = self.check(value) if self.check else ""
         if wrong:
             raise BadSetting(name, f"{wrong}, not {raw!r}")
@@ -116,11 +116,11 @@ _READERS: Final[dict[Any, Callable[[object], Any]]] = {
     tuple[str, ...]: _read_list,
 }
 _KIND_NAMES: Final[dict[Any, str]] = {
-    str: "text",
+    str: "a text",
     bool: "yes or no",
-    int: "whole number",
-    float: "number",
-    tuple[str, ...]: "list of texts",
+    int: "a whole number",
+    float: "a number",
+    tuple[str, ...]: "a list of texts",
 }
 
 SETTINGS: Final = _table()
@@ -146,9 +146,7 @@ def combined(found: Given) -> Settings:
     return _consistent(Settings(**{name: value for name, (value, _) in found.items()}))
 
 
-def given(
-    toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
-) -> Given:
+def given(toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]) -> Given:
     """Returns all settings that were given; the best source wins.
 
     A bad value is refused even where a better source overrules it. Raises BadSetting.
@@ -177,12 +175,12 @@ def unknown_variables(environment: Mapping[str, str]) -> list[str]:
 
 def _known(name: str, source: str) -> Setting:
     if name not in _BY_NAME:
-        raise BadSetting(f"{name} ({source})", "there is no such setting")
+        raise BadSetting(f"{name} ({source})", "this setting does not exist")
     return _BY_NAME[name]
 
 
 def _consistent(settings: Settings) -> Settings:
     """Raises BadSetting for values that make sense alone, but not together."""
     if settings.handover_retry_first_s > settings.handover_retry_max_s:
-        raise BadSetting("handover_retry_max_s", "has to be at least handover_retry_first_s")
+        raise BadSetting("handover_retry_max_s", "must be at least handover_retry_first_s")
     return settings

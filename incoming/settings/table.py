@@ -15,15 +15,15 @@ Check = Callable[[Any], str]
 
 
 def _at_least(minimum: float) -> Check:
-    return lambda value: "" if value >= minimum else f"has to be at least {minimum}"
+    return lambda value: "" if value >= minimum else f"must be at least {minimum}"
 
 
 def _between(minimum: float, maximum: float) -> Check:
-    return lambda value: "" if minimum <= value <= maximum else f"has to be from {minimum} to {maximum}"
+    return lambda value: "" if minimum <= value <= maximum else f"must be from {minimum} to {maximum}"
 
 
 def _positive(value: float) -> str:
-    return "" if value > 0 else "has to be more than 0"
+    return "" if value > 0 else "must be more than 0"
 
 
 def _not_empty(value: str) -> str:
@@ -31,7 +31,7 @@ def _not_empty(value: str) -> str:
 
 
 def _one_of(*words: str) -> Check:
-    return lambda value: "" if value in words else f"has to be one of {', '.join(words)}"
+    return lambda value: "" if value in words else f"must be one of {', '.join(words)}"
 
 
 def _networks(values: tuple[str, ...]) -> str:
@@ -39,14 +39,14 @@ def _networks(values: tuple[str, ...]) -> str:
         try:
             ipaddress.ip_network(value, strict=False)
         except ValueError:
-            return f"{value!r} is no IP address or network such as 10.0.0.0/8"
+            return f"{value!r} is not an IP address or network such as 10.0.0.0/8"
     return ""
 
 
 def _hosts(values: tuple[str, ...]) -> str:
     for value in values:
         if not _is_host(value):
-            return f"{value!r} is no host name such as app.example.org (without a port)"
+            return f"{value!r} is not a host name such as app.example.org (without a port)"
     return ""
 
 
@@ -69,116 +69,188 @@ class Settings:
     host: str = _setting("0.0.0.0", "address", "Address to listen on.", _not_empty)
     port: int = _setting(4000, "port", "Port to listen on; 0 takes a free one.", _between(0, 65535))
     storage_dir: str = _setting(
-        "incoming-storage", "path",
-        "Where uploads and their journal are kept. One process owns it.", _not_empty)
+        "incoming-storage",
+        "path",
+        "Where uploads and their journal are kept. One process owns it.",
+        _not_empty,
+    )
     wait_for_storage: bool = _setting(
-        False, "yes/no",
-        "Wait until the process that owns the storage directory lets go, instead of refusing to start.")
+        False,
+        "yes/no",
+        "Wait until the process that owns the storage directory lets go, instead of refusing to start.",
+    )
     allowed_backends: tuple[str, ...] = _setting(
-        (), "addresses",
+        (),
+        "addresses",
         "Addresses or networks, comma-separated, that may use the backend routes. Empty: this machine only.",
-        _networks)
+        _networks,
+    )
     backend_token: str = _setting(
-        "", "text",
-        "A secret that lets any caller use the backend routes: 'Authorization: Bearer TOKEN'. Empty: none.")
+        "",
+        "text",
+        "A secret that lets any caller use the backend routes: 'Authorization: Bearer TOKEN'. Empty: none.",
+    )
     backend_hosts: tuple[str, ...] = _setting(
-        (), "hosts",
+        (),
+        "hosts",
         "Host names, comma-separated, by which apps may call the backend routes without the token. Addresses "
-        "of the server, localhost, and names without a dot need not be named.", _hosts)
+        "of the server, localhost, and names without a dot need not be named.",
+        _hosts,
+    )
     status_hosts: tuple[str, ...] = _setting(
-        (), "hosts",
+        (),
+        "hosts",
         "Host names, comma-separated, under which the status page may be opened without the token. "
-        "Addresses and localhost always may.", _hosts)
+        "Addresses and localhost always may.",
+        _hosts,
+    )
     handover_hosts: tuple[str, ...] = _setting(
-        (), "hosts", "Hosts, comma-separated, that a signalFinishURL may name. Empty: any.", _hosts)
+        (), "hosts", "Hosts, comma-separated, that a signalFinishURL may name. Empty: any.", _hosts
+    )
     handover_refused: tuple[str, ...] = _setting(
         ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "100.100.100.200", "224.0.0.0/4", "ff00::/8"),
         "addresses",
         "Addresses or networks, comma-separated, that are never called, whatever name leads there: unless "
-        "changed, where clouds keep their machines' secrets (link-local ones), and multicast.", _networks)
+        "changed, where clouds keep their machines' secrets (link-local ones), and multicast.",
+        _networks,
+    )
     handover_ca_file: str = _setting(
-        "", "path",
+        "",
+        "path",
         "A PEM file of certificate authorities that https apps are trusted by, besides those of the system. "
-        "Empty: none.")
+        "Empty: none.",
+    )
     trusted_proxies: tuple[str, ...] = _setting(
-        (), "addresses",
+        (),
+        "addresses",
         "Addresses or networks, comma-separated, of proxies whose X-Forwarded-For says who a client is. Only "
-        "for what one client may have; the backend routes trust no proxy.", _networks)
+        "for what one client may have; the backend routes trust no proxy.",
+        _networks,
+    )
     max_connections_per_source: int = _setting(
-        5000, "connections",
+        5000,
+        "connections",
         "How many connections a client's address may have (an IPv6 network of 64 bits counts as one); 0 sets "
-        "no limit. This machine and trusted proxies are not counted.", _at_least(0))
+        "no limit. This machine and trusted proxies are not counted.",
+        _at_least(0),
+    )
     max_unfinished_mib_per_source: int = _setting(
-        0, "MiB",
+        0,
+        "MiB",
         "How much the unfinished uploads of a client's address may still bring, all together; 0 sets no "
-        "limit.", _at_least(0))
+        "limit.",
+        _at_least(0),
+    )
     max_unfinished_per_app: int = _setting(
-        300000, "tickets",
+        300000,
+        "tickets",
         "How many tickets that are not used up an app (host and port of signalFinishURL) may have; 0 sets no "
-        "limit.", _at_least(0))
+        "limit.",
+        _at_least(0),
+    )
     chunk_size_kib: int = _setting(
-        512, "KiB",
+        512,
+        "KiB",
         "Size of the chunks that clients of protocol version 1 are asked to send; twice as much where a file "
-        "has 256 of them or more.", _between(1, 16384))
+        "has 256 of them or more.",
+        _between(1, 16384),
+    )
     send_ahead: int = _setting(
-        8, "chunks",
+        8,
+        "chunks",
         "How many chunks a client of protocol version 1 may send ahead of their acknowledgements; half as "
-        "many where they are twice as large.", _between(1, 1024))
+        "many where they are twice as large.",
+        _between(1, 1024),
+    )
     max_chunk_kib: int = _setting(
-        4096, "KiB", "The largest chunk that clients of protocol version 2 may send, while few do.",
-        _between(8, 16384))
+        4096,
+        "KiB",
+        "The largest chunk that clients of protocol version 2 may send, while few do.",
+        _between(8, 16384),
+    )
     max_window_mib: int = _setting(
-        64, "MiB", "How much a client of protocol version 2 may send ahead of its acknowledgements.",
-        _between(1, 1024))
+        64,
+        "MiB",
+        "How much a client of protocol version 2 may send ahead of its acknowledgements.",
+        _between(1, 1024),
+    )
     max_upload_bytes: int = _setting(
-        0, "bytes", "The largest file that is taken; 0 sets no limit.", _at_least(0))
+        0, "bytes", "The largest file that is taken; 0 sets no limit.", _at_least(0)
+    )
     reserve_ahead_mib: int = _setting(
-        256, "MiB", "How much disk space is reserved ahead of each writer; 0 reserves none.", _at_least(0))
-    min_free_mib: int = _setting(
-        256, "MiB", "Free disk space that no upload may use up.", _at_least(0))
+        256, "MiB", "How much disk space is reserved ahead of each writer; 0 reserves none.", _at_least(0)
+    )
+    min_free_mib: int = _setting(256, "MiB", "Free disk space that no upload may use up.", _at_least(0))
     reservation_idle_s: float = _setting(
-        3600.0, "seconds",
+        3600.0,
+        "seconds",
         "How long an upload that nobody continues still counts against the free disk space. One that has "
-        "sent nothing yields after 5 s when another one needs the room.", _positive)
+        "sent nothing yields after 5 s when another one needs the room.",
+        _positive,
+    )
     fsync: bool = _setting(
-        True, "yes/no",
+        True,
+        "yes/no",
         "Sync a file before it is handed over, and the journal at each change of state: they survive a power "
-        "cut. A killed process loses nothing either way.")
+        "cut. A killed process loses nothing either way.",
+    )
     idle_timeout_s: float = _setting(
-        259200.0, "seconds",
+        259200.0,
+        "seconds",
         "A ticket that nobody uses for this long expires. Time that the server is down does not count.",
-        _positive)
+        _positive,
+    )
     connection_timeout_s: float = _setting(
-        10.0, "seconds", "A connection that is silent for this long is given up (the upload is not).",
-        _at_least(1))
+        10.0,
+        "seconds",
+        "A connection that is silent for this long is given up (the upload is not).",
+        _at_least(1),
+    )
     handover_connect_timeout_s: float = _setting(
-        5.0, "seconds", "How long the app may take to accept a connection.", _positive)
+        5.0, "seconds", "How long the app may take to accept a connection.", _positive
+    )
     handover_answer_timeout_s: float = _setting(
-        600.0, "seconds", "How long the app may take to answer a handover.", _positive)
+        600.0, "seconds", "How long the app may take to answer a handover.", _positive
+    )
     handover_retry_first_s: float = _setting(
-        1.0, "seconds", "The first delay before a handover is tried again; it doubles each time.", _positive)
+        1.0, "seconds", "The first delay before a handover is tried again; it doubles each time.", _positive
+    )
     handover_retry_max_s: float = _setting(
-        300.0, "seconds", "The longest delay before a handover is tried again.", _positive)
+        300.0, "seconds", "The longest delay before a handover is tried again.", _positive
+    )
     handover_retry_for_s: float = _setting(
-        86400.0, "seconds", "For how long a handover is tried; then the upload has failed.", _positive)
+        86400.0, "seconds", "For how long a handover is tried; then the upload has failed.", _positive
+    )
     handover_wait_timeout_s: float = _setting(
-        43200.0, "seconds",
-        "How long after its 'wait' an app may take to call finish_upload; then it is asked again.", _positive)
+        43200.0,
+        "seconds",
+        "How long after its 'wait' an app may take to call finish_upload; then it is asked again.",
+        _positive,
+    )
     handover_wait_asks: int = _setting(
-        3, "times", "How often an app that answers 'wait' is asked; then the upload has failed.",
-        _at_least(1))
+        3, "times", "How often an app that answers 'wait' is asked; then the upload has failed.", _at_least(1)
+    )
     result_retention_s: float = _setting(
-        86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive)
+        86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive
+    )
     failed_retention_s: float = _setting(
-        604800.0, "seconds", "How long the file of a failed handover is kept.", _positive)
+        604800.0, "seconds", "How long the file of a failed handover is kept.", _positive
+    )
     stop_timeout_s: float = _setting(
-        5.0, "seconds", "How long a stopping server waits for requests that are under way.", _at_least(0))
+        5.0, "seconds", "How long a stopping server waits for requests that are under way.", _at_least(0)
+    )
     log_level: str = _setting(
-        "info", "level", "Which log lines are written: debug, info, warning or error.",
-        _one_of("debug", "info", "warning", "error"))
+        "info",
+        "level",
+        "Which log lines are written: debug, info, warning or error.",
+        _one_of("debug", "info", "warning", "error"),
+    )
     log_format: str = _setting(
-        "text", "format", "How log lines are written: text, or json, an object a line.",
-        _one_of("text", "json"))
+        "text",
+        "format",
+        "How log lines are written: text, or json, an object a line.",
+        _one_of("text", "json"),
+    )
 
     @property
     def chunk_size_bytes(self) -> int:

@@ -64,7 +64,7 @@ class Admission:
         self._check_app(request.signal_finish_url)
         owner_uid = request.file_owner_uid
         if owner_uid is not None and not self._can_give_to(owner_uid):
-            raise BadParameter("fileOwnerUid", "this server can't give files to that user")
+            raise BadParameter("fileOwnerUid", "names a user that this server can't give files to")
         now_s = self._clock.now_s()
         ticket = Ticket(
             id=str(uuid.uuid4()),
@@ -94,9 +94,9 @@ class Admission:
         host = urlsplit(url).hostname
         found = address(host or "")
         if self._settings.handover_hosts and host not in self._settings.handover_hosts:
-            raise BadParameter("signalFinishURL", "its host is not one that this server may call")
+            raise BadParameter("signalFinishURL", "names a host that this server may not call")
         if found and reached(found) in self._refused:
-            raise BadParameter("signalFinishURL", "its address is not one that this server may call")
+            raise BadParameter("signalFinishURL", "names an address that this server may not call")
 
     def check(self, ticket: Ticket, length_bytes: int | None) -> None:
         """Raises the reason why a file of this length, if it is known, cannot be uploaded (further)."""
@@ -161,7 +161,7 @@ class Admission:
         if length_bytes is not None:
             self._check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:
-                log.error("upload %(ticket)s: its file has grown beyond its length", ticket.for_log())
+                log.error("upload %(ticket)s: the stored file is longer than declared", ticket.for_log())
                 raise StorageFailed
         missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket.id))
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
@@ -195,12 +195,12 @@ class Admission:
                 room_bytes += size_bytes
         if missing_bytes > max(room_bytes, 0):
             about = ticket.for_log(missing_bytes=missing_bytes)
-            log.warning("upload %(ticket)s: no room for %(missing_bytes)d more bytes", about)
+            log.warning("upload %(ticket)s: no space for %(missing_bytes)d more bytes", about)
             raise StorageFull(missing_bytes, max(room_bytes, 0))
         for other_id in yielding:
             self._budget.lapse(other_id)
             about = {"ticket": other_id[:8], "other": ticket.short_id}
-            log.info("upload %(ticket)s: has sent nothing, and yields its room to %(other)s", about)
+            log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
 
     def keep_room(self, ticket: Ticket, writer: Writer) -> None:
         """Has room for the rest of an open file, also when another upload was given it meanwhile.

@@ -32,7 +32,7 @@ STRAYS_NAMED: Final = 5
 SHORT_NAME_CHARS: Final = 8
 """A whole id would be a secret again if its ticket were found."""
 STRAYS: Final = (
-    "%(count)d entries of data/ belong to no ticket that the journal knows, with %(size_bytes)d bytes: "
+    "%(count)d entries of data/ belong to no known ticket (%(size_bytes)d bytes): "
     "%(names)s. They are kept"
 )
 TICKETS_AT_A_TIME: Final = 200
@@ -71,7 +71,7 @@ def distrust(uploads: Uploads, machine_has_run_on: bool) -> None:
             continue
         if lost_bytes:
             about = ticket.for_log(lost_bytes=lost_bytes)
-            log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
+            log.warning("upload %(ticket)s: a power cut destroyed %(lost_bytes)d bytes", about)
 
 
 def recover(uploads: Uploads) -> None:
@@ -275,4 +275,4 @@ def _forget(uploads: Uploads, ticket: Ticket) -> None:
     uploads.deletion.delete(ticket)
     uploads.context.registry.forget(ticket.id)
     uploads.unsynced.discard(ticket.id)
-    log.info("upload %(ticket)s: forgotten", ticket.for_log())
+    log.info("upload %(ticket)s: ticket removed", ticket.for_log())

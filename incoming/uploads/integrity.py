@@ -85,9 +85,7 @@ class Integrity:
         if file.digest.position_bytes < stored_bytes:
             self._runtime.spawn(self._try_to_catch_up, ticket, file)
 
-    def stored(
-        self, ticket: Ticket, chunk: memoryview, crc: int | None, keep: Keep | None = None
-    ) -> None:
+    def stored(self, ticket: Ticket, chunk: memoryview, crc: int | None, keep: Keep | None = None) -> None:
         """`chunk`, whose checksum is `crc` if that is known, was stored behind all others.
 
         With `keep` this may return before the digest has it; of one upload there is one such chunk.
@@ -142,7 +140,10 @@ class Integrity:
         try:
             self._catch_up(ticket, file)
         except IncomingError as exc:
-            log.warning("upload %(ticket)s: can't be read back yet: %(error)s", ticket.for_log(error=exc))
+            log.warning(
+                "upload %(ticket)s: the file can't be read for its checksum, tried again later: %(error)s",
+                ticket.for_log(error=exc),
+            )
 
     def _catch_up(self, ticket: Ticket, file: _File) -> None:
         digest = file.digest

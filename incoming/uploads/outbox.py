@@ -26,8 +26,8 @@ from incoming.uploads.power_cut_check import UnsyncedFiles
 
 log = logging.getLogger(__name__)
 
-REFUSED_TEXT = "The app did not take the file"
-SPOILT_TEXT = "bytes of it were lost in a power cut"
+REFUSED_TEXT = "The app did not accept the file"
+SPOILT_TEXT = "a power cut destroyed some of its bytes"
 LOGGED_CHARS: Final = 200
 """How much of an app's answer the log shows."""
 
@@ -128,7 +128,7 @@ class Outbox:
             # The disk is full or failing, or we have a defect: the news stays, and is brought later.
             defect = None if isinstance(exc, StorageFull | StorageFailed) else exc
             about = {"ticket": ticket_id[:8], "error": exc}
-            log.error("upload %(ticket)s: the app could not be told: %(error)s", about, exc_info=defect)
+            log.error("upload %(ticket)s: the app could not be notified: %(error)s", about, exc_info=defect)
             self._put_off.add(ticket_id)
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
@@ -150,9 +150,7 @@ class Outbox:
         asked_s = answer.retry_after_s if isinstance(answer, answers.NoAnswer) else 0.0
         return answers.retry_delay_s(attempt, first_s, longest_s, self._runtime.jitter(), asked_s)
 
-    def _call(
-        self, ticket: Ticket, call: Callable[[Ticket], answers.Answer]
-    ) -> answers.Answer | None:
+    def _call(self, ticket: Ticket, call: Callable[[Ticket], answers.Answer]) -> answers.Answer | None:
         """Returns what the app says; None when it has called us while that was being journaled."""
         if ticket.state is State.HANDING_OVER:
             try:
@@ -162,7 +160,7 @@ class Outbox:
         answer = call(ticket)
         self._counters.called(answer.result, _trouble(answer))
         about = ticket.for_log(result=answer.result, trouble=_trouble(answer), answer=_words(answer, ticket))
-        log.info("upload %(ticket)s: told the app it is %(state)s: %(answer)s", about)
+        log.info("upload %(ticket)s: notified the app of %(state)s, answer: %(answer)s", about)
         return answer
 
     def _form(self, ticket: Ticket) -> dict[str, str]:
@@ -229,7 +227,7 @@ class Outbox:
         if changed.state is State.FAILED:
             log.error(
                 "upload %(ticket)s: the handover failed: %(reason)s. "
-                "The file is kept for %(kept_s).0f s; retry_upload tries again.",
+                "The server keeps the file for %(kept_s).0f s; retry_upload tries again.",
                 changed.for_log(kept_s=self._settings.failed_retention_s),
             )
             self._tell(ticket.id, NotHandedOver(failure(changed)))
@@ -255,7 +253,7 @@ class Outbox:
 
 def failure(ticket: Ticket) -> HandoverFailed:
     """Returns what the client of a FAILED ticket is told."""
-    return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. It is kept on the server for a while.")
+    return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. The server keeps the file for a while.")
 
 
 def _trouble(answer: answers.Answer) -> str:

@@ -96,7 +96,7 @@ class Overview:
             try:
                 self._look()
             except Exception:
-                log.exception("a defect: the watch failed")
+                log.exception("a defect: the health check failed")
 
     def _look(self) -> None:
         now_s = self._clock.now_s()
@@ -147,7 +147,9 @@ class Overview:
         found = "storage_full" if is_full and not self.reserved_bytes() else ""
         if found and not self._found["room"]:
             about = {"mib": min_free_mib}
-            log.warning("no upload can begin: the last %(mib)d MiB (min_free_mib) are kept free", about)
+            log.warning(
+                "no upload can start: the disk has less than %(mib)d MiB (min_free_mib) of free space", about
+            )
         self._found["room"] = found
 
     # --- when somebody asks --------------------------------------------------------------------------

@@ -61,8 +61,8 @@ class Doubts:
             self._found[ticket.id] = _Found(stored_bytes, right_bytes)
             about = ticket.for_log(right_bytes=right_bytes, stored_bytes=stored_bytes)
             log.info(
-                "upload %(ticket)s: the machine has started again; %(right_bytes)d of %(stored_bytes)d bytes "
-                "agree with what was acknowledged",
+                "upload %(ticket)s: checked after a reboot: %(right_bytes)d of %(stored_bytes)d bytes "
+                "match the acknowledged checksums",
                 about,
             )
 
@@ -93,7 +93,7 @@ class Doubts:
         writer.truncate(right_bytes)
         self.end(ticket.id)
         about = ticket.for_log(lost_bytes=lost_bytes)
-        log.warning("upload %(ticket)s: %(lost_bytes)d bytes did not reach the disk", about)
+        log.warning("upload %(ticket)s: a power cut destroyed %(lost_bytes)d bytes", about)
 
     def end(self, ticket_id: str) -> None:
         """All that is stored is right, or of no interest any more."""

@@ -114,7 +114,7 @@ class Uploads:
         """Tries a failed handover again. Raises UnknownTicket, WrongSecret, WrongState."""
         ticket = self.with_secret(ticket_id, secret)
         self._registry.change(ticket.id, Retry())
-        log.info("upload %(ticket)s: the handover is tried again", ticket.for_log())
+        log.info("upload %(ticket)s: the handover starts again on request", ticket.for_log())
         self.outbox.start(ticket.id)
 
     def with_secret(self, ticket_id: str, secret: str) -> Ticket:
@@ -221,7 +221,7 @@ class Uploads:
             raise BytesLost
         if self._integrity.is_suspect(ticket.id):
             self._start_anew(claim)
-        log.info("upload %(ticket)s: another file than the one that it began with", ticket.for_log())
+        log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
         raise WrongFile(ticket.file_meant)
 
     def write(
@@ -275,7 +275,7 @@ class Uploads:
         claim.check()
         if crc not in (None, digest.crc32c):
             self._integrity.suspect(claim.ticket.id)
-            log.warning("upload %(ticket)s: the whole file does not agree", claim.ticket.for_log())
+            log.warning("upload %(ticket)s: the checksum of the file does not match", claim.ticket.for_log())
             raise Damaged
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
@@ -297,9 +297,9 @@ class Uploads:
                 ticket = self._pause(claim.ticket, live, claim.ticket.token)
             except IncomingError as exc:
                 about = claim.ticket.for_log(error=exc)
-                log.warning("upload %(ticket)s: the release was not journaled: %(error)s", about)
+                log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
             else:
-                log.info("upload %(ticket)s: connection gone, %(state)s", ticket.for_log())
+                log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
         """Releases what connections still hold, beside the caller: the process is about to end."""
@@ -490,7 +490,7 @@ class Uploads:
         self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256), ticket.token)
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
-        log.info("upload %(ticket)s: all %(length_bytes)d bytes are here", ticket.for_log())
+        log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
 
     def _start_anew(self, claim: ClaimedUpload) -> None:
         """Throws away what is stored, which is of no file: pieces of two are in it."""
@@ -499,7 +499,7 @@ class Uploads:
             _open_file(live).truncate(0)
             self._integrity.forget(claim.ticket.id)
         about = claim.ticket.for_log()
-        log.warning("upload %(ticket)s: starts anew, pieces of two files were in it", about)
+        log.warning("upload %(ticket)s: restarted, because it contained pieces of two files", about)
 
     def _call_off(
         self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,

@@ -81,7 +81,7 @@ class SessionDriver:
                     self._runtime.sleep(self._delay_s)
                     self._delay_s = 0.0
         except ConnectionGone as exc:
-            log.debug("connection gone: %(error)s", {"error": exc})
+            log.debug("connection lost: %(error)s", {"error": exc})
         except FrameError as exc:
             log.info("connection closed: %(error)s", self._about(exc))
             self._websocket.close(exc.code, str(exc))
@@ -123,7 +123,7 @@ class SessionDriver:
             self._dispatch(event)
             self._writer.flush()
         except ConnectionGone as exc:
-            log.debug("connection gone: %(error)s", {"error": exc})  # the reader notices too
+            log.debug("connection lost: %(error)s", {"error": exc})  # the reader notices too
 
     def _dispatch(self, event: events.Event) -> None:
         """Passes an event to the session, performs its actions, and passes their results on likewise."""
@@ -158,7 +158,7 @@ class SessionDriver:
         """Logs the system's reason for a failure, without file names, which contain ticket ids."""
         cause = exc.__cause__
         if isinstance(cause, OSError) and cause.strerror and _seldom.may_say(cause.strerror):
-            log.error("the storage fails: %(error)s", {"error": cause.strerror})
+            log.error("the storage failed: %(error)s", {"error": cause.strerror})
 
     def _perform_or_raise(self, action: events.Action) -> events.Event | None:
         match action:

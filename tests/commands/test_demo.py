@@ -116,7 +116,7 @@ def test_an_installed_server_says_that_it_has_no_examples(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(demo, "EXAMPLES_DIR", tmp_path / "nothing")
-    with pytest.raises(BadSetting, match="source tree only"):
+    with pytest.raises(BadSetting, match="only the source tree"):
         list(demo.examples("0.0.0.0", 4000, "0,0,0"))
 
 

@@ -165,7 +165,7 @@ def test_names_that_a_terminal_has_no_letters_for_are_escaped(
         client = OldClient(server.url, new_upload(server, app.url), FileBytes(1000), name)
         client.open()
         client.drop()
-    wait_until(lambda: server.log_text().count("connection gone") == 2, "the pauses")
+    wait_until(lambda: server.log_text().count("connection closed") == 2, "the pauses")
     done = incoming(server, "", "uploads", **env)
     assert (done.returncode, done.stderr) == (0, b"")
     assert b"\\u5199\\u771f.jpg" in done.stdout

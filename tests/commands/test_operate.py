@@ -37,7 +37,7 @@ def paused(server: RunningServer, app: ScriptedApp, name: str = "holiday.mov", *
     client = OldClient(server.url, new_upload(server, app.url, **params), FileBytes(8 * MIB, 3), name)
     client.open().send_until_acked(2 * MIB)
     client.drop()
-    wait_until(lambda: "connection gone" in server.log_text(), "the pause")
+    wait_until(lambda: "connection closed" in server.log_text(), "the pause")
     return client.ticket_id
 
 
@@ -119,7 +119,7 @@ def test_an_upload_is_cancelled_by_the_beginning_of_its_id(
 
 @pytest.mark.parametrize(
     ("beginning", "words"),
-    [("ffffffffffff", "There is no such upload"), ("f", "at least 4 characters")],
+    [("ffffffffffff", "No upload has this id"), ("f", "at least 4 characters")],
     ids=["unknown", "too short"],
 )
 def test_an_id_that_means_no_upload_is_refused(start_server: StartServer, beginning: str, words: str) -> None:
@@ -152,5 +152,5 @@ def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
 
 def test_the_token_of_the_settings_is_used(start_server: StartServer) -> None:
     server = start_server(allowed_backends="192.0.2.1", backend_token="between us")
-    assert "not open to this address" in run(server, "sweep").stderr
+    assert "closed to this address" in run(server, "sweep").stderr
     assert run(server, "sweep", INCOMING_BACKEND_TOKEN="between us").returncode == 0

@@ -94,7 +94,7 @@ def test_a_quiet_one_says_nothing_unless_something_is_wrong(
         assert (sending.ends().exit_code, sending.said) == (0, "")
     with Sending(file, *to(server, "nobody"), "--quiet") as sending:
         assert sending.ends().exit_code == 1
-        assert "there is no upload with this id" in sending.said
+        assert "No upload has this id" in sending.said
 
 
 # --- it goes on ----------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_an_app_that_refuses_the_file_ends_it(server: RunningServer, app: Script
     app.answers = [Reply(404, "never heard of it")]
     with Sending(file, *to(server, new_upload(server, app.url))) as sending:
         assert sending.ends().exit_code == 1
-    assert "did not take the file" in sending.said
+    assert "did not accept the file" in sending.said
     assert sending.result["ending"] == "failed"
     assert not sending.result["resumable"]
 
@@ -317,7 +317,7 @@ def test_another_file_is_noticed_when_an_upload_is_gone_on_with(
     begun(server, ticket_id, file)
     other = write_file(tmp_path / "other.mov", FileBytes(DATA.length_bytes, 6))
     longer = write_file(tmp_path / "longer.mov", FileBytes(DATA.length_bytes + 1, 5))
-    for wrong, why in ((other, "its content is another one"), (longer, "bytes, this one has")):
+    for wrong, why in ((other, "its content differs"), (longer, "bytes, this one has")):
         with Sending(wrong, *to(server, ticket_id)) as sending:
             assert sending.ends().exit_code == 1
         assert why in sending.said

@@ -51,18 +51,18 @@ PUBLISHED = {
 }
 
 SENTENCES: list[tuple[errors.IncomingError, str]] = [
-    (errors.BadParameter("destType", "only file is supported"), "destType: only file is supported"),
-    (errors.UnknownTicket(), "id: there is no upload"),
-    (errors.WrongSecret(), "backendSecret: this is not the secret"),
-    (errors.UpgradeRequired(), "WebSocket only"),
-    (errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12), "had 10 bytes, this one has 12"),
-    (errors.UploadTooLarge(12, 10), "has 12 bytes, and at most 10 are taken"),
+    (errors.BadParameter("destType", "must be file"), "The parameter destType must be file."),
+    (errors.UnknownTicket(), "No upload has this id"),
+    (errors.WrongSecret(), "backendSecret is not the secret"),
+    (errors.UpgradeRequired(), "WebSocket connections only"),
+    (errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12), "has 10 bytes, this one has 12 bytes"),
+    (errors.UploadTooLarge(12, 10), "has 12 bytes, the limit is 10 bytes"),
     (errors.UploadCancelled(), "was cancelled"),
     (errors.UploadExpired(), "idle for too long"),
     (errors.TakenOver(), "A newer connection"),
-    (errors.StorageFull(), "no room for this file at the moment."),
-    (errors.StorageFull(12, 10), "12 bytes to come, room for 10"),
-    (errors.TooMany("connections", 3), "Too many connections at the same time: 3 are allowed"),
+    (errors.StorageFull(), "no space for this file at the moment."),
+    (errors.StorageFull(12, 10), "12 bytes are missing, 10 bytes are free"),
+    (errors.TooMany("connections", 3), "Too many connections: the limit is 3"),
     (errors.StorageFailed(), "could not store"),
     (errors.Stopping(), "being restarted"),
     (errors.BadSetting("port", "must be a number"), "port: must be a number"),
@@ -100,7 +100,7 @@ def test_an_error_keeps_what_failed_for_programs() -> None:
 @pytest.mark.parametrize("text", ["", None])
 def test_an_error_without_words_still_says_something_and_tells_no_details(text: str | None) -> None:
     error = errors.InternalError(text) if text is not None else errors.InternalError()
-    assert str(error) == "Something went wrong in the upload server."
+    assert str(error) == "The upload server failed: an internal error."
     assert (error.code, error.retryable) == ("internal_error", True)
 
 

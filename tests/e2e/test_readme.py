@@ -99,7 +99,7 @@ def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
     ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
     client = OldClient(server.url, ticket_id, FileBytes(1000)).open()
     client.cancel()
-    wait_until(lambda: "told the app" in server.log_text(), "the app is told")
+    wait_until(lambda: "notified the app" in server.log_text(), "the app is told")
     assert not list(readme_app.uploads.iterdir())
 
 

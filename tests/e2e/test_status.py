@@ -179,7 +179,7 @@ def test_neither_another_name_nor_a_link_from_elsewhere_opens_it(
     target = f"http://{host}:{server.port}/incoming/status"
     if host == "127.0.0.1":
         clean_driver.execute_script("location.href = arguments[0]", target)
-        why = "Type the address to open it"
+        why = "Type it into the browser to open it"
     else:
         clean_driver.get(target)
         why = "The setting status_hosts allows it"

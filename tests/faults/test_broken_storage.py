@@ -188,7 +188,7 @@ def go_away_and_come_back(server: RunningServer, aside: Path, app: ScriptedApp) 
     server.storage_dir.rename(aside)
     for client in (old, new):
         client.drop()
-        released = re.compile(f"{client.ticket_id[:8]}: connection gone")
+        released = re.compile(f"{client.ticket_id[:8]}: connection closed")
         wait_until(lambda released=released: released.search(server.log_text()), "it is let go")  # type: ignore[misc]
     with pytest.raises((ConnectionClosed, HandshakeRefused)):
         old.open()

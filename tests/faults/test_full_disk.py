@@ -88,7 +88,7 @@ def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
     assert closed.value.reason
     small.send_until_acked()
     small.hear_result()
-    released = re.compile(f"{large.ticket_id[:8]}: (connection gone|the release)")
+    released = re.compile(f"{large.ticket_id[:8]}: (connection closed|the release)")
     wait_until(lambda: released.search(server.log_text()), "its claim is released")
     refused_for_now(large)
     assert call_backend(server, "new_upload", signalFinishURL=app.url).ok, "a ticket needs no room of its own"

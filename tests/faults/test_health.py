@@ -197,7 +197,7 @@ def test_an_upload_does_not_begin_anew_on_the_disk_below_where_its_own_was_unmou
     client = OldClient(server.url, new_upload(server, app.url), FileBytes(2 * MIB, 1)).open()
     client.send_until_acked(MIB)
     client.drop()
-    wait_until(lambda: "connection gone" in server.log_text(), "it is let go")
+    wait_until(lambda: "connection closed" in server.log_text(), "it is let go")
     mount_again = unmount(server.storage_dir / "data")
     client.connect()
     client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=2 * MIB, Name=client.name)

@@ -29,7 +29,7 @@ CUTS: Final = int(os.environ.get("INCOMING_TEST_CUTS", "9"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 KINDS: Final = (Taken, Moved, Waited, Given, CalledOff)
 UNSYNCED: Final = SETTINGS | {"fsync": False}
-LOST_TEXT: Final = "bytes of it were lost in a power cut"
+LOST_TEXT: Final = "a power cut destroyed some of its bytes"
 REFUSED_TEXT: Final = "unknown file"
 
 
@@ -99,7 +99,7 @@ def told_after_the_cut(recording: Recording, cut: int, seed: int, app: ScriptedA
         assert told != "finished" or behind.has_it, "nobody has what is called finished"
         assert not (LOST_TEXT in told and behind.has_it and not had_it), "what is called lost was handed over"
         set_aside = list((server.storage_dir / "journal").glob("damaged/*"))
-        assert server.log_text().count("It is set aside:") == len(set_aside)
+        assert server.log_text().count("The log is set aside:") == len(set_aside)
         assert "Traceback" not in server.log_text(), server.log_text()
     finally:
         server.bury()

@@ -105,7 +105,7 @@ def replaced(old: RunningServer, new: RunningServer, *, overlapping: bool) -> No
     """Has a new process take over; it may be there before the old one goes."""
     if overlapping:
         new.launch()
-        wait_until(lambda: "waiting for the process" in new.log_text(), "the new process waits")
+        wait_until(lambda: "waiting until another process" in new.log_text(), "the new process waits")
         assert old.terminate() == 0
     else:
         assert old.terminate() == 0

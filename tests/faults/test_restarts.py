@@ -121,7 +121,7 @@ def test_a_line_that_a_kill_left_half_written_is_reported_and_costs_nothing(
     log.with_name("log.new").write_bytes(log.read_bytes()[:40])
     server.start()
     assert "the journal is damaged" not in server.log_text()
-    assert "the last line of the journal is not whole" in server.log_text()
+    assert "the last line of the journal is incomplete" in server.log_text()
     client.upload()
     tally("fault", "a journal entry that a kill left half written", 1, "the one before it counted")
 

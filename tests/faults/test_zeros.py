@@ -207,4 +207,4 @@ def test_the_command_sends_again_what_a_power_cut_took(
         power_up(server)
         assert sending.ends().exit_code == 0, sending.said
     assert app.about(ticket_id)[0].sha256 == data.sha256
-    assert "bytes did not reach the disk" in server.log_text()
+    assert "a power cut destroyed" in server.log_text()

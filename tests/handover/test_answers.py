@@ -84,7 +84,7 @@ def test_the_reason_names_the_status(status: int) -> None:
 
 def test_an_answer_without_the_word_is_refused_in_words() -> None:
     answer = classify(200, b"ok\n")
-    assert answer == Refused("the app's answer was neither done nor wait", Trouble.OTHER_WORD, 'it said "ok"')
+    assert answer == Refused("the app answered neither done nor wait", Trouble.OTHER_WORD, 'answer: "ok"')
 
 
 @pytest.mark.parametrize(
@@ -95,7 +95,7 @@ def test_an_answer_without_the_word_is_refused_in_words() -> None:
 def test_the_kind_of_trouble_is_the_class_of_the_status(status: int, trouble: str) -> None:
     answer = classify(status, b"")
     assert isinstance(answer, Refused | NoAnswer)
-    assert (answer.trouble, answer.detail) == (trouble, "it said nothing")
+    assert (answer.trouble, answer.detail) == (trouble, "empty answer")
 
 
 def test_an_error_that_says_when_to_come_back_is_tried_again_then() -> None:

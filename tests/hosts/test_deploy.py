@@ -193,14 +193,14 @@ def test_the_service_takes_an_upload_and_the_operator_finds_it_with_the_same_set
         cancelled = run(clean / "incoming", "cancel", ticket_id[:8], env=env, cwd="/")
         assert (cancelled.returncode, cancelled.stdout) == (0, "Cancelled.\n"), cancelled.stderr
         assert "is not a setting" not in log.read_text()
-        assert "does not decide" not in log.read_text()
+        assert "is ignored" not in log.read_text()
 
 
 def test_a_host_that_does_not_count_beside_an_inherited_socket_is_said(clean: Path, tmp_path: Path) -> None:
     with as_a_service(clean / "incoming", tmp_path, INCOMING_HOST="0.0.0.0") as (url, _, log):
         address = url.removeprefix("http://")
         why = f"it was started with a listening socket, {address}"
-        warning = f"the setting host (INCOMING_HOST) does not decide where this server listens: {why}"
+        warning = f"the setting host (INCOMING_HOST) is ignored: {why}"
         assert warning in log.read_text()
         assert f"listens on {url}\n" in log.read_text(), "where it does listen"
 
@@ -245,4 +245,4 @@ def test_a_web_server_of_a_clean_environment_runs_it_with_the_shipped_file(
         finally:
             os.killpg(process.pid, signal.SIGKILL)
     assert (tmp_path / "storage/journal").is_dir(), "where the shipped settings say"
-    assert "the setting host (configuration file) does not decide where this server" in log.read_text()
+    assert "the setting host (configuration file) is ignored" in log.read_text()

@@ -296,7 +296,7 @@ def test_a_proxy_that_adds_nothing_is_found_by_the_probe(server: RunningServer, 
         assert (done.returncode, done.stdout.startswith("OPEN: strangers")) == (3, True), done
     with front_with(GIVEAWAYS["X-Real-IP"], server, tmp_path / "other") as front:
         done = probe(f"http://127.0.0.1:{front.plain_port}/")
-        assert (done.returncode, done.stdout.startswith("Closed, by the server")) == (0, True), done
+        assert (done.returncode, done.stdout.startswith("Closed, but by the server")) == (0, True), done
 
 
 def test_the_probe_finds_the_shipped_file_closed(nginx: Nginx) -> None:
@@ -339,5 +339,5 @@ def test_a_proxy_that_does_not_pass_websockets_on_is_told_in_the_log_once_and_in
             answer = get(front.url + PATH, Connection="Upgrade", **asked)
         assert answer.status_code == 426
         assert f"it {what}. nginx needs" in answer.text
-        assert server.log_text().count("does not pass WebSockets on") == 1
+        assert server.log_text().count("does not forward WebSockets") == 1
         assert answer.text in server.log_text()

@@ -39,7 +39,7 @@ def test_over_a_unix_socket_an_app_needs_the_token_and_is_told_so(
     with kind(tmp_path / "storage", option, f"{prefix}{path}", **settings):
         refused = asked(path, NEW_UPLOAD)
         assert " 403 " in refused
-        assert "it came over a Unix socket" in refused
+        assert "it used a Unix socket" in refused
         assert "Set backend_token, and send it as 'Authorization: Bearer TOKEN'" in refused
         assert " 403 " in asked(path, NEW_UPLOAD, "Remote-Addr: 127.0.0.1")
         assert " 200 " in asked(path, NEW_UPLOAD, f"Authorization: Bearer {TOKEN}")

@@ -64,11 +64,11 @@ def test_a_caller_over_a_unix_socket_needs_the_token_and_hears_so(
     environ = {"HTTP_HOST": "localhost"} if remote is None else {"REMOTE_ADDR": remote}
     for server in (SERVER, ""):
         for check in (BackendAccess(allowed, "").check, BackendAccess(allowed, TOKEN).check):
-            with pytest.raises(NotAllowed, match=r"over a Unix socket.*Set backend_token.*Bearer TOKEN"):
+            with pytest.raises(NotAllowed, match=r"used a Unix socket.*Set backend_token.*Bearer TOKEN"):
                 check(environ, server)
         environ_with_token = {**environ, "HTTP_AUTHORIZATION": f"Bearer {TOKEN}"}
         BackendAccess(allowed, TOKEN).check(environ_with_token, server)
-    with pytest.raises(NotAllowed, match="over a Unix socket"):
+    with pytest.raises(NotAllowed, match="used a Unix socket"):
         BackendAccess(allowed, "").check_reading({"HTTP_HOST": "localhost", **environ}, SERVER)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from incoming.core.errors import UnknownTicket
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Refused, WillFinish
 from tests.support.fakes import FakeApp
@@ -86,7 +87,7 @@ def test_a_wrong_parameter_is_named(routes: Routes, parameter: str, value: str) 
     answer = routes.post("new_upload", {"signalFinishURL": URL, parameter: value})
     assert answer.status_int == 400
     assert answer.content_type == "text/plain"
-    assert answer.text.startswith(f"{parameter}: ")
+    assert answer.text.startswith(f"The parameter {parameter} ")
 
 
 # --- finish, cancel, retry -------------------------------------------------------------------------
@@ -128,7 +129,7 @@ def test_an_id_is_needed_and_has_to_be_known(routes: Routes, route: str) -> None
     for query in ({}, {"id": ""}, {"id": str(uuid.uuid4())}, {"id": "../../etc/passwd"}):
         answer = routes.post(route, query)
         assert answer.status_int == 400
-        assert answer.text.startswith("id: ")
+        assert answer.text in ("The parameter id is required.", str(UnknownTicket()))
 
 
 @pytest.mark.parametrize("route", BACKEND_ROUTES[1:])

@@ -33,13 +33,13 @@ def test_a_program_gets_errors_as_json(routes: Routes) -> None:
     answer = routes.post("finish_upload", headers=JSON)
     assert answer.status_int == 400
     assert answer.content_type == "application/json"
-    assert answer.json == {"error": {"code": "bad_parameter", "message": "id: is required"}}
+    assert answer.json == {"error": {"code": "bad_parameter", "message": "The parameter id is required."}}
 
 
 def test_a_page_that_is_not_there_is_404_in_our_words(routes: Routes) -> None:
     answer = routes.wsgi.get("/incoming/backend/nothing", status=404)
     assert answer.content_type == "text/plain"
-    assert "no such page" in answer.text
+    assert "does not exist" in answer.text
     json = routes.wsgi.get("/nothing", headers=JSON, status=404).json
     assert json["error"]["code"] == "not_found"
 
@@ -54,7 +54,7 @@ def test_the_backend_routes_are_for_post_only(routes: Routes, route: str) -> Non
 def test_a_request_that_is_too_large_is_refused_in_our_words(routes: Routes) -> None:
     answer = routes.post("new_upload", form={"signalFinishURL": "http://x/" + "y" * 200_000})
     assert answer.status_int == 413
-    assert answer.text == "The parameters in the body of a request may have 100 KiB at most."
+    assert answer.text == "The body of the request is too large: its parameters may have at most 100 KiB."
 
 
 @pytest.mark.parametrize(

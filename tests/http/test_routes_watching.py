@@ -59,7 +59,7 @@ def test_one_upload_needs_its_secret(routes: Routes) -> None:
 def test_a_list_that_makes_no_sense_is_refused(routes: Routes, query: dict[str, str]) -> None:
     answer = routes.get("backend/uploads", query)
     assert answer.status_int == 400
-    assert answer.text.startswith(f"{next(iter(query))}: ")
+    assert answer.text.startswith(f"The parameter {next(iter(query))} ")
 
 
 def test_a_list_is_bounded(routes: Routes) -> None:

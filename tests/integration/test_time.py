@@ -92,7 +92,7 @@ def test_a_client_that_does_not_answer_pings_is_given_up_and_its_upload_is_not(
     with pytest.raises(ConnectionClosed):
         while True:
             client.ws.receive_frame()
-    assert "paused" in wait_until(lambda: server.log_text().partition("connection gone")[2], "it is let go")
+    assert "paused" in wait_until(lambda: server.log_text().partition("connection closed")[2], "it is let go")
     client.upload()
     assert client.resumed_at[1] >= CHUNK_SIZE_BYTES
 

@@ -32,7 +32,7 @@ from incoming.protocol.v1 import SessionV1
 CHUNK_BYTES = 2048
 LENGTH_BYTES = 5000
 REQUEST = MsgUploadReq("the id", LENGTH_BYTES, "a.bin")
-LASTING = errors.HandoverFailed("The app did not take the file: it said no.")
+LASTING = errors.HandoverFailed("The app did not accept the file: it said no.")
 NORMAL = CloseConnection(1000)
 CANCEL_ACK = Send(messages.MsgCancelAck(True))
 ALL_DONE = Send(messages.MsgAllDone(True))
@@ -99,7 +99,7 @@ def test_a_large_file_is_asked_for_in_chunks_of_twice_the_size_and_half_as_many_
     session.handle(MsgAck(True))
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES)) == [StoreChunk(2 * CHUNK_BYTES)]
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES + 1)) == refusal(
-        errors.BadChunk("A chunk is larger than agreed.")
+        errors.BadChunk("The chunk is larger than agreed.")
     )
 
 
@@ -147,9 +147,9 @@ def test_a_chunk_may_be_smaller_than_agreed(offset_bytes: int, size_bytes: int) 
 @pytest.mark.parametrize(
     ("offset_bytes", "size_bytes", "why"),
     [
-        (0, 2049, "A chunk is larger than agreed."),
-        (4096, 905, "There are more bytes than the file has."),
-        (LENGTH_BYTES, 1, "There are more bytes than the file has."),
+        (0, 2049, "The chunk is larger than agreed."),
+        (4096, 905, "The chunk has bytes beyond the end of the file."),
+        (LENGTH_BYTES, 1, "The chunk has bytes beyond the end of the file."),
     ],
 )
 def test_a_chunk_that_is_too_large_or_too_much_ends_the_upload(
@@ -321,7 +321,7 @@ def test_a_failed_handover_is_an_error_with_its_words() -> None:
 
 
 def test_an_ack_that_is_not_true_is_an_error() -> None:
-    expected = refusal(errors.BadMessage("MsgAck.Ack has to be true."))
+    expected = refusal(errors.BadMessage("MsgAck.Ack must be true."))
     assert in_phase(Phase.AGREEING).handle(MsgAck(False)) == expected
 
 

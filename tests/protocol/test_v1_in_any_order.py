@@ -36,7 +36,7 @@ from incoming.protocol.v1 import SessionV1
 
 CHUNK_BYTES, LENGTH_BYTES = 1024, 2500
 REQUEST = messages.MsgUploadReq("the id", LENGTH_BYTES, "a.bin")
-LASTING = errors.HandoverFailed("The app did not take the file: it said <no>.")
+LASTING = errors.HandoverFailed("The app did not accept the file: it said <no>.")
 Command = ClaimTicket | StoreChunk | CompleteUpload | CancelUpload
 VERSION_2: Final[set[object]] = {
     *(

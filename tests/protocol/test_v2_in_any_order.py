@@ -31,7 +31,7 @@ MAX_CHUNK_BYTES: Final = 1024
 LAST_WORDS: Final = {MsgErrorV2, messages.MsgAllDoneV2, messages.MsgCancelAck}
 LATER_WORDS: Final = MsgStored | messages.MsgResend | messages.MsgAllDoneV2 | messages.MsgCancelAck
 """What needs a MsgUploadConf before it."""
-LASTING = errors.HandoverFailed("The app did not take the file: it said <no>.")
+LASTING = errors.HandoverFailed("The app did not accept the file: it said <no>.")
 Command = (
     events.ClaimTicket
     | events.VerifyContent

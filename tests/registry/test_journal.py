@@ -188,7 +188,7 @@ def test_a_line_that_a_kill_or_a_power_cut_left_half_written_does_not_count_and_
     journal = started(directory)
     assert read(directory) == [TICKET, OTHER]
     warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
-    assert [text.split(".")[0] for text in warnings] == ["the last line of the journal is not whole"]
+    assert [text.split(".")[0] for text in warnings] == ["the last line of the journal is incomplete"]
     assert (directory / "damaged" / "log-1").exists(), "somebody can look whether it was half written"
     write(journal, NEWER)
     assert read(directory) == [NEWER, OTHER]
@@ -414,9 +414,9 @@ def said(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
-CUT_OFF = "the journal was cut off"
-TORN = "the last line of the journal is not whole"
-NOT_AS_LEFT = "the journal is not as the last process left it when it stopped"
+CUT_OFF = "the end of the journal's log is missing"
+TORN = "the last line of the journal is incomplete"
+NOT_AS_LEFT = "the journal has changed since the last process stopped"
 DAMAGED = "the journal is damaged"
 
 

@@ -91,5 +91,5 @@ def test_one_that_the_disk_does_not_give_stays_where_it_is(
     with monkeypatch.context() as failing:
         failing.setattr(Path, "read_bytes", lambda _: os.read(-1, 1))
         assert load(directory) == []
-    assert "restart to try again" in caplog.text
+    assert "The next start tries again" in caplog.text
     assert load(directory) == [TICKET, OTHER]

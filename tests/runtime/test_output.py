@@ -185,7 +185,7 @@ def test_a_reader_that_stands_still_is_waited_for_a_moment_and_then_not_at_all(k
         assert time.monotonic() - began_s < 2
         assert stream.lost_lines == 1000
         assert isinstance(stream.trouble, TimeoutError)
-        assert stream.trouble.strerror == "nobody reads it"
+        assert stream.trouble.strerror == "the output is blocked"
 
 
 def test_a_terminal_that_is_almost_full_does_not_block_in_the_middle_of_a_line() -> None:
@@ -245,7 +245,7 @@ def test_the_log_says_how_many_lines_were_lost_once_it_is_read_again() -> None:
             handler.handle(record)
         first, news, second = read_all(reader).decode().splitlines()
     assert '"message": "sent"' in first
-    assert "7 lines of this log were lost before the last one: nobody reads it" in news
+    assert "7 log lines before the previous line were lost: the output is blocked" in news
     assert '"message": "sent"' in second
 
 

@@ -74,11 +74,11 @@ def test_what_is_declared_counts_whoever_has_declared_it_and_in_whatever_state(
     paused = client_of(server, app, 15).open()
     paused.send_until_stored(MIB)
     paused.drop()
-    wait_until(lambda: "connection gone, paused" in server.log_text(), "it has paused")
+    wait_until(lambda: "connection closed, paused" in server.log_text(), "it has paused")
     greedy = client_of(server, app, ROOM_MIB - 35 + 2)
     refused = refusal_of(greedy)
     assert (refused.code, refused.retryable, refused.close_code) == ("storage_full", True, TRY_AGAIN_LATER)
-    assert f"{greedy.data.length_bytes} bytes to come, room for" in refused.error["Msg"]
+    assert f"{greedy.data.length_bytes} bytes are missing," in refused.error["Msg"]
     fits = client_of(server, app, ROOM_MIB - 35 - 2)
     fits.upload()
     server.restart()  # what is declared is known again
@@ -129,7 +129,7 @@ def test_a_ticket_takes_no_larger_file_than_it_was_made_for(
     assert (ended.value.code, "at most 10000" in ended.value.text) == (23, True)
     refused = refusal_of(new)
     assert (refused.code, refused.retryable) == ("upload_too_large", False)
-    assert f"it has {length_bytes} bytes, and at most {LIMIT}" in refused.error["Msg"]
+    assert f"it has {length_bytes} bytes, the limit is {LIMIT}" in refused.error["Msg"]
     fits = FileBytes(LIMIT, seed=2)
     Client2(shared.url, new.ticket_id, fits).upload()  # the ticket is not used up by a refusal
     tally("attack", "files larger than a ticket's maxBytes", 2, "413 before the first byte")
@@ -167,5 +167,5 @@ def test_the_lower_of_two_limits_holds(start_server: StartServer, app: ScriptedA
     narrow = new_upload(server, app.url, maxBytes=str(LIMIT // 2))
     for ticket_id, limit in ((wide, LIMIT), (narrow, LIMIT // 2)):
         refused = refusal_of(Client2(server.url, ticket_id, FileBytes(limit + 1)))
-        assert f"at most {limit} are taken" in refused.error["Msg"]
+        assert f"the limit is {limit} bytes" in refused.error["Msg"]
         Client2(server.url, ticket_id, FileBytes(limit)).upload()

@@ -94,9 +94,9 @@ def test_the_environment_is_read_by_exact_names_only() -> None:
 
 
 def test_a_name_that_is_no_setting_is_refused_in_a_file_and_as_an_option() -> None:
-    with pytest.raises(BadSetting, match=r"^prot \(configuration file\): there is no such setting"):
+    with pytest.raises(BadSetting, match=r"^prot \(configuration file\): this setting does not exist"):
         resolve({"prot": 4000}, {}, {})
-    with pytest.raises(BadSetting, match=r"^prot \(option\): there is no such setting"):
+    with pytest.raises(BadSetting, match=r"^prot \(option\): this setting does not exist"):
         resolve({}, {}, {"prot": 4000})
 
 
@@ -114,10 +114,10 @@ def test_variables_that_are_no_settings_are_listed_for_a_warning() -> None:
 @pytest.mark.parametrize(
     ("source", "said"),
     [
-        (({"port": "x"}, {}, {}), "port (configuration file): 'x' is no whole number"),
-        (({}, {"INCOMING_PORT": "x"}, {}), "port (INCOMING_PORT): 'x' is no whole number"),
-        (({}, {}, {"port": "x"}), "port (--port): 'x' is no whole number"),
-        (({"port": 70000}, {}, {}), "port (configuration file): has to be from 0 to 65535, not 70000"),
+        (({"port": "x"}, {}, {}), "port (configuration file): 'x' is not a whole number"),
+        (({}, {"INCOMING_PORT": "x"}, {}), "port (INCOMING_PORT): 'x' is not a whole number"),
+        (({}, {}, {"port": "x"}), "port (--port): 'x' is not a whole number"),
+        (({"port": 70000}, {}, {}), "port (configuration file): must be from 0 to 65535, not 70000"),
     ],
 )
 def test_a_bad_value_is_refused_with_the_name_the_source_and_why(
@@ -136,7 +136,7 @@ def test_a_bad_value_is_refused_even_where_a_better_source_overrules_it() -> Non
 
 def test_the_first_delay_may_be_as_long_as_the_longest_and_no_longer() -> None:
     assert from_toml(handover_retry_first_s=300).handover_retry_first_s == 300
-    with pytest.raises(BadSetting, match=r"^handover_retry_max_s: has to be at least handover_retry_first_s"):
+    with pytest.raises(BadSetting, match=r"^handover_retry_max_s: must be at least handover_retry_first_s"):
         from_toml(handover_retry_first_s=301)
 
 
@@ -188,28 +188,34 @@ POSITIVE = [
     *("result_retention_s", "failed_retention_s"),
 ]
 BAD: list[tuple[str, object, str]] = [
-    *((name, raw, "has to be more than 0") for name in POSITIVE for raw in (0, -1.5)),
-    ("storage_dir", 5, "is no text"),
+    *((name, raw, "must be more than 0") for name in POSITIVE for raw in (0, -1.5)),
+    ("storage_dir", 5, "is not a text"),
     ("storage_dir", " ", "must not be empty"),
     ("host", "", "must not be empty"),
-    ("host", ["0.0.0.0"], "is no text"),
-    *(("port", raw, "is no whole number") for raw in ("", "4e3", "80.0", 80.0, True, None, [80])),
-    *(("port", raw, "has to be from 0 to 65535") for raw in (-1, 65536)),
-    *(("chunk_size_kib", raw, "has to be from 1 to 16384") for raw in (0, 16385)),
-    *(("send_ahead", raw, "has to be from 1 to 1024") for raw in (0, 1025)),
-    ("max_upload_bytes", -1, "has to be at least 0"),
-    ("reserve_ahead_mib", -1, "has to be at least 0"),
-    ("min_free_mib", -1, "has to be at least 0"),
-    ("stop_timeout_s", -0.1, "has to be at least 0"),
-    ("connection_timeout_s", 0.9, "has to be at least 1"),
-    ("handover_wait_asks", 0, "has to be at least 1"),
-    *(("fsync", raw, "is no yes or no") for raw in ("", "maybe", "2", 2, None, [True])),
-    *(("idle_timeout_s", raw, "is no number") for raw in ("", "soon", True, None, [1])),
-    *(("idle_timeout_s", raw, "is no number") for raw in ("nan", "inf", "-inf", 1e15, -1e15, float("nan"))),
-    *(("allowed_backends", raw, "is no list of texts") for raw in (5, [5], {"a": 1}, None)),
-    *(("allowed_backends", raw, "is no IP address or network") for raw in ("app", "10.0.0.0/33", "::1,1.2")),
-    *(("handover_hosts", raw, "is no host name") for raw in ("http://app", "app/x", "app,:80")),
-    *(("log_level", raw, "has to be one of debug, info, warning, error") for raw in ("", "INFO", "loud")),
+    ("host", ["0.0.0.0"], "is not a text"),
+    *(("port", raw, "is not a whole number") for raw in ("", "4e3", "80.0", 80.0, True, None, [80])),
+    *(("port", raw, "must be from 0 to 65535") for raw in (-1, 65536)),
+    *(("chunk_size_kib", raw, "must be from 1 to 16384") for raw in (0, 16385)),
+    *(("send_ahead", raw, "must be from 1 to 1024") for raw in (0, 1025)),
+    ("max_upload_bytes", -1, "must be at least 0"),
+    ("reserve_ahead_mib", -1, "must be at least 0"),
+    ("min_free_mib", -1, "must be at least 0"),
+    ("stop_timeout_s", -0.1, "must be at least 0"),
+    ("connection_timeout_s", 0.9, "must be at least 1"),
+    ("handover_wait_asks", 0, "must be at least 1"),
+    *(("fsync", raw, "is not yes or no") for raw in ("", "maybe", "2", 2, None, [True])),
+    *(("idle_timeout_s", raw, "is not a number") for raw in ("", "soon", True, None, [1])),
+    *(
+        ("idle_timeout_s", raw, "is not a number")
+        for raw in ("nan", "inf", "-inf", 1e15, -1e15, float("nan"))
+    ),
+    *(("allowed_backends", raw, "is not a list of texts") for raw in (5, [5], {"a": 1}, None)),
+    *(
+        ("allowed_backends", raw, "is not an IP address or network")
+        for raw in ("app", "10.0.0.0/33", "::1,1.2")
+    ),
+    *(("handover_hosts", raw, "is not a host name") for raw in ("http://app", "app/x", "app,:80")),
+    *(("log_level", raw, "must be one of debug, info, warning, error") for raw in ("", "INFO", "loud")),
 ]
 
 

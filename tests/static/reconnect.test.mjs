@@ -361,7 +361,7 @@ test('an upload that went to another window says so and keeps out of its way, lo
     const uploader = await page.uploading();
     for (const expected_s of [10, 20, 40, 60, 60]) {
       await page.stores(KIB);
-      const msg = 'A newer connection goes on with this upload.';
+      const msg = 'A newer connection has taken over this upload.';
       if (how === 'close') page.socket.breaks(4001, msg);
       else page.socket.refuses(40, 'taken_over', { Msg: msg, Retryable: true });
       assert.equal(uploader.state_msg, 'The upload goes on in another window. Trying again soon.');

@@ -347,7 +347,7 @@ class Refused(Errand):
                 self.client.send_until_acked()
                 self.client.hear_result()
             except UploadEnded as ended:
-                assert "did not take" in ended.text, ended
+                assert "did not accept" in ended.text, ended
                 self.heard = True
                 self.says("failed")
         self._ask_again()

@@ -160,7 +160,7 @@ def test_a_file_that_has_grown_beyond_its_length_is_not_gone_on_with(
     ticket = house.ticket(house.paused(LENGTH_BYTES, b"0123456"))
     with pytest.raises(StorageFailed):
         admission.open(ticket, 6)
-    assert "has grown" in caplog.text
+    assert "is longer than declared" in caplog.text
     assert ticket.id not in caplog.text
     assert admission.open(ticket, 7).durable_offset == 7
 

@@ -330,7 +330,7 @@ def test_a_file_that_can_not_be_read_back_is_said_and_tried_again(
         unreadable.setattr(LocalStorage, "_read", spoilt)
         client = claim(house, ticket_id)
         house.runtime.settle()
-        assert "can't be read back yet" in caplog.text
+        assert "can't be read for its checksum" in caplog.text
         with pytest.raises(StorageFailed):
             complete(house, client)
     complete(house, client)

@@ -168,7 +168,7 @@ def test_an_app_that_finishes_just_before_it_is_called_again_is_not_called(
     house.runtime.advance(100)
     assert house.state(ticket_id) is State.FINISHED
     assert len(house.app.forms) == 1
-    assert "could not be told" not in caplog.text
+    assert "could not be notified" not in caplog.text
 
 
 # --- trying again --------------------------------------------------------------------------------
@@ -259,11 +259,11 @@ def test_what_an_app_answered_is_logged_in_part_and_without_secrets(
 
     house, ticket_id = arrived(tmp_path, echo, backendSecret="s3cret", metadata='{"a": 1}')
     [line] = [line for line in caplog.text.splitlines() if "neither done nor wait (" in line]
-    assert f'(it said "{ticket_id[:8]}... *** *** xxx' in line
+    assert f'(answer: "{ticket_id[:8]}... *** *** xxx' in line
     assert len(line) < 400
     assert ticket_id not in caplog.text
     assert "s3cret" not in caplog.text
-    assert house.ticket(ticket_id).reason == "the app's answer was neither done nor wait"
+    assert house.ticket(ticket_id).reason == "the app answered neither done nor wait"
 
 
 @pytest.mark.parametrize("body", [b"a\nERROR forged", b"\x1b[31mred", b"\x00\xff", "\u202eabc".encode()])
@@ -351,7 +351,7 @@ def test_a_disk_that_fails_at_the_answer_costs_a_second_call_and_no_more(
         house.runtime.settle()
     assert house.state(ticket_id) is State.HANDING_OVER
     assert house.file(ticket_id).exists(), "nothing is removed before the answer is journaled"
-    assert "could not be told: The server could not store" in caplog.text
+    assert "could not be notified: The server could not store" in caplog.text
     assert "Traceback" not in caplog.text
     house.runtime.advance(10)
     assert house.state(ticket_id) is State.FINISHED
@@ -372,4 +372,4 @@ def test_a_ticket_that_is_forgotten_meanwhile_is_no_defect(
     house, ticket_id = arrived(tmp_path, DOWN)
     house.context.registry.forget(ticket_id)
     house.runtime.advance(10)
-    assert "could not be told" not in caplog.text
+    assert "could not be notified" not in caplog.text

@@ -16,7 +16,7 @@ TICKET_UNCHANGED: Final = (*NOT_UNDERSTOOD, errors.LengthMismatch.number, errors
 OTHER_FILE: Final = (errors.WrongFile.code, errors.LengthMismatch.code)
 
 TOO_OLD = Outcome(Ending.FAILED, "The server does not speak version 2 of the protocol; it is older than 0.3.")
-NOT_TAKEN = Outcome(Ending.FAILED, "The app did not take the file.")
+NOT_TAKEN = Outcome(Ending.FAILED, "The app did not accept the file.")
 OTHER_CONTENT = Outcome(
     Ending.FAILED, "The app has a file with other content: this ticket was used for another file."
 )

@@ -17,7 +17,7 @@ from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.probe import unusable
 
 LOCK_FILE = "lock"
-NOT_LOCKED = "the file `lock` in it can't be locked, so a second server could not be kept away"
+NOT_LOCKED = "the file `lock` in it can't be locked, so nothing would keep a second server out"
 
 
 class DirLock:

@@ -125,8 +125,8 @@ class FileGiver:
         blocked = next((p for p in self._path_from_above() if not _may_pass(p, owner_uid)), None)
         if blocked:
             log.warning(
-                "the user %(uid)d of fileOwnerUid can't enter %(path)s, and so does not reach its files. "
-                "Give it the right to pass: chmod o+x %(path)s, or setfacl -m u:%(uid)d:x %(path)s",
+                "the user %(uid)d of fileOwnerUid can't enter %(path)s, so it can't reach its files. "
+                "Give it the permission: chmod o+x %(path)s, or setfacl -m u:%(uid)d:x %(path)s",
                 {"uid": owner_uid, "path": blocked},
             )
 
@@ -147,10 +147,10 @@ class FileGiver:
 def _give(fd: int, owner_uid: int, folder_fd: int) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "It is not a file")
+        raise OSError(errno.EINVAL, "It is not a regular file")
     if status.st_uid != owner_uid:
         if status.st_nlink > 1:
-            raise OSError(errno.EMLINK, "It has another name, so it may be somebody else's file")
+            raise OSError(errno.EMLINK, "It has a second name, so it may belong to another user")
         os.fchown(fd, owner_uid, -1)
         os.fsync(fd)  # fdatasync does not keep owners
     if os.fstat(folder_fd).st_uid != owner_uid:

@@ -36,36 +36,37 @@ _REMEDIES: Final = {
     errno.EACCES: "Give the folder to the user that runs the server ({uid}): chown -R {uid} {path}",
     errno.EPERM: "Give the folder to the user that runs the server ({uid}): chown -R {uid} {path}",
     errno.EROFS: "Mount it writable.",
-    errno.ENOENT: "Make the folder, or mount what it is to be on.",
+    errno.ENOENT: "Create the folder, or mount its file system.",
     errno.ENOTDIR: "Give the path of a folder.",
-    errno.ENOSPC: "Make room there.",
+    errno.ENOSPC: "Free some space on it.",
     errno.EDQUOT: "Raise the quota of the user that runs the server ({uid}).",
-    errno.EIO: "Look at the disk (dmesg).",
+    errno.EIO: "Check the disk (dmesg).",
 }
 _OTHER_REMEDY: Final = "Put it on a local disk; see 'Which file systems' in docs/reference/file-systems.md."
 
 # What is weaker where something is missing that is not necessary.
 NO_FOLDER_SYNC: Final = (
-    "folders can't be synced here. A power cut may take the names of new files, and with them an upload or a "
-    "ticket that was acknowledged. A killed process loses nothing."
+    "this file system can't sync folders. A power cut may remove the names of new files, and with them an "
+    "upload or a ticket that was acknowledged. A killed process loses nothing."
 )
 OTHER_MODE: Final = (
-    "the mode should be {wanted}, and modes are {has} here. {reason} Change it as the owner of the folder "
+    "the mode should be {wanted}, but it is {has}. {reason} Change it as the owner of the folder "
     "(chmod), or with the options of the mount (uid=, gid=, dmask=, fmask= or the like)."
 )
 NO_HOLES: Final = (
-    "the file system does not tell where a file has holes (SEEK_HOLE). Bytes of an unfinished upload that a "
-    "power cut took are noticed at its end only, and by clients of protocol version 2 only."
+    "the file system does not report holes in files (SEEK_HOLE). If a power cut destroys bytes of an "
+    "unfinished upload, the loss shows only at its end, and only with clients of protocol version 2."
 )
 NO_LOCKS: Final = (
-    "locks exclude nobody here (flock). Never start a second server on this folder: it is not refused."
+    "locks have no effect on this file system (flock). Never start a second server on this folder: "
+    "nothing prevents it."
 )
 NO_SIZE: Final = (
-    "the file system does not tell how much room it has. A full disk is noticed when it is full, not before."
+    "the file system does not report its free space. The server notices a full disk only when a write fails."
 )
 ON_NETWORK: Final = (
-    "this is a network file system ({kind}). While it is away no upload begins or ends, and what survives a "
-    "power cut is up to its server; see 'Which file systems' in docs/reference/file-systems.md."
+    "this is a network file system ({kind}). While its server is away, no upload starts or ends. What "
+    "survives a power cut depends on that server; see 'Which file systems' in docs/reference/file-systems.md."
 )
 
 
@@ -112,7 +113,7 @@ def probe(directory: Path, need: Need) -> Findings:
     except BadSetting as exc:
         if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in DISK_FULL:
             raise
-        log.error("%(path)s: no room on this disk: no upload can begin", {"path": directory})
+        log.error("%(path)s: this disk is full, so no upload can start", {"path": directory})
     return trial.found
 
 
@@ -168,7 +169,7 @@ class _Trial:
             if self._need.renames:
                 self._rename(folder_fd)
         if place.exists():
-            raise BadSetting("storage_dir", f"{place}: it can't be removed again. {_OTHER_REMEDY}")
+            raise BadSetting("storage_dir", f"{place}: it can't be removed. {_OTHER_REMEDY}")
 
     def _write(self, fd: int) -> None:
         """Writes at a position, reads it back and cuts it off: the length is what counts as stored."""
@@ -236,7 +237,7 @@ class _Trial:
             self.found.weaker.append(NO_HOLES)
         error = fallocate(fd, size_bytes, size_bytes)
         if error in NOT_THERE:
-            log.info("%(path)s: no space can be reserved ahead here", {"path": self._directory})
+            log.info("%(path)s: this file system can't reserve space ahead", {"path": self._directory})
         if not os.statvfs(self._directory).f_blocks:
             self.found.weaker.append(NO_SIZE)
 

@@ -194,6 +194,6 @@ def test_a_client_that_is_gone_without_a_word_is_given_up_and_its_upload_is_not(
             client.ws.receive_frame()  # no ping is answered
     assert 0.9 < time.monotonic() - began_s < 3
     if phase != "opened":
-        wait_until(lambda: "connection gone" in server.log_text(), "it is let go")
+        wait_until(lambda: "connection closed" in server.log_text(), "it is let go")
     client.upload()
     assert client.resumed_at[-1] >= (CHUNK if phase.startswith(("sending", "in the")) else 0)
