@@ -24,6 +24,7 @@ setup(
         "crc32c>=2.4",
         "gevent>=24.11.1",
         "gevent-websocket>=0.10.1",
+        "msgspec>=0.19",
         "numpy>=1.26",
         "prometheus-client>=0.20",
         "requests>=2.31",

@@ -15,6 +15,7 @@ from incoming.registry.entries import forgotten, written
 from incoming.registry.group_commit import GroupCommit
 from incoming.registry.journal import Journal
 from incoming.runtime.base import Runtime, ServiceClock
+from incoming.runtime.garbage import no_collection
 from incoming.runtime.keyed_locks import KeyedLocks
 
 log = logging.getLogger(__name__)
@@ -39,15 +40,19 @@ class MemoryRegistry:
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._not_kept: set[str] = set()
-        tickets = journal.load()
-        clock.at_least(max((max(t.issued_at_s, t.changed_at_s) for t in tickets), default=0.0))
-        now_s = clock.now_s()
+        with no_collection():
+            self._load()
+        self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
+        self._change_locks = KeyedLocks[str](runtime.lock)
+
+    def _load(self) -> None:
+        tickets = self._journal.load()
+        self._clock.at_least(max((max(t.issued_at_s, t.changed_at_s) for t in tickets), default=0.0))
+        now_s = self._clock.now_s()
         for ticket in tickets:
             self._tickets[ticket.id] = found = ticket.recovered(now_s)
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)
-        self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
-        self._change_locks = KeyedLocks[str](runtime.lock)
 
     def _append(self, line: bytes) -> None:
         """Returns when the line is in the journal. Raises StorageFull, StorageFailed."""
