@@ -29,6 +29,8 @@ from incoming.protocol.negotiation import NegotiatedSession
 from incoming.registry.clock import boot_id
 from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
+from incoming.registry.memory_leases import MemoryLeases
+from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
 from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
 from incoming.settings.table import Settings
@@ -140,8 +142,18 @@ class Service:
         tells_holes = self._data_found.tells_holes
         storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._ownership.check)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
-        made = registry, storage, callbacks, counters
-        return UploadContext(settings, runtime, clock, *made, boot_id=boot_id())
+        return UploadContext(
+            settings=settings,
+            runtime=runtime,
+            clock=clock,
+            registry=registry,
+            leases=MemoryLeases(),
+            news=MemoryNews(runtime),
+            storage=storage,
+            callbacks=callbacks,
+            counters=counters,
+            boot_id=boot_id(),
+        )
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
         """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""

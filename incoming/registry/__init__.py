@@ -1,16 +1,18 @@
-"""Where the tickets are: the seam between the service and whoever keeps them.
+"""The seams between the service and what all its processes share: tickets, leases and news.
 
-`memory` is the process-global dict that the websocket greenlets and the backend routes share, with `journal`
-behind it so that it survives a kill. A registry that several processes share (Redis) comes behind the same
-methods; that is why a change is one step here, and not a get and a put.
+`memory`, `memory_leases` and `memory_news` are the implementations for one process; `journal` makes the
+tickets survive a kill. An implementation that several processes share stands behind the same Protocols, and
+nothing above them asks how many processes there are. That is why a change of a ticket is one step here, and
+not a get and a put. `tests/registry/contract` tests these promises for every implementation.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from incoming.core.lifecycle import Event
+from incoming.core.news import News
 from incoming.core.ticket import Ticket
 
 
@@ -57,3 +59,61 @@ class Registry(Protocol):
 
     def tickets(self) -> Iterator[Ticket]:
         """Yields every ticket of the moment when it was called."""
+
+
+class Leases(Protocol):
+    """Who holds which upload, in all processes. The newest holder wins.
+
+    The token of a claim names the holder. A lease lasts until it is released, or until another claim takes
+    it. A lease with a deadline may expire; it then still has its holder until it is released, so that the
+    caller can close the upload's file first. The fence of the registry does not depend on leases.
+
+    Every method may raise StorageFailed.
+    """
+
+    def take(self, ticket_id: str, token: str, until_s: float | None = None) -> str | None:
+        """Gives the upload to this claim, with a deadline (of the service's clock) or without one.
+
+        Returns the token of the claim that held it before; None if none did.
+        """
+
+    def renew(self, ticket_id: str, token: str, until_s: float) -> bool:
+        """Moves the deadline of a lease that has one; never to an earlier time.
+
+        Returns False unless this claim holds the upload.
+        """
+
+    def release(self, ticket_id: str, token: str, expired_at_s: float | None = None) -> bool:
+        """Ends the lease of this claim; with `expired_at_s` only if its deadline was over at that time.
+
+        Returns False, and changes nothing, where that is not so or another claim holds the upload.
+        """
+
+    def holder(self, ticket_id: str) -> str | None:
+        """Returns the token of the claim that holds the upload; None if none does."""
+
+    def expired(self, now_s: float) -> Iterator[tuple[str, str]]:
+        """Yields the ticket's id and the token of each lease whose deadline is over."""
+
+
+NewsListener = Callable[[News], None]
+
+
+class NewsChannel(Protocol):
+    """Brings news of an upload to its claims, wherever their clients are connected.
+
+    News may be lost between processes. Then a client learns later what has happened; nothing else depends on
+    it. No method raises an error or waits.
+    """
+
+    def listen(self, ticket_id: str, token: str, listener: NewsListener) -> None:
+        """Has `listener` called for all news of this claim, in a greenlet of its own, until `ignore`.
+
+        A claim has one listener: a second one replaces it.
+        """
+
+    def ignore(self, ticket_id: str, token: str) -> None:
+        """Ends `listen`. News that was told before may still come. A claim without a listener is no error."""
+
+    def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
+        """Tells the listener of this claim; without a token, the listeners of all claims of the upload."""

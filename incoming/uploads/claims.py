@@ -1,7 +1,8 @@
-"""Who holds which ticket, and its open file: the part of an upload that lives in memory only.
+"""The claims of this process's clients, and the open files of their uploads.
 
-`lock(ticket_id)` guards one upload's file and its holder, so a takeover waits for a write that is under
-way, and nobody writes after it. The newest claim wins; one that was lost has the reason in `lost`.
+`lock(ticket_id)` guards the file and the claim of one upload. So a takeover waits for a write that is under
+way, and the claim before writes nothing after it. A claim that was lost has the reason in `lost`. Which claim
+holds an upload, in whatever process, is known to the leases; news reach it through the news channel.
 """
 
 from __future__ import annotations
@@ -12,16 +13,19 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Self
 
-from incoming.core.errors import IncomingError, StorageFailed, StorageFull
-from incoming.core.news import News
+from incoming.core.errors import IncomingError, StorageFailed, StorageFull, TakenOver
+from incoming.core.news import CalledOff, Interrupted, News
 from incoming.core.rate_limit import Pace
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
-from incoming.runtime.base import Lock, Runtime
+from incoming.registry import NewsListener
+from incoming.runtime.base import Lock
 from incoming.storage import Writer
+from incoming.uploads.context import UploadContext
 
-NewsListener = Callable[[News], None]
 TOKEN_BYTES: Final = 16
+Ending = CalledOff | Interrupted
+"""News with which a claim ends; its error is why."""
 
 
 def new_token() -> str:
@@ -31,7 +35,7 @@ def new_token() -> str:
 
 @dataclass(slots=True, eq=False)
 class ClaimedUpload:
-    """One connection's hold of a ticket: what it found when it came, and whom to tell of news."""
+    """One client's claim of an upload: what it found when it came, and who listens to its news."""
 
     ticket: Ticket
     offset_bytes: int
@@ -42,10 +46,24 @@ class ClaimedUpload:
     pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
+    lease_s: float | None = None
+    """How long the claim lasts beyond its last use; None: until it is released."""
     is_sending: Callable[[], bool] = lambda: False
     """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
     right_bytes: int = 0
     """So many of the stored bytes are surely as they were acknowledged; a power cut may have taken others."""
+
+    @property
+    def token(self) -> str:
+        """The token of the claim, see `Ticket.token`."""
+        return self.ticket.token
+
+    def hear(self, news: News) -> None:
+        """Passes the news on to the client. A claim may have been lost in another process."""
+        match news:
+            case CalledOff(error) | Interrupted(TakenOver() as error):
+                self.lost = self.lost or error
+        self.listener(news)
 
     def check(self) -> None:
         """Raises the reason when this claim was lost."""
@@ -104,10 +122,13 @@ class LiveUpload:
 
 
 class Claims:
-    """The live uploads of this process; one nobody uses or holds takes no memory."""
+    """The uploads that clients of this process use or hold. Any other upload takes no memory here."""
 
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, context: UploadContext) -> None:
+        self._runtime = context.runtime
+        self._clock = context.clock
+        self._leases = context.leases
+        self._news = context.news
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
 
@@ -118,37 +139,59 @@ class Claims:
             live = self._live[ticket_id] = LiveUpload(ticket_id, self._runtime.lock(), self._live)
         return live
 
-    def hand_to(self, live: LiveUpload, claim: ClaimedUpload | None, news: News | None = None) -> None:
-        """Makes `claim` the holder; the one before, if any, has lost the ticket and hears the news."""
-        before, live.holder = live.holder, claim
+    def hand_to(self, live: LiveUpload, claim: ClaimedUpload | None, news: Ending | None = None) -> None:
+        """Makes `claim`, or none, the holder of an upload whose lock the caller has.
+
+        With `news` any other claim loses the upload, in whatever process, and hears the news. Without, only a
+        claim of this process loses it, and hears nothing: it has asked for that.
+        """
+        ticket_id, before = live.ticket_id, live.holder
+        live.holder = claim
+        lost = {before.token} if before else set()
+        if claim:
+            taken_from = self._leases.take(ticket_id, claim.token, self._until_s(claim))
+            self._news.listen(ticket_id, claim.token, claim.hear)
+        else:
+            taken_from = self._leases.holder(ticket_id) if news else None
+        if taken_from:
+            lost.add(taken_from)
         if before and news:
-            # Beside the caller: that connection may be slow or dead.
-            before.lost = getattr(news, "error", None)
-            self._runtime.spawn(before.listener, news)
+            before.lost = news.error
+        for token in lost - {claim.token if claim else ""}:
+            if news:
+                self._news.tell(ticket_id, news, token)
+            self._news.ignore(ticket_id, token)
+            self._leases.release(ticket_id, token)
+
+    def _until_s(self, claim: ClaimedUpload) -> float | None:
+        return None if claim.lease_s is None else self._clock.now_s() + claim.lease_s
+
+    def renew(self, claim: ClaimedUpload, lease_s: float) -> None:
+        """Moves the deadline of a claim that is used. Raises TakenOver when it does not hold its upload."""
+        if not self._leases.renew(claim.ticket.id, claim.token, self._clock.now_s() + lease_s):
+            raise TakenOver
 
     def tell(self, ticket_id: str, news: News) -> None:
-        """Passes the news on to the connection that holds the ticket, if there is one."""
-        live = self._live.get(ticket_id)
-        if live and live.holder:
-            self._runtime.spawn(live.holder.listener, news)
+        """Passes the news on to the claims of the upload, in whatever process."""
+        self._news.tell(ticket_id, news)
 
     def tell_all(self, news: News) -> None:
-        """Passes the news on to every connection that holds a ticket."""
-        for ticket_id in list(self._live):
-            self.tell(ticket_id, news)
+        """Passes the news on to every client of this process that holds an upload."""
+        for claim in self.holders():
+            self._runtime.spawn(claim.listener, news)
 
-    def end_all(self, news: News) -> None:
-        """Takes the ticket from every connection that holds one, and tells it the news."""
+    def end_all(self, news: Ending) -> None:
+        """Ends every claim of this process, and tells its client the news."""
         for live in list(self._live.values()):
-            self.hand_to(live, None, news)
+            if live.holder:
+                self.hand_to(live, None, news)
 
     def is_held(self, ticket_id: str) -> bool:
-        """Returns whether a connection holds the ticket."""
-        live = self._live.get(ticket_id)
-        return live is not None and live.holder is not None
+        """Returns whether a claim holds the upload, in whatever process."""
+        return self._leases.holder(ticket_id) is not None
 
     def is_sending(self, ticket_id: str) -> bool:
-        """Returns whether a message of the client that holds the ticket is on its way in."""
+        """Returns whether bytes of the client that holds the upload are on their way into this process."""
         live = self._live.get(ticket_id)
         return live is not None and live.holder is not None and live.holder.is_sending()
 
@@ -178,9 +221,9 @@ class Claims:
         return {key: live.writer.durable_offset for key, live in self._live.items() if live.writer}
 
     def holders(self) -> list[ClaimedUpload]:
-        """Returns the claims that connections hold."""
+        """Returns the claims of this process that hold an upload."""
         return [live.holder for live in self._live.values() if live.holder]
 
     def count(self) -> int:
-        """Returns how many tickets are held by a connection, or have an open file."""
+        """Returns how many uploads are held by a client of this process, or have an open file here."""
         return len(self._live)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
-from incoming.registry import Registry
+from incoming.registry import Leases, NewsChannel, Registry
 from incoming.runtime.base import Clock, Runtime
 from incoming.settings.table import Settings
 from incoming.storage import Storage
@@ -27,6 +27,8 @@ class UploadContext:
     runtime: Runtime
     clock: Clock
     registry: Registry
+    leases: Leases
+    news: NewsChannel
     storage: Storage
     callbacks: Callbacks
     counters: Counters

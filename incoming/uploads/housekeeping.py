@@ -152,6 +152,8 @@ def sweep(uploads: Uploads) -> int:
             # It has changed since, or the disk fails. The next sweep tries again.
             log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
     with contextlib.suppress(IncomingError):
+        touched += uploads.end_expired_leases()
+    with contextlib.suppress(IncomingError):
         # Otherwise every start would be the last use of an upload in progress, which would never expire.
         uploads.context.registry.keep_found()
     return touched

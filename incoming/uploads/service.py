@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
 from dataclasses import replace
 from itertools import takewhile
 from typing import Final
@@ -49,9 +48,10 @@ from incoming.core.news import CalledOff, Interrupted
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, pieces
 from incoming.core.ticket import Ticket
+from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import Admission
-from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload, NewsListener
+from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep
@@ -73,7 +73,7 @@ class Uploads:
         self._registry = context.registry
         self._storage = context.storage
         self._runtime = context.runtime
-        self.claims = Claims(context.runtime)
+        self.claims = Claims(context)
         self.admission = Admission(context, self.claims.is_sending)
         self._integrity = Integrity(context)
         self.retry_queue = RetryQueue()
@@ -128,12 +128,13 @@ class Uploads:
 
     def claim(
         self, ticket_id: str, claim: Claim, listener: NewsListener, source: str = "",
-        is_sending: Callable[[], bool] = lambda: False,
+        lease_s: float | None = None,
     ) -> ClaimedUpload:  # fmt: skip
         """Gives the upload to a client of `source`. The claim that held it before, if any, has lost it.
 
-        `listener` hears the news of the upload. `is_sending` returns whether bytes of the client are on their
-        way in.
+        `listener` hears the news of the upload. The claim lasts until it is released; with `lease_s` it also
+        ends when it was not used for this time. So a client of many short requests need not release its claim
+        after each of them.
 
         Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
         retryable: StorageFull, StorageFailed, Stopping, TooMany. The claim before then keeps the upload.
@@ -165,7 +166,7 @@ class Uploads:
                 listener,
                 end_bytes=offset_bytes if ticket.length_bytes is None else ticket.length_bytes,
                 pace=self.admission.pace(ticket),
-                is_sending=is_sending,
+                lease_s=lease_s,
             )
             if live.writer:
                 self._integrity.begin(ticket, offset_bytes)
@@ -237,6 +238,8 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
+            if claim.lease_s is not None:
+                self.claims.renew(claim, claim.lease_s)
             writer = _open_file(live)
             if writer.taken_bytes + len(chunk) > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, len(chunk))
@@ -256,11 +259,11 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            writer, token = _open_file(live), claim.ticket.token
+            writer = _open_file(live)
             self.admission.check(claim.ticket, length_bytes)
             self.admission.make_room_for_length(claim.ticket, length_bytes, writer)
             event = SetLength(length_bytes, writer.taken_bytes)
-            claim.ticket = self._registry.change(claim.ticket.id, event, token)
+            claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
             claim.end_bytes = length_bytes
             self.admission.hold(claim.ticket, writer)
 
@@ -289,17 +292,21 @@ class Uploads:
     def release(self, claim: ClaimedUpload) -> None:
         """The connection is gone or pauses. Does nothing when the claim was lost. Raises nothing."""
         with self.claims.lock(claim.ticket.id) as live:
-            if live.holder is not claim:
-                return
-            self.claims.hand_to(live, None)
-            claim.lost = TakenOver()
-            try:
-                ticket = self._pause(claim.ticket, live, claim.ticket.token)
-            except IncomingError as exc:
-                about = claim.ticket.for_log(error=exc)
-                log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
-            else:
-                log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
+            if live.holder is claim:
+                self.claims.hand_to(live, None)
+                self._release(claim, live)
+
+    def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
+        claim.lost = TakenOver()
+        try:
+            ticket = self._pause(claim.ticket, live, claim.token)
+        except TakenOver:
+            log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
+        except IncomingError as exc:
+            about = claim.ticket.for_log(error=exc)
+            log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
+        else:
+            log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
         """Releases what connections still hold, beside the caller: the process is about to end."""
@@ -344,6 +351,24 @@ class Uploads:
                 live.close()
         self.outbox.start(ticket.id)
 
+    def end_expired_leases(self) -> int:
+        """Releases the uploads whose clients have not come back in time, as after a lost connection.
+
+        Returns how many. Raises StorageFailed.
+        """
+        ended = 0
+        for ticket_id, token in self.context.leases.expired(self.context.clock.now_s()):
+            with self.claims.lock(ticket_id) as live:
+                now_s = self.context.clock.now_s()
+                if not self.context.leases.release(ticket_id, token, expired_at_s=now_s):
+                    continue  # it was used or taken over meanwhile
+                ended += 1
+                claim = live.holder
+                if claim and claim.token == token:
+                    self.claims.hand_to(live, None)
+                    self._release(claim, live)
+        return ended
+
     def is_abandoned(self, ticket: Ticket) -> bool:
         """Returns whether an upload counts as being uploaded, though no connection holds it."""
         return ticket.state is State.UPLOADING and not self.claims.is_held(ticket.id)
@@ -377,6 +402,9 @@ class Uploads:
         self.stopping = True
         self.outbox.stop()
         self.claims.tell_all(Interrupted(Stopping()))
+        for claim in self.claims.holders():
+            if claim.lease_s is not None:  # its client may not be connected at the moment
+                self._runtime.spawn(self.release, claim)
 
     def lose(self, error: StorageLost) -> None:
         """Another process may have the storage: nothing is stored, acknowledged or told any more."""
@@ -509,7 +537,7 @@ class Uploads:
         with self.claims.lock(ticket.id) as live:
             if by:
                 by.check()
-            ended = self._registry.change(ticket.id, event, by.ticket.token if by else None, seen)
+            ended = self._registry.change(ticket.id, event, by.token if by else None, seen)
             self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error

@@ -201,8 +201,9 @@ class SessionDriver:
                 request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()
             )
             claim = self._claim = self._uploads.claim(
-                request.id, claimed, self._dispatch_news, self._source, self._websocket.is_receiving
+                request.id, claimed, self._dispatch_news, self._source
             )
+        claim.is_sending = self._websocket.is_receiving
         if self._session.is_v2:
             self._websocket.chunk_header_bytes = chunks.HEADER_BYTES
             self._websocket.unsolicited_pong = UNSOLICITED_PONG

@@ -21,14 +21,17 @@ from incoming.core.stats import Counters
 from incoming.core.ticket import Ticket
 from incoming.handover.callbacks import Callbacks
 from incoming.http import parameters
+from incoming.registry import NewsListener
 from incoming.registry.journal import Journal, read
 from incoming.registry.memory import MemoryRegistry
+from incoming.registry.memory_leases import MemoryLeases
+from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
 from incoming.storage import Room, Storage
 from incoming.storage.local.storage import LocalStorage
 from incoming.uploads.admission import MIB
-from incoming.uploads.claims import ClaimedUpload, NewsListener, new_token
+from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.housekeeping import distrust, recover, sweep
 from incoming.uploads.service import Uploads
@@ -92,9 +95,18 @@ class House:
         clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
         counters = Counters()
         registry = MemoryRegistry(self.journal, self.runtime, clock, counters)
-        callbacks = Callbacks(self.runtime, self.settings.handover_answer_timeout_s)
-        made = registry, self._make_storage(), callbacks, counters
-        return UploadContext(self.settings, self.runtime, clock, *made, boot_id=self.boot_id)
+        return UploadContext(
+            settings=self.settings,
+            runtime=self.runtime,
+            clock=clock,
+            registry=registry,
+            leases=MemoryLeases(),
+            news=MemoryNews(self.runtime),
+            storage=self._make_storage(),
+            callbacks=Callbacks(self.runtime, self.settings.handover_answer_timeout_s),
+            counters=counters,
+            boot_id=self.boot_id,
+        )
 
     def _make_storage(self) -> Storage:
         reserve_bytes = self.settings.reserve_ahead_mib * MIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
@@ -11,28 +12,35 @@ from incoming.core.errors import Stopping, TakenOver, UploadCancelled
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News
 from incoming.core.ticket import Ticket
 from incoming.storage import Writer
-from incoming.uploads.claims import ClaimedUpload, Claims
+from incoming.uploads.claims import ClaimedUpload, Claims, Ending, new_token
 from tests.support.fakes import FakeRuntime
+from tests.support.uploads import House
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 TICKET = Ticket(ID, "http://app.example.org/finished")
 
 
 @pytest.fixture
-def runtime() -> FakeRuntime:
-    return FakeRuntime()
+def house(tmp_path: Path) -> House:
+    return House(tmp_path)
 
 
 @pytest.fixture
-def claims(runtime: FakeRuntime) -> Claims:
-    return Claims(runtime)
+def runtime(house: House) -> FakeRuntime:
+    return house.runtime
+
+
+@pytest.fixture
+def claims(house: House) -> Claims:
+    return Claims(house.context)
 
 
 def claim_for(heard: list[News], ticket_id: str = ID) -> ClaimedUpload:
-    return ClaimedUpload(Ticket(ticket_id, TICKET.signal_finish_url), 0, heard.append)
+    ticket = Ticket(ticket_id, TICKET.signal_finish_url, token=new_token())
+    return ClaimedUpload(ticket, 0, heard.append)
 
 
-def hand_to(claims: Claims, claim: ClaimedUpload | None, news: News | None = None, to: str = ID) -> None:
+def hand_to(claims: Claims, claim: ClaimedUpload | None, news: Ending | None = None, to: str = ID) -> None:
     with claims.lock(to) as live:
         claims.hand_to(live, claim, news)
 

@@ -250,7 +250,8 @@ def test_an_upload_whose_first_chunk_is_on_its_way_keeps_its_place(house_on_disk
     house = house_on_disk(200 * MIB)
     slow, other = house.new_ticket(), house.new_ticket()
     claimed = new_claim(150 * MIB, "a.mov")
-    claim = house.uploads.claim(slow, claimed, lambda _: None, is_sending=lambda: True)
+    claim = house.uploads.claim(slow, claimed, lambda _: None)
+    claim.is_sending = lambda: True
     house.runtime.advance(UNUSED_AFTER_S * 2)
     with pytest.raises(StorageFull):
         house.claim(other, 100 * MIB)
