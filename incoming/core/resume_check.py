@@ -1,9 +1,8 @@
-"""Which parts of what is stored a client has to prove that it has, before it may go on (docs/protocol.md).
+"""The ranges of the stored part that a client has to prove that it has: the resume check of version 2.
 
-A different file of the same length is to be noticed before a byte of it is stored. The time of the last
-change decides how closely to look: samples catch the usual (an edited, re-rendered, re-zipped file differs
-nearly everywhere), and a file with another time is compared as a whole. What samples miss, the checksum at
-the end finds.
+A different file of the same length should be detected before a byte of it is stored. Most changed files (an
+edited, re-rendered or re-packed one) differ nearly everywhere, so samples find them. A file with another
+modification time is compared as a whole. What samples miss, the checksum of the whole file finds at the end.
 """
 
 from __future__ import annotations
@@ -13,30 +12,31 @@ from typing import Final
 
 SAMPLE_BYTES: Final = 64 * 1024
 RANDOM_SAMPLES: Final = 3
-MAX_PIECES: Final = 16
+MAX_RANGES: Final = 16
 
 Ranges = tuple[tuple[int, int], ...]
-"""Pairs of offsets in bytes: the first one of a part, and the one behind its last."""
+"""Pairs of offsets in bytes: the first byte of a range, and the byte after its last."""
 
 
-def ranges_to_compare(stored_bytes: int, same_time: bool, chances: Sequence[float]) -> Ranges:
-    """Returns the parts of the first `stored_bytes` to compare: all of it, or its ends and some between.
+def ranges_to_compare(stored_bytes: int, same_time: bool, random_units: Sequence[float]) -> Ranges:
+    """Returns the ranges to compare: all of the stored part, or samples at its ends and in between.
 
-    `chances`: RANDOM_SAMPLES random numbers from 0 to 1.
+    `same_time`: the file has the modification time that the upload began with. `random_units`: RANDOM_SAMPLES
+    random numbers from 0 to 1.
     """
     if not stored_bytes:
         return ()
     if not same_time or stored_bytes <= (RANDOM_SAMPLES + 2) * SAMPLE_BYTES:
         return ((0, stored_bytes),)
     last = stored_bytes - SAMPLE_BYTES
-    starts = {0, last, *(int(chance * last) for chance in chances)}
+    starts = {0, last, *(int(unit * last) for unit in random_units)}
     return tuple((start, start + SAMPLE_BYTES) for start in sorted(starts))
 
 
-def pieces(start: int, end: int) -> Ranges:
-    """Returns the parts from `start` to `end` that a client is asked for when bytes there may be lost.
+def split_range(start: int, end: int) -> Ranges:
+    """Splits the range from `start` to `end`, in which bytes may be lost.
 
-    Several, so that those before the first lost byte need not be sent again.
+    Only the ranges from the first lost byte on have to be sent again.
     """
-    size_bytes = max(-(-(end - start) // MAX_PIECES), SAMPLE_BYTES)
+    size_bytes = max(-(-(end - start) // MAX_RANGES), SAMPLE_BYTES)
     return tuple((at, min(at + size_bytes, end)) for at in range(start, end, size_bytes))

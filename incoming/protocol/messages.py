@@ -1,4 +1,4 @@
-"""The text messages of both versions, as frozen dataclasses (docs/protocol.md has the tables).
+"""The text messages of both versions, as frozen dataclasses (docs/reference/protocol.md has the tables).
 
 A text message is `{"MsgType": NAME, "MsgData": {...}}`. `parse` reads a client's message, `encode` writes any
 message. Both use tables that are derived from the dataclasses, so each message is defined once. Member names

@@ -1,4 +1,4 @@
-"""A server session in protocol version 2 (docs/protocol.md), as a transition table too.
+"""A server session in protocol version 2 (docs/reference/protocol.md), as a transition table too.
 
     OPENING      waiting for the claim
     AGREEING     MsgUploadConf is sent, waiting for the client's checksums in MsgAgree

@@ -46,7 +46,7 @@ from incoming.core.lifecycle import (
 )
 from incoming.core.news import CalledOff, Interrupted
 from incoming.core.progress import Progress
-from incoming.core.resume_check import Ranges, pieces
+from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import Ticket
 from incoming.registry import NewsListener
 from incoming.storage import Writer
@@ -458,7 +458,7 @@ class Uploads:
     ) -> Ranges:
         """Returns what its client has to prove: that it has the same file, and what may be lost of it."""
         same_file = self._integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
-        return same_file + pieces(right_bytes, stored_bytes)
+        return same_file + split_range(right_bytes, stored_bytes)
 
     def _end_doubt(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """The client has proved the bytes behind the last checkpoint, which have these checksums."""

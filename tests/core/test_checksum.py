@@ -16,7 +16,7 @@ checksums = st.integers(0, 2**32 - 1)
 lengths_bytes = st.integers(0, 2**53 - 1)
 MIB = 1 << 20
 
-# RFC 3720 appendix B.4, as numbers; and the value that docs/protocol.md names.
+# RFC 3720 appendix B.4, as numbers; and the value that docs/reference/protocol.md names.
 KNOWN = [
     (b"", 0),
     (b"123456789", 3808858755),

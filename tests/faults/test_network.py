@@ -52,7 +52,7 @@ class Dripping:
     """A socket whose words come out one byte at a time.
 
     Put into a connection when it has asked for its upload: that has to be said within 15 s
-    (docs/protocol.md), or strangers could hold as many connections as they like.
+    (docs/reference/protocol.md), or strangers could hold as many connections as they like.
     """
 
     def __init__(self, sock: Any, pause_s: float) -> None:

@@ -1,4 +1,4 @@
-"""The binary messages of version 2, byte by byte (docs/protocol.md, Chunks)."""
+"""The binary messages of version 2, byte by byte (docs/reference/protocol.md, Chunks)."""
 
 from __future__ import annotations
 

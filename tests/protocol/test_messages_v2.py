@@ -1,4 +1,4 @@
-"""The wire of version 2: the names and types of docs/protocol.md, both ways."""
+"""The wire of version 2: the names and types of docs/reference/protocol.md, both ways."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One conversation of version 2, from the request to the last chunk, clause by clause of docs/protocol.md.
+"""A session of version 2 from the request to the last chunk, as docs/reference/protocol.md describes it.
 
 How it ends is in test_session_v2_end, each event in each phase in test_steps_v2.
 """

@@ -1,4 +1,4 @@
-"""A client of protocol version 2, written from docs/protocol.md alone, as a stranger would write one.
+"""A client of protocol version 2, written from docs/reference/protocol.md alone.
 
 It shares no line with the server. It sends chunks as far ahead as it is allowed to, goes back when it is
 told to, and comes back when that can help; a test may take over at any point and do the wrong thing instead.

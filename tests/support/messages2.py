@@ -1,4 +1,4 @@
-"""What a server of protocol version 2 may say, to the letter of docs/protocol.md."""
+"""What a server of protocol version 2 may say, to the letter of docs/reference/protocol.md."""
 
 from __future__ import annotations
 

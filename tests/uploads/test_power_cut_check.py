@@ -14,7 +14,7 @@ from crc32c import crc32c
 
 from incoming.core.errors import BytesLost, StorageFailed, WrongFile
 from incoming.core.lifecycle import State
-from incoming.core.resume_check import MAX_PIECES, SAMPLE_BYTES
+from incoming.core.resume_check import MAX_RANGES, SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
 from incoming.registry.log import Log
 from incoming.uploads.claims import ClaimedUpload
@@ -539,4 +539,4 @@ def test_there_are_few_ranges_to_compare_however_much_is_in_doubt(house: House) 
     ticket_id = begun(house, RANDOM, 2)
     lose(house.file(ticket_id), 0, PAGE)
     claim = claimed(house.after_a_power_cut(), ticket_id, 2)
-    assert len(claim.compare) <= MAX_PIECES
+    assert len(claim.compare) <= MAX_RANGES

@@ -1,4 +1,4 @@
-"""The server's messages in version 2 of the protocol, as the client reads them (docs/protocol.md).
+"""The server's messages in version 2 of the protocol, as the client reads them (docs/reference/protocol.md).
 
 Unknown messages and members are skipped, since a newer server may send more. Everything that the client needs
 must be there and be valid. Texts have no checksum, so an invalid message was damaged in transit.

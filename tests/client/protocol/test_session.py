@@ -1,4 +1,4 @@
-"""The client's session, clause by clause of docs/protocol.md, version 2: events in, actions out.
+"""The client's session, clause by clause of docs/reference/protocol.md, version 2: events in, actions out.
 
 Any order of events against the server's own session is in test_session_with_the_server.
 """

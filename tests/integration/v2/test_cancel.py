@@ -1,4 +1,4 @@
-"""Giving up: the user, too late, and the app (docs/protocol.md)."""
+"""Giving up: the user, too late, and the app (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

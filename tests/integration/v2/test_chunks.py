@@ -1,4 +1,4 @@
-"""Chunks with their headers, and the absolute acknowledgements (docs/protocol.md, Chunks)."""
+"""Chunks with their headers, and the absolute acknowledgements (docs/reference/protocol.md, Chunks)."""
 
 from __future__ import annotations
 

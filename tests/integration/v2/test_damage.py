@@ -1,4 +1,4 @@
-"""When a chunk is damaged (docs/protocol.md): it is not stored, and asked for again in a new round."""
+"""Damaged chunks (docs/reference/protocol.md): never stored, and requested again in a new round."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The end (docs/protocol.md): never without MsgComplete, and the result can be had again."""
+"""The end (docs/reference/protocol.md): never without MsgComplete, and the result can be had again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the server announces: MsgNews (docs/protocol.md)."""
+"""What the server announces: MsgNews (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

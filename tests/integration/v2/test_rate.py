@@ -1,4 +1,4 @@
-"""A ticket with a limit of its own: maxBytesPerS (docs/protocol.md, Window and chunk size)."""
+"""A ticket with a limit of its own: maxBytesPerS (docs/reference/protocol.md, Window and chunk size)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coming back, taking over, and silence (docs/protocol.md)."""
+"""Coming back, taking over, and silence (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

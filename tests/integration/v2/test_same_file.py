@@ -1,4 +1,4 @@
-"""Is it the same file? Noticed before a new byte is stored, at the latest at the end (docs/protocol.md)."""
+"""The resume check (docs/reference/protocol.md): another file is detected before a new byte is stored."""
 
 from __future__ import annotations
 
