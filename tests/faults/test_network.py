@@ -30,8 +30,9 @@ from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed, HandshakeRefused
 
 ROUNDS: Final = int(os.environ.get("INCOMING_TEST_ROUNDS", "1"))
-PAUSE_S, PATIENCE_S = (1.0, 10) if ROUNDS > 1 else (0.01, 1)
-"""Between two bytes, and what a server stands: faster than in life where there is no time for that."""
+PAUSE_S, PATIENCE_S = (0.3, 10) if ROUNDS > 1 else (0.01, 1)
+"""The pause between two bytes, and the server's `connection_timeout_s`. A message may take 30 s, and none
+here has 100 bytes."""
 KINDS: Final = (OldClient, Client2)
 DATA: Final = FileBytes(3 * MIB + 17, seed=61)
 CHUNK_BYTES: Final = 64 * 1024
