@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from typing import Final
 from urllib.parse import urlsplit
 
 from incoming.core.bounds import MAX_REASON_BYTES, cut, cut_name
@@ -38,7 +39,10 @@ from incoming.core.lifecycle import (
     State,
     Told,
 )
+from incoming.core.networks import address
 from incoming.core.quoted_text import unquoted
+
+DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class IllegalTransition(WrongState):
@@ -189,10 +193,23 @@ class Ticket:
 
 @lru_cache(maxsize=1024)
 def _app(url: str) -> str:
+    """Returns the same text for each spelling of a host and port; a URL without a host as it is."""
     parts = urlsplit(url)
-    if parts.hostname is None:
+    if not parts.hostname:
         return url
-    return f"{parts.hostname}:{parts.port}" if parts.port else parts.hostname
+    found = address(parts.hostname)
+    host = str(found) if found else _ascii(parts.hostname.removesuffix("."))
+    port = parts.port if parts.port != DEFAULT_PORTS.get(parts.scheme) else None
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}" if port else host
+
+
+def _ascii(host: str) -> str:
+    """Returns the name as DNS has it."""
+    try:
+        return host.encode("idna").decode()
+    except UnicodeError:
+        return host
 
 
 def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:

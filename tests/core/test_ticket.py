@@ -379,3 +379,22 @@ def test_a_long_file_name_is_cut_to_what_a_file_system_takes() -> None:
         Claim(1, "\u6587" * 20_000 + ".txt"), 1.0
     )
     assert claimed.name == "\u6587" * 83 + ".txt"
+
+
+@pytest.mark.parametrize(
+    ("app", "urls"),
+    [
+        ("app.example.org", ["http://app.example.org/a", "http://APP.example.org:80/b?c", "http://app.example.org./"]),
+        ("app.example.org", ["https://app.example.org", "https://user:pw@App.Example.Org:443/"]),
+        ("app.example.org:443", ["http://app.example.org:443/"]),
+        ("app.example.org:8080", ["http://app.example.org:8080/", "http://x@app.example.org.:08080/y"]),
+        ("xn--bcher-kva.example", ["http://b\u00fccher.example/", "http://B\u00dcCHER.example:80/"]),
+        ("[2001:db8::1]", ["http://[2001:db8::1]/", "http://[2001:0DB8:0:0::1]:80/"]),
+        ("10.0.0.1:81", ["http://10.0.0.1:81/", "http://[::ffff:10.0.0.1]:81/", "http://[::ffff:a00:1]:81/"]),
+        ("incoming-callback:finished", ["incoming-callback:finished"]),
+        ("http:///no-host", ["http:///no-host"]),
+        ("a..b", ["http://a..b/"]),
+    ],
+)  # fmt: skip
+def test_an_app_is_a_host_and_port_however_they_are_spelled(app: str, urls: list[str]) -> None:
+    assert [Ticket("1", url).app for url in urls] == [app] * len(urls)
