@@ -103,7 +103,8 @@ def assert_nothing_left_over(server: ForkedServer, backend: Backend) -> None:
     server.start_with({})  # what a kill has cut off is done now
     journal = server.storage_dir / "journal"
     wait_until(lambda: {file.name for file in journal.iterdir()} <= {"log", "clock"}, "nothing else is left")
-    assert not list((server.storage_dir / "data").glob("*/*"))
+    data = server.storage_dir / "data"
+    wait_until(lambda: not list(data.glob("*/*")), "the first sweep removes the files of uploads that ended")
     assert not backend.complaints
 
 
