@@ -18,7 +18,7 @@ SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check docs faults attacks soak engines net chaos bench bench-quick clean browser node nginx php
+.PHONY: help run test check docs library faults attacks soak engines net chaos bench bench-quick clean browser node nginx php
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,18 +30,21 @@ test: browser nginx php check ## Installs what the tests need, checks the code, 
 	@echo "== pytest"
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --timeout 180 $(ARGS)
 
-check: docs node_modules/.installed ## Checks style, types and the links of the docs, and runs nothing
+check: docs node_modules/.installed ## Checks style, types, the built library and the links of the docs, and runs nothing
 	@echo "== ruff"
 	@$(PYTHON_BIN) -m ruff check
 	@echo "== mypy"
 	@$(PYTHON_BIN) -m mypy incoming run.py tests bench
 	@for app in examples/*/backend.py; do $(PYTHON_BIN) -m mypy $(LAX) $$app || exit 1; done
-	@echo "== tsc"
+	@echo "== tsc, and a rebuild of the JavaScript library"
 	@npm run --silent check
 
 docs: $(VENV)/.installed-dev ## Builds the site with the docs in build/site; a broken link fails
 	@echo "== mkdocs"
 	@NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN) -m mkdocs build --strict
+
+library: node_modules/.installed ## Builds the JavaScript library from static/src
+	@npm run --silent build
 
 faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
 	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_LOST_MIB=1024 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \

@@ -38,7 +38,10 @@ setup(
     package_dir={"incoming.static": "static"},
     package_data={
         "incoming": ["py.typed"],
-        "incoming.static": ["*.js", "*.mjs", "*.d.ts", "*.d.mts", "*.html", "*.css", "package.json"],
+        "incoming.static": [
+            *("*.js", "*.mjs", "*.d.ts", "*.d.mts", "*.html", "*.css", "package.json"),
+            *("*.map", "*.gz", "*.br"),
+        ],
     },
     entry_points={"console_scripts": ["incoming = incoming.cli:main"]},
     zip_safe=False,

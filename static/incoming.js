@@ -1,243 +1,373 @@
-/// <reference path="incoming.d.ts" />
-/*!
- * incoming.js 0.3.0: uploads to an Incoming!! server. MIT license.
- */
-// Sends files of any size, and resumes by itself after whatever happens. How to use it: docs/javascript.md. Types: incoming.d.ts.
-// The only global is `incoming`.
-(function () {
-  'use strict';
-
-  if (typeof window === 'undefined') return; // imported where pages are made, not shown: there is nothing to do
-  const { incoming: loaded } = /** @type {any} */ (window);
-  if (loaded && loaded.version && loaded.Uploader) return; // loaded twice: the first one has the uploads
-
-  const VERSION = '0.3.0';
-
-  // An upload is in one of nine states. Everything that a page can see is derived from the state and from a few
-  // counters (`PROPERTIES`, near the end), and `MOVES` is the only way from one state to another.
-  //
-  // Whether there is a connection is another matter: connections come and go, and an upload that is `running`
-  // stays `running` without one. So a state says what is *wanted* (`online`: a connection), and `settle` makes
-  // it so, after every event. What to say over a new connection follows from the state, too: an upload that is
-  // cancelled while the network is down says so when it is back.
-  //
-  // A user's cancel needs an answer: it can come too late. Once all bytes have arrived the app may have the file
-  // already, and then that counts.
-
-  /** @typedef {'new'|'held'|'running'|'paused'|'arrived'|'cancelling'|'finished'|'cancelled'|'failed'} State */
-  /** @typedef {'start'|'pause'|'unpause'|'cancel'|'arrive'|'rewind'|'call_off'|'fail'|'finish'} Move */
-
-  /** @type {Record<State, Partial<Record<Move, State>>>} */
-  const MOVES = {
-    new: { start: 'running', pause: 'held', cancel: 'cancelling' },
-    held: { start: 'paused', unpause: 'new', cancel: 'cancelling' }, // paused before it was started
-    paused: { unpause: 'running', cancel: 'cancelling' },
-    running: {
-      pause: 'paused', cancel: 'cancelling', arrive: 'arrived',
-      call_off: 'cancelled', fail: 'failed', finish: 'finished',
-    },
-    arrived: { rewind: 'running', call_off: 'cancelled', fail: 'failed', finish: 'finished' },
-    // An error that ends the upload ends it as the user wished.
-    cancelling: { arrive: 'arrived', call_off: 'cancelled', fail: 'cancelled', finish: 'finished' },
-    finished: {},
-    cancelled: {},
-    failed: {},
-  };
-
-  /**
-   * What holds in a state: the sentence for users, and whether a connection is wanted.
-   * @type {Record<State, {text: string, online: boolean}>}
-   */
-  const STATES = {
-    new: { text: 'Not started yet.', online: false },
-    held: { text: 'Paused.', online: false },
-    running: { text: 'Uploading.', online: true },
-    paused: { text: 'Paused.', online: false },
-    arrived: { text: 'All data has arrived. Waiting for the app to take the file.', online: true },
-    cancelling: { text: 'Cancelling.', online: true },
-    finished: { text: 'Finished.', online: false },
-    cancelled: { text: 'Cancelled.', online: false },
-    failed: { text: 'The upload failed.', online: false },
-  };
-
-  /** @type {Partial<Record<State, 'finished'|'cancelled'|'error'>>} */
-  const ENDINGS = { finished: 'finished', cancelled: 'cancelled', failed: 'error' };
-
-  const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
-  const READ_IS_SLOW = 'Reading the file takes long: its drive does not answer.';
-  const NO_MEMORY = 'The browser has too little memory at the moment.';
-  const WORKER_LOST = 'The browser has stopped the background work of this page.';
-  /** By the status of plain HTTP. @type {Record<number, string>} */
-  const REFUSALS = {
-    426: 'A proxy on the way to the upload server does not pass WebSockets on.',
-    429: 'Your network has too many connections to the upload server at the moment.',
-  };
-  const APP_IS_SILENT = 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.';
-
-  const UPLOAD_PATH = '/incoming/frontend/upload_ws';
-  const TICK_S = 1;
-  const CONNECT_PATIENCE_S = 15;
-  const WOKEN_PATIENCE_S = 3; // after a sleep or a change of network a connection is probably dead
-  const READ_PATIENCE_S = 30; // a network drive that has gone away lets its readers wait for ever
-  const SLOW_READ_S = 8; // then the page says what it waits for
-  const WORKER_PATIENCE_TICKS = 5; // iOS ends the workers of hidden pages without an event
-  const WORKER_START_TICKS = 10; // a busy machine starts one late
-  const WORKER_TRIES = 3; // lost in a row; then the page's thread takes over
-  const WORKER_PROVEN_MS = 60000; // one that lived longer does not count as lost in a row
-  const RETRY_FIRST_S = 1;
-  const RETRY_MAX_S = 60;
-  const RETRY_JITTER = 0.3; // or all clients of a restarted server come back in the same instant
-  const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
-  const DOUBTFUL_TRIES = 3; // texts have no checksums: without https somebody may have spoilt one
-  const SUSPICIOUS_TRIES = 3; // a server that is being restarted is back by then
-  const UNREADABLE_TRIES = 3; // a drive that was unplugged, a network share that hiccups
-
-  const KIB = 1024;
-  const CHUNK_MIN_BYTES = 8 * KIB;
-  const CHUNK_MAX_BYTES = 4096 * KIB;
-  const ALLOWED_FOR_MS = 1000; // how long the sizes hold that an acknowledgement has told
-  const WINDOW_FIRST_BYTES = 64 * KIB; // a quarter of a second at 2 Mbit/s
-  const QUEUE_S = 0.3; // of data beyond what the link itself holds: more makes nothing faster, and pauses late
-  const QUEUE_MAX_BYTES = 16 * 1024 * KIB; // four large chunks keep any link busy; all of it is in memory
-  const QUEUE_SEEN_MS = 100; // that a chunk takes longer than the fastest did
-  const RATE_OVER_MS = 1000;
-  const SAMPLE_MIN_MS = 20; // acknowledgements come in bursts: what a shorter time shows means nothing
-  const CHUNKS_AHEAD = 3; // whose checksums are asked for while others are on their way
-  const PIECE_BYTES = 4096 * KIB; // of a long range that is read for its checksum
-  const OWN_PIECE_BYTES = 256 * KIB; // the same in the page's own thread: less than a millisecond
-  const BURST_S = 1.5; // timers of a hidden page fire once a second
-  const SPEED_SAMPLE_MS = 500;
-  const SPEED_OVER_MS = 5000;
-
-  const MEMORY_WRITE_MS = 1000;
-  const MEMORY_DAYS = 30;
-  const LIVE_MS = 5000; // since an upload was last marked as live: its tab may have crashed
-  const OWNER_PATIENCE_TICKS = 10; // iOS stops hidden tabs without closing them
-
-  const CLOSE_NORMAL = 1000; // RFC 6455 section 7.4.1
-  const CLOSE_RESTART = 1012; // and its registry
-  const CLOSE_TRY_AGAIN_LATER = 1013;
-  const CLOSE_TAKEN_OVER = 4001; // the server's own: a newer connection has the ticket
-
-  const CANCELLED_CODE = 30; // of the server's errors, which are below 100
-  const UNKNOWN_TICKET_CODE = 11;
-  const NOT_UNDERSTOOD_CODES = [20, 21]; // we were not: but we say nothing wrong
-  const TICKET_ENDED_CODES = [11, 23, 31, 32, 104]; // after these the ticket will not do for this file any more
-  // And these are found here.
-  const FILE_UNREADABLE = { code: 100, msg: 'The file can no longer be read: it was changed, moved or deleted.' };
-  const NEVER_READABLE = { // a folder that was dropped onto a file input looks like this
-    code: 100, msg: 'The file cannot be read: it is a folder, or it was changed, moved or deleted.',
-  };
-  const FILE_CHANGED = { code: 101, msg: 'The file has changed since it was chosen.' };
-  const NOT_UNDERSTOOD = { code: 102, msg: 'The upload server gave an answer that makes no sense.' };
-  const BAD_ADDRESS = { code: 103, msg: 'The address of the upload server cannot be used from this page.' };
-  const NOT_TAKEN = { code: 104, msg: 'The app did not take the file.' };
-  const TOO_OLD = { code: 105, msg: 'The upload server is older than the script of this page.' };
-
-  function ignore() {}
-
-  /** Never goes back, and may stand still while the machine sleeps. */
+/*! incoming.js 0.3.0: uploads to an Incoming!! server. MIT license. */
+// Built by scripts/build-library.mjs: make changes in static/src, which has the comments, too.
+"use strict";
+(() => {
+  // src/clock.js
   function now_ms() {
     return performance.now();
   }
+  var TICK_S = 1;
 
-  // ---- the wire: docs/protocol.md, version 2 -----------------------------------------------------------------
+  // src/texts.js
+  var NEW = "Not started yet.";
+  var PAUSED = "Paused.";
+  var RUNNING = "Uploading.";
+  var ARRIVED = "All data has arrived. Waiting for the app to take the file.";
+  var CANCELLING = "Cancelling.";
+  var FINISHED = "Finished.";
+  var CANCELLED = "Cancelled.";
+  var FAILED = "The upload failed.";
+  var CONNECTING = "Connecting.";
+  var CHECKING = "Making sure that it is the same file.";
+  var READ_IS_SLOW = "Reading the file takes long: its drive does not answer.";
+  var APP_IS_SILENT = "All data has arrived. Waiting for the app, which does not answer yet; it is asked again.";
+  var APP_TROUBLE = (why) => `All data has arrived, but ${why}. It is asked again.`;
+  var CANCELLED_BY_USER = "Cancelled by the user.";
+  var RETRY = " Trying again soon.";
+  var OFFLINE = "You are offline. This will go on by itself.";
+  var LOST = "The connection was lost.";
+  var NO_CONNECTION = "No connection to the server.";
+  var RESTARTED = "The server is being restarted.";
+  var TAKEN_OVER = "The upload goes on in another window.";
+  var NOT_READABLE_NOW = "The file cannot be read at the moment.";
+  var NO_MEMORY = "The browser has too little memory at the moment.";
+  var WORKER_LOST = "The browser has stopped the background work of this page.";
+  var NO_WEBSOCKETS = "A proxy on the way to the upload server does not pass WebSockets on.";
+  var TOO_MANY_CONNECTIONS = "Your network has too many connections to the upload server at the moment.";
+  var HTTP_STATUS = (status) => `The address of the upload server answers with HTTP ${status}.`;
+  var NOT_A_SERVER = (host) => `What answers at ${host} is no upload server, or is too busy.`;
+  var NO_ANSWER = (host) => `No connection to the upload server at ${host}.`;
+  var FILE_UNREADABLE = "The file can no longer be read: it was changed, moved or deleted.";
+  var NEVER_READABLE = "The file cannot be read: it is a folder, or it was changed, moved or deleted.";
+  var FILE_CHANGED = "The file has changed since it was chosen.";
+  var NOT_UNDERSTOOD = "The upload server gave an answer that makes no sense.";
+  var BAD_ADDRESS = "The address of the upload server cannot be used from this page.";
+  var NOT_TAKEN = "The app did not take the file.";
+  var TOO_OLD = "The upload server is older than the script of this page.";
+  var FILE_MEANT = (name, size, changed) => `It was begun with "${name}" (${size}${changed && ", last changed " + changed}).`;
+  var UNITS = ["bytes", "kB", "MB", "GB", "TB"];
+  function without_html(text) {
+    return String(text === void 0 ? "" : text).replace(/</g, "(").replace(/>/g, ")").replace(/&/g, "+");
+  }
+  function readable_size(bytes) {
+    const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
+    return (power ? (bytes / 1e3 ** power).toFixed(1) : bytes) + " " + UNITS[power];
+  }
 
-  /** @typedef {{offset: number, max_chunk_bytes: number, max_window_bytes: number, silence_s: number,
-   *   idle_silence_s: number,   compare: [number, number][], arrived: boolean}} Terms */
+  // src/errors.js
+  var CANCELLED_CODE = 30;
+  var UNKNOWN_TICKET_CODE = 11;
+  var NOT_UNDERSTOOD_CODES = [20, 21];
+  var TICKET_ENDED_CODES = [11, 23, 31, 32, 104];
+  var FILE_UNREADABLE2 = { code: 100, msg: FILE_UNREADABLE };
+  var NEVER_READABLE2 = { code: 100, msg: NEVER_READABLE };
+  var FILE_CHANGED2 = { code: 101, msg: FILE_CHANGED };
+  var NOT_UNDERSTOOD2 = { code: 102, msg: NOT_UNDERSTOOD };
+  var BAD_ADDRESS2 = { code: 103, msg: BAD_ADDRESS };
+  var NOT_TAKEN2 = { code: 104, msg: NOT_TAKEN };
+  var TOO_OLD2 = { code: 105, msg: TOO_OLD };
 
-  /**
-   * What a connection tells its upload: in the first two lines its own news, below the server's messages.
-   * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
-   *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
-   *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number, max_window_bytes: number}
-   *   | {type: 'resend', offset: number, round: number}
-   *   | {type: 'news', news: string, retry_after_s: number, why: string} | {type: 'cancel_acknowledged'} | {type: 'finished'}
-   *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
-   *   | {type: 'passing_error', word: string, msg: string}} News
-   */
+  // src/files.js
+  function name_of(file) {
+    return (
+      /** @type {File} */
+      file.name || "upload"
+    );
+  }
+  function last_change_of(file) {
+    return Math.max(0, Math.floor(
+      /** @type {File} */
+      file.lastModified
+    ) || 0);
+  }
+  function is_blob(file) {
+    return /^\[object (File|Blob)\]$/.test(Object.prototype.toString.call(file));
+  }
 
-  /** @type {Record<string, (data: any) => News>} */
-  const READERS = {
-    MsgUploadConf: (data) => (
-      data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
-    MsgStored: (data) => ({
-      type: 'stored', offset: data.Offset, max_chunk_bytes: Number(data.MaxChunkBytes) || 0,
-      max_window_bytes: Number(data.MaxWindowBytes) || 0,
-    }),
-    MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
-    MsgNews: (data) => ({
-      type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0, why: String(data.Why || ''),
-    }),
-    MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
-    MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', ...NOT_TAKEN }),
-    MsgError: read_error,
+  // src/server.js
+  var UPLOAD_PATH = "/incoming/frontend/upload_ws";
+  var REFUSALS = { 426: NO_WEBSOCKETS, 429: TOO_MANY_CONNECTIONS };
+  var { src: script_url } = (
+    /** @type {HTMLScriptElement} */
+    typeof document === "object" && document.currentScript || {}
+  );
+  var server = {
+    hostname: "",
+    // that the page has set
+    was_reached: false,
+    // an upload server has answered
+    warned_of: "",
+    // an address, in the console
+    /** @param {string} hostname */
+    set_hostname(hostname) {
+      this.hostname = hostname.replace(/\/$/, "");
+      this.was_reached = false;
+    },
+    /**
+     * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
+     * script is from there: a proxy may have put both there.
+     */
+    host() {
+      const { host } = window.location;
+      const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(script_url);
+      return this.hostname || (found && found[1] === host ? host + found[2] : host);
+    },
+    url() {
+      const scheme = window.location.protocol === "https:" ? "wss" : "ws";
+      return scheme + "://" + this.host() + UPLOAD_PATH;
+    },
+    /** Asks over plain HTTP why no WebSocket opens, because no browser tells. @returns {Promise<string>} empty: unknown */
+    async refusal() {
+      try {
+        const { status } = await fetch(this.url().replace("ws", "http"), { credentials: "omit", cache: "no-store" });
+        return REFUSALS[status] || HTTP_STATUS(status);
+      } catch (error) {
+        return "";
+      }
+    },
+    /** Tells the page's author, once for each address. @param {string} note */
+    warn_of_address(note) {
+      if (this.warned_of === this.url()) return;
+      this.warned_of = this.url();
+      console.warn("incoming.js: " + note + " Is " + this.warned_of + " right? incoming.set_server_hostname() sets it.");
+    }
+  };
+  function is_offline() {
+    return navigator.onLine === false;
+  }
+
+  // src/memory.js
+  var WRITE_INTERVAL_MS = 1e3;
+  var KEEP_DAYS = 30;
+  var LIVE_MS = 5e3;
+  var Memory = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.key = "";
+      this.begun_at_ms = 0;
+      this.written_bytes = -1;
+      this.written_ms = -Infinity;
+      this.has_ended = false;
+    }
+    begin() {
+      this.key = memory_prefix() + this.upload.ticket_id;
+      const entry = with_storage((storage) => entry_at(storage, this.key));
+      this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
+    }
+    update() {
+      const { state, error_code, bytes_acked, connection } = this.upload;
+      const has_arrived = ["arrived", "finished", "cancelled"].includes(state);
+      const had_ended = this.has_ended;
+      this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
+      const is_due = now_ms() - this.written_ms >= WRITE_INTERVAL_MS || !connection;
+      if (this.has_ended && !had_ended) this.end();
+      if (is_due && bytes_acked !== this.written_bytes) this.write();
+    }
+    write(live_ms = this.upload.share.channel ? Date.now() : 0) {
+      if (!this.key || this.has_ended) return;
+      const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
+      const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
+      const entry = {
+        upload_id: ticket_id,
+        filename,
+        bytes_total,
+        bytes_acked,
+        frac_complete,
+        last_modified_ms: last_change_of(file),
+        begun_at_ms: this.begun_at_ms,
+        seen_at_ms: Date.now(),
+        live_ms
+      };
+      this.written_bytes = bytes_acked;
+      this.written_ms = now_ms();
+      with_storage((storage) => storage.setItem(this.key, JSON.stringify(entry)));
+    }
+    end() {
+      this.written_bytes = -1;
+      this.written_ms = -Infinity;
+      with_storage((storage) => storage.removeItem(this.key || memory_prefix() + this.upload.ticket_id));
+    }
+  };
+  function memory_prefix() {
+    return "incoming:" + server.host() + ":";
+  }
+  function with_storage(use) {
+    try {
+      return use(localStorage);
+    } catch (error) {
+      return null;
+    }
+  }
+  function entry_at(storage, key) {
+    try {
+      const entry = JSON.parse(String(storage.getItem(key)));
+      return entry.seen_at_ms > Date.now() - KEEP_DAYS * 864e5 ? entry : null;
+    } catch (error) {
+      return null;
+    }
+  }
+  function without_dates({ seen_at_ms, live_ms, ...begun }) {
+    return begun;
+  }
+  function unfinished() {
+    const prefix = memory_prefix();
+    return with_storage((storage) => {
+      const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
+      const found = [];
+      for (const key of keys.filter((name) => name.startsWith(prefix))) {
+        const entry = entry_at(storage, key);
+        if (!entry) storage.removeItem(key);
+        else if (entry.live_ms > Date.now() - LIVE_MS) continue;
+        else if (key === prefix + entry.upload_id) found.push(without_dates(entry));
+      }
+      return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
+    }) || [];
+  }
+  function matches(upload, file) {
+    return upload.filename === name_of(file) && upload.bytes_total === file.size && upload.last_modified_ms === last_change_of(file);
+  }
+  function forget(upload_id) {
+    with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
+  }
+
+  // src/pace.js
+  var KIB = 1024;
+  var CHUNK_MIN_BYTES = 8 * KIB;
+  var CHUNK_MAX_BYTES = 4096 * KIB;
+  var WINDOW_FIRST_BYTES = 64 * KIB;
+  var LIMITS_LAST_MS = 1e3;
+  var QUEUE_S = 0.3;
+  var QUEUE_MAX_BYTES = 16 * 1024 * KIB;
+  var QUEUE_SEEN_MS = 100;
+  var RATE_OVER_MS = 1e3;
+  var SAMPLE_MIN_MS = 20;
+  var Pace = class {
+    /**
+     * The first two are the server's limits. They hold unless an acknowledgement has just given others.
+     * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
+     */
+    constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
+      this.agreed = this.latest = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
+      this.latest_ms = -Infinity;
+      this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
+      this.round_trip_ms = Infinity;
+      this.rate = 0;
+      this.sampled_ms = now_ms();
+      this.queued_ms = -Infinity;
+    }
+    /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
+    get chunk_bytes() {
+      const wanted = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
+      return Math.min(Math.max(wanted, CHUNK_MIN_BYTES), this.allowed.chunk_bytes);
+    }
+    /** What the server takes now. */
+    get allowed() {
+      return now_ms() - this.latest_ms <= LIMITS_LAST_MS ? this.latest : this.agreed;
+    }
+    /**
+     * The server has given limits for a while; 0 where it gave none.
+     * @param {number} max_chunk_bytes @param {number} max_window_bytes
+     */
+    allow(max_chunk_bytes, max_window_bytes) {
+      if (!(max_chunk_bytes >= 1)) return;
+      const most_bytes = this.agreed.window_bytes;
+      this.latest = {
+        chunk_bytes: Math.min(Math.floor(max_chunk_bytes), CHUNK_MAX_BYTES),
+        window_bytes: max_window_bytes >= 1 ? Math.min(max_window_bytes, most_bytes) : most_bytes
+      };
+      this.latest_ms = now_ms();
+    }
+    /**
+     * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's.
+     * @param {number} ahead_bytes that are on their way @param {number} bytes
+     */
+    admits(ahead_bytes, bytes) {
+      return ahead_bytes === 0 || ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.allowed.window_bytes;
+    }
+    /** @param {Chunk} chunk that is stored */
+    stored(chunk) {
+      const now = now_ms();
+      const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
+      const is_least = this.window_bytes <= 2 * CHUNK_MIN_BYTES;
+      this.round_trip_ms = is_least ? took_ms : Math.min(this.round_trip_ms, took_ms);
+      if (took_ms > this.round_trip_ms + QUEUE_SEEN_MS) this.queued_ms = now;
+      this.note(chunk.ahead_bytes / took_ms, now);
+      const wanted = this.rate * this.round_trip_ms + Math.min(this.rate * QUEUE_S * 1e3, QUEUE_MAX_BYTES);
+      this.window_bytes = Math.min(Math.max(wanted, 2 * CHUNK_MIN_BYTES), this.agreed.window_bytes);
+    }
+    /**
+     * On a full link acknowledgements come in bursts (TCP has repaired a loss), so a single sample means little.
+     * @param {number} rate @param {number} now
+     */
+    note(rate, now) {
+      const is_full = now - this.queued_ms < RATE_OVER_MS;
+      const weight = 1 - Math.exp((this.sampled_ms - now) / RATE_OVER_MS);
+      this.rate = is_full ? this.rate + (rate - this.rate) * weight : Math.max(this.rate, rate);
+      this.sampled_ms = now;
+    }
   };
 
-  /** @param {any} text @returns {News} */
+  // src/wire.js
+  var HEADER_BYTES = 16;
+  var READERS = {
+    MsgUploadConf: (data) => data.Version === 2 ? { type: "confirmed", terms: terms_of(data) } : { type: "error", ...TOO_OLD2 },
+    MsgStored: (data) => ({
+      type: "stored",
+      offset: data.Offset,
+      max_chunk_bytes: Number(data.MaxChunkBytes) || 0,
+      max_window_bytes: Number(data.MaxWindowBytes) || 0
+    }),
+    MsgResend: (data) => ({ type: "resend", offset: data.Offset, round: data.Round }),
+    MsgNews: (data) => ({
+      type: "news",
+      news: data.News,
+      retry_after_s: Number(data.RetryAfterS) || 0,
+      why: String(data.Why || "")
+    }),
+    MsgCancelAck: () => ({ type: "cancel_acknowledged" }),
+    MsgAllDone: (data) => data.Success ? { type: "finished" } : { type: "error", ...NOT_TAKEN2 },
+    MsgError: read_error
+  };
   function read_message(text) {
     try {
       const { MsgType, MsgData } = JSON.parse(text);
       const reader = Object.prototype.hasOwnProperty.call(READERS, MsgType) && READERS[MsgType];
-      return reader ? reader(MsgData) : { type: 'ignored' }; // a newer server may say more
+      return reader ? reader(MsgData) : { type: "ignored" };
     } catch (error) {
-      return { type: 'not_understood' };
+      return { type: "not_understood" };
     }
   }
-
-  /** @param {any} data @returns {Terms} */
   function terms_of(data) {
     return {
-      offset: data.Offset, max_chunk_bytes: data.MaxChunkBytes, max_window_bytes: data.MaxWindowBytes,
-      silence_s: data.SilenceS, idle_silence_s: Number(data.IdleSilenceS) || 0, // of a server that has it
-      compare: data.Compare, arrived: data.Arrived,
+      offset: data.Offset,
+      max_chunk_bytes: data.MaxChunkBytes,
+      max_window_bytes: data.MaxWindowBytes,
+      silence_s: data.SilenceS,
+      idle_silence_s: Number(data.IdleSilenceS) || 0,
+      // older servers do not send it
+      compare: data.Compare,
+      arrived: data.Arrived
     };
   }
-
-  /** Whether terms can be kept for a file of this length. @param {Terms} terms @param {number} bytes_total */
-  function make_sense(terms, bytes_total) {
+  function are_valid(terms, bytes_total) {
     const { offset, max_chunk_bytes, max_window_bytes, silence_s, compare } = terms;
     const whole = [offset, max_chunk_bytes, max_window_bytes].every(Number.isSafeInteger);
     const fits = offset >= 0 && offset <= bytes_total && max_chunk_bytes > 0 && max_window_bytes > 0 && silence_s > 0;
-    const in_file = (/** @type {[number, number]} */ [from, to]) => from >= 0 && from <= to && to <= bytes_total;
+    const in_file = ([from, to]) => from >= 0 && from <= to && to <= bytes_total;
     return whole && fits && Array.isArray(compare) && compare.every(in_file);
   }
-
-  /** @param {any} data @returns {News} */
   function read_error(data) {
-    const msg = harmless(data.Msg);
-    if (data.Retryable === true) return { type: 'passing_error', word: String(data.Code), msg };
-    if (data.ErrorCode === CANCELLED_CODE) return { type: 'cancelled', reason: msg };
-    const other_file = ['wrong_file', 'length_mismatch'].includes(data.Code) && data.FileName;
-    return { type: 'error', code: Number(data.ErrorCode), msg: other_file ? msg + ' ' + file_meant(data) : msg };
+    const msg = without_html(data.Msg);
+    if (data.Retryable === true) return { type: "passing_error", word: String(data.Code), msg };
+    if (data.ErrorCode === CANCELLED_CODE) return { type: "cancelled", reason: msg };
+    const other_file = ["wrong_file", "length_mismatch"].includes(data.Code) && data.FileName;
+    return { type: "error", code: Number(data.ErrorCode), msg: other_file ? msg + " " + file_meant(data) : msg };
   }
-
-  /** Tells users which file an upload was begun with. @param {any} data */
-  function file_meant(data) {
-    const { FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms } = data;
-    const changed = changed_ms > 0 ? ', last changed ' + new Date(changed_ms).toLocaleString() : '';
-    return harmless('It was begun with "' + name + '" (' + readable_size(bytes) + changed + ').');
+  function file_meant({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
+    const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : "";
+    return without_html(FILE_MEANT(name, readable_size(bytes), changed));
   }
-
-  /** @param {number} bytes */
-  function readable_size(bytes) {
-    const power = bytes < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
-    return (power ? (bytes / 1000 ** power).toFixed(1) : bytes) + ' ' + ['bytes', 'kB', 'MB', 'GB', 'TB'][power];
-  }
-
-  /**
-   * A text from elsewhere without what means something in HTML: there are pages that use innerHTML.
-   * @param {any} text
-   */
-  function harmless(text) {
-    return String(text === undefined ? '' : text).replace(/</g, '(').replace(/>/g, ')').replace(/&/g, '+');
-  }
-
-  /**
-   * Writes what is in front of a chunk's bytes.
-   * @param {ArrayBuffer} buffer @param {number} offset @param {number} crc
-   * @param {number} round how often the server has asked for something again
-   */
   function write_header(buffer, offset, crc, round) {
     const header = new DataView(buffer);
     header.setUint32(0, Math.floor(offset / 2 ** 32));
@@ -246,87 +376,48 @@
     header.setUint32(12, round);
   }
 
-  // ---- the worker ----------------------------------------------------------------------------------------------
+  // src/worker/blobs.js
+  function read_at_once(blob) {
+    return new Promise((resolve) => {
+      const reader = new FileReader();
+      reader.onload = () => {
+        const buffer = (
+          /** @type {ArrayBuffer} */
+          reader.result
+        );
+        resolve(buffer.byteLength === blob.size ? buffer : null);
+      };
+      reader.onerror = () => resolve(null);
+      reader.readAsArrayBuffer(blob);
+    });
+  }
+  function free(buffer) {
+    if (buffer.transfer) buffer.transfer(0);
+  }
 
-  // A worker reads the files, computes the checksums and holds the sockets, so that the page's own thread never sees a
-  // byte of a file pass. That a chunk was read before it is sent also tells that it can be read at all: a browser that
-  // can't read what it sends just drops the connection, with the code of any lost connection (1006).
-  //
-  // Chunks are sent as they were read. Firefox sends a slice of a file two to three times faster than bytes, for which
-  // it reads the slice once more (docs/performance.md). Without a worker all browsers are asked to do so: then the page's
-  // thread reads small pieces only.
-
-  const HEADER_BYTES = 16;
-  const sends_slices = () => / Firefox\//.test(navigator.userAgent);
-
-  /**
-   * Makes what reads a blob and computes the CRC-32C of its bytes, going on from the one of what was before them. It
-   * answers with that and, if there is to be room before them, with the bytes. In place of the checksum it says null
-   * when the blob can't be read, and -1 when there is no memory for it.
-   * Its source is the worker's source, too: it must need nothing else.
-   */
-  function make_reader() {
-    // Castagnoli's polynomial divides x^5275 + x^4508 + x^2751 + 1, and with it the square of that, which has the same
-    // terms with twice the exponents, and so on: also the one with 32 times the exponents. So a word may be taken away from
-    // the front of a message when it is added (by exclusive or) to the ones 767, 2524 and 5275 words behind it: the
-    // remainder stays the same. Only the last 5275 words have to be divided, with a table. Two to three times as fast
-    // as tables alone; the views, all onto the same words, spare engines the sums of indices.
-    const NEAR = 5275 - 4508, MIDDLE = 5275 - 2751, FAR = 5275;
-    const FOLD_WORDS = 8192; // that fit into the processor's first cache
-    const PAGE_BYTES = 65536; // of WebAssembly: there is room for FAR + FOLD_WORDS
-    const module = make_module();
+  // src/worker/crc32c.js
+  var NEAR = 5275 - 4508;
+  var MIDDLE = 5275 - 2751;
+  var FAR = 5275;
+  var PAGE_BYTES = 65536;
+  var FOLD_WORDS = 8192;
+  var POLYNOMIAL = 2197175160;
+  function make_crc32c(module) {
     const folded = new Int32Array(module ? module.memory.buffer : new ArrayBuffer(PAGE_BYTES), 0, FAR + FOLD_WORDS);
     const [far, middle, near, now] = [FAR, MIDDLE, NEAR, 0].map((words) => folded.subarray(FAR - words));
     const added = module && new Int32Array(module.memory.buffer, PAGE_BYTES);
     const table = new Int32Array(256);
     for (let byte = 0; byte < 256; byte++) {
       let crc = byte;
-      for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0x82f63b78 : crc >>> 1;
+      for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >>> 1 ^ POLYNOMIAL : crc >>> 1;
       table[byte] = crc;
     }
-
-    /**
-     * `fold` for four words at a time: Chromium looks at each access of a script whether the memory is still there, once
-     * any was sent away. Null where policies or browsers have no WebAssembly or it is no gain (Firefox). The memory: a
-     * page for `folded`, a page for what is added. The module is put together here, so that one can read what it does.
-     * @returns {{fold: (from: number, to_bytes: number) => void, memory: WebAssembly.Memory} | null}
-     */
-    function make_module() {
-      if (typeof window !== 'undefined' || / Firefox\//.test(navigator.userAgent)) return null; // and in the worker only
-      /** @type {(n: number) => number[]} */
-      const number = (n) => (n < 128 ? [n] : [(n & 127) | 128, ...number(n >>> 7)]);
-      const sized = (/** @type {number[]} */ ...body) => [...number(body.length), ...body];
-      const load = (/** @type {number} */ bytes) => [0x20, 0, 0xfd, 0, 0, ...number(bytes)]; // v128.load, from + bytes
-      const xor = [0xfd, 0x51];
-      const code = [
-        0x03, 0x40, 0x20, 0, // loop; from (for the store)
-        ...load(PAGE_BYTES), ...load(0), ...xor, ...load(4 * (FAR - MIDDLE)), ...xor, ...load(4 * (FAR - NEAR)), ...xor,
-        0xfd, 0x0b, 0, ...number(4 * FAR), // v128.store
-        0x20, 0, 0x41, 16, 0x6a, 0x22, 0, 0x20, 1, 0x49, 0x0d, 0, 0x0b, // from += 16; again, if from < to_bytes; end
-      ];
-      const bytes = [
-        0, 0x61, 0x73, 0x6d, 1, 0, 0, 0, // "\0asm", version 1
-        1, ...sized(1, 0x60, 2, 0x7f, 0x7f, 0), 3, ...sized(1, 0), // types: a function of two i32; functions: one of that
-        5, ...sized(1, 0, 2), 7, ...sized(2, 1, 0x66, 0, 0, 1, 0x6d, 2, 0), // memories: two pages; exports: "f" and "m"
-        10, ...sized(1, ...sized(0, ...code, 0x0b)), // code: no more locals; end
-      ];
-      try {
-        const { f, m } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes))).exports;
-        return { fold: /** @type {() => void} */ (f), memory: /** @type {WebAssembly.Memory} */ (m) };
-      } catch (error) {
-        return null;
-      }
-    }
-
-    /** Whoever changes it should time it: engines are touchy (docs/performance.md). @param {Int32Array} words */
     function fold(words) {
       const f = far, m = middle, n = near, to = now;
       for (let i = 0; i < words.length; i++) to[i] = words[i] ^ f[i] ^ m[i] ^ n[i];
     }
-
-    /** @param {ArrayBuffer} buffer @param {number} from a multiple of four @param {number} seed */
-    function crc32c(buffer, from, seed) {
-      const words = new Int32Array(buffer, from, (buffer.byteLength - from) >>> 2);
+    return function crc32c(buffer, from, seed) {
+      const words = new Int32Array(buffer, from, buffer.byteLength - from >>> 2);
       const rest = new Uint8Array(buffer, from + words.byteLength);
       const last = Math.max(0, words.length - FAR);
       folded.fill(0, 0, FAR);
@@ -335,206 +426,62 @@
         const count = Math.min(FOLD_WORDS, last - at);
         if (module && added) {
           added.set(words.subarray(at, at + count));
-          module.fold(0, 4 * count); // up to three words more, into what is not read
+          module.fold(0, 4 * count);
         } else {
           fold(words.subarray(at, at + count));
         }
         folded.copyWithin(0, count, count + FAR);
       }
-      now.fill(0); // what was not taken away is not to be added
+      now.fill(0);
       let crc = words.length ? 0 : ~seed;
       for (let i = 0; last + i < words.length; i++) {
         crc ^= words[last + i] ^ far[i] ^ middle[i] ^ near[i];
-        for (let byte = 0; byte < 4; byte++) crc = (crc >>> 8) ^ table[crc & 255];
+        for (let byte = 0; byte < 4; byte++) crc = crc >>> 8 ^ table[crc & 255];
       }
-      for (let i = 0; i < rest.length; i++) crc = (crc >>> 8) ^ table[(crc ^ rest[i]) & 255];
+      for (let i = 0; i < rest.length; i++) crc = crc >>> 8 ^ table[(crc ^ rest[i]) & 255];
       return ~crc >>> 0;
-    }
-
-    /** Those that are being read: Chromium collects as garbage what only waits for its data. @type {Set<object>} */
-    const streams = new Set();
-
-    /**
-     * In Chromium half again as fast as FileReader.
-     * @param {ReadableStreamBYOBReader} stream @param {ArrayBuffer} buffer @param {number} from
-     */
-    async function fill(stream, buffer, from) {
-      for (let at = from; at < buffer.byteLength;) {
-        const view = new Uint8Array(buffer, at);
-        const { done, value } = await stream.read(view, { min: view.length }); // at once, where browsers know of that
-        if (done || !value) return null;
-        at += value.byteLength;
-        buffer = /** @type {ArrayBuffer} */ (value.buffer); // the same memory
-      }
-      stream.cancel();
-      return buffer;
-    }
-
-    /** @param {Blob} blob @returns {ReadableStreamBYOBReader | null} null: not in this browser (WebKit has half of it) */
-    function open_stream(blob) {
-      try {
-        return blob.stream().getReader({ mode: 'byob' });
-      } catch (error) {
-        return null;
-      }
-    }
-
-    /** @param {Blob} blob @returns {Promise<ArrayBuffer | null>} */
-    function read_at_once(blob) {
-      return new Promise((resolve) => {
-        const reader = new FileReader();
-        reader.onload = () => {
-          const buffer = /** @type {ArrayBuffer} */ (reader.result);
-          // Firefox reads a file that was cut short without an error: it just gives less.
-          resolve(buffer.byteLength === blob.size ? buffer : null);
-        };
-        reader.onerror = () => resolve(null);
-        reader.readAsArrayBuffer(blob);
-      });
-    }
-
-    const SHORT_BYTES = 256 * 1024; // and of an empty file a stream does not tell that it is gone
-    const SPARE_BUFFERS = 4;
-
-    /** Buffers that were used: new memory is dear, 1,024 pages for a chunk of 4 MiB. @type {ArrayBuffer[]} */
-    const spare = [];
-
-    /** @param {number} bytes */
-    function buffer_of(bytes) {
-      const at = spare.findIndex((buffer) => buffer.byteLength === bytes);
-      return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
-    }
-
-    /** @param {Blob} blob @param {number} from @returns {Promise<ArrayBuffer | null>} */
-    async function fetch_bytes(blob, from) {
-      const stream = from || blob.size > SHORT_BYTES ? open_stream(blob) : null;
-      if (stream) {
-        streams.add(stream);
-        const buffer = await fill(stream, buffer_of(from + blob.size), from).catch(() => null);
-        streams.delete(stream);
-        return buffer;
-      }
-      const buffer = await read_at_once(blob);
-      if (!buffer || !from) return buffer;
-      const behind_room = buffer_of(from + buffer.byteLength);
-      new Uint8Array(behind_room, from).set(new Uint8Array(buffer));
-      free(buffer);
-      return behind_room;
-    }
-
-    /** Firefox lets hundreds of MiB gather before it collects them. @param {any} buffer */
-    function free(buffer) {
-      if (buffer.transfer) buffer.transfer(0); // browsers since 2024
-    }
-
-    /** @param {ArrayBuffer} buffer that is needed no more */
-    function give_back(buffer) {
-      spare.push(buffer);
-      if (spare.length > SPARE_BUFFERS) free(spare.shift());
-    }
-
-    /**
-     * @param {Blob} blob @param {number} seed @param {number} room_bytes
-     * @returns {Promise<{crc: number | null, buffer: ArrayBuffer | null}>}
-     */
-    async function read(blob, seed, room_bytes) {
-      try {
-        const buffer = await fetch_bytes(blob, room_bytes);
-        if (!buffer) return { crc: null, buffer };
-        const crc = crc32c(buffer, room_bytes, seed);
-        if (!room_bytes) give_back(buffer);
-        return { crc, buffer: room_bytes ? buffer : null };
-      } catch (error) {
-        spare.length = 0;
-        return { crc: -1, buffer: null }; // a RangeError
-      }
-    }
-
-    return { read, give_back };
-  }
-
-  /** The worker's own part. @param {typeof make_reader} make */
-  function work(make) {
-    const { read, give_back } = make();
-    const scope = /** @type {Worker} */ (/** @type {unknown} */ (self));
-    /** @type {Map<number, WebSocket>} */
-    const sockets = new Map();
-
-    /** @type {Record<string, (order: any) => void>} */
-    const actions = {
-      async read({ id, blob, seed, room_bytes }) {
-        const { crc, buffer } = await read(blob, seed, room_bytes);
-        scope.postMessage({ id, crc, buffer }, buffer ? [buffer] : []);
-      },
-      dial({ id, url }) {
-        try {
-          const socket = new WebSocket(url);
-          socket.onopen = () => scope.postMessage({ id, event: 'open' });
-          socket.onmessage = ({ data }) => scope.postMessage({ id, event: 'message', data });
-          socket.onclose = ({ code, reason }) => scope.postMessage({ id, event: 'close', code, reason });
-          sockets.set(id, socket);
-        } catch (error) {
-          scope.postMessage({ id, event: 'bad_address' });
-        }
-      },
-      send({ id, data }) {
-        const socket = sockets.get(id);
-        if (socket) socket.send(data);
-        if (data instanceof ArrayBuffer) give_back(data); // the browser has a copy
-      },
-      close({ id, code }) {
-        const socket = sockets.get(id);
-        sockets.delete(id);
-        if (!socket) return;
-        socket.onopen = socket.onmessage = socket.onclose = null;
-        socket.close(code);
-      },
-      ping() {
-        scope.postMessage({});
-      },
     };
-    scope.onmessage = ({ data }) => actions[data.action](data);
   }
 
-  /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} TakeRead as `make_reader` says; null: not kept */
-
-  /**
-   * One worker for all uploads of the page. Where none is to be had, the page's own thread does its work.
-   *
-   * A browser does not tell when it ends a worker, and an extension may put something else in its place. So a worker
-   * that has work is asked each second whether it is there. One that does not answer is replaced.
-   */
-  const worker = {
+  // src/worker/host.js
+  var CLOSE_TRY_AGAIN_LATER = 1013;
+  var PIECE_BYTES = 256 * 1024;
+  var TIMEOUT_TICKS = 5;
+  var START_TIMEOUT_TICKS = 10;
+  var MAX_LOSSES = 3;
+  var PROVEN_MS = 6e4;
+  var sends_slices = () => / Firefox\//.test(navigator.userAgent);
+  var worker = {
     /** @type {Worker | null | undefined} undefined: not tried yet */
-    thread: undefined,
-    is_proven: false, // it has answered: a policy that forbids it shows late
+    thread: void 0,
+    is_proven: false,
+    // it has answered: a policy that forbids it shows late
     started_ms: 0,
-    losses: 0, // in a row
+    losses: 0,
+    // in a row
     silent_ticks: 0,
     ticked_ms: 0,
-    /** @type {ReturnType<typeof make_reader> | null} */
-    own_reader: null,
-    /** @type {Map<number, {blob: Blob, seed: number, keep: boolean, answer: TakeRead}>} */
-    jobs: new Map(),
-    /** @type {Map<number, FarSocket>} */
-    sockets: new Map(),
+    /** @type {ReturnType<typeof make_crc32c> | null} of the page's own thread */
+    crc32c: null,
+    /** @type {Map<number, {blob: Blob, seed: number, keep: boolean, on_read: OnRead}>} */
+    jobs: /* @__PURE__ */ new Map(),
+    /** @type {Map<number, WorkerSocket>} */
+    sockets: /* @__PURE__ */ new Map(),
     last_id: 0,
-
     /**
-     * @param {Blob} blob @param {number} seed @param {boolean} keep the bytes, if that makes sense
-     * @param {TakeRead} answer
+     * @param {Blob} blob @param {number} seed the checksum of what came before
+     * @param {boolean} keep the bytes, where they can be sent as they are @param {OnRead} on_read
      */
-    read(blob, seed, keep, answer) {
-      if (this.thread === undefined) this.start();
+    read(blob, seed, keep, on_read) {
+      if (this.thread === void 0) this.start();
       if (!this.thread) {
-        this.read_here(blob, seed, answer);
+        this.read_here(blob, seed, on_read);
         return;
       }
       const id = this.last_id += 1;
-      this.jobs.set(id, { blob, seed, keep, answer });
-      this.order({ action: 'read', id, blob, seed, room_bytes: keep && !sends_slices() ? HEADER_BYTES : 0 });
+      this.jobs.set(id, { blob, seed, keep, on_read });
+      this.order({ action: "read", id, blob, seed, room: keep && !sends_slices() ? HEADER_BYTES : 0 });
     },
-
     /** @param {object} order @param {Transferable[]} [transfer] */
     order(order, transfer = []) {
       const { thread } = this;
@@ -542,45 +489,290 @@
       try {
         thread.postMessage(order, transfer);
       } catch (error) {
-        setTimeout(() => this.lose(thread)); // the caller is not ready to hear of it yet
+        setTimeout(() => this.lose(thread));
       }
     },
-
     start() {
       this.thread = null;
       this.is_proven = false;
       this.started_ms = now_ms();
       this.silent_ticks = 0;
       try {
-        const source = new Blob(['(' + work + ')(' + make_reader + ')'], { type: 'text/javascript' });
+        const source = new Blob([`"use strict";
+(() => {
+  // src/worker/blobs.js
+  function read_at_once(blob) {
+    return new Promise((resolve) => {
+      const reader = new FileReader();
+      reader.onload = () => {
+        const buffer = (
+          /** @type {ArrayBuffer} */
+          reader.result
+        );
+        resolve(buffer.byteLength === blob.size ? buffer : null);
+      };
+      reader.onerror = () => resolve(null);
+      reader.readAsArrayBuffer(blob);
+    });
+  }
+  function free(buffer) {
+    if (buffer.transfer) buffer.transfer(0);
+  }
+
+  // src/worker/crc32c.js
+  var NEAR = 5275 - 4508;
+  var MIDDLE = 5275 - 2751;
+  var FAR = 5275;
+  var PAGE_BYTES = 65536;
+  var FOLD_WORDS = 8192;
+  var POLYNOMIAL = 2197175160;
+  function make_crc32c(module) {
+    const folded = new Int32Array(module ? module.memory.buffer : new ArrayBuffer(PAGE_BYTES), 0, FAR + FOLD_WORDS);
+    const [far, middle, near, now] = [FAR, MIDDLE, NEAR, 0].map((words) => folded.subarray(FAR - words));
+    const added = module && new Int32Array(module.memory.buffer, PAGE_BYTES);
+    const table = new Int32Array(256);
+    for (let byte = 0; byte < 256; byte++) {
+      let crc = byte;
+      for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? crc >>> 1 ^ POLYNOMIAL : crc >>> 1;
+      table[byte] = crc;
+    }
+    function fold(words) {
+      const f = far, m = middle, n = near, to = now;
+      for (let i = 0; i < words.length; i++) to[i] = words[i] ^ f[i] ^ m[i] ^ n[i];
+    }
+    return function crc32c2(buffer, from, seed) {
+      const words = new Int32Array(buffer, from, buffer.byteLength - from >>> 2);
+      const rest = new Uint8Array(buffer, from + words.byteLength);
+      const last = Math.max(0, words.length - FAR);
+      folded.fill(0, 0, FAR);
+      folded[0] = ~seed;
+      for (let at = 0; at < last; at += FOLD_WORDS) {
+        const count = Math.min(FOLD_WORDS, last - at);
+        if (module && added) {
+          added.set(words.subarray(at, at + count));
+          module.fold(0, 4 * count);
+        } else {
+          fold(words.subarray(at, at + count));
+        }
+        folded.copyWithin(0, count, count + FAR);
+      }
+      now.fill(0);
+      let crc = words.length ? 0 : ~seed;
+      for (let i = 0; last + i < words.length; i++) {
+        crc ^= words[last + i] ^ far[i] ^ middle[i] ^ near[i];
+        for (let byte = 0; byte < 4; byte++) crc = crc >>> 8 ^ table[crc & 255];
+      }
+      for (let i = 0; i < rest.length; i++) crc = crc >>> 8 ^ table[(crc ^ rest[i]) & 255];
+      return ~crc >>> 0;
+    };
+  }
+
+  // src/worker/fold_module.js
+  var number = (n) => n < 128 ? [n] : [n & 127 | 128, ...number(n >>> 7)];
+  var sized = (...body) => [...number(body.length), ...body];
+  function make_fold_module() {
+    if (/ Firefox\\//.test(navigator.userAgent)) return null;
+    const load = (bytes2) => [32, 0, 253, 0, 0, ...number(bytes2)];
+    const xor = [253, 81];
+    const code = [
+      3,
+      64,
+      32,
+      0,
+      // loop; from (for the store)
+      ...load(PAGE_BYTES),
+      ...load(0),
+      ...xor,
+      ...load(4 * (FAR - MIDDLE)),
+      ...xor,
+      ...load(4 * (FAR - NEAR)),
+      ...xor,
+      253,
+      11,
+      0,
+      ...number(4 * FAR),
+      // v128.store
+      32,
+      0,
+      65,
+      16,
+      106,
+      34,
+      0,
+      32,
+      1,
+      73,
+      13,
+      0,
+      11
+      // from += 16; again, if from < to_bytes; end
+    ];
+    const bytes = [
+      0,
+      97,
+      115,
+      109,
+      1,
+      0,
+      0,
+      0,
+      // "\\0asm", version 1
+      1,
+      ...sized(1, 96, 2, 127, 127, 0),
+      3,
+      ...sized(1, 0),
+      // types: a function of two i32; functions: one of that
+      5,
+      ...sized(1, 0, 2),
+      7,
+      ...sized(2, 1, 102, 0, 0, 1, 109, 2, 0),
+      // memories: two pages; exports: "f" and "m"
+      10,
+      ...sized(1, ...sized(0, ...code, 11))
+      // code: no more locals; end
+    ];
+    try {
+      const { f, m } = new WebAssembly.Instance(new WebAssembly.Module(new Uint8Array(bytes))).exports;
+      return { fold: (
+        /** @type {() => void} */
+        f
+      ), memory: (
+        /** @type {WebAssembly.Memory} */
+        m
+      ) };
+    } catch (error) {
+      return null;
+    }
+  }
+
+  // src/worker/reader.js
+  var SHORT_BYTES = 256 * 1024;
+  var SPARE_BUFFERS = 4;
+  var crc32c = make_crc32c(make_fold_module());
+  var streams = /* @__PURE__ */ new Set();
+  var spare = [];
+  async function fill(stream, buffer, from) {
+    for (let at = from; at < buffer.byteLength; ) {
+      const view = new Uint8Array(buffer, at);
+      const { done, value } = await stream.read(view, { min: view.length });
+      if (done || !value) return null;
+      at += value.byteLength;
+      buffer = /** @type {ArrayBuffer} */
+      value.buffer;
+    }
+    stream.cancel();
+    return buffer;
+  }
+  function open_stream(blob) {
+    try {
+      return blob.stream().getReader({ mode: "byob" });
+    } catch (error) {
+      return null;
+    }
+  }
+  function buffer_of(bytes) {
+    const at = spare.findIndex((buffer) => buffer.byteLength === bytes);
+    return at < 0 ? new ArrayBuffer(bytes) : spare.splice(at, 1)[0];
+  }
+  async function fetch_bytes(blob, from) {
+    const stream = from || blob.size > SHORT_BYTES ? open_stream(blob) : null;
+    if (stream) {
+      streams.add(stream);
+      const buffer2 = await fill(stream, buffer_of(from + blob.size), from).catch(() => null);
+      streams.delete(stream);
+      return buffer2;
+    }
+    const buffer = await read_at_once(blob);
+    if (!buffer || !from) return buffer;
+    const behind_room = buffer_of(from + buffer.byteLength);
+    new Uint8Array(behind_room, from).set(new Uint8Array(buffer));
+    free(buffer);
+    return behind_room;
+  }
+  function recycle(buffer) {
+    spare.push(buffer);
+    if (spare.length > SPARE_BUFFERS) free(spare.shift());
+  }
+  async function read(blob, seed, room) {
+    try {
+      const buffer = await fetch_bytes(blob, room);
+      if (!buffer) return { crc: null, buffer };
+      const crc = crc32c(buffer, room, seed);
+      if (!room) recycle(buffer);
+      return { crc, buffer: room ? buffer : null };
+    } catch (error) {
+      spare.length = 0;
+      return { crc: -1, buffer: null };
+    }
+  }
+
+  // src/worker/main.js
+  var scope = (
+    /** @type {Worker} */
+    /** @type {unknown} */
+    self
+  );
+  var sockets = /* @__PURE__ */ new Map();
+  var actions = {
+    async read({ id, blob, seed, room }) {
+      const { crc, buffer } = await read(blob, seed, room);
+      scope.postMessage({ id, crc, buffer }, buffer ? [buffer] : []);
+    },
+    dial({ id, url }) {
+      try {
+        const socket = new WebSocket(url);
+        socket.onopen = () => scope.postMessage({ id, event: "open" });
+        socket.onmessage = ({ data }) => scope.postMessage({ id, event: "message", data });
+        socket.onclose = ({ code, reason }) => scope.postMessage({ id, event: "close", code, reason });
+        sockets.set(id, socket);
+      } catch (error) {
+        scope.postMessage({ id, event: "refused" });
+      }
+    },
+    send({ id, data }) {
+      const socket = sockets.get(id);
+      if (socket) socket.send(data);
+      if (data instanceof ArrayBuffer) recycle(data);
+    },
+    close({ id, code }) {
+      const socket = sockets.get(id);
+      sockets.delete(id);
+      if (!socket) return;
+      socket.onopen = socket.onmessage = socket.onclose = null;
+      socket.close(code);
+    },
+    ping() {
+      scope.postMessage({});
+    }
+  };
+  scope.onmessage = ({ data }) => actions[data.action](data);
+})();
+`], { type: "text/javascript" });
         const thread = this.thread = new Worker(URL.createObjectURL(source));
         thread.onmessage = ({ data }) => {
-          if (thread === this.thread) this.hear(data);
+          if (thread === this.thread) this.on_message(data);
         };
-        thread.onerror = thread.onmessageerror = (/** @type {Event} */ event) => {
-          // A Content Security Policy without `worker-src blob:` is no error of the page.
+        thread.onerror = thread.onmessageerror = (event) => {
           if (!this.is_proven) event.preventDefault();
           this.lose(thread);
         };
       } catch (error) {
-        this.thread = null; // some browsers say so at once
+        this.thread = null;
       }
     },
-
     /** @param {any} data */
-    hear(data) {
+    on_message(data) {
       this.is_proven = true;
       this.silent_ticks = 0;
       const socket = this.sockets.get(data.id);
-      if (socket) socket.hear(data);
+      if (socket) socket.on_event(data);
       const job = this.jobs.get(data.id);
       this.jobs.delete(data.id);
-      if (job) job.answer(data.crc, data.buffer);
+      if (job) job.on_read(data.crc, data.buffer);
     },
-
     /**
-     * Each connection calls it once a second. Counts ticks and not the time: a machine may sleep, and timers of hidden
-     * pages rest.
+     * Each connection calls it once a second. It counts ticks and not the time, because a machine may sleep and timers of
+     * hidden pages rest.
      */
     tick() {
       const { thread } = this;
@@ -588,92 +780,507 @@
       if (!thread || !is_new_second || !(this.jobs.size + this.sockets.size)) return;
       this.ticked_ms = now_ms();
       this.silent_ticks += 1;
-      if (this.silent_ticks >= (this.is_proven ? WORKER_PATIENCE_TICKS : WORKER_START_TICKS)) this.lose(thread);
-      else this.order({ action: 'ping' });
+      if (this.silent_ticks >= (this.is_proven ? TIMEOUT_TICKS : START_TIMEOUT_TICKS)) this.lose(thread);
+      else this.order({ action: "ping" });
     },
-
-    /** Replaces a worker that is of no use. One that has never answered is not replaced. @param {Worker} thread */
+    /** Gives a worker up. One that has answered is replaced. @param {Worker} thread */
     lose(thread) {
       if (thread !== this.thread) return;
       const { jobs, sockets } = this;
-      this.jobs = new Map();
-      this.sockets = new Map();
-      this.losses = now_ms() - this.started_ms > WORKER_PROVEN_MS ? 1 : this.losses + 1;
+      this.jobs = /* @__PURE__ */ new Map();
+      this.sockets = /* @__PURE__ */ new Map();
+      this.losses = now_ms() - this.started_ms > PROVEN_MS ? 1 : this.losses + 1;
       this.thread = null;
-      if (thread.terminate) thread.terminate(); // an extension's object may lack it
-      if (this.is_proven && this.losses < WORKER_TRIES) this.start();
+      if (thread.terminate) thread.terminate();
+      if (this.is_proven && this.losses < MAX_LOSSES) this.start();
       this.is_proven = false;
-      sockets.forEach((socket) => socket.hear({ event: 'close', code: CLOSE_TRY_AGAIN_LATER, reason: WORKER_LOST }));
-      jobs.forEach(({ blob, seed, keep, answer }) => this.read(blob, seed, keep, answer));
+      sockets.forEach((socket) => socket.on_event({ event: "close", code: CLOSE_TRY_AGAIN_LATER, reason: WORKER_LOST }));
+      jobs.forEach(({ blob, seed, keep, on_read }) => this.read(blob, seed, keep, on_read));
     },
-
-    /** Piece by piece, so that the page stays alive. @param {Blob} blob @param {number} seed @param {TakeRead} answer */
-    async read_here(blob, seed, answer) {
-      const { read } = this.own_reader = this.own_reader || make_reader();
-      const is_long = blob.size > OWN_PIECE_BYTES;
-      const { crc } = await read(is_long ? blob.slice(0, OWN_PIECE_BYTES) : blob, seed, 0);
-      if (is_long && crc !== null && crc >= 0) this.read_here(blob.slice(OWN_PIECE_BYTES), crc, answer);
-      else answer(crc, null);
-    },
+    /**
+     * Reads in the page's own thread, piece by piece, so that the page stays responsive.
+     * @param {Blob} blob @param {number} seed @param {OnRead} on_read
+     */
+    async read_here(blob, seed, on_read) {
+      let crc = seed;
+      try {
+        for (let at = 0; crc !== null && (at < blob.size || !at); at += PIECE_BYTES) {
+          const buffer = await read_at_once(blob.size > PIECE_BYTES ? blob.slice(at, at + PIECE_BYTES) : blob);
+          this.crc32c = this.crc32c || make_crc32c(null);
+          crc = buffer && this.crc32c(buffer, 0, crc);
+          if (buffer) free(buffer);
+        }
+      } catch (error) {
+        crc = -1;
+      }
+      on_read(crc, null);
+    }
   };
-
-  /** As much of a WebSocket as is used here; the worker has the real one. */
-  class FarSocket {
+  var WorkerSocket = class {
     /** @param {string} url */
     constructor(url) {
-      /** @type {((event: any) => void) | null} */
       this.onopen = null;
-      /** @type {((event: any) => void) | null} */
       this.onmessage = null;
-      /** @type {((event: any) => void) | null} */
       this.onclose = null;
-      /** @type {((event: any) => void) | null} */
-      this.onbad_address = null;
+      this.onrefused = null;
       this.id = worker.last_id += 1;
       worker.sockets.set(this.id, this);
-      worker.order({ action: 'dial', id: this.id, url });
+      worker.order({ action: "dial", id: this.id, url });
     }
-
     /** @param {string | Blob | ArrayBuffer} data */
     send(data) {
-      worker.order({ action: 'send', id: this.id, data }, data instanceof ArrayBuffer ? [data] : []);
+      worker.order({ action: "send", id: this.id, data }, data instanceof ArrayBuffer ? [data] : []);
     }
-
     /** @param {number} code */
     close(code) {
       worker.sockets.delete(this.id);
-      worker.order({ action: 'close', id: this.id, code });
+      worker.order({ action: "close", id: this.id, code });
     }
-
-    /** @param {{event: 'open' | 'message' | 'close' | 'bad_address', code?: number, reason?: string}} event */
-    hear(event) {
-      const listener = this[/** @type {'onopen'} */ ('on' + event.event)];
+    /** @param {{event: 'open' | 'message' | 'close' | 'refused', code?: number, reason?: string}} event */
+    on_event(event) {
+      const listener = this[
+        /** @type {'onopen'} */
+        "on" + event.event
+      ];
       if (listener) listener(event);
     }
+  };
+
+  // src/connection.js
+  var CONNECT_TIMEOUT_S = 15;
+  var WAKE_TIMEOUT_S = 3;
+  var CLOSE_NORMAL = 1e3;
+  var CLOSE_RESTART = 1012;
+  var CLOSE_TRY_AGAIN_LATER2 = 1013;
+  var CLOSE_TAKEN_OVER = 4001;
+  function noop() {
+  }
+  var Connection = class {
+    /** @param {(event: ConnectionEvent) => void} report */
+    constructor(report2) {
+      this.report = report2;
+      this.socket = null;
+      this.open = false;
+      this.confirmed = false;
+      this.agreed = false;
+      this.completed = false;
+      this.unanswered_s = 0;
+      this.handed_over = false;
+      this.round = 0;
+      this.silent_s = 0;
+      this.silence_s = this.idle_silence_s = this.timeout_s = CONNECT_TIMEOUT_S;
+      this.waits = false;
+      this.unstored_s = 0;
+      this.pinged = false;
+      this.retry_after_s = 0;
+      this.reading = 0;
+      this.reading_s = 0;
+      this.filling = false;
+      this.pace = new Pace(1, 1, 1);
+      this.ticked_at = Date.now();
+      this.ticker = setInterval(() => this.tick(), TICK_S * 1e3);
+    }
+    dial() {
+      this.timeout_s = CONNECT_TIMEOUT_S;
+      let socket;
+      try {
+        socket = worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
+      } catch (error) {
+        this.report({ type: "bad_address" });
+        return;
+      }
+      if (socket instanceof WorkerSocket) socket.onrefused = () => this.report({ type: "bad_address" });
+      socket.onopen = () => {
+        this.open = true;
+        this.report({ type: "opened" });
+      };
+      socket.onmessage = ({ data }) => {
+        const event = read_message(data);
+        if (!["ignored", "not_understood"].includes(event.type)) server.was_reached = true;
+        this.silent_s = 0;
+        this.pinged = false;
+        this.timeout_s = this.silence_s;
+        this.report(event);
+      };
+      socket.onclose = ({ code, reason }) => this.report({ type: "lost", code, reason: without_html(reason) });
+      this.socket = socket;
+    }
+    /** @param {Terms} terms @param {number} first_window_bytes */
+    confirm(terms, first_window_bytes) {
+      this.confirmed = true;
+      this.silence_s = this.timeout_s = terms.silence_s;
+      this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
+      this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
+    }
+    /** @param {string | Blob | ArrayBuffer} data */
+    send(data) {
+      if (this.socket && this.open) this.socket.send(data);
+    }
+    /** @param {string} type @param {object} data */
+    send_message(type, data) {
+      this.send(JSON.stringify({ MsgType: type, MsgData: data }));
+    }
+    /**
+     * Counts the silence. It counts little of the time that a laptop sleeps or the timers of a hidden page rest:
+     * messages of that time can still arrive.
+     */
+    tick() {
+      const gap_s = (Date.now() - this.ticked_at) / 1e3;
+      this.ticked_at = Date.now();
+      const seconds = Math.min(Math.max(gap_s, TICK_S), WAKE_TIMEOUT_S);
+      this.silent_s += this.socket ? seconds : 0;
+      this.reading_s = this.reading ? this.reading_s + seconds : 0;
+      this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
+      this.unanswered_s += seconds;
+      worker.tick();
+      if (gap_s > WAKE_TIMEOUT_S) this.probe();
+      else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
+      this.report({ type: "tick" });
+    }
+    /** The server waits for the app, and so do we: thousands of clients must not ping it all the time. */
+    use_idle_timeout() {
+      this.handed_over = true;
+      this.silence_s = this.timeout_s = this.idle_silence_s;
+    }
+    ping() {
+      if (!this.confirmed) return;
+      this.pinged = true;
+      this.send_message("MsgPing", {});
+    }
+    /** The connection is probably dead: it gets a short time to answer. */
+    probe() {
+      this.timeout_s = Math.min(this.timeout_s, this.silent_s + WAKE_TIMEOUT_S);
+      this.ping();
+    }
+    is_dead() {
+      return Math.max(this.silent_s, this.unstored_s) >= this.timeout_s;
+    }
+    /** Closes, and reports nothing more. The browser sends what is queued first; nobody needs to wait for that. */
+    drop() {
+      clearInterval(this.ticker);
+      this.report = noop;
+      this.open = false;
+      if (!this.socket) return;
+      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
+      this.socket.close(CLOSE_NORMAL);
+    }
+  };
+
+  // src/share.js
+  var OWNER_TIMEOUT_TICKS = 10;
+  var shares = /* @__PURE__ */ new Set();
+  var Share = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.owns = !navigator.locks;
+      this.channel = null;
+      this.name = "";
+      this.ticker = 0;
+      this.silent_ticks = 0;
+      this.is_followed = false;
+      this.pending = {};
+      this.release = noop;
+    }
+    /** Becomes the owner, or follows the one that exists and asks it for what is wanted here. */
+    join() {
+      if (this.owns || this.channel) return;
+      const { upload } = this;
+      this.name = memory_prefix() + upload.ticket_id;
+      try {
+        this.channel = new BroadcastChannel(this.name);
+        this.channel.onmessage = ({ data }) => this.on_message(data);
+        this.ticker = setInterval(() => this.tick(), TICK_S * 1e3);
+        shares.add(this);
+        this.pending = upload.state === "cancelling" ? { cancel: upload.cancel_msg } : { pause: "unpause" };
+        this.request_lock({ ifAvailable: true });
+      } catch (error) {
+        this.owns = true;
+      }
+    }
+    /** @param {LockOptions} options */
+    request_lock(options) {
+      const { channel } = this;
+      navigator.locks.request(this.name, options, (lock) => {
+        if (this.owns || channel !== this.channel) return null;
+        if (!lock) {
+          this.post(this.pending);
+          return null;
+        }
+        this.set_owner(true);
+        return new Promise((resolve) => {
+          this.release = resolve;
+        });
+      }).catch(() => {
+        if (channel === this.channel) this.set_owner(!this.owns);
+      });
+    }
+    /** @param {boolean} owns */
+    set_owner(owns) {
+      this.owns = owns;
+      this.silent_ticks = 0;
+      this.pending = {};
+      this.upload.owner_values = null;
+      this.upload.settle();
+    }
+    /** A silent owner is frozen, or the lock is stuck. */
+    tick() {
+      if (this.owns) {
+        this.upload.memory.write();
+        return;
+      }
+      this.silent_ticks += 1;
+      if (this.silent_ticks >= 2 * OWNER_TIMEOUT_TICKS) this.set_owner(true);
+      else this.request_lock(this.silent_ticks === OWNER_TIMEOUT_TICKS ? { steal: true } : { ifAvailable: true });
+    }
+    /** @param {object} message a request to the owner, or the owner's values */
+    post(message) {
+      if (this.channel) this.channel.postMessage(message);
+    }
+    /** Passes a user's request on to the owner. @param {{pause?: Event, cancel?: string}} request that was granted here */
+    pass_on(request) {
+      if (this.owns) return;
+      this.upload.owner_values = null;
+      this.pending = request;
+      this.post(request);
+    }
+    /** @param {{pause?: incoming.PauseRequest, cancel?: string, state: State, values?: Record<string, unknown>}} message */
+    on_message({ pause, cancel, state, values }) {
+      if (values) {
+        this.silent_ticks = 0;
+        this.pending = {};
+        if (!this.owns) this.upload.follow(state, values);
+        return;
+      }
+      if (!this.owns) return;
+      this.is_followed = true;
+      if (pause) this.upload.pause(pause);
+      if (cancel) this.upload.cancel(cancel);
+      this.post_values();
+    }
+    post_values() {
+      const { state, shown } = this.upload;
+      if (this.owns && this.is_followed) this.post({ state, values: JSON.parse(shown) });
+    }
+    leave() {
+      clearInterval(this.ticker);
+      shares.delete(this);
+      if (this.channel) this.channel.close();
+      this.channel = null;
+      this.release();
+      this.upload.memory.write();
+    }
+  };
+
+  // src/properties.js
+  var in_state = (...states) => (upload) => states.includes(upload.state);
+  var arrived = in_state("arrived", "finished");
+  var cancelled = in_state("cancelling", "cancelled");
+  var PROPERTIES = {
+    filename: (upload) => upload.filename,
+    bytes_total: (upload) => upload.bytes_total,
+    bytes_tx: ({ sending }) => sending.bytes_tx,
+    bytes_acked: (upload) => upload.bytes_acked,
+    bytes_ahead: (upload) => upload.sending.bytes_tx - upload.bytes_acked,
+    frac_complete: (upload) => upload.bytes_total ? upload.bytes_acked / upload.bytes_total : Number(arrived(upload)),
+    bytes_per_s: ({ sending }) => sending.bytes_per_s(),
+    seconds_left: ({ sending }) => sending.seconds_left(),
+    chunks_tx_now: ({ sending }) => sending.chunks_tx_now,
+    chunks_acked_now: ({ sending }) => sending.chunks_acked_now,
+    chunks_ahead: ({ sending }) => sending.chunks_tx_now - sending.chunks_acked_now,
+    state_msg: (upload) => upload.state_msg(),
+    error_msg: (upload) => upload.error_msg,
+    error_code: (upload) => upload.error_code,
+    cancel_msg: (upload) => cancelled(upload) ? upload.cancel_msg : "",
+    // a cancel can come too late
+    connected: ({ connection }) => connection !== null && connection.open,
+    retrying: ({ retry }) => retry.note !== "",
+    next_retry_at: ({ retry }) => retry.next_at,
+    paused: in_state("held", "paused"),
+    can_pause: in_state("new", "held", "running", "paused"),
+    can_cancel: in_state("new", "held", "running", "paused"),
+    cancelling: in_state("cancelling"),
+    cancelled: in_state("cancelled"),
+    finished: in_state("finished")
+  };
+  var NAMES = (
+    /** @type {(keyof incoming.UploaderProperties)[]} */
+    Object.keys(PROPERTIES)
+  );
+  function value_of(upload, name) {
+    const { owner_values } = upload;
+    return owner_values && name in owner_values ? owner_values[name] : PROPERTIES[name](upload);
+  }
+  function snapshot(upload) {
+    const values = {};
+    for (const name of NAMES) values[name] = value_of(upload, name);
+    return JSON.stringify(values);
   }
 
-  // ---- checksums -----------------------------------------------------------------------------------------------
+  // src/reading.js
+  var SLOW_READ_S = 8;
+  var READ_TIMEOUT_S = 30;
+  var UNREADABLE_TRIES = 3;
+  var PIECE_BYTES2 = 4096 * KIB;
+  var Reading = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.was_read = false;
+      this.unreadable_tries = 0;
+      this.most_bytes = CHUNK_MAX_BYTES;
+    }
+    /**
+     * Computes a checksum, which continues `seed`. Nothing is called if the connection is another one by then.
+     * @param {Blob} blob @param {number} seed
+     * @param {boolean} keep the bytes, for the next argument, where they can be sent as they are
+     * @param {(crc: number, buffer: ArrayBuffer | null) => void} then
+     */
+    read(blob, seed, keep, then) {
+      const { upload } = this;
+      const { connection } = upload;
+      if (!connection) return;
+      connection.reading += 1;
+      worker.read(blob, seed, keep, (crc, buffer) => {
+        if (connection !== upload.connection) return;
+        connection.reading -= 1;
+        connection.reading_s = 0;
+        if (crc === null) {
+          this.on_unreadable();
+        } else if (crc < 0) {
+          this.on_no_memory(blob.size, keep);
+        } else {
+          this.was_read = true;
+          then(crc, buffer);
+        }
+        upload.settle();
+      });
+    }
+    /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
+    read_range(from, to, seed, then) {
+      const end = Math.min(to, from + this.piece_bytes);
+      this.read(this.upload.file.slice(from, end), seed, false, (crc) => {
+        if (end === to) then(crc);
+        else this.read_range(end, to, crc, then);
+      });
+    }
+    get piece_bytes() {
+      return Math.min(PIECE_BYTES2, this.most_bytes);
+    }
+    on_unreadable() {
+      this.unreadable_tries += 1;
+      const { file, state, retry } = this.upload;
+      const gives_up = this.unreadable_tries >= UNREADABLE_TRIES && state !== "cancelling";
+      if (gives_up) this.upload.fail(this.was_read || file.type ? FILE_UNREADABLE2 : NEVER_READABLE2);
+      else retry.later(NOT_READABLE_NOW);
+    }
+    /** @param {number} bytes that were to be read at once @param {boolean} keep it was to be a chunk */
+    on_no_memory(bytes, keep) {
+      this.most_bytes = Math.max(CHUNK_MIN_BYTES, Math.min(this.most_bytes, Math.floor(bytes / 2)));
+      if (keep && bytes > CHUNK_MIN_BYTES) this.upload.sending.prepare_again();
+      else this.upload.retry.later(NO_MEMORY);
+    }
+  };
 
-  // Checksums are polynomials over two elements modulo Castagnoli's, with the lowest power in the highest bit. Bytes
-  // that follow shift them: CRC(a + b) = CRC(a) * x^(8 * length of b) + CRC(b).
+  // src/retry.js
+  var FIRST_S = 1;
+  var MAX_S = 60;
+  var JITTER = 0.3;
+  var TAKEN_OVER_FIRST_S = 10;
+  var DOUBTFUL_TRIES = 3;
+  var SUSPICIOUS_TRIES = 3;
+  var Retry = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.timer = null;
+      this.next_at = null;
+      this.note = "";
+      this.tries = 0;
+      this.takeovers = 0;
+      this.doubtful_tries = 0;
+    }
+    get is_waiting() {
+      return this.timer !== null;
+    }
+    /**
+     * @param {string} note why there is no connection, a sentence for users
+     * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing delay
+     */
+    later(note, at_least_s = 0, exactly_s = 0) {
+      this.upload.hang_up();
+      const grown_s = is_offline() ? MAX_S : FIRST_S * 2 ** this.tries;
+      const jitter = 1 + JITTER * (2 * Math.random() - 1);
+      const delay_s = exactly_s || jitter * Math.min(MAX_S, Math.max(grown_s, at_least_s));
+      this.tries += 1;
+      this.note = note;
+      this.next_at = Math.round(Date.now() + delay_s * 1e3);
+      this.timer = setTimeout(() => {
+        this.stop();
+        this.upload.settle();
+      }, delay_s * 1e3);
+    }
+    stop() {
+      if (this.timer !== null) clearTimeout(this.timer);
+      this.timer = this.next_at = null;
+    }
+    /** The sentence that is shown while it waits. */
+    text() {
+      return is_offline() ? OFFLINE : this.note + RETRY;
+    }
+    /** @param {number} code of the close frame @param {string} reason */
+    on_lost(code, reason) {
+      const { confirmed = false, open = false, retry_after_s = 0 } = this.upload.connection || {};
+      if (code === CLOSE_TAKEN_OVER) {
+        this.takeovers += 1;
+        this.later(TAKEN_OVER, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
+      } else if (retry_after_s) {
+        this.later(reason || RESTARTED, 0, retry_after_s * (0.5 + Math.random()));
+      } else if ((code === CLOSE_RESTART || code === CLOSE_TRY_AGAIN_LATER2) && reason) {
+        this.later(reason);
+      } else {
+        this.later(confirmed ? LOST : NO_CONNECTION);
+        if (!server.was_reached && this.tries >= SUSPICIOUS_TRIES && !is_offline()) this.ask_why(open);
+      }
+    }
+    /** @param {boolean} opened but nothing came that an upload server would send */
+    async ask_why(opened) {
+      const { timer } = this;
+      const host = without_html(server.host());
+      const note = opened ? NOT_A_SERVER(host) : await server.refusal() || NO_ANSWER(host);
+      if (timer !== this.timer || server.was_reached) return;
+      server.warn_of_address(note);
+      this.note = note;
+      this.upload.settle();
+    }
+    /**
+     * A message may have been damaged on its way: an error is believed when it came three times.
+     * @param {{code: number, msg: string}} error
+     */
+    on_doubtful(error) {
+      this.doubtful_tries += 1;
+      if (this.doubtful_tries < DOUBTFUL_TRIES) this.later(error.msg);
+      else this.upload.fail(error);
+    }
+    /** @param {string} word @param {string} msg */
+    on_passing_error(word, msg) {
+      this.on_lost(word === "taken_over" ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER2, msg);
+    }
+  };
 
-  const ONE = 1 << 31;
-
-  /** @param {number} a @param {number} b */
+  // src/checksums.js
+  var ONE = 1 << 31;
+  var POLYNOMIAL2 = 2197175160;
   function multiply(a, b) {
     let product = 0;
     for (let bit = ONE; bit; bit >>>= 1) {
       if (a & bit) product ^= b;
-      b = b & 1 ? (b >>> 1) ^ 0x82f63b78 : b >>> 1; // b * x
+      b = b & 1 ? b >>> 1 ^ POLYNOMIAL2 : b >>> 1;
     }
     return product;
   }
-
-  /** x^8 (one byte), x^16, x^32 and so on: enough for any length that can be counted. */
-  const SHIFTS = [1 << 23];
+  var SHIFTS = [1 << 23];
   while (SHIFTS.length < 53) SHIFTS.push(multiply(SHIFTS[SHIFTS.length - 1], SHIFTS[SHIFTS.length - 1]));
-
-  /** The checksum of a + b. @param {number} crc_a @param {number} crc_b @param {number} bytes_b */
   function combine(crc_a, crc_b, bytes_b) {
     let shifted = crc_a;
     for (let i = 0, left = bytes_b; left > 0; i++, left = Math.floor(left / 2)) {
@@ -682,17 +1289,12 @@
     return (shifted ^ crc_b) >>> 0;
   }
 
-  /**
-   * What the server has of a file, as a row of parts with their checksums. Those of chunks are known; what came there
-   * otherwise (before a reload, or without its acknowledgement) has to be read for it.
-   */
-  class Parts {
+  // src/ranges.js
+  var StoredRanges = class {
     constructor() {
-      /** @type {{from: number, bytes: number, known_bytes: number, crc: number}[]} */
       this.list = [];
       this.bytes = 0;
     }
-
     /** @param {number} bytes @param {number} known_bytes @param {number} crc */
     add(bytes, known_bytes, crc) {
       const last = this.list[this.list.length - 1];
@@ -704,586 +1306,211 @@
       }
       this.bytes += bytes;
     }
-
     /** The server has this many bytes. @param {number} bytes */
     reach(bytes) {
-      if (bytes < this.bytes) { // a disaster on its disk
+      if (bytes < this.bytes) {
         this.list = [];
         this.bytes = 0;
       }
       this.add(bytes - this.bytes, 0, 0);
     }
-
-    /** The checksum of all of it was found out at once. @param {number} crc */
+    /** The checksum of all of it is known now. @param {number} crc */
     know(crc) {
       const { bytes } = this;
       this.reach(0);
       this.add(bytes, bytes, crc);
     }
-
-    /** The first part that has to be read. */
+    /** Returns the first range that has to be read. */
     gap() {
-      return this.list.find((part) => part.known_bytes < part.bytes);
+      return this.list.find((range) => range.known_bytes < range.bytes);
     }
-
-    /** The checksum of all parts and the chunks after them. @param {Chunk[]} chunks */
+    /** Returns the checksum of all ranges and of the chunks after them. @param {{bytes: number, crc: number | null}[]} chunks */
     crc(chunks) {
-      const sum = (/** @type {number} */ crc, /** @type {{crc: number | null, bytes: number}} */ part) =>
-        combine(crc, Number(part.crc), part.bytes);
+      const sum = (crc, range) => combine(crc, Number(range.crc), range.bytes);
       return chunks.reduce(sum, this.list.reduce(sum, 0));
     }
-  }
+  };
 
-  // ---- how fast -----------------------------------------------------------------------------------------------
-
-  /**
-   * A chunk that is being prepared (`crc` is null until it is known; the buffer then has it behind its header, or
-   * the browser reads it once more), or on its way: since when, and how much was on its way then, with it.
-   * @typedef {{from: number, bytes: number, crc: number | null, buffer: ArrayBuffer | null, sent_ms: number,
-   *   ahead_bytes: number}} Chunk
-   */
-
-  /**
-   * How much to have on its way, and in which pieces. While a chunk takes its way, all that was ahead of it gets
-   * through: that is a sample of the rate of the link. The window is what the link holds at that rate, and a bit. So
-   * it grows several times a round trip until something queues; then the link is full, and it follows the mean.
-   */
-  class Pace {
-    /**
-     * The first two are the server's limits, which hold unless it has just said others.
-     * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
-     */
-    constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
-      this.agreed = this.told = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
-      this.told_ms = -Infinity;
-      this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
-      // The shortest of this connection, not of the last seconds: with a full window there is always a queue before us.
-      this.round_trip_ms = Infinity;
-      this.rate = 0; // bytes/ms
-      this.sampled_ms = now_ms();
-      this.queued_ms = -Infinity; // when something was seen to queue, on the link or before it
-    }
-
-    /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
-    get chunk_bytes() {
-      const wished = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
-      return Math.min(Math.max(wished, CHUNK_MIN_BYTES), this.allowed.chunk_bytes);
-    }
-
-    /** What the server takes now. */
-    get allowed() {
-      return now_ms() - this.told_ms <= ALLOWED_FOR_MS ? this.told : this.agreed;
-    }
-
-    /**
-     * What the server takes for a while; 0 where it has not said.
-     * @param {number} max_chunk_bytes @param {number} max_window_bytes
-     */
-    allow(max_chunk_bytes, max_window_bytes) {
-      if (!(max_chunk_bytes >= 1)) return;
-      const most_bytes = this.agreed.window_bytes;
-      this.told = {
-        chunk_bytes: Math.min(Math.floor(max_chunk_bytes), CHUNK_MAX_BYTES),
-        window_bytes: max_window_bytes >= 1 ? Math.min(max_window_bytes, most_bytes) : most_bytes,
-      };
-      this.told_ms = now_ms();
-    }
-
-    /**
-     * Our own window may be passed by a part of a chunk: it would never be full otherwise. That of the server may not.
-     * @param {number} ahead_bytes that are on their way @param {number} bytes
-     */
-    admits(ahead_bytes, bytes) {
-      return ahead_bytes === 0 || (ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.allowed.window_bytes);
-    }
-
-    /** @param {Chunk} chunk that is stored */
-    stored(chunk) {
-      const now = now_ms();
-      const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
-      // With the least of windows nothing queues: then the way has become longer (another network).
-      const is_least = this.window_bytes <= 2 * CHUNK_MIN_BYTES;
-      this.round_trip_ms = is_least ? took_ms : Math.min(this.round_trip_ms, took_ms);
-      if (took_ms > this.round_trip_ms + QUEUE_SEEN_MS) this.queued_ms = now;
-      this.note(chunk.ahead_bytes / took_ms, now);
-      const wished = this.rate * this.round_trip_ms + Math.min(this.rate * QUEUE_S * 1000, QUEUE_MAX_BYTES);
-      this.window_bytes = Math.min(Math.max(wished, 2 * CHUNK_MIN_BYTES), this.agreed.window_bytes);
-    }
-
-    /**
-     * A full link's acknowledgements come in bursts (TCP has mended a loss): one alone means little then.
-     * @param {number} rate @param {number} now
-     */
-    note(rate, now) {
-      const is_full = now - this.queued_ms < RATE_OVER_MS;
-      const weight = 1 - Math.exp((this.sampled_ms - now) / RATE_OVER_MS);
-      this.rate = is_full ? this.rate + (rate - this.rate) * weight : Math.max(this.rate, rate);
-      this.sampled_ms = now;
-    }
-  }
-
-  /** Keeps to a number of bytes a second, by the clock: timers come late, in hidden pages once a second. */
-  class Throttle {
+  // src/throttle.js
+  var BURST_S = 1.5;
+  var SPEED_SAMPLE_MS = 500;
+  var SPEED_OVER_MS = 5e3;
+  var Throttle = class {
     constructor() {
-      this.bytes_per_s = 0; // 0: no limit
-      this.saved_bytes = 0; // that may be sent now
+      this.bytes_per_s = 0;
+      this.saved_bytes = 0;
       this.at_ms = now_ms();
     }
-
     /** @param {number} bytes_per_s */
     limit(bytes_per_s) {
       this.save();
       this.saved_bytes = this.bytes_per_s ? Math.min(this.saved_bytes, bytes_per_s * BURST_S) : 0;
       this.bytes_per_s = bytes_per_s;
     }
-
     save() {
       const now = now_ms();
-      const saved_bytes = this.saved_bytes + this.bytes_per_s * (now - this.at_ms) / 1000;
+      const saved_bytes = this.saved_bytes + this.bytes_per_s * (now - this.at_ms) / 1e3;
       this.saved_bytes = Math.min(saved_bytes, this.bytes_per_s * BURST_S);
       this.at_ms = now;
     }
-
     /** How long to wait before these may be sent. @param {number} bytes */
     wait_ms(bytes) {
       if (!this.bytes_per_s) return 0;
       this.save();
       const missing_bytes = Math.min(bytes, this.bytes_per_s * BURST_S) - this.saved_bytes;
-      return Math.max(0, missing_bytes / this.bytes_per_s * 1000);
+      return Math.max(0, missing_bytes / this.bytes_per_s * 1e3);
     }
-
     /** @param {number} bytes */
     take(bytes) {
       if (this.bytes_per_s) this.saved_bytes -= bytes;
     }
-  }
-
-  /** The speed that is shown: acknowledged bytes over the last seconds. */
-  class Speed {
+  };
+  var Speed = class {
     /** @param {number} bytes */
     constructor(bytes) {
       this.samples = [{ at_ms: now_ms(), bytes }];
       this.bytes_per_s = 0;
     }
-
     /** @param {number} bytes */
-    look(bytes) {
+    sample(bytes) {
       const { samples } = this;
       const at_ms = now_ms();
       if (at_ms - samples[samples.length - 1].at_ms < SPEED_SAMPLE_MS) return;
       samples.push({ at_ms, bytes });
       while (samples.length > 2 && samples[1].at_ms <= at_ms - SPEED_OVER_MS) samples.shift();
-      this.bytes_per_s = (bytes - samples[0].bytes) / (at_ms - samples[0].at_ms) * 1000;
+      this.bytes_per_s = (bytes - samples[0].bytes) / (at_ms - samples[0].at_ms) * 1e3;
     }
-  }
+  };
 
-  // ---- one connection -----------------------------------------------------------------------------------------
-
-  /** One attempt to talk with the server, until the close. Tells its news to `hear`. */
-  class Connection {
-    /** @param {(news: News) => void} hear */
-    constructor(hear) {
-      this.hear = hear;
-      /** @type {WebSocket | FarSocket | null} */
-      this.socket = null;
-      this.open = false;
-      this.confirmed = false; // the server has told its terms
-      this.agreed = false; // and it was told the checksums that it asked for: chunks may follow
-      this.completed = false; // and that there are no more
-      this.unanswered_s = 0; // since that was said
-      this.handed_over = false; // the server has begun to
-      this.round = 0; // how often something was asked for again
-      this.silent_s = 0;
-      this.silence_s = this.idle_silence_s = this.patience_s = CONNECT_PATIENCE_S;
-      this.waits = false; // chunks are out
-      this.unstored_s = 0; // and none of them was stored for so long
-      this.pinged = false;
-      this.retry_after_s = 0; // wished for by a server that stops
-      this.reading = 0; // parts of the file that are being read for this connection
-      this.reading_s = 0; // since the last one was
-      this.filling = false; // some of these are of what had arrived before
-      this.pace = new Pace(1, 1, 1); // until the terms are there
-      this.ticked_at = Date.now();
-      this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
-    }
-
-    dial() {
-      this.patience_s = CONNECT_PATIENCE_S;
-      let socket;
-      try {
-        socket = worker.is_proven ? new FarSocket(server_url()) : new WebSocket(server_url());
-      } catch (error) {
-        this.hear({ type: 'bad_address' });
-        return;
-      }
-      if (socket instanceof FarSocket) socket.onbad_address = () => this.hear({ type: 'bad_address' });
-      socket.onopen = () => {
-        this.open = true;
-        this.hear({ type: 'opened' });
-      };
-      socket.onmessage = (/** @type {{data: any}} */ event) => {
-        const news = read_message(event.data);
-        if (!['ignored', 'not_understood'].includes(news.type)) was_reached = true;
-        this.silent_s = 0;
-        this.pinged = false;
-        this.patience_s = this.silence_s;
-        this.hear(news);
-      };
-      socket.onclose = (/** @type {{code: number, reason: string}} */ event) => (
-        this.hear({ type: 'lost', code: event.code, reason: harmless(event.reason) }));
-      this.socket = socket;
-    }
-
-    /** @param {Terms} terms @param {number} first_window_bytes */
-    confirm(terms, first_window_bytes) {
-      this.confirmed = true;
-      this.silence_s = this.patience_s = terms.silence_s;
-      this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-      this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
-    }
-
-    /** @param {string | Blob | ArrayBuffer} data */
-    send(data) {
-      if (this.socket && this.open) this.socket.send(data);
-    }
-
-    /** @param {string} type @param {object} data */
-    say(type, data) {
-      this.send(JSON.stringify({ MsgType: type, MsgData: data }));
-    }
-
-    /**
-     * Counts the silence. Little of it while a laptop sleeps or the timers of a hidden page rest: what was said
-     * meanwhile can still be heard, if anything was.
-     */
-    tick() {
-      const gap_s = (Date.now() - this.ticked_at) / 1000;
-      this.ticked_at = Date.now();
-      const seconds = Math.min(Math.max(gap_s, TICK_S), WOKEN_PATIENCE_S);
-      this.silent_s += this.socket ? seconds : 0; // before that the file is waited for
-      this.reading_s = this.reading ? this.reading_s + seconds : 0;
-      this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
-      this.unanswered_s += seconds;
-      worker.tick();
-      if (gap_s > WOKEN_PATIENCE_S) this.doubt();
-      else if (this.silent_s >= this.silence_s / 2 && !this.pinged) this.ping();
-      this.hear({ type: 'tick' });
-    }
-
-    /** Nothing that we wait for is the server's to do: then thousands of us are not to ask it all the time. */
-    rest() {
-      this.handed_over = true;
-      this.silence_s = this.patience_s = this.idle_silence_s;
-    }
-
-    ping() {
-      if (!this.confirmed) return;
-      this.pinged = true;
-      this.say('MsgPing', {});
-    }
-
-    /** It is probably dead: it has a moment to prove the contrary. */
-    doubt() {
-      this.patience_s = Math.min(this.patience_s, this.silent_s + WOKEN_PATIENCE_S);
-      this.ping();
-    }
-
-    is_dead() {
-      return Math.max(this.silent_s, this.unstored_s) >= this.patience_s;
-    }
-
-    /** Closes, and says nothing more. The browser sends what is queued first; nobody needs to wait for that. */
-    drop() {
-      clearInterval(this.ticker);
-      this.hear = ignore;
-      this.open = false;
-      if (!this.socket) return;
-      this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
-      this.socket.close(CLOSE_NORMAL);
-    }
-  }
-
-  const { src: own_address } = /** @type {HTMLScriptElement} */ (document.currentScript || {}); // is told only now
-  let server_hostname = '';
-  let was_reached = false; // an upload server has answered
-  let warned_of = ''; // an address, in the console
-
-  /** Without it the page's; below the same path as this script, if it is from there: a proxy may have put both there. */
-  function server_host() {
-    const { host } = window.location;
-    const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(own_address);
-    return server_hostname || (found && found[1] === host ? host + found[2] : host);
-  }
-
-  function server_url() {
-    const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-    return scheme + '://' + server_host() + UPLOAD_PATH;
-  }
-
-  /** Why no connection opens: no browser tells that, but plain HTTP may. @returns {Promise<string>} empty: who knows */
-  async function refusal() {
-    try {
-      const { status } = await fetch(server_url().replace('ws', 'http'), { credentials: 'omit', cache: 'no-store' });
-      return REFUSALS[status] || 'The address of the upload server answers with HTTP ' + status + '.';
-    } catch (error) {
-      return '';
-    }
-  }
-
-  /** Tells the page's author, once for each address. @param {string} note */
-  function warn_of_address(note) {
-    if (warned_of === server_url()) return;
-    warned_of = server_url();
-    console.warn('incoming.js: ' + note + ' Is ' + warned_of + ' right? incoming.set_server_hostname() sets it.');
-  }
-
-  // ---- the upload -----------------------------------------------------------------------------------------
-
-  /** The uploads that want a connection. @type {Set<Upload>} */
-  const online_uploads = new Set();
-
-  /** The truth behind an `incoming.Uploader`. Each public call, each news and each timer ends with `settle`. */
-  class Upload {
-    /** @param {string} ticket_id @param {Blob} file @param {incoming.Uploader} uploader */
-    constructor(ticket_id, file, uploader) {
-      this.ticket_id = ticket_id;
-      this.file = file;
-      this.uploader = uploader;
-      this.filename = name_of(file);
-      this.bytes_total = file.size;
-      /** @type {State} */
-      this.state = 'new';
-      this.bytes_acked = this.bytes_tx = 0;
-      this.chunks_acked_now = this.chunks_tx_now = 0;
-      this.error_msg = this.cancel_msg = '';
-      /** @type {number | null} */
-      this.error_code = null;
-
-      /** @type {Connection | null} */
-      this.connection = null;
-      this.parts = new Parts();
-      this.bytes_asked = 0; // up to here checksums of chunks were asked for
-      /** @type {Chunk[]} */
-      this.ready = []; // to be sent, once their checksums are known
+  // src/sending.js
+  var PREPARED_CHUNKS = 3;
+  var Sending = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.bytes_tx = 0;
+      this.chunks_tx_now = this.chunks_acked_now = 0;
+      this.stored = new StoredRanges();
+      this.bytes_asked = 0;
+      this.ready = [];
+      this.on_way = [];
       this.first_window_bytes = WINDOW_FIRST_BYTES;
-      /** @type {Chunk[]} */
-      this.on_way = []; // sent and not acknowledged; kept after a lost connection: some may have arrived
       this.throttle = new Throttle();
-      /** @type {ReturnType<typeof setTimeout> | null} */
       this.throttle_timer = null;
       this.speed = new Speed(0);
-      this.memory = new Memory(this);
-      this.share = new Share(this);
-      /** What the owner shows, while this one follows it. @type {Record<string, unknown> | null} */
-      this.mirror = null;
-      this.app_is_silent = false;
-      this.app_trouble = '';
-
-      /** @type {ReturnType<typeof setTimeout> | null} */
-      this.retry_timer = null;
-      /** @type {number | null} */
-      this.next_retry_at = null;
-      this.retry_note = '';
-      this.tries = this.takeovers = this.unreadable_tries = this.doubtful_tries = 0;
-      this.was_read = false;
-      this.most_bytes = CHUNK_MAX_BYTES; // at once, for which there was memory
-      this.warns = false;
-      this.telling = false;
-      this.told = this.snapshot();
-      this.ended = false;
-      /** @type {(uploader: incoming.Uploader) => void} */
-      this.resolve = ignore;
-      /** @type {(error: Error) => void} */
-      this.reject = ignore;
-      this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
-      this.done.catch(ignore); // whoever does not wait for it has not missed an error
     }
-
-    // -- what a page asks for
-
-    start() {
-      this.move('start');
-      this.settle();
+    /** Whether chunks may be sent now. */
+    is_active() {
+      const { state, connection } = this.upload;
+      return state === "running" && connection !== null && connection.agreed;
     }
-
-    /** @param {incoming.PauseRequest} what */
-    pause(what) {
-      const asked = what !== 'toggle' ? what : PROPERTIES.paused(this) ? 'unpause' : 'pause';
-      if (this.move(asked)) this.share.ask({ pause: asked });
-      this.settle();
+    bytes_per_s() {
+      return this.is_active() ? Math.round(this.speed.bytes_per_s) : 0;
     }
-
-    /** @param {string} reason */
-    cancel(reason) {
-      if (this.move('cancel')) {
-        this.cancel_msg = reason;
-        this.stop_waiting();
-        this.say('MsgCancel', { Reason: reason });
-        this.share.ask({ cancel: reason });
-      }
-      this.settle();
+    seconds_left() {
+      const bytes_per_s = this.bytes_per_s();
+      return bytes_per_s ? Math.ceil((this.upload.bytes_total - this.upload.bytes_acked) / bytes_per_s) : null;
     }
-
-    /** @param {number} bytes_per_s */
-    limit(bytes_per_s) {
-      this.throttle.limit(bytes_per_s);
-      this.stop_throttle();
-      const { connection } = this;
-      const is_large = (/** @type {Chunk} */ chunk) => connection && chunk.bytes > 2 * this.chunk_bytes(connection.pace);
-      // Only then: a slider changes the limit faster than chunks are read.
-      if (this.ready.some(is_large)) this.prepare_from(this.bytes_tx);
-      this.send_chunks();
-      this.settle();
+    sample_speed() {
+      if (this.is_active()) this.speed.sample(this.upload.bytes_acked);
     }
-
-    /** The network or the window is back. */
-    wake() {
-      if (this.retry_timer !== null) this.tries = 0;
-      this.stop_waiting();
-      if (this.connection) this.connection.doubt();
-      this.settle();
-    }
-
-    /** What another tab, which has this upload, tells about it. @param {State} state @param {Record<string, any>} values */
-    follow(state, values) {
-      if (state === 'failed') return; // this one may fare better, and has the ticket soon
-      this.state = state;
-      this.mirror = values;
-      this.cancel_msg = values.cancel_msg;
-      this.bytes_acked = this.bytes_tx = Math.min(values.bytes_acked, this.bytes_total);
-      this.settle();
-    }
-
-    // -- news from the connection
-
-    /** @param {News} news */
-    hear(news) {
-      switch (news.type) {
-        case 'opened': this.on_opened(); break;
-        case 'tick': this.on_tick(); break;
-        case 'lost': this.on_lost(news.code, news.reason); break;
-        case 'bad_address': this.fail(BAD_ADDRESS); break;
-        case 'confirmed': this.on_confirmed(news.terms); break;
-        case 'stored': this.on_stored(news); break;
-        case 'resend': this.on_resend(news.offset, news.round); break;
-        case 'news': this.on_news(news.news, news.retry_after_s, news.why); break;
-        case 'finished': this.on_finished(); break;
-        case 'cancel_acknowledged': this.move('call_off'); break;
-        case 'cancelled': this.on_cancelled(news.reason); break;
-        case 'error': this.on_error(news); break;
-        case 'passing_error': this.on_passing_error(news.word, news.msg); break;
-        case 'not_understood': this.on_lost(0, ''); break; // somebody in between, perhaps
-        case 'ignored': break;
-      }
-      this.settle();
-    }
-
-    on_opened() {
-      if (!this.connection) return;
-      this.connection.say('MsgUploadReq', {
-        Version: 2, Id: this.ticket_id, LengthBytes: this.bytes_total, Name: this.filename,
-        LastModifiedMs: last_change_of(this.file),
-      });
-    }
-
-    /** @param {Terms} terms */
-    on_confirmed(terms) {
-      const connection = this.connection;
-      if (!connection || connection.confirmed) return;
-      if (!make_sense(terms, this.bytes_total)) {
-        this.on_doubtful(NOT_UNDERSTOOD);
-        return;
-      }
-      connection.confirm(terms, this.first_window_bytes);
-      this.retry_note = '';
-      this.app_is_silent = false;
-      if (terms.offset > this.bytes_acked) this.has_progressed();
-      this.take_stored(terms.offset);
-      this.parts.reach(terms.offset);
+    // -- from connection to connection
+    /** A connection has begun: the server has all before `offset`. @param {number} offset */
+    begin_at(offset) {
+      this.take_stored(offset);
+      this.stored.reach(offset);
       this.on_way = [];
       this.chunks_acked_now = 0;
-      this.bytes_acked = terms.offset;
-      this.prepare_from(terms.offset);
-      this.memory.begin();
-      this.resume(terms);
+      this.prepare_from(offset);
     }
-
-    /** Says over a new connection what the state demands. @param {Terms} terms */
-    resume(terms) {
-      if (terms.arrived) {
-        this.say('MsgAgree', { Crc32c: [] });
-        this.move('arrive');
-      } else if (this.state === 'cancelling') {
-        this.say('MsgCancel', { Reason: this.cancel_msg });
-      } else {
-        this.move('rewind');
-        this.compare(terms.compare, []);
-      }
-    }
-
     /**
-     * Tells the server what it asks for, to be sure that it is the same file.
+     * Sends the checksums that the server asks for, which shows that it is the same file. Then chunks may follow.
      * @param {[number, number][]} ranges @param {number[]} found
      */
     compare(ranges, found) {
-      if (this.state !== 'running') return; // it is being cancelled
+      const { upload } = this;
+      if (upload.state !== "running") return;
       if (ranges.length === 0) {
-        this.say('MsgAgree', { Crc32c: found });
-        if (this.connection) this.connection.agreed = true;
-        this.speed = new Speed(this.bytes_acked);
+        upload.send_message("MsgAgree", { Crc32c: found });
+        if (upload.connection) upload.connection.agreed = true;
+        this.speed = new Speed(upload.bytes_acked);
         this.send_chunks();
-        this.fill();
+        this.fill_gaps();
         return;
       }
       const [[from, to], ...others] = ranges;
-      this.read_range(from, to, 0, (crc) => {
-        if (from === 0 && to === this.parts.bytes) this.parts.know(crc); // no need to read it once more
+      upload.reading.read_range(from, to, 0, (crc) => {
+        if (from === 0 && to === this.stored.bytes) this.stored.know(crc);
         this.compare(others, found.concat(crc));
       });
     }
-
-    /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} news */
-    on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
-      const { connection } = this;
-      if (!this.progress_to(offset)) return;
-      if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
-      this.send_chunks();
-      this.arrive_if_complete();
+    /** Reads, while chunks are sent, what was stored over earlier connections, for its checksum. */
+    fill_gaps() {
+      const { connection, file, reading } = this.upload;
+      const gap = this.stored.gap();
+      if (!connection || connection.filling || !gap) {
+        this.send_chunks();
+        return;
+      }
+      connection.filling = true;
+      const from = gap.from + gap.known_bytes;
+      const bytes = Math.min(reading.piece_bytes, gap.bytes - gap.known_bytes);
+      reading.read(file.slice(from, from + bytes), gap.crc, false, (crc) => {
+        connection.filling = false;
+        gap.known_bytes += bytes;
+        gap.crc = crc;
+        this.fill_gaps();
+      });
     }
-
+    /** The connection ends. @param {Connection} connection */
+    end({ confirmed, pace }) {
+      this.stop_throttle();
+      if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
+      this.prepare_from(this.upload.bytes_acked);
+      this.chunks_tx_now = this.chunks_acked_now = 0;
+    }
+    // -- acknowledgements
     /** Returns false if that makes no sense. @param {number} offset all before it is stored */
-    progress_to(offset) {
-      const { connection } = this;
-      if (!connection || !(this.bytes_acked <= offset && offset <= this.bytes_tx)) {
-        this.on_lost(0, ''); // this one or an earlier one was spoilt on its way; a new connection tells which
+    acknowledge(offset) {
+      const { upload } = this;
+      const { connection } = upload;
+      if (!connection || !(upload.bytes_acked <= offset && offset <= this.bytes_tx)) {
+        upload.retry.on_lost(0, "");
         return false;
       }
-      if (offset === this.bytes_acked) return true;
+      if (offset === upload.bytes_acked) return true;
       const newest = this.take_stored(offset);
       if (newest) connection.pace.stored(newest);
       connection.waits = offset < this.bytes_tx;
       connection.unstored_s = 0;
-      this.bytes_acked = offset;
-      this.has_progressed();
+      upload.bytes_acked = offset;
+      upload.has_progressed();
       return true;
     }
-
-    /** Books the chunks that have arrived; returns the newest of them. @param {number} offset */
+    /** Moves the chunks that have arrived to the stored ranges; returns the newest of them. @param {number} offset */
     take_stored(offset) {
       let newest = null;
       while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
-        newest = /** @type {Chunk} */ (this.on_way.shift());
-        this.parts.add(newest.bytes, newest.bytes, Number(newest.crc));
+        newest = /** @type {Chunk} */
+        this.on_way.shift();
+        this.stored.add(newest.bytes, newest.bytes, Number(newest.crc));
         this.chunks_acked_now += 1;
       }
       return newest;
     }
-
-    /** What should follow at `offset` was damaged on its way. @param {number} offset @param {number} round */
+    /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
+    on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
+      const { connection } = this.upload;
+      if (!this.acknowledge(offset)) return;
+      if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
+      this.send_chunks();
+      this.arrive_if_complete();
+    }
+    /** The chunk at `offset` was damaged on its way. @param {number} offset @param {number} round */
     on_resend(offset, round) {
-      const { connection } = this;
-      if (!connection || !this.progress_to(offset)) return;
-      this.parts.reach(offset);
+      const { connection } = this.upload;
+      if (!connection || !this.acknowledge(offset)) return;
+      this.stored.reach(offset);
       this.on_way = [];
       this.chunks_tx_now = this.chunks_acked_now;
       connection.round = round;
@@ -1291,283 +1518,388 @@
       this.prepare_from(offset);
       this.send_chunks();
     }
-
-    /** @param {string} news @param {number} retry_after_s @param {string} why - what is wrong with the app */
-    on_news(news, retry_after_s, why) {
-      if (news === 'stopping' && this.connection) this.connection.retry_after_s = retry_after_s;
-      if (news !== 'handing_over' && news !== 'waiting_for_app') return;
-      if (this.connection) this.connection.rest();
-      this.app_is_silent = news === 'waiting_for_app';
-      this.app_trouble = why;
-      this.on_stored({ offset: this.bytes_total });
-    }
-
-    on_finished() {
-      if (this.move('finish')) this.bytes_acked = this.bytes_tx = this.bytes_total;
-    }
-
-    /** Somebody else has cancelled, or it was us and the answer got lost. @param {string} reason */
-    on_cancelled(reason) {
-      if (this.state !== 'cancelling') this.cancel_msg = reason;
-      this.move('call_off');
-    }
-
-    /** @param {{code: number, msg: string}} error */
-    on_error(error) {
-      const was_known = error.code === UNKNOWN_TICKET_CODE && this.memory.key !== '';
-      if (was_known || NOT_UNDERSTOOD_CODES.includes(error.code)) this.on_doubtful(error);
-      else this.fail(error);
-    }
-
-    /**
-     * Somebody on the way may have spoilt a word: what is said three times is believed.
-     * @param {{code: number, msg: string}} error
-     */
-    on_doubtful(error) {
-      this.doubtful_tries += 1;
-      if (this.doubtful_tries < DOUBTFUL_TRIES) this.retry_later(error.msg);
-      else this.fail(error);
-    }
-
-    /** @param {string} word @param {string} msg */
-    on_passing_error(word, msg) {
-      this.on_lost(word === 'taken_over' ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER, msg);
-    }
-
-    on_tick() {
-      const connection = this.connection;
-      if (!connection) return;
-      if (this.is_sending()) this.speed.look(this.bytes_acked);
-      if (connection.is_dead()) this.on_lost(0, '');
-      else if (connection.reading_s >= READ_PATIENCE_S) this.retry_later(NOT_READABLE_NOW);
-      else if (this.state === 'arrived' && connection.confirmed) this.wait_for_app(connection);
-    }
-
-    /** @param {Connection} connection */
-    wait_for_app(connection) {
-      this.tries = 0; // no acknowledgement will come to do so
-      const { completed, handed_over, unanswered_s, silence_s } = connection;
-      // The word may have been spoilt on its way.
-      if (completed && !handed_over && unanswered_s >= silence_s) this.say_complete(connection);
-    }
-
-    /** @param {number} code @param {string} reason */
-    on_lost(code, reason) {
-      const { confirmed = false, open = false, retry_after_s = 0 } = this.connection || {};
-      if (code === CLOSE_TAKEN_OVER) {
-        this.takeovers += 1;
-        this.retry_later('The upload goes on in another window.', TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
-      } else if (retry_after_s) {
-        this.retry_later(reason || 'The server is being restarted.', 0, retry_after_s * (0.5 + Math.random()));
-      } else if ((code === CLOSE_RESTART || code === CLOSE_TRY_AGAIN_LATER) && reason) {
-        this.retry_later(reason);
-      } else {
-        this.retry_later(confirmed ? 'The connection was lost.' : 'No connection to the server.');
-        if (!was_reached && this.tries >= SUSPICIOUS_TRIES && !is_offline()) this.ask_why(open);
-      }
-    }
-
-    /** @param {boolean} opened but nothing came that an upload server would say */
-    async ask_why(opened) {
-      const timer = this.retry_timer;
-      const host = harmless(server_host());
-      const note = opened ? 'What answers at ' + host + ' is no upload server, or is too busy.'
-        : await refusal() || 'No connection to the upload server at ' + host + '.';
-      if (timer !== this.retry_timer || was_reached) return; // it is tried again already
-      warn_of_address(note);
-      this.retry_note = note;
-      this.settle();
-    }
-
-    on_unreadable() {
-      this.unreadable_tries += 1;
-      const gives_up = this.unreadable_tries >= UNREADABLE_TRIES && this.state !== 'cancelling';
-      if (gives_up) this.fail(this.was_read || this.file.type ? FILE_UNREADABLE : NEVER_READABLE);
-      else this.retry_later(NOT_READABLE_NOW);
-    }
-
-    /** Ends the upload, here: its ticket may still do. @param {{code: number, msg: string}} error */
-    fail(error) {
-      if (!this.move('fail') || this.state !== 'failed') return;
-      this.error_code = error.code;
-      this.error_msg = error.msg;
-    }
-
-    // -- sending
-
+    // -- chunks
     /** From here on chunks are prepared anew. @param {number} offset */
     prepare_from(offset) {
       this.ready = [];
       this.bytes_tx = this.bytes_asked = offset;
     }
-
-    /** Sends what may be sent now, and sees to it that more will be ready. */
-    send_chunks() {
-      const connection = this.connection;
-      if (this.state !== 'running' || !connection || !connection.agreed) return;
-      this.read_ahead();
-      while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
-        this.send_chunk(/** @type {Chunk} */ (this.ready.shift()), connection);
-        this.read_ahead();
-      }
-      this.complete();
+    /** Prepares the next chunks anew, because their size has changed. */
+    prepare_again() {
+      this.prepare_from(this.bytes_tx);
+      this.send_chunks();
     }
-
+    /** Sends what may be sent now, and prepares more. */
+    send_chunks() {
+      const { connection } = this.upload;
+      if (!this.is_active() || !connection) return;
+      this.read_ahead(connection);
+      while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
+        this.send_chunk(
+          /** @type {Chunk} */
+          this.ready.shift(),
+          connection
+        );
+        this.read_ahead(connection);
+      }
+      this.complete(connection);
+    }
     /** @param {Chunk} chunk @param {Pace} pace */
     may_send(chunk, pace) {
-      const ahead = this.bytes_tx - this.bytes_acked;
-      if (!pace.admits(ahead, chunk.bytes)) return false; // an acknowledgement will come
+      const ahead_bytes = this.bytes_tx - this.upload.bytes_acked;
+      if (!pace.admits(ahead_bytes, chunk.bytes)) return false;
       const wait_ms = this.throttle.wait_ms(chunk.bytes);
       if (wait_ms > 0 && this.throttle_timer === null) {
         this.throttle_timer = setTimeout(() => {
           this.throttle_timer = null;
           this.send_chunks();
-          this.settle();
+          this.upload.settle();
         }, Math.ceil(wait_ms));
       }
       return wait_ms === 0;
     }
-
     /** @param {Chunk} chunk @param {Connection} connection */
     send_chunk(chunk, connection) {
       const end = chunk.from + chunk.bytes;
       chunk.sent_ms = now_ms();
-      chunk.ahead_bytes = end - this.bytes_acked;
+      chunk.ahead_bytes = end - this.upload.bytes_acked;
       this.throttle.take(chunk.bytes);
       const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
       write_header(message, chunk.from, Number(chunk.crc), connection.round);
-      connection.send(chunk.buffer ? message : new Blob([message, this.file.slice(chunk.from, end)]));
+      connection.send(chunk.buffer ? message : new Blob([message, this.upload.file.slice(chunk.from, end)]));
       chunk.buffer = null;
       connection.waits = true;
       this.on_way.push(chunk);
       this.bytes_tx = end;
       this.chunks_tx_now += 1;
     }
-
-    read_ahead() {
-      while (this.connection && this.ready.length < CHUNKS_AHEAD && this.bytes_asked < this.bytes_total) {
+    /** @param {Connection} connection */
+    read_ahead({ pace }) {
+      const { upload } = this;
+      while (upload.connection && this.ready.length < PREPARED_CHUNKS && this.bytes_asked < upload.bytes_total) {
         const from = this.bytes_asked;
-        const bytes = Math.min(this.chunk_bytes(this.connection.pace), this.bytes_total - from);
-        /** @type {Chunk} */
+        const bytes = Math.min(this.chunk_bytes(pace), upload.bytes_total - from);
         const chunk = { from, bytes, crc: null, buffer: null, sent_ms: 0, ahead_bytes: 0 };
         this.ready.push(chunk);
         this.bytes_asked += bytes;
-        this.read(this.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
+        upload.reading.read(upload.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
           chunk.crc = crc;
           chunk.buffer = buffer;
           this.send_chunks();
         });
       }
     }
-
     /** @param {Pace} pace */
     chunk_bytes(pace) {
       const { bytes_per_s } = this.throttle;
-      const most_bytes = Math.min(pace.chunk_bytes, this.most_bytes);
+      const most_bytes = Math.min(pace.chunk_bytes, this.upload.reading.most_bytes);
       if (!bytes_per_s) return most_bytes;
       return Math.min(most_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4)));
     }
-
-    /** Says that all chunks were sent, once the checksum of the whole file is known. */
-    complete() {
-      const connection = this.connection;
-      if (!connection || connection.completed || this.bytes_tx < this.bytes_total || this.parts.gap()) return;
+    // -- the end
+    /** Sends MsgComplete after all chunks, once the checksum of the whole file is known. @param {Connection} connection */
+    complete(connection) {
+      if (connection.completed || this.bytes_tx < this.upload.bytes_total || this.stored.gap()) return;
       connection.completed = true;
-      this.say_complete(connection);
+      this.send_complete(connection);
       this.arrive_if_complete();
     }
-
     /** @param {Connection} connection */
-    say_complete(connection) {
+    send_complete(connection) {
       connection.unanswered_s = 0;
-      this.say('MsgComplete', { Crc32c: this.parts.crc(this.on_way), Round: connection.round });
+      this.upload.send_message("MsgComplete", { Crc32c: this.stored.crc(this.on_way), Round: connection.round });
     }
-
     /** From then on the app may have the file, and a cancel comes too late. */
     arrive_if_complete() {
-      const completed = this.connection !== null && this.connection.completed;
-      if (completed && this.bytes_acked === this.bytes_total) this.move('arrive');
+      const { connection, bytes_acked, bytes_total } = this.upload;
+      if (connection && connection.completed && bytes_acked === bytes_total) this.upload.transition("arrive");
     }
-
-    // -- reading the file
-
-    /**
-     * Computes a checksum, going on from `seed`. If the connection is another one by then, nobody is told.
-     * @param {Blob} blob @param {number} seed @param {boolean} keep the bytes, for the next argument, if that makes sense
-     * @param {(crc: number, buffer: ArrayBuffer | null) => void} then
-     */
-    read(blob, seed, keep, then) {
-      const connection = this.connection;
-      if (!connection) return;
-      connection.reading += 1;
-      worker.read(blob, seed, keep, (crc, buffer) => {
-        if (connection !== this.connection) return;
-        connection.reading -= 1;
-        connection.reading_s = 0;
-        if (crc === null) {
-          this.on_unreadable();
-        } else if (crc < 0) {
-          this.on_no_memory(blob.size, keep);
-        } else {
-          this.was_read = true;
-          then(crc, buffer);
-        }
-        this.settle();
-      });
-    }
-
-    /** @param {number} bytes that were to be read at once @param {boolean} keep it was to be a chunk */
-    on_no_memory(bytes, keep) {
-      this.most_bytes = Math.max(CHUNK_MIN_BYTES, Math.min(this.most_bytes, Math.floor(bytes / 2)));
-      if (!keep || bytes <= CHUNK_MIN_BYTES) {
-        this.retry_later(NO_MEMORY);
-        return;
-      }
-      this.prepare_from(this.bytes_tx);
+    // -- the page's limit
+    /** @param {number} bytes_per_s */
+    limit(bytes_per_s) {
+      this.throttle.limit(bytes_per_s);
+      this.stop_throttle();
+      const { connection } = this.upload;
+      const is_large = (chunk) => connection && chunk.bytes > 2 * this.chunk_bytes(connection.pace);
+      if (this.ready.some(is_large)) this.prepare_from(this.bytes_tx);
       this.send_chunks();
     }
+    stop_throttle() {
+      if (this.throttle_timer !== null) clearTimeout(this.throttle_timer);
+      this.throttle_timer = null;
+    }
+  };
 
-    /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
-    read_range(from, to, seed, then) {
-      const end = Math.min(to, from + Math.min(PIECE_BYTES, this.most_bytes));
-      this.read(this.file.slice(from, end), seed, false, (crc) => {
-        if (end === to) then(crc);
-        else this.read_range(end, to, crc, then);
+  // src/states.js
+  var TRANSITIONS = {
+    new: { start: "running", pause: "held", cancel: "cancelling" },
+    held: { start: "paused", unpause: "new", cancel: "cancelling" },
+    // paused before it was started
+    paused: { unpause: "running", cancel: "cancelling" },
+    running: {
+      pause: "paused",
+      cancel: "cancelling",
+      arrive: "arrived",
+      abort: "cancelled",
+      fail: "failed",
+      finish: "finished"
+    },
+    arrived: { rewind: "running", abort: "cancelled", fail: "failed", finish: "finished" },
+    // An error that ends the upload ends it as the user wished.
+    cancelling: { arrive: "arrived", abort: "cancelled", fail: "cancelled", finish: "finished" },
+    finished: {},
+    cancelled: {},
+    failed: {}
+  };
+  var STATES = {
+    new: { text: NEW, online: false },
+    held: { text: PAUSED, online: false },
+    running: { text: RUNNING, online: true },
+    paused: { text: PAUSED, online: false },
+    arrived: { text: ARRIVED, online: true },
+    cancelling: { text: CANCELLING, online: true },
+    finished: { text: FINISHED, online: false },
+    cancelled: { text: CANCELLED, online: false },
+    failed: { text: FAILED, online: false }
+  };
+  var ENDINGS = { finished: "finished", cancelled: "cancelled", failed: "error" };
+
+  // src/unload.js
+  var guarded_uploads = /* @__PURE__ */ new Set();
+  function guard_unload(upload) {
+    const would_stop = upload.share.owns && ["running", "paused", "cancelling"].includes(upload.state);
+    if (upload.warns && would_stop) guarded_uploads.add(upload);
+    else guarded_uploads.delete(upload);
+    if (guarded_uploads.size) window.addEventListener("beforeunload", ask_user);
+    else window.removeEventListener("beforeunload", ask_user);
+  }
+  function ask_user(event) {
+    event.preventDefault();
+    event.returnValue = "";
+  }
+
+  // src/upload.js
+  var online_uploads = /* @__PURE__ */ new Set();
+  var Upload = class {
+    /** @param {string} ticket_id @param {Blob} file @param {incoming.Uploader} uploader */
+    constructor(ticket_id, file, uploader) {
+      this.ticket_id = ticket_id;
+      this.file = file;
+      this.uploader = uploader;
+      this.filename = name_of(file);
+      this.bytes_total = file.size;
+      this.state = "new";
+      this.bytes_acked = 0;
+      this.error_msg = this.cancel_msg = "";
+      this.error_code = null;
+      this.connection = null;
+      this.retry = new Retry(this);
+      this.reading = new Reading(this);
+      this.sending = new Sending(this);
+      this.memory = new Memory(this);
+      this.share = new Share(this);
+      this.owner_values = null;
+      this.app_is_silent = false;
+      this.app_trouble = "";
+      this.warns = false;
+      this.notifying = false;
+      this.shown = snapshot(this);
+      this.ended = false;
+      this.resolve = noop;
+      this.reject = noop;
+      this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
+      this.done.catch(noop);
+    }
+    // -- what a page asks for
+    start() {
+      this.transition("start");
+      this.settle();
+    }
+    /** @param {incoming.PauseRequest} what */
+    pause(what) {
+      const asked = what !== "toggle" ? what : PROPERTIES.paused(this) ? "unpause" : "pause";
+      if (this.transition(asked)) this.share.pass_on({ pause: asked });
+      this.settle();
+    }
+    /** @param {string} reason */
+    cancel(reason) {
+      if (this.transition("cancel")) {
+        this.cancel_msg = reason;
+        this.retry.stop();
+        this.send_message("MsgCancel", { Reason: reason });
+        this.share.pass_on({ cancel: reason });
+      }
+      this.settle();
+    }
+    /** @param {number} bytes_per_s */
+    limit(bytes_per_s) {
+      this.sending.limit(bytes_per_s);
+      this.settle();
+    }
+    /** The network or the window is back. */
+    wake() {
+      if (this.retry.is_waiting) this.retry.tries = 0;
+      this.retry.stop();
+      if (this.connection) this.connection.probe();
+      this.settle();
+    }
+    /** Shows the values of the tab that owns this upload. @param {State} state @param {Record<string, any>} values */
+    follow(state, values) {
+      if (state === "failed") return;
+      this.state = state;
+      this.owner_values = values;
+      this.cancel_msg = values.cancel_msg;
+      this.bytes_acked = this.sending.bytes_tx = Math.min(values.bytes_acked, this.bytes_total);
+      this.settle();
+    }
+    // -- events of the connection
+    /** @param {ConnectionEvent} event */
+    on_event(event) {
+      switch (event.type) {
+        case "opened":
+          this.on_opened();
+          break;
+        case "tick":
+          this.on_tick();
+          break;
+        case "lost":
+          this.retry.on_lost(event.code, event.reason);
+          break;
+        case "bad_address":
+          this.fail(BAD_ADDRESS2);
+          break;
+        case "confirmed":
+          this.on_confirmed(event.terms);
+          break;
+        case "stored":
+          this.sending.on_stored(event);
+          break;
+        case "resend":
+          this.sending.on_resend(event.offset, event.round);
+          break;
+        case "news":
+          this.on_news(event.news, event.retry_after_s, event.why);
+          break;
+        case "finished":
+          this.on_finished();
+          break;
+        case "cancel_acknowledged":
+          this.transition("abort");
+          break;
+        case "cancelled":
+          this.on_cancelled(event.reason);
+          break;
+        case "error":
+          this.on_error(event);
+          break;
+        case "passing_error":
+          this.retry.on_passing_error(event.word, event.msg);
+          break;
+        case "not_understood":
+          this.retry.on_lost(0, "");
+          break;
+        // perhaps damaged on its way
+        case "ignored":
+          break;
+      }
+      this.settle();
+    }
+    on_opened() {
+      if (!this.connection) return;
+      this.connection.send_message("MsgUploadReq", {
+        Version: 2,
+        Id: this.ticket_id,
+        LengthBytes: this.bytes_total,
+        Name: this.filename,
+        LastModifiedMs: last_change_of(this.file)
       });
     }
-
-    /** Reads for its checksum what arrived otherwise than over this page's connections, while chunks are sent. */
-    fill() {
-      const connection = this.connection;
-      const gap = this.parts.gap();
-      if (!connection || connection.filling || !gap) {
-        this.send_chunks(); // and perhaps complete
+    /** @param {Terms} terms */
+    on_confirmed(terms) {
+      const { connection } = this;
+      if (!connection || connection.confirmed) return;
+      if (!are_valid(terms, this.bytes_total)) {
+        this.retry.on_doubtful(NOT_UNDERSTOOD2);
         return;
       }
-      connection.filling = true;
-      const from = gap.from + gap.known_bytes;
-      const bytes = Math.min(PIECE_BYTES, this.most_bytes, gap.bytes - gap.known_bytes);
-      this.read(this.file.slice(from, from + bytes), gap.crc, false, (crc) => {
-        connection.filling = false;
-        gap.known_bytes += bytes;
-        gap.crc = crc;
-        this.fill();
-      });
+      connection.confirm(terms, this.sending.first_window_bytes);
+      this.retry.note = "";
+      this.app_is_silent = false;
+      if (terms.offset > this.bytes_acked) this.has_progressed();
+      this.sending.begin_at(terms.offset);
+      this.bytes_acked = terms.offset;
+      this.memory.begin();
+      this.resume(terms);
     }
-
+    /** Sends what follows from the state over a new connection. @param {Terms} terms */
+    resume(terms) {
+      if (terms.arrived) {
+        this.send_message("MsgAgree", { Crc32c: [] });
+        this.transition("arrive");
+      } else if (this.state === "cancelling") {
+        this.send_message("MsgCancel", { Reason: this.cancel_msg });
+      } else {
+        this.transition("rewind");
+        this.sending.compare(terms.compare, []);
+      }
+    }
+    /** @param {string} news @param {number} retry_after_s @param {string} why - what is wrong with the app */
+    on_news(news, retry_after_s, why) {
+      if (news === "stopping" && this.connection) this.connection.retry_after_s = retry_after_s;
+      if (news !== "handing_over" && news !== "waiting_for_app") return;
+      if (this.connection) this.connection.use_idle_timeout();
+      this.app_is_silent = news === "waiting_for_app";
+      this.app_trouble = why;
+      this.sending.on_stored({ offset: this.bytes_total });
+    }
+    on_finished() {
+      if (this.transition("finish")) this.bytes_acked = this.sending.bytes_tx = this.bytes_total;
+    }
+    /** Another party has cancelled, or it was us and the answer got lost. @param {string} reason */
+    on_cancelled(reason) {
+      if (this.state !== "cancelling") this.cancel_msg = reason;
+      this.transition("abort");
+    }
+    /** @param {{code: number, msg: string}} error */
+    on_error(error) {
+      const was_known = error.code === UNKNOWN_TICKET_CODE && this.memory.key !== "";
+      if (was_known || NOT_UNDERSTOOD_CODES.includes(error.code)) this.retry.on_doubtful(error);
+      else this.fail(error);
+    }
+    on_tick() {
+      const { connection } = this;
+      if (!connection) return;
+      this.sending.sample_speed();
+      if (connection.is_dead()) this.retry.on_lost(0, "");
+      else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later(NOT_READABLE_NOW);
+      else if (this.state === "arrived" && connection.confirmed) this.wait_for_app(connection);
+    }
+    /** @param {Connection} connection */
+    wait_for_app(connection) {
+      this.retry.tries = 0;
+      const { completed, handed_over, unanswered_s, silence_s } = connection;
+      if (completed && !handed_over && unanswered_s >= silence_s) this.sending.send_complete(connection);
+    }
+    has_progressed() {
+      this.retry.tries = this.retry.doubtful_tries = this.reading.unreadable_tries = 0;
+    }
+    /** Ends the upload here: its ticket may still be usable. @param {{code: number, msg: string}} error */
+    fail(error) {
+      if (!this.transition("fail") || this.state !== "failed") return;
+      this.error_code = error.code;
+      this.error_msg = error.msg;
+    }
     // -- the state, and what follows from it
-
-    /** Goes to the next state. Returns false if there is none: then `what` has no meaning now. @param {Move} what */
-    move(what) {
-      const next = MOVES[this.state][what];
+    /** Changes the state. Returns false if the event has no meaning now. @param {TransitionEvent} event */
+    transition(event) {
+      const next = TRANSITIONS[this.state][event];
       if (next) this.state = next;
       return Boolean(next);
     }
-
-    /** Makes true what the state wants, and tells the page. */
+    /** Opens or closes the connection as the state wants it, and notifies the page. */
     settle() {
-      const needs_file = this.state === 'running' && !this.connection;
-      if (needs_file && this.file.size !== this.bytes_total) this.fail(FILE_CHANGED);
+      const needs_file = this.state === "running" && !this.connection;
+      if (needs_file && this.file.size !== this.bytes_total) this.fail(FILE_CHANGED2);
       const { online } = STATES[this.state];
       if (online) {
         online_uploads.add(this);
@@ -1576,541 +1908,153 @@
         online_uploads.delete(this);
       }
       if (online && this.share.owns) {
-        if (!this.connection && this.retry_timer === null) this.connect();
+        if (!this.connection && !this.retry.is_waiting) this.connect();
       } else {
-        this.stop_waiting();
+        this.retry.stop();
         this.hang_up();
-        this.retry_note = '';
+        this.retry.note = "";
       }
-      if (this.is_sending()) this.speed.look(this.bytes_acked);
+      this.sending.sample_speed();
       this.memory.update();
-      watch_unload(this);
-      this.tell();
+      guard_unload(this);
+      this.notify();
     }
-
-    /** Dials once the file has shown that it can be read: a ticket that was never used is good for another one. */
+    /** Connects once the file has shown that it can be read: a ticket that was never used can be used for another file. */
     connect() {
-      const connection = this.connection = new Connection((news) => this.hear(news));
-      // Of an empty file only the whole shows whether it is still there; a slice of it can always be read.
+      const connection = this.connection = new Connection((event) => this.on_event(event));
       const sample = this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file;
-      if (this.state !== 'running') connection.dial();
-      else this.read(sample, 0, false, () => connection.dial());
+      if (this.state !== "running") connection.dial();
+      else this.reading.read(sample, 0, false, () => connection.dial());
     }
-
     hang_up() {
-      this.stop_throttle();
-      if (!this.connection) return;
-      const { pace, confirmed } = this.connection;
-      if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
-      this.connection.drop();
+      const { connection } = this;
+      if (!connection) {
+        this.sending.stop_throttle();
+        return;
+      }
+      connection.drop();
       this.connection = null;
-      this.prepare_from(this.bytes_acked);
-      this.chunks_tx_now = this.chunks_acked_now = 0;
+      this.sending.end(connection);
     }
-
-    stop_throttle() {
-      if (this.throttle_timer !== null) clearTimeout(this.throttle_timer);
-      this.throttle_timer = null;
-    }
-
-    has_progressed() {
-      this.tries = this.unreadable_tries = this.doubtful_tries = 0;
-    }
-
     /**
-     * @param {string} note why there is no connection, a sentence for users
-     * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing pauses
-     */
-    retry_later(note, at_least_s = 0, exactly_s = 0) {
-      this.hang_up();
-      const grown_s = is_offline() ? RETRY_MAX_S : RETRY_FIRST_S * 2 ** this.tries;
-      const jitter = 1 + RETRY_JITTER * (2 * Math.random() - 1);
-      const delay_s = exactly_s || jitter * Math.min(RETRY_MAX_S, Math.max(grown_s, at_least_s));
-      this.tries += 1;
-      this.retry_note = note;
-      this.next_retry_at = Math.round(Date.now() + delay_s * 1000);
-      this.retry_timer = setTimeout(() => {
-        this.stop_waiting();
-        this.settle();
-      }, delay_s * 1000);
-    }
-
-    stop_waiting() {
-      if (this.retry_timer !== null) clearTimeout(this.retry_timer);
-      this.retry_timer = this.next_retry_at = null;
-    }
-
-    /**
-     * Sends, if the server has told its terms already. (If not, `resume` will say what is to be said.)
+     * Sends, if the server has sent its terms already. (If not, `resume` will send what is needed.)
      * @param {string} type @param {object} data
      */
-    say(type, data) {
-      if (this.connection && this.connection.confirmed) this.connection.say(type, data);
+    send_message(type, data) {
+      if (this.connection && this.connection.confirmed) this.connection.send_message(type, data);
     }
-
-    is_sending() {
-      return this.state === 'running' && this.connection !== null && this.connection.agreed;
-    }
-
+    // -- what the page sees
     state_msg() {
-      if (this.retry_timer !== null) {
-        return is_offline() ? 'You are offline. This will go on by itself.' : this.retry_note + ' Trying again soon.';
+      const { state, connection } = this;
+      if (this.retry.is_waiting) return this.retry.text();
+      if (state === "arrived" && this.app_is_silent) {
+        return this.app_trouble ? APP_TROUBLE(this.app_trouble) : APP_IS_SILENT;
       }
-      if (this.state === 'arrived' && this.app_is_silent) {
-        return this.app_trouble ? `All data has arrived, but ${this.app_trouble}. It is asked again.` : APP_IS_SILENT;
+      if (state !== "running") return STATES[state].text;
+      if (connection && connection.reading_s >= SLOW_READ_S) return READ_IS_SLOW;
+      if (!connection || !connection.confirmed) return CONNECTING;
+      const checks = !connection.agreed || this.bytes_acked === this.bytes_total && this.bytes_total > 0;
+      return checks ? CHECKING : STATES.running.text;
+    }
+    /** Calls back until nothing changes any more: a callback may pause or cancel, too. */
+    notify() {
+      if (this.notifying) return;
+      this.notifying = true;
+      for (let now = snapshot(this); now !== this.shown; now = snapshot(this)) {
+        this.shown = now;
+        this.share.post_values();
+        this.call_back("progress");
       }
-      if (this.state !== 'running') return STATES[this.state].text;
-      if (this.connection && this.connection.reading_s >= SLOW_READ_S) return READ_IS_SLOW;
-      if (!this.connection || !this.connection.confirmed) return 'Connecting.';
-      const checks = !this.connection.agreed || (this.bytes_acked === this.bytes_total && this.bytes_total > 0);
-      return checks ? 'Making sure that it is the same file.' : STATES.running.text;
-    }
-
-    bytes_per_s() {
-      return this.is_sending() ? Math.round(this.speed.bytes_per_s) : 0;
-    }
-
-    seconds_left() {
-      const bytes_per_s = this.bytes_per_s();
-      return bytes_per_s ? Math.ceil((this.bytes_total - this.bytes_acked) / bytes_per_s) : null;
-    }
-
-    // -- telling the page
-
-    snapshot() {
-      /** @type {Record<string, unknown>} */
-      const values = {};
-      for (const name of NAMES) values[name] = value_of(this, name);
-      return JSON.stringify(values);
-    }
-
-    /** Calls back until nothing has changed any more: a callback may pause or cancel, too. */
-    tell() {
-      if (this.telling) return; // by a callback: the loop below will see what it did
-      this.telling = true;
-      for (let now = this.snapshot(); now !== this.told; now = this.snapshot()) {
-        this.told = now;
-        this.share.tell();
-        this.call('progress');
-      }
-      this.telling = false;
+      this.notifying = false;
       const ending = ENDINGS[this.state];
       if (ending && !this.ended) {
         this.ended = true;
         this.share.leave();
-        this.call(ending);
-        this.finish_promise();
+        this.call_back(ending);
+        this.settle_promise();
       }
     }
-
     /** @param {'progress'|'finished'|'cancelled'|'error'} name */
-    call(name) {
-      const callback = this.uploader[/** @type {'onprogress'} */ ('on' + name)];
-      if (typeof callback === 'function') {
+    call_back(name) {
+      const callback = this.uploader[
+        /** @type {'onprogress'} */
+        "on" + name
+      ];
+      if (typeof callback === "function") {
         try {
           callback.call(this.uploader, this.uploader);
         } catch (error) {
           report(error);
         }
       }
-      this.uploader.dispatchEvent(new Event(name)); // which reports what listeners throw
+      this.uploader.dispatchEvent(new Event(name));
     }
-
-    finish_promise() {
-      if (this.state === 'finished') {
+    settle_promise() {
+      if (this.state === "finished") {
         this.resolve(this.uploader);
         return;
       }
-      const reason = this.state === 'cancelled' ? 'cancelled' : 'error';
+      const reason = this.state === "cancelled" ? "cancelled" : "error";
       const msg = this.error_msg || this.cancel_msg;
       this.reject(Object.assign(new Error(msg), { code: this.error_code, reason, uploader: this.uploader }));
     }
-  }
-
-  function is_offline() {
-    return navigator.onLine === false;
-  }
-
-  /** Shows the page's author what a callback threw, without letting it into the upload. @param {unknown} error */
-  function report(error) {
-    if (typeof reportError === 'function') reportError(error);
-    else setTimeout(() => { throw error; });
-  }
-
-  /** @param {Blob} file */
-  function name_of(file) {
-    return /** @type {File} */ (file).name || 'upload';
-  }
-
-  /** In ms since 1970; 0 for a Blob, which does not tell. @param {Blob} file */
-  function last_change_of(file) {
-    return Math.max(0, Math.floor(/** @type {File} */ (file).lastModified) || 0);
-  }
-
-  // ---- one uploader a ticket -----------------------------------------------------------------------------------
-
-  // Two tabs, or a page that is mounted twice, may have uploaders of the same ticket. The one that holds the ticket's lock
-  // is its owner, and uploads. The others follow it: they show what it tells over a channel, hand on what their users ask
-  // for, and take over once the lock is free. Without locks (a page over http, a browser of before 2022) each of them
-  // uploads, and the server gives the ticket to the newest.
-
-  /** Those that others may hear of. @type {Set<Share>} */
-  const shares = new Set();
-
-  class Share {
-    /** @param {Upload} upload */
-    constructor(upload) {
-      this.upload = upload;
-      this.owns = !navigator.locks;
-      /** @type {BroadcastChannel | null} */
-      this.channel = null;
-      this.name = '';
-      this.ticker = 0;
-      this.silent_ticks = 0; // of the owner
-      this.is_followed = false;
-      this.wish = {}; // that the owner may not have heard yet; an empty one asks for news
-      /** @type {(value?: unknown) => void} */
-      this.release = ignore;
-    }
-
-    /** Becomes the owner, or follows the one that there is. Lets that one do what is wanted here. */
-    join() {
-      if (this.owns || this.channel) return;
-      const { upload } = this;
-      this.name = memory_prefix() + upload.ticket_id;
-      try {
-        this.channel = new BroadcastChannel(this.name);
-        this.channel.onmessage = ({ data }) => this.hear(data);
-        this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
-        shares.add(this);
-        this.wish = upload.state === 'cancelling' ? { cancel: upload.cancel_msg } : { pause: 'unpause' };
-        this.request({ ifAvailable: true });
-      } catch (error) {
-        this.owns = true; // it is forbidden here
-      }
-    }
-
-    /** @param {LockOptions} options */
-    request(options) {
-      const { channel } = this;
-      navigator.locks.request(this.name, options, (lock) => {
-        if (this.owns || channel !== this.channel) return null; // the second: it has ended meanwhile
-        if (!lock) {
-          this.post(this.wish);
-          return null;
-        }
-        this.own(true);
-        return new Promise((resolve) => { this.release = resolve; });
-      }).catch(() => {
-        if (channel === this.channel) this.own(!this.owns); // it was stolen, or is forbidden here
-      });
-    }
-
-    /** @param {boolean} owns */
-    own(owns) {
-      this.owns = owns;
-      this.silent_ticks = 0;
-      this.wish = {};
-      this.upload.mirror = null;
-      this.upload.settle();
-    }
-
-    /** An owner that says nothing stands still, or the lock is stuck. */
-    tick() {
-      if (this.owns) {
-        this.upload.memory.write();
-        return;
-      }
-      this.silent_ticks += 1;
-      if (this.silent_ticks >= 2 * OWNER_PATIENCE_TICKS) this.own(true);
-      else this.request(this.silent_ticks === OWNER_PATIENCE_TICKS ? { steal: true } : { ifAvailable: true });
-    }
-
-    /** @param {object} message a wish to the owner, or its news */
-    post(message) {
-      if (this.channel) this.channel.postMessage(message);
-    }
-
-    /** @param {{pause?: Move, cancel?: string}} wish that was granted here, and goes to the owner */
-    ask(wish) {
-      if (this.owns) return;
-      this.upload.mirror = null;
-      this.wish = wish;
-      this.post(wish);
-    }
-
-    /** @param {{pause?: incoming.PauseRequest, cancel?: string, state: State, values?: Record<string, unknown>}} message */
-    hear({ pause, cancel, state, values }) {
-      if (values) {
-        this.silent_ticks = 0;
-        this.wish = {};
-        if (!this.owns) this.upload.follow(state, values);
-        return;
-      }
-      if (!this.owns) return;
-      this.is_followed = true;
-      if (pause) this.upload.pause(pause);
-      if (cancel) this.upload.cancel(cancel);
-      this.tell();
-    }
-
-    tell() {
-      const { state, told } = this.upload;
-      if (this.owns && this.is_followed) this.post({ state, values: JSON.parse(told) });
-    }
-
-    leave() {
-      clearInterval(this.ticker);
-      shares.delete(this);
-      if (this.channel) this.channel.close();
-      this.channel = null;
-      this.release();
-      this.upload.memory.write(); // as one that nobody has any more
-    }
-  }
-
-  // ---- leaving the page, and coming back -----------------------------------------------------------------------
-
-  /** The uploads that would stop if the page was left now, and want the user to be asked. @type {Set<Upload>} */
-  const guarded_uploads = new Set();
-
-  /** Listens only when it has to: pages that do so can't come back from the browser's cache. @param {Upload} upload */
-  function watch_unload(upload) {
-    const would_stop = upload.share.owns && ['running', 'paused', 'cancelling'].includes(upload.state);
-    if (upload.warns && would_stop) guarded_uploads.add(upload);
-    else guarded_uploads.delete(upload);
-    if (guarded_uploads.size) window.addEventListener('beforeunload', ask_user);
-    else window.removeEventListener('beforeunload', ask_user);
-  }
-
-  /** @param {BeforeUnloadEvent} event */
-  function ask_user(event) {
-    event.preventDefault();
-    event.returnValue = ''; // browsers of before 2024 want this instead
-  }
-
-  /** @typedef {incoming.UnfinishedUpload & {seen_at_ms: number, live_ms: number}} Entry */
-
-  /**
-   * What is kept about an upload, for after a reload: an entry of localStorage, from the server's agreement until the
-   * file has arrived (then nobody has to come back with it) or the ticket has ended.
-   */
-  class Memory {
-    /** @param {Upload} upload */
-    constructor(upload) {
-      this.upload = upload;
-      this.key = ''; // once the server knows the upload
-      this.begun_at_ms = 0;
-      this.written_bytes = -1;
-      this.written_ms = -Infinity;
-      this.has_ended = false;
-    }
-
-    begin() {
-      this.key = memory_prefix() + this.upload.ticket_id;
-      const entry = with_storage((storage) => entry_at(storage, this.key));
-      this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
-    }
-
-    update() {
-      const { state, error_code, bytes_acked, connection } = this.upload;
-      const has_arrived = ['arrived', 'finished', 'cancelled'].includes(state);
-      const had_ended = this.has_ended;
-      this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
-      const is_due = now_ms() - this.written_ms >= MEMORY_WRITE_MS || !connection; // without one: perhaps the last time
-      if (this.has_ended && !had_ended) this.end();
-      if (is_due && bytes_acked !== this.written_bytes) this.write();
-    }
-
-    write(live_ms = this.upload.share.channel ? Date.now() : 0) {
-      if (!this.key || this.has_ended) return;
-      const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
-      const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
-      /** @type {Entry} */
-      const entry = {
-        upload_id: ticket_id, filename, bytes_total, bytes_acked, frac_complete, last_modified_ms: last_change_of(file),
-        begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(), live_ms,
-      };
-      this.written_bytes = bytes_acked;
-      this.written_ms = now_ms();
-      with_storage((storage) => storage.setItem(this.key, JSON.stringify(entry)));
-    }
-
-    end() {
-      this.written_bytes = -1;
-      this.written_ms = -Infinity;
-      with_storage((storage) => storage.removeItem(this.key || memory_prefix() + this.upload.ticket_id));
-    }
-  }
-
-  function memory_prefix() {
-    return 'incoming:' + server_host() + ':';
-  }
-
-  /**
-   * Storage can be forbidden, full, or not there: nothing of an upload depends on it.
-   * @template T @param {(storage: Storage) => T} use
-   */
-  function with_storage(use) {
-    try {
-      return use(localStorage);
-    } catch (error) {
-      return null;
-    }
-  }
-
-  /**
-   * Null if there is none that makes sense, or nobody came back to it for too long.
-   * @param {Storage} storage @param {string} key @returns {Entry | null}
-   */
-  function entry_at(storage, key) {
-    try {
-      const entry = JSON.parse(String(storage.getItem(key)));
-      return entry.seen_at_ms > Date.now() - MEMORY_DAYS * 86400e3 ? entry : null;
-    } catch (error) {
-      return null;
-    }
-  }
-
-  /** @param {Entry} entry @returns {incoming.UnfinishedUpload} */
-  function without_dates({ seen_at_ms, live_ms, ...begun }) {
-    return begun;
-  }
-
-  /** @returns {incoming.UnfinishedUpload[]} */
-  function unfinished() {
-    const prefix = memory_prefix();
-    return with_storage((storage) => {
-      const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
-      /** @type {incoming.UnfinishedUpload[]} */
-      const found = [];
-      for (const key of keys.filter((name) => name.startsWith(prefix))) {
-        const entry = entry_at(storage, key);
-        if (!entry) storage.removeItem(key);
-        else if (entry.live_ms > Date.now() - LIVE_MS) continue; // a tab has it
-        else if (key === prefix + entry.upload_id) found.push(without_dates(entry)); // not of "host:port" for "host"
-      }
-      return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
-    }) || [];
-  }
-
-  /** @param {incoming.UnfinishedUpload} upload @param {Blob} file */
-  function matches(upload, file) {
-    return upload.filename === name_of(file) && upload.bytes_total === file.size
-      && upload.last_modified_ms === last_change_of(file);
-  }
-
-  /** @param {string} upload_id */
-  function forget(upload_id) {
-    with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
-  }
-
-  // ---- what pages see ---------------------------------------------------------------------------------------
-
-  /** @type {(...states: State[]) => (upload: Upload) => boolean} */
-  const in_state = (...states) => (upload) => states.includes(upload.state);
-
-  const arrived = in_state('arrived', 'finished');
-  const cancelled = in_state('cancelling', 'cancelled');
-
-  /** @type {{[Name in keyof incoming.UploaderProperties]: (upload: Upload) => incoming.UploaderProperties[Name]}} */
-  const PROPERTIES = {
-    filename: (upload) => upload.filename,
-    bytes_total: (upload) => upload.bytes_total,
-    bytes_tx: (upload) => upload.bytes_tx,
-    bytes_acked: (upload) => upload.bytes_acked,
-    bytes_ahead: (upload) => upload.bytes_tx - upload.bytes_acked,
-    frac_complete: (upload) => (upload.bytes_total ? upload.bytes_acked / upload.bytes_total : Number(arrived(upload))),
-    bytes_per_s: (upload) => upload.bytes_per_s(),
-    seconds_left: (upload) => upload.seconds_left(),
-    chunks_tx_now: (upload) => upload.chunks_tx_now,
-    chunks_acked_now: (upload) => upload.chunks_acked_now,
-    chunks_ahead: (upload) => upload.chunks_tx_now - upload.chunks_acked_now,
-    state_msg: (upload) => upload.state_msg(),
-    error_msg: (upload) => upload.error_msg,
-    error_code: (upload) => upload.error_code,
-    cancel_msg: (upload) => (cancelled(upload) ? upload.cancel_msg : ''), // a cancel can come too late
-    connected: (upload) => upload.connection !== null && upload.connection.open,
-    retrying: (upload) => upload.retry_note !== '',
-    next_retry_at: (upload) => upload.next_retry_at,
-    paused: in_state('held', 'paused'),
-    can_pause: in_state('new', 'held', 'running', 'paused'),
-    can_cancel: in_state('new', 'held', 'running', 'paused'),
-    cancelling: in_state('cancelling'),
-    cancelled: in_state('cancelled'),
-    finished: in_state('finished'),
   };
-  /** @param {Upload} upload @param {keyof incoming.UploaderProperties} name @returns {unknown} */
-  function value_of(upload, name) {
-    const { mirror } = upload;
-    return mirror && name in mirror ? mirror[name] : PROPERTIES[name](upload);
+  function report(error) {
+    if (typeof reportError === "function") reportError(error);
+    else setTimeout(() => {
+      throw error;
+    });
   }
 
-  const NAMES = /** @type {(keyof incoming.UploaderProperties)[]} */ (Object.keys(PROPERTIES));
-
-  /** @typedef {'max_bytes_per_s' | 'warn_before_unload'} Settings */
-
-  /**
-   * All that an uploader has. Each member works without its uploader, too: `button.onclick = uploader.cancel`.
-   * @param {Upload} upload @param {incoming.Uploader} uploader @returns {Record<string, PropertyDescriptor>}
-   */
+  // src/uploader.js
+  function check(condition, complaint) {
+    if (!condition) throw new TypeError("incoming.js: " + complaint);
+  }
   function members_of(upload, uploader) {
-    /** @type {Record<Settings | 'done', PropertyDescriptor>} */
     const settings = {
       max_bytes_per_s: {
-        get: () => upload.throttle.bytes_per_s,
+        get: () => upload.sending.throttle.bytes_per_s,
         set: (bytes_per_s) => {
-          check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), 'max_bytes_per_s has to be a number, 0 for no limit');
+          check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), "max_bytes_per_s has to be a number, 0 for no limit");
           upload.limit(bytes_per_s);
-        },
+        }
       },
       warn_before_unload: {
         get: () => upload.warns,
         set: (warns) => {
           upload.warns = Boolean(warns);
-          watch_unload(upload);
-        },
+          guard_unload(upload);
+        }
       },
-      done: { value: upload.done },
+      done: { value: upload.done }
     };
-    /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties | keyof EventTarget | Settings | 'done'>} */
     const controls = {
       start() {
         upload.start();
         return uploader;
       },
-      pause(what = 'pause') {
-        check(['pause', 'unpause', 'toggle'].includes(what), 'pause takes "pause", "unpause" or "toggle"');
+      pause(what = "pause") {
+        check(["pause", "unpause", "toggle"].includes(what), 'pause takes "pause", "unpause" or "toggle"');
         upload.pause(what);
         return uploader;
       },
       cancel(reason) {
-        // Not a string: `button.onclick = uploader.cancel` passes an event.
-        upload.cancel(typeof reason === 'string' && reason ? reason : 'Cancelled by the user.');
+        upload.cancel(typeof reason === "string" && reason ? reason : CANCELLED_BY_USER);
         return uploader;
       },
       onprogress: null,
       onfinished: null,
       oncancelled: null,
-      onerror: null,
+      onerror: null
     };
-    /** @type {Record<string, PropertyDescriptor>} */
     const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings };
     for (const name of NAMES) members[name] = { get: () => value_of(upload, name), enumerable: true };
     return members;
   }
-
-  /** What the uploaders of a page's own classes find behind `super`. @type {WeakMap<object, any>} */
-  const originals = new WeakMap();
-
-  /**
-   * A plain function, so that it works with and without `new`. A class may extend it: its methods win.
-   * @param {string} upload_id @param {Blob} file @returns {incoming.Uploader}
-   */
+  var originals = /* @__PURE__ */ new WeakMap();
   function Uploader(upload_id, file) {
-    check(typeof upload_id === 'string' && upload_id !== '', 'upload_id has to be the id of a ticket, a string');
-    check(is_blob(file), 'file has to be a File or a Blob');
-    /** @type {incoming.Uploader} */
+    check(typeof upload_id === "string" && upload_id !== "", "upload_id has to be the id of a ticket, a string");
+    check(is_blob(file), "file has to be a File or a Blob");
     const uploader = Reflect.construct(EventTarget, [], new.target || Uploader);
     const members = members_of(new Upload(upload_id, file, uploader), uploader);
     originals.set(uploader, Object.create(null, members));
@@ -2121,69 +2065,68 @@
   }
   Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
   Object.setPrototypeOf(Uploader, EventTarget);
-  for (const name of ['start', 'pause', 'cancel']) {
-    Uploader.prototype[name] = function (/** @type {any[]} */ ...args) {
+  for (const name of ["start", "pause", "cancel"]) {
+    Uploader.prototype[name] = function(...args) {
       return originals.get(this)[name](...args);
     };
   }
-  for (const name of [...NAMES, 'done', 'max_bytes_per_s', 'warn_before_unload']) {
+  for (const name of [...NAMES, "done", "max_bytes_per_s", "warn_before_unload"]) {
     Object.defineProperty(Uploader.prototype, name, {
       get() {
         return originals.get(this)[name];
       },
       set(value) {
         originals.get(this)[name] = value;
-      },
+      }
     });
   }
-
-  /**
-   * Whether a class between an uploader and `Uploader` has this member.
-   * @param {object} uploader @param {string} name @returns {boolean}
-   */
   function is_overridden(uploader, name) {
     const proto = Object.getPrototypeOf(uploader);
     return proto && proto !== Uploader.prototype && (proto.hasOwnProperty(name) || is_overridden(proto, name));
   }
 
-  /** @param {string} hostname */
+  // src/library.js
   function set_server_hostname(hostname) {
-    const fits = typeof hostname === 'string' && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
+    const fits = typeof hostname === "string" && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
     check(fits, 'the hostname of the server has to be "host", "host:port" or "host:port/prefix"');
-    server_hostname = hostname.replace(/\/$/, '');
-    was_reached = false;
+    server.set_hostname(hostname);
   }
-
-  /** @param {boolean} condition @param {string} complaint */
-  function check(condition, complaint) {
-    if (!condition) throw new TypeError('incoming.js: ' + complaint);
-  }
-
-  /** By its tag: a file of another frame is no `instanceof Blob` here. @param {any} file */
-  function is_blob(file) {
-    return /^\[object (File|Blob)\]$/.test(Object.prototype.toString.call(file));
-  }
-
   function wake_all() {
     online_uploads.forEach((upload) => upload.wake());
   }
-
-  window.addEventListener('online', wake_all);
-  window.addEventListener('offline', () => online_uploads.forEach((upload) => upload.settle())); // a new state_msg
-  window.addEventListener('pageshow', wake_all);
-  window.addEventListener('pagehide', () => shares.forEach(({ owns, upload }) => owns && upload.memory.write(0)));
-  document.addEventListener('visibilitychange', () => {
-    if (document.visibilityState === 'visible') wake_all();
-  });
-
-  /** @type {typeof incoming} */
-  const library = {
-    version: VERSION,
-    Uploader: /** @type {incoming.UploaderConstructor} */ (/** @type {unknown} */ (Uploader)),
+  function listen() {
+    window.addEventListener("online", wake_all);
+    window.addEventListener("offline", () => online_uploads.forEach((upload) => upload.settle()));
+    window.addEventListener("pageshow", wake_all);
+    window.addEventListener("pagehide", () => shares.forEach(({ owns, upload }) => owns && upload.memory.write(0)));
+    document.addEventListener("visibilitychange", () => {
+      if (document.visibilityState === "visible") wake_all();
+    });
+  }
+  var library = {
+    version: "0.3.0",
+    Uploader: (
+      /** @type {incoming.UploaderConstructor} */
+      /** @type {unknown} */
+      Uploader
+    ),
     set_server_hostname,
     unfinished,
     matches,
-    forget,
+    forget
   };
-  Object.assign(window, { incoming: library });
+  function install() {
+    if (typeof window === "undefined") return void 0;
+    const { incoming: loaded } = (
+      /** @type {any} */
+      window
+    );
+    if (loaded && loaded.version && loaded.Uploader) return loaded;
+    listen();
+    Object.assign(window, { incoming: library });
+    return library;
+  }
+
+  // src/script.js
+  install();
 })();

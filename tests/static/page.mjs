@@ -1,6 +1,7 @@
 // The browser's edge, driven by hand: a page with its clock, sockets, files, worker and network, for the tests beside this.
 //
 // static/incoming.js is loaded for real, into a context of its own; only what a browser would give it is made here.
+// INCOMING_TEST_LIBRARY names another built file to be tested in its place.
 // Time passes in `page.pass(seconds)` alone, and randomness is 0.5 unless a test says otherwise.
 
 import assert from 'node:assert/strict';
@@ -10,7 +11,7 @@ import { FakeBlob, FakeFile, file_reader_of } from './files.mjs';
 
 export { FakeFile, StreamedFile, crc32c } from './files.mjs';
 
-const LIBRARY = new URL('../../static/incoming.js', import.meta.url);
+const LIBRARY = process.env.INCOMING_TEST_LIBRARY || new URL('../../static/incoming.js', import.meta.url);
 const BEGAN_MS = Date.UTC(2026, 10, 23);
 export const KIB = 1024;
 
@@ -227,7 +228,7 @@ function worker_of(page) {
     /** What sockets say passes at once, or each test would have to wait for it. Reading takes its time. */
     pass(data, deliver_now) {
       const deliver = () => this.context && deliver_now();
-      const is_said = data.event && data.event !== 'bad_address'; // a constructor could not tell it
+      const is_said = data.event && data.event !== 'refused'; // a constructor could not tell it
       if (is_said || ['dial', 'send', 'close'].includes(data.action)) deliver();
       else page.later(deliver);
     }

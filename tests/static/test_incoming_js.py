@@ -1,7 +1,8 @@
-"""The library in Node, event by event: every tests/static/*.test.mjs, with Node's own test runner."""
+"""The built library in Node, event by event: every tests/static/*.test.mjs, with Node's own test runner."""
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -15,22 +16,28 @@ from tests.support.server import ROOT
 HERE = Path(__file__).parent
 DEADLINE_S = 120
 SCRIPTS = sorted(HERE.glob("*.test.mjs"))
+STATIC = ROOT / "static"
+LIBRARIES = ("incoming.js", "incoming.min.js")
 ERRORS_OF_THE_LIBRARY = 100
 
 
+@pytest.mark.parametrize("library", LIBRARIES)
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
-def test_the_library_behaves_as_this_script_says(script: Path) -> None:
+def test_the_library_behaves_as_this_script_says(script: Path, library: str) -> None:
     node = shutil.which("node")
     assert node, "the tests of the library need Node 20 or newer"
     command = [node, "--test", "--test-reporter=tap", str(script)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=DEADLINE_S, check=False)
+    environment = {**os.environ, "INCOMING_TEST_LIBRARY": str(STATIC / library)}
+    run = subprocess.run(
+        command, capture_output=True, text=True, timeout=DEADLINE_S, check=False, env=environment
+    )
     assert run.returncode == 0, f"\n{run.stdout}{run.stderr}"
     # A file without a test would pass as well.
     assert int(re.findall(r"^# pass (\d+)$", run.stdout, re.MULTILINE)[0]) > 0
 
 
 def test_the_docs_tell_every_error_that_a_page_can_see() -> None:
-    source = (ROOT / "static" / "incoming.js").read_text("utf-8")
+    source = (STATIC / "src" / "errors.js").read_text("utf-8")
     found_here = {int(code) for code in re.findall(r"= \{ code: (\d+)", source)}
     assert found_here
     assert min(found_here) >= ERRORS_OF_THE_LIBRARY

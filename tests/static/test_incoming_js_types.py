@@ -1,4 +1,4 @@
-"""static/incoming.js and static/incoming.d.ts, read by the TypeScript compiler: `npm ci` installs it."""
+"""static/src and static/incoming.d.ts, read by the TypeScript compiler: `npm ci` installs it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ TSC = ROOT / "node_modules" / ".bin" / "tsc"
 DEADLINE_S = 120
 SOURCES = [
     "tsconfig.json",
-    *("static/incoming.js", "static/incoming.d.ts", "static/incoming.mjs", "static/incoming.d.mts"),
+    *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "static" / "src").rglob("*.*s")),
+    *("static/incoming.d.ts", "static/incoming.d.mts", "static/status.js"),
     *("tests/static/types_test.ts", "tests/static/module_types_test.mts"),
 ]
 
@@ -41,6 +42,11 @@ def test_the_library_its_types_and_what_pages_write_fit_together() -> None:
     assert status == 0, output
 
 
+def test_the_copy_that_the_next_tests_spoil_has_no_errors(copy: Path) -> None:
+    status, output = tsc("-p", ".", cwd=copy)
+    assert status == 0, output
+
+
 DRIFTS = [
     ("incoming.d.ts", "readonly bytes_ahead: number;", ""),
     ("incoming.d.ts", "readonly bytes_ahead: number;", "readonly bytes_ahead: string;"),
@@ -50,14 +56,18 @@ DRIFTS = [
     ("incoming.d.ts", "onerror: Callback | null;", ""),
     ("incoming.d.ts", 'type PauseRequest = "pause" |', "type PauseRequest ="),
     ("incoming.d.ts", "function set_server_hostname", "function set_hostname"),
-    ("incoming.js", "    set_server_hostname,\n", ""),
-    ("incoming.js", "bytes_ahead: (upload) =>", "bytes_behind: (upload) =>"),
-    ("incoming.js", "error_code: (upload) => upload.error_code", "error_code: (upload) => upload.state"),
-    ("incoming.js", "    finished: {},", ""),
+    ("src/library.js", "  set_server_hostname,\n", ""),
+    ("src/properties.js", "bytes_ahead: (upload) =>", "bytes_behind: (upload) =>"),
+    (
+        "src/properties.js",
+        "error_code: (upload) => upload.error_code",
+        "error_code: (upload) => upload.state",
+    ),
+    ("src/states.js", "  finished: {},", ""),
     ("incoming.d.ts", "function matches", "function fits"),
     ("incoming.d.ts", "readonly done:", "readonly ended:"),
     ("incoming.d.ts", "readonly begun_at_ms: number;", "readonly begun_at_ms: string;"),
-    ("incoming.js", "    unfinished,\n    matches,", "    matches,"),
+    ("src/library.js", "  unfinished,\n  matches,", "  matches,"),
     ("incoming.d.mts", "export const forget: typeof incoming.forget;", ""),
     ("incoming.d.mts", "typeof incoming.matches", "typeof incoming.forget"),
 ]
@@ -79,9 +89,13 @@ def test_library_and_types_cannot_drift_apart_unnoticed(
 def test_the_library_needs_no_newer_javascript_than_that_of_2018(tmp_path: Path) -> None:
     for target in ("es2018", "esnext"):
         options = ["--ignoreConfig", "--allowJs", "--target", target, "--lib", "es2018,dom"]
-        sources = ["static/incoming.js", "static/incoming.d.ts"]
+        sources = [name for name in SOURCES if name.startswith(("static/src/", "static/incoming.d.ts"))]
         status, output = tsc(*sources, *options, "--outDir", tmp_path / target)
         assert status == 0, output
-    written = [(tmp_path / target / "incoming.js").read_text("utf-8") for target in ("es2018", "esnext")]
+    written = [
+        {path.name: path.read_text("utf-8") for path in (tmp_path / target).rglob("*.js")}
+        for target in ("es2018", "esnext")
+    ]
+    assert len(written[0]) == len(list((ROOT / "static" / "src").rglob("*.js")))
     # Whatever is newer would have been rewritten for 2018; `lib` above has seen to the functions.
     assert written[0] == written[1]

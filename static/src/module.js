@@ -1,0 +1,8 @@
+// incoming.mjs: for those who import modules. It sets the global `incoming`, too.
+
+import { install } from './library.js';
+
+const library = /** @type {typeof incoming} */ (install());
+
+export default library;
+export const { version, Uploader, set_server_hostname, unfinished, matches, forget } = library || {};

@@ -1,0 +1,5 @@
+// incoming.js: for pages that load a script.
+
+import { install } from './library.js';
+
+install();

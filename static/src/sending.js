@@ -1,0 +1,295 @@
+// The chunks of an upload: prepared, sent, acknowledged, and sent again.
+
+import { now_ms } from './clock.js';
+import { CHUNK_MIN_BYTES, WINDOW_FIRST_BYTES } from './pace.js';
+import { StoredRanges } from './ranges.js';
+import { Speed, Throttle } from './throttle.js';
+import { HEADER_BYTES, write_header } from './wire.js';
+
+/**
+ * A chunk that is being prepared or on its way. `crc` is null until it is known; then `buffer` has the bytes behind room
+ * for the header, or is null if the browser sends a slice of the file. `sent_ms` and `ahead_bytes` tell since when it is
+ * on its way, and how much was on its way then, including it.
+ * @typedef {{from: number, bytes: number, crc: number | null, buffer: ArrayBuffer | null, sent_ms: number,
+ *   ahead_bytes: number}} Chunk
+ */
+/** @typedef {import('./connection.js').Connection} Connection */
+/** @typedef {import('./pace.js').Pace} Pace */
+/** @typedef {import('./upload.js').Upload} Upload */
+
+const PREPARED_CHUNKS = 3; // whose checksums are asked for while others are on their way
+
+export class Sending {
+  /** @param {Upload} upload */
+  constructor(upload) {
+    this.upload = upload;
+    this.bytes_tx = 0;
+    this.chunks_tx_now = this.chunks_acked_now = 0; // of this connection
+    this.stored = new StoredRanges();
+    this.bytes_asked = 0; // up to here checksums of chunks were asked for
+    /** @type {Chunk[]} */
+    this.ready = []; // to be sent, once their checksums are known
+    /** @type {Chunk[]} */
+    this.on_way = []; // sent and not acknowledged; kept after a lost connection: some may have arrived
+    this.first_window_bytes = WINDOW_FIRST_BYTES;
+    this.throttle = new Throttle();
+    /** @type {ReturnType<typeof setTimeout> | null} */
+    this.throttle_timer = null;
+    this.speed = new Speed(0);
+  }
+
+  /** Whether chunks may be sent now. */
+  is_active() {
+    const { state, connection } = this.upload;
+    return state === 'running' && connection !== null && connection.agreed;
+  }
+
+  bytes_per_s() {
+    return this.is_active() ? Math.round(this.speed.bytes_per_s) : 0;
+  }
+
+  seconds_left() {
+    const bytes_per_s = this.bytes_per_s();
+    return bytes_per_s ? Math.ceil((this.upload.bytes_total - this.upload.bytes_acked) / bytes_per_s) : null;
+  }
+
+  sample_speed() {
+    if (this.is_active()) this.speed.sample(this.upload.bytes_acked);
+  }
+
+  // -- from connection to connection
+
+  /** A connection has begun: the server has all before `offset`. @param {number} offset */
+  begin_at(offset) {
+    this.take_stored(offset);
+    this.stored.reach(offset);
+    this.on_way = [];
+    this.chunks_acked_now = 0;
+    this.prepare_from(offset);
+  }
+
+  /**
+   * Sends the checksums that the server asks for, which shows that it is the same file. Then chunks may follow.
+   * @param {[number, number][]} ranges @param {number[]} found
+   */
+  compare(ranges, found) {
+    const { upload } = this;
+    if (upload.state !== 'running') return; // it is being cancelled
+    if (ranges.length === 0) {
+      upload.send_message('MsgAgree', { Crc32c: found });
+      if (upload.connection) upload.connection.agreed = true;
+      this.speed = new Speed(upload.bytes_acked);
+      this.send_chunks();
+      this.fill_gaps();
+      return;
+    }
+    const [[from, to], ...others] = ranges;
+    upload.reading.read_range(from, to, 0, (crc) => {
+      if (from === 0 && to === this.stored.bytes) this.stored.know(crc); // no need to read it once more
+      this.compare(others, found.concat(crc));
+    });
+  }
+
+  /** Reads, while chunks are sent, what was stored over earlier connections, for its checksum. */
+  fill_gaps() {
+    const { connection, file, reading } = this.upload;
+    const gap = this.stored.gap();
+    if (!connection || connection.filling || !gap) {
+      this.send_chunks(); // and perhaps complete
+      return;
+    }
+    connection.filling = true;
+    const from = gap.from + gap.known_bytes;
+    const bytes = Math.min(reading.piece_bytes, gap.bytes - gap.known_bytes);
+    reading.read(file.slice(from, from + bytes), gap.crc, false, (crc) => {
+      connection.filling = false;
+      gap.known_bytes += bytes;
+      gap.crc = crc;
+      this.fill_gaps();
+    });
+  }
+
+  /** The connection ends. @param {Connection} connection */
+  end({ confirmed, pace }) {
+    this.stop_throttle();
+    if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
+    this.prepare_from(this.upload.bytes_acked);
+    this.chunks_tx_now = this.chunks_acked_now = 0;
+  }
+
+  // -- acknowledgements
+
+  /** Returns false if that makes no sense. @param {number} offset all before it is stored */
+  acknowledge(offset) {
+    const { upload } = this;
+    const { connection } = upload;
+    if (!connection || !(upload.bytes_acked <= offset && offset <= this.bytes_tx)) {
+      upload.retry.on_lost(0, ''); // this message or an earlier one was damaged: a new connection clears it up
+      return false;
+    }
+    if (offset === upload.bytes_acked) return true;
+    const newest = this.take_stored(offset);
+    if (newest) connection.pace.stored(newest);
+    connection.waits = offset < this.bytes_tx;
+    connection.unstored_s = 0;
+    upload.bytes_acked = offset;
+    upload.has_progressed();
+    return true;
+  }
+
+  /** Moves the chunks that have arrived to the stored ranges; returns the newest of them. @param {number} offset */
+  take_stored(offset) {
+    let newest = null;
+    while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
+      newest = /** @type {Chunk} */ (this.on_way.shift());
+      this.stored.add(newest.bytes, newest.bytes, Number(newest.crc));
+      this.chunks_acked_now += 1;
+    }
+    return newest;
+  }
+
+  /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
+  on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
+    const { connection } = this.upload;
+    if (!this.acknowledge(offset)) return;
+    if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
+    this.send_chunks();
+    this.arrive_if_complete();
+  }
+
+  /** The chunk at `offset` was damaged on its way. @param {number} offset @param {number} round */
+  on_resend(offset, round) {
+    const { connection } = this.upload;
+    if (!connection || !this.acknowledge(offset)) return;
+    this.stored.reach(offset);
+    this.on_way = [];
+    this.chunks_tx_now = this.chunks_acked_now;
+    connection.round = round;
+    connection.waits = connection.completed = false;
+    this.prepare_from(offset);
+    this.send_chunks();
+  }
+
+  // -- chunks
+
+  /** From here on chunks are prepared anew. @param {number} offset */
+  prepare_from(offset) {
+    this.ready = [];
+    this.bytes_tx = this.bytes_asked = offset;
+  }
+
+  /** Prepares the next chunks anew, because their size has changed. */
+  prepare_again() {
+    this.prepare_from(this.bytes_tx);
+    this.send_chunks();
+  }
+
+  /** Sends what may be sent now, and prepares more. */
+  send_chunks() {
+    const { connection } = this.upload;
+    if (!this.is_active() || !connection) return;
+    this.read_ahead(connection);
+    while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
+      this.send_chunk(/** @type {Chunk} */ (this.ready.shift()), connection);
+      this.read_ahead(connection);
+    }
+    this.complete(connection);
+  }
+
+  /** @param {Chunk} chunk @param {Pace} pace */
+  may_send(chunk, pace) {
+    const ahead_bytes = this.bytes_tx - this.upload.bytes_acked;
+    if (!pace.admits(ahead_bytes, chunk.bytes)) return false; // an acknowledgement will come
+    const wait_ms = this.throttle.wait_ms(chunk.bytes);
+    if (wait_ms > 0 && this.throttle_timer === null) {
+      this.throttle_timer = setTimeout(() => {
+        this.throttle_timer = null;
+        this.send_chunks();
+        this.upload.settle();
+      }, Math.ceil(wait_ms));
+    }
+    return wait_ms === 0;
+  }
+
+  /** @param {Chunk} chunk @param {Connection} connection */
+  send_chunk(chunk, connection) {
+    const end = chunk.from + chunk.bytes;
+    chunk.sent_ms = now_ms();
+    chunk.ahead_bytes = end - this.upload.bytes_acked;
+    this.throttle.take(chunk.bytes);
+    const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
+    write_header(message, chunk.from, Number(chunk.crc), connection.round);
+    connection.send(chunk.buffer ? message : new Blob([message, this.upload.file.slice(chunk.from, end)]));
+    chunk.buffer = null;
+    connection.waits = true;
+    this.on_way.push(chunk);
+    this.bytes_tx = end;
+    this.chunks_tx_now += 1;
+  }
+
+  /** @param {Connection} connection */
+  read_ahead({ pace }) {
+    const { upload } = this;
+    while (upload.connection && this.ready.length < PREPARED_CHUNKS && this.bytes_asked < upload.bytes_total) {
+      const from = this.bytes_asked;
+      const bytes = Math.min(this.chunk_bytes(pace), upload.bytes_total - from);
+      /** @type {Chunk} */
+      const chunk = { from, bytes, crc: null, buffer: null, sent_ms: 0, ahead_bytes: 0 };
+      this.ready.push(chunk);
+      this.bytes_asked += bytes;
+      upload.reading.read(upload.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
+        chunk.crc = crc;
+        chunk.buffer = buffer;
+        this.send_chunks();
+      });
+    }
+  }
+
+  /** @param {Pace} pace */
+  chunk_bytes(pace) {
+    const { bytes_per_s } = this.throttle;
+    const most_bytes = Math.min(pace.chunk_bytes, this.upload.reading.most_bytes);
+    if (!bytes_per_s) return most_bytes;
+    return Math.min(most_bytes, Math.max(CHUNK_MIN_BYTES, Math.floor(bytes_per_s / 4)));
+  }
+
+  // -- the end
+
+  /** Sends MsgComplete after all chunks, once the checksum of the whole file is known. @param {Connection} connection */
+  complete(connection) {
+    if (connection.completed || this.bytes_tx < this.upload.bytes_total || this.stored.gap()) return;
+    connection.completed = true;
+    this.send_complete(connection);
+    this.arrive_if_complete();
+  }
+
+  /** @param {Connection} connection */
+  send_complete(connection) {
+    connection.unanswered_s = 0;
+    this.upload.send_message('MsgComplete', { Crc32c: this.stored.crc(this.on_way), Round: connection.round });
+  }
+
+  /** From then on the app may have the file, and a cancel comes too late. */
+  arrive_if_complete() {
+    const { connection, bytes_acked, bytes_total } = this.upload;
+    if (connection && connection.completed && bytes_acked === bytes_total) this.upload.transition('arrive');
+  }
+
+  // -- the page's limit
+
+  /** @param {number} bytes_per_s */
+  limit(bytes_per_s) {
+    this.throttle.limit(bytes_per_s);
+    this.stop_throttle();
+    const { connection } = this.upload;
+    const is_large = (/** @type {Chunk} */ chunk) => connection && chunk.bytes > 2 * this.chunk_bytes(connection.pace);
+    // Only then: a slider changes the limit faster than chunks are read.
+    if (this.ready.some(is_large)) this.prepare_from(this.bytes_tx);
+    this.send_chunks();
+  }
+
+  stop_throttle() {
+    if (this.throttle_timer !== null) clearTimeout(this.throttle_timer);
+    this.throttle_timer = null;
+  }
+}
