@@ -26,7 +26,7 @@ from bench import settings, single
 from bench.crowd import crowd
 from bench.kept import Kept, new_ticket
 from bench.rivals.ours import Ours
-from incoming.registry.entries import forgotten
+from incoming.registry.entries import tombstone
 from tests.support.data import MIB
 from tests.support.server import RunningServer, add_to_journal, multiply_tickets
 
@@ -119,7 +119,7 @@ def tickets(counts: Sequence[int], storage: Path) -> dict[str, Any]:
         _, per_s = make_tickets(server, max(counts) - len(some))
         server.kill()
         others = server.journaled().keys() - set(some)
-        add_to_journal(server, *map(forgotten, others))
+        add_to_journal(server, *map(tombstone, others))
         server.start()  # whose new log does not have the others any more
         rows = [_restarted(server, some, count) for count in (len(some), *counts)]
     base = rows[0]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.measure import processes
-from incoming.registry.log import sync_directory
+from incoming.registry.append_log import sync_directory
 
 QUICK_S: Final = 0.005
 QUICK_SYNCS: Final = 20

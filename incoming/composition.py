@@ -103,7 +103,7 @@ class Service:
         if settings.fsync:
             _keep_names(self.directory)
         self.uploads = Uploads(self.context)
-        housekeeping.distrust(self.uploads, self._journal.machine_has_run_on())
+        housekeeping.distrust(self.uploads, self._journal.is_same_boot())
         self._write_first_clock()
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)

@@ -1,7 +1,7 @@
-"""What the journal says of tickets, as text: a line for each change of state.
+"""The entries of the journal: each change of a ticket, as the payload of a record.
 
-`ID ENTRY`: the ticket's id, and `{"version": 1, "ticket": {...}}`, secrets included, or `-` once the ticket
-is forgotten. Of each ticket the last line counts.
+An entry is `ID TICKET`: the ticket's id, and `{"version": 1, "ticket": {...}}` with its secrets, or `-` for a
+ticket that was forgotten (a tombstone). The latest entry of each ticket counts.
 """
 
 from __future__ import annotations
@@ -22,64 +22,63 @@ from incoming.runtime.garbage import no_collection
 VERSION: Final = 1
 TICKET_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _FORGOTTEN: Final = b"-"
-STOPPED: Final = b"stopped -"
-"""The last line of a process that has ended by itself. Older versions take it for the end of a ticket that
-they don't know."""
+CLEAN_STOP: Final = b"stopped -"
+"""The last entry of a process that stopped cleanly. Older versions read the tombstone of no ticket."""
 _TYPES: Final = {name: kind for name, kind in get_type_hints(Ticket).items() if name != "token"}
-"""A claim ends with its process, and so does its token."""
+"""The fields that the journal stores. A claim ends with its process, and so does its token."""
 _STATES: Final = {state.value: state for state in State}
 _MAX_TIME_S: Final = 1e15
-"""JSON has larger numbers, and Python reads NaN and Infinity from it; none of them is a time."""
+"""JSON has larger numbers, and Python reads NaN and Infinity from it. None of them is a time."""
 
 
 class DamagedEntry(ValueError):
-    """Text of a journal that says nothing of a ticket; the message tells why."""
+    """An entry that has no valid ticket; the message tells why."""
 
 
-def written(ticket: Ticket) -> bytes:
-    """Returns the line for a ticket as it is now."""
+def ticket_entry(ticket: Ticket) -> bytes:
+    """Returns the entry of a ticket in its current state."""
     return b"%s %s" % (ticket.id.encode(), encode(ticket))
 
 
-def forgotten(ticket_id: str) -> bytes:
-    """Returns the line for a ticket that is not known any more."""
+def tombstone(ticket_id: str) -> bytes:
+    """Returns the entry of a ticket that was forgotten."""
     return b"%s %s" % (ticket_id.encode(), _FORGOTTEN)
 
 
-def last_lines(lines: Iterable[bytes]) -> dict[str, bytes]:
-    """Returns the last line of each ticket that is not forgotten, by its id."""
-    last: dict[str, bytes] = {}
-    note(last, lines)
-    return last
+def latest_entries(entries: Iterable[bytes]) -> dict[str, bytes]:
+    """Returns the latest entry of each ticket that was not forgotten, by its id."""
+    latest: dict[str, bytes] = {}
+    apply_entries(latest, entries)
+    return latest
 
 
-def note(last: dict[str, bytes], lines: Iterable[bytes]) -> None:
-    """Puts the last line of each ticket into `last`, and takes those out that these lines forget."""
-    for line in lines:
-        ticket_id, _, entry = line.partition(b" ")
-        if entry == _FORGOTTEN:
-            last.pop(ticket_id.decode("ascii", "replace"), None)
+def apply_entries(latest: dict[str, bytes], entries: Iterable[bytes]) -> None:
+    """Puts newer entries into `latest`, and removes the tickets that have a tombstone."""
+    for entry in entries:
+        ticket_id, _, content = entry.partition(b" ")
+        if content == _FORGOTTEN:
+            latest.pop(ticket_id.decode("ascii", "replace"), None)
         else:
-            last[ticket_id.decode("ascii", "replace")] = line
+            latest[ticket_id.decode("ascii", "replace")] = entry
 
 
-def tickets(last: dict[str, bytes]) -> tuple[list[Ticket], dict[str, DamagedEntry]]:
-    """Returns the tickets of these lines, and by their ids what is wrong with those that are none."""
-    found, unknown = [], {}
+def decode_all(latest: dict[str, bytes]) -> tuple[list[Ticket], dict[str, DamagedEntry]]:
+    """Returns the tickets of these entries, and by their ids what is wrong with the damaged ones."""
+    found, damaged = [], {}
     with no_collection():
-        for ticket_id in sorted(last):
+        for ticket_id in sorted(latest):
             try:
-                found.append(decode(last[ticket_id].partition(b" ")[2], ticket_id))
+                found.append(decode(latest[ticket_id].partition(b" ")[2], ticket_id))
             except DamagedEntry as exc:
-                unknown[ticket_id] = exc
-    return found, unknown
+                damaged[ticket_id] = exc
+    return found, damaged
 
 
-# --- an entry ------------------------------------------------------------------------------------------
+# --- one entry -----------------------------------------------------------------------------------------
 
 
 def encode(ticket: Ticket) -> bytes:
-    """Returns what is kept of a ticket, as JSON in one line."""
+    """Returns the ticket as JSON, in one line."""
     rest = ticket.at_rest()
     entry = {"version": VERSION, "ticket": {name: getattr(rest, name) for name in _TYPES}}
     return json.dumps(entry, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -102,11 +101,11 @@ class _Entry(msgspec.Struct):
 
 
 _decoder: Final = msgspec.json.Decoder(_Entry)
-_put_url: Final = Ticket.__dict__["signal_finish_url"].__set__
+_set_url: Final = Ticket.__dict__["signal_finish_url"].__set__
 
 
 def _decoded_at_once(content: bytes) -> Ticket | None:
-    """Returns the ticket of an entry; None for one that is damaged, or not as this version writes it."""
+    """Returns the ticket of an entry; None if it is damaged, or differs from what this version writes."""
     try:
         entry = _decoder.decode(content)
         ticket = entry.ticket
@@ -117,12 +116,12 @@ def _decoded_at_once(content: bytes) -> Ticket | None:
     is_usual = entry.version == VERSION and not ticket.token
     if not is_usual or not _is_time(ticket.issued_at_s) or not _is_time(ticket.changed_at_s):
         return None
-    _put_url(ticket, sys.intern(ticket.signal_finish_url))  # an app has thousands of tickets
+    _set_url(ticket, sys.intern(ticket.signal_finish_url))  # an app has thousands of tickets
     return ticket
 
 
 def _decoded_by_fields(content: bytes) -> Ticket:
-    """Returns the ticket of an entry; a missing field has its default. Raises DamagedEntry, and says why."""
+    """Returns the ticket of an entry; a missing field has its default. Raises DamagedEntry."""
     try:
         entry = json.loads(content.decode("utf-8", "surrogatepass"))
     except (ValueError, RecursionError) as exc:
@@ -140,7 +139,7 @@ def _decoded_by_fields(content: bytes) -> Ticket:
 
 
 def _checkpoints(value: object) -> checkpoints.Checkpoints:
-    """Returns what it says. Raises DamagedEntry."""
+    """Returns the checkpoints in a JSON value. Raises DamagedEntry."""
     try:
         return checkpoints.read(value)
     except ValueError as exc:
@@ -152,7 +151,7 @@ def _is_time(value_s: float) -> bool:
 
 
 def _value(name: str, value: Any) -> Any:
-    """Returns the field `name` as its type says. Raises DamagedEntry."""
+    """Returns the value of the field `name` with its type. Raises DamagedEntry."""
     kind = _TYPES[name]
     if kind is State and isinstance(value, str) and value in _STATES:
         return _STATES[value]

@@ -1,7 +1,8 @@
-"""Many small jobs for the disk, done together by one thread.
+"""Group commit: one thread writes all items that wait, with one sync for all of them.
 
-A thread of the pool waits for its turn beside the event loop after each system call, and ten that do so at
-once cost twice the CPU of one. So one works at a time, and whoever comes meanwhile is in its next group.
+After each system call a thread of the pool waits for its turn beside the event loop. Ten threads that do so
+at once cost twice the CPU time of one. So one thread works at a time, and what comes meanwhile is its next
+group.
 """
 
 from __future__ import annotations
@@ -16,50 +17,50 @@ T = TypeVar("T")
 
 
 @dataclass(slots=True, eq=False)
-class _Job(Generic[T]):
-    """Something to be done, and somebody who waits until `undone` can be had."""
+class _Pending(Generic[T]):
+    """An item, and the caller that waits for `done_lock` until it is committed."""
 
     item: T
-    undone: Lock
+    done_lock: Lock
     error: BaseException | None = None
 
 
 class GroupCommit(Generic[T]):
-    """Has `work` do things in the pool; what goes wrong with a group goes wrong with each of it."""
+    """Calls `write` in the pool with groups of items. Each item has the error of its group."""
 
-    def __init__(self, runtime: Runtime, work: Callable[[Sequence[T]], None]) -> None:
+    def __init__(self, runtime: Runtime, write: Callable[[Sequence[T]], None]) -> None:
         self._runtime = runtime
-        self._work = work
-        self._waiting: list[_Job[T]] = []
-        self._works = False
+        self._write = write
+        self._waiting: list[_Pending[T]] = []
+        self._is_writing = False
 
-    def do(self, item: T) -> None:
-        """Returns when it is done. Raises what went wrong with it.
+    def commit(self, item: T) -> None:
+        """Returns when the item is written. Raises the error of its group.
 
-        The work is a task of its own: whoever is killed while it waits leaves it to be done.
+        A task of its own writes, so an item is written even if its caller is killed while it waits.
         """
-        job = _Job(item, self._runtime.semaphore(1))
-        job.undone.__enter__()
-        self._waiting.append(job)
-        if not self._works:
-            self._works = True
-            self._runtime.spawn(self._do_all)
-        job.undone.__enter__()  # once more: until `_do` lets go of it
-        if job.error:
-            raise job.error
+        pending = _Pending(item, self._runtime.semaphore(1))
+        pending.done_lock.__enter__()
+        self._waiting.append(pending)
+        if not self._is_writing:
+            self._is_writing = True
+            self._runtime.spawn(self._write_all)
+        pending.done_lock.__enter__()  # waits until `_write_group` releases it
+        if pending.error:
+            raise pending.error
 
-    def _do_all(self) -> None:
+    def _write_all(self) -> None:
         while self._waiting:
             group, self._waiting = self._waiting, []
-            self._do(group)
-        self._works = False
+            self._write_group(group)
+        self._is_writing = False
 
-    def _do(self, group: list[_Job[T]]) -> None:
+    def _write_group(self, group: list[_Pending[T]]) -> None:
         error: BaseException | None = None
         try:
-            self._runtime.in_pool(self._work, [job.item for job in group])
-        except BaseException as exc:  # whatever it is, nobody is left waiting
+            self._runtime.in_pool(self._write, [pending.item for pending in group])
+        except BaseException as exc:  # whatever it is, every caller has to be woken
             error = exc
-        for job in group:
-            job.error = error
-            job.undone.__exit__(None, None, None)
+        for pending in group:
+            pending.error = error
+            pending.done_lock.__exit__(None, None, None)

@@ -1,13 +1,15 @@
-"""The tickets on the disk, kept at each change of state: they survive a kill, and a power cut.
+"""The journal: the tickets on the disk. It is written at each change of state, and survives a power cut.
 
-`DIRECTORY/log` has a line for each change (`entries`), secrets included, so the directory is 0700. Each start
-reads it, and begins a new one with what counts; a kill leaves the old one or the new one. What is damaged or
-missing is reported, the log is kept in `damaged/`, and the other tickets are not affected.
+`DIRECTORY/log` is an append log with an entry for each change (`entries`), secrets included, so the directory
+has the mode 0700. Each start reads the log and replaces it by one with what counts. A kill leaves the old log
+or the new one. Damaged and missing records are reported, and a copy of the log is kept in `damaged/`. Tickets
+whose entries are intact are not affected.
 
-A process that ends by itself leaves a mark as the last line, and says so in the clock file. Together with the
-blank block at the end of a log (`log`), that tells whether the end of the log is the one that was written.
+A process that stops cleanly appends a mark as the last record, and sets a flag in the clock file. With the
+blank block at the end of the log (`append_log`), that tells whether the end of the log is the one that was
+written.
 
-Every method here blocks on the disk: callers on the event loop go through the pool.
+Every method blocks on the disk: callers on the event loop use the pool.
 """
 
 from __future__ import annotations
@@ -22,10 +24,10 @@ from typing import Final
 
 from incoming.core.errors import StorageFailed
 from incoming.core.ticket import Ticket
-from incoming.registry.clock import ClockFile, Kept, boot_id
-from incoming.registry.compaction import Rewriting
-from incoming.registry.entries import STOPPED, last_lines, note, tickets
-from incoming.registry.log import Log, sync_directory
+from incoming.registry.append_log import AppendLog, sync_directory
+from incoming.registry.clock import ClockFile, ClockState, boot_id
+from incoming.registry.compaction import Compaction
+from incoming.registry.entries import CLEAN_STOP, apply_entries, decode_all, latest_entries
 from incoming.registry.migration import OldEntries
 from incoming.runtime.filesystem import DISK_FULL, disk_errors, set_folder_mode, try_to_write
 from incoming.runtime.gevent_runtime import thread_lock
@@ -67,82 +69,83 @@ class Journal:
     """The journal of one server. Errors of the disk are StorageFull or StorageFailed."""
 
     def __init__(self, directory: Path, fsync: bool, check_owner: Callable[[], None] = lambda: None) -> None:
-        """Creates the directory when there is none. Raises OSError.
+        """Creates the directory if there is none. Raises OSError.
 
-        `check_owner` raises StorageFailed once the storage may be another process's: nothing is written then.
+        `check_owner` raises StorageFailed if the storage may belong to another process by now. Then nothing
+        is written any more.
         """
         directory.mkdir(parents=True, exist_ok=True)
         set_folder_mode(directory, MODE)
         self._directory = directory.resolve()
-        self._shelf = self._directory / "damaged"
+        self._damaged_dir = self._directory / "damaged"
         self._fsync = fsync
         self._check_owner = check_owner
-        self._log = Log(self._directory / LOG_FILE, fsync)
+        self._log = AppendLog(self._directory / LOG_FILE, fsync)
         self._clock = ClockFile(self._directory / CLOCK_FILE)
         self._known_damage = 0
-        self._rewriting: Rewriting | None = None
-        self._turn = thread_lock()
-        """Held by who appends, and while another log takes the place of this one."""
-        self._step = thread_lock()
-        """Held by who works on `_rewriting`; taken after `_turn`, never before it."""
+        self._compaction: Compaction | None = None
+        self._append_lock = thread_lock()
+        """Held during an append, and while another log replaces this one."""
+        self._compaction_lock = thread_lock()
+        """Held during work on `_compaction`. It is taken after `_append_lock`, never before it."""
         self._closed = False
 
     def load(self) -> list[Ticket]:
-        """Returns every ticket, and begins a new log with them. Raises OSError if it can't be read at all."""
-        kept = self._clock.read()
-        old = OldEntries(self._directory, self._shelf)
+        """Returns every ticket, and begins a new log with them. Raises OSError if nothing can be read."""
+        clock = self._clock.read()
+        old = OldEntries(self._directory, self._damaged_dir)
         is_missing = not self._log.exists()
-        last = old.lines()
-        if kept is None and self._clock.exists():
+        latest = old.entries()
+        if clock is None and self._clock.exists():
             log.warning(NO_CLOCK, {"clock": self._directory / CLOCK_FILE})
-        if is_missing and not last and self._clock.exists():
+        if is_missing and not latest and self._clock.exists():
             log.error(MISSING, {"log": self._directory / LOG_FILE})
-        note(last, self._log.texts())
-        found, unknown = tickets(last)
-        for ticket_id, why in unknown.items():
+        apply_entries(latest, self._log.payloads())
+        found, damaged = decode_all(latest)
+        for ticket_id, why in damaged.items():
             about = {"ticket": ticket_id[:8], "error": why}
             log.error("journal entry %(ticket)s is damaged: %(error)s", about)
-            del last[ticket_id]
+            del latest[ticket_id]
         self._known_damage = self._log.damage
         if not is_missing:
-            self._report(len(unknown), stopped=kept is not None and kept.stopped)
+            self._report(len(damaged), stopped=clock is not None and clock.stopped)
         try:
-            if kept and kept.stopped:
-                self._clock.write(dataclasses.replace(kept, stopped=False), sync=self._fsync)
-            self._log.replace(last.values())
-            old.remove()
+            if clock and clock.stopped:
+                self._clock.write(dataclasses.replace(clock, stopped=False), sync=self._fsync)
+            self._log.replace(latest.values())
+            old.delete()
         except OSError as exc:
             log.error("the journal can't be written: %(error)s", {"error": exc})
         return found
 
-    def append(self, lines: Sequence[bytes]) -> None:
-        """Adds lines (`entries.written`, `entries.forgotten`); when it returns, they survive.
+    def append(self, entries: Sequence[bytes]) -> None:
+        """Appends entries (`entries.ticket_entry`, `entries.tombstone`). When it returns, they are durable.
 
-        After an error they do not, unless the process dies before it has written anything else.
+        After an error they do not count, unless the process dies before it has written anything else.
         """
-        with disk_errors, self._turn:
+        with disk_errors, self._append_lock:
             self._check_may_write()
             if not self._log.is_open:
-                self._begin_anew()
-            self._log.append(lines)
+                self._rebuild_log()
+            self._log.append(entries)
 
     def check(self) -> None:
-        """Raises StorageFull, StorageFailed where the next line could not be kept.
+        """Raises StorageFull, StorageFailed if the next entry could not be stored.
 
-        After a failure the log is begun anew, if that works by now: else nobody would try before a ticket is
-        asked for.
+        After a failure this rebuilds the log if that works by now. Else nothing would try it before the next
+        ticket is issued.
         """
         with disk_errors:
-            with self._turn:
+            with self._append_lock:
                 self._check_may_write()
                 if not self._log.is_open:
-                    self._begin_anew()
+                    self._rebuild_log()
                 self._log.check_place()
-                has_room = self._log.has_room
+                has_space = self._log.has_space
             try:
                 try_to_write(self._directory)
             except OSError as exc:
-                if exc.errno not in DISK_FULL or not has_room:
+                if exc.errno not in DISK_FULL or not has_space:
                     raise
 
     def _check_may_write(self) -> None:
@@ -152,91 +155,94 @@ class Journal:
 
     @property
     def has_room(self) -> bool:
-        """Whether lines can be appended without the room that is kept for a full disk."""
-        return self._log.has_spare_room
+        """Whether entries can be appended without the space that is kept for a full disk."""
+        return self._log.has_spare_space
 
-    def _begin_anew(self) -> None:
+    def _rebuild_log(self) -> None:
         """Writes a new log at once, after a failure: until then nothing can be appended."""
-        with self._step:
-            self._abandon_rewriting()
-            self._log.check_place()  # where it is gone, no empty one takes its place
-            last = last_lines(self._log.texts())
+        with self._compaction_lock:
+            self._discard_compaction()
+            self._log.check_place()  # a missing log is not replaced by an empty one
+            latest = latest_entries(self._log.payloads())
             if self._log.damage > self._known_damage:
                 raise OSError(errno.EIO, "The journal was damaged while the server ran")
-            self._log.replace(last.values())
+            self._log.replace(latest.values())
 
-    # --- a shorter log -------------------------------------------------------------------------------
+    # --- compaction ----------------------------------------------------------------------------------
 
     @property
-    def is_long(self) -> bool:
-        """Whether the log has grown by so much that `shorten` should be called."""
-        return self._log.is_open and self._log.is_long
+    def needs_compaction(self) -> bool:
+        """Whether the log has grown so much that `compact` should be called."""
+        return self._log.is_open and self._log.needs_compaction
 
-    def shorten(self) -> bool:
-        """Does a step of writing a log with only what counts. Returns whether more are to come.
+    def compact(self) -> bool:
+        """Does one step of writing a log with only the latest entries. Returns whether more steps follow.
 
-        Lines may be appended between the steps and beside them. What goes wrong is logged, and tried again
-        once the log has grown by as much again.
+        Entries may be appended between the steps and during them. An error is logged, and compaction is
+        needed again when the log has grown by as much again.
         """
         try:
-            with self._step:
-                if self._rewriting is None and not self.is_long:
+            with self._compaction_lock:
+                if self._compaction is None and not self.needs_compaction:
                     return False
-                self._rewriting = self._rewriting or Rewriting(self._log)
-                if self._rewriting.step():
+                self._compaction = self._compaction or Compaction(self._log)
+                if self._compaction.step():
                     return True
-            with self._turn, self._step:
-                if self._rewriting and self._log.is_open:
+            with self._append_lock, self._compaction_lock:
+                if self._compaction and self._log.is_open:
                     self._check_may_write()
                     self._log.check_place()
-                    self._rewriting.finish()
-                    self._rewriting = None
+                    self._compaction.finish()
+                    self._compaction = None
         except (OSError, StorageFailed) as exc:
             log.warning("the journal could not be compacted: %(error)s", {"error": exc})
-            with self._step:
-                self._abandon_rewriting()
-                self._log.bear_with_length()
+            with self._compaction_lock:
+                self._discard_compaction()
+                self._log.postpone_compaction()
         return False
 
-    def _abandon_rewriting(self) -> None:
-        if self._rewriting:
-            self._rewriting.abandon()
-            self._rewriting = None
+    def _discard_compaction(self) -> None:
+        if self._compaction:
+            self._compaction.discard()
+            self._compaction = None
 
     # --- the end -------------------------------------------------------------------------------------
 
     def close(self, ran_s: float) -> None:
-        """Marks the log as whole, and keeps the clock. Nothing is written after that.
+        """Marks the log as whole, and writes the clock. Nothing is written after that.
 
-        Raises StorageFull, StorageFailed; then the next start can't tell this end from a kill.
+        Raises StorageFull, StorageFailed. Then the next start can't tell this stop from a kill.
         """
-        with disk_errors, self._turn, self._step:
+        with disk_errors, self._append_lock, self._compaction_lock:
             self._check_may_write()
             self._closed = True
-            self._abandon_rewriting()
+            self._discard_compaction()
             marked = self._log.is_open
             if marked:
-                self._log.append([STOPPED])
+                self._log.append([CLEAN_STOP])
             self._log.close()
             self._write_clock(ran_s, stopped=marked)
 
-    def _report(self, unknown: int, *, stopped: bool) -> None:
-        """Says what is wrong with the log that was read, and sets it aside."""
-        lines, blocks = self._log.lost_lines + unknown, self._log.unreadable_blocks
-        if lines + blocks:
-            log.error(DAMAGED, {"lines": lines, "blocks": blocks, "place": self._set_aside()})
-        elif self._log.is_cut_off:
+    def _report(self, damaged: int, *, stopped: bool) -> None:
+        """Logs what is wrong with the log that was read, and keeps it.
+
+        `damaged` is the number of intact records without a valid ticket.
+        """
+        records, blocks = self._log.lost_records + damaged, self._log.unreadable_blocks
+        if records + blocks:
+            log.error(DAMAGED, {"lines": records, "blocks": blocks, "place": self._set_aside()})
+        elif self._log.is_truncated:
             log.error(CUT_OFF, {"place": self._set_aside()})
-        elif stopped and self._log.last_text != STOPPED:
+        elif stopped and self._log.last_payload != CLEAN_STOP:
             log.error(NOT_AS_LEFT, {"place": self._set_aside()})
         elif self._log.is_torn:
             log.warning(TORN, {"place": self._set_aside()})
 
     def _set_aside(self) -> object:
-        """Keeps the log beside the one that follows it, for people to look at. Returns where."""
+        """Keeps the log beside the one that replaces it, for people to look at. Returns where."""
         try:
-            self._shelf.mkdir(mode=0o700, exist_ok=True)
-            places = (self._shelf / f"log-{number}" for number in itertools.count(1))
+            self._damaged_dir.mkdir(mode=0o700, exist_ok=True)
+            places = (self._damaged_dir / f"log-{number}" for number in itertools.count(1))
             place = next(place for place in places if not place.exists())
             place.hardlink_to(self._directory / LOG_FILE)
         except OSError as exc:
@@ -246,30 +252,30 @@ class Journal:
     # --- the clock -----------------------------------------------------------------------------------
 
     def write_clock(self, ran_s: float) -> None:
-        """Keeps how many seconds the service has run, and that it was since the machine's last start."""
-        with disk_errors, self._turn:
+        """Stores how many seconds the service has run, and the id of the machine's boot."""
+        with disk_errors, self._append_lock:
             self._check_may_write()
             self._write_clock(ran_s, stopped=False)
 
     def _write_clock(self, ran_s: float, *, stopped: bool) -> None:
-        self._clock.write(Kept(ran_s, boot_id(), stopped), sync=self._fsync)
+        self._clock.write(ClockState(ran_s, boot_id(), stopped), sync=self._fsync)
         if self._fsync:
             sync_directory(self._directory)
 
     def read_clock(self) -> float:
-        """Returns how many seconds the service had run; 0 when nothing is known."""
-        kept = self._clock.read()
-        return kept.ran_s if kept else 0.0
+        """Returns how many seconds the service had run; 0 if that is not known."""
+        clock = self._clock.read()
+        return clock.ran_s if clock else 0.0
 
-    def machine_has_run_on(self) -> bool:
-        """Returns whether the machine has surely not been off since `write_clock`: no power cut."""
-        kept = self._clock.read()
-        return kept is not None and kept.since_this_boot
+    def is_same_boot(self) -> bool:
+        """Returns whether the machine has surely not rebooted since `write_clock`: there was no power cut."""
+        clock = self._clock.read()
+        return clock is not None and clock.is_of_this_boot
 
 
 def read(directory: Path) -> list[Ticket]:
-    """Returns what a journal says, which its server may be writing to meanwhile. Raises OSError."""
+    """Returns the tickets of a journal. Its server may be running, and write. Raises OSError."""
     file = directory / LOG_FILE
-    file.stat()  # a log that is not there yet is empty; a journal that is not there is a mistake
-    found, _ = tickets(last_lines(Log(file, fsync=False).texts()))
+    file.stat()  # AppendLog takes a missing log for an empty one; here it is a mistake
+    found, _ = decode_all(latest_entries(AppendLog(file, fsync=False).payloads()))
     return found

@@ -11,7 +11,7 @@ from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownT
 from incoming.core.lifecycle import RECEIVING, Event
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
-from incoming.registry.entries import forgotten, written
+from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.group_commit import GroupCommit
 from incoming.registry.journal import Journal
 from incoming.runtime.base import Runtime, ServiceClock
@@ -21,7 +21,7 @@ from incoming.runtime.keyed_locks import KeyedLocks
 log = logging.getLogger(__name__)
 
 BETWEEN_STEPS_S: Final = 0.002
-"""The event loop's own time between two steps of a shorter journal; a step takes about half as long."""
+"""The event loop's own time between two steps of compaction. A step takes about half as long."""
 
 
 class MemoryRegistry:
@@ -34,8 +34,8 @@ class MemoryRegistry:
         """
         self._counters = counters
         self._journal = journal
-        self._together = GroupCommit(runtime, journal.append)
-        self._shortens = False
+        self._commits = GroupCommit(runtime, journal.append)
+        self._is_compacting = False
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
@@ -54,24 +54,24 @@ class MemoryRegistry:
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)
 
-    def _append(self, line: bytes) -> None:
-        """Returns when the line is in the journal. Raises StorageFull, StorageFailed."""
-        self._together.do(line)
-        if self._journal.is_long and not self._shortens:
-            self._shortens = True
-            self._runtime.spawn(self._shorten)
+    def _append(self, entry: bytes) -> None:
+        """Returns when the entry is durable in the journal. Raises StorageFull, StorageFailed."""
+        self._commits.commit(entry)
+        if self._journal.needs_compaction and not self._is_compacting:
+            self._is_compacting = True
+            self._runtime.spawn(self._compact)
 
-    def _shorten(self) -> None:
-        """Has the journal begun anew beside its use, a little at a time."""
+    def _compact(self) -> None:
+        """Compacts the journal while it is used, step by step."""
         try:
-            while self._runtime.in_pool(self._journal.shorten):
+            while self._runtime.in_pool(self._journal.compact):
                 self._runtime.sleep(BETWEEN_STEPS_S)
         finally:
-            self._shortens = False
+            self._is_compacting = False
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
-        self._append(written(ticket))
+        self._append(ticket_entry(ticket))
         self._tickets[ticket.id] = ticket
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
@@ -110,7 +110,7 @@ class MemoryRegistry:
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
         """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
         try:
-            self._append(written(new))
+            self._append(ticket_entry(new))
         except (StorageFull, StorageFailed) as exc:
             if not old.recovers_to(new, now_s):
                 raise
@@ -130,13 +130,13 @@ class MemoryRegistry:
             with self._change_locks.of(ticket_id):
                 ticket = self._tickets.get(ticket_id)
                 if ticket:
-                    self._append(written(ticket))
+                    self._append(ticket_entry(ticket))
                 self._not_kept.discard(ticket_id)
 
     def forget(self, ticket_id: str) -> None:
         """See registry.Registry."""
         with self._change_locks.of(ticket_id):
-            self._append(forgotten(ticket_id))
+            self._append(tombstone(ticket_id))
             ticket = self._tickets.pop(ticket_id, None)
             if ticket and ticket.state in RECEIVING:
                 self._finished(ticket)

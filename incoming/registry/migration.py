@@ -1,6 +1,7 @@
-"""Journals as they were before there was one log: a file `ID.json` for each ticket, with its entry.
+"""Migrates the journal of an old version, which had a file `ID.json` with the entry of each ticket.
 
-They are read once, by the first start that finds them. A file that holds no ticket is set aside and reported.
+The first start that finds such files reads them once. A file without a valid ticket is moved to `damaged/`
+and reported.
 """
 
 from __future__ import annotations
@@ -8,49 +9,50 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from incoming.registry.entries import DamagedEntry, decode, written
+from incoming.registry.entries import DamagedEntry, decode, ticket_entry
 
 log = logging.getLogger(__name__)
 
 
 class OldEntries:
-    """The old files of a journal; those that are damaged go to `shelf`. Every method blocks on the disk."""
+    """The files of an old journal. Every method blocks on the disk."""
 
-    def __init__(self, directory: Path, shelf: Path) -> None:
+    def __init__(self, directory: Path, damaged_dir: Path) -> None:
+        """Damaged files are moved to `damaged_dir`."""
         self._directory = directory
-        self._shelf = shelf
-        self._taken: list[Path] = []
+        self._damaged_dir = damaged_dir
+        self._migrated: list[Path] = []
 
-    def lines(self) -> dict[str, bytes]:
-        """Returns a line for each ticket, by its id. Raises OSError where the directory can't be read."""
-        lines = {}
+    def entries(self) -> dict[str, bytes]:
+        """Returns an entry for each ticket, by its id. Raises OSError if the directory can't be read."""
+        entries = {}
         for file in sorted(self._directory.glob("*.json")):
             try:
-                lines[file.stem] = written(decode(file.read_bytes(), file.stem))
+                entries[file.stem] = ticket_entry(decode(file.read_bytes(), file.stem))
             except (DamagedEntry, IsADirectoryError) as exc:
                 self._set_aside(file, exc)
             except OSError as exc:
-                # It may be sound: a disk that fails, or too few descriptors. The next start tries it again.
+                # It may be intact: the disk fails, or descriptors are missing. The next start tries again.
                 about = {"ticket": file.stem[:8], "error": exc}
                 log.error(
                     "journal entry %(ticket)s can't be read: %(error)s. The next start tries again", about
                 )
             else:
-                self._taken.append(file)
-        return lines
+                self._migrated.append(file)
+        return entries
 
-    def remove(self) -> None:
-        """Removes what was read, once it is kept elsewhere. Raises OSError."""
-        for file in (*self._taken, *self._directory.glob("*.json.tmp")):
+    def delete(self) -> None:
+        """Deletes what was read, once the log has it. Raises OSError."""
+        for file in (*self._migrated, *self._directory.glob("*.json.tmp")):
             file.unlink(missing_ok=True)
-        self._taken.clear()
+        self._migrated.clear()
 
     def _set_aside(self, file: Path, why: Exception) -> None:
-        about = {"ticket": file.stem[:8], "error": why, "shelf": self._shelf}
-        log.error("journal entry %(ticket)s is damaged: %(error)s. It is set aside in %(shelf)s", about)
+        about = {"ticket": file.stem[:8], "error": why, "damaged_dir": self._damaged_dir}
+        log.error("journal entry %(ticket)s is damaged: %(error)s. It is set aside in %(damaged_dir)s", about)
         try:
-            self._shelf.mkdir(mode=0o700, exist_ok=True)
-            file.replace(self._shelf / file.name)
+            self._damaged_dir.mkdir(mode=0o700, exist_ok=True)
+            file.replace(self._damaged_dir / file.name)
         except OSError as exc:
             about["error"] = exc
             log.error("journal entry %(ticket)s could not be set aside: %(error)s", about)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.registry.entries import written
+from incoming.registry.entries import ticket_entry
 from tests.conftest import StartServer
 from tests.support.app import DONE, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
@@ -133,7 +133,7 @@ def test_a_beginning_that_two_uploads_share_is_refused(start_server: StartServer
     server = start_server()
     ticket_id = paused(server, app)
     twin = ticket_id[:-1] + ("0" if ticket_id[-1] != "0" else "1")
-    add_to_journal(server, written(dataclasses.replace(server.journaled()[ticket_id], id=twin)))
+    add_to_journal(server, ticket_entry(dataclasses.replace(server.journaled()[ticket_id], id=twin)))
     assert "2 uploads have an id that begins with" in run(server, "cancel", ticket_id[:8]).stderr
 
 

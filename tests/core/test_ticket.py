@@ -32,7 +32,7 @@ from incoming.core.lifecycle import (
     Wait,
 )
 from incoming.core.ticket import IllegalTransition, Ticket
-from incoming.registry.entries import written
+from incoming.registry.entries import ticket_entry
 
 THEN_S, NOW_S = 100.0, 250.0
 
@@ -361,7 +361,7 @@ def test_no_text_of_an_event_makes_a_long_entry_of_the_journal(
     for state in State:
         with suppress(IllegalTransition):
             changed = replace(short, state=state).apply(said, 1.0)
-            assert len(written(changed)) < len(written(short)) + 4096
+            assert len(ticket_entry(changed)) < len(ticket_entry(short)) + 4096
 
 
 def test_the_events_with_texts_are_those_that_we_know() -> None:

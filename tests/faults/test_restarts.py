@@ -12,8 +12,8 @@ from uuid import UUID
 import pytest
 
 from incoming.core.ticket import Ticket
-from incoming.registry.entries import encode, written
-from incoming.registry.lines import numbered
+from incoming.registry.entries import encode, ticket_entry
+from incoming.registry.records import encode_record
 from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client import OldClient, UploadEnded
@@ -70,7 +70,7 @@ DAMAGE = {
     "blank": lambda size: b" " * size,
     "garbage": lambda size: b"\xff\xfe\x00" * (size // 3) + b"\n",
     "another bit": None,
-    "what stands elsewhere": lambda size: numbered(0, written(Ticket(str(UUID(int=5)), "http://localhost/"))),
+    "what stands elsewhere": lambda size: encode_record(0, ticket_entry(Ticket(str(UUID(int=5)), "http://localhost/"))),
 }
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from incoming.registry.clock import ClockFile, Kept
+from incoming.registry.clock import ClockFile, ClockState
 
-KEPT = Kept(1234.5, "a start", stopped=True)
+KEPT = ClockState(1234.5, "a start", stopped=True)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def test_a_file_that_was_cut_off_is_not_believed(file: Path) -> None:
 
 def test_the_file_of_an_older_version_is_read(file: Path) -> None:
     file.write_text(json.dumps({"ran_s": 7.5, "boot": "b"}))
-    assert ClockFile(file).read() == Kept(7.5, "b", stopped=False)
+    assert ClockFile(file).read() == ClockState(7.5, "b", stopped=False)
 
 
 @pytest.mark.parametrize(

@@ -13,11 +13,11 @@ import pytest
 
 from incoming.core.errors import StorageFailed
 from incoming.core.ticket import Ticket
-from incoming.registry import log as log_module
-from incoming.registry.compaction import FEW_BYTES, LINES_A_STEP
-from incoming.registry.entries import forgotten, written
+from incoming.registry import append_log as log_module
+from incoming.registry.append_log import COMPACT_AFTER_BYTES
+from incoming.registry.compaction import FEW_BYTES, RECORDS_A_STEP
+from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.journal import Journal, read
-from incoming.registry.log import LONG_BYTES
 
 TICKETS = [
     Ticket(f"2b1c5a06-3c5d-4a57-9f43-{number:012x}", "http://app.example.org/finished")
@@ -34,12 +34,12 @@ def directory(tmp_path: Path) -> Path:
 @pytest.fixture
 def journal(directory: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
     """A journal with a long log, of which the last line of each ticket counts."""
-    monkeypatch.setattr(log_module, "LONG_BYTES", LONG_BYTES // 64)
+    monkeypatch.setattr(log_module, "COMPACT_AFTER_BYTES", COMPACT_AFTER_BYTES // 64)
     journal = Journal(directory, fsync=False)
     journal.load()
-    journal.append([written(ticket) for ticket in TICKETS])
-    while not journal.is_long:
-        journal.append([written(ticket) for ticket in TICKETS])
+    journal.append([ticket_entry(ticket) for ticket in TICKETS])
+    while not journal.needs_compaction:
+        journal.append([ticket_entry(ticket) for ticket in TICKETS])
     return journal
 
 
@@ -56,20 +56,20 @@ def after_a_kill(directory: Path) -> list[Ticket]:
 
 def test_each_step_is_small_and_their_number_grows_with_the_tickets(journal: Journal) -> None:
     steps = 1
-    while journal.shorten():
+    while journal.compact():
         steps += 1
-    assert steps > 2 * len(TICKETS) / LINES_A_STEP
-    assert not journal.is_long
-    assert not journal.shorten(), "there is nothing to be done any more"
+    assert steps > 2 * len(TICKETS) / RECORDS_A_STEP
+    assert not journal.needs_compaction
+    assert not journal.compact(), "there is nothing to be done any more"
 
 
 def test_killed_after_any_step_nothing_that_was_appended_is_lost(journal: Journal, directory: Path) -> None:
     expected = {ticket.id: ticket for ticket in TICKETS}
     going_on, number = True, 0
     while going_on:
-        going_on = journal.shorten()
+        going_on = journal.compact()
         changed = dataclasses.replace(TICKETS[number], asks=number + 1)
-        journal.append([written(changed), forgotten(TICKETS[-1 - number].id)])
+        journal.append([ticket_entry(changed), tombstone(TICKETS[-1 - number].id)])
         expected[changed.id] = changed
         del expected[TICKETS[-1 - number].id]
         number += 1
@@ -80,19 +80,19 @@ def test_killed_after_any_step_nothing_that_was_appended_is_lost(journal: Journa
 def test_what_is_appended_while_few_lines_are_left_is_copied_by_the_last_step(
     journal: Journal, directory: Path
 ) -> None:
-    many = [written(dataclasses.replace(NEW, reason="x" * 1000))] * (2 * FEW_BYTES // 1000)
-    while journal.shorten():
+    many = [ticket_entry(dataclasses.replace(NEW, reason="x" * 1000))] * (2 * FEW_BYTES // 1000)
+    while journal.compact():
         journal.append(many)
-    journal.append([written(NEW)])
+    journal.append([ticket_entry(NEW)])
     assert read(directory) == [*TICKETS, NEW]
 
 
 def test_one_that_appends_faster_than_the_steps_copy_does_not_keep_them_for_ever(
     journal: Journal, directory: Path
 ) -> None:
-    many = [written(NEW)] * (LINES_A_STEP * 2)
+    many = [ticket_entry(NEW)] * (RECORDS_A_STEP * 2)
     steps = 1
-    while journal.shorten():
+    while journal.compact():
         journal.append(many)
         steps += 1
         assert steps < 1000
@@ -104,7 +104,7 @@ def test_after_a_failed_append_the_steps_are_given_up_and_a_new_log_is_written_a
     journal: Journal, directory: Path, after_steps: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for _ in range(after_steps):
-        assert journal.shorten()
+        assert journal.compact()
     with monkeypatch.context() as failing:
 
         def pwrite(*_: object) -> int:
@@ -112,12 +112,12 @@ def test_after_a_failed_append_the_steps_are_given_up_and_a_new_log_is_written_a
 
         failing.setattr(os, "pwrite", pwrite)
         with pytest.raises(StorageFailed):
-            journal.append([written(NEW)])
-    journal.append([written(NEW)])
+            journal.append([ticket_entry(NEW)])
+    journal.append([ticket_entry(NEW)])
     assert [file.name for file in directory.iterdir()] == ["log"]
-    assert not journal.shorten()
+    assert not journal.compact()
     assert read(directory) == [*TICKETS, NEW]
-    journal.append([forgotten(NEW.id)])
+    journal.append([tombstone(NEW.id)])
     assert read(directory) == TICKETS
 
 
@@ -127,19 +127,19 @@ def test_a_disk_that_fails_while_a_log_is_written_anew_costs_nothing(
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     for _ in range(after_steps):
-        assert journal.shorten()
+        assert journal.compact()
     with monkeypatch.context() as failing:
 
         def fdatasync(_: int) -> None:
             raise OSError(errno.ENOSPC, "No space left on device")
 
         failing.setattr(os, "fdatasync", fdatasync)
-        while journal.shorten():
+        while journal.compact():
             pass
     assert [file.name for file in directory.iterdir()] == ["log"]
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert not journal.is_long, "it is tried again when the log has grown"
-    journal.append([written(NEW)])
+    assert not journal.needs_compaction, "it is tried again when the log has grown"
+    journal.append([ticket_entry(NEW)])
     assert read(directory) == [*TICKETS, NEW]
 
 
@@ -148,15 +148,15 @@ def test_a_log_that_is_damaged_meanwhile_is_not_replaced(
     journal: Journal, directory: Path, after_steps: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(after_steps):
-        journal.shorten()
+        journal.compact()
     log = directory / "log"
-    journal.append([written(NEW), written(NEW)])
+    journal.append([ticket_entry(NEW), ticket_entry(NEW)])
     spoilt = bytearray(log.read_bytes())
     spoilt[spoilt.rindex(NEW.id.encode())] ^= 1
     with log.open("r+b") as file:
         file.write(spoilt)
     inode = log.stat().st_ino
-    while journal.shorten():
+    while journal.compact():
         pass
     assert log.stat().st_ino == inode
     assert "damaged while the server ran" in caplog.text
@@ -166,9 +166,9 @@ def test_a_process_that_ends_in_the_middle_leaves_the_long_log_and_nothing_else(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     for _ in range(6):
-        assert journal.shorten()
+        assert journal.compact()
     journal.close(1.0)
-    assert not journal.shorten()
+    assert not journal.compact()
     assert sorted(file.name for file in directory.iterdir()) == ["clock", "log"]
     assert Journal(directory, fsync=False).load() == TICKETS
     assert not caplog.records

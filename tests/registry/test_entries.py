@@ -16,11 +16,11 @@ from incoming.core.ticket import Ticket
 from incoming.registry.entries import (
     DamagedEntry,
     decode,
+    decode_all,
     encode,
-    forgotten,
-    last_lines,
-    tickets,
-    written,
+    latest_entries,
+    ticket_entry,
+    tombstone,
 )
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
@@ -63,7 +63,7 @@ def raw(**fields: Any) -> bytes:
 
 
 def kept(*lines: bytes) -> list[Ticket]:
-    found, unknown = tickets(last_lines(lines))
+    found, unknown = decode_all(latest_entries(lines))
     assert not unknown
     return found
 
@@ -74,16 +74,16 @@ def other() -> Ticket:
 
 @pytest.mark.parametrize("ticket", [TICKET, FULL_TICKET], ids=["new", "full"])
 def test_a_ticket_is_one_line_that_is_read_as_it_was_written(ticket: Ticket) -> None:
-    assert b"\n" not in written(ticket)
-    assert kept(written(ticket)) == [ticket]
+    assert b"\n" not in ticket_entry(ticket)
+    assert kept(ticket_entry(ticket)) == [ticket]
 
 
 def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
     checkpoints = [(), (Checkpoint(7, 8),), (), (Checkpoint(1, 2), Checkpoint(3, 4))]
     for some in checkpoints:
         ticket = dataclasses.replace(FULL_TICKET, checkpoints=some)
-        assert kept(written(ticket)) == [ticket]
-        assert all(isinstance(one, Checkpoint) for one in kept(written(ticket))[0].checkpoints)
+        assert kept(ticket_entry(ticket)) == [ticket]
+        assert all(isinstance(one, Checkpoint) for one in kept(ticket_entry(ticket))[0].checkpoints)
     with pytest.raises(DamagedEntry):
         decode(encode(FULL_TICKET).replace(b"[[1000, 0]", b"[[-1, 0]"), ID)
 
@@ -91,33 +91,33 @@ def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
 @pytest.mark.parametrize("state", State)
 def test_every_state_is_kept(state: State) -> None:
     ticket = dataclasses.replace(FULL_TICKET, state=state)
-    assert kept(written(ticket)) == [ticket]
+    assert kept(ticket_entry(ticket)) == [ticket]
 
 
 def test_claims_and_calls_die_with_the_process() -> None:
-    assert kept(written(dataclasses.replace(FULL_TICKET, epoch=7, token="t", deliveries=3))) == [FULL_TICKET]
+    claimed = dataclasses.replace(FULL_TICKET, epoch=7, token="t", deliveries=3)
+    assert kept(ticket_entry(claimed)) == [FULL_TICKET]
 
 
-def test_the_last_line_of_each_ticket_counts() -> None:
-    assert kept(written(TICKET), written(other()), written(FULL_TICKET)) == [FULL_TICKET, other()]
+def test_the_latest_entry_of_each_ticket_counts() -> None:
+    entries = [ticket_entry(ticket) for ticket in (TICKET, other(), FULL_TICKET)]
+    assert kept(*entries) == [FULL_TICKET, other()]
 
 
 def test_a_ticket_that_was_forgotten_is_gone_and_may_come_again() -> None:
-    gone = (written(TICKET), written(other()), forgotten(ID), forgotten(ID))
+    gone = (ticket_entry(TICKET), ticket_entry(other()), tombstone(ID), tombstone(ID))
     assert kept(*gone) == [other()]
-    assert kept(*gone, written(FULL_TICKET)) == [FULL_TICKET, other()]
+    assert kept(*gone, ticket_entry(FULL_TICKET)) == [FULL_TICKET, other()]
 
 
-def test_lines_are_kept_as_they_are_for_the_next_log() -> None:
-    assert list(last_lines([written(other()), written(TICKET), written(other())]).values()) == [
-        written(other()),
-        written(TICKET),
-    ]
+def test_the_next_log_gets_entries_unchanged() -> None:
+    entries = [ticket_entry(ticket) for ticket in (other(), TICKET, other())]
+    assert list(latest_entries(entries).values()) == entries[:2]
 
 
-def test_a_line_of_no_ticket_stops_nobody() -> None:
+def test_an_entry_without_a_valid_ticket_does_not_affect_others() -> None:
     bad = (b"", b"rubbish", b"\xff {}", ID.encode() + b' {"version": 2}')
-    found, unknown = tickets(last_lines((*bad, written(other()))))
+    found, unknown = decode_all(latest_entries((*bad, ticket_entry(other()))))
     assert found == [other()]
     assert str(unknown[ID]) == "it is not of version 1"
     assert len(unknown) == len(bad)
@@ -246,7 +246,7 @@ def test_a_value_is_read_as_it_was_written_or_is_damage(name: str, value: Any) -
 @pytest.mark.parametrize("name", ["\ud800.bin", "\udcff", "a\0b", "\N{GRINNING FACE}", '"\\\n'])
 def test_any_name_is_kept(name: str) -> None:
     ticket = dataclasses.replace(FULL_TICKET, name=name)
-    assert kept(written(ticket)) == [ticket]
+    assert kept(ticket_entry(ticket)) == [ticket]
 
 
 def raw_of(ticket: Ticket, **fields: Any) -> bytes:

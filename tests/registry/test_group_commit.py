@@ -1,4 +1,4 @@
-"""Small jobs for the disk are done together, and nobody is left waiting."""
+"""Small jobs for the disk are done commits, and nobody is left waiting."""
 
 from __future__ import annotations
 
@@ -35,59 +35,59 @@ def disk() -> Disk:
     return Disk(FakeRuntime())
 
 
-def ask(disk: Disk, together: GroupCommit[int], *items: int) -> list[gevent.Greenlet]:
+def ask(disk: Disk, commits: GroupCommit[int], *items: int) -> list[gevent.Greenlet]:
     """Returns who asks for these, each a greenlet; all of them wait."""
-    greenlets = [gevent.spawn(together.do, item) for item in items]
+    greenlets = [gevent.spawn(commits.commit, item) for item in items]
     disk.runtime.settle()
     return greenlets
 
 
 def test_what_comes_while_others_are_done_is_one_group(disk: Disk) -> None:
-    together = GroupCommit(disk.runtime, disk.work)
+    commits = GroupCommit(disk.runtime, disk.work)
     with disk.runtime.held("work"):
-        first, *others = ask(disk, together, 1) + ask(disk, together, 2, 3, 4)
+        first, *others = ask(disk, commits, 1) + ask(disk, commits, 2, 3, 4)
         assert not first.ready()
     assert disk.groups == [[1], [2, 3, 4]]
     assert all(greenlet.successful() for greenlet in (first, *others))
 
 
 def test_nobody_is_done_before_the_whole_group_is(disk: Disk) -> None:
-    together = GroupCommit(disk.runtime, disk.work)
+    commits = GroupCommit(disk.runtime, disk.work)
     with disk.runtime.held("work"):
-        waiting = ask(disk, together, 1, 2)
+        waiting = ask(disk, commits, 1, 2)
         assert not any(greenlet.ready() for greenlet in waiting)
     assert all(greenlet.ready() for greenlet in waiting)
 
 
 def test_a_failure_is_that_of_its_group_and_of_no_other(disk: Disk) -> None:
     disk.bad = {2}
-    together = GroupCommit(disk.runtime, disk.work)
+    commits = GroupCommit(disk.runtime, disk.work)
     with disk.runtime.held("work"):
-        before, *group = ask(disk, together, 1) + ask(disk, together, 2, 3)
+        before, *group = ask(disk, commits, 1) + ask(disk, commits, 2, 3)
     assert before.successful()
     assert [one.exception for one in group] == [FULL, FULL]
-    together.do(4)
+    commits.commit(4)
 
 
 def test_a_defect_is_everybodys(disk: Disk) -> None:
     def fail(_: Sequence[int]) -> None:
         raise ZeroDivisionError
 
-    together = GroupCommit(disk.runtime, fail)
-    assert [type(greenlet.exception) for greenlet in ask(disk, together, 1, 2)] == [ZeroDivisionError] * 2
+    commits = GroupCommit(disk.runtime, fail)
+    assert [type(greenlet.exception) for greenlet in ask(disk, commits, 1, 2)] == [ZeroDivisionError] * 2
     with pytest.raises(ZeroDivisionError):
-        together.do(3)
+        commits.commit(3)
 
 
 def test_who_is_killed_while_it_waits_leaves_it_to_be_done_and_others_are_not_held_up(disk: Disk) -> None:
-    together = GroupCommit(disk.runtime, disk.work)
+    commits = GroupCommit(disk.runtime, disk.work)
     with disk.runtime.held("work"):
-        killed, *others = ask(disk, together, 1, 2, 3)
+        killed, *others = ask(disk, commits, 1, 2, 3)
         killed.kill(block=False)
         disk.runtime.settle()
     assert sorted(item for group in disk.groups for item in group) == [1, 2, 3]
     assert all(greenlet.successful() for greenlet in others)
-    together.do(4)
+    commits.commit(4)
 
 
 class Killed(BaseException):
@@ -98,7 +98,7 @@ def test_whatever_goes_wrong_nobody_is_left_waiting(disk: Disk) -> None:
     def work(_: Sequence[int]) -> None:
         raise Killed
 
-    together: GroupCommit[int] = GroupCommit(disk.runtime, work)
+    commits: GroupCommit[int] = GroupCommit(disk.runtime, work)
     for _ in range(2):  # the first failure does not stop what comes later
-        asking = ask(disk, together, 1, 2)
+        asking = ask(disk, commits, 1, 2)
         assert [type(one.exception) for one in asking] == [Killed, Killed]

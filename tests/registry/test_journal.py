@@ -15,13 +15,13 @@ import pytest
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.core.lifecycle import State
 from incoming.core.ticket import Ticket
+from incoming.registry import append_log as log_module
 from incoming.registry import clock as clock_module
 from incoming.registry import journal as journal_module
-from incoming.registry import log as log_module
-from incoming.registry.entries import forgotten, written
+from incoming.registry.append_log import COMPACT_AFTER_BYTES
+from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.journal import Journal, read
-from incoming.registry.lines import numbered
-from incoming.registry.log import LONG_BYTES
+from incoming.registry.records import encode_record
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"
@@ -47,19 +47,19 @@ def started(directory: Path, *, fsync: bool = True) -> Journal:
 
 
 def write(journal: Journal, ticket: Ticket) -> None:
-    journal.append([written(ticket)])
+    journal.append([ticket_entry(ticket)])
 
 
 def grow(journal: Journal) -> None:
     """Writes until the log is long."""
-    while not journal.is_long:
-        journal.append([written(OTHER)] * 1000)
+    while not journal.needs_compaction:
+        journal.append([ticket_entry(OTHER)] * 1000)
 
 
 def shorten(journal: Journal) -> int:
     """Returns after how many steps the journal has tried to make its log shorter."""
     steps = 1
-    while journal.shorten():
+    while journal.compact():
         steps += 1
     return steps
 
@@ -79,24 +79,24 @@ def test_a_ticket_survives_the_process(directory: Path, fsync: bool) -> None:
 
 def test_a_newer_entry_takes_the_place_of_the_older(journal: Journal, directory: Path) -> None:
     write(journal, TICKET)
-    journal.append([written(NEWER), written(OTHER)])
+    journal.append([ticket_entry(NEWER), ticket_entry(OTHER)])
     assert read(directory) == [NEWER, OTHER]
     assert journal.load() == [NEWER, OTHER]
 
 
 def test_a_ticket_that_was_removed_is_gone_and_removing_it_again_is_fine(journal: Journal) -> None:
     write(journal, TICKET)
-    journal.append([forgotten(ID)])
-    journal.append([forgotten(ID)])
+    journal.append([tombstone(ID)])
+    journal.append([tombstone(ID)])
     assert journal.load() == []
 
 
 def test_each_start_begins_a_log_with_what_counts(journal: Journal, directory: Path) -> None:
     for ticket in (TICKET, OTHER, NEWER):
         write(journal, ticket)
-    journal.append([forgotten(OTHER_ID)])
+    journal.append([tombstone(OTHER_ID)])
     journal = started(directory)
-    assert (directory / "log").read_bytes().strip() == numbered(0, written(NEWER)).strip()
+    assert (directory / "log").read_bytes().strip() == encode_record(0, ticket_entry(NEWER)).strip()
     write(journal, OTHER)
     assert started(directory).load() == [NEWER, OTHER]
 
@@ -108,7 +108,7 @@ def test_a_log_that_has_become_long_is_begun_anew_while_the_server_runs(
     write(journal, TICKET)
     grow(journal)
     assert shorten(journal)
-    assert (directory / "log").stat().st_size < LONG_BYTES
+    assert (directory / "log").stat().st_size < COMPACT_AFTER_BYTES
     assert read(directory) == [TICKET, OTHER]
 
 
@@ -123,7 +123,7 @@ def test_a_long_log_that_can_not_be_begun_anew_goes_on(
     write(journal, TICKET)
     assert read(directory) == [TICKET, OTHER]
     assert [record.levelname for record in caplog.records] == ["WARNING"]
-    assert not journal.is_long, "it is tried again when the log has grown by as much again"
+    assert not journal.needs_compaction, "it is tried again when the log has grown by as much again"
 
 
 def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_more(
@@ -169,21 +169,21 @@ def test_a_directory_that_others_could_read_is_closed(directory: Path) -> None:
 
 def test_a_kill_while_a_log_is_begun_anew_leaves_the_old_one(journal: Journal, directory: Path) -> None:
     write(journal, TICKET)
-    (directory / "log.new").write_bytes(written(NEWER)[:50])
+    (directory / "log.new").write_bytes(ticket_entry(NEWER)[:50])
     assert started(directory).load() == [TICKET]
     assert [file.name for file in directory.iterdir()] == ["log"]
 
 
-@pytest.mark.parametrize("kept_bytes", [0, 1, 60, 200, len(written(NEWER)) - 2])
+@pytest.mark.parametrize("kept_bytes", [0, 1, 60, 200, len(ticket_entry(NEWER)) - 2])
 def test_a_line_that_a_kill_or_a_power_cut_left_half_written_does_not_count_and_is_reported(
     journal: Journal, directory: Path, kept_bytes: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.append([written(TICKET), written(OTHER)])
+    journal.append([ticket_entry(TICKET), ticket_entry(OTHER)])
     log = directory / "log"
     before = log.read_bytes()
     write(journal, NEWER)
     text = log.read_bytes()
-    torn = text.rindex(written(NEWER)) + kept_bytes
+    torn = text.rindex(ticket_entry(NEWER)) + kept_bytes
     log.write_bytes(text[:torn] + before[torn:])
     journal = started(directory)
     assert read(directory) == [TICKET, OTHER]
@@ -258,7 +258,7 @@ def spoil(directory: Path, ticket: Ticket) -> bytes:
     """Changes a bit of the last entry for a ticket; returns what is there then."""
     log = directory / "log"
     text = bytearray(log.read_bytes())
-    text[text.rindex(written(ticket)) + 100] ^= 1
+    text[text.rindex(ticket_entry(ticket)) + 100] ^= 1
     log.write_bytes(text)
     return bytes(text)
 
@@ -282,7 +282,7 @@ def test_a_damaged_entry_is_reported_and_stops_nobody_and_the_one_before_it_coun
 def test_logs_that_are_set_aside_do_not_replace_each_other(journal: Journal, directory: Path) -> None:
     kept = []
     for ticket in (TICKET, NEWER):
-        journal.append([written(ticket), written(OTHER)])
+        journal.append([ticket_entry(ticket), ticket_entry(OTHER)])
         kept.append(spoil(directory, ticket))
         journal = started(directory)
     assert [(directory / "damaged" / f"log-{number}").read_bytes() for number in (1, 2)] == kept
@@ -291,7 +291,7 @@ def test_logs_that_are_set_aside_do_not_replace_each_other(journal: Journal, dir
 def test_a_sound_line_of_what_is_no_ticket_is_damage_too(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.append([ID.encode() + b' {"version": 2}', written(OTHER)])
+    journal.append([ID.encode() + b' {"version": 2}', ticket_entry(OTHER)])
     assert started(directory).load() == [OTHER]
     assert f"entry {ID[:8]} is damaged: it is not of version 1" in caplog.text
     assert ID not in caplog.text
@@ -301,7 +301,7 @@ def test_a_sound_line_of_what_is_no_ticket_is_damage_too(
 def test_damage_that_can_not_be_set_aside_is_reported_too(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    journal.append([written(TICKET), written(OTHER)])
+    journal.append([ticket_entry(TICKET), ticket_entry(OTHER)])
     spoil(directory, TICKET)
     (directory / "damaged").write_text("a file where the shelf should be")
     assert started(directory).load() == [OTHER]
@@ -339,7 +339,7 @@ def test_what_the_disk_does_not_give_is_kept_and_the_others_go_on(
         failing.setattr(os, "pread", pread)
         assert Journal(directory, fsync=True).load() == [OTHER]
     assert "blocks that can't be read: 1" in caplog.text
-    assert written(TICKET) in (directory / "damaged" / "log-1").read_bytes()
+    assert ticket_entry(TICKET) in (directory / "damaged" / "log-1").read_bytes()
 
 
 # --- the clock -----------------------------------------------------------------------------------
@@ -368,12 +368,12 @@ def test_a_clock_that_is_lost_begins_at_zero_and_one_that_is_damaged_is_reported
 # --- the machine -----------------------------------------------------------------------------------
 
 
-def test_a_journal_knows_whether_the_machine_has_run_on(journal: Journal, directory: Path) -> None:
-    assert not journal.machine_has_run_on(), "nothing is known"
+def test_a_journal_knows_whether_the_is_same_boot(journal: Journal, directory: Path) -> None:
+    assert not journal.is_same_boot(), "nothing is known"
     journal.write_clock(1.0)
-    assert Journal(directory, fsync=False).machine_has_run_on()
+    assert Journal(directory, fsync=False).is_same_boot()
     (directory / "clock").write_text('{"ran_s": 1.0, "boot": "another"}')
-    assert not journal.machine_has_run_on()
+    assert not journal.is_same_boot()
     assert journal.read_clock() == 1.0
 
 
@@ -382,7 +382,7 @@ def test_a_clock_that_says_nothing_of_the_machine_is_no_proof(
     journal: Journal, directory: Path, content: bytes
 ) -> None:
     (directory / "clock").write_bytes(content)
-    assert not journal.machine_has_run_on()
+    assert not journal.is_same_boot()
 
 
 def test_a_system_that_does_not_tell_its_starts_apart_is_no_proof(
@@ -390,7 +390,7 @@ def test_a_system_that_does_not_tell_its_starts_apart_is_no_proof(
 ) -> None:
     monkeypatch.setattr(clock_module, "BOOT_ID", tmp_path / "no such file")
     journal.write_clock(1.0)
-    assert not journal.machine_has_run_on()
+    assert not journal.is_same_boot()
 
 
 # --- the end of a log ------------------------------------------------------------------------------
@@ -443,7 +443,7 @@ def test_nothing_is_written_behind_the_mark(journal: Journal, directory: Path) -
 
 
 @pytest.mark.parametrize("stops", [True, False])
-def test_a_log_that_is_cut_off_anywhere_is_reported_and_kept(
+def test_a_log_that_is_truncated_anywhere_is_reported_and_kept(
     directory: Path, stops: bool, caplog: pytest.LogCaptureFixture
 ) -> None:
     whole = stopped(directory, TICKET, OTHER)
@@ -470,7 +470,7 @@ def test_damage_in_the_last_line_is_reported(
     write(started(directory), NEWER)
     log = directory / "log"
     text = bytearray(log.read_bytes())
-    line_at, line_end = text.rindex(b"\n", 0, text.index(written(NEWER))) + 1, text.rindex(b"}}\n") + 2
+    line_at, line_end = text.rindex(b"\n", 0, text.index(ticket_entry(NEWER))) + 1, text.rindex(b"}}\n") + 2
     text[line_at + position if position >= 0 else line_end + position] ^= 1
     log.write_bytes(text)
     assert started(directory).load() == [OTHER]
@@ -478,7 +478,7 @@ def test_damage_in_the_last_line_is_reported(
     assert (directory / "damaged" / "log-1").read_bytes() == text
 
 
-@pytest.mark.parametrize("line", [written(NEWER), b"stopped -"])
+@pytest.mark.parametrize("line", [ticket_entry(NEWER), b"stopped -"])
 def test_after_a_clean_stop_any_loss_at_the_end_is_certain(
     directory: Path, line: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -487,8 +487,8 @@ def test_after_a_clean_stop_any_loss_at_the_end_is_certain(
     start = whole.rindex(b"\n", 0, at) + 1
     end = whole.index(b"\n", at)
     (directory / "log").write_bytes(whole[:start] + b" " * (end - start) + whole[end:])
-    assert started(directory).load() == [TICKET if line == written(NEWER) else NEWER]
-    assert said(caplog) == [DAMAGED if line == written(NEWER) else NOT_AS_LEFT]
+    assert started(directory).load() == [TICKET if line == ticket_entry(NEWER) else NEWER]
+    assert said(caplog) == [DAMAGED if line == ticket_entry(NEWER) else NOT_AS_LEFT]
 
 
 def test_an_older_copy_of_a_log_is_reported(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -527,10 +527,10 @@ def test_a_kill_right_after_a_start_is_no_loss(directory: Path, caplog: pytest.L
 def test_a_start_keeps_what_is_known_of_the_machine(directory: Path) -> None:
     stopped(directory)
     clock = directory / "clock"
-    kept = clock_module.Kept(7.0, "another start", stopped=True)
+    kept = clock_module.ClockState(7.0, "another start", stopped=True)
     clock_module.ClockFile(clock).write(kept, sync=False)
     journal = started(directory)
-    assert not journal.machine_has_run_on(), "the machine was off, and a start must not hide that"
+    assert not journal.is_same_boot(), "the machine was off, and a start must not hide that"
     assert journal.read_clock() == 7.0
 
 
@@ -590,7 +590,7 @@ def test_a_full_disk_passes_the_check_while_the_log_has_room_for_a_line(
     journal: Journal, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     monkeypatch.setattr(journal_module, "try_to_write", refusing(error))
-    monkeypatch.setattr(log_module, "_blank", refusing(error))
+    monkeypatch.setattr(log_module, "_write_blank", refusing(error))
     for _ in range(60):
         journal.check()
         write(journal, TICKET)

@@ -11,8 +11,8 @@ import pytest
 from incoming.core.errors import StorageFailed, UnknownTicket
 from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Release, State
 from incoming.core.ticket import IllegalTransition, Ticket
-from incoming.registry import log as log_module
-from incoming.registry.log import BLOCK_BYTES
+from incoming.registry import append_log as log_module
+from incoming.registry.append_log import BLOCK_BYTES
 from incoming.uploads.housekeeping import sweep
 from tests.support.fakes import FakeRuntime
 from tests.support.uploads import TIMES, House
@@ -234,15 +234,15 @@ def test_the_time_of_the_newest_ticket_bounds_a_clock_that_is_lost_or_behind(
 def test_tickets_are_made_while_a_long_journal_is_made_shorter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(log_module, "LONG_BYTES", 100 * BLOCK_BYTES)
+    monkeypatch.setattr(log_module, "COMPACT_AFTER_BYTES", 100 * BLOCK_BYTES)
     house = House(tmp_path)
     log = tmp_path / "journal" / "log"
     inode = log.stat().st_ino
     with house.runtime.held("shorten"):
         ids = {house.new_ticket() for _ in range(300)}
-        assert house.journal.is_long
+        assert house.journal.needs_compaction
         assert log.stat().st_ino == inode
-    while house.journal.is_long:
+    while house.journal.needs_compaction:
         ids.add(house.new_ticket())
         house.runtime.advance(1)
     assert log.stat().st_ino != inode

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from incoming.core.ticket import Ticket
-from incoming.registry.entries import encode, written
+from incoming.registry.entries import encode, ticket_entry
 from incoming.registry.journal import Journal, read
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
@@ -45,7 +45,7 @@ def test_after_a_kill_before_they_were_removed_what_is_newer_counts(directory: P
     journal = Journal(directory, fsync=False)
     journal.load()
     newer = dataclasses.replace(TICKET, asks=3)
-    journal.append([written(newer)])
+    journal.append([ticket_entry(newer)])
     (directory / f"{ID}.json").write_bytes(old)
     assert load(directory) == [newer, OTHER]
 

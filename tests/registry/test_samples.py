@@ -15,7 +15,7 @@ from typing import Final
 import pytest
 
 from incoming.core.lifecycle import State
-from incoming.registry.entries import written
+from incoming.registry.entries import ticket_entry
 from incoming.registry.journal import Journal, read
 
 SAMPLES: Final = Path(__file__).with_name("samples")
@@ -70,7 +70,7 @@ def test_it_is_written_to_and_read_again(name: str, directory: Path) -> None:
     unpack(name, directory)
     journal = Journal(directory, fsync=False)
     tickets = journal.load()
-    journal.append([written(tickets[0])])
+    journal.append([ticket_entry(tickets[0])])
     journal.close(100.0)
     assert sorted(file.name for file in directory.iterdir()) == ["clock", "log"]
     assert read(directory) == Journal(directory, fsync=False).load() == tickets

@@ -18,9 +18,9 @@ import requests
 
 from incoming.core.ticket import Ticket
 from incoming.registry import journal
-from incoming.registry.entries import STOPPED, written
-from incoming.registry.lines import Reader, numbered
-from incoming.registry.log import BLANK, BLOCK_BYTES
+from incoming.registry.append_log import BLANK, BLOCK_BYTES
+from incoming.registry.entries import CLEAN_STOP, ticket_entry
+from incoming.registry.records import RecordReader, encode_record
 from incoming.storage.local import upload_file
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -195,19 +195,19 @@ def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -
     known = server.journaled()
     originals = itertools.cycle(known[ticket_id] for ticket_id in ticket_ids)
     new = [str(uuid.uuid4()) for _ in range(total - len(ticket_ids))]
-    add_to_journal(server, *(written(replace(next(originals), id=ticket_id)) for ticket_id in new))
+    add_to_journal(server, *(ticket_entry(replace(next(originals), id=ticket_id)) for ticket_id in new))
     return [*ticket_ids, *new]
 
 
 def add_to_journal(server: RunningServer, *texts: bytes) -> None:
     """Adds lines to the log, as the server would that has left it or runs."""
-    reader = Reader()
+    reader = RecordReader()
     with (server.storage_dir / "journal" / "log").open("r+b") as log:
-        for _ in reader.texts(log):
+        for _ in reader.payloads(log):
             pass
-        if reader.last_text == STOPPED:
-            texts = (*texts, STOPPED)
-        log.writelines(numbered(number, text) for number, text in enumerate(texts, reader.lines))
+        if reader.last_payload == CLEAN_STOP:
+            texts = (*texts, CLEAN_STOP)
+        log.writelines(encode_record(number, text) for number, text in enumerate(texts, reader.records))
         log.write(b"%*s" % (BLOCK_BYTES - log.tell() % BLOCK_BYTES, b"\n") + BLANK)
 
 

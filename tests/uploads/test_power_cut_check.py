@@ -16,7 +16,7 @@ from incoming.core.errors import BytesLost, StorageFailed, WrongFile
 from incoming.core.lifecycle import State
 from incoming.core.resume_check import MAX_RANGES, SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
-from incoming.registry.log import Log
+from incoming.registry.append_log import AppendLog
 from incoming.uploads.claims import ClaimedUpload
 from incoming.uploads.housekeeping import CHECKPOINT_INTERVAL_S, distrust, keep_checkpoints, recover
 from tests.support.data import FileBytes
@@ -427,7 +427,7 @@ def test_what_is_held_when_the_process_ends_is_released_with_a_checkpoint(house:
 
 
 def lines(house: House) -> int:
-    return sum(1 for _ in Log(house.directory / "journal" / "log", fsync=False).texts())
+    return sum(1 for _ in AppendLog(house.directory / "journal" / "log", fsync=False).payloads())
 
 
 def test_a_checkpoint_is_journaled_at_most_once_in_some_seconds_and_not_for_a_chunk(house: House) -> None:
@@ -449,13 +449,13 @@ def test_checkpoints_of_many_uploads_are_written_together(
     for _ in range(20):
         store(house, claimed(house, house.new_ticket(), 1), RANDOM, 0, CHUNK)
     groups: list[int] = []
-    append = Log.append
+    append = AppendLog.append
 
-    def counted(log: Log, texts: Sequence[bytes]) -> None:
+    def counted(log: AppendLog, texts: Sequence[bytes]) -> None:
         groups.append(len(texts))
         append(log, texts)
 
-    monkeypatch.setattr(Log, "append", counted)
+    monkeypatch.setattr(AppendLog, "append", counted)
     house.runtime.yield_if_due = lambda first=False: None  # type: ignore[method-assign]
     checkpoint(house)
     assert sum(groups) == 20
@@ -478,7 +478,7 @@ def test_a_journal_without_room_to_spare_has_no_checkpoints(
     claim = claimed(house, house.new_ticket(), 1)
     store(house, claim, RANDOM, 0, CHUNK)
     with monkeypatch.context() as full:
-        full.setattr(Log, "has_spare_room", False)
+        full.setattr(AppendLog, "has_spare_space", False)
         checkpoint(house)
         assert house.journaled()[0].checkpoints == ()
     checkpoint(house)
@@ -529,7 +529,7 @@ def test_an_upload_that_has_ended_keeps_no_checkpoints(house: House) -> None:
 def test_a_journal_with_checkpoints_can_be_read_by_an_older_version(house: House) -> None:
     """It takes the fields that it knows of a ticket's last line, and leaves the others alone."""
     begun(house, RANDOM, 1)
-    *_, text = Log(house.directory / "journal" / "log", fsync=False).texts()
+    *_, text = AppendLog(house.directory / "journal" / "log", fsync=False).payloads()
     entry = json.loads(text.partition(b" ")[2])
     assert (entry["version"], entry["ticket"]["state"]) == (1, "uploading")
     assert isinstance(entry["ticket"]["checkpoints"], list)

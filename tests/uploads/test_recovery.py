@@ -12,7 +12,7 @@ from crc32c import crc32c
 
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, NoAnswer, Refused, WillFinish
-from incoming.registry.entries import written
+from incoming.registry.entries import ticket_entry
 from incoming.uploads.housekeeping import RETRY_AFTER_S, recover, sweep
 from tests.support.fakes import FakeAnswer, FakeApp
 from tests.support.uploads import TIMES, House, new_claim
@@ -270,7 +270,7 @@ def test_a_start_without_tickets_is_silent(tmp_path: Path, caplog: pytest.LogCap
 def as_an_older_version_wrote_it(house: House) -> None:
     """Has the journal say no more than one of version 0.3 would."""
     older = [replace(ticket, boot_id="", checkpoints=()) for ticket in house.journaled()]
-    house.journal.append([written(ticket) for ticket in older])
+    house.journal.append([ticket_entry(ticket) for ticket in older])
 
 
 def test_an_upload_of_an_older_version_goes_on_where_the_disk_has_lost_its_bytes(

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import pytest
 
-from incoming.registry.lines import Reader, numbered
+from incoming.registry.records import RecordReader, encode_record
 
 TEXTS = [b"first", b"second, of several words", b"third"]
-LINES = [numbered(number, text) for number, text in enumerate(TEXTS)]
+LINES = [encode_record(number, text) for number, text in enumerate(TEXTS)]
 
 
-def read(*lines: bytes) -> tuple[list[bytes], Reader]:
-    reader = Reader()
-    return list(reader.texts(b"".join(lines).split(b"\n"))), reader
+def read(*lines: bytes) -> tuple[list[bytes], RecordReader]:
+    reader = RecordReader()
+    return list(reader.payloads(b"".join(lines).split(b"\n"))), reader
 
 
-def counts(reader: Reader) -> tuple[int, int]:
-    return reader.lines, reader.lost
+def counts(reader: RecordReader) -> tuple[int, int]:
+    return reader.records, reader.lost
 
 
 def test_a_line_has_its_checksum_its_number_and_its_text() -> None:
-    assert numbered(7, b"text") == b"e80741e5 7 text\n"
+    assert encode_record(7, b"text") == b"e80741e5 7 text\n"
 
 
 def test_what_was_written_is_read() -> None:
@@ -65,13 +65,13 @@ def test_a_line_that_is_not_sound_at_the_end_is_torn_and_does_not_count_as_lost(
     _, reader = read(LINES[0], line)
     assert counts(reader) == (1, 0)
     assert reader.is_torn is bool(line.strip(b" \n\0"))
-    assert reader.last_text == b"first"
+    assert reader.last_payload == b"first"
 
 
 def test_what_stands_before_a_sound_line_is_not_torn() -> None:
     _, reader = read(LINES[0], b"rubbish\n", LINES[1])
     assert not reader.is_torn
-    assert reader.last_text == TEXTS[1]
+    assert reader.last_payload == TEXTS[1]
 
 
 def test_lines_of_which_the_beginning_is_missing_are_damaged() -> None:
