@@ -338,7 +338,7 @@ def test_what_the_disk_does_not_give_is_kept_and_the_others_go_on(
     with monkeypatch.context() as failing:
         failing.setattr(os, "pread", pread)
         assert Journal(directory, fsync=True).load() == [OTHER]
-    assert "blocks that can't be read: 1" in caplog.text
+    assert "1 blocks can't be read" in caplog.text
     assert ticket_entry(TICKET) in (directory / "damaged" / "log-1").read_bytes()
 
 
