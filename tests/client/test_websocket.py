@@ -49,7 +49,7 @@ def text(words: str) -> bytes:
     return build_frame(frames.OP_TEXT, words.encode())
 
 
-def test_messages_come_in_whatever_pieces_they_were_sent(ends: tuple[WebSocket, socket.socket]) -> None:
+def test_messages_are_received_in_whatever_pieces_they_arrive(ends: tuple[WebSocket, socket.socket]) -> None:
     websocket, theirs = ends
     first = bytes([frames.OP_TEXT, 2]) + b"on"  # not final
     stream = text("x" * 300) + first + build_frame(frames.OP_PONG) + build_frame(0, b"e") + text("two")
@@ -60,7 +60,7 @@ def test_messages_come_in_whatever_pieces_they_were_sent(ends: tuple[WebSocket, 
     assert came == ["x" * 300, PeerActive(), "one", "two"]
 
 
-def test_what_was_read_past_the_handshake_is_heard() -> None:
+def test_what_was_read_past_the_handshake_is_received() -> None:
     ours, theirs = socket.socketpair()
     with theirs:
         websocket = WebSocket(ours, text("early"))
@@ -76,7 +76,7 @@ def test_a_ping_is_answered_and_counts_as_a_sign_of_life(ends: tuple[WebSocket, 
     assert receive_frame(theirs) == (frames.OP_PONG, b"there?")
 
 
-def test_a_close_frame_says_why_and_nothing_follows_it(ends: tuple[WebSocket, socket.socket]) -> None:
+def test_a_close_frame_has_a_reason_and_nothing_follows_it(ends: tuple[WebSocket, socket.socket]) -> None:
     websocket, theirs = ends
     close = build_frame(frames.OP_CLOSE, close_payload(1013, "The disk is full."))
     theirs.sendall(text("last words") + close + text("a ghost"))
@@ -97,7 +97,7 @@ def test_the_end_of_the_stream_is_a_close_without_a_code(ends: tuple[WebSocket, 
     ],
     ids=["masked", "huge", "reserved bits", "unknown opcode", "no UTF-8"],
 )  # fmt: skip
-def test_what_no_server_may_send_ends_the_connection(
+def test_a_protocol_error_of_the_server_ends_the_connection(
     ends: tuple[WebSocket, socket.socket], wrong: bytes
 ) -> None:
     websocket, theirs = ends
@@ -105,7 +105,30 @@ def test_what_no_server_may_send_ends_the_connection(
     assert websocket.receive() == ["fine", ConnectionClosed(1006)]
 
 
-def test_chunks_are_sent_as_the_protocol_has_them(
+@pytest.mark.parametrize(
+    ("wrong", "code"),
+    [
+        (build_frame(frames.OP_TEXT, b"\xff"), 1007),
+        (build_frame(frames.OP_BINARY, b"a chunk"), 1003),
+        (build_frame(frames.OP_CONTINUATION, b"of nothing"), 1002),
+        (build_frame(frames.OP_CLOSE, b"\x03\xed"), 1002),
+        (build_header(frames.OP_TEXT, 2**40), 1009),
+    ],
+    ids=["invalid UTF-8", "a binary message", "a fragment out of place", "a bad close code", "too large"],
+)
+def test_the_server_learns_which_rule_it_broke(
+    ends: tuple[WebSocket, socket.socket], wrong: bytes, code: int
+) -> None:
+    websocket, theirs = ends
+    theirs.sendall(wrong + text("a ghost"))
+    assert websocket.receive() == [Closed(1006)]
+    websocket.close()
+    opcode, payload = receive_frame(theirs)
+    assert (opcode, payload[:2]) == (frames.OP_CLOSE, code.to_bytes(2, "big"))
+    assert theirs.recv(100) == b"", "one close frame is enough"
+
+
+def test_chunks_are_sent_as_the_protocol_specifies(
     ends: tuple[WebSocket, socket.socket], tmp_path: Path
 ) -> None:
     websocket, theirs = ends
@@ -132,7 +155,7 @@ def _some(sock: socket.socket) -> bytes:
     return sock.recv(1 << 20)
 
 
-def test_only_so_much_is_read_ahead_of_the_link(
+def test_the_file_is_read_a_limited_distance_ahead_of_the_link(
     ends: tuple[WebSocket, socket.socket], tmp_path: Path
 ) -> None:
     websocket, _ = ends
@@ -145,7 +168,7 @@ def test_only_so_much_is_read_ahead_of_the_link(
     assert MAX_FRAMES * 500_000 <= sent < 4_000_000
 
 
-def test_the_last_words_are_heard_on_a_connection_that_can_not_be_sent_on(
+def test_the_last_messages_are_received_on_a_connection_that_is_broken_for_sending(
     ends: tuple[WebSocket, socket.socket],
 ) -> None:
     websocket, theirs = ends

@@ -72,7 +72,7 @@ def test_a_body_that_drips_is_given_up(sender: Sender) -> None:
     dripping.kill()
 
 
-def test_a_body_that_comes_fast_enough_has_all_the_time_it_needs(
+def test_a_body_that_is_fast_enough_may_take_any_time(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_module, "MIN_BYTES_PER_S", PIECE_BYTES)
@@ -111,7 +111,7 @@ def test_others_run_while_a_large_body_is_read(sender: Sender) -> None:
     counting.kill()
 
 
-def test_what_is_left_of_a_small_body_is_read(sender: Sender) -> None:
+def test_the_rest_of_a_small_body_is_read(sender: Sender) -> None:
     for body, data in (
         (sender.body(5), b"hello"),
         (sender.body(None, chunked=True), b"5\r\nhello\r\n0\r\n\r\n"),
@@ -121,7 +121,7 @@ def test_what_is_left_of_a_small_body_is_read(sender: Sender) -> None:
         assert body.at_end
 
 
-def test_a_large_body_that_nobody_wants_is_not_read_to_its_end(sender: Sender) -> None:
+def test_a_large_body_that_the_app_ignores_is_not_read_to_its_end(sender: Sender) -> None:
     body = sender.body(100 * PIECE_BYTES)
     sending = gevent.spawn(sender.socket.sendall, bytes(100 * PIECE_BYTES))
     body._discard()
@@ -130,7 +130,7 @@ def test_a_large_body_that_nobody_wants_is_not_read_to_its_end(sender: Sender) -
     sending.kill()
 
 
-def test_a_body_that_nobody_wants_and_that_does_not_come_is_not_waited_for(
+def test_a_body_that_the_app_ignores_and_that_stalls_is_given_up(
     sender: Sender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(body_module, "UNREAD_TIMEOUT_S", 0.05)
@@ -141,7 +141,7 @@ def test_a_body_that_nobody_wants_and_that_does_not_come_is_not_waited_for(
     assert not body.at_end
 
 
-def test_chunks_that_are_none_leave_the_end_unknown(sender: Sender) -> None:
+def test_malformed_chunks_leave_the_end_unknown(sender: Sender) -> None:
     body = sender.body(None, chunked=True)
     sender.socket.sendall(b"zz\r\n")
     with pytest.raises(OSError, match="Non-hex"):

@@ -24,7 +24,7 @@ def handed_over(theirs: socket.socket, monkeypatch: pytest.MonkeyPatch) -> Itera
         os.close(descriptor)
 
 
-def test_a_socket_that_somebody_else_has_opened_is_listened_on(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inherited_socket_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as theirs, handed_over(theirs, monkeypatch) as environ:
         (listener,) = inherited_listeners(environ)
         assert listener.getsockname() == theirs.getsockname()
@@ -35,13 +35,13 @@ def test_a_socket_that_somebody_else_has_opened_is_listened_on(monkeypatch: pyte
 @pytest.mark.parametrize(
     ("pid", "count"), [("1", "1"), ("", "1"), (str(os.getpid()), "")], ids=["another", "nobody", "no sockets"]
 )
-def test_what_is_meant_for_another_process_is_left_alone(pid: str, count: str) -> None:
+def test_a_socket_for_another_process_is_ignored(pid: str, count: str) -> None:
     environ = {"LISTEN_PID": pid, "LISTEN_FDS": count}
     assert inherited_listeners(environ) == []
     assert environ == {}
 
 
-def test_a_socket_that_is_no_tcp_port_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_inherited_socket_that_is_not_tcp_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         socket.socket(socket.AF_UNIX) as theirs,
         handed_over(theirs, monkeypatch) as environ,

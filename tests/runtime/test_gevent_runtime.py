@@ -51,7 +51,7 @@ def test_a_later_task_runs_after_its_delay(runtime: GeventRuntime) -> None:
     assert time.monotonic() - began_s >= SHORT_S * 0.9
 
 
-def test_a_task_that_was_given_up_does_not_run(runtime: GeventRuntime) -> None:
+def test_a_killed_task_does_not_run(runtime: GeventRuntime) -> None:
     ran: list[int] = []
     task = runtime.spawn_later(0.0, ran.append, 1)
     task.kill(block=False)
@@ -108,7 +108,7 @@ def test_the_pool_is_another_thread_and_others_run_meanwhile(runtime: GeventRunt
     assert runtime.in_pool(threading.get_ident) != threading.get_ident()
 
 
-def test_an_error_in_the_pool_is_the_callers_and_is_not_printed(
+def test_an_error_in_the_pool_is_raised_in_the_caller_and_not_printed(
     runtime: GeventRuntime, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
@@ -117,7 +117,7 @@ def test_an_error_in_the_pool_is_the_callers_and_is_not_printed(
     assert capsys.readouterr().err == ""
 
 
-def test_what_takes_too_long_is_given_up(runtime: GeventRuntime) -> None:
+def test_a_time_limit_interrupts_its_block(runtime: GeventRuntime) -> None:
     with pytest.raises(TooSlow), runtime.time_limit(0.01, TooSlow()):
         runtime.sleep(DEADLINE_S)
     with runtime.time_limit(0.01, TooSlow()):
@@ -179,7 +179,7 @@ def test_a_clock_that_is_not_ticked_follows_the_monotonic_one() -> None:
     assert clock.now_s() == 3600
 
 
-def test_a_clock_that_is_behind_is_put_forward_and_never_back() -> None:
+def test_a_clock_that_is_behind_is_set_forward_and_never_back() -> None:
     runtime = FakeRuntime(now_s=7.0)
     clock = ServiceClock(runtime.now_s, ran_before_s=100.0)
     clock.at_least(50.0)
@@ -208,7 +208,7 @@ def test_fake_sleepers_wake_in_the_order_of_their_times() -> None:
     assert runtime.now_s() == 2.0
 
 
-def test_what_fails_in_a_fake_task_fails_in_the_test() -> None:
+def test_an_error_in_a_fake_task_fails_the_test() -> None:
     runtime = FakeRuntime()
     runtime.spawn(int, "x")
     with pytest.raises(ValueError, match="invalid literal"):
@@ -246,13 +246,13 @@ class SlowNames:
         return [host]
 
 
-def test_a_name_leads_to_places(runtime: GeventRuntime) -> None:
+def test_a_name_resolves_to_addresses(runtime: GeventRuntime) -> None:
     assert "127.0.0.1" in [place[4][0] for place in runtime.resolve("localhost", 80)]
     with pytest.raises(OSError, match=r".+"):
         runtime.resolve("app.invalid", 80)
 
 
-def test_a_name_that_hangs_stops_nobody_and_takes_one_thread(runtime: GeventRuntime) -> None:
+def test_a_name_that_hangs_blocks_no_other_and_takes_one_thread(runtime: GeventRuntime) -> None:
     names = SlowNames()
     runtime._getaddrinfo = names
     waiting = [gevent.spawn(runtime.resolve, "dead.example.org", 80) for _ in range(20)]

@@ -367,7 +367,7 @@ def drip(server: RunningServer, start: bytes, drop: bytes, ended_s: list[float])
     ended_s.append(time.monotonic() - began_s)
 
 
-@pytest.mark.skipif(not WHOLE_TIME, reason="takes a minute: make attacks; short in tests/http/test_server.py")
+@pytest.mark.skipif(not WHOLE_TIME, reason="takes a minute: make attacks; short in test_handler.py")
 def test_whoever_drips_is_let_go(server: RunningServer) -> None:
     """Slowloris on the request line, the headers, the body, and a body that nobody wants: 50 times each."""
     starts = {

@@ -55,22 +55,22 @@ def kept_of(buffers: BufferPool, count: int, used_bytes: int) -> int:
     return sum(any(buffer.obj is known.obj for known in acquired) for buffer in again)
 
 
-def test_as_many_buffers_are_kept_as_fit_into_the_memory_for_them() -> None:
+def test_as_many_spare_buffers_are_kept_as_fit_into_their_memory() -> None:
     assert kept_of(BufferPool(4 * MIB, 8 * MIB), 20, used_bytes=2 * MIB) == 3  # and a page for each
     assert kept_of(BufferPool(4 * MIB, 8 * MIB), 20, used_bytes=MIB) == 7
 
 
-def test_buffers_with_nothing_in_them_are_not_hoarded_either() -> None:
+def test_small_buffers_are_limited_in_number_too() -> None:
     assert kept_of(BufferPool(4 * MIB, 8 * MIB), 20, used_bytes=10) == 8 * MIB // INITIAL_CHUNK_BYTES
 
 
-def test_all_buffers_of_many_small_chunks_are_kept_after_few_had_large_ones() -> None:
+def test_buffers_of_many_small_chunks_are_kept_after_a_few_large_ones() -> None:
     buffers = BufferPool(4 * MIB, 8 * MIB)
     assert kept_of(buffers, 2, used_bytes=4 * MIB - mmap.PAGESIZE) == 2
     assert kept_of(buffers, 10, used_bytes=MIB // 2) == 10
 
 
-def test_what_a_kept_buffer_no_longer_needs_goes_back_to_the_system() -> None:
+def test_pages_that_a_spare_buffer_does_not_need_are_freed() -> None:
     buffers = BufferPool(4 * MIB, 8 * MIB)
     first, second, third = (buffers.acquire() for _ in range(3))
     for buffer in (first, second, third):

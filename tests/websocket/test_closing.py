@@ -51,7 +51,7 @@ def test_a_close_frame_that_answers_ours_is_not_answered(peer: Peer, ws: WebSock
         peer.hear()
 
 
-def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> None:
+def test_nothing_is_sent_after_the_close_frame(peer: Peer, ws: WebSocket) -> None:
     ws.close(1000)
     ws.writer.send_text("one more thing")
     ws.close(1001)
@@ -64,7 +64,7 @@ def test_nothing_is_said_after_the_close_frame(peer: Peer, ws: WebSocket) -> Non
         peer.hear()
 
 
-def test_a_peer_that_never_answers_the_close_is_left(
+def test_a_peer_that_never_answers_the_close_is_given_up(
     peer: Peer, buffers: BufferPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "CLOSE_TIMEOUT_S", 0.1)
@@ -83,7 +83,7 @@ def test_a_peer_that_never_answers_the_close_is_left(
     flooding.kill()
 
 
-def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: BufferPool) -> None:
+def test_a_peer_that_is_silent_after_our_close_is_given_up(peer: Peer, buffers: BufferPool) -> None:
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
     ws.close(1000)
     with pytest.raises(ConnectionGone):
@@ -91,7 +91,7 @@ def test_a_peer_that_is_silent_after_our_close_is_left(peer: Peer, buffers: Buff
     assert peer.hear().code == 1000
 
 
-def test_the_last_words_arrive_though_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
+def test_what_was_sent_arrives_although_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
     peer.send_beside(bytes(8 << 20))
     ws.writer.send_text("last words")
     ending = gevent.spawn(ws.end)
@@ -102,13 +102,15 @@ def test_the_last_words_arrive_though_the_peer_is_still_sending(peer: Peer, ws: 
     ending.get(timeout=10)
 
 
-def test_the_end_does_not_wait_for_ever(peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_end_waits_for_the_close_timeout_at_most(
+    peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.1)
     with gevent.Timeout(3):
         ws.end()
 
 
-def test_the_end_of_what_has_ended_is_no_error(peer: Peer, ws: WebSocket) -> None:
+def test_the_end_of_a_lost_connection_is_not_an_error(peer: Peer, ws: WebSocket) -> None:
     peer.close()
     ws.end()
 

@@ -40,7 +40,7 @@ def seen(*connections: Silent) -> None:
             gevent.sleep(0.01)
 
 
-def test_a_connection_is_looked_at_when_it_is_due_and_when_it_says_so() -> None:
+def test_a_connection_is_checked_when_it_is_due_and_again_when_it_asks_for_it() -> None:
     keepalive, one = KeepAlive(10.0), Silent(3, 0.1)
     began_s = time.monotonic()
     keepalive.schedule(one, began_s + 0.1)
@@ -49,7 +49,7 @@ def test_a_connection_is_looked_at_when_it_is_due_and_when_it_says_so() -> None:
         assert at_s >= began_s + number * 0.1
 
 
-def test_who_is_due_first_is_looked_at_first_whoever_came_first() -> None:
+def test_connections_are_checked_in_the_order_in_which_they_are_due() -> None:
     keepalive, late, soon = KeepAlive(10.0), Silent(1, 0), Silent(1, 0)
     now_s = time.monotonic()
     keepalive.schedule(late, now_s + 0.3)
@@ -58,7 +58,7 @@ def test_who_is_due_first_is_looked_at_first_whoever_came_first() -> None:
     assert soon.looks < late.looks
 
 
-def test_a_keepalive_that_had_nobody_left_wakes_up_again() -> None:
+def test_a_keepalive_without_connections_starts_again_with_the_next_one() -> None:
     keepalive = KeepAlive(10.0)
     for one in (Silent(1, 0), Silent(1, 0)):
         keepalive.schedule(one, time.monotonic())
@@ -66,7 +66,7 @@ def test_a_keepalive_that_had_nobody_left_wakes_up_again() -> None:
         gevent.sleep(0.05)
 
 
-def test_thousands_are_asked_more_seldom_than_a_few() -> None:
+def test_the_more_connections_there_are_the_rarer_are_pings() -> None:
     keepalive, few, of_many = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
     keepalive.schedule(few, time.monotonic())
     seen(few)
@@ -92,7 +92,7 @@ def test_connections_that_have_ended_do_not_count() -> None:
     assert not any(one.looks for one in many)
 
 
-def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
+def test_a_rescheduled_connection_counts_once() -> None:
     keepalive, one, other = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
     for _ in range(3000):
         keepalive.schedule(one, time.monotonic() + 60)
@@ -103,7 +103,7 @@ def test_a_connection_counts_once_however_often_it_has_a_new_time() -> None:
     assert len(one.looks) == 1
 
 
-def test_a_websocket_that_has_ended_is_watched_no_more() -> None:
+def test_a_websocket_that_has_ended_is_no_longer_scheduled() -> None:
     keepalive, peer = KeepAlive(1.0), Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     websocket.close(1000)
@@ -122,7 +122,7 @@ class Patient(Silent):
         return now_s + allowed.ping_after_s
 
 
-def test_who_is_left_of_a_crowd_is_asked_as_soon_as_if_there_had_been_none() -> None:
+def test_the_rest_of_a_crowd_is_pinged_as_often_as_a_few() -> None:
     keepalive, left = KeepAlive(1.0), Patient(1, 0)
     crowd = [Silent(1, 0) for _ in range(2999)]
     for one in crowd:
@@ -144,7 +144,7 @@ class Defective(Silent):
         raise ZeroDivisionError
 
 
-def test_a_connection_that_can_not_be_looked_at_does_not_keep_the_others(
+def test_a_failing_check_does_not_stop_the_checks_of_others(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     keepalive, broken, others = KeepAlive(10.0), Defective(1, 0), [Silent(2, 0.1) for _ in range(2)]
@@ -184,7 +184,7 @@ def looked_at(
     return heard
 
 
-def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_last() -> None:
+def test_among_thousands_a_silent_peer_gets_pongs_and_then_a_ping() -> None:
     keepalive, peer = KeepAlive(600.0), Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     reader = reading(websocket)
@@ -204,7 +204,7 @@ def test_among_thousands_a_silent_peer_hears_that_we_are_there_and_is_asked_at_l
     peer.close()
 
 
-def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
+def test_among_thousands_a_peer_that_does_not_answer_is_given_up_too() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(600.0))
     reader = reading(websocket)
@@ -216,7 +216,7 @@ def test_among_thousands_too_who_does_not_answer_is_given_up() -> None:
     peer.close()
 
 
-def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> None:
+def test_a_page_of_version_2_gets_a_pong_that_its_script_can_see() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(600.0))
     websocket.unsolicited_pong = UNSOLICITED_PONG
@@ -229,7 +229,7 @@ def test_a_page_of_version_2_hears_a_sign_of_life_that_a_script_can_see() -> Non
     peer.close()
 
 
-def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_among_few() -> None:
+def test_among_thousands_a_message_that_stalls_is_given_up_as_soon_as_among_few() -> None:
     keepalive, peer = KeepAlive(0.4), Peer()
     for _ in range(2000):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
@@ -243,7 +243,7 @@ def test_among_thousands_a_message_that_stands_still_is_given_up_as_soon_as_amon
     peer.close()
 
 
-def test_a_peer_whose_words_nobody_reads_now_is_not_given_up_for_silence() -> None:
+def test_a_peer_is_not_given_up_for_silence_while_its_reader_is_busy() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(0.2))
     gevent.sleep(0.6)  # its reader is busy: the app is asked, the disk is slow
@@ -254,7 +254,7 @@ def test_a_peer_whose_words_nobody_reads_now_is_not_given_up_for_silence() -> No
     peer.close()
 
 
-def test_a_peer_that_takes_nothing_is_given_up_too() -> None:
+def test_a_peer_that_accepts_nothing_is_given_up_too() -> None:
     peer = Peer()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(0.4))
     peer.server_socket.setblocking(False)
@@ -266,7 +266,7 @@ def test_a_peer_that_takes_nothing_is_given_up_too() -> None:
     peer.close()
 
 
-def test_tcp_asks_by_itself_within_the_timeout() -> None:
+def test_tcp_probes_within_the_timeout() -> None:
     with gevent.socket.socket() as sock:
         KeepAlive(10.0).set_tcp_keepalive(sock)
         assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
@@ -279,7 +279,7 @@ def test_tcp_asks_by_itself_within_the_timeout() -> None:
         assert unanswered_ms == (idle_s + again_s * count) * 1000
 
 
-def test_tcp_too_asks_thousands_more_seldom() -> None:
+def test_tcp_probes_thousands_more_rarely() -> None:
     keepalive = KeepAlive(10.0)
     for _ in range(5000):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)

@@ -63,7 +63,7 @@ def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page, ticket_i
     page.expect_close(1000)
 
 
-def test_a_lost_connection_pauses_and_the_next_one_goes_on(
+def test_a_lost_connection_pauses_and_the_next_one_resumes(
     house: House, new_page: Callable[[], Page], ticket_id: str
 ) -> None:
     first = new_page()
@@ -83,7 +83,7 @@ def test_a_chunk_that_was_cut_off_is_not_stored(house: House, page: Page, ticket
     assert house.context.storage.size(ticket_id) == 0
 
 
-def test_a_pause_lets_go_of_the_ticket_before_the_close(house: House, page: Page, ticket_id: str) -> None:
+def test_a_pause_releases_the_ticket_before_the_close(house: House, page: Page, ticket_id: str) -> None:
     page.open(ticket_id)
     page.say("MsgPause", Pause=True)
     house.runtime.settle()
@@ -101,7 +101,7 @@ def test_a_cancellation_is_acknowledged(house: House, page: Page, ticket_id: str
     assert house.app.forms[0]["cancelReason"] == "changed my mind"
 
 
-def test_a_cancellation_that_comes_too_late_gets_the_result(
+def test_a_late_cancellation_gets_the_result(
     tmp_path: Path, house: House, new_page: Callable[[], Page], ticket_id: str
 ) -> None:
     house.app.answers = [WillFinish()]
@@ -132,7 +132,7 @@ def test_a_newer_connection_closes_the_older_one_without_a_message(
     new.send_chunk(CHUNK_BYTES)
 
 
-def test_an_app_that_cancels_is_heard_and_the_answer_acknowledged(
+def test_a_client_learns_of_the_apps_cancellation_and_its_answer_is_acknowledged(
     house: House, page: Page, ticket_id: str
 ) -> None:
     page.open(ticket_id)
@@ -144,13 +144,13 @@ def test_an_app_that_cancels_is_heard_and_the_answer_acknowledged(
     page.expect_close(1000)
 
 
-def test_a_stopping_server_sends_everybody_away(house: House, page: Page, ticket_id: str) -> None:
+def test_a_stopping_server_closes_every_connection(house: House, page: Page, ticket_id: str) -> None:
     page.open(ticket_id)
     house.uploads.stop()
     page.expect_close(1012)
 
 
-def test_news_for_a_client_that_is_gone_are_no_error(house: House, page: Page, ticket_id: str) -> None:
+def test_news_for_a_client_that_is_gone_are_not_an_error(house: House, page: Page, ticket_id: str) -> None:
     page.open(ticket_id)
     house.runtime.settle()
     page.socket.close()
@@ -166,7 +166,7 @@ def test_news_for_a_client_that_is_gone_are_no_error(house: House, page: Page, t
     ("text", "words"),
     [("no JSON", "JSON"), ('{"MsgType": "MsgDance", "MsgData": {}}', "MsgType"), ("[]", "MsgType")],
 )
-def test_a_message_that_is_none_is_answered_with_an_error(page: Page, text: str, words: str) -> None:
+def test_a_malformed_message_is_answered_with_an_error(page: Page, text: str, words: str) -> None:
     page.send(FIN | TEXT, text.encode())
     assert words in page.expect("MsgError")["Msg"]
     page.say("MsgCancel", Reason="told by the server")
@@ -185,7 +185,7 @@ def test_a_chunk_that_is_too_large_is_answered_with_an_error(
 
 
 @pytest.mark.parametrize(("first_byte", "code"), [(FIN | 0x40 | BINARY, 1002), (FIN | TEXT, 1007)])
-def test_a_broken_frame_costs_the_connection_and_not_the_upload(
+def test_a_broken_frame_ends_the_connection_and_not_the_upload(
     house: House, page: Page, ticket_id: str, first_byte: int, code: int
 ) -> None:
     page.open(ticket_id)
@@ -203,7 +203,7 @@ def test_a_full_disk_closes_without_a_message(house: House, page: Page, ticket_i
         page.expect_close(1013)
 
 
-def test_a_defect_of_ours_is_logged_and_not_told(
+def test_a_defect_is_logged_and_not_shown_to_the_client(
     house: House,
     page: Page,
     ticket_id: str,
@@ -225,13 +225,13 @@ def test_a_defect_of_ours_is_logged_and_not_told(
 # --- time ----------------------------------------------------------------------------------------
 
 
-def test_a_client_that_never_says_what_it_wants_is_sent_away(house: House, page: Page) -> None:
+def test_a_client_that_never_sends_a_request_is_disconnected(house: House, page: Page) -> None:
     house.runtime.settle()
     house.runtime.advance(OPENING_TIMEOUT_S)
     page.expect_close(1008)
 
 
-def test_a_client_that_does_not_answer_an_error_is_sent_away(house: House, page: Page) -> None:
+def test_a_client_that_does_not_answer_an_error_is_disconnected(house: House, page: Page) -> None:
     page.say("MsgAck", Ack=True)
     page.expect("MsgError")
     house.runtime.advance(ANSWER_TIMEOUT_S - 0.1)
@@ -240,7 +240,7 @@ def test_a_client_that_does_not_answer_an_error_is_sent_away(house: House, page:
     page.expect_close(1008)
 
 
-def test_the_time_of_an_earlier_phase_is_of_no_interest(house: House, page: Page, ticket_id: str) -> None:
+def test_the_timer_of_an_earlier_phase_is_stopped(house: House, page: Page, ticket_id: str) -> None:
     house.runtime.settle()
     assert house.runtime.is_waited_for(page.driver._on_timeout)
     page.open(ticket_id)
@@ -257,7 +257,7 @@ def test_an_ended_connection_leaves_no_timer(house: House, page: Page) -> None:
     house.runtime.advance(OPENING_TIMEOUT_S)
 
 
-def test_whoever_lost_the_ticket_does_not_release_it(
+def test_a_connection_that_lost_the_ticket_does_not_release_it(
     house: House, new_page: Callable[[], Page], ticket_id: str
 ) -> None:
     old, new = new_page(), new_page()

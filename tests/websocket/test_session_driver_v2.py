@@ -85,7 +85,7 @@ def work_side_by_side(workers: int) -> None:
     gevent.joinall([gevent.spawn(work) for _ in range(workers)], timeout=10, raise_error=True)
 
 
-def test_a_client_is_told_to_have_less_on_its_way_while_there_is_a_crowd(page: Page2, ticket_id: str) -> None:
+def test_a_client_gets_a_smaller_window_during_contention(page: Page2, ticket_id: str) -> None:
     page.begin(ticket_id)
     told = []
     for end, workers in enumerate((1, 2, 1), 1):
@@ -95,7 +95,7 @@ def test_a_client_is_told_to_have_less_on_its_way_while_there_is_a_crowd(page: P
     assert told == [page.limits.max_window_bytes, BUSY_WINDOW_BYTES, page.limits.max_window_bytes]
 
 
-def test_a_client_that_comes_back_proves_its_file_and_goes_on(
+def test_a_client_that_reconnects_proves_its_file_and_resumes(
     house: House, new_page: Callable[[], Page2], ticket_id: str
 ) -> None:
     first = new_page()
@@ -112,7 +112,7 @@ def test_a_client_that_comes_back_proves_its_file_and_goes_on(
     second.stored(LENGTH_BYTES)
 
 
-def test_a_client_that_comes_back_after_the_end_hears_the_result(
+def test_a_client_that_reconnects_after_the_end_gets_the_result(
     house: House, new_page: Callable[[], Page2], ticket_id: str
 ) -> None:
     house.arrive(ticket_id, CONTENT)
@@ -123,7 +123,7 @@ def test_a_client_that_comes_back_after_the_end_hears_the_result(
     late.expect_close(1000)
 
 
-def test_a_client_hears_that_its_app_is_away(house: House, page: Page2, ticket_id: str) -> None:
+def test_a_client_learns_that_its_app_does_not_answer(house: House, page: Page2, ticket_id: str) -> None:
     house.app.answers = [no_answer(Trouble.UNKNOWN_NAME, "secret.example.org: Name or service not known")]
     page.begin(ticket_id)
     page.chunk(0, LENGTH_BYTES)
@@ -140,7 +140,7 @@ def test_a_client_hears_that_its_app_is_away(house: House, page: Page2, ticket_i
 # --- what goes wrong -----------------------------------------------------------------------------------
 
 
-def test_a_damaged_chunk_is_not_stored_and_comes_again(house: House, page: Page2, ticket_id: str) -> None:
+def test_a_damaged_chunk_is_not_stored_and_is_sent_again(house: House, page: Page2, ticket_id: str) -> None:
     page.begin(ticket_id)
     page.chunk(0, HALF)
     page.chunk(HALF, 2 * HALF - 1, flip=1)
@@ -186,7 +186,7 @@ def test_a_ticket_with_a_limit_takes_smaller_chunks(house: House, page: Page2) -
     assert page.expect("MsgError")["Code"] == "bad_chunk"
 
 
-def test_another_file_is_told_by_the_name_of_the_right_one(
+def test_another_file_is_refused_with_the_name_of_the_right_one(
     house: House, new_page: Callable[[], Page2], ticket_id: str
 ) -> None:
     first, second = new_page(), new_page()
@@ -205,7 +205,7 @@ def test_another_file_is_told_by_the_name_of_the_right_one(
     assert house.file(ticket_id).read_bytes() == CONTENT[:HALF]
 
 
-def test_a_newer_connection_is_told_to_the_older_one(new_page: Callable[[], Page2], ticket_id: str) -> None:
+def test_an_older_connection_learns_of_a_newer_one(new_page: Callable[[], Page2], ticket_id: str) -> None:
     old, new = new_page(), new_page()
     old.begin(ticket_id)
     new.begin(ticket_id)
@@ -216,7 +216,7 @@ def test_a_newer_connection_is_told_to_the_older_one(new_page: Callable[[], Page
     new.stored(1)
 
 
-def test_a_stopping_server_says_so(house: House, page: Page2, ticket_id: str) -> None:
+def test_a_stopping_server_sends_the_reason(house: House, page: Page2, ticket_id: str) -> None:
     page.begin(ticket_id)
     house.runtime.settle()
     house.uploads.stop()
@@ -224,7 +224,7 @@ def test_a_stopping_server_says_so(house: House, page: Page2, ticket_id: str) ->
     page.expect_close(1012)
 
 
-def test_a_text_that_can_not_be_read_costs_the_connection_and_not_the_upload(
+def test_invalid_text_ends_the_connection_and_not_the_upload(
     house: House, page: Page2, ticket_id: str
 ) -> None:
     page.begin(ticket_id)

@@ -30,7 +30,7 @@ def house(tmp_path: Path) -> House:
 
 
 @pytest.mark.parametrize("stored_bytes", [HALF, LENGTH_BYTES])
-def test_while_the_server_reads_back_it_says_that_it_is_there(house: House, stored_bytes: int) -> None:
+def test_a_client_gets_pongs_while_the_server_reads_the_file(house: House, stored_bytes: int) -> None:
     house.app.answers = [WillFinish()]
     ticket_id, claimed = house.new_ticket(), new_claim(LENGTH_BYTES, "a <b>.mov", 99, proves=True)
     claim = house.uploads.claim(ticket_id, claimed, lambda _: None)
@@ -52,7 +52,7 @@ def test_while_the_server_reads_back_it_says_that_it_is_there(house: House, stor
     page.end()
 
 
-def test_while_the_server_syncs_it_says_that_it_is_there(tmp_path: Path) -> None:
+def test_a_client_gets_pongs_while_the_server_syncs(tmp_path: Path) -> None:
     house = House(tmp_path, FakeApp(WillFinish()), fsync=True)
     page = Page2(house)
     page.begin(house.new_ticket())
@@ -67,7 +67,7 @@ def test_while_the_server_syncs_it_says_that_it_is_there(tmp_path: Path) -> None
     page.end()
 
 
-def test_version_1_has_no_word_for_that(house: House) -> None:
+def test_a_client_of_version_1_gets_no_pongs(house: House) -> None:
     house.app.answers = [Done()]
     ticket_id = house.paused(LENGTH_BYTES, CONTENT)
     house = house.restarted()
@@ -80,7 +80,7 @@ def test_version_1_has_no_word_for_that(house: House) -> None:
     page.end()
 
 
-def test_a_client_that_leaves_while_the_server_reads_back_is_no_defect(
+def test_a_client_that_disconnects_while_the_server_reads_the_file_is_not_a_defect(
     house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket_id, claimed = house.new_ticket(), new_claim(LENGTH_BYTES, "a <b>.mov", 99, proves=True)
@@ -101,7 +101,7 @@ def test_a_client_that_leaves_while_the_server_reads_back_is_no_defect(
 # --- what is limited -----------------------------------------------------------------------------------
 
 
-def test_a_limited_chunk_is_acknowledged_at_once_and_the_next_one_is_read_later(
+def test_a_rate_limit_delays_the_next_chunk_and_not_the_acknowledgement(
     house: House,
 ) -> None:
     page, ticket_id = Page2(house), house.new_ticket(maxBytesPerS="1000")
@@ -122,7 +122,7 @@ def test_a_limited_chunk_is_acknowledged_at_once_and_the_next_one_is_read_later(
     page.end()
 
 
-def test_version_1_keeps_to_the_limit_too(house: House) -> None:
+def test_a_rate_limit_holds_in_version_1_too(house: House) -> None:
     page, ticket_id = Page2(house), house.new_ticket(maxBytesPerS=str(CHUNK_BYTES))
     page.open(ticket_id)
     page.send_chunk(0)

@@ -105,13 +105,13 @@ def test_under_uwsgi_the_connection_is_a_copy_of_its_own(peer: Peer, monkeypatch
     assert peer.server_socket.fileno() >= 0
 
 
-def test_only_gevent_websocket_has_answered_the_handshake(peer: Peer) -> None:
+def test_a_handshake_that_gevent_websocket_has_answered_is_not_answered_again(peer: Peer) -> None:
     peer.socket.sendall(LINE + masked_frame(FIN | TEXT, b"x"))
     serve(of_gevent_websocket(peer))
     assert peer.socket.recv(4096) == b""
 
 
-def test_elsewhere_we_answer_it(peer: Peer) -> None:
+def test_under_other_servers_we_answer_the_handshake(peer: Peer) -> None:
     peer.socket.sendall(LINE + masked_frame(FIN | TEXT, b"x"))
     serve(of_pywsgi(peer))
     assert peer.socket.recv(4096).startswith(b"HTTP/1.1 101 ")
@@ -124,14 +124,14 @@ def test_gunicorn_is_told_that_nothing_is_left_to_answer(peer: Peer) -> None:
     assert result is ALREADY_HANDLED
 
 
-def test_the_websocket_of_the_handler_says_nothing_any_more(peer: Peer) -> None:
+def test_the_websocket_of_the_handler_sends_nothing_any_more(peer: Peer) -> None:
     peer.socket.sendall(LINE + masked_frame(FIN | TEXT, b"x"))
     environ = of_gevent_websocket(peer)
     serve(environ)
     assert environ["wsgi.websocket"].closed
 
 
-def test_a_client_that_is_gone_before_the_answer_is_no_error(peer: Peer) -> None:
+def test_a_client_that_is_gone_before_the_answer_is_not_an_error(peer: Peer) -> None:
     peer.socket.sendall(LINE)
     environ = of_pywsgi(peer)
     peer.server_socket.shutdown(socket.SHUT_WR)
@@ -154,7 +154,7 @@ def test_a_request_of_a_server_that_keeps_its_connections_is_for_the_app() -> No
     assert result == [b"the app"]
 
 
-def test_what_comes_later_is_read_too(peer: Peer) -> None:
+def test_later_frames_are_read_too(peer: Peer) -> None:
     peer.socket.sendall(LINE)
     environ = of_pywsgi(peer)
     peer.send(FIN | TEXT, b"later")

@@ -80,13 +80,13 @@ def received(ws: WebSocket) -> tuple[int, bytes]:
 
 
 @pytest.mark.parametrize("size_bytes", [0, 1, 125, 126, 65535, 65536, 300_001, BUFFER_BYTES])
-def test_a_message_of_any_size_comes_out_as_it_was(peer: Peer, ws: WebSocket, size_bytes: int) -> None:
+def test_a_message_of_any_size_is_received_unchanged(peer: Peer, ws: WebSocket, size_bytes: int) -> None:
     payload = os.urandom(size_bytes)
     peer.send_beside(masked_frame(FIN | BINARY, payload))
     assert received(ws) == (BINARY, payload)
 
 
-def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
+def test_a_detached_buffer_stays_unchanged_while_other_messages_arrive(
     peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     for content in (b"first", b"other", b"third"):
@@ -103,12 +103,12 @@ def test_a_message_that_is_kept_stays_as_it_is_while_others_come(
     assert buffers.in_use == 0
 
 
-def test_messages_that_come_in_one_piece_are_told_apart(peer: Peer, ws: WebSocket) -> None:
+def test_messages_that_arrive_in_one_piece_are_separated(peer: Peer, ws: WebSocket) -> None:
     peer.socket.sendall(b"".join(masked_frame(FIN | BINARY, b"%d" % i) for i in range(20)))
     assert [received(ws)[1] for _ in range(20)] == [b"%d" % i for i in range(20)]
 
 
-def test_a_message_that_comes_byte_by_byte_is_put_together(peer: Peer, ws: WebSocket) -> None:
+def test_a_message_that_arrives_byte_by_byte_is_joined(peer: Peer, ws: WebSocket) -> None:
     def drip() -> None:
         for byte in masked_frame(FIN | TEXT, b"slowly" * 50):
             peer.socket.sendall(bytes([byte]))
@@ -127,7 +127,7 @@ def test_what_came_with_the_handshake_is_not_lost(peer: Peer, buffers: BufferPoo
     assert [received(ws), received(ws)] == [(TEXT, b"early"), (BINARY, b"half of it")]
 
 
-def test_fragments_are_put_together_with_control_frames_between_them(peer: Peer, ws: WebSocket) -> None:
+def test_fragments_are_joined_with_control_frames_between_them(peer: Peer, ws: WebSocket) -> None:
     payload = os.urandom(10_003)
     peer.send(BINARY, payload[:1])
     peer.send(FIN | PING, b"there?")
@@ -219,7 +219,7 @@ def test_a_fast_peer_does_not_keep_others_waiting(peer: Peer, ws: WebSocket) -> 
     assert len(turns) >= 4 * BUFFER_BYTES // websocket.SLICE_BYTES
 
 
-def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
+def test_connections_are_read_equally_whatever_a_time_slice_allows(
     peers: list[Peer], buffers: BufferPool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     payload = bytes(1000)
@@ -243,7 +243,7 @@ def test_of_many_who_send_each_has_as_much_read_whatever_a_turn_allows(
     assert {while_all_read.count(number) for number in range(3)} <= set(range(12, 21)), read
 
 
-def test_a_buffer_is_borrowed_only_while_a_message_is_used(
+def test_a_buffer_is_acquired_only_while_a_message_is_used(
     peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(FIN | BINARY, b"content")
@@ -311,7 +311,7 @@ def test_a_text_may_be_as_long_as_a_first_message_and_not_longer_while_no_chunk_
     assert error.value.code == 1009
 
 
-def test_a_text_takes_memory_for_what_has_come_only(peer: Peer, ws: WebSocket) -> None:
+def test_a_text_takes_memory_for_what_has_arrived_only(peer: Peer, ws: WebSocket) -> None:
     peer.socket.sendall(masked_frame(FIN | TEXT, bytes(60_000))[:-59_000])
     reading = gevent.spawn(ws.receive)
     wait_until_read(peer)
@@ -320,7 +320,7 @@ def test_a_text_takes_memory_for_what_has_come_only(peer: Peer, ws: WebSocket) -
 
 
 @pytest.mark.parametrize("sent_bytes", [10, BUFFER_BYTES // 2, BUFFER_BYTES - 1])
-def test_who_loses_its_claim_in_the_middle_of_a_chunk_loses_the_buffer_at_once(
+def test_a_claim_lost_in_the_middle_of_a_chunk_releases_the_buffer_at_once(
     peer: Peer, ws: WebSocket, buffers: BufferPool, sent_bytes: int
 ) -> None:
     frame = masked_frame(FIN | BINARY, os.urandom(BUFFER_BYTES))
@@ -340,7 +340,7 @@ def test_who_loses_its_claim_in_the_middle_of_a_chunk_loses_the_buffer_at_once(
     assert received(ws) == (TEXT, b"next")
 
 
-def test_who_loses_its_claim_between_two_fragments_loses_the_buffer_too(
+def test_a_claim_lost_between_two_fragments_releases_the_buffer_too(
     peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(BINARY, b"first")
@@ -354,7 +354,7 @@ def test_who_loses_its_claim_between_two_fragments_loses_the_buffer_too(
     assert (message.size_bytes, message.is_whole, buffers.in_use) == (11, False, 0)
 
 
-def test_a_message_that_has_come_keeps_its_buffer_while_it_is_used(
+def test_a_message_that_has_arrived_keeps_its_buffer_while_it_is_used(
     peer: Peer, ws: WebSocket, buffers: BufferPool
 ) -> None:
     peer.send(FIN | BINARY, b"content")
@@ -458,7 +458,7 @@ def test_a_peer_that_only_answers_pings_is_given_up_when_it_may_idle_no_longer(
 # --- silence -------------------------------------------------------------------------------------
 
 
-def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: BufferPool) -> None:
+def test_a_silent_peer_is_pinged_and_then_given_up(peer: Peer, buffers: BufferPool) -> None:
     began_s = time.monotonic()  # its silence begins with the connection
     ws = WebSocket(peer.server_socket, buffers, KeepAlive(0.2))
     with pytest.raises(ConnectionGone, match="silent"):
@@ -467,7 +467,7 @@ def test_a_silent_peer_is_asked_and_then_given_up(peer: Peer, buffers: BufferPoo
     assert peer.hear() == Heard(PING, b"")
 
 
-def test_a_silent_peer_that_answers_is_asked_again_and_again(peer: Peer, buffers: BufferPool) -> None:
+def test_a_silent_peer_that_answers_is_pinged_again_and_again(peer: Peer, buffers: BufferPool) -> None:
     ws = expecting_chunks(WebSocket(peer.server_socket, buffers, KeepAlive(1.0)))
 
     def answer() -> None:

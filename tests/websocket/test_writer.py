@@ -44,7 +44,7 @@ def heard(theirs: socket.socket) -> bytes:
         return b""
 
 
-def test_what_is_said_soon_waits_for_a_flush(ends: tuple[FrameWriter, socket.socket]) -> None:
+def test_a_queued_message_waits_for_a_flush(ends: tuple[FrameWriter, socket.socket]) -> None:
     ours, theirs = ends
     ours.queue_text("one")
     ours.queue_text("two")
@@ -62,7 +62,7 @@ def test_what_is_said_soon_waits_for_a_flush(ends: tuple[FrameWriter, socket.soc
         (100_000, MAX_FLUSH_INTERVAL_S),
     ],
 )
-def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
+def test_a_flush_that_is_due_waits_until_the_last_one_is_a_moment_ago(
     ends: tuple[FrameWriter, socket.socket], clock: Clock, takers: int, moment_s: float
 ) -> None:
     ours, theirs = ends
@@ -79,7 +79,7 @@ def test_after_a_turn_it_is_sent_unless_something_was_a_moment_ago(
     assert heard(theirs) == b"\x81\x03two\x81\x03end"
 
 
-def test_whoever_says_something_at_once_says_what_waits_before_it(
+def test_a_send_takes_the_queue_with_it(
     ends: tuple[FrameWriter, socket.socket],
 ) -> None:
     ours, theirs = ends
@@ -88,7 +88,7 @@ def test_whoever_says_something_at_once_says_what_waits_before_it(
     assert heard(theirs) == b"\x81\x03one\x81\x03two"
 
 
-def test_after_a_turn_in_which_nothing_was_said_nothing_is_sent(
+def test_a_flush_of_an_empty_queue_sends_nothing(
     ends: tuple[FrameWriter, socket.socket],
 ) -> None:
     ours, theirs = ends

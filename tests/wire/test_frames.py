@@ -47,7 +47,7 @@ LENGTHS = [(0, 6), (1, 6), (125, 6), (126, 8), (127, 8), (65535, 8), (65536, 14)
 
 
 @pytest.mark.parametrize(("payload_bytes", "header_bytes"), LENGTHS)
-def test_a_header_is_read_at_every_boundary_of_its_length(payload_bytes: int, header_bytes: int) -> None:
+def test_a_header_is_parsed_at_every_boundary_of_its_length(payload_bytes: int, header_bytes: int) -> None:
     data = client_header(OP_BINARY, payload_bytes)
     assert parse_header(data) == FrameHeader(OP_BINARY, True, payload_bytes, MASK, header_bytes)
     assert header_bytes == len(data)
@@ -58,7 +58,7 @@ def test_no_header_is_longer_than_the_longest() -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_a_header_is_read_from_any_buffer_and_what_follows_it_is_left_alone(kind: type) -> None:
+def test_a_header_is_parsed_from_any_buffer_and_what_follows_it_is_ignored(kind: type) -> None:
     header = parse_header(kind(client_header(OP_TEXT, 200) + b"the payload"))
     assert header == FrameHeader(OP_TEXT, True, 200, MASK, 8)
 
@@ -72,7 +72,7 @@ def test_the_close_codes_are_those_of_the_rfc() -> None:
 
 
 @pytest.mark.parametrize("opcode", OPCODES)
-def test_every_opcode_of_the_rfc_is_read(opcode: int) -> None:
+def test_every_opcode_of_the_rfc_is_accepted(opcode: int) -> None:
     header = parse_header(client_header(opcode, 3))
     assert header is not None
     assert (header.opcode, header.is_control) == (opcode, opcode >= 8)
@@ -115,7 +115,7 @@ def test_a_header_that_the_rfc_forbids_is_a_protocol_error(data: bytes, why: str
 
 
 @pytest.mark.parametrize("name", [name for name in FORBIDDEN if FORBIDDEN[name][1] != "bad length"])
-def test_two_bytes_are_enough_to_refuse_what_they_show(name: str) -> None:
+def test_an_error_in_the_first_two_bytes_is_found_at_once(name: str) -> None:
     with pytest.raises(FrameError):
         parse_header(FORBIDDEN[name][0][:2])
 
@@ -140,7 +140,7 @@ def whole_or_error(data: bytes) -> FrameHeader | FrameError | None:
     st.booleans(),
     st.binary(min_size=4, max_size=4),
 )
-def test_no_prefix_of_a_header_gives_anything_but_nothing_or_its_error(
+def test_a_prefix_of_a_header_gives_none_or_the_headers_own_error(
     opcode: int, payload_bytes: int, final: bool, mask: bytes
 ) -> None:
     data = client_header(opcode, payload_bytes, final=final, mask=mask)
@@ -154,7 +154,7 @@ def test_no_prefix_of_a_header_gives_anything_but_nothing_or_its_error(
 
 @same_each_run
 @given(st.binary(max_size=20))
-def test_whatever_bytes_come_a_header_that_is_read_is_what_a_client_would_write(data: bytes) -> None:
+def test_any_bytes_that_parse_are_the_header_that_a_client_builds(data: bytes) -> None:
     header = whole_or_error(data)
     if isinstance(header, FrameHeader):
         again = client_header(header.opcode, header.payload_bytes, final=header.final, mask=header.mask)
@@ -176,7 +176,7 @@ def naive(payload: bytes, mask: bytes, position: int) -> bytes:
     st.integers(0, 2**40),
     st.integers(0, 15),
 )
-def test_a_mask_comes_off_at_any_length_position_and_alignment(
+def test_a_payload_is_unmasked_at_any_length_position_and_alignment(
     payload: bytes, mask: bytes, position: int, start: int
 ) -> None:
     end = start + len(payload)
@@ -186,13 +186,13 @@ def test_a_mask_comes_off_at_any_length_position_and_alignment(
     assert buffer[:start] + buffer[end:] == b"\xaa" * (start + 9)  # nothing beside it is touched
 
 
-def test_a_mask_begins_anew_unless_a_position_is_given() -> None:
+def test_the_mask_starts_at_its_first_byte_unless_a_position_is_given() -> None:
     buffer = bytearray(11)
     unmask(memoryview(buffer), MASK)
     assert buffer == b"\x01\x02\x03\x04\x01\x02\x03\x04\x01\x02\x03"
 
 
-def test_a_payload_in_slices_comes_out_like_one_in_a_piece() -> None:
+def test_a_payload_in_slices_is_unmasked_like_one_in_a_piece() -> None:
     payload = bytes(range(256)) * 4
     buffer = bytearray(payload)
     for start, end in [(0, 3), (3, 10), (10, 500), (500, 1024)]:
@@ -243,7 +243,7 @@ def test_a_long_close_reason_is_cut_between_two_characters(reason: str, kept: st
 
 @same_each_run
 @given(st.integers(0, 65535), st.text(st.characters(exclude_categories=["Cs"])))
-def test_a_close_frame_always_fits_and_says_the_beginning_of_its_reason(code: int, reason: str) -> None:
+def test_a_close_frame_always_fits_and_has_the_beginning_of_its_reason(code: int, reason: str) -> None:
     payload = close_payload(code, reason)
     assert len(payload) <= 125
     assert int.from_bytes(payload[:2], "big") == code
@@ -266,14 +266,14 @@ def test_a_close_frame_without_a_code_has_no_code() -> None:
 
 
 @pytest.mark.parametrize("payload", [struct.pack("!H", code) for code in BAD_CODES] + [b"\x03", b"\xe8"])
-def test_a_close_code_that_nobody_may_send_is_a_protocol_error(payload: bytes) -> None:
+def test_a_close_code_that_may_not_be_sent_is_a_protocol_error(payload: bytes) -> None:
     with pytest.raises(FrameError, match="bad close code") as broken:
         parse_close_payload(payload)
     assert broken.value.code == 1002
 
 
 @pytest.mark.parametrize("reason", [b"\xff", b"\xe2\x98", b"ok\x80", b"\xed\xa0\x80"])
-def test_a_close_reason_has_to_be_utf_8(reason: bytes) -> None:
+def test_a_close_reason_must_be_utf_8(reason: bytes) -> None:
     with pytest.raises(FrameError, match="UTF-8") as broken:
         parse_close_payload(b"\x03\xe8" + reason)
     assert broken.value.code == 1007
@@ -283,14 +283,14 @@ def test_a_close_reason_has_to_be_utf_8(reason: bytes) -> None:
 
 
 @pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
-def test_what_the_server_builds_a_client_reads(payload_bytes: int) -> None:
+def test_a_client_parses_what_the_server_builds(payload_bytes: int) -> None:
     frame = build_frame(OP_TEXT, b"x" * payload_bytes)
     header = parse_header(frame, from_client=False)
     assert header == FrameHeader(OP_TEXT, True, payload_bytes, b"", len(frame) - payload_bytes)
 
 
 @pytest.mark.parametrize("payload_bytes", [0, 1, 125, 126, 65535, 65536])
-def test_what_a_client_builds_the_server_reads(payload_bytes: int) -> None:
+def test_the_server_parses_what_a_client_builds(payload_bytes: int) -> None:
     payload = bytes(range(256)) * 256
     frame = bytearray(build_frame(OP_TEXT, payload[:payload_bytes], MASK))
     header = parse_header(frame)

@@ -29,7 +29,7 @@ def test_the_answer_is_the_one_of_the_rfc() -> None:
     [{}, {"HTTP_CONNECTION": "keep-alive, Upgrade"}, {"HTTP_UPGRADE": "WebSocket"}],
     ids=["as browsers write it", "Firefox", "another case"],
 )
-def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
+def test_a_valid_handshake_is_accepted(headers: dict[str, str]) -> None:
     assert handshake.refusal({**GOOD, **headers}) is None
 
 
@@ -44,7 +44,7 @@ def test_a_handshake_in_order_is_accepted(headers: dict[str, str]) -> None:
         {"HTTP_SEC_WEBSOCKET_VERSION": ""},
     ],
 )
-def test_what_is_no_upgrade_to_our_websocket_is_told_what_is_missing(headers: dict[str, str]) -> None:
+def test_a_request_without_a_valid_upgrade_is_answered_with_what_is_missing(headers: dict[str, str]) -> None:
     assert isinstance(handshake.refusal({**GOOD, **headers}), UpgradeRequired)
 
 
@@ -73,7 +73,7 @@ def test_a_broken_handshake_is_a_bad_request(headers: dict[str, str]) -> None:
         ({"SERVER_PROTOCOL": "HTTP/1.0"}, "it speaks HTTP/1.0."),
     ],
 )
-def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
+def test_a_handshake_that_a_proxy_broke_is_answered_with_the_remedy(
     headers: dict[str, str], what: str
 ) -> None:
     refusal = handshake.refusal({**GOOD, **headers})
@@ -89,5 +89,5 @@ def test_a_handshake_that_a_proxy_has_spoilt_is_told_how_to_set_the_proxy_up(
     [{}, {"HTTP_UPGRADE": "", "HTTP_SEC_WEBSOCKET_KEY": ""}, {"REQUEST_METHOD": "POST", "HTTP_UPGRADE": ""}],
     ids=["a good one", "a person's look at the address", "a POST"],
 )
-def test_no_proxy_is_blamed_for_what_is_none_of_its_doing(headers: dict[str, str]) -> None:
+def test_a_proxy_is_not_blamed_for_other_faults(headers: dict[str, str]) -> None:
     assert handshake.proxy_fault({**GOOD, **headers}) == ""

@@ -25,23 +25,23 @@ def test_any_other_answer_is_the_last_one(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [408, 421, 423, 425, 429, 500, 501, 502, 503, 504, 507, 599, 999])
-def test_what_passes_by_itself_is_tried_again(status: int) -> None:
+def test_a_temporary_error_is_retryable(status: int) -> None:
     assert is_retryable(status, None)
 
 
 @pytest.mark.parametrize("status", [101, 200, 204, 302, 400, 401, 403, 404, 409, 410, 418, 422, 428, 451])
-def test_what_does_not_pass_is_final(status: int) -> None:
+def test_any_other_error_is_final(status: int) -> None:
     assert not is_retryable(status, None)
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 418, 499])
 @pytest.mark.parametrize("retry_after", ["5", "", "soon"])
-def test_an_error_that_says_when_to_come_back_is_tried_again(status: int, retry_after: str) -> None:
+def test_an_error_with_a_retry_after_header_is_retryable(status: int, retry_after: str) -> None:
     assert is_retryable(status, retry_after)
 
 
 @pytest.mark.parametrize("status", [200, 204, 301, 302, 307])
-def test_a_success_or_a_redirect_is_final_whenever_to_come_back(status: int) -> None:
+def test_a_success_or_a_redirect_is_final_even_with_a_retry_after_header(status: int) -> None:
     assert not is_retryable(status, "5")
 
 

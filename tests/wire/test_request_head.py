@@ -44,12 +44,12 @@ def test_a_request_line_is_a_method_an_address_and_a_version(line: str) -> None:
         *("GET /\x00 HTTP/1.1\r\n", "GET / HTTP/1.1 \r\n", " GET / HTTP/1.1\r\n", "GET / HTTP/1.11\r\n"),
     ],
 )
-def test_another_line_is_none(line: str) -> None:
+def test_any_other_request_line_is_refused(line: str) -> None:
     with pytest.raises(BadHead):
         check_request_line(line)
 
 
-def test_headers_come_through_as_they_are() -> None:
+def test_valid_headers_pass_unchanged() -> None:
     lines = [b"Host: x\r\n", b"X-Empty:\r\n", b"X:\ty \xfc\n", b"\r\n"]
     assert lines_of(b"".join(lines) + b"body") == lines
 
@@ -61,12 +61,12 @@ def test_headers_come_through_as_they_are() -> None:
         *(b"X: a\rb\r\n", b"X: \x00\r\n", b"X: \x0b\r\n", b"X: \x7f\r\n", b"X\xfc: y\r\n", b"X: cut"),
     ],
 )
-def test_a_line_that_is_no_header_is_refused(line: bytes) -> None:
+def test_a_malformed_header_line_is_refused(line: bytes) -> None:
     with pytest.raises(BadHead):
         lines_of(b"Host: x\r\n" + line + (b"\r\n" if line.endswith(b"\n") else b""))
 
 
-def test_headers_that_end_too_early_are_none() -> None:
+def test_headers_without_an_end_are_refused() -> None:
     with pytest.raises(BadHead, match="no end"):
         lines_of(b"Host: x\r\n")
 
@@ -92,7 +92,7 @@ def test_headers_are_bounded_in_number_and_size() -> None:
         ({**HOST, "transfer-encoding": ["Chunked"]}, "HTTP/1.1"),
     ],
 )
-def test_a_plain_end_of_the_request_is_taken(headers: dict[str, list[str]], version: str) -> None:
+def test_a_clear_end_of_the_request_is_accepted(headers: dict[str, list[str]], version: str) -> None:
     check_headers(headers, version)
 
 
@@ -109,7 +109,7 @@ def test_a_plain_end_of_the_request_is_taken(headers: dict[str, list[str]], vers
         *(({**HOST, "content-length": [length]}, "HTTP/1.1") for length in NO_LENGTHS),
     ],
 )
-def test_an_end_that_can_be_read_in_two_ways_is_refused(headers: dict[str, list[str]], version: str) -> None:
+def test_an_ambiguous_end_of_the_request_is_refused(headers: dict[str, list[str]], version: str) -> None:
     with pytest.raises(BadHead):
         check_headers(headers, version)
 
@@ -140,7 +140,7 @@ def test_an_address_without_a_proper_host_is_refused(target: str) -> None:
         origin_form(target)
 
 
-def test_a_body_follows_where_a_length_or_chunks_are_told() -> None:
+def test_a_body_follows_a_length_or_a_transfer_encoding() -> None:
     assert has_body({"content-length": ["1"]})
     assert has_body({"transfer-encoding": ["chunked"]})
     assert not has_body({"content-length": ["0"]})

@@ -1,0 +1,264 @@
+"""One HTTP connection: its environ, its log, its time limits and the handshake of a WebSocket."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import socket
+import time
+import traceback
+import weakref
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import gevent
+import gevent.event
+import gevent.socket
+import pytest
+
+from incoming.http import handler as handler_module
+from incoming.http.server import Server
+from incoming.runtime.fair_scheduler import TIME_SLICE_S, yield_if_due
+from tests.http.serving import ACCEPT, DEADLINE_S, GET, App, answer_to, ask, connect, handshake
+
+
+def test_the_app_gets_the_address_that_the_client_reached(server: Server, app: App) -> None:
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert app.environs[0]["incoming.server_address"] == "127.0.0.1"
+    assert app.environs[0]["REMOTE_ADDR"] == "127.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query"),
+    [
+        (b"http://other.example:8080/a%20b?c=http://d/", "/a b", "c=http://d/"),
+        (b"HTTP://other.example:8080/", "/", ""),
+        (b"https://other.example:8080", "/", ""),
+        (b"http://other.example:8080?x", "/", "x"),
+    ],
+)
+def test_a_request_target_in_absolute_form_gives_the_host_and_the_path(
+    server: Server, app: App, target: bytes, path: str, query: str
+) -> None:
+    """RFC 9112 section 3.2.2: the Host header is ignored then."""
+    assert "200 OK" in ask(server, b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % target)
+    environ = app.environs[0]
+    assert (environ["PATH_INFO"], environ["QUERY_STRING"]) == (path, query)
+    assert environ["HTTP_HOST"] == "other.example:8080"
+
+
+def test_a_request_target_in_absolute_form_without_a_host_is_refused(server: Server, app: App) -> None:
+    for target in (b"http://", b"http:///x", b"http://a@b/", b"http://[::1/", b"http://a:x/"):
+        assert ask(server, b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n" % target).startswith("HTTP/1.1 400")
+    assert app.environs == []
+
+
+def test_requests_are_logged_at_level_debug_only(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert not caplog.records
+    caplog.set_level(logging.DEBUG)
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "GET / HTTP/1.1" in caplog.text
+
+
+def test_ids_and_secrets_of_a_request_are_never_logged(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    get = GET.replace(b"GET /", b"GET /x?id=th3id&backendSecret=s3cret")
+    ask(server, get.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "GET /x?... HTTP/1.1" in caplog.text
+    assert "th3id" not in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+@pytest.mark.parametrize("said", [b"", b"GET / HT", GET], ids=["nothing", "half a line", "one request"])
+def test_an_idle_connection_is_closed(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, said: bytes
+) -> None:
+    monkeypatch.setattr(handler_module, "KEEP_ALIVE_TIMEOUT_S", 0.1)
+    answer = ask(server, said)
+    assert answer.count("HTTP/1.1 200") == (said == GET)
+    assert "Traceback" not in caplog.text
+
+
+def test_headers_that_drip_are_a_bad_request(
+    server: Server, app: App, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(handler_module, "HEADER_TIMEOUT_S", 0.2)
+
+    def drip(client: Any) -> None:
+        client.sendall(b"GET / HTTP/1.1\r\n")
+        with pytest.raises(OSError):
+            while True:
+                client.sendall(b"X-Drip: drop\r\n")
+                gevent.sleep(0.01)
+
+    with closing(connect(server)) as client:
+        dripping = gevent.spawn(drip, client)
+        assert answer_to(client).startswith("HTTP/1.1 400")
+        dripping.get(timeout=DEADLINE_S)
+    assert app.environs == []
+    assert "Traceback" not in caplog.text
+
+
+def test_a_body_that_stalls_is_given_up(server: Server, app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(handler_module, "BODY_TIMEOUT_S", 0.2)
+    errors: list[OSError] = []
+
+    def read_body(environ: dict[str, Any]) -> None:
+        try:
+            environ["wsgi.input"].read()
+        except OSError as exc:
+            errors.append(exc)
+
+    app.before = read_body
+    began_s = time.monotonic()
+    ask(server, b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nonly this")
+    assert errors
+    assert time.monotonic() - began_s < DEADLINE_S
+
+
+BROKEN_BODIES = {
+    "a chunk without a size": b"Transfer-Encoding: chunked\r\n\r\n\r\n",
+    "a chunk with a bad size": b"Transfer-Encoding: chunked\r\n\r\nzz\r\n",
+    "a body that is cut off": b"Content-Length: 100\r\n\r\nonly this",
+}
+
+
+@pytest.mark.parametrize("body", BROKEN_BODIES.values(), ids=list(BROKEN_BODIES))
+@pytest.mark.parametrize("app_complains", [False, True])
+def test_a_broken_body_logs_no_traceback_even_if_the_app_writes_one(
+    server: Server, app: App, capfd: Any, body: bytes, app_complains: bool
+) -> None:
+    def read(environ: dict[str, Any]) -> None:
+        try:
+            environ["wsgi.input"].read()
+        except OSError:
+            if not app_complains:
+                raise
+            environ["wsgi.errors"].write(traceback.format_exc())
+            environ["wsgi.errors"].writelines(["more", "of it"])
+
+    app.before = read
+    with closing(connect(server)) as client:
+        client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\n" + body)
+        client.shutdown(socket.SHUT_WR)
+        assert answer_to(client).startswith("HTTP/1.1 200" if app_complains else "HTTP/1.1 400")
+    assert capfd.readouterr().err == ""
+
+
+def test_other_errors_of_an_app_are_logged(
+    server: Server, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    app.before = lambda environ: environ["wsgi.errors"].write("a defect of the app")
+    ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "a defect of the app" in caplog.text
+
+
+def test_an_app_that_fails_on_a_file_gets_a_traceback(server: Server, app: App, capfd: Any) -> None:
+    app.before = lambda environ: Path("/no/such/file").stat()
+    assert "500" in ask(server, GET.replace(b"Host", b"Connection: close\r\nHost"))
+    assert "FileNotFoundError" in capfd.readouterr().err
+
+
+def test_a_request_that_fails_is_no_longer_active(
+    server: Server, app: App, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(environ: dict[str, Any]) -> None:
+        raise ZeroDivisionError
+
+    app.before = fail
+    assert "500" in ask(server, GET)
+    assert server.active_requests == 0
+
+
+def test_the_next_request_on_a_connection_does_not_wait_for_all_uploads(server: Server) -> None:
+    worked, uploads = [0], 200
+
+    def upload() -> None:
+        while True:
+            yield_if_due()
+            until_s = time.monotonic() + 2 * TIME_SLICE_S
+            while time.monotonic() < until_s:
+                pass
+            worked[0] += 1
+
+    with closing(connect(server)) as client:
+        busy = [gevent.spawn(upload) for _ in range(uploads)]
+        try:
+            for _ in range(3):
+                worked[0] = 0
+                client.sendall(GET)
+                assert client.recv(4096).startswith(b"HTTP/1.1 200")
+                assert worked[0] < uploads / 10
+        finally:
+            gevent.killall(busy)
+
+
+def test_a_handshake_is_answered_and_the_app_gets_the_websocket(server: Server, app: App) -> None:
+    head = ask(server, handshake())
+    assert head.startswith("HTTP/1.1 101")
+    assert f"Sec-WebSocket-Accept: {ACCEPT}" in head
+    assert "wsgi.websocket" in app.environs[0]
+
+
+def test_a_detached_connection_frees_what_belonged_to_the_request(server: Server, app: App) -> None:
+    handlers: list[Any] = []
+    heard, ended = [], gevent.event.Event()
+
+    def detach(environ: dict[str, Any]) -> None:
+        handler = environ["wsgi.websocket"].handler
+        handlers.append(weakref.ref(handler))
+        handler.detach_connection(serve)
+
+    def serve(sock: Any) -> None:
+        heard.append(sock.recv(100))
+        sock.sendall(b"the rest")
+        ended.wait()
+
+    app.before = detach
+    with closing(connect(server)) as client:
+        client.sendall(handshake())
+        assert client.recv(4096).startswith(b"HTTP/1.1 101")
+        client.sendall(b"and now")
+        assert client.recv(100) == b"the rest"
+        assert heard == [b"and now"]
+        app.environs.clear()
+        gc.collect()
+        assert handlers[0]() is None
+        assert server.active_requests == 1, "a graceful stop waits for it"
+        ended.set()
+        assert client.recv(100) == b""
+    assert server.active_requests == 0
+
+
+def test_a_handshake_in_http_1_0_reaches_the_app_which_explains_the_proxys_fault(
+    server: Server, app: App
+) -> None:
+    assert ask(server, handshake().replace(b"HTTP/1.1", b"HTTP/1.0")).endswith("hello")
+    assert "wsgi.websocket" not in app.environs[0]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"Sec_WebSocket_Version": "8"},
+        {"Sec_WebSocket_Version": ""},
+        {"Sec_WebSocket_Version": "thirteen"},
+        {"Sec_WebSocket_Key": ""},
+        {"Sec_WebSocket_Key": "not base64!"},
+        {"Sec_WebSocket_Key": "c2hvcnQ="},
+    ],
+    ids=["old version", "no version", "bad version", "no key", "bad key", "short key"],
+)
+def test_a_bad_handshake_is_refused_with_a_reason_and_does_not_reach_the_app(
+    server: Server, app: App, changes: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    head, _, body = ask(server, handshake(**changes)).partition("\r\n\r\n")
+    assert head.startswith("HTTP/1.1 4")
+    assert body
+    assert app.environs == []
+    assert not caplog.records
