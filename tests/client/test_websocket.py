@@ -121,7 +121,7 @@ def test_the_server_learns_which_rule_it_broke(
 ) -> None:
     websocket, theirs = ends
     theirs.sendall(wrong + text("a ghost"))
-    assert websocket.receive() == [Closed(1006)]
+    assert websocket.receive() == [ConnectionClosed(1006)]
     websocket.close()
     opcode, payload = receive_frame(theirs)
     assert (opcode, payload[:2]) == (frames.OP_CLOSE, code.to_bytes(2, "big"))
