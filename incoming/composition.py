@@ -98,16 +98,25 @@ class Service:
         self.runtime = GeventRuntime()
         with unusable(self.directory):
             self._ownership = DirLock(self.directory)
+        try:
+            self._open()
+        except BaseException:
+            self._ownership.give_up()
+            raise
+        self.overview = Overview(self.uploads)
+        self._limits = _limits(settings)
+        self._closed = False
+
+    def _open(self) -> None:
+        """Takes the lock, and opens what is in the directory. Raises StorageInUse, BadSetting."""
+        with unusable(self.directory):
             self._own_storage()
             self._take_what_is_there()
-        if settings.fsync:
+        if self.settings.fsync:
             _keep_names(self.directory)
         self.uploads = Uploads(self.context)
         housekeeping.distrust(self.uploads, self._journal.is_same_boot())
         self._write_first_clock()
-        self.overview = Overview(self.uploads)
-        self._limits = _limits(settings)
-        self._closed = False
 
     def _take_what_is_there(self) -> None:
         """Tries what the file systems can do, then opens what is on them. Raises BadSetting, OSError."""

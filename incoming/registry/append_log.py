@@ -266,6 +266,11 @@ class AppendLog:
 
     # --- a new file ----------------------------------------------------------------------------------
 
+    def remove_unfinished(self) -> None:
+        """Removes a new file that a killed process has not finished. Errors are ignored: it does no harm."""
+        with contextlib.suppress(OSError):
+            self._new_file.unlink()
+
     def new_file(self) -> NewFile:
         """Returns an empty file that may replace this one. There is one at a time."""
         return NewFile(self._new_file, self._fsync)

@@ -92,6 +92,7 @@ class Journal:
 
     def load(self) -> list[Ticket]:
         """Returns every ticket, and begins a new log with them. Raises OSError if nothing can be read."""
+        self._log.remove_unfinished()  # first: it may be what fills the disk
         clock = self._clock.read()
         old = OldEntries(self._directory, self._damaged_dir)
         is_missing = not self._log.exists()

@@ -22,6 +22,7 @@ from incoming.registry.append_log import COMPACT_AFTER_BYTES
 from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.journal import Journal, read
 from incoming.registry.records import encode_record
+from tests.support.fakes import largest_file
 
 ID = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 OTHER_ID = "9d4f2f3e-52d1-4f5e-8f0a-6f6c5f2b7e22"
@@ -174,6 +175,21 @@ def test_a_kill_while_a_log_is_begun_anew_leaves_the_old_one(journal: Journal, d
     assert [file.name for file in directory.iterdir()] == ["log"]
 
 
+def test_what_a_killed_process_left_of_a_new_log_is_removed_even_if_nothing_can_be_written(
+    journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(journal, TICKET)
+    journal.close(1.0)
+    (directory / "log.new").write_bytes(ticket_entry(NEWER)[:50])
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(clock_module.ClockFile, "write", full)
+    assert started(directory).load() == [TICKET]
+    assert {file.name for file in directory.iterdir()} == {"log", "clock"}
+
+
 @pytest.mark.parametrize("kept_bytes", [0, 1, 60, 200, len(ticket_entry(NEWER)) - 2])
 def test_a_line_that_a_kill_or_a_power_cut_left_half_written_does_not_count_and_is_reported(
     journal: Journal, directory: Path, kept_bytes: int, caplog: pytest.LogCaptureFixture
@@ -209,9 +225,9 @@ def test_a_start_on_a_full_disk_knows_all_and_writes_when_there_is_room(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write(journal, TICKET)
-    (directory / "log.new").symlink_to("/dev/full")
     journal = Journal(directory, fsync=True)
-    assert journal.load() == [TICKET]
+    with largest_file(100):
+        assert journal.load() == [TICKET]
     assert "can't be written" in caplog.text
     write(journal, OTHER)
     assert read(directory) == [TICKET, OTHER]
