@@ -146,7 +146,7 @@ class Service:
         settings, runtime = self.settings, self.runtime
         clock = self._clock = ServiceClock(runtime.now_s, self._journal.read_clock())
         counters = Counters()
-        registry = MemoryRegistry(self._journal, runtime, clock, counters)
+        registry = MemoryRegistry(self._journal, runtime, clock, counters, settings)
         data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
         tells_holes = self._data_found.tells_holes
         storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._ownership.check)

@@ -20,10 +20,10 @@ class Registry(Protocol):
     """All tickets of this server. Every method that changes one may raise StorageFull or StorageFailed."""
 
     def add(self, ticket: Ticket) -> None:
-        """Keeps a new ticket; when it returns, the ticket survives."""
+        """Adds a new ticket, which survives a kill from then on."""
 
     def check(self) -> None:
-        """Raises StorageFull, StorageFailed where a new ticket could not be kept."""
+        """Raises StorageFull, StorageFailed if a new ticket could not be added at the moment."""
 
     def get(self, ticket_id: str) -> Ticket:
         """Returns the ticket. Raises UnknownTicket."""
@@ -43,22 +43,29 @@ class Registry(Protocol):
 
     @property
     def has_room(self) -> bool:
-        """Whether there is room for what may as well not be kept. The rest is for what has to be."""
+        """Whether there is room for changes that may as well be lost. The last room is for all others."""
 
     def keep_found(self) -> None:
-        """Makes what this process has found tickets to be after the last one's death survive, too.
+        """Makes the changes survive that this process had to make to tickets when it loaded them.
 
-        What the disk refuses now the next call tries again.
+        If the disk refuses a change now, the next call tries it again.
         """
 
     def forget(self, ticket_id: str) -> None:
-        """Drops the ticket; an unknown one is fine."""
+        """Removes the ticket. An unknown ticket is no error."""
 
     def unfinished(self, app: str) -> int:
-        """Returns how many tickets of an app bytes may still come for."""
+        """Returns for how many tickets of an app bytes may still come."""
 
     def tickets(self) -> Iterator[Ticket]:
-        """Yields every ticket of the moment when it was called."""
+        """Yields every ticket that is there when it is called: for overviews, and at a start."""
+
+    def due(self, now_s: float) -> Iterator[Ticket]:
+        """Yields every ticket that housekeeping has to look at, as `core.due` defines it, and no other one.
+
+        It costs time for what is due, not for every ticket. Tickets may change while it yields: each is as it
+        is at that moment. A ticket stays due until it changes.
+        """
 
 
 class Leases(Protocol):

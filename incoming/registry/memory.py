@@ -1,4 +1,4 @@
-"""The process-global dict of tickets, with a journal behind it."""
+"""The tickets of one process: a dict, with a journal behind it."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
+from incoming.core.due import Times, due_at_s, is_due, rest_times_s
 from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.registry.due_index import DueIndex
 from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.group_commit import GroupCommit
 from incoming.registry.journal import Journal
@@ -23,19 +25,27 @@ log = logging.getLogger(__name__)
 BETWEEN_STEPS_S: Final = 0.002
 """The event loop's own time between two steps of compaction. A step takes about half as long."""
 
+TICKETS_AT_A_TIME: Final = 200
+"""After so many tickets, other greenlets may run."""
+
 
 class MemoryRegistry:
-    """See registry.Registry. A change is written to the journal before anybody sees it."""
+    """See registry.Registry. The journal has a change before any caller sees it."""
 
-    def __init__(self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters) -> None:
-        """Takes up what the journal has, as it is after the death of the process that wrote it.
+    def __init__(
+        self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters, times: Times
+    ) -> None:
+        """Loads the journal's tickets, as they are after the end of the process that wrote it.
 
         Puts the clock forward to the newest time of a ticket, since the clock's file may be lost or older.
+        `times` tell when a ticket is due.
         """
         self._counters = counters
         self._journal = journal
         self._commits = GroupCommit(runtime, journal.append)
         self._is_compacting = False
+        self._rest_s = rest_times_s(times)
+        self._due = DueIndex()
         self._runtime = runtime
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
@@ -51,6 +61,7 @@ class MemoryRegistry:
         now_s = self._clock.now_s()
         for ticket in tickets:
             self._tickets[ticket.id] = found = ticket.recovered(now_s)
+            self._due.add(found.id, due_at_s(found, self._rest_s))
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)
 
@@ -73,6 +84,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         self._append(ticket_entry(ticket))
         self._tickets[ticket.id] = ticket
+        self._due.add(ticket.id, due_at_s(ticket, self._rest_s))
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
 
@@ -102,13 +114,14 @@ class MemoryRegistry:
             if not new.rests_as(old):
                 self._write(old, new, now_s)
             self._tickets[ticket_id] = new
+            self._due.move(ticket_id, due_at_s(old, self._rest_s), due_at_s(new, self._rest_s))
             if old.state in RECEIVING and new.state not in RECEIVING:
                 self._finished(new)
             self._counters.changed(old, event, new)
             return new
 
     def _write(self, old: Ticket, new: Ticket, now_s: float) -> None:
-        """Journals a change. One that a restart would make of itself may stay in memory when it has to."""
+        """Journals a change. A change that a restart would make anyway may stay in memory if it has to."""
         try:
             self._append(ticket_entry(new))
         except (StorageFull, StorageFailed) as exc:
@@ -138,6 +151,8 @@ class MemoryRegistry:
         with self._change_locks.of(ticket_id):
             self._append(tombstone(ticket_id))
             ticket = self._tickets.pop(ticket_id, None)
+            if ticket:
+                self._due.remove(ticket_id, due_at_s(ticket, self._rest_s))
             if ticket and ticket.state in RECEIVING:
                 self._finished(ticket)
 
@@ -153,3 +168,12 @@ class MemoryRegistry:
     def tickets(self) -> Iterator[Ticket]:
         """See registry.Registry."""
         return iter(list(self._tickets.values()))
+
+    def due(self, now_s: float) -> Iterator[Ticket]:
+        """See registry.Registry."""
+        for number, ticket_id in enumerate(self._due.about(now_s), 1):
+            if not number % TICKETS_AT_A_TIME:
+                self._runtime.yield_if_due()
+            ticket = self._tickets.get(ticket_id)
+            if ticket and is_due(ticket, self._rest_s, now_s):
+                yield ticket

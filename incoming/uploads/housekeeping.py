@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
+from incoming.core.due import is_due, rest_times_s
 from incoming.core.errors import IncomingError, UnknownTicket
 from incoming.core.lifecycle import ARRIVED, ENDED, RECEIVING, State
 from incoming.core.ticket import Ticket
@@ -143,7 +144,7 @@ def sweep(uploads: Uploads) -> int:
     upload that fails does not stop the others.
     """
     touched = 0
-    for number, ticket in enumerate(uploads.context.registry.tickets(), 1):
+    for number, ticket in enumerate(_due_tickets(uploads), 1):
         if not number % TICKETS_AT_A_TIME:
             uploads.context.runtime.yield_if_due()
         try:
@@ -157,6 +158,21 @@ def sweep(uploads: Uploads) -> int:
         # Otherwise every start would be the last use of an upload in progress, which would never expire.
         uploads.context.registry.keep_found()
     return touched
+
+
+def _due_tickets(uploads: Uploads) -> Iterator[Ticket]:
+    """Yields what is due by its own time, then what is left of the retry queue."""
+    registry, now_s = uploads.context.registry, uploads.context.clock.now_s()
+    seen = set()
+    for ticket in registry.due(now_s):
+        seen.add(ticket.id)
+        yield ticket
+    for ticket_id in uploads.retry_queue.due(now_s):
+        if ticket_id not in seen:
+            try:
+                yield registry.get(ticket_id)
+            except UnknownTicket:
+                uploads.retry_queue.discard(ticket_id)
 
 
 Act = Callable[[Uploads, Ticket], None]
@@ -180,18 +196,16 @@ def _look_at(uploads: Uploads, ticket: Ticket) -> bool:
 
 def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
     """Returns what is to be done about this ticket. It reads nothing that takes time."""
-    times, now_s = uploads.context.settings, uploads.context.clock.now_s()
-    idle_s = now_s - ticket.changed_at_s
+    now_s = uploads.context.clock.now_s()
+    rested = is_due(ticket, rest_times_s(uploads.context.settings), now_s)
     match ticket.state:
-        case State.ISSUED | State.PAUSED if idle_s > times.idle_timeout_s:
+        case State.ISSUED | State.PAUSED if rested:
             return _end_idle
-        case State.WAITING if idle_s > times.handover_wait_timeout_s:
+        case State.WAITING if rested:
             return _lapse
-        case State.FAILED if idle_s > times.failed_retention_s:
+        case State.FAILED if rested:
             return _end_failed
-        case State.FINISHED | State.CANCELLED | State.EXPIRED if (
-            ticket.settled and idle_s > times.result_retention_s
-        ):
+        case State.FINISHED | State.CANCELLED | State.EXPIRED if rested and ticket.settled:
             return _forget
         case State.UPLOADING if uploads.is_abandoned(ticket):
             return _pause

@@ -3,15 +3,58 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from incoming.registry import Leases, NewsChannel
+from incoming.core.stats import Counters
+from incoming.registry import Leases, NewsChannel, Registry
+from incoming.registry.journal import Journal
+from incoming.registry.memory import MemoryRegistry
 from incoming.registry.memory_leases import MemoryLeases
 from incoming.registry.memory_news import MemoryNews
+from incoming.runtime.base import ServiceClock
 from tests.registry.contract.leases import LeasesContract
 from tests.registry.contract.news import NewsContract
+from tests.registry.contract.registry import SETTINGS, Place, RegistryContract
 from tests.support.fakes import FakeRuntime
+
+
+class Process:
+    """A directory with a journal, and the process that has it."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._clock_s = 0.0
+        self._start()
+
+    def _start(self) -> None:
+        self._runtime = FakeRuntime(5.0)
+        journal = Journal(self._directory, fsync=False)
+        self._clock = ServiceClock(self._runtime.now_s, self._clock_s)
+        self.registry: Registry = MemoryRegistry(journal, self._runtime, self._clock, Counters(), SETTINGS)
+
+    def now_s(self) -> float:
+        """See contract.registry.Place."""
+        return self._clock.now_s()
+
+    def pass_time(self, duration_s: float) -> None:
+        """See contract.registry.Place."""
+        self._runtime.advance(duration_s)
+
+    def kill(self) -> None:
+        """See contract.registry.Place."""
+        self._clock_s = self.now_s()
+        self._start()
+
+
+class TestMemoryRegistry(RegistryContract):
+    """The registry of one process, with its journal."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        """See RegistryContract."""
+        return Process(tmp_path / "journal")
 
 
 class TestMemoryLeases(LeasesContract):

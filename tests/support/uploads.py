@@ -94,7 +94,7 @@ class House:
     def _make_context(self) -> UploadContext:
         clock = ServiceClock(self.runtime.now_s, self.journal.read_clock())
         counters = Counters()
-        registry = MemoryRegistry(self.journal, self.runtime, clock, counters)
+        registry = MemoryRegistry(self.journal, self.runtime, clock, counters, self.settings)
         return UploadContext(
             settings=self.settings,
             runtime=self.runtime,

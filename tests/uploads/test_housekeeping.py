@@ -198,7 +198,7 @@ def test_a_ticket_whose_file_could_not_be_removed_is_not_forgotten_before_it_is(
 def late_sweep(house: House, seen: list[Ticket], monkeypatch: pytest.MonkeyPatch) -> None:
     """Sweeps as if all that has happened since `seen` had happened while the sweep was under way."""
     with monkeypatch.context() as patched:
-        patched.setattr(house.context.registry, "tickets", lambda: iter(seen))
+        patched.setattr(house.context.registry, "due", lambda _: iter(seen))
         sweep(house.uploads)
     house.runtime.settle()
 
@@ -459,6 +459,7 @@ def test_sweeping_lets_others_run(tmp_path: Path) -> None:
     house = house_with(tmp_path)
     for _ in range(TICKETS_AT_A_TIME):
         house.new_ticket()
+    house.runtime.advance(house.settings.idle_timeout_s)  # soon they are due
     ran: list[bool] = []
     house.runtime.spawn(ran.append, True)
     sweep(house.uploads)

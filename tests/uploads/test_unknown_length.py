@@ -10,7 +10,7 @@ from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTo
 from incoming.core.lifecycle import State
 from incoming.uploads.admission import MIB, PART_BYTES
 from tests.support.fakes import FakeApp
-from tests.support.uploads import Client, House, new_claim
+from tests.support.uploads import Client, House, new_claim, room
 
 CONTENT = b"0123456789"
 
@@ -127,10 +127,15 @@ def test_the_limits_hold_while_the_length_is_unknown(tmp_path: Path, of_ticket: 
 
 
 def test_a_file_of_unknown_length_does_not_take_the_room_that_others_were_promised(house: House) -> None:
-    assert house.context.storage.room
-    free_bytes = house.context.storage.room.free_bytes()
-    other = house.claim(house.new_ticket(), free_bytes - 2 * PART_BYTES - MIB)
-    client = begin(house, ticket_id := house.new_ticket())
+    disk_bytes, ticket_id = 100 * MIB, house.new_ticket()
+    file = house.file(ticket_id)
+
+    def left_bytes() -> int:
+        return disk_bytes - (file.stat().st_size if file.exists() else 0)
+
+    room(house).free_bytes = left_bytes  # type: ignore[method-assign]
+    other = house.claim(house.new_ticket(), disk_bytes - 2 * PART_BYTES - MIB)
+    client = begin(house, ticket_id)
     block = memoryview(bytes(MIB))
     with pytest.raises(StorageFull):
         for _ in range(3 * PART_BYTES // MIB):

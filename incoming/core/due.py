@@ -1,0 +1,60 @@
+"""When housekeeping has to look at a ticket, given the times of the settings."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+from incoming.core.lifecycle import State
+from incoming.core.ticket import Ticket
+
+ALWAYS: Final = -math.inf
+
+
+class Times(Protocol):
+    """For how long a ticket may rest in a state; the settings have all of them."""
+
+    @property
+    def idle_timeout_s(self) -> float:
+        """How long an upload may wait for its client."""
+
+    @property
+    def handover_wait_timeout_s(self) -> float:
+        """How long an app may take between "wait" and finish_upload."""
+
+    @property
+    def failed_retention_s(self) -> float:
+        """How long a file is kept that its app did not take."""
+
+    @property
+    def result_retention_s(self) -> float:
+        """How long the result of an ended upload is kept."""
+
+
+def rest_times_s(times: Times) -> dict[State, float]:
+    """Returns for how long a ticket may rest in each state in which nothing is under way."""
+    return {
+        State.ISSUED: times.idle_timeout_s,
+        State.PAUSED: times.idle_timeout_s,
+        State.WAITING: times.handover_wait_timeout_s,
+        State.FAILED: times.failed_retention_s,
+        State.FINISHED: times.result_retention_s,
+        State.CANCELLED: times.result_retention_s,
+        State.EXPIRED: times.result_retention_s,
+    }
+
+
+def due_at_s(ticket: Ticket, rest_s: Mapping[State, float]) -> float:
+    """Returns after which time of the service's clock the ticket is due. `rest_s`: see `rest_times_s`.
+
+    A ticket is always due while something is under way: its client may be lost, or a call to its app.
+    """
+    if ticket.state is State.UPLOADING or ticket.is_undelivered:
+        return ALWAYS
+    return ticket.changed_at_s + rest_s[ticket.state]
+
+
+def is_due(ticket: Ticket, rest_s: Mapping[State, float], now_s: float) -> bool:
+    """Returns whether housekeeping has to look at the ticket now."""
+    return due_at_s(ticket, rest_s) < now_s

@@ -1,0 +1,46 @@
+"""When a ticket is due: the time for each state, and what is due at any time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from incoming.core.due import ALWAYS, due_at_s, is_due, rest_times_s
+from incoming.core.lifecycle import State
+from incoming.settings.table import Settings
+from tests.core.test_ticket import THEN_S, ticket_in
+from tests.support.uploads import TIMES
+
+REST_S = rest_times_s(Settings(**TIMES))
+RESTS = {
+    State.ISSUED: 100.0,
+    State.PAUSED: 100.0,
+    State.WAITING: 50.0,
+    State.FAILED: 200.0,
+    State.FINISHED: 30.0,
+}
+
+
+@pytest.mark.parametrize(("state", "rest_s"), RESTS.items())
+def test_a_ticket_is_due_once_it_has_rested_for_the_time_of_its_state(state: State, rest_s: float) -> None:
+    ticket = ticket_in(state)
+    assert due_at_s(ticket, REST_S) == THEN_S + rest_s
+    assert not is_due(ticket, REST_S, THEN_S + rest_s)
+    assert is_due(ticket, REST_S, THEN_S + rest_s + 0.001)
+
+
+@pytest.mark.parametrize("state", [State.CANCELLED, State.EXPIRED])
+def test_what_was_called_off_is_due_until_its_app_knows(state: State) -> None:
+    assert due_at_s(replace(ticket_in(state), app_told=False), REST_S) == ALWAYS
+    assert due_at_s(replace(ticket_in(state), app_told=True), REST_S) == THEN_S + 30.0
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.HANDING_OVER])
+def test_a_ticket_is_due_while_something_is_under_way(state: State) -> None:
+    assert is_due(ticket_in(state), REST_S, 0.0)
+
+
+@pytest.mark.parametrize("state", State)
+def test_every_state_has_a_time(state: State) -> None:
+    assert due_at_s(ticket_in(state), REST_S) < 1e9
