@@ -76,7 +76,7 @@ def routes() -> set[tuple[str, str]]:
 def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:
     prefix, older_prefix = PREFIXES
     names = {(method, rule.removeprefix(prefix)) for method, rule in routes() if older_prefix not in rule}
-    assert len(names) == 12
+    assert len(names) == 14
     for method, name in names:
         assert f"{method} {name}" in text_of("docs/reference/api.md")
         assert (method, older_prefix + name) in routes()

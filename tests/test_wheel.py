@@ -102,7 +102,8 @@ def test_the_installed_command_serves_the_library_gives_a_ticket_and_stops_clean
 ) -> None:
     url = address(process, tmp_path / "out") + "/incoming"
     library = requests.get(f"{url}/frontend/incoming.js", timeout=10)
-    assert library.content == (source / "static" / "incoming.js").read_bytes()
+    assert library.content == (source / "static" / "incoming.min.js").read_bytes()
+    assert library.headers["Content-Encoding"] in {"br", "gzip"}
     finish_url = {"signalFinishURL": "http://localhost:1/arrived"}
     ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=10)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ticket.text)

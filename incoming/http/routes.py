@@ -10,13 +10,12 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from functools import wraps
-from pathlib import Path
 from typing import Any, Final
 
 import bottle
 
 from incoming.core import errors
-from incoming.http import parameters, status_page
+from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
 from incoming.runtime.logs import Seldom
@@ -45,7 +44,6 @@ REFUSAL_INTERVAL_S: Final = 300.0
 _refusals: Final = Seldom(REFUSAL_INTERVAL_S)
 MAX_FORM_BYTES: Final = 100 * 1024
 """All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
-LIBRARY_FILES: Final = ("incoming.js", "incoming.mjs")
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 
 Route = Callable[[], object]
@@ -64,6 +62,7 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         (*settings.backend_hosts, settings.host.lower()),
     )
     backend, reading = _backend_routes(uploads), _reading_routes(overview)
+    files = library.load(status_page.STATIC_DIR)
     not_upgraded = _not_upgraded(Seldom(PROXY_WARNING_INTERVAL_S))
     for prefix in PREFIXES:
         for name, route in backend.items():
@@ -71,8 +70,8 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         for name, route in reading.items():
             app.get(f"{prefix}{name}", callback=_answering(_guarded(access.check_reading, route)))
         app.get(f"{prefix}healthz", callback=_answering(_health(overview)))
-        for name in LIBRARY_FILES:
-            app.get(f"{prefix}frontend/{name}", callback=_answering(_library(name)))
+        for name, file in files.items():
+            app.get(f"{prefix}frontend/{name}", callback=_answering(_library(file)))
     for path in UPLOAD_PATHS:
         app.get(path, callback=_answering(not_upgraded))
     return app
@@ -132,42 +131,12 @@ def _health(overview: Overview) -> Route:
     return healthz
 
 
-def _library(name: str) -> Route:
-    """Pages of any origin load the library, even those that ask for cross-origin isolation."""
+def _library(file: library.LibraryFile) -> Route:
+    def library_file() -> object:
+        status, headers, body = file.answer(bottle.request.headers)
+        return bottle.HTTPResponse(body, status, headers)
 
-    def library() -> object:
-        etag = _entity_tag(status_page.STATIC_DIR / name)
-        _compare_tags(bottle.request.environ, etag)
-        response = bottle.static_file(
-            name, root=str(status_page.STATIC_DIR), mimetype="text/javascript", charset="utf-8", etag=etag
-        )
-        response.set_header("Access-Control-Allow-Origin", "*")
-        response.set_header("Cross-Origin-Resource-Policy", "cross-origin")
-        response.set_header("X-Content-Type-Options", "nosniff")
-        response.set_header("Cache-Control", "no-cache")  # asked for each time, sent when it has changed
-        return response
-
-    return library
-
-
-def _entity_tag(file: Path) -> str:
-    """Returns the ETag of a file, in its quotes (RFC 9110 section 8.8.3): Bottle's own has none."""
-    stat = file.stat()
-    return f'"{stat.st_mtime_ns:x}-{stat.st_size:x}"'
-
-
-def _compare_tags(environ: dict[str, object], etag: str) -> None:
-    """Has Bottle, which compares the whole header, find the tag in If-None-Match (RFC 9110 section 13.1.2).
-
-    It may be one of several, and weak: proxies that compress make it so. Where it is not among them the time
-    of the last change counts for nothing.
-    """
-    asked = environ.get("HTTP_IF_NONE_MATCH")
-    if asked is None:
-        return
-    tags = [tag.strip().removeprefix("W/") for tag in str(asked).split(",")]
-    environ.pop("HTTP_IF_MODIFIED_SINCE", None)
-    environ["HTTP_IF_NONE_MATCH"] = etag if etag in tags or "*" in tags else ""
+    return library_file
 
 
 def _not_upgraded(seldom: Seldom) -> Route:
@@ -306,7 +275,7 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
 def _error_page(http_error: Any) -> str:
     """Bottle's own errors (no such route, wrong method, unreadable request), in our form."""
     known: dict[int, errors.IncomingError] = {
-        404: errors.NotFound("There is no such page; this is an Incoming!! upload server."),
+        404: errors.NotFound("This page does not exist. This is an Incoming!! upload server."),
         405: errors.MethodNotAllowed("This address is for another HTTP method."),
     }
     status = http_error.status_code

@@ -180,7 +180,7 @@ def test_any_page_may_load_the_library(routes: Routes, prefix: str) -> None:
     routes.wsgi.extra_environ = {"REMOTE_ADDR": "203.0.113.7"}
     headers = {"Origin": "http://app.example.org", "X-Forwarded-For": "198.51.100.1"}
     answer = routes.wsgi.get(f"{prefix}frontend/incoming.js", headers=headers)
-    assert answer.body == (STATIC_DIR / "incoming.js").read_bytes()
+    assert answer.body == (STATIC_DIR / "incoming.min.js").read_bytes()
     assert answer.headers["Content-Type"] == "text/javascript; charset=utf-8"
     assert answer.headers["Access-Control-Allow-Origin"] == "*"
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
