@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from incoming.wire.frames import OP_PING, OP_PONG, OP_TEXT, build_frame
-from tests.support.client import PATH
+from tests.support.upload_client import PATH
 
 LENGTH_BYTES: Final = 64 * 1024
 """Of each upload: the server reserves as much disk space at once."""

@@ -29,8 +29,8 @@ from bench.content import (
     ring_crcs,
 )  # fmt: skip
 from incoming.wire.frames import OP_BINARY, build_header
-from tests.support.client import OldClient
-from tests.support.client2 import CHUNK_HEADER, Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import CHUNK_HEADER, ClientV2
 from tests.support.data import MIB, FileBytes
 
 ALONE_BYTES: Final = 16 * MIB
@@ -65,7 +65,7 @@ class V1:
 
     def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self.client = OldClient(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
+        self.client = ClientV1(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
         self.socket = self.client.ws.socket
         self._chunk_bytes = self.client.chunk_size_bytes
         assert not size_bytes % self._chunk_bytes, "this client sends whole chunks only"
@@ -99,9 +99,9 @@ class V1:
             if not self.client.ws.has_input:
                 return
 
-    def hear_result(self) -> None:
+    def receive_result(self) -> None:
         """Waits until the app has the file."""
-        self.client.hear_result()
+        self.client.receive_result()
 
 
 class V2:
@@ -109,7 +109,7 @@ class V2:
 
     def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
         self.size_bytes = size_bytes
-        self.client = Client2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
+        self.client = ClientV2(url, ticket_id, FileBytes(size_bytes), timeout_s=DEADLINE_S).open()
         self.socket = self.client.ws.socket
 
     @property
@@ -142,14 +142,14 @@ class V2:
 
     def hear(self) -> None:
         """See Upload."""
-        self.client.hear_more()
+        self.client.receive_next()
         while self.client.ws.has_input:
-            self.client.hear_more()
+            self.client.receive_next()
 
-    def hear_result(self) -> None:
+    def receive_result(self) -> None:
         """Waits until the app has the file."""
         self.client.complete(file_crc32c(self.size_bytes))
-        while self.client.hear_more().type != "MsgAllDone":
+        while self.client.receive_next().type != "MsgAllDone":
             pass
 
 

@@ -147,7 +147,7 @@ def _upload(server: OursWithoutFsync, app_url: str, kind: type[Watched], size_by
                 pass
         wall_s = time.perf_counter() - began_s
         after = lag_counts(keepers[3])
-        upload.hear_result()
+        upload.receive_result()
         upload.socket.close()
     return {
         "mb_per_s": size_bytes / figures.MB / wall_s,

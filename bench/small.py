@@ -33,7 +33,7 @@ from bench.quick_app import quick_app
 from bench.rivals import theirs
 from bench.rivals.base import Rival
 from incoming.wire.frames import OP_BINARY, OP_CLOSE, build_frame
-from tests.support.client2 import CHUNK_HEADER
+from tests.support.client_v2 import CHUNK_HEADER
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer
 

@@ -20,7 +20,7 @@ from incoming.registry import journal
 from incoming.settings.load import SETTINGS
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import ROOT, RunningServer, new_upload
 from tests.support.waiting import wait_until
@@ -66,14 +66,14 @@ def running(
             process.kill()
 
 
-def new_client(lines: list[str]) -> OldClient:
+def new_client(lines: list[str]) -> ClientV1:
     """Returns a client with a ticket of the server that has said these lines."""
     url = lines[0].split()[-1]
     answer = requests.post(f"{url}/incoming/backend/new_upload", params={"signalFinishURL": URL}, timeout=10)
-    return OldClient(url, answer.text, FileBytes(100_000))
+    return ClientV1(url, answer.text, FileBytes(100_000))
 
 
-def upload_in_progress(lines: list[str]) -> OldClient:
+def upload_in_progress(lines: list[str]) -> ClientV1:
     return new_client(lines).open()
 
 
@@ -235,7 +235,7 @@ def test_a_server_that_waits_takes_the_storage_over(start_server: StartServer) -
         wait_until(lambda: "waiting until another process" in second.log_text(), "the second server waits")
         first.kill()
         second.wait_ready()
-        client = OldClient(second.url, ticket_id, FileBytes(10))
+        client = ClientV1(second.url, ticket_id, FileBytes(10))
         assert client.connect().request()["FilePos"] == 0
         client.drop()
     finally:
@@ -297,7 +297,7 @@ def test_a_stop_tells_clients_to_come_back(tmp_path: Path) -> None:
     with running(tmp_path) as (process, lines):
         client = upload_in_progress(lines)
         process.terminate()
-        assert client.hear_close().code == 1012
+        assert client.receive_close().code == 1012
         assert process.wait(DEADLINE_S) == 0
 
 

@@ -68,7 +68,7 @@ class Ours(Rival):
     def finish(self, upload: Upload) -> Path:
         """See Rival."""
         assert isinstance(upload, V1 | V2)
-        upload.hear_result()
+        upload.receive_result()
         upload.socket.close()
         return self.storage_dir / self._tickets.pop(id(upload))
 

@@ -17,7 +17,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.sending import COMMAND, PATCHED, wait_stored, write_file
 from tests.support.server import ROOT, RunningServer, new_upload
@@ -162,7 +162,7 @@ def test_names_that_a_terminal_has_no_letters_for_are_escaped(
 ) -> None:
     names = ("写真.jpg", f"{'long ' * 20}.mov")
     for name in names:
-        client = OldClient(server.url, new_upload(server, app.url), FileBytes(1000), name)
+        client = ClientV1(server.url, new_upload(server, app.url), FileBytes(1000), name)
         client.open()
         client.drop()
     wait_until(lambda: server.log_text().count("connection closed") == 2, "the pauses")
@@ -202,7 +202,7 @@ def test_the_server_serves_whatever_becomes_of_its_output(
     server.redirection = redirection
     with server:
         ticket_id = new_upload(server, app.url)
-        client = OldClient(server.url, ticket_id, FileBytes(5 * MIB, 1))
+        client = ClientV1(server.url, ticket_id, FileBytes(5 * MIB, 1))
         client.upload()
         assert app.about(ticket_id)[0].sha256 == client.data.sha256
         if "|" not in redirection:

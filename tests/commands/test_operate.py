@@ -14,7 +14,7 @@ import pytest
 from incoming.registry.entries import ticket_entry
 from tests.conftest import StartServer
 from tests.support.app import DONE, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import MIB, FileBytes
 from tests.support.server import ROOT, RunningServer, add_to_journal, new_upload
 from tests.support.waiting import wait_until
@@ -34,18 +34,18 @@ def run(server: RunningServer, *words: str, **variables: str) -> subprocess.Comp
 
 def paused(server: RunningServer, app: ScriptedApp, name: str = "holiday.mov", **params: str) -> str:
     """Returns the id of an upload that has paused on its way."""
-    client = OldClient(server.url, new_upload(server, app.url, **params), FileBytes(8 * MIB, 3), name)
+    client = ClientV1(server.url, new_upload(server, app.url, **params), FileBytes(8 * MIB, 3), name)
     client.open().send_until_acked(2 * MIB)
     client.drop()
     wait_until(lambda: "connection closed" in server.log_text(), "the pause")
     return client.ticket_id
 
 
-def failed(server: RunningServer, app: ScriptedApp) -> OldClient:
+def failed(server: RunningServer, app: ScriptedApp) -> ClientV1:
     """Returns the client of an upload whose app has refused it."""
     app.answers = (REFUSED, DONE)
     ticket_id = new_upload(server, app.url, backendSecret="known to us")
-    client = OldClient(server.url, ticket_id, FileBytes(1000, 4))
+    client = ClientV1(server.url, ticket_id, FileBytes(1000, 4))
     with pytest.raises(UploadEnded):
         client.upload()
     return client
@@ -76,7 +76,7 @@ def test_without_a_server_the_journal_is_listed(start_server: StartServer, app: 
 
 def test_ended_uploads_are_listed_when_asked_for(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server()
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(1000, 5))
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(1000, 5))
     client.upload()
     assert run(server, "uploads").stdout.strip() == "There are no uploads."
     for choice in ("--all", "--state=finished"):

@@ -15,7 +15,7 @@ import requests
 from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.documented import DocumentedApp
 from tests.support.engines import Browser
@@ -97,7 +97,7 @@ def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
     readme_app: ReadmeApp, server: RunningServer
 ) -> None:
     ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
-    client = OldClient(server.url, ticket_id, FileBytes(1000)).open()
+    client = ClientV1(server.url, ticket_id, FileBytes(1000)).open()
     client.cancel()
     wait_until(lambda: "notified the app" in server.log_text(), "the app is told")
     assert not list(readme_app.uploads.iterdir())
@@ -107,7 +107,7 @@ def test_the_app_of_the_readme_takes_repeated_news_and_refuses_strangers(
     readme_app: ReadmeApp, server: RunningServer, tmp_path: Path
 ) -> None:
     ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
-    OldClient(server.url, ticket_id, FileBytes(1000)).upload()
+    ClientV1(server.url, ticket_id, FileBytes(1000)).upload()
     secret = server.journaled()[ticket_id].secret
     assert len(secret) == 64
     news = {"id": ticket_id, "filename": str(server.stored_file(ticket_id)), "cancelled": "no"}

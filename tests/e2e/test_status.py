@@ -16,7 +16,7 @@ from tests.support.app import DONE, ScriptedApp
 from tests.support.app import Reply as Answer
 from tests.support.axe import grave
 from tests.support.browser import Card, picture
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser, Chromium, WebKit
 from tests.support.server import RunningServer, new_upload
@@ -54,9 +54,9 @@ class Clients:
     def __init__(self, server: RunningServer, app: ScriptedApp, stack: ExitStack) -> None:
         self._server, self._app, self._stack = server, app, stack
 
-    def begin(self, name: str, length_bytes: int, sent_bytes: int) -> OldClient:
+    def begin(self, name: str, length_bytes: int, sent_bytes: int) -> ClientV1:
         """Returns a client that has uploaded so many bytes, and is connected."""
-        client = OldClient(self._server.url, new_upload(self._server, self._app.url), FileBytes(length_bytes))
+        client = ClientV1(self._server.url, new_upload(self._server, self._app.url), FileBytes(length_bytes))
         client.name = name
         self._stack.callback(client.drop)
         client.open().send_until_acked(sent_bytes)
@@ -74,7 +74,7 @@ def clients(server: RunningServer, app: ScriptedApp) -> Iterator[Clients]:
         yield Clients(server, app, stack)
 
 
-def in_every_state(clients: Clients, server: RunningServer, app: ScriptedApp) -> OldClient:
+def in_every_state(clients: Clients, server: RunningServer, app: ScriptedApp) -> ClientV1:
     """Makes uploads in as many states as can be seen; returns the one that is in progress."""
     answers = {"refused.txt": Answer(404, "no"), "down.bin": Answer(503, ""), "wait.iso": Answer(200, "wait")}
     app.answers = [lambda delivery: answers.get(delivery.fields["filenameFromBrowser"], DONE)]

@@ -16,7 +16,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from webtest import TestApp
 
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import ROOT, RunningServer
 
@@ -74,9 +74,9 @@ class HostedExample:
                 self.answered += 1
         return self.app(environ, start_response)
 
-    def client(self, ticket_id: str, name: str, content: FileBytes) -> OldClient:
+    def client(self, ticket_id: str, name: str, content: FileBytes) -> ClientV1:
         """Returns a client for a ticket."""
-        return OldClient(self.server.url, ticket_id, content, name)
+        return ClientV1(self.server.url, ticket_id, content, name)
 
     def upload(self, ticket_id: str, name: str, length_bytes: int = 1000) -> FileBytes:
         """Uploads a file and returns when the app has it."""

@@ -17,7 +17,7 @@ from webtest import TestApp
 
 from tests.examples.hosting import FINISHED_PATH, HostedExample, hosted, load
 from tests.examples.test_tutorial import EXAMPLES
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.ports import free_port
 from tests.support.server import ROOT, RunningServer
@@ -45,7 +45,7 @@ def take_a_file(server: RunningServer, port: int, uploads: Path) -> None:
         return ""
 
     ticket_id = wait_until(page, "the example serves").split('data-upload-id="')[1].split('"')[0]
-    OldClient(server.url, ticket_id, FileBytes(1000), "a.mov").upload()
+    ClientV1(server.url, ticket_id, FileBytes(1000), "a.mov").upload()
     assert (uploads / "a.mov").stat().st_size == 1000
 
 

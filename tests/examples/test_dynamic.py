@@ -11,7 +11,7 @@ import pytest
 import requests
 
 from tests.examples.hosting import FINISHED_PATH, HostedExample, load
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.waiting import wait_until
 
@@ -22,7 +22,7 @@ def ticket(app: HostedExample, filename: str = "holiday.mov") -> str:
     return ticket_id
 
 
-def arrived(app: HostedExample, name: str = "holiday.mov") -> OldClient:
+def arrived(app: HostedExample, name: str = "holiday.mov") -> ClientV1:
     """Uploads all bytes, and returns when the app has answered for the first time."""
     client = app.client(ticket(app), name, FileBytes(1000))
     client.open().send_until_acked()
@@ -64,7 +64,7 @@ def test_a_wrong_secret_is_answered_with_418_and_an_unknown_id_with_404(
 def test_a_second_delivery_waits_with_the_first_and_is_done_after_it(dynamic: HostedExample) -> None:
     client = arrived(dynamic)
     assert dynamic.deliver().text in ("wait", "done")
-    client.hear_result()
+    client.receive_result()
     wait_until(lambda: dynamic.deliver().text == "done", "the app knows that all is said")
     assert list(dynamic.files()) == ["holiday.mov"]
 
@@ -78,7 +78,7 @@ def test_a_file_that_is_announced_several_times_at_once_is_kept_once(dynamic: Ho
     for thread in threads:
         thread.join()
     assert set(answers) <= {"wait", "done"}
-    client.hear_result()
+    client.receive_result()
     assert list(dynamic.files()) == ["holiday.mov"]
 
 
@@ -95,7 +95,7 @@ def test_an_app_that_was_restarted_while_it_stored_a_file_completes_that(dynamic
     wait_until(lambda: "holiday.mov" in dynamic.files(), "the file is in its place")
     assert dynamic.deliver().text == "wait"
     dynamic.start(finish_delay_s=0)
-    client.hear_result()
+    client.receive_result()
     wait_until(lambda: dynamic.deliver().text == "done", "the app remembers that")
     assert list(dynamic.files()) == ["holiday.mov"]
 

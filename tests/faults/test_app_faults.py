@@ -28,7 +28,7 @@ from incoming.core.lifecycle import State
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.uploads.housekeeping import recover
 from tests.conftest import StartServer
-from tests.support.client2 import Client2
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
 from tests.support.server import new_upload, retry_upload
@@ -271,7 +271,7 @@ def test_an_app_that_answers_nonsense_gets_its_file_in_the_end_and_costs_nobody_
     before_bytes = resident_bytes(server.pid)
     ids = {}
     for name in NONSENSE:
-        client = Client2(server.url, new_upload(server, nonsense.url(name)), data).open()
+        client = ClientV2(server.url, new_upload(server, nonsense.url(name)), data).open()
         client.send_until_stored()
         client.complete()
         ids[name] = client.ticket_id

@@ -18,8 +18,8 @@ import pytest
 import requests
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.errands import KINDS, SETTINGS, Backend
 from tests.support.forked import ForkedServer, Launcher
@@ -95,20 +95,20 @@ def server_on(storage_dir: Path, launcher: Launcher, log_dir: Path) -> ForkedSer
     return server
 
 
-def both_clients(server: RunningServer, app: ScriptedApp) -> tuple[OldClient, Client2]:
+def both_clients(server: RunningServer, app: ScriptedApp) -> tuple[ClientV1, ClientV2]:
     """Returns a client of each version, half of whose file is stored, connected."""
-    old = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
-    new = Client2(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 2)).open()
+    old = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
+    new = ClientV2(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 2)).open()
     old.send_until_acked(HALF_BYTES)
     new.send_until_stored(HALF_BYTES)
     return old, new
 
 
-def assert_told_to_come_back(old: OldClient, new: Client2) -> None:
+def assert_told_to_come_back(old: ClientV1, new: ClientV2) -> None:
     """Both go on sending, and are told that the disk fails, in the words of their version."""
     with pytest.raises(ConnectionClosed) as closed:
         old.send_until_acked()
-        old.hear_result()
+        old.receive_result()
     assert (closed.value.code, closed.value.reason != "") == (TRY_AGAIN_LATER, True)
     with pytest.raises(UploadRefused) as refused:
         new.finish()
@@ -127,7 +127,7 @@ def assert_backend_is_told(server: RunningServer, app: ScriptedApp) -> None:
     assert "Traceback" not in server.log_text()
 
 
-def assert_all_arrive(app: ScriptedApp, *clients: OldClient | Client2) -> None:
+def assert_all_arrive(app: ScriptedApp, *clients: ClientV1 | ClientV2) -> None:
     """Each file is uploaded to its end, and is what it was."""
     for client in clients:
         client.upload()
@@ -208,10 +208,10 @@ def test_a_server_without_descriptors_loses_nothing_and_goes_on_when_it_has_some
     server = ForkedServer(launcher, tmp_path / "storage", **SETTINGS)
     try:
         assert server.start_with({"open_files": 40})
-        first = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
+        first = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
         first.send_until_acked(HALF_BYTES)
         tickets = [new_upload(server, app.url) for _ in range(30)]
-        others = [OldClient(server.url, ticket, FileBytes(9999, 2), timeout_s=1) for ticket in tickets]
+        others = [ClientV1(server.url, ticket, FileBytes(9999, 2), timeout_s=1) for ticket in tickets]
         refused = sum(not opens(other) for other in others)
         assert refused >= 3, "the descriptors are enough"
         for other in others:
@@ -228,7 +228,7 @@ def test_a_server_without_descriptors_loses_nothing_and_goes_on_when_it_has_some
     tally("fault", "No descriptors left (RLIMIT_NOFILE)", refused, happened)
 
 
-def opens(client: OldClient) -> bool:
+def opens(client: ClientV1) -> bool:
     """Returns whether a client gets as far as its first chunk."""
     try:
         client.open()

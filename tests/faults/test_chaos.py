@@ -24,7 +24,7 @@ from selenium.webdriver.common.by import By
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.chaos import ChaosProxy, Climate
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
@@ -159,7 +159,7 @@ spoiled = pytest.mark.parametrize("tempest", [SPOILED], indirect=True, ids=["spo
 # --- clients of the protocol ---------------------------------------------------------------------------
 
 
-class StubbornClient(Client2):
+class StubbornClient(ClientV2):
     """Comes back whatever happens, and takes a message that makes no sense for a reason to."""
 
     def upload_or_say_why_not(self, deadline_s: float) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.app import ScriptedApp
 from tests.support.chaos import ChaosProxy, Climate
-from tests.support.client2 import Client2
+from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.waiting import wait_until
@@ -17,7 +17,7 @@ from tests.support.websocket import BINARY, CONTINUATION, ConnectionClosed
 
 CALM = Climate(weights={}, refused=0)
 CHUNK = 64 * 1024
-Connect = Callable[[Climate], tuple[ChaosProxy, Client2]]
+Connect = Callable[[Climate], tuple[ChaosProxy, ClientV2]]
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +32,10 @@ def connect(server: RunningServer, app: ScriptedApp) -> Iterator[Connect]:
     """Makes a client of 2 MiB behind a proxy with a climate of its own."""
     with ExitStack() as stack:
 
-        def make(climate: Climate) -> tuple[ChaosProxy, Client2]:
+        def make(climate: Climate) -> tuple[ChaosProxy, ClientV2]:
             proxy = stack.enter_context(ChaosProxy(server.port, climate, seed=1))
             ticket_id = new_upload(server, app.url)
-            client = Client2(f"http://{proxy.host}", ticket_id, FileBytes(2 * MIB, 9), timeout_s=3)
+            client = ClientV2(f"http://{proxy.host}", ticket_id, FileBytes(2 * MIB, 9), timeout_s=3)
             stack.callback(client.drop)
             return proxy, client
 

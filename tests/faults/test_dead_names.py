@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
@@ -55,9 +55,9 @@ def server(tmp_path: Path) -> Iterator[RunningServer]:
 def test_apps_with_dead_names_keep_no_other_app_waiting(server: RunningServer, app: ScriptedApp) -> None:
     for number in range(DEAD_NAMES):
         url = f"http://dead{number}.example.org/finished"
-        OldClient(server.url, new_upload(server, url), FileBytes(10)).open().cancel()
+        ClientV1(server.url, new_upload(server, url), FileBytes(10)).open().cancel()
     began_s = time.monotonic()
-    OldClient(server.url, new_upload(server, app.url), FileBytes(10)).upload()
+    ClientV1(server.url, new_upload(server, app.url), FileBytes(10)).upload()
     requests.get(f"{server.url}/incoming/healthz", timeout=AT_ONCE_S).raise_for_status()
     assert time.monotonic() - began_s < AT_ONCE_S
     assert "could not be reached" not in server.log_text(), "the look-ups are under way"

@@ -13,8 +13,8 @@ import pytest
 
 from incoming.uploads.admission import UNUSED_AFTER_S
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
@@ -25,7 +25,7 @@ DISK_MIB: Final = 320
 """XFS is not made smaller than 300 MiB."""
 RESERVE_AHEAD_MIB: Final = 32
 TRY_AGAIN_LATER: Final = 1013
-Kind = type[OldClient] | type[Client2]
+Kind = type[ClientV1] | type[ClientV2]
 OnDisk = Callable[[str], RunningServer]
 
 
@@ -75,7 +75,7 @@ def client_of(kind: Kind, server: RunningServer, app: ScriptedApp, length_bytes:
 
 def send(client: Any, size_bytes: int) -> None:
     """Sends so many bytes, and returns when they are acknowledged."""
-    if isinstance(client, Client2):
+    if isinstance(client, ClientV2):
         client.send_until_stored(size_bytes)
     else:
         client.send_until_acked(size_bytes)
@@ -102,7 +102,7 @@ def test_all_uploads_that_were_let_in_resume_after_a_kill(
     server_on: OnDisk, app: ScriptedApp, file_system: str
 ) -> None:
     server = server_on(file_system)
-    kinds: list[Kind] = [OldClient, Client2, OldClient, Client2]
+    kinds: list[Kind] = [ClientV1, ClientV2, ClientV1, ClientV2]
     clients = [client_of(kind, server, app, 36 * MIB + number) for number, kind in enumerate(kinds)]
     for client in clients:
         client.open()
@@ -122,7 +122,7 @@ def test_all_uploads_that_were_let_in_resume_after_a_kill(
     tally("fault", "killed with space reserved ahead", len(clients), "all resumed at once")
 
 
-@pytest.mark.parametrize("kind", [OldClient, Client2])
+@pytest.mark.parametrize("kind", [ClientV1, ClientV2])
 @pytest.mark.parametrize("stays", [True, False])
 def test_an_upload_that_sends_nothing_keeps_nobody_out(
     server_on: OnDisk, app: ScriptedApp, kind: Kind, stays: bool
@@ -139,7 +139,7 @@ def test_an_upload_that_sends_nothing_keeps_nobody_out(
     tally("attack", "one ticket that declares the whole disk", 1, "others were let in after some seconds")
 
 
-@pytest.mark.parametrize("kind", [OldClient, Client2])
+@pytest.mark.parametrize("kind", [ClientV1, ClientV2])
 def test_an_upload_that_lost_its_room_before_its_first_byte_waits_and_arrives(
     server_on: OnDisk, app: ScriptedApp, kind: Kind
 ) -> None:

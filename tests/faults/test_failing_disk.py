@@ -18,7 +18,7 @@ import pytest
 from tests.faults.test_killed_at_each_point import a_server, assert_nothing_left_over, points_of
 from tests.faults.test_power_cut import Recording, survives
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Large, Moved, Taken
 from tests.support.forked import ForkedServer, Launcher
@@ -110,9 +110,9 @@ def test_a_whole_upload_is_handed_over_though_its_client_has_left_and_its_sync_f
     with ForkedServer(launcher, tmp_path / "storage", result_retention_s=often) as server:
         server.bury()
         assert server.start_with({"point": "data_sync", "nth": 1, "error": "EIO"})
-        client = OldClient(server.url, new_upload(server, app.url), FileBytes(300_000))
+        client = ClientV1(server.url, new_upload(server, app.url), FileBytes(300_000))
         client.open().send_until_acked()
-        assert client.hear_close().code == 1013
+        assert client.receive_close().code == 1013
         app.wait_for(1)
         assert app.deliveries[0].sha256 == client.data.sha256
         wait_until(lambda: not server.stored_file(client.ticket_id).exists(), "it is removed")

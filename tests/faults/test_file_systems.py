@@ -11,8 +11,8 @@ import pytest
 
 from incoming.storage.local.probe import NO_FOLDER_SYNC
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.fuse import mounted
@@ -53,8 +53,8 @@ def test_uploads_arrive_over_a_kill_where_nothing_necessary_is_missing(
 ) -> None:
     server = server_on(**refused)
     server.start()
-    old = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
-    new = Client2(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 2)).open()
+    old = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 1)).open()
+    new = ClientV2(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 2)).open()
     old.send_until_acked(LENGTH_BYTES // 2)
     new.send_until_stored(LENGTH_BYTES // 2)
     server.restart()
@@ -102,6 +102,6 @@ def test_a_server_that_needs_no_power_cut_safety_starts_where_nothing_can_be_syn
     server = server_on(fsync="EINVAL", fsyncdir="EINVAL")
     server.settings = {**SETTINGS, "fsync": "no"}
     server.start()
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 3)).open()
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, 3)).open()
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256

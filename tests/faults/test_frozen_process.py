@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, call_backend, new_upload
 from tests.support.tally import tally
@@ -43,7 +43,7 @@ def is_stopped(server: RunningServer) -> bool:
 
 def paused(server: RunningServer, app: ScriptedApp) -> Callable[[], bool]:
     """Begins an upload. Returns what resumes it, and tells whether it did at an acknowledged byte."""
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, seed=1)).open()
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, seed=1)).open()
     client.send_until_acked(LENGTH_BYTES // 2)
     client.drop()
     wait_until(lambda: server.journaled_state(client.ticket_id) == "paused", "the upload is paused")
@@ -57,7 +57,7 @@ def paused(server: RunningServer, app: ScriptedApp) -> Callable[[], bool]:
 
 def issued(server: RunningServer, app: ScriptedApp) -> Callable[[], bool]:
     """Asks for a ticket. Returns what uses it."""
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(1000, seed=2))
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(1000, seed=2))
 
     def works() -> bool:
         client.upload()

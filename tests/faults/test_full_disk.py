@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, call_backend, new_upload
 from tests.support.tally import tally
@@ -58,16 +58,17 @@ def fill(disk: Path) -> Path:
     raise AssertionError
 
 
-def client_of(server: RunningServer, app: ScriptedApp, length_bytes: int, seed: int) -> OldClient:
+def client_of(server: RunningServer, app: ScriptedApp, length_bytes: int, seed: int) -> ClientV1:
     """Returns a client with a ticket of its own."""
-    return OldClient(server.url, new_upload(server, app.url), FileBytes(length_bytes, seed))
+    return ClientV1(server.url, new_upload(server, app.url), FileBytes(length_bytes, seed))
 
 
-def refused_for_now(client: OldClient) -> None:
+def refused_for_now(client: ClientV1) -> None:
     """Asks for the upload, and is told to come back, without a message."""
     client.connect()
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=client.data.length_bytes, Name=client.name)
-    closed = client.hear_close()
+    request = {"Id": client.ticket_id, "LengthBytes": client.data.length_bytes, "Name": client.name}
+    client.send_message("MsgUploadReq", **request)
+    closed = client.receive_close()
     assert closed.code == TRY_AGAIN_LATER
     assert "room" in closed.reason
 
@@ -77,7 +78,7 @@ def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
 ) -> None:
     small = client_of(server, app, RESERVE_AHEAD_MIB * MIB, 1).open()
     small.send_until_acked(MIB)  # all of its space is reserved by now
-    small.hear_acks()
+    small.receive_acks()
     large = client_of(server, app, 32 * MIB, 2).open()
     large.send_until_acked(8 * MIB)
     filler = fill(disk)
@@ -87,7 +88,7 @@ def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
     assert closed.value.code == TRY_AGAIN_LATER
     assert closed.value.reason
     small.send_until_acked()
-    small.hear_result()
+    small.receive_result()
     released = re.compile(f"{large.ticket_id[:8]}: (connection closed|the release)")
     wait_until(lambda: released.search(server.log_text()), "its claim is released")
     refused_for_now(large)
@@ -105,10 +106,10 @@ def test_a_disk_that_is_full_when_the_last_byte_is_there_does_not_delay_the_hand
 ) -> None:
     client = client_of(server, app, RESERVE_AHEAD_MIB * MIB, 1).open()
     client.send_until_acked(MIB)
-    client.hear_acks()
+    client.receive_acks()
     fill(disk)
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
     tally("fault", "disk full at the last byte", 1, "handed over all the same")
 

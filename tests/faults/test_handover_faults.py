@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, finish_upload, multiply_tickets, new_upload, retry_upload
 from tests.support.tally import tally
@@ -19,18 +19,18 @@ DATA = FileBytes(1_234_567, seed=5)
 QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
 
 
-def arrived(server: RunningServer, app: ScriptedApp, **params: str) -> OldClient:
+def arrived(server: RunningServer, app: ScriptedApp, **params: str) -> ClientV1:
     """Returns a client whose bytes are all acknowledged."""
-    client = OldClient(server.url, new_upload(server, app.url, **params), DATA).open()
+    client = ClientV1(server.url, new_upload(server, app.url, **params), DATA).open()
     client.send_until_acked()
     return client
 
 
-def returns(client: OldClient) -> None:
+def returns(client: ClientV1) -> None:
     """The client comes back, and hears that the app has the file."""
     client.open()
     assert client.resumed_at[-1] == client.data.length_bytes
-    client.hear_result()
+    client.receive_result()
 
 
 class Hanging:
@@ -116,7 +116,7 @@ def test_a_finish_that_comes_while_the_server_restarts_counts_when_it_is_repeate
 def test_a_result_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server()
     client = arrived(server, app)
-    client.hear_result()
+    client.receive_result()
     server.restart()
     returns(client)
     assert len(app.deliveries) == 1
@@ -139,7 +139,7 @@ def test_an_app_that_is_down_while_the_server_restarts_gets_its_file_later(
 
 def test_a_cancellation_survives_a_kill(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server(**QUICK)
-    client = OldClient(server.url, new_upload(server, app.url), DATA).open()
+    client = ClientV1(server.url, new_upload(server, app.url), DATA).open()
     app.stop()
     client.cancel("changed my mind")
     server.restart()
@@ -156,7 +156,7 @@ def test_a_failed_handover_survives_a_kill_and_can_be_tried_again(
     server = start_server(**QUICK)
     app.answers = [Reply(404), DONE]
     client = arrived(server, app)
-    client.be_ended()
+    client.receive_end()
     server.restart()
     assert server.stored_file(client.ticket_id).stat().st_size == DATA.length_bytes
     assert retry_upload(server, client.ticket_id).text == "ok"
@@ -191,7 +191,7 @@ def test_a_backlog_of_handovers_to_a_hanging_app_keeps_nobody_waiting(
         busy.answers = [hang]
         server.start()
         busy.wait_for(CALLS_A_HOST)
-        arrived(server, app).hear_result()  # another app's file, meanwhile
+        arrived(server, app).receive_result()  # another app's file, meanwhile
         assert len(list(Path(f"/proc/{server.pid}/fd").iterdir())) < DESCRIPTORS
         assert len(busy.deliveries) == CALLS_A_HOST
         let_go.set()

@@ -14,7 +14,7 @@ import requests
 
 from incoming.uploads.overview import TROUBLES
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer, call_backend, new_upload
@@ -144,7 +144,7 @@ def test_what_is_missing_is_said_and_so_is_its_end(
     assert server.log_text().count(f"ERROR   the {what} can't be written: ") == 1
     undo()
     wait_for_health(server, "ok")  # before anybody has asked for a ticket
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(MIB, 1))
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(MIB, 1))
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256
     assert f"the {what} can be written again" in server.log_text()
@@ -169,7 +169,7 @@ def test_a_disk_with_no_more_than_what_is_kept_free_is_full_unless_an_upload_end
     server.plan = LOOKS_OFTEN
     with server:
         wait_for_health(server, "ok")
-        client = OldClient(server.url, new_upload(server, app.url), FileBytes(MIB - 64 * 1024, 1)).open()
+        client = ClientV1(server.url, new_upload(server, app.url), FileBytes(MIB - 64 * 1024, 1)).open()
         client.send_until_acked(MIB // 2)
         filler = storage / "data" / "filler"
         filler.write_bytes(bytes(MIB))
@@ -177,7 +177,7 @@ def test_a_disk_with_no_more_than_what_is_kept_free_is_full_unless_an_upload_end
         wait_until(lambda: free_bytes(requests.get(metrics, timeout=5).text) <= 7 * MIB, "it is noticed")
         assert health(server) == "ok"
         client.send_until_acked()
-        client.hear_result()
+        client.receive_result()
         wait_for_health(server, "storage_full")
         assert "min_free_mib" in server.log_text()
         filler.unlink()
@@ -194,14 +194,14 @@ def free_bytes(metrics: str) -> float:
 def test_an_upload_does_not_begin_anew_on_the_disk_below_where_its_own_was_unmounted(
     server: RunningServer, app: ScriptedApp, come_back: bool
 ) -> None:
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(2 * MIB, 1)).open()
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(2 * MIB, 1)).open()
     client.send_until_acked(MIB)
     client.drop()
     wait_until(lambda: "connection closed" in server.log_text(), "it is let go")
     mount_again = unmount(server.storage_dir / "data")
     client.connect()
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=2 * MIB, Name=client.name)
-    assert client.hear_close().code == 1013
+    client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=2 * MIB, Name=client.name)
+    assert client.receive_close().code == 1013
     assert list((server.storage_dir / "data").iterdir()) == []
     mount_again()
     if not come_back:

@@ -16,7 +16,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
@@ -29,7 +29,7 @@ LENGTH_BYTES = 40 * MIB
 
 
 @contextmanager
-def uploading(clients: list[OldClient]) -> Iterator[None]:
+def uploading(clients: list[ClientV1]) -> Iterator[None]:
     """Uploads beside the with-block, each client coming back for as long as it takes; then waits for all."""
     with ThreadPoolExecutor(len(clients)) as pool:
         uploads: list[Future[None]] = [pool.submit(client.upload) for client in clients]
@@ -38,13 +38,13 @@ def uploading(clients: list[OldClient]) -> Iterator[None]:
             upload.result()
 
 
-def three_clients(server: RunningServer, app: ScriptedApp, length_bytes: int, seed: int) -> list[OldClient]:
+def three_clients(server: RunningServer, app: ScriptedApp, length_bytes: int, seed: int) -> list[ClientV1]:
     """Returns clients with tickets and contents of their own."""
     files = [FileBytes(length_bytes + number, seed * 10 + number) for number in range(AT_A_TIME)]
-    return [OldClient(server.url, new_upload(server, app.url), file) for file in files]
+    return [ClientV1(server.url, new_upload(server, app.url), file) for file in files]
 
 
-def assert_identical(clients: list[OldClient], app: ScriptedApp) -> None:
+def assert_identical(clients: list[ClientV1], app: ScriptedApp) -> None:
     """The app has seen each file, and each time it was whole."""
     for client in clients:
         arrived = {delivery.sha256 for delivery in app.about(client.ticket_id)}

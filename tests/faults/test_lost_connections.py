@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.server import new_upload
 from tests.support.tally import tally
@@ -33,7 +33,7 @@ def test_a_large_file_that_loses_its_connection_20_times_arrives_byte_for_byte(
 ) -> None:
     server = start_server()
     chance = random.Random(20)
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES))
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES))
     lost = []
     for place in sorted(chance.randrange(LENGTH_BYTES) for _ in range(CUTS)):
         client.open().send_until_acked(place)
@@ -41,7 +41,7 @@ def test_a_large_file_that_loses_its_connection_20_times_arrives_byte_for_byte(
         chance.choice(WAYS_TO_LOSE_IT)(client.ws)
         lost.append(client.ws)  # else the garbage collector closes what should stay open
     client.open().send_until_acked()
-    client.hear_result()
+    client.receive_result()
     (delivery,) = app.deliveries
     assert (delivery.size_bytes, delivery.sha256) == (LENGTH_BYTES, client.data.sha256)
     assert len(client.resumed_at) == CUTS + 1
@@ -49,7 +49,7 @@ def test_a_large_file_that_loses_its_connection_20_times_arrives_byte_for_byte(
     tally("fault", "connection lost at a random byte of 1 GiB", CUTS, "no acknowledged byte lost")
 
 
-def send_part_of_a_chunk(client: OldClient, chance: random.Random) -> None:
+def send_part_of_a_chunk(client: ClientV1, chance: random.Random) -> None:
     """The connection is lost in the middle of a frame more often than between two."""
     chunk = client.data.read(client.sent_bytes, client.chunk_size_bytes)
     frame = client.ws.frame(0x80 | BINARY, chunk)

@@ -20,8 +20,8 @@ import requests
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, multiply_tickets, new_upload
@@ -33,7 +33,7 @@ ROUNDS: Final = int(os.environ.get("INCOMING_TEST_ROUNDS", "1"))
 PAUSE_S, PATIENCE_S = (0.3, 10) if ROUNDS > 1 else (0.01, 1)
 """The pause between two bytes, and the server's `connection_timeout_s`. A message may take 30 s, and none
 here has 100 bytes."""
-KINDS: Final = (OldClient, Client2)
+KINDS: Final = (ClientV1, ClientV2)
 DATA: Final = FileBytes(3 * MIB + 17, seed=61)
 CHUNK_BYTES: Final = 64 * 1024
 
@@ -99,11 +99,11 @@ def converse(client: Any) -> None:
 
 def finish(client: Any) -> None:
     """Sends whatever is missing and hears the result."""
-    if isinstance(client, Client2):
+    if isinstance(client, ClientV2):
         client.finish()
     else:
         client.send_until_acked()
-        client.hear_result()
+        client.receive_result()
 
 
 # --- late and out of order -----------------------------------------------------------------------------
@@ -137,14 +137,14 @@ def test_chunks_that_a_proxy_puts_in_another_order_are_asked_for_again(
 ) -> None:
     chance = random.Random(7)
     for _ in range(5 * ROUNDS):
-        client = Client2(server.url, new_upload(server, app.url), DATA).open()
+        client = ClientV2(server.url, new_upload(server, app.url), DATA).open()
         client.chunk_size_bytes = CHUNK_BYTES
         places = [number * CHUNK_BYTES for number in range(6)]
         shuffled = chance.sample(places, len(places))
         for place in [*shuffled, chance.choice(places)]:
             client.send_instead(client.chunk(place, CHUNK_BYTES))
         while shuffled != places and not client.resent_at:
-            client.hear_more()
+            client.receive_next()
         client.finish()
         assert {d.sha256 for d in app.about(client.ticket_id)} == {DATA.sha256}
     tally("fault", "chunks in another order, and one of them twice", 5 * ROUNDS, "asked for again, identical")
@@ -175,21 +175,21 @@ STORM_BYTES: Final = 300
 def test_all_clients_at_once_find_their_uploads_again(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server(log_level="warning")
     data = FileBytes(STORM_BYTES, seed=5)
-    seed = Client2(server.url, new_upload(server, app.url), data).open()
+    seed = ClientV2(server.url, new_upload(server, app.url), data).open()
     seed.drop()
     wait_until(lambda: server.journaled_state(seed.ticket_id) == "paused", "the pause is journaled")
     server.kill()
     ids = multiply_tickets(server, [seed.ticket_id], STORM)
     server.start()
     app.hash_files = False
-    clients = [Client2(server.url, ticket_id, data) for ticket_id in ids]
+    clients = [ClientV2(server.url, ticket_id, data) for ticket_id in ids]
     with ThreadPoolExecutor(32) as pool:
         for _ in range(2):  # they are there, are lost at once, and all come back
             list(pool.map(comes_for_certain, clients))
             for client in clients:
                 client.ws.cut()
         began_s = time.monotonic()
-        list(pool.map(Client2.upload, clients))
+        list(pool.map(ClientV2.upload, clients))
     took_s = time.monotonic() - began_s
     assert {d.id for d in app.wait_for(STORM)} == set(ids)
     assert len(app.deliveries) == STORM
@@ -197,7 +197,7 @@ def test_all_clients_at_once_find_their_uploads_again(start_server: StartServer,
     tally("fault", f"{STORM} clients cut at once, twice, that come back", 1, "finished, one handover each")
 
 
-def comes_for_certain(client: Client2) -> None:
+def comes_for_certain(client: ClientV2) -> None:
     """Opens a connection, however often it takes."""
     while True:
         try:
@@ -230,7 +230,7 @@ def test_an_upload_goes_on_when_the_server_has_moved_to_another_address(
     with RunningServer(tmp_path / "storage", chunk_size_kib=64) as old:
         ticket_id = new_upload(old, app.url)
         client: Any = kind(old.url, ticket_id, DATA).open()
-        if kind is Client2:
+        if kind is ClientV2:
             client.send_until_stored(MIB)
         else:
             client.send_until_acked(MIB)

@@ -18,8 +18,8 @@ from typing import Final
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Moved, Refused
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.powercut import Disk, Line, read_trace
@@ -74,7 +74,7 @@ def after_the_cut(old: Errand, cut_at_s: float, server: ForkedServer, backend: B
     new.ends = [call for call in old.ends if call.received_at_s < cut_at_s]
     new.ticket_id, new.phase = old.ticket_id, "rest"
     backend.knows(new)
-    kind = Client2 if new.version == 2 else OldClient
+    kind = ClientV2 if new.version == 2 else ClientV1
     new.client = kind(server.url, new.ticket_id, new.data)
     new.client.may_be_cut = True
     if isinstance(new, Moved) and isinstance(old, Moved) and new.arrivals:

@@ -17,8 +17,8 @@ from typing import Final
 
 from tests.faults.test_power_cut import Recording, after_a_cut, record
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.errands import SECRET, SETTINGS, CalledOff, Given, Moved, Taken, Waited
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.powercut import Disk, Line
@@ -66,7 +66,7 @@ def written_by_itself(lines: list[Line]) -> list[Line]:
     ]
 
 
-def ending(client: OldClient | Client2) -> str:
+def ending(client: ClientV1 | ClientV2) -> str:
     """Goes on with the upload; returns `finished`, or why it can't be."""
     try:
         client.upload(30)
@@ -93,7 +93,7 @@ def told_after_the_cut(recording: Recording, cut: int, seed: int, app: ScriptedA
         assert server.start_with(after_a_cut(place)), server.log_text()
         if had_it and isinstance(errand, Waited):
             call_backend(server, "finish_upload", id=errand.ticket_id, backendSecret=SECRET)
-        kind = Client2 if errand.version == 2 else OldClient
+        kind = ClientV2 if errand.version == 2 else ClientV1
         told = ending(kind(server.url, errand.ticket_id, errand.data))
         assert not behind.spoilt, "a file that lost bytes was handed over"
         assert told != "finished" or behind.has_it, "nobody has what is called finished"

@@ -16,7 +16,7 @@ from incoming.registry.entries import encode, ticket_entry
 from incoming.registry.records import encode_record
 from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, cancel_upload, multiply_tickets, new_upload
 from tests.support.tally import tally
@@ -29,9 +29,9 @@ SERVICE_RESTART = 1012
 UNKNOWN_TICKET = 11
 
 
-def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int = 20 * MIB) -> OldClient:
+def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int = 20 * MIB) -> ClientV1:
     """Returns a client in the middle of its file."""
-    client = OldClient(server.url, new_upload(server, app.url), FileBytes(length_bytes, seed)).open()
+    client = ClientV1(server.url, new_upload(server, app.url), FileBytes(length_bytes, seed)).open()
     client.send_until_acked(length_bytes // 2)
     return client
 
@@ -195,9 +195,9 @@ def test_a_stop_closes_clients_without_a_message_and_they_go_on_after_the_restar
     server = start_server()
     clients = [begun(server, app, seed) for seed in range(3)]
     for client in clients:
-        client.hear_acks()
+        client.receive_acks()
     closes: list[ConnectionClosed] = []
-    threads = [threading.Thread(target=lambda c=client: closes.append(c.hear_close())) for client in clients]
+    threads = [threading.Thread(target=lambda c=c: closes.append(c.receive_close())) for c in clients]
     for thread in threads:
         thread.start()
     began_s = time.monotonic()

@@ -29,8 +29,8 @@ import requests
 
 from incoming.runtime.gevent_runtime import POOL_THREADS, RESOLVER_THREADS
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.halfopen import vanish
 from tests.support.server import (
@@ -157,7 +157,7 @@ class Soak:
         ticket_id = new_upload(self.server, self.app.url)
         if script:
             self._behaviours[ticket_id] = list(script)
-        client: Any = chance.choice((OldClient, Client2))(self.server.url, ticket_id, chance.choice(FILES))
+        client: Any = chance.choice((ClientV1, ClientV2))(self.server.url, ticket_id, chance.choice(FILES))
         client.chunk_size_bytes = 128 * 1024
         return client
 

@@ -12,7 +12,7 @@ import requests
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import call_backend, new_upload
@@ -28,7 +28,7 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
     start_server: StartServer, launcher: Launcher, app: ScriptedApp, tmp_path: Path
 ) -> None:
     first = start_server()
-    client = OldClient(first.url, new_upload(first, app.url), FileBytes(LENGTH_BYTES, seed=1)).open()
+    client = ClientV1(first.url, new_upload(first, app.url), FileBytes(LENGTH_BYTES, seed=1)).open()
     client.send_until_acked(LENGTH_BYTES // 4)
     (first.storage_dir / "lock").unlink()
     second = ForkedServer(launcher, first.storage_dir)
@@ -37,7 +37,7 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
         wait_until(lambda: "was removed or replaced" in first.log_text(), "the first one has noticed")
         with pytest.raises(ConnectionClosed) as closed:
             while True:
-                client.hear_ack()
+                client.receive_ack()
         assert closed.value.code == TRY_AGAIN_LATER
         acked_by_first = client.acked_bytes
         refused = call_backend(first, "new_upload", signalFinishURL=app.url)
@@ -46,7 +46,7 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
         assert requests.get(f"{first.url}/incoming/healthz", timeout=10).status_code == 503
         assert second.stored_file(client.ticket_id).stat().st_size >= acked_by_first
 
-        there = OldClient(second.url, client.ticket_id, FileBytes(LENGTH_BYTES, seed=1))
+        there = ClientV1(second.url, client.ticket_id, FileBytes(LENGTH_BYTES, seed=1))
         there.open()
         assert there.resumed_at[0] >= acked_by_first
         there.send_until_acked(LENGTH_BYTES // 2)
@@ -71,7 +71,7 @@ def test_a_server_whose_lock_is_gone_changes_nothing_on_the_disk_any_more(
 ) -> None:
     server = start_server()
     ticket_id = new_upload(server, app.url)
-    client = OldClient(server.url, ticket_id, FileBytes(LENGTH_BYTES, seed=2)).open()
+    client = ClientV1(server.url, ticket_id, FileBytes(LENGTH_BYTES, seed=2)).open()
     client.send_until_acked(LENGTH_BYTES // 4)
     lock = server.storage_dir / "lock"
     lock.unlink()

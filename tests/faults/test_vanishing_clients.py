@@ -20,12 +20,13 @@ import requests
 
 from incoming.protocol.flow_control import idle_keepalive
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client import PATH, OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.halfopen import vanish
 from tests.support.server import RunningServer, finish_upload, new_upload
 from tests.support.tally import tally
+from tests.support.upload_client import PATH
 from tests.support.waiting import wait_until
 from tests.support.websocket import BINARY, TEXT, WebSocket
 
@@ -38,7 +39,7 @@ CROWD: Final = 1000
 GIVEN_UP_WITHIN_S: Final = 20.0
 """Beside what is allowed to so many who are silent."""
 
-AnyClient = OldClient | Client2
+AnyClient = ClientV1 | ClientV2
 Step = Callable[[Any], object]
 
 
@@ -55,7 +56,7 @@ def part_of_a_chunk(share: float) -> Step:
 
     def step(client: AnyClient) -> None:
         client.open()
-        if isinstance(client, Client2):
+        if isinstance(client, ClientV2):
             client.send_until_stored(CHUNK_BYTES)
             message = client.chunk(CHUNK_BYTES, CHUNK_BYTES)
         else:
@@ -69,8 +70,8 @@ def part_of_a_chunk(share: float) -> Step:
 
 def asks_and_reads_nothing(client: AnyClient) -> None:
     """The answer meets nobody."""
-    version = {"Version": 2, "LastModifiedMs": 0} if isinstance(client, Client2) else {}
-    client.connect().say(
+    version = {"Version": 2, "LastModifiedMs": 0} if isinstance(client, ClientV2) else {}
+    client.connect().send_message(
         "MsgUploadReq", Id=client.ticket_id, LengthBytes=DATA.length_bytes, Name="a.mov", **version
     )
 
@@ -82,19 +83,19 @@ def sends_all(client: AnyClient) -> None:
         client.send_chunk()
 
 
-def has_sent_all(client: Client2) -> object:
+def has_sent_all(client: ClientV2) -> object:
     """All bytes are acknowledged; "complete" was not said."""
     client.open().send_until_stored()
     return client
 
 
-def completes(client: Client2) -> None:
+def completes(client: ClientV2) -> None:
     """Says "complete", and does not wait for what comes of it."""
     has_sent_all(client)
     client.complete()
 
 
-def damages(client: Client2) -> None:
+def damages(client: ClientV2) -> None:
     """Sends a damaged chunk, and does not hear that it is asked for again."""
     client.open()
     message = bytearray(client.chunk(0, CHUNK_BYTES))
@@ -123,7 +124,7 @@ BOTH: Final[dict[str, Step]] = {
 }
 OLD: Final = BOTH | {
     "half an agreement": lambda c: [c.connect().request(), half_a_text(c, "MsgAck", Ack=True)],
-    "paused": lambda client: client.open().say("MsgPause", Pause=True),
+    "paused": lambda client: client.open().send_message("MsgPause", Pause=True),
     "all acknowledged": lambda client: client.open().send_until_acked(),
 }
 NEW: Final = BOTH | {
@@ -131,11 +132,11 @@ NEW: Final = BOTH | {
     "all acknowledged": has_sent_all,
     "complete": completes,
     "damaged": damages,
-    "a MsgPing, unanswered": lambda client: client.open().say("MsgPing"),
+    "a MsgPing, unanswered": lambda client: client.open().send_message("MsgPing"),
     "half a complete": lambda c: [has_sent_all(c), half_a_text(c, "MsgComplete", Crc32c=0, Round=0)],
 }
-STEPS: Final[list[tuple[type[Any], str, Step]]] = [(OldClient, name, step) for name, step in OLD.items()] + [
-    (Client2, name, step) for name, step in NEW.items()
+STEPS: Final[list[tuple[type[Any], str, Step]]] = [(ClientV1, name, step) for name, step in OLD.items()] + [
+    (ClientV2, name, step) for name, step in NEW.items()
 ]
 
 WAYS: Final[dict[str, Callable[[WebSocket], object]]] = {
@@ -185,7 +186,7 @@ def test_whoever_comes_next_goes_on_whatever_the_last_words_were(
         client: Any = kind(server.url, new_upload(server, app.url), DATA)
         client.chunk_size_bytes = CHUNK_BYTES
         step(client)
-        acknowledged = client.acked_bytes if isinstance(client, OldClient) else client.stored_bytes
+        acknowledged = client.acked_bytes if isinstance(client, ClientV1) else client.stored_bytes
         WAYS[way](client.ws)
         gone.append(client.ws)
         client.upload()  # checks that it is asked for nothing that was acknowledged
@@ -221,7 +222,7 @@ def test_who_vanished_in_a_crowd_is_given_up_in_time_once_the_crowd_has_gone(
     url = f"{server.url}{PATH}"
     crowd = [WebSocket(url, {}, 30.0) for _ in range(CROWD)]
     gone = []
-    for kind in (OldClient, Client2) * 3:
+    for kind in (ClientV1, ClientV2) * 3:
         client: Any = kind(server.url, new_upload(server, app.url), DATA).open()
         WAYS[way](client.ws)
         gone.append(client)
@@ -240,9 +241,9 @@ def test_a_cancellation_counts_though_nobody_hears_its_answer(
     server: RunningServer, app: ScriptedApp, way: str
 ) -> None:
     gone = []
-    for kind in (OldClient, Client2):
+    for kind in (ClientV1, ClientV2):
         client: Any = kind(server.url, new_upload(server, app.url), DATA)
-        client.open().say("MsgCancel", Reason="enough")
+        client.open().send_message("MsgCancel", Reason="enough")
         WAYS[way](client.ws) if way != "reset" else client.ws.drop()  # a reset may overtake what was said
         gone.append(client.ws)
         wait_until(lambda c=client: app.about(c.ticket_id), "the app hears of it")  # type: ignore[misc]
@@ -269,14 +270,14 @@ def test_a_client_that_is_gone_during_the_handover_hears_the_result_when_it_come
     server: RunningServer, app: ScriptedApp, way: str
 ) -> None:
     gone = []
-    for kind, answer in ((OldClient, DONE), (Client2, DONE), (OldClient, WAIT), (Client2, WAIT)):
+    for kind, answer in ((ClientV1, DONE), (ClientV2, DONE), (ClientV1, WAIT), (ClientV2, WAIT)):
         hanging = Hanging(answer)
         app.answers = [hanging]
         app.deliveries.clear()
         client: Any = kind(server.url, new_upload(server, app.url), DATA)
         sends_all(client)
-        if kind is Client2:
-            client.hear_until_stored()
+        if kind is ClientV2:
+            client.receive_until_stored()
             client.complete()
         app.wait_for(1)
         WAYS[way](client.ws)

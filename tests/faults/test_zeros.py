@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.sending import Sending, write_file
@@ -67,26 +67,26 @@ def power_up(server: ForkedServer, **plan: object) -> None:
     server.start_with({"boot_id": str(boot_id)} | CHECKPOINTS | plan)
 
 
-def client_of(server: ForkedServer, app: ScriptedApp, version: int, data: FileBytes) -> OldClient | Client2:
+def client_of(server: ForkedServer, app: ScriptedApp, version: int, data: FileBytes) -> ClientV1 | ClientV2:
     """Returns a client whose first STORED bytes are acknowledged."""
     ticket_id = new_upload(server, app.url)
     if version == 1:
-        old = OldClient(server.url, ticket_id, data).open()
+        old = ClientV1(server.url, ticket_id, data).open()
         old.send_until_acked(STORED)
         return old
-    new = Client2(server.url, ticket_id, data).open()
+    new = ClientV2(server.url, ticket_id, data).open()
     new.send_until_stored(STORED)
     return new
 
 
-def checkpoint(server: ForkedServer, client: OldClient | Client2) -> int:
+def checkpoint(server: ForkedServer, client: ClientV1 | ClientV2) -> int:
     """Returns the offset of the last one in the journal."""
     found = server.journaled()[client.ticket_id].checkpoints
     return found[-1].end_bytes if found else 0
 
 
-def acknowledged(client: OldClient | Client2) -> int:
-    return client.acked_bytes if isinstance(client, OldClient) else client.stored_bytes
+def acknowledged(client: ClientV1 | ClientV2) -> int:
+    return client.acked_bytes if isinstance(client, ClientV1) else client.stored_bytes
 
 
 def make_sparse(file: Path) -> None:
@@ -176,14 +176,15 @@ def test_a_kill_in_the_first_second_of_a_new_installation_is_no_power_cut(
 def test_a_client_hears_of_the_server_while_its_file_is_read(server: ForkedServer, app: ScriptedApp) -> None:
     server.start_with(CHECKPOINTS)
     client = client_of(server, app, 2, WithZeros(MIB, 2 * MIB))
-    assert isinstance(client, Client2)
+    assert isinstance(client, ClientV2)
     wait_until(lambda: checkpoint(server, client) == acknowledged(client), "there is a checkpoint")
     server.bury()
     power_up(server, read_takes_s=0.4)
-    client.connect().say("MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=LENGTH, Name="a")
-    heard = [client.hear().type]
+    client.connect()
+    client.send_message("MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=LENGTH, Name="a")
+    heard = [client.receive().type]
     while heard[-1] == "MsgPong":
-        heard.append(client.hear().type)
+        heard.append(client.receive().type)
     assert (heard[0], heard[-1]) == ("MsgPong", "MsgUploadConf")
 
 

@@ -10,16 +10,16 @@ import pytest
 import requests
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, checksum
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, checksum
 from tests.support.data import FileBytes
 from tests.support.hosts import BottleServer, CohostedServer, PywsgiServer, WebsocketHandlerServer
 from tests.support.waiting import wait_until
 from tests.support.websocket import WebSocket
 
 
-def new_client(cohosted: CohostedServer, callback: str, length_bytes: int = 300_000) -> OldClient:
-    return OldClient(cohosted.url, cohosted.post(f"/ticket/{callback}"), FileBytes(length_bytes, 77))
+def new_client(cohosted: CohostedServer, callback: str, length_bytes: int = 300_000) -> ClientV1:
+    return ClientV1(cohosted.url, cohosted.post(f"/ticket/{callback}"), FileBytes(length_bytes, 77))
 
 
 def told(cohosted: CohostedServer, count: int) -> list[dict[str, Any]]:
@@ -48,7 +48,7 @@ def test_the_callback_gets_all_there_is_to_know(cohosted: CohostedServer) -> Non
 
 
 def test_a_client_of_version_2_hears_that_it_is_finished(cohosted: CohostedServer) -> None:
-    Client2(cohosted.url, cohosted.post("/ticket/taken"), FileBytes(300_000, 78)).upload()
+    ClientV2(cohosted.url, cohosted.post("/ticket/taken"), FileBytes(300_000, 78)).upload()
 
 
 def test_a_callback_that_waits_is_finished_later(cohosted: CohostedServer) -> None:
@@ -56,7 +56,7 @@ def test_a_callback_that_waits_is_finished_later(cohosted: CohostedServer) -> No
     client.open().send_until_acked()
     told(cohosted, 1)
     assert cohosted.post(f"/finish/{client.ticket_id}") == "ok"
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_callback_that_fails_is_asked_again(cohosted: CohostedServer) -> None:
@@ -85,7 +85,7 @@ def test_the_app_may_cancel_and_is_not_told_of_it(cohosted: CohostedServer) -> N
     client = new_client(cohosted, "taken")
     client.open()
     cohosted.post(f"/cancel/{client.ticket_id}")
-    client.be_ended()
+    client.receive_end()
     assert cohosted.told() == []
 
 
@@ -124,7 +124,7 @@ def test_no_request_can_name_a_callback(cohosted: CohostedServer) -> None:
 
 
 def test_the_http_way_works_in_the_same_process(cohosted: CohostedServer, app: ScriptedApp) -> None:
-    client = OldClient(cohosted.url, cohosted.new_ticket(app.url), FileBytes(300_000, 79))
+    client = ClientV1(cohosted.url, cohosted.new_ticket(app.url), FileBytes(300_000, 79))
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 

@@ -20,7 +20,7 @@ import pytest
 import requests
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.ports import free_port
 from tests.support.server import ROOT
@@ -184,7 +184,7 @@ def test_the_service_takes_an_upload_and_the_operator_finds_it_with_the_same_set
 ) -> None:
     with as_a_service(clean / "incoming", tmp_path) as (url, env, log):
         ticket_id = new_upload(url, app.url)
-        client = OldClient(url, new_upload(url, app.url), FileBytes(MIB, 1))
+        client = ClientV1(url, new_upload(url, app.url), FileBytes(MIB, 1))
         client.upload()
         assert app.about(client.ticket_id)[0].sha256 == client.data.sha256
         env["INCOMING_PORT"] = url.rpartition(":")[2]  # in reality it is 4000, as it is unless one says so
@@ -239,7 +239,7 @@ def test_a_web_server_of_a_clean_environment_runs_it_with_the_shipped_file(
 
             wait_until(answers, "it serves")
             url = f"http://127.0.0.1:{port}"
-            client = OldClient(url, new_upload(url, app.url), FileBytes(MIB, 2))
+            client = ClientV1(url, new_upload(url, app.url), FileBytes(MIB, 2))
             client.upload()
             assert app.about(client.ticket_id)[0].sha256 == client.data.sha256
         finally:

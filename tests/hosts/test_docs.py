@@ -9,7 +9,7 @@ from pathlib import Path
 
 import requests
 
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import CohostedServer
 from tests.support.server import ROOT
@@ -44,7 +44,7 @@ class ExampleApp(CohostedServer):
 def test_the_documented_app_takes_a_file(tmp_path: Path) -> None:
     with DocumentedApp(tmp_path / "storage") as host:
         assert "incoming.js" in requests.get(host.url, timeout=10).text
-        client = OldClient(host.url, host.post("/ticket"), FileBytes(MIB, 1))
+        client = ClientV1(host.url, host.post("/ticket"), FileBytes(MIB, 1))
         client.upload()
         assert (tmp_path / "uploads" / client.ticket_id).read_bytes() == b"".join(client.data.blocks())
 
@@ -52,7 +52,7 @@ def test_the_documented_app_takes_a_file(tmp_path: Path) -> None:
 def test_the_example_takes_a_file_across_a_kill(tmp_path: Path) -> None:
     with ExampleApp(tmp_path / "storage") as host:
         assert "incoming.js" in requests.get(host.url, timeout=10).text
-        client = OldClient(host.url, host.post("/ticket"), FileBytes(12 * MIB, 2))
+        client = ClientV1(host.url, host.post("/ticket"), FileBytes(12 * MIB, 2))
         client.open().send_until_acked(4 * MIB)
         host.restart()
         client.upload()
@@ -71,6 +71,6 @@ class DeafExampleApp(ExampleApp):
 
 def test_the_example_takes_a_file_when_its_output_can_not_be_written(tmp_path: Path) -> None:
     with DeafExampleApp(tmp_path / "storage") as host:
-        client = OldClient(host.url, host.post("/ticket"), FileBytes(MIB, 2))
+        client = ClientV1(host.url, host.post("/ticket"), FileBytes(MIB, 2))
         client.upload()
         assert (tmp_path / "4-cohosted/uploads" / client.ticket_id / "file").stat().st_size == MIB

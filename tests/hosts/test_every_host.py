@@ -11,11 +11,12 @@ import requests
 
 import incoming
 from tests.support.app import ScriptedApp
-from tests.support.client import PATH, OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import HostedServer
 from tests.support.server import call_backend
+from tests.support.upload_client import PATH
 from tests.support.websocket import ConnectionClosed, HandshakeRefused, WebSocket
 
 _seeds = itertools.count(9000)
@@ -27,20 +28,20 @@ def data() -> FileBytes:
 
 
 def test_a_client_of_version_1_uploads(host: HostedServer, app: ScriptedApp) -> None:
-    client = OldClient(host.url, host.new_ticket(app.url), data())
+    client = ClientV1(host.url, host.new_ticket(app.url), data())
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
 def test_a_client_of_version_2_uploads(host: HostedServer, app: ScriptedApp) -> None:
-    client = Client2(host.url, host.new_ticket(app.url), data())
+    client = ClientV2(host.url, host.new_ticket(app.url), data())
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
-@pytest.mark.parametrize("kind", [OldClient, Client2], ids=["version 1", "version 2"])
+@pytest.mark.parametrize("kind", [ClientV1, ClientV2], ids=["version 1", "version 2"])
 def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
-    host: HostedServer, app: ScriptedApp, kind: type[OldClient | Client2]
+    host: HostedServer, app: ScriptedApp, kind: type[ClientV1 | ClientV2]
 ) -> None:
     client = kind(host.url, host.new_ticket(app.url), data())
     client.headers = {"Cookie": "session=" + "x" * 9000 + "; more=" + "y" * 9000}
@@ -49,7 +50,7 @@ def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
 
 
 def test_an_upload_goes_on_where_its_connection_was_lost(host: HostedServer, app: ScriptedApp) -> None:
-    client = OldClient(host.url, host.new_ticket(app.url), data())
+    client = ClientV1(host.url, host.new_ticket(app.url), data())
     client.open().send_until_acked(2 * MIB)
     client.drop()
     client.upload()
@@ -58,14 +59,14 @@ def test_an_upload_goes_on_where_its_connection_was_lost(host: HostedServer, app
 
 
 def test_a_new_connection_takes_an_upload_over_at_once(host: HostedServer, app: ScriptedApp) -> None:
-    old = OldClient(host.url, host.new_ticket(app.url), data())
+    old = ClientV1(host.url, host.new_ticket(app.url), data())
     old.open().send_until_acked(MIB)
-    new = OldClient(host.url, old.ticket_id, old.data)
+    new = ClientV1(host.url, old.ticket_id, old.data)
     new.upload()
     assert new.resumed_at[0] >= MIB
     with pytest.raises(ConnectionClosed):
-        old.hear_acks()
-        old.hear()
+        old.receive_acks()
+        old.receive()
     assert app.wait_for(1)[0].sha256 == new.data.sha256
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tests.hosts.test_uwsgi import refusal
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import GunicornServer
 
@@ -30,7 +30,7 @@ def test_a_worker_that_gevent_has_not_patched_is_refused_with_what_to_do(tmp_pat
 
 def test_a_reload_is_survived_by_an_upload(tmp_path: Path, app: ScriptedApp) -> None:
     with GunicornServer(tmp_path / "storage") as host:
-        client = OldClient(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 12))
+        client = ClientV1(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 12))
         client.open().send_until_acked(2 * MIB)
         os.kill(host.pid, signal.SIGHUP)
         client.upload()

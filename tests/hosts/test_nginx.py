@@ -15,12 +15,13 @@ import requests
 
 from tests.conftest import StartServer
 from tests.support.app import WAIT, ScriptedApp
-from tests.support.client import PATH, OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import GunicornServer, UwsgiServer
 from tests.support.nginx import Nginx
 from tests.support.server import ROOT, RunningServer, finish_upload, new_upload
+from tests.support.upload_client import PATH
 from tests.support.waiting import wait_until
 from tests.support.websocket import PING, PONG, ConnectionClosed, HandshakeRefused, WebSocket
 
@@ -28,7 +29,7 @@ LENGTH_BYTES: Final = 5 * MIB + 17
 LARGE_BYTES: Final = 320 * MIB
 BACKEND: Final = ("new_upload", "finish_upload", "cancel_upload", "retry_upload")
 _seeds = itertools.count(12000)
-both_versions = pytest.mark.parametrize("kind", [OldClient, Client2], ids=["version 1", "version 2"])
+both_versions = pytest.mark.parametrize("kind", [ClientV1, ClientV2], ids=["version 1", "version 2"])
 
 
 def data(length_bytes: int = LENGTH_BYTES) -> FileBytes:
@@ -58,16 +59,16 @@ def get(url: str, **headers: str) -> requests.Response:
 @both_versions
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
 def test_uploads_pass_and_go_on_where_their_connection_was_lost(
-    nginx: Nginx, server: RunningServer, app: ScriptedApp, kind: type[OldClient | Client2]
+    nginx: Nginx, server: RunningServer, app: ScriptedApp, kind: type[ClientV1 | ClientV2]
 ) -> None:
     client = kind(nginx.url, new_upload(server, app.url), data())
     client.open()
     for _ in range(4):
         client.send_chunk()
-    if isinstance(client, OldClient):
-        client.hear_acks()
+    if isinstance(client, ClientV1):
+        client.receive_acks()
     else:
-        client.hear_until_stored()
+        client.receive_until_stored()
     client.drop()
     client.upload()
     assert client.resumed_at[-1] > 0
@@ -79,7 +80,7 @@ def test_the_cookies_of_a_single_sign_on_pass_to_each_server(
     tmp_path: Path, app: ScriptedApp, kind: type[GunicornServer | UwsgiServer]
 ) -> None:
     with kind(tmp_path / "storage") as host, Nginx(tmp_path / "nginx", host.port) as nginx:
-        for client_kind in (OldClient, Client2):
+        for client_kind in (ClientV1, ClientV2):
             client = client_kind(nginx.url, host.new_ticket(app.url), data())
             client.headers = {"Cookie": "session=" + "x" * 9000 + "; more=" + "y" * 9000}
             client.upload()
@@ -88,7 +89,7 @@ def test_the_cookies_of_a_single_sign_on_pass_to_each_server(
 
 def test_they_pass_to_uwsgi_too(tmp_path: Path, app: ScriptedApp) -> None:
     with UwsgiServer(tmp_path / "storage") as host, Nginx(tmp_path / "nginx", host.port) as nginx:
-        for kind in (OldClient, Client2):
+        for kind in (ClientV1, ClientV2):
             client = kind(nginx.url, host.new_ticket(app.url), data())
             client.upload()
         assert len(app.wait_for(2)) == 2
@@ -113,7 +114,7 @@ def test_a_large_upload_is_neither_kept_in_memory_nor_on_disk_whatever_the_buffe
     front = Nginx(tmp_path / "nginx", server.port)
     front.change(r"buffering off;", f"buffering {switch};")
     with front:
-        client = Client2(front.url, new_upload(server, app.url), data(LARGE_BYTES))
+        client = ClientV2(front.url, new_upload(server, app.url), data(LARGE_BYTES))
         client.chunk_size_bytes = MIB
         client.open()
         while client.stored_bytes < LARGE_BYTES:
@@ -126,7 +127,7 @@ def test_a_large_upload_is_neither_kept_in_memory_nor_on_disk_whatever_the_buffe
 
 @both_versions
 def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
-    start_server: StartServer, tmp_path: Path, kind: type[OldClient | Client2]
+    start_server: StartServer, tmp_path: Path, kind: type[ClientV1 | ClientV2]
 ) -> None:
     """The server asks the client twice in that time, and the client answers."""
     server = start_server(connection_timeout_s=2)
@@ -136,7 +137,7 @@ def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
     with front, ScriptedApp(WAIT) as app:
         client = kind(front.url, new_upload(server, app.url), data())
         client.open()
-        if isinstance(client, OldClient):
+        if isinstance(client, ClientV1):
             client.send_until_acked()
         else:
             client.send_until_stored()
@@ -149,7 +150,7 @@ def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
                 client.ws.send_frame(0x80 | PONG, frame.payload)
                 pings += 1
         assert finish_upload(server, client.ticket_id).text == "ok"
-        client.hear_result()
+        client.receive_result()
 
 
 def test_a_timeout_below_that_cuts_an_upload_which_then_comes_back(
@@ -159,24 +160,24 @@ def test_a_timeout_below_that_cuts_an_upload_which_then_comes_back(
     front = Nginx(tmp_path / "nginx", server.port)
     front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 1s")
     with front, ScriptedApp(WAIT) as app:
-        client = OldClient(front.url, new_upload(server, app.url), data())
+        client = ClientV1(front.url, new_upload(server, app.url), data())
         client.open().send_until_acked()
         app.wait_for(1)
         with pytest.raises(ConnectionClosed) as closed:
-            client.hear()
+            client.receive()
         assert closed.value.code == 1006
         client.open()
         assert finish_upload(server, client.ticket_id).text == "ok"
-        client.hear_result()
+        client.receive_result()
 
 
 def test_a_reload_leaves_an_upload_alone(server: RunningServer, app: ScriptedApp, tmp_path: Path) -> None:
     with Nginx(tmp_path / "nginx", server.port) as front:
-        client = Client2(front.url, new_upload(server, app.url), data())
+        client = ClientV2(front.url, new_upload(server, app.url), data())
         client.open().send_until_stored(MIB)
         (old,) = front.workers()
         front.reload()
-        other = OldClient(front.url, new_upload(server, app.url), data())
+        other = ClientV1(front.url, new_upload(server, app.url), data())
         other.upload()
         assert old in front.workers(), "it has something to finish"
         client.finish()

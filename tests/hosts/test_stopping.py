@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2, Stopping
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2, Stopping
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import HOSTS, HostedServer, group_lives
 from tests.support.waiting import wait_until
@@ -37,18 +37,18 @@ def test_clients_are_told_to_come_back_and_go_on(
     kind: type[HostedServer], tmp_path: Path, app: ScriptedApp
 ) -> None:
     with kind(tmp_path / "storage") as host:
-        old = OldClient(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 1))
-        new = Client2(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 2))
+        old = ClientV1(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 1))
+        new = ClientV2(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 2))
         old.open().send_until_acked(2 * MIB)
         new.open().send_until_stored(2 * MIB)
         host.ask_to_stop()
         with pytest.raises(ConnectionClosed) as closed:
-            old.hear_acks()
-            old.hear()
+            old.receive_acks()
+            old.receive()
         assert closed.value.code == SERVICE_RESTART
         with pytest.raises(Stopping):
             while True:
-                new.hear_more()
+                new.receive_next()
         host.wait_for_end()
         host.start()
         for client in (old, new):
@@ -61,7 +61,7 @@ def test_clients_are_told_to_come_back_and_go_on(
 @pytest.mark.parametrize("kind", HOSTS, ids=lambda host: host.title)
 def test_a_killed_process_is_gone_on_from(kind: type[HostedServer], tmp_path: Path, app: ScriptedApp) -> None:
     with kind(tmp_path / "storage") as host:
-        client = OldClient(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 3))
+        client = ClientV1(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 3))
         client.open().send_until_acked(3 * MIB)
         host.restart()
         client.upload()
@@ -77,7 +77,7 @@ def test_a_handover_that_was_not_answered_is_made_after_the_start_without_any_re
     for kind in HOSTS[:2]:
         with ScriptedApp() as app, kind(tmp_path / kind.title) as host:
             app.stop()
-            client = OldClient(host.url, host.new_ticket(app.url), FileBytes(1000, 4))
+            client = ClientV1(host.url, host.new_ticket(app.url), FileBytes(1000, 4))
             client.open().send_until_acked()
             said_so = partial(_says, host, "could not be reached")
             wait_until(said_so, "a call to the app")

@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import HostedServer, UwsgiServer
 from tests.support.waiting import wait_until
@@ -48,7 +48,7 @@ def test_a_process_that_gevent_has_not_patched_is_refused_with_what_to_do(tmp_pa
 
 def test_a_reload_is_survived_by_an_upload(tmp_path: Path, app: ScriptedApp) -> None:
     with UwsgiServer(tmp_path / "storage") as host:
-        client = OldClient(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 11))
+        client = ClientV1(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 11))
         client.open().send_until_acked(2 * MIB)
         os.kill(host.pid, signal.SIGHUP)  # to the master, as `uwsgi --reload` does
         client.upload()

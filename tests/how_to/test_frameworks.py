@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.conftest import StartServer
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.documented import DocumentedApp
 from tests.support.server import ROOT, RunningServer, cancel_upload
@@ -70,7 +70,7 @@ def ticket(app: DocumentedApp) -> str:
 def test_the_app_takes_a_file_refuses_strangers_and_keeps_nothing_of_a_cancelled_upload(
     app: DocumentedApp, server: RunningServer
 ) -> None:
-    client = OldClient(server.url, ticket(app), FileBytes(SIZE_BYTES))
+    client = ClientV1(server.url, ticket(app), FileBytes(SIZE_BYTES))
     client.upload()
     (taken,) = app.uploads.iterdir()
     assert taken.name == client.ticket_id
@@ -88,7 +88,7 @@ def test_the_app_takes_a_file_refuses_strangers_and_keeps_nothing_of_a_cancelled
         assert requests.post(f"{app.url}/arrived", stranger, timeout=10).status_code == 403
     assert victim.exists()
 
-    other = OldClient(server.url, ticket(app), FileBytes(SIZE_BYTES)).open()
+    other = ClientV1(server.url, ticket(app), FileBytes(SIZE_BYTES)).open()
     assert cancel_upload(server, other.ticket_id).status_code == 403, "without the secret"
     other.cancel()
     wait_until(lambda: server.journaled()[other.ticket_id].app_told, "the app has answered that call, too")

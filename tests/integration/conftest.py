@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, new_upload
 
@@ -20,7 +20,7 @@ QUICK = {
     "handover_retry_first_s": 0.05,
     "handover_retry_max_s": 0.2,
 }
-NewClient = Callable[..., OldClient]
+NewClient = Callable[..., ClientV1]
 _seeds = itertools.count(1)
 
 
@@ -34,19 +34,19 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 @pytest.fixture
 def new_client(server: RunningServer, app: ScriptedApp) -> Iterator[NewClient]:
     """Makes clients: with a ticket of their own, or another client for a ticket that is there."""
-    clients: list[OldClient] = []
+    clients: list[ClientV1] = []
 
     def make(
         length_bytes: int = 300_000,
         name: str = "holiday.mov",
-        of: OldClient | None = None,
+        of: ClientV1 | None = None,
         **ticket_params: str,
-    ) -> OldClient:
+    ) -> ClientV1:
         if of:
-            client = OldClient(server.url, of.ticket_id, of.data, of.name)
+            client = ClientV1(server.url, of.ticket_id, of.data, of.name)
         else:
             ticket_id = new_upload(server, app.url, **ticket_params)
-            client = OldClient(server.url, ticket_id, FileBytes(length_bytes, next(_seeds)), name)
+            client = ClientV1(server.url, ticket_id, FileBytes(length_bytes, next(_seeds)), name)
         clients.append(client)
         return client
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import CHUNK_SIZE_KIB, NewClient
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.server import RunningServer, cancel_upload
 from tests.support.waiting import wait_until
 
@@ -20,10 +20,10 @@ ANSWER_TIMEOUT_S = 5.0
 TOLERANCE_S = 2.0
 
 
-def receiving(client: OldClient) -> OldClient:
+def receiving(client: ClientV1) -> ClientV1:
     """Brings a client to the middle of its file."""
     client.open().send_until_acked(2 * CHUNK_SIZE_BYTES)
-    client.hear_acks()
+    client.receive_acks()
     return client
 
 
@@ -59,7 +59,7 @@ def test_a_paused_upload_is_cancelled_through_a_new_connection(
     new_client: NewClient, app: ScriptedApp
 ) -> None:
     client = receiving(new_client(10 * CHUNK_SIZE_BYTES))
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
     client.ws.close()
     client.connect().request()
     client.cancel("never mind")
@@ -93,7 +93,7 @@ def test_a_cancel_that_crosses_the_last_acknowledgement_gets_the_result(
         client.ws.socket.sendall(b"".join(frames) + bytes(client.ws.frame(0x81, text.encode())))
         for _ in range(3):
             client.expect("MsgChunkAck")
-        client.hear_result()
+        client.receive_result()
         assert [d.fields["cancelled"] for d in app.about(client.ticket_id)] == ["no"]
 
 
@@ -110,11 +110,11 @@ def test_a_cancel_while_the_app_takes_the_file_gets_the_result(
     client = new_client().open()
     client.send_until_acked()
     app.wait_for(1)
-    client.say("MsgCancel", Reason="too late")
+    client.send_message("MsgCancel", Reason="too late")
     client.ws.send_frame(0x89, b"read up to here")
     assert client.ws.receive_frame().payload == b"read up to here"
     let_go.set()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_an_app_that_is_down_hears_of_the_cancel_when_it_is_back(
@@ -158,9 +158,9 @@ def test_when_the_app_cancels_a_sending_client_hears_it_and_answers(
     assert cancel_upload(server, client.ticket_id).text == "ok"
     reason = client.expect("MsgCancel")
     assert set(reason) == {"Reason"}
-    client.say("MsgCancel", Reason=reason["Reason"])
+    client.send_message("MsgCancel", Reason=reason["Reason"])
     assert client.expect("MsgCancelAck") == {"Ack": True}
-    assert client.hear_close().code == 1000
+    assert client.receive_close().code == 1000
     wait_until(lambda: not server.stored_file(client.ticket_id).parent.exists(), "the bytes are removed")
 
 
@@ -174,7 +174,7 @@ def test_a_client_flat_out_hears_that_the_app_cancelled(server: RunningServer, n
             client.sent_bytes = min(client.sent_bytes, 300 * CHUNK_SIZE_BYTES)
             client.data.length_bytes += 1
             client.send_chunk()
-            client.hear_acks()
+            client.receive_acks()
     cancelling.join()
     assert ended.value.code == 0  # a MsgCancel
 
@@ -184,7 +184,7 @@ def test_the_app_is_not_called_back_for_its_own_cancel(
 ) -> None:
     cancelled = receiving(new_client(10 * CHUNK_SIZE_BYTES))
     cancel_upload(server, cancelled.ticket_id)
-    cancelled.be_ended()
+    cancelled.receive_end()
     app.answers = [Reply(500), Reply(500), DONE]
     other = new_client()
     other.upload()
@@ -200,7 +200,7 @@ def test_a_client_that_does_not_answer_gets_an_error_and_then_the_close(
     began_s = time.monotonic()
     assert client.expect("MsgError")["ErrorCode"] == CANCELLED
     told_s = time.monotonic()
-    client.hear_close()
+    client.receive_close()
     closed_s = time.monotonic()
     assert abs(told_s - began_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
     assert abs(closed_s - told_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
@@ -210,7 +210,7 @@ def test_a_client_that_has_not_agreed_yet_gets_an_error(server: RunningServer, n
     client = new_client().connect()
     client.request()
     cancel_upload(server, client.ticket_id)
-    assert client.be_ended().code == CANCELLED
+    assert client.receive_end().code == CANCELLED
 
 
 def test_a_client_that_comes_after_the_app_cancelled_gets_an_error(
@@ -260,10 +260,10 @@ def test_after_an_error_the_server_waits_five_seconds_for_the_cancel(new_client:
     client = new_client()
     client.ticket_id = "nobody knows"
     client.connect()
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=1, Name="a.bin")
+    client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=1, Name="a.bin")
     client.expect("MsgError")
     began_s = time.monotonic()
-    client.hear_close()
+    client.receive_close()
     assert abs(time.monotonic() - began_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
 
 
@@ -271,8 +271,8 @@ def test_the_cancel_of_a_refused_client_may_come_late(new_client: NewClient) -> 
     client = new_client()
     client.ticket_id = "nobody knows"
     client.connect()
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=1, Name="a.bin")
+    client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=1, Name="a.bin")
     client.expect("MsgError")
     client.ws.send_binary(bytes(1000))  # what was under way
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
     client.cancel()

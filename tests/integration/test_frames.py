@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from tests.integration.conftest import CHUNK_SIZE_KIB, NewClient
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.websocket import BINARY, CLOSE, CONTINUATION, PING, PONG, TEXT, ConnectionClosed
 
 FIN = 0x80
@@ -15,11 +15,11 @@ RSV1, RSV2, RSV3 = 0x40, 0x20, 0x10
 AT_ONCE_S = 1.0
 
 
-def closed_with(client: OldClient, *frames: tuple[int, bytes]) -> ConnectionClosed:
+def closed_with(client: ClientV1, *frames: tuple[int, bytes]) -> ConnectionClosed:
     """Sends the frames and returns how the server closed."""
     for first_byte, payload in frames:
         client.ws.send_frame(first_byte, payload)
-    return client.hear_close()
+    return client.receive_close()
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_broken_frame_closes_with_1002_and_costs_only_the_connection(
 def test_an_unmasked_frame_closes_with_1002(new_client: NewClient) -> None:
     client = new_client().open()
     client.ws.send_frame(FIN | BINARY, b"bytes", masked=False)
-    assert client.hear_close().code == 1002
+    assert client.receive_close().code == 1002
     client.upload()
     assert client.resumed_at == [0, 0]
 
@@ -68,14 +68,14 @@ def test_text_that_is_not_utf_8_closes_with_1007(new_client: NewClient) -> None:
 def test_a_header_that_promises_three_gigabytes_closes_with_1009_at_once(new_client: NewClient) -> None:
     client = new_client().open()
     client.ws.socket.sendall(struct.pack("!BBQ", FIN | BINARY, 0x80 | 127, 3 << 30) + b"mask")
-    assert client.hear_close().code == 1009
+    assert client.receive_close().code == 1009
 
 
 def test_a_text_message_of_a_megabyte_closes_with_1009(new_client: NewClient) -> None:
     client = new_client().open()
     # Only the header: the server has no reason to wait for the rest.
     client.ws.socket.sendall(struct.pack("!BBQ", FIN | TEXT, 0x80 | 127, 1 << 20) + b"mask")
-    assert client.hear_close().code == 1009
+    assert client.receive_close().code == 1009
 
 
 def test_text_that_grows_by_fragments_is_bounded_too(new_client: NewClient) -> None:
@@ -86,7 +86,7 @@ def test_text_that_grows_by_fragments_is_bounded_too(new_client: NewClient) -> N
             client.ws.send_frame(CONTINUATION, b" " * 32768)
             if client.ws.has_input:
                 break
-        client.hear()
+        client.receive()
     assert closed.value.code == 1009
 
 
@@ -101,7 +101,7 @@ def test_a_chunk_may_come_in_fragments_with_a_ping_in_between(new_client: NewCli
     pong = client.ws.receive_frame()
     assert (pong.opcode, pong.payload) == (PONG, b"still there?")
     assert client.expect("MsgChunkAck") == {"ChunkSize": len(chunk)}
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_text_message_may_come_in_fragments(new_client: NewClient) -> None:
@@ -110,7 +110,7 @@ def test_a_text_message_may_come_in_fragments(new_client: NewClient) -> None:
     client.ws.send_frame(TEXT, b'{"MsgType": "MsgAck", ')
     client.ws.send_frame(FIN | CONTINUATION, b'"MsgData": {"Ack": true}}')
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
 
 
 @pytest.mark.parametrize("payload", [b"", b"are you there?", bytes(125)], ids=["empty", "text", "longest"])
@@ -125,7 +125,7 @@ def test_a_pong_that_nobody_asked_for_is_ignored(new_client: NewClient) -> None:
     client = new_client().open()
     client.ws.send_frame(FIN | PONG, b"hello")
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 3000, 4999])
@@ -142,7 +142,7 @@ def test_frames_that_come_byte_by_byte_are_put_together(new_client: NewClient) -
     for byte in bytes(client.ws.frame(FIN | BINARY, client.data.read(0, 20))):
         client.ws.socket.sendall(bytes([byte]))
     assert client.expect("MsgChunkAck") == {"ChunkSize": 20}
-    client.hear_result()
+    client.receive_result()
 
 
 def test_frames_that_come_all_in_one_piece_are_told_apart(new_client: NewClient) -> None:
@@ -153,4 +153,4 @@ def test_frames_that_come_all_in_one_piece_are_told_apart(new_client: NewClient)
     client.ws.socket.sendall(ack + b"".join(bytes(client.ws.frame(FIN | BINARY, c)) for c in chunks))
     for _ in range(3):
         assert client.expect("MsgChunkAck") == {"ChunkSize": 1000}
-    client.hear_result()
+    client.receive_result()

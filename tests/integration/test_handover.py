@@ -10,7 +10,7 @@ import pytest
 
 from tests.integration.conftest import NewClient
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client2 import checksum
+from tests.support.client_v2 import checksum
 from tests.support.server import RunningServer, call_backend, finish_upload, new_upload
 from tests.support.waiting import wait_until
 
@@ -62,7 +62,7 @@ def test_the_query_of_the_url_stays(server: RunningServer, new_client: NewClient
 )
 def test_the_app_gets_a_bare_name(new_client: NewClient, app: ScriptedApp, name: str, bare: str) -> None:
     client = new_client(10)
-    client.connect().say("MsgUploadReq", Id=client.ticket_id, LengthBytes=10, Name=name)
+    client.connect().send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=10, Name=name)
     client.expect("MsgUploadConf")
     client.agree()
     client.ws.send_binary(client.data.read(0, 10))
@@ -90,7 +90,7 @@ def test_with_wait_the_client_is_told_when_the_app_finishes(
     app.wait_for(1)
     answer = wait_until(lambda: finish_upload(server, client.ticket_id), "the app has answered")
     assert (answer.status_code, answer.text) == (200, "ok")
-    client.hear_result()
+    client.receive_result()
     assert finish_upload(server, client.ticket_id).text == "ok"
 
 
@@ -105,7 +105,7 @@ def test_nothing_is_finished_before_the_app_says_so(
     assert client.ws.receive_frame().payload == b"anything new?"
     assert server.stored_file(client.ticket_id).exists()
     finish_upload(server, client.ticket_id)
-    client.hear_result()
+    client.receive_result()
 
 
 def test_finish_upload_may_come_before_the_wait_is_read(
@@ -134,7 +134,7 @@ def test_a_secret_is_required_and_has_to_be_the_right_one(
     assert finish_upload(server, client.ticket_id).status_code == 403
     assert call_backend(server, "cancel_upload", id=client.ticket_id).status_code == 403
     assert finish_upload(server, client.ticket_id, backendSecret="right").text == "ok"
-    client.hear_result()
+    client.receive_result()
 
 
 @pytest.mark.parametrize("params", [{}, {"backendSecret": "right"}], ids=["no secret", "right secret"])
@@ -148,7 +148,7 @@ def test_a_ticket_of_the_older_era_asks_for_no_secret(
     assert (fields["secret"], fields["backendSecret"]) == ("right", "right")
     assert finish_upload(server, client.ticket_id, backendSecret="wrong").status_code == 403
     assert finish_upload(server, client.ticket_id, **params).text == "ok"
-    client.hear_result()
+    client.receive_result()
 
 
 def test_finish_upload_is_refused_when_there_is_nothing_to_finish(
@@ -190,7 +190,7 @@ def test_a_file_that_is_the_apps_is_never_touched_again(
     client = new_client(10, removeFileWhenFinished="false")
     client.upload()
     again = new_client(of=client).open()
-    again.hear_result()
+    again.receive_result()
     stored = server.stored_file(client.ticket_id)
     assert stored.read_bytes() == client.data.read(0, 10)
 
@@ -238,5 +238,5 @@ def test_while_the_app_takes_its_time_others_are_served(new_client: NewClient, a
     app.wait_for(1)
     new_client(10).upload()
     let_go.set()
-    slow.hear_result()
+    slow.receive_result()
     assert len(app.about(slow.ticket_id)) == 1

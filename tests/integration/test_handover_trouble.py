@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.conftest import NewClient
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, finish_upload, new_upload, retry_upload
 from tests.support.waiting import wait_until
@@ -30,7 +30,7 @@ def take_and_say(reply: Reply) -> Callable[[Delivery], Reply]:
     return answer
 
 
-def fails(client: OldClient) -> UploadEnded:
+def fails(client: ClientV1) -> UploadEnded:
     """Uploads and returns the error that the client is told in the end."""
     with pytest.raises(UploadEnded) as ended:
         client.upload()
@@ -58,7 +58,7 @@ def test_an_app_that_is_down_gets_its_file_when_it_is_back(new_client: NewClient
     client = new_client().open()
     client.send_until_acked()
     app.start()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
@@ -103,7 +103,7 @@ def test_a_failed_handover_is_tried_again_when_the_app_asks_for_it(
     assert app.wait_for(2)[1].sha256 == client.data.sha256
     again = new_client(of=client).open()
     assert again.resumed_at == [1000]
-    again.hear_result()
+    again.receive_result()
     assert retry_upload(server, client.ticket_id, backendSecret="right").status_code == 412
 
 
@@ -180,9 +180,9 @@ def test_a_missing_file_is_no_proof_when_the_server_would_remove_it(
 # --- time runs out -----------------------------------------------------------------------------------
 
 
-def upload_to(server: RunningServer, app: ScriptedApp, **params: str) -> OldClient:
+def upload_to(server: RunningServer, app: ScriptedApp, **params: str) -> ClientV1:
     """Returns a client of this server whose bytes are all there."""
-    client = OldClient(server.url, new_upload(server, app.url, **params), DATA).open()
+    client = ClientV1(server.url, new_upload(server, app.url, **params), DATA).open()
     client.send_until_acked()
     return client
 
@@ -197,7 +197,7 @@ def test_an_app_that_does_not_answer_in_time_is_called_again(
         return DONE
 
     app.answers = [hang, DONE]
-    upload_to(server, app).hear_result()
+    upload_to(server, app).receive_result()
     assert len(app.deliveries) == 2
 
 
@@ -209,11 +209,11 @@ def test_an_app_that_never_answers_properly_has_failed_in_the_end(
     )
     app.answers = [Reply(500)]
     client = upload_to(server, app)
-    assert client.be_ended().code == HANDOVER_FAILED
+    assert client.receive_end().code == HANDOVER_FAILED
     assert len(app.deliveries) > 2
     app.answers = [DONE]
     assert retry_upload(server, client.ticket_id).text == "ok"
-    OldClient(server.url, client.ticket_id, DATA).upload()
+    ClientV1(server.url, client.ticket_id, DATA).upload()
 
 
 def test_an_app_that_says_wait_and_never_finishes_is_asked_three_times(
@@ -221,7 +221,7 @@ def test_an_app_that_says_wait_and_never_finishes_is_asked_three_times(
 ) -> None:
     server = start_server(handover_wait_timeout_s=0.2, handover_wait_asks=3)
     app.answers = [WAIT]
-    assert upload_to(server, app).be_ended().code == HANDOVER_FAILED
+    assert upload_to(server, app).receive_end().code == HANDOVER_FAILED
     assert len(app.deliveries) == 3
 
 
@@ -231,7 +231,7 @@ def test_a_wait_that_lapses_is_finished_when_the_app_has_moved_the_file(
     server = start_server(handover_wait_timeout_s=0.2)
     app.answers = [take_and_say(WAIT)]
     client = upload_to(server, app, removeFileWhenFinished="false")
-    client.hear_result()
+    client.receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -241,7 +241,7 @@ def test_an_app_that_was_asked_again_can_still_finish(start_server: StartServer,
     client = upload_to(server, app)
     app.wait_for(2)
     wait_until(lambda: finish_upload(server, client.ticket_id).text == "ok", "finish_upload counts")
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_url_of_a_host_that_is_not_allowed_is_refused(start_server: StartServer, app: ScriptedApp) -> None:

@@ -6,8 +6,8 @@ import pytest
 import requests
 
 from tests.integration.conftest import NewClient
-from tests.support.client import PATH
 from tests.support.server import RunningServer
+from tests.support.upload_client import PATH
 from tests.support.websocket import HandshakeRefused, WebSocket
 
 
@@ -37,7 +37,7 @@ def test_no_extension_is_agreed_though_one_is_offered(new_client: NewClient) -> 
     client.request()
     client.agree()
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
 
 
 @pytest.mark.parametrize("origin", ["http://app.example.org", "https://app.example.org:8443", "null"])

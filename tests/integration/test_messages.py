@@ -8,7 +8,7 @@ import pytest
 
 from tests.integration.conftest import CHUNK_SIZE_KIB, SEND_AHEAD, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client import UploadEnded
+from tests.support.client_v1 import UploadEnded
 from tests.support.server import RunningServer
 
 CHUNK_SIZE_BYTES = CHUNK_SIZE_KIB * 1024
@@ -21,7 +21,7 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
     def hear() -> None:
         texts.append(json.loads(client.ws.receive()))
 
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=CHUNK_SIZE_BYTES + 1, Name="a.bin")
+    client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=CHUNK_SIZE_BYTES + 1, Name="a.bin")
     hear()
     client.agree()
     for at in (0, CHUNK_SIZE_BYTES):
@@ -35,12 +35,12 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
         {"MsgType": "MsgChunkAck", "MsgData": {"ChunkSize": 1}},
         {"MsgType": "MsgAllDone", "MsgData": {"Success": True}},
     ]
-    assert client.hear_close().code == 1000
+    assert client.receive_close().code == 1000
 
 
 def test_an_error_is_exactly_a_number_and_a_text(new_client: NewClient) -> None:
     client = new_client().connect()
-    client.say("MsgUploadReq", Id="nobody knows", LengthBytes=1, Name="a.bin")
+    client.send_message("MsgUploadReq", Id="nobody knows", LengthBytes=1, Name="a.bin")
     error = client.expect("MsgError")
     assert set(error) == {"ErrorCode", "Msg"}
     assert isinstance(error["ErrorCode"], int)
@@ -52,10 +52,10 @@ def test_unknown_fields_are_ignored(new_client: NewClient) -> None:
     request = {"Id": client.ticket_id, "LengthBytes": 10, "Name": "a.bin", "Colour": "red", "Tags": [1]}
     client.ws.send_text(json.dumps({"MsgType": "MsgUploadReq", "MsgData": request, "Era": 7}))
     assert set(client.expect("MsgUploadConf")) == {"ChunkSizeKB", "FilePos", "SendAhead"}
-    client.say("MsgAck", Ack=True, Because={"deep": [None]})
+    client.send_message("MsgAck", Ack=True, Because={"deep": [None]})
     client.ws.send_binary(client.data.read(0, 10))
     assert client.expect("MsgChunkAck") == {"ChunkSize": 10}
-    client.hear_result()
+    client.receive_result()
 
 
 NO_MESSAGES = {
@@ -82,7 +82,7 @@ def test_what_is_no_message_gets_an_error_and_no_traceback(
 ) -> None:
     client = new_client().connect()
     client.ws.send_text(text)
-    client.be_ended()
+    client.receive_end()
     assert "Traceback" not in server.log_text()
 
 
@@ -107,8 +107,9 @@ def test_a_request_with_a_wrong_type_gets_an_error_and_costs_nothing(
     server: RunningServer, new_client: NewClient, wrong: dict[str, object]
 ) -> None:
     client = new_client(10).connect()
-    client.say("MsgUploadReq", **{"Id": client.ticket_id, "LengthBytes": 10, "Name": "a.bin"} | wrong)
-    client.be_ended()
+    request = {"Id": client.ticket_id, "LengthBytes": 10, "Name": "a.bin"} | wrong
+    client.send_message("MsgUploadReq", **request)
+    client.receive_end()
     assert "Traceback" not in server.log_text()
     client.upload()
 
@@ -118,8 +119,8 @@ def test_a_request_without_a_field_gets_an_error(new_client: NewClient, field: s
     client = new_client(10).connect()
     request = {"Id": client.ticket_id, "LengthBytes": 10, "Name": "a.bin"}
     del request[field]
-    client.say("MsgUploadReq", **request)
-    client.be_ended()
+    client.send_message("MsgUploadReq", **request)
+    client.receive_end()
 
 
 def test_half_a_surrogate_pair_in_a_name_stops_nothing(new_client: NewClient, app: ScriptedApp) -> None:
@@ -131,24 +132,24 @@ def test_half_a_surrogate_pair_in_a_name_stops_nothing(new_client: NewClient, ap
 def test_messages_out_of_turn_get_an_error(new_client: NewClient) -> None:
     early_ack = new_client().connect()
     early_ack.agree()
-    early_ack.be_ended()
+    early_ack.receive_end()
     early_chunk = new_client().connect()
     early_chunk.ws.send_binary(b"bytes")
-    early_chunk.be_ended()
+    early_chunk.receive_end()
     impatient = new_client().connect()
     impatient.request()
     impatient.ws.send_binary(b"bytes")
-    impatient.be_ended()
+    impatient.receive_end()
     twice = new_client().open()
-    twice.say("MsgUploadReq", Id=twice.ticket_id, LengthBytes=twice.data.length_bytes, Name="a.bin")
-    twice.be_ended()
+    twice.send_message("MsgUploadReq", Id=twice.ticket_id, LengthBytes=twice.data.length_bytes, Name="a.bin")
+    twice.receive_end()
 
 
 def test_an_ack_that_is_not_true_gets_an_error(new_client: NewClient) -> None:
     client = new_client().connect()
     client.request()
-    client.say("MsgAck", Ack=False)
-    client.be_ended()
+    client.send_message("MsgAck", Ack=False)
+    client.receive_end()
 
 
 def test_a_bad_message_in_the_middle_costs_no_acknowledged_byte(new_client: NewClient) -> None:
@@ -158,7 +159,7 @@ def test_a_bad_message_in_the_middle_costs_no_acknowledged_byte(new_client: NewC
     client.ws.send_text("nonsense")
     with pytest.raises(UploadEnded):
         while True:
-            client.hear_ack()
+            client.receive_ack()
     client.upload()
     assert client.resumed_at[1] >= acked_bytes > 0
 
@@ -168,7 +169,7 @@ def test_an_error_of_the_client_cancels_the_upload_and_the_app_hears_why(
 ) -> None:
     client = new_client().open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
-    client.say("MsgError", ErrorCode=12, Msg="could not read the disk")
+    client.send_message("MsgError", ErrorCode=12, Msg="could not read the disk")
     told = app.wait_for(1)[0].fields
     assert (told["cancelled"], told["filename"]) == ("yes", "")
     assert "could not read the disk" in told["cancelReason"]
@@ -181,7 +182,7 @@ def test_an_error_of_the_client_cancels_the_upload_and_the_app_hears_why(
 def test_no_text_of_the_server_repeats_what_the_client_said(new_client: NewClient, name: str) -> None:
     client = new_client(name=name).open()
     client.ws.send_text(json.dumps({"MsgType": name, "MsgData": {name: name}}))
-    assert name not in client.be_ended().text  # hear() looks for markup in every text
+    assert name not in client.receive_end().text  # hear() looks for markup in every text
     other = new_client(of=client).open()
     other.cancel(reason=f"because of {name}")
     with pytest.raises(UploadEnded) as ended:

@@ -12,7 +12,7 @@ import pytest
 
 from tests.integration.conftest import CHUNK_SIZE_KIB, NewClient
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
@@ -37,13 +37,13 @@ def test_an_upload_resumes_at_the_last_acknowledged_byte(
     client = new_client(9 * CHUNK_SIZE_BYTES + 99).open()
     for count in (2, 3, 5, 8):
         client.send_until_acked(count * CHUNK_SIZE_BYTES)
-        client.hear_acks()
+        client.receive_acks()
         CUTS[cut](client.ws)
         acked_bytes = client.acked_bytes
         client.open()
         assert client.resumed_at[-1] == acked_bytes
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
@@ -65,7 +65,7 @@ def test_an_upload_that_is_cut_anywhere_arrives_byte_for_byte(
 def test_half_a_chunk_is_not_stored(server: RunningServer, new_client: NewClient) -> None:
     client = new_client(5 * CHUNK_SIZE_BYTES).open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
-    client.hear_acks()
+    client.receive_acks()
     frame = bytes(client.ws.frame(0x82, client.data.read(client.acked_bytes, CHUNK_SIZE_BYTES)))
     client.ws.socket.sendall(frame[:-1])
     client.ws.drop()
@@ -80,19 +80,19 @@ def test_a_paused_upload_goes_on_in_a_new_connection_that_comes_at_once(
     client = new_client(9 * CHUNK_SIZE_BYTES).open()
     for count in (1, 4, 6):
         client.send_until_acked(count * CHUNK_SIZE_BYTES)
-        client.say("MsgPause", Pause=True)
+        client.send_message("MsgPause", Pause=True)
         paused = client.ws
         client.open()  # the old connection is still there
         assert paused.close()[1] < AT_ONCE_S
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
 def test_after_a_pause_the_close_frame_is_answered_at_once(new_client: NewClient) -> None:
     client = new_client(9 * CHUNK_SIZE_BYTES).open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
     code, took_s = client.ws.close()
     assert (code, took_s < AT_ONCE_S) == (1000, True)
 
@@ -101,9 +101,9 @@ def test_chunks_that_were_under_way_when_the_pause_came_are_acknowledged(new_cli
     client = new_client(9 * CHUNK_SIZE_BYTES).open()
     for _ in range(4):
         client.send_chunk()
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
     for _ in range(4):
-        client.hear_ack()
+        client.receive_ack()
     client.ws.close()
     client.open()
     assert client.resumed_at[-1] == 4 * CHUNK_SIZE_BYTES
@@ -112,7 +112,7 @@ def test_chunks_that_were_under_way_when_the_pause_came_are_acknowledged(new_cli
 def test_a_pause_before_the_first_chunk_is_fine(new_client: NewClient) -> None:
     client = new_client().connect()
     client.request()
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
     client.ws.close()
     client.upload()
 
@@ -128,7 +128,7 @@ def test_another_length_is_an_error_that_does_not_disturb_the_running_upload(
         other.connect().request()  # its MsgCancel, which follows the MsgError, must change nothing either
     assert ended.value.code == 22
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
     assert client.resumed_at == [0]
 
@@ -138,17 +138,17 @@ def test_a_new_connection_takes_over_at_once_and_the_old_one_is_closed_without_a
 ) -> None:
     old = new_client(9 * CHUNK_SIZE_BYTES).open()
     old.send_until_acked(2 * CHUNK_SIZE_BYTES)
-    old.hear_acks()
+    old.receive_acks()
     new = new_client(of=old)
     began_s = time.monotonic()
     new.open()
     assert time.monotonic() - began_s < AT_ONCE_S
     assert new.resumed_at == [old.acked_bytes]
-    closed = old.hear_close()
+    closed = old.receive_close()
     assert closed.code == TAKEN_OVER
     assert closed.reason
     new.send_until_acked()
-    new.hear_result()
+    new.receive_result()
     assert app.deliveries[0].sha256 == new.data.sha256
 
 
@@ -164,7 +164,7 @@ def test_a_connection_that_hangs_in_the_middle_of_a_chunk_is_taken_over_at_once(
     assert time.monotonic() - began_s < AT_ONCE_S
     _send_in_vain(corpse, frame[-10:])
     new.send_until_acked()
-    new.hear_result()
+    new.receive_result()
     assert app.deliveries[0].sha256 == new.data.sha256
 
 
@@ -179,11 +179,11 @@ def test_bytes_of_an_old_connection_that_come_late_are_not_stored(
         _send_in_vain(old, wrong * 3)
         new.agree()
         new.send_until_acked()
-        new.hear_result()
+        new.receive_result()
         assert app.deliveries[-1].sha256 == new.data.sha256
 
 
-def _send_in_vain(client: OldClient, data: bytes) -> None:
+def _send_in_vain(client: ClientV1, data: bytes) -> None:
     with contextlib.suppress(ConnectionError):  # the server may have closed already
         client.ws.socket.sendall(data)
 
@@ -195,9 +195,9 @@ def test_a_cancel_from_a_connection_that_was_taken_over_changes_nothing(
     old.send_until_acked(2 * CHUNK_SIZE_BYTES)
     new = new_client(of=old).open()
     with contextlib.suppress(ConnectionError):
-        old.say("MsgCancel", Reason="too late")
+        old.send_message("MsgCancel", Reason="too late")
     new.send_until_acked()
-    new.hear_result()
+    new.receive_result()
     assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]
 
 
@@ -215,7 +215,7 @@ def test_two_clients_that_fight_for_a_ticket_leave_the_file_whole(
     assert app.deliveries[0].sha256 == clients[0].data.sha256
 
 
-def _fight(client: OldClient) -> None:
+def _fight(client: ClientV1) -> None:
     for _ in range(20):
         with contextlib.suppress(ConnectionClosed, ConnectionError):  # taken over: take it back
             client.open().send_until_acked(client.acked_bytes + CHUNK_SIZE_BYTES)
@@ -230,7 +230,7 @@ def test_a_client_that_returns_after_the_end_hears_the_result_again(
         again = new_client(of=client).connect()
         assert again.request()["FilePos"] == client.data.length_bytes
         again.agree()
-        again.hear_result()
+        again.receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -252,7 +252,7 @@ def test_a_client_that_returns_during_the_handover_hears_its_result(
     assert again.request()["FilePos"] == client.data.length_bytes
     again.agree()
     let_go.set()
-    again.hear_result()
+    again.receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -280,6 +280,6 @@ def test_the_newest_of_two_connections_that_wait_for_the_result_hears_it(
     old = new_client().open()
     old.send_until_acked()
     new = new_client(of=old).open()
-    assert old.hear_close().code == TAKEN_OVER
+    assert old.receive_close().code == TAKEN_OVER
     let_go.set()
-    new.hear_result()
+    new.receive_result()

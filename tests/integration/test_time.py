@@ -6,7 +6,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.waiting import wait_until
@@ -18,9 +18,9 @@ CHUNK_SIZE_BYTES = 64 * 1024
 LENGTH_BYTES = 10 * CHUNK_SIZE_BYTES
 
 
-def ticket_of(server: RunningServer, app: ScriptedApp) -> OldClient:
+def ticket_of(server: RunningServer, app: ScriptedApp) -> ClientV1:
     """Returns a client with a ticket of its own."""
-    return OldClient(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES))
+    return ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES))
 
 
 def test_a_ticket_that_nobody_uses_expires_and_the_app_is_told(
@@ -54,7 +54,7 @@ def test_a_connected_client_is_not_idle(start_server: StartServer, app: Scripted
     abandoned = ticket_of(server, app)
     assert app.wait_for(1)[0].id == abandoned.ticket_id
     connected.send_until_acked()
-    connected.hear_result()
+    connected.receive_result()
 
 
 def test_an_upload_that_is_continued_now_and_then_is_not_idle(
@@ -79,7 +79,7 @@ def test_a_client_that_answers_pings_may_be_silent_for_as_long_as_it_likes(
         assert frame.opcode == PING
         client.ws.send_frame(0x8A, frame.payload)
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
     assert client.resumed_at == [0]
 
 
@@ -103,7 +103,7 @@ def test_a_result_is_forgotten_after_its_retention_time(start_server: StartServe
     client.upload()
     wait_until(lambda: client.ticket_id not in server.journaled(), "the result is forgotten")
     with pytest.raises(UploadEnded) as ended:
-        OldClient(server.url, client.ticket_id, client.data).connect().request()
+        ClientV1(server.url, client.ticket_id, client.data).connect().request()
     assert ended.value.code == UNKNOWN_TICKET
 
 

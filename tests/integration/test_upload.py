@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.conftest import CHUNK_SIZE_KIB, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, new_upload
 
@@ -36,7 +36,7 @@ def test_a_zero_byte_file_is_handed_over_as_an_empty_file(new_client: NewClient,
     client = new_client(0).connect()
     assert client.request()["FilePos"] == 0
     client.agree()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].size_bytes == 0
     assert app.deliveries[0].fields["cancelled"] == "no"
 
@@ -49,7 +49,7 @@ def test_each_chunk_is_acknowledged_once_with_its_own_size(new_client: NewClient
         client.ws.send_binary(client.data.read(at, size))
         assert client.expect("MsgChunkAck") == {"ChunkSize": size}
         at += size
-    client.hear_result()
+    client.receive_result()
 
 
 def test_acknowledged_bytes_are_in_the_file(server: RunningServer, new_client: NewClient) -> None:
@@ -66,8 +66,8 @@ def test_a_client_that_never_waits_for_acknowledgements_is_served_as_well(
     client = new_client(64 * CHUNK_SIZE_BYTES).open()
     while client.sent_bytes < client.data.length_bytes:
         client.send_chunk()
-    client.hear_acks()
-    client.hear_result()
+    client.receive_acks()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
@@ -76,7 +76,7 @@ def test_a_chunk_larger_than_agreed_is_refused_and_not_stored(
 ) -> None:
     client = new_client(10 * CHUNK_SIZE_BYTES).open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
-    client.hear_acks()
+    client.receive_acks()
     client.ws.send_binary(bytes(CHUNK_SIZE_BYTES + 1))
     _refused(client)
     client.upload()
@@ -92,8 +92,8 @@ def test_bytes_beyond_the_end_are_refused_and_not_stored(
     client.upload()
 
 
-def _refused(client: OldClient) -> None:
-    assert client.be_ended().code == 21
+def _refused(client: ClientV1) -> None:
+    assert client.receive_end().code == 21
 
 
 def test_a_chunk_after_the_last_one_does_not_change_the_file(new_client: NewClient, app: ScriptedApp) -> None:
@@ -118,9 +118,9 @@ def test_many_uploads_run_at_the_same_time(new_client: NewClient, app: ScriptedA
     assert arrived == {client.ticket_id: client.data.sha256 for client in clients}
 
 
-def _rest_of(client: OldClient) -> None:
+def _rest_of(client: ClientV1) -> None:
     client.send_until_acked()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_silent_client_does_not_keep_others_waiting(new_client: NewClient, app: ScriptedApp) -> None:
@@ -148,12 +148,12 @@ def test_the_content_of_two_seeds_differs_and_one_seed_repeats() -> None:
     assert data.sha256 != FileBytes(3 * MIB + 5, seed=2).sha256
 
 
-class NamelessClient(OldClient):
+class NamelessClient(ClientV1):
     """It leaves the name out."""
 
-    def say(self, msg_type: str, **msg_data: object) -> None:
+    def send_message(self, msg_type: str, **msg_data: object) -> None:
         msg_data.pop("Name", None)
-        super().say(msg_type, **msg_data)
+        super().send_message(msg_type, **msg_data)
 
 
 def test_a_client_of_october_2014_which_sends_no_name_uploads_and_resumes(

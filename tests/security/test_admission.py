@@ -11,8 +11,8 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer, call_backend, new_upload
 from tests.support.tally import tally
@@ -54,12 +54,12 @@ def free_bytes(disk: Path) -> int:
     return about.f_bavail * about.f_frsize
 
 
-def client_of(server: RunningServer, app: ScriptedApp, length_mib: int) -> Client2:
+def client_of(server: RunningServer, app: ScriptedApp, length_mib: int) -> ClientV2:
     """Returns a client with a ticket of its own, which has not come yet."""
-    return Client2(server.url, new_upload(server, app.url), FileBytes(length_mib * MIB, length_mib))
+    return ClientV2(server.url, new_upload(server, app.url), FileBytes(length_mib * MIB, length_mib))
 
 
-def refusal_of(client: Client2) -> UploadRefused:
+def refusal_of(client: ClientV2) -> UploadRefused:
     """Returns how the client's request is refused."""
     with pytest.raises(UploadRefused) as refused:
         client.connect().request()
@@ -96,13 +96,13 @@ def test_no_upload_uses_the_floor(server: RunningServer, disk: Path, app: Script
     assert free_bytes(disk) >= FLOOR_MIB * MIB
     for size_mib in SIZES:
         assert refusal_of(client_of(server, app, size_mib)).code == "storage_full"
-    old = OldClient(server.url, new_upload(server, app.url), FileBytes(2 * MIB))
+    old = ClientV1(server.url, new_upload(server, app.url), FileBytes(2 * MIB))
     with pytest.raises(ConnectionClosed) as closed:
         old.connect().request()
     assert closed.value.code == TRY_AGAIN_LATER
     assert free_bytes(disk) >= FLOOR_MIB * MIB
     full.complete()
-    full.hear_result()  # the floor is what the journal, and the app, can still have
+    full.receive_result()  # the floor is what the journal, and the app, can still have
     tally("attack", "uploads into the floor of free space", len(SIZES) + 2, "507, the floor stayed free")
 
 
@@ -118,8 +118,8 @@ def test_a_ticket_takes_no_larger_file_than_it_was_made_for(
     shared: RunningServer, app: ScriptedApp, length_bytes: int, taken: bool
 ) -> None:
     data = FileBytes(length_bytes)
-    old = OldClient(shared.url, new_upload(shared, app.url, maxBytes=str(LIMIT)), data)
-    new = Client2(shared.url, new_upload(shared, app.url, maxBytes=str(LIMIT)), data)
+    old = ClientV1(shared.url, new_upload(shared, app.url, maxBytes=str(LIMIT)), data)
+    new = ClientV2(shared.url, new_upload(shared, app.url, maxBytes=str(LIMIT)), data)
     if taken:
         old.upload()
         new.upload()
@@ -131,7 +131,7 @@ def test_a_ticket_takes_no_larger_file_than_it_was_made_for(
     assert (refused.code, refused.retryable) == ("upload_too_large", False)
     assert f"it has {length_bytes} bytes, the limit is {LIMIT}" in refused.error["Msg"]
     fits = FileBytes(LIMIT, seed=2)
-    Client2(shared.url, new.ticket_id, fits).upload()  # the ticket is not used up by a refusal
+    ClientV2(shared.url, new.ticket_id, fits).upload()  # the ticket is not used up by a refusal
     tally("attack", "files larger than a ticket's maxBytes", 2, "413 before the first byte")
 
 
@@ -144,7 +144,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 def test_more_bytes_than_declared_are_not_taken(shared: RunningServer, app: ScriptedApp) -> None:
     ticket_id = new_upload(shared, app.url, maxBytes=str(LIMIT))
-    liar = Client2(shared.url, ticket_id, FileBytes(LIMIT)).open()
+    liar = ClientV2(shared.url, ticket_id, FileBytes(LIMIT)).open()
     liar.data = FileBytes(LIMIT * 2)
     liar.send_chunk(LIMIT)
     liar.send_chunk(LIMIT)
@@ -166,6 +166,6 @@ def test_the_lower_of_two_limits_holds(start_server: StartServer, app: ScriptedA
     wide = new_upload(server, app.url, maxBytes=str(LIMIT * 2))
     narrow = new_upload(server, app.url, maxBytes=str(LIMIT // 2))
     for ticket_id, limit in ((wide, LIMIT), (narrow, LIMIT // 2)):
-        refused = refusal_of(Client2(server.url, ticket_id, FileBytes(limit + 1)))
+        refused = refusal_of(ClientV2(server.url, ticket_id, FileBytes(limit + 1)))
         assert f"the limit is {limit} bytes" in refused.error["Msg"]
-        Client2(server.url, ticket_id, FileBytes(limit)).upload()
+        ClientV2(server.url, ticket_id, FileBytes(limit)).upload()

@@ -16,8 +16,8 @@ import requests
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.outside import PublicServer, own_address
 from tests.support.server import RunningServer, call_backend, cancel_upload, new_upload
@@ -30,7 +30,7 @@ DATA = FileBytes(700_000, seed=3)
 TRY_AGAIN_LATER = 1013
 PLACES = 3
 
-AnyClient = TypeVar("AnyClient", OldClient, Client2)
+AnyClient = TypeVar("AnyClient", ClientV1, ClientV2)
 
 
 def coming_from(source: str, client: AnyClient) -> AnyClient:
@@ -55,9 +55,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 # --- connections -----------------------------------------------------------------------------------------
 
 
-def is_refused(client: Client2) -> bool:
+def is_refused(client: ClientV2) -> bool:
     """Connects, and returns whether there is one connection too many."""
-    closed = client.connect().hear_close()
+    closed = client.connect().receive_close()
     assert f"Too many connections from this address at the same time: {PLACES}" in closed.reason
     return closed.code == TRY_AGAIN_LATER
 
@@ -65,12 +65,12 @@ def is_refused(client: Client2) -> bool:
 def test_one_source_has_so_many_connections_and_others_have_theirs(
     server: RunningServer, app: ScriptedApp
 ) -> None:
-    clients = [coming_from(SOURCE, Client2(server.url, new_upload(server, app.url), DATA)) for _ in range(4)]
+    clients = [coming_from(SOURCE, ClientV2(server.url, new_upload(server, app.url), DATA)) for _ in range(4)]
     for client in clients[:PLACES]:
         client.connect()
     for _ in range(5):
         assert is_refused(clients[3])
-    coming_from(OTHER, Client2(server.url, new_upload(server, app.url), DATA)).upload()
+    coming_from(OTHER, ClientV2(server.url, new_upload(server, app.url), DATA)).upload()
     late = threading.Thread(target=clients[3].upload)
     late.start()  # comes back until there is room
     clients[0].drop()
@@ -85,10 +85,10 @@ def test_one_source_has_so_many_connections_and_others_have_theirs(
 def test_an_ipv6_network_of_a_customer_is_one_source(server: RunningServer, app: ScriptedApp) -> None:
     with ExitStack() as stack:
         for number in range(PLACES):
-            client = Client2(server.url, new_upload(server, app.url), DATA)
+            client = ClientV2(server.url, new_upload(server, app.url), DATA)
             coming_from(f"2001:db8:5:6:{number}::1", client).connect()
             stack.callback(client.drop)
-        outsider = Client2(server.url, new_upload(server, app.url), DATA)
+        outsider = ClientV2(server.url, new_upload(server, app.url), DATA)
         assert is_refused(coming_from("2001:db8:5:6:ffff:ffff:ffff:ffff", outsider))
         coming_from("2001:db8:5:7::1", outsider).upload()
     tally("attack", "addresses of one IPv6 network of 64 bits", PLACES + 1, "counted as one")
@@ -100,10 +100,10 @@ def test_what_a_client_says_of_itself_does_not_give_it_another_place(
     """The proxy appends whom it has heard to what the client has sent."""
     with ExitStack() as stack:
         for number in range(PLACES):
-            client = Client2(server.url, new_upload(server, app.url), DATA)
+            client = ClientV2(server.url, new_upload(server, app.url), DATA)
             coming_from(f"198.51.100.{number}, {SOURCE}", client).connect()
             stack.callback(client.drop)
-        another = Client2(server.url, new_upload(server, app.url), DATA)
+        another = ClientV2(server.url, new_upload(server, app.url), DATA)
         wait_until(lambda: is_refused(coming_from(f"127.0.0.1, {SOURCE}", another)), "it is one too many")
     tally("attack", "X-Forwarded-For of a client's own behind a trusted proxy", PLACES + 1, "not believed")
 
@@ -134,7 +134,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             for _ in range(5):
                 assert asked(far) == (429, "10", sentence)
             assert asked("127.0.0.1") == (200, "", "ok")
-            OldClient(server.url, new_upload(server, app.url), DATA).upload()
+            ClientV1(server.url, new_upload(server, app.url), DATA).upload()
             assert server.log_text().count("has reached max_connections_per_source") == 1
         wait_until(lambda: asked(far)[0] == 200, "the places are given back")
     tally("attack", "silent connections up to the limit of an address", 20, "429; others went on")
@@ -144,16 +144,16 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
 
 
 def test_one_source_declares_so_many_bytes_and_no_more(server: RunningServer, app: ScriptedApp) -> None:
-    first = coming_from(SOURCE, Client2(server.url, new_upload(server, app.url), DATA)).open()
-    second = coming_from(SOURCE, Client2(server.url, new_upload(server, app.url), DATA))
+    first = coming_from(SOURCE, ClientV2(server.url, new_upload(server, app.url), DATA)).open()
+    second = coming_from(SOURCE, ClientV2(server.url, new_upload(server, app.url), DATA))
     with pytest.raises(UploadRefused) as refused:
         second.open()
     assert (refused.value.code, refused.value.retryable) == ("too_many", True)
     assert "1048576" in refused.value.error["Msg"]
-    old = coming_from(SOURCE, OldClient(server.url, new_upload(server, app.url), DATA)).connect()
-    old.say("MsgUploadReq", Id=old.ticket_id, LengthBytes=DATA.length_bytes, Name="a.mov")
-    assert old.hear_close().code == TRY_AGAIN_LATER
-    coming_from(OTHER, Client2(server.url, new_upload(server, app.url), DATA)).upload()
+    old = coming_from(SOURCE, ClientV1(server.url, new_upload(server, app.url), DATA)).connect()
+    old.send_message("MsgUploadReq", Id=old.ticket_id, LengthBytes=DATA.length_bytes, Name="a.mov")
+    assert old.receive_close().code == TRY_AGAIN_LATER
+    coming_from(OTHER, ClientV2(server.url, new_upload(server, app.url), DATA)).upload()
     first.finish()
     second.upload()
     assert {d.sha256 for d in app.deliveries} == {DATA.sha256}
@@ -161,7 +161,7 @@ def test_one_source_declares_so_many_bytes_and_no_more(server: RunningServer, ap
 
 
 def test_a_file_that_no_source_may_ever_bring_is_told_so(server: RunningServer, app: ScriptedApp) -> None:
-    client = coming_from(SOURCE, Client2(server.url, new_upload(server, app.url), FileBytes(2 << 20)))
+    client = coming_from(SOURCE, ClientV2(server.url, new_upload(server, app.url), FileBytes(2 << 20)))
     with pytest.raises(UploadRefused) as refused:
         client.open()
     assert (refused.value.code, refused.value.retryable) == ("upload_too_large", False)
@@ -187,7 +187,7 @@ def test_one_app_has_so_many_unfinished_tickets_and_others_have_theirs(
     )
     assert answer.json()["error"]["code"] == "too_many"
     new_upload(server, "http://other.example.org/finished")
-    OldClient(server.url, ids[0], DATA).upload()
+    ClientV1(server.url, ids[0], DATA).upload()
     new_upload(server, app.url)
     assert call_backend(server, "new_upload", signalFinishURL=app.url).status_code == 429
     assert cancel_upload(server, ids[1]).text == "ok"
@@ -201,9 +201,9 @@ def test_nobody_honest_meets_the_limits_as_they_come(start_server: StartServer, 
     server = start_server(trusted_proxies="127.0.0.0/8")
     with ExitStack() as stack:
         for _ in range(1_000):
-            client = coming_from(SOURCE, Client2(server.url, "0" * 36, DATA)).connect()
+            client = coming_from(SOURCE, ClientV2(server.url, "0" * 36, DATA)).connect()
             stack.callback(client.drop)
-        coming_from(SOURCE, Client2(server.url, new_upload(server, app.url), DATA)).upload()
+        coming_from(SOURCE, ClientV2(server.url, new_upload(server, app.url), DATA)).upload()
         with pytest.raises(UploadRefused) as refused:
             client.request()
         assert refused.value.code == "unknown_ticket"

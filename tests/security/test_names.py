@@ -19,8 +19,8 @@ import pytest
 import requests
 
 from tests.support.app import Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.server import ROOT, RunningServer, call_backend, new_upload
 from tests.support.tally import tally
@@ -82,7 +82,7 @@ def files_below(folder: Path) -> set[str]:
 
 def send_named(server: RunningServer, ticket_id: str, name: str, version: int) -> None:
     """Uploads under this name, exactly as it is: JSON can say more than UTF-8."""
-    kind = OldClient if version == 1 else Client2
+    kind = ClientV1 if version == 1 else ClientV2
     client: Any = kind(server.url, ticket_id, DATA, "\N{ZERO WIDTH JOINER} no text has this")
     client.name, real_say = name, client.say
 
@@ -116,10 +116,11 @@ def test_a_name_that_is_too_long_for_a_message_ends_the_connection_and_nothing_e
     server: RunningServer, app: ScriptedApp
 ) -> None:
     ticket_id = new_upload(server, app.url)
-    client = Client2(server.url, ticket_id, DATA, "a" * 70_000).connect()
-    client.say("MsgUploadReq", Id=ticket_id, LengthBytes=1, Name=client.name, Version=2, LastModifiedMs=0)
-    assert client.hear_close().code == 1009
-    Client2(server.url, ticket_id, DATA).upload()
+    client = ClientV2(server.url, ticket_id, DATA, "a" * 70_000).connect()
+    request = {"Id": ticket_id, "LengthBytes": 1, "Name": client.name, "Version": 2, "LastModifiedMs": 0}
+    client.send_message("MsgUploadReq", **request)
+    assert client.receive_close().code == 1009
+    ClientV2(server.url, ticket_id, DATA).upload()
 
 
 # --- the log -----------------------------------------------------------------------------------------------
@@ -142,22 +143,22 @@ EVIL_BYTES: Final = (FORGED + "\x1b[31m\x9b").encode("latin-1")
 def say_evil_things(server: RunningServer, app: ScriptedApp) -> int:
     """Says them wherever a stranger, a page or an app can say something; returns in how many places."""
     ids = [new_upload(server, app.url) for _ in range(5)]
-    OldClient(server.url, ids[0], DATA).open().cancel(EVIL)
-    Client2(server.url, ids[1], DATA, EVIL).open().cancel(EVIL * 20)
-    failing = OldClient(server.url, ids[2], DATA, "x" + EVIL).open()
-    failing.say("MsgError", ErrorCode=1, Msg=EVIL)
+    ClientV1(server.url, ids[0], DATA).open().cancel(EVIL)
+    ClientV2(server.url, ids[1], DATA, EVIL).open().cancel(EVIL * 20)
+    failing = ClientV1(server.url, ids[2], DATA, "x" + EVIL).open()
+    failing.send_message("MsgError", ErrorCode=1, Msg=EVIL)
     with contextlib.suppress(Exception):
-        failing.hear()
+        failing.receive()
     for other_id in (EVIL, ids[3] + EVIL):
         with contextlib.suppress(UploadEnded):
-            OldClient(server.url, other_id, DATA, EVIL).connect().request()
-    strange = Client2(server.url, ids[3], DATA).connect()
-    strange.say(EVIL, **{EVIL: EVIL})
-    closing = Client2(server.url, ids[3], DATA).open()
+            ClientV1(server.url, other_id, DATA, EVIL).connect().request()
+    strange = ClientV2(server.url, ids[3], DATA).connect()
+    strange.send_message(EVIL, **{EVIL: EVIL})
+    closing = ClientV2(server.url, ids[3], DATA).open()
     closing.ws.send_frame(0x88, b"\x03\xe8" + EVIL.encode()[:100])
     app.answers = [Reply(418, EVIL.encode(), {"X-Evil": "\x1b[31m", "Location": f"http://x/{quote(EVIL)}"})]
     with contextlib.suppress(UploadEnded):
-        OldClient(server.url, ids[4], DATA, EVIL).upload()
+        ClientV1(server.url, ids[4], DATA, EVIL).upload()
     strange_headers = {"User-Agent": "\x1b[31mEvil", "Referer": FORGED}
     for path in ("/", "/incoming/frontend/upload_ws?", "/incoming/"):
         requests.get(server.url + path + quote(EVIL), headers=strange_headers, timeout=10)
@@ -205,9 +206,9 @@ def test_nobody_writes_objects_of_his_own_into_the_log(json_server: RunningServe
 
 def test_a_terminal_that_lists_uploads_shows_names_as_text(server: RunningServer, app: ScriptedApp) -> None:
     name = "\x1b[2J\u202egpj\x9b.exe" + SCRIPT
-    evil = Client2(server.url, new_upload(server, app.url), FileBytes(100), name)
+    evil = ClientV2(server.url, new_upload(server, app.url), FileBytes(100), name)
     evil.open()
-    OldClient(server.url, new_upload(server, app.url), DATA).open().cancel("\x1b]0;owned\x07\u2066")
+    ClientV1(server.url, new_upload(server, app.url), DATA).open().cancel("\x1b]0;owned\x07\u2066")
     environment = {k: v for k, v in os.environ.items() if not k.startswith("INCOMING_")}
     command = [sys.executable, str(ROOT / "run.py"), "uploads", "--all", "--server", server.url]
     done = subprocess.run(command, capture_output=True, env=environment, check=True, timeout=60)

@@ -31,8 +31,8 @@ from incoming.http import parameters
 from incoming.uploads.admission import Admission
 from tests.conftest import StartServer
 from tests.support.app import Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.server import ROOT, RunningServer, call_backend, cancel_upload, new_upload
 from tests.support.tally import tally
@@ -273,7 +273,7 @@ def test_a_ticket_that_is_not_known_can_not_be_used(plain: RunningServer, app: S
     guesses = guesses if SCALE > 1 else guesses[::2]
     refused_before = None
     for guess in guesses:
-        client = Client2(server.url, guess, DATA).connect()
+        client = ClientV2(server.url, guess, DATA).connect()
         with pytest.raises(UploadRefused) as refused:
             client.request()
         assert refused.value.code in ("unknown_ticket", "bad_message"), guess
@@ -283,8 +283,8 @@ def test_a_ticket_that_is_not_known_can_not_be_used(plain: RunningServer, app: S
             assert refused.value.error == refused_before, "how near a guess was is not told"
         assert call_backend(server, "cancel_upload", id=guess).status_code == 400
     with pytest.raises(UploadEnded):
-        OldClient(server.url, guesses[0], DATA).connect().request()
-    OldClient(server.url, ticket_id, DATA).upload()
+        ClientV1(server.url, guesses[0], DATA).connect().request()
+    ClientV1(server.url, ticket_id, DATA).upload()
     tally("attack", "guessed and misspelled tickets", len(guesses), "unknown, and the same answer to each")
 
 
@@ -293,7 +293,7 @@ def test_nothing_that_strangers_see_or_logs_keep_has_a_ticket_in_it(
 ) -> None:
     server = plain
     ticket_id = new_upload(server, app.url, backendSecret="0nly-we-two")
-    OldClient(server.url, ticket_id, DATA).upload()
+    ClientV1(server.url, ticket_id, DATA).upload()
     seen = [requests.get(f"{server.url}/incoming/{route}", timeout=30).text for route in READING_ROUTES]
     seen += [requests.get(f"{server.url}/incoming/healthz", timeout=30).text, server.log_text()]
     for text in seen:
@@ -356,7 +356,7 @@ def test_no_spelling_of_an_address_gets_round_the_list(start_server: StartServer
             answer = call_backend(server, "new_upload", signalFinishURL=f"http://{host}:{port}/")
             if answer.status_code == 400:
                 continue
-            client = OldClient(server.url, answer.text, DATA).open()
+            client = ClientV1(server.url, answer.text, DATA).open()
             client.cancel()
             waiting.append(answer.text[:8])
         assert len(waiting) > 5, "these are names, for all that is known at first"
@@ -372,10 +372,10 @@ def test_no_redirect_leads_inside(plain: RunningServer, app: ScriptedApp) -> Non
     with trap() as (port, caught):
         for number, status in enumerate((301, 302, 303, 307, 308), start=1):
             app.answers = [Reply(status, "", {"Location": f"http://127.0.0.1:{port}/latest/meta-data/"})]
-            client = OldClient(plain.url, new_upload(plain, app.url), DATA).open()
+            client = ClientV1(plain.url, new_upload(plain, app.url), DATA).open()
             client.send_until_acked()
-            assert "did not accept the file" in client.be_ended().text
-            OldClient(plain.url, new_upload(plain, app.url), DATA).open().cancel()
+            assert "did not accept the file" in client.receive_end().text
+            ClientV1(plain.url, new_upload(plain, app.url), DATA).open().cancel()
             app.wait_for(2 * number)
         assert caught == []
     tally("attack", "redirects of the handover", 10, "not followed")

@@ -20,10 +20,11 @@ import pytest
 from tests.conftest import StartServer
 from tests.security.raw import DEADLINE_S, slowest_answer_s
 from tests.support.app import ScriptedApp
-from tests.support.client import PATH, OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, new_upload
 from tests.support.tally import tally
+from tests.support.upload_client import PATH
 from tests.support.websocket import WebSocket
 
 WHOLE_TIME = bool(os.environ.get("INCOMING_TEST_ATTACKS"))
@@ -107,28 +108,28 @@ def test_a_crowd_that_announces_giant_messages_gets_no_memory_for_it(server: Run
     tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was taken for it")
 
 
-def claim(client: OldClient) -> None:
+def claim(client: ClientV1) -> None:
     client.request()
 
 
-def begin(client: OldClient) -> None:
+def begin(client: ClientV1) -> None:
     client.request()
     client.agree()
 
 
-def pause(client: OldClient) -> None:
+def pause(client: ClientV1) -> None:
     begin(client)
-    client.say("MsgPause", Pause=True)
+    client.send_message("MsgPause", Pause=True)
 
 
-def be_refused(client: OldClient) -> None:
+def be_refused(client: ClientV1) -> None:
     client.ticket_id = "none"
     with pytest.raises(AssertionError, match="MsgError"):
-        client.say("MsgUploadReq", Id="none", LengthBytes=1, Name="x")
+        client.send_message("MsgUploadReq", Id="none", LengthBytes=1, Name="x")
         client.expect("MsgUploadConf")
 
 
-PHASES: dict[str, Callable[[OldClient], None]] = {
+PHASES: dict[str, Callable[[ClientV1], None]] = {
     "before a claim": lambda _: None,
     "after a claim": claim,
     "after the claim of another connection": begin,
@@ -140,13 +141,13 @@ PHASES: dict[str, Callable[[OldClient], None]] = {
 @pytest.mark.parametrize("prepare", PHASES.values(), ids=list(PHASES))
 @pytest.mark.parametrize("first_byte", [FIN | 0x2, 0x2], ids=["whole", "fragments"])
 def test_a_crowd_that_sends_chunks_which_nobody_expects_gets_no_memory_for_them(
-    start_server: StartServer, app: ScriptedApp, first_byte: int, prepare: Callable[[OldClient], None]
+    start_server: StartServer, app: ScriptedApp, first_byte: int, prepare: Callable[[ClientV1], None]
 ) -> None:
     """All with one ticket. Each sends a chunk of 4 MiB but for its last bytes."""
     server = start_server()
     data = FileBytes(8 * MIB, 7)
     ticket_id = new_upload(server, app.url)
-    crowd = [OldClient(server.url, ticket_id, data) for _ in range(CROWD // 4)]
+    crowd = [ClientV1(server.url, ticket_id, data) for _ in range(CROWD // 4)]
     before_bytes = peak_bytes = resident_bytes(server)
     with ExitStack() as stack:
         for client in crowd:

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
-from tests.support.client2 import Client2
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.outside import PublicServer, own_address
 from tests.support.relay import Relay
@@ -73,7 +73,7 @@ def places_taken(server: RunningServer, app: ScriptedApp, url: str) -> Iterator[
     """Within it all connections that one address may have are there."""
     with ExitStack() as stack:
         for _ in range(PLACES):
-            client = Client2(url, new_upload(server, app.url), FileBytes(1000)).connect()
+            client = ClientV2(url, new_upload(server, app.url), FileBytes(1000)).connect()
             stack.callback(client.drop)
             client.request()
         yield

@@ -18,8 +18,8 @@ import requests
 
 from incoming.storage.local import writer as local_writer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client import OldClient, UploadEnded
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v1 import ClientV1, UploadEnded
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer
 from tests.support.server import call_backend
@@ -92,7 +92,7 @@ class Errand:
         """How many calls more there may be because an answer could not be journaled."""
         self.said: list[tuple[float, str]] = []
         """When the server has said that something is so: `ticket`, `finished`, `failed`, `cancelled`."""
-        self.client: OldClient | Client2
+        self.client: ClientV1 | ClientV2
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.ticket_id[:8]}, {self.phase}, {len(self.arrivals)} arrivals)"
@@ -179,34 +179,34 @@ class Errand:
         self.ticket_id = answer.text
         self.says("ticket")
         self.backend.knows(self)
-        kind: Callable[..., Any] = Client2 if self.version == 2 else OldClient
+        kind: Callable[..., Any] = ClientV2 if self.version == 2 else ClientV1
         self.client = kind(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
         self.client.may_be_cut = True
-        if isinstance(self.client, Client2):
+        if isinstance(self.client, ClientV2):
             self.client.chunk_size_bytes = self.half_bytes
         self.phase = "half"
 
     def _half(self) -> None:
         """Sends the first chunk, and leaves."""
         self.client.open()
-        if isinstance(self.client, Client2):
+        if isinstance(self.client, ClientV2):
             self.client.send_until_stored(self.half_bytes)
         else:
             if not self.client.acked_bytes:
                 self.client.send_chunk()
-                self.client.hear_acks()
-            self.client.say("MsgPause", Pause=True)
+                self.client.receive_acks()
+            self.client.send_message("MsgPause", Pause=True)
         self.client.drop()
         self.phase = "rest"
 
     def _rest(self) -> None:
         """Sends what is missing, and waits for what becomes of it."""
         self.client.open()
-        if isinstance(self.client, Client2):
+        if isinstance(self.client, ClientV2):
             self.client.finish()
         else:
             self.client.send_until_acked()
-            self.client.hear_result()
+            self.client.receive_result()
         self.says("finished")
         self.phase = "result"
 
@@ -261,7 +261,7 @@ class Errand:
     @property
     def acked_bytes(self) -> int:
         """How many bytes were acknowledged."""
-        if isinstance(self.client, Client2):
+        if isinstance(self.client, ClientV2):
             return self.client.stored_bytes
         return self.client.acked_bytes
 
@@ -316,15 +316,17 @@ class Waited(Errand):
 
     def _rest(self) -> None:
         client = self.client
-        assert isinstance(client, Client2)
+        assert isinstance(client, ClientV2)
         client.open()
         if not client.conf["Arrived"]:
             client.send_until_stored()
             client.complete()
-        self.wait_for(lambda: self.arrivals or (client.ws.has_input and client.hear_more() is None), "a call")
+        self.wait_for(
+            lambda: self.arrivals or (client.ws.has_input and client.receive_next() is None), "a call"
+        )
         assert self.call("finish_upload") == "ok"
         self.says("finished")
-        client.hear_result()
+        client.receive_result()
         self.phase = "result"
 
 
@@ -343,9 +345,9 @@ class Refused(Errand):
         if not self.heard:
             try:
                 self.client.open()
-                assert isinstance(self.client, OldClient)
+                assert isinstance(self.client, ClientV1)
                 self.client.send_until_acked()
-                self.client.hear_result()
+                self.client.receive_result()
             except UploadEnded as ended:
                 assert "did not accept" in ended.text, ended
                 self.heard = True

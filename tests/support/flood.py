@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from tests.support.client import KIB, OldClient
+from tests.support.client_v1 import KIB, ClientV1
 from tests.support.data import MIB, FileBytes
 from tests.support.websocket import BINARY
 
@@ -28,7 +28,7 @@ class Flood:
 
     def __init__(self, url: str, ticket_id: str, size_bytes: int) -> None:
         """Connects and asks for the upload; `run` does the rest. Whole chunks have to make up the size."""
-        self._client = OldClient(url, ticket_id, FileBytes(size_bytes))
+        self._client = ClientV1(url, ticket_id, FileBytes(size_bytes))
         self._client.connect()
         chunk_bytes = self._client.request()["ChunkSizeKB"] * KIB
         assert not size_bytes % chunk_bytes

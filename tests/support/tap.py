@@ -11,7 +11,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from tests.support.client2 import CHUNK_HEADER
+from tests.support.client_v2 import CHUNK_HEADER
 from tests.support.websocket import BINARY, CONTINUATION, TEXT
 
 MAX_TEXT_BYTES: Final = 64 * 1024

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer, new_upload
 
@@ -26,13 +26,13 @@ QUICK = {
 }
 MAX_DAMAGED = 8
 """So many damaged chunks end the connection when none is stored between them."""
-NewClient = Callable[..., Client2]
+NewClient = Callable[..., ClientV2]
 _seeds = itertools.count(5000)
 
 
-def old_client(server: RunningServer, of: Client2) -> OldClient:
+def old_client(server: RunningServer, of: ClientV2) -> ClientV1:
     """Returns a client of version 1 for the same ticket and file."""
-    return OldClient(server.url, of.ticket_id, of.data, of.name)
+    return ClientV1(server.url, of.ticket_id, of.data, of.name)
 
 
 def flip(message: bytes, at: int) -> bytes:
@@ -53,20 +53,20 @@ def new_client(server: RunningServer, app: ScriptedApp) -> Iterator[NewClient]:
 
     `at` is the server to ask for the ticket, when it is not the one that all share.
     """
-    clients: list[Client2] = []
+    clients: list[ClientV2] = []
 
     def make(
         length_bytes: int = 5 * CHUNK,
         name: str = "holiday.mov",
-        of: Client2 | None = None,
+        of: ClientV2 | None = None,
         at: RunningServer = server,
         **ticket_params: str,
-    ) -> Client2:
+    ) -> ClientV2:
         if of:
-            client = Client2(at.url, of.ticket_id, of.data, of.name)
+            client = ClientV2(at.url, of.ticket_id, of.data, of.name)
         else:
             ticket_id = new_upload(at, app.url, **ticket_params)
-            client = Client2(at.url, ticket_id, FileBytes(length_bytes, next(_seeds)), name)
+            client = ClientV2(at.url, ticket_id, FileBytes(length_bytes, next(_seeds)), name)
         client.chunk_size_bytes = CHUNK
         clients.append(client)
         return client

@@ -9,12 +9,12 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, NewClient, flip
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.server import RunningServer, cancel_upload
 from tests.support.waiting import wait_until
 
 
-def sending(client: Client2) -> Client2:
+def sending(client: ClientV2) -> ClientV2:
     """Brings a client to the middle of its file."""
     client.open().send_until_stored(2 * CHUNK)
     return client
@@ -84,10 +84,10 @@ def test_a_cancel_that_comes_too_late_gets_the_result(new_client: NewClient, app
     client.send_until_stored()
     client.complete()
     app.wait_for(1)
-    client.say("MsgCancel", Reason="too late")
+    client.send_message("MsgCancel", Reason="too late")
     client.ping()
     let_go.set()
-    client.hear_result()
+    client.receive_result()
     assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]
 
 
@@ -96,8 +96,8 @@ def test_a_cancel_right_behind_the_end_gets_the_result(new_client: NewClient, ap
         client = new_client(3 * CHUNK).open()
         client.send_until_stored()
         client.complete()
-        client.say("MsgCancel", Reason="too late")
-        client.hear_result()
+        client.send_message("MsgCancel", Reason="too late")
+        client.receive_result()
         assert [d.fields["cancelled"] for d in app.about(client.ticket_id)] == ["no"]
 
 
@@ -105,9 +105,9 @@ def test_a_cancel_of_a_finished_upload_gets_its_result(new_client: NewClient, ap
     client = new_client()
     client.upload()
     client.connect().request()
-    client.say("MsgCancel", Reason="too late")
+    client.send_message("MsgCancel", Reason="too late")
     client.agree()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_cancel_from_a_connection_that_was_taken_over_changes_nothing(
@@ -136,7 +136,7 @@ def test_a_cancel_without_a_proper_reason_is_taken_for_damage_and_cancels_nothin
     new_client: NewClient, app: ScriptedApp, reason: object
 ) -> None:
     client = sending(new_client())
-    client.say("MsgCancel", Reason=reason)
+    client.send_message("MsgCancel", Reason=reason)
     assert client.refusal().code == "damaged"
     client.upload()
     assert [d.fields["cancelled"] for d in app.deliveries] == ["no"]

@@ -12,7 +12,7 @@ from crc32c import crc32c
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client2 import CHUNK_HEADER, Client2
+from tests.support.client_v2 import CHUNK_HEADER, ClientV2
 from tests.support.data import MIB
 from tests.support.server import RunningServer
 from tests.support.websocket import BINARY, CONTINUATION
@@ -38,7 +38,7 @@ def test_files_of_any_length_arrive(new_client: NewClient, app: ScriptedApp, len
 def test_an_empty_file_has_no_chunks(new_client: NewClient, app: ScriptedApp) -> None:
     client = new_client(0).open()
     client.complete(crc=0)
-    client.hear_result()
+    client.receive_result()
     assert (app.deliveries[0].size_bytes, app.deliveries[0].fields["cancelled"]) == (0, "no")
 
 
@@ -81,7 +81,7 @@ def test_the_sizes_of_chunks_may_change_at_any_time(new_client: NewClient, app: 
         if client.sent_bytes < client.data.length_bytes and not client.ws.has_input:
             client.send_chunk(chance.choice([1, 2, 7, 8, 4096, CHUNK - 1, CHUNK, chance.randint(1, CHUNK)]))
         else:
-            client.hear_more()
+            client.receive_next()
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
 
@@ -104,7 +104,7 @@ def test_a_chunk_may_come_in_several_frames(new_client: NewClient, app: Scripted
             client.ws.send_frame(CONTINUATION, part)
         client.ws.send_frame(0x80 | CONTINUATION, parts[-1])
         client.sent_bytes = client._highest_sent_bytes = at + CHUNK
-        client.hear_until_stored()
+        client.receive_until_stored()
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
 
@@ -117,14 +117,14 @@ def test_a_client_that_never_waits_for_acknowledgements_is_served_as_well(
     sender = threading.Thread(target=_send_all, args=[client])
     sender.start()
     client._highest_sent_bytes = client.data.length_bytes
-    client.hear_until_stored(client.data.length_bytes)
+    client.receive_until_stored(client.data.length_bytes)
     sender.join()
     client.complete()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
-def _send_all(client: Client2) -> None:
+def _send_all(client: ClientV2) -> None:
     for at in range(0, client.data.length_bytes, CHUNK):
         client.ws.send_binary(client.chunk(at, CHUNK))
 
@@ -134,8 +134,8 @@ def test_the_end_may_follow_the_last_chunk_at_once(new_client: NewClient, app: S
     while client.sent_bytes < client.data.length_bytes:
         client.send_chunk()
     client.complete()
-    client.hear_until_stored()
-    client.hear_result()
+    client.receive_until_stored()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
@@ -145,7 +145,7 @@ def test_large_chunks_arrive_byte_for_byte(
     client = new_client(30 * MIB + 1, at=start_server())
     client.chunk_size_bytes = client.open().conf["MaxChunkBytes"]
     client.send_chunk()
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.chunk_size_bytes = client.max_chunk_bytes
     assert client.chunk_size_bytes == 4 * MIB
     client.finish()
@@ -155,9 +155,9 @@ def test_large_chunks_arrive_byte_for_byte(
 # --- what is refused ---------------------------------------------------------------------------------
 
 
-def refused_chunk(client: Client2, message: bytes) -> None:
+def refused_chunk(client: ClientV2, message: bytes) -> None:
     """The chunk ends the connection, is not stored, and the upload can go on."""
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.ws.send_binary(message)
     refused = client.refusal()
     assert (refused.code, refused.retryable) == (BAD_CHUNK, False)
@@ -183,16 +183,16 @@ def test_bytes_beyond_the_end_of_the_file_are_refused(new_client: NewClient) -> 
 def test_a_chunk_without_a_byte_of_the_file_counts_as_damaged(new_client: NewClient, size: int) -> None:
     client = new_client(1000).open()
     client.send_chunk(500)
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.ws.send_binary(CHUNK_HEADER.pack(500, 0, 0)[:size])
-    assert client.hear_more().type == "MsgResend"
+    assert client.receive_next().type == "MsgResend"
     client.finish()
 
 
 def test_a_damaged_chunk_that_seems_to_end_beyond_the_file_is_only_damaged(new_client: NewClient) -> None:
     client = new_client(1000).open()
     client.ws.send_binary(CHUNK_HEADER.pack(0, 1, 0) + bytes(1001))
-    assert client.hear_more().type == "MsgResend"
+    assert client.receive_next().type == "MsgResend"
     client.finish()
 
 
@@ -202,7 +202,7 @@ def test_a_chunk_after_the_last_one_does_not_change_the_file(new_client: NewClie
     client.ws.send_binary(CHUNK_HEADER.pack(999, crc32c(b"other"), 0) + b"other")
     client.ws.send_binary(CHUNK_HEADER.pack(0, crc32c(bytes(1000)), 0) + bytes(1000))
     client.complete()
-    client.hear_until_stored()
-    while client.hear_more().type != "MsgAllDone":
+    client.receive_until_stored()
+    while client.receive_next().type != "MsgAllDone":
         pass
     assert app.deliveries[0].sha256 == client.data.sha256

@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.v2.conftest import CHUNK, MAX_DAMAGED, NewClient, flip
 from tests.support.app import ScriptedApp
-from tests.support.client2 import CHUNK_HEADER, Client2
+from tests.support.client_v2 import CHUNK_HEADER, ClientV2
 from tests.support.server import RunningServer
 
 Damage = Callable[[bytes], bytes]
@@ -30,7 +30,7 @@ def test_a_damaged_chunk_is_asked_for_again_and_not_stored(
     client = new_client(6 * CHUNK).open()
     client.send_until_stored(2 * CHUNK)
     client.send_instead(damage(client.chunk(2 * CHUNK, CHUNK)))
-    assert client.hear_more().data == {"Offset": 2 * CHUNK, "Round": 1}
+    assert client.receive_next().data == {"Offset": 2 * CHUNK, "Round": 1}
     assert server.stored_file(client.ticket_id).stat().st_size == 2 * CHUNK
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
@@ -44,10 +44,10 @@ def test_what_was_under_way_behind_a_damaged_chunk_is_dropped(
     client.send_instead(flip(client.chunk(CHUNK, CHUNK), 100))
     for _ in range(4):
         client.send_chunk()
-    client.say("MsgPing")
-    said = [client.hear_more()]
+    client.send_message("MsgPing")
+    said = [client.receive_next()]
     while said[-1].type != "MsgPong":
-        said.append(client.hear_more())
+        said.append(client.receive_next())
     assert [m.type for m in said] == ["MsgStored", "MsgResend", "MsgPong"]
     assert server.stored_file(client.ticket_id).stat().st_size == CHUNK
     client.finish()
@@ -59,7 +59,7 @@ def test_sound_chunks_of_an_old_round_are_dropped_even_where_the_server_stands(n
     client = new_client(8 * CHUNK).open()
     stale = client.chunk(0, CHUNK)
     client.send_instead(flip(stale, 100))
-    client.hear_more()
+    client.receive_next()
     client.ws.send_binary(stale)
     client.ping()
     assert client.stored_bytes == 0
@@ -73,7 +73,7 @@ def test_after_a_damaged_chunk_the_client_goes_on_with_other_sizes(
     client = new_client(8 * CHUNK).open()
     client.send_instead(flip(client.chunk(0, CHUNK), 500))
     client.send_chunk()
-    client.hear_more()
+    client.receive_next()
     for size in (1, 1000, CHUNK - 1001, CHUNK):
         client.send_chunk(size)
     client.finish()
@@ -109,7 +109,7 @@ def test_a_gap_counts_as_damage(new_client: NewClient, app: ScriptedApp) -> None
     client = new_client(6 * CHUNK).open()
     client.send_until_stored(CHUNK)
     client.ws.send_binary(client.chunk(3 * CHUNK, CHUNK))
-    assert client.hear_more().data == {"Offset": CHUNK, "Round": 1}
+    assert client.receive_next().data == {"Offset": CHUNK, "Round": 1}
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
 
@@ -121,14 +121,14 @@ def test_after_eight_damaged_chunks_another_connection_may_do_better(
     client.send_until_stored(CHUNK)
     for round_ in range(1, MAX_DAMAGED):
         client.send_instead(flip(client.chunk(CHUNK, CHUNK), 77))
-        assert client.hear_more().data == {"Offset": CHUNK, "Round": round_}
+        assert client.receive_next().data == {"Offset": CHUNK, "Round": round_}
     client.send_instead(flip(client.chunk(CHUNK, CHUNK), 77))
     refused = client.refusal()
     assert (refused.code, refused.retryable) == ("damaged", True)
     client.open()
     assert client.resumed_at[-1] == CHUNK
     client.send_instead(flip(client.chunk(CHUNK, CHUNK), 77))
-    assert client.hear_more().data == {"Offset": CHUNK, "Round": 1}, "a new connection counts anew"
+    assert client.receive_next().data == {"Offset": CHUNK, "Round": 1}, "a new connection counts anew"
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
 
@@ -140,9 +140,9 @@ def test_a_stored_chunk_between_damaged_ones_begins_the_count_anew(
     for turn in range(4):
         for _ in range(MAX_DAMAGED - 1):
             client.send_instead(flip(client.chunk(turn * CHUNK, CHUNK), 77))
-            client.hear_more()
+            client.receive_next()
         client.send_chunk()
-        client.hear_until_stored()
+        client.receive_until_stored()
     client.finish()
     assert len(client.resent_at) == 4 * (MAX_DAMAGED - 1)
     assert app.deliveries[0].sha256 == client.data.sha256
@@ -153,7 +153,7 @@ def test_dropped_chunks_do_not_count_as_damaged(new_client: NewClient) -> None:
     client.send_instead(flip(client.chunk(0, CHUNK), 77))
     for _ in range(30):
         client.send_chunk()
-    client.hear_more()
+    client.receive_next()
     client.finish()
     assert client.resent_at == [0]
 
@@ -168,7 +168,7 @@ def test_a_resent_chunk_that_is_damaged_again_is_asked_for_again(
         client.send_instead(flip(client.chunk(0, CHUNK), damaged_at))
         for _ in range(3):
             client.send_chunk()
-        client.hear_more()
+        client.receive_next()
     client.finish()
     assert client.resent_at == [0, 0, 0]
     assert app.deliveries[0].sha256 == client.data.sha256
@@ -181,7 +181,7 @@ def test_an_end_while_bytes_are_missing_asks_for_them(new_client: NewClient, app
     client = new_client(4 * CHUNK).open()
     client.send_until_stored(2 * CHUNK)
     client.complete()
-    assert client.hear_more().data == {"Offset": 2 * CHUNK, "Round": 1}
+    assert client.receive_next().data == {"Offset": 2 * CHUNK, "Round": 1}
     assert not app.deliveries
     client.finish()
     assert app.deliveries[0].sha256 == client.data.sha256
@@ -191,10 +191,10 @@ def test_an_end_of_an_old_round_is_ignored(new_client: NewClient, app: ScriptedA
     client = new_client(4 * CHUNK).open()
     client.send_instead(flip(client.chunk(0, CHUNK), 77))
     client.complete(crc=0)  # it was on its way when the chunk was found to be damaged
-    client.hear_more()
+    client.receive_next()
     client.ping()
     client.send_until_stored()
-    client.say("MsgComplete", Crc32c=0, Round=0)
+    client.send_message("MsgComplete", Crc32c=0, Round=0)
     client.ping()
     assert (client.resent_at, app.deliveries) == ([0], [])
     client.finish()
@@ -226,13 +226,13 @@ def test_an_upload_whose_chunks_are_damaged_at_random_arrives_byte_for_byte(
             if client.sent_bytes == client.data.length_bytes:
                 client.complete()
         else:
-            client.hear_more()
+            client.receive_next()
     client.finish()
     assert len(client.resent_at) > 5
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
-def _send_maybe_damaged(client: Client2, chance: random.Random) -> None:
+def _send_maybe_damaged(client: ClientV2, chance: random.Random) -> None:
     message = client.chunk(client.sent_bytes, CHUNK)
     if chance.random() < 0.1:
         at = chance.choice([chance.randrange(12), chance.randrange(CHUNK_HEADER.size, len(message))])

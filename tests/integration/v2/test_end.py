@@ -9,12 +9,12 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, QUICK, NewClient
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.server import RunningServer, finish_upload, retry_upload
 from tests.support.waiting import wait_until
 
 
-def is_not_handed_over(client: Client2, app: ScriptedApp, other: Client2) -> None:
+def is_not_handed_over(client: ClientV2, app: ScriptedApp, other: ClientV2) -> None:
     """While another upload goes all its way to the app, this one does not begin to."""
     other.upload()
     assert app.about(other.ticket_id)
@@ -33,7 +33,7 @@ def test_all_bytes_without_a_complete_are_no_upload(new_client: NewClient, app: 
     client.agree()
     is_not_handed_over(client, app, new_client(10))
     client.complete()
-    client.hear_result()
+    client.receive_result()
     assert app.about(client.ticket_id)[0].sha256 == client.data.sha256
 
 
@@ -42,7 +42,7 @@ def test_an_empty_file_without_a_complete_is_no_upload(new_client: NewClient, ap
     is_not_handed_over(client, app, new_client(10))
     client.drop()
     client.open().complete()
-    client.hear_result()
+    client.receive_result()
     assert len(app.about(client.ticket_id)) == 1
 
 
@@ -59,7 +59,7 @@ def test_all_bytes_without_a_complete_are_no_upload_after_a_kill_either(
         assert (conf["Offset"], conf["Arrived"]) == (3 * CHUNK, False)
         client.agree()
     client.complete()
-    client.hear_result()
+    client.receive_result()
     assert [d.sha256 for d in app.about(client.ticket_id)] == [client.data.sha256]
 
 
@@ -77,7 +77,7 @@ def test_a_complete_that_was_heard_survives_a_kill(
     client = new_client(3 * CHUNK, at=server).open()
     client.send_until_stored()
     client.complete()
-    client.hear_more()
+    client.receive_next()
     assert client.news == ["handing_over"]
     app.wait_for(1)
     server.kill()
@@ -102,7 +102,7 @@ def test_an_upload_survives_kills_in_its_middle(
     assert app.deliveries[0].sha256 == client.data.sha256
 
 
-def arrived(client: Client2) -> Client2:
+def arrived(client: ClientV2) -> ClientV2:
     """Comes back to an upload that has arrived, as the protocol says; the result is next."""
     conf = client.connect().request()
     assert conf["Arrived"] is True
@@ -128,7 +128,7 @@ def test_a_client_that_returns_during_the_handover_hears_its_result(
     client.ws.cut()
     again = arrived(new_client(of=client))
     let_go.set()
-    again.hear_result()
+    again.receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -138,7 +138,7 @@ def test_a_client_that_returns_after_the_end_hears_the_result_again(
     client = new_client()
     client.upload()
     for _ in range(2):
-        arrived(new_client(of=client)).hear_result()
+        arrived(new_client(of=client)).receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -149,7 +149,7 @@ def test_the_result_is_kept_over_a_kill(
     client = new_client(3 * CHUNK, at=server)
     client.upload()
     server.restart()
-    arrived(client).hear_result()
+    arrived(client).receive_result()
     assert len(app.deliveries) == 1
 
 
@@ -163,7 +163,7 @@ def test_with_wait_the_client_hears_the_result_when_the_app_finishes(
     app.wait_for(1)
     client.ping()  # and not the result
     wait_until(lambda: finish_upload(server, client.ticket_id).text == "ok", "the app finishes")
-    client.hear_result()
+    client.receive_result()
 
 
 def test_an_app_that_refuses_the_file_is_told_in_words_now_and_later(
@@ -181,7 +181,7 @@ def test_an_app_that_refuses_the_file_is_told_in_words_now_and_later(
     assert refused.value.code == "handover_failed"
     assert retry_upload(server, client.ticket_id).text == "ok"
     wait_until(lambda: len(app.deliveries) == 2, "the app is asked again")
-    arrived(new_client(of=client)).hear_result()
+    arrived(new_client(of=client)).receive_result()
 
 
 def test_the_file_is_handed_over_though_the_client_left_with_the_complete(
@@ -202,5 +202,5 @@ def test_a_second_complete_changes_nothing(new_client: NewClient, app: ScriptedA
     client.complete()
     client.complete()
     client.complete(crc=0)
-    client.hear_result()
+    client.receive_result()
     assert {d.sha256 for d in app.deliveries} == {client.data.sha256}

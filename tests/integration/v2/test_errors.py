@@ -9,7 +9,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, MAX_DAMAGED, NewClient, flip
 from tests.support.app import Reply, ScriptedApp
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.server import ROOT, RunningServer, cancel_upload
 
@@ -23,25 +23,25 @@ def documented() -> dict[str, tuple[int, bool]]:
     return {code: (int(number), again == "yes") for code, number, again in ROW.findall(text)}
 
 
-def unknown(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+def unknown(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
     client.ticket_id = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
-    client.connect().say(
+    client.connect().send_message(
         "MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=1, Name="a", LastModifiedMs=0
     )
     return client.refusal()
 
 
-def bad_message(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
-    client.open().say("MsgPause", Pause=True)
+def bad_message(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+    client.open().send_message("MsgPause", Pause=True)
     return client.refusal()
 
 
-def bad_chunk(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+def bad_chunk(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
     client.open().ws.send_binary(bytes(16 + CHUNK + 1))
     return client.refusal()
 
 
-def length_mismatch(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+def length_mismatch(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
     client.open().drop()
     client.data = FileBytes(client.data.length_bytes + 1)
     with pytest.raises(UploadRefused) as refused:
@@ -49,7 +49,7 @@ def length_mismatch(client: Client2, _: RunningServer, __: ScriptedApp) -> Uploa
     return refused.value
 
 
-def wrong_file(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+def wrong_file(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
     client.open().send_until_stored(CHUNK)
     client.drop()
     client.connect().request()
@@ -57,31 +57,31 @@ def wrong_file(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefu
     return client.refusal()
 
 
-def damaged(client: Client2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
+def damaged(client: ClientV2, _: RunningServer, __: ScriptedApp) -> UploadRefused:
     client.open()
     for _turn in range(MAX_DAMAGED - 1):
         client.send_instead(flip(client.chunk(0, CHUNK), 20))
-        client.hear_more()
+        client.receive_next()
     client.send_instead(flip(client.chunk(0, CHUNK), 20))
     return client.refusal()
 
 
-def cancelled(client: Client2, server: RunningServer, _: ScriptedApp) -> UploadRefused:
+def cancelled(client: ClientV2, server: RunningServer, _: ScriptedApp) -> UploadRefused:
     client.open()
     cancel_upload(server, client.ticket_id)
     return client.refusal()
 
 
-def handover_failed(client: Client2, _: RunningServer, app: ScriptedApp) -> UploadRefused:
+def handover_failed(client: ClientV2, _: RunningServer, app: ScriptedApp) -> UploadRefused:
     app.answers = [Reply(404)]
     with pytest.raises(UploadRefused) as refused:
         client.upload()
     return refused.value
 
 
-def taken_over(client: Client2, server: RunningServer, _: ScriptedApp) -> UploadRefused:
+def taken_over(client: ClientV2, server: RunningServer, _: ScriptedApp) -> UploadRefused:
     client.open()
-    other = Client2(server.url, client.ticket_id, client.data).open()
+    other = ClientV2(server.url, client.ticket_id, client.data).open()
     refused = client.refusal()
     other.drop()
     return refused
@@ -145,7 +145,7 @@ def test_a_client_whose_ticket_is_unknown_in_a_wrong_form_is_told_the_same(new_c
     client = new_client()
     for ticket_id in ("", "nobody knows", "../../etc/passwd", "x" * 1000, client.ticket_id.upper() + "0"):
         client.connect()
-        client.say(
+        client.send_message(
             "MsgUploadReq", Version=2, Id=ticket_id, LengthBytes=1, Name="secret.mov", LastModifiedMs=0
         )
         refused = client.refusal()

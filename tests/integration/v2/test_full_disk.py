@@ -9,7 +9,7 @@ import pytest
 from tests.faults.test_full_disk import DISK_MIB, RESERVE_AHEAD_MIB, disk, fill, server
 from tests.integration.v2.conftest import NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client2 import UploadRefused
+from tests.support.client_v2 import UploadRefused
 from tests.support.data import MIB
 from tests.support.server import RunningServer
 
@@ -47,7 +47,7 @@ def test_a_disk_that_is_full_at_the_end_does_not_delay_the_handover(
     fill(disk)
     client.send_until_stored()
     client.complete()
-    client.hear_result()
+    client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
 
 

@@ -11,7 +11,7 @@ import requests
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, QUICK, NewClient, old_client
 from tests.support.app import ScriptedApp
-from tests.support.client2 import checksum
+from tests.support.client_v2 import checksum
 from tests.support.data import MIB
 from tests.support.server import RunningServer
 
@@ -117,7 +117,7 @@ def test_repeated_deliveries_have_the_same_fields_over_a_kill(
     client.send_until_stored()
     client.complete()
     while "waiting_for_app" not in client.news:
-        client.hear_more()
+        client.receive_next()
     server.kill()
     app.start()
     server.start()

@@ -9,7 +9,7 @@ import pytest
 from tests.integration.test_messages import NO_MESSAGES
 from tests.integration.v2.conftest import CHUNK, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client2 import Client2, checksum
+from tests.support.client_v2 import ClientV2, checksum
 from tests.support.server import RunningServer
 from tests.support.websocket import PING, PONG
 
@@ -37,17 +37,17 @@ def test_the_messages_of_an_upload_are_exactly_these(new_client: NewClient) -> N
     ]
     assert isinstance(retry_after_s, int | float)
     assert all(isinstance(size_bytes, int) and size_bytes > 0 for size_bytes in limits)
-    assert client.hear_close().code == 1000
+    assert client.receive_close().code == 1000
 
 
 def test_unknown_members_are_ignored(new_client: NewClient) -> None:
     client = new_client(10).connect()
     client.request(Colour="red", Tags=[1], FileName="other.mov", Offset=5)
-    client.say("MsgAgree", Crc32c=[], Because={"deep": [None]})
+    client.send_message("MsgAgree", Crc32c=[], Because={"deep": [None]})
     client.send_chunk()
-    client.say("MsgComplete", Crc32c=checksum(client.data), Round=0, Sha256="00")
-    client.hear_until_stored()
-    client.hear_result()
+    client.send_message("MsgComplete", Crc32c=checksum(client.data), Round=0, Sha256="00")
+    client.receive_until_stored()
+    client.receive_result()
 
 
 def test_a_ping_is_answered_in_every_phase_of_an_upload(new_client: NewClient, app: ScriptedApp) -> None:
@@ -62,11 +62,11 @@ def test_a_ping_is_answered_in_every_phase_of_an_upload(new_client: NewClient, a
     client.ping()
     app.stop()
     client.complete()
-    while client.hear_more().data.get("News") != "waiting_for_app":
+    while client.receive_next().data.get("News") != "waiting_for_app":
         pass
     client.ping()
     app.start()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_ping_says_nothing_about_the_upload(new_client: NewClient, app: ScriptedApp) -> None:
@@ -119,7 +119,7 @@ def test_a_request_with_a_wrong_member_is_refused_and_costs_nothing(
 ) -> None:
     client = new_client(10).connect()
     request = {"Version": 2, "Id": client.ticket_id, "LengthBytes": 10, "Name": "a", "LastModifiedMs": 0}
-    client.say("MsgUploadReq", **request | wrong)
+    client.send_message("MsgUploadReq", **request | wrong)
     assert b'"ErrorCode": 20' in client.ws.receive()
     assert "Traceback" not in server.log_text()
     client.upload()
@@ -150,7 +150,7 @@ def test_a_message_with_members_of_another_kind_is_taken_for_damage_and_nothing_
 ) -> None:
     client = new_client(2 * CHUNK).connect()
     client.request()
-    client.say(msg_type, **msg_data)
+    client.send_message(msg_type, **msg_data)
     refused = client.refusal()
     assert (refused.code, refused.retryable) == DAMAGED
     client.upload()
@@ -175,7 +175,7 @@ def test_anything_but_a_proper_agreement_is_refused_and_the_ticket_stays(
 ) -> None:
     client = new_client(2 * CHUNK).connect()
     client.request()
-    client.say(msg_type, **msg_data)
+    client.send_message(msg_type, **msg_data)
     refused = client.refusal()
     assert (refused.code, refused.retryable) == BAD_MESSAGE
     client.upload()
@@ -199,7 +199,7 @@ def test_a_complete_without_a_proper_round_is_taken_for_damage_and_nothing_is_lo
 ) -> None:
     client = new_client(2 * CHUNK).open()
     client.send_until_stored()
-    client.say("MsgComplete", Crc32c=checksum(client.data), Round=round_)
+    client.send_message("MsgComplete", Crc32c=checksum(client.data), Round=round_)
     refused = client.refusal()
     assert (refused.code, refused.retryable) == DAMAGED
     client.upload()
@@ -211,7 +211,7 @@ def test_a_complete_without_a_proper_checksum_is_taken_for_damage_and_nothing_is
 ) -> None:
     client = new_client(2 * CHUNK).open()
     client.send_until_stored()
-    client.say("MsgComplete", Crc32c=crc, Round=0)
+    client.send_message("MsgComplete", Crc32c=crc, Round=0)
     refused = client.refusal()
     assert (refused.code, refused.retryable) == DAMAGED
     assert client.connect().request()["Offset"] == 2 * CHUNK
@@ -219,15 +219,15 @@ def test_a_complete_without_a_proper_checksum_is_taken_for_damage_and_nothing_is
 
 def test_a_text_beyond_64_kib_closes_the_connection(new_client: NewClient) -> None:
     client = new_client().connect()
-    client.say("MsgUploadReq", Id="x" * (64 * 1024))
-    assert client.hear_close().code == 1009
+    client.send_message("MsgUploadReq", Id="x" * (64 * 1024))
+    assert client.receive_close().code == 1009
 
 
 def test_a_client_that_says_nothing_of_version_2_in_its_request_has_to_speak_version_1(
     new_client: NewClient,
 ) -> None:
-    client: Client2 = new_client(10).connect()
-    client.say("MsgUploadReq", Id=client.ticket_id, LengthBytes=10, Name="a.bin")
+    client: ClientV2 = new_client(10).connect()
+    client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=10, Name="a.bin")
     assert b"FilePos" in client.ws.receive()
-    client.say("MsgAgree", Crc32c=[])
+    client.send_message("MsgAgree", Crc32c=[])
     assert b'"ErrorCode": 20' in client.ws.receive()

@@ -44,12 +44,12 @@ def test_a_client_that_asks_for_nothing_gets_version_1(server: RunningServer, ne
 
 def test_a_client_that_asks_for_version_1_gets_it(server: RunningServer, new_client: NewClient) -> None:
     client = old_client(server, new_client(10)).connect()
-    client.say("MsgUploadReq", Version=1, Id=client.ticket_id, LengthBytes=10, Name="a.bin")
+    client.send_message("MsgUploadReq", Version=1, Id=client.ticket_id, LengthBytes=10, Name="a.bin")
     assert set(client.expect("MsgUploadConf")) == V1_CONF
     client.agree()
     client.ws.send_binary(client.data.read(0, 10))
     assert client.expect("MsgChunkAck") == {"ChunkSize": 10}
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_client_that_asks_for_a_later_version_is_answered_in_version_2(new_client: NewClient) -> None:
@@ -67,7 +67,7 @@ def test_a_client_of_version_1_uploads_beside_one_of_version_2(
     for count in range(1, 21):
         new.send_until_stored(count * CHUNK)
         old.send_until_acked(count * CHUNK)
-    old.hear_result()
+    old.receive_result()
     new.finish()
     assert {d.id: d.sha256 for d in app.deliveries} == {c.ticket_id: c.data.sha256 for c in (new, old)}
 
@@ -78,7 +78,7 @@ def test_an_upload_that_version_1_has_begun_is_continued_by_version_2(
     new = new_client(40 * CHUNK)
     old = old_client(server, new).open()
     old.send_until_acked(4 * CHUNK)
-    old.hear_acks()
+    old.receive_acks()
     old.drop()
     conf = new.connect().request()
     assert conf["Offset"] == old.acked_bytes
@@ -93,7 +93,7 @@ def test_an_upload_that_version_2_has_begun_is_completed_by_version_1_in_its_own
 ) -> None:
     new = new_client(40 * CHUNK).open()
     new.send_until_stored(4 * CHUNK)
-    new.hear_until_stored()
+    new.receive_until_stored()
     old = old_client(server, new)
     old.upload()
     assert old.resumed_at == [new.stored_bytes]
@@ -111,7 +111,7 @@ def test_what_version_2_has_sent_but_not_completed_is_completed_by_version_1(
 
 def test_without_the_time_of_the_last_change_it_is_not_known(new_client: NewClient) -> None:
     client = new_client(10).connect()
-    client.say("MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=10, Name=client.name)
+    client.send_message("MsgUploadReq", Version=2, Id=client.ticket_id, LengthBytes=10, Name=client.name)
     assert client.expect("MsgUploadConf")["FileLastModifiedMs"] == 0
 
 
@@ -120,7 +120,7 @@ def test_a_version_that_is_no_version_gets_an_error_and_costs_nothing(
     new_client: NewClient, version: object
 ) -> None:
     client = new_client(10).connect()
-    client.say(
+    client.send_message(
         "MsgUploadReq", Version=version, Id=client.ticket_id, LengthBytes=10, Name="a.bin", LastModifiedMs=0
     )
     error = client.ws.receive()

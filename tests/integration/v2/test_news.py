@@ -7,7 +7,7 @@ import threading
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, QUICK, NewClient, old_client
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
-from tests.support.client2 import Client2
+from tests.support.client_v2 import ClientV2
 from tests.support.server import RunningServer, finish_upload
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed
@@ -15,7 +15,7 @@ from tests.support.websocket import ConnectionClosed
 STOPPING_CLOSE = 1012
 
 
-def completed(client: Client2) -> Client2:
+def completed(client: ClientV2) -> ClientV2:
     """Sends all of the file and the end."""
     client.open().send_until_stored()
     client.complete()
@@ -33,7 +33,7 @@ def test_the_client_hears_that_its_file_is_handed_over(new_client: NewClient, ap
     client = completed(new_client(10))
     assert client.expect("MsgNews")["News"] == "handing_over"
     let_go.set()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_the_client_hears_that_the_app_cannot_be_reached(new_client: NewClient, app: ScriptedApp) -> None:
@@ -44,13 +44,13 @@ def test_the_client_hears_that_the_app_cannot_be_reached(new_client: NewClient, 
     assert news["News"] == "waiting_for_app"
     assert news["Why"] == "the app could not be reached: it refuses connections"
     app.start()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_the_client_hears_that_the_app_has_trouble(new_client: NewClient, app: ScriptedApp) -> None:
     app.answers = [Reply(500), Reply(503), DONE]
     client = completed(new_client(10))
-    client.hear_result()
+    client.receive_result()
     assert client.news[0] == "handing_over"
     assert "waiting_for_app" in client.news
 
@@ -70,7 +70,7 @@ def test_the_client_hears_that_the_app_does_not_answer(
     assert client.expect("MsgNews")["News"] == "handing_over"
     assert client.expect("MsgNews")["News"] == "waiting_for_app"
     let_go.set()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_an_app_that_takes_its_time_is_no_news(
@@ -80,7 +80,7 @@ def test_an_app_that_takes_its_time_is_no_news(
     client = completed(new_client(10))
     app.wait_for(1)
     wait_until(lambda: finish_upload(server, client.ticket_id).text == "ok", "the app finishes")
-    client.hear_result()
+    client.receive_result()
     assert client.news == ["handing_over"]
 
 
@@ -90,15 +90,15 @@ def test_who_comes_back_while_the_app_cannot_be_reached_hears_of_it(
     app.stop()
     client = completed(new_client(10))
     while "waiting_for_app" not in client.news:
-        client.hear_more()
+        client.receive_next()
     client.ws.cut()
     client.open()
     assert client.conf["Arrived"] is True
     client.news.clear()
     while "waiting_for_app" not in client.news:
-        client.hear_more()
+        client.receive_next()
     app.start()
-    client.hear_result()
+    client.receive_result()
 
 
 def test_a_server_that_stops_says_so_and_when_to_come_back(
@@ -112,7 +112,7 @@ def test_a_server_that_stops_says_so_and_when_to_come_back(
     app.answers = [Reply(500)]
     waiting = completed(new_client(10, at=server))
     while "waiting_for_app" not in waiting.news:
-        waiting.hear_more()
+        waiting.receive_next()
     said: list[ConnectionClosed] = []
     listeners = [threading.Thread(target=_hear_stop, args=[c, said]) for c in (sending, agreeing, waiting)]
     for listener in listeners:
@@ -128,11 +128,11 @@ def test_a_server_that_stops_says_so_and_when_to_come_back(
     assert sending.resumed_at == [0, 3 * CHUNK]
 
 
-def _hear_stop(client: Client2, said: list[ConnectionClosed]) -> None:
-    while (message := client.hear()).data.get("News") != "stopping":
+def _hear_stop(client: ClientV2, said: list[ConnectionClosed]) -> None:
+    while (message := client.receive()).data.get("News") != "stopping":
         pass
     assert message.data["RetryAfterS"] > 0
-    said.append(client.hear_close())
+    said.append(client.receive_close())
 
 
 def test_version_1_hears_no_news(new_client: NewClient, app: ScriptedApp, server: RunningServer) -> None:

@@ -11,8 +11,8 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, QUICK, NewClient, old_client
 from tests.support.app import ScriptedApp
-from tests.support.client import OldClient
-from tests.support.client2 import Client2
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
 
@@ -28,7 +28,7 @@ def rate_of(stored: list[tuple[float, int]], settled_after_s: float = 0.5) -> fl
     return (ended_bytes - began_bytes) / (ended_s - began_s)
 
 
-def upload_and_measure(client: Client2) -> list[tuple[float, int]]:
+def upload_and_measure(client: ClientV2) -> list[tuple[float, int]]:
     """Uploads and returns when which offset was acknowledged."""
     client.upload()
     return client.stored_at_s
@@ -54,12 +54,12 @@ def test_the_rate_is_steady(new_client: NewClient) -> None:
 
 def test_version_1_keeps_to_the_limit_too(server: RunningServer, new_client: NewClient) -> None:
     client = new_client(MEASURED_S * LIMIT_BYTES_PER_S, maxBytesPerS=str(LIMIT_BYTES_PER_S))
-    old: OldClient = old_client(server, client).open()
+    old: ClientV1 = old_client(server, client).open()
     acked: list[tuple[float, int]] = []
     while old.acked_bytes < old.data.length_bytes:
         old.send_until_acked(old.acked_bytes + 1)
         acked.append((time.monotonic(), old.acked_bytes))
-    old.hear_result()
+    old.receive_result()
     assert abs(rate_of(acked) / LIMIT_BYTES_PER_S - 1) < TOLERANCE
 
 
@@ -97,7 +97,7 @@ def test_a_slow_ticket_whose_client_sends_a_lot_ahead_keeps_its_connection(
     client = new_client(1_000_000, at=server, maxBytesPerS="250000").open()
     while client.sent_bytes < client.data.length_bytes:
         client.send_chunk(10_000)
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.finish()
     assert client.resumed_at == [0]
     assert app.deliveries[0].sha256 == client.data.sha256

@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.integration.v2.conftest import CHUNK, QUICK, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client2 import Client2, UploadRefused
+from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
 from tests.support.websocket import PING, PONG, ConnectionClosed, WebSocket
@@ -33,7 +33,7 @@ def test_an_upload_resumes_at_the_last_acknowledged_byte(
     client = new_client(9 * CHUNK + 99).open()
     for count in (2, 3, 5, 8):
         client.send_until_stored(count * CHUNK)
-        client.hear_until_stored()
+        client.receive_until_stored()
         CUTS[cut](client.ws)
         stored_bytes = client.stored_bytes
         client.open()
@@ -60,7 +60,7 @@ def test_an_upload_that_is_cut_anywhere_arrives_byte_for_byte(
 def test_half_a_chunk_is_not_stored(server: RunningServer, new_client: NewClient) -> None:
     client = new_client(5 * CHUNK).open()
     client.send_until_stored(CHUNK)
-    client.hear_until_stored()
+    client.receive_until_stored()
     frame = bytes(client.ws.frame(0x82, client.chunk(client.stored_bytes, CHUNK)))
     client.ws.socket.sendall(frame[:-1])
     client.ws.drop()
@@ -73,7 +73,7 @@ def test_a_new_connection_takes_over_at_once_and_the_old_one_hears_of_it(
 ) -> None:
     old = new_client(9 * CHUNK).open()
     old.send_until_stored(2 * CHUNK)
-    old.hear_until_stored()
+    old.receive_until_stored()
     new = new_client(of=old)
     began_s = time.monotonic()
     new.open()
@@ -107,11 +107,11 @@ def test_who_waits_for_the_result_is_taken_over_as_well(new_client: NewClient, a
     old.send_until_stored()
     old.complete()
     while "waiting_for_app" not in old.news:
-        old.hear_more()
+        old.receive_next()
     new = new_client(of=old).open()
     assert old.refusal().code == "taken_over"
     app.start()
-    new.hear_result()
+    new.receive_result()
 
 
 def test_a_connection_that_was_only_opened_takes_nothing_over(new_client: NewClient) -> None:
@@ -134,7 +134,7 @@ def test_two_clients_that_fight_for_a_ticket_leave_the_file_whole(
     assert app.deliveries[0].sha256 == clients[0].data.sha256
 
 
-def _fight(client: Client2) -> None:
+def _fight(client: ClientV2) -> None:
     for _ in range(20):
         with contextlib.suppress(ConnectionClosed, ConnectionError, UploadRefused):  # taken over
             client.open().send_until_stored(client.stored_bytes + CHUNK)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.integration.v2.conftest import CHUNK, NewClient
 from tests.support.app import ScriptedApp
-from tests.support.client2 import Client2, UploadRefused, checksum
+from tests.support.client_v2 import ClientV2, UploadRefused, checksum
 from tests.support.data import MIB, FileBytes
 from tests.support.server import RunningServer
 
@@ -30,16 +30,16 @@ class Altered(FileBytes):
         return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def begun(new_client: NewClient, stored_bytes: int = STORED_BYTES, **how: str) -> Client2:
+def begun(new_client: NewClient, stored_bytes: int = STORED_BYTES, **how: str) -> ClientV2:
     """Returns a client that has stored a part of its file and gone away."""
     client = new_client(LENGTH_BYTES, **how).open()
     client.send_until_stored(stored_bytes)
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.drop()
     return client
 
 
-def is_the_file_of(error: UploadRefused, client: Client2) -> bool:
+def is_the_file_of(error: UploadRefused, client: ClientV2) -> bool:
     """Whether the error tells which file is meant."""
     named = ("FileName", "FileLengthBytes", "FileLastModifiedMs")
     meant = (client.name, client.data.length_bytes, client.last_modified_ms)
@@ -71,7 +71,7 @@ def test_little_that_is_stored_is_compared_as_well(new_client: NewClient, stored
     client = new_client(2 * MIB).open()
     while client.sent_bytes < stored_bytes:
         client.send_chunk(min(CHUNK, stored_bytes - client.sent_bytes))
-    client.hear_until_stored()
+    client.receive_until_stored()
     client.drop()
     assert client.connect().request()["Compare"]
     client.agree()
@@ -187,7 +187,7 @@ def test_while_a_client_compares_for_long_pings_keep_its_connection(
 # --- at the end ------------------------------------------------------------------------------------------
 
 
-def hidden_change(new_client: NewClient) -> tuple[Client2, Client2]:
+def hidden_change(new_client: NewClient) -> tuple[ClientV2, ClientV2]:
     """Returns the client that began, and one that sent the rest of a file that differs beside the samples."""
     client = begun(new_client)
     wrong = new_client(of=client)

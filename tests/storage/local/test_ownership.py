@@ -19,7 +19,7 @@ from incoming.core.errors import StorageFailed, StorageFull
 from incoming.storage.local.storage import LocalStorage
 from tests.storage.local.conftest import Mount, needs_root
 from tests.support.app import WAIT, ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeRuntime
 from tests.support.forked import ForkedServer, Launcher
@@ -206,7 +206,7 @@ def test_an_app_takes_its_file_at_the_handover_from_a_server_in_a_closed_folder(
         ids = [new_upload(server, app.url, removeFileWhenFinished="false", **asked)
                for asked in ({"fileOwnerUid": str(OWNER)}, {})]  # fmt: skip
         for ticket_id in ids:
-            OldClient(server.url, ticket_id, FileBytes(1000, 1)).open().send_until_acked()
+            ClientV1(server.url, ticket_id, FileBytes(1000, 1)).open().send_until_acked()
         delivered = {delivery.id: delivery.fields["filename"] for delivery in app.wait_for(2)}
         assert may(OWNER, MOVE, delivered[ids[0]], str(place / BOX / "mine"))
         assert not may(OWNER, MOVE, delivered[ids[1]], str(place / BOX / "others"))
@@ -275,7 +275,7 @@ import ctypes, os, struct, sys
 from pathlib import Path
 from incoming.storage.local.storage import LocalStorage
 from tests.support.app import WAIT, ScriptedApp
-from tests.support.client import OldClient
+from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeRuntime
 uid, gid, groups, keeps, directory, owner = (int(a) if a.lstrip("-").isdigit() else a for a in sys.argv[1:])

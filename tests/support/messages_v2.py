@@ -1,11 +1,11 @@
-"""What a server of protocol version 2 may say, to the letter of docs/reference/protocol.md."""
+"""The messages of a server in protocol version 2, exactly as docs/reference/protocol.md describes them."""
 
 from __future__ import annotations
 
 import json
 from typing import Final
 
-from tests.support.client import Message
+from tests.support.upload_client import Message
 
 MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     "MsgUploadConf": {
@@ -36,13 +36,13 @@ MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
         "FileLastModifiedMs": int,
     },
 }
-"""What the server says, with the types of the members."""
+"""The types of all members."""
 
 
 def read_message(text: bytes, file_name: str) -> Message:
-    """Returns a message of the server. Raises AssertionError when it is not as documented.
+    """Returns a message of the server. Raises AssertionError if it is not as documented.
 
-    `file_name` is one that no text for people may hold: pages may write those into innerHTML.
+    No text for people may hold `file_name`: pages may write such texts into innerHTML.
     """
     message = json.loads(text)
     assert set(message) == {"MsgType", "MsgData"}, message
