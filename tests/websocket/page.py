@@ -36,11 +36,11 @@ class Page(Peer):
         self.driver = SessionDriver(websocket, session, house.uploads, house.runtime)
         self.running = gevent.spawn(self.driver.run)
 
-    def say(self, msg_type: str, **msg_data: Any) -> None:
+    def send_message(self, msg_type: str, **msg_data: Any) -> None:
         self.send(FIN | TEXT, json.dumps({"MsgType": msg_type, "MsgData": msg_data}).encode())
 
     def expect(self, msg_type: str) -> dict[str, Any]:
-        frame = self.hear()
+        frame = self.receive()
         assert frame.opcode == TEXT, frame
         message: dict[str, Any] = json.loads(frame.payload)
         assert message["MsgType"] == msg_type, message
@@ -49,21 +49,21 @@ class Page(Peer):
 
     def expect_close(self, code: int) -> None:
         """The server closes; the client answers, and that is the end of the connection."""
-        assert self.hear().code == code
+        assert self.receive().code == code
         self.send(FIN | CLOSE, code.to_bytes(2, "big"))
         with pytest.raises(EOFError):
-            self.hear()
+            self.receive()
         self.socket.close()
         self.running.get(timeout=10)
 
     def request(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
-        self.say("MsgUploadReq", Id=ticket_id, LengthBytes=length_bytes, Name="holiday.mov")
+        self.send_message("MsgUploadReq", Id=ticket_id, LengthBytes=length_bytes, Name="holiday.mov")
         return self.expect("MsgUploadConf")
 
     def open(self, ticket_id: str) -> int:
-        """Gets so far that chunks may be sent; returns from where on."""
+        """Claims the ticket, so that chunks may be sent; returns the offset of the first one."""
         position: int = self.request(ticket_id)["FilePos"]
-        self.say("MsgAck", Ack=True)
+        self.send_message("MsgAck", Ack=True)
         return position
 
     def send_chunk(self, start: int) -> None:

@@ -19,14 +19,14 @@ class Page2(Page):
 
     def request2(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
         asked = {"Id": ticket_id, "LengthBytes": length_bytes, "Name": "a <b>.mov", "LastModifiedMs": 99}
-        self.say("MsgUploadReq", Version=2, **asked)
+        self.send_message("MsgUploadReq", Version=2, **asked)
         return self.expect("MsgUploadConf")
 
     def begin(self, ticket_id: str) -> int:
-        """Gets so far that chunks may be sent; returns from where on."""
+        """Claims the ticket, so that chunks may be sent; returns the offset of the first one."""
         conf = self.request2(ticket_id)
         crcs = [crc32c(CONTENT[start:end]) for start, end in conf["Compare"]]
-        self.say("MsgAgree", Crc32c=crcs)
+        self.send_message("MsgAgree", Crc32c=crcs)
         offset: int = conf["Offset"]
         return offset
 

@@ -1,4 +1,4 @@
-"""The client's end of a websocket over a socket pair, in the greenlets of the test's own thread."""
+"""The client's end of a WebSocket over a socket pair, in greenlets of the test's own thread."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def masked_frame(first_byte: int, payload: bytes = b"") -> bytes:
 
 
 @dataclass(frozen=True)
-class Heard:
+class ServerFrame:
     """A frame of the server."""
 
     opcode: int
@@ -55,22 +55,22 @@ class Peer:
         self.socket.sendall(masked_frame(first_byte, payload))
 
     def send_beside(self, data: bytes) -> None:
-        """Sends raw bytes in a greenlet of their own: more than fits into the sockets."""
+        """Sends raw bytes concurrently, since more may be sent than fits into the sockets."""
         gevent.spawn(self.socket.sendall, data)
 
     def has_input(self) -> bool:
-        """Returns whether the server has said something that was not heard yet."""
+        """Returns whether the server has sent something that was not received yet."""
         poll = select.poll()  # select() ends at 1,024 descriptors
         poll.register(self.socket, select.POLLIN)
         return bool(poll.poll(0))
 
-    def hear(self) -> Heard:
+    def receive(self) -> ServerFrame:
         """Returns the next frame of the server. Raises EOFError when it has shut its side."""
         first, size = self._read(2)
         assert first & FIN
         if size == 126:
             size = int.from_bytes(self._read(2), "big")
-        return Heard(first & 0x0F, self._read(size))
+        return ServerFrame(first & 0x0F, self._read(size))
 
     def _read(self, size_bytes: int) -> bytes:
         data = b""

@@ -1,4 +1,4 @@
-"""How a websocket ends: close frames, peers that do not answer them, and the last words."""
+"""How a WebSocket ends: close frames, peers that do not answer them, and what was sent last."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
-from tests.websocket.peer import BINARY, CLOSE, FIN, PING, TEXT, Heard, Peer
+from tests.websocket.peer import BINARY, CLOSE, FIN, PING, TEXT, Peer, ServerFrame
 
 BUFFER_BYTES = 1 << 20
 NORMAL = b"\x03\xe8"
@@ -38,17 +38,17 @@ def ws(peer: Peer, buffers: BufferPool) -> WebSocket:
 def test_a_close_frame_is_answered_with_its_own_code(peer: Peer, ws: WebSocket) -> None:
     peer.send(FIN | CLOSE, NORMAL + b"bye")
     assert ws.receive() is None
-    assert peer.hear().code == 1000
+    assert peer.receive().code == 1000
 
 
 def test_a_close_frame_that_answers_ours_is_not_answered(peer: Peer, ws: WebSocket) -> None:
     ws.close(4001, "taken over")
-    assert peer.hear() == Heard(CLOSE, b"\x0f\xa1taken over")
+    assert peer.receive() == ServerFrame(CLOSE, b"\x0f\xa1taken over")
     peer.send(FIN | CLOSE, b"\x0f\xa1")
     assert ws.receive() is None
     gevent.spawn(ws.end)
     with pytest.raises(EOFError):
-        peer.hear()
+        peer.receive()
 
 
 def test_nothing_is_sent_after_the_close_frame(peer: Peer, ws: WebSocket) -> None:
@@ -59,9 +59,9 @@ def test_nothing_is_sent_after_the_close_frame(peer: Peer, ws: WebSocket) -> Non
     peer.send(FIN | CLOSE, NORMAL)
     assert ws.receive() is None
     gevent.spawn(ws.end)
-    assert peer.hear().code == 1000
+    assert peer.receive().code == 1000
     with pytest.raises(EOFError):
-        peer.hear()
+        peer.receive()
 
 
 def test_a_peer_that_never_answers_the_close_is_given_up(
@@ -88,16 +88,16 @@ def test_a_peer_that_is_silent_after_our_close_is_given_up(peer: Peer, buffers: 
     ws.close(1000)
     with pytest.raises(ConnectionGone):
         ws.receive()
-    assert peer.hear().code == 1000
+    assert peer.receive().code == 1000
 
 
 def test_what_was_sent_arrives_although_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
     peer.send_beside(bytes(8 << 20))
     ws.writer.send_text("last words")
     ending = gevent.spawn(ws.end)
-    assert peer.hear() == Heard(TEXT, b"last words")
+    assert peer.receive() == ServerFrame(TEXT, b"last words")
     with pytest.raises(EOFError):
-        peer.hear()
+        peer.receive()
     peer.socket.close()
     ending.get(timeout=10)
 

@@ -1,4 +1,4 @@
-"""Silent connections: who is looked at when, by one greenlet for all; and how TCP itself asks."""
+"""Keep-alive: when silent connections are checked, by one greenlet for all; and the probes of TCP."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import UNSOLICITED_PONG
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
-from tests.websocket.peer import BINARY, FIN, PING, PONG, TEXT, Heard, Peer, masked_frame
+from tests.websocket.peer import BINARY, FIN, PING, PONG, TEXT, Peer, ServerFrame, masked_frame
 
 
 class Silent:
-    """Is looked at `times`, each time `after_s` later than before."""
+    """A connection that is checked `times`, each time `after_s` later."""
 
     def __init__(self, times: int, after_s: float) -> None:
-        self.looks: list[float] = []
+        self.checked_at_s: list[float] = []
         self.allowed: list[KeepaliveIntervals] = []
         self._times, self._after_s = times, after_s
 
     def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
-        self.looks.append(now_s)
+        self.checked_at_s.append(now_s)
         self.allowed.append(allowed)
-        return now_s + self._after_s if len(self.looks) < self._times else None
+        return now_s + self._after_s if len(self.checked_at_s) < self._times else None
 
 
-def seen(*connections: Silent) -> None:
-    """Returns when each of them has been looked at for the last time."""
+def wait_until_checked(*connections: Silent) -> None:
+    """Returns when each of them has been checked for the last time."""
     with gevent.Timeout(10):
-        while not all(len(one.looks) == one._times for one in connections):
+        while not all(len(one.checked_at_s) == one._times for one in connections):
             gevent.sleep(0.01)
 
 
@@ -44,8 +44,8 @@ def test_a_connection_is_checked_when_it_is_due_and_again_when_it_asks_for_it() 
     keepalive, one = KeepAlive(10.0), Silent(3, 0.1)
     began_s = time.monotonic()
     keepalive.schedule(one, began_s + 0.1)
-    seen(one)
-    for number, at_s in enumerate(one.looks, 1):
+    wait_until_checked(one)
+    for number, at_s in enumerate(one.checked_at_s, 1):
         assert at_s >= began_s + number * 0.1
 
 
@@ -54,27 +54,27 @@ def test_connections_are_checked_in_the_order_in_which_they_are_due() -> None:
     now_s = time.monotonic()
     keepalive.schedule(late, now_s + 0.3)
     keepalive.schedule(soon, now_s + 0.05)
-    seen(late, soon)
-    assert soon.looks < late.looks
+    wait_until_checked(late, soon)
+    assert soon.checked_at_s < late.checked_at_s
 
 
 def test_a_keepalive_without_connections_starts_again_with_the_next_one() -> None:
     keepalive = KeepAlive(10.0)
     for one in (Silent(1, 0), Silent(1, 0)):
         keepalive.schedule(one, time.monotonic())
-        seen(one)
+        wait_until_checked(one)
         gevent.sleep(0.05)
 
 
 def test_the_more_connections_there_are_the_rarer_are_pings() -> None:
     keepalive, few, of_many = KeepAlive(1.0), Silent(1, 0), Silent(1, 0)
     keepalive.schedule(few, time.monotonic())
-    seen(few)
+    wait_until_checked(few)
     assert few.allowed == [KeepaliveIntervals(0.5, 0.5)]
     for _ in range(2999):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
     keepalive.schedule(of_many, time.monotonic())
-    seen(of_many)
+    wait_until_checked(of_many)
     assert of_many.allowed == [KeepaliveIntervals(45.0, 100.0)]
 
 
@@ -87,9 +87,9 @@ def test_connections_that_have_ended_do_not_count() -> None:
     for one in many:
         keepalive.remove(one)
     keepalive.schedule(of_few, time.monotonic())
-    seen(of_few)
+    wait_until_checked(of_few)
     assert of_few.allowed == [KeepaliveIntervals(0.5, 0.5)]
-    assert not any(one.looks for one in many)
+    assert not any(one.checked_at_s for one in many)
 
 
 def test_a_rescheduled_connection_counts_once() -> None:
@@ -98,9 +98,9 @@ def test_a_rescheduled_connection_counts_once() -> None:
         keepalive.schedule(one, time.monotonic() + 60)
     keepalive.schedule(one, time.monotonic() + 0.05)
     keepalive.schedule(other, time.monotonic())
-    seen(one, other)
+    wait_until_checked(one, other)
     assert one.allowed == other.allowed == [KeepaliveIntervals(0.5, 0.5)]
-    assert len(one.looks) == 1
+    assert len(one.checked_at_s) == 1
 
 
 def test_a_websocket_that_has_ended_is_no_longer_scheduled() -> None:
@@ -114,8 +114,8 @@ def test_a_websocket_that_has_ended_is_no_longer_scheduled() -> None:
     assert not any(keepalive._due.values()), "it takes no memory"
 
 
-class Patient(Silent):
-    """Is looked at as seldom as is allowed."""
+class PingedLate(Silent):
+    """A connection that is checked as rarely as possible."""
 
     def check_liveness(self, now_s: float, allowed: KeepaliveIntervals) -> float | None:
         super().check_liveness(now_s, allowed)
@@ -123,17 +123,17 @@ class Patient(Silent):
 
 
 def test_the_rest_of_a_crowd_is_pinged_as_often_as_a_few() -> None:
-    keepalive, left = KeepAlive(1.0), Patient(1, 0)
+    keepalive, left = KeepAlive(1.0), PingedLate(1, 0)
     crowd = [Silent(1, 0) for _ in range(2999)]
     for one in crowd:
         keepalive.schedule(one, time.monotonic() + 60)
     keepalive.schedule(left, time.monotonic())
-    seen(left)
+    wait_until_checked(left)
     assert left.allowed == [KeepaliveIntervals(45.0, 100.0)]
     for one in crowd:
         keepalive.remove(one)
     with gevent.Timeout(10):
-        while len(left.looks) < 3:
+        while len(left.checked_at_s) < 3:
             gevent.sleep(0.01)
     assert left.allowed[1:3] == [KeepaliveIntervals(0.5, 0.5)] * 2
 
@@ -151,16 +151,16 @@ def test_a_failing_check_does_not_stop_the_checks_of_others(
     due_s = time.monotonic() + 0.05
     for one in (others[0], broken, others[1]):
         keepalive.schedule(one, due_s)
-    seen(broken, *others)
+    wait_until_checked(broken, *others)
     assert caplog.text.count("a defect") == 1
 
 
-# Beyond what a test can have of them, in milliseconds instead of seconds.
+# The intervals among thousands of connections, in milliseconds instead of seconds.
 AMONG_MANY = KeepaliveIntervals(pong_after_s=0.045, ping_after_s=0.2)
 
 
 def reading(websocket: WebSocket) -> gevent.Greenlet:
-    """Returns who waits for the next message, once it does."""
+    """Returns a greenlet that waits for the next message."""
     reader = gevent.spawn(websocket.receive)
     with gevent.Timeout(10):
         while not websocket._is_waiting:
@@ -168,10 +168,10 @@ def reading(websocket: WebSocket) -> gevent.Greenlet:
     return reader
 
 
-def looked_at(
+def frames_of_checks(
     websocket: WebSocket, peer: Peer, at_s: float, until_s: float
 ) -> list[tuple[int, bytes, float]]:
-    """Returns what the peer hears when the connection is looked at whenever it says so."""
+    """Returns the frames that the peer receives when the connection is checked whenever it asks for it."""
     heard = []
     due_s: float | None = at_s
     while due_s is not None and due_s <= until_s:
@@ -179,7 +179,7 @@ def looked_at(
         due_s = websocket.check_liveness(at_s, AMONG_MANY)
         assert due_s is None or due_s > at_s
         if due_s is not None and peer.has_input():
-            frame = peer.hear()
+            frame = peer.receive()
             heard.append((frame.opcode, frame.payload, at_s))
     return heard
 
@@ -190,7 +190,7 @@ def test_among_thousands_a_silent_peer_gets_pongs_and_then_a_ping() -> None:
     reader = reading(websocket)
     began_s = time.monotonic() - 0.25  # so that its answer comes after all of this
     websocket.liveness.received_s = began_s
-    heard = looked_at(websocket, peer, began_s, began_s + 0.22)
+    heard = frames_of_checks(websocket, peer, began_s, began_s + 0.22)
     assert [opcode for opcode, *_ in heard] == [PONG] * 4 + [PING]
     assert [round(at_s - began_s, 3) for *_, at_s in heard] == [0.045, 0.09, 0.135, 0.18, 0.2]
     peer.send(FIN | PONG)
@@ -198,7 +198,7 @@ def test_among_thousands_a_silent_peer_gets_pongs_and_then_a_ping() -> None:
         while websocket.liveness.received_s == began_s:
             gevent.sleep(0)
     began_s = websocket.liveness.received_s
-    heard = looked_at(websocket, peer, began_s, began_s + 0.1)
+    heard = frames_of_checks(websocket, peer, began_s, began_s + 0.1)
     assert [opcode for opcode, *_ in heard] == [PONG] * 2, "its answer counts"
     reader.kill()
     peer.close()
@@ -209,7 +209,7 @@ def test_among_thousands_a_peer_that_does_not_answer_is_given_up_too() -> None:
     websocket = WebSocket(peer.server_socket, BufferPool(4096), KeepAlive(600.0))
     reader = reading(websocket)
     began_s = websocket.liveness.received_s
-    heard = looked_at(websocket, peer, began_s, began_s + 1)
+    heard = frames_of_checks(websocket, peer, began_s, began_s + 1)
     assert [opcode for opcode, *_ in heard][-1] == PING
     with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
         reader.get()
@@ -222,7 +222,7 @@ def test_a_page_of_version_2_gets_a_pong_that_its_script_can_see() -> None:
     websocket.unsolicited_pong = UNSOLICITED_PONG
     reader = reading(websocket)
     began_s = websocket.liveness.received_s
-    ((opcode, payload, _),) = looked_at(websocket, peer, began_s, began_s + 0.05)
+    ((opcode, payload, _),) = frames_of_checks(websocket, peer, began_s, began_s + 0.05)
     assert opcode == TEXT
     assert json.loads(payload) == {"MsgType": "MsgPong", "MsgData": {}}
     reader.kill()
@@ -239,7 +239,7 @@ def test_among_thousands_a_message_that_stalls_is_given_up_as_soon_as_among_few(
     with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
         websocket.receive()
     assert time.monotonic() - began_s >= 0.3
-    assert peer.hear() == Heard(PING, b"")
+    assert peer.receive() == ServerFrame(PING, b"")
     peer.close()
 
 

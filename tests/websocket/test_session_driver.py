@@ -1,4 +1,4 @@
-"""One client's connection: what comes off the websocket, and what becomes of the upload."""
+"""The session driver: what a client sends in version 1, and what becomes of the upload."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def ticket_id(house: House) -> str:
 def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page, ticket_id: str) -> None:
     house.app.answers = [WillFinish()]
     assert page.request(ticket_id) == {"ChunkSizeKB": 1, "FilePos": 0, "SendAhead": 4}
-    page.say("MsgAck", Ack=True)
+    page.send_message("MsgAck", Ack=True)
     for start in range(0, LENGTH_BYTES, CHUNK_BYTES):
         page.send_chunk(start)
     house.runtime.settle()
@@ -85,16 +85,16 @@ def test_a_chunk_that_was_cut_off_is_not_stored(house: House, page: Page, ticket
 
 def test_a_pause_releases_the_ticket_before_the_close(house: House, page: Page, ticket_id: str) -> None:
     page.open(ticket_id)
-    page.say("MsgPause", Pause=True)
+    page.send_message("MsgPause", Pause=True)
     house.runtime.settle()
     assert house.state(ticket_id) is State.PAUSED
     page.send(FIN | CLOSE, b"\x03\xe8")
-    assert page.hear().code == 1000
+    assert page.receive().code == 1000
 
 
 def test_a_cancellation_is_acknowledged(house: House, page: Page, ticket_id: str) -> None:
     page.open(ticket_id)
-    page.say("MsgCancel", Reason="changed my mind")
+    page.send_message("MsgCancel", Reason="changed my mind")
     assert page.expect("MsgCancelAck") == {"Ack": True}
     page.expect_close(1000)
     assert house.state(ticket_id) is State.CANCELLED
@@ -111,7 +111,7 @@ def test_a_late_cancellation_gets_the_result(
         first.send_chunk(start)
     watcher = new_page()
     watcher.request(ticket_id)
-    watcher.say("MsgCancel", Reason="late")
+    watcher.send_message("MsgCancel", Reason="late")
     house.runtime.settle()
     house.uploads.finish(ticket_id, "")
     watcher.expect("MsgAllDone")
@@ -139,7 +139,7 @@ def test_a_client_learns_of_the_apps_cancellation_and_its_answer_is_acknowledged
     house.runtime.settle()
     house.uploads.cancel_by_app(ticket_id, "")
     assert page.expect("MsgCancel")["Reason"]
-    page.say("MsgCancel", Reason="told by the server")
+    page.send_message("MsgCancel", Reason="told by the server")
     assert page.expect("MsgCancelAck") == {"Ack": True}
     page.expect_close(1000)
 
@@ -169,7 +169,7 @@ def test_news_for_a_client_that_is_gone_are_not_an_error(house: House, page: Pag
 def test_a_malformed_message_is_answered_with_an_error(page: Page, text: str, words: str) -> None:
     page.send(FIN | TEXT, text.encode())
     assert words in page.expect("MsgError")["Msg"]
-    page.say("MsgCancel", Reason="told by the server")
+    page.send_message("MsgCancel", Reason="told by the server")
     page.expect("MsgCancelAck")
     page.expect_close(1000)
 
@@ -190,7 +190,7 @@ def test_a_broken_frame_ends_the_connection_and_not_the_upload(
 ) -> None:
     page.open(ticket_id)
     page.send(first_byte, b"\xff")
-    assert page.hear().code == code
+    assert page.receive().code == code
     page.socket.close()
     page.running.get(timeout=10)
     assert house.state(ticket_id) is State.PAUSED
@@ -216,7 +216,7 @@ def test_a_defect_is_logged_and_not_shown_to_the_client(
     page.open(ticket_id)
     monkeypatch.setattr(type(house.uploads), "write", fail)
     page.send(FIN | BINARY, CONTENT[:CHUNK_BYTES])
-    close = page.hear()
+    close = page.receive()
     assert close.code == 1013
     assert b"secret" not in close.payload
     assert "secret details" in caplog.text
@@ -232,7 +232,7 @@ def test_a_client_that_never_sends_a_request_is_disconnected(house: House, page:
 
 
 def test_a_client_that_does_not_answer_an_error_is_disconnected(house: House, page: Page) -> None:
-    page.say("MsgAck", Ack=True)
+    page.send_message("MsgAck", Ack=True)
     page.expect("MsgError")
     house.runtime.advance(ANSWER_TIMEOUT_S - 0.1)
     assert not page.running.ready()
@@ -245,7 +245,9 @@ def test_the_timer_of_an_earlier_phase_is_stopped(house: House, page: Page, tick
     assert house.runtime.is_waited_for(page.driver._on_timeout)
     page.open(ticket_id)
     house.runtime.settle()
-    assert not house.runtime.is_waited_for(page.driver._on_timeout), "it takes neither memory nor time"
+    assert not house.runtime.is_waited_for(page.driver._on_timeout), (
+        "a stopped timer takes neither memory nor time"
+    )
     house.runtime.advance(OPENING_TIMEOUT_S + ANSWER_TIMEOUT_S)
     page.send_chunk(0)
 

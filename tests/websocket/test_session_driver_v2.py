@@ -59,12 +59,12 @@ def test_a_file_goes_from_the_page_to_the_app(house: House, page: Page2, ticket_
     house.app.answers = [WillFinish()]
     conf = page.request2(ticket_id)
     assert (conf["Version"], conf["Offset"], conf["Compare"], conf["Arrived"]) == (2, 0, [], False)
-    page.say("MsgAgree", Crc32c=[])
+    page.send_message("MsgAgree", Crc32c=[])
     page.chunk(0, HALF)
     page.stored(HALF)
     page.chunk(HALF, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)
-    page.say("MsgComplete", Crc32c=CRC, Round=0)
+    page.send_message("MsgComplete", Crc32c=CRC, Round=0)
     assert page.expect("MsgNews")["News"] == "handing_over"
     assert house.file(ticket_id).read_bytes() == CONTENT, "without the headers"
     assert house.app.forms[0]["crc32c"] == f"{CRC:08x}"
@@ -107,7 +107,7 @@ def test_a_client_that_reconnects_proves_its_file_and_resumes(
     conf = second.request2(ticket_id)
     assert (conf["Offset"], conf["Compare"]) == (HALF, [[0, HALF]])
     assert (conf["FileName"], conf["FileLastModifiedMs"]) == ("a <b>.mov", 99)
-    second.say("MsgAgree", Crc32c=[crc32c(CONTENT[:HALF])])
+    second.send_message("MsgAgree", Crc32c=[crc32c(CONTENT[:HALF])])
     second.chunk(HALF, LENGTH_BYTES)
     second.stored(LENGTH_BYTES)
 
@@ -118,7 +118,7 @@ def test_a_client_that_reconnects_after_the_end_gets_the_result(
     house.arrive(ticket_id, CONTENT)
     late = new_page()
     assert late.request2(ticket_id)["Arrived"] is True
-    late.say("MsgAgree", Crc32c=[])
+    late.send_message("MsgAgree", Crc32c=[])
     assert late.expect("MsgAllDone") == {"Success": True, "Crc32c": CRC}
     late.expect_close(1000)
 
@@ -128,7 +128,7 @@ def test_a_client_learns_that_its_app_does_not_answer(house: House, page: Page2,
     page.begin(ticket_id)
     page.chunk(0, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)
-    page.say("MsgComplete", Crc32c=CRC, Round=0)
+    page.send_message("MsgComplete", Crc32c=CRC, Round=0)
     assert page.expect("MsgNews")["News"] == "handing_over"
     assert page.expect("MsgNews") == {
         "News": "waiting_for_app",
@@ -170,7 +170,7 @@ def test_a_chunk_that_is_too_large_is_an_error_though_it_does_not_fit_into_the_b
     house: House, page: Page2, ticket_id: str, message_bytes: int
 ) -> None:
     page.request2(ticket_id, 100_000)
-    page.say("MsgAgree", Crc32c=[])
+    page.send_message("MsgAgree", Crc32c=[])
     page.send(FIN | BINARY, bytes(message_bytes))
     error = page.expect("MsgError")
     assert (error["Code"], error["Retryable"]) == ("bad_chunk", False)
@@ -181,7 +181,7 @@ def test_a_chunk_that_is_too_large_is_an_error_though_it_does_not_fit_into_the_b
 def test_a_ticket_with_a_limit_takes_smaller_chunks(house: House, page: Page2) -> None:
     conf = page.request2(house.new_ticket(maxBytesPerS="1"), 100_000)
     assert conf["MaxChunkBytes"] == 4096
-    page.say("MsgAgree", Crc32c=[])
+    page.send_message("MsgAgree", Crc32c=[])
     page.send(FIN | BINARY, bytes(HEADER_BYTES + 4097))
     assert page.expect("MsgError")["Code"] == "bad_chunk"
 
@@ -194,7 +194,7 @@ def test_another_file_is_refused_with_the_name_of_the_right_one(
     first.chunk(0, HALF)
     first.stored(HALF)
     second.request2(ticket_id)
-    second.say("MsgAgree", Crc32c=[7])
+    second.send_message("MsgAgree", Crc32c=[7])
     error = second.expect("MsgError")
     assert (error["Code"], error["FileName"], error["FileLengthBytes"]) == (
         "wrong_file",

@@ -1,4 +1,4 @@
-"""What a client hears while the server is busy for long, and how a limit of its ticket is kept."""
+"""What a client receives during slow work, and how the rate limit of its ticket is kept."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_client_gets_pongs_while_the_server_reads_the_file(house: House, store
     if stored_bytes < LENGTH_BYTES:
         page.chunk(stored_bytes, LENGTH_BYTES)
         page.stored(LENGTH_BYTES)
-    page.say("MsgComplete", Crc32c=CRC, Round=0)
+    page.send_message("MsgComplete", Crc32c=CRC, Round=0)
     assert page.expect("MsgNews")["News"] == "handing_over", "and no MsgPong before it"
     page.end()
 
@@ -59,7 +59,7 @@ def test_a_client_gets_pongs_while_the_server_syncs(tmp_path: Path) -> None:
     page.chunk(0, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)
     with house.runtime.held("_sync"):
-        page.say("MsgComplete", Crc32c=CRC, Round=0)
+        page.send_message("MsgComplete", Crc32c=CRC, Round=0)
         house.runtime.settle()
         house.runtime.advance(PROGRESS_PONG_INTERVAL_S)
         assert page.expect("MsgPong") == {}
@@ -117,7 +117,7 @@ def test_a_rate_limit_delays_the_next_chunk_and_not_the_acknowledgement(
     page.stored(2000)
     house.runtime.advance(10)
     for _ in range(2):
-        page.say("MsgPing")
+        page.send_message("MsgPing")
         assert page.expect("MsgPong") == {}, "only chunks make it rest"
     page.end()
 

@@ -1,4 +1,4 @@
-"""From a request to our own websocket, as each server hands it over. Real servers are met in hosts/."""
+"""From a request to our own WebSocket, as each server passes it on. tests/hosts has the real servers."""
 
 from __future__ import annotations
 

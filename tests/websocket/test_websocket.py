@@ -1,4 +1,4 @@
-"""The server's end of a websocket: fragments, control frames, silence, size. Its end is in test_closing."""
+"""The server's end of a WebSocket: fragments, control frames, silence, size. See test_closing for its end."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ from tests.websocket.peer import (
     PING,
     PONG,
     TEXT,
-    Heard,
     Peer,
+    ServerFrame,
     masked_frame,
 )
 
@@ -136,7 +136,7 @@ def test_fragments_are_joined_with_control_frames_between_them(peer: Peer, ws: W
     peer.send(CONTINUATION)
     peer.send(FIN | CONTINUATION, payload[7000:])
     assert received(ws) == (BINARY, payload)
-    assert peer.hear() == Heard(PONG, b"there?")
+    assert peer.receive() == ServerFrame(PONG, b"there?")
 
 
 @pytest.mark.parametrize(
@@ -444,7 +444,7 @@ def test_a_peer_that_only_answers_pings_is_given_up_when_it_may_idle_no_longer(
 
     def answer() -> None:
         with contextlib.suppress(EOFError, OSError):
-            while peer.hear():
+            while peer.receive():
                 peer.send(FIN | PONG)
 
     answering = gevent.spawn(answer)
@@ -464,7 +464,7 @@ def test_a_silent_peer_is_pinged_and_then_given_up(peer: Peer, buffers: BufferPo
     with pytest.raises(ConnectionGone, match="silent"):
         ws.receive()
     assert 0.2 <= time.monotonic() - began_s < 5
-    assert peer.hear() == Heard(PING, b"")
+    assert peer.receive() == ServerFrame(PING, b"")
 
 
 def test_a_silent_peer_that_answers_is_pinged_again_and_again(peer: Peer, buffers: BufferPool) -> None:
@@ -472,9 +472,9 @@ def test_a_silent_peer_that_answers_is_pinged_again_and_again(peer: Peer, buffer
 
     def answer() -> None:
         for _ in range(2):
-            assert peer.hear() == Heard(PING, b"")
+            assert peer.receive() == ServerFrame(PING, b"")
             peer.send(FIN | PONG)
-        assert peer.hear() == Heard(PING, b"")
+        assert peer.receive() == ServerFrame(PING, b"")
         peer.send(FIN | BINARY, b"awake")
 
     answering = gevent.spawn(answer)

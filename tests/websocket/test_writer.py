@@ -1,4 +1,4 @@
-"""What is said soon is said together with what follows, and not late."""
+"""The writer: queued messages are sent together, and in time."""
 
 from __future__ import annotations
 
