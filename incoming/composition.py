@@ -1,12 +1,12 @@
 """Incoming!! as a whole, in one process: the parts, put together.
 
     service = Service(settings)     takes the storage directory
-    service.begin()                 goes on with what the last process left, and keeps house from now on
+    service.begin()                 resumes the uploads of the last process, and starts housekeeping
     service.wsgi(...)               the routes and the uploads, in front of any WSGI app or of none
     service.stop()                  connected clients are told to come back later
     service.close()                 lets the next process have the directory
 
-Who listens is up to the caller: the command line, the app's own server, uWSGI or gunicorn.
+The caller brings the HTTP server: the command line, the app's own server, uWSGI or gunicorn.
 """
 
 from __future__ import annotations
@@ -189,7 +189,7 @@ class Service:
         SessionDriver(websocket, NegotiatedSession(limits), self.uploads, self.runtime, source).run()
 
     def begin(self) -> None:
-        """Goes on where the last process stopped, and keeps house from now on."""
+        """Resumes the uploads of the last process, and starts housekeeping."""
         self.runtime.spawn(self.overview.keep_watch)
         housekeeping.recover(self.uploads)
         self.runtime.spawn(self._keep_time)

@@ -1,18 +1,18 @@
-"""Where a ticket can be in its life, what may happen to it, and one table of what may follow what.
+"""The states of a ticket, the events that may happen to it, and the one table of transitions.
 
-    ISSUED         nobody has used it yet
-    UPLOADING      a connection holds the claim and sends bytes
-    PAUSED         bytes may be there, nobody is connected
-    HANDING_OVER   all bytes are there; the app is being told, again and again until it answers
+    ISSUED         no client has used it yet
+    UPLOADING      a claim holds it, and its client sends bytes
+    PAUSED         bytes may be stored, and no claim holds it
+    HANDING_OVER   all bytes are stored; the app is called until it answers
     WAITING        the app answered "wait" and will call finish_upload
     FINISHED       the app has the file
     FAILED         the app refused the file, or could not be reached for too long; the file is kept
-    CANCELLED      somebody gave up
-    EXPIRED        nobody came, or fetched a failed file, for too long
+    CANCELLED      the client, the app or the operator cancelled it
+    EXPIRED        no client came for too long, or no app took a failed file
 
-Two rules stand behind the table. A file that has arrived is the app's business: from HANDING_OVER on
-no client can cancel, and what clients do (come, go) changes nothing. And `Confirm` wins every race: the app
-may call finish_upload before we have read its "wait" (CONTRACT 3).
+Two rules explain the table. From HANDING_OVER on, the file belongs to the app: no client can cancel, and
+clients that connect or leave change nothing. And `Confirm` wins every race: the app may call finish_upload
+before the server has read its "wait".
 """
 
 from __future__ import annotations
@@ -94,14 +94,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Release:
-    """The connection is gone. `checkpoint`: of all that is stored, if that is known."""
+    """The claim has ended. `checkpoint`: that of all stored bytes, if it is known."""
 
     checkpoint: Checkpoint | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """All bytes are stored, and these are their digests; `sha256` (hex) only if the app has asked for it."""
+    """All bytes are stored, and these are their digests; `sha256` (hex) only if the app asked for it."""
 
     crc32c: int | None = None
     sha256: str = ""
@@ -109,7 +109,7 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Somebody gives up. `by_app`: the backend itself, which is then not told about it."""
+    """The upload is cancelled. `by_app`: by its app, which then need not be called."""
 
     reason: str
     by_app: bool = False
@@ -159,7 +159,7 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """The app knows that the upload was called off (or need not know any more)."""
+    """The app knows that the upload was called off, or has not answered for too long."""
 
 
 Event = (
@@ -203,7 +203,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         Lapse: State.HANDING_OVER,  # asked again; FAILED when the lapse is final
     },
     State.FINISHED: {
-        Claim: State.FINISHED,  # hears the result once more
+        Claim: State.FINISHED,  # its client gets the result once more
         Release: State.FINISHED,
         Confirm: State.FINISHED,  # a repeated finish_upload is ok
         Wait: State.FINISHED,  # the answer "wait" was read after finish_upload had come

@@ -1,4 +1,4 @@
-"""What a connection that holds a ticket can hear about it at any moment."""
+"""The news that a client which holds an upload may get at any moment."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ class HandedOver:
 
 @dataclass(frozen=True, slots=True)
 class WaitingForApp:
-    """The app gave no answer, and why; it is asked again."""
+    """The app gave no answer, and why. It is called again."""
 
     why: str = "the app does not answer yet"
 
 
 @dataclass(frozen=True, slots=True)
 class NotHandedOver:
-    """The app did not take the file; the words are for the user."""
+    """The app did not take the file. The error's text is for the user."""
 
     error: errors.HandoverFailed
 
 
 @dataclass(frozen=True, slots=True)
 class Interrupted:
-    """This connection has to go, and the upload resumes on another one: after a takeover, at a later time."""
+    """This claim has ended: another one took over, or the upload may resume later."""
 
     error: errors.TakenOver | errors.Stopping | errors.StorageLost
 
 
 News = CalledOff | HandedOver | NotHandedOver | WaitingForApp | Interrupted
-"""What a ticket's watcher may hear at any moment."""
+"""Any news."""

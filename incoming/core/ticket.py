@@ -1,10 +1,10 @@
-"""A ticket: the right to upload one file (CONTRACT 1), as a frozen value.
+"""A ticket: the right to upload one file, as a frozen value.
 
 `ticket.apply(event, now_s)` returns the ticket as it is after the event, by the table in `lifecycle`; or it
-raises `IllegalTransition` and leaves everything as it was. Nothing else in the house changes a state.
+raises an error and changes nothing. Nothing else changes a state.
 
-Times are seconds of the service's own clock (`runtime.ServiceClock`), which stands still while the server
-is down: an outage or a clock jump expires nobody.
+Times are seconds of the service's own clock (`runtime.ServiceClock`), which stops while the server is down.
+So neither an outage nor a jump of the system's clock expires a ticket.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ class IllegalTransition(WrongState):
 class Ticket:
     """One upload: what the app asked for, and how far it has come.
 
-    `deliveries` counts the calls to the app since the file arrived (or the upload was called off);
-    `asks` counts the times that a "wait" lapsed; `app_told` is the flag of CANCELLED and EXPIRED.
+    `deliveries` counts the calls to the app since the file arrived or the upload was called off. `asks`
+    counts how often a "wait" lapsed. `app_told` says whether the app knows that the upload was called off.
 
-    `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: a checksum
-    from its client completes it (protocol version 2), and nothing else does. `crc32c` and `sha256` (hex) are
-    known once it has arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
+    `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: only a
+    checksum from the client completes the upload. `crc32c` and `sha256` (hex) are known once the file has
+    arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
 
     `token` is that of the newest claim. A change for a claim counts only while the ticket has the claim's
     token, so no claim that was taken over can change the ticket. `epoch` counts the claims, for logs.
 
-    `checkpoints` tell of an unfinished upload which bytes were acknowledged. `boot_id` is that of the machine
-    when all stored bytes were last known to be right; empty where an older version has written them.
+    `checkpoints` are checksums of the acknowledged bytes of an unfinished upload. `boot_id` names the start
+    of the machine at which all stored bytes were last known to be right; an older version left it empty.
     """
 
     id: str
@@ -105,12 +105,12 @@ class Ticket:
 
     @property
     def app(self) -> str:
-        """Who is told: the host and port of an app (the rest of its URL may be secret), or a callback."""
+        """The app: its host and port, since the rest of its URL may be secret, or the name of a callback."""
         return _app(self.signal_finish_url)
 
     @property
     def short_id(self) -> str:
-        """What logs show: the id itself is a bearer secret (DESIGN 4)."""
+        """What logs show of the id. The whole id is a secret: it allows the upload."""
         return self.id[:8]
 
     def for_log(self, **more: object) -> dict[str, object]:
@@ -120,7 +120,7 @@ class Ticket:
 
     @property
     def file_is_ours(self) -> bool:
-        """False once the app has it and wanted to move it: it is never touched again (CONTRACT 3)."""
+        """False once the app has the file and wanted to move it. Then the server never touches it again."""
         return self.state is not State.FINISHED or self.remove_file_when_finished
 
     @property
@@ -141,10 +141,10 @@ class Ticket:
         return FileMeant(self.name, self.length_bytes or 0, self.last_modified_ms)
 
     def admits(self, secret: str) -> bool:
-        """Returns whether finish, cancel and retry may be asked for with this secret (CONTRACT 2).
+        """Returns whether a caller with this secret may finish, cancel and retry the upload.
 
-        Apps of the older `signalFinishSecret` send none back; a wrong one is refused even from them. One in
-        the quotes of a JSON string is the same secret; it may also have been given so.
+        Apps that use the older `signalFinishSecret` send no secret back; a wrong secret is refused even from
+        them. A secret in the quotes of a JSON string is the same secret: the ticket's may also be in quotes.
         """
         spellings = {secret, unquoted(secret)}
         if "" in spellings and not self.secret_required:
@@ -167,24 +167,25 @@ class Ticket:
         return _remember(moved, event, self.state)
 
     def rests_as(self, other: Ticket) -> bool:
-        """Returns whether the two have the same journal entry."""
+        """Returns whether both tickets have the same journal entry."""
         if self.state is not other.state:
             return False
         return self == replace(other, epoch=self.epoch, token=self.token, deliveries=self.deliveries)
 
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
-        """Returns whether a restart makes `other` of this ticket, but for what it says of its bytes."""
+        """Returns whether a restart turns this ticket into `other`, apart from its checkpoints."""
         known = replace(other, checkpoints=self.checkpoints)
         return self.at_rest().recovered(now_s).rests_as(known)
 
     def at_rest(self) -> Ticket:
-        """Returns what is worth a journal entry: not the claims and calls, which die with the process."""
+        """Returns what the journal keeps of the ticket. Claims and calls end with the process."""
         return replace(self, epoch=0, token="", deliveries=0)
 
     def recovered(self, now_s: float) -> Ticket:
-        """Returns the ticket as it is after its process died and another one read it off the journal.
+        """Returns the ticket as the next process has it after this one was killed.
 
-        Whoever uploaded is gone. The app may have been called: its next call is a repeated one (CONTRACT 3).
+        Its client is not connected any more. The app may have been called, so its next call counts as a
+        repeated one.
         """
         if self.state is State.UPLOADING:
             return replace(self, state=State.PAUSED, changed_at_s=now_s)
@@ -253,7 +254,7 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
 
 
 def _reason(reason: str) -> str:
-    """Returns what is kept of it: clients and apps give reasons of any length."""
+    """Returns the part of a reason that is kept: clients and apps give reasons of any length."""
     return cut(reason, MAX_REASON_BYTES)
 
 

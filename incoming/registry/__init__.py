@@ -1,7 +1,7 @@
 """The seams between the service and what all its processes share: tickets, leases and news.
 
 `memory`, `memory_leases` and `memory_news` are the implementations for one process; `journal` makes the
-tickets survive a kill. An implementation that several processes share stands behind the same Protocols, and
+tickets survive a kill. An implementation that several processes share has the same Protocols, and
 nothing above them asks how many processes there are. That is why a change of a ticket is one step here, and
 not a get and a put. `tests/registry/contract` tests these promises for every implementation.
 """
@@ -69,7 +69,7 @@ class Registry(Protocol):
 
 
 class Leases(Protocol):
-    """Who holds which upload, in all processes. The newest holder wins.
+    """Which claim holds which upload, in all processes. The newest claim wins.
 
     The token of a claim names the holder. A lease lasts until it is released, or until another claim takes
     it. A lease with a deadline may expire; it then still has its holder until it is released, so that the

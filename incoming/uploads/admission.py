@@ -222,7 +222,7 @@ class Admission:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
 
     def pace(self, ticket: Ticket) -> Pace:
-        """Returns the ticket's rate limit: the same one for each of its claims, so that none begins anew."""
+        """Returns the ticket's rate limit: the same one for each of its claims, so that none starts again."""
         if not ticket.max_bytes_per_s or ticket.state not in RECEIVING:
             return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
@@ -232,9 +232,9 @@ class Admission:
         self._hold(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
     def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
-        """Keeps room for the rest of a file that nobody has open; what was reserved ahead is given back.
+        """Keeps room for the rest of a closed file, and frees what was reserved ahead.
 
-        Keeps none for an upload that has lost its room. `anew`: nothing may be known of it yet (a start).
+        Keeps none for an upload that has lost its room. `anew`: nothing is known of it yet, as at a start.
         Raises StorageFailed.
         """
         accounted_bytes = self._accounted_bytes(ticket.id)
@@ -242,7 +242,8 @@ class Admission:
             self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
     def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
-        missing_bytes = _missing_bytes(ticket.length_bytes, accounted_bytes)
+        length_bytes = ticket.length_bytes  # each write comes here: no call more than it needs
+        missing_bytes = PART_BYTES if length_bytes is None else max(length_bytes - accounted_bytes, 0)
         self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:

@@ -35,7 +35,7 @@ def new_token() -> str:
 
 @dataclass(slots=True, eq=False)
 class ClaimedUpload:
-    """One client's claim of an upload: what it found when it came, and who listens to its news."""
+    """One client's claim of an upload: what it found, and the listener for its news."""
 
     ticket: Ticket
     offset_bytes: int

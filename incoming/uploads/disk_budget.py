@@ -1,11 +1,11 @@
-"""Who may still write how much: declared sizes of unfinished uploads, counted against the free disk space.
+"""The disk budget: the declared sizes of unfinished uploads, counted against the free disk space.
 
 "The disk is full" is said when an upload begins, not after 90 GB of it. Each upload holds the bytes that it
 has declared and that the disk does not count as used yet. Two rules keep others from being locked out:
 
-- A hold that nobody renews ends after `idle_after_s`.
+- A hold that is not renewed ends after `idle_after_s`.
 - A hold of an upload without a single byte is young for `unused_after_s`. After that it yields when another
-  upload needs the room (`yielding`, `lapse`). Asking again does not make it young again, so that nobody can
+  upload needs the room (`yielding`, `lapse`). Asking again does not make it young again, so that no one can
   reserve the disk by asking. The first byte makes it an ordinary hold.
 """
 

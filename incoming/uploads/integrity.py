@@ -4,7 +4,7 @@ A digest follows the writer: each chunk is added when it is stored; to a SHA-256
 chunk comes in. After a restart it has to catch up, which it does beside the upload, in the pool, block by
 block off the disk; it is only waited for at the very end.
 
-Beside the digest stands the checksum of what was acknowledged, for checkpoints. It begins with the ticket's
+Checkpoints need the checksum of what was acknowledged, which is kept apart. It starts from the ticket's
 last one, so it is known long before a large file is read back.
 """
 
@@ -53,7 +53,7 @@ class _File:
 
     digest: RunningDigest
     turn: Lock
-    """Who holds it may add to the digest."""
+    """Its holder may add to the digest."""
     stored_bytes: int = 0
     queued_bytes: int = 0
     """Up to where bytes were added, or are in memory and wait for that."""
@@ -98,7 +98,7 @@ class Integrity:
         file.acknowledged_crc = combine(file.acknowledged_crc, crc, len(chunk))
         self._moved.add(ticket.id)
         if max(file.digest.position_bytes, file.queued_bytes) != at:
-            return  # whoever catches up gets there
+            return  # `_catch_up` gets there
         if not ticket.wants_sha256:
             file.digest.add(chunk, crc)
             return
@@ -113,7 +113,7 @@ class Integrity:
         self, file: _File, at: int, added: tuple[memoryview, int | None],
         give_back: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """Has its turn, and ends it."""
+        """Adds a chunk to the digest. The caller has locked `turn`, and this unlocks it."""
         try:
             if file.digest.position_bytes != at:
                 return  # something before it is missing, and has to be read back
@@ -132,7 +132,7 @@ class Integrity:
         return file.digest
 
     def forget(self, ticket_id: str) -> None:
-        """Nothing more will come, or all of it anew."""
+        """Drops what is known of a file: no more bytes will come, or all of them again."""
         self._files.pop(ticket_id, None)
         self._moved.discard(ticket_id)
 
@@ -175,7 +175,7 @@ class Integrity:
         return Checkpoint(file.stored_bytes, file.acknowledged_crc)
 
     def _begin_behind_checkpoint(self, ticket: Ticket, file: _File, stored_bytes: int) -> None:
-        """Has the checksum go on from the ticket's last checkpoint, behind which little is stored."""
+        """Continues the checksum from the ticket's last checkpoint, after which little is stored."""
         known = last(up_to(ticket.checkpoints, stored_bytes))
         file.stored_bytes = stored_bytes
         if known.end_bytes == stored_bytes:

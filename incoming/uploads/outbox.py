@@ -1,8 +1,8 @@
-"""The outbox: tells apps what became of their uploads, again and again until they have heard it.
+"""The outbox: calls apps about their uploads until each has answered.
 
-Who asks for a delivery has journaled the reason first (HANDING_OVER, CANCELLED, EXPIRED), so a kill at any
-moment leads to the same call after the restart. An app may therefore hear the same news twice; it never
-misses any. One call at a time is under way for a ticket.
+The journal has the reason for a call first (HANDING_OVER, CANCELLED, EXPIRED). So after a kill at any moment
+the next process makes the same call. An app may get a call twice, and it misses none. A ticket has one call
+at a time.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ LOGGED_CHARS: Final = 200
 
 
 class Outbox:
-    """Brings news to apps. `tell` passes what an app decided on to the client that watches the ticket."""
+    """Calls apps. `tell` passes an app's decision on to the client that waits for it."""
 
     def __init__(
         self,
@@ -78,7 +78,7 @@ class Outbox:
         return ticket.is_undelivered and not is_cared_for and not self._stopped
 
     def stop(self) -> None:
-        """Calls nobody any more; what is not delivered yet is delivered after the next start."""
+        """Makes no more calls. The next process makes those that are left."""
         self._stopped = True
 
     def finish(self, ticket: Ticket) -> None:
@@ -119,7 +119,7 @@ class Outbox:
                         return
                     answer = self._call(ticket, call)
                 attempt += 1
-                if answer and self._heard(ticket_id, answer):
+                if answer and self._answered(ticket_id, answer):
                     return
                 self._runtime.sleep(self._delay_s(attempt, answer))
         except UnknownTicket:
@@ -164,7 +164,7 @@ class Outbox:
         return answer
 
     def _form(self, ticket: Ticket) -> dict[str, str]:
-        """Returns the fields of the call (CONTRACT 3)."""
+        """Returns the form fields of the call, as docs/reference/api.md lists them."""
         called_off = ticket.state in CALLED_OFF
         extras = {} if ticket.crc32c is None else {"crc32c": f"{ticket.crc32c:08x}"}
         if ticket.sha256:
@@ -181,25 +181,25 @@ class Outbox:
             "cancelReason": ticket.reason if called_off else "",
         }
 
-    def _heard(self, ticket_id: str, answer: answers.Answer) -> bool:
-        """Does what the answer asks for. Returns whether that settles the matter."""
+    def _answered(self, ticket_id: str, answer: answers.Answer) -> bool:
+        """Does what the answer asks for. Returns whether no further call is needed."""
         ticket = self._registry.get(ticket_id)
         if ticket.state in CALLED_OFF:
-            return self._heard_of_the_end(ticket, answer)
+            return self._cancellation_answered(ticket, answer)
         # finish_upload may have come while the app was answering, and then the answer is only late.
         with contextlib.suppress(IllegalTransition):
-            return self._heard_of_the_arrival(ticket, answer)
+            return self._arrival_answered(ticket, answer)
         return True
 
-    def _heard_of_the_end(self, ticket: Ticket, answer: answers.Answer) -> bool:
-        """The app's answer to a cancellation is ignored, but it has to be one (CONTRACT 3)."""
+    def _cancellation_answered(self, ticket: Ticket, answer: answers.Answer) -> bool:
+        """Any answer to a cancellation will do, but there has to be one."""
         if isinstance(answer, answers.NoAnswer) and not self._too_long(ticket):
             self._troubles[ticket.id] = replace(answer, detail="")
             return False
         self._registry.change(ticket.id, Told())
         return True
 
-    def _heard_of_the_arrival(self, ticket: Ticket, answer: answers.Answer) -> bool:
+    def _arrival_answered(self, ticket: Ticket, answer: answers.Answer) -> bool:
         match answer:
             case answers.Done():
                 self.finish(ticket)
@@ -233,7 +233,7 @@ class Outbox:
             self._tell(ticket.id, NotHandedOver(failure(changed)))
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
-        """True when the app moved the file away, which is its own to do (CONTRACT 3)."""
+        """Returns whether the app has moved its file away, as it may."""
         pickup = self._storage.pickup
         if pickup is None or ticket.remove_file_when_finished or ticket.id in self._unsynced:
             return False

@@ -1,6 +1,6 @@
-"""What goes on, for whoever looks: each upload, all of them together, how the process is.
+"""The state of the service, for pages and metrics: each upload, all of them together, and the process.
 
-Nothing here is written down when something happens; it is gathered when somebody asks, from the tickets and
+Nothing here is recorded when something happens. It is gathered on request, from the tickets and
 from the open files. Between two hundred tickets others may run. `keep_watch` looks once a second at speeds,
 every now and then at the disk, and all the time at how late it is itself.
 """
@@ -84,7 +84,7 @@ class Overview:
     # --- all the time ------------------------------------------------------------------------------
 
     def keep_watch(self) -> None:
-        """Looks again and again, until the process ends."""
+        """Takes samples until the process ends."""
         self._look_at_disk()
         received_bytes = 0
         while True:
@@ -107,7 +107,7 @@ class Overview:
             self._look_at_disk()
 
     def _look_at_disk(self) -> None:
-        """Beside the caller, and one look at a time: a disk that hangs holds up nobody."""
+        """Checks the disk beside the caller, one check at a time: a disk that hangs delays no one."""
         if not self._disk_is_checked:
             self._disk_is_checked = True
             self._runtime.spawn(self._check_disk)
@@ -152,7 +152,7 @@ class Overview:
             )
         self._found["room"] = found
 
-    # --- when somebody asks --------------------------------------------------------------------------
+    # --- on request --------------------------------------------------------------------------
 
     def disk_works(self) -> bool:
         """Returns whether the storage could be written when it was last looked at. Never waits."""

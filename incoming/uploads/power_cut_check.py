@@ -1,10 +1,9 @@
-"""What is still right of an unfinished upload after a power cut.
+"""What is still right of an upload after a power cut.
 
-The machine has started again since the bytes were written, so some of them may be lost. Nobody looks before
-somebody comes for the upload; then the file is read and compared with the ticket's checkpoints. What agrees
-stays. The bytes behind the last checkpoint that agrees were acknowledged a few seconds before the power cut
-at most. A client of version 2 is asked for their checksums. A client of version 1 can't be asked, so it sends
-them again.
+The machine has started again since the bytes were written, so some of them may be lost. Once a client claims
+the upload, its file is read and compared with the ticket's checkpoints. What agrees stays. The bytes after
+the last checkpoint that agrees were acknowledged at most a few seconds before the power cut. A client of
+protocol version 2 is asked for their checksums. A client of version 1 can't be asked, so it sends them again.
 
 The doubt is over once the journal has the machine's new boot id for the ticket. A kill before that leaves it.
 """

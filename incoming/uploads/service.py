@@ -1,8 +1,8 @@
-"""The service: issue, claim, write, complete, finish, cancel, retry, expire, recover.
+"""The service: issue, claim, look, write, complete, finish, cancel, retry, expire.
 
-Routes and transports call it and know nothing below it. Killed anywhere here, what is lost? Bytes are
-acknowledged when they are in the file; the journal has each state before anybody outside is told, and before
-anything is removed; `recover` does again what may not have been done.
+Routes and transports call it, and it imports none of them. A kill at any point loses nothing: bytes are
+acknowledged once they are in the file. The registry has each state before any client or app is told, and
+before anything is deleted. `housekeeping.recover` repeats what may not have been done.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 
 
 class Uploads:
-    """All uploads of this process. Methods raise IncomingError, and nothing else on purpose."""
+    """All uploads. Its methods raise IncomingError, and no other error on purpose."""
 
     def __init__(self, context: UploadContext) -> None:
         self.context = context
@@ -84,7 +84,7 @@ class Uploads:
         self.stopping = False
         self.lost: StorageLost | None = None
 
-    # --- asked for by the app's backend ----------------------------------------------------------
+    # --- for the app's backend ----------------------------------------------------------
 
     def issue(self, request: NewUpload) -> Ticket:
         """Returns a new ticket. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed."""
@@ -99,13 +99,13 @@ class Uploads:
         self.outbox.finish(self.with_secret(ticket_id, secret))
 
     def cancel_by_app(self, ticket_id: str, secret: str) -> None:
-        """The app gives up. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
+        """The app cancels. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
         ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:  # it may repeat a call whose answer was lost
             self._call_off(ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled())
 
     def cancel_by_operator(self, ticket_id: str, secret: str) -> None:
-        """The same for the operator of this server: the app is told about it."""
+        """The operator of this server cancels; the app is called. Raises like `cancel_by_app`."""
         ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:
             self._call_off(ticket, Cancel(BY_OPERATOR), UploadCancelled())
@@ -118,13 +118,13 @@ class Uploads:
         self.outbox.start(ticket.id)
 
     def with_secret(self, ticket_id: str, secret: str) -> Ticket:
-        """Returns the ticket for whoever may deal with it. Raises UnknownTicket, WrongSecret."""
+        """Returns the ticket, if the caller has its secret. Raises UnknownTicket, WrongSecret."""
         ticket = self._registry.get(ticket_id)
         if not ticket.admits(secret):
             raise WrongSecret
         return ticket
 
-    # --- asked for by a client's connection --------------------------------------------------------
+    # --- for clients --------------------------------------------------------
 
     def claim(
         self, ticket_id: str, claim: Claim, listener: NewsListener, source: str = "",
@@ -221,7 +221,7 @@ class Uploads:
             self._cut_off_what_is_lost(claim, claim.compare[agree][0])
             raise BytesLost
         if self._integrity.is_suspect(ticket.id):
-            self._start_anew(claim)
+            self._discard_all(claim)
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
         raise WrongFile(ticket.file_meant)
 
@@ -236,20 +236,21 @@ class Uploads:
         Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
         StorageFailed. Nothing of the chunk is then stored.
         """
+        size_bytes = len(chunk)
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             if claim.lease_s is not None:
                 self.claims.renew(claim, claim.lease_s)
             writer = _open_file(live)
-            if writer.taken_bytes + len(chunk) > claim.end_bytes:
-                claim.end_bytes = self.admission.extend(claim.ticket, writer, len(chunk))
+            if writer.taken_bytes + size_bytes > claim.end_bytes:
+                claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
             self.admission.keep_room(claim.ticket, writer)
             writer.write(chunk)
-            self.context.counters.stored_bytes += len(chunk)
+            self.context.counters.stored_bytes += size_bytes
             self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer)
-        return claim.pace.delay_s(len(chunk), self._runtime.now_s())
+        return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
@@ -274,7 +275,7 @@ class Uploads:
         Damaged, StorageFull, StorageFailed; WrongState when bytes are missing, or the length is unknown.
         """
         claim.check()
-        digest = self._integrity.whole(claim.ticket)  # nobody has to wait for that but this client
+        digest = self._integrity.whole(claim.ticket)  # only this client waits for it
         claim.check()
         if crc not in (None, digest.crc32c):
             self._integrity.suspect(claim.ticket.id)
@@ -286,11 +287,11 @@ class Uploads:
         self.outbox.start(claim.ticket.id)
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
-        """The user gives up. Raises WrongState once the handover has begun; else like `write`."""
+        """The user cancels. Raises WrongState once the handover has begun, or why the claim was lost."""
         self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
 
     def release(self, claim: ClaimedUpload) -> None:
-        """The connection is gone or pauses. Does nothing when the claim was lost. Raises nothing."""
+        """Ends a claim: its client is gone, or pauses. A claim that was lost is no error. Raises nothing."""
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 self.claims.hand_to(live, None)
@@ -309,14 +310,14 @@ class Uploads:
             log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
-        """Releases what connections still hold, beside the caller: the process is about to end."""
+        """Releases all uploads that clients of this process hold, beside the caller."""
         for claim in self.claims.holders():
             self.context.runtime.spawn(self.release, claim)
 
-    # --- asked for by housekeeping -----------------------------------------------------------------
+    # --- for housekeeping -----------------------------------------------------------------
 
     def expire(self, ticket: Ticket, reason: str) -> None:
-        """Nobody came for too long. Raises IllegalTransition when the ticket has changed."""
+        """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
         self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
     def is_complete(self, ticket: Ticket) -> bool:
@@ -379,10 +380,10 @@ class Uploads:
             self._pause(ticket, live, ticket.token)
 
     def keep_checkpoints(self) -> int:
-        """Has the journal know the checksums of what was stored since the last time. Returns of how many.
+        """Journals the checksums of what was stored since the last time. Returns of how many uploads.
 
-        One sync keeps all that come together, and no upload waits for it. On a full disk there are none: what
-        room the journal has left is for the ends of uploads.
+        One sync serves all of them, and no upload waits for it. On a full disk there are none: the last room
+        of the journal is for the ends of uploads.
         """
         moved = self._integrity.take_moved() if self._registry.has_room else ()
         for ticket_id in moved:
@@ -398,7 +399,7 @@ class Uploads:
                 self._registry.change(ticket_id, Record(checkpoint, self.context.boot_id), ticket.token)
 
     def stop(self) -> None:
-        """Tells every client to come back later, and takes on nothing new."""
+        """Tells every client to come back later, and accepts no new uploads."""
         self.stopping = True
         self.outbox.stop()
         self.claims.tell_all(Interrupted(Stopping()))
@@ -407,7 +408,7 @@ class Uploads:
                 self._runtime.spawn(self.release, claim)
 
     def lose(self, error: StorageLost) -> None:
-        """Another process may have the storage: nothing is stored, acknowledged or told any more."""
+        """Ends all work, because another process may have the storage: it stores and acknowledges nothing."""
         self.lost = error
         self.outbox.stop()
         self.claims.end_all(Interrupted(error))
@@ -490,7 +491,7 @@ class Uploads:
         checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
         released = self._registry.change(ticket.id, Release(checkpoint), token)
         if released.state is State.PAUSED and may_be_whole:
-            # Its completion has failed, or nobody was left to ask for it.
+            # Its completion has failed, or its client left before asking for it.
             self.retry_queue.add_if_missing(ticket.id, self.context.clock.now_s())
         return released
 
@@ -520,8 +521,8 @@ class Uploads:
         self._let_go(ticket.id, live)
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
 
-    def _start_anew(self, claim: ClaimedUpload) -> None:
-        """Throws away what is stored, which is of no file: pieces of two are in it."""
+    def _discard_all(self, claim: ClaimedUpload) -> None:
+        """Discards all stored bytes, because they mix two files."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             _open_file(live).truncate(0)
