@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import urlsplit
 
-UPLOAD_PATH: Final = "/incoming/frontend/upload_ws"
+from incoming.protocol.rules import UPLOAD_ROUTE
+
+UPLOAD_PATH: Final = f"/incoming/{UPLOAD_ROUTE}"
 _SCHEMES: Final = {"http": False, "https": True, "ws": False, "wss": True}
 
 

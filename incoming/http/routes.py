@@ -18,6 +18,7 @@ from incoming.core import errors
 from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
+from incoming.protocol.rules import UPLOAD_ROUTE
 from incoming.runtime.logs import Seldom
 from incoming.settings.table import Settings
 from incoming.uploads import housekeeping
@@ -33,7 +34,7 @@ PARAMETER_NAMES: Final = (
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
     *("id", "by", "state", "start", "limit", "history"),
 )
-UPLOAD_PATHS: Final = tuple(f"{prefix}frontend/upload_ws" for prefix in PREFIXES)
+UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
 """Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
 PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""

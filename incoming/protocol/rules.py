@@ -1,4 +1,4 @@
-"""The rules that both versions share: timeouts, cancellation reasons, and the close code of each error."""
+"""The rules that both versions share: the path, timeouts, cancellation reasons and close codes."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from incoming.core import errors
 from incoming.protocol.messages import MsgCancel
 from incoming.wire import close_codes
 
+UPLOAD_ROUTE: Final = "frontend/upload_ws"
+"""The path of the WebSocket below `/incoming/`."""
 OPENING_TIMEOUT_S: Final = 15.0
 """How long a connection may stay open without a MsgUploadReq."""
 AGREEING_TIMEOUT_S: Final = 60.0

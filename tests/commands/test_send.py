@@ -310,7 +310,7 @@ def test_a_file_of_another_size_than_is_reported_is_an_error_before_a_ticket_is_
     assert not app.deliveries
 
 
-def test_another_file_is_noticed_when_an_upload_is_gone_on_with(
+def test_another_file_is_detected_when_an_upload_is_resumed(
     server: RunningServer, app: ScriptedApp, file: Path, tmp_path: Path
 ) -> None:
     ticket_id = new_upload(server, app.url)

@@ -1,4 +1,4 @@
-"""Giving up: the user, the app, and both at the wrong moment (CONTRACT 2 and 4)."""
+"""Cancelling: by the user, by the app, and by both at the wrong moment (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The handover to a real app: what it is told, and what its answers lead to (CONTRACT 2 and 3)."""
+"""The handover to a real app: its fields, and the effect of each answer (docs/reference/api.md)."""
 
 from __future__ import annotations
 

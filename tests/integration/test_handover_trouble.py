@@ -1,4 +1,4 @@
-"""Handovers that do not go well at once (CONTRACT 3, DESIGN 2)."""
+"""Handovers that fail at first (docs/reference/api.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a connection begins (CONTRACT 2 and 4, RFC 6455 section 4)."""
+"""The WebSocket handshake (docs/reference/protocol.md, RFC 6455 section 4)."""
 
 from __future__ import annotations
 

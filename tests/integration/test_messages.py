@@ -1,4 +1,4 @@
-"""The text messages of version 1, to the letter, and whatever else may come (CONTRACT 4)."""
+"""The text messages of version 1, byte by byte, and messages that are not valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Coming back: after a pause, a lost connection, a takeover, and after the end (CONTRACT 4)."""
+"""Resuming: after a pause, a lost connection, a takeover, and after the end."""
 
 from __future__ import annotations
 

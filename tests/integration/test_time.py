@@ -1,4 +1,4 @@
-"""What time does: idle tickets, silent connections, results that are kept (settings, DESIGN 2)."""
+"""Timeouts: idle tickets, silent connections, and results that are kept (docs/reference/settings.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Chunks and their acknowledgements (CONTRACT 4, step 4)."""
+"""Chunks and their acknowledgements in version 1 (docs/reference/protocol.md)."""
 
 from __future__ import annotations
 

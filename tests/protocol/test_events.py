@@ -101,7 +101,7 @@ def test_the_timer_of_an_earlier_phase_means_nothing(phase: Phase) -> None:
     ],
 )
 @pytest.mark.parametrize("phase", [Phase.OPENING, Phase.AGREEING, Phase.RECEIVING, Phase.ARRIVED])
-def test_what_can_be_mended_closes_without_a_message(
+def test_a_retryable_error_closes_without_a_message(
     phase: Phase, error: errors.IncomingError, code: int
 ) -> None:
     assert in_phase(phase).handle(events.Failed(error)) == [CloseConnection(code, str(error))]

@@ -113,7 +113,7 @@ def test_a_clients_message_is_read_by_exactly_these_names(
     assert parse(text_of(kind, {**data, "New": [1]})) == message
 
 
-def test_who_says_no_version_speaks_version_1() -> None:
+def test_a_request_without_a_version_is_of_version_1() -> None:
     said = {"Id": "the id", "LengthBytes": 12, "Name": "a"}
     assert parse(text_of("MsgUploadReq", said)) == MsgUploadReq("the id", 12, "a", 1, 0)
 
@@ -162,7 +162,7 @@ def test_a_file_may_be_older_than_1970() -> None:
 
 
 @pytest.mark.parametrize("kind", ["MsgUploadReq2", "MsgUploadConf", "MsgStored", "MsgPong", "MsgErrorV2"])
-def test_names_that_only_the_server_or_nobody_says_are_refused(kind: str) -> None:
+def test_types_that_clients_do_not_send_are_refused(kind: str) -> None:
     with pytest.raises(BadMessage, match="clients don't send"):
         parse(text_of(kind, {}))
 

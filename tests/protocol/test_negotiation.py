@@ -1,4 +1,4 @@
-"""Which version is spoken: the client's first message decides, and clients of version 1 notice nothing."""
+"""Version negotiation: the client's first message decides, and version 1 is unaffected."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def after(*story: Event) -> NegotiatedSession:
 
 
 @pytest.mark.parametrize("version", [2, 3, 2**40])
-def test_who_asks_for_version_2_or_a_later_one_is_answered_in_version_2(version: int) -> None:
+def test_a_request_for_version_2_or_later_is_answered_in_version_2(version: int) -> None:
     conversation = after()
     assert conversation.handle(request(version)) == [events.ClaimTicket(request(version))]
     assert conversation.is_v2
@@ -41,7 +41,7 @@ def test_who_asks_for_version_2_or_a_later_one_is_answered_in_version_2(version:
 
 
 @pytest.mark.parametrize("version", [1, 0, -2])
-def test_whoever_else_is_answered_in_version_1(version: int) -> None:
+def test_any_other_request_is_answered_in_version_1(version: int) -> None:
     conversation = after()
     assert conversation.handle(request(version)) == [events.ClaimTicket(request(version))]
     assert not conversation.is_v2
@@ -49,7 +49,7 @@ def test_whoever_else_is_answered_in_version_1(version: int) -> None:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_a_conversation_stays_in_its_version(version: int) -> None:
+def test_a_session_stays_in_its_version(version: int) -> None:
     agreement = MsgAgree(()) if version == 2 else MsgAck(True)
     conversation = after(request(version), CLAIMED, agreement)
     conversation.handle(request(3 - version))
@@ -72,7 +72,7 @@ def test_a_claim_that_fails_is_told_in_the_version_that_was_asked_for() -> None:
     assert kinds == {1: {messages.MsgError}, 2: {messages.MsgErrorV2}}
 
 
-def test_a_silent_client_is_sent_away_before_any_version_is_spoken() -> None:
+def test_a_client_that_sends_no_request_is_closed() -> None:
     assert after().handle(events.TimedOut(Phase.OPENING)) == [events.CloseConnection(1008, "no answer")]
 
 

@@ -1,4 +1,4 @@
-"""One conversation, clause by clause of CONTRACT 4. Each event in each phase: see test_steps."""
+"""A session of version 1 (docs/reference/protocol.md). test_events has each event in each phase."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """A session of version 2 from the request to the last chunk, as docs/reference/protocol.md describes it.
 
-How it ends is in test_session_v2_end, each event in each phase in test_steps_v2.
+The end is in test_v2_end, each event in each phase in test_events_v2.
 """
 
 from __future__ import annotations
@@ -102,7 +102,7 @@ def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arri
     assert session.phase is Phase.AGREEING
 
 
-def test_a_client_that_proves_nothing_is_closed_in_time_for_others() -> None:
+def test_a_client_that_sends_no_checksums_is_closed() -> None:
     session = in_phase(Phase.AGREEING)
     assert session.handle(TimedOut(Phase.OPENING)) == []
     assert session.handle(TimedOut(Phase.AGREEING)) == [events.CloseConnection(1008, "no answer")]
@@ -189,7 +189,7 @@ def test_chunks_may_come_once_the_file_is_the_same() -> None:
 
 
 @pytest.mark.parametrize("crcs", [(), (1,), (1, 2, 3)])
-def test_there_is_a_checksum_for_each_range(crcs: tuple[int, ...]) -> None:
+def test_msg_agree_has_one_checksum_for_each_range(crcs: tuple[int, ...]) -> None:
     session = after(REQUEST, Claimed(10, LENGTH_BYTES, compare=((0, 5), (5, 10))))
     wrong = errors.BadMessage("MsgAgree.Crc32c must have one checksum for each range.")
     assert session.handle(MsgAgree(crcs)) == refusal(wrong)

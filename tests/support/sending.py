@@ -1,4 +1,4 @@
-"""`incoming send` as a process of its own, as a script would start it."""
+"""`incoming send` in its own process, as a script starts it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from tests.support.waiting import wait_until
 
 COMMAND: Final = [sys.executable, "-m", "incoming.commands.send"]
 PATCHED: Final = [sys.executable, "-m", "incoming.cli", "send"]
-"""The same as a user starts it: with gevent's patches, which the server needs."""
+"""The same command with gevent's patches, as a user starts it."""
 DEADLINE_S: Final = 60.0
 
 
 def write_file(path: Path, data: FileBytes) -> Path:
-    """Writes a file with this content, and returns its path."""
+    """Writes a file with this content and returns its path."""
     with path.open("wb") as file:
         file.writelines(data.blocks())
     return path
 
 
 class Sending:
-    """One run; a context manager that leaves no process behind."""
+    """One run of the command. A context manager that ends the process."""
 
     def __init__(
         self, file: Path | str, *options: str, command: list[str] | None = None, cwd: Path = ROOT, **env: str
@@ -50,17 +50,17 @@ class Sending:
         self.kill()
 
     def kill(self) -> None:
-        """Ends it as a power cut would."""
+        """Kills the process."""
         self._process.kill()
         self._process.communicate()
         self._stderr.close()
 
     def interrupt(self, number: signal.Signals = signal.SIGINT) -> None:
-        """Presses Ctrl-C."""
+        """Sends SIGINT, as Ctrl-C does, or another signal."""
         self._process.send_signal(number)
 
     def ends(self, deadline_s: float = DEADLINE_S) -> Sending:
-        """Waits for its end: `exit_code`, what it `said` to people, and the `result` for programs."""
+        """Waits for its end, and sets `exit_code`, `said` (its stderr) and `result` (its JSON)."""
         printed, _ = self._process.communicate(timeout=deadline_s)
         self.exit_code = self._process.returncode
         self.said = self.says()
@@ -68,16 +68,16 @@ class Sending:
         return self
 
     def says(self) -> str:
-        """Returns what it has said so far."""
+        """Returns its stderr so far."""
         descriptor = self._stderr.fileno()
         return os.pread(descriptor, os.fstat(descriptor).st_size, 0).decode()
 
     @property
     def runs(self) -> bool:
-        """Whether it has not ended yet."""
+        """Whether the process is running."""
         return self._process.poll() is None
 
 
 def wait_stored(path: Path, size_bytes: int) -> None:
-    """Waits until a server has stored so much of an upload."""
+    """Waits until the server has stored so many bytes of an upload."""
     wait_until(lambda: path.exists() and path.stat().st_size >= size_bytes, f"{size_bytes} bytes stored")

@@ -1,8 +1,8 @@
 """A WebSocket client made of a blocking socket and RFC 6455, and of nothing else.
 
-It shares no line with the server, so the two can't be wrong in the same way; and it sends whatever it is
-told to, the forbidden things included. Chunks are masked with numpy into one reused buffer: a client must
-not be what a test of a gigabyte waits for.
+It shares no line with the server, so the two can't have the same defect. It sends invalid frames too, if a
+test asks for them. Chunks are masked with numpy in one reused buffer, so that the client does not slow down a
+test of a gigabyte.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Frame:
 
 
 class HandshakeRefused(Exception):
-    """The server answered the upgrade with something else than 101; `head` is its answer."""
+    """The server refused the upgrade; `head` is its response."""
 
     def __init__(self, head: str) -> None:
         super().__init__(head.partition("\r\n")[0])
@@ -55,7 +55,7 @@ class HandshakeRefused(Exception):
 
 
 class ConnectionClosed(Exception):
-    """The connection is over: `code` is that of the close frame, 1005 for one without, 1006 for none."""
+    """The connection has ended. `code`: of the close frame, 1005 for none in it, 1006 without a frame."""
 
     def __init__(self, code: int, reason: str = "") -> None:
         super().__init__(f"{code} {reason}".rstrip())
@@ -81,10 +81,10 @@ def _header(first_byte: int, size_bytes: int, mask: bytes) -> bytes:
 
 
 class WebSocket:
-    """One connection. Everything that waits does so for `timeout_s` at most, then raises TimeoutError."""
+    """One connection. Each call waits for `timeout_s` at most, then raises TimeoutError."""
 
     def __init__(self, url: str, headers: dict[str, str] | None = None, timeout_s: float = 30.0) -> None:
-        """Connects to `ws://` or `http://` + host, port and path; with an s, whatever the certificate.
+        """Connects to `ws://` or `http://` + host, port and path. wss and https trust any certificate.
 
         Raises HandshakeRefused, OSError.
         """
@@ -95,9 +95,9 @@ class WebSocket:
         address = (target.hostname or "", target.port or 80)
         self.socket: socket.socket = socket.create_connection(address, timeout=timeout_s)
         if self.socket.getsockname() == self.socket.getpeername():
-            # On loopback, a client that knocks on a port where nobody listens can get through to itself.
+            # On loopback, a connect to a port without a listener can reach its own socket.
             self.socket.close()
-            raise ConnectionRefusedError("nobody but ourselves")
+            raise ConnectionRefusedError("connected to its own socket")
         try:
             self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if target.scheme in ("https", "wss"):
@@ -167,7 +167,7 @@ class WebSocket:
     # --- receiving ---------------------------------------------------------------------------------
 
     def receive_frame(self) -> Frame:
-        """Returns the next frame, whatever it is. Raises ConnectionClosed (1006) at the end of the stream."""
+        """Returns the next frame of any kind. Raises ConnectionClosed (1006) at the end of the stream."""
         header = self._peek(2)
         assert not header[1] & 0x80, "a server never masks (RFC 6455 section 5.1)"
         size, at = header[1], 2
@@ -182,7 +182,7 @@ class WebSocket:
     def receive(self) -> bytes:
         """Returns the next message; answers pings on the way.
 
-        Raises ConnectionClosed, after it has answered the close frame as RFC 6455 section 5.5.1 asks for.
+        Raises ConnectionClosed after it has answered the close frame (RFC 6455 section 5.5.1).
         """
         while True:
             frame = self.receive_frame()
@@ -207,7 +207,7 @@ class WebSocket:
 
     @property
     def has_input(self) -> bool:
-        """True when something has come in that was not read yet."""
+        """Whether there is input that was not read yet."""
         if self._received:
             return True
         if isinstance(self.socket, ssl.SSLSocket) and self.socket.pending():
@@ -234,7 +234,7 @@ class WebSocket:
     # --- ending ------------------------------------------------------------------------------------
 
     def close(self, code: int = 1000) -> tuple[int, float]:
-        """Says goodbye and waits for the answer; returns its code and after how many seconds it came."""
+        """Sends a close frame and waits for the answer. Returns its code and the seconds until then."""
         began_s = time.monotonic()
         self.send_frame(0x80 | CLOSE, struct.pack("!H", code))
         while (frame := self.receive_frame()).opcode != CLOSE:
@@ -244,7 +244,7 @@ class WebSocket:
         return int.from_bytes(frame.payload[:2], "big"), took_s
 
     def cut(self) -> None:
-        """Ends the connection with a reset, as a lost network does; what was not sent is lost."""
+        """Resets the connection. Data that was not sent is lost."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
@@ -253,8 +253,8 @@ class WebSocket:
         self.socket.close()
 
     def leave(self) -> None:
-        """Ends our side without a close frame: all that was sent still arrives.
+        """Closes the sending side without a close frame: all that was sent still arrives.
 
-        After `drop` it need not: closing a socket that has unread bytes resets the connection.
+        `drop` does not promise that: to close a socket with unread bytes resets the connection.
         """
         self.socket.shutdown(socket.SHUT_WR)

@@ -1,4 +1,4 @@
-"""The server's messages as a client reads them: what is needed has to be there, the rest may be anything."""
+"""The server's messages as the client reads them: required members must be valid, others are ignored."""
 
 from __future__ import annotations
 
@@ -83,6 +83,6 @@ def test_a_bit_that_flips_raises_nothing_else(reply: Any, place: int, bit: int) 
         ({"compare": ((0, 1),) * 65}, False),
     ],
 )  # fmt: skip
-def test_terms_have_to_fit_the_file(changes: dict[str, Any], sense: bool) -> None:
+def test_a_msg_upload_conf_must_fit_the_file(changes: dict[str, Any], sense: bool) -> None:
     terms = {name: getattr(CONF, name) for name in CONF.__slots__} | changes
     assert is_valid(MsgUploadConfV2(**terms), 1000) is sense

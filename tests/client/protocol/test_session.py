@@ -1,4 +1,4 @@
-"""The client's session, clause by clause of docs/reference/protocol.md, version 2: events in, actions out.
+"""The client's session in version 2 (docs/reference/protocol.md): events in, actions out.
 
 Any order of events against the server's own session is in test_session_with_the_server.
 """
@@ -413,7 +413,7 @@ def test_nothing_is_given_up_unless_it_was_asked_for() -> None:
         (events.FileChanged("a.mov was changed."), Ending.FAILED, False, "a.mov was changed."),
     ],
 )  # fmt: skip
-def test_what_can_not_be_mended_ends_it(event: Event, ending: Ending, resumable: bool, text: str) -> None:
+def test_a_permanent_error_ends_the_upload(event: Event, ending: Ending, resumable: bool, text: str) -> None:
     talk = Talk().after(ConnectionOpened())
     assert talk.hear(event) == [CloseConnection()]
     outcome = talk.session.outcome
@@ -491,7 +491,7 @@ def test_a_second_ctrl_c_does_not_wait_for_the_answer_to_a_cancellation() -> Non
     assert talk.stage is Stage.ENDED
 
 
-def test_nothing_is_heard_without_a_connection() -> None:
+def test_messages_without_a_connection_are_ignored() -> None:
     talk = in_stage(Stage.BACKING_OFF)
     for event in (
         conf(),

@@ -44,7 +44,7 @@ def test_what_was_lost_is_forgotten() -> None:
     assert prefix.gap(1000) == Segment(0, 50)
 
 
-def test_what_was_read_elsewhere_is_of_no_use() -> None:
+def test_a_checksum_of_another_segment_is_ignored() -> None:
     prefix = StoredPrefix()
     prefix.extend_to(100)
     prefix.fill(Segment(10, 20, 1))

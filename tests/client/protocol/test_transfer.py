@@ -1,4 +1,4 @@
-"""How large chunks are, as the server has it."""
+"""The transfer follows the server's limits."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_a_chunk_is_as_large_as_the_last_acknowledgement_allows() -> None:
         assert next_chunk_bytes(transfer, 10) == allowed
 
 
-def test_no_more_is_on_its_way_than_the_last_acknowledgement_allows() -> None:
+def test_no_more_is_in_flight_than_the_last_acknowledgement_allows() -> None:
     transfer = quick_transfer()
     transfer.set_limits(MIB, 4 * MIB, 10)
     while work := transfer.next_chunk(10):
@@ -45,7 +45,7 @@ def test_no_more_is_on_its_way_than_the_last_acknowledgement_allows() -> None:
     assert next_chunk_bytes(transfer, 10) == MIB
 
 
-def test_after_a_silence_as_much_is_on_its_way_as_the_connection_began_with() -> None:
+def test_after_a_silence_the_window_is_that_of_the_connection() -> None:
     transfer = quick_transfer()
     transfer.set_limits(512 * KIB, 512 * KIB, 10)
     (work,) = filter(None, [transfer.next_chunk(10)])
@@ -54,7 +54,7 @@ def test_after_a_silence_as_much_is_on_its_way_as_the_connection_began_with() ->
     assert next_chunk_bytes(transfer, 10.1 + LIMITS_VALID_S) == 512 * KIB
 
 
-def test_after_a_silence_it_is_as_large_as_the_connection_began_with() -> None:
+def test_after_a_silence_the_chunk_size_is_that_of_the_connection() -> None:
     transfer = quick_transfer()
     transfer.set_limits(4 * MIB, 0, 10)
     assert next_chunk_bytes(transfer, 10 + LIMITS_VALID_S) == 4 * MIB
@@ -68,7 +68,7 @@ def test_a_server_that_does_not_tell_it_changes_nothing() -> None:
     assert next_chunk_bytes(transfer, 10) == 4 * MIB
 
 
-def test_what_is_allowed_before_a_connection_stands_is_not_remembered() -> None:
+def test_limits_before_a_connection_opens_are_ignored() -> None:
     transfer = Transfer(1000, 0)
     transfer.set_limits(4 * MIB, 4 * MIB, 0)
     transfer.start_connection(0, 100, 1000)

@@ -1,4 +1,4 @@
-"""How much is on its way: on links that are simulated here, a chunk after the other."""
+"""The congestion window on simulated links."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def run(
 @pytest.mark.parametrize(
     ("bytes_per_s", "delay_s"), [(125e6, 0.1), (125e6, 0.001), (250e3, 0.05), (2e6, 0.3), (1e9, 0.0002)]
 )
-def test_a_link_is_filled_and_not_flooded(bytes_per_s: float, delay_s: float) -> None:
+def test_a_link_is_filled_without_a_long_queue(bytes_per_s: float, delay_s: float) -> None:
     window = CongestionWindow(4 * MIB, 64 * MIB)
     run(window, bytes_per_s, delay_s, 5)
     assert run(window, bytes_per_s, delay_s, 10, 5) > 0.9 * bytes_per_s
@@ -69,7 +69,7 @@ def test_a_link_that_becomes_slower_is_not_flooded_for_long() -> None:
     assert window.size_bytes < 1e6, "less than a second of what the link carries now"
 
 
-def test_the_server_may_change_its_mind_about_the_size_of_chunks() -> None:
+def test_the_server_may_change_the_chunk_size() -> None:
     window = CongestionWindow(MIB // 2, 64 * MIB)
     run(window, 1e9, 0.0002, 5)
     assert window.chunk_bytes == MIB // 2
