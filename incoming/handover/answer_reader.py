@@ -26,10 +26,10 @@ class AnswerTooLong(HTTPException):
 class AnswerFile(io.RawIOBase):
     """What a socket brings, up to MAX_READ_BYTES; between two pieces others run."""
 
-    def __init__(self, raw: Any, breathe: Callable[[], object]) -> None:
+    def __init__(self, raw: Any, yield_if_due: Callable[[], object]) -> None:
         """`raw` is an unbuffered file of a socket."""
         self._raw = raw
-        self._breathe = breathe
+        self._yield_if_due = yield_if_due
         self._left_bytes = MAX_READ_BYTES
 
     def readable(self) -> bool:
@@ -38,7 +38,7 @@ class AnswerFile(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         """See io.RawIOBase. Raises AnswerTooLong, OSError."""
-        self._breathe()
+        self._yield_if_due()
         read_bytes: int | None = self._raw.readinto(buffer)
         self._left_bytes -= read_bytes or 0
         if self._left_bytes < 0:
@@ -54,10 +54,10 @@ class AnswerFile(io.RawIOBase):
 class Answer(HTTPResponse):
     """The answer proper. Raises AnswerTooLong besides what HTTPResponse raises."""
 
-    def __init__(self, sock: Any, breathe: Callable[[], object], method: str | None = None) -> None:
+    def __init__(self, sock: Any, yield_if_due: Callable[[], object], method: str | None = None) -> None:
         super().__init__(sock, method=method)
         self.fp.close()
-        self.fp = io.BufferedReader(AnswerFile(sock.makefile("rb", 0), breathe), PIECE_BYTES)
+        self.fp = io.BufferedReader(AnswerFile(sock.makefile("rb", 0), yield_if_due), PIECE_BYTES)
 
     def begin(self) -> None:
         """Reads the status and the headers; of several answers the last one's."""

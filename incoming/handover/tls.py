@@ -27,11 +27,11 @@ class TlsSocket:
     """As much of a socket as http.client uses."""
 
     def __init__(
-        self, sock: socket.socket, context: ssl.SSLContext, host: str, breathe: Callable[[], object]
+        self, sock: socket.socket, context: ssl.SSLContext, host: str, yield_if_due: Callable[[], object]
     ) -> None:
         """`sock` is connected, and `host` is who has to be at its other end."""
         self._socket = sock
-        self._breathe = breathe
+        self._yield_if_due = yield_if_due
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._left_bytes = MAX_TLS_BYTES
@@ -88,7 +88,7 @@ class TlsSocket:
             self._socket.sendall(data)
 
     def _feed(self, receive: Receive) -> None:
-        self._breathe()
+        self._yield_if_due()
         data = receive(PIECE_BYTES)
         if data:
             self._incoming.write(data)

@@ -106,8 +106,8 @@ def unmask(payload: memoryview, mask: bytes, position: int = 0) -> None:
 
     It is fastest when `payload` begins at a multiple of 8 in memory. Masks and unmasks alike.
     """
-    turn = position & 3
-    key = (mask[turn:] + mask[:turn]) * 2
+    shift = position & 3
+    key = (mask[shift:] + mask[:shift]) * 2
     size = len(payload)
     whole = size & ~7
     if whole:

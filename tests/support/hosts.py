@@ -63,7 +63,7 @@ class HostedServer(RunningServer):
 
     def _announced_url(self) -> str:
         assert self._process and self._process.poll() is None, "the server ended at its start"
-        with contextlib.suppress(requests.ConnectionError):
+        with contextlib.suppress(requests.ConnectionError, requests.ReadTimeout):  # it is still starting
             if requests.get(f"{self.url}/incoming/frontend/incoming.js", timeout=5).ok:
                 return self.url
         return ""
