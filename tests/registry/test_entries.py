@@ -260,15 +260,14 @@ def raw_of(ticket: Ticket, **fields: Any) -> bytes:
 
 def test_a_start_reads_a_ticket_in_less_time_than_json_takes_to_parse_it() -> None:
     """A start reads all tickets before anybody is let in, so 200,000 have to take seconds."""
-    content = encode(dataclasses.replace(FULL_TICKET, checkpoints=()))
+    content = encode(TICKET)
 
     def cpu_s(read: Callable[[], object]) -> float:
-        def once() -> float:
-            began_s = time.process_time()
-            for _ in range(500):
-                read()
-            return time.process_time() - began_s
+        began_s = time.process_time()
+        for _ in range(200):
+            read()
+        return time.process_time() - began_s
 
-        return min(once() for _ in range(7))
-
-    assert cpu_s(lambda: decode(content, ID)) < cpu_s(lambda: json.loads(content))
+    # The machine's speed varies, so the two take turns, and the best of each counts.
+    times_s = [(cpu_s(lambda: decode(content, ID)), cpu_s(lambda: json.loads(content))) for _ in range(20)]
+    assert min(ours for ours, _ in times_s) < min(theirs for _, theirs in times_s)
