@@ -97,11 +97,11 @@ class Service:
         self.directory = Path(settings.storage_dir).absolute()
         self.runtime = GeventRuntime()
         with unusable(self.directory):
-            self._ownership = DirLock(self.directory)
+            self._dir_lock = DirLock(self.directory)
         try:
             self._open()
         except BaseException:
-            self._ownership.give_up()
+            self._dir_lock.release()
             raise
         self.overview = Overview(self.uploads)
         self._limits = _limits(settings)
@@ -123,7 +123,7 @@ class Service:
         fsync = self.settings.fsync
         self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
         warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
-        self._journal = Journal(self.directory / "journal", fsync, self._ownership.check)
+        self._journal = Journal(self.directory / "journal", fsync, self._dir_lock.check)
         self.context = self._make_context()
 
     def _write_first_clock(self) -> None:
@@ -135,12 +135,12 @@ class Service:
 
     def _own_storage(self) -> None:
         try:
-            self._ownership.take()
+            self._dir_lock.acquire()
         except StorageInUse:
             if not self.settings.wait_for_storage:
                 raise
             log.info("waiting until another process releases %(directory)s", {"directory": self.directory})
-            self.runtime.in_pool(self._ownership.wait)
+            self.runtime.in_pool(self._dir_lock.wait)
 
     def _make_context(self) -> UploadContext:
         settings, runtime = self.settings, self.runtime
@@ -149,7 +149,7 @@ class Service:
         registry = MemoryRegistry(self._journal, runtime, clock, counters, settings)
         data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
         tells_holes = self._data_found.tells_holes
-        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._ownership.check)
+        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._dir_lock.check)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
         return UploadContext(
             settings=settings,
@@ -209,9 +209,9 @@ class Service:
         """Stops all work on the storage once it may be another process's."""
         while True:
             try:
-                self.runtime.in_pool(self._ownership.check)
+                self.runtime.in_pool(self._dir_lock.check)
             except StorageLost as lost:
-                log.error(LOST, {"lock": self._ownership.file})
+                log.error(LOST, {"lock": self._dir_lock.file})
                 self.uploads.lose(lost)
                 return
             except StorageFailed as exc:
@@ -266,7 +266,7 @@ class Service:
         except IncomingError as exc:
             log.warning("the journal could not be closed properly: %(error)s", {"error": exc})
         finally:
-            self._ownership.give_up()
+            self._dir_lock.release()
 
 
 def _keep_names(directory: Path) -> None:

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.registry.records import RecordReader, encode_record
-from incoming.runtime.filesystem import sync_folder, sync_if_known
+from incoming.runtime.filesystem import sync_folder, sync_if_supported
 from incoming.runtime.gevent_runtime import close_descriptor
 
 BLOCK_BYTES: Final = 4096
@@ -127,7 +127,7 @@ class NewFile:
         if self._fsync:
             os.fdatasync(self.appender.fd)
         else:
-            sync_if_known(os.fdatasync, self.appender.fd)
+            sync_if_supported(os.fdatasync, self.appender.fd)
 
     def discard(self) -> None:
         """Deletes the file, which would fill the disk."""

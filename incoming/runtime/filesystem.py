@@ -1,8 +1,8 @@
-"""Calls that some file systems refuse, where a refusal loses nothing; and what is mounted where.
+"""System calls that some file systems do not support; the mapping of disk errors; the table of mounts.
 
-NAS, network mounts, FUSE and vfat refuse some calls that a local disk knows. To sync a folder, or to set a
-mode, is worth having and not necessary: `probe` says at the start what is weaker, and here the refusal is
-borne. An error that tells of a failing disk (EIO, ENOSPC) is never borne.
+NAS, network mounts, FUSE and vfat do not support some calls of a local disk. To sync a folder or to set a
+mode is useful and not necessary. So these functions ignore that a call is not supported, and the probe of the
+storage logs at the start what is weaker. They never ignore the error of a failing disk (EIO, ENOSPC).
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ from typing import Final
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.runtime.gevent_runtime import close_descriptor
 
-NOT_THERE: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EBADF, errno.EISDIR)
-"""How a file system says that it does not know a call; fsync(2) of a folder on CIFS and FUSE: EINVAL."""
-REFUSED: Final = (*NOT_THERE, errno.EPERM, errno.EACCES)
-"""The same for modes, which may also be somebody else's to set."""
+UNSUPPORTED: Final = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTTY, errno.EBADF, errno.EISDIR)
+"""Error numbers for a call that is not supported; fsync(2) of a folder on CIFS and FUSE: EINVAL."""
+REFUSED: Final = (*UNSUPPORTED, errno.EPERM, errno.EACCES)
+"""The same for modes and owners, which only some users may set."""
 DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""How a disk says that there is no room: none left, none in the quota, or the file may not grow further."""
+"""Error numbers for a lack of space: none left, none in the quota, or the file may not grow further."""
 _BLOCK: Final = b"?" * 4096
-"""A few bytes would need no room: some file systems keep them beside the name."""
+"""A whole block: some file systems store a few bytes beside the name, without space of their own."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
 class DiskErrors:
-    """Within it, an OSError becomes what a client may be told: StorageFull or StorageFailed."""
+    """Within this context an OSError becomes an error for clients: StorageFull or StorageFailed."""
 
     def __enter__(self) -> None: ...
 
@@ -43,31 +43,31 @@ disk_errors: Final = DiskErrors()
 
 
 def sync_folder(fd: int) -> bool:
-    """Makes the names in a folder survive a power cut. Returns False where its file system does not know how.
+    """Makes the names in a folder survive a power cut. Returns False if that is not supported.
 
-    Raises OSError where it failed.
+    Raises OSError if it failed.
     """
-    return sync_if_known(os.fsync, fd)
+    return sync_if_supported(os.fsync, fd)
 
 
-def sync_if_known(sync: Callable[[int], None], fd: int) -> bool:
-    """Calls os.fsync or os.fdatasync. Returns False where the file system does not know it.
+def sync_if_supported(sync: Callable[[int], None], fd: int) -> bool:
+    """Calls os.fsync or os.fdatasync. Returns False if the file system does not support it.
 
-    Raises OSError where it failed.
+    Raises OSError if it failed.
     """
     try:
         sync(fd)
     except OSError as exc:
-        if exc.errno not in NOT_THERE:
+        if exc.errno not in UNSUPPORTED:
             raise
         return False
     return True
 
 
 def set_mode(fd: int, mode: int) -> bool:
-    """Gives a file or folder this mode if it has another one. Returns False where that is refused.
+    """Sets the mode of a file or folder if it is another one. Returns False if that is not permitted.
 
-    Raises OSError where it failed.
+    Raises OSError if it failed.
     """
     if stat.S_IMODE(os.fstat(fd).st_mode) == mode:
         return True
@@ -81,7 +81,7 @@ def set_mode(fd: int, mode: int) -> bool:
 
 
 def set_folder_mode(directory: Path, mode: int, kept_bits: int = 0) -> bool:
-    """See `set_mode`; a link to the folder will do. It keeps those of `kept_bits` that it has."""
+    """See `set_mode`. The path may be a link. Those of `kept_bits` that the folder has stay."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         return set_mode(fd, mode | (os.fstat(fd).st_mode & kept_bits))
@@ -90,13 +90,13 @@ def set_folder_mode(directory: Path, mode: int, kept_bits: int = 0) -> bool:
 
 
 def try_to_write(directory: Path) -> None:
-    """Writes a block into a file without a name, which is gone then. Raises OSError."""
+    """Writes a block to a temporary file without a name. Raises OSError."""
     with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
         file.write(_BLOCK)
 
 
 def mounts() -> str:
-    """Returns the table of mounts, as in proc(5), mountinfo; empty where it can't be read."""
+    """Returns the table of mounts, see mountinfo in proc(5); empty if it can't be read."""
     try:
         return _MOUNTS.read_text("utf-8", "surrogateescape")
     except OSError:
@@ -104,9 +104,9 @@ def mounts() -> str:
 
 
 def mounted(table: str, device: int) -> tuple[str, list[str]]:
-    """Returns the kind of a device's file system (`ext4`) and its options; none where it is not in the table.
+    """Returns the type of a device's file system (`ext4`) and its options; none if it is not in the table.
 
-    `table` as `mounts` gives it, `device` a st_dev.
+    `table` is what `mounts` returns, `device` is a st_dev.
     """
     for line in table.splitlines():
         mount, _, filesystem = line.partition(" - ")

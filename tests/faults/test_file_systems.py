@@ -77,7 +77,7 @@ def test_uploads_arrive_over_a_kill_where_nothing_necessary_is_missing(
 @pytest.mark.parametrize(
     ("refused", "words"),
     [
-        ({"flock": "ENOLCK"}, "so a second server could not be kept away: No locks available. Put it on"),
+        ({"flock": "ENOLCK"}, "so nothing would keep a second server out: No locks available. Put it on"),
         ({"rename": "EPERM"}, "journal: no file in it can take the place of another"),
         ({"fsync": "EINVAL"}, "Or say fsync = no"),
         ({"write": "EROFS"}, "Read-only file system. Mount it writable."),

@@ -17,7 +17,7 @@ from incoming.runtime.filesystem import (
     set_folder_mode,
     set_mode,
     sync_folder,
-    sync_if_known,
+    sync_if_supported,
 )
 
 MOUNTS = """\
@@ -56,7 +56,7 @@ def test_a_sync_that_a_file_system_does_not_know_is_borne(
 ) -> None:
     monkeypatch.setattr(os, "fsync", failing(error))
     assert not sync_folder(folder_fd)
-    assert not sync_if_known(failing(error), folder_fd)
+    assert not sync_if_supported(failing(error), folder_fd)
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS])

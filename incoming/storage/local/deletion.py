@@ -1,9 +1,10 @@
-"""Removes large files so that the disk stays there for others.
+"""Deletes large files in steps, so that the disk stays responsive.
 
-A filesystem that is mounted with `discard` tells its disk what has become free with each commit, and the disk
-is busy with that: 100 ms for some hundred MB, in which no ticket is issued, as its sync has to wait. So the
-name of a large file goes at once, and its space in steps, with a commit for each. Whoever still reads it, or
-has it under another name, keeps it as unlink(2) promises: nothing is cut off a file that is not ours alone.
+A file system with the mount option `discard` tells its disk at each commit what has become free. The disk
+is busy with that: 100 ms for some hundred MB, during which no ticket is issued, since its sync has to wait.
+So the name of a large file is deleted at once, and its space is freed in steps, with a commit for each. A
+process that still reads the file, or has it under another name, keeps all of it, as unlink(2) promises. So a
+file is truncated only if nothing else uses it.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from typing import Final
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import mounted, mounts, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.posix import NO_LINK, folder
+from incoming.storage.local.posix import NO_FOLLOW, folder
 
 STEP_BYTES: Final = 8 * 1024 * 1024
-"""What is given back in one go: some milliseconds of a disk that is slow at it. As long a pause follows."""
+"""How much is freed in one step: some milliseconds of a slow disk. A pause of the same length follows."""
 MAX_WAITING: Final = 64
-"""So many large files wait for their turn, each with a descriptor; more are removed all at once."""
+"""How many large files may wait, each with a descriptor. More are deleted in one step."""
 
 
 class Deletion:
-    """Removes the files of one directory."""
+    """Deletes the files of one directory."""
 
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         """Raises OSError."""
@@ -36,15 +37,15 @@ class Deletion:
         self._in_steps = discards(mounts(), directory.stat().st_dev)
         self._runtime = runtime
         self._large: deque[int] = deque()
-        """Descriptors of what has no name any more; a kill leaves them to the kernel."""
-        self._works = False
+        """Descriptors of files without a name. After a kill the kernel frees them."""
+        self._is_running = False
 
     def unlink(self, name: str, folder_fd: int) -> None:
-        """Takes a file out of its folder; `start` has to follow. Blocks on the disk. Raises OSError."""
+        """Deletes the name of a file; `start` has to follow. Blocks on the disk. Raises OSError."""
         fd = self._open_large(name, folder_fd)
         try:
             os.unlink(name, dir_fd=folder_fd)
-            if fd >= 0 and _is_ours_alone(fd):
+            if fd >= 0 and _is_unused(fd):
                 self._large.append(fd)
                 fd = -1
         finally:
@@ -52,33 +53,33 @@ class Deletion:
                 close_descriptor(fd)
 
     def _open_large(self, name: str, folder_fd: int) -> int:
-        """Returns a descriptor, or -1 when there is no need for one."""
+        """Returns a descriptor of a large file, or -1 if it is to be deleted in one step."""
         if not self._in_steps or len(self._large) >= MAX_WAITING:
             return -1
         if os.stat(name, dir_fd=folder_fd, follow_symlinks=False).st_size <= STEP_BYTES:
             return -1
         try:
-            return os.open(name, os.O_RDWR | NO_LINK, dir_fd=folder_fd)
+            return os.open(name, os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd)
         except OSError:
             return -1
 
     def start(self) -> None:
-        """Gives the space of what `unlink` has left back, beside the caller."""
-        if self._large and not self._works:
-            self._works = True
-            self._runtime.spawn(self._give_back_all)
+        """Starts a task that frees the space of what `unlink` has left."""
+        if self._large and not self._is_running:
+            self._is_running = True
+            self._runtime.spawn(self._free_all)
 
-    def _give_back_all(self) -> None:
+    def _free_all(self) -> None:
         while self._large:
             fd = self._large.popleft()
             try:
                 with contextlib.suppress(OSError):
-                    self._give_back(fd)
+                    self._free(fd)
             finally:
                 self._runtime.in_pool(close_descriptor, fd)
-        self._works = False
+        self._is_running = False
 
-    def _give_back(self, fd: int) -> None:
+    def _free(self, fd: int) -> None:
         size_bytes = os.fstat(fd).st_size
         while size_bytes > STEP_BYTES:
             size_bytes -= STEP_BYTES
@@ -87,11 +88,11 @@ class Deletion:
             self._runtime.sleep(self._runtime.now_s() - began_s)
 
     def _truncate(self, fd: int, size_bytes: int) -> None:
-        """Cuts a file off, and returns when the filesystem has noted what has become free. Raises OSError.
+        """Truncates a file, and returns when the file system has committed what is free. Raises OSError.
 
-        It notes all of a moment together, so that a new time of the directory takes everything with it. To
-        sync the file would write the rest of it, just to be freed as well. The descriptor is our own: what
-        goes wrong is told to each once, and uploads have to hear of it, too.
+        A commit has everything of a moment, so a new time of the directory commits the truncation too. A sync
+        of the file would first write the rest of it, which is freed next. The directory has its own
+        descriptor here: Linux reports an error once for each, and uploads must not miss theirs.
         """
         os.ftruncate(fd, size_bytes)
         with folder(self._directory) as directory_fd:
@@ -99,11 +100,12 @@ class Deletion:
             sync_folder(directory_fd)
 
 
-def _is_ours_alone(fd: int) -> bool:
-    """Returns whether nobody else can see what happens to a file whose name has gone.
+def _is_unused(fd: int) -> bool:
+    """Returns whether nothing else uses a file whose name was deleted.
 
-    It may have other names. And whoever has it open, or mapped, stands in the way of a write lease, which is
-    taken for this only (fcntl(2)). Where there are none (NFS), or not for files of others, nobody knows.
+    It may have other names. A process that has it open or mapped prevents a write lease, which is taken only
+    to find that out (fcntl(2)). Where there are no leases (NFS), or none for files of other users, the answer
+    is no.
     """
     if os.fstat(fd).st_nlink:
         return False

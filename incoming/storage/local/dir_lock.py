@@ -1,8 +1,7 @@
-"""One process owns a storage directory: a lock that the kernel gives back however the process ends.
+"""The lock on a storage directory: one process owns it. The kernel releases the lock when the process ends.
 
-The lock is on the file `lock`. Once that file is removed or replaced, a second process can lock the new one,
-and the first one holds a lock on a file that nobody sees. So the owner looks whether the file in the
-directory is still the one that it has locked.
+The lock is on the file `lock`. If that file is removed or replaced, a second process can lock the new one. So
+the owner checks whether the file in the directory is still the one that it has locked.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ NOT_LOCKED = "the file `lock` in it can't be locked, so nothing would keep a sec
 
 
 class DirLock:
-    """The lock on a storage directory, held until `give_up` or the end of the process."""
+    """The lock on a storage directory, held until `release` or the end of the process."""
 
     def __init__(self, directory: Path) -> None:
-        """Creates the directory when there is none. Raises OSError."""
+        """Creates the directory if there is none. Raises OSError."""
         directory.mkdir(parents=True, exist_ok=True)
         self._directory = directory
         self.file = directory / LOCK_FILE
@@ -34,11 +33,11 @@ class DirLock:
 
     def _open(self) -> None:
         self._fd = os.open(self.file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        # Both stay open: some file systems (FUSE) number a file anew once nobody uses it.
+        # Both stay open: some file systems (FUSE) give a file a new number when it is not in use.
         self._places = _place(os.fstat(self._directory_fd)), _place(os.fstat(self._fd))
 
-    def take(self) -> None:
-        """Takes the lock. Raises StorageInUse when another process has it, BadSetting where locks fail."""
+    def acquire(self) -> None:
+        """Takes the lock. Raises StorageInUse if another process holds it, BadSetting if locks fail."""
         with unusable(self._directory, NOT_LOCKED):
             try:
                 self._lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -46,11 +45,11 @@ class DirLock:
                 raise StorageInUse(str(self._directory)) from exc
 
     def wait(self) -> None:
-        """Takes the lock as soon as the process that has it lets go. Blocks: not for the event loop."""
+        """Takes the lock when the process that holds it releases it. Blocks: not for the event loop."""
         self._lock(fcntl.LOCK_EX)
 
     def _lock(self, how: int) -> None:
-        """Locks the file that is in the directory then: the one that was opened may have been removed."""
+        """Locks the file that is in the directory at that time: the open one may have been removed."""
         fcntl.flock(self._fd, how)
         while not self._is_in_place():
             close_descriptor(self._fd)
@@ -58,10 +57,10 @@ class DirLock:
             fcntl.flock(self._fd, how)
 
     def check(self) -> None:
-        """Looks whether the directory still belongs to this process. Takes two system calls.
+        """Checks with two system calls whether the directory still belongs to this process.
 
-        Raises StorageLost, from then on each time, once the lock's file is gone or is another one;
-        StorageFailed while the directory itself is not there (moved, unmounted), or does not answer.
+        Raises StorageLost if the lock's file is missing or is another one, and then at every later call.
+        Raises StorageFailed while the directory itself is missing (moved, unmounted) or can't be read.
         """
         try:
             self._lost = self._lost or not self._is_in_place()
@@ -71,7 +70,7 @@ class DirLock:
             raise StorageLost
 
     def _is_in_place(self) -> bool:
-        """Raises OSError while another directory, or none, is in the place of ours."""
+        """Returns whether the lock's file is still ours. Raises OSError if the directory is not."""
         directory, lock = self._places
         if _place(self._directory.stat()) != directory:
             raise FileNotFoundError(errno.ENOENT, "Another directory is in its place", str(self._directory))
@@ -80,12 +79,12 @@ class DirLock:
         except FileNotFoundError:
             return False
 
-    def give_up(self) -> None:
-        """Lets another process have the directory."""
+    def release(self) -> None:
+        """Releases the lock: another process may own the directory."""
         close_descriptor(self._fd)
         close_descriptor(self._directory_fd)
 
 
 def _place(status: os.stat_result) -> tuple[int, int]:
-    """Returns what tells a file from any other one that is there at the same time."""
+    """Returns what identifies a file among all that exist at the same time."""
     return status.st_dev, status.st_ino

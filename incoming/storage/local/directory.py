@@ -12,7 +12,7 @@ from incoming.core.errors import StorageFailed
 from incoming.runtime.filesystem import set_folder_mode
 from incoming.storage.local import upload_file
 from incoming.storage.local.ownership import PASS
-from incoming.storage.local.posix import NO_LINK, folder
+from incoming.storage.local.posix import NO_FOLLOW, folder
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
@@ -61,7 +61,7 @@ class UploadDirectory:
     def open(self, ticket_id: str, flags: int) -> int:
         """Returns a descriptor of an upload's file. Neither the file nor its folder may be a link."""
         with folder(self.file(ticket_id).parent) as folder_fd:
-            return os.open(ticket_id, flags | NO_LINK, FILE_MODE, dir_fd=folder_fd)
+            return os.open(ticket_id, flags | NO_FOLLOW, FILE_MODE, dir_fd=folder_fd)
 
 
 def _identity(directory: Path) -> tuple[int, int]:

@@ -1,16 +1,16 @@
-"""Gives an arrived file to the user that its ticket names: that user can read and move it, and nothing else.
+"""Gives an arrived file to the user that its ticket names. That user can then read and move it, nothing else.
 
-    storage_dir, data/     everybody may pass (o+x), from the first such ticket on; nobody else may list them
-    data/ID                belongs to the user, so that it can take the file out
+    storage_dir, data/     every user may pass (o+x), from the first such ticket on; none may list them
+    data/ID                belongs to the user, who can take the file out of it
     data/ID/ID             belongs to the user
 
-A ticket's id can't be guessed. Who knows it all the same finds a folder that only its owner and the group of
-`data/` may enter. The server goes on by that group: whether it can still remove what it has given away is
-tried before the first ticket is issued.
+A ticket's id can't be guessed. A user who knows it finds a folder that only its owner and the group of
+`data/` may enter. The server keeps its access through that group. A trial before the first ticket shows
+whether the server can still delete what it has given away.
 
-From then on the user may put anything into its folder under the file's name: a link, a FIFO, another name of
-somebody else's file. So nothing is opened through a link, no open waits, and a file that has another name is
-not given away. Its folder's own name is in `data/`, which the user can't change.
+From then on the user may put anything into the folder under the file's name: a link, a FIFO, a second name of
+another user's file. So the server opens nothing through a link, no open waits, and a file with a second name
+is not given away. The name of the folder is in `data/`, which the user can't change.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typing import Final
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import REFUSED, disk_errors, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.posix import NO_LINK, folder
+from incoming.storage.local.posix import NO_FOLLOW, folder
 from incoming.storage.local.probe import FILE, trial_folder
 
 log = logging.getLogger(__name__)
@@ -58,29 +58,30 @@ class LocalOwnership:
 
 
 class FileGiver:
-    """Gives away files of one directory of uploads. Every method blocks on the disk."""
+    """Gives files of the directory of uploads to other users. Every method blocks on the disk."""
 
     def __init__(self, directory: Path, above: Path | None, folder_mode: int) -> None:
-        """`directory` has a folder of this mode for each upload; `above` is the server's own one around it.
+        """`directory` has a folder of this mode for each upload. `above` is the server's own folder above it.
 
-        Where users could pass before, they can again: something else may have reset the mode of `above`.
+        Users that could pass before can pass again: something else may have reset the mode of `above`.
         """
         self._directory = directory
-        self._way = [directory, above] if above else [directory]
+        self._passable = [directory, above] if above else [directory]
         self._folder_mode = folder_mode
-        self._known: set[int] = set()
-        """Users that have been given something in a trial."""
+        self._tried: set[int] = set()
+        """Users for which the trial has succeeded."""
         self._passing: set[int] = {0, os.geteuid()}
-        """Users that can pass, as far as that is up to the server."""
+        """Users that can pass, as far as the server can decide that."""
         if directory.stat().st_mode & PASS:
             self._let_pass()
 
     def can_give_to(self, owner_uid: int) -> bool:
-        """Returns whether `give` works, and the server can still remove the file. One call at a time.
+        """Returns whether `give` works, and the server can still delete the file. One call at a time.
 
-        Capabilities, user namespaces, file systems: only trying tells. Raises OSError where the disk fails.
+        Capabilities, user namespaces and file systems decide that, so only a trial tells. Raises OSError if
+        the disk fails.
         """
-        if owner_uid in self._known:
+        if owner_uid in self._tried:
             return True
         try:
             self._try(owner_uid)
@@ -90,34 +91,34 @@ class FileGiver:
             if exc.errno not in REFUSED:
                 raise
             return False
-        self._known.add(owner_uid)
-        self._make_way(owner_uid)
+        self._tried.add(owner_uid)
+        self._let_user_pass(owner_uid)
         return True
 
     def _try(self, owner_uid: int) -> None:
         with trial_folder(self._directory) as folder_fd:
             set_mode(folder_fd, self._folder_mode)
             os.fchown(folder_fd, owner_uid, -1)
-            flags = os.O_RDWR | os.O_CREAT | NO_LINK
+            flags = os.O_RDWR | os.O_CREAT | NO_FOLLOW
             fd = os.open(FILE, flags, 0o660, dir_fd=folder_fd)
             try:
                 set_mode(fd, 0o660)
                 os.fchown(fd, owner_uid, -1)
             finally:
                 close_descriptor(fd)
-            close_descriptor(os.open(FILE, os.O_RDWR | NO_LINK, dir_fd=folder_fd))
+            close_descriptor(os.open(FILE, os.O_RDWR | NO_FOLLOW, dir_fd=folder_fd))
 
     def give(self, file: Path, owner_uid: int) -> None:
-        """Makes the file and its folder the user's, which survives a power cut. Raises OSError."""
+        """Makes the user the owner of the file and its folder. It survives a power cut. Raises OSError."""
         with folder(file.parent) as folder_fd:
-            fd = os.open(file.name, os.O_RDONLY | NO_LINK, dir_fd=folder_fd)
+            fd = os.open(file.name, os.O_RDONLY | NO_FOLLOW, dir_fd=folder_fd)
             try:
                 _give(fd, owner_uid, folder_fd)
             finally:
                 close_descriptor(fd)
-        self._make_way(owner_uid)
+        self._let_user_pass(owner_uid)
 
-    def _make_way(self, owner_uid: int) -> None:
+    def _let_user_pass(self, owner_uid: int) -> None:
         if owner_uid in self._passing:
             return
         self._let_pass()
@@ -131,11 +132,11 @@ class FileGiver:
             )
 
     def _let_pass(self) -> None:
-        for place in self._way:
+        for place in self._passable:
             fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 status = os.fstat(fd)
-                if status.st_uid == os.geteuid():  # else it is for its owner to say
+                if status.st_uid == os.geteuid():  # else its owner decides
                     set_mode(fd, stat.S_IMODE(status.st_mode) | PASS)
             finally:
                 close_descriptor(fd)
@@ -152,14 +153,14 @@ def _give(fd: int, owner_uid: int, folder_fd: int) -> None:
         if status.st_nlink > 1:
             raise OSError(errno.EMLINK, "It has a second name, so it may belong to another user")
         os.fchown(fd, owner_uid, -1)
-        os.fsync(fd)  # fdatasync does not keep owners
+        os.fsync(fd)  # fdatasync does not store the owner
     if os.fstat(folder_fd).st_uid != owner_uid:
         os.fchown(folder_fd, owner_uid, -1)
         sync_folder(folder_fd)
 
 
 def _may_pass(place: Path, uid: int) -> bool:
-    """Returns whether a user may go through a folder, as far as its mode says; with an ACL, True."""
+    """Returns whether a user may pass through a folder, by its mode. With an ACL it returns True."""
     status = place.stat()
     if uid == status.st_uid:
         return bool(status.st_mode & stat.S_IXUSR)
@@ -169,7 +170,7 @@ def _may_pass(place: Path, uid: int) -> bool:
 
 
 def _groups(uid: int) -> list[int]:
-    """Returns the groups of a user; none for one that this machine has no name for, as in containers."""
+    """Returns the groups of a user; none if the user has no name on this machine, as in containers."""
     try:
         user = pwd.getpwuid(uid)
         return os.getgrouplist(user.pw_name, user.pw_gid)

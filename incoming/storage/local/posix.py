@@ -1,4 +1,4 @@
-"""What the local storage asks of the operating system, beside reading and writing."""
+"""System calls of the local storage beyond read and write: reserve space, write out, sync."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from incoming.runtime.filesystem import sync_folder, sync_if_known
+from incoming.runtime.filesystem import sync_folder, sync_if_supported
 from incoming.runtime.gevent_runtime import close_descriptor
 
 FALLOC_FL_KEEP_SIZE: Final = 1
 REWRITE_BYTES: Final = 1024 * 1024
 STEP_BYTES: Final = 2 * 1024 * 1024
-"""What a large file is written to the disk in: one of 500 MB/s has done it in 4 ms."""
+"""How much of a large file is written to the disk at a time: 4 ms on a disk of 500 MB/s."""
 TURN_S: Final = 0.004
-"""For how long steps are made before another file has its turn: of what is written already, many."""
+"""How long one file is written out before another file may be."""
 _WRITE, _WAIT_AFTER = 2, 4  # SYNC_FILE_RANGE_*
 _NOT_FOR_THIS_FILE: Final = (errno.ENOSYS, errno.EINVAL, errno.ESPIPE, errno.EOPNOTSUPP, errno.EPERM)
-NO_LINK: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
-"""How a file is opened that others may have put there: not through a link, nor waiting for a FIFO."""
+NO_FOLLOW: Final = os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
+"""Flags for a file that another user may have put there: follow no link, and do not wait for a FIFO."""
 STAT_BLOCK_BYTES: Final = 512
 """The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""
 ROUNDING_BYTES: Final = 4096
@@ -39,7 +39,7 @@ def fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
 
 
 def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> int:
-    """Writes pages to the disk, which may keep them in a cache of its own: see sync_file_range(2).
+    """Writes pages to the disk, which may keep them in its own cache: see sync_file_range(2).
 
     `flags` are _WRITE and _WAIT_AFTER. Returns 0 or the error number.
     """
@@ -64,36 +64,35 @@ def allocated_bytes(status: os.stat_result, most_ahead_bytes: int | None = None)
 
 @contextmanager
 def folder(path: Path) -> Iterator[int]:
-    """Gives an upload's folder as a descriptor: neither it nor what is opened in it is a link."""
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
+    """Opens an upload's folder, which may not be a link. Yields its descriptor."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW)
     try:
         yield fd
     finally:
         close_descriptor(fd)
 
 
-class Syncs:
-    """Makes files and their names survive a power cut, and remembers what the disk has refused to keep.
+class FileSync:
+    """Makes files and their names survive a power cut, and remembers the files whose sync has failed.
 
-    Linux takes what it could not write for written, and tells it once: a second fdatasync of the same bytes
-    succeeds, and they are lost. So after a failure all bytes, which the page cache still has, are written
-    anew before the next.
+    Linux counts a page that it could not write as written, and reports that once: a second fdatasync of the
+    same bytes succeeds, and they are lost. So after a failure all bytes are written again before the next
+    sync. The page cache still has them.
     """
 
     def __init__(self, directory: Path) -> None:
-        """`directory` has the folders of the uploads."""
+        """`directory` holds the folders of the uploads."""
         self._directory_fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._failed: set[Path] = set()
 
     def write_out(self, file: Path, fd: int, position: int, end: int) -> int:
-        """Has the disk write the next steps of a large file, one after the other, and empty its cache.
+        """Makes the disk write the next steps of a large file, one after the other, and flush its cache.
 
-        So what another sync has to wait for is what one turn has written, not all of the file: a disk's own
-        cache is emptied as a whole, by whoever asks for it first. Returns where the next turn begins. Raises
-        OSError.
+        A disk flushes its cache as a whole. So another sync waits for what one turn has written, and not for
+        the whole file. Returns where the next turn begins. Raises OSError.
         """
         if file in self._failed:
-            return end  # it will be written again anyway
+            return end  # `sync` writes it again anyway
         self._failed.add(file)
         until_s = time.monotonic() + TURN_S
         while position < end:
@@ -103,23 +102,23 @@ class Syncs:
             position = end if error else position + STEP_BYTES
             if time.monotonic() > until_s:
                 break
-        sync_if_known(os.fdatasync, self._directory_fd)  # has nothing to write, and empties the cache
+        sync_if_supported(os.fdatasync, self._directory_fd)  # has nothing to write, but flushes the cache
         self._failed.discard(file)
         return position
 
     def sync(self, file: Path, fd: int) -> None:
-        """Returns when the file, open as `fd`, survives. Raises OSError."""
+        """Returns when the file, open as `fd`, survives a power cut. Raises OSError."""
         if file in self._failed:
             _write_again(fd)
         self._failed.add(file)
         os.fdatasync(fd)
         with folder(file.parent) as folder_fd:
-            sync_folder(folder_fd)  # fsync(2): a file is not lost, and its name is
+            sync_folder(folder_fd)  # else the name can be lost, as fsync(2) says
         sync_folder(self._directory_fd)
         self._failed.discard(file)
 
     def forget(self, file: Path) -> None:
-        """The file is gone."""
+        """Forgets a file that was deleted."""
         self._failed.discard(file)
 
 

@@ -1,7 +1,8 @@
-"""Tries at the start, in a folder, what the server is going to ask of its file system.
+"""Tries at each start, in a folder, what the server needs from its file system.
 
-What is necessary refuses the start, in a sentence with the path and a remedy. What only makes a promise
-stronger is missed with a warning. The alternative was a server that starts and answers every ticket with 500.
+If something necessary fails, the server does not start, and says the path and a remedy. If something fails
+that only makes a promise stronger, the server logs a warning. Otherwise it would start, and answer every
+request for a ticket with 500.
 """
 
 from __future__ import annotations
@@ -18,18 +19,18 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadSetting
-from incoming.runtime.filesystem import DISK_FULL, NOT_THERE, mounted, mounts, set_folder_mode, set_mode
+from incoming.runtime.filesystem import DISK_FULL, UNSUPPORTED, mounted, mounts, set_folder_mode, set_mode
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.posix import NO_LINK, fallocate
+from incoming.storage.local.posix import NO_FOLLOW, fallocate
 
 log = logging.getLogger(__name__)
 
 FOLDER: Final = ".probe"
 FILE, _OTHER = "file", "other"
 _CONTENT: Final = b"Incoming!! tries what this file system can do.\n" * 2048
-"""Some blocks without a zero, so that a hole among them would be wrong."""
+"""Some blocks without zeros: a hole among them would be an error."""
 NETWORK: Final = ("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "ceph", "davfs", "fuse.")
-"""Kinds of file systems that are on another machine, mostly; one that ends with a dot is a family."""
+"""Types of file systems that are usually on another machine. One that ends with a dot is a prefix."""
 LOCAL_FUSE: Final = ("fuse.fuse-overlayfs", "fuse.bindfs", "fuse.mergerfs", "fuse.gocryptfs")
 
 _REMEDIES: Final = {
@@ -44,7 +45,7 @@ _REMEDIES: Final = {
 }
 _OTHER_REMEDY: Final = "Put it on a local disk; see 'Which file systems' in docs/reference/file-systems.md."
 
-# What is weaker where something is missing that is not necessary.
+# What is weaker if something optional is missing.
 NO_FOLDER_SYNC: Final = (
     "this file system can't sync folders. A power cut may remove the names of new files, and with them an "
     "upload or a ticket that was acknowledged. A killed process loses nothing."
@@ -72,11 +73,11 @@ ON_NETWORK: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Need:
-    """What a folder is for: the mode that it should have, and what is asked of its file system.
+    """What a folder is for: the mode that it should have, and what it needs from its file system.
 
-    `open_bits` are those of the mode without which `if_closed` holds, `closed_bits` those with which
-    `if_open` holds; the folder keeps those of `kept_bits` that it has. `renames`: files take the place of
-    others. `stores`: uploads are in it. `syncs`: what is written has to survive a power cut.
+    Without one of `open_bits` in its mode, `if_closed` is true. With one of `closed_bits`, `if_open` is true.
+    Those of `kept_bits` that the folder has stay. `renames`: files replace others. `stores`: it holds
+    uploads. `syncs`: what is written has to survive a power cut.
     """
 
     mode: int
@@ -92,19 +93,19 @@ class Need:
 
 @dataclass(slots=True)
 class Findings:
-    """What a folder's file system can do; assumed to be all, until a trial has shown otherwise."""
+    """What a folder's file system can do: everything, unless a trial has shown otherwise."""
 
     directory: Path
     tells_holes: bool = True
     """Whether a hole (SEEK_HOLE) is where nothing was written, and nowhere else."""
     weaker: list[str] = field(default_factory=list)
-    """What does not hold here, a sentence each."""
+    """What is weaker here, in one sentence each."""
 
 
 def probe(directory: Path, need: Need) -> Findings:
-    """Creates the folder if there is none, and tries it. Raises BadSetting where something is missing.
+    """Creates the folder if there is none, and tries it. Raises BadSetting if something necessary fails.
 
-    A full disk is no reason not to start: it is said, and what was not tried is assumed to work.
+    A full disk does not prevent the start: it is logged, and what was not tried is assumed to work.
     """
     trial = _Trial(directory, need)
     try:
@@ -118,7 +119,7 @@ def probe(directory: Path, need: Need) -> Findings:
 
 
 def warn(found: Sequence[Findings]) -> None:
-    """Logs what is weaker, each sentence once, with all folders that it holds for."""
+    """Logs what is weaker: each sentence once, with all its folders."""
     for sentence in dict.fromkeys(sentence for findings in found for sentence in findings.weaker):
         places = [str(findings.directory) for findings in found if sentence in findings.weaker]
         log.warning("%(path)s: %(weaker)s", {"path": " and ".join(places), "weaker": sentence})
@@ -126,9 +127,9 @@ def warn(found: Sequence[Findings]) -> None:
 
 @contextlib.contextmanager
 def unusable(path: Path, what: str = "", *, is_ours: bool = False) -> Iterator[None]:
-    """Within it, what the operating system refuses becomes a sentence: a BadSetting of `storage_dir`.
+    """Turns an OSError into a BadSetting of `storage_dir`, with a sentence and a remedy.
 
-    `is_ours`: a folder in which we have just made something, so that a refusal is not for lack of rights.
+    `is_ours`: the server has just created something in the folder, so permissions are not the cause.
     """
     try:
         yield
@@ -157,22 +158,22 @@ class _Trial:
             with unusable(self._directory, "no folder can be made in it"):
                 folder_fd = stack.enter_context(trial_folder(self._directory))
             with unusable(self._directory, "no file can be made in it"):
-                fd = os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_LINK, 0o600, dir_fd=folder_fd)
+                fd = os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600, dir_fd=folder_fd)
             stack.callback(close_descriptor, fd)
-            self._set_modes(folder_fd)  # needs no room, and comes before what does
+            self._set_modes(folder_fd)  # needs no space, so it comes first
             self._sync_folder(folder_fd)
             self._write(fd)
             self._sync(fd)
-            self._look_at(fd)
+            self._check_folder(fd)
             if self._need.stores:
-                self._look_at_storing(fd)
+                self._check_storing(fd)
             if self._need.renames:
                 self._rename(folder_fd)
         if place.exists():
             raise BadSetting("storage_dir", f"{place}: it can't be removed. {_OTHER_REMEDY}")
 
     def _write(self, fd: int) -> None:
-        """Writes at a position, reads it back and cuts it off: the length is what counts as stored."""
+        """Writes at a position, reads it back and truncates it: the length is what counts as stored."""
         with unusable(self._directory, "no file in it can be written", is_ours=True):
             half = len(_CONTENT) // 2
             for position in (half, 0):
@@ -193,7 +194,7 @@ class _Trial:
             with unusable(self._directory, "no file in it can be made to survive a power cut", is_ours=True):
                 os.fdatasync(fd)
         except BadSetting as exc:
-            if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in NOT_THERE:
+            if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in UNSUPPORTED:
                 raise
             if self._need.syncs:
                 remedy = "Or say fsync = no: then a power cut may take what was acknowledged."
@@ -203,13 +204,13 @@ class _Trial:
         try:
             os.fsync(folder_fd)
         except OSError as exc:
-            if exc.errno not in NOT_THERE:
+            if exc.errno not in UNSUPPORTED:
                 raise
             if self._need.syncs:
                 self.found.weaker.append(NO_FOLDER_SYNC)
 
     def _set_modes(self, folder_fd: int) -> None:
-        """Sets the folder's own mode, and one in the trial's folder; says what is weaker without."""
+        """Sets the mode of the folder and of the trial's folder, and notes what is weaker without."""
         set_folder_mode(self._directory, self._need.mode, self._need.kept_bits)
         set_mode(folder_fd, self._need.mode)
         modes = [stat.S_IMODE(s.st_mode) for s in (self._directory.stat(), os.fstat(folder_fd))]
@@ -220,14 +221,14 @@ class _Trial:
             reason = need.if_open if is_open else need.if_closed
             self.found.weaker.append(OTHER_MODE.format(wanted=f"{need.mode:04o}", has=has, reason=reason))
 
-    def _look_at(self, fd: int) -> None:
+    def _check_folder(self, fd: int) -> None:
         if not _locks(self._directory / FOLDER / FILE):
             self.found.weaker.append(NO_LOCKS)
         kind, _ = mounted(mounts(), os.fstat(fd).st_dev)
         if is_on_network(kind):
             self.found.weaker.append(ON_NETWORK.format(kind=kind))
 
-    def _look_at_storing(self, fd: int) -> None:
+    def _check_storing(self, fd: int) -> None:
         size_bytes = os.fstat(fd).st_size
         try:
             self.found.tells_holes = os.lseek(fd, 0, os.SEEK_HOLE) == size_bytes
@@ -236,19 +237,19 @@ class _Trial:
         if not self.found.tells_holes:
             self.found.weaker.append(NO_HOLES)
         error = fallocate(fd, size_bytes, size_bytes)
-        if error in NOT_THERE:
+        if error in UNSUPPORTED:
             log.info("%(path)s: this file system can't reserve space ahead", {"path": self._directory})
         if not os.statvfs(self._directory).f_blocks:
             self.found.weaker.append(NO_SIZE)
 
     def _rename(self, folder_fd: int) -> None:
         with unusable(self._directory, "no file in it can take the place of another", is_ours=True):
-            close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_LINK, 0o600, dir_fd=folder_fd))
+            close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_FOLLOW, 0o600, dir_fd=folder_fd))
             os.replace(FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
 
 def is_on_network(kind: str) -> bool:
-    """Returns whether a file system of this kind is on another machine, mostly."""
+    """Returns whether a file system of this type is usually on another machine."""
     if kind in LOCAL_FUSE:
         return False
     return any(kind.startswith(name) if name.endswith(".") else kind == name for name in NETWORK)
@@ -256,15 +257,15 @@ def is_on_network(kind: str) -> bool:
 
 @contextlib.contextmanager
 def trial_folder(directory: Path) -> Iterator[int]:
-    """Gives an empty folder in `directory`, as a descriptor; `FILE` may be made in it. One at a time.
+    """Yields the descriptor of an empty folder in `directory`, for `FILE`. One at a time.
 
-    What an earlier one has left when it was killed is removed. Raises OSError.
+    It first removes what a killed process has left. Raises OSError.
     """
     place = directory / FOLDER
     _remove(place)
-    os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, as everything here
+    os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, like all calls here
     try:
-        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_LINK)
+        fd = os.open(place, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW)
         try:
             yield fd
         finally:
@@ -274,20 +275,20 @@ def trial_folder(directory: Path) -> Iterator[int]:
 
 
 def _locks(file: Path) -> bool:
-    """Returns whether a lock keeps a second one away. Raises OSError."""
+    """Returns whether a lock excludes a second one. Raises OSError."""
     with contextlib.ExitStack() as stack:
         for _ in range(2):
-            fd = os.open(file, os.O_RDWR | NO_LINK)
+            fd = os.open(file, os.O_RDWR | NO_FOLLOW)
             stack.callback(close_descriptor, fd)
             try:
                 fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except OSError:
-                return True  # where no lock is to be had at all, the server does not get its own either
+                return True  # without any locks, DirLock.acquire fails
     return False
 
 
 def _remove(place: Path) -> None:
-    """Removes the trial's folder, as far as it can be. Raises nothing."""
+    """Removes the trial's folder if it can. Raises nothing."""
     for name in (FILE, _OTHER):
         with contextlib.suppress(OSError):
             os.unlink(place / name)  # noqa: PTH108

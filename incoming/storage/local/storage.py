@@ -16,7 +16,7 @@ from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
-from incoming.storage.local.posix import NO_LINK, Syncs, folder
+from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.write_path import WritePath
@@ -42,7 +42,7 @@ class LocalStorage:
         self._directory = UploadDirectory(directory, check_owner)
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
-        self._syncs = Syncs(self._directory.path)
+        self._file_sync = FileSync(self._directory.path)
         self._write_path = WritePath(runtime)
         self._deletion = Deletion(self._directory.path, runtime)
         above = directory.parent.resolve()
@@ -65,7 +65,7 @@ class LocalStorage:
         with disk_errors:
             opened = self._runtime.in_pool(self._open, self._directory.file(ticket_id))
         reserve = Reserve(self._reserve_bytes, length_bytes, on_reserve)
-        return LocalWriter(opened, self._directory, self._write_path, self._syncs, reserve)
+        return LocalWriter(opened, self._directory, self._write_path, self._file_sync, reserve)
 
     def _open(self, file: Path) -> OpenFile:
         self._directory.check_owner()
@@ -74,7 +74,7 @@ class LocalStorage:
             os.mkdir(file.parent, 0o700)  # noqa: PTH102 - tests count the calls of `os`
         with folder(file.parent) as folder_fd:
             set_mode(folder_fd, DIR_MODE)  # mkdir sets neither the setgid bit nor a mode beyond the umask
-            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_LINK, FILE_MODE, dir_fd=folder_fd)
+            fd = os.open(file.name, os.O_RDWR | os.O_CREAT | NO_FOLLOW, FILE_MODE, dir_fd=folder_fd)
         set_mode(fd, FILE_MODE)
         return OpenFile(file, fd, os.fstat(fd))
 
@@ -126,7 +126,7 @@ class LocalStorage:
         self._directory.check_place()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             self._deletion.unlink(file.name, folder_fd)
-        self._syncs.forget(file)
+        self._file_sync.forget(file)
         self._delete_folder(file.parent)
 
     def is_taken(self, ticket_id: str) -> bool:

@@ -13,7 +13,7 @@ from typing import Final
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.posix import Syncs, allocated_bytes, fallocate
+from incoming.storage.local.posix import FileSync, allocated_bytes, fallocate
 from incoming.storage.local.write_path import WritePath
 
 SLICE_BYTES: Final = 512 * 1024
@@ -46,10 +46,10 @@ class LocalWriter:
     """See storage.Writer."""
 
     def __init__(
-        self, opened: OpenFile, directory: UploadDirectory, write_path: WritePath, syncs: Syncs,
+        self, opened: OpenFile, directory: UploadDirectory, write_path: WritePath, file_sync: FileSync,
         reserve: Reserve,
     ) -> None:  # fmt: skip
-        """`syncs` makes the file and its name durable.
+        """`file_sync` makes the file and its name durable.
 
         Nothing is reserved before the first byte: a client that sends none takes no space.
         """
@@ -58,7 +58,7 @@ class LocalWriter:
         self._directory = directory
         self._write_path = write_path
         self._runtime = write_path.runtime
-        self._syncs = syncs
+        self._file_sync = file_sync
         self._length_bytes = reserve.length_bytes
         self._reserve_bytes = reserve.ahead_bytes
         self._on_reserve = reserve.on_reserve
@@ -122,13 +122,13 @@ class LocalWriter:
             while position < self.taken_bytes:
                 with self._write_path.large_sync:
                     turn = self._file, self._fd, position, self.taken_bytes
-                    position = self._runtime.in_pool(self._syncs.write_out, *turn)
+                    position = self._runtime.in_pool(self._file_sync.write_out, *turn)
                 self._runtime.sleep(0)  # the next file in line gets the lock, not this one again
             with self._write_path.large_sync:
                 self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
-        self._syncs.sync(self._file, self._fd)
+        self._file_sync.sync(self._file, self._fd)
         fd, self._fd = self._fd, -1
         with contextlib.suppress(OSError):  # the bytes are durable, whatever the disk says to this
             self._trim_and_close(fd)

@@ -22,7 +22,7 @@ import sys
 from pathlib import Path
 from incoming.storage.local.dir_lock import DirLock
 ownership = DirLock(Path(sys.argv[1]))
-ownership.take()
+ownership.acquire()
 print("mine", flush=True)
 sys.stdin.read()
 """
@@ -49,17 +49,17 @@ def somebody_waits_for_a_lock() -> bool:
 
 def test_the_directory_is_made_and_only_we_can_touch_the_lock(tmp_path: Path) -> None:
     ownership = DirLock(tmp_path / "deep" / "storage")
-    ownership.take()
+    ownership.acquire()
     lock = tmp_path / "deep" / "storage" / LOCK_FILE
     assert stat.S_IMODE(lock.stat().st_mode) == 0o600
-    ownership.give_up()
+    ownership.release()
 
 
 def test_a_second_process_is_refused_with_the_name_of_the_directory(
     tmp_path: Path, owner: subprocess.Popen[str]
 ) -> None:
     with pytest.raises(StorageInUse) as refused:
-        DirLock(tmp_path / "storage").take()
+        DirLock(tmp_path / "storage").acquire()
     assert str(tmp_path / "storage") in str(refused.value)
 
 
@@ -67,8 +67,8 @@ def test_a_killed_owner_owns_nothing(tmp_path: Path, owner: subprocess.Popen[str
     owner.kill()
     owner.wait()
     ownership = DirLock(tmp_path / "storage")
-    ownership.take()
-    ownership.give_up()
+    ownership.acquire()
+    ownership.release()
 
 
 def test_who_waits_gets_the_directory_when_the_owner_is_killed(
@@ -82,16 +82,16 @@ def test_who_waits_gets_the_directory_when_the_owner_is_killed(
     waiting.join(20)
     assert not waiting.is_alive()
     with pytest.raises(StorageInUse):
-        DirLock(tmp_path / "storage").take()
-    ownership.give_up()
+        DirLock(tmp_path / "storage").acquire()
+    ownership.release()
 
 
 def test_who_gives_up_lets_the_next_one_have_it(tmp_path: Path) -> None:
     first, second = DirLock(tmp_path), DirLock(tmp_path)
-    first.take()
-    first.give_up()
-    second.take()
-    second.give_up()
+    first.acquire()
+    first.release()
+    second.acquire()
+    second.release()
 
 
 # --- a lock that is not in its place any more ------------------------------------------------------
@@ -100,10 +100,10 @@ def test_who_gives_up_lets_the_next_one_have_it(tmp_path: Path) -> None:
 @pytest.fixture
 def mine(tmp_path: Path) -> Iterator[DirLock]:
     ownership = DirLock(tmp_path / "storage")
-    ownership.take()
+    ownership.acquire()
     ownership.check()
     yield ownership
-    ownership.give_up()
+    ownership.release()
 
 
 def remove(lock: Path) -> None:
@@ -153,8 +153,8 @@ def test_a_directory_that_is_away_for_a_while_is_not_lost(mine: DirLock, tmp_pat
 def test_a_lock_that_was_removed_before_it_was_taken_is_made_anew(tmp_path: Path) -> None:
     late = DirLock(tmp_path)
     late.file.unlink()
-    late.take()
+    late.acquire()
     late.check()
     with pytest.raises(StorageInUse):
-        DirLock(tmp_path).take()
-    late.give_up()
+        DirLock(tmp_path).acquire()
+    late.release()

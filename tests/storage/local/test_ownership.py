@@ -264,7 +264,7 @@ def test_a_file_with_another_name_is_not_given_away(storage: LocalStorage, place
     file.hardlink_to(victim)
     with pytest.raises(StorageFailed) as refused:
         storage.ownership.give_to(OTHERS, OWNER)
-    assert "another name" in str(refused.value.__cause__)
+    assert "second name" in str(refused.value.__cause__)
     assert victim.stat().st_uid == os.geteuid()
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from incoming.core.errors import StorageFailed
 from incoming.storage.local import posix
-from incoming.storage.local.posix import STEP_BYTES, Syncs
+from incoming.storage.local.posix import STEP_BYTES, FileSync
 from incoming.storage.local.storage import LocalStorage
 from tests.storage.local.conftest import TICKET_ID
 from tests.support.fakes import FakeRuntime
@@ -89,7 +89,7 @@ def test_a_file_that_is_gone_is_nothing_to_be_written_anew(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = stored(storage, runtime, CONTENT)
-    syncs = Syncs(file.parent.parent)
+    syncs = FileSync(file.parent.parent)
     with file.open("r+b") as opened:
         with monkeypatch.context() as broken:
             broken.setattr(os, "fdatasync", lambda _: os.close(-1))

@@ -103,9 +103,9 @@ def test_a_sentence_that_holds_for_both_folders_is_logged_once(
 @pytest.mark.parametrize(
     ("need", "modes", "words"),
     [
-        (JOURNAL_NEEDS, "0755", "should be 0700, and modes are 0755 here. Other users of this machine"),
-        (DATA_NEEDS, "0777", "should be 2770, and modes are 0777 here. Other users of this machine may read"),
-        (DATA_NEEDS, "0750", "should be 2770, and modes are 0750 here. An app of another user"),
+        (JOURNAL_NEEDS, "0755", "should be 0700, but it is 0755. Other users of this machine"),
+        (DATA_NEEDS, "0777", "should be 2770, but it is 0777. Other users of this machine may read"),
+        (DATA_NEEDS, "0750", "should be 2770, but it is 0750. An app of another user"),
     ],
 )
 def test_modes_that_can_not_be_set_are_weaker_with_what_it_means(
@@ -130,14 +130,14 @@ def test_a_file_system_without_reserved_space_is_fine(refusing: Refusing) -> Non
         ({"mkdir": "EACCES"}, "no folder can be made in it: Permission denied. Give the folder to the user"),
         ({"create": "EPERM"}, "no file can be made in it: Operation not permitted. Give the folder"),
         ({"create": "EROFS"}, "no file can be made in it: Read-only file system. Mount it writable."),
-        ({"write": "EIO"}, "no file in it can be written: Input/output error. Look at the disk"),
+        ({"write": "EIO"}, "no file in it can be written: Input/output error. Check the disk"),
         ({"write": "EPERM"}, "no file in it can be written: Operation not permitted. Put it on a local disk"),
         ({"truncate": "EPERM"}, "can be written: Operation not permitted. Put it on a local disk"),
         ({"fsync": "EINVAL"}, "can be made to survive a power cut: Invalid argument. Put it on a local disk"),
-        ({"fsync": "EIO"}, "can be made to survive a power cut: Input/output error. Look at the disk"),
-        ({"fsyncdir": "EIO"}, "Input/output error. Look at the disk"),
+        ({"fsync": "EIO"}, "can be made to survive a power cut: Input/output error. Check the disk"),
+        ({"fsyncdir": "EIO"}, "Input/output error. Check the disk"),
         ({"rename": "EPERM"}, "the place of another: Operation not permitted. Put it on a local disk"),
-        ({"unlink": "EPERM"}, "it can't be removed again. Put it on a local disk"),
+        ({"unlink": "EPERM"}, "it can't be removed. Put it on a local disk"),
     ],
     ids=str,
 )

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from incoming.storage.local.storage import LocalStorage
-from incoming.storage.local.write_path import QUICK_SLICES
+from incoming.storage.local.write_path import FAST_SLICES
 from incoming.storage.local.writer import LocalWriter
 from tests.storage.local.conftest import TICKET_ID
 from tests.support.fakes import FakeRuntime
@@ -49,25 +49,25 @@ def test_a_disk_that_nobody_knows_is_written_in_the_pool_until_it_has_shown_that
     writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage, slice_takes_s: dict[str, float]
 ) -> None:
     slice_takes_s["now"] = 0.001
-    assert write_in_pool(runtime, writer, QUICK_SLICES + 10) == QUICK_SLICES
-    assert Path(storage.location(TICKET_ID)).read_bytes() == (QUICK_SLICES + 10) * b"s"
+    assert write_in_pool(runtime, writer, FAST_SLICES + 10) == FAST_SLICES
+    assert Path(storage.location(TICKET_ID)).read_bytes() == (FAST_SLICES + 10) * b"s"
 
 
 def test_a_disk_that_becomes_slow_holds_up_the_others_once_and_is_then_written_in_the_pool(
     writer: LocalWriter, runtime: FakeRuntime, slice_takes_s: dict[str, float]
 ) -> None:
-    write_in_pool(runtime, writer, QUICK_SLICES)
+    write_in_pool(runtime, writer, FAST_SLICES)
     slice_takes_s["now"] = 0.5
     assert write_in_pool(runtime, writer, 1) == 0
-    assert write_in_pool(runtime, writer, 10 * QUICK_SLICES) == 10 * QUICK_SLICES
+    assert write_in_pool(runtime, writer, 10 * FAST_SLICES) == 10 * FAST_SLICES
     slice_takes_s["now"] = 0.001
-    assert write_in_pool(runtime, writer, 10 * QUICK_SLICES) == QUICK_SLICES
+    assert write_in_pool(runtime, writer, 10 * FAST_SLICES) == FAST_SLICES
 
 
 def test_what_one_upload_finds_out_about_the_disk_holds_for_the_others(
     writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage, slice_takes_s: dict[str, float]
 ) -> None:
-    write_in_pool(runtime, writer, QUICK_SLICES)
+    write_in_pool(runtime, writer, FAST_SLICES)
     another = storage.open(ANOTHER_ID, LENGTH_BYTES)
     assert write_in_pool(runtime, another, 1) == 0
     slice_takes_s["now"] = 0.5

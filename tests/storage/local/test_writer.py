@@ -15,7 +15,7 @@ from incoming.runtime.fair_scheduler import TIME_SLICE_S
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.local.posix import allocated_bytes
 from incoming.storage.local.storage import LocalStorage
-from incoming.storage.local.write_path import QUICK_SLICES, WritePath
+from incoming.storage.local.write_path import FAST_SLICES, WritePath
 from incoming.storage.local.writer import SLICE_BYTES, LocalWriter
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
@@ -70,14 +70,14 @@ def test_the_offset_is_read_off_the_disk(writer: LocalWriter, storage: LocalStor
 def test_a_large_chunk_lets_others_run_between_its_slices(
     writer: LocalWriter, runtime: FakeRuntime, storage: LocalStorage
 ) -> None:
-    for _ in range(QUICK_SLICES):  # from here on the pool is not needed
+    for _ in range(FAST_SLICES):  # from here on the pool is not needed
         writer.write(memoryview(b"s"))
     seen: list[int | None] = []
     runtime.spawn(lambda: seen.append(storage.size(TICKET_ID)))
     chunk = os.urandom(2 * SLICE_BYTES + 1)
     writer.write(memoryview(chunk))
-    assert seen == [QUICK_SLICES + SLICE_BYTES]
-    assert content(storage) == QUICK_SLICES * b"s" + chunk
+    assert seen == [FAST_SLICES + SLICE_BYTES]
+    assert content(storage) == FAST_SLICES * b"s" + chunk
 
 
 def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
@@ -106,7 +106,7 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
 def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incoming.storage.local.write_path.QUICK_SLICES", 0)
+    monkeypatch.setattr("incoming.storage.local.write_path.FAST_SLICES", 0)
     monkeypatch.setattr("incoming.storage.local.write_path.SLOW_WRITE_S", 60.0)
     storage = LocalStorage(tmp_path / "data", 0, GeventRuntime())
     writers = [storage.open(f"{TICKET_ID}-{number}", LENGTH_BYTES) for number in range(2)]
