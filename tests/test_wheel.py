@@ -21,8 +21,7 @@ from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
 NOT_SOURCE: Final = shutil.ignore_patterns(
-    *(".*", "node_modules", "__pycache__", "build", "dist", "*.egg-info"),
-    *("incoming-storage", "uploads", "artifacts"),
+    *(".*", "node_modules", "__pycache__", "build", "dist", "*.egg-info", "incoming-storage", "artifacts")
 )
 READY: Final = re.compile(r"listens on (http://\S+)")
 STATIC_FILES = (

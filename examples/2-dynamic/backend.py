@@ -50,7 +50,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     public_app_host: str,
     internal_app_host: str,
     uploads_dir: str | Path = UPLOADS,
-    finish_delay_s: float = 5,
+    finish_delay_s: float = 10,
 ) -> Bottle:
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
@@ -204,7 +204,7 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 @click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
 @click.option("--port", default=4002, help="where this app listens")
-@click.option("--finish_delay_s", default=5.0, help="how long storing a file takes, at least")
+@click.option("--finish_delay_s", default=10.0, help="how long storing a file takes, at least")
 def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
     for name in ("public_app_host", "internal_app_host"):

@@ -96,12 +96,12 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
 
     dynamic.app_road.stop()
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
-    card.wait_for_text(".state", "the app could not be reached")
-    assert not card.find(".pause").is_enabled()
-    assert not card.find(".cancel").is_enabled()
+    card.wait_for_text(".output_state_msg", "the app could not be reached")
+    assert not card.find(".input_pause").is_enabled()
+    assert not card.find(".input_btn_cancel").is_enabled()
     picture(clean_driver, "dynamic-3-storing")
     dynamic.app_road.start()
-    card.wait_for_text(".state", "Finished")
+    card.wait_for_text(".output_state_msg", "Finished")
     picture(clean_driver, "dynamic-4-finished")
     assert properties(card)["finished"] == "true"
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
@@ -118,18 +118,18 @@ def test_a_paused_upload_stands_still_and_resumes_where_it_was(clean_driver: Bro
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
     dynamic.hold_at(0.2, card)
-    card.find(".pause").click()
-    card.wait_for_text(".state", "Paused")
+    card.find(".input_pause").click()
+    card.wait_for_text(".output_state_msg", "Paused")
     dynamic.let_go()
     picture(clean_driver, "dynamic-5-paused")
-    assert card.text(".pause") == "Resume"
+    assert card.find(".input_pause").is_selected()
     assert properties(card)["connected"] == "false"
     wait_until(lambda: "paused" in dynamic.server.log_text(), "the server knows")
     paused_at = card.fraction()
     assert paused_at < 1
 
-    card.find(".pause").click()
-    card.wait_for_text(".state", "Finished")
+    card.find(".input_pause").click()
+    card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
     progress = seen_progress(clean_driver)
     assert progress == sorted(progress), "it never went back"
@@ -142,21 +142,21 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (running,) = page.upload(path)
     dynamic.hold_at(0.2, running)
-    running.find(".cancel").click()
-    running.wait_for_text(".state", "Cancel")
+    running.find(".input_btn_cancel").click()
+    running.wait_for_text(".output_state_msg", "Cancel")
     dynamic.let_go()
-    running.wait_for_text(".state", "Cancelled: by the user")
+    running.wait_for_text(".output_state_msg", "Cancelled: by the user")
     picture(clean_driver, "dynamic-6-cancelled")
 
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (paused,) = page.upload(path)
     dynamic.hold_at(0.2, paused)
-    paused.find(".pause").click()
-    paused.wait_for_text(".state", "Paused")
-    paused.find(".cancel").click()
-    paused.wait_for_text(".state", "Cancel")
+    paused.find(".input_pause").click()
+    paused.wait_for_text(".output_state_msg", "Paused")
+    paused.find(".input_btn_cancel").click()
+    paused.wait_for_text(".output_state_msg", "Cancel")
     dynamic.let_go()
-    paused.wait_for_text(".state", "Cancelled")
+    paused.wait_for_text(".output_state_msg", "Cancelled")
 
     wait_until(lambda: dynamic.app.log_text().count("was cancelled") == 2, "the app is told of both")
     wait_until(lambda: dynamic.stored_bytes() == 0, "the server keeps nothing")
@@ -172,10 +172,10 @@ def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
     dynamic.hold_at(0.2, card)
-    with held(clean_driver, card.find(".pause")):
+    with held(clean_driver, card.find(".input_pause")):
         before = card.fraction()
         wait_until(lambda: card.fraction() > before, "more has arrived")
-    card.wait_for_text(".state", "Paused")
+    card.wait_for_text(".output_state_msg", "Paused")
 
 
 @pytest.mark.everywhere
@@ -189,7 +189,7 @@ def test_two_files_are_uploaded_at_the_same_time(clean_driver: Browser, dynamic:
     picture(clean_driver, "dynamic-7-two-at-once")
     dynamic.let_go()
     for card in cards:
-        card.wait_for_text(".state", "Finished")
+        card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
 
 
@@ -199,10 +199,10 @@ def test_files_follow_one_another_without_a_reload(clean_driver: Browser, dynami
     for seed, (name, length_bytes) in enumerate({"empty": 0, "one": 1, "same.txt": 999, "big": MIB}.items()):
         path, wanted[name] = dynamic.file(name, length_bytes, seed)
         (card,) = page.upload(path)
-        card.wait_for_text(".state", "Finished")
+        card.wait_for_text(".output_state_msg", "Finished")
     path, wanted["same (2).txt"] = dynamic.file("same.txt", 1000, seed=99)
     (card,) = page.upload(path)
-    card.wait_for_text(".state", "Finished")
+    card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == wanted
     for name in wanted:
         page.wait_for_text("#files", name)
@@ -213,7 +213,7 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
     page = Page(clean_driver, dynamic)
     cards = page.upload(*(path for path, _ in files))
     for card, name in zip(cards, NASTY_NAMES, strict=True):
-        card.wait_for_text(".state", "Finished")
+        card.wait_for_text(".output_state_msg", "Finished")
         assert card.text(".name") == name
     links = wait_until(
         lambda: found if len(found := clean_driver.find_elements(By.CSS_SELECTOR, "#files a")) == 7 else [],
@@ -240,15 +240,15 @@ def test_uploads_go_on_by_themselves_after_the_server_was_killed(
     before = dynamic.hold_at(0.2, *cards)
     dynamic.server.kill()
     for card in cards:
-        card.wait_for_text(".state", "Trying again soon")
+        card.wait_for_text(".output_state_msg", "Trying again soon")
     picture(clean_driver, "dynamic-9-disconnected")
     dynamic.server.start()
     for card, fraction in zip(cards, before, strict=True):
-        card.wait_for_text(".state", "Uploading")
+        card.wait_for_text(".output_state_msg", "Uploading")
         assert card.fraction() >= fraction
     dynamic.let_go()
     for card in cards:
-        card.wait_for_text(".state", "Finished")
+        card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {path.name: sha256 for path, sha256 in files}
 
 
@@ -261,7 +261,7 @@ def test_an_upload_finishes_although_the_server_is_killed_while_the_app_stores_t
         (card,) = page.upload(path)
         wait_until(lambda: "wait" in dynamic.server.log_text(), "the app has answered")
         dynamic.server.restart()
-        card.wait_for_text(".state", "Finished")
+        card.wait_for_text(".output_state_msg", "Finished")
         assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
@@ -270,11 +270,11 @@ def test_without_a_ticket_the_page_says_so(clean_driver: Browser, dynamic: Stage
     page = Page(clean_driver, dynamic)
     dynamic.server.kill()
     (card,) = page.upload(path)
-    card.wait_for_text(".state", "There is no ticket for this file")
+    card.wait_for_text(".output_state_msg", "There is no ticket for this file")
     picture(clean_driver, "dynamic-10-no-ticket")
     dynamic.server.start()
     (card,) = page.upload(path)
-    card.wait_for_text(".state", "Finished")
+    card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
@@ -283,10 +283,10 @@ def test_half_a_ticket_is_no_ticket_and_no_error_of_the_page(clean_driver: Brows
     page = Page(clean_driver, dynamic)
     clean_driver.execute_script(ANSWERS_BREAK_OFF)
     (card,) = page.upload(path)
-    card.wait_for_text(".state", "There is no ticket for this file")
+    card.wait_for_text(".output_state_msg", "There is no ticket for this file")
     clean_driver.execute_script("window.fetch = window.wholeAnswers")
     (card,) = page.upload(path)
-    card.wait_for_text(".state", "Finished")
+    card.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}
 
 
@@ -298,10 +298,10 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, dynamic: 
         press(clean_driver, Keys.TAB, Keys.SPACE)
     dynamic.hold_at(0.1, page)
     press(clean_driver, Keys.TAB, Keys.SPACE)
-    page.wait_for_text(".state", "Paused")
+    page.wait_for_text(".output_state_msg", "Paused")
     picture(clean_driver, "dynamic-11-focus")
     press(clean_driver, Keys.SPACE)
-    page.wait_for_text(".state", "Uploading")
+    page.wait_for_text(".output_state_msg", "Uploading")
     dynamic.let_go()
-    page.wait_for_text(".state", "Finished")
+    page.wait_for_text(".output_state_msg", "Finished")
     assert dynamic.app.uploaded() == {"holiday.mov": sha256}

@@ -46,7 +46,7 @@ def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
     page.wait_for_text("#amount", "of 16.8 MB")
     picture(clean_driver, "simple-2-uploading")
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
-    page.wait_for_text("#finished", "holiday.mov has arrived")
+    page.wait_for_text("#output_finished", "holiday.mov has arrived")
     picture(clean_driver, "simple-3-finished")
 
     assert simple.app.uploaded() == {"holiday.mov": sha256}
@@ -61,7 +61,7 @@ def test_the_list_shows_what_has_arrived_and_gives_it_back(clean_driver: Browser
     path, _ = simple.file("notes.txt", 5000)
     page = open_page(clean_driver, simple)
     page.choose(path)
-    page.wait_for_text("#finished", "notes.txt has arrived")
+    page.wait_for_text("#output_finished", "notes.txt has arrived")
     page.find("#again").click()
     page.wait_for_text("ul", "notes.txt")
     picture(clean_driver, "simple-4-list")
@@ -76,7 +76,7 @@ def test_an_empty_file_arrives_as_an_empty_file(clean_driver: Browser, simple: S
     path, sha256 = simple.file("empty", 0)
     page = open_page(clean_driver, simple)
     page.choose(path)
-    page.wait_for_text("#finished", "empty has arrived")
+    page.wait_for_text("#output_finished", "empty has arrived")
     assert simple.app.uploaded() == {"empty": sha256}
     assert page.fraction() == 1
 
@@ -86,7 +86,7 @@ def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: Browser, simple: S
     path, sha256 = simple.file(NASTY_NAME, 1000)
     page = open_page(clean_driver, simple)
     page.choose(path)
-    page.wait_for_text("#finished", NASTY_NAME)
+    page.wait_for_text("#output_finished", NASTY_NAME)
     page.find("#again").click()
     page.wait_for_text("ul", NASTY_NAME)
     assert simple.app.uploaded() == {NASTY_NAME: sha256}
@@ -100,7 +100,7 @@ def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stag
         path, sha256 = simple.file("report.pdf", 3000, seed)
         page = open_page(clean_driver, simple)
         page.choose(path)
-        page.wait_for_text("#finished", "arrived")
+        page.wait_for_text("#output_finished", "arrived")
         digests.append(sha256)
     assert simple.app.uploaded() == {"report.pdf": digests[0], "report (2).pdf": digests[1]}
 
@@ -116,12 +116,12 @@ def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
     (before,) = simple.hold_at(0.3, page)
     simple.server.kill()
     simple.let_go()
-    page.wait_for_text("#state", "Trying again soon")
+    page.wait_for_text("#stats_state_msg", "Trying again soon")
     picture(clean_driver, "simple-5-disconnected")
     assert simple.stored_bytes() >= int(before * 24 * MIB)
     simple.server.start()
 
-    page.wait_for_text("#finished", "holiday.mov has arrived")
+    page.wait_for_text("#output_finished", "holiday.mov has arrived")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
     progress = seen_progress(clean_driver)
     assert progress == sorted(progress), "it never went back"
@@ -136,7 +136,7 @@ def test_an_upload_goes_on_by_itself_after_the_network_was_cut(clean_driver: Bro
         page.wait_for_fraction(fraction)
         simple.network.cut()
     simple.let_go()
-    page.wait_for_text("#finished", "holiday.mov has arrived")
+    page.wait_for_text("#output_finished", "holiday.mov has arrived")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
     assert seen_progress(clean_driver) == sorted(seen_progress(clean_driver))
 
@@ -148,12 +148,12 @@ def test_an_app_that_is_down_when_its_file_arrives_gets_it_later(
     page = open_page(clean_driver, simple)
     simple.app_road.stop()
     page.choose(path)
-    page.wait_for_text("#state", "the app could not be reached: it refuses connections")
+    page.wait_for_text("#stats_state_msg", "the app could not be reached: it refuses connections")
     picture(clean_driver, "simple-6-waiting-for-the-app")
     wait_until(lambda: simple.server.log_text().count("could not be reached") >= 2, "two attempts")
-    assert page.text("#finished") == ""
+    assert page.text("#output_finished") == ""
     simple.app_road.start()
-    page.wait_for_text("#finished", "holiday.mov has arrived")
+    page.wait_for_text("#output_finished", "holiday.mov has arrived")
     assert simple.app.uploaded() == {"holiday.mov": sha256}
 
 
@@ -167,7 +167,7 @@ def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(clean_driver: Bro
     page.wait_for_text("#problem", "404")
     picture(clean_driver, "simple-7-refused")
     assert "app" in page.text("#problem")
-    assert page.text("#finished") == ""
+    assert page.text("#output_finished") == ""
     assert simple.stored_bytes() == MIB
 
 
@@ -176,7 +176,7 @@ def test_a_page_without_an_upload_server_says_so(clean_driver: Browser, simple: 
     page = open_page(clean_driver, simple)
     page.wait_for_text("#problem", "upload server does not answer")
     picture(clean_driver, "simple-8-no-server")
-    assert not page.find("#file").is_enabled()
+    assert not page.find("#input_file").is_enabled()
 
 
 def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, simple: Stage) -> None:
@@ -184,7 +184,7 @@ def test_the_page_works_with_the_keyboard_alone(clean_driver: Browser, simple: S
     page = open_page(clean_driver, simple)
     with file_dialog_answered(clean_driver, path):
         press(clean_driver, Keys.TAB, Keys.SPACE)
-    page.wait_for_text("#finished", "holiday.mov has arrived")
+    page.wait_for_text("#output_finished", "holiday.mov has arrived")
     press(clean_driver, Keys.TAB, Keys.ENTER)
     page.wait_for_text("ul", "holiday.mov")
     assert simple.app.uploaded() == {"holiday.mov": sha256}

@@ -58,7 +58,7 @@ def example(request: pytest.FixtureRequest, server: RunningServer, tmp_path: Pat
 
 def new_ticket(example: HostedExample) -> str:
     """Returns a ticket, got as each of the pages gets it."""
-    if (element := example.web.get("/").html.find(id="file")) and element.get("data-upload-id"):
+    if (element := example.web.get("/").html.find(id="input_file")) and element.get("data-upload-id"):
         return str(element["data-upload-id"])
     path = "/api/frontend/request_upload"
     answer = example.web.post(path, {"path": "a.mov"}, expect_errors=True)

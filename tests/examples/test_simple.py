@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 def ticket(app: HostedExample) -> str:
     """Loads the page and returns the id of its ticket."""
     page = app.web.get("/")
-    ticket_id: str = page.html.find(id="file")["data-upload-id"]
+    ticket_id: str = page.html.find(id="input_file")["data-upload-id"]
     return ticket_id
 
 
