@@ -6,6 +6,7 @@ import json
 import re
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Final, cast
 
 import pytest
@@ -69,7 +70,7 @@ ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status|metrics|health
 
 def routes() -> set[tuple[str, str]]:
     """Returns the (method, address) pairs of the server."""
-    app = make_app(Settings(), cast(Uploads, None), cast(Overview, None))
+    app = make_app(Settings(), cast(Uploads, SimpleNamespace(refusals=None)), cast(Overview, None))
     return {(route.method, route.rule) for route in app.routes}
 
 

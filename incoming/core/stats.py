@@ -44,6 +44,8 @@ class Counters:
     """Calls to apps, by what came back: done, wait, refused, no_answer."""
     troubles: Counter[str] = field(default_factory=Counter)
     """Calls to apps that brought nothing, by the kind of trouble."""
+    refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By what was refused (claim, request, handover) and the error's code."""
 
     def called(self, result: str, trouble: str) -> None:
         """Counts one call to an app; `trouble` is empty if there was none."""

@@ -56,6 +56,8 @@ class IllegalTransition(WrongState):
 
 # --- the ticket --------------------------------------------------------------------------------
 
+SHORT_ID_CHARS: Final = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
@@ -111,7 +113,7 @@ class Ticket:
     @property
     def short_id(self) -> str:
         """What logs show of the id. The whole id is a secret: it allows the upload."""
-        return self.id[:8]
+        return self.id[:SHORT_ID_CHARS]
 
     def for_log(self, **more: object) -> dict[str, object]:
         """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""

@@ -11,14 +11,20 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from incoming import __version__
+from incoming.core.errors import HandoverFailed, all_errors
 from incoming.core.lifecycle import State
 from incoming.core.stats import CLAIM_KINDS, ENDS, WATCHES, Counters, Lag
 from incoming.handover.answers import Done, NoAnswer, Refused, Trouble, WillFinish
 from incoming.uploads.overview import Overview, Totals
+from incoming.uploads.refusals import Kind
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 _CLAIMS = (*CLAIM_KINDS.values(), WATCHES)
 _RESULTS = tuple(answer.result for answer in (Done, WillFinish, Refused, NoAnswer))
+_REFUSALS = (
+    *((kind, error.code) for kind in (Kind.CLAIM, Kind.REQUEST) for error in all_errors()),
+    (Kind.HANDOVER, HandoverFailed.code),
+)
 
 
 class Metrics:
@@ -86,6 +92,12 @@ def _counted(counters: Counters) -> Iterator[Metric]:
     yield _labelled(
         "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
         ((kind.value, counters.troubles[kind]) for kind in Trouble))  # fmt: skip
+    refusals = CounterMetricFamily(
+        "incoming_refusals", "Claims, requests and handovers that were refused.", labels=["code", "kind"]
+    )
+    for kind, code in _REFUSALS:
+        refusals.add_metric([code, kind], counters.refusals[kind, code])
+    yield refusals
 
 
 def _lag(lag: Lag) -> Metric:

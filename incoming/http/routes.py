@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, Final
 
 import bottle
@@ -17,12 +17,14 @@ import bottle
 from incoming.core import errors
 from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess
+from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
 from incoming.protocol.rules import UPLOAD_ROUTE
-from incoming.runtime.logs import Seldom
+from incoming.runtime.logs import LogRateLimit
 from incoming.settings.table import Settings
 from incoming.uploads import housekeeping
 from incoming.uploads.overview import Overview
+from incoming.uploads.refusals import Kind, Refusals
 from incoming.uploads.service import Uploads
 from incoming.wire import handshake
 
@@ -40,9 +42,8 @@ PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
 BOM: Final = "\xef\xbb\xbf"
 """A UTF-8 byte order mark as Bottle has it in the name of a form's first field."""
-REFUSAL_INTERVAL_S: Final = 300.0
-"""How often the log says that a caller was refused, with the reason of that one."""
-_refusals: Final = Seldom(REFUSAL_INTERVAL_S)
+TICKET_ID: Final = "incoming.ticket_id"
+"""The key of a request's environ for the id of the ticket that it names."""
 MAX_FORM_BYTES: Final = 100 * 1024
 """All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
@@ -55,7 +56,7 @@ Check = Callable[[Mapping[str, object], str], None]
 def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle.Bottle:
     """Returns the app: everything but the uploads themselves."""
     app = bottle.Bottle()
-    app.default_error_handler = _error_page
+    app.default_error_handler = partial(_error_page, uploads.refusals)
     access = BackendAccess(
         settings.allowed_backends,
         settings.backend_token,
@@ -64,17 +65,18 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
     )
     backend, reading = _backend_routes(uploads), _reading_routes(overview)
     files = library.load(status_page.STATIC_DIR)
-    not_upgraded = _not_upgraded(Seldom(PROXY_WARNING_INTERVAL_S))
+    answering = partial(_answering, uploads.refusals)
+    not_upgraded = _not_upgraded(LogRateLimit(PROXY_WARNING_INTERVAL_S), uploads.refusals)
     for prefix in PREFIXES:
         for name, route in backend.items():
-            app.post(f"{prefix}backend/{name}", callback=_answering(_guarded(access.check, route)))
+            app.post(f"{prefix}backend/{name}", callback=answering(_guarded(access.check, route)))
         for name, route in reading.items():
-            app.get(f"{prefix}{name}", callback=_answering(_guarded(access.check_reading, route)))
-        app.get(f"{prefix}healthz", callback=_answering(_health(overview)))
+            app.get(f"{prefix}{name}", callback=answering(_guarded(access.check_reading, route)))
+        app.get(f"{prefix}healthz", callback=answering(_health(overview)))
         for name, file in files.items():
-            app.get(f"{prefix}frontend/{name}", callback=_answering(_library(file)))
+            app.get(f"{prefix}frontend/{name}", callback=answering(_library(file)))
     for path in UPLOAD_PATHS:
-        app.get(path, callback=_answering(not_upgraded))
+        app.get(path, callback=answering(not_upgraded))
     return app
 
 
@@ -140,14 +142,18 @@ def _library(file: library.LibraryFile) -> Route:
     return library_file
 
 
-def _not_upgraded(seldom: Seldom) -> Route:
-    def upload_ws() -> None:
+def _not_upgraded(log_limit: LogRateLimit, refusals: Refusals) -> Route:
+    def upload_ws() -> object:
         environ = bottle.request.environ
         spoilt = handshake.proxy_fault(environ)
-        if spoilt and seldom.may_say(spoilt):
-            log.warning("%(spoilt)s", {"spoilt": spoilt})
+        if spoilt:
+            error = errors.UpgradeRequired(spoilt)
+            refusals.count(Kind.REQUEST, error)
+            if log_limit.allows(spoilt):
+                log.warning("%(spoilt)s", {"spoilt": spoilt, "code": error.code})
+            return _failure(error)
         raise handshake.refusal(environ) or errors.UpgradeRequired(
-            "This web server does not let go of its connections: uploads need one of gevent."
+            "This web server can't hand over its connections: uploads need a gevent server."
         )
 
     return upload_ws
@@ -169,7 +175,7 @@ def _parameters() -> Mapping[str, str]:
 def _text_of(fields: Any, name: str) -> str:
     text: str | None = fields.getunicode(name)
     if text is None and name in fields:
-        raise errors.BadParameter(name, "has to be UTF-8")
+        raise errors.BadParameter(name, "is not valid UTF-8")
     return text or ""
 
 
@@ -179,7 +185,7 @@ def _form() -> Mapping[str, str]:
     Raises BadRequest, BadParameter, FormTooLarge, HTTPError.
     """
     if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
-        raise errors.BadRequest("A form has to have a Content-Length.")
+        raise errors.BadRequest("The body of the request needs a Content-Length header.")
     if bottle.request.content_length > MAX_FORM_BYTES:
         raise errors.FormTooLarge
     try:
@@ -191,38 +197,36 @@ def _form() -> Mapping[str, str]:
         raise  # Bottle has words for it
     except (OSError, ValueError, LookupError) as exc:
         # The caller is gone or too slow, or its Content-Type is none, or names an unknown character set.
-        raise errors.BadRequest("The form could not be read.") from exc
+        raise errors.BadRequest("The body of the request could not be read.") from exc
 
 
 def _id_and_secret() -> tuple[str, str]:
     values = _parameters()
     secret = values.get("backendSecret") or values.get("signalFinishSecret") or ""
-    return parameters.ticket_id(values), secret
+    ticket_id = bottle.request.environ[TICKET_ID] = parameters.ticket_id(values)
+    return ticket_id, secret
 
 
 def _guarded(check: Check, route: Route) -> Route:
     @wraps(route)
     def guarded() -> object:
         environ = bottle.request.environ
-        try:
-            check(environ, environ.get("incoming.server_address", ""))
-        except errors.NotAllowed as exc:
-            if _refusals.may_say(route.__name__):
-                log.warning("%(route)s: refused: %(error)s", {"route": route.__name__, "error": exc})
-            raise
+        check(environ, environ.get("incoming.server_address", ""))
         return route()
 
     return guarded
 
 
-def _answering(route: Route) -> Route:
-    """Returns the route with its answer as plain text, and its errors as answers."""
+def _answering(refusals: Refusals, route: Route) -> Route:
+    """Returns the route with its answer as plain text, and its errors as answers, which are recorded."""
 
     @wraps(route)
     def answering() -> object:
         try:
             result = route()
         except errors.IncomingError as exc:
+            ticket_id = bottle.request.environ.get(TICKET_ID, "")
+            refusals.record(Kind.REQUEST, exc, ticket_id, route.__name__)
             return _failure(exc)
         except bottle.HTTPResponse:
             raise
@@ -273,11 +277,11 @@ def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
     return response
 
 
-def _error_page(http_error: Any) -> str:
+def _error_page(refusals: Refusals, http_error: Any) -> str:
     """Bottle's own errors (no such route, wrong method, unreadable request), in our form."""
     known: dict[int, errors.IncomingError] = {
-        404: errors.NotFound("This page does not exist. This is an Incoming!! upload server."),
-        405: errors.MethodNotAllowed("This address is for another HTTP method."),
+        404: errors.NotFound("This page does not exist on this Incoming!! upload server."),
+        405: errors.MethodNotAllowed("This address does not support this HTTP method."),
     }
     status = http_error.status_code
     error = known.get(status) or (
@@ -285,6 +289,7 @@ def _error_page(http_error: Any) -> str:
     )
     if status >= 500:
         log.error("a defect: %(error)s", {"error": http_error.traceback or http_error.body})
+    refusals.record(Kind.REQUEST, error, route=f"{bottle.request.method} {shown(bottle.request.path)}")
     answer = _failure(error)
     for name in ("Content-Type", "X-Content-Type-Options"):
         http_error.set_header(name, answer.get_header(name))

@@ -20,7 +20,7 @@ from incoming.core.client_limits import Sources
 from incoming.core.errors import IncomingError
 from incoming.http.handler import Handler
 from incoming.runtime.fair_scheduler import FairScheduler
-from incoming.runtime.logs import Seldom
+from incoming.runtime.logs import LogRateLimit
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         self.active_requests = 0
         self._finishing = False
         self.request_scheduler, self._newcomer_scheduler = FairScheduler(), FairScheduler()
-        self._seldom = Seldom(NO_DESCRIPTORS_INTERVAL_S)
+        self._log_limit = LogRateLimit(NO_DESCRIPTORS_INTERVAL_S)
         self._sources = sources or Sources((), 0)
         self.logger = logging.getLogger("incoming.wire.handshake")
         self.logger.setLevel(logging.ERROR)  # gevent-websocket would log what any client can cause
@@ -69,7 +69,7 @@ class Server(WSGIServer):  # type: ignore[misc]
         """Serves one connection, unless its source has too many."""
         source = self._sources.behind(address[0])
         if not self._sources.admit(source):
-            if self._seldom.may_say(source):
+            if self._log_limit.allows(source):
                 log.warning(TOO_MANY, {"source": source})
             _refuse(sock, self._sources.refusal)
             return
@@ -108,7 +108,7 @@ class Server(WSGIServer):  # type: ignore[misc]
                 return None
             if exc.errno not in (errno.EMFILE, errno.ENFILE):
                 raise
-        if self._seldom.may_say(NO_DESCRIPTORS):
+        if self._log_limit.allows(NO_DESCRIPTORS):
             log.error(NO_DESCRIPTORS)
         self.stop_accepting()
         gevent.spawn_later(ACCEPT_AGAIN_AFTER_S, self._accept_again)

@@ -15,6 +15,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, TextIO
 
@@ -70,21 +71,44 @@ class JsonFormatter(logging.Formatter):
         return json.dumps({name: line[name] for name in names}, default=str)
 
 
-class Seldom:
-    """Lets each of a few sentences be said once in a while, however often there is reason to."""
+@dataclass(slots=True)
+class _Window:
+    """One interval of one kind of line."""
 
-    def __init__(self, interval_s: float, now_s: Callable[[], float] = time.monotonic) -> None:
+    began_s: float = -math.inf
+    logged: int = 0
+    suppressed: int = 0
+
+
+class LogRateLimit:
+    """Limits how many lines of one kind are logged in an interval. Kinds must be few: each takes memory."""
+
+    def __init__(
+        self, interval_s: float, lines: int = 1, now_s: Callable[[], float] = time.monotonic
+    ) -> None:  # fmt: skip
+        """Allows `lines` lines of each kind in `interval_s` seconds."""
         self._interval_s = interval_s
+        self._lines = lines
         self._now_s = now_s
-        self._said_at_s: dict[str, float] = {}
+        self._windows: dict[str, _Window] = {}
 
-    def may_say(self, sentence: str) -> bool:
-        """Returns whether it was not said within the interval, and takes it that it is said now."""
+    def allows(self, kind: str) -> bool:
+        """Returns whether a line of this kind may be logged now, and counts it."""
         now_s = self._now_s()
-        if now_s - self._said_at_s.get(sentence, -math.inf) < self._interval_s:
+        window = self._windows.setdefault(kind, _Window())
+        if now_s - window.began_s >= self._interval_s:
+            window.began_s, window.logged = now_s, 0
+        if window.logged >= self._lines:
+            window.suppressed += 1
             return False
-        self._said_at_s[sentence] = now_s
+        window.logged += 1
         return True
+
+    def take_suppressed(self, kind: str) -> int:
+        """Returns how many lines of this kind were not allowed since the last call."""
+        window = self._windows[kind]
+        suppressed, window.suppressed = window.suppressed, 0
+        return suppressed
 
 
 class Handler(logging.StreamHandler[TextIO]):

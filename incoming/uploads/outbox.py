@@ -23,6 +23,7 @@ from incoming.handover.http_call import HttpCall
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.power_cut_check import UnsyncedFiles
+from incoming.uploads.refusals import Kind, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,13 @@ class Outbox:
         tell: Callable[[str, News], None],
         deletion: Deletion,
         unsynced: UnsyncedFiles,
+        refusals: Refusals,
     ) -> None:
         self._callbacks = context.callbacks
         self._counters = context.counters
         self._deletion = deletion
         self._unsynced = unsynced
+        self._refusals = refusals
         self._settings = context.settings
         self._runtime = context.runtime
         self._clock = context.clock
@@ -225,12 +228,14 @@ class Outbox:
     def _fail(self, ticket: Ticket, event: Refuse | Lapse, seen: Ticket | None = None) -> None:
         changed = self._registry.change(ticket.id, event, seen=seen)
         if changed.state is State.FAILED:
+            error = failure(changed)
+            self._refusals.count(Kind.HANDOVER, error)
             log.error(
                 "upload %(ticket)s: the handover failed: %(reason)s. "
                 "The server keeps the file for %(kept_s).0f s; retry_upload tries again.",
-                changed.for_log(kept_s=self._settings.failed_retention_s),
+                changed.for_log(kept_s=self._settings.failed_retention_s, code=error.code),
             )
-            self._tell(ticket.id, NotHandedOver(failure(changed)))
+            self._tell(ticket.id, NotHandedOver(error))
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """Returns whether the app has moved its file away, as it may."""

@@ -57,6 +57,7 @@ from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep
 from incoming.uploads.outbox import Outbox
 from incoming.uploads.power_cut_check import Doubts, UnsyncedFiles
+from incoming.uploads.refusals import Refusals
 from incoming.uploads.retry_queue import RetryQueue
 
 log = logging.getLogger(__name__)
@@ -73,6 +74,7 @@ class Uploads:
         self._registry = context.registry
         self._storage = context.storage
         self._runtime = context.runtime
+        self.refusals = Refusals(context.counters, context.runtime.now_s)
         self.claims = Claims(context)
         self.admission = Admission(context, self.claims.is_sending)
         self._integrity = Integrity(context)
@@ -80,7 +82,7 @@ class Uploads:
         self.deletion = Deletion(context, self.retry_queue)
         self.doubts = Doubts(context, self._integrity)
         self.unsynced = UnsyncedFiles(context)
-        self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced)
+        self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced, self.refusals)
         self.stopping = False
         self.lost: StorageLost | None = None
 

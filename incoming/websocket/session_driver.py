@@ -13,15 +13,16 @@ from collections.abc import Iterator
 from typing import Final
 
 from incoming.core import news
-from incoming.core.errors import BadMessage, IncomingError, InternalError, WrongState
+from incoming.core.errors import BadChunk, BadMessage, Damaged, IncomingError, InternalError, WrongState
 from incoming.core.lifecycle import ARRIVED, Claim, State
 from incoming.protocol import chunks, events, messages
 from incoming.protocol.messages import MsgUploadReq
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.runtime.base import Runtime, Task
 from incoming.runtime.fair_scheduler import is_contended
-from incoming.runtime.logs import Seldom
+from incoming.runtime.logs import LogRateLimit
 from incoming.uploads.claims import ClaimedUpload, new_token
+from incoming.uploads.refusals import Kind
 from incoming.uploads.service import Uploads
 from incoming.websocket.websocket import Message, WebSocket
 from incoming.websocket.writer import ConnectionGone
@@ -36,11 +37,13 @@ FLUSH_DELAY_S: Final = 0.05
 """How long acknowledgements wait for messages that may follow at once. The send is what a small message
 costs."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
-_seldom: Final = Seldom(SAME_FAILURE_INTERVAL_S)
+_log_limit: Final = LogRateLimit(SAME_FAILURE_INTERVAL_S)
 UNSOLICITED_PONG: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
 """The scripts of a page see no pings and pongs of the WebSocket, but this message."""
 NO_CHUNK: Final = memoryview(b"")
 _NO_CRC: Final[int | None] = None
+_ERRORS_OF_SESSIONS: Final = {error.number: error for error in (BadMessage, BadChunk, Damaged)}
+"""The errors that a session finds by itself, by their numbers in MsgError."""
 
 
 class SessionDriver:
@@ -63,6 +66,10 @@ class SessionDriver:
         self._source = source
         self._counters = uploads.context.counters
         self._claim: ClaimedUpload | None = None
+        self._ticket_id = ""
+        """As the client sent it."""
+        self._refused_code = ""
+        """The code of the last refusal."""
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._delay_s = 0.0
         """How long the rate limit delays the next message."""
@@ -147,6 +154,7 @@ class SessionDriver:
             return self._perform_or_raise(action)
         except IncomingError as exc:
             self._log_storage_failure(exc)
+            self._record_refusal(exc)
             return events.Failed(exc)
         except (ConnectionGone, FrameError):
             raise
@@ -154,15 +162,23 @@ class SessionDriver:
             log.exception("a defect: %(action)s failed", {"action": type(action).__name__})
             return events.Failed(InternalError())
 
+    def _record_refusal(self, error: IncomingError) -> None:
+        """Records an error once, although the session answers a failed action with a message."""
+        if error.code != self._refused_code:
+            self._refused_code = error.code
+            self._uploads.refusals.record(Kind.CLAIM, error, self._ticket_id)
+
     def _log_storage_failure(self, exc: IncomingError) -> None:
         """Logs the system's reason for a failure, without file names, which contain ticket ids."""
         cause = exc.__cause__
-        if isinstance(cause, OSError) and cause.strerror and _seldom.may_say(cause.strerror):
+        if isinstance(cause, OSError) and cause.strerror and _log_limit.allows(cause.strerror):
             log.error("the storage failed: %(error)s", {"error": cause.strerror})
 
     def _perform_or_raise(self, action: events.Action) -> events.Event | None:
         match action:
             case events.Send(message):
+                if isinstance(message, messages.MsgError | messages.MsgErrorV2):
+                    self._record_error_message(message.error_code, message.msg)
                 self._writer.queue_text(messages.encode(message))
             case events.StoreChunk(size_bytes):
                 return self._store(size_bytes)
@@ -186,6 +202,11 @@ class SessionDriver:
                 self._websocket.close(code, reason)
         return None
 
+    def _record_error_message(self, number: int, sentence: str) -> None:
+        """Records what the session itself refuses. Other errors are recorded where they occur."""
+        if error := _ERRORS_OF_SESSIONS.get(number):
+            self._record_refusal(error(sentence))
+
     def _store(self, size_bytes: int) -> events.Event:
         chunk = self._chunk[:size_bytes]
         if len(chunk) != size_bytes:
@@ -195,6 +216,7 @@ class SessionDriver:
         return events.Stored(size_bytes, self._websocket.buffers.in_use, is_contended())
 
     def _claim_ticket(self, request: MsgUploadReq) -> events.Event:
+        self._ticket_id = request.id
         with self._progress_pongs() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
             proves = self._session.is_v2
             claimed = Claim(

@@ -39,7 +39,7 @@ def proxy_fault(environ: Mapping[str, object]) -> str:
     if not faults or environ.get("REQUEST_METHOD") != "GET" or not _header(environ, "SEC_WEBSOCKET_KEY"):
         return ""
     return (
-        "A proxy in front of the server does not pass WebSockets on: "
+        "A proxy in front of the server does not forward WebSockets: "
         f"it {', '.join(faults)}. {NGINX_ADVICE}"
     )
 
@@ -56,7 +56,7 @@ def refusal(environ: Mapping[str, object]) -> IncomingError | None:
     except (binascii.Error, ValueError):
         key = b""
     if len(key) != KEY_BYTES:
-        return BadRequest(f"Sec-WebSocket-Key has to be {KEY_BYTES} bytes in base64.")
+        return BadRequest(f"Sec-WebSocket-Key must be {KEY_BYTES} bytes in base64.")
     return None
 
 

@@ -9,6 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from incoming import __version__
+from incoming.core.errors import all_errors
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, Refused, Trouble
 from incoming.http.prometheus import Metrics
@@ -43,6 +44,12 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
     ):
         found = {label: value for (n, label), value in samples.items() if n == f"incoming_{name}_total"}
         assert found == dict.fromkeys(labels, 0.0)
+    refusals = {
+        labels: value for (name, labels), value in samples.items() if name == "incoming_refusals_total"
+    }
+    codes = [error.code for error in all_errors()]
+    kinds = [f"{code},{kind}" for kind in ("claim", "request") for code in codes]
+    assert refusals == dict.fromkeys([*kinds, "handover_failed,handover"], 0.0)
 
 
 def test_what_happened_is_counted(house: House) -> None:

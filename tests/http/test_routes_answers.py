@@ -1,7 +1,9 @@
-"""The routes (CONTRACT 2): errors, who may ask, and what browsers get."""
+"""The routes: errors, refusals, access, and what browsers get."""
 
 from __future__ import annotations
 
+import uuid
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,7 @@ from incoming.core.errors import UpgradeRequired
 from incoming.handover.answers import WillFinish
 from incoming.http.status_page import STATIC_DIR
 from tests.support.fakes import FakeApp
+from tests.support.logs import LogCapture
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Routes
 from tests.support.uploads import House
 
@@ -225,3 +228,54 @@ def test_a_proxy_that_spoils_handshakes_is_said_in_the_answer_and_once_in_the_lo
     assert [record.getMessage() for record in said] == [answer.text]
     routes.wsgi.get("/incoming/frontend/upload_ws", headers={"X-Forwarded-For": "198.51.100.1"}, status=426)
     assert len(caplog.records) == 1, "a plain GET is nobody's fault"
+
+
+# --- refusals ------------------------------------------------------------------------------------------
+
+
+def refused(routes: Routes, route: str, **query: str) -> tuple[str, str]:
+    """Has a request refused. Returns its code, and the one line of the log about it."""
+    before = Counter(routes.house.context.counters.refusals)
+    with LogCapture() as log:
+        code = routes.post(route, query, headers=JSON).json["error"]["code"]
+    assert routes.house.context.counters.refusals - before == {("request", code): 1}
+    [line] = log.lines
+    return code, line
+
+
+def test_a_request_for_an_unknown_ticket_is_logged_and_counted(routes: Routes) -> None:
+    code, line = refused(routes, "finish_upload", id=str(uuid.UUID(int=7)))
+    assert code == "unknown_ticket"
+    assert line.startswith(
+        "INFO upload 00000000: finish_upload refused (unknown_ticket): No upload has this id"
+    )
+
+
+def test_a_wrong_secret_is_logged_and_counted(routes: Routes) -> None:
+    ticket_id = routes.new_ticket(backendSecret="s3cret")
+    code, line = refused(routes, "cancel_upload", id=ticket_id, backendSecret="guess")
+    assert code == "wrong_secret"
+    assert line.startswith(f"WARNING upload {ticket_id[:8]}: cancel_upload refused (wrong_secret): ")
+    assert "s3cret" not in line and "guess" not in line and ticket_id not in line
+
+
+def test_a_refused_caller_is_logged_and_counted(routes: Routes) -> None:
+    routes.wsgi.extra_environ["REMOTE_ADDR"] = "192.0.2.7"
+    code, line = refused(routes, "new_upload", signalFinishURL="http://app/")
+    assert code == "not_allowed"
+    assert line.startswith("WARNING new_upload refused (not_allowed): ") and "allowed_backends" in line
+
+
+def test_a_ticket_that_is_not_issued_is_logged_and_counted(routes: Routes) -> None:
+    code, line = refused(routes, "new_upload", signalFinishURL="/finished")
+    assert code == "bad_parameter"
+    assert line.startswith("INFO new_upload refused (bad_parameter): The parameter signalFinishURL must")
+
+
+def test_a_page_that_does_not_exist_is_logged_and_counted_without_its_query(routes: Routes) -> None:
+    with LogCapture() as log:
+        routes.wsgi.get("/nothing?secret=1", status=404)
+    assert log.lines == [
+        "INFO GET /nothing refused (not_found): This page does not exist on this Incoming!! upload server."
+    ]
+    assert routes.house.context.counters.refusals == {("request", "not_found"): 1}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from incoming.core.ticket import Ticket
-from incoming.runtime.logs import JsonFormatter, Seldom, TextFormatter, printable
+from incoming.runtime.logs import JsonFormatter, LogRateLimit, TextFormatter, printable
 from tests.test_house import MODULES, tree
 
 ID = "0b8a0f0e-4c1b-4c57-9d2a-6c0d3f6f1a55"
@@ -128,14 +128,24 @@ def test_every_line_names_its_fields() -> None:
     assert nameless == []
 
 
-def test_what_would_be_said_again_and_again_is_said_once_in_a_while() -> None:
+def test_a_rate_limit_counts_the_lines_that_it_keeps_out_of_the_log() -> None:
+    now_s = 0.0
+    limit = LogRateLimit(60.0, 2, lambda: now_s)
+    assert [limit.allows("a") for _ in range(5)] == [True, True, False, False, False]
+    assert limit.allows("b") and limit.take_suppressed("b") == 0
+    now_s = 60.0
+    assert limit.allows("a")
+    assert (limit.take_suppressed("a"), limit.take_suppressed("a")) == (3, 0)
+
+
+def test_a_rate_limit_of_one_line_allows_it_once_in_an_interval() -> None:
     now_s = 5.0
-    seldom = Seldom(300.0, lambda: now_s)
-    assert seldom.may_say("a")
-    assert not seldom.may_say("a")
-    assert seldom.may_say("b")
+    limit = LogRateLimit(300.0, now_s=lambda: now_s)
+    assert limit.allows("a")
+    assert not limit.allows("a")
+    assert limit.allows("b")
     now_s = 304.9
-    assert not seldom.may_say("a")
+    assert not limit.allows("a")
     now_s = 305.0
-    assert seldom.may_say("a")
-    assert not seldom.may_say("a")
+    assert limit.allows("a")
+    assert not limit.allows("a")

@@ -10,12 +10,14 @@ from __future__ import annotations
 import io
 import json
 import struct
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from incoming.core import backend_requests, file_name
 from incoming.core.errors import BadMessage, BadParameter
+from incoming.core.stats import Counters
 from incoming.http import parameters
 from incoming.http.handler import read_headers
 from incoming.http.routes import make_app
@@ -26,6 +28,7 @@ from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.settings.table import Settings
 from incoming.uploads.overview import Overview
+from incoming.uploads.refusals import Refusals
 from incoming.uploads.service import Uploads
 from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
@@ -303,6 +306,7 @@ class Nobody:
     """Takes the place of the service, which is not what is fuzzed: all tickets are one."""
 
     id = "00000000-0000-4000-8000-000000000000"
+    refusals = Refusals(Counters(), time.monotonic)
 
     def issue(self, asked: object) -> Nobody:
         """Makes no ticket."""

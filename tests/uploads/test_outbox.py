@@ -99,7 +99,10 @@ def test_a_real_app_gets_a_real_call(tmp_path: Path, app: ScriptedApp) -> None:
     app.answers = [DONE]
     house = House(tmp_path)
     deletion, unsynced = house.uploads.deletion, house.uploads.unsynced
-    house.uploads.outbox = Outbox(house.context, lambda *_: None, deletion, unsynced)  # it makes real calls
+    refusals = house.uploads.refusals
+    house.uploads.outbox = Outbox(
+        house.context, lambda *_: None, deletion, unsynced, refusals
+    )  # it makes real calls
     ticket_id = house.new_ticket(signalFinishURL=app.url)
     house.arrive(ticket_id, CONTENT)
     [delivery] = app.deliveries
@@ -291,6 +294,7 @@ def test_a_refusal_fails_at_once_and_is_told_in_words(
     assert house.file(ticket_id).read_bytes() == CONTENT
     assert "retry_upload" in caplog.text
     assert ticket_id not in caplog.text
+    assert house.context.counters.refusals == {("handover", "handover_failed"): 1}
 
 
 def test_a_failed_handover_is_tried_again_when_the_app_asks(tmp_path: Path) -> None:

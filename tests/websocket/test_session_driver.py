@@ -11,6 +11,7 @@ from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
 from incoming.protocol.rules import ANSWER_TIMEOUT_S, OPENING_TIMEOUT_S
 from tests.support.fakes import largest_file
+from tests.support.logs import LogCapture
 from tests.support.uploads import House
 from tests.websocket.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page
 from tests.websocket.peer import BINARY, CLOSE, FIN, TEXT
@@ -269,3 +270,51 @@ def test_a_connection_that_lost_the_ticket_does_not_release_it(
     old.running.get(timeout=10)
     assert house.state(ticket_id) is State.UPLOADING
     new.send_chunk(0)
+
+
+# --- refusals ------------------------------------------------------------------------------------------
+
+
+def refusals(log: LogCapture) -> list[str]:
+    return [line for line in log.lines if " refused " in line]
+
+
+def test_a_claim_of_an_unknown_ticket_is_logged_and_counted(house: House, page: Page) -> None:
+    with LogCapture() as log:
+        page.send_message("MsgUploadReq", Id="no-such-ticket", LengthBytes=1, Name="a")
+        page.expect("MsgError")
+    [line] = refusals(log)
+    assert line.startswith("INFO upload no-such-: claim refused (unknown_ticket): No upload has this id")
+    assert house.context.counters.refusals == {("claim", "unknown_ticket"): 1}
+
+
+def test_a_claim_for_a_file_that_is_too_large_is_logged_and_counted(house: House, page: Page) -> None:
+    ticket_id = house.new_ticket(maxBytes="10")
+    with LogCapture() as log:
+        page.send_message("MsgUploadReq", Id=ticket_id, LengthBytes=11, Name="a")
+        page.expect("MsgError")
+    assert refusals(log) == [
+        f"INFO upload {ticket_id[:8]}: claim refused (upload_too_large): "
+        "The file is too large: it has 11 bytes, the limit is 10 bytes."
+    ]
+    assert house.context.counters.refusals == {("claim", "upload_too_large"): 1}
+
+
+def test_a_message_that_the_session_refuses_is_logged_and_counted(
+    house: House, page: Page, ticket_id: str
+) -> None:
+    page.open(ticket_id)
+    with LogCapture() as log:
+        page.send_message("MsgNonsense")
+        page.expect("MsgError")
+    [line] = refusals(log)
+    assert line.startswith(f"INFO upload {ticket_id[:8]}: claim refused (bad_message): ")
+    assert house.context.counters.refusals == {("claim", "bad_message"): 1}
+
+
+def test_an_upload_that_ends_well_refuses_nothing(house: House, page: Page, ticket_id: str) -> None:
+    with LogCapture() as log:
+        page.open(ticket_id)
+        page.send_message("MsgCancel", Reason="changed my mind")
+        page.expect("MsgCancelAck")
+    assert (refusals(log), house.context.counters.refusals) == ([], {})

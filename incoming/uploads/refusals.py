@@ -1,0 +1,64 @@
+"""Refusals: the one place that counts and logs what the server refuses.
+
+A refusal is an error that ends a claim of a client or a request of an app, or a handover that the app does
+not accept. Each is counted by its kind and its code. It is logged once, unless there are very many.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from enum import StrEnum
+from typing import Final
+
+from incoming.core.errors import IncomingError
+from incoming.core.stats import Counters
+from incoming.core.ticket import SHORT_ID_CHARS
+from incoming.runtime.logs import LogRateLimit
+
+log = logging.getLogger(__name__)
+
+LOGGED_PER_INTERVAL: Final = 20
+LOG_INTERVAL_S: Final = 60.0
+"""Strangers can cause refusals. This many lines of one kind and code are logged in this time."""
+_FOR_THE_OPERATOR: Final = frozenset((401, 403, 429))
+"""HTTP statuses of refusals that a setting or the app's developer can mend."""
+
+
+class Kind(StrEnum):
+    """What was refused."""
+
+    CLAIM = "claim"
+    REQUEST = "request"
+    HANDOVER = "handover"
+
+
+class Refusals:
+    """Counts and logs the refusals of one service."""
+
+    def __init__(self, counters: Counters, now_s: Callable[[], float]) -> None:
+        self._counters = counters
+        self._log_limit = LogRateLimit(LOG_INTERVAL_S, LOGGED_PER_INTERVAL, now_s)
+
+    def count(self, kind: Kind, error: IncomingError) -> None:
+        """Counts a refusal that the caller logs."""
+        self._counters.refusals[kind, error.code] += 1
+
+    def record(self, kind: Kind, error: IncomingError, ticket_id: str = "", route: str = "") -> None:
+        """Counts a refusal and logs it: `ticket_id` as it was sent, `route` for a request."""
+        self.count(kind, error)
+        key = f"{kind} {error.code}"
+        if not self._log_limit.allows(key):
+            return
+        fields: dict[str, object] = {"what": route or kind.value, "code": error.code, "reason": str(error)}
+        fields["more"] = ""
+        if suppressed := self._log_limit.take_suppressed(key):
+            fields["suppressed"] = suppressed
+            fields["more"] = f" ({suppressed} more were not logged)"
+        is_for_operator = error.http_status in _FOR_THE_OPERATOR or error.http_status >= 500
+        level = logging.WARNING if is_for_operator else logging.INFO
+        if ticket_id:
+            fields["ticket"] = ticket_id[:SHORT_ID_CHARS]
+            log.log(level, "upload %(ticket)s: %(what)s refused (%(code)s): %(reason)s%(more)s", fields)
+        else:
+            log.log(level, "%(what)s refused (%(code)s): %(reason)s%(more)s", fields)

@@ -1,0 +1,104 @@
+"""Every refusal is counted by its code, and logged with its reason: once, and not without bound."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from incoming.core.errors import (
+    IncomingError,
+    NotAllowed,
+    StorageFull,
+    UnknownTicket,
+    UploadTooLarge,
+    WrongSecret,
+)
+from incoming.core.stats import Counters
+from incoming.runtime.logs import JsonFormatter
+from incoming.uploads.refusals import LOG_INTERVAL_S, LOGGED_PER_INTERVAL, Kind, Refusals
+
+TICKET_ID = "0b8a0f0e-7d3c-4a53-9c3b-0b6f2f1f3a5d"
+
+
+class Time:
+    """A clock that tests move."""
+
+    now_s = 0.0
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+@pytest.fixture
+def counters() -> Counters:
+    return Counters()
+
+
+@pytest.fixture
+def refusals(counters: Counters, time: Time, caplog: pytest.LogCaptureFixture) -> Refusals:
+    caplog.set_level(logging.INFO)
+    return Refusals(counters, lambda: time.now_s)
+
+
+@pytest.mark.parametrize(
+    ("error", "level"),
+    [
+        (UnknownTicket(), logging.INFO),
+        (UploadTooLarge(12, 10), logging.INFO),
+        (WrongSecret(), logging.WARNING),
+        (NotAllowed("no"), logging.WARNING),
+        (StorageFull(), logging.WARNING),
+    ],
+    ids=lambda x: type(x).__name__,
+)
+def test_a_refusal_is_logged_with_its_ticket_its_code_and_its_reason(
+    refusals: Refusals, caplog: pytest.LogCaptureFixture, error: IncomingError, level: int
+) -> None:
+    refusals.record(Kind.CLAIM, error, TICKET_ID)
+    [record] = caplog.records
+    assert record.getMessage() == f"upload 0b8a0f0e: claim refused ({error.code}): {error}"
+    assert record.levelno == level
+    line = JsonFormatter().format(record)
+    assert f'"code": "{error.code}"' in line and '"ticket": "0b8a0f0e"' in line
+    assert TICKET_ID not in line, "the id is a secret"
+
+
+def test_a_request_is_named_by_its_route(refusals: Refusals, caplog: pytest.LogCaptureFixture) -> None:
+    refusals.record(Kind.REQUEST, NotAllowed("Go away."), route="new_upload")
+    assert caplog.messages == ["new_upload refused (not_allowed): Go away."]
+
+
+def test_refusals_are_counted_by_kind_and_code(refusals: Refusals, counters: Counters) -> None:
+    refusals.record(Kind.CLAIM, UnknownTicket())
+    refusals.record(Kind.REQUEST, UnknownTicket())
+    refusals.record(Kind.REQUEST, UnknownTicket())
+    refusals.count(Kind.HANDOVER, WrongSecret())
+    assert counters.refusals == {
+        ("claim", "unknown_ticket"): 1,
+        ("request", "unknown_ticket"): 2,
+        ("handover", "wrong_secret"): 1,
+    }
+
+
+def test_a_flood_is_counted_whole_and_does_not_flood_the_log(
+    refusals: Refusals, counters: Counters, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(10_000):
+        refusals.record(Kind.CLAIM, UnknownTicket(), TICKET_ID)
+    assert counters.refusals["claim", "unknown_ticket"] == 10_000
+    assert len(caplog.records) == LOGGED_PER_INTERVAL
+    refusals.record(Kind.CLAIM, StorageFull(), TICKET_ID)
+    assert "storage_full" in caplog.messages[-1], "a flood of one code hides no other"
+    time.now_s += LOG_INTERVAL_S
+    refusals.record(Kind.CLAIM, UnknownTicket(), TICKET_ID)
+    assert caplog.messages[-1].endswith(f"({10_000 - LOGGED_PER_INTERVAL} more were not logged)")
+
+
+def test_a_line_end_in_an_id_starts_no_line_of_the_log(
+    refusals: Refusals, caplog: pytest.LogCaptureFixture
+) -> None:
+    refusals.record(Kind.REQUEST, UnknownTicket(), "a\nb", "finish_upload")
+    assert "\n" not in JsonFormatter().format(caplog.records[0])
