@@ -1,6 +1,6 @@
 """Incoming!!: large file uploads, taken off a web app's back.
 
-For an app that has it in its own process: `from incoming import Incoming` (docs/embedding.md).
+For an app that has it in its own process: `from incoming import Incoming` (docs/how-to/embedding.md).
 """
 
 from __future__ import annotations

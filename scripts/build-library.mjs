@@ -16,7 +16,7 @@ import { buildSync } from 'esbuild';
 import { minify as terse } from 'terser';
 
 const STATIC = join(dirname(dirname(fileURLToPath(import.meta.url))), 'static');
-const TARGET = 'es2018'; // docs/javascript.md tells which browsers have it
+const TARGET = 'es2018'; // docs/reference/javascript.md tells which browsers have it
 
 /**
  * In the minified files all properties with an underscore get short names, except those that pages or other versions of

@@ -1,4 +1,4 @@
-"""Example 1, simple: one page, one ticket, one file. docs/examples.md walks through it."""
+"""Example 1, simple: one page, one ticket, one file. docs/tutorial/examples.md walks through it."""
 
 if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
     from gevent import monkey

@@ -1,4 +1,4 @@
-"""Example 3, dropzone: whole folders, dropped on the page. docs/examples.md walks through it."""
+"""Example 3, dropzone: whole folders, dropped on the page. docs/tutorial/examples.md walks through it."""
 
 if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
     from gevent import monkey

@@ -4,7 +4,7 @@ The server listens on all addresses, because browsers have to reach it. Whoever 
 make the server call any URL, so a web page or a proxy must not get there by accident. A request without the
 token has to look like the call of an app, whatever address it comes from (`callers`): it has no header that
 HTTP clients do not add by themselves, and its Host is this server's own. A proxy that adds nothing and calls
-the server by its own name looks the same: `incoming probe` finds one (docs/deploy.md).
+the server by its own name looks the same: `incoming probe` finds one (docs/how-to/nginx.md).
 
 What only shows something (the status page, the list, the metrics) people open in a browser, too. There the
 server's own page is let in, and who types the address; no other page. That takes two looks:

@@ -3,7 +3,7 @@
 A real server, with `fsync` on, takes one file of each kind while all that it asks of the disk is written
 down. From that, disks are rebuilt as a cut may leave them, at random moments and with a random part of what
 was not synced (`powercut`); a server is started on each, held to what was said before, and everybody goes
-on. docs/operations.md has the promise. INCOMING_TEST_CUTS says how many disks (9 unless set).
+on. docs/how-to/restarting.md has the promise. INCOMING_TEST_CUTS says how many disks (9 unless set).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """What we stand on: known vulnerabilities of the packages that are installed for users and for tests.
 
 The advisories are asked for on the network. Where they can't be had the tests are skipped, and
-docs/reliability.md says that nothing was checked.
+docs/explanation/reliability.md says that nothing was checked.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 // Whatever happens in whatever order: rules that always hold, and an ending that is always reached.
 //
-// A server that only knows the protocol (docs/protocol.md, version 2) stands behind the page, and a network that
+// A server that only knows the protocol (docs/reference/protocol.md, version 2) stands behind the page, and a network that
 // damages what it carries. Chance decides what comes next: an answer, a lost connection, a click, time. Each walk has
 // a number, and the same number walks the same way.
 

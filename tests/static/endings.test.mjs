@@ -1,4 +1,4 @@
-// How uploads end before their time: the user's cancel, the app's, and errors (docs/protocol.md, version 2).
+// How uploads end before their time: the user's cancel, the app's, and errors (docs/reference/protocol.md, version 2).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

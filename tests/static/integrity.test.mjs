@@ -1,4 +1,4 @@
-// The right bytes: checksums of chunks and of the whole file, damaged chunks, comparisons (docs/protocol.md, version 2).
+// The right bytes: checksums of chunks and of the whole file, damaged chunks, comparisons (docs/reference/protocol.md, version 2).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

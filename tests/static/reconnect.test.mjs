@@ -1,4 +1,4 @@
-// Coming back after whatever happened to the connection, and how soon (docs/javascript.md).
+// Coming back after whatever happened to the connection, and how soon (docs/reference/javascript.md).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

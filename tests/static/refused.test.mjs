@@ -1,4 +1,4 @@
-// Where no WebSocket opens, plain HTTP is asked why, and the page says it (docs/javascript.md).
+// Where no WebSocket opens, plain HTTP is asked why, and the page says it (docs/reference/javascript.md).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

@@ -1,4 +1,4 @@
-// How an upload goes when nothing happens to it, message by message (docs/protocol.md, version 2).
+// How an upload goes when nothing happens to it, message by message (docs/reference/protocol.md, version 2).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
