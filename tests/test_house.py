@@ -208,3 +208,19 @@ def test_no_file_holds_a_path_of_somebodys_machine() -> None:
 def test_a_path_of_a_machine_is_found_where_there_is_one(home: str, text: str) -> None:
     assert MACHINE_PATH.search(text.format(home))  # put together: this file holds none either
     assert not MACHINE_PATH.search(f"docs/{home}/x and ${{HOME}}/{home}/x")
+
+
+# --- names ---------------------------------------------------------------------------------------------
+
+PRIVATE_WORDS: Final = frozenset((
+    *("vigil", "steps", "heads", "sameness", "together", "patience", "kept", "turns", "parts", "breathe"),
+    *("go_on", "life_sign", "said", "heard"),
+))  # fmt: skip
+"""Words that only this project used. The field has a standard term for each."""
+
+
+@every_module
+def test_no_module_class_or_function_has_a_private_word_as_its_name(module: str) -> None:
+    nodes = [node for node in ast.walk(tree(module)) if isinstance(node, Definition)]
+    names = {module.rsplit(".", maxsplit=1)[-1], *(node.name.strip("_").lower() for node in nodes)}
+    assert not names & PRIVATE_WORDS

@@ -133,7 +133,7 @@ def classify(status: int, body: bytes, retry_after: str | None = None, retry_aft
     """
     detail = _detail(body)
     if status == 200:
-        word = said(body)
+        word = answer_word(body)
         if word == "done":
             return Done()
         if word == "wait":
@@ -146,7 +146,7 @@ def classify(status: int, body: bytes, retry_after: str | None = None, retry_aft
     return Refused(why, trouble, detail)
 
 
-def said(body: bytes) -> str:
+def answer_word(body: bytes) -> str:
     """Returns the word that a body holds: without white space, a byte order mark, and quotes."""
     return unquoted(body.decode("utf-8", "replace").strip()).strip()
 

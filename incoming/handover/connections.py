@@ -145,7 +145,7 @@ class Connections:
 
         It is kept when its answer was read to the end, and nothing was raised. Raises OSError.
         """
-        connection = self._kept(where, place) or self._new(where, place)
+        connection = self._idle_connection(where, place) or self._new(where, place)
         connection.is_done = False
         try:
             if connection.sock is None:
@@ -164,7 +164,7 @@ class Connections:
             return TlsConnection(where, place, self._connect_timeout_s, self._runtime, self._trust)
         return Connection(where, place, self._connect_timeout_s, self._runtime)
 
-    def _kept(self, where: Target, place: Place) -> Connection | None:
+    def _idle_connection(self, where: Target, place: Place) -> Connection | None:
         """Returns the connection that was used last, and that its other end has not closed."""
         for at in range(len(self._idle) - 1, -1, -1):
             server, its_place, connection = self._idle[at]

@@ -38,7 +38,7 @@ class Compaction:
         self._read_bytes = 0
         self._unreadable_blocks = current.unreadable_blocks
         self._new_file = current.new_file()
-        self._work = self._steps()
+        self._work = self._stages()
 
     def step(self) -> bool:
         """Does a part of the work. Returns whether there is more to do before `finish`."""
@@ -55,7 +55,7 @@ class Compaction:
         """Deletes what was written."""
         self._new_file.discard()
 
-    def _steps(self) -> Iterator[bool]:
+    def _stages(self) -> Iterator[bool]:
         appender = self._new_file.appender
         latest: dict[str, bytes] = {}
         for payloads in _batches(self._new_payloads()):
