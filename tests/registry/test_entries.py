@@ -257,7 +257,7 @@ def raw_of(ticket: Ticket, **fields: Any) -> bytes:
 
 
 def test_a_sound_entry_is_decoded_in_one_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A start decodes 200,000 of them before it serves anybody; field by field that takes three times as long."""
+    """A start decodes 200,000 before it serves anybody. Field by field that takes three times as long."""
 
     def fail(_: bytes) -> Ticket:
         raise AssertionError("decoded field by field")
