@@ -108,7 +108,7 @@ def test_all_examples_of_the_source_tree_are_found_and_know_where_they_are() -> 
 
 @pytest.mark.parametrize("ports", ["4001", "4001,4002", "4001,4002,4003,4004", "", "a,b", "4001;4002"])
 def test_other_ports_than_needed_are_refused_by_their_name(ports: str) -> None:
-    with pytest.raises(BadSetting, match="examples_ports: has to be 3 ports"):
+    with pytest.raises(BadSetting, match="examples_ports: must be 3 ports"):
         list(demo.examples("0.0.0.0", 4000, ports))
 
 
