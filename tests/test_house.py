@@ -224,3 +224,18 @@ def test_no_module_class_or_function_has_a_private_word_as_its_name(module: str)
     nodes = [node for node in ast.walk(tree(module)) if isinstance(node, Definition)]
     names = {module.rsplit(".", maxsplit=1)[-1], *(node.name.strip("_").lower() for node in nodes)}
     assert not names & PRIVATE_WORDS
+
+
+SOURCE_FOLDERS: Final = {"incoming", "static", "examples", "tests", "bench"}
+
+
+def test_no_source_file_cites_a_document_that_no_reader_has() -> None:
+    documents = re.compile(r"\b(?:CONTRACT|DESIGN)(?: \d|\.md|'s\b)")
+    sources = [p for p in tracked_files() if p.relative_to(ROOT).parts[0] in SOURCE_FOLDERS]
+    found = [
+        f"{path.relative_to(ROOT)}: {line.strip()}"
+        for path in sources
+        for line in path.read_text("utf-8", "replace").splitlines()
+        if documents.search(line)
+    ]
+    assert not found

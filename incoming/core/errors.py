@@ -3,12 +3,12 @@
 Every error that can reach somebody outside carries
 
 - `code`: a stable word for programs (JSON answers, logs),
-- `number`: the same as an integer (the `ErrorCode` of a MsgError, CONTRACT 4),
-- `http_status`: the status of an HTTP answer (CONTRACT 2),
+- `number`: the same as an integer (the `ErrorCode` of a MsgError),
+- `http_status`: the status of an HTTP answer,
 - `retryable`: whether trying the same again later can succeed; `retry_after_s`: when, if it says so.
 
 The sentence of an error is shown to users by pages that write it into innerHTML: it holds no `<`, `>`
-or `&` and no name of a file (CONTRACT 4). `sentence_for_pages` sees to the first.
+or `&` and no name of a file. `sentence_for_pages` sees to the first.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def bare_file_name(name_from_browser: str) -> str:
-    r"""Returns the last component of a browser's file name, without control characters (CONTRACT 3).
+    r"""Returns the last component of a browser's file name, without control characters.
 
     Apps join it to a folder of theirs: it never holds `/` or `\`, and it is never empty, `.` or `..`.
     """

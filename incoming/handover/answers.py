@@ -1,6 +1,6 @@
 """What an app's answer means, and when it is asked again. Pure: no clock, no network.
 
-CONTRACT 3 and DESIGN 2: 200 with `done` or `wait` is an answer. What passes by itself (no connection, a
+Status 200 with `done` or `wait` is an answer. What passes by itself (no connection, a
 timeout, the statuses of `http_status.is_retryable`) is tried again. Everything else is a refusal.
 """
 

@@ -34,7 +34,7 @@ class Refuse(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ArrivedUpload:
-    """What a callback gets: the handover of CONTRACT 3, as values.
+    """What a callback gets: the fields of the handover, as values.
 
     `path` is the stored file, absolute; `name` the one from the browser: data, never a path. `crc32c` and
     `sha256` are hex, the second one only if the ticket asked for it. `metadata` is what the ticket was made

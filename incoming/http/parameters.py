@@ -1,4 +1,4 @@
-"""What a backend may ask for: the parameters of the HTTP routes, read and checked (CONTRACT 2).
+"""What a backend may ask for: the parameters of the HTTP routes, read and checked.
 
 A value may be in the quotes of a JSON string, or behind a byte order mark (`quotes`). Secrets and metadata
 are the app's own texts: they are kept as they are.

@@ -1,4 +1,4 @@
-"""The routes (CONTRACT 2), as a Bottle app: read parameters, ask the service, answer. No logic.
+"""The routes, as a Bottle app: read parameters, ask the service, answer. No logic.
 
 Every route exists under `/incoming/` and under `/incoming/0.1/`. A success is the value alone, as plain
 text; a failure is a sentence, or JSON with its code for whoever accepts JSON.

@@ -53,7 +53,7 @@ EVENTS: dict[str, Event] = {
     "told": Told(),
 }
 
-# Written down a second time on purpose (DESIGN 2): state -> event -> next state. What is missing is illegal.
+# Written down a second time on purpose: state -> event -> next state. What is missing is illegal.
 STAYS = {"claim": "same", "release": "same"}
 TABLE: dict[State, dict[str, str]] = {
     State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
@@ -199,7 +199,7 @@ def test_the_words_for_the_states_are_those_of_journals_that_exist() -> None:
     assert [state.value for state in State] == words.split()
 
 
-# --- secrets (CONTRACT 2) ------------------------------------------------------------------------
+# --- secrets ------------------------------------------------------------------------
 
 ADMITS = [
     # the ticket's secret, required, the secret that is given, admitted?

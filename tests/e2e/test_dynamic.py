@@ -24,7 +24,7 @@ from tests.support.engines import Browser
 from tests.support.forked import Launcher
 from tests.support.waiting import wait_until
 
-# CONTRACT 5
+# The properties that pages of the original tutorial read.
 PROPERTIES = {
     *("filename", "bytes_total", "bytes_tx", "bytes_acked", "bytes_ahead", "frac_complete"),
     *("chunks_tx_now", "chunks_acked_now", "chunks_ahead"),

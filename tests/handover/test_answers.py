@@ -22,7 +22,7 @@ same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=
 ANSWERS: list[tuple[int, bytes, type[Answer]]] = [
     (200, b"done", Done),
     (200, b"wait", WillFinish),
-    (200, b" done\r\n", Done),  # white space around the word is fine (CONTRACT 3)
+    (200, b" done\r\n", Done),  # white space around the word is fine
     (200, b"\n\twait ", WillFinish),
     (200, b'"done"', Done),  # a framework that returns a string as JSON
     (200, b' "wait"\n', WillFinish),

@@ -1,4 +1,4 @@
-"""The parameters of the backend routes: CONTRACT 2, name by name."""
+"""The parameters of the backend routes, name by name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The backend routes (CONTRACT 2), through WebTest, with the real service behind them."""
+"""The backend routes, through WebTest, with the real service behind them."""
 
 from __future__ import annotations
 

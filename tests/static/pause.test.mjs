@@ -1,4 +1,4 @@
-// Pausing and going on, in every state (CONTRACT 5).
+// Pausing and going on, in every state.
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';

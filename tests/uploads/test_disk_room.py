@@ -1,4 +1,4 @@
-"""A full disk is said at the start of an upload, and nobody can reserve the disk away (DESIGN 4)."""
+"""A full disk is said at the start of an upload, and nobody can reserve the disk away."""
 
 from __future__ import annotations
 

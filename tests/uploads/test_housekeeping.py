@@ -1,4 +1,4 @@
-"""What happens by itself while time passes: tickets expire, lapse and are forgotten (DESIGN 2)."""
+"""What happens by itself while time passes: tickets expire, lapse and are forgotten."""
 
 from __future__ import annotations
 

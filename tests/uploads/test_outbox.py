@@ -1,4 +1,4 @@
-"""The outbox: every app hears what became of its uploads (CONTRACT 3), whatever happens on the way."""
+"""The outbox: every app hears what became of its uploads, whatever happens on the way."""
 
 from __future__ import annotations
 

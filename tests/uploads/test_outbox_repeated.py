@@ -1,4 +1,4 @@
-"""Repeated deliveries: existing apps forget an id, or move the file before they answer (CONTRACT 3)."""
+"""Repeated deliveries: existing apps forget an id, or move the file before they answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the next process does when one was killed: everything goes on where it stopped (DESIGN 2)."""
+"""What the next process does when one was killed: everything goes on where it stopped."""
 
 from __future__ import annotations
 
