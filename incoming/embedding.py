@@ -42,11 +42,13 @@ class Incoming:
     """The uploads of one app, in its process. There is one process, and one of these a storage directory."""
 
     def __init__(self, **settings: object) -> None:
-        """Takes the storage directory, and goes on with what is in it as soon as the app serves.
+        """Takes the storage directory, and resumes what is in it as soon as the app serves.
 
-        `settings` are those of docs/operations.md, `storage_dir` first of all; they win over the environment
-        (INCOMING_STORAGE_DIR). Raises BadSetting, StorageInUse, OSError, and RuntimeError in a process
-        that gevent has not patched, or that will be copied (uWSGI without lazy-apps).
+        docs/reference/settings.md lists the `settings`. They override the environment, for example
+        `storage_dir` overrides INCOMING_STORAGE_DIR.
+
+        Raises BadSetting, StorageInUse and OSError. Raises RuntimeError in a process that gevent has not
+        patched, or that will be copied (uWSGI without lazy-apps).
         """
         in_force = load.resolve({}, os.environ, {name: _raw(v) for name, v in settings.items()})
         self._service = hosts.start(in_force)

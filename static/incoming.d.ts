@@ -5,7 +5,7 @@
  *     /// <reference path="incoming.d.ts" />
  *
  * (Who imports incoming.mjs gets incoming.d.mts.) The meaning of everything here, state by state, is in
- * docs/javascript.md.
+ * docs/reference/javascript.md.
  */
 declare namespace incoming {
   /** What `pause` is asked to do; `"toggle"` is `"unpause"` when paused, else `"pause"`. */
@@ -42,7 +42,7 @@ declare namespace incoming {
     readonly state_msg: string;
     /** Why the upload failed, in a sentence for users, else `""`. Holds no `<`, `>` or `&`. */
     readonly error_msg: string;
-    /** Number of the error (a table is in docs/javascript.md); null as long as there is none. */
+    /** Number of the error (a table is in docs/reference/javascript.md); null as long as there is none. */
     readonly error_code: number | null;
     /** Why the upload was cancelled: the reason given to `cancel`, or the app's; else `""`. */
     readonly cancel_msg: string;

@@ -1,4 +1,7 @@
-"""Example 2, dynamic: many uploads in one page, each with a secret. docs/examples.md walks through it."""
+"""Example 2, dynamic: many uploads in one page, each with a secret.
+
+docs/tutorial/examples.md walks through it.
+"""
 
 if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
     from gevent import monkey

@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, made of what the overview knows at a scrape (docs/operations.md)."""
+"""The metrics for Prometheus, made of what the overview knows at a scrape (docs/reference/metrics.md)."""
 
 from __future__ import annotations
 

@@ -186,7 +186,7 @@ class Overview:
         return self._uploads.admission.reserved_bytes()
 
     def page(self, asked: Listing) -> dict[str, Any]:
-        """Returns a page of the list, as docs/api.md describes it. Raises UnknownTicket, WrongSecret."""
+        """Returns a page of the list (docs/reference/api.md). Raises UnknownTicket, WrongSecret."""
         if asked.id:
             tickets = [self._uploads.with_secret(asked.id, asked.secret)]
             matching = 1

@@ -1,4 +1,4 @@
-// Errors by number. The server's are below 100 (docs/javascript.md, "Errors"); the others are found here.
+// Errors by number. The server's are below 100 (docs/reference/javascript.md, "Errors"); the others are found here.
 
 import * as TEXTS from './texts.js';
 

@@ -1,4 +1,4 @@
-// Protocol version 2 (docs/protocol.md): the server's messages as events, and the header of a chunk.
+// Protocol version 2 (docs/reference/protocol.md): the server's messages as events, and the header of a chunk.
 
 import { CANCELLED_CODE, NOT_TAKEN, TOO_OLD } from './errors.js';
 import * as TEXTS from './texts.js';

@@ -2,8 +2,8 @@
 
 As in `test_power_cut`, but the server has synced nothing. What is older than some seconds the system has
 written by itself; each later file, name and journal entry may be there, or in part, or not. What is left of
-the promise, in docs/operations.md: the server starts, sets aside what makes no sense, hands over no file that
-lost bytes, and calls nothing finished that the app does not have.
+the promise (docs/explanation/durability.md): the server starts, sets aside what makes no sense, hands over no
+file that lost bytes, and calls nothing finished that the app does not have.
 """
 
 from __future__ import annotations

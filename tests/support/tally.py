@@ -1,4 +1,6 @@
-"""What faults and attacks were tried, how often, and what happened: the source of docs/reliability.md.
+"""What faults and attacks were tried, how often, and what happened.
+
+The source of docs/explanation/reliability.md.
 
 `make faults` and `make attacks` name a file in INCOMING_TEST_TALLY; in an ordinary run nothing is written.
 """

@@ -30,7 +30,7 @@ export function make_crc32c(module) {
     table[byte] = crc;
   }
 
-  /** Time every change of this: engines are touchy (docs/performance.md). @param {Int32Array} words */
+  /** Time every change of this: engines are touchy (bench/notes/). @param {Int32Array} words */
   function fold(words) {
     const f = far, m = middle, n = near, to = now;
     for (let i = 0; i < words.length; i++) to[i] = words[i] ^ f[i] ^ m[i] ^ n[i];

@@ -1,7 +1,7 @@
 // The page's side of the worker: starts it, gives it orders, and replaces it when it is lost.
 //
 // Chunks are sent as they were read. Firefox sends a slice of a file two to three times faster than bytes, for which it
-// reads the slice once more (docs/performance.md). Without a worker all browsers send slices, because the page's own
+// reads the slice once more (bench/notes/). Without a worker all browsers send slices, because the page's own
 // thread reads only small pieces.
 
 import { TICK_S, now_ms } from '../clock.js';
