@@ -52,7 +52,7 @@ def test_no_source_has_more_connections_than_it_may() -> None:
     assert sources.admit("b")
     sources.leave("a")
     assert [sources.admit("a"), sources.admit("a")] == [True, False]
-    assert "2 are allowed" in str(sources.refusal)
+    assert "the limit is 2" in str(sources.refusal)
 
 
 def test_who_is_not_counted_may_have_any_number() -> None:

@@ -20,13 +20,18 @@ def use_up_the_slice() -> None:
         pass
 
 
-def test_a_greenlet_does_not_wait_while_the_time_slice_lasts() -> None:
+def test_a_greenlet_does_not_wait_while_the_time_slice_lasts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("incoming.runtime.fair_scheduler.TIME_SLICE_S", 60.0)
     scheduler, ran = FairScheduler(), list[str]()
-    use_up_the_slice()
-    scheduler.yield_if_due()
+    scheduler.yield_if_due()  # the first slice begins
     gevent.spawn(ran.append, "another")
     scheduler.yield_if_due()
     assert ran == []
+
+
+def test_a_greenlet_waits_once_its_time_slice_is_over() -> None:
+    scheduler, ran = FairScheduler(), list[str]()
+    gevent.spawn(ran.append, "another")
     use_up_the_slice()
     scheduler.yield_if_due()
     assert ran == ["another"]
