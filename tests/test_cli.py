@@ -152,12 +152,12 @@ def test_the_version_is_told() -> None:
 @pytest.mark.parametrize(
     ("options", "variables", "toml", "expected"),
     [
-        (["--port", "eighty"], {}, "", ["port (--port)", "'eighty' is no whole number"]),
+        (["--port", "eighty"], {}, "", ["port (--port)", "'eighty' is not a whole number"]),
         (
             [],
             {"INCOMING_CHUNK_SIZE_KIB": "0"},
             "",
-            ["chunk_size_kib (INCOMING_CHUNK_SIZE_KIB)", "has to be from"],
+            ["chunk_size_kib (INCOMING_CHUNK_SIZE_KIB)", "must be from"],
         ),
         ([], {}, "idle_timeout_s = -1", ["idle_timeout_s (configuration file)", "more than 0"]),
         ([], {}, "port = ", ["config", "is not TOML"]),
