@@ -339,6 +339,6 @@ def test_a_proxy_that_does_not_pass_websockets_on_is_told_in_the_log_once_and_in
             asked = {"Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==", "Upgrade": "websocket"}
             answer = get(front.url + PATH, Connection="Upgrade", **asked)
         assert answer.status_code == 426
-        assert f"it {what}. nginx needs" in answer.text
+        assert f"it {what}. For nginx, " in answer.text
         assert server.log_text().count("does not forward WebSockets") == 1
         assert answer.text in server.log_text()
