@@ -70,7 +70,7 @@ def refused_for_now(client: ClientV1) -> None:
     client.send_message("MsgUploadReq", **request)
     closed = client.receive_close()
     assert closed.code == TRY_AGAIN_LATER
-    assert "room" in closed.reason
+    assert "no space" in closed.reason
 
 
 def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
