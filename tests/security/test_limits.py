@@ -58,7 +58,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 def is_refused(client: ClientV2) -> bool:
     """Connects, and returns whether there is one connection too many."""
     closed = client.connect().receive_close()
-    assert f"Too many connections from this address at the same time: {PLACES}" in closed.reason
+    assert f"Too many connections from this address: the limit is {PLACES}" in closed.reason
     return closed.code == TRY_AGAIN_LATER
 
 
@@ -130,7 +130,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             return answer.status, answer.getheader("Retry-After", ""), body
 
         with silent_connections((far, server.port), 20):
-            sentence = "Too many connections from this address at the same time: 20 are allowed."
+            sentence = "Too many connections from this address the limit is 20."
             for _ in range(5):
                 assert asked(far) == (429, "10", sentence)
             assert asked("127.0.0.1") == (200, "", "ok")
@@ -178,7 +178,7 @@ def test_one_app_has_so_many_unfinished_tickets_and_others_have_theirs(
     ids = [new_upload(server, app.url) for _ in range(PLACES)]
     refused = call_backend(server, "new_upload", signalFinishURL=app.url)
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
-    assert "3 are allowed" in refused.text
+    assert "the limit is 3" in refused.text
     answer = requests.post(
         f"{server.url}/incoming/backend/new_upload",
         params={"signalFinishURL": app.url + "?another=query"},

@@ -84,13 +84,13 @@ def send_named(server: RunningServer, ticket_id: str, name: str, version: int) -
     """Uploads under this name, exactly as it is: JSON can say more than UTF-8."""
     kind = ClientV1 if version == 1 else ClientV2
     client: Any = kind(server.url, ticket_id, DATA, "\N{ZERO WIDTH JOINER} no text has this")
-    client.name, real_say = name, client.say
+    client.name, real_say = name, client.send_message
 
     def say(msg_type: str, **msg_data: object) -> None:
         client.name = "\N{ZERO WIDTH JOINER} no text has this"
         real_say(msg_type, **msg_data)
 
-    client.say = say
+    client.send_message = say
     client.upload()
 
 
