@@ -33,4 +33,4 @@ def test_a_secret_is_never_shown() -> None:
 
 def test_a_bad_setting_is_refused_with_its_name() -> None:
     done = run("config", "--port", "x")
-    assert (done.returncode, done.stderr) == (1, "port (--port): 'x' is no whole number\n")
+    assert (done.returncode, done.stderr) == (1, "port (--port): 'x' is not a whole number\n")

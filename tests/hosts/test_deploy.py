@@ -166,7 +166,7 @@ def new_upload(url: str, finish_url: str) -> str:
 def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The `bin` of a fresh environment, into which the docs' commands have installed a copy of the tree."""
     folder = tmp_path_factory.mktemp("clean")
-    ignored = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "build", "uploads", "artifacts")
+    ignored = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "build", "artifacts")
     tree = shutil.copytree(ROOT, folder / "tree", ignore=ignored)
     done = run(sys.executable, "-m", "venv", folder / "venv")
     assert not done.returncode, done.stderr

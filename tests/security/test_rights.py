@@ -365,7 +365,7 @@ def test_no_spelling_of_an_address_gets_round_the_list(start_server: StartServer
             waiting.append(answer.text[:8])
         assert len(waiting) > 5, "these are names, for all that is known at first"
         for ticket in waiting:
-            told = f"upload {ticket}: told the app it is cancelled: the app"
+            told = f"upload {ticket}: notified the app of cancelled, answer: the app"
             wait_until(lambda told=told: told in server.log_text(), f"{ticket} is delivered")  # type: ignore[misc]
         assert caught == []
         assert server.log_text().count("the app's address is one that this server may not call") >= 5

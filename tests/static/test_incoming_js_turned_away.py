@@ -88,7 +88,7 @@ def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_goes_on_when_
         with places_taken(server, app, f"http://{proxy.host}"):
             visit.begin(new_upload(server, app.url))
             visit.waits_longer_each_time(2)
-            words = "Too many connections from this address at the same time: 3 are allowed."
+            words = "Too many connections from this address: the limit is 3."
             assert visit.get("uploader.state_msg") == f"{words} Trying again soon."
         wait_until(lambda: visit.get("uploader.finished"), "the upload")
         driver.get("about:blank")
