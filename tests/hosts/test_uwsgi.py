@@ -25,7 +25,7 @@ def refusal(server: HostedServer, words: str) -> str:
 
 def test_several_processes_are_refused_with_what_to_do(tmp_path: Path) -> None:
     log = refusal(UwsgiServer(tmp_path / "storage", "--processes", "2", "--need-app"), "RuntimeError")
-    assert "uWSGI is to run 2. Set processes = 1" in log
+    assert "uWSGI runs 2. Set processes = 1" in log
 
 
 def test_a_process_that_would_be_copied_is_refused_with_what_to_do(tmp_path: Path) -> None:
