@@ -15,7 +15,7 @@ from tests.support.hosts import GunicornServer
 
 def test_several_workers_are_refused_with_what_to_do(tmp_path: Path) -> None:
     server = GunicornServer(tmp_path / "storage", "--workers", "2")
-    assert "gunicorn is to run 2. Set workers = 1" in refusal(server, "workers = 1")
+    assert "gunicorn runs 2. Set workers = 1" in refusal(server, "workers = 1")
 
 
 def test_an_app_that_is_loaded_before_its_worker_is_refused_with_what_to_do(tmp_path: Path) -> None:
