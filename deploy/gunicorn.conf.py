@@ -24,6 +24,6 @@ def on_starting(server):
     """Refuses what could only fail later."""
     if server.cfg.workers != 1:
         sys.exit(
-            f"Incoming!! keeps its tickets in one process, but gunicorn is to run {server.cfg.workers}. "
+            f"Incoming!! keeps its tickets in one process, but gunicorn runs {server.cfg.workers}. "
             "Set workers = 1: one process serves thousands of uploads."
         )
