@@ -196,6 +196,66 @@ class BytesLost(IncomingError):
     sentence = "The server lost the last bytes in a power cut. The client sends them again."
 
 
+# --- what a request of an upload over HTTP got wrong ------------------------------------------------
+
+
+class BadHeader(IncomingError):
+    """A header of an upload over HTTP is missing, malformed, out of range or contradicts another one."""
+
+    code, number, http_status, retryable = "bad_header", 70, 400, False
+
+    def __init__(self, header: str, why: str) -> None:
+        super().__init__(f"The header {header} {why}.")
+        self.header = header
+
+
+class UnsupportedVersion(IncomingError):
+    """The client names another version of the upload protocol, or none where it must."""
+
+    code, number, http_status, retryable = "unsupported_version", 71, 412, False
+
+    def __init__(self, header: str, supported: str) -> None:
+        super().__init__(f"The header {header} must be {supported}: this server has no other version.")
+        self.header = header
+
+
+class WrongMediaType(IncomingError):
+    """The Content-Type is not the one that this kind of request has."""
+
+    code, number, http_status, retryable = "wrong_media_type", 72, 415, False
+
+    def __init__(self, expected: str) -> None:
+        super().__init__(f"The header Content-Type must be {expected}.")
+        self.expected = expected
+
+
+class OffsetMismatch(IncomingError):
+    """The bytes of a request do not begin where the stored ones end."""
+
+    code, number, http_status, retryable = "offset_mismatch", 73, 409, True
+
+    def __init__(self, expected_bytes: int, got_bytes: int) -> None:
+        super().__init__(f"The upload continues at byte {expected_bytes}, not at byte {got_bytes}.")
+        self.expected_bytes = expected_bytes
+        self.got_bytes = got_bytes
+
+
+class UnsupportedChecksum(IncomingError):
+    """The client names a checksum that this server does not compute."""
+
+    code, number, http_status, retryable = "unsupported_checksum", 74, 400, False
+
+    def __init__(self, supported: str) -> None:
+        super().__init__(f"This checksum is not supported. The server has {supported}.")
+
+
+class ChecksumMismatch(IncomingError):
+    """The bytes of a request do not have the checksum that its client named. None of them is kept."""
+
+    code, number, http_status, retryable = "checksum_mismatch", 75, 460, True
+    sentence = "The checksum of the request does not match its bytes. Nothing of it was stored."
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 
