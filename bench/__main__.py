@@ -1,7 +1,7 @@
 """All measurements, one after the other; then docs/explanation/performance.md with its plots is made of them.
 
-    make bench                          # all, about half an hour
-    python -m bench --only single,many --rounds 5 --storage /srv/data
+make bench                          # all, about half an hour
+python -m bench --only single,many --rounds 5 --storage /srv/data
 """
 
 from __future__ import annotations

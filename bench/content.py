@@ -22,6 +22,7 @@ RING_BYTES: Final = 8 * MIB
 MASK: Final = bytes.fromhex("9d3c71e5")
 """Any mask will do; with 0 the masking would be none."""
 
+
 @dataclass(frozen=True, slots=True)
 class Span:
     """So many bytes of a memory file."""

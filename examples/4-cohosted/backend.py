@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Example 4: the app and Incoming!! in one process. Files are handed over by a call, not over HTTP.
 
-    python examples/4-cohosted/backend.py        then open http://localhost:4004
+python examples/4-cohosted/backend.py        then open http://localhost:4004
 """
 
 from gevent import monkey  # isort: skip

@@ -33,8 +33,7 @@ STRAYS_NAMED: Final = 5
 SHORT_NAME_CHARS: Final = 8
 """A whole id would be a secret again if its ticket were found."""
 STRAYS: Final = (
-    "%(count)d entries of data/ belong to no known ticket (%(size_bytes)d bytes): "
-    "%(names)s. They are kept"
+    "%(count)d entries of data/ belong to no known ticket (%(size_bytes)d bytes): %(names)s. They are kept"
 )
 TICKETS_AT_A_TIME: Final = 200
 """After so many tickets, other greenlets may run."""
@@ -278,9 +277,7 @@ def _complete(uploads: Uploads, ticket: Ticket) -> None:
         _retry_later(uploads, ticket, exc, defect)
 
 
-def _retry_later(
-    uploads: Uploads, ticket: Ticket, exc: Exception, defect: Exception | None = None
-) -> None:
+def _retry_later(uploads: Uploads, ticket: Ticket, exc: Exception, defect: Exception | None = None) -> None:
     about = ticket.for_log(error=exc)
     log.error("upload %(ticket)s: could not be completed yet: %(error)s", about, exc_info=defect)
     uploads.retry_queue.add(ticket.id, uploads.context.clock.now_s() + RETRY_AFTER_S)

@@ -222,9 +222,7 @@ class SessionDriver:
             claimed = Claim(
                 request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()
             )
-            claim = self._claim = self._uploads.claim(
-                request.id, claimed, self._dispatch_news, self._source
-            )
+            claim = self._claim = self._uploads.claim(request.id, claimed, self._dispatch_news, self._source)
         claim.is_sending = self._websocket.is_receiving
         if self._session.is_v2:
             self._websocket.chunk_header_bytes = chunks.HEADER_BYTES

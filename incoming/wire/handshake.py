@@ -39,8 +39,7 @@ def proxy_fault(environ: Mapping[str, object]) -> str:
     if not faults or environ.get("REQUEST_METHOD") != "GET" or not _header(environ, "SEC_WEBSOCKET_KEY"):
         return ""
     return (
-        "A proxy in front of the server does not forward WebSockets: "
-        f"it {', '.join(faults)}. {NGINX_ADVICE}"
+        f"A proxy in front of the server does not forward WebSockets: it {', '.join(faults)}. {NGINX_ADVICE}"
     )
 
 

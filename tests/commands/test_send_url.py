@@ -109,9 +109,7 @@ def test_the_app_can_be_asked_with_get(server: RunningServer, app: ScriptedApp, 
         assert page.asked == ["GET"]
 
 
-def test_an_app_may_send_hints_before_the_ticket(
-    server: RunningServer, app: ScriptedApp, file: Path
-) -> None:
+def test_an_app_may_send_hints_before_the_ticket(server: RunningServer, app: ScriptedApp, file: Path) -> None:
     with TicketPage(new_upload(server, app.url)) as page:
         page.interim = [100, 103, 103]
         with Sending(file, "--url", page.url, "--server", server.url) as sending:

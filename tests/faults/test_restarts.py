@@ -70,7 +70,9 @@ DAMAGE = {
     "blank": lambda size: b" " * size,
     "garbage": lambda size: b"\xff\xfe\x00" * (size // 3) + b"\n",
     "another bit": None,
-    "what stands elsewhere": lambda size: encode_record(0, ticket_entry(Ticket(str(UUID(int=5)), "http://localhost/"))),
+    "what stands elsewhere": lambda size: encode_record(
+        0, ticket_entry(Ticket(str(UUID(int=5)), "http://localhost/"))
+    ),
 }
 
 

@@ -69,9 +69,7 @@ def test_a_sync_that_failed_is_never_borne(
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.EOPNOTSUPP])
-def test_a_mode_that_is_refused_is_borne(
-    folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int
-) -> None:
+def test_a_mode_that_is_refused_is_borne(folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
     monkeypatch.setattr(os, "fchmod", failing(error))
     assert not set_mode(folder_fd, 0o2770)
 

@@ -105,8 +105,6 @@ def test_where_space_is_not_limited_any_length_is_let_in_and_no_free_space_is_to
     assert house.claim(house.new_ticket(), 2**50).claim.offset_bytes == 0
 
 
-def test_what_can_not_be_listed_is_not_reported(
-    house: PieceHouse, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_can_not_be_listed_is_not_reported(house: PieceHouse, caplog: pytest.LogCaptureFixture) -> None:
     report_strays(house.context)
     assert not caplog.records
