@@ -127,7 +127,7 @@ def test_a_whole_site_on_one_host_takes_an_upload_over_https(
         stack.enter_context(nginx)
         driver.get(nginx.url)
         Card(driver).choose(path)
-        Card(driver).wait_for_text("#finished", "Finished")
+        Card(driver).wait_for_text("#output_finished", "Finished")
         assert app.uploaded() == {"holiday.mov": sha256}
 
 

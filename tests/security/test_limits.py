@@ -130,7 +130,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             return answer.status, answer.getheader("Retry-After", ""), body
 
         with silent_connections((far, server.port), 20):
-            sentence = "Too many connections from this address the limit is 20."
+            sentence = "Too many connections from this address: the limit is 20."
             for _ in range(5):
                 assert asked(far) == (429, "10", sentence)
             assert asked("127.0.0.1") == (200, "", "ok")
