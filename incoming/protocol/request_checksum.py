@@ -9,57 +9,14 @@ each one that the trailer may name is computed.
 
 from __future__ import annotations
 
-import hashlib
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final
 
-from incoming.core.checksum import checksum as crc32c
 from incoming.core.errors import ChecksumMismatch, UnsupportedChecksum
+from incoming.core.hashes import SIZES_BYTES, new_hash
 
-
-class Running(Protocol):
-    """A checksum of the bytes so far, as hashlib has them."""
-
-    def update(self, data: memoryview, /) -> None:
-        """Adds the bytes that follow."""
-
-    def digest(self) -> bytes:
-        """Returns the checksum of all bytes so far."""
-
-
-class _Crc:
-    """A CRC with the interface of hashlib."""
-
-    def __init__(self, step: Callable[[memoryview, int], int]) -> None:
-        self._step = step
-        self._value = 0
-
-    def update(self, data: memoryview, /) -> None:
-        self._value = self._step(data, self._value)
-
-    def digest(self) -> bytes:
-        return self._value.to_bytes(4, "big")
-
-
-def _md5() -> Running:
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _sha1() -> Running:
-    return hashlib.sha1(usedforsecurity=False)
-
-
-_STARTS: Final[Mapping[str, Callable[[], Running]]] = {
-    "crc32c": lambda: _Crc(crc32c),
-    "sha1": _sha1,
-    "sha256": hashlib.sha256,
-    "sha512": hashlib.sha512,
-    "md5": _md5,
-    "crc32": lambda: _Crc(zlib.crc32),
-}
-DIGEST_BYTES: Final[Mapping[str, int]] = {name: len(start().digest()) for name, start in _STARTS.items()}
+DIGEST_BYTES: Final[Mapping[str, int]] = SIZES_BYTES
 """How many bytes a checksum has, by the name of its algorithm."""
 
 FAST: Final = frozenset({"crc32c"})
@@ -95,7 +52,7 @@ class RequestChecksums:
         self._expected = expected
         self._read_trailers = read_trailers
         names = {one.algorithm for one in expected}
-        self._running = {name: _STARTS[name]() for name in names | set(in_trailers if read_trailers else ())}
+        self._running = {name: new_hash(name) for name in names | set(in_trailers if read_trailers else ())}
 
     def __bool__(self) -> bool:
         """Whether the body is compared with anything."""
