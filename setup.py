@@ -21,9 +21,11 @@ setup(
     install_requires=[
         "bottle>=0.13",
         "click>=8.1",
+        "contentdisp>=1.0",
         "crc32c>=2.4",
         "gevent>=24.11.1",
         "gevent-websocket>=0.10.1",
+        "http-sf>=1.5",
         "msgspec>=0.19",
         "numpy>=1.26",
         "prometheus-client>=0.20",
