@@ -24,7 +24,7 @@ from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
 from incoming.http.routes import PREFIXES, UPLOAD_PATHS, make_app
 from incoming.protocol import chunks
-from incoming.protocol.flow_control import Limits
+from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, Limits
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.registry.clock import boot_id
 from incoming.registry.journal import MODE, Journal
@@ -32,6 +32,7 @@ from incoming.registry.memory import MemoryRegistry
 from incoming.registry.memory_leases import MemoryLeases
 from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.gevent_runtime import TICK_S, GeventRuntime
 from incoming.settings.table import Settings
 from incoming.storage.local.dir_lock import DirLock
@@ -44,7 +45,6 @@ from incoming.uploads.admission import MIB
 from incoming.uploads.context import UploadContext
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import Uploads
-from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import SessionDriver
 from incoming.websocket.upgrade import Upgrades, WsgiApp
@@ -169,7 +169,7 @@ class Service:
         limits = self._limits
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
         upgrades = Upgrades(
-            BufferPool(largest_bytes),
+            BufferPool(largest_bytes, RECEIVE_MEMORY_BYTES),
             KeepAlive(self.settings.connection_timeout_s),
             Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )

@@ -23,7 +23,7 @@ LAYERS: Final = """
     hosts
     composition
     http
-    websocket
+    websocket http_uploads
     uploads
     handover registry storage client
     runtime
@@ -36,11 +36,11 @@ LEVELS: Final = {
 }
 PURE_PACKAGES: Final = {"core", "wire", "settings", "protocol"}
 ALSO_PURE: Final = {"incoming.handover.answers", "incoming.http.callers", "incoming.client.protocol"}
-TRANSPORTS: Final = {"http", "protocol", "websocket", "wire"}
+TRANSPORTS: Final = {"http", "http_uploads", "protocol", "websocket", "wire"}
 BELOW_THE_TRANSPORTS: Final = {"core", "registry", "runtime", "storage", "uploads"}
 
 IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}
-MAY_NAME_GEVENT: Final = {"websocket", "http", "runtime", "cli"}
+MAY_NAME_GEVENT: Final = {"websocket", "http", "http_uploads", "runtime", "cli"}
 MAY_NAME_BOTTLE: Final = {"incoming.http.routes"}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef

@@ -126,6 +126,22 @@ class BadRequest(IncomingError):
     code, number, http_status, retryable = "bad_request", 18, 400, False
 
 
+class LengthRequired(IncomingError):
+    """The web server in front of this app can't read a chunked body."""
+
+    code, number, http_status, retryable = "length_required", 61, 411, False
+    sentence = "This server can't read a chunked body. Send the request with a Content-Length."
+
+
+class IncompleteBody(IncomingError):
+    """The body of a request ended before it was complete, or came too slowly. What came may be stored."""
+
+    code, number, http_status, retryable = "incomplete_body", 62, 408, True
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The body of the request is incomplete: {why}.")
+
+
 class FormTooLarge(IncomingError):
     """The parameters of a request are more than any route needs."""
 

@@ -28,6 +28,8 @@ class Body(Input):  # type: ignore[misc]
     for some chunk sizes.
     """
 
+    server_lingers = True
+    """Our server lets the peer read the answer, where a body was left. So its reader need not."""
     has_failed = False
     """Whether it could not be read."""
 

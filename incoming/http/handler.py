@@ -14,7 +14,6 @@ Small requests cost less than in pywsgi:
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import re
 import socket
@@ -28,9 +27,9 @@ from gevent.pywsgi import OldMessage, _InvalidClientInput
 from geventwebsocket import WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 
-from incoming.http.body import PIECE_BYTES, Body
+from incoming.http.body import Body
 from incoming.http.callers import DROPPED
-from incoming.runtime.fair_scheduler import yield_if_due
+from incoming.runtime.lingering import linger
 from incoming.wire import request_head
 from incoming.wire.handshake import VERSION
 from incoming.wire.request_head import HeaderLines
@@ -43,10 +42,6 @@ HEADER_TIMEOUT_S: Final = 15.0
 """How long a request line and its headers may take, however slowly they drip."""
 BODY_TIMEOUT_S: Final = 30.0
 """How long a peer may neither send nor accept a byte."""
-LINGER_TIMEOUT_S: Final = 5.0
-"""How long a peer that is still sending may take to read an answer, ..."""
-MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
-"""... and how much more it may send."""
 SMALL_BODY_BYTES: Final = 16 * 1024
 """A larger body is not copied to follow its head in one send."""
 READ_AHEAD_BYTES: Final = 2048  # most requests are smaller, and an idle connection keeps this buffer
@@ -200,7 +195,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         self.server.request_scheduler.yield_if_due()
         if not self.wsgi_input.at_end:
             self.close_connection = True
-            self._linger()
+            linger(self.socket)
 
     def _handle_client_error(self, ex: Exception) -> Any:
         """Answers a bad head with 400. A lost connection gets no answer; pywsgi would log a traceback."""
@@ -225,15 +220,6 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             super()._sendall(data)
         else:
             self._unsent += data
-
-    def _linger(self) -> None:
-        """Lets the peer read the answer. TCP discards it when a socket is closed with unread bytes."""
-        with contextlib.suppress(OSError), gevent.Timeout(LINGER_TIMEOUT_S, False):
-            self.socket.shutdown(socket.SHUT_WR)
-            scratch, left_bytes = bytearray(PIECE_BYTES), MAX_LINGER_BYTES
-            while left_bytes > 0 and (received := self.socket.recv_into(scratch)):
-                left_bytes -= received
-                yield_if_due()
 
     # --- logging ---------------------------------------------------------------------------------
 

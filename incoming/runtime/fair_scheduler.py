@@ -12,6 +12,9 @@ import gevent.threadpool
 
 TIME_SLICE_S: Final = 0.001
 """How long uploads may work before the loop looks for requests. Half of it costs a tenth of the speed."""
+QUANTUM_BYTES: Final = 1024 * 1024
+"""How much one connection reads before all others are served. Time slices alone would let the speeds of two
+connections differ by a factor."""
 CONTENTION_WINDOW: Final = 32
 """The number of recent calls of `yield_to_queue` whose mean tells whether there is contention."""
 

@@ -1,15 +1,15 @@
 """From an HTTP request to a WebSocket that we read ourselves, whichever server has accepted the connection.
 
-All that this needs is the connection's gevent socket, and what the server has read past the handshake. Only
-this module knows where each server keeps them:
+All that this needs is the connection's gevent socket, and what the server has read past the handshake
+(`runtime.server_connection`). How a request ends that was upgraded:
 
-| server | the socket | afterwards |
-|---|---|---|
-| pywsgi, gevent-websocket's handler | that of the handler; the handshake is answered | nothing |
-| ours, which is such a handler | the same | the connection is detached from it (`detach_connection`) |
-| pywsgi as it is (Bottle's `server="gevent"`) | below the buffered reader of `wsgi.input` | nothing |
-| gunicorn's gevent worker | `gunicorn.socket` | its mark for "already answered" |
-| uWSGI with its gevent loop | a copy of `uwsgi.connection_fd()` | close the copy |
+| server | afterwards |
+|---|---|
+| pywsgi, gevent-websocket's handler | nothing; the handler has answered the handshake |
+| ours, which is such a handler | the connection is detached from it (`detach_connection`) |
+| pywsgi as it is (Bottle's `server="gevent"`) | nothing |
+| gunicorn's gevent worker | its mark for "already answered" |
+| uWSGI with its gevent loop | the copy of the socket is closed |
 
 `wrap` puts this in front of the WSGI app, since a Bottle route always answers with a response of its own.
 """
@@ -18,18 +18,15 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import os
 import socket
-import ssl
 from collections.abc import Callable, Container, Iterable, MutableMapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-import gevent.socket
-
 from incoming.core.client_limits import Sources
-from incoming.websocket.buffer_pool import BufferPool
+from incoming.runtime.buffer_pool import BufferPool
+from incoming.runtime.server_connection import ServerConnection, upgrade_connection
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.wire import close_codes, handshake
@@ -40,6 +37,7 @@ ServeWebSocket = Callable[[WebSocket, str], None]
 """Serves one WebSocket until it ends; its second argument is the source of the connection."""
 ServeSocket = Callable[[socket.socket], None]
 """Serves one connection until it ends."""
+MAX_AHEAD_BYTES: Final = 1024 * 1024
 _NOTHING: Final[Iterable[bytes]] = ()
 
 
@@ -47,14 +45,12 @@ _NOTHING: Final[Iterable[bytes]] = ()
 class _Taken:
     """A connection that was taken from its server."""
 
-    socket: socket.socket
-    read_ahead: bytes = b""
+    connection: ServerConnection
+    read_ahead: bytes
     result: Iterable[bytes] = _NOTHING
     """What the WSGI app has to return to the server once the connection has ended."""
     answered: bool = False
     """Whether the server has answered the handshake."""
-    copied: bool = False
-    """Whether `socket` is a copy of the server's."""
     detach: Callable[[ServeSocket], None] | None = None
     """Serves the connection once the request is freed: thousands of requests take much memory."""
 
@@ -83,16 +79,15 @@ class Upgrades:
         serve_socket = partial(self._serve_socket, taken.read_ahead, self._sources.of(environ), serve)
         try:
             if not taken.answered:
-                taken.socket.sendall(handshake.answer(environ))
+                taken.connection.socket.sendall(handshake.answer(environ))
             if taken.detach:
                 taken.detach(serve_socket)
             else:
-                serve_socket(taken.socket)
+                serve_socket(taken.connection.socket)
         except OSError:
             pass  # the client has gone before it received our answer
         finally:
-            if taken.copied:
-                taken.socket.close()
+            taken.connection.release()
         return taken.result
 
     def _serve_socket(
@@ -119,35 +114,17 @@ class Upgrades:
 def _take(environ: Environ) -> _Taken | None:
     """Takes the connection from its server; returns None where that is impossible."""
     handler = getattr(environ.get("wsgi.websocket"), "handler", None)
+    if handler is None and handshake.refusal(environ):
+        return None
+    connection = upgrade_connection(environ)
+    if connection is None:
+        return None
+    taken = _Taken(connection, connection.take_ahead(MAX_AHEAD_BYTES))
     if handler is not None:
         # Its destructor would write a close frame into our stream.
         environ["wsgi.websocket"].closed = True
-        read_ahead = _read_ahead(handler.rfile, handler.socket)
-        detach = getattr(handler, "detach_connection", None)
-        return _Taken(handler.socket, read_ahead, answered=True, detach=detach)
-    if handshake.refusal(environ):
-        return None
-    if "gunicorn.socket" in environ:
-        base = importlib.import_module("gunicorn.workers.base_async")
-        reader = environ["wsgi.input"].reader
-        return _Taken(environ["gunicorn.socket"], reader.unreader.take_buffered(), base.ALREADY_HANDLED)
-    if "uwsgi.version" in environ:
-        # Bytes that came with the handshake are lost; a client that keeps RFC 6455 section 4.1 sends none.
-        copy = os.dup(importlib.import_module("uwsgi").connection_fd())
-        return _Taken(gevent.socket.socket(fileno=copy), copied=True)
-    rfile = environ.get("wsgi.input")  # pywsgi does not wrap it for an upgrade
-    sock = getattr(getattr(rfile, "raw", None), "_sock", None)
-    return _Taken(sock, _read_ahead(rfile, sock)) if isinstance(sock, gevent.socket.socket) else None
-
-
-def _read_ahead(rfile: Any, sock: socket.socket) -> bytes:
-    """Returns what the HTTP server's buffered reader has read past the handshake."""
-    timeout_s = sock.gettimeout()
-    sock.settimeout(0.0)
-    try:
-        waiting = rfile.peek()
-    except (BlockingIOError, ssl.SSLWantReadError):
-        waiting = b""
-    finally:
-        sock.settimeout(timeout_s)
-    return bytes(rfile.read(len(waiting))) if waiting else b""
+        taken.answered = True
+        taken.detach = getattr(handler, "detach_connection", None)
+    elif "gunicorn.socket" in environ:
+        taken.result = importlib.import_module("gunicorn.workers.base_async").ALREADY_HANDLED
+    return taken

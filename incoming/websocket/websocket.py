@@ -28,8 +28,8 @@ import gevent.socket
 from incoming.core.checksum import checksum
 from incoming.protocol.flow_control import MESSAGE_STALL_TIMEOUT_S, KeepaliveIntervals, message_deadline_s
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
-from incoming.runtime.fair_scheduler import is_slice_over, yield_if_due, yield_to_queue
-from incoming.websocket.buffer_pool import BufferPool
+from incoming.runtime.buffer_pool import BufferPool
+from incoming.runtime.fair_scheduler import QUANTUM_BYTES, is_slice_over, yield_if_due, yield_to_queue
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.liveness import Check, Liveness
 from incoming.websocket.writer import CLOSE_TIMEOUT_S, PING, PONG, ConnectionGone, FrameWriter
@@ -43,9 +43,6 @@ the cost of each read in TCP takes a third of the speed."""
 MAX_DROPPED_BYTES: Final = 64 * 1024 * 1024
 """A message that is too large for the buffer, but not larger than this, is read and dropped, so that its
 sender learns what is wrong. A larger one ends the connection (1009)."""
-QUANTUM_BYTES: Final = 2 * SLICE_BYTES
-"""How much one connection reads before all others are served. Time slices alone would let the speeds of two
-connections differ by a factor."""
 _EMPTY: Final = memoryview(bytearray())
 _SCRATCH: Final = memoryview(bytearray(SLICE_BYTES))
 """Where all connections read what they drop. Its content is never used."""

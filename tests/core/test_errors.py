@@ -34,6 +34,8 @@ PUBLISHED = {
     "wrong_state": (17, 412, False),
     "bad_request": (18, 400, False),
     "form_too_large": (60, 413, False),
+    "length_required": (61, 411, False),
+    "incomplete_body": (62, 408, True),
     "bad_message": (20, 400, False),
     "bad_chunk": (21, 400, False),
     "length_mismatch": (22, 409, False),

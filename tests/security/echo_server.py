@@ -21,8 +21,8 @@ import gevent  # noqa: E402
 from incoming.core.client_limits import Sources  # noqa: E402
 from incoming.http.listeners import listen  # noqa: E402
 from incoming.http.server import Server  # noqa: E402
+from incoming.runtime.buffer_pool import BufferPool  # noqa: E402
 from incoming.websocket import websocket as transport  # noqa: E402
-from incoming.websocket.buffer_pool import BufferPool  # noqa: E402
 from incoming.websocket.keepalive import KeepAlive  # noqa: E402
 from incoming.websocket.upgrade import Upgrades  # noqa: E402
 from incoming.websocket.websocket import WebSocket  # noqa: E402

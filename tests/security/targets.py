@@ -26,11 +26,11 @@ from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.protocol.negotiation import NegotiatedSession
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.settings.table import Settings
 from incoming.uploads.overview import Overview
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.service import Uploads
-from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone

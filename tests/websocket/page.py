@@ -10,7 +10,7 @@ import pytest
 
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.negotiation import NegotiatedSession
-from incoming.websocket.buffer_pool import BufferPool
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import SessionDriver
 from incoming.websocket.websocket import WebSocket

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.websocket import websocket, writer
-from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone

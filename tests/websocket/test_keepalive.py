@@ -11,7 +11,7 @@ import gevent.socket
 import pytest
 
 from incoming.protocol.flow_control import KeepaliveIntervals
-from incoming.websocket.buffer_pool import BufferPool
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.session_driver import UNSOLICITED_PONG
 from incoming.websocket.websocket import WebSocket

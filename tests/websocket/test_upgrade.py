@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from incoming.core.client_limits import Sources
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.websocket import upgrade
-from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from tests.websocket.peer import FIN, TEXT, Peer, masked_frame

@@ -15,9 +15,9 @@ import pytest
 
 from incoming.protocol import flow_control
 from incoming.protocol.messages import MAX_REQUEST_BYTES
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.fair_scheduler import FairScheduler
 from incoming.websocket import websocket
-from incoming.websocket.buffer_pool import BufferPool
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone

@@ -1,4 +1,4 @@
-"""A pool of payload buffers: page-aligned, reused, and acquired only while a message is arriving.
+"""A pool of payload buffers: page-aligned, reused, and acquired only while data is arriving.
 
 So 10,000 idle connections hold none. A new buffer costs a page fault for each of its pages, a reused one
 none. Content that begins on a page is copied to a file at up to twice the speed of other content.
@@ -7,9 +7,12 @@ none. Content that begins on a page is copied to a file at up to twice the speed
 from __future__ import annotations
 
 import mmap
-from typing import cast
+from typing import Final, cast
 
-from incoming.protocol.flow_control import INITIAL_CHUNK_BYTES, RECEIVE_MEMORY_BYTES
+SPARE_BYTES: Final = 128 * 1024 * 1024
+"""The memory for spare buffers."""
+LEAST_BYTES: Final = 512 * 1024
+"""What a spare buffer counts as at least, so that their number is limited, too."""
 
 
 class _Memory(mmap.mmap):
@@ -29,11 +32,11 @@ class _Memory(mmap.mmap):
 class BufferPool:
     """A stack of spare buffers of one size."""
 
-    def __init__(self, size_bytes: int, spare_bytes: int = RECEIVE_MEMORY_BYTES) -> None:
-        """`spare_bytes`: the memory for spare buffers. Each counts as INITIAL_CHUNK_BYTES at least."""
+    def __init__(self, size_bytes: int, spare_bytes: int = SPARE_BYTES) -> None:
+        """`spare_bytes`: the memory for spare buffers. Each counts as LEAST_BYTES at least."""
         self.size_bytes = size_bytes
         self.in_use = 0
-        """The number of acquired buffers: so many messages are arriving."""
+        """The number of acquired buffers: so many messages and bodies are arriving."""
         self._spare: list[_Memory] = []
         self._room_bytes = spare_bytes
 
@@ -55,7 +58,7 @@ class BufferPool:
         """Returns an acquired buffer to the pool; its first `used_bytes` were written to."""
         self.in_use -= 1
         memory = cast(_Memory, buffer.obj)
-        used_bytes = max(mmap.PAGESIZE + used_bytes, INITIAL_CHUNK_BYTES)
+        used_bytes = max(mmap.PAGESIZE + used_bytes, LEAST_BYTES)
         memory.used_bytes = max(memory.used_bytes, used_bytes)
         if memory.used_bytes > self._room_bytes:
             self._make_room(used_bytes)

@@ -1,0 +1,336 @@
+"""The body of an upload's request, read from the connection's own socket straight into the caller's buffer.
+
+The streams that web servers offer as `wsgi.input` lose what they have read when a connection breaks, up to as
+much as the app has asked for. gunicorn's takes a body that breaks off for a whole one, and uWSGI's has no
+chunked bodies. Here everything that the kernel has received is returned, and a body is whole only when all
+of its length, or its last chunk, was read.
+
+No more is read than belongs to the body, so the next request on the connection stays where its server looks
+for it. `runtime.server_connection` knows where each server keeps the connection.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import gevent
+from gevent.lock import BoundedSemaphore
+
+from incoming.core.errors import BadRequest, IncompleteBody, LengthRequired
+from incoming.http_uploads.receiver import SILENCE_TIMEOUT_S, BodyBroken, BodyInterrupted, Receiver
+from incoming.runtime.server_connection import ServerConnection, body_connection
+from incoming.wire.chunked import BadChunk, ChunkedDecoder, Least
+
+__all__ = ["BodyBroken", "BodyInterrupted", "RequestBody", "open_body"]
+
+FILL_TIME_S: Final = 0.5
+"""How long a buffer that is not full waits for more bytes. Then what a slow client has sent is stored."""
+SLICE_BYTES: Final = 512 * 1024
+"""How much is read at a time."""
+STREAM_BYTES: Final = 64 * 1024
+"""How much is asked for at a time where only the server's stream can be read. So much may be lost."""
+MAX_LENGTH_DIGITS: Final = 18
+UPLOAD_RESUMPTION: Final = 104
+_REASONS: Final = {
+    **{status.value: status.phrase for status in HTTPStatus},
+    UPLOAD_RESUMPTION: "Upload Resumption Supported",
+}
+_FRAMING_BYTES: Final = 8  # more than `ChunkedDecoder.least` names at once
+
+
+class RequestBody(ABC):
+    """The body of one request. One greenlet reads it; others may interrupt it or send interim answers."""
+
+    def __init__(self, length_bytes: int | None) -> None:
+        self.length_bytes = length_bytes
+        """The Content-Length; None for a chunked body, 0 without a body."""
+        self.received_bytes = 0
+        """How much of the body was read, without the framing of chunks."""
+        self.at_end = length_bytes == 0
+        """Whether all of it was read."""
+        self.trailers: Mapping[str, str] = {}
+        """The trailer fields by their names in lower case, once all of a chunked body was read."""
+
+    @property
+    @abstractmethod
+    def keeps_alive(self) -> bool:
+        """Whether another request may follow. If not, the answer has to say `Connection: close`."""
+
+    @abstractmethod
+    def read_into(self, buffer: memoryview) -> int:
+        """Fills the buffer as far as bytes come. Returns how many; 0 at the end of the body only.
+
+        A client that expects "100 Continue" gets it before the first read. What arrived before something
+        went wrong is returned first, and the next call raises. Raises BodyBroken, BodyInterrupted.
+        """
+
+    @abstractmethod
+    def interrupt(self) -> None:
+        """Ends the reading: a reader that waits raises BodyInterrupted at once. For another greenlet."""
+
+    @abstractmethod
+    def send_interim(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """Sends an answer that precedes the final one, for example 104. Raises BodyBroken.
+
+        HTTP/1.0 has none (RFC 9110 section 15.2): then it does nothing.
+        """
+
+    @abstractmethod
+    def finish(self) -> None:
+        """Call it once the answer was sent. It ends a connection whose body was left. Raises nothing."""
+
+    def until_sent(self, parts: Iterable[bytes]) -> Iterable[bytes]:
+        """Returns the body of an answer, `parts`, such that the server calls `finish` after it."""
+        return _Answer(self, parts)
+
+
+class _Answer:
+    """What a WSGI app returns; its server closes it once everything was sent (PEP 3333)."""
+
+    def __init__(self, body: RequestBody, parts: Iterable[bytes]) -> None:
+        self._body = body
+        self._parts = parts
+
+    def __iter__(self) -> Iterator[bytes]:
+        yield from self._parts
+        yield b""  # uWSGI sends the head of an empty answer only now; else only after `close`
+
+    def close(self) -> None:
+        """See PEP 3333."""
+        self._body.finish()
+
+
+class _SocketBody(RequestBody):
+    """A body that is read from the socket."""
+
+    def __init__(
+        self, connection: ServerConnection, length_bytes: int | None, environ: Mapping[str, Any]
+    ) -> None:
+        super().__init__(length_bytes)
+        self._connection = connection
+        self._receiver = Receiver(connection.socket)
+        self._server_has_more = True
+        self._has_interim = environ.get("SERVER_PROTOCOL") != "HTTP/1.0"
+        expects = str(environ.get("HTTP_EXPECT", "")).strip().lower() == "100-continue"
+        self._awaits_continue = expects and self._has_interim and not connection.server_continues
+        self._sending = BoundedSemaphore(1)
+        self._failure: BodyBroken | BodyInterrupted | None = None
+
+    @property
+    def keeps_alive(self) -> bool:
+        """See RequestBody."""
+        return self.at_end and self._connection.keeps_alive
+
+    def read_into(self, buffer: memoryview) -> int:
+        """See RequestBody."""
+        if self._failure:
+            raise self._failure
+        filled_bytes, until_s = 0, None
+        try:
+            self._receiver.check()
+            self._continue()
+            while filled_bytes < len(buffer) and not self.at_end:
+                read_bytes = self._read_some(buffer[filled_bytes:], until_s)
+                if read_bytes is None:
+                    break
+                filled_bytes += read_bytes
+                self.received_bytes += read_bytes
+                if until_s is None and filled_bytes:
+                    until_s = time.monotonic() + FILL_TIME_S
+        except (BodyBroken, BodyInterrupted) as failure:
+            self._failure = failure
+            self._connection.body_left()
+            if not filled_bytes:
+                raise
+        return filled_bytes
+
+    @abstractmethod
+    def _read_some(self, buffer: memoryview, until_s: float | None) -> int | None:
+        """Returns how many bytes of the body were read; None if none had come at `until_s`."""
+
+    def _take_ahead(self, limit_bytes: int) -> bytes:
+        """Returns what the server has read ahead, in portions."""
+        if not self._server_has_more:
+            return b""
+        taken = self._connection.take_ahead(limit_bytes)
+        self._server_has_more = len(taken) == limit_bytes
+        return taken
+
+    def interrupt(self) -> None:
+        """See RequestBody."""
+        self._receiver.interrupt()
+
+    def _continue(self) -> None:
+        if self._awaits_continue and not self.at_end:
+            self._awaits_continue = False
+            self._connection.continue_sent()
+            self.send_interim(HTTPStatus.CONTINUE, ())
+
+    def send_interim(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """See RequestBody."""
+        if not self._has_interim:
+            return
+        lines = [
+            f"HTTP/1.1 {int(status)} {_REASONS.get(status, '')}",
+            *(f"{name}: {value}" for name, value in headers),
+        ]
+        try:
+            with (
+                self._sending,
+                gevent.Timeout(SILENCE_TIMEOUT_S, TimeoutError("no interim answer is accepted")),
+            ):
+                self._connection.socket.sendall("\r\n".join((*lines, "", "")).encode("latin-1"))
+        except OSError as exc:
+            raise BodyBroken(IncompleteBody("the connection broke")) from exc
+
+    def finish(self) -> None:
+        """See RequestBody."""
+        with contextlib.suppress(OSError):
+            self._connection.finish(self.at_end)
+
+
+class _LengthBody(_SocketBody):
+    """A body with a Content-Length."""
+
+    def _read_some(self, buffer: memoryview, until_s: float | None) -> int | None:
+        left_bytes = (self.length_bytes or 0) - self.received_bytes
+        part = buffer[: min(left_bytes, SLICE_BYTES)]
+        ahead = self._take_ahead(len(part))
+        if ahead:
+            read_bytes = len(ahead)
+            part[:read_bytes] = ahead
+        else:
+            read_bytes = self._receiver.receive([part], until_s)
+        self._connection.body_read(read_bytes)
+        self.at_end = read_bytes == left_bytes
+        return read_bytes or None
+
+
+class _ChunkedBody(_SocketBody):
+    """A body in the chunked coding."""
+
+    def __init__(self, connection: ServerConnection, environ: Mapping[str, Any]) -> None:
+        super().__init__(connection, None, environ)
+        self._decoder = ChunkedDecoder()
+        self._pending = bytearray()
+        """What was read and is not decoded yet."""
+        self._before, self._after = (
+            memoryview(bytearray(_FRAMING_BYTES)),
+            memoryview(bytearray(_FRAMING_BYTES)),
+        )
+
+    def _read_some(self, buffer: memoryview, until_s: float | None) -> int | None:
+        least = self._decoder.least()
+        self._pending += self._take_ahead(sum(least)) if not self._pending else b""
+        try:
+            if self._pending:
+                read_bytes: int | None = self._decode_pending(buffer)
+            else:
+                read_bytes = self._read_chunk(buffer, least, until_s)
+        except BadChunk as exc:
+            raise BodyBroken(BadRequest(f"The chunked body is malformed: {exc}.")) from exc
+        if self._decoder.at_end:
+            self.at_end, self.trailers = True, self._decoder.trailers
+            self._connection.body_ended(self.trailers)
+        return read_bytes
+
+    def _read_chunk(self, buffer: memoryview, least: Least, until_s: float | None) -> int | None:
+        """Reads framing, then data to its place, then framing; all in one call, and no byte too many."""
+        before, data = self._before[: least.framing_bytes], buffer[: min(least.data_bytes, SLICE_BYTES)]
+        is_chunk_whole = len(data) == least.data_bytes
+        after = self._after[: least.closing_bytes if is_chunk_whole else 0]
+        received_bytes = self._receiver.receive([before, data, after], until_s)
+        if not received_bytes:
+            return None
+        before = before[:received_bytes]
+        data = data[: received_bytes - len(before)]
+        after = after[: received_bytes - len(before) - len(data)]
+        decoder = self._decoder
+        used_bytes = decoder.feed(before)
+        if data and not decoder.data_bytes:  # there was more framing than least, so data begins later
+            self._pending += data
+            self._pending += after
+            return 0
+        if data:
+            decoder.skip(len(data))
+            self._pending += after[decoder.feed(after) :]
+        else:
+            self._pending += before[used_bytes:]
+        return len(data)
+
+    def _decode_pending(self, buffer: memoryview) -> int:
+        """Returns how many bytes of data were copied into the buffer."""
+        pending, decoder = self._pending, self._decoder
+        data_bytes = min(decoder.data_bytes, len(pending), len(buffer))
+        if data_bytes:
+            buffer[:data_bytes] = pending[:data_bytes]
+            decoder.skip(data_bytes)
+        del pending[: data_bytes or decoder.feed(pending)]
+        return data_bytes
+
+
+class _StreamBody(RequestBody):
+    """A body of a server that does not show its connection, read from `wsgi.input` as it is."""
+
+    def __init__(self, stream: Any, length_bytes: int) -> None:
+        super().__init__(length_bytes)
+        self._stream = stream
+        self._failure: BodyBroken | BodyInterrupted | None = None
+
+    @property
+    def keeps_alive(self) -> bool:
+        """See RequestBody."""
+        return self.at_end
+
+    def read_into(self, buffer: memoryview) -> int:
+        """See RequestBody. It can't be interrupted while it waits."""
+        if self._failure:
+            raise self._failure
+        size_bytes = min(len(buffer), STREAM_BYTES, (self.length_bytes or 0) - self.received_bytes)
+        try:
+            piece = self._stream.read(size_bytes) if size_bytes else b""
+        except OSError as exc:
+            raise BodyBroken(IncompleteBody("the connection broke")) from exc
+        if size_bytes and not piece:
+            raise BodyBroken(IncompleteBody("the connection was closed"))
+        buffer[: len(piece)] = piece
+        self.received_bytes += len(piece)
+        self.at_end = self.received_bytes == self.length_bytes
+        return len(piece)
+
+    def interrupt(self) -> None:
+        """See RequestBody."""
+        self._failure = BodyInterrupted()
+
+    def send_interim(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
+        """See RequestBody. Such a server sends none."""
+
+    def finish(self) -> None:
+        """See RequestBody."""
+
+
+def open_body(environ: Mapping[str, Any]) -> RequestBody:
+    """Returns the body of a request. Nothing of it is read yet.
+
+    Raises LengthRequired where the server can't read a chunked body, BadRequest where the headers do not say
+    clearly how long the body is. After an error the answer has to say `Connection: close`.
+    """
+    coding, length = environ.get("HTTP_TRANSFER_ENCODING"), environ.get("CONTENT_LENGTH") or ""
+    if coding is not None and (coding.strip().lower() != "chunked" or length):
+        raise BadRequest("The Transfer-Encoding must be chunked, without a Content-Length.")
+    if length and not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
+        raise BadRequest("The Content-Length is malformed.")
+    connection = body_connection(environ)
+    if coding is not None:
+        if connection is None:
+            raise LengthRequired
+        return _ChunkedBody(connection, environ)
+    length_bytes = int(length or 0)
+    if connection is None:
+        return _StreamBody(environ["wsgi.input"], length_bytes)
+    return _LengthBody(connection, length_bytes, environ)

@@ -1,0 +1,134 @@
+"""Reads a request's connection: with time limits, in fair shares, and so that it can be interrupted.
+
+What the bytes mean is decided in `body`.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import gevent
+from gevent.hub import Waiter
+
+from incoming.core.errors import IncomingError, IncompleteBody
+from incoming.runtime.fair_scheduler import QUANTUM_BYTES, is_slice_over, yield_if_due, yield_to_queue
+
+SILENCE_TIMEOUT_S: Final = 30.0
+"""How long a client may send nothing, or not accept an interim answer."""
+MIN_BYTES_PER_S: Final = 1024
+"""The lowest speed of a body in the long run, so that a drip does not hold a connection."""
+_READABLE: Final = 1  # libev's EV_READ
+
+
+class BodyBroken(Exception):
+    """The rest of the body will not come, or can't be read. `error` is what its client is answered."""
+
+    def __init__(self, error: IncomingError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class BodyInterrupted(Exception):
+    """Another greenlet has ended the reading."""
+
+
+class Receiver:
+    """One connection, as long as a body is read. Only the time inside `receive` counts for its limits."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self._socket = sock
+        self._hub = gevent.get_hub()
+        self._waiter: Waiter | None = None
+        self._is_interrupted = False
+        self._silent_s, self._time_left_s = 0.0, SILENCE_TIMEOUT_S
+        self._quantum_bytes = 0
+
+    def interrupt(self) -> None:
+        """Has `receive` raise BodyInterrupted, also one that waits. For another greenlet."""
+        self._is_interrupted = True
+        if self._waiter:
+            self._hub.loop.run_callback(self._waiter.switch, None)
+
+    def check(self) -> None:
+        """Raises BodyInterrupted once `interrupt` was called."""
+        if self._is_interrupted:
+            raise BodyInterrupted
+
+    def receive(self, parts: Sequence[memoryview], until_s: float | None = None) -> int:
+        """Fills `parts` one after the other with what has arrived. Returns how many bytes that were.
+
+        Waits for the first byte. Returns 0 if none has come at `until_s` of the monotonic clock. Raises
+        BodyBroken, BodyInterrupted.
+        """
+        while True:
+            self._yield_fairly()
+            self.check()
+            try:
+                received_bytes = self._read_once(parts)
+            except (BlockingIOError, ssl.SSLWantReadError):
+                if not self._wait(until_s):
+                    return 0
+                continue
+            except OSError as exc:
+                raise BodyBroken(IncompleteBody("the connection broke")) from exc
+            if not received_bytes:
+                raise BodyBroken(IncompleteBody("the connection was closed"))
+            self._silent_s = 0.0
+            self._time_left_s += received_bytes / MIN_BYTES_PER_S
+            self._quantum_bytes += received_bytes
+            return received_bytes
+
+    def _read_once(self, parts: Sequence[memoryview]) -> int:
+        if not isinstance(self._socket, ssl.SSLSocket):
+            return os.readv(self._socket.fileno(), parts)
+        timeout_s = self._socket.gettimeout()
+        self._socket.settimeout(0.0)
+        try:
+            return self._socket.recv_into(next(part for part in parts if part))
+        finally:
+            self._socket.settimeout(timeout_s)
+
+    def _wait(self, until_s: float | None) -> bool:
+        """Waits until there is something to read; returns False at `until_s`. Raises BodyBroken."""
+        began_s = time.monotonic()
+        longest_s = min(SILENCE_TIMEOUT_S - self._silent_s, self._time_left_s)
+        if longest_s <= 0:
+            silent = self._silent_s >= SILENCE_TIMEOUT_S
+            raise BodyBroken(IncompleteBody("nothing arrived for too long" if silent else "it is too slow"))
+        if until_s is not None:
+            if until_s <= began_s:
+                return False
+            longest_s = min(longest_s, until_s - began_s)
+        self._wait_for(longest_s)
+        waited_s = time.monotonic() - began_s
+        self._silent_s += waited_s
+        self._time_left_s -= waited_s
+        return True
+
+    def _wait_for(self, duration_s: float) -> None:
+        """Returns when there is something to read, after `duration_s`, or when `interrupt` is called."""
+        loop = self._hub.loop
+        self._waiter = waiter = Waiter(self._hub)
+        readable, timer = loop.io(self._socket.fileno(), _READABLE), loop.timer(duration_s)
+        try:
+            readable.start(waiter.switch, None)
+            timer.start(waiter.switch, None)
+            waiter.get()
+        finally:
+            self._waiter = None
+            for watcher in (readable, timer):
+                watcher.stop()
+                watcher.close()
+
+    def _yield_fairly(self) -> None:
+        """A connection that has used up its quantum queues at the end, any other at the front."""
+        if self._quantum_bytes >= QUANTUM_BYTES:
+            self._quantum_bytes = 0
+            yield_to_queue()
+        if is_slice_over():
+            yield_if_due(first=True)

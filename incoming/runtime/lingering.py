@@ -1,0 +1,30 @@
+"""The polite end of a connection whose peer may still be sending."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import Final
+
+import gevent
+
+from incoming.runtime.fair_scheduler import yield_if_due
+
+LINGER_TIMEOUT_S: Final = 5.0
+"""How long a peer that is still sending may take to read an answer, ..."""
+MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
+"""... and how much more it may send."""
+_PIECE_BYTES: Final = 64 * 1024
+
+
+def linger(sock: socket.socket) -> None:
+    """Lets the peer read what was sent. TCP discards it when a socket is closed with unread bytes.
+
+    Our side is shut, and what arrives is dropped until the peer is done. Raises nothing.
+    """
+    with contextlib.suppress(OSError), gevent.Timeout(LINGER_TIMEOUT_S, False):
+        sock.shutdown(socket.SHUT_WR)
+        scratch, left_bytes = bytearray(_PIECE_BYTES), MAX_LINGER_BYTES
+        while left_bytes > 0 and (received_bytes := sock.recv_into(scratch)):
+            left_bytes -= received_bytes
+            yield_if_due()
