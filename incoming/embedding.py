@@ -27,7 +27,7 @@ from incoming.core.ticket import Ticket
 from incoming.handover.callbacks import Callback
 from incoming.http import listeners
 from incoming.http.lifetime import Servers
-from incoming.http.parameters import json_text
+from incoming.http.parameters import json_text, length, optional_url
 from incoming.runtime import output
 from incoming.runtime.gevent_runtime import real_poll
 from incoming.settings import load
@@ -111,11 +111,15 @@ class Incoming:
         max_bytes: int = 0,
         max_bytes_per_s: int = 0,
         file_owner_uid: int | None = None,
+        length_bytes: int | None = None,
+        return_url: str = "",
     ) -> Ticket:
         """Returns a new ticket; its `id` is for the page. Limits of 0 set none.
 
         `on_finished` is called with an ArrivedUpload, and may move its file; see Callback. `metadata` is
-        whatever JSON can hold. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed.
+        whatever JSON can hold. `length_bytes` is the length that the file has to have. `return_url` is where
+        a form without JavaScript leads in the end. Raises BadParameter, UploadTooLarge, TooMany, Stopping,
+        StorageFull, StorageFailed.
         """
         return self._service.uploads.issue(
             NewUpload(
@@ -128,6 +132,8 @@ class Incoming:
                 metadata=_json(metadata),
                 max_bytes_per_s=max_bytes_per_s,
                 max_bytes=max_bytes,
+                length_bytes=None if length_bytes is None else length("length_bytes", str(length_bytes)),
+                return_url=optional_url("return_url", return_url),
             )
         )
 

@@ -10,7 +10,10 @@ LIST_LIMIT: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class NewUpload:
-    """The parameters of `new_upload`. `secret_required` is false for the older `signalFinishSecret`."""
+    """The parameters of `new_upload`. `secret_required` is false for the older `signalFinishSecret`.
+
+    `length_bytes`: the length that the file has to have; None if any will do.
+    """
 
     signal_finish_url: str
     remove_file_when_finished: bool = True
@@ -21,6 +24,8 @@ class NewUpload:
     metadata: str = field(default="", repr=False)
     max_bytes_per_s: int = 0
     max_bytes: int = 0
+    length_bytes: int | None = None
+    return_url: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

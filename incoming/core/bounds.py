@@ -13,6 +13,8 @@ MAX_NAME_BYTES: Final = 255
 """What file systems take for a name: NAME_MAX of Linux."""
 MAX_EXTENSION_BYTES: Final = 32
 """An extension that is longer is none."""
+MAX_UPLOAD_METADATA_BYTES: Final = 4096
+"""The header Upload-Metadata of tus. A longer one is refused: half of it would be another one."""
 MAX_REASON_BYTES: Final = 4000
 """A thousand characters, whatever they are."""
 

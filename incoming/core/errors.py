@@ -170,11 +170,14 @@ class LengthMismatch(IncomingError):
     code, number, http_status, retryable = "length_mismatch", 22, 409, False
 
     def __init__(self, meant: FileMeant, got_bytes: int) -> None:
+        """Without a name in `meant`, no file has begun: the app asked for this length."""
         super().__init__(
             f"This is not the file that the upload started with: that file has {meant.length_bytes} "
             f"bytes, this one has {got_bytes} bytes."
+            if meant.name
+            else f"The app expects a file of {meant.length_bytes} bytes. This one has {got_bytes} bytes."
         )
-        self.meant = meant
+        self.meant = meant if meant.name else None
 
 
 class UploadTooLarge(IncomingError):

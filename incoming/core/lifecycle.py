@@ -58,7 +58,8 @@ class Claim:
     A transport makes it of what its client says of the file, which counts the first time. `length_bytes` is
     None while the client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the
     client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
-    or more. It fences out the claims before this one: see `Ticket.token`.
+    or more. It fences out the claims before this one: see `Ticket.token`. `upload_metadata`: what a client of
+    tus says of its file, as it came in the header Upload-Metadata. The first one that is not empty counts.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.
@@ -71,6 +72,7 @@ class Claim:
     token: str = field(default="", repr=False)
     right_bytes: int = 0
     boot_id: str = ""
+    upload_metadata: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

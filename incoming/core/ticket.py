@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
-from incoming.core.bounds import MAX_REASON_BYTES, cut, cut_name
+from incoming.core.bounds import MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.core.errors import FileMeant, LengthMismatch, WrongState
 from incoming.core.lifecycle import (
@@ -75,6 +75,9 @@ class Ticket:
 
     `checkpoints` are checksums of the acknowledged bytes of an unfinished upload. `boot_id` names the start
     of the machine at which all stored bytes were last known to be right; an older version left it empty.
+
+    `length_bytes` is known from the start if the app has set it. `return_url`: where a form without
+    JavaScript leads once the app has the file. `upload_metadata`: what a client of tus says of its file.
     """
 
     id: str
@@ -104,6 +107,8 @@ class Ticket:
     max_bytes: int = 0
     boot_id: str = ""
     checkpoints: Checkpoints = ()
+    return_url: str = field(default="", repr=False)
+    upload_metadata: str = field(default="", repr=False)
 
     @property
     def app(self) -> str:
@@ -267,11 +272,17 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
         mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
+        mine = replace(mine, upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata))
     if mine.length_bytes is None:
         mine = replace(mine, length_bytes=claim.length_bytes)
     if not is_first:
         return mine
     return replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+
+
+def _bounded(upload_metadata: str) -> str:
+    """Returns the metadata; nothing of those that are too long, which the service refuses."""
+    return upload_metadata if cut(upload_metadata, MAX_UPLOAD_METADATA_BYTES) == upload_metadata else ""
 
 
 def _measured(ticket: Ticket, event: SetLength) -> Ticket:

@@ -38,7 +38,8 @@ class ArrivedUpload:
 
     `path` is the stored file, absolute; `name` the one from the browser: data, never a path. `crc32c` and
     `sha256` are hex, the second one only if the ticket asked for it. `metadata` is what the ticket was made
-    with. Of a cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
+    with. `upload_metadata` is what a client of tus says of its file, as it came: a stranger's text. Of a
+    cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
     """
 
     id: str
@@ -49,6 +50,7 @@ class ArrivedUpload:
     sha256: str = ""
     metadata: Any = field(default=None, repr=False)
     cancel_reason: str = ""
+    upload_metadata: str = field(default="", repr=False)
 
 
 Callback = Callable[[ArrivedUpload], object]
@@ -141,4 +143,5 @@ def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:
         sha256=ticket.sha256,
         metadata=json.loads(ticket.metadata) if ticket.metadata else None,
         cancel_reason=ticket.reason,
+        upload_metadata=ticket.upload_metadata,
     )

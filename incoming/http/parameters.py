@@ -21,6 +21,7 @@ _FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
 MAX_URL_CHARS: Final = 8192
 MAX_SECRET_CHARS: Final = 4096
 MAX_METADATA_BYTES: Final = 16 * 1024
+MAX_LENGTH_BYTES: Final = 10**15 - 1
 MAX_UID: Final = 2**32 - 2
 """2**32 - 1 is -1 to chown(2): "leave it"."""
 MAX_LIST_LIMIT: Final = 500
@@ -95,7 +96,7 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         if len(value) > MAX_SECRET_CHARS:
             raise BadParameter(name, f"must have at most {MAX_SECRET_CHARS} characters")
     return NewUpload(
-        signal_finish_url=_url("signalFinishURL", _word(parameters, "signalFinishURL")),
+        signal_finish_url=absolute_url("signalFinishURL", _word(parameters, "signalFinishURL")),
         remove_file_when_finished=_boolean(
             "removeFileWhenFinished", _word(parameters, "removeFileWhenFinished", "true")
         ),
@@ -106,6 +107,8 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         metadata=json_text("metadata", parameters.get("metadata") or ""),
         max_bytes_per_s=_limit("maxBytesPerS", _word(parameters, "maxBytesPerS"), "bytes a second"),
         max_bytes=_limit("maxBytes", _word(parameters, "maxBytes"), "bytes"),
+        length_bytes=length("lengthBytes", _word(parameters, "lengthBytes")),
+        return_url=optional_url("returnURL", _word(parameters, "returnURL")),
     )
 
 
@@ -125,7 +128,12 @@ def is_by_operator(parameters: Mapping[str, str]) -> bool:
     return who == "operator"
 
 
-def _url(name: str, value: str) -> str:
+def optional_url(name: str, value: str) -> str:
+    """Returns `value` if it is empty, or an absolute http or https URL. Raises BadParameter."""
+    return absolute_url(name, value) if value else ""
+
+
+def absolute_url(name: str, value: str) -> str:
     """Returns `value` if it is an absolute http or https URL. Raises BadParameter."""
     if not value:
         raise BadParameter(name, "is required")
@@ -184,6 +192,11 @@ def _number(name: str, value: str, least: int, most: int) -> int:
     if not (value.isascii() and value.isdigit()) or len(value) > 15 or not least <= int(value) <= most:
         raise BadParameter(name, f"must be a whole number from {least} to {most}")
     return int(value)
+
+
+def length(name: str, value: str) -> int | None:
+    """Returns the length of a file in bytes; None if `value` is empty. Raises BadParameter."""
+    return _number(name, value, 0, MAX_LENGTH_BYTES) if value else None
 
 
 def _uid(name: str, value: str) -> int | None:

@@ -19,7 +19,7 @@ from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess
 from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
-from incoming.protocol.rules import UPLOAD_ROUTE
+from incoming.protocol.rules import UPLOAD_ROUTE, upload_path
 from incoming.runtime.logs import LogRateLimit
 from incoming.settings.table import Settings
 from incoming.uploads import housekeeping
@@ -34,6 +34,7 @@ PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
+    *("lengthBytes", "returnURL"),
     *("id", "by", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
@@ -63,7 +64,7 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         settings.status_hosts,
         (*settings.backend_hosts, settings.host.lower()),
     )
-    backend, reading = _backend_routes(uploads), _reading_routes(overview)
+    backend, reading = _backend_routes(uploads, settings.public_url), _reading_routes(overview)
     files = library.load(status_page.STATIC_DIR)
     answering = partial(_answering, uploads.refusals)
     not_upgraded = _not_upgraded(LogRateLimit(PROXY_WARNING_INTERVAL_S), uploads.refusals)
@@ -83,9 +84,15 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
 # --- the routes --------------------------------------------------------------------------------
 
 
-def _backend_routes(uploads: Uploads) -> dict[str, Route]:
-    def new_upload() -> str:
-        return uploads.issue(parameters.new_upload(_parameters())).id
+def _backend_routes(uploads: Uploads, public_url: str) -> dict[str, Route]:
+    def new_upload() -> object:
+        ticket_id = uploads.issue(parameters.new_upload(_parameters())).id
+        if not _accepts_json():
+            return ticket_id
+        prefix = bottle.request.fullpath.removesuffix("backend/new_upload")
+        if public_url:  # it has all that is in front of the prefix
+            prefix = public_url.rstrip("/") + bottle.request.path.removesuffix("backend/new_upload")
+        return _json(200, {"id": ticket_id, "url": prefix + upload_path(ticket_id)})
 
     def finish_upload() -> str:
         uploads.finish(*_id_and_secret())
@@ -245,6 +252,20 @@ def _text(status: int, text: str) -> bottle.HTTPResponse:
     return bottle.HTTPResponse(text, status, headers)
 
 
+def _json(status: int, content: Mapping[str, object]) -> bottle.HTTPResponse:
+    response = _text(status, json.dumps(content))
+    response.set_header("Content-Type", "application/json")
+    return response
+
+
+def _accepts() -> str:
+    return str(bottle.request.environ.get("HTTP_ACCEPT", ""))  # Bottle fails where it is not UTF-8
+
+
+def _accepts_json() -> bool:
+    return "application/json" in _accepts()
+
+
 def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPResponse:
     """Returns an answer that no cache keeps and no other page gets hold of."""
     closed = {
@@ -257,18 +278,15 @@ def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPRespon
 
 def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
     """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
-    accepts = str(bottle.request.environ.get("HTTP_ACCEPT", ""))  # Bottle fails where it is not UTF-8
-    if "application/json" in accepts:
-        content = {"error": {"code": error.code, "message": str(error)}}
-        response = _text(error.http_status, json.dumps(content))
-        response.set_header("Content-Type", "application/json")
+    if _accepts_json():
+        response = _json(error.http_status, {"error": {"code": error.code, "message": str(error)}})
     else:
         response = _text(error.http_status, str(error))
     if error.retry_after_s:
         response.set_header("Retry-After", str(error.retry_after_s))
     if isinstance(error, errors.SignInNeeded):
         # A browser asks for a password when a person opens the page, and not each time that the page asks.
-        person = "text/html" in accepts
+        person = "text/html" in _accepts()
         response.set_header("WWW-Authenticate", BASIC if person else "Bearer")
     if isinstance(error, errors.UpgradeRequired):
         response.set_header("Access-Control-Allow-Origin", "*")  # pages ask why no WebSocket opens

@@ -10,6 +10,8 @@ from incoming.wire import close_codes
 
 UPLOAD_ROUTE: Final = "frontend/upload_ws"
 """The path of the WebSocket below `/incoming/`."""
+UPLOADS_ROUTE: Final = "frontend/uploads"
+"""The path below `/incoming/` of uploads over plain HTTP. Each ticket has its address below that."""
 OPENING_TIMEOUT_S: Final = 15.0
 """How long a connection may stay open without a MsgUploadReq."""
 AGREEING_TIMEOUT_S: Final = 60.0
@@ -23,6 +25,11 @@ _CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
     errors.TakenOver: close_codes.TAKEN_OVER,
     errors.Stopping: close_codes.SERVICE_RESTART,
 }
+
+
+def upload_path(ticket_id: str) -> str:
+    """Returns the path below `/incoming/` of a ticket's upload over plain HTTP."""
+    return f"{UPLOADS_ROUTE}/{ticket_id}"
 
 
 def close_code(error: errors.IncomingError) -> int:

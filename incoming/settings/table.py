@@ -58,6 +58,20 @@ def _is_host(value: str) -> bool:
         return False
 
 
+def _base_url(value: str) -> str:
+    """Refuses what is no http address of a server, with a path or without."""
+    if not value:
+        return ""
+    try:
+        parts = urlsplit(value)
+        is_whole = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_whole = False
+    if not is_whole or any(c <= " " or c in "\\?#@\x7f" for c in value):
+        return "must be an absolute http or https URL such as https://uploads.example.org, without a query"
+    return ""
+
+
 def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
     return field(default=default, metadata={"unit": unit, "help": text, "check": check})
 
@@ -68,6 +82,13 @@ class Settings:
 
     host: str = _setting("0.0.0.0", "address", "Address to listen on.", _not_empty)
     port: int = _setting(4000, "port", "Port to listen on; 0 takes a free one.", _between(0, 65535))
+    public_url: str = _setting(
+        "",
+        "URL",
+        "The URL under which clients reach the server, without /incoming/, such as "
+        "https://uploads.example.org. Answers then have absolute addresses. Empty: they have paths alone.",
+        _base_url,
+    )
     storage_dir: str = _setting(
         "incoming-storage",
         "path",

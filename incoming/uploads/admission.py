@@ -59,7 +59,8 @@ class Admission:
     def new_ticket(self, request: NewUpload) -> Ticket:
         """Returns a ticket as it was asked for.
 
-        Raises BadParameter for what this server does not do, TooMany when the app has too many already.
+        Raises BadParameter for what this server does not do, UploadTooLarge for a length that it does not
+        take, TooMany when the app has too many already.
         """
         self._check_app(request.signal_finish_url)
         owner_uid = request.file_owner_uid
@@ -77,9 +78,13 @@ class Admission:
             metadata=request.metadata,
             max_bytes_per_s=request.max_bytes_per_s,
             max_bytes=request.max_bytes,
+            length_bytes=request.length_bytes,
+            return_url=request.return_url,
             issued_at_s=now_s,
             changed_at_s=now_s,
         )
+        if request.length_bytes is not None and request.length_bytes > self._limit_bytes(ticket):
+            raise UploadTooLarge(request.length_bytes, self._limit_bytes(ticket))
         limit = self._settings.max_unfinished_per_app
         if limit and self._registry.unfinished(ticket.app) >= limit:
             raise TooMany("unfinished uploads of this app", limit)

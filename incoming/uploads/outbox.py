@@ -174,6 +174,8 @@ class Outbox:
             extras["sha256"] = ticket.sha256
         if ticket.metadata:
             extras["metadata"] = ticket.metadata
+        if ticket.upload_metadata:
+            extras["uploadMetadata"] = ticket.upload_metadata
         return extras | {
             "id": ticket.id,
             "filename": "" if called_off else self._storage.location(ticket.id),
@@ -273,7 +275,7 @@ def _words(answer: answers.Answer, ticket: Ticket) -> str:
     if not answer.detail:
         return answer.why
     detail = answer.detail.replace(ticket.id, f"{ticket.short_id}...")
-    for secret in filter(None, (ticket.secret, ticket.metadata)):
+    for secret in filter(None, (ticket.secret, ticket.metadata, ticket.upload_metadata)):
         detail = detail.replace(secret, "***")
     if len(detail) > LOGGED_CHARS:
         detail = f"{detail[:LOGGED_CHARS]}..."

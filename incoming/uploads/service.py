@@ -14,9 +14,11 @@ from itertools import takewhile
 from typing import Final
 
 from incoming.core.backend_requests import NewUpload
+from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
 from incoming.core.checkpoints import Checkpoint, last
 from incoming.core.checksum import combine
 from incoming.core.errors import (
+    BadParameter,
     BytesLost,
     Damaged,
     IncomingError,
@@ -89,7 +91,10 @@ class Uploads:
     # --- for the app's backend ----------------------------------------------------------
 
     def issue(self, request: NewUpload) -> Ticket:
-        """Returns a new ticket. Raises BadParameter, TooMany, Stopping, StorageFull, StorageFailed."""
+        """Returns a new ticket.
+
+        Raises BadParameter, UploadTooLarge, TooMany, Stopping, StorageFull, StorageFailed.
+        """
         self._check_running()
         ticket = self.admission.new_ticket(request)
         self._registry.add(ticket)
@@ -138,10 +143,13 @@ class Uploads:
         ends when it was not used for this time. So a client of many short requests need not release its claim
         after each of them.
 
-        Raises UnknownTicket, LengthMismatch, UploadTooLarge, UploadCancelled, UploadExpired, HandoverFailed;
+        Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
+        UploadCancelled, UploadExpired, HandoverFailed;
         retryable: StorageFull, StorageFailed, Stopping, TooMany. The claim before then keeps the upload.
         """
         self._check_running()
+        if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
+            raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
         ticket = self._registry.get(ticket_id)
         self.admission.check(ticket, claim.length_bytes)
         self.doubts.examine(ticket)  # before the lock is taken: it may take long

@@ -368,6 +368,7 @@ def test_no_text_of_an_event_makes_a_long_entry_of_the_journal(
 def test_the_events_with_texts_are_those_that_we_know() -> None:
     assert {(event.__name__, name) for event, name in TEXTS} == {
         ("Claim", "name"),
+        ("Claim", "upload_metadata"),
         ("Cancel", "reason"),
         ("Expire", "reason"),
         ("Refuse", "reason"),

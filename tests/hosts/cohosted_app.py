@@ -10,6 +10,7 @@ from gevent import monkey  # isort: skip
 monkey.patch_all()
 
 # ruff: noqa: E402 - the patch comes first
+import dataclasses
 import json
 import logging
 import sys
@@ -22,6 +23,7 @@ from gevent.pywsgi import WSGIServer
 from geventwebsocket.handler import WebSocketHandler
 
 from incoming import ArrivedUpload, Incoming, Refuse
+from incoming.core.errors import IncomingError
 
 how, port, storage_dir = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 logging.basicConfig(level=logging.INFO)
@@ -35,8 +37,7 @@ folder = Path(storage_dir).parent
 
 def told(what: str, upload: ArrivedUpload) -> None:
     """Notes what the app was told, for the test."""
-    fields = ("id", "path", "name", "size_bytes", "crc32c", "sha256", "metadata", "cancel_reason")
-    seen = {"what": what, **{name: getattr(upload, name) for name in fields}}
+    seen = {"what": what, **dataclasses.asdict(upload)}
     with (folder / "told.jsonl").open("a") as file:
         file.write(json.dumps(seen) + "\n")
 
@@ -86,6 +87,14 @@ def ticket(name: str) -> str:
     return incoming.new_upload(CALLBACKS[name], on_cancelled=called_off, metadata=metadata, sha256=True).id
 
 
+def measured(length: str) -> str:
+    """Returns a new ticket for a file of this length, or why there is none."""
+    try:
+        return incoming.new_upload(taken, length_bytes=length, return_url="https://x").id  # type: ignore[arg-type]
+    except IncomingError as exc:
+        return str(exc)
+
+
 def finish(ticket_id: str) -> str:
     """The app has it now."""
     incoming.finish_upload(ticket_id)
@@ -121,6 +130,7 @@ def not_found(_: object) -> str:
 
 
 app.post("/ticket/<name>", callback=ticket)
+app.post("/measured/<length>", callback=measured)
 app.post("/finish/<ticket_id>", callback=finish)
 app.post("/cancel/<ticket_id>", callback=cancel)
 app.get("/", callback=page)

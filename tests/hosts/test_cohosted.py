@@ -40,11 +40,20 @@ def test_the_callback_gets_all_there_is_to_know(cohosted: CohostedServer) -> Non
             "crc32c": f"{checksum(client.data):08x}",
             "sha256": client.data.sha256,
             "metadata": {"record": 7, "für": "Zoë"},
+            "upload_metadata": "",
             "cancel_reason": "",
         }
     ]
     taken = cohosted.storage_dir.parent / client.ticket_id
     assert taken.stat().st_size == 300_000
+
+
+def test_a_ticket_may_be_for_a_file_of_one_length_only(cohosted: CohostedServer) -> None:
+    ticket_id = cohosted.post("/measured/1000")
+    with pytest.raises(UploadEnded, match="expects a file of 1000 bytes"):
+        ClientV1(cohosted.url, ticket_id, FileBytes(1001, 77)).upload()
+    ClientV1(cohosted.url, ticket_id, FileBytes(1000, 77)).upload()
+    assert cohosted.post("/measured/-1").startswith("The parameter length_bytes must be a whole number")
 
 
 def test_a_client_of_version_2_hears_that_it_is_finished(cohosted: CohostedServer) -> None:

@@ -44,7 +44,7 @@ def test_a_url_is_all_that_a_ticket_needs() -> None:
     "name",
     [
         *("destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret", "fileOwnerUid"),
-        *("digest", "metadata", "maxBytesPerS"),
+        *("digest", "metadata", "maxBytesPerS", "lengthBytes", "returnURL"),
     ],
 )
 def test_an_empty_parameter_counts_as_absent(name: str) -> None:
@@ -100,11 +100,14 @@ BAD_URLS = {
 @pytest.mark.parametrize("url", GOOD_URLS)
 def test_an_absolute_http_url_is_taken_as_it_is(url: str) -> None:
     assert asked(signalFinishURL=url).signal_finish_url == url
+    assert asked(returnURL=url).return_url == url
 
 
 @pytest.mark.parametrize(("url", "why"), BAD_URLS.items())
 def test_any_other_url_is_refused(url: str, why: str) -> None:
     assert why in str(refused(signalFinishURL=url))
+    if url:
+        assert why in str(refused(returnURL=url))
 
 
 def test_a_missing_url_is_refused() -> None:
@@ -242,6 +245,20 @@ def test_what_is_no_limit_is_refused(text: str) -> None:
     assert "whole number of bytes a second" in str(refused(maxBytesPerS=text))
 
 
+@pytest.mark.parametrize(("text", "length"), [("0", 0), ("007", 7), ("9" * 15, 10**15 - 1)])
+def test_a_length_is_a_whole_number_of_bytes_and_may_be_0(text: str, length: int) -> None:
+    assert asked(lengthBytes=text).length_bytes == length
+
+
+@pytest.mark.parametrize("text", ["-1", "+1", "1.5", "1e6", " 1", "²", "١", "1" * 16, "true"])  # noqa: RUF001
+def test_what_is_no_length_is_refused(text: str) -> None:
+    assert "whole number from 0 to 999999999999999" in str(refused(lengthBytes=text))
+
+
+def test_a_ticket_has_any_length_and_leads_nowhere_unless_it_is_asked_for() -> None:
+    assert (asked().length_bytes, asked().return_url) == (None, "")
+
+
 def test_an_id_is_required_and_taken_as_it_is() -> None:
     assert ticket_id({"id": "anything"}) == "anything"
     for parameters in ({}, {"id": ""}):
@@ -256,7 +273,7 @@ def test_an_id_is_required_and_taken_as_it_is() -> None:
 def test_a_value_is_understood_in_quotes_and_behind_a_byte_order_mark(form: str) -> None:
     values = {
         "signalFinishURL": URL, "destType": "file", "removeFileWhenFinished": "false", "fileOwnerUid": "5",
-        "digest": "sha256", "maxBytesPerS": "1000", "maxBytes": "2000",
+        "digest": "sha256", "maxBytesPerS": "1000", "maxBytes": "2000", "lengthBytes": "0", "returnURL": URL,
     }  # fmt: skip
     quoted = {name: form.format(value) for name, value in values.items()}
     assert new_upload(quoted) == new_upload(values)

@@ -45,6 +45,43 @@ def test_the_answer_is_the_id_and_nothing_else(routes: Routes, prefix: str, in_q
     assert routes.house.state(answer.text) is State.ISSUED
 
 
+ANSWERS_IN_JSON = [
+    # public_url, SCRIPT_NAME, prefix, what is in front of the path of the upload
+    ("", "", PREFIXES[0], "/incoming/"),
+    ("", "", PREFIXES[1], "/incoming/0.1/"),
+    ("", "/behind", PREFIXES[0], "/behind/incoming/"),
+    ("https://up.example.org", "", PREFIXES[0], "https://up.example.org/incoming/"),
+    ("https://up.example.org/a/", "/behind", PREFIXES[1], "https://up.example.org/a/incoming/0.1/"),
+]
+
+
+@pytest.mark.parametrize(("public_url", "script_name", "prefix", "front"), ANSWERS_IN_JSON)
+def test_an_app_that_accepts_json_gets_the_address_of_the_upload_too(
+    house: House, public_url: str, script_name: str, prefix: str, front: str
+) -> None:
+    routes = Routes(house, public_url=public_url)
+    routes.wsgi.extra_environ["SCRIPT_NAME"] = script_name
+    headers = {"Accept": "text/html, application/json;q=0.9"}
+    answer = routes.post("new_upload", {"signalFinishURL": URL}, headers=headers, prefix=script_name + prefix)
+    assert answer.content_type == "application/json"
+    ticket_id = answer.json["id"]
+    assert answer.json == {"id": ticket_id, "url": f"{front}frontend/uploads/{ticket_id}"}
+    assert house.state(ticket_id) is State.ISSUED
+
+
+def test_a_ticket_knows_its_length_and_where_its_form_leads(routes: Routes) -> None:
+    ticket_id = routes.new_ticket(lengthBytes="0", returnURL="https://app.example.org/thanks?id=1")
+    ticket = routes.house.ticket(ticket_id)
+    assert (ticket.length_bytes, ticket.return_url) == (0, "https://app.example.org/thanks?id=1")
+
+
+def test_a_length_that_the_ticket_does_not_allow_is_refused_at_once(routes: Routes) -> None:
+    form = {"signalFinishURL": URL, "lengthBytes": "100", "maxBytes": "99"}
+    answer = routes.post("new_upload", form=form, headers={"Accept": "application/json"})
+    assert (answer.status_int, answer.json["error"]["code"]) == (413, "upload_too_large")
+    assert not list(routes.house.context.registry.tickets())
+
+
 def test_parameters_may_come_from_both_places(routes: Routes) -> None:
     form = {"backendSecret": "s3cret", "removeFileWhenFinished": "false"}
     answer = routes.post("new_upload", {"signalFinishURL": URL}, form)

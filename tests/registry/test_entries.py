@@ -50,6 +50,8 @@ FULL_TICKET = Ticket(
     max_bytes_per_s=1000,
     boot_id="0f5f7f3c-8d5b-4f8e-9a43-0d1f9a3f7c11",
     checkpoints=(Checkpoint(1000, 0), Checkpoint(1 << 33, 0xFFFFFFFF)),
+    return_url="https://app.example.org/thanks?ü",
+    upload_metadata="filename aG9saWRheS5tb3Y=,is_confidential",
 )
 
 
@@ -151,6 +153,8 @@ DAMAGED = {
     "a checksum that is a boolean": raw(crc32c=False),
     "metadata that are no text": raw(metadata={"a": 1}),
     "a proof that is a number": raw(needs_proof=1),
+    "a return URL that is null": raw(return_url=None),
+    "upload metadata that are a list": raw(upload_metadata=["filename"]),
     "a limit that is null": raw(max_bytes_per_s=None),
     "a checkpoint that is text": raw(checkpoints=["x" * 1000]),
     "checkpoints that are none": raw(checkpoints=None),

@@ -164,6 +164,9 @@ GOOD: list[tuple[str, object, object]] = [
     ("handover_hosts", "app.example.org,localhost", ("app.example.org", "localhost")),
     ("handover_hosts", ["10.0.0.1"], ("10.0.0.1",)),
     ("log_level", "error", "error"),
+    ("public_url", "", ""),
+    ("public_url", "https://uploads.example.org", "https://uploads.example.org"),
+    ("public_url", "http://[::1]:4000/behind/a/path/", "http://[::1]:4000/behind/a/path/"),
     ("chunk_size_kib", 1, 1),
     ("chunk_size_kib", 16384, 16384),
     ("send_ahead", 1, 1),
@@ -215,6 +218,15 @@ BAD: list[tuple[str, object, str]] = [
         for raw in ("app", "10.0.0.0/33", "::1,1.2")
     ),
     *(("handover_hosts", raw, "is not a host name") for raw in ("http://app", "app/x", "app,:80")),
+    *(
+        ("public_url", raw, "must be an absolute http or https URL")
+        for raw in ("uploads.example.org", "//x", "ftp://x", "http://", "http://x/?a=b", "http://x/#a")
+    ),
+    *(
+        ("public_url", raw, "must be an absolute http or https URL")
+        for raw in ("http://user@x", "http://x:66000", "http://[x", "http://x/ y", "http://x\\y", "https:x")
+    ),
+    ("public_url", 5, "is not a text"),
     *(("log_level", raw, "must be one of debug, info, warning, error") for raw in ("", "INFO", "loud")),
 ]
 

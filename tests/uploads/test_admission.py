@@ -48,7 +48,9 @@ def ticket_in(state: State, length_bytes: int | None = LENGTH_BYTES) -> Ticket:
 
 def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission) -> None:
     house.runtime.advance(7)
-    ticket = admission.new_ticket(NewUpload(URL, False, "s3cret", True, None, True, '{"a": 1}', 1000, 99))
+    ticket = admission.new_ticket(
+        NewUpload(URL, False, "s3cret", True, None, True, '{"a": 1}', 1000, 99, 98, "http://x")
+    )
     assert ticket == Ticket(
         id=ticket.id,
         signal_finish_url=URL,
@@ -61,6 +63,8 @@ def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission)
         metadata='{"a": 1}',
         max_bytes_per_s=1000,
         max_bytes=99,
+        length_bytes=98,
+        return_url="http://x",
     )
 
 
@@ -70,6 +74,16 @@ def test_what_this_server_does_not_do_is_refused_by_name(tmp_path: Path, admissi
     choosy = Admission(House(tmp_path, handover_hosts=("other.example.org",)).context)
     with pytest.raises(BadParameter, match="signalFinishURL"):
         choosy.new_ticket(NewUpload(URL))
+
+
+@pytest.mark.parametrize(("max_bytes", "max_upload_bytes"), [(10, 0), (0, 10), (10, 99), (99, 10)])
+def test_a_ticket_for_a_file_that_is_too_large_is_refused(
+    tmp_path: Path, max_bytes: int, max_upload_bytes: int
+) -> None:
+    admission = Admission(House(tmp_path, max_upload_bytes=max_upload_bytes).context)
+    assert admission.new_ticket(NewUpload(URL, max_bytes=max_bytes, length_bytes=10)).length_bytes == 10
+    with pytest.raises(UploadTooLarge, match="it has 11 bytes, the limit is 10 bytes"):
+        admission.new_ticket(NewUpload(URL, max_bytes=max_bytes, length_bytes=11))
 
 
 # --- may this file come? ---------------------------------------------------------------------------

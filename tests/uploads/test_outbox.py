@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from incoming.runtime.logs import JsonFormatter, TextFormatter
 from incoming.uploads.outbox import Outbox
 from tests.support.app import DONE, ScriptedApp
 from tests.support.fakes import FakeApp
-from tests.support.uploads import TIMES, House, arrived
+from tests.support.uploads import TIMES, House, arrived, new_claim
 
 CONTENT = b"content"
 HANDED_OVER = HandedOver(crc32c(CONTENT))
@@ -51,6 +52,17 @@ def test_the_app_gets_the_digests_and_the_metadata_that_it_has_asked_for(tmp_pat
     [form] = house.app.forms
     assert form["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     assert (form["crc32c"], form["metadata"]) == (f"{crc32c(CONTENT):08x}", metadata)
+
+
+def test_the_app_gets_what_a_client_of_tus_says_of_its_file_however_it_ends(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    for end in (house.uploads.complete, lambda claim: house.uploads.cancel_by_client(claim, "enough")):
+        claim = replace(new_claim(0), upload_metadata="filename YQ==,secret")
+        end(house.uploads.claim(house.new_ticket(), claim, lambda _: None))
+        house.runtime.settle()
+        assert house.app.forms[-1]["uploadMetadata"] == "filename YQ==,secret"
+    house.arrive(house.new_ticket())
+    assert "uploadMetadata" not in house.app.forms[-1]
 
 
 def test_a_checksum_has_eight_digits_that_of_nothing_too(tmp_path: Path) -> None:
