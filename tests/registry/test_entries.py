@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from incoming.core.checkpoints import Checkpoint
@@ -235,6 +235,7 @@ VALUES = st.one_of(
 )  # fmt: skip
 
 
+@settings(deadline=None)  # it is about values, and the machine may be busy
 @given(name=st.sampled_from([*json.loads(encode(FULL_TICKET))["ticket"]]), value=VALUES)
 def test_a_value_is_read_as_it_was_written_or_is_damage(name: str, value: Any) -> None:
     try:
