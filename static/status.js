@@ -1,4 +1,4 @@
-// The status page: asks once a second what goes on, and shows it. Names of files are strangers' texts, so
+// The status page: asks once a second what is being uploaded, and shows it. Names of files are strangers' texts, so
 // nothing here ever becomes markup: only textContent and attributes are set.
 "use strict";
 
@@ -9,7 +9,7 @@
   const HISTORY_S = 300;
   const LIMIT = 100;
   const STATES = {
-    issued: "not begun", uploading: "uploading", paused: "paused", handing_over: "being handed over",
+    issued: "not started", uploading: "uploading", paused: "paused", handing_over: "being handed over",
     waiting: "with the app", finished: "finished", failed: "failed", cancelled: "cancelled",
     expired: "expired",
   };
@@ -165,10 +165,10 @@
     const all = [
       ["Uploading", uploading, speed(totals.bytes_per_s)],
       ["Paused", paused, ""],
-      ["Apps to be told", totals.undelivered, waiting],
-      ["Failed", failed, failed ? "not taken by their app" : "", failed > 0],
+      ["Waiting for the app", totals.undelivered, waiting],
+      ["Failed", failed, failed ? "not accepted by their app" : "", failed > 0],
       ["Finished", finished, ""],
-      ["Disk free", free, totals.reserved_bytes ? `${size(totals.reserved_bytes)} of it promised` : ""],
+      ["Disk free", free, totals.reserved_bytes ? `${size(totals.reserved_bytes)} of it reserved` : ""],
     ];
     const list = byId("totals");
     if (!list.children.length) {
@@ -238,7 +238,7 @@
         headers: { Accept: "application/json" }, cache: "no-store", signal: abort.signal,
       });
       if (answer.status === 401 || answer.status === 403) {
-        say("The server does not let this page in any more. Reload it to sign in.", true);
+        say("The server no longer accepts this page's credentials. Reload the page to sign in.", true);
         failures = Infinity;
         return;
       }
@@ -250,7 +250,7 @@
       show(content);
     } catch {
       failures += 1;
-      say(`The server is not reachable${lastAt ? `; this is from ${lastAt}` : ""}. Trying again …`, true);
+      say(`The server is not reachable${lastAt ? `; these values are from ${lastAt}` : ""}. Trying again …`, true);
     } finally {
       clearTimeout(late);
     }

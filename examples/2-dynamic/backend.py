@@ -88,7 +88,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         try:
             upload_id = str(uuid.UUID(ask_incoming("new_upload", **form)))
         except (OSError, ValueError) as problem:
-            raise HTTPError(503, "The upload server gives no ticket. Is it running?") from problem
+            raise HTTPError(503, "The upload server did not issue a ticket. Is it running?") from problem
         remember(upload_id, Upload(secret))
         log.info("upload %s will be %r", upload_id[:8], request.query.filename)
         response.set_header("Cache-Control", "no-store")
@@ -149,7 +149,7 @@ def page_machine(port: str) -> str:
     # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
     host = re.sub(r":\d+$", "", request.get_header("Host", ""))
     if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
-        raise HTTPError(400, "The Host header names no host.")
+        raise HTTPError(400, "The Host header is not valid.")
     return f"{host}:{port}"
 
 

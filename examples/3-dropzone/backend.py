@@ -74,7 +74,7 @@ def make_app(
             answer.raise_for_status()
             upload_id = str(uuid.UUID(answer.text))  # else it is not Incoming!! that has answered
         except (requests.RequestException, ValueError) as problem:
-            raise HTTPResponse("The upload server gives no ticket.", 503) from problem
+            raise HTTPResponse("The upload server did not issue a ticket.", 503) from problem
         write_whole(tickets / upload_id, secret)
         uploads[upload_id] = secret
         response.set_header("Cache-Control", "no-store")
@@ -113,7 +113,7 @@ def page_machine(port: str) -> str:
     # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
     host = re.sub(r":\d+$", "", request.get_header("Host", ""))
     if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
-        raise HTTPError(400, "The Host header names no host.")
+        raise HTTPError(400, "The Host header is not valid.")
     return f"{host}:{port}"
 
 

@@ -45,7 +45,7 @@ function chosen({ target }) {
   target.value = ""; // the same file may be chosen again
   const fits = !wanted || files.some(({ file }) => incoming.matches(wanted, file));
   if (fits) add_all(files);
-  else complain(`That is not the same ${wanted.filename}. Choose the one with which the upload began.`);
+  else complain(`This is not the same ${wanted.filename}. Choose the file that the upload was started with.`);
 }
 
 function choose(input, upload = null) {
@@ -64,7 +64,7 @@ async function get_ticket(item) {
     const { status, text } = await ask("/api/frontend/request_upload", { method: "POST", body });
     if (status === 200) return text;
     if (status >= 400 && status < 500) throw new Error(text);
-    item.message = "There is no ticket for this file yet. Trying again soon.";
+    item.message = "The upload could not start yet. Trying again soon.";
     draw_soon(item);
     await new Promise((resolve) => setTimeout(resolve, wait_s * 1000));
     if (item.state !== "running") throw new Error("No longer needed.");
@@ -148,9 +148,9 @@ function draw_unfinished() {
   for (const upload of unfinished) {
     const row = new_row("begun", upload.filename);
     row.querySelector("progress").value = upload.frac_complete;
-    row.querySelector(".state").textContent = `${percent(upload.frac_complete)} of ${size(upload.bytes_total)} had arrived`;
-    set_button(row.querySelector(".go"), ["Choose it again", () => choose("files", upload)], upload.filename);
-    set_button(row.querySelector(".stop"), ["Forget it", () => forget(upload)], upload.filename);
+    row.querySelector(".state").textContent = `${percent(upload.frac_complete)} of ${size(upload.bytes_total)} uploaded`;
+    set_button(row.querySelector(".go"), ["Choose file", () => choose("files", upload)], upload.filename);
+    set_button(row.querySelector(".stop"), ["Forget", () => forget(upload)], upload.filename);
   }
   show(element("unfinished"), unfinished.length > 0);
 }
@@ -260,6 +260,6 @@ function drag(event, over) {
 if (window.incoming) {
   start();
 } else {
-  complain("The upload server does not answer. Please try again later.");
+  complain("The upload server does not respond. Please try again later.");
   element("choose_files").hidden = element("choose_folder").hidden = true;
 }

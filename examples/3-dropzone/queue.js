@@ -104,7 +104,7 @@ export class Queue {
     this.moved_bytes = 0; // by all items, ever
   }
 
-  /** @param {File} file @param {string} path @param {incoming.UnfinishedUpload} [begun] goes on with that one */
+  /** @param {File} file @param {string} path @param {incoming.UnfinishedUpload} [begun] resumes that one */
   add(file, path, begun) {
     const item = new Item(this, file, path, begun);
     this.items.push(item);
@@ -134,7 +134,7 @@ export class Queue {
   /** @param {Item} item @param {number} bytes_acked */
   progressed(item, bytes_acked) {
     this.moved_bytes += Math.max(0, bytes_acked - item.bytes_acked);
-    item.bytes_acked = Math.max(bytes_acked, item.bytes_acked); // an upload that goes on starts at 0 for a moment
+    item.bytes_acked = Math.max(bytes_acked, item.bytes_acked); // a resumed upload starts at 0 for a moment
     this.onchange(item);
   }
 }

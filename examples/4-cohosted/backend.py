@@ -57,7 +57,7 @@ def page() -> str:
 
 @app.post("/ticket")
 def ticket() -> str:
-    return incoming.new_upload(arrived, metadata={"user": "whoever is logged in"}).id
+    return incoming.new_upload(arrived, metadata={"user": "the user who is logged in"}).id
 
 
 incoming.serve(app)

@@ -30,7 +30,7 @@ class WaitingForApp:
 
 @dataclass(frozen=True, slots=True)
 class NotHandedOver:
-    """The app did not take the file. The error's text is for the user."""
+    """The app did not accept the file. The error's text is for the user."""
 
     error: errors.HandoverFailed
 

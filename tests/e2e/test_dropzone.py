@@ -84,7 +84,7 @@ def test_a_file_waits_for_its_ticket_while_the_app_is_down(clean_driver: Browser
     page = DropzonePage(clean_driver, dropzone)
     dropzone.app.stop()
     page.choose_files(*files)
-    page.row("file 0.bin").wait_for_text(".state", "no ticket for this file yet")
+    page.row("file 0.bin").wait_for_text(".state", "could not start yet")
     dropzone.app.start()
     page.wait_for_states("finished")
     assert uploaded(dropzone.app) == by_name(files)
@@ -257,7 +257,7 @@ def test_one_unfinished_upload_wants_its_own_file_and_another_is_forgotten(
     other, _ = dropzone.file("other.bin", 10, seed=77)
     row.find_element(By.CSS_SELECTOR, ".go").click()
     page.choose_files(other)
-    page.wait_for_text("#problem", "not the same file 0.bin")
+    page.wait_for_text("#problem", "not the same 0.bin")
     assert page.states() == []
     row.find_element(By.CSS_SELECTOR, ".go").click()
     page.choose_files(first)
@@ -324,7 +324,7 @@ def test_empty_and_repeated_files_arrive_and_the_same_one_twice_at_once_is_one(
 def test_a_page_without_an_upload_server_says_so(clean_driver: Browser, dropzone: Stage) -> None:
     dropzone.network.stop()
     page = DropzonePage(clean_driver, dropzone)
-    page.wait_for_text("#problem", "upload server does not answer")
+    page.wait_for_text("#problem", "upload server does not respond")
     picture(clean_driver, "dropzone-9-no-server")
     assert not page.find("#choose_files").is_displayed()
 

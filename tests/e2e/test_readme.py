@@ -90,7 +90,7 @@ def test_the_page_of_the_readme_says_when_there_is_no_ticket(
     server.kill()
     clean_driver.find_element(By.ID, "file").send_keys(str(tmp_path / "holiday.mov"))
     state = clean_driver.find_element(By.ID, "state")
-    wait_until(lambda: state.text.startswith("There is no ticket for this file."), "the page says so")
+    wait_until(lambda: state.text.startswith("The upload could not start."), "the page says so")
 
 
 def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(

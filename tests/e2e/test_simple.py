@@ -174,7 +174,7 @@ def test_a_file_that_the_app_refuses_ends_in_words_and_is_kept(clean_driver: Bro
 def test_a_page_without_an_upload_server_says_so(clean_driver: Browser, simple: Stage) -> None:
     simple.network.stop()
     page = open_page(clean_driver, simple)
-    page.wait_for_text("#problem", "upload server does not answer")
+    page.wait_for_text("#problem", "upload server does not respond")
     picture(clean_driver, "simple-8-no-server")
     assert not page.find("#input_file").is_enabled()
 

@@ -111,7 +111,7 @@ def test_an_upload_whose_worker_the_browser_ends_resumes_with_another_one(
     visit.finish(app)
     said = visit.run("return said")
     assert isinstance(said, list)
-    assert "The browser has stopped the background work of this page. Trying again soon." in said
+    assert "The browser stopped the background worker of this page. Trying again soon." in said
 
 
 @pytest.mark.everywhere

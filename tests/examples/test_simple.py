@@ -143,4 +143,4 @@ def test_without_a_server_the_page_says_so(tmp_path: Path) -> None:
     nowhere = RunningServer(tmp_path / "storage")
     nowhere.port = 1
     with hosted("1-simple", nowhere, tmp_path / "uploads") as app:
-        assert "gives no ticket" in app.web.get("/", status=503).text
+        assert "did not issue a ticket" in app.web.get("/", status=503).text

@@ -176,7 +176,7 @@ def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_goes_on_once
     with site.nginx as nginx:
         site.upload(nginx.url)
         site.wait_for(
-            "A proxy on the way to the upload server does not pass WebSockets on. Trying again soon."
+            "A proxy between you and the upload server blocks WebSockets. Trying again soon."
         )
         assert "drops Upgrade" in site.server.log_text()
         nginx.site = right
@@ -189,7 +189,7 @@ def test_a_page_of_another_origin_may_ask_why(site: Site) -> None:
     with site.nginx as nginx:
         site.hostname = nginx.host
         site.upload(f"https://127.0.0.1:{nginx.port}/")
-        site.wait_for("A proxy on the way to the upload server does not pass WebSockets on.")
+        site.wait_for("A proxy between you and the upload server blocks WebSockets.")
 
 
 def test_a_server_that_is_down_behind_its_proxy_is_told_by_the_status(site: Site) -> None:
@@ -199,6 +199,6 @@ def test_a_server_that_is_down_behind_its_proxy_is_told_by_the_status(site: Site
         site.server.kill()
         Card(site.driver).choose(site.file)
         site.driver.execute_script("begin(arguments[0], 0)", ticket)
-        site.wait_for("The address of the upload server answers with HTTP 502.")
+        site.wait_for("The address of the upload server answered with HTTP status 502.")
         site.server.start()
         assert site.has_arrived()

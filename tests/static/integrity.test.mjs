@@ -181,7 +181,7 @@ test('the server is told the checksums that it asks for, read from the file, bef
   page.reads.length = 0;
   page.socket.confirms(6 * KIB, { Compare: [[0, 100], [4096, 5000], [6143, 6144], [7, 7]] });
   assert.deepEqual(page.socket.message_types, ['MsgUploadReq']);
-  assert.equal(uploader.state_msg, 'Making sure that it is the same file.');
+  assert.equal(uploader.state_msg, 'Checking that it is the same file.');
   await page.pass(0);
   const expected = [[0, 100], [4096, 5000], [6143, 6144], [7, 7]].map(([from, to]) => crc32c(file.slice(from, to).bytes()));
   assert.deepEqual(page.socket.last('MsgAgree'), { Crc32c: expected });
@@ -298,7 +298,7 @@ test('while the rest is read after the last byte the upload says so, and can sti
   await page.connects(2 * KIB * KIB);
   await page.stores(2 * KIB * KIB + KIB);
   assert.deepEqual([uploader.frac_complete, uploader.can_pause, uploader.can_cancel], [1, true, true]);
-  assert.equal(uploader.state_msg, 'Making sure that it is the same file.');
+  assert.equal(uploader.state_msg, 'Checking that it is the same file.');
   assert.equal(page.socket.last('MsgComplete'), undefined);
 });
 

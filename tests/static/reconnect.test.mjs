@@ -175,7 +175,7 @@ test('while the browser is offline the page says so and tries once a minute', as
   page.navigator.onLine = false;
   page.fire('offline');
   page.socket.breaks();
-  assert.equal(uploader.state_msg, 'You are offline. This will go on by itself.');
+  assert.equal(uploader.state_msg, 'You are offline. The upload resumes when you are online again.');
   assert.equal(await page.seconds_until_dialled(), 60);
   page.socket.breaks();
   page.navigator.onLine = true;
@@ -190,7 +190,7 @@ test('going offline while waiting changes the sentence, and the page is told', a
   page.socket.breaks();
   page.navigator.onLine = false;
   page.fire('offline');
-  assert.equal(uploader.seen.at(-1).state_msg, 'You are offline. This will go on by itself.');
+  assert.equal(uploader.seen.at(-1).state_msg, 'You are offline. The upload resumes when you are online again.');
 });
 
 // ---- connections that are silent
@@ -364,7 +364,7 @@ test('an upload that went to another window says so and keeps out of its way, lo
       const msg = 'A newer connection has taken over this upload.';
       if (how === 'close') page.socket.breaks(4001, msg);
       else page.socket.refuses(40, 'taken_over', { Msg: msg, Retryable: true });
-      assert.equal(uploader.state_msg, 'The upload goes on in another window. Trying again soon.');
+      assert.equal(uploader.state_msg, 'The upload continues in another window. Trying again soon.');
       assert.equal(Math.round(await page.seconds_until_dialled()), expected_s);
       await page.connects(0);
     }

@@ -25,7 +25,7 @@ test('an address that is reached, and no WebSocket there, is blamed on a proxy f
   page.socket.breaks();
   await page.pass(0);
   assert.equal(
-    uploader.state_msg, 'A proxy on the way to the upload server does not pass WebSockets on. Trying again soon.');
+    uploader.state_msg, 'A proxy between you and the upload server blocks WebSockets. Trying again soon.');
   assert.deepEqual(page.fetched, [
     { url: 'https://app.example/incoming/frontend/upload_ws', credentials: 'omit', cache: 'no-store' }]);
   assert.equal(uploader.events.at(-1), 'progress');
@@ -55,7 +55,7 @@ test('an address that is something else, or a server that is down behind its pro
     page.http_status = status;
     const uploader = await refused(page, 3);
     assert.equal(
-      uploader.state_msg, `The address of the upload server answers with HTTP ${status}. Trying again soon.`);
+      uploader.state_msg, `The address of the upload server answered with HTTP status ${status}. Trying again soon.`);
   }
 });
 
@@ -86,7 +86,7 @@ test('what accepts WebSockets and is no upload server is not taken for a proxy t
       if (says) page.socket.hears_text(says);
       if (page.socket.readyState === 1) await page.pass(15);
     }
-    assert.match(uploader.state_msg, /^What answers at app.example:8000 is no upload server, or is too busy./, says);
+    assert.match(uploader.state_msg, /^The server at app.example:8000 is not an upload server, or it is overloaded./, says);
     assert.deepEqual(page.fetched, []);
   }
 });
@@ -102,7 +102,7 @@ test('the author of a page reads about a wrong address in the console, once for 
   page.http_status = 404;
   await refused(page, 5);
   assert.equal(page.warned.length, 2);
-  assert.match(page.warned[1], /HTTP 404.*ws:\/\/other.example\/incoming/);
+  assert.match(page.warned[1], /HTTP status 404.*ws:\/\/other.example\/incoming/);
 });
 
 test('a server that was reached before, or a browser that is offline, gives no warning', async () => {
@@ -115,7 +115,7 @@ test('a server that was reached before, or a browser that is offline, gives no w
   const offline = new Page();
   offline.navigator.onLine = false;
   const uploader = await refused(offline, 5);
-  assert.equal(uploader.state_msg, 'You are offline. This will go on by itself.');
+  assert.equal(uploader.state_msg, 'You are offline. The upload resumes when you are online again.');
   assert.deepEqual([page.warned, offline.warned], [[], []]);
 });
 

@@ -180,10 +180,10 @@ test('the user hears that the app does not answer, and when it does again', asyn
   const uploader = await page.uploading(new FakeFile(KIB));
   await page.stores(KIB);
   page.socket.news('waiting_for_app');
-  assert.equal(uploader.state_msg, 'All data has arrived. Waiting for the app, which does not answer yet; it is asked again.');
+  assert.equal(uploader.state_msg, 'All data has arrived, but the app does not respond yet. The server is trying again.');
   assert.equal(uploader.seen.at(-1).state_msg, uploader.state_msg);
   page.socket.news('waiting_for_app', 0, { Why: 'the app answered with status 500' });
-  assert.equal(uploader.state_msg, 'All data has arrived, but the app answered with status 500. It is asked again.');
+  assert.equal(uploader.state_msg, 'All data has arrived, but the app answered with status 500. The server is trying again.');
   page.socket.news('handing_over');
   assert.match(uploader.state_msg, /Waiting for the app/);
 });

@@ -6,7 +6,7 @@ import { FakeFile, KIB, Page } from './page.mjs';
 
 const PROVEN_WITHIN_S = 6; // a worker that has answered before is missed after five
 const STARTED_WITHIN_S = 11; // one that never has, after ten
-const WORKER_LOST = 'The browser has stopped the background work of this page. Trying again soon.';
+const WORKER_LOST = 'The browser stopped the background worker of this page. Trying again soon.';
 const NO_CONNECTION = /No connection|proxy|address/;
 
 /** Plays the server until the upload has ended. Returns what was sent over the last connection. */
@@ -175,7 +175,7 @@ test('a file whose reading hangs before the first connection is named, and no pr
   file.trouble = 'stuck';
   const uploader = page.uploader(file).start();
   await page.pass(9);
-  assert.equal(uploader.state_msg, 'Reading the file takes long: its drive does not answer.');
+  assert.equal(uploader.state_msg, 'Reading the file is slow: its drive does not respond.');
   await page.pass(21.5);
   assert.equal(uploader.state_msg, 'The file cannot be read at the moment. Trying again soon.');
   await page.pass(600);
@@ -198,7 +198,7 @@ test('a file whose reading hangs in the middle is named after eight seconds', as
     await page.pass(1);
     page.socket.hears('MsgPong', {});
   }
-  assert.equal(uploader.state_msg, 'Reading the file takes long: its drive does not answer.');
+  assert.equal(uploader.state_msg, 'Reading the file is slow: its drive does not respond.');
   assert.equal(page.workers.length, 1);
 });
 
