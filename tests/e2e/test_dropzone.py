@@ -257,7 +257,7 @@ def test_one_unfinished_upload_wants_its_own_file_and_another_is_forgotten(
     other, _ = dropzone.file("other.bin", 10, seed=77)
     row.find_element(By.CSS_SELECTOR, ".go").click()
     page.choose_files(other)
-    page.wait_for_text("#problem", "not the same 0.bin")
+    page.wait_for_text("#problem", "not the same file 0.bin")
     assert page.states() == []
     row.find_element(By.CSS_SELECTOR, ".go").click()
     page.choose_files(first)
@@ -267,7 +267,7 @@ def test_one_unfinished_upload_wants_its_own_file_and_another_is_forgotten(
 
     (row,) = clean_driver.find_elements(By.CSS_SELECTOR, "#begun > li")
     row.find_element(By.CSS_SELECTOR, ".stop").click()
-    wait_until(lambda: not page.find("#unfinished").is_displayed(), "nothing is left to go on with")
+    wait_until(lambda: not page.find("#unfinished").is_displayed(), "nothing is left to resume")
     assert page.focused() == "choose_files"
     page = DropzonePage(clean_driver, dropzone)
     assert not page.find("#unfinished").is_displayed()
