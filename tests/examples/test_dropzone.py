@@ -96,7 +96,8 @@ def test_without_a_server_there_is_no_ticket_yet(tmp_path: Path) -> None:
     nowhere.port = 1
     with hosted("3-dropzone", nowhere, tmp_path / "uploads") as app:
         assert (
-            app.web.post(REQUEST_PATH, {"path": "a"}, status=503).text == "The upload server did not issue a ticket."
+            app.web.post(REQUEST_PATH, {"path": "a"}, status=503).text
+            == "The upload server did not issue a ticket."
         )
 
 

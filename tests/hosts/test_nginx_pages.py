@@ -175,9 +175,7 @@ def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_goes_on_once
     site.nginx.change(r" *(proxy_http_version|proxy_set_header (Upgrade|Connection)) [^;]*;\n", "")
     with site.nginx as nginx:
         site.upload(nginx.url)
-        site.wait_for(
-            "A proxy between you and the upload server blocks WebSockets. Trying again soon."
-        )
+        site.wait_for("A proxy between you and the upload server blocks WebSockets. Trying again soon.")
         assert "drops Upgrade" in site.server.log_text()
         nginx.site = right
         nginx.reload()
