@@ -275,6 +275,12 @@ class ChecksumMismatch(IncomingError):
     sentence = "The checksum of the request does not match its bytes. Nothing of it was stored."
 
 
+class BadForm(IncomingError):
+    """A form that a page sends without the library is malformed, or does not have exactly one file."""
+
+    code, number, http_status, retryable = "bad_form", 90, 400, False
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 
