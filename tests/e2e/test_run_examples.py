@@ -24,9 +24,9 @@ class RunningTree(RunningServer):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder / "storage")
         self.tree = folder / "tree"
-        leave_out = shutil.ignore_patterns("uploads", "__pycache__")
-        for name in ("incoming", "static", "examples"):
-            shutil.copytree(ROOT / name, self.tree / name, ignore=leave_out)
+        for name in ("incoming", "static"):
+            shutil.copytree(ROOT / name, self.tree / name)
+        shutil.copytree(ROOT / "examples", self.tree / "examples", ignore=shutil.ignore_patterns("uploads"))
         shutil.copy(ROOT / "run.py", self.tree)
         self.ports = {name: free_port() for name in ("1-simple", "2-dynamic", "3-dropzone")}
 
