@@ -151,7 +151,7 @@ class Service:
         registry = MemoryRegistry(self._journal, runtime, clock, counters, settings)
         data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
         tells_holes = self._data_found.tells_holes
-        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._dir_lock.check)
+        storage = LocalStorage(data, reserve_bytes, runtime, tells_holes, self._dir_lock)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
         return UploadContext(
             settings=settings,

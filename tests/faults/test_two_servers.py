@@ -5,6 +5,7 @@ The first one lets go, and nothing is lost.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,42 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
         1,
         "the first one let go, nothing was lost",
     )
+
+
+def remove(lock: Path) -> None:
+    lock.unlink()
+
+
+def replace(lock: Path) -> None:
+    lock.with_name("lock.new").touch()
+    lock.with_name("lock.new").replace(lock)
+
+
+def rename(lock: Path) -> None:
+    lock.rename(lock.with_name("lock.old"))
+
+
+@pytest.mark.parametrize("spoil", [remove, replace, rename])
+@pytest.mark.parametrize("uploads", [1, 5])
+def test_no_chunk_is_acknowledged_once_the_lock_is_gone(
+    start_server: StartServer, app: ScriptedApp, spoil: Callable[[Path], None], uploads: int
+) -> None:
+    server = start_server()
+    clients = [
+        ClientV1(server.url, new_upload(server, app.url), FileBytes(LENGTH_BYTES, seed)).open()
+        for seed in range(uploads)
+    ]
+    for client in clients:
+        client.send_chunk()
+        client.receive_acks()
+    spoil(server.storage_dir / "lock")
+    for client in clients:
+        with pytest.raises((ConnectionClosed, ConnectionError)) as closed:
+            client.send_chunk()
+            client.receive_ack()
+        if isinstance(closed.value, ConnectionClosed):
+            assert closed.value.code == TRY_AGAIN_LATER
+    tally("fault", "a chunk right after the lock was removed", uploads, "not acknowledged")
 
 
 @pytest.mark.parametrize("replaced", [False, True])

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from incoming.core.errors import StorageFailed
 from incoming.runtime.filesystem import set_folder_mode
@@ -18,18 +17,35 @@ DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
 
 
+class Owner(Protocol):
+    """Knows whether the files still belong to this process: dir_lock.DirLock does."""
+
+    def check(self) -> None:
+        """Blocks on the disk. Raises StorageFailed if the files may belong to another process by now."""
+
+    def glance(self) -> None:
+        """Does so too, quickly enough for the event loop."""
+
+
+class NoOtherOwner:
+    """The owner where no other process can come."""
+
+    def check(self) -> None:
+        """See Owner."""
+
+    def glance(self) -> None:
+        """See Owner."""
+
+
 class UploadDirectory:
     """The directory of the uploads of one server. The methods block on the disk and raise OSError."""
 
-    def __init__(self, path: Path, check_owner: Callable[[], None]) -> None:
-        """Creates the directory if there is none. Raises OSError.
-
-        `check_owner` raises StorageFailed if the files may belong to another process by now.
-        """
+    def __init__(self, path: Path, owner: Owner) -> None:
+        """Creates the directory if there is none. Raises OSError."""
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         set_folder_mode(path, DIR_MODE, PASS)
         self.path = path.resolve()
-        self.check_owner = check_owner
+        self.owner = owner
         self._identity = _identity(self.path)
 
     def file(self, ticket_id: str) -> Path:

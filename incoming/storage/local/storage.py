@@ -13,7 +13,7 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors, set_mode, try_to_write
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.deletion import Deletion
-from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
+from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder
@@ -25,6 +25,7 @@ from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
 READ_BYTES: Final = 1024 * 1024
 INODES: Final = 2
 """How many inodes an upload needs: one for its folder and one for its file."""
+NO_OTHER_OWNER: Final = NoOtherOwner()
 
 
 class LocalStorage:
@@ -32,18 +33,18 @@ class LocalStorage:
 
     def __init__(
         self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True,
-        check_owner: Callable[[], None] = lambda: None,
+        owner: Owner = NO_OTHER_OWNER,
     ) -> None:  # fmt: skip
         """Creates the directory if there is none. `tells_holes`: see probe.Findings. Raises OSError.
 
-        `check_owner` raises StorageFailed if the files may belong to another process by now. Then no file is
-        opened, truncated or deleted any more.
+        Once the files may belong to another process, none is opened, truncated or deleted any more, and no
+        write succeeds: `owner` tells.
         """
-        self._directory = UploadDirectory(directory, check_owner)
+        self._directory = UploadDirectory(directory, owner)
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._file_sync = FileSync(self._directory.path)
-        self._write_path = WritePath(runtime)
+        self._write_path = WritePath(runtime, owner)
         self._deletion = Deletion(self._directory.path, runtime)
         above = directory.parent.resolve()
         is_directly_above = above == self._directory.path.parent
@@ -68,7 +69,7 @@ class LocalStorage:
         return LocalWriter(opened, self._directory, self._write_path, self._file_sync, reserve)
 
     def _open(self, file: Path) -> OpenFile:
-        self._directory.check_owner()
+        self._directory.owner.check()
         self._directory.check_place()
         with contextlib.suppress(FileExistsError):
             os.mkdir(file.parent, 0o700)  # noqa: PTH102 - tests count the calls of `os`
@@ -122,7 +123,7 @@ class LocalStorage:
             self._deletion.start()
 
     def _delete(self, file: Path) -> None:
-        self._directory.check_owner()
+        self._directory.owner.check()
         self._directory.check_place()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             self._deletion.unlink(file.name, folder_fd)
@@ -139,7 +140,7 @@ class LocalStorage:
             self._runtime.in_pool(self._delete_folder, self._directory.file(ticket_id).parent)
 
     def _delete_folder(self, folder: Path) -> None:
-        self._directory.check_owner()
+        self._directory.owner.check()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             try:
                 folder.rmdir()

@@ -11,6 +11,7 @@ import os
 from typing import Final
 
 from incoming.runtime.base import Runtime
+from incoming.storage.local.directory import Owner
 
 SLOW_WRITE_S: Final = 0.005
 """A slice that takes longer than this has waited for the disk."""
@@ -21,8 +22,9 @@ FAST_SLICES: Final = 32
 class WritePath:
     """Writes to the files of one disk. What one upload finds out about the disk holds for all others."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, owner: Owner) -> None:
         self.runtime = runtime
+        self._owner = owner
         self.large_sync = runtime.semaphore(1)
         """Large files take turns with their steps. The journal's syncs wait for what the disk is writing,
         and that took up to 1.7 s when four files were synced at once."""
@@ -30,7 +32,7 @@ class WritePath:
         """How many fast slices are missing before the event loop writes. At first the disk is unknown."""
 
     def write(self, fd: int, part: memoryview, position: int) -> int:
-        """Returns how many bytes of a slice were written. Raises OSError."""
+        """Returns how many bytes of a slice were written. Raises OSError, StorageFailed."""
         if self._fast_to_come:
             written, took_s = self.runtime.in_pool(self._timed, fd, part, position)
         else:
@@ -41,4 +43,5 @@ class WritePath:
     def _timed(self, fd: int, part: memoryview, position: int) -> tuple[int, float]:
         began_s = self.runtime.now_s()
         written = os.pwrite(fd, part, position)
+        self._owner.glance()  # nothing is acknowledged once another process can own the files
         return written, self.runtime.now_s() - began_s

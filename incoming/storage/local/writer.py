@@ -162,5 +162,5 @@ class LocalWriter:
             close_descriptor(fd)
 
     def _truncate(self, fd: int, size_bytes: int) -> None:
-        self._directory.check_owner()  # another process may have stored more
+        self._directory.owner.check()  # another process may have stored more
         os.ftruncate(fd, size_bytes)

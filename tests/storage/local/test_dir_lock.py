@@ -115,12 +115,19 @@ def replace(lock: Path) -> None:
     lock.with_name("other").replace(lock)
 
 
+def rename(lock: Path) -> None:
+    lock.rename(lock.with_name("lock.old"))
+
+
 def make_a_folder(lock: Path) -> None:
     lock.unlink()
     lock.mkdir()
 
 
-@pytest.mark.parametrize("spoil", [remove, replace, make_a_folder])
+SPOILERS = (remove, replace, rename, make_a_folder)
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
 def test_an_owner_notices_that_its_lock_was_removed_or_replaced_and_never_forgets_it(
     mine: DirLock, spoil: Callable[[Path], None]
 ) -> None:
@@ -134,6 +141,37 @@ def test_an_owner_notices_that_its_lock_was_removed_or_replaced_and_never_forget
     kept.replace(mine.file)
     with pytest.raises(StorageLost):
         mine.check()  # another process may have come and gone meanwhile
+
+
+def is_later_than(file: Path, status: os.stat_result) -> bool:
+    """Returns whether the file system's clock has ticked since."""
+    file.touch()
+    return file.stat().st_ctime_ns > status.st_ctime_ns
+
+
+@pytest.mark.parametrize("spoil", SPOILERS)
+def test_an_owner_notices_at_a_glance_that_its_lock_was_removed_replaced_or_renamed(
+    mine: DirLock, tmp_path: Path, spoil: Callable[[Path], None]
+) -> None:
+    mine.glance()
+    wait_until(lambda: is_later_than(tmp_path / "clock", mine.file.stat()), "the clock has ticked")
+    spoil(mine.file)
+    for _ in range(2):
+        with pytest.raises(StorageLost):
+            mine.glance()
+
+
+def test_a_lock_that_was_changed_in_its_place_is_still_ours(
+    mine: DirLock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine.glance()
+    wait_until(lambda: is_later_than(tmp_path / "clock", mine.file.stat()), "the clock has ticked")
+    mine.file.touch()
+    mine.file.with_name("kept").hardlink_to(mine.file)
+    mine.file.chmod(0o640)
+    mine.glance()
+    monkeypatch.setattr(mine, "check", pytest.fail)
+    mine.glance()  # it has looked once
 
 
 def test_a_directory_that_is_away_for_a_while_is_not_lost(mine: DirLock, tmp_path: Path) -> None:
