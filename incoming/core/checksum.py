@@ -1,4 +1,4 @@
-"""Digests of a file that comes in pieces: CRC-32C always, SHA-256 when the app wants it.
+"""Digests of a file that comes in pieces: CRC-32C always, others when somebody wants them.
 
 CRC-32C has the Castagnoli polynomial, as in iSCSI (RFC 3720 appendix B.4). A chunk's own checksum is known
 before the chunk is stored; `combine` makes the file's out of it, so that no byte is looked at twice.
@@ -6,13 +6,15 @@ before the chunk is stored; `combine` makes the file's out of it, so that no byt
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Final
 
 from crc32c import crc32c
 
+from incoming.core.hashes import CRC_BYTES, new_hash
+
+CRC32C: Final = "crc32c"
 _POLYNOMIAL: Final = 0x82F63B78
 """Castagnoli, the lowest coefficient in the highest bit."""
 _ONE: Final = 1 << 31
@@ -87,15 +89,29 @@ def _shift(size_bytes: int) -> int:
 class RunningDigest:
     """The digests of the first `position_bytes` of a file."""
 
-    def __init__(self, with_sha256: bool = False) -> None:
+    def __init__(self, hashes: Iterable[str] = ()) -> None:
+        """`hashes`: the names in `core.hashes` of those that are wanted beside CRC-32C."""
         self.position_bytes = 0
         self.crc32c = 0
-        self._sha256 = hashlib.sha256() if with_sha256 else None
+        self._hashes = {name: new_hash(name) for name in hashes if name != CRC32C}
 
     @property
     def sha256(self) -> str:
         """The SHA-256 in hexadecimal digits; empty when nobody wants it."""
-        return self._sha256.hexdigest() if self._sha256 else ""
+        return self.value("sha256").hex() if self.has("sha256") else ""
+
+    @property
+    def is_fast(self) -> bool:
+        """Whether nothing but CRC-32C is computed, at about the speed of memory."""
+        return not self._hashes
+
+    def has(self, *hashes: str) -> bool:
+        """Returns whether all of these hashes are computed."""
+        return {CRC32C, *self._hashes} >= {*hashes}
+
+    def value(self, hash_name: str) -> bytes:
+        """Returns the value of a hash that is computed."""
+        return self.crc32c.to_bytes(CRC_BYTES) if hash_name == CRC32C else self._hashes[hash_name].digest()
 
     def add(self, data: memoryview, crc: int | None = None) -> None:
         """Goes on with `data`, whose own CRC-32C is `crc` if that is known already."""
@@ -103,6 +119,6 @@ class RunningDigest:
             self.crc32c = checksum(data, self.crc32c)
         else:
             self.crc32c = combine(self.crc32c, crc, len(data))
-        if self._sha256:
-            self._sha256.update(data)
+        for one in self._hashes.values():
+            one.update(data)
         self.position_bytes += len(data)

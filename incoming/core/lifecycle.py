@@ -60,6 +60,7 @@ class Claim:
     client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
     or more. It fences out the claims before this one: see `Ticket.token`. `upload_metadata`: what a client of
     tus says of its file, as it came in the header Upload-Metadata. The first one that is not empty counts.
+    `file_digest`: see `core.file_digest`; the first one counts, too.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.
@@ -73,6 +74,7 @@ class Claim:
     right_bytes: int = 0
     boot_id: str = ""
     upload_metadata: str = field(default="", repr=False)
+    file_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,10 +105,14 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """All bytes are stored, and these are their digests; `sha256` (hex) only if the app asked for it."""
+    """All bytes are stored, and these are their digests.
+
+    `sha256` (hex) only if the app asked for it, `file_digest` (see `core.file_digest`) if the client did.
+    """
 
     crc32c: int | None = None
     sha256: str = ""
+    file_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)

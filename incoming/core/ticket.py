@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import Final
 from urllib.parse import urlsplit
 
+from incoming.core import file_digest
 from incoming.core.bounds import MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.core.errors import FileMeant, LengthMismatch, WrongState
@@ -78,6 +79,7 @@ class Ticket:
 
     `length_bytes` is known from the start if the app has set it. `return_url`: where a form without
     JavaScript leads once the app has the file. `upload_metadata`: what a client of tus says of its file.
+    `file_digest`: the digest that a client names or asks for, see `core.file_digest`.
     """
 
     id: str
@@ -109,6 +111,7 @@ class Ticket:
     checkpoints: Checkpoints = ()
     return_url: str = field(default="", repr=False)
     upload_metadata: str = field(default="", repr=False)
+    file_digest: str = ""
 
     @property
     def app(self) -> str:
@@ -124,6 +127,13 @@ class Ticket:
         """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""
         about = {"ticket": self.short_id, "state": self.state.value, "length_bytes": self.length_bytes}
         return {**about, "reason": self.reason, **more}
+
+    @property
+    def hashes(self) -> tuple[str, ...]:
+        """The names of the hashes of the whole file that somebody wants."""
+        digest = file_digest.read(self.file_digest)
+        by_client = (digest.hash_name,) if digest else ()
+        return ("sha256", *by_client) if self.wants_sha256 else by_client
 
     @property
     def file_is_ours(self) -> bool:
@@ -232,7 +242,8 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
         case Release() if ticket.state in RECEIVING:
             return _with(ticket, event.checkpoint)
         case Complete():
-            return replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
+            known = replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
+            return replace(known, file_digest=event.file_digest)
         case _:
             return _with_outcome(ticket, event)
 
@@ -273,6 +284,8 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
         right = up_to(ticket.checkpoints, claim.right_bytes)
         mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
         mine = replace(mine, upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata))
+        if not ticket.file_digest and file_digest.read(claim.file_digest):
+            mine = replace(mine, file_digest=claim.file_digest)
     if mine.length_bytes is None:
         mine = replace(mine, length_bytes=claim.length_bytes)
     if not is_first:

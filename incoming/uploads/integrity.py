@@ -1,8 +1,8 @@
 """The digests of all files that are being uploaded, and whether a client has the file that it says.
 
-A digest follows the writer: each chunk is added when it is stored; to a SHA-256 in the pool, while the next
-chunk comes in. After a restart it has to catch up, which it does beside the upload, in the pool, block by
-block off the disk; it is only waited for at the very end.
+A digest follows the writer: each chunk is added when it is stored; to a slow hash, such as SHA-256, in the
+pool, while the next chunk comes in. After a restart it has to catch up, which it does beside the upload, in
+the pool, block by block off the disk; it is only waited for at the very end.
 
 Checkpoints need the checksum of what was acknowledged, which is kept apart. It starts from the ticket's
 last one, so it is known long before a large file is read back.
@@ -15,9 +15,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+from incoming.core import file_digest
 from incoming.core.checkpoints import Checkpoint, last, up_to
 from incoming.core.checksum import RunningDigest, checksum, combine
 from incoming.core.errors import IncomingError
+from incoming.core.file_digest import FileDigest
 from incoming.core.resume_check import RANDOM_SAMPLES, Ranges, ranges_to_compare
 from incoming.core.ticket import Ticket
 from incoming.runtime.base import Lock
@@ -78,8 +80,8 @@ class Integrity:
     def begin(self, ticket: Ticket, stored_bytes: int) -> None:
         """The ticket's file has so many bytes, and more may come. Starts to catch up, beside the caller."""
         file = self._files.get(ticket.id)
-        if file is None or file.stored_bytes > stored_bytes:
-            file = self._files[ticket.id] = self._new_file(RunningDigest(ticket.wants_sha256))
+        if file is None or file.stored_bytes > stored_bytes or not file.digest.has(*ticket.hashes):
+            file = self._files[ticket.id] = self._new_file(RunningDigest(ticket.hashes))
         if file.stored_bytes < stored_bytes:  # by another process
             self._begin_behind_checkpoint(ticket, file, stored_bytes)
         if file.digest.position_bytes < stored_bytes:
@@ -99,7 +101,7 @@ class Integrity:
         self._moved.add(ticket.id)
         if max(file.digest.position_bytes, file.queued_bytes) != at:
             return  # `_catch_up` gets there
-        if not ticket.wants_sha256:
+        if file.digest.is_fast:
             file.digest.add(chunk, crc)
             return
         file.queued_bytes = at + len(chunk)
@@ -130,6 +132,24 @@ class Integrity:
         file = self._files[ticket.id]
         self._catch_up(ticket, file)
         return file.digest
+
+    def has_named_digest(self, ticket: Ticket) -> bool:
+        """Returns whether a whole file has the digest that its client has named, if it has named one.
+
+        The digest of the file is known: see `whole`.
+        """
+        named = file_digest.read(ticket.file_digest)
+        if named is None or named.value is None:
+            return True
+        return named.value == self._files[ticket.id].digest.value(named.hash_name)
+
+    def file_digest(self, ticket: Ticket) -> str:
+        """Returns the digest of a whole file that its client wants, see `core.file_digest`; empty if none."""
+        wanted = file_digest.read(ticket.file_digest)
+        if wanted is None:
+            return ""
+        value = self._files[ticket.id].digest.value(wanted.hash_name)
+        return FileDigest(wanted.hash_name, value).text
 
     def forget(self, ticket_id: str) -> None:
         """Drops what is known of a file: no more bytes will come, or all of them again."""
@@ -202,7 +222,7 @@ class Integrity:
 
         Reads all of them; the digest need not do so again.
         """
-        digest, agreeing_bytes = RunningDigest(ticket.wants_sha256), 0
+        digest, agreeing_bytes = RunningDigest(ticket.hashes), 0
         for one in up_to(ticket.checkpoints, stored_bytes):
             self._read_up_to(ticket.id, digest, one.end_bytes)
             if digest.crc32c != one.crc32c:

@@ -21,6 +21,7 @@ from incoming.core.errors import (
     BadParameter,
     BytesLost,
     Damaged,
+    DigestMismatch,
     IncomingError,
     Stopping,
     StorageFailed,
@@ -64,6 +65,7 @@ from incoming.uploads.retry_queue import RetryQueue
 
 log = logging.getLogger(__name__)
 
+OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 
 
@@ -282,7 +284,8 @@ class Uploads:
         """All bytes are stored: makes them durable and starts the handover.
 
         `crc`: the whole file's checksum as its client says, if it says one. Raises why the claim was lost,
-        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing, or the length is unknown.
+        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing, or the length is unknown;
+        DigestMismatch, which ends the upload, when the file is not the one that its client has named.
         """
         claim.check()
         digest = self._integrity.whole(claim.ticket)  # only this client waits for it
@@ -291,6 +294,9 @@ class Uploads:
             self._integrity.suspect(claim.ticket.id)
             log.warning("upload %(ticket)s: the checksum of the file does not match", claim.ticket.for_log())
             raise Damaged
+        if not self._integrity.has_named_digest(claim.ticket):
+            self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
+            raise DigestMismatch
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             self._complete(claim.ticket, live)
@@ -349,6 +355,9 @@ class Uploads:
         self.doubts.examine(ticket)
         self._integrity.begin(ticket, ticket.length_bytes or 0)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
+        if not self._integrity.has_named_digest(ticket):
+            self._call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
+            return
         with self.claims.lock(ticket.id) as live:
             ticket = self._registry.get(ticket.id)
             if not self.is_complete(ticket):
@@ -526,7 +535,9 @@ class Uploads:
         if ticket.file_owner_uid is not None and self._storage.ownership:
             self._storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
-        self._registry.change(ticket.id, Complete(digest.crc32c, digest.sha256), ticket.token)
+        sha256 = digest.sha256 if ticket.wants_sha256 else ""
+        event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket))
+        self._registry.change(ticket.id, event, ticket.token)
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())

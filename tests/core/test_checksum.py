@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.core.checksum import RunningDigest, checksum, combine
+from incoming.core.hashes import HASHES, new_hash
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 checksums = st.integers(0, 2**32 - 1)
@@ -86,7 +87,7 @@ def pieces_of(content: bytes, cuts: list[int]) -> list[memoryview]:
 def test_whatever_the_pieces_are_the_digests_are_those_of_the_file(
     content: bytes, cuts: list[int], data: st.DataObject
 ) -> None:
-    digest = RunningDigest(with_sha256=True)
+    digest = RunningDigest(["sha256"])
     for piece in pieces_of(content, cuts):
         digest.add(piece, data.draw(st.sampled_from([None, checksum(piece)])))
     assert digest.position_bytes == len(content)
@@ -95,7 +96,7 @@ def test_whatever_the_pieces_are_the_digests_are_those_of_the_file(
 
 
 def test_nothing_has_the_digests_of_an_empty_file() -> None:
-    digest = RunningDigest(with_sha256=True)
+    digest = RunningDigest(["sha256"])
     assert (digest.position_bytes, digest.crc32c) == (0, 0)
     assert digest.sha256 == hashlib.sha256(b"").hexdigest()
 
@@ -104,6 +105,23 @@ def test_without_being_asked_for_there_is_no_sha256() -> None:
     digest = RunningDigest()
     digest.add(memoryview(b"content"))
     assert digest.sha256 == ""
+
+
+@same_each_run
+@given(st.binary(max_size=300), st.lists(st.integers(0, 300), max_size=4), st.sets(st.sampled_from(HASHES)))
+def test_each_hash_that_is_wanted_is_that_of_the_file(
+    content: bytes, cuts: list[int], names: set[str]
+) -> None:
+    digest = RunningDigest(names)
+    for piece in pieces_of(content, cuts):
+        digest.add(piece)
+    assert digest.has(*names, "crc32c")
+    assert not digest.has(*HASHES) or {*names, "crc32c"} == {*HASHES}
+    assert digest.is_fast is (names <= {"crc32c"})
+    for name in names:
+        alone = new_hash(name)
+        alone.update(content)
+        assert digest.value(name) == alone.digest()
 
 
 def test_a_checksum_that_is_known_is_not_computed_again() -> None:

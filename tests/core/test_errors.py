@@ -59,9 +59,7 @@ PUBLISHED = {
     "offset_mismatch": (73, 409, True),
     "unsupported_checksum": (74, 400, False),
     "checksum_mismatch": (75, 460, True),
-    "too_many_bytes": (76, 413, False),
-    "app_not_ready": (77, 423, True),
-    "bad_form": (90, 400, False),
+    "digest_mismatch": (86, 422, False),
 }
 
 SENTENCES: list[tuple[errors.IncomingError, str]] = [
@@ -87,6 +85,7 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.OffsetMismatch(7, 3), "continues at byte 7, not at byte 3"),
     (errors.UnsupportedChecksum("sha1, md5"), "has sha1, md5"),
     (errors.ChecksumMismatch(), "Nothing of it was stored"),
+    (errors.DigestMismatch(), "was cancelled"),
     (IllegalTransition(State.WAITING, Release()), "The upload is waiting"),
 ]
 

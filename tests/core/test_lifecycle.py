@@ -55,11 +55,38 @@ def test_as_long_as_bytes_may_come_the_last_claim_says_whether_a_proof_is_needed
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
 def test_a_complete_upload_has_its_digests(state: State) -> None:
-    complete = ticket_in(state).apply(Complete(7, "ab12"), NOW_S)
-    assert (complete.crc32c, complete.sha256) == (7, "ab12")
+    complete = ticket_in(state).apply(Complete(7, "ab12", DIGEST), NOW_S)
+    assert (complete.crc32c, complete.sha256, complete.file_digest) == (7, "ab12", DIGEST)
     assert complete == replace(
-        ticket_in(state), state=State.HANDING_OVER, changed_at_s=NOW_S, crc32c=7, sha256="ab12"
-    )
+        ticket_in(state), state=State.HANDING_OVER, changed_at_s=NOW_S, crc32c=7, sha256="ab12",
+        file_digest=DIGEST,
+    )  # fmt: skip
+
+
+DIGEST = f"sha256:{'0f' * 32}"
+
+
+@pytest.mark.parametrize("state", State)
+def test_the_first_digest_that_a_client_names_counts_until_the_file_has_arrived(state: State) -> None:
+    with suppress(IllegalTransition):
+        named = ticket_in(state).apply(Claim(None, file_digest=DIGEST), NOW_S)
+        assert named.file_digest == (DIGEST if state in RECEIVING else "")
+        again = named.apply(Claim(None, file_digest="sha512:"), NOW_S)
+        assert again.file_digest == named.file_digest
+        assert again.apply(Claim(None), NOW_S).file_digest == named.file_digest
+
+
+@pytest.mark.parametrize("text", ["sha256", "md4:", "sha256:0f", "nonsense", "sha256:" + "0F" * 32])
+def test_what_is_not_a_digest_is_not_kept(text: str) -> None:
+    assert ticket_in(State.PAUSED).apply(Claim(None, file_digest=text), NOW_S).file_digest == ""
+
+
+def test_the_hashes_of_a_file_are_those_that_its_app_and_its_client_want() -> None:
+    ticket = ticket_in(State.PAUSED)
+    assert ticket.hashes == ()
+    assert replace(ticket, wants_sha256=True).hashes == ("sha256",)
+    assert replace(ticket, file_digest="sha512:").hashes == ("sha512",)
+    assert replace(ticket, file_digest="sha512:", wants_sha256=True).hashes == ("sha256", "sha512")
 
 
 def test_what_the_app_gave_along_is_not_meant_for_logs() -> None:

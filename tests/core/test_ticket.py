@@ -346,7 +346,7 @@ TEXTS = [
     (event, name)
     for event in get_args(Event)
     for name, kind in get_type_hints(event).items()
-    if kind is str and name not in OUR_OWN
+    if kind is str and name not in OUR_OWN and event is not Complete
 ]
 """Each field of an event that holds a text of a client or an app."""
 
@@ -369,6 +369,7 @@ def test_the_events_with_texts_are_those_that_we_know() -> None:
     assert {(event.__name__, name) for event, name in TEXTS} == {
         ("Claim", "name"),
         ("Claim", "upload_metadata"),
+        ("Claim", "file_digest"),
         ("Cancel", "reason"),
         ("Expire", "reason"),
         ("Refuse", "reason"),

@@ -52,6 +52,7 @@ FULL_TICKET = Ticket(
     checkpoints=(Checkpoint(1000, 0), Checkpoint(1 << 33, 0xFFFFFFFF)),
     return_url="https://app.example.org/thanks?ü",
     upload_metadata="filename aG9saWRheS5tb3Y=,is_confidential",
+    file_digest="crc32c:00000000",
 )
 
 
@@ -155,6 +156,7 @@ DAMAGED = {
     "a proof that is a number": raw(needs_proof=1),
     "a return URL that is null": raw(return_url=None),
     "upload metadata that are a list": raw(upload_metadata=["filename"]),
+    "a digest that is null": raw(file_digest=None),
     "a limit that is null": raw(max_bytes_per_s=None),
     "a checkpoint that is text": raw(checkpoints=["x" * 1000]),
     "checkpoints that are none": raw(checkpoints=None),
