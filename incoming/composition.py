@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError, StorageFailed, StorageInUse, StorageLost
 from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
@@ -115,7 +115,7 @@ class Service:
         if self.settings.fsync:
             _keep_names(self.directory)
         self.uploads = Uploads(self.context)
-        housekeeping.distrust(self.uploads, self._journal.is_same_boot())
+        housekeeping.mark_in_doubt(self.uploads, self._journal.is_same_boot())
         self._write_first_clock()
 
     def _take_what_is_there(self) -> None:
@@ -171,7 +171,7 @@ class Service:
         upgrades = Upgrades(
             BufferPool(largest_bytes, RECEIVE_MEMORY_BYTES),
             KeepAlive(self.settings.connection_timeout_s),
-            Sources(self.settings.trusted_proxies, self.settings.max_connections_per_source),
+            ClientLimits(self.settings.trusted_proxies, self.settings.max_connections_per_source),
         )
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
         front = upgrades.wrap(_beside(routes, app), UPLOAD_PATHS, self._converse)
@@ -190,13 +190,13 @@ class Service:
 
     def begin(self) -> None:
         """Resumes the uploads of the last process, and starts housekeeping."""
-        self.runtime.spawn(self.overview.keep_watch)
+        self.runtime.spawn(self.overview.monitor)
         housekeeping.recover(self.uploads)
-        self.runtime.spawn(self._keep_time)
-        self.runtime.spawn(self._keep_house)
+        self.runtime.spawn(self._run_clock)
+        self.runtime.spawn(self._sweep_regularly)
         self.runtime.spawn(housekeeping.keep_checkpoints, self.uploads)
 
-    def _keep_time(self) -> None:
+    def _run_clock(self) -> None:
         """Has the service's clock run and its storage watched, until the process ends."""
         self.runtime.spawn(self._watch_storage)
         while True:
@@ -218,7 +218,7 @@ class Service:
                 log.debug("the storage lock can't be checked: %(error)s", {"error": exc.__cause__})
             self.runtime.sleep(TICK_S)
 
-    def _keep_house(self) -> None:
+    def _sweep_regularly(self) -> None:
         """Sweeps, and keeps the service's clock, until the process ends or has lost its storage."""
         interval_s = housekeeping.sweep_interval_s(self.settings)
         while not self.uploads.lost:

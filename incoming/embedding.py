@@ -80,7 +80,7 @@ class Incoming:
         port = servers.listen(lambda _: app, settings.host, settings.port)
         address = listeners.browser_url(settings.host, port)
         if sys.stdout is not None:
-            stdout = output.guarded(sys.stdout, output.PATIENCE_S, real_poll)
+            stdout = output.guarded(sys.stdout, output.WAIT_BUDGET_S, real_poll)
             stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
             stdout.flush()
         servers.serve_until_signal(self._service.stop)

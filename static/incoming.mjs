@@ -42,7 +42,7 @@ var NOT_UNDERSTOOD = "The upload server sent an invalid response.";
 var BAD_ADDRESS = "The address of the upload server cannot be used from this page.";
 var NOT_TAKEN = "The app did not accept the file.";
 var TOO_OLD = "The upload server is older than the script of this page.";
-var FILE_MEANT = (name, size, changed) => `The upload was started with "${name}" (${size}${changed && ", last changed " + changed}).`;
+var EXPECTED_FILE = (name, size, changed) => `The upload was started with "${name}" (${size}${changed && ", last changed " + changed}).`;
 var UNITS = ["bytes", "kB", "MB", "GB", "TB"];
 function without_html(text) {
   return String(text === void 0 ? "" : text).replace(/</g, "(").replace(/>/g, ")").replace(/&/g, "+");
@@ -360,11 +360,11 @@ function read_error(data) {
   if (data.Retryable === true) return { type: "passing_error", word: String(data.Code), msg };
   if (data.ErrorCode === CANCELLED_CODE) return { type: "cancelled", reason: msg };
   const other_file = ["wrong_file", "length_mismatch"].includes(data.Code) && data.FileName;
-  return { type: "error", code: Number(data.ErrorCode), msg: other_file ? msg + " " + file_meant(data) : msg };
+  return { type: "error", code: Number(data.ErrorCode), msg: other_file ? msg + " " + expected_file(data) : msg };
 }
-function file_meant({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
+function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
   const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : "";
-  return without_html(FILE_MEANT(name, readable_size(bytes), changed));
+  return without_html(EXPECTED_FILE(name, readable_size(bytes), changed));
 }
 function write_header(buffer, offset, crc, round) {
   const header = new DataView(buffer);

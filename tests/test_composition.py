@@ -37,7 +37,7 @@ STEPS = [
     "incoming.composition.Journal",
     "incoming.composition.MemoryRegistry",
     "incoming.composition.Uploads",
-    "incoming.composition.housekeeping.distrust",
+    "incoming.composition.housekeeping.mark_in_doubt",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Final, cast
 import pytest
 
 from incoming.core import errors
-from incoming.handover.answers import Trouble
+from incoming.handover.answers import FailureKind
 from incoming.http.routes import PREFIXES, make_app
 from incoming.settings import load
 from incoming.settings.load import SETTINGS, Setting
@@ -100,11 +100,11 @@ def test_no_error_is_documented_that_does_not_exist() -> None:
     assert documented == [error.code for error in sorted(errors.all_errors(), key=lambda e: e.number)]
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_every_kind_of_trouble_with_an_app_is_documented(trouble: Trouble) -> None:
+@pytest.mark.parametrize("kind", FailureKind)
+def test_every_kind_of_failed_call_is_documented(kind: FailureKind) -> None:
     page = text_of("docs/how-to/troubleshooting.md")
     rows = re.findall(r"^\| (`\w+`.*) \| .* \| (?:yes|no) \|$", page, re.MULTILINE)
-    assert any(f"`{trouble}`" in row for row in rows)
+    assert any(f"`{kind}`" in row for row in rows)
 
 
 # --- what is there is right ----------------------------------------------------------------------------

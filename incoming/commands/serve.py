@@ -62,7 +62,7 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
 def log_to_stderr(settings: Settings) -> None:
     """Has log lines written, as the settings say."""
     if sys.stderr is not None:  # under another program it may be closed
-        stream = output.guarded(sys.stderr, output.PATIENCE_S, real_poll)
+        stream = output.guarded(sys.stderr, output.WAIT_BUDGET_S, real_poll)
         coloured = stream.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
         logs.to_stream(stream, settings.log_format, settings.log_level, coloured=coloured)
     for variable in load.unknown_variables(os.environ):

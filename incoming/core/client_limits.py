@@ -20,7 +20,7 @@ ONE_SITE_BITS: Final = 64
 """The prefix length of what one customer of an IPv6 provider has at least."""
 
 
-class Sources:
+class ClientLimits:
     """The sources of one server, and how many connections each of them has."""
 
     def __init__(self, trusted_proxies: tuple[str, ...], max_connections: int) -> None:
@@ -29,12 +29,12 @@ class Sources:
         self._max_connections = max_connections
         self._connections: Counter[str] = Counter()
 
-    def of(self, environ: Mapping[str, object]) -> str:
+    def source_of(self, environ: Mapping[str, object]) -> str:
         """Returns the source of a request; empty for one that is not counted."""
         forwarded_for = str(environ.get("HTTP_X_FORWARDED_FOR", ""))
-        return self.behind(str(environ.get("REMOTE_ADDR", "")), forwarded_for)
+        return self.source_behind(str(environ.get("REMOTE_ADDR", "")), forwarded_for)
 
-    def behind(self, remote: str, forwarded_for: str = "") -> str:
+    def source_behind(self, remote: str, forwarded_for: str = "") -> str:
         """Returns the same for the other end of a connection, and what it says in X-Forwarded-For.
 
         A trusted proxy is believed who was before it, and so on: each appends whom it has heard.

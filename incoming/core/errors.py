@@ -25,7 +25,7 @@ def sentence_for_pages(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class FileMeant:
+class ExpectedFile:
     """The file that an upload was begun with, as its client described it; the time is 0 when unknown."""
 
     name: str
@@ -42,7 +42,7 @@ class IncomingError(Exception):
     retryable = True
     retry_after_s = 0
     sentence = "The upload server failed: an internal error."
-    meant: FileMeant | None = None
+    expected_file: ExpectedFile | None = None
     """The file that should have come, when another one did."""
 
     def __str__(self) -> str:
@@ -169,15 +169,15 @@ class LengthMismatch(IncomingError):
 
     code, number, http_status, retryable = "length_mismatch", 22, 409, False
 
-    def __init__(self, meant: FileMeant, got_bytes: int) -> None:
-        """Without a name in `meant`, no file has begun: the app asked for this length."""
+    def __init__(self, expected: ExpectedFile, got_bytes: int) -> None:
+        """Without a name in `expected`, no file has begun: the app asked for this length."""
         super().__init__(
-            f"This is not the file that the upload started with: that file has {meant.length_bytes} "
+            f"This is not the file that the upload started with: that file has {expected.length_bytes} "
             f"bytes, this one has {got_bytes} bytes."
-            if meant.name
-            else f"The app expects a file of {meant.length_bytes} bytes. This one has {got_bytes} bytes."
+            if expected.name
+            else f"The app expects a file of {expected.length_bytes} bytes. This one has {got_bytes} bytes."
         )
-        self.meant = meant if meant.name else None
+        self.expected_file = expected if expected.name else None
 
 
 class UploadTooLarge(IncomingError):
@@ -196,9 +196,9 @@ class WrongFile(IncomingError):
 
     code, number, http_status, retryable = "wrong_file", 24, 409, False
 
-    def __init__(self, meant: FileMeant) -> None:
+    def __init__(self, expected: ExpectedFile) -> None:
         super().__init__("This is not the file that the upload started with: its content differs.")
-        self.meant = meant
+        self.expected_file = expected
 
 
 class Damaged(IncomingError):

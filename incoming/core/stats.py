@@ -42,16 +42,16 @@ class Counters:
     ended: Counter[State] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     """Calls to apps, by what came back: done, wait, refused, no_answer."""
-    troubles: Counter[str] = field(default_factory=Counter)
-    """Calls to apps that brought nothing, by the kind of trouble."""
+    call_failures: Counter[str] = field(default_factory=Counter)
+    """Failed calls to apps, by the kind of failure."""
     refusals: Counter[tuple[str, str]] = field(default_factory=Counter)
     """By what was refused (claim, request, handover) and the error's code."""
 
-    def called(self, result: str, trouble: str) -> None:
-        """Counts one call to an app; `trouble` is empty if there was none."""
+    def called(self, result: str, failure_kind: str) -> None:
+        """Counts one call to an app; `failure_kind` is empty if the app answered."""
         self.calls[result] += 1
-        if trouble:
-            self.troubles[trouble] += 1
+        if failure_kind:
+            self.call_failures[failure_kind] += 1
 
     def changed(self, old: Ticket, event: Event, new: Ticket) -> None:
         """Counts one change of a ticket."""

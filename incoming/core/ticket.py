@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from incoming.core import file_digest
 from incoming.core.bounds import MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
-from incoming.core.errors import FileMeant, LengthMismatch, WrongState
+from incoming.core.errors import ExpectedFile, LengthMismatch, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
@@ -153,9 +153,9 @@ class Ticket:
         return self.state in ENDED and not self.is_undelivered
 
     @property
-    def file_meant(self) -> FileMeant:
+    def expected_file(self) -> ExpectedFile:
         """The file that the upload was begun with."""
-        return FileMeant(self.name, self.length_bytes or 0, self.last_modified_ms)
+        return ExpectedFile(self.name, self.length_bytes or 0, self.last_modified_ms)
 
     def admits(self, secret: str) -> bool:
         """Returns whether a caller with this secret may finish, cancel and retry the upload.
@@ -301,9 +301,11 @@ def _bounded(upload_metadata: str) -> str:
 def _measured(ticket: Ticket, event: SetLength) -> Ticket:
     """Returns the ticket with its length. The first one counts, and the stored bytes are part of the file."""
     if ticket.length_bytes not in (None, event.length_bytes):
-        raise LengthMismatch(ticket.file_meant, event.length_bytes)
+        raise LengthMismatch(ticket.expected_file, event.length_bytes)
     if event.length_bytes < event.stored_bytes:
-        raise LengthMismatch(replace(ticket.file_meant, length_bytes=event.stored_bytes), event.length_bytes)
+        raise LengthMismatch(
+            replace(ticket.expected_file, length_bytes=event.stored_bytes), event.length_bytes
+        )
     return replace(ticket, length_bytes=event.length_bytes)
 
 

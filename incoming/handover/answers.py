@@ -17,8 +17,8 @@ MAX_ANSWER_BYTES: Final = 4096
 """More of an answer is not read: the longest honest one has four letters, and white space."""
 
 
-class Trouble(StrEnum):
-    """The kinds of trouble with an app: a stable word for metrics and programs; `words` are for people."""
+class FailureKind(StrEnum):
+    """Why a call to an app failed: a stable word for metrics and programs. `words` are for people."""
 
     UNKNOWN_NAME = "unknown_name"
     NAME_SERVER = "name_server"
@@ -52,28 +52,34 @@ class Trouble(StrEnum):
 
 _NOT_REACHED: Final = "the app could not be reached"
 _WORDS: Final = {
-    Trouble.UNKNOWN_NAME: f"{_NOT_REACHED}: its host name is unknown",
-    Trouble.NAME_SERVER: f"{_NOT_REACHED}: its host name could not be looked up",
-    Trouble.BAD_URL: f"{_NOT_REACHED}: its URL is invalid",
-    Trouble.NEVER_CALLED: "the app's address is one that this server may not call",
-    Trouble.CONNECTION_REFUSED: f"{_NOT_REACHED}: it refuses connections",
-    Trouble.UNREACHABLE: f"{_NOT_REACHED}: the network has no route to it",
-    Trouble.CONNECT_TIMEOUT: f"{_NOT_REACHED}: it did not accept the connection in time",
-    Trouble.NO_DESCRIPTORS: f"{_NOT_REACHED}: this server can't open more connections",
-    Trouble.CERTIFICATE: f"{_NOT_REACHED}: its certificate is not trusted",
-    Trouble.TLS: f"{_NOT_REACHED}: the TLS connection failed",
-    Trouble.TIMEOUT: "the app did not answer in time",
-    Trouble.CUT: "the app closed the connection before it answered",
-    Trouble.BAD_ANSWER: "the app's answer is not valid HTTP",
-    Trouble.TOO_LONG: "the app's answer is too long",
+    FailureKind.UNKNOWN_NAME: f"{_NOT_REACHED}: its host name is unknown",
+    FailureKind.NAME_SERVER: f"{_NOT_REACHED}: its host name could not be looked up",
+    FailureKind.BAD_URL: f"{_NOT_REACHED}: its URL is invalid",
+    FailureKind.NEVER_CALLED: "the app's address is one that this server may not call",
+    FailureKind.CONNECTION_REFUSED: f"{_NOT_REACHED}: it refuses connections",
+    FailureKind.UNREACHABLE: f"{_NOT_REACHED}: the network has no route to it",
+    FailureKind.CONNECT_TIMEOUT: f"{_NOT_REACHED}: it did not accept the connection in time",
+    FailureKind.NO_DESCRIPTORS: f"{_NOT_REACHED}: this server can't open more connections",
+    FailureKind.CERTIFICATE: f"{_NOT_REACHED}: its certificate is not trusted",
+    FailureKind.TLS: f"{_NOT_REACHED}: the TLS connection failed",
+    FailureKind.TIMEOUT: "the app did not answer in time",
+    FailureKind.CUT: "the app closed the connection before it answered",
+    FailureKind.BAD_ANSWER: "the app's answer is not valid HTTP",
+    FailureKind.TOO_LONG: "the app's answer is too long",
     **dict.fromkeys(
-        (Trouble.STATUS_1XX, Trouble.STATUS_2XX, Trouble.STATUS_3XX, Trouble.STATUS_4XX, Trouble.STATUS_5XX),
+        (
+            FailureKind.STATUS_1XX,
+            FailureKind.STATUS_2XX,
+            FailureKind.STATUS_3XX,
+            FailureKind.STATUS_4XX,
+            FailureKind.STATUS_5XX,
+        ),
         "the app answered with status",
     ),
-    Trouble.OTHER_WORD: "the app answered neither done nor wait",
-    Trouble.CALLBACK: "the app's callback failed",
-    Trouble.REFUSED: "the app refused the file",
-    Trouble.OTHER: _NOT_REACHED,
+    FailureKind.OTHER_WORD: "the app answered neither done nor wait",
+    FailureKind.CALLBACK: "the app's callback failed",
+    FailureKind.REFUSED: "the app refused the file",
+    FailureKind.OTHER: _NOT_REACHED,
 }
 
 
@@ -99,7 +105,7 @@ class Refused:
     """
 
     why: str
-    trouble: Trouble = Trouble.REFUSED
+    kind: FailureKind = FailureKind.REFUSED
     detail: str = ""
     result: ClassVar = "refused"
 
@@ -112,7 +118,7 @@ class NoAnswer:
     """
 
     why: str
-    trouble: Trouble = Trouble.OTHER
+    kind: FailureKind = FailureKind.OTHER
     detail: str = ""
     retry_after_s: float = 0.0
     result: ClassVar = "no_answer"
@@ -121,9 +127,9 @@ class NoAnswer:
 Answer = Done | WillFinish | Refused | NoAnswer
 
 
-def no_answer(trouble: Trouble, detail: str = "") -> NoAnswer:
-    """Returns a NoAnswer in the words of its kind."""
-    return NoAnswer(trouble.words, trouble, detail)
+def no_answer(kind: FailureKind, detail: str = "") -> NoAnswer:
+    """Returns a NoAnswer with the sentence of its kind."""
+    return NoAnswer(kind.words, kind, detail)
 
 
 def classify(status: int, body: bytes, retry_after: str | None = None, retry_after_s: float = 0.0) -> Answer:
@@ -138,12 +144,12 @@ def classify(status: int, body: bytes, retry_after: str | None = None, retry_aft
             return Done()
         if word == "wait":
             return WillFinish()
-        return Refused(Trouble.OTHER_WORD.words, Trouble.OTHER_WORD, detail)
-    trouble = Trouble(f"status_{min(max(status // 100, 1), 5)}xx")
-    why = f"{trouble.words} {status}"
+        return Refused(FailureKind.OTHER_WORD.words, FailureKind.OTHER_WORD, detail)
+    kind = FailureKind(f"status_{min(max(status // 100, 1), 5)}xx")
+    why = f"{kind.words} {status}"
     if is_retryable(status, retry_after):
-        return NoAnswer(why, trouble, detail, retry_after_s)
-    return Refused(why, trouble, detail)
+        return NoAnswer(why, kind, detail, retry_after_s)
+    return Refused(why, kind, detail)
 
 
 def answer_word(body: bytes) -> str:

@@ -18,7 +18,7 @@ from typing import Any, Final
 from incoming.core.errors import BadParameter
 from incoming.core.lifecycle import CALLED_OFF
 from incoming.core.ticket import Ticket
-from incoming.handover.answers import Answer, Done, Refused, Trouble, WillFinish, no_answer
+from incoming.handover.answers import Answer, Done, FailureKind, Refused, WillFinish, no_answer
 from incoming.runtime.base import Runtime
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class Callbacks:
     def __init__(self, runtime: Runtime, answer_timeout_s: float) -> None:
         self._runtime = runtime
         self._answer_timeout_s = answer_timeout_s
-        self.turn: Final = runtime.semaphore(CALLS_AT_ONCE)
+        self.slots: Final = runtime.semaphore(CALLS_AT_ONCE)
         """What to hold during a call."""
         self._registered: dict[str, Callback] = {}
 
@@ -104,15 +104,15 @@ class Callbacks:
             return Done()  # the app does not want to hear of it
         callback = self._registered.get(name) or _imported(name)
         if callback is None:
-            return no_answer(Trouble.CALLBACK, f"no callback has the name {name}")
+            return no_answer(FailureKind.CALLBACK, f"no callback has the name {name}")
         try:
             with self._runtime.time_limit(self._answer_timeout_s, TimeoutError()):
                 return _answer(callback(_arrived(ticket, "" if called_off else path)))
         except Refuse as exc:
-            return Refused(str(exc) or Trouble.REFUSED.words)
+            return Refused(str(exc) or FailureKind.REFUSED.words)
         except Exception as exc:
             log.exception("upload %(ticket)s: the callback %(name)s failed", ticket.for_log(name=name))
-            return no_answer(Trouble.CALLBACK, f"{name} raised {type(exc).__name__}")
+            return no_answer(FailureKind.CALLBACK, f"{name} raised {type(exc).__name__}")
 
 
 def _imported(name: str) -> Callback | None:
@@ -130,7 +130,7 @@ def _answer(result: object) -> Answer:
         return Done()
     if result == "wait":
         return WillFinish()
-    return Refused(Trouble.OTHER_WORD.words, Trouble.OTHER_WORD, f"it returned {result!r}")
+    return Refused(FailureKind.OTHER_WORD.words, FailureKind.OTHER_WORD, f"it returned {result!r}")
 
 
 def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:

@@ -23,7 +23,7 @@ from urllib3.util import parse_url
 
 from incoming.core.networks import Networks, address, reached
 from incoming.handover.answer_reader import Answer
-from incoming.handover.failures import MustNotCall, NoAddress
+from incoming.handover.failures import AddressRefused, NoAddress
 from incoming.handover.tls import TlsSocket
 from incoming.runtime.base import Runtime
 
@@ -39,7 +39,7 @@ THIS_MACHINE: Final = "this machine"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Endpoint:
     """An address that may be called."""
 
     family: int
@@ -97,35 +97,35 @@ class Connections:
         self._refused = refused
         self._connect_timeout_s = connect_timeout_s
         self._trust = trust
-        self._idle: list[tuple[Server, Place, Connection]] = []
-        self._look_ups: dict[tuple[str, int], tuple[float, list[Place] | Exception]] = {}
+        self._idle: list[tuple[Server, Endpoint, Connection]] = []
+        self._look_ups: dict[tuple[str, int], tuple[float, list[Endpoint] | Exception]] = {}
 
-    def places(self, where: Target) -> list[Place]:
+    def endpoints(self, where: Target) -> list[Endpoint]:
         """Returns the addresses of the host that may be called; that of a kept connection without a look-up.
 
-        Raises OSError (gaierror), UnicodeError, NoAddress, MustNotCall.
+        Raises OSError (gaierror), UnicodeError, NoAddress, AddressRefused.
         """
-        for server, place, _ in reversed(self._idle):
+        for server, endpoint, _ in reversed(self._idle):
             if server == where.server:
-                return [place]
+                return [endpoint]
         if numeric := _numeric(where.host, where.port):
             found = [numeric]  # without a thread, which a name with dead servers could have taken
         else:
             found = self._looked_up(where.host, where.port)
         if not found:
             raise NoAddress("the host name has no address")
-        allowed = [place for place in found if not self._is_refused(place)]
+        allowed = [endpoint for endpoint in found if not self._is_refused(endpoint)]
         if not allowed:
-            raise MustNotCall
+            raise AddressRefused
         return allowed
 
-    def _looked_up(self, host: str, port: int) -> list[Place]:
+    def _looked_up(self, host: str, port: int) -> list[Endpoint]:
         """Returns where a name leads, or led just now. Raises OSError (gaierror), UnicodeError."""
         asked_at_s, found = self._look_ups.get((host, port), (-math.inf, NoAddress()))
         if self._runtime.now_s() - asked_at_s > LOOK_UP_KEPT_S:
             try:
                 answer = self._runtime.resolve(host, port)
-                found = [Place(family, place) for family, _, _, _, place in answer]
+                found = [Endpoint(family, endpoint) for family, _, _, _, endpoint in answer]
             except (OSError, UnicodeError) as exc:
                 found = exc
             if len(self._look_ups) >= MAX_LOOK_UPS_KEPT:
@@ -135,48 +135,48 @@ class Connections:
             raise found.with_traceback(None)
         return found
 
-    def _is_refused(self, place: Place) -> bool:
-        found = address(str(place.where[0]))
+    def _is_refused(self, endpoint: Endpoint) -> bool:
+        found = address(str(endpoint.where[0]))
         return found is None or reached(found) in self._refused
 
     @contextmanager
-    def to(self, where: Target, place: Place) -> Iterator[Connection]:
-        """Gives a connection to one of the places of a target.
+    def to(self, where: Target, endpoint: Endpoint) -> Iterator[Connection]:
+        """Gives a connection to one of the endpoints of a target.
 
         It is kept when its answer was read to the end, and nothing was raised. Raises OSError.
         """
-        connection = self._idle_connection(where, place) or self._new(where, place)
+        connection = self._idle_connection(where, endpoint) or self._new(where, endpoint)
         connection.is_done = False
         try:
             if connection.sock is None:
                 connection.connect()
             yield connection
             if connection.sock and connection.is_done:
-                self._keep(where, place, connection)
+                self._keep(where, endpoint, connection)
                 return
         except BaseException:
             connection.close()
             raise
         connection.close()
 
-    def _new(self, where: Target, place: Place) -> Connection:
+    def _new(self, where: Target, endpoint: Endpoint) -> Connection:
         if where.is_https:
-            return TlsConnection(where, place, self._connect_timeout_s, self._runtime, self._trust)
-        return Connection(where, place, self._connect_timeout_s, self._runtime)
+            return TlsConnection(where, endpoint, self._connect_timeout_s, self._runtime, self._trust)
+        return Connection(where, endpoint, self._connect_timeout_s, self._runtime)
 
-    def _idle_connection(self, where: Target, place: Place) -> Connection | None:
+    def _idle_connection(self, where: Target, endpoint: Endpoint) -> Connection | None:
         """Returns the connection that was used last, and that its other end has not closed."""
         for at in range(len(self._idle) - 1, -1, -1):
-            server, its_place, connection = self._idle[at]
-            if (server, its_place) == (where.server, place):
+            server, its_endpoint, connection = self._idle[at]
+            if (server, its_endpoint) == (where.server, endpoint):
                 del self._idle[at]
                 if connection.is_silent():
                     return connection
                 connection.close()
         return None
 
-    def _keep(self, where: Target, place: Place, connection: Connection) -> None:
-        self._idle.append((where.server, place, connection))
+    def _keep(self, where: Target, endpoint: Endpoint, connection: Connection) -> None:
+        self._idle.append((where.server, endpoint, connection))
         if len(self._idle) > MAX_IDLE:
             self._idle.pop(0)[2].close()
 
@@ -184,10 +184,10 @@ class Connections:
 class Connection(HTTPConnection):
     """One connection to an app."""
 
-    def __init__(self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime) -> None:
+    def __init__(self, where: Target, endpoint: Endpoint, connect_timeout_s: float, runtime: Runtime) -> None:
         super().__init__(where.host, where.port, timeout=connect_timeout_s)
         self.response_class = self._answer  # type: ignore[assignment]
-        self._place = place
+        self._endpoint = endpoint
         self._runtime = runtime
         self.is_done = False
         """Whether all that was asked for has been read."""
@@ -195,7 +195,7 @@ class Connection(HTTPConnection):
 
     def connect(self) -> None:
         """Connects. Raises OSError."""
-        self.sock = _connected(self._place, self.timeout)
+        self.sock = _connected(self._endpoint, self.timeout)
 
     def send(self, data: Any) -> None:
         """Keeps it: a request's head and its body go out together."""
@@ -228,9 +228,9 @@ class TlsConnection(Connection):
     default_port = 443
 
     def __init__(
-        self, where: Target, place: Place, connect_timeout_s: float, runtime: Runtime, trust: Trust
+        self, where: Target, endpoint: Endpoint, connect_timeout_s: float, runtime: Runtime, trust: Trust
     ) -> None:
-        super().__init__(where, place, connect_timeout_s, runtime)
+        super().__init__(where, endpoint, connect_timeout_s, runtime)
         self._trust = trust
 
     def connect(self) -> None:
@@ -242,24 +242,24 @@ class TlsConnection(Connection):
         secured.shake_hands()
 
 
-def _connected(place: Place, timeout_s: float | None) -> socket.socket:
-    sock = socket.socket(place.family, socket.SOCK_STREAM)
+def _connected(endpoint: Endpoint, timeout_s: float | None) -> socket.socket:
+    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.settimeout(timeout_s)
-        sock.connect(place.where)
+        sock.connect(endpoint.where)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-def _numeric(host: str, port: int) -> Place | None:
+def _numeric(host: str, port: int) -> Endpoint | None:
     """Returns what an address in figures leads to; None for a name."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)
         except OSError:
             continue
-        return Place(family, (host, port))
+        return Endpoint(family, (host, port))
     return None

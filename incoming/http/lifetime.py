@@ -9,7 +9,7 @@ from collections.abc import Callable
 import gevent
 import gevent.event
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import BadSetting
 from incoming.http.listeners import inherited_listeners, listen
 from incoming.http.server import AppAt, Server
@@ -21,7 +21,7 @@ class Servers:
 
     def __init__(self, settings: Settings) -> None:
         self._stop_timeout_s = settings.stop_timeout_s
-        self._sources = Sources(settings.trusted_proxies, settings.max_connections_per_source)
+        self._client_limits = ClientLimits(settings.trusted_proxies, settings.max_connections_per_source)
         self._signal = gevent.event.Event()
         self._servers: list[Server] = []
         self._inherited = inherited_listeners(os.environ)
@@ -43,7 +43,7 @@ class Servers:
         except OSError as exc:
             why = f"the server can't listen on {host}:{port}: {exc.strerror or exc}"
             raise BadSetting("port", why) from exc
-        server = Server(app_at, listener, self._sources)
+        server = Server(app_at, listener, self._client_limits)
         server.start()
         self._servers.append(server)
         return server.port

@@ -14,7 +14,7 @@ from incoming import __version__
 from incoming.core.errors import HandoverFailed, all_errors
 from incoming.core.lifecycle import State
 from incoming.core.stats import CLAIM_KINDS, ENDS, WATCHES, Counters, Lag
-from incoming.handover.answers import Done, NoAnswer, Refused, Trouble, WillFinish
+from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish
 from incoming.uploads.overview import Overview, Totals
 from incoming.uploads.refusals import Kind
 
@@ -91,7 +91,7 @@ def _counted(counters: Counters) -> Iterator[Metric]:
     yield _labelled("handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
     yield _labelled(
         "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
-        ((kind.value, counters.troubles[kind]) for kind in Trouble))  # fmt: skip
+        ((kind.value, counters.call_failures[kind]) for kind in FailureKind))  # fmt: skip
     refusals = CounterMetricFamily(
         "incoming_refusals", "Claims, requests and handovers that were refused.", labels=["code", "kind"]
     )

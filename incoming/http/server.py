@@ -16,7 +16,7 @@ import gevent
 import gevent.socket
 from gevent.pywsgi import WSGIServer
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError
 from incoming.http.handler import Handler
 from incoming.runtime.fair_scheduler import FairScheduler
@@ -46,13 +46,15 @@ AppAt = Callable[[int], Callable[..., Any]]
 class Server(WSGIServer):  # type: ignore[misc]
     """A server for one app; several may run in one process."""
 
-    def __init__(self, app_at: AppAt, listener: socket.socket, sources: Sources | None = None) -> None:
+    def __init__(
+        self, app_at: AppAt, listener: socket.socket, client_limits: ClientLimits | None = None
+    ) -> None:
         """`listener` is one of `listen`, or one that was inherited."""
         self.active_requests = 0
         self._finishing = False
         self.request_scheduler, self._newcomer_scheduler = FairScheduler(), FairScheduler()
         self._log_limit = LogRateLimit(NO_DESCRIPTORS_INTERVAL_S)
-        self._sources = sources or Sources((), 0)
+        self._client_limits = client_limits or ClientLimits((), 0)
         self.logger = logging.getLogger("incoming.wire.handshake")
         self.logger.setLevel(logging.ERROR)  # gevent-websocket would log what any client can cause
         app = app_at(listener.getsockname()[1])
@@ -67,11 +69,11 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     def handle(self, sock: socket.socket, address: Any) -> None:
         """Serves one connection, unless its source has too many."""
-        source = self._sources.behind(address[0])
-        if not self._sources.admit(source):
+        source = self._client_limits.source_behind(address[0])
+        if not self._client_limits.admit(source):
             if self._log_limit.allows(source):
                 log.warning(TOO_MANY, {"source": source})
-            _refuse(sock, self._sources.refusal)
+            _refuse(sock, self._client_limits.refusal)
             return
         handler = None
         try:
@@ -84,7 +86,7 @@ class Server(WSGIServer):  # type: ignore[misc]
             if handler and handler.detached:
                 gevent.spawn(handler.detached, source)
             else:
-                self._sources.leave(source)
+                self._client_limits.leave(source)
 
     def serve_detached(
         self, serve: Callable[[socket.socket], None], family: int, kind: int, fileno: int, source: str
@@ -95,7 +97,7 @@ class Server(WSGIServer):  # type: ignore[misc]
                 serve(sock)
         finally:
             self.active_requests -= 1
-            self._sources.leave(source)
+            self._client_limits.leave(source)
 
     # --- accepting -------------------------------------------------------------------------------
 

@@ -61,8 +61,8 @@ class Claimed:
     """The session holds the ticket; `offset_bytes` of `length_bytes` are stored.
 
     `arrived`: the handover has begun, so only its result is missing; `finished`: that result, if it is known.
-    `compare`: the ranges whose checksums a client of version 2 has to send. `meant`: the file that the
-    upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none.
+    `compare`: the ranges whose checksums a client of version 2 has to send. `expected_file`: the file that
+    the upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none.
     """
 
     offset_bytes: int
@@ -70,7 +70,7 @@ class Claimed:
     arrived: bool = False
     finished: HandedOver | None = None
     compare: Ranges = ()
-    meant: errors.FileMeant = field(default=errors.FileMeant("", 0, 0))
+    expected_file: errors.ExpectedFile = field(default=errors.ExpectedFile("", 0, 0))
     max_bytes_per_s: int = 0
 
 

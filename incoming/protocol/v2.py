@@ -101,8 +101,8 @@ class SessionV2:
                     idle_silence_s=limits.idle_silence_s,
                     compare=claim.compare,
                     arrived=claim.arrived,
-                    file_last_modified_ms=claim.meant.last_modified_ms,
-                    file_name=claim.meant.name,
+                    file_last_modified_ms=claim.expected_file.last_modified_ms,
+                    file_name=claim.expected_file.name,
                 )
             ),
             StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + compared_bytes / MIN_VERIFY_BYTES_PER_S),
@@ -212,15 +212,15 @@ class SessionV2:
         return self._fail(errors.BadMessage(f"{what} is not expected now."))
 
     def _fail(self, error: errors.IncomingError) -> Actions:
-        meant = error.meant or errors.FileMeant("", 0, 0)
+        expected = error.expected_file or errors.ExpectedFile("", 0, 0)
         answer = messages.MsgErrorV2(
             error_code=error.number,
             code=error.code,
             msg=str(error),
             retryable=error.retryable,
-            file_length_bytes=meant.length_bytes,
-            file_last_modified_ms=meant.last_modified_ms,
-            file_name=meant.name,
+            file_length_bytes=expected.length_bytes,
+            file_last_modified_ms=expected.last_modified_ms,
+            file_name=expected.name,
         )
         code = close_code(error) if error.retryable else close_codes.NORMAL
         return [ReleaseTicket(), Send(answer), *self._close(code, str(error) if error.retryable else "")]

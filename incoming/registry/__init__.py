@@ -45,7 +45,7 @@ class Registry(Protocol):
     def has_room(self) -> bool:
         """Whether there is room for changes that may as well be lost. The last room is for all others."""
 
-    def keep_found(self) -> None:
+    def persist_recovered(self) -> None:
         """Makes the changes survive that this process had to make to tickets when it loaded them.
 
         If the disk refuses a change now, the next call tries it again.

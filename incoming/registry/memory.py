@@ -137,7 +137,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         return self._journal.has_room
 
-    def keep_found(self) -> None:
+    def persist_recovered(self) -> None:
         """See registry.Registry."""
         for ticket_id in list(self._not_kept):
             with self._change_locks.of(ticket_id):

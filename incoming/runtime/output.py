@@ -1,4 +1,4 @@
-"""Standard output and standard error that never fail, and keep nobody waiting.
+"""Standard output and standard error that never fail and never block for long.
 
 What a process reports must not decide what becomes of its work. A reader can be gone (EPIPE), slow or stopped
 (a full pipe, Ctrl-S, a frozen ssh session), the disk under a redirected file full, the descriptor closed, the
@@ -25,9 +25,9 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, Final, TextIO, cast
 
-PATIENCE_S: Final = 0.25
-"""How long writing may wait for a reader, in each period of PATIENCE_PERIOD_S."""
-PATIENCE_PERIOD_S: Final = 10.0
+WAIT_BUDGET_S: Final = 0.25
+"""How long writing may wait for a reader, in each period of WAIT_PERIOD_S."""
+WAIT_PERIOD_S: Final = 10.0
 PIECE_BYTES: Final = select.PIPE_BUF
 """A pipe that is ready takes this much at once, see pipe(7)."""
 PAUSE_S: Final = 0.01
@@ -43,16 +43,16 @@ class Output(io.TextIOBase):
     """A text stream onto a descriptor. No call raises OSError, and lines are written as soon as they end."""
 
     def __init__(
-        self, fd: int, encoding: str, patience_s: float = math.inf, poll: Callable[[], Any] = _poll
+        self, fd: int, encoding: str, wait_budget_s: float = math.inf, poll: Callable[[], Any] = _poll
     ) -> None:
-        """`patience_s`: how long writing may wait for a reader, see PATIENCE_S. `poll` is select.poll."""
+        """`wait_budget_s`: how long writing may wait, see WAIT_BUDGET_S. `poll` is select.poll."""
         self._fd, self._encoding = fd, encoding
         own_fd = _own_description(fd)
         self._write_some = _writer(own_fd)
         self._poll_factory, self._poll = poll, poll()
         self._poll.register(own_fd, select.POLLOUT)
-        self.patience_s = patience_s
-        self._left_s, self._period_began_s = patience_s, -math.inf
+        self.wait_budget_s = wait_budget_s
+        self._left_s, self._period_began_s = wait_budget_s, -math.inf
         self._pending = ""
         self._torn = False
         self.lost_lines = 0
@@ -136,10 +136,10 @@ class Output(io.TextIOBase):
             self._spend(lambda: self._poll.poll(None if math.isinf(self._left_s) else self._left_s * 1000))
 
     def _spend(self, wait: Callable[[], object]) -> None:
-        """Waits, on account of the patience of this period. Raises TimeoutError when that is used up."""
+        """Waits, at the expense of this period's budget. Raises TimeoutError when that is used up."""
         began_s = time.monotonic()
-        if began_s - self._period_began_s > PATIENCE_PERIOD_S:
-            self._left_s, self._period_began_s = self.patience_s, began_s
+        if began_s - self._period_began_s > WAIT_PERIOD_S:
+            self._left_s, self._period_began_s = self.wait_budget_s, began_s
         if self._left_s <= 0:
             raise TimeoutError(errno.ETIMEDOUT, "the output is blocked")
         wait()
@@ -192,12 +192,12 @@ def _writer(fd: int) -> Callable[[memoryview], int]:
     return lambda data: connection.send(data, _socket.MSG_DONTWAIT)
 
 
-def guarded(stream: TextIO, patience_s: float = math.inf, poll: Callable[[], Any] = _poll) -> TextIO:
+def guarded(stream: TextIO, wait_budget_s: float = math.inf, poll: Callable[[], Any] = _poll) -> TextIO:
     """Returns an Output in place of a stream; a stream without a descriptor, in memory say, as it is."""
     if isinstance(stream, Output):
         return stream
     try:
-        return cast(TextIO, Output(stream.fileno(), stream.encoding, patience_s, poll))
+        return cast(TextIO, Output(stream.fileno(), stream.encoding, wait_budget_s, poll))
     except (OSError, ValueError):
         return stream
 
@@ -217,18 +217,18 @@ def guard() -> None:
     Streams that somebody has put in their place already, tests for example, stay as they are.
     """
     occupy_standard_descriptors()
-    for fd, name, patience_s in ((1, "stdout", math.inf), (2, "stderr", PATIENCE_S)):
+    for fd, name, wait_budget_s in ((1, "stdout", math.inf), (2, "stderr", WAIT_BUDGET_S)):
         stream = getattr(sys, name)
         if stream is None:  # it was closed at the start
-            setattr(sys, name, Output(fd, "utf-8", patience_s))
+            setattr(sys, name, Output(fd, "utf-8", wait_budget_s))
         elif stream is getattr(sys, f"__{name}__"):
-            setattr(sys, name, guarded(stream, patience_s))
+            setattr(sys, name, guarded(stream, wait_budget_s))
 
 
 def wait_for_nobody() -> None:
     """Has standard output, too, drop what nobody reads: for servers."""
     if isinstance(sys.stdout, Output):
-        sys.stdout.patience_s = PATIENCE_S
+        sys.stdout.wait_budget_s = WAIT_BUDGET_S
 
 
 def ensure_complete() -> None:

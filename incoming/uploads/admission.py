@@ -12,7 +12,7 @@ from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import (
     BadChunk,
     BadParameter,
-    FileMeant,
+    ExpectedFile,
     IncomingError,
     LengthMismatch,
     StorageFailed,
@@ -118,7 +118,7 @@ class Admission:
         if length_bytes > limit_bytes and ticket.state in RECEIVING:
             raise UploadTooLarge(length_bytes, limit_bytes)
         if ticket.length_bytes not in (None, length_bytes):
-            raise LengthMismatch(ticket.file_meant, length_bytes)
+            raise LengthMismatch(ticket.expected_file, length_bytes)
 
     def _limit_bytes(self, ticket: Ticket) -> int:
         limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
@@ -154,7 +154,9 @@ class Admission:
     def _check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
         """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
         if ticket.length_bytes is None and stored_bytes > length_bytes:
-            raise LengthMismatch(FileMeant(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes)
+            raise LengthMismatch(
+                ExpectedFile(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes
+            )
 
     def open(self, ticket: Ticket, length_bytes: int | None, source: str = "") -> Writer:
         """Opens the file if there is room for what is missing of it, on the disk and in the source's share.

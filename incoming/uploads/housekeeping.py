@@ -39,7 +39,7 @@ TICKETS_AT_A_TIME: Final = 200
 """After so many tickets, other greenlets may run."""
 
 
-def distrust(uploads: Uploads, machine_has_run_on: bool) -> None:
+def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
     """Finds the uploads that a power cut may have taken bytes of, before any client comes.
 
     A ticket names the start of the machine at which all its bytes were right. A ticket of an older version
@@ -155,7 +155,7 @@ def sweep(uploads: Uploads) -> int:
         touched += uploads.end_expired_leases()
     with contextlib.suppress(IncomingError):
         # Otherwise every start would be the last use of an upload in progress, which would never expire.
-        uploads.context.registry.keep_found()
+        uploads.context.registry.persist_recovered()
     return touched
 
 

@@ -54,7 +54,7 @@ class _File:
     """One upload's digest, which may be behind what is stored."""
 
     digest: RunningDigest
-    turn: Lock
+    lock: Lock
     """Its holder may add to the digest."""
     stored_bytes: int = 0
     queued_bytes: int = 0
@@ -105,7 +105,7 @@ class Integrity:
             file.digest.add(chunk, crc)
             return
         file.queued_bytes = at + len(chunk)
-        file.turn.__enter__()  # the chunk before this one has been added
+        file.lock.__enter__()  # the chunk before this one has been added
         if keep and len(chunk) > SHORT_BYTES:
             self._runtime.spawn(self._add, file, at, (chunk, crc), keep())
         else:
@@ -115,7 +115,7 @@ class Integrity:
         self, file: _File, at: int, added: tuple[memoryview, int | None],
         give_back: Callable[[], None] = lambda: None,
     ) -> None:  # fmt: skip
-        """Adds a chunk to the digest. The caller has locked `turn`, and this unlocks it."""
+        """Adds a chunk to the digest. The caller has acquired `lock`, and this unlocks it."""
         try:
             if file.digest.position_bytes != at:
                 return  # something before it is missing, and has to be read back
@@ -125,7 +125,7 @@ class Integrity:
                 file.digest.add(*added)
         finally:
             give_back()
-            file.turn.__exit__(None, None, None)
+            file.lock.__exit__(None, None, None)
 
     def whole(self, ticket: Ticket) -> RunningDigest:
         """Returns the digest of all that is stored, when it is known. Raises StorageFailed."""
@@ -167,7 +167,7 @@ class Integrity:
 
     def _catch_up(self, ticket: Ticket, file: _File) -> None:
         digest = file.digest
-        with file.turn:
+        with file.lock:
             while digest.position_bytes < file.stored_bytes and self._files.get(ticket.id) is file:
                 end = min(digest.position_bytes + BLOCK_BYTES, file.stored_bytes)
                 self._storage.read(ticket.id, digest.position_bytes, end, digest.add)

@@ -19,7 +19,7 @@ from incoming.core.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, St
 from incoming.core.news import HandedOver, News, NotHandedOver, WaitingForApp
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover import answers, callbacks
-from incoming.handover.http_call import HttpCall
+from incoming.handover.http_client import HttpClient
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.power_cut_check import UnsyncedFiles
@@ -55,7 +55,7 @@ class Outbox:
         self._registry = context.registry
         self._storage = context.storage
         self._tell = tell
-        self._notifier = HttpCall(
+        self._client = HttpClient(
             context.settings.handover_connect_timeout_s,
             context.settings.handover_answer_timeout_s,
             context.runtime,
@@ -63,7 +63,7 @@ class Outbox:
             context.settings.handover_ca_file,
         )
         self._under_way: set[str] = set()
-        self._troubles: dict[str, answers.NoAnswer] = {}
+        self._last_failures: dict[str, answers.NoAnswer] = {}
         self._put_off: set[str] = set()
         """Those that have failed here, and are started again later."""
         self._stopped = False
@@ -103,9 +103,9 @@ class Outbox:
         self._fail(ticket, Lapse("the app never called finish_upload", final), seen=ticket)
         self.start(ticket.id)
 
-    def trouble(self, ticket_id: str) -> answers.NoAnswer | None:
+    def last_failure(self, ticket_id: str) -> answers.NoAnswer | None:
         """Returns why the last call for this ticket had no answer, without details, while it is repeated."""
-        return self._troubles.get(ticket_id)
+        return self._last_failures.get(ticket_id)
 
     # --- one delivery --------------------------------------------------------------------------
 
@@ -114,7 +114,7 @@ class Outbox:
         attempt = 0
         try:
             while not self._stopped:
-                with self._turn(self._registry.get(ticket_id).signal_finish_url) as call:
+                with self._slot(self._registry.get(ticket_id).signal_finish_url) as call:
                     if self._fails_as_spoilt(self._registry.get(ticket_id)):
                         return
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
@@ -136,17 +136,17 @@ class Outbox:
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)
         finally:
             self._under_way.discard(ticket_id)
-            self._troubles.pop(ticket_id, None)
+            self._last_failures.pop(ticket_id, None)
 
     @contextlib.contextmanager
-    def _turn(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
-        """Gives what calls the app, as soon as there is a place among the calls to it."""
+    def _slot(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
+        """Waits for a free slot among the calls to the app. Returns a function that calls it."""
         if url.startswith(callbacks.SCHEME):
-            with self._callbacks.turn:
+            with self._callbacks.slots:
                 yield lambda ticket: self._callbacks.call(ticket, self._storage.location(ticket.id))
         else:
-            with self._notifier.turn(url) as turn:
-                yield lambda ticket: turn.post(self._form(ticket))
+            with self._client.slot(url) as slot:
+                yield lambda ticket: slot.post(self._form(ticket))
 
     def _delay_s(self, attempt: int, answer: answers.Answer | None) -> float:
         first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
@@ -161,8 +161,10 @@ class Outbox:
             except IllegalTransition:
                 return None
         answer = call(ticket)
-        self._counters.called(answer.result, _trouble(answer))
-        about = ticket.for_log(result=answer.result, trouble=_trouble(answer), answer=_words(answer, ticket))
+        self._counters.called(answer.result, _failure_kind(answer))
+        about = ticket.for_log(
+            result=answer.result, trouble=_failure_kind(answer), answer=_words(answer, ticket)
+        )
         log.info("upload %(ticket)s: notified the app of %(state)s, answer: %(answer)s", about)
         return answer
 
@@ -199,7 +201,7 @@ class Outbox:
     def _cancellation_answered(self, ticket: Ticket, answer: answers.Answer) -> bool:
         """Any answer to a cancellation will do, but there has to be one."""
         if isinstance(answer, answers.NoAnswer) and not self._too_long(ticket):
-            self._troubles[ticket.id] = replace(answer, detail="")
+            self._last_failures[ticket.id] = replace(answer, detail="")
             return False
         self._registry.change(ticket.id, Told())
         return True
@@ -214,7 +216,7 @@ class Outbox:
                 self._refused(ticket, Refuse(answer.why))
             case answers.NoAnswer():
                 if not self._too_long(ticket):
-                    self._troubles[ticket.id] = replace(answer, detail="")
+                    self._last_failures[ticket.id] = replace(answer, detail="")
                     self._tell(ticket.id, WaitingForApp(answer.why))
                     return False
                 self._refused(ticket, Lapse(answer.why))
@@ -263,9 +265,9 @@ def failure(ticket: Ticket) -> HandoverFailed:
     return HandoverFailed(f"{REFUSED_TEXT}: {ticket.reason}. The server keeps the file for a while.")
 
 
-def _trouble(answer: answers.Answer) -> str:
-    """Returns the kind of trouble with the app; an empty text if there was none."""
-    return answer.trouble if isinstance(answer, answers.Refused | answers.NoAnswer) else ""
+def _failure_kind(answer: answers.Answer) -> str:
+    """Returns the kind of a failed call; an empty text if the app answered."""
+    return answer.kind if isinstance(answer, answers.Refused | answers.NoAnswer) else ""
 
 
 def _words(answer: answers.Answer, ticket: Ticket) -> str:

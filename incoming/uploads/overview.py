@@ -1,7 +1,7 @@
 """The state of the service, for pages and metrics: each upload, all of them together, and the process.
 
 Nothing here is recorded when something happens. It is gathered on request, from the tickets and
-from the open files. Between two hundred tickets others may run. `keep_watch` looks once a second at speeds,
+from the open files. Between two hundred tickets others may run. `monitor` looks once a second at speeds,
 every now and then at the disk, and all the time at how late it is itself.
 """
 
@@ -83,7 +83,7 @@ class Overview:
 
     # --- all the time ------------------------------------------------------------------------------
 
-    def keep_watch(self) -> None:
+    def monitor(self) -> None:
         """Takes samples until the process ends."""
         self._look_at_disk()
         received_bytes = 0
@@ -200,9 +200,9 @@ class Overview:
         }
 
     def _tickets(self) -> Iterator[Ticket]:
-        return self._breathing(self._context.registry.tickets())
+        return self._yielding_to_others(self._context.registry.tickets())
 
-    def _breathing(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
+    def _yielding_to_others(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
         for number, ticket in enumerate(tickets, 1):
             if not number % TICKETS_AT_A_TIME:
                 self._runtime.yield_if_due()
@@ -218,7 +218,7 @@ class Overview:
         for start in range(0, len(wanted), TICKETS_AT_A_TIME):
             runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
             self._runtime.yield_if_due()
-        in_order = self._breathing(heapq.merge(*runs, key=_place))
+        in_order = self._yielding_to_others(heapq.merge(*runs, key=_place))
         return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
 
     def _totals_as_json(self) -> dict[str, Any]:
@@ -258,7 +258,7 @@ class Overview:
     def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
         moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
         speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
-        trouble = self._uploads.outbox.trouble(ticket.id)
+        failure = self._uploads.outbox.last_failure(ticket.id)
         missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
         seconds_left = round(missing_bytes / speed, 1) if speed and ticket.length_bytes is not None else None
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
@@ -267,8 +267,8 @@ class Overview:
             "name": ticket.name,
             "app": ticket.app,
             "state": ticket.state.value,
-            "reason": ticket.reason or (trouble.why if trouble else ""),
-            "trouble": trouble.trouble.value if trouble else "",
+            "reason": ticket.reason or (failure.why if failure else ""),
+            "trouble": failure.kind.value if failure else "",
             "length_bytes": ticket.length_bytes,
             "offset_bytes": offset_bytes,
             "bytes_per_s": speed,

@@ -235,7 +235,7 @@ class Uploads:
         if self._integrity.is_suspect(ticket.id):
             self._discard_all(claim)
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
-        raise WrongFile(ticket.file_meant)
+        raise WrongFile(ticket.expected_file)
 
     def write(
         self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None

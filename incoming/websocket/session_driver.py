@@ -235,7 +235,7 @@ class SessionDriver:
             arrived=ticket.state in ARRIVED,
             finished=news.HandedOver(ticket.crc32c or 0) if ticket.state is State.FINISHED else None,
             compare=claim.compare,
-            meant=ticket.file_meant,
+            expected_file=ticket.expected_file,
             max_bytes_per_s=ticket.max_bytes_per_s,
         )
 

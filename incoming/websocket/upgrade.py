@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.server_connection import ServerConnection, upgrade_connection
 from incoming.websocket.keepalive import KeepAlive
@@ -58,9 +58,9 @@ class _Taken:
 class Upgrades:
     """Upgrades requests to WebSockets."""
 
-    def __init__(self, buffers: BufferPool, keepalive: KeepAlive, sources: Sources) -> None:
+    def __init__(self, buffers: BufferPool, keepalive: KeepAlive, client_limits: ClientLimits) -> None:
         self._buffers = buffers
-        self._sources = sources
+        self._client_limits = client_limits
         self._keepalive = keepalive
 
     def wrap(self, app: WsgiApp, paths: Container[str], serve: ServeWebSocket) -> WsgiApp:
@@ -76,7 +76,9 @@ class Upgrades:
         return front
 
     def _serve(self, taken: _Taken, environ: Environ, serve: ServeWebSocket) -> Iterable[bytes]:
-        serve_socket = partial(self._serve_socket, taken.read_ahead, self._sources.of(environ), serve)
+        serve_socket = partial(
+            self._serve_socket, taken.read_ahead, self._client_limits.source_of(environ), serve
+        )
         try:
             if not taken.answered:
                 taken.connection.socket.sendall(handshake.answer(environ))
@@ -101,14 +103,14 @@ class Upgrades:
 
     def _admit(self, websocket: WebSocket, source: str, serve: ServeWebSocket) -> None:
         """Serves the WebSocket unless its source has too many; then the client is told to try again later."""
-        if not self._sources.admit(source):
-            websocket.close(close_codes.TRY_AGAIN_LATER, str(self._sources.refusal))
+        if not self._client_limits.admit(source):
+            websocket.close(close_codes.TRY_AGAIN_LATER, str(self._client_limits.refusal))
             websocket.end()
             return
         try:
             serve(websocket, source)
         finally:
-            self._sources.leave(source)
+            self._client_limits.leave(source)
 
 
 def _take(environ: Environ) -> _Taken | None:

@@ -45,7 +45,7 @@ export const NOT_TAKEN = 'The app did not accept the file.';
 export const TOO_OLD = 'The upload server is older than the script of this page.';
 
 // Which file an upload was started with, after an error of the server.
-export const FILE_MEANT = (/** @type {string} */ name, /** @type {string} */ size, /** @type {string} */ changed) =>
+export const EXPECTED_FILE = (/** @type {string} */ name, /** @type {string} */ size, /** @type {string} */ changed) =>
   `The upload was started with "${name}" (${size}${changed && ', last changed ' + changed}).`;
 export const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 

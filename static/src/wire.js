@@ -74,13 +74,13 @@ function read_error(data) {
   if (data.Retryable === true) return { type: 'passing_error', word: String(data.Code), msg };
   if (data.ErrorCode === CANCELLED_CODE) return { type: 'cancelled', reason: msg };
   const other_file = ['wrong_file', 'length_mismatch'].includes(data.Code) && data.FileName;
-  return { type: 'error', code: Number(data.ErrorCode), msg: other_file ? msg + ' ' + file_meant(data) : msg };
+  return { type: 'error', code: Number(data.ErrorCode), msg: other_file ? msg + ' ' + expected_file(data) : msg };
 }
 
 /** @param {any} data of an error: the file that the upload was started with */
-function file_meant({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
+function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
   const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : '';
-  return without_html(TEXTS.FILE_MEANT(name, readable_size(bytes), changed));
+  return without_html(TEXTS.EXPECTED_FILE(name, readable_size(bytes), changed));
 }
 
 /**

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 
 PROXY = "10.0.0.1"
 BEHIND = [
@@ -36,18 +36,18 @@ BEHIND = [
 def test_a_source_is_who_connects_or_whom_a_trusted_proxy_names(
     remote: str, forwarded_for: str, source: str
 ) -> None:
-    sources = Sources(("10.0.0.0/8",), 5)
-    assert sources.behind(remote, forwarded_for) == source
-    assert sources.of({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded_for}) == source
+    sources = ClientLimits(("10.0.0.0/8",), 5)
+    assert sources.source_behind(remote, forwarded_for) == source
+    assert sources.source_of({"REMOTE_ADDR": remote, "HTTP_X_FORWARDED_FOR": forwarded_for}) == source
 
 
 @given(st.text(alphabet="0123456789abcdef.:[],% \tunknow", max_size=60))
 def test_whatever_stands_in_the_header_nothing_breaks_and_no_trusted_proxy_is_counted(text: str) -> None:
-    assert not Sources(("10.0.0.0/8",), 5).behind(PROXY, text).startswith("10.")
+    assert not ClientLimits(("10.0.0.0/8",), 5).source_behind(PROXY, text).startswith("10.")
 
 
 def test_no_source_has_more_connections_than_it_may() -> None:
-    sources = Sources((), 2)
+    sources = ClientLimits((), 2)
     assert [sources.admit("a"), sources.admit("a"), sources.admit("a")] == [True, True, False]
     assert sources.admit("b")
     sources.leave("a")
@@ -56,11 +56,11 @@ def test_no_source_has_more_connections_than_it_may() -> None:
 
 
 def test_who_is_not_counted_may_have_any_number() -> None:
-    sources = Sources((), 1)
+    sources = ClientLimits((), 1)
     for _ in range(3):
         assert sources.admit("")
     sources.leave("")
-    unlimited = Sources((), 0)
+    unlimited = ClientLimits((), 0)
     for _ in range(3):
         assert unlimited.admit("a")
     unlimited.leave("a")

@@ -67,7 +67,7 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.UnknownTicket(), "No upload has this id"),
     (errors.WrongSecret(), "backendSecret is not the secret"),
     (errors.UpgradeRequired(), "WebSocket connections only"),
-    (errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12), "has 10 bytes, this one has 12 bytes"),
+    (errors.LengthMismatch(errors.ExpectedFile("a.mov", 10, 0), 12), "has 10 bytes, this one has 12 bytes"),
     (errors.UploadTooLarge(12, 10), "has 12 bytes, the limit is 10 bytes"),
     (errors.UploadCancelled(), "was cancelled"),
     (errors.UploadExpired(), "idle for too long"),
@@ -115,8 +115,8 @@ def test_an_error_keeps_what_failed_for_programs() -> None:
     assert errors.BadHeader("Upload-Offset", "is odd").header == "Upload-Offset"
     offsets = errors.OffsetMismatch(7, 3)
     assert (offsets.expected_bytes, offsets.got_bytes) == (7, 3)
-    mismatch = errors.LengthMismatch(errors.FileMeant("a.mov", 10, 0), 12)
-    assert mismatch.meant == errors.FileMeant("a.mov", 10, 0)
+    mismatch = errors.LengthMismatch(errors.ExpectedFile("a.mov", 10, 0), 12)
+    assert mismatch.expected_file == errors.ExpectedFile("a.mov", 10, 0)
 
 
 @pytest.mark.parametrize("text", ["", None])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incoming.core.errors import FileMeant
+from incoming.core.errors import ExpectedFile
 from incoming.core.lifecycle import (
     ARRIVED,
     RECEIVING,
@@ -31,15 +31,15 @@ CLAIMABLE = [state for state in State if Claim in TRANSITIONS[state]]
 
 def test_the_first_claim_says_which_file_is_meant() -> None:
     ticket = ticket_in(State.ISSUED)
-    assert ticket.file_meant == FileMeant("", 0, 0)
+    assert ticket.expected_file == ExpectedFile("", 0, 0)
     claimed = ticket.apply(Claim(10, "a.bin", 99), NOW_S)
-    assert claimed.file_meant == FileMeant("a.bin", 10, 99)
+    assert claimed.expected_file == ExpectedFile("a.bin", 10, 99)
 
 
 @pytest.mark.parametrize("state", [state for state in CLAIMABLE if state is not State.ISSUED])
 def test_no_later_claim_changes_which_file_is_meant(state: State) -> None:
     ticket = replace(ticket_in(state), last_modified_ms=5)
-    assert ticket.apply(Claim(77, "b.bin", 99), NOW_S).file_meant == FileMeant("first.bin", 77, 5)
+    assert ticket.apply(Claim(77, "b.bin", 99), NOW_S).expected_file == ExpectedFile("first.bin", 77, 5)
 
 
 @pytest.mark.parametrize("proves", [True, False])
@@ -120,6 +120,6 @@ def test_digests_are_known_when_it_has_arrived_and_never_change(life: list[Event
             after = ticket.apply(event, NOW_S)
             if ticket.state in ARRIVED:
                 assert (after.crc32c, after.sha256) == (ticket.crc32c, ticket.sha256)
-                assert (after.file_meant, after.needs_proof) == (ticket.file_meant, ticket.needs_proof)
+                assert (after.expected_file, after.needs_proof) == (ticket.expected_file, ticket.needs_proof)
             ticket = after
         assert (ticket.crc32c is not None) == (ticket.state in ARRIVED)

@@ -169,7 +169,7 @@ def test_the_length_is_told_once_and_is_not_below_what_is_stored(known_bytes: in
     ticket = replace(ticket_in(State.UPLOADING), length_bytes=known_bytes)
     with pytest.raises(LengthMismatch) as refusal:
         ticket.apply(SetLength(10, stored_bytes=11), NOW_S)
-    assert refusal.value.meant and refusal.value.meant.length_bytes == 11
+    assert refusal.value.expected_file and refusal.value.expected_file.length_bytes == 11
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])

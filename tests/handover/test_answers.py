@@ -10,9 +10,9 @@ from incoming.core.errors import sentence_for_pages
 from incoming.handover.answers import (
     Answer,
     Done,
+    FailureKind,
     NoAnswer,
     Refused,
-    Trouble,
     WillFinish,
     classify,
     retry_delay_s,
@@ -84,18 +84,18 @@ def test_the_reason_names_the_status(status: int) -> None:
 
 def test_an_answer_without_the_word_is_refused_in_words() -> None:
     answer = classify(200, b"ok\n")
-    assert answer == Refused("the app answered neither done nor wait", Trouble.OTHER_WORD, 'answer: "ok"')
+    assert answer == Refused("the app answered neither done nor wait", FailureKind.OTHER_WORD, 'answer: "ok"')
 
 
 @pytest.mark.parametrize(
-    ("status", "trouble"),
+    ("status", "kind"),
     [(0, "status_1xx"), (101, "status_1xx"), (204, "status_2xx"), (302, "status_3xx"), (404, "status_4xx"),
      (429, "status_4xx"), (500, "status_5xx"), (599, "status_5xx"), (999, "status_5xx")],
 )  # fmt: skip
-def test_the_kind_of_trouble_is_the_class_of_the_status(status: int, trouble: str) -> None:
+def test_the_failure_kind_is_the_class_of_the_status(status: int, kind: str) -> None:
     answer = classify(status, b"")
     assert isinstance(answer, Refused | NoAnswer)
-    assert (answer.trouble, answer.detail) == (trouble, "empty answer")
+    assert (answer.kind, answer.detail) == (kind, "empty answer")
 
 
 def test_an_error_that_says_when_to_come_back_is_tried_again_then() -> None:
@@ -105,11 +105,11 @@ def test_an_error_that_says_when_to_come_back_is_tried_again_then() -> None:
     assert isinstance(classify(409, b"locked"), Refused)
 
 
-@pytest.mark.parametrize("trouble", Trouble)
-def test_the_words_of_each_kind_may_be_written_into_a_page(trouble: Trouble) -> None:
-    assert trouble.words == sentence_for_pages(trouble.words)
-    assert trouble.words.startswith("the app")
-    assert not trouble.words.endswith(".")
+@pytest.mark.parametrize("kind", FailureKind)
+def test_the_words_of_each_kind_may_be_written_into_a_page(kind: FailureKind) -> None:
+    assert kind.words == sentence_for_pages(kind.words)
+    assert kind.words.startswith("the app")
+    assert not kind.words.endswith(".")
 
 
 @same_each_run
@@ -118,7 +118,7 @@ def test_nothing_of_the_body_is_repeated_to_users(status: int, body: bytes) -> N
     answer, same_status = classify(status, body), classify(status, b"something else")
     if isinstance(answer, Refused | NoAnswer):
         assert isinstance(same_status, Refused | NoAnswer)
-        assert (answer.why, answer.trouble) == (same_status.why, same_status.trouble)
+        assert (answer.why, answer.kind) == (same_status.why, same_status.kind)
 
 
 # --- delays ------------------------------------------------------------------------------------------

@@ -21,16 +21,16 @@ import pytest
 from incoming.core.errors import BadSetting
 from incoming.core.networks import Networks
 from incoming.handover import connections, tls_trust
-from incoming.handover.answers import Answer, Done, NoAnswer, Trouble, no_answer
-from incoming.handover.connections import Place
-from incoming.handover.http_call import CONNECTIONS_AN_APP, HttpCall
+from incoming.handover.answers import Answer, Done, FailureKind, NoAnswer, no_answer
+from incoming.handover.connections import Endpoint
+from incoming.handover.http_client import CONNECTIONS_AN_APP, HttpClient
 from tests.support.app import ScriptedApp
 from tests.support.calls import post
 from tests.support.fakes import FakeRuntime
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
-NEVER_CALLED = no_answer(Trouble.NEVER_CALLED)
+NEVER_CALLED = no_answer(FailureKind.NEVER_CALLED)
 INSIDE = "127.0.0.1"
 NAME = "app.example.org"
 NO_SUCH_NAME = socket.gaierror(socket.EAI_NONAME, "no such name")
@@ -64,14 +64,14 @@ def names(monkeypatch: pytest.MonkeyPatch) -> Iterator[Names]:
 def call(app: ScriptedApp, *refused: str, scheme: str = "http") -> Answer:
     """Calls the app by its name."""
     url = f"{scheme}://{NAME}:{app.port}/finished"
-    return post(HttpCall(5.0, 5.0, FakeRuntime(), refused), url, {"id": "1"})
+    return post(HttpClient(5.0, 5.0, FakeRuntime(), refused), url, {"id": "1"})
 
 
-def trouble_of(answer: Answer) -> Trouble:
-    """Returns the kind of trouble that kept an app from answering."""
+def kind_of(answer: Answer) -> FailureKind:
+    """Returns why the call failed."""
     assert isinstance(answer, NoAnswer)
-    assert answer.why == answer.trouble.words
-    return answer.trouble
+    assert answer.why == answer.kind.words
+    return answer.kind
 
 
 def test_an_address_that_may_be_called_is_called(names: Names, app: ScriptedApp) -> None:
@@ -92,7 +92,7 @@ def test_a_name_that_leads_where_nobody_may_call_is_not_called(
 def test_a_name_that_changes_after_it_was_looked_at_changes_nothing(names: Names, app: ScriptedApp) -> None:
     """DNS rebinding: harmless when it is checked, and inside when it is connected to."""
     names.answers = [["192.0.2.1"], [INSIDE]]
-    notifier = HttpCall(0.2, 0.2, FakeRuntime(), (INSIDE,))
+    notifier = HttpClient(0.2, 0.2, FakeRuntime(), (INSIDE,))
     answer = post(notifier, f"http://{NAME}:{app.port}/finished", {"id": "1"})
     assert isinstance(answer, NoAnswer)
     assert (names.asked, app.deliveries) == ([NAME], [])
@@ -110,25 +110,25 @@ def test_an_address_that_does_not_answer_is_followed_by_the_next(names: Names, a
 
 
 @pytest.mark.parametrize(
-    ("answer", "trouble"),
+    ("answer", "kind"),
     [
-        ([], Trouble.UNKNOWN_NAME),
-        (NO_SUCH_NAME, Trouble.UNKNOWN_NAME),
-        (UnicodeError("label too long"), Trouble.UNKNOWN_NAME),
-        (socket.gaierror(socket.EAI_AGAIN, "try again"), Trouble.NAME_SERVER),
-        (socket.gaierror(socket.EAI_FAIL, "failed"), Trouble.NAME_SERVER),
-        (["127.0.0.77"], Trouble.CONNECTION_REFUSED),
+        ([], FailureKind.UNKNOWN_NAME),
+        (NO_SUCH_NAME, FailureKind.UNKNOWN_NAME),
+        (UnicodeError("label too long"), FailureKind.UNKNOWN_NAME),
+        (socket.gaierror(socket.EAI_AGAIN, "try again"), FailureKind.NAME_SERVER),
+        (socket.gaierror(socket.EAI_FAIL, "failed"), FailureKind.NAME_SERVER),
+        (["127.0.0.77"], FailureKind.CONNECTION_REFUSED),
     ],
 )
 def test_a_name_that_leads_nowhere_is_no_answer(
-    names: Names, app: ScriptedApp, answer: list[str] | Exception, trouble: Trouble
+    names: Names, app: ScriptedApp, answer: list[str] | Exception, kind: FailureKind
 ) -> None:
     names.answers = [answer]
-    assert trouble_of(call(app)) is trouble
+    assert kind_of(call(app)) is kind
 
 
 def test_an_address_in_figures_is_not_looked_up(names: Names, app: ScriptedApp) -> None:
-    assert post(HttpCall(5.0, 5.0, FakeRuntime()), app.url, {}) == Done()
+    assert post(HttpClient(5.0, 5.0, FakeRuntime()), app.url, {}) == Done()
     assert names.asked == []
 
 
@@ -136,9 +136,9 @@ def test_an_ipv6_app_is_called() -> None:
     with socket.create_server(("::1", 0), family=socket.AF_INET6) as listener:
         listener.settimeout(5.0)
         url = f"http://[::1]:{listener.getsockname()[1]}/"
-        assert isinstance(post(HttpCall(0.2, 0.2, FakeRuntime()), url, {}), NoAnswer)
+        assert isinstance(post(HttpClient(0.2, 0.2, FakeRuntime()), url, {}), NoAnswer)
         listener.accept()[0].close()
-        assert post(HttpCall(0.2, 0.2, FakeRuntime(), ("::1",)), url, {}) == NEVER_CALLED
+        assert post(HttpClient(0.2, 0.2, FakeRuntime(), ("::1",)), url, {}) == NEVER_CALLED
 
 
 # --- what is sent, and over which connection -------------------------------------------------------------
@@ -146,7 +146,7 @@ def test_an_ipv6_app_is_called() -> None:
 
 def test_user_and_password_of_the_url_are_sent_and_are_not_in_the_address(app: ScriptedApp) -> None:
     url = app.url.replace("http://", "http://us%65r:p%40ss@")
-    assert post(HttpCall(5.0, 5.0, FakeRuntime()), url, {"id": "1"}) == Done()
+    assert post(HttpClient(5.0, 5.0, FakeRuntime()), url, {"id": "1"}) == Done()
     [delivery] = app.deliveries
     assert delivery.headers["authorization"] == f"Basic {b64encode(b'user:p@ss').decode()}"
     assert delivery.headers["host"] == f"127.0.0.1:{app.port}"
@@ -154,7 +154,7 @@ def test_user_and_password_of_the_url_are_sent_and_are_not_in_the_address(app: S
 
 def test_an_address_is_sent_as_urls_are_written(app: ScriptedApp) -> None:
     url = f"HTTP://127.0.0.1:{app.port}/ü%20b?name=ä#part"
-    assert post(HttpCall(5.0, 5.0, FakeRuntime()), url, {"id": "1"}) == Done()
+    assert post(HttpClient(5.0, 5.0, FakeRuntime()), url, {"id": "1"}) == Done()
     assert app.deliveries[0].path == "/%C3%BC%20b?name=%C3%A4"
 
 
@@ -173,7 +173,7 @@ PLAIN = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
     ids=["the app hangs up", "the app will hang up", "half of a long answer was read", "it says more"],
 )
 def test_a_connection_that_is_not_good_for_another_call_gets_none(answer: bytes, then: bytes | None) -> None:
-    notifier = HttpCall(5.0, 5.0, FakeRuntime())
+    notifier = HttpClient(5.0, 5.0, FakeRuntime())
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(5.0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
@@ -201,7 +201,7 @@ def test_an_answer_may_be_compressed_though_nobody_asked_for_that() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as calls:
         listener.settimeout(5.0)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        call = calls.submit(post, HttpCall(5.0, 5.0, FakeRuntime()), url, {"id": "1"})
+        call = calls.submit(post, HttpClient(5.0, 5.0, FakeRuntime()), url, {"id": "1"})
         with listener.accept()[0] as connection:
             connection.recv(65536)
             connection.sendall(head.encode() + DONE_ZIPPED)
@@ -211,7 +211,7 @@ def test_an_answer_may_be_compressed_though_nobody_asked_for_that() -> None:
 def test_no_more_connections_are_kept_than_may_be(app: ScriptedApp) -> None:
     kept = connections.Connections(FakeRuntime(), Networks(()), 5.0, tls_trust.context)
     where = connections.target(app.url)
-    [place] = kept.places(where)
+    [place] = kept.endpoints(where)
     with ExitStack() as calls:
         given = [calls.enter_context(kept.to(where, place)) for _ in range(connections.MAX_IDLE + 3)]
         for connection in given:
@@ -252,7 +252,7 @@ def tls_app(tmp_path: Path) -> Iterator[tuple[int, Path]]:
 
 def call_tls(port: int, name: str = NAME, ca_file: str = "") -> Answer:
     """Calls the app by an https URL."""
-    return post(HttpCall(5.0, 5.0, FakeRuntime(), (), ca_file), f"https://{name}:{port}/", {"id": "1"})
+    return post(HttpClient(5.0, 5.0, FakeRuntime(), (), ca_file), f"https://{name}:{port}/", {"id": "1"})
 
 
 def trust_by_certifi(cert: Path, monkeypatch: pytest.MonkeyPatch) -> str:
@@ -307,7 +307,7 @@ def test_a_setting_adds_to_what_is_trusted_and_replaces_nothing(
 def test_an_encrypted_connection_is_kept_for_the_next_call(names: Names, tls_app: tuple[int, Path]) -> None:
     port, cert = tls_app
     names.answers = [[INSIDE]]
-    notifier = HttpCall(5.0, 5.0, FakeRuntime(), (), str(cert))
+    notifier = HttpClient(5.0, 5.0, FakeRuntime(), (), str(cert))
     answers = [post(notifier, f"https://{NAME}:{port}/", {"id": "1"}) for _ in range(3)]
     assert answers == [Done()] * 3
     assert names.asked == [NAME], "the connection was kept"
@@ -317,21 +317,21 @@ def test_an_app_that_proves_another_name_is_not_called(names: Names, tls_app: tu
     port, cert = tls_app
     names.answers = [[INSIDE]]
     answer = call_tls(port, "other.example.org", str(cert))
-    assert trouble_of(answer) is Trouble.CERTIFICATE
+    assert kind_of(answer) is FailureKind.CERTIFICATE
 
 
 def test_an_app_whose_certificate_nobody_has_signed_is_not_called(
     names: Names, tls_app: tuple[int, Path]
 ) -> None:
     names.answers = [[INSIDE]]
-    assert trouble_of(call_tls(tls_app[0])) is Trouble.CERTIFICATE
+    assert kind_of(call_tls(tls_app[0])) is FailureKind.CERTIFICATE
 
 
 def test_an_app_without_tls_is_told_from_one_that_is_down(names: Names, app: ScriptedApp) -> None:
     names.answers = [[INSIDE]]
-    assert trouble_of(call(app, scheme="https")) is Trouble.TLS
+    assert kind_of(call(app, scheme="https")) is FailureKind.TLS
     app.stop()
-    assert trouble_of(call(app, scheme="https")) is Trouble.CONNECTION_REFUSED
+    assert kind_of(call(app, scheme="https")) is FailureKind.CONNECTION_REFUSED
 
 
 def test_session_tickets_without_end_are_not_read_to_their_end(
@@ -348,11 +348,11 @@ def test_session_tickets_without_end_are_not_read_to_their_end(
         finally:
             process.kill()
     assert answer
-    assert trouble_of(answer) is Trouble.TOO_LONG
+    assert kind_of(answer) is FailureKind.TOO_LONG
 
 
 def _unless_down(answer: Answer) -> Answer | None:
-    down = isinstance(answer, NoAnswer) and answer.trouble is Trouble.CONNECTION_REFUSED
+    down = isinstance(answer, NoAnswer) and answer.kind is FailureKind.CONNECTION_REFUSED
     return None if down else answer
 
 
@@ -366,7 +366,7 @@ def test_a_file_without_authorities_is_refused_at_the_start(
     if content is not None:
         file.write_text(content)
     with pytest.raises(BadSetting, match=f"handover_ca_file: .*{why}"):
-        HttpCall(5.0, 5.0, FakeRuntime(), (), str(file))
+        HttpClient(5.0, 5.0, FakeRuntime(), (), str(file))
 
 
 # --- how many calls at once ------------------------------------------------------------------------------
@@ -375,7 +375,7 @@ def test_a_file_without_authorities_is_refused_at_the_start(
 def machines_and_ports(names: Names, url: str) -> set[tuple[str, int]]:
     """Returns what a URL leads to."""
     kept = connections.Connections(FakeRuntime(), Networks(()), 5.0, tls_trust.context)
-    return {place.key for place in kept.places(connections.target(url))}
+    return {place.key for place in kept.endpoints(connections.target(url))}
 
 
 @pytest.mark.parametrize(
@@ -411,15 +411,15 @@ def test_a_port_without_a_number_is_the_schemes_own(names: Names) -> None:
 
 def test_calls_to_one_address_take_turns_and_wait_for_no_other_address(names: Names) -> None:
     names.answers = [["192.0.2.1"]]
-    notifier = HttpCall(5.0, 5.0, FakeRuntime())
+    notifier = HttpClient(5.0, 5.0, FakeRuntime())
     with ExitStack() as calls:
         for number in range(CONNECTIONS_AN_APP):
-            calls.enter_context(notifier.turn(f"http://user{number}@name{number}.example.org:8000/"))
-        late = gevent.spawn(notifier.turn("http://another.example.org:8000/").__enter__)
+            calls.enter_context(notifier.slot(f"http://user{number}@name{number}.example.org:8000/"))
+        late = gevent.spawn(notifier.slot("http://another.example.org:8000/").__enter__)
         gevent.idle()
         assert not late.ready()
         for url in ("http://192.0.2.1:8001/", "http://192.0.2.2:8000/"):
-            calls.enter_context(notifier.turn(url))  # at once
+            calls.enter_context(notifier.slot(url))  # at once
     late.join(timeout=5.0)
     assert late.ready()
 
@@ -436,7 +436,7 @@ def test_a_backlog_of_calls_to_one_name_looks_it_up_once(
         return names.look_up(host, port)
 
     monkeypatch.setattr(runtime, "resolve", look_up_slowly)
-    notifier = HttpCall(5.0, 5.0, runtime)
+    notifier = HttpClient(5.0, 5.0, runtime)
     backlog = [gevent.spawn(notifier.look_up, f"http://{NAME}/{number}") for number in range(100)]
     runtime.advance(5.0)
     assert all(call.ready() for call in backlog)
@@ -452,19 +452,19 @@ def test_many_names_are_not_remembered_for_ever(names: Names) -> None:
     names.answers = [["192.0.2.1"]]
     kept = connections.Connections(FakeRuntime(), Networks(()), 5.0, tls_trust.context)
     for number in range(3 * connections.MAX_LOOK_UPS_KEPT):
-        kept.places(connections.target(f"http://name{number}.example.org/"))
+        kept.endpoints(connections.target(f"http://name{number}.example.org/"))
     assert len(kept._look_ups) <= connections.MAX_LOOK_UPS_KEPT
 
 
 def test_the_next_address_of_an_app_is_called_in_a_turn_of_its_own(names: Names, app: ScriptedApp) -> None:
     """Or names that lead to a dead address first, each to another one, would have 32 calls each."""
-    notifier = HttpCall(5.0, 5.0, FakeRuntime())
+    notifier = HttpClient(5.0, 5.0, FakeRuntime())
     names.answers = [["192.0.2.1"]]  # not loopback, and not called here
     with ExitStack() as calls:
         for _ in range(CONNECTIONS_AN_APP):
-            calls.enter_context(notifier.turn(app.url))
-        with notifier.turn("http://two.example.org/") as turn:
-            turn._places = [Place(socket.AF_INET, ("127.0.0.1", free_port())), turn_place(app)]
+            calls.enter_context(notifier.slot(app.url))
+        with notifier.slot("http://two.example.org/") as turn:
+            turn._endpoints = [Endpoint(socket.AF_INET, ("127.0.0.1", free_port())), turn_place(app)]
             late = gevent.spawn(turn.post, {"id": "1"})
             gevent.idle()
             assert not late.ready()
@@ -473,6 +473,6 @@ def test_the_next_address_of_an_app_is_called_in_a_turn_of_its_own(names: Names,
             assert late.get(timeout=5.0) == Done()
 
 
-def turn_place(app: ScriptedApp) -> Place:
+def turn_place(app: ScriptedApp) -> Endpoint:
     """Returns where an app listens."""
-    return Place(socket.AF_INET, ("127.0.0.1", app.port))
+    return Endpoint(socket.AF_INET, ("127.0.0.1", app.port))

@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from incoming import __version__
 from incoming.core.errors import all_errors
 from incoming.core.lifecycle import State
-from incoming.handover.answers import Done, Refused, Trouble
+from incoming.handover.answers import Done, FailureKind, Refused
 from incoming.http.prometheus import Metrics
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
@@ -40,7 +40,7 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
         ("claims", {"first", "resume", "takeover", "watch"}),
         ("uploads_ended", {"finished", "failed", "cancelled", "expired"}),
         ("handover_calls", {"done", "wait", "refused", "no_answer"}),
-        ("handover_troubles", set(Trouble)),
+        ("handover_troubles", set(FailureKind)),
     ):
         found = {label: value for (n, label), value in samples.items() if n == f"incoming_{name}_total"}
         assert found == dict.fromkeys(labels, 0.0)

@@ -16,7 +16,7 @@ import gevent.socket
 import pytest
 from gevent.pywsgi import WSGIServer
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.http import server as server_module
 from incoming.http.listeners import listen
 from incoming.http.server import Server
@@ -154,7 +154,7 @@ def test_a_stopped_server_accepts_no_connection(server: Server) -> None:
 
 def test_a_detached_connection_counts_for_its_source_until_it_ends(app: App) -> None:
     source = "192.0.2.1"
-    sources = Sources((), 1)
+    sources = ClientLimits((), 1)
     server = Server(lambda _: app, listen("127.0.0.1", 0), sources)
     ended = gevent.event.Event()
     app.before = lambda environ: environ["wsgi.websocket"].handler.detach_connection(lambda _: ended.wait())

@@ -9,7 +9,7 @@ import pytest
 from incoming.core.errors import (
     BadHeader,
     ChecksumMismatch,
-    FileMeant,
+    ExpectedFile,
     IncomingError,
     LengthMismatch,
     OffsetMismatch,
@@ -23,7 +23,7 @@ from incoming.protocol.problems import problem
 REGISTRY = "https://iana.org/assignments/http-problem-types#"
 REGISTERED: list[tuple[IncomingError, str]] = [
     (OffsetMismatch(5, 3), "mismatching-upload-offset"),
-    (LengthMismatch(FileMeant("a", 5, 0), 6), "inconsistent-upload-length"),
+    (LengthMismatch(ExpectedFile("a", 5, 0), 6), "inconsistent-upload-length"),
     (InconsistentLength(5, 6), "inconsistent-upload-length"),
     (InvalidDigest("Content-Digest", "is short"), "digest-invalid-values"),
     (ChecksumMismatch(), "digest-mismatched-values"),

@@ -297,7 +297,7 @@ def test_a_cancellation_that_finds_the_upload_cancelled_is_acknowledged() -> Non
     "error",
     [
         errors.UnknownTicket(),
-        errors.LengthMismatch(errors.FileMeant("a.mov", 1, 0), 2),
+        errors.LengthMismatch(errors.ExpectedFile("a.mov", 1, 0), 2),
         errors.UploadTooLarge(2, 1),
         *CALLED_OFF,
         LASTING,

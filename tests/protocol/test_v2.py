@@ -33,7 +33,7 @@ from incoming.protocol.v2 import MIN_VERIFY_BYTES_PER_S, SessionV2
 
 LENGTH_BYTES, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES = 5000, 2048, 8192
 LIMITS = Limits(1024, 4, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, silence_s=7.5, idle_silence_s=90.0)
-MEANT = errors.FileMeant("a <b>.mov", LENGTH_BYTES, 99)
+MEANT = errors.ExpectedFile("a <b>.mov", LENGTH_BYTES, 99)
 REQUEST = MsgUploadReq("the id", LENGTH_BYTES, "a.mov", 2, 99)
 REFUSED = errors.HandoverFailed("The app did not take the file: it said no.")
 NORMAL = CloseConnection(1000)
@@ -71,7 +71,7 @@ def in_phase(phase: Phase) -> SessionV2:
 
 
 def refusal(error: errors.IncomingError, code: int = 1000) -> list[Action]:
-    meant = error.meant or errors.FileMeant("", 0, 0)
+    meant = error.expected_file or errors.ExpectedFile("", 0, 0)
     told = MsgErrorV2(
         *(error.number, error.code, str(error), error.retryable),
         *(meant.length_bytes, meant.last_modified_ms, meant.name),
@@ -89,7 +89,7 @@ def test_a_request_claims_the_ticket() -> None:
 @pytest.mark.parametrize("arrived", [False, True])
 def test_a_claimed_ticket_is_confirmed_with_all_that_its_client_has_to_know(arrived: bool) -> None:
     session = after(REQUEST)
-    claim = Claimed(1234, LENGTH_BYTES, arrived, compare=((0, 100), (1134, 1234)), meant=MEANT)
+    claim = Claimed(1234, LENGTH_BYTES, arrived, compare=((0, 100), (1134, 1234)), expected_file=MEANT)
     assert session.handle(claim) == [
         Send(
             messages.MsgUploadConfV2(

@@ -173,8 +173,8 @@ def test_what_a_restart_has_found_is_journaled_once(house: House) -> None:
     house.context.registry.change(ID, CLAIM)
     house.runtime.advance(1000)
     after = house.restarted()
-    after.context.registry.keep_found()
-    after.context.registry.keep_found()
+    after.context.registry.persist_recovered()
+    after.context.registry.persist_recovered()
     assert [(t.state, t.changed_at_s) for t in after.journaled()] == [(State.PAUSED, 1000.0)]
     assert after.runtime.pool_calls.count("append") == 1
 
@@ -184,14 +184,14 @@ def test_what_a_restart_has_found_is_kept_once_the_disk_lets_us(house: House) ->
     house.context.registry.change(ID, CLAIM)
     after = house.restarted()
     with after.journal_broken(), pytest.raises(StorageFailed):
-        after.context.registry.keep_found()
-    after.context.registry.keep_found()
+        after.context.registry.persist_recovered()
+    after.context.registry.persist_recovered()
     assert [t.state for t in after.journaled()] == [State.PAUSED]
 
 
 def test_a_release_is_journaled_and_need_not_be_kept_again(house: House) -> None:
     house.context.registry.add(TICKET)
-    house.context.registry.keep_found()
+    house.context.registry.persist_recovered()
     assert house.runtime.pool_calls.count("append") == 1
 
 

@@ -178,7 +178,7 @@ def stopped(kind: str) -> Iterator[tuple[int, int]]:
 @pytest.mark.parametrize("kind", ["pipe", "pipe that does not block", "socket", "terminal", "Ctrl-S"])
 def test_a_reader_that_stands_still_is_waited_for_a_moment_and_then_not_at_all(kind: str) -> None:
     with stopped(kind) as (_, writer):
-        stream = Output(writer, "utf-8", patience_s=0.1)
+        stream = Output(writer, "utf-8", wait_budget_s=0.1)
         began_s = time.monotonic()
         for _ in range(1000):
             stream.write(LINE)
@@ -193,7 +193,7 @@ def test_a_terminal_that_is_almost_full_does_not_block_in_the_middle_of_a_line()
     try:
         fill_terminal(reader, writer)
         assert os.read(reader, 40)
-        stream = Output(writer, "utf-8", patience_s=0.1)
+        stream = Output(writer, "utf-8", wait_budget_s=0.1)
         began_s = time.monotonic()
         stream.write("x" * 100_000 + "\n")
         assert time.monotonic() - began_s < 2
@@ -234,7 +234,7 @@ def test_a_patient_one_waits_for_a_slow_reader_and_loses_nothing(blocking: bool)
 
 def test_the_log_says_how_many_lines_were_lost_once_it_is_read_again() -> None:
     with pipe() as (reader, writer):
-        handler = logs.Handler(cast(TextIO, Output(writer, "utf-8", patience_s=0.0)))
+        handler = logs.Handler(cast(TextIO, Output(writer, "utf-8", wait_budget_s=0.0)))
         handler.setFormatter(logs.JsonFormatter())
         record = logging.LogRecord("incoming", logging.INFO, "", 0, "sent", None, None)
         fill(writer)

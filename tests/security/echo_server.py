@@ -18,7 +18,7 @@ from typing import Any, Final  # noqa: E402
 
 import gevent  # noqa: E402
 
-from incoming.core.client_limits import Sources  # noqa: E402
+from incoming.core.client_limits import ClientLimits  # noqa: E402
 from incoming.http.listeners import listen  # noqa: E402
 from incoming.http.server import Server  # noqa: E402
 from incoming.runtime.buffer_pool import BufferPool  # noqa: E402
@@ -60,7 +60,7 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), Sources((), 0))
+    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), ClientLimits((), 0))
     app = upgrades.wrap(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)

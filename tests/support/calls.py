@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from incoming.handover.answers import Answer
-from incoming.handover.http_call import HttpCall
+from incoming.handover.http_client import HttpClient
 
 
-def post(notifier: HttpCall, url: str, form: dict[str, str]) -> Answer:
-    """Returns the app's answer to a form, after waiting for a turn."""
-    with notifier.turn(url) as turn:
-        return turn.post(form)
+def post(notifier: HttpClient, url: str, form: dict[str, str]) -> Answer:
+    """Returns the app's answer to a form, after waiting for a slot."""
+    with notifier.slot(url) as slot:
+        return slot.post(form)

@@ -159,12 +159,12 @@ class FakeApp:
         self.answers: Sequence[FakeAnswer] = answers or (Done(),)
         self.forms: list[dict[str, str]] = []
 
-    def turn(self, url: str) -> AbstractContextManager[FakeApp]:
-        """See HttpCall."""
+    def slot(self, url: str) -> AbstractContextManager[FakeApp]:
+        """See HttpClient."""
         return contextlib.nullcontext(self)
 
     def post(self, form: dict[str, str]) -> Answer:
-        """See incoming.handover.http_call.Turn."""
+        """See incoming.handover.http_client.CallSlot."""
         answer = self.answers[min(len(self.forms), len(self.answers) - 1)]
         self.forms.append(form)
         gevent.sleep(0)

@@ -25,7 +25,7 @@ from typing import Any, Final
 
 from gevent.monkey import get_original
 
-from incoming.handover.http_call import Turn
+from incoming.handover.http_client import CallSlot
 from incoming.registry import clock
 from incoming.storage.local import posix, probe, writer
 from incoming.uploads import housekeeping, overview
@@ -268,10 +268,10 @@ def _told(point: Call) -> Callable[..., int]:
 
 def _wrap_the_others(points: Points) -> None:
     FrameWriter._send_all = points.around("ack", FrameWriter._send_all)  # type: ignore[method-assign]
-    post = points.around("post", Turn.post)
+    post = points.around("post", CallSlot.post)
 
-    def signed_post(self: Turn, *args: Any) -> Any:
-        self._notifier._headers[PROCESS_HEADER] = str(os.getpid())
+    def signed_post(self: CallSlot, *args: Any) -> Any:
+        self._client._headers[PROCESS_HEADER] = str(os.getpid())
         return post(self, *args)
 
-    Turn.post = signed_post  # type: ignore[assignment,method-assign]
+    CallSlot.post = signed_post  # type: ignore[assignment,method-assign]

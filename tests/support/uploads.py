@@ -2,7 +2,7 @@
 
 Journal, registry and storage are the real ones; only the call to the app is replaced (`FakeApp`), since a
 real one would stop all greenlets of this process, which is not monkey-patched. The real call has tests of its
-own (handover/test_notifier).
+own (handover/test_http_client).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from incoming.storage.local.storage import LocalStorage
 from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.context import UploadContext
-from incoming.uploads.housekeeping import distrust, recover, sweep
+from incoming.uploads.housekeeping import mark_in_doubt, recover, sweep
 from incoming.uploads.service import Uploads
 from tests.support.fakes import FakeAnswer, FakeApp, FakeRuntime
 
@@ -88,7 +88,7 @@ class House:
         self.settings = Settings(**{"min_free_mib": 0, "reserve_ahead_mib": 1, "fsync": False, **settings})
         self.journal = Journal(directory / "journal", self.settings.fsync)
         self.context = self._make_context()
-        with patch("incoming.uploads.outbox.HttpCall", lambda *_: self.app):
+        with patch("incoming.uploads.outbox.HttpClient", lambda *_: self.app):
             self.uploads = Uploads(self.context)
 
     def _make_context(self) -> UploadContext:
@@ -132,7 +132,7 @@ class House:
     def after_a_power_cut(self) -> House:
         """Returns the first process after a power cut, before anybody comes; nothing is taken up yet."""
         house = self._next_process(f"{self.boot_id}, and another")
-        distrust(house.uploads, machine_has_run_on=False)
+        mark_in_doubt(house.uploads, machine_has_run_on=False)
         return house
 
     def _next_process(self, boot_id: str) -> House:

@@ -121,7 +121,7 @@ def test_a_file_of_another_length_is_refused_and_the_right_one_named(
 ) -> None:
     with pytest.raises(LengthMismatch) as refused:
         admission.check(ticket_in(state), LENGTH_BYTES + 1)
-    assert refused.value.meant == ticket_in(state).file_meant
+    assert refused.value.expected_file == ticket_in(state).expected_file
 
 
 @pytest.mark.parametrize("state", sorted(RECEIVING))

@@ -9,7 +9,7 @@ import pytest
 
 from incoming.core.errors import BadParameter
 from incoming.core.lifecycle import State
-from incoming.handover.answers import Done, NoAnswer, Refused, Trouble
+from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused
 from incoming.storage import Storage
 from incoming.uploads.housekeeping import report_strays
 from incoming.uploads.overview import Overview
@@ -84,7 +84,7 @@ def test_a_cancelled_upload_leaves_nothing(house: PieceHouse) -> None:
 
 def test_where_apps_can_not_take_files_a_refusal_counts(tmp_path: Path) -> None:
     """Without the capability nobody guesses that the app has its file."""
-    app = FakeApp(NoAnswer(Trouble.TIMEOUT), Refused("unknown id"))
+    app = FakeApp(NoAnswer(FailureKind.TIMEOUT), Refused("unknown id"))
     house = PieceHouse(tmp_path, app, **TIMES)
     ticket_id = house.new_ticket(removeFileWhenFinished="false")
     house.arrive(ticket_id, CONTENT)

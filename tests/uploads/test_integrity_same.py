@@ -96,7 +96,7 @@ def test_another_file_is_refused_and_changes_nothing(house: House) -> None:
     ticket_id = begun(house, CONTENT[:HALF])
     with pytest.raises(WrongFile) as refused:
         prove(house, claim(house, ticket_id), CONTENT[::-1])
-    assert refused.value.meant == house.ticket(ticket_id).file_meant
+    assert refused.value.expected_file == house.ticket(ticket_id).expected_file
     assert house.file(ticket_id).read_bytes() == CONTENT[:HALF]
     prove(house, claim(house, ticket_id))
 

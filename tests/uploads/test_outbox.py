@@ -14,7 +14,7 @@ from crc32c import crc32c
 from incoming.core.errors import WrongState
 from incoming.core.lifecycle import State
 from incoming.core.news import HandedOver, NotHandedOver, WaitingForApp
-from incoming.handover.answers import Answer, Done, Refused, Trouble, WillFinish, classify, no_answer
+from incoming.handover.answers import Answer, Done, FailureKind, Refused, WillFinish, classify, no_answer
 from incoming.runtime.logs import JsonFormatter, TextFormatter
 from incoming.uploads.outbox import Outbox
 from tests.support.app import DONE, ScriptedApp
@@ -23,7 +23,7 @@ from tests.support.uploads import TIMES, House, arrived, new_claim
 
 CONTENT = b"content"
 HANDED_OVER = HandedOver(crc32c(CONTENT))
-DOWN = no_answer(Trouble.CONNECTION_REFUSED, "[Errno 111] Connection refused")
+DOWN = no_answer(FailureKind.CONNECTION_REFUSED, "[Errno 111] Connection refused")
 STILL_DOWN = WaitingForApp(DOWN.why)
 NOT_FOUND = Refused("the app answered with status 404")
 
@@ -243,11 +243,11 @@ def test_why_an_app_gives_no_answer_is_known_for_as_long_as_it_is_asked_again(tm
     house = House(tmp_path, FakeApp(DOWN, DOWN, Done()), **TIMES)
     ticket_id = house.new_ticket()
     house.arrive(ticket_id, CONTENT)
-    assert house.uploads.outbox.trouble(ticket_id) == no_answer(DOWN.trouble)
+    assert house.uploads.outbox.last_failure(ticket_id) == no_answer(DOWN.kind)
     house.runtime.advance(10)
     assert house.state(ticket_id) is State.FINISHED
-    assert house.uploads.outbox.trouble(ticket_id) is None
-    assert house.context.counters.troubles == {"connection_refused": 2}
+    assert house.uploads.outbox.last_failure(ticket_id) is None
+    assert house.context.counters.call_failures == {"connection_refused": 2}
 
 
 def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path) -> None:
@@ -255,7 +255,7 @@ def test_why_an_app_does_not_hear_of_a_cancellation_is_known_too(tmp_path: Path)
     ticket_id = house.new_ticket()
     house.uploads.expire(house.ticket(ticket_id), "idle for too long")
     house.runtime.settle()
-    assert house.uploads.outbox.trouble(ticket_id) == no_answer(DOWN.trouble)
+    assert house.uploads.outbox.last_failure(ticket_id) == no_answer(DOWN.kind)
 
 
 def test_the_log_says_what_was_wrong_and_in_detail(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

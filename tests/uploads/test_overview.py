@@ -13,7 +13,7 @@ import pytest
 from incoming.core.backend_requests import Listing
 from incoming.core.errors import StorageFailed, StorageFull, UnknownTicket, WrongSecret
 from incoming.core.lifecycle import State
-from incoming.handover.answers import Done, NoAnswer, Refused, Trouble, WillFinish, no_answer
+from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish, no_answer
 from incoming.uploads.overview import DISK_HANGS_AFTER_S, Overview
 from tests.support.fakes import FakeApp, FakeRuntime
 from tests.support.uploads import TIMES, House, room
@@ -30,7 +30,7 @@ def house(tmp_path: Path) -> House:
 def overview(house: House) -> Iterator[Overview]:
     """One that keeps watch, in the house's own time."""
     one = Overview(house.uploads)
-    watch = gevent.spawn(one.keep_watch)
+    watch = gevent.spawn(one.monitor)
     house.runtime.settle()
     yield one
     watch.kill()
@@ -104,7 +104,7 @@ def test_a_failed_handover_says_why(tmp_path: Path) -> None:
 
 
 def test_an_app_that_gives_no_answer_is_told_of_while_it_is_asked_again(tmp_path: Path) -> None:
-    down = no_answer(Trouble.CERTIFICATE, "certificate verify failed: self-signed certificate")
+    down = no_answer(FailureKind.CERTIFICATE, "certificate verify failed: self-signed certificate")
     house = House(tmp_path, FakeApp(down, Done()), **TIMES)
     house.arrive(house.new_ticket(), b"content")
     [row] = Overview(house.uploads).page(Listing())["uploads"]
@@ -264,7 +264,7 @@ def test_a_loop_that_is_late_is_seen(tmp_path: Path, house: House, overview: Ove
     assert overview.lag.sum_s == pytest.approx(0.0, abs=1e-6)
     late = House(tmp_path / "late", runtime=LateRuntime())
     overview = Overview(late.uploads)
-    watch = gevent.spawn(overview.keep_watch)
+    watch = gevent.spawn(overview.monitor)
     late.runtime.advance(4.1)
     assert overview.lag.sum_s == pytest.approx(5 * 0.3), "each half a second, while nothing comes in"
     overview.counters.received_bytes += 1
@@ -348,7 +348,7 @@ def test_a_lack_of_room_has_a_word_of_its_own(
 def test_what_is_kept_free_is_full_unless_room_in_it_is_kept_for_an_upload(tmp_path: Path) -> None:
     house = House(tmp_path, min_free_mib=1, **TIMES)
     overview = Overview(house.uploads)
-    watch = gevent.spawn(overview.keep_watch)
+    watch = gevent.spawn(overview.monitor)
     free_bytes = 2 << 20
     room(house).free_bytes = lambda: free_bytes  # type: ignore[method-assign]
     house.runtime.advance(6)

@@ -18,7 +18,7 @@ from incoming.core.resume_check import MAX_RANGES, SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
 from incoming.registry.append_log import AppendLog
 from incoming.uploads.claims import ClaimedUpload
-from incoming.uploads.housekeeping import CHECKPOINT_INTERVAL_S, distrust, keep_checkpoints, recover
+from incoming.uploads.housekeeping import CHECKPOINT_INTERVAL_S, keep_checkpoints, mark_in_doubt, recover
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
 from tests.support.uploads import TIMES, House, new_claim
@@ -320,7 +320,7 @@ def test_a_kill_after_a_power_cut_leaves_the_doubt(house: House) -> None:
     first = house.after_a_power_cut()
     first.uploads.release(claimed(first, ticket_id, 2))
     second = first.restarted()
-    distrust(second.uploads, machine_has_run_on=True)
+    mark_in_doubt(second.uploads, machine_has_run_on=True)
     assert second.uploads.doubts.is_open(ticket_id)
 
 

@@ -53,7 +53,7 @@ def test_a_file_of_another_length_is_refused_and_the_ticket_stays_for_the_right_
 ) -> None:
     with pytest.raises(LengthMismatch, match="The app expects a file of 10 bytes") as refusal:
         claim(house, ticket_id, length_bytes)
-    assert refusal.value.meant is None, "no client has begun with any file"
+    assert refusal.value.expected_file is None, "no client has begun with any file"
     assert house.state(ticket_id) is State.ISSUED
     claimed = claim(house, ticket_id, None)
     with pytest.raises(LengthMismatch):

@@ -11,7 +11,7 @@ import pytest
 from crc32c import crc32c
 
 from incoming.core.lifecycle import State
-from incoming.handover.answers import Trouble, WillFinish, no_answer
+from incoming.handover.answers import FailureKind, WillFinish, no_answer
 from incoming.protocol.chunks import HEADER_BYTES
 from incoming.protocol.flow_control import BUSY_WINDOW_BYTES
 from incoming.runtime.fair_scheduler import CONTENTION_WINDOW, TIME_SLICE_S, yield_if_due, yield_to_queue
@@ -124,7 +124,7 @@ def test_a_client_that_reconnects_after_the_end_gets_the_result(
 
 
 def test_a_client_learns_that_its_app_does_not_answer(house: House, page: Page2, ticket_id: str) -> None:
-    house.app.answers = [no_answer(Trouble.UNKNOWN_NAME, "secret.example.org: Name or service not known")]
+    house.app.answers = [no_answer(FailureKind.UNKNOWN_NAME, "secret.example.org: Name or service not known")]
     page.begin(ticket_id)
     page.chunk(0, LENGTH_BYTES)
     page.stored(LENGTH_BYTES)

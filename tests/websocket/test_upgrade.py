@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from incoming.core.client_limits import Sources
+from incoming.core.client_limits import ClientLimits
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.websocket import upgrade
 from incoming.websocket.keepalive import KeepAlive
@@ -47,7 +47,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
             assert message
             heard.append(message.text)
 
-    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), Sources((), 0))
+    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), ClientLimits((), 0))
     front = upgrades.wrap(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 

@@ -14,8 +14,8 @@ from incoming import __version__
 from incoming.core.networks import Networks
 from incoming.handover import tls_trust
 from incoming.handover.answers import MAX_ANSWER_BYTES, Answer, NoAnswer, classify
-from incoming.handover.connections import Connections, Place, Target, target
-from incoming.handover.failures import FAILURES, NOT_CONNECTED, TooSlow, failed
+from incoming.handover.connections import Connections, Endpoint, Target, target
+from incoming.handover.failures import FAILURES, NOT_CONNECTED, CallTimeout, failed
 from incoming.runtime.base import Lock, Runtime
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.wire.http_status import retry_after_s
@@ -23,11 +23,11 @@ from incoming.wire.http_status import retry_after_s
 CONNECTIONS_AN_APP: Final = 32
 """A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this. An app is
 an address and a port: a URL has many spellings, and many names lead to one address."""
-MAX_PLACES: Final = 8
+MAX_ENDPOINTS: Final = 8
 """How many addresses of a host are tried in one call."""
 
 
-class HttpCall:
+class HttpClient:
     """Calls apps. Connections are kept alive; redirects are not followed; proxies are not used."""
 
     def __init__(
@@ -58,28 +58,28 @@ class HttpCall:
             self._trusted = self._runtime.in_pool(tls_trust.context, self._ca_file)
         return self._trusted
 
-    def turn(self, url: str) -> Turn:
-        """Returns what to enter before a call to this URL: a place among the calls to its address."""
-        return Turn(self, url)
+    def slot(self, url: str) -> CallSlot:
+        """Returns a context manager for calls to this URL; entering it waits for a free slot."""
+        return CallSlot(self, url)
 
-    # --- what a turn needs -------------------------------------------------------------------------
+    # --- what a slot needs -------------------------------------------------------------------------
 
-    def look_up(self, url: str) -> tuple[Target, list[Place]]:
+    def look_up(self, url: str) -> tuple[Target, list[Endpoint]]:
         """Returns where a URL leads. Raises one of FAILURES."""
         where = target(url)
         with self._look_ups.of(where.host), self._time_limit():
-            return where, self._connections.places(where)[:MAX_PLACES]
+            return where, self._connections.endpoints(where)[:MAX_ENDPOINTS]
 
-    def lock_of(self, place: Place) -> Lock:
-        """Returns what to hold during a call to a place."""
-        return self._calls.of(place.key)
+    def lock_of(self, endpoint: Endpoint) -> Lock:
+        """Returns what to hold during a call to an endpoint."""
+        return self._calls.of(endpoint.key)
 
-    def call(self, where: Target, place: Place, form: dict[str, str]) -> Answer:
+    def call(self, where: Target, endpoint: Endpoint, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
         connected = False
         try:
             # Other time-outs are between two bytes; an answer that drips is bounded here.
-            with self._time_limit(), self._connections.to(where, place) as connection:
+            with self._time_limit(), self._connections.to(where, endpoint) as connection:
                 connected = True
                 connection.sock.settimeout(self._answer_timeout_s)
                 headers = self._headers | where.headers
@@ -92,27 +92,27 @@ class HttpCall:
             return failed(exc, connected=connected)
 
     def _time_limit(self) -> AbstractContextManager[object]:
-        return self._runtime.time_limit(self._call_timeout_s, TooSlow("the time for a call is over"))
+        return self._runtime.time_limit(self._call_timeout_s, CallTimeout("the time for a call is over"))
 
 
-class Turn:
-    """A place among the calls to an app, for a with-block. To enter it may take long."""
+class CallSlot:
+    """A slot for calls to one app, as a context manager. Entering it may wait for a long time."""
 
-    def __init__(self, notifier: HttpCall, url: str) -> None:
-        self._notifier = notifier
+    def __init__(self, client: HttpClient, url: str) -> None:
+        self._client = client
         self._url = url
         self._where: Target | None = None
-        self._places: list[Place] = []
-        self._trouble: NoAnswer | None = None
+        self._endpoints: list[Endpoint] = []
+        self._failure: NoAnswer | None = None
         self._lock: Lock | None = None
 
     def __enter__(self) -> Self:
         try:
-            self._where, self._places = self._notifier.look_up(self._url)
+            self._where, self._endpoints = self._client.look_up(self._url)
         except FAILURES as exc:
-            self._trouble = failed(exc, connected=False)
+            self._failure = failed(exc, connected=False)
         else:
-            self._move_to(self._places[0])
+            self._move_to(self._endpoints[0])
         return self
 
     def __exit__(self, *exc_info: object) -> None:
@@ -121,23 +121,23 @@ class Turn:
     def post(self, form: dict[str, str]) -> Answer:
         """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering.
 
-        Where an address of the app takes no connection, the next one is called, with a turn of its own.
+        Where an address of the app takes no connection, the next one is called, with a slot of its own.
         """
-        answer: Answer | None = self._trouble
-        for number, place in enumerate(self._places):
+        answer: Answer | None = self._failure
+        for number, endpoint in enumerate(self._endpoints):
             if number:
-                self._move_to(place)
+                self._move_to(endpoint)
             assert self._where
-            answer = self._notifier.call(self._where, place, form)
-            if not (isinstance(answer, NoAnswer) and answer.trouble in NOT_CONNECTED):
+            answer = self._client.call(self._where, endpoint, form)
+            if not (isinstance(answer, NoAnswer) and answer.kind in NOT_CONNECTED):
                 break
         assert answer
         return answer
 
-    def _move_to(self, place: Place) -> None:
-        """Nobody holds one place while it waits for another, so no two wait for each other."""
+    def _move_to(self, endpoint: Endpoint) -> None:
+        """Releases one slot before it waits for another, so there is no deadlock."""
         self._leave()
-        lock = self._notifier.lock_of(place)
+        lock = self._client.lock_of(endpoint)
         lock.__enter__()
         self._lock = lock
 

@@ -18,7 +18,7 @@ import pytest
 
 from incoming.handover.answer_reader import MAX_READ_BYTES, PIECE_BYTES, AnswerFile, AnswerTooLong
 from incoming.handover.answers import MAX_ANSWER_BYTES, Done
-from incoming.handover.http_call import HttpCall
+from incoming.handover.http_client import HttpClient
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
 from tests.support.calls import post
 from tests.support.fakes import FakeRuntime
@@ -35,7 +35,7 @@ class Told:
 
     answer: str
     why: str
-    trouble: str
+    kind: str
     took_s: float
 
 
@@ -189,7 +189,7 @@ def test_whatever_an_app_sends_for_ever_is_not_read_for_ever(
     with raw_app(begin, then * (262_144 // len(then))) as url:
         told = caller.post(url)
     assert told.answer == "NoAnswer"
-    assert told.trouble in ("too_long", "bad_answer", "cut")
+    assert told.kind in ("too_long", "bad_answer", "cut")
     assert told.took_s < NEARLY_AT_ONCE_S
 
 
@@ -197,7 +197,7 @@ def test_whatever_an_app_sends_for_ever_is_not_read_for_ever(
 def test_whatever_drips_for_ever_is_bounded_in_time(caller: Caller, begin: bytes, then: bytes) -> None:
     with raw_app(begin, then) as url:  # each piece comes well within the time between two bytes
         told = caller.post(url, connect_timeout_s=0.2, answer_timeout_s=0.4)
-    assert (told.answer, told.trouble) == ("NoAnswer", "timeout")
+    assert (told.answer, told.kind) == ("NoAnswer", "timeout")
     assert told.took_s < NEARLY_AT_ONCE_S
 
 
@@ -235,7 +235,7 @@ def test_an_interim_answer_is_skipped(caller: Caller, interim: bytes, final: byt
 def test_an_answer_that_changes_the_protocol_is_not_skipped(caller: Caller) -> None:
     with raw_app(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n") as url:
         told = caller.post(url)
-    assert (told.answer, told.trouble) == ("Refused", "status_1xx")
+    assert (told.answer, told.kind) == ("Refused", "status_1xx")
 
 
 def test_an_answer_that_never_begins_is_not_waited_for(caller: Caller) -> None:
@@ -261,16 +261,16 @@ def test_an_answer_that_drips_is_bounded_as_a_whole(caller: Caller, begin: bytes
 def test_an_app_that_is_down_gives_no_answer(caller: Caller, app: ScriptedApp) -> None:
     app.stop()
     told = caller.post(app.url)
-    assert (told.answer, told.trouble) == ("NoAnswer", "connection_refused")
+    assert (told.answer, told.kind) == ("NoAnswer", "connection_refused")
 
 
 @pytest.mark.parametrize(
-    ("begin", "trouble"), [(b"", "cut"), (b"HTTP/1.", "bad_answer"), (b"\x00rubbish\r\n\r\n", "bad_answer")]
+    ("begin", "kind"), [(b"", "cut"), (b"HTTP/1.", "bad_answer"), (b"\x00rubbish\r\n\r\n", "bad_answer")]
 )
-def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: bytes, trouble: str) -> None:
+def test_an_app_that_dies_before_its_answer_gives_none(caller: Caller, begin: bytes, kind: str) -> None:
     with raw_app(begin, closes=True) as url:
         told = caller.post(url)
-    assert (told.answer, told.trouble) == ("NoAnswer", trouble)
+    assert (told.answer, told.kind) == ("NoAnswer", kind)
 
 
 @pytest.mark.parametrize(
@@ -295,22 +295,22 @@ def test_an_app_that_stalls_in_its_answer_gives_none(caller: Caller) -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "troubles"),
+    ("url", "kinds"),
     [
         ("http://app.invalid/", ["unknown_name", "name_server"]),  # the latter on a machine without a network
         ("http://127.0.0.1:1/", ["connection_refused"]),
         ("http://[::1", ["bad_url"]),
     ],
 )
-def test_a_name_that_leads_nowhere_gives_no_answer(caller: Caller, url: str, troubles: list[str]) -> None:
+def test_a_name_that_leads_nowhere_gives_no_answer(caller: Caller, url: str, kinds: list[str]) -> None:
     told = caller.post(url)
     assert told.answer == "NoAnswer"
-    assert told.trouble in troubles
+    assert told.kind in kinds
 
 
 def test_an_https_app_without_tls_gives_no_answer(caller: Caller, app: ScriptedApp) -> None:
     told = caller.post(app.url.replace("http:", "https:"))
-    assert (told.answer, told.trouble) == ("NoAnswer", "tls")
+    assert (told.answer, told.kind) == ("NoAnswer", "tls")
     assert app.deliveries == []
 
 
@@ -322,7 +322,7 @@ def test_an_app_that_accepts_no_connection_is_not_waited_for(caller: Caller) -> 
             waiting.settimeout(0.2)
             code = waiting.connect_ex(full.getsockname())
         told = caller.post(f"http://127.0.0.1:{full.getsockname()[1]}/", connect_timeout_s=0.2)
-    assert (told.answer, told.trouble) == ("NoAnswer", "connect_timeout")
+    assert (told.answer, told.kind) == ("NoAnswer", "connect_timeout")
 
 
 def test_the_operators_own_proxies_and_passwords_are_not_used(caller: Caller, app: ScriptedApp) -> None:
@@ -339,7 +339,7 @@ def test_the_operators_own_proxies_and_passwords_are_not_used(caller: Caller, ap
     ids=["length", "chunked"],
 )
 def test_a_connection_is_kept_for_the_next_call(answer: bytes) -> None:
-    notifier = HttpCall(LONG_S, LONG_S, FakeRuntime())
+    notifier = HttpClient(LONG_S, LONG_S, FakeRuntime())
     connections: list[socket.socket] = []
 
     def serve() -> None:
