@@ -14,6 +14,7 @@ from incoming import __version__
 from incoming.core.errors import BadSetting
 from incoming.http import callers, status_page
 from incoming.http.listeners import browser_url, reachable_host
+from incoming.wire.page_policy import page_headers
 
 EXAMPLES_DIR: Final = Path(__file__).parent.parent.parent / "examples"
 EXAMPLES: Final = (
@@ -79,7 +80,7 @@ class FrontPage:
         if method not in ("GET", "HEAD") or (path != "/" and path not in self._docs):
             return self._app(environ, start_response)
         if path == "/":
-            body, headers = self._page(str(environ.get("HTTP_HOST", ""))), status_page.headers(self._style)
+            body, headers = self._page(str(environ.get("HTTP_HOST", ""))), page_headers(self._style)
         else:
             body, headers = self._docs[path].read_text("utf-8"), {"Content-Type": "text/plain; charset=utf-8"}
         data = body.encode()
