@@ -27,7 +27,7 @@ READY: Final = re.compile(r"listens on (http://\S+)")
 STATIC_FILES = (
     *("incoming.js", "incoming.mjs", "incoming.d.ts", "incoming.d.mts", "package.json"),
     *(f"incoming.min.{kind}{suffix}" for kind in ("js", "mjs") for suffix in ("", ".map", ".gz", ".br")),
-    *("status.html", "status.css", "status.js", "front.html", "front.css"),
+    *("status.html", "status.css", "status.js", "front.html", "front.css", "upload.html", "upload.css"),
 )
 DEADLINE_S: Final = 30.0
 

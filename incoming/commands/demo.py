@@ -14,6 +14,7 @@ from incoming import __version__
 from incoming.core.errors import BadSetting
 from incoming.http import callers, status_page
 from incoming.http.listeners import browser_url, reachable_host
+from incoming.runtime.static_files import STATIC_DIR
 from incoming.wire.page_policy import page_headers
 
 EXAMPLES_DIR: Final = Path(__file__).parent.parent.parent / "examples"
@@ -66,8 +67,8 @@ class FrontPage:
     def __init__(self, app: Wsgi) -> None:
         self._app = app
         self._examples: list[tuple[str, int]] = []
-        self._html = (status_page.STATIC_DIR / "front.html").read_text("utf-8")
-        self._style = (status_page.STATIC_DIR / "front.css").read_text("utf-8")
+        self._html = (STATIC_DIR / "front.html").read_text("utf-8")
+        self._style = (STATIC_DIR / "front.css").read_text("utf-8")
         self._docs = {DOCS_PATH + name: DOCS_DIR / name for name, *_ in DOCS if (DOCS_DIR / name).is_file()}
 
     def add_example(self, title: str, port: int) -> None:

@@ -21,6 +21,7 @@ from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
 from incoming.protocol.rules import UPLOAD_ROUTE, upload_path
 from incoming.runtime.logs import LogRateLimit
+from incoming.runtime.static_files import STATIC_DIR
 from incoming.settings.table import Settings
 from incoming.uploads import housekeeping
 from incoming.uploads.overview import Overview
@@ -65,7 +66,7 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         (*settings.backend_hosts, settings.host.lower()),
     )
     backend, reading = _backend_routes(uploads, settings.public_url), _reading_routes(overview)
-    files = library.load(status_page.STATIC_DIR)
+    files = library.load(STATIC_DIR)
     answering = partial(_answering, uploads.refusals)
     not_upgraded = _not_upgraded(LogRateLimit(PROXY_WARNING_INTERVAL_S), uploads.refusals)
     for prefix in PREFIXES:
@@ -116,7 +117,7 @@ def _backend_routes(uploads: Uploads, public_url: str) -> dict[str, Route]:
 
 
 def _reading_routes(overview: Overview) -> dict[str, Route]:
-    metrics, status_html = Metrics(overview), status_page.load(status_page.STATIC_DIR)
+    metrics, status_html = Metrics(overview), status_page.load(STATIC_DIR)
 
     def uploads() -> object:
         listed = overview.page(parameters.listing(_parameters()))

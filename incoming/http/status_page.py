@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from incoming.wire.page_policy import page_headers
 
-_PACKAGE: Final = Path(__file__).parent.parent
-STATIC_DIR: Final = next(d for d in (_PACKAGE / "static", _PACKAGE.parent / "static") if d.is_dir())
-"""Inside the package when it is installed, beside it in the source tree."""
 STYLE_HERE = "<!-- style -->"
 SCRIPT_HERE = "<!-- script -->"
 

@@ -13,7 +13,7 @@ import pytest
 
 from incoming.handover.answers import WillFinish
 from incoming.http import library
-from incoming.http.status_page import STATIC_DIR
+from incoming.runtime.static_files import STATIC_DIR
 from tests.support.fakes import FakeApp
 from tests.support.routes import Routes
 from tests.support.uploads import House

@@ -10,7 +10,7 @@ import pytest
 
 from incoming.core.errors import UpgradeRequired
 from incoming.handover.answers import WillFinish
-from incoming.http.status_page import STATIC_DIR
+from incoming.runtime.static_files import STATIC_DIR
 from tests.support.fakes import FakeApp
 from tests.support.logs import LogCapture
 from tests.support.routes import BACKEND_ROUTES, PREFIXES, URL, Routes

@@ -7,8 +7,9 @@ import hashlib
 import re
 
 from incoming.http import status_page
+from incoming.runtime.static_files import STATIC_DIR
 
-PAGE = status_page.load(status_page.STATIC_DIR)
+PAGE = status_page.load(STATIC_DIR)
 
 
 def policy() -> dict[str, str]:
@@ -32,5 +33,5 @@ def test_only_its_own_script_and_style_are_admitted() -> None:
 
 
 def test_texts_never_become_markup() -> None:
-    script = (status_page.STATIC_DIR / "status.js").read_text("utf-8")
+    script = (STATIC_DIR / "status.js").read_text("utf-8")
     assert not re.findall(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(|Function\(", script)

@@ -8,8 +8,8 @@ from html import unescape
 import pytest
 
 from incoming.core.lifecycle import State
-from incoming.http.status_page import STATIC_DIR
 from incoming.http_uploads.upload_page import UploadPage, UploadView, readable_size
+from incoming.runtime.static_files import STATIC_DIR
 
 PAGE = UploadPage.load(STATIC_DIR)
 NASTY = "<script>alert(1)</script>\"'&<b>.mov"
@@ -83,7 +83,7 @@ def test_a_server_that_stops_gets_time_to_be_there_again() -> None:
     assert refreshed(view(State.HANDING_OVER, server_stops=True)) == f"10; url={ADDRESS}"
 
 
-@pytest.mark.parametrize("state", set(State) - {State.UPLOADING, State.HANDING_OVER, State.WAITING})
+@pytest.mark.parametrize("state", sorted(set(State) - {State.UPLOADING, State.HANDING_OVER, State.WAITING}))
 def test_a_page_is_not_loaded_again_when_only_its_user_can_change_something(state: State) -> None:
     assert not refreshed(view(state))
 
