@@ -10,9 +10,12 @@ storage that fails changes nothing that was acknowledged. No method blocks the e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+
+from incoming.core.checkpoints import Checkpoint
+from incoming.core.parts import Part
 
 
 class Writer(Protocol):
@@ -65,6 +68,16 @@ class Writer(Protocol):
         """
 
 
+class PartWriter(Writer, Protocol):
+    """The open file of one part. Its offsets count from the beginning of the part."""
+
+    def begin_unchecked(self) -> None:
+        """What is written from now on does not become durable: a kill, `close` and `truncate` discard it."""
+
+    def accept_unchecked(self) -> None:
+        """Makes all that was written durable. After an error it may be repeated."""
+
+
 class Storage(Protocol):
     """The files of all uploads, by ticket id."""
 
@@ -87,6 +100,10 @@ class Storage(Protocol):
     @property
     def inventory(self) -> Inventory | None:
         """Lists what is stored; None where that can't be listed."""
+
+    @property
+    def parts(self) -> Parts | None:
+        """Takes a file in parts; None where only whole files can be stored."""
 
     def location(self, ticket_id: str) -> str:
         """Returns where the file is, as the app is told. It is the same for the whole life of the ticket.
@@ -166,6 +183,56 @@ class Room(Protocol):
 
         First it frees what a killed writer had reserved. Returns 0 if there is no file.
         """
+
+
+class Parts(Protocol):
+    """Capability: the storage takes a file in parts, several at a time, and makes the file of them.
+
+    While an upload comes in parts, `Storage` has no file of it. `Storage.delete` deletes its parts, too.
+    """
+
+    def open(
+        self, ticket_id: str, part: Part, on_reserve: Callable[[int], object] = lambda _: None
+    ) -> PartWriter:
+        """Opens a part to append at its end; creates it if there is none. See `Storage.open`.
+
+        A part has one writer at a time. After a power cut it is read first, which takes long.
+        """
+
+    def sizes(self, ticket_id: str, parts: Sequence[Part]) -> tuple[int, ...]:
+        """Returns how many bytes of each of these parts survive a kill of this process.
+
+        After a power cut they are read first, and only bytes count that are as they were acknowledged.
+        """
+
+    def accounted_bytes(self, ticket_id: str, part: Part) -> int:
+        """Returns what `Writer.accounted_bytes` would be for a part that no writer has open.
+
+        First it frees what a killed writer had reserved.
+        """
+
+    def delete(self, ticket_id: str, part: Part) -> None:
+        """Deletes the bytes of a part that no writer has open. A part without any is no error."""
+
+    def needs_copy(self, parts: Sequence[Part]) -> bool:
+        """Returns whether `assemble` takes as much space as these parts have bytes."""
+
+    def assemble(
+        self, ticket_id: str, parts: Sequence[Part], is_wanted: Callable[[], bool],
+        on_reserve: Callable[[int], object] = lambda _: None,
+    ) -> Checkpoint | None:  # fmt: skip
+        """Makes the upload's file of these parts, which are complete, in this order.
+
+        A part may be in the list twice. No part has a writer. After an error or a kill all parts are as they
+        were, or the file is there: then a call with the same list changes nothing. It survives a power cut if
+        the storage syncs. `on_reserve` is called with the bytes that a copy takes, once they are not free any
+        more.
+
+        Returns the length and the CRC-32C of the file; None if `is_wanted` has returned False meanwhile.
+        """
+
+    def clean_up(self, ticket_id: str) -> None:
+        """Deletes everything that is left of the parts. The upload's file stays."""
 
 
 class Inventory(Protocol):

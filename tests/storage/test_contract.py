@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from incoming.storage import Storage
-from incoming.storage.local.storage import LocalStorage
+from incoming.storage.local.storage import LocalStorage, PowerCuts
 from tests.storage.contract import Place, StorageContract
+from tests.storage.parts_contract import PartsContract
 from tests.support.fakes import FakeRuntime
 from tests.support.piece_storage import PieceStorage
 
@@ -24,7 +25,7 @@ class Directory:
 
     def storage(self) -> Storage:
         """See contract.Place."""
-        return LocalStorage(self._directory, RESERVE_BYTES, self._runtime)
+        return LocalStorage(self._directory, RESERVE_BYTES, self._runtime, PowerCuts(boot_id="the first"))
 
     def settle(self) -> None:
         """See contract.Place."""
@@ -47,6 +48,15 @@ class Pieces:
 
 class TestLocalStorage(StorageContract):
     """A directory of this machine."""
+
+    @pytest.fixture
+    def place(self, tmp_path: Path) -> Place:
+        """A directory of the test."""
+        return Directory(tmp_path / "data")
+
+
+class TestLocalParts(PartsContract):
+    """Parts in a directory of this machine."""
 
     @pytest.fixture
     def place(self, tmp_path: Path) -> Place:

@@ -16,7 +16,7 @@ PIECE_BYTES: Final = 8
 class PieceStorage:
     """See storage.Storage. `files` outlives the process that has this object: hand it to the next one."""
 
-    ownership = pickup = recovery = room = inventory = None
+    ownership = pickup = recovery = room = inventory = parts = None
 
     def __init__(self, files: dict[str, bytearray] | None = None) -> None:
         self.files: dict[str, bytearray] = {} if files is None else files

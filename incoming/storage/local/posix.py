@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from incoming.runtime.filesystem import sync_folder, sync_if_supported
 from incoming.runtime.gevent_runtime import close_descriptor
 
 FALLOC_FL_KEEP_SIZE: Final = 1
+FALLOC_FL_PUNCH_HOLE: Final = 2
 REWRITE_BYTES: Final = 1024 * 1024
 STEP_BYTES: Final = 2 * 1024 * 1024
 """How much of a large file is written to the disk at a time: 4 ms on a disk of 500 MB/s."""
@@ -33,8 +35,17 @@ _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 def fallocate(fd: int, offset_bytes: int, size_bytes: int) -> int:
     """Reserves disk space without changing the file's length; returns 0 or the error number."""
+    return _fallocate(fd, FALLOC_FL_KEEP_SIZE, offset_bytes, size_bytes)
+
+
+def punch_hole(fd: int, offset_bytes: int, size_bytes: int) -> int:
+    """Frees the space of a range, stored or reserved; returns 0 or the error number."""
+    return _fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset_bytes, size_bytes)
+
+
+def _fallocate(fd: int, mode: int, offset_bytes: int, size_bytes: int) -> int:
     where = ctypes.c_int64(offset_bytes), ctypes.c_int64(size_bytes)
-    failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(FALLOC_FL_KEEP_SIZE), *where)
+    failed = _libc.fallocate(ctypes.c_int(fd), ctypes.c_int(mode), *where)
     return ctypes.get_errno() if failed else 0
 
 
@@ -109,7 +120,7 @@ class FileSync:
     def sync(self, file: Path, fd: int) -> None:
         """Returns when the file, open as `fd`, survives a power cut. Raises OSError."""
         if file in self._failed:
-            _write_again(fd)
+            write_again(fd)
         self._failed.add(file)
         os.fdatasync(fd)
         with folder(file.parent) as folder_fd:
@@ -122,7 +133,7 @@ class FileSync:
         self._failed.discard(file)
 
 
-def _write_again(fd: int) -> None:
-    position = 0
-    while part := os.pread(fd, REWRITE_BYTES, position):
+def write_again(fd: int, position: int = 0, end: int = sys.maxsize) -> None:
+    """Writes what a range of a file has once more, so that the next sync has to write it. Raises OSError."""
+    while part := os.pread(fd, min(REWRITE_BYTES, end - position), position):
         position += os.pwrite(fd, part, position)

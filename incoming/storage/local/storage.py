@@ -6,6 +6,7 @@ import contextlib
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,10 @@ from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
 from incoming.storage.local.inventory import LocalInventory
+from incoming.storage.local.offsets import boot_mark
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
+from incoming.storage.local.part_files import PartFiles, assembly_name, regions_name
+from incoming.storage.local.parts import LocalParts
 from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom
@@ -28,14 +32,30 @@ INODES: Final = 2
 NO_OTHER_OWNER: Final = NoOtherOwner()
 
 
+@dataclass(frozen=True, slots=True)
+class PowerCuts:
+    """What is known of power cuts, and what is done about them.
+
+    `tells_holes`: see probe.Findings. `boot_id`: see UploadContext. `syncs`: whether a file that was made of
+    parts survives one.
+    """
+
+    tells_holes: bool = True
+    boot_id: str = ""
+    syncs: bool = True
+
+
+USUAL: Final = PowerCuts()
+
+
 class LocalStorage:
     """See storage.Storage. It is also the capability `pickup`: an app takes its file by moving it away."""
 
     def __init__(
-        self, directory: Path, reserve_bytes: int, runtime: Runtime, tells_holes: bool = True,
+        self, directory: Path, reserve_bytes: int, runtime: Runtime, power_cuts: PowerCuts = USUAL,
         owner: Owner = NO_OTHER_OWNER,
     ) -> None:  # fmt: skip
-        """Creates the directory if there is none. `tells_holes`: see probe.Findings. Raises OSError.
+        """Creates the directory if there is none. Raises OSError.
 
         Once the files may belong to another process, none is opened, truncated or deleted any more, and no
         write succeeds: `owner` tells.
@@ -51,9 +71,12 @@ class LocalStorage:
         giver = FileGiver(self._directory.path, above if is_directly_above else None, DIR_MODE)
         self.ownership = LocalOwnership(giver, self._directory.file, runtime)
         self.pickup = self
-        self.recovery = LocalRecovery(self._directory) if tells_holes else None
+        self.recovery = LocalRecovery(self._directory) if power_cuts.tells_holes else None
         self.room = LocalRoom(self._directory, reserve_bytes, runtime)
         self.inventory = LocalInventory(self._directory, runtime)
+        self._part_files = PartFiles(self._directory, boot_mark(power_cuts.boot_id), power_cuts.syncs)
+        file_sync = self._file_sync if power_cuts.syncs else None
+        self.parts = LocalParts(self._part_files, self._write_path, file_sync, self._deletion, reserve_bytes)
 
     def location(self, ticket_id: str) -> str:
         """See storage.Storage. It is the absolute path of the file."""
@@ -118,17 +141,19 @@ class LocalStorage:
         """See storage.Storage. Deletes only what the server has created: other files in the folder stay."""
         try:
             with disk_errors:
-                self._runtime.in_pool(self._delete, self._directory.file(ticket_id))
+                self._runtime.in_pool(self._delete, ticket_id)
         finally:
             self._deletion.start()
 
-    def _delete(self, file: Path) -> None:
+    def _delete(self, ticket_id: str) -> None:
+        file = self._directory.file(ticket_id)
         self._directory.owner.check()
         self._directory.check_place()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
             self._deletion.unlink(file.name, folder_fd)
-        self._file_sync.forget(file)
-        self._delete_folder(file.parent)
+        for name in (ticket_id, regions_name(ticket_id), assembly_name(ticket_id)):
+            self._file_sync.forget(file.with_name(name))
+        self._delete_folder(ticket_id)
 
     def is_taken(self, ticket_id: str) -> bool:
         """See storage.Pickup. A file that is gone was moved away by its app."""
@@ -136,14 +161,28 @@ class LocalStorage:
 
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Pickup. Deletes the folder if it is empty."""
-        with disk_errors:
-            self._runtime.in_pool(self._delete_folder, self._directory.file(ticket_id).parent)
+        try:
+            with disk_errors:
+                self._runtime.in_pool(self._delete_folder, ticket_id)
+        finally:
+            self._deletion.start()
 
-    def _delete_folder(self, folder: Path) -> None:
+    def _delete_folder(self, ticket_id: str) -> None:
+        """Deletes the folder, unless it holds a file that is not ours: the app may have put one there."""
+        place = self._directory.file(ticket_id).parent
         self._directory.owner.check()
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            try:
-                folder.rmdir()
-            except OSError as exc:
-                if exc.errno != errno.ENOTEMPTY:  # it holds a file that is not ours
-                    raise
+            if not _remove_folder(place):
+                self._part_files.delete_all(ticket_id, self._deletion)
+                _remove_folder(place)
+
+
+def _remove_folder(place: Path) -> bool:
+    """Returns False if the folder is not empty. Raises OSError."""
+    try:
+        place.rmdir()
+    except OSError as exc:
+        if exc.errno != errno.ENOTEMPTY:
+            raise
+        return False
+    return True

@@ -8,10 +8,12 @@ delayed every request by 50 ms.
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import Final
 
 from incoming.runtime.base import Runtime
 from incoming.storage.local.directory import Owner
+from incoming.storage.local.posix import FileSync
 
 SLOW_WRITE_S: Final = 0.005
 """A slice that takes longer than this has waited for the disk."""
@@ -45,3 +47,13 @@ class WritePath:
         written = os.pwrite(fd, part, position)
         self._owner.glance()  # nothing is acknowledged once another process can own the files
         return written, self.runtime.now_s() - began_s
+
+    def write_out(self, file_sync: FileSync, file: Path, fd: int, end: int, position: int = 0) -> None:
+        """Has the disk write a large file up to `end`, in steps that take turns with those of other files.
+
+        The file still has to be synced. Raises OSError.
+        """
+        while position < end:
+            with self.large_sync:
+                position = self.runtime.in_pool(file_sync.write_out, file, fd, position, end)
+            self.runtime.sleep(0)  # the next file in line gets the lock, not this one again

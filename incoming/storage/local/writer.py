@@ -42,45 +42,43 @@ class Reserve:
     on_reserve: Callable[[int], object]
 
 
-class LocalWriter:
-    """See storage.Writer."""
+class ReservingWriter:
+    """Writes a range of a file from its beginning on, and reserves space in it. See storage.Writer."""
 
-    def __init__(
-        self, opened: OpenFile, directory: UploadDirectory, write_path: WritePath, file_sync: FileSync,
-        reserve: Reserve,
-    ) -> None:  # fmt: skip
-        """`file_sync` makes the file and its name durable.
+    def __init__(self, opened: OpenFile, start_bytes: int, write_path: WritePath, reserve: Reserve) -> None:
+        """`start_bytes`: where the range begins in the file. All other offsets count from there.
 
         Nothing is reserved before the first byte: a client that sends none takes no space.
         """
         self._file = opened.path
         self._fd = opened.fd
-        self._directory = directory
+        self._start_bytes = start_bytes
         self._write_path = write_path
         self._runtime = write_path.runtime
-        self._file_sync = file_sync
         self._length_bytes = reserve.length_bytes
         self._reserve_bytes = reserve.ahead_bytes
         self._on_reserve = reserve.on_reserve
-        self.taken_bytes = self.durable_offset = opened.status.st_size
-        self.accounted_bytes = allocated_bytes(opened.status, reserve.ahead_bytes)
+        self.taken_bytes = self.durable_offset = self.accounted_bytes = 0
         self._torn = False
         """Whether bytes of a failed write may be in the file after `taken_bytes`."""
         self._reserving = False
         self._file_lock = self._runtime.lock()
 
-    def write(self, chunk: memoryview) -> None:
-        """See storage.Writer. The offset moves when the whole chunk is in the file."""
+    def _put(self, chunk: memoryview) -> int:
+        """Writes the chunk behind what is taken. Returns where it ends. Raises OSError."""
         position = self.taken_bytes
         self._torn = True
-        with disk_errors:
-            while chunk:
-                written = self._write_path.write(self._fd, chunk[:SLICE_BYTES], position)
-                position += written
-                chunk = chunk[written:]
-                if chunk:
-                    self._runtime.yield_if_due(first=True)  # while the chunk is in the CPU cache
-        self.taken_bytes = self.durable_offset = position
+        while chunk:
+            written = self._write_path.write(self._fd, chunk[:SLICE_BYTES], self._start_bytes + position)
+            position += written
+            chunk = chunk[written:]
+            if chunk:
+                self._runtime.yield_if_due(first=True)  # while the chunk is in the CPU cache
+        return position
+
+    def _took(self, position: int) -> None:
+        """Everything up to this offset is stored."""
+        self.taken_bytes = position
         self._torn = False
         self.accounted_bytes = max(self.accounted_bytes, position)
         self._reserve_ahead()
@@ -102,7 +100,7 @@ class LocalWriter:
         with self._file_lock:
             start = self.accounted_bytes
             if self._fd >= 0 and end > start:
-                error = self._runtime.in_pool(fallocate, self._fd, start, end - start)
+                error = self._runtime.in_pool(fallocate, self._fd, self._start_bytes + start, end - start)
                 if not error:
                     self.accounted_bytes = max(self.accounted_bytes, end)
                     self._on_reserve(self.accounted_bytes)
@@ -112,18 +110,63 @@ class LocalWriter:
                     self._reserve_bytes //= 2  # nearly full: the next write finds out
         self._reserving = False
 
+    def abort(self) -> None:
+        """See storage.Writer. The file system frees the space when the file is deleted."""
+        with disk_errors, self._file_lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                self._runtime.in_pool(self._close, fd)
+
+    def close(self) -> None:
+        """See storage.Writer."""
+        with disk_errors, self._file_lock:
+            fd, self._fd = self._fd, -1
+            if fd >= 0:
+                self._runtime.in_pool(self._trim_and_close, fd)
+
+    def _trim_and_close(self, fd: int) -> None:
+        try:
+            if self.accounted_bytes > self.taken_bytes or self._torn:
+                self._trim(fd)
+        finally:
+            self._close(fd)
+
+    def _trim(self, fd: int) -> None:
+        """Frees what was reserved behind the stored bytes and not used. Raises OSError."""
+        raise NotImplementedError
+
+    def _close(self, fd: int) -> None:
+        close_descriptor(fd)
+
+
+class LocalWriter(ReservingWriter):
+    """The writer of a file that comes as a whole."""
+
+    def __init__(
+        self, opened: OpenFile, directory: UploadDirectory, write_path: WritePath, file_sync: FileSync,
+        reserve: Reserve,
+    ) -> None:  # fmt: skip
+        """`file_sync` makes the file and its name durable."""
+        super().__init__(opened, 0, write_path, reserve)
+        self._directory = directory
+        self._file_sync = file_sync
+        self.taken_bytes = self.durable_offset = opened.status.st_size
+        self.accounted_bytes = allocated_bytes(opened.status, reserve.ahead_bytes)
+
+    def write(self, chunk: memoryview) -> None:
+        """See storage.Writer. The offset moves when the whole chunk is in the file."""
+        with disk_errors:
+            position = self._put(chunk)
+        self.durable_offset = position
+        self._took(position)
+
     def finish(self) -> None:
         """See storage.Writer. A large file is written out in steps, which take turns with those of others."""
         with disk_errors, self._file_lock:
             if self.taken_bytes <= SHORT_SYNC_BYTES:
                 self._runtime.in_pool(self._sync)
                 return
-            position = 0
-            while position < self.taken_bytes:
-                with self._write_path.large_sync:
-                    turn = self._file, self._fd, position, self.taken_bytes
-                    position = self._runtime.in_pool(self._file_sync.write_out, *turn)
-                self._runtime.sleep(0)  # the next file in line gets the lock, not this one again
+            self._write_path.write_out(self._file_sync, self._file, self._fd, self.taken_bytes)
             with self._write_path.large_sync:
                 self._runtime.in_pool(self._sync)
 
@@ -140,26 +183,9 @@ class LocalWriter:
             self.taken_bytes = self.durable_offset = self.accounted_bytes = length_bytes
             self._torn = False
 
-    def abort(self) -> None:
-        """See storage.Writer. The file system frees the space when the file is deleted."""
-        with disk_errors, self._file_lock:
-            fd, self._fd = self._fd, -1
-            if fd >= 0:
-                self._runtime.in_pool(close_descriptor, fd)
-
-    def close(self) -> None:
-        """See storage.Writer. A truncation to the same length frees what was reserved after it."""
-        with disk_errors, self._file_lock:
-            fd, self._fd = self._fd, -1
-            if fd >= 0:
-                self._runtime.in_pool(self._trim_and_close, fd)
-
-    def _trim_and_close(self, fd: int) -> None:
-        try:
-            if self.accounted_bytes > self.taken_bytes or self._torn:
-                self._truncate(fd, self.taken_bytes)
-        finally:
-            close_descriptor(fd)
+    def _trim(self, fd: int) -> None:
+        """A truncation to the same length frees what was reserved after it."""
+        self._truncate(fd, self.taken_bytes)
 
     def _truncate(self, fd: int, size_bytes: int) -> None:
         self._directory.owner.check()  # another process may have stored more
