@@ -213,7 +213,7 @@ def test_a_path_of_a_machine_is_found_where_there_is_one(home: str, text: str) -
 # --- names ---------------------------------------------------------------------------------------------
 
 PRIVATE_WORDS: Final = frozenset((
-    *("vigil", "steps", "heads", "sameness", "together", "patience", "kept", "turns", "parts", "breathe"),
+    *("vigil", "steps", "heads", "sameness", "together", "patience", "kept", "turns", "breathe"),
     *("go_on", "life_sign", "said", "heard"),
 ))  # fmt: skip
 """Words that only this project used. The field has a standard term for each."""
