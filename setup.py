@@ -29,6 +29,7 @@ setup(
         "msgspec>=0.19",
         "numpy>=1.26",
         "prometheus-client>=0.20",
+        "python-multipart>=0.0.31",
         "requests>=2.31",
     ],
     extras_require={

@@ -160,7 +160,7 @@ def version(text: str) -> list[int]:
     return [int(number) for number in text.split(".") if number.isdigit()]
 
 
-IMPORTED_AS: Final = {"gevent-websocket": "geventwebsocket"}
+IMPORTED_AS: Final = {"gevent-websocket": "geventwebsocket", "python-multipart": "python_multipart"}
 
 
 def test_what_is_pinned_is_what_the_package_asks_for() -> None:

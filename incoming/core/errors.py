@@ -282,6 +282,12 @@ class DigestMismatch(IncomingError):
     sentence = "The file does not have the digest that its client named. The upload was cancelled."
 
 
+class BadForm(IncomingError):
+    """A form that a page sends without the library is malformed, or does not have exactly one file."""
+
+    code, number, http_status, retryable = "bad_form", 90, 400, False
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 

@@ -1,0 +1,151 @@
+"""A form with a file in it, as browsers and `curl -F` send it (RFC 7578): which bytes are the file.
+
+The library python-multipart finds the parts; this module says what they mean. Bytes go in as they come, and
+those of the file come out: nothing of it is kept here. The other fields are the page's business, so they are
+passed over. Whether the form is whole, and has one file, is known only at its end.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, cast
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from incoming.core.errors import BadForm, FormTooLarge
+
+MEDIA_TYPE: Final = "multipart/form-data"
+MAX_OTHER_BYTES: Final = 100 * 1024
+"""The limit for everything in a form that is not the file: its other fields, and what surrounds the parts."""
+IDENTITY_ENCODINGS: Final = frozenset((b"", b"binary", b"7bit", b"8bit"))
+"""What Content-Transfer-Encoding may be. Browsers send none (RFC 7578 section 4.7)."""
+_ESCAPED: Final = ((b"%22", b'"'), (b"%0D", b"\r"), (b"%0A", b"\n"))
+"""What browsers write in names instead of these (HTML standard, "multipart/form-data encoding algorithm")."""
+
+
+def file_name_of(raw: bytes) -> str:
+    """Returns the name of a file as the page's user sees it.
+
+    Browsers send its bytes in the charset of the page. That is UTF-8, or else most likely Windows-1252.
+    """
+    for escaped, meant in _ESCAPED:
+        raw = raw.replace(escaped, meant)
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw.decode("windows-1252", "replace")
+
+
+class FormReader:
+    """Reads one form. After an error it is of no use any more."""
+
+    def __init__(self, content_type: str) -> None:
+        """`content_type`: the header. Raises BadForm if it names no usable boundary."""
+        media_type, options = parse_options_header(content_type.encode("latin-1", "replace"))
+        boundary = options.get(b"boundary", b"")
+        if media_type.lower() != MEDIA_TYPE.encode() or not boundary:
+            raise BadForm("The form has no boundary: its Content-Type must be multipart/form-data.")
+        self.file_name: str | None = None
+        """The name of the file; None until the file has begun. It is a stranger's text."""
+        self.is_complete = False
+        """Whether the end of the form has come."""
+        self._pieces: list[memoryview] = []
+        self._other_bytes = 0
+        self._header_name = self._header_value = b""
+        self._part: dict[bytes, bytes] = {}
+        self._offered_name: bytes | None = None
+        """The name of the part that comes in now, if it is a file. An empty one has to have bytes, too."""
+        self._is_in_file = self._has_file_field = False
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._part.clear,
+                    "on_header_field": self._add_to_header_name,
+                    "on_header_value": self._add_to_header_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_part,
+                    "on_part_data": self._take,
+                    "on_part_end": self._end_part,
+                    "on_end": self._end,
+                },
+            )
+        except FormParserError as exc:
+            raise BadForm("The boundary of the form is too long.") from exc
+        self._parser.logger = cast(Any, _NoLog())
+
+    def feed(self, data: bytes) -> list[memoryview]:
+        """Takes the next bytes of the form, and returns those of them that are bytes of the file.
+
+        Raises BadForm, FormTooLarge.
+        """
+        self._other_bytes += len(data)
+        self._pieces = []
+        try:
+            self._parser.write(data)
+        except FormParserError as exc:
+            raise BadForm("The form is malformed: it is not multipart/form-data.") from exc
+        self._other_bytes -= sum(map(len, self._pieces))
+        if self._other_bytes > MAX_OTHER_BYTES:
+            raise FormTooLarge(f"The form has more than {MAX_OTHER_BYTES >> 10} KiB beside its file.")
+        return self._pieces
+
+    def finish(self) -> None:
+        """No more bytes will come. Raises BadForm unless the form is whole, and has a file."""
+        if not self.is_complete:
+            raise BadForm("The form is incomplete: it ends in the middle.")
+        if self.file_name is None:
+            raise BadForm(
+                "No file was chosen." if self._has_file_field else "The form has no field for a file."
+            )
+
+    # --- what the parser calls ------------------------------------------------------------------------
+
+    def _add_to_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._header_name += data[start:end]
+
+    def _add_to_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._header_value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._part[self._header_name.lower()] = self._header_value
+        self._header_name = self._header_value = b""
+
+    def _begin_part(self) -> None:
+        kind, options = parse_options_header(self._part.get(b"content-disposition"))
+        if kind != b"form-data":
+            raise BadForm("The form is malformed: a part of it is not a field.")
+        if self._part.get(b"content-transfer-encoding", b"").strip().lower() not in IDENTITY_ENCODINGS:
+            raise BadForm("The form has an encoded part. A Content-Transfer-Encoding is not supported.")
+        self._offered_name = options.get(b"filename")
+        if self._offered_name is not None:
+            self._has_file_field = True
+        if self._offered_name:
+            self._begin_file()
+
+    def _begin_file(self) -> None:
+        if self.file_name is not None:
+            raise BadForm("The form has several files. This address takes one file.")
+        self.file_name = file_name_of(self._offered_name or b"")
+        self._is_in_file = True
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._offered_name is None:
+            return
+        if not self._is_in_file:  # a file without a name: an empty one means that none was chosen
+            self._begin_file()
+        self._pieces.append(memoryview(data)[start:end])
+
+    def _end_part(self) -> None:
+        self._offered_name = None
+        self._is_in_file = False
+
+    def _end(self) -> None:
+        self.is_complete = True
+
+
+class _NoLog:
+    """In place of the parser's log: the server logs a refused form itself, with one line."""
+
+    def warning(self, *_: object) -> None:
+        """Logs nothing."""
