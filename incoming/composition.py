@@ -22,10 +22,12 @@ from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError, StorageFailed, StorageInUse, StorageLost
 from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
-from incoming.http.routes import PREFIXES, UPLOAD_PATHS, make_app
+from incoming.http.routes import UPLOAD_PATHS, make_app
+from incoming.http_uploads.app import HttpUploads
 from incoming.protocol import chunks
 from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, Limits
 from incoming.protocol.negotiation import NegotiatedSession
+from incoming.protocol.rules import PREFIXES
 from incoming.registry.clock import boot_id
 from incoming.registry.journal import MODE, Journal
 from incoming.registry.memory import MemoryRegistry
@@ -168,13 +170,12 @@ class Service:
         """Returns a WSGI app with the routes and the uploads; `app`, if any, gets all other requests."""
         limits = self._limits
         largest_bytes = max(limits.chunk_size_bytes, limits.max_chunk_bytes + chunks.HEADER_BYTES)
-        upgrades = Upgrades(
-            BufferPool(largest_bytes, RECEIVE_MEMORY_BYTES),
-            KeepAlive(self.settings.connection_timeout_s),
-            ClientLimits(self.settings.trusted_proxies, self.settings.max_connections_per_source),
-        )
+        buffers = BufferPool(largest_bytes, RECEIVE_MEMORY_BYTES)
+        client_limits = ClientLimits(self.settings.trusted_proxies, self.settings.max_connections_per_source)
+        upgrades = Upgrades(buffers, KeepAlive(self.settings.connection_timeout_s), client_limits)
+        over_http = HttpUploads(self.uploads, buffers, client_limits)
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
-        front = upgrades.wrap(_beside(routes, app), UPLOAD_PATHS, self._converse)
+        front = upgrades.wrap(over_http.wrap(_beside(routes, app)), UPLOAD_PATHS, self._converse)
         owner = os.getpid()
 
         def checked(environ: Any, start_response: Any) -> Any:

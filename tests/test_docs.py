@@ -13,7 +13,8 @@ import pytest
 
 from incoming.core import errors
 from incoming.handover.answers import FailureKind
-from incoming.http.routes import PREFIXES, make_app
+from incoming.http.routes import make_app
+from incoming.protocol.rules import PREFIXES
 from incoming.settings import load
 from incoming.settings.load import SETTINGS, Setting
 from incoming.settings.table import Settings

@@ -8,7 +8,8 @@ import yaml
 
 from incoming import __version__
 from incoming.core.lifecycle import State
-from incoming.http.routes import PARAMETER_NAMES, PREFIXES
+from incoming.http.routes import PARAMETER_NAMES
+from incoming.protocol.rules import PREFIXES
 from tests.test_docs import routes, text_of
 
 DESCRIPTION: Final[dict[str, Any]] = yaml.safe_load(text_of("docs/reference/openapi.yaml"))

@@ -288,6 +288,23 @@ class BadForm(IncomingError):
     code, number, http_status, retryable = "bad_form", 90, 400, False
 
 
+class TooManyBytes(IncomingError):
+    """The body of a request has more bytes than the upload lacks. The bytes too many are not stored."""
+
+    code, number, http_status, retryable = "too_many_bytes", 76, 413, False
+
+    def __init__(self, missing_bytes: int) -> None:
+        super().__init__(f"The body of the request has more than the {missing_bytes} bytes that are missing.")
+
+
+class AppNotReady(IncomingError):
+    """All bytes have arrived, and the app has not answered yet. The same request may be repeated."""
+
+    code, number, http_status, retryable = "app_not_ready", 77, 423, True
+    retry_after_s = 2
+    sentence = "All bytes have arrived, and the app has not taken the file yet. Ask again."
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 

@@ -19,7 +19,7 @@ from incoming.http import library, parameters, status_page
 from incoming.http.access import BackendAccess
 from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
-from incoming.protocol.rules import UPLOAD_ROUTE, upload_path
+from incoming.protocol.rules import PREFIXES, UPLOAD_ROUTE, upload_path
 from incoming.runtime.logs import LogRateLimit
 from incoming.runtime.static_files import STATIC_DIR
 from incoming.settings.table import Settings
@@ -31,7 +31,6 @@ from incoming.wire import handshake
 
 log = logging.getLogger(__name__)
 
-PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),

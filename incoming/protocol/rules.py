@@ -8,6 +8,8 @@ from incoming.core import errors
 from incoming.protocol.messages import MsgCancel
 from incoming.wire import close_codes
 
+PREFIXES: Final = ("/incoming/", "/incoming/0.1/")
+"""Every route exists below each of these."""
 UPLOAD_ROUTE: Final = "frontend/upload_ws"
 """The path of the WebSocket below `/incoming/`."""
 UPLOADS_ROUTE: Final = "frontend/uploads"

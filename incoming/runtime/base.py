@@ -28,6 +28,19 @@ class Task(Protocol):
         """Stops the task; does nothing when it has ended."""
 
 
+class Signal(Protocol):
+    """Something that a greenlet waits for, and another one sets."""
+
+    def set(self) -> None:
+        """Wakes whatever waits. Until `clear` nothing waits any more."""
+
+    def clear(self) -> None:
+        """Has `wait` wait again."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Returns when the signal is set, after `timeout_s` at the latest."""
+
+
 class Runtime(Protocol):
     """What the service needs from its process."""
 
@@ -54,6 +67,9 @@ class Runtime(Protocol):
 
     def semaphore(self, places: int) -> Lock:
         """Returns a new semaphore for this many holders."""
+
+    def signal(self) -> Signal:
+        """Returns a new signal, which is not set."""
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that blocks in a thread of the pool, and waits for its result."""

@@ -20,7 +20,7 @@ import gevent.lock
 import gevent.monkey
 import gevent.threadpool
 
-from incoming.runtime.base import AddressInfo, Lock, P, T, Task
+from incoming.runtime.base import AddressInfo, Lock, P, Signal, T, Task
 from incoming.runtime.fair_scheduler import yield_if_due
 from incoming.runtime.keyed_locks import KeyedLocks
 
@@ -98,6 +98,11 @@ class GeventRuntime:
         """See Runtime."""
         semaphore: Lock = gevent.lock.BoundedSemaphore(places)
         return semaphore
+
+    def signal(self) -> Signal:
+        """See Runtime."""
+        signal: Signal = gevent.event.Event()
+        return signal
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime."""

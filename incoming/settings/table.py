@@ -251,6 +251,13 @@ class Settings:
     handover_wait_asks: int = _setting(
         3, "times", "How often an app that answers 'wait' is asked; then the upload has failed.", _at_least(1)
     )
+    http_hold_s: float = _setting(
+        25.0,
+        "seconds",
+        "How long a request that completes an upload over HTTP waits for the app's answer. Proxies in front "
+        "of the server must wait longer than this.",
+        _between(0, 3600),
+    )
     result_retention_s: float = _setting(
         86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive
     )

@@ -59,7 +59,10 @@ PUBLISHED = {
     "offset_mismatch": (73, 409, True),
     "unsupported_checksum": (74, 400, False),
     "checksum_mismatch": (75, 460, True),
+    "too_many_bytes": (76, 413, False),
+    "app_not_ready": (77, 423, True),
     "digest_mismatch": (86, 422, False),
+    "bad_form": (90, 400, False),
 }
 
 SENTENCES: list[tuple[errors.IncomingError, str]] = [

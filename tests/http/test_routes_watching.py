@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from incoming.http.routes import PREFIXES
+from incoming.protocol.rules import PREFIXES
 from tests.support.routes import Routes
 from tests.support.uploads import House
 

@@ -91,7 +91,7 @@ class FakeRuntime:
 
     def spawn_later(self, delay_s: float, function: Callable[..., object], *args: object) -> Task:
         """See Runtime."""
-        task = self.spawn(self._later, self._timer(delay_s), function, args)
+        task = self.spawn(self._later, self.start_timer(delay_s), function, args)
         self._later_calls.append(task)
         return task
 
@@ -102,7 +102,7 @@ class FakeRuntime:
     def sleep(self, duration_s: float) -> None:
         """See Runtime."""
         if duration_s > 0:
-            self._timer(duration_s).wait()
+            self.start_timer(duration_s).wait()
         else:
             gevent.sleep(0)
 
@@ -110,7 +110,8 @@ class FakeRuntime:
         """See Runtime."""
         gevent.sleep(0)
 
-    def _timer(self, duration_s: float) -> Any:
+    def start_timer(self, duration_s: float) -> Any:
+        """Returns an event that is set when this time is over."""
         woken = gevent.event.Event()
         heapq.heappush(self._sleepers, (self.time_s + duration_s, next(self._order), woken))
         return woken
@@ -124,6 +125,10 @@ class FakeRuntime:
         """See Runtime."""
         semaphore: Lock = gevent.lock.BoundedSemaphore(places)
         return semaphore
+
+    def signal(self) -> FakeSignal:
+        """See Runtime."""
+        return FakeSignal(self.start_timer)
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime. Others run meanwhile, as they do while a real thread works."""
@@ -146,6 +151,33 @@ class FakeRuntime:
     def jitter(self) -> float:
         """See Runtime. In the middle: a delay is what the settings say."""
         return 0.5
+
+
+class FakeSignal:
+    """See incoming.runtime.base.Signal, on the clock of a FakeRuntime."""
+
+    def __init__(self, start_timer: Callable[[float], Any]) -> None:
+        self._start_timer = start_timer
+        self._is_set = False
+        self._waiting: list[Any] = []
+
+    def set(self) -> None:
+        """See Signal."""
+        self._is_set = True
+        for woken in self._waiting:
+            woken.set()
+
+    def clear(self) -> None:
+        """See Signal."""
+        self._is_set = False
+
+    def wait(self, timeout_s: float) -> None:
+        """See Signal."""
+        if not self._is_set:
+            woken = self._start_timer(timeout_s)
+            self._waiting.append(woken)
+            woken.wait()
+            self._waiting.remove(woken)
 
 
 FakeAnswer = Answer | Callable[[dict[str, str]], Answer]

@@ -1,0 +1,75 @@
+"""Uploads over HTTP as a WSGI app, in front of the routes.
+
+Bottle is not used here: it reads a body as a whole before a route sees it. Here each body is read from the
+connection, and stored as it comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, MutableMapping
+from typing import Any, Final
+
+from incoming.core.client_limits import ClientLimits
+from incoming.core.errors import IncomingError, InternalError, NotFound
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.dialects import Dialect, DialectName, dialect_of
+from incoming.http_uploads.plain import Plain
+from incoming.http_uploads.request import UploadRequest, upload_address
+from incoming.http_uploads.transfers import Transfers
+from incoming.protocol.rules import PREFIXES
+from incoming.runtime.buffer_pool import BufferPool
+from incoming.uploads.refusals import Kind
+from incoming.uploads.service import Uploads
+
+log = logging.getLogger(__name__)
+
+Environ = MutableMapping[str, Any]
+WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
+DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
+    DialectName.PLAIN: Plain,
+}
+
+
+class HttpUploads:
+    """All uploads over HTTP of one service."""
+
+    def __init__(self, uploads: Uploads, buffers: BufferPool, client_limits: ClientLimits) -> None:
+        """`buffers`: a body with a checksum that fits into one is verified before it is stored."""
+        self._refusals = uploads.refusals
+        self._client_limits = client_limits
+        transfers = Transfers(uploads, buffers)
+        self._dialects = {name: make(transfers) for name, make in DIALECTS.items()}
+
+    def wrap(self, app: WsgiApp) -> WsgiApp:
+        """Returns a WSGI app that answers requests for uploads, and has `app` answer all others."""
+
+        def front(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
+            address = upload_address(str(environ.get("PATH_INFO", "")), PREFIXES)
+            if address is None:
+                return app(environ, start_response)
+            request = UploadRequest(environ, address, self._client_limits.of(environ))
+            return self._answer(request).send(request, start_response)
+
+        return front
+
+    def _answer(self, request: UploadRequest) -> Answer:
+        if request.real_method == "OPTIONS":
+            return Answer(200, [header for one in self._dialects.values() for header in one.options(request)])
+        name = dialect_of(request)
+        dialect = self._dialects.get(name) or self._dialects[DialectName.PLAIN]
+        try:
+            _check_ticket(request)
+            return dialect.answer(request)
+        except IncomingError as exc:
+            self._refusals.record(Kind.CLAIM, exc, request.ticket_id)
+            return dialect.failure(request, exc)
+        except Exception:
+            log.exception("a defect: a request of %(dialect)s failed", {"dialect": name.value})
+            return dialect.failure(request, InternalError())
+
+
+def _check_ticket(request: UploadRequest) -> None:
+    """Raises NotFound for a request that names no ticket."""
+    if not request.ticket_id:
+        raise NotFound("The address names no ticket: .../frontend/uploads/TICKET.")

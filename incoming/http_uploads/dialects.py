@@ -1,0 +1,69 @@
+"""Which protocol a request for an upload speaks: the protocols share one address, the ticket's.
+
+| the request | dialect |
+|---|---|
+| has Tus-Resumable, or is a PATCH with TUS_MEDIA_TYPE or any other one | tus 1.0 |
+| has a header of IETF_HEADERS, or is a PATCH with IETF_MEDIA_TYPE | IETF draft |
+| POST multipart/form-data | a form of a page |
+| PUT, POST with any other body | the file as the body, as curl sends it |
+| GET | the state |
+| HEAD, DELETE, OPTIONS, anything else | plain: the headers of every protocol |
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, Protocol
+
+from incoming.core.errors import IncomingError
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.request import UploadRequest
+
+TUS_MEDIA_TYPE: Final = "application/offset+octet-stream"
+IETF_MEDIA_TYPE: Final = "application/partial-upload"
+FORM_MEDIA_TYPE: Final = "multipart/form-data"
+IETF_HEADERS: Final = ("Upload-Complete", "Upload-Incomplete", "Upload-Draft-Interop-Version")
+
+
+class DialectName(StrEnum):
+    """What a request may speak."""
+
+    TUS = "tus"
+    IETF = "ietf"
+    FORM = "form"
+    BODY = "body"
+    STATE = "state"
+    PLAIN = "plain"
+
+
+class Dialect(Protocol):
+    """Answers the requests of one protocol. `app.DIALECTS` lists the implementations."""
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Answers a request. Raises IncomingError, which `failure` then answers."""
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """Returns the answer for an error in this protocol."""
+
+    def options(self, request: UploadRequest) -> Headers:
+        """Returns what this protocol says of itself in the answer to OPTIONS."""
+
+
+def dialect_of(request: UploadRequest) -> DialectName:
+    """Returns the protocol that a request speaks; see the table above."""
+    if request.find_header("Tus-Resumable") is not None:
+        return DialectName.TUS
+    if any(request.find_header(name) is not None for name in IETF_HEADERS):
+        return DialectName.IETF
+    match request.method:
+        case "PATCH":
+            return DialectName.IETF if request.media_type == IETF_MEDIA_TYPE else DialectName.TUS
+        case "POST" if request.find_header("Upload-Length") or request.find_header("Upload-Defer-Length"):
+            return DialectName.TUS
+        case "POST" if request.media_type == FORM_MEDIA_TYPE:
+            return DialectName.FORM
+        case "PUT" | "POST":
+            return DialectName.BODY
+        case "GET":
+            return DialectName.STATE
+    return DialectName.PLAIN

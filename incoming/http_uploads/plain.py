@@ -1,0 +1,51 @@
+"""Requests that speak no protocol of uploads: HEAD tells how far an upload is, DELETE cancels it.
+
+curl and scripts make them. HEAD has the headers of every protocol, which do not collide.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from incoming.core.errors import IncomingError, MethodNotAllowed
+from incoming.core.lifecycle import State
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Transfers, visible_offset_bytes
+
+CANCELLED_BY_CLIENT: Final = "cancelled by the user"
+
+
+class Plain:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Answers HEAD and DELETE. Raises MethodNotAllowed for any other method."""
+        match request.method:
+            case "HEAD":
+                return self._head(request)
+            case "DELETE":
+                with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+                    transfer.cancel(CANCELLED_BY_CLIENT)
+                return Answer(204)
+        raise MethodNotAllowed(f"An upload has the methods {answers.METHODS}.")
+
+    def _head(self, request: UploadRequest) -> Answer:
+        progress = self._transfers.settle(request.ticket_id, request.source)
+        answer = Answer(200)
+        answer.add("Upload-Offset", visible_offset_bytes(progress))
+        if progress.length_bytes is not None:
+            answer.add("Upload-Length", progress.length_bytes)
+        return answer.add("Upload-Complete", "?1" if progress.state is State.FINISHED else "?0")
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """See dialects.Dialect."""
+        return answers.failure(request, error)
+
+    def options(self, request: UploadRequest) -> Headers:
+        """See dialects.Dialect."""
+        return []

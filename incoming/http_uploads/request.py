@@ -1,0 +1,117 @@
+"""A request for an upload, as the handlers see it: which ticket, which method, which headers, which body.
+
+The address of an upload is its ticket's: PREFIX + `frontend/uploads/TICKET`, and what belongs to it is below
+(`TICKET/NAME`, `TICKET/parts/1`). A client may also name the ticket in a header, to use one address for all
+tickets: PREFIX + `frontend/uploads`, with `Upload-Ticket: TICKET` or `?ticket=TICKET`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final
+from urllib.parse import parse_qs
+
+from incoming.http_uploads.body import RequestBody, open_body
+from incoming.protocol.rules import UPLOADS_ROUTE
+
+OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
+"""What X-HTTP-Method-Override may ask for, on a POST only (tus 1.0, "X-HTTP-Method-Override")."""
+MAX_QUERY_FIELDS: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class UploadAddress:
+    """The path of a request below `frontend/uploads`.
+
+    `ticket_id` is empty for the address of all tickets. `tail`: the segments behind the ticket, decoded.
+    """
+
+    ticket_id: str = ""
+    tail: tuple[str, ...] = ()
+
+
+def upload_address(path: str, prefixes: tuple[str, ...]) -> UploadAddress | None:
+    """Returns what the path of a request names; None when it is not the address of an upload.
+
+    `path` is as WSGI has it: percent-decoded, each byte as one character. A slash at the end is kept as an
+    empty segment.
+    """
+    for prefix in sorted(prefixes, key=len, reverse=True):
+        base = f"{prefix}{UPLOADS_ROUTE}"
+        if path == base:
+            return UploadAddress()
+        if path.startswith(f"{base}/"):
+            text = path[len(base) + 1 :].encode("latin-1", "replace").decode("utf-8", "replace")
+            ticket_id, *tail = text.split("/")
+            return UploadAddress(ticket_id, tuple(tail))
+    return None
+
+
+class UploadRequest:
+    """One request. Nothing of its body is read before `body` is used."""
+
+    def __init__(self, environ: Mapping[str, Any], address: UploadAddress, source: str = "") -> None:
+        """`environ` is that of WSGI. `source`: what the client's limits are counted by."""
+        self.environ = environ
+        self.source = source
+        self.address = address
+        self.real_method = str(environ.get("REQUEST_METHOD", ""))
+        override = self.header("X-HTTP-Method-Override").strip().upper()
+        is_overridden = self.real_method == "POST" and override in OVERRIDE_METHODS
+        self.method = override if is_overridden else self.real_method
+        self.ticket_id = address.ticket_id or self.header("Upload-Ticket").strip() or self.query("ticket")
+
+    def header(self, name: str) -> str:
+        """Returns the value of a header; an empty text when it is missing."""
+        return self.find_header(name) or ""
+
+    def find_header(self, name: str) -> str | None:
+        """Returns the value of a header, without blanks around it; None when it is missing."""
+        key = name.upper().replace("-", "_")
+        value = self.environ.get(key if key in ("CONTENT_TYPE", "CONTENT_LENGTH") else f"HTTP_{key}")
+        return None if value is None else str(value).strip(" \t")
+
+    @property
+    def media_type(self) -> str:
+        """The media type of the body in lower case, without parameters; empty when none is named."""
+        return self.header("Content-Type").partition(";")[0].strip().lower()
+
+    def accepts(self, media_type: str) -> bool:
+        """Returns whether the Accept header names this media type."""
+        return media_type in self.header("Accept").lower()
+
+    def query(self, name: str) -> str:
+        """Returns a field of the query string; an empty text when it is missing or can't be read."""
+        return self._query.get(name, [""])[0]
+
+    @cached_property
+    def _query(self) -> dict[str, list[str]]:
+        try:
+            return parse_qs(str(self.environ.get("QUERY_STRING", "")), max_num_fields=MAX_QUERY_FIELDS)
+        except ValueError:
+            return {}
+
+    @property
+    def location(self) -> str:
+        """The address of the ticket, relative to the address of this request (RFC 3986 section 4.2).
+
+        A relative address is right behind every proxy and path prefix, and trusts no header about them.
+        """
+        if not self.address.ticket_id:
+            return f"{UPLOADS_ROUTE.rpartition('/')[2]}/{self.ticket_id}"
+        return "../" * len(self.address.tail) + self.ticket_id
+
+    @cached_property
+    def body(self) -> RequestBody:
+        """The body. Raises LengthRequired where the web server can't read one of this kind."""
+        return open_body(self.environ)
+
+    @property
+    def declared_body_bytes(self) -> int | None:
+        """The length of the body as its head says; None for a chunked one."""
+        if self.header("Transfer-Encoding"):
+            return None
+        length = self.header("Content-Length")
+        return int(length) if length.isascii() and length.isdigit() else 0

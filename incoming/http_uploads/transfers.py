@@ -1,0 +1,453 @@
+"""Transfers: what the requests of HTTP clients do to uploads, whichever protocol they speak.
+
+A client of HTTP makes many short requests for one upload. So a claim outlives its request, for LEASE_S: the
+next request claims the open file again, which writes nothing to the journal. Any new request takes the upload
+over from whatever holds it, at once: a request that is still running hears of it, stops reading and answers,
+and its last write is over before the new one learns the offset.
+
+"Finished" means that the app has the file. Clients of tus, and of the older IETF drafts, take an offset that
+equals the length for it. So the last byte of a file counts as processed (tus 1.0, "PATCH") only when the app
+has answered; until then `visible_offset_bytes` is one less than the length. A client sends that byte again,
+it is not stored again, and its request is held until the app answers, for `http_hold_s` at most.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from incoming.core import errors
+from incoming.core.lifecycle import ENDED, RECEIVING, Claim, State
+from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
+from incoming.core.progress import Progress
+from incoming.core.ticket import Ticket
+from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
+from incoming.runtime.base import Signal
+from incoming.runtime.buffer_pool import BufferPool
+from incoming.uploads.claims import ClaimedUpload, new_token
+from incoming.uploads.service import Uploads
+
+log = logging.getLogger(__name__)
+
+LEASE_S: Final = 60.0
+"""How long an upload waits for the next request of its client before its file is closed."""
+WATCH_STEP_S: Final = 5.0
+"""How often a request that waits looks at the ticket itself: news may be lost between processes."""
+POOLED_DIGEST_BYTES: Final = 64 * 1024
+"""A larger piece is digested in a thread."""
+PARKED_S: Final = 2.0
+"""How long a request waits for the one of its session that sends the bytes before it."""
+SETTLED: Final = ENDED | {State.FAILED}
+"""No client need wait for another state."""
+OnStored = Callable[[int], object]
+
+
+@dataclass(frozen=True, slots=True)
+class FileSaid:
+    """What a client says of its file. It counts the first time.
+
+    `upload_metadata`: the header of tus, as it was sent.
+    """
+
+    length_bytes: int | None = None
+    name: str = ""
+    last_modified_ms: int = 0
+    upload_metadata: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the body of a request belongs, in a session of requests that a client has under way at once.
+
+    A second request on its way hides the time that an answer takes. `session` is a random text of the client:
+    without it the second request would take the upload over from the first.
+    """
+
+    session: str
+    offset_bytes: int
+
+
+class BodyCheck(Protocol):
+    """Verifies the body of one request."""
+
+    is_fast: bool
+    """Whether `update` is as fast as memory, so that a thread would only cost time."""
+
+    def update(self, data: memoryview) -> None:
+        """Adds a piece of the body. It may be called in a thread."""
+
+    def verify(self, trailers: Mapping[str, str]) -> None:
+        """Raises ChecksumMismatch, BadHeader. `trailers`: those of a chunked body."""
+
+
+def visible_offset_bytes(progress: Progress) -> int:
+    """Returns the offset that a client may see: the last byte is withheld until the app has the file."""
+    is_whole = bool(progress.length_bytes) and progress.offset_bytes == progress.length_bytes
+    if is_whole and progress.state is not State.FINISHED:
+        return progress.offset_bytes - 1
+    return progress.offset_bytes
+
+
+class Transfer:
+    """One request's hold of one upload. Its methods raise IncomingError, and no other error on purpose."""
+
+    def __init__(
+        self, uploads: Uploads, buffers: BufferPool, ticket_id: str, place: Place | None = None
+    ) -> None:
+        self._place = place
+        self._body_end_bytes: int | None = None
+        self._uploads = uploads
+        self._buffers = buffers
+        self._ticket_id = ticket_id
+        self._body: RequestBody | None = None
+        self._claimed: ClaimedUpload | None = None
+        self._error: errors.IncomingError | None = None
+        self._has_news = uploads.context.runtime.signal()
+        self.offset_bytes = 0
+        """How many bytes are stored."""
+
+    def precedes(self, place: Place) -> bool:
+        """Returns whether this request sends the bytes just before this place, in the same session."""
+        if self._place is None or self._place.session != place.session or self._error:
+            return False
+        return self._body_end_bytes in (None, place.offset_bytes)
+
+    # --- the claim ------------------------------------------------------------------------------------
+
+    def claim(self, said: FileSaid, source: str) -> None:
+        """Takes the upload over. Raises what `Uploads.claim` raises."""
+        event = Claim(
+            said.length_bytes,
+            said.name,
+            said.last_modified_ms,
+            upload_metadata=said.upload_metadata,
+            token=new_token(),
+        )
+        claimed = self._uploads.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
+        claimed.is_sending = lambda: self._body is not None
+        self._claimed, self.offset_bytes = claimed, claimed.offset_bytes
+
+    def _hear(self, news: News) -> None:
+        match news:
+            case CalledOff(error) | Interrupted(error) | NotHandedOver(error):
+                self._error = self._error or error
+                if self._body:
+                    self._body.interrupt()
+            case HandedOver():
+                pass
+            case _:
+                return
+        self._has_news.set()
+
+    def leave(self) -> None:
+        """Ends the request's part. The claim of an upload that has to resume stays for a while."""
+        claimed, self._body = self._claimed, None
+        if claimed and (self.ticket.state not in RECEIVING or self._uploads.stopping):
+            self._uploads.release(claimed)
+
+    @property
+    def _claim(self) -> ClaimedUpload:
+        if self._claimed is None:
+            raise errors.InternalError
+        return self._claimed
+
+    @property
+    def ticket(self) -> Ticket:
+        """The ticket as it is now. Raises UnknownTicket."""
+        return self._uploads.context.registry.get(self._ticket_id)
+
+    @property
+    def is_receiving(self) -> bool:
+        """Whether bytes may still come."""
+        return self.ticket.state in RECEIVING
+
+    @property
+    def progress(self) -> Progress:
+        """How far the upload has come, by what this request knows."""
+        ticket = self.ticket
+        offset_bytes = self.offset_bytes if ticket.state in RECEIVING else ticket.length_bytes or 0
+        about = ticket.length_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
+        return Progress(ticket.state, offset_bytes, *about)
+
+    @property
+    def visible_offset_bytes(self) -> int:
+        """See `visible_offset_bytes`."""
+        return visible_offset_bytes(self.progress)
+
+    @property
+    def missing_bytes(self) -> int | None:
+        """How many bytes the upload lacks; None while its length is unknown."""
+        length_bytes = self.ticket.length_bytes
+        return None if length_bytes is None else max(length_bytes - self.offset_bytes, 0)
+
+    # --- receiving ------------------------------------------------------------------------------------
+
+    def check_offset(self, offset_bytes: int) -> None:
+        """Raises OffsetMismatch unless a client that sees this upload resumes at this offset."""
+        if offset_bytes not in (self.visible_offset_bytes, self.progress.offset_bytes):
+            raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
+
+    def set_length(self, length_bytes: int) -> None:
+        """Sets the length of an upload that began without one; it may be repeated.
+
+        Raises as `Uploads.set_length`.
+        """
+        if self.is_receiving:
+            self._uploads.set_length(self._claim, length_bytes)
+        elif self.ticket.length_bytes != length_bytes:
+            raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
+
+    def receive(
+        self, body: RequestBody, check: BodyCheck | None = None, on_stored: OnStored = lambda _: None
+    ) -> None:
+        """Stores the body behind what is stored. `on_stored` is called with each new offset.
+
+        With a `check` the body is stored as a whole or not at all. Without one, what had arrived before a
+        connection broke is stored. Of an upload that has arrived, only a withheld byte may come again.
+
+        Raises TooManyBytes, IncompleteBody, what `check` raises, and what `Uploads.write` raises.
+        """
+        self._body = body
+        if body.length_bytes is not None:
+            self._body_end_bytes = self.offset_bytes + body.length_bytes
+        try:
+            if self._error:
+                raise self._error
+            if not self.is_receiving:
+                self._skip_withheld(body)
+                return
+            self._check_declared(body)
+            if check:
+                self._receive_checked(body, check, on_stored)
+            else:
+                for piece in self._pieces(body):
+                    self._store(piece, on_stored)
+        except BodyInterrupted as exc:
+            raise self._error or errors.TakenOver() from exc
+        except BodyBroken as exc:
+            about = self.ticket.for_log(offset_bytes=self.offset_bytes, error=exc)
+            log.info("upload %(ticket)s: the request broke off at byte %(offset_bytes)d: %(error)s", about)
+            raise exc.error from exc
+        finally:
+            self._body = None
+
+    def _check_declared(self, body: RequestBody) -> None:
+        """Raises TooManyBytes for a body that says that it has more bytes than are missing."""
+        missing_bytes = self.missing_bytes
+        if missing_bytes is not None and (body.length_bytes or 0) > missing_bytes:
+            raise errors.TooManyBytes(missing_bytes)
+
+    def _skip_withheld(self, body: RequestBody) -> None:
+        """Reads a byte that was withheld and comes again. Raises TooManyBytes for more."""
+        scratch, received_bytes = memoryview(bytearray(16)), 0
+        while count := body.read_into(scratch):
+            received_bytes += count
+            if received_bytes > 1:
+                raise errors.TooManyBytes(1)
+
+    def _pieces(self, body: RequestBody, to_the_brim: bool = False) -> Generator[_Piece]:
+        """Yields the body piece by piece. Each is valid until the next one, unless it is kept."""
+        while True:
+            missing_bytes = self.missing_bytes
+            piece = _Piece(self._buffers)
+            try:
+                # A body may turn out to have more bytes than the upload lacks only if it has no length.
+                limit_bytes = None if missing_bytes is None else max(missing_bytes, 1)
+                if not piece.fill(body, limit_bytes, to_the_brim):
+                    return
+                if missing_bytes == 0:
+                    raise errors.TooManyBytes(0)
+                yield piece
+            finally:
+                piece.done()
+
+    def _store(self, piece: _Piece, on_stored: OnStored) -> None:
+        delay_s = self._uploads.write(self._claim, piece.data, keep=piece.keep)
+        self.offset_bytes += len(piece.data)
+        on_stored(self.offset_bytes)
+        if delay_s > 0:
+            self._uploads.context.runtime.sleep(delay_s)
+
+    def _receive_checked(self, body: RequestBody, check: BodyCheck, on_stored: OnStored) -> None:
+        """A body that fits into one buffer is verified before it is stored.
+
+        A larger one is stored as unchecked bytes, which no claim and no restart takes for stored ones.
+        """
+        pieces = self._pieces(body, to_the_brim=True)
+        first = next(pieces, None)
+        if first is None or body.at_end:
+            if first:
+                self._digest(check, first)
+            check.verify(body.trailers)
+            if first:
+                self._store(first, on_stored)
+            pieces.close()
+            return
+        raise errors.TooManyBytes(len(first.data))
+
+    def _digest(self, check: BodyCheck, piece: _Piece) -> None:
+        if check.is_fast or len(piece.data) <= POOLED_DIGEST_BYTES:
+            check.update(piece.data)
+        else:
+            self._uploads.context.runtime.in_pool(check.update, piece.data)
+
+    # --- the end --------------------------------------------------------------------------------------
+
+    def complete(self, crc32c: int | None = None) -> None:
+        """All bytes are stored: hands the file over. It may be repeated.
+
+        Raises as `Uploads.complete`: WrongState while bytes are missing, Damaged.
+        """
+        if self.is_receiving:
+            self._uploads.complete(self._claim, crc32c)
+
+    def wait_for_app(self) -> Progress:
+        """Waits until the app has answered, for `http_hold_s` at most. Returns how far the upload is then.
+
+        Raises HandoverFailed, UploadCancelled, UploadExpired, Stopping, TakenOver.
+        """
+        now_s = self._uploads.context.runtime.now_s
+        until_s = now_s() + self._uploads.context.settings.http_hold_s
+        while True:
+            self._has_news.clear()
+            self._uploads.admission.check(self.ticket, None)
+            if self._error:
+                raise self._error
+            left_s = until_s - now_s()
+            if self.ticket.state is State.FINISHED or left_s <= 0:
+                return self.progress
+            self._has_news.wait(min(left_s, WATCH_STEP_S))
+
+    def cancel(self, reason: str) -> None:
+        """The client cancels the upload. Raises WrongState once the handover has begun."""
+        self._uploads.cancel_by_client(self._claim, reason)
+
+
+class _Piece:
+    """A piece of a body, in a buffer of the pool."""
+
+    def __init__(self, pool: BufferPool) -> None:
+        self._pool = pool
+        self._buffer = pool.acquire()
+        self._is_kept = False
+        self.data = self._buffer[:0]
+
+    def fill(self, body: RequestBody, limit_bytes: int | None, to_the_brim: bool = False) -> int:
+        """Reads a piece of at most `limit_bytes`. Returns its size; 0 at the end of the body.
+
+        `to_the_brim`: waits until no more of the body fits, or comes.
+        """
+        room = self._buffer if limit_bytes is None else self._buffer[:limit_bytes]
+        used_bytes = body.read_into(room)
+        while to_the_brim and 0 < used_bytes < len(room) and (count := body.read_into(room[used_bytes:])):
+            used_bytes += count
+        self.data = self._buffer[:used_bytes]
+        return used_bytes
+
+    def keep(self) -> Callable[[], None]:
+        """Keeps the piece valid until what this returns is called."""
+        self._is_kept = True
+        return self._release
+
+    def done(self) -> None:
+        """The piece is not used any more, unless it is kept."""
+        if not self._is_kept:
+            self._release()
+
+    def _release(self) -> None:
+        self._pool.release(self._buffer, len(self.data))
+
+
+class Transfers:
+    """The uploads of one service, for clients of HTTP."""
+
+    def __init__(self, uploads: Uploads, buffers: BufferPool) -> None:
+        self.uploads = uploads
+        self.buffers = buffers
+        self._running: dict[str, Transfer] = {}
+        self._parked: dict[str, list[Signal]] = {}
+        """What the requests wait for that wait for another one of their session."""
+
+    @contextmanager
+    def claim(
+        self, ticket_id: str, said: FileSaid, source: str = "", place: Place | None = None
+    ) -> Iterator[Transfer]:
+        """Takes an upload over from whatever holds it, for one request. Raises what `Uploads.claim` raises.
+
+        `source`: what the client's limits are counted by. A request with a `place` behind one that is still
+        running waits for that one instead.
+        """
+        if place:
+            self._await_turn(ticket_id, place)
+        transfer = Transfer(self.uploads, self.buffers, ticket_id, place)
+        transfer.claim(said, source)
+        self._running[ticket_id] = transfer
+        try:
+            yield transfer
+        finally:
+            transfer.leave()
+            if self._running.get(ticket_id) is transfer:
+                del self._running[ticket_id]
+            self._wake(ticket_id)
+
+    def _await_turn(self, ticket_id: str, place: Place) -> None:
+        """Waits while the bytes before this place are under way in the same session, or may come at once."""
+        runtime = self.uploads.context.runtime
+        until_s = runtime.now_s() + PARKED_S
+        signal = runtime.signal()
+        while (left_s := until_s - runtime.now_s()) > 0:
+            running = self._running.get(ticket_id)
+            if running and not running.precedes(place):
+                return
+            if not running and place.offset_bytes <= self.look(ticket_id).offset_bytes:
+                return
+            signal.clear()
+            self._parked.setdefault(ticket_id, []).append(signal)
+            signal.wait(left_s)
+
+    def _wake(self, ticket_id: str) -> None:
+        for signal in self._parked.pop(ticket_id, ()):
+            signal.set()
+
+    def look(self, ticket_id: str) -> Progress:
+        """Returns how far an upload has come, and disturbs nobody. Raises UnknownTicket, StorageFailed."""
+        return self.uploads.look(ticket_id)
+
+    def settle(self, ticket_id: str, source: str = "") -> Progress:
+        """Returns how far an upload has come, for a client that is about to resume.
+
+        Whatever sends bytes at the moment loses the upload first, so the next request may start at this
+        offset. Raises UnknownTicket and what ends an upload: UploadCancelled, UploadExpired, HandoverFailed.
+        """
+        progress = self.look(ticket_id)
+        self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
+        if progress.state not in RECEIVING or not self.uploads.claims.is_held(ticket_id):
+            return progress
+        with self.claim(ticket_id, FileSaid(), source) as transfer:
+            return transfer.progress
+
+    def watch(self, ticket_id: str, wait_s: float) -> Progress:
+        """Returns how far an upload has come, as soon as its state has changed or `wait_s` are over.
+
+        Disturbs nobody. Raises UnknownTicket, StorageFailed.
+        """
+        runtime = self.uploads.context.runtime
+        progress, has_news = self.look(ticket_id), runtime.signal()
+        now_s, token = runtime.now_s, new_token()
+        until_s = now_s() + wait_s
+        news = self.uploads.context.news
+        news.listen(ticket_id, token, lambda _: has_news.set())
+        try:
+            before = progress.state
+            while progress.state is before and before not in SETTLED and (left_s := until_s - now_s()) > 0:
+                has_news.wait(min(left_s, WATCH_STEP_S))
+                has_news.clear()
+                progress = self.look(ticket_id)
+                if self.uploads.stopping:
+                    break
+            return progress
+        finally:
+            news.ignore(ticket_id, token)
