@@ -48,7 +48,7 @@ class HttpUploads:
             address = upload_address(str(environ.get("PATH_INFO", "")), PREFIXES)
             if address is None:
                 return app(environ, start_response)
-            request = UploadRequest(environ, address, self._client_limits.of(environ))
+            request = UploadRequest(environ, address, self._client_limits.source_of(environ))
             return self._answer(request).send(request, start_response)
 
         return front
