@@ -18,7 +18,7 @@ SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test check docs library faults attacks soak engines net chaos bench bench-quick clean browser node nginx php
+.PHONY: help run test clients check docs library faults attacks soak engines net chaos bench bench-quick clean browser node nginx php
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,9 @@ run: $(VENV)/.installed ## Starts the server and the example apps, and prints th
 test: browser nginx php check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --timeout 180 $(ARGS)
+
+clients: browser nginx $(VENV)/.installed-dev node_modules/.installed ## Uploads over HTTP with clients of others, the whole matrix
+	@INCOMING_TEST_CLIENTS=all $(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile tests/clients $(ARGS)
 
 check: docs node_modules/.installed ## Checks style, types, the built library and the links of the docs, and runs nothing
 	@echo "== ruff"

@@ -17,6 +17,7 @@ from incoming.http_uploads.dialects import Dialect, DialectName, dialect_of
 from incoming.http_uploads.plain import Plain
 from incoming.http_uploads.request import UploadRequest, upload_address
 from incoming.http_uploads.transfers import Transfers
+from incoming.http_uploads.tus import Tus
 from incoming.protocol.rules import PREFIXES
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.refusals import Kind
@@ -27,6 +28,7 @@ log = logging.getLogger(__name__)
 Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
+    DialectName.TUS: Tus,
     DialectName.PLAIN: Plain,
 }
 

@@ -73,8 +73,9 @@ class Place:
 class BodyCheck(Protocol):
     """Verifies the body of one request."""
 
-    is_fast: bool
-    """Whether `update` is as fast as memory, so that a thread would only cost time."""
+    @property
+    def is_fast(self) -> bool:
+        """Whether `update` is as fast as memory, so that a thread would only cost time."""
 
     def update(self, data: memoryview) -> None:
         """Adds a piece of the body. It may be called in a thread."""

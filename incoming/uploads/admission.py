@@ -83,8 +83,8 @@ class Admission:
             issued_at_s=now_s,
             changed_at_s=now_s,
         )
-        if request.length_bytes is not None and request.length_bytes > self._limit_bytes(ticket):
-            raise UploadTooLarge(request.length_bytes, self._limit_bytes(ticket))
+        if request.length_bytes is not None and request.length_bytes > self.limit_bytes(ticket):
+            raise UploadTooLarge(request.length_bytes, self.limit_bytes(ticket))
         limit = self._settings.max_unfinished_per_app
         if limit and self._registry.unfinished(ticket.app) >= limit:
             raise TooMany("unfinished uploads of this app", limit)
@@ -114,13 +114,14 @@ class Admission:
             raise ends[ticket.state]
         if length_bytes is None:
             return
-        limit_bytes = self._limit_bytes(ticket)
+        limit_bytes = self.limit_bytes(ticket)
         if length_bytes > limit_bytes and ticket.state in RECEIVING:
             raise UploadTooLarge(length_bytes, limit_bytes)
         if ticket.length_bytes not in (None, length_bytes):
             raise LengthMismatch(ticket.expected_file, length_bytes)
 
-    def _limit_bytes(self, ticket: Ticket) -> int:
+    def limit_bytes(self, ticket: Ticket) -> int:
+        """Returns how large the file of a ticket may be; NO_LIMIT_BYTES if that is not limited."""
         limits = [limit for limit in (self._settings.max_upload_bytes, ticket.max_bytes) if limit]
         return min(limits, default=NO_LIMIT_BYTES)
 
@@ -135,7 +136,7 @@ class Admission:
             if stored_bytes > ticket.length_bytes:
                 raise BadChunk(f"The file has {ticket.length_bytes} bytes, and this chunk is beyond them.")
             return ticket.length_bytes
-        limit_bytes = self._limit_bytes(ticket)
+        limit_bytes = self.limit_bytes(ticket)
         if stored_bytes > limit_bytes:
             raise UploadTooLarge(stored_bytes, limit_bytes)
         self._make_room(ticket, PART_BYTES + chunk_bytes)

@@ -22,6 +22,16 @@ class HttpAnswer:
     body: bytes
 
     @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode()
+
+    @property
+    def code(self) -> str:
+        """The stable code of an error; empty for any other answer."""
+        return self.headers.get("incoming-error", "")
+
+    @property
     def offset_bytes(self) -> int:
         """What Upload-Offset says."""
         return int(self.headers["upload-offset"])

@@ -1,0 +1,189 @@
+"""tus 1.0: creation, offsets, appends, termination, with all extensions but concatenation.
+
+The address of a ticket is both the address that creates its upload and the address of the upload. So clients
+may begin with a POST, or with a HEAD or PATCH where the app has said the length. `protocol/tus.py` reads the
+headers; here is what they do.
+
+Clients of tus take an offset that equals the length for success, also in the answer to a HEAD. `transfers`
+withholds the last byte until the app has the file. An empty file has no byte to withhold, so its requests
+are answered with 423 until then.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+from incoming.core.due import rest_times_s
+from incoming.core.errors import (
+    AppNotReady,
+    IncomingError,
+    MethodNotAllowed,
+    NotFound,
+    OffsetMismatch,
+    UnknownTicket,
+    UnsupportedVersion,
+)
+from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.progress import Progress
+from incoming.core.ticket import Ticket
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
+from incoming.protocol import tus
+from incoming.protocol.tus import Extension, Header
+from incoming.uploads.admission import NO_LIMIT_BYTES
+
+EXTENSIONS: Final = (
+    Extension.CREATION,
+    Extension.CREATION_WITH_UPLOAD,
+    Extension.CREATION_DEFER_LENGTH,
+    Extension.EXPIRATION,
+    Extension.CHECKSUM,
+    Extension.CHECKSUM_TRAILER,
+    Extension.TERMINATION,
+)
+CANCELLED_BY_CLIENT: Final = "cancelled by the user"
+
+
+class Tus:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+        self._context = transfers.uploads.context
+
+    def options(self, request: UploadRequest) -> Headers:
+        """See dialects.Dialect."""
+        return list(tus.capabilities(EXTENSIONS, self._limit_bytes(request.ticket_id)).items())
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Answers POST, HEAD, PATCH and DELETE."""
+        tus.check_version(request.find_header)
+        if request.address.tail not in ((), ("",), (request.ticket_id,)):  # aiotus puts the id there twice
+            raise NotFound("This is not the address of an upload.")
+        match request.method:
+            case "POST":
+                answer = self._create(request)
+            case "HEAD":
+                answer = self._head(request)
+            case "PATCH":
+                answer = self._append(request)
+            case "DELETE":
+                answer = self._terminate(request)
+            case _:
+                raise MethodNotAllowed(
+                    "An upload of tus has the methods OPTIONS, POST, HEAD, PATCH and DELETE."
+                )
+        return answer.add(Header.RESUMABLE, tus.VERSION)
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """See dialects.Dialect."""
+        answer = answers.failure(request, error).add(Header.RESUMABLE, tus.VERSION)
+        match error:
+            case UnsupportedVersion():
+                answer.add(Header.TUS_VERSION, tus.VERSION)
+            case OffsetMismatch(expected_bytes=expected_bytes):
+                answer.add(Header.OFFSET, expected_bytes)
+        return answer
+
+    # --- the methods -----------------------------------------------------------------------------------
+
+    def _create(self, request: UploadRequest) -> Answer:
+        """Begins the upload. It may be repeated: the bytes that are stored stay."""
+        creation = tus.read_creation(request.find_header)
+        checks = tus.read_checksums(request.find_header)
+        metadata = creation.metadata
+        said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
+        answer = Answer(201).add("Location", request.location)
+        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+            if creation.has_content and not transfer.progress.offset_bytes:
+                transfer.receive(request.body, checks or None)
+            progress = self._handed_over(transfer)
+        if creation.has_content:
+            answer.add(Header.OFFSET, visible_offset_bytes(progress))
+        return self._with_expiry(answer, request.ticket_id)
+
+    def _head(self, request: UploadRequest) -> Answer:
+        """Tells how far the upload is. Whatever sends bytes at the moment loses the upload first."""
+        progress = self._transfers.settle(request.ticket_id, request.source)
+        if progress.length_bytes == 0 and progress.state is not State.FINISHED:
+            # The client takes the offset 0 for success, and may never send anything.
+            with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+                progress = self._handed_over(transfer)
+        answer = Answer(200).add(Header.OFFSET, visible_offset_bytes(progress))
+        if progress.length_bytes is None:
+            answer.add(Header.DEFER_LENGTH, "1")
+        else:
+            answer.add(Header.LENGTH, progress.length_bytes)
+        if metadata := self._ticket(request.ticket_id).upload_metadata:
+            answer.add(Header.METADATA, metadata)
+        return self._with_expiry(answer, request.ticket_id)
+
+    def _append(self, request: UploadRequest) -> Answer:
+        """Stores the body behind what is stored."""
+        append = tus.read_append(request.find_header)
+        checks = tus.read_checksums(request.find_header)
+        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+            if transfer.missing_bytes == 0:
+                transfer.complete()  # it was whole already, but a kill or the disk was in the way
+            transfer.check_offset(append.offset_bytes)
+            if append.length_bytes is not None:
+                transfer.set_length(append.length_bytes)
+            transfer.receive(request.body, checks or None)
+            progress = self._handed_over(transfer)
+        if (
+            _is_whole(progress)
+            and progress.state is not State.FINISHED
+            and request.method != request.real_method
+        ):
+            raise AppNotReady  # the Java client, which gives up at an offset that it does not expect
+        answer = Answer(204).add(Header.OFFSET, visible_offset_bytes(progress))
+        return self._with_expiry(answer, request.ticket_id)
+
+    def _terminate(self, request: UploadRequest) -> Answer:
+        """Cancels the upload, as long as its file is not handed over."""
+        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+            transfer.cancel(CANCELLED_BY_CLIENT)
+        return Answer(204)
+
+    # --- how -------------------------------------------------------------------------------------------
+
+    def _handed_over(self, transfer: Transfer) -> Progress:
+        """Hands over a file that is whole, and waits for the app. Returns how far the upload is then.
+
+        Raises AppNotReady for an empty file that the app has not taken yet.
+        """
+        if transfer.missing_bytes != 0:
+            return transfer.progress
+        transfer.complete()
+        progress = transfer.wait_for_app()
+        if not progress.length_bytes and progress.state is not State.FINISHED:
+            raise AppNotReady
+        return progress
+
+    def _limit_bytes(self, ticket_id: str) -> int:
+        """Returns how large the file of a ticket may be, or any file; 0 if nothing limits it."""
+        try:
+            limit_bytes = self._transfers.uploads.admission.limit_bytes(self._ticket(ticket_id))
+        except UnknownTicket:
+            return self._context.settings.max_upload_bytes
+        return 0 if limit_bytes == NO_LIMIT_BYTES else limit_bytes
+
+    def _ticket(self, ticket_id: str) -> Ticket:
+        return self._context.registry.get(ticket_id)
+
+    def _with_expiry(self, answer: Answer, ticket_id: str) -> Answer:
+        """Adds when an unfinished upload will be expired, if its client does not come back."""
+        ticket = self._ticket(ticket_id)
+        if ticket.state in RECEIVING:
+            rest_s = rest_times_s(self._context.settings)[State.PAUSED]
+            is_idle = ticket.state is not State.UPLOADING
+            idle_s = self._context.clock.now_s() - ticket.changed_at_s if is_idle else 0.0
+            answer.add(Header.EXPIRES, tus.expires(time.time() + max(rest_s - idle_s, 0.0)))
+        return answer
+
+
+def _is_whole(progress: Progress) -> bool:
+    return progress.length_bytes is not None and progress.offset_bytes == progress.length_bytes
