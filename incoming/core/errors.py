@@ -305,6 +305,43 @@ class AppNotReady(IncomingError):
     sentence = "All bytes have arrived, and the app has not taken the file yet. Ask again."
 
 
+# --- parts of an upload -------------------------------------------------------------------------
+
+
+class InParts(IncomingError):
+    """The upload comes in parts, so nobody can send it as a whole."""
+
+    code, number, http_status, retryable = "upload_in_parts", 100, 403, False
+    sentence = "This upload comes in parts, so it can't be sent as a whole. Cancel it to start again."
+
+
+class NotInParts(IncomingError):
+    """The upload was begun as a whole file, or the storage takes whole files only."""
+
+    code, number, http_status, retryable = "upload_not_in_parts", 101, 403, False
+    sentence = "This upload was begun as a whole file. It takes no parts."
+
+
+class UnknownPart(IncomingError):
+    """The upload has no such part, or it was deleted."""
+
+    code, number, http_status, retryable = "unknown_part", 102, 404, False
+    sentence = "The upload has no part with this number."
+
+
+class BadAssembly(IncomingError):
+    """The file can't be made of these parts."""
+
+    code, number, http_status, retryable = "bad_assembly", 103, 400, False
+
+
+class TooManyParts(IncomingError):
+    """The parts of an upload are more than one needs."""
+
+    code, number, http_status, retryable = "too_many_parts", 104, 403, False
+    sentence = "The upload has too many parts, or they have too much metadata."
+
+
 # --- how an upload ended -----------------------------------------------------------------------
 
 

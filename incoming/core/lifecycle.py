@@ -89,6 +89,53 @@ class SetLength:
 
 
 @dataclass(frozen=True, slots=True)
+class AddPart:
+    """The client sends the file in parts, and this is one more. See `core.parts`."""
+
+    length_bytes: int | None
+    upload_metadata: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ClaimPart:
+    """A client takes a part. The leases know which one, and who holds it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPartLength:
+    """The client tells the length of a part, of which so much is stored already."""
+
+    number: int
+    length_bytes: int
+    stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePart:
+    """The client discards a part."""
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlanAssembly:
+    """The client says which parts make the file, and what it is. See `core.parts.Assembly`."""
+
+    order: tuple[int, ...]
+    address: str = ""
+    name: str = ""
+    upload_metadata: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assemble:
+    """The parts have become the file: all of it is right while the machine has this boot id."""
+
+    whole: Checkpoint
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id."""
 
@@ -170,14 +217,18 @@ class Told:
     """The app knows that the upload was called off, or has not answered for too long."""
 
 
+PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | Assemble
+"""What happens to an upload that comes in parts."""
+
 Event = (
-    Claim | SetLength | Record | Release | Complete | Cancel | Expire
+    PartEvent | Claim | SetLength | Record | Release | Complete | Cancel | Expire
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
 )  # fmt: skip
 
 TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     State.ISSUED: {
         Claim: State.UPLOADING,
+        AddPart: State.PAUSED,
         Cancel: State.CANCELLED,
         Expire: State.EXPIRED,
     },
@@ -185,12 +236,22 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         Claim: State.UPLOADING,  # a takeover
         SetLength: State.UPLOADING,
         Record: State.UPLOADING,
+        AddPart: State.UPLOADING,
+        ClaimPart: State.UPLOADING,
+        SetPartLength: State.UPLOADING,
+        RemovePart: State.UPLOADING,
+        PlanAssembly: State.UPLOADING,
         Release: State.PAUSED,
         Complete: State.HANDING_OVER,
         Cancel: State.CANCELLED,
     },
     State.PAUSED: {
         Claim: State.UPLOADING,
+        AddPart: State.PAUSED,
+        ClaimPart: State.UPLOADING,
+        RemovePart: State.PAUSED,  # ISSUED if it was the last one
+        PlanAssembly: State.PAUSED,
+        Assemble: State.PAUSED,
         Complete: State.HANDING_OVER,  # killed after the last byte
         Cancel: State.CANCELLED,
         Expire: State.EXPIRED,

@@ -12,16 +12,27 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
+
+from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
+from incoming.core.errors import (
+    BadAssembly,
+    ExpectedFile,
+    LengthMismatch,
+    TooManyParts,
+    UnknownPart,
+    WrongState,
+)
 
 MAX_PARTS: Final = 1000
 """How many parts a ticket may ever have. Each change of a ticket writes all of them into the journal, about
 20 bytes each. Clients that upload in parts use ten at most."""
-MAX_PARTS_METADATA_BYTES: Final = 16 * 1024
+MAX_METADATA_BYTES: Final = 4 * MAX_UPLOAD_METADATA_BYTES
 """What clients may say of all parts of a ticket together, for the same reason."""
 MAX_END_BYTES: Final = 2**53 - 1
 """Where the last part may end: beyond it JavaScript and file systems count no more."""
 MAX_ADDRESS_BYTES: Final = 1024
+"""A client's address of its parts that is longer is not kept."""
 
 
 class Part(NamedTuple):
@@ -49,15 +60,89 @@ class Assembly(NamedTuple):
     is_done: bool = False
 
 
-def find(parts: Iterable[Part], number: int) -> Part | None:
-    """Returns the part with this number; None if there is none."""
-    return next((part for part in parts if part.number == number), None)
+class UploadParts(NamedTuple):
+    """All parts of an upload, by their numbers; how many were ever created; and what they become.
+
+    The methods return how it is after a change, or raise an error.
+    """
+
+    present: tuple[Part, ...]
+    created: int
+    assembly: Assembly | None
+
+    def get(self, number: int) -> Part:
+        """Returns a part. Raises UnknownPart."""
+        found = next((part for part in self.present if part.number == number), None)
+        if found is None:
+            raise UnknownPart
+        return found
+
+    @property
+    def may_grow(self) -> bool:
+        """Whether bytes may come in parts only."""
+        return bool(self.present) and not self.is_done
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the parts have become the file."""
+        return self.assembly is not None and self.assembly.is_done
+
+    @property
+    def listed(self) -> tuple[Part, ...]:
+        """The parts that make the file, in its order; none while its client has not said that."""
+        by_number = {part.number: part for part in self.present}
+        return tuple(by_number[number] for number in self.assembly.order) if self.assembly else ()
+
+    @property
+    def length_bytes(self) -> int | None:
+        """The length of the file, or of all parts while it is not known which of them make the file.
+
+        None while the length of one of them is unknown.
+        """
+        return total_bytes(self.listed or self.present)
+
+    def add(self, length_bytes: int | None, upload_metadata: str) -> Self:
+        """Adds a part. Raises TooManyParts."""
+        start_bytes = None if length_bytes is None else next_start_bytes(self.present)
+        part = Part(self.created + 1, start_bytes, length_bytes, upload_metadata)
+        present = (*self.present, part)
+        metadata_bytes = sum(len(one.upload_metadata.encode("utf-8", "replace")) for one in present)
+        end_bytes = (start_bytes or 0) + (length_bytes or 0)
+        if part.number > MAX_PARTS or end_bytes > MAX_END_BYTES or metadata_bytes > MAX_METADATA_BYTES:
+            raise TooManyParts
+        return self._replace(present=present, created=part.number)
+
+    def measure(self, number: int, length_bytes: int, stored_bytes: int) -> Self:
+        """Sets the length of a part, of which so much is stored. Raises UnknownPart, LengthMismatch."""
+        part = self.get(number)
+        if part.length_bytes not in (None, length_bytes) or length_bytes < stored_bytes:
+            known_bytes = part.length_bytes if part.length_bytes is not None else stored_bytes
+            raise LengthMismatch(ExpectedFile("", known_bytes, 0), length_bytes)
+        measured = part._replace(length_bytes=length_bytes)
+        return self._replace(present=tuple(measured if one == part else one for one in self.present))
+
+    def remove(self, number: int) -> Self:
+        """Removes a part. Raises UnknownPart, WrongState if the file is to be made of it."""
+        part = self.get(number)
+        if part in self.listed:
+            raise WrongState("The file is made of this part. To discard it, cancel the whole upload.")
+        return self._replace(present=tuple(one for one in self.present if one != part))
+
+    def plan(self, order: tuple[int, ...], address: str) -> Self:
+        """Says which parts make the file, instead of what was said before. Raises BadAssembly."""
+        if not order or len(order) > MAX_PARTS:
+            raise BadAssembly(f"The file is made of 1 to {MAX_PARTS} parts.")
+        if not {part.number for part in self.present}.issuperset(order):
+            raise BadAssembly("The file can't be made of these parts: this upload does not have all of them.")
+        is_short = len(address.encode("utf-8", "replace")) <= MAX_ADDRESS_BYTES
+        return self._replace(assembly=Assembly(order, address if is_short else ""))
+
+    def finish(self) -> Self:
+        """The parts have become the file."""
+        return self._replace(assembly=self.assembly._replace(is_done=True)) if self.assembly else self
 
 
-def in_order(parts: Iterable[Part], assembly: Assembly) -> tuple[Part, ...]:
-    """Returns the parts of an assembly, in its order. Each of them has to be there."""
-    by_number = {part.number: part for part in parts}
-    return tuple(by_number[number] for number in assembly.order)
+NO_PARTS: Final = UploadParts((), 0, None)
 
 
 def next_start_bytes(parts: Iterable[Part]) -> int:
@@ -103,30 +188,40 @@ def split_part_id(upload_id: str) -> tuple[str, int] | None:
 # --- in the journal --------------------------------------------------------------------------------------
 
 
-def check(parts: tuple[Part, ...], assembly: Assembly | None) -> None:
-    """Raises ValueError where no ticket has these parts and this assembly."""
-    for one, after in pairwise((Part(0, 0, 0), *parts)):
+def check(parts: UploadParts) -> None:
+    """Raises ValueError where no ticket has these parts."""
+    for one, after in pairwise((Part(0, 0, 0), *parts.present)):
         sizes = (after.start_bytes or 0, after.length_bytes or 0)
         if after.number <= one.number or min(sizes) < 0 or sum(sizes) > MAX_END_BYTES:
             raise ValueError(f"{after!r} is not a part behind the last one")
-    if assembly and not (assembly.order and {part.number for part in parts}.issuperset(assembly.order)):
+    numbers = [part.number for part in parts.present]
+    if parts.created < max(numbers, default=0):
+        raise ValueError("it has more parts than were created")
+    if parts.assembly and not (parts.assembly.order and set(numbers).issuperset(parts.assembly.order)):
         raise ValueError("its assembly has parts that are not there")
 
 
-def read_parts(value: object) -> tuple[Part, ...]:
+def read(value: object) -> UploadParts | None:
     """Returns the parts that stand as lists in a journal. Raises ValueError."""
-    found: list[Part] = []
-    for one in value if isinstance(value, list) else [None]:
-        match one:
-            case [int(number), int() | None as start, int() | None as length, str(metadata)]:
-                found.append(Part(number, start, length, metadata))
-            case _:
-                raise ValueError(f"{one!r} is not a part")
-    return tuple(found)
+    match value:
+        case None:
+            return None
+        case [[*present], int(created), assembly]:
+            parts = UploadParts(tuple(map(_read_part, present)), created, _read_assembly(assembly))
+        case _:
+            raise ValueError(f"{value!r} is not a list of parts")
+    check(parts)
+    return parts
 
 
-def read_assembly(value: object) -> Assembly | None:
-    """Returns the assembly that stands as a list in a journal. Raises ValueError."""
+def _read_part(value: object) -> Part:
+    match value:
+        case [int(number), int() | None as start, int() | None as length, str(metadata)]:
+            return Part(number, start, length, metadata)
+    raise ValueError(f"{value!r} is not a part")
+
+
+def _read_assembly(value: object) -> Assembly | None:
     match value:
         case None:
             return None

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from incoming.core.lifecycle import CALLED_OFF, Claim, Event, State
+from incoming.core.lifecycle import CALLED_OFF, Claim, ClaimPart, Event, State
 from incoming.core.ticket import Ticket
 
 HISTORY_S: Final = 300
@@ -25,6 +25,7 @@ ENDS: Final = CALLED_OFF | {State.FINISHED, State.FAILED}
 CLAIM_KINDS: Final = {State.ISSUED: "first", State.PAUSED: "resume", State.UPLOADING: "takeover"}
 WATCHES: Final = "watch"
 """The kind of a claim that comes after the file has: its client wants to hear the result."""
+OF_PART: Final = "part"
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class Counters:
     connections: int = 0
     issued: int = 0
     claims: Counter[str] = field(default_factory=Counter)
-    """By kind: first, resume, takeover, watch."""
+    """By kind: first, resume, takeover, watch, part."""
     ended: Counter[State] = field(default_factory=Counter)
     calls: Counter[str] = field(default_factory=Counter)
     """Calls to apps, by what came back: done, wait, refused, no_answer."""
@@ -57,6 +58,8 @@ class Counters:
         """Counts one change of a ticket."""
         if isinstance(event, Claim):
             self.claims[CLAIM_KINDS.get(old.state, WATCHES)] += 1
+        if isinstance(event, ClaimPart):
+            self.claims[OF_PART] += 1
         if new.state is not old.state and new.state in ENDS:
             self.ended[new.state] += 1
 

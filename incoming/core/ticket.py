@@ -18,29 +18,36 @@ from urllib.parse import urlsplit
 from incoming.core import file_digest
 from incoming.core.bounds import MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
-from incoming.core.errors import ExpectedFile, LengthMismatch, WrongState
+from incoming.core.errors import ExpectedFile, InParts, LengthMismatch, NotInParts, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
     ENDED,
     RECEIVING,
     TRANSITIONS,
+    AddPart,
+    Assemble,
     Cancel,
     Claim,
     Complete,
     Event,
     Expire,
     Lapse,
+    PartEvent,
+    PlanAssembly,
     Post,
     Record,
     Refuse,
     Release,
+    RemovePart,
     Retry,
     SetLength,
+    SetPartLength,
     State,
     Told,
 )
 from incoming.core.networks import address
+from incoming.core.parts import NO_PARTS, UploadParts, part_id
 from incoming.core.quoted_text import unquoted
 
 DEFAULT_PORTS: Final = {"http": 80, "https": 443}
@@ -79,7 +86,8 @@ class Ticket:
 
     `length_bytes` is known from the start if the app has set it. `return_url`: where a form without
     JavaScript leads once the app has the file. `upload_metadata`: what a client of tus says of its file.
-    `file_digest`: the digest that a client names or asks for, see `core.file_digest`.
+    `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
+    upload that came, or comes, in parts.
     """
 
     id: str
@@ -112,6 +120,7 @@ class Ticket:
     return_url: str = field(default="", repr=False)
     upload_metadata: str = field(default="", repr=False)
     file_digest: str = ""
+    parts: UploadParts | None = field(default=None, repr=False)
 
     @property
     def app(self) -> str:
@@ -127,6 +136,24 @@ class Ticket:
         """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""
         about = {"ticket": self.short_id, "state": self.state.value, "length_bytes": self.length_bytes}
         return {**about, "reason": self.reason, **more}
+
+    @property
+    def is_in_parts(self) -> bool:
+        """True while bytes may come in parts only."""
+        return self.state in RECEIVING and self.parts is not None and self.parts.may_grow
+
+    @property
+    def expected_bytes(self) -> int | None:
+        """The length of the file as far as it is known: of one in parts, that of its parts."""
+        if self.length_bytes is None and self.parts:
+            return self.parts.length_bytes
+        return self.length_bytes
+
+    def of_part(self, number: int) -> Ticket:
+        """Returns what a ticket of its own would be for this part. Raises UnknownPart."""
+        part = (self.parts or NO_PARTS).get(number)
+        alone = replace(self, id=part_id(self.id, number), name="", parts=None, checkpoints=())
+        return replace(alone, length_bytes=part.length_bytes, upload_metadata=part.upload_metadata)
 
     @property
     def hashes(self) -> tuple[str, ...]:
@@ -178,10 +205,26 @@ class Ticket:
         is_endless = isinstance(event, Complete) and self.length_bytes is None
         if target is None or is_endless:
             raise IllegalTransition(self.state, event)
+        self._check_parts(event)
         if isinstance(event, Lapse) and event.final:
             target = State.FAILED
+        if isinstance(event, RemovePart) and self.parts and not self.parts.remove(event.number).present:
+            target = State.ISSUED  # as if there had never been a part
         moved = self if target is self.state else replace(self, state=target, changed_at_s=now_s)
         return _remember(moved, event, self.state)
+
+    def _check_parts(self, event: Event) -> None:
+        """Raises InParts, NotInParts, IllegalTransition for what only other uploads allow."""
+        if self.is_in_parts:
+            if isinstance(event, Claim):
+                raise InParts
+            if isinstance(event, Complete | SetLength):
+                raise IllegalTransition(self.state, event)
+        elif isinstance(event, AddPart):
+            if self.state is not State.ISSUED:
+                raise NotInParts
+        elif isinstance(event, PartEvent):
+            raise IllegalTransition(self.state, event)
 
     def rests_as(self, other: Ticket) -> bool:
         """Returns whether both tickets have the same journal entry."""
@@ -241,6 +284,8 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
             return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint)
         case Release() if ticket.state in RECEIVING:
             return _with(ticket, event.checkpoint)
+        case AddPart() | SetPartLength() | RemovePart() | PlanAssembly() | Assemble():
+            return _with_parts(ticket, event, ticket.parts or NO_PARTS)
         case Complete():
             known = replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
             return replace(known, file_digest=event.file_digest)
@@ -253,9 +298,10 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
     match event:
         case Cancel():
             ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
-            return replace(ended, checkpoints=())
+            return replace(ended, checkpoints=(), parts=None)
         case Expire():
-            return replace(ticket, reason=_reason(event.reason), deliveries=0, checkpoints=())
+            ended = replace(ticket, reason=_reason(event.reason), deliveries=0)
+            return replace(ended, checkpoints=(), parts=None)
         case Refuse():
             return replace(ticket, reason=_reason(event.reason))
         case Lapse():
@@ -296,6 +342,33 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
 def _bounded(upload_metadata: str) -> str:
     """Returns the metadata; nothing of those that are too long, which the service refuses."""
     return upload_metadata if cut(upload_metadata, MAX_UPLOAD_METADATA_BYTES) == upload_metadata else ""
+
+
+def _with_parts(
+    ticket: Ticket, event: AddPart | SetPartLength | RemovePart | PlanAssembly | Assemble, parts: UploadParts
+) -> Ticket:
+    """Returns the ticket after an event of its parts."""
+    match event:
+        case AddPart(length_bytes, upload_metadata):
+            return replace(ticket, parts=parts.add(length_bytes, upload_metadata))
+        case SetPartLength(number, length_bytes, stored_bytes):
+            return _fitting(replace(ticket, parts=parts.measure(number, length_bytes, stored_bytes)))
+        case RemovePart(number):
+            return replace(ticket, parts=parts.remove(number))
+        case PlanAssembly(order, address, name, upload_metadata):
+            named = replace(ticket, name=cut_name(name), upload_metadata=_bounded(upload_metadata))
+            return _fitting(replace(named, parts=parts.plan(order, address)))
+        case Assemble(whole, boot_id):
+            done = replace(ticket, parts=parts.finish(), length_bytes=whole.end_bytes, boot_id=boot_id)
+            return _with(replace(done, checkpoints=()), whole)
+
+
+def _fitting(ticket: Ticket) -> Ticket:
+    """Returns a ticket whose file has the length that its app has set, if it has. Raises LengthMismatch."""
+    length_bytes = ticket.parts.length_bytes if ticket.parts and ticket.parts.assembly else None
+    if length_bytes is not None and ticket.length_bytes not in (None, length_bytes):
+        raise LengthMismatch(ticket.expected_file, length_bytes)
+    return ticket
 
 
 def _measured(ticket: Ticket, event: SetLength) -> Ticket:

@@ -13,13 +13,13 @@ from prometheus_client.registry import Collector
 from incoming import __version__
 from incoming.core.errors import HandoverFailed, all_errors
 from incoming.core.lifecycle import State
-from incoming.core.stats import CLAIM_KINDS, ENDS, WATCHES, Counters, Lag
+from incoming.core.stats import CLAIM_KINDS, ENDS, OF_PART, WATCHES, Counters, Lag
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish
 from incoming.uploads.overview import Overview, Totals
 from incoming.uploads.refusals import Kind
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
-_CLAIMS = (*CLAIM_KINDS.values(), WATCHES)
+_CLAIMS = (*CLAIM_KINDS.values(), WATCHES, OF_PART)
 _RESULTS = tuple(answer.result for answer in (Done, WillFinish, Refused, NoAnswer))
 _REFUSALS = (
     *((kind, error.code) for kind in (Kind.CLAIM, Kind.REQUEST) for error in all_errors()),

@@ -14,7 +14,7 @@ from typing import Any, Final, get_type_hints
 
 import msgspec
 
-from incoming.core import checkpoints
+from incoming.core import checkpoints, parts
 from incoming.core.lifecycle import State
 from incoming.core.ticket import Ticket
 from incoming.runtime.garbage import no_collection
@@ -111,6 +111,8 @@ def _decoded_at_once(content: bytes) -> Ticket | None:
         ticket = entry.ticket
         if ticket.checkpoints:
             checkpoints.read([[*one] for one in ticket.checkpoints])
+        if ticket.parts:
+            parts.check(ticket.parts)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return None
     is_usual = entry.version == VERSION and not ticket.token
@@ -146,6 +148,14 @@ def _checkpoints(value: object) -> checkpoints.Checkpoints:
         raise DamagedEntry(f"its checkpoints: {exc}"[:200]) from exc
 
 
+def _parts(value: object) -> parts.UploadParts | None:
+    """Returns the parts in a JSON value. Raises DamagedEntry."""
+    try:
+        return parts.read(value)
+    except ValueError as exc:
+        raise DamagedEntry(f"its parts: {exc}"[:200]) from exc
+
+
 def _is_time(value_s: float) -> bool:
     return -_MAX_TIME_S < value_s < _MAX_TIME_S
 
@@ -161,6 +171,8 @@ def _value(name: str, value: Any) -> Any:
         return value
     if kind == checkpoints.Checkpoints:
         return _checkpoints(value)
+    if kind == parts.UploadParts | None:
+        return _parts(value)
     if type(value) is not kind or kind is float:
         raise DamagedEntry(f"its {name} is {value!r}"[:200])
     return value

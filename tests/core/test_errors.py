@@ -62,6 +62,11 @@ PUBLISHED = {
     "too_many_bytes": (76, 413, False),
     "app_not_ready": (77, 423, True),
     "digest_mismatch": (86, 422, False),
+    "upload_in_parts": (100, 403, False),
+    "upload_not_in_parts": (101, 403, False),
+    "unknown_part": (102, 404, False),
+    "bad_assembly": (103, 400, False),
+    "too_many_parts": (104, 403, False),
     "bad_form": (90, 400, False),
 }
 

@@ -10,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incoming.core.errors import LengthMismatch, WrongState
+from incoming.core.errors import LengthMismatch, NotInParts, TooManyParts, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
     RECEIVING,
+    AddPart,
     Cancel,
     Claim,
     Complete,
@@ -22,6 +23,7 @@ from incoming.core.lifecycle import (
     Event,
     Expire,
     Lapse,
+    PlanAssembly,
     Post,
     Refuse,
     Release,
@@ -31,6 +33,7 @@ from incoming.core.lifecycle import (
     Told,
     Wait,
 )
+from incoming.core.parts import NO_PARTS
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry.entries import ticket_entry
 
@@ -356,11 +359,16 @@ TEXTS = [
 def test_no_text_of_an_event_makes_a_long_entry_of_the_journal(
     event: type[Any], name: str, text: str
 ) -> None:
-    others: dict[str, Any] = {"length_bytes": 1} if event is Claim else {}
-    said = event(**others, **{name: text})
-    short = Ticket("the id", "http://app.example.org/finished")
+    others: dict[type[Any], dict[str, Any]] = {
+        Claim: {"length_bytes": 1},
+        AddPart: {"length_bytes": 1},
+        PlanAssembly: {"order": (1,)},
+    }
+    said = event(**others.get(event, {}), **{name: text})
+    parts = NO_PARTS.add(1, "") if event is PlanAssembly else None
+    short = Ticket("the id", "http://app.example.org/finished", parts=parts)
     for state in State:
-        with suppress(IllegalTransition):
+        with suppress(IllegalTransition, NotInParts, TooManyParts):
             changed = replace(short, state=state).apply(said, 1.0)
             assert len(ticket_entry(changed)) < len(ticket_entry(short)) + 4096
 
@@ -370,6 +378,10 @@ def test_the_events_with_texts_are_those_that_we_know() -> None:
         ("Claim", "name"),
         ("Claim", "upload_metadata"),
         ("Claim", "file_digest"),
+        ("AddPart", "upload_metadata"),
+        ("PlanAssembly", "address"),
+        ("PlanAssembly", "name"),
+        ("PlanAssembly", "upload_metadata"),
         ("Cancel", "reason"),
         ("Expire", "reason"),
         ("Refuse", "reason"),

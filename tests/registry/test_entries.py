@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.lifecycle import State
+from incoming.core.parts import Assembly, Part, UploadParts
 from incoming.core.ticket import Ticket
 from incoming.registry.entries import (
     DamagedEntry,
@@ -50,6 +51,9 @@ FULL_TICKET = Ticket(
     max_bytes_per_s=1000,
     boot_id="0f5f7f3c-8d5b-4f8e-9a43-0d1f9a3f7c11",
     checkpoints=(Checkpoint(1000, 0), Checkpoint(1 << 33, 0xFFFFFFFF)),
+    parts=UploadParts(
+        (Part(1, 0, 1 << 40, "a ü"), Part(3, None, None)), 3, Assembly((3, 1, 3), "/x/", False)
+    ),
     return_url="https://app.example.org/thanks?ü",
     upload_metadata="filename aG9saWRheS5tb3Y=,is_confidential",
     file_digest="crc32c:00000000",
