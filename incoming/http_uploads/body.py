@@ -21,7 +21,7 @@ from typing import Any, Final
 import gevent
 from gevent.lock import BoundedSemaphore
 
-from incoming.core.errors import BadRequest, IncompleteBody, LengthRequired
+from incoming.core.errors import BadRequest, IncomingError, IncompleteBody, LengthRequired
 from incoming.http_uploads.receiver import SILENCE_TIMEOUT_S, BodyBroken, BodyInterrupted, Receiver
 from incoming.runtime.server_connection import ServerConnection, body_connection
 from incoming.wire.chunked import BadChunk, ChunkedDecoder, Least
@@ -130,6 +130,8 @@ class _SocketBody(RequestBody):
         """See RequestBody."""
         if self._failure:
             raise self._failure
+        if self.at_end:
+            return 0
         filled_bytes, until_s = 0, None
         try:
             self._receiver.check()
@@ -166,7 +168,7 @@ class _SocketBody(RequestBody):
         self._receiver.interrupt()
 
     def _continue(self) -> None:
-        if self._awaits_continue and not self.at_end:
+        if self._awaits_continue:
             self._awaits_continue = False
             self._connection.continue_sent()
             self.send_interim(HTTPStatus.CONTINUE, ())
@@ -320,17 +322,26 @@ def open_body(environ: Mapping[str, Any]) -> RequestBody:
     Raises LengthRequired where the server can't read a chunked body, BadRequest where the headers do not say
     clearly how long the body is. After an error the answer has to say `Connection: close`.
     """
+    connection = body_connection(environ)
     coding, length = environ.get("HTTP_TRANSFER_ENCODING"), environ.get("CONTENT_LENGTH") or ""
+    try:
+        _check_length(coding, length)
+        if coding is not None and connection is None:
+            raise LengthRequired
+    except IncomingError:
+        if connection:
+            connection.body_left()
+        raise
+    if connection is None:
+        return _StreamBody(environ["wsgi.input"], int(length or 0))
+    if coding is not None:
+        return _ChunkedBody(connection, environ)
+    return _LengthBody(connection, int(length or 0), environ)
+
+
+def _check_length(coding: str | None, length: str) -> None:
+    """Raises BadRequest for headers that another server could read differently (RFC 9112 section 6.3)."""
     if coding is not None and (coding.strip().lower() != "chunked" or length):
         raise BadRequest("The Transfer-Encoding must be chunked, without a Content-Length.")
     if length and not (length.isascii() and length.isdigit() and len(length) <= MAX_LENGTH_DIGITS):
         raise BadRequest("The Content-Length is malformed.")
-    connection = body_connection(environ)
-    if coding is not None:
-        if connection is None:
-            raise LengthRequired
-        return _ChunkedBody(connection, environ)
-    length_bytes = int(length or 0)
-    if connection is None:
-        return _StreamBody(environ["wsgi.input"], length_bytes)
-    return _LengthBody(connection, length_bytes, environ)

@@ -28,7 +28,7 @@ _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80
 _BWS: Final = rb"[\t ]*"
 _EXTENSION: Final = _BWS + b";" + _BWS + _TOKEN + b"(?:%b=%b(?:%b|%b))?" % (_BWS, _BWS, _TOKEN, _QUOTED)
 _SIZE_LINE: Final = re.compile(b"([0-9A-Fa-f]{1,16})((?:%b)*)\r\n" % _EXTENSION)
-_SIZE_BEGUN: Final = re.compile(rb"(?:([0-9A-Fa-f]{1,16})(?:[\t ;][\t\x20-\x7e\x80-\xff]*)?\r?)?")
+_SIZE_BEGUN: Final = re.compile(rb"(?:([0-9A-Fa-f]{1,16})[\t ]*(?:;[\t\x20-\x7e\x80-\xff]*)?\r?)?")
 _FIELD_LINE: Final = re.compile(b"(%b):[\t ]*([\t\x20-\x7e\x80-\xff]*)\r\n" % _TOKEN)
 _FIELD_BEGUN: Final = re.compile(b"(?:%b(?::[\t\x20-\x7e\x80-\xff]*)?)?\r?" % _TOKEN)
 _END: Final = b"\r\n"

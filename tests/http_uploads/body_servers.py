@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import socket
 import ssl
 import struct
+import subprocess
 import sys
-import urllib.request
+import termios
 from typing import Any, ClassVar, Self
 
 from tests.support.hosts import BIN, HostedServer
@@ -21,6 +23,19 @@ READ_TIMEOUT_S = 10.0
 
 class BodyServer(HostedServer):
     """Runs the app; what it writes is below `storage_dir`."""
+
+    scheme: ClassVar[str] = "http"
+    keeps_alive: ClassVar[bool] = True
+    """Whether it serves several requests on a connection."""
+    says_close: ClassVar[bool] = True
+    """Whether it passes on what the app answers as `Connection`."""
+    continues_by_itself: ClassVar[bool] = False
+    """Whether it sends "100 Continue" before it calls the app."""
+
+    @property
+    def url(self) -> str:
+        """See RunningServer."""
+        return f"{self.scheme}://127.0.0.1:{self.port}"
 
     def _environment(self) -> dict[str, str]:
         self.storage_dir.mkdir(exist_ok=True)
@@ -35,14 +50,29 @@ class BodyServer(HostedServer):
 
     def ask(self, method: str, path: str) -> dict[str, Any]:
         """Returns what the app answers to a request without a body."""
-        request = urllib.request.Request(f"{self.url}/{path}", method=method)
-        context = ssl._create_unverified_context() if self.url.startswith("https") else None
-        with urllib.request.urlopen(request, timeout=READ_TIMEOUT_S, context=context) as answer:
-            return dict(json.load(answer))
+        with self.connect() as client:
+            return client.send(head(path, "Connection: close", method=method)).json()
 
     def connect(self) -> Client:
         """Returns a new connection."""
-        return Client(socket.create_connection(("127.0.0.1", self.port), READ_TIMEOUT_S))
+        sock = socket.create_connection(("127.0.0.1", self.port), READ_TIMEOUT_S)
+        if self.scheme == "https":
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+            sock = context.wrap_socket(sock)
+        return Client(sock)
+
+    def wait_received(self, name: str, size_bytes: int) -> None:
+        """Returns once the app has read so much of a body."""
+        wait_until(lambda: self.ask("GET", name)["received"] == size_bytes, f"{size_bytes} bytes are read")
+
+    def wait_begun(self, name: str) -> None:
+        """Returns once the app has got a request."""
+        wait_until(lambda: self.ask("GET", name)["received"] is not None, f"{name} has begun")
+
+    def go(self, name: str) -> None:
+        """Lets the app begin with a body that waits."""
+        (self.storage_dir / name).with_suffix(".go").touch()
 
     def found(self, name: str) -> dict[str, Any]:
         """Returns what came of a request, once it has ended."""
@@ -71,10 +101,28 @@ class PlainPywsgi(OurServer):
     title = kind = "pywsgi"
 
 
+class TlsPywsgi(PlainPywsgi):
+    """The same, with TLS."""
+
+    title, kind = "TLS", "tls"
+    scheme = "https"
+
+    def _command(self) -> list[str]:
+        key, certificate = self.storage_dir.with_name("key"), self.storage_dir.with_name("certificate")
+        subprocess.run(
+            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+             "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost"],
+            check=True, capture_output=True,
+        )  # fmt: skip
+        return [*super()._command(), str(certificate), str(key)]
+
+
 class Gunicorn(BodyServer):
     """gunicorn's gevent worker."""
 
     title = "gunicorn"
+    says_close = False
+    continues_by_itself = True
 
     def _command(self) -> list[str]:
         options = ["--worker-class", "gevent", "--no-control-socket", "--keep-alive", "30"]
@@ -85,6 +133,7 @@ class Uwsgi(BodyServer):
     """uWSGI with its gevent loop, as deploy/uwsgi.ini has it."""
 
     title = "uWSGI"
+    keeps_alive = False
 
     def _command(self) -> list[str]:
         return [
@@ -95,7 +144,7 @@ class Uwsgi(BodyServer):
         ]
 
 
-BODY_SERVERS: tuple[type[BodyServer], ...] = (OurServer, PlainPywsgi, Gunicorn, Uwsgi)
+BODY_SERVERS: tuple[type[BodyServer], ...] = (OurServer, PlainPywsgi, TlsPywsgi, Gunicorn, Uwsgi)
 
 
 class Client:
@@ -130,9 +179,37 @@ class Client:
         length = headers.get("content-length")
         return status, headers, self._reader.read(int(length)) if length else self._reader.read()
 
+    def json(self) -> dict[str, Any]:
+        """Returns the body of the final answer."""
+        answer = self.answer()
+        while answer[0] < 200:
+            answer = self.answer()
+        return dict(json.loads(answer[2]))
+
+    def wait_delivered(self) -> None:
+        """Returns once the server's kernel has everything that was sent."""
+
+        def unsent_bytes() -> int:
+            found = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(found, sys.byteorder)
+
+        wait_until(lambda: not unsent_bytes(), "everything is delivered")
+
     def ends(self) -> bool:
         """Returns whether the server has ended the connection and sends nothing more."""
         return self._reader.read(1) == b""
+
+    def rest(self) -> bytes:
+        """Returns what the server sends until it ends the connection."""
+        received = b""
+        with contextlib.suppress(ConnectionError):
+            while more := self._reader.read(1):
+                received += more
+        return received
+
+    def shut(self) -> None:
+        """Says that nothing more will be sent."""
+        self.socket.shutdown(socket.SHUT_WR)
 
     def break_off(self, *, reset: bool) -> None:
         """Ends the connection with FIN, or with RST."""

@@ -2,8 +2,8 @@
 
 `PUT /NAME` stores the body as NAME in a directory, and what came of it as NAME.json: the client may be gone.
 Its query: `refuse` answers before the first read, `stop=BYTES` reads so much only, `interim` sends a 104
-first, `buffer=BYTES` sets how much is read at a time, `empty` answers without a body. `POST /NAME` interrupts
-the reading of NAME.
+first, `buffer=BYTES` sets how much is read at a time, `wait` waits for a file NAME.go before the first read,
+`empty` answers without a body. `POST /NAME` interrupts the reading of NAME, `GET /NAME` tells how far it is.
 """
 
 from __future__ import annotations
@@ -30,7 +30,8 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
     name, method = environ["PATH_INFO"].strip("/"), environ["REQUEST_METHOD"]
     query = parse_qs(environ["QUERY_STRING"], keep_blank_values=True)
     if method == "GET":
-        return answer(start_response, "200 OK", {"is_reading": name in _running})
+        reading = _running.get(name)
+        return answer(start_response, "200 OK", {"received": reading.received_bytes if reading else None})
     if method == "POST":
         _running[name].interrupt()
         return answer(start_response, "200 OK", {})
@@ -63,6 +64,8 @@ def store(body: RequestBody, file: Path, query: dict[str, list[str]]) -> dict[st
     stop_bytes = int(query.get("stop", ["0"])[0])
     buffer = memoryview(bytearray(int(query.get("buffer", [str(BUFFER_BYTES)])[0])))
     pieces: list[int] = []
+    while "wait" in query and not file.with_suffix(".go").exists():
+        time.sleep(0.005)
     if "interim" in query:
         body.send_interim(104, [("Upload-Offset", "0")])
     with file.open("wb", buffering=0) as out:
@@ -101,7 +104,7 @@ def main(kind: str, port: int) -> None:
     if kind == "ours":
         Server(lambda _port: application, listen("127.0.0.1", port)).serve_forever()
     else:
-        certificate = {"certfile": sys.argv[3], "keyfile": sys.argv[3]} if kind == "tls" else {}
+        certificate = {"certfile": sys.argv[3], "keyfile": sys.argv[4]} if kind == "tls" else {}
         WSGIServer(("127.0.0.1", port), application, log=None, **certificate).serve_forever()
 
 
