@@ -76,7 +76,7 @@ class Incoming:
         own (gevent's, uWSGI, gunicorn) does not need this.
         """
         settings = self._service.settings
-        servers = Servers(settings)
+        servers = Servers(settings, self._service.uploads.refusals.count)
         port = servers.listen(lambda _: app, settings.host, settings.port)
         address = listeners.browser_url(settings.host, port)
         if sys.stdout is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 import tomllib
@@ -106,6 +107,93 @@ def test_every_kind_of_failed_call_is_documented(kind: FailureKind) -> None:
     page = text_of("docs/how-to/troubleshooting.md")
     rows = re.findall(r"^\| (`\w+`.*) \| .* \| (?:yes|no) \|$", page, re.MULTILINE)
     assert any(f"`{kind}`" in row for row in rows)
+
+
+# --- what the docs quote, the server says --------------------------------------------------------------
+
+Template = list[str | None]
+"""A text of the server, character by character; None stands for a field that is filled in."""
+FIELD: Final = re.compile(r"%\(\w+\)(?:\.\d)?[sdfr]|\$?\{[^{}]*\}")
+OMITTED: Final = "\N{HORIZONTAL ELLIPSIS}"
+CERTAIN_CHARS: Final = 10
+"""So much of a quote has to be literally in the server's text, or all of it."""
+SAMPLE: Final = re.compile(r"^ *\d{4}-\d\d-\d\d [\d:,]+ (?:DEBUG|INFO|WARNING|ERROR) +(.*)$", re.MULTILINE)
+ANOTHER_PROGRAM: Final = {"Permission denied"}
+
+
+def template(text: str) -> Template:
+    """Returns the template of a format string."""
+    literals = FIELD.split(text)
+    return [c for literal in literals for c in (*literal, None)][:-1]
+
+
+def texts_of_the_server() -> dict[str, Template]:
+    """Returns the templates of all texts in the server's source and in the library's table of texts."""
+    texts = set(re.findall(r"['`]([^'`\n]{8,})['`]", text_of("static/src/texts.js")))
+    for path in (ROOT / "incoming").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            match node:
+                case ast.Constant(value=str(text)):
+                    texts.add(text)
+                case ast.JoinedStr(values=values):
+                    texts.add("".join(str(v.value) if isinstance(v, ast.Constant) else "{}" for v in values))
+    return {text: template(text) for text in texts}
+
+
+def certain_chars(quote: str, of: Template) -> int:
+    """Returns how many characters of a quote are literally in a text that may contain it; -1 if none may."""
+    best = dict.fromkeys(range(len(of) + 1), 0)  # {position: most characters} after each character
+    for char in quote:
+        after: dict[int, int] = {}
+        if char == OMITTED:
+            first = min(best)
+            after = {
+                at: max(n for start, n in best.items() if start <= at) for at in range(first, len(of) + 1)
+            }
+        for at, count in best.items() if char != OMITTED else ():
+            for place in (at, at + 1) if at < len(of) and of[at] is None else (at,):
+                if place < len(of) and of[place] is None:
+                    after[place] = max(after.get(place, -1), count)
+                elif place < len(of) and of[place] == char:
+                    after[place + 1] = max(after.get(place + 1, -1), count + 1)
+        if not after:
+            return -1
+        best = after
+    return max(best.values())
+
+
+def quotes() -> list[str]:
+    """Returns what the docs quote of the log and of pages."""
+    found = [quote for page in PAGES for quote in SAMPLE.findall(page.read_text("utf-8"))]
+    found += re.findall(r'"message": "(.*?)"', text_of("docs/how-to/monitoring.md"))
+    table = text_of("docs/how-to/troubleshooting.md").partition("| what you see |")[2]
+    for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE):
+        found += [quote for quote in re.findall(r"`([^`]*)`", cell) if " " in quote]
+    return sorted({quote.replace("...", OMITTED) for quote in found} - ANOTHER_PROGRAM)
+
+
+def test_every_quoted_message_is_one_that_the_server_or_the_library_has() -> None:
+    templates = texts_of_the_server()
+    unknown = []
+    for quote in quotes():
+        needed = min(CERTAIN_CHARS, len(quote.replace(OMITTED, "")))
+        starts = [quote[i : i + 6] for i in range(len(quote) - 5)]
+        likely = [known for text, known in templates.items() if any(start in text for start in starts)]
+        if all(certain_chars(quote, known) < needed for known in likely):
+            unknown.append(quote.replace(OMITTED, "..."))
+    assert not unknown
+    assert len(quotes()) > 30
+
+
+@pytest.mark.parametrize(
+    ("quote", "chars"),
+    [
+        ("upload 0b8a: 12 bytes", 15), ("bytes lost", 10), ("12 bytes lost", 11), ("12 bytes found", 0),
+        (f"upload {OMITTED} lost", 12), ("the upload", 0),
+    ],
+)  # fmt: skip
+def test_a_quote_is_found_in_a_text_with_its_fields_filled_in(quote: str, chars: int) -> None:
+    assert certain_chars(quote, template("upload %(ticket)s: %(n)d bytes lost")) == chars
 
 
 # --- what is there is right ----------------------------------------------------------------------------

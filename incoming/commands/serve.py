@@ -80,7 +80,7 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     allow_all_descriptors()
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
-    servers = Servers(settings)
+    servers = Servers(settings, service.uploads.refusals.count)
     app = demo.FrontPage(service.wsgi())
     if inherited := servers.inherited_address:
         host, port = inherited

@@ -158,8 +158,11 @@ class BadMessage(IncomingError):
     code, number, http_status, retryable = "bad_message", 20, 400, False
 
 
+CHUNK_TOO_LARGE = "The chunk is larger than the server allows."
+
+
 class BadChunk(IncomingError):
-    """A chunk larger than agreed, or bytes beyond the declared length."""
+    """A chunk larger than the server allows, or bytes beyond the declared length."""
 
     code, number, http_status, retryable = "bad_chunk", 21, 400, False
 

@@ -27,9 +27,11 @@ from gevent.pywsgi import OldMessage, _InvalidClientInput
 from geventwebsocket import WebSocketError
 from geventwebsocket.handler import WebSocketHandler
 
+from incoming.core.errors import BadRequest
 from incoming.http.body import Body
 from incoming.http.callers import DROPPED
 from incoming.runtime.lingering import linger
+from incoming.uploads.refusals import Kind
 from incoming.wire import request_head
 from incoming.wire.handshake import VERSION
 from incoming.wire.request_head import HeaderLines
@@ -100,6 +102,16 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
 
     # --- reading a request -----------------------------------------------------------------------
 
+    def handle_one_request(self) -> Any:
+        """Handles the next request, and counts it if it is malformed. The result is for pywsgi."""
+        result = super().handle_one_request()
+        if isinstance(result, tuple):  # the status and body for a head that can't be read
+            self._count_refusal("The request could not be read.")
+        return result
+
+    def _count_refusal(self, why: str) -> None:
+        self.server.count_refusal(Kind.REQUEST, BadRequest(why))
+
     def read_requestline(self) -> Any:
         """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""
         with gevent.Timeout(KEEP_ALIVE_TIMEOUT_S, TimeoutError("idle")):
@@ -154,6 +166,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.start_response("400 Bad Request", [])
             result = [b"Sec-WebSocket-Key is not base64"]
         if result:
+            self._count_refusal("The WebSocket handshake is not valid.")
             self.close_connection = True
             result = [part.encode() if isinstance(part, str) else part for part in result]
         return result
@@ -182,6 +195,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.log_error("%s", exc)
             self.close_connection = True
             if not self.headers_sent:
+                self._count_refusal("The body could not be read.")
                 self._send_error_response_if_possible(400)
 
     def handle_one_response(self) -> None:

@@ -12,14 +12,16 @@ import gevent.event
 from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import BadSetting
 from incoming.http.listeners import inherited_listeners, listen
-from incoming.http.server import AppAt, Server
+from incoming.http.server import AppAt, CountRefusal, Server
 from incoming.settings.table import Settings
 
 
 class Servers:
     """All servers of a process. Handles SIGTERM and SIGINT."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, count_refusal: CountRefusal) -> None:
+        """`count_refusal`: see Server. Raises BadSetting for an inherited socket that is not a TCP port."""
+        self._count_refusal = count_refusal
         self._stop_timeout_s = settings.stop_timeout_s
         self._client_limits = ClientLimits(settings.trusted_proxies, settings.max_connections_per_source)
         self._signal = gevent.event.Event()
@@ -43,7 +45,7 @@ class Servers:
         except OSError as exc:
             why = f"the server can't listen on {host}:{port}: {exc.strerror or exc}"
             raise BadSetting("port", why) from exc
-        server = Server(app_at, listener, self._client_limits)
+        server = Server(app_at, listener, self._client_limits, self._count_refusal)
         server.start()
         self._servers.append(server)
         return server.port

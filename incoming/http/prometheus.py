@@ -11,7 +11,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.registry import Collector
 
 from incoming import __version__
-from incoming.core.errors import HandoverFailed, all_errors
+from incoming.core.errors import HandoverFailed, TooMany, all_errors
 from incoming.core.lifecycle import State
 from incoming.core.stats import CLAIM_KINDS, ENDS, OF_PART, WATCHES, Counters, Lag
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish
@@ -24,6 +24,7 @@ _RESULTS = tuple(answer.result for answer in (Done, WillFinish, Refused, NoAnswe
 _REFUSALS = (
     *((kind, error.code) for kind in (Kind.CLAIM, Kind.REQUEST) for error in all_errors()),
     (Kind.HANDOVER, HandoverFailed.code),
+    (Kind.CONNECTION, TooMany.code),
 )
 
 
@@ -93,7 +94,9 @@ def _counted(counters: Counters) -> Iterator[Metric]:
         "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
         ((kind.value, counters.call_failures[kind]) for kind in FailureKind))  # fmt: skip
     refusals = CounterMetricFamily(
-        "incoming_refusals", "Claims, requests and handovers that were refused.", labels=["code", "kind"]
+        "incoming_refusals",
+        "Connections, claims, requests and handovers that were refused.",
+        labels=["code", "kind"],
     )
     for kind, code in _REFUSALS:
         refusals.add_metric([code, kind], counters.refusals[kind, code])

@@ -38,7 +38,7 @@ PARAMETER_NAMES: Final = (
     *("id", "by", "state", "start", "limit", "history"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
-"""Requests for these that can be upgraded never come to the app: `transports.upgrade` is in front of it."""
+"""The paths for WebSockets. `websocket.upgrade` takes what it can upgrade; the app gets the rest."""
 PROXY_WARNING_INTERVAL_S: Final = 300.0
 """How often the log says that a proxy is not set up for uploads: each page tries again and again."""
 BOM: Final = "\xef\xbb\xbf"

@@ -21,6 +21,7 @@ from incoming.core.errors import IncomingError
 from incoming.http.handler import Handler
 from incoming.runtime.fair_scheduler import FairScheduler
 from incoming.runtime.logs import LogRateLimit
+from incoming.uploads.refusals import Kind
 
 log = logging.getLogger(__name__)
 
@@ -41,19 +42,27 @@ GONE_BEFORE_ACCEPTED: Final = frozenset((
 
 AppAt = Callable[[int], Callable[..., Any]]
 """Returns the WSGI app for a port."""
+CountRefusal = Callable[[Kind, IncomingError], None]
 
 
 class Server(WSGIServer):  # type: ignore[misc]
     """A server for one app; several may run in one process."""
 
     def __init__(
-        self, app_at: AppAt, listener: socket.socket, client_limits: ClientLimits | None = None
+        self,
+        app_at: AppAt,
+        listener: socket.socket,
+        client_limits: ClientLimits | None = None,
+        count_refusal: CountRefusal = lambda _kind, _error: None,
     ) -> None:
-        """`listener` is one of `listen`, or one that was inherited."""
+        """`listener` is one of `listen`, or an inherited one. `count_refusal` is called for each refusal that
+        `app` does not see: a connection beyond the limit of its source, a malformed request.
+        """
         self.active_requests = 0
         self._finishing = False
         self.request_scheduler, self._newcomer_scheduler = FairScheduler(), FairScheduler()
         self._log_limit = LogRateLimit(NO_DESCRIPTORS_INTERVAL_S)
+        self.count_refusal = count_refusal
         self._client_limits = client_limits or ClientLimits((), 0)
         self.logger = logging.getLogger("incoming.wire.handshake")
         self.logger.setLevel(logging.ERROR)  # gevent-websocket would log what any client can cause
@@ -73,7 +82,9 @@ class Server(WSGIServer):  # type: ignore[misc]
         if not self._client_limits.admit(source):
             if self._log_limit.allows(source):
                 log.warning(TOO_MANY, {"source": source})
-            _refuse(sock, self._client_limits.refusal)
+            refusal = self._client_limits.refusal
+            self.count_refusal(Kind.CONNECTION, refusal)
+            _refuse(sock, refusal)
             return
         handler = None
         try:

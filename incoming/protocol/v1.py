@@ -122,7 +122,7 @@ class SessionV1:
 
     def _chunk(self, chunk: ChunkReceived) -> Actions:
         if chunk.size_bytes > self._limits.chunk_size_bytes:
-            return self._refuse(errors.BadChunk("The chunk is larger than agreed."))
+            return self._refuse(errors.BadChunk(errors.CHUNK_TOO_LARGE))
         if chunk.size_bytes > self.length_bytes - self.offset_bytes:
             return self._refuse(errors.BadChunk("The chunk has bytes beyond the end of the file."))
         return [StoreChunk(chunk.size_bytes)] if chunk.size_bytes else self._acknowledge(0)

@@ -125,7 +125,7 @@ class SessionV2:
 
     def _chunk(self, chunk: ChunkReceived) -> Actions:
         if chunk.size_bytes > self._limits.max_chunk_bytes:  # MsgStored gives advice only
-            return self._fail(errors.BadChunk("A chunk is larger than agreed."))
+            return self._fail(errors.BadChunk(errors.CHUNK_TOO_LARGE))
         if chunk.round != self._round:
             return []  # sent before the client read MsgResend
         if not chunk.intact or chunk.offset_bytes > self.offset_bytes:

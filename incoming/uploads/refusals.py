@@ -1,7 +1,8 @@
 """Refusals: the one place that counts and logs what the server refuses.
 
-A refusal is an error that ends a claim of a client or a request of an app, or a handover that the app does
-not accept. Each is counted by its kind and its code. It is logged once, unless there are very many.
+A refusal is an error that ends a connection, a claim of a client or a request of an app, or a handover that
+the app does not accept. Each is counted by its kind and its code. It is logged once, unless there are very
+many.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _FOR_THE_OPERATOR: Final = frozenset((401, 403, 429))
 class Kind(StrEnum):
     """What was refused."""
 
+    CONNECTION = "connection"
     CLAIM = "claim"
     REQUEST = "request"
     HANDOVER = "handover"

@@ -27,6 +27,7 @@ from typing import Any, Final
 from incoming.core.client_limits import ClientLimits
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.server_connection import ServerConnection, upgrade_connection
+from incoming.uploads.refusals import Kind, Refusals
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.wire import close_codes, handshake
@@ -58,9 +59,12 @@ class _Taken:
 class Upgrades:
     """Upgrades requests to WebSockets."""
 
-    def __init__(self, buffers: BufferPool, keepalive: KeepAlive, client_limits: ClientLimits) -> None:
+    def __init__(
+        self, buffers: BufferPool, keepalive: KeepAlive, client_limits: ClientLimits, refusals: Refusals
+    ) -> None:
         self._buffers = buffers
         self._client_limits = client_limits
+        self._refusals = refusals
         self._keepalive = keepalive
 
     def wrap(self, app: WsgiApp, paths: Container[str], serve: ServeWebSocket) -> WsgiApp:
@@ -104,7 +108,9 @@ class Upgrades:
     def _admit(self, websocket: WebSocket, source: str, serve: ServeWebSocket) -> None:
         """Serves the WebSocket unless its source has too many; then the client is told to try again later."""
         if not self._client_limits.admit(source):
-            websocket.close(close_codes.TRY_AGAIN_LATER, str(self._client_limits.refusal))
+            refusal = self._client_limits.refusal
+            self._refusals.record(Kind.CONNECTION, refusal, route=f"connection from {source}")
+            websocket.close(close_codes.TRY_AGAIN_LATER, str(refusal))
             websocket.end()
             return
         try:

@@ -36,6 +36,14 @@ def file(tmp_path: Path) -> Path:
     return write_file(tmp_path / "my holiday.mov", DATA)
 
 
+class OlderServer(RunningServer):
+    """One whose messages lack the members that came later."""
+
+    def _command(self) -> list[str]:
+        python, _script, *options = super()._command()
+        return [python, "-m", "tests.support.older_server", *options]
+
+
 def slowly(server: RunningServer, ticket_id: str) -> list[str]:
     """Options for an upload that takes some seconds."""
     return [*to(server, ticket_id), "--max-bytes-per-s", str(SLOW_BYTES_PER_S)]
@@ -85,6 +93,17 @@ def test_small_and_empty_files_are_sent_too(
     with Sending(write_file(tmp_path / "my holiday.mov", data), *to(server, ticket_id)) as sending:
         assert sending.ends().exit_code == 0, sending.said
     assert_arrived(app, ticket_id, data)
+
+
+def test_a_server_without_the_later_members_of_messages_gets_the_file(
+    tmp_path: Path, app: ScriptedApp, file: Path
+) -> None:
+    with OlderServer(tmp_path / "storage") as older:
+        ticket_id = new_upload(older, app.url)
+        with Sending(file, *to(older, ticket_id)) as sending:
+            assert sending.ends().exit_code == 0, sending.said
+    assert sending.result["resumed"] == 0
+    assert_arrived(app, ticket_id)
 
 
 def test_a_quiet_one_says_nothing_unless_something_is_wrong(

@@ -262,3 +262,29 @@ def test_a_bad_handshake_is_refused_with_a_reason_and_does_not_reach_the_app(
     assert body
     assert app.environs == []
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    "request_bytes",
+    [
+        b"rubbish\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n",
+        b"GET /%s HTTP/1.1\r\nHost: x\r\n\r\n" % (b"x" * 9000),
+        handshake(Sec_WebSocket_Key="not base64!"),
+    ],
+    ids=["no request line", "two hosts", "long target", "bad handshake"],
+)
+def test_a_malformed_request_is_counted_once_though_the_app_does_not_see_it(
+    server: Server, app: App, request_bytes: bytes
+) -> None:
+    counted: list[tuple[str, str]] = []
+    server.count_refusal = lambda kind, error: counted.append((kind, error.code))
+    assert ask(server, request_bytes).startswith("HTTP/1.1 4")
+    assert (counted, app.environs) == ([("request", "bad_request")], [])
+
+
+def test_a_valid_request_is_not_counted_as_a_refusal(server: Server) -> None:
+    counted: list[object] = []
+    server.count_refusal = lambda *refusal: counted.append(refusal)
+    assert ask(server, GET.replace(b"Host", b"Connection: close\r\nHost")).endswith("hello")
+    assert counted == []

@@ -49,7 +49,7 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
     }
     codes = [error.code for error in all_errors()]
     kinds = [f"{code},{kind}" for kind in ("claim", "request") for code in codes]
-    assert refusals == dict.fromkeys([*kinds, "handover_failed,handover"], 0.0)
+    assert refusals == dict.fromkeys([*kinds, "handover_failed,handover", "too_many,connection"], 0.0)
 
 
 def test_what_happened_is_counted(house: House) -> None:

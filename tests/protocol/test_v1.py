@@ -99,7 +99,7 @@ def test_a_large_file_is_asked_for_in_chunks_of_twice_the_size_and_half_as_many_
     session.handle(MsgAck(True))
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES)) == [StoreChunk(2 * CHUNK_BYTES)]
     assert session.handle(ChunkReceived(2 * CHUNK_BYTES + 1)) == refusal(
-        errors.BadChunk("The chunk is larger than agreed.")
+        errors.BadChunk("The chunk is larger than the server allows.")
     )
 
 
@@ -147,7 +147,7 @@ def test_a_chunk_may_be_smaller_than_agreed(offset_bytes: int, size_bytes: int) 
 @pytest.mark.parametrize(
     ("offset_bytes", "size_bytes", "why"),
     [
-        (0, 2049, "The chunk is larger than agreed."),
+        (0, 2049, "The chunk is larger than the server allows."),
         (4096, 905, "The chunk has bytes beyond the end of the file."),
         (LENGTH_BYTES, 1, "The chunk has bytes beyond the end of the file."),
     ],

@@ -133,7 +133,7 @@ def test_a_limit_of_the_ticket_is_told_with_the_claim_and_holds() -> None:
     assert told.message.max_chunk_bytes == limits.for_rate(1).max_chunk_bytes < LENGTH_BYTES
     session.handle(MsgAgree(()))
     too_large = ChunkReceived(told.message.max_chunk_bytes + 1)
-    assert session.handle(too_large) == refusal(errors.BadChunk("A chunk is larger than agreed."))
+    assert session.handle(too_large) == refusal(errors.BadChunk(errors.CHUNK_TOO_LARGE))
 
 
 def test_each_acknowledgement_tells_how_large_chunks_may_be_among_those_that_are_arriving() -> None:
@@ -222,7 +222,7 @@ def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_chunk_larger_than_agreed_is_an_error_whatever_else_it_is(intact: bool, number: int) -> None:
     chunk = ChunkReceived(MAX_CHUNK_BYTES + 1, 0, number, intact)
-    assert receiving().handle(chunk) == refusal(errors.BadChunk("A chunk is larger than agreed."))
+    assert receiving().handle(chunk) == refusal(errors.BadChunk(errors.CHUNK_TOO_LARGE))
 
 
 @pytest.mark.parametrize(("offset_bytes", "size_bytes"), [(4096, 905), (LENGTH_BYTES, 1)])

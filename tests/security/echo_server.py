@@ -1,7 +1,7 @@
 """A server that says each message back, for the Autobahn suite: `python -m tests.security.echo_server PORT`.
 
 Incoming!! itself never echoes. So this is its HTTP server, its handshake, its upgrade, its frame reader and
-its frame writer as they are, and in the place of `transports.connection` a loop of ten lines that ends a
+its frame writer as they are, and in the place of `websocket.session_driver` a loop of ten lines that ends a
 connection the way that one does. Only the bound on text is raised, to what section 9 of the suite sends;
 that the real one holds is shown by tests/integration/test_frames.py.
 """
@@ -13,15 +13,18 @@ from gevent import monkey
 monkey.patch_all()
 
 import sys  # noqa: E402
+import time  # noqa: E402
 from collections.abc import Callable, Iterable  # noqa: E402
 from typing import Any, Final  # noqa: E402
 
 import gevent  # noqa: E402
 
 from incoming.core.client_limits import ClientLimits  # noqa: E402
+from incoming.core.stats import Counters  # noqa: E402
 from incoming.http.listeners import listen  # noqa: E402
 from incoming.http.server import Server  # noqa: E402
 from incoming.runtime.buffer_pool import BufferPool  # noqa: E402
+from incoming.uploads.refusals import Refusals  # noqa: E402
 from incoming.websocket import websocket as transport  # noqa: E402
 from incoming.websocket.keepalive import KeepAlive  # noqa: E402
 from incoming.websocket.upgrade import Upgrades  # noqa: E402
@@ -60,7 +63,8 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 def main(port: int) -> None:
     """Serves until it is killed."""
     vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
-    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), ClientLimits((), 0))
+    refusals = Refusals(Counters(), time.monotonic)
+    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), ClientLimits((), 0), refusals)
     app = upgrades.wrap(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)

@@ -136,6 +136,8 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             assert asked("127.0.0.1") == (200, "", "ok")
             ClientV1(server.url, new_upload(server, app.url), DATA).upload()
             assert server.log_text().count("has reached max_connections_per_source") == 1
+            metrics = requests.get(f"{server.url}/incoming/metrics", timeout=10).text
+            assert 'incoming_refusals_total{code="too_many",kind="connection"} 5.0' in metrics
         wait_until(lambda: asked(far)[0] == 200, "the places are given back")
     tally("attack", "silent connections up to the limit of an address", 20, "429; others went on")
 

@@ -119,11 +119,14 @@ class RunningServer:
 
     def wait_ready(self) -> None:
         """Waits for the line that tells the address."""
+        url = ""
         try:
             url = wait_until(self._announced_url, "the server listens", START_DEADLINE_S)
         except AssertionError as exc:
-            self.kill()
             raise AssertionError(f"{exc}; its log:\n{self.log_text()}") from None
+        finally:
+            if not url:  # the caller's block has not begun, so nobody else would stop the process
+                self.kill()
         self.port = int(url.rstrip("/").rpartition(":")[2])
 
     def _announced_url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import socket
 import sys
+import time
 from collections.abc import Iterable, Iterator
 from io import BufferedReader
 from types import ModuleType, SimpleNamespace
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 
 from incoming.core.client_limits import ClientLimits
+from incoming.core.stats import Counters
 from incoming.runtime.buffer_pool import BufferPool
+from incoming.uploads.refusals import Kind, Refusals
 from incoming.websocket import upgrade
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
@@ -21,6 +24,7 @@ from tests.websocket.peer import FIN, TEXT, Peer, masked_frame
 from tests.wire.test_handshake import GOOD
 
 PATH = "/upload"
+REFUSALS = Refusals(Counters(), time.monotonic)
 LINE = b"GET / HTTP/1.1\r\n"
 ALREADY_HANDLED = object()
 
@@ -47,7 +51,7 @@ def serve(environ: dict[str, Any], messages: int = 1) -> tuple[list[str], Any]:
             assert message
             heard.append(message.text)
 
-    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), ClientLimits((), 0))
+    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), ClientLimits((), 0), REFUSALS)
     front = upgrades.wrap(app, (PATH,), converse)
     return heard, front({"PATH_INFO": PATH, **environ}, lambda *_: None)
 
@@ -160,3 +164,17 @@ def test_later_frames_are_read_too(peer: Peer) -> None:
     peer.send(FIN | TEXT, b"later")
     heard, _ = serve(environ)
     assert heard == ["later"]
+
+
+def test_a_connection_beyond_the_limit_of_its_source_is_closed_counted_and_logged(
+    peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    counters, limits = Counters(), ClientLimits((), 1)
+    assert limits.admit("192.0.2.1")
+    upgrades = upgrade.Upgrades(BufferPool(4096), KeepAlive(30.0), limits, Refusals(counters, time.monotonic))
+    front = upgrades.wrap(app, (PATH,), lambda *_: pytest.fail("it was admitted"))
+    peer.socket.sendall(LINE)
+    front({"PATH_INFO": PATH, "REMOTE_ADDR": "192.0.2.1", **of_pywsgi(peer)}, lambda *_: None)
+    assert b"Too many connections from this address: the limit is 1." in peer.socket.recv(4096)
+    assert counters.refusals == {(Kind.CONNECTION, "too_many"): 1}
+    assert "connection from 192.0.2.1 refused (too_many)" in caplog.text
