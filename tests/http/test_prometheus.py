@@ -37,7 +37,7 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
     samples = scrape(house)
     assert {label for name, label in samples if name == "incoming_uploads"} == set(State)
     for name, labels in (
-        ("claims", {"first", "resume", "takeover", "watch"}),
+        ("claims", {"first", "resume", "takeover", "watch", "part"}),
         ("uploads_ended", {"finished", "failed", "cancelled", "expired"}),
         ("handover_calls", {"done", "wait", "refused", "no_answer"}),
         ("handover_troubles", set(FailureKind)),
