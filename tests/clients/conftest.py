@@ -20,6 +20,8 @@ from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 
 QUICK: Final = {"http_hold_s": 0.3, "handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
+DEADLINE_S: Final = 600.0
+"""For one upload: a large file takes minutes on a busy machine."""
 SLOW_BYTES_PER_S: Final = 3_000_000
 LARGE_BYTES: Final = 5 << 30
 """More than 32 bits can count."""

@@ -9,12 +9,11 @@ from typing import Any, Final
 import aiotus
 import pytest
 
-from tests.clients.conftest import DiskFile, Issued, SlowApp, Stage, check, matrix
+from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, SlowApp, Stage, check, matrix
 from tests.support.app import Reply
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
-DEADLINE_S: Final = 120.0
 FEW_TRIES: Final = aiotus.RetryConfiguration(retry_attempts=2, max_retry_period_seconds=0.2)
 MANY_TRIES: Final = aiotus.RetryConfiguration(retry_attempts=60, max_retry_period_seconds=0.2)
 

@@ -13,12 +13,11 @@ from typing import Any, Final, cast
 
 import pytest
 
-from tests.clients.conftest import DiskFile, SlowApp, Stage, check, matrix
+from tests.clients.conftest import DEADLINE_S, DiskFile, SlowApp, Stage, check, matrix
 from tests.support.app import Reply
 from tests.support.waiting import wait_until
 
 SCRIPT: Final = Path(__file__).with_name("tus_upload.mjs")
-DEADLINE_S: Final = 120.0
 PATIENT: Final = [0, 100, 200, 400, 800, 1600, 1600, 1600]
 MIB: Final = 1 << 20
 
@@ -76,7 +75,7 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
     "with the creation": {"uploadDataDuringCreation": True},
     "chunks, the first one with the creation": {"uploadDataDuringCreation": True, "chunkSize": 300_000},
     "override": {"overridePatchMethod": True},
-    "length deferred": {"uploadLengthDeferred": True, "chunkSize": 300_000},
+    "length deferred": {"uploadLengthDeferred": True, "chunkSize": 300_000, "inMemory": True},
 }
 
 

@@ -9,12 +9,11 @@ import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
-from tests.clients.conftest import DiskFile, Issued, SlowApp, Stage, check, matrix
+from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, SlowApp, Stage, check, matrix
 from tests.support.app import Reply
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
-DEADLINE_S: Final = 120.0
 
 
 class TuspyUpload:
