@@ -1,8 +1,9 @@
 """A request for an upload, as the handlers see it: which ticket, which method, which headers, which body.
 
 The address of an upload is its ticket's: PREFIX + `frontend/uploads/TICKET`, and what belongs to it is below
-(`TICKET/NAME`, `TICKET/parts/1`). A client may also name the ticket in a header, to use one address for all
-tickets: PREFIX + `frontend/uploads`, with `Upload-Ticket: TICKET` or `?ticket=TICKET`.
+(`TICKET/NAME`, `TICKET/parts/1`). A client may also use one address for all tickets, PREFIX +
+`frontend/uploads`. It names the ticket with `Upload-Ticket: TICKET`, with `?ticket=TICKET`, or with the key
+`ticket` in the metadata of tus.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qs
 
+from incoming.core.errors import BadHeader
 from incoming.http_uploads.body import RequestBody, open_body
+from incoming.protocol import tus
 from incoming.protocol.rules import UPLOADS_ROUTE
 
 OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
@@ -61,7 +64,15 @@ class UploadRequest:
         override = self.header("X-HTTP-Method-Override").strip().upper()
         is_overridden = self.real_method == "POST" and override in OVERRIDE_METHODS
         self.method = override if is_overridden else self.real_method
-        self.ticket_id = address.ticket_id or self.header("Upload-Ticket").strip() or self.query("ticket")
+        self.ticket_id = address.ticket_id or self._named_ticket()
+
+    def _named_ticket(self) -> str:
+        """Returns the ticket that a request to the address of all tickets names; empty if it names none."""
+        try:
+            metadata = tus.read_metadata(self.find_header)
+            return self.header("Upload-Ticket") or self.query("ticket") or metadata.text("ticket")
+        except BadHeader:
+            return ""
 
     def header(self, name: str) -> str:
         """Returns the value of a header; an empty text when it is missing."""

@@ -170,6 +170,19 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(stage: Stage, s
     assert not client.events("success")
 
 
+@matrix
+@pytest.mark.parametrize("way", ["header", "metadata"])
+def test_an_app_may_have_one_address_for_all_uploads(stage: Stage, way: str) -> None:
+    file, upload = stage.file(300_000), stage.issue()
+    named = {
+        "header": {"headers": {"Upload-Ticket": upload.ticket_id}},
+        "metadata": {"metadata": {"ticket": upload.ticket_id}},
+    }
+    with uploading(file, endpoint=upload.url.removesuffix(f"/{upload.ticket_id}"), **named[way]) as client:
+        assert client.end() == "success", client.seen
+    check(upload, file)
+
+
 def test_an_empty_file_arrives(stage: Stage) -> None:
     file, upload = stage.file(0), stage.issue()
     with uploading(file, endpoint=upload.url) as client:

@@ -436,6 +436,29 @@ def test_t18_the_body_of_a_creation_of_another_media_type_is_ignored(new: NewUpl
     assert upload.append(0, TEN).offset_bytes == 10
 
 
+@pytest.mark.parametrize("way", ["header", "query", "metadata"])
+def test_t17_one_address_creates_all_uploads_if_the_request_names_the_ticket(
+    new: NewUpload, way: str
+) -> None:
+    upload = new()
+    address = upload.path.removesuffix(f"/{upload.ticket_id}")
+    raw = f"filename {in_base64('a.mov')},ticket {in_base64(upload.ticket_id)}"
+    upload.path = f"{address}?ticket={upload.ticket_id}" if way == "query" else address
+    named = {"header": {"Upload_Ticket": upload.ticket_id}, "metadata": {"Upload_Metadata": raw}}
+    answer = upload.create(10, b"", **named.get(way, {}))
+    assert (answer.status, answer.headers["location"]) == (201, f"uploads/{upload.ticket_id}")
+    upload.path = f"{address}/{upload.ticket_id}"
+    assert upload.append(0, TEN).offset_bytes == 10
+    assert upload.stored == TEN
+
+
+def test_t17_a_creation_that_names_no_ticket_is_not_found(new: NewUpload) -> None:
+    upload = new()
+    upload.path = upload.path.removesuffix(f"/{upload.ticket_id}")
+    refused(upload.create(10, Upload_Metadata=",", Upload_Ticket=upload.ticket_id), 404, "not_found")
+    refused(upload.create(10), 404, "not_found")
+
+
 # --- a creation that is repeated -----------------------------------------------------------------------
 
 
