@@ -14,8 +14,11 @@ from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError, InternalError, NotFound
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect, DialectName, dialect_of
+from incoming.http_uploads.form import Forms
 from incoming.http_uploads.plain import Plain
+from incoming.http_uploads.put import WholeBodies
 from incoming.http_uploads.request import UploadRequest, upload_address
+from incoming.http_uploads.state import UploadStates
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.tus import Tus
 from incoming.protocol.rules import PREFIXES
@@ -29,6 +32,9 @@ Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
 DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
     DialectName.TUS: Tus,
+    DialectName.FORM: Forms,
+    DialectName.BODY: WholeBodies,
+    DialectName.STATE: UploadStates,
     DialectName.PLAIN: Plain,
 }
 

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from incoming.core import errors
+from incoming.core.checksum import checksum
 from incoming.core.lifecycle import ENDED, RECEIVING, Claim, State
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
 from incoming.core.progress import Progress
@@ -149,6 +150,10 @@ class Transfer:
         if claimed and (self.ticket.state not in RECEIVING or self._uploads.stopping):
             self._uploads.release(claimed)
 
+    def release(self) -> None:
+        """Pauses the upload now, because no request of this client will resume it."""
+        self._uploads.release(self._claim)
+
     @property
     def _claim(self) -> ClaimedUpload:
         if self._claimed is None:
@@ -211,12 +216,9 @@ class Transfer:
 
         Raises TooManyBytes, IncompleteBody, what `check` raises, and what `Uploads.write` raises.
         """
-        self._body = body
         if body.length_bytes is not None:
-            self._body_end_bytes = self.offset_bytes + body.length_bytes
-        try:
-            if self._error:
-                raise self._error
+            self._body_end_bytes = self.offset_bytes + body.length_bytes - body.received_bytes
+        with self._reading(body):
             if not self.is_receiving:
                 self._skip_withheld(body)
                 return
@@ -226,6 +228,15 @@ class Transfer:
             else:
                 for piece in self._pieces(body):
                     self._store(piece, on_stored)
+
+    @contextmanager
+    def _reading(self, body: RequestBody) -> Iterator[None]:
+        """Within it the body is read: news that end the claim end the reading, and its errors are ours."""
+        self._body = body
+        try:
+            if self._error:
+                raise self._error
+            yield
         except BodyInterrupted as exc:
             raise self._error or errors.TakenOver() from exc
         except BodyBroken as exc:
@@ -237,9 +248,31 @@ class Transfer:
 
     def _check_declared(self, body: RequestBody) -> None:
         """Raises TooManyBytes for a body that says that it has more bytes than are missing."""
-        missing_bytes = self.missing_bytes
-        if missing_bytes is not None and (body.length_bytes or 0) > missing_bytes:
+        missing_bytes, coming_bytes = self.missing_bytes, (body.length_bytes or 0) - body.received_bytes
+        if missing_bytes is not None and coming_bytes > missing_bytes:
             raise errors.TooManyBytes(missing_bytes)
+
+    def skip_stored(self, body: RequestBody) -> None:
+        """Reads the part of a body that is stored already, and compares it. The rest is for `receive`.
+
+        It is for a client that sends its file from the start once more. Of an upload that has arrived, the
+        app may have the file by now, so its checksum is compared.
+
+        Raises WrongFile, and as `receive`.
+        """
+        ticket, crc = self.ticket, 0
+        with self._reading(body):
+            while body.received_bytes < self.offset_bytes:
+                at = body.received_bytes
+                with self._piece() as piece:
+                    if not piece.fill(body, self.offset_bytes - at):
+                        raise errors.WrongFile(ticket.expected_file)
+                    if ticket.state not in RECEIVING:
+                        crc = checksum(piece.data, crc)
+                    elif not self._uploads.has_stored(self._claim, at, piece.data):
+                        raise errors.WrongFile(ticket.expected_file)
+        if ticket.state not in RECEIVING and crc != ticket.crc32c:
+            raise errors.WrongFile(ticket.expected_file)
 
     def _skip_withheld(self, body: RequestBody) -> None:
         """Reads a byte that was withheld and comes again. Raises TooManyBytes for more."""
@@ -253,8 +286,7 @@ class Transfer:
         """Yields the body piece by piece. Each is valid until the next one, unless it is kept."""
         while True:
             missing_bytes = self.missing_bytes
-            piece = _Piece(self._buffers)
-            try:
+            with self._piece() as piece:
                 # A body may turn out to have more bytes than the upload lacks only if it has no length.
                 limit_bytes = None if missing_bytes is None else max(missing_bytes, 1)
                 if not piece.fill(body, limit_bytes, to_the_brim):
@@ -262,8 +294,14 @@ class Transfer:
                 if missing_bytes == 0:
                     raise errors.TooManyBytes(0)
                 yield piece
-            finally:
-                piece.done()
+
+    @contextmanager
+    def _piece(self) -> Iterator[_Piece]:
+        piece = _Piece(self._buffers)
+        try:
+            yield piece
+        finally:
+            piece.done()
 
     def _store(self, piece: _Piece, on_stored: OnStored) -> None:
         delay_s = self._uploads.write(self._claim, piece.data, keep=piece.keep)

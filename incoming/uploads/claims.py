@@ -162,6 +162,8 @@ class Claims:
                 self._news.tell(ticket_id, news, token)
             self._news.ignore(ticket_id, token)
             self._leases.release(ticket_id, token)
+        if isinstance(news, CalledOff):
+            self._news.tell(ticket_id, news)  # others may watch the upload without a claim
 
     def _until_s(self, claim: ClaimedUpload) -> float | None:
         return None if claim.lease_s is None else self._clock.now_s() + claim.lease_s

@@ -15,6 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
+
 from incoming.core import file_digest
 from incoming.core.checkpoints import Checkpoint, last, up_to
 from incoming.core.checksum import RunningDigest, checksum, combine
@@ -265,3 +267,19 @@ class Integrity:
         if len(ranges) == 1 and ranges[0] == (0, file.stored_bytes):
             return (self.whole(ticket).crc32c,)
         return tuple(stored_checksum(self._storage, ticket.id, start, end) for start, end in ranges)
+
+    def is_same(self, ticket: Ticket, start: int, data: memoryview) -> bool:
+        """Returns whether the stored bytes from `start` on are these. Raises StorageFailed."""
+        position_bytes, is_same = 0, True
+
+        def compare(stored: memoryview) -> None:
+            nonlocal position_bytes, is_same
+            part = data[position_bytes : position_bytes + len(stored)]
+            position_bytes += len(stored)
+            # numpy compares eight times as fast as `stored == part` does, and lets other threads run.
+            is_same = is_same and np.array_equal(
+                np.frombuffer(stored, np.uint8), np.frombuffer(part, np.uint8)
+            )
+
+        self._storage.read(ticket.id, start, start + len(data), compare)
+        return is_same

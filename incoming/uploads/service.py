@@ -264,6 +264,18 @@ class Uploads:
             self.admission.hold(claim.ticket, writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
+    def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
+        """Returns whether the stored bytes from `start` on are these. All of that part is stored.
+
+        Raises why the claim was lost, StorageFailed.
+        """
+        claim.check()
+        if claim.lease_s is not None:
+            self.claims.renew(claim, claim.lease_s)
+        same = self._integrity.is_same(claim.ticket, start, data)
+        claim.check()  # reading them may have taken long
+        return same
+
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
 

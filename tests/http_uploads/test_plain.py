@@ -47,7 +47,7 @@ def test_delete_cancels_an_upload_and_its_app_hears_of_it(
 
 def test_an_unknown_ticket_is_not_found_and_its_log_line_does_not_show_it(server: RunningServer) -> None:
     unknown = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
-    answer = HttpUpload(server.url, unknown).ask("GET", {"Accept": "application/json"})
+    answer = HttpUpload(server.url, unknown).ask("BREW", {"Accept": "application/json"})
     assert answer.status == 405
     assert HttpUpload(server.url, unknown).ask("HEAD").status == 404
     assert unknown not in server.log_text()

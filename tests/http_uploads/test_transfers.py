@@ -126,7 +126,9 @@ class Sending:
         *,
         after: Callable[[Transfer], Any] = lambda _: None,
         place: Place | None = None,
+        receive: Callable[..., None] = Transfer.receive,
     ) -> None:
+        self.body = body
         self.error: errors.IncomingError | None = None
         self.result: Any = None
         self.is_over = False
@@ -136,7 +138,7 @@ class Sending:
                 with transfers.claim(ticket_id, said, place=place) as transfer:
                     if place:
                         transfer.check_offset(place.offset_bytes)
-                    transfer.receive(as_body(body), check)
+                    receive(transfer, as_body(body), *([check] if check else []))
                     self.result = after(transfer)
             except errors.IncomingError as exc:
                 self.error = exc
@@ -447,6 +449,83 @@ def test_a_file_is_not_complete_while_bytes_are_missing(house: House, transfers:
         transfer.complete()
 
 
+# --- a file from the start once more ---------------------------------------------------------------
+
+
+def send_again(house: House, transfers: Transfers, ticket_id: str, *pieces: object) -> Sending:
+    """Sends a whole file, of which some is stored already, and waits for the app."""
+
+    def store(transfer: Transfer) -> Progress:
+        transfer.receive(as_body(body))
+        return complete_and_wait(transfer)
+
+    body = FakeBody(*pieces, length_bytes=len(DATA))
+    return Sending(house, transfers, ticket_id, body, after=store, receive=Transfer.skip_stored)
+
+
+@pytest.mark.parametrize("stored_bytes", [1, BUFFER_BYTES, BUFFER_BYTES + 1, len(DATA) - 1])
+def test_a_file_from_the_start_is_compared_and_then_stored(
+    house: House, transfers: Transfers, stored_bytes: int
+) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:stored_bytes], len(DATA))
+    assert send_again(house, transfers, ticket_id, DATA).result.state is State.FINISHED
+
+
+@pytest.mark.parametrize("position", [0, BUFFER_BYTES - 1, BUFFER_BYTES, 8999])
+def test_a_file_that_differs_anywhere_in_what_is_stored_is_refused(
+    house: House, transfers: Transfers, position: int
+) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:9000], len(DATA))
+    other = bytearray(DATA)
+    other[position] ^= 1
+    assert isinstance(send_again(house, transfers, ticket_id, bytes(other)).error, errors.WrongFile)
+    assert house.file(ticket_id).read_bytes()[:9000] == DATA[:9000]
+    assert send_again(house, transfers, ticket_id, DATA).result.state is State.FINISHED
+
+
+def test_a_comparison_that_is_cut_changes_nothing(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:9000], len(DATA))
+    sending = send_again(house, transfers, ticket_id, DATA[:5000], CUT)
+    assert isinstance(sending.error, errors.IncompleteBody)
+    assert transfers.settle(ticket_id).offset_bytes == 9000
+
+
+def test_a_comparison_is_taken_over_at_once(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:9000], len(DATA))
+    slow = send_again(house, transfers, ticket_id, DATA[:5000])
+    assert not slow.is_over
+    assert send_again(house, transfers, ticket_id, DATA).result.state is State.FINISHED
+    assert isinstance(slow.error, errors.TakenOver)
+
+
+def test_a_long_comparison_keeps_its_claim(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:9000], len(DATA))
+    slow = send_again(house, transfers, ticket_id)
+    body = slow.body
+    for at in range(0, len(DATA), 1000):
+        body.send(DATA[at : at + 1000])
+        house.runtime.advance(LEASE_S * 0.9)
+        sweep(house.uploads)
+    assert (slow.error, slow.result.state) == (None, State.FINISHED)
+
+
+@pytest.mark.parametrize("position", [0, len(DATA) - 1])
+def test_a_file_that_the_app_has_is_compared_by_its_checksum(
+    house: House, transfers: Transfers, position: int
+) -> None:
+    ticket_id = house.new_ticket()
+    send_all(house, transfers, ticket_id)
+    assert send_again(house, transfers, ticket_id, DATA).result.state is State.FINISHED
+    other = bytearray(DATA)
+    other[position] ^= 1
+    assert isinstance(send_again(house, transfers, ticket_id, bytes(other)).error, errors.WrongFile)
+
+
 # --- watching ----------------------------------------------------------------------------------------
 
 
@@ -459,6 +538,17 @@ def test_a_client_that_watches_hears_of_the_end_at_once(tmp_path: Path, answer: 
     house.runtime.spawn(lambda: seen.append(transfers.watch(ticket_id, 25.0)))
     house.runtime.advance(1.5)
     assert [progress.state for progress in seen] == [State.FINISHED if answer == Done() else State.FAILED]
+
+
+def test_a_client_that_watches_hears_of_a_cancellation_at_once(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, DATA[:100], len(DATA))
+    seen: list[Progress] = []
+    house.runtime.spawn(lambda: seen.append(transfers.watch(ticket_id, 25.0)))
+    house.runtime.settle()
+    house.uploads.cancel_by_app(ticket_id, "")
+    house.runtime.settle()
+    assert [progress.state for progress in seen] == [State.CANCELLED]
 
 
 def test_a_client_that_watches_gets_an_answer_when_its_time_is_over(

@@ -104,6 +104,16 @@ def test_news_reach_the_holder_and_nobody_else(claims: Claims, runtime: FakeRunt
     assert (mine, others) == ([HandedOver()], [])
 
 
+def test_the_end_of_an_upload_reaches_those_who_watch_it_too(house: House, runtime: FakeRuntime) -> None:
+    claims, mine, watcher = Claims(house.context), list[News](), list[News]()
+    end = CalledOff(UploadCancelled())
+    house.context.news.listen(ID, "watcher", watcher.append)
+    hand_to(claims, claim_for(mine))
+    hand_to(claims, None, end)
+    runtime.settle()
+    assert (mine, watcher) == ([end], [end])
+
+
 def test_who_holds_what_and_how_far_it_is_can_be_asked_without_waiting(claims: Claims) -> None:
     assert not claims.is_held(ID)
     with claims.lock(ID) as live:

@@ -12,6 +12,7 @@ from incoming.core.errors import Damaged, TakenOver, UploadCancelled, WrongFile
 from incoming.core.lifecycle import State
 from incoming.core.resume_check import SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
+from incoming.storage.local.storage import READ_BYTES
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
 from tests.support.uploads import Client, House, new_claim
@@ -210,3 +211,36 @@ def test_version_1_completes_in_its_own_way_what_version_2_has_begun(house: Hous
     house.uploads.complete(claim(house, ticket_id, version=1).claim)
     house.runtime.settle()
     assert (house.state(ticket_id), digests(house, ticket_id)[0]) == (State.WAITING, CRC)
+
+
+# --- the file itself in place of checksums ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("start", "end"), [(0, HALF), (0, 1), (HALF - 1, HALF), (3, HALF - 3)])
+def test_bytes_are_compared_with_those_that_are_stored_there(house: House, start: int, end: int) -> None:
+    client = claim(house, begun(house, CONTENT[:HALF]))
+    same = bytearray(CONTENT[start:end])
+    assert house.uploads.has_stored(client.claim, start, memoryview(same))
+    for position in {0, len(same) - 1}:
+        other = bytearray(same)
+        other[position] ^= 1
+        assert not house.uploads.has_stored(client.claim, start, memoryview(other))
+
+
+def test_bytes_are_compared_over_more_than_one_piece_of_a_large_file(house: House) -> None:
+    whole_bytes = len(LARGE_CONTENT)
+    ticket_id = begun(house, LARGE_CONTENT[:-1], length_bytes=whole_bytes)
+    client = claim(house, ticket_id, 2, whole_bytes)
+    same = bytearray(LARGE_CONTENT[:-1])
+    assert len(same) > READ_BYTES
+    assert house.uploads.has_stored(client.claim, 0, memoryview(same))
+    same[0] ^= 1
+    assert not house.uploads.has_stored(client.claim, 0, memoryview(same))
+
+
+def test_a_claim_that_was_lost_compares_nothing(house: House) -> None:
+    ticket_id = begun(house, CONTENT[:HALF])
+    client = claim(house, ticket_id)
+    claim(house, ticket_id)
+    with pytest.raises(TakenOver):
+        house.uploads.has_stored(client.claim, 0, memoryview(CONTENT[:1]))

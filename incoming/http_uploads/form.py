@@ -1,0 +1,87 @@
+"""A form of a page without a script: `<form method="post" enctype="multipart/form-data" action="URL">`.
+
+The file is stored as it comes, and never written to another place first. A form that breaks off can't resume:
+nothing of it is kept. At the end the browser is sent to a page: to the one that the app has chosen with
+`returnURL` once it has the file, else to the state of the upload. So a reload sends no form again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from incoming.core.errors import IncomingError, TakenOver
+from incoming.core.lifecycle import State
+from incoming.core.progress import Progress
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.body import BodyBroken, BodyInterrupted
+from incoming.http_uploads.form_body import FormBody
+from incoming.http_uploads.put import receive_whole
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Transfers
+from incoming.http_uploads.views import FINISHED, HTML, Views
+from incoming.protocol.multipart_form import FormReader
+
+
+class WholeForm:
+    """See transfers.BodyCheck. A form has no checksum, and its file is stored as a whole or not at all."""
+
+    is_fast = True
+
+    def update(self, data: memoryview) -> None:
+        """See transfers.BodyCheck."""
+
+    def verify(self, trailers: Mapping[str, str]) -> None:
+        """See transfers.BodyCheck. FormBody ends only where a whole form ends."""
+
+
+class Forms:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+        self._views = Views(transfers)
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Stores the file in a form. Raises IncomingError."""
+        uploads = self._transfers.uploads
+        uploads.admission.check(uploads.context.registry.get(request.ticket_id), None)
+        form = FormBody(request.body, FormReader(request.header("Content-Type")))
+        said = FileSaid(None, _read_name(form))
+        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+            try:
+                receive_whole(transfer, form, WholeForm())
+                transfer.complete()
+            except IncomingError:
+                transfer.release()
+                raise
+            progress = transfer.wait_for_app()
+        if not request.accepts(HTML):
+            return self._views.outcome(request, progress)
+        return self._see_other(request, progress)
+
+    def _see_other(self, request: UploadRequest, progress: Progress) -> Answer:
+        """Returns where the browser is sent; it makes a GET there (RFC 9110 section 15.4.4)."""
+        return_url = self._views.of(request.ticket_id, progress).return_url
+        has_app_the_file = progress.state is State.FINISHED
+        target = return_url if has_app_the_file and return_url else request.location
+        sentence = FINISHED if has_app_the_file else "The file has arrived."
+        return answers.text(303, f"{sentence}\n").add("Location", target)
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """See dialects.Dialect."""
+        return self._views.failure(request, error)
+
+    def options(self, request: UploadRequest) -> Headers:
+        """See dialects.Dialect."""
+        return []
+
+
+def _read_name(form: FormBody) -> str:
+    """Returns the name of the file once it begins. Raises BadForm, FormTooLarge, IncompleteBody."""
+    try:
+        return form.read_name()
+    except BodyBroken as exc:
+        raise exc.error from exc
+    except BodyInterrupted as exc:
+        raise TakenOver from exc

@@ -1,0 +1,120 @@
+"""The file as the body of a request, as curl sends it: `curl -T FILE URL`, or a POST with a plain body.
+
+A body without Content-Range is the whole file. If some of it is stored already, that part is compared and the
+rest is stored. So a client that can only start again, such as `curl --retry`, loses nothing but traffic.
+
+With Content-Range (`curl -C OFFSET`) the body has to begin where the stored bytes end. RFC 9110 section 14.5
+allows that where the server says so. Every answer says how the upload stands, in words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from incoming.core import errors
+from incoming.core.errors import IncomingError, LengthRequired, NotFound, OffsetMismatch, WrongMediaType
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.body import RequestBody
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import BodyCheck, FileSaid, Transfer, Transfers
+from incoming.http_uploads.views import JSON, Views
+from incoming.protocol.content_range import HEADER, ContentRange, read_content_range
+from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
+from incoming.wire import content_disposition
+
+PLAIN_BODY: Final = "application/octet-stream"
+NOT_A_FILE: Final = ("", "application/x-www-form-urlencoded")
+"""What a POST has that means no file, such as a form without an enctype: it has the name of the file only."""
+STATUSES: Final = {errors.LengthMismatch.code: 409}
+"""Where an error has another HTTP status than for clients of tus, which would try again."""
+
+
+class WholeBodies:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+        self._views = Views(transfers)
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Stores the body of a PUT or POST. Raises IncomingError."""
+        name, body_bytes = _name(request), _body_bytes(request)
+        part = read_content_range(request.find_header(HEADER), body_bytes)
+        said = FileSaid(part.file_bytes if part else body_bytes, name)
+        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+            if part:
+                _check_start(transfer, part)
+                transfer.receive(request.body)
+                if not part.is_last:
+                    return self._stored_part(request, transfer)
+            else:
+                receive_whole(transfer, request.body)
+            transfer.complete()
+            return self._views.outcome(request, transfer.wait_for_app())
+
+    def _stored_part(self, request: UploadRequest, transfer: Transfer) -> Answer:
+        progress = transfer.progress
+        of = "" if progress.length_bytes is None else f" of {progress.length_bytes}"
+        sentence = f"Stored {progress.offset_bytes} bytes{of}. The rest of the file is still missing.\n"
+        return self._views.sentence(request, progress, 202, sentence)
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """See dialects.Dialect. A client that began at a wrong offset gets the command that resumes."""
+        answer = answers.failure(request, error)
+        answer.status = STATUSES.get(error.code, answer.status)
+        if isinstance(error, OffsetMismatch):
+            answer.add("Upload-Offset", error.expected_bytes)
+            if not request.accepts(JSON):
+                command = f"curl -T FILE -C {error.expected_bytes} {self._views.url(request)}"
+                answer.body += f"Resume with: {command}\n".encode()
+        return answer
+
+    def options(self, request: UploadRequest) -> Headers:
+        """See dialects.Dialect."""
+        return []
+
+
+def receive_whole(transfer: Transfer, body: RequestBody, check: BodyCheck | None = None) -> None:
+    """Stores a body that is a whole file. The part that is stored already is compared.
+
+    Raises WrongFile, LengthMismatch, and as `Transfer.receive`.
+    """
+    transfer.skip_stored(body)
+    transfer.receive(body, check)
+    if transfer.missing_bytes:
+        raise errors.LengthMismatch(transfer.ticket.expected_file, transfer.offset_bytes)
+    transfer.set_length(transfer.offset_bytes)
+
+
+def _check_start(transfer: Transfer, part: ContentRange) -> None:
+    """Raises OffsetMismatch unless a client that has asked for the offset may send this part.
+
+    The app may have accepted the file since then: so the last byte, which was withheld, may still come.
+    """
+    is_withheld = part.is_last and part.body_bytes == 1
+    if transfer.is_receiving or not is_withheld:
+        transfer.check_offset(part.start_bytes)
+
+
+def _name(request: UploadRequest) -> str:
+    """Returns the name of the file: `curl -T FILE URL/` appends it to the address. Raises NotFound."""
+    tail = request.address.tail
+    if len(tail) > 1:
+        raise NotFound("The address of an upload ends with its ticket, or with the name of the file.")
+    name = tail[0] if tail and tail[0] != request.ticket_id else ""
+    return name or content_disposition.file_name(request.find_header("Content-Disposition"))
+
+
+def _body_bytes(request: UploadRequest) -> int | None:
+    """Returns the length of the body; None for a chunked one. Raises WrongMediaType, LengthRequired.
+
+    An empty file is a file. So a request that has no body by mistake must not be taken for one.
+    """
+    if request.method == "POST" and request.media_type in NOT_A_FILE:
+        raise WrongMediaType(f"{PLAIN_BODY} for a file, or {FORM} for a form")
+    if request.declared_body_bytes is not None and not request.header("Content-Length"):
+        raise LengthRequired("The request needs a Content-Length, also if the file is empty.")
+    if request.declared_body_bytes is None and request.find_header(HEADER) is not None:
+        raise LengthRequired(f"A request with a {HEADER} needs a Content-Length.")
+    return request.declared_body_bytes

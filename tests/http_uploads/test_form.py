@@ -1,0 +1,200 @@
+"""A form of a page without a script, at a real server: what is stored, and where the browser goes."""
+
+from __future__ import annotations
+
+import json
+from typing import Final
+
+import pytest
+
+from tests.http_uploads.conftest import NewHttpUpload
+from tests.support.app import WAIT, Reply, ScriptedApp
+from tests.support.data import FileBytes
+from tests.support.http_upload import HttpAnswer, HttpUpload
+from tests.support.server import RunningServer, finish_upload
+
+SIZE_BYTES: Final = 300_000
+FILE: Final = FileBytes(SIZE_BYTES, 2)
+DATA: Final = FILE.read(0, SIZE_BYTES)
+BOUNDARY: Final = "----WebKitFormBoundaryAbC0dEfGh1jK2lMn"
+FORM: Final = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
+HTML: Final = {**FORM, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+END: Final = f"--{BOUNDARY}--\r\n".encode()
+RETURN_URL: Final = "https://app.example/thanks?a=1&b=2"
+
+
+def part(name: bytes, content: bytes, file_name: bytes | None = None) -> bytes:
+    """Returns a field of a form, or a file in it."""
+    file = b"" if file_name is None else b'; filename="%s"\r\nContent-Type: video/mp4' % file_name
+    head = b'Content-Disposition: form-data; name="%s"%s' % (name, file)
+    return b"--%s\r\n%s\r\n\r\n%s\r\n" % (BOUNDARY.encode(), head, content)
+
+
+def form(content: bytes = DATA, name: bytes = b"a.mov") -> bytes:
+    """Returns a form with a file between two fields."""
+    return part(b"title", b"Holiday") + part(b"file", content, name) + part(b"note", b"x" * 500) + END
+
+
+def send(upload: HttpUpload, body: bytes, headers: dict[str, str] = HTML) -> HttpAnswer:
+    """Sends a form as a browser does."""
+    return upload.ask("POST", headers, body)
+
+
+def state(upload: HttpUpload) -> str:
+    """Returns the state of an upload."""
+    return str(json.loads(upload.ask("GET").body)["state"])
+
+
+# --- one file ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", [FILE, FileBytes(0)], ids=["small", "empty"])
+def test_the_file_in_a_form_reaches_the_app(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, file: FileBytes
+) -> None:
+    upload = new_http_upload()
+    answer = send(upload, form(file.read(0, file.length_bytes)))
+    assert (answer.status, answer.headers["location"]) == (303, upload.ticket_id)
+    assert [one.sha256 for one in app.deliveries] == [file.sha256]
+    assert app.deliveries[0].fields["filenameFromBrowser"] == "a.mov"
+    assert b"Finished" in upload.ask("GET", HTML).body
+
+
+@pytest.mark.parametrize(
+    ("sent", "name"),
+    [
+        ("Ünnüz %22漢%22.mov".encode(), 'Ünnüz "漢".mov'),
+        (b"\xdcbung.mov", "Übung.mov"),
+        (rb"C:\Users\me\a.mov", "a.mov"),
+        (b"../../etc/passwd", "passwd"),
+    ],
+)
+def test_the_name_of_the_file_is_what_its_user_sees(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, sent: bytes, name: str
+) -> None:
+    assert send(new_http_upload(), form(DATA, sent)).status == 303
+    assert app.deliveries[0].fields["filenameFromBrowser"] == name
+
+
+def test_the_browser_is_sent_to_the_page_that_the_app_has_chosen(new_http_upload: NewHttpUpload) -> None:
+    answer = send(
+        new_http_upload(returnURL=RETURN_URL), form() + part(b"returnURL", b"https://evil.example/")
+    )
+    assert (answer.status, answer.headers["location"]) == (303, RETURN_URL)
+
+
+def test_the_browser_waits_on_a_page_until_the_app_has_the_file(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    app.answers = [WAIT]
+    upload = new_http_upload(returnURL=RETURN_URL)
+    answer = send(upload, form())
+    assert (answer.status, answer.headers["location"]) == (303, upload.ticket_id)
+    assert b"The file has arrived" in upload.ask("GET", HTML).body
+    with upload.open("GET", HTML, "?wait=25") as held:
+        assert finish_upload(server, upload.ticket_id).text == "ok"
+        arrived = held.answer()
+    assert (arrived.status, arrived.headers["location"]) == (303, RETURN_URL)
+
+
+def test_a_client_that_wants_no_page_gets_a_sentence(new_http_upload: NewHttpUpload) -> None:
+    answer = send(new_http_upload(returnURL=RETURN_URL), form(), FORM)
+    assert (answer.status, answer.body) == (200, b"The app has the file.\n")
+
+
+def test_a_form_may_come_in_chunks(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+    with new_http_upload().open("POST", {**HTML, "Transfer-Encoding": "chunked"}) as request:
+        body = form()
+        for at in range(0, len(body), 7777):
+            request.send_chunk(body[at : at + 7777])
+        request.send_chunk(b"")
+        assert request.answer().status == 303
+    assert app.deliveries[0].sha256 == FILE.sha256
+
+
+def test_a_refusal_by_the_app_is_a_page_that_says_so(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    app.answers = [Reply(403)]
+    answer = send(new_http_upload(returnURL=RETURN_URL), form())
+    assert (answer.status, answer.headers["incoming-error"]) == (422, "handover_failed")
+    assert b"The app did not accept the file" in answer.body
+    assert b'<a href="https://app.example/thanks?a=1&amp;b=2">' in answer.body
+
+
+def test_the_same_form_once_more_gets_the_same_answer(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    assert [send(upload, form()).status for _ in range(2)] == [303, 303]
+    assert len(app.deliveries) == 1
+    assert send(upload, form(DATA[:-1] + b"x")).status == 409
+
+
+# --- what is refused, and that nothing of it is kept ----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (part(b"file", b"", b"") + END, "No file was chosen."),
+        (part(b"title", b"x") + END, "The form has no field for a file."),
+        (part(b"a", b"1", b"a") + part(b"b", b"2", b"b") + END, "The form has several files."),
+        (part(b"a", DATA, b"a") + part(b"b", b"2", b"b") + END, "The form has several files."),
+        (form()[:-6], "The form is incomplete"),
+        (b"a=b", "The form is malformed"),
+        (part(b"a", DATA, b"a") + part(b"t", b"x" * 200_000) + END, "100 KiB"),
+    ],
+)
+def test_a_form_without_exactly_one_file_is_refused_with_a_page_and_nothing_is_kept(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, body: bytes, sentence: str
+) -> None:
+    upload = new_http_upload()
+    answer = send(upload, body)
+    assert answer.status in (400, 413)
+    assert sentence in answer.body.decode()
+    assert b"<form " in answer.body
+    assert upload.ask("HEAD").offset_bytes == 0
+    assert send(upload, form()).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+def test_what_another_client_has_stored_is_compared_and_kept(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    said = {"Content-Range": f"bytes 0-99999/{SIZE_BYTES}"}
+    assert upload.ask("PUT", said, DATA[:100_000]).status == 202
+    other = send(upload, form(b"x" * SIZE_BYTES))
+    assert (other.status, other.headers["incoming-error"]) == (409, "wrong_file")
+    assert upload.ask("HEAD").offset_bytes == 100_000
+    assert send(upload, form()[:-6]).status == 400
+    assert upload.ask("HEAD").offset_bytes == 100_000
+    assert send(upload, form()).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+def test_a_form_for_an_ended_upload_is_refused_before_it_comes(new_http_upload: NewHttpUpload) -> None:
+    upload = new_http_upload()
+    assert upload.ask("DELETE").status == 204
+    with upload.open("POST", {**HTML, "Content-Length": "1000000000", "Expect": "100-continue"}) as request:
+        answer = request.answer()
+    assert (answer.status, answer.headers["incoming-error"]) == (410, "cancelled")
+    assert b"The upload was cancelled" in answer.body
+
+
+def test_a_form_that_is_too_large_for_its_ticket_is_refused(new_http_upload: NewHttpUpload) -> None:
+    answer = send(new_http_upload(maxBytes="1000"), form())
+    assert (answer.status, answer.headers["incoming-error"]) == (413, "upload_too_large")
+
+
+def test_a_refused_form_is_one_line_in_the_log(server: RunningServer, new_http_upload: NewHttpUpload) -> None:
+    upload = new_http_upload()
+    began = len(server.log_text())
+    assert send(upload, b"\r\nnonsense").status == 400
+    log = server.log_text()[began:]
+    lines = [line for line in log.splitlines() if upload.ticket_id[:8] in line and "issued" not in line]
+    assert len(lines) == 1
+    assert "bad_form" in lines[0]
+    assert "boundary" not in log, "the parser logs nothing"
+    assert upload.ticket_id not in log
