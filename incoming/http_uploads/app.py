@@ -15,6 +15,7 @@ from incoming.core.errors import IncomingError, InternalError, NotFound
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect, DialectName, dialect_of
 from incoming.http_uploads.form import Forms
+from incoming.http_uploads.ietf import IetfDraft
 from incoming.http_uploads.plain import Plain
 from incoming.http_uploads.put import WholeBodies
 from incoming.http_uploads.request import UploadRequest, upload_address
@@ -35,6 +36,7 @@ DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
     DialectName.FORM: Forms,
     DialectName.BODY: WholeBodies,
     DialectName.STATE: UploadStates,
+    DialectName.IETF: IetfDraft,
     DialectName.PLAIN: Plain,
 }
 

@@ -50,13 +50,14 @@ OnStored = Callable[[int], object]
 class FileSaid:
     """What a client says of its file. It counts the first time.
 
-    `upload_metadata`: the header of tus, as it was sent.
+    `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
     """
 
     length_bytes: int | None = None
     name: str = ""
     last_modified_ms: int = 0
     upload_metadata: str = ""
+    file_digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ class Transfer:
             said.name,
             said.last_modified_ms,
             upload_metadata=said.upload_metadata,
+            file_digest=said.file_digest,
             token=new_token(),
         )
         claimed = self._uploads.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
@@ -192,8 +194,13 @@ class Transfer:
     # --- receiving ------------------------------------------------------------------------------------
 
     def check_offset(self, offset_bytes: int) -> None:
-        """Raises OffsetMismatch unless a client that sees this upload resumes at this offset."""
-        if offset_bytes not in (self.visible_offset_bytes, self.progress.offset_bytes):
+        """Raises OffsetMismatch unless a client that sees this upload resumes at this offset.
+
+        A client may have asked for the offset when the last byte was still withheld.
+        """
+        stored_bytes = self.progress.offset_bytes
+        withheld_bytes = 1 if self.missing_bytes == 0 else 0
+        if offset_bytes not in (stored_bytes, max(stored_bytes - withheld_bytes, 0)):
             raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
 
     def set_length(self, length_bytes: int) -> None:

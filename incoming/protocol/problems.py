@@ -9,7 +9,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from incoming.core.errors import ChecksumMismatch, IncomingError, LengthMismatch, OffsetMismatch
+from incoming.core.errors import (
+    ChecksumMismatch,
+    DigestMismatch,
+    IncomingError,
+    LengthMismatch,
+    OffsetMismatch,
+    TooManyBytes,
+)
 from incoming.protocol.digests import InvalidDigest
 from incoming.protocol.ietf_draft import InconsistentLength
 
@@ -20,6 +27,8 @@ _TYPES: Final[Mapping[type[IncomingError], tuple[str, str]]] = {
     LengthMismatch: ("inconsistent-upload-length", "Inconsistent Upload Length Values"),
     InconsistentLength: ("inconsistent-upload-length", "Inconsistent Upload Length Values"),
     InvalidDigest: ("digest-invalid-values", "Invalid Digest Values"),
+    TooManyBytes: ("inconsistent-upload-length", "Inconsistent Upload Length Values"),
+    DigestMismatch: ("digest-mismatched-values", "Mismatched Digest Values"),
     ChecksumMismatch: ("digest-mismatched-values", "Mismatched Digest Values"),
 }
 

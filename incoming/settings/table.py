@@ -258,6 +258,14 @@ class Settings:
         "of the server must wait longer than this.",
         _between(0, 3600),
     )
+    interim_responses: str = _setting(
+        "auto",
+        "mode",
+        "Whether clients of the IETF's resumable uploads get interim responses (104), which tell where to "
+        "resume: auto, on or off. auto: where nothing shows a proxy in front of the server. Some proxies "
+        "fail on interim responses.",
+        _one_of("auto", "on", "off"),
+    )
     result_retention_s: float = _setting(
         86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive
     )

@@ -9,10 +9,12 @@ import pytest
 from incoming.core.errors import (
     BadHeader,
     ChecksumMismatch,
+    DigestMismatch,
     ExpectedFile,
     IncomingError,
     LengthMismatch,
     OffsetMismatch,
+    TooManyBytes,
     UnknownTicket,
     UploadTooLarge,
 )
@@ -26,6 +28,8 @@ REGISTERED: list[tuple[IncomingError, str]] = [
     (LengthMismatch(ExpectedFile("a", 5, 0), 6), "inconsistent-upload-length"),
     (InconsistentLength(5, 6), "inconsistent-upload-length"),
     (InvalidDigest("Content-Digest", "is short"), "digest-invalid-values"),
+    (TooManyBytes(5), "inconsistent-upload-length"),
+    (DigestMismatch(), "digest-mismatched-values"),
     (ChecksumMismatch(), "digest-mismatched-values"),
 ]
 WITHOUT_A_TYPE: list[IncomingError] = [

@@ -1,0 +1,336 @@
+"""Resumable uploads of the IETF over HTTP: creation, appends, the offset and cancellation of one ticket.
+
+`protocol.ietf_draft` knows what the headers mean in each version of the draft, `transfers` what happens to
+the upload. A ticket's address is the resource that an upload is created at, and also the upload resource.
+
+"Complete" is the app's word here, too. A final answer says that the upload is complete when the app has the
+file, or has refused it. Until then a request that completes the upload is held. If the app needs longer, the
+client is told to ask for the offset and to complete again, with a request that has no content.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Final
+
+from incoming.core import errors, file_digest
+from incoming.core.file_digest import FileDigest
+from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.networks import Networks
+from incoming.core.progress import Progress
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.plain import CANCELLED_BY_CLIENT
+from incoming.http_uploads.proxy_signs import is_proxied
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
+from incoming.protocol import ietf_draft, problems
+from incoming.protocol.digests import (
+    CONTENT_DIGEST,
+    REPR_DIGEST,
+    WANT_REPR_DIGEST,
+    digest_value,
+    read_digest,
+    wanted_hash,
+)
+from incoming.protocol.ietf_draft import InconsistentLength, Limits
+from incoming.protocol.request_checksum import RequestChecksums
+from incoming.wire.content_disposition import file_name
+
+PROGRESS_INTERVAL_S: Final = 1.0
+"""The shortest time between two interim answers that tell the offset."""
+MAX_REMEMBERED: Final = 10_000
+"""Of how many uploads it is remembered that their clients send them in parts."""
+TOO_LONG: Final = "the client sent more bytes than the length that it had told"
+_FINAL: Final = (
+    *(errors.UnknownTicket, errors.UploadCancelled, errors.UploadExpired),
+    *(errors.HandoverFailed, errors.UploadTooLarge, errors.DigestMismatch),
+)
+"""Errors that answer for the upload as a whole. After one of them no client needs to come back."""
+_STATUSES: Final = {
+    errors.AppNotReady.code: HTTPStatus.GATEWAY_TIMEOUT,  # 5xx: ask for the offset, and resume
+    errors.ChecksumMismatch.code: HTTPStatus.BAD_REQUEST,  # 460 is a status of tus
+    errors.TooManyBytes.code: HTTPStatus.BAD_REQUEST,  # after 413 a client sends the same in smaller parts
+}
+"""Where an error has another status than for other clients."""
+
+
+class IetfDraft:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self.transfers = transfers
+        self.context = transfers.uploads.context
+        self._proxies = Networks(self.context.settings.trusted_proxies)
+        self._sent_in_parts: OrderedDict[str, None] = OrderedDict()
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Answers a request. Raises IncomingError, which `failure` then answers."""
+        exchange = _Exchange(self, request)
+        match request.method:
+            case "HEAD" | "GET":
+                return exchange.tell_offset()
+            case "DELETE":
+                return exchange.cancel()
+            case "POST" | "PUT" | "PATCH":
+                return exchange.receive()
+        raise errors.MethodNotAllowed(f"An upload has the methods {answers.METHODS}.")
+
+    def failure(self, request: UploadRequest, error: errors.IncomingError) -> Answer:
+        """See dialects.Dialect."""
+        return _Exchange(self, request).failure(error)
+
+    def options(self, request: UploadRequest) -> Headers:
+        """Returns the limits, which also say that an upload may be created here (4.1.4)."""
+        return _Exchange(self, request).capabilities()
+
+    def may_send_interim(self, request: UploadRequest) -> bool:
+        """Returns whether interim answers of this protocol reach the client of a request."""
+        setting = self.context.settings.interim_responses
+        return setting == "on" or (setting == "auto" and not is_proxied(request.environ, self._proxies))
+
+    # --- clients that send their files in parts --------------------------------------------------------
+
+    def remember_parts(self, ticket_id: str) -> None:
+        """The client of this upload sends it in parts, so it understands an answer to a part."""
+        self._sent_in_parts[ticket_id] = None
+        self._sent_in_parts.move_to_end(ticket_id)
+        if len(self._sent_in_parts) > MAX_REMEMBERED:
+            self._sent_in_parts.popitem(last=False)
+
+    def forget_parts(self, ticket_id: str) -> None:
+        """The upload has ended, or its client sends it as a whole."""
+        self._sent_in_parts.pop(ticket_id, None)
+
+    def sends_in_parts(self, ticket_id: str) -> bool:
+        """Returns whether the client of this upload sends it in parts. A restart forgets that."""
+        return ticket_id in self._sent_in_parts
+
+
+class _Exchange:
+    """One request and its answer, in the dialect of the client."""
+
+    def __init__(self, draft: IetfDraft, request: UploadRequest) -> None:
+        self._draft = draft
+        self._context = draft.context
+        self._transfers = draft.transfers
+        self._request = request
+        self._id = request.ticket_id
+        self._find = request.find_header
+        self._spoken = ietf_draft.spoken(request.find_header)
+        self._dialect = self._spoken.dialect
+        self._creates = False
+
+    # --- the offset, and the end ----------------------------------------------------------------------
+
+    def tell_offset(self) -> Answer:
+        """Answers a request for the offset (4.3)."""
+        ietf_draft.check_stateless(self._dialect, self._find)
+        progress = self._transfers.settle(self._id, self._request.source)
+        if progress.state is State.ISSUED:
+            self._draft.remember_parts(self._id)  # a client that sends all at once does not ask before
+        answer = self._state(204, progress)
+        answer.headers += ietf_draft.answer_headers(
+            self._nameless, length_bytes=progress.length_bytes, limits=self._limits()
+        )
+        return answer
+
+    def cancel(self) -> Answer:
+        """Answers a request to cancel (4.5)."""
+        ietf_draft.check_stateless(self._dialect, self._find)
+        with self._transfers.claim(self._id, FileSaid(), self._request.source) as transfer:
+            transfer.cancel(CANCELLED_BY_CLIENT)
+        self._draft.forget_parts(self._id)
+        return Answer(204, ietf_draft.answer_headers(self._spoken))
+
+    def capabilities(self) -> Headers:
+        """Returns what is said of this protocol in the answer to OPTIONS."""
+        limits = ietf_draft.answer_headers(self._nameless, limits=self._limits())
+        return [*limits, ("Accept-Patch", ietf_draft.MEDIA_TYPE)]
+
+    # --- bytes ----------------------------------------------------------------------------------------
+
+    def receive(self) -> Answer:
+        """Answers a request that creates the upload (4.2), or appends to it (4.4)."""
+        self._creates = ietf_draft.is_creation(self._dialect, self._request.method, self._find)
+        read = ietf_draft.read_creation if self._creates else ietf_draft.read_append
+        part = read(self._dialect, self._find, self._request.declared_body_bytes)
+        digest = read_digest(CONTENT_DIGEST, self._find(CONTENT_DIGEST))
+        with self._transfers.claim(self._id, self._file_said(part), self._request.source) as transfer:
+            self._begin(transfer, part)
+            body, check = self._request.body, RequestChecksums((digest,)) if digest else None
+            is_receiving, seen_bytes = (
+                transfer.is_receiving,
+                transfer.progress.offset_bytes - part.offset_bytes,
+            )
+            try:
+                transfer.receive(body, check, self._tells_progress(transfer))
+            except errors.TooManyBytes:
+                self._invalidate(transfer)
+                raise
+            if not is_receiving and body.received_bytes > seen_bytes:
+                raise errors.TooManyBytes(seen_bytes)  # only a byte that was withheld may come again
+            if not part.is_last:
+                return self._acknowledge(transfer.progress)
+            return self._complete(transfer)
+
+    def _file_said(self, part: ietf_draft.Transfer) -> FileSaid:
+        """Returns what the client says of its file. An append says its length once its offset is right."""
+        digest = read_digest(REPR_DIGEST, self._find(REPR_DIGEST))
+        wanted = wanted_hash(self._find(WANT_REPR_DIGEST))
+        named = FileDigest(digest.algorithm, digest.digest).text if digest else ""
+        asked = named or (FileDigest(wanted).text if wanted else "")
+        if not self._creates:
+            return FileSaid(file_digest=asked)
+        return FileSaid(part.length_bytes, file_name(self._find("Content-Disposition")), file_digest=asked)
+
+    def _begin(self, transfer: Transfer, part: ietf_draft.Transfer) -> None:
+        """Checks where the request belongs, before any of its content is read."""
+        if self._creates:
+            if part.is_last:
+                self._draft.forget_parts(self._id)
+            else:
+                self._draft.remember_parts(self._id)
+        if not self._creates or self._request.declared_body_bytes != 0:
+            self._check_offset(transfer, part.offset_bytes)
+        if part.length_bytes not in (None, transfer.ticket.length_bytes):
+            transfer.set_length(part.length_bytes)
+        if part.is_last and transfer.missing_bytes == 0:
+            transfer.complete()  # it was whole already, but a kill or the disk was in the way
+        if self._creates and self._sends_interim:
+            told = ietf_draft.answer_headers(self._spoken, limits=self._limits())
+            self._request.body.send_interim(ietf_draft.INTERIM_STATUS, [*told, self._location])
+
+    def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
+        """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored."""
+        if self._dialect.withholds:
+            transfer.check_offset(offset_bytes)
+        elif offset_bytes != transfer.progress.offset_bytes:
+            raise errors.OffsetMismatch(transfer.progress.offset_bytes, offset_bytes)
+
+    def _tells_progress(self, transfer: Transfer) -> Callable[[int], object]:
+        """Returns what tells the client of progress, at most once in PROGRESS_INTERVAL_S (4.4.2)."""
+        if not (self._dialect.reports_progress and self._sends_interim):
+            return lambda _: None
+        now_s = self._context.runtime.now_s
+        told_at_s = now_s()
+
+        def tell(_: int) -> None:
+            nonlocal told_at_s
+            if now_s() - told_at_s < PROGRESS_INTERVAL_S:
+                return
+            told_at_s = now_s()
+            told = ietf_draft.answer_headers(self._spoken, offset_bytes=self._visible(transfer.progress))
+            self._request.body.send_interim(ietf_draft.INTERIM_STATUS, told)
+
+        return tell
+
+    def _invalidate(self, transfer: Transfer) -> None:
+        """More bytes came than the file has, by its length: the upload ends, since -08 (4.4.2).
+
+        A request that says so in its Content-Length is only refused: none of it was processed.
+        """
+        is_found_late = self._request.declared_body_bytes is None and transfer.is_receiving
+        if is_found_late and self._dialect.needs_flag:
+            transfer.cancel(TOO_LONG)
+
+    def _complete(self, transfer: Transfer) -> Answer:
+        """The client says that this was the end of the file."""
+        length_bytes = transfer.ticket.length_bytes
+        if length_bytes is None:
+            transfer.set_length(transfer.offset_bytes)
+        elif transfer.missing_bytes and transfer.is_receiving:
+            raise InconsistentLength(length_bytes, transfer.offset_bytes)
+        transfer.complete()
+        progress = transfer.wait_for_app()
+        if progress.state is State.FINISHED:
+            self._draft.forget_parts(self._id)
+            answer = self._state(self._dialect.whole_status, progress)
+            if self._creates and self._dialect.withholds:
+                answer.add(*self._location)
+            return answer
+        if self._dialect.withholds and progress.length_bytes and self._draft.sends_in_parts(self._id):
+            return self._acknowledge(progress)
+        raise errors.AppNotReady
+
+    # --- answers --------------------------------------------------------------------------------------
+
+    def _acknowledge(self, progress: Progress) -> Answer:
+        """Returns the answer to a part."""
+        if not self._creates:
+            return self._state(self._dialect.part_status, progress)
+        answer = self._state(201, progress)
+        answer.headers += ietf_draft.answer_headers(self._nameless, limits=self._limits())
+        return answer.add(*self._location)
+
+    def _state(self, status: int, progress: Progress) -> Answer:
+        """Returns an answer with the offset of the upload, and whether the app has the file.
+
+        Once all bytes are there, it has the digest that the client has named or asked for.
+        """
+        is_complete = progress.state is State.FINISHED
+        headers = ietf_draft.answer_headers(
+            self._spoken, is_complete=is_complete, offset_bytes=self._visible(progress)
+        )
+        digest = file_digest.read(self._context.registry.get(self._id).file_digest) if is_complete else None
+        if digest and digest.value is not None:
+            headers.append((REPR_DIGEST, digest_value(digest.hash_name, digest.value)))
+        return Answer(status, headers)
+
+    def failure(self, error: errors.IncomingError) -> Answer:
+        """Returns the answer for an error: problem details (RFC 9457), and where the upload is."""
+        status = int(_STATUSES.get(error.code, answers.STATUSES.get(error.code, error.http_status)))
+        if status == HTTPStatus.GONE and self._dialect.refuses_state:
+            status = int(HTTPStatus.NOT_FOUND)  # these versions have no other for it
+        members = problems.problem(error, status, HTTPStatus(status).phrase)
+        answer = Answer(status, [("Content-Type", problems.MEDIA_TYPE)], json.dumps(members).encode())
+        is_final = isinstance(error, _FINAL)
+        progress = None if is_final else self._look()
+        answer.headers += ietf_draft.answer_headers(
+            self._spoken,
+            is_complete=is_final,
+            offset_bytes=self._visible(progress) if progress else None,
+            limits=self._limits() if isinstance(error, errors.UploadTooLarge) else None,
+        )
+        answer.add(answers.ERROR_HEADER, error.code)
+        return answer.add("Retry-After", error.retry_after_s) if error.retry_after_s else answer
+
+    def _look(self) -> Progress | None:
+        """Returns how far the upload is; None where that is not known at once."""
+        with suppress(errors.IncomingError):
+            if not self._transfers.uploads.is_in_doubt(self._id):
+                return self._transfers.look(self._id)
+        return None
+
+    def _visible(self, progress: Progress) -> int:
+        """Returns the offset that the client may know of."""
+        return visible_offset_bytes(progress) if self._dialect.withholds else progress.offset_bytes
+
+    def _limits(self) -> Limits:
+        """Returns the limits of the upload; those of the server for a ticket that is not known."""
+        settings = self._context.settings
+        sizes_bytes, age_s = [settings.max_upload_bytes], int(settings.idle_timeout_s)
+        with suppress(errors.UnknownTicket):
+            ticket = self._context.registry.get(self._id)
+            sizes_bytes.append(ticket.max_bytes)
+            if ticket.state not in RECEIVING:
+                return Limits(min(filter(None, sizes_bytes), default=None))
+        return Limits(min(filter(None, sizes_bytes), default=None), age_s)
+
+    @property
+    def _nameless(self) -> ietf_draft.Spoken:
+        """The dialect, for headers beside others that have its number already."""
+        return ietf_draft.Spoken(self._dialect, is_named=False)
+
+    @property
+    def _location(self) -> tuple[str, str]:
+        """The same in all answers to one request (4.2.2)."""
+        return "Location", self._request.location
+
+    @property
+    def _sends_interim(self) -> bool:
+        return self._spoken.is_named and self._draft.may_send_interim(self._request)
