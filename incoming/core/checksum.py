@@ -95,6 +95,13 @@ class RunningDigest:
         self.crc32c = 0
         self._hashes = {name: new_hash(name) for name in hashes if name != CRC32C}
 
+    def copy(self) -> RunningDigest:
+        """Returns the digests of the same bytes, to continue apart from these."""
+        other = RunningDigest()
+        other.position_bytes, other.crc32c = self.position_bytes, self.crc32c
+        other._hashes = {name: one.copy() for name, one in self._hashes.items()}
+        return other
+
     @property
     def sha256(self) -> str:
         """The SHA-256 in hexadecimal digits; empty when nobody wants it."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import zlib
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final, Protocol, Self
 
 from crc32c import crc32c
 
@@ -24,6 +24,9 @@ class Hash(Protocol):
 
     def digest(self) -> bytes:
         """Returns the value for all bytes so far."""
+
+    def copy(self) -> Self:
+        """Returns another one of the same bytes, to go on apart from this one."""
 
 
 class _Crc:
@@ -40,6 +43,12 @@ class _Crc:
     def digest(self) -> bytes:
         """Returns the value for all bytes so far."""
         return self._value.to_bytes(CRC_BYTES)
+
+    def copy(self) -> _Crc:
+        """Returns another one of the same bytes."""
+        other = _Crc(self._step)
+        other._value = self._value
+        return other
 
 
 _NEW: Final[dict[str, Callable[[], Hash]]] = {

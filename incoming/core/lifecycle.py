@@ -136,6 +136,23 @@ class Assemble:
 
 
 @dataclass(frozen=True, slots=True)
+class BeginUnchecked:
+    """Bytes follow whose checksum comes after them. The `checked_bytes` in front of them are right."""
+
+    checked_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndUnchecked:
+    """The unchecked bytes have agreed with their checksum, or they are not stored any more.
+
+    `checkpoint`: that of all stored bytes, if it is known.
+    """
+
+    checkpoint: Checkpoint | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """All bytes up to this checkpoint are acknowledged, and right while the machine has this boot id."""
 
@@ -221,7 +238,8 @@ PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | As
 """What happens to an upload that comes in parts."""
 
 Event = (
-    PartEvent | Claim | SetLength | Record | Release | Complete | Cancel | Expire
+    PartEvent | Claim | SetLength | BeginUnchecked | EndUnchecked | Record | Release | Complete | Cancel
+    | Expire
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
 )  # fmt: skip
 
@@ -235,6 +253,8 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     State.UPLOADING: {
         Claim: State.UPLOADING,  # a takeover
         SetLength: State.UPLOADING,
+        BeginUnchecked: State.UPLOADING,
+        EndUnchecked: State.UPLOADING,
         Record: State.UPLOADING,
         AddPart: State.UPLOADING,
         ClaimPart: State.UPLOADING,

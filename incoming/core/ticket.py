@@ -27,9 +27,11 @@ from incoming.core.lifecycle import (
     TRANSITIONS,
     AddPart,
     Assemble,
+    BeginUnchecked,
     Cancel,
     Claim,
     Complete,
+    EndUnchecked,
     Event,
     Expire,
     Lapse,
@@ -88,6 +90,9 @@ class Ticket:
     JavaScript leads once the app has the file. `upload_metadata`: what a client of tus says of its file.
     `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
     upload that came, or comes, in parts.
+
+    `checked_bytes` is a mark. While it is set, the stored bytes after so many wait for their checksum. They
+    count as not stored, and whoever claims the upload discards them.
     """
 
     id: str
@@ -121,6 +126,7 @@ class Ticket:
     upload_metadata: str = field(default="", repr=False)
     file_digest: str = ""
     parts: UploadParts | None = field(default=None, repr=False)
+    checked_bytes: int | None = None
 
     @property
     def app(self) -> str:
@@ -196,14 +202,17 @@ class Ticket:
         same = [hmac.compare_digest(spelling.encode(), self.secret.encode()) for spelling in spellings]
         return any(same)
 
+    def acknowledged_bytes(self, stored_bytes: int) -> int:
+        """Returns how many of the stored bytes count: those that do not wait for their checksum."""
+        return stored_bytes if self.checked_bytes is None else min(stored_bytes, self.checked_bytes)
+
     def apply(self, event: Event, now_s: float) -> Ticket:
         """Returns the ticket after `event`. Raises IllegalTransition, LengthMismatch.
 
-        An upload whose length is unknown cannot be complete.
+        An upload cannot be complete while its length is unknown, or some of its bytes are unchecked.
         """
         target = TRANSITIONS[self.state].get(type(event))
-        is_endless = isinstance(event, Complete) and self.length_bytes is None
-        if target is None or is_endless:
+        if target is None or not self._admits_event(event):
             raise IllegalTransition(self.state, event)
         self._check_parts(event)
         if isinstance(event, Lapse) and event.final:
@@ -218,13 +227,23 @@ class Ticket:
         if self.is_in_parts:
             if isinstance(event, Claim):
                 raise InParts
-            if isinstance(event, Complete | SetLength):
+            if isinstance(event, Complete | SetLength | BeginUnchecked):
                 raise IllegalTransition(self.state, event)
         elif isinstance(event, AddPart):
             if self.state is not State.ISSUED:
                 raise NotInParts
         elif isinstance(event, PartEvent):
             raise IllegalTransition(self.state, event)
+
+    def _admits_event(self, event: Event) -> bool:
+        """Returns whether the ticket has what an event needs, apart from its state."""
+        match event:
+            case Complete():
+                return self.length_bytes is not None and self.checked_bytes in (None, self.length_bytes)
+            case BeginUnchecked():
+                return self.checked_bytes is None
+            case _:
+                return True
 
     def rests_as(self, other: Ticket) -> bool:
         """Returns whether both tickets have the same journal entry."""
@@ -280,6 +299,10 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
             return _claimed(ticket, event, is_first=was is State.ISSUED)
         case SetLength():
             return _measured(ticket, event)
+        case BeginUnchecked():
+            return replace(ticket, checked_bytes=event.checked_bytes)
+        case EndUnchecked():
+            return _with(replace(ticket, checked_bytes=None), event.checkpoint)
         case Record():
             return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint)
         case Release() if ticket.state in RECEIVING:
@@ -287,8 +310,9 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
         case AddPart() | SetPartLength() | RemovePart() | PlanAssembly() | Assemble():
             return _with_parts(ticket, event, ticket.parts or NO_PARTS)
         case Complete():
-            known = replace(ticket, crc32c=event.crc32c, sha256=event.sha256, checkpoints=())
-            return replace(known, file_digest=event.file_digest)
+            digests = replace(ticket, crc32c=event.crc32c, sha256=event.sha256)
+            known = replace(digests, file_digest=event.file_digest)
+            return replace(known, checkpoints=(), checked_bytes=None)
         case _:
             return _with_outcome(ticket, event)
 
@@ -298,10 +322,9 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
     match event:
         case Cancel():
             ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
-            return replace(ended, checkpoints=(), parts=None)
+            return _with_nothing_stored(ended)
         case Expire():
-            ended = replace(ticket, reason=_reason(event.reason), deliveries=0)
-            return replace(ended, checkpoints=(), parts=None)
+            return _with_nothing_stored(replace(ticket, reason=_reason(event.reason), deliveries=0))
         case Refuse():
             return replace(ticket, reason=_reason(event.reason))
         case Lapse():
@@ -317,6 +340,10 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
             return ticket
 
 
+def _with_nothing_stored(ticket: Ticket) -> Ticket:
+    return replace(ticket, checkpoints=(), checked_bytes=None, parts=None)
+
+
 def _reason(reason: str) -> str:
     """Returns the part of a reason that is kept: clients and apps give reasons of any length."""
     return cut(reason, MAX_REASON_BYTES)
@@ -328,7 +355,7 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
     mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token, needs_proof=proves)
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
-        mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right)
+        mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right, checked_bytes=None)
         mine = replace(mine, upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata))
         if not ticket.file_digest and file_digest.read(claim.file_digest):
             mine = replace(mine, file_digest=claim.file_digest)
@@ -383,4 +410,7 @@ def _measured(ticket: Ticket, event: SetLength) -> Ticket:
 
 
 def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:
-    return replace(ticket, checkpoints=added(ticket.checkpoints, checkpoint)) if checkpoint else ticket
+    """Returns the ticket with a new checkpoint. One of unchecked bytes says nothing that counts."""
+    if checkpoint is None or ticket.acknowledged_bytes(checkpoint.end_bytes) < checkpoint.end_bytes:
+        return ticket
+    return replace(ticket, checkpoints=added(ticket.checkpoints, checkpoint))

@@ -43,10 +43,17 @@ class Writer(Protocol):
         The caller may reuse the chunk's memory when this returns.
         """
 
+    def flush(self) -> None:
+        """Makes all taken bytes survive a kill of this process: `durable_offset` is then `taken_bytes`.
+
+        More bytes may follow. Does nothing where each `write` has done so.
+        """
+
     def truncate(self, length_bytes: int) -> None:
         """Discards everything after the first `length_bytes`. The next chunk goes to the new `taken_bytes`.
 
-        `taken_bytes` is then `length_bytes`, or less in a storage that keeps larger pieces only.
+        What was durable of them stays durable. `taken_bytes` is then `length_bytes`, or less if some of the
+        bytes in front of it were not durable.
         """
 
     def finish(self) -> None:
@@ -72,7 +79,10 @@ class PartWriter(Writer, Protocol):
     """The open file of one part. Its offsets count from the beginning of the part."""
 
     def begin_unchecked(self) -> None:
-        """What is written from now on does not become durable: a kill, `close` and `truncate` discard it."""
+        """What is written from now on does not become durable: a kill, `close` and `truncate` discard it.
+
+        `flush` does nothing until `accept_unchecked`.
+        """
 
     def accept_unchecked(self) -> None:
         """Makes all that was written durable. After an error it may be repeated."""

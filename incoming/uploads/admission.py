@@ -147,7 +147,7 @@ class Admission:
 
         Raises LengthMismatch, UploadTooLarge, TooMany, StorageFull.
         """
-        self._check_stored(ticket, length_bytes, writer.taken_bytes)
+        self._check_stored(ticket, length_bytes, ticket.acknowledged_bytes(writer.taken_bytes))
         missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
         self._check_share(ticket, missing_bytes, self._budget.source(ticket.id), self._clock.now_s())
         self._make_room(ticket, missing_bytes)
@@ -165,7 +165,7 @@ class Admission:
         While the length is unknown (None), a part of the file counts as missing. Raises StorageFull,
         StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
-        stored_bytes = self._storage.size(ticket.id) or 0
+        stored_bytes = ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0)
         if length_bytes is not None:
             self._check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:

@@ -41,6 +41,10 @@ class ClaimedUpload:
     offset_bytes: int
     listener: NewsListener
     lost: IncomingError | None = None
+    taken_bytes: int = 0
+    """The next chunk goes here."""
+    acknowledged_bytes: int = 0
+    """So many may be acknowledged: they survive a kill, and none of them waits for its checksum."""
     end_bytes: int = 0
     """Up to where bytes were let in: the length, or a part of the file while the length is unknown."""
     pace: Pace = field(default_factory=lambda: Pace(0))

@@ -66,6 +66,19 @@ class _File:
     acknowledged_from: int = 0
     """0 once the checksum of all of them is known."""
     suspect: bool = False
+    before: _Before | None = None
+    """What was known in front of the unchecked bytes, while there are any."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Before:
+    """What was known of the first `stored_bytes` of a file; see _File."""
+
+    stored_bytes: int
+    digest: RunningDigest | None
+    """None when it was behind what was stored."""
+    acknowledged_crc: int
+    acknowledged_from: int
 
 
 class Integrity:
@@ -129,6 +142,11 @@ class Integrity:
             give_back()
             file.lock.__exit__(None, None, None)
 
+    def is_known(self, ticket_id: str) -> bool:
+        """Returns whether `whole` has nothing to read."""
+        file = self._files.get(ticket_id)
+        return file is not None and file.digest.position_bytes == file.stored_bytes
+
     def whole(self, ticket: Ticket) -> RunningDigest:
         """Returns the digest of all that is stored, when it is known. Raises StorageFailed."""
         file = self._files[ticket.id]
@@ -190,11 +208,16 @@ class Integrity:
         return moved
 
     def checkpoint(self, ticket_id: str) -> Checkpoint | None:
-        """Returns the checkpoint of all stored bytes; None when there are none, or it is not known yet."""
+        """Returns the checkpoint of all stored bytes that are not unchecked.
+
+        None when there are none, or it is not known yet.
+        """
         file = self._files.get(ticket_id)
-        if file is None or file.acknowledged_from or not file.stored_bytes:
-            return None
-        return Checkpoint(file.stored_bytes, file.acknowledged_crc)
+        return _checkpoint(file.before or file) if file else None
+
+    def unchecked_checkpoint(self, ticket_id: str) -> Checkpoint | None:
+        """Returns the checkpoint of all stored bytes, for when the unchecked ones have agreed."""
+        return _checkpoint(self._files[ticket_id])
 
     def _begin_behind_checkpoint(self, ticket: Ticket, file: _File, stored_bytes: int) -> None:
         """Continues the checksum from the ticket's last checkpoint, after which little is stored."""
@@ -209,6 +232,8 @@ class Integrity:
 
     def _read_behind(self, ticket: Ticket, file: _File, known: Checkpoint) -> None:
         end = file.acknowledged_from
+        if not end:
+            return  # `_catch_up` was faster
         try:
             crc = stored_checksum(self._storage, ticket.id, known.end_bytes, end)
         except IncomingError:
@@ -238,6 +263,42 @@ class Integrity:
         while digest.position_bytes < end_bytes:
             end = min(digest.position_bytes + BLOCK_BYTES, end_bytes)
             self._storage.read(ticket_id, digest.position_bytes, end, digest.add)
+
+    # --- unchecked bytes -------------------------------------------------------------------------------
+
+    def begin_unchecked(self, ticket_id: str) -> None:
+        """The bytes that are stored from now on may be discarded."""
+        file = self._files[ticket_id]
+        if file.queued_bytes > file.digest.position_bytes:
+            with file.lock:
+                pass  # a thread adds the last chunk
+        is_whole = file.digest.position_bytes == file.stored_bytes
+        file.before = _Before(
+            file.stored_bytes,
+            file.digest.copy() if is_whole else None,
+            file.acknowledged_crc,
+            file.acknowledged_from,
+        )
+
+    def accept_unchecked(self, ticket_id: str) -> None:
+        """All stored bytes are right."""
+        self._files[ticket_id].before = None
+
+    def discard_unchecked(self, ticket: Ticket, stored_bytes: int) -> None:
+        """Only the first `stored_bytes` are left. What was known of them need not be read again."""
+        file = self._files.pop(ticket.id, None)
+        if file is None:
+            return
+        before = file.before
+        if before is None or before.stored_bytes != stored_bytes:
+            self.begin(ticket, stored_bytes)
+            return
+        cut = self._new_file(before.digest or RunningDigest(ticket.hashes))
+        if not before.acknowledged_from:
+            cut.stored_bytes, cut.acknowledged_crc = before.stored_bytes, before.acknowledged_crc
+        cut.suspect = file.suspect
+        self._files[ticket.id] = cut
+        self.begin(ticket, stored_bytes)
 
     # --- comparing -------------------------------------------------------------------------------------
 
@@ -283,3 +344,9 @@ class Integrity:
 
         self._storage.read(ticket.id, start, start + len(data), compare)
         return is_same
+
+
+def _checkpoint(known: _File | _Before) -> Checkpoint | None:
+    if known.acknowledged_from or not known.stored_bytes:
+        return None
+    return Checkpoint(known.stored_bytes, known.acknowledged_crc)

@@ -287,10 +287,11 @@ def _place(ticket: Ticket) -> tuple[int, float, str]:
 
 
 def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
-    """Returns how many bytes of an upload are stored, as far as that is known."""
+    """Returns how many bytes of an upload are stored and count, as far as that is known."""
     if ticket.state in ARRIVED:
         return ticket.length_bytes
-    return offsets.get(ticket.id, 0)
+    stored_bytes = offsets.get(ticket.id, 0)
+    return None if stored_bytes is None else ticket.acknowledged_bytes(stored_bytes)
 
 
 def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> dict[str, int | None]:

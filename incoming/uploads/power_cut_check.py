@@ -52,7 +52,7 @@ class Doubts:
         if not self.is_open(ticket.id):
             return
         with self._locks.of(ticket.id):
-            stored_bytes = self._storage.size(ticket.id) or 0
+            stored_bytes = ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0)
             found = self._found.get(ticket.id)
             if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
                 return

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
 from typing import Final
@@ -37,9 +38,11 @@ from incoming.core.file_name import bare_file_name
 from incoming.core.lifecycle import (
     CALLED_OFF,
     RECEIVING,
+    BeginUnchecked,
     Cancel,
     Claim,
     Complete,
+    EndUnchecked,
     Expire,
     Record,
     Release,
@@ -50,7 +53,7 @@ from incoming.core.lifecycle import (
 from incoming.core.news import CalledOff, Interrupted
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import Admission
@@ -143,11 +146,11 @@ class Uploads:
 
         `listener` hears the news of the upload. The claim lasts until it is released; with `lease_s` it also
         ends when it was not used for this time. So a client of many short requests need not release its claim
-        after each of them.
+        after each of them. Unchecked bytes are discarded.
 
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
-        UploadCancelled, UploadExpired, HandoverFailed;
-        retryable: StorageFull, StorageFailed, Stopping, TooMany. The claim before then keeps the upload.
+        UploadCancelled, UploadExpired, HandoverFailed; retryable: StorageFull, StorageFailed, Stopping,
+        TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
         """
         self._check_running()
         if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
@@ -165,10 +168,10 @@ class Uploads:
             try:
                 ticket = self._registry.change(ticket_id, self._claim_event(ticket_id, claim, right_bytes))
             except IncomingError:
-                if live.holder is None and ticket.state is State.PAUSED:
-                    self._close(ticket, live)
-                elif live.holder is None:
+                if live.holder is None and ticket.state is State.ISSUED:
                     self._let_go(ticket_id, live)
+                elif live.holder is None and ticket.state in RECEIVING:
+                    self._close(ticket, live)
                 self.admission.check(self._registry.get(ticket_id), claim.length_bytes)  # refused just now
                 raise
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
@@ -176,6 +179,8 @@ class Uploads:
                 ticket,
                 offset_bytes,
                 listener,
+                taken_bytes=offset_bytes,
+                acknowledged_bytes=offset_bytes,
                 end_bytes=offset_bytes if ticket.length_bytes is None else ticket.length_bytes,
                 pace=self.admission.pace(ticket),
                 lease_s=lease_s,
@@ -209,7 +214,8 @@ class Uploads:
         stored_bytes = self.claims.offset(ticket.id)
         if stored_bytes is None:
             stored_bytes = self.context.runtime.in_pool(self._storage.size, ticket.id) or 0
-        return self.doubts.right_bytes(ticket.id, stored_bytes)
+        ticket = self._registry.get(ticket.id)  # both looks may have taken long
+        return self.doubts.right_bytes(ticket.id, ticket.acknowledged_bytes(stored_bytes))
 
     def is_in_doubt(self, ticket_id: str) -> bool:
         """Returns whether its file is read before a claim is granted, which may take long."""
@@ -240,7 +246,10 @@ class Uploads:
     def write(
         self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
     ) -> float:
-        """Appends the chunk, whose checksum is `crc` if that is known. Then it may be acknowledged.
+        """Appends the chunk, whose checksum is `crc` if that is known.
+
+        Then `claim.acknowledged_bytes` may be acknowledged. That is less than what was taken while the
+        storage waits for more, see `flush`, and while bytes are unchecked.
 
         Returns for how many seconds its client has to wait before the next chunk: the ticket's rate limit.
         See Integrity.stored for `keep`.
@@ -250,9 +259,7 @@ class Uploads:
         """
         size_bytes = len(chunk)
         with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
-            if claim.lease_s is not None:
-                self.claims.renew(claim, claim.lease_s)
+            self._use(claim)
             writer = _open_file(live)
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
@@ -262,19 +269,85 @@ class Uploads:
             self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer)
+            _tell_offsets(claim, writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
+
+    def _use(self, claim: ClaimedUpload) -> None:
+        """Renews the lease of a claim that is used, if it has one. Raises why the claim was lost."""
+        claim.check()
+        if claim.lease_s is not None:
+            self.claims.renew(claim, claim.lease_s)
+
+    def flush(self, claim: ClaimedUpload) -> None:
+        """Makes all taken bytes survive a kill, so that they may be acknowledged: `claim.acknowledged_bytes`.
+
+        It does nothing where the storage has done so. Raises why the claim was lost, StorageFull,
+        StorageFailed.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            self._use(claim)
+            writer = _open_file(live)
+            writer.flush()
+            _tell_offsets(claim, writer)
 
     def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
         """Returns whether the stored bytes from `start` on are these. All of that part is stored.
 
         Raises why the claim was lost, StorageFailed.
         """
-        claim.check()
-        if claim.lease_s is not None:
-            self.claims.renew(claim, claim.lease_s)
+        self._use(claim)
         same = self._integrity.is_same(claim.ticket, start, data)
         claim.check()  # reading them may have taken long
         return same
+
+    # --- unchecked bytes ----------------------------------------------------------------------
+
+    def begin_unchecked(self, claim: ClaimedUpload) -> None:
+        """Marks how far the file is checked: the checksum of the bytes that follow comes after them.
+
+        Until `accept_unchecked` or `discard_unchecked`, these bytes count as not stored for everybody, and
+        whoever claims the upload discards them. Raises why the claim was lost, WrongState while bytes are
+        unchecked already, StorageFull, StorageFailed.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            self._use(claim)
+            writer = _open_file(live)
+            event = BeginUnchecked(writer.taken_bytes)
+            claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
+            self._integrity.begin_unchecked(claim.ticket.id)
+
+    def accept_unchecked(self, claim: ClaimedUpload) -> None:
+        """The unchecked bytes agree with their checksum: they are stored like all others.
+
+        Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then they
+        are still unchecked.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            self._use(claim)
+            writer = _open_file(live)
+            if claim.ticket.checked_bytes is not None:
+                checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
+                claim.ticket = self._registry.change(claim.ticket.id, EndUnchecked(checkpoint), claim.token)
+                self._integrity.accept_unchecked(claim.ticket.id)
+            _tell_offsets(claim, writer)
+
+    def discard_unchecked(self, claim: ClaimedUpload) -> None:
+        """Discards the unchecked bytes. The next chunk goes to `claim.taken_bytes`.
+
+        Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then the
+        claim is lost for the same reason, and the next one discards them.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            self._use(claim)
+            writer = _open_file(live)
+            if claim.ticket.checked_bytes is not None:
+                try:
+                    self._cut_unchecked(claim.ticket, live)
+                    claim.ticket = self._registry.change(claim.ticket.id, EndUnchecked(), claim.token)
+                except IncomingError as exc:
+                    claim.lost = claim.lost or exc  # its client may not send on behind an old mark
+                    raise
+            _tell_offsets(claim, writer)
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
@@ -283,7 +356,7 @@ class Uploads:
         StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
+            self._use(claim)
             writer = _open_file(live)
             self.admission.check(claim.ticket, length_bytes)
             self.admission.make_room_for_length(claim.ticket, length_bytes, writer)
@@ -296,11 +369,15 @@ class Uploads:
         """All bytes are stored: makes them durable and starts the handover.
 
         `crc`: the whole file's checksum as its client says, if it says one. Raises why the claim was lost,
-        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing, or the length is unknown;
-        DigestMismatch, which ends the upload, when the file is not the one that its client has named.
+        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing or unchecked, the length is
+        unknown, or the upload had arrived before this claim; DigestMismatch, which ends the upload, when the
+        file is not the one that its client has named.
         """
-        claim.check()
-        digest = self._integrity.whole(claim.ticket)  # only this client waits for it
+        self._use(claim)
+        if claim.ticket.state not in RECEIVING:
+            raise IllegalTransition(claim.ticket.state, Complete())  # it has arrived already
+        with self._lease_kept(claim):
+            digest = self._integrity.whole(claim.ticket)  # only this client waits for it
         claim.check()
         if crc not in (None, digest.crc32c):
             self._integrity.suspect(claim.ticket.id)
@@ -310,9 +387,29 @@ class Uploads:
             self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
             raise DigestMismatch
         with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
+            self._use(claim)  # the client waits for this, however long it takes
             self._complete(claim.ticket, live)
         self.outbox.start(claim.ticket.id)
+
+    @contextlib.contextmanager
+    def _lease_kept(self, claim: ClaimedUpload) -> Iterator[None]:
+        """Within it the claim's lease is renewed: to read a large file may take longer than a lease."""
+        lease_s = claim.lease_s
+        if lease_s is None or self._integrity.is_known(claim.ticket.id):
+            yield
+            return
+
+        def keep_on() -> None:
+            with contextlib.suppress(IncomingError):  # it was lost, which its owner finds out
+                while True:
+                    self._runtime.sleep(lease_s / 3)
+                    self._use(claim)
+
+        task = self._runtime.spawn(keep_on)
+        try:
+            yield
+        finally:
+            task.kill(block=False)
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user cancels. Raises WrongState once the handover has begun, or why the claim was lost."""
@@ -355,7 +452,7 @@ class Uploads:
         """
         if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
             return False
-        return self._storage.size(ticket.id) == ticket.length_bytes
+        return ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0) == ticket.length_bytes
 
     def complete_paused(self, ticket: Ticket) -> None:
         """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
@@ -467,10 +564,17 @@ class Uploads:
             live.writer = self.admission.open(ticket, length_bytes, source)
 
     def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
-        """Returns how many of the stored bytes are right; see Doubts. Raises StorageFailed."""
+        """Discards unchecked bytes. Returns how many of the others are right; see Doubts.
+
+        Raises StorageFailed.
+        """
         writer = _open_file(live)
-        stored_bytes = writer.durable_offset
         try:
+            if ticket.checked_bytes is not None:
+                if live.holder:  # its next chunk would have another place
+                    self.claims.hand_to(live, None, Interrupted(TakenOver()))
+                self._cut_unchecked(ticket, live)
+            stored_bytes = writer.durable_offset
             right_bytes = self.doubts.settle(ticket, writer, proves)
         except IncomingError:
             if live.holder is None:
@@ -479,6 +583,18 @@ class Uploads:
         if writer.durable_offset < stored_bytes:
             self.admission.hold(ticket, writer)  # what was cut off is still to come
         return right_bytes
+
+    def _cut_unchecked(self, ticket: Ticket, live: LiveUpload) -> None:
+        """Cuts the file off at the mark, which the journal still has. Raises StorageFull, StorageFailed."""
+        writer, checked_bytes = _open_file(live), ticket.checked_bytes
+        if checked_bytes is None:
+            return
+        if writer.taken_bytes > checked_bytes:
+            about = ticket.for_log(discarded_bytes=writer.taken_bytes - checked_bytes)
+            writer.truncate(checked_bytes)
+            self.admission.hold(ticket, writer)  # they are still to come
+            log.info("upload %(ticket)s: discarded %(discarded_bytes)d unchecked bytes", about)
+        self._integrity.discard_unchecked(ticket, writer.taken_bytes)
 
     def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
         """Returns the claim with what the service adds to it."""
@@ -535,8 +651,9 @@ class Uploads:
     def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer = _open_file(live)
-        if writer.taken_bytes != ticket.length_bytes:
-            raise WrongState(f"The upload is not complete: it has {writer.taken_bytes} bytes.")
+        checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
+        if checked_bytes != ticket.length_bytes:
+            raise WrongState(f"The upload is not complete: it has {checked_bytes} bytes.")
         if self._settings.fsync:
             try:
                 writer.finish()
@@ -592,3 +709,8 @@ def _open_file(live: LiveUpload) -> Writer:
     if live.writer is None:
         raise StorageFailed  # a claim of a ticket that has arrived writes nothing
     return live.writer
+
+
+def _tell_offsets(claim: ClaimedUpload, writer: Writer) -> None:
+    claim.taken_bytes = writer.taken_bytes
+    claim.acknowledged_bytes = claim.ticket.acknowledged_bytes(writer.durable_offset)

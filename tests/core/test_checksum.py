@@ -124,6 +124,18 @@ def test_each_hash_that_is_wanted_is_that_of_the_file(
         assert digest.value(name) == alone.digest()
 
 
+def test_a_copy_is_of_the_same_bytes_and_goes_on_apart() -> None:
+    digest = RunningDigest(HASHES)
+    digest.add(memoryview(b"content"))
+    copied = digest.copy()
+    digest.add(memoryview(b"?"))
+    assert copied.position_bytes == len(b"content")
+    for name in HASHES:
+        alone = new_hash(name)
+        alone.update(b"content")
+        assert copied.value(name) == alone.digest() != digest.value(name)
+
+
 def test_a_checksum_that_is_known_is_not_computed_again() -> None:
     digest = RunningDigest()
     digest.add(memoryview(b"content"), 0x12345678)

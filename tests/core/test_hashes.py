@@ -56,6 +56,17 @@ def test_no_hash_shares_its_state_with_another_one() -> None:
         assert first.digest() != second.digest()
 
 
+@pytest.mark.parametrize("name", HASHES)
+def test_a_copy_goes_on_apart_from_the_one_that_was_copied(name: str) -> None:
+    computed = new_hash(name)
+    computed.update(b"1234")
+    copied = computed.copy()
+    computed.update(b"other bytes")
+    copied.update(b"56789")
+    assert copied.digest().hex() == KNOWN[name]
+    assert computed.digest() != copied.digest()
+
+
 def test_an_unknown_hash_is_an_error_of_the_caller() -> None:
     with pytest.raises(KeyError):
         new_hash("md4")

@@ -10,21 +10,25 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import LengthMismatch, NotInParts, TooManyParts, WrongState
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
     RECEIVING,
     AddPart,
+    BeginUnchecked,
     Cancel,
     Claim,
     Complete,
     Confirm,
+    EndUnchecked,
     Event,
     Expire,
     Lapse,
     PlanAssembly,
     Post,
+    Record,
     Refuse,
     Release,
     Retry,
@@ -42,6 +46,8 @@ THEN_S, NOW_S = 100.0, 250.0
 EVENTS: dict[str, Event] = {
     "claim": Claim(10, "a.bin"),
     "length": SetLength(77, 70),
+    "mark": BeginUnchecked(70),
+    "checked": EndUnchecked(),
     "release": Release(),
     "complete": Complete(),
     "cancel": Cancel("why"),
@@ -61,7 +67,7 @@ STAYS = {"claim": "same", "release": "same"}
 TABLE: dict[State, dict[str, str]] = {
     State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
     State.UPLOADING: {
-        "claim": "same", "length": "same",
+        "claim": "same", "length": "same", "mark": "same", "checked": "same",
         "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
     State.PAUSED: {
         "claim": "uploading", "complete": "handing_over", "cancel": "cancelled", "expire": "expired"},
@@ -132,6 +138,8 @@ BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
     (State.ISSUED, CLAIM, {"epoch": 1, "token": "t", "length_bytes": 10, "name": "a.bin"}),
     (State.UPLOADING, CLAIM, {"epoch": 4, "token": "t"}),  # the first length and name stay
     (State.UPLOADING, Release(), {}),
+    (State.UPLOADING, BeginUnchecked(7), {"checked_bytes": 7}),
+    (State.UPLOADING, EndUnchecked(Checkpoint(7, 5)), {"checkpoints": (Checkpoint(7, 5),)}),
     (State.UPLOADING, Complete(), {}),
     (State.UPLOADING, Cancel("user"), {"reason": "user", "app_told": False, "deliveries": 0}),
     (State.ISSUED, Cancel("app", by_app=True), {"reason": "app", "app_told": True, "deliveries": 0}),
@@ -187,6 +195,44 @@ def test_a_later_claim_may_tell_a_length_that_was_unknown(state: State) -> None:
 def test_an_upload_of_unknown_length_is_never_complete(state: State) -> None:
     with pytest.raises(IllegalTransition):
         replace(ticket_in(state), length_bytes=None).apply(Complete(), NOW_S)
+
+
+MARKED = {State.UPLOADING: {"claim", "checked", "cancel"}, State.PAUSED: {"claim", "cancel", "expire"}}
+
+
+@pytest.mark.parametrize(("state", "name"), [(state, name) for state in MARKED for name in TABLE[state]])
+def test_a_mark_stays_until_somebody_has_dealt_with_the_unchecked_bytes(state: State, name: str) -> None:
+    """A claim and the end of an upload do; a release and a length do not."""
+    ticket = replace(ticket_in(state), checked_bytes=7)
+    if name in ("complete", "mark"):
+        with pytest.raises(IllegalTransition):
+            ticket.apply(EVENTS[name], NOW_S)
+        return
+    after = ticket.apply(EVENTS[name], NOW_S)
+    assert after.checked_bytes == (None if name in MARKED[state] else 7)
+
+
+@pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
+def test_an_upload_is_complete_if_all_its_bytes_are_in_front_of_the_mark(state: State) -> None:
+    assert replace(ticket_in(state), checked_bytes=77).apply(Complete(), NOW_S).checked_bytes is None
+
+
+@pytest.mark.parametrize(("checked_bytes", "stored_bytes", "counting"), [(None, 9, 9), (7, 9, 7), (7, 5, 5)])
+def test_unchecked_bytes_do_not_count(checked_bytes: int | None, stored_bytes: int, counting: int) -> None:
+    ticket = replace(ticket_in(State.UPLOADING), checked_bytes=checked_bytes)
+    assert ticket.acknowledged_bytes(stored_bytes) == counting
+
+
+@pytest.mark.parametrize("event", [Record(Checkpoint(8, 5), "boot"), Release(Checkpoint(8, 5))])
+def test_a_checkpoint_of_unchecked_bytes_is_not_kept(event: Record | Release) -> None:
+    ticket = replace(ticket_in(State.UPLOADING), checked_bytes=7)
+    assert ticket.apply(event, NOW_S).checkpoints == ()
+    assert replace(ticket, checked_bytes=8).apply(event, NOW_S).checkpoints == (Checkpoint(8, 5),)
+
+
+def test_a_restart_keeps_the_mark() -> None:
+    ticket = replace(ticket_in(State.UPLOADING), checked_bytes=7)
+    assert ticket.at_rest().recovered(NOW_S).checked_bytes == 7
 
 
 def test_a_new_ticket_is_issued_and_empty() -> None:

@@ -57,6 +57,7 @@ FULL_TICKET = Ticket(
     return_url="https://app.example.org/thanks?ü",
     upload_metadata="filename aG9saWRheS5tb3Y=,is_confidential",
     file_digest="crc32c:00000000",
+    checked_bytes=1 << 33,
 )
 
 
@@ -161,6 +162,8 @@ DAMAGED = {
     "a return URL that is null": raw(return_url=None),
     "upload metadata that are a list": raw(upload_metadata=["filename"]),
     "a digest that is null": raw(file_digest=None),
+    "a mark that is text": raw(checked_bytes="7"),
+    "a mark that is a boolean": raw(checked_bytes=True),
     "a limit that is null": raw(max_bytes_per_s=None),
     "a checkpoint that is text": raw(checkpoints=["x" * 1000]),
     "checkpoints that are none": raw(checkpoints=None),
@@ -215,6 +218,15 @@ def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() 
     ticket = decode(json.dumps(entry).encode(), ID)
     assert (ticket.last_modified_ms, ticket.needs_proof, ticket.wants_sha256) == (0, False, False)
     assert (ticket.crc32c, ticket.sha256, ticket.metadata, ticket.max_bytes_per_s) == (None, "", "", 0)
+
+
+def test_an_entry_of_a_server_without_uploads_over_http_has_neither_urls_nor_marks() -> None:
+    entry = json.loads(encode(FULL_TICKET))
+    for name in ("return_url", "upload_metadata", "checked_bytes"):
+        del entry["ticket"][name]
+    ticket = decode(json.dumps(entry).encode(), ID)
+    assert (ticket.return_url, ticket.upload_metadata, ticket.checked_bytes) == ("", "", None)
+    assert ticket == dataclasses.replace(FULL_TICKET, return_url="", upload_metadata="", checked_bytes=None)
 
 
 @pytest.mark.parametrize("value", [None, 0, 2**32 - 1])

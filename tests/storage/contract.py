@@ -173,7 +173,7 @@ class StorageContract:
         storage.delete(TICKET)
         assert storage.size(TICKET) is None
 
-    # --- truncation and kills -----------------------------------------------------------------------
+    # --- flush, truncation and kills -----------------------------------------------------------------------
 
     @pytest.mark.parametrize("length_bytes", [0, 1, 400, len(CONTENT)])
     def test_after_a_truncation_the_file_is_written_from_there(
@@ -187,8 +187,35 @@ class StorageContract:
         writer.finish()
         assert content(storage) == CONTENT
 
+    @pytest.mark.parametrize("length_bytes", LENGTHS)
+    @pytest.mark.parametrize("taken_bytes", [0, 1, 333, len(CONTENT)])
+    def test_what_was_flushed_survives_a_kill_and_more_may_follow(
+        self, storage: Storage, place: Place, taken_bytes: int, length_bytes: int | None
+    ) -> None:
+        writer = storage.open(TICKET, length_bytes)
+        write(writer, CONTENT[:taken_bytes])
+        for _ in range(2):
+            writer.flush()
+            assert writer.durable_offset == writer.taken_bytes == taken_bytes
+        assert content(place.storage()) == CONTENT[:taken_bytes]
+        write(writer, CONTENT[taken_bytes:])
+        writer.finish()
+        assert content(storage) == CONTENT
+
+    @pytest.mark.parametrize("length_bytes", [1, 333, 500])
+    def test_a_truncation_keeps_every_durable_byte_in_front_of_it(
+        self, storage: Storage, place: Place, length_bytes: int
+    ) -> None:
+        writer = storage.open(TICKET, None)
+        write(writer, CONTENT[:length_bytes])
+        writer.flush()
+        write(writer, b"?" * 300)
+        writer.truncate(length_bytes)
+        assert writer.durable_offset == writer.taken_bytes == length_bytes
+        assert content(place.storage()) == CONTENT[:length_bytes]
+
     @settings(suppress_health_check=ONE_TEST_FOR_ALL, max_examples=40, deadline=None)
-    @given(steps=st.lists(st.tuples(st.sampled_from("wwwwckt"), st.integers(0, 40)), max_size=25))
+    @given(steps=st.lists(st.tuples(st.sampled_from("wwwwckft"), st.integers(0, 40)), max_size=25))
     def test_whatever_happens_a_kill_takes_only_what_was_not_durable(
         self, place: Place, steps: list[tuple[str, int]]
     ) -> None:
@@ -205,8 +232,13 @@ class StorageContract:
                 writer.close()
                 assert storage.size(TICKET) == len(taken)
                 writer = storage.open(TICKET, None)
+            elif step == "f":
+                writer.flush()
+                assert writer.durable_offset == len(taken)
             elif step == "t":
+                least_bytes = min(number, writer.durable_offset)
                 writer.truncate(min(number, len(taken)))
+                assert writer.durable_offset >= least_bytes
                 taken = taken[: writer.taken_bytes]
             else:
                 durable_offset = writer.durable_offset

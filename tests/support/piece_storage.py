@@ -18,8 +18,9 @@ class PieceStorage:
 
     ownership = pickup = recovery = room = inventory = parts = None
 
-    def __init__(self, files: dict[str, bytearray] | None = None) -> None:
+    def __init__(self, files: dict[str, bytearray] | None = None, piece_bytes: int = PIECE_BYTES) -> None:
         self.files: dict[str, bytearray] = {} if files is None else files
+        self._piece_bytes = piece_bytes
 
     def location(self, ticket_id: str) -> str:
         """See storage.Storage."""
@@ -29,7 +30,7 @@ class PieceStorage:
         self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
     ) -> PieceWriter:
         """See storage.Storage."""
-        return PieceWriter(self.files.setdefault(ticket_id, bytearray()))
+        return PieceWriter(self.files.setdefault(ticket_id, bytearray()), self._piece_bytes)
 
     def size(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
@@ -55,8 +56,9 @@ class PieceStorage:
 class PieceWriter:
     """See storage.Writer. Bytes after the last whole piece are in the memory of the process."""
 
-    def __init__(self, file: bytearray) -> None:
+    def __init__(self, file: bytearray, piece_bytes: int) -> None:
         self._file = file
+        self._piece_bytes = piece_bytes
         self._rest = bytearray()
         self._is_open = True
         self.taken_bytes = self.durable_offset = self.accounted_bytes = len(file)
@@ -67,7 +69,8 @@ class PieceWriter:
             raise StorageFailed
         self._rest += chunk
         self.taken_bytes += len(chunk)
-        self._store(len(self._rest) // PIECE_BYTES * PIECE_BYTES)
+        whole_bytes = self.taken_bytes // self._piece_bytes * self._piece_bytes
+        self._store(max(whole_bytes - len(self._file), 0))
 
     def _store(self, size_bytes: int) -> None:
         self._file += self._rest[:size_bytes]
@@ -75,11 +78,14 @@ class PieceWriter:
         self.durable_offset = len(self._file)
         self.accounted_bytes = self.taken_bytes
 
+    def flush(self) -> None:
+        """See storage.Writer. The piece at the end is stored as it is, and again once it is whole."""
+        self._store(len(self._rest))
+
     def truncate(self, length_bytes: int) -> None:
-        """See storage.Writer."""
+        """See storage.Writer. The last piece is stored again if it was longer."""
         self._rest.clear()
-        if len(self._file) > length_bytes:
-            del self._file[length_bytes // PIECE_BYTES * PIECE_BYTES :]
+        del self._file[length_bytes:]
         self.taken_bytes = self.durable_offset = self.accounted_bytes = len(self._file)
 
     def finish(self) -> None:

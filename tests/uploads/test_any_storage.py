@@ -10,28 +10,14 @@ import pytest
 from incoming.core.errors import BadParameter
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused
-from incoming.storage import Storage
 from incoming.uploads.housekeeping import report_strays
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
-from tests.support.piece_storage import PIECE_BYTES, PieceStorage
+from tests.support.piece_house import PieceHouse
+from tests.support.piece_storage import PIECE_BYTES
 from tests.support.uploads import TIMES, House
 
 CONTENT = b"0123456789" * 3
-
-
-class PieceHouse(House):
-    """The service on a store of whole pieces, which outlives its processes."""
-
-    stores: dict[Path, dict[str, bytearray]] = {}  # noqa: RUF012 - by directory, one for each test
-
-    @property
-    def files(self) -> dict[str, bytearray]:
-        """What is stored, by ticket."""
-        return self.stores.setdefault(self.directory, {})
-
-    def _make_storage(self) -> Storage:
-        return PieceStorage(self.files)
 
 
 @pytest.fixture

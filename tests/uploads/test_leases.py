@@ -9,7 +9,9 @@ import pytest
 from incoming.core.errors import TakenOver, UploadCancelled
 from incoming.core.lifecycle import State
 from incoming.core.news import CalledOff
+from incoming.handover.answers import WillFinish
 from incoming.uploads.housekeeping import sweep
+from tests.support.fakes import FakeApp
 from tests.support.uploads import Client, House, new_claim
 
 CONTENT = b"0123456789"
@@ -82,6 +84,31 @@ def test_a_connection_without_a_lease_holds_its_upload_for_any_time(house: House
     house.claim(ticket_id := house.new_ticket(), len(CONTENT))
     house.pass_time(10 * LEASE_S)
     assert house.state(ticket_id) is State.UPLOADING
+
+
+def test_a_completion_renews_the_lease_however_long_it_reads(house: House) -> None:
+    send(house, claim(house, ticket_id := house.new_ticket()), CONTENT[:9])
+    after = house.after_a_kill()
+    with after.runtime.held("_read"):
+        client = claim(after, ticket_id)
+        send(after, client, CONTENT[9:])
+        after.runtime.spawn(after.uploads.complete, client.claim)
+        for _ in range(5):
+            after.pass_time(LEASE_S - 1)
+        assert after.state(ticket_id) is State.UPLOADING
+    assert after.state(ticket_id) is State.FINISHED
+
+
+def test_a_client_that_has_completed_its_upload_keeps_its_lease_only_for_its_time(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(WillFinish()))
+    client = claim(house, ticket_id := house.new_ticket())
+    send(house, client, CONTENT)
+    house.runtime.advance(LEASE_S - 1)
+    house.uploads.complete(client.claim)
+    house.pass_time(LEASE_S - 1)
+    assert house.context.leases.holder(ticket_id) == client.claim.token
+    house.pass_time(1)
+    assert house.context.leases.holder(ticket_id) is None
 
 
 def test_a_lease_may_be_released_and_taken_over_like_any_claim(house: House) -> None:

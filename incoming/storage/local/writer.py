@@ -110,6 +110,9 @@ class ReservingWriter:
                     self._reserve_bytes //= 2  # nearly full: the next write finds out
         self._reserving = False
 
+    def flush(self) -> None:
+        """See storage.Writer. The system's page cache has each chunk, which a kill of the process leaves."""
+
     def abort(self) -> None:
         """See storage.Writer. The file system frees the space when the file is deleted."""
         with disk_errors, self._file_lock:
