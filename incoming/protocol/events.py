@@ -79,12 +79,21 @@ class Stored:
     """The chunk of this many bytes is in the file.
 
     `chunks_in_flight`: how many chunks the server is receiving now, this one included, on all connections.
-    `is_busy`: uploads with data to read wait for the scheduler.
+    `is_busy`: uploads with data to read wait for the scheduler. `acknowledged_bytes`: so many bytes of the
+    file may be acknowledged, or all that are stored (None).
     """
 
     size_bytes: int
     chunks_in_flight: int = 1
     is_busy: bool = False
+    acknowledged_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The storage keeps more of what it has taken: so many bytes of the file may be acknowledged now."""
+
+    acknowledged_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +131,8 @@ class TimedOut:
 
 
 Event = (
-    messages.FromClient | ConnectionOpened | MalformedMessage | ChunkReceived | Claimed | Stored | Failed
-    | ContentVerified | Completed | CancelAccepted | CancelTooLate | News | TimedOut
+    messages.FromClient | ConnectionOpened | MalformedMessage | ChunkReceived | Claimed | Stored | Durable
+    | Failed | ContentVerified | Completed | CancelAccepted | CancelTooLate | News | TimedOut
 )  # fmt: skip
 
 
@@ -149,6 +158,11 @@ class StoreChunk:
     """Write the chunk that is in the buffer. The result is Stored or Failed."""
 
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class MakeDurable:
+    """Have the storage keep all that it has taken. The result is Durable or Failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +212,6 @@ class CloseConnection:
 
 Action = (
     Send | ClaimTicket | StoreChunk | CompleteUpload | CancelUpload | ReleaseTicket | StartTimer
-    | VerifyContent | CloseConnection
+    | VerifyContent | MakeDurable | CloseConnection
 )  # fmt: skip
 Actions = list[Action]

@@ -21,6 +21,7 @@ without a message: the client then reconnects by itself (docs/reference/protocol
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -38,6 +39,7 @@ from incoming.protocol.events import (
     CloseConnection,
     CompleteUpload,
     ConnectionOpened,
+    Durable,
     Event,
     Failed,
     MalformedMessage,
@@ -79,6 +81,9 @@ class SessionV1:
         self._limits = limits
         self.offset_bytes = 0
         self.length_bytes = 0
+        self._acknowledged_bytes = 0
+        self._unacknowledged: deque[int] = deque()
+        """The sizes of the chunks that are stored and not acknowledged, in order."""
         self._arrived = False
         self._finished = False
         self._cancel_reply: Actions | None = None
@@ -98,7 +103,8 @@ class SessionV1:
 
     def _claimed(self, claim: Claimed) -> Actions:
         self.phase = Phase.AGREEING
-        self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
+        self.offset_bytes = self._acknowledged_bytes = claim.offset_bytes
+        self.length_bytes = claim.length_bytes
         # News may arrive before the result of the claim.
         self._arrived |= claim.arrived
         self._finished |= claim.finished is not None
@@ -125,17 +131,33 @@ class SessionV1:
             return self._refuse(errors.BadChunk(errors.CHUNK_TOO_LARGE))
         if chunk.size_bytes > self.length_bytes - self.offset_bytes:
             return self._refuse(errors.BadChunk("The chunk has bytes beyond the end of the file."))
-        return [StoreChunk(chunk.size_bytes)] if chunk.size_bytes else self._acknowledge(0)
+        if chunk.size_bytes:
+            return [StoreChunk(chunk.size_bytes)]
+        self._unacknowledged.append(0)
+        return self._acknowledge(self._acknowledged_bytes)
 
     def _stored(self, stored: Stored) -> Actions:
         self.offset_bytes += stored.size_bytes
+        self._unacknowledged.append(stored.size_bytes)
+        durable_bytes = stored.acknowledged_bytes
+        acknowledgements = self._acknowledge(self.offset_bytes if durable_bytes is None else durable_bytes)
         if self.offset_bytes < self.length_bytes:
-            return self._acknowledge(stored.size_bytes)
+            return acknowledgements
         self.phase = Phase.ARRIVED
-        return [*self._acknowledge(stored.size_bytes), CompleteUpload()]
+        return [*acknowledgements, CompleteUpload()]
 
-    def _acknowledge(self, size_bytes: int) -> Actions:
-        return [Send(messages.MsgChunkAck(size_bytes))]
+    def _durable(self, durable: Durable) -> Actions:
+        return self._acknowledge(durable.acknowledged_bytes)
+
+    def _acknowledge(self, up_to_bytes: int) -> Actions:
+        """Acknowledges the chunks that end there at the latest, each by a message of its own."""
+        actions: Actions = []
+        waiting = self._unacknowledged
+        while waiting and self._acknowledged_bytes + waiting[0] <= up_to_bytes:
+            size_bytes = waiting.popleft()
+            self._acknowledged_bytes += size_bytes
+            actions.append(Send(messages.MsgChunkAck(size_bytes)))
+        return actions
 
     def _paused(self, pause: MsgPause) -> Actions:
         if not pause.pause:
@@ -261,6 +283,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_CLAIMED,
         ChunkReceived: _S._chunk,
         Stored: _S._stored,
+        Durable: _S._durable,
         CalledOff: _S._cancelled_by_app,
         HandedOver: _S._handed_over,
     },

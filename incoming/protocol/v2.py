@@ -31,8 +31,10 @@ from incoming.protocol.events import (
     Completed,
     CompleteUpload,
     ContentVerified,
+    Durable,
     Event,
     Failed,
+    MakeDurable,
     MalformedMessage,
     Phase,
     ReleaseTicket,
@@ -65,6 +67,9 @@ class SessionV2:
         self.phase = Phase.OPENING
         self.offset_bytes = 0
         self.length_bytes = 0
+        self._acknowledged_bytes = 0
+        self._resends = False
+        """Whether MsgResend is to be sent once all that is stored is durable."""
         self._limits = limits
         self._send_limits = limits.initial_send_limits()
         self._claim = Claimed(0, 0)
@@ -86,7 +91,8 @@ class SessionV2:
         self.phase = Phase.AGREEING
         self._claim = claim
         self._finished = self._finished or claim.finished
-        self.offset_bytes, self.length_bytes = claim.offset_bytes, claim.length_bytes
+        self.offset_bytes = self._acknowledged_bytes = claim.offset_bytes
+        self.length_bytes = claim.length_bytes
         self._limits = limits = self._limits.for_rate(claim.max_bytes_per_s)
         self._send_limits = limits.initial_send_limits()
         compared_bytes = sum(end - start for start, end in claim.compare)
@@ -142,17 +148,37 @@ class SessionV2:
         self._damaged += 1
         if self._damaged >= MAX_DAMAGED:
             return self._fail(errors.Damaged())
+        if self._acknowledged_bytes < self.offset_bytes:
+            self._resends = True  # it acknowledges all bytes before its offset
+            return [MakeDurable()]
+        return self._resend()
+
+    def _resend(self) -> Actions:
+        self._resends = False
         self._round += 1
         return [Send(messages.MsgResend(self.offset_bytes, self._round))]
 
     def _stored(self, stored: Stored) -> Actions:
         self.offset_bytes += stored.size_bytes
         self._send_limits = self._limits.send_limits(stored.chunks_in_flight, stored.is_busy)
+        durable_bytes = stored.acknowledged_bytes
+        return self._acknowledge_more(self.offset_bytes if durable_bytes is None else durable_bytes)
+
+    def _durable(self, durable: Durable) -> Actions:
+        if self._resends and durable.acknowledged_bytes == self.offset_bytes:
+            self._acknowledged_bytes = durable.acknowledged_bytes
+            return self._resend()
+        return self._acknowledge_more(durable.acknowledged_bytes)
+
+    def _acknowledge_more(self, up_to_bytes: int) -> Actions:
+        if up_to_bytes <= self._acknowledged_bytes:
+            return []  # the storage waits for more
+        self._acknowledged_bytes = up_to_bytes
         return self._acknowledge()
 
     def _acknowledge(self, _: ChunkReceived | None = None) -> Actions:
         limits = self._send_limits
-        return [Send(messages.MsgStored(self.offset_bytes, limits.chunk_bytes, limits.window_bytes))]
+        return [Send(messages.MsgStored(self._acknowledged_bytes, limits.chunk_bytes, limits.window_bytes))]
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -275,6 +301,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_CANCELLABLE,
         ChunkReceived: _S._chunk,
         Stored: _S._stored,
+        Durable: _S._durable,
         MsgComplete: _S._complete,
         HandedOver: _S._handed_over,
     },

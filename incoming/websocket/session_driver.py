@@ -36,6 +36,9 @@ PROGRESS_PONG_INTERVAL_S: Final = 2.0
 FLUSH_DELAY_S: Final = 0.05
 """How long acknowledgements wait for messages that may follow at once. The send is what a small message
 costs."""
+DURABLE_AFTER_S: Final = 0.1
+"""How long a storage that keeps larger pieces may wait for more bytes. Then it stores what it has taken, so
+that the client gets its acknowledgements: its window may be smaller than a piece."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _log_limit: Final = LogRateLimit(SAME_FAILURE_INTERVAL_S)
 UNSOLICITED_PONG: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
@@ -73,6 +76,7 @@ class SessionDriver:
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._delay_s = 0.0
         """How long the rate limit delays the next message."""
+        self._flusher: Task | None = None
         self._timer: Task | None = None
         self._timed_phase = events.Phase.OPENING
 
@@ -153,14 +157,17 @@ class SessionDriver:
         try:
             return self._perform_or_raise(action)
         except IncomingError as exc:
-            self._log_storage_failure(exc)
-            self._record_refusal(exc)
-            return events.Failed(exc)
+            return self._failed(exc)
         except (ConnectionGone, FrameError):
             raise
         except Exception:
             log.exception("a defect: %(action)s failed", {"action": type(action).__name__})
             return events.Failed(InternalError())
+
+    def _failed(self, exc: IncomingError) -> events.Failed:
+        self._log_storage_failure(exc)
+        self._record_refusal(exc)
+        return events.Failed(exc)
 
     def _record_refusal(self, error: IncomingError) -> None:
         """Records an error once, although the session answers a failed action with a message."""
@@ -188,6 +195,10 @@ class SessionDriver:
                 with self._progress_pongs():
                     self._uploads.check_same(self._claimed(), crcs)
                 return events.ContentVerified()
+            case events.MakeDurable():
+                claim = self._claimed()
+                self._uploads.flush(claim)
+                return events.Durable(claim.acknowledged_bytes)
             case events.CompleteUpload(crc):
                 with self._progress_pongs():
                     self._uploads.complete(self._claimed(), crc)
@@ -211,9 +222,30 @@ class SessionDriver:
         chunk = self._chunk[:size_bytes]
         if len(chunk) != size_bytes:
             raise InternalError  # the message was dropped, and must not be acknowledged
-        self._delay_s = self._uploads.write(self._claimed(), chunk, self._crc, self._websocket.detach_buffer)
+        claim = self._claimed()
+        self._delay_s = self._uploads.write(claim, chunk, self._crc, self._websocket.detach_buffer)
+        if claim.acknowledged_bytes < claim.taken_bytes:
+            self._make_durable(claim)
         self._restart_idle_timeout()
-        return events.Stored(size_bytes, self._websocket.buffers.in_use, is_contended())
+        in_flight = self._websocket.buffers.in_use
+        return events.Stored(size_bytes, in_flight, is_contended(), claim.acknowledged_bytes)
+
+    def _make_durable(self, claim: ClaimedUpload) -> None:
+        """Has the storage keep what it has taken: at once when the file is whole, else a little later."""
+        if claim.taken_bytes == claim.ticket.length_bytes:
+            self._uploads.flush(claim)
+        elif self._flusher is None:
+            self._flusher = self._runtime.spawn_later(DURABLE_AFTER_S, self._flush, claim)
+
+    def _flush(self, claim: ClaimedUpload) -> None:
+        self._flusher = None
+        try:
+            self._uploads.flush(claim)
+            event: events.Event = events.Durable(claim.acknowledged_bytes)
+        except IncomingError as exc:
+            event = self._failed(exc)
+        if claim is self._claim:
+            self._dispatch_news(event)
 
     def _claim_ticket(self, request: MsgUploadReq) -> events.Event:
         self._ticket_id = request.id
@@ -281,6 +313,9 @@ class SessionDriver:
 
     def _release(self) -> None:
         claim, self._claim = self._claim, None
+        flusher, self._flusher = self._flusher, None
+        if flusher:
+            flusher.kill(block=False)
         if claim:
             self._uploads.release(claim)
 

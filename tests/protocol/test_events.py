@@ -23,6 +23,7 @@ EVENTS: Final[dict[str, Event]] = {
     "ChunkReceived": events.ChunkReceived(1),
     "Claimed": events.Claimed(0, LENGTH_BYTES),
     "Stored": events.Stored(1),
+    "Durable": events.Durable(1),
     "Failed": events.Failed(LASTING),
     "CancelAccepted": events.CancelAccepted(),
     "CancelTooLate": events.CancelTooLate(),
@@ -46,6 +47,7 @@ MalformedMessage    E       E         E        E        -         -      -      
 ChunkReceived       E       E         *        E        -         -      -      -
 Claimed             *       -         -        -        -         -      -      -
 Stored              -       -         *        -        -         -      -      -
+Durable             -       -         -        -        -         -      -      -
 Failed              E       E         E        E        -         -      -      -
 CancelAccepted      -       X         X        -        X         -      -      -
 CancelTooLate       -       *         *        -        -         -      -      -

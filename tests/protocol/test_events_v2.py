@@ -40,6 +40,7 @@ EVENTS: Final[dict[str, Event]] = {
     "Claimed": Claimed(0, LENGTH_BYTES),
     "ContentVerified": ContentVerified(),
     "Stored": Stored(1),
+    "Durable": events.Durable(1),
     "Failed": Failed(REFUSED),
     "Completed": events.Completed(),
     "CancelAccepted": events.CancelAccepted(),
@@ -70,6 +71,7 @@ ChunkReceived       E       E         *         S         S      -
 Claimed             *       -         -         -         -      -
 ContentVerified     -       *         -         -         -      -
 Stored              -       -         *         -         -      -
+Durable             -       -         S         -         -      -
 Failed              E       E         E         E         E      -
 Completed           -       -         -         W         -      -
 CancelAccepted      -       A         A         -         -      -

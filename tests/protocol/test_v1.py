@@ -116,6 +116,25 @@ def test_a_chunk_is_acknowledged_only_after_it_is_stored() -> None:
     assert session.offset_bytes == 2048
 
 
+def test_a_chunk_is_acknowledged_once_all_of_it_is_durable_and_in_its_turn() -> None:
+    session = agreed()
+    assert session.handle(Stored(1000, acknowledged_bytes=512)) == []
+    assert session.handle(ChunkReceived(0)) == [], "also an empty one waits for its turn"
+    assert session.handle(Stored(1100, acknowledged_bytes=2048)) == acks(1000, 0)
+    assert session.handle(events.Durable(2099)) == []
+    assert session.handle(events.Durable(2100)) == acks(1100)
+    assert session.handle(events.Durable(2100)) == []
+    assert session.handle(Stored(2000, acknowledged_bytes=4096)) == []
+    assert session.handle(Stored(900, acknowledged_bytes=5000)) == [
+        *acks(2000, 900),
+        events.CompleteUpload(),
+    ]
+
+
+def acks(*sizes_bytes: int) -> list[events.Action]:
+    return [Send(messages.MsgChunkAck(size_bytes)) for size_bytes in sizes_bytes]
+
+
 def test_the_last_chunk_is_acknowledged_and_then_the_file_is_handed_over() -> None:
     session = agreed(offset_bytes=4096)
     assert session.handle(ChunkReceived(904)) == [StoreChunk(904)]

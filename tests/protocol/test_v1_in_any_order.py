@@ -48,6 +48,7 @@ VERSION_2: Final[set[object]] = {
     ),
     *(messages.MsgResend, messages.MsgPong, messages.MsgNews, messages.MsgAllDoneV2, messages.MsgErrorV2),
     *(events.ContentVerified, events.Completed, news.WaitingForApp, events.VerifyContent, Phase.COMPLETING),
+    events.MakeDurable,
 }
 reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 """What the conversations of all examples came to: a model that never gets anywhere proves nothing."""
@@ -56,15 +57,17 @@ reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 class Simulation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
-    def __init__(self, upload: str, stored_bytes: int, length_bytes: int) -> None:
+    def __init__(self, upload: str, stored_bytes: int, length_bytes: int, piece_bytes: int = 1) -> None:
+        """The storage keeps pieces of this size, and the rest when it is told to, or at the end."""
         self.session = SessionV1(Limits(CHUNK_BYTES, send_ahead=4))
         self.upload, self.length_bytes = upload, length_bytes
         self.stored_bytes = min(stored_bytes, length_bytes) if upload == "receiving" else length_bytes
+        self.piece_bytes, self.durable_bytes = piece_bytes, self.stored_bytes
         self.held = False  # by this connection
         self.lost: errors.IncomingError | None = None
         self.command: Command | None = None  # asked for; the reader waits for its result
         self.result: Event | None = None
-        self.news: deque[News] = deque()
+        self.news: deque[News | events.Durable] = deque()
         self.timer: Phase | None = None
         self.heard: set[type[Event]] = set()
         self.sent: list[ToClient] = []
@@ -123,7 +126,10 @@ class Simulation:
                 return self.claimed()
             case StoreChunk(size_bytes):
                 self.stored_bytes += size_bytes
-                return events.Stored(size_bytes)
+                is_whole = self.stored_bytes == self.length_bytes
+                pieces_bytes = self.stored_bytes // self.piece_bytes * self.piece_bytes
+                self.durable_bytes = max(self.durable_bytes, self.stored_bytes if is_whole else pieces_bytes)
+                return events.Stored(size_bytes, acknowledged_bytes=self.durable_bytes)
             case CompleteUpload():
                 self.upload = "arrived"
                 return None
@@ -146,6 +152,11 @@ class Simulation:
             self.news.append(news)
             if lost:
                 self.held, self.lost = False, lost
+
+    def storage_keeps_the_rest(self) -> None:
+        if self.held and self.stored_bytes > self.durable_bytes:
+            self.durable_bytes = self.stored_bytes
+            self.news.append(events.Durable(self.durable_bytes))
 
     def called_off(self, error: errors.UploadCancelled | errors.UploadExpired) -> None:
         if self.upload == "receiving":
@@ -228,7 +239,10 @@ class Simulation:
 
     def check_bytes(self) -> None:
         assert self.last_offset_bytes <= self.session.offset_bytes
-        assert self.acked_bytes == self.session.offset_bytes <= self.stored_bytes <= self.length_bytes
+        assert self.acked_bytes <= self.session.offset_bytes <= self.stored_bytes <= self.length_bytes
+        assert self.acked_bytes <= self.durable_bytes
+        if self.piece_bytes == 1 or self.session.phase is Phase.ARRIVED:
+            assert self.acked_bytes == self.session.offset_bytes
         self.last_offset_bytes = self.session.offset_bytes
 
 
@@ -242,6 +256,7 @@ MOVES: Final[list[Move]] = [
     *[Simulation.goes_on] * 40,
     *[Simulation.news_come] * 8,
     *[Simulation.app_takes_it, Simulation.app_refuses_it, Simulation.time_is_up] * 2,
+    *[Simulation.storage_keeps_the_rest] * 6,
     *(Simulation.taken_over, Simulation.server_stops),
     *(methodcaller("client_says", event) for event in ANYTHING + [MsgCancel("no more"), MsgPause(True)] * 4),
     *(methodcaller("service_answers", error) for error in (errors.StorageFull(), errors.InternalError())),
@@ -251,13 +266,17 @@ MOVES: Final[list[Move]] = [
 
 UPLOADS: Final = ["receiving"] * 5 + ["arrived"] * 3 + ["finished", "failed", "cancelled"]
 LENGTHS_BYTES: Final = [0, 1, CHUNK_BYTES] + [LENGTH_BYTES] * 5
+PIECES_BYTES: Final = [1, 1, 700, 2000]
 
 
 @settings(max_examples=2000, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.randoms(use_true_random=True))  # hypothesis' own lists repeat a few moves too often
 def hold_a_conversation(chance: Random) -> None:
     conversation = Simulation(
-        chance.choice(UPLOADS), chance.randint(0, LENGTH_BYTES), chance.choice(LENGTHS_BYTES)
+        chance.choice(UPLOADS),
+        chance.randint(0, LENGTH_BYTES),
+        chance.choice(LENGTHS_BYTES),
+        chance.choice(PIECES_BYTES),
     )
     peaceful_moves = [Simulation.goes_on] * chance.randint(2, 12)
     for move in peaceful_moves + chance.choices(MOVES, k=16):

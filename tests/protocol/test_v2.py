@@ -16,8 +16,10 @@ from incoming.protocol.events import (
     Claimed,
     CloseConnection,
     ContentVerified,
+    Durable,
     Event,
     Failed,
+    MakeDurable,
     Phase,
     ReleaseTicket,
     Send,
@@ -216,6 +218,25 @@ def test_a_chunk_is_acknowledged_by_the_new_offset_once_it_is_stored(
     assert session.handle(ChunkReceived(size_bytes, offset_bytes)) == [StoreChunk(size_bytes)]
     assert session.handle(Stored(size_bytes)) == [stored_up_to(offset_bytes + size_bytes)]
     assert session.offset_bytes == offset_bytes + size_bytes
+
+
+def test_only_what_is_durable_is_acknowledged_and_a_duplicate_too() -> None:
+    session = receiving()
+    assert session.handle(Stored(1000, acknowledged_bytes=0)) == []
+    assert session.handle(ChunkReceived(500, 0)) == [stored_up_to(0)], "a duplicate"
+    assert session.handle(ChunkReceived(100, 1000)) == [StoreChunk(100)], "what comes next does not wait"
+    assert session.handle(Stored(100, acknowledged_bytes=1024)) == [stored_up_to(1024)]
+    assert session.handle(Durable(1024)) == []
+    assert session.handle(Durable(1100)) == [stored_up_to(1100)]
+
+
+def test_what_a_resend_acknowledges_is_durable_first() -> None:
+    session = receiving()
+    session.handle(Stored(1000, acknowledged_bytes=512))
+    assert session.handle(ChunkReceived(10, 1000, 0, intact=False)) == [MakeDurable()]
+    assert session.handle(Durable(1000)) == [Send(messages.MsgResend(1000, 1))]
+    assert session.handle(Durable(1000)) == [], "said once, however often the storage says so"
+    assert session.handle(ChunkReceived(10, 1000, 1)) == [StoreChunk(10)]
 
 
 @pytest.mark.parametrize("intact", [True, False])

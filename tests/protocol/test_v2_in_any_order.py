@@ -36,6 +36,7 @@ Command = (
     events.ClaimTicket
     | events.VerifyContent
     | events.StoreChunk
+    | events.MakeDurable
     | events.CompleteUpload
     | events.CancelUpload
 )
@@ -50,16 +51,18 @@ reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 class Simulation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
-    def __init__(self, upload: str, stored_bytes: int, length_bytes: int) -> None:
+    def __init__(self, upload: str, stored_bytes: int, length_bytes: int, piece_bytes: int = 1) -> None:
+        """The storage keeps pieces of this size, and the rest when it is told to, or at the end."""
         self.session = SessionV2(Limits(1024, 4, MAX_CHUNK_BYTES, 4096, 5.0))
         self.upload, self.content = upload, CONTENT[:length_bytes]
         self.file = bytearray(self.content[:stored_bytes] if upload == "receiving" else self.content)
+        self.piece_bytes, self.durable_bytes = piece_bytes, len(self.file)
         self.held = False  # by this connection
         self.lost: errors.IncomingError | None = None
         self.command: Command | None = None  # asked for; the reader waits for its result
         self.result: Event | None = None
         self.chunk = memoryview(b"")  # what is in the reader's buffer
-        self.news: deque[News] = deque()
+        self.news: deque[News | events.Durable] = deque()
         self.round = 0  # as the client counts
         self.client_completed = self.client_agreed = False
         self.sent: list[ToClient] = []
@@ -147,7 +150,13 @@ class Simulation:
             case events.StoreChunk(size_bytes):
                 assert self.upload == "receiving"
                 self.file += self.chunk[:size_bytes]
-                return events.Stored(size_bytes)
+                is_whole = len(self.file) == len(self.content)
+                pieces_bytes = len(self.file) // self.piece_bytes * self.piece_bytes
+                self.durable_bytes = max(self.durable_bytes, len(self.file) if is_whole else pieces_bytes)
+                return events.Stored(size_bytes, acknowledged_bytes=self.durable_bytes)
+            case events.MakeDurable():
+                self.durable_bytes = len(self.file)
+                return events.Durable(self.durable_bytes)
             case events.CompleteUpload(crc):
                 if crc != crc32c(self.file):
                     return events.Failed(errors.Damaged())
@@ -166,6 +175,11 @@ class Simulation:
         finished = news.HandedOver(7) if self.upload == "finished" else None
         compare = () if arrived or not self.file else ((0, len(self.file)),)
         return events.Claimed(len(self.file), len(self.content), arrived, finished, compare)
+
+    def storage_keeps_the_rest(self) -> None:
+        if self.held and len(self.file) > self.durable_bytes:
+            self.durable_bytes = len(self.file)
+            self.news.append(events.Durable(self.durable_bytes))
 
     def happens(self, before: str, after: str, news: News) -> None:
         """Somebody else does something, if the upload is as it has to be for that."""
@@ -233,7 +247,8 @@ class Simulation:
                 self.resends = 0 if offset > self.acked_bytes else self.resends
                 self.acked_bytes = offset
             case messages.MsgResend(offset, number):
-                assert (offset, number) == (self.acked_bytes, self.round + 1)
+                assert (offset, number) == (self.session.offset_bytes, self.round + 1)
+                self.acked_bytes = offset
                 self.round, self.resends = number, self.resends + 1
                 assert self.resends < MAX_DAMAGED
             case messages.MsgAllDoneV2():
@@ -241,7 +256,10 @@ class Simulation:
 
     def check_bytes(self) -> None:
         assert self.last_offset_bytes <= self.session.offset_bytes
-        assert self.acked_bytes == self.session.offset_bytes <= len(self.file) <= len(self.content)
+        assert self.acked_bytes <= self.session.offset_bytes <= len(self.file) <= len(self.content)
+        assert self.acked_bytes <= self.durable_bytes
+        if self.piece_bytes == 1 or self.session.phase is Phase.COMPLETING:
+            assert self.acked_bytes == self.session.offset_bytes
         assert bytes(self.file) == self.content[: len(self.file)]
         self.last_offset_bytes = self.session.offset_bytes
 
@@ -267,10 +285,12 @@ RARE: Final[list[Move]] = [
     *(methodcaller("agrees", with_all) for with_all in (True, False)),
     *(methodcaller("completes", rounds_ago, wrong_by) for rounds_ago in (0, 1) for wrong_by in (0, 1)),
     *(methodcaller("happens", *happening) for happening in OTHERS * 2),
+    *[Simulation.storage_keeps_the_rest] * 6,
     Simulation.time_is_up,
 ]
 UPLOADS: Final = ["receiving"] * 6 + ["arrived"] * 3 + ["finished", "failed", "cancelled"]
 LENGTHS_BYTES: Final = [0, 1, MAX_CHUNK_BYTES] + [len(CONTENT)] * 6
+PIECES_BYTES: Final = [1, 1, 700, 2000]
 
 
 def any_move(chance: Random) -> Move:
@@ -295,7 +315,8 @@ def any_move(chance: Random) -> Move:
 @given(st.randoms(use_true_random=True))  # hypothesis' own lists repeat a few moves too often
 def hold_a_conversation(chance: Random) -> None:
     length_bytes = chance.choice(LENGTHS_BYTES)
-    conversation = Simulation(chance.choice(UPLOADS), chance.randint(0, length_bytes), length_bytes)
+    stored_bytes, piece_bytes = chance.randint(0, length_bytes), chance.choice(PIECES_BYTES)
+    conversation = Simulation(chance.choice(UPLOADS), stored_bytes, length_bytes, piece_bytes)
     peaceful_moves = [Simulation.goes_on] * chance.randint(2, 12)
     for move in peaceful_moves + [any_move(chance) for _ in range(24)]:
         note(repr(move))
