@@ -165,12 +165,13 @@ class SessionV2:
         return self._acknowledge_more(self.offset_bytes if durable_bytes is None else durable_bytes)
 
     def _durable(self, durable: Durable) -> Actions:
-        if self._resends and durable.acknowledged_bytes == self.offset_bytes:
-            self._acknowledged_bytes = durable.acknowledged_bytes
+        if self._resends and durable.acknowledged_bytes >= self.offset_bytes:
+            self._acknowledged_bytes = self.offset_bytes
             return self._resend()
         return self._acknowledge_more(durable.acknowledged_bytes)
 
     def _acknowledge_more(self, up_to_bytes: int) -> Actions:
+        up_to_bytes = min(up_to_bytes, self.offset_bytes)  # Durable may be faster than Stored
         if up_to_bytes <= self._acknowledged_bytes:
             return []  # the storage waits for more
         self._acknowledged_bytes = up_to_bytes

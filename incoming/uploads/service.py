@@ -370,12 +370,14 @@ class Uploads:
 
         `crc`: the whole file's checksum as its client says, if it says one. Raises why the claim was lost,
         Damaged, StorageFull, StorageFailed; WrongState when bytes are missing or unchecked, the length is
-        unknown, or the upload had arrived before this claim; DigestMismatch, which ends the upload, when the
-        file is not the one that its client has named.
+        unknown, or the upload has arrived already; DigestMismatch, which ends the upload, when the file is
+        not the one that its client has named.
         """
-        self._use(claim)
-        if claim.ticket.state not in RECEIVING:
-            raise IllegalTransition(claim.ticket.state, Complete())  # it has arrived already
+        with self.claims.lock(claim.ticket.id) as live:
+            self._use(claim)
+            if claim.ticket.state not in RECEIVING:
+                raise IllegalTransition(claim.ticket.state, Complete())
+            _check_whole(claim.ticket, _open_file(live))
         with self._lease_kept(claim):
             digest = self._integrity.whole(claim.ticket)  # only this client waits for it
         claim.check()
@@ -388,7 +390,7 @@ class Uploads:
             raise DigestMismatch
         with self.claims.lock(claim.ticket.id) as live:
             self._use(claim)  # the client waits for this, however long it takes
-            self._complete(claim.ticket, live)
+            claim.ticket = self._complete(claim.ticket, live)
         self.outbox.start(claim.ticket.id)
 
     @contextlib.contextmanager
@@ -648,12 +650,10 @@ class Uploads:
         with contextlib.suppress(StorageFailed):
             self.admission.hold_rest(ticket)
 
-    def _complete(self, ticket: Ticket, live: LiveUpload) -> None:
+    def _complete(self, ticket: Ticket, live: LiveUpload) -> Ticket:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer = _open_file(live)
-        checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
-        if checked_bytes != ticket.length_bytes:
-            raise WrongState(f"The upload is not complete: it has {checked_bytes} bytes.")
+        _check_whole(ticket, writer)
         if self._settings.fsync:
             try:
                 writer.finish()
@@ -666,10 +666,11 @@ class Uploads:
         digest = self._integrity.whole(ticket)
         sha256 = digest.sha256 if ticket.wants_sha256 else ""
         event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket))
-        self._registry.change(ticket.id, event, ticket.token)
+        arrived = self._registry.change(ticket.id, event, ticket.token)
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
+        return arrived
 
     def _discard_all(self, claim: ClaimedUpload) -> None:
         """Discards all stored bytes, because they mix two files."""
@@ -709,6 +710,13 @@ def _open_file(live: LiveUpload) -> Writer:
     if live.writer is None:
         raise StorageFailed  # a claim of a ticket that has arrived writes nothing
     return live.writer
+
+
+def _check_whole(ticket: Ticket, writer: Writer) -> None:
+    """Raises WrongState when bytes are missing or unchecked."""
+    checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
+    if checked_bytes != ticket.length_bytes:
+        raise WrongState(f"The upload is not complete: it has {checked_bytes} bytes.")
 
 
 def _tell_offsets(claim: ClaimedUpload, writer: Writer) -> None:

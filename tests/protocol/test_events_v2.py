@@ -71,7 +71,7 @@ ChunkReceived       E       E         *         S         S      -
 Claimed             *       -         -         -         -      -
 ContentVerified     -       *         -         -         -      -
 Stored              -       -         *         -         -      -
-Durable             -       -         S         -         -      -
+Durable             -       -         *         -         -      -
 Failed              E       E         E         E         E      -
 Completed           -       -         -         W         -      -
 CancelAccepted      -       A         A         -         -      -

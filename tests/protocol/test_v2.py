@@ -228,6 +228,8 @@ def test_only_what_is_durable_is_acknowledged_and_a_duplicate_too() -> None:
     assert session.handle(Stored(100, acknowledged_bytes=1024)) == [stored_up_to(1024)]
     assert session.handle(Durable(1024)) == []
     assert session.handle(Durable(1100)) == [stored_up_to(1100)]
+    assert session.handle(Durable(1200)) == [], "what is durable is known before it is known to be stored"
+    assert session.handle(Stored(100, acknowledged_bytes=1200)) == [stored_up_to(1200)]
 
 
 def test_what_a_resend_acknowledges_is_durable_first() -> None:
