@@ -15,8 +15,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Protocol
 
 from incoming.core import errors
@@ -332,7 +333,20 @@ class Transfer:
                 self._store(first, on_stored)
             pieces.close()
             return
-        raise errors.TooManyBytes(len(first.data))
+        start_bytes = self.offset_bytes
+        self._uploads.begin_unchecked(self._claim)
+        try:
+            for piece in chain((first,), pieces):
+                self._digest(check, piece)
+                self._store(piece, lambda _: None)
+            check.verify(body.trailers)
+            self._uploads.accept_unchecked(self._claim)
+        except BaseException:
+            self.offset_bytes = start_bytes
+            with suppress(errors.IncomingError):  # whoever has the upload now has discarded them, or will
+                self._uploads.discard_unchecked(self._claim)
+            raise
+        on_stored(self.offset_bytes)
 
     def _digest(self, check: BodyCheck, piece: _Piece) -> None:
         if check.is_fast or len(piece.data) <= POOLED_DIGEST_BYTES:

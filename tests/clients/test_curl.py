@@ -169,6 +169,17 @@ def test_curl_repeats_the_whole_file_and_nothing_is_stored_twice(stage: Stage, t
     check(upload, file)
 
 
+@pytest.mark.parametrize("trouble", ["cut", in_matrix("kill")])
+def test_a_form_that_broke_off_is_sent_again(stage: Stage, trouble: str) -> None:
+    file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
+    client = Curl(FORM, upload, file)
+    wait_until(lambda: f"upload {upload.ticket_id[:8]}: claimed" in stage.server.log_text(), "it has begun")
+    stage.break_off(trouble)
+    assert client.end()[0] != 0
+    assert run(FORM, upload, file) == (0, FINISHED)
+    check(upload, file)
+
+
 def test_a_wrong_offset_is_answered_with_the_command_that_resumes(stage: Stage) -> None:
     file, upload = stage.file(6 * MIB), stage.issue(over_the_line=True)
     client = Curl(SEND, upload, file)

@@ -12,10 +12,13 @@ from tests.support.app import WAIT, Reply, ScriptedApp
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpAnswer, HttpUpload
 from tests.support.server import RunningServer, finish_upload
+from tests.support.waiting import wait_until
 
 SIZE_BYTES: Final = 300_000
 FILE: Final = FileBytes(SIZE_BYTES, 2)
 DATA: Final = FILE.read(0, SIZE_BYTES)
+LARGE: Final = FileBytes(40_000_000, 3)
+"""Larger than any buffer of the server."""
 BOUNDARY: Final = "----WebKitFormBoundaryAbC0dEfGh1jK2lMn"
 FORM: Final = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 HTML: Final = {**FORM, "Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
@@ -48,7 +51,7 @@ def state(upload: HttpUpload) -> str:
 # --- one file ------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("file", [FILE, FileBytes(0)], ids=["small", "empty"])
+@pytest.mark.parametrize("file", [FILE, LARGE, FileBytes(0)], ids=["small", "large", "empty"])
 def test_the_file_in_a_form_reaches_the_app(
     new_http_upload: NewHttpUpload, app: ScriptedApp, file: FileBytes
 ) -> None:
@@ -155,6 +158,34 @@ def test_a_form_without_exactly_one_file_is_refused_with_a_page_and_nothing_is_k
     assert sentence in answer.body.decode()
     assert b"<form " in answer.body
     assert upload.ask("HEAD").offset_bytes == 0
+    assert send(upload, form()).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+def test_a_second_file_behind_a_large_one_takes_that_back(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = new_http_upload()
+    content = LARGE.read(0, LARGE.length_bytes)
+    assert send(upload, part(b"a", content, b"a") + part(b"b", b"2", b"b") + END).status == 400
+    assert upload.ask("HEAD").offset_bytes == 0
+    assert send(upload, form()).status == 303
+    assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_nothing_is_kept_of_a_form_that_breaks_off(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, kill: bool
+) -> None:
+    upload = new_http_upload()
+    body = form(LARGE.read(0, LARGE.length_bytes))
+    with upload.open("POST", {**HTML, "Content-Length": str(len(body))}) as request:
+        request.send(body[:-2000])
+        wait_until(lambda: server.stored_file(upload.ticket_id).stat().st_size > 20_000_000, "most has come")
+        if kill:
+            server.restart()
+    wait_until(lambda: state(upload) != "issued" and upload.ask("HEAD").offset_bytes == 0, "nothing is kept")
+    assert not app.deliveries
     assert send(upload, form()).status == 303
     assert [one.sha256 for one in app.deliveries] == [FILE.sha256]
 

@@ -52,7 +52,7 @@ class FakeBody:
         self._has_more.set()
 
     def read_into(self, buffer: memoryview) -> int:
-        while True:
+        while not self.at_end:
             if self._is_interrupted:
                 raise BodyInterrupted
             if self._pieces:
@@ -62,6 +62,8 @@ class FakeBody:
                 return 0
             self._has_more.clear()
             self._has_more.wait()
+        if self.at_end:
+            return 0
         piece = self._pieces.pop(0)
         if piece is CUT:
             raise BodyBroken(errors.IncompleteBody("the connection broke"))
@@ -225,7 +227,7 @@ def test_a_body_of_unknown_length_is_stored_and_its_length_may_follow(
     assert sending.result.state is State.FINISHED
 
 
-@pytest.mark.parametrize("content", [b"", b"short"])
+@pytest.mark.parametrize("content", [b"", b"short", DATA])
 def test_a_body_with_the_right_checksum_is_stored(house: House, transfers: Transfers, content: bytes) -> None:
     ticket_id = house.new_ticket()
     sending = Sending(
@@ -236,7 +238,7 @@ def test_a_body_with_the_right_checksum_is_stored(house: House, transfers: Trans
     assert house.file(ticket_id).read_bytes()[: len(content)] == content
 
 
-@pytest.mark.parametrize("content", [b"short"])
+@pytest.mark.parametrize("content", [b"short", DATA])
 @pytest.mark.parametrize("end", [END, CUT], ids=["whole", "cut off"])
 def test_of_a_body_with_a_wrong_checksum_or_without_an_end_nothing_is_stored(
     house: House, transfers: Transfers, content: bytes, end: object
@@ -249,6 +251,21 @@ def test_of_a_body_with_a_wrong_checksum_or_without_an_end_nothing_is_stored(
     assert transfers.settle(ticket_id).offset_bytes == len(b"before")
     assert send(house, transfers, ticket_id, b" and after", None).error is None
     assert house.file(ticket_id).read_bytes()[:16] == b"before and after"
+
+
+def test_no_restart_takes_bytes_that_wait_for_their_checksum_for_stored_ones(
+    house: House, transfers: Transfers
+) -> None:
+    ticket_id = house.new_ticket()
+    send(house, transfers, ticket_id, b"before", 20_000)
+    sending = Sending(
+        house, transfers, ticket_id, FakeBody(DATA[:9000], length_bytes=len(DATA)), check=Check(DATA)
+    )
+    assert not sending.is_over
+    assert house.file(ticket_id).stat().st_size > 6
+    assert transfers.look(ticket_id).offset_bytes == 6
+    restarted = house.after_a_kill()
+    assert transfers_of(restarted).settle(ticket_id).offset_bytes == 6
 
 
 # --- takeover ----------------------------------------------------------------------------------------
