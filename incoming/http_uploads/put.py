@@ -95,6 +95,8 @@ def _check_start(transfer: Transfer, part: ContentRange) -> None:
     is_withheld = part.is_last and part.body_bytes == 1
     if transfer.is_receiving or not is_withheld:
         transfer.check_offset(part.start_bytes)
+    else:
+        transfer.repeat_from(part.start_bytes)
 
 
 def _name(request: UploadRequest) -> str:

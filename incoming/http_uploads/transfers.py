@@ -30,6 +30,7 @@ from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
 from incoming.runtime.base import Signal
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.claims import ClaimedUpload, new_token
+from incoming.uploads.integrity import stored_checksum
 from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,7 @@ class Transfer:
         self, uploads: Uploads, buffers: BufferPool, ticket_id: str, place: Place | None = None
     ) -> None:
         self._place = place
+        self._body_begin_bytes: int | None = None
         self._body_end_bytes: int | None = None
         self._uploads = uploads
         self._buffers = buffers
@@ -197,12 +199,23 @@ class Transfer:
     def check_offset(self, offset_bytes: int) -> None:
         """Raises OffsetMismatch unless a client that sees this upload resumes at this offset.
 
-        A client may have asked for the offset when the last byte was still withheld.
+        A client may have asked for the offset when the last byte was still withheld. The next body begins
+        there.
         """
         stored_bytes = self.progress.offset_bytes
         withheld_bytes = 1 if self.missing_bytes == 0 else 0
         if offset_bytes not in (stored_bytes, max(stored_bytes - withheld_bytes, 0)):
             raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
+        self._body_begin_bytes = offset_bytes
+
+    def repeat_from(self, offset_bytes: int) -> None:
+        """The next body begins at this offset, so some of its bytes may be stored already.
+
+        Raises OffsetMismatch if the offset is behind the stored bytes.
+        """
+        if offset_bytes > self.progress.offset_bytes:
+            raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
+        self._body_begin_bytes = offset_bytes
 
     def set_length(self, length_bytes: int) -> None:
         """Sets the length of an upload that began without one; it may be repeated.
@@ -215,23 +228,31 @@ class Transfer:
             raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
 
     def receive(
-        self, body: RequestBody, check: BodyCheck | None = None, on_stored: OnStored = lambda _: None
+        self,
+        body: RequestBody,
+        check: BodyCheck | None = None,
+        on_stored: OnStored = lambda _: None,
     ) -> None:
         """Stores the body behind what is stored. `on_stored` is called with each new offset.
 
         With a `check` the body is stored as a whole or not at all. Without one, what had arrived before a
-        connection broke is stored. Of an upload that has arrived, only a withheld byte may come again.
+        connection broke is stored. Bytes that are stored already, because the body begins at an earlier
+        offset, are compared and not stored. They may come again when the upload has arrived, too.
 
-        Raises TooManyBytes, IncompleteBody, what `check` raises, and what `Uploads.write` raises.
+        Raises TooManyBytes, WrongFile, IncompleteBody, what `check` raises, and what `Uploads.write` raises.
         """
+        stored_bytes = begin_bytes = self.progress.offset_bytes
+        if self._body_begin_bytes is not None:
+            begin_bytes, self._body_begin_bytes = self._body_begin_bytes, None
         if body.length_bytes is not None:
-            self._body_end_bytes = self.offset_bytes + body.length_bytes - body.received_bytes
+            self._body_end_bytes = begin_bytes + body.length_bytes - body.received_bytes
         with self._reading(body):
+            self._check_declared(body, stored_bytes - begin_bytes)
+            self._compare(body, begin_bytes, stored_bytes, check)
             if not self.is_receiving:
-                self._skip_withheld(body)
-                return
-            self._check_declared(body)
-            if check:
+                if body.read_into(memoryview(bytearray(1))):
+                    raise errors.TooManyBytes(stored_bytes - begin_bytes)
+            elif check:
                 self._receive_checked(body, check, on_stored)
             else:
                 for piece in self._pieces(body):
@@ -254,41 +275,58 @@ class Transfer:
         finally:
             self._body = None
 
-    def _check_declared(self, body: RequestBody) -> None:
-        """Raises TooManyBytes for a body that says that it has more bytes than are missing."""
-        missing_bytes, coming_bytes = self.missing_bytes, (body.length_bytes or 0) - body.received_bytes
-        if missing_bytes is not None and coming_bytes > missing_bytes:
-            raise errors.TooManyBytes(missing_bytes)
+    def _check_declared(self, body: RequestBody, repeated_bytes: int) -> None:
+        """Raises TooManyBytes for a body that says that it has more bytes than are missing.
+
+        `repeated_bytes` of it are stored already.
+        """
+        missing_bytes = self.missing_bytes if self.is_receiving else 0
+        coming_bytes = (body.length_bytes or 0) - body.received_bytes
+        if missing_bytes is not None and coming_bytes > missing_bytes + repeated_bytes:
+            raise errors.TooManyBytes(missing_bytes + repeated_bytes)
 
     def skip_stored(self, body: RequestBody) -> None:
         """Reads the part of a body that is stored already, and compares it. The rest is for `receive`.
 
-        It is for a client that sends its file from the start once more. Of an upload that has arrived, the
-        app may have the file by now, so its checksum is compared.
-
-        Raises WrongFile, and as `receive`.
+        It is for a client that sends its file from the start once more. Raises WrongFile, also for a shorter
+        body, and as `receive`.
         """
-        ticket, crc = self.ticket, 0
         with self._reading(body):
-            while body.received_bytes < self.offset_bytes:
-                at = body.received_bytes
-                with self._piece() as piece:
-                    if not piece.fill(body, self.offset_bytes - at):
-                        raise errors.WrongFile(ticket.expected_file)
-                    if ticket.state not in RECEIVING:
-                        crc = checksum(piece.data, crc)
-                    elif not self._uploads.has_stored(self._claim, at, piece.data):
-                        raise errors.WrongFile(ticket.expected_file)
-        if ticket.state not in RECEIVING and crc != ticket.crc32c:
-            raise errors.WrongFile(ticket.expected_file)
+            self._compare(body, 0, self.offset_bytes, None)
+        if body.received_bytes < self.offset_bytes:
+            raise errors.WrongFile(self.ticket.expected_file)
 
-    def _skip_withheld(self, body: RequestBody) -> None:
-        """Reads a byte that was withheld and comes again. Raises TooManyBytes for more."""
-        scratch, received_bytes = memoryview(bytearray(16)), 0
-        while count := body.read_into(scratch):
-            received_bytes += count
-            if received_bytes > 1:
-                raise errors.TooManyBytes(1)
+    def _compare(self, body: RequestBody, begin_bytes: int, end_bytes: int, check: BodyCheck | None) -> None:
+        """Reads the beginning of a body, which belongs at `begin_bytes`, up to the end of the stored bytes.
+
+        Raises WrongFile if it differs from what is stored there. Of an upload that has arrived, the app may
+        have the file by now, so the checksum of a whole file is compared.
+        """
+        by_checksum = not self.is_receiving and begin_bytes == 0
+        at_bytes, crc = begin_bytes, 0
+        while at_bytes < end_bytes:
+            with self._piece() as piece:
+                if not piece.fill(body, end_bytes - at_bytes):
+                    return
+                if check:
+                    self._digest(check, piece)
+                crc = checksum(piece.data, crc)
+                if not by_checksum and not self._has_stored(at_bytes, piece.data):
+                    raise errors.WrongFile(self.ticket.expected_file)
+                at_bytes += len(piece.data)
+        if by_checksum and self.ticket.crc32c not in (None, crc):
+            raise errors.WrongFile(self.ticket.expected_file)
+
+    def _has_stored(self, at_bytes: int, data: memoryview) -> bool:
+        """Returns whether these bytes are stored there. If the app has taken the file, they were."""
+        if self.is_receiving:
+            return self._uploads.has_stored(self._claim, at_bytes, data)
+        storage = self._uploads.context.storage
+        try:
+            stored_crc = stored_checksum(storage, self._ticket_id, at_bytes, at_bytes + len(data))
+        except errors.StorageFailed:
+            return True
+        return stored_crc == checksum(data)
 
     def _pieces(self, body: RequestBody, to_the_brim: bool = False) -> Generator[_Piece]:
         """Yields the body piece by piece. Each is valid until the next one, unless it is kept."""

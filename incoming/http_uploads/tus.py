@@ -4,9 +4,9 @@ The address of a ticket is both the address that creates its upload and the addr
 may begin with a POST, or with a HEAD or PATCH where the app has said the length. `protocol/tus.py` reads the
 headers; here is what they do.
 
-Clients of tus take an offset that equals the length for success, also in the answer to a HEAD. `transfers`
-withholds the last byte until the app has the file. An empty file has no byte to withhold, so its requests
-are answered with 423 until then.
+Clients of tus take an offset that equals the length for success, also in the answer to a HEAD. So the last
+bytes are withheld until the app has the file: see `protocol/withheld.py`. An empty file has no byte to
+withhold, so its requests are answered with 423 until then.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from incoming.core.errors import (
     OffsetMismatch,
     UnknownTicket,
     UnsupportedVersion,
+    WrongFile,
 )
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
@@ -30,9 +31,10 @@ from incoming.core.ticket import Ticket
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
+from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
 from incoming.protocol import tus
 from incoming.protocol.tus import Extension, Header
+from incoming.protocol.withheld import WithheldOffsets
 from incoming.uploads.admission import NO_LIMIT_BYTES
 
 EXTENSIONS: Final = (
@@ -53,6 +55,7 @@ class Tus:
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
         self._context = transfers.uploads.context
+        self._withheld = WithheldOffsets()
 
     def options(self, request: UploadRequest) -> Headers:
         """See dialects.Dialect."""
@@ -82,6 +85,8 @@ class Tus:
         """See dialects.Dialect."""
         answer = answers.failure(request, error).add(Header.RESUMABLE, tus.VERSION)
         match error:
+            case WrongFile():
+                answer.status = 400  # clients would try again after a 409
             case UnsupportedVersion():
                 answer.add(Header.TUS_VERSION, tus.VERSION)
             case OffsetMismatch(expected_bytes=expected_bytes):
@@ -98,11 +103,12 @@ class Tus:
         said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
         answer = Answer(201).add("Location", request.location)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
-            if creation.has_content and not transfer.progress.offset_bytes:
+            if creation.has_content:
+                transfer.repeat_from(0)
                 transfer.receive(request.body, checks or None)
-            progress = self._handed_over(transfer)
+            progress = self._handed_over(transfer, 0 if creation.has_content else None)
         if creation.has_content:
-            answer.add(Header.OFFSET, visible_offset_bytes(progress))
+            answer.add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
         return self._with_expiry(answer, request.ticket_id)
 
     def _head(self, request: UploadRequest) -> Answer:
@@ -112,7 +118,7 @@ class Tus:
             # The client takes the offset 0 for success, and may never send anything.
             with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
                 progress = self._handed_over(transfer)
-        answer = Answer(200).add(Header.OFFSET, visible_offset_bytes(progress))
+        answer = Answer(200).add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
         if progress.length_bytes is None:
             answer.add(Header.DEFER_LENGTH, "1")
         else:
@@ -128,18 +134,15 @@ class Tus:
         with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
-            transfer.check_offset(append.offset_bytes)
+            self._check_offset(transfer, append.offset_bytes)
             if append.length_bytes is not None:
                 transfer.set_length(append.length_bytes)
             transfer.receive(request.body, checks or None)
-            progress = self._handed_over(transfer)
-        if (
-            _is_whole(progress)
-            and progress.state is not State.FINISHED
-            and request.method != request.real_method
-        ):
-            raise AppNotReady  # the Java client, which gives up at an offset that it does not expect
-        answer = Answer(204).add(Header.OFFSET, visible_offset_bytes(progress))
+            has_content = request.body.received_bytes > 0
+            progress = self._handed_over(transfer, append.offset_bytes if has_content else None)
+        if _is_withheld(progress) and request.method != request.real_method:
+            raise AppNotReady  # the Java client gives up when the offset is not the one that it expects
+        answer = Answer(204).add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
         return self._with_expiry(answer, request.ticket_id)
 
     def _terminate(self, request: UploadRequest) -> Answer:
@@ -150,18 +153,41 @@ class Tus:
 
     # --- how -------------------------------------------------------------------------------------------
 
-    def _handed_over(self, transfer: Transfer) -> Progress:
+    def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
+        """Raises OffsetMismatch unless a client may resume here. The next body begins there."""
+        progress = transfer.progress
+        length_bytes = progress.length_bytes
+        if length_bytes is None or progress.offset_bytes < length_bytes:
+            transfer.check_offset(offset_bytes)
+        elif self._withheld.admits(offset_bytes, length_bytes):
+            transfer.repeat_from(offset_bytes)
+        else:
+            raise OffsetMismatch(self._visible_bytes(transfer.ticket.id, progress), offset_bytes)
+
+    def _handed_over(self, transfer: Transfer, from_bytes: int | None = None) -> Progress:
         """Hands over a file that is whole, and waits for the app. Returns how far the upload is then.
 
-        Raises AppNotReady for an empty file that the app has not taken yet.
+        `from_bytes`: where the body of the request began, if it had one. Raises AppNotReady for an empty file
+        that the app has not taken yet.
         """
         if transfer.missing_bytes != 0:
             return transfer.progress
         transfer.complete()
+        ticket = transfer.ticket
+        if from_bytes is not None:
+            self._withheld.received(ticket.id, from_bytes, ticket.length_bytes or 0)
         progress = transfer.wait_for_app()
-        if not progress.length_bytes and progress.state is not State.FINISHED:
+        if progress.state is State.FINISHED:
+            self._withheld.forget(ticket.id)
+        elif not progress.length_bytes:
             raise AppNotReady
         return progress
+
+    def _visible_bytes(self, ticket_id: str, progress: Progress) -> int:
+        """Returns the offset that a client may see."""
+        if _is_withheld(progress):
+            return self._withheld.visible_bytes(ticket_id, progress.offset_bytes)
+        return progress.offset_bytes
 
     def _limit_bytes(self, ticket_id: str) -> int:
         """Returns how large the file of a ticket may be, or any file; 0 if nothing limits it."""
@@ -185,5 +211,6 @@ class Tus:
         return answer
 
 
-def _is_whole(progress: Progress) -> bool:
-    return progress.length_bytes is not None and progress.offset_bytes == progress.length_bytes
+def _is_withheld(progress: Progress) -> bool:
+    """Returns whether all bytes are stored, and the app does not have the file yet."""
+    return progress.offset_bytes == progress.length_bytes and progress.state is not State.FINISHED

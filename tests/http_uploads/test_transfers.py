@@ -454,6 +454,54 @@ def test_an_upload_that_has_arrived_takes_its_withheld_byte_and_no_other(tmp_pat
         transfer.check_offset(3)
 
 
+def test_a_body_may_repeat_what_is_stored_and_continue(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+        transfer.receive(as_body(FakeBody(DATA[:5000])))
+        transfer.repeat_from(1000)
+        check = Check(DATA[1000:9000])
+        transfer.receive(as_body(FakeBody(DATA[1000:9000])), check)
+        assert transfer.offset_bytes == 9000
+        transfer.repeat_from(0)
+        transfer.receive(as_body(FakeBody(DATA)))
+        transfer.complete()
+    assert house.file(ticket_id).read_bytes() == DATA
+
+
+def test_a_body_that_differs_from_what_is_stored_is_another_file(house: House, transfers: Transfers) -> None:
+    ticket_id, other = house.new_ticket(), bytes([DATA[0] ^ 1]) + DATA[1:]
+    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+        transfer.receive(as_body(FakeBody(DATA[:5000])))
+        transfer.repeat_from(0)
+        with pytest.raises(errors.WrongFile):
+            transfer.receive(as_body(FakeBody(other)))
+        assert transfer.offset_bytes == 5000
+        with pytest.raises(errors.OffsetMismatch):
+            transfer.repeat_from(5001)
+    assert house.file(ticket_id).read_bytes() == DATA[:5000]
+
+
+def test_a_repeated_body_may_not_have_more_bytes_than_the_file(house: House, transfers: Transfers) -> None:
+    ticket_id = house.new_ticket()
+    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+        transfer.receive(as_body(FakeBody(DATA[:5000])))
+        for body in (FakeBody(DATA + b"x"), FakeBody(DATA, b"x", END, length_bytes=None)):
+            transfer.repeat_from(0)
+            with pytest.raises(errors.TooManyBytes):
+                transfer.receive(as_body(body))
+
+
+def test_what_the_app_has_taken_away_is_not_compared_again(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(WillFinish()), http_hold_s=1.0, **TIMES)
+    transfers, ticket_id = transfers_of(house), house.new_ticket()
+    send_all(house, transfers, ticket_id)
+    house.runtime.advance(2)
+    house.file(ticket_id).unlink()
+    with transfers.claim(ticket_id, FileSaid()) as transfer:
+        transfer.repeat_from(len(DATA) - 100)
+        transfer.receive(as_body(FakeBody(DATA[-100:])))
+
+
 def test_an_empty_file_is_handed_over_too(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     with transfers.claim(ticket_id, FileSaid(0, "empty")) as transfer:

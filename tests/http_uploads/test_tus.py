@@ -213,7 +213,7 @@ def test_t6_a_client_without_patch_is_told_to_ask_again_while_the_app_thinks(new
     )
     refused(answer, 423, "app_not_ready")
     assert int(answer.headers["retry-after"]) > 0
-    assert upload.head().offset_bytes == 4
+    assert upload.head().offset_bytes < 5
     assert finish_upload(upload.server, upload.ticket_id).text == "ok"
     assert upload.head().offset_bytes == 5
 
@@ -647,11 +647,20 @@ def test_t23_what_came_with_a_creation_that_broke_off_is_found_by_the_next_one(n
     wait_until(lambda: upload.stored == b"01234", "what was sent is stored")
     assert upload.create(10).status == 201
     assert upload.head().offset_bytes == 5
-    answer = upload.create(10, TEN)
-    assert (answer.status, answer.offset_bytes) == (201, 5)
+    refused(upload.create(10, b"0123x56789"), 400, "wrong_file")
     assert upload.stored == b"01234"
-    assert upload.append(5, b"56789").offset_bytes == 10
+    answer = upload.create(10, TEN)
+    assert (answer.status, answer.offset_bytes) == (201, 10)
     assert upload.stored == TEN
+
+
+def test_t23_a_creation_whose_answer_was_lost_may_bring_the_whole_file_again(new: NewUpload) -> None:
+    upload = new()
+    for _ in range(2):
+        answer = upload.create(10, TEN, Upload_Checksum=checksum("sha1", TEN))
+        assert (answer.status, answer.offset_bytes) == (201, 10)
+    assert upload.stored == TEN
+    assert upload.delivery.size_bytes == 10
 
 
 def test_t23_a_creation_that_is_refused_costs_no_body(new: NewUpload) -> None:
@@ -880,19 +889,45 @@ def test_t32_a_file_larger_than_the_disk_may_fit_later(start_server: StartServer
 
 def test_the_last_byte_is_withheld_until_the_app_has_answered(upload: Upload) -> None:
     upload.app.answers = [WAIT]
+    upload.append(0, b"012345678")
     started_s = monotonic()
-    answer = upload.append(0, TEN)
+    answer = upload.append(9, b"9")
     assert monotonic() - started_s >= HOLD_S
     assert (answer.status, answer.offset_bytes) == (204, 9)
     assert upload.stored == TEN
     for again in (upload.head(), upload.append(9, b"9"), upload.append(9), upload.append_chunked(9, b"9")):
         assert again.offset_bytes == 9
-    assert upload.append(0, TEN).offset_bytes == 9  # in the answer to a wrong offset, too
+    refused(mismatch := upload.append(11, b"x"), 409, "offset_mismatch")
+    assert mismatch.offset_bytes == 9
+    refused(upload.append(9, b"x"), 400, "wrong_file")
+    refused(upload.append(9, b"9x"), 413, "too_many_bytes")
+    refused(upload.append_chunked(9, b"9x"), 413, "too_many_bytes")
     assert finish_upload(upload.server, upload.ticket_id).text == "ok"
     assert upload.append(9, b"9").offset_bytes == 10
     assert upload.head().offset_bytes == 10
     assert upload.stored == TEN
     assert len(upload.app.about(upload.ticket_id)) == 1
+
+
+def test_each_answer_before_that_has_progress_for_clients_that_take_none_for_an_error(new: NewUpload) -> None:
+    upload, data = new(), FileBytes(100_000, next(_seeds))
+    upload.app.answers = [WAIT]
+    upload.create(data.length_bytes)
+    upload.append(0, data.read(0, 60_000))
+    offset = 60_000
+    for _ in range(3):
+        answer = upload.append(offset, data.read(offset, data.length_bytes))
+        assert offset < answer.offset_bytes < data.length_bytes
+        assert answer.offset_bytes >= data.length_bytes - 1024
+        offset = answer.offset_bytes
+        assert upload.head().offset_bytes == offset
+    wrong = bytearray(data.read(offset, data.length_bytes))
+    wrong[-1] ^= 1
+    refused(upload.append(offset, bytes(wrong)), 400, "wrong_file")
+    assert upload.head().offset_bytes == offset
+    finish_upload(upload.server, upload.ticket_id)
+    assert upload.append(offset, data.read(offset, data.length_bytes)).offset_bytes == data.length_bytes
+    assert upload.delivery.sha256 == data.sha256
 
 
 def test_a_request_that_waits_is_answered_as_soon_as_the_app_has_the_file(
@@ -912,7 +947,7 @@ def test_a_request_that_waits_is_answered_as_soon_as_the_app_has_the_file(
     sender.start()
     app.wait_for(1)
     looked = upload.head()
-    assert looked.offset_bytes == 9
+    assert looked.offset_bytes < 10
     assert not answers
     go_ahead.set()
     sender.join(10)
@@ -942,7 +977,7 @@ def test_an_app_that_is_down_and_a_server_that_restarts_delay_success_and_nothin
     upload = Upload(server, app, **KEPT)
     app.stop()
     upload.create(10)
-    assert upload.append(0, TEN).offset_bytes == 9
+    assert upload.append(0, b"012345678").offset_bytes == 9
     assert upload.append(9, b"9").offset_bytes == 9
     server.restart()
     assert upload.head().offset_bytes == 9
