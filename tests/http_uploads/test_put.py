@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from incoming.protocol.rules import PREFIXES
+from tests.conftest import StartServer
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import DONE, WAIT, Reply, ScriptedApp
 from tests.support.client_v1 import ClientV1
@@ -215,9 +216,10 @@ def test_a_part_that_does_not_begin_where_the_stored_bytes_end_is_refused_with_t
 
 
 def test_no_line_of_the_log_has_the_command_with_the_whole_ticket(
-    server: RunningServer, new_http_upload: NewHttpUpload
+    start_server: StartServer, app: ScriptedApp
 ) -> None:
-    upload = begun(new_http_upload())
+    server = start_server()  # of many refusals in a minute, a server logs only the first ones
+    upload = begun(HttpUpload(server.url, new_upload(server, app.url)))
     put_part(upload, 7)
     assert f"upload {upload.ticket_id[:8]}: claim refused (offset_mismatch)" in server.log_text()
     assert upload.ticket_id not in server.log_text()
