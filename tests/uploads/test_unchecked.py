@@ -270,6 +270,14 @@ def test_room_is_kept_for_bytes_that_have_to_come_again(local: House) -> None:
     assert local.uploads.admission.reserved_bytes() == LENGTH_BYTES - CHECKED
 
 
+def test_room_is_kept_for_them_by_a_claim_after_a_kill_too(local: House) -> None:
+    begun(local, ticket_id := local.new_ticket())
+    after = local.after_a_kill()
+    assert after.uploads.admission.reserved_bytes() == LENGTH_BYTES - CHECKED - len(JUNK), "the disk has them"
+    claim(after, ticket_id)
+    assert after.uploads.admission.reserved_bytes() == LENGTH_BYTES - CHECKED
+
+
 def test_a_digest_that_was_behind_the_mark_is_read_again(tmp_path: Path) -> None:
     """After a restart the digest has to catch up. What it reads must not be what is discarded."""
     house = House(tmp_path)
@@ -285,6 +293,12 @@ def test_a_digest_that_was_behind_the_mark_is_read_again(tmp_path: Path) -> None
         send(after, client, JUNK)
         after.uploads.discard_unchecked(client.claim)
         send(after, client, b"x" * 500)
+        after.uploads.keep_checkpoints()
+        after.runtime.settle()
+        assert after.journaled()[0].checkpoints == (), "what is not known yet is not claimed"
+    after.uploads.keep_checkpoints()
+    after.runtime.settle()
+    assert after.journaled()[0].checkpoints == ((length_bytes, crc32c(stored + b"x" * 500)),)
     after.uploads.complete(client.claim)
     assert after.ticket(ticket_id).sha256 == hashlib.sha256(stored + b"x" * 500).hexdigest()
     assert after.ticket(ticket_id).crc32c == crc32c(stored + b"x" * 500)
