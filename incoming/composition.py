@@ -41,7 +41,7 @@ from incoming.storage.local.dir_lock import DirLock
 from incoming.storage.local.directory import DIR_MODE
 from incoming.storage.local.ownership import PASS
 from incoming.storage.local.probe import Need, probe, unusable, warn
-from incoming.storage.local.storage import LocalStorage, PowerCuts
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads import housekeeping
 from incoming.uploads.admission import MIB
 from incoming.uploads.context import UploadContext
@@ -150,8 +150,11 @@ class Service:
         counters = Counters()
         registry = MemoryRegistry(self._journal, runtime, clock, counters, settings)
         data, reserve_bytes = self.directory / "data", settings.reserve_ahead_mib * MIB
-        power_cuts = PowerCuts(self._data_found.tells_holes, boot_id(), settings.fsync)
-        storage = LocalStorage(data, reserve_bytes, runtime, power_cuts, self._dir_lock)
+        found = self._data_found
+        facts = DiskFacts(
+            found.tells_holes, found.counts_inodes, found.copies_on_write, boot_id(), settings.fsync
+        )
+        storage = LocalStorage(data, reserve_bytes, runtime, facts, self._dir_lock)
         callbacks = Callbacks(runtime, settings.handover_answer_timeout_s)
         return UploadContext(
             settings=settings,

@@ -7,10 +7,10 @@ storage logs at the start what is weaker. They never ignore the error of a faili
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import stat
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -26,6 +26,8 @@ DISK_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Error numbers for a lack of space: none left, none in the quota, or the file may not grow further."""
 _BLOCK: Final = b"?" * 4096
 """A whole block: some file systems store a few bytes beside the name, without space of their own."""
+TRIAL_FILE: Final = ".trial"
+"""What `try_to_write` writes where every file has a name."""
 _MOUNTS: Final = Path("/proc/self/mountinfo")
 
 
@@ -90,9 +92,32 @@ def set_folder_mode(directory: Path, mode: int, kept_bits: int = 0) -> bool:
 
 
 def try_to_write(directory: Path) -> None:
-    """Writes a block to a temporary file without a name. Raises OSError."""
-    with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
-        file.write(_BLOCK)
+    """Writes a block to a file that is gone afterwards. Raises OSError.
+
+    The file has no name, where the file system supports that (O_TMPFILE). Else its name is `TRIAL_FILE`: what
+    a killed process leaves is removed by the next call. It is closed first: FUSE and NFS give an open file
+    that is removed another name. Two calls at the same time use the same file.
+    """
+    try:
+        fd = os.open(directory, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except OSError:
+        _try_named(directory / TRIAL_FILE)
+        return
+    try:
+        os.write(fd, _BLOCK)
+    finally:
+        close_descriptor(fd)
+
+
+def _try_named(file: Path) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    fd = os.open(file, flags, 0o600)
+    try:
+        os.write(fd, _BLOCK)
+    finally:
+        close_descriptor(fd)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(file)  # noqa: PTH108 - by `os`, like all calls here
 
 
 def mounts() -> str:
@@ -103,13 +128,29 @@ def mounts() -> str:
         return ""
 
 
-def mounted(table: str, device: int) -> tuple[str, list[str]]:
-    """Returns the type of a device's file system (`ext4`) and its options; none if it is not in the table.
+def mount_id(directory: Path) -> str:
+    """Returns the number in the table of mounts of what a folder is on; empty if it can't be read.
 
-    `table` is what `mounts` returns, `device` is a st_dev.
+    The device does not tell: each subvolume of Btrfs has one of its own, which is not in the table. Raises
+    OSError if there is no such folder.
+    """
+    fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        about = Path(f"/proc/self/fdinfo/{fd}").read_text("utf-8")
+    except OSError:
+        return ""
+    finally:
+        close_descriptor(fd)
+    return about.partition("mnt_id:")[2].partition("\n")[0].strip()
+
+
+def mounted(table: str, number: str) -> tuple[str, list[str]]:
+    """Returns the type of a mounted file system (`ext4`) and its options; none if it is not in the table.
+
+    `table` is what `mounts` returns, `number` is a `mount_id`.
     """
     for line in table.splitlines():
         mount, _, filesystem = line.partition(" - ")
-        if mount.split()[2:3] == [f"{os.major(device)}:{os.minor(device)}"]:
+        if mount.split()[:1] == [number]:
             return filesystem.split(" ")[0], filesystem.split(" ")[-1].split(",")
     return "", []

@@ -194,6 +194,9 @@ class Room(Protocol):
         First it frees what a killed writer had reserved. Returns 0 if there is no file.
         """
 
+    def settle(self) -> bool:
+        """Has everything counted as free that was freed before. Returns False where it always is."""
+
 
 class Parts(Protocol):
     """Capability: the storage takes a file in parts, several at a time, and makes the file of them.

@@ -26,7 +26,7 @@ from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.networks import Networks, address, reached
 from incoming.core.rate_limit import Pace
 from incoming.core.ticket import Ticket
-from incoming.storage import Writer
+from incoming.storage import Room, Writer
 from incoming.uploads.context import UploadContext
 from incoming.uploads.disk_budget import DiskBudget
 from incoming.uploads.outbox import failure
@@ -189,26 +189,36 @@ class Admission:
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
         """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
-        if self._storage.room is None:
+        room = self._storage.room
+        if room is None or self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
             return
-        now_s = self._clock.now_s()
-        room_bytes = self._storage.room.free_bytes() - self._settings.min_free_mib * MIB
-        room_bytes -= self._budget.held_bytes(now_s, except_for=ticket.id)
+        if room.settle() and self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
+            return
+        about = ticket.for_log(missing_bytes=missing_bytes)
+        log.warning("upload %(ticket)s: no space for %(missing_bytes)d more bytes", about)
+        raise StorageFull(missing_bytes, max(self._room_bytes(room, ticket), 0))
+
+    def _room_bytes(self, room: Room, ticket: Ticket) -> int:
+        """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
+        others_bytes = self._budget.held_bytes(self._clock.now_s(), except_for=ticket.id)
+        return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
+
+    def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
+        """Returns whether the upload has room, and then has those yield that it needs to yield."""
         yielding = []
-        for other_id, size_bytes in self._budget.yielding(now_s):
+        for other_id, size_bytes in self._budget.yielding(self._clock.now_s()):
             if missing_bytes <= room_bytes:
                 break
             if other_id != ticket.id and not self._is_sending(other_id):
                 yielding.append(other_id)
                 room_bytes += size_bytes
         if missing_bytes > max(room_bytes, 0):
-            about = ticket.for_log(missing_bytes=missing_bytes)
-            log.warning("upload %(ticket)s: no space for %(missing_bytes)d more bytes", about)
-            raise StorageFull(missing_bytes, max(room_bytes, 0))
+            return False
         for other_id in yielding:
             self._budget.lapse(other_id)
             about = {"ticket": other_id[:8], "other": ticket.short_id}
             log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
+        return True
 
     def keep_room(self, ticket: Ticket, writer: Writer) -> None:
         """Has room for the rest of an open file, also when another upload was given it meanwhile.

@@ -12,12 +12,16 @@ import pytest
 
 from incoming.core.errors import StorageFailed, StorageFull, StorageInUse
 from incoming.runtime.filesystem import (
+    TRIAL_FILE,
     disk_errors,
+    mount_id,
     mounted,
+    mounts,
     set_folder_mode,
     set_mode,
     sync_folder,
     sync_if_supported,
+    try_to_write,
 )
 
 MOUNTS = """\
@@ -91,18 +95,24 @@ def test_the_mode_of_a_folder_is_set_through_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("device", "expected"),
+    ("number", "expected"),
     [
-        ((254, 0), ("ext4", ["rw", "discard", "resuid=65534"])),
-        ((254, 16), ("xfs", ["rw", "attr2"])),
-        ((0, 44), ("nfs4", ["rw", "soft"])),
-        ((9, 9), ("", [])),
+        ("27", ("ext4", ["rw", "discard", "resuid=65534"])),
+        ("28", ("xfs", ["rw", "attr2"])),
+        ("30", ("nfs4", ["rw", "soft"])),
+        ("2", ("", [])),
+        ("", ("", [])),
     ],
 )
-def test_what_is_mounted_is_read_off_the_table(
-    device: tuple[int, int], expected: tuple[str, list[str]]
-) -> None:
-    assert mounted(MOUNTS, os.makedev(*device)) == expected
+def test_what_is_mounted_is_read_off_the_table(number: str, expected: tuple[str, list[str]]) -> None:
+    assert mounted(MOUNTS, number) == expected
+
+
+def test_a_folder_is_found_in_the_table_of_this_machine(tmp_path: Path) -> None:
+    assert mounted(mounts(), mount_id(Path("/proc")))[0] == "proc"
+    kind, options = mounted(mounts(), mount_id(tmp_path))
+    assert kind
+    assert options
 
 
 @pytest.mark.parametrize(
@@ -131,3 +141,49 @@ def test_other_errors_stay_what_they_are() -> None:
         raise StorageInUse("here")
     with pytest.raises(LookupError), disk_errors:
         raise LookupError
+
+
+# --- trying to write --------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["without a name", "with a name"])
+def names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the files that are opened, on a file system with O_TMPFILE and on one without."""
+    opened, real = [], os.open
+
+    def opening(path: Path, flags: int, *mode: int) -> int:
+        if flags & os.O_TMPFILE == os.O_TMPFILE:
+            if request.param == "with a name":
+                raise OSError(errno.EOPNOTSUPP, "")
+        else:
+            opened.append(path.name)
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", opening)
+    return opened
+
+
+def test_a_trial_leaves_nothing(tmp_path: Path, names: list[str]) -> None:
+    (tmp_path / TRIAL_FILE).write_text("left by a killed process")
+    names_before = {TRIAL_FILE}
+    try_to_write(tmp_path)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert left == (set() if names else names_before)
+    assert names in ([], [TRIAL_FILE])
+
+
+def test_a_trial_fails_where_nothing_can_be_written(tmp_path: Path, names: list[str]) -> None:
+    with pytest.raises(FileNotFoundError):
+        try_to_write(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("plant", [lambda place: place.symlink_to("/dev/null"), os.mkfifo])
+def test_a_trial_writes_into_nothing_that_somebody_has_put_there(
+    tmp_path: Path, names: list[str], plant: Callable[[Path], object]
+) -> None:
+    plant(tmp_path / TRIAL_FILE)
+    try:
+        try_to_write(tmp_path)
+    except OSError as exc:
+        assert exc.errno in (errno.ELOOP, errno.ENXIO)
+    assert (tmp_path / TRIAL_FILE).lstat().st_size in (0, len("/dev/null"))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from incoming.storage import Storage
-from incoming.storage.local.storage import LocalStorage, PowerCuts
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.contract import Place, StorageContract
 from tests.storage.parts_contract import PartsContract
 from tests.support.fakes import FakeRuntime
@@ -25,7 +25,7 @@ class Directory:
 
     def storage(self) -> Storage:
         """See contract.Place."""
-        return LocalStorage(self._directory, RESERVE_BYTES, self._runtime, PowerCuts(boot_id="the first"))
+        return LocalStorage(self._directory, RESERVE_BYTES, self._runtime, DiskFacts(boot_id="the first"))
 
     def settle(self) -> None:
         """See contract.Place."""

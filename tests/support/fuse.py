@@ -77,14 +77,15 @@ class Passthrough:
         status = os.lstat(path)
         node = self._ids.setdefault(path, len(self._ids) + len(self._paths) + 1)
         self._paths[node] = path
-        return struct.pack("<QQQQII", node, 0, 0, 0, 0, 0) + self._attributes(status)
+        return struct.pack("<QQQQII", node, 0, 0, 0, 0, 0) + self._attributes(status, node)
 
-    def _attributes(self, s: os.stat_result) -> bytes:
+    def _attributes(self, s: os.stat_result, node: int) -> bytes:
+        inode = node if "identity" in self._refused else s.st_ino
         times = [(ns // 10**9, ns % 10**9) for ns in (s.st_atime_ns, s.st_mtime_ns, s.st_ctime_ns)]
         seconds, parts = zip(*times, strict=True)
         mode = stat.S_IFMT(s.st_mode) | self._modes if self._modes else s.st_mode
         owner = mode, s.st_nlink, s.st_uid, s.st_gid
-        return ATTR.pack(s.st_ino, s.st_size, s.st_blocks, *seconds, *parts, *owner, 0, 4096, 0)
+        return ATTR.pack(inode, s.st_size, s.st_blocks, *seconds, *parts, *owner, 0, 4096, 0)
 
     def _init(self, _: int, body: bytes) -> bytes:
         flags = struct.unpack_from("<IIII", body)[3]
@@ -96,7 +97,8 @@ class Passthrough:
 
     def _getattr(self, node: int, body: bytes) -> bytes:
         flags, _, handle = struct.unpack_from("<IIQ", body)
-        return bytes(16) + self._attributes(os.fstat(handle) if flags & 1 else os.lstat(self._paths[node]))
+        status = os.fstat(handle) if flags & 1 else os.lstat(self._paths[node])
+        return bytes(16) + self._attributes(status, node)
 
     def _setattr(self, node: int, body: bytes) -> bytes:
         valid, _, handle, size, _, _, _, _, _, _, _, mode, _, uid, gid, _ = SETATTR.unpack_from(body)
@@ -110,7 +112,7 @@ class Passthrough:
             os.chown(place, uid if valid & FATTR_UID else -1, gid if valid & FATTR_GID else -1)
         if valid & FATTR_SIZE:
             os.truncate(place, size)
-        return bytes(16) + self._attributes(os.stat(place))  # noqa: PTH116
+        return bytes(16) + self._attributes(os.stat(place), node)  # noqa: PTH116
 
     def _mkdir(self, node: int, body: bytes) -> bytes:
         path = self._child(node, body[8:])
@@ -145,6 +147,8 @@ class Passthrough:
         if moved is not None:
             self._ids[new] = moved
             self._paths[moved] = new
+        if "identity" in self._refused:
+            self._ids.pop(new, None)
         return b""
 
     def _open(self, node: int, body: bytes) -> bytes:
@@ -167,6 +171,8 @@ class Passthrough:
         sizes = (s.f_blocks, s.f_bfree, s.f_bavail, s.f_files, s.f_ffree)
         if "statfs_size" in self._refused:
             sizes = (0, 0, 0, 0, 0)
+        if "statfs_inodes" in self._refused:
+            sizes = (*sizes[:3], 10**9, 0)
         return struct.pack("<QQQQQIIII24x", *sizes, s.f_bsize, s.f_namemax, s.f_frsize, 0)
 
     def _release(self, _: int, body: bytes) -> bytes:
@@ -244,8 +250,9 @@ def mounted(backing: Path, place: Path, kind: str = "fuse", **refused: str) -> I
     """Gives a folder whose file system refuses these requests: `fsyncdir="EINVAL"`.
 
     Further names: `chmod`, `chown` and `truncate`, which are all `setattr`; `flock`; `statfs_size`, which
-    answers zeros. `modes="0777"`: the mode of everything, as on vfat. `kind`: what the mount says that it is,
-    such as `fuse.sshfs`. Raises PermissionError where nothing may be mounted.
+    answers zeros; `statfs_inodes`, which says that none are left; `identity`: a file that was renamed gets
+    another inode number. `modes="0777"`: the mode of everything, as on vfat. `kind`: what the mount says
+    that it is, such as `fuse.sshfs`. Raises PermissionError where nothing may be mounted.
     """
     backing.mkdir(exist_ok=True)
     place.mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.runtime.base import Runtime
-from incoming.runtime.filesystem import mounted, mounts, sync_folder
+from incoming.runtime.filesystem import mount_id, mounted, mounts, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.posix import NO_FOLLOW, folder
 
@@ -34,7 +34,7 @@ class Deletion:
     def __init__(self, directory: Path, runtime: Runtime) -> None:
         """Raises OSError."""
         self._directory = directory
-        self._in_steps = discards(mounts(), directory.stat().st_dev)
+        self._in_steps = discards(mounts(), mount_id(directory))
         self._runtime = runtime
         self._large: deque[int] = deque()
         """Descriptors of files without a name. After a kill the kernel frees them."""
@@ -118,6 +118,6 @@ def _is_unused(fd: int) -> bool:
     return True
 
 
-def discards(table: str, device: int) -> bool:
-    """Returns whether the filesystem on this device is mounted with `discard`; see `mounted`."""
-    return "discard" in mounted(table, device)[1]
+def discards(table: str, number: str) -> bool:
+    """Returns whether a file system is mounted with `discard`; see `mounted`."""
+    return "discard" in mounted(table, number)[1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from collections.abc import Callable, Container
 from pathlib import Path
 
 from incoming.runtime.base import Runtime
-from incoming.runtime.filesystem import disk_errors
+from incoming.runtime.filesystem import TRIAL_FILE, disk_errors
 from incoming.storage import Strays
 from incoming.storage.local.directory import UploadDirectory
 
@@ -25,7 +26,7 @@ class LocalInventory:
             return self._runtime.in_pool(self._names)
 
     def _names(self) -> frozenset[str]:
-        return frozenset(place.name for place in self._directory.path.iterdir())
+        return frozenset(os.listdir(self._directory.path)) - {TRIAL_FILE}  # noqa: PTH208 - no paths
 
     def strays(self, known: Callable[[], Container[str]]) -> Strays:
         """See storage.Inventory."""

@@ -30,6 +30,8 @@ STAT_BLOCK_BYTES: Final = 512
 """The unit of st_blocks, whatever the file system's own blocks are (stat(2))."""
 ROUNDING_BYTES: Final = 4096
 """The last block of a file takes less than this after its end, on nearly all file systems."""
+INODES: Final = 2
+"""How many inodes an upload needs: one for its folder and one for its file."""
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 
 
@@ -59,6 +61,12 @@ def sync_file_range(fd: int, offset_bytes: int, size_bytes: int, flags: int) -> 
     return ctypes.get_errno() if failed else 0
 
 
+def syncfs(fd: int) -> None:
+    """Commits everything of the file system that a file is on: see syncfs(2). Raises OSError."""
+    if _libc.syncfs(ctypes.c_int(fd)):
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
 def allocated_bytes(status: os.stat_result, most_ahead_bytes: int | None = None) -> int:
     """Returns up to which offset the disk counts a file's space as used: its length, and what is reserved.
 
@@ -81,6 +89,15 @@ def folder(path: Path) -> Iterator[int]:
         yield fd
     finally:
         close_descriptor(fd)
+
+
+def has_inodes(directory: Path) -> bool:
+    """Returns whether there are inodes for one more upload: for its folder and its file. Raises OSError.
+
+    A file system that does not count them has any number (statvfs(3): f_files is 0).
+    """
+    status = os.statvfs(directory)
+    return not status.f_files or status.f_favail >= INODES
 
 
 class FileSync:

@@ -19,9 +19,17 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadSetting
-from incoming.runtime.filesystem import DISK_FULL, UNSUPPORTED, mounted, mounts, set_folder_mode, set_mode
+from incoming.runtime.filesystem import (
+    DISK_FULL,
+    UNSUPPORTED,
+    mount_id,
+    mounted,
+    mounts,
+    set_folder_mode,
+    set_mode,
+)
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.posix import NO_FOLLOW, fallocate
+from incoming.storage.local.posix import NO_FOLLOW, fallocate, has_inodes
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +70,10 @@ NO_LOCKS: Final = (
     "locks have no effect on this file system (flock). Never start a second server on this folder: "
     "nothing prevents it."
 )
+NOT_THE_SAME: Final = (
+    "a file in it that replaces another one gets a new inode number, so the server could not notice that "
+    "its journal was moved or replaced"
+)
 NO_SIZE: Final = (
     "the file system does not report its free space. The server notices a full disk only when a write fails."
 )
@@ -69,6 +81,11 @@ ON_NETWORK: Final = (
     "this is a network file system ({kind}). While its server is away, no upload starts or ends. What "
     "survives a power cut depends on that server; see 'Which file systems' in docs/reference/file-systems.md."
 )
+
+COPIES_ON_WRITE: Final = ("btrfs", "zfs", "bcachefs")
+"""Types where freed space counts as free only after a commit: up to 30 s later (Btrfs), or after a sync.
+Btrfs frees a reserved extent only as a whole: if some of it was written, a truncation of the rest frees
+nothing, and the next writes take other space. So the server reserves nothing there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +115,10 @@ class Findings:
     directory: Path
     tells_holes: bool = True
     """Whether a hole (SEEK_HOLE) is where nothing was written, and nowhere else."""
+    counts_inodes: bool = True
+    """Whether it says truly how many inodes are free, or that it does not count them."""
+    copies_on_write: bool = False
+    """Whether it writes everything to a new place; see COPIES_ON_WRITE."""
     weaker: list[str] = field(default_factory=list)
     """What is weaker here, in one sentence each."""
 
@@ -154,12 +175,14 @@ class _Trial:
         """Raises BadSetting, OSError."""
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         place = self._directory / FOLDER
+        has_room = has_inodes(self._directory)
         with contextlib.ExitStack() as stack:
             with unusable(self._directory, "no folder can be made in it"):
                 folder_fd = stack.enter_context(trial_folder(self._directory))
             with unusable(self._directory, "no file can be made in it"):
                 fd = os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_EXCL | NO_FOLLOW, 0o600, dir_fd=folder_fd)
             stack.callback(close_descriptor, fd)
+            self.found.counts_inodes = has_room  # now there was one for a folder and one for a file
             self._set_modes(folder_fd)  # needs no space, so it comes first
             self._sync_folder(folder_fd)
             self._write(fd)
@@ -168,7 +191,7 @@ class _Trial:
             if self._need.stores:
                 self._check_storing(fd)
             if self._need.renames:
-                self._rename(folder_fd)
+                self._rename(folder_fd, fd)
         if place.exists():
             raise BadSetting("storage_dir", f"{place}: it can't be removed. {_OTHER_REMEDY}")
 
@@ -224,7 +247,8 @@ class _Trial:
     def _check_folder(self, fd: int) -> None:
         if not _locks(self._directory / FOLDER / FILE):
             self.found.weaker.append(NO_LOCKS)
-        kind, _ = mounted(mounts(), os.fstat(fd).st_dev)
+        kind, _ = mounted(mounts(), mount_id(self._directory))
+        self.found.copies_on_write = kind in COPIES_ON_WRITE
         if is_on_network(kind):
             self.found.weaker.append(ON_NETWORK.format(kind=kind))
 
@@ -242,10 +266,13 @@ class _Trial:
         if not os.statvfs(self._directory).f_blocks:
             self.found.weaker.append(NO_SIZE)
 
-    def _rename(self, folder_fd: int) -> None:
+    def _rename(self, folder_fd: int, fd: int) -> None:
         with unusable(self._directory, "no file in it can take the place of another", is_ours=True):
             close_descriptor(os.open(_OTHER, os.O_WRONLY | os.O_CREAT | NO_FOLLOW, 0o600, dir_fd=folder_fd))
             os.replace(FILE, _OTHER, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            same = os.path.samestat(os.fstat(fd), os.stat(_OTHER, dir_fd=folder_fd))
+        if not same:
+            raise BadSetting("storage_dir", f"{self._directory}: {NOT_THE_SAME}. {_OTHER_REMEDY}")
 
 
 def is_on_network(kind: str) -> bool:

@@ -10,19 +10,27 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.posix import allocated_bytes
+from incoming.storage.local.posix import NO_FOLLOW, allocated_bytes, syncfs
 
 UNKNOWN_FREE_BYTES: Final = 1 << 60
 """What counts as free where the file system does not tell its size, as some network mounts: enough."""
+SETTLE_INTERVAL_S: Final = 1.0
+"""Clients that ask for too much again and again cause one sync in this time."""
 
 
 class LocalRoom:
     """See storage.Room."""
 
-    def __init__(self, directory: UploadDirectory, reserve_bytes: int, runtime: Runtime) -> None:
+    def __init__(
+        self, directory: UploadDirectory, reserve_bytes: int, runtime: Runtime, frees_later: bool
+    ) -> None:
+        """`frees_later`: whether freed space counts as free only after a commit."""
         self._directory = directory
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
+        self._frees_later = frees_later
+        self._settling = runtime.lock()
+        self._last_began_s = -SETTLE_INTERVAL_S
 
     def free_bytes(self) -> int:
         """See storage.Room."""
@@ -49,5 +57,24 @@ class LocalRoom:
             with contextlib.suppress(OSError):  # what stays reserved is counted
                 os.ftruncate(fd, os.fstat(fd).st_size)
             return os.fstat(fd)
+        finally:
+            close_descriptor(fd)
+
+    def settle(self) -> bool:
+        """See storage.Room. It takes up to SETTLE_INTERVAL_S and a sync. All that ask meanwhile share it."""
+        if not self._frees_later:
+            return False
+        asked_s = self._runtime.now_s()
+        with self._settling, disk_errors:
+            if self._last_began_s < asked_s:
+                self._runtime.sleep(max(self._last_began_s + SETTLE_INTERVAL_S - self._runtime.now_s(), 0.0))
+                self._last_began_s = self._runtime.now_s()
+                self._runtime.in_pool(self._sync)
+        return True
+
+    def _sync(self) -> None:
+        fd = os.open(self._directory.path, os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW)
+        try:
+            syncfs(fd)
         finally:
             close_descriptor(fd)

@@ -20,39 +20,39 @@ from incoming.storage.local.offsets import boot_mark
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.part_files import PartFiles, assembly_name, regions_name
 from incoming.storage.local.parts import LocalParts
-from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder
+from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder, has_inodes
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
 
 READ_BYTES: Final = 1024 * 1024
-INODES: Final = 2
-"""How many inodes an upload needs: one for its folder and one for its file."""
 NO_OTHER_OWNER: Final = NoOtherOwner()
 
 
 @dataclass(frozen=True, slots=True)
-class PowerCuts:
-    """What is known of power cuts, and what is done about them.
+class DiskFacts:
+    """What is known of the disk, and of power cuts.
 
-    `tells_holes`: see probe.Findings. `boot_id`: see UploadContext. `syncs`: whether a file that was made of
-    parts survives one.
+    `tells_holes`, `counts_inodes` and `copies_on_write`: see probe.Findings. `boot_id`: see UploadContext.
+    `syncs`: whether a file that was made of parts survives a power cut.
     """
 
     tells_holes: bool = True
+    counts_inodes: bool = True
+    copies_on_write: bool = False
     boot_id: str = ""
     syncs: bool = True
 
 
-USUAL: Final = PowerCuts()
+USUAL: Final = DiskFacts()
 
 
 class LocalStorage:
     """See storage.Storage. It is also the capability `pickup`: an app takes its file by moving it away."""
 
     def __init__(
-        self, directory: Path, reserve_bytes: int, runtime: Runtime, power_cuts: PowerCuts = USUAL,
+        self, directory: Path, reserve_bytes: int, runtime: Runtime, facts: DiskFacts = USUAL,
         owner: Owner = NO_OTHER_OWNER,
     ) -> None:  # fmt: skip
         """Creates the directory if there is none. Raises OSError.
@@ -61,6 +61,9 @@ class LocalStorage:
         write succeeds: `owner` tells.
         """
         self._directory = UploadDirectory(directory, owner)
+        self._counts_inodes = facts.counts_inodes
+        if facts.copies_on_write:
+            reserve_bytes = 0
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._file_sync = FileSync(self._directory.path)
@@ -71,11 +74,11 @@ class LocalStorage:
         giver = FileGiver(self._directory.path, above if is_directly_above else None, DIR_MODE)
         self.ownership = LocalOwnership(giver, self._directory.file, runtime)
         self.pickup = self
-        self.recovery = LocalRecovery(self._directory) if power_cuts.tells_holes else None
-        self.room = LocalRoom(self._directory, reserve_bytes, runtime)
+        self.recovery = LocalRecovery(self._directory) if facts.tells_holes else None
+        self.room = LocalRoom(self._directory, reserve_bytes, runtime, frees_later=facts.copies_on_write)
         self.inventory = LocalInventory(self._directory, runtime)
-        self._part_files = PartFiles(self._directory, boot_mark(power_cuts.boot_id), power_cuts.syncs)
-        file_sync = self._file_sync if power_cuts.syncs else None
+        self._part_files = PartFiles(self._directory, boot_mark(facts.boot_id), facts.syncs)
+        file_sync = self._file_sync if facts.syncs else None
         self.parts = LocalParts(self._part_files, self._write_path, file_sync, self._deletion, reserve_bytes)
 
     def location(self, ticket_id: str) -> str:
@@ -133,8 +136,7 @@ class LocalStorage:
     def _check(self) -> None:
         self._directory.check_place()
         try_to_write(self._directory.path)
-        status = os.statvfs(self._directory.path)
-        if status.f_files and status.f_favail < INODES:
+        if self._counts_inodes and not has_inodes(self._directory.path):
             raise OSError(errno.ENOSPC, "No inodes are left", str(self._directory.path))
 
     def delete(self, ticket_id: str) -> None:

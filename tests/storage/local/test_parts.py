@@ -19,7 +19,7 @@ from incoming.storage.local import assembly, part_files, part_writer
 from incoming.storage.local.offsets import SLOT_BYTES, record_at
 from incoming.storage.local.part_writer import CHECKPOINT_INTERVAL_S
 from incoming.storage.local.parts import LocalParts
-from incoming.storage.local.storage import LocalStorage, PowerCuts
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.contract import CONTENT, write
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID
 from tests.storage.parts_contract import FIRST, MEASURED, PARTS, SECOND, THIRD, always, of_part, store, whole
@@ -40,7 +40,7 @@ class Machine:
 
     def storage(self) -> LocalStorage:
         """Returns the storage of a new process."""
-        cuts = PowerCuts(boot_id=self.boot_id, syncs=self.syncs)
+        cuts = DiskFacts(boot_id=self.boot_id, syncs=self.syncs)
         return LocalStorage(self.directory, RESERVE_BYTES, self.runtime, cuts)
 
     def parts(self) -> LocalParts:

@@ -16,6 +16,7 @@ import pytest
 
 from incoming.composition import DATA_NEEDS, JOURNAL_NEEDS
 from incoming.core.errors import BadSetting
+from incoming.runtime.filesystem import mount_id
 from incoming.storage.local import probe as probe_module
 from incoming.storage.local.probe import (
     FOLDER,
@@ -29,6 +30,7 @@ from incoming.storage.local.probe import (
     warn,
 )
 from tests.storage.local.conftest import Mount
+from tests.support.disks import NotHere, mounted_disk
 from tests.support.fuse import mounted
 
 Refusing = Callable[..., Path]
@@ -138,6 +140,7 @@ def test_a_file_system_without_reserved_space_is_fine(refusing: Refusing) -> Non
         ({"fsyncdir": "EIO"}, "Input/output error. Check the disk"),
         ({"rename": "EPERM"}, "the place of another: Operation not permitted. Put it on a local disk"),
         ({"unlink": "EPERM"}, "it can't be removed. Put it on a local disk"),
+        ({"identity": "EIO"}, "gets a new inode number, so the server could not notice that its journal was"),
     ],
     ids=str,
 )
@@ -151,8 +154,18 @@ def test_what_is_necessary_refuses_the_start_with_path_and_remedy(
     assert words in str(refusal.value)
 
 
-def test_only_the_journal_needs_files_to_take_the_place_of_others(refusing: Refusing) -> None:
-    assert probe(refusing(rename="EPERM"), DATA_NEEDS).weaker == []
+@pytest.mark.parametrize("refused", [{"rename": "EPERM"}, {"identity": "EIO"}], ids=str)
+def test_only_the_journal_needs_files_to_take_the_place_of_others(
+    refusing: Refusing, refused: dict[str, str]
+) -> None:
+    assert probe(refusing(**refused), DATA_NEEDS).weaker == []
+
+
+def test_free_inodes_are_not_believed_where_files_can_be_made_without_any(
+    refusing: Refusing, mount: Mount
+) -> None:
+    assert not probe(refusing(statfs_inodes="EIO"), DATA_NEEDS).counts_inodes
+    assert probe(mount("tmpfs", "size=1m,nr_inodes=9"), DATA_NEEDS).counts_inodes
 
 
 def test_without_fsync_nothing_has_to_be_synced(refusing: Refusing) -> None:
@@ -173,8 +186,7 @@ def test_a_full_disk_does_not_keep_the_server_from_its_start(
 
 
 def test_a_network_file_system_is_weaker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    device = tmp_path.stat().st_dev
-    table = f"1 1 {os.major(device)}:{os.minor(device)} / / rw - nfs4 nas:/export rw,soft\n"
+    table = f"{mount_id(tmp_path)} 1 0:44 / / rw - nfs4 nas:/export rw,soft\n"
     monkeypatch.setattr(probe_module, "mounts", lambda: table)
     [weaker] = probe(tmp_path, JOURNAL_NEEDS).weaker
     assert "network file system (nfs4)" in weaker
@@ -188,6 +200,17 @@ def test_a_network_file_system_is_weaker(tmp_path: Path, monkeypatch: pytest.Mon
 )  # fmt: skip
 def test_kinds_of_file_systems_on_the_network(kind: str, expected: bool) -> None:
     assert is_on_network(kind) is expected
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("btrfs", True), ("xfs", False), ("tmpfs", False)])
+def test_file_systems_that_copy_on_write_are_known(tmp_path: Path, kind: str, expected: bool) -> None:
+    if os.geteuid():
+        pytest.skip("only root may mount a file system")
+    try:
+        with mounted_disk(kind, tmp_path / "disk") as disk:
+            assert probe(disk, DATA_NEEDS).copies_on_write is expected
+    except NotHere as exc:
+        pytest.skip(f"no {kind} here: {exc}")
 
 
 def test_locks_that_exclude_nobody_are_weaker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
