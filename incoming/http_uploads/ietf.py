@@ -19,16 +19,17 @@ from typing import Final
 
 from incoming.core import errors, file_digest
 from incoming.core.file_digest import FileDigest
-from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.lifecycle import State
 from incoming.core.networks import Networks
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.plain import CANCELLED_BY_CLIENT
 from incoming.http_uploads.proxy_signs import is_proxied
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
-from incoming.protocol import ietf_draft, problems
+from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
     CONTENT_DIGEST,
     REPR_DIGEST,
@@ -48,12 +49,13 @@ MAX_REMEMBERED: Final = 10_000
 TOO_LONG: Final = "the client sent more bytes than the length that it had told"
 _FINAL: Final = (
     *(errors.UnknownTicket, errors.UploadCancelled, errors.UploadExpired),
-    *(errors.HandoverFailed, errors.UploadTooLarge, errors.DigestMismatch),
+    *(errors.HandoverFailed, errors.UploadTooLarge, errors.DigestMismatch, errors.WrongFile),
 )
 """Errors that answer for the upload as a whole. After one of them no client needs to come back."""
 _STATUSES: Final = {
     errors.AppNotReady.code: HTTPStatus.GATEWAY_TIMEOUT,  # 5xx: ask for the offset, and resume
     errors.ChecksumMismatch.code: HTTPStatus.BAD_REQUEST,  # 460 is a status of tus
+    errors.WrongFile.code: HTTPStatus.BAD_REQUEST,  # after 409 a client appends the rest of its own file
     errors.TooManyBytes.code: HTTPStatus.BAD_REQUEST,  # after 413 a client sends the same in smaller parts
 }
 """Where an error has another status than for other clients."""
@@ -163,6 +165,8 @@ class _Exchange:
         with self._transfers.claim(self._id, self._file_said(part), self._request.source) as transfer:
             self._begin(transfer, part)
             body, check = self._request.body, RequestChecksums((digest,)) if digest else None
+            if self._creates:
+                self._skip_stored(transfer, part, has_digest=digest is not None)
             is_receiving, seen_bytes = (
                 transfer.is_receiving,
                 transfer.progress.offset_bytes - part.offset_bytes,
@@ -174,9 +178,9 @@ class _Exchange:
                 raise
             if not is_receiving and body.received_bytes > seen_bytes:
                 raise errors.TooManyBytes(seen_bytes)  # only a byte that was withheld may come again
-            if not part.is_last:
-                return self._acknowledge(transfer.progress)
-            return self._complete(transfer)
+            if self._is_end(transfer, part):
+                return self._complete(transfer)
+            return self._acknowledge(transfer.progress)
 
     def _file_said(self, part: ietf_draft.Transfer) -> FileSaid:
         """Returns what the client says of its file. An append says its length once its offset is right."""
@@ -186,7 +190,11 @@ class _Exchange:
         asked = named or (FileDigest(wanted).text if wanted else "")
         if not self._creates:
             return FileSaid(file_digest=asked)
-        return FileSaid(part.length_bytes, file_name(self._find("Content-Disposition")), file_digest=asked)
+        metadata = tus.NO_METADATA  # tus-js-client sends its own header for it in this protocol, too
+        with suppress(errors.BadHeader):
+            metadata = tus.read_metadata(self._find)
+        name = file_name(self._find("Content-Disposition")) or metadata.file_name
+        return FileSaid(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
 
     def _begin(self, transfer: Transfer, part: ietf_draft.Transfer) -> None:
         """Checks where the request belongs, before any of its content is read."""
@@ -195,15 +203,31 @@ class _Exchange:
                 self._draft.forget_parts(self._id)
             else:
                 self._draft.remember_parts(self._id)
-        if not self._creates or self._request.declared_body_bytes != 0:
+        else:
             self._check_offset(transfer, part.offset_bytes)
         if part.length_bytes not in (None, transfer.ticket.length_bytes):
             transfer.set_length(part.length_bytes)
-        if part.is_last and transfer.missing_bytes == 0:
+        if transfer.missing_bytes == 0 and self._is_end(transfer, part):
             transfer.complete()  # it was whole already, but a kill or the disk was in the way
         if self._creates and self._sends_interim:
             told = ietf_draft.answer_headers(self._spoken, limits=self._limits())
             self._request.body.send_interim(ietf_draft.INTERIM_STATUS, [*told, self._location])
+
+    def _is_end(self, transfer: Transfer, part: ietf_draft.Transfer) -> bool:
+        """Returns whether the file ends with what is stored, by what the client says or does."""
+        return part.is_last or (self._dialect.ends_at_length and transfer.missing_bytes == 0)
+
+    def _skip_stored(self, transfer: Transfer, part: ietf_draft.Transfer, has_digest: bool) -> None:
+        """The client begins once more, since it does not know where the upload is. Its bytes are compared.
+
+        A digest is that of the whole content. So such a client, and one that sends a part, resumes by itself.
+        """
+        stored_bytes, content_bytes = transfer.progress.offset_bytes, self._request.declared_body_bytes
+        if not stored_bytes or content_bytes == 0:
+            return
+        if has_digest or not part.is_last:
+            raise errors.OffsetMismatch(self._visible(transfer.progress), part.offset_bytes)
+        transfer.skip_stored(self._request.body)
 
     def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
         """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored."""
@@ -311,15 +335,7 @@ class _Exchange:
         return visible_offset_bytes(progress) if self._dialect.withholds else progress.offset_bytes
 
     def _limits(self) -> Limits:
-        """Returns the limits of the upload; those of the server for a ticket that is not known."""
-        settings = self._context.settings
-        sizes_bytes, age_s = [settings.max_upload_bytes], int(settings.idle_timeout_s)
-        with suppress(errors.UnknownTicket):
-            ticket = self._context.registry.get(self._id)
-            sizes_bytes.append(ticket.max_bytes)
-            if ticket.state not in RECEIVING:
-                return Limits(min(filter(None, sizes_bytes), default=None))
-        return Limits(min(filter(None, sizes_bytes), default=None), age_s)
+        return limits_of(self._context, self._id)
 
     @property
     def _nameless(self) -> ietf_draft.Spoken:

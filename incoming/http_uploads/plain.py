@@ -11,9 +11,12 @@ from incoming.core.errors import IncomingError, MethodNotAllowed
 from incoming.core.lifecycle import State
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfers, visible_offset_bytes
+from incoming.protocol import ietf_draft
 
+NEWEST: Final = ietf_draft.Spoken(ietf_draft.NEWEST, is_named=False)
 CANCELLED_BY_CLIENT: Final = "cancelled by the user"
 
 
@@ -40,6 +43,8 @@ class Plain:
         answer.add("Upload-Offset", visible_offset_bytes(progress))
         if progress.length_bytes is not None:
             answer.add("Upload-Length", progress.length_bytes)
+        limits = limits_of(self._transfers.uploads.context, request.ticket_id)
+        answer.headers += ietf_draft.answer_headers(NEWEST, limits=limits)
         return answer.add("Upload-Complete", "?1" if progress.state is State.FINISHED else "?0")
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:

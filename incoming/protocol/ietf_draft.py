@@ -54,8 +54,8 @@ class Dialect:
     `age_key`: what Upload-Limit calls the time that is left; empty before there was that header.
 
     `withholds`: clients take an offset that has reached the length for success, whatever the flag says. So
-    they are told of the last byte when the app has the file. `empty_is_complete`: clients never complete an
-    upload of length 0 that they have created.
+    they are told of the last byte when the app has the file. `ends_at_length`: clients may leave it at that
+    and never say that the upload is complete (tus-js-client with a stream, or with an empty file).
     """
 
     version: int
@@ -68,7 +68,7 @@ class Dialect:
     whole_status: int = 201
     age_key: str = ""
     withholds: bool = True
-    empty_is_complete: bool = False
+    ends_at_length: bool = False
 
     def flag_value(self, is_complete: bool) -> str:
         """Returns the value of the flag."""
@@ -77,7 +77,7 @@ class Dialect:
 
 _V3: Final = Dialect(3, flag=Header.INCOMPLETE, refuses_state=True)  # -01, March 2023: iOS 17
 _V4: Final = replace(_V3, version=4, flag=Header.COMPLETE)  # -02
-_V5: Final = replace(_V4, version=5, reports_progress=True, empty_is_complete=True)  # -03: iOS 18.0
+_V5: Final = replace(_V4, version=5, reports_progress=True, ends_at_length=True)  # -03: iOS 18.0
 _V6: Final = replace(  # -04 and -05: iOS 18.1
     _V5, version=6, append_media_type=MEDIA_TYPE, refuses_state=False, age_key="expires"
 )
@@ -89,7 +89,7 @@ _V7: Final = replace(  # -06 to -08
     whole_status=204,
     age_key="max-age",
     withholds=False,
-    empty_is_complete=False,
+    ends_at_length=False,
 )
 _V8: Final = replace(_V7, version=8)  # -09 to -11: any 2xx answers DELETE; iOS 26
 _V9: Final = replace(_V8, version=9)  # -12: an append to a complete upload may get the last answer again
@@ -178,9 +178,7 @@ def read_creation(dialect: Dialect, find: FindHeader, content_bytes: int | None)
     is_last = _flag(dialect, find)
     if is_last is None:
         raise BadHeader(dialect.flag, "must be ?1 or ?0")
-    transfer = _transfer(0, is_last, find, content_bytes)
-    is_empty = transfer.length_bytes == 0 and dialect.empty_is_complete
-    return replace(transfer, is_last=True) if is_empty else transfer
+    return _transfer(0, is_last, find, content_bytes)
 
 
 def read_append(dialect: Dialect, find: FindHeader, content_bytes: int | None) -> Transfer:

@@ -181,10 +181,9 @@ def test_a_creation_begins_at_byte_0(dialect: Dialect) -> None:
 
 
 @in_each_dialect
-def test_an_empty_file_is_complete_where_its_client_never_says_so(dialect: Dialect) -> None:
-    empty = read_creation(dialect, of(dialect, False, upload_length="0"), 0)
-    assert empty == Transfer(0, dialect.version in (5, 6), 0)
-    assert not read_creation(dialect, of(dialect, False), 0).is_last
+def test_an_empty_creation_is_an_empty_file_or_the_beginning_of_one(dialect: Dialect) -> None:
+    assert read_creation(dialect, of(dialect, True), 0) == Transfer(0, True, 0)
+    assert read_creation(dialect, of(dialect, False, upload_length="9"), 0) == Transfer(0, False, 9)
 
 
 # --- appends -------------------------------------------------------------------------------------------
@@ -269,7 +268,7 @@ def test_whatever_a_client_sends_is_understood_or_refused(
         return
     assert transfer.offset_bytes >= 0
     if transfer.is_last:
-        assert transfer.length_bytes == transfer.offset_bytes + content_bytes or dialect.empty_is_complete
+        assert transfer.length_bytes == transfer.offset_bytes + content_bytes
     else:
         assert transfer.length_bytes is None or transfer.length_bytes >= 0
 
