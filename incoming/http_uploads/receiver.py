@@ -5,11 +5,11 @@ What the bytes mean is decided in `body`.
 
 from __future__ import annotations
 
-import os
+import contextlib
+import mmap
 import socket
 import ssl
 import time
-from collections.abc import Sequence
 from typing import Final
 
 import gevent
@@ -23,6 +23,8 @@ SILENCE_TIMEOUT_S: Final = 30.0
 MIN_BYTES_PER_S: Final = 1024
 """The lowest speed of a body in the long run, so that a drip does not hold a connection."""
 _READABLE: Final = 1  # libev's EV_READ
+_DROPPED: Final = memoryview(mmap.mmap(-1, QUANTUM_BYTES))
+"""Where bytes are dropped to. Linux writes nothing there, so it takes no memory."""
 
 
 class BodyBroken(Exception):
@@ -59,17 +61,38 @@ class Receiver:
         if self._is_interrupted:
             raise BodyInterrupted
 
-    def receive(self, parts: Sequence[memoryview], until_s: float | None = None) -> int:
-        """Fills `parts` one after the other with what has arrived. Returns how many bytes that were.
+    @property
+    def can_peek(self) -> bool:
+        """Whether `peek` is possible: not with TLS."""
+        return not isinstance(self._socket, ssl.SSLSocket)
 
-        Waits for the first byte. Returns 0 if none has come at `until_s` of the monotonic clock. Raises
+    def receive(self, buffer: memoryview, until_s: float | None = None) -> int:
+        """Returns how many bytes were read into the buffer.
+
+        Waits for the first one. Returns 0 if none has come at `until_s` of the monotonic clock. Raises
         BodyBroken, BodyInterrupted.
         """
+        received_bytes = self._receive(buffer, 0, until_s)
+        self._quantum_bytes += received_bytes
+        return received_bytes
+
+    def peek(self, buffer: memoryview, until_s: float | None = None) -> int:
+        """Does what `receive` does, but what was read will be read again, except for what is dropped."""
+        return self._receive(buffer, socket.MSG_PEEK, until_s)
+
+    def drop(self, size_bytes: int) -> None:
+        """Drops bytes that were peeked at. Linux does not even copy them (tcp(7), MSG_TRUNC)."""
+        self._quantum_bytes += size_bytes
+        with contextlib.suppress(OSError):  # the next read will find it again
+            while size_bytes:
+                size_bytes -= self._read_once(_DROPPED[:size_bytes], socket.MSG_TRUNC)
+
+    def _receive(self, buffer: memoryview, flags: int, until_s: float | None) -> int:
         while True:
             self._yield_fairly()
             self.check()
             try:
-                received_bytes = self._read_once(parts)
+                received_bytes = self._read_once(buffer, flags)
             except (BlockingIOError, ssl.SSLWantReadError):
                 if not self._wait(until_s):
                     return 0
@@ -80,16 +103,14 @@ class Receiver:
                 raise BodyBroken(IncompleteBody("the connection was closed"))
             self._silent_s = 0.0
             self._time_left_s += received_bytes / MIN_BYTES_PER_S
-            self._quantum_bytes += received_bytes
             return received_bytes
 
-    def _read_once(self, parts: Sequence[memoryview]) -> int:
-        if not isinstance(self._socket, ssl.SSLSocket):
-            return os.readv(self._socket.fileno(), parts)
+    def _read_once(self, buffer: memoryview, flags: int) -> int:
+        """Reads what is there, or raises BlockingIOError or SSLWantReadError."""
         timeout_s = self._socket.gettimeout()
         self._socket.settimeout(0.0)
         try:
-            return self._socket.recv_into(next(part for part in parts if part))
+            return self._socket.recv_into(buffer, len(buffer), flags)
         finally:
             self._socket.settimeout(timeout_s)
 

@@ -23,6 +23,8 @@ MAX_CHUNK_BYTES: Final = 2**63 - 1
 CLOSING_BYTES: Final = len(b"\r\n0\r\n\r\n")
 """What follows the data of a chunk at least."""
 
+_LOOK_BYTES: Final = 64  # most lines are shorter
+
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _QUOTED: Final = rb'"(?:[\t \x21\x23-\x5b\x5d-\x7e\x80-\xff]|\\[\t \x21-\x7e\x80-\xff])*"'
 _BWS: Final = rb"[\t ]*"
@@ -88,7 +90,7 @@ class ChunkedDecoder:
         """
         at = 0
         while at < len(data) and not self.data_bytes and not self.at_end:
-            at += self._feed_line(bytes(data[at : at + MAX_TRAILER_BYTES + 1]))
+            at += self._feed_line(bytes(data[at : at + _LOOK_BYTES]))
         return at
 
     def skip(self, size_bytes: int) -> None:
