@@ -17,6 +17,7 @@ from typing import Final
 from incoming.core.due import rest_times_s
 from incoming.core.errors import (
     AppNotReady,
+    BadHeader,
     IncomingError,
     MethodNotAllowed,
     NotFound,
@@ -99,6 +100,8 @@ class Tus:
         """Begins the upload. It may be repeated: the bytes that are stored stay."""
         creation = tus.read_creation(request.find_header)
         checks = tus.read_checksums(request.find_header)
+        if creation.concat:
+            raise BadHeader(Header.CONCAT, "is not supported: this server does not concatenate")
         metadata = creation.metadata
         said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
         answer = Answer(201).add("Location", request.location)

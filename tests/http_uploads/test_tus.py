@@ -776,6 +776,86 @@ def test_t27_a_checksum_may_follow_the_body_as_a_trailer(upload: Upload, algorit
     assert upload.stored == b"01234"
 
 
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
+def test_t25_large_bodies_are_checked_too_and_discarded_as_a_whole(new: NewUpload, is_chunked: bool) -> None:
+    upload, data = new(), FileBytes(100_000 + LARGE_BYTES, next(_seeds))
+    upload.create(data.length_bytes)
+    upload.append(0, data.read(0, 100_000))
+    body = data.read(100_000, LARGE_BYTES)
+    wrong = body[:-1] + bytes([body[-1] ^ 1])
+
+    def append(content: bytes) -> HttpAnswer:
+        said = checksum("crc32c", body)
+        if is_chunked:
+            return upload.append_chunked(100_000, content, Upload_Checksum=said)
+        return upload.append(100_000, content, Upload_Checksum=said)
+
+    refused(append(wrong), 460, "checksum_mismatch")
+    assert upload.stored == data.read(0, 100_000)
+    assert upload.head().offset_bytes == 100_000
+    assert append(body).offset_bytes == data.length_bytes
+    assert upload.delivery.sha256 == data.sha256
+
+
+def test_t27_a_checksum_before_the_body_and_another_one_behind_it_are_refused(upload: Upload) -> None:
+    answer = upload.append_chunked(
+        0, TEN, trailers={"Upload-Checksum": checksum("sha1", TEN)},
+        Trailer="Upload-Checksum", Upload_Checksum=checksum("md5", TEN),
+    )  # fmt: skip
+    refused(answer, 400, "bad_header")
+    assert upload.stored == b""
+
+
+def test_t27_a_large_body_with_a_trailer_is_checked_at_its_end(new: NewUpload) -> None:
+    upload, data = new(), FileBytes(LARGE_BYTES, next(_seeds))
+    upload.create(data.length_bytes)
+    body = data.read(0, LARGE_BYTES)
+
+    def append(said: bytes) -> HttpAnswer:
+        trailers = {"Upload-Checksum": checksum("sha256", said)}
+        return upload.append_chunked(0, body, trailers=trailers, Trailer="Upload-Checksum")
+
+    refused(append(b"other"), 460, "checksum_mismatch")
+    assert upload.stored == b""
+    assert append(body).offset_bytes == LARGE_BYTES
+    assert upload.delivery.sha256 == data.sha256
+
+
+def test_t27_an_announced_trailer_that_does_not_come_is_missed(upload: Upload) -> None:
+    refused(upload.append_chunked(0, TEN, Trailer="Upload-Checksum"), 400, "bad_header")
+    assert upload.stored == b""
+
+
+def test_t26_a_kill_in_a_large_checked_request_leaves_nothing_of_it(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server(**QUICK)
+    upload, data = Upload(server, app, **KEPT), FileBytes(10 + LARGE_BYTES, next(_seeds))
+    upload.create(data.length_bytes)
+    upload.append(0, data.read(0, 10))
+    said = checksum("sha1", data.read(10, LARGE_BYTES))
+    with upload.begin_append(10, Content_Length=str(LARGE_BYTES), Upload_Checksum=said) as connection:
+        connection.send(data.read(10, LARGE_BYTES - 1))
+        wait_until(lambda: len(upload.stored) > 5_000_000, "much of it is in the file")
+        server.restart()
+    assert upload.head().offset_bytes == 10
+    assert (
+        upload.append(10, data.read(10, LARGE_BYTES), Upload_Checksum=said).offset_bytes == data.length_bytes
+    )
+    assert upload.delivery.sha256 == data.sha256
+
+
+# --- Concatenation -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("concat", ["partial", "final;a b"])
+def test_t29_an_upload_in_parts_is_not_taken_for_a_whole_one(new: NewUpload, concat: str) -> None:
+    upload = new()
+    length = {"Upload_Length": "5"} if concat == "partial" else {}
+    refused(upload.send("POST", b"", Upload_Concat=concat, **length), 400, "bad_header")
+    assert upload.state == "issued"
+
+
 # --- Termination ---------------------------------------------------------------------------------------
 
 
