@@ -25,7 +25,7 @@ from incoming.handover.callbacks import Callbacks
 from incoming.http.routes import UPLOAD_PATHS, make_app
 from incoming.http_uploads.app import HttpUploads
 from incoming.protocol import chunks
-from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, Limits
+from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, limits_of
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.protocol.rules import PREFIXES
 from incoming.registry.clock import boot_id
@@ -106,7 +106,7 @@ class Service:
             self._dir_lock.release()
             raise
         self.overview = Overview(self.uploads)
-        self._limits = _limits(settings)
+        self._limits = limits_of(settings)
         self._closed = False
 
     def _open(self) -> None:
@@ -283,16 +283,6 @@ def _keep_names(directory: Path) -> None:
                 os.fsync(fd)
             finally:
                 os.close(fd)
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        chunk_size_bytes=settings.chunk_size_bytes,
-        send_ahead=settings.send_ahead,
-        max_chunk_bytes=settings.max_chunk_kib * KIB,
-        max_window_bytes=settings.max_window_mib * MIB,
-        silence_s=settings.connection_timeout_s,
-    )
 
 
 def _beside(routes: WsgiApp, app: WsgiApp | None) -> WsgiApp:

@@ -300,6 +300,13 @@ class TooManyBytes(IncomingError):
         super().__init__(f"The body of the request has more than the {missing_bytes} bytes that are missing.")
 
 
+class SessionEnded(IncomingError):
+    """The server knows nothing of the session any more: it has started again since."""
+
+    code, number, http_status, retryable = "session_ended", 78, 409, True
+    sentence = "The session has ended. Begin another one."
+
+
 class AppNotReady(IncomingError):
     """All bytes have arrived, and the app has not answered yet. The same request may be repeated."""
 

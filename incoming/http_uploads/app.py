@@ -16,6 +16,7 @@ from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect, DialectName, dialect_of
 from incoming.http_uploads.form import Forms
 from incoming.http_uploads.ietf import IetfDraft
+from incoming.http_uploads.library_session import LibrarySession
 from incoming.http_uploads.plain import Plain
 from incoming.http_uploads.put import WholeBodies
 from incoming.http_uploads.request import UploadRequest, upload_address
@@ -38,6 +39,7 @@ DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
     DialectName.STATE: UploadStates,
     DialectName.IETF: IetfDraft,
     DialectName.PLAIN: Plain,
+    DialectName.LIBRARY: LibrarySession,
 }
 
 

@@ -2,6 +2,7 @@
 
 | the request | dialect |
 |---|---|
+| is for TICKET/session | our library |
 | has Tus-Resumable, or is a PATCH with TUS_MEDIA_TYPE or any other one | tus 1.0 |
 | has a header of IETF_HEADERS, or is a PATCH with IETF_MEDIA_TYPE | IETF draft |
 | POST multipart/form-data | a form of a page |
@@ -22,6 +23,7 @@ from incoming.http_uploads.request import UploadRequest
 TUS_MEDIA_TYPE: Final = "application/offset+octet-stream"
 IETF_MEDIA_TYPE: Final = "application/partial-upload"
 FORM_MEDIA_TYPE: Final = "multipart/form-data"
+SESSION: Final = "session"
 IETF_HEADERS: Final = ("Upload-Complete", "Upload-Incomplete", "Upload-Draft-Interop-Version")
 
 
@@ -34,6 +36,7 @@ class DialectName(StrEnum):
     BODY = "body"
     STATE = "state"
     PLAIN = "plain"
+    LIBRARY = "library"
 
 
 class Dialect(Protocol):
@@ -51,6 +54,8 @@ class Dialect(Protocol):
 
 def dialect_of(request: UploadRequest) -> DialectName:
     """Returns the protocol that a request speaks; see the table above."""
+    if request.address.tail[:1] == (SESSION,):
+        return DialectName.LIBRARY
     if request.find_header("Tus-Resumable") is not None:
         return DialectName.TUS
     if any(request.find_header(name) is not None for name in IETF_HEADERS):

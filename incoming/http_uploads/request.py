@@ -15,7 +15,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from incoming.core.errors import BadHeader
-from incoming.http_uploads.body import RequestBody, open_body
+from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
 from incoming.protocol.rules import UPLOADS_ROUTE
 
@@ -118,6 +118,16 @@ class UploadRequest:
     def body(self) -> RequestBody:
         """The body. Raises LengthRequired where the web server can't read one of this kind."""
         return open_body(self.environ)
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Reads some of the body that no upload waits for. Returns how many bytes; 0 at the end.
+
+        Raises IncompleteBody.
+        """
+        try:
+            return self.body.read_into(buffer)
+        except BodyBroken as exc:
+            raise exc.error from exc
 
     @property
     def declared_body_bytes(self) -> int | None:

@@ -25,6 +25,7 @@ from incoming.core.checksum import checksum
 from incoming.core.lifecycle import ENDED, RECEIVING, Claim, State
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
 from incoming.core.progress import Progress
+from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
 from incoming.runtime.base import Signal
@@ -53,6 +54,7 @@ class FileSaid:
     """What a client says of its file. It counts the first time.
 
     `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
+    `proves`: the client shows that it has the same file, and sends the whole file's checksum at the end.
     """
 
     length_bytes: int | None = None
@@ -60,14 +62,15 @@ class FileSaid:
     last_modified_ms: int = 0
     upload_metadata: str = ""
     file_digest: str = ""
+    proves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where the body of a request belongs, in a session of requests that a client has under way at once.
 
-    A second request on its way hides the time that an answer takes. `session` is a random text of the client:
-    without it the second request would take the upload over from the first.
+    A second request on its way hides the time that an answer takes. `session` is the token of the claim with
+    which the session began: all its requests claim the upload with that one, until another claim takes it.
     """
 
     session: str
@@ -124,14 +127,22 @@ class Transfer:
     # --- the claim ------------------------------------------------------------------------------------
 
     def claim(self, said: FileSaid, source: str) -> None:
-        """Takes the upload over. Raises what `Uploads.claim` raises."""
+        """Takes the upload over. Raises what `Uploads.claim` raises.
+
+        A request of a session may not take it from another claim: raises TakenOver where there is a newer
+        one, and SessionEnded where the server has started again since.
+        """
+        token = self.ticket.token
+        if self._place and token != self._place.session:
+            raise errors.TakenOver if token else errors.SessionEnded
         event = Claim(
             said.length_bytes,
             said.name,
             said.last_modified_ms,
             upload_metadata=said.upload_metadata,
             file_digest=said.file_digest,
-            token=new_token(),
+            proves=said.proves,
+            token=self._place.session if self._place else new_token(),
         )
         claimed = self._uploads.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
         claimed.is_sending = lambda: self._body is not None
@@ -164,6 +175,25 @@ class Transfer:
         if self._claimed is None:
             raise errors.InternalError
         return self._claimed
+
+    @property
+    def session(self) -> str:
+        """The token by which further requests of a session claim the upload; see Place."""
+        return self._claim.token
+
+    @property
+    def to_compare(self) -> Ranges:
+        """The parts of what is stored that a client which `proves` has to show that it has."""
+        return self._claim.compare
+
+    def compare(self, ranges: Ranges, crc32cs: tuple[int, ...]) -> None:
+        """Compares the checksums of these parts of a client's file with what is stored.
+
+        They are parts that another claim of the session has named, in `to_compare`. Raises WrongFile,
+        BytesLost, StorageFailed.
+        """
+        self._claim.compare = ranges
+        self._uploads.check_same(self._claim, crc32cs)
 
     @property
     def ticket(self) -> Ticket:
@@ -252,11 +282,13 @@ class Transfer:
             if not self.is_receiving:
                 if body.read_into(memoryview(bytearray(1))):
                     raise errors.TooManyBytes(stored_bytes - begin_bytes)
-            elif check:
+                return
+            if check:
                 self._receive_checked(body, check, on_stored)
             else:
                 for piece in self._pieces(body):
                     self._store(piece, on_stored)
+            self._uploads.flush(self._claim)
 
     @contextmanager
     def _reading(self, body: RequestBody) -> Iterator[None]:

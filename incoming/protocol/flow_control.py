@@ -9,6 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from incoming.settings.table import Settings
+
+KIB: Final = 1024
+MIB: Final = 1024 * KIB
 MIN_CHUNK_BYTES: Final = 4096
 INITIAL_CHUNK_BYTES: Final = 512 * 1024
 """The largest chunk before the first acknowledgement. Smaller chunks cost more time than their memory is
@@ -127,3 +131,14 @@ class Limits:
             max_chunk_bytes=min(self.max_chunk_bytes, max(window_bytes // 4, MIN_CHUNK_BYTES)),
             max_window_bytes=min(self.max_window_bytes, window_bytes),
         )
+
+
+def limits_of(settings: Settings) -> Limits:
+    """Returns the limits that the settings give."""
+    return Limits(
+        chunk_size_bytes=settings.chunk_size_bytes,
+        send_ahead=settings.send_ahead,
+        max_chunk_bytes=settings.max_chunk_kib * KIB,
+        max_window_bytes=settings.max_window_mib * MIB,
+        silence_s=settings.connection_timeout_s,
+    )

@@ -134,6 +134,14 @@ class MsgAgree:
 
 
 @dataclass(frozen=True, slots=True)
+class MsgAgreeOverHttp:
+    """Client, over HTTP: the checksums of these ranges. No request knows which ones another one asked for."""
+
+    crc32c: tuple[int, ...]
+    compare: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MsgStored:
     """Server: all bytes before this offset are stored; these limits hold for a second."""
 
@@ -223,10 +231,13 @@ def _wire_fields(message: type[Any]) -> dict[str, tuple[Field[Any], Any]]:
 
 def wire_type(message: type[Any]) -> str:
     """Returns the MsgType of a message class."""
-    return message.__name__.removesuffix("V2")
+    return message.__name__.removesuffix("V2").removesuffix("OverHttp")
 
 
-_FIELDS: Final = {message: _wire_fields(message) for message in get_args(FromClient) + get_args(ToClient)}
+_FIELDS: Final = {
+    message: _wire_fields(message)
+    for message in (*get_args(FromClient), *get_args(ToClient), MsgAgreeOverHttp)
+}
 _FROM_CLIENT: Final = {wire_type(message): message for message in get_args(FromClient)}
 
 # --- writing -------------------------------------------------------------------------------------------

@@ -190,9 +190,13 @@ class Uploads:
             if live.writer and ticket.needs_proof:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
+            before = live.holder
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
+        # A client of many requests makes a claim for each of them.
+        is_next_request = before is not None and before.lease_s is not None and lease_s is not None
         about = ticket.for_log(offset_bytes=offset_bytes)
-        log.info("upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
+        level = logging.DEBUG if is_next_request else logging.INFO
+        log.log(level, "upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
         return claimed
 
     def look(self, ticket_id: str) -> Progress:

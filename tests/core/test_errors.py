@@ -61,6 +61,7 @@ PUBLISHED = {
     "checksum_mismatch": (75, 460, True),
     "too_many_bytes": (76, 413, False),
     "app_not_ready": (77, 423, True),
+    "session_ended": (78, 409, True),
     "digest_mismatch": (86, 422, False),
     "upload_in_parts": (100, 403, False),
     "upload_not_in_parts": (101, 403, False),

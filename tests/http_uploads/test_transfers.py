@@ -360,6 +360,13 @@ def test_after_a_kill_an_upload_resumes_at_what_was_stored(house: House, transfe
 # --- two requests of one session at a time -------------------------------------------------------------
 
 
+def new_session(house: House, transfers: Transfers) -> tuple[str, str]:
+    """Returns the ids of a ticket and of a session that has its upload."""
+    ticket_id = house.new_ticket()
+    with transfers.claim(ticket_id, FileSaid(9000)) as transfer:
+        return ticket_id, transfer.session
+
+
 def in_session(house: House, transfers: Transfers, ticket_id: str, body: FakeBody, place: Place) -> Sending:
     return Sending(house, transfers, ticket_id, body, FileSaid(9000), place=place)
 
@@ -367,10 +374,10 @@ def in_session(house: House, transfers: Transfers, ticket_id: str, body: FakeBod
 def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_it(
     house: House, transfers: Transfers
 ) -> None:
-    ticket_id = house.new_ticket()
+    ticket_id, session = new_session(house, transfers)
     first = FakeBody(DATA[:1000], length_bytes=3000)
-    sending = in_session(house, transfers, ticket_id, first, Place("s", 0))
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[3000:4000]), Place("s", 3000))
+    sending = in_session(house, transfers, ticket_id, first, Place(session, 0))
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[3000:4000]), Place(session, 3000))
     assert not sending.is_over and not second.is_over
     first.send(DATA[1000:3000])
     house.runtime.settle()
@@ -380,29 +387,50 @@ def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_
 
 
 def test_two_requests_of_a_session_may_arrive_in_either_order(house: House, transfers: Transfers) -> None:
-    ticket_id = house.new_ticket()
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[1000:2000]), Place("s", 1000))
-    first = in_session(house, transfers, ticket_id, FakeBody(DATA[:1000]), Place("s", 0))
+    ticket_id, session = new_session(house, transfers)
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[1000:2000]), Place(session, 1000))
+    first = in_session(house, transfers, ticket_id, FakeBody(DATA[:1000]), Place(session, 0))
     assert (first.error, second.error) == (None, None)
     assert house.file(ticket_id).read_bytes()[:2000] == DATA[:2000]
 
 
-@pytest.mark.parametrize("place", [Place("other", 3000), Place("s", 0), Place("s", 1000), None])
+@pytest.mark.parametrize("offset_bytes", [0, 1000, None])
 def test_any_other_request_takes_over_at_once(
-    house: House, transfers: Transfers, place: Place | None
+    house: House, transfers: Transfers, offset_bytes: int | None
 ) -> None:
-    ticket_id = house.new_ticket()
+    ticket_id, session = new_session(house, transfers)
     body = FakeBody(DATA[:1000], length_bytes=3000)
-    running = in_session(house, transfers, ticket_id, body, Place("s", 0))
+    running = in_session(house, transfers, ticket_id, body, Place(session, 0))
+    place = None if offset_bytes is None else Place(session, offset_bytes)
     with transfers.claim(ticket_id, FileSaid(9000), place=place) as transfer:
         assert transfer.offset_bytes == 1000
+    body.send(DATA[1000:3000])
     house.runtime.settle()
     assert isinstance(running.error, errors.TakenOver)
+    assert transfers.look(ticket_id).offset_bytes == 1000
+
+
+def test_a_session_takes_an_upload_back_from_no_newer_claim(house: House, transfers: Transfers) -> None:
+    ticket_id, session = new_session(house, transfers)
+    newer = house.claim(ticket_id, 9000)
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 0))
+    assert isinstance(second.error, errors.TakenOver)
+    house.uploads.write(newer.claim, memoryview(DATA[:10]))
+
+
+def test_a_session_ends_with_the_process_and_not_with_its_lease(house: House, transfers: Transfers) -> None:
+    ticket_id, session = new_session(house, transfers)
+    house.pass_time(LEASE_S + 1)
+    assert house.state(ticket_id) is State.PAUSED
+    assert in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 0)).error is None
+    again = house.after_a_kill()
+    ended = in_session(again, transfers_of(again), ticket_id, FakeBody(DATA[:10]), Place(session, 10))
+    assert isinstance(ended.error, errors.SessionEnded)
 
 
 def test_a_request_waits_for_lost_bytes_only_for_a_moment(house: House, transfers: Transfers) -> None:
-    ticket_id = house.new_ticket()
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place("s", 1000))
+    ticket_id, session = new_session(house, transfers)
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 1000))
     house.runtime.advance(PARKED_S - 0.1)
     assert not second.is_over
     house.runtime.advance(0.2)

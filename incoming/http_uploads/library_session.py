@@ -1,0 +1,225 @@
+"""The session of our own library where no WebSocket opens: messages of version 2 in requests of HTTP.
+
+| request | body | answer |
+|---|---|---|
+| POST TICKET/session | MsgUploadReq | MsgUploadConf, and the session's token in Upload-Session |
+| PUT TICKET/session | MsgAgree with its ranges in Compare | nothing |
+| PATCH TICKET/session | a chunk, with Upload-Offset and Upload-Checksum | MsgStored |
+| POST TICKET/session/complete | MsgComplete | MsgAllDone, or MsgNews while the app is silent |
+| GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for the end |
+| DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
+
+The token is that of the session's claim, and each request claims the upload with it. So a session ends when
+any other claim takes the upload, every process of the server can answer its requests, and nothing of a
+session is kept between them. Two chunks may be on their way at a time: see `transfers.Place`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from itertools import pairwise
+from typing import Final
+
+from incoming.core.errors import (
+    BadHeader,
+    BadMessage,
+    ExpectedFile,
+    IncomingError,
+    MethodNotAllowed,
+    NotFound,
+    WrongState,
+)
+from incoming.core.lifecycle import ARRIVED, RECEIVING, State
+from incoming.core.progress import Progress
+from incoming.core.resume_check import Ranges
+from incoming.http_uploads import answers
+from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Place, Transfer, Transfers
+from incoming.protocol import messages, tus
+from incoming.protocol.flow_control import limits_of
+from incoming.protocol.rules import MAX_REASON_CHARS
+from incoming.protocol.v2 import VERSION
+from incoming.runtime.fair_scheduler import is_contended
+
+TOKEN_HEADER: Final = "Upload-Session"
+MAX_MESSAGE_BYTES: Final = 64 * 1024
+MAX_WAIT_S: Final = 25.0
+CANCELLED_BY_CLIENT: Final = "cancelled by the user"
+
+
+class LibrarySession:
+    """See dialects.Dialect."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+        self._uploads = transfers.uploads
+        self._limits = limits_of(self._uploads.context.settings)
+
+    def options(self, request: UploadRequest) -> Headers:
+        """See dialects.Dialect."""
+        return []
+
+    def answer(self, request: UploadRequest) -> Answer:
+        """Answers a request of a session."""
+        match (request.method, *request.address.tail[1:]):
+            case ("POST",):
+                return self._open(request)
+            case ("PUT",):
+                return self._agree(request)
+            case ("PATCH",):
+                return self._chunk(request)
+            case ("POST", "complete"):
+                return self._complete(request)
+            case ("GET",):
+                return self._watch(request)
+            case ("DELETE",):
+                return self._cancel(request)
+            case (_,) | (_, "complete"):
+                raise MethodNotAllowed("This address of a session does not support this HTTP method.")
+        raise NotFound("This is not an address of a session.")
+
+    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
+        """Returns the error as the message of version 2."""
+        expected = error.expected_file or ExpectedFile("", 0, 0)
+        message = messages.MsgErrorV2(
+            error_code=error.number,
+            code=error.code,
+            msg=str(error),
+            retryable=error.retryable,
+            file_length_bytes=expected.length_bytes,
+            file_last_modified_ms=expected.last_modified_ms,
+            file_name=expected.name,
+        )
+        answer = _answer(message)
+        for name, value in answers.failure(request, error).headers:
+            answer.add(name, value)
+        answer.status = answers.STATUSES.get(error.code, error.http_status)
+        return answer
+
+    def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
+        """Claims the upload for one more request of a session. Raises BadHeader."""
+        token = request.header(TOKEN_HEADER)
+        if not token:
+            raise BadHeader(TOKEN_HEADER, "is missing")
+        place, said = Place(token, offset_bytes), FileSaid(proves=True)
+        return self._transfers.claim(request.ticket_id, said, request.source, place)
+
+    # --- the requests ---------------------------------------------------------------------------------
+
+    def _open(self, request: UploadRequest) -> Answer:
+        """Begins a session: it takes the upload over from whatever has it."""
+        asked = messages.parse(_text(request))
+        if not isinstance(asked, messages.MsgUploadReq) or asked.version != VERSION:
+            raise BadMessage(f"A session begins with MsgUploadReq in version {VERSION}.")
+        said = FileSaid(asked.length_bytes, asked.name, asked.last_modified_ms, proves=True)
+        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+            ticket = transfer.ticket
+            limits = self._limits.for_connections(1).for_rate(ticket.max_bytes_per_s)
+            send_limits = limits.send_limits(self._transfers.buffers.in_use, is_contended())
+            message = messages.MsgUploadConfV2(
+                version=VERSION,
+                offset=transfer.progress.offset_bytes,
+                max_chunk_bytes=send_limits.chunk_bytes,
+                max_window_bytes=send_limits.window_bytes,
+                silence_s=limits.silence_s,
+                idle_silence_s=limits.idle_silence_s,
+                compare=transfer.to_compare,
+                arrived=ticket.state in ARRIVED,
+                file_last_modified_ms=ticket.last_modified_ms,
+                file_name=ticket.name,
+            )
+            return _answer(message).add(TOKEN_HEADER, transfer.session)
+
+    def _agree(self, request: UploadRequest) -> Answer:
+        """Compares the client's file with what is stored."""
+        name, data = messages.read_envelope(_text(request))
+        if name != messages.wire_type(messages.MsgAgreeOverHttp):
+            raise BadMessage("This request has a MsgAgree.")
+        agree = messages.read_members(messages.MsgAgreeOverHttp, data, lowest=0)
+        with self._claim(request) as transfer:
+            if transfer.is_receiving:
+                _check_ranges(agree, transfer.offset_bytes)
+                transfer.compare(agree.compare, agree.crc32c)
+        return Answer(204)
+
+    def _chunk(self, request: UploadRequest) -> Answer:
+        """Stores one chunk, once it is verified."""
+        offset_bytes = tus.read_integer(request.find_header, tus.Header.OFFSET)
+        checksums = tus.read_checksums(request.find_header)
+        if offset_bytes is None:
+            raise BadHeader(tus.Header.OFFSET, "is missing")
+        if not checksums:
+            raise BadHeader(tus.Header.CHECKSUM, "is missing")
+        with self._claim(request, offset_bytes) as transfer:
+            transfer.check_offset(offset_bytes)
+            transfer.receive(request.body, checksums)
+            limits = self._limits.for_rate(transfer.ticket.max_bytes_per_s)
+            now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
+            stored_bytes = transfer.progress.offset_bytes
+        return _answer(messages.MsgStored(stored_bytes, now.chunk_bytes, now.window_bytes))
+
+    def _complete(self, request: UploadRequest) -> Answer:
+        """All chunks were stored: compares the whole file's checksum, and hands it over."""
+        asked = messages.parse(_text(request))
+        if not isinstance(asked, messages.MsgComplete):
+            raise BadMessage("This request has a MsgComplete.")
+        with self._claim(request) as transfer:
+            transfer.complete(asked.crc32c)
+            return self._result(request, transfer.wait_for_app())
+
+    def _watch(self, request: UploadRequest) -> Answer:
+        """Tells how the upload is; with `wait`, as soon as it has come to its end."""
+        progress = self._transfers.look(request.ticket_id)
+        if progress.state not in RECEIVING and (wait_s := _wait_s(request)) > 0:
+            progress = self._transfers.watch(request.ticket_id, wait_s)
+        return self._result(request, progress)
+
+    def _result(self, request: UploadRequest, progress: Progress) -> Answer:
+        """Returns the news of an upload in this state. Raises why it has failed or was called off."""
+        ticket = self._uploads.context.registry.get(request.ticket_id)
+        self._uploads.admission.check(ticket, None)
+        if progress.state in RECEIVING:
+            return _answer(messages.MsgPong())
+        if progress.state is State.FINISHED:
+            return _answer(messages.MsgAllDoneV2(True, ticket.crc32c or 0))
+        if no_answer := self._uploads.outbox.last_failure(ticket.id):
+            return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=no_answer.why))
+        return _answer(messages.MsgNews(messages.NEWS_HANDING_OVER))
+
+    def _cancel(self, request: UploadRequest) -> Answer:
+        reason = request.query("reason")[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT
+        with self._transfers.claim(request.ticket_id, FileSaid(proves=True), request.source) as transfer:
+            try:
+                transfer.cancel(reason)
+            except WrongState:
+                return self._result(request, transfer.progress)
+        return _answer(messages.MsgCancelAck(True))
+
+
+def _answer(message: messages.ToClient) -> Answer:
+    return Answer(200, [("Content-Type", "application/json")], messages.encode(message).encode())
+
+
+def _wait_s(request: UploadRequest) -> float:
+    text = request.query("wait")
+    return min(float(text), MAX_WAIT_S) if text.isascii() and text.isdigit() and len(text) < 4 else 0.0
+
+
+def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:
+    """Raises BadMessage unless the ranges are in order, apart, stored, and have a checksum each."""
+    ranges: Ranges = agree.compare
+    in_file = all(0 <= start <= end <= stored_bytes for start, end in ranges)
+    in_order = all(before[1] <= after[0] for before, after in pairwise(ranges))
+    if not in_file or not in_order or len(ranges) != len(agree.crc32c):
+        raise BadMessage("MsgAgree does not have the ranges that were asked for.")
+
+
+def _text(request: UploadRequest) -> str:
+    """Returns the message in a request's body. Raises BadMessage, IncompleteBody."""
+    scratch, length_bytes = memoryview(bytearray(MAX_MESSAGE_BYTES + 1)), 0
+    while count := request.read_into(scratch[length_bytes:]):
+        length_bytes += count
+        if length_bytes > MAX_MESSAGE_BYTES:
+            raise BadMessage(f"A message has at most {MAX_MESSAGE_BYTES} bytes.")
+    return bytes(scratch[:length_bytes]).decode("utf-8", "replace")
