@@ -17,7 +17,7 @@
   /**
    * @typedef {{id: string, name: string, app: string, state: keyof typeof STATES, reason: string,
    *   length_bytes: number | null, offset_bytes: number | null, bytes_per_s: number,
-   *   seconds_left: number | null, age_s: number, idle_s: number}} Upload
+   *   seconds_left: number | null, age_s: number, idle_s: number, parts: number | null}} Upload
    * @typedef {{by_state: Record<string, number>, undelivered: number, oldest_undelivered_s: number,
    *   bytes_per_s: number, connections: number, free_bytes: number | null, reserved_bytes: number}} Totals
    * @typedef {{uploads: Upload[], matching: number, totals: Totals, history: {bytes_per_s: number[]}}} Answer
@@ -126,7 +126,8 @@
     const name = upload.name.replace(TURNING, "\ufffd") || "(no file yet)";
     parts.row.dataset.state = upload.state;
     write(parts.name, name);
-    write(parts.about, `${upload.id} for ${upload.app}`);
+    const pieces = upload.parts ? `, in ${upload.parts} ${upload.parts === 1 ? "part" : "parts"}` : "";
+    write(parts.about, `${upload.id} for ${upload.app}${pieces}`);
     parts.bar.hidden = !underWay(upload) || offset === null;
     parts.bar.value = length ? (offset || 0) / length : 0;
     parts.bar.setAttribute("aria-label", `Progress of ${name}`);

@@ -120,6 +120,10 @@ class RunningDigest:
         """Returns the value of a hash that is computed."""
         return self.crc32c.to_bytes(CRC_BYTES) if hash_name == CRC32C else self._hashes[hash_name].digest()
 
+    def begin_at(self, position_bytes: int, crc: int) -> None:
+        """The first bytes have this CRC-32C, which is all that is computed. To be called first."""
+        self.position_bytes, self.crc32c = position_bytes, crc
+
     def add(self, data: memoryview, crc: int | None = None) -> None:
         """Goes on with `data`, whose own CRC-32C is `crc` if that is known already."""
         if crc is None:

@@ -149,6 +149,11 @@ class Ticket:
         return self.state in RECEIVING and self.parts is not None and self.parts.may_grow
 
     @property
+    def is_assembled(self) -> bool:
+        """True once the file has been made of parts."""
+        return self.parts is not None and self.parts.is_done
+
+    @property
     def expected_bytes(self) -> int | None:
         """The length of the file as far as it is known: of one in parts, that of its parts."""
         if self.length_bytes is None and self.parts:

@@ -45,7 +45,10 @@ as soon as it is let in."""
 class Admission:
     """Lets uploads in, and keeps room for those that are in."""
 
-    def __init__(self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False) -> None:
+    def __init__(
+        self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False,
+        budget: DiskBudget | None = None,
+    ) -> None:  # fmt: skip
         """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id."""
         self._is_sending = is_sending
         self._settings = context.settings
@@ -53,7 +56,7 @@ class Admission:
         self._registry = context.registry
         self._storage = context.storage
         self._refused = Networks(context.settings.handover_refused)
-        self._budget = DiskBudget(context.settings.reservation_idle_s, UNUSED_AFTER_S)
+        self.budget = budget or DiskBudget(context.settings.reservation_idle_s, UNUSED_AFTER_S)
         self._paces: dict[str, Pace] = {}
 
     def new_ticket(self, request: NewUpload) -> Ticket:
@@ -149,7 +152,7 @@ class Admission:
         """
         self._check_stored(ticket, length_bytes, ticket.acknowledged_bytes(writer.taken_bytes))
         missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
-        self._check_share(ticket, missing_bytes, self._budget.source(ticket.id), self._clock.now_s())
+        self._check_share(ticket, missing_bytes, self.budget.source(ticket.id), self._clock.now_s())
         self._make_room(ticket, missing_bytes)
 
     def _check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
@@ -165,27 +168,42 @@ class Admission:
         While the length is unknown (None), a part of the file counts as missing. Raises StorageFull,
         StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
-        stored_bytes = ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0)
+        stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket.id))
         if length_bytes is not None:
             self._check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:
                 log.error("upload %(ticket)s: the stored file is longer than declared", ticket.for_log())
                 raise StorageFailed
         missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket.id))
-        self._check_share(ticket, missing_bytes, source, self._clock.now_s())
-        self._make_room(ticket, missing_bytes)
-        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun=stored_bytes > 0)
-        self._budget.belongs(ticket.id, source)
+        self.let_in(ticket, missing_bytes, source, begun=stored_bytes > 0)
 
         def on_reserve(accounted_bytes: int) -> None:
-            self._budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
+            self.budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
 
-        return self._storage.open(ticket.id, length_bytes, on_reserve)
+        return self._open_file(ticket.id, length_bytes, on_reserve)
+
+    def let_in(self, ticket: Ticket, missing_bytes: int, source: str, begun: bool) -> None:
+        """Keeps room for so many bytes of an upload. Raises StorageFull, UploadTooLarge, TooMany.
+
+        `begun`: whether any byte of it has come.
+        """
+        self._check_share(ticket, missing_bytes, source, self._clock.now_s())
+        self._make_room(ticket, missing_bytes)
+        self.budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+        self.budget.belongs(ticket.id, source)
+
+    def _stored_bytes(self, ticket_id: str) -> int:
+        return self._storage.size(ticket_id) or 0
+
+    def _open_file(
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object]
+    ) -> Writer:
+        return self._storage.open(ticket_id, length_bytes, on_reserve)
 
     def _accounted_bytes(self, ticket_id: str) -> int:
         """Returns how much of a closed file is not free space any more. Raises StorageFailed."""
         room = self._storage.room
-        return room.accounted_bytes(ticket_id) if room else self._storage.size(ticket_id) or 0
+        return room.accounted_bytes(ticket_id) if room else self._stored_bytes(ticket_id)
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
         """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
@@ -200,13 +218,13 @@ class Admission:
 
     def _room_bytes(self, room: Room, ticket: Ticket) -> int:
         """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
-        others_bytes = self._budget.held_bytes(self._clock.now_s(), except_for=ticket.id)
+        others_bytes = self.budget.held_bytes(self._clock.now_s(), except_for=ticket.id)
         return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
     def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
         """Returns whether the upload has room, and then has those yield that it needs to yield."""
         yielding = []
-        for other_id, size_bytes in self._budget.yielding(self._clock.now_s()):
+        for other_id, size_bytes in self.budget.yielding(self._clock.now_s()):
             if missing_bytes <= room_bytes:
                 break
             if other_id != ticket.id and not self._is_sending(other_id):
@@ -215,7 +233,7 @@ class Admission:
         if missing_bytes > max(room_bytes, 0):
             return False
         for other_id in yielding:
-            self._budget.lapse(other_id)
+            self.budget.lapse(other_id)
             about = {"ticket": other_id[:8], "other": ticket.short_id}
             log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
         return True
@@ -225,7 +243,7 @@ class Admission:
 
         To be called before bytes are stored. Raises StorageFull.
         """
-        if not self._budget.holds(ticket.id):
+        if not self.budget.holds(ticket.id):
             self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
             self.hold(ticket, writer)
 
@@ -236,7 +254,7 @@ class Admission:
             return
         if missing_bytes > limit_bytes:
             raise UploadTooLarge(missing_bytes, limit_bytes)
-        if missing_bytes + self._budget.held_by(source, now_s, except_for=ticket.id) > limit_bytes:
+        if missing_bytes + self.budget.held_by(source, now_s, except_for=ticket.id) > limit_bytes:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
 
     def pace(self, ticket: Ticket) -> Pace:
@@ -256,21 +274,21 @@ class Admission:
         Raises StorageFailed.
         """
         accounted_bytes = self._accounted_bytes(ticket.id)
-        if self._budget.holds(ticket.id) or (anew and not self._budget.knows(ticket.id)):
+        if self.budget.holds(ticket.id) or (anew and not self.budget.knows(ticket.id)):
             self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
     def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
         length_bytes = ticket.length_bytes  # each write comes here: no call more than it needs
         missing_bytes = PART_BYTES if length_bytes is None else max(length_bytes - accounted_bytes, 0)
-        self._budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+        self.budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:
         """Returns how many bytes unfinished uploads may still take of the free disk space."""
-        return self._budget.held_bytes(self._clock.now_s())
+        return self.budget.held_bytes(self._clock.now_s())
 
     def release(self, ticket_id: str) -> None:
         """Keeps no room for this upload any more."""
-        self._budget.release(ticket_id)
+        self.budget.release(ticket_id)
         self._paces.pop(ticket_id, None)
 
 

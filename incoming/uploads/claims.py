@@ -69,6 +69,11 @@ class ClaimedUpload:
                 self.lost = self.lost or error
         self.listener(news)
 
+    def tell_offsets(self, writer: Writer) -> None:
+        """Tells its client how many bytes its file has now."""
+        self.taken_bytes = writer.taken_bytes
+        self.acknowledged_bytes = self.ticket.acknowledged_bytes(writer.durable_offset)
+
     def check(self) -> None:
         """Raises the reason when this claim was lost."""
         if self.lost:

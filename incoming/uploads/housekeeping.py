@@ -56,8 +56,8 @@ def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
             continue
         if ticket.state in ARRIVED and not context.settings.fsync:
             uploads.unsynced.add(ticket.id)
-        if ticket.state not in RECEIVING:
-            continue  # its file was synced, or is checked when it is handed over
+        if ticket.state not in RECEIVING or ticket.is_in_parts:
+            continue  # its file was synced, or is checked when it is handed over; parts check themselves
         if ticket.boot_id or ticket.checkpoints:
             uploads.doubts.begin(ticket.id)
             continue
@@ -87,7 +87,7 @@ def recover(uploads: Uploads) -> None:
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if ticket.state is State.PAUSED:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
-                uploads.admission.hold_rest(ticket, anew=True)
+                uploads.hold_rest(ticket)
         if uploads.outbox.is_missing(ticket):
             uploads.outbox.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
@@ -256,7 +256,7 @@ def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
     Returns whether it has them, or whether a later sweep has to find out.
     """
     try:
-        uploads.admission.hold_rest(ticket, anew=True)
+        uploads.hold_rest(ticket)
         if not uploads.is_complete(ticket):
             return False
     except IncomingError as exc:

@@ -7,6 +7,7 @@ every now and then at the disk, and all the time at how late it is itself.
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 import logging
 from collections import Counter
@@ -21,6 +22,7 @@ from incoming.core.lifecycle import ARRIVED, State
 from incoming.core.stats import Lag, Speeds
 from incoming.core.ticket import Ticket
 from incoming.uploads.admission import MIB
+from incoming.uploads.parts import part_ids
 from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
@@ -239,8 +241,10 @@ class Overview:
 
     def _rows(self, tickets: list[Ticket]) -> list[dict[str, Any]]:
         open_files = self._uploads.claims.offsets()
-        paused = [t.id for t in tickets if t.state is State.PAUSED and t.id not in open_files]
+        whole = [ticket for ticket in tickets if not ticket.is_in_parts]
+        paused = [t.id for t in whole if t.state is State.PAUSED and t.id not in open_files]
         offsets = self._lengths(paused) | open_files
+        offsets |= self._lengths_in_parts([ticket for ticket in tickets if ticket.is_in_parts])
         now_s = self._clock.now_s()
         return [self._row(ticket, _offset(ticket, offsets), now_s) for ticket in tickets]
 
@@ -255,12 +259,22 @@ class Overview:
         except StorageFailed:
             return dict.fromkeys(ticket_ids)
 
+    def _lengths_in_parts(self, tickets: list[Ticket]) -> dict[str, int | None]:
+        """Returns how much is stored of uploads that come in parts; see `_lengths`."""
+        found: dict[str, int | None] = dict.fromkeys(ticket.id for ticket in tickets)
+        with contextlib.suppress(StorageFailed), self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
+            for ticket in tickets:
+                found[ticket.id] = self._uploads.parts.stored_bytes(ticket)
+        return found
+
     def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
-        moved_at_s = self._uploads.claims.moved_at_s(ticket.id)
-        speed = 0 if moved_at_s is None else self.speeds.of(ticket.id)
+        length_bytes, claims = ticket.expected_bytes, self._uploads.claims
+        upload_ids = part_ids(ticket) if ticket.is_in_parts else [ticket.id]
+        moved = {one: at_s for one in upload_ids if (at_s := claims.moved_at_s(one)) is not None}
+        moved_at_s, speed = max(moved.values(), default=None), sum(map(self.speeds.of, moved))
         failure = self._uploads.outbox.last_failure(ticket.id)
-        missing_bytes = (ticket.length_bytes or 0) - (offset_bytes or 0)
-        seconds_left = round(missing_bytes / speed, 1) if speed and ticket.length_bytes is not None else None
+        missing_bytes = (length_bytes or 0) - (offset_bytes or 0)
+        seconds_left = round(missing_bytes / speed, 1) if speed and length_bytes is not None else None
         last_s = ticket.changed_at_s if moved_at_s is None else max(moved_at_s, ticket.changed_at_s)
         return {
             "id": ticket.short_id,
@@ -269,15 +283,16 @@ class Overview:
             "state": ticket.state.value,
             "reason": ticket.reason or (failure.why if failure else ""),
             "trouble": failure.kind.value if failure else "",
-            "length_bytes": ticket.length_bytes,
+            "length_bytes": length_bytes,
             "offset_bytes": offset_bytes,
             "bytes_per_s": speed,
             "seconds_left": seconds_left,
             "age_s": round(now_s - ticket.issued_at_s, 1),
             "idle_s": round(max(now_s - last_s, 0.0), 1),
-            "connected": self._uploads.claims.is_held(ticket.id),
+            "connected": any(map(claims.is_held, upload_ids)),
             "deliveries": ticket.deliveries,
             "max_bytes_per_s": ticket.max_bytes_per_s or None,
+            "parts": len(ticket.parts.present) if ticket.parts and ticket.parts.present else None,
         }
 
 

@@ -24,6 +24,7 @@ from incoming.core.errors import (
     Damaged,
     DigestMismatch,
     IncomingError,
+    InParts,
     Stopping,
     StorageFailed,
     StorageLost,
@@ -51,17 +52,20 @@ from incoming.core.lifecycle import (
     State,
 )
 from incoming.core.news import CalledOff, Interrupted
+from incoming.core.parts import split_part_id
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import Admission
+from incoming.uploads.assemblies import Assemblies
 from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep
 from incoming.uploads.outbox import Outbox
+from incoming.uploads.parts import PartUploads
 from incoming.uploads.power_cut_check import Doubts, UnsyncedFiles
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.retry_queue import RetryQueue
@@ -69,6 +73,7 @@ from incoming.uploads.retry_queue import RetryQueue
 log = logging.getLogger(__name__)
 
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
+NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 
 
@@ -90,6 +95,10 @@ class Uploads:
         self.doubts = Doubts(context, self._integrity)
         self.unsynced = UnsyncedFiles(context)
         self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced, self.refusals)
+        self.parts = PartUploads(
+            context, self.claims, self.admission, self._check_running, self._part_is_complete
+        )
+        self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
         self.stopping = False
         self.lost: StorageLost | None = None
 
@@ -149,18 +158,18 @@ class Uploads:
         after each of them. Unchecked bytes are discarded.
 
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
-        UploadCancelled, UploadExpired, HandoverFailed; retryable: StorageFull, StorageFailed, Stopping,
-        TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
+        UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,
+        Stopping, TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
         """
         self._check_running()
         if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
             raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
         ticket = self._registry.get(ticket_id)
-        self.admission.check(ticket, claim.length_bytes)
+        self._check_admission(ticket, claim.length_bytes)
         self.doubts.examine(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket_id) as live:
             ticket = self._registry.get(ticket_id)
-            self.admission.check(ticket, claim.length_bytes)
+            self._check_admission(ticket, claim.length_bytes)
             right_bytes = 0
             if ticket.state in RECEIVING:
                 self._open(ticket, claim.length_bytes, live, source)
@@ -199,6 +208,14 @@ class Uploads:
         log.log(level, "upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
         return claimed
 
+    def _part_is_complete(self, ticket_id: str) -> None:
+        self.assemblies.part_is_complete(ticket_id)
+
+    def _check_admission(self, ticket: Ticket, length_bytes: int | None) -> None:
+        self.admission.check(ticket, length_bytes)
+        if ticket.is_in_parts:
+            raise InParts
+
     def look(self, ticket_id: str) -> Progress:
         """Returns how far an upload has come. Claims nothing and writes nothing.
 
@@ -214,6 +231,8 @@ class Uploads:
 
     def _resumes_at(self, ticket: Ticket) -> int:
         """Returns how many of the stored bytes are right, without taking the upload's lock."""
+        if ticket.is_in_parts:
+            return self.parts.stored_bytes(ticket)
         self.doubts.examine(ticket)
         stored_bytes = self.claims.offset(ticket.id)
         if stored_bytes is None:
@@ -273,7 +292,7 @@ class Uploads:
             self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
             self.admission.hold(claim.ticket, writer)
-            _tell_offsets(claim, writer)
+            claim.tell_offsets(writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
     def _use(self, claim: ClaimedUpload) -> None:
@@ -292,7 +311,7 @@ class Uploads:
             self._use(claim)
             writer = _open_file(live)
             writer.flush()
-            _tell_offsets(claim, writer)
+            claim.tell_offsets(writer)
 
     def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
         """Returns whether the stored bytes from `start` on are these. All of that part is stored.
@@ -333,7 +352,7 @@ class Uploads:
                 checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
                 claim.ticket = self._registry.change(claim.ticket.id, EndUnchecked(checkpoint), claim.token)
                 self._integrity.accept_unchecked(claim.ticket.id)
-            _tell_offsets(claim, writer)
+            claim.tell_offsets(writer)
 
     def discard_unchecked(self, claim: ClaimedUpload) -> None:
         """Discards the unchecked bytes. The next chunk goes to `claim.taken_bytes`.
@@ -351,7 +370,7 @@ class Uploads:
                 except IncomingError as exc:
                     claim.lost = claim.lost or exc  # its client may not send on behind an old mark
                     raise
-            _tell_offsets(claim, writer)
+            claim.tell_offsets(writer)
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
@@ -417,12 +436,25 @@ class Uploads:
         finally:
             task.kill(block=False)
 
+    def cancel_in_parts(self, ticket_id: str, reason: str) -> None:
+        """The user cancels an upload that comes in parts, of which nobody has a claim as a whole.
+
+        Raises UnknownTicket, WrongState once the parts have become the file.
+        """
+        ticket = self._registry.get(ticket_id)
+        if not ticket.is_in_parts:
+            raise WrongState(NOT_IN_PARTS)
+        self._call_off(ticket, Cancel(reason), UploadCancelled())
+
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user cancels. Raises WrongState once the handover has begun, or why the claim was lost."""
         self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
 
     def release(self, claim: ClaimedUpload) -> None:
         """Ends a claim: its client is gone, or pauses. A claim that was lost is no error. Raises nothing."""
+        if split_part_id(claim.ticket.id):
+            self.parts.release(claim)
+            return
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 self.claims.hand_to(live, None)
@@ -451,22 +483,40 @@ class Uploads:
         """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
         self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
+    def hold_rest(self, ticket: Ticket) -> None:
+        """Keeps room for the rest of a paused upload, after a start. Raises StorageFailed."""
+        if ticket.is_in_parts:
+            self.parts.hold_rest(ticket)
+        else:
+            self.admission.hold_rest(ticket, anew=True)
+
     def is_complete(self, ticket: Ticket) -> bool:
         """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
 
         One that needs a proof does, and an empty one too. Raises StorageFailed.
         """
-        if ticket.state is not State.PAUSED or ticket.needs_proof or not ticket.length_bytes:
+        if ticket.state is not State.PAUSED or ticket.needs_proof:
+            return False
+        if ticket.is_in_parts:
+            return self.parts.are_complete(ticket)
+        if not ticket.length_bytes and not ticket.is_assembled:
             return False
         return ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0) == ticket.length_bytes
 
     def complete_paused(self, ticket: Ticket) -> None:
         """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
 
-        It reads the whole file, unless the digest is known.
+        It makes the file of its parts, if it came in parts, and reads it, unless the digest is known.
         """
         if not self.is_complete(ticket):
             return
+        if ticket.is_in_parts:
+            assembled = self.assemblies.make(ticket.id)
+            if assembled is None or not self.is_complete(assembled):
+                return
+            ticket = assembled
+        elif ticket.is_assembled:
+            self.assemblies.clean_up(ticket)  # a kill may have come before
         self.doubts.examine(ticket)
         self._integrity.begin(ticket, ticket.length_bytes or 0)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
@@ -493,6 +543,9 @@ class Uploads:
         """
         ended = 0
         for ticket_id, token in self.context.leases.expired(self.context.clock.now_s()):
+            if split_part_id(ticket_id):
+                ended += self.parts.end_lease(ticket_id, token)
+                continue
             with self.claims.lock(ticket_id) as live:
                 now_s = self.context.clock.now_s()
                 if not self.context.leases.release(ticket_id, token, expired_at_s=now_s):
@@ -506,7 +559,8 @@ class Uploads:
 
     def is_abandoned(self, ticket: Ticket) -> bool:
         """Returns whether an upload counts as being uploaded, though no connection holds it."""
-        return ticket.state is State.UPLOADING and not self.claims.is_held(ticket.id)
+        is_held = self.claims.is_held(ticket.id) or self.parts.is_held(ticket)
+        return ticket.state is State.UPLOADING and not is_held
 
     def pause_abandoned(self, ticket: Ticket) -> None:
         """Pauses an abandoned upload, as a start does. Raises TakenOver, IllegalTransition."""
@@ -693,17 +747,20 @@ class Uploads:
         with self.claims.lock(ticket.id) as live:
             if by:
                 by.check()
+            before = self._registry.get(ticket.id)
             ended = self._registry.change(ticket.id, event, by.token if by else None, seen)
             self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
             if by:
                 by.lost = error
             live.abort()
+            if before.is_in_parts:
+                self.parts.end(before, CalledOff(error))
             self.admission.release(ticket.id)
             self._integrity.forget(ticket.id)
             self.doubts.end(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
         self.outbox.start(ticket.id)
-        self.deletion.delete_or_retry(ended)
+        self.assemblies.after(ticket.id, lambda: self.deletion.delete_or_retry(ended))
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         live.close()
@@ -721,8 +778,3 @@ def _check_whole(ticket: Ticket, writer: Writer) -> None:
     checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
     if checked_bytes != ticket.length_bytes:
         raise WrongState(f"The upload is not complete: it has {checked_bytes} bytes.")
-
-
-def _tell_offsets(claim: ClaimedUpload, writer: Writer) -> None:
-    claim.taken_bytes = writer.taken_bytes
-    claim.acknowledged_bytes = claim.ticket.acknowledged_bytes(writer.durable_offset)

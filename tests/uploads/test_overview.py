@@ -53,7 +53,7 @@ def test_a_new_ticket_has_neither_name_nor_length(house: House, overview: Overvi
         "id": ticket_id[:8], "name": "", "app": "app.example.org", "state": "issued", "reason": "",
         "length_bytes": None, "offset_bytes": 0, "bytes_per_s": 0, "seconds_left": None,
         "age_s": 3.0, "idle_s": 3.0, "connected": False, "deliveries": 0, "max_bytes_per_s": 1000,
-        "trouble": "",
+        "trouble": "", "parts": None,
     }  # fmt: skip
 
 

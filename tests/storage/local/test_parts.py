@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,7 @@ from tests.storage.contract import CONTENT, write
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID
 from tests.storage.parts_contract import FIRST, MEASURED, PARTS, SECOND, THIRD, always, of_part, store, whole
 from tests.support.fakes import FakeRuntime, largest_file
+from tests.support.parts import Killed, killed_at
 
 MIB = 1 << 20
 FORWARD, BACKWARD = list(PARTS), list(reversed(PARTS))
@@ -208,39 +208,6 @@ def test_the_space_of_a_copy_is_reserved_before_it_is_told(machine: Machine) -> 
 
 
 # --- kills ---------------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process is dead."""
-
-
-CALLS = (
-    *("pwrite", "ftruncate", "fdatasync", "fsync", "rename", "unlink", "mkdir", "open", "rmdir"),
-    "copy_file_range",
-)
-
-
-@contextmanager
-def killed_at(monkeypatch: pytest.MonkeyPatch, number: int, when: str) -> Iterator[list[str]]:
-    """Within it, this call to the disk is the last one of the process. Yields the calls so far."""
-    calls: list[str] = []
-
-    def point(name: str, call: Callable[..., Any]) -> Callable[..., Any]:
-        def called(*args: Any, **kwargs: Any) -> Any:
-            calls.append(name)
-            if len(calls) > number or (len(calls) == number and when == "before"):
-                raise Killed
-            result = call(*args, **kwargs)
-            if len(calls) == number:
-                raise Killed
-            return result
-
-        return called
-
-    with monkeypatch.context() as patched:
-        for name in CALLS:
-            patched.setattr(os, name, point(name, getattr(os, name)))
-        yield calls
 
 
 @pytest.mark.parametrize("when", ["before", "after"])

@@ -1,0 +1,117 @@
+"""Lets parts of uploads in: by the rules for whole uploads, with the limit of the ticket for all its parts.
+
+A part counts against that limit from its first byte on, or while a client holds it. A part whose creation
+was answered, but whose answer was lost, never gets a byte. If it counted, the client's second try could fail.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from incoming.core.errors import NotInParts, UnknownPart, UploadTooLarge
+from incoming.core.parts import Part, part_id, split_part_id
+from incoming.core.ticket import Ticket
+from incoming.storage import Parts, PartWriter
+from incoming.uploads.admission import PART_BYTES, Admission
+from incoming.uploads.claims import Claims
+from incoming.uploads.context import UploadContext
+
+COPY: Final = "copy"
+"""Stands for a number in the name by which the disk budget knows the copy of an assembly."""
+
+
+class PartAdmission(Admission):
+    """To it, a part is an upload whose id is that of the part: see `Ticket.of_part`."""
+
+    def __init__(self, context: UploadContext, whole: Admission, claims: Claims) -> None:
+        """`whole`: lets whole uploads in. Parts share the room on the disk with them."""
+        super().__init__(context, claims.is_sending, whole.budget)
+        self._whole = whole
+        self._claims = claims
+
+    def let_new_part_in(self, upload: Ticket, source: str) -> None:
+        """Keeps room for a new part, which has no byte yet. Raises as `let_in`, and UploadTooLarge."""
+        length_bytes = upload.length_bytes
+        limit_bytes = self.limit_bytes(upload)
+        if (length_bytes or 0) > limit_bytes:
+            raise UploadTooLarge(length_bytes or 0, limit_bytes)
+        self.let_in(upload, PART_BYTES if length_bytes is None else length_bytes, source, begun=False)
+
+    def let_copy_in(self, ticket: Ticket, size_bytes: int) -> Callable[[int], None]:
+        """Keeps room for a copy of all parts. Raises StorageFull.
+
+        Returns a function that is told how much of it is not free space any more.
+        """
+        copy_id = f"{ticket.id}/{COPY}"
+        self._make_room(ticket, size_bytes)
+        self.budget.hold(copy_id, size_bytes, self._clock.now_s(), begun=True)
+        return lambda accounted_bytes: self.budget.resize(copy_id, size_bytes - accounted_bytes)
+
+    def release_copy(self, ticket_id: str) -> None:
+        """Keeps no room for a copy any more."""
+        self.budget.release(f"{ticket_id}/{COPY}")
+
+    def release_all(self, ticket: Ticket) -> None:
+        """Keeps no room for any part of this ticket any more."""
+        for part in ticket.parts.present if ticket.parts else ():
+            self.release(part_id(ticket.id, part.number))
+
+    def limit_bytes(self, ticket: Ticket) -> int:
+        """Returns how large a part may be: what the other parts leave of the ticket's limit."""
+        ticket_id, own_number = _split(ticket.id)
+        whole = self._registry.get(ticket_id)
+        others = [part for part in whole.parts.present if part.number != own_number] if whole.parts else []
+        counted_bytes = 0
+        for part, stored_bytes in zip(others, self.sizes(ticket_id, others), strict=True):
+            if stored_bytes or self._claims.is_held(part_id(ticket_id, part.number)):
+                counted_bytes += part.length_bytes or stored_bytes
+        return max(self._whole.limit_bytes(whole) - counted_bytes, 0)
+
+    def sizes(self, ticket_id: str, parts: list[Part] | tuple[Part, ...]) -> tuple[int, ...]:
+        """Returns how many bytes of each part are stored and count. Raises StorageFailed."""
+        if not parts:
+            return ()
+        ids = [part_id(ticket_id, part.number) for part in parts]
+        opened = [self._claims.offset(one) for one in ids]
+        if None not in opened:
+            return tuple(size or 0 for size in opened)
+        stored = self._parts.sizes(ticket_id, parts)
+        opened = [self._claims.offset(one) for one in ids]  # more may have come meanwhile
+        return tuple(at_rest if size is None else size for at_rest, size in zip(stored, opened, strict=True))
+
+    @property
+    def _parts(self) -> Parts:
+        if self._storage.parts is None:
+            raise NotInParts
+        return self._storage.parts
+
+    # --- where its bytes are -------------------------------------------------------------------------------
+
+    def _stored_bytes(self, ticket_id: str) -> int:
+        (size_bytes,) = self._parts.sizes(*self._place(ticket_id))
+        return size_bytes
+
+    def _open_file(
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object]
+    ) -> PartWriter:
+        whole_id, (part,) = self._place(ticket_id)
+        return self._parts.open(whole_id, part, on_reserve)
+
+    def _accounted_bytes(self, ticket_id: str) -> int:
+        whole_id, (part,) = self._place(ticket_id)
+        return self._parts.accounted_bytes(whole_id, part)
+
+    def _place(self, upload_id: str) -> tuple[str, tuple[Part]]:
+        ticket_id, number = _split(upload_id)
+        parts = self._registry.get(ticket_id).parts
+        if parts is None:
+            raise UnknownPart
+        return ticket_id, (parts.get(number),)
+
+
+def _split(upload_id: str) -> tuple[str, int]:
+    found = split_part_id(upload_id)
+    if found is None:
+        raise UnknownPart
+    return found
