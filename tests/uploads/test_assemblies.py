@@ -457,7 +457,7 @@ def test_a_defect_is_logged_and_told_without_details(
 def test_killed_anywhere_the_file_is_made_and_handed_over(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, order: tuple[int, ...], when: str
 ) -> None:
-    """After one call is before the next one, so each place is tried with and without a client that returns."""
+    """After one call is before the next one: each place is tried with and without a client that returns."""
     expected = b"".join(PIECES[number - 1] for number in order)
     for number in itertools.count(1):
         app = App()

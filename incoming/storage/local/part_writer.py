@@ -75,9 +75,6 @@ class LocalPartWriter(ReservingWriter):
         self._durable = stored
         self.durable_offset = stored.end_bytes
 
-    def flush(self) -> None:
-        """See storage.PartWriter. The kernel has all that `write` has written."""
-
     # --- bytes that do not count yet -------------------------------------------------------------------
 
     def begin_unchecked(self) -> None:
