@@ -29,7 +29,7 @@ from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
 from incoming.storage import Room, Storage
-from incoming.storage.local.storage import LocalStorage, PowerCuts
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.context import UploadContext
@@ -110,8 +110,8 @@ class House:
 
     def _make_storage(self) -> Storage:
         reserve_bytes = self.settings.reserve_ahead_mib * MIB
-        power_cuts = PowerCuts(boot_id=self.boot_id, syncs=self.settings.fsync)
-        return LocalStorage(self.directory / "data", reserve_bytes, self.runtime, power_cuts)
+        facts = DiskFacts(boot_id=self.boot_id, syncs=self.settings.fsync)
+        return LocalStorage(self.directory / "data", reserve_bytes, self.runtime, facts)
 
     def after_a_kill(self) -> House:
         """Returns the next process, when it has taken up what this one left."""

@@ -63,17 +63,19 @@ class Assembler:
         self._name = regions_name(ticket_id) if self._is_moved else assembly_name(ticket_id)
         self._place = self._file.with_name(self._name)
 
-    def run(self, is_wanted: Callable[[], bool], on_reserve: Callable[[int], object]) -> Checkpoint | None:
-        """See storage.Parts.assemble. Raises OSError."""
+    def run(
+        self, is_wanted: Callable[[], bool], on_reserve: Callable[[int], object], reserves: bool
+    ) -> Checkpoint | None:
+        """See storage.Parts.assemble. `reserves`: whether space is reserved for a copy. Raises OSError."""
         whole = self._runtime.in_pool(self._expected)
         if self._runtime.in_pool(self._is_done, whole):
             return whole
         fd = self._runtime.in_pool(self._open)
         try:
             if not self._is_moved:
-                self._runtime.in_pool(self._reserve, fd)
-                on_reserve(self._total_bytes)
+                accounted_bytes = self._runtime.in_pool(self._reserve, fd) if reserves else 0
                 for source, at, position, size_bytes in self._ranges():
+                    on_reserve(max(accounted_bytes, position))
                     if not is_wanted():
                         return None
                     self._runtime.in_pool(self._copy, fd, source, at, position, size_bytes)
@@ -170,11 +172,12 @@ class Assembler:
 
     # --- a copy --------------------------------------------------------------------------------------------
 
-    def _reserve(self, fd: int) -> None:
-        """Reserves the space of the copy, so that a full disk shows at once."""
+    def _reserve(self, fd: int) -> int:
+        """Reserves the space of the copy, so that a full disk shows at once. Returns how much is reserved."""
         error = fallocate(fd, 0, self._total_bytes) if self._total_bytes else 0
         if error and error not in UNSUPPORTED:
             raise OSError(error, os.strerror(error))
+        return 0 if error else self._total_bytes
 
     def _ranges(self) -> Iterator[tuple[Part, int, int, int]]:
         """Yields what to copy: a part, where in it, to where in the file, and how many bytes."""

@@ -81,7 +81,7 @@ class LocalParts:
         """See storage.Parts."""
         with disk_errors:
             assembler = Assembler(ticket_id, parts, self._files, self._write_path, self._file_sync)
-            return assembler.run(is_wanted, on_reserve)
+            return assembler.run(is_wanted, on_reserve, reserves=self._reserve_bytes > 0)
 
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Parts."""
