@@ -282,6 +282,8 @@ class Transfer:
             if not self.is_receiving:
                 if body.read_into(memoryview(bytearray(1))):
                     raise errors.TooManyBytes(stored_bytes - begin_bytes)
+                if check:
+                    check.verify(body.trailers)
                 return
             if check:
                 self._receive_checked(body, check, on_stored)
