@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from incoming.core import errors
+from incoming.http_uploads.body import RequestBody
 from incoming.http_uploads.request import UploadRequest
 
 Headers = list[tuple[str, str]]
@@ -92,8 +93,20 @@ class Answer:
         self.add("Cache-Control", "no-store")
         self.add("X-Content-Type-Options", "nosniff")
         self.add("Referrer-Policy", "no-referrer")
+        body = _body_of(request) if request.declares_body else None
+        if request.declares_body and not (body and body.keeps_alive):
+            self.add("Connection", "close")
         start_response(self.status_line, [*self.headers, *cors(request)])
-        return [self.body] if has_body and self.body and request.real_method != "HEAD" else []
+        parts = [self.body] if has_body and self.body and request.real_method != "HEAD" else []
+        return body.until_sent(parts) if body else parts
+
+
+def _body_of(request: UploadRequest) -> RequestBody | None:
+    """Returns the body of a request; None if it can't be read."""
+    try:
+        return request.body
+    except errors.IncomingError:
+        return None
 
 
 def cors(request: UploadRequest) -> Headers:

@@ -70,7 +70,10 @@ class RequestBody(ABC):
 
     @abstractmethod
     def interrupt(self) -> None:
-        """Ends the reading: a reader that waits raises BodyInterrupted at once. For another greenlet."""
+        """Ends the reading: a reader that waits raises BodyInterrupted at once. For another greenlet.
+
+        What has arrived already is still returned, for a moment (`receiver.DRAIN_TIME_S`).
+        """
 
     @abstractmethod
     def send_interim(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
@@ -93,11 +96,13 @@ class _Answer:
 
     def __init__(self, body: RequestBody, parts: Iterable[bytes]) -> None:
         self._body = body
-        self._parts = parts
+        self._parts = [*parts, b""]  # uWSGI sends the head of an answer without any part after `close` only
 
     def __iter__(self) -> Iterator[bytes]:
-        yield from self._parts
-        yield b""  # uWSGI sends the head of an empty answer only now; else only after `close`
+        return iter(self._parts)
+
+    def __len__(self) -> int:
+        return len(self._parts)
 
     def close(self) -> None:
         """See PEP 3333."""
@@ -133,7 +138,6 @@ class _SocketBody(RequestBody):
             return 0
         filled_bytes, until_s = 0, None
         try:
-            self._receiver.check()
             self._continue()
             while filled_bytes < len(buffer) and not self.at_end:
                 read_bytes = self._read_some(buffer[filled_bytes:], until_s)

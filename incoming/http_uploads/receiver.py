@@ -6,6 +6,7 @@ What the bytes mean is decided in `body`.
 from __future__ import annotations
 
 import contextlib
+import math
 import mmap
 import socket
 import ssl
@@ -22,6 +23,8 @@ SILENCE_TIMEOUT_S: Final = 30.0
 """How long a client may send nothing, or not accept an interim answer."""
 MIN_BYTES_PER_S: Final = 1024
 """The lowest speed of a body in the long run, so that a drip does not hold a connection."""
+DRAIN_TIME_S: Final = 0.025
+"""How long an interrupted reader may take for what has arrived before, so that it is not sent again."""
 _READABLE: Final = 1  # libev's EV_READ
 _DROPPED: Final = memoryview(mmap.mmap(-1, QUANTUM_BYTES))
 """Where bytes are dropped to. Linux writes nothing there, so it takes no memory."""
@@ -46,19 +49,25 @@ class Receiver:
         self._socket = sock
         self._hub = gevent.get_hub()
         self._waiter: Waiter | None = None
-        self._is_interrupted = False
+        self._interrupted_at_s = math.inf
         self._silent_s, self._time_left_s = 0.0, SILENCE_TIMEOUT_S
         self._quantum_bytes = 0
 
     def interrupt(self) -> None:
-        """Has `receive` raise BodyInterrupted, also one that waits. For another greenlet."""
-        self._is_interrupted = True
+        """Has `receive` raise BodyInterrupted, also one that waits. For another greenlet.
+
+        What has arrived already is still received, for DRAIN_TIME_S at most.
+        """
+        self._interrupted_at_s = min(self._interrupted_at_s, time.monotonic())
         if self._waiter:
             self._hub.loop.run_callback(self._waiter.switch, None)
 
-    def check(self) -> None:
-        """Raises BodyInterrupted once `interrupt` was called."""
-        if self._is_interrupted:
+    def _check(self, is_dry: bool) -> None:
+        """Raises BodyInterrupted once `interrupt` was called; `is_dry`: nothing more has arrived."""
+        if self._interrupted_at_s == math.inf:
+            return
+        if is_dry or time.monotonic() > self._interrupted_at_s + DRAIN_TIME_S:
+            self._interrupted_at_s = -math.inf
             raise BodyInterrupted
 
     @property
@@ -90,7 +99,7 @@ class Receiver:
     def _receive(self, buffer: memoryview, flags: int, until_s: float | None) -> int:
         while True:
             self._yield_fairly()
-            self.check()
+            self._check(is_dry=False)
             try:
                 received_bytes = self._read_once(buffer, flags)
             except (BlockingIOError, ssl.SSLWantReadError):
@@ -115,7 +124,11 @@ class Receiver:
             self._socket.settimeout(timeout_s)
 
     def _wait(self, until_s: float | None) -> bool:
-        """Waits until there is something to read; returns False at `until_s`. Raises BodyBroken."""
+        """Waits until there is something to read; returns False at `until_s`.
+
+        Raises BodyBroken, BodyInterrupted.
+        """
+        self._check(is_dry=True)
         began_s = time.monotonic()
         longest_s = min(SILENCE_TIMEOUT_S - self._silent_s, self._time_left_s)
         if longest_s <= 0:

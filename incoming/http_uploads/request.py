@@ -130,6 +130,11 @@ class UploadRequest:
             raise exc.error from exc
 
     @property
+    def declares_body(self) -> bool:
+        """Whether a body follows the head, of whatever length."""
+        return bool(self.header("Transfer-Encoding")) or self.header("Content-Length") not in ("", "0")
+
+    @property
     def declared_body_bytes(self) -> int | None:
         """The length of the body as its head says; None for a chunked one."""
         if self.header("Transfer-Encoding"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
+import uuid
 from pathlib import Path
 
 import pytest
@@ -15,12 +17,15 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import HostedServer
+from tests.support.http_upload import HttpUpload
 from tests.support.server import call_backend
 from tests.support.upload_client import PATH
+from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed, HandshakeRefused, WebSocket
 
 _seeds = itertools.count(9000)
 LENGTH_BYTES = 5 * MIB + 17
+JSON = {"Accept": "application/json"}
 
 
 def data() -> FileBytes:
@@ -47,6 +52,57 @@ def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
     client.headers = {"Cookie": "session=" + "x" * 9000 + "; more=" + "y" * 9000}
     client.upload()
     assert app.wait_for(1)[0].sha256 == client.data.sha256
+
+
+@pytest.mark.parametrize("chunk_bytes", [0, 100_000], ids=["length", "chunked"])
+def test_a_file_is_put_over_http(host: HostedServer, app: ScriptedApp, chunk_bytes: int) -> None:
+    file = data()
+    upload = HttpUpload(host.url, host.new_ticket(app.url))
+    content = file.read(0, LENGTH_BYTES)
+    if chunk_bytes:
+        with upload.open("PUT", {"Transfer-Encoding": "chunked"}) as request:
+            for at in range(0, LENGTH_BYTES, chunk_bytes):
+                request.send_chunk(content[at : at + chunk_bytes])
+            request.send_chunk(b"")
+            answer = request.answer()
+    else:
+        answer = upload.ask("PUT", None, content)
+    assert answer.status == 200, answer.text
+    assert app.wait_for(1)[0].sha256 == file.sha256
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
+def test_what_had_arrived_over_http_when_a_connection_broke_is_stored(
+    host: HostedServer, app: ScriptedApp, reset: bool
+) -> None:
+    sent_bytes = 3_400_123
+    upload = HttpUpload(host.url, host.new_ticket(app.url))
+    with upload.open("PUT", {"Content-Length": LENGTH_BYTES}) as request:
+        request.send(data().read(0, sent_bytes))
+        request.break_off(reset=reset)
+    # GET only looks. HEAD takes over, and would end the reading.
+    wait_until(
+        lambda: bool(json.loads(upload.ask("GET", JSON).body)["offset_bytes"] == sent_bytes),
+        "all that was sent is stored",
+    )
+    assert upload.ask("HEAD").offset_bytes == sent_bytes
+
+
+def test_a_client_that_is_still_sending_can_read_why_it_is_refused(host: HostedServer) -> None:
+    upload = HttpUpload(host.url, str(uuid.uuid4()))
+    with upload.open("PUT", {"Content-Length": 8 * MIB}) as request:
+        request.send(bytes(8 * MIB))
+        answer = request.answer()
+    assert (answer.status, answer.code) == (404, "unknown_ticket")
+
+
+def test_a_client_that_waits_is_told_to_send_its_file(host: HostedServer, app: ScriptedApp) -> None:
+    upload = HttpUpload(host.url, host.new_ticket(app.url))
+    with upload.open("PUT", {"Content-Length": 5, "Expect": "100-continue"}) as request:
+        assert request.socket.recv(100).startswith(b"HTTP/1.1 100 Continue\r\n")
+        request.send(b"hello")
+        assert request.answer().status == 200
+    assert app.wait_for(1)[0].size_bytes == 5
 
 
 def test_an_upload_goes_on_where_its_connection_was_lost(host: HostedServer, app: ScriptedApp) -> None:

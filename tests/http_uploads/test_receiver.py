@@ -89,6 +89,25 @@ def test_an_interrupted_reader_raises_at_once_and_from_then_on(sender: Sender, i
         sender.receive()
 
 
+def test_an_interrupted_reader_still_gets_what_has_arrived(sender: Sender) -> None:
+    sender.socket.sendall(b"hello")
+    sender.receiver.interrupt()
+    assert (sender.receive(3), sender.receive(3)) == (b"hel", b"lo")
+    with pytest.raises(BodyInterrupted):
+        sender.receive()
+
+
+def test_a_client_that_sends_on_is_interrupted_as_well(
+    sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(receiver_module, "DRAIN_TIME_S", 0.0)
+    sender.socket.sendall(b"hello")
+    sender.receiver.interrupt()
+    time.sleep(0.001)
+    with pytest.raises(BodyInterrupted):
+        sender.receive()
+
+
 def test_an_interrupt_wakes_nobody_who_waits_for_something_else(sender: Sender) -> None:
     def read_then_sleep() -> float:
         sender.receive()

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import http.client
 import socket
+import struct
+import sys
+import termios
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 from urllib.parse import urlsplit
+
+from tests.support.waiting import wait_until
 
 TIMEOUT_S: Final = 30.0
 Headers = Mapping[str, str | int]
@@ -57,6 +63,18 @@ class OpenRequest:
     def send_chunk(self, data: bytes) -> None:
         """Sends a chunk of the chunked coding; an empty one is the last."""
         self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
+
+    def break_off(self, *, reset: bool) -> None:
+        """Ends the connection, with FIN or RST, once the peer's system has received all that was sent."""
+
+        def unsent_bytes() -> int:
+            found = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(found, sys.byteorder)
+
+        wait_until(lambda: not unsent_bytes(), "everything is delivered")
+        if reset:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.socket.close()
 
     def answer(self) -> HttpAnswer:
         """Waits for the final answer."""
