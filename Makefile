@@ -31,7 +31,8 @@ test: browser nginx php check ## Installs what the tests need, checks the code, 
 	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --timeout 180 $(ARGS)
 
 clients: browser nginx $(VENV)/.installed-dev node_modules/.installed ## Uploads over HTTP with clients of others, the whole matrix
-	@INCOMING_TEST_CLIENTS=all $(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile tests/clients $(ARGS)
+	@INCOMING_TEST_CLIENTS=all INCOMING_TEST_ENGINES=chromium,firefox,webkit \
+		$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile tests/clients tests/e2e/test_forms.py $(ARGS)
 
 check: docs node_modules/.installed ## Checks style, types, the built library and the links of the docs, and runs nothing
 	@echo "== ruff"

@@ -19,7 +19,7 @@ from incoming.wire.page_policy import page_headers
 LONGEST_WAIT_S: Final = 25
 """How long a request for the state may be held. Proxies often end one after 30 or 60 s."""
 _SHOWN_S: Final = 1
-"""How long the page is shown at least before it waits for news: browsers show none that leaves at once."""
+"""How long the page is shown before it waits for news. With 0, Chromium and WebKit do not show it at all."""
 _WATCHED_S: Final = 5
 """How often the page of an upload that somebody else sends is loaded again: no news tells of its bytes."""
 _RESTART_S: Final = 10
