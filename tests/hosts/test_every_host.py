@@ -44,6 +44,17 @@ def test_a_client_of_version_2_uploads(host: HostedServer, app: ScriptedApp) -> 
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
+def test_a_request_without_a_length_uploads_and_no_log_shows_its_ticket(
+    host: HostedServer, app: ScriptedApp
+) -> None:
+    content, ticket_id = data(), host.new_ticket(app.url)
+    url = f"{host.url}/incoming/frontend/uploads/{ticket_id}"
+    answer = requests.put(url, data=content.blocks(), timeout=60)
+    assert (answer.status_code, answer.text) == (200, "The app has the file.\n")
+    assert app.wait_for(1)[0].sha256 == content.sha256
+    assert ticket_id not in host.log_text()
+
+
 @pytest.mark.parametrize("kind", [ClientV1, ClientV2], ids=["version 1", "version 2"])
 def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
     host: HostedServer, app: ScriptedApp, kind: type[ClientV1 | ClientV2]

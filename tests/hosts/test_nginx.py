@@ -75,6 +75,34 @@ def test_uploads_pass_and_go_on_where_their_connection_was_lost(
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
+@pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
+@pytest.mark.parametrize("prefix", ["", "/uploads"])
+def test_uploads_over_http_pass_as_they_come_and_the_log_shows_no_ticket(
+    server: RunningServer, app: ScriptedApp, tmp_path: Path, prefix: str
+) -> None:
+    content = data(70 * MIB)  # larger than any limit that was here
+    front = Nginx(tmp_path / "nginx", server.port)
+    if prefix:
+        front.use_prefix()
+    with front:
+        ticket_id = new_upload(server, app.url)
+        url = f"{front.url}{prefix}/incoming/frontend/uploads/{ticket_id}"
+
+        def pieces() -> Iterator[bytes]:
+            """Looks, in the middle, at what the server has received so far."""
+            yield from itertools.islice(content.blocks(), 1)
+            wait_until(lambda: server.stored_file(ticket_id).is_file(), "the server has the first bytes")
+            yield from itertools.islice(content.blocks(), 1, None)
+
+        answer = requests.put(url, data=pieces(), verify=False, timeout=60)
+        assert (answer.status_code, answer.text) == (200, "The app has the file.\n")
+        assert app.wait_for(1)[0].sha256 == content.sha256
+        assert get(f"{url}?ticket={ticket_id}").status_code == 200
+    logged = "".join(log.read_text() for log in front.folder.glob("*.log"))
+    assert f"frontend/uploads/{ticket_id[:8]}..." in logged
+    assert ticket_id not in logged
+
+
 @pytest.mark.parametrize("kind", [GunicornServer, UwsgiServer], ids=["gunicorn", "uWSGI"])
 def test_the_cookies_of_a_single_sign_on_pass_to_each_server(
     tmp_path: Path, app: ScriptedApp, kind: type[GunicornServer | UwsgiServer]

@@ -66,6 +66,7 @@ class Nginx:
         self.change(r"127\.0\.0\.1:8080;", f"127.0.0.1:{app_port};")
         self.change(r"/etc/ssl/example.org/fullchain.pem", str(folder / "cert.pem"))
         self.change(r"/etc/ssl/example.org/privkey.pem", str(folder / "key.pem"))
+        self.change(r"/var/log/nginx/access.log", str(folder / "uploads.log"))
         self.change(r"server_name example.org", "server_name localhost 127.0.0.1")
 
     @property
