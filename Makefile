@@ -52,7 +52,8 @@ library: node_modules/.installed ## Builds the JavaScript library from static/sr
 
 faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
 	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_LOST_MIB=1024 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
-	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 $(PYTHON_BIN) -m pytest tests/faults $(ARGS)
+	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 INCOMING_TEST_TICKETS=200000 \
+	$(PYTHON_BIN) -m pytest tests/faults $(ARGS)
 	@$(SHOWN)
 
 soak: $(VENV)/.installed ## Keeps one server busy with everything for half an hour, and looks at what is left
