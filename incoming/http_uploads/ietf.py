@@ -40,6 +40,7 @@ from incoming.protocol.digests import (
 )
 from incoming.protocol.ietf_draft import InconsistentLength, Limits
 from incoming.protocol.request_checksum import RequestChecksums
+from incoming.protocol.rules import UPLOADS_ROUTE, upload_path
 from incoming.wire.content_disposition import file_name
 
 PROGRESS_INTERVAL_S: Final = 1.0
@@ -72,6 +73,8 @@ class IetfDraft:
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers a request. Raises IncomingError, which `failure` then answers."""
+        if request.address.tail not in ((), ("",), (request.ticket_id,)):
+            raise errors.NotFound("This is not the address of an upload.")
         exchange = _Exchange(self, request)
         match request.method:
             case "HEAD" | "GET":
@@ -133,6 +136,10 @@ class _Exchange:
         """Answers a request for the offset (4.3)."""
         ietf_draft.check_stateless(self._dialect, self._find)
         progress = self._transfers.settle(self._id, self._request.source)
+        if self._dialect.ends_at_length and progress.length_bytes == 0:
+            # The client takes the offset 0 for success, and may never send anything.
+            with self._transfers.claim(self._id, FileSaid(), self._request.source) as transfer:
+                progress = self._handed_over(transfer)
         if progress.state is State.ISSUED:
             self._draft.remember_parts(self._id)  # a client that sends all at once does not ask before
         answer = self._state(204, progress)
@@ -167,10 +174,8 @@ class _Exchange:
             body, check = self._request.body, RequestChecksums((digest,)) if digest else None
             if self._creates:
                 self._skip_stored(transfer, part, has_digest=digest is not None)
-            is_receiving, seen_bytes = (
-                transfer.is_receiving,
-                transfer.progress.offset_bytes - part.offset_bytes,
-            )
+            is_receiving = transfer.is_receiving
+            seen_bytes = transfer.progress.offset_bytes - part.offset_bytes
             try:
                 transfer.receive(body, check, self._tells_progress(transfer))
             except errors.TooManyBytes:
@@ -269,16 +274,23 @@ class _Exchange:
             transfer.set_length(transfer.offset_bytes)
         elif transfer.missing_bytes and transfer.is_receiving:
             raise InconsistentLength(length_bytes, transfer.offset_bytes)
+        progress = self._handed_over(transfer)
+        if progress.state is not State.FINISHED:
+            return self._acknowledge(progress)
+        self._draft.forget_parts(self._id)
+        answer = self._state(self._dialect.whole_status, progress)
+        return answer.add(*self._location) if self._creates and self._dialect.withholds else answer
+
+    def _handed_over(self, transfer: Transfer) -> Progress:
+        """Hands over a file that is whole, and waits for the app. Returns how far the upload is then.
+
+        Raises AppNotReady if the app has not answered, unless the client understands an answer to a part.
+        """
         transfer.complete()
         progress = transfer.wait_for_app()
-        if progress.state is State.FINISHED:
-            self._draft.forget_parts(self._id)
-            answer = self._state(self._dialect.whole_status, progress)
-            if self._creates and self._dialect.withholds:
-                answer.add(*self._location)
-            return answer
-        if self._dialect.withholds and progress.length_bytes and self._draft.sends_in_parts(self._id):
-            return self._acknowledge(progress)
+        goes_on = self._dialect.withholds and self._draft.sends_in_parts(self._id)
+        if progress.state is State.FINISHED or (goes_on and progress.length_bytes):
+            return progress
         raise errors.AppNotReady
 
     # --- answers --------------------------------------------------------------------------------------
@@ -345,7 +357,11 @@ class _Exchange:
     @property
     def _location(self) -> tuple[str, str]:
         """The same in all answers to one request (4.2.2)."""
-        return "Location", self._request.location
+        public_url = self._context.settings.public_url.rstrip("/")
+        if not public_url:
+            return "Location", self._request.location
+        prefix = str(self._request.environ.get("PATH_INFO", "")).partition(UPLOADS_ROUTE)[0]
+        return "Location", public_url + prefix + upload_path(self._id)
 
     @property
     def _sends_interim(self) -> bool:

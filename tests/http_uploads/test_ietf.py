@@ -21,13 +21,14 @@ import pytest
 
 from incoming.core.checksum import checksum
 from incoming.core.lifecycle import State
+from incoming.protocol.rules import PREFIXES
 from tests.conftest import StartServer
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
-from tests.support.ietf import NEW, VERSIONS, IetfAnswer, IetfClient, without
+from tests.support.ietf import NEW, VERSIONS, Exchange, IetfAnswer, IetfClient, without
 from tests.support.server import RunningServer, cancel_upload, new_upload
 from tests.support.waiting import wait_until
 
@@ -339,6 +340,18 @@ def test_r6_of_a_creation_that_breaks_off_what_came_is_stored_and_it_is_not_comp
     assert stored.read_bytes() == CONTENT[:HALF]
     assert client.append(HALF, CONTENT[HALF:]).is_complete is True
     check_delivered(app)
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_r4_the_address_is_absolute_where_the_server_knows_its_own(
+    start_server: StartServer, app: ScriptedApp, prefix: str
+) -> None:
+    server = start_server(public_url="https://uploads.example.org/behind/")
+    client = IetfClient(HttpUpload(server.url, new_upload(server, app.url), prefix), 9)
+    answer = client.create(CONTENT[:HALF], is_last=False)
+    expected = f"https://uploads.example.org/behind{prefix}frontend/uploads/{client.upload.ticket_id}"
+    assert [one.headers["location"] for one in answer.interims] == [expected]
+    assert answer.headers["location"] == expected
 
 
 # --- the state -----------------------------------------------------------------------------------------
@@ -1151,6 +1164,31 @@ def test_r27_the_metadata_of_tus_js_client_name_the_file_too(
     new_client(version).create(CONTENT, more={"Upload-Metadata": metadata})
     assert check_delivered(app).fields["filenameFromBrowser"] == "größe.mov"
     assert check_delivered(app).fields["uploadMetadata"] == metadata
+
+
+@pytest.mark.parametrize("version", [5, 6])
+def test_an_empty_file_is_not_there_for_its_client_before_the_app_has_it(
+    new_brief_client: NewClient, app: ScriptedApp, version: int
+) -> None:
+    """The client takes the offset 0 for success, also in the answer to HEAD."""
+    slow = SlowApp()
+    app.answers = [slow]
+    client = new_brief_client(version)
+    created = client.create(is_last=False, more={"Upload-Length": 0})
+    assert [answer.status for answer in (created, client.head(), client.append(0))] == [504, 504, 504]
+    slow.go_ahead.set()
+    wait_until(lambda: client.head().is_complete, "the app has the file")
+    check_delivered(app, b"")
+
+
+@in_three_versions
+def test_what_is_below_the_address_of_an_upload_is_not_one(new_client: NewClient, version: int) -> None:
+    client = new_client(version)
+    for below in ("/parts/1", "/a/b", "/another-name"):
+        request = client.upload.open("POST", client.headers(True, {"Content-Length": 0}), below)
+        with Exchange(request, "POST") as exchange:
+            assert exchange.answer().status == 404
+    assert client.head().offset_bytes == 0
 
 
 # --- security, and versions ------------------------------------------------------------------------------
