@@ -1,15 +1,15 @@
-# Everything that is done with this tree. Each target installs what it needs, once; the stamps in .venv and
-# node_modules tell when that was, so a second run starts at once and needs no network.
+# Every task for this tree. Each target installs what it needs, once. Stamp files in .venv and node_modules
+# record that, so a second run starts at once and needs no network.
 
 VENV   := .venv
 PYTHON_BIN := $(VENV)/bin/python
 ARGS   :=
-# How many test files run at the same time. With three on two cores WebKit comes near the end of what the tests wait for.
+# How many test files run at the same time. With three on two cores, WebKit comes close to the tests' timeouts.
 JOBS   := 2
 # Bottle has no types, and the examples use its decorators.
 LAX    := --allow-untyped-decorators --no-warn-return-any
 
-# What a run has tried is noted in a file of its own, and shown in docs/explanation/reliability.md once all of it has held.
+# A run records what it tried in a file, and writes it into docs/explanation/reliability.md if all tests pass.
 NOTES  = tests/artifacts/$@.jsonl
 NOTING = INCOMING_TEST_TALLY=$(CURDIR)/$(NOTES)
 NOTED  = mkdir -p $(dir $(NOTES)) && rm -f $(NOTES) && $(NOTING)
@@ -50,13 +50,13 @@ docs: $(VENV)/.installed-dev ## Builds the site with the docs in build/site; a b
 library: node_modules/.installed ## Builds the JavaScript library from static/src
 	@npm run --silent build
 
-faults: $(VENV)/.installed ## Kills, power cuts and failing disks, a thousand of them, and compares every byte
+faults: $(VENV)/.installed ## Tests over a thousand kills, power cuts and disk errors, and compares every byte
 	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_LOST_MIB=1024 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
 	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 INCOMING_TEST_TICKETS=200000 \
 	$(PYTHON_BIN) -m pytest tests/faults $(ARGS)
 	@$(SHOWN)
 
-soak: $(VENV)/.installed ## Keeps one server busy with everything for half an hour, and looks at what is left
+soak: $(VENV)/.installed ## Runs one server under mixed load for half an hour, and checks for leaks
 	@$(NOTED) INCOMING_TEST_SOAK_S=$${INCOMING_TEST_SOAK_S:-1800} $(PYTHON_BIN) -m pytest -s tests/faults/test_soak.py $(ARGS)
 	@$(SHOWN)
 
@@ -70,19 +70,19 @@ attacks: browser nginx $(VENV)/.installed-attacks node_modules/.installed ## Att
 engines: $(VENV)/.installed browser ## Runs all tests of the pages in Chromium, Firefox and WebKit
 	@INCOMING_TEST_ENGINES=chromium,firefox,webkit $(PYTHON_BIN) -m pytest tests/e2e $(ARGS)
 
-net: $(VENV)/.installed browser ## Uploads over emulated links: 1 Gbit/s at 100 ms, 2 Mbit/s, lossy ones (as root)
+net: $(VENV)/.installed browser ## Uploads over emulated links: 1 Gbit/s at 100 ms, 2 Mbit/s, packet loss (as root)
 	@INCOMING_TEST_NET=full $(PYTHON_BIN) -m pytest -s tests/net $(ARGS)
 
-chaos: $(VENV)/.installed browser ## Uploads through a proxy that cuts, freezes and corrupts, for ten minutes
+chaos: $(VENV)/.installed browser ## Uploads for ten minutes through a proxy that cuts, freezes and corrupts connections
 	@INCOMING_TEST_CHAOS_S=600 $(PYTHON_BIN) -m pytest -s tests/faults/test_chaos.py $(ARGS)
 
-bench: $(VENV)/.installed bench/.venv/.installed nginx node ## Measures this server and those one could pick instead; half an hour
+bench: $(VENV)/.installed bench/.venv/.installed nginx node ## Measures this server and alternatives; half an hour
 	@$(PYTHON_BIN) -m bench $(ARGS)
 
-bench-quick: $(VENV)/.installed ## Prints today's speed beside the recorded one, in under a minute
+bench-quick: $(VENV)/.installed ## Compares the current speed with the recorded one, in under a minute
 	@$(PYTHON_BIN) -m bench.quick $(ARGS)
 
-clean: ## Removes what make has installed and built; uploads are kept
+clean: ## Removes everything that make installed or built, but no uploads
 	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
 
 browser node nginx php:

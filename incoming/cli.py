@@ -1,16 +1,16 @@
-"""The command `incoming`: patch first, then hand over to one of its commands."""
+"""The command `incoming`: applies gevent's patches, then runs a subcommand."""
 
 from __future__ import annotations
 
-# Nothing may open a file before this: it could get the number of a standard stream that is closed.
+# This comes first: a file opened earlier could get the descriptor of a closed standard stream.
 from incoming.runtime import output  # isort: skip
 
 output.occupy_standard_descriptors()
 
-# Whatever opens a socket has to find gevent's, so this stands before every other import.
+# Every module that opens a socket needs gevent's version, so this precedes the other imports.
 from gevent import config, monkey  # isort: skip
 
-config.track_greenlet_tree = False  # who has spawned whom: a fifth of what a greenlet costs, and nobody looks
+config.track_greenlet_tree = False  # it is a fifth of the cost of a greenlet, and is not used
 monkey.patch_all()
 
 from importlib import import_module
@@ -30,25 +30,25 @@ COMMANDS: Final = {
     "config": "config",
     "probe": "probe",
 }
-"""{command: the module that has it}, in the order in which they are met."""
+"""{command: its module}, in the order of the help."""
 
 
 class Commands(click.Group):
-    """Without a command, or with options only, it is `serve`: so it was before there were others.
+    """Without a command, or with options only, it is `serve`, which was once the only command.
 
-    A command's module is imported when the command is called: the server starts in two thirds of the time
-    when it does not load the client.
+    A command's module is imported when the command is called. The server starts in two thirds of the time if
+    it does not load the client.
     """
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        """See click.Group. From here on no trouble with the output ends or changes what a command does."""
+        """See click.Group. From here on, an output that fails does not change what a command does."""
         output.guard()
         return super().main(*args, **kwargs)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See click.Group."""
         mine = {name for parameter in self.get_params(ctx) for name in parameter.opts}
-        if ctx.resilient_parsing:  # the shell asks how words go on
+        if ctx.resilient_parsing:  # the shell completes a word
             return super().parse_args(ctx, args)
         if not args or (args[0].startswith("-") and args[0] not in mine):
             args = ["serve", *args]

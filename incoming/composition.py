@@ -1,10 +1,10 @@
-"""Incoming!! as a whole, in one process: the parts, put together.
+"""The composition root: one process's service, built of its parts.
 
-    service = Service(settings)     takes the storage directory
+    service = Service(settings)     opens the storage directory
     service.begin()                 resumes the uploads of the last process, and starts housekeeping
-    service.wsgi(...)               the routes and the uploads, in front of any WSGI app or of none
-    service.stop()                  connected clients are told to come back later
-    service.close()                 lets the next process have the directory
+    service.wsgi(...)               the routes and the uploads, optionally in front of a WSGI app
+    service.stop()                  tells connected clients to reconnect later
+    service.close()                 releases the directory for the next process
 
 The caller brings the HTTP server: the command line, the app's own server, uWSGI or gunicorn.
 """
@@ -68,7 +68,7 @@ LOST: Final = (
 )
 WIND_DOWN_STEP_S: Final = 0.02
 RELEASE_TIMEOUT_S: Final = 2.0
-"""How long the journal may take for the uploads that are still held when the process ends."""
+"""How long the journal may take to release the uploads that still have clients when the process ends."""
 JOURNAL_NEEDS: Final = Need(
     MODE,
     closed_bits=0o077,
@@ -91,10 +91,10 @@ COPIED: Final = (
 
 
 class Service:
-    """One process's uploads. The process has to be monkey-patched by gevent before it imports this."""
+    """The service of one process, which gevent has to patch before it imports this module."""
 
     def __init__(self, settings: Settings) -> None:
-        """Takes the storage directory, and reads the journal. Raises StorageInUse, BadSetting."""
+        """Locks the storage directory, and reads the journal. Raises StorageInUse, BadSetting."""
         self.settings = settings
         self.directory = Path(settings.storage_dir).absolute()
         self.runtime = GeventRuntime()
@@ -110,18 +110,18 @@ class Service:
         self._closed = False
 
     def _open(self) -> None:
-        """Takes the lock, and opens what is in the directory. Raises StorageInUse, BadSetting."""
+        """Acquires the lock, and opens the data and the journal. Raises StorageInUse, BadSetting."""
         with unusable(self.directory):
             self._own_storage()
-            self._take_what_is_there()
+            self._open_data_and_journal()
         if self.settings.fsync:
-            _keep_names(self.directory)
+            _sync_directories(self.directory)
         self.uploads = Uploads(self.context)
         housekeeping.mark_in_doubt(self.uploads, self._journal.is_same_boot())
         self._write_first_clock()
 
-    def _take_what_is_there(self) -> None:
-        """Tries what the file systems can do, then opens what is on them. Raises BadSetting, OSError."""
+    def _open_data_and_journal(self) -> None:
+        """Checks what the file systems can do, then opens data and journal. Raises BadSetting, OSError."""
         fsync = self.settings.fsync
         self._data_found = probe(self.directory / "data", replace(DATA_NEEDS, syncs=fsync))
         warn([self._data_found, probe(self.directory / "journal", replace(JOURNAL_NEEDS, syncs=fsync))])
@@ -129,7 +129,7 @@ class Service:
         self.context = self._make_context()
 
     def _write_first_clock(self) -> None:
-        """Before anything is acknowledged: which start of the machine this is."""
+        """Records which boot of the machine this is, before anything is acknowledged."""
         try:
             self._journal.write_clock(self._clock.now_s())
         except IncomingError as exc:
@@ -202,7 +202,7 @@ class Service:
         self.runtime.spawn(housekeeping.keep_checkpoints, self.uploads)
 
     def _run_clock(self) -> None:
-        """Has the service's clock run and its storage watched, until the process ends."""
+        """Runs the service's clock until the process ends, and monitors the storage lock."""
         self.runtime.spawn(self._watch_storage)
         while True:
             stood_still_s = self._clock.tick()
@@ -211,7 +211,7 @@ class Service:
             self.runtime.sleep(TICK_S)
 
     def _watch_storage(self) -> None:
-        """Stops all work on the storage once it may be another process's."""
+        """Stops all work on the storage once another process may own it."""
         while True:
             try:
                 self.runtime.in_pool(self._dir_lock.check)
@@ -224,7 +224,7 @@ class Service:
             self.runtime.sleep(TICK_S)
 
     def _sweep_regularly(self) -> None:
-        """Sweeps, and keeps the service's clock, until the process ends or has lost its storage."""
+        """Sweeps, and stores the service's clock, until the process ends or has lost its storage."""
         interval_s = housekeeping.sweep_interval_s(self.settings)
         while not self.uploads.lost:
             self.runtime.sleep(min(interval_s, CLOCK_INTERVAL_S))
@@ -237,14 +237,14 @@ class Service:
                 log.exception("a defect: housekeeping failed")
 
     def stop(self) -> None:
-        """Tells every client to come back later, and takes on nothing new."""
+        """Tells every client to reconnect later, and accepts nothing new."""
         log.info("stopping")
         self.uploads.stop()
 
     def wind_down(self) -> None:
-        """Stops, waits until no client holds an upload any more (or for `stop_timeout_s`), and closes.
+        """Stops, waits until no client has an upload (at most `stop_timeout_s`), and closes.
 
-        May be called again: uWSGI does, for each request that ends meanwhile.
+        It may be called again: uWSGI does that for each request that ends meanwhile.
         """
         if not self.uploads.stopping:
             self.stop()
@@ -253,19 +253,19 @@ class Service:
             self.runtime.sleep(WIND_DOWN_STEP_S)
         self.close()
 
-    def _release_the_last(self) -> None:
-        """Lets go of uploads whose clients have not left, so that the journal has checkpoints of them."""
+    def _release_remaining(self) -> None:
+        """Releases uploads whose clients are still connected, so that the journal has their checkpoints."""
         self.uploads.release_all()
         until_s = self.runtime.now_s() + RELEASE_TIMEOUT_S
         while self.uploads.claims.count() and self.runtime.now_s() < until_s:
             self.runtime.sleep(WIND_DOWN_STEP_S)
 
     def close(self) -> None:
-        """Leaves everything to the next process, once."""
+        """Closes the journal and releases the directory. Does nothing when called again."""
         if self._closed:
             return
         self._closed = True
-        self._release_the_last()
+        self._release_remaining()
         try:
             self._journal.close(self._clock.now_s())
         except IncomingError as exc:
@@ -274,10 +274,10 @@ class Service:
             self._dir_lock.release()
 
 
-def _keep_names(directory: Path) -> None:
-    """Makes the names of what is in the directory, and its own, survive a power cut."""
+def _sync_directories(directory: Path) -> None:
+    """Syncs the directory and its parents, so that their entries survive a power cut."""
     for folder in (directory, *directory.parents):
-        with contextlib.suppress(OSError):  # one that others own may not let us
+        with contextlib.suppress(OSError):  # a directory of another user may not be readable
             fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 os.fsync(fd)

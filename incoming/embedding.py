@@ -1,4 +1,4 @@
-"""Incoming!! inside an app's own process: tickets without HTTP, and files handed over by a call.
+"""Incoming!! inside an app's own process: tickets without HTTP, and handovers by function calls.
 
     from gevent import monkey; monkey.patch_all()     # before every other import
     import bottle
@@ -39,10 +39,10 @@ SECRET_BYTES = 24
 
 
 class Incoming:
-    """The uploads of one app, in its process. There is one process, and one of these a storage directory."""
+    """The uploads of one app, in its process. A storage directory belongs to one process and one instance."""
 
     def __init__(self, **settings: object) -> None:
-        """Takes the storage directory, and resumes what is in it as soon as the app serves.
+        """Opens the storage directory, and resumes its uploads as soon as the app serves.
 
         docs/reference/settings.md lists the `settings`. They override the environment, for example
         `storage_dir` overrides INCOMING_STORAGE_DIR.
@@ -56,24 +56,24 @@ class Incoming:
     # --- in front of the app -----------------------------------------------------------------------
 
     def mount(self, app: Any) -> None:
-        """Takes the paths below /incoming/ of a Bottle app; all others stay as they are.
+        """Serves the paths below /incoming/ of a Bottle app. All other paths stay as they are.
 
-        They are taken before the app routes, so its hooks, plugins and error pages do not touch them. It has
-        to be the app that is served: where Bottle mounts it into another one, it copies its routes only.
+        This happens before the app's routing, so its hooks, plugins and error pages do not apply. `app` has
+        to be the app that is served: mounting it into another Bottle app copies only its routes.
         """
         if not callable(getattr(app, "wsgi", None)):
             raise TypeError("mount needs a Bottle app; wrap any other WSGI app with incoming.wsgi(app)")
         app.wsgi = self.wsgi(app.wsgi)
 
     def wsgi(self, app: WsgiApp | None = None) -> WsgiApp:
-        """Returns a WSGI app that serves the paths below /incoming/, and has `app` serve all others."""
+        """Returns a WSGI app that serves the paths below /incoming/. `app` gets all other requests."""
         return self._service.wsgi(app)
 
     def serve(self, app: WsgiApp) -> None:
         """Serves `app` on the settings' host and port, until SIGTERM or Ctrl-C. Raises BadSetting.
 
-        Clients are told to come back, requests get `stop_timeout_s`. An app that has a web server of its
-        own (gevent's, uWSGI, gunicorn) does not need this.
+        Then clients are told to reconnect later, and requests have `stop_timeout_s` to end. An app with its
+        own web server (gevent's, uWSGI, gunicorn) does not need this.
         """
         settings = self._service.settings
         servers = Servers(settings, self._service.uploads.refusals.count)
@@ -89,9 +89,9 @@ class Incoming:
     # --- instead of the backend routes ---------------------------------------------------------------
 
     def callback(self, name: str) -> Callable[[T], T]:
-        """Decorates a function that `new_upload` may name, with a name that it keeps when it moves.
+        """Decorator: registers a function for `new_upload` under a lasting name.
 
-        Functions of a module need none: they are found by their module and their name.
+        A function of a module does not need it. It is found by its module and its name.
         """
 
         def keep(function: T) -> T:
@@ -117,9 +117,10 @@ class Incoming:
         """Returns a new ticket; its `id` is for the page. Limits of 0 set none.
 
         `on_finished` is called with an ArrivedUpload, and may move its file; see Callback. `metadata` is
-        whatever JSON can hold. `length_bytes` is the length that the file has to have. `return_url` is where
-        a form without JavaScript leads in the end. Raises BadParameter, UploadTooLarge, TooMany, Stopping,
-        StorageFull, StorageFailed.
+        any value that JSON can represent. `length_bytes` is the required length of the file. `return_url` is
+        where a form without JavaScript leads in the end.
+
+        Raises BadParameter, UploadTooLarge, TooMany, Stopping, StorageFull, StorageFailed.
         """
         return self._service.uploads.issue(
             NewUpload(
@@ -142,11 +143,11 @@ class Incoming:
         self._service.uploads.finish(ticket_id, self._secret(ticket_id))
 
     def cancel_upload(self, ticket_id: str) -> None:
-        """The app gives the upload up. Raises UnknownTicket, WrongState once the file has arrived."""
+        """Cancels the upload. Raises UnknownTicket; WrongState once the file has arrived."""
         self._service.uploads.cancel_by_app(ticket_id, self._secret(ticket_id))
 
     def retry_upload(self, ticket_id: str) -> None:
-        """Has a failed handover tried again. Raises UnknownTicket, WrongState."""
+        """Retries a failed handover. Raises UnknownTicket, WrongState."""
         self._service.uploads.retry(ticket_id, self._secret(ticket_id))
 
     def _secret(self, ticket_id: str) -> str:
@@ -155,16 +156,16 @@ class Incoming:
     # --- helpers -------------------------------------------------------------------------------------
 
     def in_thread(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Returns what `function` returns, run in a thread: copying a large file would stop everybody."""
+        """Runs `function` in a thread and returns its result. Use it to copy a large file."""
         return self._service.runtime.in_pool(function, *args, **kwargs)
 
     def stop(self) -> None:
-        """Tells connected clients to come back later, and takes on nothing new: the process is to end."""
+        """Prepares the end of the process: tells clients to reconnect later, accepts nothing new."""
         self._service.stop()
 
 
 def _raw(value: object) -> object:
-    """Returns a setting as the table reads it; a path may be one of pathlib's."""
+    """Returns a setting in the form that the table reads; a path may be a pathlib.Path."""
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 

@@ -1,7 +1,7 @@
-"""What process managers (uWSGI, gunicorn) are asked and told.
+"""Support for process managers (uWSGI, gunicorn).
 
-The tickets live in one process, which gevent has patched. Where a manager is about to run several, or to
-copy this one after the storage was taken, that is said at the start, and what to change.
+All tickets are in one process, which has to be patched by gevent. If a manager would run several processes,
+or copy this one after it has opened the storage, the start fails with an error that says what to change.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ COPIED: Final = (
 
 
 def check() -> None:
-    """Raises RuntimeError where the service can't work in this process, with what to do about it."""
+    """Raises RuntimeError, with what to do, if the service can't work in this process."""
     if not is_patched():
         raise RuntimeError(NOT_PATCHED)
     uwsgi = _uwsgi()
@@ -43,9 +43,9 @@ def check() -> None:
 
 
 def start(settings: Settings) -> Service:
-    """Returns the service for a process that somebody else's web server runs.
+    """Returns the service for a process of another web server.
 
-    It goes on with what is stored as soon as that serves. Raises StorageInUse, OSError, and as `check`.
+    It resumes the stored uploads as soon as that server runs. Raises StorageInUse, OSError, and as `check`.
     """
     check()
     occupy_standard_descriptors()
@@ -56,7 +56,7 @@ def start(settings: Settings) -> Service:
 
 
 def _stop_with(service: Service) -> None:
-    """Has the service tell its clients when the process manager, if there is one, ends this process."""
+    """Stops the service when the process manager, if there is one, ends this process."""
     uwsgi = _uwsgi()
     if uwsgi:
         uwsgi.atexit = service.wind_down  # the last moment in which greenlets run
@@ -65,7 +65,7 @@ def _stop_with(service: Service) -> None:
 
 
 def _before_their_handler(number: signal.Signals, service: Service) -> None:
-    """gunicorn's worker then waits for its requests to end, which they only do when clients are told."""
+    """Stops the service before gunicorn's own handler, which waits for the requests of connected clients."""
     theirs = signal.getsignal(number)
 
     def handler(signal_number: int, frame: Any) -> None:
@@ -77,7 +77,7 @@ def _before_their_handler(number: signal.Signals, service: Service) -> None:
 
 
 def late_variables() -> dict[str, str]:
-    """Returns what uWSGI's `env` options set: pyuwsgi sets them too late for Python to see."""
+    """Returns the variables of uWSGI's `env` options, which pyuwsgi sets too late for `os.environ`."""
     uwsgi = _uwsgi()
     given = uwsgi.opt.get("env", []) if uwsgi else []
     lines = [os.fsdecode(line) for line in (given if isinstance(given, list) else [given])]
@@ -85,7 +85,7 @@ def late_variables() -> dict[str, str]:
 
 
 def _uwsgi() -> Any:
-    """Returns uWSGI's module, which only exists inside of it; None elsewhere."""
+    """Returns the module `uwsgi`, which exists only under uWSGI; None elsewhere."""
     try:
         return importlib.import_module("uwsgi")
     except ImportError:

@@ -1,6 +1,6 @@
 """Example 1, simple: one page, one ticket, one file. docs/tutorial/examples.md walks through it."""
 
-if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+if __name__ == "__main__":  # gevent has to patch the standard library before any other import
     from gevent import monkey
 
     monkey.patch_all()
@@ -38,20 +38,20 @@ def make_app(
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # other users must not read the secrets
     uploads = read_secrets(tickets)
     arrived: set[str] = set()
-    taking = Lock()  # one file at a time: the same one may be announced twice at once
+    taking = Lock()  # one file at a time: two calls for the same file may arrive at once
 
     def new_upload() -> str:
-        secret = secrets.token_urlsafe()  # Incoming!! will know it, browsers won't
+        secret = secrets.token_urlsafe()  # Incoming!! knows it, browsers don't
         url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
         finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
         form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
         try:
             answer = requests.post(url, form, timeout=10)
             answer.raise_for_status()
-            upload_id = str(uuid.UUID(answer.text))  # else it is not Incoming!! that has answered
+            upload_id = str(uuid.UUID(answer.text))  # otherwise it is not the answer of Incoming!!
         except (requests.RequestException, ValueError) as problem:
             raise HTTPError(503, "The upload server did not issue a ticket. Is it running?") from problem
         write_whole(tickets / upload_id, secret)
@@ -62,21 +62,21 @@ def make_app(
     def page() -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
         host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
-        response.set_header("Cache-Control", "no-store")  # a page shown again needs a ticket of its own
+        response.set_header("Cache-Control", "no-store")  # a page that is loaded again needs a new ticket
         html = PAGE.read_text("utf-8")
         return template(html, upload_id=new_upload(), incoming_host=host, files=files)
 
     @app.post("/api/backend/upload_finished")
     def upload_finished() -> str:
         form = request.forms
-        # A browser knows the id, but not the secret: else it could make us "move" any file of this machine.
+        # A browser knows the id, not the secret. Otherwise it could make us "move" any file of this machine.
         if form.backendSecret != uploads.get(form.id):
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
             log.info("%r was cancelled: %r", form.filenameFromBrowser, form.cancelReason)
             return "done"
         with taking:
-            if form.id not in arrived:  # else our answer got lost, and Incoming!! asks again
+            if form.id not in arrived:  # otherwise our answer was lost, and Incoming!! has called again
                 name = keep_file(form.id, form.filename, form.filenameFromBrowser, folder)
                 if not name:
                     raise HTTPError(404, "There is no such file.")
@@ -86,7 +86,7 @@ def make_app(
 
     @app.get("/uploads/<name>")
     def download(name: str) -> HTTPResponse:
-        if name.startswith("."):  # not whole yet
+        if name.startswith("."):  # not complete yet
             raise HTTPError(404, "There is no such file.")
         return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
@@ -94,8 +94,8 @@ def make_app(
 
 
 def page_machine(port: str) -> str:
-    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
-    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    """Returns the host of the requested page with another port: the default address of Incoming!!."""
+    # Not request.urlparts, which trusts X-Forwarded-Host: strangers could choose which script is loaded.
     host = re.sub(r":\d+$", "", request.get_header("Host", ""))
     if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
         raise HTTPError(400, "The Host header is not valid.")
@@ -116,7 +116,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def read_secrets(tickets: Path) -> dict[str, str]:
-    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would let everybody in."""
+    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would match any caller."""
     secrets_by_id = {}
     for file in tickets.glob("[!.]*"):
         secret = file.read_text(errors="replace")
@@ -130,19 +130,21 @@ def read_secrets(tickets: Path) -> dict[str, str]:
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
     """Moves `source` into `folder`, never over another file. Can be called again; returns "" once done."""
-    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    partial = folder / f".{upload_id}.part"  # a move to another disk is a long copy: hidden until complete
     if Path(source).exists():
         shutil.move(source, partial)
     elif not partial.exists():
         return ""
     name = re.sub(r"[\x00-\x1f\x7f]", "", Path(wanted_name).name)
-    wanted = Path(name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    wanted = Path(name.lstrip(". ") or "upload")  # without a folder, and not hidden
     suffix = wanted.suffix[:30]
-    stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255
+    stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode(
+        "utf-8", "ignore"
+    )  # Linux allows 255 bytes
     target, number = folder / (stem + suffix), 1
     while True:
         try:
-            target.touch(exist_ok=False)  # takes the name, unless it is taken
+            target.touch(exist_ok=False)  # reserves the name, unless it exists
             return partial.replace(target).name
         except FileExistsError:
             number += 1
@@ -151,11 +153,13 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 
 @click.command()
 @click.option(
-    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+    "--public_incoming_host", default="", help="Incoming!! for browsers; default: the host of the page"
 )
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
-@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
-@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
+@click.option(
+    "--public_app_host", default="", help="this app for browsers; default: localhost, with its port"
+)
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4001, help="where this app listens")
 def main(port: int, **hosts: str) -> None:
     """Runs the simple example by itself."""
@@ -163,7 +167,7 @@ def main(port: int, **hosts: str) -> None:
         hosts[name] = hosts[name] or f"localhost:{port}"
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     log.info("The simple example is at http://%s/", hosts["public_app_host"])
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
         try:
             WSGIServer(("", port), make_app(**hosts)).serve_forever()
         except OSError as problem:

@@ -3,7 +3,7 @@
 docs/tutorial/examples.md walks through it.
 """
 
-if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+if __name__ == "__main__":  # gevent has to patch the standard library before any other import
     from gevent import monkey
 
     monkey.patch_all()
@@ -38,12 +38,12 @@ DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": 
 @dataclass
 class Upload:
     secret: str  # Incoming!! knows it, browsers don't
-    source: str = ""  # where Incoming!! has put the file, once it is there
+    source: str = ""  # where Incoming!! has stored the file, once it has arrived
     wanted_name: str = ""
     finished: bool = False
 
     def __post_init__(self) -> None:
-        if not self.secret:  # it would let everybody in
+        if not self.secret:  # it would match any caller
             raise ValueError("an upload needs a secret")
 
 
@@ -58,9 +58,9 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # other users must not read the secrets
     uploads = read_uploads(tickets)
-    taking = Lock()  # one file at a time: the same one may be announced twice at once
+    taking = Lock()  # one file at a time: two calls for the same file may arrive at once
 
     def remember(upload_id: str, upload: Upload) -> None:
         write_whole(tickets / f"{upload_id}.json", json.dumps(asdict(upload)))
@@ -69,7 +69,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
     def ask_incoming(call: str, **form: str) -> str:
         url = f"http://{internal_incoming_host}/incoming/backend/{call}"
         answer = requests.post(url, form, timeout=10)
-        if not answer.ok:  # an OSError is what `patiently` tries again
+        if not answer.ok:  # `retried` repeats an action after an OSError
             raise OSError(answer.text) if answer.status_code >= 500 else ValueError(answer.text)
         return answer.text
 
@@ -106,7 +106,7 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
             log.info("upload %s was cancelled: %r", form.id[:8], form.cancelReason)
             return "done"
         with taking:
-            if not uploads[form.id].source:  # else our answer got lost, and Incoming!! asks again
+            if not uploads[form.id].source:  # otherwise our answer was lost, and Incoming!! has called again
                 if not Path(form.filename).exists():
                     raise HTTPError(404, "There is no such file.")
                 upload = replace(upload, source=form.filename, wanted_name=form.filenameFromBrowser)
@@ -115,26 +115,26 @@ def make_app(  # noqa: PLR0913, PLR0917 - all of it is the app's settings
         return "done" if upload.finished else "wait"
 
     def store(upload_id: str, upload: Upload) -> None:
-        patiently(lambda: keep_file(upload_id, upload.source, upload.wanted_name, folder))
+        retried(lambda: keep_file(upload_id, upload.source, upload.wanted_name, folder))
         time.sleep(finish_delay_s)  # here a real app might scan, convert or copy the file
-        patiently(lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=upload.secret))
+        retried(lambda: ask_incoming("finish_upload", id=upload_id, backendSecret=upload.secret))
         remember(upload_id, replace(upload, finished=True))
         log.info("http://%s/ has a new file, %r", public_app_host, upload.wanted_name)
 
     @app.get("/uploads/<name>")
     def download(name: str) -> HTTPResponse:
-        if name.startswith("."):  # not whole yet
+        if name.startswith("."):  # not complete yet
             raise HTTPError(404, "There is no such file.")
         return static_file(name, folder, mimetype="application/octet-stream", headers=DOWNLOAD_ONLY)
 
-    for upload_id, upload in uploads.items():  # those that a restart of this app has interrupted
+    for upload_id, upload in uploads.items():  # those that a restart of this app interrupted
         if upload.source and not upload.finished:
             Thread(target=store, args=(upload_id, upload), daemon=True).start()
     return app
 
 
-def patiently(action: Callable[[], str]) -> str:
-    """Tries again while there is trouble: full disks and restarting servers pass."""
+def retried(action: Callable[[], str]) -> str:
+    """Repeats an action that fails: a full disk or a restarting server is temporary."""
     for _ in range(1000):
         try:
             return action()
@@ -145,8 +145,8 @@ def patiently(action: Callable[[], str]) -> str:
 
 
 def page_machine(port: str) -> str:
-    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
-    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    """Returns the host of the requested page with another port: the default address of Incoming!!."""
+    # Not request.urlparts, which trusts X-Forwarded-Host: strangers could choose which script is loaded.
     host = re.sub(r":\d+$", "", request.get_header("Host", ""))
     if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
         raise HTTPError(400, "The Host header is not valid.")
@@ -167,7 +167,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def read_uploads(tickets: Path) -> dict[str, Upload]:
-    """Returns {ticket id: upload}. Damaged files are set aside: nothing else is lost because of them."""
+    """Returns {ticket id: upload}. Damaged files are set aside, so that nothing else is lost."""
     uploads = {}
     for file in tickets.glob("[!.]*.json"):
         try:
@@ -180,19 +180,21 @@ def read_uploads(tickets: Path) -> dict[str, Upload]:
 
 def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> str:
     """Moves `source` into `folder`, never over another file. Can be called again; returns "" once done."""
-    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    partial = folder / f".{upload_id}.part"  # a move to another disk is a long copy: hidden until complete
     if Path(source).exists():
         shutil.move(source, partial)
     elif not partial.exists():
         return ""
     name = re.sub(r"[\x00-\x1f\x7f]", "", Path(wanted_name).name)
-    wanted = Path(name.lstrip(". ") or "upload")  # in no other folder, and not hidden
+    wanted = Path(name.lstrip(". ") or "upload")  # without a folder, and not hidden
     suffix = wanted.suffix[:30]
-    stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode("utf-8", "ignore")  # Linux takes 255
+    stem = wanted.stem.encode()[: 240 - len(suffix.encode())].decode(
+        "utf-8", "ignore"
+    )  # Linux allows 255 bytes
     target, number = folder / (stem + suffix), 1
     while True:
         try:
-            target.touch(exist_ok=False)  # takes the name, unless it is taken
+            target.touch(exist_ok=False)  # reserves the name, unless it exists
             return partial.replace(target).name
         except FileExistsError:
             number += 1
@@ -201,20 +203,22 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 
 @click.command()
 @click.option(
-    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+    "--public_incoming_host", default="", help="Incoming!! for browsers; default: the host of the page"
 )
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
-@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
-@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
+@click.option(
+    "--public_app_host", default="", help="this app for browsers; default: localhost, with its port"
+)
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4002, help="where this app listens")
-@click.option("--finish_delay_s", default=10.0, help="how long storing a file takes, at least")
+@click.option("--finish_delay_s", default=10.0, help="the minimum time that storing a file takes")
 def main(port: int, finish_delay_s: float, **hosts: str) -> None:
     """Runs the dynamic example by itself."""
     for name in ("public_app_host", "internal_app_host"):
         hosts[name] = hosts[name] or f"localhost:{port}"
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     log.info("The dynamic example is at http://%s/", hosts["public_app_host"])
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
         try:
             WSGIServer(("", port), make_app(**hosts, finish_delay_s=finish_delay_s)).serve_forever()
         except OSError as problem:

@@ -1,6 +1,6 @@
 """Example 3, dropzone: whole folders, dropped on the page. docs/tutorial/examples.md walks through it."""
 
-if __name__ == "__main__":  # gevent has to prepare the standard library before anybody else uses it
+if __name__ == "__main__":  # gevent has to patch the standard library before any other import
     from gevent import monkey
 
     monkey.patch_all()
@@ -27,7 +27,7 @@ log = logging.getLogger("dropzone")
 HERE = Path(__file__).parent
 OTHER_PORT = "Choose another one with --port."
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
-MAX_PATH_BYTES = 2000  # Linux takes 4096, of which the folder's own place needs some
+MAX_PATH_BYTES = 2000  # Linux allows 4096, and the folder's own path needs some of it
 
 
 def make_app(
@@ -40,10 +40,10 @@ def make_app(
     """Returns the app. Hosts are `name:port`; an empty public_incoming_host means the page's own machine."""
     app, folder = Bottle(), Path(uploads_dir)
     tickets = folder / ".tickets"  # a real app has a database
-    tickets.mkdir(0o700, parents=True, exist_ok=True)  # nobody else may read the secrets
+    tickets.mkdir(0o700, parents=True, exist_ok=True)  # other users must not read the secrets
     uploads = read_secrets(tickets)
     ended: set[str] = set()
-    taking = Lock()  # one file at a time: the same one may be announced twice at once
+    taking = Lock()  # one file at a time: two calls for the same file may arrive at once
 
     @app.get("/")
     def page() -> str:
@@ -56,7 +56,7 @@ def make_app(
 
     @app.get("/<name:re:[a-z]+[.]js>")
     def script(name: str) -> HTTPResponse:
-        headers = {"Cache-Control": "no-cache"}  # looked after, but not loaded again
+        headers = {"Cache-Control": "no-cache"}  # checked each time, but loaded only if changed
         return static_file(name, HERE, mimetype="text/javascript", headers=headers)
 
     @app.post("/api/frontend/request_upload")
@@ -64,15 +64,15 @@ def make_app(
         path = "/".join(safe_parts(request.forms.path))
         if len(path.encode()) > MAX_PATH_BYTES:
             raise HTTPResponse("The folders of this file are nested too deeply.", 400)
-        secret = secrets.token_urlsafe()  # Incoming!! will know it, browsers won't
+        secret = secrets.token_urlsafe()  # Incoming!! knows it, browsers don't
         url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
         finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
         form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
-        form["metadata"] = json.dumps({"path": path})  # comes back with the file
+        form["metadata"] = json.dumps({"path": path})  # is sent back with the file
         try:
             answer = requests.post(url, form, timeout=10)
             answer.raise_for_status()
-            upload_id = str(uuid.UUID(answer.text))  # else it is not Incoming!! that has answered
+            upload_id = str(uuid.UUID(answer.text))  # otherwise it is not the answer of Incoming!!
         except (requests.RequestException, ValueError) as problem:
             raise HTTPResponse("The upload server did not issue a ticket.", 503) from problem
         write_whole(tickets / upload_id, secret)
@@ -83,14 +83,14 @@ def make_app(
     @app.post("/api/backend/upload_finished")
     def upload_finished() -> str:
         form = request.forms
-        # A browser knows the id, but not the secret: else it could make us "move" any file of this machine.
+        # A browser knows the id, not the secret. Otherwise it could make us "move" any file of this machine.
         if form.backendSecret != uploads.get(form.id):
             raise HTTPError(404, "There is no such upload.")
         if form.cancelled == "yes":
             log.info("%r was cancelled: %r", form.filenameFromBrowser, form.cancelReason)
             ended.add(form.id)
         with taking:
-            if form.id not in ended:  # else our answer got lost, and Incoming!! asks again
+            if form.id not in ended:  # otherwise our answer was lost, and Incoming!! has called again
                 kept = keep_file(form.id, form.filename, json.loads(form.metadata)["path"], folder)
                 if not kept:
                     raise HTTPError(404, "There is no such file.")
@@ -109,8 +109,8 @@ def make_app(
 
 
 def page_machine(port: str) -> str:
-    """Returns the machine that the page is asked from, with another port: the default for Incoming!!."""
-    # Not request.urlparts: it believes X-Forwarded-Host, and strangers would choose which script is loaded.
+    """Returns the host of the requested page with another port: the default address of Incoming!!."""
+    # Not request.urlparts, which trusts X-Forwarded-Host: strangers could choose which script is loaded.
     host = re.sub(r":\d+$", "", request.get_header("Host", ""))
     if not re.fullmatch(r"[\w.-]+|\[[\da-fA-F:.]+\]", host, re.ASCII):
         raise HTTPError(400, "The Host header is not valid.")
@@ -131,7 +131,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def read_secrets(tickets: Path) -> dict[str, str]:
-    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would let everybody in."""
+    """Returns {ticket id: secret}. Damaged files are set aside: an empty secret would match any caller."""
     secrets_by_id = {}
     for file in tickets.glob("[!.]*"):
         secret = file.read_text(errors="replace")
@@ -144,13 +144,13 @@ def read_secrets(tickets: Path) -> dict[str, str]:
 
 
 def safe_parts(path: str) -> list[str]:
-    """Returns the folders and the name in a stranger's path: none leads upwards, is hidden or too long."""
+    """Returns the folders and the name in an untrusted path: none leads upwards, is hidden or too long."""
     clean = (re.sub(r"[\x00-\x1f\x7f]", "", part).lstrip(". ") for part in re.split(r"[/\\]", path))
     return [short(part) for part in clean if part] or ["upload"]
 
 
 def short(name: str) -> str:
-    """Cuts a name where Linux would refuse it (255 bytes), with room for a number; its suffix stays."""
+    """Shortens a name to what Linux allows (255 bytes), with room for a number. Its suffix stays."""
     suffix = Path(name).suffix[:30]
     stem = name.removesuffix(Path(name).suffix).encode()[: 240 - len(suffix.encode())]
     return stem.decode("utf-8", "ignore") + suffix
@@ -158,7 +158,7 @@ def short(name: str) -> str:
 
 def keep_file(upload_id: str, source: str, wanted_path: str, folder: Path) -> str:
     """Moves `source` to its place in `folder`, never over another file. Can be called again; "" once done."""
-    partial = folder / f".{upload_id}.part"  # to another disk a move is a long copy: hidden until whole
+    partial = folder / f".{upload_id}.part"  # a move to another disk is a long copy: hidden until complete
     if Path(source).exists():
         shutil.move(source, partial)
     elif not partial.exists():
@@ -172,7 +172,7 @@ def keep_file(upload_id: str, source: str, wanted_path: str, folder: Path) -> st
 
 
 def first_free(path: Path, make: Callable[[Path], None]) -> Path:
-    """Makes `path`, or else "name (2)", "name (3)" and so on beside it; returns which."""
+    """Creates `path`, or else "name (2)", "name (3)" and so on in the same folder. Returns the path."""
     stem, number = path.stem, 1
     while True:
         with contextlib.suppress(FileExistsError):
@@ -184,11 +184,13 @@ def first_free(path: Path, make: Callable[[Path], None]) -> Path:
 
 @click.command()
 @click.option(
-    "--public_incoming_host", default="", help="Incoming!! for browsers; else on the page's machine"
+    "--public_incoming_host", default="", help="Incoming!! for browsers; default: the host of the page"
 )
 @click.option("--internal_incoming_host", default="localhost:4000", help="Incoming!! for this app")
-@click.option("--public_app_host", default="", help="this app for browsers; else localhost, with its port")
-@click.option("--internal_app_host", default="", help="this app for Incoming!!; else the same")
+@click.option(
+    "--public_app_host", default="", help="this app for browsers; default: localhost, with its port"
+)
+@click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4003, help="where this app listens")
 def main(port: int, **hosts: str) -> None:
     """Runs the dropzone example by itself."""
@@ -196,7 +198,7 @@ def main(port: int, **hosts: str) -> None:
         hosts[name] = hosts[name] or f"localhost:{port}"
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     log.info("The dropzone example is at http://%s/", hosts["public_app_host"])
-    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C is how it ends
+    with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
         try:
             WSGIServer(("", port), make_app(**hosts)).serve_forever()
         except OSError as problem:

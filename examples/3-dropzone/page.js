@@ -1,10 +1,10 @@
-/** The page of the dropzone: what a person does and sees. The uploads themselves are the queue's. */
+/** The page of the dropzone: what the user does and sees. The queue has the uploads themselves. */
 import { dropped_files } from "./dropped.js";
 import { Queue } from "./queue.js";
 import { Totals } from "./totals.js";
 
-const AT_ONCE = 3; // more would only share the same line
-const SAY_EVERY_MS = 20_000; // a screen reader has other things to say, too
+const AT_ONCE = 3; // more would only share the same connection
+const SAY_EVERY_MS = 20_000; // so that a screen reader can say other things, too
 const element = (id) => document.getElementById(id);
 const queue = new Queue({ at_once: AT_ONCE, get_ticket, onchange: draw_soon });
 const totals = new Totals(queue);
@@ -14,7 +14,7 @@ let unfinished = []; // uploads of earlier visits
 let wanted = null; // the one of them whose file is being chosen
 let drawing, refreshing, said, said_at_ms, seen_finished = 0;
 
-// ---- files come in ----
+// ---- adding files ----
 
 async function add_all(files) {
   unfinished = uploads_of_earlier_visits();
@@ -71,7 +71,7 @@ async function get_ticket(item) {
   }
 }
 
-/** Asks the app; the status is 0 when there is no answer, or only half of one. */
+/** Sends a request to the app. The status is 0 if the response does not arrive completely. */
 async function ask(url, options) {
   try {
     const answer = await fetch(url, options);
@@ -81,7 +81,7 @@ async function ask(url, options) {
   }
 }
 
-// ---- what is to be seen ----
+// ---- what the page shows ----
 
 function draw_soon(item) {
   to_draw.add(item);
@@ -222,7 +222,7 @@ const size = (bytes) => bytes < 1e3 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes
 const time_left = (s) => s === null ? "" : s < 60 ? ` · ${Math.ceil(s)}\u00a0s\u00a0left`
   : s < 3600 ? ` · ${Math.ceil(s / 60)}\u00a0min\u00a0left` : ` · ${Math.floor(s / 3600)}\u00a0h ${Math.floor(s % 3600 / 60)}\u00a0min\u00a0left`;
 
-// ---- what a person does ----
+// ---- what the user does ----
 
 function start() {
   incoming.set_server_hostname(new URL(element("library").src).host);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Example 4: the app and Incoming!! in one process. Files are handed over by a call, not over HTTP.
+"""Example 4: the app and Incoming!! in one process. A function call hands files over, not HTTP.
 
 python examples/4-cohosted/backend.py        then open http://localhost:4004
 """
@@ -17,14 +17,14 @@ from pathlib import Path
 import bottle
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parents[1]))  # not needed where Incoming!! is installed
+sys.path.insert(0, str(HERE.parents[1]))  # not needed if Incoming!! is installed
 
 from incoming import ArrivedUpload, Incoming
 
 UPLOADS = HERE / "uploads"
 UPLOADS.mkdir(exist_ok=True)
 
-# A log line that can't be written is lost; a print that fails would fail the handover.
+# A log line that can't be written is lost. A print that fails would make the handover fail.
 logging.basicConfig(format="%(message)s", stream=sys.stdout)
 log = logging.getLogger("cohosted")
 log.setLevel(logging.INFO)
@@ -39,11 +39,11 @@ incoming = Incoming(storage_dir=given.storage_dir, port=given.port)
 incoming.mount(app)
 
 
-@incoming.callback("arrived")  # the name that stands in tickets, also after a restart
+@incoming.callback("arrived")  # tickets store this name, so it works after a restart
 def arrived(upload: ArrivedUpload) -> str:
-    """The file is there. It is ours when we say so: an error would have us asked again."""
-    if Path(upload.path).exists():  # else: the second call about the same file
-        folder = UPLOADS / upload.id  # never a path made of upload.name: that is the user's
+    """Takes the file. After an error, Incoming!! would call again."""
+    if Path(upload.path).exists():  # otherwise this is the second call for the same file
+        folder = UPLOADS / upload.id  # never a path made of upload.name, which the user chooses
         folder.mkdir(exist_ok=True)
         incoming.in_thread(shutil.move, upload.path, folder / "file")
         log.info("%s sent %r, %d bytes", upload.metadata["user"], upload.name, upload.size_bytes)

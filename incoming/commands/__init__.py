@@ -1,1 +1,1 @@
-"""What the command `incoming` can do, a module each; `incoming.cli` puts them together."""
+"""The subcommands of `incoming`, one module each. `incoming.cli` combines them."""

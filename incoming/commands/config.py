@@ -17,14 +17,14 @@ HIDDEN = "(set)"
 
 
 @click.command()
-@click.option("--changed", is_flag=True, help="Only those that are not at their default.")
-@click.option("--json", "as_json", is_flag=True, help="As one JSON object, for programs.")
+@click.option("--changed", is_flag=True, help="Show only settings that differ from their default.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object, for programs.")
 @setting_options
 def config(config_file: str | None, changed: bool, as_json: bool, **options: str | None) -> None:
     """Show the settings in force, and where each comes from.
 
-    Takes what `serve` takes, and starts nothing: what `incoming serve` would do with these options, this
-    file and this environment.
+    It takes the options of `serve` and starts nothing. It shows what `incoming serve` would use with these
+    options, this file and this environment.
     """
     try:
         found = given(config_file, options)

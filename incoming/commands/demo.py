@@ -1,4 +1,4 @@
-"""What a newcomer sees: the welcome, the front page, and the example apps in the server's own process."""
+"""For newcomers: the message at the start, the front page, and the example apps in the server's process."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXAMPLES: Final = (
 )
 
 DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"
-"""Of the source tree; an installed server has none."""
+"""In the source tree only; an installed server has no docs."""
 DOCS: Final = (
     ("reference/api.md", "The HTTP interface", "How your app and the server call each other."),
     ("reference/javascript.md", "The JavaScript library", "What a page can do with an upload."),
@@ -39,7 +39,7 @@ DOCS_PATH: Final = "/docs/"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """An example app, made when it is known where it listens, and the port that it is to have."""
+    """An example app, which is created once its port is known, and the port that it should have."""
 
     title: str
     app_at: Callable[[int], Any]
@@ -47,14 +47,14 @@ class Example:
 
 
 def welcome(host: str, port: int, storage_dir: str) -> str:
-    """Returns what is printed when the server is ready."""
+    """Returns the message that is printed when the server is ready."""
     url = browser_url(host, port)
     return (
         f"Incoming!! {__version__} listens on {url}\n"
         f"  Uploads are stored in              {storage_dir}\n"
         f"  Your app asks for a ticket with    POST {url}/incoming/backend/new_upload?signalFinishURL=...\n"
         f"  Your page loads                    {url}/incoming/frontend/incoming.js\n"
-        f"  You see what goes on at            {url}/incoming/status"
+        f"  The status page is at              {url}/incoming/status"
     )
 
 
@@ -62,7 +62,7 @@ Wsgi = Callable[[Any, Any], Iterable[bytes]]
 
 
 class FrontPage:
-    """A WSGI app that has a page at `/`, and the docs of the source tree; all else is for `app`."""
+    """A WSGI app with a page at `/` and the docs of the source tree. `app` gets all other requests."""
 
     def __init__(self, app: Wsgi) -> None:
         self._app = app
@@ -72,7 +72,7 @@ class FrontPage:
         self._docs = {DOCS_PATH + name: DOCS_DIR / name for name, *_ in DOCS if (DOCS_DIR / name).is_file()}
 
     def add_example(self, title: str, port: int) -> None:
-        """Has the page name an example that runs on this port."""
+        """Adds a link to an example that runs on this port."""
         self._examples.append((title, port))
 
     def __call__(self, environ: Any, start_response: Any) -> Iterable[bytes]:
@@ -104,7 +104,7 @@ class FrontPage:
 
 
 def _links(heading: str, links: list[tuple[str, ...]]) -> str:
-    """Returns a section of (address, title, and what it is); nothing without any."""
+    """Returns a section with links of (address, title, description); empty without links."""
     items = "".join(
         '<li><a href="{}">{}</a> <span>{}</span></li>\n'.format(*map(html.escape, (*link, "")[:3]))
         for link in links
@@ -113,7 +113,7 @@ def _links(heading: str, links: list[tuple[str, ...]]) -> str:
 
 
 def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
-    """Yields the example apps. Raises BadSetting when there are none, or for other ports than needed."""
+    """Yields the example apps. Raises BadSetting if there are none, or for a wrong list of ports."""
     if not EXAMPLES_DIR.is_dir():
         raise BadSetting("examples", "only the source tree contains the examples")
     try:

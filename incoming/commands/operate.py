@@ -1,4 +1,4 @@
-"""`incoming uploads`, `retry`, `cancel`, `sweep`: what an operator does beside a running server."""
+"""`incoming uploads`, `retry`, `cancel`, `sweep`: the operator's commands for a running server."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HEAD: Final = f"{'UPLOAD':<9} {'STATE':<13} {'DONE':>5} {'SIZE':>9} {'SPEED':>11
 
 
 def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
-    """Gives a command the server as its first argument, and says errors in a sentence."""
+    """Passes the server to a command as its first argument, and prints errors as sentences."""
 
     @wraps(function)
     def command(config_file: str | None, server: str, **given: Any) -> None:
@@ -40,20 +40,26 @@ def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
         except (IncomingError, NotReached) as exc:
             sys.exit(sentence(exc))
 
-    where = click.option("--server", default="", metavar="URL", help="Where the server is, if not there.")
+    where = click.option(
+        "--server", default="", metavar="URL", help="The URL of the server, if it differs from the settings."
+    )
     return where(setting_options(command, ("storage_dir", "host", "port", "backend_token")))
 
 
 @click.command()
-@click.option("--all", "everything", is_flag=True, help="Those that have ended, too.")
-@click.option("--state", type=click.Choice([state.value for state in State]), help="Only these.")
-@click.option("--watch", is_flag=True, help="Look again every two seconds, until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object an upload and line, for programs.")
+@click.option("--all", "everything", is_flag=True, help="Include uploads that have ended.")
+@click.option(
+    "--state", type=click.Choice([state.value for state in State]), help="Show only uploads in this state."
+)
+@click.option("--watch", is_flag=True, help="Refresh every two seconds, until Ctrl-C.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print one JSON object per line and upload, for programs."
+)
 @_beside_a_server
 def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as_json: bool) -> None:
     """List uploads, with their progress.
 
-    Where the server does not run, this is what its journal says.
+    If the server does not run, the list comes from its journal.
     """
     while True:
         try:
@@ -75,21 +81,21 @@ def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as
 @click.argument("upload_id", metavar="ID")
 @_beside_a_server
 def retry(remote: Remote, upload_id: str) -> None:
-    """Have a failed handover tried again: the app is repaired.
+    """Retry a failed handover, for example when the app is repaired.
 
-    ID is what the log and `incoming uploads` show: the first characters are enough.
+    ID is the id in the log and in `incoming uploads`. Its first characters are enough.
     """
     _post(remote, "retry_upload", upload_id)
-    click.echo("The app is asked again.")
+    click.echo("The handover is being retried.")
 
 
 @click.command()
 @click.argument("upload_id", metavar="ID")
 @_beside_a_server
 def cancel(remote: Remote, upload_id: str) -> None:
-    """Give an upload up: its file is removed, its client and its app are told.
+    """Cancel an upload: its file is removed, and its client and its app are notified.
 
-    ID is what the log and `incoming uploads` show: the first characters are enough.
+    ID is the id in the log and in `incoming uploads`. Its first characters are enough.
     """
     _post(remote, "cancel_upload", upload_id, by="operator")
     click.echo("Cancelled.")
@@ -98,10 +104,10 @@ def cancel(remote: Remote, upload_id: str) -> None:
 @click.command()
 @_beside_a_server
 def sweep(remote: Remote) -> None:
-    """Have the server do now what it does every half minute.
+    """Do the regular housekeeping now; the server does it every half minute.
 
-    Uploads that were idle for too long expire, apps that said "wait" long ago are asked again, and results
-    that were kept for long enough are forgotten.
+    Uploads that were idle for too long expire, apps that answered "wait" long ago are called again, and old
+    results are removed.
     """
     touched = int(remote.ask("POST", "sweep").text)
     click.echo(f"{touched} uploads were swept." if touched else "There was nothing to do.")
@@ -116,7 +122,7 @@ def _post(remote: Remote, route: str, upload_id: str, **more: str) -> None:
 
 
 def _from_journal(settings: Settings, ticket: Ticket) -> dict[str, Any]:
-    """Returns what the journal and the disk say of an upload, in the words of `GET backend/uploads`."""
+    """Returns an upload as the journal and the disk have it, in the form of `GET backend/uploads`."""
     try:
         offset_bytes = upload_file(Path(settings.storage_dir) / "data", ticket.id).stat().st_size
     except OSError:

@@ -1,7 +1,7 @@
-"""`incoming probe URL`: may a stranger use the backend routes through a proxy?
+"""`incoming probe URL`: can strangers use the backend routes through a proxy?
 
-A proxy that adds no header and calls the server by its own name can't be told from an app on the same
-machine. So the question is put where the answer shows: at the address that browsers use.
+The server can't distinguish a proxy that adds no header, and calls the server by its own name, from an app on
+the same machine. So this command tries it from outside, at the address that browsers use.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from incoming.runtime.logs import printable
 
 TIMEOUT_S: Final = 30.0
 ROUTES: Final = ("backend/finish_upload", "0.1/backend/finish_upload")
-"""Called without an id they do nothing, and say so."""
+"""Without an id, they do nothing and respond with an error."""
 OPEN_EXIT_CODE: Final = 3
 
 
@@ -34,14 +34,14 @@ BY_THE_SERVER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a probe has found, for people."""
+    """The result of a probe, for people."""
 
     is_open: bool
     sentence: str
 
 
 def judge(status: int, code: str) -> Finding:
-    """Returns what the answer to a call without an id means: its status, and the code of our error if any."""
+    """Returns what the response to a call without an id means: its status, and our error code if any."""
     if code == BadParameter.code:
         return Finding(True, OPEN)
     if code == NotAllowed.code:
@@ -55,14 +55,14 @@ def judge(status: int, code: str) -> Finding:
 def probe(url: str, insecure: bool) -> None:
     """Find out whether strangers can use the backend routes through a proxy.
 
-    URL is the address that browsers use: https://example.org, with the path below which the uploads are, if
-    any. Run this on any machine but the server's own, or there with the public address. It changes nothing.
-    The exit code is 0 if they are closed, 3 if they are open, 1 if there is no answer.
+    URL is the address that browsers use: https://example.org, with the path of the uploads, if any. Run this
+    on another machine than the server, or on the server with the public address. It changes nothing. The
+    exit code is 0 if the routes are closed, 3 if they are open, and 1 without a response.
     """
     base = (url if "://" in url else f"https://{url}").rstrip("/")
     findings = []
     with requests.Session() as session:
-        session.trust_env = False  # neither a proxy of this shell nor a password from ~/.netrc
+        session.trust_env = False  # ignore the proxy of this shell and the passwords in ~/.netrc
         for route in ROUTES:
             try:
                 answer = session.post(

@@ -38,7 +38,7 @@ EXIT_CODES: Final = {
 
 @click.command("send", context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
-@click.option("--ticket", "ticket_id", metavar="ID", help="The ticket, as the app answer it from the server.")
+@click.option("--ticket", "ticket_id", metavar="ID", help="The ticket that the app got from the server.")
 @click.option("--url", metavar="URL", help="An address of the app that returns a ticket, as text or JSON.")
 @click.option("--method", type=click.Choice(["GET", "POST"], case_sensitive=False), default="POST",
               metavar="GET|POST", show_default=True, help="The HTTP method for --url.")  # fmt: skip

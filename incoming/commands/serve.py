@@ -36,13 +36,13 @@ INTERRUPTED = 130
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
 @click.option("--examples-ports", default="4001,4002,4003", metavar="PORTS",
-              help="Where. [default: 4001,4002,4003]")  # fmt: skip
+              help="The ports of the example apps. [default: 4001,4002,4003]")  # fmt: skip
 @setting_options
 def serve(config_file: str | None, examples: bool, examples_ports: str, **options: str | None) -> None:
     """Run the server. This is what `incoming` does without a command.
 
-    Each setting can be given as an option, as an environment variable (INCOMING_PORT=4000) or in a TOML
-    file; options win over the environment, and that over the file.
+    Each setting can be an option, an environment variable (INCOMING_PORT=4000) or a line of a TOML file.
+    Options override the environment, which overrides the file.
     """
     output.wait_for_nobody()
     try:
@@ -60,7 +60,7 @@ def serve(config_file: str | None, examples: bool, examples_ports: str, **option
 
 
 def log_to_stderr(settings: Settings) -> None:
-    """Has log lines written, as the settings say."""
+    """Configures the log as the settings say."""
     if sys.stderr is not None:  # under another program it may be closed
         stream = output.guarded(sys.stderr, output.WAIT_BUDGET_S, real_poll)
         coloured = stream.isatty() and not os.environ.get("NO_COLOR")  # https://no-color.org/
@@ -70,7 +70,7 @@ def log_to_stderr(settings: Settings) -> None:
 
 
 def warn_of_ignored(found: load.Given, why: str) -> None:
-    """Warns where somebody has said where to listen, and something else decides that."""
+    """Warns if `host` or `port` is set but has no effect."""
     for name in ("host", "port"):
         if name in found:
             log.warning(IGNORED, {"name": name, "source": found[name][1], "why": why})
@@ -99,15 +99,15 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
                 raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
             app.add_example(example.title, example_port)
             click.echo(f"  {example.title:<34} {listeners.browser_url(settings.host, example_port)}")
-    click.echo("  Ctrl-C stops it; uploads go on when it runs again.")
+    click.echo("  Ctrl-C stops it. Uploads resume at the next start.")
     servers.serve_until_signal(service.stop)
     service.close()
 
 
 def allow_all_descriptors() -> None:
-    """Lets this process open as many files and connections as its hard limit says.
+    """Raises the limit of open files and connections to the hard limit.
 
-    The soft limit that shells give, mostly 1024, is for programs that use select(2); an upload takes two.
+    The soft limit of shells, usually 1024, is for programs that use select(2). An upload takes two.
     """
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     with contextlib.suppress(ValueError, OSError):  # where the system has lowered what may be asked for

@@ -1,4 +1,4 @@
-"""How every command takes settings: an option for each row of the table, the environment, a TOML file."""
+"""Settings of commands: an option for each row of the table, the environment, and a TOML file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ config_option = click.option(
 
 
 def setting_options(command: Callable[..., Any], only: tuple[str, ...] = ()) -> Callable[..., Any]:
-    """Gives the command an option for each setting, or for these only, and `--config`."""
+    """Adds `--config` and an option for each setting, or for those in `only`, to a command."""
     for setting in reversed([s for s in SETTINGS if not only or s.name in only]):
         text = f"{setting.help}  [{setting.unit}; default: {shown(setting, setting.default)}]"
         option = click.option(
@@ -34,7 +34,7 @@ def setting_options(command: Callable[..., Any], only: tuple[str, ...] = ()) -> 
 
 
 def shown(setting: Setting, value: object) -> str:
-    """Returns a value as a person would write it."""
+    """Returns a value as a person writes it."""
     if setting.kind is bool:
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -45,7 +45,7 @@ def shown(setting: Setting, value: object) -> str:
 
 
 def _toml_settings(config_file: str | None) -> Mapping[str, object]:
-    """Returns what the file says; nothing where none was given. Raises BadSetting."""
+    """Returns the settings in the file; empty if no file is given. Raises BadSetting."""
     if not config_file:
         return {}
     try:
@@ -62,6 +62,6 @@ def settings(config_file: str | None, options: Mapping[str, str | None]) -> Sett
 
 
 def given(config_file: str | None, options: Mapping[str, str | None]) -> load.Given:
-    """Returns what the file, the environment and the command line say. Raises BadSetting."""
+    """Returns the settings in the file, the environment and the command line. Raises BadSetting."""
     on_command_line = {name: text for name, text in options.items() if text is not None}
     return load.given(_toml_settings(config_file), os.environ, on_command_line)

@@ -1,4 +1,4 @@
-"""What an app's backend asks for, once its parameters are read."""
+"""Requests of an app's backend, as values."""
 
 from __future__ import annotations
 

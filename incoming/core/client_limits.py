@@ -1,9 +1,9 @@
-"""Who counts as one source, and how much of the server one source may have.
+"""Limits for each source: which client address counts, and how many connections it may have.
 
-A source is a client's address, or the network of 64 bits that an IPv6 client is in: a customer of a provider
-has all of that. Behind a proxy it is the address that the proxy names, if the proxy is one that the settings
-trust: else each client could name another one with each request. This machine is not counted, nor is a
-trusted proxy, which speaks for many.
+A source is a client's address, or the /64 network of an IPv6 client, because a provider's customer has all of
+it. Behind a proxy it is the address in X-Forwarded-For, but only if the settings trust the proxy. Otherwise a
+client could claim another address with each request. Connections from this machine and from trusted proxies,
+which serve many clients, are not counted.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from incoming.core.errors import TooMany
 from incoming.core.networks import Networks, address
 
 ONE_SITE_BITS: Final = 64
-"""The prefix length of what one customer of an IPv6 provider has at least."""
+"""The prefix length of the smallest IPv6 network that a provider gives to a customer."""
 
 
 class ClientLimits:
-    """The sources of one server, and how many connections each of them has."""
+    """Finds the source of a request, and limits the connections of each source."""
 
     def __init__(self, trusted_proxies: tuple[str, ...], max_connections: int) -> None:
-        """`max_connections` are those of one source; 0 sets no limit."""
+        """`max_connections`: the limit for one source; 0 sets no limit."""
         self._trusted = Networks(trusted_proxies)
         self._max_connections = max_connections
         self._connections: Counter[str] = Counter()
@@ -35,9 +35,10 @@ class ClientLimits:
         return self.source_behind(str(environ.get("REMOTE_ADDR", "")), forwarded_for)
 
     def source_behind(self, remote: str, forwarded_for: str = "") -> str:
-        """Returns the same for the other end of a connection, and what it says in X-Forwarded-For.
+        """Returns the same for a peer's address and the X-Forwarded-For header.
 
-        A trusted proxy is believed who was before it, and so on: each appends whom it has heard.
+        Each proxy appends the address of its peer. They are read from the last to the first, as long as the
+        proxy is trusted.
         """
         hops = [*(hop.strip() for hop in forwarded_for.split(",") if hop.strip()), remote]
         found = address(hops.pop())
@@ -50,7 +51,7 @@ class ClientLimits:
         return str(found)
 
     def admit(self, source: str) -> bool:
-        """Counts one more connection; False, and not counted, when the source has as many as it may."""
+        """Counts a new connection. Returns False without counting if the source has reached its limit."""
         if not source or not self._max_connections:
             return True
         if self._connections[source] >= self._max_connections:
@@ -60,18 +61,18 @@ class ClientLimits:
 
     @property
     def refusal(self) -> TooMany:
-        """What a connection is told that was not admitted."""
+        """The error for a connection that was not admitted."""
         return TooMany("connections from this address", self._max_connections)
 
     def leave(self, source: str) -> None:
-        """A connection that was admitted has ended."""
+        """Counts the end of an admitted connection."""
         self._connections[source] -= 1
         if self._connections[source] <= 0:
             del self._connections[source]
 
 
 def _without_port(hop: str) -> str:
-    """Some proxies add the client's port: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
+    """Removes the port that some proxies add: `192.0.2.1:4711`, `[2001:db8::1]:4711`."""
     if hop.startswith("["):
         return hop[1:].partition("]")[0]
     return hop.partition(":")[0] if hop.count(":") == 1 else hop

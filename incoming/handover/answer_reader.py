@@ -1,7 +1,7 @@
-"""An app's answer as it comes in: interim answers are skipped, and all of it together has one bound.
+"""Reads an app's HTTP response: skips interim responses, and limits the size of all of it together.
 
-http.client bounds a line and the number of headers. It reads interim answers, chunk extensions and trailers
-for as long as they come, and a socket that always has data never lets another greenlet run.
+http.client limits a line and the number of headers. But it reads interim responses, chunk extensions and
+trailers without end, and a socket that always has data never lets another greenlet run.
 """
 
 from __future__ import annotations
@@ -14,17 +14,17 @@ from typing import Any, Final
 from incoming.wire.http_status import is_interim
 
 MAX_READ_BYTES: Final = 64 * 1024
-"""Of an answer with all that belongs to it: interim answers, headers, framing of chunks, body, trailers."""
+"""The limit for a whole response: interim responses, headers, chunk framing, body and trailers."""
 PIECE_BYTES: Final = 2048
-"""What is read before others may run. To parse so many bytes of interim answers takes some milliseconds."""
+"""How much is read before other greenlets may run. Parsing that many bytes may take some milliseconds."""
 
 
 class AnswerTooLong(HTTPException):
-    """The answer has more bytes than are ever read."""
+    """The response exceeds MAX_READ_BYTES."""
 
 
 class AnswerFile(io.RawIOBase):
-    """What a socket brings, up to MAX_READ_BYTES; between two pieces others run."""
+    """Reads up to MAX_READ_BYTES from a socket. Other greenlets run between two pieces."""
 
     def __init__(self, raw: Any, yield_if_due: Callable[[], object]) -> None:
         """`raw` is an unbuffered file of a socket."""
@@ -52,7 +52,7 @@ class AnswerFile(io.RawIOBase):
 
 
 class Answer(HTTPResponse):
-    """The answer proper. Raises AnswerTooLong besides what HTTPResponse raises."""
+    """The final response. Raises AnswerTooLong, in addition to what HTTPResponse raises."""
 
     def __init__(self, sock: Any, yield_if_due: Callable[[], object], method: str | None = None) -> None:
         super().__init__(sock, method=method)
@@ -60,7 +60,7 @@ class Answer(HTTPResponse):
         self.fp = io.BufferedReader(AnswerFile(sock.makefile("rb", 0), yield_if_due), PIECE_BYTES)
 
     def begin(self) -> None:
-        """Reads the status and the headers; of several answers the last one's."""
+        """Reads the status and the headers of the final response."""
         super().begin()
         while is_interim(self.status):
             self.headers = self.msg = None  # type: ignore[assignment] # else http.client takes it for read

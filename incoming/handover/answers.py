@@ -1,7 +1,7 @@
-"""What an app's answer means, and when it is asked again. Pure: no clock, no network.
+"""What an app's answer means, and when to call again. Pure: no clock, no network.
 
-Status 200 with `done` or `wait` is an answer. What passes by itself (no connection, a
-timeout, the statuses of `http_status.is_retryable`) is tried again. Everything else is a refusal.
+Status 200 with `done` or `wait` is an answer. A temporary failure (no connection, a timeout, the statuses of
+`http_status.is_retryable`) is retried. Everything else is a refusal.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from incoming.core.quoted_text import unquoted
 from incoming.wire.http_status import is_retryable
 
 MAX_ANSWER_BYTES: Final = 4096
-"""More of an answer is not read: the longest honest one has four letters, and white space."""
+"""How much of a body is read. A valid one has four letters, and white space."""
 
 
 class FailureKind(StrEnum):
@@ -92,16 +92,16 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class WillFinish:
-    """The app said "wait": it calls finish_upload later."""
+    """The app answered `wait`: it calls finish_upload later."""
 
     result: ClassVar = "wait"
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The app answered, and it does not take the file.
+    """The app answered, and does not accept the file.
 
-    `why` is for logs and for users. `detail` is for logs only: it may hold what the app said.
+    `why` is for logs and for users. `detail` is for logs only, because it may quote the app.
     """
 
     why: str
@@ -112,9 +112,9 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class NoAnswer:
-    """Nothing that counts as an answer; trying again may help. `why` and `detail`: see Refused.
+    """No valid answer; a retry may help. `why` and `detail`: see Refused.
 
-    `retry_after_s`: how long the app asks to wait; 0 if it does not say.
+    `retry_after_s`: the delay that the app asks for; 0 if it does not.
     """
 
     why: str
@@ -133,9 +133,9 @@ def no_answer(kind: FailureKind, detail: str = "") -> NoAnswer:
 
 
 def classify(status: int, body: bytes, retry_after: str | None = None, retry_after_s: float = 0.0) -> Answer:
-    """Returns what an HTTP answer of the app means. Its body is repeated in `detail` only.
+    """Returns what an HTTP response of the app means. Only `detail` quotes its body.
 
-    `retry_after` is the header, or None; `retry_after_s` is what it means.
+    `retry_after` is the header, or None; `retry_after_s` is its value.
     """
     detail = _detail(body)
     if status == 200:
@@ -165,10 +165,10 @@ def _detail(body: bytes) -> str:
 def retry_delay_s(
     attempt: int, first_s: float, longest_s: float, jitter: float, asked_s: float = 0.0
 ) -> float:
-    """Returns the delay after the failed attempt number `attempt` (1 is the first): doubling, up to a bound.
+    """Returns the delay after the failed attempt number `attempt` (1 is the first): exponential backoff.
 
-    `jitter`, from 0 to 1, spreads the delays over 75 to 125 %, so that many uploads don't call in step. An
-    app that asks for a delay of `asked_s` is not called earlier, up to the same bound.
+    It doubles from `first_s` up to `longest_s`. `jitter`, from 0 to 1, spreads it over 75 to 125 %, so that
+    many uploads do not call at the same time. A requested delay of `asked_s` is respected up to `longest_s`.
     """
     doubled = first_s * 2.0 ** min(attempt - 1, 60)
     delay_s = min(doubled, longest_s) * (0.75 + jitter / 2)

@@ -1,8 +1,8 @@
-"""How an app in our own process is told: a call of its function, by a name that survives a restart.
+"""Calls an app in this process: a function, by a name that survives a restart.
 
-A ticket's `signal_finish_url` is then `callback:NAME` (or `callback:NAME NAME2`, where the second one hears
-of cancellations). No HTTP request can ask for one: those have to be http or https. NAME is one that the app
-has given with `register`, or `module:function`, which is imported when it is called.
+A ticket's `signal_finish_url` is then `callback:NAME`, or `callback:NAME NAME2` with a second function for
+cancellations. No HTTP request can ask for one, because its URL has to be http or https. NAME is one that
+the app has given to `register`, or `module:function`, which is imported when it is called.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ log = logging.getLogger(__name__)
 
 SCHEME: Final = "callback:"
 CALLS_AT_ONCE: Final = 32
-"""A backlog of thousands of handovers takes no more of the process than this."""
+"""The limit for a backlog of thousands of handovers."""
 
 
 class Refuse(Exception):
-    """What a callback raises when it does not want the file. Its text is shown to the user."""
+    """Raised by a callback that does not accept the file. The user sees its text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,8 @@ class ArrivedUpload:
 
 
 Callback = Callable[[ArrivedUpload], object]
-"""Returns `done` or nothing (the app has the file), or `wait` (finish_upload comes later). Raises Refuse;
-whatever else it raises means that it failed, and is asked again later."""
+"""Returns `done` or None (the app has the file), or `wait` (it calls finish_upload later). Raises Refuse. Any
+other exception is a failure, and the call is retried."""
 
 
 class Callbacks:
@@ -65,18 +65,18 @@ class Callbacks:
         self._runtime = runtime
         self._answer_timeout_s = answer_timeout_s
         self.slots: Final = runtime.semaphore(CALLS_AT_ONCE)
-        """What to hold during a call."""
+        """A semaphore to hold during a call."""
         self._registered: dict[str, Callback] = {}
 
     def register(self, name: str, callback: Callback) -> None:
-        """Makes it known under this name. Raises BadParameter when the name is taken, or can't be one."""
+        """Registers a callback. Raises BadParameter if the name is taken or not valid."""
         if not name or not name.isprintable() or " " in name:
             raise BadParameter("name", "must be a text without spaces")
         if self._registered.setdefault(name, callback) is not callback:
             raise BadParameter("name", f"{name!r} belongs to another callback")
 
     def url(self, on_finished: Callback, on_cancelled: Callback | None = None) -> str:
-        """Returns what a ticket keeps of these. Raises BadParameter when one has no name that lasts."""
+        """Returns the `signal_finish_url` for these. Raises BadParameter if a restart would lose one."""
         names = [self._name("on_finished", on_finished)]
         if on_cancelled is not None:
             names.append(self._name("on_cancelled", on_cancelled))
@@ -101,7 +101,7 @@ class Callbacks:
         called_off = ticket.state in CALLED_OFF
         name = on_cancelled if called_off else on_finished
         if not name:
-            return Done()  # the app does not want to hear of it
+            return Done()  # the app has no callback for cancellations
         callback = self._registered.get(name) or _imported(name)
         if callback is None:
             return no_answer(FailureKind.CALLBACK, f"no callback has the name {name}")
@@ -116,7 +116,7 @@ class Callbacks:
 
 
 def _imported(name: str) -> Callback | None:
-    """Returns the function `module:qualified.name`; None when there is none."""
+    """Returns the function `module:qualified.name`; None if it does not exist."""
     module_name, _, path = name.partition(":")
     try:
         found = reduce(getattr, path.split("."), importlib.import_module(module_name))

@@ -1,8 +1,8 @@
-"""Connections to apps, to addresses that may be called only.
+"""Connections to apps, but only to allowed addresses.
 
-A name leads wherever its owner wants, and tomorrow to somewhere else. So no name is judged: it is looked up
-once, each address that came of it is checked, and the connection goes to that very address. A name that
-changes its mind after a check (DNS rebinding) finds none.
+The owner of a name decides where it leads, and may change that at any time. So names are not checked. A name
+is looked up once, each of its addresses is checked, and the connection goes to a checked address. A name that
+changes after the check (DNS rebinding) gains nothing.
 """
 
 from __future__ import annotations
@@ -31,23 +31,23 @@ SocketAddress = tuple[Any, ...]
 Server = tuple[bool, str, int]
 Trust = Callable[[], ssl.SSLContext]
 MAX_IDLE: Final = 128
-"""How many connections wait for a next call, to all hosts together."""
+"""How many idle connections are kept for the next calls, to all hosts together."""
 LOOK_UP_KEPT_S: Final = 1.0
-"""How long the answer of a look-up counts: a backlog of calls to one name shares it."""
+"""How long a look-up is cached, so that a backlog of calls to one name shares it."""
 MAX_LOOK_UPS_KEPT: Final = 256
 THIS_MACHINE: Final = "this machine"
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """An address that may be called."""
+    """An address and port of an app."""
 
     family: int
     where: SocketAddress
 
     @property
     def key(self) -> tuple[str, int]:
-        """Which machine's port this is, however it is spelled. All loopback addresses are one machine."""
+        """The machine and the port, in any spelling. All loopback addresses are one machine."""
         found = address(str(self.where[0]))
         machine = reached(found) if found else None
         name = THIS_MACHINE if machine and machine.is_loopback else str(machine)
@@ -56,18 +56,18 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a URL leads: a host as it is looked up, and what to ask it for."""
+    """Where a URL leads: the host to look up, and the request for it."""
 
     is_https: bool
     host: str
     port: int
     path: str
     headers: dict[str, str]
-    """What its user and password make of the request."""
+    """The Authorization header, if the URL has a user and a password."""
 
     @property
     def server(self) -> Server:
-        """What a connection is good for."""
+        """What an idle connection must match to be used again."""
         return self.is_https, self.host, self.port
 
 
@@ -101,7 +101,7 @@ class Connections:
         self._look_ups: dict[tuple[str, int], tuple[float, list[Endpoint] | Exception]] = {}
 
     def endpoints(self, where: Target) -> list[Endpoint]:
-        """Returns the addresses of the host that may be called; that of a kept connection without a look-up.
+        """Returns the allowed addresses of the host. An idle connection saves the look-up.
 
         Raises OSError (gaierror), UnicodeError, NoAddress, AddressRefused.
         """
@@ -109,7 +109,7 @@ class Connections:
             if server == where.server:
                 return [endpoint]
         if numeric := _numeric(where.host, where.port):
-            found = [numeric]  # without a thread, which a name with dead servers could have taken
+            found = [numeric]  # no thread is needed, and all of them may wait for dead name servers
         else:
             found = self._looked_up(where.host, where.port)
         if not found:
@@ -120,7 +120,7 @@ class Connections:
         return allowed
 
     def _looked_up(self, host: str, port: int) -> list[Endpoint]:
-        """Returns where a name leads, or led just now. Raises OSError (gaierror), UnicodeError."""
+        """Returns the addresses of a name, possibly cached. Raises OSError (gaierror), UnicodeError."""
         asked_at_s, found = self._look_ups.get((host, port), (-math.inf, NoAddress()))
         if self._runtime.now_s() - asked_at_s > LOOK_UP_KEPT_S:
             try:
@@ -141,9 +141,9 @@ class Connections:
 
     @contextmanager
     def to(self, where: Target, endpoint: Endpoint) -> Iterator[Connection]:
-        """Gives a connection to one of the endpoints of a target.
+        """Context manager: a connection to one endpoint of a target.
 
-        It is kept when its answer was read to the end, and nothing was raised. Raises OSError.
+        It is kept if the response was read to its end and no exception was raised. Raises OSError.
         """
         connection = self._idle_connection(where, endpoint) or self._new(where, endpoint)
         connection.is_done = False
@@ -165,7 +165,7 @@ class Connections:
         return Connection(where, endpoint, self._connect_timeout_s, self._runtime)
 
     def _idle_connection(self, where: Target, endpoint: Endpoint) -> Connection | None:
-        """Returns the connection that was used last, and that its other end has not closed."""
+        """Returns the most recently used connection that the peer has not closed."""
         for at in range(len(self._idle) - 1, -1, -1):
             server, its_endpoint, connection = self._idle[at]
             if (server, its_endpoint) == (where.server, endpoint):
@@ -190,7 +190,7 @@ class Connection(HTTPConnection):
         self._endpoint = endpoint
         self._runtime = runtime
         self.is_done = False
-        """Whether all that was asked for has been read."""
+        """Whether the response was read to its end."""
         self._unsent = b""
 
     def connect(self) -> None:
@@ -198,7 +198,7 @@ class Connection(HTTPConnection):
         self.sock = _connected(self._endpoint, self.timeout)
 
     def send(self, data: Any) -> None:
-        """Keeps it: a request's head and its body go out together."""
+        """Buffers it, so that head and body of a request are sent together."""
         self._unsent += data
 
     def getresponse(self) -> HTTPResponse:
@@ -211,7 +211,7 @@ class Connection(HTTPConnection):
         return Answer(sock, self._runtime.yield_if_due, method)
 
     def is_silent(self) -> bool:
-        """Returns whether nothing has come since the last answer, not even the end."""
+        """Returns whether the peer has neither sent anything nor closed since the last response."""
         self.sock.settimeout(0.0)
         try:
             self.sock.recv(1)
@@ -223,7 +223,7 @@ class Connection(HTTPConnection):
 
 
 class TlsConnection(Connection):
-    """The same, encrypted, with a host that proves its name."""
+    """The same over TLS, with a check of the host's certificate."""
 
     default_port = 443
 
@@ -255,7 +255,7 @@ def _connected(endpoint: Endpoint, timeout_s: float | None) -> socket.socket:
 
 
 def _numeric(host: str, port: int) -> Endpoint | None:
-    """Returns what an address in figures leads to; None for a name."""
+    """Returns the endpoint of a numeric address; None for a name."""
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
             socket.inet_pton(family, host)

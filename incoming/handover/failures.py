@@ -1,4 +1,4 @@
-"""What kept an app from answering: exceptions of sockets, TLS and http.client, as kinds of failures."""
+"""Why a call to an app failed: exceptions of sockets, TLS and http.client, as FailureKind."""
 
 from __future__ import annotations
 
@@ -16,27 +16,27 @@ NO_SUCH_NAME: Final = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.E
 OUT_OF_RESOURCES: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL)
 ENDED: Final = (errno.ECONNRESET, errno.EPIPE, errno.ECONNABORTED, errno.ESHUTDOWN)
 NOT_CONNECTED: Final = (FailureKind.CONNECTION_REFUSED, FailureKind.UNREACHABLE, FailureKind.CONNECT_TIMEOUT)
-"""After these another address of the same app may do better."""
+"""After these, another address of the same app is tried."""
 
 
 class AddressRefused(Exception):
-    """The host has no address but ones that are never called."""
+    """All addresses of the host are refused by the settings."""
 
 
 class NoAddress(Exception):
-    """The host's name leads to no address."""
+    """The host name has no address."""
 
 
 class CallTimeout(Exception):
-    """The whole call took longer than the app may take."""
+    """The whole call took too long."""
 
 
 FAILURES: Final = (HTTPException, zlib.error, OSError, ValueError, AddressRefused, NoAddress, CallTimeout)
-"""Whatever a call to an app raises, unless there is a defect. UnicodeError is a ValueError."""
+"""What a call to an app may raise, unless there is a defect. UnicodeError is a ValueError."""
 
 
 def failed(exc: Exception, *, connected: bool) -> NoAnswer:
-    """Returns what one of FAILURES means. `connected`: the connection stood when it was raised."""
+    """Returns what one of FAILURES means. `connected`: whether there was a connection when it was raised."""
     return no_answer(_kind(exc, connected), str(exc))
 
 

@@ -1,4 +1,4 @@
-"""One call to the app: a form, POSTed; the answer, bounded in time and size."""
+"""Calls apps over HTTP: POSTs a form, and reads a response that is limited in time and size."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.wire.http_status import retry_after_s
 
 CONNECTIONS_AN_APP: Final = 32
-"""A backlog of thousands of handovers, or an app that hangs, takes no more of the server than this. An app is
-an address and a port: a URL has many spellings, and many names lead to one address."""
+"""The limit for a backlog of thousands of handovers, or for an app that hangs. It counts for an address and a
+port, because a URL has many spellings and several names can have one address."""
 MAX_ENDPOINTS: Final = 8
 """How many addresses of a host are tried in one call."""
 
@@ -53,7 +53,7 @@ class HttpClient:
         }
 
     def _trust(self) -> ssl.SSLContext:
-        """To read the system's certificates takes 30 ms: it is done when the first app needs them."""
+        """Reads the system's certificates when the first app needs them, because that takes 30 ms."""
         if self._trusted is None:
             self._trusted = self._runtime.in_pool(tls_trust.context, self._ca_file)
         return self._trusted
@@ -71,14 +71,14 @@ class HttpClient:
             return where, self._connections.endpoints(where)[:MAX_ENDPOINTS]
 
     def lock_of(self, endpoint: Endpoint) -> Lock:
-        """Returns what to hold during a call to an endpoint."""
+        """Returns the semaphore to hold during a call to an endpoint."""
         return self._calls.of(endpoint.key)
 
     def call(self, where: Target, endpoint: Endpoint, form: dict[str, str]) -> Answer:
-        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering."""
+        """Returns the app's answer to this form; NoAnswer if the call fails."""
         connected = False
         try:
-            # Other time-outs are between two bytes; an answer that drips is bounded here.
+            # Other timeouts are between two bytes. This one limits a response that comes slowly.
             with self._time_limit(), self._connections.to(where, endpoint) as connection:
                 connected = True
                 connection.sock.settimeout(self._answer_timeout_s)
@@ -119,9 +119,9 @@ class CallSlot:
         self._leave()
 
     def post(self, form: dict[str, str]) -> Answer:
-        """Returns the app's answer to this form; NoAnswer for whatever keeps it from answering.
+        """Returns the app's answer to this form; NoAnswer if the call fails.
 
-        Where an address of the app takes no connection, the next one is called, with a slot of its own.
+        If one address of the app accepts no connection, the next one is called, with its own slot.
         """
         answer: Answer | None = self._failure
         for number, endpoint in enumerate(self._endpoints):
@@ -153,7 +153,7 @@ def _classified(response: HTTPResponse, body: bytes) -> Answer:
 
 
 def _beginning(response: HTTPResponse) -> bytes:
-    """Returns the body, or as much as counts. Raises OSError, HTTPException, zlib.error."""
+    """Returns the body, or its first MAX_ANSWER_BYTES. Raises OSError, HTTPException, zlib.error."""
     if len(set(response.headers.get_all("Content-Length", ()))) > 1:
         raise HTTPException("several lengths")  # http.client takes the first
     body = response.read(MAX_ANSWER_BYTES)

@@ -1,8 +1,8 @@
-"""An encrypted connection that is read in small pieces, and not without end.
+"""A TLS connection that is read in small pieces, up to a limit.
 
-OpenSSL on a socket reads on until there is something for the caller: session tickets and other messages of
-its own it takes for as long as they come, and nothing else of the process runs meanwhile. Here it gets
-what has come in through memory, 2 KiB at a time, and others run in between.
+OpenSSL on a socket reads until it has data for the caller. Meanwhile it accepts session tickets and other
+messages without end, and nothing else in the process runs. Here OpenSSL reads from memory, 2 KiB at a time,
+and other greenlets run in between.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from typing import Any, Final, TypeVar
 from incoming.handover.answer_reader import PIECE_BYTES, AnswerTooLong
 
 MAX_TLS_BYTES: Final = 512 * 1024
-"""What comes in for a handshake or an answer, encrypted. Certificates are most of it: 100 KiB at most."""
+"""The limit for a handshake or a response, encrypted. Certificates take most of it, 100 KiB at most."""
 
 _T = TypeVar("_T")
 Receive = Callable[[int], bytes]
 
 
 class TlsSocket:
-    """As much of a socket as http.client uses."""
+    """The part of a socket's interface that http.client uses."""
 
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, host: str, yield_if_due: Callable[[], object]
     ) -> None:
-        """`sock` is connected, and `host` is who has to be at its other end."""
+        """`sock` is connected; its peer has to prove that it is `host`."""
         self._socket = sock
         self._yield_if_due = yield_if_due
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -37,11 +37,11 @@ class TlsSocket:
         self._left_bytes = MAX_TLS_BYTES
 
     def shake_hands(self) -> None:
-        """Agrees on keys, and checks who is there. Raises OSError (ssl.SSLError), AnswerTooLong."""
+        """Does the handshake, and checks the certificate. Raises OSError (ssl.SSLError), AnswerTooLong."""
         self._until_done(self._tls.do_handshake, self._socket.recv)
 
     def sendall(self, data: bytes) -> None:
-        """Sends a request; the answer to it has MAX_TLS_BYTES. Raises OSError, AnswerTooLong."""
+        """Sends a request. Its response may have MAX_TLS_BYTES. Raises OSError, AnswerTooLong."""
         self._left_bytes = MAX_TLS_BYTES
         view = memoryview(data)
         while view:
@@ -72,7 +72,7 @@ class TlsSocket:
         self._socket.close()
 
     def _until_done(self, step: Callable[[], _T], receive: Receive) -> _T:
-        """Returns what a step of OpenSSL returns once it has got all that it wants to read."""
+        """Repeats a call of OpenSSL until it has the bytes that it needs, and returns its result."""
         while True:
             try:
                 result = step()
@@ -100,7 +100,7 @@ class TlsSocket:
 
 
 class TlsFile(io.RawIOBase):
-    """What comes in, decrypted."""
+    """A file of the decrypted bytes."""
 
     def __init__(self, sock: TlsSocket, raw: Any) -> None:
         """`raw` is an unbuffered file of the socket beneath."""

@@ -1,4 +1,4 @@
-"""Which certificates of apps are trusted."""
+"""Which certificate authorities are trusted for calls to apps."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from incoming.core.errors import BadSetting
 
 
 def context(ca_file: str = "") -> ssl.SSLContext:
-    """Returns what apps' certificates are checked with.
+    """Returns the context that checks apps' certificates.
 
-    Trusted are the authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads in
-    their place), those of certifi, for systems that have none, and those in `ca_file`, in PEM.
+    It trusts the authorities of the system (or of SSL_CERT_FILE and SSL_CERT_DIR, which OpenSSL reads
+    instead), those of certifi, for systems without any, and those in `ca_file`, in PEM.
 
     Raises BadSetting when the file can't be read or holds no certificate.
     """

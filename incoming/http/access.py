@@ -1,21 +1,22 @@
-"""Who may use the backend routes: the app on this machine, allowed addresses, and holders of the token.
+"""Who may use the backend routes: the app on this machine, allowed addresses, and callers with the token.
 
-The server listens on all addresses, because browsers have to reach it. Whoever reaches the backend routes can
-make the server call any URL, so a web page or a proxy must not get there by accident. A request without the
+The server listens on all addresses, because browsers have to reach it. A caller of the backend routes can
+make the server call any URL, so a web page or a proxy must not reach them by accident. A request without the
 token has to look like the call of an app, whatever address it comes from (`callers`): it has no header that
 HTTP clients do not add by themselves, and its Host is this server's own. A proxy that adds nothing and calls
 the server by its own name looks the same: `incoming probe` finds one (docs/how-to/nginx.md).
 
-What only shows something (the status page, the list, the metrics) people open in a browser, too. There the
-server's own page is let in, and who types the address; no other page. That takes two looks:
+People open the read-only routes (the status page, the list, the metrics) in a browser, too. There the server
+accepts requests of its own page and of a person who types the address, but of no other page. It checks two
+headers:
 
 - Sec-Fetch-Site says where a request comes from, but browsers send it to HTTPS and to this machine only.
-- A page of evil.example can point its own name at this server (DNS rebinding), and is at home then: such a
-  request differs from one of curl in nothing but its Host. So the Host has to be an address, localhost, or
-  a name from the settings, whoever asks. Requests that could change something carry an Origin when a page
-  makes them, and are recognised by that.
+- Host: a page of evil.example can point its own name at this server (DNS rebinding). Its requests are then
+  same-origin, and differ from those of curl only in their Host. So the Host has to be an address, localhost,
+  or a name from the settings. A request that could change something carries an Origin if a page made it.
 
-A browser sends the password of HTTP Basic by itself, so that one opens nothing that changes anything.
+A browser sends the password of HTTP Basic automatically, so the password allows only routes that change
+nothing.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ from incoming.http import callers
 from incoming.http.callers import shown
 
 OWN_SITE: Final = ("none", "same-origin")
-"""Sec-Fetch-Site of an address that somebody typed, and of what our own page asks for."""
+"""Sec-Fetch-Site of an address that a person typed, and of requests of our own page."""
 WHAT_TO_DO: Final = (
     "Call the server directly, or set backend_token and send it as 'Authorization: Bearer TOKEN'."
 )
@@ -41,7 +42,7 @@ NO_ADDRESS: Final = (
     "a request through a proxy. Set backend_token, and send it as 'Authorization: Bearer TOKEN'."
 )
 _NO_ADDRESSES: Final = ("", "b''", "0.0.0.0", "::")
-"""What web servers call the other end of a Unix socket: gunicorn the first, uWSGI the third."""
+"""What web servers report as the peer of a Unix socket: gunicorn the first, uWSGI the third."""
 
 
 class BackendAccess:
@@ -54,10 +55,10 @@ class BackendAccess:
         status_hosts: tuple[str, ...] = (),
         backend_hosts: tuple[str, ...] = (),
     ) -> None:
-        """`allowed_backends`: addresses and networks; none means this machine.
+        """`allowed_backends`: addresses and networks; empty means this machine.
 
-        `status_hosts`: the names under which browsers may ask what goes on. `backend_hosts`: the names
-        under which apps call, beside those that are plain (`callers.is_own_host`).
+        `status_hosts`: host names that browsers may use for the read-only routes. `backend_hosts`: host
+        names that apps may use, in addition to the usual ones (`callers.is_own_host`).
         """
         self._networks = Networks(allowed_backends)
         self._token = token.encode()
@@ -67,7 +68,7 @@ class BackendAccess:
     def check(self, environ: Mapping[str, object], server_address: str) -> None:
         """Raises NotAllowed unless the request of this WSGI `environ` may use the backend routes.
 
-        `server_address` is this end of its connection; a connection from the same address is this machine's.
+        `server_address` is the local end of its connection. A peer with the same address is this machine.
         """
         if self._has_token(str(environ.get("HTTP_AUTHORIZATION", ""))):
             return
@@ -91,9 +92,9 @@ class BackendAccess:
             )
 
     def check_reading(self, environ: Mapping[str, object], server_address: str) -> None:
-        """The same for a request that only wants to see what goes on.
+        """The same for a request that only reads.
 
-        Raises NotAllowed, or SignInNeeded where the token as a password would help.
+        Raises NotAllowed, or SignInNeeded if the token as a password would help.
         """
         authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
         if self._has_token(authorization):
@@ -103,7 +104,7 @@ class BackendAccess:
         if self._has_password(authorization):
             return
         try:
-            self._check_way(environ)
+            self._check_headers(environ)
             self._check_address(environ, server_address)
         except NotAllowed as exc:
             if self._token:
@@ -112,7 +113,7 @@ class BackendAccess:
                 ) from exc
             raise
 
-    def _check_way(self, environ: Mapping[str, object]) -> None:
+    def _check_headers(self, environ: Mapping[str, object]) -> None:
         if strange := callers.strange_headers(environ, from_browser=True):
             raise NotAllowed(
                 f"Neither browsers nor HTTP clients send the header {shown(strange[0])} by themselves, so "
@@ -150,7 +151,7 @@ class BackendAccess:
         return hmac.compare_digest(password, self._token)
 
     def _is_our_name(self, host: str) -> bool:
-        """Returns whether a Host header names this server by an address or by a name that we know."""
+        """Returns whether a Host header names this server by an address or by an allowed name."""
         name, _ = callers.host_name(host)
         return name in self._status_hosts or address(name) is not None
 

@@ -13,28 +13,28 @@ from gevent.pywsgi import Input
 from incoming.runtime.fair_scheduler import yield_if_due
 
 MIN_BYTES_PER_S: Final = 1024
-"""The lowest speed of a body in the long run, so that a drip does not hold a connection."""
+"""The lowest average speed of a body. A slower client loses the connection."""
 PIECE_BYTES: Final = 64 * 1024
 """How much is read before others may run, and how much is read of a body that the app ignores."""
 UNREAD_TIMEOUT_S: Final = 5.0
-"""How long the rest of an ignored body may take: the answer is sent already."""
+"""How long the rest of an ignored body may take. The response was already sent."""
 
 
 class Body(Input):  # type: ignore[misc]
     """What an app gets as `wsgi.input`.
 
-    Only the time inside a read counts: an app may take its own time between two reads. Everything that is
-    wrong with the bytes is an OSError for the app, as a lost connection is. pywsgi itself raises ValueError
+    Only the time inside a read counts, not the time that the app takes between two reads. Every error in the
+    bytes is an OSError for the app, as a lost connection is. pywsgi itself raises ValueError
     for some chunk sizes.
     """
 
     server_lingers = True
     """Our server lets the peer read the answer, where a body was left. So its reader need not."""
     has_failed = False
-    """Whether it could not be read."""
+    """Whether reading it has failed."""
 
     def __init__(self, given: Any, timeout_s: float) -> None:
-        """`given` is pywsgi's own. It has `timeout_s`, and a second more for each MIN_BYTES_PER_S."""
+        """`given` is pywsgi's input. The body may take `timeout_s`, and 1 s for each MIN_BYTES_PER_S."""
         super().__init__(given.rfile, given.content_length, given.socket, given.chunked_input)
         self._time_left_s = timeout_s
 
@@ -79,7 +79,7 @@ class Body(Input):  # type: ignore[misc]
         return bool(self.position >= (self.content_length or 0))
 
     def _discard(self) -> None:
-        """Reads what the app has left, if it is little and the client does not wait for "100 Continue"."""
+        """Reads the rest if it is short and the client does not wait for "100 Continue"."""
         if self.at_end or self.socket is not None or self._chunked_input_error:
             return
         self.send_100_continue_enabled = False

@@ -1,10 +1,10 @@
-"""How the call of an app looks: the headers that HTTP clients send by themselves, and the name they call.
+"""How to recognise the call of an app: by the headers that HTTP clients send by default, and by its Host.
 
-A list of the headers by which proxies give themselves away is never complete: each proxy adds what its
-operator likes. So this is the other way round. It lists what HTTP clients and their tracing send on a plain
-request; whatever else a request has comes from elsewhere. An app that needs another header sends the token.
+A list of headers that reveal a proxy is never complete, because each proxy adds what its operator likes. So
+this module lists what HTTP clients and their tracing send with a plain request. A request with any other
+header came through a proxy or from a page. An app that needs another header sends the token.
 
-Not listed, although some apps send them: X-Request-Id and X-Correlation-Id, which proxies add by themselves;
+Not listed, although some apps send them: X-Request-Id and X-Correlation-Id, which proxies add by default;
 Referer and X-Requested-With, which pages send.
 """
 
@@ -61,10 +61,10 @@ BROWSER_HEADERS: Final = frozenset((
     *("device-memory", "downlink", "dpr", "ect", "rtt", "save-data", "viewport-width", "width"),
     "x-prometheus-scrape-timeout-seconds",
 ))  # fmt: skip
-"""What browsers and Prometheus send beside that."""
+"""What browsers and Prometheus send in addition."""
 BROWSER_PREFIXES: Final = ("sec-ch-",)
 DROPPED: Final = "incoming.dropped_headers"
-"""Where the WSGI environ names the headers that the server keeps from the app, with spaces between."""
+"""The key of the WSGI environ for the headers that the app does not get, separated by spaces."""
 LOCAL_NAMES: Final = frozenset((
     *("localhost", "localhost.", "localhost.localdomain", "localhost4", "localhost6"),
     *("ip6-localhost", "ip6-loopback"),
@@ -75,9 +75,9 @@ _HOST: Final = re.compile(r"(?:\[([0-9a-f:.]+)]|([\w.-]+))(?::(\d{1,5}))?", re.A
 
 
 def strange_headers(environ: Mapping[str, object], from_browser: bool = False) -> list[str]:
-    """Returns the headers of a request that no HTTP client adds by itself, nor a browser where one may ask.
+    """Returns the headers of a request that neither HTTP clients nor, with `from_browser`, browsers add.
 
-    They are in lower case and sorted. A stranger may have sent them: see `shown`.
+    They are in lower case and sorted. An attacker may have sent them: see `shown`.
     """
     names = {name[5:].replace("_", "-").lower() for name in environ if name.startswith("HTTP_")}
     dropped = str(environ.get(DROPPED, "")).lower().split()
@@ -91,7 +91,7 @@ def _is_known(name: str, from_browser: bool) -> bool:
 
 
 def host_name(host: str) -> tuple[str, str]:
-    """Returns the name or address in a Host header, in lower case, and its port; empty where it is none."""
+    """Returns the name or address in a Host header, in lower case, and its port; empty if it is not valid."""
     found = _HOST.fullmatch(host.lower())
     return (found[1] or found[2], found[3] or HTTP_PORT) if found else ("", "")
 
@@ -99,9 +99,9 @@ def host_name(host: str) -> tuple[str, str]:
 def is_own_host(host: str, server_address: str, server_port: str, names: Iterable[str]) -> bool:
     """Returns whether an app that calls this server itself would send this Host header.
 
-    It does with a name of the loopback interface, with the address that its connection has come to, and with
-    one of `names`. With any other address, and with a name without a dot (of a container or of a machine), it
-    sends the very port that its connection has come to: a site behind a proxy has a port of its own.
+    That is a name of the loopback interface, the address that its connection has come to, or one of `names`.
+    Any other address, and a name without a dot (of a container or a machine), has to come with the port of
+    this server: a site behind a proxy has another port.
     """
     name, port = host_name(host)
     if name in LOCAL_NAMES or name in names:
@@ -113,6 +113,6 @@ def is_own_host(host: str, server_address: str, server_port: str, names: Iterabl
 
 
 def shown(text: str) -> str:
-    """Returns what a stranger has sent as it may stand in a sentence: short, and printable ASCII."""
+    """Returns text of a request in a form that fits into a sentence: short, and printable ASCII."""
     plain = ascii(text)[1:-1]
     return plain if len(plain) <= MAX_SHOWN_CHARS else f"{plain[:MAX_SHOWN_CHARS]}..."

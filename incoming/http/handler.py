@@ -1,12 +1,12 @@
 """One HTTP connection: pywsgi's handler with gevent-websocket's handshake, time limits and strict parsing.
 
-pywsgi itself waits without a limit: for a request line, for headers, for bodies. Here each of these has one,
-and a request that another server could read differently is refused (`wire.request_head`).
+pywsgi itself waits without a limit for a request line, for headers and for bodies. Here each of them has a
+time limit. A request that another server could read differently is refused (`wire.request_head`).
 
 Small requests cost less than in pywsgi:
 
-- An answer with a small body leaves in one send. Each send wakes the peer and lets threads of the pool run,
-  which the event loop then waits for.
+- A response with a small body takes one send. Each send wakes the peer and lets threads of the pool run,
+  and the event loop then waits for them.
 - Headers are read line by line. Python would read them with its e-mail parser, which takes longer than every
   route. Lines that `wire.request_head` accepts are a name, a colon and a value.
 - A log line is formatted only if its level is enabled.

@@ -49,7 +49,7 @@ class LibraryFile:
     def answer(self, request_headers: Mapping[str, str]) -> tuple[int, dict[str, str], bytes]:
         """Returns the status, headers and body for a GET request with these headers.
 
-        The status is 200 with the file, or 304 for a client that has it already.
+        The status is 200 with the file, or 304 if the client has this version.
         """
         encoding = choose(request_headers.get("Accept-Encoding", ""), self.by_encoding)
         representation = self.by_encoding[encoding]
@@ -101,9 +101,9 @@ def _representation(path: Path) -> Representation:
 
 
 def choose(accept_encoding: str, offered: Mapping[str, object]) -> str:
-    """Returns the encoding for a client: of those that it likes most the best, else `identity`.
+    """Returns the encoding for a client: the best of those with its highest weight, or `identity`.
 
-    What is not a valid list of encodings counts as none (RFC 9110 section 12.5.3).
+    An invalid list of encodings counts as empty (RFC 9110 section 12.5.3).
     """
     weights = dict(map(_weight, accept_encoding.lower().split(",")))
     others = weights.get("*", 0.0)

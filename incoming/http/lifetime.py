@@ -1,4 +1,4 @@
-"""The servers of a process: from their start, to a signal, to the graceful stop."""
+"""The servers of a process: how they start, and how a signal stops them gracefully."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Servers:
 
     @property
     def inherited_address(self) -> tuple[str, int] | None:
-        """Where the first app will listen, when this process was started with a listening socket."""
+        """Where the first app will listen, if this process was started with a listening socket."""
         return self._inherited[0].getsockname()[:2] if self._inherited else None
 
     def listen(self, app_at: AppAt, host: str, port: int) -> int:

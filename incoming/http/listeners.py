@@ -1,4 +1,4 @@
-"""Listening sockets: our own, or inherited from the process that started this one; and their addresses."""
+"""Listening sockets, opened here or inherited from the parent process, and their URLs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
     """Returns the listening TCP sockets that this process was started with (sd_listen_fds(3)).
 
     They outlive the process: a client that connects while it is replaced waits, and is not refused. Removes
-    the variables from `environ`, since they do not hold for child processes. Raises BadSetting.
+    the variables from `environ`, because they do not apply to child processes. Raises BadSetting.
     """
     pid, count = environ.pop("LISTEN_PID", ""), environ.pop("LISTEN_FDS", "")
     environ.pop("LISTEN_FDNAMES", None)

@@ -1,4 +1,4 @@
-"""What a backend may ask for: the parameters of the HTTP routes, read and checked.
+"""Reads and checks the parameters of the HTTP routes.
 
 A value may be in the quotes of a JSON string, or behind a byte order mark (`quotes`). Secrets and metadata
 are the app's own texts: they are kept as they are.
@@ -66,12 +66,12 @@ def _text(name: str, value: Any) -> str:
 
 
 def _word(parameters: Mapping[str, str], name: str, default: str = "") -> str:
-    """Returns the value that is meant; an empty one counts as absent."""
+    """Returns the value without quotes; an empty one counts as absent."""
     return unquoted(parameters.get(name) or "") or default
 
 
 def listing(parameters: Mapping[str, str]) -> Listing:
-    """Returns the list that these parameters ask for; empty ones count as absent. Raises BadParameter."""
+    """Returns the request for a list; empty parameters count as absent. Raises BadParameter."""
     state = _word(parameters, "state")
     if state not in ("", *State):
         raise BadParameter("state", f"must be one of {', '.join(State)}")
@@ -86,7 +86,7 @@ def listing(parameters: Mapping[str, str]) -> Listing:
 
 
 def new_upload(parameters: Mapping[str, str]) -> NewUpload:
-    """Returns what these parameters ask for; empty ones count as absent. Raises BadParameter."""
+    """Returns the request for a ticket; empty parameters count as absent. Raises BadParameter."""
     dest_type = _word(parameters, "destType", "file")
     if dest_type != "file":
         raise BadParameter("destType", "must be file, the only supported value")
@@ -121,7 +121,7 @@ def ticket_id(parameters: Mapping[str, str]) -> str:
 
 
 def is_by_operator(parameters: Mapping[str, str]) -> bool:
-    """Returns whether a cancellation is the operator's, and not the app's own. Raises BadParameter."""
+    """Returns whether the operator cancels, and not the app. Raises BadParameter."""
     who = _word(parameters, "by", "app")
     if who not in ("app", "operator"):
         raise BadParameter("by", "must be app or operator")
@@ -157,7 +157,7 @@ def _boolean(name: str, value: str) -> bool:
 
 
 def _digest(name: str, value: str) -> bool:
-    """Returns whether SHA-256 is asked for. Raises BadParameter for another one; CRC-32C needs no asking."""
+    """Returns whether SHA-256 is requested; CRC-32C always is. Raises BadParameter for another digest."""
     if value not in ("", "sha256"):
         raise BadParameter(name, "must be sha256, the only supported digest")
     return bool(value)
@@ -176,7 +176,7 @@ def json_text(name: str, value: str) -> str:
 
 
 def _no_constant(word: str) -> None:
-    """NaN and its like are Python's, and no JSON (RFC 8259 section 6)."""
+    """Refuses NaN and Infinity, which Python reads but which are not JSON (RFC 8259 section 6)."""
     raise ValueError(word)
 
 

@@ -1,4 +1,4 @@
-"""The metrics for Prometheus, made of what the overview knows at a scrape (docs/reference/metrics.md)."""
+"""The metrics for Prometheus, computed at each scrape (docs/reference/metrics.md)."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _REFUSALS = (
 
 
 class Metrics:
-    """The metrics of one service, in a registry of their own: an app in the same process has its own, too."""
+    """The metrics of one service, in their own registry: an app in this process may have another one."""
 
     def __init__(self, overview: Overview) -> None:
         self._overview = overview
@@ -56,13 +56,13 @@ class _Snapshot(Collector):
 
 
 def _state(overview: Overview, totals: Totals) -> Iterator[Metric]:
-    """Yields how things are."""
+    """Yields the current state."""
     uploads = GaugeMetricFamily("incoming_uploads", "Uploads, by state.", labels=["state"])
     for state in State:
         uploads.add_metric([state.value], totals.by_state[state])
     yield uploads
     yield _gauge(
-        "undelivered", "Uploads that their app has not answered for yet, or not heard the end of.",
+        "undelivered", "Uploads whose app has not answered yet, or does not know of their end yet.",
         totals.undelivered)  # fmt: skip
     yield _gauge(
         "undelivered_oldest_age_seconds", "For how long the oldest of these has been waiting.",
@@ -78,20 +78,18 @@ def _state(overview: Overview, totals: Totals) -> Iterator[Metric]:
 
 
 def _counted(counters: Counters) -> Iterator[Metric]:
-    """Yields what has happened since the process started."""
+    """Yields the counters since the process started."""
     yield _counter("received_bytes", "Bytes of files that came in.", counters.received_bytes)
     yield _counter("stored_bytes", "Bytes of files that were stored.", counters.stored_bytes)
     yield _counter("damaged_chunks", "Chunks whose checksum was wrong.", counters.damaged_chunks)
     yield _counter("tickets_issued", "Tickets issued.", counters.issued)
-    yield _labelled(
-        "claims", "Connections that took a ticket.", "kind", ((k, counters.claims[k]) for k in _CLAIMS)
-    )
+    yield _labelled("claims", "Claims of a ticket.", "kind", ((k, counters.claims[k]) for k in _CLAIMS))
     yield _labelled(
         "uploads_ended", "Uploads that came to an end.", "outcome",
         ((state.value, counters.ended[state]) for state in State if state in ENDS))  # fmt: skip
     yield _labelled("handover_calls", "Calls to apps.", "result", ((r, counters.calls[r]) for r in _RESULTS))
     yield _labelled(
-        "handover_troubles", "Calls to apps that brought neither done nor wait, by what was wrong.", "kind",
+        "handover_troubles", "Calls to apps without the answer done or wait, by the kind of failure.", "kind",
         ((kind.value, counters.call_failures[kind]) for kind in FailureKind))  # fmt: skip
     refusals = CounterMetricFamily(
         "incoming_refusals",

@@ -1,7 +1,7 @@
-"""The routes, as a Bottle app: read parameters, ask the service, answer. No logic.
+"""The routes, as a Bottle app: read the parameters, call the service, respond. No logic.
 
 Every route exists under `/incoming/` and under `/incoming/0.1/`. A success is the value alone, as plain
-text; a failure is a sentence, or JSON with its code for whoever accepts JSON.
+text. A failure is a sentence, or JSON with its code for clients that accept JSON.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ BOM: Final = "\xef\xbb\xbf"
 TICKET_ID: Final = "incoming.ticket_id"
 """The key of a request's environ for the id of the ticket that it names."""
 MAX_FORM_BYTES: Final = 100 * 1024
-"""All parameters together have a third of that. Bottle would write a larger multipart form to a file."""
+"""The longest parameters together have a third of that. Bottle would write a larger form to a file."""
 BASIC: Final = 'Basic realm="Incoming!!", charset="UTF-8"'
 
 Route = Callable[[], object]
 Check = Callable[[Mapping[str, object], str], None]
-"""Raises the reason why a request may not be made; gets its environ and the address that it came to."""
+"""Gets the environ of a request and the local address; raises the error if the request is not allowed."""
 
 
 def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle.Bottle:
-    """Returns the app: everything but the uploads themselves."""
+    """Returns the app, which has all routes except the uploads themselves."""
     app = bottle.Bottle()
     app.default_error_handler = partial(_error_page, uploads.refusals)
     access = BackendAccess(
@@ -132,7 +132,7 @@ def _reading_routes(overview: Overview) -> dict[str, Route]:
 
 
 def _health(overview: Overview) -> Route:
-    """For load balancers: everybody may ask, and nobody hears more than a word."""
+    """For load balancers: open to everybody, and the response is one word."""
 
     def healthz() -> object:
         trouble = overview.trouble()
@@ -191,7 +191,7 @@ def _form() -> Mapping[str, str]:
 
     Raises BadRequest, BadParameter, FormTooLarge, HTTPError.
     """
-    if bottle.request.chunked:  # some servers take the chunks apart before Bottle does, and some don't
+    if bottle.request.chunked:  # some servers decode the chunks before Bottle does, and some don't
         raise errors.BadRequest("The body of the request needs a Content-Length header.")
     if bottle.request.content_length > MAX_FORM_BYTES:
         raise errors.FormTooLarge
@@ -201,9 +201,9 @@ def _form() -> Mapping[str, str]:
         forms = bottle.request.forms
         return {name: _text_of(forms, name) or _text_of(forms, BOM + name) for name in PARAMETER_NAMES}
     except bottle.HTTPResponse:
-        raise  # Bottle has words for it
+        raise  # Bottle makes the response
     except (OSError, ValueError, LookupError) as exc:
-        # The caller is gone or too slow, or its Content-Type is none, or names an unknown character set.
+        # The caller is gone or too slow, or its Content-Type is not valid or names an unknown character set.
         raise errors.BadRequest("The body of the request could not be read.") from exc
 
 
@@ -225,7 +225,7 @@ def _guarded(check: Check, route: Route) -> Route:
 
 
 def _answering(refusals: Refusals, route: Route) -> Route:
-    """Returns the route with its answer as plain text, and its errors as answers, which are recorded."""
+    """Returns the route with its result as plain text. Its errors become responses, and are recorded."""
 
     @wraps(route)
     def answering() -> object:
@@ -267,7 +267,7 @@ def _accepts_json() -> bool:
 
 
 def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPResponse:
-    """Returns an answer that no cache keeps and no other page gets hold of."""
+    """Returns a response that no cache stores and no other page can read."""
     closed = {
         "Cache-Control": "no-store",
         "Cross-Origin-Resource-Policy": "same-origin",
@@ -277,7 +277,7 @@ def _private(body: str | bytes, headers: Mapping[str, str]) -> bottle.HTTPRespon
 
 
 def _failure(error: errors.IncomingError) -> bottle.HTTPResponse:
-    """Returns the answer for an error: a sentence, or JSON for whoever accepts that."""
+    """Returns the response for an error: a sentence, or JSON for clients that accept it."""
     if _accepts_json():
         response = _json(error.http_status, {"error": {"code": error.code, "message": str(error)}})
     else:

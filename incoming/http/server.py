@@ -1,6 +1,6 @@
-"""The HTTP server: listens, and admits connections. gevent's WSGIServer with limits.
+"""The HTTP server, which listens and accepts connections: gevent's WSGIServer with limits.
 
-What happens on one connection is in `handler`; when the servers of a process stop is in `lifetime`.
+`handler` serves one connection. `lifetime` starts and stops the servers of a process.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ GONE_BEFORE_ACCEPTED: Final = frozenset((
     *(errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET),
     *(errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET),
 ))  # fmt: skip
-"""What accept(2) on Linux reports for a connection that is gone already."""
+"""What accept(2) on Linux reports for a connection that was closed before."""
 
 AppAt = Callable[[int], Callable[..., Any]]
 """Returns the WSGI app for a port."""
@@ -71,7 +71,7 @@ class Server(WSGIServer):  # type: ignore[misc]
 
     @property
     def port(self) -> int:
-        """The port that it listens on, also when a free one was asked for."""
+        """The port that it listens on. If port 0 was given, this is the free one that was chosen."""
         return int(self.socket.getsockname()[1])
 
     # --- connections -----------------------------------------------------------------------------
@@ -88,7 +88,7 @@ class Server(WSGIServer):  # type: ignore[misc]
             return
         handler = None
         try:
-            self._newcomer_scheduler.yield_if_due()  # a thousand at once delay no connection that is open
+            self._newcomer_scheduler.yield_if_due()  # a thousand new ones at once do not delay the open ones
             handler = Handler(sock, address, self)
             handler.handle()
         except OSError as exc:

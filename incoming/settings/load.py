@@ -1,7 +1,7 @@
-"""How settings are given: as options, in the environment, in a TOML file. The table of them is in `settings`.
+"""Reads settings from options, the environment and a TOML file. Their table is in `table`.
 
-`defaults < TOML file < INCOMING_* environment < options`: `resolve` puts them together. A value that makes
-no sense is refused with the setting's name and why (`BadSetting`), before the server does anything.
+`defaults < TOML file < INCOMING_* environment < options`: `resolve` combines them. An invalid value is
+refused with the name of the setting and the reason (`BadSetting`), before the server does anything.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from incoming.settings.table import Check, Settings
 
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
 CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
-"""The environment's variable that names the TOML file, where no option does."""
+"""The environment variable that names the TOML file if no option does."""
 IN_FILE: Final = "configuration file"
 
 
@@ -46,7 +46,7 @@ class Setting:
         return ENVIRONMENT_PREFIX + self.name.upper()
 
     def validate(self, raw: object, source: str) -> Any:
-        """Returns the value that `raw` (a text, or what TOML makes of it) means. Raises BadSetting."""
+        """Returns the value of `raw`, which is text or a value of TOML. Raises BadSetting."""
         name = f"{self.name} ({source})"
         try:
             value = _READERS[self.kind](raw)
@@ -96,7 +96,7 @@ def _read_float(raw: object) -> float:
     if isinstance(raw, bool) or not isinstance(raw, int | float | str):
         raise TypeError
     value = float(raw)
-    if not -1e15 < value < 1e15:  # also: neither infinite nor NaN
+    if not -1e15 < value < 1e15:  # this also excludes infinity and NaN
         raise ValueError(raw)
     return value
 
@@ -130,26 +130,26 @@ _BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 def resolve(
     toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]
 ) -> Settings:
-    """Returns the settings in force. Raises BadSetting for an unknown name or a value that makes no sense.
+    """Returns the settings in force. Raises BadSetting for an unknown name or an invalid value.
 
-    `options` holds what was given on the command line only.
+    `options` holds only those of the command line.
     """
     return combined(given(toml, environment, options))
 
 
 Given = Mapping[str, tuple[Any, str]]
-"""{name: (value, where from)} of settings."""
+"""{name: (value, source)} of settings."""
 
 
 def combined(found: Given) -> Settings:
-    """Returns the settings in force when these were given. Raises BadSetting."""
+    """Returns the settings in force if these are given. Raises BadSetting."""
     return _consistent(Settings(**{name: value for name, (value, _) in found.items()}))
 
 
 def given(toml: Mapping[str, object], environment: Mapping[str, str], options: Mapping[str, object]) -> Given:
-    """Returns all settings that were given; the best source wins.
+    """Returns all given settings; the source with the highest priority wins.
 
-    A bad value is refused even where a better source overrules it. Raises BadSetting.
+    An invalid value is refused even if another source overrides it. Raises BadSetting.
     """
     found: dict[str, tuple[Any, str]] = {}
     for name, raw in toml.items():
@@ -165,9 +165,9 @@ def given(toml: Mapping[str, object], environment: Mapping[str, str], options: M
 
 
 def unknown_variables(environment: Mapping[str, str]) -> list[str]:
-    """Returns the INCOMING_* variables that are no settings: worth a warning, and no more than that.
+    """Returns the INCOMING_* variables that are not settings, for a warning.
 
-    Other programs put such variables there too (Kubernetes does for each service, and tests do).
+    They are not an error: other programs set such variables, too (Kubernetes does for each service).
     """
     known = {setting.variable for setting in SETTINGS} | {CONFIG_VARIABLE}
     return sorted(v for v in environment if v.startswith(ENVIRONMENT_PREFIX) and v not in known)
@@ -180,7 +180,7 @@ def _known(name: str, source: str) -> Setting:
 
 
 def _consistent(settings: Settings) -> Settings:
-    """Raises BadSetting for values that make sense alone, but not together."""
+    """Raises BadSetting for values that contradict each other."""
     if settings.handover_retry_first_s > settings.handover_retry_max_s:
         raise BadSetting("handover_retry_max_s", "must be at least handover_retry_first_s")
     return settings

@@ -1,5 +1,5 @@
-"""Every setting, in one table: its name, default, unit and help. Options, environment, TOML file, docs
-and validation are all made from it (`config`).
+"""Every setting, in one table: its name, default, unit and help. The options, the environment variables, the
+TOML file, the docs and the validation all follow from it (`load`).
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ def _hosts(values: tuple[str, ...]) -> str:
 
 
 def _is_host(value: str) -> bool:
-    """Returns whether a URL can have exactly this host: else the setting would never match one."""
+    """Returns whether a URL can have exactly this host. Otherwise the setting would never match."""
     try:
         return value == urlsplit(f"http://[{value}]/" if ":" in value else f"http://{value}/").hostname
     except ValueError:
@@ -78,7 +78,7 @@ def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The settings in force. Units stand in the names and in `unit`."""
+    """The settings in force. Units are in the names and in `unit`."""
 
     host: str = _setting("0.0.0.0", "address", "Address to listen on.", _not_empty)
     port: int = _setting(4000, "port", "Port to listen on; 0 takes a free one.", _between(0, 65535))
@@ -98,7 +98,7 @@ class Settings:
     wait_for_storage: bool = _setting(
         False,
         "yes/no",
-        "Wait until the process that owns the storage directory lets go, instead of refusing to start.",
+        "Wait until the process that owns the storage directory releases it, instead of refusing to start.",
     )
     allowed_backends: tuple[str, ...] = _setting(
         (),
@@ -114,15 +114,15 @@ class Settings:
     backend_hosts: tuple[str, ...] = _setting(
         (),
         "hosts",
-        "Host names, comma-separated, by which apps may call the backend routes without the token. Addresses "
-        "of the server, localhost, and names without a dot need not be named.",
+        "Host names, comma-separated, that apps may use for the backend routes without the token. Addresses "
+        "of the server, localhost, and names without a dot are always allowed.",
         _hosts,
     )
     status_hosts: tuple[str, ...] = _setting(
         (),
         "hosts",
-        "Host names, comma-separated, under which the status page may be opened without the token. "
-        "Addresses and localhost always may.",
+        "Host names, comma-separated, that browsers may use for the status page without the token. "
+        "Addresses and localhost are always allowed.",
         _hosts,
     )
     handover_hosts: tuple[str, ...] = _setting(
@@ -131,21 +131,21 @@ class Settings:
     handover_refused: tuple[str, ...] = _setting(
         ("169.254.0.0/16", "fe80::/10", "fd00:ec2::254", "100.100.100.200", "224.0.0.0/4", "ff00::/8"),
         "addresses",
-        "Addresses or networks, comma-separated, that are never called, whatever name leads there: unless "
-        "changed, where clouds keep their machines' secrets (link-local ones), and multicast.",
+        "Addresses or networks, comma-separated, that are never called, whatever name leads there. The "
+        "default is multicast, and the addresses where clouds keep their machines' secrets.",
         _networks,
     )
     handover_ca_file: str = _setting(
         "",
         "path",
-        "A PEM file of certificate authorities that https apps are trusted by, besides those of the system. "
+        "A PEM file of certificate authorities to trust for https apps, besides those of the system. "
         "Empty: none.",
     )
     trusted_proxies: tuple[str, ...] = _setting(
         (),
         "addresses",
-        "Addresses or networks, comma-separated, of proxies whose X-Forwarded-For says who a client is. Only "
-        "for what one client may have; the backend routes trust no proxy.",
+        "Addresses or networks, comma-separated, of proxies whose X-Forwarded-For has the client's address. "
+        "This is only for the limits of a client; the backend routes trust no proxy.",
         _networks,
     )
     max_connections_per_source: int = _setting(
@@ -158,35 +158,33 @@ class Settings:
     max_unfinished_mib_per_source: int = _setting(
         0,
         "MiB",
-        "How much the unfinished uploads of a client's address may still bring, all together; 0 sets no "
+        "How many bytes may still be missing of all unfinished uploads of a client's address; 0 sets no "
         "limit.",
         _at_least(0),
     )
     max_unfinished_per_app: int = _setting(
         300000,
         "tickets",
-        "How many tickets that are not used up an app (host and port of signalFinishURL) may have; 0 sets no "
-        "limit.",
+        "How many unfinished tickets an app (host and port of signalFinishURL) may have; 0 sets no limit.",
         _at_least(0),
     )
     chunk_size_kib: int = _setting(
         512,
         "KiB",
-        "Size of the chunks that clients of protocol version 1 are asked to send; twice as much where a file "
-        "has 256 of them or more.",
+        "Size of the chunks of protocol version 1; twice as much for a file of 256 or more of them.",
         _between(1, 16384),
     )
     send_ahead: int = _setting(
         8,
         "chunks",
         "How many chunks a client of protocol version 1 may send ahead of their acknowledgements; half as "
-        "many where they are twice as large.",
+        "many if they are twice as large.",
         _between(1, 1024),
     )
     max_chunk_kib: int = _setting(
         4096,
         "KiB",
-        "The largest chunk that clients of protocol version 2 may send, while few do.",
+        "The largest chunk that clients of protocol version 2 may send while there are few of them.",
         _between(8, 16384),
     )
     max_window_mib: int = _setting(
@@ -196,7 +194,7 @@ class Settings:
         _between(1, 1024),
     )
     max_upload_bytes: int = _setting(
-        0, "bytes", "The largest file that is taken; 0 sets no limit.", _at_least(0)
+        0, "bytes", "The largest file that is accepted; 0 sets no limit.", _at_least(0)
     )
     reserve_ahead_mib: int = _setting(
         256, "MiB", "How much disk space is reserved ahead of each writer; 0 reserves none.", _at_least(0)
@@ -205,8 +203,8 @@ class Settings:
     reservation_idle_s: float = _setting(
         3600.0,
         "seconds",
-        "How long an upload that nobody continues still counts against the free disk space. One that has "
-        "sent nothing yields after 5 s when another one needs the room.",
+        "How long an idle upload still counts against the free disk space. One that has sent nothing yields "
+        "after 5 s when another one needs the space.",
         _positive,
     )
     fsync: bool = _setting(
@@ -218,13 +216,13 @@ class Settings:
     idle_timeout_s: float = _setting(
         259200.0,
         "seconds",
-        "A ticket that nobody uses for this long expires. Time that the server is down does not count.",
+        "A ticket that is not used for this long expires. Time while the server is down does not count.",
         _positive,
     )
     connection_timeout_s: float = _setting(
         10.0,
         "seconds",
-        "A connection that is silent for this long is given up (the upload is not).",
+        "A connection that is silent for this long is closed. The upload can be resumed.",
         _at_least(1),
     )
     handover_connect_timeout_s: float = _setting(
@@ -245,11 +243,14 @@ class Settings:
     handover_wait_timeout_s: float = _setting(
         43200.0,
         "seconds",
-        "How long after its 'wait' an app may take to call finish_upload; then it is asked again.",
+        "How long after its answer 'wait' an app may take to call finish_upload; then it is called again.",
         _positive,
     )
     handover_wait_asks: int = _setting(
-        3, "times", "How often an app that answers 'wait' is asked; then the upload has failed.", _at_least(1)
+        3,
+        "times",
+        "How often an app that answers 'wait' is called; then the upload has failed.",
+        _at_least(1),
     )
     http_hold_s: float = _setting(
         25.0,
@@ -267,13 +268,13 @@ class Settings:
         _one_of("auto", "on", "off"),
     )
     result_retention_s: float = _setting(
-        86400.0, "seconds", "How long the result of an upload is kept for clients that come back.", _positive
+        86400.0, "seconds", "How long the result of an upload is kept for clients that reconnect.", _positive
     )
     failed_retention_s: float = _setting(
         604800.0, "seconds", "How long the file of a failed handover is kept.", _positive
     )
     stop_timeout_s: float = _setting(
-        5.0, "seconds", "How long a stopping server waits for requests that are under way.", _at_least(0)
+        5.0, "seconds", "How long a stopping server waits for active requests.", _at_least(0)
     )
     log_level: str = _setting(
         "info",
@@ -284,7 +285,7 @@ class Settings:
     log_format: str = _setting(
         "text",
         "format",
-        "How log lines are written: text, or json, an object a line.",
+        "The format of log lines: text, or json (one object per line).",
         _one_of("text", "json"),
     )
 

@@ -1,4 +1,4 @@
-"""What may be uploaded: the ticket's state, the limits and the room on the disk decide that at the start."""
+"""Admission control: the ticket's state, the limits and the free disk space decide if an upload may start."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ log = logging.getLogger(__name__)
 MIB: Final = 1024 * 1024
 NO_LIMIT_BYTES: Final = 1 << 63
 PART_BYTES: Final = 16 * MIB
-"""For how much of a file room is kept at a time while its length is unknown."""
+"""How much space is reserved at a time for a file of unknown length."""
 UNUSED_AFTER_S: Final = 5.0
-"""For how long an upload without a byte keeps its room while others need it. A client sends its first chunk
-as soon as it is let in."""
+"""How long an upload without a byte keeps its reservation while others need the space. A client sends its
+first chunk as soon as it is admitted."""
 
 
 class Admission:
-    """Lets uploads in, and keeps room for those that are in."""
+    """Admits uploads, and reserves disk space for them."""
 
     def __init__(
         self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False,
@@ -98,7 +98,7 @@ class Admission:
         return ownership is not None and ownership.can_give_to(owner_uid)
 
     def _check_app(self, url: str) -> None:
-        """Raises BadParameter. Where a name leads is looked at when it is called."""
+        """Raises BadParameter. The addresses of a name are checked when it is called."""
         host = urlsplit(url).hostname
         found = address(host or "")
         if self._settings.handover_hosts and host not in self._settings.handover_hosts:
@@ -107,7 +107,7 @@ class Admission:
             raise BadParameter("signalFinishURL", "names an address that this server may not call")
 
     def check(self, ticket: Ticket, length_bytes: int | None) -> None:
-        """Raises the reason why a file of this length, if it is known, cannot be uploaded (further)."""
+        """Raises the error if a file of this length (None: unknown) can't be uploaded, or resumed."""
         ends: dict[State, IncomingError] = {
             State.CANCELLED: UploadCancelled(),
             State.EXPIRED: UploadExpired(),
@@ -129,10 +129,10 @@ class Admission:
         return min(limits, default=NO_LIMIT_BYTES)
 
     def extend(self, ticket: Ticket, writer: Writer, chunk_bytes: int = 0) -> int:
-        """Lets another part of an open file in, in which the next chunk has its place.
+        """Admits the part of an open file that the next chunk belongs to.
 
-        Returns where the part ends: at the length. While the length is unknown, a part is short, and has its
-        own look at the room on the disk. Raises BadChunk, UploadTooLarge, StorageFull.
+        Returns where the part ends, which is the length if it is known. Otherwise a part is short, and the
+        free space is checked for each. Raises BadChunk, UploadTooLarge, StorageFull.
         """
         stored_bytes = writer.taken_bytes + chunk_bytes
         if ticket.length_bytes is not None:
@@ -146,7 +146,7 @@ class Admission:
         return min(stored_bytes + PART_BYTES, limit_bytes)
 
     def make_room_for_length(self, ticket: Ticket, length_bytes: int, writer: Writer) -> None:
-        """Has room for the rest of an open file whose length was unknown until now.
+        """Reserves space for the rest of an open file whose length was unknown until now.
 
         Raises LengthMismatch, UploadTooLarge, TooMany, StorageFull.
         """
@@ -163,7 +163,7 @@ class Admission:
             )
 
     def open(self, ticket: Ticket, length_bytes: int | None, source: str = "") -> Writer:
-        """Opens the file if there is room for what is missing of it, on the disk and in the source's share.
+        """Opens the file if the missing bytes fit, on the disk and in the source's share.
 
         While the length is unknown (None), a part of the file counts as missing. Raises StorageFull,
         StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
@@ -201,12 +201,12 @@ class Admission:
         return self._storage.open(ticket_id, length_bytes, on_reserve)
 
     def _accounted_bytes(self, ticket_id: str) -> int:
-        """Returns how much of a closed file is not free space any more. Raises StorageFailed."""
+        """Returns how much of a closed file the disk counts as used. Raises StorageFailed."""
         room = self._storage.room
         return room.accounted_bytes(ticket_id) if room else self._stored_bytes(ticket_id)
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
-        """Has uploads without a byte yield if that makes enough room. Raises StorageFull if it does not."""
+        """Displaces reservations of uploads without a byte if necessary. Raises StorageFull."""
         room = self._storage.room
         if room is None or self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
             return
@@ -239,16 +239,16 @@ class Admission:
         return True
 
     def keep_room(self, ticket: Ticket, writer: Writer) -> None:
-        """Has room for the rest of an open file, also when another upload was given it meanwhile.
+        """Reserves the rest of an open file again if another upload has displaced the reservation.
 
-        To be called before bytes are stored. Raises StorageFull.
+        Has to be called before bytes are stored. Raises StorageFull.
         """
         if not self.budget.holds(ticket.id):
             self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
             self.hold(ticket, writer)
 
     def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
-        """Raises UploadTooLarge, TooMany when a source wants to bring more than it may."""
+        """Raises UploadTooLarge or TooMany if a source would exceed its share."""
         limit_bytes = self._settings.max_unfinished_mib_per_source * MIB
         if not limit_bytes or not source:
             return
@@ -258,19 +258,19 @@ class Admission:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
 
     def pace(self, ticket: Ticket) -> Pace:
-        """Returns the ticket's rate limit: the same one for each of its claims, so that none starts again."""
+        """Returns the ticket's rate limiter, which all of its claims share."""
         if not ticket.max_bytes_per_s or ticket.state not in RECEIVING:
             return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
 
     def hold(self, ticket: Ticket, writer: Writer) -> None:
-        """Keeps room for what the disk does not count as used by this open file yet."""
+        """Reserves what the disk does not count as used by this open file yet."""
         self._hold(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
     def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
-        """Keeps room for the rest of a closed file, and frees what was reserved ahead.
+        """Reserves space for the rest of a closed file, and no longer for its writer's allocation.
 
-        Keeps none for an upload that has lost its room. `anew`: nothing is known of it yet, as at a start.
+        Does nothing for an upload that was displaced. `anew`: it may have no reservation yet, as at a start.
         Raises StorageFailed.
         """
         accounted_bytes = self._accounted_bytes(ticket.id)
@@ -293,5 +293,5 @@ class Admission:
 
 
 def _missing_bytes(length_bytes: int | None, allocated_bytes: int) -> int:
-    """Returns how much room is kept for what the disk does not count as used by a file yet."""
+    """Returns how much to reserve for what the disk does not count as used by a file yet."""
     return PART_BYTES if length_bytes is None else max(length_bytes - allocated_bytes, 0)

@@ -1,8 +1,8 @@
 """The state of the service, for pages and metrics: each upload, all of them together, and the process.
 
-Nothing here is recorded when something happens. It is gathered on request, from the tickets and
-from the open files. Between two hundred tickets others may run. `monitor` looks once a second at speeds,
-every now and then at the disk, and all the time at how late it is itself.
+Most of it is computed on request, from the tickets and the open files. Other greenlets may run after every
+200 tickets. `monitor` samples the speeds once a second, checks the disk every 5 s, and measures how late the
+event loop is.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ log = logging.getLogger(__name__)
 
 PROBE_EVERY_S: Final = 0.1
 IDLE_PROBE_EVERY_S: Final = 0.5
-"""While nothing comes in: to wake up ten times a second took 0.3 % of a core."""
+"""While no data arrives. Waking up ten times a second took 0.3 % of a core."""
 SAMPLE_EVERY_S: Final = 1.0
 CHECK_DISK_EVERY_S: Final = 5.0
 DISK_HANGS_AFTER_S: Final = 30.0
-"""A check of the disk that takes longer has failed, whatever will come of it."""
+"""A check of the disk that takes longer counts as failed."""
 TROUBLES: Final = ("stopping", "storage", "storage_full", "journal", "journal_full")
-"""Why a new upload can't be had here, for `healthz`: stable words."""
+"""Why new uploads are not possible, for `healthz`: stable words."""
 STAT_WITHIN_S: Final = 2.0
 TICKETS_AT_A_TIME: Final = 200
 ORDER: Final = {
@@ -53,7 +53,7 @@ class Totals:
 
     by_state: Counter[State] = field(default_factory=Counter)
     undelivered: int = 0
-    """How many uploads the app has yet to be told about."""
+    """How many uploads have a notification that their app has not received yet."""
     oldest_undelivered_s: float = 0.0
 
     def add(self, ticket: Ticket, now_s: float) -> None:
@@ -72,18 +72,18 @@ class Overview:
         self.lag = Lag()
         self.counters = uploads.context.counters
         self.free_bytes: int | None = None
-        """What the disk had left when it was last looked at; None when it could not be."""
+        """The free space at the last check; None if the check failed."""
         self._uploads = uploads
         self._context = uploads.context
         self._runtime = uploads.context.runtime
         self._clock = uploads.context.clock
         self._found = {"storage": "", "journal": "", "room": ""}
-        """What was wrong when it was last looked at, by what it is wrong with."""
+        """The result of the last check of each: one of TROUBLES, or empty."""
         self._looking_at = "storage"
         self._disk_checked_at_s = self._sampled_at_s = self._clock.now_s()
         self._disk_is_checked = False
 
-    # --- all the time ------------------------------------------------------------------------------
+    # --- in the background ------------------------------------------------------------------------------
 
     def monitor(self) -> None:
         """Takes samples until the process ends."""
@@ -109,13 +109,13 @@ class Overview:
             self._look_at_disk()
 
     def _look_at_disk(self) -> None:
-        """Checks the disk beside the caller, one check at a time: a disk that hangs delays no one."""
+        """Starts a check of the disk in the background, unless one runs. It may hang."""
         if not self._disk_is_checked:
             self._disk_is_checked = True
             self._runtime.spawn(self._check_disk)
 
     def _check_disk(self) -> None:
-        """Looks at all that a new upload needs. Each look may hang; `_looking_at` is what it hangs on."""
+        """Checks all that a new upload needs. A check may hang; `_looking_at` says which one."""
         self._try("storage", self._look_at_storage)
         self._try("journal", self._context.registry.check)
         self._looking_at = "storage"
@@ -143,7 +143,7 @@ class Overview:
         self._context.storage.check()
 
     def _look_at_room(self) -> None:
-        """No upload can begin in what `min_free_mib` keeps. Those that have room kept for them end in it."""
+        """Checks for more free space than `min_free_mib`, unless unfinished uploads have reserved space."""
         min_free_mib = self._context.settings.min_free_mib
         is_full = self.free_bytes is not None and self.free_bytes <= min_free_mib * MIB
         found = "storage_full" if is_full and not self.reserved_bytes() else ""
@@ -157,15 +157,15 @@ class Overview:
     # --- on request --------------------------------------------------------------------------
 
     def disk_works(self) -> bool:
-        """Returns whether the storage could be written when it was last looked at. Never waits."""
+        """Returns whether the storage was writable at the last check. Never waits."""
         return not self._found["storage"] and self._hangs_on() != "storage"
 
     def journal_works(self) -> bool:
-        """Returns whether a ticket could be journaled when that was last tried. Never waits."""
+        """Returns whether the journal was writable at the last check. Never waits."""
         return not self._found["journal"] and self._hangs_on() != "journal"
 
     def trouble(self) -> str:
-        """Returns why the process should get no requests, one of TROUBLES; or nothing. Never waits."""
+        """Returns why the process should get no requests: one of TROUBLES, or empty. Never waits."""
         if self._uploads.stopping:
             return "stopping"
         if self._uploads.lost:
@@ -177,14 +177,14 @@ class Overview:
         return self._looking_at if is_old else ""
 
     def totals(self) -> Totals:
-        """Returns what all uploads are together."""
+        """Returns the totals of all uploads."""
         totals, now_s = Totals(), self._clock.now_s()
         for ticket in self._tickets():
             totals.add(ticket, now_s)
         return totals
 
     def reserved_bytes(self) -> int:
-        """Returns how much of the free disk space is promised to unfinished uploads."""
+        """Returns how much of the free disk space is reserved for unfinished uploads."""
         return self._uploads.admission.reserved_bytes()
 
     def page(self, asked: Listing) -> dict[str, Any]:
@@ -211,16 +211,16 @@ class Overview:
             yield ticket
 
     def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
-        """Returns how many uploads are asked for, and those of them that are on the page.
+        """Returns the number of matching uploads, and those on the requested page.
 
-        Sorted in small runs that are merged: to sort 10,000 at once stops everybody for 30 ms.
+        Sorts small runs and merges them, because sorting 10,000 at once blocks the process for 30 ms.
         """
         wanted = [ticket for ticket in self._tickets() if asked.state in ("", ticket.state)]
         runs = []
         for start in range(0, len(wanted), TICKETS_AT_A_TIME):
-            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_place))
+            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_sort_key))
             self._runtime.yield_if_due()
-        in_order = self._yielding_to_others(heapq.merge(*runs, key=_place))
+        in_order = self._yielding_to_others(heapq.merge(*runs, key=_sort_key))
         return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
 
     def _totals_as_json(self) -> dict[str, Any]:
@@ -249,7 +249,7 @@ class Overview:
         return [self._row(ticket, _offset(ticket, offsets), now_s) for ticket in tickets]
 
     def _lengths(self, ticket_ids: list[str]) -> dict[str, int | None]:
-        """Returns the lengths of files as the disk has them; None where it does not say, or not in time."""
+        """Returns the sizes of files on the disk; None for a size that is not known in time."""
         if not ticket_ids:
             return {}
         stored_bytes = self._context.storage.size
@@ -296,8 +296,8 @@ class Overview:
         }
 
 
-def _place(ticket: Ticket) -> tuple[int, float, str]:
-    """Returns what to sort by: what needs attention first, then what has changed last."""
+def _sort_key(ticket: Ticket) -> tuple[int, float, str]:
+    """Returns the sort key: uploads that need attention first, then the most recently changed."""
     return ORDER.get(ticket.state, len(ORDER)), -ticket.changed_at_s, ticket.id
 
 

@@ -96,7 +96,7 @@ def test_a_failed_handover_is_tried_again_without_knowing_its_secret(
     server = start_server()
     client = failed(server, app)
     done = run(server, "retry", client.ticket_id[:8])
-    assert (done.returncode, done.stdout) == (0, "The app is asked again.\n")
+    assert (done.returncode, done.stdout) == (0, "The handover is being retried.\n")
     assert len(app.wait_for(2)) == 2
     client.upload()
 

@@ -141,7 +141,7 @@ def test_what_fails_is_tried_again_until_it_works(monkeypatch: pytest.MonkeyPatc
             raise troubles.pop()
         return "ok"
 
-    assert backend.patiently(action) == "ok"
+    assert backend.retried(action) == "ok"
     assert waits == [5, 5]
 
 
