@@ -69,7 +69,7 @@ def test_the_front_page_leads_to_the_status_the_docs_and_the_examples_that_run(f
 
 
 @pytest.mark.parametrize("host", ["", "<script>", "a b", '"', "x" * 9000 + "/"])
-def test_a_host_that_is_none_gets_nowhere_on_the_front_page(front: demo.FrontPage, host: str) -> None:
+def test_an_invalid_host_is_not_shown_on_the_front_page(front: demo.FrontPage, host: str) -> None:
     front.add_example("Example 1, one file", 4001)
     text = asked("/", front, HTTP_HOST=host).text
     assert 'href="http://localhost:4001/"' in text

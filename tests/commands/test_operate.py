@@ -142,7 +142,7 @@ def test_a_sweep_says_what_it_did(start_server: StartServer, app: ScriptedApp) -
     assert run(server, "sweep").stdout == "There was nothing to do.\n"
 
 
-def test_a_server_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_server_that_does_not_run_is_an_error(tmp_path: Path) -> None:
     server = RunningServer(tmp_path / "storage")
     server.port = 9
     done = run(server, "sweep")

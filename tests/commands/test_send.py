@@ -119,9 +119,7 @@ def test_a_quiet_one_says_nothing_unless_something_is_wrong(
 # --- it goes on ----------------------------------------------------------------------------------------
 
 
-def test_it_goes_on_by_itself_when_the_server_was_killed(
-    server: RunningServer, app: ScriptedApp, file: Path
-) -> None:
+def test_it_resumes_after_the_server_was_killed(server: RunningServer, app: ScriptedApp, file: Path) -> None:
     ticket_id = new_upload(server, app.url)
     with Sending(file, *slowly(server, ticket_id)) as sending:
         for part_bytes in (5 * MIB, 12 * MIB):
@@ -132,9 +130,7 @@ def test_it_goes_on_by_itself_when_the_server_was_killed(
     assert_arrived(app, ticket_id)
 
 
-def test_it_goes_on_where_it_was_when_it_was_killed_itself(
-    server: RunningServer, app: ScriptedApp, file: Path
-) -> None:
+def test_it_resumes_after_it_was_killed_itself(server: RunningServer, app: ScriptedApp, file: Path) -> None:
     ticket_id = new_upload(server, app.url)
     stored = server.stored_file(ticket_id)
     with Relay(server.port) as relay:
@@ -151,7 +147,7 @@ def test_it_goes_on_where_it_was_when_it_was_killed_itself(
     assert_arrived(app, ticket_id)
 
 
-def test_it_comes_back_over_a_connection_that_is_cut_again_and_again(
+def test_it_reconnects_each_time_that_the_connection_is_cut(
     server: RunningServer, app: ScriptedApp, file: Path
 ) -> None:
     ticket_id = new_upload(server, app.url)
@@ -246,7 +242,7 @@ def test_an_app_that_cancels_ends_it(server: RunningServer, app: ScriptedApp, fi
     assert sending.result["ending"] == "cancelled"
 
 
-def test_who_comes_back_after_the_end_hears_the_result(
+def test_a_repeated_command_after_the_end_shows_the_result(
     server: RunningServer, app: ScriptedApp, file: Path
 ) -> None:
     ticket_id = new_upload(server, app.url)
@@ -365,7 +361,7 @@ def test_a_file_that_was_only_touched_is_compared_and_gone_on_with(
 @pytest.mark.parametrize(
     ("number", "command"), [(signal.SIGINT, None), (signal.SIGTERM, None), (signal.SIGINT, PATCHED)]
 )
-def test_an_interrupted_one_says_how_to_go_on_and_can(
+def test_an_interrupted_command_shows_how_to_resume(
     server: RunningServer,
     app: ScriptedApp,
     file: Path,

@@ -116,7 +116,7 @@ def test_an_app_may_send_hints_before_the_ticket(server: RunningServer, app: Scr
             assert sending.ends().exit_code == 0, sending.said
 
 
-def test_an_app_that_wants_to_know_who_asks_is_told(
+def test_credentials_in_the_url_are_sent_to_the_app(
     server: RunningServer, app: ScriptedApp, file: Path
 ) -> None:
     with TicketPage(new_upload(server, app.url)) as page:
@@ -170,7 +170,7 @@ def test_an_app_that_is_not_there_is_explained(file: Path) -> None:
         (101, "", "answers, but not with a WebSocket."),
     ],
 )
-def test_a_server_that_is_none_of_ours_ends_it_at_once(file: Path, status: int, body: str, said: str) -> None:
+def test_a_server_that_is_not_incoming_ends_it_at_once(file: Path, status: int, body: str, said: str) -> None:
     with TicketPage(body, status) as page:
         address = page.url.removesuffix("/ticket")
         with Sending(file, "--ticket", str(uuid.uuid4()), "--server", address) as sending:

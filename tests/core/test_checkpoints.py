@@ -49,7 +49,7 @@ def test_of_a_file_that_was_cut_off_those_in_front_still_hold() -> None:
     assert (last(found), last(())) == (found[-1], START)
 
 
-def test_of_an_empty_file_nothing_is_said() -> None:
+def test_an_empty_file_has_no_checkpoint() -> None:
     assert added(made([10]), START) == ()
 
 

@@ -35,7 +35,7 @@ def test_the_checksum_is_the_one_of_iscsi(data: bytes, expected: int) -> None:
 
 @same_each_run
 @given(st.binary(max_size=200), st.binary(max_size=200))
-def test_a_checksum_goes_on_where_another_ended(first: bytes, second: bytes) -> None:
+def test_a_checksum_continues_another_one(first: bytes, second: bytes) -> None:
     assert checksum(second, checksum(first)) == checksum(first + second)
 
 

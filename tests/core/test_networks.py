@@ -33,7 +33,7 @@ def test_an_address_is_in_a_network_however_both_are_spelled() -> None:
         assert address(outside) not in networks
 
 
-def test_no_networks_have_nobody_in_them() -> None:
+def test_an_empty_list_of_networks_contains_no_address() -> None:
     assert not Networks(())
     assert address("127.0.0.1") not in Networks(())
     with pytest.raises(ValueError, match="appear to be"):

@@ -90,7 +90,9 @@ def test_a_file_waits_for_its_ticket_while_the_app_is_down(clean_driver: Browser
     assert uploaded(dropzone.app) == by_name(files)
 
 
-def test_one_is_paused_and_resumed_while_the_others_go_on(clean_driver: Browser, dropzone: Stage) -> None:
+def test_one_upload_is_paused_and_resumed_while_the_others_continue(
+    clean_driver: Browser, dropzone: Stage
+) -> None:
     files = some_files(dropzone, 5, 4 * MIB)
     page = DropzonePage(clean_driver, dropzone)
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
@@ -208,7 +210,7 @@ def test_what_the_app_has_refused_is_tried_again_with_a_new_ticket(
 
 
 @pytest.mark.everywhere
-def test_unfinished_uploads_go_on_after_a_reload_when_their_files_are_chosen_again(
+def test_unfinished_uploads_resume_after_a_reload_when_their_files_are_chosen_again(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
     files = some_files(dropzone, 3, 8 * MIB)

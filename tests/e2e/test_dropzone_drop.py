@@ -108,7 +108,7 @@ def test_the_page_shows_that_it_takes_files_and_only_files(clean_driver: Chromiu
     assert page.states() == ["finished"]
 
 
-def test_unfinished_uploads_go_on_when_their_folder_is_dropped_again(
+def test_unfinished_uploads_resume_when_their_folder_is_dropped_again(
     clean_driver: Chromium, dropzone: Stage, tmp_path: Path
 ) -> None:
     wanted = make_folder(dropzone, tmp_path / "album", ["a.bin", "b.bin", "c.bin"], 8 * MIB)
@@ -128,7 +128,7 @@ def test_unfinished_uploads_go_on_when_their_folder_is_dropped_again(
     assert dropzone.server.log_text().count("ticket issued") == 3
 
 
-def test_what_failed_because_the_file_was_gone_goes_on_when_it_is_dropped_again(
+def test_an_upload_whose_file_was_missing_resumes_when_it_is_dropped_again(
     clean_driver: Chromium, dropzone: Stage, tmp_path: Path
 ) -> None:
     wanted = make_folder(dropzone, tmp_path / "album", ["a.bin"], 16 * MIB)

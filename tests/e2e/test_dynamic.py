@@ -230,7 +230,7 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
 
 
 @pytest.mark.everywhere
-def test_uploads_go_on_by_themselves_after_the_server_was_killed(
+def test_uploads_resume_automatically_after_the_server_was_killed(
     clean_driver: Browser, dynamic: Stage
 ) -> None:
     files = [dynamic.file(name, 12 * MIB, seed) for seed, name in enumerate(("first.mov", "second.mov"))]

@@ -85,7 +85,7 @@ def test_a_class_of_the_page_extends_an_uploader(begin: Begin, driver: Browser) 
 
 
 @pytest.mark.everywhere
-def test_an_upload_goes_on_in_a_page_that_loads_the_script_once_more(begin: Begin, driver: Browser) -> None:
+def test_an_upload_continues_in_a_page_that_loads_the_script_again(begin: Begin, driver: Browser) -> None:
     begin("""
         window.first = incoming;
         window.uploader = incoming.Uploader(arguments[0], file()).start();

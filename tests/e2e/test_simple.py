@@ -106,7 +106,7 @@ def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stag
 
 
 @pytest.mark.everywhere
-def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
+def test_an_upload_resumes_automatically_after_the_server_was_killed(
     clean_driver: Browser, simple: Stage
 ) -> None:
     path, sha256 = simple.file("holiday.mov", 24 * MIB)
@@ -127,7 +127,9 @@ def test_an_upload_goes_on_by_itself_after_the_server_was_killed(
     assert progress == sorted(progress), "it never went back"
 
 
-def test_an_upload_goes_on_by_itself_after_the_network_was_cut(clean_driver: Browser, simple: Stage) -> None:
+def test_an_upload_resumes_automatically_after_the_network_was_cut(
+    clean_driver: Browser, simple: Stage
+) -> None:
     path, sha256 = simple.file("holiday.mov", 16 * MIB)
     page = open_page(clean_driver, simple)
     simple.network.bytes_per_s = SLOW_BYTES_PER_S

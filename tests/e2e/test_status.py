@@ -117,7 +117,7 @@ def test_an_upload_is_seen_moving_and_a_nasty_name_is_only_a_text(
 
 
 @pytest.mark.everywhere
-def test_a_server_that_is_gone_is_said_and_so_is_its_return(
+def test_the_page_shows_that_the_server_is_unreachable_and_that_it_is_back(
     clean_driver: Browser, server: RunningServer
 ) -> None:
     page = StatusPage(clean_driver, server)

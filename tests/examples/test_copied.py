@@ -82,7 +82,7 @@ def test_no_header_chooses_an_address_that_the_page_loads_from(example: HostedEx
 @pytest.mark.parametrize(
     "host", ["", "evil.example/x", "a b", 'a"onload=x', "evil.example:1@b", "a:b", "é", "[x]", "<b>", "a\\b"]
 )
-def test_a_host_that_is_none_gets_no_page(example: HostedExample, host: str) -> None:
+def test_an_invalid_host_gets_no_page(example: HostedExample, host: str) -> None:
     answer = example.web.get("/", headers={"Host": host}, expect_errors=True)
     # Bottle's own error page fails for what is not ASCII.
     assert answer.status_int == (400 if host.isascii() else 500)
@@ -165,7 +165,7 @@ def test_nothing_hidden_is_given_out(example: HostedExample, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_a_port_that_is_taken_is_said_with_what_to_do(server: RunningServer, name: str) -> None:
+def test_a_port_in_use_is_an_error_that_says_what_to_do(server: RunningServer, name: str) -> None:
     script = str(ROOT / "examples" / name / "backend.py")
     done = subprocess.run(
         [sys.executable, script, "--port", str(server.port)],

@@ -134,7 +134,7 @@ def assert_all_arrive(app: ScriptedApp, *clients: ClientV1 | ClientV2) -> None:
         assert {d.sha256 for d in app.about(client.ticket_id)} == {client.data.sha256}
 
 
-def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
+def test_uploads_resume_when_a_read_only_disk_is_writable_again(
     tmp_path: Path, tmpfs: Path, launcher: Launcher, app: ScriptedApp
 ) -> None:
     """None can be remounted while files on it are open; one whose kernel does it by itself is below."""
@@ -154,7 +154,7 @@ def test_uploads_go_on_when_a_read_only_disk_can_be_written_again(
     tally("fault", "Start on a read-only filesystem", 1, "it says so and does not start; uploads go on later")
 
 
-def test_uploads_go_on_after_their_disk_has_been_shut_down_by_the_kernel(
+def test_uploads_resume_after_the_kernel_has_shut_down_their_disk(
     tmp_path: Path, ext4: Ext4, launcher: Launcher, app: ScriptedApp
 ) -> None:
     with server_on(ext4.place / "storage", launcher, tmp_path) as server:
@@ -202,7 +202,7 @@ def go_away_and_come_back(server: RunningServer, aside: Path, app: ScriptedApp) 
     assert old.resumed_at[-1] >= HALF_BYTES
 
 
-def test_a_server_without_descriptors_loses_nothing_and_goes_on_when_it_has_some(
+def test_a_server_without_descriptors_loses_nothing_and_recovers(
     tmp_path: Path, launcher: Launcher, app: ScriptedApp
 ) -> None:
     server = ForkedServer(launcher, tmp_path / "storage", **SETTINGS)

@@ -151,7 +151,7 @@ def test_the_room_of_an_upload_that_has_ended_is_free_at_once(
 
 @pytest.mark.parametrize("kind", [ClientV1, ClientV2])
 @pytest.mark.parametrize("stays", [True, False])
-def test_an_upload_that_sends_nothing_keeps_nobody_out(
+def test_an_upload_that_sends_nothing_does_not_block_others(
     server_on: OnDisk, app: ScriptedApp, kind: Kind, stays: bool
 ) -> None:
     server = server_on("tmpfs")

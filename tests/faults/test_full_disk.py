@@ -73,7 +73,7 @@ def refused_for_now(client: ClientV1) -> None:
     assert "no space" in closed.reason
 
 
-def test_a_full_disk_stops_an_upload_until_there_is_room_and_others_go_on(
+def test_a_full_disk_stops_an_upload_until_there_is_space_and_others_continue(
     server: RunningServer, disk: Path, app: ScriptedApp
 ) -> None:
     small = client_of(server, app, RESERVE_AHEAD_MIB * MIB, 1).open()

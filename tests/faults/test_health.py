@@ -129,7 +129,7 @@ def use_up_the_spare_room(server: RunningServer) -> None:
     ],
     ids=lambda case: f"{case[0]} {case[1].__name__}",
 )
-def test_what_is_missing_is_said_and_so_is_its_end(
+def test_the_log_says_what_fails_and_when_it_works_again(
     server: RunningServer, app: ScriptedApp, case: tuple[str, Callable[[Path], Undo], str, int]
 ) -> None:
     """The case: where, what happens there, what the health is then, and what `new_upload` answers."""

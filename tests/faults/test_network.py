@@ -224,7 +224,7 @@ class MovedServer(RunningServer):
 
 
 @pytest.mark.parametrize("kind", KINDS if ROUNDS > 1 else KINDS[1:])
-def test_an_upload_goes_on_when_the_server_has_moved_to_another_address(
+def test_an_upload_resumes_at_the_new_address_of_a_moved_server(
     tmp_path: Path, app: ScriptedApp, kind: type[Any]
 ) -> None:
     with RunningServer(tmp_path / "storage", chunk_size_kib=64) as old:

@@ -177,7 +177,7 @@ def nothing_is_left(server: RunningServer) -> None:
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_whoever_comes_next_goes_on_whatever_the_last_words_were(
+def test_the_next_client_resumes_whatever_the_last_one_sent(
     server: RunningServer, app: ScriptedApp, way: str
 ) -> None:
     gone = []  # else the garbage collector closes what should stay open
@@ -197,7 +197,7 @@ def test_whoever_comes_next_goes_on_whatever_the_last_words_were(
 
 
 @pytest.mark.parametrize("way", ["half-open", "frozen"])
-def test_a_silent_peer_is_given_up_though_nobody_comes_after_it(
+def test_a_silent_connection_is_closed_without_a_newer_one(
     server: RunningServer, app: ScriptedApp, way: str
 ) -> None:
     gone = []

@@ -58,7 +58,7 @@ def get(url: str, **headers: str) -> requests.Response:
 
 @both_versions
 @pytest.mark.filterwarnings("ignore::urllib3.exceptions.InsecureRequestWarning")
-def test_uploads_pass_and_go_on_where_their_connection_was_lost(
+def test_uploads_pass_and_resume_where_their_connection_was_lost(
     nginx: Nginx, server: RunningServer, app: ScriptedApp, kind: type[ClientV1 | ClientV2]
 ) -> None:
     client = kind(nginx.url, new_upload(server, app.url), data())

@@ -221,7 +221,7 @@ def test_a_client_that_never_agrees_is_closed() -> None:
     assert session.handle(TimedOut(Phase.AGREEING)) == [CloseConnection(1008, "no answer")]
 
 
-def test_a_pause_that_is_none_changes_nothing() -> None:
+def test_a_pause_message_with_false_changes_nothing() -> None:
     session = agreed()
     assert session.handle(MsgPause(False)) == []
     assert session.phase is Phase.RECEIVING

@@ -184,7 +184,7 @@ def test_a_damaged_entry_says_what_is_wrong_with_it(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("content", TOO_MUCH_FOR_TIMES.values(), ids=list(TOO_MUCH_FOR_TIMES))
-def test_a_time_that_is_none_is_damage(content: bytes) -> None:
+def test_an_invalid_time_is_damage(content: bytes) -> None:
     with pytest.raises(DamagedEntry):
         decode(content, ID)
 

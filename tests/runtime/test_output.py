@@ -176,7 +176,7 @@ def stopped(kind: str) -> Iterator[tuple[int, int]]:
 
 
 @pytest.mark.parametrize("kind", ["pipe", "pipe that does not block", "socket", "terminal", "Ctrl-S"])
-def test_a_reader_that_stands_still_is_waited_for_a_moment_and_then_not_at_all(kind: str) -> None:
+def test_a_stopped_reader_delays_the_output_only_briefly(kind: str) -> None:
     with stopped(kind) as (_, writer):
         stream = Output(writer, "utf-8", wait_budget_s=0.1)
         began_s = time.monotonic()
@@ -210,7 +210,7 @@ def test_the_description_that_other_processes_share_goes_on_blocking() -> None:
 
 
 @pytest.mark.parametrize("blocking", [True, False])
-def test_a_patient_one_waits_for_a_slow_reader_and_loses_nothing(blocking: bool) -> None:
+def test_an_output_without_a_limit_waits_for_a_slow_reader(blocking: bool) -> None:
     text = LINE * 50_000
     with pipe() as (reader, writer):
         os.set_blocking(writer, blocking)

@@ -110,7 +110,7 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused_whole(
         *("a space of Latin-1", "no token", "no host", "HTTP/2", "TLS", "nothing but line ends"),
     ],
 )
-def test_a_head_that_is_none_is_refused(server: RunningServer, head: bytes) -> None:
+def test_an_invalid_head_is_refused(server: RunningServer, head: bytes) -> None:
     assert answers(server, head) == [400]
     tally("attack", "HTTP: heads that are none", 1, "refused with 400")
 
@@ -176,7 +176,7 @@ def test_a_handshake_with_a_body_is_no_handshake(server: RunningServer) -> None:
     [b"zz\r\n", b"5\r\nhello", b"-1\r\n\r\n", b"5;" + b"x" * 9000, b"0\r\n" + b"X: y\r\n" * 50_000],
     ids=["no number", "cut", "negative", "long extension", "many trailers"],
 )
-def test_chunks_that_are_none_end_the_connection(server: RunningServer, body: bytes) -> None:
+def test_invalid_chunks_end_the_connection(server: RunningServer, body: bytes) -> None:
     with connected(server) as sock:
         sock.sendall(NEW + FORM + b"Transfer-Encoding: chunked\r\n\r\n" + body)
         sock.shutdown(socket.SHUT_WR)
@@ -256,7 +256,7 @@ def send_and_leave(server: RunningServer, data: bytes, reset: bool) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
-def test_no_body_that_is_none_writes_more_than_a_line(server: RunningServer, reset: bool) -> None:
+def test_invalid_bodies_write_few_log_lines(server: RunningServer, reset: bool) -> None:
     before, sent = server.log_text(), 0
     for address in ADDRESSES:
         for headers in CHUNKED:
@@ -269,7 +269,7 @@ def test_no_body_that_is_none_writes_more_than_a_line(server: RunningServer, res
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
-def test_no_head_that_is_none_writes_more_than_a_line(server: RunningServer, reset: bool) -> None:
+def test_invalid_heads_write_few_log_lines(server: RunningServer, reset: bool) -> None:
     before, sent = server.log_text(), 0
     for head in (*HEADS, *(HANDSHAKE % address for address in ADDRESSES)):
         for end in sorted({len(head), *range(1, len(head), 7)}):
@@ -377,7 +377,7 @@ def drip(server: RunningServer, start: bytes, drop: bytes, ended_s: list[float])
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes a minute: make attacks; short in test_handler.py")
-def test_whoever_drips_is_let_go(server: RunningServer) -> None:
+def test_a_client_that_sends_too_slowly_is_disconnected(server: RunningServer) -> None:
     """Slowloris on the request line, the headers, the body, and a body that nobody wants: 50 times each."""
     starts = {
         b"GET /incoming/healthz": b"a",
@@ -399,7 +399,7 @@ def test_whoever_drips_is_let_go(server: RunningServer) -> None:
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
-def test_whoever_does_not_read_the_answers_is_let_go(server: RunningServer) -> None:
+def test_a_client_that_does_not_read_its_responses_is_disconnected(server: RunningServer) -> None:
     with connected(server) as sock:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         sock.settimeout(60)

@@ -198,7 +198,7 @@ def test_one_app_has_so_many_unfinished_tickets_and_others_have_theirs(
 
 
 @pytest.mark.skipif(SCALE == 1, reason="takes long: `make attacks` tries it")
-def test_nobody_honest_meets_the_limits_as_they_come(start_server: StartServer, app: ScriptedApp) -> None:
+def test_normal_use_stays_below_the_default_limits(start_server: StartServer, app: ScriptedApp) -> None:
     """Hundreds of people behind one address, each with some connections."""
     server = start_server(trusted_proxies="127.0.0.0/8")
     with ExitStack() as stack:

@@ -165,7 +165,7 @@ def test_an_empty_file_that_is_gone_is_not_taken_for_an_empty_file(stage: Stage,
     assert stage.app.wait_for(1)[0].size_bytes == 0
 
 
-def test_a_file_that_comes_back_in_time_goes_on(stage: Stage) -> None:
+def test_a_file_that_is_readable_again_in_time_resumes(stage: Stage) -> None:
     stage.prepare(stage.file, stage.new_ticket())
     stage.start()
     wait_until(lambda: stage.property("frac_complete") > 0.2, "a fifth of the upload")

@@ -53,7 +53,7 @@ def test_an_upload_that_nobody_continues_falls_out_after_the_idle_time_and_not_b
     assert budget.held_bytes(100 + IDLE_AFTER_S) == 0
 
 
-def test_an_upload_that_goes_on_keeps_its_place_while_an_older_idle_one_loses_it() -> None:
+def test_an_active_upload_keeps_its_reservation_while_an_older_idle_one_loses_it() -> None:
     budget = DiskBudget(IDLE_AFTER_S, UNUSED_AFTER_S)
     budget.hold("busy", 10, 0, begun=True)
     budget.hold("idle", 7, 1, begun=True)
@@ -186,7 +186,7 @@ def test_what_a_source_holds_is_the_sum_of_its_own_uploads() -> None:
     assert budget.held_by("x", 1.0) == 0
 
 
-def test_what_nobody_goes_on_with_is_held_by_no_source() -> None:
+def test_an_idle_reservation_counts_for_no_source() -> None:
     budget = DiskBudget(IDLE_AFTER_S, UNUSED_AFTER_S)
     budget.hold("a", 10, 0.0, begun=True)
     budget.belongs("a", "x")

@@ -60,7 +60,7 @@ def test_what_others_have_announced_counts_until_they_end_or_stay_away(house_on_
     assert house.claim(second, 600 * MIB)
 
 
-def test_an_announcement_that_nobody_makes_true_falls_out(house_on_disk: OnDisk) -> None:
+def test_a_reservation_without_data_expires(house_on_disk: OnDisk) -> None:
     house = house_on_disk(1000 * MIB)
     house.uploads.release(house.claim(house.new_ticket(), 600 * MIB).claim)
     house.runtime.advance(61)
@@ -211,7 +211,7 @@ def test_an_upload_that_sends_nothing_yields_when_another_one_needs_the_room(
     assert f"{greedy[:8]}: idle since its start" in caplog.text
 
 
-def test_nobody_yields_in_vain_and_no_more_yield_than_have_to(house_on_disk: OnDisk) -> None:
+def test_only_as_many_reservations_are_displaced_as_needed(house_on_disk: OnDisk) -> None:
     house = house_on_disk(200 * MIB)
     first, second = (house.claim(house.new_ticket(), 60 * MIB) for _ in range(2))
     house.runtime.advance(UNUSED_AFTER_S)
@@ -225,7 +225,7 @@ def test_nobody_yields_in_vain_and_no_more_yield_than_have_to(house_on_disk: OnD
         house.uploads.write(first.claim, memoryview(CONTENT))
 
 
-def test_asking_again_and_again_keeps_nobody_out(house_on_disk: OnDisk) -> None:
+def test_repeated_claims_do_not_block_others(house_on_disk: OnDisk) -> None:
     house = house_on_disk(200 * MIB)
     greedy, other = house.new_ticket(), house.new_ticket()
     for _ in range(6):
@@ -258,7 +258,7 @@ def test_an_upload_whose_first_chunk_is_on_its_way_keeps_its_place(house_on_disk
     house.uploads.write(claim, memoryview(CONTENT))
 
 
-def test_an_upload_that_has_yielded_waits_and_then_goes_on(house_on_disk: OnDisk) -> None:
+def test_a_displaced_upload_waits_and_then_resumes(house_on_disk: OnDisk) -> None:
     house = house_on_disk(200 * MIB)
     late, other = house.new_ticket(), house.new_ticket()
     client = house.claim(late, 150 * MIB)

@@ -183,7 +183,7 @@ def test_a_file_is_complete_when_its_last_chunk_is_digested(house: House, buffer
     assert digests(house, buffers.client.claim.ticket.id)[1] == LARGE.sha256
 
 
-def test_whoever_is_killed_while_he_waits_leaves_a_gap_that_is_read_back(
+def test_a_writer_killed_while_it_waits_leaves_a_gap_that_is_read_back(
     house: House, buffers: Buffers
 ) -> None:
     with house.runtime.held("add"):

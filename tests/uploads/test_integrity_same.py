@@ -50,7 +50,7 @@ def prove(house: House, client: Client, content: bytes = CONTENT) -> None:
 # --- before it goes on ------------------------------------------------------------------------------
 
 
-def test_the_same_file_goes_on(house: House) -> None:
+def test_the_same_file_resumes(house: House) -> None:
     ticket_id = begun(house, CONTENT[:HALF])
     client = claim(house, ticket_id)
     assert client.claim.compare == ((0, HALF),)
@@ -118,7 +118,7 @@ def test_an_upload_that_is_cancelled_before_its_file_is_compared_is_cancelled(ho
         prove(house, client)
 
 
-def test_who_is_taken_over_while_its_file_is_compared_hears_that_and_nothing_else(house: House) -> None:
+def test_a_client_replaced_during_the_comparison_is_told_only_that(house: House) -> None:
     ticket_id = begun(house, CONTENT[:HALF])
     house = house.after_a_kill()
     with house.runtime.held("_read"):
@@ -149,7 +149,7 @@ def test_a_file_that_does_not_agree_is_not_handed_over_and_not_thrown_away(house
     assert house.file(ticket_id).read_bytes() == CONTENT
 
 
-def test_everything_is_compared_before_it_may_go_on(house: House) -> None:
+def test_everything_is_compared_before_the_upload_resumes(house: House) -> None:
     content = LARGE_CONTENT
     ticket_id = house.new_ticket()
     first = claim(house, ticket_id, length_bytes=len(content))

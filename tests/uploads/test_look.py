@@ -29,7 +29,7 @@ def test_a_ticket_that_was_not_used_yet_has_nothing(house: House) -> None:
     assert house.uploads.look(house.new_ticket()) == Progress(State.ISSUED, 0, None, "", 0, "")
 
 
-def test_an_unknown_upload_is_told_from_others(house: House) -> None:
+def test_an_unknown_upload_is_an_error(house: House) -> None:
     with pytest.raises(UnknownTicket):
         house.uploads.look("2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11")
 

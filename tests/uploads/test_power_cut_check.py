@@ -374,7 +374,7 @@ def test_a_file_that_can_not_be_read_is_left_as_it_is(house: House, tmp_path: Pa
     assert goes_on(after, ticket_id, RANDOM, 1) == CHECKPOINT
 
 
-def test_two_who_come_while_a_file_is_read_have_it_read_once(house: House) -> None:
+def test_two_claims_during_a_check_cause_one_read(house: House) -> None:
     ticket_id = begun(house, RANDOM, 1)
     after = house.after_a_power_cut()
     offsets: list[int] = []
@@ -494,7 +494,7 @@ def test_a_release_that_can_not_be_journaled_still_pauses_the_upload(house: Hous
     assert house.state(ticket_id) is State.PAUSED
 
 
-def test_checkpoints_go_on_after_a_kill(house: House) -> None:
+def test_checkpoints_continue_after_a_kill(house: House) -> None:
     ticket_id = begun(house, RANDOM, 1)
     after = house.restarted()
     claim = claimed(after, ticket_id, 1)

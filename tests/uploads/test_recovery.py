@@ -26,7 +26,7 @@ def house_with(directory: Path, *answers: FakeAnswer) -> House:
     return House(directory, FakeApp(*answers), **TIMES)
 
 
-def test_an_outage_expires_nobody(tmp_path: Path) -> None:
+def test_an_outage_expires_no_ticket(tmp_path: Path) -> None:
     house = house_with(tmp_path)
     ticket_id = house.paused(LENGTH_BYTES, CONTENT[:4])
     house.pass_time(90)
@@ -37,7 +37,7 @@ def test_an_outage_expires_nobody(tmp_path: Path) -> None:
     assert house.state(ticket_id) is State.EXPIRED
 
 
-def test_an_upload_goes_on_where_its_file_ends(tmp_path: Path) -> None:
+def test_an_upload_resumes_where_its_file_ends(tmp_path: Path) -> None:
     before = house_with(tmp_path)
     ticket_id = before.new_ticket()
     before.uploads.write(before.claim(ticket_id, LENGTH_BYTES).claim, memoryview(CONTENT[:4]))
@@ -68,7 +68,7 @@ def test_an_upload_whose_client_has_not_agreed_yet_waits_for_it(tmp_path: Path, 
     assert house.claim(ticket_id, length_bytes).claim.offset_bytes == 0
 
 
-def test_a_handover_goes_on(tmp_path: Path) -> None:
+def test_a_handover_resumes_after_a_restart(tmp_path: Path) -> None:
     before = house_with(tmp_path, DOWN)
     ticket_id = before.new_ticket()
     before.arrive(ticket_id)
@@ -389,7 +389,7 @@ def test_a_file_that_is_gone_has_been_moved_by_its_app_unless_a_power_cut_may_ha
     assert powered_up(before).state(ticket_id) is state
 
 
-def test_restarts_do_not_keep_an_upload_alive_that_nobody_goes_on_with(tmp_path: Path) -> None:
+def test_restarts_do_not_keep_an_abandoned_upload_alive(tmp_path: Path) -> None:
     house = house_with(tmp_path)
     ticket_id = house.new_ticket()
     house.claim(ticket_id, LENGTH_BYTES)

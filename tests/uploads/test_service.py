@@ -279,7 +279,7 @@ def test_an_expired_ticket_tells_its_client_and_its_app(house: House) -> None:
     assert house.app.forms[0]["cancelReason"] == "idle for too long"
 
 
-def test_a_stopping_service_sends_everybody_away_and_calls_nobody(house: House) -> None:
+def test_a_stopping_service_disconnects_clients_and_calls_no_app(house: House) -> None:
     ticket_id = house.new_ticket()
     client = house.claim(ticket_id, LENGTH_BYTES)
     write(house, client.claim, CONTENT)

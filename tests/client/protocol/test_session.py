@@ -210,7 +210,7 @@ def test_a_damaged_chunk_is_sent_again_in_its_round() -> None:
     assert talk.session.work(talk.now_s) == SendChunk(Segment(16_384, 32_768), 1)
 
 
-def test_complete_is_said_again_in_the_new_round() -> None:
+def test_complete_is_repeated_in_the_new_round() -> None:
     talk = sending(90_000)
     talk.works()
     assert talk.stage is Stage.COMPLETING
@@ -218,7 +218,7 @@ def test_complete_is_said_again_in_the_new_round() -> None:
     assert talk.works() == [SendMessage(MsgComplete(CRC, 1))]
 
 
-def test_complete_is_said_again_when_nobody_has_heard_it() -> None:
+def test_complete_is_repeated_when_it_was_lost() -> None:
     talk = sent()
     talk.hear(MsgPong(), later_s=SILENCE_S - 1)
     assert talk.hear(Tick(), later_s=1) == [SendMessage(MsgComplete(CRC, 0))]
@@ -235,7 +235,7 @@ def test_what_makes_no_sense_was_damaged_on_its_way_and_costs_the_connection_onl
 
 
 @pytest.mark.parametrize("less", [MsgStored(20_000), MsgResend(20_000, 1)])
-def test_less_than_was_said_before_costs_the_connection_too(less: Event) -> None:
+def test_an_offset_that_goes_back_closes_the_connection(less: Event) -> None:
     talk = sending()
     talk.works()
     talk.hear(MsgStored(30_000))
@@ -282,7 +282,7 @@ def test_the_pauses_grow_and_a_stored_byte_shortens_them() -> None:
 
 
 @pytest.mark.parametrize("event", [ConnectionClosed(4001), error(40, "taken_over", retryable=True)])
-def test_who_was_replaced_comes_back_late(event: Event) -> None:
+def test_a_replaced_client_reconnects_late(event: Event) -> None:
     talk = sending().after(event)
     assert talk.session.retry_at_s - talk.now_s == 10
 
@@ -443,7 +443,7 @@ def test_an_old_ticket_whose_checksum_nobody_knows_is_believed() -> None:
     assert talk.session.outcome == events.Outcome(Ending.FINISHED, "The app has the file.")
 
 
-def test_a_silent_app_is_told_of() -> None:
+def test_a_silent_app_is_shown() -> None:
     talk = arrived().after(WAITING_FOR_APP)
     assert talk.session.app_is_silent
     assert talk.after(MsgNews("waiting_for_app", why="the app answered with status 500"))

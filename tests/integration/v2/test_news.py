@@ -135,7 +135,9 @@ def _hear_stop(client: ClientV2, said: list[ConnectionClosed]) -> None:
     said.append(client.receive_close())
 
 
-def test_version_1_hears_no_news(new_client: NewClient, app: ScriptedApp, server: RunningServer) -> None:
+def test_a_client_of_version_1_gets_no_news(
+    new_client: NewClient, app: ScriptedApp, server: RunningServer
+) -> None:
     app.answers = [Reply(500), DONE]
     old_client(server, new_client()).upload()  # it fails at a message that is not of version 1
     assert len(app.deliveries) == 2
