@@ -115,7 +115,7 @@ def test_a_client_that_waits_is_told_to_send_its_file(host: HostedServer, app: S
     assert app.wait_for(1)[0].size_bytes == 5
 
 
-def test_an_upload_goes_on_where_its_connection_was_lost(host: HostedServer, app: ScriptedApp) -> None:
+def test_an_upload_resumes_where_its_connection_was_lost(host: HostedServer, app: ScriptedApp) -> None:
     client = ClientV1(host.url, host.new_ticket(app.url), data())
     client.open().send_until_acked(2 * MIB)
     client.drop()
