@@ -13,6 +13,7 @@ it is not stored again, and its request is held until the app answers, for `http
 
 from __future__ import annotations
 
+import hmac
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -133,7 +134,7 @@ class Transfer:
         one, and SessionEnded where the server has started again since.
         """
         token = self.ticket.token
-        if self._place and token != self._place.session:
+        if self._place and not hmac.compare_digest(token.encode(), self._place.session.encode()):
             raise errors.TakenOver if token else errors.SessionEnded
         event = Claim(
             said.length_bytes,

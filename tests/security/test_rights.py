@@ -213,7 +213,7 @@ def test_secrets_are_compared_in_constant_time_everywhere() -> None:
     """By reading: no secret is compared with == or looked for with in; each comparison is compare_digest."""
     a_secret = re.compile(r"(\b|_)(secret|token|password)\b")
     fenced = {ROOT / "incoming" / package for package in ("core", "registry", "uploads")}
-    a_fence = re.compile(r"(\b|_)token\b")  # of a claim: made by the server, and no request can name one
+    a_fence = re.compile(r"(\b|_)token\b")  # of a claim: it gives no right that the ticket's id does not give
     compared, careless = 0, []
     for path in sorted((ROOT / "incoming").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
