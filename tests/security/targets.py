@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import struct
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import astuple
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from incoming.core import backend_requests, file_name
-from incoming.core.errors import BadMessage, BadParameter
+from incoming.core.errors import BadHeader, BadMessage, BadParameter, WrongMediaType
 from incoming.core.stats import Counters
 from incoming.http import parameters
 from incoming.http.handler import read_headers
 from incoming.http.routes import make_app
-from incoming.protocol import chunks, messages
+from incoming.protocol import chunks, digests, ietf_draft, messages, problems
 from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
@@ -34,7 +36,7 @@ from incoming.uploads.service import Uploads
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
-from incoming.wire import frames, handshake, request_head
+from incoming.wire import content_disposition, frames, handshake, request_head
 from incoming.wire.frames import FrameError
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
@@ -392,6 +394,58 @@ def fuzz_handshake(data: bytes) -> None:
     assert b"xtension" not in answer
 
 
+# --- resumable uploads of the IETF --------------------------------------------------------------------------
+
+UPLOAD_HEADERS: Final = (
+    *(
+        "Upload-Draft-Interop-Version",
+        "Upload-Complete",
+        "Upload-Incomplete",
+        "Upload-Offset",
+        "Upload-Length",
+    ),
+    *("Content-Type", "Content-Digest", "Repr-Digest", "Want-Repr-Digest", "Content-Disposition"),
+)
+_PLAIN_INTEGER: Final = re.compile(r" *(-?[0-9]{1,15}) *")
+
+
+def fuzz_upload_headers(data: bytes) -> None:
+    """Headers of a request that uploads: understood as they are written, or refused in words that name one.
+
+    The first line is the method, the second the Content-Length; then come the values of UPLOAD_HEADERS.
+    """
+    method, length, *values = [line.strip(" \t") for line in (data + b"\n").decode("latin-1").split("\n")]
+    given = {name.lower(): value for name, value in zip(UPLOAD_HEADERS, values, strict=False) if value}
+
+    def find(name: str) -> str | None:
+        return given.get(name.lower())
+
+    dialect = ietf_draft.spoken(find).dialect
+    content_bytes = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None
+    reads = ietf_draft.read_creation, ietf_draft.read_append
+    try:
+        for header in ("Content-Digest", "Repr-Digest"):
+            found = digests.read_digest(header, find(header))
+            assert (
+                found is None or digests.read_digest(header, digests.digest_value(*astuple(found))) == found
+            )
+        part = reads[not ietf_draft.is_creation(dialect, method, find)](dialect, find, content_bytes)
+    except (BadHeader, WrongMediaType) as exc:
+        assert any(name in str(exc) for name in (*UPLOAD_HEADERS, dialect.flag))
+        assert json.loads(json.dumps(problems.problem(exc, 400, "Bad Request")))["detail"] == str(exc)
+        return
+    offset = _PLAIN_INTEGER.fullmatch(find("Upload-Offset") or "")
+    if offset and int(offset[1]) >= 0:
+        assert part.offset_bytes == int(offset[1])
+    assert part.is_last or (find(dialect.flag) or "").startswith(dialect.flag_value(False))
+    assert part.length_bytes is None or part.length_bytes >= 0
+    if part.is_last and content_bytes is not None:
+        assert part.length_bytes == part.offset_bytes + content_bytes
+    digests.wanted_hash(find("Want-Repr-Digest"))
+    name = file_name.bare_file_name(content_disposition.file_name(find("Content-Disposition")))
+    assert name and not set("/\\\0\n\r") & set(name)
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": fuzz_frames,
     "messages": fuzz_messages,
@@ -401,4 +455,5 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "routes": fuzz_routes,
     "heads": fuzz_heads,
     "handshake": fuzz_handshake,
+    "upload_headers": fuzz_upload_headers,
 }
