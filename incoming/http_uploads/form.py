@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from incoming.core.errors import IncomingError, TakenOver
-from incoming.core.lifecycle import State
+from incoming.core.errors import IncomingError, TakenOver, UploadTooLarge
+from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
@@ -20,7 +20,7 @@ from incoming.http_uploads.put import receive_whole
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
-from incoming.protocol.multipart_form import FormReader
+from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
 
 
 class WholeForm:
@@ -44,8 +44,7 @@ class Forms:
 
     def answer(self, request: UploadRequest) -> Answer:
         """Stores the file in a form. Raises IncomingError."""
-        uploads = self._transfers.uploads
-        uploads.admission.check(uploads.context.registry.get(request.ticket_id), None)
+        self._check(request)
         form = FormBody(request.body, FormReader(request.header("Content-Type")))
         said = FileSaid(None, _read_name(form))
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
@@ -59,6 +58,16 @@ class Forms:
         if not request.accepts(HTML):
             return self._views.outcome(request, progress)
         return self._see_other(request, progress)
+
+    def _check(self, request: UploadRequest) -> None:
+        """Raises what refuses the file whatever its name is, before any of the form is read."""
+        uploads = self._transfers.uploads
+        ticket = uploads.context.registry.get(request.ticket_id)
+        uploads.admission.check(ticket, None)
+        least_bytes = (request.declared_body_bytes or 0) - MAX_OTHER_BYTES
+        limit_bytes = uploads.admission.limit_bytes(ticket)
+        if least_bytes > limit_bytes and ticket.state in RECEIVING:
+            raise UploadTooLarge(least_bytes, limit_bytes)
 
     def _see_other(self, request: UploadRequest, progress: Progress) -> Answer:
         """Returns where the browser is sent; it makes a GET there (RFC 9110 section 15.4.4)."""

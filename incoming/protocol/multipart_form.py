@@ -13,6 +13,7 @@ from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from incoming.core.errors import BadForm, FormTooLarge
+from incoming.wire import content_disposition
 
 MEDIA_TYPE: Final = "multipart/form-data"
 MAX_OTHER_BYTES: Final = 100 * 1024
@@ -55,7 +56,7 @@ class FormReader:
         self._part: dict[bytes, bytes] = {}
         self._offered_name: bytes | None = None
         """The name of the part that comes in now, if it is a file. An empty one has to have bytes, too."""
-        self._is_in_file = self._has_file_field = False
+        self._is_in_file = self._has_file_field = self._has_begun = False
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -81,6 +82,10 @@ class FormReader:
         """
         self._other_bytes += len(data)
         self._pieces = []
+        if not self._has_begun:
+            # Behind a line end the parser passes over anything, depending on how the form is cut.
+            data = data.lstrip(b"\r\n")
+            self._has_begun = bool(data)
         try:
             self._parser.write(data)
         except FormParserError as exc:
@@ -112,12 +117,16 @@ class FormReader:
         self._header_name = self._header_value = b""
 
     def _begin_part(self) -> None:
-        kind, options = parse_options_header(self._part.get(b"content-disposition"))
+        disposition = self._part.get(b"content-disposition", b"")
+        kind, options = parse_options_header(disposition)
         if kind != b"form-data":
             raise BadForm("The form is malformed: a part of it is not a field.")
         if self._part.get(b"content-transfer-encoding", b"").strip().lower() not in IDENTITY_ENCODINGS:
             raise BadForm("The form has an encoded part. A Content-Transfer-Encoding is not supported.")
         self._offered_name = options.get(b"filename")
+        if self._offered_name is None and b"filename*" in disposition.lower():
+            # RFC 7578 section 4.2 forbids it, and older versions of urllib3 send nothing else.
+            self._offered_name = content_disposition.file_name(disposition.decode("latin-1")).encode()
         if self._offered_name is not None:
             self._has_file_field = True
         if self._offered_name:

@@ -214,8 +214,16 @@ def test_a_form_for_an_ended_upload_is_refused_before_it_comes(new_http_upload: 
     assert b"The upload was cancelled" in answer.body
 
 
+def test_a_form_that_is_surely_too_large_is_refused_before_it_comes(new_http_upload: NewHttpUpload) -> None:
+    upload = new_http_upload(maxBytes="1000")
+    with upload.open("POST", {**HTML, "Content-Length": "1000000", "Expect": "100-continue"}) as request:
+        answer = request.answer()
+    assert (answer.status, answer.headers["incoming-error"]) == (413, "upload_too_large")
+    assert state(upload) == "issued"
+
+
 def test_a_form_that_is_too_large_for_its_ticket_is_refused(new_http_upload: NewHttpUpload) -> None:
-    answer = send(new_http_upload(maxBytes="1000"), form())
+    answer = send(new_http_upload(maxBytes=str(SIZE_BYTES - 1)), form())
     assert (answer.status, answer.headers["incoming-error"]) == (413, "upload_too_large")
 
 

@@ -80,6 +80,13 @@ def test_any_bytes_come_out_as_they_are(content: bytes, tricky: list[bytes], pie
 
 
 @PIECES
+def test_line_ends_in_front_of_the_form_are_passed_over_and_nothing_else_is(piece_bytes: int) -> None:
+    assert read(b"\r\n\n" + form(file(b"a", b"1")), piece_bytes) == ("a", b"1")
+    with pytest.raises(BadForm, match="malformed"):
+        read(b"\r\nsomething\r\n" + form(file(b"a", b"1")), piece_bytes)
+
+
+@PIECES
 def test_fields_before_and_after_the_file_are_passed_over(piece_bytes: int) -> None:
     body = form(field("a", b"1" * 500), file(b"x.txt", b"content"), field("b", b"2"), field("c", b""))
     assert read(body, piece_bytes) == ("x.txt", b"content")
@@ -129,6 +136,11 @@ def test_a_name_is_utf_8_or_else_windows_1252_and_its_quotes_are_unescaped(raw: 
 @pytest.mark.parametrize("raw", [rb"back\slash", rb"end\\", b"semi;colon", b"a=b; c=d", b"it's"])
 def test_a_name_with_characters_that_mean_something_in_a_header_is_a_name(raw: bytes) -> None:
     assert read(form(file(raw, b"x")))[0] in (raw.decode(), raw.decode().replace("\\\\", "\\"))
+
+
+def test_the_name_of_older_python_clients_is_understood() -> None:
+    head = b"Content-Disposition: form-data; name=\"f\"; filename*=utf-8''%C3%9Cbung%22.txt"
+    assert read(form(part(head, b"x"))) == ('Übung".txt', b"x")
 
 
 def test_what_curl_escapes_in_a_name_is_unescaped() -> None:

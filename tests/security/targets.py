@@ -18,7 +18,7 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from incoming.core import backend_requests, file_name
-from incoming.core.errors import BadHeader, BadMessage, BadParameter, WrongMediaType
+from incoming.core.errors import BadForm, BadHeader, BadMessage, BadParameter, FormTooLarge, WrongMediaType
 from incoming.core.stats import Counters
 from incoming.http import parameters
 from incoming.http.handler import read_headers
@@ -27,6 +27,7 @@ from incoming.protocol import chunks, digests, ietf_draft, messages, problems
 from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
+from incoming.protocol.multipart_form import FormReader
 from incoming.protocol.negotiation import NegotiatedSession
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.settings.table import Settings
@@ -446,12 +447,50 @@ def fuzz_upload_headers(data: bytes) -> None:
     assert name and not set("/\\\0\n\r") & set(name)
 
 
+# --- forms -----------------------------------------------------------------------------------------------
+
+_BOUNDARY: Final = b"\r\n--b0undary"
+_FORM_TYPE: Final = "multipart/form-data; boundary=b0undary"
+_FILE_HEAD: Final = _BOUNDARY[2:] + b'\r\nContent-Disposition: form-data; name="f"; filename="%s"\r\n\r\n'
+_MEANS_AN_END: Final = tuple(_BOUNDARY + after for after in (b"\r\n", b"--", b" ", b"\t"))
+
+
+def fuzz_forms(data: bytes) -> None:
+    """Forms: one that comes in pieces is read as one that comes at once, and a file comes out as it is."""
+    size_bytes, wraps, rest = data[0] if data else 0, data[1:2] > b"\x7f", data[2:]
+    if not wraps:
+        assert _read_form(rest, size_bytes or 1) == _read_form(rest, len(rest) or 1)
+        return
+    name, _, content = rest.partition(b"\n")
+    name = name.replace(b'"', b"%22").replace(b"\r", b"%0D").replace(b"\\", b"/")[:1000]
+    if any(end in b"\r\n" + content + b"\r\n" for end in _MEANS_AN_END):
+        return  # a browser chooses a boundary that is not in the file
+    form = _FILE_HEAD % name + content + _BOUNDARY + b"--\r\n"
+    read = _read_form(form, size_bytes or 1)
+    assert read is not None or (not name and not content), form
+    assert read is None or read[1] == content
+
+
+def _read_form(form: bytes, piece_bytes: int) -> tuple[str | None, bytes] | None:
+    """Returns the name and the content of the file in a form; None where it is refused."""
+    reader, content = FormReader(_FORM_TYPE), b""
+    try:
+        for at in range(0, len(form), piece_bytes):
+            content += b"".join(reader.feed(form[at : at + piece_bytes]))
+        reader.finish()
+    except (BadForm, FormTooLarge) as exc:
+        assert str(exc)
+        return None
+    return reader.file_name, content
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": fuzz_frames,
     "messages": fuzz_messages,
     "conversation": fuzz_conversation,
     "chunks": fuzz_chunks,
     "parameters": fuzz_parameters,
+    "forms": fuzz_forms,
     "routes": fuzz_routes,
     "heads": fuzz_heads,
     "handshake": fuzz_handshake,
