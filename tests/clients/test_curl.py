@@ -65,6 +65,7 @@ class Curl:
             (folder / name).unlink(missing_ok=True)
             (folder / name).symlink_to(file.path if file else "")
         known = {"URL": upload.url, "SERVER": upload.server.url, "APP": upload.app.url}
+        known["CURL_HOME"] = str(folder)  # nobody's own .curlrc counts
         self.process = subprocess.Popen(
             ["bash", "-o", "pipefail", "-c", COMMANDS[heading][which]],
             cwd=folder,
@@ -153,10 +154,11 @@ def test_an_upload_that_broke_off_resumes_by_the_documented_command(stage: Stage
     wait_until(lambda: upload.stored_bytes > 2 * MIB, "a third is stored")
     stage.break_off(trouble)
     assert client.end()[0] != 0
-    stored_bytes = upload.stored_bytes
-    assert run(RESUME, upload, file) == (0, FINISHED)
+    (file.path.parent / ".curlrc").write_text('write-out = "%{size_upload}"')
+    status, printed = run(RESUME, upload, file)
+    assert (status, printed[: len(FINISHED)]) == (0, FINISHED)
+    assert int(printed[len(FINISHED) :]) <= 4 * MIB
     check(upload, file)
-    assert f"claimed at {stored_bytes} of {file.size_bytes} bytes" in stage.server.log_text()
 
 
 @pytest.mark.parametrize("trouble", [in_matrix("cut"), "kill"])
@@ -252,12 +254,17 @@ def test_an_upload_is_cancelled(stage: Stage) -> None:
 # --- large ---------------------------------------------------------------------------------------------
 
 
+def finish(heading: str, upload: Issued, file: DiskFile) -> None:
+    """Sends a large file, and waits until its app has read it, which takes longer than a request is held."""
+    assert run(heading, upload, file)[0] == 0
+    wait_until(lambda: "finished" in run(STATE, upload, which=1)[1], "the app has read it", DEADLINE_S)
+    check(upload, file)
+
+
 @matrix
 @pytest.mark.parametrize("heading", [SEND, FORM])
 def test_a_file_of_5_gib_arrives(stage: Stage, heading: str) -> None:
-    file, upload = stage.large_file(), stage.issue()
-    assert run(heading, upload, file) == (0, FINISHED)
-    check(upload, file)
+    finish(heading, stage.issue(), stage.large_file())
 
 
 @matrix
@@ -269,5 +276,4 @@ def test_a_file_of_5_gib_resumes_beyond_4_gib(stage: Stage) -> None:
     )
     stage.server.restart()
     client.end()
-    assert run(RESUME, upload, file) == (0, FINISHED)
-    check(upload, file)
+    finish(RESUME, upload, file)
