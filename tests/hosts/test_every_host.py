@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import re
@@ -18,6 +19,7 @@ from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import GunicornServer, HostedServer, UwsgiServer
 from tests.support.http_upload import HttpUpload
+from tests.support.ietf import IetfClient
 from tests.support.server import call_backend
 from tests.support.upload_client import PATH
 from tests.support.waiting import wait_until
@@ -30,6 +32,11 @@ JSON = {"Accept": "application/json"}
 
 def data() -> FileBytes:
     return FileBytes(LENGTH_BYTES, next(_seeds))
+
+
+def b64(digits: str) -> str:
+    """Returns the bytes of hexadecimal digits in base64."""
+    return base64.b64encode(bytes.fromhex(digits)).decode()
 
 
 def test_a_client_of_version_1_uploads(host: HostedServer, app: ScriptedApp) -> None:
@@ -96,6 +103,24 @@ def test_what_had_arrived_over_http_when_a_connection_broke_is_stored(
         "all that was sent is stored",
     )
     assert upload.ask("HEAD").offset_bytes == sent_bytes
+
+
+def test_a_client_of_the_ietf_protocol_learns_where_to_resume_before_it_is_cut(
+    host: HostedServer, app: ScriptedApp
+) -> None:
+    file = data()
+    client = IetfClient(HttpUpload(host.url, host.new_ticket(app.url)), 9)
+    digest = f"sha-256=:{b64(file.sha256)}:"
+    about = client.headers(True, {"Content-Length": LENGTH_BYTES, "Repr-Digest": digest})
+    with client.open("POST", about) as exchange:
+        interim = exchange.read_head()
+        assert (interim.status, interim.headers["location"]) == (104, client.upload.ticket_id)
+        exchange.send(file.read(0, 2 * MIB))
+    wait_until(lambda: host.stored_file(client.upload.ticket_id).exists(), "it has begun")
+    offset = client.head().offset_bytes
+    answer = client.append(offset, file.read(offset, LENGTH_BYTES))
+    assert (answer.is_complete, answer.headers["repr-digest"]) == (True, digest)
+    assert app.wait_for(1)[0].sha256 == file.sha256
 
 
 def test_a_client_that_is_still_sending_can_read_why_it_is_refused(host: HostedServer) -> None:
