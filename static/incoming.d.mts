@@ -18,4 +18,5 @@ export type UploadError = incoming.UploadError;
 export type UnfinishedUpload = incoming.UnfinishedUpload;
 export type Callback = incoming.Callback;
 export type EventName = incoming.EventName;
+export type Transport = incoming.Transport;
 export type PauseRequest = incoming.PauseRequest;

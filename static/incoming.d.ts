@@ -151,6 +151,15 @@ declare namespace incoming {
    */
   function set_server_hostname(hostname: string): void;
 
+  /** `"websocket"` and `"http"` are the only one then; `"auto"` is a WebSocket, and plain HTTP where none opens. */
+  type Transport = "auto" | "websocket" | "http";
+
+  /**
+   * Which way uploads take, for every connection made from now on. The default is `"auto"`.
+   * Setting anything else is a TypeError.
+   */
+  let transport: Transport;
+
   /** An upload that this browser has begun, on a page of this origin, and that waits for its file. */
   interface UnfinishedUpload {
     /** The ticket: give it to a new Uploader, together with the same file. */

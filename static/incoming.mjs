@@ -83,7 +83,9 @@ function is_blob(file) {
 }
 
 // src/server.js
-var UPLOAD_PATH = "/incoming/frontend/upload_ws";
+var SOCKET_PATH = "upload_ws";
+var UPLOADS_PATH = "uploads/";
+var LEAST_BODY_BYTES = 8192;
 var REFUSALS = { 426: NO_WEBSOCKETS, 429: TOO_MANY_CONNECTIONS };
 var { src: script_url } = (
   /** @type {HTMLScriptElement} */
@@ -92,14 +94,26 @@ var { src: script_url } = (
 var server = {
   hostname: "",
   // that the page has set
+  /** Which way uploads take. @type {incoming.Transport} */
+  transport: "auto",
   was_reached: false,
   // an upload server has answered
+  sockets_work: false,
+  // and it was over a WebSocket
+  most_body_bytes: Infinity,
+  // of a request that gets through
+  stored_body_bytes: 0,
+  // the largest that did
+  has_lost_body: false,
+  // a larger one was lost, and none has got through since
   warned_of: "",
   // an address, in the console
   /** @param {string} hostname */
   set_hostname(hostname) {
     this.hostname = hostname.replace(/\/$/, "");
-    this.was_reached = false;
+    this.was_reached = this.sockets_work = this.has_lost_body = false;
+    this.most_body_bytes = Infinity;
+    this.stored_body_bytes = 0;
   },
   /**
    * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
@@ -110,17 +124,46 @@ var server = {
     const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(script_url);
     return this.hostname || (found && found[1] === host ? host + found[2] : host);
   },
-  url() {
-    const scheme = window.location.protocol === "https:" ? "wss" : "ws";
-    return scheme + "://" + this.host() + UPLOAD_PATH;
+  url(scheme = "ws", path = SOCKET_PATH) {
+    const is_secure = window.location.protocol === "https:";
+    return scheme + (is_secure ? "s" : "") + "://" + this.host() + "/incoming/frontend/" + path;
   },
-  /** Asks over plain HTTP why no WebSocket opens, because no browser tells. @returns {Promise<string>} empty: unknown */
-  async refusal() {
+  /** The address of all uploads over HTTP. */
+  uploads_url() {
+    return this.url("http", UPLOADS_PATH);
+  },
+  /**
+   * Asks over plain HTTP why no WebSocket opens, because no browser tells.
+   * @returns {Promise<number>} the status; 0: there is no answer; -1: there is one that the page may not see
+   */
+  async status() {
+    const url = this.url("http");
+    const options = { credentials: "omit", cache: "no-store" };
     try {
-      const { status } = await fetch(this.url().replace("ws", "http"), { credentials: "omit", cache: "no-store" });
-      return REFUSALS[status] || HTTP_STATUS(status);
+      return (await fetch(url, options)).status;
     } catch (error) {
-      return "";
+      return fetch(url, { ...options, mode: "no-cors" }).then(() => -1, () => 0);
+    }
+  },
+  /** Says what a status means; empty: nothing is known. @param {number} status */
+  refusal(status) {
+    return status > 0 ? REFUSALS[status] || HTTP_STATUS(status) : "";
+  },
+  /** A chunk in a request was stored. @param {number} bytes */
+  note_stored(bytes) {
+    if (bytes > this.stored_body_bytes) this.has_lost_body = false;
+    this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
+  },
+  /**
+   * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
+   * another host, so it takes the second loss of what is larger than all before as one.
+   * @param {number} bytes @param {boolean} is_certain
+   */
+  note_refused(bytes, is_certain) {
+    if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
+      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+    } else {
+      this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }
   },
   /** Tells the page's author, once for each address. @param {string} note */
@@ -229,6 +272,250 @@ function forget(upload_id) {
   with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
 }
 
+// src/http_socket.js
+var MOST_CHUNKS = 2;
+var HELD_S = 25;
+var MOST_HELD = 2;
+var FIRST_POLL_MS = 250;
+var MOST_POLL_MS = 8e3;
+var MOST_REASON_CHARS = 4e3;
+var CLOSE_LOST = 1006;
+var CLOSE_RESTART = 1012;
+var TOO_LARGE_STATUS = 413;
+var LOST_CODES = ["checksum_mismatch", "incomplete_body", "offset_mismatch", "session_ended"];
+var held = 0;
+function checksum_header(crc) {
+  return "crc32c " + btoa(String.fromCharCode(crc >>> 24, crc >>> 16 & 255, crc >>> 8 & 255, crc & 255));
+}
+function encoded(text) {
+  return new URLSearchParams({ "": text }).toString().slice(1).replace(/\+/g, "%20");
+}
+function read_answer(text) {
+  try {
+    const message = JSON.parse(text);
+    return message.MsgType && message.MsgData ? message : null;
+  } catch (error) {
+    return null;
+  }
+}
+var HttpSocket = class {
+  /** @param {string} url of all uploads */
+  constructor(url) {
+    this.onopen = null;
+    this.onmessage = null;
+    this.onclose = null;
+    this.url = new URL(url).href;
+    this.token = "";
+    this.requests = /* @__PURE__ */ new Set();
+    this.chunks = [];
+    this.on_way = 0;
+    this.has_agreed = false;
+    this.offset = 0;
+    this.compare = [];
+    this.last_text = "";
+    this.is_watching = false;
+    this.timer = void 0;
+    this.poll_ms = FIRST_POLL_MS;
+    Promise.resolve().then(() => this.onopen && this.onopen({}));
+  }
+  /** @param {string | ArrayBuffer} data a message, or the header of a chunk @param {Blob} [body] the chunk */
+  send(data, body) {
+    if (typeof data === "string") {
+      this.send_message(data, JSON.parse(data));
+    } else if (body) {
+      const header = new DataView(data);
+      this.chunks.push({ from: header.getUint32(0) * 2 ** 32 + header.getUint32(4), crc: header.getUint32(8), body });
+      this.send_chunks();
+    }
+  }
+  /** @param {string} text @param {Message} message the same */
+  send_message(text, { MsgType, MsgData }) {
+    switch (MsgType) {
+      case "MsgUploadReq":
+        this.begin(text, MsgData.Id);
+        break;
+      case "MsgAgree":
+        this.agree(MsgData.Crc32c);
+        break;
+      case "MsgComplete":
+        this.last_text = text;
+        this.send_chunks();
+        break;
+      case "MsgCancel":
+        this.cancel(MsgData.Reason);
+        break;
+      case "MsgPing":
+        this.request("GET", "", null, {}, (message) => this.deliver(message));
+        break;
+    }
+  }
+  /** @param {string} text @param {string} ticket_id */
+  begin(text, ticket_id) {
+    this.url += encoded(ticket_id) + "/session";
+    this.request("POST", "", text, {}, (message, request) => {
+      const { Offset, Compare, Arrived } = message.MsgData;
+      this.token = String(request.getResponseHeader("Upload-Session"));
+      this.offset = Offset;
+      this.compare = Compare;
+      this.has_agreed = Arrived;
+      this.deliver(message);
+      if (Arrived) this.watch();
+    });
+  }
+  /** @param {number[]} crcs */
+  agree(crcs) {
+    if (this.has_agreed) return;
+    const agreed = () => {
+      this.has_agreed = true;
+      this.send_chunks();
+    };
+    const members = { Crc32c: crcs, Compare: this.compare };
+    if (!crcs.length) agreed();
+    else this.request("PUT", "", JSON.stringify({ MsgType: "MsgAgree", MsgData: members }), {}, agreed);
+  }
+  send_chunks() {
+    while (this.has_agreed && this.chunks.length && this.on_way < MOST_CHUNKS) {
+      this.send_chunk(
+        /** @type {ChunkToSend} */
+        this.chunks.shift()
+      );
+    }
+    if (this.has_agreed && this.last_text && !this.on_way) this.complete();
+  }
+  /** @param {ChunkToSend} chunk */
+  send_chunk({ from, crc, body }) {
+    this.on_way += 1;
+    const headers = { "Upload-Offset": String(from), "Upload-Checksum": checksum_header(crc) };
+    const on_stored = (message) => {
+      this.on_way -= 1;
+      server.note_stored(body.size);
+      this.send_chunks();
+      if (message.MsgData.Offset <= this.offset) return;
+      this.offset = message.MsgData.Offset;
+      this.deliver(message);
+    };
+    this.request("PATCH", "", body, headers, on_stored, (status) => {
+      server.note_refused(body.size, status === TOO_LARGE_STATUS);
+    });
+  }
+  complete() {
+    const text = this.last_text;
+    this.last_text = "";
+    this.hold((wait_s) => this.request("POST", "/complete?wait=" + wait_s, text, {}, (message) => this.on_result(message)));
+  }
+  /** @param {string} reason */
+  cancel(reason) {
+    this.stop();
+    let text = encoded(reason);
+    for (let chars = reason.length; text.length > MOST_REASON_CHARS; ) {
+      chars = Math.floor(chars * 0.9);
+      text = encoded(reason.slice(0, chars));
+    }
+    this.request("DELETE", "?reason=" + text, null, {}, (message) => this.on_result(message));
+  }
+  // -- the end
+  /** @param {Message} message news, the end, or the acknowledgement of a cancel */
+  on_result(message) {
+    this.deliver(message);
+    if (message.MsgType === "MsgNews") this.watch();
+  }
+  /** Asks until the end. */
+  watch() {
+    if (this.is_watching || !this.onclose) return;
+    this.is_watching = true;
+    this.hold((wait_s) => {
+      const since_ms = now_ms();
+      return this.request("GET", "?wait=" + wait_s, null, {}, (message) => {
+        this.is_watching = false;
+        this.deliver(message);
+        const again = () => this.watch();
+        if (now_ms() - since_ms > FIRST_POLL_MS) again();
+        else this.timer = setTimeout(again, this.poll_ms);
+        this.poll_ms = Math.min(MOST_POLL_MS, this.poll_ms * 2);
+      });
+    });
+  }
+  /** Makes a request that the server may hold, unless too many are. @param {(wait_s: number) => XMLHttpRequest} make */
+  hold(make) {
+    const may_hold = held < MOST_HELD;
+    const request = make(may_hold ? HELD_S : 0);
+    if (!may_hold) return;
+    held += 1;
+    request.addEventListener("loadend", () => {
+      held -= 1;
+    });
+  }
+  // -- requests
+  /**
+   * @param {string} method @param {string} path behind the session's @param {string | Blob | null} body
+   * @param {Record<string, string>} headers
+   * @param {(message: Message, request: XMLHttpRequest) => void} then when it was answered as asked
+   * @param {(status: number) => void} [on_refused] by another than an upload server; 0: there is no answer
+   */
+  request(method, path, body, headers, then, on_refused) {
+    const request = new XMLHttpRequest();
+    request.open(method, this.url + path);
+    if (this.token && method !== "GET") request.setRequestHeader("Upload-Session", this.token);
+    Object.keys(headers).forEach((name) => request.setRequestHeader(name, headers[name]));
+    request.onload = request.onerror = () => {
+      this.requests.delete(request);
+      const { status } = request;
+      const message = read_answer(request.responseText);
+      if (status === 204 || message && message.MsgType !== "MsgError") {
+        then(
+          /** @type {Message} */
+          message,
+          request
+        );
+        return;
+      }
+      if (!message && on_refused) on_refused(status);
+      if (message) this.on_error(message, Number(request.getResponseHeader("Retry-After")));
+      this.lose(CLOSE_LOST, "");
+    };
+    this.requests.add(request);
+    request.send(body);
+    return request;
+  }
+  /** @param {Message} message @param {number} retry_after_s */
+  on_error(message, retry_after_s) {
+    const { Code, Msg } = message.MsgData;
+    if (Code === "stopping") {
+      this.deliver({ MsgType: "MsgNews", MsgData: { News: Code, RetryAfterS: retry_after_s } });
+      this.lose(CLOSE_RESTART, Msg);
+    } else if (!LOST_CODES.includes(Code)) {
+      this.deliver(message);
+    }
+  }
+  /** @param {Message} message */
+  deliver(message) {
+    const { MsgData } = message;
+    if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, server.most_body_bytes);
+    if (this.onmessage) this.onmessage({ data: JSON.stringify(message) });
+  }
+  /** @param {number} code @param {string} reason */
+  lose(code, reason) {
+    const { onclose } = this;
+    this.close();
+    if (onclose) onclose({ code, reason });
+  }
+  close() {
+    this.onopen = this.onmessage = this.onclose = null;
+    this.stop();
+  }
+  /** Gives all requests up. */
+  stop() {
+    clearTimeout(this.timer);
+    this.chunks = [];
+    this.last_text = "";
+    this.requests.forEach((request) => {
+      request.onload = request.onerror = null;
+      request.abort();
+    });
+    this.requests.clear();
+  }
+};
+
 // src/pace.js
 var KIB = 1024;
 var CHUNK_MIN_BYTES = 8 * KIB;
@@ -244,8 +531,10 @@ var Pace = class {
   /**
    * The first two are the server's limits. They hold unless an acknowledgement has just given others.
    * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
+   * @param {number} parts of the window, of which a chunk is one
    */
-  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
+  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts) {
+    this.parts = parts;
     this.agreed = this.latest = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
     this.latest_ms = -Infinity;
     this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
@@ -254,9 +543,9 @@ var Pace = class {
     this.sampled_ms = now_ms();
     this.queued_ms = -Infinity;
   }
-  /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
+  /** A power of two, of 4 parts a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
   get chunk_bytes() {
-    const wanted = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
+    const wanted = 2 ** Math.floor(Math.log2(this.window_bytes / this.parts));
     return Math.min(Math.max(wanted, CHUNK_MIN_BYTES), this.allowed.chunk_bytes);
   }
   /** What the server takes now. */
@@ -846,19 +1135,23 @@ var WorkerSocket = class {
 
 // src/connection.js
 var CONNECT_TIMEOUT_S = 15;
+var SLOW_OPEN_S = 4;
 var WAKE_TIMEOUT_S = 3;
 var CLOSE_NORMAL = 1e3;
-var CLOSE_RESTART = 1012;
+var CLOSE_RESTART2 = 1012;
 var CLOSE_TRY_AGAIN_LATER2 = 1013;
 var CLOSE_TAKEN_OVER = 4001;
 function noop() {
 }
 var Connection = class {
-  /** @param {(event: ConnectionEvent) => void} report */
-  constructor(report2) {
+  /** @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
+  constructor(is_http, report2) {
+    this.is_http = is_http;
     this.report = report2;
     this.socket = null;
+    this.may_send = false;
     this.open = false;
+    this.was_asked = false;
     this.confirmed = false;
     this.agreed = false;
     this.completed = false;
@@ -874,7 +1167,7 @@ var Connection = class {
     this.reading = 0;
     this.reading_s = 0;
     this.filling = false;
-    this.pace = new Pace(1, 1, 1);
+    this.pace = new Pace(1, 1, 1, 1);
     this.ticked_at = Date.now();
     this.ticker = setInterval(() => this.tick(), TICK_S * 1e3);
   }
@@ -882,19 +1175,23 @@ var Connection = class {
     this.timeout_s = CONNECT_TIMEOUT_S;
     let socket;
     try {
-      socket = worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
+      socket = this.open_socket();
     } catch (error) {
       this.report({ type: "bad_address" });
       return;
     }
     if (socket instanceof WorkerSocket) socket.onrefused = () => this.report({ type: "bad_address" });
     socket.onopen = () => {
-      this.open = true;
+      this.may_send = true;
+      this.open = !this.is_http;
       this.report({ type: "opened" });
     };
     socket.onmessage = ({ data }) => {
       const event = read_message(data);
-      if (!["ignored", "not_understood"].includes(event.type)) server.was_reached = true;
+      if (!["ignored", "not_understood"].includes(event.type)) {
+        server.was_reached = this.open = true;
+        server.sockets_work = server.sockets_work || !this.is_http;
+      }
       this.silent_s = 0;
       this.pinged = false;
       this.timeout_s = this.silence_s;
@@ -903,16 +1200,34 @@ var Connection = class {
     socket.onclose = ({ code, reason }) => this.report({ type: "lost", code, reason: without_html(reason) });
     this.socket = socket;
   }
+  open_socket() {
+    if (this.is_http) return new HttpSocket(server.uploads_url());
+    return worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
+  }
   /** @param {Terms} terms @param {number} first_window_bytes */
   confirm(terms, first_window_bytes) {
     this.confirmed = true;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-    this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
+    this.pace = new Pace(
+      terms.max_chunk_bytes,
+      terms.max_window_bytes,
+      first_window_bytes,
+      this.is_http ? 2 : 4
+    );
   }
   /** @param {string | Blob | ArrayBuffer} data */
   send(data) {
-    if (this.socket && this.open) this.socket.send(data);
+    if (this.socket && this.may_send) this.socket.send(
+      /** @type {string} */
+      data
+    );
+  }
+  /** @param {ArrayBuffer} message a header, and the bytes of the chunk behind it, unless `slice` has them @param {Blob} slice */
+  send_chunk(message, slice) {
+    const is_whole = message.byteLength > HEADER_BYTES;
+    if (this.socket instanceof HttpSocket) this.socket.send(message, slice);
+    else this.send(is_whole ? message : new Blob([message, slice]));
   }
   /** @param {string} type @param {object} data */
   send_message(type, data) {
@@ -950,6 +1265,10 @@ var Connection = class {
     this.timeout_s = Math.min(this.timeout_s, this.silent_s + WAKE_TIMEOUT_S);
     this.ping();
   }
+  is_slow_to_open() {
+    const waits = !this.is_http && !this.open && !this.was_asked;
+    return waits && this.silent_s >= SLOW_OPEN_S && worker.silent_ticks < 2;
+  }
   is_dead() {
     return Math.max(this.silent_s, this.unstored_s) >= this.timeout_s;
   }
@@ -957,7 +1276,7 @@ var Connection = class {
   drop() {
     clearInterval(this.ticker);
     this.report = noop;
-    this.open = false;
+    this.open = this.may_send = false;
     if (!this.socket) return;
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close(CLOSE_NORMAL);
@@ -1139,7 +1458,7 @@ var Reading = class {
     const { connection } = upload;
     if (!connection) return;
     connection.reading += 1;
-    worker.read(blob, seed, keep, (crc, buffer) => {
+    worker.read(blob, seed, keep && !connection.is_http, (crc, buffer) => {
       if (connection !== upload.connection) return;
       connection.reading -= 1;
       connection.reading_s = 0;
@@ -1180,13 +1499,50 @@ var Reading = class {
   }
 };
 
+// src/transport.js
+var SUSPICIOUS_TRIES = 3;
+var NEEDS_UPGRADE_STATUS = 426;
+var TOO_MANY_STATUS = 429;
+var Transport = class {
+  constructor() {
+    this.found_http = false;
+  }
+  get is_http() {
+    return server.transport === "auto" ? this.found_http : server.transport === "http";
+  }
+  /** The network may be another one. */
+  forget() {
+    this.found_http = false;
+  }
+  /**
+   * A connection was lost. Returns whether plain HTTP should be asked why.
+   * @param {Connection} connection @param {number} tries
+   */
+  on_lost({ is_http, confirmed }, tries) {
+    if (confirmed) return false;
+    if (is_http) this.found_http = false;
+    const is_suspicious = tries >= SUSPICIOUS_TRIES;
+    const may_fall_back = server.transport === "auto" && (is_suspicious || !server.sockets_work);
+    return !is_http && (may_fall_back || is_suspicious && !server.was_reached);
+  }
+  /**
+   * No WebSocket opened, and this is what plain HTTP answered. Returns whether to try HTTP now; it may be next anyway.
+   * @param {number} status 0: no answer; -1: one that the page may not see @param {number} tries
+   */
+  on_status(status, tries) {
+    if (server.transport !== "auto") return false;
+    const is_blocked = status === NEEDS_UPGRADE_STATUS;
+    this.found_http = is_blocked || tries > 1 && status !== 0 && status !== TOO_MANY_STATUS;
+    return is_blocked;
+  }
+};
+
 // src/retry.js
 var FIRST_S = 1;
 var MAX_S = 60;
 var JITTER = 0.3;
 var TAKEN_OVER_FIRST_S = 10;
 var DOUBTFUL_TRIES = 3;
-var SUSPICIOUS_TRIES = 3;
 var Retry = class {
   /** @param {Upload} upload */
   constructor(upload) {
@@ -1194,6 +1550,7 @@ var Retry = class {
     this.timer = null;
     this.next_at = null;
     this.note = "";
+    this.is_asking = false;
     this.tries = 0;
     this.takeovers = 0;
     this.doubtful_tries = 0;
@@ -1221,35 +1578,57 @@ var Retry = class {
   stop() {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = this.next_at = null;
+    this.is_asking = false;
   }
   /** The sentence that is shown while it waits. */
   text() {
-    return is_offline() ? OFFLINE : this.note + RETRY;
+    if (is_offline()) return OFFLINE;
+    return this.is_asking ? CONNECTING : this.note + RETRY;
   }
   /** @param {number} code of the close frame @param {string} reason */
   on_lost(code, reason) {
-    const { confirmed = false, open = false, retry_after_s = 0 } = this.upload.connection || {};
+    const { connection, transport } = this.upload;
+    const { confirmed = false, open = false, retry_after_s = 0 } = connection || {};
     if (code === CLOSE_TAKEN_OVER) {
       this.takeovers += 1;
       this.later(TAKEN_OVER, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
     } else if (retry_after_s) {
       this.later(reason || RESTARTED, 0, retry_after_s * (0.5 + Math.random()));
-    } else if ((code === CLOSE_RESTART || code === CLOSE_TRY_AGAIN_LATER2) && reason) {
+    } else if ((code === CLOSE_RESTART2 || code === CLOSE_TRY_AGAIN_LATER2) && reason) {
       this.later(reason);
     } else {
       this.later(confirmed ? LOST : NO_CONNECTION);
-      if (!server.was_reached && this.tries >= SUSPICIOUS_TRIES && !is_offline()) this.ask_why(open);
+      const is_doubtful = connection && transport.on_lost(connection, this.tries);
+      if (is_doubtful && !is_offline()) this.ask_why(open);
     }
   }
-  /** @param {boolean} opened but nothing came that an upload server would send */
+  /**
+   * No WebSocket worked: tries HTTP where that does, or tells what it answers.
+   * @param {boolean} opened but nothing came that an upload server would send
+   */
   async ask_why(opened) {
-    const { timer } = this;
-    const host = without_html(server.host());
-    const note = opened ? NOT_A_SERVER(host) : await server.refusal() || NO_ANSWER(host);
-    if (timer !== this.timer || server.was_reached) return;
-    server.warn_of_address(note);
-    this.note = note;
-    this.upload.settle();
+    const { timer, tries, upload } = this;
+    this.is_asking = tries < SUSPICIOUS_TRIES;
+    const status = await server.status();
+    if (timer !== this.timer) return;
+    this.is_asking = false;
+    if (upload.transport.on_status(status, tries)) {
+      this.stop();
+    } else if (!server.was_reached && tries >= SUSPICIOUS_TRIES) {
+      const host = without_html(server.host());
+      this.note = opened ? NOT_A_SERVER(host) : server.refusal(status) || NO_ANSWER(host);
+      server.warn_of_address(this.note);
+    }
+    upload.settle();
+  }
+  /** Does not wait for a WebSocket that is slow to open, where plain HTTP gets through. @param {Connection} connection */
+  async ask_early(connection) {
+    const { upload } = this;
+    connection.was_asked = true;
+    const status = await server.status();
+    if (connection !== upload.connection || connection.open || !upload.transport.on_status(status, 0)) return;
+    upload.hang_up();
+    upload.settle();
   }
   /**
    * A message may have been damaged on its way: an error is believed when it came three times.
@@ -1564,7 +1943,7 @@ var Sending = class {
     this.throttle.take(chunk.bytes);
     const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
     write_header(message, chunk.from, Number(chunk.crc), connection.round);
-    connection.send(chunk.buffer ? message : new Blob([message, this.upload.file.slice(chunk.from, end)]));
+    connection.send_chunk(message, this.upload.file.slice(chunk.from, end));
     chunk.buffer = null;
     connection.waits = true;
     this.on_way.push(chunk);
@@ -1692,6 +2071,7 @@ var Upload = class {
     this.error_code = null;
     this.connection = null;
     this.retry = new Retry(this);
+    this.transport = new Transport();
     this.reading = new Reading(this);
     this.sending = new Sending(this);
     this.memory = new Memory(this);
@@ -1739,6 +2119,7 @@ var Upload = class {
     if (this.retry.is_waiting) this.retry.tries = 0;
     this.retry.stop();
     if (this.connection) this.connection.probe();
+    else this.transport.forget();
     this.settle();
   }
   /** Shows the values of the tab that owns this upload. @param {State} state @param {Record<string, any>} values */
@@ -1868,6 +2249,7 @@ var Upload = class {
     const { connection } = this;
     if (!connection) return;
     this.sending.sample_speed();
+    if (connection.is_slow_to_open()) this.retry.ask_early(connection);
     if (connection.is_dead()) this.retry.on_lost(0, "");
     else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later(NOT_READABLE_NOW);
     else if (this.state === "arrived" && connection.confirmed) this.wait_for_app(connection);
@@ -1919,7 +2301,7 @@ var Upload = class {
   }
   /** Connects once the file has shown that it can be read: a ticket that was never used can be used for another file. */
   connect() {
-    const connection = this.connection = new Connection((event) => this.on_event(event));
+    const connection = this.connection = new Connection(this.transport.is_http, (event) => this.on_event(event));
     const sample = this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file;
     if (this.state !== "running") connection.dial();
     else this.reading.read(sample, 0, false, () => connection.dial());
@@ -2109,6 +2491,13 @@ var library = {
     Uploader
   ),
   set_server_hostname,
+  get transport() {
+    return server.transport;
+  },
+  set transport(transport) {
+    check(["auto", "websocket", "http"].includes(transport), 'transport has to be "auto", "websocket" or "http"');
+    server.transport = transport;
+  },
   unfinished,
   matches,
   forget

@@ -30,7 +30,7 @@ EXPOSED: Final = (
         "Upload-Draft-Interop-Version",
     ),
     *("Tus-Version", "Tus-Resumable", "Tus-Max-Size", "Tus-Extension", "Tus-Checksum-Algorithm"),
-    *("Repr-Digest", "Content-Digest", "Incoming-Error"),
+    *("Repr-Digest", "Content-Digest", "Incoming-Error", "Upload-Session"),
 )
 """The headers that pages of other origins may read."""
 PREFLIGHT_MAX_AGE_S: Final = 86400

@@ -5,7 +5,7 @@
 | POST TICKET/session | MsgUploadReq | MsgUploadConf, and the session's token in Upload-Session |
 | PUT TICKET/session | MsgAgree with its ranges in Compare | nothing |
 | PATCH TICKET/session | a chunk, with Upload-Offset and Upload-Checksum | MsgStored |
-| POST TICKET/session/complete | MsgComplete | MsgAllDone, or MsgNews while the app is silent |
+| POST TICKET/session/complete | MsgComplete | MsgAllDone, or MsgNews after `?wait=25` s |
 | GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for the end |
 | DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
 
@@ -166,7 +166,8 @@ class LibrarySession:
             raise BadMessage("This request has a MsgComplete.")
         with self._claim(request) as transfer:
             transfer.complete(asked.crc32c)
-            return self._result(request, transfer.wait_for_app())
+            hold_s = _wait_s(request) if request.query("wait") else MAX_WAIT_S
+            return self._result(request, transfer.wait_for_app(hold_s))
 
     def _watch(self, request: UploadRequest) -> Answer:
         """Tells how the upload is; with `wait`, as soon as it has come to its end."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 from typing import Final, Protocol
 
 from incoming.core import errors
@@ -44,7 +45,7 @@ WATCH_STEP_S: Final = 5.0
 POOLED_DIGEST_BYTES: Final = 64 * 1024
 """A larger piece is digested in a thread."""
 PARKED_S: Final = 2.0
-"""How long a request waits for the one of its session that sends the bytes before it."""
+"""How long a request waits for the one of its session that sends the bytes before it to begin."""
 SETTLED: Final = ENDED | {State.FAILED}
 """No client need wait for another state."""
 OnStored = Callable[[int], object]
@@ -437,13 +438,15 @@ class Transfer:
         if self.is_receiving:
             self._uploads.complete(self._claim, crc32c)
 
-    def wait_for_app(self) -> Progress:
-        """Waits until the app has answered, for `http_hold_s` at most. Returns how far the upload is then.
+    def wait_for_app(self, most_s: float = inf) -> Progress:
+        """Waits until the app has answered, for `http_hold_s` and `most_s` at most.
+
+        Returns how far the upload is then.
 
         Raises HandoverFailed, UploadCancelled, UploadExpired, Stopping, TakenOver.
         """
         now_s = self._uploads.context.runtime.now_s
-        until_s = now_s() + self._uploads.context.settings.http_hold_s
+        until_s = now_s() + min(most_s, self._uploads.context.settings.http_hold_s)
         while True:
             self._has_news.clear()
             self._uploads.admission.check(self.ticket, None)
@@ -527,19 +530,23 @@ class Transfers:
             self._wake(ticket_id)
 
     def _await_turn(self, ticket_id: str, place: Place) -> None:
-        """Waits while the bytes before this place are under way in the same session, or may come at once."""
+        """Waits while the bytes before this place are under way in the same session, or may come at once.
+
+        Over a slow link they take as long as they take: the body of their request has its own limits.
+        """
         runtime = self.uploads.context.runtime
         until_s = runtime.now_s() + PARKED_S
         signal = runtime.signal()
-        while (left_s := until_s - runtime.now_s()) > 0:
+        while True:
             running = self._running.get(ticket_id)
+            left_s = until_s - runtime.now_s()
             if running and not running.precedes(place):
                 return
-            if not running and place.offset_bytes <= self.look(ticket_id).offset_bytes:
+            if not running and (left_s <= 0 or place.offset_bytes <= self.look(ticket_id).offset_bytes):
                 return
             signal.clear()
             self._parked.setdefault(ticket_id, []).append(signal)
-            signal.wait(left_s)
+            signal.wait(WATCH_STEP_S if running else left_s)
 
     def _wake(self, ticket_id: str) -> None:
         for signal in self._parked.pop(ticket_id, ()):

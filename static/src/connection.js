@@ -1,16 +1,18 @@
 // One attempt to talk with the server: a socket, its timeouts, and what was agreed over it.
 
 import { TICK_S } from './clock.js';
+import { HttpSocket } from './http_socket.js';
 import { Pace } from './pace.js';
 import { server } from './server.js';
 import { without_html } from './texts.js';
-import { read_message } from './wire.js';
+import { HEADER_BYTES, read_message } from './wire.js';
 import { WorkerSocket, worker } from './worker/host.js';
 
 /** @typedef {import('./wire.js').ConnectionEvent} ConnectionEvent */
 /** @typedef {import('./wire.js').Terms} Terms */
 
 const CONNECT_TIMEOUT_S = 15;
+const SLOW_OPEN_S = 4; // then plain HTTP is asked whether a proxy swallows WebSockets
 export const WAKE_TIMEOUT_S = 3; // after a sleep or a change of network a connection is probably dead
 
 // RFC 6455 section 7.4.1, its registry at IANA, and one of the server's own.
@@ -22,12 +24,15 @@ export const CLOSE_TAKEN_OVER = 4001; // a newer connection has the ticket
 export function noop() {}
 
 export class Connection {
-  /** @param {(event: ConnectionEvent) => void} report */
-  constructor(report) {
+  /** @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
+  constructor(is_http, report) {
+    this.is_http = is_http;
     this.report = report;
-    /** @type {WebSocket | WorkerSocket | null} */
+    /** @type {WebSocket | WorkerSocket | HttpSocket | null} */
     this.socket = null;
+    this.may_send = false;
     this.open = false;
+    this.was_asked = false; // plain HTTP, why this is slow to open
     this.confirmed = false; // the server has sent its terms
     this.agreed = false; // and it got the checksums that it asked for: chunks may follow
     this.completed = false; // and MsgComplete
@@ -43,7 +48,7 @@ export class Connection {
     this.reading = 0; // reads of the file that are pending for this connection
     this.reading_s = 0; // since the last one ended
     this.filling = false; // one of these is for the checksum of stored bytes
-    this.pace = new Pace(1, 1, 1); // until the terms are there
+    this.pace = new Pace(1, 1, 1, 1); // until the terms are there
     this.ticked_at = Date.now();
     this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
   }
@@ -52,19 +57,23 @@ export class Connection {
     this.timeout_s = CONNECT_TIMEOUT_S;
     let socket;
     try {
-      socket = worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
+      socket = this.open_socket();
     } catch (error) {
       this.report({ type: 'bad_address' });
       return;
     }
     if (socket instanceof WorkerSocket) socket.onrefused = () => this.report({ type: 'bad_address' });
     socket.onopen = () => {
-      this.open = true;
+      this.may_send = true;
+      this.open = !this.is_http; // which is not known before the first answer
       this.report({ type: 'opened' });
     };
     socket.onmessage = (/** @type {{data: any}} */ { data }) => {
       const event = read_message(data);
-      if (!['ignored', 'not_understood'].includes(event.type)) server.was_reached = true;
+      if (!['ignored', 'not_understood'].includes(event.type)) {
+        server.was_reached = this.open = true;
+        server.sockets_work = server.sockets_work || !this.is_http;
+      }
       this.silent_s = 0;
       this.pinged = false;
       this.timeout_s = this.silence_s;
@@ -75,17 +84,30 @@ export class Connection {
     this.socket = socket;
   }
 
+  open_socket() {
+    if (this.is_http) return new HttpSocket(server.uploads_url());
+    return worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
+  }
+
   /** @param {Terms} terms @param {number} first_window_bytes */
   confirm(terms, first_window_bytes) {
     this.confirmed = true;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-    this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes);
+    this.pace = new Pace(
+      terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes, this.is_http ? 2 : 4);
   }
 
   /** @param {string | Blob | ArrayBuffer} data */
   send(data) {
-    if (this.socket && this.open) this.socket.send(data);
+    if (this.socket && this.may_send) this.socket.send(/** @type {string} */ (data));
+  }
+
+  /** @param {ArrayBuffer} message a header, and the bytes of the chunk behind it, unless `slice` has them @param {Blob} slice */
+  send_chunk(message, slice) {
+    const is_whole = message.byteLength > HEADER_BYTES;
+    if (this.socket instanceof HttpSocket) this.socket.send(message, slice);
+    else this.send(is_whole ? message : new Blob([message, slice]));
   }
 
   /** @param {string} type @param {object} data */
@@ -129,6 +151,11 @@ export class Connection {
     this.ping();
   }
 
+  is_slow_to_open() {
+    const waits = !this.is_http && !this.open && !this.was_asked;
+    return waits && this.silent_s >= SLOW_OPEN_S && worker.silent_ticks < 2; // else the worker has ended
+  }
+
   is_dead() {
     return Math.max(this.silent_s, this.unstored_s) >= this.timeout_s;
   }
@@ -137,7 +164,7 @@ export class Connection {
   drop() {
     clearInterval(this.ticker);
     this.report = noop;
-    this.open = false;
+    this.open = this.may_send = false;
     if (!this.socket) return;
     this.socket.onopen = this.socket.onmessage = this.socket.onclose = null;
     this.socket.close(CLOSE_NORMAL);

@@ -32,6 +32,13 @@ const library = {
   version: LIBRARY_VERSION,
   Uploader: /** @type {incoming.UploaderConstructor} */ (/** @type {unknown} */ (Uploader)),
   set_server_hostname,
+  get transport() {
+    return server.transport;
+  },
+  set transport(transport) {
+    check(['auto', 'websocket', 'http'].includes(transport), 'transport has to be "auto", "websocket" or "http"');
+    server.transport = transport;
+  },
   unfinished,
   matches,
   forget,

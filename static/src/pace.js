@@ -24,8 +24,10 @@ export class Pace {
   /**
    * The first two are the server's limits. They hold unless an acknowledgement has just given others.
    * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
+   * @param {number} parts of the window, of which a chunk is one
    */
-  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes) {
+  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts) {
+    this.parts = parts;
     this.agreed = this.latest = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
     this.latest_ms = -Infinity;
     this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
@@ -36,9 +38,9 @@ export class Pace {
     this.queued_ms = -Infinity; // when a queue was last seen, on the link or before it
   }
 
-  /** A power of two, a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
+  /** A power of two, of 4 parts a quarter to an eighth of the window: smaller ones cost Chromium a third of its speed. */
   get chunk_bytes() {
-    const wanted = 2 ** Math.floor(Math.log2(this.window_bytes / 4));
+    const wanted = 2 ** Math.floor(Math.log2(this.window_bytes / this.parts));
     return Math.min(Math.max(wanted, CHUNK_MIN_BYTES), this.allowed.chunk_bytes);
   }
 

@@ -32,7 +32,7 @@ export class Reading {
     const { connection } = upload;
     if (!connection) return;
     connection.reading += 1;
-    worker.read(blob, seed, keep, (crc, buffer) => {
+    worker.read(blob, seed, keep && !connection.is_http, (crc, buffer) => {
       if (connection !== upload.connection) return;
       connection.reading -= 1;
       connection.reading_s = 0;

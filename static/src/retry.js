@@ -4,7 +4,9 @@ import { CLOSE_RESTART, CLOSE_TAKEN_OVER, CLOSE_TRY_AGAIN_LATER } from './connec
 import { is_offline, server } from './server.js';
 import * as TEXTS from './texts.js';
 import { without_html } from './texts.js';
+import { SUSPICIOUS_TRIES } from './transport.js';
 
+/** @typedef {import('./connection.js').Connection} Connection */
 /** @typedef {import('./upload.js').Upload} Upload */
 
 const FIRST_S = 1;
@@ -12,7 +14,6 @@ const MAX_S = 60;
 const JITTER = 0.3; // or all clients of a restarted server come back in the same instant
 const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
 const DOUBTFUL_TRIES = 3; // messages have no checksums: without https one may have been damaged on its way
-const SUSPICIOUS_TRIES = 3; // a server that is being restarted is back by then
 
 /** The exponential backoff of one upload. */
 export class Retry {
@@ -24,6 +25,7 @@ export class Retry {
     /** @type {number | null} */
     this.next_at = null; // ms since 1970
     this.note = ''; // why there is no connection
+    this.is_asking = false; // plain HTTP: perhaps the next try is now
     this.tries = 0;
     this.takeovers = 0;
     this.doubtful_tries = 0;
@@ -54,16 +56,19 @@ export class Retry {
   stop() {
     if (this.timer !== null) clearTimeout(this.timer);
     this.timer = this.next_at = null;
+    this.is_asking = false;
   }
 
   /** The sentence that is shown while it waits. */
   text() {
-    return is_offline() ? TEXTS.OFFLINE : this.note + TEXTS.RETRY;
+    if (is_offline()) return TEXTS.OFFLINE;
+    return this.is_asking ? TEXTS.CONNECTING : this.note + TEXTS.RETRY;
   }
 
   /** @param {number} code of the close frame @param {string} reason */
   on_lost(code, reason) {
-    const { confirmed = false, open = false, retry_after_s = 0 } = this.upload.connection || {};
+    const { connection, transport } = this.upload;
+    const { confirmed = false, open = false, retry_after_s = 0 } = connection || {};
     if (code === CLOSE_TAKEN_OVER) {
       this.takeovers += 1;
       this.later(TEXTS.TAKEN_OVER, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
@@ -73,19 +78,39 @@ export class Retry {
       this.later(reason);
     } else {
       this.later(confirmed ? TEXTS.LOST : TEXTS.NO_CONNECTION);
-      if (!server.was_reached && this.tries >= SUSPICIOUS_TRIES && !is_offline()) this.ask_why(open);
+      const is_doubtful = connection && transport.on_lost(connection, this.tries);
+      if (is_doubtful && !is_offline()) this.ask_why(open);
     }
   }
 
-  /** @param {boolean} opened but nothing came that an upload server would send */
+  /**
+   * No WebSocket worked: tries HTTP where that does, or tells what it answers.
+   * @param {boolean} opened but nothing came that an upload server would send
+   */
   async ask_why(opened) {
-    const { timer } = this;
-    const host = without_html(server.host());
-    const note = opened ? TEXTS.NOT_A_SERVER(host) : await server.refusal() || TEXTS.NO_ANSWER(host);
-    if (timer !== this.timer || server.was_reached) return; // the next try has begun already
-    server.warn_of_address(note);
-    this.note = note;
-    this.upload.settle();
+    const { timer, tries, upload } = this;
+    this.is_asking = tries < SUSPICIOUS_TRIES;
+    const status = await server.status();
+    if (timer !== this.timer) return; // the next try has begun already
+    this.is_asking = false;
+    if (upload.transport.on_status(status, tries)) {
+      this.stop();
+    } else if (!server.was_reached && tries >= SUSPICIOUS_TRIES) {
+      const host = without_html(server.host());
+      this.note = opened ? TEXTS.NOT_A_SERVER(host) : server.refusal(status) || TEXTS.NO_ANSWER(host);
+      server.warn_of_address(this.note);
+    }
+    upload.settle();
+  }
+
+  /** Does not wait for a WebSocket that is slow to open, where plain HTTP gets through. @param {Connection} connection */
+  async ask_early(connection) {
+    const { upload } = this;
+    connection.was_asked = true;
+    const status = await server.status();
+    if (connection !== upload.connection || connection.open || !upload.transport.on_status(status, 0)) return;
+    upload.hang_up();
+    upload.settle();
   }
 
   /**

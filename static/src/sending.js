@@ -219,7 +219,7 @@ export class Sending {
     this.throttle.take(chunk.bytes);
     const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
     write_header(message, chunk.from, Number(chunk.crc), connection.round);
-    connection.send(chunk.buffer ? message : new Blob([message, this.upload.file.slice(chunk.from, end)]));
+    connection.send_chunk(message, this.upload.file.slice(chunk.from, end));
     chunk.buffer = null;
     connection.waits = true;
     this.on_way.push(chunk);

@@ -2,7 +2,9 @@
 
 import * as TEXTS from './texts.js';
 
-const UPLOAD_PATH = '/incoming/frontend/upload_ws';
+const SOCKET_PATH = 'upload_ws';
+const UPLOADS_PATH = 'uploads/';
+const LEAST_BODY_BYTES = 8192;
 
 /** Why plain HTTP was refused. @type {Record<number, string>} */
 const REFUSALS = { 426: TEXTS.NO_WEBSOCKETS, 429: TEXTS.TOO_MANY_CONNECTIONS };
@@ -13,13 +15,21 @@ const { src: script_url } = /** @type {HTMLScriptElement} */ (
 
 export const server = {
   hostname: '', // that the page has set
+  /** Which way uploads take. @type {incoming.Transport} */
+  transport: 'auto',
   was_reached: false, // an upload server has answered
+  sockets_work: false, // and it was over a WebSocket
+  most_body_bytes: Infinity, // of a request that gets through
+  stored_body_bytes: 0, // the largest that did
+  has_lost_body: false, // a larger one was lost, and none has got through since
   warned_of: '', // an address, in the console
 
   /** @param {string} hostname */
   set_hostname(hostname) {
     this.hostname = hostname.replace(/\/$/, '');
-    this.was_reached = false;
+    this.was_reached = this.sockets_work = this.has_lost_body = false;
+    this.most_body_bytes = Infinity;
+    this.stored_body_bytes = 0;
   },
 
   /**
@@ -32,18 +42,52 @@ export const server = {
     return this.hostname || (found && found[1] === host ? host + found[2] : host);
   },
 
-  url() {
-    const scheme = window.location.protocol === 'https:' ? 'wss' : 'ws';
-    return scheme + '://' + this.host() + UPLOAD_PATH;
+  url(scheme = 'ws', path = SOCKET_PATH) {
+    const is_secure = window.location.protocol === 'https:';
+    return scheme + (is_secure ? 's' : '') + '://' + this.host() + '/incoming/frontend/' + path;
   },
 
-  /** Asks over plain HTTP why no WebSocket opens, because no browser tells. @returns {Promise<string>} empty: unknown */
-  async refusal() {
+  /** The address of all uploads over HTTP. */
+  uploads_url() {
+    return this.url('http', UPLOADS_PATH);
+  },
+
+  /**
+   * Asks over plain HTTP why no WebSocket opens, because no browser tells.
+   * @returns {Promise<number>} the status; 0: there is no answer; -1: there is one that the page may not see
+   */
+  async status() {
+    const url = this.url('http');
+    /** @type {RequestInit} */
+    const options = { credentials: 'omit', cache: 'no-store' };
     try {
-      const { status } = await fetch(this.url().replace('ws', 'http'), { credentials: 'omit', cache: 'no-store' });
-      return REFUSALS[status] || TEXTS.HTTP_STATUS(status);
+      return (await fetch(url, options)).status;
     } catch (error) {
-      return '';
+      return fetch(url, { ...options, mode: 'no-cors' }).then(() => -1, () => 0);
+    }
+  },
+
+  /** Says what a status means; empty: nothing is known. @param {number} status */
+  refusal(status) {
+    return status > 0 ? REFUSALS[status] || TEXTS.HTTP_STATUS(status) : '';
+  },
+
+  /** A chunk in a request was stored. @param {number} bytes */
+  note_stored(bytes) {
+    if (bytes > this.stored_body_bytes) this.has_lost_body = false;
+    this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
+  },
+
+  /**
+   * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
+   * another host, so it takes the second loss of what is larger than all before as one.
+   * @param {number} bytes @param {boolean} is_certain
+   */
+  note_refused(bytes, is_certain) {
+    if (is_certain || (this.has_lost_body && bytes > this.stored_body_bytes)) {
+      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+    } else {
+      this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }
   },
 

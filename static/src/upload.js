@@ -11,6 +11,7 @@ import { Sending } from './sending.js';
 import { Share } from './share.js';
 import { ENDINGS, STATES, TRANSITIONS } from './states.js';
 import * as TEXTS from './texts.js';
+import { Transport } from './transport.js';
 import { guard_unload } from './unload.js';
 import { are_valid } from './wire.js';
 
@@ -40,6 +41,7 @@ export class Upload {
     /** @type {Connection | null} */
     this.connection = null;
     this.retry = new Retry(this);
+    this.transport = new Transport();
     this.reading = new Reading(this);
     this.sending = new Sending(this);
     this.memory = new Memory(this);
@@ -96,6 +98,7 @@ export class Upload {
     if (this.retry.is_waiting) this.retry.tries = 0;
     this.retry.stop();
     if (this.connection) this.connection.probe();
+    else this.transport.forget();
     this.settle();
   }
 
@@ -203,6 +206,7 @@ export class Upload {
     const { connection } = this;
     if (!connection) return;
     this.sending.sample_speed();
+    if (connection.is_slow_to_open()) this.retry.ask_early(connection);
     if (connection.is_dead()) this.retry.on_lost(0, '');
     else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later(TEXTS.NOT_READABLE_NOW);
     else if (this.state === 'arrived' && connection.confirmed) this.wait_for_app(connection);
@@ -262,7 +266,7 @@ export class Upload {
 
   /** Connects once the file has shown that it can be read: a ticket that was never used can be used for another file. */
   connect() {
-    const connection = this.connection = new Connection((event) => this.on_event(event));
+    const connection = this.connection = new Connection(this.transport.is_http, (event) => this.on_event(event));
     // Of an empty file only the whole shows whether it still exists; a slice of it can always be read.
     const sample = this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file;
     if (this.state !== 'running') connection.dial();

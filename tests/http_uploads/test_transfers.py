@@ -386,6 +386,21 @@ def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_
     assert house.file(ticket_id).read_bytes()[:4000] == DATA[:4000]
 
 
+def test_a_request_waits_for_the_bytes_before_it_as_long_as_they_come_slowly(
+    house: House, transfers: Transfers
+) -> None:
+    ticket_id, session = new_session(house, transfers)
+    first = FakeBody(DATA[:1000], length_bytes=3000)
+    sending = in_session(house, transfers, ticket_id, first, Place(session, 0))
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[3000:4000]), Place(session, 3000))
+    house.runtime.advance(10 * PARKED_S)
+    assert not sending.is_over and not second.is_over
+    first.send(DATA[1000:3000])
+    house.runtime.settle()
+    assert (sending.error, second.error) == (None, None)
+    assert transfers.look(ticket_id).offset_bytes == 4000
+
+
 def test_two_requests_of_a_session_may_arrive_in_either_order(house: House, transfers: Transfers) -> None:
     ticket_id, session = new_session(house, transfers)
     second = in_session(house, transfers, ticket_id, FakeBody(DATA[1000:2000]), Place(session, 1000))

@@ -9,7 +9,7 @@ test('the only global is incoming', () => {
   const page = new Page();
   const added = Object.keys(page.context).filter((name) => !page.globals_before.includes(name));
   assert.deepEqual(added, ['incoming']);
-  const names = ['Uploader', 'forget', 'matches', 'set_server_hostname', 'unfinished', 'version'];
+  const names = ['Uploader', 'forget', 'matches', 'set_server_hostname', 'transport', 'unfinished', 'version'];
   assert.deepEqual(Object.keys(page.incoming).sort(), names);
 });
 

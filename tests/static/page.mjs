@@ -165,6 +165,77 @@ function web_socket_of(page) {
   };
 }
 
+/** Plain HTTP, answered by hand. While `page.http_status` is set, that is the answer to everything, and it has no body. */
+function xml_http_request_of(page) {
+  return class XMLHttpRequest extends EventTarget {
+    headers = {};
+    status = 0;
+    responseText = '';
+    answer_headers = {};
+    is_over = false;
+
+    open(method, url) {
+      Object.assign(this, { method, url });
+    }
+
+    setRequestHeader(name, value) {
+      this.headers[name] = value;
+    }
+
+    getResponseHeader(name) {
+      return this.answer_headers[name] ?? null;
+    }
+
+    send(body) {
+      this.body = body;
+      page.requests.push(this);
+      if (page.http_status) page.later(() => this.is_over || this.answers(page.http_status));
+    }
+
+    abort() {
+      this.is_aborted = true;
+      if (!this.is_over) this.end('abort');
+    }
+
+    end(event) {
+      this.is_over = true;
+      if (this['on' + event]) this['on' + event]();
+      this.dispatchEvent(new Event('loadend'));
+    }
+
+    // What a test lets the other side do.
+
+    answers(status, text = '', headers = {}) {
+      assert.equal(this.is_over, false, 'it was answered or given up already');
+      Object.assign(this, { status, responseText: text, answer_headers: headers });
+      this.end('load');
+    }
+
+    says(type, data = {}, headers = {}) {
+      this.answers(200, JSON.stringify({ MsgType: type, MsgData: data }), headers);
+    }
+
+    refuses(status, word, more = {}, headers = {}) {
+      const error = { ErrorCode: 99, Code: word, Msg: 'No.', Retryable: true, FileName: '', FileLengthBytes: 0, FileLastModifiedMs: 0 };
+      this.answers(status, JSON.stringify({ MsgType: 'MsgError', MsgData: { ...error, ...more } }), headers);
+    }
+
+    breaks() {
+      this.end('error');
+    }
+
+    // What a test looks at.
+
+    get path() {
+      return `${this.method} ${this.url.replace(/.*\/uploads\//, '')}`;
+    }
+
+    get message() {
+      return JSON.parse(this.body);
+    }
+  };
+}
+
 /**
  * A worker whose script is really run, in a context of its own. `page.no_worker` spoils those that are made from then on:
  * 'throws' and 'fails' as browsers refuse one, 'silent' never loads, 'inert' is an object that an extension has put there.
@@ -362,7 +433,10 @@ export class Page {
     this.random = 0.5;
     this.later = queueMicrotask;
     this.fetched = [];
-    this.http_status = 0; // what plain HTTP answers; 0: nothing
+    this.requests = []; // over HTTP
+    this.fetch_status = 0; // what plain HTTP answers at the address of WebSockets; 0: nothing
+    this.hides_status = false; // from pages of another host
+    this.http_status = 0; // what it answers to the requests of an upload; 0: what the test says
     const currentScript = src === null ? null : { src };
     this.document = { currentScript, visibilityState: 'visible', addEventListener: this.listeners.add };
     this.WebSocket = web_socket_of(this);
@@ -390,8 +464,13 @@ export class Page {
       EventTarget,
       FileReader: file_reader_of(this),
       WebSocket: this.WebSocket,
+      XMLHttpRequest: xml_http_request_of(this),
+      URLSearchParams,
+      btoa,
       Worker: worker_of(this),
-      URL: { createObjectURL: (blob) => this.keep_url(blob) },
+      URL: class extends URL {
+        static createObjectURL = (blob) => page.keep_url(blob);
+      },
       get localStorage() {
         if (!page.storage) throw new Error('SecurityError');
         return local_storage_of(page);
@@ -412,8 +491,9 @@ export class Page {
 
   async fetch(url, options) {
     this.fetched.push({ url, ...options });
-    if (!this.http_status) throw new TypeError('Failed to fetch');
-    return { status: this.http_status };
+    const is_hidden = this.hides_status && options.mode !== 'no-cors';
+    if (!this.fetch_status || is_hidden) throw new TypeError('Failed to fetch');
+    return { status: this.hides_status ? 0 : this.fetch_status };
   }
 
   keep_url(blob) {
@@ -433,6 +513,16 @@ export class Page {
 
   fire(name, more = {}) {
     this.listeners.fire({ type: name, ...more });
+  }
+
+  /** The newest request over HTTP that waits for its answer. */
+  get request() {
+    return this.waiting.at(-1);
+  }
+
+  /** All that wait for their answers. */
+  get waiting() {
+    return this.requests.filter((request) => !request.is_over);
   }
 
   /** The newest connection. */

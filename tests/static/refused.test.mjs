@@ -1,4 +1,4 @@
-// Where no WebSocket opens, plain HTTP is asked why, and the page says it (docs/reference/javascript.md).
+// Where no WebSocket opens, and HTTP is of no use either, the page says what plain HTTP answers (docs/reference/javascript.md).
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -18,7 +18,8 @@ async function refused(page, times) {
 
 test('an address that is reached, and no WebSocket there, is blamed on a proxy from the third try on', async () => {
   const page = new Page({ protocol: 'https:', host: 'app.example' });
-  page.http_status = 426;
+  page.incoming.transport = 'websocket';
+  page.fetch_status = 426;
   const uploader = await refused(page, 2);
   assert.deepEqual([uploader.state_msg, page.fetched.length], ['No connection to the server. Trying again soon.', 0]);
   await page.seconds_until_dialled();
@@ -34,7 +35,8 @@ test('an address that is reached, and no WebSocket there, is blamed on a proxy f
 
 test('once the proxy is mended the upload goes on, and later troubles are not blamed on it', async () => {
   const page = new Page();
-  page.http_status = 426;
+  page.incoming.transport = 'websocket';
+  page.fetch_status = 426;
   const uploader = await refused(page, 3);
   await page.seconds_until_dialled();
   await page.connects(0);
@@ -52,7 +54,7 @@ test('once the proxy is mended the upload goes on, and later troubles are not bl
 test('an address that is something else, or a server that is down behind its proxy, is told by its status', async () => {
   for (const status of [404, 502]) {
     const page = new Page();
-    page.http_status = status;
+    page.fetch_status = page.http_status = status;
     const uploader = await refused(page, 3);
     assert.equal(
       uploader.state_msg, `The address of the upload server answered with HTTP status ${status}. Trying again soon.`);
@@ -61,7 +63,7 @@ test('an address that is something else, or a server that is down behind its pro
 
 test('who has to wait because others of the same network have all connections is told so', async () => {
   const page = new Page();
-  page.http_status = 429;
+  page.fetch_status = 429;
   const uploader = await refused(page, 3);
   assert.equal(
     uploader.state_msg,
@@ -71,14 +73,14 @@ test('who has to wait because others of the same network have all connections is
 test('where plain HTTP knows nothing either, the page names the host that does not answer, and claims nothing', async () => {
   const page = new Page();
   const uploader = await refused(page, 4);
-  assert.equal(page.fetched.length, 2);
+  assert.equal(page.fetched.length, 2 * 4, 'after each try, and once more in the way that hides the answer');
   assert.equal(uploader.state_msg, 'No connection to the upload server at app.example:8000. Trying again soon.');
 });
 
 test('what accepts WebSockets and is no upload server is not taken for a proxy that refuses them', async () => {
   for (const says of [null, 'hello', '{"MsgType":"MsgUploadReq","MsgData":{}}']) {
     const page = new Page();
-    page.http_status = 426;
+    page.fetch_status = page.http_status = 404;
     const uploader = page.uploader().start();
     for (let i = 0; i < 3; i++) {
       await page.seconds_until_dialled();
@@ -86,8 +88,8 @@ test('what accepts WebSockets and is no upload server is not taken for a proxy t
       if (says) page.socket.hears_text(says);
       if (page.socket.readyState === 1) await page.pass(15);
     }
+    await page.pass(0);
     assert.match(uploader.state_msg, /^The server at app.example:8000 is not an upload server, or it is overloaded./, says);
-    assert.deepEqual(page.fetched, []);
   }
 });
 
@@ -99,7 +101,7 @@ test('the author of a page reads about a wrong address in the console, once for 
   assert.equal(page.warned.length, 1);
   assert.match(page.warned[0], /ws:\/\/app.example:8000\/incoming\/frontend\/upload_ws.*set_server_hostname/);
   page.incoming.set_server_hostname('other.example');
-  page.http_status = 404;
+  page.fetch_status = page.http_status = 404;
   await refused(page, 5);
   assert.equal(page.warned.length, 2);
   assert.match(page.warned[1], /HTTP status 404.*ws:\/\/other.example\/incoming/);
@@ -142,7 +144,8 @@ test('another server is asked for itself', async () => {
   const page = new Page();
   await page.uploading();
   page.incoming.set_server_hostname('other.example/up');
-  page.http_status = 426;
+  page.incoming.transport = 'websocket';
+  page.fetch_status = 426;
   await refused(page, 3);
   assert.equal(page.fetched[0].url, 'http://other.example/up/incoming/frontend/upload_ws');
 });

@@ -24,7 +24,7 @@ const sentences = (uploader) => [...new Set(uploader.seen.map((seen) => seen.sta
 for (const no_worker of ['throws', 'fails', 'silent', 'inert']) {
   test(`where the browser's worker is no good (${no_worker}), the page's thread takes over within seconds`, async () => {
     const page = new Page({ no_worker });
-    page.http_status = 426;
+    page.fetch_status = 426;
     const uploader = page.uploader().start();
     assert.ok(await page.seconds_until_dialled() <= STARTED_WITHIN_S);
     await finishes(page, uploader);
@@ -62,7 +62,7 @@ test('a worker that dies in the middle of an upload is replaced, the page says w
 
 test('a worker that dies while it dials is replaced, and nobody is blamed for it', async () => {
   const page = new Page();
-  page.http_status = 426;
+  page.fetch_status = 426;
   const uploader = page.uploader().start();
   await page.pass(0);
   for (let i = 0; i < 3; i++) {
@@ -170,7 +170,7 @@ test('many uploads ask their worker once a second, not once each', async () => {
 
 test('a file whose reading hangs before the first connection is named, and no proxy is blamed', async () => {
   const page = new Page();
-  page.http_status = 426;
+  page.fetch_status = 426;
   const file = new FakeFile(KIB);
   file.trouble = 'stuck';
   const uploader = page.uploader(file).start();

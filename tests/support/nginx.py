@@ -149,3 +149,30 @@ class Nginx:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+
+
+PLAIN_SITE: Final = """
+server {{
+    listen 127.0.0.1:{port};
+    listen 127.0.0.1:{plain_port};
+    location / {{
+        proxy_pass http://127.0.0.1:{server_port};
+        {lines}
+    }}
+}}
+"""
+
+
+class PlainNginx(Nginx):
+    """nginx as people set it up who do not think of WebSockets: it passes no upgrade on."""
+
+    def __init__(self, folder: Path, server_port: int, lines: str = "") -> None:
+        """`lines` are for its only location. Raises MissingTool."""
+        super().__init__(folder, server_port)
+        self.server_port = server_port
+        self.say(lines)
+
+    def say(self, lines: str) -> None:
+        """Sets the lines of its location; they count from the next start or reload."""
+        ports = {"port": self.port, "plain_port": self.plain_port, "server_port": self.server_port}
+        self.site = PLAIN_SITE.format(lines=lines, **ports)
