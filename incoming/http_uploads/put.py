@@ -3,8 +3,8 @@
 A body without Content-Range is the whole file. If some of it is stored already, that part is compared and the
 rest is stored. So a client that can only start again, such as `curl --retry`, loses nothing but traffic.
 
-With Content-Range (`curl -C OFFSET`) the body has to begin where the stored bytes end. RFC 9110 section 14.5
-allows that where the server says so. Every answer says how the upload stands, in words.
+With the Content-Range of a part (`curl -C OFFSET`) the body has to begin where the stored bytes end. RFC 9110
+section 14.5 allows that where the server says so. Every answer says how the upload stands, in words.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class WholeBodies:
         part = read_content_range(request.find_header(HEADER), body_bytes)
         said = FileSaid(part.file_bytes if part else body_bytes, name)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
-            if part:
+            if part and not part.is_whole:
                 _check_start(transfer, part)
                 transfer.receive(request.body)
                 if not part.is_last:

@@ -33,6 +33,11 @@ class ContentRange:
         return self.end_bytes - self.start_bytes
 
     @property
+    def is_whole(self) -> bool:
+        """Whether this is the whole file, as `curl -C -` says of what it sends."""
+        return self.start_bytes == 0 and self.is_last
+
+    @property
     def is_last(self) -> bool:
         """Whether the file ends with this part."""
         return self.end_bytes == self.file_bytes

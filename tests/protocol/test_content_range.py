@@ -20,6 +20,17 @@ def test_what_curl_sends_is_understood() -> None:
     assert part == ContentRange(1000, 5000, 5000)
     assert part.body_bytes == 4000
     assert part.is_last
+    assert not part.is_whole
+
+
+def test_a_range_may_be_the_whole_file() -> None:
+    for value, is_whole in (("bytes 0-4/5", True), ("bytes 1-4/5", False), ("bytes 0-3/5", False)):
+        part = read_content_range(value, None)
+        assert part
+        assert part.is_whole == is_whole
+    unknown = read_content_range("bytes 0-4/*", None)
+    assert unknown
+    assert not unknown.is_whole
 
 
 def test_a_part_that_ends_before_the_file_does_is_not_the_last_one() -> None:
