@@ -20,8 +20,10 @@ OPERATIONS: Final = {
     for method, operation in methods.items()
 }
 ADDRESS_OF_AN_UPLOAD: Final = f"/{UPLOADS_ROUTE}/{{ticket}}"
-OF_ROUTES: Final = {key: operation for key, operation in OPERATIONS.items() if key[1] != ADDRESS_OF_AN_UPLOAD}
-"""Without the address of an upload, which is no route of Bottle."""
+OF_ROUTES: Final = {
+    key: operation for key, operation in OPERATIONS.items() if not key[1].startswith(ADDRESS_OF_AN_UPLOAD)
+}
+"""Without the addresses of an upload and of its parts, which are no routes of Bottle."""
 
 
 def query_parameters(operation: dict[str, Any]) -> set[str]:

@@ -3,6 +3,7 @@
 | the request | dialect |
 |---|---|
 | is for TICKET/session | our library |
+| is for TICKET/parts/N | tus 1.0 |
 | has Tus-Resumable, or is a PATCH with TUS_MEDIA_TYPE or any other one | tus 1.0 |
 | has a header of IETF_HEADERS, or is a PATCH with IETF_MEDIA_TYPE | IETF draft |
 | POST multipart/form-data | a form of a page |
@@ -56,6 +57,8 @@ def dialect_of(request: UploadRequest) -> DialectName:
     """Returns the protocol that a request speaks; see the table above."""
     if request.address.tail[:1] == (SESSION,):
         return DialectName.LIBRARY
+    if request.address.part_number is not None:
+        return DialectName.TUS
     if request.find_header("Tus-Resumable") is not None:
         return DialectName.TUS
     if any(request.find_header(name) is not None for name in IETF_HEADERS):

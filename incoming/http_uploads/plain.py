@@ -13,7 +13,7 @@ from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfers, visible_offset_bytes
+from incoming.http_uploads.transfers import Transfers, visible_offset_bytes
 from incoming.protocol import ietf_draft
 
 NEWEST: Final = ietf_draft.Spoken(ietf_draft.NEWEST, is_named=False)
@@ -32,8 +32,7 @@ class Plain:
             case "HEAD":
                 return self._head(request)
             case "DELETE":
-                with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
-                    transfer.cancel(CANCELLED_BY_CLIENT)
+                self._transfers.cancel(request.ticket_id, request.source, CANCELLED_BY_CLIENT)
                 return Answer(204)
         raise MethodNotAllowed(f"An upload has the methods {answers.METHODS}.")
 

@@ -8,6 +8,7 @@ The address of an upload is its ticket's: PREFIX + `frontend/uploads/TICKET`, an
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -22,6 +23,10 @@ from incoming.protocol.rules import UPLOADS_ROUTE
 OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
 """What X-HTTP-Method-Override may ask for, on a POST only (tus 1.0, "X-HTTP-Method-Override")."""
 MAX_QUERY_FIELDS: Final = 20
+PARTS: Final = "parts"
+"""The parts of an upload have the addresses TICKET/parts/1 and so on."""
+NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
+"""The number of a part."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +38,13 @@ class UploadAddress:
 
     ticket_id: str = ""
     tail: tuple[str, ...] = ()
+
+    @property
+    def part_number(self) -> int | None:
+        """Which part of the upload this is the address of; None if it is no such address."""
+        if len(self.tail) == 2 and self.tail[0] == PARTS and NUMBER.fullmatch(self.tail[1]):
+            return int(self.tail[1])
+        return None
 
 
 def upload_address(path: str, prefixes: tuple[str, ...]) -> UploadAddress | None:

@@ -30,10 +30,11 @@ from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
+from incoming.registry import NewsListener
 from incoming.runtime.base import Signal
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.claims import ClaimedUpload, new_token
-from incoming.uploads.integrity import stored_checksum
+from incoming.uploads.integrity import Keep, stored_checksum
 from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
@@ -101,16 +102,55 @@ def visible_offset_bytes(progress: Progress) -> int:
     return progress.offset_bytes
 
 
+class Receiving(Protocol):
+    """What takes the bytes of an upload: `Uploads` of a whole file, `PartUploads` of a part."""
+
+    def ticket(self, upload_id: str) -> Ticket:
+        """Returns the ticket of an upload, or what would be that of a part."""
+
+    def claim(
+        self, upload_id: str, claim: Claim, listener: NewsListener, source: str = "",
+        lease_s: float | None = None,
+    ) -> ClaimedUpload:  # fmt: skip
+        """See Uploads."""
+
+    def release(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
+    def write(
+        self, claim: ClaimedUpload, chunk: memoryview, crc: int | None = None, keep: Keep | None = None
+    ) -> float:
+        """See Uploads."""
+
+    def flush(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
+    def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
+        """See Uploads."""
+
+    def begin_unchecked(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
+    def accept_unchecked(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
+    def discard_unchecked(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
+
 class Transfer:
     """One request's hold of one upload. Its methods raise IncomingError, and no other error on purpose."""
 
     def __init__(
-        self, uploads: Uploads, buffers: BufferPool, ticket_id: str, place: Place | None = None
-    ) -> None:
+        self, uploads: Uploads, buffers: BufferPool, ticket_id: str, place: Place | None = None,
+        of_part: bool = False,
+    ) -> None:  # fmt: skip
+        """`of_part`: the id is that of a part. Only its bytes can be sent then."""
         self._place = place
         self._body_begin_bytes: int | None = None
         self._body_end_bytes: int | None = None
         self._uploads = uploads
+        self._receiving: Receiving = uploads.parts if of_part else uploads
         self._buffers = buffers
         self._ticket_id = ticket_id
         self._body: RequestBody | None = None
@@ -146,7 +186,7 @@ class Transfer:
             proves=said.proves,
             token=self._place.session if self._place else new_token(),
         )
-        claimed = self._uploads.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
+        claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
         claimed.is_sending = lambda: self._body is not None
         self._claimed, self.offset_bytes = claimed, claimed.offset_bytes
 
@@ -166,7 +206,7 @@ class Transfer:
         """Ends the request's part. The claim of an upload that has to resume stays for a while."""
         claimed, self._body = self._claimed, None
         if claimed and (self.ticket.state not in RECEIVING or self._uploads.stopping):
-            self._uploads.release(claimed)
+            self._receiving.release(claimed)
 
     def release(self) -> None:
         """Pauses the upload now, because no request of this client will resume it."""
@@ -200,7 +240,7 @@ class Transfer:
     @property
     def ticket(self) -> Ticket:
         """The ticket as it is now. Raises UnknownTicket."""
-        return self._uploads.context.registry.get(self._ticket_id)
+        return self._receiving.ticket(self._ticket_id)
 
     @property
     def is_receiving(self) -> bool:
@@ -255,7 +295,7 @@ class Transfer:
         Raises as `Uploads.set_length`.
         """
         if self.is_receiving:
-            self._uploads.set_length(self._claim, length_bytes)
+            self._receiving.set_length(self._claim, length_bytes)
         elif self.ticket.length_bytes != length_bytes:
             raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
 
@@ -292,7 +332,7 @@ class Transfer:
             else:
                 for piece in self._pieces(body):
                     self._store(piece, on_stored)
-            self._uploads.flush(self._claim)
+            self._receiving.flush(self._claim)
 
     @contextmanager
     def _reading(self, body: RequestBody) -> Iterator[None]:
@@ -386,7 +426,7 @@ class Transfer:
             piece.done()
 
     def _store(self, piece: _Piece, on_stored: OnStored) -> None:
-        delay_s = self._uploads.write(self._claim, piece.data, keep=piece.keep)
+        delay_s = self._receiving.write(self._claim, piece.data, keep=piece.keep)
         self.offset_bytes += len(piece.data)
         on_stored(self.offset_bytes)
         if delay_s > 0:
@@ -408,17 +448,17 @@ class Transfer:
             pieces.close()
             return
         start_bytes = self.offset_bytes
-        self._uploads.begin_unchecked(self._claim)
+        self._receiving.begin_unchecked(self._claim)
         try:
             for piece in chain((first,), pieces):
                 self._digest(check, piece)
                 self._store(piece, lambda _: None)
             check.verify(body.trailers)
-            self._uploads.accept_unchecked(self._claim)
+            self._receiving.accept_unchecked(self._claim)
         except BaseException:
             self.offset_bytes = start_bytes
             with suppress(errors.IncomingError):  # whoever has the upload now has discarded them, or will
-                self._uploads.discard_unchecked(self._claim)
+                self._receiving.discard_unchecked(self._claim)
             raise
         on_stored(self.offset_bytes)
 
@@ -528,6 +568,27 @@ class Transfers:
             if self._running.get(ticket_id) is transfer:
                 del self._running[ticket_id]
             self._wake(ticket_id)
+
+    @contextmanager
+    def claim_part(self, part_id: str, source: str = "") -> Iterator[Transfer]:
+        """The same for a part of an upload. Raises what `PartUploads.claim` raises."""
+        transfer = Transfer(self.uploads, self.buffers, part_id, of_part=True)
+        transfer.claim(FileSaid(), source)
+        try:
+            yield transfer
+        finally:
+            transfer.leave()
+
+    def cancel(self, ticket_id: str, source: str, reason: str) -> None:
+        """The client cancels an upload, also one that comes in parts.
+
+        Raises what `claim` raises, and WrongState once the handover has begun.
+        """
+        if self.uploads.ticket(ticket_id).is_in_parts:
+            self.uploads.cancel_in_parts(ticket_id, reason)
+            return
+        with self.claim(ticket_id, FileSaid(), source) as transfer:
+            transfer.cancel(reason)
 
     def _await_turn(self, ticket_id: str, place: Place) -> None:
         """Waits while the bytes before this place are under way in the same session, or may come at once.

@@ -1,4 +1,4 @@
-"""tus 1.0: creation, offsets, appends, termination, with all extensions but concatenation.
+"""tus 1.0: creation, offsets, appends, termination, with all extensions; see `parts` for concatenation.
 
 The address of a ticket is both the address that creates its upload and the address of the upload. So clients
 may begin with a POST, or with a HEAD or PATCH where the app has said the length. `protocol/tus.py` reads the
@@ -17,8 +17,8 @@ from typing import Final
 from incoming.core.due import rest_times_s
 from incoming.core.errors import (
     AppNotReady,
-    BadHeader,
     IncomingError,
+    InParts,
     MethodNotAllowed,
     NotFound,
     OffsetMismatch,
@@ -31,10 +31,11 @@ from incoming.core.progress import Progress
 from incoming.core.ticket import Ticket
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.parts import Concatenation
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
 from incoming.protocol import tus
-from incoming.protocol.tus import Extension, Header
+from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
 from incoming.protocol.withheld import WithheldOffsets
 from incoming.uploads.admission import NO_LIMIT_BYTES
 
@@ -46,6 +47,8 @@ EXTENSIONS: Final = (
     Extension.CHECKSUM,
     Extension.CHECKSUM_TRAILER,
     Extension.TERMINATION,
+    Extension.CONCATENATION,
+    Extension.CONCATENATION_UNFINISHED,
 )
 CANCELLED_BY_CLIENT: Final = "cancelled by the user"
 
@@ -57,6 +60,7 @@ class Tus:
         self._transfers = transfers
         self._context = transfers.uploads.context
         self._withheld = WithheldOffsets()
+        self._concatenation = Concatenation(transfers)
 
     def options(self, request: UploadRequest) -> Headers:
         """See dialects.Dialect."""
@@ -65,6 +69,9 @@ class Tus:
     def answer(self, request: UploadRequest) -> Answer:
         """Answers POST, HEAD, PATCH and DELETE."""
         tus.check_version(request.find_header)
+        if request.address.part_number is not None:
+            answer = self._concatenation.answer(request, request.address.part_number)
+            return self._with_expiry(answer, request.ticket_id).add(Header.RESUMABLE, tus.VERSION)
         if request.address.tail not in ((), ("",), (request.ticket_id,)):  # aiotus puts the id there twice
             raise NotFound("This is not the address of an upload.")
         match request.method:
@@ -99,9 +106,14 @@ class Tus:
     def _create(self, request: UploadRequest) -> Answer:
         """Begins the upload. It may be repeated: the bytes that are stored stay."""
         creation = tus.read_creation(request.find_header)
+        match creation.concat:
+            case PartialUpload():
+                answer = self._concatenation.create_part(request, creation)
+                return self._with_expiry(answer, request.ticket_id)
+            case FinalUpload() as final:
+                answer = self._concatenation.create_final(request, creation, final)
+                return self._with_expiry(answer, request.ticket_id)
         checks = tus.read_checksums(request.find_header)
-        if creation.concat:
-            raise BadHeader(Header.CONCAT, "is not supported: this server does not concatenate")
         metadata = creation.metadata
         said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
         answer = Answer(201).add("Location", request.location)
@@ -117,6 +129,8 @@ class Tus:
     def _head(self, request: UploadRequest) -> Answer:
         """Tells how far the upload is. Whatever sends bytes at the moment loses the upload first."""
         progress = self._transfers.settle(request.ticket_id, request.source)
+        if final := self._concatenation.head_final(self._ticket(request.ticket_id)):
+            return self._with_expiry(final, request.ticket_id)
         if progress.length_bytes == 0 and progress.state is not State.FINISHED:
             # The client takes the offset 0 for success, and may never send anything.
             with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
@@ -134,6 +148,8 @@ class Tus:
         """Stores the body behind what is stored."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
+        if self._ticket(request.ticket_id).is_assembled:
+            raise InParts
         with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
@@ -150,8 +166,7 @@ class Tus:
 
     def _terminate(self, request: UploadRequest) -> Answer:
         """Cancels the upload, as long as its file is not handed over."""
-        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
-            transfer.cancel(CANCELLED_BY_CLIENT)
+        self._transfers.cancel(request.ticket_id, request.source, CANCELLED_BY_CLIENT)
         return Answer(204)
 
     # --- how -------------------------------------------------------------------------------------------

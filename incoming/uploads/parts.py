@@ -26,6 +26,7 @@ from incoming.core.errors import (
     WrongState,
 )
 from incoming.core.lifecycle import (
+    CALLED_OFF,
     AddPart,
     Claim,
     ClaimPart,
@@ -75,11 +76,13 @@ class PartUploads:
     # --- for clients: one part ---------------------------------------------------------------------------
 
     def ticket(self, upload_id: str) -> Ticket:
-        """Returns what would be the ticket of this part. Raises UnknownTicket, UnknownPart; see `check`."""
+        """Returns what would be the ticket of this part. Raises UnknownTicket, UnknownPart.
+
+        A ticket that was called off has forgotten its parts.
+        """
         ticket_id, number = _split(upload_id)
         ticket = self._registry.get(ticket_id)
-        self.whole.check(ticket, None)
-        return ticket.of_part(number)
+        return replace(ticket, id=upload_id) if ticket.state in CALLED_OFF else ticket.of_part(number)
 
     def create(self, ticket_id: str, length_bytes: int | None, upload_metadata: str, source: str = "") -> str:
         """Adds a part to an upload. Returns the id of the part. Each call adds another one.
@@ -327,11 +330,13 @@ class PartUploads:
         log.info("upload %(ticket)s: part %(part)d deleted", ticket.for_log(part=number))
 
     def look(self, upload_id: str) -> Progress:
-        """Returns how far a part has come. Claims nothing. Raises as `ticket`, and StorageFailed.
+        """Returns how far a part has come. Claims nothing.
 
-        All bytes of a part are there once the file was made.
+        All bytes of a part are there once the file was made. Raises UnknownTicket, UnknownPart,
+        UploadCancelled, UploadExpired, HandoverFailed, StorageFailed.
         """
         upload = self.ticket(upload_id)
+        self.whole.check(upload, None)
         ticket_id, number = _split(upload_id)
         offset_bytes = upload.length_bytes or 0
         if self._registry.get(ticket_id).is_in_parts:

@@ -145,6 +145,10 @@ class Uploads:
             raise WrongSecret
         return ticket
 
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Returns a ticket. Raises UnknownTicket."""
+        return self._registry.get(ticket_id)
+
     # --- for clients --------------------------------------------------------
 
     def claim(
@@ -226,7 +230,7 @@ class Uploads:
         ticket = self._registry.get(ticket_id)  # the look at the file may have taken long
         if ticket.state not in RECEIVING:
             offset_bytes = 0 if ticket.state in CALLED_OFF else ticket.length_bytes or 0
-        about = ticket.length_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
+        about = ticket.expected_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
         return Progress(ticket.state, offset_bytes, *about)
 
     def _resumes_at(self, ticket: Ticket) -> int:

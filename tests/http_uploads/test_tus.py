@@ -856,17 +856,6 @@ def test_t26_a_kill_in_a_large_checked_request_leaves_nothing_of_it(
     assert upload.delivery.sha256 == data.sha256
 
 
-# --- Concatenation -------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("concat", ["partial", "final;a b"])
-def test_t29_an_upload_in_parts_is_not_taken_for_a_whole_one(new: NewUpload, concat: str) -> None:
-    upload = new()
-    length = {"Upload_Length": "5"} if concat == "partial" else {}
-    refused(upload.send("POST", b"", Upload_Concat=concat, **length), 400, "bad_header")
-    assert upload.state == "issued"
-
-
 # --- Termination ---------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,187 @@
+"""tus 1.0, "Concatenation": partial uploads, and the final one that is made of them.
+
+The partial uploads of a ticket have the addresses TICKET/parts/1 and so on. The final one is that of the
+ticket itself, so a ticket has one. It takes parts of its own ticket only.
+
+A client may create the final upload before its parts are complete ("concatenation-unfinished"). The request
+that makes it complete is held until the app has the file. There is no byte to withhold, so a client that has
+to wait for longer is answered with 423, and repeats it.
+"""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import Final
+
+from incoming.core.errors import (
+    AppNotReady,
+    BadAssembly,
+    IncomingError,
+    InParts,
+    LengthMismatch,
+    MethodNotAllowed,
+    OffsetMismatch,
+    TooManyBytes,
+)
+from incoming.core.lifecycle import RECEIVING, PlanAssembly, State
+from incoming.core.parts import Assembly, part_id
+from incoming.core.ticket import Ticket
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.request import NUMBER, PARTS, UploadRequest
+from incoming.http_uploads.transfers import FileSaid, Transfers
+from incoming.protocol import tus
+from incoming.protocol.tus import Creation, FinalUpload, Header
+
+PARTIAL: Final = "partial"
+OTHER_TICKET: Final = (
+    "Upload-Concat names something else than parts of this ticket, whose addresses end with "
+    "TICKET/parts/NUMBER."
+)
+
+
+class Concatenation:
+    """Answers the requests of tus for partial and final uploads."""
+
+    def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
+        self._uploads = transfers.uploads
+        self._parts = transfers.uploads.parts
+
+    # --- partial uploads -------------------------------------------------------------------------------
+
+    def create_part(self, request: UploadRequest, creation: Creation) -> Answer:
+        """Creates a part, with its first bytes or without. Raises what `PartUploads.create` raises."""
+        checks = tus.read_checksums(request.find_header)
+        about = creation.length_bytes, creation.metadata.raw
+        upload_id = self._parts.create(request.ticket_id, *about, request.source)
+        number = upload_id.rpartition("/")[2]
+        answer = Answer(201).add("Location", f"{request.location}/{PARTS}/{number}")
+        if not creation.has_content:
+            return answer
+        try:
+            with self._transfers.claim_part(upload_id, request.source) as transfer:
+                transfer.receive(request.body, checks or None)
+                return answer.add(Header.OFFSET, transfer.offset_bytes)
+        except BaseException:
+            with suppress(IncomingError):
+                self._parts.delete(upload_id)  # the client never learns its address
+            raise
+
+    def answer(self, request: UploadRequest, number: int) -> Answer:
+        """Answers HEAD, PATCH and DELETE of a part."""
+        upload_id = part_id(request.ticket_id, number)
+        match request.method:
+            case "HEAD":
+                return self._head(upload_id, request.source)
+            case "PATCH":
+                return self._append(upload_id, request)
+            case "DELETE":
+                self._parts.delete(upload_id)
+                return Answer(204)
+        raise MethodNotAllowed("A part of an upload has the methods OPTIONS, HEAD, PATCH and DELETE.")
+
+    def _head(self, upload_id: str, source: str) -> Answer:
+        """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""
+        progress = self._parts.look(upload_id)
+        offset_bytes = progress.offset_bytes
+        if offset_bytes != progress.length_bytes and self._uploads.claims.is_held(upload_id):
+            with self._transfers.claim_part(upload_id, source) as transfer:
+                offset_bytes = transfer.offset_bytes
+        answer = Answer(200).add(Header.OFFSET, offset_bytes).add(Header.CONCAT, PARTIAL)
+        upload = self._parts.ticket(upload_id)
+        if upload.length_bytes is None:
+            answer.add(Header.DEFER_LENGTH, "1")
+        else:
+            answer.add(Header.LENGTH, upload.length_bytes)
+        return answer.add(Header.METADATA, upload.upload_metadata) if upload.upload_metadata else answer
+
+    def _append(self, upload_id: str, request: UploadRequest) -> Answer:
+        """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
+        append = tus.read_append(request.find_header)
+        checks = tus.read_checksums(request.find_header)
+        progress = self._parts.look(upload_id)
+        if progress.offset_bytes == progress.length_bytes:
+            return self._append_nothing(request, progress.offset_bytes, append)
+        with self._transfers.claim_part(upload_id, request.source) as transfer:
+            transfer.check_offset(append.offset_bytes)
+            if append.length_bytes is not None:
+                transfer.set_length(append.length_bytes)
+            transfer.receive(request.body, checks or None)
+            return Answer(204).add(Header.OFFSET, transfer.offset_bytes)
+
+    def _append_nothing(self, request: UploadRequest, length_bytes: int, append: tus.Append) -> Answer:
+        """Answers a request for a complete part, which disturbs nobody who makes the file of it."""
+        if append.offset_bytes != length_bytes:
+            raise OffsetMismatch(length_bytes, append.offset_bytes)
+        if append.length_bytes not in (None, length_bytes):
+            upload = self._parts.ticket(part_id(request.ticket_id, request.address.part_number or 0))
+            raise LengthMismatch(upload.expected_file, append.length_bytes or 0)
+        if request.read_into(memoryview(bytearray(1))):
+            raise TooManyBytes(0)
+        return Answer(204).add(Header.OFFSET, length_bytes)
+
+    # --- the final upload ------------------------------------------------------------------------------
+
+    def create_final(self, request: UploadRequest, creation: Creation, final: FinalUpload) -> Answer:
+        """Says which parts make the file. It may be repeated, and answers once the app has the file.
+
+        Answers at once while parts are not complete. Raises what `Assemblies.plan` raises, and AppNotReady.
+        """
+        numbers, address = read_urls(final.urls, request.ticket_id)
+        metadata = creation.metadata
+        event = PlanAssembly(numbers, address, metadata.file_name, metadata.raw)
+        if self._uploads.assemblies.plan(request.ticket_id, event):
+            self._wait_for_app(request)
+        return Answer(201).add("Location", request.location)
+
+    def _wait_for_app(self, request: UploadRequest) -> None:
+        """Returns when the app has the file. Raises AppNotReady when that takes too long."""
+        runtime, hold_s = self._uploads.context.runtime, self._uploads.context.settings.http_hold_s
+        until_s = runtime.now_s() + hold_s
+        self._uploads.assemblies.wait(request.ticket_id, hold_s)
+        if self._uploads.ticket(request.ticket_id).state in RECEIVING:
+            raise AppNotReady
+        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+            progress = transfer.wait_for_app(max(until_s - runtime.now_s(), 0.0))
+        if progress.state is not State.FINISHED:
+            raise AppNotReady
+
+    def head_final(self, ticket: Ticket) -> Answer | None:
+        """Answers HEAD of a final upload; None if it is none. Raises InParts while there are only parts.
+
+        There is an offset once the app has the file.
+        """
+        assembly = ticket.parts.assembly if ticket.parts else None
+        if assembly is None:
+            if ticket.is_in_parts:
+                raise InParts
+            return None
+        answer = Answer(200).add(Header.CONCAT, final_header(ticket.id, assembly))
+        if ticket.expected_bytes is not None:
+            answer.add(Header.LENGTH, ticket.expected_bytes)
+        if ticket.state is State.FINISHED:
+            answer.add(Header.OFFSET, ticket.length_bytes)
+        return answer.add(Header.METADATA, ticket.upload_metadata) if ticket.upload_metadata else answer
+
+
+def read_urls(urls: tuple[str, ...], ticket_id: str) -> tuple[tuple[int, ...], str]:
+    """Returns the numbers of the parts with these addresses, and what stands before all of the numbers.
+
+    An address may be absolute or relative, since a client may reach this server through a proxy. Raises
+    BadAssembly for anything but parts of this ticket.
+    """
+    numbers: list[int] = []
+    addresses: set[str] = set()
+    for url in urls:
+        *_, ticket, parts, number = ["", "", *url.rsplit("/", 3)]
+        if (ticket, parts) != (ticket_id, PARTS) or not NUMBER.fullmatch(number):
+            raise BadAssembly(OTHER_TICKET)
+        numbers.append(int(number))
+        addresses.add(url.removesuffix(number))
+    return tuple(numbers), addresses.pop() if len(addresses) == 1 else ""
+
+
+def final_header(ticket_id: str, assembly: Assembly) -> str:
+    """Returns Upload-Concat as its client has sent it, or with relative addresses if that is not known."""
+    address = assembly.address or f"{ticket_id}/{PARTS}/"
+    return "final;" + " ".join(f"{address}{number}" for number in assembly.order)
