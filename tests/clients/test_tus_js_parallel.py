@@ -42,7 +42,7 @@ def test_a_file_arrives_in_parts(stage: Stage, options: dict[str, Any]) -> None:
         assert client.end() == "success", client.seen
     check(upload, file)
     assert upload.delivery.fields["filenameFromBrowser"] == "holiday.mov"
-    assert finals(client) == [201]
+    assert finals(client)[-1] == 201
 
 
 @pytest.mark.parametrize("trouble", ["kill", pytest.param("cut", marks=matrix)])
