@@ -75,8 +75,8 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words(stage: Stage) -> None:
     stage.app.answers = [Reply(400, "no such album")]
     file, upload = stage.file(300_000), stage.issue()
     with parallel(file, upload) as client:
-        assert client.end() == "error", client.seen
-    assert "422" in client.events("error")[-1]["message"]
+        client.end()  # its last word may be the answer to another part
+    assert any("422" in error["message"] for error in client.events("error")), client.seen
     assert not client.events("success")
 
 
