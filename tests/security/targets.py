@@ -38,6 +38,7 @@ from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
 from incoming.wire import content_disposition, frames, handshake, request_head
+from incoming.wire.chunked import BadChunk, ChunkedDecoder
 from incoming.wire.frames import FrameError
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
@@ -378,6 +379,98 @@ def _lines_before_the_end(rest: bytes) -> Iterator[bytes]:
         yield line
 
 
+def fuzz_bodies(data: bytes) -> None:
+    """Chunked bodies: cut anywhere, they are read as one who has all of it before him reads them.
+
+    The first byte tells the size of the pieces.
+    """
+    size, coded = (data[0] % 64 + 1 if data else 1), data[1:]
+    decoder, content, rest, refused = ChunkedDecoder(), b"", b"", False
+    try:
+        for at in range(0, len(coded), size):
+            rest += coded[at : at + size]
+            while rest and not decoder.at_end:
+                assert sum(decoder.least()) > 0
+                taken, rest = rest[: decoder.data_bytes], rest[decoder.data_bytes :]
+                content += taken
+                if taken:
+                    decoder.skip(len(taken))
+                rest = rest[decoder.feed(rest) :]
+    except BadChunk:
+        refused = True
+    read = (content, decoder.trailers, rest) if decoder.at_end and not refused else None
+    assert read == _chunked_as_the_rfc_says(coded), read
+
+
+def _chunked_as_the_rfc_says(coded: bytes) -> tuple[bytes, dict[str, str], bytes] | None:
+    """Reads a body that is there as a whole (RFC 9112 section 7.1); None for one that is refused."""
+    content, size, extension_bytes = b"", -1, 0
+    while size:
+        line, end, coded = coded.partition(b"\r\n")
+        digits = line[: len(line) - len(line.lstrip(b"0123456789abcdefABCDEF"))]
+        extension_bytes += len(line) - len(digits)
+        if not end or not 1 <= len(digits) <= 16 or int(digits, 16) >= 1 << 63:
+            return None
+        if not _are_extensions(line[len(digits) :]) or len(line) + 2 > 4096 or extension_bytes > 16384:
+            return None
+        size = int(digits, 16)
+        content += coded[:size]
+        if size and coded[size : size + 2] != b"\r\n":
+            return None
+        coded = coded[size + 2 :] if size else coded
+    trailers: dict[str, str] = {}
+    for _ in range(8192):
+        line, end, coded = coded.partition(b"\r\n")
+        if not line and end:
+            return content, trailers, coded
+        name, colon, value = line.partition(b":")
+        key = name.decode("latin-1").lower()
+        is_text = all(byte >= 32 and byte != 127 for byte in value.replace(b"\t", b" "))
+        if not (end and colon and name and _is_token(name) and is_text):
+            return None
+        if key in ("content-length", "host", "trailer", "transfer-encoding"):
+            return None
+        text = value.decode("latin-1").strip(" \t")
+        trailers[key] = f"{trailers[key]}, {text}" if key in trailers else text
+    return None
+
+
+def _is_token(name: bytes) -> bool:
+    return all(byte in b"!#$%&'*+-.^_`|~" or (chr(byte).isalnum() and byte < 128) for byte in name)
+
+
+def _are_extensions(text: bytes) -> bool:
+    """Returns whether this is nothing, or extensions of a chunk."""
+    while text:
+        text = text.lstrip(b" \t")
+        if not text.startswith(b";"):
+            return False
+        text = text[1:].lstrip(b" \t")
+        name = text[: next((at for at, byte in enumerate(text) if not _is_token(bytes([byte]))), len(text))]
+        text = text[len(name) :]
+        if not name:
+            return False
+        if text.lstrip(b" \t").startswith(b"="):
+            text = text.lstrip(b" \t")[1:].lstrip(b" \t")
+            value_bytes = _value_bytes(text)
+            if not value_bytes:
+                return False
+            text = text[value_bytes:]
+    return True
+
+
+def _value_bytes(text: bytes) -> int:
+    """Returns the length of the token or the quoted string at the start; 0 if there is none."""
+    if not text.startswith(b'"'):
+        return next((at for at, byte in enumerate(text) if not _is_token(bytes([byte]))), len(text))
+    at = 1
+    while at < len(text) and text[at] != ord('"'):
+        at += 2 if text[at] == ord("\\") else 1
+        if at > len(text) or (text[at - 1] < 32 and text[at - 1] != 9) or text[at - 1] == 127:
+            return 0
+    return at + 1 if at < len(text) else 0
+
+
 def fuzz_handshake(data: bytes) -> None:
     """The handshake: refused in words, or answered with exactly one head."""
     values = data.decode("latin-1").split("\n")
@@ -493,6 +586,7 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "forms": fuzz_forms,
     "routes": fuzz_routes,
     "heads": fuzz_heads,
+    "bodies": fuzz_bodies,
     "handshake": fuzz_handshake,
     "upload_headers": fuzz_upload_headers,
 }
