@@ -71,6 +71,17 @@ def test_the_cookies_of_a_single_sign_on_keep_no_upload_from_its_beginning(
     assert app.wait_for(1)[0].sha256 == client.data.sha256
 
 
+def test_a_form_without_a_script_uploads_and_leads_to_a_page(host: HostedServer, app: ScriptedApp) -> None:
+    file, ticket_id = data(), host.new_ticket(app.url)
+    url = f"{host.url}/incoming/frontend/uploads/{ticket_id}"
+    form = {"file": ("größe.mov", file.read(0, LENGTH_BYTES))}
+    page = requests.post(url, data={"a": "b"}, files=form, headers={"Accept": "text/html"}, timeout=60)
+    assert [one.status_code for one in page.history] == [303]
+    assert "Finished" in page.text
+    (delivery,) = app.deliveries
+    assert (delivery.sha256, delivery.fields["filenameFromBrowser"]) == (file.sha256, "größe.mov")
+
+
 @pytest.mark.parametrize("chunk_bytes", [0, 100_000], ids=["length", "chunked"])
 def test_a_file_is_put_over_http(host: HostedServer, app: ScriptedApp, chunk_bytes: int) -> None:
     file = data()
