@@ -94,6 +94,8 @@ class Answer:
         self.add("X-Content-Type-Options", "nosniff")
         self.add("Referrer-Policy", "no-referrer")
         body = _body_of(request) if request.declares_body else None
+        if body:
+            body.skip_rest()
         if request.declares_body and not (body and body.keeps_alive):
             self.add("Connection", "close")
         start_response(self.status_line, [*self.headers, *cors(request)])

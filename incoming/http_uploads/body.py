@@ -37,9 +37,12 @@ STREAM_BYTES: Final = 64 * 1024
 MAX_LENGTH_DIGITS: Final = 18
 UPLOAD_RESUMPTION: Final = 104
 _REASONS: Final = {
-    **{status.value: status.phrase for status in HTTPStatus},
+    HTTPStatus.CONTINUE: "Continue",
+    HTTPStatus.EARLY_HINTS: "Early Hints",
     UPLOAD_RESUMPTION: "Upload Resumption Supported",
 }
+SKIPPED_BYTES: Final = 64 * 1024
+"""How much of a body that nobody wants is read so that the connection can be kept."""
 
 
 class RequestBody(ABC):
@@ -85,6 +88,12 @@ class RequestBody(ABC):
     @abstractmethod
     def finish(self) -> None:
         """Call it once the answer was sent. It ends a connection whose body was left. Raises nothing."""
+
+    def skip_rest(self) -> None:  # noqa: B027 - where it is impossible the connection ends
+        """Drops the rest of the body if it is short and has arrived: then the connection can be kept.
+
+        Call it before the answer. Never waits, and raises nothing.
+        """
 
     def until_sent(self, parts: Iterable[bytes]) -> Iterable[bytes]:
         """Returns the body of an answer, `parts`, such that the server calls `finish` after it."""
@@ -180,18 +189,26 @@ class _SocketBody(RequestBody):
         """See RequestBody."""
         if not self._has_interim:
             return
-        lines = [
-            f"HTTP/1.1 {int(status)} {_REASONS.get(status, '')}",
-            *(f"{name}: {value}" for name, value in headers),
-        ]
+        fields = "".join(f"{name}: {value}\r\n" for name, value in headers)
+        head = f"HTTP/1.1 {status:d} {_REASONS.get(status, '')}\r\n{fields}\r\n"
         try:
-            with (
-                self._sending,
-                gevent.Timeout(SILENCE_TIMEOUT_S, TimeoutError("no interim answer is accepted")),
-            ):
-                self._connection.socket.sendall("\r\n".join((*lines, "", "")).encode("latin-1"))
+            with self._sending, gevent.Timeout(SILENCE_TIMEOUT_S, TimeoutError("it is not accepted")):
+                self._connection.socket.sendall(head.encode("latin-1"))
         except OSError as exc:
             raise BodyBroken(IncompleteBody("the connection broke")) from exc
+
+    def skip_rest(self) -> None:
+        """See RequestBody."""
+        if self._failure or self._awaits_continue or not self._connection.keeps_alive:
+            return
+        scratch = memoryview(bytearray(SKIPPED_BYTES))
+        with contextlib.suppress(BodyBroken, BodyInterrupted):
+            while scratch and not self.at_end:
+                read_bytes = self._read_some(scratch, 0.0)
+                if read_bytes is None:
+                    return
+                self.received_bytes += read_bytes
+                scratch = scratch[read_bytes:]
 
     def finish(self) -> None:
         """See RequestBody."""

@@ -133,7 +133,9 @@ class Receiver:
         longest_s = min(SILENCE_TIMEOUT_S - self._silent_s, self._time_left_s)
         if longest_s <= 0:
             silent = self._silent_s >= SILENCE_TIMEOUT_S
-            raise BodyBroken(IncompleteBody("nothing arrived for too long" if silent else "it is too slow"))
+            raise BodyBroken(
+                IncompleteBody("nothing arrived for too long" if silent else "it came too slowly")
+            )
         if until_s is not None:
             if until_s <= began_s:
                 return False

@@ -46,6 +46,7 @@ def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> 
         found = {} if "refuse" in query else store(body, DIRECTORY / name, query)
     finally:
         del _running[name]
+    body.skip_rest()
     found |= {"received": body.received_bytes, "at_end": body.at_end, "length": body.length_bytes}
     found |= {"trailers": dict(body.trailers), "name": name}
     file = DIRECTORY / f"{name}.json"

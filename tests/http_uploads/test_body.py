@@ -249,11 +249,28 @@ def test_a_client_that_is_still_sending_can_read_the_answer(
         assert client.ends()
 
 
-def test_the_body_of_a_refused_request_is_not_taken_for_a_request(server: BodyServer, name: str) -> None:
-    inner = head("smuggled")
+@pytest.mark.parametrize("coding", ["length", "5"])
+def test_the_short_body_of_a_refused_request_is_skipped_and_is_not_taken_for_a_request(
+    server: BodyServer, name: str, coding: str
+) -> None:
+    field, body = coded(head("smuggled"), coding)
     with server.connect() as client:
-        client.send(put(f"{name}?refuse", inner))
-        assert client.answer()[0] == 409
+        status, headers, _ = client.send(head(f"{name}?refuse", field), body).answer()
+        assert status == 409
+        if server.keeps_alive:
+            assert headers.get("connection", "keep-alive") == "keep-alive"
+            assert client.send(put(f"{name}2", b"hello")).answer()[0] == 201
+        else:
+            assert client.ends()
+    assert not (server.storage_dir / "smuggled.json").exists()
+
+
+def test_a_refused_request_whose_short_body_has_not_arrived_ends_the_connection(
+    server: BodyServer, name: str
+) -> None:
+    with server.connect() as client:
+        assert client.send(head(f"{name}?refuse", "Content-Length: 50"), b"hello").answer()[0] == 409
+        client.send(head("smuggled"))
         assert client.ends()
     assert not (server.storage_dir / "smuggled.json").exists()
 

@@ -167,7 +167,7 @@ def test_a_client_that_is_too_slow_in_the_long_run_is_given_up(
             gevent.sleep(0.005)
 
     dripping = gevent.spawn(drip)
-    with gevent.Timeout(DEADLINE_S), pytest.raises(BodyBroken, match="too slow"):
+    with gevent.Timeout(DEADLINE_S), pytest.raises(BodyBroken, match="too slowly"):
         while True:
             sender.receive()
     dripping.kill()
