@@ -14,8 +14,9 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
-from tests.support.app import ScriptedApp
-from tests.support.data import MIB
+from tests.support.app import Reply, ScriptedApp
+from tests.support.client_v2 import ClientV2
+from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.nginx import PlainNginx
 from tests.support.relay import Relay
@@ -26,6 +27,8 @@ from tests.support.waiting import wait_until
 SIZE_BYTES: Final = 24 * MIB
 SLOW_BYTES_PER_S: Final = 4 * MIB
 LARGE_BODIES: Final = "client_max_body_size 0;"
+TAKEN_OVER_AT_LEAST_MS: Final = 5000
+MOST_REFUSALS: Final = 8
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script>
@@ -121,3 +124,101 @@ def test_an_upload_arrives_over_http_and_the_next_one_tries_a_websocket_first(vi
     visit.begin()
     visit.finish(2)
     assert visit.requests_for_websockets() == 4
+
+
+def test_a_cut_in_the_middle_resumes_over_http_at_the_stored_byte(visit: Visit) -> None:
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.2")
+    visit.network.stop()  # after a mere cut Chromium sends a request once more by itself
+    visit.wait_for("uploader.retrying")
+    acked_bytes = visit.get("bytes_acked")
+    visit.network.start()
+    visit.wait_for("uploader.connected && !uploader.retrying")
+    assert visit.get("bytes_acked") >= acked_bytes > 0
+    visit.finish()
+    assert visit.requests_for_websockets() == 2, "it knows the way"
+
+
+def test_a_server_that_was_killed_loses_no_acknowledged_byte(visit: Visit) -> None:
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.2")
+    visit.server.kill()
+    visit.wait_for("uploader.retrying")
+    acked_bytes = visit.get("bytes_acked")
+    visit.server.start()
+    visit.run("dispatchEvent(new Event('online'))")  # no need to wait for the next try
+    visit.wait_for("uploader.connected && !uploader.retrying")
+    assert visit.get("bytes_acked") >= acked_bytes > 0
+    visit.finish()
+
+
+def test_an_upload_over_http_pauses_resumes_and_is_cancelled(visit: Visit) -> None:
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.1")
+    visit.run("uploader.pause()")
+    assert visit.run("return [uploader.paused, uploader.connected]") == [True, False]
+    acked_bytes = visit.get("bytes_acked")
+    visit.run("uploader.pause('unpause')")
+    visit.wait_for(f"uploader.bytes_acked > {acked_bytes}")
+    visit.run("uploader.cancel('I have changed my mind ü.')")
+    visit.wait_for("uploader.cancelled")
+    assert visit.get("endings") == ["oncancelled"]
+    fields = visit.app.wait_for(1)[0].fields
+    assert (fields["cancelled"], fields["cancelReason"]) == ("yes", "I have changed my mind ü.")
+
+
+def test_the_refusal_of_an_app_is_told_over_http(visit: Visit) -> None:
+    visit.app.answers = [Reply(400, "no")]
+    visit.network.bytes_per_s = 0
+    visit.begin()
+    visit.wait_for("uploader.endings.length", 60)
+    assert visit.run("return [uploader.endings[0], uploader.error_code]") == ["onerror", 32]
+    assert "app" in visit.get("error_msg")
+
+
+def test_finished_means_over_http_too_that_the_app_has_the_file(visit: Visit) -> None:
+    visit.app.stop()
+    visit.network.bytes_per_s = 0
+    visit.begin()
+    visit.wait_for("uploader.state_msg.includes('The server is trying again')", 60)
+    assert visit.run("return [uploader.frac_complete, uploader.finished]") == [1, False]
+    visit.app.start()
+    visit.finish()
+
+
+def test_a_newer_session_takes_the_upload_over(visit: Visit) -> None:
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.1")
+    other = ClientV2(visit.server.url, visit.ticket_id, FileBytes(SIZE_BYTES)).connect()
+    other.send_message("MsgUploadReq", Version=2, Id=visit.ticket_id, LengthBytes=SIZE_BYTES)
+    visit.wait_for("uploader.state_msg.startsWith('The upload continues in another window')")
+    other.drop()
+    assert visit.get("next_retry_at") - visit.run("return Date.now()") > TAKEN_OVER_AT_LEAST_MS
+    visit.run("dispatchEvent(new Event('online'))")
+    visit.finish()
+
+
+def test_a_proxy_that_allows_only_small_requests_gets_small_ones(visit: Visit) -> None:
+    visit.proxy.say("client_max_body_size 100k;")
+    visit.proxy.reload()
+    visit.network.bytes_per_s = 0
+    visit.begin()
+    visit.finish()
+    log = (visit.proxy.folder / "access.log").read_text()
+    assert '" 413 ' in log, "the limit was met"
+    assert log.count('" 413 ') < MOST_REFUSALS
+
+
+def test_a_second_tab_follows_and_takes_over_an_upload_over_http(visit: Visit) -> None:
+    home = visit.driver.current_window_handle
+    visit.begin()
+    visit.wait_for("uploader.frac_complete > 0.1")
+    visit.driver.switch_to.new_window("tab")
+    other = visit.driver.current_window_handle
+    visit.open()
+    visit.begin(visit.ticket_id)
+    visit.wait_for("uploader.frac_complete > 0.1")
+    visit.driver.switch_to.window(home)
+    visit.driver.close()
+    visit.driver.switch_to.window(other)
+    visit.finish()

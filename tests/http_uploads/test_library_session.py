@@ -150,6 +150,7 @@ def test_a_file_of_another_time_is_compared_as_a_whole(new_http_upload: NewHttpU
         {"Crc32c": [1], "Compare": []},
         {"Crc32c": [1, 2], "Compare": [[5, 9], [0, 6]]},
         {"Crc32c": [1], "Compare": [[-1, 1]]},
+        {"Crc32c": [1] * 1000, "Compare": [[0, 1000]] * 1000},
         {"Crc32c": "no"},
         None,
     ],
@@ -159,6 +160,14 @@ def test_ranges_that_were_not_asked_for_are_refused(new_http_upload: NewHttpUplo
     session.send_from(0, 1000)
     refused = session.ask("PUT", "MsgAgree", agree)
     assert (refused.status, message(refused)[1]["Code"]) == (400, "bad_message")
+
+
+def test_samples_of_the_stored_part_may_overlap(new_http_upload: NewHttpUpload) -> None:
+    session = Session(new_http_upload())
+    session.send_from(0, 1000)
+    ranges = [(0, 600), (500, 800), (500, 1000)]
+    crcs = [checksum(DATA[start:end]) for start, end in ranges]
+    assert session.ask("PUT", "MsgAgree", {"Crc32c": crcs, "Compare": ranges}).status == 204
 
 
 def test_another_file_checksum_at_the_end_hands_nothing_over(
