@@ -164,7 +164,7 @@ def test_the_version_is_told() -> None:
         (["--config", "nowhere.toml"], {}, "", ["config", "nowhere.toml can't be read"]),
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
         (["--host", "203.0.113.1"], {}, "", ["port", "the server can't listen on 203.0.113.1:0"]),
-        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "3 ports"]),
+        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "4 ports"]),
     ],
     ids=["option", "environment", "TOML", "no TOML", "no file", "storage", "address", "examples"],
 )
@@ -199,10 +199,10 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path)
 # --- starting ------------------------------------------------------------------------------------
 
 
-def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
-        urls = [found[0] for line in (lines[0], *lines[5:8]) if (found := re.findall(r"http://\S+", line))]
-        assert len(set(urls)) == 4, lines
+def test_the_examples_run_beside_the_server_and_all_answer(tmp_path: Path) -> None:
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0") as (_, lines):
+        urls = [found[0] for line in (lines[0], *lines[5:9]) if (found := re.findall(r"http://\S+", line))]
+        assert len(set(urls)) == 5, lines
         assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=10).status_code == 200
         for url in urls[1:]:
             page = requests.get(url, timeout=10)
@@ -211,7 +211,7 @@ def test_the_examples_run_beside_the_server_and_all_four_answer(tmp_path: Path) 
 
 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0,0") as (_, lines):
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0") as (_, lines):
         requests.get(lines[5].split()[-1], timeout=10)  # asks for a ticket
         [ticket] = journal.read(tmp_path / "incoming-storage" / "journal")
         assert lines[5].rpartition(":")[2].strip() in ticket.signal_finish_url
@@ -246,7 +246,7 @@ def test_an_example_port_that_is_taken_is_said_with_its_example_and_what_to_do(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     first = start_server()
-    ports = ["--examples", "--examples-ports", f"0,{first.port},0"]
+    ports = ["--examples", "--examples-ports", f"0,{first.port},0,0"]
     done = run("--host", "127.0.0.1", "--port", "0", "--storage-dir", str(tmp_path / "other"), *ports)
     assert done.returncode == 1
     said = f"'Example 2, many files, pausable' can't listen on port {first.port}: Address already in use."

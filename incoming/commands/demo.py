@@ -22,6 +22,7 @@ EXAMPLES: Final = (
     ("1-simple", "Example 1, one file"),
     ("2-dynamic", "Example 2, many files, pausable"),
     ("3-dropzone", "Example 3, folders and many files"),
+    ("5-uppy", "Example 5, Uppy's Dashboard over tus"),
 )
 
 DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"

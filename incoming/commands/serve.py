@@ -27,7 +27,7 @@ log = logging.getLogger("incoming")
 IGNORED = "the setting %(name)s (%(source)s) is ignored: %(why)s"
 EXAMPLE_PORT = (
     "{example.title!r} can't listen on port {example.port}: {why}. "
-    "Choose other ports: --examples-ports 5001,5002,5003, or 0 for any that is free"
+    "Choose other ports: --examples-ports 5001,5002,5003,5005, or 0 for any that is free"
 )
 INTERRUPTED = 130
 """The exit code that shells know for Ctrl-C."""
@@ -35,8 +35,8 @@ INTERRUPTED = 130
 
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
-@click.option("--examples-ports", default="4001,4002,4003", metavar="PORTS",
-              help="The ports of the example apps. [default: 4001,4002,4003]")  # fmt: skip
+@click.option("--examples-ports", default="4001,4002,4003,4005", metavar="PORTS",
+              help="The ports of the example apps. [default: 4001,4002,4003,4005]")  # fmt: skip
 @setting_options
 def serve(config_file: str | None, examples: bool, examples_ports: str, **options: str | None) -> None:
     """Run the server. This is what `incoming` does without a command.

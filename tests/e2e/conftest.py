@@ -67,3 +67,10 @@ def dropzone(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
     """The dropzone with all it needs."""
     with set_up(launcher, "3-dropzone", tmp_path) as stage:
         yield stage
+
+
+@pytest.fixture
+def uppy(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
+    """The example with Uppy, and all it needs."""
+    with set_up(launcher, "5-uppy", tmp_path) as stage:
+        yield stage

@@ -28,7 +28,7 @@ class RunningTree(RunningServer):
             shutil.copytree(ROOT / name, self.tree / name)
         shutil.copytree(ROOT / "examples", self.tree / "examples", ignore=shutil.ignore_patterns("uploads"))
         shutil.copy(ROOT / "run.py", self.tree)
-        self.ports = {name: free_port() for name in ("1-simple", "2-dynamic", "3-dropzone")}
+        self.ports = {name: free_port() for name in ("1-simple", "2-dynamic", "3-dropzone", "5-uppy")}
 
     def _command(self) -> list[str]:
         interpreter, _, *options = super()._command()
@@ -38,7 +38,7 @@ class RunningTree(RunningServer):
 
 @pytest.fixture
 def tree(tmp_path: Path) -> Iterator[RunningTree]:
-    """The server and both examples in one process."""
+    """The server and the examples in one process."""
     running = RunningTree(tmp_path)
     with running:
         yield running

@@ -20,7 +20,7 @@ FILES: Final = sorted(
     for pattern in ("*/backend.py", "*/frontend_tmpl.html", "*/*.js")
     for path in (ROOT / "examples").glob(pattern)
 )
-EXAMPLES: Final = ["1-simple", "2-dynamic", "3-dropzone"]
+EXAMPLES: Final = ["1-simple", "2-dynamic", "3-dropzone", "5-uppy"]
 
 
 def snippets() -> list[tuple[str, str]]:
