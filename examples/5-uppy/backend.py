@@ -173,13 +173,13 @@ def main(port: int, **hosts: str) -> None:
     for name in ("public_app_host", "internal_app_host"):
         hosts[name] = hosts[name] or f"localhost:{port}"
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
-    log.info("The Uppy example is at http://%s/", hosts["public_app_host"])
+    log.info("The uppy example is at http://%s/", hosts["public_app_host"])
     with contextlib.suppress(KeyboardInterrupt):  # Ctrl-C ends it
         try:
             WSGIServer(("", port), make_app(**hosts)).serve_forever()
         except OSError as problem:
             why = os.strerror(problem.errno or 0)
-            sys.exit(f"The Uppy example can't listen on port {port}: {why}. {OTHER_PORT}")
+            sys.exit(f"The uppy example can't listen on port {port}: {why}. {OTHER_PORT}")
 
 
 if __name__ == "__main__":
