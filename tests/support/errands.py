@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import time
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -22,7 +23,9 @@ from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer
+from tests.support.http_upload import HttpAnswer
 from tests.support.server import call_backend
+from tests.support.tus import TusUpload
 from tests.support.websocket import ConnectionClosed, HandshakeRefused
 
 KIB: Final = 1024
@@ -433,4 +436,88 @@ class CalledOff(Given):
         return not self.ends
 
 
-KINDS: Final = (Taken, Moved, Large, Waited, Refused, Given, CalledOff)
+class InParts(Errand):
+    """tus: two parts, which make the file in the order of their creation, or (odd seeds) in the other one."""
+
+    def __init__(self, server: ForkedServer, backend: Backend, seed: int) -> None:
+        super().__init__(server, backend, seed)
+        middle, end = self.length_bytes // 2, self.data.length_bytes
+        self.ranges = [(0, middle), (middle, end)][:: -1 if seed % 2 else 1]
+        """Where each part begins and ends in the file, in the order of creation."""
+        self.acked = [0, 0]
+
+    def part(self, number: int) -> TusUpload:
+        """Returns the address of a part."""
+        part = TusUpload(self.server.url, self.ticket_id)
+        part.path += f"/parts/{number + 1}"
+        return part
+
+    def _head(self, number: int) -> int:
+        """Returns the offset of a part, which is created if need be."""
+        answer = self.part(number).head()
+        if answer.status == 404:
+            start, end = self.ranges[number]
+            upload = TusUpload(self.server.url, self.ticket_id)
+            made = upload.create(end - start, Upload_Concat="partial")
+            self._check(made, 201)
+            assert made.headers["location"].endswith(f"/parts/{number + 1}"), f"{self}: {made.headers}"
+            return 0
+        self._check(answer, 200)
+        assert answer.offset_bytes >= self.acked[number], f"{self}: {answer.offset_bytes} of part {number}"
+        return answer.offset_bytes
+
+    def _check(self, answer: HttpAnswer, status: int) -> None:
+        if answer.status in (409, 423, 503):  # to be tried again
+            raise ConnectionClosed(1013, answer.text)
+        assert answer.status == status, f"{self}: {answer.status} {answer.code} {answer.text}"
+
+    def _send(self, number: int, length_bytes: int) -> None:
+        """Sends a part up to this offset."""
+        offset_bytes = self._head(number)
+        if offset_bytes < length_bytes:
+            content = self.data.read(self.ranges[number][0] + offset_bytes, length_bytes - offset_bytes)
+            answer = self.part(number).append(offset_bytes, content)
+            self._check(answer, 204)
+            self.acked[number] = answer.offset_bytes
+
+    def _length(self, number: int) -> int:
+        start, end = self.ranges[number]
+        return end - start
+
+    def _half(self) -> None:
+        """Sends a part of each part."""
+        try:
+            for number in (0, 1):
+                self._send(number, self._length(number) // 2)
+        except HTTPException as exc:
+            raise ConnectionClosed(1006, str(exc)) from exc
+        self.phase = "rest"
+
+    def _rest(self) -> None:
+        """Sends what is missing, and says which parts make the file."""
+        try:
+            for number in (1, 0):
+                self._send(number, self._length(number))
+            order = sorted((0, 1), key=lambda number: self.ranges[number])
+            urls = " ".join(self.part(number).url for number in order)
+            upload = TusUpload(self.server.url, self.ticket_id)
+            self._check(upload.send("POST", b"", Upload_Concat=f"final;{urls}"), 201)
+        except HTTPException as exc:
+            raise ConnectionClosed(1006, str(exc)) from exc
+        self.says("finished")
+        self.phase = "result"
+
+    def _assert_stored(self) -> None:
+        """The bytes of each part that were acknowledged are in its place."""
+        file = self.server.stored_file(self.ticket_id)
+        regions = file.with_name(f"{self.ticket_id}.parts")
+        if not any(self.acked) or not regions.exists():
+            return
+        stored, at = regions.read_bytes(), 0
+        for number, acked_bytes in enumerate(self.acked):
+            expected = self.data.read(self.ranges[number][0], acked_bytes)
+            assert stored[at : at + acked_bytes] == expected, f"{self}: part {number}"
+            at += self._length(number)
+
+
+KINDS: Final = (Taken, Moved, Large, Waited, Refused, Given, CalledOff, InParts)

@@ -27,7 +27,7 @@ from gevent.monkey import get_original
 
 from incoming.handover.http_client import CallSlot
 from incoming.registry import clock
-from incoming.storage.local import posix, probe, writer
+from incoming.storage.local import part_writer, posix, probe, writer
 from incoming.uploads import housekeeping, overview
 from incoming.websocket.writer import FrameWriter
 
@@ -166,18 +166,26 @@ class Trace:
 
     def opened(self, fd: int, path: Any, flags: int, *_: object, dir_fd: int | None = None) -> None:
         """See os.open. Whether it has made the file is not told: that it was there before is harmless."""
-        full = Path(_path_of(dir_fd) if dir_fd is not None else ".") / path
-        self.note("link", path=str(full), ino=os.fstat(fd).st_ino)
+        self.note("link", path=_place(path, dir_fd), ino=os.fstat(fd).st_ino)
         if flags & os.O_TRUNC:
             self.truncated(None, fd, 0)
 
-    def renamed(self, _: object, source: Any, target: Any) -> None:
+    def copied(
+        self, size_bytes: int, source: int, target: int, _: int, source_at: int, target_at: int
+    ) -> None:
+        """See os.copy_file_range."""
+        self.wrote(None, target, os.pread(source, size_bytes, source_at), target_at)
+
+    def renamed(
+        self, _: object, source: Any, target: Any, *, src_dir_fd: int | None = None,
+        dst_dir_fd: int | None = None,
+    ) -> None:  # fmt: skip
         """See os.replace."""
-        self.note("rename", source=str(source), target=str(target))
+        self.note("rename", source=_place(source, src_dir_fd), target=_place(target, dst_dir_fd))
 
     def unlinked(self, _: object, path: Any, *, dir_fd: int | None = None) -> None:
         """See os.unlink."""
-        self.note("unlink", path=str(Path(_path_of(dir_fd) if dir_fd is not None else ".") / path))
+        self.note("unlink", path=_place(path, dir_fd))
 
     def made(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
         """See os.mkdir."""
@@ -186,6 +194,10 @@ class Trace:
     def removed(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
         """See os.rmdir."""
         self.note("rmdir", path=str(path))
+
+
+def _place(path: Any, dir_fd: int | None) -> str:
+    return str(Path(_path_of(dir_fd) if dir_fd is not None else ".") / path)
 
 
 def _path_of(fd: int) -> str:
@@ -226,6 +238,8 @@ def install(plan: Plan) -> None:
     for name in ("ftruncate", "replace", "unlink", "mkdir", "rmdir", "fsync"):
         setattr(os, name, points.around(name, getattr(os, name), notes.get(name)))
     os.open = points.around("open", os.open, notes.get("open"), _creates)
+    copied = trace.copied if trace else None
+    os.copy_file_range = points.around("copy_file_range", os.copy_file_range, copied)
     vars(writer)["fallocate"] = _told(points.around("fallocate", posix.fallocate))
     writes_out = points.around("sync_file_range", posix.sync_file_range, failed=failed)
     vars(posix)["sync_file_range"] = _told(writes_out)
@@ -234,6 +248,7 @@ def install(plan: Plan) -> None:
         vars(clock)["BOOT_ID"] = Path(plan.boot_id)
     if plan.checkpoint_every_s:
         vars(housekeeping)["CHECKPOINT_INTERVAL_S"] = plan.checkpoint_every_s
+        vars(part_writer)["CHECKPOINT_INTERVAL_S"] = plan.checkpoint_every_s
     if plan.read_takes_s:
         os.preadv = _slow(os.preadv, plan.read_takes_s)
     if plan.look_every_s:

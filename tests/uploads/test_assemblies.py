@@ -401,7 +401,7 @@ def test_room_for_a_copy_is_promised_to_nobody_else(house: House, ticket_id: str
         house.claim(house.new_ticket(), 20)
 
 
-@pytest.mark.parametrize("call", ["copy_file_range", "fdatasync", "rename"])
+@pytest.mark.parametrize("call", ["copy_file_range", "fdatasync", "replace"])
 def test_a_disk_that_fails_is_tried_again(
     tmp_path: Path, app: App, monkeypatch: pytest.MonkeyPatch, call: str
 ) -> None:
@@ -423,7 +423,7 @@ def test_a_disk_that_fails_is_tried_again(
 
 def test_a_journal_that_fails_is_tried_again(house: House, app: App, ticket_id: str) -> None:
     send_all(house, ticket_id)
-    with house.runtime.held("_rename", "_install"):
+    with house.runtime.held("_install"):
         plan(house, ticket_id, 1, 2, 3)
         broken = house.journal_broken()
         broken.__enter__()
@@ -490,7 +490,7 @@ def test_a_file_that_was_made_just_before_a_power_cut_is_read_before_it_is_hande
     house = House(tmp_path, app)
     ticket_id = house.new_ticket()
     send_all(house, ticket_id)
-    with house.runtime.held("_delete_all", "delete_all"):
+    with house.runtime.held("delete_all"):
         plan(house, ticket_id, 1, 2, 3)
         after = house.after_a_power_cut()
         sweep(after.uploads)

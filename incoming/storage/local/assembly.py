@@ -151,7 +151,7 @@ class Assembler:
             self._sync_offsets()
         self._files.directory.owner.check()
         with folder(self._file.parent) as folder_fd:
-            os.rename(self._name, self._ticket_id, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+            os.replace(self._name, self._ticket_id, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
             if self._file_sync:
                 sync_folder(folder_fd)
 

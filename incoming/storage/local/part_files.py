@@ -116,7 +116,7 @@ class PartFiles:
         except FileNotFoundError:
             with contextlib.suppress(FileNotFoundError):
                 names = ticket_id, regions_name(ticket_id)
-                os.rename(*names, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
+                os.replace(*names, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
     def _grow(self, fd: int, part: Part) -> None:
         """Has a file end behind the place of this part. Behind its end, no reserved space could be freed."""

@@ -484,7 +484,7 @@ def test_a_file_survives_a_power_cut_before_it_has_its_name(
 ) -> None:
     parts, seen = machine.parts(), []
     store(parts, PARTS)
-    for name in ("fsync", "fdatasync", "rename"):
+    for name in ("fsync", "fdatasync", "replace"):
         real = getattr(os, name)
 
         def noted(first: Any, *args: Any, name: str = name, real: Any = real, **kwargs: Any) -> None:
@@ -495,7 +495,7 @@ def test_a_file_survives_a_power_cut_before_it_has_its_name(
         monkeypatch.setattr(os, name, noted)
     parts.assemble(TICKET_ID, order, always)
     name = "ID.parts" if order is FORWARD else "ID.assembly"
-    assert seen[-3:] == ["fdatasync ID.offsets", f"rename {name}", "fsync ID"]
+    assert seen[-3:] == ["fdatasync ID.offsets", f"replace {name}", "fsync ID"]
     assert f"fdatasync {name}" in seen[:-3]
 
 
