@@ -496,6 +496,8 @@ class InParts(Errand):
     def _rest(self) -> None:
         """Sends what is missing, and says which parts make the file."""
         try:
+            for number in (0, 1):
+                self._head(number)
             for number in (1, 0):
                 self._send(number, self._length(number))
             order = sorted((0, 1), key=lambda number: self.ranges[number])
