@@ -86,6 +86,7 @@ function is_blob(file) {
 var SOCKET_PATH = "upload_ws";
 var UPLOADS_PATH = "uploads/";
 var LEAST_BODY_BYTES = 8192;
+var ENOUGH_BODIES = 20;
 var REFUSALS = { 426: NO_WEBSOCKETS, 429: TOO_MANY_CONNECTIONS };
 var { src: script_url } = (
   /** @type {HTMLScriptElement} */
@@ -106,6 +107,10 @@ var server = {
   // the largest that did
   has_lost_body: false,
   // a larger one was lost, and none has got through since
+  good_bodies: 0,
+  // of the most bytes, since that limit was only supposed
+  enough_bodies: ENOUGH_BODIES,
+  // of them to try larger ones
   warned_of: "",
   // an address, in the console
   /** @param {string} hostname */
@@ -114,6 +119,7 @@ var server = {
     this.was_reached = this.sockets_work = this.has_lost_body = false;
     this.most_body_bytes = Infinity;
     this.stored_body_bytes = 0;
+    this.enough_bodies = ENOUGH_BODIES;
   },
   /**
    * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
@@ -153,15 +159,23 @@ var server = {
   note_stored(bytes) {
     if (bytes > this.stored_body_bytes) this.has_lost_body = false;
     this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
+    if (bytes < this.most_body_bytes) return;
+    this.good_bodies += 1;
+    if (this.good_bodies < this.enough_bodies) return;
+    this.most_body_bytes *= 2;
+    this.good_bodies = 0;
   },
   /**
    * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
-   * another host, so it takes the second loss of what is larger than all before as one.
+   * another host, so it takes the second loss of what is larger than all before as one,
+   * and tries larger ones after a while.
    * @param {number} bytes @param {boolean} is_certain
    */
   note_refused(bytes, is_certain) {
     if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
       this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+      this.good_bodies = 0;
+      this.enough_bodies = is_certain ? Infinity : this.enough_bodies * 2;
     } else {
       this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }
@@ -531,10 +545,11 @@ var Pace = class {
   /**
    * The first two are the server's limits. They hold unless an acknowledgement has just given others.
    * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
-   * @param {number} parts of the window, of which a chunk is one
+   * @param {number} parts of the window, of which a chunk is one @param {number} most_chunks ahead
    */
-  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts) {
+  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts, most_chunks) {
     this.parts = parts;
+    this.most_chunks = most_chunks;
     this.agreed = this.latest = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
     this.latest_ms = -Infinity;
     this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
@@ -570,7 +585,8 @@ var Pace = class {
    * @param {number} ahead_bytes that are on their way @param {number} bytes
    */
   admits(ahead_bytes, bytes) {
-    return ahead_bytes === 0 || ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.allowed.window_bytes;
+    const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);
+    return ahead_bytes === 0 || ahead_bytes < own_bytes && ahead_bytes + bytes <= this.allowed.window_bytes;
   }
   /** @param {Chunk} chunk that is stored */
   stored(chunk) {
@@ -1167,7 +1183,7 @@ var Connection = class {
     this.reading = 0;
     this.reading_s = 0;
     this.filling = false;
-    this.pace = new Pace(1, 1, 1, 1);
+    this.pace = new Pace(1, 1, 1, 1, 1);
     this.ticked_at = Date.now();
     this.ticker = setInterval(() => this.tick(), TICK_S * 1e3);
   }
@@ -1209,12 +1225,8 @@ var Connection = class {
     this.confirmed = true;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-    this.pace = new Pace(
-      terms.max_chunk_bytes,
-      terms.max_window_bytes,
-      first_window_bytes,
-      this.is_http ? 2 : 4
-    );
+    const [parts, most_chunks] = this.is_http ? [2, 3] : [4, Infinity];
+    this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes, parts, most_chunks);
   }
   /** @param {string | Blob | ArrayBuffer} data */
   send(data) {
@@ -1842,7 +1854,9 @@ var Sending = class {
   /** The connection ends. @param {Connection} connection */
   end({ confirmed, pace }) {
     this.stop_throttle();
-    if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
+    const nothing_came = this.chunks_tx_now > 0 && this.chunks_acked_now === 0;
+    const least_bytes = nothing_came ? 2 * CHUNK_MIN_BYTES : WINDOW_FIRST_BYTES;
+    if (confirmed) this.first_window_bytes = Math.max(least_bytes, pace.window_bytes / 2);
     this.prepare_from(this.upload.bytes_acked);
     this.chunks_tx_now = this.chunks_acked_now = 0;
   }

@@ -48,7 +48,7 @@ export class Connection {
     this.reading = 0; // reads of the file that are pending for this connection
     this.reading_s = 0; // since the last one ended
     this.filling = false; // one of these is for the checksum of stored bytes
-    this.pace = new Pace(1, 1, 1, 1); // until the terms are there
+    this.pace = new Pace(1, 1, 1, 1, 1); // until the terms are there
     this.ticked_at = Date.now();
     this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
   }
@@ -94,8 +94,9 @@ export class Connection {
     this.confirmed = true;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
-    this.pace = new Pace(
-      terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes, this.is_http ? 2 : 4);
+    // Over HTTP two chunks are on their way, and a third one is at hand.
+    const [parts, most_chunks] = this.is_http ? [2, 3] : [4, Infinity];
+    this.pace = new Pace(terms.max_chunk_bytes, terms.max_window_bytes, first_window_bytes, parts, most_chunks);
   }
 
   /** @param {string | Blob | ArrayBuffer} data */

@@ -24,10 +24,11 @@ export class Pace {
   /**
    * The first two are the server's limits. They hold unless an acknowledgement has just given others.
    * @param {number} max_chunk_bytes @param {number} max_window_bytes @param {number} first_window_bytes
-   * @param {number} parts of the window, of which a chunk is one
+   * @param {number} parts of the window, of which a chunk is one @param {number} most_chunks ahead
    */
-  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts) {
+  constructor(max_chunk_bytes, max_window_bytes, first_window_bytes, parts, most_chunks) {
     this.parts = parts;
+    this.most_chunks = most_chunks;
     this.agreed = this.latest = { chunk_bytes: Math.min(max_chunk_bytes, CHUNK_MAX_BYTES), window_bytes: max_window_bytes };
     this.latest_ms = -Infinity;
     this.window_bytes = Math.min(first_window_bytes, max_window_bytes);
@@ -68,7 +69,8 @@ export class Pace {
    * @param {number} ahead_bytes that are on their way @param {number} bytes
    */
   admits(ahead_bytes, bytes) {
-    return ahead_bytes === 0 || (ahead_bytes < this.window_bytes && ahead_bytes + bytes <= this.allowed.window_bytes);
+    const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);
+    return ahead_bytes === 0 || (ahead_bytes < own_bytes && ahead_bytes + bytes <= this.allowed.window_bytes);
   }
 
   /** @param {Chunk} chunk that is stored */

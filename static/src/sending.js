@@ -112,7 +112,9 @@ export class Sending {
   /** The connection ends. @param {Connection} connection */
   end({ confirmed, pace }) {
     this.stop_throttle();
-    if (confirmed) this.first_window_bytes = Math.max(WINDOW_FIRST_BYTES, pace.window_bytes / 2);
+    const nothing_came = this.chunks_tx_now > 0 && this.chunks_acked_now === 0; // a link may be too slow for these chunks
+    const least_bytes = nothing_came ? 2 * CHUNK_MIN_BYTES : WINDOW_FIRST_BYTES;
+    if (confirmed) this.first_window_bytes = Math.max(least_bytes, pace.window_bytes / 2);
     this.prepare_from(this.upload.bytes_acked);
     this.chunks_tx_now = this.chunks_acked_now = 0;
   }

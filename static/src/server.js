@@ -5,6 +5,7 @@ import * as TEXTS from './texts.js';
 const SOCKET_PATH = 'upload_ws';
 const UPLOADS_PATH = 'uploads/';
 const LEAST_BODY_BYTES = 8192;
+const ENOUGH_BODIES = 20;
 
 /** Why plain HTTP was refused. @type {Record<number, string>} */
 const REFUSALS = { 426: TEXTS.NO_WEBSOCKETS, 429: TEXTS.TOO_MANY_CONNECTIONS };
@@ -22,6 +23,8 @@ export const server = {
   most_body_bytes: Infinity, // of a request that gets through
   stored_body_bytes: 0, // the largest that did
   has_lost_body: false, // a larger one was lost, and none has got through since
+  good_bodies: 0, // of the most bytes, since that limit was only supposed
+  enough_bodies: ENOUGH_BODIES, // of them to try larger ones
   warned_of: '', // an address, in the console
 
   /** @param {string} hostname */
@@ -30,6 +33,7 @@ export const server = {
     this.was_reached = this.sockets_work = this.has_lost_body = false;
     this.most_body_bytes = Infinity;
     this.stored_body_bytes = 0;
+    this.enough_bodies = ENOUGH_BODIES;
   },
 
   /**
@@ -76,16 +80,24 @@ export const server = {
   note_stored(bytes) {
     if (bytes > this.stored_body_bytes) this.has_lost_body = false;
     this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
+    if (bytes < this.most_body_bytes) return;
+    this.good_bodies += 1;
+    if (this.good_bodies < this.enough_bodies) return;
+    this.most_body_bytes *= 2;
+    this.good_bodies = 0;
   },
 
   /**
    * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
-   * another host, so it takes the second loss of what is larger than all before as one.
+   * another host, so it takes the second loss of what is larger than all before as one,
+   * and tries larger ones after a while.
    * @param {number} bytes @param {boolean} is_certain
    */
   note_refused(bytes, is_certain) {
     if (is_certain || (this.has_lost_body && bytes > this.stored_body_bytes)) {
       this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+      this.good_bodies = 0;
+      this.enough_bodies = is_certain ? Infinity : this.enough_bodies * 2;
     } else {
       this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }

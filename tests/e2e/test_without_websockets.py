@@ -14,13 +14,13 @@ import pytest
 from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
-from tests.support.app import Reply, ScriptedApp
+from tests.support.app import WAIT, Reply, ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.nginx import PlainNginx
 from tests.support.relay import Relay
-from tests.support.server import RunningServer, new_upload
+from tests.support.server import RunningServer, finish_upload, new_upload
 from tests.support.site import serve_page
 from tests.support.waiting import wait_until
 
@@ -29,6 +29,8 @@ SLOW_BYTES_PER_S: Final = 4 * MIB
 LARGE_BODIES: Final = "client_max_body_size 0;"
 TAKEN_OVER_AT_LEAST_MS: Final = 5000
 MOST_REFUSALS: Final = 8
+MANY: Final = 10
+SMALL_BYTES: Final = 300_000
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script>
@@ -222,3 +224,18 @@ def test_a_second_tab_follows_and_takes_over_an_upload_over_http(visit: Visit) -
     visit.driver.close()
     visit.driver.switch_to.window(other)
     visit.finish()
+
+
+def test_many_uploads_at_once_share_the_connections_of_a_browser(visit: Visit) -> None:
+    visit.app.answers = [WAIT]  # the app takes its time with all of them
+    visit.network.bytes_per_s = 0
+    tickets = [new_upload(visit.server, visit.app.url) for _ in range(MANY)]
+    visit.run(f"""
+        window.many = {tickets}.map((ticket) => {{
+          return incoming.Uploader(ticket, new Blob([new Uint8Array({SMALL_BYTES}), ticket])).start();
+        }});
+    """)
+    visit.wait_for(f"many.every((one) => one.bytes_acked === {SMALL_BYTES} + 36)", 40)
+    for delivery in visit.app.wait_for(MANY):
+        finish_upload(visit.server, delivery.id)
+    visit.wait_for("many.every((one) => one.finished)", 40)

@@ -294,7 +294,14 @@ test('a proxy that refuses large requests gets smaller ones from then on', async
 
 test('where the page may not see such an answer, the second loss of a chunk is taken for one, but not the first', async () => {
   assert.equal(Math.max(...await sizes_after(new Page(), 1, (request) => request.breaks())), 64);
-  assert.equal(Math.max(...(await sizes_after(new Page(), 2, (request) => request.breaks())).slice(2)), 16);
+  const page = new Page();
+  const sizes = await sizes_after(page, 2, (request) => request.breaks());
+  assert.deepEqual([sizes[0], sizes[1], Math.max(...sizes.slice(2))], [32, 16, 8]);
+  for (let i = 0; i < 60; i++) {
+    await page.pass(0.05);
+    await store(page, { MaxChunkBytes: 64 * KIB, MaxWindowBytes: 256 * KIB });
+  }
+  assert.equal(chunks(page)[0].body.size, 16 * KIB, 'the network may just have been bad');
 });
 
 // -- which transport is taken
