@@ -8,8 +8,8 @@ from typing import Any
 import requests
 import schemathesis
 
-SERVER = "INCOMING_TEST_SERVER"
-"""The environment variable with the URL of the server: test_schemathesis.py sets it."""
+SERVER, SERVER_TOKEN = "INCOMING_TEST_SERVER", "INCOMING_TEST_SERVER_TOKEN"
+"""The environment variables with the URL and the token of the server: test_schemathesis.py sets them."""
 OF_FILES = ("application/offset+octet-stream", "application/partial-upload")
 
 for media_type in OF_FILES:
@@ -26,6 +26,7 @@ def map_path_parameters(context: object, path_parameters: dict[str, Any] | None)
     answer = requests.post(
         f"{os.environ[SERVER]}/incoming/backend/new_upload",
         params={"signalFinishURL": "http://127.0.0.1:9/nobody-is-there"},
+        headers={"Authorization": f"Bearer {os.environ[SERVER_TOKEN]}"},
         timeout=20,
     )
     answer.raise_for_status()

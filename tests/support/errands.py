@@ -311,9 +311,16 @@ class Waited(Errand):
     """Version 2; the app answers wait, and calls finish_upload."""
 
     version = 2
+    finishing = False
+    """Whether finish_upload was called. A call that was on its way then may find no file."""
+    later_processes: frozenset[str] = frozenset()
+    """Those that were started after that."""
 
     def decide(self, delivery: Delivery) -> Reply:
         """The file is looked at, and copied in the background."""
+        is_of_later = delivery.headers["x-process"] in self.later_processes
+        if delivery.size_bytes is None and self.finishing and not is_of_later:
+            return WAIT
         super().decide(delivery)
         return WAIT
 
@@ -327,10 +334,17 @@ class Waited(Errand):
         self.wait_for(
             lambda: self.arrivals or (client.ws.has_input and client.receive_next() is None), "a call"
         )
+        self.finishing = True
         assert self.call("finish_upload") == "ok"
         self.says("finished")
         client.receive_result()
         self.phase = "result"
+
+    def after_a_death(self) -> None:
+        """A process that starts then calls only for a file that is there."""
+        super().after_a_death()
+        if self.finishing:
+            self.later_processes |= {str(self.server.life)}
 
 
 class Refused(Errand):
