@@ -29,6 +29,7 @@ COMMANDS: Final = {
     "send": "send",
     "config": "config",
     "probe": "probe",
+    "doctor": "doctor",
 }
 """{command: its module}, in the order of the help."""
 

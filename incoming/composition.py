@@ -24,6 +24,7 @@ from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
 from incoming.http.routes import UPLOAD_PATHS, make_app
 from incoming.http_uploads.app import HttpUploads
+from incoming.http_uploads.proxy_probe import ProxyProbe
 from incoming.protocol import chunks
 from incoming.protocol.flow_control import RECEIVE_MEMORY_BYTES, limits_of
 from incoming.protocol.negotiation import NegotiatedSession
@@ -179,7 +180,10 @@ class Service:
         upgrades = Upgrades(buffers, keepalive, client_limits, self.uploads.refusals)
         over_http = HttpUploads(self.uploads, buffers, client_limits)
         routes: WsgiApp = make_app(self.settings, self.uploads, self.overview)
-        front = upgrades.wrap(over_http.wrap(_beside(routes, app)), UPLOAD_PATHS, self._converse)
+        probing = ProxyProbe(self.uploads)
+        front = upgrades.wrap(
+            probing.wrap(over_http.wrap(_beside(routes, app))), UPLOAD_PATHS, self._converse
+        )
         owner = os.getpid()
 
         def checked(environ: Any, start_response: Any) -> Any:

@@ -14,6 +14,10 @@ UPLOAD_ROUTE: Final = "frontend/upload_ws"
 """The path of the WebSocket below `/incoming/`."""
 UPLOADS_ROUTE: Final = "frontend/uploads"
 """The path below `/incoming/` of uploads over plain HTTP. Each ticket has its address below that."""
+PROBE_ROUTE: Final = "frontend/probe"
+"""The path below `/incoming/` at which `incoming doctor` learns what reaches the server."""
+PROBE_MAX_HOLD_S: Final = 120
+"""For how long a request to that address may ask the server to hold its answer."""
 OPENING_TIMEOUT_S: Final = 15.0
 """How long a connection may stay open without a MsgUploadReq."""
 AGREEING_TIMEOUT_S: Final = 60.0

@@ -1,0 +1,179 @@
+"""What `incoming doctor` can find about a way to the server, and the lines that mend it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Topic(StrEnum):
+    """What is examined."""
+
+    TLS = "TLS"
+    BACKEND = "backend routes"
+    WEBSOCKET = "WebSocket"
+    VERSION = "HTTP version"
+    METHODS = "methods"
+    BUFFERING = "request buffering"
+    CHUNKED = "chunked bodies"
+    BODY_LIMIT = "body limit"
+    TIMEOUT = "timeout"
+    HEADERS = "long headers"
+    RESPONSES = "response buffering"
+    INTERIM = "interim answers"
+    TRAILERS = "trailers"
+
+
+class Grade(StrEnum):
+    """How good it is."""
+
+    OK = "ok"
+    NOTE = "note"
+    """Uploads work. Some clients or some features do not."""
+    CHANGE = "CHANGE"
+    """Uploads fail, lose bytes that were sent, or are not safe."""
+
+
+class Unreachable(Exception):
+    """No Incoming!! server answers at the address, so nothing can be examined; the text says why."""
+
+
+SHIPPED: Final = "deploy/nginx.conf has all lines for nginx."
+REMEDIES: Final[dict[Topic, dict[str, str]]] = {
+    Topic.BACKEND: {
+        "nginx": r"location ~ ^/incoming/(0\.1/)?frontend/ { ... }  location /incoming/ { return 404; }",
+        "HAProxy": "http-request deny if { path_beg /incoming/ }"
+        " !{ path_beg /incoming/frontend/ /incoming/0.1/frontend/ }",
+        "Apache": "ProxyPass for /incoming/frontend/ and /incoming/0.1/frontend/, and for no path above them",
+    },
+    Topic.WEBSOCKET: {
+        "nginx": "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
+        ' proxy_set_header Connection "upgrade";',
+        "HAProxy": "mode http, without http-request del-header Upgrade",
+        "Apache": "ProxyPass /incoming/frontend/ http://127.0.0.1:4000/incoming/frontend/ upgrade=websocket",
+    },
+    Topic.VERSION: {
+        "nginx": "proxy_http_version 1.1;",
+        "HAProxy": "mode http",
+        "Apache": "remove SetEnv force-proxy-request-1.0 1",
+    },
+    Topic.METHODS: {
+        "nginx": "remove limit_except",
+        "HAProxy": "remove http-request deny rules that name methods",
+        "Apache": "remove <Limit> and <LimitExcept>",
+    },
+    Topic.BUFFERING: {
+        "nginx": "proxy_request_buffering off; proxy_http_version 1.1;",
+        "HAProxy": "no option http-buffer-request",
+        "Apache": "remove SetEnv proxy-sendcl 1; with mod_security: SecRequestBodyAccess Off",
+    },
+    Topic.CHUNKED: {
+        "nginx": "proxy_request_buffering off; proxy_http_version 1.1;",
+        "HAProxy": "no option http-buffer-request",
+        "Apache": "remove SetEnv proxy-sendcl 1; SetEnv proxy-sendchunked 1",
+    },
+    Topic.BODY_LIMIT: {
+        "nginx": "client_max_body_size 0;",
+        "HAProxy": "remove http-request deny rules with req.body_size or hdr(content-length)",
+        "Apache": "LimitRequestBody 0",
+    },
+    Topic.TIMEOUT: {
+        "nginx": "proxy_read_timeout 2m; proxy_send_timeout 2m;",
+        "HAProxy": "timeout client 2m; timeout server 2m; timeout tunnel 2m",
+        "Apache": "ProxyTimeout 120",
+    },
+    Topic.HEADERS: {
+        "nginx": "large_client_header_buffers 4 32k;",
+        "HAProxy": "tune.bufsize 49152",
+        "Apache": "LimitRequestFieldSize 32768",
+    },
+    Topic.RESPONSES: {
+        "nginx": "proxy_buffering off;",
+        "HAProxy": "remove http-response wait-for-body",
+        "Apache": "ProxyPass ... flushpackets=on",
+    },
+    Topic.INTERIM: {"Incoming!!": 'interim_responses = "off"'},
+}
+"""The lines to change, for each proxy, where a topic is not fine and a line can mend it."""
+
+
+HARMLESS: Final = frozenset((Topic.BACKEND, Topic.INTERIM))
+"""The topics whose notes ask for no change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result, for people."""
+
+    topic: Topic
+    grade: Grade
+    sentence: str
+
+    @property
+    def remedies(self) -> dict[str, str]:
+        """The lines to change, for each proxy; empty where no change is needed."""
+        if self.grade is Grade.OK or (self.grade is Grade.NOTE and self.topic in HARMLESS):
+            return {}
+        return REMEDIES.get(self.topic, {})
+
+
+def judge_buffering(topic: Topic, first_byte_s: float, last_byte_s: float, pause_s: float) -> Finding:
+    """Returns what it means that a body with a pause before its last byte came at these times.
+
+    The times are those of the server, from the moment when it had the head of the request.
+    """
+    what = "A chunked body" if topic is Topic.CHUNKED else "A body"
+    if last_byte_s - first_byte_s >= pause_s * 3 / 4:
+        return Finding(topic, Grade.OK, f"{what} reaches the server while it is sent.")
+    return Finding(
+        topic,
+        Grade.CHANGE,
+        f"{what} reaches the server only when all of it is there. A broken connection loses all of it.",
+    )
+
+
+def judge_body_limit(passes_bytes: int, refused_bytes: int | None, how: str) -> Finding:
+    """Returns what the largest body that passes means, and the smallest that is refused, if any; `how`."""
+    if refused_bytes is None:
+        return Finding(Topic.BODY_LIMIT, Grade.OK, f"A body may have {size(passes_bytes)}.")
+    passes = f"A body of {size(passes_bytes)} passes. One" if passes_bytes else "A body"
+    return Finding(Topic.BODY_LIMIT, Grade.CHANGE, f"{passes} of {size(refused_bytes)} is refused: {how}.")
+
+
+def judge_timeout(asked_s: float, took_s: float, how: str) -> Finding:
+    """Returns what it means that an answer that the server held for `asked_s` came, or `how` it failed."""
+    if not how:
+        sentence = f"An answer may take {asked_s:.0f} s."
+        return Finding(Topic.TIMEOUT, Grade.OK, sentence)
+    sentence = f"An answer that takes {asked_s:.0f} s does not arrive: {how} after {took_s:.0f} s."
+    return Finding(Topic.TIMEOUT, Grade.CHANGE, sentence)
+
+
+def judge_interim(
+    sent: bool, passed: list[int], missing: list[int], broken: list[int], shows_proxy: bool
+) -> Finding:
+    """Returns what it means that these interim answers passed, did not, or spoiled the final answer."""
+    if not sent:
+        sentence = "They can't be tried, since HTTP/1.0 reaches the server."
+        return Finding(Topic.INTERIM, Grade.NOTE, sentence)
+    if broken:
+        harm = f"{_names(broken)}: the proxy takes it for the final answer, or fails."
+        if shows_proxy:
+            return Finding(Topic.INTERIM, Grade.NOTE, f"{harm} The server sees the proxy, and sends none.")
+        return Finding(Topic.INTERIM, Grade.CHANGE, f"{harm} The server sees no sign of the proxy.")
+    if missing:
+        return Finding(Topic.INTERIM, Grade.NOTE, f"{_names(missing)}: not passed on. That does no harm.")
+    return Finding(Topic.INTERIM, Grade.OK, f"{_names(passed)}: passed on.")
+
+
+def _names(statuses: list[int]) -> str:
+    return " and ".join(map(str, statuses))
+
+
+def size(size_bytes: int) -> str:
+    """Returns a number of bytes, a power of two, in words."""
+    for power, unit in ((40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")):
+        if size_bytes >= 1 << power:
+            return f"{size_bytes >> power} {unit}"
+    return f"{size_bytes} bytes"
