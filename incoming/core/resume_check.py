@@ -22,6 +22,8 @@ Ranges = tuple[tuple[int, int], ...]
 def ranges_to_compare(stored_bytes: int, same_time: bool, random_units: Sequence[float]) -> Ranges:
     """Returns the ranges to compare: all of the stored part, or samples at its ends and in between.
 
+    They are in order. Samples that overlap become one range, so no byte is in two ranges.
+
     `same_time`: the file has the modification time that the upload began with. `random_units`: RANDOM_SAMPLES
     random numbers from 0 to 1.
     """
@@ -30,8 +32,12 @@ def ranges_to_compare(stored_bytes: int, same_time: bool, random_units: Sequence
     if not same_time or stored_bytes <= MOST_SAMPLED_BYTES:
         return ((0, stored_bytes),)
     last = stored_bytes - SAMPLE_BYTES
-    starts = {0, last, *(int(unit * last) for unit in random_units)}
-    return tuple((start, start + SAMPLE_BYTES) for start in sorted(starts))
+    ranges: list[tuple[int, int]] = []
+    for start in sorted({0, last, *(int(unit * last) for unit in random_units)}):
+        overlaps = bool(ranges) and start < ranges[-1][1]
+        begin = ranges.pop()[0] if overlaps else start
+        ranges.append((begin, start + SAMPLE_BYTES))
+    return tuple(ranges)
 
 
 def split_range(start: int, end: int) -> Ranges:
