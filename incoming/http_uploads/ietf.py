@@ -234,8 +234,11 @@ class _Exchange:
         transfer.skip_stored(self._request.body)
 
     def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
-        """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored."""
-        if self._dialect.withholds:
+        """Raises OffsetMismatch unless the request begins where the client sees the end of what is stored.
+
+        A HEAD without a header of this protocol is a plain one, and its answer withholds the last byte.
+        """
+        if self._dialect.withholds or not self._spoken.is_named:
             transfer.check_offset(offset_bytes)
         elif offset_bytes != transfer.progress.offset_bytes:
             raise errors.OffsetMismatch(transfer.progress.offset_bytes, offset_bytes)
