@@ -80,7 +80,7 @@ class RequestBody(ABC):
 
     @abstractmethod
     def send_interim(self, status: int, headers: Sequence[tuple[str, str]]) -> None:
-        """Sends an answer that precedes the final one, for example 104. Raises BodyBroken.
+        """Sends an answer that precedes the final one, for example 104, unless the connection is broken.
 
         HTTP/1.0 has none (RFC 9110 section 15.2): then it does nothing.
         """
@@ -194,8 +194,9 @@ class _SocketBody(RequestBody):
         try:
             with self._sending, gevent.Timeout(SILENCE_TIMEOUT_S, TimeoutError("it is not accepted")):
                 self._connection.socket.sendall(head.encode("latin-1"))
-        except OSError as exc:
-            raise BodyBroken(IncompleteBody("the connection broke")) from exc
+        except OSError:
+            # What had arrived is still to be read. The reader finds the end of the connection behind it.
+            self._has_interim = False
 
     def skip_rest(self) -> None:
         """See RequestBody."""

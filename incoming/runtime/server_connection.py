@@ -21,7 +21,6 @@ import ctypes
 import importlib
 import os
 import socket
-import ssl
 import sys
 from collections.abc import Callable, Mapping
 from functools import cache
@@ -86,7 +85,7 @@ class BufferedConnection(ServerConnection):
         self.socket.settimeout(0.0)
         try:
             waiting = self._reader.peek()
-        except (BlockingIOError, ssl.SSLWantReadError):
+        except OSError:  # nothing has come yet, or the connection broke, which the next read finds, too
             waiting = b""
         finally:
             self.socket.settimeout(timeout_s)
