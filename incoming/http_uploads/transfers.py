@@ -625,7 +625,9 @@ class Transfers:
         """
         progress = self.look(ticket_id)
         self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
-        if progress.state not in RECEIVING or not self.uploads.claims.is_held(ticket_id):
+        claims = self.uploads.claims
+        may_change = claims.is_held(ticket_id) or claims.is_arriving(ticket_id)
+        if progress.state not in RECEIVING or not may_change:
             return progress
         with self.claim(ticket_id, FileSaid(), source) as transfer:
             return transfer.progress

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -81,6 +81,19 @@ class ClaimedUpload:
 
 
 @dataclass(slots=True, eq=False)
+class Arrival:
+    """A claim under way, which does not hold its upload yet."""
+
+    is_overtaken: bool = False
+    """Whether a claim that began later holds the upload, or has held it."""
+
+    def check(self) -> None:
+        """Raises TakenOver when this claim has been overtaken."""
+        if self.is_overtaken:
+            raise TakenOver
+
+
+@dataclass(slots=True, eq=False)
 class LiveUpload:
     """What is known of an upload while its lock is held, which it is within a with-block."""
 
@@ -140,6 +153,29 @@ class Claims:
         self._news = context.news
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
+        self._arrivals: dict[str, list[Arrival]] = {}
+
+    @contextlib.contextmanager
+    def arriving(self, ticket_id: str) -> Iterator[Arrival]:
+        """Within it a claim is under way. Locks and look-ups may let a newer one pass: see `overtake`."""
+        arrival, arrivals = Arrival(), self._arrivals.setdefault(ticket_id, [])
+        arrivals.append(arrival)
+        try:
+            yield arrival
+        finally:
+            arrivals.remove(arrival)
+            if not arrivals:
+                del self._arrivals[ticket_id]
+
+    def overtake(self, ticket_id: str, arrival: Arrival) -> None:
+        """This claim has taken the upload: no claim of this process that began before it may, from now on."""
+        arrivals = self._arrivals[ticket_id]
+        for older in arrivals[: arrivals.index(arrival)]:
+            older.is_overtaken = True
+
+    def is_arriving(self, ticket_id: str) -> bool:
+        """Returns whether a claim of this process is under way."""
+        return ticket_id in self._arrivals
 
     def lock(self, ticket_id: str) -> LiveUpload:
         """Gives the upload to the caller alone: `with claims.lock(ticket_id) as live`."""

@@ -60,7 +60,7 @@ from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.assemblies import Assemblies
-from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload
+from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, LiveUpload
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep
@@ -164,7 +164,15 @@ class Uploads:
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
         UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,
         Stopping, TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
+        Raises TakenOver if a claim that began later was faster.
         """
+        with self.claims.arriving(ticket_id) as arrival:
+            return self._claim(arrival, ticket_id, claim, listener, source, lease_s)
+
+    def _claim(  # noqa: PLR0913, PLR0917 - as `claim`
+        self, arrival: Arrival, ticket_id: str, claim: Claim, listener: NewsListener, source: str,
+        lease_s: float | None,
+    ) -> ClaimedUpload:  # fmt: skip
         self._check_running()
         if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
             raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
@@ -174,6 +182,7 @@ class Uploads:
         with self.claims.lock(ticket_id) as live:
             ticket = self._registry.get(ticket_id)
             self._check_admission(ticket, claim.length_bytes)
+            arrival.check()
             right_bytes = 0
             if ticket.state in RECEIVING:
                 self._open(ticket, claim.length_bytes, live, source)
@@ -204,6 +213,7 @@ class Uploads:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
             before = live.holder
+            self.claims.overtake(ticket_id, arrival)
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
         # A client of many requests makes a claim for each of them.
         is_next_request = before is not None and before.lease_s is not None and lease_s is not None

@@ -25,6 +25,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import State
 from incoming.core.news import Interrupted
+from incoming.core.ticket import Ticket
 from incoming.uploads.claims import ClaimedUpload
 from tests.support.uploads import House
 
@@ -116,6 +117,27 @@ def test_an_unknown_ticket_can_not_be_claimed(house: House) -> None:
     with pytest.raises(UnknownTicket):
         house.claim(str(uuid.uuid4()), LENGTH_BYTES)
     assert house.uploads.claims.count() == 0
+
+
+def test_a_claim_that_began_earlier_does_not_take_the_upload_from_a_newer_one(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket_id = house.new_ticket()
+    newer: list[ClaimedUpload] = []
+    doubts = house.uploads.doubts
+    examine = doubts.examine
+
+    def examine_slowly(ticket: Ticket) -> None:
+        monkeypatch.setattr(doubts, "examine", examine)
+        assert house.uploads.claims.is_arriving(ticket_id)
+        newer.append(house.claim(ticket_id, 5).claim)
+
+    monkeypatch.setattr(doubts, "examine", examine_slowly)
+    with pytest.raises(TakenOver):
+        house.claim(ticket_id, 5)
+    house.uploads.write(newer[0], memoryview(b"bytes"))
+    house.uploads.complete(newer[0])
+    assert not house.uploads.claims.is_arriving(ticket_id)
 
 
 def test_a_new_connection_takes_over_at_the_last_byte_of_the_old_one(house: House) -> None:
