@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import http.client
+import os
 import socket
 import struct
 import sys
@@ -65,9 +66,14 @@ class OpenRequest:
         self.socket.sendall(b"%x\r\n%s\r\n" % (len(data), data))
 
     def break_off(self, *, reset: bool) -> None:
-        """Ends the connection, with FIN or RST, once the peer's system has received all that was sent."""
+        """Ends the connection, with FIN or RST, once the peer's system has received all that was sent.
+
+        Raises OSError if the peer has reset it.
+        """
 
         def unsent_bytes() -> int:
+            if number := self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+                raise OSError(number, os.strerror(number))
             found = fcntl.ioctl(self.socket.fileno(), termios.TIOCOUTQ, bytes(4))
             return int.from_bytes(found, sys.byteorder)
 

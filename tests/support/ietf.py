@@ -7,6 +7,7 @@ import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.client import RemoteDisconnected
 from typing import Any, Final
 
 from incoming.protocol.ietf_draft import DIALECTS, MEDIA_TYPE
@@ -92,8 +93,11 @@ class Exchange:
         self._request.send_chunk(data)
 
     def read_head(self) -> Interim:
-        """Waits for the head of the next answer, interim or final."""
-        status = int(self._answers.readline().split()[1])
+        """Waits for the head of the next answer, interim or final. Raises RemoteDisconnected."""
+        status_line = self._answers.readline()
+        if not status_line:
+            raise RemoteDisconnected("no answer")
+        status = int(status_line.split()[1])
         headers: dict[str, str] = {}
         while line := self._answers.readline().strip():
             name, _, value = line.decode("latin-1").partition(":")
