@@ -7,14 +7,27 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, SlowApp, Stage, check, matrix
-from tests.support.app import DONE, WAIT, Delivery, Reply
+from tests.clients.conftest import (
+    DEADLINE_S,
+    QUICK,
+    SLOW_BYTES_PER_S,
+    DiskFile,
+    Issued,
+    SlowApp,
+    Stage,
+    check,
+    matrix,
+)
+from tests.conftest import StartServer
+from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.relay import Relay
 from tests.support.server import ROOT, finish_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import FENCE
@@ -55,6 +68,22 @@ GET_TICKET, SEND, PIPE, RESUME, RETRY, POST, FORM, STATE, CANCEL = (
 def in_matrix(value: object) -> ParameterSet:
     """Returns a parameter of a test for `make clients` alone."""
     return pytest.param(value, marks=matrix)
+
+
+@pytest.fixture
+def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
+    """What curl meets: the server holds its requests so long that the app answers in time."""
+    server = start_server(**{**QUICK, "http_hold_s": 25.0})
+    with Relay(server.port, SLOW_BYTES_PER_S) as line:
+        yield Stage(server, app, line, tmp_path)
+
+
+@pytest.fixture
+def hasty_stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Stage]:
+    """The same, but the server soon answers that the app has not answered yet."""
+    server = start_server(**QUICK)
+    with Relay(server.port, SLOW_BYTES_PER_S) as line:
+        yield Stage(server, app, line, tmp_path)
 
 
 class Curl:
@@ -228,15 +257,15 @@ def test_curl_ends_when_the_app_has_the_file_and_not_before(stage: Stage, headin
     assert client.end() == (0, FINISHED)
 
 
-def test_curl_says_that_the_app_has_not_answered_and_how_to_ask(stage: Stage) -> None:
-    stage.app.answers = [WAIT]
-    file, upload = stage.file(300_000), stage.issue()
+def test_curl_says_that_the_app_has_not_answered_and_how_to_ask(hasty_stage: Stage) -> None:
+    hasty_stage.app.answers = [WAIT]
+    file, upload = hasty_stage.file(300_000), hasty_stage.issue()
     status, printed = run(SEND, upload, file)
     assert status == 0
     assert printed.startswith("The file has arrived, and the app has not accepted it yet.")
-    assert json.loads(run(STATE, upload)[1])["state"] == "waiting"
+    wait_until(lambda: json.loads(run(STATE, upload)[1])["state"] == "waiting", "the app waits")
     held = Curl(STATE, upload, which=1)
-    assert finish_upload(stage.server, upload.ticket_id).text == "ok"
+    assert finish_upload(hasty_stage.server, upload.ticket_id).text == "ok"
     assert json.loads(held.end()[1])["state"] == "finished"
     assert run(SEND, upload, file) == (0, FINISHED)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.support.app import ScriptedApp
+from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpUpload
 from tests.support.server import RunningServer, new_upload
 
@@ -20,6 +21,28 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """The server that the tests of this folder share; none of them stops it."""
     with RunningServer(tmp_path_factory.mktemp("http") / "storage", None, **QUICK) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def patient_server(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that holds requests so long that an app on a busy machine answers in time."""
+    storage_dir = tmp_path_factory.mktemp("patient") / "storage"
+    with ForkedServer(launcher, storage_dir, **{**QUICK, "http_hold_s": 25.0}) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def hasty_server(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """A server that soon answers that the app has not answered yet."""
+    storage_dir = tmp_path_factory.mktemp("hasty") / "storage"
+    with ForkedServer(launcher, storage_dir, **{**QUICK, "http_hold_s": 0.1}) as running:
+        yield running
+
+
+@pytest.fixture
+def new_hasty_upload(hasty_server: RunningServer, app: ScriptedApp) -> NewHttpUpload:
+    """The same as `new_http_upload`, at the server that does not hold requests."""
+    return lambda **params: HttpUpload(hasty_server.url, new_upload(hasty_server, app.url, **params))
 
 
 @pytest.fixture

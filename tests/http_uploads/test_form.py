@@ -48,6 +48,12 @@ def state(upload: HttpUpload) -> str:
     return str(json.loads(upload.ask("GET").body)["state"])
 
 
+@pytest.fixture
+def server(patient_server: RunningServer) -> RunningServer:
+    """The server of these tests."""
+    return patient_server
+
+
 # --- one file ------------------------------------------------------------------------------------------
 
 
@@ -87,15 +93,16 @@ def test_the_browser_is_sent_to_the_page_that_the_app_has_chosen(new_http_upload
 
 
 def test_the_browser_waits_on_a_page_until_the_app_has_the_file(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload(returnURL=RETURN_URL)
+    upload = new_hasty_upload(returnURL=RETURN_URL)
     answer = send(upload, form())
     assert (answer.status, answer.headers["location"]) == (303, upload.ticket_id)
     assert b"The file has arrived" in upload.ask("GET", HTML).body
+    wait_until(lambda: state(upload) == "waiting", "the app waits")
     with upload.open("GET", HTML, "?wait=25") as held:
-        assert finish_upload(server, upload.ticket_id).text == "ok"
+        assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
         arrived = held.answer()
     assert (arrived.status, arrived.headers["location"]) == (303, RETURN_URL)
 

@@ -67,6 +67,12 @@ def code_of(answer: HttpAnswer) -> tuple[int, str]:
     return answer.status, answer.headers["incoming-error"]
 
 
+@pytest.fixture
+def server(patient_server: RunningServer) -> RunningServer:
+    """The server of these tests."""
+    return patient_server
+
+
 # --- a whole file ------------------------------------------------------------------------------------
 
 
@@ -145,18 +151,19 @@ def test_a_put_is_held_until_the_app_has_the_file(new_http_upload: NewHttpUpload
 
 
 def test_an_app_that_takes_long_lets_the_client_ask_again(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     answer = put(upload)
     assert (answer.status, answer.offset_bytes) == (202, LAST)
     assert answer.headers["location"] == upload.ticket_id
     assert int(answer.headers["retry-after"]) > 0
     assert f"curl '{upload.url}?wait=25'".encode() in answer.body
+    wait_until(lambda: b'"waiting"' in upload.ask("GET").body, "the app waits")
     again = put(upload, headers=JSON)
     assert (again.status, json.loads(again.body)["state"]) == (202, "waiting")
-    assert finish_upload(server, upload.ticket_id).text == "ok"
+    assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
     assert put(upload).status == 200
     assert len(app.deliveries) == 1
 
@@ -226,13 +233,13 @@ def test_no_line_of_the_log_has_the_command_with_the_whole_ticket(
 
 
 def test_the_byte_that_is_withheld_may_come_again(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert put(upload).offset_bytes == LAST
     assert put_part(upload, LAST).status == 202
-    assert finish_upload(server, upload.ticket_id).text == "ok"
+    assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
     assert_finished(put_part(upload, LAST), app)
 
 
@@ -313,15 +320,24 @@ def test_a_body_that_is_longer_than_the_file_is_refused_at_the_first_byte_too_ma
     assert server.stored_file(upload.ticket_id).read_bytes() == DATA[:HALF]
 
 
-@pytest.mark.parametrize("state", ["waiting", "finished"])
 def test_a_put_whose_answer_was_lost_gets_it_when_it_is_repeated(
-    new_http_upload: NewHttpUpload, app: ScriptedApp, state: str
+    new_http_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
-    app.answers = [WAIT if state == "waiting" else DONE]
     upload = new_http_upload()
-    first, again = put(upload), put_chunked(upload) if state == "waiting" else put(upload)
-    assert (first.status, first.body) == (again.status, again.body)
-    assert len(app.deliveries) == 1
+    assert_finished(put(upload), app)
+    assert_finished(put(upload), app)
+    assert_finished(put_chunked(upload), app)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_a_put_that_is_repeated_while_the_app_takes_its_time_hands_nothing_over_again(
+    new_hasty_upload: NewHttpUpload, app: ScriptedApp, chunked: bool
+) -> None:
+    app.answers = [WAIT]
+    upload = new_hasty_upload()
+    assert put(upload).status == 202
+    assert (put_chunked(upload) if chunked else put(upload)).status == 202
+    assert len(app.wait_for(1)) == 1
 
 
 @pytest.mark.parametrize("content", [OTHER_AT_THE_START, OTHER_AT_THE_END])

@@ -40,6 +40,12 @@ def half(upload: HttpUpload) -> HttpUpload:
     return upload
 
 
+@pytest.fixture
+def server(patient_server: RunningServer) -> RunningServer:
+    """The server of these tests."""
+    return patient_server
+
+
 def test_a_program_gets_the_state_as_json(new_http_upload: NewHttpUpload) -> None:
     nothing = {"state": "issued", "offset_bytes": 0, "length_bytes": None, "name": "", "reason": ""}
     upload = new_http_upload()
@@ -56,25 +62,26 @@ def test_a_program_gets_the_state_as_json(new_http_upload: NewHttpUpload) -> Non
 
 
 def test_the_last_byte_does_not_count_before_the_app_has_the_file(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA).status == 202
-    assert (state(upload)["state"], state(upload)["offset_bytes"]) == ("waiting", SIZE_BYTES - 1)
-    assert finish_upload(server, upload.ticket_id).text == "ok"
+    wait_until(lambda: state(upload)["state"] == "waiting", "the app waits")
+    assert state(upload)["offset_bytes"] == SIZE_BYTES - 1
+    assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
     assert state(upload)["offset_bytes"] == SIZE_BYTES
 
 
 def test_the_state_says_why_the_app_has_not_answered(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [Reply(503)]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA).status == 202
-    assert "503" in state(upload)["reason"]
+    wait_until(lambda: "503" in state(upload)["reason"], "the app has answered")
     assert b"The reason is: " in page(upload).body
-    assert cancel_upload(server, upload.ticket_id).status_code == 412
+    assert cancel_upload(hasty_server, upload.ticket_id).status_code == 412
 
 
 def test_the_state_says_why_an_upload_has_failed(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
@@ -100,14 +107,14 @@ def test_a_look_at_an_upload_does_not_disturb_its_client(new_http_upload: NewHtt
 
 
 def test_an_answer_is_held_until_the_app_has_the_file(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA).status == 202
+    wait_until(lambda: state(upload)["state"] == "waiting", "the app waits")
     with upload.open("GET", below="?wait=25") as held:
-        assert state(upload)["state"] == "waiting"
-        assert finish_upload(server, upload.ticket_id).text == "ok"
+        assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
         assert json.loads(held.answer().body)["state"] == "finished"
 
 
@@ -124,7 +131,7 @@ def test_an_answer_is_held_until_the_upload_is_cancelled(
 def test_an_answer_is_held_for_as_long_as_was_asked_and_not_longer(new_http_upload: NewHttpUpload) -> None:
     began_s = time.monotonic()
     assert state(new_http_upload(), "?wait=1")["state"] == "issued"
-    assert 0.9 < time.monotonic() - began_s < 10
+    assert 0.9 < time.monotonic() - began_s < 20
 
 
 def test_an_answer_about_the_end_is_not_held(new_http_upload: NewHttpUpload) -> None:
@@ -132,7 +139,7 @@ def test_an_answer_about_the_end_is_not_held(new_http_upload: NewHttpUpload) -> 
     assert upload.ask("PUT", None, DATA).status == 200
     began_s = time.monotonic()
     assert state(upload, "?wait=25")["state"] == "finished"
-    assert time.monotonic() - began_s < 10
+    assert time.monotonic() - began_s < 20
 
 
 @pytest.mark.parametrize("wait", ["x", "-1", "1.5", "+1", "1e9", "9999999"])
@@ -155,19 +162,19 @@ def test_a_browser_gets_a_page_that_nothing_else_may_use(new_http_upload: NewHtt
     assert b"The file is being uploaded" in answer.body
 
 
-def test_the_name_of_the_file_is_text_on_the_page(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+def test_the_name_of_the_file_is_text_on_the_page(new_hasty_upload: NewHttpUpload, app: ScriptedApp) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA, "/%3Cscript%3E&amp;.mov").status == 202
     assert b'<span class="name">&lt;script&gt;&amp;amp;.mov</span>' in page(upload).body
     assert state(upload)["name"] == "<script>&amp;.mov"
 
 
 def test_a_page_that_waits_for_the_app_is_loaded_again_when_there_is_news(
-    new_http_upload: NewHttpUpload, app: ScriptedApp
+    new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    upload = new_http_upload()
+    upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA, "/a.mov").status == 202
     for below, target in (("", upload.ticket_id), ("/a.mov", f"../{upload.ticket_id}")):
         assert f'content="1; url={target}?wait=25"'.encode() in page(upload, below).body
