@@ -111,6 +111,8 @@ var server = {
   // of the most bytes, since that limit was only supposed
   enough_bodies: ENOUGH_BODIES,
   // of them to try larger ones
+  has_tried_more: false,
+  // than such a limit: if that fails, it is certain
   warned_of: "",
   // an address, in the console
   /** @param {string} hostname */
@@ -120,6 +122,7 @@ var server = {
     this.most_body_bytes = Infinity;
     this.stored_body_bytes = 0;
     this.enough_bodies = ENOUGH_BODIES;
+    this.has_tried_more = false;
   },
   /**
    * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
@@ -163,19 +166,22 @@ var server = {
     this.good_bodies += 1;
     if (this.good_bodies < this.enough_bodies) return;
     this.most_body_bytes *= 2;
+    this.has_tried_more = true;
     this.good_bodies = 0;
   },
   /**
    * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
    * another host, so it takes the second loss of what is larger than all before as one,
-   * and tries larger ones after a while.
+   * and tries larger ones once.
    * @param {number} bytes @param {boolean} is_certain
    */
   note_refused(bytes, is_certain) {
     if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
-      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+      const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
+      const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
+      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
       this.good_bodies = 0;
-      this.enough_bodies = is_certain ? Infinity : this.enough_bodies * 2;
+      this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
     } else {
       this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }

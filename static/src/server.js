@@ -25,6 +25,7 @@ export const server = {
   has_lost_body: false, // a larger one was lost, and none has got through since
   good_bodies: 0, // of the most bytes, since that limit was only supposed
   enough_bodies: ENOUGH_BODIES, // of them to try larger ones
+  has_tried_more: false, // than such a limit: if that fails, it is certain
   warned_of: '', // an address, in the console
 
   /** @param {string} hostname */
@@ -34,6 +35,7 @@ export const server = {
     this.most_body_bytes = Infinity;
     this.stored_body_bytes = 0;
     this.enough_bodies = ENOUGH_BODIES;
+    this.has_tried_more = false;
   },
 
   /**
@@ -84,20 +86,24 @@ export const server = {
     this.good_bodies += 1;
     if (this.good_bodies < this.enough_bodies) return;
     this.most_body_bytes *= 2;
+    this.has_tried_more = true;
     this.good_bodies = 0;
   },
 
   /**
    * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
    * another host, so it takes the second loss of what is larger than all before as one,
-   * and tries larger ones after a while.
+   * and tries larger ones once.
    * @param {number} bytes @param {boolean} is_certain
    */
   note_refused(bytes, is_certain) {
     if (is_certain || (this.has_lost_body && bytes > this.stored_body_bytes)) {
-      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.floor(bytes / 2));
+      // Halfway, in doublings, to what has got through: chunks may have grown a lot at once.
+      const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
+      const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
+      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
       this.good_bodies = 0;
-      this.enough_bodies = is_certain ? Infinity : this.enough_bodies * 2;
+      this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
     } else {
       this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }

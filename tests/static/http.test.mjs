@@ -297,7 +297,7 @@ test('where the page may not see such an answer, the second loss of a chunk is t
   const page = new Page();
   const sizes = await sizes_after(page, 2, (request) => request.breaks());
   assert.deepEqual([sizes[0], sizes[1], Math.max(...sizes.slice(2))], [32, 16, 8]);
-  for (let i = 0; i < 60; i++) {
+  for (let i = 0; i < 25; i++) {
     await page.pass(0.05);
     await store(page, { MaxChunkBytes: 64 * KIB, MaxWindowBytes: 256 * KIB });
   }
