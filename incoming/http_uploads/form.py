@@ -46,7 +46,9 @@ class Forms:
         """Stores the file in a form. Raises IncomingError."""
         self._check(request)
         form = FormBody(request.body, FormReader(request.header("Content-Type")))
-        said = FileSaid(None, _read_name(form))
+        with self._transfers.uploads.claims.arriving(request.ticket_id) as arrival:
+            said = FileSaid(None, _read_name(form))
+            arrival.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
             try:
                 receive_whole(transfer, form, WholeForm())
