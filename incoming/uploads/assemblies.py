@@ -172,7 +172,7 @@ class Assemblies:
             if whole is None or not self._registry.get(ticket.id).is_in_parts:
                 return None  # it was called off meanwhile, or the server stops
             made = self._registry.change(ticket.id, Assemble(whole, self._context.boot_id))
-            self._parts.admission.release_all(ticket)
+            self._parts.forget(ticket)
             self._integrity.adopt(made, whole)
         log.info("upload %(ticket)s: its parts are the file now, of %(length_bytes)d bytes", made.for_log())
         self.clean_up(made)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final, Self
 
@@ -257,6 +257,11 @@ class Claims:
         """Returns how many bytes are stored of an upload whose file is open; None for any other one."""
         live = self._live.get(ticket_id)
         return live.writer.durable_offset if live and live.writer else None
+
+    def offsets_of(self, ticket_ids: Iterable[str]) -> list[int | None]:
+        """Returns `offset` for each of these uploads."""
+        found = map(self._live.get, ticket_ids)
+        return [live.writer.durable_offset if live and live.writer else None for live in found]
 
     def moved_at_s(self, ticket_id: str) -> float | None:
         """Returns when bytes of an open upload were last stored; None when none were yet."""

@@ -52,11 +52,6 @@ class PartAdmission(Admission):
         """Keeps no room for a copy any more."""
         self.budget.release(f"{ticket_id}/{COPY}")
 
-    def release_all(self, ticket: Ticket) -> None:
-        """Keeps no room for any part of this ticket any more."""
-        for part in ticket.parts.present if ticket.parts else ():
-            self.release(part_id(ticket.id, part.number))
-
     def limit_bytes(self, ticket: Ticket) -> int:
         """Returns how large a part may be: what the other parts leave of the ticket's limit."""
         ticket_id, own_number = _split(ticket.id)
@@ -72,13 +67,11 @@ class PartAdmission(Admission):
         """Returns how many bytes of each part are stored and count. Raises StorageFailed."""
         if not parts:
             return ()
-        ids = [part_id(ticket_id, part.number) for part in parts]
-        opened = [self._claims.offset(one) for one in ids]
-        if None not in opened:
-            return tuple(size or 0 for size in opened)
         stored = self._parts.sizes(ticket_id, parts)
-        opened = [self._claims.offset(one) for one in ids]  # more may have come meanwhile
-        return tuple(at_rest if size is None else size for at_rest, size in zip(stored, opened, strict=True))
+        opened = self._claims.offsets_of(part_id(ticket_id, part.number) for part in parts)
+        return tuple(  # more may have come meanwhile
+            at_rest if size is None else size for at_rest, size in zip(stored, opened, strict=True)
+        )
 
     @property
     def _parts(self) -> Parts:

@@ -70,6 +70,8 @@ class PartUploads:
         self.check_running = check_running
         self.admission = PartAdmission(context, whole, claims)
         self._on_complete = on_complete
+        self._examined: set[str] = set()
+        """The uploads in parts that were looked at since the start, which may have been after a power cut."""
         self._registry = context.registry
         self._storage = context.storage.parts
 
@@ -327,6 +329,7 @@ class PartUploads:
                 with suppress(IncomingError):  # what stays goes with the ticket
                     self._storage.delete(ticket_id, part)
             self._pause_if_idle(ticket_id)
+            self._examined.discard(ticket_id)
         log.info("upload %(ticket)s: part %(part)d deleted", ticket.for_log(part=number))
 
     def look(self, upload_id: str) -> Progress:
@@ -345,7 +348,15 @@ class PartUploads:
 
     def examine(self, ticket_id: str) -> None:
         """Reads all parts after a power cut: that may take long, so no lock is held. Raises StorageFailed."""
-        self.admission.sizes(ticket_id, self.parts_of(ticket_id).present)
+        if ticket_id not in self._examined:
+            self.admission.sizes(ticket_id, self.parts_of(ticket_id).present)
+            self._examined.add(ticket_id)
+
+    def forget(self, ticket: Ticket) -> None:
+        """Drops what is known of the parts of an upload, which are the file now, or gone."""
+        self._examined.discard(ticket.id)
+        for one in part_ids(ticket):
+            self.admission.release(one)
 
     # --- for the service -----------------------------------------------------------------------------------
 
@@ -390,7 +401,7 @@ class PartUploads:
             with self.claims.lock(one) as live:
                 self.claims.hand_to(live, None, news)
                 live.abort()
-            self.admission.release(one)
+        self.forget(ticket)
 
 
 def part_ids(ticket: Ticket) -> list[str]:

@@ -21,6 +21,7 @@ from __future__ import annotations
 import hashlib
 import os
 import struct
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from incoming.core.checkpoints import MAX_CHECKPOINTS, Checkpoint, Checkpoints
@@ -75,13 +76,18 @@ def encode_checkpoints(number: int, checkpoints: Checkpoints) -> bytes:
     return _with_crc(number, packed.ljust(MAX_CHECKPOINTS * _CHECKPOINT.size, b"\0"))
 
 
+def decode_record(number: int, slot: bytes) -> Record | None:
+    """Returns the record in the slot of a part; None if there is none, or it is damaged."""
+    packed = _checked(number, slot[:_RECORD_BYTES])
+    if not packed:
+        return None
+    end_bytes, crc, mark = _RECORD.unpack(packed)
+    return Record(Checkpoint(end_bytes, crc), mark)
+
+
 def decode(number: int, slot: bytes) -> Slot:
     """Returns what the slot of a part says. What is damaged says nothing."""
-    record, checkpoints = None, NONE
-    packed = _checked(number, slot[:_RECORD_BYTES])
-    if packed:
-        end_bytes, crc, mark = _RECORD.unpack(packed)
-        record = Record(Checkpoint(end_bytes, crc), mark)
+    record, checkpoints = decode_record(number, slot), NONE
     packed = _checked(number, slot[CHECKPOINTS_AT : CHECKPOINTS_AT + _CHECKPOINTS_BYTES])
     if packed:
         found = (Checkpoint(*one) for one in _CHECKPOINT.iter_unpack(packed))
@@ -96,7 +102,7 @@ def _with_crc(number: int, packed: bytes) -> bytes:
 def _checked(number: int, packed: bytes) -> bytes:
     """Returns what stands before the checksum; nothing if they do not agree, or nothing was ever written."""
     content = packed[: -_CRC.size]
-    return content if any(content) and _with_crc(number, content) == packed else b""
+    return content if content.strip(b"\0") and _with_crc(number, content) == packed else b""
 
 
 class OffsetsFile:
@@ -109,11 +115,10 @@ class OffsetsFile:
         """Returns what is known of a part."""
         return decode(number, os.pread(self.fd, SLOT_BYTES, record_at(number)))
 
-    def slots(self, last_number: int) -> list[Slot]:
-        """Returns what is known of all parts up to this number; the first one is that of the number 0."""
-        content = os.pread(self.fd, (last_number + 1) * SLOT_BYTES, 0)
-        starts = range(0, (last_number + 1) * SLOT_BYTES, SLOT_BYTES)
-        return [decode(number, content[at : at + SLOT_BYTES]) for number, at in enumerate(starts)]
+    def raw_slots(self, numbers: Sequence[int]) -> list[bytes]:
+        """Returns the slots of these parts as they are in the file, which may end before."""
+        content = os.pread(self.fd, record_at(max(numbers, default=0) + 1), 0)
+        return [content[record_at(number) : record_at(number + 1)] for number in numbers]
 
     def put_record(self, number: int, record: Record) -> None:
         """Says how much of a part is stored."""

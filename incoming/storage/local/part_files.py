@@ -27,7 +27,7 @@ from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
-from incoming.storage.local.offsets import EMPTY, OffsetsFile, Record, Slot
+from incoming.storage.local.offsets import EMPTY, OffsetsFile, Record, Slot, decode, decode_record
 from incoming.storage.local.posix import NO_FOLLOW, folder, punch_hole
 
 log = logging.getLogger(__name__)
@@ -163,10 +163,20 @@ class PartFiles:
             return [START] * len(parts)
         try:
             offsets = OffsetsFile(fd)
-            slots = offsets.slots(max((part.number for part in parts), default=0))
-            return [self._settled(ticket_id, part, offsets, slots[part.number])[0] for part in parts]
+            slots = offsets.raw_slots([part.number for part in parts])
+            return [
+                self._stored(ticket_id, part, offsets, slot) for part, slot in zip(parts, slots, strict=True)
+            ]
         finally:
             close_descriptor(fd)
+
+    def _stored(self, ticket_id: str, part: Part, offsets: OffsetsFile, slot: bytes) -> Checkpoint:
+        if not slot.strip(b"\0"):
+            return START
+        record = decode_record(part.number, slot)
+        if record and record.mark == self.mark:
+            return record.stored  # checkpoints do not matter
+        return self._settled(ticket_id, part, offsets, decode(part.number, slot))[0]
 
     def settled(self, ticket_id: str, part: Part, offsets: OffsetsFile) -> tuple[Checkpoint, Checkpoints]:
         """Returns how much of a part is stored, and its checkpoints; see `stored`."""
