@@ -83,8 +83,9 @@ class Concatenation:
     def _head(self, upload_id: str, source: str) -> Answer:
         """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""
         progress = self._parts.look(upload_id)
-        offset_bytes = progress.offset_bytes
-        if offset_bytes != progress.length_bytes and self._uploads.claims.is_held(upload_id):
+        offset_bytes, claims = progress.offset_bytes, self._uploads.claims
+        is_in_use = claims.is_held(upload_id) or claims.is_arriving(upload_id)
+        if offset_bytes != progress.length_bytes and is_in_use:
             with self._transfers.claim_part(upload_id, source) as transfer:
                 offset_bytes = transfer.offset_bytes
         answer = Answer(200).add(Header.OFFSET, offset_bytes).add(Header.CONCAT, PARTIAL)

@@ -42,7 +42,7 @@ from incoming.core.ticket import Ticket
 from incoming.registry import NewsListener
 from incoming.storage import PartWriter, Writer
 from incoming.uploads.admission import Admission
-from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload
+from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, LiveUpload
 from incoming.uploads.context import UploadContext
 from incoming.uploads.integrity import Keep
 from incoming.uploads.part_admission import PartAdmission
@@ -122,12 +122,20 @@ class PartUploads:
         Raises UnknownPart, WrongState once the file is being made of the parts, and what `Uploads.claim`
         raises.
         """
+        with self.claims.arriving(upload_id) as arrival:
+            return self._claim(arrival, upload_id, claim, listener, source, lease_s)
+
+    def _claim(  # noqa: PLR0913, PLR0917 - as `claim`
+        self, arrival: Arrival, upload_id: str, claim: Claim, listener: NewsListener, source: str,
+        lease_s: float | None,
+    ) -> ClaimedUpload:  # fmt: skip
         self.check_running()
         ticket_id, number = _split(upload_id)
         self.examine(ticket_id)
         with self.claims.lock(ticket_id), self.claims.lock(upload_id) as live:
             ticket = self._registry.get(ticket_id)
             upload = self._claimable(ticket, number, claim.length_bytes)
+            arrival.check()
             writer = self._open(upload, live, source)
             try:
                 ticket = self._registry.change(ticket_id, ClaimPart())
@@ -149,6 +157,7 @@ class PartUploads:
                 lease_s=lease_s,
             )
             claimed.tell_offsets(writer)
+            self.claims.overtake(upload_id, arrival)
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
         about = upload.for_log(part=number, offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: part %(part)d claimed at %(offset_bytes)d bytes", about)

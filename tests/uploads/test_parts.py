@@ -115,6 +115,25 @@ def test_a_new_claim_takes_a_part_over_at_once_and_no_other_part(house: House, t
     assert offsets(house, ticket_id) == [20, 10]
 
 
+def test_a_claim_that_began_earlier_does_not_take_a_part_from_a_newer_one(
+    house: House, ticket_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    upload_id, newer = new_part(house, ticket_id, 50), []
+    parts = house.uploads.parts
+    examine = parts.examine
+
+    def examine_slowly(_: str) -> None:
+        monkeypatch.setattr(parts, "examine", examine)
+        assert house.uploads.claims.is_arriving(upload_id)
+        newer.append(claim_part(house, upload_id))
+
+    monkeypatch.setattr(parts, "examine", examine_slowly)
+    with pytest.raises(TakenOver):
+        claim_part(house, upload_id)
+    write_part(house, newer[0], CONTENT[:50])
+    assert offsets(house, ticket_id) == [50]
+
+
 def test_a_chunk_beyond_a_part_is_refused_and_no_other_part_is_touched(house: House, ticket_id: str) -> None:
     client = claim_part(house, new_part(house, ticket_id, 40))
     send_part(house, ticket_id, CONTENT[40:])
