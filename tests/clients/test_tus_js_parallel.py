@@ -83,6 +83,6 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words(stage: Stage) -> None:
 @matrix
 def test_a_large_file_arrives_in_parts(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()
-    with parallel(file, upload) as client:
+    with parallel(file, upload, retryDelays=[1000] * 100) as client:  # the app reads all of it
         assert client.end() == "success", client.seen
     check(upload, file)
