@@ -1184,7 +1184,7 @@ def test_an_empty_file_is_not_there_for_its_client_before_the_app_has_it(
 @in_three_versions
 def test_what_is_below_the_address_of_an_upload_is_not_one(new_client: NewClient, version: int) -> None:
     client = new_client(version)
-    for below in ("/parts/1", "/a/b", "/another-name"):
+    for below in ("/parts/first", "/a/b", "/another-name"):
         request = client.upload.open("POST", client.headers(True, {"Content-Length": 0}), below)
         with Exchange(request, "POST") as exchange:
             assert exchange.answer().status == 404
