@@ -98,8 +98,11 @@ class Site:
 
     @property
     def lives(self) -> int:
-        """How often the server has ended so far."""
-        return len(self._downs_s)
+        """How often an end of the server has begun, or was over, so far.
+
+        A server that is about to be killed may lose what it is sent until then.
+        """
+        return len(self._downs_s) + sum(up_s < float("inf") for _, up_s in self._downs_s)
 
     def restart(self, *, kill: bool) -> None:
         """Ends the server, with SIGKILL or politely, and starts it again."""
