@@ -65,6 +65,8 @@ class Site:
     bytes_per_s: int = 0
     hostname: str = ""
     """What the page calls set_server_hostname with, if anything."""
+    transport: str = ""
+    """What the page sets as incoming.transport, if anything."""
 
     def upload(self, url: str) -> None:
         """Begins an upload in a page at this address."""
@@ -72,6 +74,8 @@ class Site:
         self.driver.get(url)
         if self.hostname:
             self.driver.execute_script("incoming.set_server_hostname(arguments[0])", self.hostname)
+        if self.transport:
+            self.driver.execute_script("incoming.transport = arguments[0]", self.transport)
         Card(self.driver).choose(self.file)
         ticket = new_upload(self.server, self.app.url)
         self.driver.execute_script("begin(...arguments)", ticket, self.bytes_per_s)
@@ -172,6 +176,7 @@ def test_neither_a_reload_of_nginx_nor_a_restart_of_the_server_behind_it_is_an_e
 
 def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_goes_on_once_it_does(site: Site) -> None:
     right = site.nginx.site
+    site.transport = "websocket"
     site.nginx.change(r" *(proxy_http_version|proxy_set_header (Upgrade|Connection)) [^;]*;\n", "")
     with site.nginx as nginx:
         site.upload(nginx.url)
@@ -183,6 +188,7 @@ def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_goes_on_once
 
 
 def test_a_page_of_another_origin_may_ask_why(site: Site) -> None:
+    site.transport = "websocket"
     site.nginx.change(r" *proxy_set_header Upgrade [^;]*;\n", "")
     with site.nginx as nginx:
         site.hostname = nginx.host
