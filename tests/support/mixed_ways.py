@@ -201,6 +201,9 @@ class MixedUpload:
     expected: tuple[int, int | None] | None = None
     """The offset that must be told next; only if the server is in this life, unless that is None."""
     is_begun: bool = False
+    may_be_late: bool = False
+    """Whether nothing shows that the server has read the head of a request that was left. It may read that
+    after the next request, which then loses the upload."""
 
     @property
     def length_bytes(self) -> int:
@@ -254,6 +257,9 @@ class MixedUpload:
             self.outcome = Outcome.REFUSED
         elif code != "app_not_ready":
             assert code in ("stopping", "session_ended", "taken_over"), f"unexpected error: {code}"
+            if code == "taken_over" and self.may_be_late:
+                self.may_be_late = False  # a single time for each of them
+                return
             assert self.site.was_down(since_s), f"{code}, though the server was not stopped"
 
     # --- steps ----------------------------------------------------------------------------------------
@@ -378,6 +384,7 @@ class MixedUpload:
             self._await_expected()
         else:
             self._end(request, ending)
+        self.may_be_late = is_checked or ending not in (Ending.FIN, Ending.RESET)
         return False
 
     def _await_expected(self) -> None:
