@@ -20,13 +20,13 @@ class Hash(Protocol):
     """What computes one checksum or digest of the bytes that it is given."""
 
     def update(self, data: memoryview | bytes, /) -> None:
-        """Goes on with `data`."""
+        """Adds `data`."""
 
     def digest(self) -> bytes:
         """Returns the value for all bytes so far."""
 
     def copy(self) -> Self:
-        """Returns another one of the same bytes, to go on apart from this one."""
+        """Returns another one of the same bytes, which continues apart from this one."""
 
 
 class _Crc:
@@ -37,7 +37,7 @@ class _Crc:
         self._value = 0
 
     def update(self, data: memoryview | bytes, /) -> None:
-        """Goes on with `data`."""
+        """Adds `data`."""
         self._value = self._step(data, self._value)
 
     def digest(self) -> bytes:

@@ -59,7 +59,7 @@ class Claim:
     None while the client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the
     client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
     or more. It fences out the claims before this one: see `Ticket.token`. `upload_metadata`: what a client of
-    tus says of its file, as it came in the header Upload-Metadata. The first one that is not empty counts.
+    tus says of its file, unchanged, from the header Upload-Metadata. The first one that is not empty counts.
     `file_digest`: see `core.file_digest`; the first one counts, too.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.

@@ -39,7 +39,7 @@ class Part(NamedTuple):
     """One part of an upload. A number is never given to another part.
 
     `start_bytes`: where the part begins in the file; None if it was created without a length. `length_bytes`
-    is None while it is unknown. `upload_metadata`: what a client of tus says of the part, as it came.
+    is None while it is unknown. `upload_metadata`: what a client of tus says of the part, unchanged.
     """
 
     number: int

@@ -38,7 +38,7 @@ class ArrivedUpload:
 
     `path` is the stored file, absolute; `name` the one from the browser: data, never a path. `crc32c` and
     `sha256` are hex, the second one only if the ticket asked for it. `metadata` is what the ticket was made
-    with. `upload_metadata` is what a client of tus says of its file, as it came: a stranger's text. Of a
+    with. `upload_metadata` is what a client of tus says of its file, unchanged: a stranger's text. Of a
     cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
     """
 

@@ -78,6 +78,13 @@ class Answer:
             self.headers.append((name, str(value)))
         return self
 
+    def with_content(self, headers: Headers, body: bytes) -> Answer:
+        """Returns this answer with another body, which has these headers."""
+        answer = Answer(self.status, list(headers), body)
+        for name, value in self.headers:
+            answer.add(name, value)
+        return answer
+
     @property
     def status_line(self) -> str:
         """The status with its phrase, as WSGI needs it."""

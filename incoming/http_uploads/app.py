@@ -23,7 +23,6 @@ from incoming.http_uploads.request import UploadRequest, upload_address
 from incoming.http_uploads.state import UploadStates
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.tus import Tus
-from incoming.protocol.rules import PREFIXES
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.refusals import Kind
 from incoming.uploads.service import Uploads
@@ -57,7 +56,7 @@ class HttpUploads:
         """Returns a WSGI app that answers requests for uploads, and has `app` answer all others."""
 
         def front(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
-            address = upload_address(str(environ.get("PATH_INFO", "")), PREFIXES)
+            address = upload_address(str(environ.get("PATH_INFO", "")))
             if address is None:
                 return app(environ, start_response)
             request = UploadRequest(environ, address, self._client_limits.source_of(environ))
@@ -69,7 +68,7 @@ class HttpUploads:
         if request.real_method == "OPTIONS":
             return Answer(200, [header for one in self._dialects.values() for header in one.options(request)])
         name = dialect_of(request)
-        dialect = self._dialects.get(name) or self._dialects[DialectName.PLAIN]
+        dialect = self._dialects[name]
         try:
             _check_ticket(request)
             return dialect.answer(request)

@@ -14,10 +14,12 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final
 
 from incoming.core.errors import IncomingError
+from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
 from incoming.http_uploads.request import UploadRequest
 
@@ -40,17 +42,20 @@ class DialectName(StrEnum):
     LIBRARY = "library"
 
 
-class Dialect(Protocol):
+class Dialect(ABC):
     """Answers the requests of one protocol. `app.DIALECTS` lists the implementations."""
 
+    @abstractmethod
     def answer(self, request: UploadRequest) -> Answer:
         """Answers a request. Raises IncomingError, which `failure` then answers."""
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """Returns the answer for an error in this protocol."""
+        return answers.failure(request, error)
 
     def options(self, request: UploadRequest) -> Headers:
         """Returns what this protocol says of itself in the answer to OPTIONS."""
+        return []
 
 
 def dialect_of(request: UploadRequest) -> DialectName:

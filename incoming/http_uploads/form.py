@@ -13,8 +13,9 @@ from incoming.core.errors import IncomingError, TakenOver, UploadTooLarge
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
-from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.form_body import FormBody
 from incoming.http_uploads.put import receive_whole
 from incoming.http_uploads.request import UploadRequest
@@ -35,7 +36,7 @@ class WholeForm:
         """See transfers.BodyCheck. FormBody ends only where a whole form ends."""
 
 
-class Forms:
+class Forms(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -82,10 +83,6 @@ class Forms:
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """See dialects.Dialect."""
         return self._views.failure(request, error)
-
-    def options(self, request: UploadRequest) -> Headers:
-        """See dialects.Dialect."""
-        return []
 
 
 def _read_name(form: FormBody) -> str:

@@ -24,8 +24,8 @@ from incoming.core.networks import Networks
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
-from incoming.http_uploads.plain import CANCELLED_BY_CLIENT
 from incoming.http_uploads.proxy_signs import is_proxied
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
@@ -40,7 +40,7 @@ from incoming.protocol.digests import (
 )
 from incoming.protocol.ietf_draft import InconsistentLength, Limits
 from incoming.protocol.request_checksum import RequestChecksums
-from incoming.protocol.rules import UPLOADS_ROUTE, upload_path
+from incoming.protocol.rules import CANCELLED_BY_CLIENT, UPLOADS_ROUTE, upload_path
 from incoming.wire.content_disposition import file_name
 
 PROGRESS_INTERVAL_S: Final = 1.0
@@ -62,7 +62,7 @@ _STATUSES: Final = {
 """Where an error has another status than for other clients."""
 
 
-class IetfDraft:
+class IetfDraft(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -290,8 +290,8 @@ class _Exchange:
         """
         transfer.complete()
         progress = transfer.wait_for_app()
-        goes_on = self._dialect.withholds and self._draft.sends_in_parts(self._id)
-        if progress.state is State.FINISHED or (goes_on and progress.length_bytes):
+        understands_part = self._dialect.withholds and self._draft.sends_in_parts(self._id)
+        if progress.state is State.FINISHED or (understands_part and progress.length_bytes):
             return progress
         raise errors.AppNotReady
 
@@ -349,7 +349,7 @@ class _Exchange:
         return visible_offset_bytes(progress) if self._dialect.withholds else progress.offset_bytes
 
     def _limits(self) -> Limits:
-        return limits_of(self._context, self._id)
+        return limits_of(self._transfers.uploads, self._id)
 
     @property
     def _nameless(self) -> ietf_draft.Spoken:

@@ -23,7 +23,6 @@ from typing import Final
 from incoming.core.errors import (
     BadHeader,
     BadMessage,
-    ExpectedFile,
     IncomingError,
     MethodNotAllowed,
     NotFound,
@@ -33,32 +32,28 @@ from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.core.resume_check import MOST_SAMPLED_BYTES, Ranges
 from incoming.http_uploads import answers
-from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Place, Transfer, Transfers
 from incoming.protocol import messages, tus
 from incoming.protocol.flow_control import limits_of
-from incoming.protocol.rules import MAX_REASON_CHARS
-from incoming.protocol.v2 import VERSION
+from incoming.protocol.rules import CANCELLED_BY_CLIENT, MAX_REASON_CHARS
+from incoming.protocol.v2 import VERSION, error_message
 from incoming.runtime.fair_scheduler import is_contended
 
 TOKEN_HEADER: Final = "Upload-Session"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
 MAX_WAIT_S: Final = 25.0
-CANCELLED_BY_CLIENT: Final = "cancelled by the user"
 
 
-class LibrarySession:
+class LibrarySession(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
         self._uploads = transfers.uploads
         self._limits = limits_of(self._uploads.context.settings)
-
-    def options(self, request: UploadRequest) -> Headers:
-        """See dialects.Dialect."""
-        return []
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers a request of a session."""
@@ -81,21 +76,8 @@ class LibrarySession:
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """Returns the error as the message of version 2."""
-        expected = error.expected_file or ExpectedFile("", 0, 0)
-        message = messages.MsgErrorV2(
-            error_code=error.number,
-            code=error.code,
-            msg=str(error),
-            retryable=error.retryable,
-            file_length_bytes=expected.length_bytes,
-            file_last_modified_ms=expected.last_modified_ms,
-            file_name=expected.name,
-        )
-        answer = _answer(message)
-        for name, value in answers.failure(request, error).headers:
-            answer.add(name, value)
-        answer.status = answers.STATUSES.get(error.code, error.http_status)
-        return answer
+        message = _answer(error_message(error))
+        return answers.failure(request, error).with_content(message.headers, message.body)
 
     def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
         """Claims the upload for one more request of a session. Raises BadHeader."""

@@ -7,19 +7,19 @@ from contextlib import suppress
 from incoming.core.errors import UnknownTicket
 from incoming.core.lifecycle import RECEIVING
 from incoming.protocol.ietf_draft import Limits
-from incoming.uploads.context import UploadContext
+from incoming.uploads.admission import NO_LIMIT_BYTES
+from incoming.uploads.service import Uploads
 
 
-def limits_of(context: UploadContext, ticket_id: str) -> Limits:
+def limits_of(uploads: Uploads, ticket_id: str) -> Limits:
     """Returns the limits of an upload; those of the server for a ticket that is not known.
 
     An upload that has arrived is not expired.
     """
-    settings = context.settings
-    sizes_bytes, age_s = [settings.max_upload_bytes], int(settings.idle_timeout_s)
+    settings = uploads.context.settings
+    most_bytes, age_s = settings.max_upload_bytes or NO_LIMIT_BYTES, int(settings.idle_timeout_s)
+    is_receiving = True
     with suppress(UnknownTicket):
-        ticket = context.registry.get(ticket_id)
-        sizes_bytes.append(ticket.max_bytes)
-        if ticket.state not in RECEIVING:
-            return Limits(min(filter(None, sizes_bytes), default=None))
-    return Limits(min(filter(None, sizes_bytes), default=None), age_s)
+        ticket = uploads.ticket(ticket_id)
+        most_bytes, is_receiving = uploads.admission.limit_bytes(ticket), ticket.state in RECEIVING
+    return Limits(most_bytes if most_bytes < NO_LIMIT_BYTES else None, age_s if is_receiving else None)

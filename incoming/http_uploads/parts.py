@@ -83,18 +83,13 @@ class Concatenation:
     def _head(self, upload_id: str, source: str) -> Answer:
         """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""
         progress = self._parts.look(upload_id)
-        offset_bytes, claims = progress.offset_bytes, self._uploads.claims
-        is_in_use = claims.is_held(upload_id) or claims.is_arriving(upload_id)
-        if offset_bytes != progress.length_bytes and is_in_use:
+        offset_bytes = progress.offset_bytes
+        if offset_bytes != progress.length_bytes and self._uploads.claims.is_in_use(upload_id):
             with self._transfers.claim_part(upload_id, source) as transfer:
                 offset_bytes = transfer.offset_bytes
         answer = Answer(200).add(Header.OFFSET, offset_bytes).add(Header.CONCAT, PARTIAL)
         upload = self._parts.ticket(upload_id)
-        if upload.length_bytes is None:
-            answer.add(Header.DEFER_LENGTH, "1")
-        else:
-            answer.add(Header.LENGTH, upload.length_bytes)
-        return answer.add(Header.METADATA, upload.upload_metadata) if upload.upload_metadata else answer
+        return described(answer, upload.length_bytes, upload.upload_metadata)
 
     def _append(self, upload_id: str, request: UploadRequest) -> Answer:
         """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
@@ -163,6 +158,15 @@ class Concatenation:
         if ticket.state is State.FINISHED:
             answer.add(Header.OFFSET, ticket.length_bytes)
         return answer.add(Header.METADATA, ticket.upload_metadata) if ticket.upload_metadata else answer
+
+
+def described(answer: Answer, length_bytes: int | None, metadata: str) -> Answer:
+    """Adds what HEAD tells of a file beside the offset: its length, or that it follows, and its metadata."""
+    if length_bytes is None:
+        answer.add(Header.DEFER_LENGTH, "1")
+    else:
+        answer.add(Header.LENGTH, length_bytes)
+    return answer.add(Header.METADATA, metadata) if metadata else answer
 
 
 def read_urls(urls: tuple[str, ...], ticket_id: str) -> tuple[tuple[int, ...], str]:

@@ -7,20 +7,21 @@ from __future__ import annotations
 
 from typing import Final
 
-from incoming.core.errors import IncomingError, MethodNotAllowed
+from incoming.core.errors import MethodNotAllowed
 from incoming.core.lifecycle import State
 from incoming.http_uploads import answers
-from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import Transfers, visible_offset_bytes
 from incoming.protocol import ietf_draft
+from incoming.protocol.rules import CANCELLED_BY_CLIENT
 
 NEWEST: Final = ietf_draft.Spoken(ietf_draft.NEWEST, is_named=False)
-CANCELLED_BY_CLIENT: Final = "cancelled by the user"
 
 
-class Plain:
+class Plain(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -42,14 +43,6 @@ class Plain:
         answer.add("Upload-Offset", visible_offset_bytes(progress))
         if progress.length_bytes is not None:
             answer.add("Upload-Length", progress.length_bytes)
-        limits = limits_of(self._transfers.uploads.context, request.ticket_id)
+        limits = limits_of(self._transfers.uploads, request.ticket_id)
         answer.headers += ietf_draft.answer_headers(NEWEST, limits=limits)
         return answer.add("Upload-Complete", "?1" if progress.state is State.FINISHED else "?0")
-
-    def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
-        """See dialects.Dialect."""
-        return answers.failure(request, error)
-
-    def options(self, request: UploadRequest) -> Headers:
-        """See dialects.Dialect."""
-        return []

@@ -14,8 +14,9 @@ from typing import Final
 from incoming.core import errors
 from incoming.core.errors import IncomingError, LengthRequired, NotFound, OffsetMismatch, WrongMediaType
 from incoming.http_uploads import answers
-from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.body import RequestBody
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import BodyCheck, FileSaid, Transfer, Transfers
 from incoming.http_uploads.views import JSON, Views
@@ -30,7 +31,7 @@ STATUSES: Final = {errors.LengthMismatch.code: 409}
 """Where an error has another HTTP status than for clients of tus, which would try again."""
 
 
-class WholeBodies:
+class WholeBodies(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -69,10 +70,6 @@ class WholeBodies:
                 command = f"curl -T FILE -C {error.expected_bytes} {self._views.url(request)}"
                 answer.body += f"Resume with: {command}\n".encode()
         return answer
-
-    def options(self, request: UploadRequest) -> Headers:
-        """See dialects.Dialect."""
-        return []
 
 
 def receive_whole(transfer: Transfer, body: RequestBody, check: BodyCheck | None = None) -> None:

@@ -18,7 +18,7 @@ from urllib.parse import parse_qs
 from incoming.core.errors import BadHeader
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
-from incoming.protocol.rules import UPLOADS_ROUTE
+from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
 
 OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
 """What X-HTTP-Method-Override may ask for, on a POST only (tus 1.0, "X-HTTP-Method-Override")."""
@@ -27,6 +27,7 @@ PARTS: Final = "parts"
 """The parts of an upload have the addresses TICKET/parts/1 and so on."""
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 """The number of a part."""
+_BASES: Final = tuple(f"{prefix}{UPLOADS_ROUTE}" for prefix in PREFIXES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +48,13 @@ class UploadAddress:
         return None
 
 
-def upload_address(path: str, prefixes: tuple[str, ...]) -> UploadAddress | None:
+def upload_address(path: str) -> UploadAddress | None:
     """Returns what the path of a request names; None when it is not the address of an upload.
 
     `path` is as WSGI has it: percent-decoded, each byte as one character. A slash at the end is kept as an
     empty segment.
     """
-    for prefix in sorted(prefixes, key=len, reverse=True):
-        base = f"{prefix}{UPLOADS_ROUTE}"
+    for base in _BASES:
         if path == base:
             return UploadAddress()
         if path.startswith(f"{base}/"):

@@ -9,7 +9,8 @@ import re
 from typing import Final
 
 from incoming.core.errors import BadParameter, IncomingError
-from incoming.http_uploads.answers import Answer, Headers
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.upload_page import LONGEST_WAIT_S
@@ -18,7 +19,7 @@ from incoming.http_uploads.views import Views
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
 
 
-class UploadStates:
+class UploadStates(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -34,10 +35,6 @@ class UploadStates:
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """See dialects.Dialect."""
         return self._views.failure(request, error)
-
-    def options(self, request: UploadRequest) -> Headers:
-        """See dialects.Dialect."""
-        return []
 
 
 def _wait_s(request: UploadRequest) -> int:

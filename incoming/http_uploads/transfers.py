@@ -439,12 +439,13 @@ class Transfer:
         """
         pieces = self._pieces(body, to_the_brim=True)
         first = next(pieces, None)
-        if first is None or body.at_end:
-            if first:
-                self._digest(check, first)
+        if first is None:
             check.verify(body.trailers)
-            if first:
-                self._store(first, on_stored)
+            return
+        if body.at_end:
+            self._digest(check, first)
+            check.verify(body.trailers)
+            self._store(first, on_stored)
             pieces.close()
             return
         start_bytes = self.offset_bytes
@@ -625,9 +626,7 @@ class Transfers:
         """
         progress = self.look(ticket_id)
         self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
-        claims = self.uploads.claims
-        may_change = claims.is_held(ticket_id) or claims.is_arriving(ticket_id)
-        if progress.state not in RECEIVING or not may_change:
+        if progress.state not in RECEIVING or not self.uploads.claims.is_in_use(ticket_id):
             return progress
         with self.claim(ticket_id, FileSaid(), source) as transfer:
             return transfer.progress

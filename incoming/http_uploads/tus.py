@@ -22,7 +22,6 @@ from incoming.core.errors import (
     MethodNotAllowed,
     NotFound,
     OffsetMismatch,
-    UnknownTicket,
     UnsupportedVersion,
     WrongFile,
 )
@@ -31,13 +30,15 @@ from incoming.core.progress import Progress
 from incoming.core.ticket import Ticket
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
-from incoming.http_uploads.parts import Concatenation
+from incoming.http_uploads.dialects import Dialect
+from incoming.http_uploads.limits import limits_of
+from incoming.http_uploads.parts import Concatenation, described
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
 from incoming.protocol import tus
+from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
 from incoming.protocol.withheld import WithheldOffsets
-from incoming.uploads.admission import NO_LIMIT_BYTES
 
 EXTENSIONS: Final = (
     Extension.CREATION,
@@ -50,10 +51,9 @@ EXTENSIONS: Final = (
     Extension.CONCATENATION,
     Extension.CONCATENATION_UNFINISHED,
 )
-CANCELLED_BY_CLIENT: Final = "cancelled by the user"
 
 
-class Tus:
+class Tus(Dialect):
     """See dialects.Dialect."""
 
     def __init__(self, transfers: Transfers) -> None:
@@ -64,7 +64,8 @@ class Tus:
 
     def options(self, request: UploadRequest) -> Headers:
         """See dialects.Dialect."""
-        return list(tus.capabilities(EXTENSIONS, self._limit_bytes(request.ticket_id)).items())
+        limits = limits_of(self._transfers.uploads, request.ticket_id)
+        return list(tus.capabilities(EXTENSIONS, limits.max_bytes or 0).items())
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers POST, HEAD, PATCH and DELETE."""
@@ -136,13 +137,8 @@ class Tus:
             with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
                 progress = self._handed_over(transfer)
         answer = Answer(200).add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
-        if progress.length_bytes is None:
-            answer.add(Header.DEFER_LENGTH, "1")
-        else:
-            answer.add(Header.LENGTH, progress.length_bytes)
-        if metadata := self._ticket(request.ticket_id).upload_metadata:
-            answer.add(Header.METADATA, metadata)
-        return self._with_expiry(answer, request.ticket_id)
+        metadata = self._ticket(request.ticket_id).upload_metadata
+        return self._with_expiry(described(answer, progress.length_bytes, metadata), request.ticket_id)
 
     def _append(self, request: UploadRequest) -> Answer:
         """Stores the body behind what is stored."""
@@ -206,14 +202,6 @@ class Tus:
         if _is_withheld(progress):
             return self._withheld.visible_bytes(ticket_id, progress.offset_bytes)
         return progress.offset_bytes
-
-    def _limit_bytes(self, ticket_id: str) -> int:
-        """Returns how large the file of a ticket may be, or any file; 0 if nothing limits it."""
-        try:
-            limit_bytes = self._transfers.uploads.admission.limit_bytes(self._ticket(ticket_id))
-        except UnknownTicket:
-            return self._context.settings.max_upload_bytes
-        return 0 if limit_bytes == NO_LIMIT_BYTES else limit_bytes
 
     def _ticket(self, ticket_id: str) -> Ticket:
         return self._context.registry.get(ticket_id)

@@ -60,7 +60,8 @@ class Views:
             return _json(view)
         if view.state is State.FINISHED and view.return_url:
             return answers.text(303, f"{FINISHED}\n").add("Location", view.return_url)
-        return _html(200, *self._page.render(view, request.location))
+        html, headers = self._page.render(view, request.location)
+        return Answer(200, list(headers.items()), html.encode())
 
     def outcome(self, request: UploadRequest, progress: Progress) -> Answer:
         """Returns the answer to a request that has sent the last byte of a file. Raises UnknownTicket.
@@ -96,10 +97,7 @@ class Views:
         else:
             wrong = "" if isinstance(error, _SAID_BY_THE_PAGE) else str(error)
             html, headers = self._page.render(view, request.location, wrong)
-        page = _html(answer.status, html, headers)
-        for name, value in answer.headers:
-            page.add(name, value)
-        return page
+        return answer.with_content(list(headers.items()), html.encode())
 
     def url(self, request: UploadRequest) -> str:
         """Returns the address of the upload, for a person to use in a command.
@@ -114,10 +112,6 @@ class Views:
         schemes = (environ.get("wsgi.url_scheme"), request.header("X-Forwarded-Proto").lower())
         origin = f"{'https' if 'https' in schemes else 'http'}://{host}" if _HOST.fullmatch(host) else ""
         return origin + quote(str(environ.get("SCRIPT_NAME", "")), encoding="latin-1") + path
-
-
-def _html(status: int, html: str, headers: dict[str, str]) -> Answer:
-    return Answer(status, list(headers.items()), html.encode())
 
 
 def _json(view: UploadView) -> Answer:

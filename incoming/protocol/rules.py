@@ -26,6 +26,8 @@ ANSWER_TIMEOUT_S: Final = 5.0
 """How long a client of version 1 may take to answer MsgError or MsgCancel."""
 MAX_REASON_CHARS: Final = 1000
 """Longer reasons for a cancellation are cut off."""
+CANCELLED_BY_CLIENT: Final = "cancelled by the user"
+"""The reason of a client that gives none."""
 
 _CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
     errors.TakenOver: close_codes.TAKEN_OVER,
@@ -45,4 +47,4 @@ def close_code(error: errors.IncomingError) -> int:
 
 def cancel_reason(cancel: MsgCancel) -> str:
     """Returns why a client cancels, as the app is told."""
-    return cancel.reason[:MAX_REASON_CHARS] or "cancelled by the user"
+    return cancel.reason[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT

@@ -30,7 +30,7 @@ MEDIA_TYPE: Final = "application/offset+octet-stream"
 ALGORITHMS: Final = ("crc32c", "sha1", "sha256", "md5", "crc32")
 """What Tus-Checksum-Algorithm lists, the fastest first. sha1 is the one that each server must have."""
 MAX_METADATA_BYTES: Final = 4096
-"""The limit of Upload-Metadata: the journal keeps it as it came."""
+"""The limit of Upload-Metadata: the journal keeps it unchanged."""
 MAX_CONCAT_URLS: Final = 1000
 """How many partial uploads a final one may name."""
 MAX_DIGITS: Final = len(str(MAX_INTEGER))
@@ -108,12 +108,12 @@ def is_file_content(find: FindHeader) -> bool:
 FILE_NAME_KEYS: Final = ("filename", "name")
 """What clients call the name of the file. Uppy sends both."""
 _METADATA_TEXT: Final = re.compile(r"[\x20-\x7e\x80-\xff]*")
-"""A header is sent back as it came, so it may hold nothing that ends or hides a header."""
+"""A header is sent back unchanged, so it may hold nothing that ends or hides a header."""
 
 
 @dataclass(frozen=True, slots=True)
 class Metadata:
-    """What a client says of its file. `raw` is the header as it came; the values are a stranger's bytes."""
+    """What a client says of its file. `raw` is the header unchanged; the values are a stranger's bytes."""
 
     raw: str = ""
     values: Mapping[str, bytes] = field(default_factory=dict)

@@ -239,18 +239,9 @@ class SessionV2:
         return self._fail(errors.BadMessage(f"{what} is not expected now."))
 
     def _fail(self, error: errors.IncomingError) -> Actions:
-        expected = error.expected_file or errors.ExpectedFile("", 0, 0)
-        answer = messages.MsgErrorV2(
-            error_code=error.number,
-            code=error.code,
-            msg=str(error),
-            retryable=error.retryable,
-            file_length_bytes=expected.length_bytes,
-            file_last_modified_ms=expected.last_modified_ms,
-            file_name=expected.name,
-        )
         code = close_code(error) if error.retryable else close_codes.NORMAL
-        return [ReleaseTicket(), Send(answer), *self._close(code, str(error) if error.retryable else "")]
+        reason = str(error) if error.retryable else ""
+        return [ReleaseTicket(), Send(error_message(error)), *self._close(code, reason)]
 
     def _timed_out(self, timeout: TimedOut) -> Actions:
         return self._close(close_codes.POLICY_VIOLATION, "no answer") if timeout.phase is self.phase else []
@@ -324,3 +315,17 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
     },
     Phase.CLOSED: {},
 }
+
+
+def error_message(error: errors.IncomingError) -> messages.MsgErrorV2:
+    """Returns what a client of version 2 is told of an error."""
+    expected = error.expected_file or errors.ExpectedFile("", 0, 0)
+    return messages.MsgErrorV2(
+        error_code=error.number,
+        code=error.code,
+        msg=str(error),
+        retryable=error.retryable,
+        file_length_bytes=expected.length_bytes,
+        file_last_modified_ms=expected.last_modified_ms,
+        file_name=expected.name,
+    )

@@ -237,6 +237,16 @@ class Claims:
         """Returns whether a claim holds the upload, in whatever process."""
         return self._leases.holder(ticket_id) is not None
 
+    def is_in_use(self, ticket_id: str) -> bool:
+        """Returns whether a claim holds the upload, or is about to."""
+        return self.is_held(ticket_id) or self.is_arriving(ticket_id)
+
+    def use(self, claim: ClaimedUpload) -> None:
+        """Renews the lease of a claim that is used, if it has one. Raises why the claim was lost."""
+        claim.check()
+        if claim.lease_s is not None:
+            self.renew(claim, claim.lease_s)
+
     def is_sending(self, ticket_id: str) -> bool:
         """Returns whether bytes of the client that holds the upload are on their way into this process."""
         live = self._live.get(ticket_id)

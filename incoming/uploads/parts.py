@@ -207,9 +207,7 @@ class PartUploads:
 
     def _writer(self, claim: ClaimedUpload, live: LiveUpload) -> PartWriter:
         """Returns the open file of a claim that still holds its part. Raises why it does not."""
-        claim.check()
-        if claim.lease_s is not None:
-            self.claims.renew(claim, claim.lease_s)
+        self.claims.use(claim)
         if live.writer is None:
             raise StorageFailed
         return cast(PartWriter, live.writer)  # `PartAdmission` has opened it

@@ -296,7 +296,7 @@ class Uploads:
         """
         size_bytes = len(chunk)
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
@@ -309,12 +309,6 @@ class Uploads:
             claim.tell_offsets(writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
-    def _use(self, claim: ClaimedUpload) -> None:
-        """Renews the lease of a claim that is used, if it has one. Raises why the claim was lost."""
-        claim.check()
-        if claim.lease_s is not None:
-            self.claims.renew(claim, claim.lease_s)
-
     def flush(self, claim: ClaimedUpload) -> None:
         """Makes all taken bytes survive a kill, so that they may be acknowledged: `claim.acknowledged_bytes`.
 
@@ -322,7 +316,7 @@ class Uploads:
         StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             writer.flush()
             claim.tell_offsets(writer)
@@ -332,7 +326,7 @@ class Uploads:
 
         Raises why the claim was lost, StorageFailed.
         """
-        self._use(claim)
+        self.claims.use(claim)
         same = self._integrity.is_same(claim.ticket, start, data)
         claim.check()  # reading them may have taken long
         return same
@@ -347,7 +341,7 @@ class Uploads:
         unchecked already, StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             event = BeginUnchecked(writer.taken_bytes)
             claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
@@ -360,7 +354,7 @@ class Uploads:
         are still unchecked.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             if claim.ticket.checked_bytes is not None:
                 checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
@@ -375,7 +369,7 @@ class Uploads:
         claim is lost for the same reason, and the next one discards them.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             if claim.ticket.checked_bytes is not None:
                 try:
@@ -393,7 +387,7 @@ class Uploads:
         StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             writer = _open_file(live)
             self.admission.check(claim.ticket, length_bytes)
             self.admission.make_room_for_length(claim.ticket, length_bytes, writer)
@@ -411,7 +405,7 @@ class Uploads:
         not the one that its client has named.
         """
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)
+            self.claims.use(claim)
             if claim.ticket.state not in RECEIVING:
                 raise IllegalTransition(claim.ticket.state, Complete())
             _check_whole(claim.ticket, _open_file(live))
@@ -426,7 +420,7 @@ class Uploads:
             self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
             raise DigestMismatch
         with self.claims.lock(claim.ticket.id) as live:
-            self._use(claim)  # the client waits for this, however long it takes
+            self.claims.use(claim)  # the client waits for this, however long it takes
             claim.ticket = self._complete(claim.ticket, live)
         self.outbox.start(claim.ticket.id)
 
@@ -442,7 +436,7 @@ class Uploads:
             with contextlib.suppress(IncomingError):  # it was lost, which its owner finds out
                 while True:
                     self._runtime.sleep(lease_s / 3)
-                    self._use(claim)
+                    self.claims.use(claim)
 
         task = self._runtime.spawn(keep_on)
         try:

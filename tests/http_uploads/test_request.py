@@ -13,7 +13,7 @@ TICKET = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 
 
 def request(path: str = f"/incoming/frontend/uploads/{TICKET}", **environ: Any) -> UploadRequest:
-    address = upload_address(path, PREFIXES)
+    address = upload_address(path)
     assert address is not None
     return UploadRequest({"REQUEST_METHOD": "POST", "PATH_INFO": path, **environ}, address)
 
@@ -34,7 +34,7 @@ def request(path: str = f"/incoming/frontend/uploads/{TICKET}", **environ: Any) 
 def test_the_path_names_the_ticket_and_what_is_below_it(
     prefix: str, path: str, address: UploadAddress
 ) -> None:
-    assert upload_address(f"{prefix}frontend/uploads{path}", PREFIXES) == address
+    assert upload_address(f"{prefix}frontend/uploads{path}") == address
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_the_path_names_the_ticket_and_what_is_below_it(
     ["/", "/incoming/frontend/upload_ws", "/incoming/frontend/uploadsx", "/other/frontend/uploads/x", ""],
 )
 def test_another_path_is_not_the_address_of_an_upload(path: str) -> None:
-    assert upload_address(path, PREFIXES) is None
+    assert upload_address(path) is None
 
 
 @pytest.mark.parametrize("asked", ["PATCH", "delete", " HEAD "])

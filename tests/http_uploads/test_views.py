@@ -11,7 +11,6 @@ from incoming.core.errors import BadForm, UnknownTicket, UploadCancelled
 from incoming.http_uploads.request import UploadRequest, upload_address
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import Views
-from incoming.protocol.rules import PREFIXES
 from incoming.runtime.buffer_pool import BufferPool
 from tests.support.uploads import House
 
@@ -26,7 +25,7 @@ def views(tmp_path: Path, **settings: Any) -> tuple[House, Views]:
 
 
 def request(path: str = PATH, **environ: str) -> UploadRequest:
-    address = upload_address(path, PREFIXES)
+    address = upload_address(path)
     assert address
     return UploadRequest({"REQUEST_METHOD": "PUT", "PATH_INFO": path, **environ}, address)
 
