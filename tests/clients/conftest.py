@@ -8,13 +8,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import Final
 
 import pytest
 
 from tests.conftest import StartServer
-from tests.support.app import DONE, Delivery, Reply, ScriptedApp
+from tests.support.app import Delivery, ScriptedApp
 from tests.support.data import FileBytes
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
@@ -118,15 +117,3 @@ def stage(start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterat
 def check(upload: Issued, file: DiskFile) -> None:
     """The app has got the whole file, once."""
     assert (upload.delivery.sha256, upload.delivery.size_bytes) == (file.sha256, file.size_bytes)
-
-
-class SlowApp:
-    """An app that takes its time: it answers once it is let go."""
-
-    def __init__(self, reply: Reply = DONE) -> None:
-        self.go_ahead = Event()
-        self._reply = reply
-
-    def __call__(self, _: Delivery) -> Reply:
-        assert self.go_ahead.wait(30)
-        return self._reply

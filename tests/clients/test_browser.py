@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from tests.clients.browser_upload import CLIENTS, BrowserUpload, page_served
-from tests.clients.conftest import SlowApp, Stage, check, matrix
-from tests.support.app import Reply
+from tests.clients.conftest import Stage, check, matrix
+from tests.support.app import Reply, SlowApp
 from tests.support.engines import Browser
 from tests.support.waiting import wait_until
 

@@ -14,19 +14,9 @@ from typing import Final
 import pytest
 from _pytest.mark.structures import ParameterSet
 
-from tests.clients.conftest import (
-    DEADLINE_S,
-    QUICK,
-    SLOW_BYTES_PER_S,
-    DiskFile,
-    Issued,
-    SlowApp,
-    Stage,
-    check,
-    matrix,
-)
+from tests.clients.conftest import DEADLINE_S, QUICK, SLOW_BYTES_PER_S, DiskFile, Issued, Stage, check, matrix
 from tests.conftest import StartServer
-from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp, SlowApp
 from tests.support.relay import Relay
 from tests.support.server import ROOT, finish_upload
 from tests.support.waiting import wait_until

@@ -9,9 +9,9 @@ from typing import Any, Final
 
 import pytest
 
-from tests.clients.conftest import SlowApp, Stage, check, matrix
+from tests.clients.conftest import Stage, check, matrix
 from tests.clients.node_upload import uploading
-from tests.support.app import Reply
+from tests.support.app import Reply, SlowApp
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import requests
 
-from tests.clients.conftest import DiskFile, Issued, SlowApp, Stage, check, matrix
+from tests.clients.conftest import DiskFile, Issued, Stage, check, matrix
 from tests.clients.node_upload import NodeUpload, uploading
-from tests.support.app import Reply
+from tests.support.app import Reply, SlowApp
 from tests.support.waiting import wait_until
 
 MIB = 1 << 20

@@ -9,8 +9,8 @@ import pytest
 from tusclient.client import TusClient
 from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
-from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, SlowApp, Stage, check, matrix
-from tests.support.app import Reply
+from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, Stage, check, matrix
+from tests.support.app import Reply, SlowApp
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20

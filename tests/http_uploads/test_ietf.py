@@ -13,7 +13,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from itertools import product
-from threading import Event
 from typing import Any
 
 import http_sf
@@ -24,7 +23,7 @@ from incoming.core.lifecycle import State
 from incoming.protocol.rules import PREFIXES
 from tests.conftest import StartServer
 from tests.http_uploads.conftest import NewHttpUpload
-from tests.support.app import DONE, Delivery, Reply, ScriptedApp
+from tests.support.app import DONE, Delivery, Reply, ScriptedApp, SlowApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
@@ -95,18 +94,6 @@ def digest(algorithm: str, content: bytes) -> str:
 LARGE_BYTES = 9_000_000
 """More than a buffer has, so such content is stored before its digest is known."""
 DIGESTS = ("sha-256", "sha-512", "crc32c", "md5", "sha")
-
-
-class SlowApp:
-    """An app that answers once it is let go."""
-
-    def __init__(self, reply: Reply = DONE) -> None:
-        self.go_ahead = Event()
-        self._reply = reply
-
-    def __call__(self, _: Delivery) -> Reply:
-        assert self.go_ahead.wait(30)
-        return self._reply
 
 
 # --- creation ------------------------------------------------------------------------------------------

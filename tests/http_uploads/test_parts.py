@@ -30,8 +30,8 @@ from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpAnswer
-from tests.support.server import RunningServer, cancel_upload, finish_upload, new_upload
-from tests.support.tus import MEDIA_TYPE, VERSION, TusUpload, checksum, in_base64
+from tests.support.server import RunningServer, cancel_upload, finish_upload
+from tests.support.tus import KEPT, MEDIA_TYPE, VERSION, IssuedTusUpload, TusUpload, checksum, in_base64
 from tests.support.waiting import wait_until
 
 HOLD_S: Final = 0.3
@@ -44,7 +44,6 @@ QUICK: Final = {
     "handover_retry_max_s": 0.2,
     "max_upload_bytes": MAX_BYTES,
 }
-KEPT: Final = {"removeFileWhenFinished": "false"}
 TEN: Final = b"0123456789"
 PIECES: Final = (TEN, b"abcdef", b"XYZ")
 _seeds = itertools.count(100)
@@ -70,12 +69,8 @@ class Part(TusUpload):
         assert self.append(0, data).offset_bytes == len(data)
 
 
-class Upload(TusUpload):
+class Upload(IssuedTusUpload):
     """The upload of a ticket, which its parts make."""
-
-    def __init__(self, server: RunningServer, app: ScriptedApp, **params: str) -> None:
-        self.server, self.app = server, app
-        super().__init__(server.url, new_upload(server, app.url, **params))
 
     def part(self, length_bytes: int | None, body: bytes = b"", **headers: str) -> Part:
         """Creates a partial upload."""
@@ -108,17 +103,6 @@ class Upload(TusUpload):
     def has(self, at: int, data: bytes) -> bool:
         """Returns whether these bytes are stored there among the parts."""
         return self.regions.exists() and self.regions.read_bytes()[at : at + len(data)] == data
-
-    @property
-    def state(self) -> str:
-        """The state of the ticket in the journal."""
-        return self.server.journaled_state(self.ticket_id)
-
-    @property
-    def delivery(self) -> Delivery:
-        """The one call to the app."""
-        (delivery,) = self.app.about(self.ticket_id)
-        return delivery
 
 
 NewUpload = Callable[..., Upload]

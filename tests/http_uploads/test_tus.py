@@ -22,8 +22,17 @@ from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpAnswer
-from tests.support.server import RunningServer, finish_upload, new_upload
-from tests.support.tus import CHUNKED, MEDIA_TYPE, VERSION, TusUpload, checksum, in_base64
+from tests.support.server import RunningServer, finish_upload
+from tests.support.tus import (
+    CHUNKED,
+    KEPT,
+    MEDIA_TYPE,
+    VERSION,
+    IssuedTusUpload,
+    TusUpload,
+    checksum,
+    in_base64,
+)
 from tests.support.waiting import wait_until
 
 HOLD_S: Final = 0.3
@@ -36,7 +45,6 @@ QUICK: Final = {
 }
 AT_ONCE_S: Final = 0.05
 TEN: Final = b"0123456789"
-KEPT: Final = {"removeFileWhenFinished": "false"}
 _seeds = itertools.count(1)
 
 
@@ -47,29 +55,14 @@ def server(launcher: Launcher, tmp_path_factory: pytest.TempPathFactory) -> Iter
         yield running
 
 
-class Upload(TusUpload):
+class Upload(IssuedTusUpload):
     """An upload with its ticket, its server and its app."""
-
-    def __init__(self, server: RunningServer, app: ScriptedApp, **params: str) -> None:
-        self.server, self.app = server, app
-        super().__init__(server.url, new_upload(server, app.url, **params))
 
     @property
     def stored(self) -> bytes:
         """What the file holds; nothing if there is no file."""
         file = self.server.stored_file(self.ticket_id)
         return file.read_bytes() if file.exists() else b""
-
-    @property
-    def state(self) -> str:
-        """The state of the ticket in the journal."""
-        return self.server.journaled_state(self.ticket_id)
-
-    @property
-    def delivery(self) -> Delivery:
-        """The one call to the app."""
-        (delivery,) = self.app.about(self.ticket_id)
-        return delivery
 
 
 NewUpload = Callable[..., Upload]

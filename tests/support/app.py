@@ -54,6 +54,18 @@ DONE: Final = Reply(200, "done")
 WAIT: Final = Reply(200, "wait")
 
 
+class SlowApp:
+    """An answer of an app that takes its time: it comes once the app is let go."""
+
+    def __init__(self, reply: Reply = DONE) -> None:
+        self.go_ahead = threading.Event()
+        self._reply = reply
+
+    def __call__(self, _: Delivery) -> Reply:
+        assert self.go_ahead.wait(30)
+        return self._reply
+
+
 class ScriptedApp:
     """Answers the first delivery with the first answer, and so on; the last one repeats.
 

@@ -10,11 +10,15 @@ from typing import Final
 
 from crc32c import crc32c
 
+from tests.support.app import Delivery, ScriptedApp
 from tests.support.http_upload import HttpAnswer, HttpUpload, OpenRequest
+from tests.support.server import RunningServer, new_upload
 
 VERSION: Final = {"Tus-Resumable": "1.0.0"}
 MEDIA_TYPE: Final = "application/offset+octet-stream"
 CHUNKED: Final = {"Transfer-Encoding": "chunked"}
+KEPT: Final = {"removeFileWhenFinished": "false"}
+"""Parameters of a ticket whose file stays where it is."""
 
 
 def in_base64(value: bytes | str) -> str:
@@ -84,3 +88,22 @@ class TusUpload(HttpUpload):
 
 def _named(headers: Mapping[str, str]) -> dict[str, str]:
     return {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+class IssuedTusUpload(TusUpload):
+    """An upload with its ticket, its server and its app."""
+
+    def __init__(self, server: RunningServer, app: ScriptedApp, **params: str) -> None:
+        self.server, self.app = server, app
+        super().__init__(server.url, new_upload(server, app.url, **params))
+
+    @property
+    def state(self) -> str:
+        """The state of the ticket in the journal."""
+        return self.server.journaled_state(self.ticket_id)
+
+    @property
+    def delivery(self) -> Delivery:
+        """The one call to the app."""
+        (delivery,) = self.app.about(self.ticket_id)
+        return delivery
