@@ -1,0 +1,57 @@
+"""How much of the disk's space a folder has taken."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+
+from incoming.runtime.base import Runtime
+from incoming.runtime.filesystem import disk_errors
+from incoming.storage.local.folder_disk import FolderDisk
+from incoming.storage.local.folder_file import is_large
+from incoming.storage.local.posix import GONE, closing
+from incoming.storage.local.room import LocalRoom
+
+
+class LocalFolderRoom:
+    """See storage.Room, and FolderWriter.accounted_bytes: files to come take whole blocks."""
+
+    def __init__(self, disk: FolderDisk, of_files: LocalRoom, runtime: Runtime) -> None:
+        self._disk = disk
+        self._of_files = of_files
+        self._runtime = runtime
+
+    def free_bytes(self) -> int:
+        """See storage.Room."""
+        return self._of_files.free_bytes()
+
+    def settle(self) -> bool:
+        """See storage.Room."""
+        return self._of_files.settle()
+
+    def accounted_bytes(self, ticket_id: str) -> int:
+        """See storage.Room."""
+        with disk_errors:
+            return self._runtime.in_pool(self._accounted_bytes, ticket_id)
+
+    def _accounted_bytes(self, ticket_id: str) -> int:
+        known = self._disk.known(ticket_id)
+        stored = self._disk.stored_of(ticket_id, known) if known else None
+        if known is None or stored is None:
+            return 0
+        if known.layout is None:
+            return stored.offset
+        index = known.layout.manifest.index_at(stored.offset)
+        if stored.next_index > index and is_large(known.layout.manifest.entries[index]):
+            self._trim(ticket_id, known.layout.paths[index])
+        return stored.offset - known.layout.rounding_bytes(stored.offset)
+
+    def _trim(self, ticket_id: str, path: str) -> None:
+        """Frees what a killed writer had reserved in a large file. Only such a one has a reserve."""
+        with (
+            contextlib.suppress(*GONE),
+            self._disk.tree(ticket_id) as tree,
+            closing(tree.open(path, os.O_RDWR)) as fd,
+            contextlib.suppress(OSError),
+        ):
+            os.ftruncate(fd, os.fstat(fd).st_size)
