@@ -1,0 +1,240 @@
+"""The tickets of a service, in a Redis that all its processes share.
+
+A change reads the ticket, applies the event here, and replaces the ticket if it still has the version that
+was read. If another process was faster, all of it is done again. The answer of a change that Redis made may
+be lost. Then the same change is sent again, and Redis recognizes it by its mark (`by`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import secrets
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from incoming.core.due import ALWAYS, Times, due_at_s, is_due, rest_times_s
+from incoming.core.errors import StorageFailed, TakenOver, UnknownTicket
+from incoming.core.lifecycle import RECEIVING, Event, State
+from incoming.core.stats import Counters
+from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.registry.entries import DamagedEntry, decode, encode
+from incoming.registry.redis import scripts
+from incoming.runtime.base import Clock, Runtime
+from incoming.runtime.keyed_locks import KeyedLocks
+from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key, ticket_key
+
+log = logging.getLogger(__name__)
+
+PAGE: Final = 100
+"""How many tickets are read in one round trip."""
+IDS_PAGE: Final = 500
+MOST_ATTEMPTS: Final = 100
+ROUNDING_S: Final = 0.001
+"""Times are compared exactly here. What Redis finds may be this much too early."""
+FIELDS: Final = ("v", "json", "token", "epoch", "deliveries")
+CHECK_KEY: Final = "incoming:check"
+CHECK_LIFE_S: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    version: bytes
+    ticket: Ticket
+
+
+class RedisRegistry:
+    """See registry.Registry. Unlike a journal, it keeps who holds an upload when a process is killed."""
+
+    def __init__(
+        self, connection: RedisConnection, runtime: Runtime, clock: Clock, counters: Counters, times: Times
+    ) -> None:
+        """`times` tell when a ticket is due; `counters` count what this process does."""
+        self._connection = connection
+        self._runtime = runtime
+        self._clock = clock
+        self._counters = counters
+        self._rest_s = rest_times_s(times)
+        self._locks = KeyedLocks[str](runtime.lock)
+        """So that the greenlets of this process do not make each other repeat their changes."""
+        prefix, numbers = secrets.token_hex(8), itertools.count()
+        self._marks = (f"{prefix}:{number}" for number in numbers)
+
+    def add(self, ticket: Ticket) -> None:
+        """See registry.Registry."""
+        at_rest = (encode(ticket), ticket.token, ticket.epoch, ticket.deliveries, ticket.app)
+        args = (ticket.id, next(self._marks), *at_rest, *self._place(ticket))
+        if not self._connection.run(scripts.ADD, [ticket_key(ticket.id)], args, repeat=True):
+            raise StorageFailed
+        self._counters.issued += 1
+
+    def _place(self, ticket: Ticket) -> tuple[str, int, str, str]:
+        """Returns its state, whether bytes may still come, the index that has it, and its place there."""
+        state, receives = ticket.state.value, int(ticket.state in RECEIVING)
+        if due_at_s(ticket, self._rest_s) == ALWAYS:
+            return state, receives, scripts.ACTIVE, "0"
+        return state, receives, scripts.REST + state, repr(ticket.changed_at_s)
+
+    def check(self) -> None:
+        """See registry.Registry. Reading would not tell whether Redis has memory, a disk and replicas."""
+        self._connection.read("SET", CHECK_KEY, "", "EX", CHECK_LIFE_S)
+
+    def get(self, ticket_id: str) -> Ticket:
+        """See registry.Registry. Raises StorageFailed."""
+        return self._find(ticket_id).ticket
+
+    def _find(self, ticket_id: str) -> _Found:
+        found = _decoded(ticket_id, self._connection.read("HMGET", ticket_key(ticket_id), *FIELDS))
+        if found is None:
+            raise UnknownTicket
+        return found
+
+    def change(
+        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None,
+        may_wait: bool = False,
+    ) -> Ticket:  # fmt: skip
+        """See registry.Registry. No change waits: other processes have to see it."""
+        with self._locks.of(ticket_id):
+            for _ in range(MOST_ATTEMPTS):
+                found = self._find(ticket_id)
+                old = found.ticket
+                if token is not None and token != old.token:
+                    raise TakenOver
+                if seen is not None and old != seen:
+                    raise IllegalTransition(old.state, event)
+                new = old.apply(event, self._clock.now_s())
+                if self._replace(found, new):
+                    self._counters.changed(old, event, new)
+                    return new
+        raise StorageFailed
+
+    def _replace(self, found: _Found, new: Ticket) -> bool:
+        """Returns whether `new` has replaced the ticket that was found. Raises UnknownTicket."""
+        at_rest = (encode(new), new.token, new.epoch, new.deliveries)
+        args = (new.id, found.version, next(self._marks), *at_rest, *self._place(new))
+        outcome = self._connection.run(scripts.CHANGE, [ticket_key(new.id)], args, repeat=True)
+        if outcome < 0:
+            raise UnknownTicket
+        return bool(outcome)
+
+    def keep(self, ticket_id: str) -> None:
+        """See registry.Registry. No change waits here."""
+
+    def is_kept(self, ticket_id: str) -> bool:
+        """See registry.Registry."""
+        return True
+
+    @property
+    def has_room(self) -> bool:
+        """See registry.Registry. Redis keeps no last room."""
+        return True
+
+    def persist_recovered(self) -> None:
+        """See registry.Registry. A start changes no ticket here."""
+
+    def forget(self, ticket_id: str) -> None:
+        """See registry.Registry. What the storage keeps for the ticket is forgotten, too."""
+        keys = [ticket_key(ticket_id), manifest_key(ticket_id)]
+        self._connection.run(scripts.FORGET, keys, [ticket_id], repeat=True)
+
+    def unfinished(self, app: str) -> int:
+        """See registry.Registry. Raises StorageFailed."""
+        return int(self._connection.read("SCARD", scripts.APP + app))
+
+    def tickets(self) -> Iterator[Ticket]:
+        """See registry.Registry. Raises StorageFailed, in the middle too."""
+        after = "-"
+        while ids := self._texts("ZRANGEBYLEX", scripts.ALL, after, "+", "LIMIT", 0, PAGE):
+            yield from self.load(ids)
+            after = f"({ids[-1]}"
+
+    @property
+    def index(self) -> RedisRegistry:
+        """See registry.Registry."""
+        return self
+
+    def active(self) -> Iterator[Ticket]:
+        """See registry.TicketIndex."""
+        after = "-"
+        while ids := self._texts("ZRANGEBYLEX", scripts.ACTIVE, after, "+", "LIMIT", 0, PAGE):
+            yield from self.load(ids)
+            after = f"({ids[-1]}"
+
+    def resting(self) -> Counter[State]:
+        """See registry.TicketIndex."""
+        counts = self._connection.read_all(
+            [("ZCOUNT", scripts.REST + state.value, "-inf", "+inf") for state in State]
+        )
+        return Counter(dict(zip(State, counts, strict=True)))
+
+    def latest(self, state: State) -> Iterator[tuple[float, str]]:
+        """See registry.TicketIndex."""
+        first, key = 0, scripts.REST + state.value
+        while page := self._texts("ZREVRANGE", key, first, first + IDS_PAGE - 1, "WITHSCORES"):
+            yield from ((float(score), one) for one, score in zip(page[::2], page[1::2], strict=True))
+            first += IDS_PAGE
+
+    def due(self, now_s: float) -> Iterator[Ticket]:
+        """See registry.Registry. Raises StorageFailed, in the middle too."""
+        for ids in itertools.chain(self._unattended(now_s), self._rested(now_s)):
+            for ticket in self.load(ids):
+                if is_due(ticket, self._rest_s, now_s):
+                    yield ticket
+
+    def _unattended(self, now_s: float) -> Iterator[list[str]]:
+        """Yields pages of ids of uploads without a holder, and of apps that nobody calls at the moment."""
+        after: str | None = "-"
+        while after:
+            args = (after, PAGE, repr(now_s))
+            last, *ids = self._connection.run(scripts.ACTIVE_PAGE, args=args, repeat=True)
+            yield [ticket_id.decode() for ticket_id in ids]
+            after = f"({last.decode()}" if last else None
+
+    def _rested(self, now_s: float) -> Iterator[list[str]]:
+        """Yields pages of ids of tickets that have been in their state for long enough."""
+        before = {
+            scripts.REST + state.value: repr(now_s - rest_s + ROUNDING_S)
+            for state, rest_s in self._rest_s.items()
+        }
+        counts = self._connection.read_all([("ZCOUNT", key, "-inf", f"({before[key]}") for key in before])
+        for key in itertools.compress(before, counts):
+            place = ("-inf", "")
+            while page := self._texts_of(scripts.REST_PAGE, [key], (*place, before[key], PAGE)):
+                yield page[::2]
+                place = page[-1], page[-2]
+
+    def _texts(self, *command: str | int) -> list[str]:
+        return [text.decode() for text in self._connection.read(*command)]
+
+    def _texts_of(self, script: Script, keys: Sequence[str], args: Sequence[str | int]) -> list[str]:
+        return [text.decode() for text in self._connection.run(script, keys, args, repeat=True)]
+
+    def load(self, ticket_ids: Sequence[str]) -> Iterator[Ticket]:
+        """See registry.TicketIndex."""
+        replies = self._connection.read_all([("HMGET", ticket_key(one), *FIELDS) for one in ticket_ids])
+        for ticket_id, reply in zip(ticket_ids, replies, strict=True):
+            try:
+                found = _decoded(ticket_id, reply)
+            except StorageFailed:
+                continue  # it was logged
+            if found:
+                yield found.ticket
+        self._runtime.yield_if_due()
+
+
+def _decoded(ticket_id: str, reply: Sequence[bytes | None]) -> _Found | None:
+    """Returns the ticket in the fields of its hash; None if there is none. Raises StorageFailed."""
+    version, content, token, epoch, deliveries = reply
+    if version is None or content is None:
+        return None
+    try:
+        ticket = decode(content, ticket_id)
+        ticket = replace(
+            ticket, token=(token or b"").decode(), epoch=int(epoch or 0), deliveries=int(deliveries or 0)
+        )
+    except (DamagedEntry, ValueError) as exc:
+        log.error("ticket %(ticket)s is damaged: %(error)s", {"ticket": ticket_id[:8], "error": exc})
+        raise StorageFailed from exc
+    return _Found(version, ticket)

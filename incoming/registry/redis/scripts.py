@@ -1,0 +1,278 @@
+"""The Lua scripts of the registry: each is one step. Times are seconds of the service's clock, as text.
+
+A script that may have to run twice recognizes its own first run: see `run` and `run_marked` of
+`runtime.redis_connection`. Texts that Python wrote are stored unchanged, so no number is rounded.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from incoming.registry import DELIVERY_LEASE
+from incoming.runtime.redis_connection import Script
+
+ALL: Final = "incoming:all"
+ACTIVE: Final = "incoming:active"
+REST: Final = "incoming:rest:"
+APP: Final = "incoming:app:"
+LEASES: Final = "incoming:leases"
+HELD: Final = "incoming:held:"
+INSTANCES: Final = "incoming:instances"
+INSTANCE: Final = "incoming:instance:"
+CLOCK: Final = "incoming:clock"
+NEWS: Final = "incoming:news"
+SHARE: Final = "incoming:share:"
+
+# --- tickets -----------------------------------------------------------------------------------------------
+
+ADD: Final = Script("""-- KEYS ticket
+-- ARGV id, by, json, token, epoch, deliveries, app, state, receives, index, place there
+local by = redis.call('HGET', KEYS[1], 'by')
+if by then return by == ARGV[2] and 1 or 0 end
+redis.call('HSET', KEYS[1], 'v', 1, 'by', ARGV[2], 'json', ARGV[3], 'token', ARGV[4], 'epoch', ARGV[5],
+           'deliveries', ARGV[6], 'app', ARGV[7], 'state', ARGV[8], 'index', ARGV[10])
+redis.call('ZADD', 'incoming:all', 0, ARGV[1])
+redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
+if ARGV[9] == '1' then redis.call('SADD', 'incoming:app:' .. ARGV[7], ARGV[1]) end
+return 1
+""")
+"""Adds a ticket. Returns 0 if its id is in use."""
+
+CHANGE: Final = Script("""-- KEYS ticket
+-- ARGV id, version that was seen, by, json, token, epoch, deliveries, state, receives, index, place there
+local t = redis.call('HMGET', KEYS[1], 'v', 'by', 'app', 'index')
+if not t[1] then return -1 end
+if t[1] ~= ARGV[2] then return t[2] == ARGV[3] and 1 or 0 end
+redis.call('HINCRBY', KEYS[1], 'v', 1)
+redis.call('HSET', KEYS[1], 'by', ARGV[3], 'json', ARGV[4], 'token', ARGV[5], 'epoch', ARGV[6],
+           'deliveries', ARGV[7], 'state', ARGV[8], 'index', ARGV[10])
+if t[4] ~= ARGV[10] then redis.call('ZREM', t[4], ARGV[1]) end
+redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
+if ARGV[9] == '0' then redis.call('SREM', 'incoming:app:' .. t[3], ARGV[1]) end
+return 1
+""")
+"""Replaces a ticket if it still has the version that was seen. Returns 0 if not, -1 if it is unknown."""
+
+FORGET: Final = Script("""-- KEYS ticket, manifest; ARGV id
+local t = redis.call('HMGET', KEYS[1], 'app', 'index')
+if t[1] then
+    redis.call('ZREM', t[2], ARGV[1])
+    redis.call('SREM', 'incoming:app:' .. t[1], ARGV[1])
+end
+redis.call('ZREM', 'incoming:all', ARGV[1])
+return redis.call('DEL', KEYS[1], KEYS[2])
+""")
+
+# --- leases ------------------------------------------------------------------------------------------------
+# A lease is 'INSTANCE\nUNTIL\nKIND\nTOKEN'. No deadline is an empty text. A kind is c (claim) or w (work).
+
+_LEASES: Final = """
+local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
+local function lives(instance)
+    local until_s = redis.call('ZSCORE', 'incoming:instances', instance)
+    return until_s and tonumber(until_s) > ran_s
+end
+local function read(name)
+    local raw = redis.call('HGET', 'incoming:leases', name)
+    if not raw then return nil end
+    local instance, until_s, kind, token = string.match(raw, '^([^\\n]*)\\n([^\\n]*)\\n(.)\\n(.*)$')
+    local is_over_at_s = until_s == '' and math.huge or tonumber(until_s)
+    return {instance = instance, until_s = is_over_at_s, kind = kind, token = token}
+end
+local function drop(name, lease)
+    redis.call('HDEL', 'incoming:leases', name)
+    redis.call('ZREM', 'incoming:held:' .. lease.instance, name)
+end
+local function write(name, instance, until_s, kind, token)
+    local raw = table.concat({instance, until_s, kind, token}, '\\n')
+    redis.call('HSET', 'incoming:leases', name, raw)
+    redis.call('ZADD', 'incoming:held:' .. instance, until_s == '' and 'inf' or until_s, name)
+end
+"""
+
+TAKE: Final = Script(f"""-- ARGV id, token, instance, until, is repeated{_LEASES}
+local lease, before = read(ARGV[1]), nil
+if lease then
+    if lives(lease.instance) or lease.instance == ARGV[3] then before = lease.token end
+    if ARGV[5] == '1' and before == ARGV[2] then before = nil end
+    drop(ARGV[1], lease)
+end
+write(ARGV[1], ARGV[3], ARGV[4], 'c', ARGV[2])
+return before or false
+""")
+
+ACQUIRE: Final = Script(f"""-- ARGV name, token, instance, until, now{_LEASES}
+local lease = read(ARGV[1])
+if lease then
+    local is_live = lives(lease.instance) or lease.instance == ARGV[3]
+    if lease.token ~= ARGV[2] and is_live and lease.until_s > tonumber(ARGV[5]) then return 0 end
+    drop(ARGV[1], lease)
+end
+write(ARGV[1], ARGV[3], ARGV[4], 'w', ARGV[2])
+return 1
+""")
+
+RENEW: Final = Script(f"""-- ARGV id, token, instance, until{_LEASES}
+local lease = read(ARGV[1])
+if not lease or lease.token ~= ARGV[2] then return 0 end
+if not lives(lease.instance) and lease.instance ~= ARGV[3] then return 0 end
+if lease.until_s < tonumber(ARGV[4]) then write(ARGV[1], lease.instance, ARGV[4], lease.kind, ARGV[2]) end
+return 1
+""")
+
+RELEASE: Final = Script(f"""-- ARGV id, token, instance, over at or '', is repeated{_LEASES}
+local lease = read(ARGV[1])
+if not lease then return tonumber(ARGV[5]) end
+if lease.token ~= ARGV[2] then return 0 end
+if ARGV[4] ~= '' and lease.until_s > tonumber(ARGV[4]) then
+    if lives(lease.instance) or lease.instance == ARGV[3] then return 0 end
+end
+drop(ARGV[1], lease)
+return 1
+""")
+
+HOLDER: Final = Script(f"""-- ARGV id, instance{_LEASES}
+local lease = read(ARGV[1])
+if lease and (lives(lease.instance) or lease.instance == ARGV[2]) then return lease.token end
+return false
+""")
+
+EXPIRED: Final = Script(f"""-- ARGV instance, now, most{_LEASES}
+local found = {{}}
+local function collect(instance, until_s)
+    local key = 'incoming:held:' .. instance
+    local names = redis.call('ZRANGEBYSCORE', key, '-inf', until_s, 'LIMIT', 0, ARGV[3])
+    for _, name in ipairs(names) do
+        local lease = read(name)
+        if not lease or lease.instance ~= instance then
+            redis.call('ZREM', key, name)
+        elseif lease.kind == 'w' then
+            drop(name, lease)
+        else
+            found[#found + 1] = name
+            found[#found + 1] = lease.token
+        end
+    end
+end
+collect(ARGV[1], ARGV[2])
+for _, instance in ipairs(redis.call('ZRANGEBYSCORE', 'incoming:instances', '-inf', ran_s)) do
+    if instance ~= ARGV[1] then
+        collect(instance, '+inf')
+        if redis.call('EXISTS', 'incoming:held:' .. instance) == 0 then
+            redis.call('ZREM', 'incoming:instances', instance)
+            redis.call('DEL', 'incoming:instance:' .. instance)
+        end
+    end
+end
+return found
+""")
+"""Finds what this instance holds for too long, and what instances hold that do not live any more."""
+
+# --- shares ------------------------------------------------------------------------------------------------
+# A share is 'INSTANCE\nBYTES', in a hash for each source, by upload.
+
+ADMIT: Final = Script(f"""-- KEYS shares of a source; ARGV upload, instance, bytes, limit, kept for s{_LEASES}
+local total, is_alive = tonumber(ARGV[3]), {{[ARGV[2]] = true}}
+local shares = redis.call('HGETALL', KEYS[1])
+for i = 1, #shares, 2 do
+    local instance, bytes = string.match(shares[i + 1], '^([^\\n]*)\\n(.*)$')
+    if is_alive[instance] == nil then is_alive[instance] = lives(instance) or false end
+    if not is_alive[instance] then
+        redis.call('HDEL', KEYS[1], shares[i])
+    elseif shares[i] ~= ARGV[1] then
+        total = total + tonumber(bytes)
+    end
+end
+if total > tonumber(ARGV[4]) then return 0 end
+redis.call('HSET', KEYS[1], ARGV[1], ARGV[2] .. '\\n' .. ARGV[3])
+redis.call('EXPIRE', KEYS[1], ARGV[5])
+return 1
+""")
+"""Counts an upload for its source. Returns 0, and changes nothing, where that would exceed the limit."""
+
+KEEP: Final = Script("""-- ARGV instance, kept for s; then by upload: shares of its source, id, bytes or ''
+for i = 3, #ARGV, 3 do
+    local key, upload, bytes = ARGV[i], ARGV[i + 1], ARGV[i + 2]
+    local share = redis.call('HGET', key, upload)
+    if share and string.match(share, '^[^\\n]*') == ARGV[1] then
+        if bytes == '' then
+            redis.call('HDEL', key, upload)
+        else
+            redis.call('HSET', key, upload, ARGV[1] .. '\\n' .. bytes)
+            redis.call('EXPIRE', key, ARGV[2])
+        end
+    end
+end
+return 1
+""")
+"""Changes, or ends, shares that this instance still counts."""
+
+# --- what is due -------------------------------------------------------------------------------------------
+
+ACTIVE_PAGE: Final = Script(f"""-- ARGV after, count, now{_LEASES}
+local ids = redis.call('ZRANGEBYLEX', 'incoming:active', ARGV[1], '+', 'LIMIT', 0, ARGV[2])
+local found = {{#ids == tonumber(ARGV[2]) and ids[#ids] or false}}
+for _, id in ipairs(ids) do
+    local is_uploading = redis.call('HGET', 'incoming:{{' .. id .. '}}:t', 'state') == 'uploading'
+    local lease = read(is_uploading and id or '{DELIVERY_LEASE}' .. id)
+    local is_cared_for = lease and lives(lease.instance)
+    if is_cared_for and not is_uploading then is_cared_for = lease.until_s > tonumber(ARGV[3]) end
+    if not is_cared_for then found[#found + 1] = id end
+end
+return found
+""")
+"""Returns the last id of a full page, else nil; then the ids that nobody takes care of."""
+
+REST_PAGE: Final = Script("""-- KEYS rest; ARGV since, after, before, count
+local ids, offset, count = {}, 0, tonumber(ARGV[4])
+while #ids < 2 * count do
+    local range = {ARGV[1], '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', offset, count}
+    local page = redis.call('ZRANGEBYSCORE', KEYS[1], unpack(range))
+    if #page == 0 then break end
+    for i = 1, #page, 2 do
+        if page[i + 1] ~= ARGV[1] or page[i] > ARGV[2] then
+            ids[#ids + 1] = page[i]
+            ids[#ids + 1] = page[i + 1]
+        end
+    end
+    offset = offset + count
+end
+return ids
+""")
+"""Returns ids and times of a page, the longest rest first. Of those with the time `since`: behind `after`."""
+
+# --- time, and instances -----------------------------------------------------------------------------------
+
+TICK: Final = Script("""-- ARGV longest tick in us, least time of the service in us
+local time = redis.call('TIME')
+local now_us = time[1] * 1000000 + time[2]
+local clock = redis.call('HMGET', 'incoming:clock', 'ran_us', 'at_us')
+local ran_us, at_us = tonumber(clock[1]) or 0, tonumber(clock[2]) or now_us
+ran_us = ran_us + math.max(0, math.min(now_us - at_us, tonumber(ARGV[1])))
+ran_us = string.format('%.0f', math.max(ran_us, tonumber(ARGV[2])))
+redis.call('HSET', 'incoming:clock', 'ran_us', ran_us, 'at_us', string.format('%.0f', now_us))
+return ran_us
+""")
+"""Moves the service's clock on, and returns how many microseconds the service has run."""
+
+BEAT: Final = Script("""-- ARGV instance, life in s, facts
+local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
+redis.call('ZADD', 'incoming:instances', string.format('%.6f', ran_s + ARGV[2]), ARGV[1])
+redis.call('SET', 'incoming:instance:' .. ARGV[1], ARGV[3])
+return 1
+""")
+
+LIVING: Final = Script("""-- names and facts of the instances that live
+local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
+local found = {}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', 'incoming:instances', '(' .. ran_s, '+inf')) do
+    found[#found + 1] = name
+    found[#found + 1] = redis.call('GET', 'incoming:instance:' .. name) or '{}'
+end
+return found
+""")
+
+LEAVE: Final = Script("""-- ARGV instance: it does not live any more; what it holds is collected by others
+redis.call('ZADD', 'incoming:instances', 'XX', 0, ARGV[1])
+return 1
+""")
