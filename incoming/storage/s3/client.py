@@ -1,0 +1,380 @@
+"""The calls to S3 that an upload needs, over botocore. Nothing is repeated: the caller knows what may be.
+
+The payload is not signed: its CRC-32C is sent along (x-amz-checksum-crc32c), which is known anyway, and the
+store compares it. All calls have to be made in greenlets: connections belong to the event loop.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import importlib
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
+
+from incoming.core.errors import BadSetting, StorageFailed
+from incoming.core.stats import CALL_BUCKETS_S, Lag
+from incoming.runtime.base import Runtime
+from incoming.storage.s3.manifest import StoredPart
+from incoming.storage.s3.part_buffer import PartBody
+
+CONNECT_TIMEOUT_S: Final = 5.0
+READ_TIMEOUT_S: Final = 30.0
+"""How long the store may say nothing. To complete a large file takes it seconds."""
+MAX_CONNECTIONS: Final = 64
+READ_BYTES: Final = 256 * 1024
+TICKET_FIELD: Final = "incoming-ticket"
+"""The metadata of an object that tells which upload it is of."""
+NO_METADATA: Final[Mapping[str, str]] = MappingProxyType({})
+DELETED_AT_ONCE: Final = 1000
+"""S3's limit."""
+_RETRYABLE_CODES: Final = frozenset((
+    *("RequestTimeout", "SlowDown", "Throttling", "ThrottlingException", "TooManyRequests"),
+    *("OperationAborted", "ConditionalRequestConflict", "InternalError", "ServiceUnavailable"),
+    *("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "ExpiredToken"),
+))  # fmt: skip
+"""Codes in answers with a status below 500 after which the same call may succeed."""
+_MISSING: Final = "botocore is missing, which speaks to S3: pip install 'incoming-server[s3]'"
+
+
+class S3Error(Exception):
+    """A call failed. `code` is S3's word, or the name of botocore's error where no answer came."""
+
+    def __init__(self, operation: str, code: str, status: int = 0, text: str = "") -> None:
+        super().__init__(f"{operation}: {code} {text}".strip())
+        self.operation = operation
+        self.code = code
+        self.status = status
+        """The HTTP status; 0 where no answer came: then it is unknown whether the call did its work."""
+
+    @property
+    def is_retryable(self) -> bool:
+        """Whether the same call may succeed later."""
+        if self.code == "BadDigest" and self.operation == "complete_multipart_upload":
+            return False  # the whole is not what it should be: nothing was damaged on the way
+        return not self.status or self.status >= 500 or self.status == 429 or self.code in _RETRYABLE_CODES
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether the store does not have what was asked for."""
+        return self.status == 404
+
+
+@contextlib.contextmanager
+def s3_errors() -> Iterator[None]:
+    """Within it an error of S3 that nothing cures becomes StorageFailed."""
+    try:
+        yield
+    except S3Error as exc:
+        raise StorageFailed from exc
+
+
+@dataclass(frozen=True, slots=True)
+class S3Place:
+    """Where the bucket is. botocore finds what is empty: in the environment, a profile, the role."""
+
+    bucket: str
+    endpoint_url: str = ""
+    region: str = ""
+    access_key: str = field(default="", repr=False)
+    secret_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectFacts:
+    """What HEAD tells of an object."""
+
+    size_bytes: int
+    etag: str
+    ticket_id: str
+    """The upload that it is of; empty for an object of somebody else."""
+    crc32c: int | None
+    """Of the whole object; None where the store does not know it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedPart:
+    """What ListParts tells of a part."""
+
+    number: int
+    etag: str
+    size_bytes: int
+    crc32c: int | None
+
+
+class Terms(NamedTuple):
+    """How an object is stored."""
+
+    only_if_new: bool = False
+    """None is replaced."""
+    replaces_etag: str = ""
+    """None is replaced but the one with this ETag."""
+    metadata: Mapping[str, str] = NO_METADATA
+    """Beside that of every object."""
+
+
+ALWAYS: Final = Terms()
+
+
+class ListedObject(NamedTuple):
+    """What a list tells of an object."""
+
+    key: str
+    size_bytes: int
+    etag: str
+
+
+@dataclass(slots=True)
+class CallStats:
+    """Counts of the calls of this process, for the metrics."""
+
+    latency: Lag = field(default_factory=lambda: Lag(CALL_BUCKETS_S))
+    """Of calls that had an answer."""
+    failures: Counter[str] = field(default_factory=Counter)
+    """Calls that a repetition may cure, by S3's word for it: the store was slow or away."""
+    is_away: bool = False
+    """Whether the last call failed so."""
+    parts_in_flight: int = 0
+    sent_bytes: int = 0
+
+
+class S3Client:
+    """A bucket. Methods raise S3Error."""
+
+    def __init__(self, place: S3Place, runtime: Runtime) -> None:
+        """Raises BadSetting if botocore is not installed, or the place is not complete."""
+        self.place = place
+        self.stats = CallStats()
+        self._runtime = runtime
+        self._client, self._errors = _connect(place)
+        self._bucket = place.bucket
+
+    # --- multipart uploads ---------------------------------------------------------------------------
+
+    def create(self, key: str, ticket_id: str, metadata: Mapping[str, str] = NO_METADATA) -> str:
+        """Begins a multipart upload, and returns its id."""
+        kind = {"ChecksumAlgorithm": "CRC32C", "ChecksumType": "FULL_OBJECT"}
+        about = {"Metadata": {TICKET_FIELD: ticket_id, **metadata}, **kind}
+        return str(self._call("create_multipart_upload", Key=key, **about)["UploadId"])
+
+    def put_part(self, key: str, upload_id: str, number: int, body: PartBody, crc32c: int) -> str:
+        """Stores a part, and returns its ETag. The same number again replaces it."""
+        part = {"Key": key, "UploadId": upload_id, "PartNumber": number, "ChecksumCRC32C": _base64(crc32c)}
+        with self._sends(body):
+            return str(self._call("upload_part", Body=body, **part)["ETag"])
+
+    def list_parts(self, key: str, upload_id: str) -> list[ListedPart]:
+        """Returns all parts that are stored, in order."""
+        found: list[ListedPart] = []
+        marker = 0
+        while True:
+            page = self._call("list_parts", Key=key, UploadId=upload_id, PartNumberMarker=marker)
+            for part in page.get("Parts", ()):
+                crc = _number(part.get("ChecksumCRC32C"))
+                found.append(ListedPart(part["PartNumber"], part["ETag"], part["Size"], crc))
+            if not page.get("IsTruncated"):
+                return found
+            marker = page["NextPartNumberMarker"]
+
+    def complete(self, key: str, upload_id: str, parts: Sequence[StoredPart], crc32c: int) -> None:
+        """Makes the object of its parts, unless there is an object with this key.
+
+        `crc32c` is that of the whole object. botocore reads the body of the answer: S3 may answer 200 first,
+        and say there that it failed.
+        """
+        listed = [
+            {"PartNumber": part.number, "ETag": part.etag, "ChecksumCRC32C": _base64(part.crc32c)}
+            for part in parts
+        ]
+        checked = {"ChecksumCRC32C": _base64(crc32c), "ChecksumType": "FULL_OBJECT", "IfNoneMatch": "*"}
+        of = {"Key": key, "UploadId": upload_id, "MultipartUpload": {"Parts": listed}}
+        self._call("complete_multipart_upload", **of, **checked)
+
+    def abort(self, key: str, upload_id: str) -> None:
+        """Ends a multipart upload. Parts that were under way may be stored after that: see `list_parts`."""
+        self._call("abort_multipart_upload", Key=key, UploadId=upload_id)
+
+    def uploads(self, key: str) -> list[str]:
+        """Returns the ids of the unfinished multipart uploads of this key; of one page, if there are many."""
+        return [upload_id for found, upload_id in self.uploads_below(key) if found == key]
+
+    def uploads_below(self, prefix: str) -> list[tuple[str, str]]:
+        """Returns the keys that begin with this and have unfinished multipart uploads, with the id of each.
+
+        Of one page, if there are many.
+        """
+        page = self._call("list_multipart_uploads", Prefix=prefix)
+        return [(upload["Key"], upload["UploadId"]) for upload in page.get("Uploads", ())]
+
+    # --- objects -------------------------------------------------------------------------------------
+
+    def put(self, key: str, body: PartBody, crc32c: int, ticket_id: str, terms: Terms = ALWAYS) -> str:
+        """Stores an object, and returns its ETag. Where the terms are not met, that is a 412."""
+        about = {"Metadata": {TICKET_FIELD: ticket_id, **terms.metadata}, "ChecksumCRC32C": _base64(crc32c)}
+        condition = {"IfNoneMatch": "*"} if terms.only_if_new else {}
+        if terms.replaces_etag:
+            condition = {"IfMatch": terms.replaces_etag}
+        with self._sends(body):
+            return str(self._call("put_object", Key=key, Body=body, **about, **condition).get("ETag", ""))
+
+    def head(self, key: str) -> ObjectFacts | None:
+        """Returns what is known of an object; None if there is none."""
+        try:
+            found = self._call("head_object", Key=key, ChecksumMode="ENABLED")
+        except S3Error as exc:
+            if exc.is_missing:
+                return None
+            raise
+        ticket_id = found.get("Metadata", {}).get(TICKET_FIELD, "")
+        crc = _number(found.get("ChecksumCRC32C"))
+        return ObjectFacts(found["ContentLength"], found.get("ETag", ""), ticket_id, crc)
+
+    def read(self, key: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
+        """Passes the bytes from `start` to `end` of an object to `take`, piece by piece. Others may run."""
+        answer = self._call("get_object", Key=key, Range=f"bytes={start}-{end - 1}")
+        missing_bytes = end - start
+        with self._mapped("get_object"), contextlib.closing(answer["Body"]) as body:
+            while missing_bytes and (data := body.read(min(READ_BYTES, missing_bytes))):
+                take(memoryview(data))
+                missing_bytes -= len(data)
+                self._runtime.yield_if_due()
+        if missing_bytes:
+            raise S3Error("get_object", "IncompleteBody")
+
+    def delete(self, key: str) -> None:
+        """Deletes an object. A missing one is not an error."""
+        self._call("delete_object", Key=key)
+
+    def delete_all(self, keys: Sequence[str]) -> None:
+        """Deletes up to DELETED_AT_ONCE objects with one call. Missing ones are no error."""
+        objects = [{"Key": key} for key in keys]
+        failed = self._call("delete_objects", Delete={"Objects": objects, "Quiet": True}).get("Errors", ())
+        for error in failed:
+            raise S3Error("delete_objects", str(error.get("Code")), 500, _one_line(error.get("Message", "")))
+
+    def keys(self, prefix: str) -> list[str]:
+        """Returns the keys that begin with this."""
+        found, token = self.page(prefix)
+        while token:
+            more, token = self.page(prefix, token)
+            found += more
+        return [item.key for item in found]
+
+    def page(self, prefix: str, token: str = "") -> tuple[list[ListedObject], str]:
+        """Returns up to a thousand objects whose keys begin with this, and the token of the next page.
+
+        The token is empty at the end.
+        """
+        more = {"ContinuationToken": token} if token else {}
+        page = self._call("list_objects_v2", Prefix=prefix, **more)
+        items = page.get("Contents", ())
+        found = [ListedObject(item["Key"], item.get("Size", 0), item.get("ETag", "")) for item in items]
+        return found, page["NextContinuationToken"] if page.get("IsTruncated") else ""
+
+    def check(self) -> None:
+        """Asks whether the bucket is there, and whether it may be used."""
+        self._call("head_bucket")
+
+    def presigned_url(self, key: str, lifetime_s: int) -> str:
+        """Returns a URL with which anybody can get the object for so long. It makes no call to the store."""
+        asked = {"Bucket": self._bucket, "Key": key}
+        with self._mapped("presign"):
+            return str(self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=lifetime_s))
+
+    # --- one call ------------------------------------------------------------------------------------
+
+    def _call(self, operation: str, **parameters: Any) -> Any:
+        began_s = self._runtime.now_s()
+        try:
+            with self._mapped(operation):
+                answer = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
+        except S3Error as exc:
+            self.stats.is_away = exc.is_retryable
+            if exc.is_retryable:
+                self.stats.failures[exc.code] += 1
+            else:
+                self.stats.latency.add(self._runtime.now_s() - began_s)
+            raise
+        self.stats.is_away = False
+        self.stats.latency.add(self._runtime.now_s() - began_s)
+        return answer
+
+    @contextlib.contextmanager
+    def _sends(self, body: PartBody) -> Iterator[None]:
+        self.stats.sent_bytes += len(body)
+        self.stats.parts_in_flight += 1
+        try:
+            yield
+        finally:
+            self.stats.parts_in_flight -= 1
+
+    @contextlib.contextmanager
+    def _mapped(self, operation: str) -> Iterator[None]:
+        """Within it botocore's errors, and those of its sockets, become S3Error."""
+        try:
+            yield
+        except self._errors.ClientError as exc:
+            error = exc.response.get("Error", {})
+            status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            code = str(error.get("Code", ""))
+            # S3 answers 200 and then an error in the body of the answer; botocore calls that a 500.
+            raise S3Error(operation, code, status, _one_line(error.get("Message", ""))) from exc
+        except self._errors.ParamValidationError as exc:
+            raise StorageFailed from exc
+        except (self._errors.BotoCoreError, OSError) as exc:
+            raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
+
+
+def _connect(place: S3Place) -> tuple[Any, Any]:
+    """Returns botocore's client of the place, and its module of errors. Raises BadSetting."""
+    try:
+        session_module, config_module, errors, handlers = (
+            importlib.import_module(f"botocore.{name}")
+            for name in ("session", "config", "exceptions", "handlers")
+        )
+    except ImportError as exc:
+        raise BadSetting("storage", _MISSING) from exc
+    config = config_module.Config(
+        signature_version="s3v4",
+        retries={"total_max_attempts": 1},
+        connect_timeout=CONNECT_TIMEOUT_S,
+        read_timeout=READ_TIMEOUT_S,
+        max_pool_connections=MAX_CONNECTIONS,
+        request_checksum_calculation="when_required",
+        response_checksum_validation="when_required",
+        s3={"payload_signing_enabled": False},
+    )
+    given = {
+        "endpoint_url": place.endpoint_url,
+        "region_name": place.region,
+        "aws_access_key_id": place.access_key,
+        "aws_secret_access_key": place.secret_key,
+    }
+    try:
+        session = session_module.get_session()
+        named = {name: value for name, value in given.items() if value}
+        client = session.create_client("s3", config=config, **named)
+    except (errors.BotoCoreError, ValueError) as exc:
+        raise BadSetting("storage", f"S3 can't be used: {_one_line(exc)}") from exc
+    # A store that does not answer "100 Continue" would cost a second for each part.
+    client.meta.events.unregister("before-call.s3", handlers.add_expect_header)
+    return client, errors
+
+
+def _base64(crc32c: int) -> str:
+    return base64.b64encode(crc32c.to_bytes(4)).decode()
+
+
+def _number(text: str | None) -> int | None:
+    """Returns the checksum of a whole; that of the checksums of its parts ends with `-` and their number."""
+    if not text or "-" in text:
+        return None
+    return int.from_bytes(base64.b64decode(text))
+
+
+def _one_line(text: object) -> str:
+    return re.sub(r"\s+", " ", str(text))[:200]

@@ -1,0 +1,161 @@
+"""The end of a folder in S3: the store shows what it has, and the list of the files is stored last.
+
+Without that list nothing was handed over. So it may take as long as it wants, and be repeated.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final
+
+from msgspec.structs import replace
+
+from incoming.core.checkpoints import START, Checkpoint
+from incoming.core.checksum import checksum
+from incoming.core.folder_list import line
+from incoming.storage.s3.client import ListedObject, S3Error, s3_errors
+from incoming.storage.s3.completion import etag_of_parts
+from incoming.storage.s3.folder_notes import FolderState, StoredPiece
+from incoming.storage.s3.folder_objects import NewObject
+from incoming.storage.s3.folder_plan import FolderPlan
+from incoming.storage.s3.manifest import Manifest, behind
+from incoming.storage.s3.memory_budget import SEGMENT_BYTES
+from incoming.storage.s3.part_buffer import PartBody
+from incoming.storage.s3.same_parts import etags_of_same_parts
+from incoming.storage.s3.stream_writer import WriterContext
+
+LIST: Final = ".manifest"
+
+
+def list_key(folder_key: str) -> str:
+    """Returns the key of the list of a folder's files, which is beside the folder."""
+    return f"{folder_key}{LIST}"
+
+
+def whole_file(pieces: Sequence[StoredPiece]) -> Checkpoint:
+    """Returns the length and the CRC-32C of a file that has these pieces."""
+    if len(pieces) == 1:
+        return Checkpoint(pieces[0].size_bytes, pieces[0].crc32c)
+    whole = START
+    for piece in pieces:
+        whole = behind(whole, piece.crc32c, piece.size_bytes)
+    return whole
+
+
+def _etag(pieces: Sequence[StoredPiece]) -> str | None:
+    """Returns the ETag of a file that has these pieces; None where it can't be known."""
+    return pieces[0].etag if len(pieces) == 1 else etag_of_parts([piece.etag for piece in pieces])
+
+
+class FolderCompletion:
+    """The end of one folder. Methods raise StorageFailed."""
+
+    def __init__(self, ticket_id: str, context: WriterContext, check: Callable[[], object]) -> None:
+        """`check` is called often during long work. It raises why that is not wanted any more."""
+        self._ticket_id = ticket_id
+        self._context = context
+        self._runtime = context.runtime
+        self._objects = context.shelf.objects
+        self._check = check
+
+    def first_wrong(self, plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece]) -> int:
+        """Returns the number of the first piece that the store does not have as it was sent; 0 if none.
+
+        It asks for lists, with a thousand objects each. What looks wrong there is looked at alone. Objects of
+        the upload that belong to no file of the folder are deleted.
+        """
+        listed: dict[str, ListedObject] = {}
+
+        def take(item: ListedObject) -> None:
+            self._check()
+            listed[item.key] = item
+            self._runtime.yield_if_due()
+
+        self._objects.list_below(f"{state.key}/", take)
+        left_out = {*plan.left_out(pieces)}
+        for index, entry in enumerate(plan.manifest.entries):
+            self._runtime.yield_if_due()
+            if entry.is_folder or index in left_out:
+                continue
+            stored = pieces[plan.first(index) - 1 : plan.last(index)]
+            item = listed.pop(plan.keys[index], None)
+            self._check()
+            if item and item.size_bytes == entry.size_bytes and item.etag == _etag(stored):
+                continue
+            if not self._objects.has(plan.keys[index], self._ticket_id, whole_file(stored)):
+                return plan.first(index)
+        for key in listed:
+            self._objects.delete_own(key, self._ticket_id)
+        return 0
+
+    def hash_files(self, plan: FolderPlan, pieces: list[StoredPiece]) -> None:
+        """Reads the files whose SHA-256 is not known: other processes have sent parts of them."""
+        left_out = {*plan.left_out(pieces)}
+        for index, entry in enumerate(plan.manifest.entries):
+            last = plan.last(index)
+            if not entry.is_folder and index not in left_out and not pieces[last - 1].sha256:
+                sha256 = self._sha256(plan.keys[index], entry.size_bytes)
+                pieces[last - 1] = replace(pieces[last - 1], sha256=sha256)
+
+    def _sha256(self, key: str, size_bytes: int) -> str:
+        digest = hashlib.sha256()
+
+        def take(data: memoryview) -> None:
+            self._check()
+            self._runtime.in_pool(digest.update, data)
+
+        def read() -> None:
+            nonlocal digest
+            digest = hashlib.sha256()
+            self._context.client.read(key, 0, size_bytes, take)
+
+        with s3_errors():
+            self._context.retries.run(read)
+        return digest.hexdigest()
+
+    def put_list(
+        self, plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece],
+        check_claim: Callable[[], object], is_wanted: Callable[[], bool],
+    ) -> None:  # fmt: skip
+        """Stores the list of the files, unless it is there."""
+        content = memoryview(self._runtime.in_pool(_list, plan, state, pieces))
+        segments = [content[at : at + SEGMENT_BYTES] for at in range(0, len(content), SEGMENT_BYTES)]
+        new_body = partial(PartBody, segments, len(content), self._runtime.yield_if_due)
+        whole = Checkpoint(len(content), checksum(content))
+        new = NewObject(list_key(state.key), self._ticket_id, whole, new_body, is_shared=True)
+        self._objects.put(new, check_claim, is_wanted)
+
+    def etags_of_same_parts(self, file: Manifest) -> list[str]:
+        """Returns the ETags that the parts of a file have in the store, up to the first other one."""
+        client = self._context.client
+        with s3_errors():
+            listed = self._context.retries.run(lambda: client.list_parts(file.key, file.upload_id))
+        return etags_of_same_parts(file.parts, listed)
+
+    def delete_leftovers(self, state: FolderState) -> None:
+        """Deletes what is left beside the objects: rests and uploads, also those of killed processes."""
+        client = self._context.client
+        with contextlib.suppress(S3Error):
+            for key in client.keys(self._context.address.rests(self._ticket_id)):
+                if key != state.head_key:
+                    client.delete(key)
+            if state.key == self._context.address.object_key(self._ticket_id):
+                for key, upload_id in client.uploads_below(f"{state.key}/"):
+                    client.abort(key, upload_id)
+
+
+def _list(plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece]) -> bytes:
+    left_out = {*plan.left_out(pieces)}
+    lines: list[bytes] = []
+    for index, (entry, key) in enumerate(zip(plan.manifest.entries, plan.keys, strict=True)):
+        path = key[len(state.key) + 1 :]
+        if entry.is_folder or index in left_out:
+            lines.append(line(entry, path))
+            continue
+        stored = pieces[plan.first(index) - 1 : plan.last(index)]
+        sha256 = bytes.fromhex(stored[-1].sha256)
+        lines.append(line(entry, path, whole_file(stored).crc32c, sha256, key=key))
+    return b"".join(lines)

@@ -1,0 +1,48 @@
+"""What the tests of the storage in S3 share: a store that fails on command, with tiny parts."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from incoming.storage.s3.storage import S3Options
+from tests.support.fake_s3 import FakeS3
+from tests.support.s3_place import BucketPlace, notes_file
+
+PART_BYTES: Final = 1000
+LIMITS: Final = S3Options(PART_BYTES, parallel=3, memory_bytes=10_000, retry_for_s=20.0)
+SPEED: Final = 40.0
+
+
+@pytest.fixture(scope="session")
+def fake_server() -> Iterator[FakeS3]:
+    """The store of all tests: botocore takes a second to make a client."""
+    with FakeS3() as server:
+        yield server
+
+
+@pytest.fixture
+def fake(fake_server: FakeS3) -> FakeS3:
+    """An empty store."""
+    fake_server.reset()
+    return fake_server
+
+
+@pytest.fixture
+def in_memory() -> Iterator[Path]:
+    """A folder whose files are synced at once: a commit takes a disk many milliseconds."""
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+def place(fake: FakeS3, in_memory: Path) -> Iterator[BucketPlace]:
+    """A prefix of it."""
+    place = BucketPlace(fake.place, notes_file(in_memory), LIMITS, SPEED)
+    yield place
+    place.runtime.kill()

@@ -1,0 +1,158 @@
+"""Calls to a real S3 server, and what is said when they can't be made."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import uuid
+
+import pytest
+import requests
+
+from incoming.core.checksum import checksum
+from incoming.core.errors import BadParameter, BadSetting
+from incoming.runtime.gevent_runtime import GeventRuntime
+from incoming.storage.s3.client import S3Client, S3Error, S3Place, Terms
+from incoming.storage.s3.keys import BucketAddress
+from incoming.storage.s3.manifest import StoredPart
+from incoming.storage.s3.memory_budget import MemoryBudget
+from incoming.storage.s3.objects import S3Objects
+from incoming.storage.s3.part_buffer import PartBody, PartBuffer
+from tests.support.s3_place import BUCKET, client_of
+from tests.support.s3_server import S3Server
+
+MIB = 1 << 20
+
+
+@pytest.fixture
+def client(s3_server: S3Server) -> S3Client:
+    """A client of the bucket."""
+    return client_of(s3_server.place(BUCKET))
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that nobody has used."""
+    return f"{uuid.uuid4()}/ä b+c&d"
+
+
+def body(content: bytes) -> PartBody:
+    """Returns these bytes as a body."""
+    runtime = GeventRuntime()
+    buffer = PartBuffer(1, len(content), MemoryBudget(64 * MIB, runtime))
+    buffer.append(memoryview(content))
+    with buffer.lent(len(content)) as segments:
+        return PartBody(segments, len(content), runtime.yield_if_due)
+
+
+def read(client: S3Client, key: str, start: int, end: int) -> bytes:
+    """Returns a range of an object."""
+    found = bytearray()
+    client.read(key, start, end, found.extend)
+    return bytes(found)
+
+
+def test_an_object_is_stored_found_and_deleted(client: S3Client, key: str) -> None:
+    assert client.head(key) is None
+    client.put(key, body(b"content"), checksum(b"content"), "the ticket", Terms(only_if_new=True))
+    found = client.head(key)
+    assert found
+    assert (found.size_bytes, found.ticket_id, found.crc32c) == (7, "the ticket", checksum(b"content"))
+    assert read(client, key, 1, 4) == b"ont"
+    assert client.keys(key) == [key]
+    client.delete(key)
+    client.delete(key)
+    assert client.head(key) is None
+
+
+def test_a_file_comes_in_parts_and_has_a_checksum_as_a_whole(client: S3Client, key: str) -> None:
+    parts = [bytes([number]) * 5 * MIB for number in (1, 2)] + [b"the end"]
+    upload_id = client.create(key, "the ticket")
+    assert client.uploads(key) == [upload_id]
+    etags = [
+        client.put_part(key, upload_id, number, body(part), checksum(part))
+        for number, part in enumerate(parts, 1)
+    ]
+    assert [(p.number, p.etag, p.size_bytes) for p in client.list_parts(key, upload_id)] == [
+        (number, etag, len(part)) for number, (etag, part) in enumerate(zip(etags, parts, strict=True), 1)
+    ]
+    stored = [
+        StoredPart(number, etag, len(part), checksum(part), 0)
+        for number, (etag, part) in enumerate(zip(etags, parts, strict=True), 1)
+    ]
+    client.complete(key, upload_id, stored, checksum(b"".join(parts)))
+    found = client.head(key)
+    assert found
+    assert (found.size_bytes, found.ticket_id) == (10 * MIB + 7, "the ticket")
+    assert found.crc32c == checksum(b"".join(parts))
+    client.delete(key)
+
+
+@pytest.mark.parametrize("only_if_new", [True, False])
+def test_an_object_is_replaced_only_on_purpose(client: S3Client, key: str, only_if_new: bool) -> None:
+    client.put(key, body(b"first"), checksum(b"first"), "", Terms(only_if_new=True))
+    if only_if_new:
+        with pytest.raises(S3Error) as caught:
+            client.put(key, body(b"second"), checksum(b"second"), "", Terms(only_if_new=True))
+        assert caught.value.status == 412
+        assert not caught.value.is_retryable
+    else:
+        client.put(key, body(b"second"), checksum(b"second"), "")
+    assert read(client, key, 0, 5) == (b"first" if only_if_new else b"secon")
+
+
+def test_damaged_bytes_are_refused_and_may_be_sent_again(client: S3Client, key: str) -> None:
+    with pytest.raises(S3Error) as caught:
+        client.put(key, body(b"content"), checksum(b"other"), "")
+    assert caught.value.is_retryable
+    assert client.head(key) is None
+
+
+def test_an_upload_that_is_not_there_is_told_from_a_store_that_is_away(client: S3Client, key: str) -> None:
+    upload_id = client.create(key, "")
+    client.abort(key, upload_id)
+    with pytest.raises(S3Error) as caught:
+        client.list_parts(key, upload_id)
+    assert (caught.value.code, caught.value.is_missing) == ("NoSuchUpload", True)
+    away = S3Client(S3Place("uploads", "http://127.0.0.1:9", "us-east-1", "a", "b"), GeventRuntime())
+    with pytest.raises(S3Error) as caught:
+        away.check()
+    assert (caught.value.status, caught.value.is_retryable) == (0, True)
+
+
+def test_a_bucket_that_is_not_there_is_refused_for_good(s3_server: S3Server) -> None:
+    with pytest.raises(S3Error) as caught:
+        client_of(s3_server.place("missing")).check()
+    assert not caught.value.is_retryable
+
+
+def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key: str) -> None:
+    client.put(key, body(b"content"), checksum(b"content"), "", Terms(only_if_new=True))
+    objects = S3Objects(client, BucketAddress(BUCKET), ["videos/"], 60.0)
+    address = objects.address("unused", key)
+    assert (address.bucket, address.key) == (BUCKET, key)
+    assert address.url not in repr(address)
+    curl = shutil.which("curl")
+    assert curl
+    command = [curl, "--silent", "--show-error", "--fail", address.url]
+    assert subprocess.run(command, capture_output=True, check=True, timeout=30).stdout == b"content"
+    assert requests.get(address.url.replace("Signature=", "Signature=0"), timeout=30).status_code == 403
+    assert requests.put(address.url, b"other", timeout=30).status_code == 403
+    with pytest.raises(BadParameter, match="destinationKey"):
+        objects.check_destination(key)
+
+
+def test_without_botocore_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    with pytest.raises(BadSetting, match=r"botocore is missing.*incoming-server\[s3\]"):
+        S3Client(S3Place("uploads"), GeventRuntime())
+
+
+def test_a_place_that_is_none_is_refused_in_words() -> None:
+    with pytest.raises(BadSetting, match="storage: S3 can't be used"):
+        S3Client(S3Place("uploads", "no address", "us-east-1", "a", "b"), GeventRuntime())
+
+
+def test_keys_are_not_shown() -> None:
+    assert "geheim" not in repr(S3Place("uploads", access_key="geheim", secret_key="geheim"))

@@ -1,0 +1,101 @@
+"""Where S3Storage keeps files in a test: a bucket, and notes that outlive its processes."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import gevent
+
+from incoming.runtime.base import P, Task
+from incoming.runtime.gevent_runtime import GeventRuntime
+from incoming.storage.s3.client import S3Client, S3Place
+from incoming.storage.s3.keys import BucketAddress
+from incoming.storage.s3.notes import Notes, notes_in
+from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.storage import USUAL, S3Options, S3Storage
+
+BUCKET: Final = "uploads"
+NewNotes = Callable[[GeventRuntime], Notes]
+
+
+class KillableRuntime(GeventRuntime):
+    """The runtime of a process that a test can kill: nothing that it has started continues."""
+
+    def __init__(self, speed: float = 1.0) -> None:
+        """With a `speed` its time is so many times as fast as that of the world."""
+        super().__init__()
+        self._speed = speed
+        self._started: list[Any] = []
+
+    def now_s(self) -> float:
+        """See Runtime."""
+        return super().now_s() * self._speed
+
+    def sleep(self, duration_s: float) -> None:
+        """See Runtime."""
+        super().sleep(duration_s / self._speed)
+
+    def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
+        """See Runtime."""
+        return super().time_limit(duration_s / self._speed, error)
+
+    def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
+        """See Runtime."""
+        task = super().spawn(function, *args, **kwargs)
+        self._started.append(task)
+        return task
+
+    def settle(self) -> None:
+        """Lets everybody run until each waits for something."""
+        gevent.idle()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything that was started has not ended."""
+        self._started = [task for task in self._started if not task.dead]
+        return bool(self._started)
+
+    def kill(self) -> None:
+        """Ends all that was started."""
+        gevent.killall(self._started)
+        self._started.clear()
+
+
+def notes_file(folder: Path) -> NewNotes:
+    """Returns what opens the notes in a folder."""
+    return lambda runtime: notes_in(NotesFile(folder / "manifests.sqlite", runtime))
+
+
+@cache
+def client_of(place: S3Place) -> S3Client:
+    """Returns a client that tests share: botocore takes a second to make one."""
+    return S3Client(place, GeventRuntime())
+
+
+class BucketPlace:
+    """A prefix of a bucket. See contract.Place."""
+
+    def __init__(
+        self, place: S3Place, new_notes: NewNotes, limits: S3Options = USUAL, speed: float = 1.0
+    ) -> None:
+        """`speed`: see KillableRuntime."""
+        self.runtime = KillableRuntime(speed)
+        self.client = client_of(place)
+        self.address = BucketAddress(place.bucket, f"{uuid.uuid4()}/")
+        self.limits = limits
+        self._new_notes = new_notes
+
+    def storage(self) -> S3Storage:
+        """See contract.Place."""
+        self.runtime.kill()
+        notes = self._new_notes(self.runtime)
+        return S3Storage(self.client, notes, self.address, self.runtime, self.limits)
+
+    def settle(self) -> None:
+        """See contract.Place."""
+        self.runtime.settle()
