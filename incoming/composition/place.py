@@ -1,0 +1,112 @@
+"""Which tickets and which files belong together.
+
+Tickets whose files are elsewhere would look like uploads that have lost everything. So the place of the
+tickets has a note of where the files are: a line for each storage, which is `local`, `local ID` of a
+directory, or the address of a bucket. The first one is of the storage that has the uploads whose tickets name
+none. A start with another place is refused while a ticket has a file there.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+from incoming.core.errors import BadSetting
+from incoming.core.ticket import Ticket
+from incoming.registry import journal
+from incoming.storage.choice import LOCAL, S3
+
+NOTE_FILE: Final = "place"
+MOVED: Final = (
+    "{count} uploads are not finished, and their files are in {before}. Start the server with that until "
+    "they are finished"
+)
+UNDRAINED: Final = (
+    "the journal in {directory} has {count} uploads that are not finished, which Redis does not know. Start "
+    "the server without this setting until they are finished, or set another storage_dir"
+)
+
+
+def check_same(before: str, now: str, tickets: Callable[[], Iterable[Ticket]]) -> str:
+    """Returns the new note. Raises BadSetting if files are not where they are `now`, and some are needed.
+
+    `before`: the note so far; empty for a new registry.
+    """
+    was, is_now = _by_name(before), _by_name(now)
+    if not was or before == now:
+        return now
+    if was != is_now:
+        nameless = next(iter(was))
+        count = Counter(ticket.storage or nameless for ticket in tickets() if not ticket.settled)
+        lost = [name for name in count if was.get(name) != is_now.get(name)]
+        if lost:
+            shown = " and ".join(shown_place(was[name]) if name in was else name for name in lost)
+            many = sum(count[name] for name in lost)
+            raise BadSetting("storage", MOVED.format(count=many, before=shown))
+    return "\n".join(sorted(is_now.values(), key=lambda line: _name(line) != next(iter(was))))
+
+
+def are_same(before: str, now: str) -> bool:
+    """Returns whether both notes name the same places."""
+    return _by_name(before) == _by_name(now)
+
+
+def nameless(note: str) -> str:
+    """Returns the name of the storage that has the uploads whose tickets name none."""
+    return next(iter(_by_name(note)), LOCAL)
+
+
+def _by_name(note: str) -> dict[str, str]:
+    """Returns the lines of a note, by the name of their storage."""
+    return {_name(line): line for line in note.splitlines()}
+
+
+def _name(line: str) -> str:
+    return LOCAL if line.partition(" ")[0] == LOCAL else S3
+
+
+def shown_place(line: str) -> str:
+    """Returns a line of a note for people."""
+    kind, _, name = line.partition(" ")
+    return f"storage_dir ({name})" if kind == LOCAL and name else "storage_dir" if kind == LOCAL else line
+
+
+def check_drained(storage_dir: Path) -> None:
+    """Raises BadSetting if a journal in this directory has unfinished uploads: a Redis would replace it."""
+    try:
+        tickets = journal.read(storage_dir / "journal")
+    except OSError:
+        return  # no server has kept tickets here
+    count = sum(not ticket.settled for ticket in tickets)
+    if count:
+        raise BadSetting("registry", UNDRAINED.format(directory=storage_dir, count=count))
+
+
+def read_note(directory: Path) -> str:
+    """Returns where the files were of the tickets in this directory; those of older versions were there."""
+    try:
+        return (directory / NOTE_FILE).read_text("utf-8").strip()
+    except FileNotFoundError:
+        return LOCAL
+
+
+def write_note(directory: Path, place: str) -> None:
+    """Notes where the files are. Raises OSError."""
+    if read_note(directory) != place:
+        new_file = directory / f"{NOTE_FILE}.new"
+        new_file.write_text(f"{place}\n", "utf-8")
+        new_file.replace(directory / NOTE_FILE)
+
+
+def directory_id(directory: Path) -> str:
+    """Returns the id of a directory, which is made at the first call and stays. Raises OSError."""
+    file = directory / "id"
+    try:
+        return file.read_text("ascii").strip()
+    except FileNotFoundError:
+        new_id = secrets.token_hex(8)
+        file.write_text(f"{new_id}\n", "ascii")
+        return new_id

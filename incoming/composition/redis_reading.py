@@ -1,0 +1,47 @@
+"""Reads the tickets in a Redis without a server. It needs redis-py: import it only where a Redis is set."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from incoming.core.stats import Counters
+from incoming.core.ticket import Ticket
+from incoming.registry.redis.registry import RedisRegistry
+from incoming.runtime.base import ServiceClock
+from incoming.runtime.gevent_runtime import GeventRuntime
+from incoming.runtime.redis_connection import RedisConnection, open_redis
+from incoming.settings.table import Settings
+from incoming.storage.s3.redis_notes import notes_in_redis
+
+SIZES_AT_A_TIME: Final = 100
+
+
+def read_tickets(settings: Settings) -> list[Ticket]:
+    """Returns all tickets. Raises BadSetting, StorageFailed."""
+    with _connected(settings) as (connection, runtime):
+        clock = ServiceClock(runtime.now_s)
+        return list(RedisRegistry(connection, runtime, clock, Counters(), settings).tickets())
+
+
+def stored_bytes(settings: Settings, ticket_ids: Sequence[str]) -> dict[str, int | None]:
+    """Returns how many bytes S3 has of each of these uploads. Raises BadSetting, StorageFailed."""
+    found: dict[str, int | None] = {}
+    with _connected(settings) as (connection, runtime):
+        notes = notes_in_redis(connection, runtime)
+        for start in range(0, len(ticket_ids), SIZES_AT_A_TIME):
+            page = notes.manifests.sizes(ticket_ids[start : start + SIZES_AT_A_TIME])
+            folders = notes.folders.states([one for one, size_bytes in page.items() if size_bytes is None])
+            found |= page | {one: state.size_bytes for one, state in folders.items() if state}
+    return found
+
+
+@contextlib.contextmanager
+def _connected(settings: Settings) -> Iterator[tuple[RedisConnection, GeventRuntime]]:
+    runtime = GeventRuntime()
+    connection = open_redis(settings.registry, runtime, insecure=settings.redis_insecure)
+    try:
+        yield connection, runtime
+    finally:
+        connection.close()

@@ -1,0 +1,127 @@
+"""Tickets in a Redis. It needs redis-py: import this module only where a Redis is configured."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+from incoming.composition import place
+from incoming.composition.tickets import RepeatNews, TicketParts
+from incoming.core.errors import BadSetting, IncomingError
+from incoming.core.stats import Counters
+from incoming.registry.redis.check import check_server
+from incoming.registry.redis.clock import RedisClock
+from incoming.registry.redis.instances import LIFE_S, Instances, this_instance
+from incoming.registry.redis.leases import RedisLeases
+from incoming.registry.redis.news import RedisNews
+from incoming.registry.redis.registry import RedisRegistry
+from incoming.registry.redis.shares import RedisShares
+from incoming.runtime import logs
+from incoming.runtime.base import Runtime
+from incoming.runtime.redis_connection import open_redis
+from incoming.settings.table import Settings
+
+PLACE_KEY: Final = "incoming:place"
+REPEAT_NEWS_S: Final = 10.0
+REPEATS_FOR_ARRIVED: Final = 5
+SHARES_KEPT: Final = 2
+"""How many times as long as its reservation a share is remembered that nobody changes."""
+OTHERS: Final = (
+    "another server, {name}, has the tickets in this Redis, and keeps their files in {before}. Several "
+    "servers need the same S3 storage, and no storage_choice. One that was killed counts for {life_s:.0f} s"
+)
+NO_ANSWER: Final = "the Redis at {redis} does not answer: {why}"
+
+
+class RedisTickets:
+    """Tickets in a Redis, which other processes may share."""
+
+    def __init__(self, settings: Settings, runtime: Runtime, counters: Counters) -> None:
+        """Connects to the Redis. Raises BadSetting, also when it does not answer."""
+        self.connection = open_redis(settings.registry, runtime, insecure=settings.redis_insecure)
+        own = this_instance(settings.instance)
+        self.instances = Instances(self.connection, runtime, own)
+        try:
+            check_server(self.connection)
+            self._clock = RedisClock(self.connection, runtime.now_s)
+            self.instances.beat()
+        except BadSetting:
+            raise
+        except IncomingError as exc:
+            why = NO_ANSWER.format(redis=self.connection.address, why=exc.__cause__)
+            raise BadSetting("registry", why) from exc
+        registry = RedisRegistry(self.connection, runtime, self._clock, counters, settings)
+        self.leases = RedisLeases(self.connection, own.id)
+        self._news = RedisNews(self.connection, runtime, own.id)
+        self._runtime = runtime
+        self._repeat_news: Callable[[], object] = lambda: None
+        shares = RedisShares(self.connection, own.id, SHARES_KEPT * settings.reservation_idle_s + LIFE_S)
+        self.parts = TicketParts(registry, self.leases, self._news, self._clock, shares)
+
+    def start(self, repeat_news: RepeatNews) -> None:
+        """See TicketStore. News can be lost when a process is killed before it has sent them."""
+        self._news.on_gap = self._repeat_news = partial(repeat_news, False)
+        self._runtime.spawn(self._repeat_regularly, repeat_news)
+        logs.name_instance(self.instances.own.name)
+        self._news.start()
+        self._runtime.spawn(self.instances.run)
+
+    def _repeat_regularly(self, repeat_news: RepeatNews) -> None:
+        """A client that waits for its app waits for nothing else, so it is cared for more often."""
+        for number in itertools.count(1):
+            self._runtime.sleep(REPEAT_NEWS_S / REPEATS_FOR_ARRIVED)
+            repeat_news(number % REPEATS_FOR_ARRIVED != 0)
+
+    def is_same_boot(self) -> bool:
+        """See TicketStore. What other machines do does not matter here."""
+        return True
+
+    def tick(self) -> float:
+        """See TicketStore. When this process has stood still, others may have taken it for dead."""
+        stood_still_s = self._clock.tick()
+        if stood_still_s > LIFE_S:
+            self._runtime.spawn(self._repeat_news)
+        return stood_still_s
+
+    def keep_clock(self) -> None:
+        """See TicketStore. Each tick has kept it."""
+
+    def close(self) -> None:
+        """See TicketStore."""
+        self._news.close()
+        try:
+            self.instances.leave()
+        finally:
+            self.connection.close()
+
+    def check_place(self, where: str) -> str:
+        """Notes where the files of these tickets are, and returns the note.
+
+        Raises BadSetting if they are elsewhere, and needed, or if another process has them elsewhere.
+        """
+        try:
+            before = (self.connection.read("GET", PLACE_KEY) or b"").decode()
+            self._check_others(before, where)
+            note = place.check_same(before, where, self.parts.registry.tickets)
+            self.connection.read("SET", PLACE_KEY, note)
+        except BadSetting:
+            self.instances.leave()  # it does not start: the next one may
+            raise
+        except IncomingError as exc:
+            why = NO_ANSWER.format(redis=self.connection.address, why=exc.__cause__)
+            raise BadSetting("registry", why) from exc
+        return note
+
+    def _check_others(self, before: str, where: str) -> None:
+        """Raises BadSetting if another process lives that has files where this one has none, or conversely.
+
+        A directory belongs to one process, and a ticket may name any storage.
+        """
+        if place.are_same(before, where):
+            return
+        others = [one.name for one in self.instances.living() if one.id != self.instances.own.id]
+        if before and others:
+            shown = " and ".join(map(place.shown_place, before.splitlines()))
+            raise BadSetting("registry", OTHERS.format(name=others[0], before=shown, life_s=LIFE_S))

@@ -1,0 +1,81 @@
+"""Files in S3. It needs botocore: import this module only where a bucket is configured."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from incoming.composition.directory import OwnedDirectory
+from incoming.composition.folder_bounds import folder_bounds
+from incoming.core.errors import BadSetting
+from incoming.runtime.base import Runtime
+from incoming.runtime.redis_address import is_loopback
+from incoming.settings.table import Settings
+from incoming.storage.s3.client import S3Client, S3Error, S3Place
+from incoming.storage.s3.keys import parse_address
+from incoming.storage.s3.notes import notes_in
+from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.part_plan import MIB
+from incoming.storage.s3.storage import S3Options, S3Storage
+
+if TYPE_CHECKING:
+    from incoming.composition.redis_tickets import RedisTickets
+
+log = logging.getLogger(__name__)
+
+MANIFESTS: Final = "manifests.sqlite"
+EXPOSED: Final = (
+    "%(endpoint)s is not encrypted: others in the network can read and replace the files of all uploads. "
+    "Use https"
+)
+
+
+def s3_storage(
+    settings: Settings, runtime: Runtime, redis: RedisTickets | None, directory: OwnedDirectory | None,
+    undo: contextlib.ExitStack,
+) -> S3Storage:  # fmt: skip
+    """Returns the storage in the bucket of `settings.storage`. Its manifests are where the tickets are.
+
+    Raises BadSetting.
+    """
+    bucket = parse_address(settings.storage)
+    client = S3Client(S3Place(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
+    _warn_if_exposed(settings.s3_endpoint)
+    _check_bucket(client, settings.storage)
+    if redis:
+        from incoming.storage.s3.redis_notes import notes_in_redis  # noqa: PLC0415 - it needs redis-py
+
+        notes = notes_in_redis(redis.connection, runtime)
+    else:
+        assert directory
+        file = NotesFile(directory.path / MANIFESTS, runtime)
+        notes = notes_in(file)
+        undo.callback(file.close)
+    options = S3Options(
+        part_bytes=settings.s3_part_mib * MIB,
+        parallel=settings.s3_parallel_parts,
+        memory_bytes=settings.s3_memory_mib * MIB,
+        equal_parts=settings.s3_equal_parts,
+        destination_prefixes=settings.s3_destination_prefixes,
+        url_lifetime_s=settings.s3_url_lifetime_s,
+        folder_bounds=folder_bounds(settings),
+    )
+    return S3Storage(client, notes, bucket, runtime, options)
+
+
+def _check_bucket(client: S3Client, name: str) -> None:
+    """Asks for the bucket. Raises BadSetting if the store refuses it; a store that is away may come back."""
+    try:
+        client.check()
+    except S3Error as exc:
+        if not exc.is_retryable:
+            raise BadSetting("storage", f"{name} can't be used: {exc}") from exc
+        log.warning("%(storage)s does not answer yet: %(error)s", {"storage": name, "error": exc})
+
+
+def _warn_if_exposed(endpoint: str) -> None:
+    parts = urlsplit(endpoint)
+    if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+        log.warning(EXPOSED, {"endpoint": endpoint})

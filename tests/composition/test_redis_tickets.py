@@ -1,0 +1,51 @@
+"""Tickets in a Redis, as a server opens them: what a process does that has stood still."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import gevent
+import pytest
+
+from incoming.composition.redis_tickets import RedisTickets
+from incoming.core.stats import Counters
+from incoming.registry.redis.instances import LIFE_S
+from incoming.runtime.base import LONGEST_TICK_S
+from incoming.runtime.gevent_runtime import GeventRuntime
+from incoming.settings.table import Settings
+from tests.support.redis_server import RedisServer, let_greenlets_wait
+
+
+class Stopped(GeventRuntime):
+    """A process that was stopped for a while: its monotonic clock has jumped."""
+
+    jumped_s = 0.0
+
+    def now_s(self) -> float:
+        """Returns the monotonic time in seconds."""
+        return super().now_s() + self.jumped_s
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis") / "data") as server:
+        yield server
+
+
+@pytest.mark.parametrize(("jumped_s", "times"), [(LIFE_S / 2, 0), (LIFE_S + LONGEST_TICK_S + 1, 1)])
+def test_a_process_that_others_may_have_taken_for_dead_looks_at_its_uploads(
+    redis: RedisServer, monkeypatch: pytest.MonkeyPatch, jumped_s: float, times: int
+) -> None:
+    let_greenlets_wait(monkeypatch)
+    runtime = Stopped()
+    looked: list[None] = []
+    tickets = RedisTickets(Settings(registry=redis.url), runtime, Counters())
+    tickets.start(lambda _: looked.append(None))
+    gevent.sleep(0.1)
+    looked.clear()  # the news were just subscribed
+    tickets.tick()
+    runtime.jumped_s += jumped_s
+    tickets.tick()
+    gevent.sleep(0.01)
+    assert len(looked) == times
+    tickets.close()

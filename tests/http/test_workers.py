@@ -1,0 +1,109 @@
+"""Several processes behind one port: each has all uploads, and any of them may die or be replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from tests.support.app import ScriptedApp
+from tests.support.client_v2 import ClientV2
+from tests.support.cluster import Cluster
+from tests.support.data import MIB, FileBytes
+from tests.support.redis_server import RedisServer
+from tests.support.s3_server import S3Server
+from tests.support.server import RunningServer
+from tests.support.waiting import wait_until
+
+REFUSAL: Final = "registry: the Redis at 127.0.0.1:1 does not answer"
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, s3_server: S3Server) -> Iterator[Cluster]:
+    """One server of two workers, which name themselves."""
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        Cluster(tmp_path, redis, s3_server, size=1, workers=2) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def backend() -> Iterator[ScriptedApp]:
+    with ScriptedApp() as running:
+        yield running
+
+
+def workers(server: RunningServer) -> list[int]:
+    """Returns the ids of the processes that the server has started."""
+    children = Path(f"/proc/{server.pid}/task/{server.pid}/children").read_text()
+    return [int(pid) for pid in children.split()]
+
+
+def answers(server: RunningServer) -> bool:
+    return requests.get(f"{server.url}/incoming/healthz", timeout=60).text == "ok"
+
+
+def test_two_workers_serve_one_port_and_stop_together(cluster: Cluster, backend: ScriptedApp) -> None:
+    (server,) = cluster.servers
+    wait_until(lambda: answers(server), "the server is healthy")
+    pids = workers(server)
+    assert len(pids) == 2
+    data = [FileBytes(9 * MIB, number) for number in range(4)]
+    clients = [ClientV2(server.url, cluster.new_ticket(backend), one).open() for one in data]
+    for client in clients:
+        client.finish()
+    assert sorted(told.sha256 for told in backend.wait_for(4)) == sorted(one.sha256 for one in data)
+    assert server.log_text().count("listens on") == 1, "only the parent says so"
+    assert server.terminate() == 0
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_a_worker_that_was_killed_is_replaced_and_its_uploads_resume(
+    cluster: Cluster, backend: ScriptedApp
+) -> None:
+    (server,) = cluster.servers
+    data = FileBytes(20 * MIB, 7)
+    client = ClientV2(server.url, cluster.new_ticket(backend), data).open()
+    client.send_until_stored(9 * MIB)
+    before = workers(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    client.drop()
+    client.upload()
+    assert client.resumed_at[-1] >= 9 * MIB
+    assert backend.wait_for(1)[0].sha256 == data.sha256
+    wait_until(lambda: len(set(workers(server)) - set(before)) == 2, "both are replaced")
+
+
+def test_all_workers_are_replaced_one_after_the_other(cluster: Cluster, backend: ScriptedApp) -> None:
+    (server,) = cluster.servers
+    wait_until(lambda: answers(server), "the server is healthy")
+    before = set(workers(server))
+    os.kill(server.pid, signal.SIGHUP)
+
+    def are_replaced() -> bool:
+        # No connection is refused. One that a stopping worker had accepted hears "stopping", or is reset.
+        with suppress(requests.exceptions.ConnectionError):
+            answers(server)
+        return len(workers(server)) == 2 and not before & set(workers(server))
+
+    wait_until(are_replaced, "both are replaced")
+    data = FileBytes(MIB, 8)
+    ClientV2(server.url, cluster.new_ticket(backend), data).upload()
+    assert backend.wait_for(1)[0].sha256 == data.sha256
+
+
+def test_a_setting_that_no_worker_can_use_ends_the_server_with_one_message(tmp_path: Path) -> None:
+    options = {"registry": "redis://127.0.0.1:1", "storage": "s3://bucket", "workers": 2}
+    server = RunningServer(tmp_path / "storage", None, **options)
+    server.launch()
+    wait_until(lambda: REFUSAL in server.log_text(), "a worker says why")
+    assert server.wait_for_end() != 0
+    assert server.log_text().count(REFUSAL) <= 2, "it is not tried again and again"
