@@ -1,0 +1,158 @@
+/// <reference path="./incoming.d.ts" />
+// Types of element.mjs (`incoming-uploads/element`): <incoming-upload>. docs/reference/element.md has the meaning.
+
+import type { FileSource, GetTicket, Item, Queue, Refusal } from "./queue.mjs";
+
+/** The sentences of the element. A page replaces some by `element.texts`, or for all elements by `incoming.set_texts({ element: ... })`. */
+export interface ElementTexts {
+  drop_files: string;
+  drop_file: string;
+  drop_now: string;
+  add_files: string;
+  add_file: string;
+  paste_files: string;
+  paste_file: string;
+  resumes: string;
+  choose_files: string;
+  choose_file: string;
+  choose_folder: string;
+  take_photo: string;
+  limit: (size: string) => string;
+  no_server: string;
+  no_tickets: string;
+  unreadable: string;
+  not_added: (count: number) => string;
+  and_more: (count: number) => string;
+  wrong_file: (name: string) => string;
+  waiting: string;
+  connecting: string;
+  checking: string;
+  elsewhere: string;
+  paused: string;
+  waiting_for_app: string;
+  cancelling: string;
+  finished: string;
+  cancelled: string;
+  failed: string;
+  retry_in: (time: string) => string;
+  left: (time: string) => string;
+  part_of: (percent: string, size: string) => string;
+  pause: string;
+  resume: string;
+  retry_now: string;
+  retry: string;
+  cancel: string;
+  dismiss: string;
+  pause_all: string;
+  resume_all: string;
+  retry_all: string;
+  cancel_all: string;
+  cancel_really: string;
+  keep: string;
+  clear: string;
+  continue: string;
+  continue_all: string;
+  find_file: string;
+  forget: string;
+  close: string;
+  uploads: string;
+  continue_title: string;
+  progress_of: (name: string) => string;
+  all_progress: string;
+  files_done: (done: number, all: number) => string;
+  files_failed: (count: number) => string;
+  missing: string;
+  busy: string;
+  said_added: (count: number) => string;
+  said_finished: (name: string) => string;
+  said_finished_many: (count: number) => string;
+  said_all_finished: (count: number) => string;
+  said_failed: (name: string, why: string) => string;
+  said_retrying: (why: string) => string;
+  said_running: string;
+  said_cancelled: (name: string) => string;
+  units: readonly string[];
+  per_second: (size: string) => string;
+  seconds: (s: number) => string;
+  minutes: (min: number) => string;
+  hours: (h: number, min: number) => string;
+}
+
+/** `detail` of `upload-finished` and `upload-failed`. */
+export interface UploadEventDetail {
+  readonly item: Item;
+  /** The ticket. */
+  readonly upload_id: string;
+  /** Why it failed, in a sentence for users; else `""`. */
+  readonly message: string;
+  /** The same as a code. */
+  readonly reason: string;
+}
+
+export interface IncomingUploadEventMap extends HTMLElementEventMap {
+  "upload-finished": CustomEvent<UploadEventDetail>;
+  "upload-failed": CustomEvent<UploadEventDetail>;
+  "upload-refused": CustomEvent<{ readonly refused: readonly Refusal[] }>;
+  "all-finished": CustomEvent<{ readonly value: readonly string[] }>;
+}
+
+/** A field of a form that uploads files. */
+export declare class IncomingUpload extends HTMLElement {
+  static readonly formAssociated: boolean;
+  static readonly observedAttributes: string[];
+
+  // The attributes, as properties.
+  tickets: string;
+  server: string;
+  name: string;
+  accept: string;
+  max_bytes: string;
+  max_files: string;
+  at_once: string;
+  capture: string;
+  multiple: boolean;
+  directory: boolean;
+  disabled: boolean;
+  required: boolean;
+  drop_anywhere: boolean;
+  keep_awake: boolean;
+  warn_before_unload: boolean;
+
+  /** Asks the app for a ticket, in place of the attribute `tickets`. */
+  get_ticket: GetTicket | null;
+  /** Its own queue, or the one that the page has set. null gives it one of its own again. */
+  get queue(): Queue;
+  set queue(queue: Queue | null);
+  /** Texts of this element, in place of those of all. */
+  texts: Partial<ElementTexts>;
+  /** The tickets of the files that the app has. */
+  readonly value: string[];
+
+  /** Adds files, as a drop does. */
+  add(source: FileSource): Promise<void>;
+
+  readonly form: HTMLFormElement | null;
+  readonly labels: NodeList;
+  readonly validity: ValidityState;
+  readonly validationMessage: string;
+  readonly willValidate: boolean;
+  checkValidity(): boolean;
+  reportValidity(): boolean;
+
+  addEventListener<K extends keyof IncomingUploadEventMap>(
+    type: K,
+    listener: (this: IncomingUpload, event: IncomingUploadEventMap[K]) => unknown,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+  addEventListener(
+    type: string,
+    listener: EventListenerOrEventListenerObject,
+    options?: boolean | AddEventListenerOptions,
+  ): void;
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "incoming-upload": IncomingUpload;
+  }
+}

@@ -1,0 +1,252 @@
+/// <reference path="./incoming.d.ts" />
+// Types of queue.mjs (`incoming-uploads/queue`): many uploads, a few at a time. docs/reference/queue.md has the meaning.
+
+/** A refused item was never uploaded: `restrictions` forbid it. */
+export type ItemState = "waiting" | "running" | "paused" | "finished" | "failed" | "cancelled" | "refused";
+
+/** Asks the app for a ticket, and returns its id. The signal is aborted when nobody needs it any more. */
+export type GetTicket = (item: Item, signal: AbortSignal) => Promise<string>;
+
+/** Which files are taken. What is left out sets no limit. */
+export interface Restrictions {
+  readonly max_bytes?: number | null;
+  readonly min_bytes?: number | null;
+  /** As the attribute of a file input: `"image/*,.pdf"`. */
+  readonly accept?: string | readonly string[] | null;
+  /** In the list, without what was cancelled or refused. */
+  readonly max_files?: number | null;
+  readonly max_total_bytes?: number | null;
+  /** Refuses a file that is on its way already: the same path, size and time of the last change. */
+  readonly disallow_duplicates?: boolean;
+}
+
+/** Why a file is not taken. */
+export interface Refusal {
+  readonly code: "too_large" | "too_small" | "not_accepted" | "too_many" | "total_too_large" | "duplicate" | "unreadable";
+  /** A sentence for users. Holds no `<`, `>` or `&`. */
+  readonly message: string;
+  /** null when it can't be read. */
+  readonly file: File | incoming.Folder | null;
+  readonly path: string;
+}
+
+export interface QueueOptions {
+  /** An Error with `retry: true` makes the queue ask again, after `retry_after_s` if it has that; any other ends the item. */
+  get_ticket: GetTicket;
+  /** How many run at the same time; default 3. */
+  at_once?: number;
+  restrictions?: Restrictions;
+  /** For each uploader: its third argument. */
+  uploader_options?: object | ((item: Item) => object | undefined);
+  /** A class that extends `incoming.Uploader`, to be used in its place. */
+  Uploader?: incoming.UploaderConstructor;
+  /** Whether a file that an earlier visit has begun to upload resumes there, with its old ticket; default false. */
+  resume_unfinished?: boolean;
+  /** Called after each change of an item; with null after one of the list or of the totals. */
+  onchange?: ((item: Item | null) => void) | null;
+}
+
+export interface AddOptions {
+  /** Default: the path in the folder that was chosen, or the name. */
+  path?: string;
+  /** The upload that this file resumes. */
+  begun?: incoming.UnfinishedUpload;
+  /** Kept in `item.handle`. */
+  handle?: FileSystemFileHandle | null;
+}
+
+/** Sums over the list. What was cancelled or refused is in its own count only. */
+export interface Totals {
+  readonly files: number;
+  readonly waiting: number;
+  readonly running: number;
+  readonly paused: number;
+  readonly finished: number;
+  readonly failed: number;
+  readonly cancelled: number;
+  readonly refused: number;
+  readonly bytes_total: number;
+  readonly bytes_acked: number;
+  /** 0 to 1; of empty files, how many have finished. */
+  readonly frac_complete: number;
+  /** Of all files together, over the last seconds; 0 while nothing moves. */
+  readonly bytes_per_s: number;
+  /** For what runs or waits; null while it can't be told. */
+  readonly seconds_left: number | null;
+}
+
+/** What an item is at a moment. Never changes. */
+export interface ItemSnapshot {
+  /** The item itself, which can be paused, resumed, cancelled and retried. */
+  readonly item: Item;
+  readonly id: number;
+  readonly file: File | incoming.Folder;
+  readonly path: string;
+  readonly handle: FileSystemFileHandle | null;
+  readonly state: ItemState;
+  readonly message: string;
+  readonly reason: string;
+  readonly bytes_acked: number;
+  /** 0 to 1. */
+  readonly frac_complete: number;
+  readonly upload_id: string;
+  readonly ended: boolean;
+  readonly can_pause: boolean;
+  readonly can_resume: boolean;
+  readonly can_cancel: boolean;
+  readonly can_retry: boolean;
+  /** The properties of its uploader; null as long as there is none. */
+  readonly upload: incoming.UploaderProperties | null;
+}
+
+export interface QueueSnapshot {
+  readonly items: readonly ItemSnapshot[];
+  readonly totals: Totals;
+}
+
+/** One file of a queue, made by `queue.add`. */
+export interface Item {
+  /** Different for each item of a queue. */
+  readonly id: number;
+  readonly file: File | incoming.Folder;
+  readonly path: string;
+  readonly handle: FileSystemFileHandle | null;
+  readonly state: ItemState;
+  /** Why it ended, or what it waits for, in a sentence for users; else `""`. */
+  readonly message: string;
+  /** The same as a code; else `""`. */
+  readonly reason: string;
+  readonly bytes_acked: number;
+  /** Its ticket; `""` as long as it has none. */
+  readonly upload_id: string;
+  /** null as long as it has no ticket. */
+  readonly uploader: incoming.Uploader | null;
+  /** Finished, failed, cancelled or refused. */
+  readonly ended: boolean;
+  readonly can_pause: boolean;
+  readonly can_resume: boolean;
+  readonly can_cancel: boolean;
+  readonly can_retry: boolean;
+  /** Gives its place to the next. Does nothing when `can_pause` is false. */
+  pause(): void;
+  /** Waits for a place again. Does nothing when `can_resume` is false. */
+  resume(): void;
+  /** Does nothing when `can_cancel` is false. */
+  cancel(): void;
+  /** Tries a failed one again, and at once what would try by itself later. Does nothing when `can_retry` is false. */
+  retry(): void;
+  /** The same object until something changes. */
+  snapshot(): ItemSnapshot;
+}
+
+/** A list of files that are uploaded a few at a time. */
+export declare class Queue {
+  /** @throws TypeError if `get_ticket` or `at_once` can't be used */
+  constructor(options: QueueOptions);
+  /** In their order. */
+  readonly items: readonly Item[];
+  /** Can be changed at any time. */
+  at_once: number;
+  /** Can be changed at any time, and counts for what is added from then on. */
+  restrictions: Restrictions;
+  onchange: ((item: Item | null) => void) | null;
+  /** Adds a file. What the restrictions forbid becomes an item in the state `refused`. */
+  add(file: File | incoming.Folder, options?: AddOptions): Item;
+  /** Adds all that `files_of` finds. What is refused is not in the list. Call it in the event of a drop itself. */
+  add_all(source: FileSource): Promise<{ added: Item[]; refused: Refusal[] }>;
+  /**
+   * Adds all files that are in it as one item: one upload of a folder. Call it in the event of a drop itself.
+   * @param options `onprogress` is called with the number of files that are listed so far
+   */
+  add_folder(
+    source: Exclude<incoming.Files, incoming.Folder>,
+    options?: AddOptions & { readonly onprogress?: (files: number) => void },
+  ): Promise<Item>;
+  /** The newest item of this file, or null. */
+  find(file: File | incoming.Folder, path?: string): Item | null;
+  in_state(...states: ItemState[]): Item[];
+  pause(): void;
+  resume(): void;
+  cancel(): void;
+  /** Tries all again that can be tried again. */
+  retry(): void;
+  /** Takes those that have ended off the list: all of them, or those in these states. Returns them. */
+  clear(...states: ItemState[]): Item[];
+  /** Takes an item that has ended off the list; false if it has not. */
+  remove(item: Item): boolean;
+  /** To another place in the list. Those that wait start in its order. */
+  move(item: Item, index: number): void;
+  totals(): Totals;
+  /** Returns what ends it. With `per_frame`, the listener is called once a frame at most. */
+  subscribe(listener: () => void, options?: { per_frame?: boolean }): () => void;
+  /** The same object until something changes. */
+  snapshot(): QueueSnapshot;
+  /** Stops here without cancelling: the uploads can be continued with their tickets. */
+  dispose(): void;
+  readonly is_disposed: boolean;
+}
+
+/** Why a file can't be taken, or null. With a queue, its number of files and bytes count, too. */
+export declare function check_file(file: File | incoming.Folder, restrictions: Restrictions, queue?: Queue): Refusal | null;
+
+/** Whether a file is of one of these types, as the attribute `accept` of a file input has them. */
+export declare function is_accepted(file: File, accept?: string | readonly string[] | null): boolean;
+
+/** A file in what was dropped, chosen or pasted. */
+export interface FoundFile {
+  readonly path: string;
+  /** null when it can't be read. */
+  readonly file: File | null;
+  /** Where the browser has File System Access. */
+  readonly handle?: FileSystemFileHandle | null;
+}
+
+/** What `files_of` looks into. */
+export type FileSource =
+  | DataTransfer
+  | FileList
+  | HTMLInputElement
+  | FileSystemHandle
+  | File
+  | Iterable<File | FoundFile | FileSystemHandle>
+  | AsyncIterable<File | FoundFile | FileSystemHandle>;
+
+/** All files in it, and in its folders. Call it in the event of a drop itself. */
+export declare function files_of(source: FileSource): AsyncGenerator<FoundFile>;
+
+export interface TicketOptions {
+  /** Of the request. */
+  headers?: Record<string, string> | ((item: Item) => Record<string, string>);
+  /** More fields of the form. */
+  fields?: Record<string, string> | ((item: Item) => Record<string, string>);
+  /** Default `"same-origin"`. */
+  credentials?: RequestCredentials;
+}
+
+/**
+ * A `get_ticket` that POSTs a form with `name`, `size`, `type` and `path` to this address of the app, and for a folder with
+ * `destType=folder` and the number of its `files`. The answer is the id
+ * of the ticket, as a text or as JSON: a string, `{"id": ...}` or `{"url": ...}`.
+ */
+export declare function ticket_from(url: string | URL, options?: TicketOptions): GetTicket;
+
+declare global {
+  namespace incoming {
+    interface Texts extends Partial<QueueTexts> {}
+  }
+}
+
+/** The sentences of the queue: entries of `incoming.texts`, which `incoming.set_texts` replaces. */
+export interface QueueTexts {
+  no_ticket: string;
+  ticket_refused: string;
+  not_a_ticket: string;
+  too_large: (limit: string) => string;
+  too_small: (limit: string) => string;
+  not_accepted: string;
+  too_many: (limit: number) => string;
+  total_too_large: (limit: string) => string;
+  unreadable: string;
+  duplicate: string;
+  units: readonly string[];
+}

@@ -1,0 +1,73 @@
+// Where files come from: dropped on the element or anywhere on the page, pasted, chosen, or taken with the camera.
+
+import { h, set } from './dom.js';
+
+/** @typedef {import('./incoming_upload.js').IncomingUpload} IncomingUpload */
+
+/** Where a text is written, what is pasted belongs there. */
+const EDITABLE = 'input, textarea, [contenteditable]:not([contenteditable=false])';
+
+/** Listens to the page until the returned function is called. @param {IncomingUpload} element */
+export function listen_to_page(element) {
+  /** @param {any} event @returns {any} */
+  const on = (event) => {
+    const { type, clipboardData, dataTransfer = clipboardData } = event;
+    const path = event.composedPath();
+    const has_files = dataTransfer && [...dataTransfer.types].includes('Files');
+    const is_free = has_files && !event.defaultPrevented && !(path[0].closest && path[0].closest(EDITABLE));
+    const is_drag = type.startsWith('drag');
+    const anywhere = element.hasAttribute('drop-anywhere');
+    // Files that are dropped on another element of this kind belong there. What is pasted has no place.
+    const is_near = path.some((/** @type {Element} */ node) => node.localName === element.localName)
+      ? path.includes(element) : anywhere || !is_drag && type !== 'drop';
+    const is_here = is_free && is_near && element.takes_files;
+    if (is_here) event.preventDefault();
+    if (is_here && !is_drag) element.add(dataTransfer);
+    if (type === 'dragleave' && event.relatedTarget) return;
+    if (type !== 'paste') element.panel.show_drag(is_here && is_drag && type !== 'dragleave', anywhere);
+  };
+
+  /** Nobody takes these files. The browser would open them in place of the page, and the uploads would stop. @param {any} event */
+  const guard = (event) => {
+    if (event.defaultPrevented || ![...event.dataTransfer.types].includes('Files') || event.composedPath()[0].type === 'file') return;
+    event.preventDefault();
+    event.dataTransfer.dropEffect = 'none';
+  };
+
+  /** @param {'addEventListener' | 'removeEventListener'} change */
+  const all = (change) => {
+    for (const type of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) document[change](type, on);
+    for (const type of ['dragover', 'drop']) window[change](type, guard);
+  };
+  all('addEventListener');
+  return () => all('removeEventListener');
+}
+
+/** The browser's own dialogs for files, folders and the camera: hidden inputs that are clicked. */
+export class Inputs {
+  /** @param {ShadowRoot} shadow @param {IncomingUpload} element */
+  constructor(shadow, element) {
+    const [files, folder, camera] = ['input', 'folder-input', 'camera-input'].map((part) => {
+      const input = /** @type {HTMLInputElement} */ (h('input', { type: 'file', part, hidden: '' }));
+      input.addEventListener('change', () => {
+        const chosen = [...(input.files || [])];
+        input.value = ''; // the same file may be chosen again
+        if (chosen.length) element.add(chosen);
+      });
+      shadow.append(input);
+      return input;
+    });
+    folder.webkitdirectory = true;
+    camera.accept = 'image/*';
+    this.files = files;
+    this.folder = folder;
+    this.camera = camera;
+  }
+
+  /** Chooses by the present attributes of the element. @param {IncomingUpload} element */
+  update(element) {
+    set(this.files, 'accept', element.getAttribute('accept'));
+    this.files.multiple = element.is_multiple;
+    set(this.camera, 'capture', element.getAttribute('capture'));
+  }
+}

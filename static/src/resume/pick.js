@@ -1,0 +1,54 @@
+// The browser's dialog to choose files, with handles where it gives them.
+
+/** @typedef {import('../../resume.d.mts').PickedFile} PickedFile */
+/** @typedef {{multiple?: boolean, accept?: string}} PickOptions */
+
+/**
+ * Call it in a click.
+ * @param {PickOptions} [options] as the attributes of an `<input type="file">`
+ * @returns {Promise<PickedFile[]>} empty if the user has chosen nothing
+ */
+export async function pick_files({ multiple = false, accept = '' } = {}) {
+  const { showOpenFilePicker } = /** @type {any} */ (window);
+  if (typeof showOpenFilePicker === 'function') {
+    try {
+      /** @type {FileSystemFileHandle[]} */
+      const handles = await showOpenFilePicker.call(window, { multiple, ...types_of(accept) });
+      return await Promise.all(handles.map(async (handle) => {
+        const file = await handle.getFile();
+        return { path: file.name, file, handle };
+      }));
+    } catch (error) {
+      if (/** @type {Error} */ (error).name === 'AbortError') return [];
+      // It may not be used in this frame, or doesn't understand `accept`.
+    }
+  }
+  return pick_with_input(multiple, accept);
+}
+
+/** @param {string} accept @returns {{types?: object[]}} for showOpenFilePicker */
+export function types_of(accept) {
+  /** @type {Record<string, string[]>} */
+  const types = {};
+  for (const wish of accept.split(',').map((part) => part.trim().toLowerCase()).filter(Boolean)) {
+    if (wish.startsWith('.')) (types['*/*'] = types['*/*'] || []).push(wish);
+    else types[wish] = types[wish] || [];
+  }
+  return Object.keys(types).length ? { types: [{ accept: types }] } : {};
+}
+
+/** @param {boolean} multiple @param {string} accept @returns {Promise<PickedFile[]>} */
+function pick_with_input(multiple, accept) {
+  return new Promise((resolve) => {
+    const input = Object.assign(document.createElement('input'), { type: 'file', multiple, accept });
+    const chosen = () => {
+      input.remove();
+      resolve(Array.from(input.files || [], (file) => ({ path: file.name, file, handle: null })));
+    };
+    input.hidden = true;
+    input.addEventListener('change', chosen);
+    input.addEventListener('cancel', chosen);
+    document.body.append(input); // WebKit may collect one that is nowhere
+    input.click();
+  });
+}
