@@ -6,6 +6,7 @@ if __name__ == "__main__":  # gevent has to patch the standard library before an
     monkey.patch_all()
 
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -26,6 +27,7 @@ from gevent.pywsgi import WSGIServer
 log = logging.getLogger("dropzone")
 HERE = Path(__file__).parent
 OTHER_PORT = "Choose another one with --port."
+MOST_TOLD = 100  # so many paths that were changed or left out are told to the page
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
 MAX_PATH_BYTES = 2000  # Linux allows 4096, and the folder's own path needs some of it
 
@@ -43,12 +45,12 @@ def make_app(
     tickets.mkdir(0o700, parents=True, exist_ok=True)  # other users must not read the secrets
     uploads = read_secrets(tickets)
     ended: set[str] = set()
+    told: dict[str, dict[str, object]] = {}  # what became of the files of a folder, by ticket
     taking = Lock()  # one file at a time: two calls for the same file may arrive at once
 
     @app.get("/")
     def page() -> str:
-        files = [path for path in folder.glob("**/[!.]*") if path.is_file() and path.parent != tickets]
-        files.sort(key=lambda path: -path.stat().st_mtime)
+        files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
         host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
         response.set_header("Cache-Control", "no-store")  # it is for this host only
         html = (HERE / "frontend_tmpl.html").read_text("utf-8")
@@ -68,6 +70,8 @@ def make_app(
         url = f"http://{internal_incoming_host}/incoming/backend/new_upload"
         finish_url = f"http://{internal_app_host}/api/backend/upload_finished"
         form = {"signalFinishURL": finish_url, "removeFileWhenFinished": "false", "backendSecret": secret}
+        if request.forms.destType == "folder":
+            form["destType"] = "folder"  # all its files are one upload
         form["metadata"] = json.dumps({"path": path})  # is sent back with the file
         try:
             answer = requests.post(url, form, timeout=10)
@@ -91,13 +95,20 @@ def make_app(
             ended.add(form.id)
         with taking:
             if form.id not in ended:  # otherwise our answer was lost, and Incoming!! has called again
+                if form.manifest:  # of a folder: the list of its files
+                    told[form.id] = told_of(Path(form.manifest))
                 kept = keep_file(form.id, form.filename, json.loads(form.metadata)["path"], folder)
                 if not kept:
                     raise HTTPError(404, "There is no such file.")
                 ended.add(form.id)
-                log.info("http://%s/ has a new file, %r", public_app_host, kept)
+                log.info("http://%s/ now has %r", public_app_host, kept)
         (tickets / form.id).unlink(missing_ok=True)
         return "done"
+
+    @app.get("/api/frontend/result")
+    def result() -> dict[str, object]:
+        response.set_header("Cache-Control", "no-store")
+        return told.get(request.query.id, {})
 
     @app.get("/uploads/<path:path>")
     def download(path: str) -> HTTPResponse:
@@ -159,7 +170,9 @@ def short(name: str) -> str:
 def keep_file(upload_id: str, source: str, wanted_path: str, folder: Path) -> str:
     """Moves `source` to its place in `folder`, never over another file. Can be called again; "" once done."""
     partial = folder / f".{upload_id}.part"  # a move to another disk is a long copy: hidden until complete
-    if Path(source).exists():
+    if Path(source).is_dir():
+        move_folder(Path(source), partial)
+    elif Path(source).exists():
         shutil.move(source, partial)
     elif not partial.exists():
         return ""
@@ -167,8 +180,36 @@ def keep_file(upload_id: str, source: str, wanted_path: str, folder: Path) -> st
     place = folder
     for parent in parents:
         place = first_free(place / parent, lambda path: path.mkdir(exist_ok=True))
-    target = first_free(place / name, lambda path: path.touch(exist_ok=False))
+    make = Path.mkdir if partial.is_dir() else lambda path: path.touch(exist_ok=False)
+    target = first_free(place / name, make)
     return str(partial.replace(target).relative_to(folder))
+
+
+def move_folder(source: Path, target: Path) -> None:
+    """Moves a folder. On another file system it is copied, and has its name once all of it is there."""
+    if not target.exists():
+        try:
+            source.rename(target)  # one step, however many files it has
+        except OSError as problem:
+            if problem.errno != errno.EXDEV:
+                raise
+            copy = target.with_suffix(".copy")
+            shutil.rmtree(copy, ignore_errors=True)  # of a try that was interrupted
+            shutil.copytree(source, copy, symlinks=True)
+            copy.rename(target)
+    shutil.rmtree(source, ignore_errors=True)
+
+
+def told_of(manifest: Path) -> dict[str, object]:
+    """Returns which files of a folder have other names than they were sent with, and which are missing."""
+    with manifest.open(encoding="utf-8") as lines:
+        files = [json.loads(line) for line in lines]
+    left_out = [one["path"] for one in files if one.get("left_out")]
+    renamed = [[one["sent_path"], one["path"]] for one in files if "sent_path" in one]
+    return {
+        "left_out": left_out[:MOST_TOLD], "left_out_count": len(left_out),
+        "renamed": renamed[:MOST_TOLD], "renamed_count": len(renamed),
+    }  # fmt: skip
 
 
 def first_free(path: Path, make: Callable[[Path], None]) -> Path:
@@ -192,6 +233,9 @@ def first_free(path: Path, make: Callable[[Path], None]) -> Path:
 )
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4003, help="where this app listens")
+@click.option(
+    "--uploads_dir", default=str(HERE / "uploads"), help="where it keeps files; default: uploads/ beside it"
+)
 def main(port: int, **hosts: str) -> None:
     """Runs the dropzone example by itself."""
     for name in ("public_app_host", "internal_app_host"):

@@ -1,14 +1,20 @@
 /** The page of the dropzone: what the user does and sees. The queue has the uploads themselves. */
-import { dropped_files } from "./dropped.js";
-import { Queue } from "./queue.js";
-import { Totals } from "./totals.js";
+import incoming from "incoming-uploads"; // frontend_tmpl.html says where these two are
+import { Queue, ticket_from } from "incoming-uploads/queue";
+import { Files } from "./files.js";
 
-const AT_ONCE = 3; // more would only share the same connection
 const SAY_EVERY_MS = 20_000; // so that a screen reader can say other things, too
 const element = (id) => document.getElementById(id);
-const queue = new Queue({ at_once: AT_ONCE, get_ticket, onchange: draw_soon });
-const totals = new Totals(queue);
+const queue = new Queue({
+  get_ticket: ticket_from("/api/frontend/request_upload"),
+  restrictions: { disallow_duplicates: true },
+  resume_unfinished: true,
+  uploader_options: { when_unreadable: "leave_out" }, // of a folder: the other files are still worth having
+  onchange: draw_soon,
+});
 const rows = new Map(); // item -> its row
+const lists = new Map(); // item of a folder -> the list of its files
+const told = new Set(); // folders whose app has said what became of their files
 const to_draw = new Set();
 let unfinished = []; // uploads of earlier visits
 let wanted = null; // the one of them whose file is being chosen
@@ -17,33 +23,55 @@ let drawing, refreshing, said, said_at_ms, seen_finished = 0;
 // ---- adding files ----
 
 async function add_all(files) {
-  unfinished = uploads_of_earlier_visits();
   complain("");
-  let added = 0;
-  for await (const { file, path } of files) {
-    if (file) added += add(file, path);
-    else complain(`${path} can't be read.`);
-  }
-  if (added) say(`${added} ${added === 1 ? "file" : "files"} added.`);
+  const { added, refused } = await queue.add_all(files);
+  const unreadable = refused.find(({ code }) => code === "unreadable"); // others are in the list already
+  if (unreadable) complain(`${unreadable.path} can't be read.`);
+  if (added.length) say(`${added.length} ${added.length === 1 ? "file" : "files"} added.`);
+  unfinished = uploads_of_earlier_visits();
   draw_unfinished();
 }
 
-function add(file, path) {
-  const twin = queue.items.find((item) => item.path === path && item.file.size === file.size
-    && item.file.lastModified === file.lastModified && item.state !== "finished");
-  if (twin && !twin.ended) return 0; // it is in the list already
-  if (twin) remove(twin); // it had failed, and may be readable now
-  if (twin) unfinished = uploads_of_earlier_visits();
-  const begun = unfinished.find((upload) => incoming.matches(upload, file));
-  unfinished = unfinished.filter((upload) => upload !== begun);
-  queue.add(file, path, begun);
-  return 1;
+async function add_folder(source) { // all its files are one upload
+  complain("");
+  const asked = wanted;
+  try {
+    const onprogress = (files) => put(element("listing"), `Reading the folder: ${count(files)} so far.`);
+    const folder = await incoming.list_folder(source, { onprogress });
+    if (asked && !incoming.matches(asked, folder)) {
+      complain(`This is not the same ${asked.filename}: a file was added, changed or removed. Choose the folder as it was when the upload started.`);
+      return;
+    }
+    const item = queue.add(folder);
+    if (item.state === "refused") { // it is in the list already
+      queue.remove(item);
+      return;
+    }
+    say(`${item.path} added, with ${count(folder.files_total)}.`);
+    unfinished = uploads_of_earlier_visits();
+    draw_unfinished();
+  } catch (error) {
+    complain("There are no files in this folder.");
+  } finally {
+    put(element("listing"), "");
+  }
+}
+
+function dropped({ items, files }) {
+  wanted = null;
+  const entries = [...items].map((item) => item.kind === "file" && item.webkitGetAsEntry());
+  const folders = entries.filter((entry) => entry && entry.isDirectory);
+  if (!folders.length) return add_all(files);
+  const others = [...items].filter((item, at) => item.kind === "file" && !folders.includes(entries[at])).map((item) => item.getAsFile());
+  if (others.length) add_all(others);
+  folders.forEach(add_folder);
 }
 
 function chosen({ target }) {
-  const files = [...target.files].map((file) => ({ file, path: file.webkitRelativePath || file.name }));
+  const files = [...target.files];
   target.value = ""; // the same file may be chosen again
-  const fits = !wanted || files.some(({ file }) => incoming.matches(wanted, file));
+  if (target.id === "folder") return files.length && add_folder(files);
+  const fits = !wanted || files.some((file) => incoming.matches(wanted, file));
   if (fits) add_all(files);
   else complain(`This is not the same ${wanted.filename}. Choose the file that the upload was started with.`);
 }
@@ -58,33 +86,10 @@ function uploads_of_earlier_visits() {
   return incoming.unfinished().filter(({ upload_id }) => !here.has(upload_id));
 }
 
-async function get_ticket(item) {
-  for (let wait_s = 1; ; wait_s = Math.min(2 * wait_s, 30)) {
-    const body = new URLSearchParams({ path: item.path });
-    const { status, text } = await ask("/api/frontend/request_upload", { method: "POST", body });
-    if (status === 200) return text;
-    if (status >= 400 && status < 500) throw new Error(text);
-    item.message = "The upload could not start yet. Trying again soon.";
-    draw_soon(item);
-    await new Promise((resolve) => setTimeout(resolve, wait_s * 1000));
-    if (item.state !== "running") throw new Error("No longer needed.");
-  }
-}
-
-/** Sends a request to the app. The status is 0 if the response does not arrive completely. */
-async function ask(url, options) {
-  try {
-    const answer = await fetch(url, options);
-    return { status: answer.status, text: await answer.text() };
-  } catch (error) {
-    return { status: 0, text: "" };
-  }
-}
-
 // ---- what the page shows ----
 
 function draw_soon(item) {
-  to_draw.add(item);
+  if (item) to_draw.add(item);
   drawing ??= setTimeout(draw, 100); // a fast upload has news a hundred times a second
 }
 
@@ -93,6 +98,8 @@ function draw() {
   drawing = undefined;
   to_draw.forEach(draw_row);
   to_draw.clear();
+  const items = new Set(queue.items);
+  for (const item of rows.keys()) if (!items.has(item)) remove_row(item);
   draw_total();
 }
 
@@ -102,19 +109,48 @@ function draw_row(item) {
   row.className = `row ${item.state}`;
   row.querySelector("progress").value = item.state === "finished" ? 1 : item.bytes_acked / (item.file.size || 1);
   put(row.querySelector(".state"), describe(item));
+  if (item.file.files_total) draw_folder(item, row);
   const go = item.state === "failed" ? ["Try again", () => item.retry()]
-    : item.state === "paused" && item.can_cancel ? ["Resume", () => item.resume()]
+    : item.can_resume ? ["Resume", () => item.resume()]
     : item.can_pause && ["Pause", () => item.pause()];
   set_button(row.querySelector(".go"), go, item.path);
-  const stop = item.ended ? ["Dismiss", () => remove(item)] : item.can_cancel && ["Cancel", () => item.cancel()];
+  const stop = item.ended ? ["Dismiss", () => queue.remove(item)] : item.can_cancel && ["Cancel", () => item.cancel()];
   set_button(row.querySelector(".stop"), stop, item.path);
 }
 
+function draw_folder(item, row) {
+  const { file, state, uploader } = item;
+  const is_sending = state === "running" && uploader;
+  put(row.querySelector(".now"), (is_sending || state === "failed") && uploader ? uploader.current_file : "");
+  if (!lists.has(item)) lists.set(item, new Files(row.querySelector("details"), item));
+  lists.get(item).draw();
+  if (state === "finished" && !told.has(item)) tell(item, row.querySelector(".told"));
+}
+
+async function tell(item, list) { // what became of the files
+  told.add(item);
+  const answer = await fetch(`/api/frontend/result?id=${item.upload_id}`).then((answer) => answer.json()).catch(() => ({}));
+  const { renamed = [], renamed_count = 0, left_out_count = 0 } = answer;
+  const left_out = (item.uploader && item.uploader.left_out) || [];
+  const missing = Math.max(left_out.length, left_out_count);
+  const lines = [
+    ...left_out.slice(0, 100).map((path) => ["missing", `${path} could not be read and was left out.`]),
+    ...renamed.map(([from, to]) => ["", `${from} is now ${to}.`]),
+  ];
+  const more = missing + renamed_count - lines.length;
+  if (more > 0) lines.push(["", `And ${count(more)} more.`]);
+  list.replaceChildren(...lines.map(([kind, text]) => Object.assign(document.createElement("li"), { className: kind, textContent: text })));
+  list.hidden = !lines.length;
+  if (lines.length) say(`${item.path} has arrived. ${left_out.length} left out, ${renamed_count} renamed.`);
+}
+
 function describe({ state, message, file, bytes_acked, uploader }) {
-  if (state === "finished") return `Finished · ${size(file.size)}`;
+  const { files_total } = file; // of a folder
+  if (state === "finished") return `Finished · ${files_total ? `${count(files_total - uploader.left_out.length)} · ` : ""}${size(file.size)}`;
   if (state === "failed") return message;
   if (state === "cancelled") return message || "Cancelled.";
-  const amount = bytes_acked ? `${percent(bytes_acked / file.size)} · ${size(bytes_acked)} of ${size(file.size)}` : size(file.size);
+  const sizes = bytes_acked ? `${percent(bytes_acked / file.size)} · ${size(bytes_acked)} of ${size(file.size)}` : size(file.size);
+  const amount = files_total ? `${sizes} · ${uploader && bytes_acked ? `${number(uploader.files_acked)} of ` : ""}${count(files_total)}` : sizes;
   if (uploader && uploader.cancelling) return "Cancelling.";
   if (state !== "running") return `${state === "paused" ? "Paused" : "Waiting"} · ${amount}`;
   if (!uploader) return message || `Starting · ${amount}`;
@@ -123,19 +159,20 @@ function describe({ state, message, file, bytes_acked, uploader }) {
 }
 
 function draw_total() {
-  const sum = totals.at(performance.now());
-  const failed = queue.in_state("failed").length;
-  const busy = queue.in_state("waiting", "running", "paused").length;
+  const sum = queue.totals();
+  const { failed } = sum;
+  const busy = sum.waiting + sum.running + sum.paused;
   show(element("total"), queue.items.length > 0);
-  put(element("headline"), `${sum.finished} of ${sum.files} ${sum.files === 1 ? "file" : "files"} finished${failed ? `, ${failed} failed` : ""}`);
+  const what = lists.size ? (sum.files === 1 ? "upload" : "uploads") : sum.files === 1 ? "file" : "files";
+  put(element("headline"), `${sum.finished} of ${sum.files} ${what} finished${failed ? `, ${failed} failed` : ""}`);
   element("bar").value = sum.frac_complete;
   put(element("numbers"), `${percent(sum.frac_complete)} · ${size(sum.bytes_acked)} of ${size(sum.bytes_total)}`
     + (sum.bytes_per_s ? ` · ${size(sum.bytes_per_s)}/s${time_left(sum.seconds_left)}` : ""));
   show(element("pause"), queue.items.some((item) => item.can_pause));
-  show(element("resume"), queue.in_state("paused").length > 0);
-  show(element("retry"), queue.items.some(({ state, uploader }) => state === "failed" || (uploader && uploader.retrying)));
+  show(element("resume"), sum.paused > 0);
+  show(element("retry"), queue.items.some((item) => item.can_retry));
   show(element("cancel"), queue.items.some((item) => item.can_cancel));
-  show(element("clear"), queue.in_state("finished", "cancelled").length > 0);
+  show(element("clear"), sum.finished + sum.cancelled > 0);
   document.title = busy ? `${percent(sum.frac_complete)} · Dropzone` : "Dropzone";
   const news = element("headline").textContent;
   if (queue.items.length && news !== said && (!busy || performance.now() > said_at_ms + SAY_EVERY_MS)) say(news);
@@ -149,7 +186,8 @@ function draw_unfinished() {
     const row = new_row("begun", upload.filename);
     row.querySelector("progress").value = upload.frac_complete;
     row.querySelector(".state").textContent = `${percent(upload.frac_complete)} of ${size(upload.bytes_total)} uploaded`;
-    set_button(row.querySelector(".go"), ["Choose file", () => choose("files", upload)], upload.filename);
+    const [what, input] = upload.files_total === undefined ? ["Choose file", "files"] : ["Choose folder", "folder"];
+    set_button(row.querySelector(".go"), [what, () => choose(input, upload)], upload.filename);
     set_button(row.querySelector(".stop"), ["Forget", () => forget(upload)], upload.filename);
   }
   show(element("unfinished"), unfinished.length > 0);
@@ -180,14 +218,12 @@ function show(part, visible) {
   part.hidden = !visible;
 }
 
-function remove(item) {
+function remove_row(item) {
   const row = rows.get(item);
-  if (row && row.contains(document.activeElement)) (row.nextElementSibling || element("total")).focus();
-  if (row) row.remove();
+  if (row.contains(document.activeElement)) (row.nextElementSibling || element("total")).focus();
+  row.remove();
   rows.delete(item);
-  to_draw.delete(item);
-  queue.remove(item);
-  draw_total();
+  lists.delete(item);
 }
 
 function forget(upload) {
@@ -199,8 +235,8 @@ function forget(upload) {
 
 async function refresh() { // the list of what is stored
   refreshing = undefined;
-  const { status, text } = await ask("/");
-  if (status !== 200 || element("stored").contains(document.activeElement)) return;
+  const text = await fetch("/").then((answer) => answer.ok && answer.text()).catch(() => ""); // the app may be down
+  if (!text || element("stored").contains(document.activeElement)) return;
   element("stored").replaceWith(new DOMParser().parseFromString(text, "text/html").getElementById("stored"));
 }
 
@@ -216,6 +252,8 @@ function say(text) {
 
 function complain(text) { element("problem").textContent = text; }
 
+const number = (value) => value.toLocaleString("en");
+const count = (files) => `${number(files)} ${files === 1 ? "file" : "files"}`;
 const percent = (fraction) => `${Math.floor(100 * fraction)} %`;
 const size = (bytes) => bytes < 1e3 ? `${bytes} bytes` : bytes < 1e6 ? `${(bytes / 1e3).toFixed(1)} kB`
   : bytes < 1e9 ? `${(bytes / 1e6).toFixed(1)} MB` : `${(bytes / 1e9).toFixed(2)} GB`;
@@ -225,7 +263,8 @@ const time_left = (s) => s === null ? "" : s < 60 ? ` · ${Math.ceil(s)}\u00a0s\
 // ---- what the user does ----
 
 function start() {
-  incoming.set_server_hostname(new URL(element("library").src).host);
+  incoming.set_server_hostname(new URL(element("library").href).host);
+  element("choose_files").hidden = element("choose_folder").hidden = false;
   element("choose_files").onclick = () => choose("files");
   element("choose_folder").onclick = () => choose("folder");
   element("files").onchange = element("folder").onchange = chosen;
@@ -237,15 +276,15 @@ function start() {
     element("really").showModal();
   };
   element("really").onclose = ({ target }) => { if (target.returnValue === "yes") queue.cancel(); };
-  element("clear").onclick = () => queue.in_state("finished", "cancelled").forEach(remove);
+  element("clear").onclick = () => queue.clear("finished", "cancelled");
   window.ondragover = window.ondragenter = (event) => drag(event, event.dataTransfer.types.includes("Files"));
   window.ondragleave = (event) => drag(event, event.relatedTarget !== null);
   window.ondrop = (event) => {
     drag(event, false);
-    add_all(dropped_files(event.dataTransfer));
+    dropped(event.dataTransfer);
   };
   window.onbeforeunload = (event) => { // "Leave the page?"
-    if (queue.in_state("waiting", "running", "paused").length) event.preventDefault();
+    if (queue.items.some((item) => !item.ended)) event.preventDefault();
   };
   unfinished = uploads_of_earlier_visits();
   draw_unfinished();
@@ -257,9 +296,4 @@ function drag(event, over) {
   document.body.classList.toggle("dragging", over);
 }
 
-if (window.incoming) {
-  start();
-} else {
-  complain("The upload server does not respond. Please try again later.");
-  element("choose_files").hidden = element("choose_folder").hidden = true;
-}
+start();

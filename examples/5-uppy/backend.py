@@ -1,4 +1,4 @@
-"""Example 5, Uppy: its Dashboard on our tickets, over tus. docs/tutorial/examples.md walks through it."""
+"""Example 5, Uppy: its Dashboard on our tickets. docs/tutorial/examples.md walks through it."""
 
 if __name__ == "__main__":  # gevent has to patch the standard library before any other import
     from gevent import monkey
@@ -61,15 +61,16 @@ def make_app(
         return upload_id
 
     @app.get("/")
-    def page() -> str:
+    @app.get("/<uploader:re:tus>")
+    def page(uploader: str = "incoming") -> str:
         files = sorted(folder.glob("[!.]*"), key=lambda path: -path.stat().st_mtime)
         host = public_incoming_host or page_machine(internal_incoming_host.rpartition(":")[2])
         response.set_header("Cache-Control", "no-store")  # it is for this host only
         html = (HERE / "frontend_tmpl.html").read_text("utf-8")
-        return template(html, incoming_host=host, files=files)
+        return template(html, incoming_host=host, files=files, uploader=uploader)
 
-    @app.get("/<name:re:uppy[.](mjs|css)>")
-    def uppy(name: str) -> HTTPResponse:
+    @app.get("/<name:re:uppy[.](mjs|css)|(page|with_incoming|with_tus)[.]js>")
+    def script_or_style(name: str) -> HTTPResponse:
         headers = {"Cache-Control": "no-cache"}  # checked each time, but loaded only if changed
         return static_file(name, HERE, headers=headers)
 
@@ -168,6 +169,7 @@ def keep_file(upload_id: str, source: str, wanted_name: str, folder: Path) -> st
 )
 @click.option("--internal_app_host", default="", help="this app for Incoming!!; default: the same")
 @click.option("--port", default=4005, help="where this app listens")
+@click.option("--uploads_dir", default=str(UPLOADS), help="where it keeps files; default: uploads/ beside it")
 def main(port: int, **hosts: str) -> None:
     """Runs the Uppy example by itself."""
     for name in ("public_app_host", "internal_app_host"):
