@@ -1,4 +1,4 @@
-// Builds what examples/5-uppy has of Uppy: its scripts, its styles and its licences, each in one file.
+// Builds the files of Uppy for examples/5-uppy: its scripts, its styles and its licences, each in one file.
 //
 //   node scripts/build-uppy.mjs             writes them
 //   node scripts/build-uppy.mjs --check     fails if one of them differs from what would be written
@@ -13,7 +13,7 @@ import { buildSync } from 'esbuild';
 const TREE = dirname(dirname(fileURLToPath(import.meta.url)));
 const EXAMPLE = join(TREE, 'examples', '5-uppy');
 const CONTENTS = `
-  export { default as Uppy } from '@uppy/core';
+  export { BasePlugin, default as Uppy } from '@uppy/core';
   export { default as Dashboard } from '@uppy/dashboard';
   export { default as Tus } from '@uppy/tus';
   import '@uppy/core/css/style.min.css';

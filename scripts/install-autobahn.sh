@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # install-autobahn.sh DIRECTORY: installs the Autobahn test suite for WebSockets there, as DIRECTORY/bin/wstest.
-# It was written for Python 2.7, and runs under nothing else. PYTHON2=/path/to/python2.7 names one; else it is looked for in
-# the PATH and where pyenv keeps its own.
+# The suite needs Python 2.7. PYTHON2=/path/to/python2.7 names one. Without it, the script looks in the PATH and in the
+# folders of pyenv.
 set -euo pipefail
 
 directory=$1

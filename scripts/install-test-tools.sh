@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# install-test-tools.sh browser|node|nginx|php: installs what the tests need beside Python packages. `browser` is a browser of
-# each engine with its driver, and an emoji font; INCOMING_TEST_ENGINES="chromium,webkit" does without Firefox, say.
-# `node` is Node with npm; `nginx` is that, and no service of it is started. `php` is PHP's command. Where it is there this does nothing, and
-# needs neither root nor a network.
+# install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|prometheus|logrotate: installs what the tests need beside Python packages. `browser` is a
+# browser of each engine with its driver, and an emoji font. INCOMING_TEST_ENGINES="chromium,webkit" leaves out Firefox, for example.
+# `node` is Node with npm, and `php` is PHP's command. `apache` has mod_security, too. `nginx`, `haproxy`, `apache` and `redis` are
+# installed without starting a service. If a tool is there already, the script does nothing, and needs neither root nor a network.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
-NGINX_UNIT=/etc/systemd/system/nginx.service
+UNITS=/etc/systemd/system
+POLICY=/usr/sbin/policy-rc.d
 WITHOUT_IT="Or run the tests without it: INCOMING_TEST_ENGINES names the engines to test (chromium,firefox,webkit)."
 
 runs() { # runs PROGRAM...: does one of them really run? Ubuntu has stubs that only say what to install.
@@ -74,19 +75,39 @@ install_webkit() {
     has_webkit || give_up "WebKit's driver is installed, but its MiniBrowser is nowhere to be found. $WITHOUT_IT"
 }
 
-has_nginx() {
-    command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] # which is in root's PATH only
+has() { # has PROGRAM...: is one of them there? /usr/sbin is in root's PATH only
+    local program
+    for program in "$@"; do
+        if command -v "$program" >/dev/null || [ -x "/usr/sbin/$program" ]; then
+            return
+        fi
+    done
+    return 1
 }
 
-install_nginx() { # its package starts a web server on port 80, now and at each boot, unless the unit is masked
-    if command -v apt-get >/dev/null && [ -d "${NGINX_UNIT%/*}" ] && ! [ -e "$NGINX_UNIT" ]; then
-        as_root ln -s /dev/null "$NGINX_UNIT" && trap unmask_nginx EXIT
+has_apache() {
+    has apache2 httpd && [ -n "$(find /usr/lib/apache2/modules /usr/lib64/httpd/modules /usr/lib/httpd/modules \
+        -name 'mod_security*.so' -print -quit 2>/dev/null)" ]
+}
+
+install_without_service() { # install_without_service UNIT WHAT PACKAGE...
+    # The package starts its service, now and at each boot. systemd does not if the unit is masked, others if a policy says so.
+    local mask=$UNITS/$1
+    shift
+    BARRED=()
+    trap allow_services EXIT
+    if command -v apt-get >/dev/null && [ -d "$UNITS" ] && ! [ -e "$mask" ]; then
+        as_root ln -s /dev/null "$mask" && BARRED+=("$mask")
     fi
-    install_packages "nginx, to test the server behind it" nginx
+    if command -v apt-get >/dev/null && ! [ -e "$POLICY" ]; then
+        printf '#!/bin/sh\nexit 101\n' | as_root install -m 755 /dev/stdin "$POLICY" && BARRED+=("$POLICY")
+    fi
+    install_packages "$@"
 }
 
-unmask_nginx() {
-    as_root rm -f "$NGINX_UNIT"
+allow_services() {
+    [ "${#BARRED[@]}" = 0 ] && return
+    as_root rm -f "${BARRED[@]}"
     [ ! -d /run/systemd/system ] || as_root systemctl daemon-reload
 }
 
@@ -118,13 +139,31 @@ node)
         give_up "Node 18 or newer is needed; this is $(node --version). Newer ones are at https://nodejs.org/."
     ;;
 nginx)
-    has_nginx || install_nginx
+    has nginx || install_without_service nginx.service "nginx, to test the server behind it" nginx
+    runs_openssl || install_packages "openssl, for the certificates of tests" openssl
+    ;;
+haproxy)
+    has haproxy || install_without_service haproxy.service "HAProxy, to test the server behind it" haproxy
+    runs_openssl || install_packages "openssl, for the certificates of tests" openssl
+    ;;
+apache) # these packages have the program and its modules, and no service
+    has_apache || install_packages "Apache, to test the server behind it" apache2-bin libapache2-mod-security2
     runs_openssl || install_packages "openssl, for the certificates of tests" openssl
     ;;
 php)
     runs php || install_packages "PHP, to run the app of its how-to page" php-cli
     ;;
+redis)
+    runs redis-server ||
+        install_without_service redis-server.service "Redis, for the tests with several servers" redis-server
+    ;;
+prometheus) # with promtool
+    runs prometheus || install_without_service prometheus.service "Prometheus, to try the alerts" prometheus
+    ;;
+logrotate)
+    has logrotate || install_packages "logrotate, to try its file" logrotate
+    ;;
 *)
-    give_up "usage: install-test-tools.sh browser|node|nginx|php"
+    give_up "usage: install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|prometheus|logrotate"
     ;;
 esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# make-venv.sh DIRECTORY REQUIREMENTS: installs into a virtual environment with Python 3.11 or newer, and makes it first,
-# unless a working one is there; one that an earlier call was killed in may hold half of a package.
-# PYTHON=python3.12 chooses another interpreter than the first that fits.
+# make-venv.sh DIRECTORY REQUIREMENTS: makes a virtual environment with Python 3.11 or newer, and installs the requirements
+# into it. A working environment is kept. One in which an earlier call was killed is made again: it may hold half of a package.
+# PYTHON=python3.12 chooses the interpreter. The default is the first one that is new enough.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
 
@@ -45,5 +45,10 @@ if [ -e "$unfinished" ] || ! recent "$venv/bin/python" pip; then
     "$python" -m venv --clear "$venv"
 fi
 touch "$unfinished"
-"$venv/bin/python" -m pip install -qq --disable-pip-version-check -r "$requirements"
+echo "Installing the packages of $requirements into $venv:"
+# Python compiles what it imports. To compile all of it now would take half of the time, and most of it is never imported.
+"$venv/bin/python" -m pip install --no-compile --disable-pip-version-check -r "$requirements" |
+    sed -un -e 's/^Collecting \([^ ]*\).*/  \1/p' -e 's|^Processing .*/\([^-/]*\)-\([^-/]*\)-[^/]*whl.*|  \1==\2|p' \
+        -e 's/^Installing collected packages.*/  unpacking .../p'
+echo "Installed $(du -sm "$venv" | cut -f1) MB after $SECONDS s."
 rm "$unfinished"

@@ -1,4 +1,4 @@
-# Sourced by the other scripts: installs packages of the system, or says in a sentence what is missing.
+# Sourced by the other scripts: installs packages of the system, or says what is missing.
 
 give_up() { # give_up SENTENCE...
     printf '\n%s\n' "$*" >&2
@@ -26,7 +26,7 @@ install_packages() { # install_packages WHAT PACKAGE...: returns only when they 
         give_up "$what is missing. This system has no apt-get; please install it in this system's own way."
     as_root true || give_up "$what is missing. Please run:  sudo apt-get install $*"
     echo "$what is missing: installing $*"
-    # Package lists that are old or missing are the usual reason to fail, so they are fetched only then.
+    # Old or missing package lists are the usual reason for a failure. They are fetched only after one.
     apt_install "$@" 2>/dev/null || { as_root apt-get update -qq >/dev/null && apt_install "$@"; } ||
         give_up "$what could not be installed. Please look at:  apt-get install $*"
 }

@@ -1,8 +1,8 @@
-"""Hooks of MkDocs: a page for each file outside of docs/ that the docs link to, as `source/PATH`.
+"""Hooks of MkDocs: they make a page `source/PATH` for each file outside of docs/ that the docs link to.
 
-The links in the docs are relative paths in the repository, so that they work on every host of the code. A
-link out of docs/ would lead nowhere on the site. So each such file becomes a page: Markdown as it is, other
-text as a block of code.
+The links in the docs are relative paths in the repository, so they work on every host of the code. On the
+site, a link to a file outside of docs/ would be broken. So each such file becomes a page. Markdown is
+rendered, and any other text becomes a block of code.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def on_files(files: Files, config: Any) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
-    """Makes the links of a page of docs/ lead to these pages."""
+    """Changes the links of a page of docs/ so that they lead to these pages."""
     uri = page.file.src_uri
     return markdown if uri.startswith(SOURCE) else _with_links(markdown, DOCS + uri)
 

@@ -1,0 +1,156 @@
+"""Looks at the machine for `incoming doctor`. It changes nothing: what it writes is gone at once."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import pwd
+import re
+import resource
+import stat
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import requests
+
+from incoming.commands import machine_findings as findings
+from incoming.commands.machine_findings import MachineFinding
+from incoming.commands.proxy_findings import Grade
+from incoming.http import listeners
+from incoming.runtime.filesystem import mount_id, mounted, mounts
+from incoming.settings import load
+from incoming.settings.table import Settings
+from incoming.storage.local.probe import is_on_network
+
+TIMEOUT_S: Final = 5.0
+SYNCS: Final = 5
+BLOCK: Final = b"\0" * 4096
+MAX_DESCRIPTORS: Final = re.compile(r"^process_max_fds (\S+)$", re.MULTILINE)
+SOMAXCONN: Final = Path("/proc/sys/net/core/somaxconn")
+TIMEX_BYTES: Final = 512
+"""More than struct timex of adjtimex(2) has."""
+TIME_ERROR: Final = 5
+"""What adjtimex(2) returns for a clock that is not synchronized."""
+
+
+def examine(settings: Settings, config_file: str, environment: Mapping[str, str]) -> list[MachineFinding]:
+    """Returns what there is to say about this machine, with these settings."""
+    found = findings.judge_settings(settings, config_file, load.unknown_variables(environment))
+    found.append(findings.judge_callers(settings))
+    if "local" in settings.storages or not settings.registry:
+        found += _storage(settings)
+    server, descriptors = _server(settings)
+    found.append(server)
+    if not descriptors:
+        _, descriptors = resource.getrlimit(resource.RLIMIT_NOFILE)
+        found.append(findings.judge_descriptors(descriptors, "A server that starts here"))
+    else:
+        found.append(findings.judge_descriptors(descriptors, "The server"))
+    with contextlib.suppress(OSError, ValueError):
+        found.append(findings.judge_backlog(int(SOMAXCONN.read_text())))
+    found.append(findings.judge_clock(clock_is_synchronized(), bool(settings.storage)))
+    return found
+
+
+def _storage(settings: Settings) -> Iterator[MachineFinding]:
+    """Yields what there is to say about the storage directory."""
+    top = Path(settings.storage_dir).absolute()
+    if not top.is_dir():
+        sentence = f"{top} does not exist. The first start makes it."
+        fix = f"install -d -o incoming -g uploads -m 2770 {top}"
+        yield MachineFinding("permissions", Grade.NOTE, sentence, fix)
+        return
+    user, problem, sync_s = _try_as_the_owner(top)
+    journal_mode = None
+    with contextlib.suppress(OSError):
+        journal_mode = stat.S_IMODE((top / "journal").stat().st_mode)
+    yield findings.judge_permissions(user, problem, journal_mode, str(top))
+    room = os.statvfs(top)
+    with contextlib.suppress(OSError):
+        kind, _ = mounted(mounts(), mount_id(top))
+        read_only = bool(room.f_flag & os.ST_RDONLY)
+        yield findings.judge_file_system(kind, read_only, is_on_network(kind), str(top))
+    if not problem:
+        yield findings.judge_sync(sync_s)
+    inodes = room.f_favail if room.f_files else -1
+    yield findings.judge_room(room.f_bavail * room.f_frsize, inodes, settings.min_free_mib)
+
+
+def _try_as_the_owner(top: Path) -> tuple[str, str, float]:
+    """Writes, for root as the owner of the directory. Returns the user, the problem, the time of a sync."""
+    uid, gid = (top.stat().st_uid, top.stat().st_gid) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
+    try:
+        user = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        user = str(uid)
+    places = [place for place in (top / "data", top / "journal") if place.exists()] or [top]
+    with _as_user(uid, gid):
+        took_s = 0.0
+        try:
+            for place in places:
+                took_s = max(took_s, _sync_s(place))
+        except OSError as exc:
+            if exc.errno == errno.ENOSPC:  # that is said beside it
+                return user, "", took_s
+            return user, exc.strerror or str(exc), took_s
+    return user, "", took_s
+
+
+@contextlib.contextmanager
+def _as_user(uid: int, gid: int) -> Iterator[None]:
+    """Has root act as another user. Anybody else stays who they are."""
+    if os.geteuid() != 0 or uid == 0:
+        yield
+        return
+    own_groups, own_gid = os.getgroups(), os.getegid()
+    os.setgroups([])
+    os.setegid(gid)
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(own_gid)
+        os.setgroups(own_groups)
+
+
+def _sync_s(place: Path) -> float:
+    """Returns the median of how long a file in a folder takes to be synced. Raises OSError."""
+    took_s = []
+    with tempfile.TemporaryFile(dir=place, buffering=0) as file:
+        for _ in range(SYNCS):
+            begun_s = time.monotonic()
+            file.write(BLOCK)
+            os.fdatasync(file.fileno())
+            took_s.append(time.monotonic() - begun_s)
+    return sorted(took_s)[SYNCS // 2]
+
+
+def _server(settings: Settings) -> tuple[MachineFinding, int]:
+    """Returns how the running server is, and how many files it may open; 0 if it does not tell."""
+    address = listeners.browser_url(settings.host, settings.port)
+    token = {"Authorization": f"Bearer {settings.backend_token}"} if settings.backend_token else {}
+    with requests.Session() as session:
+        session.trust_env = False  # ignore the proxy of the operator's shell
+        try:
+            health = session.get(f"{address}/incoming/healthz", timeout=TIMEOUT_S).text.strip()
+            forwarded = {"X-Forwarded-For": "192.0.2.1"}  # RFC 5737: nobody's
+            proxied = session.get(f"{address}/incoming/backend/uploads", headers=forwarded, timeout=TIMEOUT_S)
+            metrics = session.get(f"{address}/incoming/metrics", headers=token, timeout=TIMEOUT_S).text
+        except requests.RequestException:
+            return findings.judge_server(address, "", 0), 0
+    limit = MAX_DESCRIPTORS.search(metrics)
+    return findings.judge_server(address, health, proxied.status_code), int(float(limit[1])) if limit else 0
+
+
+def clock_is_synchronized() -> bool | None:
+    """Returns what the kernel knows of its clock; None where it can't be asked."""
+    with contextlib.suppress(OSError, AttributeError):
+        state = ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.create_string_buffer(TIMEX_BYTES))
+        return None if state < 0 else bool(state != TIME_ERROR)
+    return None
