@@ -1,13 +1,13 @@
-"""Uploads from real browsers: incoming.js to this server, and tus-js-client to @tus/server, in turn.
+"""Uploads from real browsers: incoming.js and one XHR to this server, tus-js-client to @tus/server, in turn.
 
     (cd bench/rivals && npm install)
     python -m bench.browser --size-mib 1024 --rounds 3
-    git show main:static/incoming.js >before.js                                   # is it better than it was?
+    git show main:static/incoming.js >before.js   # compare two versions
     python -m bench.browser --engines firefox --before before.js
-    python -m bench.browser --size-mib 20480 --once incoming --engines chromium   # does the memory stay flat?
+    python -m bench.browser --size-mib 20480 --once incoming --engines chromium   # memory
 
-Both libraries send the same file from the same page, as their documentation says. See README.md for what the
-figures mean.
+All send the same file from the same page. Each library is used as its documentation says. incoming.js is
+measured with WebSockets and without. See README.md for what the figures mean.
 """
 
 from __future__ import annotations
@@ -34,7 +34,16 @@ from tests.support.engines import Browser, chosen_engines
 from tests.support.tools import MissingTool
 
 BEFORE: Final = "incoming-before"
-TITLES: Final = {"incoming": "incoming.js", BEFORE: "incoming.js, as it was", "tus": "tus-js-client"}
+TITLES: Final = {
+    "incoming": "incoming.js",
+    "incoming-http": "incoming.js without WebSockets",
+    BEFORE: "incoming.js, as it was",
+    "xhr": "one PATCH by XHR",
+    "tus": "tus-js-client",
+}
+WAYS: Final = ("incoming", "incoming-http", "xhr", "tus")
+REFERENCES: Final = (BEFORE, "xhr", "tus")
+"""The reference for the speed of the other ways."""
 ENGINES: Final = {"chromium": "Chromium", "firefox": "Firefox", "webkit": "WebKitGTK"}
 KINDS: Final = ("page", "worker", "other")
 FIGURES: Final = (
@@ -69,11 +78,11 @@ def _in_page(driver: Browser, what: str) -> tuple[dict[str, Any], Mapping[str, f
 
 
 def upload(driver: Browser, library: str, size_bytes: int, server_pid: int) -> Sample:
-    """Uploads the chosen file once. What watching alone costs the page is taken off."""
+    """Uploads the chosen file once. Subtracts what the measurement itself costs the page."""
     idle, idle_s = _in_page(driver, "nothing")
     server_before_s = measure.cpu_s(server_pid)
     with PeakMemory(driver.service.process.pid) as memory:
-        result, spent = _in_page(driver, library.partition("-")[0])
+        result, spent = _in_page(driver, "incoming" if library == BEFORE else library)
     watching_s = {kind: idle_s[kind] / idle["wall_s"] * result["wall_s"] for kind in KINDS}
     gib = size_bytes / GIB
     each = {kind: max(0.0, spent[kind] - watching_s[kind]) / gib for kind in KINDS}
@@ -91,8 +100,8 @@ def upload(driver: Browser, library: str, size_bytes: int, server_pid: int) -> S
 
 def one_run(driver: Browser, library: str, on: Stage, warm: bool = True) -> Sample:
     """Loads the page, chooses the file, uploads it, and compares what arrived."""
-    server = library.partition("-")[0]
-    driver.get(f"{on.url}?/{library if server == 'incoming' else 'incoming'}.js")
+    server = "tus" if library == "tus" else "incoming"
+    driver.get(f"{on.url}?/{BEFORE if library == BEFORE else 'incoming'}.js")
     driver.find_element(By.ID, "file").send_keys(str(on.file))
     if not warm:
         return upload(driver, library, on.file.stat().st_size, on.pids[server])
@@ -103,7 +112,7 @@ def one_run(driver: Browser, library: str, on: Stage, warm: bool = True) -> Samp
 
 
 def measure_engine(driver: Browser, libraries: Sequence[str], rounds: int, on: Stage) -> list[dict[str, Any]]:
-    """Returns a row for each library. They take turns in any order; the first round only warms up."""
+    """Returns a row for each library. They take turns in random order. The first round is a warm-up."""
     samples: dict[str, list[Sample]] = {library: [] for library in libraries}
     for number in range(1 + rounds):
         for library in random.sample(libraries, len(libraries)):
@@ -119,7 +128,7 @@ def _row(engine: str, library: str, samples: Mapping[str, Sequence[Sample]]) -> 
     figures = {name: Figure.of([sample[name] for sample in mine]) for name in FIGURES}
     plain = {name: {"median": f.median, "least": f.least, "most": f.most} for name, f in figures.items()}
     row: dict[str, Any] = {"engine": engine, "name": library, "title": TITLES[library], **plain}
-    for other in set(samples) - {library, "incoming"}:
+    for other in sorted(samples.keys() & set(REFERENCES) - {library}):
         pairs = zip(mine, samples[other][1:], strict=True)
         row[f"speed_of_{other}"] = statistics.median(one["mb_per_s"] / two["mb_per_s"] for one, two in pairs)
     return row
@@ -141,7 +150,7 @@ def run(
     engines: Sequence[str], rounds: int, size_bytes: int, storage: Path, before: Path | None = None
 ) -> dict[str, Any]:
     """Returns plain data: `size_bytes`, `skipped` (engines that are not installed), `rows` (see `_row`)."""
-    libraries = ["incoming", *([BEFORE] if before else []), "tus"]
+    libraries = [*WAYS, *([BEFORE] if before else [])]
     rows: list[dict[str, Any]] = []
     skipped: list[str] = []
     scripts = {f"/{BEFORE}.js": before} if before else {}
@@ -159,7 +168,7 @@ def run(
 
 
 def once(library: str, engine: str, size_bytes: int, storage: Path) -> Sample:
-    """Uploads a sparse file a single time; nothing is warmed up or compared."""
+    """Uploads a sparse file once, without a warm-up or a comparison."""
     with _file(storage, size_bytes, sparse=True) as file, stage(storage, file, {}) as on:
         (storage / engine).mkdir()
         with open_browser(storage / engine, engine) as driver:
@@ -167,7 +176,7 @@ def once(library: str, engine: str, size_bytes: int, storage: Path) -> Sample:
 
 
 def show(found: Mapping[str, Any]) -> None:
-    """Prints the table: medians, and the spread of the speed."""
+    """Prints a table with medians, and with the spread of the speed."""
     line = "{:34} {:>14} {:>10} {:>12} {:>13} {:>12} {:>8} {:>8} {:>5}  {}\n"
     costs = ("page", "worker", "browser", "server")
     titles = [*(f"{cost} s/GiB" for cost in costs), "gap p99", "longest", "MiB"]
@@ -184,10 +193,10 @@ def show(found: Mapping[str, Any]) -> None:
 def main() -> None:
     """Reads the options, measures, prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    settings.add_options(parser)
+    settings.add_options(parser, rounds=settings.PAIRS)
     parser.add_argument("--engines", default=",".join(chosen_engines()), help="default: all three")
     parser.add_argument("--before", type=Path, help="another incoming.js, measured in turn with this")
-    parser.add_argument("--once", choices=("incoming", "tus"), help="one upload of a sparse file")
+    parser.add_argument("--once", choices=WAYS, help="one upload of a sparse file")
     options = parser.parse_args()
     engines, size_bytes = options.engines.split(","), options.size_mib * MIB
     with settings.storage(options.storage) as storage:

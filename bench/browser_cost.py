@@ -1,4 +1,4 @@
-"""What an upload costs a browser, in all its processes: CPU time by kind of thread, and memory."""
+"""What an upload costs all processes of a browser: CPU time by kind of thread, and memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Final
 
 NS_PER_S: Final = 1e9
 WORKERS: Final = ("DedicatedWorker", "DOM Worker", "WebCore: Worker")
-"""How Chromium, Firefox and WebKit name the thread of a page's worker."""
+"""The names that Chromium, Firefox and WebKit give to the thread of a page's worker."""
 DRIVERS: Final = ("chromedriver", "geckodriver", "WebKitWebDriver", "Xvfb")
 LOOK_EVERY_S: Final = 0.25
 
@@ -46,7 +46,7 @@ def kind_of(command: str, thread: str, is_first: bool) -> str:
 
 
 def cpu_by_thread(pid: int) -> dict[tuple[int, str], float]:
-    """Returns the seconds of CPU that each thread has spent so far, by its id and kind."""
+    """Returns the CPU time in seconds that each thread has used so far, by its id and kind."""
     spent: dict[tuple[int, str], float] = {}
     for member in family(pid):
         for task in Path(f"/proc/{member}/task").glob("*"):
@@ -60,7 +60,7 @@ def cpu_by_thread(pid: int) -> dict[tuple[int, str], float]:
 
 
 def cpu_since(before: Mapping[tuple[int, str], float], pid: int) -> defaultdict[str, float]:
-    """Returns the seconds that each kind of thread has spent since; what ended meanwhile is not counted."""
+    """Returns the CPU time in seconds of each kind of thread since then, without threads that have ended."""
     sums: defaultdict[str, float] = defaultdict(float)
     for thread, seconds in cpu_by_thread(pid).items():
         sums[thread[1]] += seconds - before.get(thread, 0.0)
@@ -68,7 +68,7 @@ def cpu_since(before: Mapping[tuple[int, str], float], pid: int) -> defaultdict[
 
 
 def resident_mib(pid: int) -> float:
-    """Returns the memory that a browser's processes have to themselves and share, counted once (PSS)."""
+    """Returns the memory of a browser's processes. Shared pages count once (PSS)."""
     total_kib = 0
     for member in family(pid):
         try:
@@ -80,7 +80,7 @@ def resident_mib(pid: int) -> float:
 
 
 class PeakMemory:
-    """Looks at the browser's memory four times a second, from another thread."""
+    """Measures the browser's memory four times a second, in a thread of its own."""
 
     def __init__(self, pid: int) -> None:
         self._pid = pid
@@ -98,7 +98,7 @@ class PeakMemory:
 
     @property
     def grown_mib(self) -> float:
-        """By how much it has grown at most."""
+        """The largest growth so far."""
         return self.peak_mib - self.before_mib
 
     def _watch(self) -> None:

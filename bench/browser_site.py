@@ -1,4 +1,4 @@
-"""What the browsers' uploads need around them: the page, tickets, both servers, a look at what arrived."""
+"""What uploads of browsers need: the page, tickets, both servers, and a check of what arrived."""
 
 from __future__ import annotations
 
@@ -23,11 +23,14 @@ WARM_UP_FACTOR: Final = 1.25
 
 
 class Site(ThreadingHTTPServer):
-    """Where the page, the scripts and the tickets come from. Each path in `scripts` is a file."""
+    """Serves the page, the scripts and the tickets. Each path in `scripts` is a file.
+
+    `ticket` returns the id of a ticket for a file of this length.
+    """
 
     daemon_threads = True
 
-    def __init__(self, page: str, scripts: dict[str, Path], ticket: Callable[[], str]) -> None:
+    def __init__(self, page: str, scripts: dict[str, Path], ticket: Callable[[str], str]) -> None:
         self.page = page.encode()
         self.scripts = scripts
         self.ticket = ticket
@@ -46,7 +49,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send("text/html", self.server.page)
 
     def do_POST(self) -> None:
-        self._send("text/plain", self.server.ticket().encode())
+        length = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self._send("text/plain", self.server.ticket(length).encode())
 
     def _send(self, kind: str, body: bytes) -> None:
         self.send_response(200)
@@ -61,7 +65,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def _tus_server(directory: Path) -> Iterator[tuple[str, int]]:
-    """Runs @tus/server; gives its URL and its process."""
+    """Runs @tus/server. Yields its URL and its process."""
     command = ["node", str(TUS / "tus_node.mjs"), str(directory)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
@@ -82,7 +86,7 @@ class Stage:
     kept: Path
 
     def warm_up(self, server: str) -> None:
-        """Makes the memory warm that the file will be written to."""
+        """Warms up the memory that the file will be written to."""
         warm_up(self.storages[server], int(self.file.stat().st_size * WARM_UP_FACTOR))
 
     def check(self, server: str) -> None:
@@ -101,7 +105,7 @@ class Stage:
 
 @contextmanager
 def stage(root: Path, file: Path, scripts: dict[str, Path]) -> Iterator[Stage]:
-    """Runs both servers, the app and the site in `root`. `scripts`: more of them, by path."""
+    """Runs both servers, the app and the site in `root`. `scripts`: further scripts by their paths."""
     kept, tus = root / "kept", root / "tus"
     kept.mkdir()
     tus.mkdir()
@@ -120,7 +124,7 @@ def stage(root: Path, file: Path, scripts: dict[str, Path]) -> Iterator[Stage]:
         library = HERE.parent / "static" / "incoming.js"
         tus_client = TUS / "node_modules" / "tus-js-client" / "dist" / "tus.min.js"
         scripts = {"/incoming.js": library, "/tus.js": tus_client, **scripts}
-        site = Site(page, scripts, lambda: new_upload(server, app.url))
+        site = Site(page, scripts, lambda length: new_upload(server, app.url, lengthBytes=length))
         stack.callback(site.shutdown)
         storages = {"incoming": server.storage_dir, "tus": tus}
         pids = {"incoming": server.pid, "tus": tus_pid}

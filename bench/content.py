@@ -1,6 +1,6 @@
-"""What is sent: a ring of random data again and again, so that any length has a known SHA-256.
+"""What is sent: a ring of random data, repeated, so that the SHA-256 of any length is known.
 
-It lies in memory files, as it is, masked, and as whole frames, made once before any clock starts.
+Memory files hold it as it is, masked, and as whole frames. They are made once, before any measurement.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from tests.support.data import MIB, FileBytes
 
 RING_BYTES: Final = 8 * MIB
 MASK: Final = bytes.fromhex("9d3c71e5")
-"""Any mask will do; with 0 the masking would be none."""
+"""Any mask but 0 will do: with 0, masking would change nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """So many bytes of a memory file."""
+    """A range of a memory file."""
 
     fd: int
     start: int
@@ -33,7 +33,7 @@ class Span:
 
 
 Piece = bytes | Span
-"""What is sent next: a few bytes, or many that nobody looks at."""
+"""What is sent next: a few bytes, or a range that the client never touches."""
 
 
 def _memory_file(name: str, content: bytes) -> int:

@@ -1,8 +1,9 @@
-"""Clients that are connected and do nothing: they answer pings, as every browser does, and that is all.
+"""Idle clients: they are connected, and only answer pings, as every browser does.
 
-`python -m bench.crowd HOST PORT`, a process of its own, since each connection takes a descriptor. Ticket ids
-come on standard input, a line each; a line with a dot ends them. Once all are idle it prints how many
-seconds that took; it ends with its input. Each claims a ticket: who asks for nothing is soon closed.
+`python -m bench.crowd HOST PORT` is a process of its own, because each connection takes a descriptor. It
+reads the ids of tickets from standard input, one a line, until a line with a dot. Each connection claims a
+ticket, since the server closes those that claim none. Once all are idle, the process prints how many seconds
+that took. It ends when its standard input ends.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from incoming.wire.frames import OP_PING, OP_PONG, OP_TEXT, build_frame
 from tests.support.upload_client import PATH
 
 LENGTH_BYTES: Final = 64 * 1024
-"""Of each upload: the server reserves as much disk space at once."""
+"""The length of each upload. The server reserves the same amount of disk space at once."""
 CONNECTING_AT_ONCE: Final = 128
 MASK: Final = bytes.fromhex("9d3c71e5")
 
@@ -43,11 +44,11 @@ def handshake(host: str, port: int) -> bytes:
 PONG: Final = build_frame(OP_PONG, b"", MASK)
 ASKED: Final = build_frame(OP_PING)
 SIGN_OF_LIFE: Final = build_frame(OP_TEXT, json.dumps({"MsgType": "MsgPong", "MsgData": {}}).encode())
-"""A page that hears it asks nothing itself."""
+"""A page that gets this message sends no pings of its own."""
 
 
 class Idle:
-    """One connection, until it is idle and from then on."""
+    """One connection: its handshake, its claim, and its answers to pings."""
 
     def __init__(self, host: str, port: int, ticket_id: str) -> None:
         self._ticket_id = ticket_id
@@ -58,7 +59,7 @@ class Idle:
         self.socket.setblocking(False)
 
     def hear(self) -> bool:
-        """Reads what has come. Returns whether that was the last thing before it is idle."""
+        """Reads what has come. Returns whether the connection is idle now."""
         more = self.socket.recv(4096)
         assert more, "the server hung up"
         if self._data or not self._is_open or more not in (ASKED, SIGN_OF_LIFE):
@@ -104,7 +105,7 @@ class Idle:
 
 
 def _hold(host: str, port: int, ticket_ids: Sequence[str]) -> None:
-    """Connects, tells how long it took, and answers pings until the input ends."""
+    """Connects, prints how long that took, and answers pings until the input ends."""
     poll, to_come = select.epoll(), deque(ticket_ids)
     idle: dict[int, Idle] = {}
     connecting, began_s = 0, time.monotonic()
@@ -127,7 +128,7 @@ def _hold(host: str, port: int, ticket_ids: Sequence[str]) -> None:
 
 @contextmanager
 def crowd(port: int, ticket_ids: Sequence[str]) -> Iterator[float]:
-    """Keeps such connections while the with-block runs; gives the seconds that it took to make them."""
+    """Keeps idle connections open during the with block. Yields how many seconds it took to open them."""
     command = [sys.executable, "-m", "bench.crowd", "127.0.0.1", str(port)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin and process.stdout

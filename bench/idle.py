@@ -1,10 +1,11 @@
-"""Many connections that do nothing, and many tickets: what does each cost, and what does it cost the others?
+"""The cost of many idle connections and many tickets: for each of them, and for one upload beside them.
 
     python -m bench.idle --counts 1000,2500,5000,10000 --size-mib 512 --rounds 3 --storage DIR
 
-For each count: how long they take to connect, the server's memory (and the kernel's) for each, its CPU while
-all are idle, and how fast one upload is among them, in turn with a server of the same kind that has none.
-Then tickets: how many a second, how long a start takes with so many in the journal, and memory for each.
+For each number of connections, it measures how long they take to connect, the memory of server and kernel for
+each, the server's CPU while all are idle, and the speed of one upload among them. A server without such
+connections takes turns with it. For tickets it measures how many are made a second, how long a start takes
+with that many in the journal, and the memory for each.
 """
 
 from __future__ import annotations
@@ -32,14 +33,14 @@ from tests.support.server import RunningServer, add_to_journal, multiply_tickets
 
 COUNTS: Final = (1000, 2500, 5000, 10_000)
 IDLE_S: Final = 50.0
-"""Each connection hears from the server at least once in this time."""
+"""The server sends something to each connection at least once in this time."""
 SPARE_DESCRIPTORS: Final = 200
-"""What is left for others: each of these uploads takes two of the server's."""
+"""Descriptors that are kept free: each upload of the measurement takes two of the server's."""
 TICKETS_AT_ONCE: Final = 16
 AS_INSTALLED: Final = {"connection_timeout_s": 10}
-"""Who is idle is asked as often as ever."""
+"""Idle connections are pinged as often as with the default settings."""
 APP_URL: Final = "http://127.0.0.1:9/"
-"""Nobody is told anything here."""
+"""No app listens at this address, and none is called."""
 
 
 def _descriptors() -> int:
@@ -47,13 +48,13 @@ def _descriptors() -> int:
 
 
 def slab_kib() -> int:
-    """Returns what the kernel has in use for its own objects, sockets of both ends among them."""
+    """Returns the memory that the kernel uses for its own objects, such as the sockets of both ends."""
     lines = Path("/proc/meminfo").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("Slab:"))
 
 
 def make_tickets(server: RunningServer, count: int) -> tuple[list[str], float]:
-    """Returns new tickets and how many a second were made, over several kept-alive connections."""
+    """Makes tickets over several kept-alive connections. Returns them, and how many were made a second."""
 
     def some(count: int) -> list[str]:
         with Kept(server.port) as backend:
@@ -69,14 +70,14 @@ def make_tickets(server: RunningServer, count: int) -> tuple[list[str], float]:
 
 
 def idle_cpu(server: RunningServer, duration_s: float) -> float:
-    """Returns the share of a core that the server takes."""
+    """Returns the share of one core that the server uses."""
     before_s, began_s = figures.cpu_s(server.pid), time.perf_counter()
     time.sleep(duration_s)
     return (figures.cpu_s(server.pid) - before_s) / (time.perf_counter() - began_s)
 
 
 def connections(count: int, idle_s: float, rounds: int, size_bytes: int, storage: Path) -> dict[str, Any]:
-    """Returns what so many idle connections cost; see `measure`."""
+    """Returns what this number of idle connections costs; see `measure`."""
     with ExitStack() as stack:
         beside = stack.enter_context(Ours(storage / f"with-{count}", **AS_INSTALLED))
         alone = stack.enter_context(Ours(storage / f"without-{count}", **AS_INSTALLED))
@@ -105,7 +106,7 @@ def connections(count: int, idle_s: float, rounds: int, size_bytes: int, storage
 
 
 def _in_turn(beside: Ours, alone: Ours, size_bytes: int) -> tuple[float, float]:
-    """Returns the MB/s of an upload to each, in any order."""
+    """Returns the speed in MB/s of an upload to each of the two, measured in random order."""
     both = random.sample([beside, alone], 2)
     rates = {server: single.one_run(server, size_bytes).mb_per_s for server in both}
     return rates[beside], rates[alone]
@@ -120,7 +121,7 @@ def tickets(counts: Sequence[int], storage: Path) -> dict[str, Any]:
         server.kill()
         others = server.journaled().keys() - set(some)
         add_to_journal(server, *map(tombstone, others))
-        server.start()  # whose new log does not have the others any more
+        server.start()  # its rewritten log does not have the others any more
         rows = [_restarted(server, some, count) for count in (len(some), *counts)]
     base = rows[0]
     for row in rows[1:]:

@@ -1,4 +1,4 @@
-"""Kept-alive HTTP/1.1 connections for clients that make thousands of small requests for little CPU."""
+"""Kept-alive HTTP/1.1 connections, for clients that make thousands of small requests with little CPU."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ TIMEOUT_S = 60.0
 
 
 class Kept:
-    """One connection, and one request at a time. Raises AssertionError when an answer is no success."""
+    """One connection with one request at a time. Raises AssertionError for a failure."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -28,7 +28,7 @@ class Kept:
         return connection
 
     def ask(self, request_line: str, body: bytes = b"", fields: str = "") -> tuple[str, bytes]:
-        """Returns head and body of the answer. `fields`: more header fields, each with its line's end."""
+        """Returns head and body of the answer. `fields`: further header lines, each with its line end."""
         fields = f"Host: 127.0.0.1:{self._port}\r\nContent-Length: {len(body)}\r\n{fields}"
         self._socket.sendall(f"{request_line} HTTP/1.1\r\n{fields}\r\n".encode() + body)
         head, answer = self._answer()

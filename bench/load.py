@@ -1,7 +1,7 @@
-"""Clients that send as fast as a server takes it, for next to no CPU of their own.
+"""Clients that send as fast as a server accepts data, with almost no CPU time of their own.
 
-What they send (`content`) goes out with sendfile(2): the client never touches a byte. One loop drives any
-number of uploads.
+They send `content` with sendfile(2), so no byte passes through the client. One loop drives any number of
+uploads.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import os
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
 from typing import Final, Protocol
 
 from crc32c import crc32c
@@ -35,7 +36,8 @@ from tests.support.data import MIB, FileBytes
 
 ALONE_BYTES: Final = 16 * MIB
 AMONG_OTHERS_BYTES: Final = 256 * 1024
-"""What an upload may send before the next one is served: else the first is done before others begin."""
+"""How much an upload may send before the next one has its turn. Without it, the first would end before
+others begin."""
 DEADLINE_S: Final = 600.0
 
 
@@ -43,21 +45,24 @@ class Upload(Protocol):
     """One upload that is ready for its first byte."""
 
     size_bytes: int
-    socket: socket.socket
+
+    @property
+    def socket(self) -> socket.socket:
+        """Its connection."""
 
     @property
     def acked_bytes(self) -> int:
-        """What the server has acknowledged."""
+        """How many bytes the server has acknowledged."""
 
     @property
     def is_stored(self) -> bool:
-        """Whether that is all of it."""
+        """Whether the server has acknowledged all of it."""
 
     def next_pieces(self) -> Sequence[Piece]:
         """Returns what to send now; nothing while the window is full, or at the end."""
 
     def hear(self) -> None:
-        """Reads what the server has said."""
+        """Reads messages of the server."""
 
 
 class V1:
@@ -154,26 +159,36 @@ class V2:
 
 
 class Http:
-    """One request with the whole file as its body; the answer says that it is stored."""
+    """One request with the whole file as its body. The answer says that it is stored."""
 
     def __init__(self, port: int, head: str, size_bytes: int) -> None:
         """`head`: the request line and the fields that this server wants."""
         self.size_bytes = size_bytes
         self.acked_bytes = 0
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        fields = f"Host: 127.0.0.1:{port}\r\nContent-Length: {size_bytes}\r\n"
-        self._pieces = self._all_pieces(f"{head}\r\n{fields}\r\n".encode())
+        self._port = port
+        self._pieces = self._request(head, 0, size_bytes)
         self._answer = b""
 
-    def _all_pieces(self, head: bytes) -> Iterator[Piece]:
-        yield head
-        for at in range(0, self.size_bytes, RING_BYTES):
-            yield Span(plain_ring(), 0, min(RING_BYTES, self.size_bytes - at))
+    @cached_property
+    def socket(self) -> socket.socket:
+        """The connection. It is opened late: gunicorn closes one that has no request for two seconds."""
+        connection = socket.create_connection(("127.0.0.1", self._port), timeout=DEADLINE_S)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+
+    def _request(self, head: str, start: int, end: int) -> Iterator[Piece]:
+        """Yields a request that has the bytes from `start` to `end` of the file as its body."""
+        fields = f"Host: 127.0.0.1:{self._port}\r\nContent-Length: {end - start}\r\n"
+        yield f"{head}\r\n{fields}\r\n".encode()
+        while start < end:
+            at = start % RING_BYTES
+            size = min(RING_BYTES - at, end - start)
+            yield Span(plain_ring(), at, at + size)
+            start += size
 
     @property
     def is_stored(self) -> bool:
-        """Whether the server has said so."""
+        """Whether the server has answered that it is stored."""
         return self.acked_bytes == self.size_bytes
 
     def next_pieces(self) -> Sequence[Piece]:
@@ -182,13 +197,40 @@ class Http:
         return () if piece is None else (piece,)
 
     def hear(self) -> None:
-        """See Upload. Raises AssertionError when the server says no."""
+        """See Upload. Raises AssertionError if the server refuses."""
         more = self.socket.recv(1 << 16)
         self._answer += more
         assert more, f"the server hung up: {self._answer[:300]!r}"
         if b"\r\n\r\n" in self._answer:
             assert self._answer.split(None, 2)[1].startswith(b"2"), self._answer[:300]
-            self.acked_bytes = self.size_bytes
+            self._answer = b""
+            self._is_answered()
+
+    def _is_answered(self) -> None:
+        self.acked_bytes = self.size_bytes
+
+
+class HttpRequests(Http):
+    """Requests of one size on one connection. Each waits for the answer to the one before."""
+
+    def __init__(
+        self, port: int, head: Callable[[int, int], str], size_bytes: int, request_bytes: int
+    ) -> None:
+        """`head`: returns the head of the request for the bytes from one offset to another."""
+        super().__init__(port, "", size_bytes)
+        self._head = head
+        self._request_bytes = request_bytes
+        self._end = 0
+        self._begin_next()
+
+    def _begin_next(self) -> None:
+        start, self._end = self._end, min(self._end + self._request_bytes, self.size_bytes)
+        self._pieces = self._request(self._head(start, self._end), start, self._end)
+
+    def _is_answered(self) -> None:
+        self.acked_bytes = self._end
+        if not self.is_stored:
+            self._begin_next()
 
 
 class _Pump:
@@ -200,7 +242,7 @@ class _Pump:
         self._pieces: list[Piece] = []
 
     def send(self) -> bool:
-        """Sends some pieces. Returns whether there is more to send as soon as the socket takes it."""
+        """Sends some pieces. Returns whether more is ready to be sent."""
         try:
             left_bytes = self._at_a_time_bytes
             while left_bytes > 0:
@@ -228,7 +270,7 @@ class _Pump:
 
 
 def flat_out(uploads: Sequence[Upload]) -> Iterator[Upload]:
-    """Sends all of them at once, and yields each as soon as it is stored. Raises TimeoutError."""
+    """Sends all uploads at the same time. Yields each as soon as it is stored. Raises TimeoutError."""
     give_up_at_s = time.monotonic() + DEADLINE_S
     with selectors.EpollSelector() as selector:
         both = selectors.EVENT_READ | selectors.EVENT_WRITE

@@ -1,8 +1,9 @@
-"""Many uploads at once: does the sum stay, is each given its share, and are small requests still answered?
+"""Many uploads at once: their total speed, the share of each, and the answers to small requests meanwhile.
 
     python -m bench.many --counts 1,4,16,64,256 --total-mib 1024 --only v2,floor-gevent
 
-All uploads send flat out. Shares are taken when the first upload is stored: until then, all of them run.
+All uploads send as fast as they can. Shares are measured when the first upload is stored, because all of them
+run until then.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from tests.support.flood import warm_memory
 COUNTS: Final = (1, 4, 16, 64, 256)
 SERVERS: Final[dict[str, type[Rival]]] = {"v1": OursV1, "v2": Ours, "floor-gevent": FloorGevent}
 LEAST_MIB: Final = 4
-"""An upload is no smaller than that: some chunks, else a share can't be told."""
+"""The smallest upload. It needs several chunks, or its share could not be measured."""
 FLOOR: Final = "floor-gevent"
 Run = dict[str, float]
 TIMES: Final = ("library_p50_ms", "library_p99_ms", "ticket_p99_ms", "lag_p99_ms")
@@ -43,14 +44,14 @@ LAG_BUCKET: Final = re.compile(r'incoming_loop_lag_seconds_bucket\{le="([^"]+)"\
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """Returns the value that so many percent do not exceed."""
+    """Returns a percentile of these values."""
     ordered = sorted(values)
     return ordered[min(math.ceil(len(ordered) * percent / 100), len(ordered)) - 1]
 
 
 @contextmanager
 def probing(server: Ours) -> Iterator[dict[str, list[float]]]:
-    """Asks for small things meanwhile; the dict is filled at the end."""
+    """Makes small requests meanwhile. The dict that it yields is filled at the end."""
     times_ms: dict[str, list[float]] = {}
     command = [sys.executable, "-m", "bench.prober", server.url]
     pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
@@ -67,7 +68,7 @@ def lag_counts(server: Ours) -> dict[float, float]:
 
 
 def lag_ms(before: dict[float, float], after: dict[float, float], percent: float) -> float:
-    """Returns the upper end of the bucket that so many percent of the timers are in."""
+    """Returns a percentile of the timers' delays: the upper end of its bucket."""
     total = after[math.inf] - before[math.inf]
     wanted = total * percent / 100
     return min(limit for limit in after if after[limit] - before[limit] >= wanted) * 1000
@@ -102,14 +103,14 @@ def one_run(server: Rival, count: int, total_mib: int) -> Run:
 
 @contextmanager
 def asking(server: Rival) -> Iterator[Run]:
-    """Asks one of ours for small things meanwhile, and has figures at the end; a floor has no answers."""
+    """Makes small requests to a server of ours meanwhile. A minimal server does not answer them."""
     figures: Run = {}
     if not isinstance(server, Ours):
         yield figures
         return
     lag_before = lag_counts(server)
     with probing(server) as times_ms:
-        time.sleep(0.3)  # the prober is there first
+        time.sleep(0.3)  # the prober starts first
         yield figures
     figures |= {
         "library_p50_ms": percentile(times_ms["library"], 50),

@@ -1,4 +1,4 @@
-"""What a run costs: wall time, the CPU of the server's processes, and their memory at its peak."""
+"""What a run costs: wall time, CPU time of the server's processes, and their peak memory."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NS_PER_S: Final = 1e9
 MB: Final = 1e6
 GIB: Final = 1024 * MIB
 RESET_PEAK: Final = "5"
-"""Written to clear_refs it begins the peak of the resident memory anew (proc(5))."""
+"""Written to clear_refs, it resets the peak of the resident memory (proc(5))."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,16 +27,16 @@ class Sample:
     cpu_s: float
     peak_mib: float
     finished_s: float = 0.0
-    """Until the app has the file; the same as `wall_s` for servers that hand nothing over."""
+    """The time until the app has the file; equal to `wall_s` for servers without a handover."""
 
     @property
     def mb_per_s(self) -> float:
-        """Million bytes a second."""
+        """The speed in millions of bytes a second."""
         return self.size_bytes / MB / self.wall_s
 
     @property
     def cpu_s_per_gib(self) -> float:
-        """Seconds of CPU that the server spent on each GiB."""
+        """The CPU time in seconds that the server used for each GiB."""
         return self.cpu_s / self.size_bytes * GIB
 
 
@@ -47,13 +47,13 @@ def processes(pid: int) -> list[int]:
 
 
 def cpu_s(pid: int) -> float:
-    """Returns the CPU time of a process and of those that it has started, so far, in seconds."""
+    """Returns the CPU time in seconds of a process and of all that it has started."""
     schedstats = [file for one in processes(pid) for file in Path(f"/proc/{one}/task").glob("*/schedstat")]
     return sum(int(schedstat.read_text().split()[0]) for schedstat in schedstats) / NS_PER_S
 
 
 def reset_peak(pid: int) -> None:
-    """Lets the peak of the memory begin now."""
+    """Resets the peak of the memory."""
     for one in processes(pid):
         Path(f"/proc/{one}/clear_refs").write_text(RESET_PEAK)
 
@@ -81,7 +81,7 @@ def sha256(file: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """The median of some runs, the least and the most."""
+    """The median, the least and the largest value of some runs."""
 
     median: float
     least: float

@@ -1,4 +1,4 @@
-"""The parts of docs/explanation/performance.md that are made of figures, each by a function."""
+"""The parts of docs/explanation/performance.md that are made from figures, one function each."""
 
 from __future__ import annotations
 
@@ -64,6 +64,40 @@ def _single(rows: Rows) -> str:
         _picture("single-cpu", bars("One upload", "CPU s/GiB, less is better", costs), "what it costs"),
     ]
     return _blocks(*pictures, _table(titles, cells))
+
+
+def _http(figures: Mapping[str, Any]) -> str:
+    rows = figures["rows"]
+    titles = [
+        "",
+        "MB/s",
+        "compared with",
+        "of its speed",
+        "CPU s/GiB",
+        "times its CPU",
+        "MB/s until handed over",
+    ]
+    names = {row["name"]: row["title"] for row in rows}
+    cells = [
+        [
+            row["title"],
+            _spread(row["mb_per_s"]),
+            names.get(row.get("reference", ""), row.get("reference", "")),
+            _ratio(row, "speed_ratio"),
+            _spread(row["cpu_s_per_gib"], 2),
+            _ratio(row, "cpu_ratio"),
+            f"{row['finished_mb_per_s']['median']:.0f}" if row["title"].startswith("Incoming") else "",
+        ]
+        for row in rows
+    ]
+    told = f"One file of {figures['size_bytes'] >> 20} MiB."
+    return _blocks(told, _table(titles, cells))
+
+
+def _ratio(row: Mapping[str, Any], key: str) -> str:
+    """Returns a ratio, with its spread if it has one; an empty text for a row without a reference."""
+    ratio = row.get(key, "")
+    return _spread(ratio, 2) if isinstance(ratio, Mapping) else f"{ratio:.2f}" if ratio else ""
 
 
 def _three(figure: Mapping[str, float]) -> tuple[float, float, float]:
@@ -139,13 +173,16 @@ def _idle(figures: Mapping[str, Any]) -> str:
 
 
 def _small(figures: Mapping[str, Any]) -> str:
-    titles = ["", "at once", "uploads a second", "server CPU, ms each", "median", "p99"]
+    titles = ["", "at once", "uploads a second", "of @tus/server's", "server CPU, ms each", "of version 2's"]
+    titles += ["median", "p99"]
     cells = [
         [
             row["title"],
             str(row["at_once"]),
             _spread(row["uploads_per_s"]),
+            _ratio(row, "rate_ratio"),
             _spread(row["cpu_ms_each"], 2),
+            _ratio(row, "cpu_ratio"),
             f"{row['median_ms']['median']:.1f} ms",
             f"{row['p99_ms']['median']:.1f} ms",
         ]
@@ -160,6 +197,15 @@ def _small(figures: Mapping[str, Any]) -> str:
     title = f"Files of 10 KB, {busiest} at a time"
     picture = _picture("small", bars(title, "uploads a second", speeds), title)
     return _blocks(picture, _table(titles, cells))
+
+
+def _takeover(figures: Mapping[str, Any]) -> str:
+    titles = ["the dead connection", "HEAD of", "p50", "p99"]
+    cells = [
+        [row["death"], row["head"], f"{row['p50_ms']:.1f} ms", f"{row['p99_ms']:.1f} ms"]
+        for row in figures["rows"]
+    ]
+    return _blocks(_table(titles, cells), f"{figures['takeovers']} takeovers of each kind.")
 
 
 def _slow_disk(figures: Mapping[str, Any]) -> str:
@@ -190,13 +236,15 @@ def _waited(one: Mapping[str, float]) -> str:
 
 
 def _browser(figures: Mapping[str, Any]) -> str:
-    titles = ["", "MB/s", "of the other's", "page's thread, s/GiB", "worker", "whole browser", "server"]
+    titles = ["", "MB/s", "of tus-js-client's", "of one XHR's", "page's thread, s/GiB", "worker"]
+    titles += ["whole browser", "server"]
     titles += ["gap: p99, longest", "memory grown"]
     cells = [
         [
             f"{row['engine']}, {row['title']}",
             _spread(row["mb_per_s"]),
-            f"{row['speed_of_tus']:.2f}" if "speed_of_tus" in row else "",
+            _ratio(row, "speed_of_tus"),
+            _ratio(row, "speed_of_xhr"),
             *(f"{row[f'{one}_s_per_gib']['median']:.2f}" for one in ("page", "worker", "browser", "server")),
             f"{row['gap_p99_ms']['median']:.0f} ms, {row['gap_max_ms']['median']:.0f} ms",
             f"{row['memory_mib']['median']:.0f} MiB",
@@ -214,15 +262,17 @@ def _browser(figures: Mapping[str, Any]) -> str:
 
 
 def _browser_kind(name: str) -> str:
-    return "ours" if name == "incoming" else "bar"
+    return "ours" if name.startswith("incoming") else "bar"
 
 
 PARTS: Final[dict[str, Callable[[Any], str]]] = {
     "single": _single,
+    "http": _http,
     "many": _many,
     "idle": _idle,
     "small": _small,
+    "takeover": _takeover,
     "slow-disk": _slow_disk,
     "browser": _browser,
 }
-"""{measurement: what makes Markdown of its figures}."""
+"""The function that makes Markdown from the figures, by measurement."""

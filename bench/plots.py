@@ -1,7 +1,7 @@
 """Plots as SVG that take the colours of the reader's page: readable in light and dark, with no library.
 
-Colours stand in one style sheet inside the picture (prefers-color-scheme), which plotting libraries can't do:
-they write each colour into its element.
+The colours are in one style sheet inside the picture (prefers-color-scheme). Plotting libraries write each
+colour into its element instead.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ text.name { stroke: none }
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One bar: its name, how long it is, how far the runs were apart, and what kind it is."""
+    """One bar: its name, its length, the spread of the runs, and its kind."""
 
     label: str
     value: float
@@ -126,11 +126,11 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
 
 
 LEAST_APART: Final = 45
-"""How far from each other the middles of two numbers below a plot are, in pixels."""
+"""The least distance in pixels between the middles of two numbers below a plot."""
 
 
 def _readable(xs: Sequence[float], x_of: Callable[[float], float]) -> list[float]:
-    """Returns those of the ascending places that have room for their numbers; the last one has."""
+    """Returns the ascending places whose numbers do not overlap. The last place is always among them."""
     kept: list[float] = []
     for x in reversed(xs):
         if not kept or x_of(kept[-1]) - x_of(x) >= LEAST_APART:
@@ -139,7 +139,7 @@ def _readable(xs: Sequence[float], x_of: Callable[[float], float]) -> list[float
 
 
 def _apart(heights: Mapping[str, float]) -> dict[str, float]:
-    """Returns where on the picture names go that would be at these heights, so that none hides another."""
+    """Returns heights for names that belong at these heights, moved so that they do not overlap."""
     placed: dict[str, float] = {}
     free_from = -math.inf
     for name, y in sorted(heights.items(), key=lambda one: one[1]):
@@ -149,7 +149,7 @@ def _apart(heights: Mapping[str, float]) -> dict[str, float]:
 
 
 def _across(xs: Sequence[float]) -> Callable[[float], float]:
-    """Returns where on the picture a value is."""
+    """Returns the place of a value in the picture."""
     first, last = math.log2(xs[0]), math.log2(xs[-1])
     room = WIDTH - 150 - 2 * MARGIN
 

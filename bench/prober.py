@@ -1,6 +1,6 @@
-"""Asks a server for small things while it is busy, in a process of its own: `python -m bench.prober URL`.
+"""Makes small requests to a busy server, in a process of its own: `python -m bench.prober URL`.
 
-It begins at once and ends when its standard input does; then it prints a JSON object with the times that each
+It begins at once, and ends when its standard input ends. Then it prints a JSON object with the time that each
 answer took, in milliseconds: {"library": [...], "ticket": [...]}.
 """
 
@@ -20,12 +20,12 @@ LIBRARY: Final = ("GET", "/incoming/frontend/incoming.js")
 TICKET: Final = ("POST", "/incoming/0.1/backend/new_upload?signalFinishURL=http%3A%2F%2F127.0.0.1%3A1%2F")
 EVERY_S: Final = 0.01
 TICKET_EVERY: Final = 5
-"""A ticket for so many times the library."""
+"""How many requests for the library come before one for a ticket."""
 MS_PER_S: Final = 1000.0
 
 
 def time_ms(connection: http.client.HTTPConnection, request: tuple[str, str]) -> float:
-    """Returns how long the answer to a request took. Raises AssertionError when it is none."""
+    """Returns how long the answer to a request took. Raises AssertionError for an error."""
     began_s = time.perf_counter()
     connection.request(*request)
     answer = connection.getresponse()
@@ -35,9 +35,9 @@ def time_ms(connection: http.client.HTTPConnection, request: tuple[str, str]) ->
 
 
 def main() -> None:
-    """Asks until nobody listens any more."""
+    """Makes requests until the standard input ends."""
     with contextlib.suppress(PermissionError):
-        os.nice(-15)  # else the two cores that all of us share are what it waits for
+        os.nice(-15)  # otherwise it would wait for one of the two cores, which all processes share
     target = urlsplit(sys.argv[1])
     assert target.hostname
     connection = http.client.HTTPConnection(target.hostname, target.port, timeout=60)

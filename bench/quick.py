@@ -1,9 +1,9 @@
-"""Today's ratios beside those on record, in under a minute: is it as fast as it was?
+"""Compares the speed with the recorded one, in less than a minute.
 
     python -m bench.quick
 
-A ratio of two figures of one run says more than either: this machine's speed varies. It ends with 1 where a
-ratio is worse than the one on record by more than `NOISE`.
+It compares ratios of two figures of one run, because the speed of the machine varies. The exit code is 1 if a
+ratio is worse than the recorded one by more than `NOISE`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ NAMES: Final = ("v1", "v2", "floor-gevent")
 SIZE_BYTES: Final = 256 * MIB
 ROUNDS: Final = 3
 NOISE: Final = 0.3
-"""What two runs on one machine are apart now and then, in parts of the figure."""
+"""How far two runs on one machine may differ, as a share of the figure."""
 
 
 def main() -> None:
-    """Measures, compares, prints."""
+    """Measures, compares and prints."""
     with settings.storage(None) as storage:
         rows = single.table(single.run(NAMES, ROUNDS, SIZE_BYTES, storage))
     recorded = {row["name"]: row for row in report.read().get("single", {}).get("figures", [])}

@@ -49,7 +49,7 @@ def _takes_connections(port: int) -> bool:
 
 @contextmanager
 def quick_app() -> Iterator[str]:
-    """Runs it as a process of its own; gives the signalFinishURL."""
+    """Runs the app as a process of its own. Yields its signalFinishURL."""
     port = free_port()
     with subprocess.Popen([sys.executable, "-m", "bench.quick_app", str(port)]) as process:
         try:

@@ -1,7 +1,7 @@
-"""Figures as a file that programs read, and as the page and the plots that people read.
+"""Stores the figures as JSON, and makes the page and the plots from them.
 
-Everything is made from docs/explanation/performance.json: `python -m bench.report` writes the page again
-without measuring.
+The figures are in docs/explanation/performance.json. `python -m bench.report` makes the page again without
+measuring.
 """
 
 from __future__ import annotations
@@ -20,12 +20,14 @@ from typing import Any, Final
 from bench.parts import PARTS, PLOTS
 
 ROOT: Final = Path(__file__).resolve().parents[1]
+BUSY_LOAD: Final = 2.0
+"""From this load on the page says that other programs used the machine."""
 RECORD: Final = ROOT / "docs" / "explanation" / "performance.json"
 PAGE: Final = ROOT / "docs" / "explanation" / "performance.md"
 
 
-def machine() -> dict[str, str]:
-    """Returns what the figures were measured on."""
+def machine(load: float) -> dict[str, str]:
+    """Returns a description of the machine. `load`: its load average before the first measurement."""
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     return {
         "when": datetime.now(UTC).strftime("%Y-%m-%d"),
@@ -34,6 +36,7 @@ def machine() -> dict[str, str]:
         "kernel": platform.release().split("-")[0],
         "python": platform.python_version(),
         "commit": _commit(),
+        "load": f"{load:.1f}",
     }
 
 
@@ -45,14 +48,14 @@ def _commit() -> str:
 
 
 def read() -> dict[str, Any]:
-    """Returns the figures on record, by what was measured."""
+    """Returns the recorded figures, by measurement."""
     record: dict[str, Any] = json.loads(RECORD.read_text("utf-8")) if RECORD.exists() else {}
     return record
 
 
-def keep(name: str, figures: object) -> None:
-    """Puts the figures of one measurement on record, with the machine that they are of."""
-    record = read() | {name: {"machine": machine(), "figures": figures}}
+def keep(name: str, figures: object, load: float) -> None:
+    """Records the figures of one measurement, and the machine that they were measured on."""
+    record = read() | {name: {"machine": machine(load), "figures": figures}}
     text = json.dumps(record, indent=1, sort_keys=True, default=_plain)
     RECORD.write_text(text + "\n", "utf-8")
 
@@ -65,7 +68,7 @@ def _plain(value: Any) -> Any:
 
 
 def render() -> None:
-    """Makes the plots, and the parts of the page that are made by this program."""
+    """Makes the plots, and the generated parts of the page."""
     PLOTS.mkdir(exist_ok=True)
     page = PAGE.read_text("utf-8")
     for name, entry in read().items():
@@ -81,7 +84,9 @@ def _replace(page: str, name: str, text: str) -> str:
 
 def _about(of: Mapping[str, str]) -> str:
     system = f"{of['system']}, Linux {of['kernel']}, Python {of['python']}"
-    return f"\n\n({of['when']}, {of['processor']}, {system}, at {of['commit']}.)"
+    load = of.get("load", "0")
+    beside = f", while other programs used the machine (load {load})" if float(load) >= BUSY_LOAD else ""
+    return f"\n\n({of['when']}, {of['processor']}, {system}, at {of['commit']}{beside}.)"
 
 
 if __name__ == "__main__":

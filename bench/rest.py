@@ -1,7 +1,7 @@
-"""Waits until a disk has done what a run has left to it: discarding what was removed.
+"""Waits until a disk has discarded the files that a run has removed.
 
-A filesystem that is mounted with `discard` tells the disk of removed files with its next commit, up to five
-seconds later; some hundred MB keep this one away for 100 ms, and the run in which that happens looks slow.
+A file system that is mounted with `discard` tells the disk about removed files at its next commit, up to five
+seconds later. Some hundred MB keep the disk busy for 100 ms. A run in which that happens would look slow.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from incoming.registry.append_log import sync_directory
 
 QUICK_S: Final = 0.005
 QUICK_SYNCS: Final = 20
-"""So many syncs in a row have to be quick."""
+"""How many syncs in a row have to be quick."""
 PAUSE_S: Final = 0.005
 PATIENCE_S: Final = 15.0
-"""A disk that is never quick is measured as it is."""
+"""After this time a disk that is never quick is measured as it is."""
 
 
 def wait_for_disk(folder: Path, pid: int) -> None:
-    """Returns when a server with this pid removes nothing any more, and syncs in `folder` are quick."""
+    """Waits until the server with this pid removes no more files, and syncs in `folder` are quick."""
     give_up_s = time.monotonic() + PATIENCE_S
     while _removes(pid) and time.monotonic() < give_up_s:
         time.sleep(0.05)
@@ -44,7 +44,7 @@ def _sync_s(fd: int) -> float:
 
 
 def _removes(pid: int) -> bool:
-    """Returns whether a server has files open that have no name any more."""
+    """Returns whether a server has open files that were removed."""
     return any(_is_nameless(file) for one in processes(pid) for file in Path(f"/proc/{one}/fd").iterdir())
 
 

@@ -1,4 +1,4 @@
-"""One upload, over loopback into a file: how fast, for how much CPU and memory, and how far from the floor?
+"""One upload over loopback into a file: its speed, CPU and memory, and the ratio to a minimal server.
 
 python -m bench.single --size-mib 1024 --rounds 3 --storage DIR --only v1,v2,floor-gevent
 """
@@ -24,7 +24,7 @@ from tests.support.data import MIB
 from tests.support.flood import warm_memory
 
 WARM_UP_FACTOR: Final = 1.25
-"""A virtual machine takes back memory that nobody uses; the first writes after that are ten times slower."""
+"""A virtual machine reclaims unused memory. The first writes after that are ten times slower."""
 RIVALS: Final[dict[str, type[Rival]]] = {
     "v1": ours.OursV1,
     "v2": ours.Ours,
@@ -64,7 +64,7 @@ def one_run(rival: Rival, size_bytes: int) -> Sample:
 
 
 def run(names: Sequence[str], rounds: int, size_bytes: int, storage: Path) -> dict[str, list[Sample]]:
-    """Returns the samples of each, which took turns in any order. The first round only warms up."""
+    """Returns the samples of each server. They take turns in random order. The first round is a warm-up."""
     with ExitStack() as stack:
         rivals = {name: stack.enter_context(RIVALS[name](storage / name)) for name in names}
         samples: dict[str, list[Sample]] = {name: [] for name in rivals}
@@ -78,13 +78,13 @@ def run(names: Sequence[str], rounds: int, size_bytes: int, storage: Path) -> di
 
 
 def ratio(ours_: Sequence[Sample], floors: Sequence[Sample], what: str) -> float:
-    """Returns the median of the ratios within each round: the machine is no constant."""
+    """Returns the median of the ratios within each round, because the speed of the machine varies."""
     pairs = zip(ours_, floors, strict=True)
     return float(statistics.median(getattr(one, what) / getattr(floor, what) for one, floor in pairs))
 
 
 def table(samples: Mapping[str, Sequence[Sample]]) -> list[dict[str, Any]]:
-    """Returns a row for each server: figures, and ratios to the gevent floor where that took part."""
+    """Returns a row for each server: its figures, and its ratios to the gevent floor if that was measured."""
     floors = samples.get("floor-gevent")
     rows = []
     for name, measured in samples.items():

@@ -1,11 +1,11 @@
-"""A disk that is much slower than the network: does everything else stay quick, and memory small?
+"""A disk that is much slower than the network: its effect on other requests and on memory.
 
     python -m bench.slow_disk --mb-per-s 20 --size-mib 128
 
-One upload comes in flat out. What is asked for meanwhile: `incoming.js`, tickets, and small files on the
-whole way. The disk is an ext4 filesystem in a file, mounted with `-o sync`, so that write(2) itself waits,
-and the server's writes to it are throttled by the kernel (cgroup v1, blkio). That needs root. Measured twice:
-with the bytes of uploads on that disk and the journal on another, and with all of the server's storage there.
+One client uploads as fast as it can. Others ask for `incoming.js` and tickets, and upload small files
+meanwhile. The disk is an ext4 file system in a file, mounted with `-o sync`, so that write(2) itself waits.
+The kernel throttles the server's writes to it (cgroup v1, blkio). That needs root. There are two runs: one
+with only the bytes of uploads on that disk, and one with all of the server's storage.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ FAR_AHEAD_BYTES: Final = 1 << 60
 
 @contextmanager
 def slow_disk(folder: Path, size_mib: int, mb_per_s: int) -> Iterator[tuple[Path, Path]]:
-    """Gives a mounted filesystem, and the cgroup whose processes write to it at this speed and no faster."""
+    """Yields a mounted file system, and the cgroup whose processes write to it at this speed at most."""
     image, mounted = folder / "slow.img", folder / "slow"
     group = BLKIO / f"incoming-bench-{os.getpid()}"
     with image.open("wb") as file:
@@ -59,7 +59,7 @@ def slow_disk(folder: Path, size_mib: int, mb_per_s: int) -> Iterator[tuple[Path
 
 
 class Asking:
-    """Asks one thing again and again, beside the caller, and notes how long each answer took."""
+    """Repeats one request in a thread of its own, and records how long each answer took."""
 
     def __init__(self, ask: Callable[[], object]) -> None:
         self._ask = ask
@@ -96,7 +96,7 @@ class Asking:
 
 
 class Watched(load.V2):
-    """An upload that knows how far it was ahead; a greedy one disregards the window."""
+    """An upload that records how far it was ahead. A greedy one ignores the window."""
 
     most_ahead_bytes = 0
     greedy = False
@@ -111,7 +111,7 @@ class Watched(load.V2):
 
 
 class Greedy(Watched):
-    """Only TCP holds it back."""
+    """A greedy client is limited by TCP only."""
 
     greedy = True
 
@@ -129,7 +129,7 @@ def late_share(before: Mapping[str, float], after: Mapping[str, float], limit_s:
 
 
 def _upload(server: OursWithoutFsync, app_url: str, kind: type[Watched], size_bytes: int) -> dict[str, Any]:
-    """Uploads flat out, and asks for other things meanwhile."""
+    """Uploads as fast as possible, and makes other requests meanwhile."""
     with ExitStack() as stack:
         keepers = [stack.enter_context(Kept(server.port)) for _ in range(4)]
         upload = kind(server.url, new_ticket(keepers[3], app_url), size_bytes)

@@ -1,10 +1,12 @@
-"""Small files: how many uploads a second, from the ticket until the user may be told "finished"?
+"""Small files: how many uploads a second, from the ticket until the app has the file.
 
     python -m bench.small --at-once 1,16 --seconds 3 --rounds 3 --storage DIR --only ours,tus-node
 
-Ours is the whole way: a ticket over a kept-alive connection of the backend, a websocket of the page, the
-bytes, the handover to an app that answers at once, the result. The others store a file in one request over a
-kept-alive connection, and tell nobody; none of them syncs, so there is a row of ours that does not either.
+An upload to our server has all its steps: a ticket over a kept-alive connection of the backend, a WebSocket
+of the page, the bytes, the handover to an app that answers at once, and the result. The others store a file
+in one request over a kept-alive connection, without a handover. None of them syncs, so one row of ours does
+not sync either. Over HTTP, ours has two requests on one kept-alive connection: the first gets the ticket, the
+second brings the file. Its answer says that the app has the file.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ import argparse
 import hashlib
 import random
 import socket
+import statistics
 import struct
 import sys
 import threading
@@ -32,10 +35,12 @@ from bench.measure import Figure
 from bench.quick_app import quick_app
 from bench.rivals import theirs
 from bench.rivals.base import Rival
+from incoming.core.lifecycle import State
 from incoming.wire.frames import OP_BINARY, OP_CLOSE, build_frame
 from tests.support.client_v2 import CHUNK_HEADER
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer
+from tests.support.waiting import wait_until
 
 SIZE_BYTES: Final = 10_000
 CONTENT: Final = FileBytes(SIZE_BYTES).read(0, SIZE_BYTES)
@@ -44,10 +49,13 @@ WARM_UP_S: Final = 0.5
 BYE: Final = build_frame(OP_CLOSE, struct.pack("!H", 1000), MASK)
 CHUNK: Final = build_frame(OP_BINARY, CHUNK_HEADER.pack(0, CRC32C, 0) + CONTENT, MASK)
 REST: Final = text("MsgAgree", Crc32c=[]) + CHUNK + text("MsgComplete", Crc32c=CRC32C, Round=0)
-TUS_FIELDS: Final = (
-    f"Tus-Resumable: 1.0.0\r\nUpload-Length: {SIZE_BYTES}\r\n"
-    "Content-Type: application/offset+octet-stream\r\n"
-)
+RATE_OF: Final = "tus-node"
+CPU_OF: Final = "ours"
+"""The references of the ratios, which are of one round each."""
+TUS: Final = "Tus-Resumable: 1.0.0\r\n"
+TUS_LENGTH: Final = f"Upload-Length: {SIZE_BYTES}\r\n"
+TUS_BODY: Final = "Content-Type: application/offset+octet-stream\r\n"
+TUS_FIELDS: Final = TUS + TUS_LENGTH + TUS_BODY
 
 
 class Store(Protocol):
@@ -61,11 +69,11 @@ class Store(Protocol):
         """Uploads one file. Raises AssertionError unless it was stored."""
 
     def check(self, count: int) -> None:
-        """Looks at what was stored. Raises AssertionError."""
+        """Checks what was stored. Raises AssertionError."""
 
 
 class Ours(RunningServer):
-    """Our server; the app has each file as soon as it is told, and the server removes it then."""
+    """Our server. The app accepts each file at once, and the server then removes it."""
 
     title = "Incoming!!, version 2"
     fsync: ClassVar[str] = "yes"
@@ -89,12 +97,52 @@ class Ours(RunningServer):
             page.sendall(BYE)
 
     def check(self, count: int) -> None:
-        """See Store. The server has compared each checksum with ours; here is whether it tidies up."""
-        assert len(self.journaled()) >= count
+        """See Store. The app has accepted all files, so this checks that the server has removed them."""
+        finished = [ticket for ticket in self.journaled().values() if ticket.state is State.FINISHED]
+        assert len(finished) >= count, f"{count} uploads, {len(finished)} of them finished"
+        wait_until(lambda: not self._files(), "the server has removed what the app has")
+
+    def _files(self) -> list[Path]:
+        data = self.storage_dir / "data"
+        return [file for file in data.rglob("*") if file.is_file() and file.stat().st_size == SIZE_BYTES]
+
+
+class OursOverHttp(Ours):
+    """The ticket and one PUT. Its answer says that the app has the file, and the server has removed it."""
+
+    title = "Incoming!!, one PUT"
+
+    def upload(self, kept: Kept) -> None:
+        """See Store."""
+        ticket_id = new_ticket(kept, self._app_url)
+        self.send(kept, f"/incoming/frontend/uploads/{ticket_id}")
+
+    def send(self, kept: Kept, path: str) -> None:
+        """Makes the request that has the file."""
+        head, _ = kept.ask(f"PUT {path}", CONTENT)
+        assert " 200 " in head.partition("\r\n")[0], head
+
+
+class OursOverTus(OursOverHttp):
+    """The ticket and a creation of tus that has the file."""
+
+    title = "Incoming!!, one POST of tus"
+
+    def send(self, kept: Kept, path: str) -> None:
+        """See OursOverHttp."""
+        head, _ = kept.ask(f"POST {path}", CONTENT, TUS_FIELDS)
+        assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
+
+
+class OursOverHttpWithoutFsync(OursOverHttp):
+    """The same with one PUT and without syncs: a power cut may lose uploads of the last seconds."""
+
+    title = "Incoming!!, one PUT, --fsync no"
+    fsync = "no"
 
 
 class OursWithoutFsync(Ours):
-    """The same; a power cut may lose what was finished in the last seconds."""
+    """The same without syncs: a power cut may lose uploads of the last seconds."""
 
     title = "Incoming!!, version 2, --fsync no"
     fsync = "no"
@@ -131,6 +179,18 @@ class TusNode(theirs.TusNode):
         _check_files(self, count)
 
 
+class TusNodePatch(TusNode):
+    """A POST that creates an upload, and a PATCH that has all of its bytes."""
+
+    title = "@tus/server (Node.js), POST and PATCH"
+
+    def upload(self, kept: Kept) -> None:  # type: ignore[override]
+        """See Store."""
+        place = theirs.location(kept.ask(f"POST {self.path}", b"", TUS + TUS_LENGTH)[0])
+        head, _ = kept.ask(f"PATCH {place}", CONTENT, f"{TUS}{TUS_BODY}Upload-Offset: 0\r\n")
+        assert f"upload-offset: {SIZE_BYTES}" in head.lower(), head
+
+
 class TusPython(TusNode, theirs.TusPython):
     """The same request."""
 
@@ -163,8 +223,12 @@ class CopypartyPlain(Copyparty):
 
 STORES: Final[dict[str, Callable[[Path, str], Any]]] = {
     "ours": Ours,
+    "ours-put": OursOverHttp,
+    "ours-tus": OursOverTus,
     "ours-no-fsync": OursWithoutFsync,
+    "ours-put-no-fsync": OursOverHttpWithoutFsync,
     "tus-node": TusNode,
+    "tus-node-patch": TusNodePatch,
     "tus-python": TusPython,
     "copyparty": Copyparty,
     "copyparty-plain": CopypartyPlain,
@@ -172,7 +236,7 @@ STORES: Final[dict[str, Callable[[Path, str], Any]]] = {
 
 
 class _Uploaders:
-    """So many threads that upload one file after another, until it is over."""
+    """Threads that upload one file after another until the time is over."""
 
     def __init__(self, store: Any, at_once: int) -> None:
         self._store = store
@@ -235,18 +299,22 @@ def measure(
 
     Each figure is `{"median", "least", "most"}` over the rounds: `uploads_per_s`, the server's `cpu_ms_each`,
     and how long an upload took, `median_ms` and `p99_ms`. Within a round the servers take turns in any order.
+    `rate_ratio` and `cpu_ratio` are the medians of the ratios to `RATE_OF` and `CPU_OF` in the same round.
     """
     samples: dict[tuple[str, int], list[dict[str, float]]] = {}
     with ExitStack() as stack:
         app_url = stack.enter_context(quick_app())
         stores = {name: stack.enter_context(STORES[name](storage / name, app_url)) for name in names}
         for number in range(1, rounds + 1):
-            turns = [(name, count) for name in names for count in at_once]
-            for name, count in random.sample(turns, len(turns)):
-                settings.progress(f"{name}, {count} at once: round {number} of {rounds}")
-                samples.setdefault((name, count), []).append(one_run(stores[name], count, duration_s))
+            for count in at_once:
+                for name in random.sample(names, len(names)):
+                    settings.progress(f"{name}, {count} at once: round {number} of {rounds}")
+                    samples.setdefault((name, count), []).append(one_run(stores[name], count, duration_s))
         rows = [
-            {"name": name, "title": stores[name].title, "at_once": count, **_row(samples[name, count])}
+            {"name": name, "title": stores[name].title, "at_once": count}
+            | _row(samples[name, count])
+            | _ratio("rate_ratio", "uploads_per_s", samples[name, count], samples.get((RATE_OF, count)))
+            | _ratio("cpu_ratio", "cpu_ms_each", samples[name, count], samples.get((CPU_OF, count)))
             for count in at_once
             for name in names
         ]
@@ -258,16 +326,26 @@ def _row(samples: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return {key: {"median": f.median, "least": f.least, "most": f.most} for key, f in found.items()}
 
 
+def _ratio(
+    key: str, figure: str, mine: Sequence[Mapping[str, float]], others: Sequence[Mapping[str, float]] | None
+) -> dict[str, float]:
+    if not others:
+        return {}
+    pairs = zip(mine, others, strict=True)
+    return {key: statistics.median(one[figure] / other[figure] for one, other in pairs)}
+
+
 def show(found: Mapping[str, Any]) -> None:
     """Prints the table."""
-    line = "{:42} {:>7} {:>20} {:>12} {:>10} {:>8}\n"
-    sys.stdout.write(line.format("", "at once", "uploads/s", "CPU ms each", "median ms", "p99 ms"))
+    line = "{:42} {:>7} {:>20} {:>12} {:>10} {:>8} {:>11} {:>10}\n"
+    titles = ["at once", "uploads/s", "CPU ms each", "median ms", "p99 ms", "rate ratio", "CPU ratio"]
+    sys.stdout.write(line.format("", *titles))
     for row in found["rows"]:
         rate = row["uploads_per_s"]
         spread = f"{rate['median']:.0f} ({rate['least']:.0f}-{rate['most']:.0f})"
-        rest = (row[key]["median"] for key in ("cpu_ms_each", "median_ms", "p99_ms"))
-        cpu, median, p99 = (f"{value:.2f}" for value in rest)
-        sys.stdout.write(line.format(row["title"], row["at_once"], spread, cpu, median, p99))
+        rest = [f"{row[key]['median']:.2f}" for key in ("cpu_ms_each", "median_ms", "p99_ms")]
+        rest += [f"{row[key]:.2f}" if key in row else "" for key in ("rate_ratio", "cpu_ratio")]
+        sys.stdout.write(line.format(row["title"], row["at_once"], spread, *rest))
 
 
 def main() -> None:

@@ -9,16 +9,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from incoming.app import Refuse as Refuse
     from incoming.embedding import Incoming as Incoming
     from incoming.handover.callbacks import ArrivedUpload as ArrivedUpload
-    from incoming.handover.callbacks import Refuse as Refuse
 
 __version__ = "0.3.0"
 
 _PUBLIC = {
     "Incoming": "incoming.embedding",
     "ArrivedUpload": "incoming.handover.callbacks",
-    "Refuse": "incoming.handover.callbacks",
+    "Refuse": "incoming.app",
 }
 
 

@@ -23,7 +23,7 @@ from typing import Any, ParamSpec, TypeVar
 from incoming import hosts
 from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import BadParameter
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import DEST_TYPES, FILE, Ticket
 from incoming.handover.callbacks import Callback
 from incoming.http import listeners
 from incoming.http.lifetime import Servers
@@ -76,12 +76,12 @@ class Incoming:
         own web server (gevent's, uWSGI, gunicorn) does not need this.
         """
         settings = self._service.settings
-        servers = Servers(settings, self._service.uploads.refusals.count)
+        servers = Servers(settings, self._service.uploads.refusals, self._service.new_client_limits())
         port = servers.listen(lambda _: app, settings.host, settings.port)
         address = listeners.browser_url(settings.host, port)
         if sys.stdout is not None:
             stdout = output.guarded(sys.stdout, output.WAIT_BUDGET_S, real_poll)
-            stdout.write(f"Listening on {address}; uploads are stored in {self._service.directory}\n")
+            stdout.write(f"Listening on {address}; uploads are stored in {self._service.place}\n")
             stdout.flush()
         servers.serve_until_signal(self._service.stop)
         self._service.close()
@@ -113,15 +113,22 @@ class Incoming:
         file_owner_uid: int | None = None,
         length_bytes: int | None = None,
         return_url: str = "",
+        storage: str = "",
+        destination_key: str = "",
+        dest_type: str = FILE,
     ) -> Ticket:
         """Returns a new ticket; its `id` is for the page. Limits of 0 set none.
 
         `on_finished` is called with an ArrivedUpload, and may move its file; see Callback. `metadata` is
         any value that JSON can represent. `length_bytes` is the required length of the file. `return_url` is
-        where a form without JavaScript leads in the end.
+        where a form without JavaScript leads in the end. `storage` has to be `s3` if the server keeps files
+        in S3 only; `destination_key` is the key that the object shall have. With the `dest_type` "folder" the
+        ticket is for a whole folder.
 
         Raises BadParameter, UploadTooLarge, TooMany, Stopping, StorageFull, StorageFailed.
         """
+        if dest_type not in DEST_TYPES:
+            raise BadParameter("dest_type", f"must be {' or '.join(DEST_TYPES)}")
         return self._service.uploads.issue(
             NewUpload(
                 self._service.context.callbacks.url(on_finished, on_cancelled),
@@ -135,12 +142,19 @@ class Incoming:
                 max_bytes=max_bytes,
                 length_bytes=None if length_bytes is None else length("length_bytes", str(length_bytes)),
                 return_url=optional_url("return_url", return_url),
+                storage=storage,
+                destination=destination_key,
+                dest_type=dest_type,
             )
         )
 
     def finish_upload(self, ticket_id: str) -> None:
         """The app has the file, after its callback answered `wait`. Raises UnknownTicket, WrongState."""
         self._service.uploads.finish(ticket_id, self._secret(ticket_id))
+
+    def object_url(self, ticket_id: str) -> str:
+        """Returns a new URL of a file in S3. Raises UnknownTicket, WrongState if there is none."""
+        return self._service.uploads.object_url(ticket_id, self._secret(ticket_id))
 
     def cancel_upload(self, ticket_id: str) -> None:
         """Cancels the upload. Raises UnknownTicket; WrongState once the file has arrived."""

@@ -1,7 +1,8 @@
 """Support for process managers (uWSGI, gunicorn).
 
-All tickets are in one process, which has to be patched by gevent. If a manager would run several processes,
-or copy this one after it has opened the storage, the start fails with an error that says what to change.
+The process has to be patched by gevent. Without Redis and S3, all tickets are in one process. If a manager
+would then run several, or copy this one after it has opened the storage, the start fails with an error that
+says what to change.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import signal
 from typing import Any, Final
 
-from incoming.composition import Service
+from incoming.composition.service import Service
 from incoming.runtime.gevent_runtime import is_patched
 from incoming.runtime.output import occupy_standard_descriptors
 from incoming.settings.table import Settings
@@ -23,20 +24,21 @@ NOT_PATCHED: Final = (
 )
 SEVERAL: Final = (
     "Incoming!! keeps its tickets in one process, but {manager} runs {number}. Set {setting} = 1: "
-    "one process serves thousands of uploads."
+    "one process serves thousands of uploads. Several processes need Redis and S3 (INCOMING_REGISTRY, "
+    "INCOMING_STORAGE), and no INCOMING_STORAGE_CHOICE."
 )
 COPIED: Final = (
     "uWSGI copies this process after Incoming!! has taken its storage directory. Set lazy-apps = true."
 )
 
 
-def check() -> None:
+def check(settings: Settings) -> None:
     """Raises RuntimeError, with what to do, if the service can't work in this process."""
     if not is_patched():
         raise RuntimeError(NOT_PATCHED)
     uwsgi = _uwsgi()
     if uwsgi:
-        if uwsgi.numproc > 1:
+        if uwsgi.numproc > 1 and not settings.is_shared:
             raise RuntimeError(SEVERAL.format(manager="uWSGI", number=uwsgi.numproc, setting="processes"))
         if uwsgi.masterpid() and not uwsgi.worker_id():
             raise RuntimeError(COPIED)
@@ -47,7 +49,7 @@ def start(settings: Settings) -> Service:
 
     It resumes the stored uploads as soon as that server runs. Raises StorageInUse, OSError, and as `check`.
     """
-    check()
+    check(settings)
     occupy_standard_descriptors()
     service = Service(settings)
     service.runtime.spawn(service.begin)

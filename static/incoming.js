@@ -8,292 +8,6 @@
   }
   var TICK_S = 1;
 
-  // src/texts.js
-  var NEW = "Not started yet.";
-  var PAUSED = "Paused.";
-  var RUNNING = "Uploading.";
-  var ARRIVED = "All data has arrived. Waiting for the app to accept the file.";
-  var CANCELLING = "Cancelling.";
-  var FINISHED = "Finished.";
-  var CANCELLED = "Cancelled.";
-  var FAILED = "The upload failed.";
-  var CONNECTING = "Connecting.";
-  var CHECKING = "Checking that it is the same file.";
-  var READ_IS_SLOW = "Reading the file is slow: its drive does not respond.";
-  var APP_IS_SILENT = "All data has arrived, but the app does not respond yet. The server is trying again.";
-  var APP_TROUBLE = (why) => `All data has arrived, but ${why}. The server is trying again.`;
-  var CANCELLED_BY_USER = "Cancelled by the user.";
-  var RETRY = " Trying again soon.";
-  var OFFLINE = "You are offline. The upload resumes when you are online again.";
-  var LOST = "The connection was lost.";
-  var NO_CONNECTION = "No connection to the server.";
-  var RESTARTED = "The server is being restarted.";
-  var TAKEN_OVER = "The upload continues in another window.";
-  var NOT_READABLE_NOW = "The file cannot be read at the moment.";
-  var NO_MEMORY = "The browser has too little memory at the moment.";
-  var WORKER_LOST = "The browser stopped the background worker of this page.";
-  var NO_WEBSOCKETS = "A proxy between you and the upload server blocks WebSockets.";
-  var TOO_MANY_CONNECTIONS = "Your network has too many connections to the upload server at the moment.";
-  var HTTP_STATUS = (status) => `The address of the upload server answered with HTTP status ${status}.`;
-  var NOT_A_SERVER = (host) => `The server at ${host} is not an upload server, or it is overloaded.`;
-  var NO_ANSWER = (host) => `No connection to the upload server at ${host}.`;
-  var FILE_UNREADABLE = "The file can no longer be read: it was changed, moved or deleted.";
-  var NEVER_READABLE = "The file cannot be read: it is a folder, or it was changed, moved or deleted.";
-  var FILE_CHANGED = "The file has changed since it was chosen.";
-  var NOT_UNDERSTOOD = "The upload server sent an invalid response.";
-  var BAD_ADDRESS = "The address of the upload server cannot be used from this page.";
-  var NOT_TAKEN = "The app did not accept the file.";
-  var TOO_OLD = "The upload server is older than the script of this page.";
-  var EXPECTED_FILE = (name, size, changed) => `The upload was started with "${name}" (${size}${changed && ", last changed " + changed}).`;
-  var UNITS = ["bytes", "kB", "MB", "GB", "TB"];
-  function without_html(text) {
-    return String(text === void 0 ? "" : text).replace(/</g, "(").replace(/>/g, ")").replace(/&/g, "+");
-  }
-  function readable_size(bytes) {
-    const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
-    return (power ? (bytes / 1e3 ** power).toFixed(1) : bytes) + " " + UNITS[power];
-  }
-
-  // src/errors.js
-  var CANCELLED_CODE = 30;
-  var UNKNOWN_TICKET_CODE = 11;
-  var NOT_UNDERSTOOD_CODES = [20, 21];
-  var TICKET_ENDED_CODES = [11, 23, 31, 32, 104];
-  var FILE_UNREADABLE2 = { code: 100, msg: FILE_UNREADABLE };
-  var NEVER_READABLE2 = { code: 100, msg: NEVER_READABLE };
-  var FILE_CHANGED2 = { code: 101, msg: FILE_CHANGED };
-  var NOT_UNDERSTOOD2 = { code: 102, msg: NOT_UNDERSTOOD };
-  var BAD_ADDRESS2 = { code: 103, msg: BAD_ADDRESS };
-  var NOT_TAKEN2 = { code: 104, msg: NOT_TAKEN };
-  var TOO_OLD2 = { code: 105, msg: TOO_OLD };
-
-  // src/files.js
-  function name_of(file) {
-    return (
-      /** @type {File} */
-      file.name || "upload"
-    );
-  }
-  function last_change_of(file) {
-    return Math.max(0, Math.floor(
-      /** @type {File} */
-      file.lastModified
-    ) || 0);
-  }
-  function is_blob(file) {
-    return /^\[object (File|Blob)\]$/.test(Object.prototype.toString.call(file));
-  }
-
-  // src/server.js
-  var SOCKET_PATH = "upload_ws";
-  var UPLOADS_PATH = "uploads/";
-  var LEAST_BODY_BYTES = 8192;
-  var ENOUGH_BODIES = 20;
-  var REFUSALS = { 426: NO_WEBSOCKETS, 429: TOO_MANY_CONNECTIONS };
-  var { src: script_url } = (
-    /** @type {HTMLScriptElement} */
-    typeof document === "object" && document.currentScript || {}
-  );
-  var server = {
-    hostname: "",
-    // that the page has set
-    /** Which way uploads take. @type {incoming.Transport} */
-    transport: "auto",
-    was_reached: false,
-    // an upload server has answered
-    sockets_work: false,
-    // and it was over a WebSocket
-    most_body_bytes: Infinity,
-    // of a request that gets through
-    stored_body_bytes: 0,
-    // the largest that did
-    has_lost_body: false,
-    // a larger one was lost, and none has got through since
-    good_bodies: 0,
-    // of the most bytes, since that limit was only supposed
-    enough_bodies: ENOUGH_BODIES,
-    // of them to try larger ones
-    has_tried_more: false,
-    // than such a limit: if that fails, it is certain
-    warned_of: "",
-    // an address, in the console
-    /** @param {string} hostname */
-    set_hostname(hostname) {
-      this.hostname = hostname.replace(/\/$/, "");
-      this.was_reached = this.sockets_work = this.has_lost_body = false;
-      this.most_body_bytes = Infinity;
-      this.stored_body_bytes = 0;
-      this.enough_bodies = ENOUGH_BODIES;
-      this.has_tried_more = false;
-    },
-    /**
-     * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
-     * script is from there: a proxy may have put both there.
-     */
-    host() {
-      const { host } = window.location;
-      const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(script_url);
-      return this.hostname || (found && found[1] === host ? host + found[2] : host);
-    },
-    url(scheme = "ws", path = SOCKET_PATH) {
-      const is_secure = window.location.protocol === "https:";
-      return scheme + (is_secure ? "s" : "") + "://" + this.host() + "/incoming/frontend/" + path;
-    },
-    /** The address of all uploads over HTTP. */
-    uploads_url() {
-      return this.url("http", UPLOADS_PATH);
-    },
-    /**
-     * Asks over plain HTTP why no WebSocket opens, because no browser tells.
-     * @returns {Promise<number>} the status; 0: there is no answer; -1: there is one that the page may not see
-     */
-    async status() {
-      const url = this.url("http");
-      const options = { credentials: "omit", cache: "no-store" };
-      try {
-        return (await fetch(url, options)).status;
-      } catch (error) {
-        return fetch(url, { ...options, mode: "no-cors" }).then(() => -1, () => 0);
-      }
-    },
-    /** Says what a status means; empty: nothing is known. @param {number} status */
-    refusal(status) {
-      return status > 0 ? REFUSALS[status] || HTTP_STATUS(status) : "";
-    },
-    /** A chunk in a request was stored. @param {number} bytes */
-    note_stored(bytes) {
-      if (bytes > this.stored_body_bytes) this.has_lost_body = false;
-      this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
-      if (bytes < this.most_body_bytes) return;
-      this.good_bodies += 1;
-      if (this.good_bodies < this.enough_bodies) return;
-      this.most_body_bytes *= 2;
-      this.has_tried_more = true;
-      this.good_bodies = 0;
-    },
-    /**
-     * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
-     * another host, so it takes the second loss of what is larger than all before as one,
-     * and tries larger ones once.
-     * @param {number} bytes @param {boolean} is_certain
-     */
-    note_refused(bytes, is_certain) {
-      if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
-        const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
-        const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
-        this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
-        this.good_bodies = 0;
-        this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
-      } else {
-        this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
-      }
-    },
-    /** Tells the page's author, once for each address. @param {string} note */
-    warn_of_address(note) {
-      if (this.warned_of === this.url()) return;
-      this.warned_of = this.url();
-      console.warn("incoming.js: " + note + " Is " + this.warned_of + " right? incoming.set_server_hostname() sets it.");
-    }
-  };
-  function is_offline() {
-    return navigator.onLine === false;
-  }
-
-  // src/memory.js
-  var WRITE_INTERVAL_MS = 1e3;
-  var KEEP_DAYS = 30;
-  var LIVE_MS = 5e3;
-  var Memory = class {
-    /** @param {Upload} upload */
-    constructor(upload) {
-      this.upload = upload;
-      this.key = "";
-      this.begun_at_ms = 0;
-      this.written_bytes = -1;
-      this.written_ms = -Infinity;
-      this.has_ended = false;
-    }
-    begin() {
-      this.key = memory_prefix() + this.upload.ticket_id;
-      const entry = with_storage((storage) => entry_at(storage, this.key));
-      this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
-    }
-    update() {
-      const { state, error_code, bytes_acked, connection } = this.upload;
-      const has_arrived = ["arrived", "finished", "cancelled"].includes(state);
-      const had_ended = this.has_ended;
-      this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
-      const is_due = now_ms() - this.written_ms >= WRITE_INTERVAL_MS || !connection;
-      if (this.has_ended && !had_ended) this.end();
-      if (is_due && bytes_acked !== this.written_bytes) this.write();
-    }
-    write(live_ms = this.upload.share.channel ? Date.now() : 0) {
-      if (!this.key || this.has_ended) return;
-      const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
-      const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
-      const entry = {
-        upload_id: ticket_id,
-        filename,
-        bytes_total,
-        bytes_acked,
-        frac_complete,
-        last_modified_ms: last_change_of(file),
-        begun_at_ms: this.begun_at_ms,
-        seen_at_ms: Date.now(),
-        live_ms
-      };
-      this.written_bytes = bytes_acked;
-      this.written_ms = now_ms();
-      with_storage((storage) => storage.setItem(this.key, JSON.stringify(entry)));
-    }
-    end() {
-      this.written_bytes = -1;
-      this.written_ms = -Infinity;
-      with_storage((storage) => storage.removeItem(this.key || memory_prefix() + this.upload.ticket_id));
-    }
-  };
-  function memory_prefix() {
-    return "incoming:" + server.host() + ":";
-  }
-  function with_storage(use) {
-    try {
-      return use(localStorage);
-    } catch (error) {
-      return null;
-    }
-  }
-  function entry_at(storage, key) {
-    try {
-      const entry = JSON.parse(String(storage.getItem(key)));
-      return entry.seen_at_ms > Date.now() - KEEP_DAYS * 864e5 ? entry : null;
-    } catch (error) {
-      return null;
-    }
-  }
-  function without_dates({ seen_at_ms, live_ms, ...begun }) {
-    return begun;
-  }
-  function unfinished() {
-    const prefix = memory_prefix();
-    return with_storage((storage) => {
-      const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
-      const found = [];
-      for (const key of keys.filter((name) => name.startsWith(prefix))) {
-        const entry = entry_at(storage, key);
-        if (!entry) storage.removeItem(key);
-        else if (entry.live_ms > Date.now() - LIVE_MS) continue;
-        else if (key === prefix + entry.upload_id) found.push(without_dates(entry));
-      }
-      return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
-    }) || [];
-  }
-  function matches(upload, file) {
-    return upload.filename === name_of(file) && upload.bytes_total === file.size && upload.last_modified_ms === last_change_of(file);
-  }
-  function forget(upload_id) {
-    with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
-  }
-
   // src/http_socket.js
   var MOST_CHUNKS = 2;
   var HELD_S = 25;
@@ -321,12 +35,13 @@
     }
   }
   var HttpSocket = class {
-    /** @param {string} url of all uploads */
-    constructor(url) {
+    /** @param {Server} server */
+    constructor(server) {
+      this.server = server;
       this.onopen = null;
       this.onmessage = null;
       this.onclose = null;
-      this.url = new URL(url).href;
+      this.url = new URL(server.uploads_url()).href;
       this.token = "";
       this.requests = /* @__PURE__ */ new Set();
       this.chunks = [];
@@ -410,14 +125,14 @@
       const headers = { "Upload-Offset": String(from), "Upload-Checksum": checksum_header(crc) };
       const on_stored = (message) => {
         this.on_way -= 1;
-        server.note_stored(body.size);
+        this.server.note_stored(body.size);
         this.send_chunks();
         if (message.MsgData.Offset <= this.offset) return;
         this.offset = message.MsgData.Offset;
         this.deliver(message);
       };
       this.request("PATCH", "", body, headers, on_stored, (status) => {
-        server.note_refused(body.size, status === TOO_LARGE_STATUS);
+        this.server.note_refused(body.size, status === TOO_LARGE_STATUS);
       });
     }
     complete() {
@@ -512,7 +227,7 @@
     /** @param {Message} message */
     deliver(message) {
       const { MsgData } = message;
-      if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, server.most_body_bytes);
+      if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, this.server.most_body_bytes);
       if (this.onmessage) this.onmessage({ data: JSON.stringify(message) });
     }
     /** @param {number} code @param {string} reason */
@@ -589,15 +304,16 @@
       this.latest_ms = now_ms();
     }
     /**
-     * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's.
-     * @param {number} ahead_bytes that are on their way @param {number} bytes
+     * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's,
+     * which also counts what is taken and not stored.
+     * @param {number} ahead_bytes that are on their way @param {number} unstored_bytes these too @param {number} bytes
      */
-    admits(ahead_bytes, bytes) {
+    admits(ahead_bytes, unstored_bytes, bytes) {
       const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);
-      return ahead_bytes === 0 || ahead_bytes < own_bytes && ahead_bytes + bytes <= this.allowed.window_bytes;
+      return unstored_bytes === 0 || ahead_bytes < own_bytes && unstored_bytes + bytes <= this.allowed.window_bytes;
     }
-    /** @param {Chunk} chunk that is stored */
-    stored(chunk) {
+    /** @param {Chunk} chunk that the server has taken */
+    taken(chunk) {
       const now = now_ms();
       const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
       const is_least = this.window_bytes <= 2 * CHUNK_MIN_BYTES;
@@ -619,13 +335,122 @@
     }
   };
 
+  // src/texts.js
+  var ENGLISH = {
+    // One for each state; `retrying` has that of its reason, and `elsewhere` that of the other window.
+    new: "Not started yet.",
+    connecting: "Connecting.",
+    checking: "Checking that it is the same file.",
+    uploading: "Uploading.",
+    paused: "Paused.",
+    waiting_for_app: "All data has arrived. Waiting for the app to accept the file.",
+    cancelling: "Cancelling.",
+    finished: "Finished.",
+    cancelled: "Cancelled.",
+    failed: "The upload failed.",
+    disposed: "This page no longer uploads the file.",
+    // In place of the sentence of a state.
+    listing: (files) => `Reading the folder: ${files} files so far.`,
+    slow_read: "Reading the file is slow: its drive does not respond.",
+    app_silent: "All data has arrived, but the app does not respond yet. The server is trying again.",
+    app_trouble: (why) => `All data has arrived, but ${why}. The server is trying again.`,
+    cancelled_by_user: "Cancelled by the user.",
+    offline: "You are offline. The upload resumes when you are online again.",
+    // Why there is no connection, and what follows each of these.
+    connection_lost: "The connection was lost.",
+    no_connection: "No connection to the server.",
+    no_answer: (host) => `No connection to the upload server at ${host}.`,
+    server_restarting: "The server is being restarted.",
+    server_busy: "The server cannot accept data at the moment.",
+    taken_over: "The upload continues in another window.",
+    file_unreadable_now: "The file cannot be read at the moment.",
+    no_memory: "The browser has too little memory at the moment.",
+    worker_lost: "The browser stopped the background worker of this page.",
+    websockets_blocked: "A proxy between you and the upload server blocks WebSockets.",
+    too_many_connections: "Your network has too many connections to the upload server at the moment.",
+    http_status: (status) => `The address of the upload server answered with HTTP status ${status}.`,
+    not_an_upload_server: (host) => `The server at ${host} is not an upload server, or it is overloaded.`,
+    trying_again: "Trying again soon.",
+    // Errors that the library finds. The server sends the sentences of its own.
+    file_unreadable: "The file can no longer be read: it was changed, moved or deleted.",
+    file_never_readable: "The file cannot be read: it is a folder, or it was changed, moved or deleted.",
+    folder_unreadable: "A file of the folder can no longer be read: it was changed, moved or deleted.",
+    file_changed: "The file has changed since it was chosen.",
+    invalid_response: "The upload server sent an invalid response.",
+    bad_address: "The address of the upload server cannot be used from this page.",
+    not_taken: "The app did not accept the file.",
+    server_too_old: "The upload server is older than the script of this page.",
+    gave_up: "The upload gave up after trying for too long.",
+    // it follows the reason of the last try
+    not_retried: "It was not tried again.",
+    wrong_dest_type: "The page has asked for a file where a folder came, or for a folder where a file came.",
+    // Which file an upload was started with, after an error of the server.
+    expected_file: (name, size, changed) => `The upload was started with "${name}" (${size}${changed && ", last changed " + changed}).`
+  };
+  var texts = { table: Object.freeze(ENGLISH) };
+  function set_texts(entries) {
+    texts.table = Object.freeze({ ...texts.table, ...entries });
+  }
+  function text_of({ key, args = [], msg = "" }, own) {
+    const name = (
+      /** @type {'new'} */
+      key
+    );
+    const entry = (
+      /** @type {string | ((...args: (string | number)[]) => string) | undefined} */
+      own[name] || texts.table[name]
+    );
+    if (!entry || msg && entry === ENGLISH[name]) return msg;
+    return typeof entry === "function" ? entry(...args) : entry;
+  }
+  var UNITS = ["bytes", "kB", "MB", "GB", "TB"];
+  function without_html(text) {
+    return String(text === void 0 ? "" : text).replace(/</g, "(").replace(/>/g, ")").replace(/&/g, "+");
+  }
+  function readable_size(bytes) {
+    const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
+    return (power ? (bytes / 1e3 ** power).toFixed(1) : bytes) + " " + UNITS[power];
+  }
+
+  // src/errors.js
+  var CANCELLED_CODE = 30;
+  var UNKNOWN_TICKET_CODE = 11;
+  var NOT_UNDERSTOOD_CODES = [20, 21];
+  var TICKET_ENDED_CODES = [11, 23, 31, 32, 104];
+  var SERVER_REASONS = {
+    11: "unknown_ticket",
+    20: "bad_message",
+    21: "bad_chunk",
+    22: "length_mismatch",
+    23: "upload_too_large",
+    24: "wrong_file",
+    31: "expired",
+    32: "handover_failed",
+    92: "bad_folder"
+  };
+  function reason_of_code(code) {
+    return SERVER_REASONS[code] || "refused";
+  }
+  var FILE_UNREADABLE = { code: 100, reason: "file_unreadable" };
+  var NEVER_READABLE = { code: 100, reason: "file_unreadable", key: "file_never_readable" };
+  var FOLDER_UNREADABLE = { code: 100, reason: "file_unreadable", key: "folder_unreadable" };
+  var FILE_CHANGED = { code: 101, reason: "file_changed" };
+  var NOT_UNDERSTOOD = { code: 102, reason: "invalid_response" };
+  var BAD_ADDRESS = { code: 103, reason: "bad_address" };
+  var NOT_TAKEN = { code: 104, reason: "not_taken" };
+  var TOO_OLD = { code: 105, reason: "server_too_old" };
+  var GAVE_UP = { code: 106, reason: "gave_up" };
+  var NOT_RETRIED = { code: 107, reason: "not_retried" };
+  var OTHER_KIND = { code: 108, reason: "wrong_dest_type" };
+
   // src/wire.js
   var HEADER_BYTES = 16;
   var READERS = {
-    MsgUploadConf: (data) => data.Version === 2 ? { type: "confirmed", terms: terms_of(data) } : { type: "error", ...TOO_OLD2 },
+    MsgUploadConf: (data) => data.Version === 2 ? { type: "confirmed", terms: terms_of(data) } : { type: "error", error: TOO_OLD },
     MsgStored: (data) => ({
       type: "stored",
       offset: data.Offset,
+      taken: Number(data.Taken) || 0,
       max_chunk_bytes: Number(data.MaxChunkBytes) || 0,
       max_window_bytes: Number(data.MaxWindowBytes) || 0
     }),
@@ -636,8 +461,9 @@
       retry_after_s: Number(data.RetryAfterS) || 0,
       why: String(data.Why || "")
     }),
+    MsgPong: () => ({ type: "pong" }),
     MsgCancelAck: () => ({ type: "cancel_acknowledged" }),
-    MsgAllDone: (data) => data.Success ? { type: "finished" } : { type: "error", ...NOT_TAKEN2 },
+    MsgAllDone: (data) => data.Success ? { type: "finished" } : { type: "error", error: NOT_TAKEN },
     MsgError: read_error
   };
   function read_message(text) {
@@ -658,7 +484,9 @@
       idle_silence_s: Number(data.IdleSilenceS) || 0,
       // older servers do not send it
       compare: data.Compare,
-      arrived: data.Arrived
+      arrived: data.Arrived,
+      is_folder: data.DestType === "folder",
+      left_out: data.LeftOut || []
     };
   }
   function are_valid(terms, bytes_total) {
@@ -673,11 +501,12 @@
     if (data.Retryable === true) return { type: "passing_error", word: String(data.Code), msg };
     if (data.ErrorCode === CANCELLED_CODE) return { type: "cancelled", reason: msg };
     const other_file = ["wrong_file", "length_mismatch"].includes(data.Code) && data.FileName;
-    return { type: "error", code: Number(data.ErrorCode), msg: other_file ? msg + " " + expected_file(data) : msg };
+    const code = Number(data.ErrorCode);
+    return { type: "error", error: { code, reason: reason_of_code(code), msg, expected: other_file ? expected_file(data) : null, index: data.Index } };
   }
   function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
     const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : "";
-    return without_html(EXPECTED_FILE(name, readable_size(bytes), changed));
+    return [without_html(name), readable_size(bytes), changed];
   }
   function write_header(buffer, offset, crc, round) {
     const header = new DataView(buffer);
@@ -755,7 +584,7 @@
   }
 
   // src/worker/host.js
-  var CLOSE_TRY_AGAIN_LATER = 1013;
+  var CLOSE_WORKER_LOST = 4999;
   var PIECE_BYTES = 256 * 1024;
   var TIMEOUT_TICKS = 5;
   var START_TIMEOUT_TICKS = 10;
@@ -1105,7 +934,7 @@
       if (thread.terminate) thread.terminate();
       if (this.is_proven && this.losses < MAX_LOSSES) this.start();
       this.is_proven = false;
-      sockets.forEach((socket) => socket.on_event({ event: "close", code: CLOSE_TRY_AGAIN_LATER, reason: WORKER_LOST }));
+      sockets.forEach((socket) => socket.on_event({ event: "close", code: CLOSE_WORKER_LOST, reason: "" }));
       jobs.forEach(({ blob, seed, keep, on_read }) => this.read(blob, seed, keep, on_read));
     },
     /**
@@ -1163,13 +992,14 @@
   var WAKE_TIMEOUT_S = 3;
   var CLOSE_NORMAL = 1e3;
   var CLOSE_RESTART2 = 1012;
-  var CLOSE_TRY_AGAIN_LATER2 = 1013;
+  var CLOSE_TRY_AGAIN_LATER = 1013;
   var CLOSE_TAKEN_OVER = 4001;
   function noop() {
   }
   var Connection = class {
-    /** @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
-    constructor(is_http, report2) {
+    /** @param {Server} server @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
+    constructor(server, is_http, report2) {
+      this.server = server;
       this.is_http = is_http;
       this.report = report2;
       this.socket = null;
@@ -1177,6 +1007,7 @@
       this.open = false;
       this.was_asked = false;
       this.confirmed = false;
+      this.compare = [];
       this.agreed = false;
       this.completed = false;
       this.unanswered_s = 0;
@@ -1185,12 +1016,12 @@
       this.silent_s = 0;
       this.silence_s = this.idle_silence_s = this.timeout_s = CONNECT_TIMEOUT_S;
       this.waits = false;
-      this.unstored_s = 0;
+      this.untaken_s = 0;
       this.pinged = false;
       this.retry_after_s = 0;
       this.reading = 0;
       this.reading_s = 0;
-      this.filling = false;
+      this.filling = null;
       this.pace = new Pace(1, 1, 1, 1, 1);
       this.ticked_at = Date.now();
       this.ticker = setInterval(() => this.tick(), TICK_S * 1e3);
@@ -1213,9 +1044,11 @@
       socket.onmessage = ({ data }) => {
         const event = read_message(data);
         if (!["ignored", "not_understood"].includes(event.type)) {
+          const { server } = this;
           server.was_reached = this.open = true;
           server.sockets_work = server.sockets_work || !this.is_http;
         }
+        if (event.type === "pong" && !this.pinged) this.untaken_s = 0;
         this.silent_s = 0;
         this.pinged = false;
         this.timeout_s = this.silence_s;
@@ -1225,12 +1058,14 @@
       this.socket = socket;
     }
     open_socket() {
-      if (this.is_http) return new HttpSocket(server.uploads_url());
+      const { server } = this;
+      if (this.is_http) return new HttpSocket(server);
       return worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
     }
     /** @param {Terms} terms @param {number} first_window_bytes */
     confirm(terms, first_window_bytes) {
       this.confirmed = true;
+      this.compare = terms.compare;
       this.silence_s = this.timeout_s = terms.silence_s;
       this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
       const [parts, most_chunks] = this.is_http ? [2, 3] : [4, Infinity];
@@ -1263,7 +1098,7 @@
       const seconds = Math.min(Math.max(gap_s, TICK_S), WAKE_TIMEOUT_S);
       this.silent_s += this.socket ? seconds : 0;
       this.reading_s = this.reading ? this.reading_s + seconds : 0;
-      this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
+      this.untaken_s = this.waits ? this.untaken_s + seconds : 0;
       this.unanswered_s += seconds;
       worker.tick();
       if (gap_s > WAKE_TIMEOUT_S) this.probe();
@@ -1290,7 +1125,7 @@
       return waits && this.silent_s >= SLOW_OPEN_S && worker.silent_ticks < 2;
     }
     is_dead() {
-      return Math.max(this.silent_s, this.unstored_s) >= this.timeout_s;
+      return Math.max(this.silent_s, this.untaken_s) >= this.timeout_s;
     }
     /** Closes, and reports nothing more. The browser sends what is queued first; nobody needs to wait for that. */
     drop() {
@@ -1302,6 +1137,516 @@
       this.socket.close(CLOSE_NORMAL);
     }
   };
+
+  // src/files.js
+  function name_of(file) {
+    return (
+      /** @type {File} */
+      file.name || "upload"
+    );
+  }
+  function last_change_of(file) {
+    return Math.max(0, Math.floor(
+      /** @type {File} */
+      file.lastModified
+    ) || 0);
+  }
+  function is_blob(file) {
+    return /^\[object (File|Blob)\]$/.test(Object.prototype.toString.call(file));
+  }
+
+  // src/folder/listing.js
+  var TURN_MS = 8;
+  var AT_ONCE = 64;
+  var RUN = 1024;
+  function make_rest() {
+    let since_ms = performance.now();
+    return () => performance.now() - since_ms < TURN_MS ? void 0 : next_turn().then(() => {
+      since_ms = performance.now();
+    });
+  }
+  function next_turn() {
+    return new Promise((resolve) => {
+      const { port1, port2 } = new MessageChannel();
+      port1.onmessage = () => {
+        port1.close();
+        resolve();
+      };
+      port2.postMessage(0);
+    });
+  }
+  function take(files) {
+    const { items, kind, isFile, isDirectory, file } = files;
+    const is_one = kind === "directory" || isFile || isDirectory || file;
+    const list2 = items && items.length ? items : files.files || files;
+    const all = is_one ? [files] : list2[Symbol.iterator] ? [...list2] : [];
+    return all.filter((one) => one && one.kind !== "string").map((one) => ({ one: one.webkitGetAsEntry ? one.webkitGetAsEntry() || one.getAsFile() : one })).filter(({ one }) => one);
+  }
+  function path_of(one) {
+    return one.file && one.path || (one.fullPath || "").slice(1) || one.webkitRelativePath || one.name || "upload";
+  }
+  async function list(tasks, tell, rest) {
+    const entries = [];
+    const unreadable = [];
+    const todo = tasks;
+    const look = async ({ one, path = path_of(one) }) => {
+      try {
+        if (one.isDirectory || one.kind === "directory") {
+          const inside = await children(one);
+          if (!inside.length) entries.push({ path: path + "/", file: null, size: 0, modified: 0 });
+          for (const child of inside) todo.push({ path: path + "/" + child.name, one: child });
+        } else {
+          const file = await file_of(one);
+          entries.push({ path, file, size: file.size, modified: last_change_of(file) });
+        }
+      } catch (error) {
+        unreadable.push(path);
+      }
+    };
+    while (todo.length) {
+      await Promise.all(todo.splice(-AT_ONCE).map(look));
+      tell(entries.length);
+      await rest();
+    }
+    const sorted = await sort(entries, rest);
+    await rest();
+    const name = common_folder(sorted);
+    if (name) sorted.forEach((entry) => {
+      entry.path = entry.path.slice(name.length + 1);
+    });
+    return { name, entries: sorted.filter(({ path }) => path), unreadable };
+  }
+  function file_of(one) {
+    if (one.getFile) return one.getFile();
+    if (typeof one.file === "function") return new Promise((resolve, reject) => one.file(resolve, reject));
+    return one.file ? file_of(one.file) : one;
+  }
+  async function children(folder) {
+    const all = [];
+    if (folder.values) {
+      for await (const child of folder.values()) all.push(child);
+      return all;
+    }
+    const reader = folder.createReader();
+    for (; ; ) {
+      const batch = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+      if (!batch.length) return all;
+      all.push(...batch);
+    }
+  }
+  var by_path = (a, b) => a.path < b.path ? -1 : Number(a.path > b.path);
+  async function sort(entries, rest) {
+    let runs = [];
+    for (let at = 0; at < entries.length; at += RUN) {
+      runs.push(entries.slice(at, at + RUN).sort(by_path));
+      await rest();
+    }
+    while (runs.length > 1) {
+      const merged = [];
+      for (let i = 0; i < runs.length; i += 2) merged.push(await merge(runs[i], runs[i + 1] || [], rest));
+      runs = merged;
+    }
+    return runs[0] || [];
+  }
+  async function merge(a, b, rest) {
+    const all = [];
+    for (let i = 0, j = 0; i < a.length || j < b.length; ) {
+      all.push(j === b.length || i < a.length && by_path(a[i], b[j]) <= 0 ? a[i++] : b[j++]);
+      if (all.length % RUN === 0) await rest();
+    }
+    return all;
+  }
+  function common_folder(entries) {
+    if (!entries.length) return "";
+    const [first, last] = [entries[0].path, entries[entries.length - 1].path];
+    const folder = first.slice(0, first.indexOf("/") + 1);
+    return folder && last.startsWith(folder) ? folder.slice(0, -1) : "";
+  }
+
+  // src/folder/manifest.js
+  var MAGIC = [73, 110, 99, 70, 111, 108, 100, 49];
+  var HEADER_BYTES2 = 32;
+  var CHECKED_BYTES = 28;
+  var LINES_AT_ONCE = 500;
+  function line_of({ path, file, size, modified }) {
+    if (!file) return JSON.stringify({ path }) + "\n";
+    return JSON.stringify(modified ? { path, size, "modified_ms": modified } : { path, size }) + "\n";
+  }
+  async function make_head(entries, checksum2, rest) {
+    const parts = [];
+    for (let at = 0; at < entries.length; at += LINES_AT_ONCE) {
+      parts.push(new Blob([entries.slice(at, at + LINES_AT_ONCE).map(line_of).join("")]));
+      await rest();
+    }
+    const manifest = new Blob(parts);
+    const header = new DataView(new ArrayBuffer(HEADER_BYTES2));
+    MAGIC.forEach((byte, at) => header.setUint8(at, byte));
+    header.setUint32(8, Math.floor(manifest.size / 2 ** 32));
+    header.setUint32(12, manifest.size % 2 ** 32);
+    header.setUint32(16, entries.length);
+    header.setUint32(20, await checksum2(manifest));
+    header.setUint32(CHECKED_BYTES, await checksum2(new Blob([header.buffer.slice(0, CHECKED_BYTES)])));
+    return new Blob([header, manifest]);
+  }
+
+  // src/folder/stream.js
+  var NEIGHBOURS = 4;
+  var FILES_AT_ONCE = 32;
+  function zeros(bytes) {
+    return new Blob([new ArrayBuffer(bytes)]);
+  }
+  var FolderStream = class {
+    /**
+     * @param {string} name of the folder @param {Blob} head @param {Entry[]} entries in the order of the head
+     * @param {string[]} unreadable paths of what could not be listed
+     */
+    constructor(name, head, entries, unreadable) {
+      this.name = name;
+      this.type = "";
+      this.head = head;
+      this.entries = entries;
+      this.unreadable = unreadable;
+      this.files_total = 0;
+      this.lastModified = 0;
+      this.gone = /* @__PURE__ */ new Set();
+      this.starts = new Float64Array(entries.length + 1);
+      this.counts = new Uint32Array(entries.length + 1);
+      let size = head.size;
+      entries.forEach((entry, index) => {
+        this.starts[index] = size;
+        this.counts[index] = this.files_total;
+        size += entry.size;
+        this.files_total += entry.file ? 1 : 0;
+        this.lastModified = Math.max(this.lastModified, entry.modified);
+      });
+      this.starts[entries.length] = this.size = size;
+      this.counts[entries.length] = this.files_total;
+    }
+    /** For an upload of its own, which may leave out other files. @returns {FolderStream} */
+    copy() {
+      return Object.assign(Object.create(this), { gone: /* @__PURE__ */ new Set() });
+    }
+    /** The index of the entry that has the byte at `offset`; -1 within the head, and the number of entries at the end. @param {number} offset */
+    index(offset) {
+      let low = -1, high = this.entries.length;
+      while (low < high) {
+        const middle = Math.ceil((low + high) / 2);
+        if (this.starts[middle] <= offset) low = middle;
+        else high = middle - 1;
+      }
+      return low;
+    }
+    /** How many files are stored if all bytes before `offset` are. @param {number} offset */
+    count(offset) {
+      const index = this.index(offset);
+      if (index < 0) return 0;
+      return this.counts[index] - [...this.gone].filter((gone) => gone < index).length;
+    }
+    /** The path of the file at `offset`; "" where there is none. @param {number} offset */
+    path(offset) {
+      const entry = this.entries[this.index(offset)];
+      return entry ? entry.path : "";
+    }
+    /** What a range consists of. @param {number} from @param {number} to @returns {Part[]} */
+    parts(from, to) {
+      const parts = [];
+      for (let index = this.index(from), at = from; at < to; index++) {
+        const end = Math.min(to, this.starts[index + 1]);
+        if (end > at) parts.push({ index, from: at, to: end });
+        at = Math.max(at, end);
+      }
+      return parts;
+    }
+    /** @param {number} from @param {number} [to] @returns {Blob} */
+    slice(from, to = this.size) {
+      return new Blob(this.parts(from, to).map((part) => this.piece(part)));
+    }
+    /** A few files beside a range. @param {Part[]} parts of it @returns {Part[]} */
+    neighbours(parts) {
+      const first = Math.max(0, parts[0].index - NEIGHBOURS);
+      const last = Math.min(this.entries.length - 1, parts[parts.length - 1].index + NEIGHBOURS);
+      const around = this.parts(this.starts[first], this.starts[last + 1]);
+      return around.filter(({ index }) => index >= 0 && !this.gone.has(index) && parts.every((part) => part.index !== index));
+    }
+    /** @param {Part} part @returns {Blob} */
+    piece({ index, from, to }) {
+      if (index < 0) return this.head.slice(from, to);
+      const start = this.starts[index];
+      const { file, size } = this.entries[index];
+      if (this.gone.has(index)) return zeros(to - from);
+      const blob = (
+        /** @type {Blob} */
+        file
+      );
+      return to - from === size && blob.size === size ? blob : blob.slice(from - start, to - start);
+    }
+    /**
+     * Where a chunk ends that begins at `from` and has about so many bytes. Small files are whole in their chunk: what can't be
+     * read can be left out then, before a byte of it was sent. A file that is left out ends a chunk, or leaves nothing of it.
+     * @param {number} from @param {number} bytes @returns {{to: number, opens: boolean}} opens: it begins a file that it does not end
+     */
+    cut(from, bytes) {
+      const index = this.index(from);
+      const end = this.starts[index + 1];
+      if (this.gone.has(index)) return { to: from, opens: false };
+      if (index < 0) return { to: Math.min(this.head.size, from + bytes), opens: false };
+      if (end - from > bytes) return { to: from + bytes, opens: from === this.starts[index] };
+      let last = index;
+      for (let files = 1; files < FILES_AT_ONCE && last + 1 < this.entries.length; last++) {
+        if (this.starts[last + 2] - from > bytes || this.gone.has(last + 1)) break;
+        if (this.entries[last + 1].size) files++;
+      }
+      return { to: this.starts[last + 1], opens: false };
+    }
+    /** The file at `offset`, if it was left out: where it begins and ends, and its index. @param {number} offset */
+    hole(offset) {
+      const index = this.index(offset);
+      return this.gone.has(index) ? { index, from: this.starts[index], to: this.starts[index + 1] } : null;
+    }
+    /** The server's word on what is left out: all before `offset` is as it says. @param {number[]} indices @param {number} offset */
+    agree(indices, offset) {
+      const later = [...this.gone].filter((index) => this.starts[index + 1] > offset);
+      this.gone = new Set(indices.concat(later));
+    }
+    /** The paths of what is missing. */
+    missing() {
+      return this.unreadable.concat([...this.gone].sort((a, b) => a - b).map((index) => this.entries[index].path));
+    }
+  };
+  var no_folder = () => new FolderStream("", new Blob(), [], []);
+
+  // src/folder/folder.js
+  function checksum(blob) {
+    return new Promise((resolve, reject) => worker.read(blob, 0, false, (crc) => crc === null || crc < 0 ? reject(new RangeError()) : resolve(crc)));
+  }
+  async function open_folder(tasks, tell) {
+    const rest = make_rest();
+    const { name, entries, unreadable } = await list(tasks, tell, rest);
+    const head = await make_head(entries, checksum, rest);
+    return new FolderStream(name || "upload", head, entries, unreadable);
+  }
+
+  // src/storage.js
+  function with_storage(use) {
+    try {
+      return use(localStorage);
+    } catch (error) {
+      return null;
+    }
+  }
+
+  // src/memory.js
+  var WRITE_INTERVAL_MS = 1e3;
+  var KEEP_DAYS = 30;
+  var LIVE_MS = 5e3;
+  var Memory = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.key = "";
+      this.begun_at_ms = 0;
+      this.written_bytes = -1;
+      this.written_ms = -Infinity;
+      this.has_ended = false;
+    }
+    new_key() {
+      return memory_prefix(this.upload.server) + this.upload.ticket_id;
+    }
+    begin() {
+      this.key = this.new_key();
+      const entry = with_storage((storage) => entry_at(storage, this.key));
+      this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
+    }
+    update() {
+      const { state, error_code, bytes_acked, connection } = this.upload;
+      const has_arrived = ["arrived", "finished", "cancelled"].includes(state);
+      const had_ended = this.has_ended;
+      this.has_ended = has_arrived || TICKET_ENDED_CODES.includes(Number(error_code));
+      const is_due = now_ms() - this.written_ms >= WRITE_INTERVAL_MS || !connection;
+      if (this.has_ended && !had_ended) this.end();
+      if (is_due && bytes_acked !== this.written_bytes) this.write();
+    }
+    write(live_ms = this.upload.share.channel ? Date.now() : 0) {
+      if (!this.key || this.has_ended) return;
+      const { ticket_id, filename, bytes_total, bytes_acked, file, folder } = this.upload;
+      const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
+      const entry = {
+        upload_id: ticket_id,
+        filename,
+        bytes_total,
+        bytes_acked,
+        frac_complete,
+        last_modified_ms: last_change_of(file),
+        begun_at_ms: this.begun_at_ms,
+        seen_at_ms: Date.now(),
+        live_ms,
+        ...folder && { files_total: folder.files_total }
+      };
+      this.written_bytes = bytes_acked;
+      this.written_ms = now_ms();
+      with_storage((storage) => storage.setItem(this.key, JSON.stringify(entry)));
+    }
+    end() {
+      this.written_bytes = -1;
+      this.written_ms = -Infinity;
+      drop(this.upload.ticket_id, this.key || this.new_key());
+    }
+  };
+  function memory_prefix(server) {
+    return "incoming:" + server.host() + ":";
+  }
+  function entry_at(storage, key) {
+    try {
+      const entry = JSON.parse(String(storage.getItem(key)));
+      return entry.seen_at_ms > Date.now() - KEEP_DAYS * 864e5 ? entry : null;
+    } catch (error) {
+      return null;
+    }
+  }
+  function without_dates({ seen_at_ms, live_ms, ...begun }, more) {
+    return { ...begun, ...more };
+  }
+  function unfinished(server, live) {
+    const prefix = memory_prefix(server);
+    return with_storage((storage) => {
+      const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
+      const found = [];
+      for (const key of keys.filter((name) => name.startsWith(prefix))) {
+        const entry = entry_at(storage, key);
+        if (!entry) storage.removeItem(key);
+        else if (key !== prefix + entry.upload_id) continue;
+        else if (entry.live_ms <= Date.now() - LIVE_MS) found.push(without_dates(entry, live && { live: false }));
+        else if (live && !live.includes(entry.upload_id)) found.push(without_dates(entry, { live: true }));
+      }
+      return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
+    }) || [];
+  }
+  function matches(upload, file) {
+    return upload.filename === name_of(file) && upload.bytes_total === file.size && upload.last_modified_ms === last_change_of(file);
+  }
+  function drop(upload_id, key) {
+    with_storage((storage) => storage.removeItem(key));
+    window.dispatchEvent(new CustomEvent("incoming:ended", { detail: upload_id }));
+  }
+  function forget(upload_id, server) {
+    drop(upload_id, memory_prefix(server) + upload_id);
+  }
+
+  // src/server.js
+  var SOCKET_PATH = "upload_ws";
+  var UPLOADS_PATH = "uploads/";
+  var LEAST_BODY_BYTES = 8192;
+  var ENOUGH_BODIES = 20;
+  var REFUSALS = { 426: "websockets_blocked", 429: "too_many_connections" };
+  var { src: script_url } = (
+    /** @type {HTMLScriptElement} */
+    typeof document === "object" && document.currentScript || {}
+  );
+  var ADDRESS = /^(?:(https?):\/\/)?([^\s/?#@\\]+(?:\/[^\s/?#\\]+)*)\/?$/;
+  function is_address(address) {
+    return typeof address === "string" && ADDRESS.test(address);
+  }
+  var warned_of = /* @__PURE__ */ new Set();
+  var Server = class {
+    /** @param {string} address one that `is_address`; empty: the default */
+    constructor(address) {
+      const [, scheme = "", hostname = ""] = ADDRESS.exec(address) || [];
+      this.scheme = scheme;
+      this.hostname = hostname;
+      this.was_reached = false;
+      this.sockets_work = false;
+      this.most_body_bytes = Infinity;
+      this.stored_body_bytes = 0;
+      this.has_lost_body = false;
+      this.good_bodies = 0;
+      this.enough_bodies = ENOUGH_BODIES;
+      this.has_tried_more = false;
+    }
+    /**
+     * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
+     * script is from there: a proxy may have put both there.
+     */
+    host() {
+      const { host } = window.location;
+      const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(script_url);
+      return this.hostname || (found && found[1] === host ? host + found[2] : host);
+    }
+    url(scheme = "ws", path = SOCKET_PATH) {
+      const is_secure = (this.scheme || window.location.protocol).startsWith("https");
+      return scheme + (is_secure ? "s" : "") + "://" + this.host() + "/incoming/frontend/" + path;
+    }
+    /** The address of all uploads over HTTP. */
+    uploads_url() {
+      return this.url("http", UPLOADS_PATH);
+    }
+    /**
+     * Asks over plain HTTP why no WebSocket opens, because no browser tells.
+     * @returns {Promise<number>} the status; 0: there is no answer; -1: there is one that the page may not see
+     */
+    async status() {
+      const url = this.url("http");
+      const options = { credentials: "omit", cache: "no-store" };
+      try {
+        return (await fetch(url, options)).status;
+      } catch (error) {
+        return fetch(url, { ...options, mode: "no-cors" }).then(() => -1, () => 0);
+      }
+    }
+    /** Names what a status means. @param {number} status */
+    refusal(status) {
+      return REFUSALS[status] || "http_status";
+    }
+    /** A chunk in a request was stored. @param {number} bytes */
+    note_stored(bytes) {
+      if (bytes > this.stored_body_bytes) this.has_lost_body = false;
+      this.stored_body_bytes = Math.max(this.stored_body_bytes, bytes);
+      if (bytes < this.most_body_bytes) return;
+      this.good_bodies += 1;
+      if (this.good_bodies < this.enough_bodies) return;
+      this.most_body_bytes *= 2;
+      this.has_tried_more = true;
+      this.good_bodies = 0;
+    }
+    /**
+     * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
+     * another host, so it takes the second loss of what is larger than all before as one,
+     * and tries larger ones once.
+     * @param {number} bytes @param {boolean} is_certain
+     */
+    note_refused(bytes, is_certain) {
+      if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
+        const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
+        const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
+        this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
+        this.good_bodies = 0;
+        this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
+      } else {
+        this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
+      }
+    }
+    /** Tells the page's author, once for each address. @param {string} note */
+    warn_of_address(note) {
+      const url = this.url();
+      if (warned_of.has(url)) return;
+      warned_of.add(url);
+      console.warn("incoming.js: " + note + " Is " + url + " right? incoming.set_server_hostname() sets it.");
+    }
+  };
+  var settings = {
+    server: new Server(""),
+    /** Which way uploads take. @type {incoming.Transport} */
+    transport: "auto"
+  };
+  var servers = /* @__PURE__ */ new Map();
+  function server_at(address) {
+    if (!address) return settings.server;
+    const server = servers.get(address) || new Server(address);
+    servers.set(address, server);
+    return server;
+  }
+  function is_offline() {
+    return navigator.onLine === false;
+  }
 
   // src/share.js
   var OWNER_TIMEOUT_TICKS = 10;
@@ -1316,6 +1661,7 @@
       this.ticker = 0;
       this.silent_ticks = 0;
       this.is_followed = false;
+      this.has_lock = false;
       this.pending = {};
       this.release = noop;
     }
@@ -1323,7 +1669,7 @@
     join() {
       if (this.owns || this.channel) return;
       const { upload } = this;
-      this.name = memory_prefix() + upload.ticket_id;
+      this.name = upload.memory.new_key();
       try {
         this.channel = new BroadcastChannel(this.name);
         this.channel.onmessage = ({ data }) => this.on_message(data);
@@ -1338,17 +1684,22 @@
     /** @param {LockOptions} options */
     request_lock(options) {
       const { channel } = this;
+      let has_lock = false;
       navigator.locks.request(this.name, options, (lock) => {
         if (this.owns || channel !== this.channel) return null;
         if (!lock) {
           this.post(this.pending);
           return null;
         }
+        this.has_lock = has_lock = true;
         this.set_owner(true);
         return new Promise((resolve) => {
           this.release = resolve;
         });
-      }).catch(() => {
+      }).then(() => {
+        if (has_lock && channel) say_goodbye(channel);
+      }, () => {
+        this.has_lock = false;
         if (channel === this.channel) this.set_owner(!this.owns);
       });
     }
@@ -1381,18 +1732,21 @@
       this.pending = request;
       this.post(request);
     }
-    /** @param {{pause?: incoming.PauseRequest, cancel?: string, state: State, values?: Record<string, unknown>}} message */
-    on_message({ pause, cancel, state, values }) {
+    /** @param {{pause?: incoming.PauseRequest, cancel?: string, retry?: boolean, left?: boolean, state: State, values?: Record<string, unknown>}} message */
+    on_message({ pause, cancel, retry, left, state, values }) {
+      if (!this.channel) return;
       if (values) {
         this.silent_ticks = 0;
         this.pending = {};
         if (!this.owns) this.upload.follow(state, values);
         return;
       }
-      if (!this.owns) return;
+      if (left && !this.owns) this.request_lock({ ifAvailable: true });
+      if (!this.owns || left) return;
       this.is_followed = true;
       if (pause) this.upload.pause(pause);
       if (cancel) this.upload.cancel(cancel);
+      if (retry) this.upload.retry_now();
       this.post_values();
     }
     post_values() {
@@ -1402,12 +1756,255 @@
     leave() {
       clearInterval(this.ticker);
       shares.delete(this);
-      if (this.channel) this.channel.close();
+      if (this.channel && !this.has_lock) this.channel.close();
       this.channel = null;
       this.release();
       this.upload.memory.write();
     }
   };
+  function say_goodbye(channel) {
+    channel.postMessage({ left: true });
+    channel.close();
+  }
+
+  // src/patience.js
+  var STEP_S = 60;
+  var MOST_STEP_S = 90;
+  var Patience = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.limit_s = Infinity;
+      this.spent_s = 0;
+      this.since_ms = 0;
+      this.timer = null;
+    }
+    /** Starts or stops counting, as the upload's state wants it. */
+    update() {
+      const { retry, state } = this.upload;
+      if (state !== "running") this.reset();
+      else if (!retry.note) this.stop();
+      else if (this.timer === null && this.limit_s < Infinity) this.start();
+    }
+    start() {
+      this.since_ms = now_ms();
+      this.timer = setTimeout(() => this.check(), Math.min(STEP_S, this.limit_s - this.spent_s) * 1e3);
+    }
+    stop() {
+      if (this.timer === null) return;
+      clearTimeout(this.timer);
+      this.timer = null;
+      this.spent_s += Math.min(MOST_STEP_S, (now_ms() - this.since_ms) / 1e3);
+    }
+    reset() {
+      this.stop();
+      this.spent_s = 0;
+    }
+    check() {
+      this.stop();
+      if (this.limit_s - this.spent_s < 1e-3) this.upload.fail(GAVE_UP);
+      this.upload.settle();
+    }
+  };
+
+  // src/reading.js
+  var SLOW_READ_S = 8;
+  var READ_TIMEOUT_S = 30;
+  var UNREADABLE_TRIES = 3;
+  var PIECE_BYTES2 = 4096 * KIB;
+  var Reading = class {
+    /** @param {Upload} upload */
+    constructor(upload) {
+      this.upload = upload;
+      this.was_read = false;
+      this.unreadable_tries = 0;
+      this.most_bytes = CHUNK_MAX_BYTES;
+    }
+    /**
+     * Computes the checksum of a range, which continues `seed`. Nothing is called if the connection is another one by then.
+     * @param {number} from @param {number} to @param {number} seed
+     * @param {boolean} keep the bytes, for the next argument, where they can be sent as they are
+     * @param {(crc: number, buffer: ArrayBuffer | null, blob: Blob) => void} then
+     */
+    read(from, to, seed, keep, then) {
+      const { upload } = this;
+      const { bytes_total, connection, file } = upload;
+      if (!connection) return;
+      const blob = bytes_total ? file.slice(from, to) : (
+        /** @type {Blob} */
+        file
+      );
+      connection.reading += 1;
+      worker.read(blob, seed, keep && !connection.is_http, (crc, buffer) => {
+        if (connection !== upload.connection) return;
+        connection.reading -= 1;
+        connection.reading_s = 0;
+        if (crc === null || blob.size !== to - from) {
+          this.on_unreadable(from, to);
+        } else if (crc < 0) {
+          this.on_no_memory(blob.size, keep);
+        } else {
+          this.was_read = true;
+          then(crc, buffer, blob);
+        }
+        upload.settle();
+      });
+    }
+    /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
+    read_range(from, to, seed, then) {
+      const end = Math.min(to, from + this.piece_bytes);
+      this.read(from, end, seed, false, (crc) => {
+        if (end === to) then(crc);
+        else this.read_range(end, to, crc, then);
+      });
+    }
+    get piece_bytes() {
+      return Math.min(PIECE_BYTES2, this.most_bytes);
+    }
+    /** @param {number} from @param {number} to */
+    on_unreadable(from, to) {
+      const { connection, folder } = this.upload;
+      if (!folder || !connection) {
+        this.try_again(this.was_read || this.upload.file.type ? FILE_UNREADABLE : NEVER_READABLE);
+        return;
+      }
+      connection.reading += 1;
+      const parts = folder.parts(from, to).filter(({ index }) => index >= 0 && !folder.gone.has(index));
+      this.look_at(folder, parts).then((found) => {
+        if (connection !== this.upload.connection) return;
+        connection.reading -= 1;
+        this.on_looked(folder, found);
+        this.upload.settle();
+      });
+    }
+    /**
+     * Which files can't be read.
+     * @param {FolderStream} folder @param {Part[]} parts
+     */
+    async look_at(folder, parts) {
+      const bad = [];
+      for (const part of parts) if (!await can_read(folder, part)) bad.push(part.index);
+      let others = bad.length < parts.length;
+      for (const part of bad.length ? folder.neighbours(parts) : []) others = others || await can_read(folder, part);
+      return { bad, others };
+    }
+    /** @param {FolderStream} folder @param {{bad: number[], others: boolean}} found */
+    on_looked(folder, { bad, others }) {
+      const { bytes_acked, connection, leaves_out, sending } = this.upload;
+      const may_go = (index) => folder.starts[index + 1] > bytes_acked;
+      if (leaves_out && others && connection && !connection.is_http && bad.every(may_go)) {
+        bad.forEach((index) => folder.gone.add(index));
+        connection.filling = null;
+        if (connection.agreed) {
+          sending.prepare_again();
+          sending.fill_gaps();
+        } else {
+          sending.leave_out(connection);
+        }
+      } else {
+        this.try_again({ ...FOLDER_UNREADABLE, index: bad[0] });
+      }
+    }
+    /** @param {UploadError} error when it was tried often enough */
+    try_again(error) {
+      this.unreadable_tries += 1;
+      const { state, retry } = this.upload;
+      if (this.unreadable_tries >= UNREADABLE_TRIES && state !== "cancelling") this.upload.fail(error);
+      else retry.later("file_unreadable", { key: "file_unreadable_now" });
+    }
+    /** @param {number} bytes that were to be read at once @param {boolean} keep it was to be a chunk */
+    on_no_memory(bytes, keep) {
+      this.most_bytes = Math.max(CHUNK_MIN_BYTES, Math.min(this.most_bytes, Math.floor(bytes / 2)));
+      if (keep && bytes > CHUNK_MIN_BYTES) this.upload.sending.prepare_again();
+      else this.upload.retry.later("no_memory");
+    }
+  };
+  function can_read(folder, part) {
+    const blob = folder.piece(part);
+    return new Promise((resolve) => worker.read(blob, 0, false, (crc) => resolve(crc !== null && blob.size === part.to - part.from)));
+  }
+
+  // src/states.js
+  var TRANSITIONS = {
+    new: { start: "running", pause: "held", cancel: "cancelling", dispose: "disposed" },
+    held: { start: "paused", unpause: "new", cancel: "cancelling", dispose: "disposed" },
+    // paused before it was started
+    paused: { unpause: "running", cancel: "cancelling", dispose: "disposed" },
+    running: {
+      pause: "paused",
+      cancel: "cancelling",
+      arrive: "arrived",
+      abort: "cancelled",
+      fail: "failed",
+      finish: "finished",
+      dispose: "disposed"
+    },
+    arrived: { rewind: "running", abort: "cancelled", fail: "failed", finish: "finished", dispose: "disposed" },
+    // An error that ends the upload ends it as the user wished.
+    cancelling: { arrive: "arrived", abort: "cancelled", fail: "cancelled", finish: "finished", dispose: "disposed" },
+    finished: {},
+    cancelled: {},
+    failed: {},
+    disposed: {}
+  };
+  var STATES = {
+    new: { shown: "new", online: false },
+    held: { shown: "paused", online: false },
+    running: { shown: "uploading", online: true },
+    paused: { shown: "paused", online: false },
+    arrived: { shown: "waiting_for_app", online: true },
+    cancelling: { shown: "cancelling", online: true },
+    finished: { shown: "finished", online: false },
+    cancelled: { shown: "cancelled", online: false },
+    failed: { shown: "failed", online: false },
+    disposed: { shown: "disposed", online: false }
+  };
+  var ENDINGS = { finished: "finished", cancelled: "cancelled", failed: "error" };
+
+  // src/situation.js
+  var ACTIVE = ["connecting", "checking", "uploading"];
+  function phase_of({ bytes_acked, bytes_total, connection }) {
+    if (!connection || !connection.confirmed) return "connecting";
+    return !connection.agreed || bytes_acked === bytes_total && bytes_total > 0 ? "checking" : "uploading";
+  }
+  function reads_slowly({ state, connection }) {
+    return state === "running" && connection !== null && connection.reading_s >= SLOW_READ_S;
+  }
+  function is_listing({ listing, state }) {
+    return listing && state === "running";
+  }
+  function state_of(upload) {
+    const { retry, state } = upload;
+    if (retry.note && state !== "cancelling") return "retrying";
+    return state === "running" ? phase_of(upload) : STATES[state].shown;
+  }
+  function reason_of(upload) {
+    const { app_is_silent, app_trouble, retry, state } = upload;
+    if (retry.is_waiting && is_offline()) return "offline";
+    if (is_listing(upload)) return "listing";
+    if (!retry.is_waiting && reads_slowly(upload)) return "slow_read";
+    if (retry.note) return retry.note.reason;
+    if (state === "arrived" && app_is_silent) return app_trouble ? "app_trouble" : "app_silent";
+    return state === "failed" || state === "cancelled" ? upload.end_reason : "";
+  }
+  function sentence_of(upload) {
+    const { app_is_silent, app_trouble, retry, state } = upload;
+    if (retry.is_waiting) return retry.text();
+    if (state === "arrived" && app_is_silent) {
+      return app_trouble ? upload.text("app_trouble", [app_trouble]) : upload.text("app_silent");
+    }
+    if (is_listing(upload)) return upload.text("listing", [upload.files_listed]);
+    if (reads_slowly(upload)) return upload.text("slow_read");
+    return upload.text(state === "running" ? phase_of(upload) : STATES[state].shown);
+  }
+  function followed_values(state, values, was_cancelling) {
+    const { retrying } = values;
+    const shown = retrying && state !== "cancelling" ? "retrying" : STATES[state].shown;
+    const by = was_cancelling ? "user" : "app";
+    const derived = { state: shown, reason: retrying ? "connection_lost" : state === "cancelled" ? by : "", can_retry: false };
+    const all = { ...derived, ...values };
+    return ACTIVE.includes(all.state) ? { ...all, state: "elsewhere" } : all;
+  }
 
   // src/properties.js
   var in_state = (...states) => (upload) => states.includes(upload.state);
@@ -1419,23 +2016,30 @@
     bytes_tx: ({ sending }) => sending.bytes_tx,
     bytes_acked: (upload) => upload.bytes_acked,
     bytes_ahead: (upload) => upload.sending.bytes_tx - upload.bytes_acked,
+    files_total: ({ file, files_listed, folder }) => folder ? files_listed || folder.files_total : 1,
+    files_acked: (upload) => upload.folder ? upload.folder.count(upload.bytes_acked) : Number(arrived(upload)),
+    current_file: ({ bad_file, bytes_acked, filename, folder }) => bad_file || (folder ? folder.path(bytes_acked) : filename),
+    left_out: ({ folder }) => folder ? folder.missing() : [],
     frac_complete: (upload) => upload.bytes_total ? upload.bytes_acked / upload.bytes_total : Number(arrived(upload)),
     bytes_per_s: ({ sending }) => sending.bytes_per_s(),
     seconds_left: ({ sending }) => sending.seconds_left(),
     chunks_tx_now: ({ sending }) => sending.chunks_tx_now,
     chunks_acked_now: ({ sending }) => sending.chunks_acked_now,
     chunks_ahead: ({ sending }) => sending.chunks_tx_now - sending.chunks_acked_now,
-    state_msg: (upload) => upload.state_msg(),
+    state: state_of,
+    reason: reason_of,
+    state_msg: sentence_of,
     error_msg: (upload) => upload.error_msg,
     error_code: (upload) => upload.error_code,
     cancel_msg: (upload) => cancelled(upload) ? upload.cancel_msg : "",
     // a cancel can come too late
     connected: ({ connection }) => connection !== null && connection.open,
-    retrying: ({ retry }) => retry.note !== "",
+    retrying: ({ retry }) => retry.note !== null,
     next_retry_at: ({ retry }) => retry.next_at,
     paused: in_state("held", "paused"),
     can_pause: in_state("new", "held", "running", "paused"),
     can_cancel: in_state("new", "held", "running", "paused"),
+    can_retry: ({ retry }) => retry.is_waiting,
     cancelling: in_state("cancelling"),
     cancelled: in_state("cancelled"),
     finished: in_state("finished")
@@ -1454,70 +2058,63 @@
     return JSON.stringify(values);
   }
 
-  // src/reading.js
-  var SLOW_READ_S = 8;
-  var READ_TIMEOUT_S = 30;
-  var UNREADABLE_TRIES = 3;
-  var PIECE_BYTES2 = 4096 * KIB;
-  var Reading = class {
-    /** @param {Upload} upload */
-    constructor(upload) {
-      this.upload = upload;
-      this.was_read = false;
-      this.unreadable_tries = 0;
-      this.most_bytes = CHUNK_MAX_BYTES;
+  // src/subscribers.js
+  var HIDDEN_FRAME_MS = 100;
+  function report(error) {
+    if (typeof reportError === "function") reportError(error);
+    else setTimeout(() => {
+      throw error;
+    });
+  }
+  var Subscribers = class {
+    constructor() {
+      this.entries = /* @__PURE__ */ new Set();
     }
-    /**
-     * Computes a checksum, which continues `seed`. Nothing is called if the connection is another one by then.
-     * @param {Blob} blob @param {number} seed
-     * @param {boolean} keep the bytes, for the next argument, where they can be sent as they are
-     * @param {(crc: number, buffer: ArrayBuffer | null) => void} then
-     */
-    read(blob, seed, keep, then) {
-      const { upload } = this;
-      const { connection } = upload;
-      if (!connection) return;
-      connection.reading += 1;
-      worker.read(blob, seed, keep && !connection.is_http, (crc, buffer) => {
-        if (connection !== upload.connection) return;
-        connection.reading -= 1;
-        connection.reading_s = 0;
-        if (crc === null) {
-          this.on_unreadable();
-        } else if (crc < 0) {
-          this.on_no_memory(blob.size, keep);
-        } else {
-          this.was_read = true;
-          then(crc, buffer);
+    /** @param {() => void} listener @param {boolean} per_frame @returns {() => void} ends the subscription */
+    add(listener, per_frame) {
+      const call = () => {
+        try {
+          listener();
+        } catch (error) {
+          report(error);
         }
-        upload.settle();
-      });
+      };
+      const entry = per_frame ? once_a_frame(call) : { notify: call, stop() {
+      } };
+      this.entries.add(entry);
+      return () => {
+        this.entries.delete(entry);
+        entry.stop();
+      };
     }
-    /** @param {number} from @param {number} to @param {number} seed @param {(crc: number) => void} then */
-    read_range(from, to, seed, then) {
-      const end = Math.min(to, from + this.piece_bytes);
-      this.read(this.upload.file.slice(from, end), seed, false, (crc) => {
-        if (end === to) then(crc);
-        else this.read_range(end, to, crc, then);
-      });
+    notify() {
+      [...this.entries].forEach((entry) => this.entries.has(entry) && entry.notify());
     }
-    get piece_bytes() {
-      return Math.min(PIECE_BYTES2, this.most_bytes);
-    }
-    on_unreadable() {
-      this.unreadable_tries += 1;
-      const { file, state, retry } = this.upload;
-      const gives_up = this.unreadable_tries >= UNREADABLE_TRIES && state !== "cancelling";
-      if (gives_up) this.upload.fail(this.was_read || file.type ? FILE_UNREADABLE2 : NEVER_READABLE2);
-      else retry.later(NOT_READABLE_NOW);
-    }
-    /** @param {number} bytes that were to be read at once @param {boolean} keep it was to be a chunk */
-    on_no_memory(bytes, keep) {
-      this.most_bytes = Math.max(CHUNK_MIN_BYTES, Math.min(this.most_bytes, Math.floor(bytes / 2)));
-      if (keep && bytes > CHUNK_MIN_BYTES) this.upload.sending.prepare_again();
-      else this.upload.retry.later(NO_MEMORY);
+    clear() {
+      this.entries.forEach((entry) => entry.stop());
+      this.entries.clear();
     }
   };
+  function once_a_frame(call) {
+    let frame = 0;
+    let timer = null;
+    const stop = () => {
+      if (timer === null) return;
+      clearTimeout(timer);
+      cancelAnimationFrame(frame);
+      timer = null;
+    };
+    const run = () => {
+      stop();
+      call();
+    };
+    const notify = () => {
+      if (timer !== null) return;
+      timer = setTimeout(run, HIDDEN_FRAME_MS);
+      frame = requestAnimationFrame(run);
+    };
+    return { notify, stop };
+  }
 
   // src/transport.js
   var SUSPICIOUS_TRIES = 3;
@@ -1528,7 +2125,7 @@
       this.found_http = false;
     }
     get is_http() {
-      return server.transport === "auto" ? this.found_http : server.transport === "http";
+      return settings.transport === "auto" ? this.found_http : settings.transport === "http";
     }
     /** The network may be another one. */
     forget() {
@@ -1538,11 +2135,11 @@
      * A connection was lost. Returns whether plain HTTP should be asked why.
      * @param {Connection} connection @param {number} tries
      */
-    on_lost({ is_http, confirmed }, tries) {
+    on_lost({ is_http, confirmed, server }, tries) {
       if (confirmed) return false;
       if (is_http) this.found_http = false;
       const is_suspicious = tries >= SUSPICIOUS_TRIES;
-      const may_fall_back = server.transport === "auto" && (is_suspicious || !server.sockets_work);
+      const may_fall_back = settings.transport === "auto" && (is_suspicious || !server.sockets_work);
       return !is_http && (may_fall_back || is_suspicious && !server.was_reached);
     }
     /**
@@ -1550,7 +2147,7 @@
      * @param {number} status 0: no answer; -1: one that the page may not see @param {number} tries
      */
     on_status(status, tries) {
-      if (server.transport !== "auto") return false;
+      if (settings.transport !== "auto") return false;
       const is_blocked = status === NEEDS_UPGRADE_STATUS;
       this.found_http = is_blocked || tries > 1 && status !== 0 && status !== TOO_MANY_STATUS;
       return is_blocked;
@@ -1563,13 +2160,14 @@
   var JITTER = 0.3;
   var TAKEN_OVER_FIRST_S = 10;
   var DOUBTFUL_TRIES = 3;
+  var CLOSE_CODES = { taken_over: CLOSE_TAKEN_OVER, stopping: CLOSE_RESTART2 };
   var Retry = class {
     /** @param {Upload} upload */
     constructor(upload) {
       this.upload = upload;
       this.timer = null;
       this.next_at = null;
-      this.note = "";
+      this.note = null;
       this.is_asking = false;
       this.tries = 0;
       this.takeovers = 0;
@@ -1579,21 +2177,38 @@
       return this.timer !== null;
     }
     /**
-     * @param {string} note why there is no connection, a sentence for users
+     * @param {incoming.Reason} reason why there is no connection @param {Partial<Note>} [note] more about it
      * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing delay
      */
-    later(note, at_least_s = 0, exactly_s = 0) {
+    later(reason, note = {}, at_least_s = 0, exactly_s = 0) {
       this.upload.hang_up();
       const grown_s = is_offline() ? MAX_S : FIRST_S * 2 ** this.tries;
       const jitter = 1 + JITTER * (2 * Math.random() - 1);
       const delay_s = exactly_s || jitter * Math.min(MAX_S, Math.max(grown_s, at_least_s));
       this.tries += 1;
-      this.note = note;
       this.next_at = Math.round(Date.now() + delay_s * 1e3);
       this.timer = setTimeout(() => {
         this.stop();
         this.upload.settle();
       }, delay_s * 1e3);
+      this.explain({ reason, key: reason, ...note });
+    }
+    /** Says why it tries again, if the page does not forbid it. @param {Note} note */
+    explain(note) {
+      const { tries, upload } = this;
+      this.note = note;
+      if (!upload.should_retry || upload.state !== "running") return;
+      const { code = null, reason } = note;
+      const message = upload.text(note.key, note.args, note.msg);
+      let may_retry = true;
+      try {
+        may_retry = upload.should_retry({ code, reason, message, tries }) !== false;
+      } catch (error) {
+        report(error);
+      }
+      if (may_retry || upload.state !== "running") return;
+      this.stop();
+      upload.fail(NOT_RETRIED);
     }
     stop() {
       if (this.timer !== null) clearTimeout(this.timer);
@@ -1602,8 +2217,10 @@
     }
     /** The sentence that is shown while it waits. */
     text() {
-      if (is_offline()) return OFFLINE;
-      return this.is_asking ? CONNECTING : this.note + RETRY;
+      const { note, upload } = this;
+      if (is_offline()) return upload.text("offline");
+      if (this.is_asking || !note) return upload.text("connecting");
+      return upload.text(note.key, note.args, note.msg) + " " + upload.text("trying_again");
     }
     /** @param {number} code of the close frame @param {string} reason */
     on_lost(code, reason) {
@@ -1611,15 +2228,17 @@
       const { confirmed = false, open = false, retry_after_s = 0 } = connection || {};
       if (code === CLOSE_TAKEN_OVER) {
         this.takeovers += 1;
-        this.later(TAKEN_OVER, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
+        this.later("taken_over", {}, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
       } else if (retry_after_s) {
-        this.later(reason || RESTARTED, 0, retry_after_s * (0.5 + Math.random()));
-      } else if ((code === CLOSE_RESTART2 || code === CLOSE_TRY_AGAIN_LATER2) && reason) {
-        this.later(reason);
+        this.later("server_restarting", { msg: reason }, 0, retry_after_s * (0.5 + Math.random()));
+      } else if (code === CLOSE_WORKER_LOST) {
+        this.later("worker_lost");
+      } else if ((code === CLOSE_RESTART2 || code === CLOSE_TRY_AGAIN_LATER) && reason) {
+        this.later(code === CLOSE_RESTART2 ? "server_restarting" : "server_busy", { msg: reason });
       } else {
-        this.later(confirmed ? LOST : NO_CONNECTION);
+        this.later(confirmed ? "connection_lost" : "no_connection");
         const is_doubtful = connection && transport.on_lost(connection, this.tries);
-        if (is_doubtful && !is_offline()) this.ask_why(open);
+        if (is_doubtful && this.is_waiting && !is_offline()) this.ask_why(open);
       }
     }
     /**
@@ -1628,6 +2247,7 @@
      */
     async ask_why(opened) {
       const { timer, tries, upload } = this;
+      const { server } = upload;
       this.is_asking = tries < SUSPICIOUS_TRIES;
       const status = await server.status();
       if (timer !== this.timer) return;
@@ -1635,9 +2255,9 @@
       if (upload.transport.on_status(status, tries)) {
         this.stop();
       } else if (!server.was_reached && tries >= SUSPICIOUS_TRIES) {
-        const host = without_html(server.host());
-        this.note = opened ? NOT_A_SERVER(host) : server.refusal(status) || NO_ANSWER(host);
-        server.warn_of_address(this.note);
+        const note = diagnosis(server, opened, status);
+        server.warn_of_address(upload.text(note.key, note.args));
+        this.explain(note);
       }
       upload.settle();
     }
@@ -1645,25 +2265,32 @@
     async ask_early(connection) {
       const { upload } = this;
       connection.was_asked = true;
-      const status = await server.status();
+      const status = await connection.server.status();
       if (connection !== upload.connection || connection.open || !upload.transport.on_status(status, 0)) return;
       upload.hang_up();
       upload.settle();
     }
     /**
      * A message may have been damaged on its way: an error is believed when it came three times.
-     * @param {{code: number, msg: string}} error
+     * @param {UploadError} error
      */
     on_doubtful(error) {
       this.doubtful_tries += 1;
-      if (this.doubtful_tries < DOUBTFUL_TRIES) this.later(error.msg);
+      if (this.doubtful_tries < DOUBTFUL_TRIES) this.later("invalid_response", { code: error.code, msg: error.msg });
       else this.upload.fail(error);
     }
     /** @param {string} word @param {string} msg */
     on_passing_error(word, msg) {
-      this.on_lost(word === "taken_over" ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER2, msg);
+      this.on_lost(CLOSE_CODES[word] || CLOSE_TRY_AGAIN_LATER, msg);
     }
   };
+  function diagnosis(server, opened, status) {
+    const args = [without_html(server.host())];
+    if (opened) return { reason: "not_an_upload_server", key: "not_an_upload_server", args };
+    if (status <= 0) return { reason: "no_connection", key: "no_answer", args };
+    const reason = server.refusal(status);
+    return { reason, key: reason, args: [status] };
+  }
 
   // src/checksums.js
   var ONE = 1 << 31;
@@ -1678,6 +2305,9 @@
   }
   var SHIFTS = [1 << 23];
   while (SHIFTS.length < 53) SHIFTS.push(multiply(SHIFTS[SHIFTS.length - 1], SHIFTS[SHIFTS.length - 1]));
+  function crc_of_zeros(bytes) {
+    return combine(-1, -1, bytes);
+  }
   function combine(crc_a, crc_b, bytes_b) {
     let shifted = crc_a;
     for (let i = 0, left = bytes_b; left > 0; i++, left = Math.floor(left / 2)) {
@@ -1692,10 +2322,10 @@
       this.list = [];
       this.bytes = 0;
     }
-    /** @param {number} bytes @param {number} known_bytes @param {number} crc */
-    add(bytes, known_bytes, crc) {
+    /** @param {number} bytes @param {number} known_bytes @param {number} crc @param {boolean} [opens] a range that may be cut off again */
+    add(bytes, known_bytes, crc, opens = false) {
       const last = this.list[this.list.length - 1];
-      if (last && last.known_bytes === last.bytes && known_bytes === bytes) {
+      if (!opens && last && last.known_bytes === last.bytes && known_bytes === bytes) {
         last.crc = combine(last.crc, crc, bytes);
         last.bytes = last.known_bytes += bytes;
       } else if (bytes) {
@@ -1710,6 +2340,13 @@
         this.bytes = 0;
       }
       this.add(bytes - this.bytes, 0, 0);
+    }
+    /** Drops all behind `bytes`. What is read of a range that is cut has to be read again. @param {number} bytes */
+    cut(bytes) {
+      this.list = this.list.filter((range) => range.from + range.bytes <= bytes);
+      const last = this.list[this.list.length - 1];
+      this.bytes = last ? last.from + last.bytes : 0;
+      this.reach(bytes);
     }
     /** The checksum of all of it is known now. @param {number} crc */
     know(crc) {
@@ -1791,6 +2428,8 @@
       this.bytes_asked = 0;
       this.ready = [];
       this.on_way = [];
+      this.bytes_taken = 0;
+      this.left_out_to = 0;
       this.first_window_bytes = WINDOW_FIRST_BYTES;
       this.throttle = new Throttle();
       this.throttle_timer = null;
@@ -1817,6 +2456,8 @@
       this.take_stored(offset);
       this.stored.reach(offset);
       this.on_way = [];
+      this.bytes_taken = offset;
+      this.left_out_to = 0;
       this.chunks_acked_now = 0;
       this.prepare_from(offset);
     }
@@ -1843,17 +2484,18 @@
     }
     /** Reads, while chunks are sent, what was stored over earlier connections, for its checksum. */
     fill_gaps() {
-      const { connection, file, reading } = this.upload;
+      const { connection, reading } = this.upload;
       const gap = this.stored.gap();
       if (!connection || connection.filling || !gap) {
         this.send_chunks();
         return;
       }
-      connection.filling = true;
+      const filling = connection.filling = {};
       const from = gap.from + gap.known_bytes;
       const bytes = Math.min(reading.piece_bytes, gap.bytes - gap.known_bytes);
-      reading.read(file.slice(from, from + bytes), gap.crc, false, (crc) => {
-        connection.filling = false;
+      reading.read(from, from + bytes, gap.crc, false, (crc) => {
+        if (filling !== connection.filling) return;
+        connection.filling = null;
         gap.known_bytes += bytes;
         gap.crc = crc;
         this.fill_gaps();
@@ -1869,39 +2511,50 @@
       this.chunks_tx_now = this.chunks_acked_now = 0;
     }
     // -- acknowledgements
-    /** Returns false if that makes no sense. @param {number} offset all before it is stored */
-    acknowledge(offset) {
+    /**
+     * Returns false if that makes no sense.
+     * @param {number} offset all before it is stored @param {number} taken all before it has arrived
+     */
+    acknowledge(offset, taken = 0) {
       const { upload } = this;
       const { connection } = upload;
       if (!connection || !(upload.bytes_acked <= offset && offset <= this.bytes_tx)) {
         upload.retry.on_lost(0, "");
         return false;
       }
+      this.note_taken(Math.min(Math.max(offset, taken), this.bytes_tx), connection);
       if (offset === upload.bytes_acked) return true;
-      const newest = this.take_stored(offset);
-      if (newest) connection.pace.stored(newest);
-      connection.waits = offset < this.bytes_tx;
-      connection.unstored_s = 0;
+      this.take_stored(offset);
       upload.bytes_acked = offset;
       upload.has_progressed();
       return true;
     }
-    /** Moves the chunks that have arrived to the stored ranges; returns the newest of them. @param {number} offset */
+    /** @param {number} offset all before it has arrived @param {Connection} connection */
+    note_taken(offset, connection) {
+      if (offset <= this.bytes_taken) return;
+      const newest = this.on_way.filter(({ from, bytes }) => from + bytes > this.bytes_taken && from + bytes <= offset).pop();
+      if (newest) connection.pace.taken(newest);
+      this.bytes_taken = offset;
+      connection.waits = offset < this.bytes_tx;
+      connection.untaken_s = 0;
+    }
+    /** Moves the chunks that are stored to the stored ranges. @param {number} offset */
     take_stored(offset) {
-      let newest = null;
       while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
-        newest = /** @type {Chunk} */
-        this.on_way.shift();
-        this.stored.add(newest.bytes, newest.bytes, Number(newest.crc));
+        const { bytes, crc, opens } = (
+          /** @type {Chunk} */
+          this.on_way.shift()
+        );
+        this.stored.add(bytes, bytes, Number(crc), opens);
         this.chunks_acked_now += 1;
       }
-      return newest;
     }
-    /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
-    on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
+    /** @param {{offset: number, taken?: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
+    on_stored({ offset, taken = 0, max_chunk_bytes = 0, max_window_bytes = 0 }) {
       const { connection } = this.upload;
-      if (!this.acknowledge(offset)) return;
+      if (!this.acknowledge(offset, taken)) return;
       if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
+      if (connection && !connection.agreed && this.left_out_to) this.compare(connection.compare, []);
       this.send_chunks();
       this.arrive_if_complete();
     }
@@ -1911,6 +2564,8 @@
       if (!connection || !this.acknowledge(offset)) return;
       this.stored.reach(offset);
       this.on_way = [];
+      this.bytes_taken = offset;
+      this.left_out_to = 0;
       this.chunks_tx_now = this.chunks_acked_now;
       connection.round = round;
       connection.waits = connection.completed = false;
@@ -1931,7 +2586,7 @@
     /** Sends what may be sent now, and prepares more. */
     send_chunks() {
       const { connection } = this.upload;
-      if (!this.is_active() || !connection) return;
+      if (!this.is_active() || !connection || this.left_out_to > this.upload.bytes_acked) return;
       this.read_ahead(connection);
       while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
         this.send_chunk(
@@ -1941,12 +2596,12 @@
         );
         this.read_ahead(connection);
       }
-      this.complete(connection);
+      if (!this.leave_out(connection)) this.complete(connection);
     }
     /** @param {Chunk} chunk @param {Pace} pace */
     may_send(chunk, pace) {
-      const ahead_bytes = this.bytes_tx - this.upload.bytes_acked;
-      if (!pace.admits(ahead_bytes, chunk.bytes)) return false;
+      const ahead_bytes = this.bytes_tx - this.bytes_taken;
+      if (!pace.admits(ahead_bytes, this.bytes_tx - this.upload.bytes_acked, chunk.bytes)) return false;
       const wait_ms = this.throttle.wait_ms(chunk.bytes);
       if (wait_ms > 0 && this.throttle_timer === null) {
         this.throttle_timer = setTimeout(() => {
@@ -1961,12 +2616,16 @@
     send_chunk(chunk, connection) {
       const end = chunk.from + chunk.bytes;
       chunk.sent_ms = now_ms();
-      chunk.ahead_bytes = end - this.upload.bytes_acked;
+      chunk.ahead_bytes = end - this.bytes_taken;
       this.throttle.take(chunk.bytes);
       const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
       write_header(message, chunk.from, Number(chunk.crc), connection.round);
-      connection.send_chunk(message, this.upload.file.slice(chunk.from, end));
-      chunk.buffer = null;
+      connection.send_chunk(
+        message,
+        /** @type {Blob} */
+        chunk.blob
+      );
+      chunk.buffer = chunk.blob = null;
       connection.waits = true;
       this.on_way.push(chunk);
       this.bytes_tx = end;
@@ -1976,17 +2635,54 @@
     read_ahead({ pace }) {
       const { upload } = this;
       while (upload.connection && this.ready.length < PREPARED_CHUNKS && this.bytes_asked < upload.bytes_total) {
-        const from = this.bytes_asked;
-        const bytes = Math.min(this.chunk_bytes(pace), upload.bytes_total - from);
-        const chunk = { from, bytes, crc: null, buffer: null, sent_ms: 0, ahead_bytes: 0 };
+        const { bytes_asked: from } = this;
+        const { to, opens } = this.cut(from, this.chunk_bytes(pace));
+        if (to === from) return;
+        const chunk = { from, bytes: to - from, opens, crc: null, buffer: null, blob: null, sent_ms: 0, ahead_bytes: 0 };
         this.ready.push(chunk);
-        this.bytes_asked += bytes;
-        upload.reading.read(upload.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
-          chunk.crc = crc;
-          chunk.buffer = buffer;
+        this.bytes_asked = to;
+        upload.reading.read(from, to, 0, true, (crc, buffer, blob) => {
+          Object.assign(chunk, { crc, buffer, blob });
           this.send_chunks();
         });
       }
+    }
+    /** Where a chunk ends. @param {number} from @param {number} bytes at most */
+    cut(from, bytes) {
+      const { bytes_total, folder } = this.upload;
+      return folder ? folder.cut(from, bytes) : { to: Math.min(bytes_total, from + bytes), opens: false };
+    }
+    /**
+     * Asks the server to leave out the file that is next, if it can't be read. It has to have stored all before it. What comes
+     * next waits for its answer.
+     * @param {Connection} connection
+     */
+    leave_out(connection) {
+      const { bytes_acked, folder } = this.upload;
+      const hole = folder && folder.hole(this.bytes_tx);
+      if (!hole) return false;
+      if (bytes_acked < this.bytes_tx) return true;
+      const { from, index, to } = hole;
+      if (connection.is_http) {
+        this.upload.fail({ ...FOLDER_UNREADABLE, index });
+        return true;
+      }
+      this.stored.cut(from);
+      const zeros2 = {
+        from,
+        bytes: to - from,
+        opens: false,
+        crc: crc_of_zeros(to - from),
+        buffer: null,
+        blob: null,
+        sent_ms: 0,
+        ahead_bytes: 0
+      };
+      this.on_way.push(zeros2);
+      this.left_out_to = this.bytes_tx = this.bytes_asked = this.bytes_taken = to;
+      this.chunks_tx_now += 1;
+      this.upload.send_message("MsgLeaveOut", { Index: index });
+      return true;
     }
     /** @param {Pace} pace */
     chunk_bytes(pace) {
@@ -2029,40 +2725,6 @@
     }
   };
 
-  // src/states.js
-  var TRANSITIONS = {
-    new: { start: "running", pause: "held", cancel: "cancelling" },
-    held: { start: "paused", unpause: "new", cancel: "cancelling" },
-    // paused before it was started
-    paused: { unpause: "running", cancel: "cancelling" },
-    running: {
-      pause: "paused",
-      cancel: "cancelling",
-      arrive: "arrived",
-      abort: "cancelled",
-      fail: "failed",
-      finish: "finished"
-    },
-    arrived: { rewind: "running", abort: "cancelled", fail: "failed", finish: "finished" },
-    // An error that ends the upload ends it as the user wished.
-    cancelling: { arrive: "arrived", abort: "cancelled", fail: "cancelled", finish: "finished" },
-    finished: {},
-    cancelled: {},
-    failed: {}
-  };
-  var STATES = {
-    new: { text: NEW, online: false },
-    held: { text: PAUSED, online: false },
-    running: { text: RUNNING, online: true },
-    paused: { text: PAUSED, online: false },
-    arrived: { text: ARRIVED, online: true },
-    cancelling: { text: CANCELLING, online: true },
-    finished: { text: FINISHED, online: false },
-    cancelled: { text: CANCELLED, online: false },
-    failed: { text: FAILED, online: false }
-  };
-  var ENDINGS = { finished: "finished", cancelled: "cancelled", failed: "error" };
-
   // src/unload.js
   var guarded_uploads = /* @__PURE__ */ new Set();
   function guard_unload(upload) {
@@ -2080,19 +2742,29 @@
   // src/upload.js
   var online_uploads = /* @__PURE__ */ new Set();
   var Upload = class {
-    /** @param {string} ticket_id @param {Blob} file @param {incoming.Uploader} uploader */
+    /** @param {string} ticket_id @param {Blob | FolderStream} file @param {incoming.Uploader} uploader */
     constructor(ticket_id, file, uploader) {
       this.ticket_id = ticket_id;
-      this.file = file;
+      this.file = file instanceof FolderStream ? file.copy() : file;
       this.uploader = uploader;
       this.filename = name_of(file);
       this.bytes_total = file.size;
+      this.listing = false;
+      this.files_listed = 0;
+      this.leaves_out = false;
+      this.bad_file = "";
       this.state = "new";
       this.bytes_acked = 0;
       this.error_msg = this.cancel_msg = "";
+      this.end_reason = "";
+      this.texts = {};
       this.error_code = null;
       this.connection = null;
+      this.own_server = null;
+      this.should_retry = void 0;
+      this.stop_listening = noop;
       this.retry = new Retry(this);
+      this.patience = new Patience(this);
       this.transport = new Transport();
       this.reading = new Reading(this);
       this.sending = new Sending(this);
@@ -2103,12 +2775,41 @@
       this.app_trouble = "";
       this.warns = false;
       this.notifying = false;
+      this.event = null;
+      this.subscribers = new Subscribers();
       this.shown = snapshot(this);
+      this.shown_object = null;
       this.ended = false;
+      this.is_disposed = false;
       this.resolve = noop;
       this.reject = noop;
       this.done = new Promise((resolve, reject) => Object.assign(this, { resolve, reject }));
       this.done.catch(noop);
+    }
+    /** The file, if it is a folder. */
+    get folder() {
+      return this.file instanceof FolderStream ? this.file : null;
+    }
+    /** Where later connections lead. */
+    get server() {
+      return this.own_server || settings.server;
+    }
+    /** Finds out of what a folder consists. @param {import('./folder/listing.js').Task[]} tasks */
+    async list(tasks) {
+      this.listing = true;
+      try {
+        this.file = await open_folder(tasks, (files) => {
+          this.files_listed = files;
+          this.settle();
+        });
+      } catch (error) {
+        this.file = no_folder();
+      }
+      this.listing = false;
+      this.files_listed = 0;
+      this.filename = name_of(this.file);
+      this.bytes_total = this.file.size;
+      this.settle();
     }
     // -- what a page asks for
     start() {
@@ -2131,10 +2832,44 @@
       }
       this.settle();
     }
+    /** Cancels when the page's signal says so. @param {AbortSignal} signal */
+    obey(signal) {
+      const abort = () => this.cancel(abort_text(signal) || this.text("cancelled_by_user"));
+      signal.addEventListener("abort", abort);
+      this.stop_listening = () => signal.removeEventListener("abort", abort);
+      if (signal.aborted) Promise.resolve().then(abort);
+    }
     /** @param {number} bytes_per_s */
     limit(bytes_per_s) {
       this.sending.limit(bytes_per_s);
       this.settle();
+    }
+    /** Does not wait any longer for the next try. */
+    retry_now() {
+      if (!value_of(this, "can_retry")) return;
+      if (this.share.owns) this.retry.stop();
+      else this.share.post({ retry: true });
+      this.settle();
+    }
+    /** Leaves the upload as it is: somebody else may continue it at once. Nothing is called any more. */
+    dispose() {
+      this.is_disposed = true;
+      if (this.transition("dispose")) this.owner_values = null;
+      this.subscribers.clear();
+      if (this.event) this.event.stopImmediatePropagation();
+      this.settle();
+    }
+    /** @param {() => void} listener @param {boolean} per_frame */
+    subscribe(listener, per_frame) {
+      return this.is_disposed ? noop : this.subscribers.add(listener, per_frame);
+    }
+    /** All properties, frozen; the same object until one of them changes. */
+    snapshot() {
+      this.shown_object = this.shown_object || Object.freeze(JSON.parse(this.shown));
+      return (
+        /** @type {Readonly<incoming.UploaderProperties>} */
+        this.shown_object
+      );
     }
     /** The network or the window is back. */
     wake() {
@@ -2146,9 +2881,9 @@
     }
     /** Shows the values of the tab that owns this upload. @param {State} state @param {Record<string, any>} values */
     follow(state, values) {
-      if (state === "failed") return;
+      if (state === "failed" || !STATES[state]) return;
+      this.owner_values = followed_values(state, values, this.state === "cancelling");
       this.state = state;
-      this.owner_values = values;
       this.cancel_msg = values.cancel_msg;
       this.bytes_acked = this.sending.bytes_tx = Math.min(values.bytes_acked, this.bytes_total);
       this.settle();
@@ -2167,7 +2902,7 @@
           this.retry.on_lost(event.code, event.reason);
           break;
         case "bad_address":
-          this.fail(BAD_ADDRESS2);
+          this.fail(BAD_ADDRESS);
           break;
         case "confirmed":
           this.on_confirmed(event.terms);
@@ -2185,13 +2920,13 @@
           this.on_finished();
           break;
         case "cancel_acknowledged":
-          this.transition("abort");
+          this.abort("user");
           break;
         case "cancelled":
           this.on_cancelled(event.reason);
           break;
         case "error":
-          this.on_error(event);
+          this.on_error(event.error);
           break;
         case "passing_error":
           this.retry.on_passing_error(event.word, event.msg);
@@ -2200,6 +2935,7 @@
           this.retry.on_lost(0, "");
           break;
         // perhaps damaged on its way
+        case "pong":
         case "ignored":
           break;
       }
@@ -2220,11 +2956,17 @@
       const { connection } = this;
       if (!connection || connection.confirmed) return;
       if (!are_valid(terms, this.bytes_total)) {
-        this.retry.on_doubtful(NOT_UNDERSTOOD2);
+        this.retry.on_doubtful(NOT_UNDERSTOOD);
         return;
       }
+      const { folder } = this;
+      if (terms.is_folder !== Boolean(folder) && this.state === "running") {
+        this.fail(OTHER_KIND);
+        return;
+      }
+      if (folder) folder.agree(terms.left_out, terms.offset);
       connection.confirm(terms, this.sending.first_window_bytes);
-      this.retry.note = "";
+      this.retry.note = null;
       this.app_is_silent = false;
       if (terms.offset > this.bytes_acked) this.has_progressed();
       this.sending.begin_at(terms.offset);
@@ -2258,10 +3000,15 @@
     }
     /** Another party has cancelled, or it was us and the answer got lost. @param {string} reason */
     on_cancelled(reason) {
-      if (this.state !== "cancelling") this.cancel_msg = reason;
-      this.transition("abort");
+      const by_user = this.state === "cancelling";
+      if (!by_user) this.cancel_msg = reason;
+      this.abort(by_user ? "user" : "app");
     }
-    /** @param {{code: number, msg: string}} error */
+    /** @param {'user' | 'app'} by */
+    abort(by) {
+      if (this.transition("abort")) this.end_reason = by;
+    }
+    /** @param {UploadError} error */
     on_error(error) {
       const was_known = error.code === UNKNOWN_TICKET_CODE && this.memory.key !== "";
       if (was_known || NOT_UNDERSTOOD_CODES.includes(error.code)) this.retry.on_doubtful(error);
@@ -2273,7 +3020,7 @@
       this.sending.sample_speed();
       if (connection.is_slow_to_open()) this.retry.ask_early(connection);
       if (connection.is_dead()) this.retry.on_lost(0, "");
-      else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later(NOT_READABLE_NOW);
+      else if (connection.reading_s >= READ_TIMEOUT_S) this.retry.later("file_unreadable", { key: "file_unreadable_now" });
       else if (this.state === "arrived" && connection.confirmed) this.wait_for_app(connection);
     }
     /** @param {Connection} connection */
@@ -2284,12 +3031,21 @@
     }
     has_progressed() {
       this.retry.tries = this.retry.doubtful_tries = this.reading.unreadable_tries = 0;
+      this.patience.reset();
     }
-    /** Ends the upload here: its ticket may still be usable. @param {{code: number, msg: string}} error */
+    /** Ends the upload here: its ticket may still be usable. @param {UploadError} error */
     fail(error) {
-      if (!this.transition("fail") || this.state !== "failed") return;
-      this.error_code = error.code;
-      this.error_msg = error.msg;
+      if (!this.transition("fail")) return;
+      this.end_reason = "user";
+      if (this.state !== "failed") return;
+      const { code, reason, key = reason, msg, expected, index = -1 } = error;
+      const entry = this.folder && this.folder.entries[index];
+      if (entry) this.bad_file = entry.path;
+      this.error_code = code;
+      this.end_reason = reason;
+      const { note } = this.retry;
+      const last = (error === GAVE_UP || error === NOT_RETRIED) && note;
+      this.error_msg = (last ? this.text(last.key, last.args, last.msg) + " " : "") + this.text(key, [], msg) + (expected ? " " + this.text("expected_file", expected) : "");
     }
     // -- the state, and what follows from it
     /** Changes the state. Returns false if the event has no meaning now. @param {TransitionEvent} event */
@@ -2300,8 +3056,8 @@
     }
     /** Opens or closes the connection as the state wants it, and notifies the page. */
     settle() {
-      const needs_file = this.state === "running" && !this.connection;
-      if (needs_file && this.file.size !== this.bytes_total) this.fail(FILE_CHANGED2);
+      const needs_file = this.state === "running" && !this.connection && !this.listing;
+      if (needs_file) this.check_file();
       const { online } = STATES[this.state];
       if (online) {
         online_uploads.add(this);
@@ -2310,23 +3066,31 @@
         online_uploads.delete(this);
       }
       if (online && this.share.owns) {
-        if (!this.connection && !this.retry.is_waiting) this.connect();
+        if (!this.connection && !this.retry.is_waiting && !this.listing) this.connect();
       } else {
         this.retry.stop();
         this.hang_up();
-        this.retry.note = "";
+        this.retry.note = null;
       }
       this.sending.sample_speed();
       this.memory.update();
+      this.patience.update();
       guard_unload(this);
       this.notify();
     }
+    check_file() {
+      const { bytes_total, file, folder } = this;
+      if (file.size !== bytes_total) this.fail(FILE_CHANGED);
+      if (!folder || folder.size && (!folder.unreadable.length || this.leaves_out)) return;
+      [this.bad_file = ""] = folder.unreadable;
+      this.fail(FOLDER_UNREADABLE);
+    }
     /** Connects once the file has shown that it can be read: a ticket that was never used can be used for another file. */
     connect() {
-      const connection = this.connection = new Connection(this.transport.is_http, (event) => this.on_event(event));
-      const sample = this.bytes_total ? this.file.slice(this.bytes_total - 1) : this.file;
+      const connection = this.connection = new Connection(this.server, this.transport.is_http, (event) => this.on_event(event));
+      const to = this.folder ? 1 : this.bytes_total;
       if (this.state !== "running") connection.dial();
-      else this.reading.read(sample, 0, false, () => connection.dial());
+      else this.reading.read(Math.max(0, to - 1), to, 0, false, () => connection.dial());
     }
     hang_up() {
       const { connection } = this;
@@ -2346,38 +3110,34 @@
       if (this.connection && this.connection.confirmed) this.connection.send_message(type, data);
     }
     // -- what the page sees
-    state_msg() {
-      const { state, connection } = this;
-      if (this.retry.is_waiting) return this.retry.text();
-      if (state === "arrived" && this.app_is_silent) {
-        return this.app_trouble ? APP_TROUBLE(this.app_trouble) : APP_IS_SILENT;
-      }
-      if (state !== "running") return STATES[state].text;
-      if (connection && connection.reading_s >= SLOW_READ_S) return READ_IS_SLOW;
-      if (!connection || !connection.confirmed) return CONNECTING;
-      const checks = !connection.agreed || this.bytes_acked === this.bytes_total && this.bytes_total > 0;
-      return checks ? CHECKING : STATES.running.text;
+    /** @param {string} key @param {(string | number)[]} [args] @param {string} [msg] what the server has said */
+    text(key, args, msg) {
+      return text_of({ key, args, msg }, this.texts);
     }
     /** Calls back until nothing changes any more: a callback may pause or cancel, too. */
     notify() {
-      if (this.notifying) return;
+      if (this.notifying && !this.is_disposed) return;
       this.notifying = true;
       for (let now = snapshot(this); now !== this.shown; now = snapshot(this)) {
         this.shown = now;
-        this.share.post_values();
+        this.shown_object = null;
+        if (!this.is_disposed) this.share.post_values();
         this.call_back("progress");
+        this.subscribers.notify();
       }
       this.notifying = false;
       const ending = ENDINGS[this.state];
-      if (ending && !this.ended) {
+      if ((ending || this.is_disposed) && !this.ended) {
         this.ended = true;
         this.share.leave();
-        this.call_back(ending);
+        this.stop_listening();
+        if (ending) this.call_back(ending);
         this.settle_promise();
       }
     }
     /** @param {'progress'|'finished'|'cancelled'|'error'} name */
     call_back(name) {
+      if (this.is_disposed) return;
       const callback = this.uploader[
         /** @type {'onprogress'} */
         "on" + name
@@ -2389,23 +3149,23 @@
           report(error);
         }
       }
-      this.uploader.dispatchEvent(new Event(name));
+      if (this.is_disposed) return;
+      this.event = new Event(name);
+      this.uploader.dispatchEvent(this.event);
     }
     settle_promise() {
       if (this.state === "finished") {
         this.resolve(this.uploader);
         return;
       }
-      const reason = this.state === "cancelled" ? "cancelled" : "error";
-      const msg = this.error_msg || this.cancel_msg;
+      const reason = this.state === "failed" ? "error" : this.state;
+      const msg = this.error_msg || (this.state === "disposed" ? this.text("disposed") : this.cancel_msg);
       this.reject(Object.assign(new Error(msg), { code: this.error_code, reason, uploader: this.uploader }));
     }
   };
-  function report(error) {
-    if (typeof reportError === "function") reportError(error);
-    else setTimeout(() => {
-      throw error;
-    });
+  function abort_text({ reason }) {
+    if (typeof reason === "string") return reason;
+    return reason && reason.name !== "AbortError" && typeof reason.message === "string" ? reason.message : "";
   }
 
   // src/uploader.js
@@ -2413,11 +3173,11 @@
     if (!condition) throw new TypeError("incoming.js: " + complaint);
   }
   function members_of(upload, uploader) {
-    const settings = {
+    const settings2 = {
       max_bytes_per_s: {
         get: () => upload.sending.throttle.bytes_per_s,
         set: (bytes_per_s) => {
-          check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), "max_bytes_per_s has to be a number, 0 for no limit");
+          check_limit(bytes_per_s);
           upload.limit(bytes_per_s);
         }
       },
@@ -2441,33 +3201,79 @@
         return uploader;
       },
       cancel(reason) {
-        upload.cancel(typeof reason === "string" && reason ? reason : CANCELLED_BY_USER);
+        upload.cancel(typeof reason === "string" && reason ? reason : upload.text("cancelled_by_user"));
         return uploader;
+      },
+      retry_now() {
+        upload.retry_now();
+        return uploader;
+      },
+      dispose() {
+        upload.dispose();
+      },
+      snapshot: () => upload.snapshot(),
+      subscribe(listener, { per_frame = false } = {}) {
+        check(typeof listener === "function", "subscribe takes a function");
+        return upload.subscribe(listener, per_frame);
       },
       onprogress: null,
       onfinished: null,
       oncancelled: null,
       onerror: null
     };
-    const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings };
+    const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings2 };
     for (const name of NAMES) members[name] = { get: () => value_of(upload, name), enumerable: true };
     return members;
   }
+  function check_address(address) {
+    check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", maybe behind http:// or https://');
+  }
+  function configure(upload, options) {
+    check(typeof options === "object", "the options have to be an object");
+    const { give_up_after_s = Infinity, max_bytes_per_s = 0, server, should_retry, signal, texts: texts2 = {}, when_unreadable = "stop" } = options;
+    if (server) check_address(server);
+    check(give_up_after_s > 0, "give_up_after_s has to be a number of seconds above 0");
+    check(!should_retry || typeof should_retry === "function", "should_retry has to be a function");
+    check(!signal || typeof signal.addEventListener === "function", "signal has to be an AbortSignal");
+    check(texts2 && typeof texts2 === "object", "texts has to be an object");
+    check(["stop", "leave_out"].includes(when_unreadable), 'when_unreadable has to be "stop" or "leave_out"');
+    check_limit(max_bytes_per_s);
+    upload.leaves_out = when_unreadable === "leave_out";
+    upload.own_server = server ? server_at(server) : null;
+    upload.patience.limit_s = give_up_after_s;
+    upload.should_retry = should_retry;
+    upload.texts = texts2;
+    upload.warns = Boolean(options.warn_before_unload);
+    if (max_bytes_per_s) upload.limit(max_bytes_per_s);
+    if (signal) upload.obey(signal);
+  }
+  function check_limit(bytes_per_s) {
+    check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), "max_bytes_per_s has to be a number, 0 for no limit");
+  }
   var originals = /* @__PURE__ */ new WeakMap();
-  function Uploader(upload_id, file) {
+  function Uploader(upload_id, file, options) {
     check(typeof upload_id === "string" && upload_id !== "", "upload_id has to be the id of a ticket, a string");
-    check(is_blob(file), "file has to be a File or a Blob");
+    const is_listed = is_blob(file) || file instanceof FolderStream;
+    const tasks = is_listed ? [] : tasks_of(file);
     const uploader = Reflect.construct(EventTarget, [], new.target || Uploader);
-    const members = members_of(new Upload(upload_id, file, uploader), uploader);
+    const upload = new Upload(upload_id, is_listed ? file : no_folder(), uploader);
+    const members = members_of(upload, uploader);
     originals.set(uploader, Object.create(null, members));
     for (const name of Object.keys(members)) {
       if (!is_overridden(uploader, name)) Object.defineProperty(uploader, name, members[name]);
     }
+    configure(upload, options || {});
+    if (!is_listed) upload.list(tasks);
     return uploader;
+  }
+  function tasks_of(files) {
+    const tasks = Object(files) === files ? take(files) : [];
+    check(tasks.length > 0, "file has to be a File, a Blob, or a list of at least one file");
+    return tasks;
   }
   Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
   Object.setPrototypeOf(Uploader, EventTarget);
-  for (const name of ["start", "pause", "cancel"]) {
+  for (const name of ["start", "pause", "cancel", "retry_now", "dispose", "snapshot", "subscribe"]) {
     Uploader.prototype[name] = function(...args) {
       return originals.get(this)[name](...args);
     };
@@ -2489,9 +3295,8 @@
 
   // src/library.js
   function set_server_hostname(hostname) {
-    const fits = typeof hostname === "string" && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
-    check(fits, 'the hostname of the server has to be "host", "host:port" or "host:port/prefix"');
-    server.set_hostname(hostname);
+    check_address(hostname);
+    settings.server = new Server(hostname);
   }
   function wake_all() {
     online_uploads.forEach((upload) => upload.wake());
@@ -2505,6 +3310,10 @@
       if (document.visibilityState === "visible") wake_all();
     });
   }
+  function list_unfinished({ live, server = "" } = {}) {
+    if (server) check_address(server);
+    return unfinished(server_at(server), live ? [...shares].map(({ upload }) => upload.ticket_id) : void 0);
+  }
   var library = {
     version: "0.3.0",
     Uploader: (
@@ -2514,15 +3323,29 @@
     ),
     set_server_hostname,
     get transport() {
-      return server.transport;
+      return settings.transport;
     },
     set transport(transport) {
       check(["auto", "websocket", "http"].includes(transport), 'transport has to be "auto", "websocket" or "http"');
-      server.transport = transport;
+      settings.transport = transport;
     },
-    unfinished,
+    get texts() {
+      return texts.table;
+    },
+    set_texts(entries) {
+      check(typeof entries === "object" && entries !== null, "set_texts takes an object");
+      set_texts(entries);
+      online_uploads.forEach((upload) => upload.settle());
+    },
+    async list_folder(files, { onprogress } = {}) {
+      return open_folder(tasks_of(files), onprogress || noop);
+    },
+    unfinished: list_unfinished,
     matches,
-    forget
+    forget(upload_id, { server = "" } = {}) {
+      if (server) check_address(server);
+      forget(upload_id, server_at(server));
+    }
   };
   function install() {
     if (typeof window === "undefined") return void 0;

@@ -1,7 +1,8 @@
-"""What every test may use: a server, an app, browsers, and the server's log under the report of a failure."""
+"""What every test may use, in which order they run, and the server's log under the report of a failure."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from functools import cache
@@ -10,12 +11,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import client_cases
 from tests.support.app import ScriptedApp
 from tests.support.forked import ForkedServer, Launcher
+from tests.support.installed import Installed
+from tests.support.order import in_order
 from tests.support.server import RunningServer
 
 if TYPE_CHECKING:
     from tests.support.engines import Browser
+    from tests.support.s3_server import S3Server
 
 LOG_TAIL_CHARS = 8000
 StartServer = Callable[..., RunningServer]
@@ -48,6 +53,26 @@ def app() -> Iterator[ScriptedApp]:
 
 
 @pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
+    """A real S3 server with a bucket: tests take prefixes of their own."""
+    from tests.support.s3_place import BUCKET  # noqa: PLC0415 - few tests need it
+    from tests.support.s3_server import S3Server  # noqa: PLC0415
+
+    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+        server.create_bucket(BUCKET)
+        yield server
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The package as users get it; all processes of a run share one build of it."""
+    folder = tmp_path_factory.getbasetemp()
+    if os.environ.get("PYTEST_XDIST_WORKER"):
+        folder = folder.parent  # that of the whole run, while each worker has one below it
+    return Installed.shared(folder / "installed")
+
+
+@pytest.fixture(scope="session")
 def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], Browser]]:
     """Gives the browser of an engine: started with a fresh profile for the first who asks, and kept."""
     from tests.support.browser import open_browser  # noqa: PLC0415 - half a second that few tests need
@@ -67,10 +92,25 @@ def driver(browsers: Callable[[str], Browser]) -> Browser:
     return browsers("chromium")
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Has the workers of `pytest -n` begin with the long files."""
+    if hasattr(config, "workerinput"):
+        files = in_order({_file(item) for item in items})
+        places = {file: place for place, file in enumerate(files)}
+        items.sort(key=lambda item: places[_file(item)])
+
+
+def _file(item: pytest.Item) -> str:
+    return item.nodeid.partition("::")[0]
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Puts what the servers said under the report of a test that failed."""
+    """Notes which client has passed. Puts what the servers said under the report of a test that failed."""
     report = yield
+    if report.when == "call" and report.passed:
+        client_cases.note(item)
     if report.failed:
         for server in RunningServer.alive:
             tail = server.log_text()[-LOG_TAIL_CHARS:]

@@ -100,7 +100,7 @@ def test_the_help_tells_every_command() -> None:
     ("words", "offered"),
     [("up", "uploads"), ("serve --stor", "--storage-dir"), ("uploads --state pau", "paused")],
 )
-def test_the_shell_is_told_how_words_go_on(words: str, offered: str) -> None:
+def test_the_shell_completes_words(words: str, offered: str) -> None:
     script = "import sys; from incoming.cli import main; sys.argv = ['incoming']; main(prog_name='incoming')"
     typed = f"incoming {words}"
     variables = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
@@ -164,7 +164,7 @@ def test_the_version_is_told() -> None:
         (["--config", "nowhere.toml"], {}, "", ["config", "nowhere.toml can't be read"]),
         (["--storage-dir", "/dev/null/x"], {}, "", ["does not start", "/dev/null"]),
         (["--host", "203.0.113.1"], {}, "", ["port", "the server can't listen on 203.0.113.1:0"]),
-        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "4 ports"]),
+        (["--examples", "--examples-ports", "1"], {}, "", ["examples_ports", "5 ports"]),
     ],
     ids=["option", "environment", "TOML", "no TOML", "no file", "storage", "address", "examples"],
 )
@@ -200,9 +200,10 @@ def test_options_win_over_the_environment_and_that_over_the_file(tmp_path: Path)
 
 
 def test_the_examples_run_beside_the_server_and_all_answer(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0") as (_, lines):
-        urls = [found[0] for line in (lines[0], *lines[5:9]) if (found := re.findall(r"http://\S+", line))]
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0,0") as (_, lines):
+        urls = [found[0] for line in (lines[0], *lines[6:10]) if (found := re.findall(r"http://\S+", line))]
         assert len(set(urls)) == 5, lines
+        assert lines[1].split()[:2] == ["Open", urls[0]], "the address to click is the first one"
         assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=10).status_code == 200
         for url in urls[1:]:
             page = requests.get(url, timeout=10)
@@ -211,10 +212,10 @@ def test_the_examples_run_beside_the_server_and_all_answer(tmp_path: Path) -> No
 
 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
-    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0") as (_, lines):
-        requests.get(lines[5].split()[-1], timeout=10)  # asks for a ticket
+    with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0,0") as (_, lines):
+        requests.get(lines[6].split()[-1], timeout=10)  # asks for a ticket
         [ticket] = journal.read(tmp_path / "incoming-storage" / "journal")
-        assert lines[5].rpartition(":")[2].strip() in ticket.signal_finish_url
+        assert lines[6].rpartition(":")[2].strip() in ticket.signal_finish_url
 
 
 def test_a_second_server_on_the_same_storage_is_refused(start_server: StartServer) -> None:
@@ -246,7 +247,7 @@ def test_an_example_port_that_is_taken_is_said_with_its_example_and_what_to_do(
     start_server: StartServer, tmp_path: Path
 ) -> None:
     first = start_server()
-    ports = ["--examples", "--examples-ports", f"0,{first.port},0,0"]
+    ports = ["--examples", "--examples-ports", f"0,{first.port},0,0,0"]
     done = run("--host", "127.0.0.1", "--port", "0", "--storage-dir", str(tmp_path / "other"), *ports)
     assert done.returncode == 1
     said = f"'Example 2, many files, pausable' can't listen on port {first.port}: Address already in use."
@@ -273,7 +274,9 @@ def test_a_port_that_is_taken_is_named(start_server: StartServer, tmp_path: Path
     assert f"port: the server can't listen on 127.0.0.1:{first.port}" in done.stderr
 
 
-def test_the_house_is_kept(start_server: StartServer, app: ScriptedApp) -> None:
+def test_the_server_expires_idle_uploads_and_forgets_old_results(
+    start_server: StartServer, app: ScriptedApp
+) -> None:
     server = start_server(idle_timeout_s=0.2, result_retention_s=0.2)
     ticket_id = new_upload(server, app.url)
     [delivery] = app.wait_for(1)

@@ -14,6 +14,7 @@ import pytest
 
 from incoming.core import errors
 from incoming.handover.answers import FailureKind
+from incoming.http import library
 from incoming.http.routes import make_app
 from incoming.protocol.rules import PREFIXES
 from incoming.settings import load
@@ -67,7 +68,11 @@ def test_every_setting_is_documented_with_its_default_and_unit() -> None:
     assert settings_table() in text_of("docs/reference/settings.md"), f"it lacks\n\n{settings_table()}\n"
 
 
-ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status|metrics|healthz)\b"
+ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status(?:/\w+)?|metrics|healthz)\b"
+
+
+LIBRARY: Final = {("GET", f"frontend/{name}") for name in library.SOURCES}
+"""Files of the JavaScript library: tests/http/test_library.py checks that the docs list them."""
 
 
 def routes() -> set[tuple[str, str]]:
@@ -79,15 +84,18 @@ def routes() -> set[tuple[str, str]]:
 def test_every_route_is_documented_and_exists_under_both_prefixes() -> None:
     prefix, older_prefix = PREFIXES
     names = {(method, rule.removeprefix(prefix)) for method, rule in routes() if older_prefix not in rule}
-    assert len(names) == 14
+    assert len(names - LIBRARY) == 13
+    assert names > LIBRARY
     for method, name in names:
-        assert f"{method} {name}" in text_of("docs/reference/api.md")
+        assert (method, name) in LIBRARY or f"{method} {name}" in text_of("docs/reference/api.md")
         assert (method, older_prefix + name) in routes()
 
 
 def test_no_route_is_documented_that_does_not_exist() -> None:
     documented = set(re.findall(ROUTE, text_of("docs/reference/api.md")))
-    assert documented == {(m, r.removeprefix(PREFIXES[0])) for m, r in routes() if PREFIXES[1] not in r}
+    real = {(m, r.removeprefix(PREFIXES[0])) for m, r in routes() if PREFIXES[1] not in r}
+    assert documented - LIBRARY == real - LIBRARY
+    assert documented <= real
 
 
 @pytest.mark.parametrize("error", list(errors.all_errors()), ids=lambda error: str(error.code))
@@ -178,8 +186,9 @@ def test_every_quoted_message_is_one_that_the_server_or_the_library_has() -> Non
     for quote in quotes():
         needed = min(CERTAIN_CHARS, len(quote.replace(OMITTED, "")))
         starts = [quote[i : i + 6] for i in range(len(quote) - 5)]
-        likely = [known for text, known in templates.items() if any(start in text for start in starts)]
-        if all(certain_chars(quote, known) < needed for known in likely):
+        shared = {text: sum(start in text for start in starts) for text in templates}
+        likely = sorted((text for text in templates if shared[text]), key=shared.__getitem__, reverse=True)
+        if all(certain_chars(quote, templates[text]) < needed for text in likely):
             unknown.append(quote.replace(OMITTED, "..."))
     assert not unknown
     assert len(quotes()) > 30
@@ -194,6 +203,13 @@ def test_every_quoted_message_is_one_that_the_server_or_the_library_has() -> Non
 )  # fmt: skip
 def test_a_quote_is_found_in_a_text_with_its_fields_filled_in(quote: str, chars: int) -> None:
     assert certain_chars(quote, template("upload %(ticket)s: %(n)d bytes lost")) == chars
+
+
+@every_page
+def test_a_page_that_imports_the_npm_package_says_how_to_get_it(page: Path) -> None:
+    text = page.read_text("utf-8")
+    if re.search(r"""(?:from|import|require\() ?["']incoming-uploads""", text):
+        assert re.search(r"npm pack|#with-npm|importmap", text)
 
 
 # --- what is there is right ----------------------------------------------------------------------------
@@ -214,6 +230,9 @@ def test_every_link_inside_the_tree_points_to_something(page: Path) -> None:
         name, _, anchor = link.partition("#")
         target = page.parent / name if name else page
         assert target.exists(), link
+        if target.suffix == ".png":
+            assert not anchor or target.name.endswith(f"-{anchor.removeprefix('only-')}.png"), link
+            continue
         assert not anchor or anchor in anchors(target), link
 
 
@@ -248,6 +267,28 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
     assert named <= targets
 
 
+PICTURES: Final = sorted((ROOT / "docs/assets/gallery").iterdir())
+MOST_PICTURE_BYTES: Final = 40_000
+
+
+def test_the_gallery_shows_each_picture_of_its_folder_once_and_no_other() -> None:
+    shown = re.findall(r"^!\[.{20,}\]\(assets/gallery/([^)#]+)", text_of("docs/gallery.md"), re.MULTILINE)
+    assert sorted(shown) == [path.name for path in PICTURES]
+    assert len(shown) > 20
+
+
+def test_the_gallery_has_a_dark_picture_for_each_light_one_that_dark_pages_leave_out() -> None:
+    names = re.findall(r"gallery/(.+)-(light|dark)\.png#only-(light|dark)\)", text_of("docs/gallery.md"))
+    assert all(scheme == only for _, scheme, only in names)
+    kinds = {only: {name for name, _, shown_in in names if shown_in == only} for only in ("light", "dark")}
+    assert kinds["light"] == kinds["dark"]
+
+
+@pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
+def test_a_picture_of_the_gallery_is_small(picture: Path) -> None:
+    assert picture.stat().st_size <= MOST_PICTURE_BYTES
+
+
 # --- the architecture is the one that there is ---------------------------------------------------------
 
 ARCHITECTURE: Final = ("docs/explanation/architecture.md", "docs/explanation/durability.md")
@@ -265,8 +306,8 @@ def named_paths(page: str) -> set[str]:
     return {word for word in words if word.split("/")[0] in {*LAYERS.split(), "incoming", "tests"}}
 
 
-@pytest.mark.parametrize("page", ARCHITECTURE)
-def test_every_file_that_the_architecture_names_is_there(page: str) -> None:
+@pytest.mark.parametrize("page", [*ARCHITECTURE, "docs/reference/versions.md"])
+def test_every_file_that_the_architecture_or_a_promise_names_is_there(page: str) -> None:
     assert len(named_paths(page)) >= 5
     for path in named_paths(page):
         places = [ROOT / path, ROOT / "incoming" / path, ROOT / "incoming" / f"{path}.py"]

@@ -29,7 +29,7 @@ LAYERS: Final = """
     runtime
     protocol
     wire settings
-    core
+    core app
 """.strip()
 LEVELS: Final = {
     name: level for level, names in enumerate(reversed(LAYERS.splitlines())) for name in names.split()
@@ -42,6 +42,7 @@ BELOW_THE_TRANSPORTS: Final = {"core", "registry", "runtime", "storage", "upload
 IMPURE: Final = {"os", "socket", "threading", "time", "logging", "gevent", "geventwebsocket", "random"}
 MAY_NAME_GEVENT: Final = {"websocket", "http", "http_uploads", "runtime", "cli"}
 MAY_NAME_BOTTLE: Final = {"incoming.http.routes"}
+MAY_NAME_REDIS: Final = {"incoming.runtime.redis_connection"}
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
@@ -124,12 +125,14 @@ def test_a_pure_module_imports_pure_modules_only(module: str) -> None:
 
 
 @every_module
-def test_gevent_and_bottle_are_named_where_they_belong_only(module: str) -> None:
+def test_gevent_bottle_and_redis_are_named_where_they_belong_only(module: str) -> None:
     named = {name.split(".")[0] for name in imports(module)}
     if part(module) not in MAY_NAME_GEVENT:
         assert not named & {"gevent", "geventwebsocket"}
     if module not in MAY_NAME_BOTTLE:
         assert "bottle" not in named
+    if module not in MAY_NAME_REDIS:
+        assert "redis" not in named
 
 
 @every_module
@@ -171,7 +174,13 @@ def test_what_is_pinned_is_what_the_package_asks_for() -> None:
         assert version(pinned[name]) >= version(lowest), name
 
 
-@pytest.mark.parametrize("file_name", ["requirements.txt", "requirements-dev.txt"])
+PINNED: Final = (
+    *("requirements.txt", "requirements-test.txt", "requirements-dev.txt", "requirements-servers.txt"),
+    "requirements-release.txt",
+)
+
+
+@pytest.mark.parametrize("file_name", PINNED)
 def test_every_requirement_is_pinned(file_name: str) -> None:
     lines = (ROOT / file_name).read_text("utf-8").splitlines()
     asked_for = [line for line in lines if line.strip() and not line.startswith(("#", "-r "))]

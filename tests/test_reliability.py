@@ -8,7 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.support import reliability
-from tests.support.reliability import PAGE, RUNS, NothingTried, Row, read, table, with_run
+from tests.support.reliability import (
+    BETWEEN,
+    CASES,
+    PAGE,
+    RUNS,
+    NothingTried,
+    Row,
+    matrix,
+    read,
+    table,
+    with_rows,
+    with_run,
+)
 from tests.support.tally import tally
 
 
@@ -24,7 +36,7 @@ def test_what_was_tried_in_the_same_way_is_one_row() -> None:
     assert rows == [Row("attack", "kill", 1, "a"), Row("fault", "kill", 2, "a; b; c")]
 
 
-def test_a_run_without_a_row_claims_nothing() -> None:
+def test_a_run_without_results_is_an_error() -> None:
     with pytest.raises(NothingTried):
         read(["", "\n"])
 
@@ -33,6 +45,17 @@ def test_a_row_is_one_row_whatever_stands_in_it() -> None:
     rows = table([Row("fault", "a | b\nc", 1_234_567, "ok")]).splitlines()
     assert rows[-1] == "| a \\| b c | 1,234,567 | ok |"
     assert len(rows) == 3
+
+
+def test_clients_are_rows_and_their_cases_are_columns() -> None:
+    noted = [f"{name}{BETWEEN}{case}" for name in ("tuspy", "curl") for case in CASES[:2]]
+    rows = read(line(what, 1, "passed", "client") for what in [*noted, noted[0], noted[0]])
+    assert matrix(rows).splitlines() == [
+        "| client | " + " | ".join(CASES) + " |",
+        "|---|" + "---|" * len(CASES),
+        "| curl | 1 | 1 |" + "  |" * 5,
+        "| tuspy | 3 | 1 |" + "  |" * 5,
+    ]
 
 
 def test_a_run_replaces_its_own_table_and_no_other() -> None:
@@ -47,6 +70,18 @@ def test_a_run_replaces_its_own_table_and_no_other() -> None:
             assert page[place] in changed
     with pytest.raises(ValueError, match="no place"):
         with_run(page, "rumours", rows, "2026-01-31")
+
+
+def test_single_tests_add_their_rows_to_the_table_of_the_last_run() -> None:
+    run = [Row("fault", "a | b", 5, "nothing lost"), Row("fault", "kill", 5, "nothing lost")]
+    page = with_run(PAGE.read_text("utf-8"), "faults", run, "2026-01-31")
+    single = [Row("fault", "Cut", 1, "resumed"), Row("fault", "kill", 7, "whole")]
+    once = with_rows(page, "faults", single, "2026-02-01")
+    told = "2026-01-31, 10 times in 2 ways. Single tests since then: 2026-02-01, 8 times in 2 ways."
+    assert f"Last `make faults`: {told}\n\n" in once
+    rows = ["| a \\| b | 5 | nothing lost |", "| Cut | 1 | resumed |", "| kill | 7 | whole |"]
+    assert "\n".join([*rows, "<!-- end of faults -->"]) in once
+    assert with_rows(once, "faults", single, "2026-02-01") == once
 
 
 def test_what_the_tests_note_ends_in_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,13 @@
-"""The wheel, as a user gets it: built from the source distribution, installed by itself, and started."""
+"""What is published: the source distribution, and the wheel that is built from it, installed and started."""
 
 from __future__ import annotations
 
-import email
+import email.message
 import os
 import re
 import shutil
 import subprocess
-import sys
+import tarfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,66 +16,35 @@ from typing import Final
 import pytest
 import requests
 
+from incoming.http import library
 from incoming.registry import journal
+from tests.support.installed import BUILT_AT_S, NOT_SOURCE, Installed, build
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
+from tests.test_house import tracked_files
 
-NOT_SOURCE: Final = shutil.ignore_patterns(
-    *(".*", "node_modules", "__pycache__", "build", "dist", "*.egg-info", "incoming-storage", "artifacts")
-)
 READY: Final = re.compile(r"listens on (http://\S+)")
+MINIFIED: Final = [source for source, kind in library.SOURCES.values() if kind == library.SCRIPT]
 STATIC_FILES = (
-    *("incoming.js", "incoming.mjs", "incoming.d.ts", "incoming.d.mts", "package.json"),
-    *(f"incoming.min.{kind}{suffix}" for kind in ("js", "mjs") for suffix in ("", ".map", ".gz", ".br")),
+    *library.BUNDLES,
+    *(f"{name}{suffix}" for name in MINIFIED for suffix in ("", ".map", ".gz", ".br")),
+    *(path.name for path in (ROOT / "static").glob("*.d.*ts")),
+    *(f"texts/{path.name}" for path in (ROOT / "static/texts").glob("*.d.*ts")),
+    *("incoming.cjs", "app.mjs", "package.json"),
     *("status.html", "status.css", "status.js", "front.html", "front.css", "upload.html", "upload.css"),
 )
 DEADLINE_S: Final = 30.0
-
-
-def run(*command: object, cwd: Path) -> None:
-    """Runs a command. Raises AssertionError with what it said when it fails."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, capture_output=True, text=True, check=False)
-    assert not done.returncode, f"{' '.join(words)}\n{done.stdout}\n{done.stderr}"
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree: building leaves things behind, and somebody may be editing the tree meanwhile."""
-    return Path(shutil.copytree(ROOT, tmp_path_factory.mktemp("build") / "source", ignore=NOT_SOURCE))
-
-
-@pytest.fixture(scope="module")
-def wheel(source: Path) -> Path:
-    """The wheel, built from a source distribution of the tree; setuptools is that of the tests."""
-    folder = source.parent
-    build_sdist = "from setuptools import build_meta; build_meta.build_sdist('..')"
-    run(sys.executable, "-c", build_sdist, cwd=source)
-    (sdist,) = folder.glob("*.tar.gz")
-    options = ("--no-deps", "--no-build-isolation", "--wheel-dir", folder)
-    run(sys.executable, "-m", "pip", "wheel", *options, sdist, cwd=folder)
-    (wheel,) = folder.glob("*.whl")
-    return wheel
-
-
-@pytest.fixture(scope="module")
-def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment with nothing in it but the wheel and what it asks for."""
-    venv = tmp_path_factory.mktemp("installed") / "venv"
-    run(sys.executable, "-m", "venv", "--without-pip", venv, cwd=ROOT)
-    pip = (sys.executable, "-m", "pip", "--python", venv / "bin" / "python")
-    options = ("--no-compile", "--constraint", ROOT / "requirements.txt")
-    run(*pip, "install", *options, wheel, cwd=ROOT)
-    return venv / "bin"
+OPTIONS: Final = ("--host", "127.0.0.1", "--port", "0", "--examples", "--examples-ports", "0,0,0,0,0")
+EXAMPLES: Final = ("1-simple", "2-dynamic", "3-dropzone", "5-uppy", "6-folder")
 
 
 @pytest.fixture
-def process(installed: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """The installed command, started in an empty folder; its output is in `out` there."""
+def process(installed: Installed, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """The installed command with the examples, started in an empty folder; its output is in `out` there."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("INCOMING_", "PYTHON"))}
     with (tmp_path / "out").open("wb") as out:
         started = subprocess.Popen(
-            [installed / "incoming", "--host", "127.0.0.1", "--port", "0"],
+            [installed.bin / "incoming", *OPTIONS],
             cwd=tmp_path, env=environment, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:
@@ -96,40 +65,99 @@ def address(process: subprocess.Popen[bytes], output: Path) -> str:
     return wait_until(announced, "the installed server listens", DEADLINE_S)
 
 
-def test_the_installed_command_serves_the_library_gives_a_ticket_and_stops_cleanly(
-    process: subprocess.Popen[bytes], source: Path, tmp_path: Path
+def check_examples(url: str, output: Path) -> None:
+    """Checks that all examples run, and keep their uploads below the folder of the command."""
+    wait_until(lambda: "Ctrl-C" in output.read_text(), "all examples run", DEADLINE_S)
+    pages = re.findall(r"Example .* (http://\S+)", output.read_text())
+    assert len(pages) == len(EXAMPLES)
+    front = requests.get(url, timeout=10).text
+    for page in pages:
+        assert f'href="{page}/"' in front
+        assert requests.get(page, timeout=10).ok
+    made = {path.name for path in (output.parent / "incoming-examples").iterdir()}
+    assert made == set(EXAMPLES)
+
+
+def test_the_installed_command_serves_library_and_examples_gives_a_ticket_and_stops_cleanly(
+    process: subprocess.Popen[bytes], installed: Installed, tmp_path: Path
 ) -> None:
     url = address(process, tmp_path / "out") + "/incoming"
-    library = requests.get(f"{url}/frontend/incoming.js", timeout=10)
-    assert library.content == (source / "static" / "incoming.min.js").read_bytes()
-    assert library.headers["Content-Encoding"] in {"br", "gzip"}
+    script = requests.get(f"{url}/frontend/incoming.js", timeout=10)
+    assert script.content == (installed.source / "static" / "incoming.min.js").read_bytes()
+    assert script.headers["Content-Encoding"] in {"br", "gzip"}
     finish_url = {"signalFinishURL": "http://localhost:1/arrived"}
     ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=10)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ticket.text)
     assert [known.id for known in journal.read(tmp_path / "incoming-storage" / "journal")] == [ticket.text]
+    check_examples(url.removesuffix("/incoming"), tmp_path / "out")
     process.terminate()
     assert process.wait(DEADLINE_S) == 0
 
 
-def test_the_wheel_holds_the_package_and_the_library_and_nothing_else(wheel: Path, source: Path) -> None:
-    with zipfile.ZipFile(wheel) as content:
+def test_the_wheel_holds_the_package_the_library_the_examples_and_nothing_else(installed: Installed) -> None:
+    with zipfile.ZipFile(installed.wheel) as content:
         names = {Path(name) for name in content.namelist()}
-    sources = {path.relative_to(source) for path in (source / "incoming").rglob("*.py")}
+    sources = {path.relative_to(installed.source) for path in (installed.source / "incoming").rglob("*.py")}
     static = {Path("incoming/static") / name for name in STATIC_FILES}
+    examples = {
+        Path("incoming/examples") / name / path.name
+        for name in EXAMPLES
+        for path in (ROOT / "examples" / name).iterdir()
+        if path.is_file()
+    }
     metadata = {name for name in names if name.parts[0].endswith(".dist-info")}
-    assert names - metadata == sources | static | {Path("incoming/py.typed")}
+    assert names - metadata == sources | static | examples | {Path("incoming/py.typed")}
     assert "LICENSE" in {name.name for name in metadata}
 
 
-def test_the_wheel_says_what_it_is(wheel: Path, source: Path) -> None:
+def metadata_of(wheel: Path) -> email.message.Message:
+    """Returns what the wheel says about itself."""
     with zipfile.ZipFile(wheel) as content:
         (name,) = (name for name in content.namelist() if name.endswith("/METADATA"))
-        metadata = email.message_from_bytes(content.read(name))
-    package = (source / "incoming" / "__init__.py").read_text("utf-8")
+        return email.message_from_bytes(content.read(name))
+
+
+def test_the_wheel_says_what_it_is(installed: Installed) -> None:
+    metadata = metadata_of(installed.wheel)
+    package = (installed.source / "incoming" / "__init__.py").read_text("utf-8")
     version = re.search(r'^__version__ = "(.+)"$', package, re.MULTILINE)
     assert version
     assert (metadata["Name"], metadata["Version"]) == ("incoming-server", version[1])
     assert metadata["Requires-Python"] == ">=3.11"
-    description = metadata.get_payload(decode=True)
+    assert set(metadata.get_all("Provides-Extra", [])) == {"gunicorn", "redis", "s3", "uwsgi"}
+
+
+def test_the_page_of_the_package_is_the_readme_without_links_into_the_tree(installed: Installed) -> None:
+    description = metadata_of(installed.wheel).get_payload(decode=True)
     assert isinstance(description, bytes)
-    assert description.decode() == (source / "README.md").read_text("utf-8")
+    text = description.decode()
+    assert text.startswith("# Incoming!!\n")
+    targets = [target for _, target in re.findall(r"\[([^\]\n]*)\]\(([^)\s]+)\)", text)]
+    assert all("://" in target for target in targets), targets
+    readme = (installed.source / "README.md").read_text("utf-8")
+    assert len(text.splitlines()) == len(readme.splitlines())
+    assert re.findall(r"^#.*", text, re.MULTILINE) == re.findall(r"^#.*", readme, re.MULTILINE)
+
+
+def test_the_same_tree_gives_the_same_bytes_wherever_it_is_built_and_when(
+    installed: Installed, tmp_path: Path
+) -> None:
+    source = Path(shutil.copytree(installed.source, tmp_path / "another-folder", ignore=NOT_SOURCE))
+    for path in source.rglob("*"):
+        path.chmod(0o700 if path.is_dir() or path.stat().st_mode & 0o100 else 0o600)
+        os.utime(path, (1, 1_600_000_000))
+    (tmp_path / "dist").mkdir()
+    sdist, wheel = build(source, tmp_path / "dist")
+    assert sdist.read_bytes() == installed.sdist.read_bytes()
+    assert wheel.read_bytes() == installed.wheel.read_bytes()
+
+
+def test_the_source_distribution_has_what_its_own_docs_and_make_run_need(installed: Installed) -> None:
+    with tarfile.open(installed.sdist) as archive:
+        names = {name.partition("/")[2] for name in archive.getnames()}
+        assert {(entry.uid, entry.uname, entry.mtime) for entry in archive} == {(0, "", BUILT_AT_S)}
+    assert {"README.md", "SECURITY.md", "Makefile", "run.py", "requirements.txt", "setup.py"} <= names
+    tracked = {str(path.relative_to(ROOT)) for path in tracked_files()}
+    folders = ("deploy", "docs", "examples", "incoming", "scripts", "static")
+    assert {name for name in tracked if name.startswith(tuple(f"{folder}/" for folder in folders))} <= names
+    assert not {name for name in names if re.match(r"tests/|examples/[^/]+/uploads/", name)}

@@ -1,1 +1,1 @@
-"""The servers that are measured: ours in its ways, those that a user could pick instead, and the floors."""
+"""The servers that are measured: ours, others that a user could choose, and the floors."""

@@ -1,4 +1,4 @@
-"""What a server has to have to be measured."""
+"""The interface of a server that can be measured."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tests.support.server import RunningServer
 
 HERE = Path(__file__).parent
 PYTHON = HERE.parent / ".venv" / "bin"
-"""Of the environment that bench/requirements.txt is installed into."""
+"""The Python of the environment with bench/requirements.txt."""
 
 
 class Rival(RunningServer):
-    """A server in a process of its own; it is ready when it takes connections."""
+    """A server in a process of its own. It is ready once it accepts connections."""
 
     title: ClassVar[str]
 
@@ -42,16 +42,16 @@ class Rival(RunningServer):
         raise NotImplementedError
 
     def stored_bytes(self, upload: Upload) -> int:
-        """Returns how much of it is stored, as far as that can be told."""
+        """Returns how many bytes of an upload are stored, as far as that is known."""
         return upload.acked_bytes
 
     def finish(self, upload: Upload) -> Path:
-        """Does what is left to do once the upload is stored, and returns where it is."""
+        """Finishes a stored upload, and returns the path of its file."""
         upload.socket.close()
         return self.newest()
 
     def check_and_remove(self, upload: Upload, sha256: str) -> None:
-        """Ends an upload that is stored; compares what is there, and removes it. Raises AssertionError."""
+        """Finishes a stored upload, compares its file, and removes it. Raises AssertionError."""
         stored = self.finish(upload)
         assert measure.sha256(stored) == sha256, "the file is another"
         self.clear(stored)
@@ -61,7 +61,7 @@ class Rival(RunningServer):
         return max((file for file in self.files.rglob("*") if file.is_file()), key=_size_bytes)
 
     def clear(self, stored: Path) -> None:
-        """Makes room for the next run."""
+        """Removes the stored file before the next run."""
         stored.unlink()
 
 

@@ -1,4 +1,4 @@
-"""Our server: both versions of its protocol, by itself and under uWSGI."""
+"""Our server with both versions of its protocol, alone and under uWSGI."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Ours(Rival):
         return upload
 
     def stored_bytes(self, upload: Upload) -> int:
-        """See Rival. What is in its file: acknowledgements come later, a few together."""
+        """See Rival. The length of the file counts, because acknowledgements come later."""
         if upload.is_stored:
             return upload.size_bytes  # the app may have taken it
         return self.stored_file(self._tickets[id(upload)]).stat().st_size
@@ -73,7 +73,7 @@ class Ours(Rival):
         return self.storage_dir / self._tickets.pop(id(upload))
 
     def check_and_remove(self, upload: Upload, sha256: str) -> None:
-        """Compares what is stored, and has it removed: to sync it for a handover would take its time."""
+        """Compares the file, and cancels the upload, because a sync for the handover would take time."""
         ticket_id = self._tickets.pop(id(upload))
         assert measure.sha256(self.stored_file(ticket_id)) == sha256, "the file is another"
         upload.socket.close()
@@ -87,7 +87,7 @@ class OursV1(Ours):
     protocol = V1
 
     def check_and_remove(self, upload: Upload, sha256: str) -> None:
-        """See Rival; an upload of version 1 is handed over by itself."""
+        """See Rival. An upload of version 1 is handed over once it is whole."""
         Rival.check_and_remove(self, upload, sha256)
 
 
@@ -99,7 +99,7 @@ class OursSha256(Ours):
 
 
 class OursUnsynced(Ours):
-    """Version 2, of which a power cut may take what it likes."""
+    """Version 2 without syncs: a power cut may lose finished uploads."""
 
     title = "Incoming!!, version 2, --fsync no"
 

@@ -1,4 +1,4 @@
-"""What a user could pick instead, each as its documentation sets it up."""
+"""Other servers that a user could choose, set up as their documentation says."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ http {{
 
 
 class TusRival(Rival):
-    """The tus protocol 1.0: a POST that creates the upload, one PATCH that brings all of it."""
+    """tus 1.0: a POST creates the upload, and one PATCH brings all of its bytes."""
 
     def upload(self, size_bytes: int) -> Upload:
         """See Rival."""
@@ -44,12 +44,17 @@ class TusRival(Rival):
         head = _ask(
             self.port, f"POST {self.path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\n{fields}\r\n\r\n"
         )
-        found = re.search(r"(?im)^location: *(?:https?://[^/]+)?(\S+)", head)
-        assert found, head
         fields = "Tus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\nContent-Type: application/offset+octet-stream"
-        return Http(self.port, f"PATCH {found[1]} HTTP/1.1\r\n{fields}", size_bytes)
+        return Http(self.port, f"PATCH {location(head)} HTTP/1.1\r\n{fields}", size_bytes)
 
     path: ClassVar[str] = "/files"
+
+
+def location(head: str) -> str:
+    """Returns the path in the Location of an answer."""
+    found = re.search(r"(?im)^location: *(?:https?://[^/]+)?(\S+)", head)
+    assert found, head
+    return found[1]
 
 
 def _ask(port: int, request: str) -> str:
@@ -82,7 +87,7 @@ class TusPython(TusRival):
 
 
 class Copyparty(Rival):
-    """One PUT, with the checksum that it makes of everything unless it is told not to."""
+    """One PUT, with the checksum that the server computes by default."""
 
     title = "copyparty PUT, with its checksum (Python)"
     query: ClassVar[str] = ""
@@ -130,14 +135,14 @@ class Nginx(Rival):
 
 
 class NginxTuned(Nginx):
-    """The same with a larger buffer, which is all that helps."""
+    """The same with a larger buffer, the only setting that helps."""
 
     title = "nginx PUT, buffer of 1 MiB"
     tuning = "client_body_buffer_size 1m;"
 
 
 class Floor(Rival):
-    """Receives and writes, and does nothing else."""
+    """A floor: it only receives and writes."""
 
     def upload(self, size_bytes: int) -> Upload:
         """See Rival."""
@@ -151,7 +156,7 @@ class Floor(Rival):
 
 
 class _ToFloor(Http):
-    """The floor's line instead of HTTP."""
+    """An upload to a floor: one line takes the place of HTTP."""
 
     def __init__(self, port: int, file: Path, size_bytes: int) -> None:
         super().__init__(port, "", size_bytes)
@@ -167,7 +172,7 @@ class _ToFloor(Http):
 
 
 class FloorC(Floor):
-    """In C."""
+    """The floor in C."""
 
     title = "floor: receive and write, in C"
 
@@ -185,7 +190,7 @@ class FloorC(Floor):
 
 
 class FloorGevent(Floor):
-    """In Python, on gevent."""
+    """The floor in Python, on gevent."""
 
     title = "floor: receive and write, in gevent"
 
@@ -194,9 +199,18 @@ class FloorGevent(Floor):
 
 
 class FloorSha256(FloorGevent):
-    """In Python, on gevent, with a thread that digests what is there."""
+    """The floor on gevent, with a thread that digests the bytes."""
 
     title = "floor and SHA-256, in gevent"
 
     def _command(self) -> list[str]:
         return [*super()._command(), "sha256"]
+
+
+class FloorCrc32c(FloorGevent):
+    """The floor on gevent, with the CRC-32C of all bytes."""
+
+    title = "floor and CRC-32C, in gevent"
+
+    def _command(self) -> list[str]:
+        return [*super()._command(), "crc32c"]

@@ -7,6 +7,7 @@ from typing import Final, TextIO
 
 from incoming.client import progress
 from incoming.client.progress import Meter, View
+from incoming.client.protocol.events import File
 from incoming.client.protocol.session import Session
 
 REDRAW_EVERY_S: Final = 0.1
@@ -32,9 +33,9 @@ class Display:
         except UnicodeEncodeError:
             self._bar = ("#", "-")
 
-    def update(self, session: Session, name: str, now_s: float) -> None:
+    def update(self, session: Session, file: File, now_s: float) -> None:
         """Shows the progress, unless it did a moment ago."""
-        seen = progress.view(session, name, self._meter, now_s)
+        seen = progress.view(session, file, self._meter, now_s)
         if self._quiet:
             return
         if self._terminal:

@@ -13,20 +13,13 @@ from pathlib import Path
 from typing import Final
 
 from incoming.client.protocol.events import File
+from incoming.client.source import FileChanged, FileUnreadable
 
 NS_PER_MS: Final = 1_000_000
 
 
-class FileChanged(Exception):
-    """The file has changed since its upload began, or its size is wrong; the text names it."""
-
-
-class FileUnreadable(Exception):
-    """The file can't be read at the moment; the text names it."""
-
-
-class Source:
-    """A file of fixed length and modification time. It may be opened again: drives may come back."""
+class FileSource:
+    """See Source. A file of fixed length and modification time."""
 
     def __init__(self, path: Path) -> None:
         """Raises FileUnreadable, also if it is not a regular file, and FileChanged."""
@@ -44,7 +37,7 @@ class Source:
         return File(name, length_bytes, max(changed_ns // NS_PER_MS, 0))
 
     def open(self) -> None:
-        """Opens the file, again if it is open. Raises FileUnreadable, FileChanged."""
+        """See Source."""
         self.close()
         try:
             # Without O_NONBLOCK, opening a pipe waits for its other end.
@@ -62,7 +55,7 @@ class Source:
             raise FileUnreadable(f"{self.path} can't be read: {exc.strerror}.") from exc
 
     def read_into(self, place: memoryview, offset_bytes: int) -> None:
-        """Fills `place` with the file's bytes from the offset on. Raises FileChanged, FileUnreadable."""
+        """See Source."""
         end_bytes = offset_bytes + len(place)
         try:
             while place:
@@ -78,6 +71,9 @@ class Source:
             raise FileUnreadable(f"{self.path} can't be read at the moment: {exc.strerror}.") from exc
         if place:
             raise FileChanged(f"{self._reports}, but it ends after {offset_bytes:,}.")
+
+    def leave_out(self, entries: frozenset[int]) -> None:
+        """See Source: a file has no entries."""
 
     def check(self) -> None:
         """Checks that the file is unchanged and ends where its size says. Raises FileChanged, OSError."""

@@ -1,7 +1,8 @@
-"""Sends one file: drives the session with the connection and the file until it ends.
+"""Sends a file or a folder: drives the session with the connection and the file until it ends.
 
 One thread and one poll serve the connection, the file and the screen, so there are no locks. While the file
-is read, the kernel's send buffer keeps the connection busy.
+is read, the kernel's send buffer keeps the connection busy. Only the small files of a folder are read in
+threads of their own (`read_ahead`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from typing import Final
 from incoming.client.address import Address
 from incoming.client.connect import ConnectAborted, ConnectFailed, connect
 from incoming.client.display import Display
-from incoming.client.file import FileChanged, FileUnreadable, Source
 from incoming.client.protocol import events, outcomes, server_messages
 from incoming.client.protocol.events import (
     Actions,
@@ -23,6 +23,7 @@ from incoming.client.protocol.events import (
     Ending,
     Options,
     Outcome,
+    ReadAsZeros,
     ReadSegment,
     SendMessage,
     Stage,
@@ -30,6 +31,7 @@ from incoming.client.protocol.events import (
 )
 from incoming.client.protocol.session import READ_BYTES, Session
 from incoming.client.protocol.stored_prefix import Segment
+from incoming.client.source import FileChanged, FileUnreadable, Source
 from incoming.client.websocket import WebSocket
 from incoming.core.checksum import checksum
 from incoming.core.errors import BadMessage
@@ -70,7 +72,7 @@ class Sender:
             if outcome.ending is Ending.FINISHED:
                 self._source.check()
         except FileChanged as exc:
-            return outcomes.changed_since(str(exc))
+            return outcomes.changed_since(self._source.file, str(exc))
         except OSError:
             pass  # an unreadable file says nothing about what was sent
         return outcome
@@ -97,7 +99,7 @@ class Sender:
         self._show()
 
     def _show(self) -> None:
-        self._display.update(self.session, self._source.file.name, time.monotonic())
+        self._display.update(self.session, self._source.file, time.monotonic())
 
     # --- the connection ------------------------------------------------------------------------------
 
@@ -107,9 +109,9 @@ class Sender:
             self._source.open()
             sock, ahead = connect(self._server.address, self._server.context, lambda: self._stop is not None)
         except FileChanged as exc:
-            self._handle(events.FileChanged(str(exc)))
+            self._handle(events.FileChanged(str(exc), exc.entry))
         except FileUnreadable as exc:
-            self._handle(events.FileUnreadable(str(exc)))
+            self._handle(events.FileUnreadable(str(exc), exc.entry))
         except ConnectAborted:
             return
         except ConnectFailed as exc:
@@ -156,6 +158,10 @@ class Sender:
                     websocket, self._websocket = self._websocket, None
                     if websocket:
                         websocket.close()
+                case ReadAsZeros(entries, why):
+                    self._source.leave_out(entries)
+                    if why:
+                        self._display.print(f"{why} It is left out.")
 
     # --- the file --------------------------------------------------------------------------------------
 
@@ -167,9 +173,9 @@ class Sender:
         try:
             self._handle(self._carry_out_work(work))
         except FileChanged as exc:
-            self._handle(events.FileChanged(str(exc)))
+            self._handle(events.FileChanged(str(exc), exc.entry))
         except FileUnreadable as exc:
-            self._handle(events.FileUnreadable(str(exc)))
+            self._handle(events.FileUnreadable(str(exc), exc.entry))
         return True
 
     def _carry_out_work(self, work: Work) -> events.Event:

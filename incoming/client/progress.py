@@ -8,8 +8,9 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Final
 
-from incoming.client.protocol.events import Stage
+from incoming.client.protocol.events import File, Stage
 from incoming.client.protocol.session import Session
+from incoming.core.folder_manifest import FolderManifest
 
 RATE_OVER_S: Final = 5.0
 SAMPLE_EVERY_S: Final = 0.25
@@ -22,13 +23,13 @@ NO_STATUS: Final = ("", "")
 _STATUS: Final = {
     Stage.CONNECTING: ("connecting", "connecting"),
     Stage.REQUESTING: ("connecting", "connecting"),
-    Stage.PROVING: ("comparing the file with the stored part", "comparing"),
+    Stage.PROVING: ("comparing the {} with the stored part", "comparing"),
     Stage.COMPLETING: ("all sent; the server verifies it", "verifying"),
-    Stage.AWAITING_APP: ("waiting for the app to take the file", "waiting for the app"),
+    Stage.AWAITING_APP: ("waiting for the app to take the {}", "waiting for the app"),
     Stage.CANCELLING: ("cancelling", "cancelling"),
-    Stage.VERIFYING: ("comparing the file with that of the app", "comparing"),
+    Stage.VERIFYING: ("comparing the {} with that of the app", "comparing"),
 }
-"""The status, in full and for narrow terminals."""
+"""The status, in full and for narrow terminals. What is sent is put into the braces."""
 APP_IS_SILENT: Final = ("the app does not answer yet; the server tries again", "the app is silent")
 READING: Final = ("reading the part that was sent earlier, for its checksum", "comparing")
 
@@ -65,11 +66,19 @@ class View:
     status: str = ""
     short_status: str = ""
     wait_s: float = 0.0
+    files: int = 0
+    """How many files the folder has; 0 if it is a file."""
+    stored_files: int = 0
 
     @property
     def percent(self) -> int:
         """Rounded down: 100 means that all is stored."""
         return self.stored_bytes * 100 // self.length_bytes if self.length_bytes else 100
+
+    @property
+    def files_text(self) -> str:
+        """How many files of a folder are stored. Empty for a file."""
+        return f"{self.stored_files:,}/{self.files:,} files, " if self.files else ""
 
     @property
     def tails(self) -> tuple[str, str]:
@@ -81,13 +90,14 @@ class View:
             return self.status, self.short_status
         rate = f"{size(self.bytes_per_s)}/s"
         left = duration((self.length_bytes - self.stored_bytes) / self.bytes_per_s)
-        return f"{rate}, {left} left", f"{rate} {left}"
+        return f"{self.files_text}{rate}, {left} left", f"{rate} {left}"
 
 
-def view(session: Session, name: str, meter: Meter, now_s: float) -> View:
+def view(session: Session, file: File, meter: Meter, now_s: float) -> View:
     """Returns what to show of a session now."""
     transfer, stage = session.transfer, session.stage
     status, wait_s, bytes_per_s = _STATUS.get(stage, NO_STATUS), 0.0, 0.0
+    status = (status[0].format(file.what), status[1])
     if stage is Stage.BACKING_OFF:
         status, wait_s = (session.note, ""), max(session.retry_at_s - now_s, 0.01)
     elif stage is Stage.AWAITING_APP and session.app_is_silent:
@@ -100,7 +110,19 @@ def view(session: Session, name: str, meter: Meter, now_s: float) -> View:
     else:
         meter.restart()
     status = (printable(status[0]), status[1])
-    return View(printable(name), transfer.length_bytes, transfer.stored_bytes, bytes_per_s, *status, wait_s)
+    length_bytes, stored_bytes = transfer.length_bytes, transfer.stored_bytes
+    files, stored_files = _files(file.manifest, stored_bytes)
+    return View(
+        printable(file.name), length_bytes, stored_bytes, bytes_per_s, *status, wait_s, files, stored_files
+    )
+
+
+def _files(manifest: FolderManifest | None, stored_bytes: int) -> tuple[int, int]:
+    """Returns how many files a folder has, and how many of them are stored.
+
+    Meanwhile, empty folders count as stored files. There are few of them.
+    """
+    return (manifest.files, min(manifest.index_at(stored_bytes), manifest.files)) if manifest else (0, 0)
 
 
 # --- lines -----------------------------------------------------------------------------------------
@@ -118,7 +140,10 @@ def bar_line(shown: View, columns: int, full: str = "#", empty: str = "-") -> st
     tail, short_tail = shown.tails
     if column_count(tail) > room - MIN_NAME_COLUMNS:
         tail = shortened(short_tail, max(room - MIN_NAME_COLUMNS, 0))
-    room -= max(column_count(tail), USUAL_TAIL_COLUMNS if room > 2 * USUAL_TAIL_COLUMNS else 0)
+    usual_columns = USUAL_TAIL_COLUMNS + (
+        len(f"{shown.files:,}/{shown.files:,} files, ") if shown.files else 0
+    )
+    room -= max(column_count(tail), usual_columns if room > 2 * usual_columns else 0)
     name = shortened(shown.name, max(MIN_NAME_COLUMNS, room // 3 if room >= 3 * MIN_BAR_COLUMNS else room))
     bar_columns = min(room - column_count(name) - 2, MAX_BAR_COLUMNS)
     parts = [name, f"{shown.percent:3d}%", tail]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import ssl
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import Any, Final
@@ -73,8 +74,11 @@ class _Trusting(HTTPAdapter):
         self.poolmanager.pool_classes_by_scheme = {"http": _HttpPool, "https": _HttpsPool}
 
 
-def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
-    """Returns the ticket that the app gives at this address, by GET or POST. Raises NoTicket."""
+def ask(url: str, method: str, context: ssl.SSLContext, fields: Mapping[str, str] | None = None) -> Ticket:
+    """Returns the ticket that the app gives at this address, by GET or POST. Raises NoTicket.
+
+    `fields` are sent as those of a form: in the body of a POST, and in the query of a GET.
+    """
     if urlsplit(url).scheme not in ("http", "https"):
         raise NoTicket(f"{url} is not an http address.")
     with requests.Session() as session:
@@ -82,7 +86,15 @@ def ask(url: str, method: str, context: ssl.SSLContext) -> Ticket:
             session.mount(scheme, _Trusting(context))
         session.trust_env = False  # use no proxies or passwords from the environment
         try:
-            answer = session.request(method, url, timeout=TIMEOUT_S, allow_redirects=False, stream=True)
+            answer = session.request(
+                method,
+                url,
+                params=fields if method == "GET" else None,
+                data=fields if method != "GET" else None,
+                timeout=TIMEOUT_S,
+                allow_redirects=False,
+                stream=True,
+            )
             body = answer.raw.read(MAX_ANSWER_BYTES, decode_content=True)
         except requests.exceptions.SSLError as exc:
             raise NoTicket(

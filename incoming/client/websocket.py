@@ -15,9 +15,9 @@ from collections import deque
 from functools import partial
 from typing import Final
 
-from incoming.client.file import Source
 from incoming.client.protocol.events import ConnectionClosed, PeerActive
 from incoming.client.protocol.stored_prefix import Segment
+from incoming.client.source import Source
 from incoming.core import checksum
 from incoming.protocol import chunks
 from incoming.wire import close_codes, frames

@@ -17,12 +17,19 @@ from incoming.http.listeners import browser_url, reachable_host
 from incoming.runtime.static_files import STATIC_DIR
 from incoming.wire.page_policy import page_headers
 
-EXAMPLES_DIR: Final = Path(__file__).parent.parent.parent / "examples"
+_PACKAGE: Final = Path(__file__).parent.parent
+EXAMPLES_DIR: Final = next(
+    (d for d in (_PACKAGE / "examples", _PACKAGE.parent / "examples") if d.is_dir()), _PACKAGE / "examples"
+)
+"""Inside the package when it is installed, beside it in the source tree."""
+INSTALLED_UPLOADS: Final = "incoming-examples"
+"""The folder in the current one for uploads of installed examples. In the source tree, each has its own."""
 EXAMPLES: Final = (
     ("1-simple", "Example 1, one file"),
     ("2-dynamic", "Example 2, many files, pausable"),
     ("3-dropzone", "Example 3, folders and many files"),
-    ("5-uppy", "Example 5, Uppy's Dashboard over tus"),
+    ("5-uppy", "Example 5, Uppy's Dashboard"),
+    ("6-folder", "Example 6, a folder as one upload"),
 )
 
 DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"
@@ -47,11 +54,13 @@ class Example:
     port: int
 
 
-def welcome(host: str, port: int, storage_dir: str) -> str:
+def welcome(host: str, port: int, storage_dir: str, *, examples: bool = False) -> str:
     """Returns the message that is printed when the server is ready."""
     url = browser_url(host, port)
+    first = f"  Open {url} in a browser: that page leads to the examples.\n" if examples else ""
     return (
         f"Incoming!! {__version__} listens on {url}\n"
+        f"{first}"
         f"  Uploads are stored in              {storage_dir}\n"
         f"  Your app asks for a ticket with    POST {url}/incoming/backend/new_upload?signalFinishURL=...\n"
         f"  Your page loads                    {url}/incoming/frontend/incoming.js\n"
@@ -116,7 +125,7 @@ def _links(heading: str, links: list[tuple[str, ...]]) -> str:
 def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
     """Yields the example apps. Raises BadSetting if there are none, or for a wrong list of ports."""
     if not EXAMPLES_DIR.is_dir():
-        raise BadSetting("examples", "only the source tree contains the examples")
+        raise BadSetting("examples", f"they are not where they were installed, in {EXAMPLES_DIR}")
     try:
         numbers = [int(port) for port in ports.split(",")]
     except ValueError:
@@ -125,16 +134,24 @@ def examples(host: str, incoming_port: int, ports: str) -> Iterator[Example]:
         raise BadSetting("examples_ports", f"must be {len(EXAMPLES)} ports, separated by commas")
     for (folder, title), port in zip(EXAMPLES, numbers, strict=True):
         module = _load(EXAMPLES_DIR / folder / "backend.py")
-        yield Example(title, partial(_app_at, module, host, incoming_port), port)
+        yield Example(title, partial(_app_at, module, host, incoming_port, uploads_dir(folder)), port)
 
 
-def _app_at(module: Any, host: str, incoming_port: int, port: int) -> Any:
+def uploads_dir(example: str) -> Path:
+    """Returns where an example keeps its uploads: never in a folder of installed packages."""
+    if EXAMPLES_DIR.parent == _PACKAGE:
+        return Path.cwd() / INSTALLED_UPLOADS / example
+    return EXAMPLES_DIR / example / "uploads"
+
+
+def _app_at(module: Any, host: str, incoming_port: int, uploads: Path, port: int) -> Any:
     machine = reachable_host(host)
     return module.make_app(
         public_incoming_host="",  # the page's own host, with the port of the next line
         internal_incoming_host=f"{machine}:{incoming_port}",
         public_app_host=f"{machine}:{port}",
         internal_app_host=f"{machine}:{port}",
+        uploads_dir=uploads,
     )
 
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from functools import partial, wraps
-from pathlib import Path
+from functools import wraps
 from typing import Any, Final
 
 import click
@@ -17,16 +16,19 @@ from incoming.commands.server_client import NotReached, Remote, Unreachable, sen
 from incoming.commands.setting_options import setting_options, settings
 from incoming.core.errors import IncomingError
 from incoming.core.lifecycle import State
-from incoming.core.ticket import Ticket
 from incoming.runtime import output
 from incoming.runtime.logs import printable
-from incoming.settings.table import Settings
-from incoming.storage.local import upload_file
 
 ENDED: Final = {"finished", "cancelled", "expired"}
 REFRESH_EVERY_S: Final = 2.0
+PLACE: Final = (
+    *("storage_dir", "storage", "storage_choice", "registry", "redis_insecure"),
+    *("host", "port", "backend_token"),
+)
+"""The settings that tell where the server is, and where its tickets are."""
 NAME_CHARS: Final = 36
-HEAD: Final = f"{'UPLOAD':<9} {'STATE':<13} {'DONE':>5} {'SIZE':>9} {'SPEED':>11} {'IDLE':>9}  NAME"
+LAST: Final = "NAME"
+HEAD: Final = f"{'UPLOAD':<9} {'STATE':<13} {'DONE':>5} {'SIZE':>9} {'SPEED':>11} {'IDLE':>9}  {LAST}"
 
 
 def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
@@ -34,7 +36,7 @@ def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def command(config_file: str | None, server: str, **given: Any) -> None:
-        options = {name: given.pop(name) for name in ("storage_dir", "host", "port", "backend_token")}
+        options = {name: given.pop(name) for name in PLACE}
         try:
             function(Remote(settings(config_file, options), server), **given)
         except (IncomingError, NotReached) as exc:
@@ -43,7 +45,7 @@ def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
     where = click.option(
         "--server", default="", metavar="URL", help="The URL of the server, if it differs from the settings."
     )
-    return where(setting_options(command, ("storage_dir", "host", "port", "backend_token")))
+    return where(setting_options(command, PLACE))
 
 
 @click.command()
@@ -59,14 +61,15 @@ def _beside_a_server(function: Callable[..., None]) -> Callable[..., None]:
 def uploads(remote: Remote, everything: bool, state: str | None, watch: bool, as_json: bool) -> None:
     """List uploads, with their progress.
 
-    If the server does not run, the list comes from its journal.
+    If the server does not run, the list comes from its journal or its Redis.
     """
     while True:
         try:
             rows, note = list(remote.list_uploads(state or "")), ""
         except Unreachable as exc:
-            found = map(partial(_from_journal, remote.settings), remote.tickets())
-            rows, note = [row for row in found if state in (None, row["state"])], f"{exc} Its journal says:"
+            found = _without_server(remote)
+            rows = [row for row in found if state in (None, row["state"])]
+            note = f"{exc} {remote.source} says:"
         rows = [row for row in rows if everything or state or row["state"] not in ENDED]
         if watch:
             click.clear()
@@ -121,17 +124,17 @@ def _post(remote: Remote, route: str, upload_id: str, **more: str) -> None:
 # --- what is printed ---------------------------------------------------------------------------------
 
 
-def _from_journal(settings: Settings, ticket: Ticket) -> dict[str, Any]:
-    """Returns an upload as the journal and the disk have it, in the form of `GET backend/uploads`."""
-    try:
-        offset_bytes = upload_file(Path(settings.storage_dir) / "data", ticket.id).stat().st_size
-    except OSError:
-        offset_bytes = 0
-    state = ticket.recovered(0.0).state
-    return {
-        "id": ticket.short_id, "name": ticket.name, "state": state.value, "reason": ticket.reason,
-        "length_bytes": ticket.length_bytes, "offset_bytes": offset_bytes, "bytes_per_s": 0, "idle_s": None,
-    }  # fmt: skip
+def _without_server(remote: Remote) -> Iterator[dict[str, Any]]:
+    """Yields the uploads as their tickets and files say, in the form of `GET backend/uploads`."""
+    tickets = list(remote.tickets())
+    sizes = remote.stored_bytes(tickets)
+    for ticket in tickets:
+        state = ticket.state if remote.settings.registry else ticket.recovered(0.0).state
+        yield {
+            "id": ticket.short_id, "name": ticket.name, "state": state.value, "reason": ticket.reason,
+            "length_bytes": ticket.length_bytes, "offset_bytes": sizes[ticket.id] or 0, "bytes_per_s": 0,
+            "idle_s": None, "instance": None,
+        }  # fmt: skip
 
 
 def _print(rows: Iterable[dict[str, Any]], note: str, as_json: bool) -> None:
@@ -141,11 +144,15 @@ def _print(rows: Iterable[dict[str, Any]], note: str, as_json: bool) -> None:
         return
     if note:
         click.echo(note, err=True)
-    lines = [_line(row) for row in rows]
-    click.echo("\n".join([HEAD, *lines]) if lines else "There are no uploads.")
+    rows = list(rows)
+    width = max((len(row.get("instance") or "") for row in rows), default=0)
+    head = f"{HEAD[: -len(LAST)]}{'ON':<{width}}  {LAST}" if width else HEAD
+    lines = [_line(row, width) for row in rows]
+    click.echo("\n".join([head, *lines]) if lines else "There are no uploads.")
 
 
-def _line(row: dict[str, Any]) -> str:
+def _line(row: dict[str, Any], instance_chars: int) -> str:
+    """Returns a line of the list. `instance_chars`: the width of the column with the instance; 0 if none."""
     length_bytes, offset_bytes = row["length_bytes"], row["offset_bytes"] or 0
     done = "" if not length_bytes else f"{100 * offset_bytes // length_bytes} %"
     speed = f"{readable(row['bytes_per_s'])}/s" if row["bytes_per_s"] else ""
@@ -156,7 +163,9 @@ def _line(row: dict[str, Any]) -> str:
         name = name[: NAME_CHARS - 1] + "…"
     reason = f"  ({printable(row['reason'])})" if row["reason"] else ""
     state = row["state"].replace("_", " ")
-    return f"{row['id']:<9} {state:<13} {done:>5} {size:>9} {speed:>11} {idle:>9}  {name}{reason}".rstrip()
+    on = f"{printable(row.get('instance') or ''):<{instance_chars}}  " if instance_chars else ""
+    about = f"{row['id']:<9} {state:<13} {done:>5} {size:>9} {speed:>11} {idle:>9}"
+    return f"{about}  {on}{name}{reason}".rstrip()
 
 
 def readable(size_bytes: float) -> str:

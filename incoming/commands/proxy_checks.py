@@ -27,6 +27,7 @@ from incoming.commands.proxy_findings import (
     judge_body_limit,
     judge_buffering,
     judge_interim,
+    judge_slow_body,
     judge_timeout,
 )
 from incoming.commands.raw_request import ANSWER_TIMEOUT_S, NoAnswer, RawRequest, Reply, TimedOut
@@ -40,10 +41,14 @@ LONG_PAUSE_S: Final = 3.0
 """How long, the second time, where the first one says that bodies are kept: a busy server looks like that."""
 FIRST_PIECE: Final = b"x" * 64 * 1024
 """More than a proxy may reasonably collect before it sends on."""
+PAUSES: Final = 2
+"""How many pauses a slow body makes. The server itself ends a body that is silent for 30 s."""
 REFUSAL_WAIT_S: Final = 2.0
 """How long a refusal of a body's length may take. A proxy that keeps whole bodies says nothing at all."""
 SMALLEST_BITS: Final = 16
 LARGEST_BITS: Final = 40
+SIGNED_BITS: Final = 30
+"""Rules of HAProxy and Apache read a length as a 32-bit number, for which 1 TiB is 0."""
 COOKIE_BYTES: Final = 16 * 1000
 METHODS: Final = ("PUT", "PATCH", "DELETE", "OPTIONS")
 AT_ONCE: Final = 8
@@ -71,8 +76,9 @@ class Doctor:
         seen = self._first_look()
         self._shows_proxy = bool(seen.get("shows_proxy"))
         checks: tuple[Callable[[], list[Finding]], ...] = (
-            *(self._timeout, self._backend, self._websocket, self._methods, self._buffering),
-            *(self._chunked, self._body_limit, self._headers, self._responses, self._interim, self._tls),
+            *(self._timeout, self._slow_body, self._backend, self._websocket, self._methods),
+            *(self._buffering, self._chunked, self._body_limit, self._headers, self._responses),
+            *(self._interim, self._tls),
         )
         with ThreadPoolExecutor(AT_ONCE) as pool:
             results = [pool.submit(check) for check in checks]
@@ -124,6 +130,22 @@ class Doctor:
         except NoAnswer as exc:
             how = str(exc)
         return [judge_timeout(self._hold_s, time.monotonic() - begun_s, how)]
+
+    def _slow_body(self) -> list[Finding]:
+        """Sends a body with pauses, as a bad line does."""
+        if not self._hold_s:
+            return []
+        pause_s, length, how = self._hold_s / PAUSES, len(FIRST_PIECE) + PAUSES, ""
+        try:
+            with self._open("POST", PROBE_ROUTE, f"Content-Length: {length}", "Connection: close") as request:
+                request.send(FIRST_PIECE)
+                for _ in range(PAUSES):
+                    time.sleep(pause_s)
+                    request.send(b"x")
+                how = _failure(request.reply())
+        except NoAnswer as exc:
+            how = str(exc)
+        return [judge_slow_body(self._hold_s, pause_s, how)]
 
     def _backend(self) -> list[Finding]:
         found, peer = [], ""
@@ -222,9 +244,12 @@ class Doctor:
         return findings
 
     def _body_limit(self) -> list[Finding]:
-        if not (how := self._refusal(1 << LARGEST_BITS)):
+        for refused in (LARGEST_BITS, SIGNED_BITS):
+            if how := self._refusal(1 << refused):
+                break
+        else:
             return [judge_body_limit(1 << LARGEST_BITS, None, "")]
-        passes, refused = SMALLEST_BITS - 1, LARGEST_BITS
+        passes = SMALLEST_BITS - 1
         while refused - passes > 1:
             middle = (passes + refused) // 2
             if why := self._refusal(1 << middle):

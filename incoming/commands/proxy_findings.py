@@ -19,6 +19,7 @@ class Topic(StrEnum):
     CHUNKED = "chunked bodies"
     BODY_LIMIT = "body limit"
     TIMEOUT = "timeout"
+    SLOW_BODY = "slow bodies"
     HEADERS = "long headers"
     RESPONSES = "response buffering"
     INTERIM = "interim answers"
@@ -39,63 +40,111 @@ class Unreachable(Exception):
     """No Incoming!! server answers at the address, so nothing can be examined; the text says why."""
 
 
-SHIPPED: Final = "deploy/nginx.conf has all lines for nginx."
-REMEDIES: Final[dict[Topic, dict[str, str]]] = {
+SHIPPED: Final = "docs/how-to has a page with all lines for each proxy: nginx.md, haproxy.md, apache.md."
+_UPLOADS: Final = r"^/incoming/(0\.1/)?frontend/"
+
+
+def _at_uploads(*lines: str) -> str:
+    """Returns a section of Apache's configuration for the uploads alone."""
+    inside = (f"    {line}" for line in lines)
+    return "\n".join((f'<LocationMatch "{_UPLOADS}">', *inside, "</LocationMatch>"))
+
+
+_PASS: Final = "ProxyPass /incoming/{0}frontend/ http://127.0.0.1:4000/incoming/{0}frontend/ {1}"
+_APACHE_PASS: Final = tuple(_PASS.format(prefix, "upgrade=websocket timeout=120") for prefix in ("", "0.1/"))
+_CHUNKED_AS_IT_COMES: Final = _at_uploads("UnsetEnv force-proxy-request-1.0 proxy-sendcl")
+"""Both in one section: of several that say UnsetEnv, only the last one counts."""
+_NO_MOD_SECURITY: Final = (
+    "<IfModule security2_module>\n"
+    f'    SecRule REQUEST_FILENAME "@rx {_UPLOADS}" \\\n'
+    '        "id:4000,phase:1,pass,nolog,t:none,t:urlDecode,t:normalizePath,'
+    'ctl:ruleEngine=Off,ctl:requestBodyAccess=Off"\n'
+    "</IfModule>"
+)
+"""mod_security keeps whole bodies. It looks at their length before any <Location> counts: only a rule helps.
+
+The path is compared in the form that Apache compares it in: else `/incoming/frontend/../login` passed, too.
+"""
+_HAPROXY_STREAMS: Final = (
+    "no option http-buffer-request  # in the frontend",
+    "remove http-request wait-for-body",
+)
+REMEDIES: Final[dict[Topic, dict[str, tuple[str, ...]]]] = {
     Topic.BACKEND: {
-        "nginx": r"location ~ ^/incoming/(0\.1/)?frontend/ { ... }  location /incoming/ { return 404; }",
-        "HAProxy": "http-request deny if { path_beg /incoming/ }"
-        " !{ path_beg /incoming/frontend/ /incoming/0.1/frontend/ }",
-        "Apache": "ProxyPass for /incoming/frontend/ and /incoming/0.1/frontend/, and for no path above them",
+        "nginx": (r"location ~ ^/incoming/(0\.1/)?frontend/ { ... }  location /incoming/ { return 404; }",),
+        "HAProxy": (
+            "http-request deny unless { path_beg /incoming/frontend/ /incoming/0.1/frontend/ }"
+            "  # in the backend",
+        ),
+        "Apache": (*_APACHE_PASS, "ProxyPass /incoming/ !"),
     },
     Topic.WEBSOCKET: {
-        "nginx": "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
-        ' proxy_set_header Connection "upgrade";',
-        "HAProxy": "mode http, without http-request del-header Upgrade",
-        "Apache": "ProxyPass /incoming/frontend/ http://127.0.0.1:4000/incoming/frontend/ upgrade=websocket",
+        "nginx": (
+            "proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade;"
+            ' proxy_set_header Connection "upgrade";',
+        ),
+        "HAProxy": ("remove http-request del-header Upgrade",),
+        "Apache": _APACHE_PASS,
     },
     Topic.VERSION: {
-        "nginx": "proxy_http_version 1.1;",
-        "HAProxy": "mode http",
-        "Apache": "remove SetEnv force-proxy-request-1.0 1",
+        "nginx": ("proxy_http_version 1.1;",),
+        "Apache": (_CHUNKED_AS_IT_COMES,),
     },
     Topic.METHODS: {
-        "nginx": "remove limit_except",
-        "HAProxy": "remove http-request deny rules that name methods",
-        "Apache": "remove <Limit> and <LimitExcept>",
+        "nginx": ("remove limit_except",),
+        "HAProxy": ("remove http-request deny rules that name methods",),
+        "Apache": (
+            _at_uploads(
+                "Require all granted",
+                *("<IfModule allowmethods_module>", "    AllowMethods reset", "</IfModule>"),
+            ),
+        ),
     },
     Topic.BUFFERING: {
-        "nginx": "proxy_request_buffering off; proxy_http_version 1.1;",
-        "HAProxy": "no option http-buffer-request",
-        "Apache": "remove SetEnv proxy-sendcl 1; with mod_security: SecRequestBodyAccess Off",
+        "nginx": ("proxy_request_buffering off; proxy_http_version 1.1;",),
+        "HAProxy": _HAPROXY_STREAMS,
+        "Apache": (_at_uploads("SetInputFilter None"), _NO_MOD_SECURITY),
     },
     Topic.CHUNKED: {
-        "nginx": "proxy_request_buffering off; proxy_http_version 1.1;",
-        "HAProxy": "no option http-buffer-request",
-        "Apache": "remove SetEnv proxy-sendcl 1; SetEnv proxy-sendchunked 1",
+        "nginx": ("proxy_request_buffering off; proxy_http_version 1.1;",),
+        "HAProxy": _HAPROXY_STREAMS,
+        "Apache": (_CHUNKED_AS_IT_COMES, _at_uploads("SetInputFilter None"), _NO_MOD_SECURITY),
     },
     Topic.BODY_LIMIT: {
-        "nginx": "client_max_body_size 0;",
-        "HAProxy": "remove http-request deny rules with req.body_size or hdr(content-length)",
-        "Apache": "LimitRequestBody 0",
+        "nginx": ("client_max_body_size 0;",),
+        "HAProxy": ("remove http-request deny rules with req.body_size or content-length",),
+        "Apache": ("LimitRequestBody 0", _NO_MOD_SECURITY),
     },
     Topic.TIMEOUT: {
-        "nginx": "proxy_read_timeout 2m; proxy_send_timeout 2m;",
-        "HAProxy": "timeout client 2m; timeout server 2m; timeout tunnel 2m",
-        "Apache": "ProxyTimeout 120",
+        "nginx": ("proxy_read_timeout 2m; proxy_send_timeout 2m;",),
+        "HAProxy": (
+            "timeout client 2m  # in the frontend",
+            "timeout server 2m  # in the backend",
+            "timeout tunnel 2m  # in the backend",
+        ),
+        "Apache": ("ProxyTimeout 120", *_APACHE_PASS),
+    },
+    Topic.SLOW_BODY: {
+        "nginx": ("client_body_timeout 1m;",),
+        "HAProxy": ("timeout server 2m  # in the backend",),
+        "Apache": ("RequestReadTimeout body=0",),
     },
     Topic.HEADERS: {
-        "nginx": "large_client_header_buffers 4 32k;",
-        "HAProxy": "tune.bufsize 49152",
-        "Apache": "LimitRequestFieldSize 32768",
+        "nginx": ("large_client_header_buffers 4 32k;",),
+        "HAProxy": ("global\n    tune.bufsize 49152",),
+        "Apache": ("LimitRequestFieldSize 32768",),
     },
     Topic.RESPONSES: {
-        "nginx": "proxy_buffering off;",
-        "HAProxy": "remove http-response wait-for-body",
-        "Apache": "ProxyPass ... flushpackets=on",
+        "nginx": ("proxy_buffering off;",),
+        "HAProxy": ("remove http-response wait-for-body",),
+        "Apache": (_NO_MOD_SECURITY,),
     },
-    Topic.INTERIM: {"Incoming!!": 'interim_responses = "off"'},
+    Topic.INTERIM: {"Incoming!!": ('interim_responses = "off"',)},
 }
-"""The lines to change, for each proxy, where a topic is not fine and a line can mend it."""
+"""What to change, for each proxy, where a topic is not fine: directives and sections to paste, or to remove.
+
+HAProxy's say in a comment where they stand. A proxy that cannot do the harm has none.
+"""
 
 
 HARMLESS: Final = frozenset((Topic.BACKEND, Topic.INTERIM))
@@ -111,8 +160,8 @@ class Finding:
     sentence: str
 
     @property
-    def remedies(self) -> dict[str, str]:
-        """The lines to change, for each proxy; empty where no change is needed."""
+    def remedies(self) -> dict[str, tuple[str, ...]]:
+        """What to change, for each proxy; empty where no change is needed."""
         if self.grade is Grade.OK or (self.grade is Grade.NOTE and self.topic in HARMLESS):
             return {}
         return REMEDIES.get(self.topic, {})
@@ -148,6 +197,15 @@ def judge_timeout(asked_s: float, took_s: float, how: str) -> Finding:
         return Finding(Topic.TIMEOUT, Grade.OK, sentence)
     sentence = f"An answer that takes {asked_s:.0f} s does not arrive: {how} after {took_s:.0f} s."
     return Finding(Topic.TIMEOUT, Grade.CHANGE, sentence)
+
+
+def judge_slow_body(took_s: float, pause_s: float, how: str) -> Finding:
+    """Returns what it means that a body with pauses, sent in `took_s`, passed, or `how` it failed."""
+    if not how:
+        sentence = f"A body may take {took_s:.0f} s, with pauses of {pause_s:.0f} s."
+        return Finding(Topic.SLOW_BODY, Grade.OK, sentence)
+    sentence = f"A body that takes {took_s:.0f} s, with pauses of {pause_s:.0f} s, fails: {how}."
+    return Finding(Topic.SLOW_BODY, Grade.CHANGE, sentence)
 
 
 def judge_interim(

@@ -8,14 +8,15 @@ import os
 import resource
 import sys
 from dataclasses import replace
+from typing import NoReturn
 
 import click
 
 from incoming.commands import demo
 from incoming.commands.setting_options import given, setting_options
-from incoming.composition import Service
+from incoming.composition.service import Service
 from incoming.core.errors import BadSetting, IncomingError
-from incoming.http import listeners
+from incoming.http import listeners, workers
 from incoming.http.lifetime import Servers
 from incoming.runtime import logs, output
 from incoming.runtime.gevent_runtime import real_poll
@@ -27,16 +28,17 @@ log = logging.getLogger("incoming")
 IGNORED = "the setting %(name)s (%(source)s) is ignored: %(why)s"
 EXAMPLE_PORT = (
     "{example.title!r} can't listen on port {example.port}: {why}. "
-    "Choose other ports: --examples-ports 5001,5002,5003,5005, or 0 for any that is free"
+    "Choose other ports: --examples-ports 5001,5002,5003,5005,5006, or 0 for any that is free"
 )
+CTRL_C = "  Ctrl-C stops it. Uploads resume at the next start."
 INTERRUPTED = 130
 """The exit code that shells know for Ctrl-C."""
 
 
 @click.command()
 @click.option("--examples", is_flag=True, help="Also run the example apps, in this process.")
-@click.option("--examples-ports", default="4001,4002,4003,4005", metavar="PORTS",
-              help="The ports of the example apps. [default: 4001,4002,4003,4005]")  # fmt: skip
+@click.option("--examples-ports", default="4001,4002,4003,4005,4006", metavar="PORTS",
+              help="The ports of the example apps. [default: 4001,4002,4003,4005,4006]")  # fmt: skip
 @setting_options
 def serve(config_file: str | None, examples: bool, examples_ports: str, **options: str | None) -> None:
     """Run the server. This is what `incoming` does without a command.
@@ -79,8 +81,12 @@ def warn_of_ignored(found: load.Given, why: str) -> None:
 def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
     """Serves until a signal comes. Raises StorageInUse, BadSetting, OSError."""
     allow_all_descriptors()
+    if settings.workers > 1:
+        _run_workers(settings)
+    if settings.instance and (number := os.environ.get(workers.WORKER_VARIABLE)):
+        settings = replace(settings, instance=f"{settings.instance}-{number}")
     service = Service(settings)  # may wait for the storage, and is interrupted by any signal until it has it
-    servers = Servers(settings, service.uploads.refusals.count)
+    servers = Servers(settings, service.uploads.refusals, service.new_client_limits())
     app = demo.FrontPage(service.wsgi())
     if inherited := servers.inherited_address:
         host, port = inherited
@@ -89,7 +95,9 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
         settings = replace(settings, host=host, port=port)
     port = servers.listen(lambda _: app, settings.host, settings.port)
     service.begin()
-    click.echo(demo.welcome(settings.host, port, str(service.directory)))
+    workers.tell_ready()
+    if not os.environ.get(workers.WORKER_VARIABLE):
+        click.echo(demo.welcome(settings.host, port, service.place, examples=bool(examples_ports)))
     if examples_ports:
         for example in demo.examples(settings.host, port, examples_ports):
             try:
@@ -99,9 +107,26 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
                 raise BadSetting("examples_ports", EXAMPLE_PORT.format(example=example, why=why)) from exc
             app.add_example(example.title, example_port)
             click.echo(f"  {example.title:<34} {listeners.browser_url(settings.host, example_port)}")
-    click.echo("  Ctrl-C stops it. Uploads resume at the next start.")
+    if not os.environ.get(workers.WORKER_VARIABLE):
+        click.echo(CTRL_C)
     servers.serve_until_signal(service.stop)
     service.close()
+
+
+def _run_workers(settings: Settings) -> NoReturn:
+    """Serves with several processes until a signal comes, and exits. Raises BadSetting."""
+    if not settings.is_shared:
+        raise BadSetting("workers", workers.NEEDS_SHARED)
+    with listeners.listen_as_set(settings.host, settings.port) as listener:
+        port = listener.getsockname()[1]
+        place = f"{settings.storage}, by {settings.workers} processes"
+
+        def greet() -> None:
+            click.echo(f"{demo.welcome(settings.host, port, place)}\n{CTRL_C}")
+
+        within_s = settings.stop_timeout_s + workers.STOP_MARGIN_S
+        command = workers.command(port)
+        sys.exit(workers.Workers(settings.workers, command, listener.fileno(), within_s, greet).run())
 
 
 def allow_all_descriptors() -> None:

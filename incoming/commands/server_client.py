@@ -1,23 +1,26 @@
-"""Requests of the operator's commands to the server, and the tickets in its journal.
+"""Requests of the operator's commands to the server, and the tickets in its journal or its Redis.
 
-A user that may read the journal may also end uploads: the commands read a ticket's secret there. A ticket is
-named by its first characters, as in the log.
+A user that may read them may also end uploads: the commands read a ticket's secret there. A ticket is named
+by its first characters, as in the log.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import requests
 
-from incoming.core.errors import IncomingError, UnknownTicket
+from incoming.core.errors import IncomingError, StorageFailed, UnknownTicket
 from incoming.core.ticket import Ticket
 from incoming.http import listeners
 from incoming.registry import journal
 from incoming.settings.table import Settings
+from incoming.storage.choice import S3
+from incoming.storage.local import upload_file
 
 TIMEOUT_S = 30.0
 MIN_ID_CHARS = 4
@@ -58,7 +61,8 @@ class Remote:
                     timeout=TIMEOUT_S,
                 )
             except requests.RequestException as exc:
-                raise Unreachable(f"The server at {self.address} does not answer.") from exc
+                others = " --server can name another one." if self.settings.registry else ""
+                raise Unreachable(f"The server at {self.address} does not answer.{others}") from exc
         if not answer.ok:
             raise NotReached(answer.text)
         return answer
@@ -73,11 +77,16 @@ class Remote:
             if not page["uploads"] or start >= page["matching"]:
                 return
 
-    # --- the journal ---------------------------------------------------------------------------------
+    # --- where the tickets are -------------------------------------------------------------------------
 
     @property
     def _journal(self) -> Path:
         return Path(self.settings.storage_dir) / "journal"
+
+    @property
+    def source(self) -> str:
+        """Where the tickets are, for people."""
+        return "Redis" if self.settings.registry else "Its journal"
 
     def ticket(self, id_prefix: str) -> Ticket:
         """Returns the only ticket whose id begins like this. Raises NotReached, UnknownTicket."""
@@ -93,11 +102,40 @@ class Remote:
         return found[0]
 
     def tickets(self) -> Iterator[Ticket]:
-        """Yields the tickets in the journal. Raises NotReached if it can't be read."""
+        """Yields all tickets. Raises NotReached if they can't be read, BadSetting."""
+        if self.settings.registry:
+            try:
+                yield from _redis().read_tickets(self.settings)
+            except StorageFailed as exc:
+                raise NotReached(f"Redis can't be read: {exc.__cause__ or exc}.") from exc
+            return
         try:
             yield from journal.read(self._journal)
         except OSError as exc:
             raise NotReached(f"The journal in {self._journal} can't be read: {exc.strerror}.") from exc
+
+    def stored_bytes(self, tickets: Sequence[Ticket]) -> dict[str, int | None]:
+        """Returns how many bytes are stored of each upload, as far as this machine can tell without a server.
+
+        The parts of files in S3 are noted in Redis, if that has the tickets. Raises StorageFailed.
+        """
+        default = "" if len(self.settings.storages) > 1 else self.settings.storages[0]
+        in_s3 = {one.id for one in tickets if (one.storage or default) == S3}
+        found = {one.id: self._file_size(one.id) for one in tickets if one.id not in in_s3}
+        if self.settings.registry and in_s3:
+            found |= _redis().stored_bytes(self.settings, [*in_s3])
+        return dict.fromkeys(in_s3) | found
+
+    def _file_size(self, ticket_id: str) -> int | None:
+        try:
+            return upload_file(Path(self.settings.storage_dir) / "data", ticket_id).stat().st_size
+        except OSError:
+            return None
+
+
+def _redis() -> Any:
+    """Returns the module that reads tickets in Redis, which needs an extra. Raises BadSetting."""
+    return import_module("incoming.composition.redis_reading")
 
 
 def sentence(exc: IncomingError | NotReached) -> str:

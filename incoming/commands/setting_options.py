@@ -15,9 +15,22 @@ from incoming.settings import load
 from incoming.settings.load import SETTINGS, Setting
 from incoming.settings.table import Settings
 
+
+def config_path(named: str | None) -> str | None:
+    """Returns the file with the settings: the one that is named, else the default one if it exists.
+
+    An empty name stands for no file.
+    """
+    if named is not None:
+        return named or None
+    return load.DEFAULT_CONFIG if Path(load.DEFAULT_CONFIG).exists() else None
+
+
 config_option = click.option(
     "--config", "config_file", metavar="FILE", envvar=load.CONFIG_VARIABLE, show_envvar=True,
-    help="A TOML file with settings, by these names: storage_dir = \"/srv/uploads\".",
+    callback=lambda _context, _option, named: config_path(named),
+    help="A TOML file with settings, by these names: storage_dir = \"/var/lib/incoming\". "
+         f"[default: {load.DEFAULT_CONFIG}, if it exists]",
 )  # fmt: skip
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
+from incoming.core.ticket import FILE
+
 LIST_LIMIT: Final = 100
 
 
@@ -12,7 +14,9 @@ LIST_LIMIT: Final = 100
 class NewUpload:
     """The parameters of `new_upload`. `secret_required` is false for the older `signalFinishSecret`.
 
-    `length_bytes`: the length that the file has to have; None if any will do.
+    `length_bytes`: the length that the file has to have; None if any will do. `storage`: `local` or `s3`;
+    empty if the app has not said. `destination`: the key that the object shall have in S3; empty for any.
+    `dest_type`: `file` or `folder`.
     """
 
     signal_finish_url: str
@@ -26,11 +30,17 @@ class NewUpload:
     max_bytes: int = 0
     length_bytes: int | None = None
     return_url: str = field(default="", repr=False)
+    storage: str = ""
+    destination: str = ""
+    dest_type: str = FILE
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Which uploads to list: one by its id, or those of a state (any, if it is empty), page by page."""
+    """Which uploads to list: one by its id, or those of a state (any, if it is empty), page by page.
+
+    `search`: only those that have each of its words, see `uploads.listing`.
+    """
 
     id: str = ""
     secret: str = field(default="", repr=False)
@@ -38,3 +48,4 @@ class Listing:
     start: int = 0
     limit: int = LIST_LIMIT
     history: int = 0
+    search: str = ""

@@ -19,6 +19,8 @@ _POLYNOMIAL: Final = 0x82F63B78
 """Castagnoli, the lowest coefficient in the highest bit."""
 _ONE: Final = 1 << 31
 """The polynomial 1, written that way."""
+_ALL_ONES: Final = 0xFFFFFFFF
+"""A CRC begins with this, and is inverted at its end."""
 
 
 def checksum(data: memoryview | bytes, before: int = 0) -> int:
@@ -32,6 +34,11 @@ def combine(first: int, second: int, second_bytes: int) -> int:
         return second  # zeros in front change nothing, and the first chunk of each file comes here
     a, b, c, d = _shifts(second_bytes)
     return a[first >> 24] ^ b[first >> 16 & 0xFF] ^ c[first >> 8 & 0xFF] ^ d[first & 0xFF] ^ second
+
+
+def zeros_checksum(size_bytes: int) -> int:
+    """Returns the CRC-32C of so many zero bytes, which nobody has to read."""
+    return _times(_shift(size_bytes), _ALL_ONES) ^ _ALL_ONES
 
 
 def _times(a: int, b: int) -> int:
@@ -125,7 +132,7 @@ class RunningDigest:
         self.position_bytes, self.crc32c = position_bytes, crc
 
     def add(self, data: memoryview, crc: int | None = None) -> None:
-        """Goes on with `data`, whose own CRC-32C is `crc` if that is known already."""
+        """Adds `data`, whose own CRC-32C is `crc` if that is known already."""
         if crc is None:
             self.crc32c = checksum(data, self.crc32c)
         else:

@@ -4,13 +4,17 @@ A source is a client's address, or the /64 network of an IPv6 client, because a 
 it. Behind a proxy it is the address in X-Forwarded-For, but only if the settings trust the proxy. Otherwise a
 client could claim another address with each request. Connections from this machine and from trusted proxies,
 which serve many clients, are not counted.
+
+Where several processes serve, they tell each other every few seconds which sources have many connections. So
+a limit is for all of them together, and costs no call. What they do not tell is a quarter of the limit at
+most.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from incoming.core.errors import TooMany
@@ -18,15 +22,26 @@ from incoming.core.networks import Networks, address
 
 ONE_SITE_BITS: Final = 64
 """The prefix length of the smallest IPv6 network that a provider gives to a customer."""
+UNTOLD_SHARE: Final = 4
+"""All connections of a source that no process tells of are less than this part of its limit."""
+MOST_TOLD: Final = 256
+"""A process tells of so many sources, those with the most connections."""
 
 
 class ClientLimits:
     """Finds the source of a request, and limits the connections of each source."""
 
-    def __init__(self, trusted_proxies: tuple[str, ...], max_connections: int) -> None:
-        """`max_connections`: the limit for one source; 0 sets no limit."""
+    def __init__(
+        self, trusted_proxies: tuple[str, ...], max_connections: int,
+        elsewhere: Callable[[str], int] = lambda _: 0,
+    ) -> None:  # fmt: skip
+        """`max_connections`: the limit for one source; 0 sets no limit.
+
+        `elsewhere` returns how many connections a source has to other processes, as far as that is known.
+        """
         self._trusted = Networks(trusted_proxies)
         self._max_connections = max_connections
+        self._elsewhere = elsewhere
         self._connections: Counter[str] = Counter()
 
     def source_of(self, environ: Mapping[str, object]) -> str:
@@ -54,10 +69,18 @@ class ClientLimits:
         """Counts a new connection. Returns False without counting if the source has reached its limit."""
         if not source or not self._max_connections:
             return True
-        if self._connections[source] >= self._max_connections:
+        if self._connections[source] + self._elsewhere(source) >= self._max_connections:
             return False
         self._connections[source] += 1
         return True
+
+    def busiest(self, processes: int) -> dict[str, int]:
+        """Returns the sources of which so many processes have to know, with their connections here."""
+        if not self._max_connections:
+            return {}
+        least = max(self._max_connections // (UNTOLD_SHARE * max(processes, 1)), 1)
+        busy = Counter({source: count for source, count in self._connections.items() if count >= least})
+        return dict(busy.most_common(MOST_TOLD))
 
     @property
     def refusal(self) -> TooMany:

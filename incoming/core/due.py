@@ -48,9 +48,10 @@ def rest_times_s(times: Times) -> dict[State, float]:
 def due_at_s(ticket: Ticket, rest_s: Mapping[State, float]) -> float:
     """Returns after which time of the service's clock the ticket is due. `rest_s`: see `rest_times_s`.
 
-    A ticket is always due while something is under way: its client may be lost, or a call to its app.
+    A ticket is always due while something is under way: its client may be lost, or a call to its app. So is a
+    paused one that only has to be completed.
     """
-    if ticket.state is State.UPLOADING or ticket.is_undelivered:
+    if ticket.state is State.UPLOADING or ticket.is_undelivered or ticket.is_whole:
         return ALWAYS
     return ticket.changed_at_s + rest_s[ticket.state]
 

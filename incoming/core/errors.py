@@ -212,10 +212,13 @@ class Damaged(IncomingError):
 
 
 class BytesLost(IncomingError):
-    """A power cut took bytes that were acknowledged; the file was cut off in front of them."""
+    """The storage has lost bytes that were acknowledged; the file was cut off in front of them.
+
+    A power cut took them from a disk, or somebody has replaced or removed a stored part in S3.
+    """
 
     code, number, http_status, retryable = "bytes_lost", 26, 500, True
-    sentence = "The server lost the last bytes in a power cut. The client sends them again."
+    sentence = "The storage lost the last bytes, for example in a power cut. The client sends them again."
 
 
 # --- what a request of an upload over HTTP got wrong ------------------------------------------------
@@ -312,7 +315,52 @@ class AppNotReady(IncomingError):
 
     code, number, http_status, retryable = "app_not_ready", 77, 423, True
     retry_after_s = 2
-    sentence = "All bytes have arrived, and the app has not taken the file yet. Ask again."
+
+    def __init__(self, why: str = "") -> None:
+        """`why`: the reason why the last call to the app failed, if it did."""
+        super().__init__(
+            f"All bytes have arrived, and the app has not taken the file yet{f': {why}' if why else ''}. "
+            "Ask again."
+        )
+
+
+# --- a folder as one upload ------------------------------------------------------------------------
+
+
+class BadFolder(IncomingError):
+    """What a client says of its folder is damaged, or the server can't keep the folder that way.
+
+    No byte of a file was stored. `reason` is a stable word: see docs/reference/folders.md. `index` is that of
+    the entry, counted from 0, and `path` its path; None and empty if it is about none. The sentence has
+    neither: pages may write it as HTML.
+    """
+
+    code, number, http_status, retryable = "bad_folder", 92, 422, False
+
+    def __init__(self, reason: str, why: str, index: int | None = None, path: str = "") -> None:
+        """`why` completes a sentence; about an entry, one that begins with "Its entry 17"."""
+        about = "" if index is None else f"Its entry {index + 1} "
+        super().__init__(f"This folder can't be uploaded. {about}{why}.")
+        self.reason = reason
+        self.index = index
+        self.path = path
+
+
+class FilesOnly(IncomingError):
+    """The ticket is for a folder, and a client sends one file in a way that can't send a folder."""
+
+    code, number, http_status, retryable = "files_only", 93, 403, False
+
+    def __init__(self, way: str) -> None:
+        """`way`: what can't send a folder."""
+        super().__init__(f"This ticket is for a folder. {way} can't send one.")
+
+
+class LeaveOutRefused(IncomingError):
+    """A client wants to leave a file of a folder out, over HTTP."""
+
+    code, number, http_status, retryable = "leave_out_refused", 94, 403, False
+    sentence = "Over HTTP, no file of a folder can be left out. Use a WebSocket, or upload the folder anew."
 
 
 # --- parts of an upload -------------------------------------------------------------------------
@@ -321,34 +369,34 @@ class AppNotReady(IncomingError):
 class InParts(IncomingError):
     """The upload comes in parts, so nobody can send it as a whole."""
 
-    code, number, http_status, retryable = "upload_in_parts", 100, 403, False
+    code, number, http_status, retryable = "upload_in_parts", 80, 403, False
     sentence = "This upload comes in parts, so it can't be sent as a whole. Cancel it to start again."
 
 
 class NotInParts(IncomingError):
     """The upload was begun as a whole file, or the storage takes whole files only."""
 
-    code, number, http_status, retryable = "upload_not_in_parts", 101, 403, False
+    code, number, http_status, retryable = "upload_not_in_parts", 81, 403, False
     sentence = "This upload was begun as a whole file. It takes no parts."
 
 
 class UnknownPart(IncomingError):
     """The upload has no such part, or it was deleted."""
 
-    code, number, http_status, retryable = "unknown_part", 102, 404, False
+    code, number, http_status, retryable = "unknown_part", 82, 404, False
     sentence = "The upload has no part with this number."
 
 
 class BadAssembly(IncomingError):
     """The file can't be made of these parts."""
 
-    code, number, http_status, retryable = "bad_assembly", 103, 400, False
+    code, number, http_status, retryable = "bad_assembly", 83, 400, False
 
 
 class TooManyParts(IncomingError):
     """The parts of an upload are more than one needs."""
 
-    code, number, http_status, retryable = "too_many_parts", 104, 403, False
+    code, number, http_status, retryable = "too_many_parts", 84, 403, False
     sentence = "The upload has too many parts, or they have too much metadata."
 
 

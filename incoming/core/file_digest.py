@@ -34,3 +34,14 @@ def read(text: str) -> FileDigest | None:
         return None
     value = bytes.fromhex(found[2])
     return FileDigest(found[1], value or None) if len(value) in (0, SIZES_BYTES[found[1]]) else None
+
+
+def first(known: str, claimed: str) -> str:
+    """Returns which of two digests counts: the one that was known first, unless only the other has a value.
+
+    A claimed text that no digest has counts for nothing.
+    """
+    before, after = read(known), read(claimed)
+    if after is None or (before and (before.value or not after.value)):
+        return known
+    return claimed

@@ -60,7 +60,7 @@ class Claim:
     client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
     or more. It fences out the claims before this one: see `Ticket.token`. `upload_metadata`: what a client of
     tus says of its file, unchanged, from the header Upload-Metadata. The first one that is not empty counts.
-    `file_digest`: see `core.file_digest`; the first one counts, too.
+    `file_digest`: see `core.file_digest`; the first one with a value counts.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.
@@ -161,10 +161,26 @@ class Record:
 
 
 @dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """A file of the folder is about to be left out: the stream has zeros in its place, from this offset on.
+
+    So no checkpoint behind it counts any more.
+    """
+
+    start_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Release:
-    """The claim has ended. `checkpoint`: that of all stored bytes, if it is known."""
+    """The claim has ended. `checkpoint`: that of all stored bytes, if it is known. See `Ticket.is_whole`."""
 
     checkpoint: Checkpoint | None = None
+    is_whole: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoundIncomplete:
+    """The upload was taken for whole, and it is not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,8 +254,8 @@ PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | As
 """What happens to an upload that comes in parts."""
 
 Event = (
-    PartEvent | Claim | SetLength | BeginUnchecked | EndUnchecked | Record | Release | Complete | Cancel
-    | Expire
+    PartEvent | Claim | SetLength | BeginUnchecked | EndUnchecked | Record | LeaveOut | Release | Complete
+    | Cancel | Expire | FoundIncomplete
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
 )  # fmt: skip
 
@@ -256,6 +272,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         BeginUnchecked: State.UPLOADING,
         EndUnchecked: State.UPLOADING,
         Record: State.UPLOADING,
+        LeaveOut: State.UPLOADING,
         AddPart: State.UPLOADING,
         ClaimPart: State.UPLOADING,
         SetPartLength: State.UPLOADING,
@@ -272,6 +289,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         RemovePart: State.PAUSED,  # ISSUED if it was the last one
         PlanAssembly: State.PAUSED,
         Assemble: State.PAUSED,
+        FoundIncomplete: State.PAUSED,
         Complete: State.HANDING_OVER,  # killed after the last byte
         Cancel: State.CANCELLED,
         Expire: State.EXPIRED,

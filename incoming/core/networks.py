@@ -41,7 +41,7 @@ class Networks:
     """Some networks, each given as `10.0.0.0/8`, or an address alone."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Raises ValueError for a text that is no network."""
+        """Raises ValueError for a text that is not a network."""
         self._networks = [network(text) for text in texts]
 
     def __bool__(self) -> bool:

@@ -39,8 +39,18 @@ class NotHandedOver:
 class Interrupted:
     """This claim has ended: another one took over, or the upload may resume later."""
 
-    error: errors.TakenOver | errors.Stopping | errors.StorageLost
+    error: errors.TakenOver | errors.Stopping | errors.StorageLost | errors.StorageFailed
 
 
-News = CalledOff | HandedOver | NotHandedOver | WaitingForApp | Interrupted
+@dataclass(frozen=True, slots=True)
+class Durable:
+    """The storage keeps more of what it has taken: so many bytes of the file may be acknowledged now.
+
+    Only the client whose bytes they are gets this news, and it never leaves the process.
+    """
+
+    acknowledged_bytes: int
+
+
+News = CalledOff | HandedOver | NotHandedOver | WaitingForApp | Interrupted | Durable
 """Any news."""

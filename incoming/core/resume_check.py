@@ -40,6 +40,17 @@ def ranges_to_compare(stored_bytes: int, same_time: bool, random_units: Sequence
     return tuple(ranges)
 
 
+def known_ranges_to_compare(known: Sequence[tuple[int, int]], random_units: Sequence[float]) -> Ranges:
+    """Returns some of the ranges whose checksums are known: the first one, the last one, and some in between.
+
+    `known` is in order. `random_units`: see `ranges_to_compare`.
+    """
+    last = len(known) - 1
+    if last < 0:
+        return ()
+    return tuple(known[number] for number in sorted({0, last, *(int(unit * last) for unit in random_units)}))
+
+
 def split_range(start: int, end: int) -> Ranges:
     """Splits the range from `start` to `end`, in which bytes may be lost.
 

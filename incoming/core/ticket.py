@@ -35,7 +35,9 @@ from incoming.core.lifecycle import (
     EndUnchecked,
     Event,
     Expire,
+    FoundIncomplete,
     Lapse,
+    LeaveOut,
     PartEvent,
     PlanAssembly,
     Post,
@@ -68,11 +70,18 @@ class IllegalTransition(WrongState):
 # --- the ticket --------------------------------------------------------------------------------
 
 SHORT_ID_CHARS: Final = 8
+FILE: Final = "file"
+FOLDER: Final = "folder"
+DEST_TYPES: Final = (FILE, FOLDER)
+"""What a ticket can be for."""
 
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One upload: what the app asked for, and how far it has come.
+
+    `dest_type` is what the ticket is for, one of DEST_TYPES. The bytes of a folder are one stream: the list
+    of its files, then their contents (`core.folder_manifest`). What is said here of a file holds for that.
 
     `deliveries` counts the calls to the app since the file arrived or the upload was called off. `asks`
     counts how often a "wait" lapsed. `app_told` says whether the app knows that the upload was called off.
@@ -92,8 +101,17 @@ class Ticket:
     `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
     upload that came, or comes, in parts.
 
+    `storage` names the storage that has the file, see `storage.choice`; an older version left it empty.
+    `destination` is the key that the app wants its object to have in S3; empty: the server chooses one.
+
+    `issued_unix_s` is when it was issued by the system's clock, in seconds since 1970, for people who look at
+    it: nothing is decided by it. An older version left it 0.
+
+    `is_whole`: the upload is paused, has all its bytes, and waits for nothing from its client. Any process
+    that finds it completes it.
+
     `checked_bytes` is a mark. While it is set, the stored bytes after so many wait for their checksum. They
-    count as not stored, and whoever claims the upload discards them.
+    count as not stored, and the next claim discards them.
     """
 
     id: str
@@ -128,6 +146,16 @@ class Ticket:
     file_digest: str = ""
     parts: UploadParts | None = field(default=None, repr=False)
     checked_bytes: int | None = None
+    destination: str = ""
+    storage: str = ""
+    issued_unix_s: float = 0.0
+    is_whole: bool = False
+    dest_type: str = FILE
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether the ticket is for a folder."""
+        return self.dest_type == FOLDER
 
     @property
     def app(self) -> str:
@@ -169,10 +197,13 @@ class Ticket:
 
     @property
     def hashes(self) -> tuple[str, ...]:
-        """The names of the hashes of the whole file that somebody wants."""
+        """The names of the hashes of the whole file that somebody wants.
+
+        An app that wants the SHA-256 of a folder gets that of each file, which the storage computes.
+        """
         digest = file_digest.read(self.file_digest)
         by_client = (digest.hash_name,) if digest else ()
-        return ("sha256", *by_client) if self.wants_sha256 else by_client
+        return ("sha256", *by_client) if self.wants_sha256 and not self.is_folder else by_client
 
     @property
     def file_is_ours(self) -> bool:
@@ -209,7 +240,12 @@ class Ticket:
         return any(same)
 
     def acknowledged_bytes(self, stored_bytes: int) -> int:
-        """Returns how many of the stored bytes count: those that do not wait for their checksum."""
+        """Returns how many of the stored bytes count: those that do not wait for their checksum.
+
+        No claim of an issued ticket has survived, so nobody was told of bytes that a killed process left.
+        """
+        if self.state is State.ISSUED:
+            return 0
         return stored_bytes if self.checked_bytes is None else min(stored_bytes, self.checked_bytes)
 
     def apply(self, event: Event, now_s: float) -> Ticket:
@@ -225,7 +261,9 @@ class Ticket:
             target = State.FAILED
         if isinstance(event, RemovePart) and self.parts and not self.parts.remove(event.number).present:
             target = State.ISSUED  # as if there had never been a part
-        moved = self if target is self.state else replace(self, state=target, changed_at_s=now_s)
+        moved = self
+        if target is not self.state:
+            moved = _quickly_replaced(self, state=target, changed_at_s=now_s, is_whole=False)
         return _remember(moved, event, self.state)
 
     def _check_parts(self, event: Event) -> None:
@@ -255,7 +293,8 @@ class Ticket:
         """Returns whether both tickets have the same journal entry."""
         if self.state is not other.state:
             return False
-        return self == replace(other, epoch=self.epoch, token=self.token, deliveries=self.deliveries)
+        same = {"epoch": self.epoch, "token": self.token, "deliveries": self.deliveries}
+        return self == _quickly_replaced(other, **same)
 
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
         """Returns whether a restart turns this ticket into `other`, apart from its checkpoints."""
@@ -264,7 +303,7 @@ class Ticket:
 
     def at_rest(self) -> Ticket:
         """Returns what the journal keeps of the ticket. Claims and calls end with the process."""
-        return replace(self, epoch=0, token="", deliveries=0)
+        return _quickly_replaced(self, epoch=0, token="", deliveries=0)
 
     def recovered(self, now_s: float) -> Ticket:
         """Returns the ticket as the next process has it after this one was killed.
@@ -326,14 +365,23 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
             return _with(replace(ticket, checked_bytes=None), event.checkpoint)
         case Record():
             return _with(replace(ticket, boot_id=event.boot_id), event.checkpoint)
+        case LeaveOut():
+            return replace(ticket, checkpoints=up_to(ticket.checkpoints, event.start_bytes))
         case Release() if ticket.state in RECEIVING:
-            return _with(ticket, event.checkpoint)
+            return _with(replace(ticket, is_whole=event.is_whole), event.checkpoint)
+        case FoundIncomplete():
+            return replace(ticket, is_whole=False)
         case AddPart() | SetPartLength() | RemovePart() | PlanAssembly() | Assemble():
             return _with_parts(ticket, event, ticket.parts or NO_PARTS)
         case Complete():
-            digests = replace(ticket, crc32c=event.crc32c, sha256=event.sha256)
-            known = replace(digests, file_digest=event.file_digest)
-            return replace(known, checkpoints=(), checked_bytes=None)
+            return replace(
+                ticket,
+                crc32c=event.crc32c,
+                sha256=event.sha256,
+                file_digest=event.file_digest,
+                checkpoints=(),
+                checked_bytes=None,
+            )
         case _:
             return _with_outcome(ticket, event)
 
@@ -376,10 +424,14 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
     mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token, needs_proof=proves)
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
-        mine = replace(mine, boot_id=claim.boot_id or ticket.boot_id, checkpoints=right, checked_bytes=None)
-        mine = replace(mine, upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata))
-        if not ticket.file_digest and file_digest.read(claim.file_digest):
-            mine = replace(mine, file_digest=claim.file_digest)
+        mine = replace(
+            mine,
+            boot_id=claim.boot_id or ticket.boot_id,
+            checkpoints=right,
+            checked_bytes=None,
+            upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata),
+            file_digest=file_digest.first(ticket.file_digest, claim.file_digest),
+        )
     if mine.length_bytes is None:
         mine = replace(mine, length_bytes=claim.length_bytes)
     if not is_first:

@@ -15,9 +15,12 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Final
 
+from incoming.app import Refuse
 from incoming.core.errors import BadParameter
+from incoming.core.folder_arrival import FolderArrival
 from incoming.core.lifecycle import CALLED_OFF
-from incoming.core.ticket import Ticket
+from incoming.core.object_address import ObjectAddress
+from incoming.core.ticket import FILE, Ticket
 from incoming.handover.answers import Answer, Done, FailureKind, Refused, WillFinish, no_answer
 from incoming.runtime.base import Runtime
 
@@ -28,18 +31,19 @@ CALLS_AT_ONCE: Final = 32
 """The limit for a backlog of thousands of handovers."""
 
 
-class Refuse(Exception):
-    """Raised by a callback that does not accept the file. The user sees its text."""
-
-
 @dataclass(frozen=True, slots=True)
 class ArrivedUpload:
     """What a callback gets: the fields of the handover, as values.
 
-    `path` is the stored file, absolute; `name` the one from the browser: data, never a path. `crc32c` and
-    `sha256` are hex, the second one only if the ticket asked for it. `metadata` is what the ticket was made
-    with. `upload_metadata` is what a client of tus says of its file, unchanged: a stranger's text. Of a
-    cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
+    `path` is the stored file, absolute, or `s3://BUCKET/KEY`. Then `url` gives the file to anyone who has
+    it, for a limited time, and `bucket` and `key` say where it is. `name` is the one from the browser: data,
+    never a path. `crc32c` and `sha256` are hex, the second one only if the ticket asked for it. `metadata` is
+    what the ticket was made with. `upload_metadata` is what a client of tus says of its file, unchanged: a
+    stranger's text. Of a cancelled upload there is no file: `path` is empty, and `cancel_reason` tells why.
+
+    `dest_type` is `folder` if the ticket was for one. Then `path` is the folder. It has `files` files, which
+    have `files_bytes` bytes, and `manifest` is the path of their list. `left_out` files are missing, because
+    their client could not read them.
     """
 
     id: str
@@ -51,6 +55,14 @@ class ArrivedUpload:
     metadata: Any = field(default=None, repr=False)
     cancel_reason: str = ""
     upload_metadata: str = field(default="", repr=False)
+    url: str = field(default="", repr=False)
+    bucket: str = ""
+    key: str = ""
+    dest_type: str = FILE
+    files: int = 0
+    files_bytes: int = 0
+    left_out: int = 0
+    manifest: str = ""
 
 
 Callback = Callable[[ArrivedUpload], object]
@@ -95,8 +107,15 @@ class Callbacks:
             )
         return name
 
-    def call(self, ticket: Ticket, path: str) -> Answer:
-        """Calls the function that the ticket names, in the caller's greenlet, and returns its answer."""
+    def call(
+        self, ticket: Ticket, path: str, address: ObjectAddress | None = None,
+        folder: FolderArrival | None = None,
+    ) -> Answer:  # fmt: skip
+        """Calls the function that the ticket names, in the caller's greenlet, and returns its answer.
+
+        `address`: where the file is in a store of objects, if it is in one. `folder`: what is known of a
+        folder that has arrived.
+        """
         on_finished, _, on_cancelled = ticket.signal_finish_url.removeprefix(SCHEME).partition(" ")
         called_off = ticket.state in CALLED_OFF
         name = on_cancelled if called_off else on_finished
@@ -107,7 +126,7 @@ class Callbacks:
             return no_answer(FailureKind.CALLBACK, f"no callback has the name {name}")
         try:
             with self._runtime.time_limit(self._answer_timeout_s, TimeoutError()):
-                return _answer(callback(_arrived(ticket, "" if called_off else path)))
+                return _answer(callback(_arrived(ticket, "" if called_off else path, address, folder)))
         except Refuse as exc:
             return Refused(str(exc) or FailureKind.REFUSED.words)
         except Exception as exc:
@@ -133,7 +152,9 @@ def _answer(result: object) -> Answer:
     return Refused(FailureKind.OTHER_WORD.words, FailureKind.OTHER_WORD, f"it returned {result!r}")
 
 
-def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:
+def _arrived(
+    ticket: Ticket, path: str, address: ObjectAddress | None, folder: FolderArrival | None
+) -> ArrivedUpload:
     return ArrivedUpload(
         id=ticket.id,
         path=path,
@@ -144,4 +165,12 @@ def _arrived(ticket: Ticket, path: str) -> ArrivedUpload:
         metadata=json.loads(ticket.metadata) if ticket.metadata else None,
         cancel_reason=ticket.reason,
         upload_metadata=ticket.upload_metadata,
+        url=address.url if address else "",
+        bucket=address.bucket if address else "",
+        key=address.key if address else "",
+        dest_type=ticket.dest_type,
+        files=folder.files if folder else 0,
+        files_bytes=folder.files_bytes if folder else 0,
+        left_out=folder.left_out if folder else 0,
+        manifest=folder.manifest if folder else "",
     )

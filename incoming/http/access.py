@@ -15,14 +15,16 @@ headers:
   same-origin, and differ from those of curl only in their Host. So the Host has to be an address, localhost,
   or a name from the settings. A request that could change something carries an Origin if a page made it.
 
-A browser sends the password of HTTP Basic automatically, so the password allows only routes that change
-nothing.
+A browser sends the password of HTTP Basic automatically, also when another page makes it send a request. So
+the password allows only routes that change nothing, and what the server's own status page asks for: see
+`check_operating`.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hmac
 from collections.abc import Mapping
 from typing import Final
@@ -113,6 +115,32 @@ class BackendAccess:
                 ) from exc
             raise
 
+    def check_operating(self, environ: Mapping[str, object], _server_address: str) -> None:
+        """The same for what the operator does on the status page.
+
+        It takes the token, wherever the request comes from: being on this machine is not enough, because the
+        routes ask for no secret of the upload. As a password it counts only in requests of the page itself.
+        Browsers tell where a request comes from, and let no page change what they tell. Another page can't
+        send JSON either, unless the server allows it (the CORS protocol).
+
+        Raises NotAllowed, or SignInNeeded if the token as a password would help.
+        """
+        authorization = str(environ.get("HTTP_AUTHORIZATION", ""))
+        if self._has_token(authorization):
+            return
+        content_type = str(environ.get("CONTENT_TYPE", "")).lower().partition(";")[0].strip()
+        if not _is_of_own_page(environ) or content_type != "application/json":
+            raise NotAllowed(
+                "Only the status page may do this, or a program that sends 'Authorization: Bearer TOKEN'."
+            )
+        if not self._token:
+            raise NotAllowed(
+                "Set backend_token to cancel and retry uploads on the status page. The commands "
+                "incoming cancel and incoming retry work without it."
+            )
+        if not self._has_password(authorization):
+            raise SignInNeeded("Sign in with any user name; the password is the backend_token.")
+
     def _check_headers(self, environ: Mapping[str, object]) -> None:
         if strange := callers.strange_headers(environ, from_browser=True):
             raise NotAllowed(
@@ -159,3 +187,28 @@ class BackendAccess:
         if self._networks:
             return client in self._networks
         return client.is_loopback or client == server
+
+
+def operator_of(environ: Mapping[str, object]) -> str:
+    """Returns who the operator is, for the log: the name that came with the password, and the address."""
+    scheme, _, credentials = str(environ.get("HTTP_AUTHORIZATION", "")).partition(" ")
+    name = ""
+    if scheme.lower() == "basic":
+        with contextlib.suppress(binascii.Error, ValueError):
+            name = base64.b64decode(credentials, validate=True).partition(b":")[0].decode("utf-8", "replace")
+    remote = str(environ.get("REMOTE_ADDR", "")) or "an unknown address"
+    return f"{shown(name) or 'the operator'} at {shown(remote)}"
+
+
+def _is_of_own_page(environ: Mapping[str, object]) -> bool:
+    """Returns whether a browser says that a page of this server sends the request.
+
+    Over plain http to another machine it sends no Sec-Fetch-Site. Then the Origin has to be the Host: the
+    scheme may differ, because a proxy may have added https.
+    """
+    site = environ.get("HTTP_SEC_FETCH_SITE")
+    if site is not None:
+        return site == "same-origin"
+    scheme, _, origin = str(environ.get("HTTP_ORIGIN", "")).partition("://")
+    host = str(environ.get("HTTP_HOST", ""))
+    return scheme in ("http", "https") and bool(origin) and origin.lower() == host.lower()

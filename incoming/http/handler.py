@@ -89,6 +89,8 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     wsgi_input: Any
     path: Any
     _has_body = False
+    _bad_head = ""
+    """What is malformed in a head; the words are ours."""
     _unsent: bytearray | None = None
     """The head of a small answer, until its body follows."""
     detached: Callable[[str], None] | None = None
@@ -103,14 +105,17 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
     # --- reading a request -----------------------------------------------------------------------
 
     def handle_one_request(self) -> Any:
-        """Handles the next request, and counts it if it is malformed. The result is for pywsgi."""
+        """Handles the next request, and records it if it is malformed. The result is for pywsgi."""
         result = super().handle_one_request()
         if isinstance(result, tuple):  # the status and body for a head that can't be read
-            self._count_refusal("The request could not be read.")
+            why = f": {self._bad_head}" if self._bad_head else ""
+            self._record_refusal(f"The request could not be read{why}.")
         return result
 
-    def _count_refusal(self, why: str) -> None:
-        self.server.count_refusal(Kind.REQUEST, BadRequest(why))
+    def _record_refusal(self, why: str) -> None:
+        if self.server.refusals:
+            source = self.server.source_of(self.client_address)
+            self.server.refusals.record_from(source, Kind.REQUEST, BadRequest(why))
 
     def read_requestline(self) -> Any:
         """Waits for the next request; after KEEP_ALIVE_TIMEOUT_S the connection ends."""
@@ -166,7 +171,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.start_response("400 Bad Request", [])
             result = [b"Sec-WebSocket-Key is not base64"]
         if result:
-            self._count_refusal("The WebSocket handshake is not valid.")
+            self._record_refusal("The WebSocket handshake is not valid.")
             self.close_connection = True
             result = [part.encode() if isinstance(part, str) else part for part in result]
         return result
@@ -195,7 +200,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
             self.log_error("%s", exc)
             self.close_connection = True
             if not self.headers_sent:
-                self._count_refusal("The body could not be read.")
+                self._record_refusal("The body could not be read.")
                 self._send_error_response_if_possible(400)
 
     def handle_one_response(self) -> None:
@@ -216,6 +221,7 @@ class Handler(WebSocketHandler):  # type: ignore[misc]
         if isinstance(ex, OSError) and not isinstance(ex, _InvalidClientInput):
             self.log_error("%s", ex)
             return None
+        self._bad_head = str(ex) if isinstance(ex, request_head.BadHead) else ""
         return super()._handle_client_error(ex)
 
     def _write_with_headers(self, data: bytes) -> None:

@@ -13,13 +13,33 @@ from email.utils import formatdate, parsedate_to_datetime
 from pathlib import Path
 from typing import Final
 
+BUNDLES: Final = (
+    "incoming.js",
+    "incoming.mjs",
+    "queue.mjs",
+    "resume.mjs",
+    "texts/de.js",
+    "texts/de.mjs",
+    "react.mjs",
+    "vue.mjs",
+    "svelte.mjs",
+    "uppy.mjs",
+    "element.mjs",
+    "incoming-upload.js",
+)
+"""What pages load: scripts and modules. `scripts/build-library.mjs` builds them."""
 SCRIPT: Final = "text/javascript; charset=utf-8"
 SOURCE_MAP: Final = "application/json"
+
+
+def _minified(name: str) -> str:
+    stem, dot, suffix = name.rpartition(".")
+    return f"{stem}.min{dot}{suffix}"
+
+
 SOURCES: Final[Mapping[str, tuple[str, str]]] = {
-    "incoming.js": ("incoming.min.js", SCRIPT),
-    "incoming.mjs": ("incoming.min.mjs", SCRIPT),
-    "incoming.min.js.map": ("incoming.min.js.map", SOURCE_MAP),
-    "incoming.min.mjs.map": ("incoming.min.mjs.map", SOURCE_MAP),
+    **{name: (_minified(name), SCRIPT) for name in BUNDLES},
+    **{f"{_minified(name)}.map": (f"{_minified(name)}.map", SOURCE_MAP) for name in BUNDLES},
 }
 """For each name that clients ask for: the file with its bytes, and its content type."""
 SUFFIXES: Final = {"br": ".br", "gzip": ".gz"}

@@ -10,20 +10,25 @@ import gevent
 import gevent.event
 
 from incoming.core.client_limits import ClientLimits
-from incoming.core.errors import BadSetting
-from incoming.http.listeners import inherited_listeners, listen
-from incoming.http.server import AppAt, CountRefusal, Server
+from incoming.http.listeners import inherited_listeners, listen_as_set
+from incoming.http.server import AppAt, Server
 from incoming.settings.table import Settings
+from incoming.uploads.refusals import Refusals
 
 
 class Servers:
     """All servers of a process. Handles SIGTERM and SIGINT."""
 
-    def __init__(self, settings: Settings, count_refusal: CountRefusal) -> None:
-        """`count_refusal`: see Server. Raises BadSetting for an inherited socket that is not a TCP port."""
-        self._count_refusal = count_refusal
+    def __init__(
+        self, settings: Settings, refusals: Refusals | None = None, client_limits: ClientLimits | None = None
+    ) -> None:
+        """`refusals`: see Server. `client_limits`: without them, connections are not limited.
+
+        Raises BadSetting for an inherited socket that is not a TCP port.
+        """
+        self._refusals = refusals
         self._stop_timeout_s = settings.stop_timeout_s
-        self._client_limits = ClientLimits(settings.trusted_proxies, settings.max_connections_per_source)
+        self._client_limits = client_limits or ClientLimits(settings.trusted_proxies, 0)
         self._signal = gevent.event.Event()
         self._servers: list[Server] = []
         self._inherited = inherited_listeners(os.environ)
@@ -40,12 +45,8 @@ class Servers:
 
         Where a listening socket was inherited (systemd's socket activation), the first app gets that one.
         """
-        try:
-            listener = self._inherited.pop(0) if self._inherited else listen(host, port)
-        except OSError as exc:
-            why = f"the server can't listen on {host}:{port}: {exc.strerror or exc}"
-            raise BadSetting("port", why) from exc
-        server = Server(app_at, listener, self._client_limits, self._count_refusal)
+        listener = self._inherited.pop(0) if self._inherited else listen_as_set(host, port)
+        server = Server(app_at, listener, self._client_limits, self._refusals)
         server.start()
         self._servers.append(server)
         return server.port
@@ -53,9 +54,14 @@ class Servers:
     def serve_until_signal(self, stop: Callable[[], object]) -> None:
         """Serves until SIGTERM or SIGINT arrives; then calls `stop`, and waits for active requests.
 
+        It accepts no connections any more before `stop` is called: another process that has the same
+        listening socket gets them, and answers better.
+
         A second signal ends the process at once.
         """
         self._signal.wait()
+        for server in self._servers:
+            server.end_accepting()
         stop()
         self._finish_requests()
 

@@ -28,6 +28,14 @@ def listen(host: str, port: int) -> Any:
     return listener
 
 
+def listen_as_set(host: str, port: int) -> Any:
+    """Does the same for the address of the settings. Raises BadSetting."""
+    try:
+        return listen(host, port)
+    except OSError as exc:
+        raise BadSetting("port", f"the server can't listen on {host}:{port}: {exc.strerror or exc}") from exc
+
+
 def inherited_listeners(environ: MutableMapping[str, str]) -> list[Any]:
     """Returns the listening TCP sockets that this process was started with (sd_listen_fds(3)).
 

@@ -15,6 +15,7 @@ from incoming.core.backend_requests import LIST_LIMIT, Listing, NewUpload
 from incoming.core.errors import BadParameter, BadRequest
 from incoming.core.lifecycle import State
 from incoming.core.quoted_text import unquoted
+from incoming.core.ticket import DEST_TYPES, FILE
 
 _TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
 _FALSE: Final = frozenset(("0", "f", "F", "FALSE", "false", "False"))
@@ -27,6 +28,7 @@ MAX_UID: Final = 2**32 - 2
 MAX_LIST_LIMIT: Final = 500
 MAX_LIST_START: Final = 1_000_000
 MAX_HISTORY_S: Final = 300
+MAX_SEARCH_CHARS: Final = 200
 
 
 def from_json(body: bytes, names: Collection[str]) -> dict[str, str]:
@@ -82,14 +84,15 @@ def listing(parameters: Mapping[str, str]) -> Listing:
         start=_number("start", _word(parameters, "start", "0"), 0, MAX_LIST_START),
         limit=_number("limit", _word(parameters, "limit", str(LIST_LIMIT)), 1, MAX_LIST_LIMIT),
         history=_number("history", _word(parameters, "history", "0"), 0, MAX_HISTORY_S),
+        search=_search("search", parameters.get("search") or ""),
     )
 
 
 def new_upload(parameters: Mapping[str, str]) -> NewUpload:
     """Returns the request for a ticket; empty parameters count as absent. Raises BadParameter."""
-    dest_type = _word(parameters, "destType", "file")
-    if dest_type != "file":
-        raise BadParameter("destType", "must be file, the only supported value")
+    dest_type = _word(parameters, "destType", FILE)
+    if dest_type not in DEST_TYPES:
+        raise BadParameter("destType", f"must be {' or '.join(DEST_TYPES)}")
     secret = parameters.get("backendSecret") or ""
     older_secret = parameters.get("signalFinishSecret") or ""
     for name, value in (("backendSecret", secret), ("signalFinishSecret", older_secret)):
@@ -109,7 +112,16 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
         max_bytes=_limit("maxBytes", _word(parameters, "maxBytes"), "bytes"),
         length_bytes=length("lengthBytes", _word(parameters, "lengthBytes")),
         return_url=optional_url("returnURL", _word(parameters, "returnURL")),
+        storage=_storage("storage", _word(parameters, "storage")),
+        destination=_word(parameters, "destinationKey"),
+        dest_type=dest_type,
     )
+
+
+def _storage(name: str, value: str) -> str:
+    if value not in ("", "local", "s3"):
+        raise BadParameter(name, "must be local or s3")
+    return value
 
 
 def ticket_id(parameters: Mapping[str, str]) -> str:
@@ -147,6 +159,12 @@ def absolute_url(name: str, value: str) -> str:
         raise BadParameter(name, "is not a URL") from None
     if parts.scheme not in ("http", "https") or not host:
         raise BadParameter(name, "must be an absolute http or https URL")
+    return value
+
+
+def _search(name: str, value: str) -> str:
+    if len(value) > MAX_SEARCH_CHARS:
+        raise BadParameter(name, f"must have at most {MAX_SEARCH_CHARS} characters")
     return value
 
 

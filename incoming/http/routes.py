@@ -16,14 +16,15 @@ import bottle
 
 from incoming.core import errors
 from incoming.http import library, parameters, status_page
-from incoming.http.access import BackendAccess
+from incoming.http.access import BackendAccess, operator_of
 from incoming.http.callers import shown
 from incoming.http.prometheus import CONTENT_TYPE, Metrics
-from incoming.protocol.rules import PREFIXES, UPLOAD_ROUTE, upload_path
+from incoming.protocol.rules import PREFIXES, UPLOAD_ROUTE, upload_url
 from incoming.runtime.logs import LogRateLimit
 from incoming.runtime.static_files import STATIC_DIR
 from incoming.settings.table import Settings
 from incoming.uploads import housekeeping
+from incoming.uploads.operator import Operator
 from incoming.uploads.overview import Overview
 from incoming.uploads.refusals import Kind, Refusals
 from incoming.uploads.service import Uploads
@@ -34,8 +35,8 @@ log = logging.getLogger(__name__)
 PARAMETER_NAMES: Final = (
     *("signalFinishURL", "destType", "removeFileWhenFinished", "backendSecret", "signalFinishSecret"),
     *("fileOwnerUid", "digest", "metadata", "maxBytesPerS", "maxBytes"),
-    *("lengthBytes", "returnURL"),
-    *("id", "by", "state", "start", "limit", "history"),
+    *("lengthBytes", "returnURL", "storage", "destinationKey"),
+    *("id", "by", "state", "start", "limit", "history", "search"),
 )
 UPLOAD_PATHS: Final = tuple(f"{prefix}{UPLOAD_ROUTE}" for prefix in PREFIXES)
 """The paths for WebSockets. `websocket.upgrade` takes what it can upgrade; the app gets the rest."""
@@ -64,13 +65,17 @@ def make_app(settings: Settings, uploads: Uploads, overview: Overview) -> bottle
         settings.status_hosts,
         (*settings.backend_hosts, settings.host.lower()),
     )
-    backend, reading = _backend_routes(uploads, settings.public_url), _reading_routes(overview)
+    can_operate = bool(settings.backend_token)
+    backend, reading = _backend_routes(uploads, settings.public_url), _reading_routes(overview, can_operate)
+    operating = _operating_routes(Operator(uploads))
     files = library.load(STATIC_DIR)
     answering = partial(_answering, uploads.refusals)
     not_upgraded = _not_upgraded(LogRateLimit(PROXY_WARNING_INTERVAL_S), uploads.refusals)
     for prefix in PREFIXES:
         for name, route in backend.items():
             app.post(f"{prefix}backend/{name}", callback=answering(_guarded(access.check, route)))
+        for name, route in operating.items():
+            app.post(f"{prefix}{name}", callback=answering(_guarded(access.check_operating, route)))
         for name, route in reading.items():
             app.get(f"{prefix}{name}", callback=answering(_guarded(access.check_reading, route)))
         app.get(f"{prefix}healthz", callback=answering(_health(overview)))
@@ -89,10 +94,8 @@ def _backend_routes(uploads: Uploads, public_url: str) -> dict[str, Route]:
         ticket_id = uploads.issue(parameters.new_upload(_parameters())).id
         if not _accepts_json():
             return ticket_id
-        prefix = bottle.request.fullpath.removesuffix("backend/new_upload")
-        if public_url:  # it has all that is in front of the prefix
-            prefix = public_url.rstrip("/") + bottle.request.path.removesuffix("backend/new_upload")
-        return _json(200, {"id": ticket_id, "url": prefix + upload_path(ticket_id)})
+        front = public_url or bottle.request.script_name
+        return _json(200, {"id": ticket_id, "url": upload_url(front, bottle.request.path, ticket_id)})
 
     def finish_upload() -> str:
         uploads.finish(*_id_and_secret())
@@ -108,15 +111,32 @@ def _backend_routes(uploads: Uploads, public_url: str) -> dict[str, Route]:
         uploads.retry(*_id_and_secret())
         return "ok"
 
+    def object_url() -> str:
+        return uploads.object_url(*_id_and_secret())
+
     def sweep() -> str:
         return str(housekeeping.sweep(uploads))
 
-    routes = (new_upload, finish_upload, cancel_upload, retry_upload, sweep)
+    routes = (new_upload, finish_upload, cancel_upload, retry_upload, object_url, sweep)
     return {route.__name__: route for route in routes}
 
 
-def _reading_routes(overview: Overview) -> dict[str, Route]:
-    metrics, status_html = Metrics(overview), status_page.load(STATIC_DIR)
+def _operating_routes(operator: Operator) -> dict[str, Route]:
+    """What the buttons of the status page do."""
+
+    def cancel_on_status_page() -> str:
+        operator.cancel(*_id_and_operator())
+        return "ok"
+
+    def retry_on_status_page() -> str:
+        operator.retry(*_id_and_operator())
+        return "ok"
+
+    return {"status/cancel_upload": cancel_on_status_page, "status/retry_upload": retry_on_status_page}
+
+
+def _reading_routes(overview: Overview, can_operate: bool) -> dict[str, Route]:
+    metrics, status_html = Metrics(overview), status_page.load(STATIC_DIR, can_operate)
 
     def uploads() -> object:
         listed = overview.page(parameters.listing(_parameters()))
@@ -212,6 +232,10 @@ def _id_and_secret() -> tuple[str, str]:
     secret = values.get("backendSecret") or values.get("signalFinishSecret") or ""
     ticket_id = bottle.request.environ[TICKET_ID] = parameters.ticket_id(values)
     return ticket_id, secret
+
+
+def _id_and_operator() -> tuple[str, str]:
+    return parameters.ticket_id(_parameters()), operator_of(bottle.request.environ)
 
 
 def _guarded(check: Check, route: Route) -> Route:

@@ -21,7 +21,7 @@ from incoming.core.errors import IncomingError
 from incoming.http.handler import Handler
 from incoming.runtime.fair_scheduler import FairScheduler
 from incoming.runtime.logs import LogRateLimit
-from incoming.uploads.refusals import Kind
+from incoming.uploads.refusals import Kind, Refusals
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +34,8 @@ NO_DESCRIPTORS: Final = (
 )
 NO_DESCRIPTORS_INTERVAL_S: Final = 300.0
 STOP_STEP_S: Final = 0.02
+FIRST_REQUEST_S: Final = 0.1
+"""How long a connection that was accepted just before the end has for its request."""
 GONE_BEFORE_ACCEPTED: Final = frozenset((
     *(errno.ECONNABORTED, errno.EPROTO, errno.ENETDOWN, errno.ENOPROTOOPT, errno.EHOSTDOWN, errno.ENONET),
     *(errno.EHOSTUNREACH, errno.EOPNOTSUPP, errno.ENETUNREACH, errno.ETIMEDOUT, errno.ECONNRESET),
@@ -42,7 +44,6 @@ GONE_BEFORE_ACCEPTED: Final = frozenset((
 
 AppAt = Callable[[int], Callable[..., Any]]
 """Returns the WSGI app for a port."""
-CountRefusal = Callable[[Kind, IncomingError], None]
 
 
 class Server(WSGIServer):  # type: ignore[misc]
@@ -53,26 +54,27 @@ class Server(WSGIServer):  # type: ignore[misc]
         app_at: AppAt,
         listener: socket.socket,
         client_limits: ClientLimits | None = None,
-        count_refusal: CountRefusal = lambda _kind, _error: None,
+        refusals: Refusals | None = None,
     ) -> None:
-        """`listener` is one of `listen`, or an inherited one. `count_refusal` is called for each refusal that
-        `app` does not see: a connection beyond the limit of its source, a malformed request.
+        """`listener` is one of `listen`, or an inherited one. `refusals` records each refusal that `app` does
+        not see: a connection beyond the limit of its source, a malformed request.
         """
         self.active_requests = 0
         self._finishing = False
         self.request_scheduler, self._newcomer_scheduler = FairScheduler(), FairScheduler()
         self._log_limit = LogRateLimit(NO_DESCRIPTORS_INTERVAL_S)
-        self.count_refusal = count_refusal
+        self.refusals = refusals
         self._client_limits = client_limits or ClientLimits((), 0)
         self.logger = logging.getLogger("incoming.wire.handshake")
         self.logger.setLevel(logging.ERROR)  # gevent-websocket would log what any client can cause
-        app = app_at(listener.getsockname()[1])
+        self.port = int(listener.getsockname()[1])
+        """The port that it listens on. If port 0 was given, this is the free one that was chosen."""
+        app = app_at(self.port)
         super().__init__(listener, app, handler_class=Handler, log=None, error_log=log)
 
-    @property
-    def port(self) -> int:
-        """The port that it listens on. If port 0 was given, this is the free one that was chosen."""
-        return int(self.socket.getsockname()[1])
+    def source_of(self, address: Any) -> str:
+        """Returns what stands for a peer in the log: its address, or its network (`ClientLimits`)."""
+        return self._client_limits.source_behind(address[0]) or str(address[0])
 
     # --- connections -----------------------------------------------------------------------------
 
@@ -83,7 +85,8 @@ class Server(WSGIServer):  # type: ignore[misc]
             if self._log_limit.allows(source):
                 log.warning(TOO_MANY, {"source": source})
             refusal = self._client_limits.refusal
-            self.count_refusal(Kind.CONNECTION, refusal)
+            if self.refusals:
+                self.refusals.count(Kind.CONNECTION, refusal)
             _refuse(sock, refusal)
             return
         handler = None
@@ -131,11 +134,23 @@ class Server(WSGIServer):  # type: ignore[misc]
         if self.started and not self._finishing:
             self.start_accepting()
 
-    def finish_requests(self, timeout_s: float) -> None:
-        """Stops accepting, and waits until no request is active, for `timeout_s` at most."""
+    def end_accepting(self) -> None:
+        """Accepts no connection any more, and closes the listening socket.
+
+        A client that connects is refused, unless another process has the same socket. Otherwise it would wait
+        in the backlog until this process ends, and a proxy would not try another server meanwhile.
+        """
         self._finishing = True
-        self.stop_accepting()
+        self.close()
+
+    def finish_requests(self, timeout_s: float) -> None:
+        """Stops accepting, and waits until no request is active, for `timeout_s` at most.
+
+        A connection that was accepted just before has a moment to send its request.
+        """
+        self.end_accepting()
         with gevent.Timeout(timeout_s, False):
+            gevent.sleep(FIRST_REQUEST_S)
             while self.active_requests:
                 gevent.sleep(STOP_STEP_S)
 

@@ -9,6 +9,7 @@ from incoming.wire.page_policy import page_headers
 
 STYLE_HERE = "<!-- style -->"
 SCRIPT_HERE = "<!-- script -->"
+CAN_OPERATE = 'data-operate="no"'
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +20,17 @@ class Page:
     headers: dict[str, str]
 
 
-def load(directory: Path) -> Page:
-    """Returns the page that is in this directory in three pieces. Raises OSError."""
+def load(directory: Path, can_operate: bool = False) -> Page:
+    """Returns the page that is in this directory in three pieces. Raises OSError.
+
+    `can_operate`: whether it offers to cancel and retry uploads.
+    """
     html, style, script = (
         (directory / name).read_text("utf-8") for name in ("status.html", "status.css", "status.js")
     )
     whole = html.replace(STYLE_HERE, f"<style>{style}</style>").replace(
         SCRIPT_HERE, f"<script>{script}</script>"
     )
+    if can_operate:
+        whole = whole.replace(CAN_OPERATE, 'data-operate="yes"')
     return Page(whole, page_headers(style, script))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any, Final
+from typing import Any
 
 from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import IncomingError, InternalError, NotFound
@@ -23,6 +23,7 @@ from incoming.http_uploads.request import UploadRequest, upload_address
 from incoming.http_uploads.state import UploadStates
 from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.tus import Tus
+from incoming.http_uploads.views import Views
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.refusals import Kind
 from incoming.uploads.service import Uploads
@@ -31,15 +32,6 @@ log = logging.getLogger(__name__)
 
 Environ = MutableMapping[str, Any]
 WsgiApp = Callable[[Environ, Callable[..., Any]], Iterable[bytes]]
-DIALECTS: Final[dict[DialectName, Callable[[Transfers], Dialect]]] = {
-    DialectName.TUS: Tus,
-    DialectName.FORM: Forms,
-    DialectName.BODY: WholeBodies,
-    DialectName.STATE: UploadStates,
-    DialectName.IETF: IetfDraft,
-    DialectName.PLAIN: Plain,
-    DialectName.LIBRARY: LibrarySession,
-}
 
 
 class HttpUploads:
@@ -50,7 +42,16 @@ class HttpUploads:
         self._refusals = uploads.refusals
         self._client_limits = client_limits
         transfers = Transfers(uploads, buffers)
-        self._dialects = {name: make(transfers) for name, make in DIALECTS.items()}
+        views = Views(transfers)
+        self._dialects: dict[DialectName, Dialect] = {
+            DialectName.TUS: Tus(transfers),
+            DialectName.FORM: Forms(transfers, views),
+            DialectName.BODY: WholeBodies(transfers, views),
+            DialectName.STATE: UploadStates(transfers, views),
+            DialectName.IETF: IetfDraft(transfers),
+            DialectName.PLAIN: Plain(transfers),
+            DialectName.LIBRARY: LibrarySession(transfers),
+        }
 
     def wrap(self, app: WsgiApp) -> WsgiApp:
         """Returns a WSGI app that answers requests for uploads, and has `app` answer all others."""

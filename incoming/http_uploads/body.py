@@ -228,7 +228,7 @@ class _LengthBody(_SocketBody):
             read_bytes = len(ahead)
             part[:read_bytes] = ahead
         else:
-            read_bytes = self._receiver.receive(part, until_s)
+            read_bytes = self._receiver.receive(part, until_s, left_bytes)
         self._connection.body_read(read_bytes)
         self.at_end = read_bytes == left_bytes
         return read_bytes or None
@@ -266,11 +266,11 @@ class _ChunkedBody(_SocketBody):
             return self._decode_pending(buffer)
         part = buffer[:SLICE_BYTES]
         if decoder.data_bytes >= len(part):  # straight to its place
-            received_bytes = receiver.receive(part, until_s)
+            received_bytes = receiver.receive(part, until_s, sum(decoder.least()))
             decoder.skip(received_bytes)
             return received_bytes or None
         if receiver.can_peek:
-            coded_bytes = receiver.peek(part, until_s)
+            coded_bytes = receiver.peek(part, until_s, sum(decoder.least()))
             used_bytes, data_bytes = self._decode(part[:coded_bytes], part)
             receiver.drop(used_bytes)
             return data_bytes if coded_bytes else None

@@ -43,7 +43,7 @@ class DialectName(StrEnum):
 
 
 class Dialect(ABC):
-    """Answers the requests of one protocol. `app.DIALECTS` lists the implementations."""
+    """Answers the requests of one protocol. `app.HttpUploads` lists the implementations."""
 
     @abstractmethod
     def answer(self, request: UploadRequest) -> Answer:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from incoming.core.errors import IncomingError, TakenOver, UploadTooLarge
+from incoming.core.errors import FilesOnly, IncomingError, TakenOver, UploadTooLarge
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
@@ -39,9 +39,8 @@ class WholeForm:
 class Forms(Dialect):
     """See dialects.Dialect."""
 
-    def __init__(self, transfers: Transfers) -> None:
-        self._transfers = transfers
-        self._views = Views(transfers)
+    def __init__(self, transfers: Transfers, views: Views) -> None:
+        self._transfers, self._views = transfers, views
 
     def answer(self, request: UploadRequest) -> Answer:
         """Stores the file in a form. Raises IncomingError."""
@@ -67,6 +66,8 @@ class Forms(Dialect):
         uploads = self._transfers.uploads
         ticket = uploads.context.registry.get(request.ticket_id)
         uploads.admission.check(ticket, None)
+        if ticket.is_folder:
+            raise FilesOnly("A form")
         least_bytes = (request.declared_body_bytes or 0) - MAX_OTHER_BYTES
         limit_bytes = uploads.admission.limit_bytes(ticket)
         if least_bytes > limit_bytes and ticket.state in RECEIVING:

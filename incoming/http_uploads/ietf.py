@@ -28,7 +28,7 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.proxy_signs import is_proxied
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers, visible_offset_bytes
+from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
 from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
     CONTENT_DIGEST,
@@ -40,7 +40,7 @@ from incoming.protocol.digests import (
 )
 from incoming.protocol.ietf_draft import InconsistentLength, Limits
 from incoming.protocol.request_checksum import RequestChecksums
-from incoming.protocol.rules import CANCELLED_BY_CLIENT, UPLOADS_ROUTE, upload_path
+from incoming.protocol.rules import CANCELLED_BY_CLIENT, upload_url
 from incoming.wire.content_disposition import file_name
 
 PROGRESS_INTERVAL_S: Final = 1.0
@@ -198,7 +198,14 @@ class _Exchange:
         with suppress(errors.BadHeader):
             metadata = tus.read_metadata(self._find)
         name = file_name(self._find("Content-Disposition")) or metadata.file_name
-        return FileSaid(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
+        return FileSaid(
+            part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked, repeats=self._repeats
+        )
+
+    @property
+    def _repeats(self) -> bool:
+        """Whether the request may bring what is stored once more."""
+        return self._creates and self._request.declared_body_bytes != 0
 
     def _begin(self, transfer: Transfer, part: ietf_draft.Transfer) -> None:
         """Checks where the request belongs, before any of its content is read."""
@@ -209,7 +216,7 @@ class _Exchange:
                 self._draft.remember_parts(self._id)
         else:
             self._check_offset(transfer, part.offset_bytes)
-        if part.length_bytes not in (None, transfer.ticket.length_bytes):
+        if not self._repeats and part.length_bytes not in (None, transfer.ticket.length_bytes):
             transfer.set_length(part.length_bytes)
         if transfer.missing_bytes == 0 and self._is_end(transfer, part):
             transfer.complete()  # it was whole already, but a kill or the disk was in the way
@@ -293,7 +300,7 @@ class _Exchange:
         understands_part = self._dialect.withholds and self._draft.sends_in_parts(self._id)
         if progress.state is State.FINISHED or (understands_part and progress.length_bytes):
             return progress
-        raise errors.AppNotReady
+        raise transfer.app_not_ready
 
     # --- answers --------------------------------------------------------------------------------------
 
@@ -346,7 +353,9 @@ class _Exchange:
 
     def _visible(self, progress: Progress) -> int:
         """Returns the offset that the client may know of."""
-        return visible_offset_bytes(progress) if self._dialect.withholds else progress.offset_bytes
+        if not self._dialect.withholds:
+            return progress.offset_bytes
+        return self._transfers.visible_offset_bytes(self._id, progress)
 
     def _limits(self) -> Limits:
         return limits_of(self._transfers.uploads, self._id)
@@ -359,11 +368,9 @@ class _Exchange:
     @property
     def _location(self) -> tuple[str, str]:
         """The same in all answers to one request (4.2.2)."""
-        public_url = self._context.settings.public_url.rstrip("/")
-        if not public_url:
-            return "Location", self._request.location
-        prefix = str(self._request.environ.get("PATH_INFO", "")).partition(UPLOADS_ROUTE)[0]
-        return "Location", public_url + prefix + upload_path(self._id)
+        if public_url := self._context.settings.public_url:
+            return "Location", upload_url(public_url, self._request.path, self._id)
+        return "Location", self._request.location
 
     @property
     def _sends_interim(self) -> bool:

@@ -24,6 +24,7 @@ from incoming.core.errors import (
     BadHeader,
     BadMessage,
     IncomingError,
+    LeaveOutRefused,
     MethodNotAllowed,
     NotFound,
     WrongState,
@@ -31,20 +32,20 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.core.resume_check import MOST_SAMPLED_BYTES, Ranges
+from incoming.core.ticket import FOLDER, Ticket
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
-from incoming.http_uploads.request import UploadRequest
+from incoming.http_uploads.request import MAX_WAIT_S, UploadRequest
 from incoming.http_uploads.transfers import FileSaid, Place, Transfer, Transfers
 from incoming.protocol import messages, tus
-from incoming.protocol.flow_control import limits_of
+from incoming.protocol.flow_control import Limits, limits_of
 from incoming.protocol.rules import CANCELLED_BY_CLIENT, MAX_REASON_CHARS
 from incoming.protocol.v2 import VERSION, error_message
 from incoming.runtime.fair_scheduler import is_contended
 
 TOKEN_HEADER: Final = "Upload-Session"
 MAX_MESSAGE_BYTES: Final = 64 * 1024
-MAX_WAIT_S: Final = 25.0
 
 
 class LibrarySession(Dialect):
@@ -87,17 +88,23 @@ class LibrarySession(Dialect):
         place, said = Place(token, offset_bytes), FileSaid(proves=True)
         return self._transfers.claim(request.ticket_id, said, request.source, place)
 
+    def _limits_for(self, ticket: Ticket) -> Limits:
+        window_bytes = self._uploads.context.storages.of(ticket).window_bytes
+        return self._limits.for_storage(window_bytes).for_rate(ticket.max_bytes_per_s)
+
     # --- the requests ---------------------------------------------------------------------------------
 
     def _open(self, request: UploadRequest) -> Answer:
         """Begins a session: it takes the upload over from whatever has it."""
         asked = messages.parse(_text(request))
+        if isinstance(asked, messages.MsgLeaveOut):
+            raise LeaveOutRefused
         if not isinstance(asked, messages.MsgUploadReq) or asked.version != VERSION:
             raise BadMessage(f"A session begins with MsgUploadReq in version {VERSION}.")
         said = FileSaid(asked.length_bytes, asked.name, asked.last_modified_ms, proves=True)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
             ticket = transfer.ticket
-            limits = self._limits.for_connections(1).for_rate(ticket.max_bytes_per_s)
+            limits = self._limits_for(ticket).for_connections(1)
             send_limits = limits.send_limits(self._transfers.buffers.in_use, is_contended())
             message = messages.MsgUploadConfV2(
                 version=VERSION,
@@ -110,6 +117,8 @@ class LibrarySession(Dialect):
                 arrived=ticket.state in ARRIVED,
                 file_last_modified_ms=ticket.last_modified_ms,
                 file_name=ticket.name,
+                dest_type=FOLDER if ticket.is_folder else "",
+                left_out=transfer.left_out,
             )
             return _answer(message).add(TOKEN_HEADER, transfer.session)
 
@@ -136,7 +145,7 @@ class LibrarySession(Dialect):
         with self._claim(request, offset_bytes) as transfer:
             transfer.check_offset(offset_bytes)
             transfer.receive(request.body, checksums)
-            limits = self._limits.for_rate(transfer.ticket.max_bytes_per_s)
+            limits = self._limits_for(transfer.ticket)
             now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
             stored_bytes = transfer.progress.offset_bytes
         return _answer(messages.MsgStored(stored_bytes, now.chunk_bytes, now.window_bytes))
@@ -146,15 +155,16 @@ class LibrarySession(Dialect):
         asked = messages.parse(_text(request))
         if not isinstance(asked, messages.MsgComplete):
             raise BadMessage("This request has a MsgComplete.")
+        wait_s = request.wait_s(MAX_WAIT_S)
         with self._claim(request) as transfer:
             transfer.complete(asked.crc32c)
-            hold_s = _wait_s(request) if request.query("wait") else MAX_WAIT_S
-            return self._result(request, transfer.wait_for_app(hold_s))
+            return self._result(request, transfer.wait_for_app(wait_s))
 
     def _watch(self, request: UploadRequest) -> Answer:
         """Tells how the upload is; with `wait`, as soon as it has come to its end."""
+        wait_s = request.wait_s()
         progress = self._transfers.look(request.ticket_id)
-        if progress.state not in RECEIVING and (wait_s := _wait_s(request)) > 0:
+        if progress.state not in RECEIVING and wait_s:
             progress = self._transfers.watch(request.ticket_id, wait_s)
         return self._result(request, progress)
 
@@ -182,11 +192,6 @@ class LibrarySession(Dialect):
 
 def _answer(message: messages.ToClient) -> Answer:
     return Answer(200, [("Content-Type", "application/json")], messages.encode(message).encode())
-
-
-def _wait_s(request: UploadRequest) -> float:
-    text = request.query("wait")
-    return min(float(text), MAX_WAIT_S) if text.isascii() and text.isdigit() and len(text) < 4 else 0.0
 
 
 def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:

@@ -95,7 +95,9 @@ class Concatenation:
         """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
-        progress = self._parts.look(upload_id)
+        with self._uploads.claims.arriving(upload_id) as arrival:
+            progress = self._parts.look(upload_id)
+            arrival.check()  # the look may take long: a newer request has the part then
         if progress.offset_bytes == progress.length_bytes:
             return self._append_nothing(request, progress.offset_bytes, append)
         with self._transfers.claim_part(upload_id, request.source) as transfer:
@@ -134,13 +136,15 @@ class Concatenation:
         """Returns when the app has the file. Raises AppNotReady when that takes too long."""
         runtime, hold_s = self._uploads.context.runtime, self._uploads.context.settings.http_hold_s
         until_s = runtime.now_s() + hold_s
-        self._uploads.assemblies.wait(request.ticket_id, hold_s)
+        with self._uploads.claims.arriving(request.ticket_id, waits=True) as arrival:
+            self._uploads.assemblies.wait(request.ticket_id, hold_s)
+            arrival.check()  # a newer request has the upload then
         if self._uploads.ticket(request.ticket_id).state in RECEIVING:
             raise AppNotReady
         with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
             progress = transfer.wait_for_app(max(until_s - runtime.now_s(), 0.0))
-        if progress.state is not State.FINISHED:
-            raise AppNotReady
+            if progress.state is not State.FINISHED:
+                raise transfer.app_not_ready
 
     def head_final(self, ticket: Ticket) -> Answer | None:
         """Answers HEAD of a final upload; None if it is none. Raises InParts while there are only parts.

@@ -14,7 +14,7 @@ from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import Transfers, visible_offset_bytes
+from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import ietf_draft
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 
@@ -40,7 +40,7 @@ class Plain(Dialect):
     def _head(self, request: UploadRequest) -> Answer:
         progress = self._transfers.settle(request.ticket_id, request.source)
         answer = Answer(200)
-        answer.add("Upload-Offset", visible_offset_bytes(progress))
+        answer.add("Upload-Offset", self._transfers.visible_offset_bytes(request.ticket_id, progress))
         if progress.length_bytes is not None:
             answer.add("Upload-Length", progress.length_bytes)
         limits = limits_of(self._transfers.uploads, request.ticket_id)

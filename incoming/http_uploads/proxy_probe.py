@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
+from incoming.core.client_limits import ClientLimits
 from incoming.core.errors import (
     BadParameter,
     IncomingError,
@@ -47,6 +48,8 @@ log = logging.getLogger(__name__)
 PATHS: Final = frozenset(f"{prefix}{PROBE_ROUTE}" for prefix in PREFIXES)
 MAX_AT_ONCE: Final = 32
 """How many of these requests the server answers at the same time: they may take long."""
+MAX_AT_ONCE_PER_SOURCE: Final = 16
+"""How many of them may be of one source, so that it leaves some to the others. `incoming doctor` needs 8."""
 MAX_BODY_BYTES: Final = 1024 * 1024
 BUFFER_BYTES: Final = 64 * 1024
 STREAM_PAUSE_S: Final = 1.0
@@ -62,11 +65,14 @@ _SECONDS: Final = re.compile(r"[0-9]{1,3}")
 class ProxyProbe:
     """Answers requests for `frontend/probe`."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, source_of: Callable[[Environ], str]) -> None:
+        """`source_of`: what the limits of a request's client are counted by; see `ClientLimits`."""
         self._uploads = uploads
+        self._source_of = source_of
         self._runtime = uploads.context.runtime
         self._trusted = Networks(uploads.context.settings.trusted_proxies)
         self._refusals = uploads.refusals
+        self._limits = ClientLimits((), MAX_AT_ONCE_PER_SOURCE)
         self._running = 0
 
     def wrap(self, app: WsgiApp) -> WsgiApp:
@@ -75,19 +81,19 @@ class ProxyProbe:
         def front(environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
             if environ.get("PATH_INFO") not in PATHS:
                 return app(environ, start_response)
-            request = UploadRequest(environ, UploadAddress())
+            request = UploadRequest(environ, UploadAddress(), self._source_of(environ))
             if request.method == "GET" and request.query("stream") == "1" and not request.declares_body:
                 headers = [("Content-Type", "text/plain"), ("Cache-Control", "no-store")]
                 start_response("200 OK", headers)
-                return self._stream()
+                return self._stream(request.source)
             return self._checked_answer(request).send(request, start_response)
 
         return front
 
-    def _stream(self) -> Iterator[bytes]:
+    def _stream(self, source: str) -> Iterator[bytes]:
         """Yields two parts, a second apart; only the second part where the server has too much to do."""
         try:
-            with self._counted():
+            with self._counted(source):
                 yield b"first\n"
                 self._runtime.sleep(STREAM_PAUSE_S)
         except TooMany:
@@ -95,20 +101,23 @@ class ProxyProbe:
         yield b"last\n"
 
     @contextmanager
-    def _counted(self) -> Iterator[None]:
+    def _counted(self, source: str) -> Iterator[None]:
         """Counts a request as long as it is answered. Raises TooMany."""
         if self._running >= MAX_AT_ONCE:
             raise TooMany("requests for the probe", MAX_AT_ONCE)
+        if not self._limits.admit(source):
+            raise TooMany("requests for the probe from this address", MAX_AT_ONCE_PER_SOURCE)
         self._running += 1
         try:
             yield
         finally:
             self._running -= 1
+            self._limits.leave(source)
 
     def _checked_answer(self, request: UploadRequest) -> Answer:
         try:
             _check_method(request)
-            with self._counted():
+            with self._counted(request.source):
                 return self._answer(request)
         except IncomingError as exc:
             self._refusals.record(Kind.REQUEST, exc, route="frontend/probe")

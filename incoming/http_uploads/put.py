@@ -20,7 +20,7 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import BodyCheck, FileSaid, Transfer, Transfers
 from incoming.http_uploads.views import JSON, Views
-from incoming.protocol.content_range import HEADER, ContentRange, read_content_range
+from incoming.protocol.content_range import HEADER, read_content_range
 from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
 from incoming.wire import content_disposition
 
@@ -34,18 +34,18 @@ STATUSES: Final = {errors.LengthMismatch.code: 409}
 class WholeBodies(Dialect):
     """See dialects.Dialect."""
 
-    def __init__(self, transfers: Transfers) -> None:
-        self._transfers = transfers
-        self._views = Views(transfers)
+    def __init__(self, transfers: Transfers, views: Views) -> None:
+        self._transfers, self._views = transfers, views
 
     def answer(self, request: UploadRequest) -> Answer:
         """Stores the body of a PUT or POST. Raises IncomingError."""
         name, body_bytes = _name(request), _body_bytes(request)
         part = read_content_range(request.find_header(HEADER), body_bytes)
-        said = FileSaid(part.file_bytes if part else body_bytes, name)
+        is_whole = part is None or part.is_whole
+        said = FileSaid(part.file_bytes if part else body_bytes, name, repeats=is_whole)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
-            if part and not part.is_whole:
-                _check_start(transfer, part)
+            if part and not is_whole:
+                transfer.check_offset(part.start_bytes)
                 transfer.receive(request.body)
                 if not part.is_last:
                     return self._stored_part(request, transfer)
@@ -82,18 +82,6 @@ def receive_whole(transfer: Transfer, body: RequestBody, check: BodyCheck | None
     if transfer.missing_bytes:
         raise errors.LengthMismatch(transfer.ticket.expected_file, transfer.offset_bytes)
     transfer.set_length(transfer.offset_bytes)
-
-
-def _check_start(transfer: Transfer, part: ContentRange) -> None:
-    """Raises OffsetMismatch unless a client that has asked for the offset may send this part.
-
-    The app may have accepted the file since then: so the last byte, which was withheld, may still come.
-    """
-    is_withheld = part.is_last and part.body_bytes == 1
-    if transfer.is_receiving or not is_withheld:
-        transfer.check_offset(part.start_bytes)
-    else:
-        transfer.repeat_from(part.start_bytes)
 
 
 def _name(request: UploadRequest) -> str:

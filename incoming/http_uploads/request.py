@@ -15,7 +15,7 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from incoming.core.errors import BadHeader
+from incoming.core.errors import BadHeader, BadParameter
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
 from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
@@ -23,6 +23,9 @@ from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
 OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
 """What X-HTTP-Method-Override may ask for, on a POST only (tus 1.0, "X-HTTP-Method-Override")."""
 MAX_QUERY_FIELDS: Final = 20
+MAX_WAIT_S: Final = 25
+"""How long `?wait=` may hold an answer. Proxies often end a request after 30 or 60 s."""
+_SECONDS: Final = re.compile(r"[0-9]{1,6}")
 PARTS: Final = "parts"
 """The parts of an upload have the addresses TICKET/parts/1 and so on."""
 NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
@@ -115,6 +118,18 @@ class UploadRequest:
             return parse_qs(str(self.environ.get("QUERY_STRING", "")), max_num_fields=MAX_QUERY_FIELDS)
         except ValueError:
             return {}
+
+    def wait_s(self, default_s: int = 0) -> int:
+        """Returns for how many seconds the answer may be held: `?wait=25`. Raises BadParameter."""
+        text = self.query("wait") or str(default_s)
+        if not _SECONDS.fullmatch(text):
+            raise BadParameter("wait", f"must be a number of seconds; at most {MAX_WAIT_S} count")
+        return min(int(text), MAX_WAIT_S)
+
+    @property
+    def path(self) -> str:
+        """The path of the request, percent-decoded, below SCRIPT_NAME."""
+        return str(self.environ.get("PATH_INFO", ""))
 
     @property
     def location(self) -> str:

@@ -6,9 +6,10 @@ over from whatever holds it, at once: a request that is still running hears of i
 and its last write is over before the new one learns the offset.
 
 "Finished" means that the app has the file. Clients of tus, and of the older IETF drafts, take an offset that
-equals the length for it. So the last byte of a file counts as processed (tus 1.0, "PATCH") only when the app
-has answered; until then `visible_offset_bytes` is one less than the length. A client sends that byte again,
-it is not stored again, and its request is held until the app answers, for `http_hold_s` at most.
+equals the length for it. So the last bytes of a file count as processed (tus 1.0, "PATCH") only when the app
+has answered; until then `visible_offset_bytes` is below the length (`protocol.withheld` says how far). A
+client sends those bytes again, they are not stored again, and its request is held until the app answers, for
+`http_hold_s` at most.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ import hmac
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from math import inf
-from typing import Final, Protocol
+from typing import Final, NoReturn, Protocol
 
 from incoming.core import errors
 from incoming.core.checksum import checksum
@@ -30,9 +31,12 @@ from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
+from incoming.protocol.flow_control import piece_limit_bytes
+from incoming.protocol.withheld import WithheldOffsets
 from incoming.registry import NewsListener
 from incoming.runtime.base import Signal
 from incoming.runtime.buffer_pool import BufferPool
+from incoming.runtime.fair_scheduler import is_contended
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.integrity import Keep, stored_checksum
 from incoming.uploads.service import Uploads
@@ -58,6 +62,8 @@ class FileSaid:
 
     `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
     `proves`: the client shows that it has the same file, and sends the whole file's checksum at the end.
+    `repeats`: the request brings what is stored once more, and that is compared. Until then the length may be
+    that of another file: with as many bytes as are stored, it would make the upload complete.
     """
 
     length_bytes: int | None = None
@@ -66,6 +72,7 @@ class FileSaid:
     upload_metadata: str = ""
     file_digest: str = ""
     proves: bool = False
+    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +99,6 @@ class BodyCheck(Protocol):
 
     def verify(self, trailers: Mapping[str, str]) -> None:
         """Raises ChecksumMismatch, BadHeader. `trailers`: those of a chunked body."""
-
-
-def visible_offset_bytes(progress: Progress) -> int:
-    """Returns the offset that a client may see: the last byte is withheld until the app has the file."""
-    is_whole = bool(progress.length_bytes) and progress.offset_bytes == progress.length_bytes
-    if is_whole and progress.state is not State.FINISHED:
-        return progress.offset_bytes - 1
-    return progress.offset_bytes
 
 
 class Receiving(Protocol):
@@ -142,21 +141,27 @@ class Transfer:
     """One request's hold of one upload. Its methods raise IncomingError, and no other error on purpose."""
 
     def __init__(
-        self, uploads: Uploads, buffers: BufferPool, ticket_id: str, place: Place | None = None,
-        of_part: bool = False,
-    ) -> None:  # fmt: skip
+        self, transfers: Transfers, ticket_id: str, place: Place | None = None, of_part: bool = False
+    ) -> None:
         """`of_part`: the id is that of a part. Only its bytes can be sent then."""
+        uploads = transfers.uploads
+        self._transfers = transfers
         self._place = place
         self._body_begin_bytes: int | None = None
         self._body_end_bytes: int | None = None
         self._uploads = uploads
+        self._is_part = of_part
+        self._owes_flush = False
+        """Whether `leave` has to do what completing the upload would have done."""
         self._receiving: Receiving = uploads.parts if of_part else uploads
-        self._buffers = buffers
+        self._buffers = transfers.buffers
         self._ticket_id = ticket_id
         self._body: RequestBody | None = None
         self._claimed: ClaimedUpload | None = None
         self._error: errors.IncomingError | None = None
         self._has_news = uploads.context.runtime.signal()
+        self._length_to_set: int | None = None
+        """The length of the file, once it was compared; see FileSaid.repeats."""
         self.offset_bytes = 0
         """How many bytes are stored."""
 
@@ -177,6 +182,9 @@ class Transfer:
         token = self.ticket.token
         if self._place and not hmac.compare_digest(token.encode(), self._place.session.encode()):
             raise errors.TakenOver if token else errors.SessionEnded
+        begins = self.ticket.state is State.ISSUED or self.ticket.length_bytes is not None
+        if said.repeats and not begins:
+            self._length_to_set, said = said.length_bytes, replace(said, length_bytes=None)
         event = Claim(
             said.length_bytes,
             said.name,
@@ -189,6 +197,7 @@ class Transfer:
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
         claimed.is_sending = lambda: self._body is not None
         self._claimed, self.offset_bytes = claimed, claimed.offset_bytes
+        self._owes_flush = not claimed.is_kept()
 
     def _hear(self, news: News) -> None:
         match news:
@@ -203,10 +212,17 @@ class Transfer:
         self._has_news.set()
 
     def leave(self) -> None:
-        """Ends the request's part. The claim of an upload that has to resume stays for a while."""
+        """Ends the request's part. The claim of an upload that has to resume stays for a while.
+
+        Raises StorageFull, StorageFailed when its answer may not be given: a kill would make it untrue.
+        """
         claimed, self._body = self._claimed, None
-        if claimed and (self.ticket.state not in RECEIVING or self._uploads.stopping):
+        if not claimed:
+            return
+        if self.ticket.state not in RECEIVING or self._uploads.stopping:
             self._receiving.release(claimed)
+        elif self._owes_flush and not claimed.lost:
+            self._flush()
 
     def release(self) -> None:
         """Pauses the upload now, because no request of this client will resume it."""
@@ -227,6 +243,11 @@ class Transfer:
     def to_compare(self) -> Ranges:
         """The parts of what is stored that a client which `proves` has to show that it has."""
         return self._claim.compare
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The files of a folder that are left out, see `ClaimedUpload.left_out`."""
+        return self._claim.left_out
 
     def compare(self, ranges: Ranges, crc32cs: tuple[int, ...]) -> None:
         """Compares the checksums of these parts of a client's file with what is stored.
@@ -257,8 +278,8 @@ class Transfer:
 
     @property
     def visible_offset_bytes(self) -> int:
-        """See `visible_offset_bytes`."""
-        return visible_offset_bytes(self.progress)
+        """See `Transfers.visible_offset_bytes`."""
+        return self._transfers.visible_offset_bytes(self._ticket_id, self.progress)
 
     @property
     def missing_bytes(self) -> int | None:
@@ -271,12 +292,12 @@ class Transfer:
     def check_offset(self, offset_bytes: int) -> None:
         """Raises OffsetMismatch unless a client that sees this upload resumes at this offset.
 
-        A client may have asked for the offset when the last byte was still withheld. The next body begins
+        A client may have asked for the offset when the last bytes were still withheld. The next body begins
         there.
         """
         stored_bytes = self.progress.offset_bytes
-        withheld_bytes = 1 if self.missing_bytes == 0 else 0
-        if offset_bytes not in (stored_bytes, max(stored_bytes - withheld_bytes, 0)):
+        may_repeat = self.missing_bytes == 0 and self._transfers.withheld.admits(offset_bytes, stored_bytes)
+        if offset_bytes != stored_bytes and not may_repeat:
             raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
         self._body_begin_bytes = offset_bytes
 
@@ -294,7 +315,7 @@ class Transfer:
 
         Raises as `Uploads.set_length`.
         """
-        if self.is_receiving:
+        if self.is_receiving and self.ticket.length_bytes != length_bytes:
             self._receiving.set_length(self._claim, length_bytes)
         elif self.ticket.length_bytes != length_bytes:
             raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
@@ -305,7 +326,7 @@ class Transfer:
         check: BodyCheck | None = None,
         on_stored: OnStored = lambda _: None,
     ) -> None:
-        """Stores the body behind what is stored. `on_stored` is called with each new offset.
+        """Stores the body behind what is stored. `on_stored` is called with each offset that a kill keeps.
 
         With a `check` the body is stored as a whole or not at all. Without one, what had arrived before a
         connection broke is stored. Bytes that are stored already, because the body begins at an earlier
@@ -327,12 +348,33 @@ class Transfer:
                 if check:
                     check.verify(body.trailers)
                 return
-            if check:
-                self._receive_checked(body, check, on_stored)
-            else:
-                for piece in self._pieces(body):
-                    self._store(piece, on_stored)
-            self._receiving.flush(self._claim)
+            try:
+                if check:
+                    self._receive_checked(body, check, on_stored)
+                else:
+                    for piece in self._pieces(body):
+                        self._store(piece, on_stored)
+            except BaseException as exc:
+                self._keep_what_came(exc)
+                raise
+            self._owes_flush = True
+            if self._is_part or self.missing_bytes != 0:  # else its completion is next, or `leave`
+                self._flush()
+
+    def _flush(self) -> None:
+        """What was taken survives a kill from then on, and the claim too: the answer may tell."""
+        self._owes_flush = False
+        self._receiving.flush(self._claim)
+
+    def _keep_what_came(self, exc: BaseException) -> None:
+        """The request ends with an error. The answer tells an offset that a kill keeps."""
+        claim = self._claim
+        if claim.acknowledged_bytes < claim.taken_bytes:
+            self._owes_flush = False
+            if not isinstance(exc, errors.StorageFailed):
+                with suppress(errors.IncomingError):
+                    self._receiving.flush(claim)
+            self.offset_bytes = claim.acknowledged_bytes
 
     @contextmanager
     def _reading(self, body: RequestBody) -> Iterator[None]:
@@ -376,9 +418,11 @@ class Transfer:
         """Reads the beginning of a body, which belongs at `begin_bytes`, up to the end of the stored bytes.
 
         Raises WrongFile if it differs from what is stored there. Of an upload that has arrived, the app may
-        have the file by now, so the checksum of a whole file is compared.
+        have the file by now, so the checksum of a whole file is compared. The same goes for a beginning that
+        can't be read back.
         """
-        by_checksum = not self.is_receiving and begin_bytes == 0
+        stored_crc = self._uploads.stored_checksum(self._claim) if self.is_receiving else self.ticket.crc32c
+        by_checksum = begin_bytes == 0 and not (self.is_receiving and stored_crc is None)
         at_bytes, crc = begin_bytes, 0
         while at_bytes < end_bytes:
             with self._piece() as piece:
@@ -390,14 +434,17 @@ class Transfer:
                 if not by_checksum and not self._has_stored(at_bytes, piece.data):
                     raise errors.WrongFile(self.ticket.expected_file)
                 at_bytes += len(piece.data)
-        if by_checksum and self.ticket.crc32c not in (None, crc):
+        if by_checksum and stored_crc not in (None, crc):
             raise errors.WrongFile(self.ticket.expected_file)
+        if self._length_to_set is not None:
+            length_bytes, self._length_to_set = self._length_to_set, None
+            self.set_length(length_bytes)
 
     def _has_stored(self, at_bytes: int, data: memoryview) -> bool:
         """Returns whether these bytes are stored there. If the app has taken the file, they were."""
         if self.is_receiving:
             return self._uploads.has_stored(self._claim, at_bytes, data)
-        storage = self._uploads.context.storage
+        storage = self._uploads.context.storages.of(self.ticket)
         try:
             stored_crc = stored_checksum(storage, self._ticket_id, at_bytes, at_bytes + len(data))
         except errors.StorageFailed:
@@ -405,12 +452,23 @@ class Transfer:
         return stored_crc == checksum(data)
 
     def _pieces(self, body: RequestBody, to_the_brim: bool = False) -> Generator[_Piece]:
-        """Yields the body piece by piece. Each is valid until the next one, unless it is kept."""
+        """Yields the body piece by piece. Each is valid until the next one, unless it is kept.
+
+        `to_the_brim`: each is as large as a buffer, or ends with the body.
+        """
         while True:
-            missing_bytes = self.missing_bytes
-            with self._piece() as piece:
+            length_bytes = self._claim.ticket.length_bytes  # asks no registry: there are many pieces
+            missing_bytes = None if length_bytes is None else max(length_bytes - self.offset_bytes, 0)
+            if to_the_brim:
+                limit_bytes = piece_limit_bytes(self._buffers.size_bytes)
+            else:
+                in_flight = self._buffers.in_use + 1
+                limit_bytes = piece_limit_bytes(self._buffers.size_bytes, in_flight, is_contended())
+                limit_bytes -= self.offset_bytes % limit_bytes  # the kernel copies whole pages faster
+            if missing_bytes is not None:
                 # A body may turn out to have more bytes than the upload lacks only if it has no length.
-                limit_bytes = None if missing_bytes is None else max(missing_bytes, 1)
+                limit_bytes = min(limit_bytes, max(missing_bytes, 1))
+            with self._piece() as piece:
                 if not piece.fill(body, limit_bytes, to_the_brim):
                     return
                 if missing_bytes == 0:
@@ -428,7 +486,8 @@ class Transfer:
     def _store(self, piece: _Piece, on_stored: OnStored) -> None:
         delay_s = self._receiving.write(self._claim, piece.data, keep=piece.keep)
         self.offset_bytes += len(piece.data)
-        on_stored(self.offset_bytes)
+        if self._claim.acknowledged_bytes:
+            on_stored(self._claim.acknowledged_bytes)
         if delay_s > 0:
             self._uploads.context.runtime.sleep(delay_s)
 
@@ -453,15 +512,28 @@ class Transfer:
         try:
             for piece in chain((first,), pieces):
                 self._digest(check, piece)
-                self._store(piece, lambda _: None)
+                try:
+                    self._store(piece, lambda _: None)
+                except errors.BadFolder as exc:
+                    self._refuse_folder(exc, body, check, pieces)
             check.verify(body.trailers)
             self._receiving.accept_unchecked(self._claim)
         except BaseException:
             self.offset_bytes = start_bytes
-            with suppress(errors.IncomingError):  # whoever has the upload now has discarded them, or will
+            with suppress(errors.IncomingError):  # the newer claim discards them
                 self._receiving.discard_unchecked(self._claim)
             raise
-        on_stored(self.offset_bytes)
+        on_stored(self._claim.acknowledged_bytes)
+
+    def _refuse_folder(
+        self, error: errors.BadFolder, body: RequestBody, check: BodyCheck, rest: Iterator[_Piece]
+    ) -> NoReturn:
+        """Refuses a folder for good, if its list came as it was sent. Raises ChecksumMismatch, BadFolder."""
+        for piece in rest:
+            self._digest(check, piece)
+        check.verify(body.trailers)
+        self._uploads.refuse_folder(self._claim, error)
+        raise error
 
     def _digest(self, check: BodyCheck, piece: _Piece) -> None:
         if check.is_fast or len(piece.data) <= POOLED_DIGEST_BYTES:
@@ -494,9 +566,18 @@ class Transfer:
             if self._error:
                 raise self._error
             left_s = until_s - now_s()
-            if self.ticket.state is State.FINISHED or left_s <= 0:
+            if self.ticket.state is State.FINISHED:
+                self._transfers.withheld.forget(self._ticket_id)
+                return self.progress
+            if left_s <= 0:
                 return self.progress
             self._has_news.wait(min(left_s, WATCH_STEP_S))
+
+    @property
+    def app_not_ready(self) -> errors.AppNotReady:
+        """The error for a client whose app has not answered in time, with the reason if there is one."""
+        failure = self._uploads.outbox.last_failure(self._ticket_id)
+        return errors.AppNotReady(failure.why if failure else "")
 
     def cancel(self, reason: str) -> None:
         """The client cancels the upload. Raises WrongState once the handover has begun."""
@@ -512,12 +593,12 @@ class _Piece:
         self._is_kept = False
         self.data = self._buffer[:0]
 
-    def fill(self, body: RequestBody, limit_bytes: int | None, to_the_brim: bool = False) -> int:
+    def fill(self, body: RequestBody, limit_bytes: int, to_the_brim: bool = False) -> int:
         """Reads a piece of at most `limit_bytes`. Returns its size; 0 at the end of the body.
 
         `to_the_brim`: waits until no more of the body fits, or comes.
         """
-        room = self._buffer if limit_bytes is None else self._buffer[:limit_bytes]
+        room = self._buffer[:limit_bytes]
         used_bytes = body.read_into(room)
         while to_the_brim and 0 < used_bytes < len(room) and (count := body.read_into(room[used_bytes:])):
             used_bytes += count
@@ -544,6 +625,7 @@ class Transfers:
     def __init__(self, uploads: Uploads, buffers: BufferPool) -> None:
         self.uploads = uploads
         self.buffers = buffers
+        self.withheld = WithheldOffsets()
         self._running: dict[str, Transfer] = {}
         self._parked: dict[str, list[Signal]] = {}
         """What the requests wait for that wait for another one of their session."""
@@ -559,21 +641,23 @@ class Transfers:
         """
         if place:
             self._await_turn(ticket_id, place)
-        transfer = Transfer(self.uploads, self.buffers, ticket_id, place)
+        transfer = Transfer(self, ticket_id, place)
         transfer.claim(said, source)
         self._running[ticket_id] = transfer
         try:
             yield transfer
         finally:
-            transfer.leave()
-            if self._running.get(ticket_id) is transfer:
-                del self._running[ticket_id]
-            self._wake(ticket_id)
+            try:
+                transfer.leave()
+            finally:
+                if self._running.get(ticket_id) is transfer:
+                    del self._running[ticket_id]
+                self._wake(ticket_id)
 
     @contextmanager
     def claim_part(self, part_id: str, source: str = "") -> Iterator[Transfer]:
         """The same for a part of an upload. Raises what `PartUploads.claim` raises."""
-        transfer = Transfer(self.uploads, self.buffers, part_id, of_part=True)
+        transfer = Transfer(self, part_id, of_part=True)
         transfer.claim(FileSaid(), source)
         try:
             yield transfer
@@ -585,11 +669,11 @@ class Transfers:
 
         Raises what `claim` raises, and WrongState once the handover has begun.
         """
-        if self.uploads.ticket(ticket_id).is_in_parts:
-            self.uploads.cancel_in_parts(ticket_id, reason)
-            return
-        with self.claim(ticket_id, FileSaid(), source) as transfer:
-            transfer.cancel(reason)
+        if not self.uploads.ticket(ticket_id).is_in_parts:
+            with suppress(errors.InParts), self.claim(ticket_id, FileSaid(), source) as transfer:
+                transfer.cancel(reason)
+                return
+        self.uploads.cancel_in_parts(ticket_id, reason)
 
     def _await_turn(self, ticket_id: str, place: Place) -> None:
         """Waits while the bytes before this place are under way in the same session, or may come at once.
@@ -617,6 +701,12 @@ class Transfers:
     def look(self, ticket_id: str) -> Progress:
         """Returns how far an upload has come, and disturbs nobody. Raises UnknownTicket, StorageFailed."""
         return self.uploads.look(ticket_id)
+
+    def visible_offset_bytes(self, ticket_id: str, progress: Progress) -> int:
+        """Returns the offset that a client may see. It is below the length until the app has the file."""
+        if progress.offset_bytes == progress.length_bytes and progress.state is not State.FINISHED:
+            return self.withheld.visible_bytes(ticket_id, progress.offset_bytes)
+        return progress.offset_bytes
 
     def settle(self, ticket_id: str, source: str = "") -> Progress:
         """Returns how far an upload has come, for a client that is about to resume.

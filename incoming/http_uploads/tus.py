@@ -12,16 +12,17 @@ withhold, so its requests are answered with 423 until then.
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Final
 
 from incoming.core.due import rest_times_s
 from incoming.core.errors import (
-    AppNotReady,
     IncomingError,
     InParts,
     MethodNotAllowed,
     NotFound,
     OffsetMismatch,
+    UnknownTicket,
     UnsupportedVersion,
     WrongFile,
 )
@@ -38,7 +39,6 @@ from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
 from incoming.protocol import tus
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
-from incoming.protocol.withheld import WithheldOffsets
 
 EXTENSIONS: Final = (
     Extension.CREATION,
@@ -48,9 +48,9 @@ EXTENSIONS: Final = (
     Extension.CHECKSUM,
     Extension.CHECKSUM_TRAILER,
     Extension.TERMINATION,
-    Extension.CONCATENATION,
-    Extension.CONCATENATION_UNFINISHED,
 )
+IN_PARTS: Final = (Extension.CONCATENATION, Extension.CONCATENATION_UNFINISHED)
+"""The extensions of a storage that takes files in parts."""
 
 
 class Tus(Dialect):
@@ -59,13 +59,19 @@ class Tus(Dialect):
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
         self._context = transfers.uploads.context
-        self._withheld = WithheldOffsets()
         self._concatenation = Concatenation(transfers)
 
     def options(self, request: UploadRequest) -> Headers:
         """See dialects.Dialect."""
         limits = limits_of(self._transfers.uploads, request.ticket_id)
-        return list(tus.capabilities(EXTENSIONS, limits.max_bytes or 0).items())
+        extensions = EXTENSIONS + IN_PARTS if self._takes_parts(request.ticket_id) else EXTENSIONS
+        return list(tus.capabilities(extensions, limits.max_bytes or 0).items())
+
+    def _takes_parts(self, ticket_id: str) -> bool:
+        """Returns whether the file of this ticket may come in parts; of an unknown one, whether any may."""
+        with suppress(UnknownTicket):
+            return self._context.storages.of(self._ticket(ticket_id)).parts is not None
+        return any(storage.parts for storage in self._context.storages.all)
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers POST, HEAD, PATCH and DELETE."""
@@ -116,15 +122,18 @@ class Tus(Dialect):
                 return self._with_expiry(answer, request.ticket_id)
         checks = tus.read_checksums(request.find_header)
         metadata = creation.metadata
-        said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
+        has_content = creation.has_content
+        said = FileSaid(
+            creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw, repeats=has_content
+        )
         answer = Answer(201).add("Location", request.location)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
-            if creation.has_content:
+            if has_content:
                 transfer.repeat_from(0)
                 transfer.receive(request.body, checks or None)
-            progress = self._handed_over(transfer, 0 if creation.has_content else None)
-        if creation.has_content:
-            answer.add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
+            progress = self._handed_over(transfer, 0 if has_content else None)
+        if has_content:
+            answer.add(Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress))
         return self._with_expiry(answer, request.ticket_id)
 
     def _head(self, request: UploadRequest) -> Answer:
@@ -136,7 +145,9 @@ class Tus(Dialect):
             # The client takes the offset 0 for success, and may never send anything.
             with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
                 progress = self._handed_over(transfer)
-        answer = Answer(200).add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
+        answer = Answer(200).add(
+            Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress)
+        )
         metadata = self._ticket(request.ticket_id).upload_metadata
         return self._with_expiry(described(answer, progress.length_bytes, metadata), request.ticket_id)
 
@@ -144,20 +155,26 @@ class Tus(Dialect):
         """Stores the body behind what is stored."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
-        if self._ticket(request.ticket_id).is_assembled:
+        ticket = self._ticket(request.ticket_id)
+        self._transfers.uploads.admission.check(ticket, None)
+        if ticket.is_assembled:
             raise InParts
         with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
-            self._check_offset(transfer, append.offset_bytes)
+            transfer.check_offset(append.offset_bytes)
             if append.length_bytes is not None:
                 transfer.set_length(append.length_bytes)
             transfer.receive(request.body, checks or None)
             has_content = request.body.received_bytes > 0
             progress = self._handed_over(transfer, append.offset_bytes if has_content else None)
-        if _is_withheld(progress) and request.method != request.real_method:
-            raise AppNotReady  # the Java client gives up when the offset is not the one that it expects
-        answer = Answer(204).add(Header.OFFSET, self._visible_bytes(request.ticket_id, progress))
+            is_withheld = transfer.missing_bytes == 0 and progress.state is not State.FINISHED
+            if is_withheld and request.method != request.real_method:
+                # The Java client gives up when the offset is not the one that it expects.
+                raise transfer.app_not_ready
+        answer = Answer(204).add(
+            Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress)
+        )
         return self._with_expiry(answer, request.ticket_id)
 
     def _terminate(self, request: UploadRequest) -> Answer:
@@ -166,17 +183,6 @@ class Tus(Dialect):
         return Answer(204)
 
     # --- how -------------------------------------------------------------------------------------------
-
-    def _check_offset(self, transfer: Transfer, offset_bytes: int) -> None:
-        """Raises OffsetMismatch unless a client may resume here. The next body begins there."""
-        progress = transfer.progress
-        length_bytes = progress.length_bytes
-        if length_bytes is None or progress.offset_bytes < length_bytes:
-            transfer.check_offset(offset_bytes)
-        elif self._withheld.admits(offset_bytes, length_bytes):
-            transfer.repeat_from(offset_bytes)
-        else:
-            raise OffsetMismatch(self._visible_bytes(transfer.ticket.id, progress), offset_bytes)
 
     def _handed_over(self, transfer: Transfer, from_bytes: int | None = None) -> Progress:
         """Hands over a file that is whole, and waits for the app. Returns how far the upload is then.
@@ -189,19 +195,11 @@ class Tus(Dialect):
         transfer.complete()
         ticket = transfer.ticket
         if from_bytes is not None:
-            self._withheld.received(ticket.id, from_bytes, ticket.length_bytes or 0)
+            self._transfers.withheld.received(ticket.id, from_bytes, ticket.length_bytes or 0)
         progress = transfer.wait_for_app()
-        if progress.state is State.FINISHED:
-            self._withheld.forget(ticket.id)
-        elif not progress.length_bytes:
-            raise AppNotReady
+        if progress.state is not State.FINISHED and not progress.length_bytes:
+            raise transfer.app_not_ready
         return progress
-
-    def _visible_bytes(self, ticket_id: str, progress: Progress) -> int:
-        """Returns the offset that a client may see."""
-        if _is_withheld(progress):
-            return self._withheld.visible_bytes(ticket_id, progress.offset_bytes)
-        return progress.offset_bytes
 
     def _ticket(self, ticket_id: str) -> Ticket:
         return self._context.registry.get(ticket_id)
@@ -215,8 +213,3 @@ class Tus(Dialect):
             idle_s = self._context.clock.now_s() - ticket.changed_at_s if is_idle else 0.0
             answer.add(Header.EXPIRES, tus.expires(time.time() + max(rest_s - idle_s, 0.0)))
         return answer
-
-
-def _is_withheld(progress: Progress) -> bool:
-    """Returns whether all bytes are stored, and the app does not have the file yet."""
-    return progress.offset_bytes == progress.length_bytes and progress.state is not State.FINISHED

@@ -1,7 +1,8 @@
 """The page of one upload, for people whose browser has no script of the app: its state, and a form.
 
-It is plain HTML. While something is still to happen, it loads itself again. Each text of a stranger, such as
-the name of the file, is shown as text.
+It is plain HTML. While something is still to happen, a header makes it load itself again. A link does the
+same, for people whose browser ignores that header. Each text of a stranger, such as the name of the file, is
+shown as text.
 """
 
 from __future__ import annotations
@@ -14,10 +15,9 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from incoming.core.lifecycle import State
+from incoming.http_uploads.request import MAX_WAIT_S
 from incoming.wire.page_policy import page_headers
 
-LONGEST_WAIT_S: Final = 25
-"""How long a request for the state may be held. Proxies often end one after 30 or 60 s."""
 _SHOWN_S: Final = 1
 """How long the page is shown before it waits for news. With 0, Chromium and WebKit do not show it at all."""
 _WATCHED_S: Final = 5
@@ -51,6 +51,10 @@ _TEXTS: Final[dict[State, tuple[str, str]]] = {
     ),
 }
 _TEXTS[State.WAITING] = _TEXTS[State.HANDING_OVER]
+_FOLDER_TEXTS: Final[dict[State, tuple[str, str]]] = {
+    State.ISSUED: ("Send a folder", "Send it from the page of the app. A form can't send folders."),
+    State.PAUSED: ("The upload is paused", "Resume it where it was started."),
+}
 NOT_POSSIBLE: Final = "The upload is not possible"
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
@@ -70,11 +74,21 @@ class UploadView:
     reason: str = ""
     return_url: str = ""
     server_stops: bool = False
+    is_folder: bool = False
 
     @property
     def may_change(self) -> bool:
         """Whether the server or another client may still change the state."""
         return self.state is State.UPLOADING or self.state in _WITH_APP
+
+
+def _texts(view: UploadView) -> tuple[str, str]:
+    """Returns the heading of the page, and what it explains."""
+    heading, explanation = _TEXTS[view.state]
+    if not view.is_folder:
+        return heading, explanation
+    about_folders = heading.replace("file", "folder"), explanation.replace("file", "folder")
+    return _FOLDER_TEXTS.get(view.state, about_folders)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,22 +106,23 @@ class UploadPage:
 
     def render(self, view: UploadView, address: str, wrong: str = "") -> tuple[str, dict[str, str]]:
         """Returns the page of an upload, and its headers. `wrong`: a sentence about a request that failed."""
-        heading, explanation = _TEXTS[view.state]
+        heading, explanation = _texts(view)
         if view.reason and (view.state in _WITH_APP or view.state in _CALLED_OFF):
             explanation = f"{explanation} The reason is: {view.reason}."
-        form = _form(address) if view.state in _SENDABLE else ""
-        back = _back(view.return_url) if view.return_url and view.state in _CALLED_OFF else ""
+        form = _form(address) if view.state in _SENDABLE and not view.is_folder else ""
+        back = _link(view.return_url, "Back to the app") if view.state in _CALLED_OFF else ""
+        latest = _link(address, "Show the latest state") if view.may_change else ""
         html = self.template.substitute(
             style=self.style,
             state=view.state.value,
             heading=escape(heading),
             wrong=_wrong(wrong),
             explanation=escape(explanation),
-            refresh=_refresh(view, address),
             file=_file(view),
-            form=form + back,
+            form=form + back + latest,
         )
-        return html, page_headers(self.style, form_targets=_form_targets(view) if form else ())
+        headers = page_headers(self.style, form_targets=_form_targets(view) if form else ())
+        return html, headers | _refresh(view, address)
 
     def render_error(self, wrong: str) -> tuple[str, dict[str, str]]:
         """Returns the page for a request about no upload that there is, and its headers."""
@@ -117,25 +132,21 @@ class UploadPage:
             heading=NOT_POSSIBLE,
             wrong=_wrong(wrong),
             explanation="Please go back to the app, and start again there.",
-            refresh="",
             file="",
             form="",
         )
         return html, page_headers(self.style)
 
 
-def _refresh(view: UploadView, address: str) -> str:
-    """Returns what makes the page load itself again, once there is news if it can wait for that."""
+def _refresh(view: UploadView, address: str) -> dict[str, str]:
+    """Returns the header that loads the page again, once there is news if it can wait for that."""
     if not view.may_change:
-        return ""
-    url = escape(address)
+        return {}
     if view.server_stops:
-        target = f"{_RESTART_S}; url={url}"
-    elif view.state is State.UPLOADING:
-        target = f"{_WATCHED_S}; url={url}"
-    else:
-        target = f"{_SHOWN_S}; url={url}?wait={LONGEST_WAIT_S}"
-    return f'<meta http-equiv="refresh" content="{target}">'
+        return {"Refresh": f"{_RESTART_S}; url={address}"}
+    if view.state is State.UPLOADING:
+        return {"Refresh": f"{_WATCHED_S}; url={address}"}
+    return {"Refresh": f"{_SHOWN_S}; url={address}?wait={MAX_WAIT_S}"}
 
 
 def _form_targets(view: UploadView) -> list[str]:
@@ -153,8 +164,8 @@ def _form(address: str) -> str:
     )
 
 
-def _back(url: str) -> str:
-    return f'<p><a href="{escape(url)}">Back to the app</a></p>'
+def _link(url: str, text: str) -> str:
+    return f'<p><a href="{escape(url)}">{text}</a></p>' if url else ""
 
 
 def _wrong(sentence: str) -> str:

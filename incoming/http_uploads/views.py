@@ -12,10 +12,10 @@ from incoming.core.lifecycle import State
 from incoming.core.progress import Progress
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
-from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import Transfers, visible_offset_bytes
-from incoming.http_uploads.upload_page import LONGEST_WAIT_S, UploadPage, UploadView
-from incoming.protocol.rules import UPLOADS_ROUTE
+from incoming.http_uploads.request import MAX_WAIT_S, UploadRequest
+from incoming.http_uploads.transfers import Transfers
+from incoming.http_uploads.upload_page import UploadPage, UploadView
+from incoming.protocol.rules import upload_url
 from incoming.runtime.static_files import STATIC_DIR
 
 HTML: Final = "text/html"
@@ -32,8 +32,9 @@ class Views:
     """What clients may see of the uploads of one service."""
 
     def __init__(self, transfers: Transfers) -> None:
+        self._transfers = transfers
         self._uploads = transfers.uploads
-        self._public_url = transfers.uploads.context.settings.public_url.rstrip("/")
+        self._public_url = transfers.uploads.context.settings.public_url
         self._page = UploadPage.load(STATIC_DIR)
 
     def of(self, ticket_id: str, progress: Progress) -> UploadView:
@@ -42,12 +43,13 @@ class Views:
         failure = self._uploads.outbox.last_failure(ticket_id)
         return UploadView(
             progress.state,
-            visible_offset_bytes(progress),
+            self._transfers.visible_offset_bytes(ticket_id, progress),
             progress.length_bytes,
             progress.name,
             progress.reason or (failure.why if failure else ""),
             ticket.return_url,
             self._uploads.stopping,
+            ticket.is_folder,
         )
 
     def state(self, request: UploadRequest, progress: Progress) -> Answer:
@@ -72,8 +74,11 @@ class Views:
         if has_app_the_file:
             sentence = f"{FINISHED}\n"
         else:
-            ask = f"curl '{self.url(request)}?wait={LONGEST_WAIT_S}'"
-            sentence = f"The file has arrived, and the app has not accepted it yet. Ask with: {ask}\n"
+            reason = self.of(request.ticket_id, progress).reason
+            not_yet = (
+                f"The file has arrived, and the app has not accepted it yet{f': {reason}' if reason else ''}."
+            )
+            sentence = f"{not_yet} Ask with: curl '{self.url(request)}?wait={MAX_WAIT_S}'\n"
         answer = self.sentence(request, progress, 200 if has_app_the_file else 202, sentence)
         return answer if has_app_the_file else answer.add("Retry-After", RETRY_AFTER_S)
 
@@ -83,7 +88,7 @@ class Views:
         answer = _json(self.of(request.ticket_id, progress)) if is_json else answers.text(status, sentence)
         answer.status = status
         answer.add("Location", request.location)
-        return answer.add("Upload-Offset", visible_offset_bytes(progress))
+        return answer.add("Upload-Offset", self._transfers.visible_offset_bytes(request.ticket_id, progress))
 
     def failure(self, request: UploadRequest, error: IncomingError) -> Answer:
         """Returns the answer for an error: a page for a browser, else as all answers for errors are."""
@@ -104,14 +109,15 @@ class Views:
 
         Without the setting `public_url` it is the one that the client itself has used, as far as that shows.
         """
-        environ, host = request.environ, request.header("Host")
-        prefix = str(environ.get("PATH_INFO", "")).partition(UPLOADS_ROUTE)[0]
-        path = f"{prefix}{UPLOADS_ROUTE}/{quote(request.ticket_id)}"
-        if self._public_url:
-            return self._public_url + path
-        schemes = (environ.get("wsgi.url_scheme"), request.header("X-Forwarded-Proto").lower())
-        origin = f"{'https' if 'https' in schemes else 'http'}://{host}" if _HOST.fullmatch(host) else ""
-        return origin + quote(str(environ.get("SCRIPT_NAME", "")), encoding="latin-1") + path
+        return upload_url(self._public_url or _front(request), request.path, request.ticket_id)
+
+
+def _front(request: UploadRequest) -> str:
+    """Returns what is in front of the prefix, as the client has used it; without an origin if in doubt."""
+    environ, host = request.environ, request.header("Host")
+    schemes = (environ.get("wsgi.url_scheme"), request.header("X-Forwarded-Proto").lower())
+    origin = f"{'https' if 'https' in schemes else 'http'}://{host}" if _HOST.fullmatch(host) else ""
+    return origin + quote(str(environ.get("SCRIPT_NAME", "")), encoding="latin-1")
 
 
 def _json(view: UploadView) -> Answer:

@@ -11,6 +11,7 @@ from enum import Enum, auto
 from incoming.core import errors
 from incoming.core.news import HandedOver, News
 from incoming.core.resume_check import Ranges
+from incoming.core.ticket import FILE
 from incoming.protocol import messages
 
 
@@ -62,7 +63,9 @@ class Claimed:
 
     `arrived`: the handover has begun, so only its result is missing; `finished`: that result, if it is known.
     `compare`: the ranges whose checksums a client of version 2 has to send. `expected_file`: the file that
-    the upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none.
+    the upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none. `window_bytes`: how much
+    the storage wants a client to send ahead, see `Storage.window_bytes`. `dest_type` is the ticket's.
+    `left_out`: the numbers of the files in a folder that are left out.
     """
 
     offset_bytes: int
@@ -72,6 +75,9 @@ class Claimed:
     compare: Ranges = ()
     expected_file: errors.ExpectedFile = field(default=errors.ExpectedFile("", 0, 0))
     max_bytes_per_s: int = 0
+    window_bytes: int = 0
+    dest_type: str = FILE
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +96,10 @@ class Stored:
 
 
 @dataclass(frozen=True, slots=True)
-class Durable:
-    """The storage keeps more of what it has taken: so many bytes of the file may be acknowledged now."""
+class LeftOut:
+    """A file of the folder is left out. Its range ends at `offset_bytes`, and all before it is durable."""
 
-    acknowledged_bytes: int
+    offset_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,8 +137,8 @@ class TimedOut:
 
 
 Event = (
-    messages.FromClient | ConnectionOpened | MalformedMessage | ChunkReceived | Claimed | Stored | Durable
-    | Failed | ContentVerified | Completed | CancelAccepted | CancelTooLate | News | TimedOut
+    messages.FromClient | ConnectionOpened | MalformedMessage | ChunkReceived | Claimed | Stored
+    | LeftOut | Failed | ContentVerified | Completed | CancelAccepted | CancelTooLate | News | TimedOut
 )  # fmt: skip
 
 
@@ -158,6 +164,13 @@ class StoreChunk:
     """Write the chunk that is in the buffer. The result is Stored or Failed."""
 
     size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LeaveOut:
+    """Leave the file with this number out of the folder. The result is LeftOut or Failed."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +225,6 @@ class CloseConnection:
 
 Action = (
     Send | ClaimTicket | StoreChunk | CompleteUpload | CancelUpload | ReleaseTicket | StartTimer
-    | VerifyContent | MakeDurable | CloseConnection
+    | LeaveOut | VerifyContent | MakeDurable | CloseConnection
 )  # fmt: skip
 Actions = list[Action]

@@ -42,6 +42,11 @@ CLIENT_PING_MARGIN: Final = 1.25
 """Clients ping this much later than the server sends. So they need no pings of their own, which are the
 most expensive part of an idle connection."""
 
+RETRY_AFTER_S: Final = 2.0
+"""When clients of a stopping server should reconnect, each after a random time around it."""
+SHARED_RETRY_AFTER_S: Final = 0.5
+"""The same where other servers have the uploads, too, and none of them has to start first."""
+
 
 def chunk_limit_bytes(chunks_in_flight: int) -> int:
     """Returns the largest chunk size with which all chunks in flight fit into memory.
@@ -50,6 +55,18 @@ def chunk_limit_bytes(chunks_in_flight: int) -> int:
     two, so chunks begin at page boundaries of the file.
     """
     limit_bytes = max(RECEIVE_MEMORY_BYTES // max(chunks_in_flight, 1), INITIAL_CHUNK_BYTES)
+    return 1 << (limit_bytes.bit_length() - 1)
+
+
+def piece_limit_bytes(buffer_bytes: int, pieces_in_flight: int = 1, is_contended: bool = False) -> int:
+    """Returns how much of a request's body is read before it is stored: a power of two, as above.
+
+    `is_contended`: uploads wait for the scheduler. Then pieces are small, so that they are still in the CPU's
+    cache when they are written.
+    """
+    limit_bytes = min(chunk_limit_bytes(pieces_in_flight), buffer_bytes)
+    if is_contended:
+        limit_bytes = min(limit_bytes, BUSY_CHUNK_BYTES)
     return 1 << (limit_bytes.bit_length() - 1)
 
 
@@ -96,11 +113,29 @@ class Limits:
     max_window_bytes: int = 64 * 1024 * 1024
     silence_s: float = 10.0
     idle_silence_s: float = 10.0
+    least_window_bytes: int = 0
+    """What the storage has on its way at a time: with a smaller window, it waits for its clients."""
+    retry_after_s: float = RETRY_AFTER_S
+    """When clients of a stopping server should reconnect, each after a random time around it."""
 
     def for_connections(self, connections: int) -> Limits:
         """Returns the limits for one of so many connections: the more there are, the rarer clients ping."""
         pong_after_s = idle_keepalive(self.silence_s / 2, connections).pong_after_s
         return replace(self, idle_silence_s=2 * CLIENT_PING_MARGIN * pong_after_s)
+
+    def for_storage(self, window_bytes: int) -> Limits:
+        """Returns the limits for an upload whose storage wants a client to send so many bytes ahead.
+
+        See `Storage.window_bytes`.
+        """
+        if not window_bytes:
+            return self
+        return replace(
+            self,
+            send_ahead=max(self.send_ahead, -(-window_bytes // self.chunk_size_bytes)),
+            max_window_bytes=max(self.max_window_bytes, window_bytes),
+            least_window_bytes=window_bytes,
+        )
 
     def initial_send_limits(self) -> SendLimits:
         """Returns what a client may send before the first acknowledgement."""
@@ -111,7 +146,8 @@ class Limits:
         chunk_bytes = min(chunk_limit_bytes(chunks_in_flight), self.max_chunk_bytes)
         if not is_busy:
             return SendLimits(chunk_bytes, self.max_window_bytes)
-        return SendLimits(min(chunk_bytes, BUSY_CHUNK_BYTES), min(self.max_window_bytes, BUSY_WINDOW_BYTES))
+        busy_bytes = max(BUSY_WINDOW_BYTES, self.least_window_bytes)
+        return SendLimits(min(chunk_bytes, BUSY_CHUNK_BYTES), min(self.max_window_bytes, busy_bytes))
 
     def for_length(self, length_bytes: int) -> Limits:
         """Returns the limits for a file in version 1: a large one has half as many chunks, twice as large."""
@@ -141,4 +177,5 @@ def limits_of(settings: Settings) -> Limits:
         max_chunk_bytes=settings.max_chunk_kib * KIB,
         max_window_bytes=settings.max_window_mib * MIB,
         silence_s=settings.connection_timeout_s,
+        retry_after_s=SHARED_RETRY_AFTER_S if settings.is_shared else RETRY_AFTER_S,
     )

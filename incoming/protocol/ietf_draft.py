@@ -272,9 +272,3 @@ def answer_headers(
     if limit is not None:
         headers.append((Header.LIMIT.value, limit))
     return headers
-
-
-def visible_bytes(dialect: Dialect, stored_bytes: int, length_bytes: int | None, app_has_it: bool) -> int:
-    """Returns the offset that the client may know of: see `Dialect.withholds`."""
-    is_whole = length_bytes is not None and stored_bytes >= length_bytes > 0
-    return stored_bytes - 1 if is_whole and dialect.withholds and not app_has_it else stored_bytes

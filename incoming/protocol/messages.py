@@ -26,11 +26,18 @@ The longest valid one is a MsgUploadReq. A file name has at most 255 UTF-16 unit
 MAX_INTEGER: Final = 2**53 - 1
 """The largest integer that JavaScript represents exactly."""
 MAX_LIST_ITEMS: Final = 64
+MAX_LEFT_OUT: Final = 1_000_000
+"""A folder has fewer files by far (`max_folder_entries`), and not all of them are left out."""
 
 
 def _data(default: Any = MISSING) -> Any:
     """A text that is data and not a sentence. It is sent unchanged."""
     return field(default=default, metadata={"is_data": True})
+
+
+def _for_folders(default: Any) -> Any:
+    """A member that only messages about folders have. Its list may be as long as a folder's."""
+    return field(default=default, metadata={"is_data": True, "is_optional": True, "most_items": MAX_LEFT_OUT})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +119,11 @@ class MsgAllDone:
 
 @dataclass(frozen=True, slots=True)
 class MsgUploadConfV2:
-    """Server: `offset` bytes are stored. Send the checksums of the ranges in `compare`, then chunks."""
+    """Server: `offset` bytes are stored. Send the checksums of the ranges in `compare`, then chunks.
+
+    `dest_type` is `folder` if the ticket is for one. `left_out`: the numbers of the files in it that are left
+    out, in ascending order: there are zeros in their place. Both members are missing where they say nothing.
+    """
 
     version: int
     offset: int
@@ -124,6 +135,8 @@ class MsgUploadConfV2:
     file_last_modified_ms: int
     file_name: str = _data()
     idle_silence_s: float = 0.0
+    dest_type: str = _for_folders("")
+    left_out: tuple[int, ...] = _for_folders(())
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,12 +155,28 @@ class MsgAgreeOverHttp:
 
 
 @dataclass(frozen=True, slots=True)
+class MsgLeaveOut:
+    """Client: the file with this number (from 0) in the folder's list can't be read, so it is left out.
+
+    The next byte belongs to it, or it has just ended. From now on there are zeros in its place. MsgStored has
+    the offset behind it. A client sends this when all that it has sent is stored, and waits for MsgStored.
+    """
+
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
 class MsgStored:
-    """Server: all bytes before this offset are stored; these limits hold for a second."""
+    """Server: all bytes before this offset are stored; these limits hold for a second.
+
+    `taken`: the server has received all bytes before this offset, and its storage is at work on those that
+    are not stored. 0: no more than are stored.
+    """
 
     offset: int
     max_chunk_bytes: int = 0
     max_window_bytes: int = 0
+    taken: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +224,10 @@ class MsgAllDoneV2:
 
 @dataclass(frozen=True, slots=True)
 class MsgErrorV2:
-    """Server: why it ends the connection, and which file it expected if another one came."""
+    """Server: why it ends the connection, and which file it expected if another one came.
+
+    `index`: which entry in the list of a folder can't be stored; missing if it is about none.
+    """
 
     error_code: int
     code: str
@@ -204,13 +236,16 @@ class MsgErrorV2:
     file_length_bytes: int
     file_last_modified_ms: int
     file_name: str = _data()
+    index: int = _for_folders(-1)
 
 
 NEWS_HANDING_OVER: Final = "handing_over"
 NEWS_WAITING_FOR_APP: Final = "waiting_for_app"
 NEWS_STOPPING: Final = "stopping"
 
-FromClient = MsgUploadReq | MsgAck | MsgPause | MsgCancel | MsgError | MsgAgree | MsgComplete | MsgPing
+FromClient = (
+    MsgUploadReq | MsgAck | MsgPause | MsgCancel | MsgError | MsgAgree | MsgLeaveOut | MsgComplete | MsgPing
+)
 ToClient = (
     MsgUploadConf | MsgChunkAck | MsgCancel | MsgCancelAck | MsgError | MsgAllDone
     | MsgUploadConfV2 | MsgStored | MsgResend | MsgPong | MsgNews | MsgAllDoneV2 | MsgErrorV2
@@ -245,7 +280,7 @@ _FROM_CLIENT: Final = {wire_type(message): message for message in get_args(FromC
 _ACKNOWLEDGEMENTS: Final = {
     MsgChunkAck: '{{"MsgType": "MsgChunkAck", "MsgData": {{"ChunkSize": {0.chunk_size}}}}}',
     MsgStored: '{{"MsgType": "MsgStored", "MsgData": {{"Offset": {0.offset}, '
-    '"MaxChunkBytes": {0.max_chunk_bytes}, "MaxWindowBytes": {0.max_window_bytes}}}}}',
+    '"MaxChunkBytes": {0.max_chunk_bytes}, "MaxWindowBytes": {0.max_window_bytes}{1}}}}}',
 }
 """Each chunk has one, and the json module takes four times as long."""
 
@@ -253,10 +288,13 @@ _ACKNOWLEDGEMENTS: Final = {
 def encode(message: ToClient | FromClient) -> str:
     """Returns the text of a message."""
     if acknowledgement := _ACKNOWLEDGEMENTS.get(type(message)):
-        return acknowledgement.format(message)
+        taken = f', "Taken": {message.taken}' if isinstance(message, MsgStored) and message.taken else ""
+        return acknowledgement.format(message, taken)
     values = {}
     for wire_name, (its_field, _) in _FIELDS[type(message)].items():
         value = getattr(message, its_field.name)
+        if its_field.metadata.get("is_optional") and value == its_field.default:
+            continue
         if isinstance(value, str) and not its_field.metadata.get("is_data"):
             value = sentence_for_pages(value)  # pages write sentences into innerHTML
         values[wire_name] = value
@@ -277,6 +315,8 @@ def parse(text: str) -> FromClient:
     message: FromClient = read_members(kind, data)
     if isinstance(message, MsgUploadReq) and message.length_bytes < 0:
         raise BadMessage("MsgUploadReq.LengthBytes is negative.")
+    if isinstance(message, MsgLeaveOut) and message.index < 0:
+        raise BadMessage("MsgLeaveOut.Index is negative.")
     return message
 
 
@@ -309,7 +349,8 @@ def read_members(
     for wire_name, (its_field, kind) in _FIELDS[message].items():
         if wire_name in data:
             try:
-                values[its_field.name] = _value(kind, data[wire_name], lowest)
+                most_items = its_field.metadata.get("most_items", MAX_LIST_ITEMS)
+                values[its_field.name] = _value(kind, data[wire_name], lowest, most_items)
             except _Invalid as exc:
                 raise BadMessage(f"{wire_type(message)}.{wire_name} {exc}.") from exc
         elif optional and wire_name in optional:
@@ -331,9 +372,9 @@ _KIND_NAMES: Final[dict[Any, str]] = {
 }  # fmt: skip
 
 
-def _value(kind: Any, value: Any, lowest: int) -> Any:
-    """Returns `value` as a `kind`. Raises _Invalid."""
-    if kind in (_INTEGERS, _RANGES) and isinstance(value, list) and len(value) <= MAX_LIST_ITEMS:
+def _value(kind: Any, value: Any, lowest: int, most_items: int = MAX_LIST_ITEMS) -> Any:
+    """Returns `value` as a `kind`; a list has `most_items` at most. Raises _Invalid."""
+    if kind in (_INTEGERS, _RANGES) and isinstance(value, list) and len(value) <= most_items:
         read_item = _integer if kind == _INTEGERS else _range
         return tuple(read_item(item, lowest) for item in value)
     if kind is float and type(value) is int and abs(value) <= MAX_INTEGER:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import quote
 
 from incoming.core import errors
 from incoming.protocol.messages import MsgCancel
@@ -35,9 +36,14 @@ _CLOSE_CODES: Final[dict[type[errors.IncomingError], int]] = {
 }
 
 
-def upload_path(ticket_id: str) -> str:
-    """Returns the path below `/incoming/` of a ticket's upload over plain HTTP."""
-    return f"{UPLOADS_ROUTE}/{ticket_id}"
+def upload_url(front: str, path: str, ticket_id: str) -> str:
+    """Returns the address of a ticket's upload over plain HTTP.
+
+    `front`: what is in front of the prefix, such as the setting `public_url`. `path`: that of a request,
+    below `front`. The address has the same prefix.
+    """
+    prefix = next((prefix for prefix in reversed(PREFIXES) if path.startswith(prefix)), PREFIXES[0])
+    return f"{front.rstrip('/')}{prefix}{UPLOADS_ROUTE}/{quote(ticket_id)}"
 
 
 def close_code(error: errors.IncomingError) -> int:

@@ -26,7 +26,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming.core import errors
-from incoming.core.news import CalledOff, HandedOver, Interrupted, NotHandedOver
+from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, NotHandedOver
 from incoming.protocol import messages
 from incoming.protocol.events import (
     Actions,
@@ -39,7 +39,6 @@ from incoming.protocol.events import (
     CloseConnection,
     CompleteUpload,
     ConnectionOpened,
-    Durable,
     Event,
     Failed,
     MalformedMessage,
@@ -58,6 +57,7 @@ from incoming.protocol.messages import (
     MsgCancel,
     MsgComplete,
     MsgError,
+    MsgLeaveOut,
     MsgPause,
     MsgPing,
     MsgUploadReq,
@@ -108,7 +108,7 @@ class SessionV1:
         # News may arrive before the result of the claim.
         self._arrived |= claim.arrived
         self._finished |= claim.finished is not None
-        limits = self._limits = self._limits.for_length(claim.length_bytes)
+        limits = self._limits = self._limits.for_storage(claim.window_bytes).for_length(claim.length_bytes)
         chunk_size_kb = limits.chunk_size_bytes // 1024
         return [
             Send(messages.MsgUploadConf(chunk_size_kb, claim.offset_bytes, limits.send_ahead)),
@@ -247,7 +247,7 @@ _S = SessionV1
 
 _DEFAULTS: Final[dict[type, _Handler]] = {
     **dict.fromkeys((MsgUploadReq, MsgAck, MsgPause, MsgCancel, MsgError, ChunkReceived), _S._unexpected),
-    **dict.fromkeys((MsgAgree, MsgComplete, MsgPing), _S._unexpected),
+    **dict.fromkeys((MsgAgree, MsgLeaveOut, MsgComplete, MsgPing), _S._unexpected),
     MalformedMessage: _S._failed,
     Failed: _S._failed,
     CalledOff: _S._failed,

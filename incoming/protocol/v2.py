@@ -17,7 +17,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from incoming.core import errors
-from incoming.core.news import CalledOff, HandedOver, Interrupted, NotHandedOver, WaitingForApp
+from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, NotHandedOver, WaitingForApp
+from incoming.core.ticket import FOLDER
 from incoming.protocol import messages
 from incoming.protocol.events import (
     Actions,
@@ -31,9 +32,10 @@ from incoming.protocol.events import (
     Completed,
     CompleteUpload,
     ContentVerified,
-    Durable,
     Event,
     Failed,
+    LeaveOut,
+    LeftOut,
     MakeDurable,
     MalformedMessage,
     Phase,
@@ -46,7 +48,7 @@ from incoming.protocol.events import (
     VerifyContent,
 )
 from incoming.protocol.flow_control import Limits
-from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
+from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgLeaveOut, MsgPing, MsgUploadReq
 from incoming.protocol.rules import AGREEING_TIMEOUT_S, cancel_reason, close_code
 from incoming.wire import close_codes
 
@@ -56,8 +58,6 @@ MIN_VERIFY_BYTES_PER_S: Final = 512 * 1024
 MAX_DAMAGED: Final = 8
 """This many damaged chunks in a row end the connection: a new one may take another route."""
 HANDING_OVER_TEXT: Final = "the app is being told"
-RETRY_AFTER_S: Final = 2.0
-"""When clients of a stopping server should reconnect, each after a random time around it."""
 
 
 class SessionV2:
@@ -77,6 +77,11 @@ class SessionV2:
         self._round = 0
         self._damaged = 0
 
+    @property
+    def _tells_taken(self) -> bool:
+        """Whether the storage takes bytes long before it stores them. It is known from the claim on."""
+        return self._limits.least_window_bytes > 0
+
     def handle(self, event: Event) -> Actions:
         """Returns the actions that follow from `event`, in order. Raises nothing."""
         handler = _HANDLERS[self.phase].get(type(event))
@@ -93,7 +98,8 @@ class SessionV2:
         self._finished = self._finished or claim.finished
         self.offset_bytes = self._acknowledged_bytes = claim.offset_bytes
         self.length_bytes = claim.length_bytes
-        self._limits = limits = self._limits.for_rate(claim.max_bytes_per_s)
+        limits = self._limits.for_storage(claim.window_bytes).for_rate(claim.max_bytes_per_s)
+        self._limits = limits
         self._send_limits = limits.initial_send_limits()
         compared_bytes = sum(end - start for start, end in claim.compare)
         return [
@@ -109,6 +115,8 @@ class SessionV2:
                     arrived=claim.arrived,
                     file_last_modified_ms=claim.expected_file.last_modified_ms,
                     file_name=claim.expected_file.name,
+                    dest_type=claim.dest_type if claim.dest_type == FOLDER else "",
+                    left_out=claim.left_out,
                 )
             ),
             StartTimer(Phase.AGREEING, AGREEING_TIMEOUT_S + compared_bytes / MIN_VERIFY_BYTES_PER_S),
@@ -162,7 +170,11 @@ class SessionV2:
         self.offset_bytes += stored.size_bytes
         self._send_limits = self._limits.send_limits(stored.chunks_in_flight, stored.is_busy)
         durable_bytes = stored.acknowledged_bytes
-        return self._acknowledge_more(self.offset_bytes if durable_bytes is None else durable_bytes)
+        more = self._acknowledge_more(self.offset_bytes if durable_bytes is None else durable_bytes)
+        told = more or (self._acknowledge() if self._tells_taken else [])
+        if self._acknowledged_bytes < self.offset_bytes == self.length_bytes:
+            return [*told, MakeDurable()]  # the client waits for nothing else
+        return told
 
     def _durable(self, durable: Durable) -> Actions:
         if self._resends and durable.acknowledged_bytes >= self.offset_bytes:
@@ -178,8 +190,25 @@ class SessionV2:
         return self._acknowledge()
 
     def _acknowledge(self, _: ChunkReceived | None = None) -> Actions:
-        limits = self._send_limits
-        return [Send(messages.MsgStored(self._acknowledged_bytes, limits.chunk_bytes, limits.window_bytes))]
+        limits, stored_bytes = self._send_limits, self._acknowledged_bytes
+        taken_bytes = self.offset_bytes if self._tells_taken and self.offset_bytes > stored_bytes else 0
+        return [Send(messages.MsgStored(stored_bytes, limits.chunk_bytes, limits.window_bytes, taken_bytes))]
+
+    def _leave_out(self, leave_out: MsgLeaveOut) -> Actions:
+        """The client has nothing on its way: all that it has sent is stored."""
+        if self._claim.arrived or self._finished:
+            return self._unexpected(leave_out)
+        if self._claim.dest_type != FOLDER:
+            return self._fail(errors.BadMessage("MsgLeaveOut is only for folders."))
+        if self._acknowledged_bytes < self.offset_bytes:
+            return self._fail(
+                errors.BadMessage("MsgLeaveOut is not expected while sent bytes are not stored.")
+            )
+        return [LeaveOut(leave_out.index)]
+
+    def _left_out(self, left_out: LeftOut) -> Actions:
+        self.offset_bytes = self._acknowledged_bytes = left_out.offset_bytes
+        return self._acknowledge()
 
     # --- the end -------------------------------------------------------------------------------------
 
@@ -227,7 +256,7 @@ class SessionV2:
 
     def _interrupted(self, news: Interrupted) -> Actions:
         if isinstance(news.error, errors.Stopping):
-            stopping = _news(messages.NEWS_STOPPING, str(news.error), RETRY_AFTER_S)
+            stopping = _news(messages.NEWS_STOPPING, str(news.error), self._limits.retry_after_s)
             return [stopping, *self._close(close_code(news.error), str(news.error))]
         return self._fail(news.error)
 
@@ -260,7 +289,7 @@ _S = SessionV2
 
 _DEFAULTS: Final[dict[type, _Handler]] = {
     **dict.fromkeys((MsgUploadReq, messages.MsgAck, messages.MsgPause, messages.MsgError), _S._unexpected),
-    **dict.fromkeys((MsgAgree, MsgComplete, ChunkReceived), _S._unexpected),
+    **dict.fromkeys((MsgAgree, MsgComplete, MsgLeaveOut, ChunkReceived), _S._unexpected),
     MsgPing: _S._pinged,
     MalformedMessage: _S._malformed,
     Failed: _S._failed,
@@ -284,6 +313,8 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_DEFAULTS,
         **_CANCELLABLE,
         MsgAgree: _S._agreed,
+        MsgLeaveOut: _S._leave_out,  # what is to be compared can't be read any more
+        LeftOut: _S._left_out,
         TimedOut: _S._timed_out,
         ContentVerified: _S._verified,
         HandedOver: _S._keep_result,
@@ -294,6 +325,8 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         ChunkReceived: _S._chunk,
         Stored: _S._stored,
         Durable: _S._durable,
+        MsgLeaveOut: _S._leave_out,
+        LeftOut: _S._left_out,
         MsgComplete: _S._complete,
         HandedOver: _S._handed_over,
     },
@@ -320,6 +353,7 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
 def error_message(error: errors.IncomingError) -> messages.MsgErrorV2:
     """Returns what a client of version 2 is told of an error."""
     expected = error.expected_file or errors.ExpectedFile("", 0, 0)
+    index = error.index if isinstance(error, errors.BadFolder) else None
     return messages.MsgErrorV2(
         error_code=error.number,
         code=error.code,
@@ -328,4 +362,5 @@ def error_message(error: errors.IncomingError) -> messages.MsgErrorV2:
         file_length_bytes=expected.length_bytes,
         file_last_modified_ms=expected.last_modified_ms,
         file_name=expected.name,
+        index=-1 if index is None else index,
     )

@@ -1,13 +1,13 @@
-"""Which offset a client of tus is told while all bytes are stored, and the app does not have the file yet.
+"""Which offset clients are told while all bytes are stored, and the app does not have the file yet.
 
 A client takes an offset that equals the length for success, so the last bytes are withheld: they count as
 processed only when the app has the file. The client sends them again, and its request waits for the app.
 
-Some clients take an answer without progress for an error (TUSKit). So WITHHELD_BYTES are withheld, and each
-request that has waited in vain is told one byte more. That is enough for hours.
+A client is told all but the last byte. Some clients of tus take an answer without progress for an error
+(TUSKit). So WITHHELD_BYTES are withheld once such a client has sent the end of the file, and each of its
+requests that has waited without an answer is told one byte more. That is enough for hours.
 
-What was told is kept in memory, for the uploads that were told last. A client of any other upload is told all
-but the last byte.
+What was told is kept in memory, for the uploads that were told last.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class WithheldOffsets:
         return self._told.get(ticket_id, max(length_bytes - 1, 0))
 
     def admits(self, offset_bytes: int, length_bytes: int) -> bool:
-        """Returns whether a client may resume a whole upload here: this or another process has told it so."""
+        """Returns whether a client may resume a whole upload here: it may have been told so."""
         return max(length_bytes - WITHHELD_BYTES, 0) <= offset_bytes <= length_bytes
 
     def received(self, ticket_id: str, from_bytes: int, length_bytes: int) -> None:
-        """A request has brought bytes from this offset up to the end. Its answer is behind that offset."""
+        """A request of tus has brought bytes from here up to the end. Its answer is behind this offset."""
         told_bytes = max(from_bytes + 1, length_bytes - WITHHELD_BYTES, self._told.get(ticket_id, 0))
         self._told[ticket_id] = max(min(told_bytes, length_bytes - 1), 0)
         self._told.move_to_end(ticket_id)

@@ -8,12 +8,16 @@ not a get and a put. `tests/registry/contract` tests these promises for every im
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Protocol
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final, Protocol
 
-from incoming.core.lifecycle import Event
+from incoming.core.lifecycle import Event, State
 from incoming.core.news import News
 from incoming.core.ticket import Ticket
+
+DELIVERY_LEASE: Final = "deliver/"
+"""The lease of a call to an app is called so, with the ticket's id behind it. `Registry.due` asks for it."""
 
 
 class Registry(Protocol):
@@ -29,9 +33,13 @@ class Registry(Protocol):
         """Returns the ticket. Raises UnknownTicket."""
 
     def change(
-        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None
-    ) -> Ticket:
+        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None,
+        may_wait: bool = False,
+    ) -> Ticket:  # fmt: skip
         """Applies the event in one step and returns the new ticket, which survives from then on.
+
+        With `may_wait` it need not survive before the next change of the ticket, or `keep`. Until then nobody
+        may be told anything that a kill would make untrue.
 
         `token` is that of the claim for which the change is made. It is the fence: the change is refused
         unless the ticket still has this token. With `seen` the change is refused unless the ticket is still
@@ -40,6 +48,12 @@ class Registry(Protocol):
         Raises UnknownTicket, TakenOver (the token), IllegalTransition (the state, `seen`); the ticket is then
         unchanged.
         """
+
+    def keep(self, ticket_id: str) -> None:
+        """Makes a change survive that was allowed to wait. Else does nothing."""
+
+    def is_kept(self, ticket_id: str) -> bool:
+        """Returns whether the ticket would survive a kill as it is."""
 
     @property
     def has_room(self) -> bool:
@@ -52,20 +66,48 @@ class Registry(Protocol):
         """
 
     def forget(self, ticket_id: str) -> None:
-        """Removes the ticket. An unknown ticket is no error."""
+        """Removes the ticket. An unknown ticket is not an error."""
 
     def unfinished(self, app: str) -> int:
         """Returns for how many tickets of an app bytes may still come."""
 
     def tickets(self) -> Iterator[Ticket]:
-        """Yields every ticket that is there when it is called: for overviews, and at a start."""
+        """Yields every ticket that is there from the call to the end: for overviews, and at a start.
+
+        Each is as it is at some moment meanwhile. One that is added or forgotten meanwhile may be missing.
+        """
+
+    @property
+    def index(self) -> TicketIndex | None:
+        """Finds tickets by their state; None where `tickets` costs next to nothing."""
 
     def due(self, now_s: float) -> Iterator[Ticket]:
         """Yields every ticket that housekeeping has to look at, as `core.due` defines it, and no other one.
 
         It costs time for what is due, not for every ticket. Tickets may change while it yields: each is as it
-        is at that moment. A ticket stays due until it changes.
+        is at that moment. A ticket stays due until it changes. Where several processes share the tickets, it
+        leaves out an upload that a claim holds, and one whose app is called at the moment.
         """
+
+
+class TicketIndex(Protocol):
+    """Capability: the tickets are far away, and a list need not read them all.
+
+    Every method may raise StorageFailed. A ticket is active while it is uploading, while its app does not
+    know its state yet, or when it only has to be completed.
+    """
+
+    def active(self) -> Iterator[Ticket]:
+        """Yields every active ticket; see `Registry.tickets`."""
+
+    def resting(self) -> Counter[State]:
+        """Returns how many tickets there are in each state, without the active ones."""
+
+    def latest(self, state: State) -> Iterator[tuple[float, str]]:
+        """Yields when each of those in a state has changed, and its id; the latest change comes first."""
+
+    def load(self, ticket_ids: Sequence[str]) -> Iterator[Ticket]:
+        """Yields those of these tickets that are there, in this order, and as they are now."""
 
 
 class Leases(Protocol):
@@ -73,7 +115,11 @@ class Leases(Protocol):
 
     The token of a claim names the holder. A lease lasts until it is released, or until another claim takes
     it. A lease with a deadline may expire; it then still has its holder until it is released, so that the
-    caller can close the upload's file first. The fence of the registry does not depend on leases.
+    caller can close the upload's file first. A lease without one ends with its process at the latest. The
+    fence of the registry does not depend on leases.
+
+    `acquire` is for work that one process does at a time, such as a call to an app. Its lease has nothing to
+    close, so it ends by itself at its deadline.
 
     Every method may raise StorageFailed.
     """
@@ -82,6 +128,13 @@ class Leases(Protocol):
         """Gives the upload to this claim, with a deadline (of the service's clock) or without one.
 
         Returns the token of the claim that held it before; None if none did.
+        """
+
+    def acquire(self, name: str, token: str, until_s: float, now_s: float) -> bool:
+        """Takes the lease of a piece of work, unless another token has it: returns whether it did.
+
+        A lease whose deadline is over at `now_s` is free. The holder may acquire it again, which sets its
+        deadline. `renew` and `release` work as for uploads; `expired` never yields it.
         """
 
     def renew(self, ticket_id: str, token: str, until_s: float) -> bool:
@@ -100,7 +153,27 @@ class Leases(Protocol):
         """Returns the token of the claim that holds the upload; None if none does."""
 
     def expired(self, now_s: float) -> Iterator[tuple[str, str]]:
-        """Yields the ticket's id and the token of each lease whose deadline is over."""
+        """Yields the ticket's id and the token of each lease of a claim whose deadline is over."""
+
+
+class Shares(Protocol):
+    """How many bytes the unfinished uploads of each client address still lack, in all processes.
+
+    An upload is counted when it is claimed, and by the process where it was claimed last. What comes in since
+    then counts a few seconds later. What a process counts ends with it.
+    """
+
+    def admit(self, source: str, upload_id: str, missing_bytes: int, limit_bytes: int) -> bool:
+        """Counts an upload for its source, if all uploads of that source then lack no more than the limit.
+
+        Returns whether it did. Raises StorageFailed.
+        """
+
+    def keep(self, held: Mapping[str, tuple[str, int]]) -> None:
+        """Brings up to date what this process counts: `held` has the source and the bytes of each upload.
+
+        Raises StorageFailed; the next call does all of it.
+        """
 
 
 NewsListener = Callable[[News], None]
@@ -120,7 +193,7 @@ class NewsChannel(Protocol):
         """
 
     def ignore(self, ticket_id: str, token: str) -> None:
-        """Ends `listen`. News that was told before may still come. A claim without a listener is no error."""
+        """Ends `listen`. News that was told before may still come. One without a listener is not an error."""
 
     def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
         """Tells the listener of this claim; without a token, the listeners of all claims of the upload."""

@@ -32,6 +32,8 @@ TICKETS_AT_A_TIME: Final = 200
 class MemoryRegistry:
     """See registry.Registry. The journal has a change before any caller sees it."""
 
+    index = None
+
     def __init__(
         self, journal: Journal, runtime: Runtime, clock: ServiceClock, counters: Counters, times: Times
     ) -> None:
@@ -50,6 +52,9 @@ class MemoryRegistry:
         self._clock = clock
         self._tickets: dict[str, Ticket] = {}
         self._not_kept: set[str] = set()
+        """Those that the start has changed."""
+        self._waiting: set[str] = set()
+        """Those with a change that may wait for the next one."""
         with no_collection():
             self._load()
         self._unfinished = Counter(t.app for t in self._tickets.values() if t.state in RECEIVING)
@@ -100,8 +105,9 @@ class MemoryRegistry:
             raise UnknownTicket from None
 
     def change(
-        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None
-    ) -> Ticket:
+        self, ticket_id: str, event: Event, token: str | None = None, seen: Ticket | None = None,
+        may_wait: bool = False,
+    ) -> Ticket:  # fmt: skip
         """See registry.Registry."""
         with self._change_locks.of(ticket_id):
             old = self.get(ticket_id)
@@ -111,8 +117,12 @@ class MemoryRegistry:
                 raise IllegalTransition(old.state, event)
             now_s = self._clock.now_s()
             new = old.apply(event, now_s)
-            if not new.rests_as(old):
-                self._write(old, new, now_s)
+            if not new.rests_as(old) or ticket_id in self._waiting:
+                if may_wait:
+                    self._waiting.add(ticket_id)
+                else:
+                    self._write(old, new, now_s)
+                    self._waiting.discard(ticket_id)
             self._tickets[ticket_id] = new
             self._due.move(ticket_id, due_at_s(old, self._rest_s), due_at_s(new, self._rest_s))
             if old.state in RECEIVING and new.state not in RECEIVING:
@@ -125,12 +135,25 @@ class MemoryRegistry:
         try:
             self._append(ticket_entry(new))
         except (StorageFull, StorageFailed) as exc:
-            if not old.recovers_to(new, now_s):
+            if new.id in self._waiting or not old.recovers_to(new, now_s):
                 raise
             log.warning(
                 "upload %(ticket)s: the state %(state)s could not be journaled: %(error)s",
                 new.for_log(error=exc),
             )
+
+    def keep(self, ticket_id: str) -> None:
+        """See registry.Registry."""
+        if ticket_id not in self._waiting:
+            return
+        with self._change_locks.of(ticket_id):
+            if ticket_id in self._waiting:
+                self._append(ticket_entry(self.get(ticket_id)))
+                self._waiting.discard(ticket_id)
+
+    def is_kept(self, ticket_id: str) -> bool:
+        """See registry.Registry."""
+        return ticket_id not in self._waiting
 
     @property
     def has_room(self) -> bool:
@@ -151,6 +174,7 @@ class MemoryRegistry:
         with self._change_locks.of(ticket_id):
             self._append(tombstone(ticket_id))
             ticket = self._tickets.pop(ticket_id, None)
+            self._waiting.discard(ticket_id)
             if ticket:
                 self._due.remove(ticket_id, due_at_s(ticket, self._rest_s))
             if ticket and ticket.state in RECEIVING:

@@ -14,6 +14,8 @@ class MemoryLeases:
         self._until_s: dict[str, float] = {}
         self._by_deadline: list[tuple[float, str]] = []
         """A heap of deadlines and ids. An entry counts while `_until_s` has the same deadline."""
+        self._acquired: dict[str, tuple[str, float]] = {}
+        """The token and the deadline of each piece of work."""
 
     def take(self, ticket_id: str, token: str, until_s: float | None = None) -> str | None:
         """See registry.Leases."""
@@ -24,8 +26,19 @@ class MemoryLeases:
             self._set_deadline(ticket_id, until_s)
         return before
 
+    def acquire(self, name: str, token: str, until_s: float, now_s: float) -> bool:
+        """See registry.Leases."""
+        of_token, is_over_at_s = self._acquired.get(name, (token, until_s))
+        if of_token != token and is_over_at_s > now_s:
+            return False
+        self._acquired[name] = token, until_s
+        return True
+
     def renew(self, ticket_id: str, token: str, until_s: float) -> bool:
         """See registry.Leases. The heap learns of a later deadline only when the earlier one is over."""
+        if ticket_id in self._acquired and self._acquired[ticket_id][0] == token:
+            self._acquired[ticket_id] = token, max(self._acquired[ticket_id][1], until_s)
+            return True
         if self._tokens.get(ticket_id) != token:
             return False
         if ticket_id not in self._until_s:
@@ -35,6 +48,8 @@ class MemoryLeases:
 
     def release(self, ticket_id: str, token: str, expired_at_s: float | None = None) -> bool:
         """See registry.Leases."""
+        if ticket_id in self._acquired and self._acquired[ticket_id][0] == token:
+            return self._release_acquired(ticket_id, expired_at_s)
         if self._tokens.get(ticket_id) != token:
             return False
         if expired_at_s is not None and not self._is_over(ticket_id, expired_at_s):
@@ -43,9 +58,15 @@ class MemoryLeases:
         self._until_s.pop(ticket_id, None)
         return True
 
+    def _release_acquired(self, name: str, expired_at_s: float | None) -> bool:
+        if expired_at_s is not None and self._acquired[name][1] > expired_at_s:
+            return False
+        del self._acquired[name]
+        return True
+
     def holder(self, ticket_id: str) -> str | None:
         """See registry.Leases."""
-        return self._tokens.get(ticket_id)
+        return self._tokens.get(ticket_id) or self._acquired.get(ticket_id, (None,))[0]
 
     def expired(self, now_s: float) -> Iterator[tuple[str, str]]:
         """See registry.Leases."""

@@ -25,6 +25,10 @@ class MemoryNews:
         if not listeners:
             self._listeners.pop(ticket_id, None)
 
+    def hears(self, ticket_id: str, token: str) -> bool:
+        """Returns whether this claim has a listener here."""
+        return token in self._listeners.get(ticket_id, {})
+
     def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
         """See registry.NewsChannel."""
         for of_token, listener in self._listeners.get(ticket_id, {}).items():

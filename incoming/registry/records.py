@@ -28,7 +28,7 @@ class RecordReader:
         self.last_payload = b""
         """The payload of the last intact record."""
         self.is_torn = False
-        """Whether the last intact record is followed by text that is no intact record.
+        """Whether the last intact record is followed by text that is not an intact record.
 
         A torn write leaves that when the process or the machine dies, and so does damage. Nothing tells the
         two apart.

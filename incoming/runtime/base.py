@@ -74,6 +74,9 @@ class Runtime(Protocol):
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Runs a function that blocks in a thread of the pool, and waits for its result."""
 
+    def thread_waits(self) -> int:
+        """Returns how often the calling thread has waited for anything other than a CPU, so far."""
+
     def resolve(self, host: str, port: int) -> Sequence[AddressInfo]:
         """Returns the addresses of a host name. Raises OSError (gaierror), UnicodeError."""
 

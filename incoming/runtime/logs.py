@@ -3,6 +3,8 @@
     2026-01-31 12:00:00,123 INFO    upload 0b8a0f0e: claimed at 0 of 12 bytes
     {"ts": "2026-01-31T12:00:00.123Z", "level": "info", ..., "ticket": "0b8a0f0e", "offset_bytes": 0}
 
+Where several instances share their tickets, each line also has the name of the instance (`name_instance`).
+
 A line about an upload begins with it, and is logged with a dict of what it says (`Ticket.for_log`): that dict
 is the fields of the JSON. Names of files and reasons are strangers' texts: whatever would not be printed as
 it is, a line's end above all, is escaped, so that nobody writes lines of his own into the log.
@@ -40,13 +42,15 @@ class TextFormatter(logging.Formatter):
     def __init__(self, *, coloured: bool = False) -> None:
         super().__init__()
         self._coloured = coloured
+        self.instance = ""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
         level = f"{record.levelname:<7}"
         if self._coloured and record.levelname in COLOURS:
             level = f"{COLOURS[record.levelname]}{level}{END_OF_COLOUR}"
-        lines = [f"{self.formatTime(record)} {level} {printable(record.getMessage())}"]
+        instance = f"[{self.instance}] " if self.instance else ""
+        lines = [f"{self.formatTime(record)} {level} {instance}{printable(record.getMessage())}"]
         if record.exc_info:
             lines += [INDENT + printable(x) for x in self.formatException(record.exc_info).splitlines()]
         return "\n".join(lines)
@@ -54,6 +58,8 @@ class TextFormatter(logging.Formatter):
 
 class JsonFormatter(logging.Formatter):
     """For programs: one JSON object a line. `ticket` is the first eight characters of an upload's id."""
+
+    instance = ""
 
     def format(self, record: logging.LogRecord) -> str:
         """See logging.Formatter."""
@@ -64,9 +70,11 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        if self.instance:
+            line["instance"] = self.instance
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
-        first = ("ts", "level", "logger", "message", "ticket")
+        first = ("ts", "level", "logger", "instance", "message", "ticket")
         names = sorted(line, key=lambda name: (first.index(name) if name in first else len(first), name))
         return json.dumps({name: line[name] for name in names}, default=str)
 
@@ -104,11 +112,46 @@ class LogRateLimit:
         window.logged += 1
         return True
 
+    def suppress(self, kind: str) -> None:
+        """Counts a line of this kind that the caller does not log."""
+        self._windows.setdefault(kind, _Window()).suppressed += 1
+
     def take_suppressed(self, kind: str) -> int:
         """Returns how many lines of this kind were not allowed since the last call."""
         window = self._windows[kind]
         suppressed, window.suppressed = window.suppressed, 0
         return suppressed
+
+
+class SourceLogLimit:
+    """Limits the lines that strangers cause: one of a kind for each source in an interval, and few in all."""
+
+    def __init__(
+        self, interval_s: float, lines: int, now_s: Callable[[], float] = time.monotonic
+    ) -> None:  # fmt: skip
+        """Allows `lines` lines of each kind in `interval_s` seconds, whatever their sources are."""
+        self._interval_s = interval_s
+        self._now_s = now_s
+        self._in_all = LogRateLimit(interval_s, lines, now_s)
+        self._logged_at_s: dict[tuple[str, str], float] = {}
+        """Of the sources that were logged in the last interval. They are as few as the lines."""
+
+    def allows(self, kind: str, source: str) -> bool:
+        """Returns whether a line of this kind may be logged now, and counts it."""
+        now_s = self._now_s()
+        recent = {key: at_s for key, at_s in self._logged_at_s.items() if now_s - at_s < self._interval_s}
+        self._logged_at_s = recent
+        if (kind, source) in recent:
+            self._in_all.suppress(kind)
+            return False
+        if not self._in_all.allows(kind):
+            return False
+        recent[kind, source] = now_s
+        return True
+
+    def take_suppressed(self, kind: str) -> int:
+        """Returns how many lines of this kind were not allowed since the last call."""
+        return self._in_all.take_suppressed(kind)
 
 
 class Handler(logging.StreamHandler[TextIO]):
@@ -134,3 +177,11 @@ def to_stream(stream: TextIO, log_format: str, level: str, *, coloured: bool) ->
     handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter(coloured=coloured))
     logging.basicConfig(level=level.upper(), handlers=[handler])
     logging.getLogger("urllib3").setLevel(logging.ERROR)
+    logging.getLogger("botocore").setLevel(logging.WARNING)
+
+
+def name_instance(name: str) -> None:
+    """Has each log line of the process name this instance of the service."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler.formatter, TextFormatter | JsonFormatter):
+            handler.formatter.instance = name

@@ -16,6 +16,8 @@ from incoming.settings.table import Check, Settings
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
 CONFIG_VARIABLE: Final = "INCOMING_CONFIG"
 """The environment variable that names the TOML file if no option does."""
+DEFAULT_CONFIG: Final = "/etc/incoming.toml"
+"""The TOML file that is read if nothing names one, where it exists."""
 IN_FILE: Final = "configuration file"
 
 
@@ -183,4 +185,6 @@ def _consistent(settings: Settings) -> Settings:
     """Raises BadSetting for values that contradict each other."""
     if settings.handover_retry_first_s > settings.handover_retry_max_s:
         raise BadSetting("handover_retry_max_s", "must be at least handover_retry_first_s")
+    if settings.storage_choice and not settings.storage:
+        raise BadSetting("storage_choice", "needs a bucket: set storage")
     return settings

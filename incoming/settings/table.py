@@ -34,6 +34,10 @@ def _one_of(*words: str) -> Check:
     return lambda value: "" if value in words else f"must be one of {', '.join(words)}"
 
 
+def _choice(values: tuple[str, ...]) -> str:
+    return "" if not values or sorted(values) == ["local", "s3"] else "must be local,s3 or s3,local"
+
+
 def _networks(values: tuple[str, ...]) -> str:
     for value in values:
         try:
@@ -59,7 +63,7 @@ def _is_host(value: str) -> bool:
 
 
 def _base_url(value: str) -> str:
-    """Refuses what is no http address of a server, with a path or without."""
+    """Refuses what is not an http address of a server, with a path or without."""
     if not value:
         return ""
     try:
@@ -70,6 +74,20 @@ def _base_url(value: str) -> str:
     if not is_whole or any(c <= " " or c in "\\?#@\x7f" for c in value):
         return "must be an absolute http or https URL such as https://uploads.example.org, without a query"
     return ""
+
+
+def _registry(value: str) -> str:
+    """The connection reads the rest of the address, which may have a password."""
+    schemes = ("", "redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix")
+    if value.partition("://")[0] in schemes:
+        return ""
+    return "must be the address of a Redis, such as redis://localhost:6379/0 or rediss://:PASSWORD@HOST"
+
+
+def _storage(value: str) -> str:
+    if not value or (value.startswith("s3://") and len(value) > len("s3://")):
+        return ""
+    return "must be s3://BUCKET or s3://BUCKET/PREFIX; leave it empty to store uploads in storage_dir"
 
 
 def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
@@ -92,8 +110,88 @@ class Settings:
     storage_dir: str = _setting(
         "incoming-storage",
         "path",
-        "Where uploads and their journal are kept. One process owns it.",
+        "Where uploads and their journal are kept. One process owns it. Not used with Redis and S3.",
         _not_empty,
+    )
+    registry: str = _setting(
+        "",
+        "URL",
+        "Where tickets are kept. Empty: in a journal in storage_dir, for one process. Or the address of a "
+        "Redis, which several processes and machines may share: redis://, rediss:// (TLS), "
+        "redis+sentinel://HOST,HOST/NAME.",
+        _registry,
+    )
+    redis_insecure: bool = _setting(
+        False,
+        "yes/no",
+        "Allow a Redis on another machine without TLS and a password. Only for a network that nobody but "
+        "your servers reaches.",
+    )
+    storage: str = _setting(
+        "",
+        "URL",
+        "Where the bytes of uploads are stored. Empty: in storage_dir. Or s3://BUCKET/PREFIX, in S3 or a "
+        "store with the same interface.",
+        _storage,
+    )
+    storage_choice: tuple[str, ...] = _setting(
+        (),
+        "names",
+        "Storages between which apps choose for each ticket, the default first: 'local,s3' or 's3,local'. "
+        "local is storage_dir, s3 is what storage names. Empty: there is one, S3 if storage is set. Only for "
+        "one process.",
+        _choice,
+    )
+    s3_endpoint: str = _setting(
+        "", "URL", "The address of a store that is not Amazon's, such as https://s3.example.org.", _base_url
+    )
+    s3_region: str = _setting("", "name", "The region of the bucket. Empty: as the environment says.")
+    s3_part_mib: int = _setting(
+        8,
+        "MiB",
+        "The size of the parts of an upload in S3. A file that would need more than 10,000 parts has larger "
+        "ones.",
+        _between(5, 5120),
+    )
+    s3_parallel_parts: int = _setting(
+        4, "parts", "How many parts of one upload are sent to S3 at a time.", _between(1, 64)
+    )
+    s3_memory_mib: int = _setting(
+        256,
+        "MiB",
+        "How much memory full parts may take that are on their way to S3. Each upload needs memory for one "
+        "more part.",
+        _at_least(16),
+    )
+    s3_equal_parts: bool = _setting(
+        False,
+        "yes/no",
+        "The store wants all parts but the last to have one size, as Cloudflare R2 does. Uploads of unknown "
+        "length are then refused.",
+    )
+    s3_url_lifetime_s: float = _setting(
+        3600.0,
+        "seconds",
+        "How long the URL of an object is valid that an app gets. S3 allows a week.",
+        _between(1, 604800),
+    )
+    s3_destination_prefixes: tuple[str, ...] = _setting(
+        (),
+        "prefixes",
+        "Prefixes, comma-separated, of the keys that an app may name for its object (destinationKey). Empty: "
+        "none.",
+    )
+    workers: int = _setting(
+        1,
+        "processes",
+        "How many processes serve the port. More than one needs a Redis registry and S3 storage.",
+        _between(1, 256),
+    )
+    instance: str = _setting(
+        "",
+        "name",
+        "The name of this process in logs and on the status page; with several workers, the number of each "
+        "follows. Empty: the machine, the process id and a random part. Only used with a Redis registry.",
     )
     wait_for_storage: bool = _setting(
         False,
@@ -152,14 +250,15 @@ class Settings:
         5000,
         "connections",
         "How many connections a client's address may have (an IPv6 network of 64 bits counts as one); 0 sets "
-        "no limit. This machine and trusted proxies are not counted.",
+        "no limit. This machine and trusted proxies are not counted. Servers with one Redis count "
+        "together, within some seconds.",
         _at_least(0),
     )
     max_unfinished_mib_per_source: int = _setting(
         0,
         "MiB",
         "How many bytes may still be missing of all unfinished uploads of a client's address; 0 sets no "
-        "limit.",
+        "limit. Servers with one Redis count together.",
         _at_least(0),
     )
     max_unfinished_per_app: int = _setting(
@@ -195,6 +294,19 @@ class Settings:
     )
     max_upload_bytes: int = _setting(
         0, "bytes", "The largest file that is accepted; 0 sets no limit.", _at_least(0)
+    )
+    max_folder_entries: int = _setting(
+        100_000,
+        "entries",
+        "How many files and empty folders a folder that is one upload may have.",
+        _between(1, 10_000_000),
+    )
+    max_folder_manifest_mib: int = _setting(
+        32,
+        "MiB",
+        "How much the paths, sizes and times of a folder's files may take. The server needs about as much "
+        "memory for each folder that is being uploaded.",
+        _between(1, 1024),
     )
     reserve_ahead_mib: int = _setting(
         256, "MiB", "How much disk space is reserved ahead of each writer; 0 reserves none.", _at_least(0)
@@ -288,6 +400,16 @@ class Settings:
         "The format of log lines: text, or json (one object per line).",
         _one_of("text", "json"),
     )
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether several processes may have the same tickets and files."""
+        return bool(self.registry and self.storage and not self.storage_choice)
+
+    @property
+    def storages(self) -> tuple[str, ...]:
+        """The names of the storages, the default first."""
+        return self.storage_choice or ("s3" if self.storage else "local",)
 
     @property
     def chunk_size_bytes(self) -> int:

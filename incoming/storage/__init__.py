@@ -6,90 +6,186 @@ implementation in a directory. `tests/storage/contract.py` tests these promises 
 
 Every method may raise StorageFull or StorageFailed, and no other error, unless its docstring says so. A
 storage that fails changes nothing that was acknowledged. No method blocks the event loop for long.
+
+Several processes may have the same storage. `Writer.fence` says which claim writes to an upload from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from incoming.core.checkpoints import Checkpoint
+from incoming.core.errors import StorageFailed, TakenOver
+from incoming.core.folder_arrival import FolderArrival
+from incoming.core.folder_manifest import FolderManifest
+from incoming.core.object_address import ObjectAddress
 from incoming.core.parts import Part
+
+OnDurable = Callable[[StorageFailed | TakenOver | None], object]
+"""Told when `Writer.durable_offset` has moved without a call of the writer; or why it can't move any more."""
 
 
 class Writer(Protocol):
     """The open file of one upload. One greenlet calls it at a time; the service ensures that.
 
-    A killed process loses only bytes from `durable_offset` on.
+    Only `wait_for_room`, `flush`, `finish` and `accept_unchecked` may be called beside any other call: they
+    may take long, so they are called without the upload's lock. A killed process loses only bytes from
+    `durable_offset` on.
+
+    Once another process has fenced the upload with a newer token, every method but `close`, `abort` and
+    `fence` may raise TakenOver. Nothing is stored then.
+
+    Where others can reach the stored bytes, durable ones may be lost: then the same methods may raise
+    BytesLost. The next call, or the next writer, begins with what is left.
     """
 
-    taken_bytes: int
-    """How many bytes the storage has received, for flow control. The next chunk goes here."""
-    durable_offset: int
-    """How many bytes survive a kill of this process. Only these may be acknowledged.
+    @property
+    def taken_bytes(self) -> int:
+        """How many bytes the storage has received, for flow control. The next chunk goes here."""
 
-    It never exceeds `taken_bytes`. In local storage both are equal whenever `write` has returned.
-    """
-    accounted_bytes: int
-    """The offset up to which `Room.free_bytes` already excludes this file, stored or reserved.
+    @property
+    def durable_offset(self) -> int:
+        """How many bytes survive a kill of this process. Only these may be acknowledged.
 
-    It is `taken_bytes` at least.
-    """
+        It never exceeds `taken_bytes`. In local storage both are equal whenever `write` has returned, except
+        for one of `SmallFiles`.
+        """
 
-    def write(self, chunk: memoryview) -> None:
+    @property
+    def accounted_bytes(self) -> int:
+        """The offset up to which `Room.free_bytes` already excludes this file, stored or reserved.
+
+        It is `taken_bytes` at least.
+        """
+
+    def fence(self, token: str) -> None:
+        """The claim with this token writes from now on. To be called after each claim, before its first byte.
+
+        Bytes that were not durable are discarded, unchecked ones too. What another process has stored or cut
+        off meanwhile counts: each offset may be another one afterwards.
+        """
+
+    def wait_for_room(self) -> None:
+        """Returns when `write` will not wait for the store, in which many bytes are on their way.
+
+        It is called before each `write`. It returns at once when the writer is closed or fenced meanwhile.
+        Raises StorageFailed when the store is away for too long. Does nothing where each `write` stores its
+        chunk.
+        """
+
+    def write(self, chunk: memoryview, crc32c: int | None = None) -> None:
         """Appends the whole chunk. After an error `taken_bytes` is what it was, and `write` may be repeated.
 
-        The caller may reuse the chunk's memory when this returns.
+        `crc32c` is the chunk's checksum if that is known: a storage that needs it need not compute it again.
+        The caller may reuse the chunk's memory when this returns. A storage that collects larger pieces
+        stores what it has taken within moments when no more bytes come, and tells `on_durable`.
         """
 
     def flush(self) -> None:
-        """Makes all taken bytes survive a kill of this process: `durable_offset` is then `taken_bytes`.
+        """Makes all bytes that are taken now survive a kill of this process: then they are durable.
 
-        More bytes may follow. Does nothing where each `write` has done so.
+        More bytes may follow. Returns at once when the writer is closed or fenced meanwhile. Does nothing
+        where each `write` has done so, and for unchecked bytes that are kept apart.
+        """
+
+    def begin_unchecked(self) -> None:
+        """What is written from now on is unchecked: its checksum comes after it.
+
+        A storage that `keeps_unchecked_apart` makes none of it durable: a kill, `close`, `fence` and
+        `truncate` discard it. Other storages do nothing, and the ticket has a mark.
+        """
+
+    def accept_unchecked(self) -> None:
+        """The unchecked bytes are right; those that were kept apart are durable then.
+
+        More bytes may come meanwhile, or a newer claim: then it returns at once. After an error it may be
+        repeated. Does nothing when there are none.
         """
 
     def truncate(self, length_bytes: int) -> None:
         """Discards everything after the first `length_bytes`. The next chunk goes to the new `taken_bytes`.
 
         What was durable of them stays durable. `taken_bytes` is then `length_bytes`, or less if some of the
-        bytes in front of it were not durable.
+        bytes in front of it were not durable. A storage of parts that can't be read back also discards the
+        part in which the cut is: see `Storage.checksums`.
         """
 
     def finish(self) -> None:
         """Makes the whole file survive a power cut, then closes the writer. No more bytes will come.
 
-        After an error the writer is still open, and `finish` may be repeated.
+        After an error the writer is still open, and `finish` may be repeated. Does nothing on a finished one.
+        Raises TakenOver if it was fenced meanwhile: the newer claim has the file as it is.
         """
 
     def abort(self) -> None:
-        """Closes the writer of an upload that was called off, and keeps none of its bytes on purpose.
+        """Closes the writer, and stores nothing more. What is durable stays. Does nothing on a closed writer.
 
-        `Storage.delete` has to follow. Does nothing on a closed writer.
+        Either the upload was called off, and `Storage.delete` follows; or another process has the upload.
         """
 
     def close(self) -> None:
         """Closes the writer of an upload that may resume. All taken bytes are stored then.
+
+        A storage beyond this machine tries that for seconds only. If it could not, it raises StorageFailed,
+        and the writer is closed all the same.
 
         It frees what was reserved and not used. Does nothing on a closed writer.
         """
 
 
 class PartWriter(Writer, Protocol):
-    """The open file of one part. Its offsets count from the beginning of the part."""
+    """The open file of one part. Its offsets count from the beginning of the part.
 
-    def begin_unchecked(self) -> None:
-        """What is written from now on does not become durable: a kill, `close` and `truncate` discard it.
+    Unchecked bytes are always kept apart: the ticket has no mark for a part.
+    """
 
-        `flush` does nothing until `accept_unchecked`.
+
+class FolderWriter(Writer, Protocol):
+    """The open stream of an upload that is a folder. See FolderStorage.
+
+    `write` raises BadFolder once the head is complete and is wrong: the storage can't keep such a folder.
+    No byte of a file is stored then.
+
+    `accounted_bytes` may be less than `taken_bytes`, and below 0: files to come take more room than they have
+    bytes, since a file takes whole blocks. `on_reserve` is told that.
+    """
+
+    @property
+    def left_out(self) -> tuple[int, ...]:
+        """The indices of the entries that are left out, in order."""
+
+    def want_sha256(self) -> None:
+        """The app wants the SHA-256 of each file. To be called before the first byte is written."""
+
+    def leave_out(self, index: int) -> None:
+        """Discards what is stored of the entry `index`. From now on its whole range counts as zeros.
+
+        `taken_bytes` and `durable_offset` are then the end of its range. This survives a kill and a power
+        cut when it returns. Only the file is left out that has the next byte, that has just ended, or that
+        is empty and between these. Raises BadParameter otherwise. Does nothing on an entry that is left out
+        already and ends at `taken_bytes`.
         """
-
-    def accept_unchecked(self) -> None:
-        """Makes all that was written durable. After an error it may be repeated."""
 
 
 class Storage(Protocol):
     """The files of all uploads, by ticket id."""
+
+    @property
+    def window_bytes(self) -> int:
+        """How many bytes a client has to send without an acknowledgement, for the storage to keep pace.
+
+        A client that may send less gets its acknowledgements later. 0 where each `write` stores its chunk.
+        """
+
+    @property
+    def survives_power_cuts(self) -> bool:
+        """Whether every durable byte survives a power cut of this machine, also of an unfinished file."""
+
+    @property
+    def keeps_unchecked_apart(self) -> bool:
+        """Whether unchecked bytes do not become durable: see `Writer.begin_unchecked`."""
 
     @property
     def ownership(self) -> Ownership | None:
@@ -115,38 +211,88 @@ class Storage(Protocol):
     def parts(self) -> Parts | None:
         """Takes a file in parts; None where only whole files can be stored."""
 
-    def location(self, ticket_id: str) -> str:
+    @property
+    def folders(self) -> FolderStorage | None:
+        """Takes folders as one upload each; None where only files can be stored."""
+
+    @property
+    def small_files(self) -> SmallFiles | None:
+        """Takes a small file in one step; None where that would save nothing."""
+
+    @property
+    def checksums(self) -> KnownChecksums | None:
+        """Knows checksums of unfinished files, which can't be read; None where `read` reads every file."""
+
+    @property
+    def objects(self) -> Objects | None:
+        """Gives apps URLs from which they load their files; None where a file has a path."""
+
+    def location(self, ticket_id: str, destination: str = "") -> str:
         """Returns where the file is, as the app is told. It is the same for the whole life of the ticket.
 
-        It raises nothing and looks at nothing: there may be no file yet.
+        `destination` is the key that the app has named, see Objects; empty if it has named none. It raises
+        nothing and looks at nothing: there may be no file yet.
         """
 
     def open(
-        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
-    ) -> Writer:
-        """Opens the file to append at its end; creates it if there is none.
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None,
+        on_durable: OnDurable = lambda _: None, destination: str = "",
+    ) -> Writer:  # fmt: skip
+        """Opens the file to append at its end; creates it if there is none. `destination`: see `location`.
 
         `length_bytes` is the final length if it is known: a storage may reserve space for it, and no more.
         `on_reserve` is called with the writer's `accounted_bytes` when that has grown without a write.
+        `on_durable` is called, from another greenlet, when the storage has stored more by itself. It is
+        called with an error when the storage has given up on taken bytes, which `flush` then raises, too.
+        Neither raises anything or waits.
         """
 
     def size(self, ticket_id: str) -> int | None:
-        """Returns how many bytes survive a kill of this process; None if there is no file.
+        """Returns how many bytes survive a kill of this process; None if there is no file."""
 
-        It may be called in any thread.
-        """
+    def sizes(self, ticket_ids: Sequence[str]) -> dict[str, int | None]:
+        """Returns `size` of each of these uploads. A slow disk does not block the event loop meanwhile."""
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
-        """Passes the stored bytes from `start` to `end` to `take`, piece by piece, in a thread.
+        """Passes the stored bytes from `start` to `end` to `take`, piece by piece.
 
-        A piece is valid only until `take` returns. Raises StorageFailed if some of the bytes are missing.
+        It does so in a thread, or lets other greenlets run between pieces of at most 1 MiB. A piece is valid
+        only until `take` returns. Raises StorageFailed if some of the bytes are missing, or can't be read
+        before the file is finished: see `checksums`.
         """
 
     def delete(self, ticket_id: str) -> None:
-        """Deletes the file and everything that the storage keeps for it. A missing file is no error."""
+        """Deletes the file and everything that the storage keeps for it. A missing file is not an error."""
 
     def check(self) -> None:
         """Raises StorageFull, StorageFailed if no new upload could be stored at the moment."""
+
+
+class FolderStorage(Storage, Protocol):
+    """Capability: the storage takes folders, each as one upload.
+
+    It is a Storage itself. `open`, `size`, `read`, and all offsets are about the stream of the folder, as
+    `core.folder_manifest` has it: the head, then the bytes of all files. The range of a file that was left
+    out reads as zeros. A truncation into the range of such a file cuts at its beginning, and the file is not
+    left out any more. `location` is the folder.
+
+    `room` counts blocks: what a file takes beyond its bytes. `pickup` tells whether the folder was taken.
+    """
+
+    def open(
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None,
+        on_durable: OnDurable = lambda _: None, destination: str = "",
+    ) -> FolderWriter:  # fmt: skip
+        """See Storage.open."""
+
+    def left_out(self, ticket_id: str) -> tuple[int, ...]:
+        """Returns the indices of the entries that are left out, in order."""
+
+    def manifest_of(self, ticket_id: str) -> FolderManifest | None:
+        """Returns the manifest as the client has sent it; None until the head is complete."""
+
+    def arrival(self, ticket_id: str, destination: str = "") -> FolderArrival:
+        """Returns what the app is told of a folder that has arrived. It makes what is missing for that."""
 
 
 class Ownership(Protocol):
@@ -160,6 +306,16 @@ class Ownership(Protocol):
 
         The change survives a power cut.
         """
+
+
+class Objects(Protocol):
+    """Capability: files are objects, which their apps load from the store."""
+
+    def check_destination(self, key: str) -> None:
+        """Raises BadParameter unless an app may have its object under this key."""
+
+    def address(self, ticket_id: str, destination: str = "") -> ObjectAddress:
+        """Returns where the object of an upload that has arrived is, with a new URL for it."""
 
 
 class Pickup(Protocol):
@@ -198,6 +354,27 @@ class Room(Protocol):
         """Has everything counted as free that was freed before. Returns False where it always is."""
 
 
+class SmallFiles(Protocol):
+    """Capability: a small file that comes as one chunk, and is finished next, is stored in one step.
+
+    Such a storage stores all other bytes in `write`, so `finish` never waits for another machine.
+    """
+
+    @property
+    def most_bytes(self) -> int:
+        """The size of the largest of these files."""
+
+    def open(
+        self, ticket_id: str, length_bytes: int, on_reserve: Callable[[int], object] = lambda _: None,
+        on_durable: OnDurable = lambda _: None,
+    ) -> Writer:  # fmt: skip
+        """Opens a file that does not exist yet; see Storage.open. A later call creates it.
+
+        A chunk that is the whole file is not durable before `flush`, `finish` or `close`. If none of them
+        comes within moments, the storage stores it, and tells `on_durable`.
+        """
+
+
 class Parts(Protocol):
     """Capability: the storage takes a file in parts, several at a time, and makes the file of them.
 
@@ -225,7 +402,7 @@ class Parts(Protocol):
         """
 
     def delete(self, ticket_id: str, part: Part) -> None:
-        """Deletes the bytes of a part that no writer has open. A part without any is no error."""
+        """Deletes the bytes of a part that no writer has open. A part without any is not an error."""
 
     def needs_copy(self, parts: Sequence[Part]) -> bool:
         """Returns whether `assemble` takes as much space as these parts have bytes."""
@@ -248,16 +425,35 @@ class Parts(Protocol):
         """Deletes everything that is left of the parts. The upload's file stays."""
 
 
+class KnownChecksums(Protocol):
+    """Capability: unfinished files can't be read, and the storage knows checksums of what it has stored."""
+
+    def stored(self, ticket_id: str) -> Checkpoint:
+        """Returns how many bytes of a file are durable, and the CRC-32C of all of them."""
+
+    def samples(self, ticket_id: str) -> Sequence[Sample]:
+        """Returns what is known of some short ranges of the durable bytes, in order. None overlap."""
+
+
+class Sample(NamedTuple):
+    """The bytes of a file from `start` to `end` have this CRC-32C."""
+
+    start: int
+    end: int
+    crc32c: int
+
+
 class Inventory(Protocol):
     """Capability: the storage lists what it has."""
 
     def names(self) -> frozenset[str]:
         """Returns the ids of all tickets that have something in the storage, and other names."""
 
-    def strays(self, known: Callable[[], Container[str]]) -> Strays:
-        """Returns what belongs to none of the tickets that `known` returns.
+    def strays(self, known: Callable[[Collection[str]], Container[str]]) -> Strays:
+        """Returns what belongs to none of the tickets that `known` finds among the names of what is stored.
 
-        `known` is called in a thread, after the storage was listed: so no new ticket is missing from it.
+        `known` is called in the caller's greenlet, after the storage was listed: so no new ticket is missing
+        from it.
         """
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 import uuid
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -17,6 +19,7 @@ from incoming.core.errors import (
     LengthMismatch,
     StorageFailed,
     StorageFull,
+    TakenOver,
     TooMany,
     UploadCancelled,
     UploadExpired,
@@ -25,8 +28,8 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.networks import Networks, address, reached
 from incoming.core.rate_limit import Pace
-from incoming.core.ticket import Ticket
-from incoming.storage import Room, Writer
+from incoming.core.ticket import FOLDER, Ticket
+from incoming.storage import Room, Storage, Writer
 from incoming.uploads.context import UploadContext
 from incoming.uploads.disk_budget import DiskBudget
 from incoming.uploads.outbox import failure
@@ -37,6 +40,8 @@ MIB: Final = 1024 * 1024
 NO_LIMIT_BYTES: Final = 1 << 63
 PART_BYTES: Final = 16 * MIB
 """How much space is reserved at a time for a file of unknown length."""
+Why = StorageFailed | TakenOver | None
+"""Why a storage has given up on bytes, if it has."""
 UNUSED_AFTER_S: Final = 5.0
 """How long an upload without a byte keeps its reservation while others need the space. A client sends its
 first chunk as soon as it is admitted."""
@@ -47,16 +52,21 @@ class Admission:
 
     def __init__(
         self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False,
-        budget: DiskBudget | None = None,
+        budgets: DiskBudgets | None = None, on_durable: Callable[[str, Why], object] = lambda *_: None,
     ) -> None:  # fmt: skip
-        """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id."""
+        """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id.
+
+        `on_durable` hears what `Storage.open` tells of an upload, by its id.
+        """
         self._is_sending = is_sending
+        self._on_durable = on_durable
         self._settings = context.settings
         self._clock = context.clock
         self._registry = context.registry
-        self._storage = context.storage
+        self._storages = context.storages
+        self._shares = context.shares
         self._refused = Networks(context.settings.handover_refused)
-        self.budget = budget or DiskBudget(context.settings.reservation_idle_s, UNUSED_AFTER_S)
+        self.budgets = budgets or DiskBudgets(context)
         self._paces: dict[str, Pace] = {}
 
     def new_ticket(self, request: NewUpload) -> Ticket:
@@ -66,9 +76,8 @@ class Admission:
         take, TooMany when the app has too many already.
         """
         self._check_app(request.signal_finish_url)
-        owner_uid = request.file_owner_uid
-        if owner_uid is not None and not self._can_give_to(owner_uid):
-            raise BadParameter("fileOwnerUid", "names a user that this server can't give files to")
+        storage = self._storages.name(request.storage, request.dest_type == FOLDER)
+        self._check_place(request, self._storages.named(storage))
         now_s = self._clock.now_s()
         ticket = Ticket(
             id=str(uuid.uuid4()),
@@ -76,15 +85,19 @@ class Admission:
             secret=request.secret,
             secret_required=request.secret_required,
             remove_file_when_finished=request.remove_file_when_finished,
-            file_owner_uid=owner_uid,
+            file_owner_uid=request.file_owner_uid,
             wants_sha256=request.wants_sha256,
             metadata=request.metadata,
             max_bytes_per_s=request.max_bytes_per_s,
             max_bytes=request.max_bytes,
             length_bytes=request.length_bytes,
             return_url=request.return_url,
+            destination=request.destination,
+            dest_type=request.dest_type,
+            storage=storage,
             issued_at_s=now_s,
             changed_at_s=now_s,
+            issued_unix_s=round(time.time(), 1),
         )
         if request.length_bytes is not None and request.length_bytes > self.limit_bytes(ticket):
             raise UploadTooLarge(request.length_bytes, self.limit_bytes(ticket))
@@ -93,9 +106,20 @@ class Admission:
             raise TooMany("unfinished uploads of this app", limit)
         return ticket
 
-    def _can_give_to(self, owner_uid: int) -> bool:
-        ownership = self._storage.ownership
-        return ownership is not None and ownership.can_give_to(owner_uid)
+    @staticmethod
+    def _check_place(request: NewUpload, storage: Storage) -> None:
+        """Raises BadParameter when an app asks for what the storage of its file does not do."""
+        owner_uid, objects, ownership = request.file_owner_uid, storage.objects, storage.ownership
+        if request.dest_type == FOLDER:
+            _check_folder(request)
+        if request.destination and objects is None:
+            raise BadParameter("destinationKey", "is only for uploads that are stored in S3")
+        if owner_uid is not None and objects:
+            raise BadParameter("fileOwnerUid", "is only for files on a disk, and this one is stored in S3")
+        if owner_uid is not None and not (ownership and ownership.can_give_to(owner_uid)):
+            raise BadParameter("fileOwnerUid", "names a user that this server can't give files to")
+        if request.destination and objects:
+            objects.check_destination(request.destination)
 
     def _check_app(self, url: str) -> None:
         """Raises BadParameter. The addresses of a name are checked when it is called."""
@@ -145,14 +169,18 @@ class Admission:
         self._make_room(ticket, PART_BYTES + chunk_bytes)
         return min(stored_bytes + PART_BYTES, limit_bytes)
 
-    def make_room_for_length(self, ticket: Ticket, length_bytes: int, writer: Writer) -> None:
+    def make_room_for_length(
+        self, ticket: Ticket, length_bytes: int, writer: Writer, stored_bytes: int
+    ) -> None:
         """Reserves space for the rest of an open file whose length was unknown until now.
 
-        Raises LengthMismatch, UploadTooLarge, TooMany, StorageFull.
+        `stored_bytes` of it are part of the file, unless they are unchecked. Raises LengthMismatch,
+        UploadTooLarge, TooMany, StorageFull.
         """
-        self._check_stored(ticket, length_bytes, ticket.acknowledged_bytes(writer.taken_bytes))
+        self._check_stored(ticket, length_bytes, ticket.acknowledged_bytes(stored_bytes))
         missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
-        self._check_share(ticket, missing_bytes, self.budget.source(ticket.id), self._clock.now_s())
+        source = self.budget_of(ticket).source(ticket.id)
+        self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
 
     def _check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
@@ -162,25 +190,33 @@ class Admission:
                 ExpectedFile(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes
             )
 
-    def open(self, ticket: Ticket, length_bytes: int | None, source: str = "") -> Writer:
+    def open(
+        self, ticket: Ticket, length_bytes: int | None, source: str = "", in_one_chunk: bool = False
+    ) -> Writer:
         """Opens the file if the missing bytes fit, on the disk and in the source's share.
 
-        While the length is unknown (None), a part of the file counts as missing. Raises StorageFull,
-        StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
+        `in_one_chunk`: the file will probably come as one. While the length is unknown (None), a part of the
+        file counts as missing. Raises StorageFull, StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
-        stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket.id))
+        stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket))
         if length_bytes is not None:
             self._check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:
                 log.error("upload %(ticket)s: the stored file is longer than declared", ticket.for_log())
                 raise StorageFailed
-        missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket.id))
+        missing_bytes = _missing_bytes(length_bytes, self._accounted_bytes(ticket))
         self.let_in(ticket, missing_bytes, source, begun=stored_bytes > 0)
 
         def on_reserve(accounted_bytes: int) -> None:
-            self.budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
+            budget.resize(ticket.id, _missing_bytes(length_bytes, accounted_bytes))
 
-        return self._open_file(ticket.id, length_bytes, on_reserve)
+        storage, budget = self._storages.of(ticket), self.budget_of(ticket)
+        small_files = storage.small_files if in_one_chunk else None
+        is_small = small_files is not None and 0 < (length_bytes or 0) <= small_files.most_bytes
+        if small_files and length_bytes and is_small and storage.size(ticket.id) is None:
+            on_durable = partial(self._on_durable, ticket.id)
+            return small_files.open(ticket.id, length_bytes, on_reserve, on_durable)
+        return self._open_file(ticket, length_bytes, on_reserve)
 
     def let_in(self, ticket: Ticket, missing_bytes: int, source: str, begun: bool) -> None:
         """Keeps room for so many bytes of an upload. Raises StorageFull, UploadTooLarge, TooMany.
@@ -189,25 +225,44 @@ class Admission:
         """
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
-        self.budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
-        self.budget.belongs(ticket.id, source)
+        budget = self.budget_of(ticket)
+        budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+        budget.belongs(ticket.id, source)
 
-    def _stored_bytes(self, ticket_id: str) -> int:
-        return self._storage.size(ticket_id) or 0
+    def budget_of(self, ticket: Ticket) -> DiskBudget:
+        """Returns what counts the room for this upload: each storage has a budget of its own."""
+        return self.budgets.of(ticket)
+
+    def source_of(self, ticket: Ticket) -> str:
+        """Returns the address of the client that has it open in this process; empty if there is none."""
+        return self.budget_of(ticket).source(ticket.id)
+
+    def _stored_bytes(self, ticket: Ticket) -> int:
+        return self._storages.of(ticket).size(ticket.id) or 0
 
     def _open_file(
-        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object]
+        self, ticket: Ticket, length_bytes: int | None, on_reserve: Callable[[int], object]
     ) -> Writer:
-        return self._storage.open(ticket_id, length_bytes, on_reserve)
+        def on_durable(error: Why) -> None:
+            self._on_durable(ticket.id, error)
 
-    def _accounted_bytes(self, ticket_id: str) -> int:
+        folders, key = self._storages.folders_of(ticket), ticket.destination
+        if folders is None:
+            storage = self._storages.of(ticket)
+            return storage.open(ticket.id, length_bytes, on_reserve, on_durable, destination=key)
+        writer = folders.open(ticket.id, length_bytes, on_reserve, on_durable, destination=key)
+        if ticket.wants_sha256:
+            writer.want_sha256()
+        return writer
+
+    def _accounted_bytes(self, ticket: Ticket) -> int:
         """Returns how much of a closed file the disk counts as used. Raises StorageFailed."""
-        room = self._storage.room
-        return room.accounted_bytes(ticket_id) if room else self._stored_bytes(ticket_id)
+        room = self._storages.of(ticket).room
+        return room.accounted_bytes(ticket.id) if room else self._stored_bytes(ticket)
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
         """Displaces reservations of uploads without a byte if necessary. Raises StorageFull."""
-        room = self._storage.room
+        room = self._storages.of(ticket).room
         if room is None or self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
             return
         if room.settle() and self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
@@ -218,13 +273,13 @@ class Admission:
 
     def _room_bytes(self, room: Room, ticket: Ticket) -> int:
         """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
-        others_bytes = self.budget.held_bytes(self._clock.now_s(), except_for=ticket.id)
+        others_bytes = self.budget_of(ticket).held_bytes(self._clock.now_s(), except_for=ticket.id)
         return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
     def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
         """Returns whether the upload has room, and then has those yield that it needs to yield."""
-        yielding = []
-        for other_id, size_bytes in self.budget.yielding(self._clock.now_s()):
+        yielding, budget = [], self.budget_of(ticket)
+        for other_id, size_bytes in budget.yielding(self._clock.now_s()):
             if missing_bytes <= room_bytes:
                 break
             if other_id != ticket.id and not self._is_sending(other_id):
@@ -233,7 +288,7 @@ class Admission:
         if missing_bytes > max(room_bytes, 0):
             return False
         for other_id in yielding:
-            self.budget.lapse(other_id)
+            budget.lapse(other_id)
             about = {"ticket": other_id[:8], "other": ticket.short_id}
             log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
         return True
@@ -243,7 +298,7 @@ class Admission:
 
         Has to be called before bytes are stored. Raises StorageFull.
         """
-        if not self.budget.holds(ticket.id):
+        if not self.budget_of(ticket).holds(ticket.id):
             self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
             self.hold(ticket, writer)
 
@@ -254,8 +309,17 @@ class Admission:
             return
         if missing_bytes > limit_bytes:
             raise UploadTooLarge(missing_bytes, limit_bytes)
-        if missing_bytes + self.budget.held_by(source, now_s, except_for=ticket.id) > limit_bytes:
+        if self._shares:
+            fits = self._shares.admit(source, ticket.id, missing_bytes, limit_bytes)
+        else:
+            held_bytes = self.budgets.held_by(source, now_s, except_for=ticket.id)
+            fits = missing_bytes + held_bytes <= limit_bytes
+        if not fits:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
+
+    def shares(self) -> dict[str, tuple[str, int]]:
+        """Returns the source and the missing bytes of each upload here that counts for a source."""
+        return self.budgets.shares(self._clock.now_s())
 
     def pace(self, ticket: Ticket) -> Pace:
         """Returns the ticket's rate limiter, which all of its claims share."""
@@ -273,23 +337,66 @@ class Admission:
         Does nothing for an upload that was displaced. `anew`: it may have no reservation yet, as at a start.
         Raises StorageFailed.
         """
-        accounted_bytes = self._accounted_bytes(ticket.id)
-        if self.budget.holds(ticket.id) or (anew and not self.budget.knows(ticket.id)):
+        accounted_bytes, budget = self._accounted_bytes(ticket), self.budget_of(ticket)
+        if budget.holds(ticket.id) or (anew and not budget.knows(ticket.id)):
             self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
     def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
         length_bytes = ticket.length_bytes  # each write comes here: no call more than it needs
         missing_bytes = PART_BYTES if length_bytes is None else max(length_bytes - accounted_bytes, 0)
-        self.budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+        self.budgets.of(ticket).hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:
         """Returns how many bytes unfinished uploads may still take of the free disk space."""
-        return self.budget.held_bytes(self._clock.now_s())
+        return self.budgets.held_bytes(self._clock.now_s())
 
     def release(self, ticket_id: str) -> None:
         """Keeps no room for this upload any more."""
-        self.budget.release(ticket_id)
+        self.budgets.release(ticket_id)
         self._paces.pop(ticket_id, None)
+
+
+class DiskBudgets:
+    """A disk budget for each storage: what one has room for says nothing about another one."""
+
+    def __init__(self, context: UploadContext) -> None:
+        self._storages = context.storages
+        idle_after_s = context.settings.reservation_idle_s
+        self._by_storage = {
+            storage: DiskBudget(idle_after_s, UNUSED_AFTER_S) for storage in context.storages.all
+        }
+
+    def of(self, ticket: Ticket) -> DiskBudget:
+        """Returns the budget of the storage that has this upload."""
+        return self._by_storage[self._storages.place_of(ticket)]
+
+    def held_by(self, source: str, now_s: float, except_for: str) -> int:
+        """Returns the sum of all reservations of a source, except one."""
+        return sum(one.held_by(source, now_s, except_for) for one in self._by_storage.values())
+
+    def shares(self, now_s: float) -> dict[str, tuple[str, int]]:
+        """Returns the source and the size of each reservation that counts for a source."""
+        found: dict[str, tuple[str, int]] = {}
+        for budget in self._by_storage.values():
+            found |= budget.shares(now_s)
+        return found
+
+    def held_bytes(self, now_s: float) -> int:
+        """Returns the sum of all reservations that count against free space."""
+        return sum(one.held_bytes(now_s) for storage, one in self._by_storage.items() if storage.room)
+
+    def release(self, upload_id: str) -> None:
+        """Ends the reservation of this upload, whichever storage has it."""
+        for budget in self._by_storage.values():
+            budget.release(upload_id)
+
+
+def _check_folder(request: NewUpload) -> None:
+    """Raises BadParameter for what is only possible for files."""
+    if request.length_bytes is not None:
+        raise BadParameter("lengthBytes", "is only for files: a folder has the list of its files, too")
+    if request.return_url:
+        raise BadParameter("returnURL", "is only for files: a form can't send a folder")
 
 
 def _missing_bytes(length_bytes: int | None, allocated_bytes: int) -> int:

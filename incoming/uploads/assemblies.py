@@ -60,7 +60,7 @@ class Assemblies:
         self._complete = complete
         self._under_way: dict[str, _Assembling] = {}
         self._locks = KeyedLocks[str](parts.context.runtime.lock)
-        """Whoever has one makes the file of an upload."""
+        """The greenlet that has one makes the file of an upload."""
         self._making: set[str] = set()
 
     # --- for clients ---------------------------------------------------------------------------------------
@@ -159,7 +159,7 @@ class Assemblies:
                 self._making.discard(ticket_id)
 
     def _make(self, ticket: Ticket) -> Ticket | None:
-        parts, storage = ticket.parts or NO_PARTS, self._context.storage.parts
+        parts, storage = ticket.parts or NO_PARTS, self._context.storages.of(ticket).parts
         if storage is None:
             raise StorageFailed
         with ExitStack() as stack:
@@ -186,9 +186,10 @@ class Assemblies:
 
     def clean_up(self, ticket: Ticket) -> None:
         """Deletes what is left of parts that have become the file. What stays goes with the ticket."""
-        if self._context.storage.parts:
+        storage = self._context.storages.of(ticket).parts
+        if storage:
             with suppress(IncomingError):
-                self._context.storage.parts.clean_up(ticket.id)
+                storage.clean_up(ticket.id)
 
     def after(self, ticket_id: str, act: Callable[[], None]) -> None:
         """Calls `act` once nobody makes the file of this upload: at once, or beside the caller."""

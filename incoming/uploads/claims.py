@@ -11,10 +11,17 @@ import contextlib
 import secrets
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Final, NamedTuple, Self
 
-from incoming.core.errors import IncomingError, StorageFailed, StorageFull, TakenOver
-from incoming.core.news import CalledOff, Interrupted, News
+from incoming.core.errors import (
+    IncomingError,
+    StorageFailed,
+    StorageFull,
+    TakenOver,
+    UploadCancelled,
+    UploadExpired,
+)
+from incoming.core.news import CalledOff, Durable, Interrupted, News
 from incoming.core.rate_limit import Pace
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
@@ -56,6 +63,14 @@ class ClaimedUpload:
     """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
     right_bytes: int = 0
     """So many of the stored bytes are surely as they were acknowledged; a power cut may have taken others."""
+    left_out: tuple[int, ...] = ()
+    """Which files of a folder are left out, by their numbers in its list, in ascending order."""
+    wait_for_room: Callable[[], None] = lambda: None
+    """See `Writer.wait_for_room`."""
+    is_kept: Callable[[], bool] = lambda: True
+    """Returns whether the claim survives a kill, and not only the bytes that were stored for it."""
+    on_lost: Callable[[], object] = lambda: None
+    """Called when another process has ended a claim with a lease, whose client may not be connected."""
 
     @property
     def token(self) -> str:
@@ -64,15 +79,24 @@ class ClaimedUpload:
 
     def hear(self, news: News) -> None:
         """Passes the news on to the client. A claim may have been lost in another process."""
+        was_lost = self.lost
         match news:
             case CalledOff(error) | Interrupted(TakenOver() as error):
                 self.lost = self.lost or error
         self.listener(news)
+        if self.lost and not was_lost and self.lease_s is not None:
+            self.on_lost()
+
+    @property
+    def is_lost_elsewhere(self) -> bool:
+        """Whether another process has ended this claim, or taken the upload over: it is not ours any more."""
+        return isinstance(self.lost, TakenOver | UploadCancelled | UploadExpired)
 
     def tell_offsets(self, writer: Writer) -> None:
         """Tells its client how many bytes its file has now."""
         self.taken_bytes = writer.taken_bytes
-        self.acknowledged_bytes = self.ticket.acknowledged_bytes(writer.durable_offset)
+        durable_bytes = writer.durable_offset if self.is_kept() else 0
+        self.acknowledged_bytes = self.ticket.acknowledged_bytes(durable_bytes)
 
     def check(self) -> None:
         """Raises the reason when this claim was lost."""
@@ -80,10 +104,19 @@ class ClaimedUpload:
             raise self.lost
 
 
+class Lease(NamedTuple):
+    """A claim has the lease of its upload since a moment ago. `taken_from`: the token that had it before."""
+
+    token: str
+    taken_from: str | None
+
+
 @dataclass(slots=True, eq=False)
 class Arrival:
     """A claim under way, which does not hold its upload yet."""
 
+    waits: bool = False
+    """Whether it waits for something else first, and sends no bytes: those who only look need not end it."""
     is_overtaken: bool = False
     """Whether a claim that began later holds the upload, or has held it."""
 
@@ -128,11 +161,11 @@ class LiveUpload:
         """Closes the file, if it is open. An error changes nothing about the stored bytes."""
         writer = self._take_writer()
         if writer:
-            with contextlib.suppress(StorageFull, StorageFailed):
+            with contextlib.suppress(StorageFull, StorageFailed, TakenOver):
                 writer.close()
 
     def abort(self) -> None:
-        """Closes the file of an upload that was called off, if it is open; it is deleted next."""
+        """Closes the file of an upload that was called off, or that another process has, if it is open."""
         writer = self._take_writer()
         if writer:
             with contextlib.suppress(StorageFull, StorageFailed):
@@ -154,11 +187,13 @@ class Claims:
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
         self._arrivals: dict[str, list[Arrival]] = {}
+        self._unreleased: set[tuple[str, str]] = set()
+        """The leases that the shared store could not release, by ticket and token."""
 
     @contextlib.contextmanager
-    def arriving(self, ticket_id: str) -> Iterator[Arrival]:
+    def arriving(self, ticket_id: str, waits: bool = False) -> Iterator[Arrival]:
         """Within it a claim is under way. Locks and look-ups may let a newer one pass: see `overtake`."""
-        arrival, arrivals = Arrival(), self._arrivals.setdefault(ticket_id, [])
+        arrival, arrivals = Arrival(waits), self._arrivals.setdefault(ticket_id, [])
         arrivals.append(arrival)
         try:
             yield arrival
@@ -174,8 +209,8 @@ class Claims:
             older.is_overtaken = True
 
     def is_arriving(self, ticket_id: str) -> bool:
-        """Returns whether a claim of this process is under way."""
-        return ticket_id in self._arrivals
+        """Returns whether a claim of this process is under way that does not wait for something else."""
+        return any(not arrival.waits for arrival in self._arrivals.get(ticket_id, ()))
 
     def lock(self, ticket_id: str) -> LiveUpload:
         """Gives the upload to the caller alone: `with claims.lock(ticket_id) as live`."""
@@ -184,20 +219,48 @@ class Claims:
             live = self._live[ticket_id] = LiveUpload(ticket_id, self._runtime.lock(), self._live)
         return live
 
-    def hand_to(self, live: LiveUpload, claim: ClaimedUpload | None, news: Ending | None = None) -> None:
+    def take_lease(self, ticket_id: str, token: str, lease_s: float | None) -> Lease:
+        """Gives the lease of an upload to a claim that is under way; `hand_to` follows, or `give_back`.
+
+        So no other process ever sees the ticket with a token that has no lease: it would take the upload for
+        abandoned. Raises StorageFailed.
+        """
+        return Lease(token, self._leases.take(ticket_id, token, self._until_s(lease_s)))
+
+    def give_back(self, live: LiveUpload, lease: Lease) -> None:
+        """A claim with the lease was refused. The claim before keeps the upload, if it is of this process.
+
+        One of another process ends, and its client comes back: only that process could take its lease again.
+        """
+        ticket_id, holder = live.ticket_id, live.holder
+        if holder and holder.token == lease.taken_from:
+            with contextlib.suppress(StorageFailed):
+                self._leases.take(ticket_id, holder.token, self._until_s(holder.lease_s))
+            return
+        self._release(ticket_id, lease.token)
+        if lease.taken_from:
+            self._news.tell(ticket_id, Interrupted(TakenOver()), lease.taken_from)
+
+    def hand_to(
+        self, live: LiveUpload, claim: ClaimedUpload | None, news: Ending | None = None,
+        lease: Lease | None = None,
+    ) -> None:  # fmt: skip
         """Makes `claim`, or none, the holder of an upload whose lock the caller has.
 
         With `news` any other claim loses the upload, in whatever process, and hears the news. Without, only a
-        claim of this process loses it, and hears nothing: it has asked for that.
+        claim of this process loses it, and hears nothing: it has asked for that. `lease`: that of the claim,
+        if it has it already. Raises StorageFailed if it has not.
         """
-        ticket_id, before = live.ticket_id, live.holder
+        ticket_id, before, taken_from = live.ticket_id, live.holder, None
+        if claim:
+            lease = lease or self.take_lease(ticket_id, claim.token, claim.lease_s)
+            taken_from = lease.taken_from
+            self._news.listen(ticket_id, claim.token, claim.hear)
+        elif news:
+            with contextlib.suppress(StorageFailed):  # the fence does without
+                taken_from = self._leases.holder(ticket_id)
         live.holder = claim
         lost = {before.token} if before else set()
-        if claim:
-            taken_from = self._leases.take(ticket_id, claim.token, self._until_s(claim))
-            self._news.listen(ticket_id, claim.token, claim.hear)
-        else:
-            taken_from = self._leases.holder(ticket_id) if news else None
         if taken_from:
             lost.add(taken_from)
         if before and news:
@@ -206,12 +269,41 @@ class Claims:
             if news:
                 self._news.tell(ticket_id, news, token)
             self._news.ignore(ticket_id, token)
-            self._leases.release(ticket_id, token)
+            if not claim:
+                self._release(ticket_id, token)
         if isinstance(news, CalledOff):
             self._news.tell(ticket_id, news)  # others may watch the upload without a claim
 
-    def _until_s(self, claim: ClaimedUpload) -> float | None:
-        return None if claim.lease_s is None else self._clock.now_s() + claim.lease_s
+    def _release(self, ticket_id: str, token: str) -> None:
+        """Releases a lease, now or at the next `release_again`: one without a deadline would stay."""
+        try:
+            self._leases.release(ticket_id, token)
+        except StorageFailed:
+            self._unreleased.add((ticket_id, token))
+
+    def release_again(self) -> None:
+        """Releases the leases that could not be released before. Raises StorageFailed."""
+        for ticket_id, token in list(self._unreleased):
+            self._leases.release(ticket_id, token)
+            self._unreleased.discard((ticket_id, token))
+
+    def _until_s(self, lease_s: float | None) -> float | None:
+        return None if lease_s is None else self._clock.now_s() + lease_s
+
+    def durable(self, ticket_id: str, error: StorageFailed | TakenOver | None) -> None:
+        """The storage has stored more of an upload by itself, or has given up. Tells its client."""
+        live = self._live.get(ticket_id)
+        if live is None or live.holder is None or live.writer is None:
+            return
+        claim = live.holder
+        if error:
+            if isinstance(error, StorageFailed):
+                claim.lost = claim.lost or error  # what its client has sent since will not be stored
+            self._runtime.spawn(claim.hear, Interrupted(error))
+            return
+        self._moved.add(ticket_id)
+        claim.tell_offsets(live.writer)
+        self._runtime.spawn(claim.hear, Durable(claim.acknowledged_bytes))
 
     def renew(self, claim: ClaimedUpload, lease_s: float) -> None:
         """Moves the deadline of a claim that is used. Raises TakenOver when it does not hold its upload."""
@@ -263,10 +355,15 @@ class Claims:
         live = ((ticket_id, self._live.get(ticket_id)) for ticket_id in moved)
         return {ticket_id: one.writer.durable_offset for ticket_id, one in live if one and one.writer}
 
-    def offset(self, ticket_id: str) -> int | None:
-        """Returns how many bytes are stored of an upload whose file is open; None for any other one."""
-        live = self._live.get(ticket_id)
-        return live.writer.durable_offset if live and live.writer else None
+    def offset(self, ticket: Ticket) -> int | None:
+        """Returns how many bytes are stored of an upload whose file is open; None for any other one.
+
+        The open file of a claim that is not the newest one says nothing: another process has the upload.
+        """
+        live = self._live.get(ticket.id)
+        if live is None or live.writer is None or (live.holder and live.holder.token != ticket.token):
+            return None
+        return live.writer.durable_offset
 
     def offsets_of(self, ticket_ids: Iterable[str]) -> list[int | None]:
         """Returns `offset` for each of these uploads."""

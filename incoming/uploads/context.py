@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
-from incoming.registry import Leases, NewsChannel, Registry
+from incoming.registry import Leases, NewsChannel, Registry, Shares
 from incoming.runtime.base import Clock, Runtime
 from incoming.settings.table import Settings
-from incoming.storage import Storage
+from incoming.storage.choice import Storages
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class UploadContext:
     """The settings, the process with its clock, the tickets and the bytes, its callbacks and its counters.
 
     `boot_id` is another one each time that the machine starts, and empty where the system does not tell it.
+    `shares` is None where one process has all uploads.
     """
 
     settings: Settings
@@ -29,7 +30,8 @@ class UploadContext:
     registry: Registry
     leases: Leases
     news: NewsChannel
-    storage: Storage
+    storages: Storages
     callbacks: Callbacks
     counters: Counters
     boot_id: str = ""
+    shares: Shares | None = None

@@ -17,15 +17,16 @@ class Deletion:
 
     def __init__(self, context: UploadContext, retry_queue: RetryQueue) -> None:
         self._clock = context.clock
-        self._storage = context.storage
+        self._storages = context.storages
         self._retry_queue = retry_queue
 
     def delete(self, ticket: Ticket) -> None:
         """Deletes what is left of an ended upload, if it is ours. Raises StorageFull, StorageFailed."""
+        storage = self._storages.of(ticket)
         if ticket.file_is_ours:
-            self._storage.delete(ticket.id)
-        elif self._storage.pickup:
-            self._storage.pickup.clean_up(ticket.id)
+            storage.delete(ticket.id)
+        elif storage.pickup:
+            storage.pickup.clean_up(ticket.id)
         self._retry_queue.discard(ticket.id)
 
     def delete_or_retry(self, ticket: Ticket) -> None:

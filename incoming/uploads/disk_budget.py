@@ -121,6 +121,12 @@ class DiskBudget:
         others = self._of_source.get(source, set()) - {except_for}
         return sum(self._holds[ticket_id].size_bytes for ticket_id in others)
 
+    def shares(self, now_s: float) -> dict[str, tuple[str, int]]:
+        """Returns the source and the size of each reservation that belongs to a source."""
+        self._release_idle(now_s)
+        with_source = (one for ids in self._of_source.values() for one in ids)
+        return {one: (self._holds[one].source, self._holds[one].size_bytes) for one in with_source}
+
     def _release_idle(self, now_s: float) -> None:
         while self._holds:
             oldest_id, oldest = next(iter(self._holds.items()))

@@ -1,22 +1,25 @@
-"""What the service does unasked: it recovers uploads after a start, expires idle ones, forgets old ones.
+"""Housekeeping: recovers uploads after a start, expires idle ones, and forgets old ones.
 
-A sweep does everything that is due. How often it runs follows from the shortest time that has to be
-noticed. Work that a kill cut off, or that the disk refused, is in the service's retry queue. `recover` puts
-the tickets of the last process there, and starts the first sweep.
+A sweep does everything that is due. The shortest timeout decides how often it runs. Work that a kill
+interrupted, or that the disk refused, is in the service's retry queue. `recover` puts the tickets of the last
+process there, and starts the first sweep.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from incoming.core.due import is_due, rest_times_s
-from incoming.core.errors import IncomingError, UnknownTicket
+from incoming.core.errors import IncomingError, TakenOver, UnknownTicket, WrongState
 from incoming.core.lifecycle import ARRIVED, ENDED, RECEIVING, State
 from incoming.core.ticket import Ticket
+from incoming.registry import Registry, TicketIndex
 from incoming.settings.table import Settings
+from incoming.storage import Inventory, Storage
 from incoming.uploads.context import UploadContext
 from incoming.uploads.service import Uploads
 
@@ -24,44 +27,72 @@ log = logging.getLogger(__name__)
 
 LONGEST_SWEEP_INTERVAL_S: Final = 30.0
 RETRY_AFTER_S: Final = 60.0
-"""When an upload that could not be completed is tried again. Each time its whole file is read."""
+"""After this time an upload that could not be completed is tried again. Each try reads its whole file."""
 CHECKPOINT_INTERVAL_S: Final = 5.0
-"""After a power cut, clients send at most what they had uploaded in this time again."""
+"""After a power cut, clients repeat at most what they had sent in this time."""
 CHECKPOINTS_PER_S: Final = 50.0
-"""With more uploads in progress, each gets its checkpoints less often. A checkpoint costs about 0.2 ms."""
+"""The limit for all uploads together. A checkpoint costs about 0.2 ms."""
+SHARES_INTERVAL_S: Final = 3.0
 STRAYS_NAMED: Final = 5
 SHORT_NAME_CHARS: Final = 8
-"""A whole id would be a secret again if its ticket were found."""
+"""The log never shows a whole id: it would be a secret if its ticket were found again."""
 STRAYS: Final = (
     "%(count)d entries of data/ belong to no known ticket (%(size_bytes)d bytes): %(names)s. They are kept"
 )
 TICKETS_AT_A_TIME: Final = 200
-"""After so many tickets, other greenlets may run."""
+"""Other greenlets may run after this many tickets."""
+MAY_HAVE_BYTES: Final = (State.PAUSED, State.WAITING, State.FAILED)
+"""The states without anything under way in which a file is needed."""
+
+
+def _needed(registry: Registry, states: Collection[State] = MAY_HAVE_BYTES) -> Iterator[Ticket]:
+    """Yields every ticket with something under way, every one in these states, and others.
+
+    Where the tickets are far away, and many, it reads no others.
+    """
+    index = registry.index
+    if index is None:
+        yield from registry.tickets()
+        return
+    yield from index.active()
+    for state in states:
+        yield from _loaded(index, (ticket_id for _, ticket_id in index.latest(state)))
+
+
+def _loaded(index: TicketIndex, ticket_ids: Iterable[str]) -> Iterator[Ticket]:
+    """Yields those of these tickets that are there."""
+    left = iter(ticket_ids)
+    while page := list(islice(left, TICKETS_AT_A_TIME)):
+        yield from index.load(page)
 
 
 def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
-    """Finds the uploads that a power cut may have taken bytes of, before any client comes.
+    """Finds the uploads that may have lost bytes in a power cut. Call it before clients connect.
 
-    A ticket names the start of the machine at which all its bytes were right. A ticket of an older version
-    does not. Then `machine_has_run_on` since the last process tells; if it has not, a hole in the file is
-    where bytes were lost.
+    A ticket names the boot of the machine at which all its bytes were known to be right. A ticket of an older
+    version names none. Then `machine_has_run_on` says whether the machine has run since the last process. If
+    it has not, bytes were lost where the file has a hole.
     """
-    context, there = uploads.context, None
-    recovery, inventory = context.storage.recovery, context.storage.inventory
-    if inventory:
-        with contextlib.suppress(IncomingError):  # then every file is looked for
-            there = inventory.names()
-    for ticket in context.registry.tickets():
+    context = uploads.context
+    in_danger = [one for one in context.storages.all if not one.survives_power_cuts]
+    if not in_danger:
+        return
+    there = {one: names for one in in_danger if (names := _names(one)) is not None}
+    for ticket in _needed(context.registry):
+        storage = context.storages.of(ticket)
+        if storage.survives_power_cuts:
+            continue
         if (ticket.boot_id == context.boot_id) if ticket.boot_id else machine_has_run_on:
             continue
         if ticket.state in ARRIVED and not context.settings.fsync:
             uploads.unsynced.add(ticket.id)
         if ticket.state not in RECEIVING or ticket.is_in_parts:
-            continue  # its file was synced, or is checked when it is handed over; parts check themselves
+            continue  # its file is synced, or is checked at the handover; parts have checks of their own
         if ticket.boot_id or ticket.checkpoints:
             uploads.doubts.begin(ticket.id)
             continue
-        if recovery is None or (there is not None and ticket.id not in there):
+        recovery, names = storage.recovery, there.get(storage)
+        if recovery is None or (names is not None and ticket.id not in names):
             continue  # most tickets of a large journal have no bytes
         try:
             lost_bytes = recovery.discard_lost(ticket.id)
@@ -74,18 +105,29 @@ def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
             log.warning("upload %(ticket)s: a power cut destroyed %(lost_bytes)d bytes", about)
 
 
-def recover(uploads: Uploads) -> None:
-    """Resumes the uploads of the last process, so that clients may come.
+def _names(storage: Storage) -> frozenset[str] | None:
+    """Returns what has something in this storage; None if that can't be said: every file is looked for."""
+    with contextlib.suppress(IncomingError):
+        return storage.inventory.names() if storage.inventory else None
+    return None
 
-    Reserves room for all uploads first, and calls apps again. The first sweep does the rest, beside the
-    caller. It does the same to any upload with work left undone later.
+
+def recover(uploads: Uploads) -> None:
+    """Resumes the uploads of the last process. Clients may connect once it has returned.
+
+    It first reserves space for all uploads, and calls their apps again. The first sweep does the rest in a
+    greenlet of its own. Later sweeps do the same for any upload with unfinished work.
     """
     context = uploads.context
-    tickets = list(context.registry.tickets())
-    for number, ticket in enumerate(tickets, 1):
-        if ticket.state is State.PAUSED or ticket.state in ENDED:
+    # Deleting may cost more than looking. Where files can't be listed, `_forget` deletes what a kill left of
+    # an upload whose app knows its end.
+    number = 0
+    for number, ticket in enumerate(_to_recover(context), 1):
+        storage = context.storages.of(ticket)
+        may_have_bytes = storage.inventory or ticket.is_undelivered
+        if ticket.state is State.PAUSED or (ticket.state in ENDED and may_have_bytes):
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
-        if ticket.state is State.PAUSED:
+        if ticket.state is State.PAUSED and storage.room:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
                 uploads.hold_rest(ticket)
         if uploads.outbox.is_missing(ticket):
@@ -94,12 +136,26 @@ def recover(uploads: Uploads) -> None:
             context.runtime.yield_if_due()
     context.runtime.spawn(sweep, uploads)
     context.runtime.spawn(report_strays, context)
-    if tickets:
-        log.info("recovered %(tickets)d tickets", {"tickets": len(tickets)})
+    if number:
+        log.info("recovered %(tickets)d tickets", {"tickets": number})
+
+
+def _to_recover(context: UploadContext) -> Iterator[Ticket]:
+    """Yields the tickets for which a start may have work.
+
+    An index tells which have something under way, or only have to be completed. Space is reserved for paused
+    ones, and what has ended is of interest while there is a file.
+    """
+    registry, storages = context.registry, context.storages.all
+    yield from _needed(registry, (State.PAUSED,) if any(storage.room for storage in storages) else ())
+    if registry.index:
+        for storage in storages:
+            # Without names, what has ended is deleted when it is forgotten.
+            yield from _loaded(registry.index, _names(storage) or ())
 
 
 def keep_checkpoints(uploads: Uploads) -> None:
-    """Journals checkpoints of what was acknowledged, every few seconds, until the process ends."""
+    """Journals checkpoints of the acknowledged bytes every few seconds, until the process ends."""
     moved = 0
     while True:
         uploads.context.runtime.sleep(max(CHECKPOINT_INTERVAL_S, moved / CHECKPOINTS_PER_S))
@@ -109,13 +165,31 @@ def keep_checkpoints(uploads: Uploads) -> None:
             log.exception("a defect: checkpoints failed")
 
 
-def report_strays(context: UploadContext) -> None:
-    """Logs what is in the storage and belongs to no ticket. It changes nothing."""
-    inventory = context.storage.inventory
-    if inventory is None:
+def keep_shares(uploads: Uploads) -> None:
+    """Tells the other processes every few seconds what the uploads of each address lack, until the end."""
+    shares, runtime = uploads.context.shares, uploads.context.runtime
+    if shares is None or not uploads.context.settings.max_unfinished_mib_per_source:
         return
+    while True:
+        runtime.sleep(SHARES_INTERVAL_S)
+        try:
+            shares.keep(uploads.admission.shares())
+        except IncomingError as exc:
+            log.debug("the shares of addresses are not up to date: %(error)s", {"error": exc})
+        except Exception:
+            log.exception("a defect: the shares of addresses failed")
+
+
+def report_strays(context: UploadContext) -> None:
+    """Logs the entries of the storage that belong to no ticket. It changes nothing."""
+    for storage in context.storages.all:
+        if storage.inventory:
+            _report_strays(context, storage.inventory)
+
+
+def _report_strays(context: UploadContext, inventory: Inventory) -> None:
     try:
-        strays = inventory.strays(lambda: {ticket.id for ticket in context.registry.tickets()})
+        strays = inventory.strays(lambda names: _known_among(names, context.registry))
     except IncomingError as exc:
         log.warning("data/ can't be listed: %(error)s", {"error": exc})
         return
@@ -125,8 +199,14 @@ def report_strays(context: UploadContext) -> None:
         log.warning(STRAYS, {"count": len(strays.names), "size_bytes": strays.size_bytes, "names": names})
 
 
+def _known_among(names: Collection[str], registry: Registry) -> set[str]:
+    """Returns which of these names are ids of tickets, and perhaps other ids."""
+    tickets = _loaded(registry.index, names) if registry.index else registry.tickets()
+    return {ticket.id for ticket in tickets}
+
+
 def sweep_interval_s(settings: Settings) -> float:
-    """Returns how often to sweep, so that each time-out is noticed within a quarter of itself."""
+    """Returns the time between two sweeps: a quarter of the shortest timeout, or less."""
     shortest_s = min(
         settings.idle_timeout_s,
         settings.handover_wait_timeout_s,
@@ -137,33 +217,41 @@ def sweep_interval_s(settings: Settings) -> float:
 
 
 def sweep(uploads: Uploads) -> int:
-    """Does everything that is due. Returns how many uploads it has changed.
+    """Does everything that is due. Returns the number of uploads that it has changed.
 
-    It expires idle uploads, asks apps again, forgets old results, and does work that was left undone. An
-    upload that fails does not stop the others.
+    It expires idle uploads, calls apps again, forgets old results, and repeats unfinished work. An upload
+    that fails does not stop the others. If there are several processes, one at a time looks at all uploads.
     """
     touched = 0
-    for number, ticket in enumerate(_due_tickets(uploads), 1):
+    with uploads.sweeping() as is_ours:
+        touched += _look_at_due(uploads, is_ours)
+    with contextlib.suppress(IncomingError):
+        touched += uploads.end_expired_leases()
+    with contextlib.suppress(IncomingError):
+        # Otherwise every start would count as a use of an upload in progress, which would never expire.
+        uploads.context.registry.persist_recovered()
+    return touched
+
+
+def _look_at_due(uploads: Uploads, all_of_them: bool) -> int:
+    """Does what is due: for all uploads, or for this process's retry queue only. Returns for how many."""
+    touched = 0
+    for number, ticket in enumerate(_due_tickets(uploads, all_of_them), 1):
         if not number % TICKETS_AT_A_TIME:
             uploads.context.runtime.yield_if_due()
         try:
             touched += _look_at(uploads, ticket)
         except IncomingError as exc:
-            # It has changed since, or the disk fails. The next sweep tries again.
+            # The ticket has changed since, or the disk fails. The next sweep tries again.
             log.debug("upload %(ticket)s: left to the next sweep: %(error)s", ticket.for_log(error=exc))
-    with contextlib.suppress(IncomingError):
-        touched += uploads.end_expired_leases()
-    with contextlib.suppress(IncomingError):
-        # Otherwise every start would be the last use of an upload in progress, which would never expire.
-        uploads.context.registry.persist_recovered()
     return touched
 
 
-def _due_tickets(uploads: Uploads) -> Iterator[Ticket]:
-    """Yields what is due by its own time, then what is left of the retry queue."""
+def _due_tickets(uploads: Uploads, all_of_them: bool) -> Iterator[Ticket]:
+    """Yields the tickets whose time is over, if wanted, then the other ones of the retry queue."""
     registry, now_s = uploads.context.registry, uploads.context.clock.now_s()
     seen = set()
-    for ticket in registry.due(now_s):
+    for ticket in registry.due(now_s) if all_of_them else ():
         seen.add(ticket.id)
         yield ticket
     for ticket_id in uploads.retry_queue.due(now_s):
@@ -180,8 +268,8 @@ Act = Callable[[Uploads, Ticket], None]
 def _look_at(uploads: Uploads, ticket: Ticket) -> bool:
     """Does what is due for one ticket. Returns whether there was anything to do.
 
-    Much may have happened since the sweep began. So the ticket counts as it is once its upload's lock is
-    held, and the act changes that ticket or none.
+    Much may have happened since the sweep began. So the decision is made again once the upload's lock is
+    held, about the ticket as it is then.
     """
     if _due_act(uploads, ticket) is None:
         return False
@@ -194,8 +282,10 @@ def _look_at(uploads: Uploads, ticket: Ticket) -> bool:
 
 
 def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
-    """Returns what is to be done about this ticket. It reads nothing that takes time."""
+    """Returns what is due for this ticket, or None. It reads no file."""
     now_s = uploads.context.clock.now_s()
+    if ticket.is_whole:
+        return None if uploads.retry_queue.waits(ticket.id, now_s) else _retry
     rested = is_due(ticket, rest_times_s(uploads.context.settings), now_s)
     match ticket.state:
         case State.ISSUED | State.PAUSED if rested:
@@ -216,7 +306,7 @@ def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
 
 
 def _end_idle(uploads: Uploads, ticket: Ticket) -> None:
-    """Expires an idle upload. One with all its bytes is the app's, however long the disk has failed."""
+    """Expires an idle upload. A complete one is not expired: it is completed again if the disk has failed."""
     if not uploads.is_complete(ticket):
         uploads.expire(ticket, "idle for too long")
     elif not uploads.retry_queue.waits(ticket.id, uploads.context.clock.now_s()):
@@ -232,16 +322,21 @@ def _end_failed(uploads: Uploads, ticket: Ticket) -> None:
 
 
 def _pause(uploads: Uploads, ticket: Ticket) -> None:
-    uploads.pause_abandoned(ticket)
+    paused = uploads.pause_abandoned(ticket)
     log.warning("upload %(ticket)s: paused, because no client held it any more", ticket.for_log())
+    if paused.is_whole:
+        _retry(uploads, paused)
 
 
 def _deliver(uploads: Uploads, ticket: Ticket) -> None:
+    """Calls the app for a process that has ended, perhaps before it had deleted what was called off."""
+    if ticket.state in ENDED:
+        uploads.deletion.delete_or_retry(ticket)
     uploads.outbox.start(ticket.id)
 
 
 def _retry(uploads: Uploads, ticket: Ticket) -> None:
-    """Does what a kill may have cut off, or what has failed since."""
+    """Repeats work that a kill may have interrupted, or that has failed."""
     if ticket.state in ENDED:
         uploads.deletion.delete(ticket)
     elif ticket.state is not State.PAUSED or not _is_to_be_completed(uploads, ticket):
@@ -251,27 +346,28 @@ def _retry(uploads: Uploads, ticket: Ticket) -> None:
 
 
 def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
-    """Reserves room for a paused upload, and completes it if it has all its bytes.
+    """Reserves space for a paused upload, and completes it if it has all its bytes.
 
-    Returns whether it has them, or whether a later sweep has to find out.
+    Returns True if it has them, or if a later sweep has to find out.
     """
     try:
         uploads.hold_rest(ticket)
         if not uploads.is_complete(ticket):
+            uploads.found_incomplete(ticket)
             return False
     except IncomingError as exc:
         _retry_later(uploads, ticket, exc)
         return True
     uploads.retry_queue.add(ticket.id, uploads.context.clock.now_s() + RETRY_AFTER_S)
-    uploads.context.runtime.spawn(_complete, uploads, ticket)  # it is read back first, which takes long
+    uploads.context.runtime.spawn(_complete, uploads, ticket)  # it reads the whole file first
     return True
 
 
 def _complete(uploads: Uploads, ticket: Ticket) -> None:
     try:
         uploads.complete_paused(ticket)
-    except UnknownTicket:
-        return
+    except (UnknownTicket, WrongState, TakenOver):
+        return  # its client, or another process, was faster
     except Exception as exc:
         defect = None if isinstance(exc, IncomingError) else exc
         _retry_later(uploads, ticket, exc, defect)
@@ -284,7 +380,7 @@ def _retry_later(uploads: Uploads, ticket: Ticket, exc: Exception, defect: Excep
 
 
 def _forget(uploads: Uploads, ticket: Ticket) -> None:
-    """Deletes all that is ours, again: the disk may have failed when it was deleted first."""
+    """Forgets a ticket. Deletes the server's files again, because the disk may have failed the first time."""
     uploads.deletion.delete(ticket)
     uploads.context.registry.forget(ticket.id)
     uploads.unsynced.discard(ticket.id)

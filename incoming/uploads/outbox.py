@@ -2,24 +2,30 @@
 
 The journal has the reason for a call first (HANDING_OVER, CANCELLED, EXPIRED). So after a kill at any moment
 the next process makes the same call. An app may get a call twice, and it misses none. A ticket has one call
-at a time.
+at a time, in all processes: the one that has the lease of its delivery makes it, and repeats it.
 """
 
 from __future__ import annotations
 
 import contextlib
 import logging
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Final
 
 from incoming.core.errors import HandoverFailed, StorageFailed, StorageFull, UnknownTicket
 from incoming.core.file_name import bare_file_name
+from incoming.core.folder_arrival import FolderArrival
 from incoming.core.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
 from incoming.core.news import HandedOver, News, NotHandedOver, WaitingForApp
+from incoming.core.object_address import ObjectAddress
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover import answers, callbacks
 from incoming.handover.http_client import HttpClient
+from incoming.registry import DELIVERY_LEASE
+from incoming.runtime.base import Task
+from incoming.uploads.claims import new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.power_cut_check import UnsyncedFiles
@@ -29,6 +35,12 @@ log = logging.getLogger(__name__)
 
 REFUSED_TEXT = "The app did not accept the file"
 SPOILT_TEXT = "a power cut destroyed some of its bytes"
+SIGNATURE: Final = re.compile(
+    r"([?&](?:X-Amz-)?(?:Signature|Credential|Security-Token)=)[^&\s]+", re.IGNORECASE
+)
+"""What makes the URL of an object a secret. An app may repeat the URL in its answer."""
+DELIVERY_LEASE_S: Final = 30.0
+"""How long the delivery of a process that has died is left to it."""
 LOGGED_CHARS: Final = 200
 """How much of an app's answer the log shows."""
 
@@ -53,7 +65,7 @@ class Outbox:
         self._runtime = context.runtime
         self._clock = context.clock
         self._registry = context.registry
-        self._storage = context.storage
+        self._storages = context.storages
         self._tell = tell
         self._client = HttpClient(
             context.settings.handover_connect_timeout_s,
@@ -62,7 +74,11 @@ class Outbox:
             context.settings.handover_refused,
             context.settings.handover_ca_file,
         )
+        self._leases = context.leases
+        self._token = new_token()
+        """Of this process, for the leases of its deliveries."""
         self._under_way: set[str] = set()
+        self._keeper: Task | None = None
         self._last_failures: dict[str, answers.NoAnswer] = {}
         self._put_off: set[str] = set()
         """Those that have failed here, and are started again later."""
@@ -113,12 +129,12 @@ class Outbox:
         """Calls the app until there is nothing more to tell."""
         attempt = 0
         try:
-            while not self._stopped:
+            while self._may_deliver(ticket_id):
                 with self._slot(self._registry.get(ticket_id).signal_finish_url) as call:
                     if self._fails_as_spoilt(self._registry.get(ticket_id)):
                         return
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
-                    if not ticket.is_undelivered or self._stopped:
+                    if not ticket.is_undelivered or not self._may_deliver(ticket_id):
                         return
                     answer = self._call(ticket, call)
                 attempt += 1
@@ -137,16 +153,61 @@ class Outbox:
         finally:
             self._under_way.discard(ticket_id)
             self._last_failures.pop(ticket_id, None)
+            with contextlib.suppress(StorageFailed):
+                self._leases.release(_lease(ticket_id), self._token)
+
+    def _may_deliver(self, ticket_id: str) -> bool:
+        """Returns whether this process may call the app: it has the lease. Raises StorageFailed."""
+        if self._stopped or not self._acquire(ticket_id):
+            return False
+        if self._keeper is None:
+            self._keeper = self._runtime.spawn_later(DELIVERY_LEASE_S / 3, self._keep_leases)
+        return True
+
+    def _acquire(self, ticket_id: str) -> bool:
+        now_s = self._clock.now_s()
+        return self._leases.acquire(_lease(ticket_id), self._token, now_s + DELIVERY_LEASE_S, now_s)
+
+    def _keep_leases(self) -> None:
+        """Renews the leases of what is under way, again and again: it may wait for its app or for a slot."""
+        self._keeper = None
+        for ticket_id in list(self._under_way):
+            with contextlib.suppress(StorageFailed):
+                self._acquire(ticket_id)
+            self._runtime.yield_if_due()
+        if self._under_way and not self._keeper:
+            self._keeper = self._runtime.spawn_later(DELIVERY_LEASE_S / 3, self._keep_leases)
 
     @contextlib.contextmanager
     def _slot(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
         """Waits for a free slot among the calls to the app. Returns a function that calls it."""
         if url.startswith(callbacks.SCHEME):
             with self._callbacks.slots:
-                yield lambda ticket: self._callbacks.call(ticket, self._storage.location(ticket.id))
+                yield self._call_back
         else:
             with self._client.slot(url) as slot:
                 yield lambda ticket: slot.post(self._form(ticket))
+
+    def _call_back(self, ticket: Ticket) -> answers.Answer:
+        folder = self._folder(ticket)
+        return self._callbacks.call(ticket, self._location(ticket), self.object_address(ticket), folder)
+
+    def _folder(self, ticket: Ticket) -> FolderArrival | None:
+        """Returns what the app is told of a folder that has arrived; None if it is a file, or has not."""
+        folders = self._storages.folders_of(ticket)
+        if folders is None or ticket.state in CALLED_OFF:
+            return None
+        return folders.arrival(ticket.id, ticket.destination)
+
+    def _location(self, ticket: Ticket) -> str:
+        return self._storages.of(ticket).location(ticket.id, ticket.destination)
+
+    def object_address(self, ticket: Ticket) -> ObjectAddress | None:
+        """Returns where the object of a ticket that has arrived is; None where there are no objects."""
+        objects = self._storages.of(ticket).objects
+        if objects is None or ticket.state in CALLED_OFF:
+            return None
+        return objects.address(ticket.id, ticket.destination)
 
     def _delay_s(self, attempt: int, answer: answers.Answer | None) -> float:
         first_s, longest_s = self._settings.handover_retry_first_s, self._settings.handover_retry_max_s
@@ -178,9 +239,18 @@ class Outbox:
             extras["metadata"] = ticket.metadata
         if ticket.upload_metadata:
             extras["uploadMetadata"] = ticket.upload_metadata
+        if address := self.object_address(ticket):
+            extras |= {"url": address.url, "bucket": address.bucket, "key": address.key}
+            if not ticket.is_folder:  # the URL is that of a list
+                extras["size"] = str(ticket.length_bytes)
+        if ticket.is_folder:
+            extras["destType"] = ticket.dest_type
+        if folder := self._folder(ticket):
+            extras |= {"files": str(folder.files), "filesBytes": str(folder.files_bytes)}
+            extras |= {"leftOut": str(folder.left_out), "manifest": folder.manifest}
         return extras | {
             "id": ticket.id,
-            "filename": "" if called_off else self._storage.location(ticket.id),
+            "filename": "" if called_off else self._location(ticket),
             "filenameFromBrowser": ticket.name or bare_file_name(""),
             "secret": ticket.secret,
             "backendSecret": ticket.secret,
@@ -243,7 +313,7 @@ class Outbox:
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """Returns whether the app has moved its file away, as it may."""
-        pickup = self._storage.pickup
+        pickup = self._storages.of(ticket).pickup
         if pickup is None or ticket.remove_file_when_finished or ticket.id in self._unsynced:
             return False
         return pickup.is_taken(ticket.id)
@@ -258,6 +328,11 @@ class Outbox:
 
     def _too_long(self, ticket: Ticket) -> bool:
         return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s
+
+
+def _lease(ticket_id: str) -> str:
+    """Returns the name of the lease of a delivery."""
+    return f"{DELIVERY_LEASE}{ticket_id}"
 
 
 def failure(ticket: Ticket) -> HandoverFailed:
@@ -277,6 +352,7 @@ def _words(answer: answers.Answer, ticket: Ticket) -> str:
     if not answer.detail:
         return answer.why
     detail = answer.detail.replace(ticket.id, f"{ticket.short_id}...")
+    detail = SIGNATURE.sub(r"\1***", detail)
     for secret in filter(None, (ticket.secret, ticket.metadata, ticket.upload_metadata)):
         detail = detail.replace(secret, "***")
     if len(detail) > LOGGED_CHARS:

@@ -1,29 +1,28 @@
 """The state of the service, for pages and metrics: each upload, all of them together, and the process.
 
-Most of it is computed on request, from the tickets and the open files. Other greenlets may run after every
-200 tickets. `monitor` samples the speeds once a second, checks the disk every 5 s, and measures how late the
-event loop is.
+Most of it is computed on request, from the tickets and the open files. `monitor` samples the speeds once a
+second, checks the disk every 5 s, and measures how late the event loop is.
 """
 
 from __future__ import annotations
 
 import contextlib
-import heapq
 import logging
-from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
 from incoming.core.backend_requests import Listing
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull
+from incoming.core.instance import Instance
 from incoming.core.lifecycle import ARRIVED, State
-from incoming.core.stats import Lag, Speeds
+from incoming.core.stats import Lag, Recent, Speeds, SpeedsElsewhere, StoreFigures
 from incoming.core.ticket import Ticket
+from incoming.runtime.base import ServiceClock
 from incoming.uploads.admission import MIB
+from incoming.uploads.listing import Totals, look
 from incoming.uploads.parts import part_ids
 from incoming.uploads.service import Uploads
+from incoming.uploads.surroundings import Alone, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -34,40 +33,21 @@ SAMPLE_EVERY_S: Final = 1.0
 CHECK_DISK_EVERY_S: Final = 5.0
 DISK_HANGS_AFTER_S: Final = 30.0
 """A check of the disk that takes longer counts as failed."""
-TROUBLES: Final = ("stopping", "storage", "storage_full", "journal", "journal_full")
+TROUBLES: Final = (
+    "stopping", "storage", "storage_full", "journal", "journal_full", "registry", "registry_full",
+)  # fmt: skip
 """Why new uploads are not possible, for `healthz`: stable words."""
 STAT_WITHIN_S: Final = 2.0
-TICKETS_AT_A_TIME: Final = 200
-ORDER: Final = {
-    state: place
-    for place, state in enumerate(
-        (State.UPLOADING, State.FAILED, State.HANDING_OVER, State.WAITING, State.PAUSED, State.ISSUED)
-    )
-}
-"""What is listed first; ended uploads come last."""
-
-
-@dataclass(slots=True)
-class Totals:
-    """All uploads together."""
-
-    by_state: Counter[State] = field(default_factory=Counter)
-    undelivered: int = 0
-    """How many uploads have a notification that their app has not received yet."""
-    oldest_undelivered_s: float = 0.0
-
-    def add(self, ticket: Ticket, now_s: float) -> None:
-        """Counts one upload."""
-        self.by_state[ticket.state] += 1
-        if ticket.is_undelivered:
-            self.undelivered += 1
-            self.oldest_undelivered_s = max(self.oldest_undelivered_s, now_s - ticket.changed_at_s)
+WITH_BYTES: Final = (State.PAUSED, State.UPLOADING)
+"""Bytes of an upload in this state are in the storage, unless this process has its file open."""
 
 
 class Overview:
     """Looks at the service, and changes nothing."""
 
-    def __init__(self, uploads: Uploads) -> None:
+    def __init__(self, uploads: Uploads, surroundings: Surroundings | None = None) -> None:
+        """Without `surroundings`, the process is alone."""
+        self.surroundings: Surroundings = surroundings or Alone(uploads.context.leases)
         self.speeds = Speeds()
         self.lag = Lag()
         self.counters = uploads.context.counters
@@ -77,10 +57,15 @@ class Overview:
         self._context = uploads.context
         self._runtime = uploads.context.runtime
         self._clock = uploads.context.clock
-        self._found = {"storage": "", "journal": "", "room": ""}
+        self._elsewhere = SpeedsElsewhere()
+        self._recent: dict[str, Recent] = {}
+        self._registry = self.surroundings.registry_word
+        self._found = {"storage": "", self._registry: "", "room": ""}
         """The result of the last check of each: one of TROUBLES, or empty."""
         self._looking_at = "storage"
-        self._disk_checked_at_s = self._sampled_at_s = self._clock.now_s()
+        self._running = ServiceClock(self._runtime.now_s)
+        """How long this process has run: while Redis is away, the service's clock stands still."""
+        self._disk_checked_at_s = self._sampled_at_s = self._running.now_s()
         self._disk_is_checked = False
 
     # --- in the background ------------------------------------------------------------------------------
@@ -93,6 +78,7 @@ class Overview:
             every_s = PROBE_EVERY_S if self.counters.received_bytes > received_bytes else IDLE_PROBE_EVERY_S
             received_bytes = self.counters.received_bytes
             due_s = self._runtime.now_s() + every_s
+            self._running.tick()
             self._runtime.sleep(every_s)
             self.lag.add(max(self._runtime.now_s() - due_s, 0.0))
             try:
@@ -101,12 +87,21 @@ class Overview:
                 log.exception("a defect: the health check failed")
 
     def _look(self) -> None:
-        now_s = self._clock.now_s()
+        now_s = self._running.now_s()
         if now_s - self._sampled_at_s >= SAMPLE_EVERY_S - PROBE_EVERY_S / 2:
             self._sampled_at_s = now_s
-            self.speeds.sample(now_s, self.counters.stored_bytes, self._uploads.claims.take_moved())
+            others_bytes_per_s = self._others_bytes_per_s()
+            moved = self._uploads.claims.take_moved()
+            self.speeds.sample(now_s, self.counters.stored_bytes, moved, others_bytes_per_s)
+            self.surroundings.report(self.speeds.bytes_per_s, self.counters.connections)
+            for figures in self.surroundings.stores():
+                self._recent.setdefault(figures.name, Recent()).look(figures, now_s)
         if now_s - self._disk_checked_at_s >= CHECK_DISK_EVERY_S:
             self._look_at_disk()
+
+    def _others_bytes_per_s(self) -> int:
+        own_id = self.surroundings.own_id
+        return sum(one.bytes_per_s for one in self.surroundings.instances() if one.id != own_id)
 
     def _look_at_disk(self) -> None:
         """Starts a check of the disk in the background, unless one runs. It may hang."""
@@ -117,10 +112,10 @@ class Overview:
     def _check_disk(self) -> None:
         """Checks all that a new upload needs. A check may hang; `_looking_at` says which one."""
         self._try("storage", self._look_at_storage)
-        self._try("journal", self._context.registry.check)
+        self._try(self._registry, self._context.registry.check)
         self._looking_at = "storage"
         self._look_at_room()
-        self._disk_checked_at_s = self._clock.now_s()
+        self._disk_checked_at_s = self._running.now_s()
         self._disk_is_checked = False
 
     def _try(self, what: str, look: Callable[[], None]) -> None:
@@ -138,9 +133,10 @@ class Overview:
         self._found[what] = found
 
     def _look_at_storage(self) -> None:
-        room = self._context.storage.room
-        self.free_bytes = self._runtime.in_pool(room.free_bytes) if room else None
-        self._context.storage.check()
+        rooms = [storage.room for storage in self._context.storages.all if storage.room]
+        self.free_bytes = sum(self._runtime.in_pool(room.free_bytes) for room in rooms) if rooms else None
+        for storage in self._context.storages.all:
+            storage.check()
 
     def _look_at_room(self) -> None:
         """Checks for more free space than `min_free_mib`, unless unfinished uploads have reserved space."""
@@ -160,9 +156,9 @@ class Overview:
         """Returns whether the storage was writable at the last check. Never waits."""
         return not self._found["storage"] and self._hangs_on() != "storage"
 
-    def journal_works(self) -> bool:
-        """Returns whether the journal was writable at the last check. Never waits."""
-        return not self._found["journal"] and self._hangs_on() != "journal"
+    def registry_works(self) -> bool:
+        """Returns whether a ticket could be stored at the last check. Never waits."""
+        return not self._found[self._registry] and self._hangs_on() != self._registry
 
     def trouble(self) -> str:
         """Returns why the process should get no requests: one of TROUBLES, or empty. Never waits."""
@@ -173,15 +169,12 @@ class Overview:
         return self._hangs_on() or next(filter(None, self._found.values()), "")
 
     def _hangs_on(self) -> str:
-        is_old = self._clock.now_s() - self._disk_checked_at_s >= DISK_HANGS_AFTER_S
+        is_old = self._running.now_s() - self._disk_checked_at_s >= DISK_HANGS_AFTER_S
         return self._looking_at if is_old else ""
 
     def totals(self) -> Totals:
-        """Returns the totals of all uploads."""
-        totals, now_s = Totals(), self._clock.now_s()
-        for ticket in self._tickets():
-            totals.add(ticket, now_s)
-        return totals
+        """Returns the totals of all uploads. Raises StorageFailed where the tickets are far away."""
+        return look(self._context.registry, self._runtime).totals(self._clock.now_s())
 
     def reserved_bytes(self) -> int:
         """Returns how much of the free disk space is reserved for unfinished uploads."""
@@ -189,48 +182,47 @@ class Overview:
 
     def page(self, asked: Listing) -> dict[str, Any]:
         """Returns a page of the list (docs/reference/api.md). Raises UnknownTicket, WrongSecret."""
+        found = look(self._context.registry, self._runtime)
         if asked.id:
             tickets = [self._uploads.with_secret(asked.id, asked.secret)]
             matching = 1
         else:
-            matching, tickets = self._listed(asked)
+            with_clients = found.with_clients() if asked.search else []
+            matching, tickets = found.page(asked, self._more_words(with_clients))
         return {
             "uploads": self._rows(tickets),
             "matching": matching,
-            "totals": self._totals_as_json(),
+            "totals": self._totals_as_json(found.totals(self._clock.now_s())),
             "history": {"interval_s": SAMPLE_EVERY_S, "bytes_per_s": self.speeds.history(asked.history)},
+            "storages": [*self._context.storages.names],
+            "instances": [_instance(one) for one in self.surroundings.instances()],
+            "stores": [self._store(figures) for figures in self.surroundings.stores()],
         }
 
-    def _tickets(self) -> Iterator[Ticket]:
-        return self._yielding_to_others(self._context.registry.tickets())
+    def _more_words(self, with_clients: list[Ticket]) -> Callable[[Ticket], str]:
+        """Returns what gives the words that a ticket does not have: its server and its client's address."""
+        holders = self.surroundings.holders([ticket.id for ticket in with_clients])
+        source_of = self._uploads.admission.source_of
+        return lambda ticket: f"{holders.get(ticket.id, '')}\n{source_of(ticket)}"
 
-    def _yielding_to_others(self, tickets: Iterable[Ticket]) -> Iterator[Ticket]:
-        for number, ticket in enumerate(tickets, 1):
-            if not number % TICKETS_AT_A_TIME:
-                self._runtime.yield_if_due()
-            yield ticket
+    def _store(self, figures: StoreFigures) -> dict[str, Any]:
+        recent, sending = self._recent.get(figures.name) or Recent(), figures.transfers
+        mean_s = recent.mean_s
+        return {
+            "name": figures.name,
+            "away": figures.is_away,
+            "mean_call_s": None if mean_s is None else round(mean_s, 6),
+            "failures": recent.failures,
+            "parts_in_flight": sending.parts_in_flight if sending else None,
+        }
 
-    def _listed(self, asked: Listing) -> tuple[int, list[Ticket]]:
-        """Returns the number of matching uploads, and those on the requested page.
-
-        Sorts small runs and merges them, because sorting 10,000 at once blocks the process for 30 ms.
-        """
-        wanted = [ticket for ticket in self._tickets() if asked.state in ("", ticket.state)]
-        runs = []
-        for start in range(0, len(wanted), TICKETS_AT_A_TIME):
-            runs.append(sorted(wanted[start : start + TICKETS_AT_A_TIME], key=_sort_key))
-            self._runtime.yield_if_due()
-        in_order = self._yielding_to_others(heapq.merge(*runs, key=_sort_key))
-        return len(wanted), list(islice(in_order, asked.start, asked.start + asked.limit))
-
-    def _totals_as_json(self) -> dict[str, Any]:
-        totals = self.totals()
+    def _totals_as_json(self, totals: Totals) -> dict[str, Any]:
         return {
             "uploads": totals.by_state.total(),
             "by_state": {state.value: totals.by_state[state] for state in State},
             "undelivered": totals.undelivered,
             "oldest_undelivered_s": round(totals.oldest_undelivered_s, 1),
-            "bytes_per_s": self.speeds.bytes_per_s,
+            "bytes_per_s": self.speeds.bytes_per_s + self._others_bytes_per_s(),
             "stored_bytes": self.counters.stored_bytes,
             "connections": self.counters.connections,
             "free_bytes": self.free_bytes,
@@ -240,24 +232,31 @@ class Overview:
     # --- one upload ----------------------------------------------------------------------------------
 
     def _rows(self, tickets: list[Ticket]) -> list[dict[str, Any]]:
-        open_files = self._uploads.claims.offsets()
+        opened = {ticket.id: self._uploads.claims.offset(ticket) for ticket in tickets}
+        open_files = {ticket_id: offset for ticket_id, offset in opened.items() if offset is not None}
         whole = [ticket for ticket in tickets if not ticket.is_in_parts]
-        paused = [t.id for t in whole if t.state is State.PAUSED and t.id not in open_files]
-        offsets = self._lengths(paused) | open_files
-        offsets |= self._lengths_in_parts([ticket for ticket in tickets if ticket.is_in_parts])
+        closed = self._lengths([t for t in whole if t.state in WITH_BYTES and t.id not in open_files])
         now_s = self._clock.now_s()
-        return [self._row(ticket, _offset(ticket, offsets), now_s) for ticket in tickets]
+        self._elsewhere.look({one: size for one, size in closed.items() if size is not None}, now_s)
+        offsets = closed | open_files
+        offsets |= self._lengths_in_parts([ticket for ticket in tickets if ticket.is_in_parts])
+        pieces = {t.id: part_ids(t) if t.is_in_parts else [t.id] for t in tickets}
+        holders = self.surroundings.holders([one for ids in pieces.values() for one in ids])
+        return [
+            self._row(ticket, _offset(ticket, offsets), now_s, pieces[ticket.id], holders)
+            for ticket in tickets
+        ]
 
-    def _lengths(self, ticket_ids: list[str]) -> dict[str, int | None]:
-        """Returns the sizes of files on the disk; None for a size that is not known in time."""
-        if not ticket_ids:
+    def _lengths(self, tickets: list[Ticket]) -> dict[str, int | None]:
+        """Returns the sizes of stored files; None for a size that is not known in time."""
+        if not tickets:
             return {}
-        stored_bytes = self._context.storage.size
         try:
             with self._runtime.time_limit(STAT_WITHIN_S, StorageFailed()):
-                return self._runtime.in_pool(_each, stored_bytes, ticket_ids)
+                sizes = self._context.storages.sizes(tickets)
         except StorageFailed:
-            return dict.fromkeys(ticket_ids)
+            return dict.fromkeys(ticket.id for ticket in tickets)
+        return {ticket_id: size_bytes or 0 for ticket_id, size_bytes in sizes.items()}
 
     def _lengths_in_parts(self, tickets: list[Ticket]) -> dict[str, int | None]:
         """Returns how much is stored of uploads that come in parts; see `_lengths`."""
@@ -267,11 +266,19 @@ class Overview:
                 found[ticket.id] = self._uploads.parts.stored_bytes(ticket)
         return found
 
-    def _row(self, ticket: Ticket, offset_bytes: int | None, now_s: float) -> dict[str, Any]:
-        length_bytes, claims = ticket.expected_bytes, self._uploads.claims
-        upload_ids = part_ids(ticket) if ticket.is_in_parts else [ticket.id]
-        moved = {one: at_s for one in upload_ids if (at_s := claims.moved_at_s(one)) is not None}
-        moved_at_s, speed = max(moved.values(), default=None), sum(map(self.speeds.of, moved))
+    def _moved_at_s(self, upload_id: str) -> float | None:
+        own = self._uploads.claims.moved_at_s(upload_id)
+        return self._elsewhere.moved_at_s(upload_id) if own is None else own
+
+    def _row(
+        self, ticket: Ticket, offset_bytes: int | None, now_s: float, upload_ids: Iterable[str],
+        holders: Mapping[str, str],
+    ) -> dict[str, Any]:  # fmt: skip
+        length_bytes = ticket.expected_bytes
+        moved = {one: at_s for one in upload_ids if (at_s := self._moved_at_s(one)) is not None}
+        moved_at_s = max(moved.values(), default=None)
+        speed = sum(self.speeds.of(one) or self._elsewhere.of(one) for one in moved)
+        held_by = {holders[one] for one in upload_ids if one in holders}
         failure = self._uploads.outbox.last_failure(ticket.id)
         missing_bytes = (length_bytes or 0) - (offset_bytes or 0)
         seconds_left = round(missing_bytes / speed, 1) if speed and length_bytes is not None else None
@@ -279,26 +286,37 @@ class Overview:
         return {
             "id": ticket.short_id,
             "name": ticket.name,
+            "dest_type": ticket.dest_type,
             "app": ticket.app,
             "state": ticket.state.value,
+            "storage": self._context.storages.name_for(ticket),
             "reason": ticket.reason or (failure.why if failure else ""),
             "trouble": failure.kind.value if failure else "",
             "length_bytes": length_bytes,
             "offset_bytes": offset_bytes,
             "bytes_per_s": speed,
             "seconds_left": seconds_left,
+            "issued_unix_s": ticket.issued_unix_s or None,
             "age_s": round(now_s - ticket.issued_at_s, 1),
             "idle_s": round(max(now_s - last_s, 0.0), 1),
-            "connected": any(map(claims.is_held, upload_ids)),
+            "connected": bool(held_by),
+            "instance": min(held_by, default="") or None,
+            "source": self._uploads.admission.source_of(ticket),
             "deliveries": ticket.deliveries,
             "max_bytes_per_s": ticket.max_bytes_per_s or None,
             "parts": len(ticket.parts.present) if ticket.parts and ticket.parts.present else None,
         }
 
 
-def _sort_key(ticket: Ticket) -> tuple[int, float, str]:
-    """Returns the sort key: uploads that need attention first, then the most recently changed."""
-    return ORDER.get(ticket.state, len(ORDER)), -ticket.changed_at_s, ticket.id
+def _instance(one: Instance) -> dict[str, Any]:
+    return {
+        "name": one.name,
+        "hostname": one.hostname,
+        "pid": one.pid,
+        "since_s": round(one.since_s, 1),
+        "bytes_per_s": one.bytes_per_s,
+        "connections": one.connections,
+    }
 
 
 def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
@@ -307,7 +325,3 @@ def _offset(ticket: Ticket, offsets: dict[str, int | None]) -> int | None:
         return ticket.length_bytes
     stored_bytes = offsets.get(ticket.id, 0)
     return None if stored_bytes is None else ticket.acknowledged_bytes(stored_bytes)
-
-
-def _each(stored_bytes: Callable[[str], int | None], ticket_ids: list[str]) -> dict[str, int | None]:
-    return {ticket_id: stored_bytes(ticket_id) or 0 for ticket_id in ticket_ids}

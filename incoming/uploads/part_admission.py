@@ -26,7 +26,7 @@ class PartAdmission(Admission):
 
     def __init__(self, context: UploadContext, whole: Admission, claims: Claims) -> None:
         """`whole`: lets whole uploads in. Parts share the room on the disk with them."""
-        super().__init__(context, claims.is_sending, whole.budget)
+        super().__init__(context, claims.is_sending, whole.budgets)
         self._whole = whole
         self._claims = claims
 
@@ -45,12 +45,13 @@ class PartAdmission(Admission):
         """
         copy_id = f"{ticket.id}/{COPY}"
         self._make_room(ticket, size_bytes)
-        self.budget.hold(copy_id, size_bytes, self._clock.now_s(), begun=True)
-        return lambda accounted_bytes: self.budget.resize(copy_id, size_bytes - accounted_bytes)
+        budget = self.budget_of(ticket)
+        budget.hold(copy_id, size_bytes, self._clock.now_s(), begun=True)
+        return lambda accounted_bytes: budget.resize(copy_id, size_bytes - accounted_bytes)
 
     def release_copy(self, ticket_id: str) -> None:
         """Keeps no room for a copy any more."""
-        self.budget.release(f"{ticket_id}/{COPY}")
+        self.budgets.release(f"{ticket_id}/{COPY}")
 
     def limit_bytes(self, ticket: Ticket) -> int:
         """Returns how large a part may be: what the other parts leave of the ticket's limit."""
@@ -58,42 +59,42 @@ class PartAdmission(Admission):
         whole = self._registry.get(ticket_id)
         others = [part for part in whole.parts.present if part.number != own_number] if whole.parts else []
         counted_bytes = 0
-        for part, stored_bytes in zip(others, self.sizes(ticket_id, others), strict=True):
+        for part, stored_bytes in zip(others, self.sizes(whole, others), strict=True):
             if stored_bytes or self._claims.is_held(part_id(ticket_id, part.number)):
                 counted_bytes += part.length_bytes or stored_bytes
         return max(self._whole.limit_bytes(whole) - counted_bytes, 0)
 
-    def sizes(self, ticket_id: str, parts: list[Part] | tuple[Part, ...]) -> tuple[int, ...]:
+    def sizes(self, whole: Ticket, parts: list[Part] | tuple[Part, ...]) -> tuple[int, ...]:
         """Returns how many bytes of each part are stored and count. Raises StorageFailed."""
         if not parts:
             return ()
-        stored = self._parts.sizes(ticket_id, parts)
-        opened = self._claims.offsets_of(part_id(ticket_id, part.number) for part in parts)
+        stored = self._parts(whole).sizes(whole.id, parts)
+        opened = self._claims.offsets_of(part_id(whole.id, part.number) for part in parts)
         return tuple(  # more may have come meanwhile
             at_rest if size is None else size for at_rest, size in zip(stored, opened, strict=True)
         )
 
-    @property
-    def _parts(self) -> Parts:
-        if self._storage.parts is None:
+    def _parts(self, ticket: Ticket) -> Parts:
+        parts = self._storages.of(ticket).parts
+        if parts is None:
             raise NotInParts
-        return self._storage.parts
+        return parts
 
     # --- where its bytes are -------------------------------------------------------------------------------
 
-    def _stored_bytes(self, ticket_id: str) -> int:
-        (size_bytes,) = self._parts.sizes(*self._place(ticket_id))
+    def _stored_bytes(self, ticket: Ticket) -> int:
+        (size_bytes,) = self._parts(ticket).sizes(*self._place(ticket.id))
         return size_bytes
 
     def _open_file(
-        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object]
+        self, ticket: Ticket, length_bytes: int | None, on_reserve: Callable[[int], object]
     ) -> PartWriter:
-        whole_id, (part,) = self._place(ticket_id)
-        return self._parts.open(whole_id, part, on_reserve)
+        whole_id, (part,) = self._place(ticket.id)
+        return self._parts(ticket).open(whole_id, part, on_reserve)
 
-    def _accounted_bytes(self, ticket_id: str) -> int:
-        whole_id, (part,) = self._place(ticket_id)
-        return self._parts.accounted_bytes(whole_id, part)
+    def _accounted_bytes(self, ticket: Ticket) -> int:
+        whole_id, (part,) = self._place(ticket.id)
+        return self._parts(ticket).accounted_bytes(whole_id, part)
 
     def _place(self, upload_id: str) -> tuple[str, tuple[Part]]:
         ticket_id, number = _split(upload_id)

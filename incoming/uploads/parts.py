@@ -13,9 +13,10 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Final, cast
+from typing import Final
 
 from incoming.core.errors import (
+    FilesOnly,
     IncomingError,
     NotInParts,
     StorageFailed,
@@ -73,7 +74,7 @@ class PartUploads:
         self._examined: set[str] = set()
         """The uploads in parts that were looked at since the start, which may have been after a power cut."""
         self._registry = context.registry
-        self._storage = context.storage.parts
+        self._storages = context.storages
 
     # --- for clients: one part ---------------------------------------------------------------------------
 
@@ -89,11 +90,14 @@ class PartUploads:
     def create(self, ticket_id: str, length_bytes: int | None, upload_metadata: str, source: str = "") -> str:
         """Adds a part to an upload. Returns the id of the part. Each call adds another one.
 
-        Raises UnknownTicket, UploadCancelled, UploadExpired, HandoverFailed, NotInParts, TooManyParts,
-        UploadTooLarge; retryable: StorageFull, StorageFailed, Stopping, TooMany.
+        Raises UnknownTicket, UploadCancelled, UploadExpired, HandoverFailed, NotInParts, FilesOnly,
+        TooManyParts, UploadTooLarge; retryable: StorageFull, StorageFailed, Stopping, TooMany.
         """
         self.check_running()
-        if self._storage is None:
+        ticket = self._registry.get(ticket_id)
+        if ticket.is_folder:
+            raise FilesOnly("An upload in parts")
+        if self._storages.of(ticket).parts is None:
             raise NotInParts(WHOLE_FILES_ONLY)
         self.examine(ticket_id)
         with self.claims.lock(ticket_id):
@@ -210,7 +214,7 @@ class PartUploads:
         self.claims.use(claim)
         if live.writer is None:
             raise StorageFailed
-        return cast(PartWriter, live.writer)  # `PartAdmission` has opened it
+        return live.writer
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of a part that was created without one. It may be repeated.
@@ -235,7 +239,7 @@ class PartUploads:
         self.admission.check(upload, length_bytes)
         event = SetPartLength(_split(upload.id)[1], length_bytes, writer.durable_offset)
         self.check_length(ticket.apply(event, self.context.clock.now_s()))
-        self.admission.make_room_for_length(upload, length_bytes, writer)
+        self.admission.make_room_for_length(upload, length_bytes, writer, writer.taken_bytes)
         return self._registry.change(ticket.id, event, seen=ticket)
 
     def check_length(self, ticket: Ticket) -> None:
@@ -247,10 +251,13 @@ class PartUploads:
 
     def flush(self, claim: ClaimedUpload) -> None:
         """Makes all taken bytes survive a kill, but for unchecked ones; see `Uploads.flush`."""
+        if _has_all(claim):
+            return  # they do, and the part may be in the file already
         with self.claims.lock(claim.ticket.id) as live:
             writer = self._writer(claim, live)
-            writer.flush()
-            claim.tell_offsets(writer)
+        writer.flush()
+        claim.check()
+        claim.tell_offsets(writer)
 
     # --- bytes whose checksum comes after them -------------------------------------------------------------
 
@@ -332,9 +339,10 @@ class PartUploads:
             self.claims.hand_to(live, None, CalledOff(UploadCancelled()))
             live.abort()
             self.admission.release(upload_id)
-            if self._storage:
+            storage = self._storages.of(ticket).parts
+            if storage:
                 with suppress(IncomingError):  # what stays goes with the ticket
-                    self._storage.delete(ticket_id, part)
+                    storage.delete(ticket_id, part)
             self._pause_if_idle(ticket_id)
             self._examined.discard(ticket_id)
         log.info("upload %(ticket)s: part %(part)d deleted", ticket.for_log(part=number))
@@ -349,14 +357,16 @@ class PartUploads:
         self.whole.check(upload, None)
         ticket_id, number = _split(upload_id)
         offset_bytes = upload.length_bytes or 0
-        if self._registry.get(ticket_id).is_in_parts:
-            (offset_bytes,) = self.admission.sizes(ticket_id, [self.parts_of(ticket_id).get(number)])
+        whole = self._registry.get(ticket_id)
+        if whole.is_in_parts:
+            (offset_bytes,) = self.admission.sizes(whole, [(whole.parts or NO_PARTS).get(number)])
         return Progress(upload.state, offset_bytes, upload.length_bytes, "", 0, upload.reason)
 
     def examine(self, ticket_id: str) -> None:
         """Reads all parts after a power cut: that may take long, so no lock is held. Raises StorageFailed."""
         if ticket_id not in self._examined:
-            self.admission.sizes(ticket_id, self.parts_of(ticket_id).present)
+            ticket = self._registry.get(ticket_id)
+            self.admission.sizes(ticket, (ticket.parts or NO_PARTS).present)
             self._examined.add(ticket_id)
 
     def forget(self, ticket: Ticket) -> None:
@@ -378,7 +388,7 @@ class PartUploads:
     def stored_bytes(self, ticket: Ticket) -> int:
         """Returns how many bytes are stored of all parts that matter. Raises StorageFailed."""
         parts = ticket.parts or NO_PARTS
-        return sum(self.admission.sizes(ticket.id, parts.listed or parts.present))
+        return sum(self.admission.sizes(ticket, parts.listed or parts.present))
 
     def hold_rest(self, ticket: Ticket) -> None:
         """Keeps room for the rest of all parts, after a start. Raises StorageFailed."""
@@ -389,15 +399,19 @@ class PartUploads:
         """Returns whether all parts are complete of which the file is made. Raises StorageFailed."""
         listed = (ticket.parts or NO_PARTS).listed
         lengths = tuple(part.length_bytes for part in listed)
-        return bool(listed) and None not in lengths and self.admission.sizes(ticket.id, listed) == lengths
+        return bool(listed) and None not in lengths and self.admission.sizes(ticket, listed) == lengths
 
     def end_claims(self, ticket_id: str) -> None:
-        """Ends all claims of parts: those of which the file is made are complete, and no other one counts."""
+        """Ends all claims of parts: those of which the file is made are complete, and no other one counts.
+
+        The client of a complete part hears nothing: it may still be waiting for the answer to its last bytes.
+        """
         with self.claims.lock(ticket_id):
             for one in part_ids(self._registry.get(ticket_id)):
                 with self.claims.lock(one) as live:
                     claim = live.holder
-                    self.claims.hand_to(live, None, Interrupted(TakenOver()))
+                    is_done = claim is not None and _has_all(claim)
+                    self.claims.hand_to(live, None, None if is_done else Interrupted(TakenOver()))
                     if claim:
                         self._close(claim.ticket, live)
             self._pause_if_idle(ticket_id)
@@ -414,6 +428,11 @@ class PartUploads:
 def part_ids(ticket: Ticket) -> list[str]:
     """Returns the ids of the parts of a ticket."""
     return [part_id(ticket.id, part.number) for part in (ticket.parts or NO_PARTS).present]
+
+
+def _has_all(claim: ClaimedUpload) -> bool:
+    """Returns whether all bytes of a part are stored and acknowledged, by what its claim knows."""
+    return claim.acknowledged_bytes == claim.ticket.length_bytes
 
 
 def _newest_part(ticket: Ticket) -> Ticket:

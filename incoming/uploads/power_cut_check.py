@@ -34,7 +34,7 @@ class Doubts:
     """The unfinished uploads that a power cut may have taken bytes of, and what was found out about them."""
 
     def __init__(self, context: UploadContext, integrity: Integrity) -> None:
-        self._storage = context.storage
+        self._storages = context.storages
         self._open: set[str] = set()
         self._integrity = integrity
         self._found: dict[str, _Found] = {}
@@ -52,7 +52,7 @@ class Doubts:
         if not self.is_open(ticket.id):
             return
         with self._locks.of(ticket.id):
-            stored_bytes = ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0)
+            stored_bytes = ticket.acknowledged_bytes(self._storages.of(ticket).size(ticket.id) or 0)
             found = self._found.get(ticket.id)
             if not self.is_open(ticket.id) or (found and found.stored_bytes == stored_bytes):
                 return
@@ -108,7 +108,7 @@ class UnsyncedFiles:
     """The files of uploads that had arrived before a power cut, and were not synced."""
 
     def __init__(self, context: UploadContext) -> None:
-        self._storage = context.storage
+        self._storages = context.storages
         self._ids: set[str] = set()
 
     def add(self, ticket_id: str) -> None:
@@ -130,10 +130,11 @@ class UnsyncedFiles:
         """
         if ticket.id not in self._ids:
             return False
-        stored_bytes = self._storage.size(ticket.id)
+        storage = self._storages.of(ticket)
+        stored_bytes = storage.size(ticket.id)
         if stored_bytes is None and not ticket.remove_file_when_finished:
             return False
-        crc = stored_checksum(self._storage, ticket.id, 0, stored_bytes or 0)
+        crc = stored_checksum(storage, ticket.id, 0, stored_bytes or 0)
         if (stored_bytes, crc) != (ticket.length_bytes, ticket.crc32c):
             return True
         self.discard(ticket.id)

@@ -15,7 +15,7 @@ from typing import Final
 from incoming.core.errors import IncomingError
 from incoming.core.stats import Counters
 from incoming.core.ticket import SHORT_ID_CHARS
-from incoming.runtime.logs import LogRateLimit
+from incoming.runtime.logs import LogRateLimit, SourceLogLimit
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,7 @@ class Refusals:
     def __init__(self, counters: Counters, now_s: Callable[[], float]) -> None:
         self._counters = counters
         self._log_limit = LogRateLimit(LOG_INTERVAL_S, LOGGED_PER_INTERVAL, now_s)
+        self._source_limit = SourceLogLimit(LOG_INTERVAL_S, LOGGED_PER_INTERVAL, now_s)
 
     def count(self, kind: Kind, error: IncomingError) -> None:
         """Counts a refusal that the caller logs."""
@@ -50,11 +51,24 @@ class Refusals:
         """Counts a refusal and logs it: `ticket_id` as it was sent, `route` for a request."""
         self.count(kind, error)
         key = f"{kind} {error.code}"
-        if not self._log_limit.allows(key):
-            return
+        if self._log_limit.allows(key):
+            self._log(kind, error, ticket_id, route, self._log_limit.take_suppressed(key))
+
+    def record_from(self, source: str, kind: Kind, error: IncomingError) -> None:
+        """The same of what is malformed, so that nothing but its source is known.
+
+        It hides no line of other refusals, and is logged once for each source in LOG_INTERVAL_S.
+        """
+        self.count(kind, error)
+        key = f"{kind} {error.code}"
+        if self._source_limit.allows(key, source):
+            suppressed = self._source_limit.take_suppressed(key)
+            self._log(kind, error, "", f"{kind.value} from {source}", suppressed)
+
+    def _log(self, kind: Kind, error: IncomingError, ticket_id: str, route: str, suppressed: int) -> None:
         fields: dict[str, object] = {"what": route or kind.value, "code": error.code, "reason": str(error)}
         fields["more"] = ""
-        if suppressed := self._log_limit.take_suppressed(key):
+        if suppressed:
             fields["suppressed"] = suppressed
             fields["more"] = f" ({suppressed} more were not logged)"
         is_for_operator = error.http_status in _FOR_THE_OPERATOR or error.http_status >= 500

@@ -22,7 +22,7 @@ class RetryQueue:
         self._due_at_s.setdefault(ticket_id, due_at_s)
 
     def discard(self, ticket_id: str) -> None:
-        """Nothing is left undone. An upload that is not in the queue is no error."""
+        """Nothing is left undone. An upload that is not in the queue is not an error."""
         self._due_at_s.pop(ticket_id, None)
 
     def waits(self, ticket_id: str, now_s: float) -> bool:

@@ -12,13 +12,14 @@ import logging
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import takewhile
-from typing import Final
+from typing import Final, cast
 
 from incoming.core.backend_requests import NewUpload
 from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
 from incoming.core.checkpoints import Checkpoint, last
 from incoming.core.checksum import combine
 from incoming.core.errors import (
+    BadFolder,
     BadParameter,
     BytesLost,
     Damaged,
@@ -27,6 +28,7 @@ from incoming.core.errors import (
     InParts,
     Stopping,
     StorageFailed,
+    StorageFull,
     StorageLost,
     TakenOver,
     UploadCancelled,
@@ -45,26 +47,29 @@ from incoming.core.lifecycle import (
     Complete,
     EndUnchecked,
     Expire,
+    FoundIncomplete,
+    LeaveOut,
     Record,
     Release,
     Retry,
     SetLength,
     State,
 )
-from incoming.core.news import CalledOff, Interrupted
+from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
 from incoming.core.parts import split_part_id
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import NewsListener
-from incoming.storage import Writer
+from incoming.runtime.keyed_locks import KeyedLocks
+from incoming.storage import FolderWriter, Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.assemblies import Assemblies
-from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, LiveUpload
+from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, Lease, LiveUpload, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
-from incoming.uploads.integrity import Integrity, Keep
-from incoming.uploads.outbox import Outbox
+from incoming.uploads.integrity import Integrity, Keep, stored_checksum
+from incoming.uploads.outbox import Outbox, failure
 from incoming.uploads.parts import PartUploads
 from incoming.uploads.power_cut_check import Doubts, UnsyncedFiles
 from incoming.uploads.refusals import Refusals
@@ -74,6 +79,13 @@ log = logging.getLogger(__name__)
 
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
+NO_OBJECT: Final = "There is no object in S3 of this upload."
+HAS_FILE: Final = frozenset((State.HANDING_OVER, State.WAITING, State.FAILED))
+PATH_CHARS: Final = 500
+"""How much of a path the reason of a refusal shows."""
+SWEEP: Final = "sweep"
+"""The name of the lease that one process has while it looks at all uploads."""
+SWEEP_LEASE_S: Final = 60.0
 BY_OPERATOR: Final = "cancelled by the operator of the upload server"
 
 
@@ -84,12 +96,14 @@ class Uploads:
         self.context = context
         self._settings = context.settings
         self._registry = context.registry
-        self._storage = context.storage
+        self._storages = context.storages
         self._runtime = context.runtime
         self.refusals = Refusals(context.counters, context.runtime.now_s)
         self.claims = Claims(context)
-        self.admission = Admission(context, self.claims.is_sending)
+        self.admission = Admission(context, self.claims.is_sending, on_durable=self.claims.durable)
         self._integrity = Integrity(context)
+        self._checkpoint_locks = KeyedLocks[str](context.runtime.lock)
+        """So that no checkpoint of bytes is journaled behind the word that they were left out."""
         self.retry_queue = RetryQueue()
         self.deletion = Deletion(context, self.retry_queue)
         self.doubts = Doubts(context, self._integrity)
@@ -138,6 +152,18 @@ class Uploads:
         log.info("upload %(ticket)s: the handover starts again on request", ticket.for_log())
         self.outbox.start(ticket.id)
 
+    def object_url(self, ticket_id: str, secret: str) -> str:
+        """Returns a new URL of an object that the app has not finished with.
+
+        Raises UnknownTicket, WrongSecret; WrongState where files are not objects, or there is no file (any
+        more).
+        """
+        ticket = self.with_secret(ticket_id, secret)
+        address = self.outbox.object_address(ticket) if ticket.state in HAS_FILE else None
+        if address is None:
+            raise WrongState(NO_OBJECT)
+        return address.url
+
     def with_secret(self, ticket_id: str, secret: str) -> Ticket:
         """Returns the ticket, if the caller has its secret. Raises UnknownTicket, WrongSecret."""
         ticket = self._registry.get(ticket_id)
@@ -185,17 +211,17 @@ class Uploads:
             arrival.check()
             right_bytes = 0
             if ticket.state in RECEIVING:
-                self._open(ticket, claim.length_bytes, live, source)
+                # A client of many requests sends a small file with the first of them.
+                self._open(ticket, claim.length_bytes, live, source, in_one_chunk=lease_s is not None)
                 right_bytes = self._settle(ticket, live, claim.proves)
-            try:
-                ticket = self._registry.change(ticket_id, self._claim_event(ticket_id, claim, right_bytes))
-            except IncomingError:
-                if live.holder is None and ticket.state is State.ISSUED:
-                    self._let_go(ticket_id, live)
-                elif live.holder is None and ticket.state in RECEIVING:
-                    self._close(ticket, live)
-                self.admission.check(self._registry.get(ticket_id), claim.length_bytes)  # refused just now
-                raise
+            event = self._claim_event(ticket_id, claim, right_bytes)
+            # Many a small file comes in one request. Then its next change has all that is new.
+            may_wait = lease_s is not None and live.writer is not None and not live.writer.durable_offset
+            ticket, lease = self._take(ticket, live, event, lease_s, may_wait)
+            if live.writer and ticket.state in RECEIVING:
+                right_bytes = self._fence(ticket, live, lease, right_bytes)
+            elif live.writer:
+                self._let_go_elsewhere(ticket_id, live)  # another process was faster, and it has arrived
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
             claimed = ClaimedUpload(
                 ticket,
@@ -207,20 +233,68 @@ class Uploads:
                 pace=self.admission.pace(ticket),
                 lease_s=lease_s,
             )
+            claimed.left_out = self._left_out(ticket, live)
+            claimed.is_kept = lambda: self._registry.is_kept(ticket_id)
+            claimed.on_lost = lambda: self._runtime.spawn(self.release, claimed)
             if live.writer:
-                self._integrity.begin(ticket, offset_bytes)
+                claimed.wait_for_room = live.writer.wait_for_room
             if live.writer and ticket.needs_proof:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
             before = live.holder
             self.claims.overtake(ticket_id, arrival)
-            self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
+            self.claims.hand_to(live, claimed, Interrupted(TakenOver()), lease)
         # A client of many requests makes a claim for each of them.
         is_next_request = before is not None and before.lease_s is not None and lease_s is not None
         about = ticket.for_log(offset_bytes=offset_bytes)
         level = logging.DEBUG if is_next_request else logging.INFO
         log.log(level, "upload %(ticket)s: claimed at %(offset_bytes)d of %(length_bytes)s bytes", about)
         return claimed
+
+    def _take(
+        self, ticket: Ticket, live: LiveUpload, event: Claim, lease_s: float | None, may_wait: bool
+    ) -> tuple[Ticket, Lease]:
+        """Makes the token of a claim that of the ticket, and gives it the lease before.
+
+        After an error the claim before still has the upload, if one of this process has.
+        """
+        lease = None
+        try:
+            lease = self.claims.take_lease(ticket.id, event.token, lease_s)
+            return self._registry.change(ticket.id, event, may_wait=may_wait), lease
+        except IncomingError:
+            if lease:
+                self.claims.give_back(live, lease)
+            if live.holder is None and ticket.state is State.ISSUED:
+                self._let_go(ticket.id, live)
+            elif live.holder is None and ticket.state in RECEIVING:
+                self._close(ticket, live)
+            self.admission.check(self._registry.get(ticket.id), event.length_bytes)  # refused just now
+            raise
+
+    def _fence(self, ticket: Ticket, live: LiveUpload, lease: Lease, right_bytes: int) -> int:
+        """Has the file take bytes of the newest claim only. Returns how many of the stored bytes are right.
+
+        No claim before may write from then on, because its next chunk would have another place. Raises
+        StorageFailed: then nobody holds the upload.
+        """
+        writer, before = _open_file(live), live.holder
+        taken_bytes, is_right = writer.taken_bytes, right_bytes == writer.durable_offset
+        try:
+            writer.fence(ticket.token)
+            if ticket.length_bytes is not None and writer.durable_offset > ticket.length_bytes:
+                raise StorageFailed
+            self._integrity.begin(ticket, writer.durable_offset)
+        except IncomingError:
+            self.claims.hand_to(live, None, Interrupted(TakenOver()))
+            self.claims.give_back(live, lease)
+            live.abort()
+            raise
+        if before:
+            before.lost = before.lost or TakenOver()
+        if writer.taken_bytes != taken_bytes:
+            self.admission.hold(ticket, writer)
+        return writer.durable_offset if is_right else right_bytes
 
     def _part_is_complete(self, ticket_id: str) -> None:
         self.assemblies.part_is_complete(ticket_id)
@@ -248,9 +322,11 @@ class Uploads:
         if ticket.is_in_parts:
             return self.parts.stored_bytes(ticket)
         self.doubts.examine(ticket)
-        stored_bytes = self.claims.offset(ticket.id)
+        if not self._registry.is_kept(ticket.id):
+            return 0  # a kill would leave it as it was issued
+        stored_bytes = self.claims.offset(ticket)
         if stored_bytes is None:
-            stored_bytes = self.context.runtime.in_pool(self._storage.size, ticket.id) or 0
+            stored_bytes = self._storages.sizes([ticket])[ticket.id] or 0
         ticket = self._registry.get(ticket.id)  # both looks may have taken long
         return self.doubts.right_bytes(ticket.id, ticket.acknowledged_bytes(stored_bytes))
 
@@ -289,19 +365,39 @@ class Uploads:
         storage waits for more, see `flush`, and while bytes are unchecked.
 
         Returns for how many seconds its client has to wait before the next chunk: the ticket's rate limit.
-        See Integrity.stored for `keep`.
+        See Integrity.stored for `keep`. It may take long where a storage has to keep pace.
 
         Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
-        StorageFailed. Nothing of the chunk is then stored.
+        StorageFailed. Nothing of the chunk is then stored. BadFolder ends the upload, unless the bytes are
+        unchecked: then the caller finds out first whether they came as they were sent.
         """
+        try:
+            return self._write(claim, chunk, crc, keep)
+        except BadFolder as exc:
+            if claim.ticket.checked_bytes is None:
+                self.refuse_folder(claim, exc)
+            raise
+
+    def refuse_folder(self, claim: ClaimedUpload, error: BadFolder) -> None:
+        """Ends the upload of a folder that can't be stored, and tells its app.
+
+        Raises why the claim was lost.
+        """
+        about = f" Its path is: {error.path[:PATH_CHARS]}" if error.path else ""
+        self._call_off(claim.ticket, Cancel(f"{error}{about}"), UploadCancelled(), claim)
+
+    def _write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None, keep: Keep | None) -> float:
         size_bytes = len(chunk)
+        claim.wait_for_room()
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             writer = _open_file(live)
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
             self.admission.keep_room(claim.ticket, writer)
-            writer.write(chunk)
+            if writer.taken_bytes + size_bytes != claim.ticket.length_bytes:
+                self._registry.keep(claim.ticket.id)  # else its completion is next, or `flush`
+            writer.write(chunk, crc)
             self.context.counters.stored_bytes += size_bytes
             self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
@@ -309,24 +405,94 @@ class Uploads:
             claim.tell_offsets(writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
+    def leave_out(self, claim: ClaimedUpload, index: int) -> None:
+        """Leaves a file of a folder out, by its number in the list: its client can't read it any more.
+
+        From now on the stream has zeros in its place. `claim.acknowledged_bytes` is then behind them. All
+        bytes that its client has sent are stored. Raises why the claim was lost, StorageFull, StorageFailed;
+        BadParameter if the next byte belongs to another file.
+        """
+        ticket = claim.ticket
+        start, end = self._range_of(claim, index)
+        storage, stored_crc = self._storages.of(ticket), 0
+        if storage.checksums is None:  # which needs no help. Nobody writes meanwhile: the client waits
+            stored_crc = stored_checksum(storage, ticket.id, start, claim.taken_bytes)
+        with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
+            self.claims.use(claim)
+            writer = _open_file(live)
+            # No checkpoint may speak of what the storage is about to drop, whenever a kill comes.
+            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)
+            try:
+                cast(FolderWriter, writer).leave_out(index)
+            except (StorageFull, StorageFailed) as exc:
+                claim.lost = claim.lost or exc  # what the storage has now is found out by the next claim
+                self._integrity.forget(ticket.id)
+                live.abort()
+                raise
+            self._integrity.left_out(claim.ticket, start, end, stored_crc)
+            claim.left_out = (*claim.left_out, index)
+            self.context.counters.files_left_out += 1
+            self.claims.moved(ticket.id, live, self.context.clock.now_s())
+            self.admission.hold(claim.ticket, writer)
+            claim.tell_offsets(writer)
+        about = ticket.for_log(file_number=index + 1)
+        log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
+
+    def _range_of(self, claim: ClaimedUpload, index: int) -> tuple[int, int]:
+        """Returns where a file that may be left out begins and ends. Raises BadParameter, StorageFailed."""
+        claim.check()
+        folders = self._storages.folders_of(claim.ticket)
+        manifest = folders.manifest_of(claim.ticket.id) if folders else None
+        if manifest is None:
+            raise BadParameter("Index", "is only for the files of a folder, whose list has come")
+        if index < len(manifest.entries):
+            start, end = manifest.range_of(index)
+            if start <= claim.taken_bytes <= end:
+                return start, end
+        raise BadParameter("Index", "is not the number of the file to which the next byte belongs")
+
+    def _left_out(self, ticket: Ticket, live: LiveUpload) -> tuple[int, ...]:
+        """Returns which files of a folder are left out; none once its app has the folder."""
+        folders = self._storages.folders_of(ticket)
+        if folders and live.writer:
+            return cast(FolderWriter, live.writer).left_out
+        if folders and ticket.state in HAS_FILE:
+            with contextlib.suppress(StorageFailed):  # only the page would like to know
+                return folders.left_out(ticket.id)
+        return ()
+
     def flush(self, claim: ClaimedUpload) -> None:
         """Makes all taken bytes survive a kill, so that they may be acknowledged: `claim.acknowledged_bytes`.
 
-        It does nothing where the storage has done so. Raises why the claim was lost, StorageFull,
-        StorageFailed.
+        The claim survives, too. It does nothing where that is so already. Raises why the claim was lost,
+        StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
-            writer.flush()
+            self._registry.keep(claim.ticket.id)
+            writer = live.writer
+        if writer:  # else the file is finished
+            writer.flush()  # it may take long, and a newer claim need not wait for it
+            claim.check()
             claim.tell_offsets(writer)
 
-    def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
-        """Returns whether the stored bytes from `start` on are these. All of that part is stored.
+    def stored_checksum(self, claim: ClaimedUpload) -> int | None:
+        """Returns the CRC-32C of all stored bytes, if they can't be read; None if `has_stored` reads them.
 
         Raises why the claim was lost, StorageFailed.
         """
         self.claims.use(claim)
+        return self._integrity.stored_checksum(claim.ticket.id)
+
+    def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
+        """Returns whether the stored bytes from `start` on are these. All of that part is stored.
+
+        Where they can't be read, it believes that: the checksum of the file tells at the end. Raises why the
+        claim was lost, StorageFailed.
+        """
+        self.claims.use(claim)
+        if self._storages.of(claim.ticket).checksums:
+            return True
         same = self._integrity.is_same(claim.ticket, start, data)
         claim.check()  # reading them may have taken long
         return same
@@ -337,15 +503,25 @@ class Uploads:
         """Marks how far the file is checked: the checksum of the bytes that follow comes after them.
 
         Until `accept_unchecked` or `discard_unchecked`, these bytes count as not stored for everybody, and
-        whoever claims the upload discards them. Raises why the claim was lost, WrongState while bytes are
+        the next claim discards them. Raises why the claim was lost, WrongState while bytes are
         unchecked already, StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             writer = _open_file(live)
             event = BeginUnchecked(writer.taken_bytes)
-            claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
+            claim.ticket = self._marked(claim, event)
+            writer.begin_unchecked()
             self._integrity.begin_unchecked(claim.ticket.id)
+
+    def _marked(self, claim: ClaimedUpload, event: BeginUnchecked | EndUnchecked) -> Ticket:
+        """Returns the claim's ticket after this event.
+
+        Nobody else need know of the mark where no unchecked byte becomes durable.
+        """
+        if self._storages.of(claim.ticket).keeps_unchecked_apart:
+            return claim.ticket.apply(event, self.context.clock.now_s())
+        return self._registry.change(claim.ticket.id, event, claim.token)
 
     def accept_unchecked(self, claim: ClaimedUpload) -> None:
         """The unchecked bytes agree with their checksum: they are stored like all others.
@@ -356,9 +532,13 @@ class Uploads:
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             writer = _open_file(live)
+        if claim.ticket.checked_bytes is not None:
+            writer.accept_unchecked()  # without the lock: a newer claim need not wait for it
+        with self.claims.lock(claim.ticket.id):
+            claim.check()
             if claim.ticket.checked_bytes is not None:
                 checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
-                claim.ticket = self._registry.change(claim.ticket.id, EndUnchecked(checkpoint), claim.token)
+                claim.ticket = self._marked(claim, EndUnchecked(checkpoint))
                 self._integrity.accept_unchecked(claim.ticket.id)
             claim.tell_offsets(writer)
 
@@ -374,7 +554,7 @@ class Uploads:
             if claim.ticket.checked_bytes is not None:
                 try:
                     self._cut_unchecked(claim.ticket, live)
-                    claim.ticket = self._registry.change(claim.ticket.id, EndUnchecked(), claim.token)
+                    claim.ticket = self._marked(claim, EndUnchecked())
                 except IncomingError as exc:
                     claim.lost = claim.lost or exc  # its client may not send on behind an old mark
                     raise
@@ -390,7 +570,7 @@ class Uploads:
             self.claims.use(claim)
             writer = _open_file(live)
             self.admission.check(claim.ticket, length_bytes)
-            self.admission.make_room_for_length(claim.ticket, length_bytes, writer)
+            self.admission.make_room_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
             event = SetLength(length_bytes, writer.taken_bytes)
             claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
             claim.end_bytes = length_bytes
@@ -409,26 +589,66 @@ class Uploads:
             if claim.ticket.state not in RECEIVING:
                 raise IllegalTransition(claim.ticket.state, Complete())
             _check_whole(claim.ticket, _open_file(live))
+        has_small_files = self._storages.of(claim.ticket).small_files is not None
+        if claim.acknowledged_bytes < claim.taken_bytes and not has_small_files:
+            self.flush(claim)  # without the lock: a newer claim need not wait for it
         with self._lease_kept(claim):
-            digest = self._integrity.whole(claim.ticket)  # only this client waits for it
+            known_crc = self._integrity.whole_crc32c(claim.ticket)  # only this client waits for it
         claim.check()
-        if crc not in (None, digest.crc32c):
+        if crc not in (None, known_crc):
             self._integrity.suspect(claim.ticket.id)
             log.warning("upload %(ticket)s: the checksum of the file does not match", claim.ticket.for_log())
             raise Damaged
+        self._read_finished(claim)
         if not self._integrity.has_named_digest(claim.ticket):
             self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
             raise DigestMismatch
+        if self._is_far(claim.ticket):
+            self._finish_beside(claim)
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)  # the client waits for this, however long it takes
             claim.ticket = self._complete(claim.ticket, live)
         self.outbox.start(claim.ticket.id)
 
+    def _read_finished(self, claim: ClaimedUpload) -> None:
+        """Finishes a file that can be read only then, if a digest is wanted that has to read it."""
+        if self._integrity.can_read(claim.ticket):
+            return
+        self._finish_beside(claim)
+        with self._lease_kept(claim):
+            self._integrity.whole(claim.ticket)
+        claim.check()
+
+    def _is_far(self, ticket: Ticket) -> bool:
+        """Returns whether the storage of an upload may need long to finish a file."""
+        return self._storages.of(ticket).window_bytes > 0
+
+    def _finish_beside(self, claim: ClaimedUpload) -> None:
+        """Finishes a file without the lock: a newer claim need not wait for it.
+
+        The claim then still holds the upload. Raises why it was lost, StorageFull, StorageFailed.
+        """
+        with self.claims.lock(claim.ticket.id) as live:
+            self.claims.use(claim)
+            writer = _open_file(live)
+        try:
+            with self._lease_kept(claim, anyway=True):
+                writer.finish()
+        except IncomingError:
+            with self.claims.lock(claim.ticket.id):
+                claim.check()
+                self._integrity.forget(claim.ticket.id)  # what is in the file now is read, and not remembered
+            raise
+        claim.check()
+
     @contextlib.contextmanager
-    def _lease_kept(self, claim: ClaimedUpload) -> Iterator[None]:
-        """Within it the claim's lease is renewed: to read a large file may take longer than a lease."""
+    def _lease_kept(self, claim: ClaimedUpload, anyway: bool = False) -> Iterator[None]:
+        """Within it the claim's lease is renewed: to read a large file may take longer than a lease.
+
+        `anyway`: also for a file that need not be read.
+        """
         lease_s = claim.lease_s
-        if lease_s is None or self._integrity.is_known(claim.ticket.id):
+        if lease_s is None or (self._integrity.is_known(claim.ticket.id) and not anyway):
             yield
             return
 
@@ -459,25 +679,35 @@ class Uploads:
         self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
 
     def release(self, claim: ClaimedUpload) -> None:
-        """Ends a claim: its client is gone, or pauses. A claim that was lost is no error. Raises nothing."""
+        """Ends a claim: its client is gone, or pauses. A lost claim is not an error. Raises nothing."""
         if split_part_id(claim.ticket.id):
             self.parts.release(claim)
             return
+        if claim.acknowledged_bytes < claim.taken_bytes and not claim.lost:
+            with contextlib.suppress(IncomingError):  # what is not stored is sent again
+                self.flush(claim)  # without the lock: a newer claim need not wait for it
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 self.claims.hand_to(live, None)
                 self._release(claim, live)
 
     def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
-        claim.lost = TakenOver()
+        is_elsewhere, claim.lost = claim.is_lost_elsewhere, claim.lost or TakenOver()
+        if is_elsewhere:
+            self._let_go_elsewhere(claim.ticket.id, live)
+            log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
+            return
         try:
             ticket = self._pause(claim.ticket, live, claim.token)
         except TakenOver:
+            self._let_go_elsewhere(claim.ticket.id, live)
             log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
         except IncomingError as exc:
             about = claim.ticket.for_log(error=exc)
             log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
         else:
+            if ticket.state not in RECEIVING:
+                self._let_go_elsewhere(ticket.id, live)  # it has ended there, if not here
             log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
@@ -486,6 +716,23 @@ class Uploads:
             self.context.runtime.spawn(self.release, claim)
 
     # --- for housekeeping -----------------------------------------------------------------
+
+    @contextlib.contextmanager
+    def sweeping(self) -> Iterator[bool]:
+        """Within it this process may sweep all uploads, if the value is True; else another one does.
+
+        Two sweeps at once are not an error, only double work.
+        """
+        now_s, leases, token = self.context.clock.now_s(), self.context.leases, new_token()
+        is_ours = False
+        with contextlib.suppress(StorageFailed):
+            is_ours = leases.acquire(SWEEP, token, now_s + SWEEP_LEASE_S, now_s)
+        try:
+            yield is_ours
+        finally:
+            if is_ours:
+                with contextlib.suppress(StorageFailed):
+                    leases.release(SWEEP, token)
 
     def expire(self, ticket: Ticket, reason: str) -> None:
         """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
@@ -503,13 +750,22 @@ class Uploads:
 
         One that needs a proof does, and an empty one too. Raises StorageFailed.
         """
-        if ticket.state is not State.PAUSED or ticket.needs_proof:
+        return ticket.state is State.PAUSED and self._has_all(ticket)
+
+    def found_incomplete(self, ticket: Ticket) -> None:
+        """A paused upload lacks bytes. Does nothing unless it was taken for whole. Raises StorageFailed."""
+        if ticket.is_whole:
+            self._registry.change(ticket.id, FoundIncomplete(), seen=ticket)
+
+    def _has_all(self, ticket: Ticket) -> bool:
+        if ticket.needs_proof:
             return False
         if ticket.is_in_parts:
             return self.parts.are_complete(ticket)
         if not ticket.length_bytes and not ticket.is_assembled:
             return False
-        return ticket.acknowledged_bytes(self._storage.size(ticket.id) or 0) == ticket.length_bytes
+        stored_bytes = self._storages.of(ticket).size(ticket.id) or 0
+        return ticket.acknowledged_bytes(stored_bytes) == ticket.length_bytes
 
     def complete_paused(self, ticket: Ticket) -> None:
         """Completes a paused upload that has all its bytes, and no client. Raises StorageFull, StorageFailed.
@@ -526,23 +782,50 @@ class Uploads:
         elif ticket.is_assembled:
             self.assemblies.clean_up(ticket)  # a kill may have come before
         self.doubts.examine(ticket)
-        self._integrity.begin(ticket, ticket.length_bytes or 0)
+        length_bytes = ticket.length_bytes or 0
+        self._integrity.begin(ticket, length_bytes)
+        if self._is_far(ticket) or not self._integrity.can_read(ticket):
+            self._finish_paused(ticket)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
-        if not self._integrity.has_named_digest(ticket):
+        lacks_bytes = self.doubts.right_bytes(ticket.id, length_bytes) < length_bytes
+        if not lacks_bytes and not self._integrity.has_named_digest(ticket):
             self._call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
             return
         with self.claims.lock(ticket.id) as live:
             ticket = self._registry.get(ticket.id)
             if not self.is_complete(ticket):
                 return  # its client, or a cancellation, was faster
-            self._open(ticket, ticket.length_bytes or 0, live)
+            self._open(ticket, length_bytes, live)
             try:
-                if self._settle(ticket, live, proves=False) < (ticket.length_bytes or 0):
+                _open_file(live).fence(ticket.token)
+                if self._settle(ticket, live, proves=False) < length_bytes:
                     return  # its client has to send some of it again
                 self._complete(ticket, live)
             finally:
                 live.close()
         self.outbox.start(ticket.id)
+
+    def _finish_paused(self, ticket: Ticket) -> None:
+        """Finishes the file of a paused upload, without the lock: its client may come back meanwhile.
+
+        Raises StorageFailed; TakenOver if the client did.
+        """
+        with self.claims.lock(ticket.id) as live:
+            if not self.is_complete(self._registry.get(ticket.id)):
+                return  # its client, or a cancellation, was faster
+            self._open(ticket, ticket.length_bytes, live)
+            writer = _open_file(live)
+            try:
+                writer.fence(ticket.token)
+            except IncomingError:
+                live.close()
+                raise
+        try:
+            writer.finish()
+        finally:
+            with self.claims.lock(ticket.id) as live:
+                if live.writer is writer and live.holder is None:
+                    live.close()
 
     def end_expired_leases(self) -> int:
         """Releases the uploads whose clients have not come back in time, as after a lost connection.
@@ -550,6 +833,7 @@ class Uploads:
         Returns how many. Raises StorageFailed.
         """
         ended = 0
+        self.claims.release_again()
         for ticket_id, token in self.context.leases.expired(self.context.clock.now_s()):
             if split_part_id(ticket_id):
                 ended += self.parts.end_lease(ticket_id, token)
@@ -570,10 +854,10 @@ class Uploads:
         is_held = self.claims.is_held(ticket.id) or self.parts.is_held(ticket)
         return ticket.state is State.UPLOADING and not is_held
 
-    def pause_abandoned(self, ticket: Ticket) -> None:
+    def pause_abandoned(self, ticket: Ticket) -> Ticket:
         """Pauses an abandoned upload, as a start does. Raises TakenOver, IllegalTransition."""
         with self.claims.lock(ticket.id) as live:
-            self._pause(ticket, live, ticket.token)
+            return self._pause(ticket, live, ticket.token)
 
     def keep_checkpoints(self) -> int:
         """Journals the checksums of what was stored since the last time. Returns of how many uploads.
@@ -581,18 +865,37 @@ class Uploads:
         One sync serves all of them, and no upload waits for it. On a full disk there are none: the last room
         of the journal is for the ends of uploads.
         """
-        moved = self._integrity.take_moved() if self._registry.has_room else ()
+        moved = self._integrity.take_moved() if self._registry.has_room else set[str]()
         for ticket_id in moved:
             self.context.runtime.spawn(self._keep_checkpoint, ticket_id)
             self.context.runtime.yield_if_due()
         return len(moved)
 
     def _keep_checkpoint(self, ticket_id: str) -> None:
-        checkpoint = self._integrity.checkpoint(ticket_id)
-        with contextlib.suppress(IncomingError):  # it has ended meanwhile, or the next one does better
+        with self._checkpoint_locks.of(ticket_id), contextlib.suppress(IncomingError):
+            # It may have ended meanwhile, or the next one does better.
+            checkpoint = self._integrity.checkpoint(ticket_id)
             ticket = self._registry.get(ticket_id)
             if checkpoint and not self.doubts.is_open(ticket_id):
                 self._registry.change(ticket_id, Record(checkpoint, self.context.boot_id), ticket.token)
+
+    def repeat_news(self, arrived_only: bool = False) -> None:
+        """Tells clients of this process what other processes have done, in case that news were lost.
+
+        A client may wait for an app that another process was calling when it ended: that call is made again.
+        With `arrived_only` it is about clients that wait for their app, which are few.
+        """
+        for claim in self.claims.holders():
+            if split_part_id(claim.ticket.id) or (arrived_only and claim.ticket.state in RECEIVING):
+                continue
+            with contextlib.suppress(IncomingError):  # the next call does better
+                ticket = self._registry.get(claim.ticket.id)
+                news = _missed_news(claim, ticket)
+                if news:
+                    claim.hear(news)
+                if self.outbox.is_missing(ticket):
+                    self.outbox.start(ticket.id)
+            self._runtime.yield_if_due()
 
     def stop(self) -> None:
         """Tells every client to come back later, and accepts no new uploads."""
@@ -617,19 +920,21 @@ class Uploads:
         if self.stopping:
             raise Stopping
 
-    def _open(self, ticket: Ticket, length_bytes: int | None, live: LiveUpload, source: str = "") -> None:
+    def _open(
+        self, ticket: Ticket, length_bytes: int | None, live: LiveUpload, source: str = "",
+        in_one_chunk: bool = False,
+    ) -> None:  # fmt: skip
         """Opens the file; a takeover gets the open one. Raises StorageFull, TooMany, LengthMismatch."""
         if length_bytes is None:
             length_bytes = ticket.length_bytes
-        if live.writer and live.writer.durable_offset < live.writer.taken_bytes:
-            live.close()  # the new holder starts at what may be acknowledged, which a closed file has whole
         if live.writer:
             if ticket.length_bytes is None and length_bytes is not None:
-                self.admission.make_room_for_length(ticket, length_bytes, live.writer)
+                writer = live.writer  # what is not durable will be discarded
+                self.admission.make_room_for_length(ticket, length_bytes, writer, writer.durable_offset)
             self.admission.keep_room(ticket, live.writer)
             self.admission.hold(ticket, live.writer)
         else:
-            live.writer = self.admission.open(ticket, length_bytes, source)
+            live.writer = self.admission.open(ticket, length_bytes, source, in_one_chunk)
 
     def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
         """Discards unchecked bytes. Returns how many of the others are right; see Doubts.
@@ -638,7 +943,8 @@ class Uploads:
         """
         writer = _open_file(live)
         try:
-            if ticket.checked_bytes is not None:
+            right_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
+            if ticket.checked_bytes is not None or right_bytes < writer.taken_bytes:
                 if live.holder:  # its next chunk would have another place
                     self.claims.hand_to(live, None, Interrupted(TakenOver()))
                 self._cut_unchecked(ticket, live)
@@ -653,12 +959,16 @@ class Uploads:
         return right_bytes
 
     def _cut_unchecked(self, ticket: Ticket, live: LiveUpload) -> None:
-        """Cuts the file off at the mark, which the journal still has. Raises StorageFull, StorageFailed."""
+        """Cuts the file off at the mark, which the journal still has. Raises StorageFull, StorageFailed.
+
+        A kill may also have left bytes of a claim that the journal has not: all of them are cut off.
+        """
         writer, checked_bytes = _open_file(live), ticket.checked_bytes
         if checked_bytes is None:
-            return
-        if writer.taken_bytes > checked_bytes:
-            about = ticket.for_log(discarded_bytes=writer.taken_bytes - checked_bytes)
+            checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
+        discarded_bytes = writer.taken_bytes - checked_bytes
+        if discarded_bytes > 0 or self._storages.of(ticket).keeps_unchecked_apart:
+            about = ticket.for_log(discarded_bytes=discarded_bytes)
             writer.truncate(checked_bytes)
             self.admission.hold(ticket, writer)  # they are still to come
             log.info("upload %(ticket)s: discarded %(discarded_bytes)d unchecked bytes", about)
@@ -681,11 +991,14 @@ class Uploads:
         ticket = claim.ticket
         if not self.doubts.is_open(ticket.id):
             return
-        crc = last(ticket.checkpoints).crc32c
+        known = last(ticket.checkpoints)
+        crc = known.crc32c
         for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
             if start >= claim.right_bytes:
                 crc = combine(crc, of_piece, end - start)
         self.doubts.end(ticket.id)
+        if known.end_bytes != claim.right_bytes:
+            return  # its client has left out a file since, so less is known; the next checkpoint says more
         proved = Checkpoint(claim.offset_bytes, crc)
         with contextlib.suppress(IncomingError):  # the next checkpoint says the same
             self._registry.change(ticket.id, Record(proved, self.context.boot_id), ticket.token)
@@ -699,16 +1012,24 @@ class Uploads:
 
     def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
         """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
-        may_be_whole = live.writer is None or live.writer.durable_offset == ticket.length_bytes
+        may_be_whole = live.writer is None or live.writer.taken_bytes == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
         in_doubt = self.doubts.is_open(ticket.id)
         checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
-        released = self._registry.change(ticket.id, Release(checkpoint), token)
+        is_whole = may_be_whole and self._seems_whole(ticket)
+        released = self._registry.change(ticket.id, Release(checkpoint, is_whole), token)
         if released.state is State.PAUSED and may_be_whole:
             # Its completion has failed, or its client left before asking for it.
             self.retry_queue.add_if_missing(ticket.id, self.context.clock.now_s())
         return released
+
+    def _seems_whole(self, ticket: Ticket) -> bool:
+        """Returns whether an upload has all its bytes, or that can't be found out now."""
+        try:
+            return not ticket.is_in_parts and self._has_all(ticket)
+        except StorageFailed:
+            return True
 
     def _close(self, ticket: Ticket, live: LiveUpload) -> None:
         """Closes the file of an upload that is to resume."""
@@ -718,17 +1039,19 @@ class Uploads:
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> Ticket:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
-        writer = _open_file(live)
+        writer, storage = _open_file(live), self._storages.of(ticket)
         _check_whole(ticket, writer)
-        if self._settings.fsync:
+        if self._settings.fsync or storage.survives_power_cuts:
             try:
                 writer.finish()
             except IncomingError:
                 self._integrity.forget(ticket.id)  # what is in the file now is read, and not remembered
                 raise
             live.writer = None
-        if ticket.file_owner_uid is not None and self._storage.ownership:
-            self._storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
+        else:
+            writer.flush()
+        if ticket.file_owner_uid is not None and storage.ownership:
+            storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
         sha256 = digest.sha256 if ticket.wants_sha256 else ""
         event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket))
@@ -757,7 +1080,8 @@ class Uploads:
                 by.check()
             before = self._registry.get(ticket.id)
             ended = self._registry.change(ticket.id, event, by.token if by else None, seen)
-            self.claims.hand_to(live, None, None if by is live.holder else CalledOff(error))
+            told = CalledOff(error) if by is None or by is not live.holder else None
+            self.claims.hand_to(live, None, told)
             if by:
                 by.lost = error
             live.abort()
@@ -773,6 +1097,26 @@ class Uploads:
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         live.close()
         self.admission.release(ticket_id)
+
+    def _let_go_elsewhere(self, ticket_id: str, live: LiveUpload) -> None:
+        """Another process has the upload, or has ended it: this one stores nothing of it any more."""
+        live.abort()
+        self.admission.release(ticket_id)
+        self._integrity.forget(ticket_id)
+
+
+def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
+    """Returns what the holder of a claim should have heard of its ticket as it is now; None if nothing."""
+    match ticket.state:
+        case State.FINISHED:
+            return HandedOver(ticket.crc32c or 0)
+        case State.FAILED:
+            return NotHandedOver(failure(ticket))
+        case State.CANCELLED:
+            return CalledOff(UploadCancelled())
+        case State.EXPIRED:
+            return CalledOff(UploadExpired())
+    return None if ticket.token == claim.token else Interrupted(TakenOver())
 
 
 def _open_file(live: LiveUpload) -> Writer:

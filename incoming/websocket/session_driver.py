@@ -36,14 +36,12 @@ PROGRESS_PONG_INTERVAL_S: Final = 2.0
 FLUSH_DELAY_S: Final = 0.05
 """How long acknowledgements wait for messages that may follow at once. The send is what a small message
 costs."""
-DURABLE_AFTER_S: Final = 0.1
-"""How long a storage that keeps larger pieces may wait for more bytes. Then it stores what it has taken, so
-that the client gets its acknowledgements: its window may be smaller than a piece."""
 SAME_FAILURE_INTERVAL_S: Final = 60.0
 _log_limit: Final = LogRateLimit(SAME_FAILURE_INTERVAL_S)
 UNSOLICITED_PONG: Final = frames.build_frame(frames.OP_TEXT, messages.encode(messages.MsgPong()).encode())
 """The scripts of a page see no pings and pongs of the WebSocket, but this message."""
 NO_CHUNK: Final = memoryview(b"")
+NO_PONGS: Final = contextlib.nullcontext()
 _NO_CRC: Final[int | None] = None
 _ERRORS_OF_SESSIONS: Final = {error.number: error for error in (BadMessage, BadChunk, Damaged)}
 """The errors that a session finds by itself, by their numbers in MsgError."""
@@ -76,7 +74,8 @@ class SessionDriver:
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._delay_s = 0.0
         """How long the rate limit delays the next message."""
-        self._flusher: Task | None = None
+        self._keeps_pace = False
+        """Whether a write may wait for the storage."""
         self._timer: Task | None = None
         self._timed_phase = events.Phase.OPENING
 
@@ -195,10 +194,17 @@ class SessionDriver:
                 with self._progress_pongs():
                     self._uploads.check_same(self._claimed(), crcs)
                 return events.ContentVerified()
+            case events.LeaveOut(index):
+                claim = self._claimed()
+                with self._progress_pongs():
+                    self._uploads.leave_out(claim, index)
+                self._restart_idle_timeout()
+                return events.LeftOut(claim.acknowledged_bytes)
             case events.MakeDurable():
                 claim = self._claimed()
-                self._uploads.flush(claim)
-                return events.Durable(claim.acknowledged_bytes)
+                with self._progress_pongs():
+                    self._uploads.flush(claim)
+                return news.Durable(claim.acknowledged_bytes)
             case events.CompleteUpload(crc):
                 with self._progress_pongs():
                     self._uploads.complete(self._claimed(), crc)
@@ -223,29 +229,14 @@ class SessionDriver:
         if len(chunk) != size_bytes:
             raise InternalError  # the message was dropped, and must not be acknowledged
         claim = self._claimed()
-        self._delay_s = self._uploads.write(claim, chunk, self._crc, self._websocket.detach_buffer)
-        if claim.acknowledged_bytes < claim.taken_bytes:
-            self._make_durable(claim)
+        with self._progress_pongs() if self._keeps_pace else NO_PONGS:
+            self._delay_s = self._uploads.write(claim, chunk, self._crc, self._websocket.detach_buffer)
+            is_whole = claim.taken_bytes == claim.ticket.length_bytes
+            if is_whole and claim.acknowledged_bytes < claim.taken_bytes and not self._session.is_v2:
+                self._uploads.flush(claim)  # the client waits for nothing else; version 2 asks for it
         self._restart_idle_timeout()
         in_flight = self._websocket.buffers.in_use
         return events.Stored(size_bytes, in_flight, is_contended(), claim.acknowledged_bytes)
-
-    def _make_durable(self, claim: ClaimedUpload) -> None:
-        """Has the storage keep what it has taken: at once when the file is whole, else a little later."""
-        if claim.taken_bytes == claim.ticket.length_bytes:
-            self._uploads.flush(claim)
-        elif self._flusher is None:
-            self._flusher = self._runtime.spawn_later(DURABLE_AFTER_S, self._flush, claim)
-
-    def _flush(self, claim: ClaimedUpload) -> None:
-        self._flusher = None
-        try:
-            self._uploads.flush(claim)
-            event: events.Event = events.Durable(claim.acknowledged_bytes)
-        except IncomingError as exc:
-            event = self._failed(exc)
-        if claim is self._claim:
-            self._dispatch_news(event)
 
     def _claim_ticket(self, request: MsgUploadReq) -> events.Event:
         self._ticket_id = request.id
@@ -261,6 +252,8 @@ class SessionDriver:
             self._websocket.unsolicited_pong = UNSOLICITED_PONG
         self._restart_idle_timeout()
         ticket = claim.ticket
+        window_bytes = self._uploads.context.storages.of(ticket).window_bytes
+        self._keeps_pace = window_bytes > 0
         return events.Claimed(
             offset_bytes=claim.offset_bytes,
             length_bytes=request.length_bytes,
@@ -269,6 +262,9 @@ class SessionDriver:
             compare=claim.compare,
             expected_file=ticket.expected_file,
             max_bytes_per_s=ticket.max_bytes_per_s,
+            window_bytes=window_bytes,
+            dest_type=ticket.dest_type,
+            left_out=claim.left_out,
         )
 
     def _restart_idle_timeout(self) -> None:
@@ -313,9 +309,6 @@ class SessionDriver:
 
     def _release(self) -> None:
         claim, self._claim = self._claim, None
-        flusher, self._flusher = self._flusher, None
-        if flusher:
-            flusher.kill(block=False)
         if claim:
             self._uploads.release(claim)
 

@@ -171,7 +171,7 @@ class WebSocket:
             self._read_into(_EMPTY)
 
     def _read_control(self, header: FrameHeader) -> None:
-        """Reads and answers a control frame. It is no progress of the message that surrounds it."""
+        """Reads and answers a control frame. The message that surrounds it makes no progress by that."""
         payload, at = bytearray(header.payload_bytes), 0
         while at < len(payload):
             part = memoryview(payload)[at:]

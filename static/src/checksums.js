@@ -18,6 +18,11 @@ function multiply(a, b) {
 const SHIFTS = [1 << 23];
 while (SHIFTS.length < 53) SHIFTS.push(multiply(SHIFTS[SHIFTS.length - 1], SHIFTS[SHIFTS.length - 1]));
 
+/** Returns the checksum of so many zeros. @param {number} bytes */
+export function crc_of_zeros(bytes) {
+  return combine(-1, -1, bytes);
+}
+
 /** Returns the checksum of a + b. @param {number} crc_a @param {number} crc_b @param {number} bytes_b */
 export function combine(crc_a, crc_b, bytes_b) {
   let shifted = crc_a;

@@ -3,12 +3,14 @@
 import { TICK_S } from './clock.js';
 import { HttpSocket } from './http_socket.js';
 import { Pace } from './pace.js';
-import { server } from './server.js';
 import { without_html } from './texts.js';
 import { HEADER_BYTES, read_message } from './wire.js';
 import { WorkerSocket, worker } from './worker/host.js';
 
+export { CLOSE_WORKER_LOST } from './worker/host.js';
+
 /** @typedef {import('./wire.js').ConnectionEvent} ConnectionEvent */
+/** @typedef {import('./server.js').Server} Server */
 /** @typedef {import('./wire.js').Terms} Terms */
 
 const CONNECT_TIMEOUT_S = 15;
@@ -24,8 +26,9 @@ export const CLOSE_TAKEN_OVER = 4001; // a newer connection has the ticket
 export function noop() {}
 
 export class Connection {
-  /** @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
-  constructor(is_http, report) {
+  /** @param {Server} server @param {boolean} is_http @param {(event: ConnectionEvent) => void} report */
+  constructor(server, is_http, report) {
+    this.server = server;
     this.is_http = is_http;
     this.report = report;
     /** @type {WebSocket | WorkerSocket | HttpSocket | null} */
@@ -34,6 +37,8 @@ export class Connection {
     this.open = false;
     this.was_asked = false; // plain HTTP, why this is slow to open
     this.confirmed = false; // the server has sent its terms
+    /** @type {[number, number][]} */
+    this.compare = []; // whose checksums the server wants to have
     this.agreed = false; // and it got the checksums that it asked for: chunks may follow
     this.completed = false; // and MsgComplete
     this.unanswered_s = 0; // since MsgComplete was sent
@@ -42,12 +47,13 @@ export class Connection {
     this.silent_s = 0;
     this.silence_s = this.idle_silence_s = this.timeout_s = CONNECT_TIMEOUT_S;
     this.waits = false; // chunks are on their way
-    this.unstored_s = 0; // and none of them was stored for so long
+    this.untaken_s = 0; // and none of them has arrived for so long
     this.pinged = false;
     this.retry_after_s = 0; // from a server that stops
     this.reading = 0; // reads of the file that are pending for this connection
     this.reading_s = 0; // since the last one ended
-    this.filling = false; // one of these is for the checksum of stored bytes
+    /** @type {object | null} */
+    this.filling = null; // one of these is for the checksum of stored bytes
     this.pace = new Pace(1, 1, 1, 1, 1); // until the terms are there
     this.ticked_at = Date.now();
     this.ticker = setInterval(() => this.tick(), TICK_S * 1000);
@@ -71,9 +77,11 @@ export class Connection {
     socket.onmessage = (/** @type {{data: any}} */ { data }) => {
       const event = read_message(data);
       if (!['ignored', 'not_understood'].includes(event.type)) {
+        const { server } = this;
         server.was_reached = this.open = true;
         server.sockets_work = server.sockets_work || !this.is_http;
       }
+      if (event.type === 'pong' && !this.pinged) this.untaken_s = 0; // not asked for: its storage is at work
       this.silent_s = 0;
       this.pinged = false;
       this.timeout_s = this.silence_s;
@@ -85,13 +93,15 @@ export class Connection {
   }
 
   open_socket() {
-    if (this.is_http) return new HttpSocket(server.uploads_url());
+    const { server } = this;
+    if (this.is_http) return new HttpSocket(server);
     return worker.is_proven ? new WorkerSocket(server.url()) : new WebSocket(server.url());
   }
 
   /** @param {Terms} terms @param {number} first_window_bytes */
   confirm(terms, first_window_bytes) {
     this.confirmed = true;
+    this.compare = terms.compare;
     this.silence_s = this.timeout_s = terms.silence_s;
     this.idle_silence_s = Math.max(terms.silence_s, terms.idle_silence_s);
     // Over HTTP two chunks are on their way, and a third one is at hand.
@@ -126,7 +136,7 @@ export class Connection {
     const seconds = Math.min(Math.max(gap_s, TICK_S), WAKE_TIMEOUT_S);
     this.silent_s += this.socket ? seconds : 0; // before that the file is waited for
     this.reading_s = this.reading ? this.reading_s + seconds : 0;
-    this.unstored_s = this.waits ? this.unstored_s + seconds : 0;
+    this.untaken_s = this.waits ? this.untaken_s + seconds : 0;
     this.unanswered_s += seconds;
     worker.tick();
     if (gap_s > WAKE_TIMEOUT_S) this.probe();
@@ -158,7 +168,7 @@ export class Connection {
   }
 
   is_dead() {
-    return Math.max(this.silent_s, this.unstored_s) >= this.timeout_s;
+    return Math.max(this.silent_s, this.untaken_s) >= this.timeout_s;
   }
 
   /** Closes, and reports nothing more. The browser sends what is queued first; nobody needs to wait for that. */

@@ -1,11 +1,13 @@
 // What a file says about itself.
 
-/** @param {Blob} file */
+/** @typedef {import('./folder/stream.js').FolderStream} FolderStream */
+
+/** @param {Blob | FolderStream | incoming.Folder} file */
 export function name_of(file) {
   return /** @type {File} */ (file).name || 'upload';
 }
 
-/** In ms since 1970; 0 for a Blob, which has no such time. @param {Blob} file */
+/** In ms since 1970; 0 for a Blob, which has no such time. @param {Blob | FolderStream | incoming.Folder} file */
 export function last_change_of(file) {
   return Math.max(0, Math.floor(/** @type {File} */ (file).lastModified) || 0);
 }

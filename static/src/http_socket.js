@@ -4,8 +4,8 @@
 // The bytes of a chunk are a slice of the file, which the browser reads and sends without the page's thread.
 
 import { now_ms } from './clock.js';
-import { server } from './server.js';
 
+/** @typedef {import('./server.js').Server} Server */
 /** @typedef {{MsgType: string, MsgData: any}} Message */
 /** @typedef {{from: number, crc: number, body: Blob}} ChunkToSend */
 
@@ -18,7 +18,7 @@ const MOST_REASON_CHARS = 4000; // encoded: servers limit the length of an addre
 const CLOSE_LOST = 1006;
 const CLOSE_RESTART = 1012;
 const TOO_LARGE_STATUS = 413;
-/** After these errors of the server another session goes on at once. */
+/** After these errors of the server another session continues at once. */
 const LOST_CODES = ['checksum_mismatch', 'incomplete_body', 'offset_mismatch', 'session_ended'];
 
 let held = 0; // requests of this page
@@ -44,15 +44,16 @@ function read_answer(text) {
 }
 
 export class HttpSocket {
-  /** @param {string} url of all uploads */
-  constructor(url) {
+  /** @param {Server} server */
+  constructor(server) {
+    this.server = server;
     /** @type {((event: any) => void) | null} */
     this.onopen = null;
     /** @type {((event: any) => void) | null} */
     this.onmessage = null;
     /** @type {((event: any) => void) | null} */
     this.onclose = null;
-    this.url = new URL(url).href; // throws, as a WebSocket does
+    this.url = new URL(server.uploads_url()).href; // throws, as a WebSocket does
     this.token = '';
     /** @type {Set<XMLHttpRequest>} */
     this.requests = new Set();
@@ -132,14 +133,14 @@ export class HttpSocket {
     const headers = { 'Upload-Offset': String(from), 'Upload-Checksum': checksum_header(crc) };
     const on_stored = (/** @type {Message} */ message) => {
       this.on_way -= 1;
-      server.note_stored(body.size);
+      this.server.note_stored(body.size);
       this.send_chunks();
       if (message.MsgData.Offset <= this.offset) return; // the answers of two chunks may overtake each other
       this.offset = message.MsgData.Offset;
       this.deliver(message);
     };
     this.request('PATCH', '', body, headers, on_stored, (status) => {
-      server.note_refused(body.size, status === TOO_LARGE_STATUS);
+      this.server.note_refused(body.size, status === TOO_LARGE_STATUS);
     });
   }
 
@@ -238,7 +239,7 @@ export class HttpSocket {
   /** @param {Message} message */
   deliver(message) {
     const { MsgData } = message;
-    if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, server.most_body_bytes);
+    if (MsgData.MaxChunkBytes) MsgData.MaxChunkBytes = Math.min(MsgData.MaxChunkBytes, this.server.most_body_bytes);
     if (this.onmessage) this.onmessage({ data: JSON.stringify(message) });
   }
 

@@ -1,16 +1,18 @@
 // The global `incoming`: installed once in a page, and not at all where pages are rendered without a window.
 
+import { noop } from './connection.js';
+import { open_folder } from './folder/folder.js';
 import { forget, matches, unfinished } from './memory.js';
-import { server } from './server.js';
+import { Server, server_at, settings } from './server.js';
 import { shares } from './share.js';
+import { set_texts, texts } from './texts.js';
 import { online_uploads } from './upload.js';
-import { Uploader, check } from './uploader.js';
+import { Uploader, check, check_address, tasks_of } from './uploader.js';
 
 /** @param {string} hostname */
 function set_server_hostname(hostname) {
-  const fits = typeof hostname === 'string' && /^[^\s/?#@\\]+(\/[^\s/?#\\]+)*\/?$/.test(hostname);
-  check(fits, 'the hostname of the server has to be "host", "host:port" or "host:port/prefix"');
-  server.set_hostname(hostname);
+  check_address(hostname);
+  settings.server = new Server(hostname);
 }
 
 function wake_all() {
@@ -27,21 +29,41 @@ function listen() {
   });
 }
 
+/** @param {{live?: boolean, server?: string}} [options] @returns {any[]} */
+function list_unfinished({ live, server = '' } = {}) {
+  if (server) check_address(server);
+  return unfinished(server_at(server), live ? [...shares].map(({ upload }) => upload.ticket_id) : undefined);
+}
+
 /** @type {typeof incoming} */
 const library = {
   version: LIBRARY_VERSION,
   Uploader: /** @type {incoming.UploaderConstructor} */ (/** @type {unknown} */ (Uploader)),
   set_server_hostname,
   get transport() {
-    return server.transport;
+    return settings.transport;
   },
   set transport(transport) {
     check(['auto', 'websocket', 'http'].includes(transport), 'transport has to be "auto", "websocket" or "http"');
-    server.transport = transport;
+    settings.transport = transport;
   },
-  unfinished,
+  get texts() {
+    return texts.table;
+  },
+  set_texts(entries) {
+    check(typeof entries === 'object' && entries !== null, 'set_texts takes an object');
+    set_texts(entries);
+    online_uploads.forEach((upload) => upload.settle());
+  },
+  async list_folder(files, { onprogress } = {}) {
+    return open_folder(tasks_of(files), onprogress || noop);
+  },
+  unfinished: list_unfinished,
   matches,
-  forget,
+  forget(upload_id, { server = '' } = {}) {
+    if (server) check_address(server);
+    forget(upload_id, server_at(server));
+  },
 };
 
 /**

@@ -3,8 +3,9 @@
 import { now_ms } from './clock.js';
 import { TICKET_ENDED_CODES } from './errors.js';
 import { last_change_of, name_of } from './files.js';
-import { server } from './server.js';
+import { with_storage } from './storage.js';
 
+/** @typedef {import('./server.js').Server} Server */
 /** @typedef {import('./upload.js').Upload} Upload */
 /** @typedef {incoming.UnfinishedUpload & {seen_at_ms: number, live_ms: number}} Entry */
 
@@ -27,8 +28,12 @@ export class Memory {
     this.has_ended = false;
   }
 
+  new_key() {
+    return memory_prefix(this.upload.server) + this.upload.ticket_id;
+  }
+
   begin() {
-    this.key = memory_prefix() + this.upload.ticket_id;
+    this.key = this.new_key();
     const entry = with_storage((storage) => entry_at(storage, this.key));
     this.begun_at_ms = entry ? entry.begun_at_ms : Date.now();
   }
@@ -46,12 +51,12 @@ export class Memory {
 
   write(live_ms = this.upload.share.channel ? Date.now() : 0) {
     if (!this.key || this.has_ended) return;
-    const { ticket_id, filename, bytes_total, bytes_acked, file } = this.upload;
+    const { ticket_id, filename, bytes_total, bytes_acked, file, folder } = this.upload;
     const frac_complete = bytes_total ? bytes_acked / bytes_total : 0;
     /** @type {Entry} */
     const entry = {
       upload_id: ticket_id, filename, bytes_total, bytes_acked, frac_complete, last_modified_ms: last_change_of(file),
-      begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(), live_ms,
+      begun_at_ms: this.begun_at_ms, seen_at_ms: Date.now(), live_ms, ...(folder && { files_total: folder.files_total }),
     };
     this.written_bytes = bytes_acked;
     this.written_ms = now_ms();
@@ -61,25 +66,13 @@ export class Memory {
   end() {
     this.written_bytes = -1;
     this.written_ms = -Infinity;
-    with_storage((storage) => storage.removeItem(this.key || memory_prefix() + this.upload.ticket_id));
+    drop(this.upload.ticket_id, this.key || this.new_key());
   }
 }
 
-/** The keys of this server's uploads begin with it; locks and channels of their tickets use it, too. */
-export function memory_prefix() {
+/** The keys of a server's uploads begin with it; locks and channels of their tickets use it, too. @param {Server} server */
+export function memory_prefix(server) {
   return 'incoming:' + server.host() + ':';
-}
-
-/**
- * Storage can be forbidden, full, or missing: no upload depends on it.
- * @template T @param {(storage: Storage) => T} use
- */
-function with_storage(use) {
-  try {
-    return use(localStorage);
-  } catch (error) {
-    return null;
-  }
 }
 
 /**
@@ -95,14 +88,18 @@ function entry_at(storage, key) {
   }
 }
 
-/** @param {Entry} entry @returns {incoming.UnfinishedUpload} */
-function without_dates({ seen_at_ms, live_ms, ...begun }) {
-  return begun;
+/** @param {Entry} entry @param {{live: boolean}} [more] @returns {incoming.UnfinishedUpload} */
+function without_dates({ seen_at_ms, live_ms, ...begun }, more) {
+  return { ...begun, ...more };
 }
 
-/** @returns {incoming.UnfinishedUpload[]} */
-export function unfinished() {
-  const prefix = memory_prefix();
+/**
+ * @param {Server} server
+ * @param {string[]} [live] makes it list those that a tab uploads now, too, except for these: `live` tells them apart
+ * @returns {incoming.UnfinishedUpload[]}
+ */
+export function unfinished(server, live) {
+  const prefix = memory_prefix(server);
   return with_storage((storage) => {
     const keys = Array.from({ length: storage.length }, (_, i) => String(storage.key(i)));
     /** @type {incoming.UnfinishedUpload[]} */
@@ -110,20 +107,27 @@ export function unfinished() {
     for (const key of keys.filter((name) => name.startsWith(prefix))) {
       const entry = entry_at(storage, key);
       if (!entry) storage.removeItem(key);
-      else if (entry.live_ms > Date.now() - LIVE_MS) continue; // another tab uploads it
-      else if (key === prefix + entry.upload_id) found.push(without_dates(entry)); // not of "host:port" for "host"
+      else if (key !== prefix + entry.upload_id) continue; // of "host:port", and this is "host"
+      else if (entry.live_ms <= Date.now() - LIVE_MS) found.push(without_dates(entry, live && { live: false }));
+      else if (live && !live.includes(entry.upload_id)) found.push(without_dates(entry, { live: true }));
     }
     return found.sort((a, b) => b.begun_at_ms - a.begun_at_ms);
   }) || [];
 }
 
-/** @param {incoming.UnfinishedUpload} upload @param {Blob} file */
+/** @param {incoming.UnfinishedUpload} upload @param {Blob | incoming.Folder} file */
 export function matches(upload, file) {
   return upload.filename === name_of(file) && upload.bytes_total === file.size
     && upload.last_modified_ms === last_change_of(file);
 }
 
-/** @param {string} upload_id */
-export function forget(upload_id) {
-  with_storage((storage) => storage.removeItem(memory_prefix() + upload_id));
+/** Tells `incoming-uploads/resume`, too: it may have a handle of the file. @param {string} upload_id @param {string} key */
+function drop(upload_id, key) {
+  with_storage((storage) => storage.removeItem(key));
+  window.dispatchEvent(new CustomEvent('incoming:ended', { detail: upload_id }));
+}
+
+/** @param {string} upload_id @param {Server} server */
+export function forget(upload_id, server) {
+  drop(upload_id, memory_prefix(server) + upload_id);
 }

@@ -17,7 +17,7 @@ const SAMPLE_MIN_MS = 20; // acknowledgements come in bursts: a shorter time mea
 
 /**
  * The window of one connection. While a chunk travels, all that was ahead of it gets through: that is a sample of the
- * rate of the link. The window is what the link holds at that rate, plus a short queue. So it grows several times a
+ * rate of the link. It ends when the server has taken the chunk. Its storage may need much longer. The window is what the link holds at that rate, plus a short queue. So it grows several times a
  * round trip until something queues; then the link is full, and the window follows the mean rate.
  */
 export class Pace {
@@ -65,16 +65,17 @@ export class Pace {
   }
 
   /**
-   * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's.
-   * @param {number} ahead_bytes that are on their way @param {number} bytes
+   * A chunk may exceed our own window in part, which would never be full otherwise. It may not exceed the server's,
+   * which also counts what is taken and not stored.
+   * @param {number} ahead_bytes that are on their way @param {number} unstored_bytes these too @param {number} bytes
    */
-  admits(ahead_bytes, bytes) {
+  admits(ahead_bytes, unstored_bytes, bytes) {
     const own_bytes = Math.min(this.window_bytes, this.most_chunks * this.chunk_bytes);
-    return ahead_bytes === 0 || (ahead_bytes < own_bytes && ahead_bytes + bytes <= this.allowed.window_bytes);
+    return unstored_bytes === 0 || (ahead_bytes < own_bytes && unstored_bytes + bytes <= this.allowed.window_bytes);
   }
 
-  /** @param {Chunk} chunk that is stored */
-  stored(chunk) {
+  /** @param {Chunk} chunk that the server has taken */
+  taken(chunk) {
     const now = now_ms();
     const took_ms = Math.max(now - chunk.sent_ms, SAMPLE_MIN_MS);
     // With the smallest window nothing queues. A longer time then means a longer way: another network.

@@ -15,10 +15,10 @@ export class StoredRanges {
     this.bytes = 0;
   }
 
-  /** @param {number} bytes @param {number} known_bytes @param {number} crc */
-  add(bytes, known_bytes, crc) {
+  /** @param {number} bytes @param {number} known_bytes @param {number} crc @param {boolean} [opens] a range that may be cut off again */
+  add(bytes, known_bytes, crc, opens = false) {
     const last = this.list[this.list.length - 1];
-    if (last && last.known_bytes === last.bytes && known_bytes === bytes) {
+    if (!opens && last && last.known_bytes === last.bytes && known_bytes === bytes) {
       last.crc = combine(last.crc, crc, bytes);
       last.bytes = last.known_bytes += bytes;
     } else if (bytes) {
@@ -34,6 +34,14 @@ export class StoredRanges {
       this.bytes = 0;
     }
     this.add(bytes - this.bytes, 0, 0);
+  }
+
+  /** Drops all behind `bytes`. What is read of a range that is cut has to be read again. @param {number} bytes */
+  cut(bytes) {
+    this.list = this.list.filter((range) => range.from + range.bytes <= bytes);
+    const last = this.list[this.list.length - 1];
+    this.bytes = last ? last.from + last.bytes : 0;
+    this.reach(bytes);
   }
 
   /** The checksum of all of it is known now. @param {number} crc */

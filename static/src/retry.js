@@ -1,12 +1,16 @@
 // When to try again, and what the page says meanwhile.
 
-import { CLOSE_RESTART, CLOSE_TAKEN_OVER, CLOSE_TRY_AGAIN_LATER } from './connection.js';
-import { is_offline, server } from './server.js';
-import * as TEXTS from './texts.js';
+import { CLOSE_RESTART, CLOSE_TAKEN_OVER, CLOSE_TRY_AGAIN_LATER, CLOSE_WORKER_LOST } from './connection.js';
+import { NOT_RETRIED } from './errors.js';
+import { is_offline } from './server.js';
+import { report } from './subscribers.js';
 import { without_html } from './texts.js';
 import { SUSPICIOUS_TRIES } from './transport.js';
 
 /** @typedef {import('./connection.js').Connection} Connection */
+/** @typedef {import('./errors.js').UploadError} UploadError */
+/** @typedef {Sentence & {reason: incoming.Reason, code?: number}} Note why there is no connection */
+/** @typedef {import('./texts.js').Sentence} Sentence */
 /** @typedef {import('./upload.js').Upload} Upload */
 
 const FIRST_S = 1;
@@ -14,6 +18,9 @@ const MAX_S = 60;
 const JITTER = 0.3; // or all clients of a restarted server come back in the same instant
 const TAKEN_OVER_FIRST_S = 10; // two windows with the same upload must not fight
 const DOUBTFUL_TRIES = 3; // messages have no checksums: without https one may have been damaged on its way
+
+/** What errors of the server would be as the end of a connection. @type {Record<string, number>} */
+const CLOSE_CODES = { taken_over: CLOSE_TAKEN_OVER, stopping: CLOSE_RESTART };
 
 /** The exponential backoff of one upload. */
 export class Retry {
@@ -24,7 +31,8 @@ export class Retry {
     this.timer = null;
     /** @type {number | null} */
     this.next_at = null; // ms since 1970
-    this.note = ''; // why there is no connection
+    /** @type {Note | null} */
+    this.note = null;
     this.is_asking = false; // plain HTTP: perhaps the next try is now
     this.tries = 0;
     this.takeovers = 0;
@@ -36,21 +44,39 @@ export class Retry {
   }
 
   /**
-   * @param {string} note why there is no connection, a sentence for users
+   * @param {incoming.Reason} reason why there is no connection @param {Partial<Note>} [note] more about it
    * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing delay
    */
-  later(note, at_least_s = 0, exactly_s = 0) {
+  later(reason, note = {}, at_least_s = 0, exactly_s = 0) {
     this.upload.hang_up();
     const grown_s = is_offline() ? MAX_S : FIRST_S * 2 ** this.tries;
     const jitter = 1 + JITTER * (2 * Math.random() - 1);
     const delay_s = exactly_s || jitter * Math.min(MAX_S, Math.max(grown_s, at_least_s));
     this.tries += 1;
-    this.note = note;
     this.next_at = Math.round(Date.now() + delay_s * 1000);
     this.timer = setTimeout(() => {
       this.stop();
       this.upload.settle();
     }, delay_s * 1000);
+    this.explain({ reason, key: reason, ...note });
+  }
+
+  /** Says why it tries again, if the page does not forbid it. @param {Note} note */
+  explain(note) {
+    const { tries, upload } = this;
+    this.note = note;
+    if (!upload.should_retry || upload.state !== 'running') return;
+    const { code = null, reason } = note;
+    const message = upload.text(note.key, note.args, note.msg);
+    let may_retry = true;
+    try {
+      may_retry = upload.should_retry({ code, reason, message, tries }) !== false;
+    } catch (error) {
+      report(error);
+    }
+    if (may_retry || upload.state !== 'running') return; // the page may have cancelled it
+    this.stop();
+    upload.fail(NOT_RETRIED);
   }
 
   stop() {
@@ -61,8 +87,10 @@ export class Retry {
 
   /** The sentence that is shown while it waits. */
   text() {
-    if (is_offline()) return TEXTS.OFFLINE;
-    return this.is_asking ? TEXTS.CONNECTING : this.note + TEXTS.RETRY;
+    const { note, upload } = this;
+    if (is_offline()) return upload.text('offline');
+    if (this.is_asking || !note) return upload.text('connecting');
+    return upload.text(note.key, note.args, note.msg) + ' ' + upload.text('trying_again');
   }
 
   /** @param {number} code of the close frame @param {string} reason */
@@ -71,15 +99,17 @@ export class Retry {
     const { confirmed = false, open = false, retry_after_s = 0 } = connection || {};
     if (code === CLOSE_TAKEN_OVER) {
       this.takeovers += 1;
-      this.later(TEXTS.TAKEN_OVER, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
+      this.later('taken_over', {}, TAKEN_OVER_FIRST_S * 2 ** (this.takeovers - 1));
     } else if (retry_after_s) {
-      this.later(reason || TEXTS.RESTARTED, 0, retry_after_s * (0.5 + Math.random()));
+      this.later('server_restarting', { msg: reason }, 0, retry_after_s * (0.5 + Math.random()));
+    } else if (code === CLOSE_WORKER_LOST) {
+      this.later('worker_lost');
     } else if ((code === CLOSE_RESTART || code === CLOSE_TRY_AGAIN_LATER) && reason) {
-      this.later(reason);
+      this.later(code === CLOSE_RESTART ? 'server_restarting' : 'server_busy', { msg: reason });
     } else {
-      this.later(confirmed ? TEXTS.LOST : TEXTS.NO_CONNECTION);
+      this.later(confirmed ? 'connection_lost' : 'no_connection');
       const is_doubtful = connection && transport.on_lost(connection, this.tries);
-      if (is_doubtful && !is_offline()) this.ask_why(open);
+      if (is_doubtful && this.is_waiting && !is_offline()) this.ask_why(open);
     }
   }
 
@@ -89,6 +119,7 @@ export class Retry {
    */
   async ask_why(opened) {
     const { timer, tries, upload } = this;
+    const { server } = upload;
     this.is_asking = tries < SUSPICIOUS_TRIES;
     const status = await server.status();
     if (timer !== this.timer) return; // the next try has begun already
@@ -96,9 +127,9 @@ export class Retry {
     if (upload.transport.on_status(status, tries)) {
       this.stop();
     } else if (!server.was_reached && tries >= SUSPICIOUS_TRIES) {
-      const host = without_html(server.host());
-      this.note = opened ? TEXTS.NOT_A_SERVER(host) : server.refusal(status) || TEXTS.NO_ANSWER(host);
-      server.warn_of_address(this.note);
+      const note = diagnosis(server, opened, status);
+      server.warn_of_address(upload.text(note.key, note.args));
+      this.explain(note);
     }
     upload.settle();
   }
@@ -107,7 +138,7 @@ export class Retry {
   async ask_early(connection) {
     const { upload } = this;
     connection.was_asked = true;
-    const status = await server.status();
+    const status = await connection.server.status();
     if (connection !== upload.connection || connection.open || !upload.transport.on_status(status, 0)) return;
     upload.hang_up();
     upload.settle();
@@ -115,16 +146,28 @@ export class Retry {
 
   /**
    * A message may have been damaged on its way: an error is believed when it came three times.
-   * @param {{code: number, msg: string}} error
+   * @param {UploadError} error
    */
   on_doubtful(error) {
     this.doubtful_tries += 1;
-    if (this.doubtful_tries < DOUBTFUL_TRIES) this.later(error.msg);
+    if (this.doubtful_tries < DOUBTFUL_TRIES) this.later('invalid_response', { code: error.code, msg: error.msg });
     else this.upload.fail(error);
   }
 
   /** @param {string} word @param {string} msg */
   on_passing_error(word, msg) {
-    this.on_lost(word === 'taken_over' ? CLOSE_TAKEN_OVER : CLOSE_TRY_AGAIN_LATER, msg);
+    this.on_lost(CLOSE_CODES[word] || CLOSE_TRY_AGAIN_LATER, msg);
   }
+}
+
+/**
+ * @param {import('./server.js').Server} server @param {boolean} opened but nothing came that an upload server would send
+ * @param {number} status what plain HTTP has answered @returns {Note}
+ */
+function diagnosis(server, opened, status) {
+  const args = [without_html(server.host())];
+  if (opened) return { reason: 'not_an_upload_server', key: 'not_an_upload_server', args };
+  if (status <= 0) return { reason: 'no_connection', key: 'no_answer', args };
+  const reason = server.refusal(status);
+  return { reason, key: reason, args: [status] };
 }

@@ -1,6 +1,8 @@
 // The chunks of an upload: prepared, sent, acknowledged, and sent again.
 
+import { crc_of_zeros } from './checksums.js';
 import { now_ms } from './clock.js';
+import { FOLDER_UNREADABLE } from './errors.js';
 import { CHUNK_MIN_BYTES, WINDOW_FIRST_BYTES } from './pace.js';
 import { StoredRanges } from './ranges.js';
 import { Speed, Throttle } from './throttle.js';
@@ -8,10 +10,10 @@ import { HEADER_BYTES, write_header } from './wire.js';
 
 /**
  * A chunk that is being prepared or on its way. `crc` is null until it is known; then `buffer` has the bytes behind room
- * for the header, or is null if the browser sends a slice of the file. `sent_ms` and `ahead_bytes` tell since when it is
- * on its way, and how much was on its way then, including it.
- * @typedef {{from: number, bytes: number, crc: number | null, buffer: ArrayBuffer | null, sent_ms: number,
- *   ahead_bytes: number}} Chunk
+ * for the header, or is null if the browser sends `blob`. `sent_ms` and `ahead_bytes` tell since when it is
+ * on its way, and how much was on its way then, including it. `opens`: it begins a file of a folder that goes on behind it.
+ * @typedef {{from: number, bytes: number, opens: boolean, crc: number | null, buffer: ArrayBuffer | null, blob: Blob | null,
+ *   sent_ms: number, ahead_bytes: number}} Chunk
  */
 /** @typedef {import('./connection.js').Connection} Connection */
 /** @typedef {import('./pace.js').Pace} Pace */
@@ -31,6 +33,8 @@ export class Sending {
     this.ready = []; // to be sent, once their checksums are known
     /** @type {Chunk[]} */
     this.on_way = []; // sent and not acknowledged; kept after a lost connection: some may have arrived
+    this.bytes_taken = 0; // so many the server has received; its storage may be at work on the last of them
+    this.left_out_to = 0; // the server was asked to leave out a file, which ends there
     this.first_window_bytes = WINDOW_FIRST_BYTES;
     this.throttle = new Throttle();
     /** @type {ReturnType<typeof setTimeout> | null} */
@@ -64,6 +68,8 @@ export class Sending {
     this.take_stored(offset);
     this.stored.reach(offset);
     this.on_way = [];
+    this.bytes_taken = offset;
+    this.left_out_to = 0;
     this.chunks_acked_now = 0;
     this.prepare_from(offset);
   }
@@ -92,17 +98,18 @@ export class Sending {
 
   /** Reads, while chunks are sent, what was stored over earlier connections, for its checksum. */
   fill_gaps() {
-    const { connection, file, reading } = this.upload;
+    const { connection, reading } = this.upload;
     const gap = this.stored.gap();
     if (!connection || connection.filling || !gap) {
       this.send_chunks(); // and perhaps complete
       return;
     }
-    connection.filling = true;
+    const filling = connection.filling = {};
     const from = gap.from + gap.known_bytes;
     const bytes = Math.min(reading.piece_bytes, gap.bytes - gap.known_bytes);
-    reading.read(file.slice(from, from + bytes), gap.crc, false, (crc) => {
-      connection.filling = false;
+    reading.read(from, from + bytes, gap.crc, false, (crc) => {
+      if (filling !== connection.filling) return;
+      connection.filling = null;
       gap.known_bytes += bytes;
       gap.crc = crc;
       this.fill_gaps();
@@ -121,40 +128,50 @@ export class Sending {
 
   // -- acknowledgements
 
-  /** Returns false if that makes no sense. @param {number} offset all before it is stored */
-  acknowledge(offset) {
+  /**
+   * Returns false if that makes no sense.
+   * @param {number} offset all before it is stored @param {number} taken all before it has arrived
+   */
+  acknowledge(offset, taken = 0) {
     const { upload } = this;
     const { connection } = upload;
     if (!connection || !(upload.bytes_acked <= offset && offset <= this.bytes_tx)) {
       upload.retry.on_lost(0, ''); // this message or an earlier one was damaged: a new connection clears it up
       return false;
     }
+    this.note_taken(Math.min(Math.max(offset, taken), this.bytes_tx), connection);
     if (offset === upload.bytes_acked) return true;
-    const newest = this.take_stored(offset);
-    if (newest) connection.pace.stored(newest);
-    connection.waits = offset < this.bytes_tx;
-    connection.unstored_s = 0;
+    this.take_stored(offset);
     upload.bytes_acked = offset;
     upload.has_progressed();
     return true;
   }
 
-  /** Moves the chunks that have arrived to the stored ranges; returns the newest of them. @param {number} offset */
-  take_stored(offset) {
-    let newest = null;
-    while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
-      newest = /** @type {Chunk} */ (this.on_way.shift());
-      this.stored.add(newest.bytes, newest.bytes, Number(newest.crc));
-      this.chunks_acked_now += 1;
-    }
-    return newest;
+  /** @param {number} offset all before it has arrived @param {Connection} connection */
+  note_taken(offset, connection) {
+    if (offset <= this.bytes_taken) return;
+    const newest = this.on_way.filter(({ from, bytes }) => from + bytes > this.bytes_taken && from + bytes <= offset).pop();
+    if (newest) connection.pace.taken(newest);
+    this.bytes_taken = offset;
+    connection.waits = offset < this.bytes_tx;
+    connection.untaken_s = 0;
   }
 
-  /** @param {{offset: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
-  on_stored({ offset, max_chunk_bytes = 0, max_window_bytes = 0 }) {
+  /** Moves the chunks that are stored to the stored ranges. @param {number} offset */
+  take_stored(offset) {
+    while (this.on_way.length && this.on_way[0].from + this.on_way[0].bytes <= offset) {
+      const { bytes, crc, opens } = /** @type {Chunk} */ (this.on_way.shift());
+      this.stored.add(bytes, bytes, Number(crc), opens);
+      this.chunks_acked_now += 1;
+    }
+  }
+
+  /** @param {{offset: number, taken?: number, max_chunk_bytes?: number, max_window_bytes?: number}} event */
+  on_stored({ offset, taken = 0, max_chunk_bytes = 0, max_window_bytes = 0 }) {
     const { connection } = this.upload;
-    if (!this.acknowledge(offset)) return;
+    if (!this.acknowledge(offset, taken)) return;
     if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
+    if (connection && !connection.agreed && this.left_out_to) this.compare(connection.compare, []); // once more, with its zeros
     this.send_chunks();
     this.arrive_if_complete();
   }
@@ -165,6 +182,8 @@ export class Sending {
     if (!connection || !this.acknowledge(offset)) return;
     this.stored.reach(offset);
     this.on_way = [];
+    this.bytes_taken = offset;
+    this.left_out_to = 0;
     this.chunks_tx_now = this.chunks_acked_now;
     connection.round = round;
     connection.waits = connection.completed = false;
@@ -189,19 +208,19 @@ export class Sending {
   /** Sends what may be sent now, and prepares more. */
   send_chunks() {
     const { connection } = this.upload;
-    if (!this.is_active() || !connection) return;
+    if (!this.is_active() || !connection || this.left_out_to > this.upload.bytes_acked) return;
     this.read_ahead(connection);
     while (this.ready.length && this.ready[0].crc !== null && this.may_send(this.ready[0], connection.pace)) {
       this.send_chunk(/** @type {Chunk} */ (this.ready.shift()), connection);
       this.read_ahead(connection);
     }
-    this.complete(connection);
+    if (!this.leave_out(connection)) this.complete(connection);
   }
 
   /** @param {Chunk} chunk @param {Pace} pace */
   may_send(chunk, pace) {
-    const ahead_bytes = this.bytes_tx - this.upload.bytes_acked;
-    if (!pace.admits(ahead_bytes, chunk.bytes)) return false; // an acknowledgement will come
+    const ahead_bytes = this.bytes_tx - this.bytes_taken;
+    if (!pace.admits(ahead_bytes, this.bytes_tx - this.upload.bytes_acked, chunk.bytes)) return false; // the server will tell
     const wait_ms = this.throttle.wait_ms(chunk.bytes);
     if (wait_ms > 0 && this.throttle_timer === null) {
       this.throttle_timer = setTimeout(() => {
@@ -217,12 +236,12 @@ export class Sending {
   send_chunk(chunk, connection) {
     const end = chunk.from + chunk.bytes;
     chunk.sent_ms = now_ms();
-    chunk.ahead_bytes = end - this.upload.bytes_acked;
+    chunk.ahead_bytes = end - this.bytes_taken;
     this.throttle.take(chunk.bytes);
     const message = chunk.buffer || new ArrayBuffer(HEADER_BYTES);
     write_header(message, chunk.from, Number(chunk.crc), connection.round);
-    connection.send_chunk(message, this.upload.file.slice(chunk.from, end));
-    chunk.buffer = null;
+    connection.send_chunk(message, /** @type {Blob} */ (chunk.blob));
+    chunk.buffer = chunk.blob = null;
     connection.waits = true;
     this.on_way.push(chunk);
     this.bytes_tx = end;
@@ -233,18 +252,51 @@ export class Sending {
   read_ahead({ pace }) {
     const { upload } = this;
     while (upload.connection && this.ready.length < PREPARED_CHUNKS && this.bytes_asked < upload.bytes_total) {
-      const from = this.bytes_asked;
-      const bytes = Math.min(this.chunk_bytes(pace), upload.bytes_total - from);
+      const { bytes_asked: from } = this;
+      const { to, opens } = this.cut(from, this.chunk_bytes(pace));
+      if (to === from) return; // a file that is left out is next
       /** @type {Chunk} */
-      const chunk = { from, bytes, crc: null, buffer: null, sent_ms: 0, ahead_bytes: 0 };
+      const chunk = { from, bytes: to - from, opens, crc: null, buffer: null, blob: null, sent_ms: 0, ahead_bytes: 0 };
       this.ready.push(chunk);
-      this.bytes_asked += bytes;
-      upload.reading.read(upload.file.slice(from, from + bytes), 0, true, (crc, buffer) => {
-        chunk.crc = crc;
-        chunk.buffer = buffer;
+      this.bytes_asked = to;
+      upload.reading.read(from, to, 0, true, (crc, buffer, blob) => {
+        Object.assign(chunk, { crc, buffer, blob });
         this.send_chunks();
       });
     }
+  }
+
+  /** Where a chunk ends. @param {number} from @param {number} bytes at most */
+  cut(from, bytes) {
+    const { bytes_total, folder } = this.upload;
+    return folder ? folder.cut(from, bytes) : { to: Math.min(bytes_total, from + bytes), opens: false };
+  }
+
+  /**
+   * Asks the server to leave out the file that is next, if it can't be read. It has to have stored all before it. What comes
+   * next waits for its answer.
+   * @param {Connection} connection
+   */
+  leave_out(connection) {
+    const { bytes_acked, folder } = this.upload;
+    const hole = folder && folder.hole(this.bytes_tx);
+    if (!hole) return false;
+    if (bytes_acked < this.bytes_tx) return true;
+    const { from, index, to } = hole;
+    if (connection.is_http) { // which does not have this
+      this.upload.fail({ ...FOLDER_UNREADABLE, index });
+      return true;
+    }
+    this.stored.cut(from);
+    /** @type {Chunk} */
+    const zeros = {
+      from, bytes: to - from, opens: false, crc: crc_of_zeros(to - from), buffer: null, blob: null, sent_ms: 0, ahead_bytes: 0,
+    };
+    this.on_way.push(zeros);
+    this.left_out_to = this.bytes_tx = this.bytes_asked = this.bytes_taken = to;
+    this.chunks_tx_now += 1;
+    this.upload.send_message('MsgLeaveOut', { Index: index });
+    return true;
   }
 
   /** @param {Pace} pace */

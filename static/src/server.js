@@ -1,42 +1,44 @@
 // Where the upload server is, and why it may not be reached.
 
-import * as TEXTS from './texts.js';
-
 const SOCKET_PATH = 'upload_ws';
 const UPLOADS_PATH = 'uploads/';
 const LEAST_BODY_BYTES = 8192;
 const ENOUGH_BODIES = 20;
 
-/** Why plain HTTP was refused. @type {Record<number, string>} */
-const REFUSALS = { 426: TEXTS.NO_WEBSOCKETS, 429: TEXTS.TOO_MANY_CONNECTIONS };
+/** Why plain HTTP was refused. @type {Record<number, incoming.Reason>} */
+const REFUSALS = { 426: 'websockets_blocked', 429: 'too_many_connections' };
 
 // Browsers tell it only while the script runs for the first time. Where pages are rendered there is no document.
 const { src: script_url } = /** @type {HTMLScriptElement} */ (
   (typeof document === 'object' && document.currentScript) || {});
 
-export const server = {
-  hostname: '', // that the page has set
-  /** Which way uploads take. @type {incoming.Transport} */
-  transport: 'auto',
-  was_reached: false, // an upload server has answered
-  sockets_work: false, // and it was over a WebSocket
-  most_body_bytes: Infinity, // of a request that gets through
-  stored_body_bytes: 0, // the largest that did
-  has_lost_body: false, // a larger one was lost, and none has got through since
-  good_bodies: 0, // of the most bytes, since that limit was only supposed
-  enough_bodies: ENOUGH_BODIES, // of them to try larger ones
-  has_tried_more: false, // than such a limit: if that fails, it is certain
-  warned_of: '', // an address, in the console
+/** Scheme, host and path. */
+const ADDRESS = /^(?:(https?):\/\/)?([^\s/?#@\\]+(?:\/[^\s/?#\\]+)*)\/?$/;
 
-  /** @param {string} hostname */
-  set_hostname(hostname) {
-    this.hostname = hostname.replace(/\/$/, '');
-    this.was_reached = this.sockets_work = this.has_lost_body = false;
-    this.most_body_bytes = Infinity;
-    this.stored_body_bytes = 0;
-    this.enough_bodies = ENOUGH_BODIES;
-    this.has_tried_more = false;
-  },
+/** Whether this is "host", "host:port", "host:port/prefix", or one of them behind a scheme. @param {unknown} address */
+export function is_address(address) {
+  return typeof address === 'string' && ADDRESS.test(address);
+}
+
+/** The addresses that the console has warnings of. @type {Set<string>} */
+const warned_of = new Set();
+
+/** One upload server, and what the page has found out about the way there. */
+export class Server {
+  /** @param {string} address one that `is_address`; empty: the default */
+  constructor(address) {
+    const [, scheme = '', hostname = ''] = ADDRESS.exec(address) || [];
+    this.scheme = scheme; // empty: the page's
+    this.hostname = hostname;
+    this.was_reached = false; // an upload server has answered
+    this.sockets_work = false; // and it was over a WebSocket
+    this.most_body_bytes = Infinity; // of a request that gets through
+    this.stored_body_bytes = 0; // the largest that did
+    this.has_lost_body = false; // a larger one was lost, and none has got through since
+    this.good_bodies = 0; // of the most bytes, since that limit was only supposed
+    this.enough_bodies = ENOUGH_BODIES; // of them to try larger ones
+    this.has_tried_more = false; // than such a limit: if that fails, it is certain
+  }
 
   /**
    * Returns "host:port", maybe with a path. The default is the page's host, below the same path as this script if the
@@ -46,17 +48,17 @@ export const server = {
     const { host } = window.location;
     const found = /^https?:\/\/([^/?#]+)([^?#]*)\/incoming\/(0\.1\/)?frontend\//.exec(script_url);
     return this.hostname || (found && found[1] === host ? host + found[2] : host);
-  },
+  }
 
   url(scheme = 'ws', path = SOCKET_PATH) {
-    const is_secure = window.location.protocol === 'https:';
+    const is_secure = (this.scheme || window.location.protocol).startsWith('https');
     return scheme + (is_secure ? 's' : '') + '://' + this.host() + '/incoming/frontend/' + path;
-  },
+  }
 
   /** The address of all uploads over HTTP. */
   uploads_url() {
     return this.url('http', UPLOADS_PATH);
-  },
+  }
 
   /**
    * Asks over plain HTTP why no WebSocket opens, because no browser tells.
@@ -71,12 +73,12 @@ export const server = {
     } catch (error) {
       return fetch(url, { ...options, mode: 'no-cors' }).then(() => -1, () => 0);
     }
-  },
+  }
 
-  /** Says what a status means; empty: nothing is known. @param {number} status */
+  /** Names what a status means. @param {number} status */
   refusal(status) {
-    return status > 0 ? REFUSALS[status] || TEXTS.HTTP_STATUS(status) : '';
-  },
+    return REFUSALS[status] || 'http_status';
+  }
 
   /** A chunk in a request was stored. @param {number} bytes */
   note_stored(bytes) {
@@ -88,7 +90,7 @@ export const server = {
     this.most_body_bytes *= 2;
     this.has_tried_more = true;
     this.good_bodies = 0;
-  },
+  }
 
   /**
    * A chunk in a request did not get through. A proxy may have a limit. A page may not see the answers of a proxy of
@@ -107,15 +109,34 @@ export const server = {
     } else {
       this.has_lost_body = this.has_lost_body || bytes > this.stored_body_bytes;
     }
-  },
+  }
 
   /** Tells the page's author, once for each address. @param {string} note */
   warn_of_address(note) {
-    if (this.warned_of === this.url()) return;
-    this.warned_of = this.url();
-    console.warn('incoming.js: ' + note + ' Is ' + this.warned_of + ' right? incoming.set_server_hostname() sets it.');
-  },
+    const url = this.url();
+    if (warned_of.has(url)) return;
+    warned_of.add(url);
+    console.warn('incoming.js: ' + note + ' Is ' + url + ' right? incoming.set_server_hostname() sets it.');
+  }
+}
+
+/** What the page has set for all uploads. */
+export const settings = {
+  server: new Server(''),
+  /** Which way uploads take. @type {incoming.Transport} */
+  transport: 'auto',
 };
+
+/** Those of single uploads. @type {Map<string, Server>} */
+const servers = new Map();
+
+/** @param {string} address one that `is_address`; empty: that of all uploads */
+export function server_at(address) {
+  if (!address) return settings.server;
+  const server = servers.get(address) || new Server(address);
+  servers.set(address, server);
+  return server;
+}
 
 export function is_offline() {
   return navigator.onLine === false;

@@ -5,7 +5,6 @@
 
 import { TICK_S } from './clock.js';
 import { noop } from './connection.js';
-import { memory_prefix } from './memory.js';
 
 /** @typedef {import('./states.js').Event} Event */
 /** @typedef {import('./states.js').State} State */
@@ -27,6 +26,7 @@ export class Share {
     this.ticker = 0;
     this.silent_ticks = 0; // of the owner
     this.is_followed = false;
+    this.has_lock = false;
     this.pending = {}; // a request that the owner may not have received yet; an empty one asks for its values
     /** @type {(value?: unknown) => void} */
     this.release = noop;
@@ -36,7 +36,7 @@ export class Share {
   join() {
     if (this.owns || this.channel) return;
     const { upload } = this;
-    this.name = memory_prefix() + upload.ticket_id;
+    this.name = upload.memory.new_key();
     try {
       this.channel = new BroadcastChannel(this.name);
       this.channel.onmessage = ({ data }) => this.on_message(data);
@@ -52,15 +52,20 @@ export class Share {
   /** @param {LockOptions} options */
   request_lock(options) {
     const { channel } = this;
+    let has_lock = false;
     navigator.locks.request(this.name, options, (lock) => {
       if (this.owns || channel !== this.channel) return null; // the second: it has ended meanwhile
       if (!lock) {
         this.post(this.pending);
         return null;
       }
+      this.has_lock = has_lock = true;
       this.set_owner(true);
       return new Promise((resolve) => { this.release = resolve; });
-    }).catch(() => {
+    }).then(() => {
+      if (has_lock && channel) say_goodbye(channel);
+    }, () => {
+      this.has_lock = false;
       if (channel === this.channel) this.set_owner(!this.owns); // it was stolen, or is forbidden here
     });
   }
@@ -98,18 +103,21 @@ export class Share {
     this.post(request);
   }
 
-  /** @param {{pause?: incoming.PauseRequest, cancel?: string, state: State, values?: Record<string, unknown>}} message */
-  on_message({ pause, cancel, state, values }) {
+  /** @param {{pause?: incoming.PauseRequest, cancel?: string, retry?: boolean, left?: boolean, state: State, values?: Record<string, unknown>}} message */
+  on_message({ pause, cancel, retry, left, state, values }) {
+    if (!this.channel) return;
     if (values) {
       this.silent_ticks = 0;
       this.pending = {};
       if (!this.owns) this.upload.follow(state, values);
       return;
     }
-    if (!this.owns) return;
+    if (left && !this.owns) this.request_lock({ ifAvailable: true });
+    if (!this.owns || left) return;
     this.is_followed = true;
     if (pause) this.upload.pause(pause);
     if (cancel) this.upload.cancel(cancel);
+    if (retry) this.upload.retry_now();
     this.post_values();
   }
 
@@ -121,9 +129,15 @@ export class Share {
   leave() {
     clearInterval(this.ticker);
     shares.delete(this);
-    if (this.channel) this.channel.close();
+    if (this.channel && !this.has_lock) this.channel.close();
     this.channel = null;
     this.release();
     this.upload.memory.write(); // as one that no tab uploads
   }
+}
+
+/** The lock is free: those who follow need not wait for their next tick. @param {BroadcastChannel} channel */
+function say_goodbye(channel) {
+  channel.postMessage({ left: true });
+  channel.close();
 }

@@ -1,4 +1,4 @@
-// The state of an upload: one of nine. `TRANSITIONS` is the only way from one state to another.
+// The state of an upload: one of ten. `TRANSITIONS` is the only way from one state to another.
 //
 // All that a page can see follows from the state and from a few counters (properties.js). Whether there is a
 // connection is a separate matter: connections come and go, and an upload that is `running` stays `running`
@@ -9,42 +9,42 @@
 // A user's cancel needs an answer, because it can come too late. Once all bytes have arrived the app may already
 // have the file, and then the upload finishes.
 
-import * as TEXTS from './texts.js';
-
-/** @typedef {'new'|'held'|'running'|'paused'|'arrived'|'cancelling'|'finished'|'cancelled'|'failed'} State */
-/** @typedef {'start'|'pause'|'unpause'|'cancel'|'arrive'|'rewind'|'abort'|'fail'|'finish'} Event */
+/** @typedef {'new'|'held'|'running'|'paused'|'arrived'|'cancelling'|'finished'|'cancelled'|'failed'|'disposed'} State */
+/** @typedef {'start'|'pause'|'unpause'|'cancel'|'arrive'|'rewind'|'abort'|'fail'|'finish'|'dispose'} Event */
 
 /** The next state, by state and event. An event that is not listed has no effect. @type {Record<State, Partial<Record<Event, State>>>} */
 export const TRANSITIONS = {
-  new: { start: 'running', pause: 'held', cancel: 'cancelling' },
-  held: { start: 'paused', unpause: 'new', cancel: 'cancelling' }, // paused before it was started
-  paused: { unpause: 'running', cancel: 'cancelling' },
+  new: { start: 'running', pause: 'held', cancel: 'cancelling', dispose: 'disposed' },
+  held: { start: 'paused', unpause: 'new', cancel: 'cancelling', dispose: 'disposed' }, // paused before it was started
+  paused: { unpause: 'running', cancel: 'cancelling', dispose: 'disposed' },
   running: {
     pause: 'paused', cancel: 'cancelling', arrive: 'arrived',
-    abort: 'cancelled', fail: 'failed', finish: 'finished',
+    abort: 'cancelled', fail: 'failed', finish: 'finished', dispose: 'disposed',
   },
-  arrived: { rewind: 'running', abort: 'cancelled', fail: 'failed', finish: 'finished' },
+  arrived: { rewind: 'running', abort: 'cancelled', fail: 'failed', finish: 'finished', dispose: 'disposed' },
   // An error that ends the upload ends it as the user wished.
-  cancelling: { arrive: 'arrived', abort: 'cancelled', fail: 'cancelled', finish: 'finished' },
+  cancelling: { arrive: 'arrived', abort: 'cancelled', fail: 'cancelled', finish: 'finished', dispose: 'disposed' },
   finished: {},
   cancelled: {},
   failed: {},
+  disposed: {},
 };
 
 /**
- * What is true in a state: the sentence for users, and whether a connection is wanted.
- * @type {Record<State, {text: string, online: boolean}>}
+ * What is true in a state: the one that pages see, unless situation.js knows more, and whether a connection is wanted.
+ * @type {Record<State, {shown: incoming.State, online: boolean}>}
  */
 export const STATES = {
-  new: { text: TEXTS.NEW, online: false },
-  held: { text: TEXTS.PAUSED, online: false },
-  running: { text: TEXTS.RUNNING, online: true },
-  paused: { text: TEXTS.PAUSED, online: false },
-  arrived: { text: TEXTS.ARRIVED, online: true },
-  cancelling: { text: TEXTS.CANCELLING, online: true },
-  finished: { text: TEXTS.FINISHED, online: false },
-  cancelled: { text: TEXTS.CANCELLED, online: false },
-  failed: { text: TEXTS.FAILED, online: false },
+  new: { shown: 'new', online: false },
+  held: { shown: 'paused', online: false },
+  running: { shown: 'uploading', online: true },
+  paused: { shown: 'paused', online: false },
+  arrived: { shown: 'waiting_for_app', online: true },
+  cancelling: { shown: 'cancelling', online: true },
+  finished: { shown: 'finished', online: false },
+  cancelled: { shown: 'cancelled', online: false },
+  failed: { shown: 'failed', online: false },
+  disposed: { shown: 'disposed', online: false },
 };
 
 /** The states that end an upload, with the names of their DOM events. @type {Partial<Record<State, 'finished'|'cancelled'|'error'>>} */

@@ -1,53 +1,91 @@
-// Every sentence that users of a page can see, in one table. No sentence holds `<`, `>` or `&`: some pages write
-// them into innerHTML.
+// Every sentence that users of a page can see, in one table. A page may replace entries, for all uploads or for one of
+// them. No sentence holds `<`, `>` or `&`: some pages write them into innerHTML.
 
-// One for each state.
-export const NEW = 'Not started yet.';
-export const PAUSED = 'Paused.';
-export const RUNNING = 'Uploading.';
-export const ARRIVED = 'All data has arrived. Waiting for the app to accept the file.';
-export const CANCELLING = 'Cancelling.';
-export const FINISHED = 'Finished.';
-export const CANCELLED = 'Cancelled.';
-export const FAILED = 'The upload failed.';
+/** @typedef {keyof incoming.Texts} TextKey */
 
-// In place of the sentence of a state.
-export const CONNECTING = 'Connecting.';
-export const CHECKING = 'Checking that it is the same file.';
-export const READ_IS_SLOW = 'Reading the file is slow: its drive does not respond.';
-export const APP_IS_SILENT = 'All data has arrived, but the app does not respond yet. The server is trying again.';
-export const APP_TROUBLE = (/** @type {string} */ why) => `All data has arrived, but ${why}. The server is trying again.`;
-export const CANCELLED_BY_USER = 'Cancelled by the user.';
+/** @type {incoming.Texts} */
+export const ENGLISH = {
+  // One for each state; `retrying` has that of its reason, and `elsewhere` that of the other window.
+  new: 'Not started yet.',
+  connecting: 'Connecting.',
+  checking: 'Checking that it is the same file.',
+  uploading: 'Uploading.',
+  paused: 'Paused.',
+  waiting_for_app: 'All data has arrived. Waiting for the app to accept the file.',
+  cancelling: 'Cancelling.',
+  finished: 'Finished.',
+  cancelled: 'Cancelled.',
+  failed: 'The upload failed.',
+  disposed: 'This page no longer uploads the file.',
 
-// Why there is no connection. RETRY follows each of them.
-export const RETRY = ' Trying again soon.';
-export const OFFLINE = 'You are offline. The upload resumes when you are online again.';
-export const LOST = 'The connection was lost.';
-export const NO_CONNECTION = 'No connection to the server.';
-export const RESTARTED = 'The server is being restarted.';
-export const TAKEN_OVER = 'The upload continues in another window.';
-export const NOT_READABLE_NOW = 'The file cannot be read at the moment.';
-export const NO_MEMORY = 'The browser has too little memory at the moment.';
-export const WORKER_LOST = 'The browser stopped the background worker of this page.';
-export const NO_WEBSOCKETS = 'A proxy between you and the upload server blocks WebSockets.';
-export const TOO_MANY_CONNECTIONS = 'Your network has too many connections to the upload server at the moment.';
-export const HTTP_STATUS = (/** @type {number} */ status) => `The address of the upload server answered with HTTP status ${status}.`;
-export const NOT_A_SERVER = (/** @type {string} */ host) => `The server at ${host} is not an upload server, or it is overloaded.`;
-export const NO_ANSWER = (/** @type {string} */ host) => `No connection to the upload server at ${host}.`;
+  // In place of the sentence of a state.
+  listing: (files) => `Reading the folder: ${files} files so far.`,
+  slow_read: 'Reading the file is slow: its drive does not respond.',
+  app_silent: 'All data has arrived, but the app does not respond yet. The server is trying again.',
+  app_trouble: (why) => `All data has arrived, but ${why}. The server is trying again.`,
+  cancelled_by_user: 'Cancelled by the user.',
+  offline: 'You are offline. The upload resumes when you are online again.',
 
-// Errors that this library finds: errors.js has their codes.
-export const FILE_UNREADABLE = 'The file can no longer be read: it was changed, moved or deleted.';
-export const NEVER_READABLE = 'The file cannot be read: it is a folder, or it was changed, moved or deleted.';
-export const FILE_CHANGED = 'The file has changed since it was chosen.';
-export const NOT_UNDERSTOOD = 'The upload server sent an invalid response.';
-export const BAD_ADDRESS = 'The address of the upload server cannot be used from this page.';
-export const NOT_TAKEN = 'The app did not accept the file.';
-export const TOO_OLD = 'The upload server is older than the script of this page.';
+  // Why there is no connection, and what follows each of these.
+  connection_lost: 'The connection was lost.',
+  no_connection: 'No connection to the server.',
+  no_answer: (host) => `No connection to the upload server at ${host}.`,
+  server_restarting: 'The server is being restarted.',
+  server_busy: 'The server cannot accept data at the moment.',
+  taken_over: 'The upload continues in another window.',
+  file_unreadable_now: 'The file cannot be read at the moment.',
+  no_memory: 'The browser has too little memory at the moment.',
+  worker_lost: 'The browser stopped the background worker of this page.',
+  websockets_blocked: 'A proxy between you and the upload server blocks WebSockets.',
+  too_many_connections: 'Your network has too many connections to the upload server at the moment.',
+  http_status: (status) => `The address of the upload server answered with HTTP status ${status}.`,
+  not_an_upload_server: (host) => `The server at ${host} is not an upload server, or it is overloaded.`,
+  trying_again: 'Trying again soon.',
 
-// Which file an upload was started with, after an error of the server.
-export const EXPECTED_FILE = (/** @type {string} */ name, /** @type {string} */ size, /** @type {string} */ changed) =>
-  `The upload was started with "${name}" (${size}${changed && ', last changed ' + changed}).`;
-export const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
+  // Errors that the library finds. The server sends the sentences of its own.
+  file_unreadable: 'The file can no longer be read: it was changed, moved or deleted.',
+  file_never_readable: 'The file cannot be read: it is a folder, or it was changed, moved or deleted.',
+  folder_unreadable: 'A file of the folder can no longer be read: it was changed, moved or deleted.',
+  file_changed: 'The file has changed since it was chosen.',
+  invalid_response: 'The upload server sent an invalid response.',
+  bad_address: 'The address of the upload server cannot be used from this page.',
+  not_taken: 'The app did not accept the file.',
+  server_too_old: 'The upload server is older than the script of this page.',
+  gave_up: 'The upload gave up after trying for too long.', // it follows the reason of the last try
+  not_retried: 'It was not tried again.',
+  wrong_dest_type: 'The page has asked for a file where a folder came, or for a folder where a file came.',
+
+  // Which file an upload was started with, after an error of the server.
+  expected_file: (name, size, changed) => (
+    `The upload was started with "${name}" (${size}${changed && ', last changed ' + changed}).`),
+};
+
+/** What pages see and replace: `texts.table`. */
+export const texts = { table: Object.freeze(ENGLISH) };
+
+/** @param {Partial<incoming.Texts>} entries */
+export function set_texts(entries) {
+  texts.table = Object.freeze({ ...texts.table, ...entries });
+}
+
+/**
+ * A sentence: the name of an entry, the arguments of one that is a function, and what the server has said.
+ * @typedef {{key: string, args?: (string | number)[], msg?: string}} Sentence
+ */
+
+/**
+ * Returns the text of a sentence. What the server says is more precise than an English entry. It gives way to others,
+ * because it is English.
+ * @param {Sentence} sentence @param {Partial<incoming.Texts>} own entries of one upload @returns {string}
+ */
+export function text_of({ key, args = [], msg = '' }, own) {
+  const name = /** @type {'new'} */ (key);
+  const entry = /** @type {string | ((...args: (string | number)[]) => string) | undefined} */ (own[name] || texts.table[name]);
+  if (!entry || (msg && entry === ENGLISH[name])) return msg;
+  return typeof entry === 'function' ? entry(...args) : entry;
+}
+
+const UNITS = ['bytes', 'kB', 'MB', 'GB', 'TB'];
 
 /**
  * Returns a text from elsewhere without the characters that mean something in HTML.

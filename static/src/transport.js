@@ -1,6 +1,6 @@
 // Which way the connections of an upload take: a WebSocket, or plain HTTP where none opens.
 
-import { server } from './server.js';
+import { settings } from './server.js';
 
 /** @typedef {import('./connection.js').Connection} Connection */
 /** @typedef {import('./upload.js').Upload} Upload */
@@ -16,7 +16,7 @@ export class Transport {
   }
 
   get is_http() {
-    return server.transport === 'auto' ? this.found_http : server.transport === 'http';
+    return settings.transport === 'auto' ? this.found_http : settings.transport === 'http';
   }
 
   /** The network may be another one. */
@@ -28,11 +28,11 @@ export class Transport {
    * A connection was lost. Returns whether plain HTTP should be asked why.
    * @param {Connection} connection @param {number} tries
    */
-  on_lost({ is_http, confirmed }, tries) {
+  on_lost({ is_http, confirmed, server }, tries) {
     if (confirmed) return false;
     if (is_http) this.found_http = false; // a WebSocket is next
     const is_suspicious = tries >= SUSPICIOUS_TRIES;
-    const may_fall_back = server.transport === 'auto' && (is_suspicious || !server.sockets_work);
+    const may_fall_back = settings.transport === 'auto' && (is_suspicious || !server.sockets_work);
     return !is_http && (may_fall_back || (is_suspicious && !server.was_reached));
   }
 
@@ -41,7 +41,7 @@ export class Transport {
    * @param {number} status 0: no answer; -1: one that the page may not see @param {number} tries
    */
   on_status(status, tries) {
-    if (server.transport !== 'auto') return false;
+    if (settings.transport !== 'auto') return false;
     const is_blocked = status === NEEDS_UPGRADE_STATUS;
     this.found_http = is_blocked || (tries > 1 && status !== 0 && status !== TOO_MANY_STATUS);
     return is_blocked;

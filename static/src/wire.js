@@ -1,21 +1,22 @@
 // Protocol version 2 (docs/reference/protocol.md): the server's messages as events, and the header of a chunk.
 
-import { CANCELLED_CODE, NOT_TAKEN, TOO_OLD } from './errors.js';
-import * as TEXTS from './texts.js';
+import { CANCELLED_CODE, NOT_TAKEN, TOO_OLD, reason_of_code } from './errors.js';
 import { readable_size, without_html } from './texts.js';
 
 /** @typedef {{offset: number, max_chunk_bytes: number, max_window_bytes: number, silence_s: number,
- *   idle_silence_s: number, compare: [number, number][], arrived: boolean}} Terms */
+ *   idle_silence_s: number, compare: [number, number][], arrived: boolean, is_folder: boolean, left_out: number[]}} Terms */
+
+/** @typedef {{type: 'stored', offset: number, taken: number, max_chunk_bytes: number, max_window_bytes: number}} StoredEvent */
 
 /**
  * What a connection reports to its upload. The first two lines are about the connection, the rest are the
  * server's messages.
  * @typedef {{type: 'opened'} | {type: 'tick'} | {type: 'lost', code: number, reason: string}
- *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'not_understood'}
- *   | {type: 'confirmed', terms: Terms} | {type: 'stored', offset: number, max_chunk_bytes: number, max_window_bytes: number}
+ *   | {type: 'bad_address'} | {type: 'ignored'} | {type: 'pong'} | {type: 'not_understood'}
+ *   | {type: 'confirmed', terms: Terms} | StoredEvent
  *   | {type: 'resend', offset: number, round: number}
  *   | {type: 'news', news: string, retry_after_s: number, why: string} | {type: 'cancel_acknowledged'} | {type: 'finished'}
- *   | {type: 'cancelled', reason: string} | {type: 'error', code: number, msg: string}
+ *   | {type: 'cancelled', reason: string} | {type: 'error', error: import('./errors.js').UploadError}
  *   | {type: 'passing_error', word: string, msg: string}} ConnectionEvent
  */
 
@@ -25,17 +26,18 @@ export const HEADER_BYTES = 16;
 /** @type {Record<string, (data: any) => ConnectionEvent>} */
 const READERS = {
   MsgUploadConf: (data) => (
-    data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', ...TOO_OLD }),
+    data.Version === 2 ? { type: 'confirmed', terms: terms_of(data) } : { type: 'error', error: TOO_OLD }),
   MsgStored: (data) => ({
-    type: 'stored', offset: data.Offset, max_chunk_bytes: Number(data.MaxChunkBytes) || 0,
-    max_window_bytes: Number(data.MaxWindowBytes) || 0,
+    type: 'stored', offset: data.Offset, taken: Number(data.Taken) || 0,
+    max_chunk_bytes: Number(data.MaxChunkBytes) || 0, max_window_bytes: Number(data.MaxWindowBytes) || 0,
   }),
   MsgResend: (data) => ({ type: 'resend', offset: data.Offset, round: data.Round }),
   MsgNews: (data) => ({
     type: 'news', news: data.News, retry_after_s: Number(data.RetryAfterS) || 0, why: String(data.Why || ''),
   }),
+  MsgPong: () => ({ type: 'pong' }),
   MsgCancelAck: () => ({ type: 'cancel_acknowledged' }),
-  MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', ...NOT_TAKEN }),
+  MsgAllDone: (data) => (data.Success ? { type: 'finished' } : { type: 'error', error: NOT_TAKEN }),
   MsgError: read_error,
 };
 
@@ -55,7 +57,7 @@ function terms_of(data) {
   return {
     offset: data.Offset, max_chunk_bytes: data.MaxChunkBytes, max_window_bytes: data.MaxWindowBytes,
     silence_s: data.SilenceS, idle_silence_s: Number(data.IdleSilenceS) || 0, // older servers do not send it
-    compare: data.Compare, arrived: data.Arrived,
+    compare: data.Compare, arrived: data.Arrived, is_folder: data.DestType === 'folder', left_out: data.LeftOut || [],
   };
 }
 
@@ -74,13 +76,14 @@ function read_error(data) {
   if (data.Retryable === true) return { type: 'passing_error', word: String(data.Code), msg };
   if (data.ErrorCode === CANCELLED_CODE) return { type: 'cancelled', reason: msg };
   const other_file = ['wrong_file', 'length_mismatch'].includes(data.Code) && data.FileName;
-  return { type: 'error', code: Number(data.ErrorCode), msg: other_file ? msg + ' ' + expected_file(data) : msg };
+  const code = Number(data.ErrorCode);
+  return { type: 'error', error: { code, reason: reason_of_code(code), msg, expected: other_file ? expected_file(data) : null, index: data.Index } };
 }
 
-/** @param {any} data of an error: the file that the upload was started with */
+/** @param {any} data of an error: the file that the upload was started with @returns {[string, string, string]} */
 function expected_file({ FileName: name, FileLengthBytes: bytes, FileLastModifiedMs: changed_ms }) {
   const changed = changed_ms > 0 ? new Date(changed_ms).toLocaleString() : '';
-  return without_html(TEXTS.EXPECTED_FILE(name, readable_size(bytes), changed));
+  return [without_html(name), readable_size(bytes), changed];
 }
 
 /**

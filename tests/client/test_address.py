@@ -34,7 +34,7 @@ def test_an_address_is_understood(text: str, shown: str, path: str, host: str) -
     ["", "localhost", "localhost:4000", "ftp://a", "http://", "http://a:x", "http://a:70000", "http://a?b", "http://[",
      "http://user:word@a", "http://a/\u00fc", "http://a/b c"],
 )  # fmt: skip
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_a_malformed_address_is_refused(text: str) -> None:
     with pytest.raises(BadAddress):
         parse(text)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -39,7 +41,7 @@ WAITS = View("a.mov", 100, 42, 0.0, "The connection was lost.", "", 2.2)
         st.sampled_from([0.0, 7.0]),
     ),
 )
-def test_a_line_never_reaches_the_last_column(columns: int, seen: View) -> None:
+def test_the_progress_bar_never_reaches_the_last_column(columns: int, seen: View) -> None:
     assert column_count(bar_line(seen, columns)) < columns
 
 
@@ -52,7 +54,7 @@ def test_a_line_never_reaches_the_last_column(columns: int, seen: View) -> None:
               "412 MB/s, 0:05 left"),
     ],
 )  # fmt: skip
-def test_what_there_is_room_for_is_shown(columns: int, line: str) -> None:
+def test_the_progress_bar_shows_what_fits_into_the_line(columns: int, line: str) -> None:
     assert bar_line(HALF, columns) == line
 
 
@@ -62,10 +64,17 @@ def test_a_wait_is_counted_down_and_said_shortly_where_there_is_little_room() ->
     assert log_line(WAITS) == "a.mov: 42 % of 100 B, The connection was lost. Trying again in 3 s."
 
 
-def test_a_hundred_percent_is_all_of_it() -> None:
+def test_a_hundred_percent_is_shown_for_whole_files_only() -> None:
     assert View("a", 1_000_000, 999_999, 0.0).percent == 99
     assert View("a", 0, 0, 0.0).percent == 100
     assert bar_line(View("a", 0, 0, 0.0), 60)
+
+
+def test_the_files_of_a_folder_are_counted() -> None:
+    photos = View("photos", 1000, 420, 96.4, files=10_000, stored_files=4_212)
+    assert log_line(photos) == "photos: 42 % of 1.00 kB, 4,212/10,000 files, 96 B/s, 0:07 left"
+    bars = [bar_line(one, 120).split("  ")[2] for one in (photos, replace(photos, stored_files=9_999))]
+    assert len(bars[0]) == len(bars[1]) > 8, "the bar keeps its width"
 
 
 def test_a_log_line_has_numbers() -> None:
@@ -122,4 +131,4 @@ def test_the_speed_is_that_of_the_last_seconds() -> None:
 def test_the_user_sees_why_the_app_is_waited_for(why: str, words: str) -> None:
     session = Session("0b8a0f0e", File("a.mov", 0, 0), Options(), lambda: 0.5, 0.0)
     session.stage, session.app_is_silent, session.app_problem = Stage.AWAITING_APP, True, why
-    assert log_line(view(session, "a.mov", Meter(), 0.0)) == f"a.mov: 100 % of 0 B, {words}"
+    assert log_line(view(session, File("a.mov", 0, 0), Meter(), 0.0)) == f"a.mov: 100 % of 0 B, {words}"

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pytest
 
-from incoming.client.file import FileChanged, FileUnreadable, Source
+from incoming.client.file import FileSource
+from incoming.client.source import FileChanged, FileUnreadable
 
 CONTENT: Final = bytes(range(200)) * 50
 REPORTS: Final = {
@@ -40,7 +41,7 @@ def report(monkeypatch: pytest.MonkeyPatch, size_bytes: int) -> None:
     monkeypatch.setattr(os, "fstat", fstat)
 
 
-def whole(source: Source) -> bytes:
+def whole(source: FileSource) -> bytes:
     content = bytearray(source.file.length_bytes)
     source.read_into(memoryview(content), 0)
     return bytes(content)
@@ -49,7 +50,7 @@ def whole(source: Source) -> bytes:
 @pytest.mark.parametrize("size_bytes", [0, 1, 2, 4096])
 def test_a_file_of_the_size_that_it_has_is_read(tmp_path: Path, size_bytes: int) -> None:
     (tmp_path / "file").write_bytes(CONTENT[:size_bytes])
-    source = Source(tmp_path / "file")
+    source = FileSource(tmp_path / "file")
     assert source.file.length_bytes == size_bytes
     assert whole(source) == CONTENT[:size_bytes]
     source.check()
@@ -61,7 +62,7 @@ def test_a_size_that_is_not_true_is_noticed_before_anything_is_sent(
 ) -> None:
     report(monkeypatch, size_bytes)
     with pytest.raises(FileChanged) as spoiled:
-        Source(file)
+        FileSource(file)
     assert f"{file} is reported as {size_bytes:,} bytes" in str(spoiled.value)
     assert words in str(spoiled.value)
 
@@ -70,7 +71,7 @@ def test_a_file_of_proc_that_has_text_and_no_size_is_not_sent() -> None:
     place = Path("/proc/self/limits")
     assert place.stat().st_size == 0
     with pytest.raises(FileChanged, match="reported as 0 bytes, but it has more"):
-        Source(place)
+        FileSource(place)
 
 
 CHANGES: Final[dict[str, Callable[[Path], object]]] = {
@@ -84,7 +85,7 @@ CHANGES: Final[dict[str, Callable[[Path], object]]] = {
 def test_a_file_that_changes_is_noticed_whenever_it_is_looked_at(
     file: Path, change: Callable[[Path], object]
 ) -> None:
-    source = Source(file)
+    source = FileSource(file)
     half = memoryview(bytearray(len(CONTENT) // 2))
     source.read_into(half, 0)
     change(file)
@@ -102,7 +103,7 @@ def test_a_file_that_grows_while_its_size_stands_still_is_noticed_with_its_last_
 ) -> None:
     """As where a network file system has the size in a cache."""
     report(monkeypatch, len(CONTENT))
-    source = Source(file)
+    source = FileSource(file)
     first = memoryview(bytearray(1000))
     source.read_into(first, 0)
     os.truncate(file, grow_to)
@@ -115,7 +116,7 @@ def test_a_file_that_shrinks_while_its_size_stands_still_is_noticed(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report(monkeypatch, len(CONTENT))
-    source = Source(file)
+    source = FileSource(file)
     os.truncate(file, 1500)
     with pytest.raises(FileChanged, match="reported as 10,000 bytes, but it ends after 1,500"):
         source.read_into(memoryview(bytearray(1000)), 1000)
@@ -125,4 +126,4 @@ def test_a_file_that_shrinks_while_its_size_stands_still_is_noticed(
 
 def test_a_file_that_can_be_opened_and_not_read_says_so() -> None:
     with pytest.raises(FileUnreadable, match="can't be read"):
-        Source(Path("/proc/self/mem"))
+        FileSource(Path("/proc/self/mem"))

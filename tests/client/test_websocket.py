@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from crc32c import crc32c
 
-from incoming.client.file import Source
+from incoming.client.file import FileSource
 from incoming.client.protocol.events import ConnectionClosed, PeerActive
 from incoming.client.protocol.stored_prefix import Segment
 from incoming.client.websocket import MAX_FRAMES, WebSocket
@@ -133,7 +133,7 @@ def test_chunks_are_sent_as_the_protocol_specifies(
 ) -> None:
     websocket, theirs = ends
     data = FileBytes(1_000_001, 3)
-    source = Source(write_file(tmp_path / "a.bin", data))
+    source = FileSource(write_file(tmp_path / "a.bin", data))
     for segment in (Segment(0, 1), Segment(1, 120), Segment(120, 60_000), Segment(60_000, 1_000_001)):
         crc = websocket.send_chunk(source, segment, 7)
         wanted = data.read(segment.start, segment.end - segment.start)
@@ -159,7 +159,7 @@ def test_the_file_is_read_a_limited_distance_ahead_of_the_link(
     ends: tuple[WebSocket, socket.socket], tmp_path: Path
 ) -> None:
     websocket, _ = ends
-    source = Source(write_file(tmp_path / "a.bin", FileBytes(4_000_000, 3)))
+    source = FileSource(write_file(tmp_path / "a.bin", FileBytes(4_000_000, 3)))
     sent = 0
     while websocket.has_room:
         websocket.send_chunk(source, Segment(sent, sent + 500_000), 0)

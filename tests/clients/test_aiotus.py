@@ -11,7 +11,10 @@ import pytest
 
 from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, Stage, check, matrix
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("aiotus")
 
 MIB: Final = 1 << 20
 FEW_TRIES: Final = aiotus.RetryConfiguration(retry_attempts=2, max_retry_period_seconds=0.2)
@@ -39,6 +42,7 @@ class AiotusUpload:
         return self.succeeded
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize(
     "options",
     [
@@ -64,6 +68,7 @@ def test_an_upload_resumes_after(stage: Stage, trouble: str) -> None:
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @matrix
 @pytest.mark.parametrize("size", [300_000, 0])
 def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Stage, size: int) -> None:
@@ -78,14 +83,16 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Sta
     check(upload, file)
 
 
+@case(REFUSAL)
 @matrix
-def test_a_refusal_by_the_app_is_no_success(stage: Stage) -> None:
+def test_a_refusal_by_the_app_is_not_a_success(stage: Stage) -> None:
     stage.app.answers = [Reply(400, "no such album")]
     file, upload = stage.file(300_000), stage.issue()
     assert AiotusUpload(upload, file, config=FEW_TRIES).end() is False
     assert upload.delivery.sha256 == file.sha256
 
 
+@case(LARGE)
 @matrix
 def test_a_file_of_5_gib_arrives(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()

@@ -10,8 +10,11 @@ import pytest
 from tests.clients.browser_upload import CLIENTS, BrowserUpload, page_served
 from tests.clients.conftest import Stage, check, matrix
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.engines import Browser
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("{client} in Chromium")
 
 MIB: Final = 1 << 20
 WAYS: Final[dict[str, dict[str, Any]]] = {
@@ -38,6 +41,7 @@ def client(request: pytest.FixtureRequest, driver: Browser, address: str) -> Ite
     driver.get("about:blank")
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize(
     "options",
     [pytest.param(o, id=way, marks=[] if way in QUICK_WAYS else matrix) for way, o in WAYS.items()],
@@ -50,6 +54,7 @@ def test_a_file_arrives(stage: Stage, client: BrowserUpload, options: dict[str, 
     assert upload.delivery.fields["filenameFromBrowser"] == file.path.name
 
 
+@case(UPLOAD, EMPTY)
 def test_several_files_arrive_each_with_the_ticket_of_its_own(stage: Stage, client: BrowserUpload) -> None:
     uploads = [(stage.file(size), stage.issue()) for size in (300_000, 0, 1, 700_000)]
     client.begin(*uploads)
@@ -127,6 +132,7 @@ def test_an_upload_resumes_where_it_was_after_a_reload_of_the_page(
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @pytest.mark.parametrize("size", [300_000, 0])
 def test_success_is_reported_when_the_app_has_the_file_and_not_before(
     stage: Stage, client: BrowserUpload, size: int
@@ -142,6 +148,7 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(
     check(upload, file)
 
 
+@case(REFUSAL)
 @pytest.mark.parametrize("size", [300_000, pytest.param(0, marks=matrix)])
 def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(
     stage: Stage, client: BrowserUpload, size: int
@@ -154,6 +161,7 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(
     assert "422" in error["message"] and "The app" in error["message"]
 
 
+@case(LARGE)
 @matrix
 def test_a_file_of_5_gib_arrives(stage: Stage, client: BrowserUpload) -> None:
     file, upload = stage.large_file(), stage.issue()

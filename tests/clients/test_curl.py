@@ -17,10 +17,13 @@ from _pytest.mark.structures import ParameterSet
 from tests.clients.conftest import DEADLINE_S, QUICK, SLOW_BYTES_PER_S, DiskFile, Issued, Stage, check, matrix
 from tests.conftest import StartServer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp, SlowApp
+from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.relay import Relay
 from tests.support.server import ROOT, finish_upload
 from tests.support.waiting import wait_until
 from tests.test_docs import FENCE
+
+pytestmark = of_client("curl")
 
 MIB: Final = 1 << 20
 BROKEN_OFF_BYTES: Final = 3 * MIB
@@ -121,6 +124,7 @@ def test_the_address_of_a_ticket_is_found_by_hand(stage: Stage) -> None:
     assert json.loads(printed)["state"] == "issued"
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize("heading", [SEND, RESUME, RETRY, POST, FORM])
 @pytest.mark.parametrize(
     "size_bytes", [1_000_000, pytest.param(0, marks=matrix), pytest.param(10 * MIB, marks=matrix)]
@@ -131,6 +135,7 @@ def test_a_file_arrives(stage: Stage, heading: str, size_bytes: int) -> None:
     check(upload, file)
 
 
+@case(EMPTY)
 def test_an_empty_file_arrives(stage: Stage) -> None:
     file, upload = stage.file(0), stage.issue()
     assert run(SEND, upload, file) == (0, FINISHED)
@@ -147,7 +152,8 @@ def test_the_app_gets_the_name_of_the_file(stage: Stage, heading: str, name: str
     assert upload.delivery.fields["filenameFromBrowser"] == name
 
 
-def test_what_a_program_writes_arrives(stage: Stage) -> None:
+@case(UPLOAD)
+def test_the_output_of_a_program_arrives_through_a_pipe(stage: Stage) -> None:
     file, upload = stage.file(1_000_000), stage.issue()
     photos = file.path.parent / "photos"
     photos.mkdir()
@@ -235,6 +241,7 @@ def test_a_wrong_offset_is_answered_with_the_command_that_resumes(stage: Stage) 
 # --- the app -------------------------------------------------------------------------------------------
 
 
+@case(NOT_EARLY)
 @pytest.mark.parametrize("heading", [SEND, in_matrix(FORM), in_matrix(POST)])
 def test_curl_ends_when_the_app_has_the_file_and_not_before(stage: Stage, heading: str) -> None:
     slow = SlowApp()
@@ -247,6 +254,7 @@ def test_curl_ends_when_the_app_has_the_file_and_not_before(stage: Stage, headin
     assert client.end() == (0, FINISHED)
 
 
+@case(NOT_EARLY)
 def test_curl_says_that_the_app_has_not_answered_and_how_to_ask(hasty_stage: Stage) -> None:
     hasty_stage.app.answers = [WAIT]
     file, upload = hasty_stage.file(300_000), hasty_stage.issue()
@@ -260,6 +268,24 @@ def test_curl_says_that_the_app_has_not_answered_and_how_to_ask(hasty_stage: Sta
     assert run(SEND, upload, file) == (0, FINISHED)
 
 
+@case(NOT_EARLY)
+@pytest.mark.parametrize("heading", [SEND, in_matrix(FORM), in_matrix(POST)])
+def test_success_waits_for_an_app_that_is_down_and_for_a_server_that_restarts(
+    hasty_stage: Stage, heading: str
+) -> None:
+    file, upload = hasty_stage.file(300_000), hasty_stage.issue()
+    hasty_stage.app.stop()
+    for _ in range(2):
+        status, printed = run(heading, upload, file)
+        assert status == 0
+        assert printed.startswith("The file has arrived, and the app has not accepted it yet: the app could")
+        hasty_stage.server.restart()
+    hasty_stage.app.start()
+    wait_until(lambda: run(heading, upload, file) == (0, FINISHED), "the app has the file")
+    check(upload, file)
+
+
+@case(REFUSAL)
 @pytest.mark.parametrize("heading", [SEND, in_matrix(FORM), in_matrix(RESUME)])
 def test_a_refusal_by_the_app_is_an_error_with_a_sentence(stage: Stage, heading: str) -> None:
     stage.app.answers = [Reply(403, "no")]
@@ -293,12 +319,14 @@ def finish(heading: str, upload: Issued, file: DiskFile) -> None:
     check(upload, file)
 
 
+@case(LARGE)
 @matrix
 @pytest.mark.parametrize("heading", [SEND, FORM])
 def test_a_file_of_5_gib_arrives(stage: Stage, heading: str) -> None:
     finish(heading, stage.issue(), stage.large_file())
 
 
+@case(LARGE)
 @matrix
 def test_a_file_of_5_gib_resumes_beyond_4_gib(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()

@@ -9,7 +9,10 @@ import pytest
 from tests.clients.conftest import Stage, check, matrix
 from tests.clients.node_upload import uploading
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("tus-js-client in Node")
 
 MIB: Final = 1 << 20
 
@@ -26,6 +29,7 @@ WAYS: Final[dict[str, dict[str, Any]]] = {
 QUICK_WAYS: Final = ("one request", "chunks")
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize(
     "options",
     [
@@ -74,6 +78,7 @@ def test_an_upload_resumes_where_it_was_after(stage: Stage, options: dict[str, A
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @pytest.mark.parametrize("size", [300_000, 0])
 def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Stage, size: int) -> None:
     slow = SlowApp()
@@ -88,6 +93,7 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Sta
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @matrix
 def test_success_waits_for_an_app_that_is_down_and_for_a_server_that_restarts(stage: Stage) -> None:
     stage.app.stop()
@@ -103,6 +109,7 @@ def test_success_waits_for_an_app_that_is_down_and_for_a_server_that_restarts(st
     check(upload, file)
 
 
+@case(REFUSAL)
 @pytest.mark.parametrize("size", [300_000, 0])
 def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(stage: Stage, size: int) -> None:
     stage.app.answers = [Reply(400, "no such album")]
@@ -127,6 +134,7 @@ def test_an_app_may_have_one_address_for_all_uploads(stage: Stage, way: str) -> 
     check(upload, file)
 
 
+@case(EMPTY)
 def test_an_empty_file_arrives(stage: Stage) -> None:
     file, upload = stage.file(0), stage.issue()
     with uploading(file, endpoint=upload.url) as client:
@@ -144,6 +152,7 @@ def test_a_terminated_upload_is_cancelled(stage: Stage) -> None:
     assert upload.stored_bytes == 0
 
 
+@case(LARGE)
 @matrix
 def test_a_file_of_5_gib_arrives(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()

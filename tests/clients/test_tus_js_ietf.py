@@ -12,7 +12,10 @@ import pytest
 from tests.clients.conftest import Stage, check, matrix
 from tests.clients.node_upload import uploading
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("tus-js-client in Node, {protocol}")
 
 MIB: Final = 1 << 20
 V5, V6 = "ietf-draft-03", "ietf-draft-05"
@@ -37,6 +40,7 @@ def each_way(*quick: tuple[str, str]) -> list[Any]:
     ]
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize(("protocol", "way"), each_way(*QUICK))
 def test_a_file_arrives(stage: Stage, protocol: str, way: str) -> None:
     file, upload = stage.file(1_000_000), stage.issue()
@@ -80,6 +84,7 @@ def test_an_upload_resumes_where_it_was_after(
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @pytest.mark.parametrize(
     ("protocol", "way"), each_way((V5, "one request"), (V6, "chunks"), (V6, "with the creation"))
 )
@@ -99,6 +104,7 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(
     check(upload, file)
 
 
+@case(EMPTY, NOT_EARLY)
 @in_both
 def test_an_empty_file_is_a_success_when_the_app_has_it_and_not_before(stage: Stage, protocol: str) -> None:
     slow = SlowApp()
@@ -112,6 +118,7 @@ def test_an_empty_file_is_a_success_when_the_app_has_it_and_not_before(stage: St
     check(upload, file)
 
 
+@case(NOT_EARLY)
 @matrix
 @in_both
 def test_success_waits_for_an_app_that_is_down_and_for_a_server_that_restarts(
@@ -130,6 +137,7 @@ def test_success_waits_for_an_app_that_is_down_and_for_a_server_that_restarts(
     check(upload, file)
 
 
+@case(REFUSAL)
 @in_both
 @pytest.mark.parametrize("size", [pytest.param(300_000), pytest.param(0, marks=matrix)])
 def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(
@@ -144,6 +152,7 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words_at_once(
     assert not client.events("success")
 
 
+@case(LARGE)
 @matrix
 @in_both
 def test_a_file_of_5_gib_arrives(stage: Stage, protocol: str) -> None:

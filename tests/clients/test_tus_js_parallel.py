@@ -10,7 +10,10 @@ import requests
 from tests.clients.conftest import DiskFile, Issued, Stage, check, matrix
 from tests.clients.node_upload import NodeUpload, uploading
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("tus-js-client in Node, four parts at a time")
 
 MIB = 1 << 20
 
@@ -35,6 +38,7 @@ def finals(client: NodeUpload) -> list[int]:
     return posts[4:]
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize("options", [{}, pytest.param({"chunkSize": 200_000}, marks=matrix)], ids=str)
 def test_a_file_arrives_in_parts(stage: Stage, options: dict[str, Any]) -> None:
     file, upload = stage.file(3_000_001), stage.issue(lengthBytes="3000001")
@@ -58,6 +62,7 @@ def test_parts_resume_where_they_were_after_a(stage: Stage, trouble: str) -> Non
     check(upload, file)
 
 
+@case(NOT_EARLY)
 def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Stage) -> None:
     slow = SlowApp()
     stage.app.answers = [slow]
@@ -71,6 +76,7 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Sta
     check(upload, file)
 
 
+@case(REFUSAL)
 def test_a_refusal_by_the_app_is_an_error_with_our_words(stage: Stage) -> None:
     stage.app.answers = [Reply(400, "no such album")]
     file, upload = stage.file(300_000), stage.issue()
@@ -80,6 +86,7 @@ def test_a_refusal_by_the_app_is_an_error_with_our_words(stage: Stage) -> None:
     assert not client.events("success")
 
 
+@case(LARGE)
 @matrix
 def test_a_large_file_arrives_in_parts(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()

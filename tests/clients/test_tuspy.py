@@ -11,7 +11,10 @@ from tusclient.exceptions import TusCommunicationError, TusUploadFailed
 
 from tests.clients.conftest import DEADLINE_S, DiskFile, Issued, Stage, check, matrix
 from tests.support.app import Reply, SlowApp
+from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.waiting import wait_until
+
+pytestmark = of_client("tuspy")
 
 MIB: Final = 1 << 20
 
@@ -44,6 +47,7 @@ class TuspyUpload:
         return self.error
 
 
+@case(UPLOAD)
 @pytest.mark.parametrize(
     "options",
     [
@@ -77,6 +81,7 @@ def test_an_upload_resumes_after(stage: Stage, trouble: str) -> None:
     check(upload, file)
 
 
+@case(NOT_EARLY)
 def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Stage) -> None:
     slow = SlowApp()
     stage.app.answers = [slow]
@@ -89,6 +94,7 @@ def test_success_is_reported_when_the_app_has_the_file_and_not_before(stage: Sta
     check(upload, file)
 
 
+@case(REFUSAL)
 @matrix
 def test_a_refusal_by_the_app_is_an_error(stage: Stage) -> None:
     stage.app.answers = [Reply(400, "no such album")]
@@ -98,12 +104,30 @@ def test_a_refusal_by_the_app_is_an_error(stage: Stage) -> None:
     assert upload.delivery.sha256 == file.sha256
 
 
+@case(EMPTY)
 def test_an_empty_file_arrives(stage: Stage) -> None:
     file, upload = stage.file(0), stage.issue()
     assert TuspyUpload(upload, file).end() is None
     check(upload, file)
 
 
+@case(NOT_EARLY)
+@pytest.mark.parametrize("size", [0])
+def test_an_empty_file_that_the_app_has_not_accepted_yet_is_an_error_and_its_repetition_succeeds(
+    stage: Stage, size: int
+) -> None:
+    """tuspy repeats no creation. It takes the answer 423 for an error, and never for success."""
+    slow = SlowApp()
+    stage.app.answers = [slow]
+    file, upload = stage.file(size), stage.issue()
+    error = TuspyUpload(upload, file).end()
+    assert isinstance(error, TusCommunicationError) and error.status_code == 423
+    slow.go_ahead.set()
+    wait_until(lambda: TuspyUpload(upload, file).end() is None, "a repetition succeeds")
+    check(upload, file)
+
+
+@case(LARGE)
 @matrix
 def test_a_file_of_5_gib_arrives(stage: Stage) -> None:
     file, upload = stage.large_file(), stage.issue()

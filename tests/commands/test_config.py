@@ -3,8 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
+import pytest
+from click.testing import CliRunner
+
+from incoming.commands.config import config
+from incoming.commands.setting_options import config_path
+from incoming.settings import load
+from tests.support.server import ROOT
 from tests.test_cli import run
 
 
@@ -34,3 +44,27 @@ def test_a_secret_is_never_shown() -> None:
 def test_a_bad_setting_is_refused_with_its_name() -> None:
     done = run("config", "--port", "x")
     assert (done.returncode, done.stderr) == (1, "port (--port): 'x' is not a whole number\n")
+
+
+def test_without_a_name_the_default_file_is_read_if_it_exists(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(load.CONFIG_VARIABLE, raising=False)
+    default = tmp_path / "etc.toml"
+    monkeypatch.setattr(load, "DEFAULT_CONFIG", str(default))
+    assert config_path(None) is None
+    default.write_text("port = 4321\n")
+    shown = {words: CliRunner().invoke(config, [*words, "--json"]).output for words in ((), ("--config", ""))}
+    assert json.loads(shown[()])["port"] == {"value": 4321, "source": str(default)}
+    assert json.loads(shown["--config", ""])["port"]["source"] == "default"
+    assert config_path("other.toml") == "other.toml"
+
+
+def test_the_source_tree_does_not_read_the_file_of_an_installed_server() -> None:
+    said_at_its_end = "import atexit, os; atexit.register(lambda: print(os.environ['INCOMING_CONFIG']))"
+    script = "import runpy, sys; sys.argv = ['run.py', '--version']"
+    code = f"{said_at_its_end}; {script}; runpy.run_path('run.py', run_name='__main__')"
+    environment = {name: value for name, value in os.environ.items() if name != load.CONFIG_VARIABLE}
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == os.devnull, done.stderr

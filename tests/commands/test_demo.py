@@ -100,27 +100,34 @@ def test_without_docs_the_front_page_names_none(tmp_path: Path, monkeypatch: pyt
 
 
 def test_all_examples_of_the_source_tree_are_found_and_know_where_they_are() -> None:
-    examples = list(demo.examples("0.0.0.0", 4000, "4001, 4002, 4003, 4005"))
-    assert [example.port for example in examples] == [4001, 4002, 4003, 4005]
+    examples = list(demo.examples("0.0.0.0", 4000, "4001, 4002, 4003, 4005, 4006"))
+    assert [example.port for example in examples] == [4001, 4002, 4003, 4005, 4006]
     assert all(example.title.startswith("Example ") for example in examples)
     assert all(isinstance(example.app_at(example.port), bottle.Bottle) for example in examples)
 
 
-@pytest.mark.parametrize("ports", ["4001", "4001,4002", "4001,4002,4003,4004,4005", "", "a,b", "4001;4002"])
+@pytest.mark.parametrize("ports", ["4001", "4001,4002", "1,2,3,4,5,6", "", "a,b", "4001;4002"])
 def test_other_ports_than_needed_are_refused_by_their_name(ports: str) -> None:
-    with pytest.raises(BadSetting, match="examples_ports: must be 4 ports"):
+    with pytest.raises(BadSetting, match="examples_ports: must be 5 ports"):
         list(demo.examples("0.0.0.0", 4000, ports))
 
 
-def test_an_installed_server_says_that_it_has_no_examples(
+def test_examples_of_the_source_tree_keep_their_uploads_and_installed_ones_are_given_a_folder_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert demo.uploads_dir("1-simple") == demo.EXAMPLES_DIR / "1-simple" / "uploads"
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(demo, "EXAMPLES_DIR", Path(demo.__file__).parent.parent / "examples")
+    assert demo.uploads_dir("1-simple") == tmp_path / "incoming-examples" / "1-simple"
+
+
+def test_a_package_without_its_examples_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "EXAMPLES_DIR", tmp_path / "nothing")
-    with pytest.raises(BadSetting, match="only the source tree"):
-        list(demo.examples("0.0.0.0", 4000, "0,0,0,0"))
+    with pytest.raises(BadSetting, match="not where they were installed"):
+        list(demo.examples("0.0.0.0", 4000, "0,0,0,0,0"))
 
 
 def test_an_example_that_is_not_there_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "EXAMPLES_DIR", tmp_path)
     with pytest.raises((BadSetting, OSError), match=r"1-simple"):
-        list(demo.examples("0.0.0.0", 4000, "0,0,0,0"))
+        list(demo.examples("0.0.0.0", 4000, "0,0,0,0,0"))

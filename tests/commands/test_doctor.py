@@ -12,8 +12,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from incoming.client.address import Address
-from incoming.commands.doctor import report
+from incoming.commands.doctor import WAY_VERDICTS, report
 from incoming.commands.proxy_findings import (
     REMEDIES,
     Finding,
@@ -22,9 +21,10 @@ from incoming.commands.proxy_findings import (
     judge_body_limit,
     judge_buffering,
     judge_interim,
+    judge_slow_body,
     judge_timeout,
 )
-from incoming.http_uploads.proxy_probe import MAX_AT_ONCE, MAX_BODY_BYTES
+from incoming.http_uploads.proxy_probe import MAX_AT_ONCE, MAX_AT_ONCE_PER_SOURCE, MAX_BODY_BYTES
 from incoming.protocol.rules import PREFIXES, PROBE_MAX_HOLD_S, PROBE_ROUTE
 from tests.conftest import StartServer
 from tests.support.doctor import examine, run_doctor
@@ -33,6 +33,8 @@ from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
 
 TIMEOUT_S = 30
+HELD = {Topic.TIMEOUT, Topic.SLOW_BODY}
+"""What is left out without --hold."""
 
 
 @pytest.fixture(scope="module")
@@ -59,15 +61,16 @@ def test_without_a_proxy_all_is_well_and_nothing_is_stored(server: RunningServer
     assert "Traceback" not in server.log_text()
 
 
-def test_a_held_answer_can_be_left_out(server: RunningServer) -> None:
-    assert Topic.TIMEOUT not in examine(server.url, "--hold", "0")[1]
+def test_hold_0_leaves_out_the_tests_of_timeouts(server: RunningServer) -> None:
+    found = examine(server.url, "--hold", "0")[1]
+    assert set(found) == set(Topic) - HELD
 
 
 def test_the_report_names_each_topic_and_ends_with_a_verdict(server: RunningServer) -> None:
     done = run_doctor(server.url, "--hold", "0")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"The way to {server.url}\n")
-    assert all(f"  {topic} " in done.stdout for topic in Topic if topic is not Topic.TIMEOUT)
+    assert all(f"  {topic} " in done.stdout for topic in set(Topic) - HELD)
     assert done.stdout.endswith("Uploads work well on this way.\n")
 
 
@@ -142,6 +145,12 @@ def test_a_timeout_is_told_with_its_time() -> None:
     assert (found.grade, "HTTP 504 after 5 s" in found.sentence) == (Grade.CHANGE, True)
 
 
+def test_a_slow_body_is_told_with_its_pauses() -> None:
+    assert judge_slow_body(30, 15, "").grade is Grade.OK
+    found = judge_slow_body(30, 15, "HTTP 408")
+    assert (found.grade, "with pauses of 15 s, fails: HTTP 408" in found.sentence) == (Grade.CHANGE, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "grade"),
     [
@@ -159,15 +168,19 @@ def test_interim_answers_have_to_change_only_where_the_server_would_send_them_to
     assert judge_interim(*arguments).grade is grade
 
 
-def test_each_proxy_has_a_line_for_each_topic_that_has_any() -> None:
+def test_each_proxy_has_a_line_for_each_topic_that_it_can_spoil() -> None:
+    harmless = {(Topic.VERSION, "HAProxy")}
     for topic, lines in REMEDIES.items():
-        assert set(lines) in ({"nginx", "HAProxy", "Apache"}, {"Incoming!!"}), topic
+        can_spoil = {name for name in ("nginx", "HAProxy", "Apache") if (topic, name) not in harmless}
+        assert set(lines) in (can_spoil, {"Incoming!!"}), topic
 
 
 def test_the_report_has_lines_to_copy_that_are_not_broken() -> None:
     finding = judge_body_limit(1 << 20, 1 << 21, "HTTP 413")
-    lines = list(report(Address("example.org", 443, True), [finding], 40))
+    lines = list(report("The way to example.org:443", [finding], WAY_VERDICTS, 40))
     assert any(line.endswith("nginx:   client_max_body_size 0;") for line in lines)
+    assert any(line.endswith("Apache:  LimitRequestBody 0") for line in lines)
+    assert any(line.endswith("         </IfModule>") for line in lines)
     assert lines[-1].startswith("One thing has to change.")
     assert Finding(Topic.INTERIM, Grade.NOTE, "").remedies == {}
 
@@ -188,7 +201,7 @@ def test_the_probe_tells_what_reached_the_server(server: RunningServer, prefix: 
     assert answer.headers["Cache-Control"] == "no-store"
 
 
-def test_it_repeats_nothing_that_it_was_sent(server: RunningServer) -> None:
+def test_the_probe_repeats_nothing_that_it_was_sent(server: RunningServer) -> None:
     secret = "c0ffee-secret"
     headers = {"X-Forwarded-For": secret, "Cookie": secret, "X-Secret": secret}
     answer = requests.post(address(server, f"?x={secret}"), data=secret, headers=headers, timeout=TIMEOUT_S)
@@ -236,6 +249,24 @@ def test_more_requests_than_it_may_answer_at_once_are_refused(server: RunningSer
         wait_until(is_refused, "the probe is busy")
     assert (refused[0].status_code, refused[0].headers["Incoming-Error"]) == (503, "too_many")
     wait_until(lambda: requests.get(address(server), timeout=TIMEOUT_S).ok, "it answers again")
+
+
+def test_one_address_leaves_requests_of_the_probe_to_others(start_server: StartServer) -> None:
+    server = start_server(trusted_proxies="127.0.0.1")
+    request_line = f"GET {PREFIXES[0]}{PROBE_ROUTE}?hold=60 HTTP/1.1"
+    head = "\r\n".join((request_line, "Host: x", "X-Forwarded-For: 192.0.2.1", "", "")).encode()
+
+    def status(source: str) -> int:
+        headers = {"X-Forwarded-For": source}
+        return requests.get(address(server), headers=headers, timeout=TIMEOUT_S).status_code
+
+    with ExitStack() as stack:
+        for _ in range(MAX_AT_ONCE_PER_SOURCE):
+            held = stack.enter_context(socket.create_connection(("127.0.0.1", server.port), TIMEOUT_S))
+            held.sendall(head)
+        wait_until(lambda: status("192.0.2.1") == 503, "the address has its share")
+        assert "too_many" in server.log_text()
+        assert [status(source) for source in ("192.0.2.2", "2001:db8::1", "")] == [200, 200, 200]
 
 
 def test_a_held_answer_does_not_delay_the_stop_of_the_server(start_server: StartServer) -> None:

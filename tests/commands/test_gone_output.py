@@ -134,7 +134,7 @@ def incoming(server: RunningServer, redirection: str, *words: str, **env: str) -
 # --- beside a running server ---------------------------------------------------------------------------
 
 
-def test_a_list_that_could_not_be_written_is_no_success_and_says_why(server: RunningServer) -> None:
+def test_a_list_that_could_not_be_written_is_not_a_success_and_says_why(server: RunningServer) -> None:
     for words in (["uploads"], ["config"]):
         done = incoming(server, ">/dev/full", *words)
         assert (done.returncode, b"Traceback" in done.stderr) == (1, False)

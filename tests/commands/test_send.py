@@ -119,7 +119,9 @@ def test_a_quiet_one_says_nothing_unless_something_is_wrong(
 # --- it goes on ----------------------------------------------------------------------------------------
 
 
-def test_it_resumes_after_the_server_was_killed(server: RunningServer, app: ScriptedApp, file: Path) -> None:
+def test_a_send_resumes_after_the_server_was_killed(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
     ticket_id = new_upload(server, app.url)
     with Sending(file, *slowly(server, ticket_id)) as sending:
         for part_bytes in (5 * MIB, 12 * MIB):
@@ -130,7 +132,9 @@ def test_it_resumes_after_the_server_was_killed(server: RunningServer, app: Scri
     assert_arrived(app, ticket_id)
 
 
-def test_it_resumes_after_it_was_killed_itself(server: RunningServer, app: ScriptedApp, file: Path) -> None:
+def test_a_send_resumes_after_it_was_killed_itself(
+    server: RunningServer, app: ScriptedApp, file: Path
+) -> None:
     ticket_id = new_upload(server, app.url)
     stored = server.stored_file(ticket_id)
     with Relay(server.port) as relay:
@@ -252,7 +256,7 @@ def test_a_repeated_command_after_the_end_shows_the_result(
     assert_arrived(app, ticket_id)
 
 
-def test_a_ticket_that_was_used_for_another_file_is_no_success(
+def test_a_ticket_that_was_used_for_another_file_is_not_a_success(
     server: RunningServer, app: ScriptedApp, file: Path, tmp_path: Path
 ) -> None:
     ticket_id = new_upload(server, app.url)
@@ -343,7 +347,7 @@ def test_another_file_is_detected_when_an_upload_is_resumed(
     assert_arrived(app, ticket_id)
 
 
-def test_a_file_that_was_only_touched_is_compared_and_gone_on_with(
+def test_a_file_that_was_only_touched_is_compared_and_continued(
     server: RunningServer, app: ScriptedApp, file: Path
 ) -> None:
     ticket_id = new_upload(server, app.url)

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 
@@ -46,6 +47,7 @@ class TicketPage(ThreadingHTTPServer):
         self.asked: list[str] = []
         self.interim: list[int] = []
         self.authorization = ""
+        self.form: dict[str, str] = {}
         super().__init__(("127.0.0.1", 0), _Page)
         threading.Thread(target=self.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -63,6 +65,8 @@ class _Page(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked.append(self.command)
+        form = self.rfile.read(int(self.headers.get("Content-Length", "0"))).decode()
+        self.server.form = dict(parse_qsl(form))
         self.server.authorization = self.headers.get("Authorization", "")
         body = self.server.body.encode()
         for status in self.server.interim:
@@ -316,9 +320,7 @@ def test_a_file_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
     assert "does not exist" in sending.said
 
 
-def test_a_folder_and_a_pipe_can_not_be_sent(tmp_path: Path) -> None:
-    with Sending(tmp_path, "--ticket", "a") as sending:
-        assert sending.ends().exit_code == 2
+def test_a_device_can_not_be_sent() -> None:
     with Sending(Path("/dev/null"), "--ticket", "a") as sending:
         assert sending.ends().exit_code == 1
     assert "is not a regular file" in sending.said

@@ -54,7 +54,7 @@ def test_an_empty_file_has_no_checkpoint() -> None:
 
 
 @given(ascending)
-def test_they_are_read_as_they_were_written(of: list[int]) -> None:
+def test_checkpoints_are_read_as_they_were_written(of: list[int]) -> None:
     assert read(json.loads(json.dumps(made(of)))) == made(of)
 
 
@@ -63,6 +63,6 @@ def test_they_are_read_as_they_were_written(of: list[int]) -> None:
     [None, {}, "x", 5, [1, 2], [[1]], [[1, 2, 3]], [["1", 2]], [[1.5, 2]], [[0, 0]], [[-1, 0]], [[1, -1]],
      [[1, 2**32]], [[2, 0], [1, 0]], [[2, 0], [2, 0]]],
 )  # fmt: skip
-def test_what_is_no_list_of_checkpoints_is_refused(value: object) -> None:
+def test_what_is_not_a_list_of_checkpoints_is_refused(value: object) -> None:
     with pytest.raises(ValueError, match="is not an offset behind the last one, with a CRC-32C"):
         read(value)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from incoming.core.checksum import RunningDigest, checksum, combine
+from incoming.core.checksum import RunningDigest, checksum, combine, zeros_checksum
 from incoming.core.hashes import HASHES, new_hash
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -31,6 +31,13 @@ KNOWN = [
 @pytest.mark.parametrize(("data", "expected"), KNOWN)
 def test_the_checksum_is_the_one_of_iscsi(data: bytes, expected: int) -> None:
     assert checksum(data) == checksum(memoryview(data)) == expected
+
+
+@pytest.mark.parametrize("size_bytes", [0, 1, 7, 32, 4096, MIB + 1])
+def test_zeros_have_the_checksum_that_reading_them_gives(size_bytes: int) -> None:
+    assert zeros_checksum(size_bytes) == checksum(bytes(size_bytes))
+    together = combine(0x12345678, zeros_checksum(size_bytes), size_bytes)
+    assert together == checksum(bytes(size_bytes), 0x12345678)
 
 
 @same_each_run
@@ -124,7 +131,7 @@ def test_each_hash_that_is_wanted_is_that_of_the_file(
         assert digest.value(name) == alone.digest()
 
 
-def test_a_copy_is_of_the_same_bytes_and_goes_on_apart() -> None:
+def test_a_copied_digest_is_of_the_same_bytes_and_continues_by_itself() -> None:
     digest = RunningDigest(HASHES)
     digest.add(memoryview(b"content"))
     copied = digest.copy()

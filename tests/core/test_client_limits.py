@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoming.core.client_limits import ClientLimits
+from incoming.core.client_limits import MOST_TOLD, ClientLimits
 
 PROXY = "10.0.0.1"
 BEHIND = [
@@ -64,3 +64,33 @@ def test_who_is_not_counted_may_have_any_number() -> None:
     for _ in range(3):
         assert unlimited.admit("a")
     unlimited.leave("a")
+
+
+def test_connections_to_other_processes_count() -> None:
+    elsewhere = {"a": 2}
+    sources = ClientLimits((), 3, lambda source: elsewhere.get(source, 0))
+    assert [sources.admit("a"), sources.admit("a")] == [True, False]
+    assert [sources.admit("b") for _ in range(4)] == [True, True, True, False]
+    elsewhere["a"] = 0
+    assert sources.admit("a")
+
+
+def test_other_processes_are_told_of_sources_that_have_many_connections() -> None:
+    sources = ClientLimits((), 100)
+    for source, count in {"many": 30, "some": 13, "few": 12}.items():
+        for _ in range(count):
+            sources.admit(source)
+    assert sources.busiest(1) == {"many": 30}
+    assert sources.busiest(2) == {"many": 30, "some": 13, "few": 12}
+    assert sources.busiest(0) == {"many": 30}
+    assert ClientLimits((), 0).busiest(2) == {}
+
+
+def test_where_few_connections_are_allowed_each_one_is_told_up_to_a_number_of_sources() -> None:
+    sources = ClientLimits((), 3)
+    for number in range(MOST_TOLD + 5):
+        sources.admit(f"source {number}")
+    sources.admit("source 3")
+    told = sources.busiest(2)
+    assert len(told) == MOST_TOLD
+    assert told["source 3"] == 2

@@ -63,12 +63,15 @@ PUBLISHED = {
     "app_not_ready": (77, 423, True),
     "session_ended": (78, 409, True),
     "digest_mismatch": (86, 422, False),
-    "upload_in_parts": (100, 403, False),
-    "upload_not_in_parts": (101, 403, False),
-    "unknown_part": (102, 404, False),
-    "bad_assembly": (103, 400, False),
-    "too_many_parts": (104, 403, False),
+    "upload_in_parts": (80, 403, False),
+    "upload_not_in_parts": (81, 403, False),
+    "unknown_part": (82, 404, False),
+    "bad_assembly": (83, 400, False),
+    "too_many_parts": (84, 403, False),
     "bad_form": (90, 400, False),
+    "bad_folder": (92, 422, False),
+    "files_only": (93, 403, False),
+    "leave_out_refused": (94, 403, False),
 }
 
 SENTENCES: list[tuple[errors.IncomingError, str]] = [
@@ -101,6 +104,10 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
 
 def test_every_error_is_published_with_its_code_number_status_and_whether_a_retry_helps() -> None:
     assert {e.code: (e.number, e.http_status, e.retryable) for e in ERRORS} == PUBLISHED
+
+
+def test_the_numbers_from_100_on_are_left_to_the_javascript_library() -> None:
+    assert not [error for error in ERRORS if error.number >= 100]
 
 
 def test_no_code_and_no_number_is_used_twice() -> None:

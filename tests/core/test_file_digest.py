@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from incoming.core.file_digest import FileDigest, read
+from incoming.core.file_digest import FileDigest, first, read
 from incoming.core.hashes import HASHES, SIZES_BYTES
 
 
@@ -30,3 +30,21 @@ def test_a_digest_is_kept_as_a_text(name: str) -> None:
 )
 def test_any_other_text_is_not_a_digest(text: str) -> None:
     assert read(text) is None
+
+
+@pytest.mark.parametrize(
+    ("known", "claimed", "counts"),
+    [
+        ("", "", ""),
+        ("", "sha256:", "sha256:"),
+        ("", f"crc32c:{'0a' * 4}", f"crc32c:{'0a' * 4}"),
+        ("", "sha256:0a", ""),
+        ("sha256:", "", "sha256:"),
+        ("sha256:", "sha512:", "sha256:"),
+        ("sha256:", f"crc32c:{'0a' * 4}", f"crc32c:{'0a' * 4}"),
+        (f"crc32c:{'0a' * 4}", f"crc32c:{'0b' * 4}", f"crc32c:{'0a' * 4}"),
+        (f"crc32c:{'0a' * 4}", "sha256:", f"crc32c:{'0a' * 4}"),
+    ],
+)
+def test_the_first_digest_with_a_value_counts(known: str, claimed: str, counts: str) -> None:
+    assert first(known, claimed) == counts

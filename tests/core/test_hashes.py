@@ -57,7 +57,7 @@ def test_no_hash_shares_its_state_with_another_one() -> None:
 
 
 @pytest.mark.parametrize("name", HASHES)
-def test_a_copy_goes_on_apart_from_the_one_that_was_copied(name: str) -> None:
+def test_a_copied_digest_continues_independently(name: str) -> None:
     computed = new_hash(name)
     computed.update(b"1234")
     copied = computed.copy()

@@ -85,6 +85,7 @@ def test_the_hashes_of_a_file_are_those_that_its_app_and_its_client_want() -> No
     ticket = ticket_in(State.PAUSED)
     assert ticket.hashes == ()
     assert replace(ticket, wants_sha256=True).hashes == ("sha256",)
+    assert replace(ticket, wants_sha256=True, dest_type="folder").hashes == (), "that of each file is wanted"
     assert replace(ticket, file_digest="sha512:").hashes == ("sha512",)
     assert replace(ticket, file_digest="sha512:", wants_sha256=True).hashes == ("sha256", "sha512")
 

@@ -21,7 +21,7 @@ def test_an_address_is_the_same_however_it_is_spelled(text: str, meant: str) -> 
 
 
 @pytest.mark.parametrize("text", ["", "localhost", "127.1", "2130706433", "1.2.3.4:80", "[::1]", "1.2.3.4/8"])
-def test_what_is_no_address_is_none(text: str) -> None:
+def test_a_text_that_is_not_an_address_is_none(text: str) -> None:
     assert address(text) is None
 
 
@@ -51,7 +51,7 @@ def test_an_empty_list_of_networks_contains_no_address() -> None:
         ("2001:db8::1", "2001:db8::1"),
     ],
 )
-def test_what_an_address_reaches_is_known(called: str, gets_to: str) -> None:
+def test_an_address_that_stands_for_another_one_is_resolved(called: str, gets_to: str) -> None:
     found = address(called)
     assert found
     assert reached(found) == address(gets_to)

@@ -230,7 +230,7 @@ GOOD = [[1, 0, 5, ""], [3, None, None, "x"]]
     ],
     ids=str,
 )  # fmt: skip
-def test_what_no_ticket_has_is_refused(value: object) -> None:
+def test_malformed_parts_of_a_ticket_are_refused(value: object) -> None:
     assert read([GOOD, 3, [[3, 1], "", False]])
     with pytest.raises(ValueError, match=r"is not|more parts than|not there"):
         read(value)

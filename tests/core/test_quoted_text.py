@@ -33,7 +33,7 @@ def test_a_word_is_understood_in_quotes_and_behind_a_bom(text: str, meant: str) 
 @pytest.mark.parametrize(
     "text", ['"', '"done', 'done"', '"a" "b"', "'done'", '["done"]', "5", " done ", '"\\ud800"', '"\x00"']
 )
-def test_whatever_is_no_json_string_stays_as_it_is(text: str) -> None:
+def test_a_text_that_is_not_a_json_string_stays_unchanged(text: str) -> None:
     assert unquoted(text) == text
 
 
@@ -46,5 +46,5 @@ def test_every_text_comes_out_of_its_quotes_as_it_was(text: str) -> None:
 
 @same_each_run
 @given(st.text(alphabet='"\\ud8a{}[]\ufeff 0'))
-def test_nothing_makes_it_fail(text: str) -> None:
+def test_removing_quotes_never_fails(text: str) -> None:
     unquoted(text).encode()

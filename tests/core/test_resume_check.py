@@ -48,7 +48,7 @@ def test_samples_that_overlap_become_one_range() -> None:
 
 
 @pytest.mark.parametrize("chance", [0.0, 1.0])
-def test_a_sample_at_the_very_end_is_no_second_one(chance: float) -> None:
+def test_a_sample_at_the_very_end_is_not_a_second_one(chance: float) -> None:
     ends = ((0, SAMPLE_BYTES), (MUCH_BYTES - SAMPLE_BYTES, MUCH_BYTES))
     assert ranges_to_compare(MUCH_BYTES, True, [chance] * RANDOM_SAMPLES) == ends
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 
 import pytest
 
@@ -18,15 +19,27 @@ from incoming.core.lifecycle import (
     Retry,
     State,
 )
-from incoming.core.stats import HISTORY_S, LAG_BUCKETS_S, Counters, Lag, Speeds
-from incoming.core.ticket import Ticket
+from incoming.core.stats import (
+    CALL_BUCKETS_S,
+    FORGET_AFTER_S,
+    HISTORY_S,
+    LAG_BUCKETS_S,
+    RECENT_S,
+    Counters,
+    Lag,
+    Recent,
+    Speeds,
+    SpeedsElsewhere,
+    StoreFigures,
+)
+from incoming.core.ticket import FILE, Ticket
 
 MIB = 1024 * 1024
 
 
-def counted(*events: Event) -> Counters:
+def counted(*events: Event, dest_type: str = FILE) -> Counters:
     """Returns what is counted when this happens to a new ticket."""
-    counters, ticket = Counters(), Ticket("id", "http://app.example.org/")
+    counters, ticket = Counters(), Ticket("id", "http://app.example.org/", dest_type=dest_type)
     for event in events:
         changed = ticket.apply(event, 1.0)
         counters.changed(ticket, event, changed)
@@ -40,6 +53,14 @@ CLAIM = Claim(10, "a.txt")
 def test_claims_are_counted_by_what_they_find() -> None:
     counters = counted(CLAIM, CLAIM, Release(), CLAIM, Complete(), CLAIM, CLAIM)
     assert counters.claims == {"first": 1, "takeover": 1, "resume": 1, "watch": 2}
+
+
+@pytest.mark.parametrize(("dest_type", "folders"), [("file", 0), ("folder", 1)])
+def test_folders_are_counted_when_they_arrive_and_not_when_they_are_handed_over_again(
+    dest_type: str, folders: int
+) -> None:
+    events = (CLAIM, Complete(), Refuse("no"), Retry(), Confirm())
+    assert counted(*events, dest_type=dest_type).folders_arrived == folders
 
 
 @pytest.mark.parametrize(
@@ -153,3 +174,43 @@ def test_two_looks_at_the_same_moment_do_no_harm() -> None:
     speeds.sample(1.0, 100, {"a": 100})
     speeds.sample(2.0, 200, {"a": 200})
     assert speeds.of("a") > 0
+
+
+# --- stores and other processes --------------------------------------------------------------------------
+
+
+def test_what_other_processes_store_is_in_the_history() -> None:
+    speeds = Speeds()
+    speeds.sample(0.0, 0, {})
+    speeds.sample(1.0, 1000, {}, others_bytes_per_s=500)
+    assert (speeds.bytes_per_s, speeds.history(1)) == (1000, [1500])
+
+
+def test_the_last_minute_of_a_store_is_told() -> None:
+    latency, failures, recent = Lag(CALL_BUCKETS_S), Counter[str](), Recent()
+    figures = StoreFigures("redis", latency, failures, is_away=False)
+    assert (recent.mean_s, recent.failures) == (None, 0)
+    recent.look(figures, 0.0)
+    assert (recent.mean_s, recent.failures) == (None, 0)
+    latency.add(0.001)
+    latency.add(0.003)
+    failures["TimeoutError"] += 1
+    recent.look(figures, 5.0)
+    assert recent.mean_s == pytest.approx(0.002)
+    assert recent.failures == 1
+    recent.look(figures, RECENT_S + 10.0)
+    assert (recent.mean_s, recent.failures) == (None, 0)
+
+
+def test_a_speed_elsewhere_comes_from_what_is_seen() -> None:
+    seen = SpeedsElsewhere()
+    assert (seen.of("id"), seen.moved_at_s("id")) == (0, None)
+    for second in range(6):
+        seen.look({"id": second * 1000}, float(second))
+    assert 800 <= seen.of("id") <= 1000
+    assert seen.moved_at_s("id") == 5.0
+    seen.look({"id": 5000}, 20.0)
+    assert seen.of("id") < 50
+    assert seen.moved_at_s("id") == 5.0
+    seen.look({}, 20.0 + FORGET_AFTER_S + 1.0)
+    assert seen.moved_at_s("id") is None

@@ -25,7 +25,9 @@ from incoming.core.lifecycle import (
     EndUnchecked,
     Event,
     Expire,
+    FoundIncomplete,
     Lapse,
+    LeaveOut,
     PlanAssembly,
     Post,
     Record,
@@ -49,6 +51,7 @@ EVENTS: dict[str, Event] = {
     "mark": BeginUnchecked(70),
     "checked": EndUnchecked(),
     "release": Release(),
+    "incomplete": FoundIncomplete(),
     "complete": Complete(),
     "cancel": Cancel("why"),
     "expire": Expire("why"),
@@ -70,7 +73,8 @@ TABLE: dict[State, dict[str, str]] = {
         "claim": "same", "length": "same", "mark": "same", "checked": "same",
         "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
     State.PAUSED: {
-        "claim": "uploading", "complete": "handing_over", "cancel": "cancelled", "expire": "expired"},
+        "claim": "uploading", "incomplete": "same", "complete": "handing_over", "cancel": "cancelled",
+        "expire": "expired"},
     State.HANDING_OVER: STAYS | {
         "post": "same", "wait": "waiting", "confirm": "finished", "refuse": "failed",
         "lapse": "failed", "last lapse": "failed"},
@@ -138,6 +142,9 @@ BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
     (State.ISSUED, CLAIM, {"epoch": 1, "token": "t", "length_bytes": 10, "name": "a.bin"}),
     (State.UPLOADING, CLAIM, {"epoch": 4, "token": "t"}),  # the first length and name stay
     (State.UPLOADING, Release(), {}),
+    (State.UPLOADING, Release(is_whole=True), {"is_whole": True}),
+    (State.HANDING_OVER, Release(is_whole=True), {}),
+    (State.PAUSED, FoundIncomplete(), {"is_whole": False}),
     (State.UPLOADING, BeginUnchecked(7), {"checked_bytes": 7}),
     (State.UPLOADING, EndUnchecked(Checkpoint(7, 5)), {"checkpoints": (Checkpoint(7, 5),)}),
     (State.UPLOADING, Complete(), {}),
@@ -228,6 +235,12 @@ def test_a_checkpoint_of_unchecked_bytes_is_not_kept(event: Record | Release) ->
     ticket = replace(ticket_in(State.UPLOADING), checked_bytes=7)
     assert ticket.apply(event, NOW_S).checkpoints == ()
     assert replace(ticket, checked_bytes=8).apply(event, NOW_S).checkpoints == (Checkpoint(8, 5),)
+
+
+def test_what_is_left_out_of_a_folder_ends_the_checkpoints_behind_its_beginning() -> None:
+    checkpoints = (Checkpoint(5, 1), Checkpoint(8, 2), Checkpoint(9, 3))
+    ticket = replace(ticket_in(State.UPLOADING), checkpoints=checkpoints)
+    assert ticket.apply(LeaveOut(8), NOW_S).checkpoints == checkpoints[:2]
 
 
 def test_a_restart_keeps_the_mark() -> None:

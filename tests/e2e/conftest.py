@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.element_gallery import Gallery, running_gallery
 from tests.e2e.stage import Stage, set_up
 from tests.support.engines import Browser, chosen_engines
 from tests.support.forked import Launcher
@@ -74,3 +75,17 @@ def uppy(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
     """The example with Uppy, and all it needs."""
     with set_up(launcher, "5-uppy", tmp_path) as stage:
         yield stage
+
+
+@pytest.fixture
+def folder(launcher: Launcher, tmp_path: Path) -> Iterator[Stage]:
+    """The folder example with all it needs."""
+    with set_up(launcher, "6-folder", tmp_path) as stage:
+        yield stage
+
+
+@pytest.fixture
+def gallery(clean_driver: Browser) -> Iterator[Gallery]:
+    """Every state of the upload element on a page."""
+    with running_gallery(clean_driver) as page:
+        yield page

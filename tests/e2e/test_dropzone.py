@@ -35,7 +35,6 @@ def by_name(files: dict[Path, str]) -> dict[str, str]:
     return {path.name: sha256 for path, sha256 in files.items()}
 
 
-@pytest.mark.everywhere
 def test_many_files_arrive_a_few_at_a_time(clean_driver: Browser, dropzone: Stage) -> None:
     files = some_files(dropzone, 12, MIB)
     page = DropzonePage(clean_driver, dropzone)
@@ -114,7 +113,6 @@ def test_one_upload_is_paused_and_resumed_while_the_others_continue(
     assert uploaded(dropzone.app) == by_name(files)
 
 
-@pytest.mark.everywhere
 def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
     clean_driver: Browser, dropzone: Stage
 ) -> None:

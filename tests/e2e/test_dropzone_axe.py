@@ -15,7 +15,7 @@ from tests.support.engines import Chromium
 ENGINES = ("chromium",)  # it reads the page, not the browser
 
 
-def test_axe_would_find_something(clean_driver: Chromium, dropzone: Stage) -> None:
+def test_axe_finds_defects_that_are_put_into_the_page(clean_driver: Chromium, dropzone: Stage) -> None:
     page = DropzonePage(clean_driver, dropzone)
     assert page.find("main")
     clean_driver.execute_script("document.getElementById('choose_files').textContent = ''")

@@ -36,12 +36,24 @@ def run(page: Browser, script: str) -> None:
     "trouble",
     ["nonsense()", "throw new Error('nonsense')", "Promise.reject(new Error('nonsense'))"],
 )
-def test_what_no_script_catches_is_noticed(page: Browser, trouble: str) -> None:
+def test_an_error_that_no_script_catches_is_noticed(page: Browser, trouble: str) -> None:
     run(page, trouble)
     wait_until(lambda: page.errors, "the error is noticed")
 
 
-def test_a_lost_connection_is_no_error_of_a_script(page: Browser) -> None:
+def test_an_error_is_noticed_in_a_new_tab(page: Browser) -> None:
+    home, url = page.current_window_handle, page.current_url
+    page.switch_to.new_window("tab")
+    try:
+        page.get(url)
+        run(page, "nonsense()")
+        wait_until(lambda: page.errors, "the error is noticed")
+    finally:
+        page.close()
+        page.switch_to.window(home)
+
+
+def test_a_lost_connection_is_not_an_error_of_a_script(page: Browser) -> None:
     address = f"ws://127.0.0.1:{free_port()}"
     run(page, f"new WebSocket('{address}').onclose = () => document.body.append('closed')")
     wait_until(lambda: "closed" in page.find_element(By.TAG_NAME, "body").text, "it is refused")

@@ -12,7 +12,6 @@ from typing import Final
 
 import pytest
 import requests
-from selenium.webdriver.common.by import By
 
 from tests.conftest import StartServer
 from tests.support.client_v1 import ClientV1
@@ -56,9 +55,17 @@ def readme_app(server: RunningServer, tmp_path: Path) -> Iterator[ReadmeApp]:
         yield app
 
 
-def choose(page: Browser, app: ReadmeApp, file: Path) -> None:
-    page.get(app.url)
-    page.find_element(By.ID, "file").send_keys(str(file))
+def choose(page: Browser, file: Path) -> None:
+    field = "return document.querySelector('incoming-upload').shadowRoot.querySelector('[part=input]')"
+    page.execute_script(field).send_keys(str(file))
+
+
+def shown(page: Browser) -> str:
+    """Returns what the page tells of its file."""
+    text: str = page.execute_script(
+        "return document.querySelector('incoming-upload').shadowRoot.querySelector('.row')?.innerText"
+    )
+    return text or ""
 
 
 def test_what_it_imports_is_what_it_has_installed() -> None:
@@ -74,10 +81,9 @@ def test_the_page_of_the_readme_uploads_a_file_into_the_app_of_the_readme(
 ) -> None:
     content = FileBytes(3_000_000).read(0, 3_000_000)
     (tmp_path / "holiday.mov").write_bytes(content)
-    choose(clean_driver, readme_app, tmp_path / "holiday.mov")
-    state = clean_driver.find_element(By.ID, "state")
-    wait_until(lambda: state.text.startswith("Finished"), "the page says that it is finished")
-    assert clean_driver.find_element(By.ID, "bar").get_property("value") == 1
+    clean_driver.get(readme_app.url)
+    choose(clean_driver, tmp_path / "holiday.mov")
+    wait_until(lambda: "Uploaded" in shown(clean_driver), "the page says that it is uploaded")
     (stored,) = readme_app.uploads.iterdir()
     assert stored.read_bytes() == content
 
@@ -88,9 +94,8 @@ def test_the_page_of_the_readme_says_when_there_is_no_ticket(
     (tmp_path / "holiday.mov").write_bytes(b"content")
     clean_driver.get(readme_app.url)
     server.kill()
-    clean_driver.find_element(By.ID, "file").send_keys(str(tmp_path / "holiday.mov"))
-    state = clean_driver.find_element(By.ID, "state")
-    wait_until(lambda: state.text.startswith("The upload could not start."), "the page says so")
+    choose(clean_driver, tmp_path / "holiday.mov")
+    wait_until(lambda: "The upload could not start yet." in shown(clean_driver), "the page says so")
 
 
 def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
@@ -122,6 +127,15 @@ def test_the_app_of_the_readme_takes_repeated_news_and_refuses_strangers(
         assert stranger.status_code == 403
     assert victim.exists()
     assert cancel_upload(server, ticket_id).status_code == 403
+
+
+def test_the_app_of_the_readme_is_called_again_if_it_can_not_see_its_file(
+    readme_app: ReadmeApp, server: RunningServer, tmp_path: Path
+) -> None:
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
+    news = {"id": ticket_id, "filename": str(tmp_path / "elsewhere"), "cancelled": "no"}
+    secret = {"backendSecret": server.journaled()[ticket_id].secret}
+    assert requests.post(f"{readme_app.url}/arrived", news | secret, timeout=10).status_code == 500
 
 
 def test_the_app_of_the_readme_does_not_start_with_an_empty_secret(tmp_path: Path) -> None:

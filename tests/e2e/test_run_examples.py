@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from incoming.commands.demo import EXAMPLES
 from tests.e2e.stage import sha256
 from tests.support.browser import Card, seen_progress, watch_progress
 from tests.support.data import MIB, FileBytes
@@ -28,7 +29,7 @@ class RunningTree(RunningServer):
             shutil.copytree(ROOT / name, self.tree / name)
         shutil.copytree(ROOT / "examples", self.tree / "examples", ignore=shutil.ignore_patterns("uploads"))
         shutil.copy(ROOT / "run.py", self.tree)
-        self.ports = {name: free_port() for name in ("1-simple", "2-dynamic", "3-dropzone", "5-uppy")}
+        self.ports = {name: free_port() for name, _ in EXAMPLES}
 
     def _command(self) -> list[str]:
         interpreter, _, *options = super()._command()

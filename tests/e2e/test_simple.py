@@ -32,7 +32,6 @@ def open_page(driver: Browser, stage: Stage) -> Card:
     return Card(driver)
 
 
-@pytest.mark.everywhere
 def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
     clean_driver: Browser, simple: Stage
 ) -> None:
@@ -81,7 +80,6 @@ def test_an_empty_file_arrives_as_an_empty_file(clean_driver: Browser, simple: S
     assert page.fraction() == 1
 
 
-@pytest.mark.everywhere
 def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: Browser, simple: Stage) -> None:
     path, sha256 = simple.file(NASTY_NAME, 1000)
     page = open_page(clean_driver, simple)
@@ -125,6 +123,37 @@ def test_an_upload_resumes_automatically_after_the_server_was_killed(
     assert simple.app.uploaded() == {"holiday.mov": sha256}
     progress = seen_progress(clean_driver)
     assert progress == sorted(progress), "it never went back"
+
+
+def test_an_upload_can_be_paused_continued_after_a_reload_and_cancelled(
+    clean_driver: Browser, simple: Stage
+) -> None:
+    path, _ = simple.file("holiday.mov", 16 * MIB)
+    page = open_page(clean_driver, simple)
+    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(path)
+    page.wait_for_text("#amount", "MB/s, ")
+    page.wait_for_fraction(0.2)
+    page.find("#pause").click()
+    page.wait_for_text("#stats_state_msg", "Paused.")
+    page.wait_for_text("#pause", "Resume")
+    before = page.fraction()
+
+    clean_driver.execute_script("window.onbeforeunload = null")
+    page = open_page(clean_driver, simple)
+    page.wait_for_text("#unfinished", "holiday.mov has not arrived completely: ")
+    picture(clean_driver, "simple-9-unfinished")
+    page.choose(path)
+    assert page.wait_for_fraction(0.2) >= before
+    assert simple.server.log_text().count("ticket issued") == 2
+    assert page.text("#unfinished") == ""
+    page.find("#cancel").click()
+    page.wait_for_text("#problem", "The upload was cancelled: ")
+    picture(clean_driver, "simple-10-cancelled")
+    assert not page.find("#pause").is_displayed()
+    page.find("#again").click()
+    page.wait_for_text("label", "Choose a file")
+    assert page.text("#unfinished") == ""
 
 
 def test_an_upload_resumes_automatically_after_the_network_was_cut(

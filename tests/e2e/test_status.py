@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
+import requests
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
@@ -15,10 +20,14 @@ from tests.conftest import StartServer
 from tests.support.app import DONE, ScriptedApp
 from tests.support.app import Reply as Answer
 from tests.support.axe import grave
-from tests.support.browser import Card, picture
+from tests.support.browser import Card, picture, press
 from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
+from tests.support.cluster import Cluster, S3BackedServer, s3_settings
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser, Chromium, WebKit
+from tests.support.redis_server import RedisServer
+from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer, new_upload
 from tests.support.waiting import wait_until
 
@@ -30,10 +39,12 @@ ASKED_TIMES = "return performance.getEntriesByType('resource').length"
 class StatusPage(Card):
     """The page, read as a person reads it."""
 
-    def __init__(self, driver: Browser, server: RunningServer, live: bool = True) -> None:
+    def __init__(self, driver: Browser, server: RunningServer | None = None, live: bool = True) -> None:
+        """Opens the page, unless it is open."""
         super().__init__(driver)
         self.driver = driver
-        driver.get(f"{server.url}/incoming/status")
+        if server:
+            driver.get(f"{server.url}/incoming/status")
         if live:
             self.wait_for_text("#link", "Live")
 
@@ -45,18 +56,24 @@ class StatusPage(Card):
 
     def _row(self, part_of_name: str) -> WebElement | None:
         rows = self.driver.find_elements(By.CSS_SELECTOR, "tbody tr")
-        return next((row for row in rows if part_of_name in row.text), None)
+        with contextlib.suppress(StaleElementReferenceException):  # the list has changed meanwhile
+            return next((row for row in rows if part_of_name in row.text), None)
+        return None
 
 
 class Clients:
     """Files that are on their way, each at the point where its test has left it."""
 
-    def __init__(self, server: RunningServer, app: ScriptedApp, stack: ExitStack) -> None:
-        self._server, self._app, self._stack = server, app, stack
+    def __init__(self, server: RunningServer, app: ScriptedApp, stack: ExitStack, token: str = "") -> None:
+        self._server, self._app, self._stack, self._token = server, app, stack, token
 
     def begin(self, name: str, length_bytes: int, sent_bytes: int) -> ClientV1:
         """Returns a client that has uploaded so many bytes, and is connected."""
-        client = ClientV1(self._server.url, new_upload(self._server, self._app.url), FileBytes(length_bytes))
+        url = f"{self._server.url}/incoming/backend/new_upload"
+        headers = {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        ticket = requests.post(url, {"signalFinishURL": self._app.url}, headers=headers, timeout=10)
+        assert ticket.status_code == 200, ticket.text
+        client = ClientV1(self._server.url, ticket.text, FileBytes(length_bytes))
         client.name = name
         self._stack.callback(client.drop)
         client.open().send_until_acked(sent_bytes)
@@ -86,7 +103,6 @@ def in_every_state(clients: Clients, server: RunningServer, app: ScriptedApp) ->
     return clients.begin(NASTY_NAME, 32 * MIB, 8 * MIB)
 
 
-@pytest.mark.everywhere
 def test_an_upload_is_seen_moving_and_a_nasty_name_is_only_a_text(
     clean_driver: Browser, server: RunningServer, app: ScriptedApp, clients: Clients
 ) -> None:
@@ -116,7 +132,6 @@ def test_an_upload_is_seen_moving_and_a_nasty_name_is_only_a_text(
     page.row("gpj.exe").wait_for_text(".state", "finished")
 
 
-@pytest.mark.everywhere
 def test_the_page_shows_that_the_server_is_unreachable_and_that_it_is_back(
     clean_driver: Browser, server: RunningServer
 ) -> None:
@@ -171,6 +186,59 @@ def test_who_signs_in_sees_it_and_other_pages_do_not(
     Card(clean_driver).wait_for_text("#link", "Live")
 
 
+def test_an_operator_finds_cancels_and_retries_uploads_with_the_keyboard(
+    clean_driver: Browser, start_server: StartServer, app: ScriptedApp
+) -> None:
+    server = start_server(backend_token=TOKEN, allowed_backends="10.0.0.0/8", chunk_size_kib=64)
+    app.answers = [Answer(404, "no"), DONE]
+    with ExitStack() as stack:
+        clients = Clients(server, app, stack, TOKEN)
+        clients.begin("refused.txt", 100_000, 100_000)
+        clients.begin("holiday film.zip", MIB, 300_000).drop()
+        clients.begin("other.zip", MIB, 300_000).drop()
+        clean_driver.get(f"http://ann:{TOKEN}@127.0.0.1:{server.port}/incoming/status")
+        page = StatusPage(clean_driver)
+        page.find("#search").send_keys("zip HOLI")
+        wait_until(lambda: len(clean_driver.find_elements(By.CSS_SELECTOR, "tbody tr")) == 1, "one is left")
+        assert page.row("holiday film.zip").text("time").count(":") >= 1
+        assert "Times of day are in " in page.text("#zone")
+        assert not page.find("#closed").is_displayed(), "it says how to get the buttons that are there"
+
+        button = "td button:not([hidden])"
+        page.find(button).send_keys(Keys.ENTER)
+        assert page.find("#really").get_attribute("open")
+        if isinstance(clean_driver, Chromium):
+            assert grave(clean_driver) == []
+        picture(clean_driver, "status-question")
+        press(clean_driver, Keys.ESCAPE)
+        time.sleep(0.1)
+        assert page.row("holiday film.zip").text(".state") == "paused"
+        assert clean_driver.switch_to.active_element == page.find(button)
+        page.find(button).send_keys(Keys.ENTER)
+        press(clean_driver, Keys.TAB, Keys.ENTER)
+        page.wait_for_text("#result", "holiday film.zip was cancelled.")
+        page.row("holiday film.zip").wait_for_text("td:nth-child(3)", "by the operator")
+        assert "cancelled on the status page by ann at 127.0.0.1" in server.log_text()
+        assert app.wait_for(2)[-1].fields["cancelReason"] == "cancelled by the operator of the upload server"
+
+        page.find("#search").clear()
+        page.find("#search").send_keys("refused")
+        page.row("refused.txt").find("button").click()
+        page.find("#yes").click()
+        page.row("refused.txt").wait_for_text(".state", "finished")
+        assert "tried again on the status page by ann" in server.log_text()
+
+
+def test_without_a_token_the_page_has_no_buttons_and_says_why(
+    clean_driver: Browser, server: RunningServer, clients: Clients
+) -> None:
+    clients.begin("paused.zip", MIB, 300_000).drop()
+    page = StatusPage(clean_driver, server)
+    page.row("paused.zip")
+    assert not [b for b in clean_driver.find_elements(By.CSS_SELECTOR, "button") if b.is_displayed()]
+    assert "backend_token" in page.text("#closed")
+
+
 @pytest.mark.parametrize("host", ["evil.localhost", "127.0.0.1"])
 def test_neither_another_name_nor_a_link_from_elsewhere_opens_it(
     clean_driver: Browser, server: RunningServer, app: ScriptedApp, host: str
@@ -184,6 +252,66 @@ def test_neither_another_name_nor_a_link_from_elsewhere_opens_it(
         clean_driver.get(target)
         why = "The setting status_hosts allows it"
     Card(clean_driver).wait_for_text("body", why)
+
+
+def test_each_server_shows_the_uploads_of_both_and_an_outage_of_redis(
+    clean_driver: Browser, s3_server: S3Server, app: ScriptedApp, tmp_path: Path
+) -> None:
+    with (
+        RedisServer(tmp_path / "redis") as redis,
+        Cluster(tmp_path, redis, s3_server, backend_token=TOKEN) as cluster,
+    ):
+        first, second = cluster.servers
+        page = StatusPage(clean_driver, first)
+        clients = []
+        for server, name in ((first, "lecture.mov"), (second, "holiday.mov")):
+            client = ClientV2(server.url, cluster.new_ticket(app), FileBytes(60 * MIB))
+            client.name = name
+            clients.append(client.open())
+            client.send_until_stored(10 * MIB)
+        page.row("holiday.mov").wait_for_text("td:nth-child(1)", "on server-2")
+        page.row("lecture.mov").wait_for_text("td:nth-child(1)", "on server-1")
+        clients[1].send_until_stored(30 * MIB)
+        page.row("holiday.mov").wait_for_text("td:nth-child(4)", "B/s")
+        page.wait_for_text("#instances", "server-2")
+        page.wait_for_text("#instances", "a call")
+        page.wait_for_text("#rates", "MB/s")
+        picture(clean_driver, "status-servers")
+        if isinstance(clean_driver, Chromium):
+            assert grave(clean_driver) == []
+        page.find("#search").send_keys("server-2")
+        wait_until(lambda: len(clean_driver.find_elements(By.CSS_SELECTOR, "tbody tr")) == 1, "one is found")
+        answer = requests.post(
+            f"{first.url}/incoming/status/cancel_upload", json={"id": clients[1].ticket_id[:8]},
+            headers={"Authorization": f"Bearer {TOKEN}"}, timeout=10,
+        )  # fmt: skip
+        assert answer.text == "ok"
+        page.wait_for_text("#shown", "Nothing is found.")  # the other server has let go of it
+        redis.kill()
+        page.wait_for_text("#link", "Redis does not answer")
+        picture(clean_driver, "status-without-redis")
+        redis.start()
+        page.wait_for_text("#link", "Live")
+        for client in clients:
+            client.drop()
+
+
+def test_a_server_with_a_directory_and_s3_shows_where_each_upload_is(
+    clean_driver: Browser, s3_server: S3Server, app: ScriptedApp, tmp_path: Path
+) -> None:
+    settings = {**s3_settings(s3_server, tmp_path.name), "storage_choice": "local,s3"}
+    with S3BackedServer(tmp_path / "storage", None, **settings) as server:
+        page = StatusPage(clean_driver, server)
+        with ExitStack() as stack:
+            for storage, name in (("local", "lecture.mov"), ("s3", "holiday.mov")):
+                client = ClientV2(server.url, new_upload(server, app.url, storage=storage), FileBytes(MIB))
+                client.name = name
+                client.open().send_chunk(1000)
+                stack.callback(client.drop)
+            page.row("lecture.mov").wait_for_text("td:nth-child(1)", "on disk")
+            page.row("holiday.mov").wait_for_text("td:nth-child(1)", "in S3")
+            page.wait_for_text("#totals", "Disk free")
+            picture(clean_driver, "status-both-storages")
 
 
 class TestWithAxe:

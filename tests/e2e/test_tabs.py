@@ -146,7 +146,6 @@ def test_a_second_tab_shows_the_upload_of_the_first_and_takes_over_when_that_is_
     assert visit.claims() == 3
 
 
-@pytest.mark.everywhere
 def test_a_second_tab_is_told_that_the_first_one_has_finished(visit: Visit) -> None:
     other = visit.open_tab()
     visit.begin()

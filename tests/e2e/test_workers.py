@@ -114,7 +114,6 @@ def test_an_upload_whose_worker_the_browser_ends_resumes_with_another_one(
     assert "The browser stopped the background worker of this page. Trying again soon." in said
 
 
-@pytest.mark.everywhere
 @pytest.mark.parametrize("script", NO_WORKERS.values(), ids=NO_WORKERS)
 def test_where_a_page_has_no_worker_that_works_its_thread_uploads(
     driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path: Path, script: str

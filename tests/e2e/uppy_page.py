@@ -17,17 +17,18 @@ STATUS: Final = ".uppy-StatusBar"
 
 
 class UppyPage(Card):
-    """The page, with its Dashboard."""
+    """The page, with its Dashboard. Uppy uploads with the plugin of the library, or over tus."""
 
-    def __init__(self, driver: Browser, stage: Stage) -> None:
+    def __init__(self, driver: Browser, stage: Stage, path: str = "") -> None:
         super().__init__(driver)
         self.driver = driver
-        self.load(stage.app.url)
+        self.url = stage.app.url + path
+        self.load()
 
-    def load(self, url: str) -> None:
+    def load(self) -> None:
         """Loads the page, also while the browser would ask whether to leave it."""
         self.driver.execute_script("window.onbeforeunload = null")
-        self.driver.get(url)
+        self.driver.get(self.url)
         wait_until(lambda: self.driver.find_elements(By.CSS_SELECTOR, ".uppy-Dashboard-input"), "a Dashboard")
 
     def choose(self, *paths: Path) -> None:

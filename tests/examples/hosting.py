@@ -18,6 +18,7 @@ from webtest import TestApp
 
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
+from tests.support.folder_errand import FolderBytes
 from tests.support.server import ROOT, RunningServer
 
 FINISHED_PATH: Final = "/api/backend/upload_finished"
@@ -79,8 +80,9 @@ class HostedExample:
         return ClientV1(self.server.url, ticket_id, content, name)
 
     def upload(self, ticket_id: str, name: str, length_bytes: int = 1000) -> FileBytes:
-        """Uploads a file and returns when the app has it."""
-        content = FileBytes(length_bytes, seed=len(name))
+        """Uploads a file, or a folder of the same name, and returns when the app has it."""
+        is_for_folders = self._example == "6-folder"
+        content = FolderBytes(len(name)) if is_for_folders else FileBytes(length_bytes, seed=len(name))
         self.client(ticket_id, name, content).upload()
         return content
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.examples.hosting import FINISHED_PATH, HostedExample, hosted
+from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
@@ -43,13 +44,16 @@ def stored(app: HostedExample) -> dict[str, bytes]:
 
 def test_the_page_brings_its_scripts_and_the_library(dropzone: HostedExample) -> None:
     page = dropzone.web.get("/").html
-    assert (
-        page.find(id="library")["src"] == f"//localhost:{dropzone.server.port}/incoming/frontend/incoming.js"
-    )
-    for name in (page.find("script", type="module")["src"], "/queue.js", "/totals.js", "/dropped.js"):
-        script = dropzone.web.get(name)
-        assert script.content_type == "text/javascript"
-        assert script.headers["Cache-Control"] == "no-cache"
+    addresses = json.loads(page.find("script", type="importmap").string)["imports"]
+    front = f"//localhost:{dropzone.server.port}/incoming/frontend"
+    assert addresses == {
+        "incoming-uploads": f"{front}/incoming.mjs",
+        "incoming-uploads/queue": f"{front}/queue.mjs",
+    }
+    assert page.find(id="library")["href"] == addresses["incoming-uploads/queue"]
+    script = dropzone.web.get(page.find("script", type="module")["src"])
+    assert script.content_type == "text/javascript"
+    assert script.headers["Cache-Control"] == "no-cache"
     for name in ("/backend.py", "/nothing.js", "/..js"):
         dropzone.web.get(name, status=404)
 
@@ -184,17 +188,17 @@ def test_a_cancelled_upload_is_not_stored_and_its_ticket_forgotten(dropzone: Hos
 
 
 def test_files_are_given_back_as_downloads_only(dropzone: HostedExample) -> None:
-    dropzone.upload(ticket(dropzone, "a folder/<b>#1?.html"), "evil.html")
+    dropzone.upload(ticket(dropzone, "<b>#1?.html"), "evil.html")
     link = dropzone.web.get("/").html.find(id="stored").a
-    assert link.text == "a folder/<b>#1?.html"
+    assert link.text == "<b>#1?.html"
     answer = dropzone.web.get(link["href"])
-    assert answer.body == stored(dropzone)["a folder/<b>#1?.html"]
+    assert answer.body == stored(dropzone)["<b>#1?.html"]
     assert answer.headers["Content-Disposition"] == "attachment"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Content-Type"] == "application/octet-stream"
 
 
-def test_nothing_but_uploads_is_given_out(dropzone: HostedExample) -> None:
+def test_only_uploads_are_served(dropzone: HostedExample) -> None:
     (dropzone.uploads_dir.parent / "secret").write_text("mine")
     (dropzone.uploads_dir / "album").mkdir()
     (dropzone.uploads_dir / ".half.part").write_text("not whole yet")
@@ -227,8 +231,23 @@ def test_the_list_has_the_latest_files_first_and_no_hidden_ones(dropzone: Hosted
     ticket(dropzone)  # its secret lies in the folder, too
     (dropzone.uploads_dir / ".half.part").write_text("not whole yet")
     for number in range(103):
-        dropzone.upload(ticket(dropzone, f"album/{number}.txt"), "a.txt", number)
+        dropzone.upload(ticket(dropzone, f"{number}.txt"), "a.txt", number)
     shown = dropzone.web.get("/").html.find(id="stored")
-    assert [link.text for link in shown.find_all("a")] == [f"album/{n}.txt" for n in range(102, 2, -1)]
+    assert [link.text for link in shown.find_all("a")] == [f"{n}.txt" for n in range(102, 2, -1)]
     assert "102 bytes" in shown.li.text
     assert "The newest 100 of 103 files." in shown.text
+
+
+def test_a_folder_is_in_the_list_by_its_name(dropzone: HostedExample) -> None:
+    dropzone.upload(ticket(dropzone, "<album>/a.txt"), "a.txt")
+    shown = dropzone.web.get("/").html.find(id="stored")
+    assert [row.bdi.text for row in shown.find_all("li")] == ["<album>"]
+
+
+def test_a_folder_gets_a_ticket_for_a_folder_and_a_file_one_for_a_file(dropzone: HostedExample) -> None:
+    for form, dest_type in (({"path": "album", "destType": "folder"}, "folder"), ({"path": "a.txt"}, None)):
+        ticket_id = dropzone.web.post(REQUEST_PATH, form).text
+        client = ClientV2(dropzone.server.url, ticket_id, FileBytes(100), "album")
+        client.connect()
+        assert client.request().get("DestType") == dest_type
+        client.drop()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
 import shutil
 import threading
@@ -79,7 +81,7 @@ def test_a_path_is_made_safe_and_otherwise_kept(desk: Desk, wanted: str, kept: s
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
-def test_a_safe_path_is_not_made_safer(wanted: str) -> None:
+def test_a_safe_path_stays_unchanged(wanted: str) -> None:
     path = "/".join(BACKEND.safe_parts(wanted))
     assert "/".join(BACKEND.safe_parts(path)) == path
     for part in path.split("/"):
@@ -156,3 +158,64 @@ def test_a_try_that_broke_off_after_the_move_is_completed(desk: Desk) -> None:
 def test_a_file_that_is_nowhere_leaves_nothing_to_do(desk: Desk) -> None:
     assert desk.backend.keep_file("id", str(desk.inbox / "gone"), "a/b.txt", desk.folder) == ""
     assert list(desk.folder.iterdir()) == []
+
+
+def keep_folder(desk: Desk, upload_id: str = "id") -> str:
+    """Lets a folder with a file and an empty folder come in, and be kept."""
+    source = desk.inbox / upload_id
+    (source / "empty").mkdir(parents=True)
+    (source / "a.txt").write_text("x")
+    kept: str = desk.backend.keep_file(upload_id, str(source), "album", desk.folder)
+    assert not source.exists()
+    assert (desk.folder / kept / "empty").is_dir()
+    return kept
+
+
+def test_a_folder_is_kept_whole_and_a_second_one_of_its_name_gets_a_number(desk: Desk) -> None:
+    assert [keep_folder(desk, "1"), keep_folder(desk, "2")] == ["album", "album (2)"]
+    assert desk.files() == {"album/a.txt": "x", "album (2)/a.txt": "x"}
+    assert desk.backend.keep_file("1", str(desk.inbox / "1"), "album", desk.folder) == ""
+
+
+def test_a_folder_from_another_file_system_is_copied_also_after_a_copy_that_was_interrupted(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename = Path.rename
+
+    def refuse(self: Path, target: Path) -> Path:
+        if self.parent != target.parent:
+            raise OSError(errno.EXDEV, "another file system")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    half = desk.folder / ".id.copy"
+    half.mkdir()
+    (half / "half.txt").write_text("of the first try")
+    assert keep_folder(desk) == "album"
+    assert desk.files() == {"album/a.txt": "x"}
+
+
+def test_a_copied_folder_whose_original_was_half_removed_is_kept(desk: Desk) -> None:
+    source, partial = desk.inbox / "id", desk.folder / ".id.part"
+    for folder in (source, partial):
+        folder.mkdir()
+    (partial / "a.txt").write_text("x")
+    assert desk.backend.keep_file("id", str(source), "album", desk.folder) == "album"
+    assert desk.files() == {"album/a.txt": "x"}
+    assert not source.exists()
+
+
+def test_what_became_of_the_files_is_told_with_their_names_as_they_were_sent(tmp_path: Path) -> None:
+    lines = [
+        {"path": "a.txt", "size": 1},
+        {"path": "b_.txt", "sent_path": "b\a.txt", "size": 1},
+        {"path": "c.txt", "left_out": True},
+    ]
+    manifest = tmp_path / "manifest"
+    manifest.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    assert BACKEND.told_of(manifest) == {
+        "left_out": ["c.txt"],
+        "left_out_count": 1,
+        "renamed": [["b\a.txt", "b_.txt"]],
+        "renamed_count": 1,
+    }

@@ -125,7 +125,7 @@ def test_files_are_given_back_as_downloads_only(simple: HostedExample) -> None:
 
 
 @pytest.mark.parametrize("name", ["nothing", "..", "..%2f..%2fsecret", "%2e%2e", "a%00b"])
-def test_nothing_but_uploads_is_given_out(simple: HostedExample, name: str) -> None:
+def test_only_uploads_are_served(simple: HostedExample, name: str) -> None:
     (simple.uploads_dir.parent / "secret").write_text("mine")
     answer = simple.web.get(f"/uploads/{name}", expect_errors=True)
     assert answer.status_int in (403, 404)

@@ -12,27 +12,22 @@ import pytest
 
 from tests.examples.hosting import load
 from tests.support.server import ROOT
+from tests.support.snippets import code_of
 
-TUTORIAL: Final = (ROOT / "docs" / "tutorial" / "examples.md").read_text("utf-8")
-SNIPPET: Final = re.compile(r"(?P<before>[^\n]*)\n```(?P<language>\w+)\n(?P<code>.*?)\n```\n", re.DOTALL)
+TUTORIAL: Final = ROOT / "docs" / "tutorial" / "examples.md"
+QUOTING: Final = [TUTORIAL, *(ROOT / "docs" / "how-to" / f"{name}.md" for name in ("react", "vue", "svelte"))]
+"""The pages with code of the examples."""
 FILES: Final = sorted(
     str(path.relative_to(ROOT))
     for pattern in ("*/backend.py", "*/frontend_tmpl.html", "*/*.js")
     for path in (ROOT / "examples").glob(pattern)
 )
-EXAMPLES: Final = ["1-simple", "2-dynamic", "3-dropzone", "5-uppy"]
+EXAMPLES: Final = ["1-simple", "2-dynamic", "3-dropzone", "5-uppy", "6-folder"]
 
 
-def snippets() -> list[tuple[str, str]]:
+def snippets(page: Path = TUTORIAL) -> list[tuple[str, str]]:
     """Returns the file that each block of code says it is from, and the code."""
-    found = []
-    for block in SNIPPET.finditer(TUTORIAL):
-        if block["language"] == "sh":
-            continue
-        source = re.fullmatch(r"<!-- (\S+) -->", block["before"])
-        assert source, f"it does not say which file this is from:\n{block['code']}"
-        found.append((source[1], block["code"]))
-    return found
+    return [(block.source, block.code) for block in code_of(page) if block.source]
 
 
 def holds(file: Path, code: str) -> bool:
@@ -42,28 +37,36 @@ def holds(file: Path, code: str) -> bool:
     return any(textwrap.dedent(piece) == code for piece in pieces)
 
 
-def test_every_block_of_code_stands_in_the_file_that_it_names() -> None:
-    for name, code in snippets():
+@pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.stem)
+def test_every_block_of_code_stands_in_the_file_that_it_names(page: Path) -> None:
+    assert len(snippets(page)) >= 4
+    for name, code in snippets(page):
         assert holds(ROOT / name, code), f"{name} does not hold\n{code}"
 
 
-def test_a_block_that_differs_would_be_noticed() -> None:
+def test_every_block_of_the_tutorial_says_which_file_it_is_from() -> None:
+    assert [block.code for block in code_of(TUTORIAL) if not block.source] == []
+
+
+def test_a_block_of_code_that_differs_from_the_example_is_noticed() -> None:
     name, code = snippets()[0]
     assert not holds(ROOT / name, code + "\nx = 1")
     assert not holds(ROOT / name, code.replace("=", "= ", 1))
 
 
-def test_all_files_are_explained() -> None:
+def test_the_tutorial_explains_all_files_of_the_examples() -> None:
     assert {name for name, _ in snippets()} == set(FILES)
-    assert len(FILES) == 2 * (len(EXAMPLES) + 1) + 4  # and example 4, which is no app of these routes
+    assert len(FILES) == 2 * (len(EXAMPLES) + 1) + 5  # and example 4, which is no app of these routes
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_option_is_in_the_table_with_its_default(example: str) -> None:
     for option in load(example).main.params:
         assert isinstance(option, click.Option)
-        (row,) = [line for line in TUTORIAL.splitlines() if line.startswith(f"| `{option.opts[0]}` |")]
-        assert str(option.default).rpartition(":")[2] in row
+        lines = TUTORIAL.read_text("utf-8").splitlines()
+        (row,) = [line for line in lines if line.startswith(f"| `{option.opts[0]}` |")]
+        default = str(option.default).removeprefix(f"{ROOT / 'examples' / example}/")
+        assert default.rpartition(":")[2] in row
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
@@ -72,4 +75,4 @@ def test_every_route_is_shown(example: str) -> None:
     routes = re.findall(r"@app\.\w+\(\"(.*?)\"\)", backend)
     assert len(routes) >= 3
     for route in routes:
-        assert f'("{route}")' in TUTORIAL
+        assert f'("{route}")' in TUTORIAL.read_text("utf-8")

@@ -16,6 +16,7 @@ import time
 import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -26,11 +27,18 @@ import requests
 from incoming.core.errors import WrongState
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.http_uploads.transfers import Transfers
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.housekeeping import recover
 from tests.conftest import StartServer
+from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
+from tests.support.errands import LOST, RECEIVING, SETTINGS, Backend, Died, Errand
 from tests.support.fakes import FakeApp
+from tests.support.forked import ForkedServer, Launcher
+from tests.support.http_errands import HTTP_KINDS
+from tests.support.http_upload import HttpUpload
 from tests.support.server import new_upload, retry_upload
 from tests.support.tally import tally
 from tests.support.uploads import House
@@ -66,6 +74,104 @@ def test_an_hour_without_the_app_and_a_kill_in_its_middle_forget_no_file(tmp_pat
     for number, ticket_id in enumerate(ids):
         assert house.file(ticket_id).read_bytes() == b"content %d" % number
     tally("fault", "app down for an hour, server killed in the middle", files, "handed over once, whole")
+
+
+def test_an_hour_without_the_app_expires_no_whole_file_and_shows_none_as_finished(tmp_path: Path) -> None:
+    house = House(tmp_path, FakeApp(DOWN), idle_timeout_s=HOUR_S / 10)
+    content = b"the whole file"
+    whole, half = house.new_ticket(), house.new_ticket()
+    house.arrive(whole, content)
+    left = house.claim(half, len(content))
+    house.uploads.write(left.claim, memoryview(content)[:5])
+    house.uploads.release(left.claim)
+    for minute in range(60):
+        house.pass_time(HOUR_S / 60)
+        if minute == 30:
+            house = house.after_a_kill()
+        assert house.uploads.look(whole).state is State.HANDING_OVER
+        assert visible_offset_bytes(house, whole) == len(content) - 1
+    assert house.state(half) is State.EXPIRED, "an upload that lacks bytes is idle"
+    house.app.answers = [Done()]
+    house.pass_time(400)
+    assert visible_offset_bytes(house, whole) == len(content)
+
+
+def visible_offset_bytes(house: House, ticket_id: str) -> int:
+    """Returns the offset that clients over HTTP may see."""
+    transfers = Transfers(house.uploads, BufferPool(4096, 1 << 20))
+    return transfers.visible_offset_bytes(ticket_id, transfers.look(ticket_id))
+
+
+OUTAGE_S: Final = 4.0
+IDLE_S: Final = 1.0
+"""As short in relation to the outage as some minutes are to an hour."""
+
+
+def test_no_client_over_http_is_told_of_success_by_a_server_that_restarts_while_the_app_is_down(
+    launcher: Launcher, app: ScriptedApp, tmp_path: Path
+) -> None:
+    """Half of the clients come back all the time, and half of them when the app is there again."""
+    settings = {**SETTINGS, "http_hold_s": 0.3, "idle_timeout_s": IDLE_S}
+    server = ForkedServer(launcher, tmp_path / "storage", **settings)
+    backend = Backend(app)
+    app.stop()
+    try:
+        server.start_with({})
+        errands = [kind(server, backend, seed) for kind in HTTP_KINDS for seed in (0, 1)]
+        with ThreadPoolExecutor(len(errands)) as pool:
+            runs = [pool.submit(insist, errand, is_patient=errand.data.seed == 0) for errand in errands]
+            wait_until(lambda: all(is_whole(errand) for errand in errands), "all bytes are stored")
+            whole_at_s = time.monotonic()
+            time.sleep(OUTAGE_S / 2)
+            server.shoot()
+            server.bury()
+            server.start_with({})
+            time.sleep(OUTAGE_S / 2)
+            assert not any(errand.has_heard("finished") for errand in errands)
+            for errand in errands:
+                assert told_state(errand) == "handing_over", f"{errand}"
+            assert time.monotonic() - whole_at_s > 2 * IDLE_S
+            app.start()
+            for run in runs:
+                run.result()
+        assert not backend.complaints
+    finally:
+        server.bury()
+    tally("fault", "app down while clients over HTTP wait, server killed in the middle", len(errands),
+          "finished once the app had the file, and not told before")  # fmt: skip
+
+
+def insist(errand: Errand, *, is_patient: bool) -> None:
+    """Does the errand, whatever dies. A client that `is_patient` leaves when all bytes are stored."""
+    while True:
+        with contextlib.suppress(Died):
+            if is_patient:
+                send_whole(errand)
+            errand.go_on()
+            return
+        time.sleep(0.05)
+
+
+def send_whole(errand: Errand) -> None:
+    """Sends all bytes, and comes back when the app is there again. Raises Died."""
+    while not is_whole(errand):
+        with contextlib.suppress(*LOST):
+            if errand.phase in ("ask", "half", "rest"):
+                getattr(errand, f"_{errand.phase}")()
+    wait_until(lambda: errand.backend.app.is_up, "the app is there again")
+
+
+def told_state(errand: Errand) -> str:
+    """Returns the state of the upload as its address tells it."""
+    url = HttpUpload(errand.server.url, errand.ticket_id).url
+    return str(requests.get(url, headers={"Accept": "application/json"}, timeout=30).json()["state"])
+
+
+def is_whole(errand: Errand) -> bool:
+    """Returns whether all bytes are stored."""
+    with contextlib.suppress(requests.RequestException):
+        return bool(errand.ticket_id) and told_state(errand) not in RECEIVING
+    return False
 
 
 # --- an app that does anything ---------------------------------------------------------------------------

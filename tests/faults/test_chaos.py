@@ -1,6 +1,6 @@
 """Uploads over a network gone mad: every one ends identical, or says exactly why not.
 
-INCOMING_TEST_CHAOS_S says for how long in all (30 s unless set), INCOMING_TEST_SEED repeats a run.
+INCOMING_TEST_CHAOS_S says for how long in all (18 s unless set), INCOMING_TEST_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tests.support.tally import tally
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed, HandshakeRefused
 
-CHAOS_S: Final = float(os.environ.get("INCOMING_TEST_CHAOS_S", "30"))
+CHAOS_S: Final = float(os.environ.get("INCOMING_TEST_CHAOS_S", "18"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 SILENCE_S: Final = 2
 MAX_WINDOW_BYTES: Final = MIB

@@ -42,7 +42,7 @@ def connect(server: RunningServer, app: ScriptedApp) -> Iterator[Connect]:
         yield make
 
 
-def test_on_a_calm_day_everything_passes_once(connect: Connect, app: ScriptedApp) -> None:
+def test_without_faults_the_chaos_proxy_passes_every_byte_once(connect: Connect, app: ScriptedApp) -> None:
     proxy, client = connect(CALM)
     client.upload()
     book = proxy.books.open(client.ticket_id)

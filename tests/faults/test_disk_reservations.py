@@ -149,8 +149,7 @@ def test_the_room_of_an_upload_that_has_ended_is_free_at_once(
     tally("fault", "a large upload right after another was deleted", 2, "let in at once")
 
 
-@pytest.mark.parametrize("kind", [ClientV1, ClientV2])
-@pytest.mark.parametrize("stays", [True, False])
+@pytest.mark.parametrize(("kind", "stays"), [(ClientV1, True), (ClientV2, False)])
 def test_an_upload_that_sends_nothing_does_not_block_others(
     server_on: OnDisk, app: ScriptedApp, kind: Kind, stays: bool
 ) -> None:

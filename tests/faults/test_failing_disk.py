@@ -21,6 +21,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Large, Moved, Taken
+from tests.support.folder_errand import WholeFolder
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.powercut import read_trace
 from tests.support.server import new_upload
@@ -62,7 +63,7 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
     chance = random.Random(SEED)
     cases = [
         (kind, (point, nth, error, chance.randrange(1, 4)))
-        for kind in KINDS
+        for kind in (*KINDS, WholeFolder)
         for point, nth, when in points_of(kind, launcher, app, tmp_path / kind.__name__)
         if when == "before" and point not in NO_DISK
         for error in ERRORS

@@ -191,7 +191,7 @@ def free_bytes(metrics: str) -> float:
 
 
 @pytest.mark.parametrize("come_back", [True, False], ids=["mounted again", "restarted"])
-def test_an_upload_does_not_begin_anew_on_the_disk_below_where_its_own_was_unmounted(
+def test_an_upload_does_not_start_again_on_the_disk_below_where_its_own_was_unmounted(
     server: RunningServer, app: ScriptedApp, come_back: bool
 ) -> None:
     client = ClientV1(server.url, new_upload(server, app.url), FileBytes(2 * MIB, 1)).open()

@@ -21,7 +21,9 @@ from typing import Final
 
 from tests.support.app import ScriptedApp
 from tests.support.errands import KINDS, SETTINGS, Backend, Died, Errand
+from tests.support.folder_errand import WholeFolder
 from tests.support.forked import ForkedServer, Launcher, killed_at
+from tests.support.http_errands import HTTP_KINDS
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
@@ -71,7 +73,8 @@ def _count_points(kind: type[Errand], launcher: Launcher, app: ScriptedApp, dire
 
 def all_points(launcher: Launcher, app: ScriptedApp, tmp_path: Path) -> list[tuple[type[Errand], Point]]:
     """Returns the points that each kind of upload passes."""
-    return [(kind, at) for kind in KINDS for at in points_of(kind, launcher, app, tmp_path / kind.__name__)]
+    kinds: tuple[type[Errand], ...] = (*KINDS, *HTTP_KINDS, WholeFolder)
+    return [(kind, at) for kind in kinds for at in points_of(kind, launcher, app, tmp_path / kind.__name__)]
 
 
 def survives(kind: type[Errand], point: Point, launcher: Launcher, app: ScriptedApp, directory: Path) -> bool:
@@ -143,12 +146,14 @@ def test_many_uploads_survive_one_random_kill_after_another(
         directory.mkdir()
         with a_server(launcher, directory) as server:
             backend = Backend(app)
-            kills += one_drill(server, backend, [kind(server, backend, drill) for kind in KINDS], chance)
-    tally("fault", "kill -9 at random points, again and again, six uploads under way", kills, HELD)
+            kinds: list[type[Errand]] = [*KINDS, WholeFolder]
+            errands = [kind(server, backend, drill) for kind in kinds]
+            kills += one_drill(server, backend, errands, chance)
+    tally("fault", "kill -9 at random points, again and again, several uploads under way", kills, HELD)
 
 
 def one_drill(server: ForkedServer, backend: Backend, errands: list[Errand], chance: random.Random) -> int:
-    """Six uploads at the same time, whose server dies again and again. Returns how often it did."""
+    """Several uploads at the same time, whose server dies again and again. Returns how often it did."""
     kills = 0
     names = ("open", "journal_write", "fdatasync", "replace", "fsync", "ack", "pwrite", "post", "unlink")
     for life in range(12):

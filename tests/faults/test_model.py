@@ -2,8 +2,8 @@
 
 Clients of both versions come, send, prove, pause, give up and are taken over; the app answers this and that,
 takes files away, calls back early and late; time passes; the process dies at rest or in the middle of
-something. Journal, registry and files are the real ones. INCOMING_TEST_MODEL_STEPS says how many events (250
-unless set).
+something. Journal, registry and files are the real ones, and so is Redis. INCOMING_TEST_MODEL_STEPS says how
+many events (250 unless set, and 100 with Redis).
 """
 
 from __future__ import annotations
@@ -30,16 +30,21 @@ from hypothesis.stateful import (
 )
 
 from incoming.core.errors import IncomingError
-from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.lifecycle import CALLED_OFF, RECEIVING, State
+from incoming.core.news import Durable
+from incoming.core.ticket import Ticket
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.registry import journal
 from incoming.uploads.housekeeping import recover, sweep
 from tests.support.fakes import FakeApp, FakeRuntime
+from tests.support.instances import Crash, Instance, RedisWorld, World
 from tests.support.model import HUGE_BYTES, Model, MTicket
+from tests.support.redis_server import RedisServer
 from tests.support.tally import tally
 from tests.support.uploads import TIMES, Client, House, new_claim
 
 STEPS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "250"))
+STEPS_WITH_REDIS: Final = int(os.environ.get("INCOMING_TEST_MODEL_STEPS", "100"))
 STEPS_AN_EXAMPLE: Final = 50
 CONTENTS: Final = (b"", b"a", *(random.Random(n).randbytes(20) for n in range(2)))
 HABITS: Final = ("done", "wait", "refuse", "silent", "take", "take_silent", "finish_first", "finish_and_fail")
@@ -53,10 +58,6 @@ ANSWERS: Final[dict[str, Answer]] = {
 }
 MAX_TICKETS: Final = 5
 SECRETS: Final = ("", "right")
-
-
-class Crash(gevent.GreenletExit):  # type: ignore[misc]
-    """The process is dead: no code of it gets any further."""
 
 
 class MortalRuntime(FakeRuntime):
@@ -122,18 +123,27 @@ class Uploading(RuleBasedStateMachine):
     def _answer(self, form: dict[str, str]) -> Answer:
         ticket_id, habit = form["id"], self.model.app
         self.calls[ticket_id] = self.calls.get(ticket_id, 0) + 1
-        file = self.house.file(ticket_id)
+        content = self._content(ticket_id)
         if form["cancelled"] == "yes":
             assert form["filename"] == ""
-            assert not file.exists() or self.house.state(ticket_id) in (State.CANCELLED, State.EXPIRED)
+            assert content is None or self.house.state(ticket_id) in (State.CANCELLED, State.EXPIRED)
             return NoAnswer("down") if "silent" in habit else Done()
-        if file.exists():
-            assert int(form["crc32c"], 16) == crc32c(file.read_bytes())
+        if content is not None:
+            assert int(form["crc32c"], 16) == crc32c(content)
         if habit in ("take", "take_silent"):
-            file.unlink(missing_ok=True)
+            self._take(ticket_id)
         if habit in ("finish_first", "finish_and_fail"):
             self.house.uploads.finish(ticket_id, form["secret"])
         return NoAnswer("down") if "silent" in habit else ANSWERS.get(habit, Done())
+
+    def _content(self, ticket_id: str) -> bytes | None:
+        """Returns what is stored of an upload; None if there is no file."""
+        file = self.house.file(ticket_id)
+        return file.read_bytes() if file.exists() else None
+
+    def _take(self, ticket_id: str) -> None:
+        """The app takes the file away."""
+        self.house.file(ticket_id).unlink(missing_ok=True)
 
     # --- both, and then compared -------------------------------------------------------------------------
 
@@ -149,6 +159,7 @@ class Uploading(RuleBasedStateMachine):
     def _both(self, event: str, *args: Any) -> object:
         """Lets the event happen to both. Returns what they tell."""
         type(self).steps += 1
+        self._go_to_where(event, args)
         told = self._really(event, *args)
         expected = getattr(self.model, event)(*args)
         assert told == expected, f"{event}{args}: {told}, not {expected}"
@@ -160,13 +171,21 @@ class Uploading(RuleBasedStateMachine):
         assert self.model.now_s == self.house.context.clock.now_s()
         tickets = {t.id: t for t in self.house.context.registry.tickets()}
         assert set(tickets) == set(self.model.tickets)
-        self.kept = {t.id: t for t in journal.read(self.house.directory / "journal")}
+        self.kept = self._kept()
         assert set(self.kept) == set(tickets)
         for ticket in self.model.tickets.values():
             self._compare_one(ticket)
         for number, client in self.model.clients.items():
-            news = [type(heard).__name__ for heard in self.clients[number].news]
+            heard = [one for one in self.clients[number].news if not isinstance(one, Durable)]
+            news = [type(one).__name__ for one in heard]
             assert news == client.news, (number, news, client)
+        self._compare_room()
+
+    def _kept(self) -> dict[str, Ticket]:
+        """Returns the tickets that would survive a kill."""
+        return {ticket.id: ticket for ticket in journal.read(self.house.directory / "journal")}
+
+    def _compare_room(self) -> None:
         assert self.house.uploads.admission.reserved_bytes() == self.model.reserved_bytes()
 
     def _compare_one(self, expected: MTicket) -> None:
@@ -181,14 +200,16 @@ class Uploading(RuleBasedStateMachine):
 
     def _seen(self, ticket_id: str) -> tuple[object, ...]:
         """Returns what a ticket is, and what its file has."""
-        real, file = self.house.ticket(ticket_id), self.house.file(ticket_id)
-        content = file.read_bytes() if file.exists() else None
+        real, content = self.house.ticket(ticket_id), self._content(ticket_id)
         if real.state in RECEIVING:
             content = content or b""
-        else:
-            assert content is not None or not file.parent.exists() or real.state not in ENDED
+        elif content is None and real.state in ENDED:
+            self._check_gone(ticket_id)
         told = real.app_told and real.state in (State.CANCELLED, State.EXPIRED)
         return real.state, real.length_bytes, content, real.needs_proof, real.asks, told
+
+    def _check_gone(self, ticket_id: str) -> None:
+        assert not self.house.file(ticket_id).parent.exists()
 
     # --- the app's backend -------------------------------------------------------------------------------
 
@@ -301,6 +322,7 @@ class Uploading(RuleBasedStateMachine):
 
     def _do_write(self, number: int, chunk: bytes) -> None:
         self.house.uploads.write(self.clients[number].claim, memoryview(chunk))
+        self.house.uploads.flush(self.clients[number].claim)
 
     def _do_prove(self, number: int) -> None:
         claim = self.clients[number].claim
@@ -327,10 +349,13 @@ class Uploading(RuleBasedStateMachine):
         self._runtime.advance(duration_s)
         self.model.advance(duration_s)
         if sweeps:
-            sweep(self.house.uploads)
-            self._runtime.settle()
+            self._sweep()
             self.model.sweep()
         self._compare()
+
+    def _sweep(self) -> None:
+        sweep(self.house.uploads)
+        self._runtime.settle()
 
     @rule()
     def crash(self) -> None:
@@ -350,8 +375,18 @@ class Uploading(RuleBasedStateMachine):
         recover(self.house.uploads)
         self._runtime.settle()
         # The first sweep runs beside the calls of the start, and may miss how they end. The next does not.
-        sweep(self.house.uploads)
-        self._runtime.settle()
+        self._sweep()
+
+    @property
+    def _mortal(self) -> MortalRuntime | Instance:
+        """What can be told to die in the middle."""
+        return self._runtime
+
+    def _is_dead(self) -> bool:
+        return self._runtime.dead
+
+    def _go_to_where(self, event: str, args: tuple[Any, ...]) -> None:
+        """Makes `house` the process that an event happens in."""
 
     @rule(data=st.data(), calls=st.integers(0, 6), after=st.booleans(),
           what=st.sampled_from(["finish", "cancel_by_app", "retry", "claim", "client_does"]))  # fmt: skip
@@ -363,10 +398,11 @@ class Uploading(RuleBasedStateMachine):
         type(self).steps += 1
         before, happened = copy.deepcopy(self.model), copy.deepcopy(self.model)
         getattr(happened, event)(*args)
-        self._runtime.calls_to_live, self._runtime.after = calls, after
+        self._go_to_where(event, args)
+        self._mortal.calls_to_live, self._mortal.after = calls, after
         with contextlib.suppress(Crash):
             self._really(event, *args)
-        if not self._runtime.dead:
+        if not self._is_dead():
             before = happened  # it has not come so far
         self._next_process()
         before.crash()
@@ -416,9 +452,171 @@ def _as_seen(ticket: MTicket) -> tuple[object, ...]:
     return ticket.state, ticket.length_bytes, file, ticket.needs_proof, ticket.asks, told
 
 
+# --- two instances -----------------------------------------------------------------------------------------
+
+
+class SharedModel(Model):
+    """The same with instances that share everything: what one leaves at its death the others take up.
+
+    Their store takes what it gets, and apps can't take files out of it unseen.
+    """
+
+    orphaned: frozenset[str] = frozenset()
+    """The tickets whose apps were called by the instance that has died."""
+
+    def crash(self) -> None:
+        """See Model. All clients lose their connections, since one proxy stands before the instances."""
+        self.clients.clear()
+        for ticket in self.tickets.values():
+            ticket.holder = None
+            if ticket.state is State.UPLOADING:
+                self._move(ticket, State.PAUSED)
+            if ticket.id in self.orphaned:
+                ticket.attempt, ticket.calls_again_at_s = 0, None
+        for ticket in self.tickets.values():
+            if ticket.state is State.HANDING_OVER or ticket.state in CALLED_OFF:
+                self._start_delivery(ticket)
+        self.sweep()
+
+    def _app_has_taken(self, ticket: MTicket) -> bool:
+        return False
+
+
+class TwoInstances(Uploading):
+    """Two instances, whose clients and events go to one or the other. One dies now and then."""
+
+    def __init__(self) -> None:
+        RuleBasedStateMachine.__init__(self)
+        self._folder = tempfile.TemporaryDirectory()
+        self.ids, self.clients, self.number = [], {}, 0
+        self.calls = {}
+        self.app = FakeApp(self._answer)
+        self.world = self._new_world(Path(self._folder.name), MortalRuntime(1000.0))
+        self.instances = [Instance(self.world, self.app), Instance(self.world, self.app)]
+        self.house = self.instances[0]
+        self.kept_by_apps: set[str] = set()
+        self.homes: dict[int, Instance] = {}
+        """Where each client is connected."""
+        self.model: SharedModel = SharedModel(self.world.settings)
+
+    def _new_world(self, folder: Path, runtime: MortalRuntime) -> World:
+        return World(folder, runtime=runtime)
+
+    def _go_to_where(self, event: str, args: tuple[Any, ...]) -> None:
+        if event in ("write", "prove", "complete", "cancel_by_client", "release"):
+            self.house = self.homes[args[0]]
+        else:
+            self.house = self.instances[self.steps % 2]
+        if event == "claim":
+            self.homes[args[0]] = self.instances[self.steps % 2]
+        if event == "prove":
+            client = self.model.clients[args[0]]
+            suspects = self.house.uploads._integrity.is_suspect
+            self.model.tickets[client.ticket].suspect = suspects(client.ticket)
+
+    def _claim_args(
+        self, which: int, content: bytes, version: int, same: int, huge: int
+    ) -> tuple[int, str, bytes, int, int]:
+        return super()._claim_args(which, content, version, same, 1)  # the store has room for all
+
+    def _content(self, ticket_id: str) -> bytes | None:
+        return self.world.store.contents().get(ticket_id)
+
+    def _check_gone(self, ticket_id: str) -> None:
+        """There are no folders."""
+
+    def _take(self, ticket_id: str) -> None:
+        self.world.store.files.pop(ticket_id, None)
+
+    def _compare_room(self) -> None:
+        """There is room without limits. What an instance could not delete goes with its ticket."""
+        ours = {ticket_id for ticket_id in self.world.store.files if ticket_id not in self.kept_by_apps}
+        assert ours <= set(self.model.tickets)
+
+    def _seen(self, ticket_id: str) -> tuple[object, ...]:
+        seen, real = super()._seen(ticket_id), self.house.ticket(ticket_id)
+        if real.state in ENDED and not real.file_is_ours:
+            self.kept_by_apps.add(ticket_id)
+        if real.state in ENDED and real.file_is_ours:
+            return (*seen[:2], None, *seen[3:])
+        return seen
+
+    def _sweep(self) -> None:
+        for instance in self.instances:
+            sweep(instance.uploads)
+            self._runtime.settle()
+
+    @property
+    def _mortal(self) -> Instance:
+        assert isinstance(self.house, Instance)
+        return self.house
+
+    def _is_dead(self) -> bool:
+        return self._mortal.is_dead
+
+    def _next_process(self) -> None:
+        """One instance dies, whatever it does, and another one comes in its place."""
+        type(self).crashes += 1
+        dead = self._mortal
+        place = self.instances.index(dead)
+        SharedModel.orphaned = frozenset(dead.uploads.outbox._under_way)
+        dead.die()
+        for number, client in self.clients.items():
+            if self.homes[number] is not dead and hasattr(client, "claim"):
+                self.homes[number].uploads.release(client.claim)
+        self.clients.clear()
+        self._runtime.settle()
+        self.house = self.instances[place] = Instance(self.world, self.app)
+        recover(self.house.uploads)
+        self._runtime.settle()
+        self._sweep()
+        self._sweep()
+
+
+class TwoInstancesOnRedis(TwoInstances):
+    """The same with tickets and leases in a real Redis."""
+
+    steps = crashes = 0
+    redis: ClassVar[RedisServer]
+
+    def _new_world(self, folder: Path, runtime: MortalRuntime) -> World:
+        return RedisWorld(folder, self.redis, runtime=runtime)
+
+    def _kept(self) -> dict[str, Ticket]:
+        """See Uploading: Redis has all of them."""
+        return {ticket.id: ticket.at_rest() for ticket in self.world.registry.tickets()}
+
+    def teardown(self) -> None:
+        """See RuleBasedStateMachine."""
+        assert isinstance(self.world, RedisWorld)
+        self.world.close()
+        super().teardown()
+
+
+def test_two_instances_do_what_the_model_does() -> None:
+    _run(TwoInstances)
+    print(f"\n{TwoInstances.steps} events, {TwoInstances.crashes} of them deaths of an instance")
+
+
+def test_two_instances_with_one_redis_do_what_the_model_does(tmp_path: Path) -> None:
+    with RedisServer(tmp_path / "redis", "appendonly no") as TwoInstancesOnRedis.redis:
+        _run(TwoInstancesOnRedis, STEPS_WITH_REDIS)
+    machine = TwoInstancesOnRedis
+    print(f"\n{machine.steps} events, {machine.crashes} of them deaths of an instance")
+    what = "Random events of clients, app and clock at two servers with one Redis, and deaths of one of them"
+    tally("fault", what, machine.steps, "the servers and their model agreed on everything")
+
+
 def test_the_service_does_what_its_model_does() -> None:
+    _run(Uploading)
+    print(f"\n{Uploading.steps} events, {Uploading.crashes} of them crashes")
+    what = "Random events of clients, app and clock, and crashes"
+    tally("fault", what, Uploading.steps, "the server and its model agreed on everything")
+
+
+def _run(machine: type[Uploading], steps: int = STEPS) -> None:
     config = settings(
-        max_examples=max(STEPS // 40, 1),
+        max_examples=max(steps // 40, 1),
         stateful_step_count=STEPS_AN_EXAMPLE,
         deadline=None,
         database=None,
@@ -427,8 +625,5 @@ def test_the_service_does_what_its_model_does() -> None:
         # To shrink a failure takes minutes, so the time limit of the run would hide what failed.
         phases=[Phase.generate],
     )
-    while Uploading.steps < STEPS:
-        run_state_machine_as_test(Uploading, settings=config)
-    print(f"\n{Uploading.steps} events, {Uploading.crashes} of them crashes")
-    what = "Random events of clients, app and clock, and crashes"
-    tally("fault", what, Uploading.steps, "the server and its model agreed on everything")
+    while machine.steps < steps:
+        run_state_machine_as_test(machine, settings=config)

@@ -1,9 +1,10 @@
 """A power cut at any moment: what was declared durable is there, and no file is made of what is none.
 
-A real server, with `fsync` on, takes one file of each kind while all that it asks of the disk is written
-down. From that, disks are rebuilt as a cut may leave them, at random moments and with a random part of what
-was not synced (`powercut`); a server is started on each, held to what was said before, and everybody goes
-on. docs/how-to/restarting.md has the promise. INCOMING_TEST_CUTS says how many disks (9 unless set).
+A real server, with `fsync` on, takes one file of each kind, over WebSockets and over HTTP, while all that it
+asks of the disk is written down. From that, disks are rebuilt as a cut may leave them, at random moments and
+with a random part of what was not synced (`powercut`); a server is started on each, held to what was said
+before, and everybody goes on. docs/how-to/restarting.md has the promise. INCOMING_TEST_CUTS says how many
+disks (one for each kind unless set).
 """
 
 from __future__ import annotations
@@ -21,11 +22,14 @@ from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.errands import KINDS, SETTINGS, Backend, Errand, Moved, Refused
+from tests.support.folder_errand import WholeFolder
 from tests.support.forked import ForkedServer, Launcher
+from tests.support.http_errands import HTTP_KINDS
 from tests.support.powercut import Disk, Line, read_trace
 from tests.support.tally import tally
 
-CUTS: Final = int(os.environ.get("INCOMING_TEST_CUTS", "9"))
+ALL_KINDS: Final[tuple[type[Errand], ...]] = (*KINDS, *HTTP_KINDS, WholeFolder)
+CUTS: Final = int(os.environ.get("INCOMING_TEST_CUTS", len(ALL_KINDS)))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 CHECKPOINT_EVERY_S: Final = 0.005
 """Uploads here are short, and are to have some checkpoints all the same."""
@@ -74,12 +78,19 @@ def after_the_cut(old: Errand, cut_at_s: float, server: ForkedServer, backend: B
     new.ends = [call for call in old.ends if call.received_at_s < cut_at_s]
     new.ticket_id, new.phase = old.ticket_id, "rest"
     backend.knows(new)
-    kind = ClientV2 if new.version == 2 else ClientV1
-    new.client = kind(server.url, new.ticket_id, new.data)
+    if isinstance(new, WholeFolder) and isinstance(old, WholeFolder):
+        if new.arrivals:
+            new.data.leave_out(*old.data.left_out)
+        new.client = new.new_client()
+        new.client.has_lost_power = True
+    else:
+        kind = ClientV2 if new.version == 2 else ClientV1
+        new.client = kind(server.url, new.ticket_id, new.data)
     new.client.may_be_cut = True
-    if isinstance(new, Moved) and isinstance(old, Moved) and new.arrivals:
+    if isinstance(new, Moved | WholeFolder) and isinstance(old, Moved | WholeFolder) and new.arrivals:
         new.place.parent.mkdir()
-        shutil.copy(old.place, new.place)  # on the app's own disk, which has not failed
+        copy = shutil.copytree if old.place.is_dir() else shutil.copy
+        copy(old.place, new.place)  # on the app's own disk, which has not failed
     if isinstance(new, Refused):
         new.heard = new.has_heard("failed")
         new.retrying = new.heard and new.journaled() in ("handing_over", "finished")
@@ -111,7 +122,7 @@ def test_what_was_declared_durable_survives_a_power_cut(
 ) -> None:
     print(f"INCOMING_TEST_SEED={SEED}")
     chance = random.Random(SEED)
-    recordings = [record(kind, launcher, app, tmp_path / kind.__name__) for kind in KINDS]
+    recordings = [record(kind, launcher, app, tmp_path / kind.__name__) for kind in ALL_KINDS]
     for number in range(CUTS):
         recording = recordings[number % len(recordings)]
         cut = chance.randrange(1, len(recording.lines) + 1)

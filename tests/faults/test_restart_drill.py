@@ -6,7 +6,6 @@ one. Every second time the next process is there before the old one is asked to 
 
 from __future__ import annotations
 
-import hashlib
 import os
 import socket
 import sys
@@ -16,12 +15,12 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
-import numpy as np
 import pytest
 
 from tests.support.app import ScriptedApp
 from tests.support.data import MIB
 from tests.support.engines import Browser
+from tests.support.many_uploads import ManyUploads, page_of
 from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
 from tests.support.tally import tally
@@ -41,46 +40,6 @@ import os, sys
 os.dup2(int(sys.argv[1]), 3)
 os.execve(sys.argv[2], sys.argv[2:], os.environ | {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
 """
-
-HTML: Final = """<!doctype html><meta charset="utf-8"><title>Many uploads</title>
-<script src="{server}/incoming/frontend/incoming.js"></script>
-<script>
-  incoming.set_server_hostname("{server}".replace("http://", ""));
-  window.finished = [];
-  window.errors = [];
-  window.acked = 0;
-  function file_of(number, length_bytes) {{
-    const words = new Uint32Array(length_bytes / 4);
-    for (let i = 0; i < words.length; i++) words[i] = number * 1000003 + i;
-    return new File([words], `film ${{number}}.bin`);
-  }}
-  function upload(number, ticket, settings, length_bytes) {{
-    const uploader = Object.assign(incoming.Uploader(ticket, file_of(number, length_bytes)), settings);
-    let acked = 0;
-    uploader.onprogress = () => {{
-      window.acked += uploader.bytes_acked - acked;
-      acked = uploader.bytes_acked;
-    }};
-    return new Promise((resolve) => {{
-      uploader.onfinished = () => {{ finished.push(ticket); resolve(); }};
-      uploader.onerror = () => {{ errors.push(uploader.error_msg); resolve(); }};
-      uploader.oncancelled = () => {{ errors.push(uploader.cancel_msg); resolve(); }};
-      uploader.start();
-    }});
-  }}
-  function upload_all(tickets, at_a_time, settings, length_bytes) {{
-    const left = tickets.map((ticket, number) => [number, ticket]);
-    const next = async () => {{ while (left.length) await upload(...left.shift(), settings, length_bytes); }};
-    for (let i = 0; i < at_a_time; i++) next();
-  }}
-</script>"""
-
-
-def sha256_of(number: int) -> str:
-    """Returns the digest of the file that the page makes."""
-    words = np.arange(LENGTH_BYTES // 4, dtype=np.uint64) + number * 1_000_003
-    return hashlib.sha256(words.astype("<u4").tobytes()).hexdigest()
-
 
 class ActivatedServer(RunningServer):
     """A server that is started with its listening socket, as systemd does it."""
@@ -125,44 +84,34 @@ def test_the_uploads_of_a_page_survive_one_restart_after_another(
     try:
         servers[0].start()
         tickets = [new_upload(servers[0], app.url) for _ in range(UPLOADS)]
-        with serve_page(HTML.format(server=url)) as page:
+        with serve_page(page_of(url)) as page:
             driver.get(page)
-            settings = {"max_bytes_per_s": BYTES_PER_S}
-            driver.execute_script("upload_all(...arguments)", tickets, AT_A_TIME, settings, LENGTH_BYTES)
+            page_uploads = ManyUploads(driver, tickets, LENGTH_BYTES)
+            page_uploads.begin(AT_A_TIME, max_bytes_per_s=BYTES_PER_S)
             for number, (old, new) in enumerate(pairwise(servers)):
-                wait_for_more(driver, BYTES_BETWEEN_RESTARTS)
+                wait_for_more(page_uploads, BYTES_BETWEEN_RESTARTS)
                 replaced(old, new, overlapping=bool(number % 2))
                 ready_at_s = time.monotonic()
-                wait_for_more(driver, 1, BACK_WITHIN_S)
+                wait_for_more(page_uploads, 1, BACK_WITHIN_S)
                 away_s.append(time.monotonic() - ready_at_s)
-            wait_until(lambda: ended(driver) == UPLOADS, "all uploads have ended", 120)
-            assert driver.execute_script("return errors") == []
-            assert sorted(driver.execute_script("return finished")) == sorted(tickets)
+            wait_until(lambda: page_uploads.have_ended, "all uploads have ended", 120)
+            assert page_uploads.errors == []
+            assert sorted(page_uploads.finished) == sorted(tickets)
     finally:
         for server in servers:
             server.kill()
     print(f"\nback after {max(away_s):.2f} s at most, {sorted(away_s)[len(away_s) // 2]:.2f} s in the median")
     delivered = {delivery.id: delivery.sha256 for delivery in app.deliveries}
-    assert delivered == {ticket: sha256_of(number) for number, ticket in enumerate(tickets)}
+    assert delivered == page_uploads.digests()
     for server in servers:
         assert "Traceback" not in server.log_text()
     tally("fault", f"server replaced during {UPLOADS} uploads of a page", RESTARTS, "all identical")
 
 
-def acked(driver: Browser) -> int:
-    count: int = driver.execute_script("return acked")
-    return count
-
-
-def wait_for_more(driver: Browser, bytes_more: int, deadline_s: float = 60.0) -> None:
+def wait_for_more(uploads: ManyUploads, bytes_more: int, deadline_s: float = 60.0) -> None:
     """Waits until so many more bytes are acknowledged, or all uploads have ended."""
-    goal: int = driver.execute_script("return acked") + bytes_more
-    wait_until(lambda: acked(driver) >= goal or ended(driver) == UPLOADS, "uploads go on", deadline_s)
-
-
-def ended(driver: Browser) -> int:
-    count: int = driver.execute_script("return finished.length + errors.length")
-    return count
+    goal = uploads.acked_bytes + bytes_more
+    wait_until(lambda: uploads.acked_bytes >= goal or uploads.have_ended, "uploads go on", deadline_s)
 
 
 def test_who_connects_between_two_processes_waits_and_is_not_refused(

@@ -19,7 +19,7 @@ from tests.conftest import StartServer
 from tests.support.app import DONE, Delivery, Reply, ScriptedApp
 from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import MIB, FileBytes
-from tests.support.server import RunningServer, cancel_upload, multiply_tickets, new_upload
+from tests.support.server import RunningServer, cancel_upload, cpu_s, multiply_tickets, new_upload
 from tests.support.tally import tally
 from tests.support.websocket import ConnectionClosed
 
@@ -40,13 +40,6 @@ def begun(server: RunningServer, app: ScriptedApp, seed: int, length_bytes: int 
 
 
 # --- many tickets ------------------------------------------------------------------------------------
-
-
-def cpu_s(pid: int) -> tuple[float, float]:
-    """Returns how long a process had a CPU, and how long its main thread waited for one, in seconds."""
-    had_ns = sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
-    waited_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
-    return had_ns / 1e9, waited_ns / 1e9
 
 
 def test_a_start_with_many_tickets_takes_seconds(start_server: StartServer, app: ScriptedApp) -> None:
@@ -206,7 +199,7 @@ def test_a_second_server_is_refused_the_storage_of_the_first(start_server: Start
 # --- a polite stop -----------------------------------------------------------------------------------
 
 
-def test_a_stop_closes_clients_without_a_message_and_they_go_on_after_the_restart(
+def test_a_stop_closes_clients_without_a_message_and_they_continue_after_the_restart(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
     server = start_server()

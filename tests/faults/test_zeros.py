@@ -159,7 +159,7 @@ def test_a_clean_stop_leaves_nothing_in_doubt(server: ForkedServer, app: Scripte
 
 
 @every_version
-def test_a_kill_in_the_first_second_of_a_new_installation_is_no_power_cut(
+def test_a_kill_in_the_first_second_of_a_new_installation_is_not_a_power_cut(
     server: ForkedServer, app: ScriptedApp, version: int
 ) -> None:
     server.start_with({"checkpoint_every_s": 3600.0})

@@ -120,7 +120,7 @@ def test_an_address_that_does_not_answer_is_followed_by_the_next(names: Names, a
         (["127.0.0.77"], FailureKind.CONNECTION_REFUSED),
     ],
 )
-def test_a_name_that_leads_nowhere_is_no_answer(
+def test_a_name_that_leads_nowhere_is_not_an_answer(
     names: Names, app: ScriptedApp, answer: list[str] | Exception, kind: FailureKind
 ) -> None:
     names.answers = [answer]
@@ -327,7 +327,7 @@ def test_an_app_whose_certificate_nobody_has_signed_is_not_called(
     assert kind_of(call_tls(tls_app[0])) is FailureKind.CERTIFICATE
 
 
-def test_an_app_without_tls_is_told_from_one_that_is_down(names: Names, app: ScriptedApp) -> None:
+def test_an_app_without_tls_is_distinguished_from_one_that_is_down(names: Names, app: ScriptedApp) -> None:
     names.answers = [[INSIDE]]
     assert kind_of(call(app, scheme="https")) is FailureKind.TLS
     app.stop()

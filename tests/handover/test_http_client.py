@@ -100,7 +100,7 @@ def raw_app(answer: bytes, then: bytes = b"", closes: bool = False) -> Iterator[
 # --- answers -------------------------------------------------------------------------------------
 
 
-def test_the_form_arrives_as_it_was_sent(caller: Caller, app: ScriptedApp) -> None:
+def test_the_app_gets_the_form_fields_unchanged(caller: Caller, app: ScriptedApp) -> None:
     assert caller.post(f"{app.url}?key=a%26b").answer == "Done"
     [delivery] = app.deliveries
     assert delivery.fields == FORM
@@ -158,7 +158,7 @@ def test_of_a_long_answer_only_its_beginning_is_read(caller: Caller, app: Script
     assert caller.post(app.url).answer == "Done"
 
 
-def test_an_answer_without_end_comes_to_one(caller: Caller) -> None:
+def test_an_endless_answer_of_an_app_is_cut_off_and_refused(caller: Caller) -> None:
     endless = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n\r\n"
     with raw_app(endless, b"x" * 65536) as url:
         told = caller.post(url)

@@ -95,6 +95,14 @@ def measured(length: str) -> str:
         return str(exc)
 
 
+def for_a(dest_type: str) -> str:
+    """Returns a new ticket for a file or a folder, or why there is none."""
+    try:
+        return incoming.new_upload(taken, dest_type=dest_type, remove_file_when_finished=False).id
+    except IncomingError as exc:
+        return str(exc)
+
+
 def finish(ticket_id: str) -> str:
     """The app has it now."""
     incoming.finish_upload(ticket_id)
@@ -131,6 +139,7 @@ def not_found(_: object) -> str:
 
 app.post("/ticket/<name>", callback=ticket)
 app.post("/measured/<length>", callback=measured)
+app.post("/for-a/<dest_type>", callback=for_a)
 app.post("/finish/<ticket_id>", callback=finish)
 app.post("/cancel/<ticket_id>", callback=cancel)
 app.get("/", callback=page)

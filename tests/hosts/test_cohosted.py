@@ -13,6 +13,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.client_v2 import ClientV2, checksum
 from tests.support.data import FileBytes
+from tests.support.folder_errand import FolderBytes, FolderClient, files_in
 from tests.support.hosts import BottleServer, CohostedServer, PywsgiServer, WebsocketHandlerServer
 from tests.support.waiting import wait_until
 from tests.support.websocket import WebSocket
@@ -42,6 +43,8 @@ def test_the_callback_gets_all_there_is_to_know(cohosted: CohostedServer) -> Non
             "metadata": {"record": 7, "für": "Zoë"},
             "upload_metadata": "",
             "cancel_reason": "",
+            **dict.fromkeys(("url", "bucket", "key", "manifest"), ""),
+            **{"dest_type": "file", "files": 0, "files_bytes": 0, "left_out": 0},
         }
     ]
     taken = cohosted.storage_dir.parent / client.ticket_id
@@ -58,6 +61,16 @@ def test_a_ticket_may_be_for_a_file_of_one_length_only(cohosted: CohostedServer)
 
 def test_a_client_of_version_2_hears_that_it_is_finished(cohosted: CohostedServer) -> None:
     ClientV2(cohosted.url, cohosted.post("/ticket/taken"), FileBytes(300_000, 78)).upload()
+
+
+def test_a_callback_takes_a_folder(cohosted: CohostedServer) -> None:
+    data = FolderBytes(79)
+    FolderClient(cohosted.url, cohosted.post("/for-a/folder"), data, "Holiday").upload()
+    (call,) = told(cohosted, 1)
+    assert (call["dest_type"], call["name"], call["files"], call["left_out"]) == ("folder", "Holiday", 5, 0)
+    assert call["files_bytes"] == sum(map(len, data.files.values()))
+    assert files_in(cohosted.storage_dir.parent / call["id"]) == data.kept()
+    assert cohosted.post("/for-a/disk") == "The parameter dest_type must be file or folder."
 
 
 def test_a_callback_that_waits_is_finished_later(cohosted: CohostedServer) -> None:
@@ -117,7 +130,7 @@ def test_a_wait_survives_a_kill(cohosted: CohostedServer) -> None:
     client.upload()
 
 
-def test_its_tickets_cannot_be_ended_over_http(cohosted: CohostedServer) -> None:
+def test_tickets_with_a_callback_cannot_be_cancelled_over_http(cohosted: CohostedServer) -> None:
     ticket_id = cohosted.post("/ticket/taken")
     answer = requests.post(
         f"{cohosted.url}/incoming/backend/cancel_upload", params={"id": ticket_id}, timeout=10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tomllib
@@ -22,6 +22,7 @@ import requests
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
+from tests.support.installed import Installed
 from tests.support.ports import free_port
 from tests.support.server import ROOT
 from tests.support.tools import program
@@ -32,8 +33,12 @@ DOCS: Final = "".join(page.read_text("utf-8") for page in (ROOT / "docs/how-to")
 TESTED: Final = {
     "gunicorn.conf.py", "incoming.service", "incoming.socket", "incoming.toml", "nginx.conf", "sysusers.conf",
     "uwsgi.ini",
+    *("compose/app.py", "compose/nginx.conf", "compose/nginx.scale.conf"),
+    *("kubernetes/one-server.yaml", "kubernetes/two-servers.yaml"),
+    *("logrotate.conf", "monitoring/alerts.yml", "monitoring/grafana.json", "monitoring/prometheus.yml"),
+    "tmpfiles.conf",
 }  # fmt: skip
-"""nginx.conf is tested in test_nginx."""
+"""Some are tested elsewhere: in test_nginx, test_image, test_container_files and test_monitoring."""
 DEADLINE_S: Final = 30.0
 
 
@@ -57,7 +62,8 @@ def shipped_settings() -> dict[str, Any]:
 
 
 def test_every_shipped_file_is_tested_and_in_the_docs() -> None:
-    assert {path.name for path in DEPLOY.iterdir() if path.is_file()} == TESTED
+    shipped = {str(path.relative_to(DEPLOY)) for path in DEPLOY.rglob("*") if path.is_file()}
+    assert {name for name in shipped if "__pycache__" not in name} == TESTED
     for name in TESTED:
         assert f"(../../deploy/{name})" in DOCS
 
@@ -96,6 +102,22 @@ def test_the_users_are_made_by_the_shipped_file(tmp_path: Path) -> None:
     assert user.endswith(":/var/lib/incoming:/usr/sbin/nologin")
     (group,) = [x for x in (tmp_path / "etc/group").read_text().splitlines() if x.startswith("uploads:")]
     assert group.endswith(":incoming")
+
+
+def test_the_folder_is_made_for_the_group_and_only_that_group_reads_the_settings(tmp_path: Path) -> None:
+    for name in ("etc", "var/lib"):
+        (tmp_path / name).mkdir(parents=True)
+    made = run(program("systemd-sysusers"), f"--root={tmp_path}", DEPLOY / "sysusers.conf")
+    assert made.returncode == 0, made.stderr
+    settings = tmp_path / "etc/incoming.toml"
+    settings.write_text("")
+    done = run(program("systemd-tmpfiles"), f"--root={tmp_path}", "--create", DEPLOY / "tmpfiles.conf")
+    assert (done.returncode, done.stderr) == (0, "")
+    folder = tmp_path / "var/lib/incoming"
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o2770
+    assert stat.S_IMODE(settings.stat().st_mode) == 0o640
+    groups = dict(re.findall(r"^(\w+):x:(\d+):", (tmp_path / "etc/group").read_text(), re.MULTILINE))
+    assert {folder.stat().st_gid, settings.stat().st_gid} == {int(groups["uploads"])}
 
 
 def test_the_documented_commands_make_the_same_users(tmp_path: Path) -> None:
@@ -162,21 +184,10 @@ def new_upload(url: str, finish_url: str) -> str:
     return answer.text
 
 
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of a fresh environment, into which the docs' commands have installed a copy of the tree."""
-    folder = tmp_path_factory.mktemp("clean")
-    ignored = shutil.ignore_patterns(".*", "node_modules", "__pycache__", "build", "artifacts")
-    tree = shutil.copytree(ROOT, folder / "tree", ignore=ignored)
-    done = run(sys.executable, "-m", "venv", folder / "venv")
-    assert not done.returncode, done.stderr
-    pip = (folder / "venv/bin/python", "-m", "pip", "install", "-q", "--no-compile")
-    constraint = folder / "constraint.txt"
-    pins = (ROOT / "requirements.txt").read_text().splitlines()
-    constraint.write_text("\n".join(line for line in pins if "setuptools" not in line))
-    done = run(*pip, "--constraint", constraint, f"{tree}[gunicorn,uwsgi]", cwd=folder)
-    assert not done.returncode, done.stderr
-    return folder / "venv/bin"
+@pytest.fixture
+def clean(installed: Installed) -> Path:
+    """The `bin` of an environment that has the package and nothing else."""
+    return installed.bin
 
 
 def test_the_service_takes_an_upload_and_the_operator_finds_it_with_the_same_setting(

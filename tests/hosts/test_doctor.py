@@ -87,7 +87,9 @@ def test_only_the_lines_that_are_wrong_have_to_change(
     assert (code, changes(found)) == (3, wrong), found
 
 
-def test_a_server_that_is_down_is_told_from_a_bad_way(server: RunningServer, tmp_path: Path) -> None:
+def test_a_proxy_whose_server_is_down_is_reported_with_its_status(
+    server: RunningServer, tmp_path: Path
+) -> None:
     with Nginx(tmp_path / "nginx", 1) as front:
         done = run_doctor(front.url, "--insecure")
     assert (done.returncode, "HTTP 502" in done.stderr, done.stdout) == (1, True, ""), done

@@ -7,20 +7,24 @@ import itertools
 import json
 import re
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import requests
 
 import incoming
-from tests.support.app import ScriptedApp
+from incoming.protocol.withheld import WITHHELD_BYTES
+from tests.support.app import ScriptedApp, SlowApp
 from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import GunicornServer, HostedServer, UwsgiServer
-from tests.support.http_upload import HttpUpload
+from tests.support.http_upload import Headers, HttpUpload
 from tests.support.ietf import IetfClient
 from tests.support.server import call_backend
+from tests.support.tus import TusUpload, checksum
 from tests.support.upload_client import PATH
 from tests.support.waiting import wait_until
 from tests.support.websocket import ConnectionClosed, HandshakeRefused, WebSocket
@@ -32,6 +36,12 @@ JSON = {"Accept": "application/json"}
 
 def data() -> FileBytes:
     return FileBytes(LENGTH_BYTES, next(_seeds))
+
+
+def state_of(upload: HttpUpload) -> dict[str, Any]:
+    """Returns the state of an upload, and disturbs nobody."""
+    state: dict[str, Any] = json.loads(upload.ask("GET", JSON).body)
+    return state
 
 
 def b64(digits: str) -> str:
@@ -99,21 +109,80 @@ def test_a_file_is_put_over_http(host: HostedServer, app: ScriptedApp, chunk_byt
     assert app.wait_for(1)[0].sha256 == file.sha256
 
 
+@pytest.mark.parametrize("chunk_bytes", [0, 100_000], ids=["length", "chunked"])
 @pytest.mark.parametrize("reset", [False, True], ids=["FIN", "RST"])
 def test_what_had_arrived_over_http_when_a_connection_broke_is_stored(
-    host: HostedServer, app: ScriptedApp, reset: bool
+    host: HostedServer, app: ScriptedApp, reset: bool, chunk_bytes: int
 ) -> None:
     sent_bytes = 3_400_123
-    upload = HttpUpload(host.url, host.new_ticket(app.url))
-    with upload.open("PUT", {"Content-Length": LENGTH_BYTES}) as request:
-        request.send(data().read(0, sent_bytes))
+    upload, content = HttpUpload(host.url, host.new_ticket(app.url)), data().read(0, sent_bytes)
+    length: Headers = {"Transfer-Encoding": "chunked"} if chunk_bytes else {"Content-Length": LENGTH_BYTES}
+    with upload.open("PUT", length) as request:
+        for at in range(0, sent_bytes, chunk_bytes or sent_bytes):
+            send = request.send_chunk if chunk_bytes else request.send
+            send(content[at : at + (chunk_bytes or sent_bytes)])
         request.break_off(reset=reset)
     # GET only looks. HEAD takes over, and would end the reading.
-    wait_until(
-        lambda: bool(json.loads(upload.ask("GET", JSON).body)["offset_bytes"] == sent_bytes),
-        "all that was sent is stored",
-    )
+    wait_until(lambda: state_of(upload)["offset_bytes"] == sent_bytes, "all that was sent is stored")
     assert upload.ask("HEAD").offset_bytes == sent_bytes
+    assert host.stored_file(upload.ticket_id).read_bytes() == content
+
+
+def test_nothing_of_a_request_with_a_checksum_is_stored_when_its_connection_breaks(
+    host: HostedServer, app: ScriptedApp
+) -> None:
+    file = data()
+    upload = TusUpload(host.url, host.new_ticket(app.url))
+    upload.create(LENGTH_BYTES)
+    upload.append(0, file.read(0, MIB))
+    rest = file.read(MIB, LENGTH_BYTES)
+    about = {"Content_Length": str(len(rest)), "Upload_Checksum": checksum("sha1", rest)}
+    with upload.begin_append(MIB, **about) as request:
+        request.send(rest[: 3 * MIB])
+        request.break_off(reset=False)
+    assert upload.head().offset_bytes == MIB
+    assert upload.append(MIB, rest, Upload_Checksum=checksum("sha1", rest)).offset_bytes == LENGTH_BYTES
+    assert app.wait_for(1)[0].sha256 == file.sha256
+
+
+@pytest.mark.parametrize("is_chunked", [False, True], ids=["length", "chunked"])
+def test_a_request_for_the_offset_takes_an_upload_over_from_a_request_that_is_silent(
+    host: HostedServer, app: ScriptedApp, is_chunked: bool
+) -> None:
+    file = data()
+    upload = TusUpload(host.url, host.new_ticket(app.url))
+    length = {"Transfer-Encoding": "chunked"} if is_chunked else {"Content-Length": str(LENGTH_BYTES)}
+    with upload.open("PUT", length) as old:
+        send = old.send_chunk if is_chunked else old.send
+        send(file.read(0, 2 * MIB))
+        wait_until(lambda: state_of(upload)["offset_bytes"], "the beginning is stored")
+        offset = upload.head().offset_bytes
+        assert 0 < offset <= 2 * MIB
+        answer = old.answer()
+        assert (answer.status, answer.code) == (400, "taken_over")
+    upload.create(LENGTH_BYTES)
+    assert upload.append(offset, file.read(offset, LENGTH_BYTES)).offset_bytes == LENGTH_BYTES
+    assert app.wait_for(1)[0].sha256 == file.sha256
+
+
+def test_no_client_over_http_is_told_of_success_before_the_app_has_the_file(
+    host: HostedServer, app: ScriptedApp
+) -> None:
+    slow, file = SlowApp(), data()
+    app.answers = [slow]
+    upload = TusUpload(host.url, host.new_ticket(app.url))
+    upload.create(LENGTH_BYTES)
+    with ThreadPoolExecutor(1) as pool:
+        last = pool.submit(upload.append, 0, file.read(0, LENGTH_BYTES))
+        wait_until(lambda: state_of(upload)["state"] == "handing_over", "all bytes are stored")
+        assert LENGTH_BYTES - WITHHELD_BYTES <= upload.head().offset_bytes < LENGTH_BYTES
+        assert IetfClient(upload, 9).head().is_complete is False
+        assert "has the file" not in upload.ask("GET").text
+        assert not last.done()
+        slow.go_ahead.set()
+        assert last.result().offset_bytes == LENGTH_BYTES
+    assert upload.head().offset_bytes == LENGTH_BYTES
+    assert IetfClient(upload, 9).head().is_complete
 
 
 def test_a_client_of_the_ietf_protocol_learns_where_to_resume_before_it_is_cut(

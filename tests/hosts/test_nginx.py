@@ -115,7 +115,7 @@ def test_the_cookies_of_a_single_sign_on_pass_to_each_server(
         assert len(app.wait_for(2)) == 2
 
 
-def test_they_pass_to_uwsgi_too(tmp_path: Path, app: ScriptedApp) -> None:
+def test_the_shipped_nginx_file_passes_uploads_to_uwsgi(tmp_path: Path, app: ScriptedApp) -> None:
     with UwsgiServer(tmp_path / "storage") as host, Nginx(tmp_path / "nginx", host.port) as nginx:
         for kind in (ClientV1, ClientV2):
             client = kind(nginx.url, host.new_ticket(app.url), data())

@@ -174,7 +174,9 @@ def test_neither_a_reload_of_nginx_nor_a_restart_of_the_server_behind_it_is_an_e
         assert site.has_arrived()
 
 
-def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_goes_on_once_it_does(site: Site) -> None:
+def test_the_page_says_that_a_proxy_does_not_pass_websockets_on_and_continues_once_it_does(
+    site: Site,
+) -> None:
     right = site.nginx.site
     site.transport = "websocket"
     site.nginx.change(r" *(proxy_http_version|proxy_set_header (Upgrade|Connection)) [^;]*;\n", "")

@@ -33,7 +33,7 @@ polite = pytest.mark.parametrize(
 
 
 @polite
-def test_clients_are_told_to_come_back_and_go_on(
+def test_clients_are_told_to_come_back_and_continue(
     kind: type[HostedServer], tmp_path: Path, app: ScriptedApp
 ) -> None:
     with kind(tmp_path / "storage") as host:
@@ -59,7 +59,9 @@ def test_clients_are_told_to_come_back_and_go_on(
 
 
 @pytest.mark.parametrize("kind", HOSTS, ids=lambda host: host.title)
-def test_a_killed_process_is_gone_on_from(kind: type[HostedServer], tmp_path: Path, app: ScriptedApp) -> None:
+def test_an_upload_resumes_after_its_process_was_killed(
+    kind: type[HostedServer], tmp_path: Path, app: ScriptedApp
+) -> None:
     with kind(tmp_path / "storage") as host:
         client = ClientV1(host.url, host.new_ticket(app.url), FileBytes(12 * MIB, 3))
         client.open().send_until_acked(3 * MIB)

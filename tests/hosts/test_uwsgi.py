@@ -6,10 +6,17 @@ import os
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
+from tests.support.cluster import CREDENTIALS, s3_settings
 from tests.support.data import MIB, FileBytes
 from tests.support.hosts import HostedServer, UwsgiServer
+from tests.support.redis_server import RedisServer
+from tests.support.s3_server import S3Server
+from tests.support.server import new_upload
 from tests.support.waiting import wait_until
 
 
@@ -54,3 +61,20 @@ def test_a_reload_is_survived_by_an_upload(tmp_path: Path, app: ScriptedApp) -> 
         client.upload()
         assert app.wait_for(1)[0].sha256 == client.data.sha256
         assert client.resumed_at[-1] >= 2 * MIB
+
+
+def test_several_processes_share_uploads_with_redis_and_s3(
+    tmp_path: Path, s3_server: S3Server, app: ScriptedApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        settings = {"registry": redis.url, **s3_settings(s3_server, tmp_path.name)}
+        for name, value in CREDENTIALS.items():
+            monkeypatch.setenv(name, value)
+        with UwsgiServer(tmp_path / "storage", "--processes", "2", "--need-app", **settings) as host:
+            data = [FileBytes(9 * MIB, number) for number in range(4)]
+            tickets = [new_upload(host, app.url, storage="s3") for _ in data]
+            pairs = zip(tickets, data, strict=True)
+            clients = [ClientV2(host.url, ticket_id, one).open() for ticket_id, one in pairs]
+            for client in clients:
+                client.finish()
+            assert sorted(told.sha256 for told in app.wait_for(4)) == sorted(one.sha256 for one in data)

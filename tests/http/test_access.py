@@ -280,7 +280,7 @@ PROXY_SIGNS = [name for name in SIGNS if name not in NOT_OF_A_PROXY]
 
 
 @pytest.mark.parametrize("header", PROXY_SIGNS)
-def test_through_a_proxy_the_token_is_needed(header: str) -> None:
+def test_a_request_through_a_proxy_needs_the_token(header: str) -> None:
     sign = {header: HERE}
     assert may_read(NO_TOKEN, sign) == "no"
     assert may_read(WITH_TOKEN, sign) == "sign in"
@@ -332,7 +332,7 @@ def test_another_page_can_not_use_the_password_that_a_browser_keeps() -> None:
         assert may_read(WITH_TOKEN, {**basic(TOKEN), **sign}) == "no"
 
 
-def test_the_password_opens_nothing_that_changes_anything() -> None:
+def test_the_password_of_the_status_page_does_not_open_the_backend_routes() -> None:
     for headers, client in ((basic(TOKEN), FAR), ({**basic(TOKEN), **OWN_PAGE}, HERE)):
         with pytest.raises(NotAllowed):
             WITH_TOKEN.check({"REMOTE_ADDR": client, "HTTP_HOST": "localhost", **headers}, HERE)

@@ -42,7 +42,7 @@ def test_what_a_client_and_its_tracing_send_is_not_strange(client: str) -> None:
 
 
 @pytest.mark.parametrize("header", PROXIES)
-def test_any_other_header_is_strange(header: str) -> None:
+def test_a_header_that_http_clients_do_not_send_is_strange(header: str) -> None:
     environ = environ_of(f"{CLIENTS['curl']} {header}")
     assert strange_headers(environ) == [header]
     assert strange_headers(environ, from_browser=True) == [header]

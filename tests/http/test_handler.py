@@ -8,6 +8,7 @@ import socket
 import time
 import traceback
 import weakref
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,25 @@ import gevent.event
 import gevent.socket
 import pytest
 
+from incoming.core.errors import IncomingError
+from incoming.core.stats import Counters
 from incoming.http import handler as handler_module
 from incoming.http.server import Server
 from incoming.runtime.fair_scheduler import TIME_SLICE_S, yield_if_due
+from incoming.uploads.refusals import Kind, Refusals
 from tests.http.serving import ACCEPT, DEADLINE_S, GET, App, answer_to, ask, connect, handshake
+
+
+class Recorder(Refusals):
+    """Passes on what is counted."""
+
+    def __init__(self, counted: Callable[[Kind, IncomingError], object]) -> None:
+        super().__init__(Counters(), time.monotonic)
+        self._counted = counted
+
+    def count(self, kind: Kind, error: IncomingError) -> None:
+        """See Refusals."""
+        self._counted(kind, error)
 
 
 def test_the_app_gets_the_address_that_the_client_reached(server: Server, app: App) -> None:
@@ -278,13 +294,34 @@ def test_a_malformed_request_is_counted_once_though_the_app_does_not_see_it(
     server: Server, app: App, request_bytes: bytes
 ) -> None:
     counted: list[tuple[str, str]] = []
-    server.count_refusal = lambda kind, error: counted.append((kind, error.code))
+    server.refusals = Recorder(lambda kind, error: counted.append((kind, error.code)))
     assert ask(server, request_bytes).startswith("HTTP/1.1 4")
     assert (counted, app.environs) == ([("request", "bad_request")], [])
 
 
+@pytest.mark.parametrize(
+    ("request_bytes", "why"),
+    [
+        (b"rubbish\r\n\r\n", "The request could not be read: a malformed request line."),
+        (b"GET / HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n", "The request could not be read: no host, or more"),
+        (b"GET /%s HTTP/1.1\r\n\r\n" % (b"x" * 9000), "The request could not be read."),
+        (handshake(Sec_WebSocket_Key="not base64!"), "The WebSocket handshake is not valid."),
+    ],
+    ids=["no request line", "two hosts", "long target", "bad handshake"],
+)
+def test_a_malformed_request_is_logged_once_with_its_source_and_the_reason(
+    server: Server, caplog: pytest.LogCaptureFixture, request_bytes: bytes, why: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    server.refusals = Refusals(Counters(), time.monotonic)
+    for _ in range(3):
+        ask(server, request_bytes)
+    (line,) = caplog.messages
+    assert line.startswith(f"request from 127.0.0.1 refused (bad_request): {why}")
+
+
 def test_a_valid_request_is_not_counted_as_a_refusal(server: Server) -> None:
     counted: list[object] = []
-    server.count_refusal = lambda *refusal: counted.append(refusal)
+    server.refusals = Recorder(lambda *refusal: counted.append(refusal))
     assert ask(server, GET.replace(b"Host", b"Connection: close\r\nHost")).endswith("hello")
     assert counted == []

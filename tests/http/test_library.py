@@ -16,9 +16,11 @@ from incoming.http import library
 from incoming.runtime.static_files import STATIC_DIR
 from tests.support.fakes import FakeApp
 from tests.support.routes import Routes
+from tests.support.server import ROOT
 from tests.support.uploads import House
 
 PATHS: Final = ("/incoming/frontend/incoming.js", "/incoming/0.1/frontend/incoming.mjs")
+EACH: Final = [f"/incoming/frontend/{name}" for name in library.BUNDLES]
 OFFERED: Final = {"identity": 0, "br": 0, "gzip": 0}
 
 
@@ -76,9 +78,9 @@ def ask(routes: Routes, path: str, **headers: str) -> tuple[str, dict[str, str],
     return *answer[0], body
 
 
-@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("path", EACH)
 def test_each_encoding_is_the_same_script_with_a_tag_of_its_own(routes: Routes, path: str) -> None:
-    name = path.rpartition("/")[2].replace(".", ".min.")
+    name = re.sub(r"\.(m?js)$", r".min.\1", path.removeprefix("/incoming/frontend/"))
     plain = (STATIC_DIR / name).read_bytes()
     tags = set()
     for encoding, suffix in (("identity", ""), ("gzip", ".gz"), ("br", ".br")):
@@ -104,9 +106,23 @@ def test_a_tag_counts_only_for_its_encoding(routes: Routes) -> None:
 
 
 def test_the_script_names_a_source_map_that_is_served_beside_it(routes: Routes) -> None:
-    for path in PATHS:
+    for path in (*EACH, *PATHS):
         _, _, name = routes.wsgi.get(path).text.rstrip().rpartition("//# sourceMappingURL=")
         answer = routes.wsgi.get(f"{path.rpartition('/')[0]}/{name}")
         assert answer.content_type == "application/json"
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
         assert json.loads(answer.body)["version"] == 3
+
+
+def test_a_file_is_served_if_and_only_if_the_build_makes_it_and_the_docs_name_it(routes: Routes) -> None:
+    script = (ROOT / "scripts" / "build-library.mjs").read_text("utf-8")
+    table = script.partition("BUNDLES = {")[2].partition("\n};")[0]
+    assert re.findall(r"^  '(.+?)':", table, re.MULTILINE) == list(library.BUNDLES)
+    docs = (ROOT / "docs" / "reference" / "javascript.md").read_text("utf-8")
+    table = docs.partition("### Files")[2].partition("\n#")[0]
+    assert re.findall(r"^\| `frontend/(\S+?)` \|", table, re.MULTILINE) == list(library.BUNDLES)
+
+
+@pytest.mark.parametrize("name", ["queue.min.mjs", "queue.d.mts", "package.json", "src/module.js"])
+def test_nothing_else_of_the_folder_is_served(routes: Routes, name: str) -> None:
+    assert ask(routes, f"/incoming/frontend/{name}")[0].startswith("404")

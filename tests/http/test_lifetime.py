@@ -9,30 +9,38 @@ from collections.abc import Iterator
 
 import gevent
 import gevent.event
+import gevent.socket
 import pytest
 
-from incoming.core.errors import BadSetting, IncomingError
+from incoming.core.errors import BadSetting
 from incoming.http import listeners
 from incoming.http.lifetime import Servers
 from incoming.settings.table import Settings
-from incoming.uploads.refusals import Kind
 from tests.http.serving import DEADLINE_S, GET, App, ask
 
 CLOSING_GET = GET.replace(b"Host", b"Connection: close\r\nHost")
-
-
-def ignore(_kind: Kind, _error: IncomingError) -> None:
-    """Counts nothing."""
 
 
 @pytest.fixture
 def servers(monkeypatch: pytest.MonkeyPatch) -> Iterator[Servers]:
     """The servers of this process, whose own handlers of signals stay."""
     monkeypatch.setattr(gevent, "signal_handler", lambda *_: None)
-    all_servers = Servers(Settings(stop_timeout_s=0.05), ignore)
+    all_servers = Servers(Settings(stop_timeout_s=0.05))
     yield all_servers
     for server in all_servers._servers:
         server.stop(timeout=0)
+
+
+def silent_app() -> tuple[App, gevent.event.Event]:
+    """Returns an app that never answers, and what is set once it is asked."""
+    app, asked = App(), gevent.event.Event()
+
+    def never_answers(_: object) -> None:
+        asked.set()
+        gevent.event.Event().wait()
+
+    app.before = never_answers
+    return app, asked
 
 
 def test_each_app_has_a_server_of_its_own_and_learns_its_port(servers: Servers) -> None:
@@ -63,7 +71,7 @@ def test_only_the_first_app_gets_the_inherited_socket(monkeypatch: pytest.Monkey
         monkeypatch.setattr(listeners, "FIRST_INHERITED", os.dup(theirs.fileno()))
         monkeypatch.setenv("LISTEN_PID", str(os.getpid()))
         monkeypatch.setenv("LISTEN_FDS", "1")
-        servers = Servers(Settings(), ignore)
+        servers = Servers(Settings())
         assert servers.inherited_address == theirs.getsockname()
         assert servers.listen(lambda _: App(), "127.0.0.1", 0) == theirs.getsockname()[1]
         assert servers.inherited_address is None
@@ -72,15 +80,22 @@ def test_only_the_first_app_gets_the_inherited_socket(monkeypatch: pytest.Monkey
             server.stop(timeout=0)
 
 
+def test_while_a_server_stops_nobody_waits_for_it_to_accept(servers: Servers) -> None:
+    app, asked = silent_app()
+    port = servers.listen(lambda _: app, "127.0.0.1", 0)
+    (server,) = servers._servers
+    with gevent.socket.create_connection(("127.0.0.1", port)) as early:
+        early.sendall(GET)
+        assert asked.wait(DEADLINE_S)
+        server.end_accepting()
+        with pytest.raises(ConnectionRefusedError):
+            gevent.socket.create_connection(("127.0.0.1", port))
+        assert server.active_requests == 1
+
+
 def test_a_signal_calls_stop_and_then_waits_for_requests_until_the_timeout(servers: Servers) -> None:
-    asked, stopped_with = gevent.event.Event(), []
-    app = App()
-
-    def never_answers(_: object) -> None:
-        asked.set()
-        gevent.event.Event().wait()
-
-    app.before = never_answers
+    app, asked = silent_app()
+    stopped_with: list[int] = []
     servers.listen(lambda _: app, "127.0.0.1", 0)
     (server,) = servers._servers
     asking = gevent.spawn(ask, server, GET)
@@ -107,5 +122,5 @@ def test_a_second_signal_ends_the_process_at_once(servers: Servers, monkeypatch:
 def test_sigterm_and_sigint_are_handled(monkeypatch: pytest.MonkeyPatch, number: signal.Signals) -> None:
     handled: dict[int, object] = {}
     monkeypatch.setattr(gevent, "signal_handler", handled.__setitem__)
-    servers = Servers(Settings(), ignore)
+    servers = Servers(Settings())
     assert handled[number] == servers._handle_signal

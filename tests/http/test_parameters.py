@@ -134,22 +134,23 @@ def test_whatever_text_comes_as_a_url_it_is_taken_or_refused(url: str) -> None:
 
 def test_files_are_the_only_destination() -> None:
     assert asked(destType="file") == asked()
-    assert "must be file" in str(refused(destType="s3"))
-    refused(destType="File")
+    assert asked(destType="folder").dest_type == "folder"
+    assert "must be file or folder" in str(refused(destType="s3"))
+    refused(destType="Folder")
 
 
 @pytest.mark.parametrize("word", ["1", "t", "T", "TRUE", "true", "True"])
-def test_these_words_are_true(word: str) -> None:
+def test_each_documented_word_for_true_is_understood(word: str) -> None:
     assert asked(removeFileWhenFinished=word).remove_file_when_finished is True
 
 
 @pytest.mark.parametrize("word", ["0", "f", "F", "FALSE", "false", "False"])
-def test_these_words_are_false(word: str) -> None:
+def test_each_documented_word_for_false_is_understood(word: str) -> None:
     assert asked(removeFileWhenFinished=word).remove_file_when_finished is False
 
 
 @pytest.mark.parametrize("word", ["tRUE", "yes", "no", "2", " true", "None"])
-def test_any_other_word_is_neither(word: str) -> None:
+def test_a_word_that_is_neither_true_nor_false_is_refused(word: str) -> None:
     assert "true or false" in str(refused(removeFileWhenFinished=word))
 
 
@@ -183,7 +184,7 @@ def test_an_owner_is_a_numeric_user_id(text: str, uid: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["root", "-1", "+1", "1.0", " 1", "²", "١", "4294967295", "0" * 11])  # noqa: RUF001
-def test_what_is_no_user_id_is_refused(text: str) -> None:
+def test_a_malformed_user_id_is_refused(text: str) -> None:
     assert "numeric user id" in str(refused(fileOwnerUid=text))
 
 
@@ -223,7 +224,7 @@ def test_metadata_are_any_json_and_taken_as_they_are(text: str) -> None:
         "[" * 9999,
     ],
 )
-def test_what_is_no_json_is_refused(text: str) -> None:
+def test_malformed_json_is_refused_as_metadata(text: str) -> None:
     assert "must be JSON" in str(refused(metadata=text))
 
 
@@ -241,7 +242,7 @@ def test_a_limit_is_a_whole_number_of_bytes_a_second(text: str, limit: int) -> N
 
 
 @pytest.mark.parametrize("text", ["0", "-1", "+1", "1.5", "1e6", " 1", "1M", "²", "١", "1" * 16])  # noqa: RUF001
-def test_what_is_no_limit_is_refused(text: str) -> None:
+def test_a_malformed_rate_limit_is_refused(text: str) -> None:
     assert "whole number of bytes a second" in str(refused(maxBytesPerS=text))
 
 
@@ -251,7 +252,7 @@ def test_a_length_is_a_whole_number_of_bytes_and_may_be_0(text: str, length: int
 
 
 @pytest.mark.parametrize("text", ["-1", "+1", "1.5", "1e6", " 1", "²", "١", "1" * 16, "true"])  # noqa: RUF001
-def test_what_is_no_length_is_refused(text: str) -> None:
+def test_a_malformed_length_is_refused(text: str) -> None:
     assert "whole number from 0 to 999999999999999" in str(refused(lengthBytes=text))
 
 
@@ -324,7 +325,7 @@ def test_a_json_object_has_the_parameters_of_a_form(body: str, values: dict[str,
     [b"", b"x", b"[]", b"5", b"null", b'"id"', b"{", b'{"a": NaN}', b'{"a": "\xff"}', b"id=5", b"[" * 50_000,
      b'{"a": %s}' % (b"9" * 5000)],
 )  # fmt: skip
-def test_a_body_that_is_no_json_object_is_refused(body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(body: bytes) -> None:
     with pytest.raises(BadRequest):
         from_json(body, NAMES)
 
@@ -357,6 +358,6 @@ def test_a_cancellation_is_the_apps_unless_it_says_otherwise(by: str, is_operato
     assert not is_by_operator({})
 
 
-def test_nobody_else_cancels() -> None:
+def test_a_cancellation_is_by_the_app_or_by_the_operator() -> None:
     with pytest.raises(BadParameter, match="The parameter by must"):
         is_by_operator({"by": "user"})

@@ -52,7 +52,7 @@ def test_every_label_is_there_before_anything_happens(house: House) -> None:
     assert refusals == dict.fromkeys([*kinds, "handover_failed,handover", "too_many,connection"], 0.0)
 
 
-def test_what_happened_is_counted(house: House) -> None:
+def test_the_metrics_count_tickets_bytes_and_handovers(house: House) -> None:
     house.arrive(house.new_ticket(), b"content")
     house.arrive(house.new_ticket(), b"more content")
     house.paused(10, b"abc")
@@ -82,7 +82,7 @@ def test_the_lag_is_a_histogram(house: House) -> None:
     assert samples["incoming_loop_lag_seconds_sum", ""] == pytest.approx(9.302)
 
 
-def test_the_disk_and_the_process_are_there(house: House) -> None:
+def test_the_metrics_tell_about_the_disk_and_the_process(house: House) -> None:
     overview = Overview(house.uploads)
     assert ("incoming_storage_free_bytes", "") not in scrape(house, overview), "nobody has looked yet"
     overview.free_bytes = 17

@@ -80,7 +80,7 @@ def test_a_program_hears_that_a_body_is_too_large_by_a_code(
     assert answer.json["error"]["code"] == "form_too_large"
 
 
-def test_an_accept_header_that_is_not_utf_8_is_no_defect(
+def test_an_accept_header_that_is_not_utf_8_is_not_a_defect(
     routes: Routes, caplog: pytest.LogCaptureFixture
 ) -> None:
     answer = routes.wsgi.get("/incoming/frontend/upload_ws", headers={"Accept": "\xff"}, status=426)
@@ -92,7 +92,7 @@ def test_an_accept_header_that_is_not_utf_8_is_no_defect(
     "content_type",
     ["=;= /,\x00", "multipart/form-data; boundary=b; charset=klingon", "multipart/form-data; =", "x,;"],
 )
-def test_a_form_that_can_not_be_read_is_no_defect(
+def test_a_form_that_can_not_be_read_is_not_a_defect(
     routes: Routes, caplog: pytest.LogCaptureFixture, content_type: str
 ) -> None:
     body = b'--b\r\nContent-Disposition: form-data; name="id"\r\n\r\nx\r\n--b--\r\n'

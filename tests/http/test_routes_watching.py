@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
+from webtest import TestResponse
 
 from incoming.protocol.rules import PREFIXES
 from tests.support.routes import Routes
@@ -35,7 +36,7 @@ def test_uploads_are_listed_as_json(routes: Routes, prefix: str) -> None:
     assert (answer.status_int, answer.content_type) == (200, "application/json")
     assert [row["id"] for row in answer.json["uploads"]] == [ticket_id[:8]]
     assert ticket_id not in answer.text
-    assert set(answer.json) == {"uploads", "matching", "totals", "history"}
+    assert set(answer.json) == {"uploads", "matching", "totals", "history", "instances", "stores", "storages"}
 
 
 def test_one_upload_needs_its_secret(routes: Routes) -> None:
@@ -54,6 +55,7 @@ def test_one_upload_needs_its_secret(routes: Routes) -> None:
         *({"start": start} for start in ("-1", "x", "1000001")),
         *({"limit": limit} for limit in ("0", "501", "1e2", "\u0661")),
         *({"history": history} for history in ("301", "-1")),
+        {"search": "x" * 201},
     ],
 )
 def test_a_list_that_makes_no_sense_is_refused(routes: Routes, query: dict[str, str]) -> None:
@@ -127,7 +129,97 @@ def test_a_name_from_the_settings_opens_the_page(tmp_path: Path) -> None:
     assert routes.get("status", headers={"Host": "uploads.example.org:4000"}).status_int == 200
 
 
-def test_reading_changes_nothing_and_cannot_be_posted(routes: Routes) -> None:
+# --- what the operator does --------------------------------------------------------------------------
+
+PASSWORD = base64.b64encode(f"ann:{TOKEN}".encode()).decode()
+JSON = {"Content-Type": "application/json"}
+
+
+def operate(routes: Routes, ticket_id: str, route: str = "cancel_upload", **headers: str) -> TestResponse:
+    """Asks for it as the page does, with these headers; returns the answer, whatever it is."""
+    body = json.dumps({"id": ticket_id[:8]})
+    given = {name.replace("_", "-"): value for name, value in headers.items()}
+    return routes.wsgi.post(f"/incoming/status/{route}", body, {**JSON, **given}, status="*")
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec_Fetch_Site": "same-origin"},
+        {"Origin": "http://localhost:80"},
+        {"Origin": "https://localhost:80"},
+        {"Sec_Fetch_Site": "same-origin", "Origin": "https://uploads.example.org", "X_Real_IP": "1.2.3.4"},
+    ],
+)
+def test_who_has_signed_in_cancels_and_retries_on_the_page(closed: Routes, headers: dict[str, str]) -> None:
+    ticket_id = closed.house.new_ticket(backendSecret="s3cret")
+    answer = operate(closed, ticket_id, Authorization=f"Basic {PASSWORD}", **headers)
+    assert (answer.status_int, answer.text) == (200, "ok")
+    assert closed.house.ticket(ticket_id).state == "cancelled"
+    answer = operate(closed, ticket_id, "retry_upload", Authorization=f"Basic {PASSWORD}", **headers)
+    assert answer.status_int == 412
+
+
+def test_a_program_with_the_token_cancels_from_anywhere(closed: Routes) -> None:
+    ticket_id = closed.house.new_ticket()
+    assert operate(closed, ticket_id, Authorization=f"Bearer {TOKEN}").text == "ok"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},  # of a program, or of a page in a browser that tells nothing
+        {"Sec_Fetch_Site": "cross-site", "Origin": "http://localhost:80"},
+        {"Sec_Fetch_Site": "same-site", "Origin": "http://localhost:80"},
+        {"Sec_Fetch_Site": "none"},
+        {"Origin": "http://evil.example"},
+        {"Origin": "http://localhost:4001"},
+        {"Origin": "null"},
+        {"Origin": "localhost:80"},
+        {"Sec_Fetch_Site": "same-origin", "Content_Type": "text/plain"},
+        {"Sec_Fetch_Site": "same-origin", "Content_Type": "application/x-www-form-urlencoded"},
+    ],
+)
+def test_no_other_page_cancels_with_the_password_that_the_browser_adds(
+    closed: Routes, headers: dict[str, str]
+) -> None:
+    ticket_id = closed.house.new_ticket()
+    answer = operate(closed, ticket_id, Authorization=f"Basic {PASSWORD}", **headers)
+    assert answer.status_int == 403
+    assert "Only the status page" in answer.text
+    assert closed.house.ticket(ticket_id).state == "issued"
+
+
+def test_to_be_on_this_machine_is_not_enough_to_cancel(closed: Routes, tmp_path: Path) -> None:
+    ticket_id = closed.house.new_ticket()
+    for password in ({}, {"Authorization": "Basic eDp5"}):
+        answer = operate(closed, ticket_id, Sec_Fetch_Site="same-origin", Accept="text/html", **password)
+        assert (answer.status_int, answer.headers["WWW-Authenticate"][:5]) == (401, "Basic")
+    assert closed.house.ticket(ticket_id).state == "issued"
+    without_token = Routes(House(tmp_path / "other"))
+    ticket_id = without_token.house.new_ticket()
+    answer = operate(without_token, ticket_id, Sec_Fetch_Site="same-origin")
+    assert answer.status_int == 403
+    assert "Set backend_token" in answer.text
+
+
+def test_the_page_offers_it_only_where_there_is_a_token(closed: Routes, tmp_path: Path) -> None:
+    assert 'data-operate="no"' in Routes(House(tmp_path / "other")).get("status").text
+    assert 'data-operate="yes"' in closed.get("status").text
+
+
+def test_a_name_that_comes_with_the_password_can_not_forge_the_log(
+    closed: Routes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    ticket_id = closed.house.new_ticket()
+    password = base64.b64encode(f"a\n\u202efoo:{TOKEN}".encode()).decode()
+    answer = operate(closed, ticket_id, Sec_Fetch_Site="same-origin", Authorization=f"Basic {password}")
+    assert answer.status_int == 200
+    assert r"by a\n\u202efoo at 127.0.0.1" in caplog.text
+
+
+def test_routes_that_read_refuse_post(routes: Routes) -> None:
     for route in READING:
         assert routes.wsgi.post(f"/incoming/{route}", status="*").status_int == 405
     assert routes.wsgi.get("/incoming/backend/new_upload", status="*").status_int == 405

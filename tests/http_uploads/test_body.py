@@ -316,7 +316,7 @@ def test_100_continue_follows_a_104(server: BodyServer, name: str) -> None:
 
 
 @CODINGS
-def test_the_answer_follows_a_104(server: BodyServer, name: str, coding: str) -> None:
+def test_the_final_answer_follows_a_104(server: BodyServer, name: str, coding: str) -> None:
     field, body = coded(b"hello", coding)
     with server.connect() as client:
         client.send(head(f"{name}?interim", field), body)

@@ -132,6 +132,23 @@ def test_what_precedes_a_malformed_chunk_is_returned_first(
         assert not body.keeps_alive
 
 
+@pytest.mark.parametrize("status", [100, 103, 104])
+def test_what_had_arrived_is_read_although_an_interim_answer_can_not_be_sent(
+    status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = gevent.socket.socketpair()
+    with closing(ours):
+        theirs.sendall(b" and read")
+        theirs.close()
+        body = opened(Connection(ours, b"ahead"), monkeypatch, CONTENT_LENGTH="100")
+        body.send_interim(status, [("Upload-Offset", "5")])
+        buffer = memoryview(bytearray(100))
+        assert bytes(buffer[: body.read_into(buffer)]) == b"ahead and read"
+        body.send_interim(status, ())
+        with pytest.raises(BodyBroken):
+            body.read_into(buffer)
+
+
 REFUSED: dict[str, dict[str, str]] = {
     "two codings": {"HTTP_TRANSFER_ENCODING": "gzip, chunked"},
     "another coding": {"HTTP_TRANSFER_ENCODING": "identity"},

@@ -97,7 +97,7 @@ def test_the_file_comes_out_while_the_form_comes_in() -> None:
     assert not body.at_end
 
 
-def test_a_form_without_an_end_is_no_file() -> None:
+def test_a_form_without_an_end_is_not_a_file() -> None:
     body = form_of(Pieces(HEAD + CONTENT))
     with pytest.raises(BadForm, match="incomplete"):
         read_all(body)

@@ -643,6 +643,7 @@ def test_r15_an_append_without_an_offset_is_refused(
     answer = client.ask("PATCH", headers, CONTENT[HALF:])
     assert answer.status == 400, "a PATCH without both creates an upload, and this is another file"
     assert stored(client) == CONTENT[:HALF]
+    assert client.append(HALF, CONTENT[HALF:]).is_complete, "its length is not that of the other file"
 
 
 @in_three_versions
@@ -1056,6 +1057,26 @@ def new_brief_client(start_server: StartServer, app: ScriptedApp) -> NewClient:
     """Returns clients of a server that holds requests for a moment only."""
     server = start_server(http_hold_s=0.1, handover_retry_first_s=0.05, handover_retry_max_s=0.1)
     return lambda version: IetfClient(HttpUpload(server.url, new_upload(server, app.url)), version)
+
+
+@pytest.mark.parametrize("version", [None, *NEW])
+def test_a_client_resumes_at_the_offset_that_a_head_without_a_number_has_told_unless_it_names_one(
+    new_brief_client: NewClient, app: ScriptedApp, version: int | None
+) -> None:
+    slow = SlowApp()
+    app.answers = [slow]
+    client = new_brief_client(version)
+    assert client.create(CONTENT).status == 504
+    told = client.upload.ask("HEAD").offset_bytes
+    assert told == len(CONTENT) - 1
+    answer = client.append(told, CONTENT[told:])
+    slow.go_ahead.set()
+    if version is None:
+        assert (answer.status, answer.code) == (504, "app_not_ready")
+        assert client.complete(told, CONTENT[told:]).is_complete
+    else:
+        assert (answer.status, answer.code) == (409, "offset_mismatch")
+        assert client.head().offset_bytes == len(CONTENT)
 
 
 @in_each_version

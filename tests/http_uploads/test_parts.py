@@ -14,24 +14,34 @@ from hashlib import sha256
 from pathlib import Path
 from threading import Event, Thread
 from time import monotonic
-from typing import Final
+from typing import Final, cast
 from urllib.parse import urljoin
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoming.core.errors import BadAssembly, InParts
+from incoming.core.errors import BadAssembly, InParts, NotInParts, TakenOver
 from incoming.core.parts import Assembly
-from incoming.http_uploads.parts import final_header, read_urls
+from incoming.core.progress import Progress
+from incoming.http_uploads.answers import Answer
+from incoming.http_uploads.parts import Concatenation, final_header, read_urls
+from incoming.http_uploads.request import UploadAddress, UploadRequest
+from incoming.http_uploads.transfers import Transfers
+from incoming.http_uploads.tus import Tus
+from incoming.protocol.tus import FinalUpload, read_creation
+from incoming.runtime.buffer_pool import BufferPool
 from tests.conftest import StartServer
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
+from tests.support.both_house import BothHouse
 from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.data import FileBytes
 from tests.support.forked import ForkedServer, Launcher
 from tests.support.http_upload import HttpAnswer
+from tests.support.parts import new_part, send_part
 from tests.support.server import RunningServer, cancel_upload, finish_upload
 from tests.support.tus import KEPT, MEDIA_TYPE, VERSION, IssuedTusUpload, TusUpload, checksum, in_base64
+from tests.support.uploads import Client, House, new_claim
 from tests.support.waiting import wait_until
 
 HOLD_S: Final = 0.3
@@ -242,6 +252,48 @@ def test_t29_empty_parts_are_complete_at_once_and_make_an_empty_file(upload: Upl
     assert upload.file.read_bytes() == b""
 
 
+def test_a_request_that_waits_for_the_file_of_parts_takes_it_from_no_newer_request(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house = House(tmp_path)
+    ticket_id = house.new_ticket()
+    send_part(house, ticket_id, TEN)
+    transfers, assemblies = Transfers(house.uploads, BufferPool(4096, 1 << 20)), house.uploads.assemblies
+    newer = Client()
+
+    def wait(_: str, __: float) -> None:
+        assert not house.uploads.claims.is_arriving(ticket_id), "a HEAD need not end it"
+        house.runtime.settle()
+        newer.claim = house.uploads.claim(ticket_id, new_claim(len(TEN)), newer.listener)
+
+    monkeypatch.setattr(assemblies, "wait", wait)
+    headers = {"REQUEST_METHOD": "POST", "HTTP_UPLOAD_CONCAT": f"final;{ticket_id}/parts/1"}
+    request = UploadRequest(headers, UploadAddress(ticket_id))
+    creation = read_creation(request.find_header)
+    with pytest.raises(TakenOver):
+        Concatenation(transfers).create_final(request, creation, cast(FinalUpload, creation.concat))
+    newer.claim.check()
+
+
+@pytest.mark.parametrize("digest", ["", "sha1"])
+def test_the_append_that_completes_a_named_file_is_answered_though_its_body_has_not_ended(
+    upload: Upload, digest: str
+) -> None:
+    """The file is made as soon as the bytes are there, and the body may end after that."""
+    (first,), second = upload.parts(TEN), upload.part(len(TEN))
+    assert upload.final(first, second).status == 201
+    about = {"Upload_Checksum": checksum(digest, TEN)} if digest else {}
+    with second.begin_append(0, Transfer_Encoding="chunked", **about) as request:
+        request.send_chunk(TEN)
+        if not digest:
+            wait_until(lambda: upload.app.about(upload.ticket_id), "the app has the file")
+        request.send_chunk(b"")
+        answer = request.answer()
+    assert (answer.status, answer.offset_bytes) == (204, len(TEN)), answer.text
+    assert upload.final(first, second).status == 201
+    assert upload.delivery.sha256 == sha256(TEN * 2).hexdigest()
+
+
 def test_t29_parts_of_unfinished_uploads_may_be_named_and_the_file_follows(upload: Upload) -> None:
     first, second = upload.part(10), upload.part(6)
     assert upload.final(first, second).status == 201
@@ -428,7 +480,7 @@ def test_what_is_not_a_part_is_not_found(upload: Upload, below: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["HEAD", "DELETE", "PATCH", "PUT", "POST", "GET"])
-def test_a_part_speaks_tus_only(upload: Upload, method: str) -> None:
+def test_a_part_answers_requests_of_tus_only(upload: Upload, method: str) -> None:
     (part,) = upload.parts(TEN)
     answer = part.ask(method, {}, b"x" if method in ("PATCH", "PUT", "POST") else None)
     assert answer.status == 412
@@ -657,3 +709,48 @@ def test_a_long_address_takes_no_longer_than_it_is_long() -> None:
     with pytest.raises(BadAssembly):
         read_urls(("a" * 100_000,), TICKET)
     assert monotonic() - began_s < 1.0
+
+
+def test_a_head_takes_a_part_from_an_append_that_has_not_seen_yet_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its offset is good for the next request, so the older one must not store anything after it."""
+    house = House(tmp_path)
+    ticket_id = house.new_ticket()
+    upload_id = new_part(house, ticket_id, len(TEN))
+    parts, transfers = house.uploads.parts, Transfers(house.uploads, BufferPool(4096, 1 << 20))
+    concatenation, look = Concatenation(transfers), parts.look
+    address = UploadAddress(ticket_id, ("parts", "1"))
+
+    def ask(method: str, **environ: str) -> Answer:
+        return concatenation.answer(UploadRequest({"REQUEST_METHOD": method, **environ}, address), 1)
+
+    def look_slowly(_: str) -> Progress:
+        monkeypatch.setattr(parts, "look", look)
+        assert ("Upload-Offset", "0") in ask("HEAD").headers
+        return look(upload_id)
+
+    monkeypatch.setattr(parts, "look", look_slowly)
+    with pytest.raises(TakenOver):
+        ask("PATCH", HTTP_UPLOAD_OFFSET="0", CONTENT_TYPE=MEDIA_TYPE, CONTENT_LENGTH="10")
+
+
+def test_parts_are_announced_and_taken_only_where_the_file_of_the_ticket_can_be_made_of_them(
+    tmp_path: Path,
+) -> None:
+    house = BothHouse(tmp_path)
+    tus = Tus(Transfers(house.uploads, BufferPool(4096, 1 << 20)))
+    headers = {"HTTP_TUS_RESUMABLE": "1.0.0", "HTTP_UPLOAD_LENGTH": "10", "HTTP_UPLOAD_CONCAT": "partial"}
+
+    def asked(ticket_id: str) -> UploadRequest:
+        return UploadRequest({"REQUEST_METHOD": "POST", **headers}, UploadAddress(ticket_id, ()))
+
+    def extensions(ticket_id: str) -> str:
+        return dict(tus.options(asked(ticket_id)))["Tus-Extension"]
+
+    on_disk, in_store = house.new_ticket(), house.new_ticket(storage="s3")
+    assert "concatenation" in extensions(on_disk) and "concatenation" in extensions("unknown")
+    assert "concatenation" not in extensions(in_store)
+    assert tus.answer(asked(on_disk)).status == 201
+    with pytest.raises(NotInParts):
+        tus.answer(asked(in_store))

@@ -39,5 +39,5 @@ def test_a_proxy_is_seen_by_what_it_adds(sign: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("environ", NO_SIGNS.values(), ids=NO_SIGNS.keys())
-def test_a_client_of_its_own_is_no_proxy(environ: dict[str, str]) -> None:
+def test_a_client_with_unusual_headers_is_not_taken_for_a_proxy(environ: dict[str, str]) -> None:
     assert not is_proxied({**DIRECT, **environ}, TRUSTED)

@@ -118,7 +118,9 @@ def test_the_name_at_the_end_of_the_address_is_the_name_of_the_file(
     assert app.deliveries[0].fields["filenameFromBrowser"] == name
 
 
-def test_the_ticket_itself_is_not_a_name(new_http_upload: NewHttpUpload, app: ScriptedApp) -> None:
+def test_a_ticket_at_the_end_of_the_address_is_not_a_file_name(
+    new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
     upload = new_http_upload()
     assert put(upload, below=f"/{upload.ticket_id}").status == 200
     assert app.deliveries[0].fields["filenameFromBrowser"] == "upload"
@@ -300,6 +302,25 @@ def test_another_file_from_the_start_is_refused_and_changes_nothing(
     assert answer.status == 409
     assert server.stored_file(upload.ticket_id).read_bytes() == DATA[:HALF]
     assert upload.ask("HEAD").offset_bytes == HALF
+
+
+TUS: Final = {"Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream"}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [("PUT", {}), ("POST", TUS | {"Upload-Length": str(HALF)})],
+    ids=["PUT", "tus"],
+)
+def test_another_file_that_has_as_many_bytes_as_are_stored_does_not_complete_an_upload_of_unknown_length(
+    new_http_upload: NewHttpUpload, app: ScriptedApp, method: str, headers: Headers
+) -> None:
+    upload = new_http_upload()
+    part = {"Content-Range": f"bytes 0-{HALF - 1}/*"}
+    assert put(upload, DATA[:HALF], part).status == 202
+    answer = upload.ask(method, headers, OTHER_AT_THE_START[:HALF])
+    assert answer.headers["incoming-error"] == "wrong_file"
+    assert_finished(put(upload), app)
 
 
 def test_another_length_is_refused_before_the_file_comes(new_http_upload: NewHttpUpload) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 import time
 from collections.abc import Iterator
 
@@ -19,14 +21,16 @@ DEADLINE_S = 10.0
 class Sender:
     """The client's end of a connection, and the receiver at the other end."""
 
-    def __init__(self) -> None:
-        self.server_socket, self.socket = gevent.socket.socketpair()
+    def __init__(self, ends: tuple[gevent.socket.socket, gevent.socket.socket] | None = None) -> None:
+        self.server_socket, self.socket = ends or gevent.socket.socketpair()
         self.receiver = Receiver(self.server_socket)
         self.buffer = memoryview(bytearray(100_000))
 
-    def receive(self, size_bytes: int = 100_000, until_s: float | None = None) -> bytes:
+    def receive(
+        self, size_bytes: int = 100_000, until_s: float | None = None, coming_bytes: int = 1
+    ) -> bytes:
         """Returns what one call of `receive` gives."""
-        received_bytes = self.receiver.receive(self.buffer[:size_bytes], until_s)
+        received_bytes = self.receiver.receive(self.buffer[:size_bytes], until_s, coming_bytes)
         return bytes(self.buffer[:received_bytes])
 
     def close(self) -> None:
@@ -59,7 +63,7 @@ def test_what_is_peeked_at_is_read_again_until_it_is_dropped(sender: Sender) -> 
     assert sender.receive() == b"ld"
 
 
-def test_it_waits_for_the_first_byte(sender: Sender) -> None:
+def test_the_receiver_waits_for_the_first_byte(sender: Sender) -> None:
     reading = gevent.spawn(sender.receive)
     gevent.sleep(0.01)
     assert not reading.ready()
@@ -140,7 +144,7 @@ def test_a_client_that_sends_nothing_is_given_up(sender: Sender, monkeypatch: py
         sender.receive()
 
 
-def test_each_byte_ends_a_silence(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_byte_restarts_the_timeout_for_silence(sender: Sender, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(receiver_module, "SILENCE_TIMEOUT_S", 0.6)
     monkeypatch.setattr(receiver_module, "MIN_BYTES_PER_S", 1)
 
@@ -219,3 +223,113 @@ def test_a_fast_client_does_not_keep_others_waiting(sender: Sender, monkeypatch:
         assert len(sender.receive(1000)) == 1000  # it never waits
     other.kill()
     assert len(turns) >= 49
+
+
+# --- bytes gather --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tcp_sender() -> Iterator[Sender]:
+    """A sender over TCP, on which bytes can gather."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = gevent.socket.create_connection(listener.getsockname())
+        accepted, _ = listener.accept()
+    accepted.settimeout(30.0)
+    one = Sender((gevent.socket.socket(fileno=accepted.detach()), client))
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def long_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bytes gather for so long that a test would notice."""
+    monkeypatch.setattr(receiver_module, "GATHER_S", DEADLINE_S)
+
+
+def drip(sender: Sender, pieces: int, size_bytes: int) -> None:
+    """Sends so many pieces to a reader that waits. It has the time to see each of them."""
+    for _ in range(pieces):
+        gevent.sleep(0.005)
+        sender.socket.sendall(size_bytes * b"x")
+
+
+@pytest.mark.usefixtures("long_gathering")
+def test_bytes_gather_before_the_reader_is_woken_up(tcp_sender: Sender) -> None:
+    reading = gevent.spawn(tcp_sender.receive, 60_000, coming_bytes=50_000)
+    drip(tcp_sender, 10, 5000)
+    assert len(reading.get(timeout=DEADLINE_S)) == 50_000
+
+
+@pytest.mark.usefixtures("long_gathering")
+def test_no_more_gathers_than_a_buffer_of_the_connection_has_room_for(tcp_sender: Sender) -> None:
+    tcp_sender.server_socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    reading = gevent.spawn(tcp_sender.receive, 100_000, coming_bytes=100_000)
+    gevent.spawn(tcp_sender.socket.sendall, 100_000 * b"x")
+    assert reading.get(timeout=DEADLINE_S)
+
+
+def test_bytes_gather_only_for_a_moment(tcp_sender: Sender) -> None:
+    reading = gevent.spawn(tcp_sender.receive, coming_bytes=50_000)
+    gevent.sleep(0.005)
+    tcp_sender.socket.sendall(b"x")
+    assert reading.get(timeout=DEADLINE_S) == b"x"
+
+
+def test_after_a_pause_the_first_byte_is_read_at_once(
+    tcp_sender: Sender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = gevent.spawn(tcp_sender.receive, coming_bytes=50_000)
+    gevent.sleep(3 * receiver_module.GATHER_S)
+    monkeypatch.setattr(receiver_module, "GATHER_S", DEADLINE_S)
+    tcp_sender.socket.sendall(b"x")
+    assert reading.get(timeout=DEADLINE_S / 2) == b"x"
+
+
+@pytest.mark.usefixtures("long_gathering")
+@pytest.mark.parametrize("is_reset", [False, True], ids=["closed", "reset"])
+def test_what_has_gathered_is_read_when_the_connection_breaks(tcp_sender: Sender, is_reset: bool) -> None:
+    reading = gevent.spawn(tcp_sender.receive, coming_bytes=50_000)
+    gevent.sleep(0.005)
+    tcp_sender.socket.sendall(b"hello")
+    gevent.sleep(0.005)
+    assert not reading.ready()
+    if is_reset:
+        tcp_sender.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    tcp_sender.socket.close()
+    assert reading.get(timeout=DEADLINE_S / 2) == b"hello"
+    with pytest.raises(BodyBroken):
+        tcp_sender.receive(coming_bytes=50_000)
+
+
+@pytest.mark.usefixtures("long_gathering")
+def test_what_has_gathered_is_read_when_the_reader_is_interrupted(tcp_sender: Sender) -> None:
+    reading = gevent.spawn(tcp_sender.receive, coming_bytes=50_000)
+    gevent.sleep(0.005)
+    tcp_sender.socket.sendall(b"hello")
+    gevent.sleep(0.005)
+    tcp_sender.receiver.interrupt()
+    assert reading.get(timeout=DEADLINE_S / 2) == b"hello"
+    with pytest.raises(BodyInterrupted):
+        tcp_sender.receive(coming_bytes=50_000)
+
+
+@pytest.mark.usefixtures("long_gathering")
+def test_what_has_gathered_is_read_at_the_time_that_was_told(tcp_sender: Sender) -> None:
+    tcp_sender.socket.sendall(b"hello")
+    assert tcp_sender.receive() == b"hello"
+    reading = gevent.spawn(tcp_sender.receive, until_s=time.monotonic() + 0.05, coming_bytes=50_000)
+    gevent.sleep(0.005)
+    tcp_sender.socket.sendall(b"world")
+    assert reading.get(timeout=DEADLINE_S / 2) == b"world"
+
+
+@pytest.mark.usefixtures("long_gathering")
+def test_nobody_else_who_reads_the_connection_waits_for_bytes_to_gather(tcp_sender: Sender) -> None:
+    reading = gevent.spawn(tcp_sender.receive, coming_bytes=50_000)
+    gevent.sleep(0.005)
+    tcp_sender.receiver.interrupt()
+    with pytest.raises(BodyInterrupted):
+        reading.get(timeout=DEADLINE_S)
+    tcp_sender.socket.sendall(b"x")
+    with gevent.Timeout(DEADLINE_S / 2):
+        assert tcp_sender.server_socket.recv(10) == b"x"

@@ -11,7 +11,9 @@ import pytest
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.support.app import WAIT, Reply, ScriptedApp
 from tests.support.http_upload import HttpAnswer, HttpUpload
+from tests.support.ietf import IetfClient
 from tests.support.server import RunningServer, cancel_upload, finish_upload
+from tests.support.tus import TusUpload
 from tests.support.waiting import wait_until
 
 DATA: Final = b"0123456789" * 1000
@@ -71,6 +73,25 @@ def test_the_last_byte_does_not_count_before_the_app_has_the_file(
     assert state(upload)["offset_bytes"] == SIZE_BYTES - 1
     assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
     assert state(upload)["offset_bytes"] == SIZE_BYTES
+
+
+def test_every_way_tells_the_offset_that_a_client_of_tus_was_told_and_resumes_there(
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    app.answers = [WAIT]
+    upload = new_hasty_upload()
+    of_tus, of_ietf = TusUpload(hasty_server.url, upload.ticket_id), IetfClient(upload, 3)
+    told_bytes = of_tus.create(SIZE_BYTES, DATA).offset_bytes
+    assert told_bytes < SIZE_BYTES - 1
+    rest = {"Content-Range": f"bytes {told_bytes}-{SIZE_BYTES - 1}/{SIZE_BYTES}"}
+    assert state(upload)["offset_bytes"] == told_bytes
+    for answer in (of_tus.head(), upload.ask("HEAD"), upload.ask("PUT", rest, DATA[told_bytes:])):
+        assert answer.offset_bytes == told_bytes
+    assert of_ietf.head().offset_bytes == told_bytes
+    assert finish_upload(hasty_server, upload.ticket_id).text == "ok"
+    assert of_ietf.append(told_bytes, DATA[told_bytes:]).is_complete
+    assert upload.ask("PUT", rest, DATA[told_bytes:]).status == 200
+    assert {upload.ask("HEAD").offset_bytes, state(upload)["offset_bytes"]} == {SIZE_BYTES}
 
 
 def test_the_state_says_why_the_app_has_not_answered(
@@ -143,8 +164,11 @@ def test_an_answer_about_the_end_is_not_held(new_http_upload: NewHttpUpload) -> 
 
 
 @pytest.mark.parametrize("wait", ["x", "-1", "1.5", "+1", "1e9", "9999999"])
-def test_a_wait_that_is_not_a_number_of_seconds_is_refused(new_http_upload: NewHttpUpload, wait: str) -> None:
-    answer = new_http_upload().ask("GET", below=f"?wait={wait}")
+@pytest.mark.parametrize("below", ["", "/session"])
+def test_a_wait_that_is_not_a_number_of_seconds_is_refused(
+    new_http_upload: NewHttpUpload, below: str, wait: str
+) -> None:
+    answer = new_http_upload().ask("GET", below=f"{below}?wait={wait}")
     assert (answer.status, answer.headers["incoming-error"]) == (400, "bad_parameter")
 
 
@@ -177,7 +201,7 @@ def test_a_page_that_waits_for_the_app_is_loaded_again_when_there_is_news(
     upload = new_hasty_upload()
     assert upload.ask("PUT", None, DATA, "/a.mov").status == 202
     for below, target in (("", upload.ticket_id), ("/a.mov", f"../{upload.ticket_id}")):
-        assert f'content="1; url={target}?wait=25"'.encode() in page(upload, below).body
+        assert page(upload, below).headers["refresh"] == f"1; url={target}?wait=25"
 
 
 def test_the_address_to_return_to_is_that_of_the_ticket(

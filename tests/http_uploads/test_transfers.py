@@ -235,7 +235,8 @@ def test_a_body_with_the_right_checksum_is_stored(house: House, transfers: Trans
     )
     assert sending.error is None
     assert transfers.look(ticket_id).offset_bytes == len(content)
-    assert house.file(ticket_id).read_bytes()[: len(content)] == content
+    file = house.file(ticket_id)
+    assert (file.read_bytes() if file.exists() else b"") == content  # nobody needs a file without a byte
 
 
 @pytest.mark.parametrize("content", [b"short", DATA])
@@ -471,6 +472,25 @@ def test_the_last_byte_is_withheld_until_the_app_has_the_file(tmp_path: Path) ->
         assert transfer.visible_offset_bytes == len(DATA)
 
 
+@pytest.mark.parametrize(
+    ("state", "stored_bytes", "length_bytes", "visible_bytes"),
+    [
+        (State.UPLOADING, 9, 9, 8),
+        (State.HANDING_OVER, 9, 9, 8),
+        (State.WAITING, 9, 9, 8),
+        (State.FINISHED, 9, 9, 9),
+        (State.UPLOADING, 5, 9, 5),
+        (State.UPLOADING, 5, None, 5),
+        (State.HANDING_OVER, 0, 0, 0),
+    ],
+)
+def test_a_client_that_takes_the_offset_for_success_learns_of_the_last_byte_at_the_end(
+    transfers: Transfers, state: State, stored_bytes: int, length_bytes: int | None, visible_bytes: int
+) -> None:
+    progress = Progress(state, stored_bytes, length_bytes, "a", 0, "")
+    assert transfers.visible_offset_bytes("a ticket", progress) == visible_bytes
+
+
 def test_a_request_that_completes_a_file_hears_at_once_that_the_app_has_it(
     house: House, transfers: Transfers
 ) -> None:
@@ -681,3 +701,17 @@ def test_a_client_may_cancel_until_the_handover_has_begun(house: House, transfer
     house.arrive(arrived)
     with transfers.claim(arrived, FileSaid()) as transfer, pytest.raises(errors.WrongState):
         transfer.cancel("too late")
+
+
+def test_a_cancellation_counts_though_the_first_part_of_the_upload_comes_at_the_same_moment(
+    house: House, transfers: Transfers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket_id, claim = house.new_ticket(), transfers.claim
+
+    def claim_later(*args: Any) -> Any:
+        house.uploads.parts.create(ticket_id, 10, "", "")
+        return claim(*args)
+
+    monkeypatch.setattr(transfers, "claim", claim_later)
+    transfers.cancel(ticket_id, "", "enough")
+    assert house.state(ticket_id) is State.CANCELLED

@@ -30,8 +30,7 @@ def html(of: UploadView, wrong: str = "") -> str:
 
 def refreshed(of: UploadView) -> str:
     """Returns when and where the page loads itself again; empty if it does not."""
-    found = re.search(r'<meta http-equiv="refresh" content="([^"]+)">', html(of))
-    return found[1] if found else ""
+    return PAGE.render(of, ADDRESS)[1].get("Refresh", "")
 
 
 def form_action(of: UploadView) -> str:
@@ -65,9 +64,8 @@ def test_texts_of_strangers_are_shown_as_text(state: State) -> None:
 
 @pytest.mark.parametrize("state", State)
 def test_the_page_loads_nothing(state: State) -> None:
-    assert not re.findall(
-        r"(?:src|href)=\"(?!data:,)|https?:|@import|url\(", PAGE.render(view(state), ADDRESS)[0]
-    )
+    page, _ = PAGE.render(view(state), ADDRESS)
+    assert not re.findall(r"<(?!a )[^>]*(?:src|href)=\"(?!data:,)|https?:|@import|url\(", page)
 
 
 @pytest.mark.parametrize("state", [State.HANDING_OVER, State.WAITING])
@@ -86,6 +84,12 @@ def test_a_server_that_stops_gets_time_to_be_there_again() -> None:
 @pytest.mark.parametrize("state", sorted(set(State) - {State.UPLOADING, State.HANDING_OVER, State.WAITING}))
 def test_a_page_is_not_loaded_again_when_only_its_user_can_change_something(state: State) -> None:
     assert not refreshed(view(state))
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_page_that_loads_itself_again_has_a_link_that_does_the_same(state: State) -> None:
+    has_link = f'<a href="{ADDRESS}">Show the latest state</a>' in html(view(state))
+    assert has_link == bool(refreshed(view(state)))
 
 
 @pytest.mark.parametrize("state", State)

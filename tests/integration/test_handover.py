@@ -37,7 +37,9 @@ def test_the_form_has_exactly_these_fields(
     }.items())  # fmt: skip
 
 
-def test_the_query_of_the_url_stays(server: RunningServer, new_client: NewClient, app: ScriptedApp) -> None:
+def test_the_app_is_called_with_the_query_of_its_url(
+    server: RunningServer, new_client: NewClient, app: ScriptedApp
+) -> None:
     client = new_client(10)
     client.ticket_id = new_upload(server, app.url + "?user=7&note=a%26b")
     client.upload()

@@ -48,7 +48,7 @@ def test_an_app_that_answers_500_three_times_gets_its_file(new_client: NewClient
     assert all(d.pairs == app.deliveries[0].pairs for d in app.deliveries)
 
 
-def test_too_many_requests_is_no_refusal(new_client: NewClient, app: ScriptedApp) -> None:
+def test_an_app_that_answers_429_is_called_again(new_client: NewClient, app: ScriptedApp) -> None:
     app.answers = [Reply(429, "slow down"), DONE]
     new_client(10).upload()
 
@@ -170,7 +170,7 @@ def test_a_repeated_delivery_that_is_refused_has_failed_when_the_file_is_still_t
     assert server.stored_file(client.ticket_id).exists()
 
 
-def test_a_missing_file_is_no_proof_when_the_server_would_remove_it(
+def test_a_missing_file_proves_nothing_when_the_server_would_remove_it(
     new_client: NewClient, app: ScriptedApp
 ) -> None:
     app.answers = [take_and_say(Reply(500)), Reply(404)]

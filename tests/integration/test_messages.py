@@ -77,7 +77,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize("text", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_gets_an_error_and_no_traceback(
+def test_a_malformed_message_gets_an_error_and_no_traceback(
     server: RunningServer, new_client: NewClient, text: str
 ) -> None:
     client = new_client().connect()

@@ -74,7 +74,7 @@ def test_half_a_chunk_is_not_stored(server: RunningServer, new_client: NewClient
     assert server.stored_file(client.ticket_id).stat().st_size == acked_bytes
 
 
-def test_a_paused_upload_goes_on_in_a_new_connection_that_comes_at_once(
+def test_a_paused_upload_continues_in_a_new_connection_that_comes_at_once(
     new_client: NewClient, app: ScriptedApp
 ) -> None:
     client = new_client(9 * CHUNK_SIZE_BYTES).open()

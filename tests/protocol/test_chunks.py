@@ -61,7 +61,7 @@ def test_a_message_without_a_byte_of_the_file_is_not_sound(size_bytes: int) -> N
     assert len(chunk.payload) == 0
 
 
-def test_the_bytes_are_not_copied() -> None:
+def test_parsing_a_chunk_does_not_copy_its_bytes() -> None:
     buffer = message(0, 0, b"content")
     payload = parse(memoryview(buffer)).payload
     buffer[-1:] = b"!"

@@ -54,7 +54,7 @@ def test_a_chunked_body_may_have_a_range() -> None:
 
 
 @given(st.integers(0, MAX_INTEGER - 2), st.integers(1, 1 << 40), st.integers(0, 1 << 40))
-def test_any_part_of_any_file_is_understood(start: int, size: int, after: int) -> None:
+def test_a_range_of_any_part_of_any_file_is_understood(start: int, size: int, after: int) -> None:
     end = min(start + size, MAX_INTEGER)
     total = min(end + after, MAX_INTEGER)
     part = read_content_range(f"bytes {start}-{end - 1}/{total}", end - start)

@@ -7,6 +7,7 @@ from typing import Final
 import pytest
 
 from incoming.core import errors, news
+from incoming.core.news import Durable
 from incoming.protocol import events, messages
 from incoming.protocol.events import Action, CloseConnection, Event, Phase, ReleaseTicket, Send, StartTimer
 from incoming.protocol.messages import MsgAck, MsgCancel, MsgError, MsgPause, ToClient
@@ -23,7 +24,7 @@ EVENTS: Final[dict[str, Event]] = {
     "ChunkReceived": events.ChunkReceived(1),
     "Claimed": events.Claimed(0, LENGTH_BYTES),
     "Stored": events.Stored(1),
-    "Durable": events.Durable(1),
+    "Durable": Durable(1),
     "Failed": events.Failed(LASTING),
     "CancelAccepted": events.CancelAccepted(),
     "CancelTooLate": events.CancelTooLate(),

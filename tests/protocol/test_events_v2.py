@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 
 from incoming.core import errors, news
-from incoming.core.news import HandedOver, Interrupted
+from incoming.core.news import Durable, HandedOver, Interrupted
 from incoming.protocol import events, messages
 from incoming.protocol.events import (
     Action,
@@ -34,13 +34,15 @@ EVENTS: Final[dict[str, Event]] = {
     "MsgCancel": MsgCancel("no"),
     "MsgAgree": MsgAgree((1,)),
     "MsgComplete": COMPLETE,
+    "MsgLeaveOut": messages.MsgLeaveOut(0),
     "MsgPing": messages.MsgPing(),
     "MalformedMessage": events.MalformedMessage(errors.BadMessage("A message is not JSON.")),
     "ChunkReceived": ChunkReceived(1),
     "Claimed": Claimed(0, LENGTH_BYTES),
     "ContentVerified": ContentVerified(),
     "Stored": Stored(1),
-    "Durable": events.Durable(1),
+    "LeftOut": events.LeftOut(1),
+    "Durable": Durable(1),
     "Failed": Failed(REFUSED),
     "Completed": events.Completed(),
     "CancelAccepted": events.CancelAccepted(),
@@ -65,12 +67,14 @@ MsgError            E       E         E         E         E      -
 MsgCancel           -       *         *         -         N      -
 MsgAgree            E       *         E         E         E      -
 MsgComplete         E       E         *         -         -      -
+MsgLeaveOut         E       E         E         E         E      -
 MsgPing             P       P         P         P         P      -
 MalformedMessage    E       E         E         E         E      -
 ChunkReceived       E       E         *         S         S      -
 Claimed             *       -         -         -         -      -
 ContentVerified     -       *         -         -         -      -
 Stored              -       -         *         -         -      -
+LeftOut             -       S         S         -         -      -
 Durable             -       -         *         -         -      -
 Failed              E       E         E         E         E      -
 Completed           -       -         -         W         -      -

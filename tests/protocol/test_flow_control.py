@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from incoming.protocol.flow_control import (
@@ -16,8 +18,10 @@ from incoming.protocol.flow_control import (
     chunk_limit_bytes,
     idle_keepalive,
     message_deadline_s,
+    piece_limit_bytes,
 )
 
+MIB = 1024 * 1024
 LIMITS = Limits(1024, 4, max_chunk_bytes=4 << 20, max_window_bytes=64 << 20)
 
 
@@ -28,6 +32,22 @@ def test_the_more_chunks_are_in_flight_the_smaller_they_are(in_flight: int, chun
     assert chunk_limit_bytes(in_flight) == chunk_mib * 1024 * 1024
 
 
+@pytest.mark.parametrize(
+    ("buffer_bytes", "in_flight", "is_contended", "piece_bytes"),
+    [
+        (4 * MIB + 20, 1, False, 4 * MIB),
+        (4 * MIB + 20, 64, False, 2 * MIB),
+        (4 * MIB + 20, 2, True, MIB),
+        (100_000, 1, False, 65536),
+        (4096, 1000, True, 4096),
+    ],
+)
+def test_the_pieces_of_bodies_fit_into_their_buffers_and_together_into_memory(
+    buffer_bytes: int, in_flight: int, is_contended: bool, piece_bytes: int
+) -> None:
+    assert piece_limit_bytes(buffer_bytes, in_flight, is_contended) == piece_bytes
+
+
 @pytest.mark.parametrize(("in_flight", "chunk_mib"), [(1, 4), (64, 2), (1000, 0.5)])
 def test_a_client_of_an_idle_server_gets_a_large_window(in_flight: int, chunk_mib: float) -> None:
     assert LIMITS.send_limits(in_flight, is_busy=False) == SendLimits(int(chunk_mib * 1024 * 1024), 64 << 20)
@@ -36,6 +56,12 @@ def test_a_client_of_an_idle_server_gets_a_large_window(in_flight: int, chunk_mi
 @pytest.mark.parametrize(("in_flight", "chunk_bytes"), [(2, BUSY_CHUNK_BYTES), (1000, 512 << 10)])
 def test_a_client_of_a_busy_server_gets_a_small_window(in_flight: int, chunk_bytes: int) -> None:
     assert LIMITS.send_limits(in_flight, is_busy=True) == SendLimits(chunk_bytes, BUSY_WINDOW_BYTES)
+
+
+def test_a_window_is_never_smaller_than_what_the_storage_has_on_its_way() -> None:
+    limits = replace(LIMITS, least_window_bytes=40 * MIB)
+    assert limits.send_limits(2, is_busy=True).window_bytes == 40 * MIB
+    assert limits.send_limits(2, is_busy=False).window_bytes == 64 * MIB
 
 
 @pytest.mark.parametrize("is_busy", [True, False])

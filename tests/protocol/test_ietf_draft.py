@@ -28,7 +28,6 @@ from incoming.protocol.ietf_draft import (
     read_append,
     read_creation,
     spoken,
-    visible_bytes,
 )
 
 same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -105,7 +104,7 @@ def test_a_request_with_a_header_of_the_draft_is_recognised(fields: Mapping[str,
 
 
 @pytest.mark.parametrize("fields", FOREIGN)
-def test_a_request_without_one_is_not(fields: Mapping[str, str]) -> None:
+def test_a_request_without_a_header_of_the_draft_is_not_of_the_draft(fields: Mapping[str, str]) -> None:
     assert not is_spoken(headers(**fields))
 
 
@@ -119,7 +118,7 @@ def test_any_method_with_content_creates_an_upload(dialect: Dialect, method: str
 
 
 @in_each_dialect
-def test_a_patch_with_an_offset_appends(dialect: Dialect) -> None:
+def test_a_patch_with_an_offset_does_not_create_an_upload(dialect: Dialect) -> None:
     assert not is_creation(dialect, "PATCH", of(dialect, True, upload_offset="0"))
     assert not is_creation(dialect, "PATCH", of(dialect, True, upload_offset="x", content_type="a/b"))
     assert not is_creation(dialect, "PATCH", of(dialect, None))
@@ -333,18 +332,6 @@ def test_limits_are_a_dictionary_that_is_never_empty(limits: Limits, expected: s
 @in_each_dialect
 def test_the_versions_without_limits_have_none(dialect: Dialect) -> None:
     assert (limit_value(dialect, Limits()) is None) is (dialect.version < 6)
-
-
-@in_each_dialect
-def test_a_client_that_takes_the_offset_for_success_learns_of_the_last_byte_at_the_end(
-    dialect: Dialect,
-) -> None:
-    is_old = dialect.version < 7
-    assert visible_bytes(dialect, 9, 9, app_has_it=False) == (8 if is_old else 9)
-    assert visible_bytes(dialect, 9, 9, app_has_it=True) == 9
-    assert visible_bytes(dialect, 5, 9, app_has_it=False) == 5
-    assert visible_bytes(dialect, 5, None, app_has_it=False) == 5
-    assert visible_bytes(dialect, 0, 0, app_has_it=False) == 0
 
 
 def test_the_names_of_headers_are_those_of_the_draft() -> None:

@@ -132,7 +132,7 @@ def test_a_field_of_another_type_is_refused(kind: str, field: str, value: object
     assert str(refusal.value) == f"{kind}.{field} is not {expected}."
 
 
-def test_a_browser_counts_exactly_up_to_here() -> None:
+def test_the_largest_integer_is_that_of_javascript() -> None:
     assert MAX_INTEGER == 9007199254740991  # Number.MAX_SAFE_INTEGER
 
 
@@ -182,7 +182,7 @@ NO_MESSAGES = {
 
 
 @pytest.mark.parametrize(("text", "why"), NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_of_a_client_is_refused_with_the_reason(text: str, why: str) -> None:
+def test_a_text_that_is_not_a_message_of_a_client_is_refused_with_the_reason(text: str, why: str) -> None:
     with pytest.raises(BadMessage, match=why):
         parse(text)
 
@@ -220,7 +220,7 @@ json_values: st.SearchStrategy[Any] = st.recursive(
 
 @same_each_run
 @given(client_messages)
-def test_what_is_written_is_what_is_read(message: FromClient) -> None:
+def test_a_message_is_parsed_as_it_was_encoded(message: FromClient) -> None:
     assert parse(encode(message)) == message
 
 

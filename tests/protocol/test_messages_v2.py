@@ -16,6 +16,7 @@ from incoming.protocol.messages import (
     MsgAllDoneV2,
     MsgComplete,
     MsgErrorV2,
+    MsgLeaveOut,
     MsgNews,
     MsgPing,
     MsgPong,
@@ -40,6 +41,7 @@ FROM_CLIENT: list[tuple[FromClient, str, dict[str, object]]] = [
     (MsgAgree((1, 4294967295)), "MsgAgree", {"Crc32c": [1, 4294967295]}),
     (MsgAgree(()), "MsgAgree", {"Crc32c": []}),
     (MsgComplete(7, 3), "MsgComplete", {"Crc32c": 7, "Round": 3}),
+    (MsgLeaveOut(99_999), "MsgLeaveOut", {"Index": 99_999}),
     (MsgPing(), "MsgPing", {}),
 ]
 FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
@@ -60,9 +62,32 @@ FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
         },
     ),
     (
+        MsgUploadConfV2(2, 0, 4096, 8192, 10.0, (), False, 0, "a", 90.0, "folder", (0, 7)),
+        "MsgUploadConf",
+        {
+            "Version": 2,
+            "Offset": 0,
+            "MaxChunkBytes": 4096,
+            "MaxWindowBytes": 8192,
+            "SilenceS": 10.0,
+            "Compare": [],
+            "Arrived": False,
+            "FileName": "a",
+            "FileLastModifiedMs": 0,
+            "IdleSilenceS": 90.0,
+            "DestType": "folder",
+            "LeftOut": [0, 7],
+        },
+    ),
+    (
         MsgStored(1000, 8192, 16384),
         "MsgStored",
         {"Offset": 1000, "MaxChunkBytes": 8192, "MaxWindowBytes": 16384},
+    ),
+    (
+        MsgStored(1000, 8192, 16384, 5000),
+        "MsgStored",
+        {"Offset": 1000, "MaxChunkBytes": 8192, "MaxWindowBytes": 16384, "Taken": 5000},
     ),
     (MsgResend(1000, 3), "MsgResend", {"Offset": 1000, "Round": 3}),
     (MsgPong(), "MsgPong", {}),
@@ -77,6 +102,20 @@ FROM_SERVER: list[tuple[ToClient, str, dict[str, object]]] = [
         {"News": "waiting_for_app", "RetryAfterS": 0.0, "Why": "It is (slow)"},
     ),
     (MsgAllDoneV2(True, 7), "MsgAllDone", {"Success": True, "Crc32c": 7}),
+    (
+        MsgErrorV2(92, "bad_folder", "It can't be uploaded.", False, 0, 0, "", 0),
+        "MsgError",
+        {
+            "ErrorCode": 92,
+            "Code": "bad_folder",
+            "Msg": "It can't be uploaded.",
+            "Retryable": False,
+            "FileLengthBytes": 0,
+            "FileLastModifiedMs": 0,
+            "FileName": "",
+            "Index": 0,
+        },
+    ),
     (
         MsgErrorV2(24, "wrong_file", "It is <another> & not", False, 5, 99, FILE_NAME),
         "MsgError",
@@ -178,5 +217,5 @@ messages_of_clients: st.SearchStrategy[FromClient] = st.one_of(
 
 @same_each_run
 @given(messages_of_clients)
-def test_what_is_written_is_what_is_read(message: FromClient) -> None:
+def test_a_message_of_version_2_is_parsed_as_it_was_encoded(message: FromClient) -> None:
     assert parse(encode(message)) == message

@@ -42,7 +42,7 @@ def test_the_checksum_of_known_bytes_is_the_known_one(algorithm: str) -> None:
 
 
 @every_algorithm
-def test_one_other_bit_does_not_match(algorithm: str) -> None:
+def test_other_bytes_do_not_match_the_checksum(algorithm: str) -> None:
     expected = (Checksum(algorithm, KNOWN[algorithm]),)
     for body in (b"hello worle", b"", b"hello world\0"):
         with pytest.raises(ChecksumMismatch):
@@ -103,7 +103,7 @@ def test_a_trailer_names_an_algorithm_that_was_computed() -> None:
         verified(b"x", RequestChecksums((), of_world, ("sha1",)), {"md5": KNOWN["md5"].hex()})
 
 
-def test_what_reads_the_trailers_may_refuse_them() -> None:
+def test_the_reader_of_the_trailers_may_refuse_them() -> None:
     def refuse(trailers: Mapping[str, str]) -> Checksums:
         raise ValueError(trailers)
 

@@ -492,7 +492,7 @@ def test_the_capabilities_list_all_extensions_without_spaces() -> None:
     }
 
 
-def test_what_there_is_not_is_not_listed() -> None:
+def test_capabilities_without_extensions_have_no_empty_headers() -> None:
     assert tus.capabilities([], 0) == {"Tus-Resumable": "1.0.0", "Tus-Version": "1.0.0"}
     assert "Tus-Checksum-Algorithm" not in tus.capabilities([Extension.CREATION], 0)
 

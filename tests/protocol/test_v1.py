@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from incoming.core import errors, news
-from incoming.core.news import CalledOff, HandedOver
+from incoming.core.news import CalledOff, Durable, HandedOver
 from incoming.protocol import events, messages
 from incoming.protocol.events import (
     Action,
@@ -121,9 +121,9 @@ def test_a_chunk_is_acknowledged_once_all_of_it_is_durable_and_in_its_turn() -> 
     assert session.handle(Stored(1000, acknowledged_bytes=512)) == []
     assert session.handle(ChunkReceived(0)) == [], "also an empty one waits for its turn"
     assert session.handle(Stored(1100, acknowledged_bytes=2048)) == acks(1000, 0)
-    assert session.handle(events.Durable(2099)) == []
-    assert session.handle(events.Durable(2100)) == acks(1100)
-    assert session.handle(events.Durable(2100)) == []
+    assert session.handle(Durable(2099)) == []
+    assert session.handle(Durable(2100)) == acks(1100)
+    assert session.handle(Durable(2100)) == []
     assert session.handle(Stored(2000, acknowledged_bytes=4096)) == []
     assert session.handle(Stored(900, acknowledged_bytes=5000)) == [
         *acks(2000, 900),

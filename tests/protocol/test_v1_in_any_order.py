@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from incoming.core import errors, news
-from incoming.core.news import News
+from incoming.core.news import Durable, News
 from incoming.protocol import events, messages
 from incoming.protocol.events import (
     Action,
@@ -42,13 +42,14 @@ VERSION_2: Final[set[object]] = {
     *(
         messages.MsgAgree,
         messages.MsgComplete,
+        messages.MsgLeaveOut,
         messages.MsgPing,
         messages.MsgUploadConfV2,
         messages.MsgStored,
     ),
     *(messages.MsgResend, messages.MsgPong, messages.MsgNews, messages.MsgAllDoneV2, messages.MsgErrorV2),
     *(events.ContentVerified, events.Completed, news.WaitingForApp, events.VerifyContent, Phase.COMPLETING),
-    events.MakeDurable,
+    *(events.MakeDurable, events.LeaveOut, events.LeftOut),
 }
 reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 """What the conversations of all examples came to: a model that never gets anywhere proves nothing."""
@@ -67,7 +68,7 @@ class Simulation:
         self.lost: errors.IncomingError | None = None
         self.command: Command | None = None  # asked for; the reader waits for its result
         self.result: Event | None = None
-        self.news: deque[News | events.Durable] = deque()
+        self.news: deque[News] = deque()
         self.timer: Phase | None = None
         self.heard: set[type[Event]] = set()
         self.sent: list[ToClient] = []
@@ -156,7 +157,7 @@ class Simulation:
     def storage_keeps_the_rest(self) -> None:
         if self.held and self.stored_bytes > self.durable_bytes:
             self.durable_bytes = self.stored_bytes
-            self.news.append(events.Durable(self.durable_bytes))
+            self.news.append(Durable(self.durable_bytes))
 
     def called_off(self, error: errors.UploadCancelled | errors.UploadExpired) -> None:
         if self.upload == "receiving":

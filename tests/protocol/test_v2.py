@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from incoming.core import errors
-from incoming.core.news import Interrupted
+from incoming.core.news import Durable, Interrupted
 from incoming.protocol import events, messages
 from incoming.protocol.events import (
     Action,
@@ -16,7 +16,6 @@ from incoming.protocol.events import (
     Claimed,
     CloseConnection,
     ContentVerified,
-    Durable,
     Event,
     Failed,
     MakeDurable,
@@ -167,6 +166,27 @@ def test_each_acknowledgement_tells_what_may_be_on_its_way_while_others_wait() -
         assert session.handle(ChunkReceived(1, 0)) == told, "a chunk that comes once more"
 
 
+def test_a_client_is_told_what_is_taken_while_the_storage_is_at_work_on_it() -> None:
+    session = after(REQUEST, Claimed(0, LENGTH_BYTES, window_bytes=4096), MsgAgree(()))
+
+    def told(offset_bytes: int, taken_bytes: int = 0) -> list[Action]:
+        return [Send(MsgStored(offset_bytes, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, taken_bytes))]
+
+    assert session.handle(Stored(1000, acknowledged_bytes=0)) == told(0, 1000)
+    assert session.handle(Stored(1000, acknowledged_bytes=500)) == told(500, 2000)
+    assert session.handle(Durable(1500)) == told(1500, 2000)
+    assert session.handle(Durable(1500)) == []
+    assert session.handle(ChunkReceived(1000, 0)) == told(1500, 2000), "a chunk that comes once more"
+    assert session.handle(Durable(2000)) == told(2000)
+    assert session.handle(Stored(1000)) == told(3000)
+
+
+def test_a_storage_that_stores_at_once_costs_no_message_for_what_it_takes() -> None:
+    session = receiving()
+    assert session.handle(Stored(1000, acknowledged_bytes=0)) == []
+    assert session.handle(Durable(1000)) == [stored_up_to(1000)]
+
+
 def test_a_limit_of_the_ticket_holds_for_what_acknowledgements_tell() -> None:
     limits = Limits(1024, 4)
     session = SessionV2(limits)
@@ -230,6 +250,18 @@ def test_only_what_is_durable_is_acknowledged_and_a_duplicate_too() -> None:
     assert session.handle(Durable(1100)) == [stored_up_to(1100)]
     assert session.handle(Durable(1200)) == [], "what is durable is known before it is known to be stored"
     assert session.handle(Stored(100, acknowledged_bytes=1200)) == [stored_up_to(1200)]
+
+
+@pytest.mark.parametrize("tells_taken", [True, False])
+def test_the_last_bytes_are_made_durable_and_the_client_hears_first_that_they_are_taken(
+    tells_taken: bool,
+) -> None:
+    session = after(REQUEST, Claimed(0, LENGTH_BYTES, window_bytes=4096 * tells_taken), MsgAgree(()))
+    session.handle(Stored(LENGTH_BYTES - 10, acknowledged_bytes=10))
+    taken = Send(MsgStored(10, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, LENGTH_BYTES))
+    expected = [*([taken] if tells_taken else []), MakeDurable()]
+    assert session.handle(Stored(10, acknowledged_bytes=10)) == expected
+    assert session.handle(Durable(LENGTH_BYTES)) == [stored_up_to(LENGTH_BYTES)]
 
 
 def test_what_a_resend_acknowledges_is_durable_first() -> None:
@@ -315,3 +347,59 @@ def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or
             assert session.handle(ChunkReceived(100, 1000, number, intact=False)) == []
         assert session.handle(ChunkReceived(100, 0, number + 1)) == [stored_up_to(1000)]
     assert session.handle(ChunkReceived(100, 1000, 7, intact=False)) == refusal(errors.Damaged(), 1013)
+
+
+# --- folders -----------------------------------------------------------------------------------------
+
+
+def of_folder(offset_bytes: int = 0, window_bytes: int = 0) -> SessionV2:
+    claim = Claimed(offset_bytes, LENGTH_BYTES, dest_type="folder", window_bytes=window_bytes)
+    return after(REQUEST, claim, MsgAgree(()))
+
+
+def test_a_client_hears_that_the_ticket_is_for_a_folder_and_which_files_are_left_out() -> None:
+    [confirmed, _] = after(REQUEST).handle(Claimed(10, LENGTH_BYTES, dest_type="folder", left_out=(3, 5)))
+    assert isinstance(confirmed, Send) and isinstance(confirmed.message, messages.MsgUploadConfV2)
+    assert (confirmed.message.dest_type, confirmed.message.left_out) == ("folder", (3, 5))
+
+
+def test_a_file_that_is_left_out_is_acknowledged_up_to_its_end_and_chunks_continue_there() -> None:
+    session = of_folder(100)
+    assert session.handle(messages.MsgLeaveOut(3)) == [events.LeaveOut(3)]
+    assert session.handle(events.LeftOut(900)) == [stored_up_to(900)]
+    assert session.handle(ChunkReceived(50, 900, 0)) == [StoreChunk(50)]
+
+
+def test_a_file_that_can_not_be_compared_any_more_is_left_out_before_the_client_agrees() -> None:
+    session = after(REQUEST, Claimed(100, LENGTH_BYTES, compare=((0, 100),), dest_type="folder"))
+    assert session.handle(messages.MsgLeaveOut(3)) == [events.LeaveOut(3)]
+    assert session.handle(events.LeftOut(900)) == [stored_up_to(900)]
+    assert session.handle(MsgAgree((7,))) == [events.VerifyContent((7,))]
+    session.handle(events.ContentVerified())
+    assert session.handle(ChunkReceived(50, 900, 0)) == [StoreChunk(50)]
+
+
+def test_nothing_is_left_out_of_a_folder_that_has_arrived() -> None:
+    session = after(REQUEST, Claimed(LENGTH_BYTES, LENGTH_BYTES, arrived=True, dest_type="folder"))
+    refused = refusal(errors.BadMessage("MsgLeaveOut is not expected now."))
+    assert session.handle(messages.MsgLeaveOut(3)) == refused
+
+
+def test_a_folder_may_end_with_a_file_that_is_left_out() -> None:
+    session = of_folder(100)
+    session.handle(messages.MsgLeaveOut(3))
+    session.handle(events.LeftOut(LENGTH_BYTES))
+    assert session.handle(COMPLETE) == [events.CompleteUpload(7)]
+
+
+def test_no_file_is_left_out_while_bytes_are_on_their_way_into_the_storage() -> None:
+    session = of_folder(0, window_bytes=4096)
+    session.handle(ChunkReceived(50, 0, 0))
+    session.handle(Stored(50, acknowledged_bytes=0))
+    told = "MsgLeaveOut is not expected while sent bytes are not stored."
+    assert session.handle(messages.MsgLeaveOut(0)) == refusal(errors.BadMessage(told))
+
+
+def test_nothing_of_a_file_ticket_is_left_out() -> None:
+    refused = refusal(errors.BadMessage("MsgLeaveOut is only for folders."))
+    assert receiving(100).handle(messages.MsgLeaveOut(0)) == refused

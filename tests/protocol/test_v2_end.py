@@ -20,7 +20,9 @@ from incoming.protocol.events import (
     Send,
     Stored,
 )
+from incoming.protocol.flow_control import limits_of
 from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgNews
+from incoming.settings.table import Settings
 from tests.protocol.test_v2 import (
     COMPLETE,
     LENGTH_BYTES,
@@ -151,6 +153,11 @@ def test_a_stopping_server_says_when_to_come_back() -> None:
     stopping = errors.Stopping()
     actions = receiving().handle(Interrupted(stopping))
     assert actions == [Send(MsgNews("stopping", 2.0, str(stopping))), CloseConnection(1012, str(stopping))]
+
+
+def test_where_servers_share_uploads_clients_of_a_stopping_one_reconnect_sooner() -> None:
+    own, shared = (Settings(registry=registry, storage="s3://b/p") for registry in ("", "redis://localhost"))
+    assert limits_of(own).retry_after_s == 4 * limits_of(shared).retry_after_s == 2.0
 
 
 def test_a_newer_connection_is_an_error_of_its_own() -> None:

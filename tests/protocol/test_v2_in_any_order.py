@@ -18,7 +18,8 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from incoming.core import errors, news
-from incoming.core.news import News
+from incoming.core.news import Durable, News
+from incoming.core.ticket import FILE, FOLDER
 from incoming.protocol import events, messages
 from incoming.protocol.chunks import parse
 from incoming.protocol.events import Action, Event, Phase, Send
@@ -28,6 +29,8 @@ from incoming.protocol.v2 import MAX_DAMAGED, SessionV2
 
 CONTENT: Final = Random(3).randbytes(2500)
 MAX_CHUNK_BYTES: Final = 1024
+FILE_BYTES: Final = 600
+"""The length of each file in a folder, so that chunks end in the middle of files."""
 LAST_WORDS: Final = {MsgErrorV2, messages.MsgAllDoneV2, messages.MsgCancelAck}
 LATER_WORDS: Final = MsgStored | messages.MsgResend | messages.MsgAllDoneV2 | messages.MsgCancelAck
 """What needs a MsgUploadConf before it."""
@@ -36,6 +39,7 @@ Command = (
     events.ClaimTicket
     | events.VerifyContent
     | events.StoreChunk
+    | events.LeaveOut
     | events.MakeDurable
     | events.CompleteUpload
     | events.CancelUpload
@@ -51,8 +55,11 @@ reached: Final[set[type[Action | ToClient | Event] | Phase]] = set()
 class Simulation:
     """One connection, the upload that it is about, and everybody else who has to do with that."""
 
-    def __init__(self, upload: str, stored_bytes: int, length_bytes: int, piece_bytes: int = 1) -> None:
+    def __init__(
+        self, upload: str, stored_bytes: int, length_bytes: int, piece_bytes: int = 1, dest_type: str = FILE
+    ) -> None:
         """The storage keeps pieces of this size, and the rest when it is told to, or at the end."""
+        self.dest_type = dest_type
         self.session = SessionV2(Limits(1024, 4, MAX_CHUNK_BYTES, 4096, 5.0))
         self.upload, self.content = upload, CONTENT[:length_bytes]
         self.file = bytearray(self.content[:stored_bytes] if upload == "receiving" else self.content)
@@ -62,7 +69,7 @@ class Simulation:
         self.command: Command | None = None  # asked for; the reader waits for its result
         self.result: Event | None = None
         self.chunk = memoryview(b"")  # what is in the reader's buffer
-        self.news: deque[News | events.Durable] = deque()
+        self.news: deque[News] = deque()
         self.round = 0  # as the client counts
         self.client_completed = self.client_agreed = False
         self.sent: list[ToClient] = []
@@ -123,6 +130,12 @@ class Simulation:
     def sends_what_is_due(self, flip: int | None = None) -> None:
         self.sends(len(self.file), MAX_CHUNK_BYTES, 0, flip)
 
+    def leaves_out(self, index_off_by: int = 0) -> None:
+        """The client can't read the file that is due, and says so once all that it sent is stored."""
+        if self.dest_type == FOLDER and self.acked_bytes < len(self.file):
+            return
+        self.client_says(messages.MsgLeaveOut(len(self.file) // FILE_BYTES + index_off_by))
+
     def news_come(self) -> None:
         if self.news:
             self.hear(self.news.popleft(), commands_allowed=False)
@@ -156,7 +169,15 @@ class Simulation:
                 return events.Stored(size_bytes, acknowledged_bytes=self.durable_bytes)
             case events.MakeDurable():
                 self.durable_bytes = len(self.file)
-                return events.Durable(self.durable_bytes)
+                return Durable(self.durable_bytes)
+            case events.LeaveOut(index):
+                start, end = index * FILE_BYTES, min((index + 1) * FILE_BYTES, len(self.content))
+                if not start <= len(self.file) <= end:
+                    return events.Failed(errors.BadParameter("Index", "is not that of the file that is due"))
+                self.content = self.content[:start] + bytes(end - start) + self.content[end:]
+                self.file[:] = self.content[:end]
+                self.durable_bytes = end
+                return events.LeftOut(end)
             case events.CompleteUpload(crc):
                 if crc != crc32c(self.file):
                     return events.Failed(errors.Damaged())
@@ -174,12 +195,15 @@ class Simulation:
         self.held, arrived = True, self.upload != "receiving"
         finished = news.HandedOver(7) if self.upload == "finished" else None
         compare = () if arrived or not self.file else ((0, len(self.file)),)
-        return events.Claimed(len(self.file), len(self.content), arrived, finished, compare)
+        offset_bytes, length_bytes = len(self.file), len(self.content)
+        return events.Claimed(
+            offset_bytes, length_bytes, arrived, finished, compare, dest_type=self.dest_type
+        )
 
     def storage_keeps_the_rest(self) -> None:
         if self.held and len(self.file) > self.durable_bytes:
             self.durable_bytes = len(self.file)
-            self.news.append(events.Durable(self.durable_bytes))
+            self.news.append(Durable(self.durable_bytes))
 
     def happens(self, before: str, after: str, news: News) -> None:
         """Somebody else does something, if the upload is as it has to be for that."""
@@ -228,6 +252,8 @@ class Simulation:
             start, end = len(self.file), len(self.file) + command.size_bytes
             assert len(self.file) < end <= len(self.content)
             assert bytes(self.chunk[: command.size_bytes]) == self.content[start:end]
+        if isinstance(command, events.LeaveOut):
+            assert self.dest_type == FOLDER
         if isinstance(command, events.CompleteUpload):
             assert self.client_completed and bytes(self.file) == self.content
 
@@ -280,9 +306,10 @@ OTHERS: Final[list[tuple[str, str, News]]] = [
     ("arrived", "failed", news.NotHandedOver(LASTING)),
 ]
 RARE: Final[list[Move]] = [
-    *(methodcaller("client_says", event) for event in ANYTHING + [MsgCancel("<no>")] * 3),
+    *(methodcaller("client_says", event) for event in ANYTHING + [MsgCancel("<no>")] * 5),
     *(methodcaller("service_answers", error) for error in (errors.StorageFull(), errors.InternalError())),
     *(methodcaller("agrees", with_all) for with_all in (True, False)),
+    *(methodcaller("leaves_out", off_by) for off_by in (0, 0, 1)),
     *(methodcaller("completes", rounds_ago, wrong_by) for rounds_ago in (0, 1) for wrong_by in (0, 1)),
     *(methodcaller("happens", *happening) for happening in OTHERS * 2),
     *[Simulation.storage_keeps_the_rest] * 6,
@@ -316,7 +343,8 @@ def any_move(chance: Random) -> Move:
 def hold_a_conversation(chance: Random) -> None:
     length_bytes = chance.choice(LENGTHS_BYTES)
     stored_bytes, piece_bytes = chance.randint(0, length_bytes), chance.choice(PIECES_BYTES)
-    conversation = Simulation(chance.choice(UPLOADS), stored_bytes, length_bytes, piece_bytes)
+    upload, dest_type = chance.choice(UPLOADS), chance.choice([FILE, FOLDER])
+    conversation = Simulation(upload, stored_bytes, length_bytes, piece_bytes, dest_type)
     peaceful_moves = [Simulation.goes_on] * chance.randint(2, 12)
     for move in peaceful_moves + [any_move(chance) for _ in range(24)]:
         note(repr(move))

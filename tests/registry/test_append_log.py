@@ -121,7 +121,7 @@ def test_where_there_is_no_file_there_are_no_lines(tmp_path: Path) -> None:
     assert list(AppendLog(tmp_path / "none", fsync=True).payloads()) == []
 
 
-def test_nobody_else_can_read_it(tmp_path: Path) -> None:
+def test_no_other_user_can_read_the_log(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         AppendLog(tmp_path / "log", fsync=False).replace([])
@@ -133,7 +133,7 @@ def test_nobody_else_can_read_it(tmp_path: Path) -> None:
 # --- a new file ------------------------------------------------------------------------------------
 
 
-def test_a_new_file_has_what_it_was_given_and_goes_on(log: AppendLog, file: Path) -> None:
+def test_a_new_log_has_its_first_entries_and_takes_more(log: AppendLog, file: Path) -> None:
     log.append([LINE] * 3)
     log.replace([b"what counts"])
     log.append([b"more"])
@@ -154,7 +154,7 @@ def test_a_file_is_long_when_it_has_grown_far_beyond_what_it_began_with(log: App
     assert not log.needs_compaction
 
 
-def test_a_file_that_can_not_be_replaced_stays_and_goes_on(log: AppendLog, file: Path) -> None:
+def test_a_log_that_can_not_be_replaced_stays_in_use(log: AppendLog, file: Path) -> None:
     log.append([LINE])
     Path(f"{file}.new").symlink_to("/dev/full")  # the kernel's own full disk
     with pytest.raises(OSError, match="No space left"):

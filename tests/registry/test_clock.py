@@ -17,7 +17,7 @@ def file(tmp_path: Path) -> Path:
     return tmp_path / "clock"
 
 
-def test_what_was_written_is_read(file: Path) -> None:
+def test_the_clock_file_is_read_as_it_was_written(file: Path) -> None:
     clock = ClockFile(file)
     assert not clock.exists()
     assert clock.read() is None
@@ -57,12 +57,12 @@ def test_the_file_of_an_older_version_is_read(file: Path) -> None:
 @pytest.mark.parametrize(
     "ran_s", ["NaN", "Infinity", "-Infinity", "-1", "1e15", "1e400", "null", '"x"', "[]"]
 )
-def test_what_is_no_time_is_not_believed(file: Path, ran_s: str) -> None:
+def test_a_clock_file_with_an_invalid_time_is_ignored(file: Path, ran_s: str) -> None:
     file.write_text(f'{{"ran_s": {ran_s}, "boot": "b"}}')
     assert ClockFile(file).read() is None
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"{}", b"null", b"7", b"\xff", b"[" * 100_000])
-def test_what_is_no_clock_is_not_believed(file: Path, content: bytes) -> None:
+def test_a_malformed_clock_file_is_ignored(file: Path, content: bytes) -> None:
     file.write_bytes(content)
     assert ClockFile(file).read() is None

@@ -122,7 +122,7 @@ def test_after_a_failed_append_the_steps_are_given_up_and_a_new_log_is_written_a
 
 
 @pytest.mark.parametrize("after_steps", [0, 1, 6, 9])
-def test_a_disk_that_fails_while_a_log_is_written_anew_costs_nothing(
+def test_a_disk_that_fails_while_a_log_is_rewritten_costs_nothing(
     journal: Journal, directory: Path, after_steps: int, monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip

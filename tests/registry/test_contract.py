@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from incoming.core.stats import Counters
+from incoming.core.ticket import Ticket
 from incoming.registry import Leases, NewsChannel, Registry
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
@@ -46,6 +47,10 @@ class Process:
         """See contract.registry.Place."""
         self._clock_s = self.now_s()
         self._start()
+
+    def after_a_kill(self, ticket: Ticket) -> Ticket:
+        """See contract.registry.Place. Claims and calls ended with the process."""
+        return ticket.at_rest().recovered(self.now_s())
 
 
 class TestMemoryRegistry(RegistryContract):

@@ -58,6 +58,7 @@ FULL_TICKET = Ticket(
     upload_metadata="filename aG9saWRheS5tb3Y=,is_confidential",
     file_digest="crc32c:00000000",
     checked_bytes=1 << 33,
+    dest_type="folder",
 )
 
 
@@ -93,7 +94,7 @@ def test_each_of_many_tickets_has_its_own_checkpoints() -> None:
         assert kept(ticket_entry(ticket)) == [ticket]
         assert all(isinstance(one, Checkpoint) for one in kept(ticket_entry(ticket))[0].checkpoints)
     with pytest.raises(DamagedEntry):
-        decode(encode(FULL_TICKET).replace(b"[[1000, 0]", b"[[-1, 0]"), ID)
+        decode(encode(FULL_TICKET).replace(b"[[1000,0]", b"[[-1,0]"), ID)
 
 
 @pytest.mark.parametrize("state", State)
@@ -190,7 +191,7 @@ def test_an_invalid_time_is_damage(content: bytes) -> None:
 
 
 @pytest.mark.parametrize("name", ["", "x", "../../etc/passwd", ID.upper(), ID + "0"])
-def test_an_entry_whose_name_is_no_ticket_id_is_damaged(name: str) -> None:
+def test_an_entry_whose_name_is_not_a_ticket_id_is_damaged(name: str) -> None:
     with pytest.raises(DamagedEntry):
         decode(raw(id=name), name)
 
@@ -218,6 +219,12 @@ def test_an_entry_of_version_1_is_a_ticket_that_asks_for_nothing_of_version_2() 
     ticket = decode(json.dumps(entry).encode(), ID)
     assert (ticket.last_modified_ms, ticket.needs_proof, ticket.wants_sha256) == (0, False, False)
     assert (ticket.crc32c, ticket.sha256, ticket.metadata, ticket.max_bytes_per_s) == (None, "", "", 0)
+
+
+def test_an_entry_of_a_server_without_folders_is_for_a_file() -> None:
+    entry = json.loads(encode(FULL_TICKET))
+    del entry["ticket"]["dest_type"]
+    assert decode(json.dumps(entry).encode(), ID) == dataclasses.replace(FULL_TICKET, dest_type="file")
 
 
 def test_an_entry_of_a_server_without_uploads_over_http_has_neither_urls_nor_marks() -> None:
@@ -267,7 +274,7 @@ def test_a_value_is_read_as_it_was_written_or_is_damage(name: str, value: Any) -
 
 
 @pytest.mark.parametrize("name", ["\ud800.bin", "\udcff", "a\0b", "\N{GRINNING FACE}", '"\\\n'])
-def test_any_name_is_kept(name: str) -> None:
+def test_a_file_name_of_any_letters_survives_the_journal(name: str) -> None:
     ticket = dataclasses.replace(FULL_TICKET, name=name)
     assert kept(ticket_entry(ticket)) == [ticket]
 

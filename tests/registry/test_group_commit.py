@@ -69,7 +69,7 @@ def test_a_failure_is_that_of_its_group_and_of_no_other(disk: Disk) -> None:
     commits.commit(4)
 
 
-def test_a_defect_is_everybodys(disk: Disk) -> None:
+def test_a_defect_is_raised_for_all_that_commit_together(disk: Disk) -> None:
     def fail(_: Sequence[int]) -> None:
         raise ZeroDivisionError
 
@@ -94,7 +94,7 @@ class Killed(BaseException):
     """What no `except Exception` catches."""
 
 
-def test_whatever_goes_wrong_nobody_is_left_waiting(disk: Disk) -> None:
+def test_after_any_failure_no_caller_is_left_waiting(disk: Disk) -> None:
     def work(_: Sequence[int]) -> None:
         raise Killed
 

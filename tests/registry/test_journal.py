@@ -102,7 +102,7 @@ def test_each_start_begins_a_log_with_what_counts(journal: Journal, directory: P
     assert started(directory).load() == [NEWER, OTHER]
 
 
-def test_a_log_that_has_become_long_is_begun_anew_while_the_server_runs(
+def test_a_log_that_has_become_long_is_rewritten_while_the_server_runs(
     directory: Path,
 ) -> None:
     journal = started(directory, fsync=False)
@@ -113,7 +113,7 @@ def test_a_log_that_has_become_long_is_begun_anew_while_the_server_runs(
     assert read(directory) == [TICKET, OTHER]
 
 
-def test_a_long_log_that_can_not_be_begun_anew_goes_on(
+def test_a_long_log_that_can_not_be_rewritten_continues(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal = started(directory, fsync=False)
@@ -127,7 +127,7 @@ def test_a_long_log_that_can_not_be_begun_anew_goes_on(
     assert not journal.needs_compaction, "it is tried again when the log has grown by as much again"
 
 
-def test_a_log_that_was_begun_anew_and_whose_name_is_not_synced_is_begun_once_more(
+def test_a_rewritten_log_whose_name_is_not_synced_is_rewritten_once_more(
     directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     journal = started(directory, fsync=False)
@@ -168,7 +168,7 @@ def test_a_directory_that_others_could_read_is_closed(directory: Path) -> None:
 # --- kills and full disks --------------------------------------------------------------------------
 
 
-def test_a_kill_while_a_log_is_begun_anew_leaves_the_old_one(journal: Journal, directory: Path) -> None:
+def test_a_kill_while_a_log_is_rewritten_leaves_the_old_one(journal: Journal, directory: Path) -> None:
     write(journal, TICKET)
     (directory / "log.new").write_bytes(ticket_entry(NEWER)[:50])
     assert started(directory).load() == [TICKET]
@@ -234,7 +234,7 @@ def test_a_start_on_a_full_disk_knows_all_and_writes_when_there_is_room(
 
 
 @pytest.mark.parametrize("had_failed", [False, True])
-def test_a_journal_that_is_gone_is_reported_and_goes_on_when_it_is_back(
+def test_a_journal_that_is_gone_is_reported_and_continues_when_it_is_back(
     journal: Journal, directory: Path, tmp_path: Path, had_failed: bool
 ) -> None:
     write(journal, TICKET)
@@ -304,7 +304,7 @@ def test_logs_that_are_set_aside_do_not_replace_each_other(journal: Journal, dir
     assert [(directory / "damaged" / f"log-{number}").read_bytes() for number in (1, 2)] == kept
 
 
-def test_a_sound_line_of_what_is_no_ticket_is_damage_too(
+def test_a_valid_line_that_is_not_a_ticket_counts_as_damage(
     journal: Journal, directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     journal.append([ID.encode() + b' {"version": 2}', ticket_entry(OTHER)])
@@ -324,7 +324,7 @@ def test_damage_that_can_not_be_set_aside_is_reported_too(
     assert "set aside: nowhere" in caplog.text
 
 
-def test_a_log_that_is_damaged_while_the_server_runs_is_not_begun_anew(
+def test_a_log_that_is_damaged_while_the_server_runs_is_not_rewritten(
     journal: Journal, directory: Path
 ) -> None:
     for ticket in (TICKET, NEWER, OTHER):
@@ -339,7 +339,7 @@ def test_a_log_that_is_damaged_while_the_server_runs_is_not_begun_anew(
     assert read(directory) == [TICKET, OTHER]
 
 
-def test_what_the_disk_does_not_give_is_kept_and_the_others_go_on(
+def test_what_the_disk_does_not_give_is_kept_and_the_others_continue(
     journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     for ticket in (TICKET, OTHER, OTHER):
@@ -361,7 +361,7 @@ def test_what_the_disk_does_not_give_is_kept_and_the_others_go_on(
 # --- the clock -----------------------------------------------------------------------------------
 
 
-def test_the_clock_survives_and_is_no_ticket(journal: Journal, directory: Path) -> None:
+def test_the_clock_survives_and_is_not_a_ticket(journal: Journal, directory: Path) -> None:
     journal.write_clock(1234.5)
     assert Journal(directory, fsync=False).read_clock() == 1234.5
     assert journal.load() == []
@@ -394,14 +394,14 @@ def test_a_journal_knows_whether_the_is_same_boot(journal: Journal, directory: P
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"ran_s": 7.0}', b'{"boot": null}', b"\xff"])
-def test_a_clock_that_says_nothing_of_the_machine_is_no_proof(
+def test_a_clock_that_says_nothing_of_the_machine_proves_nothing(
     journal: Journal, directory: Path, content: bytes
 ) -> None:
     (directory / "clock").write_bytes(content)
     assert not journal.is_same_boot()
 
 
-def test_a_system_that_does_not_tell_its_starts_apart_is_no_proof(
+def test_a_system_that_does_not_tell_its_starts_apart_proves_nothing(
     journal: Journal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(clock_module, "BOOT_ID", tmp_path / "no such file")
@@ -447,7 +447,7 @@ def test_a_process_that_stops_or_is_killed_leaves_a_log_that_is_whole(
     assert not (directory / "damaged").exists()
 
 
-def test_nothing_is_written_behind_the_mark(journal: Journal, directory: Path) -> None:
+def test_nothing_is_written_after_the_mark_of_a_clean_end(journal: Journal, directory: Path) -> None:
     write(journal, TICKET)
     journal.close(1.0)
     with pytest.raises(StorageFailed):
@@ -533,7 +533,7 @@ def test_a_new_journal_has_nothing_to_report(directory: Path, caplog: pytest.Log
     assert said(caplog) == []
 
 
-def test_a_kill_right_after_a_start_is_no_loss(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_kill_right_after_a_start_is_not_a_loss(directory: Path, caplog: pytest.LogCaptureFixture) -> None:
     stopped(directory, TICKET)
     started(directory)
     assert started(directory).load() == [TICKET]
@@ -627,7 +627,7 @@ def test_a_log_that_is_not_in_its_place_does_not_pass_the_check(journal: Journal
     assert list(directory.iterdir()) == []
 
 
-def test_after_a_failure_the_check_begins_the_log_anew(
+def test_after_a_failure_the_check_rewrites_the_log(
     journal: Journal, directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(journal, TICKET)

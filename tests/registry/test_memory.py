@@ -41,7 +41,7 @@ def test_a_ticket_that_can_not_be_journaled_does_not_exist(house: House) -> None
         house.ticket(ID)
 
 
-def test_an_unknown_ticket_is_told_from_others(house: House) -> None:
+def test_an_unknown_ticket_raises_unknown_ticket(house: House) -> None:
     with pytest.raises(UnknownTicket):
         house.context.registry.get(ID)
     with pytest.raises(UnknownTicket):

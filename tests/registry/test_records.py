@@ -23,13 +23,13 @@ def test_a_line_has_its_checksum_its_number_and_its_text() -> None:
     assert encode_record(7, b"text") == b"e80741e5 7 text\n"
 
 
-def test_what_was_written_is_read() -> None:
+def test_records_are_read_as_they_were_written() -> None:
     texts, reader = read(*LINES)
     assert texts == TEXTS
     assert counts(reader) == (3, 0)
 
 
-def test_blank_lines_mean_nothing() -> None:
+def test_blank_lines_between_records_are_skipped() -> None:
     blank = [b"\n", b" " * 4095 + b"\n", bytes(4096), bytes(100) + b"\n"]
     texts, reader = read(blank[0], LINES[0], *blank, LINES[1], *blank, LINES[2], *blank)
     assert texts == TEXTS

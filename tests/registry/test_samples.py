@@ -66,7 +66,7 @@ def test_each_ticket_is_as_the_earlier_version_left_it(
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_is_written_to_and_read_again(name: str, directory: Path) -> None:
+def test_a_journal_of_each_older_format_can_be_written_to(name: str, directory: Path) -> None:
     unpack(name, directory)
     journal = Journal(directory, fsync=False)
     tickets = journal.load()

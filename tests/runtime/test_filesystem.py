@@ -55,7 +55,7 @@ def test_a_folder_of_a_local_disk_is_synced_and_gets_its_mode(folder_fd: int) ->
 
 
 @pytest.mark.parametrize("error", [errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS])
-def test_a_sync_that_a_file_system_does_not_know_is_borne(
+def test_a_sync_that_a_file_system_does_not_know_is_tolerated(
     folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     monkeypatch.setattr(os, "fsync", failing(error))
@@ -64,7 +64,7 @@ def test_a_sync_that_a_file_system_does_not_know_is_borne(
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EROFS])
-def test_a_sync_that_failed_is_never_borne(
+def test_a_failed_sync_of_a_folder_is_raised(
     folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int
 ) -> None:
     monkeypatch.setattr(os, "fsync", failing(error))
@@ -73,12 +73,14 @@ def test_a_sync_that_failed_is_never_borne(
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.EACCES, errno.EOPNOTSUPP])
-def test_a_mode_that_is_refused_is_borne(folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int) -> None:
+def test_a_mode_that_the_file_system_refuses_is_no_error(
+    folder_fd: int, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
     monkeypatch.setattr(os, "fchmod", failing(error))
     assert not set_mode(folder_fd, 0o2770)
 
 
-def test_a_mode_that_failed_is_not_borne_and_one_that_is_there_is_not_set_again(
+def test_a_mode_that_failed_is_an_error_and_one_that_is_there_is_not_set_again(
     folder_fd: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(os, "fchmod", failing(errno.EIO))
@@ -136,7 +138,7 @@ def test_an_error_of_the_disk_becomes_one_that_a_client_may_be_told(
     assert told.value.__cause__.errno == error
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_errors_that_are_not_of_the_disk_stay_unchanged() -> None:
     with pytest.raises(StorageInUse), disk_errors:
         raise StorageInUse("here")
     with pytest.raises(LookupError), disk_errors:
@@ -163,7 +165,7 @@ def names(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> li
     return opened
 
 
-def test_a_trial_leaves_nothing(tmp_path: Path, names: list[str]) -> None:
+def test_a_trial_write_leaves_no_file(tmp_path: Path, names: list[str]) -> None:
     (tmp_path / TRIAL_FILE).write_text("left by a killed process")
     names_before = {TRIAL_FILE}
     try_to_write(tmp_path)

@@ -62,7 +62,7 @@ def test_a_peer_that_does_not_end_its_side_is_left(
     assert 0.05 <= time.monotonic() - began_s < DEADLINE_S
 
 
-def test_a_peer_that_is_gone_is_no_error(ends: tuple[Any, Any]) -> None:
+def test_a_peer_that_is_gone_is_not_an_error(ends: tuple[Any, Any]) -> None:
     ours, peer = ends
     peer.close()
     linger(ours)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from incoming.core.ticket import Ticket
-from incoming.runtime.logs import JsonFormatter, LogRateLimit, TextFormatter, printable
+from incoming.runtime.logs import JsonFormatter, LogRateLimit, TextFormatter, name_instance, printable
 from tests.test_house import MODULES, tree
 
 ID = "0b8a0f0e-4c1b-4c57-9d2a-6c0d3f6f1a55"
@@ -149,3 +149,19 @@ def test_a_rate_limit_of_one_line_allows_it_once_in_an_interval() -> None:
     now_s = 305.0
     assert limit.allows("a")
     assert not limit.allows("a")
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_each_line_names_the_instance_once_it_has_a_name(
+    formatter: TextFormatter | JsonFormatter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = logging.StreamHandler(io.StringIO())
+    handler.setFormatter(formatter)
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    assert "web-1" not in written(formatter, "started")
+    name_instance("web-1")
+    line = written(formatter, "started")
+    if isinstance(formatter, JsonFormatter):
+        assert json.loads(line)["instance"] == "web-1"
+    else:
+        assert line.endswith("INFO    [web-1] started\n")

@@ -203,7 +203,7 @@ def test_a_terminal_that_is_almost_full_does_not_block_in_the_middle_of_a_line()
         os.close(writer)
 
 
-def test_the_description_that_other_processes_share_goes_on_blocking() -> None:
+def test_an_output_that_other_processes_share_stays_blocking() -> None:
     with pipe() as (_, writer):
         Output(writer, "utf-8").write(LINE)
         assert os.get_blocking(writer)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import select
+import socket
+import struct
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
@@ -17,6 +20,7 @@ from incoming.runtime.server_connection import (
     body_connection,
     upgrade_connection,
 )
+from tests.support.waiting import wait_until
 
 LINE = b"PUT / HTTP/1.1\r\n"
 
@@ -59,6 +63,30 @@ def test_taking_never_waits_and_leaves_the_time_limit_of_the_socket_alone(server
     server.socket.settimeout(7.0)
     assert BufferedConnection(server.socket, server.reader).take_ahead(5) == b""
     assert server.socket.gettimeout() == 7.0
+
+
+def test_a_connection_that_was_reset_has_nothing_read_ahead_and_the_next_read_finds_it() -> None:
+    """What the server has already read from it is not lost."""
+    listener = gevent.socket.create_server(("127.0.0.1", 0))
+    with listener, gevent.socket.create_connection(listener.getsockname()[:2]) as client:
+        ours, _ = listener.accept()
+        with ours:
+            reader = ours.makefile("rb", len(LINE))
+            client.sendall(LINE)
+            assert reader.readline() == LINE
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            connection = BufferedConnection(ours, reader)
+            wait_until(lambda: _is_reset(ours), "the reset has come")
+            assert connection.take_ahead(5) == b""
+            assert ours.gettimeout() is None
+
+
+def _is_reset(sock: socket.socket) -> bool:
+    """Returns whether the peer has reset the connection, and leaves that for the next read to find."""
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return any(events & select.POLLERR for _, events in poll.poll(0))
 
 
 def test_pywsgi_learns_how_much_of_a_body_was_read(server: Server) -> None:

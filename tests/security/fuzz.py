@@ -7,6 +7,7 @@ tests/artifacts, when something raises, takes longer than HANG_S or more memory 
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 from typing import Final
@@ -29,6 +30,7 @@ def main(target: str, what: str, *passed: str) -> None:
 
     libFuzzer merges in processes of its own, which it starts with its first argument and more (`passed`).
     """
+    logging.getLogger("incoming").addHandler(logging.NullHandler())  # a line for each refusal takes longest
     kept, new = KEPT / target, FOUND / "corpus" / target
     for folder in (kept, new):
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,30 +7,52 @@ inputs that were found and kept.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import re
 import struct
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import astuple
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
+import gevent
+
 from incoming.core import backend_requests, file_name
-from incoming.core.errors import BadForm, BadHeader, BadMessage, BadParameter, FormTooLarge, WrongMediaType
+from incoming.core.client_limits import ClientLimits
+from incoming.core.errors import (
+    BadFolder,
+    BadForm,
+    BadHeader,
+    BadMessage,
+    BadParameter,
+    FormTooLarge,
+    IncomingError,
+    WrongMediaType,
+)
+from incoming.core.folder_manifest import HEADER_BYTES, Entry, encode_head, parse_head
+from incoming.core.folder_names import NameRules, stored_paths
 from incoming.core.stats import Counters
 from incoming.http import parameters
 from incoming.http.handler import read_headers
 from incoming.http.routes import make_app
+from incoming.http_uploads.app import HttpUploads
+from incoming.http_uploads.proxy_probe import ProxyProbe
 from incoming.protocol import chunks, digests, ietf_draft, messages, problems
 from incoming.protocol.events import ChunkReceived, MalformedMessage, TimedOut
 from incoming.protocol.flow_control import Limits
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.protocol.multipart_form import FormReader
 from incoming.protocol.negotiation import NegotiatedSession
+from incoming.protocol.rules import PROBE_MAX_HOLD_S
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.settings.table import Settings
+from incoming.storage import FolderStorage
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads.overview import Overview
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.service import Uploads
@@ -40,6 +62,8 @@ from incoming.websocket.writer import ConnectionGone
 from incoming.wire import content_disposition, frames, handshake, request_head
 from incoming.wire.chunked import BadChunk, ChunkedDecoder
 from incoming.wire.frames import FrameError
+from tests.support.fakes import FakeRuntime
+from tests.support.uploads import TIMES, House
 
 BUFFER_BYTES: Final = MAX_TEXT_BYTES
 SILENCE_S: Final = 10.0
@@ -577,6 +601,216 @@ def _read_form(form: bytes, piece_bytes: int) -> tuple[str | None, bytes] | None
     return reader.file_name, content
 
 
+# --- requests for uploads, their parts, and the probe ----------------------------------------------------
+
+_METHODS: Final = ("OPTIONS", "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "BREW")
+TICKET, SESSION = "{ticket}", "{session}"
+"""What inputs have in place of the ticket, and of the session that the last answer began."""
+_UPLOAD_PATHS: Final = (
+    *(f"/incoming/frontend/uploads/{TICKET}", f"/incoming/frontend/uploads/{TICKET}/parts/"),
+    *(f"/incoming/0.1/frontend/uploads/{TICKET}/parts/1", f"/incoming/frontend/uploads/{TICKET}/session"),
+    *("/incoming/frontend/probe", "/incoming/frontend/uploads", f"/incoming/frontend/uploads/{TICKET}/"),
+)
+_UPLOAD_FIELDS: Final = (
+    *("CONTENT_TYPE", "HTTP_TUS_RESUMABLE", "HTTP_UPLOAD_LENGTH", "HTTP_UPLOAD_OFFSET", "HTTP_UPLOAD_CONCAT"),
+    *("HTTP_UPLOAD_DEFER_LENGTH", "HTTP_UPLOAD_METADATA", "HTTP_UPLOAD_CHECKSUM", "HTTP_UPLOAD_COMPLETE"),
+    *("HTTP_X_HTTP_METHOD_OVERRIDE", "HTTP_ACCEPT", "HTTP_CONTENT_RANGE", "HTTP_UPLOAD_SESSION"),
+    *("HTTP_UPLOAD_DRAFT_INTEROP_VERSION", "HTTP_CONTENT_DIGEST", "HTTP_REPR_DIGEST", "HTTP_UPLOAD_TICKET"),
+    *("QUERY_STRING", "HTTP_TRANSFER_ENCODING", "CONTENT_LENGTH"),
+)
+MAX_REQUESTS: Final = 6
+REQUESTS_OF_A_HOUSE: Final = 2000
+TRY_AGAIN: Final = (503, 504)
+
+
+class Uploading:
+    """The service behind its uploads over HTTP, in a directory. It is replaced before it has much to keep."""
+
+    def __init__(self) -> None:
+        self._directory = TemporaryDirectory(prefix="fuzz-uploads-")
+        self.house = House(Path(self._directory.name), http_hold_s=0.1, max_upload_bytes=1 << 20, **TIMES)
+        limits, uploads = ClientLimits((), 0), self.house.uploads
+        front = HttpUploads(uploads, BufferPool(BUFFER_BYTES, 1 << 20), limits).wrap(self._no_upload)
+        self._app = ProxyProbe(uploads, limits.source_of).wrap(front)
+        self.requests = 0
+
+    @staticmethod
+    def _no_upload(_: object, start_response: Callable[..., object]) -> list[bytes]:
+        start_response("404 Not Found", [])
+        return []
+
+    def ask(self, environ: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        """Returns status, headers and body of the answer. Time passes, so that no answer is held for good."""
+        self.requests += 1
+        started: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def run() -> bytes:
+            parts = self._app(
+                environ, lambda status, headers, exc_info=None: started.append((status, headers))
+            )
+            try:
+                return b"".join(parts)
+            finally:
+                getattr(parts, "close", lambda: None)()
+
+        task = gevent.spawn(run)
+        self.house.runtime.advance(PROBE_MAX_HOLD_S + 1)
+        body = task.get(timeout=5)
+        ((status, headers),) = started
+        assert all(f"{name}{value}".isprintable() for name, value in headers), headers
+        return int(status[:3]), {name.lower(): value for name, value in headers}, body
+
+
+_uploading: list[Uploading] = []
+
+
+def fuzz_uploads(data: bytes) -> None:
+    """Some requests for one upload, one after the other: never a defect, and stored is what was accepted.
+
+    A request is a method, an address, and lines, each of which has the number of a field before its value.
+    Behind an empty line is the body. A line with one dot separates the requests.
+    """
+    if not _uploading or _uploading[0].requests > REQUESTS_OF_A_HOUSE:
+        _uploading[:] = [Uploading()]
+    uploading = _uploading[0]
+    ticket_id, session = uploading.house.new_ticket(), ""
+    for request in data.split(b"\n.\n")[:MAX_REQUESTS]:
+        head, _, content = request.partition(b"\n\n")
+        first, *lines = head.split(b"\n")
+        named = {TICKET: ticket_id, SESSION: session}
+        environ = _upload_environ(first, lines, named, content)
+        status, headers, body = uploading.ask(environ)
+        session = headers.get("upload-session", session)
+        assert 200 <= status < 500 or status in TRY_AGAIN, (status, body)
+        assert b"Traceback" not in body
+        if status == 204 and environ["REQUEST_METHOD"] == "PATCH" and "upload-offset" in headers:
+            _check_stored(uploading, environ, headers, content)
+    with contextlib.suppress(IncomingError):
+        uploading.house.uploads.cancel_by_app(ticket_id, "")
+
+
+def _upload_environ(
+    first: bytes, lines: list[bytes], named: dict[str, str], content: bytes
+) -> dict[str, Any]:
+    """Returns the environ of WSGI. `named`: what takes the place of TICKET and SESSION."""
+
+    def text(value: bytes) -> str:
+        named_in = value.decode("latin-1")
+        for name, its in named.items():
+            named_in = named_in.replace(name, its)
+        return named_in
+
+    method, path = (*first[:2], 0, 0)[:2]
+    address = _UPLOAD_PATHS[path % len(_UPLOAD_PATHS)].replace(TICKET, named[TICKET])
+    fields = {_UPLOAD_FIELDS[line[0] % len(_UPLOAD_FIELDS)]: text(line[1:]) for line in lines if line}
+    return {
+        "CONTENT_LENGTH": str(len(content)),
+        "QUERY_STRING": "",
+        **fields,
+        "REQUEST_METHOD": _METHODS[method % len(_METHODS)],
+        "PATH_INFO": address + first[2:].decode("latin-1"),
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "SERVER_PORT": "80",
+        "HTTP_HOST": "x",
+        "wsgi.input": io.BytesIO(content),
+        "wsgi.url_scheme": "http",
+    }
+
+
+def _check_stored(
+    uploading: Uploading, environ: dict[str, Any], headers: dict[str, str], content: bytes
+) -> None:
+    """An offset that was told by tus is told again. What was sent without a length is not behind it."""
+    looked = {**environ, "REQUEST_METHOD": "HEAD", "CONTENT_LENGTH": "", "wsgi.input": io.BytesIO()}
+    if environ.get("HTTP_TUS_RESUMABLE") != "1.0.0" or "HTTP_UPLOAD_COMPLETE" in environ:
+        return
+    status, again, _ = uploading.ask(looked)
+    assert status in (200, 410, 423, *TRY_AGAIN), status
+    if status == 200 and "upload-offset" in again:
+        assert int(again["upload-offset"]) >= int(headers["upload-offset"])
+        assert int(headers["upload-offset"]) <= int(environ["HTTP_UPLOAD_OFFSET"]) + len(content)
+
+
+# --- folders ---------------------------------------------------------------------------------------------
+
+MOST_STORED_BYTES: Final = 1 << 14
+_folders: list[tuple[TemporaryDirectory[str], FolderStorage]] = []
+
+
+def fuzz_folders(data: bytes) -> None:
+    """Folders: a head is read as JSON Lines are, or refused in words; what is stored is in its folder.
+
+    The first byte tells whether the rest is a whole head, or the lines in one; the second how large the
+    pieces are in which the stream comes.
+    """
+    if len(data) < 2:
+        return
+    kind, piece_bytes, rest = data[0], data[1] + 1, data[2:]
+    is_head, folds = bool(kind & 1), bool(kind & 2)
+    head = rest if is_head else _head_of(rest)
+    try:
+        manifest = parse_head(head)
+        entries = manifest.entries
+        stored = stored_paths(entries, NameRules(folds))
+    except BadFolder as exc:
+        assert exc.reason and str(exc).endswith(".")
+        return
+    text = head[HEADER_BYTES:].decode("utf-8", "replace")  # members that have no meaning are not looked at
+    lines = [json.loads(line) for line in text.split("\n")[:-1]]
+    assert [(one["path"], one.get("size", 0)) for one in lines] == [(e.path, e.size_bytes) for e in entries]
+    assert manifest.length_bytes == len(head) + sum(entry.size_bytes for entry in entries)
+    assert parse_head(encode_head(entries)).entries == entries
+    _check_paths(entries, stored)
+    if manifest.length_bytes - len(head) <= MOST_STORED_BYTES:
+        _check_stored_folder(head + bytes(manifest.length_bytes - len(head)), piece_bytes)
+
+
+def _head_of(lines: bytes) -> bytes:
+    """Returns a head whose checksums are right."""
+    lines += b"\n" * bool(lines)
+    header = struct.pack(">8sQII4x", b"IncFold1", len(lines), lines.count(b"\n"), _crc32c(lines))
+    return header + struct.pack(">I", _crc32c(header)) + lines
+
+
+def _check_paths(entries: Sequence[Entry], stored: list[str]) -> None:
+    """No path leads out of the folder, and none is in the way of another one."""
+    folders, files = set(), set()
+    for entry, path in zip(entries, stored, strict=True):
+        names = path.split("/")
+        assert not {"", ".", ".."} & set(names), path
+        assert len(names) <= 100 and all(len(name.encode()) <= 255 for name in names), path
+        assert not any(ord(c) < 32 or c in "\\\x7f" for c in path), path
+        folders |= {"/".join(names[:count]) for count in range(1, len(names))}
+        if entry.is_folder:
+            folders.add(path)
+        else:
+            assert path not in files, path
+            files.add(path)
+    assert not folders & files
+
+
+def _check_stored_folder(stream: bytes, piece_bytes: int) -> None:
+    """Stores a folder for real, looks at all that is on the disk, and removes it."""
+    if not _folders:
+        directory = TemporaryDirectory(prefix="fuzz-folders-")
+        local = LocalStorage(Path(directory.name) / "data", 0, FakeRuntime(), DiskFacts(syncs=False))
+        _folders.append((directory, local.folders))
+    directory, folders = _folders[0]
+    writer = folders.open(Nobody.id, len(stream))
+    for at in range(0, len(stream), piece_bytes):
+        writer.write(memoryview(stream)[at : at + piece_bytes])
+    writer.finish()
+    read = bytearray()
+    folders.read(Nobody.id, 0, len(stream), read.extend)
+    assert read == stream
+    place = Path(folders.location(Nobody.id))
+    assert {path.parent for path in Path(directory.name).glob("*/*/*")} == {place.parent}
+    assert [path.name for path in Path(directory.name).glob("*/*")] == [Nobody.id]
+    folders.delete(Nobody.id)
+    assert not [*Path(directory.name).glob("*/*")]
+
+
 TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "frames": fuzz_frames,
     "messages": fuzz_messages,
@@ -589,4 +823,6 @@ TARGETS: Final[dict[str, Callable[[bytes], None]]] = {
     "bodies": fuzz_bodies,
     "handshake": fuzz_handshake,
     "upload_headers": fuzz_upload_headers,
+    "uploads": fuzz_uploads,
+    "folders": fuzz_folders,
 }

@@ -89,7 +89,9 @@ def test_what_is_declared_counts_whoever_has_declared_it_and_in_whatever_state(
     tally("attack", "declared sizes beyond the disk", 2, "507 with sizes; what was declared before went on")
 
 
-def test_no_upload_uses_the_floor(server: RunningServer, disk: Path, app: ScriptedApp) -> None:
+def test_no_upload_uses_the_space_that_has_to_stay_free(
+    server: RunningServer, disk: Path, app: ScriptedApp
+) -> None:
     assert refusal_of(client_of(server, app, ROOM_MIB + 3)).code == "storage_full"
     full = client_of(server, app, ROOM_MIB).open()
     full.send_until_stored()
@@ -154,14 +156,14 @@ def test_more_bytes_than_declared_are_not_taken(shared: RunningServer, app: Scri
 
 
 @pytest.mark.parametrize("value", ["0", "-1", "1.5", "many", "1e9", "\u0661\u0660", "9" * 16, " 5", "0x10"])
-def test_a_limit_that_is_no_number_of_bytes_is_refused(
+def test_a_limit_that_is_not_a_number_of_bytes_is_refused(
     shared: RunningServer, app: ScriptedApp, value: str
 ) -> None:
     answer = call_backend(shared, "new_upload", signalFinishURL=app.url, maxBytes=value)
     assert (answer.status_code, answer.text.split()[2]) == (400, "maxBytes")
 
 
-def test_the_lower_of_two_limits_holds(start_server: StartServer, app: ScriptedApp) -> None:
+def test_the_lower_limit_of_server_and_ticket_counts(start_server: StartServer, app: ScriptedApp) -> None:
     server = start_server(max_upload_bytes=LIMIT)
     wide = new_upload(server, app.url, maxBytes=str(LIMIT * 2))
     narrow = new_upload(server, app.url, maxBytes=str(LIMIT // 2))

@@ -34,7 +34,7 @@ def test_every_test_that_is_named_is_there(file_name: str, test: str) -> None:
     assert test in functions_of(file_name)
 
 
-def test_there_are_claims_at_all() -> None:
+def test_the_threat_model_has_claims_with_tests() -> None:
     assert len(CLAIMS) > 15
     assert len(NAMED) > len(CLAIMS)
 

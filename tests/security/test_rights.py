@@ -190,7 +190,7 @@ def test_a_ticket_obeys_its_own_secret_only(plain: RunningServer, app: ScriptedA
     tally("attack", "wrong secrets", tried, "403, the upload went on")
 
 
-def test_a_parameter_that_is_no_text_is_refused_and_not_taken_for_none(
+def test_a_parameter_that_is_not_a_text_is_refused_and_not_taken_for_none(
     plain: RunningServer, app: ScriptedApp
 ) -> None:
     """A secret in another encoding would count as none, and protect nothing."""
@@ -212,7 +212,7 @@ def test_a_parameter_that_is_no_text_is_refused_and_not_taken_for_none(
 def test_secrets_are_compared_in_constant_time_everywhere() -> None:
     """By reading: no secret is compared with == or looked for with in; each comparison is compare_digest."""
     a_secret = re.compile(r"(\b|_)(secret|token|password)\b")
-    fenced = {ROOT / "incoming" / package for package in ("core", "registry", "uploads")}
+    fenced = {ROOT / "incoming" / package for package in ("core", "registry", "storage", "uploads")}
     a_fence = re.compile(r"(\b|_)token\b")  # of a claim: it gives no right that the ticket's id does not give
     compared, careless = 0, []
     for path in sorted((ROOT / "incoming").rglob("*.py")):

@@ -18,7 +18,7 @@ import pytest
 from tests.support.server import ROOT
 from tests.support.tally import tally
 
-PINNED: Final = ("requirements.txt", "requirements-dev.txt")
+PINNED: Final = ("requirements.txt", "requirements-test.txt", "requirements-dev.txt")
 TIMEOUT_S: Final = 300
 asked_for = pytest.mark.skipif(
     not os.environ.get("INCOMING_TEST_ATTACKS"), reason="asks the network: make attacks"

@@ -164,7 +164,7 @@ def test_a_crowd_that_sends_chunks_which_nobody_expects_gets_no_memory_for_them(
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
-def test_who_has_no_ticket_does_not_stay(server: RunningServer) -> None:
+def test_a_client_without_a_ticket_is_disconnected(server: RunningServer) -> None:
     """Neither by saying nothing, nor by dripping a frame, nor by answering each ping."""
     left_s: list[float] = []
 

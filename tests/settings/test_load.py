@@ -93,7 +93,7 @@ def test_the_environment_is_read_by_exact_names_only() -> None:
     assert resolve({}, others | {"HOME": "/home/app", "INCOMING_PORTS": "6"}, {}) == Settings()
 
 
-def test_a_name_that_is_no_setting_is_refused_in_a_file_and_as_an_option() -> None:
+def test_a_name_that_is_not_a_setting_is_refused_in_a_file_and_as_an_option() -> None:
     with pytest.raises(BadSetting, match=r"^prot \(configuration file\): this setting does not exist"):
         resolve({"prot": 4000}, {}, {})
     with pytest.raises(BadSetting, match=r"^prot \(option\): this setting does not exist"):

@@ -16,10 +16,14 @@ export function crc32c(bytes, seed = 0) {
 /** What is at this place of every file here: no two neighbouring chunks are alike. */
 const byte_at = (i) => (i * 31 + (i >>> 8) * 7 + (i >>> 16) * 13) & 255;
 
-/** A Blob made of strings, buffers and slices of files. */
+/** A Blob made of strings, buffers, other blobs and slices of files. */
 export class FakeBlob {
   constructor(parts = []) {
-    this.parts = parts;
+    this.parts = parts.map((part) => {
+      if (ArrayBuffer.isView(part)) return new Uint8Array(part.buffer, part.byteOffset, part.byteLength).slice();
+      if (typeof part === 'string') return new TextEncoder().encode(part);
+      return part.bytes ? part : new Uint8Array(part);
+    });
   }
 
   get [Symbol.toStringTag]() {
@@ -27,16 +31,39 @@ export class FakeBlob {
   }
 
   get size() {
-    return this.parts.reduce((sum, part) => sum + (part.byteLength ?? part.size ?? part.length), 0);
+    return this.parts.reduce((sum, part) => sum + (part.size ?? part.length), 0);
+  }
+
+  /** Of what it can't be read without. */
+  get root() {
+    const trouble = this.parts.map((part) => part.root && part.size && part.root.trouble).find((found) => found);
+    return { trouble: trouble || null };
   }
 
   text() {
-    return this.parts.join('');
+    return new TextDecoder().decode(this.bytes());
+  }
+
+  slice(from, to = this.size) {
+    const parts = [];
+    let start = 0;
+    for (const part of this.parts) {
+      const size = part.size ?? part.length;
+      const [first, last] = [Math.max(0, from - start), Math.min(size, to - start)];
+      if (first < last) parts.push(part.slice(first, last));
+      start += size;
+    }
+    return new FakeBlob(parts);
   }
 
   bytes() {
-    const all = this.parts.map((part) => (part instanceof FakeFile ? part.bytes() : new Uint8Array(part)));
-    return Uint8Array.from(all.flatMap((bytes) => [...bytes]));
+    const bytes = new Uint8Array(this.size);
+    let at = 0;
+    for (const part of this.parts) {
+      bytes.set(part.bytes ? part.bytes() : part, at);
+      at += part.size ?? part.length;
+    }
+    return bytes;
   }
 }
 

@@ -9,7 +9,7 @@ test('the only global is incoming', () => {
   const page = new Page();
   const added = Object.keys(page.context).filter((name) => !page.globals_before.includes(name));
   assert.deepEqual(added, ['incoming']);
-  const names = ['Uploader', 'forget', 'matches', 'set_server_hostname', 'transport', 'unfinished', 'version'];
+  const names = ['Uploader', 'forget', 'list_folder', 'matches', 'set_server_hostname', 'set_texts', 'texts', 'transport', 'unfinished', 'version'];
   assert.deepEqual(Object.keys(page.incoming).sort(), names);
 });
 
@@ -128,10 +128,10 @@ test('wrong arguments are a TypeError that says what is wanted', () => {
   for (const id of [undefined, null, 7, '', {}]) {
     assert.throws(() => incoming.Uploader(id, new FakeFile(1)), { name: 'TypeError', message: /upload_id/ });
   }
-  for (const file of [undefined, null, 'name.txt', {}, [new FakeFile(1)]]) {
-    assert.throws(() => incoming.Uploader('id', file), { name: 'TypeError', message: /File or a Blob/ });
+  for (const file of [undefined, null, 'name.txt', {}, [], [null]]) {
+    assert.throws(() => incoming.Uploader('id', file), { name: 'TypeError', message: /a File, a Blob, or a list/ });
   }
-  for (const host of [undefined, '', 'http://host:4000', '/path', 'host/path?x', 'host/#x', 'user@host', 'a b']) {
+  for (const host of [undefined, '', 'ftp://host:4000', 'http://', '/path', 'host/path?x', 'host/#x', 'user@host', 'a b']) {
     assert.throws(() => incoming.set_server_hostname(host), { name: 'TypeError', message: /host:port/ });
   }
 });
@@ -203,9 +203,10 @@ test('properties are read-only, and all of them are there from the beginning', (
     onprogress: null, onfinished: null, oncancelled: null, onerror: null,
     filename: 'a.txt', bytes_total: 5, bytes_tx: 0, bytes_acked: 0, bytes_ahead: 0, frac_complete: 0,
     bytes_per_s: 0, seconds_left: null, chunks_tx_now: 0, chunks_acked_now: 0, chunks_ahead: 0,
-    state_msg: 'Not started yet.', error_msg: '', error_code: null, cancel_msg: '',
+    files_total: 1, files_acked: 0, current_file: 'a.txt', left_out: [],
+    state: 'new', reason: '', state_msg: 'Not started yet.', error_msg: '', error_code: null, cancel_msg: '',
     connected: false, retrying: false, next_retry_at: null, paused: false, can_pause: true, can_cancel: true,
-    cancelling: false, cancelled: false, finished: false,
+    can_retry: false, cancelling: false, cancelled: false, finished: false,
   });
   for (const name of Object.keys(look(uploader)).filter((key) => !key.startsWith('on'))) {
     assert.throws(() => { uploader[name] = 'x'; }, { name: 'TypeError' }, name);

@@ -1,4 +1,5 @@
-// A link between a page and a server that stores at once: so fast, so long, and with a queue before it.
+// A link between a page and a server: so fast, so long, and with a queue before it. The server stores at once, unless it
+// has a storage that keeps parts, so long after their last byte has come.
 
 import assert from 'node:assert/strict';
 
@@ -14,6 +15,10 @@ export class Link {
     this.most_queued_s = 0;
     this.chunk_sizes = [];
     this.says = {}; // with each acknowledgement
+    this.storage = null; // or {part_bytes, after_s}
+    this.taken_bytes = 0;
+    this.most_on_way_bytes = 0;
+    this.least_unstored_bytes = Infinity;
     page.on_chunk = (socket, message) => this.carry(socket, message);
   }
 
@@ -30,13 +35,28 @@ export class Link {
     this.most_queued_s = Math.max(this.most_queued_s, (this.free_at_ms - now_ms) / 1000);
     const jitter_ms = this.jitter_s * 1000 * this.page.chance();
     this.last_heard_ms = Math.max(this.last_heard_ms, this.free_at_ms + this.round_trip_s * 1000 + jitter_ms);
-    this.page.clock.at(Math.ceil(this.last_heard_ms), () => this.acknowledge(socket, from + bytes));
+    this.most_on_way_bytes = Math.max(this.most_on_way_bytes, this.sent_bytes - this.taken_bytes);
+    this.page.clock.at(Math.ceil(this.last_heard_ms), () => this.take(socket, from + bytes));
     return { from, end: from + bytes };
+  }
+
+  take(socket, offset) {
+    this.taken_bytes = offset;
+    if (!this.storage) {
+      this.acknowledge(socket, offset);
+      return;
+    }
+    const { part_bytes, after_s } = this.storage;
+    this.page.clock.at(Math.ceil(this.page.clock.now_ms + after_s * 1000), () => (
+      this.acknowledge(socket, Math.floor(offset / part_bytes) * part_bytes)));
+    this.acknowledge(socket, this.stored_bytes);
   }
 
   acknowledge(socket, offset) {
     this.stored_bytes = offset;
-    if (socket.readyState === 1) socket.stores(offset, this.says);
+    const taken = this.taken_bytes > offset ? { Taken: this.taken_bytes } : {};
+    if (socket.readyState === 1) socket.stores(offset, { ...this.says, ...taken });
+    this.least_unstored_bytes = Math.min(this.least_unstored_bytes, this.sent_bytes - offset);
   }
 
   /** How full the link was for so long, 0 to 1. */

@@ -163,6 +163,19 @@ test('an upload can be dropped from the list, and the others stay', async () => 
   assert.deepEqual(page.incoming.unfinished().map((begun) => begun.upload_id).join(), 'b');
 });
 
+test('the page hears which uploads need their file no more, and so does who listens elsewhere in it', async () => {
+  const page = new Page();
+  const heard = [];
+  page.listeners.add('incoming:ended', ({ detail }) => heard.push(detail));
+  page.uploader(new FakeFile(KIB), 'a').start();
+  await page.connects(0);
+  assert.deepEqual(heard, []);
+  await page.stores(KIB);
+  assert.deepEqual(heard, ['a']);
+  page.incoming.forget('b');
+  assert.deepEqual(heard, ['a', 'b']);
+});
+
 test('a file matches by name, size and time of its last change', () => {
   const { matches } = new Page().incoming;
   const begun = { filename: 'a.txt', bytes_total: 5, last_modified_ms: 1700000000000 };

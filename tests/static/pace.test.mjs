@@ -51,6 +51,51 @@ test('on a slow link never more than half a second is queued, and it is full all
   }
 });
 
+test('a fast link keeps the parts of a slow storage full', async () => {
+  const { page, link, uploader } = await uploading({ bytes_per_s: 800 * MBIT, round_trip_s: 0.03 });
+  link.storage = { part_bytes: 8 * MIB, after_s: 0.3 };
+  await page.pass(3);
+  link.least_unstored_bytes = Infinity;
+  assert.ok(await link.share_of(5) > 0.95);
+  assert.ok(link.least_unstored_bytes >= 40 * MIB, `four parts on their way and one that fills: ${link.least_unstored_bytes}`);
+  assert.equal(uploader.bytes_acked, link.stored_bytes, 'what is shown is stored');
+});
+
+test('a slow link has no more on its way because a storage is slow', async () => {
+  for (const mbit of [1, 10]) {
+    const most = [];
+    for (const storage of [null, { part_bytes: 8 * MIB, after_s: 0.3 }, { part_bytes: 8 * MIB, after_s: 3 }]) {
+      const { page, link, uploader } = await uploading({ bytes_per_s: mbit * MBIT, round_trip_s: 0.03 });
+      link.storage = storage;
+      await page.pass(30);
+      assert.ok(link.taken_bytes > 0.95 * 30 * link.bytes_per_s, `${mbit} Mbit/s: ${link.taken_bytes}`);
+      assert.equal(page.sockets.length, 1, 'what is taken shows that the connection lives');
+      assert.ok(uploader.bytes_acked <= link.stored_bytes);
+      most.push(link.most_on_way_bytes);
+    }
+    assert.ok(Math.max(...most) === most[0], `${mbit} Mbit/s: ${most}`);
+  }
+});
+
+test('what is taken and not stored stays within the limit of the server', async () => {
+  const { page, link, uploader } = await uploading({ bytes_per_s: 800 * MBIT, round_trip_s: 0.03 });
+  link.storage = { part_bytes: 8 * MIB, after_s: 1000 };
+  await page.pass(5);
+  assert.equal(page.sockets.length, 1);
+  assert.equal(uploader.bytes_acked, 0);
+  assert.ok(uploader.bytes_ahead > 56 * MIB && uploader.bytes_ahead <= 64 * MIB, `${uploader.bytes_ahead}`);
+});
+
+test('nonsense about what is taken is not heard', async () => {
+  for (const nonsense of [-1, 'x', null, {}, 1e300]) {
+    const { page, link } = await uploading({ bytes_per_s: 100 * MBIT, round_trip_s: 0.05 });
+    link.says = { Taken: nonsense };
+    await page.pass(1);
+    assert.ok(await link.share_of(3) > 0.9, `${nonsense}`);
+    assert.equal(page.sockets.length, 1);
+  }
+});
+
 test('when the way becomes longer, as with another network, the link fills again', async () => {
   const { link } = await uploading({ bytes_per_s: 50 * MBIT, round_trip_s: 0.05 });
   await link.share_of(5);

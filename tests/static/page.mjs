@@ -14,6 +14,7 @@ export { FakeFile, StreamedFile, crc32c } from './files.mjs';
 const LIBRARY = process.env.INCOMING_TEST_LIBRARY || new URL('../../static/incoming.js', import.meta.url);
 const BEGAN_MS = Date.UTC(2026, 10, 23);
 export const KIB = 1024;
+const FRAME_MS = 16;
 
 /** Lets every promise that can be settled settle. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
@@ -412,7 +413,8 @@ class Listeners {
 
 /** A page that has loaded the library. */
 export class Page {
-  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, no_wasm = false, firefox = false, src = null, has = {} } = {}) {
+  constructor({ protocol = 'http:', host = 'app.example:8000', storage = new Map(), no_worker = null, no_wasm = false, firefox = false, src = null, has = {}, library = LIBRARY } = {}) {
+    this.library = library;
     this.clock = new Clock();
     this.sockets = [];
     this.workers = [];
@@ -459,6 +461,8 @@ export class Page {
       performance: { now: () => this.clock.now_ms },
       addEventListener: this.listeners.add,
       removeEventListener: this.listeners.remove,
+      dispatchEvent: (event) => this.listeners.fire(event),
+      CustomEvent,
       Blob: FakeBlob,
       Event,
       EventTarget,
@@ -467,6 +471,7 @@ export class Page {
       XMLHttpRequest: xml_http_request_of(this),
       URLSearchParams,
       btoa,
+      MessageChannel,
       Worker: worker_of(this),
       URL: class extends URL {
         static createObjectURL = (blob) => page.keep_url(blob);
@@ -479,6 +484,8 @@ export class Page {
       clearTimeout: (id) => this.clock.timers.delete(id),
       setInterval: (callback, ms) => this.clock.set(callback, ms, ms),
       clearInterval: (id) => this.clock.timers.delete(id),
+      requestAnimationFrame: (callback) => (this.document.visibilityState === 'visible' ? this.clock.set(callback, FRAME_MS) : -1),
+      cancelAnimationFrame: (id) => this.clock.timers.delete(id),
       fetch: (url, options) => this.fetch(url, options),
       console: { warn: (text) => this.warned.push(text) },
       reportError: (error) => this.reported.push(error),
@@ -486,7 +493,7 @@ export class Page {
   }
 
   load() {
-    vm.runInContext(readFileSync(LIBRARY, 'utf8'), this.context, { filename: 'incoming.js' });
+    vm.runInContext(readFileSync(this.library, 'utf8'), this.context, { filename: 'incoming.js' });
   }
 
   async fetch(url, options) {
@@ -531,8 +538,8 @@ export class Page {
   }
 
   /** An uploader that is watched: `events` holds what was called back, `seen` the properties at each onprogress. */
-  uploader(file = new FakeFile(10 * KIB), id = 'ticket-1') {
-    const uploader = this.incoming.Uploader(id, file);
+  uploader(file = new FakeFile(10 * KIB), id = 'ticket-1', options = {}) {
+    const uploader = this.incoming.Uploader(id, file, options);
     uploader.events = [];
     uploader.seen = [];
     for (const name of ['onprogress', 'onfinished', 'oncancelled', 'onerror']) {

@@ -6,11 +6,12 @@ import { Browser, FakeFile, KIB, Page, endings, look, pass } from './page.mjs';
 
 const CALLBACKS = ['onprogress', 'onfinished', 'oncancelled', 'onerror'];
 
-/** All that a page sees of an upload. */
+/** All that a page sees of an upload. What runs in another window is shown as `elsewhere`. */
 function shown(uploader) {
   const all = look(uploader);
   for (const name of CALLBACKS) delete all[name];
-  return all;
+  const { state } = all;
+  return { ...all, state: ['connecting', 'checking', 'uploading'].includes(state) ? 'elsewhere' : state };
 }
 
 /** Two tabs of one browser: the first uploads, and the second has just started the same ticket. */
@@ -305,6 +306,24 @@ test('an upload that is live in a tab is offered by none, from the server\'s agr
     await step();
     assert.deepEqual([...tabs, third].map(listed), ['', '', '']);
   }
+});
+
+test('a page that asks for live uploads sees that of another tab with its progress, and not its own', async () => {
+  const { browser, tabs } = await two_tabs();
+  const third = browser.tab();
+  third.clock.now_ms = tabs[0].clock.now_ms;
+  third.uploader(new FakeFile(KIB), 'its-own').start();
+  await third.connects(0);
+  const seen = (page) => page.incoming.unfinished({ live: true }).map(({ upload_id, bytes_acked, live }) => [upload_id, bytes_acked, live].join());
+  for (const bytes of [3 * KIB, 5 * KIB]) {
+    await tabs[0].stores(bytes);
+    await pass(2, third, ...tabs);
+    assert.deepEqual(seen(third).join(';'), `ticket-1,${bytes},true`);
+    assert.deepEqual(seen(tabs[0]).join(';'), 'its-own,0,true');
+  }
+  tabs.forEach((tab) => tab.fire('pagehide'));
+  assert.deepEqual(seen(third).join(';'), `ticket-1,${5 * KIB},false`);
+  assert.equal('live' in third.incoming.unfinished()[0], false, 'it is as ever without being asked for');
 });
 
 test('it is offered as soon as its page is left or it has failed, and five seconds after its tab has crashed', async () => {

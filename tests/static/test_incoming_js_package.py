@@ -3,51 +3,58 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import re
 import shutil
 import subprocess
+import tarfile
 from pathlib import Path
 
 import pytest
 
+from incoming.http import library
 from tests.support.server import ROOT
 
 STATIC = ROOT / "static"
 BUILD = "scripts/build-library.mjs"
-TERSER = ROOT / "node_modules" / ".bin" / "terser"
-ESBUILD = ROOT / "node_modules" / ".bin" / "esbuild"
-MAX_BYTES = 14_000
+TSC = ROOT / "node_modules" / ".bin" / "tsc"
+LINT = "tests/static/lint_package.mjs"
+BUDGETS = {
+    **dict.fromkeys(["incoming.min.js", "incoming.min.mjs"], 19_200),
+    **dict.fromkeys(["texts/de.min.js", "texts/de.min.mjs"], 2_700),
+}
+"""The most bytes of what the server sends, with gzip. docs/reference/javascript.md tells them."""
 DEADLINE_S = 120
 SERVER_PAGES = {"status.js"}
 """What is there for pages of the server's own, and no part of the library."""
-SHIPPED = ("*.js", "*.mjs", "*.ts", "*.mts", "*.map")
+SHIPPED = ("*.*js", "*.*ts", "*.js", "*.ts", "*.map")
 
 
-def run(*command: str | Path, cwd: Path = ROOT, library: Path | None = None) -> str:
+def run(*command: str | Path, cwd: Path = ROOT, tested: Path | None = None) -> str:
     """Runs a command, for a test script with the library that it tests; returns its output."""
-    done = attempt(*command, cwd=cwd, library=library)
+    done = attempt(*command, cwd=cwd, tested=tested)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
 
 def attempt(
-    *command: str | Path, cwd: Path = ROOT, library: Path | None = None
+    *command: str | Path, cwd: Path = ROOT, tested: Path | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Runs a command that may fail."""
-    environment = {**os.environ, **({"INCOMING_TEST_LIBRARY": str(library)} if library else {})}
+    environment = {**os.environ, **({"INCOMING_TEST_LIBRARY": str(tested)} if tested else {})}
     words = [str(part) for part in command]
     return subprocess.run(
         words, cwd=cwd, env=environment, capture_output=True, text=True, timeout=DEADLINE_S, check=False
     )
 
 
-@pytest.mark.parametrize("name", ["incoming.min.js", "incoming.min.mjs"])
+@pytest.mark.parametrize("name", BUDGETS)
 def test_what_the_server_sends_of_it_is_small(name: str) -> None:
     compressed = (STATIC / f"{name}.gz").read_bytes()
     assert gzip.decompress(compressed) == (STATIC / name).read_bytes()
-    assert len(compressed) < MAX_BYTES
+    assert len(compressed) < BUDGETS[name]
     assert len((STATIC / f"{name}.br").read_bytes()) < len(compressed)
 
 
@@ -66,7 +73,13 @@ def tree(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize(
     ("name", "stale"),
-    [("src/worker/main.js", 10), ("src/module.js", 5), ("incoming.js", 1), ("incoming.min.mjs.br", 1)],
+    [
+        ("src/worker/main.js", 10),
+        ("src/module.js", 5),
+        ("src/queue/item.js", 10),
+        ("incoming.js", 1),
+        ("incoming.min.mjs.br", 1),
+    ],
 )
 def test_a_file_that_was_changed_without_a_build_is_noticed(tree: Path, name: str, stale: int) -> None:
     path = tree / "static" / name
@@ -74,35 +87,7 @@ def test_a_file_that_was_changed_without_a_build_is_noticed(tree: Path, name: st
     path.write_bytes(content[:-100] if path.suffix == ".br" else content + b"\nglobalThis.changed = 1;\n")
     done = attempt("node", BUILD, "--check", cwd=tree)
     assert done.returncode == 1
-    assert len(re.findall(r"incoming\.[\w.]+", done.stderr)) == stale
-
-
-TESTS_OF_THE_WORKER = ["tests/static/upload.test.mjs", "tests/static/worker.test.mjs"]
-
-
-@pytest.mark.parametrize(
-    ("source", "options"),
-    [
-        ("incoming.js", ["--keep-names"]),
-        ("incoming.mjs", ["--target=es2016"]),
-        ("incoming.mjs", ["--minify", "--keep-names", "--target=es2016"]),
-        ("incoming.min.mjs", ["--keep-names"]),
-    ],
-)
-def test_it_works_in_the_bundle_of_an_app_with_any_options(
-    tmp_path: Path, source: str, options: list[str]
-) -> None:
-    """The worker is a string in the library, so a bundler can't separate it from what it needs."""
-    entry, bundle = tmp_path / "app.js", tmp_path / "bundle.js"
-    entry.write_text(f'import "{STATIC / source}";')
-    run(ESBUILD, entry, "--bundle", "--format=iife", f"--outfile={bundle}", "--log-level=error", *options)
-    run("node", "--test", *TESTS_OF_THE_WORKER, library=bundle)
-
-
-def test_it_works_when_an_app_minifies_it_with_terser(tmp_path: Path) -> None:
-    minified = tmp_path / "incoming.js"
-    run(TERSER, STATIC / "incoming.js", "--compress", "--mangle", "--output", minified)
-    run("node", "--test", *TESTS_OF_THE_WORKER, library=minified)
+    assert len(re.findall(r"\w+\.(?:min\.)?m?js[\w.]*", done.stderr)) == stale
 
 
 def test_the_source_map_leads_from_the_minified_file_to_the_sources() -> None:
@@ -117,24 +102,78 @@ def test_the_source_map_leads_from_the_minified_file_to_the_sources() -> None:
 
 def test_the_package_has_the_version_and_the_files_that_it_promises() -> None:
     package = json.loads((STATIC / "package.json").read_text("utf-8"))
-    for name in ("incoming.js", "incoming.mjs", "incoming.min.js", "incoming.min.mjs"):
-        source = (STATIC / name).read_text("utf-8")
-        assert source.startswith(f"/*! {name.replace('.min', '')} {package['version']}: ")
-        assert re.search(rf"""version: ?["']{re.escape(package["version"])}["']""", source)
-    exported = re.findall(r'"(\./[\w.]+)"', json.dumps(package["exports"]))
+    for bundle in library.BUNDLES:
+        for name in (bundle, re.sub(r"\.(m?js)$", r".min.\1", bundle)):
+            assert (STATIC / name).read_text("utf-8").startswith(f"/*! {bundle} {package['version']}: ")
+    exported = re.findall(r'"(\./[\w./-]+\.\w+)"[,}]', json.dumps(package["exports"]))
     promised = {package["main"], package["module"], package["types"], *exported, *package["files"]}
     assert {name for name in promised if not (STATIC / name).is_file()} == set()
-    assert set(package["files"]) == {p.name for glob in SHIPPED for p in STATIC.glob(glob)} - SERVER_PAGES
+    for name in package["sideEffects"]:
+        assert (STATIC / name).is_file()
 
 
-@pytest.fixture
-def installed(tmp_path: Path) -> Path:
-    """Returns a project that has installed the package, as npm does it."""
-    run("npm", "pack", "--silent", "--pack-destination", tmp_path, cwd=STATIC)
-    (tmp_path / "package.json").write_text('{"name": "app", "private": true}')
-    (archive,) = tmp_path.glob("incoming-uploads-*.tgz")
-    run("npm", "install", "--silent", "--offline", "--no-audit", "--no-fund", archive, cwd=tmp_path)
-    return tmp_path
+def test_the_library_tells_the_version_of_the_package() -> None:
+    version = json.loads((STATIC / "package.json").read_text("utf-8"))["version"]
+    for name in ("incoming.js", "incoming.mjs", "incoming.min.js", "incoming.min.mjs"):
+        assert re.search(rf"""version: ?["']{re.escape(version)}["']""", (STATIC / name).read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def tarball(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns what `npm pack` makes, which is what would be published."""
+    folder = tmp_path_factory.mktemp("tarball")
+    run("npm", "pack", "--silent", "--pack-destination", folder, cwd=STATIC)
+    (archive,) = folder.glob("incoming-uploads-*.tgz")
+    return archive
+
+
+def test_the_tarball_has_everything_that_is_shipped_a_readme_and_the_licence(tarball: Path) -> None:
+    with tarfile.open(tarball) as archive:
+        names = {name.removeprefix("package/") for name in archive.getnames()}
+    globs = [f"{folder}{glob}" for folder in ("", "texts/") for glob in SHIPPED]
+    shipped = {str(path.relative_to(STATIC)) for glob in globs for path in STATIC.glob(glob)}
+    assert names == shipped - SERVER_PAGES | {"README.md", "LICENSE", "package.json"}
+    assert (STATIC / "LICENSE").read_text("utf-8") == (ROOT / "LICENSE").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [("", "", ""), ("./incoming.d.cts", "./incoming.d.mts", "FalseESM")],
+)
+def test_publint_and_are_the_types_wrong_find_what_is_wrong_and_nothing_in_the_package(
+    tarball: Path, tmp_path: Path, before: str, after: str, found: str
+) -> None:
+    spoiled = tmp_path / "package.tgz"
+    with tarfile.open(tarball) as original, tarfile.open(spoiled, "w:gz") as copy:
+        for member in original.getmembers():
+            opened = original.extractfile(member)
+            assert opened
+            content = opened.read()
+            if member.name == "package/package.json":
+                content = content.replace(before.encode(), after.encode())
+            member.size = len(content)
+            copy.addfile(member, io.BytesIO(content))
+    said = run("node", LINT, spoiled)
+    assert found in said
+    assert bool(said) == bool(found)
+
+
+def test_a_package_without_an_address_of_its_source_is_not_published() -> None:
+    package = json.loads((STATIC / "package.json").read_text("utf-8"))
+    assert package["publishConfig"]["provenance"] is True
+    addresses = {"repository", "homepage", "bugs"} & package.keys()
+    refused = attempt("npm", "run", "--silent", "prepublishOnly", cwd=STATIC)
+    assert (refused.returncode == 0) == (len(addresses) == 3)
+    assert addresses or "CONTRIBUTING.md" in refused.stderr
+
+
+@pytest.fixture(scope="module")
+def project(tarball: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Returns a project with Vite and TypeScript that has installed the package, as npm does it."""
+    folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(ROOT / "tests" / "static" / "vite_project", folder, dirs_exist_ok=True)
+    run("npm", "install", "--silent", "--offline", "--no-audit", "--no-fund", tarball, cwd=folder)
+    return folder
 
 
 PAGE = """
@@ -144,17 +183,48 @@ if (process.argv[2] === "page") globalThis.window = globalThis;
 """
 IMPORT = """
 import "./page.mjs";
+import { createRequire } from "node:module";
 const library = await import("incoming-uploads");
+const { Queue } = await import("incoming-uploads/queue");
+const required = createRequire(import.meta.url)("incoming-uploads");
 console.log(Object.keys(library).sort().join(), library.version, library.default === globalThis.incoming);
+console.log(required.version, required === globalThis.incoming, typeof Queue);
 """
-NAMES = "Uploader,default,forget,matches,set_server_hostname,unfinished,version"
+NAMES = "Uploader,default,forget,list_folder,matches,set_server_hostname,set_texts,unfinished,version"
 
 
-@pytest.mark.parametrize(("place", "version"), [("page", "0.3.0"), ("server", "undefined")])
-def test_the_installed_module_can_be_imported_where_pages_are_shown_and_where_they_are_made(
-    installed: Path, place: str, version: str
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("page", f"{NAMES} 0.3.0 true 0.3.0 true function"),
+        ("server", f"{NAMES} undefined true undefined false function"),
+    ],
+)
+def test_the_installed_package_can_be_imported_where_pages_are_shown_and_where_they_are_made(
+    project: Path, place: str, said: str
 ) -> None:
-    (installed / "page.mjs").write_text(PAGE)
-    (installed / "main.mjs").write_text(IMPORT)
-    assert run("node", "main.mjs", place, cwd=installed).split() == [NAMES, version, "true"]
-    run("node", "--eval", 'require("incoming-uploads")', cwd=installed)
+    (project / "page.mjs").write_text(PAGE)
+    (project / "main.mjs").write_text(IMPORT)
+    assert run("node", "main.mjs", place, cwd=project).split() == said.split()
+
+
+TS_BLOCK = re.compile(r"^```ts\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+REQUIRING = """
+import incoming = require("incoming-uploads");
+import { Uploader, type UploadError } from "incoming-uploads";
+const uploader: incoming.Uploader = new Uploader("id", new Blob([]));
+export const failed: Promise<UploadError | incoming.Uploader> = uploader.done;
+"""
+
+
+def test_a_typescript_project_builds_with_the_package_and_what_its_readme_says(project: Path) -> None:
+    blocks = TS_BLOCK.findall((STATIC / "README.md").read_text("utf-8"))
+    assert len(blocks) == 2
+    for number, block in enumerate(blocks):
+        (project / "src" / f"readme_{number}.ts").write_text(block)
+    (project / "src" / "requiring.cts").write_text(REQUIRING)
+    run(TSC, "-p", project)
+    wrong = project / "src" / "wrong.ts"
+    wrong.write_text('import { Queue } from "incoming-uploads/queue";\nnew Queue({ at_once: "3" });\n')
+    assert attempt(TSC, "-p", project).returncode != 0
+    wrong.unlink()

@@ -168,7 +168,7 @@ def test_uploads_are_the_same_whether_the_page_s_policy_allows_a_worker_and_weba
     assert stage.run("return workers") == workers
 
 
-def test_after_a_reload_the_page_lists_what_was_begun_and_goes_on_with_the_same_file(stage: Stage) -> None:
+def test_after_a_reload_the_page_lists_what_was_begun_and_continues_with_the_same_file(stage: Stage) -> None:
     stage.network.bytes_per_s = SLOW_BYTES_PER_S
     stage.open()
     file = stage.file("film.bin")
@@ -248,3 +248,49 @@ def test_a_limit_of_the_page_is_kept_over_a_real_connection(stage: Stage) -> Non
     assert abs(speed / limit - 1) < 0.1, f"{speed} bytes/s"
     stage.run("uploader.max_bytes_per_s = 0")
     assert stage.ending() == "onfinished"
+
+
+MOUNT_TWICE: Final = """
+  const [ticket, base, done] = arguments;
+  const file = document.getElementById("file").files[0];
+  const first = incoming.Uploader(ticket, file).start();
+  let after = 0, frames = 0;
+  const poll = setInterval(() => {
+    if (first.frac_complete < 0.2) return;
+    clearInterval(poll);
+    const acked = first.bytes_acked;
+    first.subscribe(() => { after += 1; });
+    first.onprogress = first.onerror = first.oncancelled = () => { after += 1; };
+    first.dispose();
+    const since = performance.now();
+    window.begin(ticket);
+    window.disposed = { first, state: first.state, after: () => after };
+    const script = document.createElement("script");
+    script.src = base + "/incoming/frontend/texts/de.js";
+    document.head.append(script);
+    const end = uploader.subscribe(() => {
+      frames += 1;
+      if (uploader.state !== "uploading" || uploader.state_msg !== "Wird hochgeladen.") return;
+      end();
+      const { bytes_acked } = uploader;
+      done({ ms: performance.now() - since, acked, resumed: bytes_acked, state: first.state, frames });
+    }, { per_frame: true });
+  }, 20);
+"""
+
+
+def test_a_component_that_is_mounted_again_resumes_its_upload_at_once_and_speaks_german(stage: Stage) -> None:
+    stage.network.bytes_per_s = SLOW_BYTES_PER_S
+    stage.open()
+    file = stage.file("film.bin")
+    stage.driver.find_element(By.ID, "file").send_keys(str(file))
+    seen = stage.driver.execute_async_script(MOUNT_TWICE, stage.ticket(), stage.server.url)
+    assert seen["state"] == "disposed"
+    assert seen["resumed"] >= seen["acked"] > 0
+    assert seen["frames"] > 0
+    stage.network.bytes_per_s = 0
+    assert stage.ending() == "onfinished"
+    assert stage.arrived_sha256() == sha256(file)
+    assert stage.property("state_msg") == "Fertig."
+    assert stage.run("return window.disposed.after()") == 0
+    assert stage.run("return window.disposed.first.done.catch((error) => error.reason)") == "disposed"

@@ -79,7 +79,7 @@ def places_taken(server: RunningServer, app: ScriptedApp, url: str) -> Iterator[
         yield
 
 
-def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_goes_on_when_there_is_room(
+def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_continues_when_there_is_room(
     driver: webdriver.Chrome, start_server: StartServer, app: ScriptedApp, tmp_path: Path
 ) -> None:
     server = start_server(trusted_proxies="127.0.0.0/8", max_connections_per_source=PLACES)
@@ -96,7 +96,7 @@ def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_goes_on_when_
     tally("attack", "a page beyond the connections of its address", 1, "waits, says why, and goes on")
 
 
-def test_without_a_proxy_the_page_finds_out_why_no_connection_opens_and_goes_on_when_there_is_room(
+def test_without_a_proxy_the_page_finds_out_why_no_connection_opens_and_continues_when_there_is_room(
     driver: webdriver.Chrome, app: ScriptedApp, tmp_path: Path
 ) -> None:
     host = own_address()

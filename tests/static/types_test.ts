@@ -89,9 +89,57 @@ class Card extends incoming.Uploader {
 }
 void new Card("ticket", file).start().pause().percent();
 
+const frozen: Readonly<incoming.UploaderProperties> = uploader.snapshot();
+const end: () => void = uploader.subscribe(() => void [frozen.state, frozen.reason], { per_frame: true });
+const state: incoming.State = uploader.state;
+const reason: incoming.Reason = uploader.reason;
+if (uploader.can_retry && state === "retrying" && reason === "offline") uploader.retry_now().dispose();
+incoming.set_texts({ uploading: "Wird hochgeladen.", http_status: (status) => `Status ${status.toFixed()}.` });
+const sentence: string = incoming.texts.no_answer("uploads.example");
+void [end, sentence];
+
+const options: incoming.UploaderOptions = {
+  server: "https://uploads.example", signal: new AbortController().signal, give_up_after_s: 60, max_bytes_per_s: 1e6,
+  should_retry: ({ code, reason: why, message, tries }) => tries < 5 && code === null && why !== "offline" && message !== "",
+  texts: { paused: "Angehalten." }, warn_before_unload: true,
+};
+new incoming.Uploader("ticket", file, options).start();
+void [incoming.unfinished({ server: "https://uploads.example" }), incoming.set_texts({ drop_here: "Hierher." , new: "Neu." })];
+
+// @ts-expect-error: there is no such option
+incoming.Uploader("ticket", file, { speed: 1 });
+// @ts-expect-error: a signal is an AbortSignal
+incoming.Uploader("ticket", file, { signal: true });
+// @ts-expect-error: there is no such state
+void (uploader.state === "sleeping");
+// @ts-expect-error: nor such a reason
+void (uploader.reason === "bored");
+// @ts-expect-error: this sentence has a parameter
+incoming.set_texts({ http_status: (status: string) => status });
+// @ts-expect-error: the table is replaced as a whole
+incoming.texts.new = "x";
 // @ts-expect-error: a limit is a number
 uploader.max_bytes_per_s = "1 MB";
 // @ts-expect-error: the promise is not for pages to replace
 uploader.done = Promise.resolve(uploader);
 // @ts-expect-error: the version is a fact
 incoming.version = "1";
+
+declare const drop: DataTransfer;
+declare const input: HTMLInputElement;
+declare const entries: FileSystemEntry[];
+declare const folder_handle: FileSystemDirectoryHandle;
+for (const files of [input.files!, drop, drop.items, entries, folder_handle, [file], [{ path: "a/b.txt", file }]]) {
+  incoming.Uploader("ticket", files, { when_unreadable: "leave_out" });
+}
+incoming.list_folder(drop.items, { onprogress: (files) => files.toFixed() }).then((folder) => {
+  const numbers: number[] = [folder.size, folder.files_total, folder.lastModified, incoming.Uploader("ticket", folder).files_acked];
+  const paths: string[] = [folder.name, ...folder.unreadable, uploader.current_file, ...uploader.left_out, folder.entries[0].path];
+  return [numbers, paths, incoming.unfinished().some((begun) => incoming.matches(begun, folder))];
+});
+// @ts-expect-error
+incoming.Uploader("ticket", "a path");
+// @ts-expect-error
+incoming.Uploader("ticket", file, { when_unreadable: "skip" });
+// @ts-expect-error
+uploader.left_out.push("a");

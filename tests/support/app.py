@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Final
+from typing import IO, Final
 from urllib.parse import parse_qsl
+from urllib.request import urlopen
 
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
+PREFIXES: Final = "/app-"
+LOADS: Final = 5
+"""How often an app loads an object that breaks off."""
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True)
@@ -72,11 +79,15 @@ class ScriptedApp:
     A context manager. `stop()` and `start()` take it down and up again on the same port.
     """
 
+    address = "127.0.0.1"
+
     def __init__(self, *answers: Answer) -> None:
         self.answers: Sequence[Answer] = answers or (DONE,)
         self.deliveries: list[Delivery] = []
         self.hash_files = True
         self.port = free_port()
+        self.prefix = f"/app-{os.getpid()}-{next(_numbers)}"
+        """Ports are used again. A server that still calls an app of an earlier test is told 404."""
         self._lock = threading.Lock()
         self._http: ThreadingHTTPServer | None = None
 
@@ -90,11 +101,16 @@ class ScriptedApp:
     @property
     def url(self) -> str:
         """The signalFinishURL of this app."""
-        return f"http://127.0.0.1:{self.port}/api/backend/upload_finished"
+        return f"http://{self.address}:{self.port}{self.prefix}/api/backend/upload_finished"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether it listens."""
+        return self._http is not None
 
     def start(self) -> None:
         """Begins to listen."""
-        self._http = _Server(("127.0.0.1", self.port), self)
+        self._http = _Server((self.address, self.port), self)
         serve = self._http.serve_forever
         threading.Thread(target=serve, kwargs={"poll_interval": 0.01}, daemon=True).start()
 
@@ -146,11 +162,14 @@ class _Handler(BaseHTTPRequestHandler):
         if len(body.encode()) < length_bytes:
             self.close_connection = True  # a server that was killed in the middle of its call
             return
+        path = self.path.removeprefix(self.server.app.prefix)
+        if path.startswith(PREFIXES):
+            self._send(Reply(404, "this app has never heard of it"))
+            return
         pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))
-        filename = dict(pairs).get("filename", "") if self.server.app.hash_files else ""
-        sha256, size_bytes = _look_at(filename)
+        sha256, size_bytes = _look_at(dict(pairs) if self.server.app.hash_files else {})
         headers = {name.lower(): value for name, value in self.headers.items()}
-        delivery = Delivery(self.path, headers, pairs, time.monotonic(), sha256, size_bytes)
+        delivery = Delivery(path, headers, pairs, time.monotonic(), sha256, size_bytes)
         self._send(self.server.app.answer(delivery))
 
     def _send(self, reply: Reply) -> None:
@@ -165,12 +184,34 @@ class _Handler(BaseHTTPRequestHandler):
         """Deliveries are the record."""
 
 
-def _look_at(filename: str) -> tuple[str, int | None]:
-    """Returns the SHA-256 and the size of the file that a delivery names."""
-    if not filename or not Path(filename).is_file():
+def _look_at(fields: dict[str, str]) -> tuple[str, int | None]:
+    """Returns the SHA-256 and the size of the file that a delivery names, on the disk or by its URL."""
+    filename, url = fields.get("filename", ""), fields.get("url", "")
+    if url:
+        return _loaded(url, int(fields["size"]))
+    if not Path(filename).is_file():
         return "", None
-    digest = hashlib.sha256()
     with Path(filename).open("rb") as file:
-        while block := file.read(MIB):
-            digest.update(block)
-        return digest.hexdigest(), file.tell()
+        return _digest(file)
+
+
+def _loaded(url: str, size_bytes: int) -> tuple[str, int]:
+    """Loads an object as an app has to: a connection that breaks off tells http.client nothing."""
+    for _ in range(LOADS):
+        with urlopen(url) as response:
+            found = _digest(response)
+            told_bytes = int(response.headers["Content-Length"])
+        assert told_bytes == size_bytes, "the store has another length than was handed over"
+        if found[1] == size_bytes:
+            break
+        print(f"the store broke off at {found[1]} of {size_bytes} bytes", flush=True)
+        time.sleep(0.5)
+    return found
+
+
+def _digest(file: IO[bytes]) -> tuple[str, int]:
+    digest, size_bytes = hashlib.sha256(), 0
+    while block := file.read(MIB):
+        digest.update(block)
+        size_bytes += len(block)
+    return digest.hexdigest(), size_bytes

@@ -205,6 +205,14 @@ class ClientV2(UploadClient):
                     continue
             self.receive_next()
 
+    def leave_out(self, index: int, end: int) -> None:
+        """Leaves a file of a folder out, whose range ends at `end`. All that was sent is stored."""
+        assert self.stored_bytes == self.sent_bytes
+        self._highest_sent_bytes = max(self._highest_sent_bytes, end)
+        self.send_message("MsgLeaveOut", Index=index)
+        self.receive_until_stored(end)
+        self.sent_bytes = end
+
     def ping(self) -> None:
         """Sends MsgPing and waits for MsgPong."""
         self.send_message("MsgPing")

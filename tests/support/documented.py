@@ -42,16 +42,16 @@ class DocumentedApp:
         return self.folder / "uploads"
 
     @contextmanager
-    def running(self) -> Iterator[Self]:
-        """Runs the commands in the folder. What the docs install is installed already."""
+    def running(self, *first: str) -> Iterator[Self]:
+        """Runs `first` and the commands in the folder. What the docs install is installed already."""
         path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         inherited = {name: value for name, value in os.environ.items() if name != "UPLOAD_SECRET"}
         if (ROOT / "node_modules").is_dir() and not (self.folder / "node_modules").exists():
             (self.folder / "node_modules").symlink_to(ROOT / "node_modules")
         log_path = self.folder.parent / f"{self.folder.name}.log"
-        with log_path.open("w") as log, subprocess.Popen(
-            ["bash", "-ec", "\n".join(self._commands)], cwd=self.folder, env=inherited | {"PATH": path},
-            stdout=log, stderr=log, start_new_session=True,
+        with log_path.open("a") as log, subprocess.Popen(
+            ["bash", "-ec", "\n".join([*first, *self._commands])], cwd=self.folder,
+            env=inherited | {"PATH": path}, stdout=log, stderr=log, start_new_session=True,
         ) as process:  # fmt: skip
             try:
                 wait_until(lambda: self._answers(process, log_path), "the app answers")
@@ -62,6 +62,6 @@ class DocumentedApp:
 
     def _answers(self, process: subprocess.Popen[bytes], log: Path) -> bool:
         assert process.poll() is None, log.read_text()
-        with suppress(requests.ConnectionError):
-            return requests.get(self.url, timeout=10).ok
+        with suppress(requests.ConnectionError, requests.ReadTimeout):  # it is still starting
+            return requests.get(self.url, timeout=5).ok
         return False

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
+import pytest
 from selenium import webdriver
 from selenium.webdriver.common.bidi.log import JavascriptLogEntry
 from selenium.webdriver.remote.webdriver import WebDriver
@@ -102,8 +103,15 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
         options.accept_insecure_certs = True  # for a proxy with a certificate of the test
         super().__init__(options, webdriver.ChromeService(program("chromedriver"), port=free_port()))
         self._errors: list[str] = []
+        self._watched_tabs: set[str] = set()
         self.execute_cdp_cmd("Network.disable", {})
-        self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH_ERRORS})
+
+    def get(self, url: str) -> None:
+        """Loads a page, and looks for errors in its scripts from the first one on: in a new tab, too."""
+        if (tab := self.current_window_handle) not in self._watched_tabs:
+            self.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": WATCH_ERRORS})
+            self._watched_tabs.add(tab)
+        super().get(url)
 
     def look_like(self, scheme: str, width_px: int) -> None:
         """Sets the colour scheme that the system wishes for ("light", "dark"), and the width of the page."""
@@ -208,6 +216,12 @@ STARTS: Final[dict[str, Callable[[Path], AbstractContextManager[Browser]]]] = {
     "webkit": _webkit,
 }
 """How each is started with a fresh profile in the folder given. Raises MissingTool."""
+
+
+in_make_engines = pytest.mark.skipif(
+    not os.environ.get("INCOMING_TEST_ENGINES"), reason="`make engines` runs it"
+)
+"""For tests that `make test` has no time for: others there try the same mechanisms."""
 
 
 def chosen_engines() -> list[str]:

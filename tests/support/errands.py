@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import requests
 
@@ -182,12 +182,17 @@ class Errand:
         self.ticket_id = answer.text
         self.says("ticket")
         self.backend.knows(self)
-        kind: Callable[..., Any] = ClientV2 if self.version == 2 else ClientV1
-        self.client = kind(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
+        self.client = self.new_client()
         self.client.may_be_cut = True
-        if isinstance(self.client, ClientV2):
-            self.client.chunk_size_bytes = self.half_bytes
         self.phase = "half"
+
+    def new_client(self) -> ClientV1 | ClientV2:
+        """Returns the client of the upload."""
+        if self.version == 1:
+            return ClientV1(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
+        client = ClientV2(self.server.url, self.ticket_id, self.data, timeout_s=PATIENCE_S)
+        client.chunk_size_bytes = self.half_bytes
+        return client
 
     def _half(self) -> None:
         """Sends the first chunk, and leaves."""

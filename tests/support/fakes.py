@@ -33,6 +33,7 @@ class FakeRuntime:
     def __init__(self, now_s: float = 1000.0) -> None:
         self.time_s = now_s
         self.pool_calls: list[str] = []
+        self.waits = 0
         self._sleepers: list[tuple[float, int, gevent.event.Event]] = []
         self._order = itertools.count()
         self._gates: dict[str, gevent.event.Event] = {}
@@ -129,6 +130,10 @@ class FakeRuntime:
     def signal(self) -> FakeSignal:
         """See Runtime."""
         return FakeSignal(self.start_timer)
+
+    def thread_waits(self) -> int:
+        """See Runtime: the test counts."""
+        return self.waits
 
     def in_pool(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """See Runtime. Others run meanwhile, as they do while a real thread works."""

@@ -151,6 +151,16 @@ class Trace:
 
         return sync
 
+    def synced_all(self, call: Call) -> Call:
+        """Returns a syncfs that notes what it covers: everything."""
+
+        def sync(fd: int) -> None:
+            covers = self.lines
+            call(fd)
+            self.note("sync_all", covers=covers)
+
+        return sync
+
     def sync_failed(self, fd: int, *_: object) -> None:
         """What was to be written is not, and the system takes it for written."""
         self.note("sync_failed", ino=os.fstat(fd).st_ino)
@@ -187,13 +197,13 @@ class Trace:
         """See os.unlink."""
         self.note("unlink", path=_place(path, dir_fd))
 
-    def made(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
+    def made(self, _: object, path: Any, *_args: object, dir_fd: int | None = None) -> None:
         """See os.mkdir."""
-        self.note("mkdir", path=str(path))
+        self.note("mkdir", path=_place(path, dir_fd))
 
-    def removed(self, _: object, path: Any, *args: object, **kwargs: object) -> None:
+    def removed(self, _: object, path: Any, *, dir_fd: int | None = None) -> None:
         """See os.rmdir."""
-        self.note("rmdir", path=str(path))
+        self.note("rmdir", path=_place(path, dir_fd))
 
 
 def _place(path: Any, dir_fd: int | None) -> str:
@@ -230,7 +240,9 @@ def install(plan: Plan) -> None:
             "pwrite": trace.wrote, "ftruncate": trace.truncated, "open": trace.opened,
             "replace": trace.renamed, "unlink": trace.unlinked, "mkdir": trace.made, "rmdir": trace.removed,
         }  # fmt: skip
+        vars(posix)["syncfs"] = trace.synced_all(posix.syncfs)
     failed = trace.sync_failed if trace else None
+    vars(posix)["syncfs"] = points.around("syncfs", posix.syncfs)
     os.fdatasync = points.around("fdatasync", os.fdatasync, failed=failed)
     os.fdatasync = points.around("data_sync", os.fdatasync, only=_is_an_upload, failed=failed)
     os.pwrite = points.around("journal_write", os.pwrite, notes.get("pwrite"), _is_no_upload)
@@ -241,6 +253,7 @@ def install(plan: Plan) -> None:
     copied = trace.copied if trace else None
     os.copy_file_range = points.around("copy_file_range", os.copy_file_range, copied)
     vars(writer)["fallocate"] = _told(points.around("fallocate", posix.fallocate))
+    vars(writer)["BEHIND_BYTES"] = writer.SLICE_BYTES  # uploads here are short
     writes_out = points.around("sync_file_range", posix.sync_file_range, failed=failed)
     vars(posix)["sync_file_range"] = _told(writes_out)
     _wrap_the_others(points)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Final, Self
 
 from tests.support.server import ROOT, Process, RunningServer
+from tests.support.waiting import wait_until
 
 START_DEADLINE_S: Final = 20.0
 
@@ -148,6 +149,13 @@ class ForkedServer(RunningServer):
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         return self.wait_for_end()
+
+
+def show_greenlets(server: RunningServer) -> None:
+    """Has a forked server that seems to hang print what all its greenlets do: then its log has it."""
+    with contextlib.suppress(ProcessLookupError, AssertionError):
+        os.kill(server.pid, signal.SIGUSR2)
+        wait_until(lambda: "these were all greenlets" in server.log_text(), "it prints them", 5.0)
 
 
 def killed_at(point: str, nth: int, when: str) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 It reads commands from its standard input, a JSON object a line, and answers each with a line. The servers are
 what `incoming serve` is, unless they get a `faultpoints.Plan` or are another script, such as an example app;
-they die with this process.
+they die with this process. At SIGUSR2 each prints what all its greenlets do: see `forked.show_greenlets`.
 """
 
 from __future__ import annotations
@@ -15,17 +15,20 @@ import json
 import os
 import resource
 import runpy
+import signal
 import sys
 import traceback
 from importlib import import_module
 from typing import Any, Final
 
+import greenlet  # type: ignore[import-untyped]
 from gevent.monkey import get_original
 
 from tests.support import faultpoints
 
 _fork: Final = get_original("os", "fork")
 _waitpid: Final = get_original("os", "waitpid")
+ALL_SHOWN: Final = "these were all greenlets"
 DIE_WITH_PARENT: Final = (1, 9)  # PR_SET_PDEATHSIG, SIGKILL
 
 
@@ -60,6 +63,13 @@ def _start(command: dict[str, Any]) -> int:
     os._exit(70)
 
 
+def _show_greenlets(*_: object) -> None:
+    for one in gc.get_objects():
+        if isinstance(one, greenlet.greenlet) and one.gr_frame:
+            sys.stderr.write(f"{one!r}\n{''.join(traceback.format_stack(one.gr_frame))}\n")
+    print(ALL_SHOWN, file=sys.stderr, flush=True)
+
+
 def _become_server(command: dict[str, Any]) -> None:
     ctypes.CDLL(None).prctl(*DIE_WITH_PARENT)
     os.setsid()
@@ -67,6 +77,7 @@ def _become_server(command: dict[str, Any]) -> None:
     null_fd = os.open(os.devnull, os.O_RDONLY)
     for fd, source in ((0, null_fd), (1, log_fd), (2, log_fd)):
         os.dup2(source, fd)
+    signal.signal(signal.SIGUSR2, _show_greenlets)
     os.environ.clear()
     os.environ.update(command["environment"])
     if command["plan"] is not None:

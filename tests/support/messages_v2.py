@@ -37,6 +37,11 @@ MEMBERS: Final[dict[str, dict[str, type | tuple[type, ...]]]] = {
     },
 }
 """The types of all members."""
+OPTIONAL: Final[dict[str, dict[str, type]]] = {
+    "MsgStored": {"Taken": int}, "MsgUploadConf": {"DestType": str, "LeftOut": list},
+    "MsgError": {"Index": int},
+}  # fmt: skip
+"""Those of members that are only there where they say something."""
 
 
 def read_message(text: bytes, file_name: str) -> Message:
@@ -46,7 +51,10 @@ def read_message(text: bytes, file_name: str) -> Message:
     """
     message = json.loads(text)
     assert set(message) == {"MsgType", "MsgData"}, message
-    members = MEMBERS[message["MsgType"]]
+    members = dict(MEMBERS[message["MsgType"]])
+    for member, its_type in OPTIONAL.get(message["MsgType"], {}).items():
+        if member in message["MsgData"]:
+            members[member] = its_type
     assert set(message["MsgData"]) == set(members), message
     for member, value in message["MsgData"].items():
         kind = members[member]

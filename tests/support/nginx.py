@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import re
-import signal
 import subprocess
 from pathlib import Path
-from typing import Final, Self
+from typing import Final
 
-import requests
-
-from tests.support.ports import free_port
+from tests.support.proxy import Proxy, make_certificate
 from tests.support.server import ROOT
 from tests.support.tools import program
 from tests.support.waiting import wait_until
 
-STOP_DEADLINE_S: Final = 10.0
 MAIN: Final = """
 daemon off;
 worker_processes 1;
@@ -37,27 +31,13 @@ http {{
 """
 
 
-def make_certificate(folder: Path) -> None:
-    """Makes `cert.pem` and `key.pem` for localhost."""
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    command = [program("openssl"), "req", *kind, *names, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
-
-
-class Nginx:
-    """nginx with the site of deploy/nginx.conf. A context manager; `change` the site before it starts."""
+class Nginx(Proxy):
+    """nginx with the site of deploy/nginx.conf; `change` the site before it starts."""
 
     def __init__(self, folder: Path, server_port: int, app_port: int = 1) -> None:
         """Makes `folder`. Raises MissingTool."""
-        self.folder = folder
-        self.port = free_port()
-        self.plain_port = free_port()
-        self.site = (ROOT / "deploy/nginx.conf").read_text("utf-8")
-        self._process: subprocess.Popen[bytes] | None = None
-        for directory in (folder, folder / "temp"):
-            directory.mkdir()
+        super().__init__(folder, (ROOT / "deploy/nginx.conf").read_text("utf-8"))
+        (folder / "temp").mkdir()
         make_certificate(folder)
         self.change(r"(?m)^ *listen \[::\].*\n", "")
         self.change(r"listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl")
@@ -69,60 +49,19 @@ class Nginx:
         self.change(r"/var/log/nginx/access.log", str(folder / "uploads.log"))
         self.change(r"server_name example.org", "server_name localhost 127.0.0.1")
 
-    @property
-    def host(self) -> str:
-        """`localhost:PORT`, as browsers see it."""
-        return f"localhost:{self.port}"
-
-    @property
-    def url(self) -> str:
-        """`https://localhost:PORT`, without a slash at the end."""
-        return f"https://{self.host}"
-
-    def change(self, pattern: str, text: str) -> None:
-        """Replaces what a regular expression finds in the site's file. Raises AssertionError for nothing."""
-        self.site, count = re.subn(pattern, lambda _: text, self.site)
-        assert count, f"deploy/nginx.conf has no {pattern}"
-
     def use_prefix(self) -> None:
         """Takes the second example of the file, below a path, instead of the first."""
         self.change(r"(?s)    # The library and the uploads.*?(?=    # Or below)", "")
         self.change(r"(?m)^    #~ ", "    ")
 
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.stop()
-
-    def start(self) -> None:
-        """Starts nginx and returns when it answers."""
+    def _write(self) -> None:
         user = "user root;" if os.geteuid() == 0 else ""  # else the workers could not enter the test's folder
         (self.folder / "nginx.conf").write_text(MAIN.format(user=user, folder=self.folder))
-        self._write_site()
-        with (self.folder / "start.log").open("wb") as log:
-            self._process = subprocess.Popen(self._command(), stdout=log, stderr=log, start_new_session=True)
-        try:
-            wait_until(self._answers, "nginx answers")
-        except BaseException:
-            self.stop()
-            raise
-
-    def _write_site(self) -> None:
         (self.folder / "site.conf").write_text(self.site)
 
     def _command(self) -> list[str]:
         place = ["-p", str(self.folder), "-c", str(self.folder / "nginx.conf")]
         return [program("nginx", "/usr/sbin/nginx"), *place, "-e", str(self.folder / "error.log")]
-
-    def _answers(self) -> bool:
-        assert self._process and self._process.poll() is None, (self.folder / "start.log").read_text()
-        with contextlib.suppress(requests.ConnectionError):
-            return bool(
-                requests.get(f"http://127.0.0.1:{self.plain_port}/", allow_redirects=False, timeout=5)
-            )
-        return False
 
     def workers(self) -> list[int]:
         """Returns the process ids of the workers, those included that only finish what they have begun."""
@@ -132,23 +71,10 @@ class Nginx:
 
     def reload(self) -> None:
         """`nginx -s reload` with the site as it is now; returns when a new worker runs."""
-        self._write_site()
+        self._write()
         before = set(self.workers())
         subprocess.run([*self._command(), "-s", "reload"], check=True, timeout=30)
         wait_until(lambda: set(self.workers()) - before, "a new worker")
-
-    def stop(self) -> None:
-        """Ends nginx and its workers."""
-        process, self._process = self._process, None
-        if not process:
-            return
-        process.terminate()
-        try:
-            process.wait(STOP_DEADLINE_S)
-        finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
 
 
 PLAIN_SITE: Final = """

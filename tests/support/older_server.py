@@ -15,7 +15,7 @@ from incoming.protocol import messages
 
 LATER_MEMBERS: Final = {
     "MsgUploadConf": ("IdleSilenceS",),
-    "MsgStored": ("MaxChunkBytes", "MaxWindowBytes"),
+    "MsgStored": ("MaxChunkBytes", "MaxWindowBytes", "Taken"),
 }
 """{MsgType: members that a client must not depend on}, as docs/reference/protocol.md says."""
 

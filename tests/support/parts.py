@@ -106,7 +106,7 @@ def plan(house: House, ticket_id: str, *numbers: int, name: str = "holiday.mov")
 
 def files(house: House, ticket_id: str) -> set[str]:
     """Returns the names of the files of an upload, without its id."""
-    folder = Path(house.context.storage.location(ticket_id)).parent
+    folder = Path(house.context.storages.default.location(ticket_id)).parent
     return {file.name.removeprefix(ticket_id) for file in folder.iterdir()} if folder.exists() else set()
 
 

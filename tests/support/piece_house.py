@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from incoming.storage import Storage
-from tests.support.piece_storage import PIECE_BYTES, PieceStorage
+from tests.support.piece_storage import PIECE_BYTES, PieceObjects, PieceStorage
 from tests.support.uploads import House
 
 
@@ -14,6 +14,7 @@ class PieceHouse(House):
 
     stores: dict[Path, dict[str, bytearray]] = {}  # noqa: RUF012 - by directory, one for each test
     piece_bytes = PIECE_BYTES
+    objects: PieceObjects | None = None
 
     @property
     def files(self) -> dict[str, bytearray]:
@@ -21,4 +22,6 @@ class PieceHouse(House):
         return self.stores.setdefault(self.directory, {})
 
     def _make_storage(self) -> Storage:
-        return PieceStorage(self.files, self.piece_bytes)
+        storage = PieceStorage(self.runtime, self.files, self.piece_bytes)
+        storage.objects = self.objects
+        return storage

@@ -5,37 +5,55 @@ What the tests of the storage seam prove with it: the service needs no more than
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from incoming.core.errors import StorageFailed
+from incoming.core.errors import BadParameter, StorageFailed
+from incoming.core.object_address import ObjectAddress
+from incoming.runtime.base import Runtime, Task
+from incoming.storage import Objects, OnDurable
 
 PIECE_BYTES: Final = 8
+DURABLE_AFTER_S: Final = 0.1
+"""How long a store of larger pieces waits for more bytes. Then it stores what it has taken, so that clients
+get their acknowledgements: a window may be smaller than a piece."""
 
 
 class PieceStorage:
     """See storage.Storage. `files` outlives the process that has this object: hand it to the next one."""
 
-    ownership = pickup = recovery = room = inventory = parts = None
+    ownership = pickup = recovery = room = inventory = parts = folders = small_files = checksums = None
+    objects: Objects | None = None
+    window_bytes = 0
+    survives_power_cuts = keeps_unchecked_apart = False
 
-    def __init__(self, files: dict[str, bytearray] | None = None, piece_bytes: int = PIECE_BYTES) -> None:
+    def __init__(
+        self, runtime: Runtime, files: dict[str, bytearray] | None = None, piece_bytes: int = PIECE_BYTES
+    ) -> None:
         self.files: dict[str, bytearray] = {} if files is None else files
         self._piece_bytes = piece_bytes
+        self._runtime = runtime
 
-    def location(self, ticket_id: str) -> str:
+    def location(self, ticket_id: str, destination: str = "") -> str:
         """See storage.Storage."""
-        return f"piece://{ticket_id}"
+        return f"piece://{destination or ticket_id}"
 
     def open(
-        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
-    ) -> PieceWriter:
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None,
+        on_durable: OnDurable = lambda _: None, destination: str = "",
+    ) -> PieceWriter:  # fmt: skip
         """See storage.Storage."""
-        return PieceWriter(self.files.setdefault(ticket_id, bytearray()), self._piece_bytes)
+        file = self.files.setdefault(ticket_id, bytearray())
+        return PieceWriter(file, self._piece_bytes, self._runtime, on_durable)
 
     def size(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
         file = self.files.get(ticket_id)
         return None if file is None else len(file)
+
+    def sizes(self, ticket_ids: Sequence[str]) -> dict[str, int | None]:
+        """See storage.Storage."""
+        return {ticket_id: self.size(ticket_id) for ticket_id in ticket_ids}
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage."""
@@ -53,17 +71,53 @@ class PieceStorage:
         """See storage.Storage."""
 
 
+class PieceObjects:
+    """See storage.Objects. Each URL is another one; an app may have keys below `inbox/`."""
+
+    def __init__(self) -> None:
+        self.urls = 0
+
+    def check_destination(self, key: str) -> None:
+        """See storage.Objects."""
+        if not key.startswith("inbox/"):
+            raise BadParameter("destinationKey", "must begin with inbox/")
+
+    def address(self, ticket_id: str, destination: str = "") -> ObjectAddress:
+        """See storage.Objects."""
+        self.urls += 1
+        key = destination or ticket_id
+        return ObjectAddress(
+            "pieces", key, f"https://s3.example.org/pieces/{key}?X-Amz-Signature=s{self.urls}"
+        )
+
+
 class PieceWriter:
     """See storage.Writer. Bytes after the last whole piece are in the memory of the process."""
 
-    def __init__(self, file: bytearray, piece_bytes: int) -> None:
+    def __init__(self, file: bytearray, piece_bytes: int, runtime: Runtime, on_durable: OnDurable) -> None:
+        self._runtime = runtime
+        self._on_durable = on_durable
+        self._timer: Task | None = None
         self._file = file
         self._piece_bytes = piece_bytes
         self._rest = bytearray()
         self._is_open = True
         self.taken_bytes = self.durable_offset = self.accounted_bytes = len(file)
 
-    def write(self, chunk: memoryview) -> None:
+    def fence(self, token: str) -> None:
+        """See storage.Writer."""
+        self.truncate(self.durable_offset)
+
+    def wait_for_room(self) -> None:
+        """See storage.Writer."""
+
+    def begin_unchecked(self) -> None:
+        """See storage.Writer."""
+
+    def accept_unchecked(self) -> None:
+        """See storage.Writer."""
+
+    def write(self, chunk: memoryview, crc32c: int | None = None) -> None:
         """See storage.Writer."""
         if not self._is_open:
             raise StorageFailed
@@ -71,6 +125,18 @@ class PieceWriter:
         self.taken_bytes += len(chunk)
         whole_bytes = self.taken_bytes // self._piece_bytes * self._piece_bytes
         self._store(max(whole_bytes - len(self._file), 0))
+        if self._rest and self._timer is None:
+            self._timer = self._runtime.spawn_later(DURABLE_AFTER_S, self._store_rest)
+
+    def _store_rest(self) -> None:
+        self._timer = None
+        error = None
+        try:
+            self.flush()
+        except StorageFailed as exc:
+            error = exc
+        if self._is_open:
+            self._on_durable(error)
 
     def _store(self, size_bytes: int) -> None:
         self._file += self._rest[:size_bytes]
@@ -80,7 +146,8 @@ class PieceWriter:
 
     def flush(self) -> None:
         """See storage.Writer. The piece at the end is stored as it is, and again once it is whole."""
-        self._store(len(self._rest))
+        if self._is_open:
+            self._store(len(self._rest))
 
     def truncate(self, length_bytes: int) -> None:
         """See storage.Writer. The last piece is stored again if it was longer."""

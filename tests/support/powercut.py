@@ -104,6 +104,12 @@ class Disk:
             _rearrange(folder.names, change, file)
         folder.pending = folder.pending[len(settled) :]
 
+    def _sync_all(self, _: int, line: Line) -> None:
+        for ino in self._files:
+            self._sync(0, {"ino": ino, "covers": line["covers"]})
+        for path in list(self._folders):
+            self._sync_dir(0, {"path": path, "covers": line["covers"]})
+
     # --- the cut -------------------------------------------------------------------------------------------
 
     def rebuild(self, place: Path) -> None:

@@ -22,7 +22,7 @@ class Relay:
     `bytes_per_s` is the speed of each connection towards the target (0: as fast as it goes), and may be
     changed at any time. `stop()` refuses new connections and cuts the present ones; `start()` takes them
     again, on the same port. With `source` it is a proxy, and says of each connection's first request that it
-    is from there.
+    is from there. `answers_to_lose`: so many answers of the target are lost, each with its connection.
     """
 
     def __init__(self, target_port: int, bytes_per_s: int = 0, source: str = "") -> None:
@@ -31,6 +31,9 @@ class Relay:
         self.source = source
         self.port = free_port()
         self.accepted = 0
+        self.carried_bytes = 0
+        """How many bytes came from clients, on all connections."""
+        self.answers_to_lose = 0
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -114,6 +117,11 @@ class Relay:
         """Passes bytes on until the source ends, and tells the sink about the end."""
         with contextlib.suppress(OSError):
             while block := source.recv(BLOCK_BYTES):
+                if not paced and self.answers_to_lose:
+                    self.answers_to_lose -= 1
+                    break
+                if paced:
+                    self.carried_bytes += len(block)
                 sink.sendall(block)
                 if paced and self.bytes_per_s:
                     time.sleep(len(block) / self.bytes_per_s)

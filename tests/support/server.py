@@ -190,6 +190,13 @@ class RunningServer:
         return self.journaled()[ticket_id].state.value
 
 
+def cpu_s(pid: int) -> tuple[float, float]:
+    """Returns how long a process had a CPU, and how long its main thread waited for one, in seconds."""
+    had_ns = sum(int(file.read_text().split()[0]) for file in Path(f"/proc/{pid}/task").glob("*/schedstat"))
+    waited_ns = int(Path(f"/proc/{pid}/schedstat").read_text().split()[1])
+    return had_ns / 1e9, waited_ns / 1e9
+
+
 def multiply_tickets(server: RunningServer, ticket_ids: list[str], total: int) -> list[str]:
     """Fills the journal up to `total` entries with copies of these, and returns all ids.
 

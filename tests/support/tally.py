@@ -1,8 +1,9 @@
-"""What faults and attacks were tried, how often, and what happened.
+"""What faults, attacks and clients were tried, how often, and what happened.
 
 The source of docs/explanation/reliability.md.
 
-`make faults` and `make attacks` name a file in INCOMING_TEST_TALLY; in an ordinary run nothing is written.
+`make faults`, `make attacks` and `make clients` name a file in INCOMING_TEST_TALLY; in an ordinary run
+nothing is written.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["fault", "attack"]
+Kind = Literal["fault", "attack", "client"]
 
 
 def tally(kind: Kind, what: str, tried: int, happened: str) -> None:

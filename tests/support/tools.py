@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 WHAT_TO_DO: Final = (
-    "`make browser nginx` installs it, or says what to install."
+    "`make browser nginx haproxy apache` installs it, or says what to install."
     " INCOMING_TEST_ENGINES=chromium does without the other engines."
 )
 GECKODRIVERS: Final = {"x86_64": "geckodriver_linux64", "aarch64": "geckodriver_aarch64"}

@@ -13,7 +13,7 @@ from typing import Final
 
 import gevent
 
-from incoming.composition import Service
+from incoming.composition.service import Service
 from incoming.core.backend_requests import NewUpload
 from incoming.core.lifecycle import Claim
 from incoming.settings.table import Settings

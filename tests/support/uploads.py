@@ -10,11 +10,13 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 from unittest.mock import patch
 
+from incoming.core.errors import UnknownTicket
+from incoming.core.folder_manifest import Entry, encode_head
 from incoming.core.lifecycle import Claim, State
 from incoming.core.news import News
 from incoming.core.stats import Counters
@@ -29,6 +31,7 @@ from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
 from incoming.storage import Room, Storage
+from incoming.storage.choice import Storages
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, new_token
@@ -48,6 +51,18 @@ TIMES: Final[dict[str, Any]] = {
     "failed_retention_s": 200.0,
 }
 """Settings whose times are told apart easily."""
+
+
+FOLDER_FILES: Final = {"a/b.txt": b"content", "c": b"", "d/": b""}
+
+
+def stream_of(files: Mapping[str, bytes], modified_ms: int | None = None) -> bytes:
+    """Returns the stream of a folder with these files; a path that ends with `/` is an empty folder."""
+    entries = [Entry(path, len(content), modified_ms) for path, content in files.items()]
+    return encode_head(entries) + b"".join(files.values())
+
+
+FOLDER_CONTENT: Final = stream_of(FOLDER_FILES)
 
 
 def new_claim(
@@ -102,11 +117,14 @@ class House:
             registry=registry,
             leases=MemoryLeases(),
             news=MemoryNews(self.runtime),
-            storage=self._make_storage(),
+            storages=Storages(*self._make_storages()),
             callbacks=Callbacks(self.runtime, self.settings.handover_answer_timeout_s),
             counters=counters,
             boot_id=self.boot_id,
         )
+
+    def _make_storages(self) -> tuple[Storage, ...]:
+        return (self._make_storage(),)
 
     def _make_storage(self) -> Storage:
         reserve_bytes = self.settings.reserve_ahead_mib * MIB
@@ -160,8 +178,10 @@ class House:
         self.uploads.release(client.claim)
         return ticket_id
 
-    def arrive(self, ticket_id: str, content: bytes = b"content") -> Client:
+    def arrive(self, ticket_id: str, content: bytes | None = None) -> Client:
         """Uploads the content, and returns when the app was called (if it answers at once)."""
+        if content is None:
+            content = FOLDER_CONTENT if self.ticket(ticket_id).is_folder else b"content"
         client = self.claim(ticket_id, len(content))
         self.uploads.write(client.claim, memoryview(content))
         self.uploads.complete(client.claim)
@@ -181,8 +201,13 @@ class House:
         return self.ticket(ticket_id).state
 
     def file(self, ticket_id: str) -> Path:
-        """Returns where the upload's bytes are."""
-        return Path(self.context.storage.location(ticket_id))
+        """Returns where the upload's bytes are; of an unknown one, where they would be."""
+        storages = self.context.storages
+        try:
+            storage = storages.of(self.ticket(ticket_id))
+        except UnknownTicket:
+            storage = storages.default
+        return Path(storage.location(ticket_id))
 
     @contextlib.contextmanager
     def journal_broken(self) -> Iterator[None]:
@@ -197,7 +222,7 @@ class House:
 
 def room(house: House) -> Room:
     """Returns what tells how much space is left."""
-    found = house.context.storage.room
+    found = house.context.storages.default.room
     assert found
     return found
 
@@ -206,5 +231,5 @@ def arrived(directory: Path, *answers: FakeAnswer, **request: str) -> tuple[Hous
     """Returns a house whose app was told that a file of `content` is there, and the ticket's id."""
     house = House(directory, FakeApp(*answers), **TIMES)
     ticket_id = house.new_ticket(**request)
-    house.arrive(ticket_id, b"content")
+    house.arrive(ticket_id)
     return house, ticket_id

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.ticket import Ticket
+from incoming.storage.local.writer import LocalWriter
 from incoming.uploads.admission import MIB, Admission
 from tests.support.uploads import House, room
 
@@ -51,8 +53,10 @@ def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission)
     ticket = admission.new_ticket(
         NewUpload(URL, False, "s3cret", True, None, True, '{"a": 1}', 1000, 99, 98, "http://x")
     )
+    assert ticket.issued_unix_s == pytest.approx(time.time(), abs=60)
     assert ticket == Ticket(
         id=ticket.id,
+        issued_unix_s=ticket.issued_unix_s,
         signal_finish_url=URL,
         secret="s3cret",
         secret_required=True,
@@ -65,6 +69,7 @@ def test_a_ticket_has_all_that_was_asked_for(house: House, admission: Admission)
         max_bytes=99,
         length_bytes=98,
         return_url="http://x",
+        storage="local",
     )
 
 
@@ -95,7 +100,7 @@ def test_the_file_that_was_announced_may_come(admission: Admission, state: State
 
 
 @pytest.mark.parametrize("length_bytes", [0, 1, 100])
-def test_a_ticket_without_a_file_takes_any(admission: Admission, length_bytes: int) -> None:
+def test_a_ticket_without_a_file_takes_a_file_of_any_length(admission: Admission, length_bytes: int) -> None:
     admission.check(ticket_in(State.ISSUED, None), length_bytes)
 
 
@@ -151,7 +156,7 @@ def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admis
     admission.open(first, most_of_it).close()
     with pytest.raises(StorageFull):
         admission.open(second, most_of_it)
-    assert house.context.storage.size(second.id) is None, "who is not let in leaves nothing"
+    assert house.context.storages.default.size(second.id) is None, "who is not let in leaves nothing"
     admission.release(first.id)
     admission.open(second, most_of_it).close()
 
@@ -163,12 +168,13 @@ def test_what_is_on_the_disk_needs_no_room_any_more(house: House, admission: Adm
     other = house.ticket(house.new_ticket())
     with pytest.raises(StorageFull):
         admission.open(other, most_of_it)
+    assert isinstance(writer, LocalWriter)
     writer.accounted_bytes = most_of_it
     admission.hold(first, writer)
     admission.open(other, most_of_it).close()
 
 
-def test_a_file_that_has_grown_beyond_its_length_is_not_gone_on_with(
+def test_a_file_that_has_grown_beyond_its_length_is_not_continued(
     house: House, admission: Admission, caplog: pytest.LogCaptureFixture
 ) -> None:
     ticket = house.ticket(house.paused(LENGTH_BYTES, b"0123456"))

@@ -145,7 +145,8 @@ def test_a_file_that_its_app_moves_away_has_nothing_of_its_parts_beside_it(
     house = House(tmp_path / "house", FakeApp(move))
     ticket_id = house.new_ticket(removeFileWhenFinished="false")
     send_all(house, ticket_id)
-    monkeypatch.setattr(house.context.storage.parts, "clean_up", lambda _: None)  # the process was killed
+    parts = house.context.storages.default.parts
+    monkeypatch.setattr(parts, "clean_up", lambda _: None)  # the process was killed
     plan(house, ticket_id, 2, 1)
     assert moved.read_bytes() == PIECES[1] + PIECES[0]
     assert not house.file(ticket_id).parent.exists()
@@ -443,7 +444,7 @@ def test_a_defect_is_logged_and_told_without_details(
     def broken(*_: object) -> None:
         raise ValueError("a defect")
 
-    monkeypatch.setattr(house.context.storage.parts, "assemble", broken)
+    monkeypatch.setattr(house.context.storages.default.parts, "assemble", broken)
     with pytest.raises(InternalError):
         house.uploads.assemblies.wait(ticket_id, 60.0)
     assert "a defect" in caplog.text

@@ -12,7 +12,7 @@ IDLE_AFTER_S = 60.0
 UNUSED_AFTER_S = 5
 
 
-def test_nothing_is_held_at_first() -> None:
+def test_a_new_disk_budget_holds_nothing() -> None:
     assert DiskBudget(IDLE_AFTER_S, UNUSED_AFTER_S).held_bytes(0) == 0
 
 
@@ -131,7 +131,7 @@ def test_an_upload_without_a_byte_yields_after_a_moment_and_one_with_bytes_never
     assert budget.held_bytes(UNUSED_AFTER_S) == 20, "it counts until another one needs the room"
 
 
-def test_the_first_byte_makes_an_ordinary_hold() -> None:
+def test_a_reservation_stays_once_its_first_byte_has_come() -> None:
     budget = DiskBudget(IDLE_AFTER_S, UNUSED_AFTER_S)
     budget.hold("a", 10, 0, begun=False)
     budget.hold("a", 9, 50, begun=True)
@@ -160,7 +160,7 @@ def test_a_hold_may_change_its_size_without_being_renewed() -> None:
     assert budget.held_bytes(IDLE_AFTER_S) == 0
 
 
-def test_what_has_lapsed_is_not_resized() -> None:
+def test_a_lapsed_reservation_is_not_resized() -> None:
     budget = DiskBudget(IDLE_AFTER_S, UNUSED_AFTER_S)
     budget.hold("a", 10, 0, begun=False)
     budget.lapse("a")

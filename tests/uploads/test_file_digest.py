@@ -13,6 +13,7 @@ from incoming.core.errors import DigestMismatch, UploadCancelled
 from incoming.core.file_digest import FileDigest
 from incoming.core.lifecycle import State
 from incoming.uploads.claims import ClaimedUpload
+from incoming.uploads.housekeeping import recover
 from tests.support.uploads import House, new_claim
 
 CONTENT = b"0123456789" * 1000
@@ -110,6 +111,23 @@ def test_a_digest_may_be_named_when_half_of_the_file_is_stored(house: House, nam
     assert house.ticket(ticket_id).file_digest == named(name)
 
 
+@each_hash
+@pytest.mark.parametrize("file_digest", ["right", "wrong"])
+def test_a_digest_that_is_named_after_another_one_was_asked_for_counts(
+    house: House, name: str, file_digest: str
+) -> None:
+    ticket_id = house.new_ticket()
+    house.uploads.write(claim(house, ticket_id, "sha256:"), memoryview(CONTENT)[:4000])
+    claimed = claim(house, ticket_id, named(name, CONTENT if file_digest == "right" else OTHER))
+    house.uploads.write(claimed, memoryview(CONTENT)[4000:])
+    if file_digest == "right":
+        house.uploads.complete(claimed)
+        assert house.ticket(ticket_id).file_digest == named(name)
+    else:
+        with pytest.raises(DigestMismatch):
+            house.uploads.complete(claimed)
+
+
 def test_the_digests_of_the_app_and_of_the_client_are_both_known(house: House) -> None:
     ticket_id = house.new_ticket(digest="sha256")
     claimed = claim(house, ticket_id, "sha512:")
@@ -128,3 +146,23 @@ def test_a_file_whose_client_was_killed_at_the_end_is_compared_too(house: House,
     house = house.after_a_kill()
     house.runtime.settle()
     assert house.state(ticket_id) is (State.FINISHED if content == CONTENT else State.CANCELLED)
+
+
+def test_a_file_that_lost_bytes_in_a_power_cut_is_not_taken_for_another_file(house: House) -> None:
+    """All bytes were there, and the power failed before they were synced: the client sends them again."""
+    ticket_id = house.new_ticket()
+    claimed = claim(house, ticket_id, named("sha512"))
+    house.uploads.write(claimed, memoryview(CONTENT))
+    with house.file(ticket_id).open("r+b") as file:
+        file.seek(4096)
+        file.write(bytes(4096))
+    house = house.after_a_power_cut()
+    recover(house.uploads)
+    house.runtime.settle()
+    assert house.state(ticket_id) is State.PAUSED, house.ticket(ticket_id).reason
+    claimed = claim(house, ticket_id)
+    assert claimed.offset_bytes < len(CONTENT)
+    house.uploads.write(claimed, memoryview(CONTENT)[claimed.offset_bytes :])
+    house.uploads.complete(claimed)
+    house.runtime.settle()
+    assert house.state(ticket_id) is State.FINISHED

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import gevent
 import pytest
@@ -17,6 +19,7 @@ from incoming.core.lifecycle import Claim, State
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.settings.table import Settings
+from incoming.storage.local.deletion import Deletion as FileDeletion
 from incoming.uploads.housekeeping import (
     LONGEST_SWEEP_INTERVAL_S,
     RETRY_AFTER_S,
@@ -147,31 +150,24 @@ def test_one_ticket_that_makes_trouble_does_not_keep_the_others(tmp_path: Path) 
     assert {house.state(first), house.state(second)} == {State.EXPIRED}
 
 
-def not_removed(house: House) -> str:
-    """Has an upload expire whose file the disk keeps, for root too; returns its id."""
+@contextlib.contextmanager
+def disk_that_keeps(house: House) -> Iterator[str]:
+    """An upload expires whose file the disk does not delete until the end; yields its id."""
     ticket_id = house.paused(LENGTH_BYTES, CONTENT[:4])
-    house.file(ticket_id).unlink()
-    house.file(ticket_id).mkdir()
-    house.pass_time(101)
-    assert house.state(ticket_id) is State.EXPIRED
-    return ticket_id
-
-
-def lets_go(house: House, ticket_id: str) -> None:
-    """The disk works again."""
-    house.file(ticket_id).rmdir()
-    house.file(ticket_id).write_bytes(CONTENT)
+    with patch.object(FileDeletion, "unlink", side_effect=OSError(errno.EIO, "it fails")):
+        house.pass_time(101)
+        assert house.state(ticket_id) is State.EXPIRED
+        yield ticket_id
 
 
 def test_a_file_that_could_not_be_removed_is_removed_by_the_first_sweep_that_can(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = house_with(tmp_path)
-    ticket_id = not_removed(house)
-    for _ in range(3):
-        house.pass_time(1)
-    assert caplog.text.count("its file is not deleted yet") == 1
-    lets_go(house, ticket_id)
+    with disk_that_keeps(house) as ticket_id:
+        for _ in range(3):
+            house.pass_time(1)
+        assert caplog.text.count("its file is not deleted yet") == 1
     house.pass_time(1)
     assert not house.file(ticket_id).parent.exists()
     assert house.state(ticket_id) is State.EXPIRED, "the result is kept as long as ever"
@@ -182,10 +178,9 @@ def test_a_file_that_could_not_be_removed_is_removed_by_the_first_sweep_that_can
 
 def test_a_ticket_whose_file_could_not_be_removed_is_not_forgotten_before_it_is(tmp_path: Path) -> None:
     house = house_with(tmp_path)
-    ticket_id = not_removed(house)
-    house.pass_time(31)
-    assert house.state(ticket_id) is State.EXPIRED
-    lets_go(house, ticket_id)
+    with disk_that_keeps(house) as ticket_id:
+        house.pass_time(31)
+        assert house.state(ticket_id) is State.EXPIRED
     house.pass_time(1)
     assert not house.file(ticket_id).parent.exists()
     with pytest.raises(UnknownTicket):
@@ -240,7 +235,7 @@ def test_a_sweep_does_not_remove_a_failed_file_that_was_tried_again_meanwhile(
     assert house.file(ticket_id).exists()
 
 
-def test_a_sweep_does_not_let_a_wait_lapse_that_began_anew_meanwhile(
+def test_a_sweep_does_not_let_a_wait_lapse_that_started_again_meanwhile(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     house = house_with(tmp_path, WillFinish())
@@ -289,6 +284,37 @@ def test_an_end_that_was_decided_on_an_older_ticket_does_not_count(tmp_path: Pat
 
 
 # --- what was left over ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("content", "proves", "is_whole"),
+    [(CONTENT, False, True), (CONTENT[:4], False, False), (b"", False, False), (CONTENT, True, False)],
+)
+def test_a_paused_upload_that_only_has_to_be_completed_says_so(
+    tmp_path: Path, content: bytes, proves: bool, is_whole: bool
+) -> None:
+    house = house_with(tmp_path)
+    ticket_id = house.new_ticket()
+    claim = house.uploads.claim(ticket_id, new_claim(LENGTH_BYTES, proves=proves), lambda _: None)
+    if content:
+        house.uploads.write(claim, memoryview(content))
+    house.uploads.release(claim)
+    assert (house.state(ticket_id), house.ticket(ticket_id).is_whole) == (State.PAUSED, is_whole)
+
+
+def test_an_upload_that_says_so_and_lacks_bytes_says_it_no_more_and_expires_in_its_time(
+    tmp_path: Path,
+) -> None:
+    house = house_with(tmp_path)
+    ticket_id = house.new_ticket()
+    client = house.claim(ticket_id, LENGTH_BYTES)
+    house.uploads.write(client.claim, memoryview(CONTENT))
+    house.uploads.release(client.claim)
+    os.truncate(house.file(ticket_id), 4)
+    house.pass_time(1)
+    assert (house.state(ticket_id), house.ticket(ticket_id).is_whole) == (State.PAUSED, False)
+    house.pass_time(101)
+    assert house.state(ticket_id) is State.EXPIRED
 
 
 def fails_once(monkeypatch: pytest.MonkeyPatch, where: object, name: str) -> None:
@@ -519,7 +545,7 @@ def test_where_every_file_has_a_ticket_nothing_is_reported(
     assert strays_said(house.after_a_kill(), caplog) == []
 
 
-def test_a_ticket_that_is_made_while_files_are_listed_is_no_stray(
+def test_a_ticket_that_is_made_while_files_are_listed_is_not_a_stray(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house = House(tmp_path)

@@ -226,7 +226,7 @@ def test_an_empty_file_has_digests_too(house: House) -> None:
     assert digests(house, ticket_id) == (0, hashlib.sha256(b"").hexdigest())
 
 
-def test_a_takeover_in_the_middle_goes_on_with_the_digest(house: House) -> None:
+def test_a_takeover_in_the_middle_continues_the_digest(house: House) -> None:
     ticket_id = house.new_ticket(digest="sha256")
     old = claim(house, ticket_id)
     write(house, old, CONTENT[:HALF])
@@ -305,7 +305,7 @@ def test_a_large_file_is_read_back_in_blocks(house: House) -> None:
 
 
 @every_version
-def test_a_file_that_got_shorter_is_begun_anew_where_it_ends(house: House, version: int) -> None:
+def test_a_file_that_got_shorter_is_started_again_where_it_ends(house: House, version: int) -> None:
     ticket_id = begun(house, CONTENT[:HALF], version, digest="sha256")
     with house.file(ticket_id).open("r+b") as file:
         file.truncate(100)

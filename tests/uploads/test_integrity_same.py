@@ -163,7 +163,7 @@ def test_everything_is_compared_before_the_upload_resumes(house: House) -> None:
     assert house.state(ticket_id) is State.WAITING
 
 
-def test_pieces_of_two_files_are_thrown_away_and_the_upload_starts_anew(house: House) -> None:
+def test_pieces_of_two_files_are_thrown_away_and_the_upload_starts_again(house: House) -> None:
     ticket_id = damaged(house, CONTENT[:HALF] + CONTENT[:HALF])
     with pytest.raises(WrongFile):
         prove(house, again := claim(house, ticket_id))
@@ -176,7 +176,7 @@ def test_pieces_of_two_files_are_thrown_away_and_the_upload_starts_anew(house: H
     assert house.file(ticket_id).read_bytes() == CONTENT
 
 
-def test_who_was_taken_over_throws_nothing_away(house: House) -> None:
+def test_a_claim_that_was_taken_over_discards_nothing(house: House) -> None:
     ticket_id = damaged(house)
     old = claim(house, ticket_id)
     claim(house, ticket_id)

@@ -141,7 +141,7 @@ def test_a_server_that_stops_releases_leases_at_once(house: House) -> None:
     assert house.uploads.claims.count() == 0
 
 
-def test_what_is_called_off_ends_its_lease(house: House) -> None:
+def test_a_cancelled_upload_ends_its_lease(house: House) -> None:
     client = claim(house, ticket_id := house.new_ticket())
     house.uploads.cancel_by_app(ticket_id, "")
     house.runtime.settle()

@@ -382,7 +382,7 @@ def test_a_stopped_outbox_calls_nobody(tmp_path: Path) -> None:
     assert house.state(ticket_id) is State.HANDING_OVER
 
 
-def test_a_ticket_that_is_forgotten_meanwhile_is_no_defect(
+def test_a_ticket_that_is_forgotten_meanwhile_is_not_a_defect(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     house, ticket_id = arrived(tmp_path, DOWN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,7 +54,8 @@ def test_a_new_ticket_has_neither_name_nor_length(house: House, overview: Overvi
         "id": ticket_id[:8], "name": "", "app": "app.example.org", "state": "issued", "reason": "",
         "length_bytes": None, "offset_bytes": 0, "bytes_per_s": 0, "seconds_left": None,
         "age_s": 3.0, "idle_s": 3.0, "connected": False, "deliveries": 0, "max_bytes_per_s": 1000,
-        "trouble": "", "parts": None,
+        "trouble": "", "parts": None, "instance": None, "storage": "local", "source": "", "dest_type": "file",
+        "issued_unix_s": pytest.approx(time.time(), abs=60),
     }  # fmt: skip
 
 
@@ -90,7 +92,7 @@ def test_a_disk_that_does_not_say_hides_the_offset_and_nothing_else(
     def fail(_: str) -> int:
         raise StorageFailed
 
-    monkeypatch.setattr(house.context.storage, "size", fail)
+    monkeypatch.setattr(house.context.storages.default, "size", fail)
     assert only_row(overview)["offset_bytes"] is None
     assert only_row(overview)["id"] == ticket_id[:8]
 
@@ -180,7 +182,7 @@ def test_a_list_can_be_of_one_state_and_goes_page_by_page(house: House, overview
 
 
 @pytest.mark.parametrize("look", [lambda one: one.totals(), lambda one: one.page(Listing(limit=5))])
-def test_while_many_are_looked_at_others_run(
+def test_listing_many_tickets_lets_other_greenlets_run(
     house: House, overview: Overview, look: Callable[[Overview], object]
 ) -> None:
     for _ in range(450):
@@ -277,7 +279,7 @@ def test_a_loop_that_is_late_is_seen(tmp_path: Path, house: House, overview: Ove
     assert sum(overview.speeds.history(10)) == 0
 
 
-def test_all_is_well_until_the_service_stops(house: House, overview: Overview) -> None:
+def test_a_new_service_has_no_trouble_until_it_stops(house: House, overview: Overview) -> None:
     assert overview.trouble() == ""
     house.uploads.stop()
     assert overview.trouble() == "stopping"
@@ -318,7 +320,7 @@ def test_a_journal_that_takes_no_ticket_is_noticed_and_one_that_does_again_too(
     with house.journal_broken():
         house.runtime.advance(20)
         assert overview.trouble() == "journal"
-        assert (overview.disk_works(), overview.journal_works()) == (True, False)
+        assert (overview.disk_works(), overview.registry_works()) == (True, False)
     assert caplog.text.count("the journal can't be written") == 1, "it is said once"
     house.runtime.advance(6)
     assert overview.trouble() == ""
@@ -328,7 +330,7 @@ def test_a_journal_that_hangs_is_not_taken_for_the_storage(house: House, overvie
     with house.runtime.held("check"):
         house.runtime.advance(DISK_HANGS_AFTER_S + 10)
         assert overview.trouble() == "journal"
-        assert (overview.disk_works(), overview.journal_works()) == (True, False)
+        assert (overview.disk_works(), overview.registry_works()) == (True, False)
     house.runtime.advance(1)
     assert overview.trouble() == ""
 
@@ -340,7 +342,9 @@ def test_a_lack_of_room_has_a_word_of_its_own(
     def full() -> None:
         raise StorageFull
 
-    monkeypatch.setattr(getattr(house.context, what), "check", full)
+    context = house.context
+    places = {"storage": context.storages.default, "registry": context.registry}
+    monkeypatch.setattr(places[what], "check", full)
     house.runtime.advance(6)
     assert overview.trouble() == word
 

@@ -74,7 +74,7 @@ def test_parts_are_written_side_by_side(house: House, ticket_id: str) -> None:
     assert house.state(ticket_id) is State.UPLOADING
 
 
-def test_a_part_resumes_where_it_is(house: House, ticket_id: str) -> None:
+def test_each_part_resumes_at_its_own_offset(house: House, ticket_id: str) -> None:
     first, second = new_part(house, ticket_id, 40), new_part(house, ticket_id, 60)
     resume_part(house, second, CONTENT[40:50])
     client = claim_part(house, second)
@@ -188,14 +188,14 @@ def test_an_upload_that_was_begun_as_a_whole_takes_no_parts(
 def test_a_storage_of_whole_files_takes_no_parts(tmp_path: Path) -> None:
     class PieceHouse(House):
         def _make_storage(self) -> Storage:
-            return PieceStorage()
+            return PieceStorage(self.runtime)
 
     house = PieceHouse(tmp_path)
     with pytest.raises(NotInParts, match="whole files only"):
         new_part(house, house.new_ticket(), 40)
 
 
-def test_what_is_not_there_is_unknown(house: House, ticket_id: str) -> None:
+def test_a_part_that_does_not_exist_is_unknown(house: House, ticket_id: str) -> None:
     parts = house.uploads.parts
     new_part(house, ticket_id, 40)
     for upload_id in (f"{ticket_id}/parts/2", ticket_id, "x", f"{ticket_id}/parts/0"):
@@ -218,7 +218,7 @@ def test_nothing_begins_while_the_server_stops(house: House, ticket_id: str) -> 
             act()
 
 
-def test_what_has_ended_says_so(tmp_path: Path) -> None:
+def test_parts_of_an_ended_upload_tell_how_it_ended(tmp_path: Path) -> None:
     house = House(tmp_path, FakeApp(Refused("no")), **{**TIMES, "result_retention_s": 1000.0})
     cancelled, expired, failed = (house.new_ticket() for _ in range(3))
     for ticket_id in (cancelled, expired, failed):
@@ -674,12 +674,12 @@ def test_claims_of_parts_are_counted(house: House, ticket_id: str) -> None:
     assert house.context.counters.claims["part"] == 3
 
 
-def test_folders_of_parts_are_not_strays(house: House, ticket_id: str) -> None:
+def test_folders_of_parts_are_not_reported_as_strays(house: House, ticket_id: str) -> None:
     send_part(house, ticket_id, CONTENT)
-    inventory = house.context.storage.inventory
+    inventory = house.context.storages.default.inventory
     assert inventory
-    assert inventory.strays(lambda: {ticket_id}).names == ()
-    assert inventory.strays(set).names == (ticket_id,)
+    assert inventory.strays(lambda _: {ticket_id}).names == ()
+    assert inventory.strays(lambda _: set()).names == (ticket_id,)
 
 
 def test_a_journal_that_refuses_leaves_no_room_reserved(house: House, ticket_id: str) -> None:

@@ -226,7 +226,7 @@ def test_lost_bytes_are_sent_again_and_no_others_that_are_known_to_be_right(
 
 
 @every_version
-def test_a_file_that_is_shorter_than_its_checkpoints_goes_on_at_the_last_that_it_reaches(
+def test_a_file_that_is_shorter_than_its_checkpoints_continues_at_the_last_that_it_reaches(
     house: House, version: int
 ) -> None:
     ticket_id = begun(house, RANDOM, version, leaves=True)
@@ -236,7 +236,7 @@ def test_a_file_that_is_shorter_than_its_checkpoints_goes_on_at_the_last_that_it
 
 
 @every_version
-def test_an_upload_whose_file_is_gone_begins_anew(house: House, version: int) -> None:
+def test_an_upload_whose_file_is_gone_starts_again(house: House, version: int) -> None:
     ticket_id = begun(house, RANDOM, version)
     house.file(ticket_id).unlink()
     assert goes_on(house.after_a_power_cut(), ticket_id, RANDOM, version) == 0
@@ -258,7 +258,7 @@ def test_another_file_does_not_cost_what_is_stored(house: House) -> None:
     assert goes_on(after, ticket_id, RANDOM, 2) == STORED
 
 
-def test_bytes_that_were_written_anew_are_what_the_next_power_cut_is_held_to(house: House) -> None:
+def test_bytes_that_were_rewritten_are_what_the_next_power_cut_is_held_to(house: House) -> None:
     ticket_id = begun(house, RANDOM, 1)
     lose(house.file(ticket_id), 2 * CHUNK, 12 * CHUNK)
     after = house.after_a_power_cut()

@@ -11,6 +11,7 @@ import pytest
 from crc32c import crc32c
 
 from incoming.core.lifecycle import State
+from incoming.core.ticket import DEST_TYPES
 from incoming.handover.answers import Done, NoAnswer, Refused, WillFinish
 from incoming.registry.entries import ticket_entry
 from incoming.uploads.housekeeping import RETRY_AFTER_S, recover, sweep
@@ -20,6 +21,7 @@ from tests.support.uploads import TIMES, House, new_claim
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
 DOWN = NoAnswer("the app could not be reached")
+EACH_KIND = pytest.mark.parametrize("dest_type", DEST_TYPES)
 
 
 def house_with(directory: Path, *answers: FakeAnswer) -> House:
@@ -68,18 +70,20 @@ def test_an_upload_whose_client_has_not_agreed_yet_waits_for_it(tmp_path: Path, 
     assert house.claim(ticket_id, length_bytes).claim.offset_bytes == 0
 
 
-def test_a_handover_resumes_after_a_restart(tmp_path: Path) -> None:
+@EACH_KIND
+def test_a_handover_resumes_after_a_restart(tmp_path: Path, dest_type: str) -> None:
     before = house_with(tmp_path, DOWN)
-    ticket_id = before.new_ticket()
+    ticket_id = before.new_ticket(destType=dest_type)
     before.arrive(ticket_id)
     before.app.answers = [Done()]
     house = before.after_a_kill()
     assert house.state(ticket_id) is State.FINISHED
 
 
-def test_a_waiting_ticket_can_be_finished(tmp_path: Path) -> None:
+@EACH_KIND
+def test_a_waiting_ticket_can_be_finished_after_a_kill(tmp_path: Path, dest_type: str) -> None:
     before = house_with(tmp_path, WillFinish())
-    ticket_id = before.new_ticket()
+    ticket_id = before.new_ticket(destType=dest_type)
     before.arrive(ticket_id)
     house = before.after_a_kill()
     assert len(house.app.forms) == 1, "it is not asked again before its time"
@@ -111,9 +115,10 @@ def test_a_finished_file_is_removed_when_it_is_ours_to_remove(tmp_path: Path, re
     assert house.claim(ticket_id, 7).claim.ticket.state is State.FINISHED
 
 
-def test_a_failed_handover_waits_for_the_app_to_ask(tmp_path: Path) -> None:
+@EACH_KIND
+def test_a_failed_handover_waits_for_the_app_to_ask(tmp_path: Path, dest_type: str) -> None:
     before = house_with(tmp_path, Refused("no"))
-    ticket_id = before.new_ticket()
+    ticket_id = before.new_ticket(destType=dest_type)
     before.arrive(ticket_id)
     house = before.after_a_kill()
     assert house.state(ticket_id) is State.FAILED
@@ -273,7 +278,7 @@ def as_an_older_version_wrote_it(house: House) -> None:
     house.journal.append([ticket_entry(ticket) for ticket in older])
 
 
-def test_an_upload_of_an_older_version_goes_on_where_the_disk_has_lost_its_bytes(
+def test_an_upload_of_an_older_version_continues_where_the_disk_has_lost_its_bytes(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     before = house_with(tmp_path)
@@ -288,8 +293,8 @@ def test_an_upload_of_an_older_version_goes_on_where_the_disk_has_lost_its_bytes
     assert "a power cut destroyed 15904 bytes" in caplog.text
 
 
-def test_bytes_that_outlived_what_the_journal_says_of_them_are_looked_at_too(tmp_path: Path) -> None:
-    """Without fsync an entry may be older than the file."""
+def test_bytes_that_outlived_what_the_journal_says_of_them_are_not_taken_for_right(tmp_path: Path) -> None:
+    """Without fsync an entry may be older than the file, and have no claim that the bytes belong to."""
     before = house_with(tmp_path)
     ticket_id = before.new_ticket()
     log = tmp_path / "journal" / "log"
@@ -299,7 +304,10 @@ def test_bytes_that_outlived_what_the_journal_says_of_them_are_looked_at_too(tmp
     with before.file(ticket_id).open("r+b") as file:
         file.truncate(4096)
         file.truncate(20_000)
-    assert powered_up(before).claim(ticket_id, 20_000).claim.offset_bytes == 4096
+    after = powered_up(before)
+    assert after.uploads.look(ticket_id).offset_bytes == 0
+    assert after.claim(ticket_id, 20_000).claim.offset_bytes == 0
+    assert after.file(ticket_id).stat().st_size == 0
 
 
 def test_a_file_that_can_not_be_looked_at_is_left_alone(

@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from incoming.core.errors import (
+    BadRequest,
     IncomingError,
     NotAllowed,
     StorageFull,
@@ -95,6 +96,37 @@ def test_a_flood_is_counted_whole_and_does_not_flood_the_log(
     time.now_s += LOG_INTERVAL_S
     refusals.record(Kind.CLAIM, UnknownTicket(), TICKET_ID)
     assert caplog.messages[-1].endswith(f"({10_000 - LOGGED_PER_INTERVAL} more were not logged)")
+
+
+def test_a_malformed_request_is_logged_once_for_each_source_in_an_interval(
+    refusals: Refusals, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = BadRequest("The request could not be read.")
+    for source in ("192.0.2.1", "192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        refusals.record_from(source, Kind.REQUEST, error)
+    told = "request from {} refused (bad_request): The request could not be read."
+    assert caplog.messages == [
+        told.format("192.0.2.1"),
+        told.format("192.0.2.2") + " (1 more were not logged)",
+    ]
+    time.now_s += LOG_INTERVAL_S
+    refusals.record_from("192.0.2.1", Kind.REQUEST, error)
+    assert caplog.messages[2:] == [told.format("192.0.2.1") + " (1 more were not logged)"]
+
+
+def test_malformed_requests_of_many_sources_are_counted_and_neither_fill_the_log_nor_hide_other_lines(
+    refusals: Refusals, counters: Counters, time: Time, caplog: pytest.LogCaptureFixture
+) -> None:
+    error = BadRequest("The request could not be read.")
+    for minute in range(1, 4):
+        for number in range(1000):
+            refusals.record_from(f"2001:db8::{number:x}", Kind.REQUEST, error)
+        assert len(caplog.records) == minute * LOGGED_PER_INTERVAL
+        time.now_s += LOG_INTERVAL_S
+    assert counters.refusals["request", "bad_request"] == 3000
+    assert len(refusals._source_limit._logged_at_s) <= LOGGED_PER_INTERVAL
+    refusals.record(Kind.REQUEST, BadRequest("Not UTF-8."), route="new_upload")
+    assert caplog.messages[-1] == "new_upload refused (bad_request): Not UTF-8."
 
 
 def test_a_line_end_in_an_id_starts_no_line_of_the_log(

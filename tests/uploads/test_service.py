@@ -256,7 +256,7 @@ def test_who_has_let_go_can_not_write_any_more(house: House) -> None:
     assert house.uploads.claims.count() == 0
 
 
-def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> None:
+def test_releasing_a_forgotten_ticket_is_not_an_error(house: House) -> None:
     ticket_id = house.new_ticket()
     client = house.claim(ticket_id, LENGTH_BYTES)
     house.context.registry.forget(ticket_id)
@@ -264,7 +264,7 @@ def test_letting_go_of_a_ticket_that_is_forgotten_is_no_error(house: House) -> N
     assert house.uploads.claims.count() == 0
 
 
-def test_a_file_that_grew_behind_our_back_is_not_gone_on_with(house: House) -> None:
+def test_a_file_that_grew_behind_our_back_is_not_continued(house: House) -> None:
     ticket_id = house.new_ticket()
     house.uploads.release(house.claim(ticket_id, LENGTH_BYTES).claim)
     house.file(ticket_id).write_bytes(bytes(LENGTH_BYTES + 1))

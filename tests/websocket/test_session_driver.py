@@ -81,7 +81,7 @@ def test_a_chunk_that_was_cut_off_is_not_stored(house: House, page: Page, ticket
     page.socket.sendall(bytes([FIN | BINARY, 0x80 | 100]) + b"mask" + bytes(99))
     page.socket.close()
     page.running.get(timeout=10)
-    assert house.context.storage.size(ticket_id) == 0
+    assert house.context.storages.default.size(ticket_id) == 0
 
 
 def test_a_pause_releases_the_ticket_before_the_close(house: House, page: Page, ticket_id: str) -> None:

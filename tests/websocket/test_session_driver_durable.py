@@ -10,10 +10,9 @@ import pytest
 from incoming.core.errors import StorageFailed
 from incoming.core.lifecycle import State
 from incoming.handover.answers import WillFinish
-from incoming.websocket.session_driver import DURABLE_AFTER_S
 from tests.support.fakes import FakeApp
 from tests.support.piece_house import PieceHouse
-from tests.support.piece_storage import PieceWriter
+from tests.support.piece_storage import DURABLE_AFTER_S, PieceWriter
 from tests.websocket.page import CHUNK_BYTES, CONTENT, LENGTH_BYTES, Page
 from tests.websocket.page2 import Page2
 from tests.websocket.peer import BINARY, FIN
@@ -54,7 +53,7 @@ def send(page: Page, start: int) -> None:
 
 def survives(house: PieceHouse, ticket_id: str) -> int:
     """Returns how many bytes the next process would have after a kill."""
-    return house.context.storage.size(ticket_id) or 0
+    return house.context.storages.default.size(ticket_id) or 0
 
 
 def test_a_client_of_version_1_gets_each_acknowledgement_when_its_chunk_is_durable(

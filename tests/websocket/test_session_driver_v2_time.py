@@ -111,9 +111,9 @@ def test_a_rate_limit_delays_the_next_chunk_and_not_the_acknowledgement(
     page.chunk(1000, 2000)
     house.runtime.settle()
     house.runtime.advance(1 - CREDIT_S - 0.01)
-    assert house.context.storage.size(ticket_id) == 1000
+    assert house.context.storages.default.size(ticket_id) == 1000
     house.runtime.advance(0.02)
-    assert house.context.storage.size(ticket_id) == 2000
+    assert house.context.storages.default.size(ticket_id) == 2000
     page.stored(2000)
     house.runtime.advance(10)
     for _ in range(2):
@@ -129,8 +129,8 @@ def test_a_rate_limit_holds_in_version_1_too(house: House) -> None:
     page.send(FIN | BINARY, CONTENT[CHUNK_BYTES : 2 * CHUNK_BYTES])
     house.runtime.settle()
     house.runtime.advance(1 - CREDIT_S - 0.01)
-    assert house.context.storage.size(ticket_id) == CHUNK_BYTES
+    assert house.context.storages.default.size(ticket_id) == CHUNK_BYTES
     house.runtime.advance(0.02)
-    assert house.context.storage.size(ticket_id) == 2 * CHUNK_BYTES
+    assert house.context.storages.default.size(ticket_id) == 2 * CHUNK_BYTES
     house.runtime.advance(10)
     page.end()

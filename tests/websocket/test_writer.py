@@ -79,7 +79,7 @@ def test_a_flush_that_is_due_waits_until_the_last_one_is_a_moment_ago(
     assert heard(theirs) == b"\x81\x03two\x81\x03end"
 
 
-def test_a_send_takes_the_queue_with_it(
+def test_a_send_is_preceded_by_the_queued_messages(
     ends: tuple[FrameWriter, socket.socket],
 ) -> None:
     ours, theirs = ends

@@ -46,6 +46,6 @@ def test_any_other_text_is_not_base64(text: str) -> None:
 
 @same_each_run
 @given(st.text(max_size=20))
-def test_no_text_raises(text: str) -> None:
+def test_no_text_makes_the_decoder_of_base64_raise(text: str) -> None:
     found = decoded(text)
     assert found is None or text.isascii()

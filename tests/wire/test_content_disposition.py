@@ -60,5 +60,5 @@ def test_what_another_program_builds_is_read_back(name: str) -> None:
 
 @same_each_run
 @given(st.text(st.characters(max_codepoint=0xFF)))
-def test_no_value_is_an_error(value: str) -> None:
+def test_no_value_of_content_disposition_is_an_error(value: str) -> None:
     assert isinstance(file_name(value), str)

@@ -307,6 +307,6 @@ def test_a_server_does_not_mask_and_a_client_does(mask: bytes) -> None:
 
 
 @pytest.mark.parametrize("header", [b"\x81\x7e\x00\x7d", b"\x81\x7f" + bytes(6) + b"\xff\xff"])
-def test_a_server_uses_the_shortest_length_too(header: bytes) -> None:
+def test_a_frame_of_a_server_with_a_longer_length_than_needed_is_refused(header: bytes) -> None:
     with pytest.raises(FrameError, match="bad length"):
         parse_header(header, from_client=False)

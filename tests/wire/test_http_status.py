@@ -30,7 +30,7 @@ def test_a_temporary_error_is_retryable(status: int) -> None:
 
 
 @pytest.mark.parametrize("status", [101, 200, 204, 302, 400, 401, 403, 404, 409, 410, 418, 422, 428, 451])
-def test_any_other_error_is_final(status: int) -> None:
+def test_a_status_that_is_not_retryable_is_final(status: int) -> None:
     assert not is_retryable(status, None)
 
 

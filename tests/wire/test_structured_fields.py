@@ -74,7 +74,7 @@ def test_what_is_not_a_dictionary_counts_as_missing(value: str | None) -> None:
     assert dictionary(value) is None
 
 
-def test_an_empty_dictionary_is_one() -> None:
+def test_an_empty_text_is_an_empty_dictionary() -> None:
     assert dictionary("") == {}
 
 
@@ -90,6 +90,6 @@ def test_what_is_written_is_read_back(members: dict[str, int | bool | bytes]) ->
 
 @same_each_run
 @given(st.text(st.characters(max_codepoint=0x17F)))
-def test_no_value_is_an_error(value: str) -> None:
+def test_no_value_of_a_structured_field_is_an_error(value: str) -> None:
     for read in (integer, boolean, dictionary):
         read(value)

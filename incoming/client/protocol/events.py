@@ -8,6 +8,7 @@ from typing import Final
 
 from incoming.client.protocol.server_messages import ServerMessage
 from incoming.client.protocol.stored_prefix import Segment
+from incoming.core.folder_manifest import FolderManifest
 from incoming.protocol.messages import FromClient
 from incoming.wire import close_codes
 
@@ -44,19 +45,33 @@ CONNECTED: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """The file: its name for the app, its length, and the time of its last change (since 1970)."""
+    """The file: its name for the app, its length, and the time of its last change (since 1970).
+
+    `manifest`: what is sent is a folder with these files; None for a file. The length is that of the stream,
+    and the time is that of the newest file.
+    """
 
     name: str
     length_bytes: int
     last_modified_ms: int
+    manifest: FolderManifest | None = None
+
+    @property
+    def what(self) -> str:
+        """What it is, for sentences."""
+        return "folder" if self.manifest else "file"
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The user's limits: the transfer rate, and the time without progress; 0 means no limit."""
+    """The user's limits: the transfer rate, and the time without progress; 0 means no limit.
+
+    `leave_out`: a file of a folder that changed or can't be read is left out, instead of ending the upload.
+    """
 
     max_bytes_per_s: int = 0
     give_up_after_s: float = 0.0
+    leave_out: bool = False
 
 
 class Ending(Enum):
@@ -145,16 +160,21 @@ class SegmentRead:
 
 @dataclass(frozen=True, slots=True)
 class FileChanged:
-    """The file is not what it was when the upload began. `why` is a sentence that names the file."""
+    """The file is not what it was when the upload began. `why` is a sentence that names the file.
+
+    `entry`: which entry of the folder it is; None where only one file is sent.
+    """
 
     why: str
+    entry: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FileUnreadable:
-    """The file can't be read at the moment. `why` is a sentence that names the file."""
+    """The file can't be read at the moment. `why` is a sentence that names the file. `entry`: as above."""
 
     why: str
+    entry: int | None = None
 
 
 Event = (
@@ -178,7 +198,18 @@ class CloseConnection:
     """Send what is queued as far as the socket accepts it now, and close the connection, if there is one."""
 
 
-Action = SendMessage | CloseConnection
+@dataclass(frozen=True, slots=True)
+class ReadAsZeros:
+    """These entries of the folder are left out: from now on, the bytes of these and of no others are zeros.
+
+    `why` is a sentence about the newest one. It is empty if an earlier run of the command has left it out.
+    """
+
+    entries: frozenset[int]
+    why: str = ""
+
+
+Action = SendMessage | CloseConnection | ReadAsZeros
 Actions = list[Action]
 
 

@@ -5,21 +5,20 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from incoming.client.protocol.events import Ending, Outcome
+from incoming.client.protocol.events import Ending, File, Outcome
 from incoming.core import errors
 from incoming.protocol.messages import MsgErrorV2
 
-NOT_UNDERSTOOD: Final = (errors.BadMessage.number, errors.BadChunk.number)
+NOT_UNDERSTOOD: Final = (errors.BadMessage.number, errors.BadChunk.number, errors.BadParameter.number)
 """The server could not use what we sent. Our messages are valid, so one was damaged in transit."""
 TICKET_UNCHANGED: Final = (*NOT_UNDERSTOOD, errors.LengthMismatch.number, errors.WrongFile.number)
 """The server did not change the ticket."""
 OTHER_FILE: Final = (errors.WrongFile.code, errors.LengthMismatch.code)
 
+CAN_LEAVE_OUT: Final = "With --leave-out, the upload resumes without this file."
+TOO_LATE_TO_LEAVE_OUT: Final = "It is too late to leave it out, so the folder needs a new ticket."
+
 TOO_OLD = Outcome(Ending.FAILED, "The server does not speak version 2 of the protocol; it is older than 0.3.")
-NOT_TAKEN = Outcome(Ending.FAILED, "The app did not accept the file.")
-OTHER_CONTENT = Outcome(
-    Ending.FAILED, "The app has a file with other content: this ticket was used for another file."
-)
 INVALID_ANSWERS = Outcome(Ending.FAILED, "The server's answers are not valid.", resumable=True)
 STOPPED = Outcome(Ending.INTERRUPTED, "Interrupted. All stored bytes stay stored.", resumable=True)
 STOPPED_LATE = Outcome(
@@ -30,14 +29,38 @@ STOPPED_LATE = Outcome(
 CANCELLED_HERE = Outcome(Ending.INTERRUPTED, "The upload is cancelled. Its ticket can't be used again.")
 
 
-def finished(crc32c: int | None) -> Outcome:
+def finished(file: File, crc32c: int | None) -> Outcome:
     """The app has the file."""
-    return Outcome(Ending.FINISHED, "The app has the file.", crc32c=crc32c)
+    return Outcome(Ending.FINISHED, f"The app has the {file.what}.", crc32c=crc32c)
 
 
-def changed_since(how: str) -> Outcome:
-    """The app has what was sent, but the file has changed since; `how` is a sentence that names it."""
-    return Outcome(Ending.FAILED, f"The app has the file as it was when it was read. {how}")
+def not_taken(file: File) -> Outcome:
+    """The app has refused the file."""
+    return Outcome(Ending.FAILED, f"The app did not accept the {file.what}.")
+
+
+def other_content(file: File) -> Outcome:
+    """The ticket has finished, but not with this file."""
+    what = file.what
+    return Outcome(
+        Ending.FAILED,
+        f"The app has a {what} with other content: this ticket was used for another {what}.",
+    )
+
+
+def other_ticket(file: File) -> Outcome:
+    """A file is sent with a ticket for a folder, or a folder with one for a file."""
+    if file.manifest:
+        return Outcome(
+            Ending.FAILED,
+            "This ticket is for a single file. For a folder, the app asks for a ticket with destType=folder.",
+        )
+    return Outcome(Ending.FAILED, "This ticket is for a folder, and not for a single file.")
+
+
+def changed_since(file: File, how: str) -> Outcome:
+    """The app has what was sent, but it has changed since; `how` is a sentence that names the file."""
+    return Outcome(Ending.FAILED, f"The app has the {file.what} as it was when it was read. {how}")
 
 
 def gave_up(after_s: float, note: str) -> Outcome:
@@ -46,11 +69,13 @@ def gave_up(after_s: float, note: str) -> Outcome:
     return Outcome(Ending.GAVE_UP, f"Gave up: no progress for {after_s:g} s.{why}", resumable=True)
 
 
-def refused(error: MsgErrorV2) -> Outcome:
-    """The server has refused the upload."""
+def refused(error: MsgErrorV2, file: File) -> Outcome:
+    """The server has refused the upload of this file."""
     ending = Ending.CANCELLED if error.error_code == errors.UploadCancelled.number else Ending.FAILED
     is_other_file = error.code in OTHER_FILE and error.file_name
     text = f"{error.msg} {_expected_file(error)}" if is_other_file else error.msg
+    if file.manifest and 0 <= error.index < len(file.manifest.entries):
+        text = f'{text} It is "{file.manifest.entries[error.index].path}".'
     return Outcome(ending, text, resumable=error.error_code in TICKET_UNCHANGED and not is_other_file)
 
 

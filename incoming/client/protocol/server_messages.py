@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from incoming.core.folder_manifest import FolderManifest
 from incoming.protocol.messages import (
     MAX_LIST_ITEMS,
     MsgAllDoneV2,
@@ -62,9 +63,16 @@ def parse(text: str) -> ServerMessage | None:
     return message
 
 
-def is_valid(conf: MsgUploadConfV2, length_bytes: int) -> bool:
-    """Returns whether a MsgUploadConf is possible for a file of this length."""
+def is_valid(conf: MsgUploadConfV2, length_bytes: int, manifest: FolderManifest | None = None) -> bool:
+    """Returns whether a MsgUploadConf is possible for a file of this length, or for a folder."""
     inside = conf.offset <= length_bytes and all(a <= b <= length_bytes for a, b in conf.compare)
     limited = min(conf.max_chunk_bytes, conf.max_window_bytes, conf.silence_s) > 0
     whole = conf.offset == length_bytes or not conf.arrived
-    return conf.version >= VERSION and inside and limited and whole and len(conf.compare) <= MAX_LIST_ITEMS
+    left_out = all(_is_left_out(entry, conf.offset, manifest) for entry in conf.left_out)
+    few = len(conf.compare) <= MAX_LIST_ITEMS
+    return conf.version >= VERSION and inside and limited and whole and left_out and few
+
+
+def _is_left_out(entry: int, offset: int, manifest: FolderManifest | None) -> bool:
+    """Returns whether an entry of a folder may be left out where so many bytes are stored."""
+    return manifest is not None and entry < len(manifest.entries) and manifest.ends[entry] <= offset

@@ -11,6 +11,7 @@ when it is done. docs/reference/protocol.md describes version 2, which this sess
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from incoming.client.protocol import events, outcomes, server_messages
@@ -21,6 +22,7 @@ from incoming.client.protocol.events import (
     CloseConnection,
     Event,
     Outcome,
+    ReadAsZeros,
     ReadSegment,
     SendMessage,
     Stage,
@@ -30,8 +32,17 @@ from incoming.client.protocol.resume_proof import ResumeProof
 from incoming.client.protocol.timeouts import Timeouts
 from incoming.client.protocol.transfer import Transfer
 from incoming.core import errors
+from incoming.core.resume_check import Ranges
+from incoming.core.ticket import FOLDER
 from incoming.protocol import messages
-from incoming.protocol.messages import MsgAgree, MsgCancel, MsgComplete, MsgPing, MsgUploadReq
+from incoming.protocol.messages import (
+    MsgAgree,
+    MsgCancel,
+    MsgComplete,
+    MsgLeaveOut,
+    MsgPing,
+    MsgUploadReq,
+)
 from incoming.protocol.v2 import VERSION
 from incoming.wire import close_codes
 
@@ -39,6 +50,16 @@ CANCEL_REASON: Final = "cancelled by the user"
 READ_BYTES: Final = 4 * 1024 * 1024
 """How much is read at a time for a checksum, before the connection is served again."""
 CONNECTION_LOST: Final = "The connection was lost."
+
+
+@dataclass(frozen=True, slots=True)
+class LeavingOut:
+    """An entry of the folder that is about to be left out, for the reason `why`."""
+
+    entry: int
+    why: str
+    end_bytes: int
+    is_asked_for: bool = False
 
 
 class Session:
@@ -55,21 +76,27 @@ class Session:
         """`random_unit` returns random numbers from 0 to 1; `now_s` is the time by the caller's clock."""
         self.stage = Stage.CONNECTING
         self.outcome: Outcome | None = None
-        self.transfer = Transfer(file.length_bytes, options.max_bytes_per_s)
+        self.transfer = Transfer(file.length_bytes, options.max_bytes_per_s, file.manifest)
+        self.left_out: frozenset[int] = frozenset()
+        """The entries of the folder that are left out."""
         self.retry_at_s = now_s
         self.note = ""
         self.resumed = 0
         self.app_is_silent, self.app_problem = False, ""
         self._ticket, self._file, self._options = ticket, file, options
         self._backoff, self._timeouts = Backoff(random_unit), Timeouts(options.give_up_after_s, now_s)
+        self._compare: Ranges = ()
         self._proof = ResumeProof(())
         self._cancelling = self._was_confirmed = False
         self._retry_after_s, self._completed_s = 0.0, now_s
         self._app_crc32c: int | None = None
+        self._leaving: LeavingOut | None = None
 
     def handle(self, event: Event, now_s: float) -> Actions:
         """Returns the actions that follow from `event`, in order."""
         if self.stage in CONNECTED:
+            if type(event) is messages.MsgPong and not self._timeouts.awaits_pong:
+                self.transfer.still_at_work(now_s)
             if type(event) in _FROM_SERVER:
                 self._timeouts.received(now_s)
         elif type(event) in _NEEDS_CONNECTION:
@@ -79,11 +106,13 @@ class Session:
 
     def work(self, now_s: float, room: bool = True) -> Work | None:
         """Returns the next read of the file, if any. Chunks are sent only if there is `room` in the queue."""
+        if room and self.stage is Stage.SENDING and (chunk := self.transfer.next_chunk(now_s)):
+            return chunk
+        if self._leaving:
+            return None
         if self.stage is Stage.PROVING:
             segment = self._proof.next_segment(READ_BYTES)
             return ReadSegment(segment) if segment else None
-        if room and self.stage is Stage.SENDING and (chunk := self.transfer.next_chunk(now_s)):
-            return chunk
         if self.stage in (Stage.SENDING, Stage.AWAITING_APP, Stage.VERIFYING):
             gap = self.transfer.prefix.gap(READ_BYTES)
             return ReadSegment(gap) if gap else None
@@ -104,8 +133,10 @@ class Session:
         ]
 
     def _confirmed(self, conf: messages.MsgUploadConfV2, now_s: float) -> Actions:
-        if self.stage is not Stage.REQUESTING or not server_messages.is_valid(conf, self._file.length_bytes):
+        if self.stage is not Stage.REQUESTING or not self._is_valid(conf):
             return self._fail_if_certain(outcomes.INVALID_ANSWERS, now_s)
+        if (conf.dest_type == FOLDER) is not (self._file.manifest is not None):
+            return self._fail_if_certain(outcomes.other_ticket(self._file), now_s)
         if self._was_confirmed or conf.offset:
             self.resumed += 1
         if conf.offset > self.transfer.stored_bytes:
@@ -113,15 +144,22 @@ class Session:
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
         self._timeouts.set_limits(conf.silence_s, conf.idle_silence_s)
+        actions = self._set_left_out(frozenset(conf.left_out))
         self.transfer.start_connection(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
         if conf.arrived:
             self.stage = Stage.AWAITING_APP
-            return [SendMessage(MsgAgree(()))]
+            return [*actions, SendMessage(MsgAgree(()))]
         if self._cancelling:
             self.stage = Stage.CANCELLING
-            return [SendMessage(MsgCancel(CANCEL_REASON))]
-        self.stage, self._proof = Stage.PROVING, ResumeProof(conf.compare)
-        return self._agree(now_s)
+            return [*actions, SendMessage(MsgCancel(CANCEL_REASON))]
+        self.stage, self._compare, self._proof = Stage.PROVING, conf.compare, ResumeProof(conf.compare)
+        return [*actions, *self._agree(now_s)]
+
+    def _is_valid(self, conf: messages.MsgUploadConfV2) -> bool:
+        file = self._file
+        if (conf.dest_type == FOLDER) is not (file.manifest is not None):
+            return True  # it is for something else
+        return server_messages.is_valid(conf, file.length_bytes, file.manifest)
 
     def _other_version(self, _: server_messages.OtherVersion, __: float) -> Actions:
         return self._end(outcomes.TOO_OLD)
@@ -149,12 +187,14 @@ class Session:
 
     def _acknowledged(self, stored: messages.MsgStored, now_s: float) -> Actions:
         before_bytes = self.transfer.stored_bytes
-        if not self.transfer.acknowledged(stored.offset, now_s):
+        if self._leaving and self._leaving.is_asked_for and stored.offset >= self._leaving.end_bytes:
+            return self._left_out(self._leaving, now_s)
+        if not self.transfer.acknowledged(stored.offset, now_s, stored.taken):
             return self._back_off(CONNECTION_LOST, now_s)
         self.transfer.set_limits(stored.max_chunk_bytes, stored.max_window_bytes, now_s)
         if self.transfer.stored_bytes > before_bytes:
             self._progressed(now_s)
-        return []
+        return self._ask_to_leave_out(now_s)
 
     def _resend(self, resend: messages.MsgResend, now_s: float) -> Actions:
         if self.stage not in (Stage.SENDING, Stage.COMPLETING):
@@ -171,6 +211,50 @@ class Session:
             return []
         self.stage, self._completed_s = Stage.COMPLETING, now_s
         return [SendMessage(MsgComplete(crc32c, self.transfer.round))]
+
+    # --- files of a folder that are left out -----------------------------------------------------------
+
+    def _leave_out(self, failure: events.FileChanged | events.FileUnreadable, now_s: float) -> Actions:
+        """Leaves out the file that can't be read. All that comes before it is stored first."""
+        assert failure.entry is not None and self._file.manifest
+        if self._leaving and self._leaving.entry == failure.entry:
+            return []
+        end_bytes = self._file.manifest.ends[failure.entry]
+        self._leaving = LeavingOut(failure.entry, failure.why, end_bytes)
+        self.transfer.begin_leaving_out(failure.entry)
+        return self._ask_to_leave_out(now_s)
+
+    def _can_leave_out(self, entry: int | None) -> bool:
+        if entry is None or not self._options.leave_out or self.stage not in (Stage.PROVING, Stage.SENDING):
+            return False
+        return self.transfer.may_leave_out(entry)
+
+    def _ask_to_leave_out(self, now_s: float) -> Actions:
+        leaving = self._leaving
+        if leaving is None or leaving.is_asked_for or not self.transfer.is_ready_to_leave_out:
+            return []
+        self._leaving = replace(leaving, is_asked_for=True)
+        self.transfer.in_flight_since_s = now_s
+        return [SendMessage(MsgLeaveOut(leaving.entry))]
+
+    def _left_out(self, leaving: LeavingOut, now_s: float) -> Actions:
+        """The server counts the whole range of the file as zeros."""
+        actions = self._set_left_out(self.left_out | {leaving.entry})
+        self._progressed(now_s)
+        if self.stage is Stage.PROVING:
+            self._proof = ResumeProof(self._compare)  # of the stream as it is now
+            return [*actions, *self._agree(now_s)]
+        return [*actions, *self._complete(now_s)]
+
+    def _set_left_out(self, entries: frozenset[int]) -> Actions:
+        """The server has left out these entries. A power cut may have undone what it had said before."""
+        leaving, self._leaving = self._leaving, None
+        if entries == self.left_out:
+            return []
+        for entry in sorted(entries - self.left_out):
+            self.transfer.left_out(entry)
+        self.left_out = entries
+        return [ReadAsZeros(entries, leaving.why if leaving and leaving.entry in entries else "")]
 
     # --- the end -----------------------------------------------------------------------------------------
 
@@ -194,10 +278,10 @@ class Session:
     def _all_done(self, done: messages.MsgAllDoneV2, now_s: float) -> Actions:
         """The app has a file. A script may delete ours next, so check that it is the same."""
         if not done.success:
-            return self._end(outcomes.NOT_TAKEN)
+            return self._end(outcomes.not_taken(self._file))
         self.transfer.all_stored(now_s)
         if not done.crc32c and self._file.length_bytes:  # the server no longer knows it
-            return self._end(outcomes.finished(None))
+            return self._end(outcomes.finished(self._file, None))
         self.stage, self._app_crc32c = Stage.VERIFYING, done.crc32c
         return [CloseConnection(), *self._verify()]
 
@@ -205,8 +289,9 @@ class Session:
         crc32c = self.transfer.crc32c()
         if crc32c is None:
             return []
-        same = crc32c == self._app_crc32c
-        return self._end(outcomes.finished(crc32c) if same else outcomes.OTHER_CONTENT)
+        if crc32c != self._app_crc32c:
+            return self._end(outcomes.other_content(self._file))
+        return self._end(outcomes.finished(self._file, crc32c))
 
     def _cancelled(self, _: messages.MsgCancelAck, now_s: float) -> Actions:
         if self.stage is Stage.CANCELLING:
@@ -221,8 +306,8 @@ class Session:
             return self._end(outcomes.CANCELLED_HERE)
         was_known = error.error_code == errors.UnknownTicket.number and self._was_confirmed
         if was_known or error.error_code in outcomes.NOT_UNDERSTOOD:
-            return self._fail_if_certain(outcomes.refused(error), now_s)
-        return self._end(outcomes.refused(error))
+            return self._fail_if_certain(outcomes.refused(error, self._file), now_s)
+        return self._end(outcomes.refused(error, self._file))
 
     def _stop(self, stop: events.Stop, now_s: float) -> Actions:
         late = self.stage in (Stage.AWAITING_APP, Stage.VERIFYING)
@@ -251,10 +336,22 @@ class Session:
             return self._end(Outcome(events.Ending.FAILED, failure.why, resumable=True))
         return self._back_off(failure.why, now_s, self._backoff.delay_s(failure.retry_after_s))
 
-    def _file_changed(self, failure: events.FileChanged, _: float) -> Actions:
-        return self._end(Outcome(events.Ending.FAILED, failure.why))
+    def _file_changed(self, failure: events.FileChanged, now_s: float) -> Actions:
+        if self._can_leave_out(failure.entry):
+            return self._leave_out(failure, now_s)
+        return self._end(self._stopped_by(failure.why, failure.entry))
+
+    def _stopped_by(self, why: str, entry: int | None) -> Outcome:
+        """Returns the outcome after a file has changed."""
+        if entry is None:
+            return Outcome(events.Ending.FAILED, why)
+        if self.transfer.may_leave_out(entry):
+            return Outcome(events.Ending.FAILED, f"{why} {outcomes.CAN_LEAVE_OUT}", resumable=True)
+        return Outcome(events.Ending.FAILED, f"{why} {outcomes.TOO_LATE_TO_LEAVE_OUT}")
 
     def _file_unreadable(self, failure: events.FileUnreadable, now_s: float) -> Actions:
+        if self._can_leave_out(failure.entry):
+            return self._leave_out(failure, now_s)
         return self._fail_if_certain(Outcome(events.Ending.FAILED, failure.why, resumable=True), now_s)
 
     def _ticked(self, _: events.Tick, now_s: float) -> Actions:
@@ -265,7 +362,7 @@ class Session:
         return self._check_connection(now_s) if self.stage in CONNECTED else []
 
     def _check_connection(self, now_s: float) -> Actions:
-        if self._timeouts.is_dead(now_s, self.transfer.unacknowledged_since_s):
+        if self._timeouts.is_dead(now_s, self.transfer.in_flight_since_s):
             return self._back_off("The connection is dead: the server is silent.", now_s)
         if self.stage is Stage.COMPLETING and now_s - self._completed_s >= self._timeouts.silence_s:
             return self._complete(now_s)  # the message may have been damaged in transit
@@ -280,7 +377,7 @@ class Session:
         """Ends this connection and schedules the next attempt."""
         self.stage, self.note, self._retry_after_s = Stage.BACKING_OFF, note, 0.0
         self.retry_at_s = now_s + (self._backoff.delay_s() if delay_s is None else delay_s)
-        self.transfer.unacknowledged_since_s = None
+        self.transfer.in_flight_since_s = None
         return [CloseConnection()]
 
     def _progressed(self, now_s: float) -> None:

@@ -26,6 +26,7 @@ class StoredPrefix:
     def __init__(self) -> None:
         self.end_bytes = 0
         self._segments: list[Segment] = []
+        self._apart_at_bytes = 0
 
     def append(self, size_bytes: int, crc32c: int) -> None:
         """Extends the prefix by bytes with a known checksum."""
@@ -40,6 +41,18 @@ class StoredPrefix:
             self.end_bytes, self._segments = 0, []
         self._append(Segment(self.end_bytes, end_bytes))
 
+    def keep_apart(self) -> None:
+        """Keeps the checksum of what follows apart, so that `cut_to` may cut here. One place only."""
+        self._apart_at_bytes = self.end_bytes
+        self._merge()
+
+    def cut_to(self, end_bytes: int) -> None:
+        """Shortens the prefix. What is left of a segment has no checksum any more."""
+        self._segments = [segment for segment in self._segments if segment.start < end_bytes]
+        if self._segments and self._segments[-1].end > end_bytes:
+            self._segments.append(Segment(self._segments.pop().start, end_bytes))
+        self.end_bytes = min(self.end_bytes, end_bytes)
+
     def gap(self, max_bytes: int) -> Segment | None:
         """Returns the beginning of the first gap, at most so many bytes; None if there is no gap."""
         for segment in self._segments:
@@ -49,25 +62,32 @@ class StoredPrefix:
 
     def fill(self, read: Segment) -> None:
         """Takes the checksum of a segment that was read, if a gap begins where it does."""
-        segments, self._segments, self.end_bytes = self._segments, [], 0
-        for segment in segments:
+        for at, segment in enumerate(self._segments):
             if segment.crc32c is None and segment.start == read.start and read.end <= segment.end:
-                self._append(read)
-                self._append(Segment(read.end, segment.end))
-            else:
-                self._append(segment)
+                self._segments[at : at + 1] = read, Segment(read.end, segment.end)
+                break
+        self._merge()
+
+    def _merge(self) -> None:
+        segments, self._segments = self._segments, []
+        for segment in segments:
+            self._append(segment)
 
     def crc32c(self) -> int:
         """Returns the checksum of the prefix, which must have no gap."""
         assert not self.gap(1)
-        return (self._segments[0].crc32c or 0) if self._segments else 0
+        crc32c = 0
+        for segment in self._segments:
+            crc32c = combine(crc32c, segment.crc32c or 0, segment.end - segment.start)
+        return crc32c
 
     def _append(self, segment: Segment) -> None:
         self.end_bytes = segment.end
         last = self._segments[-1] if self._segments else None
         if segment.start == segment.end:
             return
-        if last and last.crc32c is not None and segment.crc32c is not None:
+        joins = segment.start != self._apart_at_bytes
+        if last and joins and last.crc32c is not None and segment.crc32c is not None:
             crc = combine(last.crc32c, segment.crc32c, segment.end - segment.start)
             self._segments[-1] = Segment(last.start, segment.end, crc)
         else:

@@ -35,6 +35,11 @@ class Timeouts:
         """Something arrived from the server."""
         self._received_s, self._pinged = now_s, False
 
+    @property
+    def awaits_pong(self) -> bool:
+        """Whether the server was pinged, and has said nothing since."""
+        return self._pinged
+
     def progressed(self, now_s: float) -> None:
         """The upload has made progress."""
         self._progressed_s = now_s
@@ -43,9 +48,9 @@ class Timeouts:
         """Returns whether there was no progress for longer than the user allows."""
         return bool(self._give_up_after_s) and now_s - self._progressed_s >= self._give_up_after_s
 
-    def is_dead(self, now_s: float, unacknowledged_since_s: float | None) -> bool:
-        """Returns whether the connection is dead; `unacknowledged_since_s`: None if no chunk is in flight."""
-        waited_s = 0.0 if unacknowledged_since_s is None else now_s - unacknowledged_since_s
+    def is_dead(self, now_s: float, in_flight_since_s: float | None) -> bool:
+        """Returns whether the connection is dead; `in_flight_since_s`: None if no chunk is in flight."""
+        waited_s = 0.0 if in_flight_since_s is None else now_s - in_flight_since_s
         return max(now_s - self._received_s, waited_s) >= self.silence_s
 
     def is_ping_due(self, now_s: float) -> bool:

@@ -1,10 +1,14 @@
 """The congestion window: how many bytes to have in flight, and how large chunks are.
 
-While a chunk is in flight, so is everything that was sent before it and is not acknowledged. All of that in
-the time of its round trip is a sample of the delivery rate. The window is the bandwidth-delay product plus
+A byte is in flight until the server has told that it took it. While a chunk is in flight, so is everything
+that was sent before it and is not taken. All of that in the time of its round trip is a sample of the
+delivery rate. The window is the bandwidth-delay product plus
 about a third of a second of queue. While nothing queues, the highest rate counts, so the window grows with
 each acknowledgement. Once round trips are clearly longer than the shortest one, the link is full and the mean
 rate counts.
+
+What the server has taken is on no link any more, but its storage may take long to store it. The server's
+limit counts these bytes too. It is much larger than our own window where the link is slow.
 """
 
 from __future__ import annotations
@@ -54,16 +58,16 @@ class CongestionWindow:
         """Returns to the limits that the connection began with."""
         self.set_limits(self._initial_chunk_bytes, self._max_bytes)
 
-    def admits(self, in_flight_bytes: int, chunk_bytes: int) -> bool:
-        """Returns whether a chunk may follow while so many bytes are in flight.
+    def admits(self, in_flight_bytes: int, unstored_bytes: int, chunk_bytes: int) -> bool:
+        """Returns whether a chunk may follow while so many bytes are in flight, and so many not stored.
 
         The last chunk may exceed our own window, which would never be full otherwise, but never the server's.
         """
-        fits = in_flight_bytes < self.size_bytes and in_flight_bytes + chunk_bytes <= self._limit_bytes
-        return fits or not in_flight_bytes
+        fits = in_flight_bytes < self.size_bytes and unstored_bytes + chunk_bytes <= self._limit_bytes
+        return fits or not unstored_bytes
 
-    def acknowledged(self, in_flight_bytes: int, sent_s: float, now_s: float) -> None:
-        """Takes a sample: a chunk is stored that was sent at `sent_s`.
+    def taken(self, in_flight_bytes: int, sent_s: float, now_s: float) -> None:
+        """Takes a sample: the server has a chunk that was sent at `sent_s`.
 
         `in_flight_bytes` were in flight then, this chunk included.
         """

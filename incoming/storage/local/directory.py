@@ -11,7 +11,7 @@ from incoming.core.errors import StorageFailed
 from incoming.runtime.filesystem import set_folder_mode
 from incoming.storage.local import upload_file
 from incoming.storage.local.ownership import PASS
-from incoming.storage.local.posix import NO_FOLLOW, folder
+from incoming.storage.local.posix import GONE, NO_FOLLOW, folder
 
 DIR_MODE: Final = 0o2770
 FILE_MODE: Final = 0o660
@@ -71,7 +71,7 @@ class UploadDirectory:
         try:
             # A start does this for each ticket, and a Path takes longer than the call.
             return os.stat(f"{self.path}/{ticket_id}/{ticket_id}", follow_symlinks=False)  # noqa: PTH116
-        except (FileNotFoundError, NotADirectoryError):
+        except GONE:
             self.check_place()
             return None
 

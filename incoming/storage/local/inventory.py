@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection, Container
 from pathlib import Path
 
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import TRIAL_FILE, disk_errors
 from incoming.storage import Strays
 from incoming.storage.local.directory import UploadDirectory
+from incoming.storage.local.folder_tree import everything
+from incoming.storage.local.posix import folder
 
 
 class LocalInventory:
@@ -28,14 +30,14 @@ class LocalInventory:
     def _names(self) -> frozenset[str]:
         return frozenset(os.listdir(self._directory.path)) - {TRIAL_FILE}  # noqa: PTH208 - no paths
 
-    def strays(self, known: Callable[[], Container[str]]) -> Strays:
+    def strays(self, known: Callable[[Collection[str]], Container[str]]) -> Strays:
         """See storage.Inventory."""
+        names = self.names()
+        tickets = known(names)
         with disk_errors:
-            return self._runtime.in_pool(self._strays, known)
+            return self._runtime.in_pool(self._strays, names, tickets)
 
-    def _strays(self, known: Callable[[], Container[str]]) -> Strays:
-        names = self._names()
-        tickets = known()
+    def _strays(self, names: frozenset[str], tickets: Container[str]) -> Strays:
         strays = sorted(name for name in names if name not in tickets)
         return Strays(tuple(strays), sum(_size_bytes(self._directory.path / name) for name in strays))
 
@@ -46,6 +48,8 @@ def _size_bytes(place: Path) -> int:
         status = place.lstat()
         if not stat.S_ISDIR(status.st_mode):
             return status.st_size
-        return sum(file.lstat().st_size for file in place.iterdir())
+        with folder(place) as folder_fd:
+            files = (entry for _, entry in everything(folder_fd) if not entry.is_dir(follow_symlinks=False))
+            return sum(file.stat(follow_symlinks=False).st_size for file in files)
     except OSError:
         return 0

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from incoming.core.checkpoints import MAX_CHECKPOINTS, Checkpoint, Checkpoints
 from incoming.core.checksum import checksum
+from incoming.storage.local.posix import write_all
 
 SLOT_BYTES: Final = 256
 CHECKPOINTS_AT: Final = 32
@@ -122,13 +123,8 @@ class OffsetsFile:
 
     def put_record(self, number: int, record: Record) -> None:
         """Says how much of a part is stored."""
-        self._put(encode_record(number, record), record_at(number))
+        write_all(self.fd, encode_record(number, record), record_at(number))
 
     def put_checkpoints(self, number: int, checkpoints: Checkpoints) -> None:
         """Replaces the checkpoints of a part."""
-        self._put(encode_checkpoints(number, checkpoints), record_at(number) + CHECKPOINTS_AT)
-
-    def _put(self, content: bytes, position: int) -> None:
-        while content:  # a full disk may take a part of it, and says so at the next write
-            written = os.pwrite(self.fd, content, position)
-            content, position = content[written:], position + written
+        write_all(self.fd, encode_checkpoints(number, checkpoints), record_at(number) + CHECKPOINTS_AT)

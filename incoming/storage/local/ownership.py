@@ -92,7 +92,7 @@ class FileGiver:
                 raise
             return False
         self._tried.add(owner_uid)
-        self._let_user_pass(owner_uid)
+        self.let_user_pass(owner_uid)
         return True
 
     def _try(self, owner_uid: int) -> None:
@@ -113,12 +113,14 @@ class FileGiver:
         with folder(file.parent) as folder_fd:
             fd = os.open(file.name, os.O_RDONLY | NO_FOLLOW, dir_fd=folder_fd)
             try:
-                _give(fd, owner_uid, folder_fd)
+                give_file(fd, owner_uid)
+                give_folder(folder_fd, owner_uid)
             finally:
                 close_descriptor(fd)
-        self._let_user_pass(owner_uid)
+        self.let_user_pass(owner_uid)
 
-    def _let_user_pass(self, owner_uid: int) -> None:
+    def let_user_pass(self, owner_uid: int) -> None:
+        """Has the user reach its folders. Warns if it can't."""
         if owner_uid in self._passing:
             return
         self._let_pass()
@@ -145,7 +147,8 @@ class FileGiver:
         return [*reversed(self._directory.parents), self._directory]
 
 
-def _give(fd: int, owner_uid: int, folder_fd: int) -> None:
+def give_file(fd: int, owner_uid: int, syncs: bool = True) -> None:
+    """Makes the user the owner of a file. Raises OSError, also if another user may have the same file."""
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode):
         raise OSError(errno.EINVAL, "It is not a regular file")
@@ -153,7 +156,12 @@ def _give(fd: int, owner_uid: int, folder_fd: int) -> None:
         if status.st_nlink > 1:
             raise OSError(errno.EMLINK, "It has a second name, so it may belong to another user")
         os.fchown(fd, owner_uid, -1)
-        os.fsync(fd)  # fdatasync does not store the owner
+        if syncs:
+            os.fsync(fd)  # fdatasync does not store the owner
+
+
+def give_folder(folder_fd: int, owner_uid: int) -> None:
+    """Makes the user the owner of a folder. Raises OSError."""
     if os.fstat(folder_fd).st_uid != owner_uid:
         os.fchown(folder_fd, owner_uid, -1)
         sync_folder(folder_fd)

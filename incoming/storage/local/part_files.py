@@ -28,13 +28,12 @@ from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
 from incoming.storage.local.offsets import EMPTY, OffsetsFile, Record, Slot, decode, decode_record
-from incoming.storage.local.posix import NO_FOLLOW, folder, punch_hole
+from incoming.storage.local.posix import GONE, NO_FOLLOW, folder, punch_hole
 
 log = logging.getLogger(__name__)
 
 READ_BYTES: Final = 1024 * 1024
 _SUFFIXES: Final = re.compile(r"\.(parts|offsets|assembly|part-[0-9]{1,9})")
-_MISSING: Final = (FileNotFoundError, NotADirectoryError)
 
 
 def regions_name(ticket_id: str) -> str:
@@ -158,7 +157,7 @@ class PartFiles:
         """
         try:
             fd = self.open(ticket_id, offsets_name(ticket_id), os.O_RDWR)
-        except _MISSING:
+        except GONE:
             self.directory.check_place()
             return [START] * len(parts)
         try:
@@ -240,7 +239,7 @@ class PartFiles:
     def accounted_bytes(self, ticket_id: str, part: Part) -> int:
         """Frees what a killed writer of this part had reserved. Returns how much of the part takes space."""
         (stored,) = self.stored(ticket_id, [part])
-        with contextlib.suppress(*_MISSING):
+        with contextlib.suppress(*GONE):
             fd = self.open(ticket_id, part_name(ticket_id, part), os.O_RDWR)
             try:
                 self.free_behind(fd, part, stored.end_bytes)
@@ -254,7 +253,7 @@ class PartFiles:
         """Deletes the bytes of a part. `deletion.start` has to follow."""
         self.directory.owner.check()
         self.directory.check_place()
-        with contextlib.suppress(*_MISSING), folder(self.directory.file(ticket_id).parent) as folder_fd:
+        with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:
             name = part_name(ticket_id, part)
             if part.start_bytes is None:
                 deletion.unlink(name, folder_fd)
@@ -269,7 +268,7 @@ class PartFiles:
         """Deletes all files of parts. `deletion.start` has to follow."""
         self.directory.owner.check()
         self.directory.check_place()
-        with contextlib.suppress(*_MISSING), folder(self.directory.file(ticket_id).parent) as folder_fd:
+        with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:
             for name in os.listdir(folder_fd):  # noqa: PTH208 - a descriptor
                 if _is_of_parts(ticket_id, name):
                     deletion.unlink(name, folder_fd)

@@ -53,7 +53,7 @@ class LocalPartWriter(ReservingWriter):
         """Whether a sync has failed, after which the system takes bytes for written that are not."""
         self.taken_bytes = self.durable_offset = self.accounted_bytes = opened.stored.end_bytes
 
-    def write(self, chunk: memoryview) -> None:
+    def write(self, chunk: memoryview, crc32c: int | None = None) -> None:
         """See storage.Writer. First the bytes, then the offset."""
         with disk_errors:
             position = self._put(chunk)
@@ -128,7 +128,8 @@ class LocalPartWriter(ReservingWriter):
     def finish(self) -> None:
         """See storage.Writer. Other parts of the file may be written meanwhile."""
         with disk_errors, self._file_lock:
-            self._runtime.in_pool(self._sync)
+            if not self._is_finished:
+                self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
         if self._is_lost_in_cache:
@@ -137,7 +138,7 @@ class LocalPartWriter(ReservingWriter):
         os.fdatasync(self._fd)
         self._sync_checkpoint()
         self._is_lost_in_cache = False
-        fd, self._fd = self._fd, -1
+        fd, self._fd, self._is_finished = self._fd, -1, True
         with contextlib.suppress(OSError):  # the bytes are durable, whatever the disk says to this
             self._trim_and_close(fd)
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 
 from incoming.runtime.filesystem import disk_errors
-from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import UploadDirectory
+from incoming.storage.local.posix import GONE, closing
 
 
 class LocalRecovery:
@@ -24,12 +24,10 @@ class LocalRecovery:
         with disk_errors:
             try:
                 fd = self._directory.open(ticket_id, os.O_RDWR)
-            except (FileNotFoundError, NotADirectoryError):
+            except GONE:
                 return 0
-            try:
+            with closing(fd):
                 return truncate_at_first_hole(fd)
-            finally:
-                close_descriptor(fd)
 
 
 def truncate_at_first_hole(fd: int) -> int:

@@ -5,24 +5,30 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors, set_mode, try_to_write
 from incoming.runtime.gevent_runtime import close_descriptor
+from incoming.storage import KnownChecksums, OnDurable
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
+from incoming.storage.local.folder_deletion import FolderDeletion
+from incoming.storage.local.folder_disk import FolderDisk
+from incoming.storage.local.folder_storage import LocalFolders, OfFiles
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.offsets import boot_mark
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.part_files import PartFiles, assembly_name, regions_name
 from incoming.storage.local.parts import LocalParts
-from incoming.storage.local.posix import NO_FOLLOW, FileSync, folder, has_inodes
+from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, folder, has_inodes
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom
+from incoming.storage.local.small_file import LocalSmallFiles
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
 
@@ -35,7 +41,8 @@ class DiskFacts:
     """What is known of the disk, and of power cuts.
 
     `tells_holes`, `counts_inodes` and `copies_on_write`: see probe.Findings. `boot_id`: see UploadContext.
-    `syncs`: whether a file that was made of parts survives a power cut.
+    `syncs`: whether a file that was made of parts survives a power cut, and so does a folder.
+    `folder_bounds`: how large the manifest of a folder may be.
     """
 
     tells_holes: bool = True
@@ -43,6 +50,7 @@ class DiskFacts:
     copies_on_write: bool = False
     boot_id: str = ""
     syncs: bool = True
+    folder_bounds: Bounds = USUAL_BOUNDS
 
 
 USUAL: Final = DiskFacts()
@@ -50,6 +58,11 @@ USUAL: Final = DiskFacts()
 
 class LocalStorage:
     """See storage.Storage. It is also the capability `pickup`: an app takes its file by moving it away."""
+
+    window_bytes = 0
+    survives_power_cuts = False
+    keeps_unchecked_apart = False
+    checksums: KnownChecksums | None = None
 
     def __init__(
         self, directory: Path, reserve_bytes: int, runtime: Runtime, facts: DiskFacts = USUAL,
@@ -67,28 +80,45 @@ class LocalStorage:
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._file_sync = FileSync(self._directory.path)
-        self._write_path = WritePath(runtime, owner)
+        self._write_path = WritePath(runtime, owner, writes_behind=facts.syncs)
         self._deletion = Deletion(self._directory.path, runtime)
+        self._folder_deletion = FolderDeletion(self._directory, self._deletion, runtime)
         above = directory.parent.resolve()
         is_directly_above = above == self._directory.path.parent
         giver = FileGiver(self._directory.path, above if is_directly_above else None, DIR_MODE)
         self.ownership = LocalOwnership(giver, self._directory.file, runtime)
         self.pickup = self
+        self.objects = None
         self.recovery = LocalRecovery(self._directory) if facts.tells_holes else None
         self.room = LocalRoom(self._directory, reserve_bytes, runtime, frees_later=facts.copies_on_write)
         self.inventory = LocalInventory(self._directory, runtime)
         self._part_files = PartFiles(self._directory, boot_mark(facts.boot_id), facts.syncs)
         file_sync = self._file_sync if facts.syncs else None
         self.parts = LocalParts(self._part_files, self._write_path, file_sync, self._deletion, reserve_bytes)
+        disk = FolderDisk(
+            self._directory, self._deletion, facts.folder_bounds, boot_mark(facts.boot_id), facts.syncs
+        )
+        self.folders = LocalFolders(
+            disk,
+            OfFiles(
+                self, self.ownership, giver, self.room, self.inventory, self._write_path, self._file_sync,
+                reserve_bytes, facts.tells_holes,
+            ),
+            runtime,
+        )  # fmt: skip
+        self._folder_disk = disk
+        small = self._directory, self._open, self._write_path, self._file_sync, reserve_bytes
+        self.small_files = LocalSmallFiles(*small)
 
-    def location(self, ticket_id: str) -> str:
+    def location(self, ticket_id: str, destination: str = "") -> str:
         """See storage.Storage. It is the absolute path of the file."""
         return str(self._directory.file(ticket_id))
 
     def open(
-        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None
-    ) -> LocalWriter:
-        """See storage.Storage."""
+        self, ticket_id: str, length_bytes: int | None, on_reserve: Callable[[int], object] = lambda _: None,
+        on_durable: OnDurable = lambda _: None, destination: str = "",
+    ) -> LocalWriter:  # fmt: skip
+        """See storage.Storage. Nothing moves without a call: `on_durable` is never told anything."""
         with disk_errors:
             opened = self._runtime.in_pool(self._open, self._directory.file(ticket_id))
         reserve = Reserve(self._reserve_bytes, length_bytes, on_reserve)
@@ -109,6 +139,13 @@ class LocalStorage:
         """See storage.Storage."""
         status = self._directory.status(ticket_id)
         return None if status is None else status.st_size
+
+    def sizes(self, ticket_ids: Sequence[str]) -> dict[str, int | None]:
+        """See storage.Storage."""
+        return self._runtime.in_pool(self._sizes, ticket_ids)
+
+    def _sizes(self, ticket_ids: Sequence[str]) -> dict[str, int | None]:
+        return {ticket_id: self.size(ticket_id) for ticket_id in ticket_ids}
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage."""
@@ -146,13 +183,18 @@ class LocalStorage:
                 self._runtime.in_pool(self._delete, ticket_id)
         finally:
             self._deletion.start()
+            self._folder_deletion.start()
 
     def _delete(self, ticket_id: str) -> None:
         file = self._directory.file(ticket_id)
         self._directory.owner.check()
         self._directory.check_place()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError), folder(file.parent) as folder_fd:
-            self._deletion.unlink(file.name, folder_fd)
+        with contextlib.suppress(*GONE), folder(file.parent) as folder_fd:
+            try:
+                self._deletion.unlink(file.name, folder_fd)
+            except (IsADirectoryError, PermissionError, FileNotFoundError):
+                if not self._folder_deletion.remove(ticket_id, folder_fd):
+                    raise
         for name in (ticket_id, regions_name(ticket_id), assembly_name(ticket_id)):
             self._file_sync.forget(file.with_name(name))
         self._delete_folder(ticket_id)
@@ -173,9 +215,11 @@ class LocalStorage:
         """Deletes the folder, unless it holds a file that is not ours: the app may have put one there."""
         place = self._directory.file(ticket_id).parent
         self._directory.owner.check()
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        with contextlib.suppress(*GONE):
             if not _remove_folder(place):
                 self._part_files.delete_all(ticket_id, self._deletion)
+                with folder(place) as folder_fd:
+                    self._folder_disk.delete_beside(ticket_id, folder_fd)
                 _remove_folder(place)
 
 

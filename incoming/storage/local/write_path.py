@@ -16,7 +16,7 @@ from incoming.storage.local.directory import Owner
 from incoming.storage.local.posix import FileSync
 
 SLOW_WRITE_S: Final = 0.005
-"""A slice that takes longer than this has waited for the disk."""
+"""A slice that takes longer than this, and has the thread wait meanwhile, has waited for the disk."""
 FAST_SLICES: Final = 32
 """How many slices in a row have to be fast before they are written on the event loop (again)."""
 
@@ -24,8 +24,10 @@ FAST_SLICES: Final = 32
 class WritePath:
     """Writes to the files of one disk. What one upload finds out about the disk holds for all others."""
 
-    def __init__(self, runtime: Runtime, owner: Owner) -> None:
+    def __init__(self, runtime: Runtime, owner: Owner, *, writes_behind: bool = True) -> None:
         self.runtime = runtime
+        self.writes_behind = writes_behind
+        """Whether the disk writes what is stored while more comes in: files will be synced."""
         self._owner = owner
         self.large_sync = runtime.semaphore(1)
         """Large files take turns with their steps. The journal's syncs wait for what the disk is writing,
@@ -43,10 +45,16 @@ class WritePath:
         return written
 
     def _timed(self, fd: int, part: memoryview, position: int) -> tuple[int, float]:
-        began_s = self.runtime.now_s()
+        """Returns how many bytes were written, and how long that took if the thread had to wait.
+
+        A thread that only lost its CPU to another process has not waited for the disk. A thread of the pool
+        would lose it as well.
+        """
+        began_s, waits = self.runtime.now_s(), self.runtime.thread_waits()
         written = os.pwrite(fd, part, position)
+        waited = self.runtime.thread_waits() > waits
         self._owner.glance()  # nothing is acknowledged once another process can own the files
-        return written, self.runtime.now_s() - began_s
+        return written, self.runtime.now_s() - began_s if waited else 0.0
 
     def write_out(self, file_sync: FileSync, file: Path, fd: int, end: int, position: int = 0) -> None:
         """Has the disk write a large file up to `end`, in steps that take turns with those of other files.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,13 +14,17 @@ from typing import Final
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.posix import FileSync, allocated_bytes, fallocate
+from incoming.storage.local.posix import ROUNDING_BYTES, FileSync, allocated_bytes, fallocate
 from incoming.storage.local.write_path import WritePath
+
+log = logging.getLogger(__name__)
 
 SLICE_BYTES: Final = 512 * 1024
 """What is written before other greenlets may run: the page cache takes it in less than a millisecond."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 """A file up to this size is synced in one call."""
+BEHIND_BYTES: Final = 8 * 1024 * 1024
+"""Once so much is stored that was not written out, the disk begins to write it."""
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -52,6 +57,7 @@ class ReservingWriter:
         """
         self._file = opened.path
         self._fd = opened.fd
+        self._is_finished = False
         self._start_bytes = start_bytes
         self._write_path = write_path
         self._runtime = write_path.runtime
@@ -110,8 +116,26 @@ class ReservingWriter:
                     self._reserve_bytes //= 2  # nearly full: the next write finds out
         self._reserving = False
 
+    def fence(self, token: str) -> None:
+        """See storage.Writer. One process has the directory, so bytes come from this writer only."""
+        if self.durable_offset < self.taken_bytes:
+            self.truncate(self.durable_offset)
+
+    def wait_for_room(self) -> None:
+        """See storage.Writer. Each `write` stores its chunk."""
+
     def flush(self) -> None:
         """See storage.Writer. The system's page cache has each chunk, which a kill of the process leaves."""
+
+    def begin_unchecked(self) -> None:
+        """See storage.Writer. The ticket has a mark."""
+
+    def accept_unchecked(self) -> None:
+        """See storage.Writer. The ticket had a mark."""
+
+    def truncate(self, length_bytes: int) -> None:
+        """See storage.Writer."""
+        raise NotImplementedError
 
     def abort(self) -> None:
         """See storage.Writer. The file system frees the space when the file is deleted."""
@@ -155,27 +179,64 @@ class LocalWriter(ReservingWriter):
         self._file_sync = file_sync
         self.taken_bytes = self.durable_offset = opened.status.st_size
         self.accounted_bytes = allocated_bytes(opened.status, reserve.ahead_bytes)
+        self._written_out_bytes = 0
+        """Up to which offset the disk was made to write the file. Only a sync makes it durable."""
+        self._writes_behind = write_path.writes_behind
+        self._is_writing_behind = False
 
-    def write(self, chunk: memoryview) -> None:
+    def write(self, chunk: memoryview, crc32c: int | None = None) -> None:
         """See storage.Writer. The offset moves when the whole chunk is in the file."""
         with disk_errors:
             position = self._put(chunk)
         self.durable_offset = position
         self._took(position)
+        if self._writes_behind and not self._is_writing_behind and self._is_behind():
+            self._is_writing_behind = True
+            self._runtime.spawn(self._write_behind)
+
+    def _is_behind(self) -> bool:
+        return self.taken_bytes - self._written_out_bytes >= BEHIND_BYTES
+
+    def _write_behind(self) -> None:
+        """Nobody hears of an error here: `finish` writes everything again, and tells if that fails, too."""
+        try:
+            while self._fd >= 0 and self._is_behind():
+                self._write_out(self.taken_bytes - self.taken_bytes % ROUNDING_BYTES)
+        except OSError as exc:
+            self._writes_behind = False
+            about = {"path": self._file, "error": exc.strerror or exc}
+            log.warning("%(path)s: the disk refused a part: %(error)s. All is to be written again", about)
+        finally:
+            self._is_writing_behind = False
+
+    def _write_out(self, end: int) -> None:
+        """Has the disk write the next steps of the file, in its turn. Raises OSError."""
+        with self._write_path.large_sync, self._file_lock:
+            position, end = self._written_out_bytes, min(end, self.taken_bytes)
+            if self._fd >= 0 and position < end:
+                out = self._runtime.in_pool(self._file_sync.write_out, self._file, self._fd, position, end)
+                self._written_out_bytes = out
+        self._runtime.sleep(0)  # the next file in line gets its turn, not this one again
 
     def finish(self) -> None:
         """See storage.Writer. A large file is written out in steps, which take turns with those of others."""
-        with disk_errors, self._file_lock:
+        with disk_errors:
             if self.taken_bytes <= SHORT_SYNC_BYTES:
-                self._runtime.in_pool(self._sync)
+                self._sync_once()
                 return
-            self._write_path.write_out(self._file_sync, self._file, self._fd, self.taken_bytes)
+            while self._fd >= 0 and self._written_out_bytes < self.taken_bytes:
+                self._write_out(self.taken_bytes)
             with self._write_path.large_sync:
+                self._sync_once()
+
+    def _sync_once(self) -> None:
+        with self._file_lock:
+            if not self._is_finished:
                 self._runtime.in_pool(self._sync)
 
     def _sync(self) -> None:
         self._file_sync.sync(self._file, self._fd)
-        fd, self._fd = self._fd, -1
+        fd, self._fd, self._is_finished = self._fd, -1, True
         with contextlib.suppress(OSError):  # the bytes are durable, whatever the disk says to this
             self._trim_and_close(fd)
 
@@ -184,6 +245,7 @@ class LocalWriter(ReservingWriter):
         with disk_errors, self._file_lock:
             self._runtime.in_pool(self._truncate, self._fd, length_bytes)
             self.taken_bytes = self.durable_offset = self.accounted_bytes = length_bytes
+            self._written_out_bytes = min(self._written_out_bytes, length_bytes)
             self._torn = False
 
     def _trim(self, fd: int) -> None:

@@ -5,14 +5,13 @@
 // thread reads only small pieces.
 
 import { TICK_S, now_ms } from '../clock.js';
-import * as TEXTS from '../texts.js';
 import { HEADER_BYTES } from '../wire.js';
 import { free, read_at_once } from './blobs.js';
 import { make_crc32c } from './crc32c.js';
 
 /** @typedef {(crc: number | null, buffer: ArrayBuffer | null) => void} OnRead as `read` in reader.js; no buffer: not kept */
 
-const CLOSE_TRY_AGAIN_LATER = 1013;
+export const CLOSE_WORKER_LOST = 4999; // never sent
 const PIECE_BYTES = 256 * 1024; // that the page's own thread reads at once: less than a millisecond
 const TIMEOUT_TICKS = 5; // iOS ends the workers of hidden pages without an event
 const START_TIMEOUT_TICKS = 10; // a busy machine starts one late
@@ -126,7 +125,7 @@ export const worker = {
     if (thread.terminate) thread.terminate(); // an extension's object may lack it
     if (this.is_proven && this.losses < MAX_LOSSES) this.start();
     this.is_proven = false;
-    sockets.forEach((socket) => socket.on_event({ event: 'close', code: CLOSE_TRY_AGAIN_LATER, reason: TEXTS.WORKER_LOST }));
+    sockets.forEach((socket) => socket.on_event({ event: 'close', code: CLOSE_WORKER_LOST, reason: '' }));
     jobs.forEach(({ blob, seed, keep, on_read }) => this.read(blob, seed, keep, on_read));
   },
 

@@ -39,7 +39,7 @@ def test_whole_numbers_are_numbers_too() -> None:
     assert parse(encode(CONF).replace("10.0", "10")) == CONF
 
 
-def test_what_is_not_known_is_skipped() -> None:
+def test_an_unknown_message_is_skipped() -> None:
     assert parse(text("MsgWeather", Rain=True)) is None
     assert parse(text("MsgChunkAck", ChunkSize=3)) is None
 
@@ -60,14 +60,14 @@ def test_a_server_of_version_1_is_told_apart() -> None:
         *(encode(CONF).replace("10.0", "1" * 400), encode(CONF).replace("10.0", "NaN")),
     ],
 )
-def test_what_can_not_be_read_is_refused(spoilt: str) -> None:
+def test_a_malformed_message_is_refused(spoilt: str) -> None:
     with pytest.raises(BadMessage):
         parse(spoilt)
 
 
 @settings(derandomize=True, deadline=None)
 @given(st.sampled_from(REPLIES), st.integers(0, 10_000), st.integers(0, 7))
-def test_a_bit_that_flips_raises_nothing_else(reply: Any, place: int, bit: int) -> None:
+def test_a_flipped_bit_raises_no_other_error_than_bad_message(reply: Any, place: int, bit: int) -> None:
     message = bytearray(encode(reply).encode())
     message[place % len(message)] ^= 1 << bit
     with contextlib.suppress(BadMessage):

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from incoming.client.protocol import server_messages
 from incoming.client.protocol.events import (
+    Actions,
     ChunkSent,
     CloseConnection,
     ConnectionClosed,
@@ -30,6 +31,7 @@ from incoming.client.protocol.events import (
     Stage,
     Tick,
     Unreachable,
+    Work,
 )
 from incoming.client.protocol.session import Session
 from incoming.client.protocol.stored_prefix import Segment
@@ -216,18 +218,22 @@ class World:
     def dial(self) -> None:
         if self.bad_weather and self.random.random() < 0.2:
             happened.add("unreachable")
-            return self.tell(Unreachable("Nobody listens."))
+            self.tell(Unreachable("Nobody listens."))
+            return
         self.up.clear()
         self.server.connect()
         self.linked = True
-        return self.tell(ConnectionOpened())
+        self.tell(ConnectionOpened())
 
     def work(self) -> None:
         work = self.client.work(self.now_s, room=len(self.up) < 4)
         if work is None:
             return
+        self.send(work, self.server.content[work.segment.start : work.segment.end])
+
+    def send(self, work: Work, data: bytes) -> None:
+        """The client has read what it wanted."""
         start, end = work.segment.start, work.segment.end
-        data = self.server.content[start:end]
         assert len(data) == end - start > 0, "never beyond the file, never nothing"
         done = Segment(start, end, crc32c(data))
         if isinstance(work, SendChunk):
@@ -247,9 +253,9 @@ class World:
             said = self.server.said.popleft()
             if isinstance(said, ConnectionClosed):
                 self.linked = False
-                return self.tell(said)
-            return self.hear(said)
-        return None
+                self.tell(said)
+            else:
+                self.hear(said)
 
     def spoilt(self, message: str | bytes) -> str | bytes:
         """Now and then a bit is changed: anywhere in a chunk, in a number of a MsgComplete."""
@@ -273,8 +279,10 @@ class World:
         happened.add(type(reply).__name__)
         self.tell(reply)
 
-    def tell(self, event: object) -> None:
-        for action in self.client.handle(event, self.now_s):  # type: ignore[arg-type]
+    def tell(self, event: object) -> Actions:
+        """Returns what the client did."""
+        actions = self.client.handle(event, self.now_s)  # type: ignore[arg-type]
+        for action in actions:
             match action:
                 case SendMessage(message):
                     assert self.linked, "nothing is said without a connection"
@@ -285,6 +293,7 @@ class World:
         assert transfer.stored_bytes <= transfer.sent_bytes <= transfer.length_bytes
         if self.linked and self.client.stage is Stage.SENDING:
             assert transfer.sent_bytes - transfer.stored_bytes <= LIMITS.max_window_bytes
+        return actions
 
 
 @settings(max_examples=300, derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -18,13 +18,13 @@ def run(
     in_flight: deque[tuple[float, int, float, int]] = deque()  # stored at, bytes, sent at, ahead
     free_s, ahead, sent, began_s = now_s, 0, 0, now_s
     while now_s < began_s + for_s:
-        while window.admits(ahead, size := window.chunk_bytes):
+        while window.admits(ahead, ahead, size := window.chunk_bytes):
             ahead, sent = ahead + size, sent + size
             free_s = max(free_s, now_s) + size / bytes_per_s
             in_flight.append((free_s + delay_s, size, now_s, ahead))
         now_s, size, sent_s, was_ahead = in_flight.popleft()
         ahead -= size
-        window.acknowledged(was_ahead, sent_s, now_s)
+        window.taken(was_ahead, sent_s, now_s)
     return sent / for_s
 
 
@@ -52,8 +52,9 @@ def test_the_servers_limits_are_kept(max_window_bytes: int) -> None:
     run(window, 1e9, 0.0001, 1)
     assert window.size_bytes <= max_window_bytes
     assert window.chunk_bytes <= min(50_000, max_window_bytes)
-    assert not window.admits(max_window_bytes - 10, 11)
-    assert window.admits(0, window.chunk_bytes)
+    assert not window.admits(max_window_bytes - 10, max_window_bytes - 10, 11)
+    assert not window.admits(0, max_window_bytes - 10, 11), "what is taken counts until it is stored"
+    assert window.admits(0, 0, window.chunk_bytes)
 
 
 def test_a_slow_link_gets_small_chunks() -> None:
@@ -83,4 +84,6 @@ def test_the_server_may_narrow_the_window_for_a_while_and_never_widen_it() -> No
     run(window, 1e9, 0.0002, 30)
     for allowed, most in ((4 * MIB, 4 * MIB), (0, 16 * MIB), (64 * MIB, 16 * MIB)):
         window.set_limits(MIB, allowed)
-        assert window.admits(most - MIB, MIB) and not window.admits(most - MIB + 1, MIB)
+        for in_flight_bytes in (0, most - MIB):
+            assert window.admits(in_flight_bytes, most - MIB, MIB)
+            assert not window.admits(in_flight_bytes, most - MIB + 1, MIB)

@@ -67,7 +67,7 @@ def test_sound_chunks_of_an_old_round_are_dropped_even_where_the_server_stands(n
     assert client.expect("MsgStored")["Offset"] == 1000
 
 
-def test_after_a_damaged_chunk_the_client_goes_on_with_other_sizes(
+def test_after_a_damaged_chunk_the_client_continues_with_other_sizes(
     new_client: NewClient, app: ScriptedApp
 ) -> None:
     client = new_client(8 * CHUNK).open()

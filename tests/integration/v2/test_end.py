@@ -37,7 +37,7 @@ def test_all_bytes_without_a_complete_are_no_upload(new_client: NewClient, app: 
     assert app.about(client.ticket_id)[0].sha256 == client.data.sha256
 
 
-def test_an_empty_file_without_a_complete_is_no_upload(new_client: NewClient, app: ScriptedApp) -> None:
+def test_an_empty_file_without_a_complete_is_not_an_upload(new_client: NewClient, app: ScriptedApp) -> None:
     client = new_client(0).open()
     is_not_handed_over(client, app, new_client(10))
     client.drop()
@@ -142,7 +142,7 @@ def test_a_client_that_returns_after_the_end_hears_the_result_again(
     assert len(app.deliveries) == 1
 
 
-def test_the_result_is_kept_over_a_kill(
+def test_the_result_survives_a_kill(
     start_server: StartServer, new_client: NewClient, app: ScriptedApp
 ) -> None:
     server = start_server(**QUICK)

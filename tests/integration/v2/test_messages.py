@@ -86,7 +86,7 @@ def test_websocket_pings_are_answered_too(new_client: NewClient) -> None:
 
 
 @pytest.mark.parametrize("text", NO_MESSAGES.values(), ids=NO_MESSAGES)
-def test_what_is_no_message_is_taken_for_damage_and_nothing_is_lost(
+def test_a_malformed_message_counts_as_damage_and_nothing_is_lost(
     server: RunningServer, new_client: NewClient, text: str
 ) -> None:
     client = new_client(3 * CHUNK).open()

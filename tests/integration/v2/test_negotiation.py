@@ -116,9 +116,7 @@ def test_without_the_time_of_the_last_change_it_is_not_known(new_client: NewClie
 
 
 @pytest.mark.parametrize("version", ["2", 2.0, True, None, [2], {}], ids=repr)
-def test_a_version_that_is_no_version_gets_an_error_and_costs_nothing(
-    new_client: NewClient, version: object
-) -> None:
+def test_a_malformed_version_gets_an_error_and_costs_nothing(new_client: NewClient, version: object) -> None:
     client = new_client(10).connect()
     client.send_message(
         "MsgUploadReq", Version=version, Id=client.ticket_id, LengthBytes=10, Name="a.bin", LastModifiedMs=0

@@ -73,7 +73,7 @@ def test_the_client_hears_that_the_app_does_not_answer(
     client.receive_result()
 
 
-def test_an_app_that_takes_its_time_is_no_news(
+def test_an_app_that_takes_its_time_is_not_news(
     server: RunningServer, new_client: NewClient, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]

@@ -84,7 +84,7 @@ def test_a_limit_does_not_slow_down_the_others(new_client: NewClient) -> None:
     thread.join()
 
 
-def test_a_ticket_without_a_limit_has_none(new_client: NewClient) -> None:
+def test_a_ticket_without_a_rate_limit_is_not_slowed_down(new_client: NewClient) -> None:
     client = new_client(10 * LIMIT_BYTES_PER_S)
     assert rate_of(upload_and_measure(client), 0) > 5 * LIMIT_BYTES_PER_S
 

@@ -11,6 +11,7 @@ from incoming.registry import Leases
 
 ID: Final = "an upload"
 OTHER: Final = "another one"
+WORK: Final = "deliver/an upload"
 ONE_TEST_FOR_ALL: Final = (HealthCheck.function_scoped_fixture, HealthCheck.differing_executors)
 
 
@@ -57,7 +58,7 @@ class LeasesContract:
         assert leases.release(ID, "first", expired_at_s=10.0)
         assert dict(leases.expired(11.0)) == {OTHER: "second"}
 
-    def test_use_moves_the_deadline_and_never_back(self, leases: Leases) -> None:
+    def test_renewing_a_lease_never_moves_its_deadline_back(self, leases: Leases) -> None:
         leases.take(ID, "first", 10.0)
         assert leases.renew(ID, "first", 20.0)
         assert leases.renew(ID, "first", 15.0)
@@ -72,6 +73,44 @@ class LeasesContract:
         assert dict(leases.expired(19.0)) == {}
         assert leases.take(ID, "second") == "first"
         assert dict(leases.expired(99.0)) == {}
+
+    # --- work that one process does at a time ------------------------------------------------------------
+
+    def test_work_that_was_acquired_is_nobody_elses_until_its_deadline(self, leases: Leases) -> None:
+        assert leases.acquire(WORK, "first", 10.0, now_s=0.0)
+        assert not leases.acquire(WORK, "second", 20.0, now_s=9.9)
+        assert leases.acquire(OTHER, "second", 20.0, now_s=9.9)
+        assert leases.holder(WORK) == "first"
+        assert leases.acquire(WORK, "second", 20.0, now_s=10.0)
+        assert not leases.acquire(WORK, "first", 30.0, now_s=10.0)
+        assert leases.holder(WORK) == "second"
+
+    def test_the_holder_of_work_may_acquire_it_again_and_renew_it(self, leases: Leases) -> None:
+        assert leases.acquire(WORK, "first", 10.0, now_s=0.0)
+        assert leases.acquire(WORK, "first", 20.0, now_s=5.0)
+        assert leases.renew(WORK, "first", 30.0)
+        assert leases.renew(WORK, "first", 25.0)
+        assert not leases.renew(WORK, "second", 99.0)
+        assert not leases.acquire(WORK, "second", 40.0, now_s=29.9)
+        assert leases.acquire(WORK, "second", 40.0, now_s=30.0)
+        assert not leases.renew(WORK, "first", 50.0)
+
+    def test_released_work_can_be_acquired_by_another_owner(self, leases: Leases) -> None:
+        assert leases.acquire(WORK, "first", 10.0, now_s=0.0)
+        assert not leases.release(WORK, "second")
+        assert not leases.release(WORK, "first", expired_at_s=9.9)
+        assert leases.release(WORK, "first")
+        assert leases.holder(WORK) is None
+        assert not leases.release(WORK, "first")
+        assert leases.acquire(WORK, "second", 10.0, now_s=0.0)
+
+    def test_work_ends_by_itself_so_it_is_not_among_what_has_expired(self, leases: Leases) -> None:
+        leases.take(ID, "first", 10.0)
+        assert leases.acquire(WORK, "first", 10.0, now_s=0.0)
+        assert dict(leases.expired(10.0)) == {ID: "first"}
+        assert leases.acquire(WORK, "second", 20.0, now_s=10.0)
+
+    # --- any order of calls --------------------------------------------------------------------------------
 
     @settings(derandomize=True, deadline=None, suppress_health_check=ONE_TEST_FOR_ALL)
     @given(

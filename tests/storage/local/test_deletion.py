@@ -93,7 +93,7 @@ def test_what_never_was_on_the_disk_is_not_written_to_be_removed(
     assert synced == [True] * 3, "the directory, whose commit takes what was freed with it"
 
 
-def test_small_files_have_no_steps(storage: LocalStorage, runtime: FakeRuntime) -> None:
+def test_a_small_file_is_deleted_in_one_step(storage: LocalStorage, runtime: FakeRuntime) -> None:
     stored(storage, STEP_BYTES)
     storage.delete(TICKET_ID)
     runtime.settle()
@@ -173,7 +173,7 @@ def test_a_file_of_others_for_which_there_is_no_lease_is_removed_all_the_same(
         assert not file.exists() and steps(runtime) == 0
 
 
-def test_a_disk_that_fails_in_the_middle_is_no_errors_of_anybody(
+def test_a_disk_that_fails_in_the_middle_causes_no_error_for_clients(
     storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*args: Any) -> None:

@@ -188,7 +188,7 @@ def test_a_directory_that_is_away_for_a_while_is_not_lost(mine: DirLock, tmp_pat
     mine.check()
 
 
-def test_a_lock_that_was_removed_before_it_was_taken_is_made_anew(tmp_path: Path) -> None:
+def test_a_lock_file_that_was_removed_before_it_was_taken_is_created_again(tmp_path: Path) -> None:
     late = DirLock(tmp_path)
     late.file.unlink()
     late.acquire()

@@ -127,7 +127,9 @@ def test_before_it_is_given_away_the_owner_reaches_nothing(place: Path, runtime:
     assert not may(OWNER, "open(a[0], 'rb')", storage.location(MINE))
 
 
-def test_without_such_a_ticket_nobody_may_pass(place: Path, runtime: FakeRuntime) -> None:
+def test_without_a_ticket_with_an_owner_other_users_may_not_pass_the_folder(
+    place: Path, runtime: FakeRuntime
+) -> None:
     LocalStorage(place / "storage" / "data", 0, runtime)
     assert stat.S_IMODE((place / "storage" / "data").stat().st_mode) == 0o2770
 
@@ -173,7 +175,7 @@ def test_a_folder_above_that_the_owner_can_not_enter_is_a_warning_with_a_remedy(
     assert f"chmod o+x {place}/closed" in record.getMessage()
 
 
-def test_an_acl_that_lets_the_owner_pass_is_no_warning(
+def test_an_acl_that_lets_the_owner_pass_causes_no_warning(
     place: Path, runtime: FakeRuntime, caplog: pytest.LogCaptureFixture
 ) -> None:
     closed = place / "closed"

@@ -156,7 +156,7 @@ def test_what_the_kernel_does_not_copy_is_copied_by_hand(
     assert machine.file().read_bytes() == b"".join(map(of_part, BACKWARD))
 
 
-def test_a_copy_goes_on_where_the_kernel_has_copied_less_and_others_may_run(
+def test_a_copy_continues_where_the_kernel_has_copied_less_and_others_may_run(
     machine: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     parts, real = machine.parts(), os.copy_file_range
@@ -384,7 +384,7 @@ def test_a_record_that_a_power_cut_has_torn_does_not_count(machine: Machine, at:
 
 
 @pytest.mark.parametrize("how", ["empty", "gone", "garbage"])
-def test_without_offsets_a_part_begins_anew(machine: Machine, how: str) -> None:
+def test_without_offsets_a_part_starts_again(machine: Machine, how: str) -> None:
     stored_in_steps(machine, [50, 100, 150])
     if how == "gone":
         machine.file(".offsets").unlink()

@@ -60,7 +60,7 @@ def test_a_file_is_synced_with_its_name_and_that_of_its_folder(
     assert asked == ["fdatasync", str(folder), str(folder.parent)]
 
 
-def test_what_the_disk_has_refused_once_is_written_anew(
+def test_what_the_disk_has_refused_once_is_rewritten(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     content = os.urandom(MIB + 5)
@@ -85,7 +85,7 @@ def test_what_the_disk_has_refused_once_is_written_anew(
     assert asked[0] == "fdatasync", "once is enough"
 
 
-def test_a_file_that_is_gone_is_nothing_to_be_written_anew(
+def test_a_file_that_is_gone_is_not_rewritten(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = stored(storage, runtime, CONTENT)
@@ -135,35 +135,48 @@ def test_a_planted_link_is_not_cut_off(storage: LocalStorage, tmp_path: Path) ->
     assert victim.stat().st_size == 100_000
 
 
+QUICK = ["write 0 to 1", "wait 0 to 1", "write 1 to 3", "write 3 to 6", "wait 1 to 3", "wait 3 to 6", "empty"]
+SLOW = [call for at in range(6) for call in (f"write {at} to {at + 1}", f"wait {at} to {at + 1}", "empty")]
+
+
 @pytest.mark.parametrize(
-    ("turn_s", "expected"),
-    [(60, ["0", "1", "2", "fdatasync"]), (-1, ["0", "fdatasync", "1", "fdatasync", "2", "fdatasync"])],
-    ids=["a quick disk", "a slow disk"],
+    ("pace", "expected"),
+    [
+        ({"TURN_S": 60, "FLUSH_S": 60}, QUICK),
+        ({"TURN_S": 60, "FLUSH_S": -1}, SLOW),
+        ({"TURN_S": 0, "FLUSH_S": -1}, SLOW),
+    ],
+    ids=["a quick disk", "a slow disk", "a slow disk, and others want their turn"],
 )
-def test_a_large_file_is_written_out_in_steps_and_the_disk_keeps_no_more_than_those_of_a_turn(
+def test_a_large_file_is_written_out_in_steps_and_the_disk_keeps_no_more_than_a_slow_one_writes_at_a_time(
     storage: LocalStorage,
     asked: list[str],
     monkeypatch: pytest.MonkeyPatch,
-    turn_s: float,
+    pace: dict[str, float],
     expected: list[str],
 ) -> None:
-    writer = storage.open(TICKET_ID, 2 * STEP_BYTES + 1)
-    writer.write(memoryview(bytes(2 * STEP_BYTES + 1)))
+    """A quick one gets larger steps, and the next one before it is done with one."""
+    monkeypatch.setattr("incoming.storage.local.writer.BEHIND_BYTES", 7 * STEP_BYTES)
+    writer = storage.open(TICKET_ID, 6 * STEP_BYTES)
+    for _ in range(3):
+        writer.write(memoryview(bytes(2 * STEP_BYTES)))
     asked.clear()
     real = posix.sync_file_range
 
-    def sync_file_range(fd: int, taken_bytes: int, size_bytes: int, flags: int) -> int:
-        assert flags == 2 | 4, "SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER"
-        asked.append(f"{taken_bytes / STEP_BYTES:g}")
-        return real(fd, taken_bytes, size_bytes, flags)
+    def sync_file_range(fd: int, start: int, size_bytes: int, flags: int) -> int:
+        what = {2: "write", 4: "wait"}[flags]
+        asked.append(f"{what} {start / STEP_BYTES:g} to {(start + size_bytes) / STEP_BYTES:g}")
+        return real(fd, start, size_bytes, flags)
 
     monkeypatch.setattr(posix, "sync_file_range", sync_file_range)
-    monkeypatch.setattr(posix, "TURN_S", turn_s)
+    for name, value in pace.items():
+        monkeypatch.setattr(posix, name, value)
     writer.finish()
-    assert asked[: len(expected) + 1] == [*expected, "fdatasync"]
+    end = len(expected) + 1
+    assert asked[:end] == [step.replace("empty", "fdatasync") for step in expected] + ["fdatasync"]
 
 
-def test_what_the_disk_has_refused_in_a_step_is_written_anew_too(
+def test_what_the_disk_has_refused_in_a_step_is_rewritten_too(
     storage: LocalStorage, runtime: FakeRuntime, asked: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The step has heard of it, so the fdatasync behind it would not."""
@@ -173,6 +186,7 @@ def test_what_the_disk_has_refused_in_a_step_is_written_anew_too(
         broken.setattr(posix, "sync_file_range", lambda *_: errno.EIO)
         with pytest.raises(StorageFailed):
             writer.finish()
+    assert asked[-2:] == ["pwrite at 0", f"pwrite at {MIB}"], "at once, since a kill forgets the error"
     asked.clear()
     writer.finish()
     assert asked[:3] == ["pwrite at 0", f"pwrite at {MIB}", "fdatasync"]

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from incoming.composition import DATA_NEEDS, JOURNAL_NEEDS
+from incoming.composition.files import DATA_NEEDS
+from incoming.composition.tickets import JOURNAL_NEEDS
 from incoming.core.errors import BadSetting
 from incoming.runtime.filesystem import mount_id
 from incoming.storage.local import probe as probe_module
@@ -62,7 +63,7 @@ def test_a_local_disk_lacks_nothing_and_keeps_nothing_of_the_trial(tmp_path: Pat
     assert stat.S_IMODE((tmp_path / "storage" / "folder").stat().st_mode) == need.mode
 
 
-def test_a_tmpfs_lacks_nothing(mount: Mount) -> None:
+def test_a_tmpfs_has_all_that_is_needed(mount: Mount) -> None:
     assert probe(mount("tmpfs", "size=1m"), DATA_NEEDS).weaker == []
 
 
@@ -118,7 +119,7 @@ def test_modes_that_can_not_be_set_are_weaker_with_what_it_means(
     assert "mount" in weaker
 
 
-def test_a_mode_of_somebody_else_that_is_wide_enough_is_no_warning(refusing: Refusing) -> None:
+def test_a_mode_of_somebody_else_that_is_wide_enough_causes_no_warning(refusing: Refusing) -> None:
     assert probe(refusing(chmod="EPERM", modes="2771"), DATA_NEEDS).weaker == []
 
 

@@ -228,7 +228,7 @@ def test_removing_what_is_gone_is_fine(storage: LocalStorage) -> None:
     assert not Path(storage.location(TICKET_ID)).parent.exists()
 
 
-def test_files_that_are_not_ours_stay(storage: LocalStorage, tmp_path: Path) -> None:
+def test_files_of_others_are_not_deleted(storage: LocalStorage, tmp_path: Path) -> None:
     beside = store(storage).with_name("notes.txt")
     beside.write_text("the app's own")
     storage.delete(TICKET_ID)
@@ -242,7 +242,7 @@ def test_files_that_are_not_ours_stay(storage: LocalStorage, tmp_path: Path) -> 
     assert stray.exists()
 
 
-def test_tidying_leaves_the_file_alone(storage: LocalStorage) -> None:
+def test_cleaning_up_a_folder_keeps_its_file(storage: LocalStorage) -> None:
     file = store(storage)
     storage.pickup.clean_up(TICKET_ID)
     assert file.read_bytes() == b"content"
@@ -259,7 +259,7 @@ def test_tidying_takes_an_empty_folder_away_and_one_that_is_gone_is_fine(storage
 # --- giving away ---------------------------------------------------------------------------------
 
 
-def test_a_file_may_always_stay_our_own(storage: LocalStorage) -> None:
+def test_a_file_can_be_given_to_the_user_of_the_server(storage: LocalStorage) -> None:
     store(storage)
     assert storage.ownership.can_give_to(os.geteuid())
     storage.ownership.give_to(TICKET_ID, os.geteuid())
@@ -294,7 +294,7 @@ def test_a_number_that_no_user_can_have_is_refused(storage: LocalStorage) -> Non
     assert not storage.ownership.can_give_to(2**40)
 
 
-def test_trying_leaves_nothing_behind(storage: LocalStorage, tmp_path: Path) -> None:
+def test_trying_whether_files_can_be_given_away_leaves_no_file(storage: LocalStorage, tmp_path: Path) -> None:
     storage.ownership.can_give_to(os.geteuid())
     storage.ownership.can_give_to(2**40)
     assert list((tmp_path / "data").iterdir()) == []
@@ -340,6 +340,7 @@ def test_a_file_that_is_being_synced_lets_others_have_their_turn(
 ) -> None:
     """A file of many gigabytes does not keep those of a few megabytes waiting."""
     monkeypatch.setattr(posix, "TURN_S", 0)
+    monkeypatch.setattr(posix, "FLUSH_S", -1)  # a slow disk, whose steps do not grow
     large, other = storage.open(TICKET_ID, 3 * STEP_BYTES), storage.open(f"{TICKET_ID}-2", STEP_BYTES)
     large.write(memoryview(bytes(3 * STEP_BYTES)))
     other.write(memoryview(bytes(STEP_BYTES)))

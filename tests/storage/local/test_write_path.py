@@ -27,10 +27,11 @@ def writer(storage: LocalStorage, runtime: FakeRuntime) -> LocalWriter:
 @pytest.fixture
 def slice_takes_s(monkeypatch: pytest.MonkeyPatch, runtime: FakeRuntime) -> dict[str, float]:
     """Lets each write take this time, as a disk does when the page cache takes nothing any more."""
-    takes_s, pwrite = {"now": 0.0}, os.pwrite
+    takes_s, pwrite = {"now": 0.0, "without a CPU": 0.0}, os.pwrite
 
     def slow_pwrite(fd: int, part: memoryview, position: int) -> int:
-        runtime.time_s += takes_s["now"]
+        runtime.time_s += takes_s["now"] + takes_s["without a CPU"]
+        runtime.waits += takes_s["now"] > 0
         return pwrite(fd, part, position)
 
     monkeypatch.setattr(os, "pwrite", slow_pwrite)
@@ -62,6 +63,14 @@ def test_a_disk_that_becomes_slow_holds_up_the_others_once_and_is_then_written_i
     assert write_in_pool(runtime, writer, 10 * FAST_SLICES) == 10 * FAST_SLICES
     slice_takes_s["now"] = 0.001
     assert write_in_pool(runtime, writer, 10 * FAST_SLICES) == FAST_SLICES
+
+
+def test_a_write_whose_thread_has_lost_its_cpu_says_nothing_about_the_disk(
+    writer: LocalWriter, runtime: FakeRuntime, slice_takes_s: dict[str, float]
+) -> None:
+    write_in_pool(runtime, writer, FAST_SLICES)
+    slice_takes_s["without a CPU"] = 0.5
+    assert write_in_pool(runtime, writer, 10) == 0
 
 
 def test_what_one_upload_finds_out_about_the_disk_holds_for_the_others(

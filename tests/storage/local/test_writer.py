@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import gevent
@@ -13,10 +14,11 @@ import pytest
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.runtime.fair_scheduler import TIME_SLICE_S
 from incoming.runtime.gevent_runtime import GeventRuntime
+from incoming.storage.local import posix
 from incoming.storage.local.posix import allocated_bytes
-from incoming.storage.local.storage import LocalStorage
+from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.storage.local.write_path import FAST_SLICES, WritePath
-from incoming.storage.local.writer import SLICE_BYTES, LocalWriter
+from incoming.storage.local.writer import BEHIND_BYTES, SLICE_BYTES, LocalWriter
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID, Mount
 from tests.support.fakes import FakeRuntime, largest_file
 
@@ -90,7 +92,7 @@ def test_the_offset_moves_when_the_whole_chunk_is_in_the_file(
     assert writer.taken_bytes == 2 * SLICE_BYTES
 
 
-def test_what_is_discarded_is_gone_and_the_file_begins_anew(
+def test_what_is_discarded_is_gone_and_the_file_starts_again(
     writer: LocalWriter, storage: LocalStorage, runtime: FakeRuntime
 ) -> None:
     writer.write(memoryview(bytes(2 * RESERVE_BYTES)))
@@ -103,7 +105,7 @@ def test_what_is_discarded_is_gone_and_the_file_begins_anew(
     assert content(storage) == b"anew"
 
 
-def test_a_chunk_is_written_to_its_end_before_another_one_goes_on(
+def test_a_chunk_is_written_to_its_end_before_another_one_continues(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("incoming.storage.local.write_path.FAST_SLICES", 0)
@@ -383,3 +385,137 @@ def test_a_closed_file_takes_nothing(writer: LocalWriter) -> None:
     writer.close()
     with pytest.raises(StorageFailed):
         writer.write(memoryview(b"late"))
+
+
+# --- the disk works while bytes come in -----------------------------------------------------------------
+
+
+def written_out(monkeypatch: pytest.MonkeyPatch, answer: int = 0) -> list[tuple[int, int]]:
+    """Returns the ranges that the disk is made to write from now on, as they come."""
+    ranges: list[tuple[int, int]] = []
+
+    def sync_file_range(fd: int, start: int, size_bytes: int, flags: int) -> int:
+        os.fstat(fd)  # it is open
+        if flags == 2:
+            ranges.append((start, start + size_bytes))
+        return answer
+
+    monkeypatch.setattr(posix, "sync_file_range", sync_file_range)
+    return ranges
+
+
+def test_what_is_stored_is_written_out_while_more_comes_in_and_the_end_has_only_the_rest_to_write(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = written_out(monkeypatch)
+    writer = storage.open(TICKET_ID, 3 * BEHIND_BYTES)
+    writer.write(memoryview(bytes(BEHIND_BYTES - 1)))
+    runtime.settle()
+    assert not ranges
+    writer.write(memoryview(bytes(BEHIND_BYTES)))
+    runtime.settle()
+    behind = ranges[-1][1]
+    assert BEHIND_BYTES < behind <= 2 * BEHIND_BYTES - 1
+    writer.finish()
+    assert ranges[-1][1] == 2 * BEHIND_BYTES - 1
+    starts, ends = zip(*ranges, strict=True)
+    assert starts == (0, *ends[:-1]), "each byte once"
+
+
+def test_nothing_is_written_out_ahead_where_nothing_is_synced(
+    tmp_path: Path, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = written_out(monkeypatch)
+    storage = LocalStorage(tmp_path / "data", 0, runtime, DiskFacts(syncs=False))
+    storage.open(TICKET_ID, None).write(memoryview(bytes(2 * BEHIND_BYTES)))
+    runtime.settle()
+    assert not ranges
+
+
+def test_files_take_turns_while_they_come_in(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk never has more than the steps of one file to write."""
+    written_out(monkeypatch)
+    writers = [storage.open(f"{TICKET_ID}-{number}", None) for number in range(5)]
+    with runtime.held("write_out"):
+        for writer in writers:
+            writer.write(memoryview(bytes(BEHIND_BYTES)))
+        runtime.settle()
+        assert runtime.pool_calls.count("write_out") == 1
+    runtime.settle()
+    assert runtime.pool_calls.count("write_out") == len(writers)
+
+
+@pytest.mark.parametrize(
+    ("end", "call"),
+    [
+        (LocalWriter.close, "_trim_and_close"),
+        (LocalWriter.abort, "_close"),
+        (lambda writer: writer.truncate(5), "_truncate"),
+        (LocalWriter.finish, "_sync"),
+    ],
+    ids=["close", "abort", "truncate", "finish"],
+)
+def test_a_file_that_is_being_written_out_is_not_closed_under_the_disk(
+    storage: LocalStorage,
+    runtime: FakeRuntime,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[LocalWriter], None],
+    call: str,
+) -> None:
+    written_out(monkeypatch)
+    writer = storage.open(TICKET_ID, None)
+    with runtime.held("write_out"):
+        writer.write(memoryview(bytes(BEHIND_BYTES)))
+        runtime.settle()
+        ending = gevent.spawn(end, writer)
+        runtime.settle()
+        assert call not in runtime.pool_calls
+    ending.get(timeout=10)
+    assert call in runtime.pool_calls
+
+
+def test_what_comes_after_a_cut_is_written_out_again(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ranges = written_out(monkeypatch)
+    writer = storage.open(TICKET_ID, None)
+    writer.write(memoryview(bytes(BEHIND_BYTES)))
+    runtime.settle()
+    writer.truncate(4096)
+    ranges.clear()
+    writer.write(memoryview(bytes(BEHIND_BYTES)))
+    runtime.settle()
+    assert ranges[0][0] == 4096
+    assert ranges[-1][1] == 4096 + BEHIND_BYTES
+
+
+def test_what_the_disk_refuses_while_bytes_come_in_is_written_again_at_the_end_and_may_fail_there(
+    storage: LocalStorage, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Linux tells an error once: the sync at the end would not hear of it."""
+    written_out(monkeypatch, errno.EIO)
+    writer = storage.open(TICKET_ID, None)
+    for _ in range(2):
+        writer.write(memoryview(os.urandom(BEHIND_BYTES)))
+        runtime.settle()
+    assert runtime.pool_calls.count("write_out") == 1, "once refused, all is written at the end"
+    expected = content(storage)
+    written: list[int] = []
+    real_pwrite, real_sync = os.pwrite, os.fdatasync
+
+    def pwrite(fd: int, data: bytes, position: int) -> int:
+        written.append(position)
+        return real_pwrite(fd, data, position)
+
+    monkeypatch.setattr(os, "pwrite", pwrite)
+    monkeypatch.setattr(os, "fdatasync", lambda _: os.close(-1))
+    with pytest.raises(StorageFailed):
+        writer.finish()
+    assert written == list(range(0, 2 * BEHIND_BYTES, posix.REWRITE_BYTES))
+    written.clear()
+    monkeypatch.setattr(os, "fdatasync", real_sync)
+    writer.finish()
+    assert written == list(range(0, 2 * BEHIND_BYTES, posix.REWRITE_BYTES))
+    assert content(storage) == expected

@@ -1,0 +1,55 @@
+"""The folder example in a real browser: a folder is one upload, whatever happens to the server."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from random import Random
+
+from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
+from tests.support.browser import Card, picture
+from tests.support.engines import Chromium
+
+
+def make_folder(place: Path, count: int, size_bytes: int) -> dict[str, bytes]:
+    """Makes a folder with so many files and folders in it. Returns the files by path."""
+    chance, files = Random(1), {}
+    for number in range(count):
+        path = f"day {number % 7}/{'deep/' * (number % 3)}{number:03} <b>.jpg"
+        files[path] = chance.randbytes(size_bytes)
+        (place / path).parent.mkdir(parents=True, exist_ok=True)
+        (place / path).write_bytes(files[path])
+        os.utime(place / path, (1_700_000_000 + number, 1_700_000_000 + number))
+    return files
+
+
+def kept(stage: Stage, name: str) -> dict[str, bytes]:
+    """Returns the files of a folder that the app has."""
+    folder = stage.app.uploads / name
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def test_a_folder_arrives_whole_though_the_server_is_killed_in_the_middle(
+    clean_driver: Chromium, folder: Stage, tmp_path: Path
+) -> None:
+    files = make_folder(tmp_path / "Holiday", 120, 100_000)
+    clean_driver.get(folder.app.url)
+    page = Card(clean_driver)
+    picture(clean_driver, "folder-1-start")
+    folder.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.choose(tmp_path / "Holiday")
+    folder.hold_at(0.3, page)
+    page.wait_for_text("#amount", "of 120 files")
+    picture(clean_driver, "folder-2-uploading")
+    folder.server.kill()
+    folder.server.start()
+    folder.network.bytes_per_s = SLOW_BYTES_PER_S
+    page.wait_for_text("#finished", "Finished: Holiday has arrived.")
+    picture(clean_driver, "folder-3-finished")
+    assert kept(folder, "Holiday") == files
+    times = {p: round((folder.app.uploads / "Holiday" / p).stat().st_mtime) for p in files}
+    assert times == {path: 1_700_000_000 + number for number, path in enumerate(files)}
+    assert folder.server.log_text().count("notified the app") == 1
+    page.find("#again").click()
+    page.wait_for_text("ul:not(#changes)", "Holiday")
+    assert folder.stored_bytes() == 0

@@ -1,0 +1,516 @@
+"""Two instances with the same tickets, leases, news and store: what one does, the other respects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
+from incoming.core.lifecycle import Claim, State
+from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
+from incoming.core.ticket import Ticket
+from incoming.handover.answers import Done, WillFinish
+from incoming.http_uploads.transfers import LEASE_S
+from incoming.uploads.housekeeping import recover, sweep
+from incoming.uploads.overview import Overview
+from incoming.uploads.service import SWEEP
+from tests.support.fakes import FakeAnswer
+from tests.support.instances import Crash, Instance, RedisWorld, World
+from tests.support.redis_server import RedisServer
+from tests.support.uploads import TIMES, Client, new_claim
+
+CONTENT = bytes(range(256)) * 20
+LENGTH_BYTES = len(CONTENT)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    with RedisServer(tmp_path_factory.mktemp("redis") / "data") as redis:
+        yield redis
+
+
+MakeWorld = Callable[..., World]
+
+
+@pytest.fixture(params=["memory", "redis"])
+def make_world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[MakeWorld]:
+    """Makes what the instances of a test share: tickets and leases in memory, or in a Redis."""
+    with ExitStack() as stack:
+
+        def make(*answers: FakeAnswer, **settings: Any) -> World:
+            if request.param == "memory":
+                return World(tmp_path, *answers, **settings)
+            world = RedisWorld(tmp_path, request.getfixturevalue("redis"), *answers, **settings)
+            stack.callback(world.close)
+            return world
+
+        yield make
+
+
+in_memory = pytest.mark.parametrize("make_world", ["memory"], indirect=True)
+"""For tests that break the leases which all instances have."""
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world()
+
+
+@pytest.fixture
+def first(world: World) -> Instance:
+    return Instance(world)
+
+
+@pytest.fixture
+def second(world: World) -> Instance:
+    return Instance(world)
+
+
+def write(instance: Instance, client: Client, content: bytes, flush: bool = True) -> None:
+    instance.uploads.write(client.claim, memoryview(content))
+    if flush:
+        instance.uploads.flush(client.claim)
+
+
+def write_rest(instance: Instance, client: Client) -> None:
+    write(instance, client, CONTENT[client.claim.taken_bytes :])
+    instance.uploads.complete(client.claim)
+    instance.runtime.settle()
+
+
+def endings(client: Client) -> list[News]:
+    """Returns what a client has heard, without acknowledgements."""
+    return [news for news in client.news if not isinstance(news, Durable)]
+
+
+def in_progress(instance: Instance, stored: bytes = CONTENT[:3000]) -> tuple[str, Client]:
+    client = instance.claim(ticket_id := instance.new_ticket(), LENGTH_BYTES)
+    write(instance, client, stored)
+    return ticket_id, client
+
+
+def forms(*instances: Instance) -> list[dict[str, str]]:
+    return [form for instance in instances for form in instance.app.forms]
+
+
+# --- takeover ------------------------------------------------------------------------------------------
+
+
+def test_an_upload_resumes_at_the_other_instance_at_what_is_durable(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id, old = in_progress(first)
+    write(first, old, CONTENT[3000:3100], flush=False)
+    new = second.claim(ticket_id, LENGTH_BYTES)
+    assert new.claim.offset_bytes == 3000, "the other hundred bytes are in the memory of the first one"
+    write_rest(second, new)
+    assert second.state(ticket_id) is State.FINISHED
+    assert int(forms(first, second)[0]["crc32c"], 16) == second.ticket(ticket_id).crc32c
+    assert [type(news) for news in endings(old)] == [Interrupted]
+    first.uploads.release(old.claim)
+    second.uploads.release(new.claim)
+    assert first.uploads.claims.count() == second.uploads.claims.count() == 0
+
+
+@pytest.mark.parametrize("is_deaf", [False, True])
+def test_a_claim_that_was_taken_over_elsewhere_stores_nothing_more(
+    world: World, first: Instance, second: Instance, is_deaf: bool
+) -> None:
+    ticket_id, zombie = in_progress(first)
+    first.is_deaf = is_deaf
+    new = second.claim(ticket_id, LENGTH_BYTES)
+    world.runtime.settle()
+    with pytest.raises(TakenOver):
+        write(first, zombie, b"?" * 2000)
+    write(second, new, CONTENT[3000:4000])
+    assert world.store.contents()[ticket_id] == CONTENT[:4000]
+    for act in (first.uploads.complete, lambda claim: first.uploads.cancel_by_client(claim, "no")):
+        with pytest.raises(IncomingError):
+            act(zombie.claim)
+    first.uploads.release(zombie.claim)
+    assert second.state(ticket_id) is State.UPLOADING
+    assert second.context.leases.holder(ticket_id) == new.claim.token
+    write_rest(second, new)
+    assert second.state(ticket_id) is State.FINISHED
+
+
+def test_what_a_zombie_has_sent_to_the_store_in_vain_ends_its_connection(
+    world: World, first: Instance, second: Instance
+) -> None:
+    """Its subscription may be lost, and its client may wait for acknowledgements only."""
+    ticket_id, zombie = in_progress(first)
+    first.is_deaf = True
+    second.claim(ticket_id, LENGTH_BYTES)
+    write(first, zombie, b"?" * 2000, flush=False)
+    world.runtime.settle()
+    assert [type(news) for news in endings(zombie)] == [Interrupted]
+    assert isinstance(zombie.claim.lost, TakenOver)
+
+
+def test_an_upload_may_go_to_and_fro(world: World, first: Instance, second: Instance) -> None:
+    ticket_id = first.new_ticket(digest="sha256")
+    for number, instance in enumerate((first, second) * 4):
+        client = instance.claim(ticket_id, LENGTH_BYTES)
+        assert client.claim.offset_bytes == number * 500
+        write(instance, client, CONTENT[number * 500 : (number + 1) * 500])
+    write_rest(second, client)
+    assert second.state(ticket_id) is State.FINISHED
+
+
+def test_a_look_at_the_instance_that_has_lost_an_upload_sees_what_the_other_has_stored(
+    first: Instance, second: Instance
+) -> None:
+    ticket_id, _ = in_progress(first)
+    first.is_deaf = True
+    write(second, second.claim(ticket_id, LENGTH_BYTES), CONTENT[3000:4000])
+    assert first.uploads.look(ticket_id).offset_bytes == 4000
+
+
+def test_clients_of_many_requests_may_meet_another_instance_at_each(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id, at = first.new_ticket(), 0
+    for instance in (first, second, second, first):
+        client = Client()
+        asked = new_claim(LENGTH_BYTES)
+        client.claim = instance.uploads.claim(ticket_id, asked, client.listener, lease_s=LEASE_S)
+        assert client.claim.offset_bytes == at
+        write(instance, client, CONTENT[at : at + 700])
+        at += 700
+    world.pass_time(LEASE_S + 1, first, second)
+    assert first.state(ticket_id) is State.PAUSED
+    assert first.uploads.claims.count() == second.uploads.claims.count() == 0
+
+
+@in_memory
+@pytest.mark.parametrize("failing", ["change", "take"])
+def test_a_claim_that_fails_leaves_the_upload_to_the_client_that_had_it(
+    world: World, first: Instance, second: Instance, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    ticket_id, client = in_progress(first)
+
+    def fail(*_: object, **__: object) -> Any:
+        raise StorageFailed
+
+    target: Any = world.registry if failing == "change" else world.leases
+    with monkeypatch.context() as broken, pytest.raises(StorageFailed):
+        broken.setattr(target, failing, fail)
+        second.claim(ticket_id, LENGTH_BYTES)
+    world.runtime.settle()
+    assert second.uploads.claims.count() == 0
+    if endings(client):  # it was told to come back: its lease had been taken already
+        first.uploads.release(client.claim)
+        client = first.claim(ticket_id, LENGTH_BYTES)
+    write_rest(first, client)
+    assert first.state(ticket_id) is State.FINISHED
+
+
+def test_a_file_that_can_not_be_fenced_is_held_by_nobody(
+    world: World, first: Instance, second: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket_id, old = in_progress(first)
+    files, world.store.files = world.store.files, {}
+    with pytest.raises(StorageFailed), monkeypatch.context() as broken:
+        broken.setattr("tests.support.slow_storage.SlowWriter.fence", _fail)
+        second.claim(ticket_id, LENGTH_BYTES)
+    world.store.files = files
+    world.runtime.settle()
+    first.uploads.release(old.claim)
+    world.pass_time(1, first, second)
+    assert first.state(ticket_id) is State.PAUSED
+    write_rest(second, second.claim(ticket_id, LENGTH_BYTES))
+    assert first.state(ticket_id) is State.FINISHED
+
+
+def _fail(*_: object) -> None:
+    raise StorageFailed
+
+
+@in_memory
+def test_no_sweep_takes_an_upload_for_abandoned_that_is_being_claimed(
+    world: World, first: Instance, second: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep of the other instance runs between any two steps of a claim."""
+    ticket_id, _ = in_progress(first)
+    real_change, real_take = world.registry.change, world.leases.take
+
+    def change(*args: Any, **kwargs: Any) -> Any:
+        changed = real_change(*args, **kwargs)
+        if isinstance(args[1], Claim):
+            sweep(first.uploads)
+        return changed
+
+    def take(*args: Any) -> Any:
+        taken = real_take(*args)
+        sweep(first.uploads)
+        return taken
+
+    monkeypatch.setattr(world.registry, "change", change)
+    monkeypatch.setattr(world.leases, "take", take)
+    new = second.claim(ticket_id, LENGTH_BYTES)
+    assert second.state(ticket_id) is State.UPLOADING
+    write_rest(second, new)
+    assert second.state(ticket_id) is State.FINISHED
+
+
+# --- an instance that dies -----------------------------------------------------------------------------
+
+
+def test_uploads_of_a_dead_instance_pause_and_resume_at_another(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id, client = in_progress(first)
+    write(first, client, CONTENT[3000:3500], flush=False)
+    first.die()
+    world.pass_time(1, second)
+    assert second.state(ticket_id) is State.PAUSED
+    client = second.claim(ticket_id, LENGTH_BYTES)
+    assert client.claim.offset_bytes == 3000
+    write_rest(second, client)
+    assert second.state(ticket_id) is State.FINISHED
+
+
+def test_two_instances_that_find_a_whole_upload_complete_it_once(
+    world: World, first: Instance, second: Instance, caplog: pytest.LogCaptureFixture
+) -> None:
+    third = Instance(world)
+    client = third.claim(ticket_id := third.new_ticket(digest="sha256"), LENGTH_BYTES)
+    write(third, client, CONTENT)
+    third.die()
+    assert first.uploads.pause_abandoned(first.ticket(ticket_id)).is_whole
+    for instance in (first, second):
+        instance.uploads.retry_queue.add(ticket_id, 0.0)
+    world.pass_time(1, first, second)
+    assert first.state(ticket_id) is State.FINISHED
+    assert len(forms(first, second)) == 1
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert first.uploads.claims.count() == second.uploads.claims.count() == 0
+
+
+@pytest.mark.parametrize("digest", ["", "sha256"])
+def test_an_upload_that_was_whole_when_its_instance_died_is_handed_over_by_another(
+    world: World, first: Instance, second: Instance, digest: str
+) -> None:
+    asked = {"digest": digest} if digest else {}
+    client = first.claim(ticket_id := first.new_ticket(**asked), LENGTH_BYTES)
+    write(first, client, CONTENT)
+    first.die()
+    world.pass_time(1, second)
+    world.pass_time(1, second)
+    assert second.state(ticket_id) is State.FINISHED
+    assert len(forms(first, second)) == 1
+
+
+def test_a_delivery_of_an_instance_that_dies_in_the_middle_is_made_by_another(make_world: MakeWorld) -> None:
+    world = make_world()
+    first, second = Instance(world), Instance(world)
+    first.app.answers = [_never(world)]
+    ticket_id = first.new_ticket()
+    client = first.claim(ticket_id, LENGTH_BYTES)
+    write_rest(first, client)
+    world.pass_time(1, first, second)
+    assert (len(first.app.forms), len(second.app.forms)) == (1, 0), "only the one with the lease calls"
+    first.die()
+    world.pass_time(1, second)
+    assert second.state(ticket_id) is State.FINISHED
+    assert len(second.app.forms) == 1
+
+
+def _never(world: World) -> Callable[[dict[str, str]], Any]:
+    def answer(_: dict[str, str]) -> Any:
+        world.runtime.signal().wait(1e6)
+
+    return answer
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize("end", ["cancelled", "expired"])
+def test_what_an_instance_called_off_and_had_not_deleted_when_it_died_is_deleted_by_another(
+    world: World, first: Instance, monkeypatch: pytest.MonkeyPatch, end: str, restarts: bool
+) -> None:
+    ticket_id, client = in_progress(first)
+
+    def die(_: Ticket) -> None:
+        first.die()
+        raise Crash
+
+    monkeypatch.setattr(first.uploads.deletion, "delete_or_retry", die)
+    with pytest.raises(Crash):
+        if end == "cancelled":
+            first.uploads.cancel_by_client(client.claim, "no")
+        else:
+            first.uploads.release(client.claim)
+            first.uploads.expire(first.ticket(ticket_id), "idle for too long")
+    assert ticket_id in world.store.contents()
+    second = Instance(world)
+    if restarts:
+        recover(second.uploads)
+    world.pass_time(1, second)
+    world.pass_time(1, second)
+    assert ticket_id not in world.store.contents()
+    assert [form["cancelled"] for form in forms(first, second)] == ["yes"]
+
+
+# --- deliveries and sweeps -----------------------------------------------------------------------------
+
+
+def test_one_instance_makes_a_delivery_and_repeats_it(
+    world: World, first: Instance, second: Instance
+) -> None:
+    answers = _slowly(world)
+    first.app.answers = second.app.answers = [answers]
+    ticket_id, client = in_progress(first)
+    write_rest(first, client)
+    for _ in range(20):
+        world.pass_time(6, first, second)
+        recover(second.uploads)
+        state = second.state(ticket_id)
+        if state is State.FINISHED:
+            break
+    assert state is State.FINISHED
+    assert len(forms(first, second)) == 1
+
+
+def _slowly(world: World) -> Callable[[dict[str, str]], Any]:
+    def answer(_: dict[str, str]) -> Any:
+        world.runtime.sleep(90)
+        return Done()
+
+    return answer
+
+
+def test_two_sweeps_at_once_do_each_act_once(world: World, first: Instance, second: Instance) -> None:
+    waiting = [first.new_ticket() for _ in range(30)]
+    paused = []
+    for _ in range(5):
+        ticket_id, client = in_progress(first)
+        first.uploads.release(client.claim)
+        paused.append(ticket_id)
+    world.pass_time(TIMES["idle_timeout_s"] + 1, first, second)
+    world.pass_time(1, first, second)
+    assert {second.state(ticket_id) for ticket_id in waiting + paused} == {State.EXPIRED}
+    told = [form["id"] for form in forms(first, second)]
+    assert sorted(told) == sorted(waiting + paused), "each once"
+    assert world.store.files == {}
+    world.pass_time(TIMES["result_retention_s"] + 1, first, second)
+    world.pass_time(1, first, second)
+    assert list(world.registry.tickets()) == []
+
+
+def test_a_sweep_of_an_instance_that_died_in_it_does_not_hold_up_the_others(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id = first.new_ticket()
+    first.context.leases.acquire(SWEEP, "of the first", 1e9, 0.0)
+    first.die()
+    world.pass_time(TIMES["idle_timeout_s"] + 1, second)
+    assert second.state(ticket_id) is State.EXPIRED
+
+
+# --- what is said at the other instance ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_finish_upload_at_the_other_instance_reaches_the_client(
+    make_world: MakeWorld, answers_first: bool
+) -> None:
+    world = make_world(WillFinish())
+    first, second = Instance(world), Instance(world)
+    if not answers_first:
+        first.app.answers = [_slowly(world)]
+    ticket_id, client = in_progress(first)
+    write_rest(first, client)
+    second.uploads.finish(ticket_id, "")
+    world.runtime.settle()
+    assert [type(news) for news in endings(client)] == [HandedOver]
+    assert world.store.files == {}
+    world.pass_time(TIMES["result_retention_s"] - 1, first, second)
+    assert first.state(ticket_id) is State.FINISHED
+    world.pass_time(100, first, second)
+    assert len(forms(first, second)) == 1
+
+
+@pytest.mark.parametrize("is_deaf", [False, True])
+def test_a_cancellation_at_the_other_instance_ends_the_upload(
+    world: World, first: Instance, second: Instance, is_deaf: bool
+) -> None:
+    ticket_id, client = in_progress(first)
+    first.is_deaf = is_deaf
+    write(first, client, CONTENT[3000:3500], flush=False)
+    second.uploads.cancel_by_app(ticket_id, "")
+    world.runtime.settle()
+    if not is_deaf:
+        assert [type(news) for news in endings(client)] == [CalledOff]
+        with pytest.raises(UploadCancelled):
+            write(first, client, CONTENT[3500:])
+    first.uploads.release(client.claim)
+    world.pass_time(1, first, second)
+    assert second.state(ticket_id) is State.CANCELLED
+    assert world.store.files == {}, "nothing was stored after the deletion"
+    assert first.uploads.claims.count() == 0
+    assert first.uploads.admission.reserved_bytes() == 0
+
+
+def test_a_client_may_watch_at_another_instance_what_has_arrived(make_world: MakeWorld) -> None:
+    world = make_world(WillFinish())
+    first, second = Instance(world), Instance(world)
+    ticket_id, client = in_progress(first)
+    write_rest(first, client)
+    watching = second.claim(ticket_id, LENGTH_BYTES)
+    assert watching.claim.offset_bytes == LENGTH_BYTES
+    first.uploads.finish(ticket_id, "")
+    world.runtime.settle()
+    assert [type(news) for news in watching.news] == [HandedOver]
+
+
+@in_memory
+def test_a_claim_that_meets_the_end_of_an_upload_elsewhere_watches(
+    world: World, first: Instance, second: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first.app.answers = [WillFinish()]
+    ticket_id, client = in_progress(first)
+    real_take = world.leases.take
+
+    def take(ticket: str, token: str, until_s: float | None = None) -> str | None:
+        monkeypatch.undo()
+        write_rest(first, client)
+        return real_take(ticket, token, until_s)
+
+    monkeypatch.setattr(world.leases, "take", take)
+    late = second.claim(ticket_id, LENGTH_BYTES)
+    assert late.claim.ticket.state is State.WAITING
+    assert late.claim.offset_bytes == LENGTH_BYTES
+    assert second.uploads.admission.reserved_bytes() == 0
+
+
+def test_each_instance_shows_the_uploads_of_all(first: Instance, second: Instance) -> None:
+    ticket_id, _ = in_progress(first)
+    overview = Overview(second.uploads)
+    (row,) = overview._rows([second.ticket(ticket_id)])
+    assert (row["connected"], row["offset_bytes"], row["state"]) == (True, 3000, "uploading")
+
+
+# --- a registry that is away ---------------------------------------------------------------------------
+
+
+@in_memory
+def test_a_lease_that_could_not_be_released_is_released_later(
+    world: World, first: Instance, second: Instance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ticket_id, client = in_progress(first)
+    with monkeypatch.context() as broken:
+        broken.setattr(world.leases, "release", _fail_with_words)
+        broken.setattr(world.registry, "change", _fail_with_words)
+        first.uploads.release(client.claim)
+    assert first.state(ticket_id) is State.UPLOADING
+    world.pass_time(1, first)
+    world.pass_time(1, second)
+    assert first.state(ticket_id) is State.PAUSED
+
+
+def _fail_with_words(*_: object, **__: object) -> Any:
+    raise StorageFailed
