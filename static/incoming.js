@@ -2462,6 +2462,17 @@
       this.prepare_from(offset);
     }
     /**
+     * Begins with the comparison that the server asks for. A file of which it has a part, and which the page leaves out, comes
+     * first: only once the server counts it as zeros do both compare the same bytes.
+     * @param {Connection} connection
+     */
+    prove(connection) {
+      const { bytes_acked, folder } = this.upload;
+      const hole = folder && folder.hole(bytes_acked);
+      if (hole && hole.from < bytes_acked) this.leave_out(connection);
+      else this.compare(connection.compare, []);
+    }
+    /**
      * Sends the checksums that the server asks for, which shows that it is the same file. Then chunks may follow.
      * @param {[number, number][]} ranges @param {number[]} found
      */
@@ -2554,7 +2565,7 @@
       const { connection } = this.upload;
       if (!this.acknowledge(offset, taken)) return;
       if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
-      if (connection && !connection.agreed && this.left_out_to) this.compare(connection.compare, []);
+      if (connection && !connection.agreed && this.left_out_to && offset >= this.left_out_to) this.compare(connection.compare, []);
       this.send_chunks();
       this.arrive_if_complete();
     }
@@ -2972,10 +2983,10 @@
       this.sending.begin_at(terms.offset);
       this.bytes_acked = terms.offset;
       this.memory.begin();
-      this.resume(terms);
+      this.resume(terms, connection);
     }
-    /** Sends what follows from the state over a new connection. @param {Terms} terms */
-    resume(terms) {
+    /** Sends what follows from the state over a new connection. @param {Terms} terms @param {Connection} connection */
+    resume(terms, connection) {
       if (terms.arrived) {
         this.send_message("MsgAgree", { Crc32c: [] });
         this.transition("arrive");
@@ -2983,7 +2994,7 @@
         this.send_message("MsgCancel", { Reason: this.cancel_msg });
       } else {
         this.transition("rewind");
-        this.sending.compare(terms.compare, []);
+        this.sending.prove(connection);
       }
     }
     /** @param {string} news @param {number} retry_after_s @param {string} why - what is wrong with the app */

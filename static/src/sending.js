@@ -75,6 +75,18 @@ export class Sending {
   }
 
   /**
+   * Begins with the comparison that the server asks for. A file of which it has a part, and which the page leaves out, comes
+   * first: only once the server counts it as zeros do both compare the same bytes.
+   * @param {Connection} connection
+   */
+  prove(connection) {
+    const { bytes_acked, folder } = this.upload;
+    const hole = folder && folder.hole(bytes_acked);
+    if (hole && hole.from < bytes_acked) this.leave_out(connection);
+    else this.compare(connection.compare, []);
+  }
+
+  /**
    * Sends the checksums that the server asks for, which shows that it is the same file. Then chunks may follow.
    * @param {[number, number][]} ranges @param {number[]} found
    */
@@ -171,7 +183,7 @@ export class Sending {
     const { connection } = this.upload;
     if (!this.acknowledge(offset, taken)) return;
     if (connection) connection.pace.allow(max_chunk_bytes, max_window_bytes);
-    if (connection && !connection.agreed && this.left_out_to) this.compare(connection.compare, []); // once more, with its zeros
+    if (connection && !connection.agreed && this.left_out_to && offset >= this.left_out_to) this.compare(connection.compare, []);
     this.send_chunks();
     this.arrive_if_complete();
   }

@@ -259,11 +259,11 @@ export class Upload {
     this.sending.begin_at(terms.offset);
     this.bytes_acked = terms.offset;
     this.memory.begin();
-    this.resume(terms);
+    this.resume(terms, connection);
   }
 
-  /** Sends what follows from the state over a new connection. @param {Terms} terms */
-  resume(terms) {
+  /** Sends what follows from the state over a new connection. @param {Terms} terms @param {Connection} connection */
+  resume(terms, connection) {
     if (terms.arrived) {
       this.send_message('MsgAgree', { Crc32c: [] });
       this.transition('arrive');
@@ -271,7 +271,7 @@ export class Upload {
       this.send_message('MsgCancel', { Reason: this.cancel_msg });
     } else {
       this.transition('rewind');
-      this.sending.compare(terms.compare, []);
+      this.sending.prove(connection);
     }
   }
 

@@ -37,6 +37,7 @@ class FolderServer {
   /** Answers until nothing comes any more. */
   async serves(terms = {}) {
     const { page } = this;
+    this.compare = terms.Compare || [];
     await page.pass(0);
     const { socket } = page;
     socket.open();
@@ -68,6 +69,9 @@ class FolderServer {
       stored.set(this.stored.subarray(0, from));
       this.stored = stored;
       this.says_stored(socket);
+    } else if (said.MsgType === 'MsgAgree') {
+      const sums = this.compare.map(([from, to]) => crc32c(this.stored.subarray(from, to)));
+      assert.deepEqual([...said.MsgData.Crc32c], sums, 'it is the folder that the upload started with');
     } else if (said.MsgType === 'MsgComplete') {
       assert.equal(said.MsgData.Crc32c, crc32c(this.stored), 'the checksum is that of all');
       assert.equal(look(this.page.current).bytes_acked, this.stored.length);
@@ -366,6 +370,35 @@ test('a file that is stored in part, and can not be compared any more, is left o
     ['MsgUploadReq', 'MsgLeaveOut', 'MsgAgree', 'MsgComplete']);
   assert.deepEqual(server.stored, stream);
   assert.ok(server.is_complete);
+});
+
+test('a connection that is lost before the server has left out a file does not make the folder another one', async () => {
+  for (const at_kib of [0, 5]) { // nothing of the file, or a part of it, is stored when the connection is lost
+    const page = new Page();
+    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 300)];
+    const stream = stream_of(files.map(line), files);
+    const ranges = ranges_of(stream, files);
+    const at = ranges[1][0] + at_kib * KIB;
+    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
+    const server = new FolderServer(page, { chunk_bytes: KIB, ranges });
+    const { hears } = server;
+    server.hears = (socket, said) => {
+      if (said.MsgType === 'MsgLeaveOut') socket.breaks();
+      if (socket.readyState !== 1) return;
+      if (said.end >= at) files[1].trouble = 'missing';
+      hears.call(server, socket, said);
+    };
+    await server.serves();
+    assert.deepEqual([look(uploader).left_out, server.left_out], [['b'], []], 'only the page knows');
+    const stored = server.stored.length;
+    assert.ok(stored >= at && stored < ranges[1][1]);
+    delete server.hears;
+    await page.seconds_until_dialled();
+    await server.serves({ Compare: [[0, stored]] });
+    stream.fill(0, ...ranges[1]);
+    assert.deepEqual(server.stored, stream);
+    assert.deepEqual([server.is_complete, uploader.state], [true, 'finished']);
+  }
 });
 
 test('what the server has left out before a reload is zeros for all checksums', async () => {
