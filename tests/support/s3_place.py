@@ -61,9 +61,10 @@ class KillableRuntime(GeventRuntime):
         return bool(self._started)
 
     def kill(self) -> None:
-        """Ends all that was started."""
+        """Ends all that was started. A thread can't be ended, so those of the pool end first."""
         gevent.killall(self._started)
         self._started.clear()
+        self._pool.join()
 
 
 def notes_file(folder: Path) -> NewNotes:
