@@ -61,9 +61,10 @@ def serving(command: Path, folder: Path, python: str) -> Iterator[str]:
     words = [*as_nobody(python), str(command), "--host", "127.0.0.1", "--port", "0"]
     inherited = {k: v for k, v in os.environ.items() if not k.startswith(("INCOMING_", "PYTHON"))}
     home = {"HOME": "/nonexistent"}
-    with log.open("wb") as output, subprocess.Popen(
-        words, cwd=folder, env=inherited | home, stdout=output, stderr=output
-    ) as process:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(words, cwd=folder, env=inherited | home, stdout=output, stderr=output) as process,
+    ):
         try:
 
             def address() -> str:

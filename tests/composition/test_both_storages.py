@@ -110,5 +110,3 @@ def test_a_second_storage_is_added_and_taken_away_as_soon_as_nothing_needs_it(
         )
     with RunningServer(tmp_path / "storage") as server:
         assert listed(server)["storages"] == ["local"]
-
-

@@ -41,6 +41,7 @@ os.dup2(int(sys.argv[1]), 3)
 os.execve(sys.argv[2], sys.argv[2:], os.environ | {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"})
 """
 
+
 class ActivatedServer(RunningServer):
     """A server that is started with its listening socket, as systemd does it."""
 

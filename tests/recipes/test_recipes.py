@@ -127,9 +127,7 @@ def test_a_refused_file_does_not_arrive_and_its_user_is_told(
     assert server.stored_file(ticket).stat().st_size == SMALL_BYTES, "the server keeps it for a while"
 
 
-def test_a_cancelled_upload_leaves_nothing(
-    app: RecipeApp, server: RunningServer, between: Between
-) -> None:
+def test_a_cancelled_upload_leaves_nothing(app: RecipeApp, server: RunningServer, between: Between) -> None:
     client = ClientV2(server.url, app.ticket(), FileBytes(SMALL_BYTES)).open()
     client.cancel()
     wait_until(lambda: between.about(client.ticket_id), "the app is told")

@@ -21,7 +21,6 @@ AT_A_TIME: Final = 16
 """So many calls are under way for one folder."""
 
 
-
 class HeadLost(Exception):
     """The store does not have the head of a folder any more."""
 
