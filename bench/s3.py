@@ -29,13 +29,13 @@ import gevent.pool
 
 from incoming.core.checksum import checksum
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.client import S3Client, S3Place
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes import notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Options, S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Place
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

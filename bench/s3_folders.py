@@ -30,14 +30,14 @@ from bench.s3 import CHUNK_BYTES, Lateness
 from incoming.core.checksum import checksum
 from incoming.core.folder_manifest import Entry, encode_head
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.client import S3Client, S3Place
-from incoming.storage.s3.folder_shelf import AT_A_TIME
+from incoming.storage.s3.folders.shelf import AT_A_TIME
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes import notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Place
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 

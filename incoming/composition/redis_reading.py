@@ -13,7 +13,7 @@ from incoming.runtime.base import ServiceClock
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, open_redis
 from incoming.settings.table import Settings
-from incoming.storage.s3.redis_notes import notes_in_redis
+from incoming.storage.s3.notes.redis_notes import notes_in_redis
 
 SIZES_AT_A_TIME: Final = 100
 

@@ -13,12 +13,12 @@ from incoming.core.errors import BadSetting
 from incoming.runtime.base import Runtime
 from incoming.runtime.redis_address import is_loopback
 from incoming.settings.table import Settings
-from incoming.storage.s3.client import S3Client, S3Error, S3Place
 from incoming.storage.s3.keys import parse_address
-from incoming.storage.s3.notes import notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_plan import MIB
 from incoming.storage.s3.storage import S3Options, S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Error, S3Place
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
@@ -45,7 +45,7 @@ def s3_storage(
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)
     if redis:
-        from incoming.storage.s3.redis_notes import notes_in_redis  # noqa: PLC0415 - it needs redis-py
+        from incoming.storage.s3.notes.redis_notes import notes_in_redis  # noqa: PLC0415 - it needs redis-py
 
         notes = notes_in_redis(redis.connection, runtime)
     else:

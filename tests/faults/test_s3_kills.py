@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.notes import notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes_file import NotesFile
 from tests.support.fake_s3 import FakeS3
 from tests.support.s3_errand import ADDRESS, CONTENT, FOLDER, GONE, Errand, Errands
 

@@ -11,7 +11,7 @@ from incoming.runtime.redis_connection import RedisConnection
 from incoming.storage import Storage
 from incoming.storage.local import folder_file
 from incoming.storage.local.storage import DiskFacts, LocalStorage
-from incoming.storage.s3.redis_notes import notes_in_redis
+from incoming.storage.s3.notes.redis_notes import notes_in_redis
 from tests.storage.contract import CONTENT, OTHER, TICKET, Place, StorageContract, finished
 from tests.storage.parts_contract import PartsContract
 from tests.support.fakes import FakeRuntime

@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 
 from crc32c import crc32c
 
-from incoming.storage.s3.client import S3Place
+from incoming.storage.s3.store.client import S3Place
 
 Kind = Literal["lost", "dropped", "cut", "refused", "forbidden", "late_error", "error_after"]
 """What goes wrong:

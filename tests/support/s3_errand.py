@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Self
 
 from incoming.runtime.gevent_runtime import GeventRuntime, close_descriptor
-from incoming.storage.s3.client import S3Client, S3Place
-from incoming.storage.s3.folder_writer import S3FolderWriter
+from incoming.storage.s3.folders.writer import S3FolderWriter
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.notes import notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import S3Options, S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Place
 from tests.support.folder_data import FolderData
 from tests.support.server import ROOT
 

@@ -8,7 +8,7 @@ from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.checksum import checksum, combine
 from incoming.core.folder_manifest import encode_head
 from incoming.storage import OnDurable, Sample, Storage
-from incoming.storage.s3.folder_storage import S3FolderStorage
+from incoming.storage.s3.folders.storage import S3FolderStorage
 from tests.support.folder_place import FolderAsFile, ShiftedWriter
 from tests.support.s3_place import BucketPlace
 

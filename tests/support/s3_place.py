@@ -13,11 +13,12 @@ import gevent
 
 from incoming.runtime.base import P, Task
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.client import S3Client, S3Place
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.notes import Notes, notes_in
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.file_notes import notes_in
+from incoming.storage.s3.notes.notes import Notes
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import USUAL, S3Options, S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Place
 
 BUCKET: Final = "uploads"
 NewNotes = Callable[[GeventRuntime], Notes]

@@ -17,7 +17,7 @@ import botocore.exceptions
 import botocore.session
 import requests
 
-from incoming.storage.s3.client import S3Place
+from incoming.storage.s3.store.client import S3Place
 from tests.support.owned_process import OwnedProcess
 from tests.support.ports import free_port
 from tests.support.tools import MissingTool

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from incoming.core.object_address import ObjectAddress
-from incoming.storage.s3.client import S3Client, s3_errors
 from incoming.storage.s3.keys import BucketAddress, check_key
+from incoming.storage.s3.store.client import S3Client, s3_errors
 
 DESTINATION: Final = "destinationKey"
 

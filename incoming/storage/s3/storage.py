@@ -12,19 +12,19 @@ from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.core.stats import StoreFigures, Transfers
 from incoming.runtime.base import Runtime
 from incoming.storage import OnDurable, Sample
-from incoming.storage.s3.aborting import abort_upload
-from incoming.storage.s3.client import S3Client, s3_errors
-from incoming.storage.s3.completion import Completion
-from incoming.storage.s3.folder_shelf import FolderShelf
-from incoming.storage.s3.folder_storage import S3FolderStorage
+from incoming.storage.s3.folders.shelf import FolderShelf
+from incoming.storage.s3.folders.storage import S3FolderStorage
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.manifest import Manifest, Manifests
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes import Notes
+from incoming.storage.s3.notes.manifest import Manifest, Manifests
+from incoming.storage.s3.notes.notes import Notes
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_plan import MIB, PartPlan, plan_for
-from incoming.storage.s3.retrying import LIMIT_S, Retries
-from incoming.storage.s3.stored_objects import StoredObjects
+from incoming.storage.s3.store.aborting import abort_upload
+from incoming.storage.s3.store.client import S3Client, s3_errors
+from incoming.storage.s3.store.completion import Completion
+from incoming.storage.s3.store.retrying import LIMIT_S, Retries
+from incoming.storage.s3.store.stored_objects import StoredObjects
 from incoming.storage.s3.stream_writer import WriterContext
 from incoming.storage.s3.writer import S3Writer
 

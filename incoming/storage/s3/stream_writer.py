@@ -8,8 +8,8 @@
 - The next writer begins with the checksum of the rest, and reads its bytes only when it needs them.
 - No rest is ever overwritten, whatever claim or process has written it: each has a random name.
 
-What a piece is, where it goes and where it is noted, a subclass says: `writer` for files, `folder_writer` for
-folders.
+A subclass says what a piece is, where it goes and where it is noted: `writer` for files, and `folders/writer`
+for folders.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from typing import Final
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed, TakenOver
 from incoming.runtime.base import Runtime, Task
 from incoming.storage import OnDurable
-from incoming.storage.s3.client import S3Client, S3Error, s3_errors
-from incoming.storage.s3.completion import Completion
-from incoming.storage.s3.folder_shelf import FolderShelf
+from incoming.storage.s3.folders.shelf import FolderShelf
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.manifest import Rest
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes import Notes
+from incoming.storage.s3.notes.manifest import Rest
+from incoming.storage.s3.notes.notes import Notes
 from incoming.storage.s3.part_buffer import NOTHING, Extent, PartBody, PartBuffer
-from incoming.storage.s3.retrying import Retries
 from incoming.storage.s3.standstill import Standstill
+from incoming.storage.s3.store.client import S3Client, S3Error, s3_errors
+from incoming.storage.s3.store.completion import Completion
+from incoming.storage.s3.store.retrying import Retries
 
 log = logging.getLogger(__name__)
 

@@ -14,11 +14,11 @@ from dataclasses import replace
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
 from incoming.storage import OnDurable
-from incoming.storage.s3.client import S3Error, s3_errors
-from incoming.storage.s3.completion import PartsDiffer, UploadGone
-from incoming.storage.s3.manifest import Manifest, Rest, StoredPart, behind
+from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart, behind
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.same_parts import etags_of_same_parts
+from incoming.storage.s3.store.client import S3Error, s3_errors
+from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
+from incoming.storage.s3.store.same_parts import etags_of_same_parts
 from incoming.storage.s3.stream_writer import FullPiece, StreamWriter, WriterContext
 
 log = logging.getLogger(__name__)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from incoming.core.checksum import checksum
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
-from incoming.storage.s3.client import S3Client, S3Error, Terms
-from incoming.storage.s3.completion import FOREIGN
 from incoming.storage.s3.storage import S3Storage
+from incoming.storage.s3.store.client import S3Client, S3Error, Terms
+from incoming.storage.s3.store.completion import FOREIGN
 from incoming.storage.s3.writer import S3Writer
 from tests.storage.contract import TICKET, holds
 from tests.storage.s3.conftest import PART_BYTES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incoming.storage.s3.client import ListedPart
-from incoming.storage.s3.manifest import StoredPart
+from incoming.storage.s3.notes.manifest import StoredPart
+from incoming.storage.s3.store.client import ListedPart
 
 
 def etags_of_same_parts(sent: Sequence[StoredPart], listed: Sequence[ListedPart]) -> list[str]:

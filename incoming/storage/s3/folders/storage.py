@@ -11,14 +11,14 @@ from incoming.core.folder_arrival import FolderArrival
 from incoming.core.folder_manifest import FolderManifest
 from incoming.core.object_address import ObjectAddress
 from incoming.storage import OnDurable, Sample
-from incoming.storage.s3.client import s3_errors
-from incoming.storage.s3.folder_completion import list_key
-from incoming.storage.s3.folder_notes import FolderNotes, FolderState, StoredPiece
-from incoming.storage.s3.folder_plan import FolderPlan
-from incoming.storage.s3.folder_shelf import HeadLost
-from incoming.storage.s3.folder_writer import S3FolderWriter
-from incoming.storage.s3.manifest import HEAD_BYTES
+from incoming.storage.s3.folders.completion import list_key
+from incoming.storage.s3.folders.plan import FolderPlan
+from incoming.storage.s3.folders.shelf import HeadLost
+from incoming.storage.s3.folders.writer import S3FolderWriter
+from incoming.storage.s3.notes.folder_notes import FolderNotes, FolderState, StoredPiece
+from incoming.storage.s3.notes.manifest import HEAD_BYTES
 from incoming.storage.s3.objects import S3Objects
+from incoming.storage.s3.store.client import s3_errors
 from incoming.storage.s3.stream_writer import WriterContext
 
 MOST_SAMPLES: Final = 1000

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.manifest import Manifest, Rest, StoredPart
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart
+from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_plan import PartPlan
 
 _SCHEMA: Final = """

@@ -13,12 +13,12 @@ import requests
 from incoming.core.checksum import checksum
 from incoming.core.errors import BadParameter, BadSetting
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.client import S3Client, S3Error, S3Place, Terms
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.manifest import StoredPart
 from incoming.storage.s3.memory_budget import MemoryBudget
+from incoming.storage.s3.notes.manifest import StoredPart
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
+from incoming.storage.s3.store.client import S3Client, S3Error, S3Place, Terms
 from tests.support.s3_place import BUCKET, client_of
 from tests.support.s3_server import S3Server
 

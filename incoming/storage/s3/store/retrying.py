@@ -8,7 +8,7 @@ from typing import Final, TypeVar
 
 from incoming.core.errors import StorageFailed
 from incoming.runtime.base import Runtime
-from incoming.storage.s3.client import S3Error
+from incoming.storage.s3.store.client import S3Error
 
 log = logging.getLogger(__name__)
 

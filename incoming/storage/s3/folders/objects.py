@@ -20,10 +20,10 @@ from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.client import ObjectFacts, S3Error, Terms
-from incoming.storage.s3.completion import FOREIGN
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.stored_objects import StoredObjects
+from incoming.storage.s3.store.client import ObjectFacts, S3Error, Terms
+from incoming.storage.s3.store.completion import FOREIGN
+from incoming.storage.s3.store.stored_objects import StoredObjects
 
 log = logging.getLogger(__name__)
 

@@ -9,13 +9,13 @@ from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed
 from incoming.core.folder_manifest import NO_BOUNDS, Bounds
 from incoming.runtime.base import Lock, Runtime
-from incoming.storage.s3.aborting import abort_upload
-from incoming.storage.s3.client import S3Client, S3Error
-from incoming.storage.s3.folder_notes import FolderState, StoredPiece
-from incoming.storage.s3.folder_objects import FolderObjects
-from incoming.storage.s3.folder_plan import FolderPlan, read_plan
+from incoming.storage.s3.folders.objects import FolderObjects
+from incoming.storage.s3.folders.plan import FolderPlan, read_plan
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.retrying import Retries
+from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
+from incoming.storage.s3.store.aborting import abort_upload
+from incoming.storage.s3.store.client import S3Client, S3Error
+from incoming.storage.s3.store.retrying import Retries
 
 AT_A_TIME: Final = 16
 """So many calls are under way for one folder."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.folder_notes import (
+from incoming.storage.s3.notes.folder_notes import (
     FolderState,
     StoredPiece,
     piece_lines,
@@ -15,7 +15,7 @@ from incoming.storage.s3.folder_notes import (
     read_state,
     state_text,
 )
-from incoming.storage.s3.notes_file import NotesFile
+from incoming.storage.s3.notes.notes_file import NotesFile
 
 SCHEMA: Final = """
 create table if not exists folders (

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from incoming.storage.s3.client import S3Client, S3Error, s3_errors
-from incoming.storage.s3.retrying import Retries
+from incoming.storage.s3.store.client import S3Client, S3Error, s3_errors
+from incoming.storage.s3.store.retrying import Retries
 
 
 def abort_upload(client: S3Client, retries: Retries, key: str, upload_id: str) -> None:

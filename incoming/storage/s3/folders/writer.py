@@ -1,9 +1,9 @@
-"""Sends a folder to S3 while its stream comes in: see `stream_writer`, and `folder_plan` for its pieces.
+"""Sends a folder to S3 while its stream comes in: see `stream_writer`, and `plan` for its pieces.
 
 A small file is put whole into an object of its own, many at a time. A large one has a multipart upload, which
 is completed as soon as all parts are stored. The head of the stream is an object that nobody overwrites, as
 the rest is. A piece counts once it is noted, and all pieces in front of it. The list of the files comes last,
-when the store has shown that it has everything else: see `folder_completion`.
+when the store has shown that it has everything else: see `completion`.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ from incoming.core.errors import (
 )
 from incoming.core.folder_manifest import HEADER_BYTES, head_bytes
 from incoming.storage import OnDurable
-from incoming.storage.s3.client import S3Error, s3_errors
-from incoming.storage.s3.completion import PartsDiffer, UploadGone
-from incoming.storage.s3.folder_completion import FolderCompletion, list_key
-from incoming.storage.s3.folder_notes import FolderState, StoredPiece
-from incoming.storage.s3.folder_objects import NewObject, time_metadata
-from incoming.storage.s3.folder_plan import HEAD, FolderPlan, Piece, read_plan
-from incoming.storage.s3.folder_shelf import HeadLost
-from incoming.storage.s3.manifest import HEAD_BYTES, Manifest, Rest, StoredPart
+from incoming.storage.s3.folders.completion import FolderCompletion, list_key
+from incoming.storage.s3.folders.objects import NewObject, time_metadata
+from incoming.storage.s3.folders.plan import HEAD, FolderPlan, Piece, read_plan
+from incoming.storage.s3.folders.shelf import HeadLost
+from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
+from incoming.storage.s3.notes.manifest import HEAD_BYTES, Manifest, Rest, StoredPart
 from incoming.storage.s3.part_buffer import Extent, PartBody, PartBuffer
+from incoming.storage.s3.store.client import S3Error, s3_errors
+from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
 from incoming.storage.s3.stream_writer import FullPiece, StreamWriter, WriterContext
 
 log = logging.getLogger(__name__)

@@ -16,15 +16,15 @@ from msgspec.structs import replace
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.folder_list import line
-from incoming.storage.s3.client import ListedObject, S3Error, s3_errors
-from incoming.storage.s3.completion import etag_of_parts
-from incoming.storage.s3.folder_notes import FolderState, StoredPiece
-from incoming.storage.s3.folder_objects import NewObject
-from incoming.storage.s3.folder_plan import FolderPlan
-from incoming.storage.s3.manifest import Manifest, behind
+from incoming.storage.s3.folders.objects import NewObject
+from incoming.storage.s3.folders.plan import FolderPlan
 from incoming.storage.s3.memory_budget import SEGMENT_BYTES
+from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
+from incoming.storage.s3.notes.manifest import Manifest, behind
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.same_parts import etags_of_same_parts
+from incoming.storage.s3.store.client import ListedObject, S3Error, s3_errors
+from incoming.storage.s3.store.completion import etag_of_parts
+from incoming.storage.s3.store.same_parts import etags_of_same_parts
 from incoming.storage.s3.stream_writer import WriterContext
 
 LIST: Final = ".manifest"

@@ -13,11 +13,11 @@ from msgspec.structs import replace
 from incoming.core.errors import StorageFailed, TakenOver
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, ticket_key
-from incoming.storage.s3.file_folder_notes import FileFolderNotes
-from incoming.storage.s3.folder_notes import FolderNotes, FolderState, StoredPiece
-from incoming.storage.s3.manifest import Rest
-from incoming.storage.s3.notes_file import NotesFile
-from incoming.storage.s3.redis_folder_notes import RedisFolderNotes
+from incoming.storage.s3.notes.file_folder_notes import FileFolderNotes
+from incoming.storage.s3.notes.folder_notes import FolderNotes, FolderState, StoredPiece
+from incoming.storage.s3.notes.manifest import Rest
+from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.notes.redis_folder_notes import RedisFolderNotes
 
 ID: Final = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 NEW: Final = FolderState("in/ID", 1000)

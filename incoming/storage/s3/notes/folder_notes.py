@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.storage.s3.manifest import Rest, behind
+from incoming.storage.s3.notes.manifest import Rest, behind
 
 
 class StoredPiece(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.storage.s3.client import DELETED_AT_ONCE, ListedObject, ObjectFacts, S3Client, s3_errors
-from incoming.storage.s3.retrying import Retries
+from incoming.storage.s3.store.client import DELETED_AT_ONCE, ListedObject, ObjectFacts, S3Client, s3_errors
+from incoming.storage.s3.store.retrying import Retries
 
 
 class StoredObjects:

@@ -13,9 +13,9 @@ from typing import Any, Final
 
 from incoming.core.errors import StorageFailed
 from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key
-from incoming.storage.s3.manifest import Manifest, Rest, StoredPart
+from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart
+from incoming.storage.s3.notes.redis_fence import FENCED, change
 from incoming.storage.s3.part_plan import PartPlan
-from incoming.storage.s3.redis_fence import FENCED, change
 
 _SET_REST: Final = """
 local function set_rest(rest)

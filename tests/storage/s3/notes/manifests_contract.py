@@ -10,7 +10,7 @@ import pytest
 
 from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed, TakenOver
-from incoming.storage.s3.manifest import Manifest, Manifests, Rest, StoredPart
+from incoming.storage.s3.notes.manifest import Manifest, Manifests, Rest, StoredPart
 from incoming.storage.s3.part_plan import PartPlan
 
 ID: Final = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"

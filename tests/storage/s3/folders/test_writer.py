@@ -17,9 +17,9 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.errors import BadFolder, BadParameter, BytesLost, StorageFailed, TakenOver
 from incoming.core.folder_manifest import Entry, encode_head
-from incoming.storage.s3.completion import FOREIGN
-from incoming.storage.s3.folder_storage import S3FolderStorage
-from incoming.storage.s3.folder_writer import S3FolderWriter
+from incoming.storage.s3.folders.storage import S3FolderStorage
+from incoming.storage.s3.folders.writer import S3FolderWriter
+from incoming.storage.s3.store.completion import FOREIGN
 from tests.storage.contract import TICKET
 from tests.storage.s3 import sending
 from tests.storage.s3.sending import DEADLINE_S, key, settled

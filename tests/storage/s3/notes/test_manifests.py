@@ -11,11 +11,11 @@ import pytest
 from incoming.core.errors import StorageFailed
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, ticket_key
-from incoming.storage.s3.file_manifests import FileManifests
-from incoming.storage.s3.manifest import Manifest, Manifests
-from incoming.storage.s3.notes_file import NotesFile
-from incoming.storage.s3.redis_manifests import RedisManifests
-from tests.storage.s3.manifests_contract import (  # noqa: F401 - it is a test, too
+from incoming.storage.s3.notes.file_manifests import FileManifests
+from incoming.storage.s3.notes.manifest import Manifest, Manifests
+from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.notes.redis_manifests import RedisManifests
+from tests.storage.s3.notes.manifests_contract import (  # noqa: F401 - it is a test, too
     ID,
     NEW,
     PARTS,

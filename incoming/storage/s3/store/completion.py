@@ -15,11 +15,11 @@ from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.client import ObjectFacts, S3Client, S3Error, Terms, s3_errors
-from incoming.storage.s3.manifest import Manifest
+from incoming.storage.s3.notes.manifest import Manifest
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.retrying import Retries
-from incoming.storage.s3.stored_objects import StoredObjects
+from incoming.storage.s3.store.client import ObjectFacts, S3Client, S3Error, Terms, s3_errors
+from incoming.storage.s3.store.retrying import Retries
+from incoming.storage.s3.store.stored_objects import StoredObjects
 
 log = logging.getLogger(__name__)
 

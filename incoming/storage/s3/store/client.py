@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag
 from incoming.runtime.base import Runtime
-from incoming.storage.s3.manifest import StoredPart
+from incoming.storage.s3.notes.manifest import StoredPart
 from incoming.storage.s3.part_buffer import PartBody
 
 CONNECT_TIMEOUT_S: Final = 5.0

@@ -13,7 +13,7 @@ from typing import Any, Final
 from incoming.core.errors import StorageFailed
 from incoming.runtime.base import Runtime
 from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key
-from incoming.storage.s3.folder_notes import (
+from incoming.storage.s3.notes.folder_notes import (
     FolderState,
     StoredPiece,
     piece_lines,
@@ -21,7 +21,7 @@ from incoming.storage.s3.folder_notes import (
     read_state,
     state_text,
 )
-from incoming.storage.s3.redis_fence import FENCED, change
+from incoming.storage.s3.notes.redis_fence import FENCED, change
 
 _BEGIN: Final = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'folder', ARGV[1], 'pieces', 0) end

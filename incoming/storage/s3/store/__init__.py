@@ -1,0 +1,1 @@
+"""The calls to S3, and what needs several of them: repeating, comparing, completing, aborting, deleting."""
