@@ -30,7 +30,7 @@ from bench.s3 import CHUNK_BYTES, Lateness
 from incoming.core.checksum import checksum
 from incoming.core.folder_manifest import Entry, encode_head
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.folders.shelf import AT_A_TIME
+from incoming.storage.s3.folders.context import AT_A_TIME
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.notes.file_notes import notes_in

@@ -12,7 +12,7 @@ from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.core.stats import StoreFigures, Transfers
 from incoming.runtime.base import Runtime
 from incoming.storage import OnDurable, Sample
-from incoming.storage.s3.folders.shelf import FolderShelf
+from incoming.storage.s3.folders.context import FolderContext
 from incoming.storage.s3.folders.storage import S3FolderStorage
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
@@ -90,9 +90,9 @@ class S3Storage:
             runtime,
             address,
             options.parallel,
-            FolderShelf(client, self.retries, runtime, address, options.folder_bounds),
         )
-        self.folders = S3FolderStorage(self._context, self.objects, options.part_bytes, self.window_bytes)
+        folders = FolderContext(self._context, options.folder_bounds)
+        self.folders = S3FolderStorage(folders, self.objects, options.part_bytes, self.window_bytes)
 
     def location(self, ticket_id: str, destination: str = "") -> str:
         """See storage.Storage. It is `s3://BUCKET/KEY`."""

@@ -25,7 +25,6 @@ from typing import Final
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed, TakenOver
 from incoming.runtime.base import Runtime, Task
 from incoming.storage import OnDurable
-from incoming.storage.s3.folders.shelf import FolderShelf
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.notes.manifest import Rest
@@ -59,7 +58,6 @@ class WriterContext:
     address: BucketAddress
     parallel: int
     """So many large pieces of one upload are sent at a time."""
-    shelf: FolderShelf
 
 
 @dataclass(slots=True, eq=False)

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.folder_list import line
+from incoming.storage.s3.folders.context import FolderContext
 from incoming.storage.s3.folders.objects import NewObject
 from incoming.storage.s3.folders.plan import FolderPlan
 from incoming.storage.s3.memory_budget import SEGMENT_BYTES
@@ -25,7 +26,6 @@ from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import ListedObject, S3Error, s3_errors
 from incoming.storage.s3.store.completion import etag_of_parts
 from incoming.storage.s3.store.same_parts import etags_of_same_parts
-from incoming.storage.s3.stream_writer import WriterContext
 
 LIST: Final = ".manifest"
 
@@ -53,12 +53,12 @@ def _etag(pieces: Sequence[StoredPiece]) -> str | None:
 class FolderCompletion:
     """The end of one folder. Methods raise StorageFailed."""
 
-    def __init__(self, ticket_id: str, context: WriterContext, check: Callable[[], object]) -> None:
+    def __init__(self, ticket_id: str, shared: FolderContext, check: Callable[[], object]) -> None:
         """`check` is called often during long work. It raises why that is not wanted any more."""
         self._ticket_id = ticket_id
-        self._context = context
-        self._runtime = context.runtime
-        self._objects = context.shelf.objects
+        self._context = shared.writers
+        self._runtime = shared.writers.runtime
+        self._objects = shared.objects
         self._check = check
 
     def first_wrong(self, plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece]) -> int:

@@ -12,14 +12,13 @@ from incoming.core.folder_manifest import FolderManifest
 from incoming.core.object_address import ObjectAddress
 from incoming.storage import OnDurable, Sample
 from incoming.storage.s3.folders.completion import list_key
+from incoming.storage.s3.folders.context import FolderContext, HeadLost
 from incoming.storage.s3.folders.plan import FolderPlan
-from incoming.storage.s3.folders.shelf import HeadLost
 from incoming.storage.s3.folders.writer import S3FolderWriter
 from incoming.storage.s3.notes.folder_notes import FolderNotes, FolderState, StoredPiece
 from incoming.storage.s3.notes.manifest import HEAD_BYTES
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.store.client import s3_errors
-from incoming.storage.s3.stream_writer import WriterContext
 
 MOST_SAMPLES: Final = 1000
 """Of so many ranges a client can be asked for one."""
@@ -32,15 +31,15 @@ class S3FolderStorage:
     ownership = recovery = room = inventory = parts = folders = small_files = None
     survives_power_cuts = keeps_unchecked_apart = True
 
-    def __init__(
-        self, context: WriterContext, objects: S3Objects, part_bytes: int, window_bytes: int
-    ) -> None:
+    def __init__(self, shared: FolderContext, objects: S3Objects, part_bytes: int, window_bytes: int) -> None:
         self.window_bytes = window_bytes
-        self._context = context
-        self._notes = context.notes.folders
-        self._address = context.address
+        self._notes = shared.writers.notes.folders
+        self._address = shared.writers.address
+        self._client = shared.writers.client
+        self._retries = shared.writers.retries
+        self._runtime = shared.writers.runtime
         self._part_bytes = part_bytes
-        self._shelf = context.shelf
+        self._shared = shared
         self.checksums = S3FolderChecksums(self._notes)
         self.objects = S3FolderObjects(objects, self.key)
         self.pickup = self
@@ -62,7 +61,7 @@ class S3FolderStorage:
         if state is None:
             begun = FolderState(self.key(ticket_id, destination), self._part_bytes)
             state = self._notes.begin(ticket_id, begun)
-        return S3FolderWriter(ticket_id, state, length_bytes, self._context, on_durable)
+        return S3FolderWriter(ticket_id, state, length_bytes, self._shared, on_durable)
 
     def size(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
@@ -88,12 +87,12 @@ class S3FolderStorage:
         state = self._notes.read(ticket_id)
         if state is None or not state.count:
             return None
-        known = self._shelf.known(state.head_key)
+        known = self._shared.known(state.head_key)
         return (known or self._plan(state, self._notes.pieces(ticket_id))).manifest
 
     def _plan(self, state: FolderState, pieces: Sequence[StoredPiece]) -> FolderPlan:
         try:
-            return self._shelf.plan(state, pieces[0])
+            return self._shared.plan(state, pieces[0])
         except (HeadLost, IndexError) as exc:
             raise StorageFailed from exc
 
@@ -135,14 +134,14 @@ class S3FolderStorage:
             take(data)
 
         with s3_errors():
-            self._context.retries.run(lambda: self._context.client.read(key, at, end, counted))
+            self._retries.run(lambda: self._client.read(key, at, end, counted))
 
     def _give_zeros(self, size_bytes: int, take: Callable[[memoryview], None]) -> None:
         while size_bytes:
             piece = _ZEROS[:size_bytes]
             take(piece)
             size_bytes -= len(piece)
-            self._context.runtime.yield_if_due()
+            self._runtime.yield_if_due()
 
     # --- the end ------------------------------------------------------------------------------------------
 
@@ -151,11 +150,11 @@ class S3FolderStorage:
         state = self._notes.read(ticket_id)
         if state is None or not state.is_complete:
             return False
-        return not self._shelf.objects.is_there(list_key(state.key), ticket_id)
+        return not self._shared.objects.is_there(list_key(state.key), ticket_id)
 
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Pickup. Deletes the head, the rests and the notes."""
-        self._shelf.objects.delete_below(self._address.rests(ticket_id))
+        self._shared.objects.delete_below(self._address.rests(ticket_id))
         self._notes.forget(ticket_id)
 
     def delete(self, ticket_id: str) -> None:
@@ -163,7 +162,7 @@ class S3FolderStorage:
         state = self._notes.read(ticket_id)
         if state is None:
             return
-        objects, is_shared = self._shelf.objects, self._shelf.is_shared(ticket_id, state)
+        objects, is_shared = self._shared.objects, self._shared.is_shared(ticket_id, state)
         objects.delete_own(list_key(state.key), ticket_id)
         with s3_errors():
             self._abort_uploads(ticket_id, state, is_shared)
@@ -177,22 +176,22 @@ class S3FolderStorage:
         self.clean_up(ticket_id)
 
     def _abort_uploads(self, ticket_id: str, state: FolderState, is_shared: bool) -> None:
-        client, retries = self._context.client, self._context.retries
+        client, retries = self._client, self._retries
         if not is_shared:  # a killed process may have begun one that nobody knows
             before: list[tuple[str, str]] = []
             while (found := retries.run(lambda: client.uploads_below(f"{state.key}/"))) != before:
                 for key, upload_id in found:
-                    self._shelf.abort(key, upload_id)
+                    self._shared.abort(key, upload_id)
                 before = found
         elif state.uploads:
             plan = self._plan(state, self._notes.pieces(ticket_id))
             for index, upload_id in state.uploads.items():
-                self._shelf.abort(plan.keys[index], upload_id)
+                self._shared.abort(plan.keys[index], upload_id)
 
     def check(self) -> None:
         """See storage.Storage. Asks the store for the bucket, once."""
         with s3_errors():
-            self._context.client.check()
+            self._client.check()
 
 
 class S3FolderChecksums:

@@ -30,15 +30,15 @@ from incoming.core.errors import (
 from incoming.core.folder_manifest import HEADER_BYTES, head_bytes
 from incoming.storage import OnDurable
 from incoming.storage.s3.folders.completion import FolderCompletion, list_key
+from incoming.storage.s3.folders.context import FolderContext, HeadLost
 from incoming.storage.s3.folders.objects import NewObject, time_metadata
 from incoming.storage.s3.folders.plan import HEAD, FolderPlan, Piece, read_plan
-from incoming.storage.s3.folders.shelf import HeadLost
 from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
 from incoming.storage.s3.notes.manifest import HEAD_BYTES, Manifest, Rest, StoredPart
 from incoming.storage.s3.part_buffer import Extent, PartBody, PartBuffer
 from incoming.storage.s3.store.client import S3Error, s3_errors
 from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
-from incoming.storage.s3.stream_writer import FullPiece, StreamWriter, WriterContext
+from incoming.storage.s3.stream_writer import FullPiece, StreamWriter
 
 log = logging.getLogger(__name__)
 
@@ -62,18 +62,20 @@ class S3FolderWriter(StreamWriter):
     """See storage.FolderWriter."""
 
     def __init__(
-        self, ticket_id: str, state: FolderState, length_bytes: int | None, context: WriterContext,
+        self, ticket_id: str, state: FolderState, length_bytes: int | None, shared: FolderContext,
         on_durable: OnDurable = lambda _: None,
     ) -> None:  # fmt: skip
-        super().__init__(ticket_id, length_bytes, context, on_durable)
-        self._notes = context.notes.folders
-        self._shelf = shelf = context.shelf
+        super().__init__(ticket_id, length_bytes, shared.writers, on_durable)
+        self._notes = shared.writers.notes.folders
+        self._shared = shared
         self._finished_generation = 0
         """The generation in which the folder is completed."""
         self._completion = FolderCompletion(
-            ticket_id, context, lambda: self._check_generation(self._finished_generation)
+            ticket_id,
+            shared,
+            lambda: self._check_generation(self._finished_generation),
         )
-        self._places = shelf.places()
+        self._places = shared.places()
         self._plan: FolderPlan | None = None
         """None until the head is complete."""
         self._pieces: list[StoredPiece] = []
@@ -139,7 +141,7 @@ class S3FolderWriter(StreamWriter):
             if len(pieces) < state.count:
                 raise StorageFailed  # somebody has changed them meanwhile
             try:
-                plan = self._shelf.plan(state, pieces[0])
+                plan = self._shared.plan(state, pieces[0])
             except HeadLost:
                 log.error("upload %(ticket)s: the store has lost its head", {"ticket": self._ticket_id})
                 state, pieces, plan = FolderState(state.key, state.part_bytes), [], None
@@ -262,7 +264,7 @@ class S3FolderWriter(StreamWriter):
         begun = self._buffer.content()
         if not self._head_bytes:
             header = begun + bytes(chunk[:missing])
-            length_bytes = head_bytes(header, self._shelf.bounds)
+            length_bytes = head_bytes(header, self._shared.bounds)
             self._check_length(length_bytes, at_most=True)
             if length_bytes == HEADER_BYTES:
                 self._read_head(header)
@@ -276,7 +278,7 @@ class S3FolderWriter(StreamWriter):
 
     def _read_head(self, head: bytes) -> None:
         state = self._state
-        plan = self._runtime.in_pool(read_plan, head, state.key, state.part_bytes, self._shelf.bounds)
+        plan = self._runtime.in_pool(read_plan, head, state.key, state.part_bytes, self._shared.bounds)
         self._check_length(plan.manifest.length_bytes)
         self._plan = plan
 
@@ -335,7 +337,7 @@ class S3FolderWriter(StreamWriter):
             self._fill(buffer)
             if buffer.number == HEAD:
                 self._head_key = self._put_rest(buffer, piece.extent, self._still(generation)).key
-                self._shelf.keep(self._head_key, self._known_plan)
+                self._shared.keep(self._head_key, self._known_plan)
                 return self._head_key
             what = self._known_plan.piece(buffer.number)
             with buffer.lent(piece.extent.size_bytes) as segments:
@@ -350,9 +352,9 @@ class S3FolderWriter(StreamWriter):
         plan, is_wanted = self._known_plan, self._still(self._generation)
         whole = Checkpoint(extent.size_bytes, extent.crc32c)
         modified_ms = plan.manifest.entries[what.entry].modified_ms
-        is_shared = self._shelf.is_shared(self._ticket_id, self._state)
+        is_shared = self._shared.is_shared(self._ticket_id, self._state)
         new = NewObject(plan.keys[what.entry], self._ticket_id, whole, new_body, modified_ms, is_shared)
-        return self._shelf.objects.put(new, self._check_claim, is_wanted)
+        return self._shared.objects.put(new, self._check_claim, is_wanted)
 
     def _put_part(self, what: Piece, new_body: Callable[[], PartBody], crc32c: int) -> str:
         key = self._known_plan.keys[what.entry]
@@ -499,14 +501,14 @@ class S3FolderWriter(StreamWriter):
         if upload_id:
             self._abort_quietly(plan.keys[index], upload_id)
         with contextlib.suppress(StorageFailed):  # what is left is deleted in the end
-            self._shelf.objects.delete_own(plan.keys[index], self._ticket_id)
+            self._shared.objects.delete_own(plan.keys[index], self._ticket_id)
 
     # --- truncation ---------------------------------------------------------------------------------------
 
     def _cut(self, length_bytes: int) -> None:
         plan, state = self._plan, self._state
         if state.is_complete:
-            self._shelf.objects.delete_own(list_key(state.key), self._ticket_id)
+            self._shared.objects.delete_own(list_key(state.key), self._ticket_id)
         count = plan.last_within(length_bytes, state.count) if plan else 0
         whole_bytes = plan.end(count) if plan else 0
         rest: Rest | None = None

@@ -8,14 +8,13 @@ from weakref import WeakValueDictionary
 from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed
 from incoming.core.folder_manifest import NO_BOUNDS, Bounds
-from incoming.runtime.base import Lock, Runtime
+from incoming.runtime.base import Lock
 from incoming.storage.s3.folders.objects import FolderObjects
 from incoming.storage.s3.folders.plan import FolderPlan, read_plan
-from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
 from incoming.storage.s3.store.aborting import abort_upload
-from incoming.storage.s3.store.client import S3Client, S3Error
-from incoming.storage.s3.store.retrying import Retries
+from incoming.storage.s3.store.client import S3Error
+from incoming.storage.s3.stream_writer import WriterContext
 
 AT_A_TIME: Final = 16
 """So many calls are under way for one folder."""
@@ -25,18 +24,18 @@ class HeadLost(Exception):
     """The store does not have the head of a folder any more."""
 
 
-class FolderShelf:
-    """Methods raise StorageFailed."""
+class FolderContext:
+    """See above. Methods raise StorageFailed."""
 
-    def __init__(
-        self, client: S3Client, retries: Retries, runtime: Runtime, address: BucketAddress, bounds: Bounds
-    ) -> None:
+    def __init__(self, writers: WriterContext, bounds: Bounds) -> None:
+        """`bounds`: how large the manifest of a folder may be."""
+        self.writers = writers
         self.bounds = bounds
-        self.objects = FolderObjects(client, retries)
-        self._client = client
-        self._retries = retries
-        self._runtime = runtime
-        self._address = address
+        self.objects = FolderObjects(writers.client, writers.retries)
+        self._client = writers.client
+        self._retries = writers.retries
+        self._runtime = writers.runtime
+        self._address = writers.address
         self._plans: WeakValueDictionary[str, FolderPlan] = WeakValueDictionary()
         """By the key of the head, which no other folder has."""
 
