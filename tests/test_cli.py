@@ -26,7 +26,7 @@ from tests.support.server import ROOT, RunningServer, new_upload
 from tests.support.waiting import wait_until
 
 URL = "http://127.0.0.1:9/finished"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def command(*options: str) -> list[str]:
@@ -69,7 +69,7 @@ def running(
 def new_client(lines: list[str]) -> ClientV1:
     """Returns a client with a ticket of the server that has said these lines."""
     url = lines[0].split()[-1]
-    answer = requests.post(f"{url}/incoming/backend/new_upload", params={"signalFinishURL": URL}, timeout=10)
+    answer = requests.post(f"{url}/incoming/backend/new_upload", params={"signalFinishURL": URL}, timeout=60)
     return ClientV1(url, answer.text, FileBytes(100_000))
 
 
@@ -105,7 +105,7 @@ def test_the_shell_completes_words(words: str, offered: str) -> None:
     typed = f"incoming {words}"
     variables = {"COMP_WORDS": typed, "COMP_CWORD": str(typed.count(" "))}
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False,
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False,
         env=environment(_INCOMING_COMPLETE="bash_complete", **variables),
     )  # fmt: skip
     assert f"plain,{offered}" in done.stdout.split()
@@ -204,16 +204,16 @@ def test_the_examples_run_beside_the_server_and_all_answer(tmp_path: Path) -> No
         urls = [found[0] for line in (lines[0], *lines[6:10]) if (found := re.findall(r"http://\S+", line))]
         assert len(set(urls)) == 5, lines
         assert lines[1].split()[:2] == ["Open", urls[0]], "the address to click is the first one"
-        assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=10).status_code == 200
+        assert requests.get(f"{urls[0]}/incoming/frontend/incoming.js", timeout=60).status_code == 200
         for url in urls[1:]:
-            page = requests.get(url, timeout=10)
+            page = requests.get(url, timeout=60)
             assert page.status_code == 200
             assert urls[0].removeprefix("http://") in page.text, "the page knows its upload server"
 
 
 def test_examples_on_free_ports_can_be_called_back(tmp_path: Path) -> None:
     with running(tmp_path, "--examples", "--examples-ports", "0,0,0,0,0") as (_, lines):
-        requests.get(lines[6].split()[-1], timeout=10)  # asks for a ticket
+        requests.get(lines[6].split()[-1], timeout=60)  # asks for a ticket
         [ticket] = journal.read(tmp_path / "incoming-storage" / "journal")
         assert lines[6].rpartition(":")[2].strip() in ticket.signal_finish_url
 

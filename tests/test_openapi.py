@@ -81,7 +81,7 @@ def test_it_describes_what_the_probe_is_asked_and_answers(start_server: StartSer
     assert asked == {"hold", "interim", "stream"}
     assert DESCRIPTION["components"]["parameters"]["Hold"]["schema"]["maximum"] == PROBE_MAX_HOLD_S
     server = start_server()
-    seen = requests.post(f"{server.url}{PREFIXES[0]}{PROBE_ROUTE}", data=b"x", timeout=30).json()
+    seen = requests.post(f"{server.url}{PREFIXES[0]}{PROBE_ROUTE}", data=b"x", timeout=60).json()
     assert set(DESCRIPTION["components"]["schemas"]["Seen"]["properties"]) == set(seen)
 
 

@@ -24,7 +24,7 @@ from tests.support.waiting import wait_until
 
 VERSIONS: Final = ("3.11", "3.12", "3.13", "3.14")
 NOBODY: Final = 65534
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 PYENV: Final = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
 
 pytestmark = pytest.mark.skipif(not os.environ.get("INCOMING_TEST_PYTHONS"), reason="make pythons runs it")

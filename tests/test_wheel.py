@@ -33,7 +33,7 @@ STATIC_FILES = (
     *("incoming.cjs", "app.mjs", "package.json"),
     *("status.html", "status.css", "status.js", "front.html", "front.css", "upload.html", "upload.css"),
 )
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 OPTIONS: Final = ("--host", "127.0.0.1", "--port", "0", "--examples", "--examples-ports", "0,0,0,0,0")
 EXAMPLES: Final = ("1-simple", "2-dynamic", "3-dropzone", "5-uppy", "6-folder")
 
@@ -70,10 +70,10 @@ def check_examples(url: str, output: Path) -> None:
     wait_until(lambda: "Ctrl-C" in output.read_text(), "all examples run", DEADLINE_S)
     pages = re.findall(r"Example .* (http://\S+)", output.read_text())
     assert len(pages) == len(EXAMPLES)
-    front = requests.get(url, timeout=10).text
+    front = requests.get(url, timeout=60).text
     for page in pages:
         assert f'href="{page}/"' in front
-        assert requests.get(page, timeout=10).ok
+        assert requests.get(page, timeout=60).ok
     made = {path.name for path in (output.parent / "incoming-examples").iterdir()}
     assert made == set(EXAMPLES)
 
@@ -82,11 +82,11 @@ def test_the_installed_command_serves_library_and_examples_gives_a_ticket_and_st
     process: subprocess.Popen[bytes], installed: Installed, tmp_path: Path
 ) -> None:
     url = address(process, tmp_path / "out") + "/incoming"
-    script = requests.get(f"{url}/frontend/incoming.js", timeout=10)
+    script = requests.get(f"{url}/frontend/incoming.js", timeout=60)
     assert script.content == (installed.source / "static" / "incoming.min.js").read_bytes()
     assert script.headers["Content-Encoding"] in {"br", "gzip"}
     finish_url = {"signalFinishURL": "http://localhost:1/arrived"}
-    ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=10)
+    ticket = requests.post(f"{url}/backend/new_upload", finish_url, timeout=60)
     assert re.fullmatch(r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}", ticket.text)
     assert [known.id for known in journal.read(tmp_path / "incoming-storage" / "journal")] == [ticket.text]
     check_examples(url.removesuffix("/incoming"), tmp_path / "out")

@@ -28,7 +28,7 @@ def parallel(file: DiskFile, upload: Issued, **options: Any) -> Any:
 def stored_bytes(upload: Issued) -> int:
     """Returns how many bytes the server has of all parts."""
     url = f"{upload.server.url}/incoming/frontend/uploads/{upload.ticket_id}"
-    answer = requests.get(url, headers={"Accept": "application/json"}, timeout=30)
+    answer = requests.get(url, headers={"Accept": "application/json"}, timeout=60)
     return int(answer.json()["offset_bytes"])
 
 

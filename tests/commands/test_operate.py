@@ -28,7 +28,7 @@ def run(server: RunningServer, *words: str, **variables: str) -> subprocess.Comp
     place = ["--host", "127.0.0.1", "--port", str(server.port), "--storage-dir", str(server.storage_dir)]
     return subprocess.run(
         [sys.executable, str(ROOT / "run.py"), *words, *place],
-        env=inherited | variables, capture_output=True, text=True, timeout=30, check=False,
+        env=inherited | variables, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
 
 

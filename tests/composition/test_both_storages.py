@@ -40,7 +40,7 @@ def on_disk(server: RunningServer) -> set[str]:
 
 
 def listed(server: RunningServer) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{server.url}/incoming/backend/uploads", timeout=10).json()
+    found: dict[str, Any] = requests.get(f"{server.url}/incoming/backend/uploads", timeout=60).json()
     return found
 
 
@@ -75,7 +75,7 @@ def test_each_app_gets_its_file_where_it_has_asked_for_it(
         assert clients["away"].resumed_at[-1] >= STORED_BYTES
         cancelled = {"id": ids["away"], "by": "operator"}
         url = f"{server.url}/incoming/backend/cancel_upload"
-        requests.post(url, cancelled, timeout=10).raise_for_status()
+        requests.post(url, cancelled, timeout=60).raise_for_status()
         for name in ("local", "s3"):
             clients[name].upload()
             assert clients[name].resumed_at[-1] >= STORED_BYTES

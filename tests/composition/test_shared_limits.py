@@ -40,7 +40,7 @@ def begin(server: RunningServer, ticket_id: str, length_bytes: int, source: str)
     """Begins an upload by tus, as if through a proxy, and returns the status of the answer."""
     headers = {"Tus-Resumable": "1.0.0", "Upload-Length": str(length_bytes), "X-Forwarded-For": source}
     url = f"{server.url}/incoming/frontend/uploads/{ticket_id}"
-    return requests.post(url, headers=headers, timeout=20).status_code
+    return requests.post(url, headers=headers, timeout=60).status_code
 
 
 def test_an_address_has_its_limits_with_all_servers_together(cluster: Cluster, app: ScriptedApp) -> None:

@@ -48,7 +48,7 @@ def cluster(
 
 
 def listed(server: RunningServer) -> dict[str, Any]:
-    found: dict[str, Any] = requests.get(f"{server.url}/incoming/backend/uploads", timeout=10).json()
+    found: dict[str, Any] = requests.get(f"{server.url}/incoming/backend/uploads", timeout=60).json()
     return found
 
 
@@ -60,13 +60,13 @@ def row_of(server: RunningServer, ticket_id: str) -> dict[str, Any]:
 
 def metric(server: RunningServer, name: str) -> float | None:
     """Returns the value of a metric; None if it is missing."""
-    lines = requests.get(f"{server.url}/incoming/metrics", timeout=10).text.splitlines()
+    lines = requests.get(f"{server.url}/incoming/metrics", timeout=60).text.splitlines()
     values = [float(line.rpartition(" ")[2]) for line in lines if line.rpartition(" ")[0] == name]
     return values[0] if values else None
 
 
 def health(server: RunningServer) -> str:
-    return requests.get(f"{server.url}/incoming/healthz", timeout=10).text
+    return requests.get(f"{server.url}/incoming/healthz", timeout=60).text
 
 
 def run(cluster: Cluster, port: int, *words: str) -> subprocess.CompletedProcess[str]:
@@ -77,7 +77,7 @@ def run(cluster: Cluster, port: int, *words: str) -> subprocess.CompletedProcess
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("INCOMING_")}
     command = [sys.executable, str(ROOT / "run.py"), *words, *place, "--host=127.0.0.1", f"--port={port}"]
     return subprocess.run(
-        command, env=inherited | CREDENTIALS, capture_output=True, text=True, timeout=30, check=False
+        command, env=inherited | CREDENTIALS, capture_output=True, text=True, timeout=60, check=False
     )
 
 
@@ -135,7 +135,7 @@ def test_an_outage_has_its_word_and_its_metric(
         assert metric(first, 'incoming_store_away{store="redis"}') == 1
         wait_until(lambda: metric(first, 'incoming_store_away{store="s3"}') == 1, "that is a metric, too")
         assert metric(first, 'incoming_uploads{state="uploading"}') is None, "nobody knows"
-        assert requests.get(f"{first.url}/incoming/backend/uploads", timeout=10).status_code == 500
+        assert requests.get(f"{first.url}/incoming/backend/uploads", timeout=60).status_code == 500
     finally:
         way_to_s3.start()
     try:

@@ -164,7 +164,7 @@ def send_whole(errand: Errand) -> None:
 def told_state(errand: Errand) -> str:
     """Returns the state of the upload as its address tells it."""
     url = HttpUpload(errand.server.url, errand.ticket_id).url
-    return str(requests.get(url, headers={"Accept": "application/json"}, timeout=30).json()["state"])
+    return str(requests.get(url, headers={"Accept": "application/json"}, timeout=60).json()["state"])
 
 
 def is_whole(errand: Errand) -> bool:
@@ -385,7 +385,7 @@ def test_an_app_that_answers_nonsense_gets_its_file_in_the_end_and_costs_nobody_
     until_s = time.monotonic() + TROUBLE_FOR_S
     while time.monotonic() < until_s:
         began_s = time.monotonic()
-        requests.get(f"{server.url}/incoming/healthz", timeout=10).raise_for_status()
+        requests.get(f"{server.url}/incoming/healthz", timeout=60).raise_for_status()
         slowest_s = max(slowest_s, time.monotonic() - began_s)
         time.sleep(0.02)
     for name, ticket_id in ids.items():
@@ -404,5 +404,5 @@ def test_an_app_that_answers_nonsense_gets_its_file_in_the_end_and_costs_nobody_
 
 def state_of(url: str, ticket_id: str) -> str:
     """Returns the state of an upload."""
-    answer = requests.get(f"{url}/incoming/backend/uploads", params={"id": ticket_id}, timeout=10)
+    answer = requests.get(f"{url}/incoming/backend/uploads", params={"id": ticket_id}, timeout=60)
     return str(answer.json()["uploads"][0]["state"])

@@ -122,7 +122,7 @@ def assert_backend_is_told(server: RunningServer, app: ScriptedApp) -> None:
     assert answer.status_code in (500, 507)
     assert "server" in answer.text
     health = f"{server.url}/incoming/healthz"
-    wait_until(lambda: requests.get(health, timeout=5).text == "storage", "its health says so", 10)
+    wait_until(lambda: requests.get(health, timeout=60).text == "storage", "its health says so", 10)
     assert "the storage can't be written" in server.log_text()
     assert "Traceback" not in server.log_text()
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import http.client
-import os
 import statistics
 import subprocess
 import sys
-import threading
-import time
-from pathlib import Path
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
+from tests.support.cpu_waits import Stopwatch
 from tests.support.data import MIB
 from tests.support.flood import warm_up
 from tests.support.server import ROOT, RunningServer, new_upload
@@ -26,7 +23,6 @@ SIZE_MIB = 8192
 WARM_UP_BYTES = 1024 * MIB
 HANG_S = 0.05
 MS_PER_S = 1000
-NS_PER_S = 1e9
 
 
 def flat_out(server: RunningServer, ticket_id: str) -> subprocess.Popen[bytes]:
@@ -35,29 +31,20 @@ def flat_out(server: RunningServer, ticket_id: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, cwd=ROOT)
 
 
-def waited_for_a_cpu_s(*threads: tuple[int, int]) -> float:
-    """Returns how long these threads, (process, thread), were ready and other programs had the CPUs."""
-    stats = [Path(f"/proc/{process}/task/{thread}/schedstat") for process, thread in threads]
-    return sum(int(stat.read_text("ascii").split()[1]) for stat in stats) / NS_PER_S
-
-
 def response_times_s(server: RunningServer) -> list[float]:
     """Asks for the library again and again, over one connection, and returns how long each took.
 
     What other programs of the machine took of the CPUs meanwhile does not count.
     """
-    event_loop = server.pid, server.pid
-    this = os.getpid(), threading.get_native_id()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
     times_s = []
     for _ in range(REQUESTS):
-        began_s, waited_s = time.perf_counter(), waited_for_a_cpu_s(event_loop, this)
+        stopwatch = Stopwatch(server.pid)
         connection.request("GET", "/incoming/frontend/incoming.js")
         answer = connection.getresponse()
         assert answer.read()
         assert answer.status == 200
-        took_s = time.perf_counter() - began_s
-        times_s.append(took_s - (waited_for_a_cpu_s(event_loop, this) - waited_s))
+        times_s.append(stopwatch.worked_s())
     connection.close()
     return times_s
 

@@ -63,7 +63,7 @@ def send_over_a_kill(server: RunningServer, app: ScriptedApp) -> None:
         assert {d.sha256 for d in app.about(client.ticket_id)} == {client.data.sha256}
     assert cancel_upload(server, new_upload(server, app.url)).ok
     wait_until(lambda: not list((server.storage_dir / "data").iterdir()), "what has ended is removed")
-    health = requests.get(f"{server.url}/incoming/healthz", timeout=10)
+    health = requests.get(f"{server.url}/incoming/healthz", timeout=60)
     assert (health.status_code, health.text) == (200, "ok")
     log = server.log_text()
     for words in ("Traceback", " ERROR ", "belong to no known ticket"):

@@ -61,7 +61,7 @@ def server(storage: Path, launcher: Launcher) -> Iterator[RunningServer]:
 
 def health(server: RunningServer) -> str:
     """Returns what a load balancer hears."""
-    answer = requests.get(f"{server.url}/incoming/healthz", timeout=5)
+    answer = requests.get(f"{server.url}/incoming/healthz", timeout=60)
     assert (answer.status_code == 200) is (answer.text == "ok")
     assert answer.text in ("ok", *TROUBLES)
     return answer.text
@@ -157,7 +157,7 @@ def test_a_full_journal_is_well_while_it_still_takes_tickets(server: RunningServ
     wait_for_health(server, "storage_full")
     make_room()
     wait_for_health(server, "ok")
-    metrics = requests.get(f"{server.url}/incoming/metrics", timeout=5).text
+    metrics = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
     assert "incoming_journal_writable 1" in metrics
     assert call_backend(server, "new_upload", signalFinishURL=app.url).status_code == 200
 
@@ -174,7 +174,7 @@ def test_a_disk_with_no_more_than_what_is_kept_free_is_full_unless_an_upload_end
         filler = storage / "data" / "filler"
         filler.write_bytes(bytes(MIB))
         metrics = f"{server.url}/incoming/metrics"
-        wait_until(lambda: free_bytes(requests.get(metrics, timeout=5).text) <= 7 * MIB, "it is noticed")
+        wait_until(lambda: free_bytes(requests.get(metrics, timeout=60).text) <= 7 * MIB, "it is noticed")
         assert health(server) == "ok"
         client.send_until_acked()
         client.receive_result()

@@ -106,7 +106,7 @@ def test_the_server_answers_others_while_redis_does_not_answer(
         for _ in range(20):
             began_s = time.monotonic()
             url = f"{server.url}/incoming/frontend/incoming.js"
-            assert requests.get(url, timeout=10).status_code == 200
+            assert requests.get(url, timeout=60).status_code == 200
             assert time.monotonic() - began_s < 2.0
     finally:
         redis_server.thaw()

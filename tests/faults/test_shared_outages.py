@@ -103,5 +103,5 @@ def test_uploads_wait_while_a_part_that_all_servers_share_is_away(
 
 def received_bytes(cluster: Cluster) -> int:
     """Returns how many bytes of files all servers have received."""
-    pages = [requests.get(f"{server.url}/incoming/metrics", timeout=30).text for server in cluster.servers]
+    pages = [requests.get(f"{server.url}/incoming/metrics", timeout=60).text for server in cluster.servers]
     return sum(int(float(RECEIVED.findall(page)[0])) for page in pages)

@@ -241,7 +241,7 @@ class Soak:
     def is_looked_at(self, chance: random.Random) -> None:
         """By people and programs."""
         for path in ("status", "metrics", "backend/uploads?history=300", "healthz", "frontend/incoming.js"):
-            requests.get(f"{self.server.url}/incoming/{path}", timeout=30).raise_for_status()
+            requests.get(f"{self.server.url}/incoming/{path}", timeout=60).raise_for_status()
 
     def is_knocked_at(self, chance: random.Random) -> None:
         """By strangers who say nothing, rubbish, or half of something."""
@@ -297,7 +297,7 @@ WORDS: Final = {
 
 def totals(server: RunningServer) -> Any:
     """Returns what the server says of all its uploads."""
-    answer = requests.get(f"{server.url}/incoming/backend/uploads?limit=1", timeout=30)
+    answer = requests.get(f"{server.url}/incoming/backend/uploads?limit=1", timeout=60)
     return answer.json()["totals"]
 
 

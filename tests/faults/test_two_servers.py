@@ -44,7 +44,7 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
         refused = call_backend(first, "new_upload", signalFinishURL=app.url)
         assert refused.status_code == 500
         assert refused.headers.get("content-type", "").startswith("text/plain")
-        assert requests.get(f"{first.url}/incoming/healthz", timeout=10).status_code == 503
+        assert requests.get(f"{first.url}/incoming/healthz", timeout=60).status_code == 503
         assert second.stored_file(client.ticket_id).stat().st_size >= acked_by_first
 
         there = ClientV1(second.url, client.ticket_id, FileBytes(LENGTH_BYTES, seed=1))

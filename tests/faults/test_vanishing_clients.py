@@ -160,7 +160,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
 
 def connections(server: RunningServer) -> int:
     """Returns how many upload connections the server has, as far as it knows."""
-    text = requests.get(f"{server.url}/incoming/metrics", timeout=10).text
+    text = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
     found = re.search(r"^incoming_websocket_connections (\d+)", text, re.MULTILINE)
     assert found
     return int(found[1])

@@ -420,7 +420,7 @@ def test_calls_to_one_address_take_turns_and_wait_for_no_other_address(names: Na
         assert not late.ready()
         for url in ("http://192.0.2.1:8001/", "http://192.0.2.2:8000/"):
             calls.enter_context(notifier.slot(url))  # at once
-    late.join(timeout=5.0)
+    late.join(timeout=60)
     assert late.ready()
 
 
@@ -470,7 +470,7 @@ def test_the_next_address_of_an_app_is_called_in_a_turn_of_its_own(names: Names,
             assert not late.ready()
             assert app.deliveries == []
             calls.close()
-            assert late.get(timeout=5.0) == Done()
+            assert late.get(timeout=60) == Done()
 
 
 def turn_place(app: ScriptedApp) -> Endpoint:

@@ -133,14 +133,14 @@ def test_a_wait_survives_a_kill(cohosted: CohostedServer) -> None:
 def test_tickets_with_a_callback_cannot_be_cancelled_over_http(cohosted: CohostedServer) -> None:
     ticket_id = cohosted.post("/ticket/taken")
     answer = requests.post(
-        f"{cohosted.url}/incoming/backend/cancel_upload", params={"id": ticket_id}, timeout=10
+        f"{cohosted.url}/incoming/backend/cancel_upload", params={"id": ticket_id}, timeout=60
     )
     assert answer.status_code == 403
 
 
 def test_no_request_can_name_a_callback(cohosted: CohostedServer) -> None:
     answer = requests.post(
-        f"{cohosted.url}/incoming/backend/new_upload?signalFinishURL=callback:taken", timeout=10
+        f"{cohosted.url}/incoming/backend/new_upload?signalFinishURL=callback:taken", timeout=60
     )
     assert answer.status_code == 400
 
@@ -164,18 +164,18 @@ def test_the_app_keeps_its_hooks_and_error_pages_and_we_keep_ours(
     kind: type[CohostedServer], tmp_path: Path
 ) -> None:
     with kind(tmp_path / "storage") as cohosted:
-        theirs = requests.get(cohosted.url + "/nowhere", timeout=10)
+        theirs = requests.get(cohosted.url + "/nowhere", timeout=60)
         assert (theirs.status_code, theirs.text) == (404, "the app has no such page")
-        assert requests.get(cohosted.url, timeout=10).headers["X-App"] == "yes"
+        assert requests.get(cohosted.url, timeout=60).headers["X-App"] == "yes"
         ours = requests.get(
-            cohosted.url + "/incoming/nowhere", headers={"Accept": "application/json"}, timeout=10
+            cohosted.url + "/incoming/nowhere", headers={"Accept": "application/json"}, timeout=60
         )
         assert (ours.status_code, ours.json()["error"]["code"]) == (404, "not_found")
         assert "X-App" not in ours.headers
 
 
 def test_the_page_gets_the_library_from_its_own_address(cohosted: CohostedServer) -> None:
-    with urllib.request.urlopen(f"{cohosted.url}/incoming/frontend/incoming.js", timeout=10) as answer:
+    with urllib.request.urlopen(f"{cohosted.url}/incoming/frontend/incoming.js", timeout=60) as answer:
         assert b"incoming" in answer.read()
 
 

@@ -39,7 +39,7 @@ TESTED: Final = {
     "tmpfiles.conf",
 }  # fmt: skip
 """Some are tested elsewhere: in test_nginx, test_image, test_container_files and test_monitoring."""
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 
 
 def run(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
@@ -244,7 +244,7 @@ def test_a_web_server_of_a_clean_environment_runs_it_with_the_shipped_file(
             def answers() -> bool:
                 assert process.poll() is None, log.read_text()
                 try:
-                    return requests.get(f"http://127.0.0.1:{port}/incoming/healthz", timeout=5).ok
+                    return requests.get(f"http://127.0.0.1:{port}/incoming/healthz", timeout=60).ok
                 except requests.ConnectionError:
                     return False
 

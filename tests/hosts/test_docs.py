@@ -43,7 +43,7 @@ class ExampleApp(CohostedServer):
 
 def test_the_documented_app_takes_a_file(tmp_path: Path) -> None:
     with DocumentedApp(tmp_path / "storage") as host:
-        assert "incoming.js" in requests.get(host.url, timeout=10).text
+        assert "incoming.js" in requests.get(host.url, timeout=60).text
         client = ClientV1(host.url, host.post("/ticket"), FileBytes(MIB, 1))
         client.upload()
         assert (tmp_path / "uploads" / client.ticket_id).read_bytes() == b"".join(client.data.blocks())
@@ -51,7 +51,7 @@ def test_the_documented_app_takes_a_file(tmp_path: Path) -> None:
 
 def test_the_example_takes_a_file_across_a_kill(tmp_path: Path) -> None:
     with ExampleApp(tmp_path / "storage") as host:
-        assert "incoming.js" in requests.get(host.url, timeout=10).text
+        assert "incoming.js" in requests.get(host.url, timeout=60).text
         client = ClientV1(host.url, host.post("/ticket"), FileBytes(12 * MIB, 2))
         client.open().send_until_acked(4 * MIB)
         host.restart()

@@ -247,7 +247,7 @@ def test_a_connection_that_ends_leaves_room_for_the_next_one(host: HostedServer)
 
 
 def test_a_request_without_an_upgrade_gets_426(host: HostedServer) -> None:
-    answer = requests.get(host.url + PATH, timeout=10)
+    answer = requests.get(host.url + PATH, timeout=60)
     assert answer.status_code == 426
     assert "WebSocket" in answer.text
 
@@ -260,12 +260,12 @@ def test_a_broken_handshake_is_refused(host: HostedServer) -> None:
 
 def test_the_backend_routes_are_closed_to_what_came_through_a_proxy(host: HostedServer) -> None:
     url = f"{host.url}/incoming/backend/new_upload?signalFinishURL=http://localhost/x"
-    assert requests.post(url, headers={"X-Forwarded-For": "127.0.0.1"}, timeout=10).status_code == 403
+    assert requests.post(url, headers={"X-Forwarded-For": "127.0.0.1"}, timeout=60).status_code == 403
 
 
 def test_a_form_in_the_body_is_read(host: HostedServer, app: ScriptedApp) -> None:
     answer = requests.post(
-        f"{host.url}/incoming/backend/new_upload", data={"signalFinishURL": app.url}, timeout=10
+        f"{host.url}/incoming/backend/new_upload", data={"signalFinishURL": app.url}, timeout=60
     )
     assert answer.status_code == 200, answer.text
     assert call_backend(host, "cancel_upload", id=answer.text).text == "ok"

@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 
 FOLDER: Final = os.environ.get("INCOMING_TEST_IMAGE", "")
 LARGEST_IMAGE_MB: Final = 270
-DEADLINE_S: Final = 30.0
+DEADLINE_S: Final = 60.0
 
 pytestmark = pytest.mark.skipif(not FOLDER or bool(why_not()), reason="make image builds it, as root")
 
@@ -48,7 +48,7 @@ def site(project: Project) -> str:
     def answers() -> bool:
         assert all(one.runs for name, one in project.containers.items() if name != "bucket")
         try:
-            return requests.get(url, timeout=5).ok
+            return requests.get(url, timeout=60).ok
         except requests.ConnectionError:
             return False
 

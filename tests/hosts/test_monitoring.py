@@ -86,7 +86,7 @@ class Prometheus:
 
     def get(self, route: str, **parameters: str) -> Any:
         """Returns what its API answers."""
-        answer = requests.get(f"{self._url}/api/v1/{route}", params=parameters, timeout=10)
+        answer = requests.get(f"{self._url}/api/v1/{route}", params=parameters, timeout=60)
         assert answer.ok, answer.text
         return answer.json()["data"]
 
@@ -117,7 +117,7 @@ def running_prometheus(folder: Path, server: RunningServer) -> Iterator[Promethe
             def ready() -> bool:
                 assert process.poll() is None, (folder / "log").read_text()
                 try:
-                    return requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=5).ok
+                    return requests.get(f"http://127.0.0.1:{port}/-/ready", timeout=60).ok
                 except requests.ConnectionError:
                     return False
 

@@ -50,7 +50,7 @@ def nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 
 def get(url: str, **headers: str) -> requests.Response:
-    return requests.get(url, headers=headers, verify=False, timeout=30, allow_redirects=False)
+    return requests.get(url, headers=headers, verify=False, timeout=60, allow_redirects=False)
 
 
 # --- uploads -------------------------------------------------------------------------------------------
@@ -224,7 +224,7 @@ class TestClosed:
             for method in ("GET", "POST"):
                 url = f"{nginx.url}/incoming/{prefix}{route}"
                 forged = {"X-Forwarded-For": "127.0.0.1", "Host": "localhost"}
-                answer = requests.request(method, url, headers=forged, verify=False, timeout=30)
+                answer = requests.request(method, url, headers=forged, verify=False, timeout=60)
                 assert (answer.status_code, "nginx" in answer.text) == (404, True), (method, url)
         assert "incoming" in get(f"{nginx.url}/incoming/{prefix}frontend/incoming.js").text
 
@@ -246,7 +246,7 @@ class TestClosed:
         request = requests.Request("GET", nginx.url).prepare()
         request.url = nginx.url + path  # as it is, not made simpler
         with requests.Session() as session:
-            answer = session.send(request, verify=False, timeout=30)
+            answer = session.send(request, verify=False, timeout=60)
         assert answer.status_code in (404, 502), answer.text  # 502: the app at /, which does not run here
         assert "uploads" not in answer.text
 
@@ -260,7 +260,7 @@ class TestClosed:
             for forged in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"X-Forwarded-For": ""}):
                 for route in BACKEND:
                     url = f"{front.url}/incoming/backend/{route}?signalFinishURL=http://localhost/x"
-                    answer = requests.post(url, headers=forged, verify=False, timeout=30)
+                    answer = requests.post(url, headers=forged, verify=False, timeout=60)
                     assert (answer.status_code, "came through a proxy" in answer.text) == (403, True)
                 assert get(f"{front.url}/incoming/status", **forged).status_code == 403
 
@@ -300,7 +300,7 @@ def front_with(lines: str, server: RunningServer, folder: Path) -> Nginx:
 def probe(url: str) -> subprocess.CompletedProcess[str]:
     """Returns what `incoming probe` says."""
     command = [sys.executable, str(ROOT / "run.py"), "probe", url]
-    return subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
 @pytest.mark.parametrize("lines", GIVEAWAYS.values(), ids=list(GIVEAWAYS))
@@ -311,7 +311,7 @@ def test_a_proxy_that_gives_itself_away_by_anything_opens_nothing(
         base = f"http://127.0.0.1:{front.plain_port}/incoming"
         for route in BACKEND:
             form = {"signalFinishURL": app.url}
-            answer = requests.post(f"{base}/backend/{route}", form, headers=AS_ASKED, timeout=30)
+            answer = requests.post(f"{base}/backend/{route}", form, headers=AS_ASKED, timeout=60)
             assert answer.status_code == 403, (route, answer.text)
             assert "came through a proxy" in answer.text
         if "Host" not in lines:
@@ -330,7 +330,7 @@ def test_a_proxy_that_adds_nothing_is_found_by_the_probe(server: RunningServer, 
 
 def test_the_probe_finds_the_shipped_file_closed(nginx: Nginx) -> None:
     command = [sys.executable, str(ROOT / "run.py"), "probe", nginx.url, "--insecure"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stdout.startswith("Closed: the answer is HTTP 404")) == (0, True), done
     done = probe(f"http://localhost:{nginx.plain_port}")
     assert (done.returncode, "redirects to https://localhost/" in done.stderr) == (1, True), done

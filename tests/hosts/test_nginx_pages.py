@@ -141,7 +141,7 @@ def test_below_a_path_the_library_finds_the_server_by_itself(site: Site) -> None
         site.upload(f"{nginx.url}/#/uploads")
         assert site.has_arrived()
         for closed in ("backend/uploads", "status", "metrics"):
-            answer = requests.get(f"{nginx.url}/uploads/incoming/{closed}", verify=False, timeout=30)
+            answer = requests.get(f"{nginx.url}/uploads/incoming/{closed}", verify=False, timeout=60)
             assert answer.text == PAGE, "it is the app's"
 
 
@@ -166,7 +166,7 @@ def test_neither_a_reload_of_nginx_nor_a_restart_of_the_server_behind_it_is_an_e
         assert not any("onnection" in line for line in site.seen()), site.seen()
         site.server.kill()
         library = f"{nginx.url}/incoming/frontend/incoming.js"
-        assert requests.get(library, verify=False, timeout=30).status_code == 502
+        assert requests.get(library, verify=False, timeout=60).status_code == 502
         site.wait_for("The connection was lost.")
         site.wait_for("No connection to the server.")
         site.server.start()

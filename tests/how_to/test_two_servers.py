@@ -111,7 +111,7 @@ def end_nginx(pid: int) -> None:
 
 def answers(found: Installation) -> bool:
     try:
-        return requests.post(f"{found.app_url}/ticket", timeout=30).ok
+        return requests.post(f"{found.app_url}/ticket", timeout=60).ok
     except requests.ConnectionError:
         return False
 
@@ -119,7 +119,7 @@ def answers(found: Installation) -> bool:
 def test_the_page_works_as_pasted_and_an_upload_survives_the_end_of_its_server(
     installation: Installation, tmp_path: Path
 ) -> None:
-    ticket = requests.post(f"{installation.app_url}/ticket", timeout=30).text
+    ticket = requests.post(f"{installation.app_url}/ticket", timeout=60).text
     data = FileBytes(24 * MIB, 4)
     client = ClientV2(installation.url, ticket, data).open()
     client.send_until_stored(8 * MIB)

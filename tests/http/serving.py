@@ -12,7 +12,7 @@ import gevent.socket
 
 from incoming.http.server import Server
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 HANDSHAKE = {
     "Upgrade": "websocket",

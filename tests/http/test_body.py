@@ -13,7 +13,7 @@ from gevent.pywsgi import Input
 from incoming.http import body as body_module
 from incoming.http.body import PIECE_BYTES, Body
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Sender:

@@ -18,7 +18,7 @@ from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
 APP = "tests.http_uploads.reading_app"
-READ_TIMEOUT_S = 10.0
+READ_TIMEOUT_S = 60.0
 
 
 class BodyServer(HostedServer):

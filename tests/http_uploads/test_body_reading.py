@@ -19,7 +19,7 @@ from incoming.runtime.server_connection import ServerConnection
 from tests.wire.test_chunked import Body, bodies
 
 NEXT = b"GET / HTTP/1.1\r\n"
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 some_examples = settings(derandomize=True, deadline=None, max_examples=40)
 
 

@@ -18,6 +18,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpAnswer, HttpUpload
 from tests.support.server import RunningServer, finish_upload
+from tests.support.waiting import wait_until
 
 DATA = bytes(range(256)) * 1000
 CHUNK_BYTES = 100_000
@@ -223,26 +224,29 @@ def test_a_session_ends_when_the_server_restarts_and_the_next_one_resumes(
 
 
 def test_a_client_waits_for_an_app_that_takes_its_time(
-    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+    hasty_server: RunningServer, new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
     app.answers = [WAIT]
-    session = Session(new_http_upload())
+    session = Session(new_hasty_upload())
     session.send_from(0)
     assert message(session.complete()) == ("MsgNews", {"News": "handing_over", "RetryAfterS": 0.0, "Why": ""})
-    threading.Timer(0.2, finish_upload, (server, session.upload.ticket_id)).start()
-    assert session.watch(20)[0] == "MsgAllDone"
+    threading.Timer(0.2, finish_upload, (hasty_server, session.upload.ticket_id)).start()
+    wait_until(lambda: session.watch(20)[0] == "MsgAllDone", "the app has the file")
 
 
 def test_a_client_hears_that_the_app_is_silent_and_why(
-    new_http_upload: NewHttpUpload, app: ScriptedApp
+    new_hasty_upload: NewHttpUpload, app: ScriptedApp
 ) -> None:
-    app.answers = [*[Reply(503)] * 12, DONE]
-    session = Session(new_http_upload())
+    app.answers = [Reply(503)]
+    session = Session(new_hasty_upload())
     session.send_from(0)
-    kind, news = message(session.complete())
+    while (answer := message(session.complete()))[1]["News"] == "handing_over":
+        pass  # the app has not answered at all
+    kind, news = answer
     assert (kind, news["News"]) == ("MsgNews", "waiting_for_app")
     assert news["Why"]
-    assert session.watch(20)[0] == "MsgAllDone"
+    app.answers = [DONE]
+    wait_until(lambda: session.watch(20)[0] == "MsgAllDone", "the app has the file")
 
 
 def test_a_client_hears_that_the_app_does_not_take_its_file(

@@ -534,7 +534,7 @@ def test_the_final_upload_is_created_once_the_app_has_the_file(
     upload, go_ahead = Upload(start_server(**{**QUICK, "http_hold_s": HOLD_S}), app, **KEPT), Event()
 
     def slowly(_: Delivery) -> Reply:
-        assert go_ahead.wait(30)
+        assert go_ahead.wait(60)
         return DONE
 
     app.answers = [slowly]

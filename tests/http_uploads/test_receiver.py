@@ -15,7 +15,7 @@ from incoming.http_uploads import receiver as receiver_module
 from incoming.http_uploads.receiver import BodyBroken, BodyInterrupted, Receiver
 from incoming.runtime.fair_scheduler import FairScheduler
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 class Sender:

@@ -17,7 +17,9 @@ from tests.support.waiting import wait_until
 CHUNK_SIZE_BYTES = CHUNK_SIZE_KIB * 1024
 CANCELLED = 30
 ANSWER_TIMEOUT_S = 5.0
-TOLERANCE_S = 2.0
+EARLY_S = 4.9
+LATE_S = 15.0
+"""What a busy machine may take longer. Without that timeout it would be 30 s."""
 
 
 def receiving(client: ClientV1) -> ClientV1:
@@ -195,15 +197,15 @@ def test_a_client_that_does_not_answer_gets_an_error_and_then_the_close(
     server: RunningServer, new_client: NewClient
 ) -> None:
     client = receiving(new_client(10 * CHUNK_SIZE_BYTES))
+    began_s = time.monotonic()
     cancel_upload(server, client.ticket_id)
     client.expect("MsgCancel")
-    began_s = time.monotonic()
     assert client.expect("MsgError")["ErrorCode"] == CANCELLED
     told_s = time.monotonic()
     client.receive_close()
     closed_s = time.monotonic()
-    assert abs(told_s - began_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
-    assert abs(closed_s - told_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
+    assert EARLY_S <= told_s - began_s < ANSWER_TIMEOUT_S + LATE_S
+    assert 2 * EARLY_S <= closed_s - began_s < told_s - began_s + ANSWER_TIMEOUT_S + LATE_S
 
 
 def test_a_client_that_has_not_agreed_yet_gets_an_error(server: RunningServer, new_client: NewClient) -> None:
@@ -260,11 +262,11 @@ def test_after_an_error_the_server_waits_five_seconds_for_the_cancel(new_client:
     client = new_client()
     client.ticket_id = "nobody knows"
     client.connect()
+    began_s = time.monotonic()
     client.send_message("MsgUploadReq", Id=client.ticket_id, LengthBytes=1, Name="a.bin")
     client.expect("MsgError")
-    began_s = time.monotonic()
     client.receive_close()
-    assert abs(time.monotonic() - began_s - ANSWER_TIMEOUT_S) < TOLERANCE_S
+    assert EARLY_S <= time.monotonic() - began_s < ANSWER_TIMEOUT_S + LATE_S
 
 
 def test_the_cancel_of_a_refused_client_may_come_late(new_client: NewClient) -> None:

@@ -198,14 +198,14 @@ def test_an_app_that_does_not_answer_in_time_is_called_again(
 
     app.answers = [hang, DONE]
     upload_to(server, app).receive_result()
-    assert len(app.deliveries) == 2
+    assert len(app.deliveries) >= 2
 
 
 def test_an_app_that_never_answers_properly_has_failed_in_the_end(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
     server = start_server(
-        handover_retry_first_s=0.05, handover_retry_max_s=0.1, handover_retry_for_s=0.5, fsync="no"
+        handover_retry_first_s=0.05, handover_retry_max_s=0.1, handover_retry_for_s=2.0, fsync="no"
     )
     app.answers = [Reply(500)]
     client = upload_to(server, app)

@@ -18,14 +18,14 @@ def test_a_client_connects_under_both_prefixes(server: RunningServer) -> None:
 
 
 def test_a_request_without_an_upgrade_gets_426_and_is_told_what_to_upgrade_to(server: RunningServer) -> None:
-    answer = requests.get(server.url + PATH, timeout=10)
+    answer = requests.get(server.url + PATH, timeout=60)
     assert answer.status_code == 426
     assert answer.headers["Upgrade"].lower() == "websocket"  # RFC 9110 section 15.5.22
     assert "WebSocket" in answer.text
 
 
 def test_a_program_gets_the_426_as_json(server: RunningServer) -> None:
-    answer = requests.get(server.url + PATH, headers={"Accept": "application/json"}, timeout=10)
+    answer = requests.get(server.url + PATH, headers={"Accept": "application/json"}, timeout=60)
     assert answer.status_code == 426
     assert set(answer.json()["error"]) == {"code", "message"}
 

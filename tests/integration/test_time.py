@@ -40,7 +40,7 @@ def test_a_ticket_that_nobody_uses_expires_and_the_app_is_told(
 def test_an_upload_that_nobody_continues_expires_and_its_bytes_are_removed(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server(idle_timeout_s=0.5, chunk_size_kib=64)
+    server = start_server(idle_timeout_s=3.0, chunk_size_kib=64)
     client = ticket_of(server, app).open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
     client.ws.cut()
@@ -49,7 +49,7 @@ def test_an_upload_that_nobody_continues_expires_and_its_bytes_are_removed(
 
 
 def test_a_connected_client_is_not_idle(start_server: StartServer, app: ScriptedApp) -> None:
-    server = start_server(idle_timeout_s=0.5, chunk_size_kib=64)
+    server = start_server(idle_timeout_s=3.0, chunk_size_kib=64)
     connected = ticket_of(server, app).open()
     abandoned = ticket_of(server, app)
     assert app.wait_for(1)[0].id == abandoned.ticket_id
@@ -60,7 +60,7 @@ def test_a_connected_client_is_not_idle(start_server: StartServer, app: Scripted
 def test_an_upload_that_is_continued_now_and_then_is_not_idle(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server(idle_timeout_s=1.0, chunk_size_kib=64)
+    server = start_server(idle_timeout_s=3.0, chunk_size_kib=64)
     used = ticket_of(server, app)
     idle = ticket_of(server, app)
     while not app.deliveries:
@@ -72,9 +72,9 @@ def test_an_upload_that_is_continued_now_and_then_is_not_idle(
 def test_a_client_that_answers_pings_may_be_silent_for_as_long_as_it_likes(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server(connection_timeout_s=1)
+    server = start_server(connection_timeout_s=4)
     client = ticket_of(server, app).open()
-    for _ in range(4):
+    for _ in range(3):
         frame = client.ws.receive_frame()
         assert frame.opcode == PING
         client.ws.send_frame(0x8A, frame.payload)
@@ -86,7 +86,7 @@ def test_a_client_that_answers_pings_may_be_silent_for_as_long_as_it_likes(
 def test_a_client_that_does_not_answer_pings_is_given_up_and_its_upload_is_not(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server(connection_timeout_s=1, chunk_size_kib=64)
+    server = start_server(connection_timeout_s=3, chunk_size_kib=64)
     client = ticket_of(server, app).open()
     client.send_until_acked(CHUNK_SIZE_BYTES)
     with pytest.raises(ConnectionClosed):

@@ -39,7 +39,7 @@ def test_a_lock_stays_the_same_while_somebody_waits_for_it() -> None:
     assert locks.of(("host", 1)) is held
     assert not waiting.ready()
     held.__exit__(None, None, None)
-    gevent.joinall([waiting], timeout=5, raise_error=True)
+    gevent.joinall([waiting], timeout=60, raise_error=True)
 
 
 def test_a_lock_that_nobody_uses_takes_no_memory() -> None:

@@ -14,7 +14,7 @@ import pytest
 from incoming.runtime import lingering
 from incoming.runtime.lingering import linger
 
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

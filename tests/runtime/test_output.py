@@ -271,7 +271,7 @@ open(sys.argv[1], "w").write(json.dumps(names))
 def test_the_number_of_a_closed_stream_is_given_to_no_other_file(closed: str, tmp_path: Path) -> None:
     names = tmp_path / "names"
     words = ["sh", "-c", f'exec "$0" "$@" {closed}', sys.executable, "-c", SCRIPT, str(names)]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr.replace("to stderr\n", "")) == (0, "")
     found = json.loads(names.read_text())
     for fd in range(3):
@@ -281,5 +281,5 @@ def test_the_number_of_a_closed_stream_is_given_to_no_other_file(closed: str, tm
 @pytest.mark.parametrize("gone", ["1>/dev/full", "2>/dev/full", "1>/dev/full 2>/dev/full"])
 def test_a_process_ends_well_whatever_becomes_of_its_output(gone: str, tmp_path: Path) -> None:
     words = ["sh", "-c", f'exec "$0" "$@" {gone}', sys.executable, "-c", SCRIPT, str(tmp_path / "names")]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, timeout=60, check=False)
     assert done.returncode == 0, "without a guard it is 120: Python can't flush"

@@ -103,7 +103,7 @@ def test_a_call_that_waits_while_the_connection_is_closed_fails_and_is_no_defect
         gevent.sleep(0.1)
         connection.close()
         server.thaw()
-        gevent.joinall(calls, timeout=20)
+        gevent.joinall(calls, timeout=60)
     assert all(call.successful() or isinstance(call.exception, StorageFailed) for call in calls)
     assert "failed" not in caplog.text
 

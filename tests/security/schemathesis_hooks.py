@@ -28,7 +28,7 @@ def map_path_parameters(context: object, path_parameters: dict[str, Any] | None)
         f"{os.environ[SERVER]}/incoming/backend/new_upload",
         params={"signalFinishURL": "http://127.0.0.1:9/nobody-is-there"},
         headers={"Authorization": f"Bearer {os.environ[SERVER_TOKEN]}"},
-        timeout=20,
+        timeout=60,
     )
     answer.raise_for_status()
     return {**path_parameters, "ticket": answer.text, **_part_of(answer.text, path_parameters)}
@@ -42,7 +42,7 @@ def _part_of(ticket: str, path_parameters: dict[str, Any]) -> dict[str, Any]:
     requests.post(
         f"{os.environ[SERVER]}/incoming/frontend/uploads/{ticket}",
         headers={"Tus-Resumable": "1.0.0", "Upload-Concat": "partial", "Upload-Length": "100"},
-        timeout=20,
+        timeout=60,
     ).raise_for_status()
     return {"part": 1}
 

@@ -655,7 +655,7 @@ class Uploading:
 
         task = gevent.spawn(run)
         self.house.runtime.advance(PROBE_MAX_HOLD_S + 1)
-        body = task.get(timeout=5)
+        body = task.get(timeout=60)
         ((status, headers),) = started
         assert all(f"{name}{value}".isprintable() for name, value in headers), headers
         return int(status[:3]), {name.lower(): value for name, value in headers}, body

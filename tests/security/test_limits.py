@@ -113,7 +113,7 @@ def silent_connections(address: tuple[str, int], count: int) -> Iterator[None]:
     """Opens connections that never say a word."""
     with ExitStack() as stack:
         for _ in range(count):
-            stack.enter_context(socket.create_connection(address, timeout=10))
+            stack.enter_context(socket.create_connection(address, timeout=60))
         yield
 
 
@@ -122,7 +122,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
     with PublicServer(tmp_path / "storage", max_connections_per_source=20) as server:
 
         def asked(host: str) -> tuple[int, str, str]:
-            connection = http.client.HTTPConnection(host, server.port, timeout=10)
+            connection = http.client.HTTPConnection(host, server.port, timeout=60)
             connection.request("GET", "/incoming/healthz")
             answer = connection.getresponse()
             body = answer.read().decode()
@@ -136,7 +136,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             assert asked("127.0.0.1") == (200, "", "ok")
             ClientV1(server.url, new_upload(server, app.url), DATA).upload()
             assert server.log_text().count("has reached max_connections_per_source") == 1
-            metrics = requests.get(f"{server.url}/incoming/metrics", timeout=10).text
+            metrics = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
             assert 'incoming_refusals_total{code="too_many",kind="connection"} 5.0' in metrics
         wait_until(lambda: asked(far)[0] == 200, "the places are given back")
     tally("attack", "silent connections up to the limit of an address", 20, "429; others went on")
@@ -185,7 +185,7 @@ def test_one_app_has_so_many_unfinished_tickets_and_others_have_theirs(
         f"{server.url}/incoming/backend/new_upload",
         params={"signalFinishURL": app.url + "?another=query"},
         headers={"Accept": "application/json"},
-        timeout=30,
+        timeout=60,
     )
     assert answer.json()["error"]["code"] == "too_many"
     new_upload(server, "http://other.example.org/finished")

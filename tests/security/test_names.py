@@ -128,7 +128,7 @@ def test_a_name_that_is_too_long_for_a_message_ends_the_connection_and_nothing_e
 
 def raw_request(server: RunningServer, request: bytes) -> None:
     """Sends these bytes, and reads what comes of them."""
-    with socket.create_connection(("127.0.0.1", server.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
         connection.sendall(request)
         connection.shutdown(socket.SHUT_WR)
         with contextlib.suppress(OSError):
@@ -161,7 +161,7 @@ def say_evil_things(server: RunningServer, app: ScriptedApp) -> int:
         ClientV1(server.url, ids[4], DATA, EVIL).upload()
     strange_headers = {"User-Agent": "\x1b[31mEvil", "Referer": FORGED}
     for path in ("/", "/incoming/frontend/upload_ws?", "/incoming/"):
-        requests.get(server.url + path + quote(EVIL), headers=strange_headers, timeout=10)
+        requests.get(server.url + path + quote(EVIL), headers=strange_headers, timeout=60)
     for name in ("signalFinishURL", "id", "backendSecret", "metadata", "destType", "state"):
         call_backend(server, "new_upload", **{"signalFinishURL": app.url, name: EVIL})
         call_backend(server, "cancel_upload", **{"id": ids[4], name: EVIL})
@@ -227,16 +227,16 @@ def test_every_answer_says_what_it_is_and_that_it_is_nothing_else(server: Runnin
     gets = ("", "frontend/incoming.js", "frontend/incoming.mjs", "frontend/upload_ws", "status", "metrics",
             "healthz", "backend/uploads", "backend/uploads?state=" + quote(SCRIPT),
             quote(SCRIPT))  # fmt: skip
-    answers = [requests.get(f"{server.url}/incoming/{path}", timeout=10) for path in gets]
-    answers += [requests.post(f"{server.url}/incoming/{path}", timeout=10) for path in gets]
-    answers += [requests.get(f"{server.url}/{quote('../../' + SCRIPT)}", timeout=10)]
+    answers = [requests.get(f"{server.url}/incoming/{path}", timeout=60) for path in gets]
+    answers += [requests.post(f"{server.url}/incoming/{path}", timeout=60) for path in gets]
+    answers += [requests.get(f"{server.url}/{quote('../../' + SCRIPT)}", timeout=60)]
     for answer in answers:
         assert answer.headers["X-Content-Type-Options"] == "nosniff", answer.url
         kind = answer.headers["Content-Type"]
         assert "html" not in kind or "/status" in answer.url
         assert SCRIPT not in answer.text or kind == "application/json", answer.url
         assert "Server" not in answer.headers, "who wants to know which version this is?"
-    status = requests.get(f"{server.url}/incoming/status", timeout=10)
+    status = requests.get(f"{server.url}/incoming/status", timeout=60)
     policy = status.headers["Content-Security-Policy"]
     assert {"default-src 'none'", "frame-ancestors 'none'", "base-uri 'none'"} <= set(policy.split("; "))
     assert "unsafe" not in policy
@@ -256,7 +256,7 @@ PATHS: Final = (
 @pytest.mark.parametrize("prefix", ["/incoming/frontend/", "/incoming/0.1/frontend/", "/incoming/", "/"])
 def test_no_path_leads_to_another_file(server: RunningServer, prefix: str) -> None:
     for path in PATHS:
-        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=10)
+        connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
         connection.request("GET", prefix + path)  # as it is: nobody tidies it
         answer = connection.getresponse()
         assert answer.status in (400, 404), path

@@ -117,7 +117,7 @@ def test_what_came_through_a_proxy_of_this_machine_is_from_outside(
     requests_made = some(itertools.product(BACKEND_ROUTES, SIGNS_OF_A_PROXY, values))
     for route, name, value in requests_made:
         url = f"{plain.url}/incoming/backend/{route}"
-        answer = requests.post(url, params={"signalFinishURL": app.url}, headers={name: value}, timeout=30)
+        answer = requests.post(url, params={"signalFinishURL": app.url}, headers={name: value}, timeout=60)
         assert answer.status_code == 403
     assert journal(plain) == known
     tally("attack", "backend routes through a proxy", len(requests_made), "403, nothing was done")
@@ -128,12 +128,12 @@ def test_a_page_of_another_site_can_use_none_of_it(plain: RunningServer, app: Sc
     of_pages = ({"Origin": "https://evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"})
     for headers, route in itertools.product(of_pages, BACKEND_ROUTES):
         url = f"{server.url}/incoming/backend/{route}"
-        answer = requests.post(url, params={"signalFinishURL": app.url}, headers=headers, timeout=30)
+        answer = requests.post(url, params={"signalFinishURL": app.url}, headers=headers, timeout=60)
         assert answer.status_code == 403
         assert not any(name.lower().startswith("access-control") for name in answer.headers)
-        assert requests.options(url, headers=headers, timeout=30).status_code == 405
+        assert requests.options(url, headers=headers, timeout=60).status_code == 405
     for headers, route in itertools.product(of_pages, READING_ROUTES):
-        answer = requests.get(f"{server.url}/incoming/{route}", headers=headers, timeout=30)
+        answer = requests.get(f"{server.url}/incoming/{route}", headers=headers, timeout=60)
         assert answer.status_code == 403
         assert not any(name.lower().startswith("access-control") for name in answer.headers)
     assert journal(server) == known
@@ -153,14 +153,14 @@ def test_no_token_but_the_right_one_opens_anything(closed: RunningServer) -> Non
     for scheme, token in itertools.product(schemes, WRONG_TOKENS):
         value = f"{scheme} {token}".strip().encode("latin-1")  # Requests sends bytes as they are
         answer = requests.post(
-            f"{server.url}/incoming/backend/sweep", headers={"Authorization": value}, timeout=30
+            f"{server.url}/incoming/backend/sweep", headers={"Authorization": value}, timeout=60
         )
         if value in (b"Bearer t0ken", b"bearer t0ken"):  # white space around a value is no part of it
             continue
         assert answer.status_code == 403, value
         tried += 1
     right = {"Authorization": "Bearer t0ken"}
-    answer = requests.post(f"{server.url}/incoming/backend/sweep", headers=right, timeout=30)
+    answer = requests.post(f"{server.url}/incoming/backend/sweep", headers=right, timeout=60)
     assert answer.status_code == 200
     tally("attack", "wrong tokens", tried, "403")
 
@@ -182,7 +182,7 @@ def test_a_ticket_obeys_its_own_secret_only(plain: RunningServer, app: ScriptedA
                 url = f"{server.url}/incoming/backend/cancel_upload?id={ticket_id}"
                 body = f"{name}={quote(raw.encode('latin-1'), safe='')}"
                 form = {"Content-Type": "application/x-www-form-urlencoded"}
-                answer = requests.post(url, data=body, headers=form, timeout=30)
+                answer = requests.post(url, data=body, headers=form, timeout=60)
                 assert answer.status_code in (400, 403), (secret, other, answer.text)
                 tried += 1
         assert cancel_upload(server, ticket_id, backendSecret=secret).text == "ok"
@@ -201,8 +201,8 @@ def test_a_parameter_that_is_not_a_text_is_refused_and_not_taken_for_none(
         url = f"{plain.url}/incoming/backend/new_upload"
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         for answer in (
-            requests.post(f"{url}?{query}", timeout=30),
-            requests.post(url, data=query, headers=form, timeout=30),
+            requests.post(f"{url}?{query}", timeout=60),
+            requests.post(url, data=query, headers=form, timeout=60),
         ):
             assert (answer.status_code, answer.text) == (400, f"The parameter {name} is not valid UTF-8.")
     assert journal(plain) == known
@@ -298,8 +298,8 @@ def test_nothing_that_strangers_see_or_logs_keep_has_a_ticket_in_it(
     server = plain
     ticket_id = new_upload(server, app.url, backendSecret="0nly-we-two")
     ClientV1(server.url, ticket_id, DATA).upload()
-    seen = [requests.get(f"{server.url}/incoming/{route}", timeout=30).text for route in READING_ROUTES]
-    seen += [requests.get(f"{server.url}/incoming/healthz", timeout=30).text, server.log_text()]
+    seen = [requests.get(f"{server.url}/incoming/{route}", timeout=60).text for route in READING_ROUTES]
+    seen += [requests.get(f"{server.url}/incoming/healthz", timeout=60).text, server.log_text()]
     for text in seen:
         assert ticket_id not in text
         assert "0nly-we-two" not in text

@@ -69,7 +69,7 @@ class SlowApp:
         self._reply = reply
 
     def __call__(self, _: Delivery) -> Reply:
-        assert self.go_ahead.wait(30)
+        assert self.go_ahead.wait(60)
         return self._reply
 
 
@@ -132,7 +132,7 @@ class ScriptedApp:
         """Returns the deliveries of one ticket so far."""
         return [delivery for delivery in list(self.deliveries) if delivery.id == ticket_id]
 
-    def wait_for(self, count: int, deadline_s: float = 20.0) -> list[Delivery]:
+    def wait_for(self, count: int, deadline_s: float = 60.0) -> list[Delivery]:
         """Returns the deliveries as soon as there are `count` of them."""
         wait_until(lambda: len(self.deliveries) >= count, f"{count} deliveries", deadline_s)
         return list(self.deliveries)

@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 
 NETWORK: Final = "172.30.77"
 START_DEADLINE_S: Final = 90.0
-STOP_DEADLINE_S: Final = 20.0
+STOP_DEADLINE_S: Final = 60.0
 OUR_IMAGE: Final = "incoming"
 DEVICES: Final = ("null", "zero", "full", "random", "urandom")
 ISOLATED: Final = ("unshare", "--mount", "--pid", "--fork", "--kill-child=KILL", "sh", "-euc")

@@ -63,5 +63,5 @@ class DocumentedApp:
     def _answers(self, process: subprocess.Popen[bytes], log: Path) -> bool:
         assert process.poll() is None, log.read_text()
         with suppress(requests.ConnectionError, requests.ReadTimeout):  # it is still starting
-            return requests.get(self.url, timeout=5).ok
+            return requests.get(self.url, timeout=60).ok
         return False

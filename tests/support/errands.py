@@ -39,7 +39,7 @@ SETTINGS: Final[dict[str, object]] = {
 }
 LENGTH_BYTES: Final = 3 * CHUNK_KIB * KIB - 100
 HALF_BYTES: Final = CHUNK_KIB * KIB
-PATIENCE_S: Final = 30.0
+PATIENCE_S: Final = 60.0
 RECEIVING: Final = ("issued", "uploading", "paused")
 SECRET: Final = "hush"
 LOST: Final = (ConnectionClosed, HandshakeRefused, OSError, requests.RequestException)

@@ -17,7 +17,7 @@ from typing import IO, Final, Self
 from tests.support.server import ROOT, Process, RunningServer
 from tests.support.waiting import wait_until
 
-START_DEADLINE_S: Final = 20.0
+START_DEADLINE_S: Final = 60.0
 
 
 class Launcher:

@@ -64,7 +64,7 @@ class HostedServer(RunningServer):
     def _announced_url(self) -> str:
         assert self._process and self._process.poll() is None, "the server ended at its start"
         with contextlib.suppress(requests.ConnectionError, requests.ReadTimeout):  # it is still starting
-            if requests.get(f"{self.url}/incoming/frontend/incoming.js", timeout=5).ok:
+            if requests.get(f"{self.url}/incoming/frontend/incoming.js", timeout=60).ok:
                 return self.url
         return ""
 
@@ -121,7 +121,7 @@ class CohostedServer(HostedServer):
 
     def post(self, path: str) -> str:
         """Returns what the app answers. Raises AssertionError for an error."""
-        answer = requests.post(self.url + path, timeout=30)
+        answer = requests.post(self.url + path, timeout=60)
         assert answer.ok, f"{answer.status_code}: {answer.text}"
         return answer.text
 

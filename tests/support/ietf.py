@@ -180,7 +180,7 @@ class IetfClient:
         """Cancels the upload."""
         return self.ask("DELETE", self.headers(None, more))
 
-    def complete(self, offset: int, rest: bytes = b"", deadline_s: float = 20.0) -> IetfAnswer:
+    def complete(self, offset: int, rest: bytes = b"", deadline_s: float = 60.0) -> IetfAnswer:
         """Completes the upload, again and again as long as the answer says to come back."""
         until_s = time.monotonic() + deadline_s
         while (answer := self.append(offset, rest)).status == 504:

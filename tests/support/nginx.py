@@ -73,7 +73,7 @@ class Nginx(Proxy):
         """`nginx -s reload` with the site as it is now; returns when a new worker runs."""
         self._write()
         before = set(self.workers())
-        subprocess.run([*self._command(), "-s", "reload"], check=True, timeout=30)
+        subprocess.run([*self._command(), "-s", "reload"], check=True, timeout=60)
         wait_until(lambda: set(self.workers()) - before, "a new worker")
 
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 from typing import Final
 
-STOP_DEADLINE_S: Final = 10.0
+STOP_DEADLINE_S: Final = 60.0
 
 
 class OwnedProcess:

@@ -21,7 +21,7 @@ from tests.support.ports import free_port
 from tests.support.tools import program
 from tests.support.waiting import wait_until
 
-STOP_DEADLINE_S: Final = 10.0
+STOP_DEADLINE_S: Final = 60.0
 
 
 def make_certificate(folder: Path) -> None:
@@ -30,7 +30,7 @@ def make_certificate(folder: Path) -> None:
     kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
     command = [program("openssl"), "req", *kind, *names, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 class _Nothing(BaseHTTPRequestHandler):
@@ -107,7 +107,7 @@ class Proxy(ABC):
     def _answers(self) -> bool:
         assert self._process and self._process.poll() is None, (self.folder / "start.log").read_text()
         with contextlib.suppress(requests.ConnectionError):
-            requests.get(f"http://127.0.0.1:{self.plain_port}/", allow_redirects=False, timeout=5)
+            requests.get(f"http://127.0.0.1:{self.plain_port}/", allow_redirects=False, timeout=60)
             return True
         return False
 

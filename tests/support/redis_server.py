@@ -29,7 +29,7 @@ def let_greenlets_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(redis.connection, "socket", gevent.socket)
 
 
-def wait_for_greenlets(condition: Callable[[], T], what: str, deadline_s: float = 20.0) -> T:
+def wait_for_greenlets(condition: Callable[[], T], what: str, deadline_s: float = 60.0) -> T:
     """Returns the first true value of `condition()`, like `wait_until`, and lets greenlets run meanwhile."""
     with gevent.Timeout(deadline_s, AssertionError(f"{what}: not within {deadline_s} s")):
         while not (value := condition()):

@@ -88,7 +88,7 @@ class Relay:
 
     def _serve(self, client: socket.socket) -> None:
         try:
-            target = socket.create_connection(("127.0.0.1", self.target_port), timeout=10)
+            target = socket.create_connection(("127.0.0.1", self.target_port), timeout=60)
         except OSError:
             client.close()
             return

@@ -101,8 +101,8 @@ class S3Server(OwnedProcess):
         """Returns whether S3 answers, and a volume is assigned to what it would store."""
         self._check_alive()
         with contextlib.suppress(requests.ConnectionError):
-            assigned = requests.get(f"http://127.0.0.1:{self._master_port}/dir/assign", timeout=5)
-            return "fid" in assigned.json() and bool(requests.get(self.url, timeout=5).status_code)
+            assigned = requests.get(f"http://127.0.0.1:{self._master_port}/dir/assign", timeout=60)
+            return "fid" in assigned.json() and bool(requests.get(self.url, timeout=60).status_code)
         return False
 
     def client(self) -> Any:

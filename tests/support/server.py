@@ -26,8 +26,8 @@ from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-START_DEADLINE_S: Final = 30.0
-STOP_DEADLINE_S: Final = 30.0
+START_DEADLINE_S: Final = 60.0
+STOP_DEADLINE_S: Final = 60.0
 _READY: Final = re.compile(r"listens on (http://\S+)")
 
 
@@ -226,7 +226,7 @@ def add_to_journal(server: RunningServer, *texts: bytes) -> None:
 
 def call_backend(server: RunningServer, route: str, **params: str) -> requests.Response:
     """Posts to `/incoming/0.1/backend/ROUTE` and returns whatever is answered."""
-    return requests.post(f"{server.url}/incoming/0.1/backend/{route}", params=params, timeout=30)
+    return requests.post(f"{server.url}/incoming/0.1/backend/{route}", params=params, timeout=60)
 
 
 def _value(answer: requests.Response) -> str:

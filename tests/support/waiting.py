@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+AT_ONCE_S: Final = 10.0
+"""A busy machine may take so long for what happens at once. It would be 30 s, if a timeout had to end."""
 
 
-def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 20.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 60.0) -> T:
     """Returns the first true value of `condition()`. Raises AssertionError with `what` when time is up."""
     give_up_at_s = time.monotonic() + deadline_s
     while not (value := condition()):

@@ -54,7 +54,7 @@ class Page(Peer):
         with pytest.raises(EOFError):
             self.receive()
         self.socket.close()
-        self.running.get(timeout=10)
+        self.running.get(timeout=60)
 
     def request(self, ticket_id: str, length_bytes: int = LENGTH_BYTES) -> dict[str, Any]:
         self.send_message("MsgUploadReq", Id=ticket_id, LengthBytes=length_bytes, Name="holiday.mov")

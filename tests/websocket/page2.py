@@ -46,4 +46,4 @@ class Page2(Page):
 
     def end(self) -> None:
         self.socket.close()
-        self.running.get(timeout=10)
+        self.running.get(timeout=60)

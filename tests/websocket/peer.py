@@ -12,7 +12,7 @@ import gevent.socket
 MASK = b"\x12\x34\x56\x78"
 FIN = 0x80
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0xA
-DEADLINE_S = 10.0
+DEADLINE_S = 60.0
 
 
 def masked_frame(first_byte: int, payload: bytes = b"") -> bytes:

@@ -99,7 +99,7 @@ def test_what_was_sent_arrives_although_the_peer_is_still_sending(peer: Peer, ws
     with pytest.raises(EOFError):
         peer.receive()
     peer.socket.close()
-    ending.get(timeout=10)
+    ending.get(timeout=60)
 
 
 def test_the_end_waits_for_the_close_timeout_at_most(

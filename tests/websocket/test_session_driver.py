@@ -33,7 +33,7 @@ def new_page(house: House) -> Iterator[Callable[[], Page]]:
     yield connect
     for page in pages:
         page.socket.close()
-        page.running.get(timeout=10)
+        page.running.get(timeout=60)
 
 
 @pytest.fixture
@@ -71,7 +71,7 @@ def test_a_lost_connection_pauses_and_the_next_one_resumes(
     first.open(ticket_id)
     first.send_chunk(0)
     first.socket.close()
-    first.running.get(timeout=10)
+    first.running.get(timeout=60)
     assert house.state(ticket_id) is State.PAUSED
     assert new_page().open(ticket_id) == CHUNK_BYTES
 
@@ -80,7 +80,7 @@ def test_a_chunk_that_was_cut_off_is_not_stored(house: House, page: Page, ticket
     page.open(ticket_id)
     page.socket.sendall(bytes([FIN | BINARY, 0x80 | 100]) + b"mask" + bytes(99))
     page.socket.close()
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     assert house.context.storages.default.size(ticket_id) == 0
 
 
@@ -156,7 +156,7 @@ def test_news_for_a_client_that_is_gone_are_not_an_error(house: House, page: Pag
     house.runtime.settle()
     page.socket.close()
     house.uploads.cancel_by_app(ticket_id, "")
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     house.runtime.settle()
 
 
@@ -193,7 +193,7 @@ def test_a_broken_frame_ends_the_connection_and_not_the_upload(
     page.send(first_byte, b"\xff")
     assert page.receive().code == code
     page.socket.close()
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     assert house.state(ticket_id) is State.PAUSED
 
 
@@ -256,7 +256,7 @@ def test_the_timer_of_an_earlier_phase_is_stopped(house: House, page: Page, tick
 def test_an_ended_connection_leaves_no_timer(house: House, page: Page) -> None:
     house.runtime.settle()
     page.socket.close()
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     house.runtime.advance(OPENING_TIMEOUT_S)
 
 
@@ -267,7 +267,7 @@ def test_a_connection_that_lost_the_ticket_does_not_release_it(
     old.open(ticket_id)
     new.open(ticket_id)
     old.socket.close()
-    old.running.get(timeout=10)
+    old.running.get(timeout=60)
     assert house.state(ticket_id) is State.UPLOADING
     new.send_chunk(0)
 

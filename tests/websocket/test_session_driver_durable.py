@@ -36,7 +36,7 @@ def page(house: PieceHouse) -> Iterator[Page]:
     page = Page(house)
     yield page
     page.socket.close()
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
 
 
 @pytest.fixture
@@ -124,7 +124,7 @@ def test_a_connection_that_ends_before_leaves_all_that_it_sent(
     page.open(ticket_id)
     send(page, 0)
     page.socket.close()
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     house.runtime.advance(waits_s)
     assert house.state(ticket_id) is State.PAUSED
     assert survives(house, ticket_id) == CHUNK_BYTES, "a closed file has all of it"

@@ -41,7 +41,7 @@ def page(house: SlowHouse) -> Iterator[Page]:
     yield page
     page.socket.close()
     house.runtime.advance(2 * GIVES_UP_AFTER_S)
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
 
 
 @pytest.fixture
@@ -50,7 +50,7 @@ def page2(house: SlowHouse) -> Iterator[Page2]:
     yield page
     page.socket.close()
     house.runtime.advance(2 * GIVES_UP_AFTER_S)
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
 
 
 def send(page: Page, start: int) -> None:
@@ -157,7 +157,7 @@ def test_a_takeover_does_not_wait_for_a_connection_that_waits_for_room(
     assert house.stored(ticket_id) == CONTENT
     newer.socket.close()
     house.runtime.advance(1)
-    newer.running.get(timeout=10)
+    newer.running.get(timeout=60)
 
 
 def test_windows_are_as_large_as_the_storage_needs() -> None:

@@ -93,7 +93,7 @@ def test_a_client_that_disconnects_while_the_server_reads_the_file_is_not_a_defe
         house.runtime.settle()
         page.socket.close()
         house.runtime.advance(10 * PROGRESS_PONG_INTERVAL_S)
-    page.running.get(timeout=10)
+    page.running.get(timeout=60)
     assert house.state(ticket_id) is State.PAUSED
     assert "defect" not in caplog.text
 

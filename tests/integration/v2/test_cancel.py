@@ -186,7 +186,7 @@ def test_a_client_that_was_away_hears_that_the_app_cancelled(
 def test_an_upload_that_nobody_continues_expires(
     start_server: StartServer, new_client: NewClient, app: ScriptedApp
 ) -> None:
-    server = start_server(idle_timeout_s=0.5)
+    server = start_server(idle_timeout_s=3.0)
     client = sending(new_client(at=server))
     client.drop()
     assert app.wait_for(1)[0].fields["cancelled"] == "yes"

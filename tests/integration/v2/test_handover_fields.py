@@ -132,7 +132,7 @@ def test_repeated_deliveries_have_the_same_fields_over_a_kill(
 
 def new_upload_by_form(server: RunningServer, **params: str) -> requests.Response:
     """Asks for a ticket in the body: 16 KiB of metadata are too long for a request line."""
-    return requests.post(f"{server.url}/incoming/backend/new_upload", data=params, timeout=30)
+    return requests.post(f"{server.url}/incoming/backend/new_upload", data=params, timeout=60)
 
 
 METADATA = [

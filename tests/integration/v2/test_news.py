@@ -26,7 +26,7 @@ def test_the_client_hears_that_its_file_is_handed_over(new_client: NewClient, ap
     let_go = threading.Event()
 
     def slowly(_: Delivery) -> Reply:
-        assert let_go.wait(20)
+        assert let_go.wait(60)
         return DONE
 
     app.answers = [slowly]
@@ -62,7 +62,7 @@ def test_the_client_hears_that_the_app_does_not_answer(
     let_go = threading.Event()
 
     def hang(_: Delivery) -> Reply:
-        assert let_go.wait(20)
+        assert let_go.wait(60)
         return DONE
 
     app.answers = [hang, hang, DONE]

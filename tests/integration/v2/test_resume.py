@@ -15,10 +15,11 @@ from tests.integration.v2.conftest import CHUNK, QUICK, NewClient
 from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.server import RunningServer
-from tests.support.waiting import wait_until
+from tests.support.waiting import AT_ONCE_S, wait_until
 from tests.support.websocket import PING, PONG, ConnectionClosed, WebSocket
 
-AT_ONCE_S = 1.0
+LONG_SILENCE_S = 4
+"""A client that says nothing for so long is given up. On a busy machine it may be late by half of that."""
 CUTS: dict[str, Callable[[WebSocket], object]] = {
     "reset": WebSocket.cut,
     "end of stream": WebSocket.drop,
@@ -146,11 +147,11 @@ def _fight(client: ClientV2) -> None:
 def test_the_server_asks_a_silent_client_in_time_and_believes_its_answers(
     start_server: StartServer, new_client: NewClient
 ) -> None:
-    server = start_server(**QUICK | {"connection_timeout_s": 1})
+    server = start_server(**QUICK | {"connection_timeout_s": LONG_SILENCE_S})
     client = new_client(at=server).open()
     silence_s = client.conf["SilenceS"]
-    assert silence_s == 1
-    for _ in range(4):
+    assert silence_s == LONG_SILENCE_S
+    for _ in range(3):
         asked_s = time.monotonic()
         frame = client.ws.receive_frame()
         assert frame.opcode == PING
@@ -163,9 +164,9 @@ def test_the_server_asks_a_silent_client_in_time_and_believes_its_answers(
 def test_a_client_that_only_says_pings_is_not_silent(
     start_server: StartServer, new_client: NewClient
 ) -> None:
-    server = start_server(**QUICK | {"connection_timeout_s": 1})
+    server = start_server(**QUICK | {"connection_timeout_s": LONG_SILENCE_S})
     client = new_client(at=server).open()
-    until_s = time.monotonic() + 2.5
+    until_s = time.monotonic() + 1.5 * LONG_SILENCE_S
     while time.monotonic() < until_s:
         client.ws.send_text('{"MsgType": "MsgPing", "MsgData": {}}')
         while b"MsgPong" not in client.ws.receive_frame().payload:
@@ -179,7 +180,8 @@ def test_a_client_that_only_says_pings_is_not_silent(
 def test_a_client_that_is_gone_without_a_word_is_given_up_and_its_upload_is_not(
     start_server: StartServer, new_client: NewClient, phase: str
 ) -> None:
-    server = start_server(**QUICK | {"connection_timeout_s": 1})
+    server = start_server(**QUICK | {"connection_timeout_s": 3})
+    began_s = time.monotonic()
     client = new_client(at=server).connect()
     if phase != "opened":
         client.request()
@@ -188,11 +190,10 @@ def test_a_client_that_is_gone_without_a_word_is_given_up_and_its_upload_is_not(
         client.send_until_stored(CHUNK)
     if phase == "in the middle of a chunk":
         client.ws.socket.sendall(bytes(client.ws.frame(0x82, client.chunk(CHUNK, CHUNK)))[:1000])
-    began_s = time.monotonic()
     with pytest.raises(ConnectionClosed):
         while True:
             client.ws.receive_frame()  # no ping is answered
-    assert 0.9 < time.monotonic() - began_s < 3
+    assert 2.9 < time.monotonic() - began_s < 3 + AT_ONCE_S
     if phase != "opened":
         wait_until(lambda: "connection closed" in server.log_text(), "it is let go")
     client.upload()

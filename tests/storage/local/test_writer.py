@@ -123,7 +123,7 @@ def test_a_chunk_is_written_to_its_end_before_another_one_continues(
     monkeypatch.setattr(WritePath, "write", watched_write)
     chunk = memoryview(bytes(4 * SLICE_BYTES))
     writing = [gevent.spawn(writer.write, chunk) for writer in writers]
-    gevent.joinall(writing, timeout=30, raise_error=True)
+    gevent.joinall(writing, timeout=60, raise_error=True)
     first, second = order[:2]
     assert order[2:] in ([second] * 3 + [first] * 3, [first] * 3 + [second] * 3), order
 
@@ -472,7 +472,7 @@ def test_a_file_that_is_being_written_out_is_not_closed_under_the_disk(
         ending = gevent.spawn(end, writer)
         runtime.settle()
         assert call not in runtime.pool_calls
-    ending.get(timeout=10)
+    ending.get(timeout=60)
     assert call in runtime.pool_calls
 
 

@@ -15,7 +15,7 @@ from incoming.storage.s3.storage import S3Storage
 from tests.storage.contract import TICKET
 from tests.support.s3_place import BucketPlace
 
-DEADLINE_S: Final = 10.0
+DEADLINE_S: Final = 60.0
 MOST_TRIES: Final = 10
 
 

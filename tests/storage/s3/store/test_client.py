@@ -136,9 +136,9 @@ def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key
     curl = shutil.which("curl")
     assert curl
     command = [curl, "--silent", "--show-error", "--fail", address.url]
-    assert subprocess.run(command, capture_output=True, check=True, timeout=30).stdout == b"content"
-    assert requests.get(address.url.replace("Signature=", "Signature=0"), timeout=30).status_code == 403
-    assert requests.put(address.url, b"other", timeout=30).status_code == 403
+    assert subprocess.run(command, capture_output=True, check=True, timeout=60).stdout == b"content"
+    assert requests.get(address.url.replace("Signature=", "Signature=0"), timeout=60).status_code == 403
+    assert requests.put(address.url, b"other", timeout=60).status_code == 403
     with pytest.raises(BadParameter, match="destinationKey"):
         objects.check_destination(key)
 
