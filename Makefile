@@ -48,9 +48,9 @@ check: docs node_modules/.installed ## Checks style, types, the built library an
 	@echo "== tsc, and a rebuild of the JavaScript library"
 	@npm run --silent check
 
-docs: $(VENV)/.installed-dev ## Builds the site with the docs in build/site; a broken link fails
+docs: $(VENV)/.installed-dev ## Builds the site with the docs in build/site, in a folder of its version; a broken link fails
 	@echo "== mkdocs"
-	@NO_MKDOCS_2_WARNING=1 $(PYTHON_BIN) -m mkdocs build --strict
+	@$(PYTHON_BIN) scripts/docs_site.py build/site
 
 library: node_modules/.installed ## Builds the JavaScript library from static/src
 	@npm run --silent build

@@ -71,8 +71,11 @@ echo "$(grep -c '"bom-ref": ' "$sbom") components in $(basename "$sbom")"
 step "the npm package"
 (cd static && npm pack --silent --pack-destination "$dist")
 
-step "the site with the docs"
-NO_MKDOCS_2_WARNING=1 "$python" -m mkdocs build --quiet --strict --site-dir "$work/site"
+step "the site with the docs of this version and of all released ones"
+"$python" scripts/docs_site.py "$work/site" --committed
+for released in $(sed -n "s/^## \([0-9.]*\) ([0-9-]*)$/\1/p" CHANGELOG.md); do
+    [ -d "$work/site/$released" ] || give_up "The docs of $released are not on the site. Is its tag here? Try: git fetch --tags"
+done
 tar --sort=name --mtime="@$SOURCE_DATE_EPOCH" --owner=0 --group=0 --numeric-owner -C "$work" -cf - site | gzip -9n >"$dist/incoming-docs-$version.tar.gz"
 
 step "compose files and Kubernetes manifests"

@@ -1,11 +1,13 @@
-"""A web server with one page."""
+"""Web servers: with one page, and with the files of a folder."""
 
 from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 
 @contextlib.contextmanager
@@ -24,7 +26,25 @@ def serve_page(html: str, address: str = "127.0.0.1") -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             """Nobody reads it."""
 
-    with ThreadingHTTPServer((address, 0), Handler) as http:
+    with _serving(Handler, address) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def serve_folder(folder: Path, address: str = "127.0.0.1") -> Iterator[str]:
+    """Serves the files of a folder on a free port; yields the URL of the folder."""
+
+    class Handler(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Nobody reads it."""
+
+    with _serving(partial(Handler, directory=str(folder)), address) as url:
+        yield url
+
+
+@contextlib.contextmanager
+def _serving(handler: Callable[..., BaseHTTPRequestHandler], address: str) -> Iterator[str]:
+    with ThreadingHTTPServer((address, 0), handler) as http:
         threading.Thread(target=http.serve_forever, kwargs={"poll_interval": 0.01}).start()
         try:
             yield f"http://{address}:{http.server_port}/"
