@@ -64,7 +64,7 @@ stopwatch: browser php $(VENV)/.installed-dev node_modules/.installed ## Follows
 faults: $(VENV)/.installed-test $(VENV)/.installed-servers ## Tests over a thousand kills, power cuts and disk errors, and compares every byte
 	@$(NOTED) INCOMING_TEST_KILLS=50 INCOMING_TEST_LOST_MIB=1024 INCOMING_TEST_RESTARTS=10 INCOMING_TEST_ROUNDS=10 \
 	INCOMING_TEST_POINT_KILLS=1200 INCOMING_TEST_CUTS=500 INCOMING_TEST_DISK_ERRORS=1000 INCOMING_TEST_MODEL_STEPS=10000 INCOMING_TEST_TICKETS=200000 INCOMING_TEST_MIXED=1000 INCOMING_TEST_FOLDERS=100 \
-	$(PYTHON_BIN) -m pytest tests/faults tests/storage/local/test_folder_kills.py $(ARGS)
+	$(PYTHON_BIN) -m pytest tests/faults tests/storage/local/folders/test_kills.py $(ARGS)
 	@$(SHOWN)
 
 faults-scale: redis $(VENV)/.installed-test $(VENV)/.installed-servers ## Tries 300 uploads over three servers while each of them, Redis and the S3 server are killed

@@ -9,7 +9,7 @@ import pytest
 
 from incoming.runtime.redis_connection import RedisConnection
 from incoming.storage import Storage
-from incoming.storage.local import folder_file
+from incoming.storage.local.folders import current_file
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.storage.s3.notes.redis_notes import notes_in_redis
 from tests.storage.contract import CONTENT, OTHER, TICKET, Place, StorageContract, finished
@@ -99,7 +99,7 @@ class TestLocalFolders(StorageContract):
     def place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Place:
         """A directory of the test."""
         if request.param == "large files":
-            monkeypatch.setattr(folder_file, "LARGE_BYTES", 60)
+            monkeypatch.setattr(current_file, "LARGE_BYTES", 60)
         return FolderDirectory(tmp_path / "data", FakeRuntime())
 
     def test_a_file_that_was_not_taken_is_there_and_a_clean_up_leaves_it(self, storage: Storage) -> None:

@@ -27,7 +27,8 @@ from gevent.monkey import get_original
 
 from incoming.handover.http_client import CallSlot
 from incoming.registry import clock
-from incoming.storage.local import part_writer, posix, probe, writer
+from incoming.storage.local import posix, probe, writer
+from incoming.storage.local.parts import writer as part_writer
 from incoming.uploads import housekeeping, overview
 from incoming.websocket.writer import FrameWriter
 

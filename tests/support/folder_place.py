@@ -15,7 +15,7 @@ from incoming.core.folder_manifest import Entry, FolderManifest, encode_head, pa
 from incoming.core.folder_names import KEEPS_ALL
 from incoming.runtime.base import Runtime
 from incoming.storage import FolderStorage, FolderWriter, OnDurable, Storage, Strays, Writer
-from incoming.storage.local.folder_layout import FolderLayout
+from incoming.storage.local.folders.layout import FolderLayout
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 
 USUAL_BYTES: Final = 1280

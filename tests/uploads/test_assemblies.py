@@ -31,7 +31,7 @@ from incoming.core.lifecycle import PlanAssembly, State
 from incoming.core.news import Interrupted
 from incoming.core.parts import part_id
 from incoming.handover.answers import Done, Refused
-from incoming.storage.local import assembly
+from incoming.storage.local.parts import assembly
 from incoming.uploads.housekeeping import recover, sweep
 from incoming.uploads.parts import COMPLETE
 from tests.support.fakes import FakeApp

@@ -33,7 +33,7 @@ from incoming.core.lifecycle import State
 from incoming.core.news import HandedOver
 from incoming.handover.answers import Done, Refused, WillFinish
 from incoming.handover.callbacks import ArrivedUpload
-from incoming.storage.local.folder_writer import LocalFolderWriter
+from incoming.storage.local.folders.writer import LocalFolderWriter
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
 from tests.support.piece_house import PieceHouse

@@ -11,7 +11,7 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import TRIAL_FILE, disk_errors
 from incoming.storage import Strays
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.folder_tree import everything
+from incoming.storage.local.folders.tree import everything
 from incoming.storage.local.posix import folder
 
 

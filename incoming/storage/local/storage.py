@@ -17,14 +17,14 @@ from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage import KnownChecksums, OnDurable
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
-from incoming.storage.local.folder_deletion import FolderDeletion
-from incoming.storage.local.folder_disk import FolderDisk
-from incoming.storage.local.folder_storage import LocalFolders, OfFiles
+from incoming.storage.local.folders.deletion import FolderDeletion
+from incoming.storage.local.folders.disk import FolderDisk
+from incoming.storage.local.folders.storage import LocalFolders, OfFiles
 from incoming.storage.local.inventory import LocalInventory
-from incoming.storage.local.offsets import boot_mark
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
-from incoming.storage.local.part_files import PartFiles, assembly_name, regions_name
-from incoming.storage.local.parts import LocalParts
+from incoming.storage.local.parts.files import PartFiles, assembly_name, regions_name
+from incoming.storage.local.parts.offsets import boot_mark
+from incoming.storage.local.parts.storage import LocalParts
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, folder, has_inodes
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom

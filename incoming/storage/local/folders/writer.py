@@ -13,9 +13,9 @@ from typing import Final
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.folder_completion import complete
-from incoming.storage.local.folder_files import FolderFiles
-from incoming.storage.local.folder_sync import sync
+from incoming.storage.local.folders.completion import complete
+from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.sync import sync
 from incoming.storage.local.posix import FileSync
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, Reserve
@@ -29,7 +29,7 @@ class LocalFolderWriter:
     def __init__(
         self, files: FolderFiles, write_path: WritePath, file_sync: FileSync, at_once: bool, reserve: Reserve
     ) -> None:  # fmt: skip
-        """`at_once`: see folder_sync.sync."""
+        """`at_once`: see sync.sync."""
         self._files = files
         self._write_path = write_path
         self._runtime = write_path.runtime

@@ -7,8 +7,8 @@ import os
 
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
-from incoming.storage.local.folder_disk import FolderDisk
-from incoming.storage.local.folder_file import is_large
+from incoming.storage.local.folders.current_file import is_large
+from incoming.storage.local.folders.disk import FolderDisk
 from incoming.storage.local.posix import GONE, closing
 from incoming.storage.local.room import LocalRoom
 

@@ -1,7 +1,7 @@
 """The files of one folder while they are written. Every method blocks on the disk and raises OSError.
 
 One thread at a time calls it. What a kill leaves between any two system calls is a folder whose first files
-are whole, see `folder_layout`. So the order of the calls matters: a file is created when the one before has
+are whole, see `layout`. So the order of the calls matters: a file is created when the one before has
 all its bytes, and files are deleted from the last one on.
 
 The disk writes most files while more come in. Otherwise the sync at the end would have all of them to write,
@@ -21,13 +21,14 @@ from incoming.core.folder_manifest import HEADER_BYTES, Entry, head_bytes, parse
 from incoming.core.hashes import new_hash
 from incoming.runtime.filesystem import set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local import folder_log, posix
+from incoming.storage.local import posix
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE
-from incoming.storage.local.folder_disk import FolderDisk, has_sound_head, head_name, list_name, log_name
-from incoming.storage.local.folder_file import Current
-from incoming.storage.local.folder_layout import FolderLayout
-from incoming.storage.local.folder_log import Digests, Kind, Log
-from incoming.storage.local.folder_tree import FolderTree, set_time
+from incoming.storage.local.folders import sums_log
+from incoming.storage.local.folders.current_file import Current
+from incoming.storage.local.folders.disk import FolderDisk, has_sound_head, head_name, list_name, log_name
+from incoming.storage.local.folders.layout import FolderLayout
+from incoming.storage.local.folders.sums_log import Digests, Kind, Log
+from incoming.storage.local.folders.tree import FolderTree, set_time
 from incoming.storage.local.posix import NO_FOLLOW, closing, folder, write_all
 from incoming.storage.local.writer import OpenFile
 
@@ -104,16 +105,16 @@ class FolderFiles:
     def _open_log(self) -> None:
         self._log_fd = os.open(log_name(self.ticket_id), _CREATE, FILE_MODE, dir_fd=self.folder_fd)
         set_mode(self._log_fd, FILE_MODE)
-        self.log = folder_log.read(self._log_fd)
+        self.log = sums_log.read(self._log_fd)
         if os.fstat(self._log_fd).st_size > self.log.size_bytes:
             os.ftruncate(self._log_fd, self.log.size_bytes)  # no later record makes the rest count again
         if self.log.rules is None and self.layout:
             self.log.rules = self.layout.rules
-            self._append(folder_log.begun(self.layout.rules, self.wants_sha256))
+            self._append(sums_log.begun(self.layout.rules, self.wants_sha256))
 
     def _mark(self) -> None:
         """Every file was looked at since the machine has started."""
-        self._append(folder_log.encode(Kind.STARTED, content=self.disk.mark))
+        self._append(sums_log.encode(Kind.STARTED, content=self.disk.mark))
         self.log.mark = self.disk.mark
 
     def _append(self, records: bytes | bytearray) -> None:
@@ -171,7 +172,7 @@ class FolderFiles:
         self.wants_sha256 = True
         if self.layout and not self.log.wants_sha256:
             self.log.wants_sha256 = True
-            self._append(folder_log.begun(self.layout.rules, wants_sha256=True))
+            self._append(sums_log.begun(self.layout.rules, wants_sha256=True))
 
     # --- the head ------------------------------------------------------------------------------------------
 
@@ -281,7 +282,7 @@ class FolderFiles:
     def note(self, index: int, entry: Entry, digests: Digests | None, fd: int) -> None:
         """A file has all its bytes."""
         if digests:
-            self._records += folder_log.complete(index, digests)
+            self._records += sums_log.complete(index, digests)
         if entry.modified_ms is not None:
             set_time(fd, entry.modified_ms)
 
@@ -319,7 +320,7 @@ class FolderFiles:
             if current.entry.modified_ms is not None:
                 self.tree.set_time(layout.paths[current.index], current.entry.modified_ms)
             if current.digests:  # a file with digests has its time
-                self._append(folder_log.complete(current.index, current.digests))
+                self._append(sums_log.complete(current.index, current.digests))
             self.current = None
 
     def open_again(self, index: int) -> OpenFile:
@@ -341,7 +342,7 @@ class FolderFiles:
 
     def read_log(self) -> Log:
         """Returns what the log says, with the digests of complete files."""
-        return folder_log.read(self._log_fd, with_digests=True)
+        return sums_log.read(self._log_fd, with_digests=True)
 
     def sync_beside(self) -> None:
         """Makes what is kept beside the folder survive a power cut, but not yet the names."""
@@ -365,7 +366,7 @@ class FolderFiles:
         self.close_current()
         self.create_empty_before(index)
         self.append_records()
-        self._append(folder_log.encode(Kind.LEFT_OUT, index))
+        self._append(sums_log.encode(Kind.LEFT_OUT, index))
         self._sync_log()
         self.log.left_out.add(index)
         self.tree.unlink(layout.paths[index], self.disk.deletion)
@@ -410,7 +411,7 @@ class FolderFiles:
 
     def _void(self, index: int) -> None:
         """What the log says of this entry and all behind it does not count, also after a power cut."""
-        self._append(folder_log.encode(Kind.CUT, index))
+        self._append(sums_log.encode(Kind.CUT, index))
         self._sync_log()
         self.log.left_out = {one for one in self.log.left_out if one < index}
 

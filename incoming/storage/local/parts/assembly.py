@@ -23,7 +23,7 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE
-from incoming.storage.local.part_files import (
+from incoming.storage.local.parts.files import (
     EndOfFile,
     PartFiles,
     assembly_name,

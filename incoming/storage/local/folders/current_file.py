@@ -9,8 +9,8 @@ from typing import Final
 from incoming.core.checksum import checksum, combine
 from incoming.core.folder_manifest import Entry
 from incoming.core.hashes import Hash, new_hash
-from incoming.storage.local.folder_log import Digests
-from incoming.storage.local.part_files import READ_BYTES, EndOfFile
+from incoming.storage.local.folders.sums_log import Digests
+from incoming.storage.local.parts.files import READ_BYTES, EndOfFile
 from incoming.storage.local.writer import BEHIND_BYTES
 
 LARGE_BYTES: Final = BEHIND_BYTES

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoming.core.checkpoints import MAX_CHECKPOINTS, Checkpoint
-from incoming.storage.local.offsets import (
+from incoming.storage.local.parts.offsets import (
     CHECKPOINTS_AT,
     EMPTY,
     MARK_BYTES,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from incoming.runtime.filesystem import disk_errors
-from incoming.storage.local.folder_disk import FolderDisk, head_name
-from incoming.storage.local.folder_files import FolderFiles
-from incoming.storage.local.folder_layout import FolderLayout
+from incoming.storage.local.folders.disk import FolderDisk, head_name
+from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.layout import FolderLayout
 from incoming.storage.local.posix import GONE, NO_FOLLOW, closing, folder
 from incoming.storage.local.recovery import truncate_at_first_hole
 

@@ -14,10 +14,12 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.core.parts import Part
-from incoming.storage.local import assembly, part_files, part_writer
-from incoming.storage.local.offsets import SLOT_BYTES, record_at
-from incoming.storage.local.part_writer import CHECKPOINT_INTERVAL_S
-from incoming.storage.local.parts import LocalParts
+from incoming.storage.local.parts import assembly
+from incoming.storage.local.parts import files as part_files
+from incoming.storage.local.parts import writer as part_writer
+from incoming.storage.local.parts.offsets import SLOT_BYTES, record_at
+from incoming.storage.local.parts.storage import LocalParts
+from incoming.storage.local.parts.writer import CHECKPOINT_INTERVAL_S
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.contract import CONTENT, write
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID

@@ -19,7 +19,7 @@ from incoming.core.errors import StorageFailed
 from incoming.runtime.base import Runtime
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.folder_tree import is_folder, remove_tree
+from incoming.storage.local.folders.tree import is_folder, remove_tree
 from incoming.storage.local.posix import GONE, folder
 
 log = logging.getLogger(__name__)

@@ -19,11 +19,11 @@ from typing import Final
 from incoming.core.errors import BytesLost
 from incoming.runtime.filesystem import mount_id, mounted, mounts, sync_folder
 from incoming.storage.local import posix
-from incoming.storage.local.folder_completion import complete
-from incoming.storage.local.folder_file import read_digests
-from incoming.storage.local.folder_files import FolderFiles
-from incoming.storage.local.folder_layout import FolderLayout
-from incoming.storage.local.folder_tree import set_time
+from incoming.storage.local.folders.completion import complete
+from incoming.storage.local.folders.current_file import read_digests
+from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.layout import FolderLayout
+from incoming.storage.local.folders.tree import set_time
 from incoming.storage.local.posix import closing, folder, write_again
 
 KNOWN_KINDS: Final = ("ext4", "xfs", "btrfs", "f2fs", "bcachefs", "ext3", "ext2", "overlay", "tmpfs")

@@ -14,18 +14,18 @@ from incoming.core.folder_manifest import FolderManifest
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
 from incoming.storage import Inventory, KnownChecksums, OnDurable, Storage
-from incoming.storage.local.folder_completion import complete
-from incoming.storage.local.folder_disk import FolderDisk, Known, head_name, list_name
-from incoming.storage.local.folder_files import FolderFiles
-from incoming.storage.local.folder_layout import FolderLayout
-from incoming.storage.local.folder_ownership import LocalFolderOwnership
-from incoming.storage.local.folder_recovery import LocalFolderRecovery
-from incoming.storage.local.folder_room import LocalFolderRoom
-from incoming.storage.local.folder_sync import syncs_at_once
-from incoming.storage.local.folder_tree import is_folder
-from incoming.storage.local.folder_writer import LocalFolderWriter
+from incoming.storage.local.folders.completion import complete
+from incoming.storage.local.folders.disk import FolderDisk, Known, head_name, list_name
+from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.layout import FolderLayout
+from incoming.storage.local.folders.ownership import LocalFolderOwnership
+from incoming.storage.local.folders.recovery import LocalFolderRecovery
+from incoming.storage.local.folders.room import LocalFolderRoom
+from incoming.storage.local.folders.sync import syncs_at_once
+from incoming.storage.local.folders.tree import is_folder
+from incoming.storage.local.folders.writer import LocalFolderWriter
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
-from incoming.storage.local.part_files import READ_BYTES, EndOfFile
+from incoming.storage.local.parts.files import READ_BYTES, EndOfFile
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, closing, folder
 from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.write_path import WritePath

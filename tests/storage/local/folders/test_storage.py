@@ -13,8 +13,10 @@ import pytest
 from incoming.core.errors import BadFolder, BadParameter, StorageFailed, StorageFull, StorageLost
 from incoming.core.folder_manifest import Bounds, Entry, encode_head
 from incoming.core.folder_names import NameRules
-from incoming.storage.local import folder_deletion, folder_disk, folder_file
-from incoming.storage.local.folder_storage import LocalFolders
+from incoming.storage.local.folders import current_file
+from incoming.storage.local.folders import deletion as folder_deletion
+from incoming.storage.local.folders import disk as folder_disk
+from incoming.storage.local.folders.storage import LocalFolders
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.local.conftest import NOBODY, TICKET_ID, needs_root
 from tests.support.fakes import FakeRuntime
@@ -69,11 +71,11 @@ def read(folders: LocalFolders) -> bytes:
 
 
 @pytest.mark.parametrize("chunk_bytes", [1, 7, 100, 100_000])
-@pytest.mark.parametrize("large_bytes", [folder_file.LARGE_BYTES, 200])
+@pytest.mark.parametrize("large_bytes", [current_file.LARGE_BYTES, 200])
 def test_a_folder_arrives_with_its_bytes_times_and_digests(
     folders: LocalFolders, monkeypatch: pytest.MonkeyPatch, chunk_bytes: int, large_bytes: int
 ) -> None:
-    monkeypatch.setattr(folder_file, "LARGE_BYTES", large_bytes)
+    monkeypatch.setattr(current_file, "LARGE_BYTES", large_bytes)
     place = store(folders, TICKET_ID, TREE, chunk_bytes)
     assert found_at(place) == expected(TREE)
     assert times_at(place, TREE) == [MODIFIED_MS + number for number in range(len(TREE))]
@@ -670,11 +672,11 @@ def test_nothing_of_somebody_else_is_given_away(folders: LocalFolders, tmp_path:
 
 
 @pytest.mark.parametrize("call", ["pwrite", "open", "mkdir", "utime"])
-@pytest.mark.parametrize("large_bytes", [folder_file.LARGE_BYTES, 200])
+@pytest.mark.parametrize("large_bytes", [current_file.LARGE_BYTES, 200])
 def test_after_an_error_the_same_chunk_is_stored_again(
     folders: LocalFolders, monkeypatch: pytest.MonkeyPatch, call: str, large_bytes: int
 ) -> None:
-    monkeypatch.setattr(folder_file, "LARGE_BYTES", large_bytes)
+    monkeypatch.setattr(current_file, "LARGE_BYTES", large_bytes)
     stream, place = stream_of(TREE), Path(folders.location(TICKET_ID))
     real = getattr(os, call)
     number = 0

@@ -20,8 +20,11 @@ from hypothesis import strategies as st
 
 from incoming.core.errors import BytesLost, StorageFailed
 from incoming.storage import FolderWriter
-from incoming.storage.local import folder_file, folder_files, folder_sync, posix
-from incoming.storage.local.folder_storage import LocalFolders
+from incoming.storage.local import posix
+from incoming.storage.local.folders import current_file
+from incoming.storage.local.folders import files as folder_files
+from incoming.storage.local.folders import sync as folder_sync
+from incoming.storage.local.folders.storage import LocalFolders
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.local.conftest import TICKET_ID
 from tests.support.dying_process import DyingProcess
@@ -60,7 +63,7 @@ LARGE_BYTES: Final = 60
 @pytest.fixture(autouse=True)
 def a_large_file(monkeypatch: pytest.MonkeyPatch) -> None:
     """One file of the folder is written apart from the others."""
-    monkeypatch.setattr(folder_file, "LARGE_BYTES", LARGE_BYTES)
+    monkeypatch.setattr(current_file, "LARGE_BYTES", LARGE_BYTES)
 
 
 def folders_in(directory: Path, boot_id: str = "the first", syncs: bool = True) -> LocalFolders:
@@ -294,7 +297,7 @@ def test_a_power_cut_takes_nothing_of_a_finished_folder_and_any_other_resumes(
 ) -> None:  # fmt: skip
     monkeypatch.setattr(folder_sync, "FEW_FILES", 0)
     monkeypatch.setattr(folder_sync, "syncs_at_once", lambda _: at_once)
-    monkeypatch.setattr("incoming.storage.local.folder_storage.syncs_at_once", lambda _: at_once)
+    monkeypatch.setattr("incoming.storage.local.folders.storage.syncs_at_once", lambda _: at_once)
     (tmp_path / "data").mkdir()
     print(f"INCOMING_TEST_SEED={SEED}")
     known = record(tmp_path, errand)
@@ -352,7 +355,7 @@ def arrived(folders: LocalFolders) -> FolderWriter:
 def many_files(monkeypatch: pytest.MonkeyPatch) -> None:
     """The folder of these tests counts as one of many files, on a disk that is synced at once."""
     monkeypatch.setattr(folder_sync, "FEW_FILES", 0)
-    monkeypatch.setattr("incoming.storage.local.folder_storage.syncs_at_once", lambda _: True)
+    monkeypatch.setattr("incoming.storage.local.folders.storage.syncs_at_once", lambda _: True)
 
 
 def failing(times: int) -> Callable[[int], None]:
@@ -485,7 +488,7 @@ def test_a_large_file_that_the_disk_has_refused_is_written_again(
 def test_a_file_that_the_disk_refuses_while_more_come_is_written_again_at_the_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(folder_file, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(current_file, "LARGE_BYTES", 1000)
     monkeypatch.setattr(folder_files, "MEDIUM_BYTES", 50)
     monkeypatch.setattr(folder_files, "LEFT_TO_SYNC_BYTES", 12)
     asked: list[int] = []

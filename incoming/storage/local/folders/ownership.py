@@ -13,8 +13,8 @@ from typing import Final
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
 from incoming.storage.local import posix
-from incoming.storage.local.folder_disk import FolderDisk, list_name
-from incoming.storage.local.folder_tree import everything
+from incoming.storage.local.folders.disk import FolderDisk, list_name
+from incoming.storage.local.folders.tree import everything
 from incoming.storage.local.ownership import FileGiver, LocalOwnership, give_file, give_folder
 from incoming.storage.local.posix import NO_FOLLOW, closing, folder
 
@@ -28,7 +28,7 @@ class LocalFolderOwnership:
         self, disk: FolderDisk, giver: FileGiver, of_files: LocalOwnership, at_once: Callable[[], bool],
         runtime: Runtime,
     ) -> None:  # fmt: skip
-        """`at_once`: whether one sync of the file system is enough, see folder_sync."""
+        """`at_once`: whether one sync of the file system is enough, see `sync`."""
         self._disk = disk
         self._giver = giver
         self._of_files = of_files

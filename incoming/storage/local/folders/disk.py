@@ -2,7 +2,7 @@
 
 DIRECTORY/ID/ID            the folder, with the files that have come, at their paths
 DIRECTORY/ID/ID.head       the head of the stream, as it came
-DIRECTORY/ID/ID.sums       digests of complete files, and what was left out (`folder_log`)
+DIRECTORY/ID/ID.sums       digests of complete files, and what was left out (`sums_log`)
 DIRECTORY/ID/ID.manifest   the list for the app, once the folder has arrived
 """
 
@@ -29,12 +29,12 @@ from incoming.core.folder_manifest import (
 )
 from incoming.core.folder_names import NameRules
 from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
-from incoming.storage.local import folder_log
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import UploadDirectory
-from incoming.storage.local.folder_layout import FolderLayout, Stored, stored
-from incoming.storage.local.folder_log import Log
-from incoming.storage.local.folder_tree import FolderTree
+from incoming.storage.local.folders import sums_log
+from incoming.storage.local.folders.layout import FolderLayout, Stored, stored
+from incoming.storage.local.folders.sums_log import Log
+from incoming.storage.local.folders.tree import FolderTree
 from incoming.storage.local.posix import GONE, NO_FOLLOW, closing, folder
 
 MAX_CACHED_ENTRIES: Final = 200_000
@@ -120,7 +120,7 @@ class FolderDisk:
                 cached = self._from_cache(ticket_id)
                 if cached and cached.identity == identity:
                     return cached.known
-                log = folder_log.read(log_fd) if log_fd >= 0 else Log()
+                log = sums_log.read(log_fd) if log_fd >= 0 else Log()
                 if cached and cached.identity[0] == identity[0] and cached.known.layout:
                     known = Known(cached.known.head_bytes, cached.known.layout, log)
                 else:
@@ -134,7 +134,7 @@ class FolderDisk:
 
     def learn(self, ticket_id: str, head_fd: int, log_fd: int, layout: FolderLayout) -> None:
         """Keeps the layout of a folder whose head has just become complete."""
-        known = Known(layout.manifest.head_bytes, layout, folder_log.read(log_fd))
+        known = Known(layout.manifest.head_bytes, layout, sums_log.read(log_fd))
         self._add_to_cache(ticket_id, _Cached((_identity(head_fd), _identity(log_fd)), known))
 
     def layout(self, ticket_id: str) -> FolderLayout | None:

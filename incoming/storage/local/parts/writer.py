@@ -12,8 +12,8 @@ from incoming.core.checksum import checksum
 from incoming.core.parts import Part
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.offsets import OffsetsFile, Record, encode_record, record_at
-from incoming.storage.local.part_files import PartFiles, read_checksum
+from incoming.storage.local.parts.files import PartFiles, read_checksum
+from incoming.storage.local.parts.offsets import OffsetsFile, Record, encode_record, record_at
 from incoming.storage.local.posix import write_again
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import OpenFile, Reserve, ReservingWriter

@@ -27,7 +27,7 @@ from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
-from incoming.storage.local.offsets import EMPTY, OffsetsFile, Record, Slot, decode, decode_record
+from incoming.storage.local.parts.offsets import EMPTY, OffsetsFile, Record, Slot, decode, decode_record
 from incoming.storage.local.posix import GONE, NO_FOLLOW, folder, punch_hole
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.parts import Part, are_adjacent
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
-from incoming.storage.local.assembly import Assembler
 from incoming.storage.local.deletion import Deletion
-from incoming.storage.local.part_files import PartFiles
-from incoming.storage.local.part_writer import LocalPartWriter, OpenPart
+from incoming.storage.local.parts.assembly import Assembler
+from incoming.storage.local.parts.files import PartFiles
+from incoming.storage.local.parts.writer import LocalPartWriter, OpenPart
 from incoming.storage.local.posix import FileSync
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import OpenFile, Reserve

@@ -9,11 +9,11 @@ from incoming.core.folder_list import line
 from incoming.core.folder_manifest import Entry
 from incoming.runtime.filesystem import set_mode
 from incoming.storage.local.directory import FILE_MODE
-from incoming.storage.local.folder_disk import list_name
-from incoming.storage.local.folder_file import read_digests
-from incoming.storage.local.folder_files import FolderFiles
-from incoming.storage.local.folder_layout import FolderLayout
-from incoming.storage.local.folder_log import Digests
+from incoming.storage.local.folders.current_file import read_digests
+from incoming.storage.local.folders.disk import list_name
+from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.layout import FolderLayout
+from incoming.storage.local.folders.sums_log import Digests
 from incoming.storage.local.posix import NO_FOLLOW, closing, write_all
 
 LINES_AT_A_TIME: Final = 1000
