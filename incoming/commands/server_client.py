@@ -20,7 +20,7 @@ from incoming.http import listeners
 from incoming.registry import journal
 from incoming.settings.table import Settings
 from incoming.storage.choice import S3
-from incoming.storage.local import upload_file
+from incoming.storage.local.paths import upload_file
 
 TIMEOUT_S = 30.0
 MIN_ID_CHARS = 4

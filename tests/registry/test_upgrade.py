@@ -8,7 +8,7 @@ from typing import Final
 import pytest
 
 from incoming.core.lifecycle import State
-from incoming.storage.local import upload_file
+from incoming.storage.local.paths import upload_file
 from tests.registry.test_samples import NAMES, unpack
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1

@@ -21,7 +21,7 @@ from incoming.registry import journal
 from incoming.registry.append_log import BLANK, BLOCK_BYTES
 from incoming.registry.entries import CLEAN_STOP, ticket_entry
 from incoming.registry.records import RecordReader, encode_record
-from incoming.storage.local import upload_file
+from incoming.storage.local.paths import upload_file
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 

@@ -12,7 +12,7 @@ from incoming.core.errors import Damaged, TakenOver, UploadCancelled, WrongFile
 from incoming.core.lifecycle import State
 from incoming.core.resume_check import SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
-from incoming.storage.local.storage import READ_BYTES
+from incoming.storage.local.reading import READ_BYTES
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
 from tests.support.uploads import Client, House, new_claim

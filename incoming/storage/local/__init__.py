@@ -8,12 +8,3 @@
 
 POSIX is known only in this package: paths, user ids, holes, allocated blocks.
 """
-
-from __future__ import annotations
-
-from pathlib import Path
-
-
-def upload_file(directory: Path, ticket_id: str) -> Path:
-    """Returns where the file of an upload is, in the directory of all uploads."""
-    return directory / ticket_id / ticket_id

@@ -9,8 +9,8 @@ from typing import Final, Protocol
 
 from incoming.core.errors import StorageFailed
 from incoming.runtime.filesystem import set_folder_mode
-from incoming.storage.local import upload_file
 from incoming.storage.local.ownership import PASS
+from incoming.storage.local.paths import upload_file
 from incoming.storage.local.posix import GONE, NO_FOLLOW, folder
 
 DIR_MODE: Final = 0o2770

@@ -15,6 +15,7 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors, set_mode, try_to_write
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage import KnownChecksums, OnDurable
+from incoming.storage.local.boot_mark import boot_mark
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, Owner, UploadDirectory
 from incoming.storage.local.folders.deletion import FolderDeletion
@@ -23,16 +24,15 @@ from incoming.storage.local.folders.storage import LocalFolders, OfFiles
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.parts.files import PartFiles, assembly_name, regions_name
-from incoming.storage.local.parts.offsets import boot_mark
 from incoming.storage.local.parts.storage import LocalParts
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, folder, has_inodes
+from incoming.storage.local.reading import pieces
 from incoming.storage.local.recovery import LocalRecovery
 from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.small_file import LocalSmallFiles
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
 
-READ_BYTES: Final = 1024 * 1024
 NO_OTHER_OWNER: Final = NoOtherOwner()
 
 
@@ -153,15 +153,10 @@ class LocalStorage:
             self._runtime.in_pool(self._read, ticket_id, start, end, take)
 
     def _read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
-        buffer = memoryview(bytearray(min(READ_BYTES, end - start)))
         fd = self._directory.open(ticket_id, os.O_RDONLY)
         try:
-            while start < end:
-                count = os.preadv(fd, [buffer[: end - start]], start)
-                if not count:
-                    raise OSError(errno.EIO, "The file is shorter than it was")
-                take(buffer[:count])
-                start += count
+            for piece in pieces(fd, start, end):
+                take(piece)
         finally:
             close_descriptor(fd)
 

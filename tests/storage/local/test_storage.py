@@ -15,7 +15,8 @@ import pytest
 from incoming.core.errors import StorageFailed, StorageFull
 from incoming.storage.local import posix
 from incoming.storage.local.posix import STEP_BYTES
-from incoming.storage.local.storage import READ_BYTES, LocalStorage
+from incoming.storage.local.reading import READ_BYTES
+from incoming.storage.local.storage import LocalStorage
 from incoming.storage.local.writer import SHORT_SYNC_BYTES, LocalWriter
 from tests.storage.local.conftest import NOBODY, TICKET_ID, Mount, needs_root
 from tests.support.fakes import FakeRuntime

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from typing import Final
 
@@ -10,7 +9,7 @@ from incoming.core.checksum import checksum, combine
 from incoming.core.folder_manifest import Entry
 from incoming.core.hashes import Hash, new_hash
 from incoming.storage.local.folders.sums_log import Digests
-from incoming.storage.local.parts.files import READ_BYTES, EndOfFile
+from incoming.storage.local.reading import pieces
 from incoming.storage.local.writer import BEHIND_BYTES
 
 LARGE_BYTES: Final = BEHIND_BYTES
@@ -64,14 +63,9 @@ class Current:
 
 def read_digests(fd: int, size_bytes: int, wants_sha256: bool) -> Digests:
     """Returns the digests of the first bytes of a file. Raises OSError if it has fewer."""
-    crc, sha256, position = 0, new_hash("sha256") if wants_sha256 else None, 0
-    buffer = memoryview(bytearray(min(READ_BYTES, size_bytes)))
-    while position < size_bytes:
-        count = os.preadv(fd, [buffer[: size_bytes - position]], position)
-        if not count:
-            raise EndOfFile
-        crc = checksum(buffer[:count], crc)
+    crc, sha256 = 0, new_hash("sha256") if wants_sha256 else None
+    for piece in pieces(fd, 0, size_bytes):
+        crc = checksum(piece, crc)
         if sha256:
-            sha256.update(buffer[:count])
-        position += count
+            sha256.update(piece)
     return Digests(crc, sha256.digest() if sha256 else b"")

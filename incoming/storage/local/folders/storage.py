@@ -25,8 +25,8 @@ from incoming.storage.local.folders.sync import syncs_at_once
 from incoming.storage.local.folders.tree import is_folder
 from incoming.storage.local.folders.writer import LocalFolderWriter
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
-from incoming.storage.local.parts.files import READ_BYTES, EndOfFile
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, closing, folder
+from incoming.storage.local.reading import READ_BYTES, EndOfFile
 from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import Reserve

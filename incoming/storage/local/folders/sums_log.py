@@ -21,7 +21,7 @@ import msgspec
 
 from incoming.core.checksum import checksum
 from incoming.core.folder_names import KEEPS_ALL, NameRules
-from incoming.storage.local.parts.offsets import MARK_BYTES
+from incoming.storage.local.boot_mark import MARK_BYTES
 
 _RECORD: Final = struct.Struct("<III32s")
 _CRC: Final = struct.Struct("<I")

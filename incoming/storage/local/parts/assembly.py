@@ -24,15 +24,14 @@ from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE
 from incoming.storage.local.parts.files import (
-    EndOfFile,
     PartFiles,
     assembly_name,
     offsets_name,
     part_name,
-    read_checksum,
     regions_name,
 )
 from incoming.storage.local.posix import NO_FOLLOW, FileSync, fallocate, folder
+from incoming.storage.local.reading import EndOfFile, read_checksum
 from incoming.storage.local.write_path import WritePath
 
 STEP_BYTES: Final = 16 * 1024 * 1024
@@ -119,7 +118,7 @@ class Assembler:
         try:
             is_same = os.fstat(fd).st_size == whole.end_bytes
             with contextlib.suppress(EndOfFile):
-                is_same = is_same and read_checksum(fd, 0, 0, whole.end_bytes) == whole.crc32c
+                is_same = is_same and read_checksum(fd, 0, whole.end_bytes) == whole.crc32c
         finally:
             close_descriptor(fd)
         if not is_same:

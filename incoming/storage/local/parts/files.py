@@ -12,7 +12,6 @@ for all other uploads, and a server of an older version never takes a file with 
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import re
@@ -21,7 +20,6 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.checkpoints import START, Checkpoint, Checkpoints, up_to
-from incoming.core.checksum import checksum
 from incoming.core.parts import Part
 from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
@@ -29,10 +27,10 @@ from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import DIR_MODE, FILE_MODE, UploadDirectory
 from incoming.storage.local.parts.offsets import EMPTY, OffsetsFile, Record, Slot, decode, decode_record
 from incoming.storage.local.posix import GONE, NO_FOLLOW, folder, punch_hole
+from incoming.storage.local.reading import EndOfFile, read_checksum
 
 log = logging.getLogger(__name__)
 
-READ_BYTES: Final = 1024 * 1024
 _SUFFIXES: Final = re.compile(r"\.(parts|offsets|assembly|part-[0-9]{1,9})")
 
 
@@ -59,13 +57,6 @@ def part_name(ticket_id: str, part: Part) -> str:
 def _is_of_parts(ticket_id: str, name: str) -> bool:
     """Returns whether a file in the folder of an upload has this name because the upload comes in parts."""
     return name.startswith(ticket_id) and bool(_SUFFIXES.fullmatch(name[len(ticket_id) :]))
-
-
-class EndOfFile(OSError):
-    """A file has fewer bytes than were stored in it."""
-
-    def __init__(self) -> None:
-        super().__init__(errno.EIO, "The file is shorter than it was")
 
 
 class PartFiles:
@@ -203,10 +194,10 @@ class PartFiles:
     def _agreeing(self, ticket_id: str, part: Part, slot: Slot) -> Checkpoint:
         """Returns the last one of what is known of a part that agrees with its file."""
         known = {*slot.checkpoints, *([slot.record.stored] if slot.record else [])}
-        right, crc = START, 0
+        begin, right, crc = part.start_bytes or 0, START, 0
         with contextlib.suppress(FileNotFoundError, EndOfFile), self.reading(ticket_id, part) as fd:
             for one in sorted(known):
-                crc = read_checksum(fd, (part.start_bytes or 0), right.end_bytes, one.end_bytes, crc)
+                crc = read_checksum(fd, begin + right.end_bytes, begin + one.end_bytes, crc)
                 if crc != one.crc32c:
                     break
                 right = one
@@ -284,18 +275,3 @@ def free_range(fd: int, start_bytes: int, size_bytes: int) -> None:
     error = punch_hole(fd, start_bytes, size_bytes)
     if error and error not in UNSUPPORTED:
         raise OSError(error, os.strerror(error))
-
-
-def read_checksum(fd: int, base: int, start: int, end: int, crc: int = 0) -> int:
-    """Returns the CRC-32C of what has the checksum `crc`, and of the bytes from `start` to `end` behind it.
-
-    `base`: where the part begins in the file. Raises EndOfFile.
-    """
-    buffer = memoryview(bytearray(max(min(READ_BYTES, end - start), 1)))
-    while start < end:
-        count = os.preadv(fd, [buffer[: end - start]], base + start)
-        if not count:
-            raise EndOfFile
-        crc = checksum(buffer[:count], crc)
-        start += count
-    return crc

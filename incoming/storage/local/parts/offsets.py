@@ -18,7 +18,6 @@ Checkpoints are written and synced every few seconds of a transfer.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import struct
 from collections.abc import Sequence
@@ -26,11 +25,11 @@ from typing import Final, NamedTuple
 
 from incoming.core.checkpoints import MAX_CHECKPOINTS, Checkpoint, Checkpoints
 from incoming.core.checksum import checksum
+from incoming.storage.local.boot_mark import MARK_BYTES
 from incoming.storage.local.posix import write_all
 
 SLOT_BYTES: Final = 256
 CHECKPOINTS_AT: Final = 32
-MARK_BYTES: Final = 8
 _RECORD: Final = struct.Struct(f"<QI{MARK_BYTES}s")
 _CHECKPOINT: Final = struct.Struct("<QI")
 _CRC: Final = struct.Struct("<I")
@@ -54,11 +53,6 @@ class Slot(NamedTuple):
 
 EMPTY: Final = Slot()
 NONE: Final[Checkpoints] = ()
-
-
-def boot_mark(boot_id: str) -> bytes:
-    """Returns the mark of this start of the machine. Without an id each process has its own."""
-    return hashlib.sha256(boot_id.encode()).digest()[:MARK_BYTES] if boot_id else os.urandom(MARK_BYTES)
 
 
 def record_at(number: int) -> int:

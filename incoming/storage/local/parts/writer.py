@@ -12,9 +12,10 @@ from incoming.core.checksum import checksum
 from incoming.core.parts import Part
 from incoming.runtime.filesystem import disk_errors
 from incoming.runtime.gevent_runtime import close_descriptor
-from incoming.storage.local.parts.files import PartFiles, read_checksum
+from incoming.storage.local.parts.files import PartFiles
 from incoming.storage.local.parts.offsets import OffsetsFile, Record, encode_record, record_at
 from incoming.storage.local.posix import write_again
+from incoming.storage.local.reading import read_checksum
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import OpenFile, Reserve, ReservingWriter
 
@@ -104,8 +105,8 @@ class LocalPartWriter(ReservingWriter):
 
     def _shortened(self, length_bytes: int) -> Checkpoint:
         known = last(up_to(self._checkpoints, length_bytes))
-        crc = read_checksum(self._fd, self._start_bytes, known.end_bytes, length_bytes, known.crc32c)
-        return Checkpoint(length_bytes, crc)
+        start, end = self._start_bytes + known.end_bytes, self._start_bytes + length_bytes
+        return Checkpoint(length_bytes, read_checksum(self._fd, start, end, known.crc32c))
 
     # --- checkpoints and the end ------------------------------------------------------------------------
 

@@ -10,15 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from incoming.core.checkpoints import MAX_CHECKPOINTS, Checkpoint
+from incoming.storage.local.boot_mark import MARK_BYTES
 from incoming.storage.local.parts.offsets import (
     CHECKPOINTS_AT,
     EMPTY,
-    MARK_BYTES,
     SLOT_BYTES,
     OffsetsFile,
     Record,
     Slot,
-    boot_mark,
     decode,
     encode_checkpoints,
     encode_record,
@@ -73,9 +72,3 @@ def test_each_part_has_a_slot_of_its_own(tmp_path: Path) -> None:
     assert offsets.slot(2) == Slot(None, checkpoints)
     assert offsets.slot(999) == EMPTY
     os.close(fd)
-
-
-def test_each_start_of_the_machine_has_a_mark_of_its_own() -> None:
-    assert boot_mark("one") == boot_mark("one") != boot_mark("another")
-    assert boot_mark("") != boot_mark("")
-    assert {len(boot_mark(boot_id)) for boot_id in ("", "one")} == {MARK_BYTES}

@@ -20,6 +20,7 @@ from incoming.storage.local.parts import writer as part_writer
 from incoming.storage.local.parts.offsets import SLOT_BYTES, record_at
 from incoming.storage.local.parts.storage import LocalParts
 from incoming.storage.local.parts.writer import CHECKPOINT_INTERVAL_S
+from incoming.storage.local.reading import read_checksum
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from tests.storage.contract import CONTENT, write
 from tests.storage.local.conftest import RESERVE_BYTES, TICKET_ID
@@ -411,7 +412,7 @@ def test_a_kill_costs_no_reading_and_a_power_cut_is_found_out_once(
 ) -> None:
     store(machine.parts(), PARTS)
     reads: list[int] = []
-    real = part_files.read_checksum
+    real = read_checksum
 
     def noted(*args: Any) -> int:
         reads.append(1)
@@ -443,7 +444,7 @@ def test_late_news_of_a_power_cut_do_not_replace_a_newer_offset(
     """Two threads look at the same part; while one of them reads, a writer moves on."""
     stored_in_steps(machine, [50, 100])
     parts = machine.parts_after_a_power_cut()
-    real = part_files.read_checksum
+    real = read_checksum
 
     def slowly(*args: Any) -> int:
         monkeypatch.setattr(part_files, "read_checksum", real)
