@@ -68,6 +68,38 @@ def test_every_setting_is_documented_with_its_default_and_unit() -> None:
     assert settings_table() in text_of("docs/reference/settings.md"), f"it lacks\n\n{settings_table()}\n"
 
 
+NAMES_A_SETTING: Final = re.compile(r"\bsettings? (`\w+`(?:(?:,| and| or|, and|, or) `\w+`)*)")
+
+
+@every_page
+def test_what_a_page_calls_a_setting_is_one(page: Path) -> None:
+    lists = NAMES_A_SETTING.findall(" ".join(page.read_text("utf-8").split()))
+    named = {name for names in lists for name in re.findall(r"`(\w+)`", names)}
+    assert named <= {setting.name for setting in SETTINGS}
+
+
+def test_the_table_for_people_of_the_original_has_settings_with_their_defaults() -> None:
+    page = text_of("docs/how-to/from-the-original.md")
+    table = page.partition("| there | here | default |")[2].partition("\n\n")[0]
+    rows = re.findall(r"^\| ([^|]+) \| `(\w+)` \| ([^|]+) \| ([^|]+) \|$", table, re.MULTILINE)
+    assert len(rows) == len(table.splitlines()) - 2 > 10
+    defaults = {setting.name: shown(setting) for setting in SETTINGS}
+    assert {name: default for _, name, default, _ in rows}.items() <= defaults.items()
+    words = set(re.findall(r"`([a-z]+(?:_[a-z]+)+)`", page))
+    others = text_of("docs/reference/api.md") + text_of("docs/reference/javascript.md")
+    assert {word for word in words if word not in others} <= defaults.keys()
+
+
+PARAMETER: Final = re.compile(r"`([a-z]+(?:[A-Z][a-z]*)+)`")
+
+
+def test_each_parameter_and_field_on_the_page_for_people_of_the_original_is_in_the_reference() -> None:
+    names = set(PARAMETER.findall(text_of("docs/how-to/from-the-original.md")))
+    reference = text_of("docs/reference/api.md")
+    assert len(names) > 10
+    assert names <= {name for name in names if f"| `{name}`" in reference or f"`{name}`," in reference}
+
+
 ROUTE: Final = r"\b(GET|POST) ((?:backend|frontend)/[\w.]+|status(?:/\w+)?|metrics|healthz)\b"
 
 
