@@ -13,7 +13,7 @@ from incoming.registry.redis.instances import LIFE_S
 from incoming.runtime.base import LONGEST_TICK_S
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.settings.table import Settings
-from tests.support.redis_server import RedisServer, let_greenlets_wait
+from tests.support.redis_server import RedisServer, let_greenlets_wait, wait_for_greenlets
 
 
 class Stopped(GeventRuntime):
@@ -41,11 +41,13 @@ def test_a_process_that_others_may_have_taken_for_dead_looks_at_its_uploads(
     looked: list[None] = []
     tickets = RedisTickets(Settings(registry=redis.url), runtime, Counters())
     tickets.start(lambda _: looked.append(None))
-    gevent.sleep(0.1)
-    looked.clear()  # the news were just subscribed
+    wait_for_greenlets(lambda: looked, "the news are subscribed")
+    looked.clear()
     tickets.tick()
     runtime.jumped_s += jumped_s
     tickets.tick()
+    if times:
+        wait_for_greenlets(lambda: looked, "it looks")
     gevent.sleep(0.01)
     assert len(looked) == times
     tickets.close()

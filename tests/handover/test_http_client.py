@@ -25,7 +25,7 @@ from tests.support.fakes import FakeRuntime
 from tests.support.server import ROOT
 
 FORM = {"id": "2b1c5a06", "filename": "/srv/ü & =.bin", "cancelReason": ""}
-NEARLY_AT_ONCE_S = 5.0
+NEARLY_AT_ONCE_S = 20.0
 LONG_S = 30.0
 
 
@@ -89,7 +89,7 @@ def raw_app(answer: bytes, then: bytes = b"", closes: bool = False) -> Iterator[
                 connection.sendall(then)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(60)
         thread = threading.Thread(target=serve, args=(listener,))
         thread.start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}/finished"
@@ -196,7 +196,7 @@ def test_whatever_an_app_sends_for_ever_is_not_read_for_ever(
 @pytest.mark.parametrize(("begin", "then"), FOR_EVER.values(), ids=FOR_EVER)
 def test_whatever_drips_for_ever_is_bounded_in_time(caller: Caller, begin: bytes, then: bytes) -> None:
     with raw_app(begin, then) as url:  # each piece comes well within the time between two bytes
-        told = caller.post(url, connect_timeout_s=0.2, answer_timeout_s=0.4)
+        told = caller.post(url, connect_timeout_s=1.0, answer_timeout_s=0.4)
     assert (told.answer, told.kind) == ("NoAnswer", "timeout")
     assert told.took_s < NEARLY_AT_ONCE_S
 
@@ -250,7 +250,7 @@ def test_an_answer_that_never_begins_is_not_waited_for(caller: Caller) -> None:
 )
 def test_an_answer_that_drips_is_bounded_as_a_whole(caller: Caller, begin: bytes) -> None:
     with raw_app(begin, b"d") as url:  # each byte comes well within the time between two bytes
-        told = caller.post(url, connect_timeout_s=0.2, answer_timeout_s=0.5)
+        told = caller.post(url, connect_timeout_s=1.0, answer_timeout_s=0.5)
     assert (told.answer, told.why) == ("NoAnswer", "the app did not answer in time")
     assert told.took_s < NEARLY_AT_ONCE_S
 

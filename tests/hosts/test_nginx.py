@@ -158,10 +158,10 @@ def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
     start_server: StartServer, tmp_path: Path, kind: type[ClientV1 | ClientV2]
 ) -> None:
     """The server asks the client twice in that time, and the client answers."""
-    server = start_server(connection_timeout_s=2)
+    server = start_server(connection_timeout_s=4)
     front = Nginx(tmp_path / "nginx", server.port)
-    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 2s")
-    front.change(r"proxy_send_timeout 2m", "proxy_send_timeout 2s")
+    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 4s")
+    front.change(r"proxy_send_timeout 2m", "proxy_send_timeout 4s")
     with front, ScriptedApp(WAIT) as app:
         client = kind(front.url, new_upload(server, app.url), data())
         client.open()
@@ -172,7 +172,7 @@ def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
             client.complete()
         app.wait_for(1)
         pings = 0
-        while pings < 5:  # one a second
+        while pings < 3:  # one in two seconds
             frame = client.ws.receive_frame()
             if frame.opcode == PING:
                 client.ws.send_frame(0x80 | PONG, frame.payload)
@@ -184,9 +184,9 @@ def test_an_upload_that_waits_for_its_app_is_not_cut_for_its_silence(
 def test_a_timeout_below_that_cuts_an_upload_which_then_comes_back(
     start_server: StartServer, tmp_path: Path
 ) -> None:
-    server = start_server(connection_timeout_s=10)
+    server = start_server(connection_timeout_s=30)
     front = Nginx(tmp_path / "nginx", server.port)
-    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 1s")
+    front.change(r"proxy_read_timeout 2m", "proxy_read_timeout 4s")
     with front, ScriptedApp(WAIT) as app:
         client = ClientV1(front.url, new_upload(server, app.url), data())
         client.open().send_until_acked()

@@ -74,11 +74,11 @@ def test_an_error_in_a_script_is_an_error_of_the_storage_with_its_cause(
 
 
 def test_calls_are_measured(server: RedisServer, opened: Any) -> None:
-    connection = opened(server.url)
+    began_s, connection = time.monotonic(), opened(server.url)
     for _ in range(3):
         connection.read("PING")
     assert sum(connection.latency.counts) == 3
-    assert 0.0 < connection.latency.sum_s < 1.0
+    assert 0.0 < connection.latency.sum_s <= time.monotonic() - began_s
 
 
 @together
@@ -215,7 +215,6 @@ def test_the_primary_that_sentinels_have_promoted_is_used_from_then_on(tmp_path:
             while True:
                 subscription.next_message(1.0)
         subscription.close()
-        began_s = time.monotonic()
 
         def works_again() -> bool:
             try:
@@ -223,8 +222,7 @@ def test_the_primary_that_sentinels_have_promoted_is_used_from_then_on(tmp_path:
             except StorageFailed:
                 return False
 
-        wait_for_greenlets(works_again, "the replica has taken over", deadline_s=30.0)
-        assert time.monotonic() - began_s < 20.0
+        wait_for_greenlets(works_again, "the replica has taken over", deadline_s=60.0)
         subscription = connection.subscribe("incoming:news")
         replica.client().publish("incoming:news", "hello")
         assert wait_for_greenlets(lambda: subscription.next_message(1.0), "a message") == b"hello"

@@ -16,6 +16,12 @@ class OwnedProcess:
 
     _process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        """The process id of the running server."""
+        assert self._process
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: it loses nothing that it has answered for."""
         assert self._process

@@ -35,7 +35,7 @@ class Silent:
 
 def wait_until_checked(*connections: Silent) -> None:
     """Returns when each of them has been checked for the last time."""
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while not all(len(one.checked_at_s) == one._times for one in connections):
             gevent.sleep(0.01)
 
@@ -132,7 +132,7 @@ def test_the_rest_of_a_crowd_is_pinged_as_often_as_a_few() -> None:
     assert left.allowed == [KeepaliveIntervals(45.0, 100.0)]
     for one in crowd:
         keepalive.remove(one)
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while len(left.checked_at_s) < 3:
             gevent.sleep(0.01)
     assert left.allowed[1:3] == [KeepaliveIntervals(0.5, 0.5)] * 2
@@ -162,7 +162,7 @@ AMONG_MANY = KeepaliveIntervals(pong_after_s=0.045, ping_after_s=0.2)
 def reading(websocket: WebSocket) -> gevent.Greenlet:
     """Returns a greenlet that waits for the next message."""
     reader = gevent.spawn(websocket.receive)
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while not websocket._is_waiting:
             gevent.sleep(0)
     return reader
@@ -194,7 +194,7 @@ def test_among_thousands_a_silent_peer_gets_pongs_and_then_a_ping() -> None:
     assert [opcode for opcode, *_ in heard] == [PONG] * 4 + [PING]
     assert [round(at_s - began_s, 3) for *_, at_s in heard] == [0.045, 0.09, 0.135, 0.18, 0.2]
     peer.send(FIN | PONG)
-    with gevent.Timeout(10):
+    with gevent.Timeout(60):
         while websocket.liveness.received_s == began_s:
             gevent.sleep(0)
     began_s = websocket.liveness.received_s
@@ -211,7 +211,7 @@ def test_among_thousands_a_peer_that_does_not_answer_is_given_up_too() -> None:
     began_s = websocket.liveness.received_s
     heard = frames_of_checks(websocket, peer, began_s, began_s + 1)
     assert [opcode for opcode, *_ in heard][-1] == PING
-    with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
+    with gevent.Timeout(60), pytest.raises(ConnectionGone, match="silent"):
         reader.get()
     peer.close()
 
@@ -233,10 +233,10 @@ def test_among_thousands_a_message_that_stalls_is_given_up_as_soon_as_among_few(
     keepalive, peer = KeepAlive(0.4), Peer()
     for _ in range(2000):
         keepalive.schedule(Silent(1, 0), time.monotonic() + 60)
+    began_s = time.monotonic()
     websocket = WebSocket(peer.server_socket, BufferPool(4096), keepalive)
     peer.socket.sendall(masked_frame(FIN | BINARY, b"and then nothing")[:-3])
-    began_s = time.monotonic()
-    with gevent.Timeout(10), pytest.raises(ConnectionGone, match="silent"):
+    with gevent.Timeout(60), pytest.raises(ConnectionGone, match="silent"):
         websocket.receive()
     assert time.monotonic() - began_s >= 0.3
     assert peer.receive() == ServerFrame(PING, b"")
@@ -261,7 +261,7 @@ def test_a_peer_that_accepts_nothing_is_given_up_too() -> None:
     with pytest.raises(BlockingIOError):
         while True:
             peer.server_socket.send(b"x" * 65536)
-    with gevent.Timeout(10), pytest.raises(ConnectionGone):
+    with gevent.Timeout(60), pytest.raises(ConnectionGone):
         websocket.receive()
     peer.close()
 

@@ -418,8 +418,8 @@ def test_a_flood_of_empty_fragments_ends_the_connection(
 def test_a_slow_message_that_makes_progress_arrives_however_long_it_takes(
     peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "MESSAGE_STALL_TIMEOUT_S", 0.2)
-    monkeypatch.setattr(flow_control, "MESSAGE_STALL_TIMEOUT_S", 0.2)
+    monkeypatch.setattr(websocket, "MESSAGE_STALL_TIMEOUT_S", 2.0)
+    monkeypatch.setattr(flow_control, "MESSAGE_STALL_TIMEOUT_S", 2.0)
     monkeypatch.setattr(flow_control, "MIN_MESSAGE_BYTES_PER_S", 5000)
     payload = os.urandom(20_000)
     frame = masked_frame(FIN | BINARY, payload)
@@ -427,12 +427,12 @@ def test_a_slow_message_that_makes_progress_arrives_however_long_it_takes(
     def send() -> None:
         for at in range(0, len(frame), 1000):
             peer.socket.sendall(frame[at : at + 1000])
-            gevent.sleep(0.03)
+            gevent.sleep(0.15)
 
     began_s = time.monotonic()
     sending = gevent.spawn(send)
     assert received(ws) == (BINARY, payload)
-    assert time.monotonic() - began_s > 0.4, "longer than a message may stand still"
+    assert time.monotonic() - began_s > 2.5, "longer than a message may stand still"
     sending.get()
 
 
