@@ -10,6 +10,8 @@ from incoming.core.lifecycle import State
 from incoming.core.ticket import Ticket
 
 ALWAYS: Final = -math.inf
+DELETION_LEFT_S: Final = 10.0
+"""So long the deletion of what an upload has left is the business of the process that has ended it."""
 
 
 class Times(Protocol):
@@ -53,9 +55,16 @@ def due_at_s(ticket: Ticket, rest_s: Mapping[State, float]) -> float:
     """
     if ticket.state is State.UPLOADING or ticket.is_undelivered or ticket.is_whole:
         return ALWAYS
+    if ticket.to_delete:
+        return ticket.changed_at_s + DELETION_LEFT_S
     return ticket.changed_at_s + rest_s[ticket.state]
 
 
 def is_due(ticket: Ticket, rest_s: Mapping[State, float], now_s: float) -> bool:
     """Returns whether housekeeping has to look at the ticket now."""
     return due_at_s(ticket, rest_s) < now_s
+
+
+def is_deletion_due(ticket: Ticket, now_s: float) -> bool:
+    """Returns whether any process has to delete what an ended upload has left."""
+    return ticket.to_delete and ticket.changed_at_s + DELETION_LEFT_S < now_s

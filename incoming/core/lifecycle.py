@@ -197,17 +197,22 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """The upload is cancelled. `by_app`: by its app, which then need not be called."""
+    """The upload is cancelled. `by_app`: by its app, which then need not be called.
+
+    `to_delete`: see `Ticket`.
+    """
 
     reason: str
     by_app: bool = False
+    to_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Expire:
-    """The idle time, or the retention of a failed file, is over."""
+    """The idle time, or the retention of a failed file, is over. `to_delete`: see `Ticket`."""
 
     reason: str
+    to_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +227,9 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Confirm:
-    """The app has the file."""
+    """The app has the file. `to_delete`: see `Ticket`."""
+
+    to_delete: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,13 +257,18 @@ class Told:
     """The app knows that the upload was called off, or has not answered for too long."""
 
 
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """The upload has ended, and the storage has nothing of it any more that is to be deleted."""
+
+
 PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | Assemble
 """What happens to an upload that comes in parts."""
 
 Event = (
     PartEvent | Claim | SetLength | BeginUnchecked | EndUnchecked | Record | LeaveOut | Release | Complete
     | Cancel | Expire | FoundIncomplete
-    | Post | Wait | Confirm | Refuse | Lapse | Retry | Told
+    | Post | Wait | Confirm | Refuse | Lapse | Retry | Told | Deleted
 )  # fmt: skip
 
 TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
@@ -313,6 +325,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         Claim: State.FINISHED,  # its client gets the result once more
         Release: State.FINISHED,
         Confirm: State.FINISHED,  # a repeated finish_upload is ok
+        Deleted: State.FINISHED,
         Wait: State.FINISHED,  # the answer "wait" was read after finish_upload had come
     },
     State.FAILED: {
@@ -320,6 +333,6 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         Retry: State.HANDING_OVER,
         Expire: State.EXPIRED,
     },
-    State.CANCELLED: {Release: State.CANCELLED, Told: State.CANCELLED},
-    State.EXPIRED: {Release: State.EXPIRED, Told: State.EXPIRED},
+    State.CANCELLED: {Release: State.CANCELLED, Told: State.CANCELLED, Deleted: State.CANCELLED},
+    State.EXPIRED: {Release: State.EXPIRED, Told: State.EXPIRED, Deleted: State.EXPIRED},
 }

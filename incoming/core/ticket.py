@@ -32,6 +32,8 @@ from incoming.core.lifecycle import (
     Cancel,
     Claim,
     Complete,
+    Confirm,
+    Deleted,
     EndUnchecked,
     Event,
     Expire,
@@ -110,6 +112,10 @@ class Ticket:
     `is_whole`: the upload is paused, has all its bytes, and waits for nothing from its client. Any process
     that finds it completes it.
 
+    `to_delete`: the upload has ended, and what its storage has of it is not deleted yet, as far as that is
+    the server's to delete. Any process that finds it deletes that. An end sets it where a start does not find
+    such files by itself: see `Storage.inventory`.
+
     `checked_bytes` is a mark. While it is set, the stored bytes after so many wait for their checksum. They
     count as not stored, and the next claim discards them.
     """
@@ -151,6 +157,7 @@ class Ticket:
     issued_unix_s: float = 0.0
     is_whole: bool = False
     dest_type: str = FILE
+    to_delete: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -220,7 +227,7 @@ class Ticket:
     @property
     def settled(self) -> bool:
         """True when nothing is left to be done but to remember the result."""
-        return self.state in ENDED and not self.is_undelivered
+        return self.state in ENDED and not self.is_undelivered and not self.to_delete
 
     @property
     def expected_file(self) -> ExpectedFile:
@@ -382,6 +389,8 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
                 checkpoints=(),
                 checked_bytes=None,
             )
+        case Confirm() if was is not State.FINISHED:  # a repeated one ends nothing
+            return replace(ticket, to_delete=event.to_delete)
         case _:
             return _with_outcome(ticket, event)
 
@@ -390,10 +399,10 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
     """Returns `ticket` with what an event says of its end, or of the calls to its app."""
     match event:
         case Cancel():
-            ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app, deliveries=0)
-            return _with_nothing_stored(ended)
+            ended = replace(ticket, reason=_reason(event.reason), app_told=event.by_app)
+            return _with_nothing_stored(ended, event.to_delete)
         case Expire():
-            return _with_nothing_stored(replace(ticket, reason=_reason(event.reason), deliveries=0))
+            return _with_nothing_stored(replace(ticket, reason=_reason(event.reason)), event.to_delete)
         case Refuse():
             return replace(ticket, reason=_reason(event.reason))
         case Lapse():
@@ -405,12 +414,16 @@ def _with_outcome(ticket: Ticket, event: Event) -> Ticket:
             return replace(ticket, deliveries=ticket.deliveries + 1)
         case Told():
             return replace(ticket, app_told=True)
+        case Deleted():
+            return replace(ticket, to_delete=False)
         case _:
             return ticket
 
 
-def _with_nothing_stored(ticket: Ticket) -> Ticket:
-    return replace(ticket, checkpoints=(), checked_bytes=None, parts=None)
+def _with_nothing_stored(ticket: Ticket, to_delete: bool) -> Ticket:
+    """Returns the ticket of an upload that was called off, of which the app has not heard yet."""
+    nothing = {"checkpoints": (), "checked_bytes": None, "parts": None}
+    return _quickly_replaced(ticket, **nothing, deliveries=0, to_delete=to_delete)
 
 
 def _reason(reason: str) -> str:

@@ -18,6 +18,8 @@ from incoming.core.ticket import Ticket
 
 DELIVERY_LEASE: Final = "deliver/"
 """The lease of a call to an app is called so, with the ticket's id behind it. `Registry.due` asks for it."""
+DELETION_LEASE: Final = "delete/"
+"""The same for the deletion of what an ended upload has left."""
 
 
 class Registry(Protocol):
@@ -86,7 +88,8 @@ class Registry(Protocol):
 
         It costs time for what is due, not for every ticket. Tickets may change while it yields: each is as it
         is at that moment. A ticket stays due until it changes. Where several processes share the tickets, it
-        leaves out an upload that a claim holds, and one whose app is called at the moment.
+        leaves out an upload that a claim holds, and one whose app is called at the moment, or whose files are
+        deleted.
         """
 
 

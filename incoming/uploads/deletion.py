@@ -1,15 +1,32 @@
-"""Deletes the files of uploads that have ended. What the disk refuses now, a later sweep deletes."""
+"""Deletes the files of uploads that have ended. What the storage refuses now, a later sweep deletes.
+
+A start finds what a kill has left on a disk. Where files can't be listed like that, the end of an upload also
+notes that its files are to be deleted (`Ticket.to_delete`), in the same step. The note is taken out when they
+are deleted. So any process finds them, whatever was killed or away in between. One process at a time deletes
+the files of an upload. Twice would do no harm.
+"""
 
 from __future__ import annotations
 
 import logging
+from typing import Final
 
-from incoming.core.errors import StorageFailed, StorageFull
+from incoming.core.due import is_deletion_due
+from incoming.core.errors import IncomingError, StorageFailed, StorageFull, UnknownTicket
+from incoming.core.lifecycle import Deleted
 from incoming.core.ticket import Ticket
+from incoming.registry import DELETION_LEASE
 from incoming.uploads.context import UploadContext
 from incoming.uploads.retry_queue import RetryQueue
+from incoming.uploads.work_leases import WorkLeases
 
 log = logging.getLogger(__name__)
+
+AT_A_TIME: Final = 4
+"""So many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
+QUIET_AFTER_S: Final = 5.0
+"""What was being sent of an upload when it was called off is stored after this time, or never will be."""
+NOT_DELETED: Final = "upload %(ticket)s: its file is not deleted yet: %(error)s"
 
 
 class Deletion:
@@ -17,8 +34,42 @@ class Deletion:
 
     def __init__(self, context: UploadContext, retry_queue: RetryQueue) -> None:
         self._clock = context.clock
+        self._registry = context.registry
+        self._runtime = context.runtime
         self._storages = context.storages
         self._retry_queue = retry_queue
+        self._leases = WorkLeases(context, DELETION_LEASE)
+        self._places = context.runtime.semaphore(AT_A_TIME)
+        self._under_way: set[str] = set()
+        self._failed: set[str] = set()
+        """Those of which the log has told, since the last success."""
+
+    def is_noted(self, ticket: Ticket) -> bool:
+        """Returns whether the end of this upload has to note that its files are to be deleted."""
+        return self._storages.of(ticket).inventory is None
+
+    def is_missing(self, ticket: Ticket) -> bool:
+        """Returns whether an upload has left files for long enough, and this process does not delete them."""
+        return ticket.id not in self._under_way and is_deletion_due(ticket, self._clock.now_s())
+
+    def after_end(self, ticket: Ticket, was_in_use: bool = False) -> None:
+        """Deletes what is left of an upload that has just ended, or begins to do so. Raises nothing.
+
+        `was_in_use`: any process may have been sending bytes of it at that moment.
+        """
+        if ticket.to_delete:
+            self.start(ticket.id, QUIET_AFTER_S if was_in_use else 0.0)
+        else:
+            self.delete_or_retry(ticket)
+
+    def start(self, ticket_id: str, delay_s: float = 0.0) -> None:
+        """Deletes what is left of an upload that has noted it, beside the caller."""
+        if ticket_id not in self._under_way:
+            self._under_way.add(ticket_id)
+            if delay_s:
+                self._runtime.spawn_later(delay_s, self._delete_noted, ticket_id)
+            else:
+                self._runtime.spawn(self._delete_noted, ticket_id)
 
     def delete(self, ticket: Ticket) -> None:
         """Deletes what is left of an ended upload, if it is ours. Raises StorageFull, StorageFailed."""
@@ -36,4 +87,31 @@ class Deletion:
         except (StorageFull, StorageFailed) as exc:
             self._retry_queue.add(ticket.id, self._clock.now_s())
             about = ticket.for_log(error=exc)
-            log.warning("upload %(ticket)s: its file is not deleted yet: %(error)s", about)
+            log.warning(NOT_DELETED, about)
+
+    def _delete_noted(self, ticket_id: str) -> None:
+        try:
+            with self._places:
+                if self._leases.acquire(ticket_id):
+                    try:
+                        self._delete_leased(ticket_id)
+                    finally:
+                        self._leases.release(ticket_id)
+            self._failed.clear()
+        except UnknownTicket:
+            pass  # another process was faster
+        except Exception as exc:
+            # The registry has the note, so any process tries it again.
+            defect = None if isinstance(exc, IncomingError) else exc
+            level = logging.DEBUG if ticket_id in self._failed and not defect else logging.WARNING
+            self._failed.add(ticket_id)
+            about = {"ticket": ticket_id[:8], "error": exc}
+            log.log(level, NOT_DELETED, about, exc_info=defect)
+        finally:
+            self._under_way.discard(ticket_id)
+
+    def _delete_leased(self, ticket_id: str) -> None:
+        ticket = self._registry.get(ticket_id)
+        if ticket.to_delete:
+            self.delete(ticket)
+            self._registry.change(ticket_id, Deleted())

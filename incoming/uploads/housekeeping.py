@@ -119,19 +119,21 @@ def recover(uploads: Uploads) -> None:
     greenlet of its own. Later sweeps do the same for any upload with unfinished work.
     """
     context = uploads.context
-    # Deleting may cost more than looking. Where files can't be listed, `_forget` deletes what a kill left of
-    # an upload whose app knows its end.
+    # Deleting may cost more than looking. Where files can't be listed, the ticket tells what a kill has left.
     number = 0
     for number, ticket in enumerate(_to_recover(context), 1):
         storage = context.storages.of(ticket)
         may_have_bytes = storage.inventory or ticket.is_undelivered
-        if ticket.state is State.PAUSED or (ticket.state in ENDED and may_have_bytes):
+        has_ended = ticket.state in ENDED and not ticket.to_delete
+        if ticket.state is State.PAUSED or (has_ended and may_have_bytes):
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if ticket.state is State.PAUSED and storage.room:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
                 uploads.hold_rest(ticket)
         if uploads.outbox.is_missing(ticket):
             uploads.outbox.start(ticket.id)
+        if ticket.to_delete and context.registry.index is None:  # else another process may be about to
+            uploads.deletion.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
             context.runtime.yield_if_due()
     context.runtime.spawn(sweep, uploads)
@@ -286,6 +288,8 @@ def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
     now_s = uploads.context.clock.now_s()
     if ticket.is_whole:
         return None if uploads.retry_queue.waits(ticket.id, now_s) else _retry
+    if uploads.deletion.is_missing(ticket):
+        return _delete
     rested = is_due(ticket, rest_times_s(uploads.context.settings), now_s)
     match ticket.state:
         case State.ISSUED | State.PAUSED if rested:
@@ -328,16 +332,23 @@ def _pause(uploads: Uploads, ticket: Ticket) -> None:
         _retry(uploads, paused)
 
 
+def _delete(uploads: Uploads, ticket: Ticket) -> None:
+    """Deletes what an ended upload has left, and calls its app if that is left to be done, too."""
+    uploads.deletion.start(ticket.id)
+    if uploads.outbox.is_missing(ticket):
+        uploads.outbox.start(ticket.id)
+
+
 def _deliver(uploads: Uploads, ticket: Ticket) -> None:
     """Calls the app for a process that has ended, perhaps before it had deleted what was called off."""
-    if ticket.state in ENDED:
+    if ticket.state in ENDED and not ticket.to_delete:
         uploads.deletion.delete_or_retry(ticket)
     uploads.outbox.start(ticket.id)
 
 
 def _retry(uploads: Uploads, ticket: Ticket) -> None:
     """Repeats work that a kill may have interrupted, or that has failed."""
-    if ticket.state in ENDED:
+    if ticket.state in ENDED and not ticket.to_delete:
         uploads.deletion.delete(ticket)
     elif ticket.state is not State.PAUSED or not _is_to_be_completed(uploads, ticket):
         uploads.retry_queue.discard(ticket.id)

@@ -24,12 +24,11 @@ from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover import answers, callbacks
 from incoming.handover.http_client import HttpClient
 from incoming.registry import DELIVERY_LEASE
-from incoming.runtime.base import Task
-from incoming.uploads.claims import new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.power_cut_check import UnsyncedFiles
 from incoming.uploads.refusals import Kind, Refusals
+from incoming.uploads.work_leases import WorkLeases
 
 log = logging.getLogger(__name__)
 
@@ -39,8 +38,6 @@ SIGNATURE: Final = re.compile(
     r"([?&](?:X-Amz-)?(?:Signature|Credential|Security-Token)=)[^&\s]+", re.IGNORECASE
 )
 """What makes the URL of an object a secret. An app may repeat the URL in its answer."""
-DELIVERY_LEASE_S: Final = 30.0
-"""How long the delivery of a process that has died is left to it."""
 LOGGED_CHARS: Final = 200
 """How much of an app's answer the log shows."""
 
@@ -74,11 +71,8 @@ class Outbox:
             context.settings.handover_refused,
             context.settings.handover_ca_file,
         )
-        self._leases = context.leases
-        self._token = new_token()
-        """Of this process, for the leases of its deliveries."""
+        self._leases = WorkLeases(context, DELIVERY_LEASE)
         self._under_way: set[str] = set()
-        self._keeper: Task | None = None
         self._last_failures: dict[str, answers.NoAnswer] = {}
         self._put_off: set[str] = set()
         """Those that have failed here, and are started again later."""
@@ -102,10 +96,10 @@ class Outbox:
 
     def finish(self, ticket: Ticket) -> None:
         """The app has the file: remember it, tell the client, and remove what is ours to remove."""
-        finished = self._registry.change(ticket.id, Confirm())
+        finished = self._registry.change(ticket.id, Confirm(self._deletion.is_noted(ticket)))
         log.info("upload %(ticket)s: finished", finished.for_log())
         self._tell(ticket.id, HandedOver(finished.crc32c or 0))
-        self._deletion.delete_or_retry(finished)
+        self._deletion.after_end(finished)
 
     def lapse(self, ticket: Ticket) -> None:
         """The app said "wait" and nothing came: it has the file, or is asked again, or that was it.
@@ -153,30 +147,11 @@ class Outbox:
         finally:
             self._under_way.discard(ticket_id)
             self._last_failures.pop(ticket_id, None)
-            with contextlib.suppress(StorageFailed):
-                self._leases.release(_lease(ticket_id), self._token)
+            self._leases.release(ticket_id)
 
     def _may_deliver(self, ticket_id: str) -> bool:
         """Returns whether this process may call the app: it has the lease. Raises StorageFailed."""
-        if self._stopped or not self._acquire(ticket_id):
-            return False
-        if self._keeper is None:
-            self._keeper = self._runtime.spawn_later(DELIVERY_LEASE_S / 3, self._keep_leases)
-        return True
-
-    def _acquire(self, ticket_id: str) -> bool:
-        now_s = self._clock.now_s()
-        return self._leases.acquire(_lease(ticket_id), self._token, now_s + DELIVERY_LEASE_S, now_s)
-
-    def _keep_leases(self) -> None:
-        """Renews the leases of what is under way, again and again: it may wait for its app or for a slot."""
-        self._keeper = None
-        for ticket_id in list(self._under_way):
-            with contextlib.suppress(StorageFailed):
-                self._acquire(ticket_id)
-            self._runtime.yield_if_due()
-        if self._under_way and not self._keeper:
-            self._keeper = self._runtime.spawn_later(DELIVERY_LEASE_S / 3, self._keep_leases)
+        return not self._stopped and self._leases.acquire(ticket_id)
 
     @contextlib.contextmanager
     def _slot(self, url: str) -> Iterator[Callable[[Ticket], answers.Answer]]:
@@ -328,11 +303,6 @@ class Outbox:
 
     def _too_long(self, ticket: Ticket) -> bool:
         return self._clock.now_s() - ticket.changed_at_s > self._settings.handover_retry_for_s
-
-
-def _lease(ticket_id: str) -> str:
-    """Returns the name of the lease of a delivery."""
-    return f"{DELIVERY_LEASE}{ticket_id}"
 
 
 def failure(ticket: Ticket) -> HandoverFailed:

@@ -1079,6 +1079,7 @@ class Uploads:
             if by:
                 by.check()
             before = self._registry.get(ticket.id)
+            event = replace(event, to_delete=self.deletion.is_noted(ticket))
             ended = self._registry.change(ticket.id, event, by.token if by else None, seen)
             told = CalledOff(error) if by is None or by is not live.holder else None
             self.claims.hand_to(live, None, told)
@@ -1092,7 +1093,8 @@ class Uploads:
             self.doubts.end(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
         self.outbox.start(ticket.id)
-        self.assemblies.after(ticket.id, lambda: self.deletion.delete_or_retry(ended))
+        was_in_use = before.state is State.UPLOADING
+        self.assemblies.after(ticket.id, lambda: self.deletion.after_end(ended, was_in_use))
 
     def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
         live.close()

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from incoming.core.due import ALWAYS, due_at_s, is_due, rest_times_s
+from incoming.core.due import ALWAYS, DELETION_LEFT_S, due_at_s, is_deletion_due, is_due, rest_times_s
 from incoming.core.lifecycle import State
 from incoming.settings.table import Settings
 from tests.core.test_ticket import THEN_S, ticket_in
@@ -34,6 +34,15 @@ def test_a_ticket_is_due_once_it_has_rested_for_the_time_of_its_state(state: Sta
 def test_what_was_called_off_is_due_until_its_app_knows(state: State) -> None:
     assert due_at_s(replace(ticket_in(state), app_told=False), REST_S) == ALWAYS
     assert due_at_s(replace(ticket_in(state), app_told=True), REST_S) == THEN_S + 30.0
+
+
+@pytest.mark.parametrize("state", [State.FINISHED, State.CANCELLED, State.EXPIRED])
+def test_files_that_an_ended_upload_has_left_are_anybodys_business_after_a_while(state: State) -> None:
+    ticket = replace(ticket_in(state), app_told=True, to_delete=True)
+    assert due_at_s(ticket, REST_S) == THEN_S + DELETION_LEFT_S
+    assert not is_deletion_due(ticket, THEN_S + DELETION_LEFT_S)
+    assert is_deletion_due(ticket, THEN_S + DELETION_LEFT_S + 0.001)
+    assert not is_deletion_due(replace(ticket, to_delete=False), 1e9)
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.HANDING_OVER])

@@ -15,6 +15,7 @@ from incoming.core.errors import LengthMismatch, NotInParts, TooManyParts, Wrong
 from incoming.core.lifecycle import (
     ARRIVED,
     CALLED_OFF,
+    ENDED,
     RECEIVING,
     AddPart,
     BeginUnchecked,
@@ -22,6 +23,7 @@ from incoming.core.lifecycle import (
     Claim,
     Complete,
     Confirm,
+    Deleted,
     EndUnchecked,
     Event,
     Expire,
@@ -63,6 +65,7 @@ EVENTS: dict[str, Event] = {
     "last lapse": Lapse("why", final=True),
     "retry": Retry(),
     "told": Told(),
+    "deleted": Deleted(),
 }
 
 # Written down a second time on purpose: state -> event -> next state. What is missing is illegal.
@@ -79,10 +82,10 @@ TABLE: dict[State, dict[str, str]] = {
         "post": "same", "wait": "waiting", "confirm": "finished", "refuse": "failed",
         "lapse": "failed", "last lapse": "failed"},
     State.WAITING: STAYS | {"confirm": "finished", "lapse": "handing_over", "last lapse": "failed"},
-    State.FINISHED: STAYS | {"confirm": "same", "wait": "same"},
+    State.FINISHED: STAYS | {"confirm": "same", "wait": "same", "deleted": "same"},
     State.FAILED: {"release": "same", "retry": "handing_over", "expire": "expired"},
-    State.CANCELLED: {"release": "same", "told": "same"},
-    State.EXPIRED: {"release": "same", "told": "same"},
+    State.CANCELLED: {"release": "same", "told": "same", "deleted": "same"},
+    State.EXPIRED: {"release": "same", "told": "same", "deleted": "same"},
 }  # fmt: skip
 ALLOWED = [(state, name, target) for state, row in TABLE.items() for name, target in row.items()]
 FORBIDDEN = [(state, name) for state in State for name in EVENTS if name not in TABLE[state]]
@@ -161,6 +164,10 @@ BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
     (State.WAITING, Lapse("never", final=True), {"reason": "never", "asks": 3}),
     (State.FAILED, Retry(), {"reason": "", "asks": 0}),  # deliveries stay: the next call is a repeated one
     (State.CANCELLED, Told(), {"app_told": True}),
+    (State.UPLOADING, Cancel("user", to_delete=True), {"reason": "user", "deliveries": 0, "to_delete": True}),
+    (State.FAILED, Expire("kept", to_delete=True), {"reason": "kept", "deliveries": 0, "to_delete": True}),
+    (State.WAITING, Confirm(to_delete=True), {"to_delete": True}),
+    (State.FINISHED, Confirm(to_delete=True), {}),  # it has ended before
 ]
 
 
@@ -472,3 +479,11 @@ def test_a_long_file_name_is_cut_to_what_a_file_system_takes() -> None:
 )  # fmt: skip
 def test_an_app_is_a_host_and_port_however_they_are_spelled(app: str, urls: list[str]) -> None:
     assert [Ticket("1", url).app for url in urls] == [app] * len(urls)
+
+
+@pytest.mark.parametrize("state", sorted(ENDED))
+def test_an_upload_that_has_left_files_is_not_settled_before_they_are_deleted(state: State) -> None:
+    ended = replace(ticket_in(state), app_told=True, to_delete=True)
+    assert not ended.settled
+    assert ended.apply(Deleted(), NOW_S).settled
+    assert ended.apply(Deleted(), NOW_S).changed_at_s == ended.changed_at_s

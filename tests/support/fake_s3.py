@@ -25,7 +25,9 @@ from crc32c import crc32c
 
 from incoming.storage.s3.store.client import S3Place
 
-Kind = Literal["lost", "dropped", "cut", "refused", "forbidden", "late_error", "error_after"]
+Kind = Literal[
+    "lost", "dropped", "cut", "refused", "forbidden", "not_implemented", "late_error", "error_after"
+]
 """What goes wrong:
 
 - lost: the work is done, and the connection closes without an answer;
@@ -33,6 +35,7 @@ Kind = Literal["lost", "dropped", "cut", "refused", "forbidden", "late_error", "
 - cut: the connection is reset in the middle of a body, whichever way it goes;
 - refused: 503 SlowDown;
 - forbidden: 403 AccessDenied;
+- not_implemented: 501 NotImplemented;
 - late_error: 200, and an <Error> in its body; nothing is done;
 - error_after: the same, though the work is done.
 
@@ -276,6 +279,7 @@ class FakeS3:
         return {}, content[int(first) : int(last) + 1]
 
     def _delete(self, call: _Call) -> tuple[dict[str, str], bytes]:
+        self._check_condition(call)
         self.objects.pop(call.key, None)
         return {}, b""
 
@@ -361,6 +365,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return
         if kind == "forbidden":
             self._send(403, {}, _error("AccessDenied"))
+            return
+        if kind == "not_implemented":
+            self._send(501, {}, _error("NotImplemented"))
             return
         if kind == "late_error":
             self._send(200, {}, _error("InternalError"))

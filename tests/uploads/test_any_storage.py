@@ -10,6 +10,7 @@ import pytest
 from incoming.core.errors import BadParameter
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused
+from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.housekeeping import report_strays
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
@@ -64,7 +65,7 @@ def test_a_cancelled_upload_leaves_nothing(house: PieceHouse) -> None:
     client = house.claim(house.new_ticket(), len(CONTENT))
     house.uploads.write(client.claim, memoryview(CONTENT[:20]))
     house.uploads.cancel_by_client(client.claim, "enough")
-    house.runtime.settle()
+    house.pass_time(QUIET_AFTER_S)
     assert house.files == {}
 
 

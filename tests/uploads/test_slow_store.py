@@ -23,6 +23,7 @@ from incoming.core.lifecycle import Claim, State
 from incoming.core.news import Durable, Interrupted
 from incoming.core.resume_check import SAMPLE_BYTES
 from incoming.uploads.claims import new_token
+from incoming.uploads.deletion import QUIET_AFTER_S
 from tests.support.fakes import FakeApp
 from tests.support.slow_house import SlowHouse
 from tests.support.slow_storage import GIVES_UP_AFTER_S, STANDSTILL_S
@@ -269,6 +270,7 @@ def test_a_file_with_a_named_digest_is_compared(
         with pytest.raises(DigestMismatch):
             house.uploads.complete(client.claim)
         assert house.state(ticket_id) is State.CANCELLED
+        house.pass_time(QUIET_AFTER_S)
         assert house.store.files == {}
 
 

@@ -12,6 +12,7 @@ from incoming.core.errors import BadParameter, NotInParts, StorageFull
 from incoming.core.lifecycle import State
 from incoming.handover.answers import Done
 from incoming.uploads import housekeeping
+from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.overview import Overview
 from tests.support.both_house import BothHouse
 from tests.support.fakes import FakeApp
@@ -59,7 +60,7 @@ def test_what_was_called_off_is_deleted_where_it_is(house: BothHouse, name: str)
     client = house.claim(ticket_id, LENGTH_BYTES)
     house.uploads.write(client.claim, memoryview(bytes(600)))
     house.uploads.cancel_by_client(client.claim, "enough")
-    house.runtime.settle()
+    house.pass_time(QUIET_AFTER_S)
     assert house.context.storages.named(name).size(ticket_id) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,18 +10,20 @@ from typing import Any
 
 import pytest
 
+from incoming.core.due import DELETION_LEFT_S
 from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
-from incoming.core.lifecycle import Claim, State
+from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
-from incoming.core.ticket import Ticket
 from incoming.handover.answers import Done, WillFinish
 from incoming.http_uploads.transfers import LEASE_S
+from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.housekeeping import recover, sweep
 from incoming.uploads.overview import Overview
 from incoming.uploads.service import SWEEP
 from tests.support.fakes import FakeAnswer
 from tests.support.instances import Crash, Instance, RedisWorld, World
 from tests.support.redis_server import RedisServer
+from tests.support.slow_storage import SlowStorage, StoredFile
 from tests.support.uploads import TIMES, Client, new_claim
 
 CONTENT = bytes(range(256)) * 20
@@ -334,11 +337,11 @@ def test_what_an_instance_called_off_and_had_not_deleted_when_it_died_is_deleted
 ) -> None:
     ticket_id, client = in_progress(first)
 
-    def die(_: Ticket) -> None:
+    def die(*_: object) -> None:
         first.die()
         raise Crash
 
-    monkeypatch.setattr(first.uploads.deletion, "delete_or_retry", die)
+    monkeypatch.setattr(first.uploads.deletion, "after_end", die)
     with pytest.raises(Crash):
         if end == "cancelled":
             first.uploads.cancel_by_client(client.claim, "no")
@@ -349,10 +352,112 @@ def test_what_an_instance_called_off_and_had_not_deleted_when_it_died_is_deleted
     second = Instance(world)
     if restarts:
         recover(second.uploads)
-    world.pass_time(1, second)
-    world.pass_time(1, second)
+    world.pass_time(DELETION_LEFT_S + 1, second)
     assert ticket_id not in world.store.contents()
     assert [form["cancelled"] for form in forms(first, second)] == ["yes"]
+
+
+@pytest.mark.parametrize("after", [False, True])
+@pytest.mark.parametrize("end", ["finished", "cancelled", "expired"])
+def test_killed_at_any_call_of_an_end_nothing_is_left_for_longer_than_a_sweep(
+    make_world: MakeWorld, end: str, after: bool
+) -> None:
+    world = make_world(WillFinish())
+    for calls in range(30):
+        first, second = Instance(world), Instance(world)
+        ticket_id, client = in_progress(first)
+        if end == "finished":
+            write_rest(first, client)
+        first.uploads.release(client.claim)
+        first.calls_to_live, first.after = calls, after
+        world.runtime.spawn(_end, first, ticket_id, end)
+        world.runtime.settle()
+        world.runtime.advance(DELETION_LEFT_S)
+        world.runtime.settle()
+        was_killed, first.calls_to_live = first.is_dead, None
+        world.pass_time(1, second)
+        world.pass_time(1, second)
+        ticket = second.ticket(ticket_id)
+        if ticket.state in ENDED:  # else it was killed before the end
+            assert ticket_id not in world.store.contents(), f"killed at call {calls}"
+            assert not ticket.to_delete
+        if not was_killed:
+            break
+    assert 5 < calls < 29
+
+
+def _end(instance: Instance, ticket_id: str, end: str) -> None:
+    with contextlib.suppress(Crash):
+        match end:
+            case "finished":
+                instance.uploads.finish(ticket_id, "")
+            case "cancelled":
+                instance.uploads.cancel_by_app(ticket_id, "")
+            case _:
+                instance.uploads.expire(instance.ticket(ticket_id), "idle for too long")
+
+
+def test_what_the_store_refuses_to_delete_is_deleted_by_any_instance_when_it_answers(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise StorageFailed
+
+    world = make_world(WillFinish())
+    first, second = Instance(world), Instance(world)
+    ticket_id, client = in_progress(first)
+    write_rest(first, client)
+    other_id, _ = in_progress(first)
+    with monkeypatch.context() as patched:
+        patched.setattr(SlowStorage, "delete", refuse)
+        first.uploads.cancel_by_app(other_id, "")
+        first.uploads.finish(ticket_id, "")
+        for _ in range(2):
+            world.pass_time(DELETION_LEFT_S + 1, first)
+        assert {*world.store.contents()} == {ticket_id, other_id}
+    assert caplog.text.count("its file is not deleted yet") == 2, "the log tells of each once"
+    first.die()
+    world.pass_time(1, second)
+    world.pass_time(1, second)
+    assert world.store.contents() == {}
+    assert second.state(ticket_id) is State.FINISHED, "the result is kept as long as ever"
+
+
+def test_one_instance_deletes_what_is_left_while_it_lives(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deletions: list[str] = []
+    world = make_world(result_retention_s=1000.0)
+    first, second = Instance(world), Instance(world)
+
+    def delete(_: object, ticket_id: str) -> None:
+        deletions.append(ticket_id)
+        world.runtime.sleep(100)
+
+    monkeypatch.setattr(SlowStorage, "delete", delete)
+    ticket_id, client = in_progress(first)
+    first.uploads.release(client.claim)
+    first.uploads.cancel_by_app(ticket_id, "")
+    for _ in range(8):
+        world.pass_time(DELETION_LEFT_S + 1, first, second)
+    assert second.ticket(ticket_id).to_delete
+    for _ in range(2):
+        world.pass_time(DELETION_LEFT_S + 1, first, second)
+    assert not second.ticket(ticket_id).to_delete
+    assert deletions == [ticket_id]
+
+
+def test_what_was_being_sent_when_an_upload_was_called_off_elsewhere_is_deleted(
+    world: World, first: Instance, second: Instance
+) -> None:
+    ticket_id, client = in_progress(first)
+    second.uploads.cancel_by_app(ticket_id, "")
+    world.runtime.settle()
+    world.store.files.setdefault(ticket_id, StoredFile()).pieces.append(b"late")
+    world.runtime.advance(QUIET_AFTER_S)
+    world.runtime.settle()
+    assert world.store.contents() == {}
+    first.uploads.release(client.claim)
 
 
 # --- deliveries and sweeps -----------------------------------------------------------------------------
@@ -448,7 +553,7 @@ def test_a_cancellation_at_the_other_instance_ends_the_upload(
         with pytest.raises(UploadCancelled):
             write(first, client, CONTENT[3500:])
     first.uploads.release(client.claim)
-    world.pass_time(1, first, second)
+    world.pass_time(QUIET_AFTER_S, first, second)
     assert second.state(ticket_id) is State.CANCELLED
     assert world.store.files == {}, "nothing was stored after the deletion"
     assert first.uploads.claims.count() == 0

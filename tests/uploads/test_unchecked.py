@@ -32,6 +32,7 @@ from incoming.core.file_digest import FileDigest
 from incoming.core.lifecycle import State
 from incoming.core.news import Durable, Interrupted
 from incoming.uploads.claims import ClaimedUpload
+from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.integrity import BLOCK_BYTES
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
@@ -189,7 +190,7 @@ def test_unchecked_bytes_begin_once_at_a_time(house: House) -> None:
 def test_they_leave_nothing_when_the_upload_is_called_off(house: House) -> None:
     client = begun(house, ticket_id := house.new_ticket())
     house.uploads.cancel_by_client(client.claim, "enough")
-    house.runtime.settle()
+    house.pass_time(QUIET_AFTER_S)
     assert house.ticket(ticket_id).checked_bytes is None
     assert house.context.storages.default.size(ticket_id) is None
 

@@ -11,11 +11,11 @@ import itertools
 import logging
 import secrets
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from incoming.core.due import ALWAYS, Times, due_at_s, is_due, rest_times_s
+from incoming.core.due import ALWAYS, DELETION_LEFT_S, Times, due_at_s, is_deletion_due, is_due, rest_times_s
 from incoming.core.errors import StorageFailed, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event, State
 from incoming.core.stats import Counters
@@ -34,7 +34,8 @@ IDS_PAGE: Final = 500
 MOST_ATTEMPTS: Final = 100
 ROUNDING_S: Final = 0.001
 """Times are compared exactly here. What Redis finds may be this much too early."""
-FIELDS: Final = ("v", "json", "token", "epoch", "deliveries")
+FIELDS: Final = ("v", "json", "token", "epoch", "deliveries", "to_delete")
+"""The last one is in the JSON as well, where an instance of an older version loses it with a change."""
 CHECK_KEY: Final = "incoming:check"
 CHECK_LIFE_S: Final = 60
 
@@ -113,7 +114,8 @@ class RedisRegistry:
     def _replace(self, found: _Found, new: Ticket) -> bool:
         """Returns whether `new` has replaced the ticket that was found. Raises UnknownTicket."""
         at_rest = (encode(new), new.token, new.epoch, new.deliveries)
-        args = (new.id, found.version, next(self._marks), *at_rest, *self._place(new))
+        ended_at = repr(new.changed_at_s) if new.to_delete else ""
+        args = (new.id, found.version, next(self._marks), *at_rest, *self._place(new), ended_at)
         outcome = self._connection.run(scripts.CHANGE, [ticket_key(new.id)], args, repeat=True)
         if outcome < 0:
             raise UnknownTicket
@@ -178,9 +180,19 @@ class RedisRegistry:
 
     def due(self, now_s: float) -> Iterator[Ticket]:
         """See registry.Registry. Raises StorageFailed, in the middle too."""
-        for ids in itertools.chain(self._unattended(now_s), self._rested(now_s)):
+        with_files = set[str]()  # which may be in two indexes
+        for ids in self._unattended(now_s):
             for ticket in self.load(ids):
                 if is_due(ticket, self._rest_s, now_s):
+                    with_files |= {ticket.id} if ticket.to_delete else set()
+                    yield ticket
+        for ids in self._undeleted(now_s):
+            for ticket in self.load(ids):
+                if ticket.id not in with_files and is_deletion_due(ticket, now_s):
+                    yield ticket
+        for ids in self._rested(now_s):
+            for ticket in self.load(ids):
+                if not ticket.to_delete and is_due(ticket, self._rest_s, now_s):
                     yield ticket
 
     def _unattended(self, now_s: float) -> Iterator[list[str]]:
@@ -192,12 +204,21 @@ class RedisRegistry:
             yield [ticket_id.decode() for ticket_id in ids]
             after = f"({last.decode()}" if last else None
 
+    def _undeleted(self, now_s: float) -> Iterator[list[str]]:
+        """Yields pages of ids of ended uploads that have left files which nobody deletes at the moment."""
+        for ids in self._until({scripts.TO_DELETE: repr(now_s - DELETION_LEFT_S + ROUNDING_S)}):
+            yield self._texts_of(scripts.NOT_DELETED, [], (repr(now_s), *ids))
+
     def _rested(self, now_s: float) -> Iterator[list[str]]:
         """Yields pages of ids of tickets that have been in their state for long enough."""
         before = {
             scripts.REST + state.value: repr(now_s - rest_s + ROUNDING_S)
             for state, rest_s in self._rest_s.items()
         }
+        yield from self._until(before)
+
+    def _until(self, before: Mapping[str, str]) -> Iterator[list[str]]:
+        """Yields pages of ids from indexes, each up to a time of the service."""
         counts = self._connection.read_all([("ZCOUNT", key, "-inf", f"({before[key]}") for key in before])
         for key in itertools.compress(before, counts):
             place = ("-inf", "")
@@ -226,13 +247,17 @@ class RedisRegistry:
 
 def _decoded(ticket_id: str, reply: Sequence[bytes | None]) -> _Found | None:
     """Returns the ticket in the fields of its hash; None if there is none. Raises StorageFailed."""
-    version, content, token, epoch, deliveries = reply
+    version, content, token, epoch, deliveries, to_delete = reply
     if version is None or content is None:
         return None
     try:
         ticket = decode(content, ticket_id)
         ticket = replace(
-            ticket, token=(token or b"").decode(), epoch=int(epoch or 0), deliveries=int(deliveries or 0)
+            ticket,
+            token=(token or b"").decode(),
+            epoch=int(epoch or 0),
+            deliveries=int(deliveries or 0),
+            to_delete=to_delete is not None,
         )
     except (DamagedEntry, ValueError) as exc:
         log.error("ticket %(ticket)s is damaged: %(error)s", {"ticket": ticket_id[:8], "error": exc})

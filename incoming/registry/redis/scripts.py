@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from incoming.registry import DELIVERY_LEASE
+from incoming.registry import DELETION_LEASE, DELIVERY_LEASE
 from incoming.runtime.redis_connection import Script
 
 ALL: Final = "incoming:all"
 ACTIVE: Final = "incoming:active"
 REST: Final = "incoming:rest:"
+TO_DELETE: Final = "incoming:to-delete"
 APP: Final = "incoming:app:"
 LEASES: Final = "incoming:leases"
 HELD: Final = "incoming:held:"
@@ -39,8 +40,9 @@ return 1
 """Adds a ticket. Returns 0 if its id is in use."""
 
 CHANGE: Final = Script("""-- KEYS ticket
--- ARGV id, version that was seen, by, json, token, epoch, deliveries, state, receives, index, place there
-local t = redis.call('HMGET', KEYS[1], 'v', 'by', 'app', 'index')
+-- ARGV id, version that was seen, by, json, token, epoch, deliveries, state, receives, index, place there,
+-- ended at (if it is to be deleted) or ''
+local t = redis.call('HMGET', KEYS[1], 'v', 'by', 'app', 'index', 'to_delete')
 if not t[1] then return -1 end
 if t[1] ~= ARGV[2] then return t[2] == ARGV[3] and 1 or 0 end
 redis.call('HINCRBY', KEYS[1], 'v', 1)
@@ -49,6 +51,13 @@ redis.call('HSET', KEYS[1], 'by', ARGV[3], 'json', ARGV[4], 'token', ARGV[5], 'e
 if t[4] ~= ARGV[10] then redis.call('ZREM', t[4], ARGV[1]) end
 redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
 if ARGV[9] == '0' then redis.call('SREM', 'incoming:app:' .. t[3], ARGV[1]) end
+if ARGV[12] ~= '' then
+    redis.call('HSET', KEYS[1], 'to_delete', 1)
+    redis.call('ZADD', 'incoming:to-delete', ARGV[12], ARGV[1])
+elseif t[5] then
+    redis.call('HDEL', KEYS[1], 'to_delete')
+    redis.call('ZREM', 'incoming:to-delete', ARGV[1])
+end
 return 1
 """)
 """Replaces a ticket if it still has the version that was seen. Returns 0 if not, -1 if it is unknown."""
@@ -60,6 +69,7 @@ if t[1] then
     redis.call('SREM', 'incoming:app:' .. t[1], ARGV[1])
 end
 redis.call('ZREM', 'incoming:all', ARGV[1])
+redis.call('ZREM', 'incoming:to-delete', ARGV[1])
 return redis.call('DEL', KEYS[1], KEYS[2])
 """)
 
@@ -240,6 +250,23 @@ end
 return ids
 """)
 """Returns ids and times of a page, the longest rest first. Of those with the time `since`: behind `after`."""
+
+NOT_DELETED: Final = Script(f"""-- ARGV now, ids{_LEASES}
+local found = {{}}
+for i = 2, #ARGV do
+    local lease = read('{DELETION_LEASE}' .. ARGV[i])
+    if redis.call('EXISTS', 'incoming:{{' .. ARGV[i] .. '}}:t') == 0 then
+        redis.call('ZREM', 'incoming:to-delete', ARGV[i])
+    elseif not (lease and lives(lease.instance) and lease.until_s > tonumber(ARGV[1])) then
+        found[#found + 1] = ARGV[i]
+    end
+end
+return found
+""")
+"""Returns those of these ids whose files nobody deletes at the moment.
+
+An older version forgets a ticket without its entry here.
+"""
 
 # --- time, and instances -----------------------------------------------------------------------------------
 

@@ -10,13 +10,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.core.due import is_due, rest_times_s
+from incoming.core.due import DELETION_LEFT_S, is_due, rest_times_s
 from incoming.core.errors import LengthMismatch, TakenOver, UnknownTicket
 from incoming.core.lifecycle import (
     Cancel,
     Claim,
     Complete,
     Confirm,
+    Deleted,
     Event,
     Expire,
     FoundIncomplete,
@@ -57,7 +58,7 @@ WRITES: Final[tuple[Event, ...]] = (
 events: st.SearchStrategy[Event] = st.one_of(
     st.builds(Claim, st.just(100), st.just("a"), token=st.sampled_from(TOKENS)),
     st.sampled_from([*WRITES, FoundIncomplete(), Expire("idle"), Post(), Wait(), Confirm(), Refuse("no")]),
-    st.just(Told()),
+    st.sampled_from([Told(), Deleted(), Cancel("no", to_delete=True), Confirm(to_delete=True)]),
 )
 
 
@@ -241,6 +242,22 @@ class RegistryContract:
         assert len(list(place.registry.due(place.now_s() + 31.0))) == 1
         place.registry.forget(ID)
         assert list(place.registry.due(1e9)) == []
+
+    def test_files_that_an_end_has_left_are_due_until_they_are_deleted(self, place: Place) -> None:
+        place.registry.add(dataclasses.replace(TICKET, issued_at_s=place.now_s(), changed_at_s=place.now_s()))
+        place.registry.change(ID, Cancel("enough", by_app=True, to_delete=True))
+        place.kill()
+        assert place.registry.get(ID).to_delete
+        ended_at_s = place.registry.get(ID).changed_at_s
+        assert list(place.registry.due(ended_at_s + DELETION_LEFT_S)) == []
+        for _ in range(2):
+            assert [one.id for one in place.registry.due(ended_at_s + DELETION_LEFT_S + 1)] == [ID]
+            assert [one.id for one in place.registry.due(1e9)] == [ID], (
+                "once, though its time is over as well"
+            )
+        assert not place.registry.change(ID, Deleted()).to_delete
+        assert list(place.registry.due(ended_at_s + DELETION_LEFT_S + 1)) == []
+        assert [one.id for one in place.registry.due(1e9)] == [ID]
 
     def test_tickets_may_change_while_due_ones_are_read(self, place: Place) -> None:
         for ticket_id in IDS:

@@ -13,6 +13,7 @@ import gevent
 import pytest
 
 from incoming.core.checkpoints import Checkpoint
+from incoming.core.due import DELETION_LEFT_S
 from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Record, Release, State
 from incoming.core.stats import Counters
@@ -359,6 +360,47 @@ def test_a_delivery_is_due_when_nobody_makes_it(new_process: NewProcess) -> None
     assert [ticket.id for ticket in other.registry.due(30.0)] == [ID]
 
 
+def ended(process: Process, ticket_id: str = ID) -> None:
+    """An upload ends that has left something, at the time 0 of the service."""
+    process.registry.add(dataclasses.replace(TICKET, id=ticket_id))
+    process.registry.change(ticket_id, Cancel("no more", by_app=True, to_delete=True))
+
+
+def test_files_that_are_left_are_due_when_nobody_deletes_them(new_process: NewProcess) -> None:
+    one, other = new_process("one"), new_process("other")
+    ended(one)
+    since_s = one.registry.get(ID).changed_at_s + DELETION_LEFT_S + 1
+    assert one.leases.acquire(f"delete/{ID}", "a deletion", since_s + 30.0, now_s=since_s)
+    assert list(other.registry.due(since_s + 29.9)) == []
+    assert [ticket.id for ticket in other.registry.due(since_s + 30.1)] == [ID]
+    one.instances.leave()
+    assert [ticket.id for ticket in other.registry.due(since_s)] == [ID]
+
+
+def test_files_that_are_left_are_due_also_while_the_app_is_called(new_process: NewProcess) -> None:
+    process = new_process("one")
+    process.registry.add(TICKET)
+    process.registry.change(ID, Cancel("no more", to_delete=True))
+    assert process.leases.acquire(f"deliver/{ID}", "a call", 1e9, now_s=0.0)
+    since_s = process.registry.get(ID).changed_at_s + DELETION_LEFT_S
+    assert list(process.registry.due(since_s)) == []
+    assert [ticket.id for ticket in process.registry.due(since_s + 1)] == [ID]
+
+
+def test_a_process_of_an_older_version_does_not_lose_that_files_are_left(
+    redis_server: RedisServer, new_process: NewProcess
+) -> None:
+    process, redis = new_process("one"), redis_server.client()
+    ended(process)
+    about = redis.hget(ticket_key(ID), "json")
+    assert about and '"to_delete":true' in about
+    redis.hset(ticket_key(ID), "json", about.replace('"to_delete":true', '"to_delete":false'))
+    assert process.registry.get(ID).to_delete
+    redis.delete(ticket_key(ID))  # that version forgets it, and knows no such index
+    assert list(process.registry.due(1e9)) == []
+    assert not redis.exists("incoming:to-delete")
+
+
 def test_other_times_in_the_settings_count_at_once(new_process: NewProcess) -> None:
     process = new_process("one")
     process.registry.add(TICKET)
@@ -406,6 +448,6 @@ def test_a_forgotten_ticket_leaves_nothing_in_redis(
     registry.add(TICKET)
     registry.change(ID, CLAIM)
     redis_server.client().set(f"incoming:{{{ID}}}:m", "a manifest")
-    registry.change(ID, Cancel("no more"))
+    registry.change(ID, Cancel("no more", to_delete=True))
     registry.forget(ID)
     assert set(redis_server.client().keys()) == before

@@ -611,6 +611,44 @@ def test_nothing_is_left_of_what_is_deleted(
     assert storage.size(TICKET) is None
 
 
+@pytest.mark.parametrize("knows_conditions", [True, False])
+def test_an_object_that_its_app_puts_there_while_an_upload_is_deleted_stays(
+    fake: FakeS3, place: BucketPlace, knows_conditions: bool
+) -> None:
+    fake.knows_conditions = knows_conditions
+    storage = place.storage()
+    writer = storage.open(TICKET, len(SMALL), destination="inbox/1")
+    write(writer, SMALL)
+    writer.finish()
+    new = StoredObject(b"of its app")
+
+    def replace(operation: str) -> None:
+        if operation == "delete" and fake.objects["inbox/1"] is not new:
+            fake.objects["inbox/1"] = new
+
+    fake.on_call = replace
+    storage.delete(TICKET)
+    assert ("inbox/1" in fake.objects) == knows_conditions
+    assert storage.size(TICKET) is None
+
+
+def test_a_store_that_refuses_the_condition_of_a_deletion_deletes_without_it(
+    fake: FakeS3, place: BucketPlace
+) -> None:
+    storage = place.storage()
+    for mistaken in ("condition", "operation"):
+        writer = storage.open(TICKET, len(SMALL))
+        write(writer, SMALL)
+        writer.finish()
+        fake.mistakes_conditions = mistaken == "condition"
+        if mistaken == "operation":
+            fake.fail("delete", "not_implemented")
+        storage.delete(TICKET)
+        settled(place, storage)
+        assert fake.objects == {}
+    assert not storage.retries.count, "it is asked once"
+
+
 class Hesitation:
     """The store takes its time to make an object, until `end`."""
 

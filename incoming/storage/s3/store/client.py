@@ -38,6 +38,7 @@ _RETRYABLE_CODES: Final = frozenset((
     *("BadDigest", "IncompleteBody", "XAmzContentChecksumMismatch", "ExpiredToken"),
 ))  # fmt: skip
 """Codes in answers with a status below 500 after which the same call may succeed."""
+_NOT_IMPLEMENTED: Final = 501
 _MISSING: Final = "botocore is missing, which speaks to S3: pip install 'incoming-server[s3]'"
 
 
@@ -56,6 +57,8 @@ class S3Error(Exception):
         """Whether the same call may succeed later."""
         if self.code == "BadDigest" and self.operation == "complete_multipart_upload":
             return False  # the whole is not what it should be: nothing was damaged on the way
+        if self.status == _NOT_IMPLEMENTED:
+            return False
         return not self.status or self.status >= 500 or self.status == 429 or self.code in _RETRYABLE_CODES
 
     @property
@@ -245,9 +248,13 @@ class S3Client:
         if missing_bytes:
             raise S3Error("get_object", "IncompleteBody")
 
-    def delete(self, key: str) -> None:
-        """Deletes an object. A missing one is not an error."""
-        self._call("delete_object", Key=key)
+    def delete(self, key: str, only_etag: str = "") -> None:
+        """Deletes an object. A missing one is not an error.
+
+        `only_etag`: only if it has this ETag; else that is a 412. Many stores do not know this condition.
+        """
+        condition = {"IfMatch": only_etag} if only_etag else {}
+        self._call("delete_object", Key=key, **condition)
 
     def delete_all(self, keys: Sequence[str]) -> None:
         """Deletes up to DELETED_AT_ONCE objects with one call. Missing ones are no error."""

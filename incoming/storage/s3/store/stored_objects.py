@@ -4,10 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.storage.s3.store.client import DELETED_AT_ONCE, ListedObject, ObjectFacts, S3Client, s3_errors
+from incoming.core.errors import StorageFailed
+from incoming.storage.s3.store.client import (
+    DELETED_AT_ONCE,
+    ListedObject,
+    ObjectFacts,
+    S3Client,
+    S3Error,
+    s3_errors,
+)
 from incoming.storage.s3.store.retrying import Retries
+
+_REFUSED: Final = frozenset((400, 409, 412, 501))
+"""Answers to a conditional deletion. Some stores do not know `If-Match` there."""
 
 
 class StoredObjects:
@@ -30,10 +42,25 @@ class StoredObjects:
         return found.crc32c == whole.crc32c
 
     def delete_own(self, key: str, ticket_id: str) -> None:
-        """Deletes an object if it is of this upload. A missing one is not an error."""
-        found = self.head(key)
-        if found and found.ticket_id == ticket_id:
-            self.delete(key)
+        """Deletes an object if it is of this upload. A missing one is not an error.
+
+        Others may have objects with this key: one that is put there meanwhile stays, if the store knows
+        conditions.
+        """
+        compared = ""
+        while (found := self.head(key)) and found.ticket_id == ticket_id:
+            # The store may refuse to delete the very object that it has.
+            only_etag = found.etag if found.etag != compared else ""
+            try:
+                self._retries.run(partial(self._client.delete, key, only_etag))
+            except S3Error as exc:
+                if exc.is_missing:
+                    return
+                if exc.status not in _REFUSED or not only_etag:
+                    raise StorageFailed from exc
+                compared = only_etag
+            else:
+                return
 
     def is_there(self, key: str, ticket_id: str) -> bool:
         """Returns whether there is an object with this key, and it is of this upload."""

@@ -1,0 +1,198 @@
+"""A server is killed while it deletes what an ended upload has left in S3: another process deletes the rest.
+
+The next start of a server does that, or a second server, which shares a Redis with the first one. The second
+way takes half a minute for each kill, since the first one has to be known to be dead. INCOMING_TEST_SCALE
+runs it, and all cases.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import pytest
+import requests
+
+from tests.support.app import WAIT, ScriptedApp
+from tests.support.client_v2 import ClientV2
+from tests.support.data import MIB, FileBytes
+from tests.support.fake_s3 import FakeS3, Refusal
+from tests.support.folder_data import FolderData, StreamBytes
+from tests.support.forked import ForkedServer, Launcher
+from tests.support.redis_server import RedisServer
+from tests.support.server import cancel_upload, finish_upload, new_upload
+from tests.support.tally import tally
+from tests.support.waiting import wait_until
+
+IS_LONG: Final = "INCOMING_TEST_SCALE" in os.environ
+FOLDER: Final = FolderData([*((f"{number}", 100) for number in range(5)), ("large", 6 * MIB)])
+LENGTHS: Final = {"small": 1000, "parts": 6 * MIB}
+"""Of a file, in bytes."""
+CASES: Final = [f"{kind} {end}" for kind in (*LENGTHS, "folder") for end in ("finished", "cancelled")]
+QUICK_CASES: Final = ("small finished", "folder cancelled")
+MOST_CALLS: Final = 20
+LIMIT_S: Final = 90.0
+CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
+
+
+class Server(ForkedServer):
+    """A server that stores uploads in S3."""
+
+    def _environment(self) -> dict[str, str]:
+        return super()._environment() | CREDENTIALS
+
+
+@pytest.fixture
+def fake() -> Iterator[FakeS3]:
+    """The store."""
+    with FakeS3() as server:
+        yield server
+
+
+@pytest.fixture
+def app() -> Iterator[ScriptedApp]:
+    """An app that says when it is done with a file."""
+    with ScriptedApp(WAIT) as app:
+        app.hash_files = False
+        yield app
+
+
+def new_server(launcher: Launcher, directory: Path, fake: FakeS3, **settings: object) -> Server:
+    """Returns a server, which does not run yet. It sweeps every two seconds."""
+    place = {"storage": "s3://uploads/in", "s3_endpoint": fake.place.endpoint_url, "s3_region": "us-east-1"}
+    return Server(launcher, directory, **place, s3_part_mib=5, handover_wait_timeout_s=8, **settings)
+
+
+class DyingServer:
+    """Kills a server when it makes its nth call to the store from now on; that call does nothing."""
+
+    def __init__(self, server: ForkedServer, fake: FakeS3, nth: int) -> None:
+        self._server, self._left = server, nth
+        fake.on_call = self._called
+
+    def _called(self, _: str) -> None:
+        self._left -= 1
+        if not self._left:
+            self._server.shoot()
+            raise Refusal(503, "SlowDown")
+
+
+def left(fake: FakeS3, ticket_id: str) -> list[str]:
+    """Returns the keys of all that the store has of an upload."""
+    keys = [*list(fake.objects), *(upload.key for upload in list(fake.uploads.values()))]
+    return [key for key in keys if ticket_id in key]
+
+
+def is_gone(fake: FakeS3, ticket_id: str) -> bool:
+    """Returns whether the store has nothing of an upload."""
+    return not left(fake, ticket_id)
+
+
+def has_died_or_deleted(server: ForkedServer, fake: FakeS3, ticket_id: str) -> bool:
+    """Returns whether the server is dead, or the store has nothing of an upload."""
+    return server.has_died or is_gone(fake, ticket_id)
+
+
+def begun(server: ForkedServer, app: ScriptedApp, kind: str, end: str, **asked: str) -> str:
+    """Uploads a file or a folder, or a part of it. Returns the ticket's id."""
+    data: FileBytes | StreamBytes
+    if kind == "folder":
+        asked, data = {**asked, "destType": "folder"}, StreamBytes(FOLDER.stream)
+    else:
+        data = FileBytes(LENGTHS[kind], 1)
+    ticket_id = new_upload(server, app.url, storage="s3", **asked)
+    client = ClientV2(server.url, ticket_id, data).connect()
+    client.request()
+    client.agree()
+    if end == "finished":
+        told = len(app.deliveries)
+        client.send_until_stored()
+        client.complete()
+        app.wait_for(told + 1)
+    else:
+        client.send_until_stored(data.length_bytes - 100)
+    client.drop()
+    return ticket_id
+
+
+def end_it(server: ForkedServer, ticket_id: str, end: str) -> None:
+    """Its app has the file, or cancels the upload; the server may die meanwhile."""
+    with contextlib.suppress(requests.RequestException):
+        (finish_upload if end == "finished" else cancel_upload)(server, ticket_id)
+
+
+def kill_at_each_call(servers: Sequence[Server], fake: FakeS3, app: ScriptedApp, case: str, step: int) -> int:
+    """Kills the first server at each call of a deletion. Returns how often it was killed."""
+    first, (kind, end) = servers[0], case.split()
+    for nth in range(1, MOST_CALLS, step):
+        ticket_id = begun(first, app, kind, end)
+        assert left(fake, ticket_id)
+        DyingServer(first, fake, nth)
+        end_it(first, ticket_id, end)
+        gone = partial(is_gone, fake, ticket_id)
+        wait_until(partial(has_died_or_deleted, first, fake, ticket_id), "it dies, or deletes", LIMIT_S)
+        was_killed = first.has_died
+        fake.on_call = lambda _: None
+        if was_killed:
+            first.bury()
+        if was_killed and len(servers) == 1:
+            first.start()
+        wait_until(gone, "nothing is left", LIMIT_S)
+        if not was_killed:
+            return (nth - 1) // step
+        if not first.runs:
+            first.start()
+    pytest.fail("it makes more calls than expected")
+
+
+@pytest.mark.parametrize("case", CASES if IS_LONG else QUICK_CASES)
+def test_what_a_killed_server_had_not_deleted_is_deleted_at_its_next_start(
+    launcher: Launcher, fake: FakeS3, app: ScriptedApp, tmp_path: Path, case: str
+) -> None:
+    server = new_server(launcher, tmp_path / "storage", fake)
+    with server:
+        kills = kill_at_each_call([server], fake, app, case, step=1 if IS_LONG else 3)
+        assert "Traceback" not in server.log_text()
+    assert kills
+    tally("fault", "kill -9 between the end of an upload and the deletion of its objects in S3", kills,
+          "the next start deleted them")  # fmt: skip
+
+
+@pytest.mark.skipif(not IS_LONG, reason="half a minute for each kill: make faults-scale")
+@pytest.mark.parametrize("case", CASES)
+def test_what_a_killed_server_had_not_deleted_is_deleted_by_another_one(
+    launcher: Launcher, fake: FakeS3, app: ScriptedApp, tmp_path: Path, case: str
+) -> None:
+    with RedisServer(tmp_path / "redis") as redis:
+        shared = {"registry": redis.url}
+        names = ("first", "second")
+        servers = [new_server(launcher, tmp_path / name, fake, **shared, instance=name) for name in names]
+        with servers[0], servers[1]:
+            kills = kill_at_each_call(servers, fake, app, case, step=3)
+            for server in servers:
+                assert "Traceback" not in server.log_text()
+    assert kills
+    tally("fault", "kill -9 between the end of an upload and the deletion of its objects in S3", kills,
+          "another server deleted them")  # fmt: skip
+
+
+def test_a_file_that_its_app_keeps_stays_whatever_is_killed_when_it_has_finished(
+    launcher: Launcher, fake: FakeS3, app: ScriptedApp, tmp_path: Path
+) -> None:
+    with new_server(launcher, tmp_path / "storage", fake, s3_destination_prefixes="inbox/") as server:
+        asked = {"removeFileWhenFinished": "false", "destinationKey": "inbox/1"}
+        ticket_id = begun(server, app, "parts", "finished", **asked)
+        DyingServer(server, fake, 1)
+        end_it(server, ticket_id, "finished")
+        wait_until(lambda: server.has_died, "it dies")
+        fake.on_call = lambda _: None
+        server.bury()
+        server.start()
+        calls = fake.calls["list"]
+        wait_until(lambda: fake.calls["list"] > calls, "what is beside the object is looked for")
+        assert len(fake.content("inbox/1")) == LENGTHS["parts"]
+        assert not left(fake, ticket_id)
