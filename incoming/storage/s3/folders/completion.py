@@ -75,12 +75,10 @@ class FolderCompletion:
             self._runtime.yield_if_due()
 
         self._objects.list_below(f"{state.key}/", take)
-        left_out = {*plan.left_out(pieces)}
-        for index, entry in enumerate(plan.manifest.entries):
+        for index, entry, stored in plan.with_pieces(pieces):
             self._runtime.yield_if_due()
-            if entry.is_folder or index in left_out:
+            if stored is None:
                 continue
-            stored = pieces[plan.first(index) - 1 : plan.last(index)]
             item = listed.pop(plan.keys[index], None)
             self._check()
             if item and item.size_bytes == entry.size_bytes and item.etag == _etag(stored):
@@ -93,12 +91,10 @@ class FolderCompletion:
 
     def hash_files(self, plan: FolderPlan, pieces: list[StoredPiece]) -> None:
         """Reads the files whose SHA-256 is not known: other processes have sent parts of them."""
-        left_out = {*plan.left_out(pieces)}
-        for index, entry in enumerate(plan.manifest.entries):
-            last = plan.last(index)
-            if not entry.is_folder and index not in left_out and not pieces[last - 1].sha256:
+        for index, entry, stored in plan.with_pieces(pieces):
+            if stored and not stored[-1].sha256:
                 sha256 = self._sha256(plan.keys[index], entry.size_bytes)
-                pieces[last - 1] = replace(pieces[last - 1], sha256=sha256)
+                pieces[plan.last(index) - 1] = replace(stored[-1], sha256=sha256)
 
     def _sha256(self, key: str, size_bytes: int) -> str:
         digest = hashlib.sha256()
@@ -148,14 +144,13 @@ class FolderCompletion:
 
 
 def _list(plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece]) -> bytes:
-    left_out = {*plan.left_out(pieces)}
     lines: list[bytes] = []
-    for index, (entry, key) in enumerate(zip(plan.manifest.entries, plan.keys, strict=True)):
+    for index, entry, stored in plan.with_pieces(pieces):
+        key = plan.keys[index]
         path = key[len(state.key) + 1 :]
-        if entry.is_folder or index in left_out:
+        if stored is None:
             lines.append(line(entry, path))
             continue
-        stored = pieces[plan.first(index) - 1 : plan.last(index)]
         sha256 = bytes.fromhex(stored[-1].sha256)
         lines.append(line(entry, path, whole_file(stored).crc32c, sha256, key=key))
     return b"".join(lines)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from incoming.core.errors import BadFolder
-from incoming.core.folder_manifest import Bounds, FolderManifest, parse_head
+from incoming.core.folder_manifest import Bounds, Entry, FolderManifest, parse_head
 from incoming.core.folder_names import NameRules, stored_paths
 from incoming.storage.s3.keys import MAX_KEY_BYTES
 from incoming.storage.s3.notes.folder_notes import StoredPiece
@@ -94,6 +94,18 @@ class FolderPlan:
         """Returns the indices of the entries that are left out, in order, of what is stored."""
         numbers = (number for number in range(HEAD + 1, len(pieces) + 1) if not pieces[number - 1].etag)
         return tuple(dict.fromkeys(self.piece(number).entry for number in numbers))
+
+    def with_pieces(
+        self, pieces: Sequence[StoredPiece]
+    ) -> Iterator[tuple[int, Entry, Sequence[StoredPiece] | None]]:
+        """Yields the index of each entry, the entry, and its pieces, of a folder with all its pieces.
+
+        The pieces of a folder, and of a file that is left out, are None.
+        """
+        left_out = {*self.left_out(pieces)}
+        for index, entry in enumerate(self.manifest.entries):
+            is_stored = not entry.is_folder and index not in left_out
+            yield index, entry, pieces[self.first(index) - 1 : self.last(index)] if is_stored else None
 
     def arrived(self, left_out: Sequence[int]) -> tuple[int, int]:
         """Returns how many files the app gets, and how many bytes these have."""

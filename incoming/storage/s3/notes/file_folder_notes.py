@@ -107,7 +107,7 @@ class FileFolderNotes:
         newest = self._db.execute(query, (ticket_id,)).fetchone()
         if newest:
             first, lines = newest
-            kept = "".join(lines.splitlines(keepends=True)[: before - first + 1])
+            kept = piece_lines(read_pieces([lines])[: before - first + 1])
             update = "update folder_pieces set lines = ? where ticket_id = ? and first = ?"
             self._db.execute(update, (kept, ticket_id, first))
         self._add(ticket_id, state, pieces)

@@ -126,10 +126,10 @@ def read_state(text: str | bytes) -> FolderState:
 
 
 def piece_lines(pieces: Sequence[StoredPiece]) -> str:
-    """Returns what is kept of some pieces: a line for each."""
+    """Returns what is kept of some pieces: a line of JSON for each, with its newline."""
     return _ENCODER.encode_lines(pieces).decode()
 
 
 def read_pieces(batches: Iterable[str | bytes]) -> list[StoredPiece]:
-    """Returns the pieces of all these lines. It takes long for many, so it belongs into a thread."""
-    return [_PIECES.decode(line) for lines in batches for line in lines.splitlines()]
+    """Returns the pieces of all these lines. It takes long for many, so call it in a thread."""
+    return [piece for lines in batches for piece in _PIECES.decode_lines(lines)]

@@ -80,6 +80,15 @@ class NotesContract:
         notes.replace(ID, "second", NEW, [])
         assert notes.pieces(ID) == []
 
+    @pytest.mark.parametrize("odd", ["\x85", "\u2028", "\x0b", "\x1c", "\r", "\n", '\\"'])
+    def test_an_etag_may_have_characters_that_end_lines_elsewhere(self, notes: FolderNotes, odd: str) -> None:
+        pieces = [replace(piece(number), etag=f'"a{odd}{number}"') for number in (1, 2, 3)]
+        notes.begin(ID, NEW)
+        notes.add(ID, "", replace(NEW, count=3), pieces)
+        assert notes.pieces(ID) == pieces
+        notes.replace(ID, "", replace(NEW, count=2), [])
+        assert notes.pieces(ID) == pieces[:2]
+
     def test_what_is_forgotten_begins_anew(self, notes: FolderNotes) -> None:
         notes.begin(ID, NEW)
         notes.add(ID, "", FULL, [piece(1), piece(2)])
