@@ -63,8 +63,9 @@ class KillableRuntime(GeventRuntime):
 
     def kill(self) -> None:
         """Ends all that was started. A thread can't be ended, so those of the pool end first."""
-        gevent.killall(self._started)
-        self._started.clear()
+        while self._started:  # who dies, or waits for his turn to die, may start others
+            dying, self._started = self._started, []
+            gevent.killall(dying)
         self._pool.join()
 
 
