@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.support import client_cases
 from tests.support.app import ScriptedApp
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tests.support.s3_server import S3Server
 
 LOG_TAIL_CHARS = 8000
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")  # how long an example takes says only what else the machine does
 StartServer = Callable[..., RunningServer]
 
 
