@@ -55,12 +55,14 @@ ENDED: Final = CALLED_OFF | {State.FINISHED}
 class Claim:
     """A client takes the upload. The newest claim wins.
 
-    A transport makes it of what its client says of the file, which counts the first time. `length_bytes` is
-    None while the client does not know it. `last_modified_ms` (since 1970) is 0 when unknown. `proves`: the
-    client will send a checksum at the end, and the upload is complete only then. `token` is random, 128 bits
-    or more. It fences out the claims before this one: see `Ticket.token`. `upload_metadata`: what a client of
-    tus says of its file, unchanged, from the header Upload-Metadata. The first one that is not empty counts.
-    `file_digest`: see `core.file_digest`; the first one with a value counts.
+    A transport makes it of what its client says of the file, which counts the first time. The first claim of
+    a ticket says which file is meant. What a later one says of it counts with `Proved` only: the client may
+    have another file. `length_bytes` is None while the client does not know it. `last_modified_ms` (since
+    1970) is 0 when unknown. `proves`: the client shows that it has the same file, and will send a checksum at
+    the end. The upload is complete only then. `token` is random, 128 bits or more. It fences out the claims
+    before this one: see `Ticket.token`. `upload_metadata`: what a client of tus says of its file, unchanged,
+    from the header Upload-Metadata. The first one that is not empty counts. `file_digest`: see
+    `core.file_digest`; the first one with a value counts.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.
@@ -75,6 +77,17 @@ class Claim:
     boot_id: str = ""
     upload_metadata: str = field(default="", repr=False)
     file_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Proved:
+    """The client of the newest claim has shown that it has the file of which so many bytes are stored.
+
+    From now on counts what it `said`.
+    """
+
+    said: Claim
+    stored_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,8 +279,8 @@ PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | As
 """What happens to an upload that comes in parts."""
 
 Event = (
-    PartEvent | Claim | SetLength | BeginUnchecked | EndUnchecked | Record | LeaveOut | Release | Complete
-    | Cancel | Expire | FoundIncomplete
+    PartEvent | Claim | Proved | SetLength | BeginUnchecked | EndUnchecked | Record | LeaveOut | Release
+    | Complete | Cancel | Expire | FoundIncomplete
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told | Deleted
 )  # fmt: skip
 
@@ -280,6 +293,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
     },
     State.UPLOADING: {
         Claim: State.UPLOADING,  # a takeover
+        Proved: State.UPLOADING,
         SetLength: State.UPLOADING,
         BeginUnchecked: State.UPLOADING,
         EndUnchecked: State.UPLOADING,

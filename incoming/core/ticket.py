@@ -43,6 +43,7 @@ from incoming.core.lifecycle import (
     PartEvent,
     PlanAssembly,
     Post,
+    Proved,
     Record,
     Refuse,
     Release,
@@ -246,6 +247,17 @@ class Ticket:
         same = [hmac.compare_digest(spelling.encode(), self.secret.encode()) for spelling in spellings]
         return any(same)
 
+    def would_learn(self, said: Claim) -> bool:
+        """Returns whether `Proved` would tell something new of the file, in what its client `said`."""
+        if self.state not in RECEIVING:
+            return False
+        return (
+            (self.length_bytes is None and said.length_bytes is not None)
+            or self.needs_proof != said.proves
+            or (not self.upload_metadata and bool(said.upload_metadata))
+            or file_digest.first(self.file_digest, said.file_digest) != self.file_digest
+        )
+
     def acknowledged_bytes(self, stored_bytes: int) -> int:
         """Returns how many of the stored bytes count: those that do not wait for their checksum.
 
@@ -278,7 +290,7 @@ class Ticket:
         if self.is_in_parts:
             if isinstance(event, Claim):
                 raise InParts
-            if isinstance(event, Complete | SetLength | BeginUnchecked):
+            if isinstance(event, Complete | Proved | SetLength | BeginUnchecked):
                 raise IllegalTransition(self.state, event)
         elif isinstance(event, AddPart):
             if self.state is not State.ISSUED:
@@ -364,8 +376,8 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
     match event:
         case Claim():
             return _claimed(ticket, event, is_first=was is State.ISSUED)
-        case SetLength():
-            return _measured(ticket, event)
+        case Proved() | SetLength():
+            return _with_file(ticket, event)
         case BeginUnchecked():
             return replace(ticket, checked_bytes=event.checked_bytes)
         case EndUnchecked():
@@ -433,23 +445,35 @@ def _reason(reason: str) -> str:
 
 def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
     """Returns the claimed ticket. The first claim says which file is meant."""
-    proves = claim.proves if ticket.state in RECEIVING else ticket.needs_proof
-    mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token, needs_proof=proves)
+    mine = replace(ticket, epoch=ticket.epoch + 1, token=claim.token)
     if ticket.state in RECEIVING:
         right = up_to(ticket.checkpoints, claim.right_bytes)
-        mine = replace(
-            mine,
-            boot_id=claim.boot_id or ticket.boot_id,
-            checkpoints=right,
-            checked_bytes=None,
-            upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata),
-            file_digest=file_digest.first(ticket.file_digest, claim.file_digest),
-        )
-    if mine.length_bytes is None:
-        mine = replace(mine, length_bytes=claim.length_bytes)
+        boot_id = claim.boot_id or ticket.boot_id
+        mine = replace(mine, boot_id=boot_id, checkpoints=right, checked_bytes=None)
     if not is_first:
         return mine
-    return replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+    named = replace(mine, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+    return _described(named, claim, 0)
+
+
+def _with_file(ticket: Ticket, event: Proved | SetLength) -> Ticket:
+    """Returns the ticket with what its client says of the file. Raises LengthMismatch."""
+    match event:
+        case Proved(said, stored_bytes):
+            return _described(ticket, said, stored_bytes)
+        case SetLength(length_bytes, stored_bytes):
+            return _measured(ticket, length_bytes, stored_bytes)
+
+
+def _described(ticket: Ticket, said: Claim, stored_bytes: int) -> Ticket:
+    """Returns the ticket with what its client has said of the file. Raises LengthMismatch."""
+    described = replace(
+        ticket,
+        needs_proof=said.proves,
+        upload_metadata=ticket.upload_metadata or _bounded(said.upload_metadata),
+        file_digest=file_digest.first(ticket.file_digest, said.file_digest),
+    )
+    return described if said.length_bytes is None else _measured(described, said.length_bytes, stored_bytes)
 
 
 def _bounded(upload_metadata: str) -> str:
@@ -484,15 +508,13 @@ def _fitting(ticket: Ticket) -> Ticket:
     return ticket
 
 
-def _measured(ticket: Ticket, event: SetLength) -> Ticket:
+def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int) -> Ticket:
     """Returns the ticket with its length. The first one counts, and the stored bytes are part of the file."""
-    if ticket.length_bytes not in (None, event.length_bytes):
-        raise LengthMismatch(ticket.expected_file, event.length_bytes)
-    if event.length_bytes < event.stored_bytes:
-        raise LengthMismatch(
-            replace(ticket.expected_file, length_bytes=event.stored_bytes), event.length_bytes
-        )
-    return replace(ticket, length_bytes=event.length_bytes)
+    if ticket.length_bytes not in (None, length_bytes):
+        raise LengthMismatch(ticket.expected_file, length_bytes)
+    if length_bytes < stored_bytes:
+        raise LengthMismatch(replace(ticket.expected_file, length_bytes=stored_bytes), length_bytes)
+    return replace(ticket, length_bytes=length_bytes)
 
 
 def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:

@@ -198,9 +198,7 @@ class _Exchange:
         with suppress(errors.BadHeader):
             metadata = tus.read_metadata(self._find)
         name = file_name(self._find("Content-Disposition")) or metadata.file_name
-        return FileSaid(
-            part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked, repeats=self._repeats
-        )
+        return FileSaid(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
 
     @property
     def _repeats(self) -> bool:
@@ -216,8 +214,10 @@ class _Exchange:
                 self._draft.remember_parts(self._id)
         else:
             self._check_offset(transfer, part.offset_bytes)
-        if not self._repeats and part.length_bytes not in (None, transfer.ticket.length_bytes):
-            transfer.set_length(part.length_bytes)
+        if not self._repeats:
+            transfer.prove()  # its offset is right, or nothing more will say which file it is
+            if part.length_bytes not in (None, transfer.ticket.length_bytes):
+                transfer.set_length(part.length_bytes)
         if transfer.missing_bytes == 0 and self._is_end(transfer, part):
             transfer.complete()  # it was whole already, but a kill or the disk was in the way
         if self._creates and self._sends_interim:

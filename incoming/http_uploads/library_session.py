@@ -9,7 +9,8 @@
 | GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for the end |
 | DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
 
-The token is that of the session's claim, and each request claims the upload with it. So a session ends when
+The token is that of the session's claim, and each request claims the upload with it. Behind it stands the
+length of the file, which counts once the client has shown that it has the same file. So a session ends when
 any other claim takes the upload, every process of the server can answer its requests, and nothing of a
 session is kept between them. Two chunks may be on their way at a time: see `transfers.Place`.
 """
@@ -82,10 +83,8 @@ class LibrarySession(Dialect):
 
     def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
         """Claims the upload for one more request of a session. Raises BadHeader."""
-        token = request.header(TOKEN_HEADER)
-        if not token:
-            raise BadHeader(TOKEN_HEADER, "is missing")
-        place, said = Place(token, offset_bytes), FileSaid(proves=True)
+        token, length_bytes = _read_token(request)
+        place, said = Place(token, offset_bytes), FileSaid(length_bytes, proves=True)
         return self._transfers.claim(request.ticket_id, said, request.source, place)
 
     def _limits_for(self, ticket: Ticket) -> Limits:
@@ -120,7 +119,7 @@ class LibrarySession(Dialect):
                 dest_type=FOLDER if ticket.is_folder else "",
                 left_out=transfer.left_out,
             )
-            return _answer(message).add(TOKEN_HEADER, transfer.session)
+            return _answer(message).add(TOKEN_HEADER, f"{transfer.session}.{asked.length_bytes}")
 
     def _agree(self, request: UploadRequest) -> Answer:
         """Compares the client's file with what is stored."""
@@ -194,8 +193,19 @@ def _answer(message: messages.ToClient) -> Answer:
     return Answer(200, [("Content-Type", "application/json")], messages.encode(message).encode())
 
 
+def _read_token(request: UploadRequest) -> tuple[str, int | None]:
+    """Returns the token of the session, and the length of its file. Raises BadHeader.
+
+    A session that an older server has begun has no length there.
+    """
+    token, dot, length = request.header(TOKEN_HEADER).partition(".")
+    if not token:
+        raise BadHeader(TOKEN_HEADER, "is missing")
+    return token, tus.read_integer({TOKEN_HEADER: length}.get, TOKEN_HEADER) if dot else None
+
+
 def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:
-    """Raises BadMessage unless the ranges are in order, stored, and have a checksum each.
+    """Raises BadMessage unless the ranges are in order, stored, and have a checksum each. There is one.
 
     Samples may overlap, but all ranges together are not much more than what is stored: they are read here.
     """
@@ -203,7 +213,7 @@ def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:
     in_file = all(0 <= start <= end <= stored_bytes for start, end in ranges)
     in_order = all(before[0] <= after[0] for before, after in pairwise(ranges))
     few = sum(end - start for start, end in ranges) <= stored_bytes + MOST_SAMPLED_BYTES
-    if not (in_file and in_order and few and len(ranges) == len(agree.crc32c)):
+    if not (ranges and in_file and in_order and few and len(ranges) == len(agree.crc32c)):
         raise BadMessage("MsgAgree does not have the ranges that were asked for.")
 
 

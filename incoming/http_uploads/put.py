@@ -42,7 +42,7 @@ class WholeBodies(Dialect):
         name, body_bytes = _name(request), _body_bytes(request)
         part = read_content_range(request.find_header(HEADER), body_bytes)
         is_whole = part is None or part.is_whole
-        said = FileSaid(part.file_bytes if part else body_bytes, name, repeats=is_whole)
+        said = FileSaid(part.file_bytes if part else body_bytes, name)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
             if part and not is_whole:
                 transfer.check_offset(part.start_bytes)

@@ -18,7 +18,7 @@ import hmac
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from math import inf
 from typing import Final, NoReturn, Protocol
@@ -58,12 +58,10 @@ OnStored = Callable[[int], object]
 
 @dataclass(frozen=True, slots=True)
 class FileSaid:
-    """What a client says of its file. It counts the first time.
+    """What a client says of its file. It counts the first time, and not before `Transfer.prove`.
 
     `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
     `proves`: the client shows that it has the same file, and sends the whole file's checksum at the end.
-    `repeats`: the request brings what is stored once more, and that is compared. Until then the length may be
-    that of another file: with as many bytes as are stored, it would make the upload complete.
     """
 
     length_bytes: int | None = None
@@ -72,7 +70,6 @@ class FileSaid:
     upload_metadata: str = ""
     file_digest: str = ""
     proves: bool = False
-    repeats: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +124,9 @@ class Receiving(Protocol):
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """See Uploads."""
 
+    def prove(self, claim: ClaimedUpload) -> None:
+        """See Uploads."""
+
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
         """See Uploads."""
 
@@ -160,8 +160,6 @@ class Transfer:
         self._claimed: ClaimedUpload | None = None
         self._error: errors.IncomingError | None = None
         self._has_news = uploads.context.runtime.signal()
-        self._length_to_set: int | None = None
-        """The length of the file, once it was compared; see FileSaid.repeats."""
         self.offset_bytes = 0
         """How many bytes are stored."""
 
@@ -182,9 +180,6 @@ class Transfer:
         token = self.ticket.token
         if self._place and not hmac.compare_digest(token.encode(), self._place.session.encode()):
             raise errors.TakenOver if token else errors.SessionEnded
-        begins = self.ticket.state is State.ISSUED or self.ticket.length_bytes is not None
-        if said.repeats and not begins:
-            self._length_to_set, said = said.length_bytes, replace(said, length_bytes=None)
         event = Claim(
             said.length_bytes,
             said.name,
@@ -320,6 +315,14 @@ class Transfer:
         elif self.ticket.length_bytes != length_bytes:
             raise errors.LengthMismatch(self.ticket.expected_file, length_bytes)
 
+    def prove(self) -> None:
+        """The client has the same file, as far as its protocol can show that: what it said of it counts.
+
+        One that shows checksums of its file does that with `compare`. Raises as `Uploads.prove`.
+        """
+        if self._claim.said and not self._claim.said.proves:
+            self._receiving.prove(self._claim)
+
     def receive(
         self,
         body: RequestBody,
@@ -341,7 +344,9 @@ class Transfer:
             self._body_end_bytes = begin_bytes + body.length_bytes - body.received_bytes
         with self._reading(body):
             self._check_declared(body, stored_bytes - begin_bytes)
-            self._compare(body, begin_bytes, stored_bytes, check)
+            if self._has_compared(body, begin_bytes, stored_bytes, check):
+                self.prove()
+                self._check_declared(body, 0)
             if not self.is_receiving:
                 if body.read_into(memoryview(bytearray(1))):
                     raise errors.TooManyBytes(stored_bytes - begin_bytes)
@@ -410,16 +415,19 @@ class Transfer:
         body, and as `receive`.
         """
         with self._reading(body):
-            self._compare(body, 0, self.offset_bytes, None)
-        if body.received_bytes < self.offset_bytes:
+            has_all = self._has_compared(body, 0, self.offset_bytes, None)
+        if not has_all:
             raise errors.WrongFile(self.ticket.expected_file)
 
-    def _compare(self, body: RequestBody, begin_bytes: int, end_bytes: int, check: BodyCheck | None) -> None:
+    def _has_compared(
+        self, body: RequestBody, begin_bytes: int, end_bytes: int, check: BodyCheck | None
+    ) -> bool:
         """Reads the beginning of a body, which belongs at `begin_bytes`, up to the end of the stored bytes.
 
-        Raises WrongFile if it differs from what is stored there. Of an upload that has arrived, the app may
-        have the file by now, so the checksum of a whole file is compared. The same goes for a beginning that
-        can't be read back.
+        Returns whether it has all of them: a shorter body may be the beginning of another file. Raises
+        WrongFile if it differs from what is stored there. Of an upload that has arrived, the app may have the
+        file by now, so the checksum of a whole file is compared. The same goes for a beginning that can't be
+        read back.
         """
         stored_crc = self._uploads.stored_checksum(self._claim) if self.is_receiving else self.ticket.crc32c
         by_checksum = begin_bytes == 0 and not (self.is_receiving and stored_crc is None)
@@ -427,7 +435,7 @@ class Transfer:
         while at_bytes < end_bytes:
             with self._piece() as piece:
                 if not piece.fill(body, end_bytes - at_bytes):
-                    return
+                    return False
                 if check:
                     self._digest(check, piece)
                 crc = checksum(piece.data, crc)
@@ -436,9 +444,7 @@ class Transfer:
                 at_bytes += len(piece.data)
         if by_checksum and stored_crc not in (None, crc):
             raise errors.WrongFile(self.ticket.expected_file)
-        if self._length_to_set is not None:
-            length_bytes, self._length_to_set = self._length_to_set, None
-            self.set_length(length_bytes)
+        return True
 
     def _has_stored(self, at_bytes: int, data: memoryview) -> bool:
         """Returns whether these bytes are stored there. If the app has taken the file, they were."""

@@ -123,14 +123,14 @@ class Tus(Dialect):
         checks = tus.read_checksums(request.find_header)
         metadata = creation.metadata
         has_content = creation.has_content
-        said = FileSaid(
-            creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw, repeats=has_content
-        )
+        said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
         answer = Answer(201).add("Location", request.location)
         with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
             if has_content:
                 transfer.repeat_from(0)
                 transfer.receive(request.body, checks or None)
+            else:
+                transfer.prove()  # nothing more will say which file it is
             progress = self._handed_over(transfer, 0 if has_content else None)
         if has_content:
             answer.add(Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress))

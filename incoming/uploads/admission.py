@@ -177,13 +177,13 @@ class Admission:
         `stored_bytes` of it are part of the file, unless they are unchecked. Raises LengthMismatch,
         UploadTooLarge, TooMany, StorageFull.
         """
-        self._check_stored(ticket, length_bytes, ticket.acknowledged_bytes(stored_bytes))
+        self.check_stored(ticket, length_bytes, ticket.acknowledged_bytes(stored_bytes))
         missing_bytes = max(length_bytes - writer.accounted_bytes, 0)
         source = self.budget_of(ticket).source(ticket.id)
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
 
-    def _check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
+    def check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
         """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
         if ticket.length_bytes is None and stored_bytes > length_bytes:
             raise LengthMismatch(
@@ -200,7 +200,7 @@ class Admission:
         """
         stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket))
         if length_bytes is not None:
-            self._check_stored(ticket, length_bytes, stored_bytes)
+            self.check_stored(ticket, length_bytes, stored_bytes)
             if stored_bytes > length_bytes:
                 log.error("upload %(ticket)s: the stored file is longer than declared", ticket.for_log())
                 raise StorageFailed

@@ -21,6 +21,7 @@ from incoming.core.errors import (
     UploadCancelled,
     UploadExpired,
 )
+from incoming.core.lifecycle import Claim
 from incoming.core.news import CalledOff, Durable, Interrupted, News
 from incoming.core.rate_limit import Pace
 from incoming.core.resume_check import Ranges
@@ -57,6 +58,8 @@ class ClaimedUpload:
     pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
+    said: Claim | None = None
+    """What its client says of the file and the ticket does not know, until it counts: see `Proved`."""
     lease_s: float | None = None
     """How long the claim lasts beyond its last use; None: until it is released."""
     is_sending: Callable[[], bool] = lambda: False

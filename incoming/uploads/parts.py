@@ -234,6 +234,9 @@ class PartUploads:
         if is_complete:
             self._on_complete(_split(upload.id)[0])
 
+    def prove(self, claim: ClaimedUpload) -> None:
+        """Does nothing: what is said of a part with its claim counts at once; see `Uploads.prove`."""
+
     def _measure(self, ticket: Ticket, upload: Ticket, writer: Writer, length_bytes: int) -> Ticket:
         """Returns the ticket with the length of one part. Raises as `set_length`."""
         self.admission.check(upload, length_bytes)

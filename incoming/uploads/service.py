@@ -49,6 +49,7 @@ from incoming.core.lifecycle import (
     Expire,
     FoundIncomplete,
     LeaveOut,
+    Proved,
     Record,
     Release,
     Retry,
@@ -77,6 +78,7 @@ from incoming.uploads.retry_queue import RetryQueue
 
 log = logging.getLogger(__name__)
 
+NOT_PROVED: Final = "The client has not shown yet that it has the same file."
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "There is no object in S3 of this upload."
@@ -187,6 +189,9 @@ class Uploads:
         ends when it was not used for this time. So a client of many short requests need not release its claim
         after each of them. Unchecked bytes are discarded.
 
+        What the client says of the file counts at once if nothing of it is stored. Else the client may have
+        another file: see `prove`.
+
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
         UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,
         Stopping, TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
@@ -212,14 +217,15 @@ class Uploads:
             right_bytes = 0
             if ticket.state in RECEIVING:
                 # A client of many requests sends a small file with the first of them.
-                self._open(ticket, claim.length_bytes, live, source, in_one_chunk=lease_s is not None)
+                length_bytes = self._length_to_open(ticket, claim.length_bytes, live)
+                self._open(ticket, length_bytes, live, source, in_one_chunk=lease_s is not None)
                 right_bytes = self._settle(ticket, live, claim.proves)
             event = self._claim_event(ticket_id, claim, right_bytes)
             # Many a small file comes in one request. Then its next change has all that is new.
             may_wait = lease_s is not None and live.writer is not None and not live.writer.durable_offset
             ticket, lease = self._take(ticket, live, event, lease_s, may_wait)
             if live.writer and ticket.state in RECEIVING:
-                right_bytes = self._fence(ticket, live, lease, right_bytes)
+                ticket, right_bytes = self._fence(ticket, live, lease, right_bytes, event)
             elif live.writer:
                 self._let_go_elsewhere(ticket_id, live)  # another process was faster, and it has arrived
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
@@ -238,7 +244,9 @@ class Uploads:
             claimed.on_lost = lambda: self._runtime.spawn(self.release, claimed)
             if live.writer:
                 claimed.wait_for_room = live.writer.wait_for_room
-            if live.writer and ticket.needs_proof:
+            if ticket.would_learn(event):
+                claimed.said = event
+            if live.writer and claim.proves:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
             before = live.holder
@@ -272,11 +280,14 @@ class Uploads:
             self.admission.check(self._registry.get(ticket.id), event.length_bytes)  # refused just now
             raise
 
-    def _fence(self, ticket: Ticket, live: LiveUpload, lease: Lease, right_bytes: int) -> int:
+    def _fence(
+        self, ticket: Ticket, live: LiveUpload, lease: Lease, right_bytes: int, event: Claim
+    ) -> tuple[Ticket, int]:
         """Has the file take bytes of the newest claim only. Returns how many of the stored bytes are right.
 
-        No claim before may write from then on, because its next chunk would have another place. Raises
-        StorageFailed: then nobody holds the upload.
+        Returns the ticket, too: if nothing is stored, it has what the client says of the file. No claim
+        before may write from then on, because its next chunk would have another place. Raises StorageFailed,
+        StorageFull: then nobody holds the upload.
         """
         writer, before = _open_file(live), live.holder
         taken_bytes, is_right = writer.taken_bytes, right_bytes == writer.durable_offset
@@ -284,6 +295,11 @@ class Uploads:
             writer.fence(ticket.token)
             if ticket.length_bytes is not None and writer.durable_offset > ticket.length_bytes:
                 raise StorageFailed
+            if not writer.durable_offset and ticket.would_learn(event):
+                if event.length_bytes is not None:
+                    self.admission.make_room_for_length(ticket, event.length_bytes, writer, 0)
+                ticket = self._registry.change(ticket.id, Proved(event, 0), ticket.token)
+                self.admission.hold(ticket, writer)
             self._integrity.begin(ticket, writer.durable_offset)
         except IncomingError:
             self.claims.hand_to(live, None, Interrupted(TakenOver()))
@@ -294,7 +310,21 @@ class Uploads:
             before.lost = before.lost or TakenOver()
         if writer.taken_bytes != taken_bytes:
             self.admission.hold(ticket, writer)
-        return writer.durable_offset if is_right else right_bytes
+        return ticket, writer.durable_offset if is_right else right_bytes
+
+    def _length_to_open(self, ticket: Ticket, length_bytes: int | None, live: LiveUpload) -> int | None:
+        """Returns for which length a claim opens the file; None if what it says does not count yet.
+
+        Raises LengthMismatch for a length below what is stored.
+        """
+        if length_bytes is None or ticket.length_bytes is not None or ticket.state is State.ISSUED:
+            return length_bytes
+        if live.writer:
+            taken_bytes, stored_bytes = live.writer.taken_bytes, live.writer.durable_offset
+        else:
+            taken_bytes = stored_bytes = self._storages.of(ticket).size(ticket.id) or 0
+        self.admission.check_stored(ticket, length_bytes, ticket.acknowledged_bytes(stored_bytes))
+        return None if ticket.acknowledged_bytes(taken_bytes) else length_bytes
 
     def _part_is_complete(self, ticket_id: str) -> None:
         self.assemblies.part_is_complete(ticket_id)
@@ -334,10 +364,37 @@ class Uploads:
         """Returns whether its file is read before a claim is granted, which may take long."""
         return self.doubts.is_open(ticket_id)
 
-    def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
-        """Compares what the client says of `claim.compare` with what is stored.
+    def prove(self, claim: ClaimedUpload) -> None:
+        """What the client of this claim has said of the file counts from now on, if it says anything new.
 
-        Raises WrongFile, BytesLost, StorageFailed.
+        The client has shown that it has the same file, or its protocol has no way to show that. To be called
+        before it sends bytes. Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable:
+        TooMany, StorageFull, StorageFailed.
+        """
+        if claim.said is None:
+            return
+        with self.claims.lock(claim.ticket.id) as live:
+            self.claims.use(claim)
+            writer, said, hashes = _open_file(live), claim.said, claim.ticket.hashes
+            self._learn(claim, writer, Proved(said, writer.taken_bytes), said.length_bytes)
+            claim.said = None
+            if claim.ticket.hashes != hashes:
+                self._integrity.begin(claim.ticket, writer.taken_bytes)
+
+    def _prove_by_word(self, claim: ClaimedUpload) -> None:
+        """Its client sends bytes: if its protocol has no proof, its word is all that there will be.
+
+        Raises as `prove`, and WrongState if the client has still to prove what it says.
+        """
+        claim.check()
+        if claim.said and claim.said.proves:
+            raise WrongState(NOT_PROVED)
+        self.prove(claim)
+
+    def check_same(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+        """Compares what the client says of `claim.compare` with what is stored. If that agrees, see `prove`.
+
+        Raises WrongFile, BytesLost, StorageFailed, and as `prove`.
         """
         ticket = claim.ticket
         claim.check()
@@ -347,6 +404,7 @@ class Uploads:
         if agree == len(expected):
             self._integrity.trust(ticket.id)
             self._end_doubt(claim, expected)
+            self.prove(claim)
             return
         if claim.compare[agree][0] >= claim.right_bytes:
             self._cut_off_what_is_lost(claim, claim.compare[agree][0])
@@ -368,8 +426,9 @@ class Uploads:
         See Integrity.stored for `keep`. It may take long where a storage has to keep pace.
 
         Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
-        StorageFailed. Nothing of the chunk is then stored. BadFolder ends the upload, unless the bytes are
-        unchecked: then the caller finds out first whether they came as they were sent.
+        StorageFailed; WrongState if its client has still to prove that it has the same file. Nothing of the
+        chunk is then stored. BadFolder ends the upload, unless the bytes are unchecked: then the caller finds
+        out first whether they came as they were sent.
         """
         try:
             return self._write(claim, chunk, crc, keep)
@@ -388,6 +447,8 @@ class Uploads:
 
     def _write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None, keep: Keep | None) -> float:
         size_bytes = len(chunk)
+        if claim.said:
+            self._prove_by_word(claim)
         claim.wait_for_room()
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
@@ -569,10 +630,20 @@ class Uploads:
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             writer = _open_file(live)
+            self._learn(claim, writer, SetLength(length_bytes, writer.taken_bytes), length_bytes)
+
+    def _learn(
+        self, claim: ClaimedUpload, writer: Writer, event: Proved | SetLength, length_bytes: int | None
+    ) -> None:
+        """Applies what a client says of its file. `length_bytes`: its length, if that is told.
+
+        The caller has the lock. Raises as `set_length`.
+        """
+        if length_bytes is not None:
             self.admission.check(claim.ticket, length_bytes)
             self.admission.make_room_for_length(claim.ticket, length_bytes, writer, writer.taken_bytes)
-            event = SetLength(length_bytes, writer.taken_bytes)
-            claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
+        claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
+        if length_bytes is not None:
             claim.end_bytes = length_bytes
             self.admission.hold(claim.ticket, writer)
 
@@ -584,6 +655,8 @@ class Uploads:
         unknown, or the upload has arrived already; DigestMismatch, which ends the upload, when the file is
         not the one that its client has named.
         """
+        if claim.said:
+            self._prove_by_word(claim)
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             if claim.ticket.state not in RECEIVING:

@@ -19,6 +19,7 @@ from incoming.core.lifecycle import (
     Complete,
     Event,
     Expire,
+    Proved,
     Release,
     State,
 )
@@ -45,12 +46,14 @@ def test_no_later_claim_changes_which_file_is_meant(state: State) -> None:
 @pytest.mark.parametrize("proves", [True, False])
 @pytest.mark.parametrize("before", [True, False])
 @pytest.mark.parametrize("state", CLAIMABLE)
-def test_as_long_as_bytes_may_come_the_last_claim_says_whether_a_proof_is_needed(
+def test_the_first_claim_says_whether_a_proof_is_needed_and_a_later_one_once_it_counts(
     state: State, before: bool, proves: bool
 ) -> None:
-    ticket = replace(ticket_in(state), needs_proof=before)
-    after = ticket.apply(Claim(77, "a.bin", proves=proves), NOW_S)
-    assert after.needs_proof is (proves if state in RECEIVING else before)
+    ticket, said = replace(ticket_in(state), needs_proof=before), Claim(77, "a.bin", proves=proves)
+    after = ticket.apply(said, NOW_S)
+    assert after.needs_proof is (proves if state is State.ISSUED else before)
+    if state in RECEIVING:
+        assert after.apply(Proved(said, 0), NOW_S).needs_proof is proves
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
@@ -68,17 +71,24 @@ DIGEST = f"sha256:{'0f' * 32}"
 
 @pytest.mark.parametrize("state", State)
 def test_the_first_digest_that_a_client_names_counts_until_the_file_has_arrived(state: State) -> None:
+    def claimed(ticket: Ticket, file_digest: str) -> Ticket:
+        said = Claim(None, file_digest=file_digest)
+        after = ticket.apply(said, NOW_S)
+        return after.apply(Proved(said, 0), NOW_S) if after.would_learn(said) else after
+
     with suppress(IllegalTransition):
-        named = ticket_in(state).apply(Claim(None, file_digest=DIGEST), NOW_S)
+        named = claimed(ticket_in(state), DIGEST)
         assert named.file_digest == (DIGEST if state in RECEIVING else "")
-        again = named.apply(Claim(None, file_digest="sha512:"), NOW_S)
+        again = claimed(named, "sha512:")
         assert again.file_digest == named.file_digest
-        assert again.apply(Claim(None), NOW_S).file_digest == named.file_digest
+        assert claimed(again, "").file_digest == named.file_digest
 
 
 @pytest.mark.parametrize("text", ["sha256", "md4:", "sha256:0f", "nonsense", "sha256:" + "0F" * 32])
 def test_what_is_not_a_digest_is_not_kept(text: str) -> None:
-    assert ticket_in(State.PAUSED).apply(Claim(None, file_digest=text), NOW_S).file_digest == ""
+    assert ticket_in(State.ISSUED).apply(Claim(None, file_digest=text), NOW_S).file_digest == ""
+    proved = Proved(Claim(None, file_digest=text), 0)
+    assert ticket_in(State.UPLOADING).apply(proved, NOW_S).file_digest == ""
 
 
 def test_the_hashes_of_a_file_are_those_that_its_app_and_its_client_want() -> None:

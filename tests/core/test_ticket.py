@@ -32,6 +32,7 @@ from incoming.core.lifecycle import (
     LeaveOut,
     PlanAssembly,
     Post,
+    Proved,
     Record,
     Refuse,
     Release,
@@ -49,6 +50,7 @@ THEN_S, NOW_S = 100.0, 250.0
 
 EVENTS: dict[str, Event] = {
     "claim": Claim(10, "a.bin"),
+    "proved": Proved(Claim(77, "a.bin"), 70),
     "length": SetLength(77, 70),
     "mark": BeginUnchecked(70),
     "checked": EndUnchecked(),
@@ -73,7 +75,7 @@ STAYS = {"claim": "same", "release": "same"}
 TABLE: dict[State, dict[str, str]] = {
     State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
     State.UPLOADING: {
-        "claim": "same", "length": "same", "mark": "same", "checked": "same",
+        "claim": "same", "proved": "same", "length": "same", "mark": "same", "checked": "same",
         "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
     State.PAUSED: {
         "claim": "uploading", "incomplete": "same", "complete": "handing_over", "cancel": "cancelled",
@@ -198,11 +200,50 @@ def test_the_length_is_told_once_and_is_not_below_what_is_stored(known_bytes: in
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
-def test_a_later_claim_may_tell_a_length_that_was_unknown(state: State) -> None:
-    ticket = replace(ticket_in(state), length_bytes=None)
-    claimed = ticket.apply(Claim(10, "other.bin"), NOW_S)
-    assert (claimed.length_bytes, claimed.name) == (10, "first.bin")
-    assert ticket.apply(Claim(None, "other.bin"), NOW_S).length_bytes is None
+def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_that_it_has_it(
+    state: State,
+) -> None:
+    ticket = replace(ticket_in(state), length_bytes=None, needs_proof=False)
+    digest = f"sha256:{'0f' * 32}"
+    said = Claim(10, "other.bin", 99, proves=True, upload_metadata="filename eA==", file_digest=digest)
+    claimed = ticket.apply(said, NOW_S)
+    as_before = replace(ticket, state=State.UPLOADING, changed_at_s=claimed.changed_at_s)
+    assert claimed == replace(as_before, epoch=ticket.epoch + 1, token=said.token)
+    assert claimed.would_learn(said)
+    proved = claimed.apply(Proved(said, 10), NOW_S)
+    news: dict[str, object] = {"length_bytes": 10, "needs_proof": True}
+    news |= {"upload_metadata": "filename eA==", "file_digest": digest}
+    assert proved == replace(claimed, **news)  # type: ignore[arg-type]
+    assert not proved.would_learn(said)
+    assert proved.apply(Proved(Claim(None, proves=True), 10), NOW_S) == proved, "it says nothing of these"
+
+
+def test_a_proof_does_not_change_the_length_nor_makes_it_shorter_than_what_is_stored() -> None:
+    ticket = ticket_in(State.UPLOADING)
+    with pytest.raises(LengthMismatch):
+        ticket.apply(Proved(Claim(10), 0), NOW_S)
+    with pytest.raises(LengthMismatch):
+        replace(ticket, length_bytes=None).apply(Proved(Claim(10), 11), NOW_S)
+
+
+@pytest.mark.parametrize(
+    ("news", "is_news"),
+    [
+        ({}, False),
+        ({"length_bytes": 77}, False),
+        ({"proves": True}, True),
+        ({"upload_metadata": "a"}, True),
+        ({"file_digest": "sha256:"}, True),
+        ({"file_digest": "nonsense"}, False),
+    ],
+)
+def test_a_claim_that_says_nothing_new_needs_no_proof_to_count(
+    news: dict[str, object], is_news: bool
+) -> None:
+    said = Claim(**{"length_bytes": None, **news})  # type: ignore[arg-type]
+    ticket = replace(ticket_in(State.PAUSED), needs_proof=False)
+    assert ticket.would_learn(said) is is_news
+    assert not ticket_in(State.HANDING_OVER).would_learn(said)
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])
@@ -357,6 +398,7 @@ same_each_run = settings(derandomize=True, deadline=None, suppress_health_check=
 events = st.one_of(
     st.builds(Claim, st.none() | st.integers(0, 3), st.sampled_from(["a", "b"])),
     st.builds(SetLength, st.integers(0, 3), st.integers(0, 3)),
+    st.builds(Proved, st.builds(Claim, st.none() | st.integers(0, 3)), st.integers(0, 3)),
     st.builds(Cancel, st.just("why"), st.booleans()),
     st.builds(Lapse, st.just("why"), st.booleans()),
     st.sampled_from([event for name, event in EVENTS.items() if name not in ("claim", "cancel", "lapse")]),

@@ -23,6 +23,7 @@ from incoming.core.lifecycle import (
     Event,
     Expire,
     PlanAssembly,
+    Proved,
     Release,
     RemovePart,
     SetLength,
@@ -89,7 +90,7 @@ def test_an_upload_without_parts_knows_no_events_of_parts(before: list[Event], e
         ticket.apply(event, 9.0)
 
 
-@pytest.mark.parametrize("event", [Complete(), SetLength(15, 0)])
+@pytest.mark.parametrize("event", [Complete(), Proved(Claim(15), 0), SetLength(15, 0)])
 def test_parts_are_not_complete_before_they_are_the_file(event: Event) -> None:
     for ticket in (IN_PARTS, IN_PARTS.apply(ClaimPart(), 1.0)):
         with pytest.raises(IllegalTransition):

@@ -134,7 +134,8 @@ class Model:
             return refused
         if ticket.state in RECEIVING:
             ticket.file = ticket.file or b""
-            ticket.needs_proof = version > 1
+            if not ticket.stored_bytes:  # else that waits for the proof
+                ticket.needs_proof = version > 1
             self._hold(ticket, length_bytes - ticket.stored_bytes)
             if ticket.length_bytes is None:
                 ticket.changed_at_s = self.now_s
@@ -143,7 +144,7 @@ class Model:
                 self._move(ticket, State.UPLOADING)
         self._lose(ticket, errors.TakenOver, "Interrupted")
         arrived = ticket.state in ARRIVED
-        proves = not arrived and ticket.needs_proof and ticket.stored_bytes
+        proves = not arrived and version > 1 and ticket.stored_bytes
         compare = ((0, ticket.stored_bytes),) if proves else ()
         self.clients[number] = MClient(ticket_id, content, version, proven=not compare)
         ticket.holder = number
@@ -169,7 +170,7 @@ class Model:
         ticket = self.tickets[client.ticket]
         if crc32c(client.content[: ticket.stored_bytes]) == crc32c(ticket.file or b""):
             ticket.suspect = False
-            client.proven = True
+            client.proven = ticket.needs_proof = True
             return None
         if ticket.suspect:
             ticket.file = b""
@@ -182,6 +183,7 @@ class Model:
         if client.lost:
             return client.lost
         ticket = self.tickets[client.ticket]
+        ticket.needs_proof = client.version > 1
         ticket.file = (ticket.file or b"") + chunk
         self._hold(ticket, (ticket.length_bytes or 0) - ticket.stored_bytes)
         return None
@@ -195,6 +197,7 @@ class Model:
         if client.version > 1 and crc32c(client.content) != crc32c(ticket.file or b""):
             ticket.suspect = True
             return errors.Damaged
+        ticket.needs_proof = client.version > 1
         self._arrive(ticket)
         return None
 

@@ -188,12 +188,13 @@ def test_a_claim_that_was_taken_over_discards_nothing(house: House) -> None:
 def test_who_is_taken_over_while_it_waits_to_throw_away_does_not_do_it(house: House) -> None:
     ticket_id = damaged(house)
     old = claim(house, ticket_id)
-    with house.runtime.held("append"):
-        house.runtime.spawn(claim, house, ticket_id, 1)  # is journaled first: no proof is needed any more
+    with house.uploads.claims.lock(ticket_id):
+        house.runtime.spawn(claim, house, ticket_id)
         house.runtime.settle()
         results = outcome(prove, house, old, CONTENT[::-1])
         house.runtime.settle()
         assert results == [], "it waits for its turn"
+    house.runtime.settle()
     assert [type(result) for result in results] == [TakenOver]
     assert house.file(ticket_id).read_bytes() == CONTENT
 

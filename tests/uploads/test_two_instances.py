@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from incoming.core.due import DELETION_LEFT_S
-from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled
+from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled, WrongFile
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
 from incoming.handover.answers import Done, WillFinish
@@ -117,6 +117,22 @@ def test_an_upload_resumes_at_the_other_instance_at_what_is_durable(
     first.uploads.release(old.claim)
     second.uploads.release(new.claim)
     assert first.uploads.claims.count() == second.uploads.claims.count() == 0
+
+
+def test_another_file_at_the_other_instance_tells_an_upload_of_unknown_length_nothing(
+    world: World, first: Instance, second: Instance
+) -> None:
+    client, ticket_id = Client(), first.new_ticket()
+    client.claim = first.uploads.claim(ticket_id, new_claim(None), client.listener)
+    write(first, client, CONTENT[:3000])
+    wrong, said = Client(), new_claim(LENGTH_BYTES - 1, proves=True)
+    wrong.claim = second.uploads.claim(ticket_id, said, wrong.listener)
+    with pytest.raises(WrongFile):
+        second.uploads.check_same(wrong.claim, tuple(1 for _ in wrong.claim.compare))
+    assert first.ticket(ticket_id).length_bytes is None
+    right = first.claim(ticket_id, LENGTH_BYTES)
+    write_rest(first, right)
+    assert second.state(ticket_id) is State.FINISHED
 
 
 @pytest.mark.parametrize("is_deaf", [False, True])

@@ -21,6 +21,7 @@ from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
 
 from incoming.core.backend_requests import Listing
+from incoming.core.checksum import checksum
 from incoming.core.errors import (
     IncomingError,
     LengthMismatch,
@@ -358,6 +359,9 @@ def test_another_claim_takes_over_at_the_mark_and_the_one_before_writes_nothing_
     assert second.claim.offset_bytes == CHECKED
     assert all(end <= CHECKED for _, end in second.claim.compare)
     assert content_of(house, ticket_id) == CONTENT[:CHECKED]
+    if proves:
+        crcs = tuple(checksum(CONTENT[start:end]) for start, end in second.claim.compare)
+        house.uploads.check_same(second.claim, crcs)
     assert_arrives(house, ticket_id, second)
 
 
@@ -373,7 +377,9 @@ def test_a_shorter_length_is_compared_with_what_is_checked(house: House) -> None
     begun(house, ticket_id, length_bytes=None)
     with pytest.raises(LengthMismatch):
         claim(house, ticket_id, CHECKED - 1)
-    assert claim(house, ticket_id, CHECKED + 1).claim.offset_bytes == CHECKED
+    client = claim(house, ticket_id, CHECKED + 1)
+    assert client.claim.offset_bytes == CHECKED
+    house.uploads.prove(client.claim)
     assert house.ticket(ticket_id).length_bytes == CHECKED + 1
 
 

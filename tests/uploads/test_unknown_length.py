@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTooLarge, WrongState
+from incoming.core.checksum import checksum
+from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTooLarge, WrongFile, WrongState
 from incoming.core.lifecycle import State
 from incoming.uploads.admission import MIB, PART_BYTES
 from tests.support.fakes import FakeApp
@@ -158,10 +161,93 @@ def test_room_is_kept_for_the_rest_once_the_length_is_known(house: House) -> Non
 def test_a_claim_that_knows_the_length_takes_over_one_that_does_not(house: House) -> None:
     begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
     client = begin(house, ticket_id, 10)
-    assert (client.claim.offset_bytes, client.claim.end_bytes) == (7, 10)
+    assert (client.claim.offset_bytes, house.ticket(ticket_id).length_bytes) == (7, None)
     house.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    assert house.ticket(ticket_id).length_bytes == client.claim.end_bytes == 10
     house.uploads.complete(client.claim)
     assert house.ticket(ticket_id).length_bytes == 10
+
+
+def other(house: House, ticket_id: str, length_bytes: int | None, **said: str) -> Client:
+    """Returns a client with another file, which would have to show that it is the same."""
+    client, claim = Client(), new_claim(length_bytes, "other.mov", proves=True)
+    client.claim = house.uploads.claim(ticket_id, replace(claim, **said), client.listener)  # type: ignore[arg-type]
+    return client
+
+
+def prove(house: House, client: Client, content: bytes) -> None:
+    crcs = tuple(checksum(content[start:end]) for start, end in client.claim.compare)
+    house.uploads.check_same(client.claim, crcs)
+
+
+OTHER = {"upload_metadata": "filename b3RoZXI=", "file_digest": f"sha256:{'ab' * 32}"}
+
+
+@pytest.mark.parametrize("length_bytes", [7, 9, None])
+def test_what_a_client_with_another_file_says_of_it_does_not_count(
+    house: House, length_bytes: int | None
+) -> None:
+    begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
+    before = house.ticket(ticket_id)
+    wrong = other(house, ticket_id, length_bytes, **OTHER)
+    with pytest.raises(WrongFile):
+        prove(house, wrong, b"another file")
+    with pytest.raises(WrongState, match="not shown yet"):
+        house.uploads.write(wrong.claim, memoryview(b"!"))
+    with pytest.raises(WrongState, match="not shown yet"):
+        house.uploads.complete(wrong.claim)
+    claimed = house.ticket(ticket_id)
+    assert claimed == replace(before, token=claimed.token, epoch=before.epoch + 1)
+    house.uploads.release(wrong.claim)
+    right = other(house, ticket_id, len(CONTENT), upload_metadata="filename bW92")
+    prove(house, right, CONTENT)
+    ticket = house.ticket(ticket_id)
+    assert (ticket.length_bytes, ticket.upload_metadata) == (len(CONTENT), "filename bW92")
+    assert (ticket.needs_proof, right.claim.end_bytes) == (True, len(CONTENT))
+    house.uploads.write(right.claim, memoryview(CONTENT[7:]))
+    house.uploads.complete(right.claim, checksum(CONTENT))
+    assert house.state(ticket_id) is State.HANDING_OVER
+
+
+def test_a_digest_that_counts_late_is_that_of_the_whole_file(house: House) -> None:
+    begin(house, ticket_id := house.new_ticket(), None, CONTENT[:7])
+    digest = f"sha256:{hashlib.sha256(CONTENT).hexdigest()}"
+    client = other(house, ticket_id, len(CONTENT), file_digest=digest)
+    prove(house, client, CONTENT)
+    house.uploads.write(client.claim, memoryview(CONTENT[7:]))
+    house.uploads.complete(client.claim)
+    assert (house.state(ticket_id), house.ticket(ticket_id).file_digest) == (State.HANDING_OVER, digest)
+
+
+def test_what_a_client_says_counts_at_once_while_nothing_is_stored(house: House) -> None:
+    begin(house, ticket_id := house.new_ticket())
+    client = other(house, ticket_id, 10)
+    assert house.ticket(ticket_id).length_bytes == client.claim.end_bytes == 10
+    house.uploads.write(client.claim, memoryview(CONTENT))
+
+
+def test_a_client_with_another_file_does_not_keep_a_whole_upload_from_its_completion(house: House) -> None:
+    """A client without a proof has sent all bytes and left. Nobody would come with a proof."""
+    client = begin(house, ticket_id := house.new_ticket(), 10, CONTENT)
+    wrong = other(house, ticket_id, 10)
+    assert client.claim.lost
+    with pytest.raises(WrongFile):
+        prove(house, wrong, CONTENT[::-1])
+    house.uploads.release(wrong.claim)
+    assert (house.state(ticket_id), house.ticket(ticket_id).is_whole) == (State.PAUSED, True)
+
+
+def test_room_is_kept_for_a_length_once_it_counts(house: House) -> None:
+    begin(house, ticket_id := house.new_ticket(), None, CONTENT)
+    other(house, ticket_id, 1 << 60)
+    assert house.uploads.admission.reserved_bytes() <= PART_BYTES
+    client = other(house, ticket_id, 1 << 60)
+    with pytest.raises(StorageFull):
+        prove(house, client, CONTENT)
+    assert house.ticket(ticket_id).length_bytes is None
+    client = other(house, ticket_id, 64 * MIB)
+    prove(house, client, CONTENT)
+    assert house.uploads.admission.reserved_bytes() > 60 * MIB
 
 
 def test_an_idle_upload_of_unknown_length_expires(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from incoming.core.lifecycle import (
     Expire,
     FoundIncomplete,
     Post,
+    Proved,
     Record,
     Refuse,
     Release,
@@ -53,6 +54,7 @@ WRITES: Final[tuple[Event, ...]] = (
     Cancel("enough"),
     Record(Checkpoint(3, 4), "boot"),
     SetLength(100, 3),
+    Proved(Claim(100, proves=True), 3),
 )
 """Whatever a claim may have changed."""
 events: st.SearchStrategy[Event] = st.one_of(
