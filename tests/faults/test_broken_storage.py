@@ -122,7 +122,7 @@ def assert_backend_is_told(server: RunningServer, app: ScriptedApp) -> None:
     assert answer.status_code in (500, 507)
     assert "server" in answer.text
     health = f"{server.url}/incoming/healthz"
-    wait_until(lambda: requests.get(health, timeout=60).text == "storage", "its health says so", 10)
+    wait_until(lambda: requests.get(health, timeout=60).text == "storage", "its health says so")
     assert "the storage can't be written" in server.log_text()
     assert "Traceback" not in server.log_text()
 
@@ -216,6 +216,7 @@ def test_a_server_without_descriptors_loses_nothing_and_recovers(
         assert refused >= 3, "the descriptors are enough"
         for other in others:
             other.drop()
+        others = [ClientV1(server.url, ticket, FileBytes(9999, 2)) for ticket in tickets]
         first.drop()
         wait_until(lambda: call_works(server, app), "it takes calls again")
         assert_all_arrive(app, first, *others)

@@ -17,6 +17,8 @@ STEADY_AFTER_S = 3.0  # a ticket's limit lets a burst through first
 END_S = 15.0 if FULL else 9.0
 TOO_SLOW = 0.05 if FULL else 0.2
 """What a limit may cost. In the ordinary run, other tests share two cores with the link and the browser."""
+TOO_FAST = 0.05 if FULL else 0.2
+"""Where the beginning of what is measured comes late, the rest seems to be faster."""
 
 
 def limited_rate(stage: Stage, title: str) -> float:
@@ -32,11 +34,11 @@ def limited_rate(stage: Stage, title: str) -> float:
 def test_the_limit_of_the_page_is_kept(stage: Stage, limit: int) -> None:
     stage.network.become(BROADBAND)
     stage.page.upload(stage.file(512 * MIB), stage.ticket(), max_bytes_per_s=limit)
-    assert (1 - TOO_SLOW) * limit < limited_rate(stage, f"page: {limit}") < 1.05 * limit
+    assert (1 - TOO_SLOW) * limit < limited_rate(stage, f"page: {limit}") < (1 + TOO_FAST) * limit
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_the_limit_of_the_ticket_is_kept(stage: Stage, limit: int) -> None:
     stage.network.become(BROADBAND)
     stage.page.upload(stage.file(512 * MIB), stage.ticket(maxBytesPerS=str(limit)))
-    assert (1 - TOO_SLOW) * limit < limited_rate(stage, f"ticket: {limit}") < 1.05 * limit
+    assert (1 - TOO_SLOW) * limit < limited_rate(stage, f"ticket: {limit}") < (1 + TOO_FAST) * limit

@@ -12,6 +12,7 @@ import pytest
 from tests.net.bare import bare_tcp
 from tests.net.link import LinkSettings
 from tests.net.network import SERVER_ADDRESS, Network
+from tests.support.waiting import wait_until
 
 DATAGRAMS = 3000
 
@@ -28,7 +29,14 @@ def connect_s(network: Network) -> float:
 
 def test_a_round_trip_takes_twice_the_delay(network: Network) -> None:
     network.become(LinkSettings(rate_bit_per_s=1e8, delay_s=0.05))
-    assert 0.1 <= min(connect_s(network) for _ in range(5)) < 0.11
+    took_s = [connect_s(network) for _ in range(5)]
+
+    def one_was_not_held_up() -> bool:
+        took_s.append(connect_s(network))
+        return min(took_s) < 0.11
+
+    wait_until(one_was_not_held_up, "a round trip without a delay by the machine")
+    assert min(took_s) >= 0.1
 
 
 @pytest.mark.parametrize(("rate_bit_per_s", "mtu_bytes"), [(2e6, 1500), (2e8, 65535)])
@@ -36,7 +44,8 @@ def test_bare_tcp_gets_what_the_link_carries(network: Network, rate_bit_per_s: f
     network.become(LinkSettings(rate_bit_per_s=rate_bit_per_s, delay_s=0.01, mtu_bytes=mtu_bytes))
     transfer, payload = bare_tcp(network, 3.0), network.link.payload_bytes_per_s
     assert transfer.bytes_per_s(0.0, 3.0) <= payload
-    assert transfer.bytes_per_s(1.0, 3.0) > 0.9 * payload  # a hole that is filled in between makes it more
+    best = max(transfer.bytes_per_s(tenth / 10, tenth / 10 + 1.0) for tenth in range(10, 21))
+    assert best > 0.9 * payload, "in a second in which the machine is not busy with something else"
 
 
 def test_datagrams_are_lost_one_in_fifty_and_stay_in_order_in_spite_of_jitter(network: Network) -> None:
@@ -57,7 +66,7 @@ def test_datagrams_are_lost_one_in_fifty_and_stay_in_order_in_spite_of_jitter(ne
         while True:
             came.append(int.from_bytes(receiver.recv(100), "big"))
     assert all(earlier < later for earlier, later in itertools.pairwise(came))
-    assert 0.01 < 1 - len(came) / DATAGRAMS < 0.03
+    assert 0.007 < 1 - len(came) / DATAGRAMS < 0.033, "five standard deviations"
 
 
 def test_nothing_but_the_link_is_reached_from_inside(network: Network) -> None:
