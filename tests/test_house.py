@@ -7,6 +7,7 @@ import re
 import subprocess
 from collections.abc import Iterator
 from functools import cache
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Final
 
@@ -107,6 +108,25 @@ def test_imports_point_down_only(module: str) -> None:
         here, there = part(module), part(imported)
         if there and here and here != there:
             assert LEVELS[there] < LEVELS[here], f"{module} imports {imported}"
+
+
+def child_of(package: str, module: str) -> str | None:
+    """Returns which module or package directly inside of `package` has this module; None if none has it."""
+    inside = module.removeprefix(f"{package}.")
+    return None if inside == module else inside.split(".", maxsplit=1)[0]
+
+
+PACKAGES: Final = sorted({name.rpartition(".")[0] for name in MODULES if "." in name})
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_what_is_directly_inside_a_package_imports_each_other_in_one_direction_only(package: str) -> None:
+    arrows: dict[str, set[str]] = {}
+    for module in MODULES:
+        if here := child_of(package, module):
+            known = {child_of(package, imported) for imported in imports(module) & set(MODULES)}
+            arrows.setdefault(here, set()).update(there for there in known if there and there != here)
+    assert list(TopologicalSorter(arrows).static_order())
 
 
 @pytest.mark.parametrize("module", [name for name in MODULES if part(name) in BELOW_THE_TRANSPORTS])

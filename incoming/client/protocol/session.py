@@ -135,7 +135,7 @@ class Session:
     def _confirmed(self, conf: messages.MsgUploadConfV2, now_s: float) -> Actions:
         if self.stage is not Stage.REQUESTING or not self._is_valid(conf):
             return self._fail_if_certain(outcomes.INVALID_ANSWERS, now_s)
-        if (conf.dest_type == FOLDER) is not (self._file.manifest is not None):
+        if self._is_for_something_else(conf):
             return self._fail_if_certain(outcomes.other_ticket(self._file), now_s)
         if self._was_confirmed or conf.offset:
             self.resumed += 1
@@ -156,10 +156,14 @@ class Session:
         return [*actions, *self._agree(now_s)]
 
     def _is_valid(self, conf: messages.MsgUploadConfV2) -> bool:
-        file = self._file
-        if (conf.dest_type == FOLDER) is not (file.manifest is not None):
-            return True  # it is for something else
-        return server_messages.is_valid(conf, file.length_bytes, file.manifest)
+        if self._is_for_something_else(conf):
+            return True  # whatever else it says
+        return server_messages.is_valid(conf, self._file.length_bytes, self._file.manifest)
+
+    def _is_for_something_else(self, conf: messages.MsgUploadConfV2) -> bool:
+        """Returns whether the ticket is for a folder and the client has a file, or the other way round."""
+        is_folder = self._file.manifest is not None
+        return is_folder is not (conf.dest_type == FOLDER)
 
     def _other_version(self, _: server_messages.OtherVersion, __: float) -> Actions:
         return self._end(outcomes.TOO_OLD)
