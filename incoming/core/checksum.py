@@ -32,13 +32,22 @@ def combine(first: int, second: int, second_bytes: int) -> int:
     """Returns the CRC-32C of two pieces, one behind the other, from those of each and the second's length."""
     if not first:
         return second  # zeros in front change nothing, and the first chunk of each file comes here
-    a, b, c, d = _shifts(second_bytes)
-    return a[first >> 24] ^ b[first >> 16 & 0xFF] ^ c[first >> 8 & 0xFF] ^ d[first & 0xFF] ^ second
+    return _past_zeros(first, second_bytes) ^ second
 
 
 def zeros_checksum(size_bytes: int) -> int:
     """Returns the CRC-32C of so many zero bytes, which nobody has to read."""
-    return _times(_shift(size_bytes), _ALL_ONES) ^ _ALL_ONES
+    return _past_zeros(_ALL_ONES, size_bytes) ^ _ALL_ONES
+
+
+def _past_zeros(crc: int, size_bytes: int) -> int:
+    """Returns what a checksum becomes past so many bytes: one step for each bit of their number."""
+    while size_bytes:
+        power = size_bytes & -size_bytes
+        a, b, c, d = _table(power.bit_length() - 1)
+        crc = a[crc >> 24] ^ b[crc >> 16 & 0xFF] ^ c[crc >> 8 & 0xFF] ^ d[crc & 0xFF]
+        size_bytes ^= power
+    return crc
 
 
 def _times(a: int, b: int) -> int:
@@ -63,13 +72,13 @@ def _squares(count: int) -> list[int]:
 _SQUARES: Final = _squares(64)
 
 
-@lru_cache(maxsize=64)
-def _shifts(size_bytes: int) -> tuple[list[int], ...]:
-    """Returns what each value of each byte of a checksum, the highest first, becomes past so many bytes.
+@lru_cache(maxsize=len(_SQUARES))
+def _table(exponent: int) -> tuple[list[int], ...]:
+    """Returns what each value of each byte of a checksum, the highest first, becomes past 2^exponent bytes.
 
-    All chunks of an upload but the last are of one size, so this is made seldom, and looked up for each.
+    A table is made when a length first needs it, in a tenth of a millisecond, and has about 40 kB.
     """
-    factors = [_shift(size_bytes)]  # times 1, x, x^2, ...: what the highest bit becomes, the next one, ...
+    factors = [_SQUARES[exponent]]  # times 1, x, x^2, ...: what the highest bit becomes, the next one, ...
     while len(factors) < 32:
         factors.append(factors[-1] >> 1 ^ (_POLYNOMIAL if factors[-1] & 1 else 0))
     return tuple(_sums(factors[at : at + 8]) for at in range(0, 32, 8))
@@ -81,16 +90,6 @@ def _sums(of_bits: Sequence[int]) -> list[int]:
     for of_bit in reversed(of_bits):
         sums += [one ^ of_bit for one in sums]
     return sums
-
-
-def _shift(size_bytes: int) -> int:
-    """Returns the polynomial that moves a checksum past so many bytes."""
-    product, position = _ONE, 0
-    while size_bytes >> position:
-        if size_bytes >> position & 1:
-            product = _times(_SQUARES[position], product)
-        position += 1
-    return product
 
 
 class RunningDigest:
