@@ -47,9 +47,10 @@ def test_a_peer_that_sends_without_end_is_left(
     ends: tuple[Any, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lingering, "MAX_LINGER_BYTES", 100_000)
+    monkeypatch.setattr(lingering, "LINGER_TIMEOUT_S", 2 * DEADLINE_S)
     ours, peer = ends
     sending = gevent.spawn(peer.sendall, bytes(50_000_000))
-    gevent.spawn(linger, ours).get(timeout=lingering.LINGER_TIMEOUT_S - 1)
+    gevent.spawn(linger, ours).get(timeout=DEADLINE_S)
     sending.kill()
 
 

@@ -182,7 +182,7 @@ def test_a_stopped_reader_delays_the_output_only_briefly(kind: str) -> None:
         began_s = time.monotonic()
         for _ in range(1000):
             stream.write(LINE)
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 30, "and not for 0.1 s a line"
         assert stream.lost_lines == 1000
         assert isinstance(stream.trouble, TimeoutError)
         assert stream.trouble.strerror == "the output is blocked"
@@ -196,7 +196,7 @@ def test_a_terminal_that_is_almost_full_does_not_block_in_the_middle_of_a_line()
         stream = Output(writer, "utf-8", wait_budget_s=0.1)
         began_s = time.monotonic()
         stream.write("x" * 100_000 + "\n")
-        assert time.monotonic() - began_s < 2
+        assert time.monotonic() - began_s < 30
         assert stream.lost_lines == 1
     finally:
         os.close(reader)
@@ -225,7 +225,7 @@ def test_an_output_without_a_limit_waits_for_a_slow_reader(blocking: bool) -> No
         thread.start()
         stream = Output(writer, "utf-8")
         stream.write(text)
-        thread.join(30)
+        thread.join(60)
         assert (bytes(got).decode(), stream.trouble) == (text, None)
 
 
