@@ -333,7 +333,12 @@ class BadFolder(IncomingError):
     No byte of a file was stored. `reason` is a stable word: see docs/reference/folders.md. `index` is that of
     the entry, counted from 0, and `path` its path; None and empty if it is about none. The sentence has
     neither: pages may write it as HTML.
+
+    DAMAGED and NOT_A_FOLDER: the list does not have its own checksums, or another file came. So the right
+    list may still come. With any other reason it is as its client has made it, and refused for good.
     """
+
+    DAMAGED, NOT_A_FOLDER = "damaged", "not_a_folder"
 
     code, number, http_status, retryable = "bad_folder", 92, 422, False
 

@@ -103,9 +103,9 @@ def _read_header(header: bytes | memoryview, bounds: Bounds) -> tuple[int, int, 
     packed = bytes(header[:HEADER_BYTES])
     content = packed[: -_CRC.size]
     if len(packed) < HEADER_BYTES or not packed.startswith(MAGIC):
-        raise BadFolder("not_a_folder", "What came is not a folder")
+        raise BadFolder(BadFolder.NOT_A_FOLDER, "What came is not a folder")
     if _CRC.pack(checksum(content)) != packed[-_CRC.size :]:
-        raise BadFolder("damaged", "The list of its files is damaged")
+        raise BadFolder(BadFolder.DAMAGED, "The list of its files is damaged")
     _magic, manifest_bytes, count, crc = _HEADER.unpack(content)
     if count > bounds.max_entries:
         limit = f"{count} files and empty folders, the limit is {bounds.max_entries}"
@@ -124,12 +124,12 @@ def parse_head(head: bytes | memoryview, bounds: Bounds = USUAL_BOUNDS) -> Folde
     manifest_bytes, count, crc = _read_header(head, bounds)
     manifest = bytes(head[HEADER_BYTES:])
     if len(manifest) != manifest_bytes or checksum(manifest) != crc:
-        raise BadFolder("damaged", "The list of its files is damaged")
+        raise BadFolder(BadFolder.DAMAGED, "The list of its files is damaged")
     entries: list[Entry] = []
     for lines in _slices(manifest):
         entries += _entries(lines, len(entries))
     if len(entries) != count:
-        raise BadFolder("damaged", f"The list has {len(entries)} entries and not {count}")
+        raise BadFolder(BadFolder.DAMAGED, f"The list has {len(entries)} entries and not {count}")
     read = FolderManifest(HEADER_BYTES + manifest_bytes, entries)
     if read.length_bytes > MAX_INTEGER:
         raise BadFolder("bad_size", "Its files have too many bytes")

@@ -83,10 +83,10 @@ class Claim:
 class Proved:
     """The client of the newest claim has shown that it has the file of which so many bytes are stored.
 
-    From now on counts what it `said`.
+    What its `claim` says of the file counts from now on.
     """
 
-    said: Claim
+    claim: Claim
     stored_bytes: int
 
 
@@ -99,6 +99,11 @@ class SetLength:
 
     length_bytes: int
     stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class StartAgain:
+    """Nothing that came, or was said of it, is of what the ticket is for: it is as when it was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,8 +284,8 @@ PartEvent = AddPart | ClaimPart | SetPartLength | RemovePart | PlanAssembly | As
 """What happens to an upload that comes in parts."""
 
 Event = (
-    PartEvent | Claim | Proved | SetLength | BeginUnchecked | EndUnchecked | Record | LeaveOut | Release
-    | Complete | Cancel | Expire | FoundIncomplete
+    PartEvent | Claim | Proved | SetLength | StartAgain | BeginUnchecked | EndUnchecked | Record | LeaveOut
+    | Release | Complete | Cancel | Expire | FoundIncomplete
     | Post | Wait | Confirm | Refuse | Lapse | Retry | Told | Deleted
 )  # fmt: skip
 
@@ -295,6 +300,7 @@ TRANSITIONS: Final[dict[State, dict[type[Event], State]]] = {
         Claim: State.UPLOADING,  # a takeover
         Proved: State.UPLOADING,
         SetLength: State.UPLOADING,
+        StartAgain: State.ISSUED,
         BeginUnchecked: State.UPLOADING,
         EndUnchecked: State.UPLOADING,
         Record: State.UPLOADING,

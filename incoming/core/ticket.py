@@ -51,6 +51,7 @@ from incoming.core.lifecycle import (
     Retry,
     SetLength,
     SetPartLength,
+    StartAgain,
     State,
     Told,
 )
@@ -247,15 +248,15 @@ class Ticket:
         same = [hmac.compare_digest(spelling.encode(), self.secret.encode()) for spelling in spellings]
         return any(same)
 
-    def would_learn(self, said: Claim) -> bool:
-        """Returns whether `Proved` would tell something new of the file, in what its client `said`."""
+    def would_learn(self, claim: Claim) -> bool:
+        """Returns whether `Proved` would tell something new of the file, in what this claim says of it."""
         if self.state not in RECEIVING:
             return False
         return (
-            (self.length_bytes is None and said.length_bytes is not None)
-            or self.needs_proof != said.proves
-            or (not self.upload_metadata and bool(said.upload_metadata))
-            or file_digest.first(self.file_digest, said.file_digest) != self.file_digest
+            (self.length_bytes is None and claim.length_bytes is not None)
+            or self.needs_proof != claim.proves
+            or (not self.upload_metadata and bool(claim.upload_metadata))
+            or file_digest.first(self.file_digest, claim.file_digest) != self.file_digest
         )
 
     def acknowledged_bytes(self, stored_bytes: int) -> int:
@@ -290,7 +291,7 @@ class Ticket:
         if self.is_in_parts:
             if isinstance(event, Claim):
                 raise InParts
-            if isinstance(event, Complete | Proved | SetLength | BeginUnchecked):
+            if isinstance(event, Complete | Proved | SetLength | StartAgain | BeginUnchecked):
                 raise IllegalTransition(self.state, event)
         elif isinstance(event, AddPart):
             if self.state is not State.ISSUED:
@@ -376,7 +377,7 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
     match event:
         case Claim():
             return _claimed(ticket, event, is_first=was is State.ISSUED)
-        case Proved() | SetLength():
+        case Proved() | SetLength() | StartAgain():
             return _with_file(ticket, event)
         case BeginUnchecked():
             return replace(ticket, checked_bytes=event.checked_bytes)
@@ -456,24 +457,29 @@ def _claimed(ticket: Ticket, claim: Claim, is_first: bool) -> Ticket:
     return _described(named, claim, 0)
 
 
-def _with_file(ticket: Ticket, event: Proved | SetLength) -> Ticket:
+def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket:
     """Returns the ticket with what its client says of the file. Raises LengthMismatch."""
     match event:
-        case Proved(said, stored_bytes):
-            return _described(ticket, said, stored_bytes)
+        case Proved(claim, stored_bytes):
+            return _described(ticket, claim, stored_bytes)
         case SetLength(length_bytes, stored_bytes):
             return _measured(ticket, length_bytes, stored_bytes)
+        case StartAgain():
+            unnamed = replace(ticket, length_bytes=None, name="", last_modified_ms=0, needs_proof=False)
+            return replace(
+                unnamed, upload_metadata="", file_digest="", checkpoints=(), checked_bytes=None, parts=None
+            )
 
 
-def _described(ticket: Ticket, said: Claim, stored_bytes: int) -> Ticket:
+def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     """Returns the ticket with what its client has said of the file. Raises LengthMismatch."""
     described = replace(
         ticket,
-        needs_proof=said.proves,
-        upload_metadata=ticket.upload_metadata or _bounded(said.upload_metadata),
-        file_digest=file_digest.first(ticket.file_digest, said.file_digest),
+        needs_proof=claim.proves,
+        upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata),
+        file_digest=file_digest.first(ticket.file_digest, claim.file_digest),
     )
-    return described if said.length_bytes is None else _measured(described, said.length_bytes, stored_bytes)
+    return described if claim.length_bytes is None else _measured(described, claim.length_bytes, stored_bytes)
 
 
 def _bounded(upload_metadata: str) -> str:

@@ -320,7 +320,7 @@ class Transfer:
 
         One that shows checksums of its file does that with `compare`. Raises as `Uploads.prove`.
         """
-        if self._claim.said and not self._claim.said.proves:
+        if self._claim.unproved and not self._claim.unproved.proves:
             self._receiving.prove(self._claim)
 
     def receive(
@@ -380,6 +380,8 @@ class Transfer:
                 with suppress(errors.IncomingError):
                     self._receiving.flush(claim)
             self.offset_bytes = claim.acknowledged_bytes
+        elif isinstance(exc, errors.BadFolder):
+            self.offset_bytes = claim.acknowledged_bytes  # what came of the folder was discarded
 
     @contextmanager
     def _reading(self, body: RequestBody) -> Iterator[None]:

@@ -58,7 +58,7 @@ class ClaimedUpload:
     pace: Pace = field(default_factory=lambda: Pace(0))
     compare: Ranges = ()
     """What its client has to prove that it has."""
-    said: Claim | None = None
+    unproved: Claim | None = None
     """What its client says of the file and the ticket does not know, until it counts: see `Proved`."""
     lease_s: float | None = None
     """How long the claim lasts beyond its last use; None: until it is released."""

@@ -54,6 +54,7 @@ from incoming.core.lifecycle import (
     Release,
     Retry,
     SetLength,
+    StartAgain,
     State,
 )
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
@@ -245,7 +246,7 @@ class Uploads:
             if live.writer:
                 claimed.wait_for_room = live.writer.wait_for_room
             if ticket.would_learn(event):
-                claimed.said = event
+                claimed.unproved = event
             if live.writer and claim.proves:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
@@ -371,13 +372,14 @@ class Uploads:
         before it sends bytes. Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable:
         TooMany, StorageFull, StorageFailed.
         """
-        if claim.said is None:
+        if claim.unproved is None:
             return
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer, said, hashes = _open_file(live), claim.said, claim.ticket.hashes
-            self._learn(claim, writer, Proved(said, writer.taken_bytes), said.length_bytes)
-            claim.said = None
+            writer, hashes = _open_file(live), claim.ticket.hashes
+            event = Proved(claim.unproved, writer.taken_bytes)
+            self._learn(claim, writer, event, claim.unproved.length_bytes)
+            claim.unproved = None
             if claim.ticket.hashes != hashes:
                 self._integrity.begin(claim.ticket, writer.taken_bytes)
 
@@ -387,7 +389,7 @@ class Uploads:
         Raises as `prove`, and WrongState if the client has still to prove what it says.
         """
         claim.check()
-        if claim.said and claim.said.proves:
+        if claim.unproved and claim.unproved.proves:
             raise WrongState(NOT_PROVED)
         self.prove(claim)
 
@@ -410,7 +412,7 @@ class Uploads:
             self._cut_off_what_is_lost(claim, claim.compare[agree][0])
             raise BytesLost
         if self._integrity.is_suspect(ticket.id):
-            self._discard_all(claim)
+            self._discard_all(claim, "it contained pieces of two files")
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
         raise WrongFile(ticket.expected_file)
 
@@ -427,8 +429,8 @@ class Uploads:
 
         Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
         StorageFailed; WrongState if its client has still to prove that it has the same file. Nothing of the
-        chunk is then stored. BadFolder ends the upload, unless the bytes are unchecked: then the caller finds
-        out first whether they came as they were sent.
+        chunk is then stored. Raises BadFolder, see `refuse_folder`. While bytes are unchecked, the caller has
+        to find out first whether they came as they were sent.
         """
         try:
             return self._write(claim, chunk, crc, keep)
@@ -440,14 +442,22 @@ class Uploads:
     def refuse_folder(self, claim: ClaimedUpload, error: BadFolder) -> None:
         """Ends the upload of a folder that can't be stored, and tells its app.
 
-        Raises why the claim was lost.
+        Does not end it if the list of the folder was damaged, or another file came. Then what has come is
+        discarded, and the right list may still come; see BadFolder. Raises why the claim was lost,
+        StorageFull, StorageFailed.
         """
+        if error.reason == BadFolder.DAMAGED:
+            self._discard_all(claim, "the list of its folder came damaged")
+            return
+        if error.reason == BadFolder.NOT_A_FOLDER:
+            self._start_again(claim, error)
+            return
         about = f" Its path is: {error.path[:PATH_CHARS]}" if error.path else ""
         self._call_off(claim.ticket, Cancel(f"{error}{about}"), UploadCancelled(), claim)
 
     def _write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None, keep: Keep | None) -> float:
         size_bytes = len(chunk)
-        if claim.said:
+        if claim.unproved:
             self._prove_by_word(claim)
         claim.wait_for_room()
         with self.claims.lock(claim.ticket.id) as live:
@@ -655,7 +665,7 @@ class Uploads:
         unknown, or the upload has arrived already; DigestMismatch, which ends the upload, when the file is
         not the one that its client has named.
         """
-        if claim.said:
+        if claim.unproved:
             self._prove_by_word(claim)
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
@@ -1134,14 +1144,30 @@ class Uploads:
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
         return arrived
 
-    def _discard_all(self, claim: ClaimedUpload) -> None:
-        """Discards all stored bytes, because they mix two files."""
+    def _discard_all(self, claim: ClaimedUpload, why: str) -> None:
+        """Discards all stored bytes. Its client has to claim the upload once more."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            _open_file(live).truncate(0)
+            writer = _open_file(live)
+            writer.truncate(0)
             self._integrity.forget(claim.ticket.id)
-        about = claim.ticket.for_log()
-        log.warning("upload %(ticket)s: restarted, because it contained pieces of two files", about)
+            claim.tell_offsets(writer)
+        about = claim.ticket.for_log(why=why)
+        log.warning("upload %(ticket)s: restarted, because %(why)s", about)
+
+    def _start_again(self, claim: ClaimedUpload, error: BadFolder) -> None:
+        """Discards all that came and that was said of it, and ends the claim."""
+        with self.claims.lock(claim.ticket.id) as live:
+            claim.check()
+            writer = _open_file(live)
+            writer.truncate(0)
+            claim.tell_offsets(writer)
+            issued = self._registry.change(claim.ticket.id, StartAgain(), claim.token)
+            self.claims.hand_to(live, None)
+            claim.lost = error
+            self._let_go(issued.id, live)
+            self._integrity.forget(issued.id)
+        log.info("upload %(ticket)s: issued once more, because what came is not a folder", issued.for_log())
 
     def _call_off(
         self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,

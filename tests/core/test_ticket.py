@@ -38,6 +38,7 @@ from incoming.core.lifecycle import (
     Release,
     Retry,
     SetLength,
+    StartAgain,
     State,
     Told,
     Wait,
@@ -52,6 +53,7 @@ EVENTS: dict[str, Event] = {
     "claim": Claim(10, "a.bin"),
     "proved": Proved(Claim(77, "a.bin"), 70),
     "length": SetLength(77, 70),
+    "again": StartAgain(),
     "mark": BeginUnchecked(70),
     "checked": EndUnchecked(),
     "release": Release(),
@@ -75,8 +77,8 @@ STAYS = {"claim": "same", "release": "same"}
 TABLE: dict[State, dict[str, str]] = {
     State.ISSUED: {"claim": "uploading", "cancel": "cancelled", "expire": "expired"},
     State.UPLOADING: {
-        "claim": "same", "proved": "same", "length": "same", "mark": "same", "checked": "same",
-        "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
+        "claim": "same", "proved": "same", "length": "same", "again": "issued", "mark": "same",
+        "checked": "same", "release": "paused", "complete": "handing_over", "cancel": "cancelled"},
     State.PAUSED: {
         "claim": "uploading", "incomplete": "same", "complete": "handing_over", "cancel": "cancelled",
         "expire": "expired"},
@@ -218,6 +220,14 @@ def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_
     assert proved.apply(Proved(Claim(None, proves=True), 10), NOW_S) == proved, "it says nothing of these"
 
 
+def test_a_start_from_the_beginning_forgets_what_clients_have_said() -> None:
+    issued = replace(ticket_in(State.ISSUED), length_bytes=None)
+    said = Claim(10, "a.bin", 99, proves=True, token="t", upload_metadata="m", file_digest="sha256:")
+    claimed = issued.apply(said, 1.0)
+    again = claimed.apply(Record(Checkpoint(3, 4), "boot"), 2.0).apply(StartAgain(), NOW_S)
+    assert again == replace(issued, epoch=1, token="t", boot_id="boot", changed_at_s=NOW_S)
+
+
 def test_a_proof_does_not_change_the_length_nor_makes_it_shorter_than_what_is_stored() -> None:
     ticket = ticket_in(State.UPLOADING)
     with pytest.raises(LengthMismatch):
@@ -252,7 +262,10 @@ def test_an_upload_of_unknown_length_is_never_complete(state: State) -> None:
         replace(ticket_in(state), length_bytes=None).apply(Complete(), NOW_S)
 
 
-MARKED = {State.UPLOADING: {"claim", "checked", "cancel"}, State.PAUSED: {"claim", "cancel", "expire"}}
+MARKED = {
+    State.UPLOADING: {"claim", "checked", "cancel", "again"},
+    State.PAUSED: {"claim", "cancel", "expire"},
+}
 
 
 @pytest.mark.parametrize(("state", "name"), [(state, name) for state in MARKED for name in TABLE[state]])
@@ -410,9 +423,9 @@ def check_step(before: Ticket, event: Event, after: Ticket, now_s: float) -> Non
     """What holds for every step of every life."""
     assert before.state not in FINAL or after.state is before.state
     assert before.state in RECEIVING or after.state not in RECEIVING  # no bytes after the end or the arrival
-    if before.length_bytes is not None:
+    if before.length_bytes is not None and not isinstance(event, StartAgain):
         assert after.length_bytes == before.length_bytes
-    if before.state is not State.ISSUED:
+    if before.state is not State.ISSUED and not isinstance(event, StartAgain):
         assert after.name == before.name
     assert after.epoch == before.epoch + isinstance(event, Claim)
     assert after.changed_at_s == (before.changed_at_s if after.state is before.state else now_s)

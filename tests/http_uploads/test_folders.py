@@ -139,9 +139,57 @@ def test_a_folder_that_can_not_be_stored_is_refused_and_the_app_is_told(
 def test_a_list_that_was_damaged_on_its_way_may_be_sent_again(
     upload: IssuedTusUpload, is_damaged: bool, code: str
 ) -> None:
-    sent = b"?" + LARGE[1:]
+    sent = LARGE[:40] + b"?" + LARGE[41:]
     assert upload.create(len(LARGE)).status == 201
     named = checksum("crc32c", LARGE if is_damaged else sent)
     answer = upload.append(0, sent, Upload_Checksum=named)
     assert answer.code == code
-    assert upload.state == ("uploading" if is_damaged else "cancelled")
+    assert upload.state == "uploading"
+    assert upload.head().offset_bytes == 0
+
+
+def a_list_damaged_in_a_put(upload: IssuedTusUpload, stream: bytes) -> HttpAnswer:
+    """The stream comes in one request."""
+    return upload.ask("PUT", {}, stream)
+
+
+def a_list_damaged_in_tus(upload: IssuedTusUpload, stream: bytes) -> HttpAnswer:
+    """The damage is in bytes that were acknowledged: only the end of the list shows it."""
+    upload.create(len(stream))
+    assert upload.append(0, stream[:25]).status == 204
+    return upload.append(25, stream[25:])
+
+
+def a_list_damaged_for_the_ietf(upload: IssuedTusUpload, stream: bytes) -> HttpAnswer:
+    """The stream comes in one request, whose answer would be followed by appends."""
+    return upload.ask("POST", {"Upload-Complete": "?1"}, stream)
+
+
+@pytest.mark.parametrize(
+    "send", [a_list_damaged_in_a_put, a_list_damaged_in_tus, a_list_damaged_for_the_ietf]
+)
+@pytest.mark.parametrize("damaged_at", [20, 40])
+def test_a_list_that_came_damaged_without_a_checksum_of_the_request_may_be_sent_again(
+    upload: IssuedTusUpload, send: Callable[[IssuedTusUpload, bytes], HttpAnswer], damaged_at: int
+) -> None:
+    answer = send(upload, STREAM[:damaged_at] + b"?" + STREAM[damaged_at + 1 :])
+    assert (answer.status, answer.code) == (422, "bad_folder")
+    assert upload.head().offset_bytes == 0
+    assert not upload.app.deliveries
+    sending = Thread(target=by_put, args=(upload,))
+    sending.start()
+    arrived(upload)
+    sending.join(30)
+
+
+def test_a_file_that_is_sent_to_the_ticket_of_a_folder_leaves_it_for_the_folder(
+    upload: IssuedTusUpload,
+) -> None:
+    answer = upload.ask("PUT", {}, b"not a folder" * 9)
+    assert (answer.status, answer.code) == (422, "bad_folder")
+    assert upload.state == "issued"
+    assert not upload.app.deliveries
+    sending = Thread(target=by_tus, args=(upload,))
+    sending.start()
+    arrived(upload)
+    sending.join(30)

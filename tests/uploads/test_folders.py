@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from typing import Final
@@ -453,7 +454,6 @@ def test_a_checkpoint_of_bytes_that_are_left_out_never_stands_in_the_journal(hou
 BAD_STREAMS: Final = {
     "leads_elsewhere": encode_head([Entry("../x", 3)]) + b"abc",
     "duplicate_path": encode_head([Entry("x", 1), Entry("x", 1)]) + b"ab",
-    "not_a_folder": b"The bytes of a file, and more of them than a head has.",
     "wrong_length": encode_head([Entry("x", 5)]) + b"abc",
 }
 
@@ -479,6 +479,64 @@ def test_a_folder_that_can_not_be_stored_is_refused_before_the_first_byte_of_a_f
     assert house.context.storages.of(house.ticket(ticket_id)).size(ticket_id) is None
     with pytest.raises(UploadCancelled):
         claimed(house, ticket_id)
+
+
+ANOTHER_FILE: Final = b"The bytes of a file, and more of them than a head has."
+DAMAGES: Final = {
+    "in the header": STREAM[:18] + b"?" + STREAM[19:],
+    "in the list": STREAM[:50] + b"?" + STREAM[51:],
+}
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("first_bytes", [7, 40, 60])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_list_that_came_damaged_is_discarded_and_may_come_again(
+    house: House, app: FakeApp, damage: str, first_bytes: int, version: int
+) -> None:
+    ticket_id = house.new_ticket(destType="folder")
+    client = claimed(house, ticket_id, DAMAGES[damage], proves=version > 1)
+    with pytest.raises(BadFolder) as refused:
+        sends(house, client, DAMAGES[damage], first_bytes)
+        sends(house, client, DAMAGES[damage])
+    assert refused.value.reason == BadFolder.DAMAGED
+    assert client.claim.acknowledged_bytes == 0
+    house.uploads.release(client.claim)
+    house.runtime.settle()
+    assert not app.forms, "nothing has ended"
+    again = claimed(house, ticket_id, proves=version > 1)
+    assert (again.claim.offset_bytes, again.claim.compare) == (0, ())
+    sends(house, again, STREAM)
+    house.uploads.complete(again.claim, crc32c(STREAM) if version > 1 else None)
+    house.runtime.settle()
+    assert house.state(ticket_id) in (State.WAITING, State.FINISHED)
+    assert app.forms[0]["crc32c"] == f"{crc32c(STREAM):08x}"
+
+
+def test_another_file_is_refused_and_its_ticket_is_as_when_it_was_issued(house: House, app: FakeApp) -> None:
+    """The length, too: that of the folder is another one."""
+    ticket_id = house.new_ticket(destType="folder")
+    issued = house.ticket(ticket_id)
+    client = claimed(house, ticket_id, ANOTHER_FILE, proves=True)
+    with pytest.raises(BadFolder) as refused:
+        sends(house, client, ANOTHER_FILE, 20)
+        sends(house, client, ANOTHER_FILE)
+    assert refused.value.reason == BadFolder.NOT_A_FOLDER
+    with pytest.raises(BadFolder):
+        sends(house, client, ANOTHER_FILE)
+    house.uploads.release(client.claim)
+    house.runtime.settle()
+    for one in (house, after := house.after_a_kill()):
+        ticket = one.ticket(ticket_id)
+        assert ticket.at_rest() == replace(issued, changed_at_s=ticket.changed_at_s, boot_id=ticket.boot_id)
+        assert not one.uploads.claims.is_held(ticket_id)
+    assert after.uploads.admission.reserved_bytes() == 0
+    assert not app.forms
+    again = claimed(after, ticket_id)
+    sends(after, again, STREAM)
+    after.uploads.complete(again.claim)
+    after.runtime.settle()
+    assert app.forms[0]["crc32c"] == f"{crc32c(STREAM):08x}"
 
 
 def test_parts_are_refused_for_a_folder(house: House) -> None:

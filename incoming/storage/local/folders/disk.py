@@ -222,7 +222,7 @@ def has_sound_head(head_fd: int) -> bool:
     try:
         return _manifest_in(head_fd) is not None
     except BadFolder as exc:
-        return exc.reason not in ("damaged", "not_a_folder")
+        return exc.reason not in (BadFolder.DAMAGED, BadFolder.NOT_A_FOLDER)
 
 
 def _manifest_in(head_fd: int) -> FolderManifest | None:
