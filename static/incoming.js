@@ -1868,8 +1868,10 @@
         this.try_again(this.was_read || this.upload.file.type ? FILE_UNREADABLE : NEVER_READABLE);
         return;
       }
+      const all = folder.parts(from, to);
+      const parts = all.filter(({ index }) => index >= 0 && !folder.gone.has(index));
+      if (!parts.length && all.some(({ index }) => index >= 0)) return;
       connection.reading += 1;
-      const parts = folder.parts(from, to).filter(({ index }) => index >= 0 && !folder.gone.has(index));
       this.look_at(folder, parts).then((found) => {
         if (connection !== this.upload.connection) return;
         connection.reading -= 1;
@@ -1889,8 +1891,11 @@
       return { bad, others };
     }
     /** @param {FolderStream} folder @param {{bad: number[], others: boolean}} found */
-    on_looked(folder, { bad, others }) {
+    on_looked(folder, found) {
       const { bytes_acked, connection, leaves_out, sending } = this.upload;
+      const { others } = found;
+      const bad = found.bad.filter((index) => !folder.gone.has(index));
+      if (found.bad.length && !bad.length) return;
       const may_go = (index) => folder.starts[index + 1] > bytes_acked;
       if (leaves_out && others && connection && !connection.is_http && bad.every(may_go)) {
         bad.forEach((index) => folder.gone.add(index));

@@ -72,8 +72,10 @@ export class Reading {
       this.try_again(this.was_read || this.upload.file.type ? FILE_UNREADABLE : NEVER_READABLE);
       return;
     }
+    const all = folder.parts(from, to);
+    const parts = all.filter(({ index }) => index >= 0 && !folder.gone.has(index));
+    if (!parts.length && all.some(({ index }) => index >= 0)) return; // left out since: this read was of no use any more
     connection.reading += 1;
-    const parts = folder.parts(from, to).filter(({ index }) => index >= 0 && !folder.gone.has(index));
     this.look_at(folder, parts).then((found) => {
       if (connection !== this.upload.connection) return;
       connection.reading -= 1;
@@ -96,8 +98,11 @@ export class Reading {
   }
 
   /** @param {FolderStream} folder @param {{bad: number[], others: boolean}} found */
-  on_looked(folder, { bad, others }) {
+  on_looked(folder, found) {
     const { bytes_acked, connection, leaves_out, sending } = this.upload;
+    const { others } = found;
+    const bad = found.bad.filter((index) => !folder.gone.has(index));
+    if (found.bad.length && !bad.length) return; // several reads of a file fail, and the first to be looked at has left it out
     const may_go = (/** @type {number} */ index) => folder.starts[index + 1] > bytes_acked; // the server has the others
     if (leaves_out && others && connection && !connection.is_http && bad.every(may_go)) {
       bad.forEach((index) => folder.gone.add(index));

@@ -6,22 +6,12 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Browser, FakeFile, KIB, Page, crc32c, endings, look } from './page.mjs';
+import { Browser, FakeFile, KIB, Page, chance_of, crc32c, endings, look } from './page.mjs';
 
 const WALKS = 400;
 const STEPS = 60;
 const SIZES = [0, 1, KIB, 5 * KIB + 7, 20 * KIB];
 const MAX_DAMAGED = 8;
-
-/** mulberry32: a small generator of numbers from 0 to 1. */
-function chance_of(seed) {
-  return () => {
-    seed = (seed + 0x6d2b79f5) | 0;
-    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
-    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
-  };
-}
 
 /** A server with one ticket. It reads what a socket has said, one message at a time, and answers. */
 class Server {

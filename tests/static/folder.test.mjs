@@ -2,7 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { FakeFile, KIB, Page, crc32c, look } from './page.mjs';
+import { FakeFile, KIB, Page, chance_of, crc32c, look } from './page.mjs';
 
 const AT_MS = 1700000000000;
 
@@ -350,6 +350,29 @@ test('a large file that is left out in its middle counts as zeros from its begin
   assert.deepEqual(server.stored, stream);
   assert.ok(server.is_complete, 'the checksum of all was right');
   assert.ok(server.chunks.some(([from, to]) => from > ranges[1][0] && to < ranges[1][1]), 'it was in its middle');
+});
+
+test('files that change while several chunks of them are read are left out over the same connection, in whatever order the reads end', async () => {
+  for (let seed = 1; seed <= 60; seed++) {
+    const page = new Page();
+    const random = chance_of(seed);
+    page.later = (callback) => page.clock.set(callback, 20 * random());
+    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB), placed('photos/c', 20 * KIB), placed('photos/d', 300)];
+    const stream = stream_of(files.map(line), files);
+    const ranges = ranges_of(stream, files);
+    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
+    const server = new FolderServer(page, { chunk_bytes: KIB, ranges });
+    const { hears } = server;
+    server.hears = (socket, said) => {
+      if (said.end > ranges[1][0] + 5 * KIB) files[1].trouble = files[2].trouble = 'missing';
+      hears.call(server, socket, said);
+    };
+    await page.pass(0.2);
+    await server.serves();
+    for (const index of [1, 2]) stream.fill(0, ...ranges[index]);
+    assert.deepEqual([page.sockets.length, uploader.state, [...uploader.left_out]], [1, 'finished', ['b', 'c']], `seed ${seed}`);
+    assert.deepEqual(server.stored, stream, `seed ${seed}`);
+  }
 });
 
 test('a file that is stored in part, and can not be compared any more, is left out before the comparison', async () => {

@@ -16,6 +16,16 @@ const BEGAN_MS = Date.UTC(2026, 10, 23);
 export const KIB = 1024;
 const FRAME_MS = 16;
 
+/** mulberry32: a small generator of numbers from 0 to 1. */
+export function chance_of(seed) {
+  return () => {
+    seed = (seed + 0x6d2b79f5) | 0;
+    let t = Math.imul(seed ^ (seed >>> 15), 1 | seed);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 4294967296;
+  };
+}
+
 /** Lets every promise that can be settled settle. */
 const settled = () => new Promise((resolve) => setImmediate(resolve));
 
