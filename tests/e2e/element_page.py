@@ -74,7 +74,7 @@ class ElementPage:
         """Runs a script that knows the element as `host` and its shadow tree as `root`."""
         return self.driver.execute_script(SHADOW + script, *arguments)
 
-    def wait_until(self, condition: Callable[[], Any], what: str, deadline_s: float = 20.0) -> Any:
+    def wait_until(self, condition: Callable[[], Any], what: str, deadline_s: float = 60.0) -> Any:
         """Waits, and tells what the element shows if that takes too long."""
         try:
             return wait_until(condition, what, deadline_s)
@@ -95,7 +95,7 @@ class ElementPage:
         """Returns what is to be read of this row, or nothing."""
         return next((line for line in self.shown() if line.startswith(path)), "")
 
-    def wait_for(self, path: str, part: str, deadline_s: float = 20.0) -> str:
+    def wait_for(self, path: str, part: str, deadline_s: float = 60.0) -> str:
         """Waits until this row has this text, and returns what is to be read of it."""
         self.wait_until(lambda: part in self.row(path), f"{path}: {part}", deadline_s)
         return self.row(path)

@@ -249,7 +249,7 @@ def test_nasty_names_are_shown_as_text_and_harm_nobody(clean_driver: Browser, dy
     assert stored == {NASTY_NAMES[path.name]: sha256 for path, sha256 in files}
     assert {link.text for link in links} == set(stored)
     for link in links:
-        assert requests.get(str(link.get_property("href")), timeout=10).content
+        assert requests.get(str(link.get_property("href")), timeout=60).content
 
 
 def test_uploads_resume_automatically_after_the_server_was_killed(

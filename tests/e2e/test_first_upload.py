@@ -52,12 +52,12 @@ def test_every_block_of_code_belongs_to_a_file() -> None:
 
 def test_the_page_of_step_2_is_served(server: RunningServer, tmp_path: Path) -> None:
     with app_after(2, tmp_path / "app", server).running() as app:
-        assert 'type="file"' in requests.get(app.url, timeout=10).text
+        assert 'type="file"' in requests.get(app.url, timeout=60).text
 
 
 def test_the_app_of_step_3_answers_with_the_id_of_a_ticket(server: RunningServer, tmp_path: Path) -> None:
     with app_after(3, tmp_path / "app", server).running() as app:
-        answer = requests.post(f"{app.url}/ticket", timeout=10)
+        answer = requests.post(f"{app.url}/ticket", timeout=60)
         assert uuid.UUID(answer.text).version == 4
         assert answer.text in server.journaled()
 

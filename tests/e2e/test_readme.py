@@ -101,7 +101,7 @@ def test_the_page_of_the_readme_says_when_there_is_no_ticket(
 def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
     readme_app: ReadmeApp, server: RunningServer
 ) -> None:
-    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=60).text
     client = ClientV1(server.url, ticket_id, FileBytes(1000)).open()
     client.cancel()
     wait_until(lambda: "notified the app" in server.log_text(), "the app is told")
@@ -111,18 +111,18 @@ def test_the_app_of_the_readme_keeps_nothing_of_a_cancelled_upload(
 def test_the_app_of_the_readme_takes_repeated_news_and_refuses_strangers(
     readme_app: ReadmeApp, server: RunningServer, tmp_path: Path
 ) -> None:
-    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=60).text
     ClientV1(server.url, ticket_id, FileBytes(1000)).upload()
     secret = server.journaled()[ticket_id].secret
     assert len(secret) == 64
     news = {"id": ticket_id, "filename": str(server.stored_file(ticket_id)), "cancelled": "no"}
-    again = requests.post(f"{readme_app.url}/arrived", news | {"backendSecret": secret}, timeout=10)
+    again = requests.post(f"{readme_app.url}/arrived", news | {"backendSecret": secret}, timeout=60)
     assert (again.status_code, again.text) == (200, "done")
     victim = tmp_path / "victim"
     victim.touch()
     for guess in ({}, {"backendSecret": ""}, {"backendSecret": "guess"}):
         stranger = requests.post(
-            f"{readme_app.url}/arrived", news | {"filename": str(victim)} | guess, timeout=10
+            f"{readme_app.url}/arrived", news | {"filename": str(victim)} | guess, timeout=60
         )
         assert stranger.status_code == 403
     assert victim.exists()
@@ -132,17 +132,17 @@ def test_the_app_of_the_readme_takes_repeated_news_and_refuses_strangers(
 def test_the_app_of_the_readme_is_called_again_if_it_can_not_see_its_file(
     readme_app: ReadmeApp, server: RunningServer, tmp_path: Path
 ) -> None:
-    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=10).text
+    ticket_id = requests.post(f"{readme_app.url}/ticket", timeout=60).text
     news = {"id": ticket_id, "filename": str(tmp_path / "elsewhere"), "cancelled": "no"}
     secret = {"backendSecret": server.journaled()[ticket_id].secret}
-    assert requests.post(f"{readme_app.url}/arrived", news | secret, timeout=10).status_code == 500
+    assert requests.post(f"{readme_app.url}/arrived", news | secret, timeout=60).status_code == 500
 
 
 def test_the_app_of_the_readme_does_not_start_with_an_empty_secret(tmp_path: Path) -> None:
     ReadmeApp(tmp_path, 4000)
     done = subprocess.run(
         [sys.executable, "app.py"], cwd=tmp_path, env=os.environ | {"UPLOAD_SECRET": ""},
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     assert "UPLOAD_SECRET is empty" in done.stderr

@@ -144,7 +144,7 @@ class Visit:
         """Runs a script in this tab and returns what it returns; waits for a promise."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait_for(self, condition: str, seconds: float = 20) -> None:
+    def wait_for(self, condition: str, seconds: float = 60) -> None:
         """Waits for a condition, in JavaScript, of this tab."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 
@@ -211,7 +211,7 @@ def test_the_upload_of_another_tab_is_shown_as_live_with_its_progress_until_that
     assert visit.run(LISTED) == [[visit.ticket_id, True, True]]
     visit.driver.switch_to.window(other)
     visit.go_home()
-    visit.wait_for("seen[seen.length - 1].some((upload) => !upload.live)", 5)
+    visit.wait_for("seen[seen.length - 1].some((upload) => !upload.live)")
     visit.driver.execute_async_script(CONTINUE, visit.ticket_id)
     visit.finish()
     visit.wait_for("seen[seen.length - 1].length === 0")

@@ -66,7 +66,7 @@ def test_the_list_shows_what_has_arrived_and_gives_it_back(clean_driver: Browser
     picture(clean_driver, "simple-4-list")
 
     assert "5,000 bytes" in page.text("ul")
-    answer = requests.get(str(page.find("ul a").get_property("href")), timeout=10)
+    answer = requests.get(str(page.find("ul a").get_property("href")), timeout=60)
     assert answer.content == path.read_bytes()
     assert answer.headers["Content-Disposition"] == "attachment"
 
@@ -89,7 +89,7 @@ def test_a_nasty_name_is_shown_as_text_and_kept(clean_driver: Browser, simple: S
     page.wait_for_text("ul", NASTY_NAME)
     assert simple.app.uploaded() == {NASTY_NAME: sha256}
     assert not clean_driver.find_elements(By.CSS_SELECTOR, "img")
-    assert requests.get(f"{simple.app.url}uploads/{quote(NASTY_NAME)}", timeout=10).ok
+    assert requests.get(f"{simple.app.url}uploads/{quote(NASTY_NAME)}", timeout=60).ok
 
 
 def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stage) -> None:

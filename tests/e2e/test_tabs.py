@@ -81,7 +81,7 @@ class Visit:
         """Runs a script in this tab and returns what it returns."""
         return self.driver.execute_script(script)
 
-    def wait_for(self, condition: str, seconds: float = 20) -> None:
+    def wait_for(self, condition: str, seconds: float = 60) -> None:
         """Waits for a condition, in JavaScript, of this tab."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 
@@ -139,7 +139,7 @@ def test_a_second_tab_shows_the_upload_of_the_first_and_takes_over_when_that_is_
     assert visit.claims() == 2, "at the start and after the pause, and both by the other tab"
     visit.go_to(other)
     visit.close_tab()
-    wait_until(lambda: visit.claims() == 3, "this tab takes over", 10)
+    wait_until(lambda: visit.claims() == 3, "this tab takes over")
     visit.wait_for("uploader.state_msg === 'Uploading.'")
     assert visit.run("return uploader.bytes_acked") >= acked_bytes
     visit.finish()

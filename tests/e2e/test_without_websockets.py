@@ -83,7 +83,7 @@ class Visit:
         """Returns a property of the uploader."""
         return self.run(f"return uploader.{name}")
 
-    def wait_for(self, condition: str, seconds: float = 20) -> None:
+    def wait_for(self, condition: str, seconds: float = 60) -> None:
         """Waits for a condition, in JavaScript."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 

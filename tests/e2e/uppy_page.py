@@ -64,6 +64,6 @@ class UppyPage(Card):
         text: Any = self.driver.execute_script("return document.querySelector('main').textContent")
         return str(text)
 
-    def wait_until_it_says(self, part: str, deadline_s: float = 30.0) -> None:
+    def wait_until_it_says(self, part: str, deadline_s: float = 60.0) -> None:
         """Waits until a text is anywhere on the page."""
         wait_until(lambda: part in self.said(), f"the page says {part!r}", deadline_s)

@@ -41,7 +41,7 @@ def take_a_file(server: RunningServer, port: int, uploads: Path) -> None:
 
     def page() -> str:
         with suppress(requests.ConnectionError):
-            return requests.get(f"http://127.0.0.1:{port}/", timeout=10).text
+            return requests.get(f"http://127.0.0.1:{port}/", timeout=60).text
         return ""
 
     ticket_id = wait_until(page, "the example serves").split('data-upload-id="')[1].split('"')[0]
@@ -169,7 +169,7 @@ def test_a_port_in_use_is_an_error_that_says_what_to_do(server: RunningServer, n
     script = str(ROOT / "examples" / name / "backend.py")
     done = subprocess.run(
         [sys.executable, script, "--port", str(server.port)],
-        capture_output=True, text=True, timeout=30, check=False,
+        capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 1
     said = f"The {name[2:]} example can't listen on port {server.port}: Address already in use."

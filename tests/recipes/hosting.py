@@ -85,16 +85,16 @@ class RecipeApp:
     def ticket(self) -> str:
         """Returns a ticket, got as its page does: with the CSRF token, where the page has one."""
         session = requests.Session()
-        token = re.search(r'"X-CSRFToken": "(\w+)"', session.get(self.url, timeout=10).text)
+        token = re.search(r'"X-CSRFToken": "(\w+)"', session.get(self.url, timeout=60).text)
         answer = session.post(
-            f"{self.url}/ticket", headers={"X-CSRFToken": token[1]} if token else {}, timeout=10
+            f"{self.url}/ticket", headers={"X-CSRFToken": token[1]} if token else {}, timeout=60
         )
         assert answer.status_code == 200, answer.text
         return answer.text
 
     def listed(self) -> list[str]:
         """Returns the names of the files on its page."""
-        page = requests.get(self.url, timeout=10).text
+        page = requests.get(self.url, timeout=60).text
         lines = re.findall(r"<li>([^<]*), [^,<]*</li>", page)
         return [html.unescape(line) for line in lines]
 

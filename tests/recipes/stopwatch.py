@@ -91,7 +91,7 @@ class NewUser:
     def _answers(process: subprocess.Popen[bytes], url: str, log: Path) -> bool:
         assert process.poll() is None, log.read_text()
         with suppress(requests.ConnectionError):
-            return requests.get(url, timeout=5).ok
+            return requests.get(url, timeout=60).ok
         return False
 
 

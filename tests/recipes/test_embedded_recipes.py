@@ -43,7 +43,7 @@ def test_a_file_arrives_and_is_on_the_list(app: RecipeApp, holiday: Path) -> Non
     assert send(app.url, ticket, holiday).ending is Ending.FINISHED
     assert app.stored() == {ticket: holiday.read_bytes()}
     assert app.listed() == [holiday.name]
-    assert "<b>" not in requests.get(app.url, timeout=10).text
+    assert "<b>" not in requests.get(app.url, timeout=60).text
 
 
 def test_a_refused_file_does_not_arrive_and_its_user_reads_why(app: RecipeApp, tmp_path: Path) -> None:

@@ -80,7 +80,7 @@ def test_a_file_arrives_and_is_on_the_list_by_the_name_that_the_user_gave_it(
     assert send(server.url, ticket, sent).ending is Ending.FINISHED
     assert app.stored() == {ticket: sent.read_bytes()}
     assert app.listed() == [NAME]
-    assert "<b>" not in requests.get(app.url, timeout=10).text
+    assert "<b>" not in requests.get(app.url, timeout=60).text
     assert not server.stored_file(ticket).exists(), "it was moved"
 
 
@@ -107,11 +107,11 @@ def test_a_stranger_gets_no_file_of_the_machine(app: RecipeApp, between: Between
     for guess in ({}, {"backendSecret": ""}, {"backendSecret": secret[:-1]}, {"secret": "guess"}):
         status, _ = between.ask_app("/arrived", urlencode(call | guess, doseq=True).encode())
         assert status == 403, guess
-    assert requests.get(f"{app.url}/arrived", timeout=10).status_code in (404, 405)
+    assert requests.get(f"{app.url}/arrived", timeout=60).status_code in (404, 405)
     assert victim.exists() and app.stored() == before
     assert (app.folder / "upload-secret").stat().st_mode & 0o777 == 0o600
-    assert requests.get(f"{app.url}/upload-secret", timeout=10).status_code == 404
-    without_token = requests.post(f"{app.url}/ticket", timeout=10).status_code
+    assert requests.get(f"{app.url}/upload-secret", timeout=60).status_code == 404
+    without_token = requests.post(f"{app.url}/ticket", timeout=60).status_code
     assert without_token == (403 if app.recipe == "django" else 200), "Django's check of CSRF is as it comes"
 
 

@@ -82,7 +82,7 @@ class Card:
         """Returns the text of an element as a person sees it."""
         return self.find(selector).text
 
-    def wait_for_text(self, selector: str, part: str, deadline_s: float = 30.0) -> None:
+    def wait_for_text(self, selector: str, part: str, deadline_s: float = 60.0) -> None:
         """Waits until the element's text contains `part`."""
         seen = ""
 
@@ -101,7 +101,7 @@ class Card:
         """Returns how much of the progress bar is filled, 0 to 1."""
         return float(self.find("progress").get_property("value"))  # type: ignore[arg-type]
 
-    def wait_for_fraction(self, at_least: float, deadline_s: float = 30.0) -> float:
+    def wait_for_fraction(self, at_least: float, deadline_s: float = 60.0) -> float:
         """Waits until the progress bar is filled so far, and returns how far it is then."""
         return wait_until(
             lambda: fraction if (fraction := self.fraction()) >= at_least else 0.0,
@@ -158,7 +158,7 @@ def file_dialog_answered(driver: Browser, path: Path, chooser: WebElement | None
     handler = driver.input.add_file_dialog_handler(opened.put)
     try:
         yield
-        dialog = opened.get(timeout=10)
+        dialog = opened.get(timeout=60)
         driver.input.set_files(dialog.context, dialog.element, [str(path)])
     finally:
         driver.input.remove_file_dialog_handler(handler)

@@ -80,5 +80,5 @@ class ViteApp:
     def _answers(self, process: subprocess.Popen[bytes], log: Path) -> bool:
         assert process.poll() is None, log.read_text()
         with contextlib.suppress(requests.ConnectionError):
-            return requests.get(self.url, timeout=10).ok
+            return requests.get(self.url, timeout=60).ok
         return False
