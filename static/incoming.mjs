@@ -2978,7 +2978,7 @@ var Upload = class {
       this.fail(OTHER_KIND);
       return;
     }
-    if (folder) folder.agree(terms.left_out, terms.offset);
+    if (folder && (!terms.arrived || terms.left_out.length)) folder.agree(terms.left_out, terms.offset);
     connection.confirm(terms, this.sending.first_window_bytes);
     this.retry.note = null;
     this.app_is_silent = false;

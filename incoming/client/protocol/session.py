@@ -144,7 +144,9 @@ class Session:
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
         self._timeouts.set_limits(conf.silence_s, conf.idle_silence_s)
-        actions = self._set_left_out(frozenset(conf.left_out))
+        # Once its app has the folder, the server no longer knows what is left out.
+        knows = conf.left_out or not conf.arrived
+        actions = self._set_left_out(frozenset(conf.left_out)) if knows else []
         self.transfer.start_connection(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
         if conf.arrived:
             self.stage = Stage.AWAITING_APP

@@ -34,6 +34,8 @@ from incoming.client.protocol.events import (
 from incoming.client.protocol.server_messages import OtherVersion
 from incoming.client.protocol.session import CANCEL_REASON, Session
 from incoming.client.protocol.stored_prefix import Segment
+from incoming.core.folder_manifest import Entry, FolderManifest, encode_head
+from incoming.core.ticket import FOLDER
 from incoming.protocol import messages
 from incoming.protocol.messages import (
     MsgAgree,
@@ -291,6 +293,20 @@ def test_a_stopping_server_is_asked_again_when_it_wants() -> None:
     talk = sending().after(MsgNews("stopping", 2.0), ConnectionClosed(1012, "The server is being restarted."))
     assert talk.session.retry_at_s - talk.now_s == 2
     assert talk.session.note == "The server is being restarted."
+
+
+def test_what_is_left_out_of_a_folder_is_known_although_the_server_knows_it_no_more() -> None:
+    entries = [Entry("a", 50, 7), Entry("b", 50, 7)]
+    length_bytes = len(encode_head(entries)) + 100
+    folder = File("photos", length_bytes, 7, FolderManifest(length_bytes - 100, entries))
+    session = Session("the id", folder, Options(leave_out=True), lambda: 0.5, 1000.0)
+    terms = replace(conf(), dest_type=FOLDER)
+    for event in (ConnectionOpened(), replace(terms, left_out=(1,), offset=length_bytes), ConnectionClosed()):
+        session.handle(event, 1000.0)
+    session.handle(Tick(), 1100.0)
+    for event in (ConnectionOpened(), replace(terms, arrived=True, offset=length_bytes)):
+        session.handle(event, 1100.0)
+    assert (session.stage, session.left_out) == (Stage.AWAITING_APP, frozenset({1}))
 
 
 def test_what_has_arrived_without_an_acknowledgement_is_not_read_again() -> None:
