@@ -32,7 +32,7 @@ run: $(VENV)/.installed ## Starts the server and the example apps, and prints th
 
 test: browser nginx haproxy apache php redis $(VENV)/.installed-servers check ## Installs what the tests need, checks the code, and runs all tests
 	@echo "== pytest"
-	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 180 $(ARGS)
+	@$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder --timeout 300 $(ARGS)
 
 clients: browser nginx haproxy apache $(VENV)/.installed-dev node_modules/.installed ## Uploads over HTTP with clients of others, and each mistake of a proxy, the whole matrix
 	@$(NOTED) INCOMING_TEST_CLIENTS=all INCOMING_TEST_ENGINES=chromium,firefox,webkit \

@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from tests.support.engines import Browser
     from tests.support.s3_server import S3Server
 
+# How long an example takes says nothing on a busy machine.
+settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any machine")
+
 LOG_TAIL_CHARS = 8000
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how long an example takes says only what else the machine does

@@ -170,7 +170,7 @@ class MovingPicture:
             time.sleep(beat_s)  # it is the beat of the moving picture, and no wait for anything
             return condition()
 
-        wait_until(holds, what, deadline_s=30)
+        wait_until(holds, what)
 
     def save(self, name: str) -> None:
         """Writes the moving picture, which begins again when it has ended."""
@@ -247,7 +247,7 @@ def test_uppy(clean_driver: Chromium, uppy: Stage) -> None:
     uppy.network.bytes_per_s = SLOW_BYTES_PER_S // 4
     names = ("proposal.pdf", "holiday.mov", "drawings.zip")
     page.choose(*(uppy.file(name, (8 + 8 * n) * MIB, n)[0] for n, name in enumerate(names)))
-    wait_until(lambda: page.percent() >= 30, "a part is uploaded", deadline_s=60)
+    wait_until(lambda: page.percent() >= 30, "a part is uploaded")
     take_in(clean_driver, "example-uppy", PAGE_PX, until=".uppy-Dashboard-inner")
 
 
@@ -270,7 +270,7 @@ def test_the_status_page(clean_driver: Chromium, start_server: StartServer, app:
             time.sleep(0.1)  # the speed of a client on a usual link
             return client.acked_bytes > 24 * MIB and "B/s" in row.text("td:nth-child(4)")
 
-        wait_until(shows_a_speed, "a speed", deadline_s=20)
+        wait_until(shows_a_speed, "a speed")
         page.row("scan.tiff").wait_for_text(".state", "handed over")
         clean_driver.execute_script(NO_NEWS)
         take_in(clean_driver, "status", 960, until="tbody, #zone")

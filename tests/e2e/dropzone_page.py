@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from tests.e2e.stage import RunningExample, Stage, sha256
 from tests.support.browser import Card, file_dialog_answered, watch_progress
 from tests.support.engines import Browser
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 SLOW_BYTES_PER_S: Final = 2 << 20
 
@@ -52,7 +52,7 @@ class DropzonePage(Card):
         states: list[str] = self.driver.execute_script(script)
         return states
 
-    def wait_for_states(self, *states: str, deadline_s: float = 60.0) -> None:
+    def wait_for_states(self, *states: str, deadline_s: float = DEADLINE_S) -> None:
         """Waits until the rows are in these states."""
         seen: list[str] = []
 

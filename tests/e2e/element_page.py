@@ -10,7 +10,7 @@ from selenium.webdriver.remote.webelement import WebElement
 
 from tests.e2e.stage import Stage
 from tests.support.engines import Browser
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -74,7 +74,7 @@ class ElementPage:
         """Runs a script that knows the element as `host` and its shadow tree as `root`."""
         return self.driver.execute_script(SHADOW + script, *arguments)
 
-    def wait_until(self, condition: Callable[[], Any], what: str, deadline_s: float = 60.0) -> Any:
+    def wait_until(self, condition: Callable[[], Any], what: str, deadline_s: float = DEADLINE_S) -> Any:
         """Waits, and tells what the element shows if that takes too long."""
         try:
             return wait_until(condition, what, deadline_s)
@@ -95,7 +95,7 @@ class ElementPage:
         """Returns what is to be read of this row, or nothing."""
         return next((line for line in self.shown() if line.startswith(path)), "")
 
-    def wait_for(self, path: str, part: str, deadline_s: float = 60.0) -> str:
+    def wait_for(self, path: str, part: str, deadline_s: float = DEADLINE_S) -> str:
         """Waits until this row has this text, and returns what is to be read of it."""
         self.wait_until(lambda: part in self.row(path), f"{path}: {part}", deadline_s)
         return self.row(path)

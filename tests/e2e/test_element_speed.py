@@ -63,7 +63,7 @@ def test_a_page_with_a_hundred_uploads_draws_only_what_has_changed_and_nothing_m
     clean_driver.execute_async_script(OBSERVE)
     assert page.js(REDRAW) == [], "a redraw touches only what has changed"
     dropzone.let_go()
-    page.wait_until(lambda: "100 of 100 files uploaded" in page.text("total"), "all are uploaded", 60)
+    page.wait_until(lambda: "100 of 100 files uploaded" in page.text("total"), "all are uploaded")
     assert page.js("return shifts") == []
     assert page.js(ROWS) <= 50
     page.js("root.querySelector('.scroller').scrollTop = 1e6")

@@ -78,14 +78,14 @@ class Visit:
             return all(seen[name] == value for name, value in wanted.items())
 
         try:
-            wait_until(are_there, f"{wanted}", 60)
+            wait_until(are_there, f"{wanted}")
         except AssertionError as exc:
             raise AssertionError(f"{exc}; {seen}") from None
         return seen
 
     def wait_until_stored(self, share: float) -> None:
         """Waits until so much of the folder is stored."""
-        wait_until(lambda: self.look()["frac_complete"] >= share, f"{share} is stored", 60)
+        wait_until(lambda: self.look()["frac_complete"] >= share, f"{share} is stored")
 
 
 @pytest.fixture
@@ -192,7 +192,7 @@ def test_a_file_that_changes_while_the_folder_is_sent_is_left_out(visit: Visit, 
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
     visit.choose(folder, "window.options = { when_unreadable: 'leave_out' }")
     # It is so large that the page has not read all of it ahead, whenever this is seen.
-    wait_until(lambda: visit.look()["current_file"] == "c.bin", "its largest file is on its way", 60)
+    wait_until(lambda: visit.look()["current_file"] == "c.bin", "its largest file is on its way")
     for name in ("c.bin", "d.bin"):
         (folder / name).write_bytes(b"another content")
     visit.network.bytes_per_s = 0

@@ -70,7 +70,7 @@ def begin(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
 
         def run(script: str) -> None:
             driver.execute_script(script, new_upload(server, app.url))
-            wait_until(lambda: driver.execute_script("return uploader.finished"), "the upload finishes", 60)
+            wait_until(lambda: driver.execute_script("return uploader.finished"), "the upload finishes")
             assert app.wait_for(1)[-1].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
         yield run

@@ -23,7 +23,7 @@ from tests.support.engines import HIGH, WIDE, Browser, Chromium
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 SIZE_BYTES: Final = 3 * MIB
 SLOW_BYTES_PER_S: Final = MIB // 4
@@ -144,7 +144,7 @@ class Visit:
         """Runs a script in this tab and returns what it returns; waits for a promise."""
         return self.driver.execute_script(script, *arguments)
 
-    def wait_for(self, condition: str, seconds: float = 60) -> None:
+    def wait_for(self, condition: str, seconds: float = DEADLINE_S) -> None:
         """Waits for a condition, in JavaScript, of this tab."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 
@@ -161,7 +161,7 @@ class Visit:
     def finish(self) -> None:
         """Lets it run at full speed, and looks at what arrives."""
         self.network.bytes_per_s = 0
-        self.wait_for("uploader.finished", 60)
+        self.wait_for("uploader.finished")
         assert self.app.wait_for(1)[-1].sha256 == hashlib.sha256(content(SIZE_BYTES)).hexdigest()
 
 

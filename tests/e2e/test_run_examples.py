@@ -64,7 +64,7 @@ def test_an_upload_ends_in_the_apps_folder_although_all_of_it_was_killed_in_the_
     assert 0.2 <= page.fraction() < 1
     tree.start()
 
-    page.wait_for_text("main", "Finished: ", deadline_s=60)
+    page.wait_for_text("main", "Finished: ")
     uploaded = tree.tree / "examples" / example / "uploads" / "holiday.mov"
     assert sha256(uploaded) == content.sha256
     assert seen_progress(clean_driver) == sorted(seen_progress(clean_driver))

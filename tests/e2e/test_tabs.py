@@ -20,7 +20,7 @@ from tests.support.engines import Browser
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 from tests.support.site import serve_page
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 SIZE_BYTES: Final = 24 * MIB
 SLOW_BYTES_PER_S: Final = 2 * MIB
@@ -81,7 +81,7 @@ class Visit:
         """Runs a script in this tab and returns what it returns."""
         return self.driver.execute_script(script)
 
-    def wait_for(self, condition: str, seconds: float = 60) -> None:
+    def wait_for(self, condition: str, seconds: float = DEADLINE_S) -> None:
         """Waits for a condition, in JavaScript, of this tab."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 
@@ -92,7 +92,7 @@ class Visit:
     def finish(self) -> None:
         """Lets it run at full speed, and looks at what arrives."""
         self.network.bytes_per_s = 0
-        self.wait_for("uploader.finished", 60)
+        self.wait_for("uploader.finished")
         assert self.run("return uploader.endings") == ["onfinished"]
         assert self.app.wait_for(1)[-1].sha256 == hashlib.sha256(self.file.read_bytes()).hexdigest()
 

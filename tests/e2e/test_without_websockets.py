@@ -22,7 +22,7 @@ from tests.support.nginx import PlainNginx
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, finish_upload, new_upload
 from tests.support.site import serve_page
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 SIZE_BYTES: Final = 24 * MIB
 SLOW_BYTES_PER_S: Final = 4 * MIB
@@ -83,7 +83,7 @@ class Visit:
         """Returns a property of the uploader."""
         return self.run(f"return uploader.{name}")
 
-    def wait_for(self, condition: str, seconds: float = 60) -> None:
+    def wait_for(self, condition: str, seconds: float = DEADLINE_S) -> None:
         """Waits for a condition, in JavaScript."""
         wait_until(lambda: self.run(f"return {condition}"), condition, seconds)
 
@@ -94,7 +94,7 @@ class Visit:
     def finish(self, deliveries: int = 1) -> None:
         """Lets it run at full speed, and looks at what arrives."""
         self.network.bytes_per_s = 0
-        self.wait_for("uploader.endings.length", 60)
+        self.wait_for("uploader.endings.length")
         assert (self.get("endings"), self.get("error_msg")) == (["onfinished"], "")
         sha256 = hashlib.sha256(self.file.read_bytes()).hexdigest()
         assert self.app.wait_for(deliveries)[-1].sha256 == sha256
@@ -174,7 +174,7 @@ def test_the_refusal_of_an_app_is_told_over_http(visit: Visit) -> None:
     visit.app.answers = [Reply(400, "no")]
     visit.network.bytes_per_s = 0
     visit.begin()
-    visit.wait_for("uploader.endings.length", 60)
+    visit.wait_for("uploader.endings.length")
     assert visit.run("return [uploader.endings[0], uploader.error_code]") == ["onerror", 32]
     assert "app" in visit.get("error_msg")
 
@@ -183,7 +183,7 @@ def test_finished_means_over_http_too_that_the_app_has_the_file(visit: Visit) ->
     visit.app.stop()
     visit.network.bytes_per_s = 0
     visit.begin()
-    visit.wait_for("uploader.state_msg.includes('The server is trying again')", 60)
+    visit.wait_for("uploader.state_msg.includes('The server is trying again')")
     assert visit.run("return [uploader.frac_complete, uploader.finished]") == [1, False]
     visit.app.start()
     visit.finish()
@@ -236,7 +236,7 @@ def test_many_uploads_at_once_share_the_connections_of_a_browser(visit: Visit) -
           return incoming.Uploader(ticket, new Blob([new Uint8Array({SMALL_BYTES}), ticket])).start();
         }});
     """)
-    visit.wait_for(f"many.every((one) => one.bytes_acked === {SMALL_BYTES} + 36)", 40)
+    visit.wait_for(f"many.every((one) => one.bytes_acked === {SMALL_BYTES} + 36)")
     for delivery in visit.app.wait_for(MANY):
         finish_upload(visit.server, delivery.id)
-    visit.wait_for("many.every((one) => one.finished)", 40)
+    visit.wait_for("many.every((one) => one.finished)")

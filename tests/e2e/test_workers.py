@@ -80,7 +80,7 @@ class Visit:
     def finish(self, app: ScriptedApp) -> None:
         """Lets it run at full speed, and looks at what arrives."""
         self._network.bytes_per_s = 0
-        wait_until(lambda: self.run("return uploader.finished"), "the upload finishes", 60)
+        wait_until(lambda: self.run("return uploader.finished"), "the upload finishes")
         assert app.wait_for(1)[-1].sha256 == hashlib.sha256(self._file.read_bytes()).hexdigest()
 
 

@@ -120,7 +120,7 @@ def upload(
             network.cut()
             wait_until(lambda: driver.execute_script("return look().retrying"), "the page notices")
             network.bytes_per_s = 0
-            wait_until(lambda: driver.execute_script("return look().finished"), "it finishes", 60)
+            wait_until(lambda: driver.execute_script("return look().finished"), "it finishes")
             assert app.wait_for(1)[-1].sha256 == hashlib.sha256(file.read_bytes()).hexdigest()
 
         yield run

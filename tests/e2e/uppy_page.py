@@ -10,7 +10,7 @@ from selenium.webdriver.common.by import By
 from tests.e2e.stage import Stage
 from tests.support.browser import Card
 from tests.support.engines import Browser
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 ITEM: Final = ".uppy-Dashboard-Item"
 STATUS: Final = ".uppy-StatusBar"
@@ -52,7 +52,7 @@ class UppyPage(Card):
         """Tells whether the Dashboard says that all uploads are complete."""
         return bool(self.driver.find_elements(By.CSS_SELECTOR, f"{STATUS}.is-complete"))
 
-    def wait_for_complete(self, deadline_s: float = 60.0) -> None:
+    def wait_for_complete(self, deadline_s: float = DEADLINE_S) -> None:
         """Waits until the Dashboard says that all uploads are complete."""
         try:
             wait_until(self.is_complete, "all are complete", deadline_s)
@@ -64,6 +64,6 @@ class UppyPage(Card):
         text: Any = self.driver.execute_script("return document.querySelector('main').textContent")
         return str(text)
 
-    def wait_until_it_says(self, part: str, deadline_s: float = 60.0) -> None:
+    def wait_until_it_says(self, part: str, deadline_s: float = DEADLINE_S) -> None:
         """Waits until a text is anywhere on the page."""
         wait_until(lambda: part in self.said(), f"the page says {part!r}", deadline_s)

@@ -148,7 +148,7 @@ def test_an_app_uploads_in_a_browser_and_its_worker_does_the_work(
     host = server.url.removeprefix("http://")
     driver.execute_script(f"begin({host!r}, {tickets}, {BYTES})")
     finished = "return shown.totals.finished === 3"
-    wait_until(lambda: driver.execute_script(finished), "all have arrived", 60)
+    wait_until(lambda: driver.execute_script(finished), "all have arrived")
     heard = driver.execute_script("return heard")
     driver.get("about:blank")
     assert not driver.errors

@@ -14,7 +14,7 @@ from incoming.core import errors
 from tests.support.server import ROOT
 
 HERE = Path(__file__).parent
-DEADLINE_S = 120
+DEADLINE_S = 240
 SCRIPTS = sorted(HERE.glob("*.test.mjs"))
 STATIC = ROOT / "static"
 LIBRARIES = ("incoming.js", "incoming.min.js")

@@ -71,7 +71,7 @@ class Stage:
 
     def ending(self) -> str:
         """Waits for the end; returns the name of the callback that told it."""
-        ending: str = wait_until(lambda: self.driver.execute_script("return ending"), "an ending", 60)
+        ending: str = wait_until(lambda: self.driver.execute_script("return ending"), "an ending")
         return ending
 
     def new_ticket(self) -> str:

@@ -126,7 +126,7 @@ class Stage:
 
     def ending(self) -> str:
         """Waits for the end; returns the name of the callback that told it."""
-        ending: str = wait_until(lambda: self.run("return ending"), "an ending", 60)
+        ending: str = wait_until(lambda: self.run("return ending"), "an ending")
         return ending
 
     def arrived_sha256(self) -> str:

@@ -11,7 +11,7 @@ import pytest
 from tests.support.server import ROOT
 
 TSC = ROOT / "node_modules" / ".bin" / "tsc"
-DEADLINE_S = 120
+DEADLINE_S = 240
 CORE = [
     path
     for path in (ROOT / "static" / "src").rglob("*.*s")

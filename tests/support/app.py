@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl
 from urllib.request import urlopen
 
 from tests.support.ports import free_port
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 MIB: Final = 1 << 20
 PREFIXES: Final = "/app-"
@@ -132,7 +132,7 @@ class ScriptedApp:
         """Returns the deliveries of one ticket so far."""
         return [delivery for delivery in list(self.deliveries) if delivery.id == ticket_id]
 
-    def wait_for(self, count: int, deadline_s: float = 60.0) -> list[Delivery]:
+    def wait_for(self, count: int, deadline_s: float = DEADLINE_S) -> list[Delivery]:
         """Returns the deliveries as soon as there are `count` of them."""
         wait_until(lambda: len(self.deliveries) >= count, f"{count} deliveries", deadline_s)
         return list(self.deliveries)

@@ -16,7 +16,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 
 from tests.support.engines import STARTS, WIDE, Browser, Chromium, Firefox
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 ARTIFACTS: Final = Path(__file__).resolve().parents[1] / "artifacts"
 PHONE: Final = 390
@@ -82,7 +82,7 @@ class Card:
         """Returns the text of an element as a person sees it."""
         return self.find(selector).text
 
-    def wait_for_text(self, selector: str, part: str, deadline_s: float = 60.0) -> None:
+    def wait_for_text(self, selector: str, part: str, deadline_s: float = DEADLINE_S) -> None:
         """Waits until the element's text contains `part`."""
         seen = ""
 
@@ -101,7 +101,7 @@ class Card:
         """Returns how much of the progress bar is filled, 0 to 1."""
         return float(self.find("progress").get_property("value"))  # type: ignore[arg-type]
 
-    def wait_for_fraction(self, at_least: float, deadline_s: float = 60.0) -> float:
+    def wait_for_fraction(self, at_least: float, deadline_s: float = DEADLINE_S) -> float:
         """Waits until the progress bar is filled so far, and returns how far it is then."""
         return wait_until(
             lambda: fraction if (fraction := self.fraction()) >= at_least else 0.0,

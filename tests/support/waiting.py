@@ -7,11 +7,13 @@ from collections.abc import Callable
 from typing import Final, TypeVar
 
 T = TypeVar("T")
+DEADLINE_S: Final = 120.0
+"""It only bounds a hang: a busy machine may take a hundred times as long as an idle one."""
 AT_ONCE_S: Final = 10.0
 """A busy machine may take so long for what happens at once. It would be 30 s, if a timeout had to end."""
 
 
-def wait_until(condition: Callable[[], T], what: str, deadline_s: float = 60.0) -> T:
+def wait_until(condition: Callable[[], T], what: str, deadline_s: float = DEADLINE_S) -> T:
     """Returns the first true value of `condition()`. Raises AssertionError with `what` when time is up."""
     give_up_at_s = time.monotonic() + deadline_s
     while not (value := condition()):
