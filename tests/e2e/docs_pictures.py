@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -187,7 +188,7 @@ def test_an_upload_survives_the_death_of_its_server(clean_driver: Chromium, drop
     page.js(TERMINAL)
     picture = MovingPicture(clean_driver, 272)
     path, sha256 = dropzone.file("holiday.mov", 48 * MIB)
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s, dropzone.network.most_bytes = 8 * MIB, math.inf
     page.choose(path)
     page.wait_for("holiday.mov", "MB")
     percent = "return Number(root.querySelector('.row .bar').ariaValueNow)"
@@ -207,9 +208,9 @@ def test_an_upload_survives_the_death_of_its_server(clean_driver: Chromium, drop
 def test_the_simple_example(clean_driver: Chromium, simple: Stage) -> None:
     clean_driver.get(simple.app.url)
     page = Card(clean_driver)
-    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    simple.go_on()
     page.choose(simple.file("holiday.mov", 32 * MIB)[0])
-    simple.hold_at(0.5, page)
+    page.wait_for_fraction(0.5)
     page.wait_for_text("#amount", "MB/s, ")
     take_in(clean_driver, "example-simple", PAGE_PX)
 
@@ -218,9 +219,9 @@ def test_the_dynamic_example(clean_driver: Chromium, dynamic: Stage) -> None:
     page = DynamicPage(clean_driver, dynamic)
     (card,) = page.upload(dynamic.file("notes.txt", 5000)[0])
     card.wait_for_text(".output_state_msg", "Finished")
-    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    dynamic.go_on()
     (card,) = page.upload(dynamic.file("holiday.mov", 32 * MIB)[0])
-    dynamic.hold_at(0.4, card)
+    card.wait_for_fraction(0.4)
     card.wait_for_text(".amount", "MB/s, ")
     take_in(clean_driver, "example-dynamic", PAGE_PX, until="article")
 
@@ -231,7 +232,7 @@ def test_the_dropzone(clean_driver: Chromium, dropzone: Stage) -> None:
     page.wait_for_states("finished")
     names = ("holiday.mov", "field recording.wav", "drawings.zip", "results 2026.csv")
     files = [dropzone.file(name, (32 - n) * MIB, n)[0] for n, name in enumerate(names)]
-    dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
+    dropzone.network.bytes_per_s, dropzone.network.most_bytes = SLOW_BYTES_PER_S, math.inf
     page.choose_files(*files)
     for name in names[:3]:
         page.row(name).wait_for_fraction(0.2)
@@ -244,7 +245,7 @@ def test_the_dropzone(clean_driver: Chromium, dropzone: Stage) -> None:
 
 def test_uppy(clean_driver: Chromium, uppy: Stage) -> None:
     page = UppyPage(clean_driver, uppy)
-    uppy.network.bytes_per_s = SLOW_BYTES_PER_S // 4
+    uppy.network.bytes_per_s, uppy.network.most_bytes = 2 * MIB, math.inf
     names = ("proposal.pdf", "holiday.mov", "drawings.zip")
     page.choose(*(uppy.file(name, (8 + 8 * n) * MIB, n)[0] for n, name in enumerate(names)))
     wait_until(lambda: page.percent() >= 30, "a part is uploaded")

@@ -96,9 +96,11 @@ class ElementPage:
         return next((line for line in self.shown() if line.startswith(path)), "")
 
     def wait_for(self, path: str, part: str, deadline_s: float = DEADLINE_S) -> str:
-        """Waits until this row has this text, and returns what is to be read of it."""
-        self.wait_until(lambda: part in self.row(path), f"{path}: {part}", deadline_s)
-        return self.row(path)
+        """Waits until this row has this text, and returns what was to be read of it then."""
+        line: str = self.wait_until(
+            lambda: line if part in (line := self.row(path)) else "", f"{path}: {part}", deadline_s
+        )
+        return line
 
     def wait_for_bytes(self, path: str) -> None:
         """Waits until a part of this file is uploaded."""

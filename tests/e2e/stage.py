@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import os
 import shutil
 import socket
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,10 +21,12 @@ from tests.support.relay import Relay
 from tests.support.server import ROOT, RunningServer
 from tests.support.waiting import wait_until
 
-SLOW_BYTES_PER_S: Final = 8 * MIB
-"""Slow enough to be caught in the middle, fast enough for a test."""
+SLOW_BYTES_PER_S: Final = 4 * MIB
+"""Slow enough for several steps of progress, fast enough for a test."""
 CRAWL_BYTES_PER_S: Final = MIB // 2
-"""So slow that nothing ends while a test looks at it."""
+"""So slow that a person sees it move."""
+MOST_BYTES: Final = MIB // 2
+"""A connection carries so much at each of them, and then almost nothing: larger files do not end."""
 
 
 class RunningExample:
@@ -87,7 +90,7 @@ class Stage:
     """The browser reaches the server through `network`, the server reaches the app through `app_road`.
 
     The app reaches the server through a relay, too, which has its port before the server runs, so that both
-    can start at the same time.
+    can start at the same time. While `network` is slow, no upload ends that is larger than MOST_BYTES.
     """
 
     server: RunningServer
@@ -95,37 +98,44 @@ class Stage:
     app_road: Relay
     app: RunningExample
     folder: Path
+    lengths_bytes: list[int] = field(default_factory=list)
+    """Those of the files that were made."""
+
+    def __post_init__(self) -> None:
+        self.network.most_bytes = MOST_BYTES
 
     def file(self, name: str, length_bytes: int, seed: int = 0) -> tuple[Path, str]:
         """Makes a file to upload; returns its path and its SHA-256."""
         content = FileBytes(length_bytes, seed)
+        self.lengths_bytes.append(length_bytes)
         path = self.folder / str(seed) / name
         path.parent.mkdir(exist_ok=True)
         with path.open("wb") as file:
             file.writelines(content.blocks())
         return path, content.sha256
 
-    def hold_at(self, fraction: float, *cards: Card) -> list[float]:
-        """Lets uploads come that far and crawl from there, so that there is time to do something to them.
+    def hold_at(self, fraction: float, *cards: Card, length_bytes: int = 0) -> list[float]:
+        """Lets uploads come that far, and holds them there, so that there is time to do something to them.
 
-        Returns how far each was when it was seen; `let_go` makes an end of it.
+        They have `length_bytes`, or else the length of the smallest file of the test. Returns how far each
+        was when it was seen; `let_go` makes an end of it.
         """
         self.network.bytes_per_s = SLOW_BYTES_PER_S
-        far_enough = fraction + (1 - fraction) / 3  # the last one would crawl there, and take long
-
-        def under_way() -> bool:
-            come = [card.fraction() for card in cards]
-            return min(come) >= fraction or max(come) >= far_enough
-
-        wait_until(under_way, "the uploads are under way")
-        self.network.bytes_per_s = CRAWL_BYTES_PER_S
+        length_bytes = length_bytes or min(self.lengths_bytes)
+        self.network.most_bytes = int(fraction * length_bytes) + MIB  # a chunk counts once it is whole
+        assert self.network.most_bytes < length_bytes, "such a small file would not be held"
         seen = [card.wait_for_fraction(fraction) for card in cards]
-        assert max(seen) < 1, "an upload ended before the network was slow"
+        assert max(seen) < 1
         return seen
 
     def let_go(self) -> None:
         """Makes the network as fast as it can be."""
         self.network.bytes_per_s = 0
+
+    def go_on(self) -> None:
+        """Lets uploads go on to their ends, slowly."""
+        self.network.bytes_per_s = SLOW_BYTES_PER_S
+        self.network.most_bytes = math.inf
 
     def stored_bytes(self) -> int:
         """Returns how much of unfinished uploads the server has on its disk."""
@@ -137,6 +147,7 @@ def set_up(launcher: Launcher, example: str, folder: Path, **app_options: object
     """Starts everything, with delays that suit a test, and stops it afterwards."""
     settings: dict[str, Any] = {
         "chunk_size_kib": 256,
+        "connection_timeout_s": 120,  # a slow network is no dead one
         "handover_retry_first_s": 0.1,
         "handover_retry_max_s": 0.5,
     }

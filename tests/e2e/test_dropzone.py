@@ -25,9 +25,9 @@ NASTY_NAMES = {  # on the user's disk, and in the app's folder
 }
 
 
-def some_files(stage: Stage, count: int, length_bytes: int) -> dict[Path, str]:
-    """Makes files; returns the SHA-256 of each by its path."""
-    return dict(stage.file(f"file {n}.bin", length_bytes, seed=n) for n in range(count))
+def some_files(stage: Stage, count: int, length_bytes: int, first: int = 0) -> dict[Path, str]:
+    """Makes files, numbered from `first`; returns the SHA-256 of each by its path."""
+    return dict(stage.file(f"file {n}.bin", length_bytes, seed=n) for n in range(first, first + count))
 
 
 def by_name(files: dict[Path, str]) -> dict[str, str]:
@@ -36,7 +36,7 @@ def by_name(files: dict[Path, str]) -> dict[str, str]:
 
 
 def test_many_files_arrive_a_few_at_a_time(clean_driver: Browser, dropzone: Stage) -> None:
-    files = some_files(dropzone, 12, MIB)
+    files = some_files(dropzone, 3, 200_000) | some_files(dropzone, 9, 2 * MIB, first=3)
     page = DropzonePage(clean_driver, dropzone)
     picture(clean_driver, "dropzone-1-empty")
     dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
@@ -64,7 +64,7 @@ def test_many_files_arrive_a_few_at_a_time(clean_driver: Browser, dropzone: Stag
 def test_eight_files_arrive_although_the_server_is_killed_in_the_middle(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
-    files = some_files(dropzone, 8, 3 * MIB)
+    files = some_files(dropzone, 2, 200_000) | some_files(dropzone, 6, 3 * MIB, first=2)
     page = DropzonePage(clean_driver, dropzone)
     dropzone.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose_files(*files)
@@ -281,7 +281,7 @@ def test_the_browser_asks_before_the_page_is_left_only_while_there_is_something_
         window.dispatchEvent(event);
         return event.defaultPrevented;
     """
-    files = some_files(dropzone, 1, MIB)
+    files = some_files(dropzone, 1, 4 * MIB)
     page = DropzonePage(clean_driver, dropzone)
     assert not clean_driver.execute_script(ask)
     dropzone.network.bytes_per_s = MIB // 4
@@ -308,7 +308,7 @@ def test_empty_and_repeated_files_arrive_and_the_same_one_twice_at_once_is_one(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
     empty, sha256_empty = dropzone.file("empty", 0)
-    path, sha256 = dropzone.file("a.txt", MIB)
+    path, sha256 = dropzone.file("a.txt", 4 * MIB)
     page = DropzonePage(clean_driver, dropzone)
     dropzone.network.bytes_per_s = MIB // 2
     page.choose_files(empty, path)

@@ -142,7 +142,7 @@ def test_an_unfinished_folder_resumes_when_it_is_dropped_again_as_it_was(
     page = DropzonePage(clean_driver, dropzone)
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     drop(clean_driver, tmp_path / "album")
-    page.row("album").wait_for_fraction(0.05)
+    page.row("album").wait_for_fraction(0.01)
     clean_driver.execute_script("window.onbeforeunload = null")
 
     page = DropzonePage(clean_driver, dropzone)
@@ -163,7 +163,7 @@ def test_an_upload_whose_file_was_missing_resumes_when_it_is_dropped_again(
     page = DropzonePage(clean_driver, dropzone)
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     drop(clean_driver, tmp_path / "album")
-    page.row("album").wait_for_fraction(0.05)
+    page.row("album").wait_for_fraction(0.01)
     file.rename(tmp_path / "elsewhere")
     page.wait_for_states("failed")
     picture(clean_driver, "dropzone-13-file-gone")

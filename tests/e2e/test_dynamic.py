@@ -9,7 +9,7 @@ import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
-from tests.e2e.stage import SLOW_BYTES_PER_S, Stage, set_up
+from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage, set_up
 from tests.support.browser import (
     Card,
     file_dialog_answered,
@@ -98,7 +98,7 @@ def test_every_property_is_shown_and_finished_means_that_the_app_has_stored_the_
     assert (shown["connected"], shown["finished"], shown["can_pause"]) == ("true", "false", "true")
 
     dynamic.app_road.stop()
-    dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
+    dynamic.go_on()
     card.wait_for_text(".output_state_msg", "the app could not be reached")
     assert not card.find(".input_pause").is_enabled()
     assert not card.find(".input_btn_cancel").is_enabled()
@@ -121,7 +121,7 @@ def test_an_upload_of_an_earlier_visit_is_offered_and_resumes_with_its_old_ticke
     page = Page(clean_driver, dynamic)
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
-    card.wait_for_text(".amount", "MB/s, ")
+    card.wait_for_text(".amount", "B/s, ")
     card.find(".input_pause").click()
     card.wait_for_text(".output_state_msg", "Paused")
     clean_driver.execute_script("window.onbeforeunload = null")
@@ -196,6 +196,8 @@ def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
     dynamic.network.bytes_per_s = SLOW_BYTES_PER_S
     (card,) = page.upload(path)
     dynamic.hold_at(0.2, card)
+    dynamic.network.most_bytes = 12 * MIB
+    dynamic.network.bytes_per_s = CRAWL_BYTES_PER_S
     with held(clean_driver, card.find(".input_pause")):
         before = card.fraction()
         wait_until(lambda: card.fraction() > before, "more has arrived")

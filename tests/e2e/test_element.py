@@ -18,7 +18,7 @@ def test_a_plain_form_gets_the_tickets_of_what_was_uploaded_and_waits_for_them(
     clean_driver: Browser, dropzone: Stage
 ) -> None:
     first, first_sha = dropzone.file("first.bin", 2 * MIB, 1)
-    second, second_sha = dropzone.file("<img src=x onerror=hacked=1>.txt", MIB, 2)
+    second, second_sha = dropzone.file("<img src=x onerror=hacked=1>.txt", 3 * MIB, 2)
     page = ElementPage(clean_driver, dropzone, "multiple required")
     assert page.text("title") in ("Drop files here", "Add files")
     assert page.js("return [host.checkValidity(), host.validationMessage]") == [
@@ -41,7 +41,7 @@ def test_a_plain_form_gets_the_tickets_of_what_was_uploaded_and_waits_for_them(
     page.wait_until(lambda: "2 of 2 files uploaded" in page.text("total"), "both are uploaded")
     assert page.shown() == [
         "first.bin Uploaded · 2.1 MB [Remove from the list]",
-        "<img src=x onerror=hacked=1>.txt Uploaded · 1.0 MB [Remove from the list]",
+        "<img src=x onerror=hacked=1>.txt Uploaded · 3.1 MB [Remove from the list]",
     ]
     stored = dropzone.app.uploaded()
     assert sorted(stored.values()) == sorted([first_sha, second_sha])
@@ -94,10 +94,11 @@ def test_a_lost_connection_counts_down_and_try_now_tries_at_once(
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
     page.choose(file)
     page.wait_for_bytes("interview.mp3")
+    page.js("Math.random = () => 30")  # pauses of a quarter of a minute and more
     dropzone.network.stop()
     line = page.wait_for("interview.mp3", "Trying again in")
     assert "[Try now]" in line and "[Cancel]" in line
-    for _ in range(2):  # so that the next try is some seconds away
+    for _ in range(2):
         page.press("retry_now", "interview.mp3")
         page.wait_for("interview.mp3", "Trying again in")
     dropzone.network.start()

@@ -82,7 +82,7 @@ def test_the_page_sends_a_file_although_the_server_is_killed_in_the_middle(
     content = FileBytes(SIZE_BYTES).read(0, SIZE_BYTES)
     (tmp_path / "holiday.mov").write_bytes(content)
     with app_after(step, tmp_path / "app", server).running() as app:
-        send_slowly(clean_driver, app, tmp_path / "holiday.mov", 1_000_000)
+        send_slowly(clean_driver, app, tmp_path / "holiday.mov", 500_000)
         server.restart()
         state = clean_driver.find_element(By.ID, "state")
         wait_until(lambda: state.text.startswith("Finished"), "the page says that it is finished")
@@ -95,7 +95,7 @@ def test_the_buttons_of_step_7_pause_resume_and_cancel(
 ) -> None:
     (tmp_path / "holiday.mov").write_bytes(bytes(SIZE_BYTES))
     with app_after(7, tmp_path / "app", server).running() as app:
-        send_slowly(clean_driver, app, tmp_path / "holiday.mov", 100_000)
+        send_slowly(clean_driver, app, tmp_path / "holiday.mov", 30_000)
         state, pause = (clean_driver.find_element(By.ID, name) for name in ("state", "pause"))
         pause.click()
         assert pause.text == "Resume"

@@ -38,12 +38,12 @@ def test_a_folder_arrives_whole_though_the_server_is_killed_in_the_middle(
     picture(clean_driver, "folder-1-start")
     folder.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose(tmp_path / "Holiday")
-    folder.hold_at(0.3, page)
+    folder.hold_at(0.3, page, length_bytes=12_000_000)
     page.wait_for_text("#amount", "of 120 files")
     picture(clean_driver, "folder-2-uploading")
     folder.server.kill()
     folder.server.start()
-    folder.network.bytes_per_s = SLOW_BYTES_PER_S
+    folder.go_on()
     page.wait_for_text("#finished", "Finished: Holiday has arrived.")
     picture(clean_driver, "folder-3-finished")
     assert kept(folder, "Holiday") == files

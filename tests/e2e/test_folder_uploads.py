@@ -100,7 +100,7 @@ def visit(clean_driver: Browser, start_server: StartServer, tmp_path: Path) -> I
     with ExitStack() as stack:
         app = stack.enter_context(ScriptedApp(keep))
         app.hash_files = False
-        server = start_server(chunk_size_kib=256)
+        server = start_server(chunk_size_kib=256, connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port))
         ticket_id = new_upload(server, app.url, destType="folder", removeFileWhenFinished="false")
         page = PAGE.format(server=server.url, network=network.host, ticket=ticket_id)
@@ -139,6 +139,7 @@ def test_a_chosen_folder_resumes_after_a_cut_and_a_reload_and_arrives_with_its_t
 ) -> None:
     sent = make_tree(tmp_path / "Holiday", MIXED)
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
+    visit.network.most_bytes = 2 * MIB  # over each connection: it does not end meanwhile
     visit.choose(tmp_path / "Holiday")
     visit.wait_until_stored(0.2)
     assert visit.look()["filename"] == "Holiday"
@@ -162,9 +163,9 @@ def test_the_same_folder_with_one_more_file_does_not_resume_and_the_first_one_do
     folder = tmp_path / "Holiday"
     sent = make_tree(folder, {"a.bin": 2 * MIB, "b.bin": 2 * MIB})
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
+    visit.network.most_bytes = MIB + MIB // 2
     visit.choose(folder)
     visit.wait_until_stored(0.2)
-    visit.network.bytes_per_s = 0
     (folder / "c.txt").write_text("new")
     visit.choose(folder)
     assert visit.wait_for(state="failed")["reason"] == "length_mismatch"
@@ -173,6 +174,7 @@ def test_the_same_folder_with_one_more_file_does_not_resume_and_the_first_one_do
     visit.choose(folder)
     assert visit.wait_for(state="failed")["reason"] == "wrong_file"
     os.utime(folder / "b.bin", (AT_S + 1, AT_S + 1))
+    visit.network.bytes_per_s = 0
     visit.choose(folder)
     visit.wait_for(state="finished")
     assert tree(visit.kept) == sent
@@ -190,8 +192,8 @@ def test_a_file_that_changes_while_the_folder_is_sent_is_left_out(visit: Visit, 
     folder = tmp_path / "Holiday"
     sent = make_tree(folder, {"a.bin": 2 * MIB, "b.bin": MIB, "c.bin": 32 * MIB, "d.bin": MIB})
     visit.network.bytes_per_s = SLOW_BYTES_PER_S
+    visit.network.most_bytes = 4 * MIB  # the page can't read all of the largest file ahead
     visit.choose(folder, "window.options = { when_unreadable: 'leave_out' }")
-    # It is so large that the page has not read all of it ahead, whenever this is seen.
     wait_until(lambda: visit.look()["current_file"] == "c.bin", "its largest file is on its way")
     for name in ("c.bin", "d.bin"):
         (folder / name).write_bytes(b"another content")

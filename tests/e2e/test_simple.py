@@ -44,7 +44,7 @@ def test_a_file_is_uploaded_and_the_page_tells_the_truth_about_it(
     simple.hold_at(0.2, page)
     page.wait_for_text("#amount", "of 16.8 MB")
     picture(clean_driver, "simple-2-uploading")
-    simple.network.bytes_per_s = SLOW_BYTES_PER_S
+    simple.go_on()
     page.wait_for_text("#output_finished", "holiday.mov has arrived")
     picture(clean_driver, "simple-3-finished")
 
@@ -132,8 +132,8 @@ def test_an_upload_can_be_paused_continued_after_a_reload_and_cancelled(
     page = open_page(clean_driver, simple)
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose(path)
-    page.wait_for_text("#amount", "MB/s, ")
-    page.wait_for_fraction(0.2)
+    simple.hold_at(0.2, page)
+    page.wait_for_text("#amount", "B/s, ")
     page.find("#pause").click()
     page.wait_for_text("#stats_state_msg", "Paused.")
     page.wait_for_text("#pause", "Resume")
@@ -164,7 +164,7 @@ def test_an_upload_resumes_automatically_after_the_network_was_cut(
     simple.network.bytes_per_s = SLOW_BYTES_PER_S
     page.choose(path)
     for fraction in (0.2, 0.5):
-        page.wait_for_fraction(fraction)
+        simple.hold_at(fraction, page)
         simple.network.cut()
     simple.let_go()
     page.wait_for_text("#output_finished", "holiday.mov has arrived")

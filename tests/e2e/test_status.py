@@ -117,11 +117,11 @@ def test_an_upload_is_seen_moving_and_a_nasty_name_is_only_a_text(
     page.row("cancelled.zip").wait_for_text("td:nth-child(3)", "changed <b>my</b> mind")
 
     client.send_until_acked(16 * MIB)
-    assert row.wait_for_fraction(0.45) == pytest.approx(0.5, abs=0.02)
+    assert row.wait_for_fraction(0.49) == pytest.approx(0.5, abs=0.02)
 
     def shows_a_speed_while_it_moves() -> bool:
         client.send_until_acked(client.acked_bytes + 1)
-        time.sleep(0.05)  # of a client so slow the rest is enough for ten seconds
+        time.sleep(0.2)  # of a client so slow the rest is enough for a minute
         return "B/s" in row.text("td:nth-child(4)")
 
     wait_until(shows_a_speed_while_it_moves, "a speed")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selenium.webdriver.common.by import By
 
-from tests.e2e.stage import CRAWL_BYTES_PER_S, SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import CRAWL_BYTES_PER_S, MOST_BYTES, SLOW_BYTES_PER_S, Stage
 from tests.e2e.uppy_page import ITEM, UppyPage
 from tests.support.browser import picture
 from tests.support.data import MIB
@@ -17,10 +17,12 @@ STATE = "return Object.values(localStorage)"
 def begin_slowly(page: UppyPage, stage: Stage, size_bytes: int = 6 * MIB) -> str:
     """Chooses a file and waits until some of it is stored. The rest crawls. Returns the file's SHA-256."""
     path, sha256 = stage.file("holiday.mov", size_bytes)
-    stage.network.bytes_per_s = SLOW_BYTES_PER_S // 4
+    stage.network.bytes_per_s = SLOW_BYTES_PER_S // 2
+    stage.network.most_bytes = MIB + MIB // 2
     page.choose(path)
     wait_until(lambda: stage.stored_bytes() > MIB, "some of it is stored")
     stage.network.bytes_per_s = CRAWL_BYTES_PER_S
+    stage.network.most_bytes = MOST_BYTES
     return sha256
 
 

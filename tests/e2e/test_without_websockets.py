@@ -104,9 +104,10 @@ class Visit:
 def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path: Path) -> Iterator[Visit]:
     """A browser that shows the page."""
     with ExitStack() as stack:
-        server = start_server(trusted_proxies="127.0.0.0/8")
+        server = start_server(trusted_proxies="127.0.0.0/8", connection_timeout_s=120)
         proxy = stack.enter_context(PlainNginx(tmp_path / "nginx", server.port, LARGE_BODIES))
         network = stack.enter_context(Relay(proxy.port, SLOW_BYTES_PER_S))
+        network.most_bytes = SIZE_BYTES // 8  # so it does not end while a test looks at it
         url = stack.enter_context(serve_page(PAGE.format(server=server.url, network=network.host)))
         file = tmp_path / "film.bin"
         file.write_bytes(os.urandom(SIZE_BYTES))
@@ -131,7 +132,7 @@ def test_an_upload_arrives_over_http_and_the_next_one_tries_a_websocket_first(vi
 
 def test_a_cut_in_the_middle_resumes_over_http_at_the_stored_byte(visit: Visit) -> None:
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.2")
+    visit.wait_for("uploader.frac_complete > 0.1")
     visit.network.stop()  # after a mere cut Chromium sends a request once more by itself
     visit.wait_for("uploader.retrying")
     acked_bytes = visit.get("bytes_acked")
@@ -144,7 +145,7 @@ def test_a_cut_in_the_middle_resumes_over_http_at_the_stored_byte(visit: Visit) 
 
 def test_a_server_that_was_killed_loses_no_acknowledged_byte(visit: Visit) -> None:
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.2")
+    visit.wait_for("uploader.frac_complete > 0.1")
     visit.server.kill()
     visit.wait_for("uploader.retrying")
     acked_bytes = visit.get("bytes_acked")

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Self
 from urllib.parse import parse_qs
 
-APP_TIMEOUT_S = 20.0
+APP_TIMEOUT_S = 60.0
 
 
 class Between:

@@ -117,7 +117,7 @@ class Sending:
 
     def outcome(self) -> Outcome:
         """Returns how it has ended, as soon as it has."""
-        self._thread.join(40)
+        self._thread.join(120)
         assert self._outcome, "the upload has not ended"
         return self._outcome[0]
 

@@ -151,9 +151,9 @@ def test_an_app_that_is_killed_in_two_handovers_gets_both_files_when_it_is_back(
 
     between.on_answer[moved_ticket] = kill_while_it_copies
     moving = Sending(server.url, moved_ticket, moved)
-    assert has_moved.wait(20)
+    assert has_moved.wait(120)
     copying = Sending(server.url, copied_ticket, copied)
-    assert killed.wait(20)
+    assert killed.wait(120)
     assert app.stored()[moved_ticket] == moved.read_bytes()
     assert [path for path in partial.parent.iterdir() if path != partial] == [], "it is not there in part"
     partial.write_bytes(copied.read_bytes()[: LARGE_BYTES // 2])  # whatever a kill leaves at this moment

@@ -85,8 +85,9 @@ def stage(
 ) -> Iterator[Stage]:
     """A page that is ready to upload `file`."""
     with ExitStack() as stack:
-        server = start_server()
+        server = start_server(connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port, SLOW_BYTES_PER_S))
+        network.most_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
         page = tmp_path / "page.html"
         page.write_text(PAGE.format(server=server.url, network=network.host), "utf-8")
         file = tmp_path / "film.bin"
@@ -126,6 +127,7 @@ def test_a_file_that_is_spoilt_in_the_middle_ends_with_an_error_and_its_ticket_c
     stage.start()
     wait_until(lambda: stage.property("frac_complete") > 0.2, "a fifth of the upload")
     spoil(stage.file)
+    stage.network.bytes_per_s = 0
     assert stage.ending() == "onerror"
     assert stage.property("error_code") == FILE_UNREADABLE
     assert "can no longer be read" in stage.property("error_msg")
@@ -177,9 +179,11 @@ def test_a_file_that_is_readable_again_in_time_resumes(stage: Stage) -> None:
     stage.prepare(stage.file, stage.new_ticket())
     stage.start()
     wait_until(lambda: stage.property("frac_complete") > 0.2, "a fifth of the upload")
-    stage.driver.execute_script("Math.random = () => 0.999")  # the longest pauses between the three tries
+    stage.driver.execute_script("Math.random = () => 1000")  # pauses of minutes between the three tries
     elsewhere = stage.file.rename(stage.file.with_name("elsewhere"))  # as a drive that is unplugged
+    stage.network.bytes_per_s = 0
     wait_until(lambda: "cannot be read" in stage.property("state_msg"), "the page notices")
     elsewhere.rename(stage.file)
+    stage.driver.execute_script("dispatchEvent(new Event('online'))")  # the next try is now
     assert stage.ending() == "onfinished"
     assert stage.app.wait_for(1)[0].size_bytes == SIZE_BYTES

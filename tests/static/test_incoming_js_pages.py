@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Final
@@ -140,8 +141,9 @@ def stage(
 ) -> Iterator[Stage]:
     """A page that is not opened yet, and all that is behind it."""
     with ExitStack() as stack:
-        server = start_server()
+        server = start_server(connection_timeout_s=120)
         network = stack.enter_context(Relay(server.port))
+        network.most_bytes = SIZE_BYTES // 2  # so it does not end while a test looks at it
         site = stack.enter_context(PageServer())
         script = SCRIPT.format(network=network.host)
         site.page = PAGE.format(server=server.url, script=script)
@@ -235,17 +237,21 @@ def test_leaving_the_page_asks_the_user_only_while_a_guarded_upload_would_stop(s
 
 def test_a_limit_of_the_page_is_kept_over_a_real_connection(stage: Stage) -> None:
     stage.open()
-    stage.begin(stage.file("film.bin"), stage.ticket())
+    stage.driver.find_element(By.ID, "file").send_keys(str(stage.file("film.bin")))
     limit = 2 * MIB
-    stage.run("uploader.max_bytes_per_s = arguments[0]", limit)
-    measure = """
-        const done = arguments[0];
-        const [bytes, at] = [uploader.bytes_acked, performance.now()];
-        setTimeout(() => done((uploader.bytes_acked - bytes) / (performance.now() - at) * 1000), 3000);
+    begin_at_a_limit = """
+        const [ticket, limit] = arguments;
+        window.began_ms = performance.now();
+        begin(ticket);
+        uploader.max_bytes_per_s = limit;
     """
-    wait_until(lambda: stage.property("bytes_acked") > 0, "the upload runs")
-    speed = stage.driver.execute_async_script(measure)
-    assert abs(speed / limit - 1) < 0.1, f"{speed} bytes/s"
+    stage.run(begin_at_a_limit, stage.ticket(), limit)
+    # That it is not slower is in pace.test.mjs: a busy machine may be.
+    measure = "return [uploader.bytes_acked, (performance.now() - began_ms) / 1000]"
+    for least_bytes in (MIB, 3 * MIB, 5 * MIB):
+        wait_until(partial(stage.run, f"return uploader.bytes_acked >= {least_bytes}"), "the upload runs")
+        acked_bytes, seconds = stage.run(measure)
+        assert acked_bytes <= 1.05 * limit * seconds + MIB // 4, f"{acked_bytes} bytes in {seconds} s"
     stage.run("uploader.max_bytes_per_s = 0")
     assert stage.ending() == "onfinished"
 

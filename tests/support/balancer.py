@@ -47,4 +47,4 @@ class Balancer:
     def __exit__(self, *exc_info: object) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(10)
+            self._process.wait(60)

@@ -86,7 +86,7 @@ class ChaosProxy:
 
     def __enter__(self) -> ChaosProxy:
         threading.Thread(target=self._run, daemon=True).start()
-        assert self._listening.wait(10), "the proxy listens"
+        assert self._listening.wait(60), "the proxy listens"
         return self
 
     def __exit__(self, *exc_info: object) -> None:

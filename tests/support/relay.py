@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import socket
 import struct
 import threading
@@ -14,6 +15,8 @@ from tests.support.ports import free_port
 BLOCK_BYTES: Final = 16 * 1024
 BUFFER_BYTES: Final = 64 * 1024
 """Small, so that what a sender has got rid of is not far from what has arrived."""
+WALKING_BYTES_PER_S: Final = 32 * 1024
+"""The speed behind the most that a connection may carry. Both ends still see that the other one is alive."""
 
 
 class Relay:
@@ -23,11 +26,15 @@ class Relay:
     changed at any time. `stop()` refuses new connections and cuts the present ones; `start()` takes them
     again, on the same port. With `source` it is a proxy, and says of each connection's first request that it
     is from there. `answers_to_lose`: so many answers of the target are lost, each with its connection.
+
+    While it is slow, a connection carries `most_bytes` at that speed, and behaves as if it almost stood still
+    from there. So what a test looks at does not end meanwhile, however busy the machine is.
     """
 
     def __init__(self, target_port: int, bytes_per_s: int = 0, source: str = "") -> None:
         self.target_port = target_port
         self.bytes_per_s = bytes_per_s
+        self.most_bytes = math.inf
         self.source = source
         self.port = free_port()
         self.accepted = 0
@@ -115,6 +122,7 @@ class Relay:
 
     def _pump(self, source: socket.socket, sink: socket.socket, *, paced: bool = False) -> None:
         """Passes bytes on until the source ends, and tells the sink about the end."""
+        carried_bytes = 0
         with contextlib.suppress(OSError):
             while block := source.recv(BLOCK_BYTES):
                 if not paced and self.answers_to_lose:
@@ -123,7 +131,19 @@ class Relay:
                 if paced:
                     self.carried_bytes += len(block)
                 sink.sendall(block)
-                if paced and self.bytes_per_s:
-                    time.sleep(len(block) / self.bytes_per_s)
+                carried_bytes += len(block)
+                if paced:
+                    self._keep_pace(len(block), carried_bytes)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def _keep_pace(self, block_bytes: int, carried_bytes: int) -> None:
+        """Waits after a block as long as it takes at the speed of now, which may change meanwhile."""
+        began_s = time.monotonic()
+        while bytes_per_s := self.bytes_per_s:
+            if carried_bytes > self.most_bytes:
+                bytes_per_s = min(bytes_per_s, WALKING_BYTES_PER_S)
+            rest_s = began_s + block_bytes / bytes_per_s - time.monotonic()
+            if rest_s <= 0:
+                return
+            time.sleep(min(rest_s, 0.05))
