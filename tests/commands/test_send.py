@@ -23,7 +23,8 @@ from tests.support.waiting import wait_until
 
 QUICK = {"handover_retry_first_s": 0.05, "handover_retry_max_s": 0.2}
 DATA = FileBytes(20 * MIB + 123, 5)
-SLOW_BYTES_PER_S = 8 * MIB
+SLOW_BYTES_PER_S = 4 * MIB
+"""An upload lasts so long that a busy machine interrupts it before its end, too."""
 
 
 @pytest.fixture
@@ -124,7 +125,7 @@ def test_a_send_resumes_after_the_server_was_killed(
 ) -> None:
     ticket_id = new_upload(server, app.url)
     with Sending(file, *slowly(server, ticket_id)) as sending:
-        for part_bytes in (5 * MIB, 12 * MIB):
+        for part_bytes in (2 * MIB, 6 * MIB):
             wait_stored(server.stored_file(ticket_id), part_bytes)
             server.restart()
         assert sending.ends().exit_code == 0, sending.said
@@ -140,12 +141,12 @@ def test_a_send_resumes_after_it_was_killed_itself(
     with Relay(server.port) as relay:
         address = ["--ticket", ticket_id, "--server", f"http://{relay.host}"]
         with Sending(file, *address, "--max-bytes-per-s", str(SLOW_BYTES_PER_S)) as sending:
-            wait_stored(stored, 8 * MIB)
+            wait_stored(stored, 4 * MIB)
         was_bytes = stored.stat().st_size
         with Sending(file, *address) as again:
             assert again.ends().exit_code == 0, again.said
     assert sending.exit_code == -1, "it was killed"
-    assert was_bytes >= 8 * MIB
+    assert was_bytes >= 4 * MIB
     assert again.result["resumed"] == 1
     assert again.result["crc32c"] == f"{crc32c(file.read_bytes()):08x}"
     assert_arrived(app, ticket_id)
@@ -160,7 +161,7 @@ def test_it_reconnects_each_time_that_the_connection_is_cut(
         Relay(server.port, SLOW_BYTES_PER_S) as relay,
         Sending(file, "--ticket", ticket_id, "--server", f"http://{relay.host}") as sending,
     ):
-        for part_bytes in (2 * MIB, 6 * MIB, 12 * MIB):
+        for part_bytes in (MIB, 3 * MIB, 6 * MIB):
             wait_stored(stored, part_bytes)
             relay.cut()
         assert sending.ends().exit_code == 0, sending.said
@@ -376,7 +377,7 @@ def test_an_interrupted_command_shows_how_to_resume(
     with Sending(file, *slowly(server, ticket_id), command=command) as sending:
         wait_stored(server.stored_file(ticket_id), 2 * MIB)
         sending.interrupt(number)
-        assert sending.ends(5).exit_code == 130
+        assert sending.ends().exit_code == 130
     assert f"Resume with:  incoming send '{file}' --ticket {ticket_id} --server {server.url}" in sending.said
     assert not app.deliveries
     with Sending(file, *to(server, ticket_id)) as again:
@@ -391,7 +392,7 @@ def test_an_interrupted_one_cancels_if_that_was_wished_for(
     with Sending(file, *slowly(server, ticket_id), "--cancel-on-interrupt") as sending:
         wait_stored(server.stored_file(ticket_id), 2 * MIB)
         sending.interrupt()
-        assert sending.ends(5).exit_code == 130
+        assert sending.ends().exit_code == 130
     assert "The upload is cancelled." in sending.said
     (delivery,) = app.wait_for(1)
     assert (delivery.fields["cancelled"], delivery.fields["cancelReason"]) == ("yes", "cancelled by the user")
@@ -415,7 +416,7 @@ def test_the_command_that_resumes_it_has_every_option(
     with Sending(file, *slowly(server, ticket_id), *options) as sending:
         wait_stored(server.stored_file(ticket_id), 2 * MIB)
         sending.interrupt(signal.SIGTERM)
-        assert sending.ends(5).exit_code == 130
+        assert sending.ends().exit_code == 130
     words = shlex.split(hint(sending))
     assert words[:3] == ["incoming", "send", str(file)]
     given = [*slowly(server, ticket_id), *options, "--json"]
@@ -435,14 +436,14 @@ def test_the_command_that_resumes_it_works_as_pasted_into_a_shell(
     data = FileBytes(4 * MIB, 5)
     write_file(tmp_path / name, data)
     ticket_id = new_upload(server, app.url)
-    options = [*to(server, ticket_id), "--max-bytes-per-s", str(2 * MIB)]
+    options = [*to(server, ticket_id), "--max-bytes-per-s", str(MIB)]
     env = {"PYTHONPATH": str(ROOT)}
     with Sending(
         f"./{name}", *options, cwd=tmp_path, PYTHONPATH=str(ROOT), PYTHONIOENCODING=encoding
     ) as sending:
-        wait_stored(server.stored_file(ticket_id), MIB)
+        wait_stored(server.stored_file(ticket_id), 1)
         sending.interrupt()
-        assert sending.ends(5).exit_code == 130
+        assert sending.ends().exit_code == 130
     run = f'incoming() {{ shift; {shlex.join(COMMAND)} "$@"; }}; {hint(sending)}'
     again = subprocess.run(
         ["bash", "-c", run], cwd=tmp_path, env=os.environ | env, capture_output=True, check=False, timeout=60

@@ -206,7 +206,7 @@ def test_it_can_be_interrupted_while_a_server_does_not_answer(file: Path, comman
             with connection:
                 assert connection.recv(10) == b"GET /incom"
                 sending.interrupt()
-                assert sending.ends(5).exit_code == 130
+                assert sending.ends().exit_code == 130
     assert "Traceback" not in sending.said
 
 

@@ -27,7 +27,7 @@ from tests.support.waiting import wait_until
 FOLDERS: Final = int(os.environ.get("INCOMING_TEST_FOLDERS", "5"))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
 AT_A_TIME: Final = 5
-DEADLINE_S: Final = 60.0
+DEADLINE_S: Final = 100.0
 """Commands start slowly where all tests run at once."""
 BYTES_PER_S: Final = 4_000_000
 SIZES_BYTES: Final = (0, 1, 700, 5_000, 10_000, 30_000, 200_000)
