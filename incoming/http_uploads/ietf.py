@@ -46,7 +46,7 @@ from incoming.wire.content_disposition import file_name
 PROGRESS_INTERVAL_S: Final = 1.0
 """The shortest time between two interim answers that tell the offset."""
 MAX_REMEMBERED: Final = 10_000
-"""Of how many uploads it is remembered that their clients send them in parts."""
+"""For how many uploads the server remembers that their clients send them in parts."""
 TOO_LONG: Final = "the client sent more bytes than the length that it had told"
 _FINAL: Final = (
     *(errors.UnknownTicket, errors.UploadCancelled, errors.UploadExpired),

@@ -147,7 +147,7 @@ class Concatenation:
                 raise transfer.app_not_ready
 
     def head_final(self, ticket: Ticket) -> Answer | None:
-        """Answers HEAD of a final upload; None if it is none. Raises InParts while there are only parts.
+        """Answers HEAD of a final upload; None if it is not one. Raises InParts while there are only parts.
 
         There is an offset once the app has the file.
         """

@@ -137,7 +137,7 @@ class ProxyProbe:
         return Answer(200, headers, json.dumps(seen).encode() + b"\n")
 
     def _hold(self, hold_s: int) -> None:
-        """Waits so long. Raises Stopping once the server stops."""
+        """Waits for this time. Raises Stopping once the server stops."""
         until_s = self._runtime.now_s() + hold_s
         while (left_s := until_s - self._runtime.now_s()) > 0:
             if self._uploads.stopping:

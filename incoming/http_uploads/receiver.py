@@ -61,7 +61,7 @@ class Receiver:
         self._may_gather = True
 
     def interrupt(self) -> None:
-        """Has `receive` raise BodyInterrupted, also one that waits. For another greenlet.
+        """Makes `receive` raise BodyInterrupted, even one that waits. For another greenlet.
 
         What has arrived already is still received, for DRAIN_TIME_S at most.
         """
@@ -98,7 +98,7 @@ class Receiver:
         return self._receive(buffer, socket.MSG_PEEK, until_s, coming_bytes)
 
     def drop(self, size_bytes: int) -> None:
-        """Drops bytes that were peeked at. Linux does not even copy them (tcp(7), MSG_TRUNC)."""
+        """Drops bytes that were peeked at. Linux does not copy them (tcp(7), MSG_TRUNC)."""
         self._quantum_bytes += size_bytes
         with contextlib.suppress(OSError):  # the next read will find it again
             while size_bytes:

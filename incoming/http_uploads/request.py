@@ -45,7 +45,7 @@ class UploadAddress:
 
     @property
     def part_number(self) -> int | None:
-        """Which part of the upload this is the address of; None if it is no such address."""
+        """Which part of the upload this is the address of; None if it is not the address of a part."""
         if len(self.tail) == 2 and self.tail[0] == PARTS and NUMBER.fullmatch(self.tail[1]):
             return int(self.tail[1])
         return None

@@ -1,4 +1,4 @@
-"""GET of an upload: its state, as JSON for programs and as a page for people. It disturbs nobody.
+"""GET of an upload: its state, as JSON for programs and as a page for people. It interrupts nothing.
 
 The answer may be held until the state changes: `?wait=25`.
 """

@@ -175,7 +175,7 @@ class LeaveOut:
 
 @dataclass(frozen=True, slots=True)
 class MakeDurable:
-    """Have the storage keep all that it has taken. The result is Durable or Failed."""
+    """Make all bytes that the storage has taken durable. The result is Durable or Failed."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from incoming.core.news import News
 from incoming.core.ticket import Ticket
 
 DELIVERY_LEASE: Final = "deliver/"
-"""The lease of a call to an app is called so, with the ticket's id behind it. `Registry.due` asks for it."""
+"""The lease of a call to an app has this name, followed by the ticket's id. `Registry.due` asks for it."""
 DELETION_LEASE: Final = "delete/"
 """The same for the deletion of what an ended upload has left."""
 
@@ -190,7 +190,7 @@ class NewsChannel(Protocol):
     """
 
     def listen(self, ticket_id: str, token: str, listener: NewsListener) -> None:
-        """Has `listener` called for all news of this claim, in a greenlet of its own, until `ignore`.
+        """Calls `listener` for all news of this claim, in a greenlet of its own, until `ignore`.
 
         A claim has one listener: a second one replaces it.
         """

@@ -351,7 +351,7 @@ class Room(Protocol):
         """
 
     def settle(self) -> bool:
-        """Has everything counted as free that was freed before. Returns False where it always is."""
+        """Makes all space that was freed before count as free. Returns False where it always does."""
 
 
 class SmallFiles(Protocol):

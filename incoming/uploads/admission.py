@@ -277,7 +277,7 @@ class Admission:
         return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
     def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
-        """Returns whether the upload has room, and then has those yield that it needs to yield."""
+        """Returns whether the upload has room. If so, the reservations that it needs are displaced."""
         yielding, budget = [], self.budget_of(ticket)
         for other_id, size_bytes in budget.yielding(self._clock.now_s()):
             if missing_bytes <= room_bytes:
@@ -351,7 +351,7 @@ class Admission:
         return self.budgets.held_bytes(self._clock.now_s())
 
     def release(self, ticket_id: str) -> None:
-        """Keeps no room for this upload any more."""
+        """Ends the reservation of this upload."""
         self.budgets.release(ticket_id)
         self._paces.pop(ticket_id, None)
 

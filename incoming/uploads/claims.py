@@ -52,7 +52,7 @@ class ClaimedUpload:
     taken_bytes: int = 0
     """The next chunk goes here."""
     acknowledged_bytes: int = 0
-    """So many may be acknowledged: they survive a kill, and none of them waits for its checksum."""
+    """How many bytes may be acknowledged: they survive a kill, and none of them waits for its checksum."""
     end_bytes: int = 0
     """Up to where bytes were let in: the length, or a part of the file while the length is unknown."""
     pace: Pace = field(default_factory=lambda: Pace(0))
@@ -65,7 +65,7 @@ class ClaimedUpload:
     is_sending: Callable[[], bool] = lambda: False
     """Returns whether a message of its client is on its way in. On a slow line the first chunk takes long."""
     right_bytes: int = 0
-    """So many of the stored bytes are surely as they were acknowledged; a power cut may have taken others."""
+    """How many of the stored bytes are certainly intact. A power cut may have damaged others."""
     left_out: tuple[int, ...] = ()
     """Which files of a folder are left out, by their numbers in its list, in ascending order."""
     wait_for_room: Callable[[], None] = lambda: None

@@ -23,7 +23,7 @@ from incoming.uploads.work_leases import WorkLeases
 log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 4
-"""So many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
+"""How many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
 QUIET_AFTER_S: Final = 5.0
 """What was being sent of an upload when it was called off is stored after this time, or never will be."""
 NOT_DELETED: Final = "upload %(ticket)s: its file is not deleted yet: %(error)s"

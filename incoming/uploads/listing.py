@@ -34,7 +34,7 @@ RANK_OF: Final = {state: rank for rank, states in enumerate(RANKS) for state in 
 
 
 MOST_SEARCHED: Final = 20_000
-"""A search of tickets that are far away looks at so many, those that are listed first."""
+"""How many tickets a search looks at where tickets are far away: those that are listed first."""
 WordsOf = Callable[[Ticket], str]
 """Returns what a ticket has to be found by besides its own fields, such as the server that has its client."""
 

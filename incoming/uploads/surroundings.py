@@ -25,10 +25,10 @@ class Surroundings(Protocol):
         """Which of the instances this process is; empty if there are no others."""
 
     def report(self, bytes_per_s: int, connections: int) -> None:
-        """Has the other processes know what this one does."""
+        """Tells the other processes what this one does."""
 
     def share_connections(self, count: Callable[[int], Mapping[str, int]]) -> None:
-        """Has the other processes know which client addresses have many connections to this one.
+        """Tells the other processes which client addresses have many connections to this one.
 
         `count` returns them, for a number of processes: see `ClientLimits.busiest`.
         """

@@ -85,7 +85,7 @@ class KeepAlive:
             self._due.get(slot, {}).pop(connection, None)
 
     def set_tcp_keepalive(self, sock: socket.socket) -> None:
-        """Has TCP find out within the timeout whether the peer's machine is alive.
+        """Lets TCP find out within the timeout whether the peer's machine is alive.
 
         TCP does not probe while something that was sent is unacknowledged; it retransmits that for a quarter
         of an hour. TCP_USER_TIMEOUT bounds both (tcp(7)).
