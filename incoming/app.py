@@ -218,7 +218,7 @@ def _fields(form: Mapping[str, Any] | bytes) -> dict[str, str]:
             raise BadCall("The body is not a form in UTF-8.") from exc
     found = {name: form[name] for name in form}
     if not all(isinstance(value, str) for value in found.values()):
-        raise BadCall("The form has something else than texts.")
+        raise BadCall("The form has values that are not text.")
     return found
 
 
@@ -401,7 +401,7 @@ class IncomingServer:
         except TimeoutError as exc:
             raise ServerUnreachable(f"{self.url} did not answer within {self.timeout_s:g} s.") from exc
         except OSError as exc:
-            raise ServerUnreachable(f"{self.url} can't be reached ({exc}). Does the server run?") from exc
+            raise ServerUnreachable(f"{self.url} can't be reached ({exc}). Is the server running?") from exc
         except http.client.HTTPException as exc:
             raise NotAnIncomingServer(f"{self.url} does not answer in HTTP ({exc}).") from exc
         finally:

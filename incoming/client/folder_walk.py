@@ -169,7 +169,7 @@ class _Walk:
         if not os.access(name, os.R_OK, dir_fd=above_fd, effective_ids=True):
             self._can_not_read(place, os.strerror(errno.EACCES))
         elif not found.st_size and _has_content(above_fd, name):
-            self._leave_out(place, "has a size of 0 bytes, as it is reported, but it has more")
+            self._leave_out(place, "has a reported size of 0 bytes, but it has more")
         else:
             self._folder.add(path, place, self._root, found.st_size, found.st_mtime_ns)
 

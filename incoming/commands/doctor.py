@@ -30,7 +30,7 @@ COLORS: Final = {Grade.OK: "green", Grade.NOTE: "yellow", Grade.CHANGE: "red"}
 TOPIC_CHARS: Final = max(len(topic) for topic in Topic)
 INDENT: Final = len("  CHANGE  ") + TOPIC_CHARS + len("  ")
 MAX_WIDTH: Final = 110
-WAY_VERDICTS: Final = ("Uploads work well on this way.", f" {SHIPPED}")
+WAY_VERDICTS: Final = ("Uploads work well on this path.", f" {SHIPPED}")
 MACHINE_VERDICTS: Final = ("This machine is fit for the server.", "")
 
 
@@ -38,7 +38,7 @@ MACHINE_VERDICTS: Final = ("This machine is fit for the server.", "")
 @click.argument("url", required=False)
 @click.option(
     "--hold", "hold_s", type=click.IntRange(0, PROBE_MAX_HOLD_S), default=HOLD_S, show_default=True,
-    help="Seconds for which the server holds an answer, to find timeouts. 0 leaves that out.",
+    help="How many seconds the server delays an answer, to find timeouts. 0 skips this check.",
 )  # fmt: skip
 @click.option("--ca-file", help="Certificates (PEM) to trust besides those of the system.")
 @click.option("--insecure", is_flag=True, help="Accept any certificate.")

@@ -41,9 +41,7 @@ class MachineFinding:
 def judge_settings(settings: Settings, file: str, unknown_variables: list[str]) -> list[MachineFinding]:
     """Returns what the settings mean for security; `file` is where they are, and may be empty."""
     topic = "settings"
-    where = (
-        f"They are in {file}, and valid." if file else "There is no file with settings; the defaults count."
-    )
+    where = f"They are in {file}, and valid." if file else "There is no settings file. The defaults apply."
     found = [MachineFinding(topic, Grade.OK, where)]
     for variable in unknown_variables:
         sentence = f"The environment variable {variable} is not a setting."
@@ -53,7 +51,9 @@ def judge_settings(settings: Settings, file: str, unknown_variables: list[str]) 
         fix = "python3 -c 'import secrets; print(secrets.token_urlsafe())'  # a new one"
         found.append(MachineFinding(topic, Grade.CHANGE, sentence, fix))
     if not settings.handover_hosts:
-        sentence = "A signalFinishURL may name any host. Who gets tickets can have the server call others."
+        sentence = (
+            "A signalFinishURL may name any host. Anyone who gets tickets can make the server call others."
+        )
         found.append(MachineFinding(topic, Grade.NOTE, sentence, 'handover_hosts = ["the.host.of.your.app"]'))
     return found
 
@@ -100,7 +100,7 @@ def judge_file_system(kind: str, read_only: bool, on_network: bool, path: str) -
         return MachineFinding(topic, Grade.CHANGE, sentence, f"docker run --volume incoming:{path} ...")
     if on_network:
         sentence = f"{path} is on another machine ({kind}). While that is away, no upload starts or ends."
-        fix = "docs/reference/file-systems.md says how to mount it, and which part may be there."
+        fix = "docs/reference/file-systems.md says how to mount it, and what may be stored there."
         return MachineFinding(topic, Grade.NOTE, sentence, fix)
     return MachineFinding(topic, Grade.OK, f"{path} is on {kind or 'a file system of an unknown type'}.")
 

@@ -143,7 +143,9 @@ class _Command:
         if begun is None:
             self._check(listed)
         elif begun.new:
-            self._display.print(f"Not there when the upload began, so not sent: {_some_of(begun.new)}.")
+            self._display.print(
+                f"Not sent, because they appeared after the upload began: {_some_of(begun.new)}."
+            )
         self._folder = begun.folder if begun else listed
         return FolderSource(self._folder)
 
@@ -152,7 +154,7 @@ class _Command:
         for number, why in enumerate(listed.unreadable.values()):
             if not self._options["leave_out"]:
                 more = len(listed.unreadable) - 1
-                others = f" So it is with {more:,} more." if more else ""
+                others = f" {more:,} more can't be read either." if more else ""
                 raise FileUnreadable(f"{why}{others} With --leave-out, the rest of the folder is sent.")
             if number < SHOWN_AT_MOST:
                 self._display.print(f"{why} It is left out.")

@@ -271,7 +271,7 @@ class UnsupportedChecksum(IncomingError):
     code, number, http_status, retryable = "unsupported_checksum", 74, 400, False
 
     def __init__(self, supported: str) -> None:
-        super().__init__(f"This checksum is not supported. The server has {supported}.")
+        super().__init__(f"This checksum is not supported. The server supports {supported}.")
 
 
 class ChecksumMismatch(IncomingError):
@@ -365,7 +365,7 @@ class LeaveOutRefused(IncomingError):
     """A client wants to leave a file of a folder out, over HTTP."""
 
     code, number, http_status, retryable = "leave_out_refused", 94, 403, False
-    sentence = "Over HTTP, no file of a folder can be left out. Use a WebSocket, or upload the folder anew."
+    sentence = "Over HTTP, no file of a folder can be left out. Use a WebSocket, or upload the folder again."
 
 
 # --- parts of an upload -------------------------------------------------------------------------

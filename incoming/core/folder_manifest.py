@@ -103,7 +103,7 @@ def _read_header(header: bytes | memoryview, bounds: Bounds) -> tuple[int, int, 
     packed = bytes(header[:HEADER_BYTES])
     content = packed[: -_CRC.size]
     if len(packed) < HEADER_BYTES or not packed.startswith(MAGIC):
-        raise BadFolder(BadFolder.NOT_A_FOLDER, "What came is not a folder")
+        raise BadFolder(BadFolder.NOT_A_FOLDER, "What was sent is not a folder")
     if _CRC.pack(checksum(content)) != packed[-_CRC.size :]:
         raise BadFolder(BadFolder.DAMAGED, "The list of its files is damaged")
     _magic, manifest_bytes, count, crc = _HEADER.unpack(content)

@@ -128,13 +128,13 @@ def _stores(stores: Sequence[StoreFigures]) -> Iterator[Metric]:
     if not stores:
         return
     calls = HistogramMetricFamily(
-        "incoming_store_call_seconds", "How long calls to a store took that had an answer.", labels=["store"]
+        "incoming_store_call_seconds", "How long calls to a store took, if it answered.", labels=["store"]
     )
     failures = CounterMetricFamily(
         "incoming_store_failures", "Calls to a store that failed, and may succeed later.",
         labels=["store", "error"])  # fmt: skip
     away = GaugeMetricFamily(
-        "incoming_store_away", "1 if the last call to the store failed so.", labels=["store"]
+        "incoming_store_away", "1 if the last call to the store failed in this way.", labels=["store"]
     )
     for one in stores:
         calls.add_metric([one.name], _buckets(one.latency), one.latency.sum_s)

@@ -25,7 +25,9 @@ from incoming.uploads.refusals import Kind, Refusals
 
 log = logging.getLogger(__name__)
 
-TOO_MANY: Final = "%(source)s has reached max_connections_per_source; a proxy belongs into trusted_proxies"
+TOO_MANY: Final = (
+    "%(source)s has reached max_connections_per_source; if it is a proxy, add it to trusted_proxies"
+)
 REFUSAL_TIMEOUT_S: Final = 1.0
 MAX_HEAD_BYTES: Final = 8192
 ACCEPT_AGAIN_AFTER_S: Final = 0.2

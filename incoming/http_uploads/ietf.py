@@ -47,7 +47,7 @@ PROGRESS_INTERVAL_S: Final = 1.0
 """The shortest time between two interim answers that tell the offset."""
 MAX_REMEMBERED: Final = 10_000
 """For how many uploads the server remembers that their clients send them in parts."""
-TOO_LONG: Final = "the client sent more bytes than the length that it had told"
+TOO_LONG: Final = "the client sent more bytes than the length that it had declared"
 _FINAL: Final = (
     *(errors.UnknownTicket, errors.UploadCancelled, errors.UploadExpired),
     *(errors.HandoverFailed, errors.UploadTooLarge, errors.DigestMismatch, errors.WrongFile),
@@ -83,7 +83,7 @@ class IetfDraft(Dialect):
                 return exchange.cancel()
             case "POST" | "PUT" | "PATCH":
                 return exchange.receive()
-        raise errors.MethodNotAllowed(f"An upload has the methods {answers.METHODS}.")
+        raise errors.MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.")
 
     def failure(self, request: UploadRequest, error: errors.IncomingError) -> Answer:
         """See dialects.Dialect."""

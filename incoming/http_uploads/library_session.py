@@ -125,7 +125,7 @@ class LibrarySession(Dialect):
         """Compares the client's file with what is stored."""
         name, data = messages.read_envelope(_text(request))
         if name != messages.wire_type(messages.MsgAgreeOverHttp):
-            raise BadMessage("This request has a MsgAgree.")
+            raise BadMessage("This request must have a MsgAgree.")
         agree = messages.read_members(messages.MsgAgreeOverHttp, data, lowest=0)
         with self._claim(request) as transfer:
             if transfer.is_receiving:
@@ -153,7 +153,7 @@ class LibrarySession(Dialect):
         """All chunks were stored: compares the whole file's checksum, and hands it over."""
         asked = messages.parse(_text(request))
         if not isinstance(asked, messages.MsgComplete):
-            raise BadMessage("This request has a MsgComplete.")
+            raise BadMessage("This request must have a MsgComplete.")
         wait_s = request.wait_s(MAX_WAIT_S)
         with self._claim(request) as transfer:
             transfer.complete(asked.crc32c)

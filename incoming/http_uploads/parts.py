@@ -34,7 +34,7 @@ from incoming.protocol.tus import Creation, FinalUpload, Header
 
 PARTIAL: Final = "partial"
 OTHER_TICKET: Final = (
-    "Upload-Concat names something else than parts of this ticket, whose addresses end with "
+    "Upload-Concat names something other than parts of this ticket, whose addresses end with "
     "TICKET/parts/NUMBER."
 )
 
@@ -78,7 +78,7 @@ class Concatenation:
             case "DELETE":
                 self._parts.delete(upload_id)
                 return Answer(204)
-        raise MethodNotAllowed("A part of an upload has the methods OPTIONS, HEAD, PATCH and DELETE.")
+        raise MethodNotAllowed("A part of an upload supports the methods OPTIONS, HEAD, PATCH and DELETE.")
 
     def _head(self, upload_id: str, source: str) -> Answer:
         """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""

@@ -101,7 +101,7 @@ def _body_bytes(request: UploadRequest) -> int | None:
     if request.method == "POST" and request.media_type in NOT_A_FILE:
         raise WrongMediaType(f"{PLAIN_BODY} for a file, or {FORM} for a form")
     if request.declared_body_bytes is not None and not request.header("Content-Length"):
-        raise LengthRequired("The request needs a Content-Length, also if the file is empty.")
+        raise LengthRequired("The request needs a Content-Length, even if the file is empty.")
     if request.declared_body_bytes is None and request.find_header(HEADER) is not None:
         raise LengthRequired(f"A request with a {HEADER} needs a Content-Length.")
     return request.declared_body_bytes

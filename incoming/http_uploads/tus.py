@@ -92,7 +92,7 @@ class Tus(Dialect):
                 answer = self._terminate(request)
             case _:
                 raise MethodNotAllowed(
-                    "An upload of tus has the methods OPTIONS, POST, HEAD, PATCH and DELETE."
+                    "An upload of tus supports the methods OPTIONS, POST, HEAD, PATCH and DELETE."
                 )
         return answer.add(Header.RESUMABLE, tus.VERSION)
 

@@ -174,7 +174,7 @@ def read_creation(dialect: Dialect, find: FindHeader, content_bytes: int | None)
     `content_bytes`: its Content-Length; None if it has none.
     """
     if _offset(find):
-        raise BadHeader(Header.OFFSET, "has no place in a request that creates an upload")
+        raise BadHeader(Header.OFFSET, "is not allowed in a request that creates an upload")
     is_last = _flag(dialect, find)
     if is_last is None:
         raise BadHeader(dialect.flag, "must be ?1 or ?0")
@@ -200,7 +200,7 @@ def check_stateless(dialect: Dialect, find: FindHeader) -> None:
         return
     for header in (Header.OFFSET, dialect.flag):
         if find(header) is not None:
-            raise BadHeader(header, "has no place in this request")
+            raise BadHeader(header, "is not allowed in this request")
 
 
 def _offset(find: FindHeader) -> int | None:

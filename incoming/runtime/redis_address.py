@@ -26,8 +26,8 @@ TLS_FILES: Final = frozenset({"ssl_ca_certs", "ssl_certfile", "ssl_keyfile"})
 SENTINEL_LOGIN: Final = frozenset({"sentinel_username", "sentinel_password"})
 SCHEMES: Final = frozenset({"redis", "rediss", "redis+sentinel", "rediss+sentinel", "unix"})
 EXPOSED: Final = (
-    "Redis at {host} is beyond this machine, so it needs TLS (rediss://) and a password: who reaches it can "
-    "read and change every upload. On a network that only your servers reach, set redis_insecure"
+    "Redis at {host} is beyond this machine, so it needs TLS (rediss://) and a password: anyone who reaches "
+    "it can read and change every upload. On a network that only your servers reach, set redis_insecure"
 )
 
 

@@ -104,7 +104,7 @@ class Settings:
         "",
         "URL",
         "The URL under which clients reach the server, without /incoming/, such as "
-        "https://uploads.example.org. Answers then have absolute addresses. Empty: they have paths alone.",
+        "https://uploads.example.org. Answers then have absolute addresses. Empty: they have only paths.",
         _base_url,
     )
     storage_dir: str = _setting(
@@ -124,8 +124,8 @@ class Settings:
     redis_insecure: bool = _setting(
         False,
         "yes/no",
-        "Allow a Redis on another machine without TLS and a password. Only for a network that nobody but "
-        "your servers reaches.",
+        "Allow a Redis on another machine without TLS and a password. Only for a network that only "
+        "your servers can reach.",
     )
     storage: str = _setting(
         "",
@@ -159,8 +159,7 @@ class Settings:
     s3_memory_mib: int = _setting(
         256,
         "MiB",
-        "How much memory full parts may take that are on their way to S3. Each upload needs memory for one "
-        "more part.",
+        "How much memory full parts on their way to S3 may take. Each upload needs memory for one more part.",
         _at_least(16),
     )
     s3_equal_parts: bool = _setting(
@@ -172,7 +171,7 @@ class Settings:
     s3_url_lifetime_s: float = _setting(
         3600.0,
         "seconds",
-        "How long the URL of an object is valid that an app gets. S3 allows a week.",
+        "How long the URL that an app gets for an object is valid. S3 allows a week.",
         _between(1, 604800),
     )
     s3_destination_prefixes: tuple[str, ...] = _setting(

@@ -161,7 +161,7 @@ class Admission:
         stored_bytes = writer.taken_bytes + chunk_bytes
         if ticket.length_bytes is not None:
             if stored_bytes > ticket.length_bytes:
-                raise BadChunk(f"The file has {ticket.length_bytes} bytes, and this chunk is beyond them.")
+                raise BadChunk(f"The file has {ticket.length_bytes} bytes, and this chunk goes beyond them.")
             return ticket.length_bytes
         limit_bytes = self.limit_bytes(ticket)
         if stored_bytes > limit_bytes:

@@ -82,7 +82,7 @@ log = logging.getLogger(__name__)
 NOT_PROVED: Final = "The client has not shown yet that it has the same file."
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
-NO_OBJECT: Final = "There is no object in S3 of this upload."
+NO_OBJECT: Final = "This upload has no object in S3."
 HAS_FILE: Final = frozenset((State.HANDING_OVER, State.WAITING, State.FAILED))
 PATH_CHARS: Final = 500
 """How much of a path the reason of a refusal shows."""

@@ -71,7 +71,7 @@ def test_the_report_names_each_topic_and_ends_with_a_verdict(server: RunningServ
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.startswith(f"The way to {server.url}\n")
     assert all(f"  {topic} " in done.stdout for topic in set(Topic) - HELD)
-    assert done.stdout.endswith("Uploads work well on this way.\n")
+    assert done.stdout.endswith("Uploads work well on this path.\n")
 
 
 def test_an_address_without_a_server_is_exit_code_1() -> None:

@@ -132,7 +132,7 @@ def test_a_folder_that_changes_before_it_is_sent_again_is_resumed_without_what_h
     assert "Resume with:" in sending.said
     with Sending(photos, *to(server, ticket_id), "--leave-out") as sending:
         assert sending.ends().exit_code == 4, sending.said
-    assert f"Not there when the upload began, so not sent: {new.name}." in sending.said
+    assert f"Not sent, because they appeared after the upload began: {new.name}." in sending.said
     assert sending.result["left_out"] == [str(changed)]
     assert sending.result["resumed"] == 1
     (arrived,) = keeper.arrived[ticket_id]

@@ -159,7 +159,7 @@ def unusable(path: Path, what: str = "", *, is_ours: bool = False) -> Iterator[N
         remedy = _REMEDIES.get(exc.errno or 0, _OTHER_REMEDY).format(uid=os.geteuid(), path=path)
         if is_ours and exc.errno in (errno.EPERM, errno.EACCES):
             remedy = _OTHER_REMEDY
-        why = f"{what or 'the server can not use it'}: {exc.strerror or exc}"
+        why = f"{what or 'the server cannot use it'}: {exc.strerror or exc}"
         raise BadSetting("storage_dir", f"{place}: {why}. {remedy}") from exc
 
 
@@ -220,7 +220,7 @@ class _Trial:
             if not isinstance(exc.__cause__, OSError) or exc.__cause__.errno not in UNSUPPORTED:
                 raise
             if self._need.syncs:
-                remedy = "Or say fsync = no: then a power cut may take what was acknowledged."
+                remedy = "Or set fsync = no: then a power cut may take what was acknowledged."
                 raise BadSetting("storage_dir", f"{str(exc).partition(': ')[2]} {remedy}") from exc.__cause__
 
     def _sync_folder(self, folder_fd: int) -> None:

@@ -205,7 +205,9 @@ class LocalWriter(ReservingWriter):
         except OSError as exc:
             self._writes_behind = False
             about = {"path": self._file, "error": exc.strerror or exc}
-            log.warning("%(path)s: the disk refused a part: %(error)s. All is to be written again", about)
+            log.warning(
+                "%(path)s: the disk did not write a part: %(error)s. The whole file is written again", about
+            )
         finally:
             self._is_writing_behind = False
 

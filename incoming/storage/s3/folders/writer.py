@@ -474,14 +474,14 @@ class S3FolderWriter(StreamWriter):
     def _rewind_to_leave_out(self, index: int) -> None:
         plan = self._plan
         if plan is None or not 0 <= index < len(plan.manifest.entries):
-            raise BadParameter("index", "is that of no file which may be left out now")
+            raise BadParameter("index", "is not the number of a file that can be left out now")
         start, end = plan.manifest.range_of(index)
         if index in self._left_out and end == self.taken_bytes:
             return
         first, last = plan.first(index), plan.last(index)
         is_near = start <= self.taken_bytes <= end and self._noted_count >= first - 1
         if plan.manifest.entries[index].is_folder or not is_near:
-            raise BadParameter("index", "is that of no file which may be left out now")
+            raise BadParameter("index", "is not the number of a file that can be left out now")
         self._rewind()
         with self._notes_lock:
             upload_id = self._state.uploads.get(index, "")

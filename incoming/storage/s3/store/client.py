@@ -39,7 +39,7 @@ _RETRYABLE_CODES: Final = frozenset((
 ))  # fmt: skip
 """Codes in answers with a status below 500 after which the same call may succeed."""
 _NOT_IMPLEMENTED: Final = 501
-_MISSING: Final = "botocore is missing, which speaks to S3: pip install 'incoming-server[s3]'"
+_MISSING: Final = "the Python package botocore is missing, which calls S3: pip install 'incoming-server[s3]'"
 
 
 class S3Error(Exception):

@@ -101,7 +101,7 @@ class Completion:
         if not found or not wanted.may_be(found):
             if found and found.ticket_id != wanted.ticket_id:
                 raise StorageFailed(FOREIGN)
-            log.error("the store has made %(key)s, which is not what was sent", {"key": key})
+            log.error("the object %(key)s in the store differs from what was sent", {"key": key})
             raise StorageFailed
 
     def _judge(self, error: S3Error, found: ObjectFacts | None) -> None:
