@@ -113,7 +113,7 @@ def refuse(reason: str = "") -> Answer:
 
 
 def try_later(after_s: int = 1) -> Answer:
-    """Returns the answer "call again", after so many seconds."""
+    """Returns the answer "call again", after this many seconds."""
     return _answer("Call again later.", 503, **{"Retry-After": str(after_s)})
 
 
@@ -506,7 +506,7 @@ def _move(source: Path, target: Path) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copies a file or a folder, and has it on the disk when it returns."""
+    """Copies a file or a folder. It is on the disk when this returns."""
     if source.is_dir():
         shutil.copytree(source, target, symlinks=True)
         for folder, _, files in os.walk(target, topdown=False):
@@ -551,7 +551,7 @@ def _sync(path: Path) -> None:
 
 
 def _sync_entry(path: Path) -> None:
-    """Has the name on the disk, and that of its folder, which an earlier call may have made."""
+    """Syncs the name to the disk, and that of its folder, which an earlier call may have made."""
     _sync_folder(path.parent)
     _sync_folder(path.parent.parent)
 

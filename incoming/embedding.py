@@ -149,7 +149,10 @@ class Incoming:
         )
 
     def finish_upload(self, ticket_id: str) -> None:
-        """The app has the file, after its callback answered `wait`. Raises UnknownTicket, WrongState."""
+        """Says that the app has the file, after its callback answered `wait`.
+
+        Raises UnknownTicket, WrongState.
+        """
         self._service.uploads.finish(ticket_id, self._secret(ticket_id))
 
     def object_url(self, ticket_id: str) -> str:

@@ -21,7 +21,7 @@ from incoming.core.errors import BadFolder
 from incoming.core.folder_manifest import MAX_INTEGER, Bounds, encode_head, parse_head
 
 KEEP_S: Final = 60 * 24 * 3600.0
-"""How long a record is kept that nobody asks for. Tickets that nobody uses expire long before."""
+"""How long an unused record is kept. Unused tickets expire long before."""
 NOT_THERE_NS: Final = -(1 << 62)
 """No file was changed at this time."""
 _OWN_BOUNDS: Final = Bounds(MAX_INTEGER, MAX_INTEGER)
@@ -97,7 +97,7 @@ def _roots(roots: Sequence[Path]) -> list[str]:
 
 
 def _remove_old(place: Path) -> None:
-    """Removes what was kept for too long."""
+    """Removes records that were kept for too long."""
     oldest_s = time.time() - KEEP_S
     for path in place.iterdir():
         if path.stat().st_mtime < oldest_s:

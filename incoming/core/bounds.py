@@ -12,21 +12,21 @@ from typing import Final
 MAX_NAME_BYTES: Final = 255
 """What file systems take for a name: NAME_MAX of Linux."""
 MAX_EXTENSION_BYTES: Final = 32
-"""An extension that is longer is none."""
+"""The longest text after a dot that counts as an extension."""
 MAX_UPLOAD_METADATA_BYTES: Final = 4096
-"""The header Upload-Metadata of tus. A longer one is refused: half of it would be another one."""
+"""The longest header Upload-Metadata of tus. A longer one is refused: cut, it would mean something else."""
 MAX_REASON_BYTES: Final = 4000
-"""A thousand characters, whatever they are."""
+"""The longest reason that is kept. It holds a thousand characters of any kind."""
 
 
 def cut(text: str, max_bytes: int) -> str:
-    """Returns the beginning of a text that has so many bytes at most. No character is broken."""
+    """Returns the beginning of a text, `max_bytes` long at most. No character is broken."""
     encoded = text.encode("utf-8", "replace")
     return text if len(encoded) <= max_bytes else encoded[:max_bytes].decode("utf-8", "ignore")
 
 
 def cut_name(name: str) -> str:
-    """Returns a file name that a file system can take. The extension stays: people and programs go by it."""
+    """Returns a file name that a file system can take. The extension stays: programs rely on it."""
     stem, dot, extension = name.rpartition(".")
     end = dot + extension
     if not stem or len(end.encode("utf-8", "replace")) > MAX_EXTENSION_BYTES:

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 MAX_CHECKPOINTS: Final = 16
 RECENT: Final = 8
-"""So many of the last ones are never thinned."""
+"""How many of the newest checkpoints are never thinned out."""
 _CRC_BITS: Final = 32
 
 
@@ -32,7 +32,7 @@ START: Final = Checkpoint(0, 0)
 
 
 def up_to(checkpoints: Checkpoints, end_bytes: int) -> Checkpoints:
-    """Returns those that say something of the first `end_bytes` bytes only."""
+    """Returns the checkpoints within the first `end_bytes` bytes."""
     return tuple(one for one in checkpoints if one.end_bytes <= end_bytes)
 
 
@@ -42,7 +42,7 @@ def last(checkpoints: Checkpoints) -> Checkpoint:
 
 
 def added(checkpoints: Checkpoints, new: Checkpoint) -> Checkpoints:
-    """Returns them with a new last one. What was said of bytes behind it counts no more."""
+    """Returns the checkpoints with a new last one. Those behind it are dropped."""
     kept = up_to(checkpoints, new.end_bytes - 1)
     return _thinned((*kept, new)) if new.end_bytes else ()
 

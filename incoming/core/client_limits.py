@@ -23,9 +23,9 @@ from incoming.core.networks import Networks, address
 ONE_SITE_BITS: Final = 64
 """The prefix length of the smallest IPv6 network that a provider gives to a customer."""
 UNTOLD_SHARE: Final = 4
-"""All connections of a source that no process tells of are less than this part of its limit."""
+"""A source that no process reports has less than this part of its limit in connections."""
 MOST_TOLD: Final = 256
-"""A process tells of so many sources, those with the most connections."""
+"""How many sources a process reports: those with the most connections."""
 
 
 class ClientLimits:

@@ -11,11 +11,11 @@ from incoming.core.ticket import Ticket
 
 ALWAYS: Final = -math.inf
 DELETION_LEFT_S: Final = 10.0
-"""So long the deletion of what an upload has left is the business of the process that has ended it."""
+"""How long only the process that ended an upload deletes what it has left."""
 
 
 class Times(Protocol):
-    """For how long a ticket may rest in a state; the settings have all of them."""
+    """How long a ticket may rest in each state. The settings satisfy this protocol."""
 
     @property
     def idle_timeout_s(self) -> float:

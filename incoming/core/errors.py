@@ -8,7 +8,7 @@ Every error that can reach somebody outside carries
 - `retryable`: whether trying the same again later can succeed; `retry_after_s`: when, if it says so.
 
 The sentence of an error is shown to users by pages that write it into innerHTML: it holds no `<`, `>`
-or `&` and no name of a file. `sentence_for_pages` sees to the first.
+or `&` and no name of a file. `sentence_for_pages` replaces these characters.
 """
 
 from __future__ import annotations
@@ -205,7 +205,7 @@ class WrongFile(IncomingError):
 
 
 class Damaged(IncomingError):
-    """Chunk after chunk arrives with other bytes than were sent."""
+    """Several chunks in a row arrived with other bytes than were sent."""
 
     code, number, http_status, retryable = "damaged", 25, 400, True
     sentence = "The data was damaged in transit several times."

@@ -63,13 +63,13 @@ def stored_paths(entries: Sequence[Entry], rules: NameRules = KEEPS_ALL) -> list
 
 
 def _is_plain(path: str) -> bool:
-    """Returns True for most paths of which nothing is wrong. It takes far less time than to look closer."""
+    """Returns True for most valid paths. It takes far less time than a full check."""
     begins_well = path[:1] not in ("", ".", "/") and path[1:2] != ":"
     return begins_well and path.isprintable() and not ("/." in path or "//" in path or "\\" in path)
 
 
 def _check(index: int, path: str) -> None:
-    """Raises BadFolder if a path leads elsewhere, or is none."""
+    """Raises BadFolder if a path leads elsewhere, or is not a path."""
     if "\0" in path:
         raise BadFolder("nul_character", "has a NUL character in its path", index, path)
     if path.startswith("/") or re.match(r"[A-Za-z]:(?:[/\\]|$)", path):

@@ -1,7 +1,7 @@
 """IP addresses and networks: what a text means, and what an address really reaches.
 
-The same machine has several spellings. All rules of the house (who may call, who may be called, who is one
-source) compare what these functions return, and so can't be got round by another spelling.
+The same machine has several spellings. All access rules (who may call, who may be called, who is one
+source) compare what these functions return, so another spelling can't bypass them.
 """
 
 from __future__ import annotations

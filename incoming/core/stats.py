@@ -118,7 +118,7 @@ class StoreFigures:
     failures: Mapping[str, int]
     """Calls without an answer, or with one that tells to try again, by the name of the error."""
     is_away: bool
-    """Whether the last call failed so."""
+    """Whether the last call failed in that way."""
     transfers: Transfers | None = None
 
 

@@ -107,7 +107,7 @@ class Server(WSGIServer):  # type: ignore[misc]
     def serve_detached(
         self, serve: Callable[[socket.socket], None], family: int, kind: int, fileno: int, source: str
     ) -> None:
-        """Has `serve` continue on a connection that was upgraded, in a greenlet with a short stack."""
+        """Lets `serve` continue on a connection that was upgraded, in a greenlet with a short stack."""
         try:
             with gevent.socket.socket(family, kind, fileno=fileno) as sock:
                 serve(sock)

@@ -54,7 +54,7 @@ the offset, and try again", and any other 4xx for the end. So an app's refusal i
 And a request that a newer one has taken over must not fight back, so its status is 400 and not 409.
 """
 ERROR_HEADER: Final = "Incoming-Error"
-"""Has the stable code of an error, also where the body is for people."""
+"""The header with the stable code of an error, even where the body is for people."""
 _TOKENS: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+(?:[ \t]*,[ \t]*[!#$%&'*+\-.^_`|~0-9A-Za-z]+)*")
 MAX_REQUEST_HEADERS_CHARS: Final = 1024
 StartResponse = Callable[..., Any]

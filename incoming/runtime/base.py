@@ -32,10 +32,10 @@ class Signal(Protocol):
     """Something that a greenlet waits for, and another one sets."""
 
     def set(self) -> None:
-        """Wakes whatever waits. Until `clear` nothing waits any more."""
+        """Sets the signal: wakes every waiter. Until `clear`, `wait` returns at once."""
 
     def clear(self) -> None:
-        """Has `wait` wait again."""
+        """Clears the signal: `wait` waits again."""
 
     def wait(self, timeout_s: float) -> None:
         """Returns when the signal is set, after `timeout_s` at the latest."""

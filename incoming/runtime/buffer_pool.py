@@ -10,7 +10,7 @@ import mmap
 from typing import Final, cast
 
 SPARE_BYTES: Final = 128 * 1024 * 1024
-"""The memory for spare buffers."""
+"""How much memory spare buffers may take."""
 LEAST_BYTES: Final = 512 * 1024
 """What a spare buffer counts as at least, so that their number is limited, too."""
 
@@ -36,7 +36,7 @@ class BufferPool:
         """`spare_bytes`: the memory for spare buffers. Each counts as LEAST_BYTES at least."""
         self.size_bytes = size_bytes
         self.in_use = 0
-        """The number of acquired buffers: so many messages and bodies are arriving."""
+        """The number of acquired buffers: one for each message or body that is arriving."""
         self._spare: list[_Memory] = []
         self._room_bytes = spare_bytes
 

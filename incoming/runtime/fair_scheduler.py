@@ -45,7 +45,7 @@ class FairScheduler:
             self._wait_in_queue(first)
 
     def yield_to_queue(self) -> None:
-        """Has those in the queue work before the caller continues, even while the time slice lasts."""
+        """Lets those in the queue work before the caller continues, even while the time slice lasts."""
         self._contention += (bool(self._queue) - self._contention) / CONTENTION_WINDOW
         if self._queue:
             self._wait_in_queue(False)

@@ -11,9 +11,9 @@ import gevent
 from incoming.runtime.fair_scheduler import yield_if_due
 
 LINGER_TIMEOUT_S: Final = 5.0
-"""How long a peer that is still sending may take to read an answer, ..."""
+"""How long a peer that is still sending may take to read an answer."""
 MAX_LINGER_BYTES: Final = 16 * 1024 * 1024
-"""... and how much more it may send."""
+"""How much more such a peer may send."""
 _PIECE_BYTES: Final = 64 * 1024
 
 

@@ -181,7 +181,7 @@ def to_stream(stream: TextIO, log_format: str, level: str, *, coloured: bool) ->
 
 
 def name_instance(name: str) -> None:
-    """Has each log line of the process name this instance of the service."""
+    """Adds the name of this instance of the service to each log line of the process."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler.formatter, TextFormatter | JsonFormatter):
             handler.formatter.instance = name

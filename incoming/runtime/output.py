@@ -212,7 +212,7 @@ def occupy_standard_descriptors() -> None:
 
 
 def guard() -> None:
-    """Has sys.stdout and sys.stderr be an Output each. Standard error waits for nobody.
+    """Replaces sys.stdout and sys.stderr by an Output each. Standard error waits for nobody.
 
     Streams that somebody has put in their place already, tests for example, stay as they are.
     """
@@ -226,7 +226,7 @@ def guard() -> None:
 
 
 def wait_for_nobody() -> None:
-    """Has standard output, too, drop what nobody reads: for servers."""
+    """Lets standard output drop what nobody reads, too: for servers."""
     if isinstance(sys.stdout, Output):
         sys.stdout.wait_budget_s = WAIT_BUDGET_S
 

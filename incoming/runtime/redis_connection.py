@@ -49,7 +49,7 @@ CONNECTIONS: Final = 32
 """How many calls may be under way at a time."""
 PING_INTERVAL_S: Final = 5.0
 SILENCE_LIMIT_S: Final = 15.0
-"""A subscription that hears nothing for so long, not even the answer to a ping, is broken."""
+"""A subscription that receives nothing for this time, not even the answer to a ping, is broken."""
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
 
@@ -82,7 +82,7 @@ class RedisConnection:
         """Connects at the first call. See `open_redis`."""
         self.address = address
         self.latency = Lag(CALL_BUCKETS_S)
-        """How long calls took that had an answer."""
+        """How long calls took, if they were answered."""
         self.failures: Counter[str] = Counter()
         """Calls without an answer, by the name of the error."""
         self.is_away = False

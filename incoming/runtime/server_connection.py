@@ -57,7 +57,7 @@ class ServerConnection:
         """The client was told to send the body. It may not be told again."""
 
     def body_read(self, size_bytes: int) -> None:
-        """So many bytes of a body of known length were read."""
+        """Counts bytes that were read of a body of known length."""
 
     def body_ended(self, trailers: Mapping[str, str]) -> None:
         """A chunked body was read to its end."""

@@ -29,7 +29,7 @@ WAKE_UPS: Final = 50
 thousands of connections costs as much as to check it."""
 LONGEST_SLEEP_S: Final = 1.0
 KEEP_ALIVE_TRIES: Final = 2
-"""After so many unanswered probes TCP gives the peer up."""
+"""After this many unanswered probes TCP gives the peer up."""
 
 log = logging.getLogger(__name__)
 

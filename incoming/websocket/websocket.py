@@ -353,7 +353,7 @@ class WebSocket:
     # --- liveness --------------------------------------------------------------------------------
 
     def set_idle_timeout(self, duration_s: float | None) -> None:
-        """Has the connection given up after this time, even if its peer answers pings; None: never."""
+        """Limits how long the connection may last, even if its peer answers pings; None: no limit."""
         self.liveness.idle_until_s = None if duration_s is None else time.monotonic() + duration_s
 
     def _schedule_check(self, due_s: float) -> None:

@@ -94,7 +94,7 @@ class ChunkedDecoder:
         return at
 
     def skip(self, size_bytes: int) -> None:
-        """So many bytes of the current chunk's data were read."""
+        """Counts bytes of the current chunk's data that were read."""
         self.data_bytes -= size_bytes
         self._after_data = not self.data_bytes
 

@@ -41,7 +41,7 @@ class Deletion:
         self._is_running = False
 
     def unlink(self, name: str, folder_fd: int) -> None:
-        """Deletes the name of a file; `start` has to follow. Blocks on the disk. Raises OSError."""
+        """Deletes the name of a file. Call `start` next. Blocks on the disk. Raises OSError."""
         fd = self._open_large(name, folder_fd)
         try:
             os.unlink(name, dir_fd=folder_fd)

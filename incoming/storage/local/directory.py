@@ -24,11 +24,11 @@ class Owner(Protocol):
         """Blocks on the disk. Raises StorageFailed if the files may belong to another process by now."""
 
     def glance(self) -> None:
-        """Does so too, quickly enough for the event loop."""
+        """Like `check`, but quick enough for the event loop."""
 
 
 class NoOtherOwner:
-    """The owner where no other process can come."""
+    """The owner of a directory that no other process can use."""
 
     def check(self) -> None:
         """See Owner."""

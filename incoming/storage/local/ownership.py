@@ -120,7 +120,7 @@ class FileGiver:
         self.let_user_pass(owner_uid)
 
     def let_user_pass(self, owner_uid: int) -> None:
-        """Has the user reach its folders. Warns if it can't."""
+        """Lets the user reach its folders. Warns if that fails."""
         if owner_uid in self._passing:
             return
         self._let_pass()

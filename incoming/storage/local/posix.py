@@ -123,7 +123,7 @@ def has_inodes(directory: Path) -> bool:
 
 
 def start_writing(fd: int, size_bytes: int) -> int:
-    """Has the disk write a file, and does not wait for it. Returns 0, or the error number of the disk."""
+    """Tells the disk to write a file, and does not wait for it. Returns 0, or the disk's error number."""
     error = sync_file_range(fd, 0, size_bytes, _WRITE)
     return 0 if error in _NOT_FOR_THIS_FILE else error
 
@@ -208,7 +208,7 @@ class FileSync:
         self._failed.discard(file)
 
     def has_failed(self, file: Path) -> bool:
-        """Returns whether the disk has refused some of the file since it was synced last."""
+        """Returns whether the disk has failed to write some of the file since its last sync."""
         return file in self._failed
 
     def forget(self, file: Path) -> None:
@@ -228,6 +228,6 @@ def _fail(fd: int, position: int, end: int, error: int) -> NoReturn:
 
 
 def write_again(fd: int, position: int = 0, end: int = sys.maxsize) -> None:
-    """Writes what a range of a file has once more, so that the next sync has to write it. Raises OSError."""
+    """Writes the same bytes of a range again, so that the next sync has to write them. Raises OSError."""
     while part := os.pread(fd, min(REWRITE_BYTES, end - position), position):
         position += os.pwrite(fd, part, position)

@@ -13,9 +13,9 @@ from incoming.storage.local.directory import UploadDirectory
 from incoming.storage.local.posix import NO_FOLLOW, allocated_bytes, syncfs
 
 UNKNOWN_FREE_BYTES: Final = 1 << 60
-"""What counts as free where the file system does not tell its size, as some network mounts: enough."""
+"""The free space of a file system that does not report its size, such as some network mounts: enough."""
 SETTLE_INTERVAL_S: Final = 1.0
-"""Clients that ask for too much again and again cause one sync in this time."""
+"""Clients that repeatedly ask for too much cause at most one sync in this time."""
 
 
 class LocalRoom:

@@ -90,7 +90,7 @@ class SmallFileWriter:
         self._held = b""
         """The whole file, or nothing."""
         self._writer: LocalWriter | None = None
-        """That of the file, once it was created without its bytes."""
+        """The writer of the file, once it was created without its bytes."""
         self._is_open = True
         self._is_finished = False
         self._storing: Task | None = None

@@ -57,7 +57,7 @@ class WritePath:
         return written, self.runtime.now_s() - began_s if waited else 0.0
 
     def write_out(self, file_sync: FileSync, file: Path, fd: int, end: int, position: int = 0) -> None:
-        """Has the disk write a large file up to `end`, in steps that take turns with those of other files.
+        """Writes a large file out up to `end`, in steps that take turns with those of other files.
 
         The file still has to be synced. Raises OSError.
         """

@@ -20,11 +20,11 @@ from incoming.storage.local.write_path import WritePath
 log = logging.getLogger(__name__)
 
 SLICE_BYTES: Final = 512 * 1024
-"""What is written before other greenlets may run: the page cache takes it in less than a millisecond."""
+"""How much is written before other greenlets may run: the page cache takes it in under a millisecond."""
 SHORT_SYNC_BYTES: Final = 1024 * 1024
 """A file up to this size is synced in one call."""
 BEHIND_BYTES: Final = 8 * 1024 * 1024
-"""Once so much is stored that was not written out, the disk begins to write it."""
+"""How many stored bytes may wait before the disk begins to write them."""
 _NO_FALLOCATE: Final = (errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL)
 
 
@@ -43,7 +43,7 @@ class Reserve:
 
     ahead_bytes: int
     length_bytes: int | None
-    """No more is reserved than the final length, if it is known."""
+    """The final length, if it is known. No more is reserved."""
     on_reserve: Callable[[int], object]
 
 
@@ -212,7 +212,7 @@ class LocalWriter(ReservingWriter):
             self._is_writing_behind = False
 
     def _write_out(self, end: int) -> None:
-        """Has the disk write the next steps of the file, in its turn. Raises OSError."""
+        """Writes the next steps of the file out, in its turn. Raises OSError."""
         with self._write_path.large_sync, self._file_lock:
             position, end = self._written_out_bytes, min(end, self.taken_bytes)
             if self._fd >= 0 and position < end:

@@ -18,7 +18,7 @@ class S3Objects:
     def __init__(
         self, client: S3Client, address: BucketAddress, prefixes: Sequence[str], lifetime_s: float
     ) -> None:
-        """`prefixes`: below one of these an app may name a key. `lifetime_s`: for so long a URL is valid."""
+        """`prefixes`: an app may name a key below one of these. `lifetime_s`: how long a URL is valid."""
         self._client = client
         self._address = address
         self._prefixes = prefixes

@@ -24,7 +24,7 @@ class Extent(NamedTuple):
 
 NOTHING: Final = Extent()
 PIECE_BYTES: Final = 256 * 1024
-"""What is sent before other greenlets may run."""
+"""How much is sent before other greenlets may run."""
 
 
 class PartBuffer:
@@ -77,11 +77,11 @@ class PartBuffer:
         return len(taken)
 
     def fill(self, at: int, data: memoryview) -> None:
-        """Puts bytes in their place that were elsewhere. See `filled`."""
+        """Puts bytes that were elsewhere in their place. See `filled`."""
         self._copy(at, data)
 
     def filled(self) -> None:
-        """Nothing is elsewhere any more."""
+        """Marks the part as complete in memory: `fill` has brought all bytes."""
         self.missing_bytes = 0
 
     def drop(self) -> None:

@@ -26,7 +26,7 @@ class PartPlan:
     part_bytes: int
     """The size of the first part."""
     doubles_every: int = 0
-    """After so many parts the size doubles. 0: all parts have the same size."""
+    """After this many parts the size doubles. 0: all parts have the same size."""
 
     def size_bytes(self, number: int) -> int:
         """Returns the size of a part; the first has the number 1."""

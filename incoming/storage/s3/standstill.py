@@ -12,19 +12,19 @@ from collections import deque
 from typing import Final
 
 STANDSTILL_S: Final = 0.2
-"""When a client has sent nothing for so long, what it has sent is stored."""
+"""After this time without new bytes, what the client has sent is stored."""
 WAITING_S: Final = 0.05
-"""The same for one that is known to wait."""
+"""The same for a client that is known to wait."""
 SLOW_S: Final = 1.0
-"""The same for one that sends without waiting."""
+"""The same for a client that sends without waiting."""
 OLDEST_S: Final = 5.0
-"""No byte waits longer than that for its acknowledgement, while the store answers."""
+"""While the store answers, no byte waits longer than this for its acknowledgement."""
 ANSWERED_S: Final = 0.25
-"""A client that has waited sends within so long."""
+"""A client that has waited sends again within this time."""
 
 
 class Standstill:
-    """When which bytes came, as far as it matters."""
+    """When bytes came, and whether they have waited long enough."""
 
     def __init__(self) -> None:
         self.restart()

@@ -39,15 +39,15 @@ class S3Options:
     part_bytes: int = 8 * MIB
     """The size of a part, as long as 10,000 of them are enough."""
     parallel: int = 4
-    """So many parts of one upload are sent at a time."""
+    """How many parts of one upload are sent at a time."""
     memory_bytes: int = 256 * MIB
     """For parts that are full, of all uploads of the process."""
     equal_parts: bool = False
     """Whether the store wants all parts but the last to have one size, as R2 does."""
     retry_for_s: float = LIMIT_S
-    """For so long a call is repeated that the store does not answer."""
+    """How long a call is repeated while the store does not answer."""
     destination_prefixes: Sequence[str] = ()
-    """Below which of them an app may name a key for its object."""
+    """An app may name a key for its object below one of these."""
     url_lifetime_s: float = 3600.0
     """How long the URL of an object is valid."""
     folder_bounds: Bounds = USUAL_BOUNDS

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.05
 MEMORY_KEPT_S: Final = 5.0
-"""When a client has sent nothing for so long, its open piece leaves the memory: the rest object has it."""
+"""After this time without new bytes, the open piece leaves the memory: the rest object has it."""
 CLOSE_LIMIT_S: Final = 10.0
 """How long `close` tries to store what is left."""
 _WAIT_S: Final = 1.0
@@ -57,7 +57,7 @@ class WriterContext:
     runtime: Runtime
     address: BucketAddress
     parallel: int
-    """So many large pieces of one upload are sent at a time."""
+    """How many large pieces of one upload are sent at a time."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,7 +99,7 @@ class StreamWriter(ABC):
         self._name = secrets.token_hex(8)
         self._rest_count = 0
         self._noting_rest = ""
-        """The newest rest that may be noted, as its answer may be lost."""
+        """The newest rest that may be noted: the answer of the notes may be lost."""
         self._is_open = True
         self._failure: IncomingError | None = None
         self._full: dict[int, FullPiece] = {}
@@ -107,7 +107,7 @@ class StreamWriter(ABC):
         self._idle: list[FullPiece] = []
         """Those that have to be sent again."""
         self._unsent_count = self._unsent_bytes = 0
-        """Of the pieces for which the store has not answered yet."""
+        """The pieces that the store has not confirmed yet."""
         self._holds_back = False
         """Whether the bytes that were taken since `begin_unchecked` may not become durable."""
         self._upload_lock = self._runtime.lock()
@@ -115,11 +115,11 @@ class StreamWriter(ABC):
         """Its holder makes the whole. A newer claim may wait for it, and not for the upload's lock."""
         self._is_finishing = False
         self._given_up_bytes = -1
-        """A flush of so many bytes has failed: `close` does not try it again."""
+        """The `taken_bytes` of a flush that failed. `close` does not try it again."""
         self._attempt = 0
-        """Another one when a failure has been raised: what was begun before does not fail again."""
+        """Counts the failures that were raised. What was begun before one does not fail again."""
         self._generation = 0
-        """Another one when all that was not durable has been discarded."""
+        """Counts how often everything that was not durable was discarded."""
         self._standstill = Standstill()
         self._watcher: Task | None = None
         self.taken_bytes = self.durable_offset = self.accounted_bytes = 0
@@ -145,7 +145,7 @@ class StreamWriter(ABC):
     @property
     @abstractmethod
     def _is_complete(self) -> bool:
-        """Whether the whole is noted to be there, with its name."""
+        """Whether it is noted that the whole is there, under its name."""
 
     @abstractmethod
     def _capacity_bytes(self, number: int) -> int:
@@ -177,7 +177,7 @@ class StreamWriter(ABC):
 
     @abstractmethod
     def _make_whole(self, generation: int) -> None:
-        """Makes what the app gets of everything that was taken. Raises TakenOver if it was fenced."""
+        """Makes the object or objects that the app gets. Raises TakenOver if the writer was fenced."""
 
     @abstractmethod
     def _cut(self, length_bytes: int) -> None:
@@ -374,7 +374,7 @@ class StreamWriter(ABC):
             piece.counted_bytes = 0
 
     def _end(self) -> None:
-        """No byte is sent any more."""
+        """Stops all sending."""
         self._is_open = False
         self._generation += 1
         with self._notes_lock:  # no change of the notes is under way
@@ -383,7 +383,7 @@ class StreamWriter(ABC):
         self._changed.set()
 
     def _check(self) -> None:
-        """Raises what a greenlet has failed with. The caller has the upload's lock."""
+        """Raises the error of a greenlet that has failed. The caller has the upload's lock."""
         if not self._is_open:
             raise StorageFailed
         if isinstance(self._failure, BytesLost):
@@ -392,7 +392,7 @@ class StreamWriter(ABC):
         self._raise_failure()
 
     def _raise_failure(self) -> None:
-        """Raises what a greenlet has failed with. After StorageFailed the next call tries again."""
+        """Raises the error of a greenlet that has failed. After StorageFailed the next call tries again."""
         failure = self._failure
         if failure:
             if not isinstance(failure, BytesLost | TakenOver):

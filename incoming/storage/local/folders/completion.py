@@ -1,4 +1,4 @@
-"""Makes a folder whose bytes have all come what its app gets. All of it blocks on the disk."""
+"""Completes a folder whose bytes have all arrived, for its app. Every function blocks on the disk."""
 
 from __future__ import annotations
 

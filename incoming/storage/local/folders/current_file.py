@@ -13,7 +13,7 @@ from incoming.storage.local.reading import pieces
 from incoming.storage.local.writer import BEHIND_BYTES
 
 LARGE_BYTES: Final = BEHIND_BYTES
-"""A file from this size on is written as a file that is an upload by itself: see `LocalWriter`."""
+"""A file of at least this size is written like an upload that is a file: see `LocalWriter`."""
 
 
 def is_large(entry: Entry) -> bool:

@@ -1,6 +1,6 @@
 """Deletes folders. A few files go at once, and those of a large folder one after another in the background.
 
-The folder gets another name first, `ID.deleted-N`. So it is gone for everybody, and whoever has it deleted
+The folder gets another name first, `ID.deleted-N`. So it is gone for everybody, and the caller
 need not wait: a slow disk takes a millisecond and more for each file. A kill leaves the rest under that name,
 and the next deletion of the same upload deletes it, too.
 """
@@ -25,7 +25,7 @@ from incoming.storage.local.posix import GONE, folder
 log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 1000
-"""So many files are deleted before the caller goes on."""
+"""How many files are deleted before the call returns. The rest follows in the background."""
 
 
 class FolderDeletion:

@@ -86,7 +86,7 @@ class FolderDisk:
     mark: bytes
     syncs: bool
     sync_failures: int = 0
-    """How often a sync of the whole file system has failed."""
+    """How often a sync of the whole file system failed."""
     _rules: NameRules | None = None
     _cache: OrderedDict[str, _Cached] = field(default_factory=OrderedDict)
     _lock: contextlib.AbstractContextManager[bool] = field(default_factory=thread_lock)
@@ -208,7 +208,7 @@ class FolderDisk:
         return (self.place(ticket_id) / list_name(ticket_id)).exists()
 
     def delete_beside(self, ticket_id: str, folder_fd: int, except_list: bool = False) -> None:
-        """Deletes what is kept beside a folder. `deletion.start` has to follow."""
+        """Deletes what is kept beside a folder. Call `deletion.start` next."""
         self.forget(ticket_id)
         for suffix in _SUFFIXES:
             name = f"{ticket_id}.{suffix}"

@@ -33,9 +33,9 @@ from incoming.storage.local.posix import NO_FOLLOW, closing, folder, write_all
 from incoming.storage.local.writer import OpenFile
 
 MEDIUM_BYTES: Final = 64 * 1024
-"""The disk begins to write a file from this size on as soon as it has come."""
+"""The disk begins to write a file of at least this size as soon as it is complete."""
 LEFT_TO_SYNC_BYTES: Final = 32 * 1024 * 1024
-"""So much of smaller files is left to the sync at the end: a moment for the disk."""
+"""How many bytes of smaller files the sync at the end may have to write: a moment for the disk."""
 _CREATE: Final = os.O_RDWR | os.O_CREAT | NO_FOLLOW
 
 
@@ -56,16 +56,16 @@ class FolderFiles:
         self._next_index = 0
         """Every entry before this one was created, or is left out."""
         self._records = bytearray()
-        """What is to be added to the log."""
+        """Records that are not in the log yet."""
         self._log_fd = -1
         self._left_to_sync_bytes = 0
         self.large: set[int] = set()
-        """The large files that have come."""
+        """The large files that are complete."""
         with contextlib.ExitStack() as undo:
             self._open(undo)
             undo.pop_all()
         self.trusts_since = self.disk.sync_failures if not self.offset else 0
-        """Since which failed sync of the file system everything here was written."""
+        """The number of failed syncs of the file system before the first write of this folder."""
 
     # --- opening and closing -----------------------------------------------------------------------------
 
@@ -113,7 +113,7 @@ class FolderFiles:
             self._append(sums_log.begun(self.layout.rules, self.wants_sha256))
 
     def _mark(self) -> None:
-        """Every file was looked at since the machine has started."""
+        """Notes that every file was checked since the machine started."""
         self._append(sums_log.encode(Kind.STARTED, content=self.disk.mark))
         self.log.mark = self.disk.mark
 
@@ -142,7 +142,7 @@ class FolderFiles:
         self._mark()
 
     def _unlink_list(self) -> None:
-        """More may come: the list for the app is of no value any more."""
+        """Deletes the list for the app: more bytes may come."""
         with contextlib.suppress(FileNotFoundError):
             os.unlink(list_name(self.ticket_id), dir_fd=self.folder_fd)
 
@@ -168,7 +168,7 @@ class FolderFiles:
             close_descriptor(current.fd)
 
     def want_sha256(self) -> None:
-        """The SHA-256 of each file is wanted, too."""
+        """Computes the SHA-256 of each file, too."""
         self.wants_sha256 = True
         if self.layout and not self.log.wants_sha256:
             self.log.wants_sha256 = True
@@ -191,7 +191,7 @@ class FolderFiles:
         return len(piece)
 
     def _begin(self, layout: FolderLayout) -> None:
-        """Has the files begin."""
+        """Begins the files, once the head is complete."""
         if self.length_bytes is not None and layout.length_bytes != self.length_bytes:
             raise BadFolder(
                 "wrong_length",
@@ -240,7 +240,7 @@ class FolderFiles:
         return self.layout
 
     def append_records(self) -> None:
-        """Writes to the log what was noted of files."""
+        """Writes the collected records to the log."""
         if self._records:
             self._append(self._records)
             self._records.clear()
@@ -280,7 +280,7 @@ class FolderFiles:
             self.note(index, entry, Digests(0, new_hash("sha256").digest()), fd)
 
     def note(self, index: int, entry: Entry, digests: Digests | None, fd: int) -> None:
-        """A file has all its bytes."""
+        """Notes that a file has all its bytes."""
         if digests:
             self._records += sums_log.complete(index, digests)
         if entry.modified_ms is not None:
@@ -297,14 +297,14 @@ class FolderFiles:
         return self.disk.directory.file(self.ticket_id) / layout.paths[index]
 
     def _write_behind(self, fd: int, size_bytes: int) -> None:
-        """Has the disk write a file that has come, and does not wait for it."""
+        """Tells the disk to write a complete file, and does not wait for it."""
         if size_bytes < MEDIUM_BYTES and self._left_to_sync_bytes + size_bytes <= LEFT_TO_SYNC_BYTES:
-            self._left_to_sync_bytes += size_bytes  # to ask for each small file would take as long again
+            self._left_to_sync_bytes += size_bytes  # a call for each small file would take as long
         elif posix.start_writing(fd, size_bytes):
             self.distrust()
 
     def opened_large(self) -> OpenFile:
-        """Returns the large file that gets the next byte. Who has it closes it."""
+        """Returns the large file that gets the next byte. The caller closes it."""
         layout, current = self.begun(), self.current
         if current is None:
             raise OSError(errno.EBADF, "No file is open")
@@ -313,7 +313,7 @@ class FolderFiles:
         return OpenFile(path, fd, os.fstat(fd))
 
     def end_large(self) -> None:
-        """The large file has all its bytes, and was closed."""
+        """Notes that the large file has all its bytes, and was closed."""
         layout, current = self.begun(), self.current
         if current:
             self.large.add(current.index)
@@ -324,7 +324,7 @@ class FolderFiles:
             self.current = None
 
     def open_again(self, index: int) -> OpenFile:
-        """Returns a large file that has come. Who has it closes it."""
+        """Returns a large file that is complete. The caller closes it."""
         layout = self.begun()
         fd = self.tree.open(layout.paths[index], os.O_RDWR)
         return OpenFile(self.path(layout, index), fd, os.fstat(fd))
@@ -337,7 +337,7 @@ class FolderFiles:
         return self.layout is not None and self.offset == self.layout.length_bytes
 
     def distrust(self) -> None:
-        """The disk has refused bytes of a file: nothing counts as written out."""
+        """Notes that the disk did not write some bytes: nothing counts as written out."""
         self.trusts_since = -1
 
     def read_log(self) -> Log:
@@ -410,7 +410,7 @@ class FolderFiles:
         self._next_index = 0
 
     def _void(self, index: int) -> None:
-        """What the log says of this entry and all behind it does not count, also after a power cut."""
+        """Revokes what the log says of this entry and all behind it, also after a power cut."""
         self._append(sums_log.encode(Kind.CUT, index))
         self._sync_log()
         self.log.left_out = {one for one in self.log.left_out if one < index}

@@ -26,7 +26,7 @@ class FolderLayout:
         self.manifest = manifest
         self.rules = rules
         self.paths = stored_paths(manifest.entries, rules)
-        """That of each entry, below the folder."""
+        """The path of each entry, below the folder."""
         self._rounding = array("Q", bytes(8 * (len(manifest.entries) + 1)))
         sum_bytes = 0
         for index in range(len(manifest.entries) - 1, -1, -1):

@@ -43,7 +43,7 @@ class Kind(IntEnum):
     LEFT_OUT = 5
     """It is left out."""
     CUT = 6
-    """What was said of it and of all behind it does not count."""
+    """Earlier records of this entry and of all behind it do not count."""
 
 
 class Digests(msgspec.Struct, frozen=True, gc=False):
@@ -66,7 +66,7 @@ class Log:
     left_out: set[int] = field(default_factory=set)
     digests: dict[int, Digests] = field(default_factory=dict)
     untimed: set[int] = field(default_factory=set)
-    """Those of them whose files a power cut may have robbed of their times."""
+    """Entries whose files may have lost their times in a power cut."""
     size_bytes: int = 0
 
 

@@ -27,7 +27,7 @@ from incoming.storage.local.folders.tree import set_time
 from incoming.storage.local.posix import closing, folder, write_again
 
 KNOWN_KINDS: Final = ("ext4", "xfs", "btrfs", "f2fs", "bcachefs", "ext3", "ext2", "overlay", "tmpfs")
-"""File systems of which one sync of all is enough."""
+"""File systems on which one sync makes everything durable."""
 FEW_FILES: Final = 8
 _TELLS_SINCE: Final = (5, 8)
 

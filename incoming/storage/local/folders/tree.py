@@ -23,7 +23,7 @@ from incoming.storage.local.directory import DIR_MODE, FILE_MODE
 from incoming.storage.local.posix import GONE, NO_FOLLOW, closing
 
 FOLDERS_KEPT: Final = 8
-"""How many folders stay open: those into which files came last."""
+"""How many folders stay open: those that got files last."""
 _FOLDER_FLAGS: Final = os.O_RDONLY | os.O_DIRECTORY | NO_FOLLOW
 
 
@@ -35,7 +35,7 @@ class FolderTree:
         self.root_fd = root_fd
         self._open: OrderedDict[str, int] = OrderedDict()
         self._sets_modes = True
-        """Whether a new file gets another mode than it should have, because of the umask, say."""
+        """Whether a new file gets another mode than it should have, for example because of the umask."""
 
     def close(self) -> None:
         """Closes all descriptors. Does nothing on a closed tree."""
@@ -77,13 +77,13 @@ class FolderTree:
         return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def unlink(self, path: str, deletion: Deletion) -> None:
-        """Deletes a file; none is no error. `deletion.start` has to follow."""
+        """Deletes a file. A missing one is not an error. Call `deletion.start` next."""
         above, _, name = path.rpartition("/")
         with contextlib.suppress(*GONE):
             deletion.unlink(name, self.folder(above))
 
     def empty(self, deletion: Deletion) -> None:
-        """Deletes everything in it. `deletion.start` has to follow."""
+        """Deletes everything in it. Call `deletion.start` next."""
         while self._open:
             close_descriptor(self._open.popitem()[1])
         for folder_fd, entry in everything(self.root_fd):
@@ -146,12 +146,12 @@ def everything(folder_fd: int, depth: int = MAX_DEPTH + 1) -> Iterator[tuple[int
 
 
 def is_folder(name: str, parent_fd: int) -> bool:
-    """Returns whether something is a folder, and no link to one. Raises FileNotFoundError."""
+    """Returns whether something is a folder, and not a link to one. Raises FileNotFoundError."""
     return stat.S_ISDIR(os.stat(name, dir_fd=parent_fd, follow_symlinks=False).st_mode)
 
 
 class _Enough(Exception):
-    """So many files were deleted as were to be."""
+    """The files that may be deleted at once are used up."""
 
 
 class _Budget:
@@ -161,14 +161,14 @@ class _Budget:
         self._left = most_files
 
     def spend(self) -> None:
-        """One more is about to be deleted. Raises _Enough."""
+        """Counts a file that is about to be deleted. Raises _Enough."""
         if not self._left:
             raise _Enough
         self._left -= 1
 
 
 def remove_tree(name: str, parent_fd: int, deletion: Deletion, most_files: int = sys.maxsize) -> bool:
-    """Deletes a folder with everything in it; none is no error. `deletion.start` has to follow.
+    """Deletes a folder with everything in it. A missing one is not an error. Call `deletion.start` next.
 
     Returns False if it has more than `most_files` files: so many were deleted. However deep it is, it takes
     two descriptors: what is in a folder of the folder is moved up first.

@@ -88,7 +88,7 @@ class Assembler:
         return whole
 
     def _write_out(self, fd: int, start: int, end: int) -> None:
-        """Has the disk write a range, while others take turns with theirs."""
+        """Writes a range out, in turns with other files."""
         if self._file_sync:
             self._write_path.write_out(self._file_sync, self._place, fd, end, start)
 

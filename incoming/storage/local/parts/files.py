@@ -97,7 +97,7 @@ class PartFiles:
         return place / part_name(ticket_id, part), fds[0], OffsetsFile(fds[1])
 
     def _take_back(self, ticket_id: str, folder_fd: int) -> None:
-        """Makes a file the file of the parts again that a power cut has spoilt after it was put together.
+        """Renames a file back to the file of the parts if a power cut has damaged it after the assembly.
 
         That can happen only where nothing is synced.
         """
@@ -109,7 +109,7 @@ class PartFiles:
                 os.replace(*names, src_dir_fd=folder_fd, dst_dir_fd=folder_fd)
 
     def _grow(self, fd: int, part: Part) -> None:
-        """Has a file end behind the place of this part. Behind its end, no reserved space could be freed."""
+        """Extends a file to the end of this part's place: reserved space behind its end can't be freed."""
         if part.start_bytes is None:
             return
         with self._growing:
@@ -241,7 +241,7 @@ class PartFiles:
     # --- the end ------------------------------------------------------------------------------------------
 
     def delete(self, ticket_id: str, part: Part, deletion: Deletion) -> None:
-        """Deletes the bytes of a part. `deletion.start` has to follow."""
+        """Deletes the bytes of a part. Call `deletion.start` next."""
         self.directory.owner.check()
         self.directory.check_place()
         with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:
@@ -256,7 +256,7 @@ class PartFiles:
                 close_descriptor(fd)
 
     def delete_all(self, ticket_id: str, deletion: Deletion) -> None:
-        """Deletes all files of parts. `deletion.start` has to follow."""
+        """Deletes all files of parts. Call `deletion.start` next."""
         self.directory.owner.check()
         self.directory.check_place()
         with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:

@@ -17,7 +17,7 @@ from incoming.storage.s3.store.client import S3Error
 from incoming.storage.s3.stream_writer import WriterContext
 
 AT_A_TIME: Final = 16
-"""So many calls are under way for one folder."""
+"""How many calls for one folder may be under way at a time."""
 
 
 class HeadLost(Exception):
@@ -25,7 +25,7 @@ class HeadLost(Exception):
 
 
 class FolderContext:
-    """See above. Methods raise StorageFailed."""
+    """What the folders of one storage share. Methods raise StorageFailed."""
 
     def __init__(self, writers: WriterContext, bounds: Bounds) -> None:
         """`bounds`: how large the manifest of a folder may be."""

@@ -21,7 +21,7 @@ from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.store.client import s3_errors
 
 MOST_SAMPLES: Final = 1000
-"""Of so many ranges a client can be asked for one."""
+"""From how many ranges one can be chosen to check a client's file."""
 _ZEROS: Final = memoryview(bytes(256 * 1024))
 
 

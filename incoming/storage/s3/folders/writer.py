@@ -43,9 +43,9 @@ from incoming.storage.s3.stream_writer import FullPiece, StreamWriter
 log = logging.getLogger(__name__)
 
 NOTE_AFTER_S: Final = 0.02
-"""Pieces that are stored within so long are noted together."""
+"""Pieces that are stored within this time are noted together."""
 QUEUED_PIECES: Final = 64
-"""A client waits while so many pieces are not stored yet."""
+"""A client waits while this many pieces are not stored yet."""
 HASHED_IN_POOL_BYTES: Final = 64 * 1024
 _OTHER_LENGTH: Final = "The upload has another length than the files in its list"
 
@@ -79,12 +79,12 @@ class S3FolderWriter(StreamWriter):
         self._plan: FolderPlan | None = None
         """None until the head is complete."""
         self._pieces: list[StoredPiece] = []
-        """All that are noted."""
+        """All pieces that are noted."""
         self._head_key = ""
         self._head_bytes = 0
         """How long the head is; 0 while that is not known."""
         self._taken_crc = 0
-        """Of everything that was taken."""
+        """The CRC-32C of everything that was taken."""
         self._wants_sha256 = state.wants_sha256
         self._hashes: dict[int, _RunningHash] = {}
         """Of the large files that have come from their first byte on, by the index of their entry."""

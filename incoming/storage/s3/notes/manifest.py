@@ -51,7 +51,7 @@ class Rest:
     number: int
     """The number of the part."""
     size_bytes: int
-    """So many bytes at the beginning of the object count. The object may have more."""
+    """How many bytes at the beginning of the object count. The object may have more."""
     crc32c: int
     head_crc32c: int
 

@@ -56,7 +56,7 @@ class NotesFile:
         self._tokens[ticket_id] = token
 
     def unfence(self, ticket_id: str) -> None:
-        """Nothing is noted of an upload any more."""
+        """Forgets the newest claim of an upload."""
         self._tokens.pop(ticket_id, None)
 
     def do(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

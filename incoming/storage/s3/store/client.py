@@ -1,4 +1,4 @@
-"""The calls to S3 that an upload needs, over botocore. Nothing is repeated: the caller knows what may be.
+"""The calls to S3 that an upload needs, over botocore. Only callers know what may be repeated.
 
 The payload is not signed: its CRC-32C is sent along (x-amz-checksum-crc32c), which is known anyway, and the
 store compares it. All calls have to be made in greenlets: connections belong to the event loop.
@@ -69,7 +69,7 @@ class S3Error(Exception):
 
 @contextlib.contextmanager
 def s3_errors() -> Iterator[None]:
-    """Within it an error of S3 that nothing cures becomes StorageFailed."""
+    """Turns an S3Error inside the with-block into StorageFailed."""
     try:
         yield
     except S3Error as exc:
@@ -113,11 +113,11 @@ class Terms(NamedTuple):
     """How an object is stored."""
 
     only_if_new: bool = False
-    """None is replaced."""
+    """No object is replaced."""
     replaces_etag: str = ""
-    """None is replaced but the one with this ETag."""
+    """Only an object with this ETag is replaced."""
     metadata: Mapping[str, str] = NO_METADATA
-    """Beside that of every object."""
+    """More metadata, in addition to that of every object."""
 
 
 ALWAYS: Final = Terms()
@@ -138,9 +138,9 @@ class CallStats:
     latency: Lag = field(default_factory=lambda: Lag(CALL_BUCKETS_S))
     """Of calls that had an answer."""
     failures: Counter[str] = field(default_factory=Counter)
-    """Calls that a repetition may cure, by S3's word for it: the store was slow or away."""
+    """Failed calls that may succeed later, by S3's error code: the store was slow or away."""
     is_away: bool = False
-    """Whether the last call failed so."""
+    """Whether the last call failed in that way."""
     parts_in_flight: int = 0
     sent_bytes: int = 0
 
@@ -257,7 +257,7 @@ class S3Client:
         self._call("delete_object", Key=key, **condition)
 
     def delete_all(self, keys: Sequence[str]) -> None:
-        """Deletes up to DELETED_AT_ONCE objects with one call. Missing ones are no error."""
+        """Deletes up to DELETED_AT_ONCE objects with one call. Missing ones are not an error."""
         objects = [{"Key": key} for key in keys]
         failed = self._call("delete_objects", Delete={"Objects": objects, "Quiet": True}).get("Errors", ())
         for error in failed:
@@ -287,7 +287,7 @@ class S3Client:
         self._call("head_bucket")
 
     def presigned_url(self, key: str, lifetime_s: int) -> str:
-        """Returns a URL with which anybody can get the object for so long. It makes no call to the store."""
+        """Returns a URL that gives anybody the object for `lifetime_s`. It makes no call to the store."""
         asked = {"Bucket": self._bucket, "Key": key}
         with self._mapped("presign"):
             return str(self._client.generate_presigned_url("get_object", Params=asked, ExpiresIn=lifetime_s))

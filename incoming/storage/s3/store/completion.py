@@ -41,7 +41,7 @@ class UploadGone(Exception):
 
 
 class PartsDiffer(Exception):
-    """The store has parts that are not those of the manifest."""
+    """The store has other parts than the manifest says."""
 
 
 class Completion:

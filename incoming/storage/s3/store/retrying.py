@@ -16,7 +16,7 @@ T = TypeVar("T")
 FIRST_PAUSE_S: Final = 0.1
 LONGEST_PAUSE_S: Final = 5.0
 LIMIT_S: Final = 90.0
-"""After so long a call that does not succeed has failed. An outage of a minute breaks no connection."""
+"""After this time a call that does not succeed has failed. An outage of a minute breaks no connection."""
 
 
 class Retries:
