@@ -96,7 +96,7 @@ def test_a_file_that_has_content_and_no_size_is_not_sent() -> None:
         pytest.skip("this system has no such folder")
     folder = list_folder(place)
     assert not folder.entries
-    assert "as it is reported, but it has more" in " ".join(folder.unreadable.values())
+    assert "reported size of 0 bytes, but it has more" in " ".join(folder.unreadable.values())
 
 
 def test_a_folder_that_is_too_deep_is_not_sent(tmp_path: Path) -> None:

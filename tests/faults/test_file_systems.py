@@ -90,7 +90,7 @@ def test_uploads_arrive_over_a_kill_where_nothing_necessary_is_missing(
         ({"flock": "ENOLCK"}, "so nothing would keep a second server out: No locks available. Put it on"),
         ({"identity": "EIO"}, f"journal: {NOT_THE_SAME}. Put it on a local disk"),
         ({"rename": "EPERM"}, "journal: no file in it can take the place of another"),
-        ({"fsync": "EINVAL"}, "Or say fsync = no"),
+        ({"fsync": "EINVAL"}, "Or set fsync = no"),
         ({"write": "EROFS"}, "Read-only file system. Mount it writable."),
     ],
     ids=str,

@@ -175,7 +175,7 @@ def test_a_creation_without_a_readable_flag_is_refused(dialect: Dialect, flag: s
 @in_each_dialect
 def test_a_creation_begins_at_byte_0(dialect: Dialect) -> None:
     assert read_creation(dialect, of(dialect, True, upload_offset="0"), 5) == Transfer(0, True, 5)
-    with pytest.raises(BadHeader, match="Upload-Offset has no place"):
+    with pytest.raises(BadHeader, match="Upload-Offset is not allowed"):
         read_creation(dialect, of(dialect, True, upload_offset="3"), 5)
 
 
