@@ -82,7 +82,7 @@ class Clients:
 
 @pytest.fixture
 def server(start_server: StartServer) -> RunningServer:
-    return start_server(chunk_size_kib=64, send_ahead=1, connection_timeout_s=60)
+    return start_server(chunk_size_kib=64, send_ahead=1, connection_timeout_s=600)
 
 
 @pytest.fixture
@@ -259,7 +259,7 @@ def test_each_server_shows_the_uploads_of_both_and_an_outage_of_redis(
 ) -> None:
     with (
         RedisServer(tmp_path / "redis") as redis,
-        Cluster(tmp_path, redis, s3_server, backend_token=TOKEN) as cluster,
+        Cluster(tmp_path, redis, s3_server, backend_token=TOKEN, connection_timeout_s=600) as cluster,
     ):
         first, second = cluster.servers
         page = StatusPage(clean_driver, first)
@@ -299,7 +299,11 @@ def test_each_server_shows_the_uploads_of_both_and_an_outage_of_redis(
 def test_a_server_with_a_directory_and_s3_shows_where_each_upload_is(
     clean_driver: Browser, s3_server: S3Server, app: ScriptedApp, tmp_path: Path
 ) -> None:
-    settings = {**s3_settings(s3_server, tmp_path.name), "storage_choice": "local,s3"}
+    settings = {
+        **s3_settings(s3_server, tmp_path.name),
+        "storage_choice": "local,s3",
+        "connection_timeout_s": 600,
+    }
     with S3BackedServer(tmp_path / "storage", None, **settings) as server:
         page = StatusPage(clean_driver, server)
         with ExitStack() as stack:

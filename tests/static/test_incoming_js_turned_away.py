@@ -88,7 +88,9 @@ def places_taken(server: RunningServer, app: ScriptedApp, url: str) -> Iterator[
 def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_continues_when_there_is_room(
     driver: webdriver.Chrome, start_server: StartServer, app: ScriptedApp, tmp_path: Path
 ) -> None:
-    server = start_server(trusted_proxies="127.0.0.0/8", max_connections_per_source=PLACES)
+    server = start_server(
+        trusted_proxies="127.0.0.0/8", max_connections_per_source=PLACES, connection_timeout_s=600
+    )
     with Relay(server.port, source="203.0.113.5") as proxy:
         visit = Visit(driver, tmp_path, server, proxy.host)
         with places_taken(server, app, f"http://{proxy.host}"):
@@ -106,7 +108,9 @@ def test_without_a_proxy_the_page_finds_out_why_no_connection_opens_and_continue
     driver: webdriver.Chrome, app: ScriptedApp, tmp_path: Path
 ) -> None:
     host = own_address()
-    with PublicServer(tmp_path / "storage", max_connections_per_source=PLACES) as server:
+    with PublicServer(
+        tmp_path / "storage", max_connections_per_source=PLACES, connection_timeout_s=600
+    ) as server:
         visit = Visit(driver, tmp_path, server, f"{host}:{server.port}")
         with places_taken(server, app, f"http://{host}:{server.port}"):
             visit.begin(new_upload(server, app.url))
