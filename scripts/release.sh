@@ -51,6 +51,13 @@ unknown = set(said) - classifiers
 sys.exit(f"Unknown classifiers: {unknown}" if unknown else 0)
 END
 
+step "tests from the source distribution, in a clean environment"
+tested=$work/tested
+mkdir "$tested" && tar -x -C "$tested" --strip-components 1 -f "$dist"/*.tar.gz
+"$python" -m venv "$work/clean"
+"$work/clean/bin/pip" install --quiet --constraint "$tested/requirements-test.txt" "$tested" pytest pytest-timeout hypothesis webtest
+(cd "$tested" && env -i PATH="$PATH" HOME="$HOME" "$work/clean/bin/python" -m pytest -q --no-header tests/core tests/protocol tests/wire tests/settings | tail -1)
+
 step "what an installation consists of, and under which licences"
 "$python" -m venv "$work/installed"
 wheel=$(echo "$dist"/*.whl)

@@ -152,12 +152,11 @@ def test_the_same_tree_gives_the_same_bytes_wherever_it_is_built_and_when(
     assert wheel.read_bytes() == installed.wheel.read_bytes()
 
 
-def test_the_source_distribution_has_what_its_own_docs_and_make_run_need(installed: Installed) -> None:
+def test_the_source_distribution_has_what_the_repository_has(installed: Installed) -> None:
     with tarfile.open(installed.sdist) as archive:
         names = {name.partition("/")[2] for name in archive.getnames()}
         assert {(entry.uid, entry.uname, entry.mtime) for entry in archive} == {(0, "", BUILT_AT_S)}
-    assert {"README.md", "SECURITY.md", "Makefile", "run.py", "requirements.txt", "setup.py"} <= names
+    assert {"README.md", "tests/conftest.py", "docs/index.md", "setup.py"} <= names
     tracked = {str(path.relative_to(ROOT)) for path in tracked_files()}
-    folders = ("deploy", "docs", "examples", "incoming", "scripts", "static")
-    assert {name for name in tracked if name.startswith(tuple(f"{folder}/" for folder in folders))} <= names
-    assert not {name for name in names if re.match(r"tests/|examples/[^/]+/uploads/", name)}
+    assert {name for name in tracked if not name.startswith(".")} <= names
+    assert not {name for name in names if re.match(r"tests/artifacts/|examples/[^/]+/uploads/", name)}

@@ -20,7 +20,7 @@ from tests.support.server import ROOT
 
 NOT_SOURCE: Final = shutil.ignore_patterns(
     *(".*", "node_modules", "__pycache__", "build", "dist", "*.egg-info", "incoming-storage"),
-    *("tests", "bench"),
+    "artifacts",
 )
 BUILT_AT_S: Final = 1_700_000_000
 """SOURCE_DATE_EPOCH of the builds, so that a second one can be compared with the first."""
