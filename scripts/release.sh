@@ -56,7 +56,9 @@ tested=$work/tested
 mkdir "$tested" && tar -x -C "$tested" --strip-components 1 -f "$dist"/*.tar.gz
 "$python" -m venv "$work/clean"
 "$work/clean/bin/pip" install --quiet --constraint "$tested/requirements-test.txt" "$tested" pytest pytest-timeout hypothesis webtest
-(cd "$tested" && env -i PATH="$PATH" HOME="$HOME" "$work/clean/bin/python" -m pytest -q --no-header tests/core tests/protocol tests/wire tests/settings | tail -1)
+(cd "$tested" && env -i PATH="$PATH" HOME="$HOME" "$work/clean/bin/python" -m pytest -q tests/core tests/protocol tests/wire tests/settings) >"$work/log" 2>&1 ||
+    give_up "$(tail -40 "$work/log")"
+tail -1 "$work/log"
 
 step "what an installation consists of, and under which licences"
 "$python" -m venv "$work/installed"
