@@ -58,7 +58,7 @@ library: node_modules/.installed ## Builds the JavaScript library from static/sr
 gallery: $(VENV)/.installed-test browser node_modules/.installed ## Takes the pictures of docs/gallery.md anew
 	@$(PYTHON_BIN) -m pytest tests/e2e/docs_pictures.py $(ARGS)
 
-stopwatch: browser php $(VENV)/.installed-dev node_modules/.installed ## Follows the page of each web framework in an empty folder with the wheel alone, and takes the time
+stopwatch: browser php nginx redis $(VENV)/.installed-dev node_modules/.installed ## Follows the pages of web frameworks and of two servers in an empty folder with the wheel alone, and takes the time
 	@$(PYTHON_BIN) -m pytest -q tests/recipes/stopwatch.py $(ARGS)
 
 faults: $(VENV)/.installed-test $(VENV)/.installed-servers ## Tests over a thousand kills, power cuts and disk errors, and compares every byte
