@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import importlib.util
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -35,6 +35,7 @@ EXAMPLES: Final = (
 DOCS_DIR: Final = Path(__file__).parent.parent.parent / "docs"
 """In the source tree only; an installed server has no docs."""
 DOCS: Final = (
+    ("tutorial/first-upload.md", "Your first upload", "A small app of your own, in ten minutes."),
     ("reference/api.md", "The HTTP interface", "How your app and the server call each other."),
     ("reference/javascript.md", "The JavaScript library", "What a page can do with an upload."),
     ("tutorial/examples.md", "The examples, step by step", "Both halves of each, explained."),
@@ -103,7 +104,7 @@ class FrontPage:
         name, port = callers.host_name(host)
         name = f"[{name}]" if ":" in name else name or "localhost"
         url = f"http://{name}" if port in ("", callers.HTTP_PORT) else f"http://{name}:{port}"
-        running = [(f"http://{name}:{at}/", *title.split(", ", 1)) for title, at in self._examples]
+        running = [(f"http://{name}:{at}/", *_what_it_shows(title)) for title, at in self._examples]
         docs = [(DOCS_PATH + file, *rest) for file, *rest in DOCS if DOCS_PATH + file in self._docs]
         return (
             self._html.replace(status_page.STYLE_HERE, f"<style>{self._style}</style>")
@@ -113,7 +114,13 @@ class FrontPage:
         )
 
 
-def _links(heading: str, links: list[tuple[str, ...]]) -> str:
+def _what_it_shows(title: str) -> tuple[str, str]:
+    """Returns what an example shows, and its number, of a title such as "Example 1, one file"."""
+    number, what = title.split(", ", 1)
+    return what[0].upper() + what[1:], number
+
+
+def _links(heading: str, links: Sequence[tuple[str, ...]]) -> str:
     """Returns a section with links of (address, title, description); empty without links."""
     items = "".join(
         '<li><a href="{}">{}</a> <span>{}</span></li>\n'.format(*map(html.escape, (*link, "")[:3]))

@@ -59,7 +59,7 @@ def test_the_front_page_leads_to_the_status_the_docs_and_the_examples_that_run(f
     page = asked("/", front, HTTP_HOST="[::1]:4000").html
     links = {link["href"]: link.text for link in page.find_all("a")}
     assert links["/incoming/status"] == "Status"
-    assert links["http://[::1]:4001/"] == "Example 1"
+    assert links["http://[::1]:4001/"] == "One file"
     assert links["/docs/reference/api.md"] == "The HTTP interface"
     assert "http://[::1]:4000/incoming/backend/new_upload" in page.text
     for path in (path for path in links if path.startswith("/docs/")):
