@@ -68,7 +68,7 @@ faults: $(VENV)/.installed-test $(VENV)/.installed-servers ## Tests over a thous
 	@$(SHOWN)
 
 faults-scale: redis $(VENV)/.installed-test $(VENV)/.installed-servers ## Tries 300 uploads over three servers while each of them, Redis and the S3 server are killed
-	@$(NOTED) INCOMING_TEST_SCALE=$${INCOMING_TEST_SCALE:-300} $(PYTHON_BIN) -m pytest -s tests/faults/test_scale.py tests/faults/test_s3_folders.py $(ARGS)
+	@$(NOTED) INCOMING_TEST_SCALE=$${INCOMING_TEST_SCALE:-300} $(PYTHON_BIN) -m pytest -s tests/faults/test_scale.py tests/faults/test_s3_folders.py tests/faults/test_s3_folder_outages.py tests/faults/test_deletion_kills.py $(ARGS)
 	@$(PYTHON_BIN) -m tests.support.reliability faults $(NOTES) add
 
 soak: $(VENV)/.installed-test ## Runs one server under mixed load for half an hour, and checks for leaks
