@@ -19,6 +19,7 @@ import signal
 import sys
 import traceback
 from importlib import import_module
+from types import FrameType
 from typing import Any, Final
 
 import greenlet  # type: ignore[import-untyped]
@@ -63,7 +64,8 @@ def _start(command: dict[str, Any]) -> int:
     os._exit(70)
 
 
-def _show_greenlets(*_: object) -> None:
+def _show_greenlets(_: int, frame: FrameType | None) -> None:
+    sys.stderr.write(f"what runs now\n{''.join(traceback.format_stack(frame))}\n")
     for one in gc.get_objects():
         if isinstance(one, greenlet.greenlet) and one.gr_frame:
             sys.stderr.write(f"{one!r}\n{''.join(traceback.format_stack(one.gr_frame))}\n")

@@ -243,6 +243,8 @@ class StreamWriter(ABC):
         if self._is_finished:
             return
         self._check()
+        if self._holds_back:
+            raise StorageFailed
         generation = self._generation
         with self._finish_lock:
             if self._is_finished:
@@ -493,14 +495,19 @@ class StreamWriter(ABC):
     def _store_all(self) -> None:
         """Returns when everything that was taken is durable."""
         while self._full or self.durable_offset < self.taken_bytes:
+            if self._holds_back:
+                return  # what has come since `begin_unchecked` waits for `accept_unchecked`
+            before = self.durable_offset
             self._store_full_pieces()
             self._store_rest()
             if not self._is_open:
                 raise StorageFailed
+            if self.durable_offset == before:
+                self._wait()  # somebody else is about to note what was stored
 
     def _store_full_pieces(self) -> None:
         """Returns when all full pieces are durable."""
-        while self._full:
+        while self._full and not self._holds_back:
             self._raise_failure()
             self._restart()
             self._note_pieces(self._generation)

@@ -134,6 +134,27 @@ def test_who_stands_still_hears_that_the_store_is_away_and_the_next_flush_raises
     assert writer.durable_offset == len(SMALL)
 
 
+def test_a_flush_beside_a_faster_one_does_not_wait_for_what_is_unchecked(
+    fake: FakeS3, place: BucketPlace
+) -> None:
+    """Nor does it ask for that again and again, which would let nobody else run."""
+    writer = place.storage().open(TICKET, len(CONTENT))
+    write(writer, SMALL)
+
+    def go_on() -> None:
+        writer.begin_unchecked()
+        write(writer, CONTENT, len(SMALL) + 100)
+
+    first, second = gevent.spawn(go_on), gevent.spawn(writer.flush)
+    gevent.joinall([first, second], timeout=DEADLINE_S, raise_error=True)
+    assert first.successful() and second.successful()
+    assert (writer.durable_offset, writer.taken_bytes) == (len(SMALL), len(SMALL) + 100)
+    with pytest.raises(StorageFailed):
+        writer.finish()
+    writer.accept_unchecked()
+    assert writer.durable_offset == len(SMALL) + 100
+
+
 def test_closing_takes_a_limited_time_while_the_store_is_away(fake: FakeS3, place: BucketPlace) -> None:
     place.limits = replace(place.limits, retry_for_s=10_000.0)
     fake.fail("put", "refused", times=10_000)
