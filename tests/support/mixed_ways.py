@@ -32,7 +32,7 @@ from crc32c import crc32c
 from incoming.protocol.withheld import WITHHELD_BYTES
 from tests.support.app import DONE, WAIT, Delivery, Reply, ScriptedApp
 from tests.support.client_v1 import ClientV1, UploadEnded
-from tests.support.client_v2 import ClientV2, Stopping, UploadRefused
+from tests.support.client_v2 import CLOSE_CODES, ClientV2, Stopping, UploadRefused
 from tests.support.data import FileBytes
 from tests.support.halfopen import vanish
 from tests.support.http_upload import Headers, HttpAnswer, HttpUpload, OpenRequest
@@ -498,6 +498,11 @@ class MixedUpload:
             return
         except UploadRefused as exc:
             self.saw_error(exc.code, began_s)
+            return
+        except ConnectionClosed as exc:
+            if exc.code != CLOSE_CODES["taken_over"]:
+                raise
+            self.saw_error("taken_over", began_s)  # version 1 has no other word for it
             return
         match ending:
             case Ending.ANSWERED:
