@@ -57,8 +57,9 @@ def test_parts_resume_where_they_were_after_a(stage: Stage, trouble: str) -> Non
         stage.break_off(trouble)
         assert client.end() == "success", client.seen
     resumed = [one["offset"] for one in client.events("answer") if one["method"] == "HEAD"]
-    assert len(resumed) == 4
-    assert sum(resumed) > 2 * MIB, "what was stored is not sent again"
+    assert len(resumed) >= 4
+    assert sum(resumed[:4]) > 2 * MIB, "what was stored is not sent again"
+    assert set(resumed[4:]) <= {2 * MIB}, "the app was slow, so the client has asked for the file again"
     check(upload, file)
 
 
