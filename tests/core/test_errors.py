@@ -95,7 +95,7 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.UnsupportedVersion("Tus-Resumable", "1.0.0"), "Tus-Resumable must be 1.0.0"),
     (errors.WrongMediaType("text/plain"), "Content-Type must be text/plain"),
     (errors.OffsetMismatch(7, 3), "continues at byte 7, not at byte 3"),
-    (errors.UnsupportedChecksum("sha1, md5"), "has sha1, md5"),
+    (errors.UnsupportedChecksum("sha1, md5"), "supports sha1, md5"),
     (errors.ChecksumMismatch(), "Nothing of it was stored"),
     (errors.DigestMismatch(), "was cancelled"),
     (IllegalTransition(State.WAITING, Release()), "The upload is waiting"),
