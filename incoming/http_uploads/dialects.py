@@ -4,8 +4,8 @@
 |---|---|
 | is for TICKET/session | our library |
 | is for TICKET/parts/N | tus 1.0 |
-| has Tus-Resumable, or is a PATCH with TUS_MEDIA_TYPE or any other one | tus 1.0 |
-| has a header of IETF_HEADERS, or is a PATCH with IETF_MEDIA_TYPE | IETF draft |
+| has Tus-Resumable, or is a PATCH that is not of the IETF draft | tus 1.0 |
+| has a header of the IETF draft, or its media type: see `ietf_draft.is_spoken` | IETF draft |
 | POST multipart/form-data | a form of a page |
 | PUT, POST with any other body | the file as the body, as curl sends it |
 | GET | the state |
@@ -22,12 +22,9 @@ from incoming.core.errors import IncomingError
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer, Headers
 from incoming.http_uploads.request import UploadRequest
+from incoming.protocol import ietf_draft, multipart_form
 
-TUS_MEDIA_TYPE: Final = "application/offset+octet-stream"
-IETF_MEDIA_TYPE: Final = "application/partial-upload"
-FORM_MEDIA_TYPE: Final = "multipart/form-data"
 SESSION: Final = "session"
-IETF_HEADERS: Final = ("Upload-Complete", "Upload-Incomplete", "Upload-Draft-Interop-Version")
 
 
 class DialectName(StrEnum):
@@ -66,14 +63,14 @@ def dialect_of(request: UploadRequest) -> DialectName:
         return DialectName.TUS
     if request.find_header("Tus-Resumable") is not None:
         return DialectName.TUS
-    if any(request.find_header(name) is not None for name in IETF_HEADERS):
+    if ietf_draft.is_spoken(request.find_header):
         return DialectName.IETF
     match request.method:
         case "PATCH":
-            return DialectName.IETF if request.media_type == IETF_MEDIA_TYPE else DialectName.TUS
+            return DialectName.TUS
         case "POST" if request.find_header("Upload-Length") or request.find_header("Upload-Defer-Length"):
             return DialectName.TUS
-        case "POST" if request.media_type == FORM_MEDIA_TYPE:
+        case "POST" if request.media_type == multipart_form.MEDIA_TYPE:
             return DialectName.FORM
         case "PUT" | "POST":
             return DialectName.BODY

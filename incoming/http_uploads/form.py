@@ -19,7 +19,7 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.form_body import FormBody
 from incoming.http_uploads.put import receive_whole
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfers
+from incoming.http_uploads.transfers import FileDescription, Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
 from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
 
@@ -47,9 +47,9 @@ class Forms(Dialect):
         self._check(request)
         form = FormBody(request.body, FormReader(request.header("Content-Type")))
         with self._transfers.uploads.claims.arriving(request.ticket_id) as arrival:
-            said = FileSaid(None, _read_name(form))
+            file = FileDescription(None, _read_name(form))
             arrival.check()  # its name may come late: a newer request has the upload then
-        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+        with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             try:
                 receive_whole(transfer, form, WholeForm())
                 transfer.complete()

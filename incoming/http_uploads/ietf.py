@@ -28,7 +28,7 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.proxy_signs import is_proxied
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
+from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
 from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
     CONTENT_DIGEST,
@@ -73,8 +73,7 @@ class IetfDraft(Dialect):
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers a request. Raises IncomingError, which `failure` then answers."""
-        if request.address.tail not in ((), ("",), (request.ticket_id,)):
-            raise errors.NotFound("This is not the address of an upload.")
+        request.check_names_upload()
         exchange = _Exchange(self, request)
         match request.method:
             case "HEAD" | "GET":
@@ -138,7 +137,7 @@ class _Exchange:
         progress = self._transfers.settle(self._id, self._request.source)
         if self._dialect.ends_at_length and progress.length_bytes == 0:
             # The client takes the offset 0 for success, and may never send anything.
-            with self._transfers.claim(self._id, FileSaid(), self._request.source) as transfer:
+            with self._transfers.claim(self._id, source=self._request.source) as transfer:
                 progress = self._handed_over(transfer)
         if progress.state is State.ISSUED:
             self._draft.remember_parts(self._id)  # a client that sends all at once does not ask before
@@ -168,7 +167,7 @@ class _Exchange:
         read = ietf_draft.read_creation if self._creates else ietf_draft.read_append
         part = read(self._dialect, self._find, self._request.declared_body_bytes)
         digest = read_digest(CONTENT_DIGEST, self._find(CONTENT_DIGEST))
-        with self._transfers.claim(self._id, self._file_said(part), self._request.source) as transfer:
+        with self._transfers.claim(self._id, self._file(part), self._request.source) as transfer:
             self._begin(transfer, part)
             body, check = self._request.body, RequestChecksums((digest,)) if digest else None
             if self._creates:
@@ -186,19 +185,19 @@ class _Exchange:
                 return self._complete(transfer)
             return self._acknowledge(transfer.progress)
 
-    def _file_said(self, part: ietf_draft.Transfer) -> FileSaid:
+    def _file(self, part: ietf_draft.Transfer) -> FileDescription:
         """Returns what the client says of its file. An append says its length once its offset is right."""
         digest = read_digest(REPR_DIGEST, self._find(REPR_DIGEST))
         wanted = wanted_hash(self._find(WANT_REPR_DIGEST))
         named = FileDigest(digest.algorithm, digest.digest).text if digest else ""
         asked = named or (FileDigest(wanted).text if wanted else "")
         if not self._creates:
-            return FileSaid(file_digest=asked)
+            return FileDescription(file_digest=asked)
         metadata = tus.NO_METADATA  # tus-js-client sends its own header for it in this protocol, too
         with suppress(errors.BadHeader):
             metadata = tus.read_metadata(self._find)
         name = file_name(self._find("Content-Disposition")) or metadata.file_name
-        return FileSaid(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
+        return FileDescription(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
 
     @property
     def _repeats(self) -> bool:

@@ -38,7 +38,7 @@ from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import MAX_WAIT_S, UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Place, Transfer, Transfers
+from incoming.http_uploads.transfers import FileDescription, Place, Transfer, Transfers
 from incoming.protocol import messages, tus
 from incoming.protocol.flow_control import Limits, limits_of
 from incoming.protocol.rules import CANCELLED_BY_CLIENT, MAX_REASON_CHARS
@@ -84,8 +84,8 @@ class LibrarySession(Dialect):
     def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
         """Claims the upload for one more request of a session. Raises BadHeader."""
         token, length_bytes = _read_token(request)
-        place, said = Place(token, offset_bytes), FileSaid(length_bytes, proves=True)
-        return self._transfers.claim(request.ticket_id, said, request.source, place)
+        place, file = Place(token, offset_bytes), FileDescription(length_bytes, proves=True)
+        return self._transfers.claim(request.ticket_id, file, request.source, place)
 
     def _limits_for(self, ticket: Ticket) -> Limits:
         window_bytes = self._uploads.context.storages.of(ticket).window_bytes
@@ -100,8 +100,8 @@ class LibrarySession(Dialect):
             raise LeaveOutRefused
         if not isinstance(asked, messages.MsgUploadReq) or asked.version != VERSION:
             raise BadMessage(f"A session begins with MsgUploadReq in version {VERSION}.")
-        said = FileSaid(asked.length_bytes, asked.name, asked.last_modified_ms, proves=True)
-        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+        file = FileDescription(asked.length_bytes, asked.name, asked.last_modified_ms, proves=True)
+        with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             ticket = transfer.ticket
             limits = self._limits_for(ticket).for_connections(1)
             send_limits = limits.send_limits(self._transfers.buffers.in_use, is_contended())
@@ -181,7 +181,9 @@ class LibrarySession(Dialect):
 
     def _cancel(self, request: UploadRequest) -> Answer:
         reason = request.query("reason")[:MAX_REASON_CHARS] or CANCELLED_BY_CLIENT
-        with self._transfers.claim(request.ticket_id, FileSaid(proves=True), request.source) as transfer:
+        with self._transfers.claim(
+            request.ticket_id, FileDescription(proves=True), request.source
+        ) as transfer:
             try:
                 transfer.cancel(reason)
             except WrongState:

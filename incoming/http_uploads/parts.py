@@ -28,7 +28,7 @@ from incoming.core.parts import Assembly, part_id
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.request import NUMBER, PARTS, UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfers
+from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import tus
 from incoming.protocol.tus import Creation, FinalUpload, Header
 
@@ -141,7 +141,7 @@ class Concatenation:
             arrival.check()  # a newer request has the upload then
         if self._uploads.ticket(request.ticket_id).state in RECEIVING:
             raise AppNotReady
-        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+        with self._transfers.claim(request.ticket_id, source=request.source) as transfer:
             progress = transfer.wait_for_app(max(until_s - runtime.now_s(), 0.0))
             if progress.state is not State.FINISHED:
                 raise transfer.app_not_ready

@@ -18,7 +18,7 @@ from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.body import RequestBody
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import BodyCheck, FileSaid, Transfer, Transfers
+from incoming.http_uploads.transfers import BodyCheck, FileDescription, Transfer, Transfers
 from incoming.http_uploads.views import JSON, Views
 from incoming.protocol.content_range import HEADER, read_content_range
 from incoming.protocol.multipart_form import MEDIA_TYPE as FORM
@@ -42,8 +42,8 @@ class WholeBodies(Dialect):
         name, body_bytes = _name(request), _body_bytes(request)
         part = read_content_range(request.find_header(HEADER), body_bytes)
         is_whole = part is None or part.is_whole
-        said = FileSaid(part.file_bytes if part else body_bytes, name)
-        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+        file = FileDescription(part.file_bytes if part else body_bytes, name)
+        with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if part and not is_whole:
                 transfer.check_offset(part.start_bytes)
                 transfer.receive(request.body)

@@ -15,10 +15,11 @@ from functools import cached_property
 from typing import Any, Final
 from urllib.parse import parse_qs
 
-from incoming.core.errors import BadHeader, BadParameter
+from incoming.core.errors import BadHeader, BadParameter, NotFound
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
 from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
+from incoming.wire.media_type import media_type
 
 OVERRIDE_METHODS: Final = frozenset(("PATCH", "DELETE", "HEAD"))
 """What X-HTTP-Method-Override may ask for, on a POST only (tus 1.0, "X-HTTP-Method-Override")."""
@@ -81,6 +82,14 @@ class UploadRequest:
         self.method = override if is_overridden else self.real_method
         self.ticket_id = address.ticket_id or self._named_ticket()
 
+    def check_names_upload(self) -> None:
+        """Raises NotFound unless the address is that of an upload, and not of something below it.
+
+        aiotus puts the id there twice, and others append a slash.
+        """
+        if self.address.tail not in ((), ("",), (self.ticket_id,)):
+            raise NotFound("This is not the address of an upload.")
+
     def _named_ticket(self) -> str:
         """Returns the ticket that a request to the address of all tickets names; empty if it names none."""
         try:
@@ -102,7 +111,7 @@ class UploadRequest:
     @property
     def media_type(self) -> str:
         """The media type of the body in lower case, without parameters; empty when none is named."""
-        return self.header("Content-Type").partition(";")[0].strip().lower()
+        return media_type(self.find_header("Content-Type"))
 
     def accepts(self, media_type: str) -> bool:
         """Returns whether the Accept header names this media type."""

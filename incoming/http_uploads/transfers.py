@@ -57,7 +57,7 @@ OnStored = Callable[[int], object]
 
 
 @dataclass(frozen=True, slots=True)
-class FileSaid:
+class FileDescription:
     """What a client says of its file. It counts the first time, and not before `Transfer.prove`.
 
     `upload_metadata`: the header of tus, as it was sent. `file_digest`: see `core.file_digest`.
@@ -70,6 +70,10 @@ class FileSaid:
     upload_metadata: str = ""
     file_digest: str = ""
     proves: bool = False
+
+
+UNKNOWN_FILE: Final = FileDescription()
+"""What a request says that is about an upload, and not about the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +175,7 @@ class Transfer:
 
     # --- the claim ------------------------------------------------------------------------------------
 
-    def claim(self, said: FileSaid, source: str) -> None:
+    def claim(self, file: FileDescription, source: str) -> None:
         """Takes the upload over. Raises what `Uploads.claim` raises.
 
         A request of a session may not take it from another claim: raises TakenOver where there is a newer
@@ -181,12 +185,12 @@ class Transfer:
         if self._place and not hmac.compare_digest(token.encode(), self._place.session.encode()):
             raise errors.TakenOver if token else errors.SessionEnded
         event = Claim(
-            said.length_bytes,
-            said.name,
-            said.last_modified_ms,
-            upload_metadata=said.upload_metadata,
-            file_digest=said.file_digest,
-            proves=said.proves,
+            file.length_bytes,
+            file.name,
+            file.last_modified_ms,
+            upload_metadata=file.upload_metadata,
+            file_digest=file.file_digest,
+            proves=file.proves,
             token=self._place.session if self._place else new_token(),
         )
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
@@ -640,7 +644,11 @@ class Transfers:
 
     @contextmanager
     def claim(
-        self, ticket_id: str, said: FileSaid, source: str = "", place: Place | None = None
+        self,
+        ticket_id: str,
+        file: FileDescription = UNKNOWN_FILE,
+        source: str = "",
+        place: Place | None = None,
     ) -> Iterator[Transfer]:
         """Takes an upload over from whatever holds it, for one request. Raises what `Uploads.claim` raises.
 
@@ -650,7 +658,7 @@ class Transfers:
         if place:
             self._await_turn(ticket_id, place)
         transfer = Transfer(self, ticket_id, place)
-        transfer.claim(said, source)
+        transfer.claim(file, source)
         self._running[ticket_id] = transfer
         try:
             yield transfer
@@ -666,7 +674,7 @@ class Transfers:
     def claim_part(self, part_id: str, source: str = "") -> Iterator[Transfer]:
         """The same for a part of an upload. Raises what `PartUploads.claim` raises."""
         transfer = Transfer(self, part_id, of_part=True)
-        transfer.claim(FileSaid(), source)
+        transfer.claim(UNKNOWN_FILE, source)
         try:
             yield transfer
         finally:
@@ -678,7 +686,7 @@ class Transfers:
         Raises what `claim` raises, and WrongState once the handover has begun.
         """
         if not self.uploads.ticket(ticket_id).is_in_parts:
-            with suppress(errors.InParts), self.claim(ticket_id, FileSaid(), source) as transfer:
+            with suppress(errors.InParts), self.claim(ticket_id, source=source) as transfer:
                 transfer.cancel(reason)
                 return
         self.uploads.cancel_in_parts(ticket_id, reason)
@@ -726,7 +734,7 @@ class Transfers:
         self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
         if progress.state not in RECEIVING or not self.uploads.claims.is_in_use(ticket_id):
             return progress
-        with self.claim(ticket_id, FileSaid(), source) as transfer:
+        with self.claim(ticket_id, source=source) as transfer:
             return transfer.progress
 
     def watch(self, ticket_id: str, wait_s: float) -> Progress:

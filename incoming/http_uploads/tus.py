@@ -20,7 +20,6 @@ from incoming.core.errors import (
     IncomingError,
     InParts,
     MethodNotAllowed,
-    NotFound,
     OffsetMismatch,
     UnknownTicket,
     UnsupportedVersion,
@@ -35,7 +34,7 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.parts import Concatenation, described
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
+from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
 from incoming.protocol import tus
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload
@@ -79,8 +78,7 @@ class Tus(Dialect):
         if request.address.part_number is not None:
             answer = self._concatenation.answer(request, request.address.part_number)
             return self._with_expiry(answer, request.ticket_id).add(Header.RESUMABLE, tus.VERSION)
-        if request.address.tail not in ((), ("",), (request.ticket_id,)):  # aiotus puts the id there twice
-            raise NotFound("This is not the address of an upload.")
+        request.check_names_upload()
         match request.method:
             case "POST":
                 answer = self._create(request)
@@ -123,9 +121,9 @@ class Tus(Dialect):
         checks = tus.read_checksums(request.find_header)
         metadata = creation.metadata
         has_content = creation.has_content
-        said = FileSaid(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
+        file = FileDescription(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
         answer = Answer(201).add("Location", request.location)
-        with self._transfers.claim(request.ticket_id, said, request.source) as transfer:
+        with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if has_content:
                 transfer.repeat_from(0)
                 transfer.receive(request.body, checks or None)
@@ -143,7 +141,7 @@ class Tus(Dialect):
             return self._with_expiry(final, request.ticket_id)
         if progress.length_bytes == 0 and progress.state is not State.FINISHED:
             # The client takes the offset 0 for success, and may never send anything.
-            with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+            with self._transfers.claim(request.ticket_id, source=request.source) as transfer:
                 progress = self._handed_over(transfer)
         answer = Answer(200).add(
             Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress)
@@ -159,7 +157,7 @@ class Tus(Dialect):
         self._transfers.uploads.admission.check(ticket, None)
         if ticket.is_assembled:
             raise InParts
-        with self._transfers.claim(request.ticket_id, FileSaid(), request.source) as transfer:
+        with self._transfers.claim(request.ticket_id, source=request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
             transfer.check_offset(append.offset_bytes)

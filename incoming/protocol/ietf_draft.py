@@ -16,6 +16,7 @@ from enum import StrEnum
 from typing import Final
 
 from incoming.core.errors import BadHeader, WrongMediaType
+from incoming.wire.media_type import media_type
 from incoming.wire.structured_fields import boolean, integer, serialized
 
 FindHeader = Callable[[str], str | None]
@@ -123,12 +124,7 @@ def spoken(find: FindHeader) -> Spoken:
 def is_spoken(find: FindHeader) -> bool:
     """Returns whether a request has a header, or the media type, that only this protocol has."""
     own = (Header.VERSION, Header.COMPLETE, Header.INCOMPLETE)
-    return any(find(header) is not None for header in own) or media_type(find) == MEDIA_TYPE
-
-
-def media_type(find: FindHeader) -> str:
-    """Returns the media type of the body in lower case, without parameters; empty if there is none."""
-    return (find("Content-Type") or "").partition(";")[0].strip().lower()
+    return any(find(header) is not None for header in own) or media_type(find("Content-Type")) == MEDIA_TYPE
 
 
 # --- requests ------------------------------------------------------------------------------------------
@@ -164,7 +160,8 @@ def is_creation(dialect: Dialect, method: str, find: FindHeader) -> bool:
     """
     if method != "PATCH":
         return True
-    has_type = bool(dialect.append_media_type) and media_type(find) == dialect.append_media_type
+    own_type = media_type(find("Content-Type"))
+    has_type = bool(dialect.append_media_type) and own_type == dialect.append_media_type
     return not has_type and find(Header.OFFSET) is None and find(dialect.flag) is not None
 
 
@@ -183,7 +180,7 @@ def read_creation(dialect: Dialect, find: FindHeader, content_bytes: int | None)
 
 def read_append(dialect: Dialect, find: FindHeader, content_bytes: int | None) -> Transfer:
     """Returns what a request that appends says (4.4). Raises WrongMediaType, BadHeader."""
-    if dialect.append_media_type not in ("", media_type(find)):
+    if dialect.append_media_type not in ("", media_type(find("Content-Type"))):
         raise WrongMediaType(dialect.append_media_type)
     offset_bytes = _offset(find)
     if offset_bytes is None:

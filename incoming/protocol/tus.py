@@ -20,6 +20,7 @@ from incoming.core.errors import BadHeader, UnsupportedChecksum, UnsupportedVers
 from incoming.protocol.messages import MAX_INTEGER
 from incoming.protocol.request_checksum import DIGEST_BYTES, Checksum, Checksums, RequestChecksums
 from incoming.wire.base64_text import decoded
+from incoming.wire.media_type import media_type
 
 FindHeader = Callable[[str], str | None]
 """Returns the value of a header, without blanks around it; None when it is missing. Case does not matter."""
@@ -99,8 +100,7 @@ def read_integer(find: FindHeader, header: str) -> int | None:
 
 def is_file_content(find: FindHeader) -> bool:
     """Returns whether the body has the media type of a file's bytes. Case and parameters do not matter."""
-    media_type = (find("Content-Type") or "").partition(";")[0]
-    return media_type.strip().lower() == MEDIA_TYPE
+    return media_type(find("Content-Type")) == MEDIA_TYPE
 
 
 # --- metadata ------------------------------------------------------------------------------------------

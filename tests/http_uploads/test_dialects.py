@@ -20,6 +20,7 @@ from incoming.http_uploads.request import UploadAddress, UploadRequest
         ("POST", {"HTTP_UPLOAD_LENGTH": "5"}, DialectName.TUS),
         ("POST", {"HTTP_UPLOAD_DEFER_LENGTH": "1"}, DialectName.TUS),
         ("PATCH", {"CONTENT_TYPE": "application/partial-upload; a=b"}, DialectName.IETF),
+        ("POST", {"CONTENT_TYPE": "application/partial-upload"}, DialectName.IETF),
         ("POST", {"HTTP_UPLOAD_COMPLETE": "?1", "HTTP_UPLOAD_LENGTH": "5"}, DialectName.IETF),
         ("PUT", {"HTTP_UPLOAD_INCOMPLETE": "?0"}, DialectName.IETF),
         ("HEAD", {"HTTP_UPLOAD_DRAFT_INTEROP_VERSION": "8"}, DialectName.IETF),

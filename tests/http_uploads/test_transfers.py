@@ -16,7 +16,7 @@ from incoming.core.news import Interrupted
 from incoming.core.progress import Progress
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
-from incoming.http_uploads.transfers import LEASE_S, PARKED_S, FileSaid, Place, Transfer, Transfers
+from incoming.http_uploads.transfers import LEASE_S, PARKED_S, FileDescription, Place, Transfer, Transfers
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.housekeeping import sweep
 from tests.support.fakes import FakeApp
@@ -24,7 +24,7 @@ from tests.support.uploads import TIMES, Client, House, new_claim
 
 BUFFER_BYTES = 4096
 DATA = bytes(range(256)) * 40
-NOTHING = FileSaid()
+NOTHING = FileDescription()
 END = object()
 CUT = object()
 
@@ -123,7 +123,7 @@ class Sending:
         transfers: Transfers,
         ticket_id: str,
         body: FakeBody,
-        said: FileSaid = NOTHING,
+        said: FileDescription = NOTHING,
         check: Check | None = None,
         *,
         after: Callable[[Transfer], Any] = lambda _: None,
@@ -153,7 +153,7 @@ class Sending:
 def send(
     house: House, transfers: Transfers, ticket_id: str, content: bytes, length_bytes: int | None
 ) -> Sending:
-    return Sending(house, transfers, ticket_id, FakeBody(content), FileSaid(length_bytes))
+    return Sending(house, transfers, ticket_id, FakeBody(content), FileDescription(length_bytes))
 
 
 def complete_and_wait(transfer: Transfer) -> Progress:
@@ -163,7 +163,7 @@ def complete_and_wait(transfer: Transfer) -> Progress:
 
 def send_all(house: House, transfers: Transfers, ticket_id: str, content: bytes = DATA) -> Sending:
     body = FakeBody(content)
-    return Sending(house, transfers, ticket_id, body, FileSaid(len(content)), after=complete_and_wait)
+    return Sending(house, transfers, ticket_id, body, FileDescription(len(content)), after=complete_and_wait)
 
 
 # --- receiving ---------------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_a_body_is_stored_and_its_upload_resumes_at_its_end(house: House, transf
 
 def test_a_request_says_how_far_it_is_after_each_piece(house: House, transfers: Transfers) -> None:
     offsets: list[int] = []
-    with transfers.claim(house.new_ticket(), FileSaid(len(DATA))) as transfer:
+    with transfers.claim(house.new_ticket(), FileDescription(len(DATA))) as transfer:
         transfer.receive(as_body(FakeBody(DATA)), on_stored=offsets.append)
     assert offsets == [*range(BUFFER_BYTES, len(DATA), BUFFER_BYTES), len(DATA)]
 
@@ -188,7 +188,7 @@ def test_a_request_says_how_far_it_is_after_each_piece(house: House, transfers: 
 def test_what_had_arrived_before_a_connection_broke_is_stored(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     body = FakeBody(DATA[:3000], CUT, length_bytes=len(DATA))
-    sending = Sending(house, transfers, ticket_id, body, FileSaid(len(DATA)))
+    sending = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
     assert isinstance(sending.error, errors.IncompleteBody)
     assert transfers.settle(ticket_id).offset_bytes == 3000
     assert house.state(ticket_id) is State.UPLOADING
@@ -199,7 +199,7 @@ def test_a_body_that_is_longer_than_what_is_missing_is_refused_unread(
 ) -> None:
     ticket_id = house.new_ticket()
     body = FakeBody(DATA)
-    sending = Sending(house, transfers, ticket_id, body, FileSaid(len(DATA) - 1))
+    sending = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA) - 1))
     assert isinstance(sending.error, errors.TooManyBytes)
     assert body.received_bytes == 0
 
@@ -207,7 +207,7 @@ def test_a_body_that_is_longer_than_what_is_missing_is_refused_unread(
 def test_of_a_body_without_a_length_no_byte_too_many_is_stored(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     body = FakeBody(DATA, b"x", END, length_bytes=None)
-    sending = Sending(house, transfers, ticket_id, body, FileSaid(len(DATA)))
+    sending = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
     assert isinstance(sending.error, errors.TooManyBytes)
     assert transfers.look(ticket_id).offset_bytes == len(DATA)
 
@@ -231,7 +231,7 @@ def test_a_body_of_unknown_length_is_stored_and_its_length_may_follow(
 def test_a_body_with_the_right_checksum_is_stored(house: House, transfers: Transfers, content: bytes) -> None:
     ticket_id = house.new_ticket()
     sending = Sending(
-        house, transfers, ticket_id, FakeBody(content), FileSaid(len(content) + 1), Check(content)
+        house, transfers, ticket_id, FakeBody(content), FileDescription(len(content) + 1), Check(content)
     )
     assert sending.error is None
     assert transfers.look(ticket_id).offset_bytes == len(content)
@@ -277,7 +277,7 @@ def test_a_new_request_ends_a_running_one_and_resumes_behind_its_last_byte(
 ) -> None:
     ticket_id = house.new_ticket()
     running = Sending(house, transfers, ticket_id, FakeBody(DATA[:2000], length_bytes=len(DATA)),
-                      FileSaid(len(DATA)))  # fmt: skip
+                      FileDescription(len(DATA)))  # fmt: skip
     assert not running.is_over
     assert send(house, transfers, ticket_id, DATA[2000:], None).error is None
     assert isinstance(running.error, errors.TakenOver)
@@ -289,7 +289,7 @@ def test_the_offset_that_a_client_asks_for_is_still_right_when_it_resumes(
 ) -> None:
     ticket_id = house.new_ticket()
     body = FakeBody(DATA[:2000], length_bytes=len(DATA))
-    running = Sending(house, transfers, ticket_id, body, FileSaid(len(DATA)))
+    running = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
     assert transfers.settle(ticket_id).offset_bytes == 2000
     body.send(DATA[2000:3000])
     house.runtime.settle()
@@ -300,7 +300,7 @@ def test_the_offset_that_a_client_asks_for_is_still_right_when_it_resumes(
 def test_a_look_disturbs_no_request(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     body = FakeBody(DATA[:2000], length_bytes=len(DATA))
-    running = Sending(house, transfers, ticket_id, body, FileSaid(len(DATA)))
+    running = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
     assert transfers.look(ticket_id).offset_bytes == 2000
     body.send(DATA[2000:])
     house.runtime.settle()
@@ -327,7 +327,9 @@ def test_a_request_ends_when_the_app_cancels_and_when_the_server_stops(
 ) -> None:
     cancelled, stopped = house.new_ticket(), house.new_ticket()
     running = {
-        ticket_id: Sending(house, transfers, ticket_id, FakeBody(DATA[:9], length_bytes=99), FileSaid(99))
+        ticket_id: Sending(
+            house, transfers, ticket_id, FakeBody(DATA[:9], length_bytes=99), FileDescription(99)
+        )
         for ticket_id in (cancelled, stopped)
     }
     house.uploads.cancel_by_app(cancelled, "")
@@ -364,12 +366,12 @@ def test_after_a_kill_an_upload_resumes_at_what_was_stored(house: House, transfe
 def new_session(house: House, transfers: Transfers) -> tuple[str, str]:
     """Returns the ids of a ticket and of a session that has its upload."""
     ticket_id = house.new_ticket()
-    with transfers.claim(ticket_id, FileSaid(9000)) as transfer:
+    with transfers.claim(ticket_id, FileDescription(9000)) as transfer:
         return ticket_id, transfer.session
 
 
 def in_session(house: House, transfers: Transfers, ticket_id: str, body: FakeBody, place: Place) -> Sending:
-    return Sending(house, transfers, ticket_id, body, FileSaid(9000), place=place)
+    return Sending(house, transfers, ticket_id, body, FileDescription(9000), place=place)
 
 
 def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_it(
@@ -418,7 +420,7 @@ def test_any_other_request_takes_over_at_once(
     body = FakeBody(DATA[:1000], length_bytes=3000)
     running = in_session(house, transfers, ticket_id, body, Place(session, 0))
     place = None if offset_bytes is None else Place(session, offset_bytes)
-    with transfers.claim(ticket_id, FileSaid(9000), place=place) as transfer:
+    with transfers.claim(ticket_id, FileDescription(9000), place=place) as transfer:
         assert transfer.offset_bytes == 1000
     body.send(DATA[1000:3000])
     house.runtime.settle()
@@ -463,7 +465,7 @@ def test_the_last_byte_is_withheld_until_the_app_has_the_file(tmp_path: Path) ->
     assert not sending.is_over
     house.runtime.advance(21)
     assert sending.is_over and sending.error is None
-    with transfers.claim(ticket_id, FileSaid()) as transfer:
+    with transfers.claim(ticket_id, FileDescription()) as transfer:
         assert transfer.visible_offset_bytes == len(DATA) - 1
         transfer.check_offset(len(DATA) - 1)
         transfer.receive(as_body(FakeBody(DATA[-1:])))
@@ -513,13 +515,13 @@ def test_an_upload_that_has_arrived_takes_its_withheld_byte_and_no_other(tmp_pat
     for body in (FakeBody(b"ab"), FakeBody(b"ab", END, length_bytes=None)):
         sending = Sending(house, transfers, ticket_id, body)
         assert isinstance(sending.error, errors.TooManyBytes)
-    with pytest.raises(errors.OffsetMismatch), transfers.claim(ticket_id, FileSaid()) as transfer:
+    with pytest.raises(errors.OffsetMismatch), transfers.claim(ticket_id, FileDescription()) as transfer:
         transfer.check_offset(3)
 
 
 def test_a_body_may_repeat_what_is_stored_and_continue(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
-    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+    with transfers.claim(ticket_id, FileDescription(len(DATA))) as transfer:
         transfer.receive(as_body(FakeBody(DATA[:5000])))
         transfer.repeat_from(1000)
         check = Check(DATA[1000:9000])
@@ -533,7 +535,7 @@ def test_a_body_may_repeat_what_is_stored_and_continue(house: House, transfers: 
 
 def test_a_body_that_differs_from_what_is_stored_is_another_file(house: House, transfers: Transfers) -> None:
     ticket_id, other = house.new_ticket(), bytes([DATA[0] ^ 1]) + DATA[1:]
-    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+    with transfers.claim(ticket_id, FileDescription(len(DATA))) as transfer:
         transfer.receive(as_body(FakeBody(DATA[:5000])))
         transfer.repeat_from(0)
         with pytest.raises(errors.WrongFile):
@@ -546,7 +548,7 @@ def test_a_body_that_differs_from_what_is_stored_is_another_file(house: House, t
 
 def test_a_repeated_body_may_not_have_more_bytes_than_the_file(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
-    with transfers.claim(ticket_id, FileSaid(len(DATA))) as transfer:
+    with transfers.claim(ticket_id, FileDescription(len(DATA))) as transfer:
         transfer.receive(as_body(FakeBody(DATA[:5000])))
         for body in (FakeBody(DATA + b"x"), FakeBody(DATA, b"x", END, length_bytes=None)):
             transfer.repeat_from(0)
@@ -560,20 +562,23 @@ def test_what_the_app_has_taken_away_is_not_compared_again(tmp_path: Path) -> No
     send_all(house, transfers, ticket_id)
     house.runtime.advance(2)
     house.file(ticket_id).unlink()
-    with transfers.claim(ticket_id, FileSaid()) as transfer:
+    with transfers.claim(ticket_id, FileDescription()) as transfer:
         transfer.repeat_from(len(DATA) - 100)
         transfer.receive(as_body(FakeBody(DATA[-100:])))
 
 
 def test_an_empty_file_is_handed_over_too(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
-    with transfers.claim(ticket_id, FileSaid(0, "empty")) as transfer:
+    with transfers.claim(ticket_id, FileDescription(0, "empty")) as transfer:
         assert complete_and_wait(transfer).state is State.FINISHED
         assert transfer.visible_offset_bytes == 0
 
 
 def test_a_file_is_not_complete_while_bytes_are_missing(house: House, transfers: Transfers) -> None:
-    with transfers.claim(house.new_ticket(), FileSaid(10)) as transfer, pytest.raises(errors.WrongState):
+    with (
+        transfers.claim(house.new_ticket(), FileDescription(10)) as transfer,
+        pytest.raises(errors.WrongState),
+    ):
         transfer.complete()
 
 
@@ -694,12 +699,12 @@ def test_a_client_that_watches_gets_an_answer_when_its_time_is_over(
 def test_a_client_may_cancel_until_the_handover_has_begun(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     send(house, transfers, ticket_id, DATA[:100], len(DATA))
-    with transfers.claim(ticket_id, FileSaid()) as transfer:
+    with transfers.claim(ticket_id, FileDescription()) as transfer:
         transfer.cancel("enough")
     assert house.state(ticket_id) is State.CANCELLED
     arrived = house.new_ticket()
     house.arrive(arrived)
-    with transfers.claim(arrived, FileSaid()) as transfer, pytest.raises(errors.WrongState):
+    with transfers.claim(arrived, FileDescription()) as transfer, pytest.raises(errors.WrongState):
         transfer.cancel("too late")
 
 
@@ -708,9 +713,9 @@ def test_a_cancellation_counts_though_the_first_part_of_the_upload_comes_at_the_
 ) -> None:
     ticket_id, claim = house.new_ticket(), transfers.claim
 
-    def claim_later(*args: Any) -> Any:
+    def claim_later(*args: Any, **kwargs: Any) -> Any:
         house.uploads.parts.create(ticket_id, 10, "", "")
-        return claim(*args)
+        return claim(*args, **kwargs)
 
     monkeypatch.setattr(transfers, "claim", claim_later)
     transfers.cancel(ticket_id, "", "enough")

@@ -10,7 +10,7 @@ import pytest
 from incoming.core import errors
 from incoming.core.lifecycle import State
 from incoming.http_uploads.put import receive_whole
-from incoming.http_uploads.transfers import FileSaid, Transfer, Transfers
+from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
 from tests.http_uploads.test_transfers import (
     CUT,
     DATA,
@@ -28,7 +28,7 @@ from tests.support.slow_house import SlowHouse
 from tests.support.slow_storage import GIVES_UP_AFTER_S
 from tests.support.uploads import TIMES
 
-WHOLE = FileSaid(len(DATA))
+WHOLE = FileDescription(len(DATA))
 
 
 @pytest.fixture
