@@ -201,6 +201,27 @@ def test_a_bad_head_is_refused_before_a_file_is_stored(fake: FakeS3, place: Buck
     assert refused(fake, place, FOLDER.head, 40) == "wrong_length"
 
 
+@pytest.mark.parametrize("is_durable", [False, True])
+@pytest.mark.parametrize("damaged_at", [20, 40])
+def test_the_right_head_is_stored_after_a_damaged_one_was_discarded(
+    fake: FakeS3, place: BucketPlace, damaged_at: int, is_durable: bool
+) -> None:
+    damaged = FOLDER.stream[:damaged_at] + b"?" + FOLDER.stream[damaged_at + 1 :]
+    writer = place.storage().folders.open(TICKET, len(FOLDER.stream))
+    with pytest.raises(BadFolder) as refused:
+        for at in range(0, len(damaged), 10):
+            writer.write(memoryview(damaged)[at : at + 10])
+            if is_durable:
+                writer.flush()
+    assert refused.value.reason == "damaged"
+    writer.truncate(0)
+    assert (writer.taken_bytes, writer.durable_offset) == (0, 0)
+    writer.fence("the next claim")
+    write(writer, FOLDER.stream)
+    writer.finish()
+    assert listed(fake, place)
+
+
 def test_a_stream_of_unknown_length_that_does_not_fit_its_list_is_refused(place: BucketPlace) -> None:
     folders = place.storage().folders
     writer = folders.open(TICKET, None)
