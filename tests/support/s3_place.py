@@ -30,6 +30,8 @@ class KillableRuntime(GeventRuntime):
     def __init__(self, speed: float = 1.0) -> None:
         """With a `speed` its time is so many times as fast as that of the world."""
         super().__init__()
+        self.has_fast_limits = False
+        """Whether `time_limit` is as fast. Then a busy machine may not have the time for what is limited."""
         self._speed = speed
         self._started: list[Any] = []
 
@@ -43,7 +45,7 @@ class KillableRuntime(GeventRuntime):
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
         """See Runtime."""
-        return super().time_limit(duration_s / self._speed, error)
+        return super().time_limit(duration_s / (self._speed if self.has_fast_limits else 1.0), error)
 
     def spawn(self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> Task:
         """See Runtime."""

@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
@@ -255,13 +256,13 @@ class S3Writer(StreamWriter):
 
     def _delete_leftovers(self) -> None:
         """Deletes what is left beside the object: all rests, also those of processes that were killed."""
-        client, key = self._context.client, self._manifest.key
-        with contextlib.suppress(S3Error):
-            for rest_key in client.keys(self._context.address.rests(self._ticket_id)):
-                client.delete(rest_key)
+        client, key, run = self._context.client, self._manifest.key, self._retries.run
+        with contextlib.suppress(S3Error, StorageFailed):
+            for rest_key in run(lambda: client.keys(self._context.address.rests(self._ticket_id))):
+                run(partial(client.delete, rest_key))
             if self._lost_creation or key == self._context.address.object_key(self._ticket_id):
-                for upload_id in client.uploads(key):  # a killed process may have begun one that nobody knows
-                    client.abort(key, upload_id)
+                for upload_id in run(lambda: client.uploads(key)):
+                    run(partial(client.abort, key, upload_id))  # a killed process may have begun it
 
     def _cut(self, length_bytes: int) -> None:
         """Discards durable bytes. Nothing else is under way."""

@@ -157,6 +157,7 @@ def test_a_flush_beside_a_faster_one_does_not_wait_for_what_is_unchecked(
 
 def test_closing_takes_a_limited_time_while_the_store_is_away(fake: FakeS3, place: BucketPlace) -> None:
     place.limits = replace(place.limits, retry_for_s=10_000.0)
+    place.runtime.has_fast_limits = True
     fake.fail("put", "refused", times=10_000)
     storage = place.storage()
     writer = storage.open(TICKET, len(CONTENT))
@@ -668,6 +669,22 @@ def test_a_store_that_refuses_the_condition_of_a_deletion_deletes_without_it(
         settled(place, storage)
         assert fake.objects == {}
     assert not storage.retries.count, "it is asked once"
+
+
+@pytest.mark.parametrize("operation", ["list", "delete"])
+def test_a_rest_beside_a_complete_object_is_deleted_though_the_store_is_away_for_a_moment(
+    fake: FakeS3, place: BucketPlace, operation: str
+) -> None:
+    writer = place.storage().open(TICKET, len(SMALL))
+    write(writer, SMALL)
+    writer.flush()
+    assert len(fake.objects) == 1, "the rest"
+    fake.fail(operation, "dropped")
+    writer.finish()
+    with gevent.Timeout(DEADLINE_S):
+        while place.runtime.is_busy:
+            gevent.sleep(0.002)
+    assert list(fake.objects) == [key(place)]
 
 
 class Hesitation:

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.checksum import checksum
+from incoming.core.errors import StorageFailed
 from incoming.core.folder_list import line
 from incoming.storage.s3.folders.context import FolderContext
 from incoming.storage.s3.folders.objects import NewObject
@@ -133,14 +134,14 @@ class FolderCompletion:
 
     def delete_leftovers(self, state: FolderState) -> None:
         """Deletes what is left beside the objects: rests and uploads, also those of killed processes."""
-        client = self._context.client
-        with contextlib.suppress(S3Error):
-            for key in client.keys(self._context.address.rests(self._ticket_id)):
+        client, run = self._context.client, self._context.retries.run
+        with contextlib.suppress(S3Error, StorageFailed):
+            for key in run(lambda: client.keys(self._context.address.rests(self._ticket_id))):
                 if key != state.head_key:
-                    client.delete(key)
+                    run(partial(client.delete, key))
             if state.key == self._context.address.object_key(self._ticket_id):
-                for key, upload_id in client.uploads_below(f"{state.key}/"):
-                    client.abort(key, upload_id)
+                for key, upload_id in run(lambda: client.uploads_below(f"{state.key}/")):
+                    run(partial(client.abort, key, upload_id))
 
 
 def _list(plan: FolderPlan, state: FolderState, pieces: Sequence[StoredPiece]) -> bytes:
