@@ -102,13 +102,16 @@ function neighbours(format, folder) {
   };
 }
 
-/** A style sheet that a bundle imports is a text, minified. */
+/** A style sheet that a bundle imports is a text, minified. Its private custom properties (`--_name`) get short names. */
 const style_sheets = {
   name: 'style sheets',
   setup(build) {
     build.onLoad({ filter: /\.css$/ }, async ({ path }) => {
       const { code } = await transform(readFileSync(path, 'utf8'), { loader: 'css', minify: true });
-      return { contents: code.trim(), loader: 'text' };
+      const names = [...new Set(code.match(/--_[\w-]+/g))];
+      const contents = code.trim().replace(/--_[\w-]+/g, (name) => `--_${LETTERS[names.indexOf(name)]}`)
+        .replace(/(--_\w:|,) /g, '$1');
+      return { contents, loader: 'text' };
     });
   },
 };

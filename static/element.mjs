@@ -2,8 +2,8 @@
 // Built by scripts/build-library.mjs: make changes in static/src, which has the comments, too.
 // src/element/incoming_upload.js
 import incoming from "./incoming.mjs";
-import { Queue, check_file, files_of, ticket_from } from "./queue.mjs";
-import { forget, keep_awake, pick_files, remember, reopen, watch_unfinished } from "./resume.mjs";
+import { Queue, files_in, ticket_from } from "./queue.mjs";
+import { forget, keep_awake, pick_with_handles, remember, reopen, watch_unfinished } from "./resume.mjs";
 
 // src/element/dom.js
 function h(what, attributes = {}, ...children) {
@@ -30,50 +30,59 @@ function style(where, name, value) {
 }
 
 // src/element/now.js
+var BLANK = {
+  type: "",
+  size: 0,
+  reason: "",
+  message: "",
+  bytes_acked: 0,
+  bytes_per_s: 0,
+  seconds_left: null,
+  next_retry_at: null,
+  files_total: 0,
+  files_acked: 0,
+  current_file: "",
+  left_out: [],
+  can_pause: false,
+  can_cancel: false,
+  can_retry: false
+};
 function file_now({ id, file, path, state, message, reason, bytes_acked, can_pause, can_resume, can_cancel, can_retry, upload }) {
-  const common = { key: String(id), path, type: file.type, size: file.size, reason, bytes_acked, can_pause, can_cancel, can_retry };
-  const idle = { bytes_per_s: 0, seconds_left: null, next_retry_at: null };
-  if (state !== "running") return { ...common, ...idle, state, message };
-  if (!upload) return { ...common, ...idle, state: can_retry ? "retrying" : "asking", message };
-  const { bytes_per_s, seconds_left, next_retry_at, state_msg } = upload;
-  return { ...common, bytes_per_s, seconds_left, next_retry_at, state: upload.state, message: state_msg, can_pause: can_pause || can_resume };
+  const { type, size, files_total = 0 } = (
+    /** @type {incoming.Folder} */
+    file
+  );
+  const { bytes_per_s, seconds_left, next_retry_at, files_acked, current_file, left_out } = upload || BLANK;
+  const now = {
+    key: String(id),
+    path,
+    type,
+    size,
+    files_total,
+    state,
+    message,
+    reason,
+    bytes_acked,
+    can_pause,
+    can_cancel,
+    can_retry,
+    bytes_per_s,
+    seconds_left,
+    next_retry_at,
+    files_acked,
+    current_file,
+    left_out
+  };
+  if (state !== "running") return now;
+  if (!upload) return { ...now, state: can_retry ? "retrying" : "asking" };
+  return { ...now, state: upload.state, message: upload.state_msg, can_pause: can_pause || can_resume };
 }
-
-// src/storage.js
-function with_storage(use) {
-  try {
-    return use(localStorage);
-  } catch (error) {
-    return null;
-  }
+function reading_now(path, message) {
+  return { ...BLANK, key: `/${path}`, path, state: "reading", message, files_total: 1, can_cancel: true };
 }
-
-// src/element/owner.js
-var PREFIX = "incoming-upload:";
-var KEEP_DAYS = 30;
-function own(upload_id, owner) {
-  with_storage((storage) => storage.setItem(PREFIX + upload_id, JSON.stringify({ owner, at_ms: Date.now() })));
-}
-function disown(upload_id) {
-  with_storage((storage) => storage.removeItem(PREFIX + upload_id));
-}
-function owned_by(owner) {
-  const ids = /* @__PURE__ */ new Set();
-  with_storage((storage) => {
-    for (const key of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
-      const entry = parsed(storage.getItem(key));
-      if (!(entry.at_ms > Date.now() - KEEP_DAYS * 864e5)) storage.removeItem(key);
-      else if (entry.owner === owner) ids.add(key.slice(PREFIX.length));
-    }
-  });
-  return ids;
-}
-function parsed(text) {
-  try {
-    return Object(JSON.parse(String(text)));
-  } catch (error) {
-    return {};
-  }
+function begun_now({ upload_id, filename, bytes_total, files_total = 0, bytes_acked, handle, live }) {
+  const state = live ? "elsewhere" : handle ? "begun" : "missing";
+  return { ...BLANK, key: upload_id, path: filename, state, size: bytes_total, files_total, bytes_acked };
 }
 
 // src/element/icons.js
@@ -84,9 +93,9 @@ var PATHS = {
   text: SHEET + "M9.5 13h6M9.5 16.5h4",
   image: "M3 5h18v14H3zM3.5 17.5 9 12l4 4 2.5-2.5 5 5M15.5 9.5h.01",
   video: "M3 6h12v12H3zM15 11l6-3.5v9L15 13",
-  audio: "M9 17.5V6l10-2v11.5M9 17.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0zM19 15.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z",
+  audio: "M4 9.5v5h4l5 4v-13l-5 4zM17 9q2.5 3 0 6M19.5 6.5q4.5 5.5 0 11",
   archive: "M4 8.5V20h16V8.5M3 4h18v4.5H3zM10 12.5h4",
-  table: "M4 4h16v16H4zM4 9.5h16M4 14.5h16M10 9.5V20",
+  folder: "M3 5h6l2.5 3H21v11H3z",
   // What a button does.
   pause: "M9 6v12M15 6v12",
   resume: "M8 5.5v13L18.5 12z",
@@ -117,75 +126,77 @@ function set_icon(svg, name) {
     "d",
     path
   );
-  show(svg, path !== "");
+  show(svg, path);
 }
 
 // src/element/row.js
 var TAIL = 9;
-var IN_WORDS = ["retry_now", "retry", "continue", "find_file"];
-var Row = class {
-  /** @param {string} key */
-  constructor(key) {
-    this.key = key;
-    this.icon = icon("file");
-    this.mark = icon("", "badge");
-    this.picture = h("span.icon", {}, this.icon, this.mark);
-    this.stem = h("span.stem");
-    this.tail = h("span.tail");
-    this.whole = h("span.heard");
-    this.name = h("div.name", {}, h("span.cut", { dir: "auto", "aria-hidden": "true" }, this.stem, this.tail), this.whole);
-    this.facts = h("bdi.words");
-    this.bar = new Bar();
-    this.go = button("");
-    this.stop = button("");
-    this.root = h(
-      "li.row",
-      { tabindex: "-1", "data-key": key },
-      this.picture,
-      h("div.text", {}, this.name, h("div.facts", {}, this.facts)),
-      this.go,
-      this.stop,
-      this.bar.root
-    );
+var SHORT = 12;
+var IN_WORDS = ["retry_now", "retry", "continue", "find_file", "find_folder"];
+function make_row(key) {
+  const picture = icon("file");
+  const mark = icon("", "badge");
+  const stem = h("span.stem");
+  const tail = h("span.tail");
+  const whole = h("span.heard");
+  const name = h("div.name", {}, h("span.cut", { dir: "auto", "aria-hidden": "true" }, stem, tail), whole);
+  const words = h("bdi.words");
+  const inside = h("bdi.inside");
+  const bar = make_bar();
+  const go = make_button("");
+  const stop = make_button("");
+  const root = h(
+    "li.row",
+    { tabindex: "-1", "data-key": key },
+    h("span.icon", {}, picture, mark),
+    h("div.text", {}, name, h("div.facts", {}, words, inside)),
+    go,
+    stop,
+    bar.root
+  );
+  function draw2(row, texts) {
+    const { path } = row;
+    const file = path.slice(path.lastIndexOf("/") + 1);
+    const letters = [...file];
+    const cut = letters.length < SHORT ? 0 : -TAIL;
+    put(stem, letters.slice(0, cut).join(""));
+    put(tail, letters.slice(cut).join(""));
+    put(whole, path);
+    set(name, "title", path);
+    set_icon(picture, row.kind);
+    set_icon(mark, row.tone);
+    put_facts(words, row.facts);
+    put_facts(inside, row.inside);
+    set(inside, "class", row.lacks ? "inside lacks" : "inside");
+    set(root, "data-tone", row.tone);
+    set(root, "class", `row${row.inside.length ? " folder" : ""}${row.bar ? " moving" : ""}${row.waits ? " waits" : ""}${IN_WORDS.includes(row.go) ? " worded" : ""}`);
+    bar.draw(row.bar, row.fraction, texts.progress_of(file));
+    set_button(go, row.go, file, texts);
+    set_button(stop, row.stop, file, texts);
   }
-  /** @param {RowView} row @param {Texts} texts */
-  draw(row, texts) {
-    const name = row.path.slice(row.path.lastIndexOf("/") + 1);
-    const letters = [...name];
-    put(this.stem, letters.slice(0, -TAIL).join(""));
-    put(this.tail, letters.slice(-TAIL).join(""));
-    put(this.whole, row.path);
-    set(this.name, "title", row.path);
-    set_icon(this.icon, row.kind);
-    const facts = row.facts.join(" · ");
-    set_icon(this.mark, row.tone);
-    put(this.facts, facts);
-    set(this.facts, "title", facts);
-    set(this.root, "data-tone", row.tone);
-    set(this.root, "class", `row${row.bar ? " moving" : ""}${row.waits ? " waits" : ""}${IN_WORDS.includes(row.go) ? " worded" : ""}`);
-    this.bar.draw(row.bar, row.fraction, texts.progress_of(name));
-    set_button(this.go, row.go, name, texts);
-    set_button(this.stop, row.stop, name, texts);
+  return { key, root, go, picture, draw: draw2 };
+}
+function put_facts(where, facts) {
+  const text = facts.join(" · ");
+  put(where, text);
+  set(where, "title", text);
+}
+function make_bar() {
+  const fill = h("div.fill");
+  const root = h("div.bar", { role: "progressbar" }, fill);
+  function draw2(visible, fraction, label2) {
+    show(root, visible);
+    set(root, "aria-label", label2);
+    set(root, "aria-valuenow", String(Math.floor(100 * fraction)));
+    style(fill, "transform", `scaleX(${fraction.toFixed(4)})`);
   }
-};
-var Bar = class {
-  constructor() {
-    this.fill = h("div.fill");
-    this.root = h("div.bar", { role: "progressbar" }, this.fill);
-  }
-  /** @param {boolean} visible @param {number} fraction @param {string} label */
-  draw(visible, fraction, label2) {
-    show(this.root, visible);
-    set(this.root, "aria-label", label2);
-    set(this.root, "aria-valuenow", String(Math.floor(100 * fraction)));
-    style(this.fill, "transform", `scaleX(${fraction.toFixed(4)})`);
-  }
-};
-function button(action, look = "square", ...children) {
+  return { root, draw: draw2 };
+}
+function make_button(action, look = "square", ...children) {
   return h("button.button", { type: "button", class: look, "data-action": action }, ...children);
 }
 function set_button(where, action, name, texts) {
-  show(where, action !== "");
+  show(where, action);
   const label2 = String(
     /** @type {any} */
     texts[action]
@@ -200,6 +211,39 @@ function set_button(where, action, name, texts) {
   where.replaceChildren(in_words ? label2 : icon(action));
 }
 
+// src/element/rows.js
+function make_rows(list, on_new) {
+  let all = (
+    /** @type {Map<string, Row>} */
+    /* @__PURE__ */ new Map()
+  );
+  return {
+    /** @param {string} key */
+    get: (key) => all.get(key),
+    /**
+     * @param {number[]} indices of those that exist @param {(index: number) => import('./view.js').Row} row_at
+     * @param {import('./texts.js').Texts} texts
+     */
+    draw(indices, row_at, texts) {
+      const before = all;
+      all = /* @__PURE__ */ new Map();
+      for (const index of indices) {
+        const view2 = row_at(index);
+        const row = before.get(view2.key) || make_row(view2.key);
+        if (!before.delete(view2.key)) on_new(row);
+        all.set(view2.key, row);
+        row.draw(view2, texts);
+      }
+      before.forEach(({ root }) => root.remove());
+      let next = list.firstElementChild;
+      for (const { root } of all.values()) {
+        if (root === next) next = next.nextElementSibling;
+        else list.insertBefore(root, next);
+      }
+    }
+  };
+}
+
 // src/element/panel.js
 var MANY = 60;
 var ROWS_OUT_OF_SIGHT = 8;
@@ -207,267 +251,229 @@ var MAX_ROWS_IN_SIGHT = 40;
 var FEW = 6;
 var TOTAL_ACTIONS = ["retry_all", "pause_all", "resume_all", "cancel_all", "clear", "keep", "cancel_really"];
 var label = (what, key, more) => h(what, { "data-text": key, ...more });
-var worded = (action, look, key = action) => {
-  const made = button(action, look);
-  if (key) set(made, "data-text", key);
+function worded(action, look, key = action) {
+  const made = make_button(action, look);
+  set(made, "data-text", key);
   return made;
-};
-var Panel = class {
-  /**
-   * @param {ShadowRoot} shadow
-   * @param {(action: string, key: string) => void} on a button was pressed; `key` is that of its row, or ""
-   * @param {(row: Row) => void} on_new_row for its picture
-   */
-  constructor(shadow, on, on_new_row) {
-    this.shadow = shadow;
-    this.view = /** @type {View | null} */
-    null;
-    this.texts = /** @type {Texts | null} */
-    null;
-    this.row_px = 0;
-    this.follows = true;
-    this.is_over = false;
-    this.parked = /** @type {Element | null | undefined} */
-    null;
-    this.trouble_text = h("span", { dir: "auto" });
-    this.trouble = h("div.trouble", { role: "alert", hidden: "" }, icon("bad", "badge"), this.trouble_text);
-    this.continue_all = worded("continue_all", "quiet small");
-    this.begun_list = h("ul.list", { role: "list" });
-    this.begun = h(
-      "div.begun",
-      { class: "card", role: "group", "aria-labelledby": "begun" },
-      h("div.head", {}, label("strong", "continue_title", { id: "begun" }), this.continue_all),
-      this.begun_list
+}
+function make_panel(shadow, on, on_new_row) {
+  let view2 = (
+    /** @type {View | null} */
+    null
+  );
+  let texts = (
+    /** @type {Texts | null} */
+    null
+  );
+  let row_px = 0;
+  let follows = true;
+  let is_over = false;
+  let parked = (
+    /** @type {Element | null | undefined} */
+    null
+  );
+  const trouble_text = h("span", { dir: "auto" });
+  const trouble = h("div.trouble", { role: "alert", hidden: "" }, icon("bad", "badge"), trouble_text);
+  const continue_all = worded("continue_all", "quiet small");
+  const begun_list = h("ul.list", { role: "list" });
+  const begun = h(
+    "div.begun",
+    { class: "card", role: "group", "aria-labelledby": "begun" },
+    h("div.head", {}, label("strong", "continue_title", { id: "begun" }), continue_all),
+    begun_list
+  );
+  const title = h("bdi.title");
+  const hint = h("bdi.hint");
+  const choose = make_button("choose", "main");
+  const folder = worded("choose_folder", "quiet");
+  const camera = worded("take_photo", "quiet");
+  const zone = h(
+    "div.dropzone",
+    {},
+    h("span.sign", {}, icon("upload")),
+    h("span.text", {}, title, hint),
+    h("span.buttons", {}, choose, folder, camera)
+  );
+  const refused_title = h("strong");
+  const refused_list = h("ul");
+  const close = make_button("close", "square", icon("cancel"));
+  const refused = h("div.refused", {}, icon("bad", "badge"), h("div.text", {}, refused_title, refused_list), close);
+  const headline = h("bdi.headline");
+  const failed = h("bdi");
+  const show_failed = make_button("show_failed", "link", failed);
+  const numbers = h("bdi");
+  const total_bar = make_bar();
+  const buttons = TOTAL_ACTIONS.map((name) => name === "cancel_really" ? worded(name, "danger small", "cancel_all") : worded(name, "quiet small"));
+  const total = h(
+    "div.total",
+    { tabindex: "-1", role: "group" },
+    h("div.sums", {}, headline, show_failed, h("div.facts", {}, numbers), label("strong.question", "cancel_really")),
+    h("div.buttons", {}, ...buttons),
+    total_bar.root
+  );
+  const list = h("ul.list", { role: "list" });
+  const scroller = h("div.scroller", {}, list);
+  const card = h("div.files", { class: "card" }, total, scroller);
+  const news = h("p.heard", { role: "status" });
+  const curtain = h("div.curtain", { class: "curtain dropzone large", hidden: "" }, icon("upload"), label("strong", "drop_now"));
+  const root = h("div.root", {}, trouble, begun, zone, refused, card, news, curtain);
+  shadow.append(root);
+  const begun_rows = make_rows(begun_list, () => {
+  });
+  const rows = make_rows(list, on_new_row);
+  root.addEventListener("click", ({ target }) => {
+    const pressed = (
+      /** @type {Element} */
+      target.closest("[data-action]")
     );
-    this.title = h("bdi.title");
-    this.hint = h("bdi.hint");
-    this.choose = button("choose", "main");
-    this.folder = worded("choose_folder", "quiet");
-    this.camera = worded("take_photo", "quiet");
-    this.zone = h(
-      "div.dropzone",
-      {},
-      h("span.sign", {}, icon("upload")),
-      h("span.text", {}, this.title, this.hint),
-      h("span.buttons", {}, this.choose, this.folder, this.camera)
-    );
-    this.refused_title = h("strong");
-    this.refused_list = h("ul");
-    this.close = button("close", "square", icon("cancel"));
-    this.refused = h("div.refused", {}, icon("bad", "badge"), h("div.text", {}, this.refused_title, this.refused_list), this.close);
-    this.headline = h("bdi.headline");
-    this.failed = h("bdi");
-    this.show_failed = button("show_failed", "link", this.failed);
-    this.numbers = h("bdi");
-    this.total_bar = new Bar();
-    this.question = label("strong.question", "cancel_really");
-    this.buttons = {};
-    for (const name of TOTAL_ACTIONS) {
-      const is_last = name === "cancel_really";
-      this.buttons[name] = worded(name, is_last ? "danger small" : "quiet small", is_last ? "cancel_all" : name);
-    }
-    this.total = h(
-      "div.total",
-      { tabindex: "-1", role: "group" },
-      h("div.sums", {}, this.headline, this.show_failed, h("div.facts", {}, this.numbers), this.question),
-      h("div.buttons", {}, ...Object.values(this.buttons)),
-      this.total_bar.root
-    );
-    this.list = h("ul.list", { role: "list" });
-    this.scroller = h("div.scroller", {}, this.list);
-    this.card = h("div.files", { class: "card" }, this.total, this.scroller);
-    this.news = h("p.heard", { role: "status" });
-    this.curtain = h("div.curtain", { hidden: "" }, icon("upload"), label("strong", "drop_now"));
-    this.root = h("div.root", {}, this.trouble, this.begun, this.zone, this.refused, this.card, this.news, this.curtain);
-    shadow.append(this.root);
-    this.begun_rows = new Rows(this.begun_list, () => {
-    });
-    this.rows = new Rows(this.list, on_new_row);
-    this.root.addEventListener("click", ({ target }) => {
-      const pressed = (
-        /** @type {Element} */
-        target.closest("[data-action]")
-      );
-      if (pressed) on(String(pressed.getAttribute("data-action")), key_of(pressed));
-    });
-    this.scroller.addEventListener("scroll", () => this.draw_rows());
-    for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) {
-      this.scroller.addEventListener(type, () => {
-        this.follows = false;
-      }, { passive: true });
-    }
+    if (pressed) on(String(pressed.getAttribute("data-action")), key_of(pressed));
+  });
+  scroller.addEventListener("scroll", draw_rows);
+  for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    scroller.addEventListener(type, () => {
+      follows = false;
+    }, { passive: true });
   }
-  /** @param {View} view @param {Texts} texts */
-  draw(view2, texts) {
-    const restore_focus = focus_of(this);
-    if (this.texts !== texts) this.draw_labels(texts);
-    this.view = view2;
-    this.texts = texts;
-    put(this.trouble_text, view2.trouble);
-    show(this.trouble, view2.trouble !== "");
-    show(this.begun, view2.begun.length > 0);
-    show(this.continue_all, view2.continue_all);
-    this.begun_rows.draw(view2.begun.map((_, index) => index), (index) => view2.begun[index], texts);
-    set(this.zone, "class", `dropzone ${view2.zone}`);
-    show(this.zone, view2.zone !== "");
-    put(this.title, view2.title);
-    put(this.hint, view2.hint);
-    put(this.choose, view2.choose);
-    set(this.choose, "class", view2.zone === "large" ? "main" : "quiet");
-    show(this.folder, view2.directory);
-    show(this.camera, view2.camera);
-    show(this.refused, view2.refused.length > 0);
-    put(this.refused_title, view2.refused_title);
-    if (this.refused_list.textContent !== view2.refused.join("")) {
-      this.refused_list.replaceChildren(...view2.refused.map((line) => h("li", { dir: "auto" }, line)));
+  function draw2(now, table) {
+    const restore_focus = remember_focus();
+    if (texts !== table) draw_labels(table);
+    view2 = now;
+    texts = table;
+    put(trouble_text, now.trouble);
+    show(trouble, now.trouble);
+    show(begun, now.begun.length);
+    show(continue_all, now.continue_all);
+    begun_rows.draw([...now.begun.keys()], (index) => now.begun[index], table);
+    set(zone, "class", `dropzone ${now.zone}`);
+    show(zone, now.zone);
+    put(title, now.title);
+    put(hint, now.hint);
+    put(choose, now.choose);
+    set(choose, "class", now.zone === "large" ? "main" : "quiet");
+    show(folder, now.directory);
+    show(camera, now.camera);
+    show(refused, now.refused.length);
+    put(refused_title, now.refused_title);
+    if (refused_list.textContent !== now.refused.join("")) {
+      refused_list.replaceChildren(...now.refused.map((line) => h("li", { dir: "auto" }, line)));
     }
-    show(this.card, view2.count > 0);
-    show(this.total, view2.total !== null);
-    if (view2.total) this.draw_total(view2.total, texts);
-    this.draw_rows();
-    this.follow(view2);
-    this.root.querySelectorAll("button").forEach((each) => {
-      each.disabled = view2.disabled;
+    show(card, now.count);
+    show(total, now.total);
+    if (now.total) draw_total(now.total, table);
+    draw_rows();
+    follow(now);
+    root.querySelectorAll("button").forEach((each) => {
+      each.disabled = now.disabled;
     });
-    this.draw_class();
+    draw_class();
     restore_focus();
   }
-  /** @param {Texts} texts */
-  draw_labels(texts) {
-    const table = (
+  function draw_labels(table) {
+    root.querySelectorAll("[data-text]").forEach((each) => put(
+      each,
       /** @type {any} */
-      texts
-    );
-    this.root.querySelectorAll("[data-text]").forEach((each) => put(each, table[String(each.getAttribute("data-text"))]));
-    this.list.ariaLabel = texts.uploads;
-    this.begun_list.ariaLabel = texts.continue_title;
-    this.total.ariaLabel = texts.all_progress;
-    this.close.ariaLabel = this.close.title = texts.close;
+      table[String(each.getAttribute("data-text"))]
+    ));
+    list.ariaLabel = table.uploads;
+    begun_list.ariaLabel = table.continue_title;
+    total.ariaLabel = table.all_progress;
+    close.ariaLabel = close.title = table.close;
   }
-  /** @param {NonNullable<View['total']>} total @param {Texts} texts */
-  draw_total({ headline, failed, facts, tone, actions, asks, fraction }, texts) {
-    put(this.headline, headline);
-    put(this.failed, failed);
-    show(this.show_failed, failed !== "");
-    put(this.numbers, facts.join(" · "));
-    set(this.total, "class", `total${asks ? " asks" : ""}`);
-    set(this.total, "data-tone", tone);
-    for (const name of TOTAL_ACTIONS) show(this.buttons[name], actions.includes(name));
-    this.total_bar.draw(true, fraction, texts.all_progress);
+  function draw_total(sums, table) {
+    put(headline, sums.headline);
+    put(failed, sums.failed);
+    show(show_failed, sums.failed);
+    put(numbers, sums.facts.join(" · "));
+    set(total, "class", `total${sums.asks ? " asks" : ""}`);
+    set(total, "data-tone", sums.tone);
+    TOTAL_ACTIONS.forEach((name, index) => show(buttons[index], sums.actions.includes(name)));
+    total_bar.draw(true, sums.fraction, table.all_progress);
   }
-  draw_rows() {
-    const { view: view2, texts } = this;
+  function draw_rows() {
     if (!view2 || !texts) return;
     const { count, row_at } = view2;
     const is_many = count > MANY;
-    set(this.list, "class", `list${is_many ? " many" : ""}`);
-    const first = is_many ? Math.max(0, Math.floor(this.scroller.scrollTop / (this.row_px || 64)) - ROWS_OUT_OF_SIGHT) : 0;
+    set(list, "class", `list${is_many ? " many" : ""}`);
+    const first = is_many ? Math.max(0, Math.floor(scroller.scrollTop / (row_px || 64)) - ROWS_OUT_OF_SIGHT) : 0;
     const length = Math.min(count - first, is_many ? MAX_ROWS_IN_SIGHT : MANY);
     const indices = Array.from({ length }, (_, index) => first + index);
-    const focused = view2.index_of(key_of(this.shadow.activeElement));
+    const focused = view2.index_of(key_of(shadow.activeElement));
     if (focused >= 0 && focused < first) indices.unshift(focused);
     if (focused >= first + length) indices.push(focused);
-    this.rows.draw(indices, row_at, texts);
-    if (is_many && !this.row_px) this.row_px = /** @type {HTMLElement} */
-    this.list.firstElementChild.offsetHeight;
-    style(this.list, "height", is_many ? `${this.row_px * count}px` : "");
+    rows.draw(indices, row_at, texts);
+    if (is_many && !row_px) row_px = /** @type {HTMLElement} */
+    list.firstElementChild.offsetHeight;
+    style(list, "height", is_many ? `${row_px * count}px` : "");
     for (const index of indices) {
-      const { root } = (
+      const { root: row } = (
         /** @type {Row} */
-        this.rows.all.get(row_at(index).key)
+        rows.get(row_at(index).key)
       );
-      style(root, "top", is_many ? `${index * this.row_px}px` : "");
-      set(root, "aria-setsize", is_many ? String(count) : null);
-      set(root, "aria-posinset", is_many ? String(index + 1) : null);
+      style(row, "top", is_many ? `${index * row_px}px` : "");
+      set(row, "aria-setsize", is_many ? String(count) : null);
+      set(row, "aria-posinset", is_many ? String(index + 1) : null);
     }
   }
-  /** Turns to the first open upload once it is out of sight below: once for several files, since that is calmer. @param {View} view */
-  follow({ count, index_of_open, row_at }) {
+  function follow({ count, index_of_open, row_at }) {
     const index = index_of_open();
-    if (!this.follows || count < FEW || index < 0) return;
-    const row = this.rows.all.get(row_at(index).key);
-    const top = count > MANY || !row ? index * this.row_px : row.root.offsetTop;
-    if (top > this.scroller.scrollTop + this.scroller.clientHeight - 32) this.scroll_to(top);
+    if (!follows || count < FEW || index < 0) return;
+    const row = rows.get(row_at(index).key);
+    const top = count > MANY || !row ? index * row_px : row.root.offsetTop;
+    if (top > scroller.scrollTop + scroller.clientHeight - 32) scroll_to(top);
   }
-  /** @param {number} top */
-  scroll_to(top) {
-    this.scroller.scrollTop = top;
-    this.draw_rows();
+  function scroll_to(top) {
+    scroller.scrollTop = top;
+    draw_rows();
   }
-  /** Brings a row into sight, and gives it the focus. @param {number} index */
-  go_to(index) {
-    const { view: view2 } = this;
-    if (!view2 || index < 0) return;
-    if (view2.count > MANY) this.scroll_to(index * this.row_px);
-    const row = this.rows.all.get(view2.row_at(index).key);
+  function go_to_failed() {
+    if (!view2) return;
+    const index = view2.index_of_failed();
+    if (view2.count > MANY) scroll_to(index * row_px);
+    const row = index >= 0 && rows.get(view2.row_at(index).key);
     if (row) row.go.focus();
   }
-  /** @param {boolean} is_over files hang over the element, or over the page @param {boolean} anywhere */
-  show_drag(is_over, anywhere) {
-    show(this.curtain, is_over && anywhere);
-    this.is_over = is_over && !anywhere;
-    this.draw_class();
+  function show_drag(over, anywhere) {
+    show(curtain, over && anywhere);
+    is_over = over && !anywhere;
+    draw_class();
   }
-  draw_class() {
-    set(this.root, "class", `root${this.view && this.view.disabled ? " disabled" : ""}${this.is_over ? " over" : ""}`);
+  function draw_class() {
+    set(root, "class", `root${view2 && view2.disabled ? " disabled" : ""}${is_over ? " over" : ""}`);
   }
-  /** What the browser points at when the form can't be submitted. */
-  anchor() {
-    return this.zone.hidden ? this.card : this.choose;
+  function remember_focus() {
+    const { activeElement: element } = shadow;
+    const row = element && element.closest("[data-key]");
+    const siblings = row && row.parentElement ? [...row.parentElement.children] : [];
+    const index = siblings.indexOf(
+      /** @type {Element} */
+      row
+    );
+    const is_there = (each) => Boolean(each && each.getClientRects().length);
+    return () => {
+      if (!element || is_there(element) && shadow.activeElement === element && element !== parked) return;
+      const near = [row, siblings[index + 1], siblings[index - 1], ...buttons, total, choose, list.firstElementChild].find(is_there);
+      const inside = near && [...near.querySelectorAll("button")].find(is_there);
+      const target = (
+        /** @type {HTMLElement | undefined} */
+        inside || near
+      );
+      if (target) target.focus({ preventScroll: true });
+      parked = inside ? null : target;
+    };
   }
-};
-var Rows = class {
-  /** @param {HTMLElement} list @param {(row: Row) => void} on_new */
-  constructor(list, on_new) {
-    this.list = list;
-    this.on_new = on_new;
-    this.all = /** @type {Map<string, Row>} */
-    /* @__PURE__ */ new Map();
-  }
-  /** @param {number[]} indices of those that exist @param {(index: number) => RowView} row_at @param {Texts} texts */
-  draw(indices, row_at, texts) {
-    const before = this.all;
-    this.all = /* @__PURE__ */ new Map();
-    for (const index of indices) {
-      const view2 = row_at(index);
-      const row = before.get(view2.key) || new Row(view2.key);
-      if (!before.delete(view2.key)) this.on_new(row);
-      this.all.set(view2.key, row);
-      row.draw(view2, texts);
-    }
-    before.forEach(({ root }) => root.remove());
-    let next = this.list.firstElementChild;
-    for (const { root } of this.all.values()) {
-      if (root === next) next = next.nextElementSibling;
-      else this.list.insertBefore(root, next);
-    }
-  }
-};
+  return {
+    draw: draw2,
+    show_drag,
+    go_to_failed,
+    /** Where screen readers look for news. */
+    news,
+    /** What the browser points at when the form can't be submitted. */
+    anchor: () => zone.hidden ? card : choose
+  };
+}
 function key_of(inside) {
   const row = inside && inside.closest("[data-key]");
   return row ? String(row.getAttribute("data-key")) : "";
-}
-function focus_of(panel) {
-  const { shadow, buttons, total, list, choose } = panel;
-  const { activeElement: element } = shadow;
-  const row = element && element.closest("[data-key]");
-  const rows = row && row.parentElement ? row.parentElement.children : [];
-  const index = [...rows].indexOf(
-    /** @type {Element} */
-    row
-  );
-  const is_there = (each) => Boolean(each && each.getClientRects().length);
-  return () => {
-    if (!element || is_there(element) && shadow.activeElement === element && element !== panel.parked) return;
-    const near = [row, rows[index], rows[index - 1], ...Object.values(buttons), total, choose, list.firstElementChild].find(is_there);
-    const inside = near && [...near.querySelectorAll("button")].find(is_there);
-    const target = (
-      /** @type {HTMLElement | undefined} */
-      inside || near
-    );
-    if (target) target.focus({ preventScroll: true });
-    panel.parked = inside ? null : target;
-  };
 }
 
 // src/element/pictures.js
@@ -518,7 +524,7 @@ function listen_to_page(element) {
     const is_near = path.some((node) => node.localName === element.localName) ? path.includes(element) : anywhere || !is_drag && type !== "drop";
     const is_here = is_free && is_near && element.takes_files;
     if (is_here) event.preventDefault();
-    if (is_here && !is_drag) element.add(dataTransfer);
+    if (is_here && !is_drag) element.take(dataTransfer, null);
     if (type === "dragleave" && event.relatedTarget) return;
     if (type !== "paste") element.panel.show_drag(is_here && is_drag && type !== "dragleave", anywhere);
   };
@@ -527,99 +533,89 @@ function listen_to_page(element) {
     event.preventDefault();
     event.dataTransfer.dropEffect = "none";
   };
-  const all = (change) => {
-    for (const type of ["dragenter", "dragover", "dragleave", "drop", "paste"]) document[change](type, on);
-    for (const type of ["dragover", "drop"]) window[change](type, guard);
-  };
-  all("addEventListener");
-  return () => all("removeEventListener");
+  const page = new AbortController();
+  const { signal } = page;
+  for (const type of ["dragenter", "dragover", "dragleave", "drop", "paste"]) document.addEventListener(type, on, { signal });
+  for (const type of ["dragover", "drop"]) window.addEventListener(type, guard, { signal });
+  return () => page.abort();
 }
-var Inputs = class {
-  /** @param {ShadowRoot} shadow @param {IncomingUpload} element */
-  constructor(shadow, element) {
-    const [files, folder, camera] = ["input", "folder-input", "camera-input"].map((part) => {
-      const input = (
-        /** @type {HTMLInputElement} */
-        h("input", { type: "file", part, hidden: "" })
-      );
-      input.addEventListener("change", () => {
-        const chosen = [...input.files || []];
-        input.value = "";
-        if (chosen.length) element.add(chosen);
-      });
-      shadow.append(input);
-      return input;
+function make_inputs(shadow, element) {
+  const [files, folder, camera] = ["input", "folder-input", "camera-input"].map((part) => {
+    const input = (
+      /** @type {HTMLInputElement} */
+      h("input", { type: "file", part, hidden: "" })
+    );
+    input.addEventListener("change", () => {
+      const chosen = [...input.files || []];
+      input.value = "";
+      if (chosen.length) element.add(chosen);
     });
-    folder.webkitdirectory = true;
-    camera.accept = "image/*";
-    this.files = files;
-    this.folder = folder;
-    this.camera = camera;
+    shadow.append(input);
+    return input;
+  });
+  folder.webkitdirectory = true;
+  camera.accept = "image/*";
+  function update() {
+    set(files, "accept", element.getAttribute("accept"));
+    files.multiple = element.is_multiple;
+    set(camera, "capture", element.getAttribute("capture"));
   }
-  /** Chooses by the present attributes of the element. @param {IncomingUpload} element */
-  update(element) {
-    set(this.files, "accept", element.getAttribute("accept"));
-    this.files.multiple = element.is_multiple;
-    set(this.camera, "capture", element.getAttribute("capture"));
-  }
-};
+  return { files, folder, camera, update };
+}
 
 // src/element/speech.js
 var GATHER_MS = 300;
 var QUIET_MS = 5e3;
 var MANY2 = 3;
-var no_news = () => ({ added: 0, finished: [], failed: [], cancelled: [], connection: null });
-function sentence({ added, finished, failed, cancelled, connection }, list, texts) {
-  const all_finished = !list.open && list.files === list.finished;
+var no_news = () => ({ added: 0, finished: [], failed: [], cancelled: [], left_out: [], connection: null });
+function sentence({ added, finished, failed, cancelled, left_out, connection }, totals, texts) {
   return [
     added && texts.said_added(added),
     connection && texts.said_retrying(connection),
-    connection === "" && list.open && texts.said_running,
+    connection === "" && totals.waiting + totals.running + totals.paused && texts.said_running,
     ...failed.slice(0, MANY2).map(([name, why]) => texts.said_failed(name, why)),
     failed.length > MANY2 && texts.files_failed(failed.length),
+    ...left_out.slice(0, MANY2).map(([name, paths]) => `${name}: ${texts.left_out(String(paths.length), paths.slice(0, MANY2).join(", "))}.`),
     ...cancelled.slice(0, 1).map(([name]) => texts.said_cancelled(name)),
-    finished.length && (all_finished ? texts.said_all_finished(list.finished) : finished.length > 1 ? texts.said_finished_many(finished.length) : texts.said_finished(finished[0][0]))
+    finished.length && (totals.files === totals.finished ? texts.said_all_finished(totals.finished) : finished.length > 1 ? texts.said_finished_many(finished.length) : texts.said_finished(finished[0][0]))
   ].filter(Boolean).join(" ");
 }
-var Speech = class {
-  /** @param {(news: News) => string} compose @param {Element} place where screen readers look for news */
-  constructor(compose, place) {
-    this.compose = compose;
-    this.place = place;
-    this.news = no_news();
-    this.timer = 0;
-    this.said_ms = -QUIET_MS;
-  }
-  /** @param {{added?: number, connection?: string, [state: string]: any}} more something new; it ignores other states */
-  hear(more) {
-    const { news } = this;
-    for (const name of Object.keys(more)) {
-      const known = (
-        /** @type {any} */
-        news[name]
-      );
-      if (Array.isArray(known)) known.push(more[name]);
-    }
-    news.added += more.added || 0;
-    if (more.connection !== void 0) news.connection = more.connection;
-    this.timer = this.timer || setTimeout(() => this.say(), Math.max(GATHER_MS, this.said_ms + QUIET_MS - performance.now()));
-  }
-  say() {
-    const text = this.compose(this.news);
-    this.stop();
+function make_speech(compose, place) {
+  let news = no_news();
+  let timer = 0;
+  let said_ms = -QUIET_MS;
+  function say() {
+    const text = compose(news);
+    stop();
     if (!text) return;
-    this.said_ms = performance.now();
-    put(this.place, text);
+    said_ms = performance.now();
+    put(place, text);
   }
-  stop() {
-    clearTimeout(this.timer);
-    this.timer = 0;
-    this.news = no_news();
+  function stop() {
+    clearTimeout(timer);
+    timer = 0;
+    news = no_news();
   }
-};
+  return {
+    stop,
+    /** @param {{added?: number, connection?: string, [state: string]: any}} more something new; it ignores other states */
+    hear(more) {
+      for (const [name, value] of Object.entries(more)) {
+        const known = (
+          /** @type {any} */
+          news[name]
+        );
+        if (Array.isArray(known)) known.push(value);
+      }
+      news.added += more.added || 0;
+      if (more.connection !== void 0) news.connection = more.connection;
+      timer = timer || setTimeout(say, Math.max(GATHER_MS, said_ms + QUIET_MS - performance.now()));
+    }
+  };
+}
 
 // src/element/style.css
-var style_default = ':host{--_accent: var(--incoming-accent, light-dark(#2b5fd9, #8db4ff));--_on-accent: var(--incoming-on-accent, light-dark(#fff, #0c1a36));--_ink: var(--incoming-ink, light-dark(#1a1f2b, #e9ecf3));--_soft: var(--incoming-soft, light-dark(#5a6374, #a2abbc));--_line: var(--incoming-line, light-dark(#dfe3ea, #343b49));--_surface: var(--incoming-surface, light-dark(#fff, #191d25));--_tint: var(--incoming-tint, light-dark(#f4f6f9, #222732));--_good: var(--incoming-good, light-dark(#14774a, #64d19d));--_bad: var(--incoming-bad, light-dark(#bd2c22, #ff9287));--_warn: var(--incoming-warn, light-dark(#8a5a08, #e5b765));--_radius: var(--incoming-radius, 12px);display:block;color:var(--_ink);font-family:var(--incoming-font, inherit);line-height:1.4;text-align:start}:host([hidden]),[hidden]{display:none!important}*{box-sizing:border-box}.root{container-type:inline-size;display:grid;grid-template-columns:minmax(0,1fr);gap:12px}ul,p{margin:0;padding:0;list-style:none}svg{flex:none;width:20px;height:20px;fill:none;stroke:currentcolor;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}strong,.title,.headline{font-size:.9375em;font-weight:600}.text{flex:1;min-width:0}.dropzone{display:flex;align-items:center;gap:12px;padding:10px 12px;border:1.5px dashed color-mix(in srgb,var(--_soft) 45%,var(--_line));border-radius:var(--_radius);background:var(--_tint)}.sign{display:grid;flex:none;place-items:center;width:40px;height:40px;border-radius:50%;background:color-mix(in srgb,var(--_accent) 12%,transparent);color:var(--_accent)}.title,.hint{display:block;text-align:match-parent}.hint{color:var(--_soft);font-size:.875em;text-wrap:balance}.compact .hint{display:none}.buttons{display:flex;flex-wrap:wrap;gap:8px}.large{flex-direction:column;padding:36px 20px;text-align:center}.large .sign{margin:6px;scale:1.3}.large .title{font-size:1.0625em}.large .text{flex:none}.large .buttons{justify-content:center;margin-top:6px}.over .dropzone{border-color:var(--_accent);border-style:solid;background:color-mix(in srgb,var(--_accent) 10%,var(--_surface))}.curtain{position:fixed;z-index:9999;inset:12px;display:grid;place-content:center;place-items:center;gap:12px;border:2px dashed var(--_accent);border-radius:16px;background:color-mix(in srgb,var(--_surface) 90%,transparent);color:var(--_accent);font-size:1.375em;pointer-events:none}button{flex:none;display:inline-flex;align-items:center;justify-content:center;min-height:40px;margin:0;padding:0 16px;border:1px solid transparent;border-radius:calc(var(--_radius) * .67);background:none;color:inherit;font:inherit;font-size:.875em;font-weight:550;line-height:1.2;white-space:nowrap;cursor:pointer}button:hover{background:color-mix(in srgb,var(--_ink) 7%,var(--_surface))}.main,.main:hover{background:var(--_accent);color:var(--_on-accent)}.main:hover,.danger:hover{filter:brightness(.92)}.quiet{border-color:var(--_line)}.quiet:not(:hover){background:var(--_surface)}.danger,.danger:hover{background:var(--_bad);color:var(--_surface)}.small{min-height:34px;padding:0 12px;font-size:.8125em}.square{width:36px;min-height:36px;margin-inline-end:-4px;padding:0}.square,.link{border:0}.square:not(:hover){color:var(--_soft)}.square+.square{margin-inline-start:-8px}.link,.link:hover{min-height:24px;margin-inline-start:8px;padding:0;background:none;color:var(--_bad);text-decoration:underline;text-underline-offset:3px}button:disabled{opacity:.5;pointer-events:none}:focus-visible{outline:2px solid var(--_accent);outline-offset:2px}.row:focus-visible,.total:focus-visible{outline-offset:-2px}.card{border:1px solid var(--_line);border-radius:var(--_radius);background:var(--_surface);overflow:clip}.head,.total{position:relative;display:flex;flex-wrap:wrap;align-items:center;gap:8px 12px;min-height:46px;padding:6px 12px 6px 16px;border-bottom:1px solid var(--_line)}.head strong{flex:1}.scroller{scrollbar-width:thin;max-height:var(--incoming-list-height, 30em);overflow:auto}.list{position:relative}.row{position:relative;display:flex;align-items:center;gap:12px;min-height:64px;padding:10px 12px}.row+.row:before{content:"";position:absolute;inset-block-start:0;inset-inline:64px 12px;border-top:1px solid var(--_line)}.icon{display:grid;flex:none;place-items:center;width:40px;height:40px;position:relative;border-radius:8px;background:var(--_tint);color:var(--_soft)}canvas{width:100%;height:100%;border-radius:inherit}.badge{position:absolute;inset-block-end:-5px;inset-inline-end:-5px;width:18px;height:18px;padding:2px;border:2px solid var(--_surface);border-radius:50%;background:var(--_tone);color:var(--_surface);stroke-width:4}.row .text{transition:transform .2s}.moving .text{transform:translateY(-5px)}.name{font-size:.9375em;font-weight:500}.cut{display:inline-flex;max-width:100%;vertical-align:top;white-space:pre}.stem{overflow:hidden;text-overflow:ellipsis}.stem:not(:empty){min-width:1em}.tail{flex:none}.facts{color:var(--_soft);font-size:.8125em;overflow-wrap:anywhere}.facts,.headline{font-variant-numeric:tabular-nums}[data-tone=soft]{--_tone: var(--_soft)}[data-tone=good]{--_tone: var(--_good)}[data-tone=bad]{--_tone: var(--_bad)}[data-tone=warn]{--_tone: var(--_warn)}.row:is([data-tone=bad],[data-tone=warn]) .facts{color:var(--_tone)}.bar{position:absolute;bottom:9px;inset-inline:64px 12px;height:3px;border-radius:2px;background:color-mix(in srgb,var(--_ink) 10%,transparent);overflow:hidden}.fill{height:100%;border-radius:inherit;background:var(--_tone, var(--_accent));transform-origin:0;transition:transform .25s linear,background-color .2s}.fill:dir(rtl){transform-origin:100%}.waits .fill{animation:wait 2s ease-in-out infinite alternate}@keyframes wait{to{opacity:.45}}.many .row{position:absolute;inset-inline:0;height:64px;padding-block:0}.many .facts{overflow:hidden;white-space:nowrap;text-overflow:ellipsis}.total{min-height:64px;padding-block:10px 14px}.sums{flex:1;min-width:12em}.total .buttons{min-width:14em;justify-content:end}.total:not(.asks) .question,.asks .sums>:not(.question){display:none}.total .bar{inset:auto 0 0;height:4px;border-radius:0}.trouble,.refused{display:flex;gap:10px;padding:12px 16px;border-radius:var(--_radius);background:color-mix(in srgb,var(--_bad) 8%,var(--_surface));font-size:.875em;overflow-wrap:anywhere}.trouble{color:var(--_bad)}.trouble .badge,.refused .badge{position:static;--_tone: var(--_bad);border:0}.refused li{color:var(--_soft)}.refused .square{margin-block:-7px}@container (max-width: 30em){.compact .sign{display:none}.large{padding:28px 16px}.total .buttons{width:100%}.total .buttons button{flex:auto;padding:0 8px}.row{min-height:72px}.worded{display:grid;grid-template-columns:40px 1fr auto;row-gap:8px}.worded .small{grid-area:2 / 2;justify-self:start}.worded.moving{padding-bottom:22px}.worded.moving .text{transform:none}}@media(pointer:coarse){button,.small,.square{min-width:44px;min-height:44px}}@media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}@media(forced-colors:active){.bar{height:6px;border:1px solid}.fill{forced-color-adjust:none;background:Highlight}}';
+var style_default = ':host{--_t:var(--incoming-accent,light-dark(#2b5fd9,#8db4ff));--_e:var(--incoming-on-accent,light-dark(#fff,#0c1a36));--_s:var(--incoming-ink,light-dark(#1a1f2b,#e9ecf3));--_i:var(--incoming-soft,light-dark(#5a6374,#a2abbc));--_n:var(--incoming-line,light-dark(#dfe3ea,#343b49));--_r:var(--incoming-surface,light-dark(#fff,#191d25));--_h:var(--incoming-tint,light-dark(#f4f6f9,#222732));--_o:var(--incoming-good,light-dark(#14774a,#64d19d));--_l:var(--incoming-bad,light-dark(#bd2c22,#ff9287));--_a:var(--incoming-warn,light-dark(#8a5a08,#e5b765));--_c:var(--incoming-radius,12px);display:block;color:var(--_s);font-family:var(--incoming-font,inherit);line-height:1.4;text-align:start}:host([hidden]),[hidden]{display:none!important}*{box-sizing:border-box}.root{container-type:inline-size;display:grid;grid-template-columns:minmax(0,1fr);gap:12px}ul,p{margin:0;padding:0;list-style:none}svg{flex:none;width:20px;fill:none;stroke:currentcolor;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}strong,.title,.headline{font-size:.9375em;font-weight:600}.text{flex:1;min-width:0}.dropzone{display:flex;align-items:center;gap:12px;padding:10px 12px;border:1.5px dashed color-mix(in srgb,var(--_i) 45%,var(--_n));border-radius:var(--_c);background:var(--_h)}.sign{display:grid;flex:none;place-items:center;width:40px;height:40px;border-radius:50%;background:color-mix(in srgb,var(--_t) 12%,transparent);color:var(--_t)}.title,.hint{display:block;text-align:match-parent}.hint{color:var(--_i);font-size:.875em;text-wrap:balance}.compact .hint{display:none}.buttons{display:flex;flex-wrap:wrap;gap:8px}.large{flex-direction:column;padding:36px 20px;text-align:center}.large .sign{margin:6px;scale:1.3}.large .title{font-size:1.0625em}.large .text{flex:none}.large .buttons{justify-content:center;margin-top:6px}.over .dropzone{border-color:var(--_t);border-style:solid;background:color-mix(in srgb,var(--_t) 10%,var(--_r))}.curtain{position:fixed;z-index:9999;inset:12px;justify-content:center;border-color:var(--_t);background:color-mix(in srgb,var(--_r) 90%,transparent);color:var(--_t);font-size:1.375em;pointer-events:none}button{flex:none;display:inline-flex;align-items:center;justify-content:center;min-height:40px;margin:0;padding:0 16px;border:1px solid transparent;border-radius:calc(var(--_c) * .67);background:none;color:inherit;font:inherit;font-size:.875em;font-weight:550;line-height:1.2;white-space:nowrap;cursor:pointer}button:hover{background:color-mix(in srgb,var(--_s) 7%,var(--_r))}.main,.main:hover{background:var(--_t);color:var(--_e)}.main:hover,.danger:hover{filter:brightness(.92)}.quiet{border-color:var(--_n)}.quiet:not(:hover){background:var(--_r)}.danger,.danger:hover{background:var(--_l);color:var(--_r)}.small{min-height:34px;padding:0 12px;font-size:.8125em}.square{width:36px;min-height:36px;margin-inline-end:-4px;padding:0}.square,.link{border:0}.square:not(:hover){color:var(--_i)}.square+.square{margin-inline-start:-8px}.link,.link:hover{min-height:24px;margin-inline-start:8px;padding:0;background:none;color:var(--_l);text-decoration:underline;text-underline-offset:3px}button:disabled{opacity:.5;pointer-events:none}:focus-visible{outline:2px solid var(--_t);outline-offset:2px}.row:focus-visible,.total:focus-visible{outline-offset:-2px}.card{border:1px solid var(--_n);border-radius:var(--_c);background:var(--_r);overflow:clip}.head,.total{position:relative;display:flex;flex-wrap:wrap;align-items:center;gap:8px 12px;min-height:46px;padding:6px 12px 6px 16px;border-bottom:1px solid var(--_n)}.head strong{flex:1}.scroller{scrollbar-width:thin;max-height:var(--incoming-list-height,30em);overflow:auto}.list{position:relative}.row{position:relative;display:flex;align-items:center;gap:12px;min-height:64px;padding:10px 12px}.folder{padding-block:14px}.row+.row:before{content:"";position:absolute;top:0;inset-inline:64px 12px;border-top:1px solid var(--_n)}.icon{display:grid;flex:none;place-items:center;width:40px;height:40px;position:relative;border-radius:8px;background:var(--_h);color:var(--_i)}canvas{width:100%;height:100%;border-radius:inherit}.badge{position:absolute;bottom:-5px;inset-inline-end:-5px;width:18px;padding:2px;border:2px solid var(--_r);border-radius:50%;background:var(--_d);color:var(--_r);stroke-width:4}.row .text{transition:transform .2s}.moving .text{transform:translateY(-5px)}.name{font-size:.9375em;font-weight:500}.cut{display:inline-flex;max-width:100%;vertical-align:top;white-space:pre}.stem{overflow:hidden;text-overflow:ellipsis}.stem:not(:empty){min-width:1em}.tail{flex:none}.facts{color:var(--_i);font-size:.8125em;overflow-wrap:anywhere}.facts,.headline{font-variant-numeric:tabular-nums}[data-tone=soft]{--_d:var(--_i)}[data-tone=good]{--_d:var(--_o)}[data-tone=bad]{--_d:var(--_l)}[data-tone=warn]{--_d:var(--_a)}.row:is([data-tone=bad],[data-tone=warn]) .facts{color:var(--_d)}.bar{position:absolute;bottom:9px;inset-inline:64px 12px;height:3px;border-radius:2px;background:color-mix(in srgb,var(--_s) 10%,transparent);overflow:hidden}.fill{height:100%;border-radius:inherit;background:var(--_d,var(--_t));transform-origin:0;transition:transform .25s linear,background-color .2s}.fill:dir(rtl){transform-origin:100%}.waits .fill{animation:wait 2s ease-in-out infinite alternate}@keyframes wait{to{opacity:.45}}.many .row{position:absolute;inset-inline:0;height:64px;padding-block:0}.many .words,.inside{display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;text-align:match-parent}.many .inside{display:none}.lacks{color:var(--_a);white-space:normal}.total{min-height:64px;padding-block:10px 14px}.sums{flex:1;min-width:12em}.total .buttons{min-width:14em;justify-content:end}.total:not(.asks) .question,.asks .sums>:not(.question){display:none}.total .bar{inset:auto 0 0;height:4px;border-radius:0}.trouble,.refused{display:flex;gap:10px;padding:12px 16px;border-radius:var(--_c);background:color-mix(in srgb,var(--_l) 8%,var(--_r));font-size:.875em;overflow-wrap:anywhere}.trouble{color:var(--_l)}.trouble .badge,.refused .badge{position:static;--_d:var(--_l);border:0}.refused li{color:var(--_i)}.refused .square{margin-block:-7px}@container (max-width: 30em){.compact .sign{display:none}.compact{flex-wrap:wrap}.compact .text{min-width:7em}.compact .buttons,.compact button{flex:auto}.large{padding:28px 16px}.total .buttons{width:100%}.total .buttons button{flex:auto}.total button,.compact button{padding:0 8px}.row{min-height:72px}.worded{display:grid;grid-template-columns:40px 1fr auto;row-gap:8px}.worded .small{grid-area:2 / 2;justify-self:start}.worded.moving{padding-bottom:22px}.worded.moving .text{transform:none}}@media(pointer:coarse){button,.small,.square{min-width:44px;min-height:44px}}@media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}@media(forced-colors:active){.bar{height:6px;border:1px solid}.fill{forced-color-adjust:none;background:Highlight}}';
 
 // src/element/styles.js
 var sheet;
@@ -636,6 +632,7 @@ var TEXTS = {
   // Adding files.
   drop_files: "Drop files here",
   drop_file: "Drop a file here",
+  drop_folders: "Drop files or folders here",
   drop_now: "Drop to upload",
   add_files: "Add files",
   add_file: "Add a file",
@@ -647,26 +644,24 @@ var TEXTS = {
   choose_folder: "Choose a folder",
   take_photo: "Take a photo",
   limit: (size) => `Up to ${size} for each file`,
+  limit_folders: (size) => `Up to ${size} for each file or folder`,
   no_server: "The upload server does not respond. Please try again later.",
   no_tickets: "This page does not say where its upload tickets come from.",
-  unreadable: "The file cannot be read.",
   not_added: (count) => count === 1 ? "1 file was not added" : `${count} files were not added`,
   and_more: (count) => `and ${count} more`,
-  wrong_file: (name) => `This is not the same ${name}. Choose the file that the upload was started with.`,
+  not_the_same: (name) => `This is not the same ${name}. Choose it as it was when the upload was started.`,
   // States of a file.
   waiting: "Waiting",
-  connecting: "Connecting",
-  checking: "Checking the file",
+  asking: "Connecting",
   elsewhere: "Uploading in another window",
   paused: "Paused",
-  waiting_for_app: "Arrived, waiting for the app to accept it",
-  cancelling: "Cancelling",
   finished: "Uploaded",
   cancelled: "Cancelled",
-  failed: "The upload failed.",
   retry_in: (time) => `Trying again in ${time}.`,
   left: (time) => `${time} left`,
-  part_of: (percent, size) => `${percent} of ${size}`,
+  part_of: (part, all) => `${part} of ${all}`,
+  files: (count, digits) => count === 1 ? "1 file" : `${digits} files`,
+  left_out: (count, names) => `${count} left out: ${names}`,
   // Actions.
   pause: "Pause",
   resume: "Resume",
@@ -684,6 +679,7 @@ var TEXTS = {
   continue: "Continue",
   continue_all: "Continue all",
   find_file: "Choose the file",
+  find_folder: "Choose the folder",
   forget: "Forget this upload",
   close: "Close",
   // Everything together.
@@ -699,8 +695,8 @@ var TEXTS = {
   // Said aloud.
   said_added: (count) => count === 1 ? "1 file added." : `${count} files added.`,
   said_finished: (name) => `${name} is uploaded.`,
-  said_finished_many: (count) => `${count} files are uploaded.`,
-  said_all_finished: (count) => count === 1 ? "The upload has finished." : `All ${count} files are uploaded.`,
+  said_finished_many: (count) => `${count} uploads have finished.`,
+  said_all_finished: (count) => count === 1 ? "The upload has finished." : `All ${count} uploads have finished.`,
   said_failed: (name, why) => `${name} failed. ${why}`,
   said_retrying: (why) => `${why} The uploads resume without your help.`,
   said_running: "The connection is back.",
@@ -713,25 +709,25 @@ var TEXTS = {
 };
 
 // src/element/format.js
-var formats = {};
-function decimal(number, decimals, lang) {
-  const key = lang + decimals;
-  const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+var formats_in = (lang) => [0, 1].map((decimals) => new Intl.NumberFormat(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+function valid_formats(lang) {
   try {
-    formats[key] = formats[key] || new Intl.NumberFormat(lang || void 0, options);
+    return formats_in(lang || void 0);
   } catch (error) {
-    formats[key] = new Intl.NumberFormat(void 0, options);
+    return formats_in();
   }
-  return formats[key].format(number);
 }
 function formats_for(texts, lang) {
+  const [whole, decimal] = valid_formats(lang);
   const format = {
     /** Never rounded up: 100 % means that nothing is missing. @param {number} fraction */
-    percent: (fraction) => `${decimal(Math.floor(100 * fraction + 1e-9), 0, lang)} %`,
+    percent: (fraction) => `${format.count(Math.floor(100 * fraction + 1e-9))} %`,
+    /** @param {number} files */
+    count: (files) => whole.format(files),
     /** @param {number} bytes */
     size(bytes) {
       const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
-      return `${decimal(bytes / 1e3 ** power, power ? 1 : 0, lang)} ${texts.units[power]}`;
+      return `${(power ? decimal : whole).format(bytes / 1e3 ** power)} ${texts.units[power]}`;
     },
     /** @param {number} bytes_per_s */
     speed: (bytes_per_s) => texts.per_second(format.size(bytes_per_s)),
@@ -748,144 +744,161 @@ function formats_for(texts, lang) {
 
 // src/element/kinds.js
 var KINDS = [
-  ["image", /^image|\.(jpe?g|png|gif|webp|avif|hei[cf]|tiff?|svg|raw|dng|psd)$/],
-  ["video", /^video|\.(mp4|mov|mkv|avi|webm|m4v|mpe?g)$/],
-  ["audio", /^audio|\.(mp3|wav|flac|ogg|m4a|aac|aiff?|opus)$/],
-  ["archive", /zip$|\.(tar|t?gz|bz2|xz|7z|rar|zst|iso|dmg)$/],
-  ["table", /csv$|\.(tsv|xlsx?|ods)$/],
-  ["text", /^text|\.(pdf|docx?|odt|txt|md|rtf|pptx?|json|xml)$/]
+  ["image", /^image|\.(jpe?g|png|gif|webp|hei[cf]|tiff?|svg|raw|psd)$/],
+  ["video", /^video|\.(mp4|mov|mkv|avi|webm)$/],
+  ["audio", /^audio|\.(mp3|wav|flac|ogg|m4a)$/],
+  ["archive", /zip$|\.(tar|t?gz|xz|7z|rar|zst|iso|dmg)$/],
+  ["text", /^text|\.(pdf|docx?|od[st]|txt|csv|md|rtf|pptx?|xlsx?|json|xml)$/]
 ];
-function kind_of(path, type) {
+function kind_of(path, type, files_total) {
+  if (files_total) return "folder";
   const name = path.toLowerCase();
   const found = KINDS.find(([, pattern]) => pattern.test(type) || pattern.test(name));
   return found ? found[0] : "file";
 }
 
 // src/element/view.js
-var ENDED = ["finished", "failed", "cancelled", "refused"];
-var STILL = ["waiting", "asking", "paused", "cancelled", "new"];
-var WAITS = ["asking", "connecting", "checking", "waiting_for_app", "cancelling"];
-var has_ended = ({ state }) => ENDED.includes(state);
+var STATES = {
+  waiting: { tone: "soft", is_still: true },
+  asking: { tone: "soft", is_still: true, waits: true },
+  reading: { tone: "soft", is_still: true },
+  begun: { tone: "soft", is_still: true, go: "continue" },
+  missing: { tone: "soft", is_still: true, go: "find_file" },
+  connecting: { waits: true },
+  checking: { waits: true },
+  retrying: { tone: "warn", go: "retry_now" },
+  elsewhere: { tone: "soft" },
+  paused: { tone: "soft", is_still: true, go: "resume" },
+  waiting_for_app: { waits: true },
+  cancelling: { waits: true },
+  finished: { tone: "good", has_ended: true },
+  cancelled: { tone: "soft", has_ended: true },
+  failed: { tone: "bad", has_ended: true, go: "retry" },
+  refused: { tone: "bad", has_ended: true }
+};
+var NAMES_SHOWN = 3;
+var about = ({ state }) => STATES[state] || {};
 function view(now, texts, lang) {
   const format = formats_for(texts, lang);
   const { begun, files, refused, multiple } = now;
-  const is_empty = files.length + begun.length === 0;
+  const count = files.length;
   return {
     trouble: now.trouble,
-    zone: now.trouble ? "" : multiple || !files.length ? is_empty ? "large" : "compact" : "",
+    zone: now.trouble ? "" : multiple || !count ? count + begun.length ? "compact" : "large" : "",
     // a single file takes its place
     disabled: now.disabled || now.trouble !== "",
     title: title_of(now, texts),
-    hint: now.max_bytes ? texts.limit(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
+    hint: now.max_bytes ? (now.directory ? texts.limit_folders : texts.limit)(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
     choose: multiple ? texts.choose_files : texts.choose_file,
     directory: now.directory,
     camera: now.camera,
     refused: refused.length > 3 ? [...refused.slice(0, 3), texts.and_more(refused.length - 3)] : refused,
     refused_title: refused.length ? texts.not_added(refused.length) : "",
-    begun: begun.map((upload) => begun_row(upload, texts, format)),
-    continue_all: begun.filter((upload) => upload.has_handle && !upload.live).length > 1,
-    total: files.length > 1 ? total_of(now, texts, format) : null,
-    count: files.length,
+    begun: begun.map((upload) => row_of(upload, now, texts, format)),
+    continue_all: begun.filter(({ state }) => state === "begun").length > 1,
+    total: count > 1 ? total_of(now, texts, format) : null,
+    count,
     /** Rows are made when they are needed: a list of thousands shows a few. @param {number} index */
     row_at: (index) => row_of(files[index], now, texts, format),
     /** @param {string} key */
     index_of: (key) => files.findIndex((file) => file.key === key),
     /** The first one that has not ended, or -1. */
-    index_of_open: () => files.findIndex((file) => !has_ended(file)),
+    index_of_open: () => files.findIndex((file) => !about(file).has_ended),
     index_of_failed: () => files.findIndex(({ state }) => state === "failed")
   };
 }
-function title_of({ multiple, touch }, texts) {
+function title_of({ multiple, directory, touch }, texts) {
   if (touch) return multiple ? texts.add_files : texts.add_file;
+  if (directory) return texts.drop_folders;
   return multiple ? texts.drop_files : texts.drop_file;
 }
 function row_of(file, now, texts, format) {
   const { state, bytes_acked, size } = file;
+  const { tone = "", has_ended, is_still, waits } = about(file);
   const fraction = state === "finished" ? 1 : size ? bytes_acked / size : 0;
   return {
     key: file.key,
     path: file.path,
-    kind: kind_of(file.path, file.type),
-    tone: tone_of(state),
+    kind: kind_of(file.path, file.type, file.files_total),
+    tone,
     facts: facts_of(file, fraction, now, texts, format),
+    inside: inside_of(file, texts, format),
+    lacks: file.left_out.length > 0,
     fraction,
-    bar: !has_ended(file) && (bytes_acked > 0 || !STILL.includes(state)),
-    waits: WAITS.includes(state),
+    bar: !has_ended && (bytes_acked > 0 || !is_still),
+    waits,
     go: go_of(file),
-    stop: has_ended(file) ? "dismiss" : file.can_cancel ? "cancel" : ""
+    stop: stop_of(file)
   };
 }
-function tone_of(state) {
-  if (state === "finished") return "good";
-  if (state === "failed" || state === "refused") return "bad";
-  if (state === "retrying") return "warn";
-  return STILL.includes(state) || state === "elsewhere" ? "soft" : "";
+function go_of(file) {
+  const { go, has_ended } = about(file);
+  if (go === "find_file" && file.files_total) return "find_folder";
+  if (go && (go !== "retry_now" || file.can_retry)) return go;
+  return file.can_pause && !has_ended ? "pause" : "";
 }
-function go_of({ state, can_pause, can_retry }) {
-  if (state === "failed") return "retry";
-  if (state === "paused") return "resume";
-  if (state === "retrying" && can_retry) return "retry_now";
-  return can_pause && !ENDED.includes(state) ? "pause" : "";
+function stop_of(file) {
+  const { go = "", has_ended } = about(file);
+  if (has_ended) return "dismiss";
+  if (go === "continue" || go === "find_file") return "forget";
+  return file.can_cancel ? "cancel" : "";
 }
 function facts_of(file, fraction, now, texts, format) {
-  const { state, reason, message, size, bytes_acked, bytes_per_s, seconds_left, next_retry_at } = file;
-  const amount = bytes_acked ? texts.part_of(format.percent(fraction), format.size(size)) : format.size(size);
-  const table = (
-    /** @type {Record<string, any>} */
-    texts
-  );
+  const { state, reason, message, size, bytes_acked, next_retry_at } = file;
+  const { trying_again } = texts;
+  const percent = format.percent(fraction);
+  const amount = bytes_acked ? texts.part_of(percent, format.size(size)) : format.size(size);
+  const what = message.replace(/\.$/, "") || /** @type {any} */
+  texts[state];
+  const pace = pace_of(file, texts, format);
   switch (state) {
     case "finished":
       return [texts.finished, format.size(size)];
     case "failed":
     case "refused":
-      return [message || texts.failed];
     case "cancelled":
-      return [message || texts.cancelled];
+      return [message || what];
     case "cancelling":
-      return [texts.cancelling];
+    case "reading":
     case "waiting_for_app":
-      return [reason ? message : texts.waiting_for_app];
+      return [what];
     case "retrying": {
       const wait_s = next_retry_at === null ? 0 : (next_retry_at - now.now_ms) / 1e3;
-      const says_soon = now.trying_again !== "" && message.endsWith(now.trying_again);
-      if (!says_soon || wait_s <= 0) return [message];
-      return [message.slice(0, -now.trying_again.length) + texts.retry_in(format.time(wait_s))];
+      if (!message.endsWith(trying_again) || wait_s <= 0) return [message];
+      return [message.slice(0, -trying_again.length) + texts.retry_in(format.time(wait_s))];
     }
     case "uploading":
-    case "elsewhere": {
-      const speed = bytes_per_s ? [format.speed(bytes_per_s)] : [];
-      const left = seconds_left === null || !bytes_per_s ? [] : [texts.left(format.time(seconds_left))];
-      if (state === "elsewhere") return [texts.elsewhere, format.percent(fraction), ...left];
-      if (reason) return [format.percent(fraction), message];
-      return speed.length ? [format.percent(fraction), ...speed, ...left] : [amount];
-    }
-    case "asking":
-      return [texts.connecting, amount];
+      if (reason) return [percent, message];
+      return pace.length ? [percent, ...pace] : [amount];
+    case "elsewhere":
+      return [texts.elsewhere, percent, ...pace.slice(1)];
+    case "begun":
+    case "missing":
+      return [amount];
     default:
-      return [table[state] || texts.waiting, amount];
+      return [what, amount];
   }
 }
-function begun_row({ key, name, size, bytes_acked, has_handle, live }, texts, format) {
-  const fraction = size ? bytes_acked / size : 0;
-  return {
-    key,
-    path: name,
-    kind: kind_of(name, ""),
-    tone: "soft",
-    facts: live ? [texts.elsewhere, format.percent(fraction)] : [texts.part_of(format.percent(fraction), format.size(size))],
-    fraction,
-    bar: true,
-    waits: false,
-    go: live ? "" : has_handle ? "continue" : "find_file",
-    stop: live ? "" : "forget"
-  };
+function pace_of({ bytes_per_s, seconds_left }, texts, format) {
+  if (!bytes_per_s) return [];
+  return [format.speed(bytes_per_s), ...seconds_left === null ? [] : [texts.left(format.time(seconds_left))]];
+}
+function inside_of({ state, files_total, files_acked, current_file, left_out }, texts, format) {
+  if (!files_total || state === "reading") return [];
+  const all = texts.files(files_total, format.count(files_total));
+  const count = left_out.length;
+  const names = left_out.slice(0, NAMES_SHOWN).join(", ") + (count > NAMES_SHOWN ? " " + texts.and_more(count - NAMES_SHOWN) : "");
+  return [
+    files_acked && files_acked < files_total ? texts.part_of(format.count(files_acked), all) : all,
+    count ? texts.left_out(format.count(count), names) : "",
+    state === "finished" || state === "cancelled" ? "" : current_file
+  ].filter(Boolean);
 }
 function total_of({ files, total, asking_to_cancel }, texts, format) {
-  const open = files.filter((file) => !has_ended(file));
-  const fraction = total.bytes_total ? total.bytes_acked / total.bytes_total : total.finished / (total.files || 1);
-  const speed = total.bytes_per_s ? [format.speed(total.bytes_per_s)] : [];
-  const left = total.bytes_per_s && total.seconds_left !== null ? [texts.left(format.time(total.seconds_left))] : [];
+  const open = files.filter((file) => !about(file).has_ended);
+  const fraction = total.frac_complete;
+  const listed = files.filter(({ state }) => state !== "cancelled" && state !== "refused");
+  const sum = (number_of) => format.count(listed.reduce((all, file) => all + number_of(file), 0));
   const can_pause = open.some((file) => file.can_pause && file.state !== "paused");
   const can_cancel = open.some((file) => file.can_cancel);
   const asks = asking_to_cancel && can_cancel;
@@ -897,9 +910,12 @@ function total_of({ files, total, asking_to_cancel }, texts, format) {
     clear: !open.length
   };
   return {
-    headline: texts.files_done(total.finished, total.files),
+    headline: texts.files_done(
+      sum(({ state, files_total, files_acked }) => files_total ? files_acked : Number(state === "finished")),
+      sum(({ files_total }) => files_total || 1)
+    ),
     failed: total.failed ? texts.files_failed(total.failed) : "",
-    facts: open.length ? [texts.part_of(format.percent(fraction), format.size(total.bytes_total)), ...speed, ...left] : [format.size(total.bytes_acked)],
+    facts: open.length ? [texts.part_of(format.percent(fraction), format.size(total.bytes_total)), ...pace_of(total, texts, format)] : [format.size(total.bytes_acked)],
     fraction,
     tone: (
       /** @type {Tone} */
@@ -914,7 +930,6 @@ function total_of({ files, total, asking_to_cancel }, texts, format) {
 // src/element/incoming_upload.js
 var DRAW_MS = 200;
 var COUNTDOWN_MS = 500;
-var BUSY_MS = 10;
 var VALUES = ["tickets", "server", "name", "accept", "max-bytes", "max-files", "at-once", "capture"];
 var FLAGS = ["multiple", "directory", "disabled", "required", "drop-anywhere", "keep-awake", "warn-before-unload"];
 var Base = typeof HTMLElement === "undefined" ? (
@@ -935,21 +950,21 @@ var IncomingUpload = class extends Base {
     const shadow = this.attachShadow({ mode: "open", delegatesFocus: true });
     add_style(shadow, style_default);
     this.internals = this.attachInternals();
-    this.panel = new Panel(shadow, (action, key) => this.act(action, key), async ({ key, icon: icon2 }) => {
+    this.panel = make_panel(shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
       const item = this.item(key);
       const canvas = item && await picture_of(
         /** @type {File} */
         item.file
       );
-      if (canvas) icon2.replaceWith(canvas);
+      if (canvas) picture.replaceWith(canvas);
     });
-    this.inputs = new Inputs(shadow, this);
+    this.inputs = make_inputs(shadow, this);
     this.own_texts = /** @type {Partial<Texts>} */
     {};
     this.all_texts = /** @type {Texts} */
-    TEXTS;
-    this.shared_texts = /** @type {object | undefined} */
-    void 0;
+    { ...TEXTS };
+    this.shared_texts = /** @type {object | null} */
+    null;
     this.own_get_ticket = /** @type {GetTicket | null} */
     null;
     this.own_queue = /** @type {Queue | null} */
@@ -960,6 +975,8 @@ var IncomingUpload = class extends Base {
     [];
     this.wanted = /** @type {Unfinished | null} */
     null;
+    this.reading = /* @__PURE__ */ new Map();
+    this.is_apart = false;
     this.refused = /** @type {string[]} */
     [];
     this.seen = /** @type {Map<number, ItemSnapshot>} */
@@ -974,10 +991,7 @@ var IncomingUpload = class extends Base {
     this.stops = /** @type {(() => void)[]} */
     [];
     this.timer = 0;
-    this.speech = new Speech((news) => {
-      const { files, finished, waiting, running, paused } = this.queue.totals();
-      return sentence(news, { files, finished, open: waiting + running + paused }, this.all_texts);
-    }, this.panel.news);
+    this.speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
   }
   // ---- in the page ----
   connectedCallback() {
@@ -1016,9 +1030,9 @@ var IncomingUpload = class extends Base {
         disallow_duplicates: true
       };
     }
-    this.inputs.update(this);
+    this.inputs.update();
     this.stops = [listen_to_page(this), queue.subscribe(() => this.draw_in(DRAW_MS))];
-    if (incoming) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), this.server_options));
+    if (incoming) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), { ...this.server_options, owner: this.owner }));
     if (this.hasAttribute("keep-awake")) this.stops.push(keep_awake(
       /** @type {any} */
       queue
@@ -1034,6 +1048,7 @@ var IncomingUpload = class extends Base {
   leave_queue() {
     if (this.own_queue) this.own_queue.dispose();
     this.own_queue = null;
+    this.stop_reading();
     this.seen.clear();
   }
   /** @param {boolean} disabled by its attribute or by a fieldset */
@@ -1043,6 +1058,7 @@ var IncomingUpload = class extends Base {
   }
   /** The form is reset: the list is emptied. What runs is cancelled, since nobody would see it any more. */
   formResetCallback() {
+    this.stop_reading();
     this.queue.cancel();
     this.is_reset = true;
     this.refused = [];
@@ -1055,8 +1071,11 @@ var IncomingUpload = class extends Base {
     if (!this.own_queue) {
       this.own_queue = new Queue({
         get_ticket: (item, signal) => this.ticket_of(item, signal),
+        resume_unfinished: () => this.begun.filter(({ live }) => !live),
         uploader_options: () => ({
           ...this.server_options,
+          when_unreadable: "leave_out",
+          // the other files of a folder are worth having, and the row names those that are missing
           warn_before_unload: this.hasAttribute("warn-before-unload")
         })
       });
@@ -1075,6 +1094,9 @@ var IncomingUpload = class extends Base {
   }
   get is_multiple() {
     return this.hasAttribute("multiple") || this.hasAttribute("directory");
+  }
+  get takes_folders() {
+    return this.hasAttribute("directory") && !this.is_apart && "list_folder" in incoming;
   }
   get takes_files() {
     return !this.is_disabled && !this.trouble;
@@ -1099,64 +1121,66 @@ var IncomingUpload = class extends Base {
   }
   /** @param {Item} item @param {AbortSignal} signal */
   async ticket_of(item, signal) {
-    const begun = this.begun.find((upload) => !upload.live && incoming.matches(upload, item.file));
     const get_ticket = this.own_get_ticket || ticket_from(new URL(String(this.getAttribute("tickets")), document.baseURI));
-    const ticket = begun ? begun.upload_id : await get_ticket(item, signal);
-    this.begun = this.begun.filter((upload) => upload !== begun);
-    own(ticket, this.owner);
-    if (item.handle) remember(ticket, item.handle);
+    const ticket = await get_ticket(item, signal);
+    remember(ticket, item.handle, this.owner);
     return ticket;
   }
   // ---- adding files ----
   /** @param {import('../../queue.mjs').FileSource} source what was dropped, pasted or chosen */
-  async add(source) {
-    const found = files_of(source);
-    const { queue, wanted } = this;
-    const refused = (
-      /** @type {Refusal[]} */
-      []
-    );
+  add(source) {
+    const { wanted } = this;
     this.wanted = null;
+    return this.take(source, wanted);
+  }
+  /** @param {import('../../queue.mjs').FileSource} source @param {Unfinished | null} wanted the upload that it has to be of */
+  async take(source, wanted) {
+    const { queue, reading } = this;
     this.is_reset = false;
-    let began_ms = performance.now();
-    for await (const { file, path, handle } of found) {
-      const refusal = this.refusal_of(file, path, wanted);
-      if (refusal) refused.push(refusal);
-      else if (file) queue.add(file, { path, handle });
-      if (performance.now() > began_ms + BUSY_MS) {
-        await new Promise((resolve) => setTimeout(resolve));
-        began_ms = performance.now();
+    const { refused } = await queue.add_all(source, {
+      folders: this.takes_folders || Boolean(wanted && wanted.files_total),
+      onlisting: (path, files) => {
+        if (files === null) reading.delete(path);
+        else reading.set(path, files);
+        this.draw_in(DRAW_MS);
+      },
+      check: (file, path) => {
+        const message = wanted && !incoming.matches(wanted, file) ? this.all_texts.not_the_same(wanted.filename) : "";
+        if (message || reading !== this.reading) return { code: "not_accepted", message, file, path };
+        if (!this.is_multiple) queue.clear();
+        return null;
       }
-      if (queue !== this.page_queue && queue !== this.own_queue) return;
-    }
+    });
+    if (reading !== this.reading) return;
     this.refused = refused.map(({ path, message }) => `${path}: ${message}`);
     if (refused.length) this.tell("upload-refused", { refused });
     this.draw();
   }
-  /** @param {File | null} file @param {string} path @param {Unfinished | null} wanted @returns {Refusal | null} */
-  refusal_of(file, path, wanted) {
-    const { all_texts: texts, queue } = this;
-    if (!file) return { code: "unreadable", message: texts.unreadable, file, path };
-    if (wanted && !incoming.matches(wanted, file)) return { code: "not_accepted", message: texts.wrong_file(wanted.filename), file, path };
-    if (!this.is_multiple) queue.clear();
-    return check_file(file, queue.restrictions, queue);
+  /** Its ticket is for a file, so the app takes no folders: each of its files becomes an upload. @param {Item} item */
+  take_apart(item) {
+    this.is_apart = true;
+    this.queue.remove(item);
+    forget(item.upload_id, this.server_options);
+    this.take(files_in(
+      /** @type {incoming.Folder} */
+      item.file
+    ), null);
   }
-  /** Uploads of earlier visits: the element offers those that were begun with it. @param {Unfinished[]} uploads */
+  /** Nothing is added any more of what is being read. */
+  stop_reading() {
+    this.reading = /* @__PURE__ */ new Map();
+  }
+  /** @param {Unfinished[]} uploads of earlier visits that were begun with it */
   offer(uploads) {
-    const ids = owned_by(this.owner);
-    const here = this.queue.items.map(({ upload_id }) => upload_id);
-    this.begun = uploads.filter(({ upload_id }) => ids.has(upload_id) && !here.includes(upload_id));
+    this.begun = uploads;
     this.draw();
   }
   /** @param {Unfinished} begun */
   async reopen(begun) {
     const { handle, upload_id } = begun;
-    const file = handle && await reopen(handle);
-    if (file && incoming.matches(begun, file)) await this.add([{ path: file.name, file, handle }]);
-    else {
-      this.begun = this.begun.map((upload) => upload.upload_id === upload_id ? { ...upload, handle: null } : upload);
-      this.draw();
-    }
+    if (handle && await reopen(handle)) await this.take([handle], begun);
+    this.begun = this.begun.map((upload) => upload.upload_id === upload_id ? { ...upload, handle: null } : upload);
+    this.draw();
   }
   // ---- what the user does ----
   /** @param {string} action @param {string} key of its row, or "" */
@@ -1173,6 +1197,7 @@ var IncomingUpload = class extends Base {
     if (action === "resume_all") queue.resume();
     if (action === "retry_all") queue.retry();
     if (action === "cancel_really") queue.cancel();
+    if (action === "cancel_really" || action === "cancel" && !item) this.stop_reading();
     if (action === "clear") queue.clear();
     if (action === "continue_all") this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload));
     if (item) {
@@ -1185,25 +1210,26 @@ var IncomingUpload = class extends Base {
     }
     if (begun) {
       if (action === "continue") this.reopen(begun);
-      if (action === "find_file") this.choose(begun);
+      if (action.startsWith("find")) this.choose(begun);
       if (action === "forget") {
         this.begun = this.begun.filter((upload) => upload !== begun);
-        disown(key);
         forget(key, this.server_options);
       }
     }
     this.draw();
-    if (action === "show_failed" && panel.view) panel.go_to(panel.view.index_of_failed());
+    if (action === "show_failed") panel.go_to_failed();
   }
-  /** Opens the dialog for files. @param {Unfinished | null} wanted the upload whose file is to be chosen */
+  /** Opens the dialog for files. @param {Unfinished | null} wanted the upload whose file or folder is to be chosen */
   async choose(wanted) {
     this.wanted = wanted;
-    if ("showOpenFilePicker" in window) {
-      const files = await pick_files({ accept: this.inputs.files.accept, multiple: this.is_multiple && !wanted });
-      if (files.length) this.add(files);
-    } else {
-      this.inputs.files.click();
+    const { files, folder } = this.inputs;
+    if (wanted && wanted.files_total) {
+      folder.click();
+      return;
     }
+    const picked = await pick_with_handles({ accept: files.accept, multiple: this.is_multiple && !wanted });
+    if (!picked) files.click();
+    else if (picked.length) this.add(picked);
   }
   // ---- what is shown ----
   /** @param {number} ms */
@@ -1218,22 +1244,24 @@ var IncomingUpload = class extends Base {
     if (this.is_reset) queue.clear();
     const { items, totals } = queue.snapshot();
     this.is_reset = this.is_reset && items.length > 0;
-    const { trying_again = "", element: shared } = (
-      /** @type {any} */
-      incoming && incoming.texts || {}
+    const texts = (
+      /** @type {Partial<incoming.Texts>} */
+      incoming && incoming.texts || TEXTS
     );
-    if (this.shared_texts !== shared || this.all_texts === TEXTS) this.all_texts = { ...TEXTS, ...shared, ...this.own_texts };
-    this.shared_texts = shared;
-    const files = items.map(file_now);
+    if (this.shared_texts !== texts) this.all_texts = /** @type {Texts} */
+    { ...texts, ...TEXTS, ...texts.element, ...this.own_texts };
+    this.shared_texts = texts;
+    const { all_texts } = this;
+    const files = items.map(file_now).concat([...this.reading].map(([path, count]) => reading_now(path, all_texts.listing(count))));
+    const here = new Set(items.map(({ upload_id }) => upload_id));
     const near = this.closest("[lang]");
     this.compare(items);
     this.panel.draw(view({
       files,
-      begun: this.begun.map(({ upload_id, filename, bytes_total, bytes_acked, handle, live }) => ({ key: upload_id, name: filename, size: bytes_total, bytes_acked, has_handle: handle !== null, live })),
+      begun: this.begun.filter(({ upload_id }) => !here.has(upload_id)).map(begun_now),
       total: totals,
       refused: this.refused,
       trouble: this.trouble,
-      trying_again,
       now_ms: Date.now(),
       disabled: this.is_disabled,
       multiple: this.is_multiple,
@@ -1242,7 +1270,7 @@ var IncomingUpload = class extends Base {
       touch: matchMedia("(pointer: coarse) and (hover: none)").matches,
       max_bytes: this.number("max-bytes") || 0,
       asking_to_cancel: this.asks
-    }, this.all_texts, near ? String(near.getAttribute("lang")) : ""), this.all_texts);
+    }, all_texts, near ? String(near.getAttribute("lang")) : ""), all_texts);
     this.update_form(items);
     const lost = files.find(({ state }) => state === "retrying");
     if (Boolean(lost) !== this.is_lost) this.speech.hear({ connection: lost ? lost.message : "" });
@@ -1255,7 +1283,7 @@ var IncomingUpload = class extends Base {
   /** @param {Partial<Texts>} texts entries in place of those for all elements */
   set texts(texts) {
     this.own_texts = texts;
-    this.all_texts = TEXTS;
+    this.shared_texts = null;
     this.draw();
   }
   get get_ticket() {
@@ -1271,18 +1299,27 @@ var IncomingUpload = class extends Base {
   compare(items) {
     const before = this.seen;
     this.seen = new Map(items.map((item) => [item.id, item]));
-    for (const { id, state, path, upload_id, message, reason } of items) {
+    for (const { id, item, file, state, path, upload_id, upload, message, reason } of items) {
       const old = before.get(id);
-      if (!old) this.speech.hear({ added: 1 });
+      if (!old) this.speech.hear({ added: (
+        /** @type {incoming.Folder} */
+        file.files_total || 1
+      ) });
       if (!old || old.state === state) continue;
-      const detail = { item: this.item(String(id)), upload_id, message, reason };
-      if (state === "finished" || state === "cancelled") disown(upload_id);
+      if (reason === "wrong_dest_type") {
+        this.take_apart(item);
+        continue;
+      }
+      const detail = { item, upload_id, message, reason };
+      const { left_out = [] } = upload || {};
+      if (left_out.length && state === "finished") this.speech.hear({ left_out: [path, left_out] });
+      if (state === "cancelled" && upload_id) forget(upload_id, this.server_options);
       if (state === "finished") this.tell("upload-finished", detail);
       if (state === "failed") this.tell("upload-failed", detail);
       this.speech.hear({ [state]: [path, message] });
     }
     const value = tickets_of(items);
-    const all_finished = value.length > 0 && items.every(({ state }) => state === "finished" || state === "cancelled");
+    const all_finished = value.length > 0 && !this.reading.size && items.every(({ state }) => state === "finished" || state === "cancelled");
     if (all_finished && !this.was_all_finished) this.tell("all-finished", { value });
     this.was_all_finished = all_finished;
   }
@@ -1299,7 +1336,7 @@ var IncomingUpload = class extends Base {
   update_form(items) {
     const { all_texts: texts, internals } = this;
     const value = tickets_of(items);
-    const is_busy = items.some(({ ended }) => !ended);
+    const is_busy = this.reading.size > 0 || items.some(({ ended }) => !ended);
     const is_missing = this.hasAttribute("required") && !value.length;
     internals.setValidity(
       is_busy ? { customError: true } : { valueMissing: is_missing },

@@ -226,8 +226,8 @@ declare namespace incoming {
     readonly lastModified: number;
     readonly type: string;
     readonly files_total: number;
-    /** What it consists of, in the order of the upload: sorted by path. A path with `/` at its end is an empty folder. */
-    readonly entries: readonly { readonly path: string; readonly size: number }[];
+    /** What it consists of, in the order of the upload: sorted by path. An empty folder has a path with `/` at its end, and no file. */
+    readonly entries: readonly { readonly path: string; readonly size: number; readonly file: Blob | null }[];
     /** The paths of what could not be listed. */
     readonly unreadable: readonly string[];
   }

@@ -40,8 +40,11 @@ export interface QueueOptions {
   uploader_options?: object | ((item: Item) => object | undefined);
   /** A class that extends `incoming.Uploader`, to be used in its place. */
   Uploader?: incoming.UploaderConstructor;
-  /** Whether a file that an earlier visit has begun to upload resumes there, with its old ticket; default false. */
-  resume_unfinished?: boolean;
+  /**
+   * Whether a file that an earlier visit has begun to upload resumes there, with its old ticket; default false. A function
+   * returns those that may resume.
+   */
+  resume_unfinished?: boolean | (() => incoming.UnfinishedUpload[]);
   /** Called after each change of an item; with null after one of the list or of the totals. */
   onchange?: ((item: Item | null) => void) | null;
 }
@@ -52,7 +55,16 @@ export interface AddOptions {
   /** The upload that this file resumes. */
   begun?: incoming.UnfinishedUpload;
   /** Kept in `item.handle`. */
-  handle?: FileSystemFileHandle | null;
+  handle?: FileSystemHandle | null;
+}
+
+export interface AddAllOptions {
+  /** Adds each folder as one item, without the files that `accept` refuses, and not each of its files; default false. */
+  readonly folders?: boolean;
+  /** Asked before the restrictions. Returns why it is refused, or null. */
+  readonly check?: (file: File | incoming.Folder, path: string) => Refusal | null;
+  /** Called while a folder is being listed: how many files there are so far, and null at the end. */
+  readonly onlisting?: (path: string, files: number | null) => void;
 }
 
 /** Sums over the list. What was cancelled or refused is in its own count only. */
@@ -82,7 +94,7 @@ export interface ItemSnapshot {
   readonly id: number;
   readonly file: File | incoming.Folder;
   readonly path: string;
-  readonly handle: FileSystemFileHandle | null;
+  readonly handle: FileSystemHandle | null;
   readonly state: ItemState;
   readonly message: string;
   readonly reason: string;
@@ -110,7 +122,7 @@ export interface Item {
   readonly id: number;
   readonly file: File | incoming.Folder;
   readonly path: string;
-  readonly handle: FileSystemFileHandle | null;
+  readonly handle: FileSystemHandle | null;
   readonly state: ItemState;
   /** Why it ended, or what it waits for, in a sentence for users; else `""`. */
   readonly message: string;
@@ -153,7 +165,7 @@ export declare class Queue {
   /** Adds a file. What the restrictions forbid becomes an item in the state `refused`. */
   add(file: File | incoming.Folder, options?: AddOptions): Item;
   /** Adds all that `files_of` finds. What is refused is not in the list. Call it in the event of a drop itself. */
-  add_all(source: FileSource): Promise<{ added: Item[]; refused: Refusal[] }>;
+  add_all(source: FileSource, options?: AddAllOptions): Promise<{ added: Item[]; refused: Refusal[] }>;
   /**
    * Adds all files that are in it as one item: one upload of a folder. Call it in the event of a drop itself.
    * @param options `onprogress` is called with the number of files that are listed so far
@@ -195,10 +207,12 @@ export declare function is_accepted(file: File, accept?: string | readonly strin
 /** A file in what was dropped, chosen or pasted. */
 export interface FoundFile {
   readonly path: string;
-  /** null when it can't be read. */
+  /** null when it can't be read, and for a folder. */
   readonly file: File | null;
   /** Where the browser has File System Access. */
-  readonly handle?: FileSystemFileHandle | null;
+  readonly handle?: FileSystemHandle | null;
+  /** With `folders`: a folder, as `incoming.list_folder` and `queue.add_folder` take it. */
+  readonly folder?: Exclude<incoming.Files, incoming.Folder>;
 }
 
 /** What `files_of` looks into. */
@@ -211,8 +225,11 @@ export type FileSource =
   | Iterable<File | FoundFile | FileSystemHandle>
   | AsyncIterable<File | FoundFile | FileSystemHandle>;
 
-/** All files in it, and in its folders. Call it in the event of a drop itself. */
-export declare function files_of(source: FileSource): AsyncGenerator<FoundFile>;
+/** All files in it, and in its folders; with `folders`, these as one each. Call it in the event of a drop itself. */
+export declare function files_of(source: FileSource, options?: { readonly folders?: boolean }): AsyncGenerator<FoundFile>;
+
+/** The files of a folder, at their places in it: what uploads them one by one. */
+export declare function files_in(folder: incoming.Folder): { path: string; file: File }[];
 
 export interface TicketOptions {
   /** Of the request. */
@@ -247,6 +264,7 @@ export interface QueueTexts {
   too_many: (limit: number) => string;
   total_too_large: (limit: string) => string;
   unreadable: string;
+  no_files: string;
   duplicate: string;
   units: readonly string[];
 }

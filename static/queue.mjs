@@ -6,13 +6,14 @@ var ENGLISH = {
   no_ticket: "The upload could not start yet. Trying again soon.",
   ticket_refused: "The app did not accept the file.",
   not_a_ticket: "The app sent an invalid response.",
-  too_large: (most) => `The file is too large. The limit is ${most}.`,
-  too_small: (least) => `The file is too small. It has to have at least ${least}.`,
+  too_large: (most) => `This is too large. The limit is ${most}.`,
+  too_small: (least) => `This is too small. It has to have at least ${least}.`,
   not_accepted: "Files of this type are not accepted.",
   too_many: (most) => most === 1 ? "Only one file is accepted." : `Only ${most} files are accepted.`,
   total_too_large: (most) => `All files together are too large. The limit is ${most}.`,
   unreadable: "The file cannot be read.",
-  duplicate: "This file is already in the list.",
+  no_files: "There are no files in this folder.",
+  duplicate: "This is already in the list.",
   units: ["bytes", "kB", "MB", "GB", "TB"]
 };
 function text(key) {
@@ -64,7 +65,7 @@ function path_of(file) {
 }
 
 // src/queue/files.js
-function files_of(source) {
+function files_of(source, { folders = false } = {}) {
   const { items, files } = (
     /** @type {any} */
     source
@@ -72,29 +73,49 @@ function files_of(source) {
   if (items && !Array.isArray(items)) {
     const dropped = [...items].filter(({ kind = "file" }) => kind === "file").map(take);
     const some = dropped.filter(({ entry, file }) => entry || file);
-    if (some.length || !files) return walk_dropped(some);
+    if (some.length || !files) return walk_dropped(some, folders);
   }
-  return walk_listed(files || source);
+  return folders ? gather(walk_listed(files || source, true)) : walk_listed(files || source, false);
 }
 function take(item) {
   const entry = item.webkitGetAsEntry ? item.webkitGetAsEntry() : null;
   const handle = item.getAsFileSystemHandle ? Promise.resolve(item.getAsFileSystemHandle()).catch(() => null) : null;
   return { entry, handle, file: !entry && item.getAsFile ? item.getAsFile() : null };
 }
-async function* walk_listed(list) {
+async function* walk_listed(list, folders) {
   const all = list[Symbol.iterator] || list[Symbol.asyncIterator] ? list : [list];
   for await (const one of all) {
-    if (one && one.getFile) yield* walk_handle(one, "");
-    else if (one && one.values && one.kind === "directory") yield* walk_handle(one, "");
+    const is_folder = one && one.values && one.kind === "directory";
+    if (is_folder && folders) yield whole(one, one);
+    else if (is_folder || one && one.getFile) yield* walk_handle(one, "");
     else if (one && "file" in one) yield { ...one, path: one.path || (one.file ? path_of(one.file) : "") };
     else if (one) yield { path: path_of(one), file: one };
   }
 }
-async function* walk_dropped(dropped) {
+async function* gather(found) {
+  const folders = (
+    /** @type {Map<string, incoming.PlacedFile[]>} */
+    /* @__PURE__ */ new Map()
+  );
+  for await (const one of found) {
+    const { path, file } = one;
+    const name = path.slice(0, path.indexOf("/") + 1).slice(0, -1);
+    const inside = folders.get(name);
+    if (!file || !name) yield one;
+    else if (inside) inside.push({ path, file });
+    else folders.set(name, [{ path, file }]);
+  }
+  for (const [path, folder] of folders) yield { path, file: null, folder };
+}
+function whole(folder, handle) {
+  return { path: folder.name, file: null, folder, handle };
+}
+async function* walk_dropped(dropped, folders) {
   for (const { entry, handle: promise, file } of dropped) {
     const handle = promise && await promise;
-    if (handle && handle.kind === "file") yield* walk_handle(handle, "", entry);
-    else if (entry) yield* walk_entry(entry, handle && handle.kind === "directory" ? handle : null);
+    if (folders && entry && entry.isDirectory) yield whole(entry, handle);
+    else if (handle) yield* walk_handle(handle, "", entry);
+    else if (entry) yield* walk_entry(entry);
     else if (file) yield { path: path_of(file), file };
   }
 }
@@ -109,34 +130,17 @@ async function* walk_handle(handle, folder, entry) {
       yield { path, file: await handle.getFile(), handle };
     }
   } catch (error) {
-    if (entry) yield* walk_entry(entry, null);
+    if (entry) yield* walk_entry(entry);
     else yield { path, file: null };
   }
 }
-async function* walk_entry(entry, folder_handle) {
+async function* walk_entry(entry) {
   const path = entry.fullPath.slice(1);
   try {
-    if (!entry.isDirectory) {
-      yield { path, file: await promised(entry, "file") };
-      return;
-    }
-    for (const child of await children(entry.createReader())) {
-      const handle = await handle_in(folder_handle, child);
-      if (child.isDirectory) {
-        yield* walk_entry(child, handle);
-      } else {
-        for await (const found of walk_entry(child, null)) yield handle ? { ...found, handle } : found;
-      }
-    }
+    if (!entry.isDirectory) yield { path, file: await promised(entry, "file") };
+    else for (const child of await children(entry.createReader())) yield* walk_entry(child);
   } catch (error) {
     yield { path, file: null };
-  }
-}
-async function handle_in(folder, { name, isDirectory }) {
-  try {
-    return folder && await (isDirectory ? folder.getDirectoryHandle(name) : folder.getFileHandle(name));
-  } catch (error) {
-    return null;
   }
 }
 async function children(reader) {
@@ -155,8 +159,32 @@ function promised(object, method) {
   return new Promise((resolve, reject) => object[method](resolve, reject));
 }
 
+// src/queue/folders.js
+import incoming2 from "./incoming.mjs";
+async function read_folder(source, accept, onprogress) {
+  const folder = await incoming2.list_folder(source, { onprogress });
+  const refused = (
+    /** @type {Refusal[]} */
+    []
+  );
+  if (!accept) return { folder, refused };
+  const taken = files_in(folder).filter(({ path, file }) => {
+    const refusal = refusal_of(file, { accept }, void 0, path);
+    if (refusal) refused.push(refusal);
+    return !refusal;
+  });
+  if (!refused.length) return { folder, refused };
+  return { folder: taken.length ? await incoming2.list_folder(taken) : null, refused };
+}
+function files_in({ name, entries }) {
+  return entries.filter(({ file }) => file).map(({ path, file }) => ({ path: `${name}/${path}`, file: (
+    /** @type {File} */
+    file
+  ) }));
+}
+
 // src/queue/queue.js
-import incoming3 from "./incoming.mjs";
+import incoming4 from "./incoming.mjs";
 
 // src/subscribers.js
 var HIDDEN_FRAME_MS = 100;
@@ -217,7 +245,7 @@ function once_a_frame(call) {
 }
 
 // src/queue/item.js
-import incoming2 from "./incoming.mjs";
+import incoming3 from "./incoming.mjs";
 
 // src/queue/tickets.js
 var FIRST_WAIT_S = 1;
@@ -473,7 +501,7 @@ var Item = class {
   }
   /** @returns {incoming.Uploader | null} */
   new_uploader() {
-    const { Uploader = incoming2.Uploader, uploader_options } = this.queue;
+    const { Uploader = incoming3.Uploader, uploader_options } = this.queue;
     const options = typeof uploader_options === "function" ? uploader_options(this) : uploader_options;
     try {
       return new /** @type {any} */
@@ -655,10 +683,10 @@ var Queue = class {
   }
   /**
    * Adds what `files_of` finds in it, without what is refused.
-   * @param {import('../../queue.mjs').FileSource} source
+   * @param {import('../../queue.mjs').FileSource} source @param {AddAllOptions} [options]
    */
-  async add_all(source) {
-    const found = files_of(source);
+  async add_all(source, { folders = false, check: check_first, onlisting } = {}) {
+    const found = files_of(source, { folders });
     const [added, refused] = [
       /** @type {Item[]} */
       [],
@@ -667,11 +695,18 @@ var Queue = class {
     ];
     const unfinished = this.unfinished();
     let began_ms = performance.now();
-    for await (const { file, path, handle } of found) {
+    for await (const { file, path, handle, folder } of found) {
       if (this.is_disposed) break;
-      const refusal = file ? this.refusal_of(file, path) : unreadable(path);
-      if (refusal) refused.push(refusal);
-      else if (file) added.push(this.add_checked(file, { path, handle }, unfinished));
+      const listed = folder && await this.list(folder, path, onlisting);
+      const one = listed ? listed.folder : file;
+      if (listed) refused.push(...listed.refused);
+      if (one) {
+        const refusal = check_first && check_first(one, path) || this.refusal_of(one, path);
+        if (refusal) refused.push(refusal);
+        else added.push(this.add_checked(one, { path, handle }, unfinished));
+      } else if (!listed) {
+        refused.push(unreadable(path, "unreadable"));
+      }
       if (performance.now() > began_ms + BUSY_MS) {
         await new Promise((resolve) => setTimeout(resolve));
         began_ms = performance.now();
@@ -684,7 +719,22 @@ var Queue = class {
    * @param {any} source @param {AddOptions & {onprogress?: (files: number) => void}} [options]
    */
   async add_folder(source, options = {}) {
-    return this.add(await incoming3.list_folder(source, options), options);
+    return this.add(await incoming4.list_folder(source, options), options);
+  }
+  /**
+   * Lists a folder for `add_all`. @param {any} folder @param {string} path @param {AddAllOptions['onlisting']} tell
+   * @returns {Promise<{folder: incoming.Folder | null, refused: Refusal[]}>} no folder: it has no files
+   */
+  async list(folder, path, tell = () => {
+  }) {
+    tell(path, 0);
+    try {
+      const read = await read_folder(folder, this.restrictions.accept, (files) => tell(path, files));
+      if (read.refused.length || read.folder && read.folder.files_total) return read;
+      return { folder: null, refused: [unreadable(path, "no_files")] };
+    } finally {
+      tell(path, null);
+    }
   }
   /** @param {Source} file @param {AddOptions} options @param {incoming.UnfinishedUpload[]} unfinished */
   add_checked(file, { path = path_of(file), begun, handle }, unfinished) {
@@ -714,13 +764,15 @@ var Queue = class {
     return this.by_file.get(key_of(file, path)) || null;
   }
   unfinished() {
-    if (!this.resume_unfinished || !incoming3) return [];
+    const { resume_unfinished } = this;
+    if (!resume_unfinished || !incoming4) return [];
     const here = new Set(this.items.map(({ upload_id }) => upload_id));
-    return incoming3.unfinished().filter(({ upload_id }) => !here.has(upload_id));
+    const all = typeof resume_unfinished === "function" ? resume_unfinished() : incoming4.unfinished();
+    return all.filter(({ upload_id }) => !here.has(upload_id));
   }
   /** Takes the upload of this file off the list of unfinished ones. @param {Source} file @param {incoming.UnfinishedUpload[]} unfinished */
   begun(file, unfinished) {
-    const at = unfinished.findIndex((upload) => incoming3.matches(upload, file));
+    const at = unfinished.findIndex((upload) => incoming4.matches(upload, file));
     return at < 0 ? void 0 : unfinished.splice(at, 1)[0];
   }
   /** Takes an item that has ended off the list. @param {Item} item @returns {boolean} false if it has not ended */
@@ -763,22 +815,25 @@ var Queue = class {
   }
   // ---- all of them ----
   pause() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.pause()));
+    this.all("pause");
   }
   resume() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.resume()));
+    this.all("resume");
   }
   cancel() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.cancel()));
+    this.all("cancel");
   }
   retry() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.retry()));
+    this.all("retry");
   }
-  /** Places that become free are taken afterwards, or those that wait would start for a moment. @param {() => void} action */
-  at_the_same_time(action) {
+  /**
+   * Places that become free are taken afterwards, or those that wait would start for a moment.
+   * @param {'pause' | 'resume' | 'cancel' | 'retry'} action
+   */
+  all(action) {
     this.holds += 1;
     try {
-      action();
+      this.items.forEach((item) => item[action]());
     } finally {
       this.holds -= 1;
     }
@@ -887,8 +942,8 @@ var Queue = class {
 function key_of({ size, lastModified }, path) {
   return `${size} ${lastModified} ${path}`;
 }
-function unreadable(path) {
-  return { code: "unreadable", message: text("unreadable"), file: null, path };
+function unreadable(path, why) {
+  return { code: "unreadable", message: text(why), file: null, path };
 }
 function listed_in(queue) {
   const { files, bytes_total } = queue.totals();
@@ -907,6 +962,7 @@ function check_file(file, restrictions, queue) {
 export {
   Queue,
   check_file,
+  files_in,
   files_of,
   is_accepted,
   ticket_from

@@ -59,6 +59,43 @@ function library() {
   );
 }
 
+// src/storage.js
+function with_storage(use) {
+  try {
+    return use(localStorage);
+  } catch (error) {
+    return null;
+  }
+}
+
+// src/resume/owners.js
+var PREFIX = "incoming-upload:";
+var KEEP_DAYS = 30;
+function own(upload_id, owner) {
+  with_storage((storage) => storage.setItem(PREFIX + upload_id, JSON.stringify({ owner, at_ms: Date.now() })));
+}
+function disown(upload_id) {
+  with_storage((storage) => storage.removeItem(PREFIX + upload_id));
+}
+function owned_by(owner) {
+  const ids = /* @__PURE__ */ new Set();
+  with_storage((storage) => {
+    for (const key of Object.keys(storage).filter((name) => name.startsWith(PREFIX))) {
+      const entry = parsed(storage.getItem(key));
+      if (!(entry.at_ms > Date.now() - KEEP_DAYS * 864e5)) storage.removeItem(key);
+      else if (entry.owner === owner) ids.add(key.slice(PREFIX.length));
+    }
+  });
+  return ids;
+}
+function parsed(text) {
+  try {
+    return Object(JSON.parse(String(text)));
+  } catch (error) {
+    return {};
+  }
+}
+
 // src/resume/handles.js
 var UNLISTED_DAYS = 1;
 var changes = Promise.resolve();
@@ -67,10 +104,12 @@ function change(act) {
   changes = changed;
   return changed;
 }
-function remember(upload_id, handle) {
-  return change((rows) => rows.put({ upload_id, handle, kept_at_ms: Date.now() }));
+async function remember(upload_id, handle, owner) {
+  if (owner) own(upload_id, owner);
+  if (handle) await change((rows) => rows.put({ upload_id, handle, kept_at_ms: Date.now() }));
 }
 function drop(upload_id) {
+  disown(upload_id);
   return change((rows) => rows.delete(upload_id));
 }
 async function recall(upload_id) {
@@ -99,12 +138,9 @@ function listed_ids() {
 }
 async function reopen(handle) {
   try {
-    const asks = (
-      /** @type {{requestPermission?: (wish: {mode: 'read'}) => Promise<PermissionState>}} */
-      handle
-    );
-    const permission = asks.requestPermission ? await asks.requestPermission({ mode: "read" }) : "granted";
-    return permission === "granted" ? await handle.getFile() : null;
+    const permission = handle.requestPermission ? await handle.requestPermission({ mode: "read" }) : "granted";
+    if (permission !== "granted") return null;
+    return handle.getFile ? await handle.getFile() : handle;
   } catch (error) {
     return null;
   }
@@ -202,8 +238,9 @@ function listen2(target, name, listener) {
 // src/resume/list.js
 var LIVE_INTERVAL_MS = 1e3;
 var CHANGE_DELAY_MS = 50;
-async function unfinished(options = {}) {
-  const uploads = library().unfinished({ ...options, live: true });
+async function unfinished({ server, owner } = {}) {
+  const owned = owner ? owned_by(owner) : null;
+  const uploads = library().unfinished({ server, live: true }).filter(({ upload_id }) => !owned || owned.has(upload_id));
   const [held, handles] = await Promise.all([held_locks(), all_handles()]);
   return uploads.map((upload) => ({
     ...upload,
@@ -255,26 +292,26 @@ function watch_unfinished(listener, options) {
 }
 
 // src/resume/pick.js
-async function pick_files({ multiple = false, accept = "" } = {}) {
+async function pick_files(options = {}) {
+  return await pick_with_handles(options) || pick_with_input(options);
+}
+async function pick_with_handles({ multiple = false, accept = "" }) {
   const { showOpenFilePicker } = (
     /** @type {any} */
     window
   );
-  if (typeof showOpenFilePicker === "function") {
-    try {
-      const handles = await showOpenFilePicker.call(window, { multiple, ...types_of(accept) });
-      return await Promise.all(handles.map(async (handle) => {
-        const file = await handle.getFile();
-        return { path: file.name, file, handle };
-      }));
-    } catch (error) {
-      if (
-        /** @type {Error} */
-        error.name === "AbortError"
-      ) return [];
-    }
+  try {
+    const handles = await showOpenFilePicker.call(window, { multiple, ...types_of(accept) });
+    return await Promise.all(handles.map(async (handle) => {
+      const file = await handle.getFile();
+      return { path: file.name, file, handle };
+    }));
+  } catch (error) {
+    return (
+      /** @type {Error} */
+      error.name === "AbortError" ? [] : null
+    );
   }
-  return pick_with_input(multiple, accept);
 }
 function types_of(accept) {
   const types = {};
@@ -284,7 +321,7 @@ function types_of(accept) {
   }
   return Object.keys(types).length ? { types: [{ accept: types }] } : {};
 }
-function pick_with_input(multiple, accept) {
+function pick_with_input({ multiple = false, accept = "" }) {
   return new Promise((resolve) => {
     const input = Object.assign(document.createElement("input"), { type: "file", multiple, accept });
     const chosen = () => {
@@ -305,6 +342,7 @@ export {
   forget,
   keep_awake,
   pick_files,
+  pick_with_handles,
   recall,
   remember,
   reopen,

@@ -75,7 +75,8 @@ class Gallery:
             const root_of = ({ shadowRoot }) => shadowRoot.querySelector('.root');
             const wide = all.filter((each) => root_of(each).scrollWidth > each.clientWidth)
               .map((each) => each.previousSibling.textContent);
-            const cut = all.flatMap((each) => [...each.shadowRoot.querySelectorAll('button')])
+            const narrow = 'button, .dropzone .text';
+            const cut = all.flatMap((each) => [...each.shadowRoot.querySelectorAll(narrow)])
               .filter((each) => each.scrollWidth > each.clientWidth + 1 && each.checkVisibility())
               .map((each) => each.innerText);
             return document.documentElement.scrollWidth > innerWidth ? ['the page'] : [...wide, ...cut];

@@ -86,8 +86,9 @@ class ElementPage:
         lines: list[str] = self.js("""
             const name = (button) => '[' + button.ariaLabel.split(':')[0] + ']';
             const buttons = (row) => [...row.querySelectorAll('button:not([hidden])')].map(name);
+            const facts = (row) => ['.words', '.inside'].map((part) => row.querySelector(part).textContent);
             return shown('.row').map((row) =>
-              [path_of(row), row.querySelector('.words').textContent, ...buttons(row)].join(' '));
+              [path_of(row), ...facts(row), ...buttons(row)].filter(Boolean).join(' '));
         """)
         return [line.replace("\u00a0", " ") for line in lines]
 

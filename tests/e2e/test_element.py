@@ -221,7 +221,7 @@ def test_what_is_not_accepted_is_refused_before_a_ticket_is_asked_for(
     assert page.text("refused").splitlines() == [
         "3 files were not added",
         "b.png: Files of this type are not accepted.",
-        "c.txt: The file is too large. The limit is 2 kB.",
+        "c.txt: This is too large. The limit is 2 kB.",
         "e.txt: Only 2 files are accepted.",
     ]
     assert page.heard().count("upload-refused") == 1

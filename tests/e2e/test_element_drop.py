@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.element_page import ElementPage
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.e2e.test_dropzone_drop import make_folder
 from tests.support.browser import picture
+from tests.support.data import MIB
 from tests.support.engines import Chromium
 
 ENGINES = ("chromium",)
@@ -26,6 +29,35 @@ ADD_WITH_HANDLE = """
     })();
 """
 """A page may read the private files of its origin without asking. The handle of one is a real one."""
+ADD_FOLDER_WITH_HANDLE = """
+    const done = arguments[0];
+    (async () => {
+      const home = await navigator.storage.getDirectory();
+      const folder = await home.getDirectoryHandle("album", { create: true });
+      for (const name of ["a.bin", "b.bin"]) {
+        const stream = await (await folder.getFileHandle(name, { create: true })).createWritable();
+        await stream.write(new Uint8Array(2 << 20).fill(7));
+        await stream.close();
+      }
+      await document.querySelector("incoming-upload").add([folder]);
+      done();
+    })();
+"""
+ONLY_FILES = """
+    host.get_ticket = async ({ file, path }) => {
+      const body = new URLSearchParams({ name: file.name, size: file.size, path });
+      return (await fetch("/api/frontend/request_upload", { method: "POST", body })).text();
+    };
+"""
+"""An app that was written for files does not ask for what it does not know."""
+SLOW_LISTING = """
+    const { list_folder } = incoming;
+    incoming.list_folder = async (source, { onprogress }) => {
+      onprogress(7);
+      await new Promise((resolve) => { window.let_go = resolve; });
+      return list_folder(source, { onprogress });
+    };
+"""
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8BQDwAEhQGAhKmMIQAAAABJRU5ErkJggg=="
 )
@@ -93,14 +125,102 @@ def test_the_whole_page_takes_files_if_it_is_asked_to(clean_driver: Chromium, dr
     assert len(page.shown()) == 2
 
 
-def test_a_folder_is_uploaded_with_its_paths(clean_driver: Chromium, dropzone: Stage, tmp_path: Path) -> None:
+def test_folders_and_files_that_are_dropped_together_are_an_upload_each(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    make_folder(dropzone, tmp_path / "album", ["a.txt", "sub/b.txt"])
+    make_folder(dropzone, tmp_path / "scans", ["1.txt"])
+    (tmp_path / "empty").mkdir()
+    single, _ = dropzone.file("single.txt", 5)
+    page = ElementPage(clean_driver, dropzone, "directory")
+    assert page.text("title") == "Drop files or folders here"
+    files = (tmp_path / "album", single, tmp_path / "empty", tmp_path / "scans")
+    drag(page, "dragEnter", "dragOver", "drop", y=middle_of(page), files=files)
+    uploaded = [
+        "album Uploaded · 2.2 kB 2 files [Remove from the list]",
+        "scans Uploaded · 1.1 kB 1 file [Remove from the list]",
+        "single.txt Uploaded · 5 bytes [Remove from the list]",
+    ]
+    page.wait_until(lambda: sorted(page.shown()) == uploaded, "they are uploaded")
+    assert page.text("headline") == "4 of 4 files uploaded"
+    assert page.text("refused").splitlines() == [
+        "1 file was not added", "empty: There are no files in this folder.",
+    ]  # fmt: skip
+    assert dropzone.server.log_text().count("ticket issued") == 3
+    assert (dropzone.app.uploads / "album" / "sub" / "b.txt").exists()
+
+
+def test_files_of_a_folder_that_are_not_accepted_are_left_out_and_named(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    make_folder(dropzone, tmp_path / "album", ["a.txt", "b.png", "sub/c.txt"])
+    make_folder(dropzone, tmp_path / "large", ["a.txt", "b.txt"], 3000)
+    page = ElementPage(clean_driver, dropzone, "directory accept=.txt max-bytes=5000")
+    assert page.text("hint") == "Up to 5.0 kB for each file or folder"
+    page.choose(tmp_path / "album", part="folder-input")
+    page.wait_for("album", "Uploaded")
+    assert page.text("refused").splitlines()[1] == "album/b.png: Files of this type are not accepted."
+    kept = dropzone.app.uploads / "album"
+    assert sorted(path.name for path in kept.rglob("*.*")) == ["a.txt", "c.txt"]
+    page.choose(tmp_path / "large", part="folder-input")
+    page.wait_until(lambda: "large:" in page.text("refused"), "it is refused")
+    assert page.text("refused").splitlines()[1] == "large: This is too large. The limit is 5 kB."
+
+
+def test_what_can_not_be_read_of_a_folder_is_left_out_and_named(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    make_folder(dropzone, tmp_path / "album", ["a.bin", "y.bin", "z.bin"], 8 * MIB)
+    page = ElementPage(clean_driver, dropzone, "directory")
+    dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
+    page.choose(tmp_path / "album", part="folder-input")
+    page.wait_for_bytes("album")
+    picture(clean_driver, "element-3-folder")
+    page.press("pause", "album")  # it drops what it has read ahead
+    page.wait_for("album", "[Resume]")
+    (tmp_path / "album" / "z.bin").unlink()
+    dropzone.let_go()
+    page.press("resume", "album")
+    page.wait_for("album", "Uploaded")
+    assert "2 of 3 files · 1 left out: z.bin [" in page.row("album")
+    assert page.js("return [...host.queue.items[0].uploader.left_out]") == ["z.bin"]
+    page.wait_until(lambda: "album: 1 left out: z.bin." in page.news(), "it is said, too")
+    picture(clean_driver, "element-4-left-out")
+
+
+def test_where_the_app_takes_files_only_each_one_of_a_folder_is_an_upload(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
     make_folder(dropzone, tmp_path / "album", ["a.txt", "sub/b.txt"])
     page = ElementPage(clean_driver, dropzone, "directory")
-    assert page.button("choose_folder").text == "Choose a folder"
+    page.js(ONLY_FILES)
     page.choose(tmp_path / "album", part="folder-input")
-    page.wait_until(lambda: len(page.value()) == 2, "both are uploaded")
-    assert sorted(path.name for path in (dropzone.app.uploads / "album").rglob("*.txt")) == ["a.txt", "b.txt"]
-    assert [line.split()[0] for line in page.shown()] == ["album/a.txt", "album/sub/b.txt"]
+    page.wait_until(lambda: len(page.value()) == 2, "they are uploaded")
+    page.choose((tmp_path / "album").rename(tmp_path / "other"), part="folder-input")
+    page.wait_until(lambda: len(page.value()) == 4, "they are uploaded at once: it knows the app")
+    paths = [line.split()[0] for line in page.shown()]
+    assert paths == ["album/a.txt", "album/sub/b.txt", "other/a.txt", "other/sub/b.txt"]
+    assert "upload-failed" not in page.heard()
+    assert dropzone.server.log_text().count("ticket issued") == 5
+
+
+def test_a_folder_that_is_being_read_is_shown_and_can_be_cancelled(
+    clean_driver: Chromium, dropzone: Stage, tmp_path: Path
+) -> None:
+    make_folder(dropzone, tmp_path / "album", ["a.txt"])
+    page = ElementPage(clean_driver, dropzone, "directory")
+    page.js(SLOW_LISTING)
+    page.choose(tmp_path / "album", part="folder-input")
+    assert page.wait_for("album", "Reading") == "album Reading the folder: 7 files so far [Cancel]"
+    assert page.js("return host.validationMessage") == "Please wait until the uploads have finished."
+    page.press("cancel", "album")
+    page.wait_until(lambda: page.shown() == [], "it is gone")
+    page.js("let_go()")
+    page.choose(tmp_path / "album", part="folder-input")
+    page.wait_for("album", "Reading")
+    page.js("let_go()")
+    page.wait_for("album", "Uploaded")
+    assert dropzone.server.log_text().count("ticket issued") == 1, "the first one was not added"
 
 
 def test_images_have_small_pictures_and_others_an_icon(
@@ -133,18 +253,19 @@ def test_a_phone_has_a_button_for_its_camera(clean_driver: Chromium, dropzone: S
         clean_driver.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
-def test_one_click_continues_where_the_handle_of_the_file_is_kept(
-    clean_driver: Chromium, dropzone: Stage
+@pytest.mark.parametrize(("name", "add"), [("film.mov", ADD_WITH_HANDLE), ("album", ADD_FOLDER_WITH_HANDLE)])
+def test_one_click_continues_where_the_handle_is_kept(
+    clean_driver: Chromium, dropzone: Stage, name: str, add: str
 ) -> None:
-    page = ElementPage(clean_driver, dropzone)
+    page = ElementPage(clean_driver, dropzone, "directory")
     dropzone.network.bytes_per_s = CRAWL_BYTES_PER_S
-    clean_driver.execute_async_script(ADD_WITH_HANDLE)
-    page.wait_for_bytes("film.mov")
+    clean_driver.execute_async_script(add)
+    page.wait_for_bytes(name)
     ticket = page.js("return host.queue.items[0].upload_id")
     page.open()
-    page.wait_for("film.mov", "[Continue]")
+    page.wait_for(name, "[Continue]")
     dropzone.let_go()
-    page.press("continue", "film.mov")
-    page.wait_for("film.mov", "Uploaded")
+    page.press("continue", name)
+    page.wait_for(name, "Uploaded")
     assert page.value() == [ticket]
     assert not page.text("begun")

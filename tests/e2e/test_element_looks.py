@@ -20,6 +20,7 @@ GROUPS: Final = {
     "many-ended": ("many, finished", "many, failed"),
     "several": ("several", "several, in trouble", "several, failed and refused"),
     "asking": ("cancel all?", "continue"),
+    "folders": ("folders", "folder, failed"),
     "long": ("continue, all", "thousand"),
 }
 """So many at a time fit on a screen: WebKit's driver takes no picture of more."""

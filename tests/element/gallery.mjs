@@ -1,17 +1,17 @@
 // Draws every state of the element: no network, no queue. `?show=a|b` draws only these scenes, `&dir=rtl` from the right,
 // `&lang=de` in German.
 
-import { Panel } from '/static/src/element/panel.js';
+import { make_panel } from '/static/src/element/panel.js';
 import { add_style } from '/static/src/element/styles.js';
 import { TEXTS } from '/static/src/element/texts.js';
-import { ELEMENT } from '/static/src/texts/de_element.js';
+import GERMAN from '/static/src/texts/de.js';
 import { view } from '/static/src/element/view.js';
 import { SCENES } from './scenes.mjs';
 
 const asked = new URLSearchParams(location.search).get('show');
 const css = await (await fetch('/static/src/element/style.css')).text();
 const lang = new URLSearchParams(location.search).get('lang') || 'en';
-const texts = lang === 'de' ? ELEMENT : TEXTS;
+const texts = lang === 'de' ? { ...GERMAN, ...GERMAN.element } : { trying_again: 'Trying again soon.', ...TEXTS };
 const main = document.querySelector('main');
 const params = new URLSearchParams(location.search);
 for (const name of asked ? asked.split('|') : Object.keys(SCENES)) {
@@ -19,7 +19,7 @@ for (const name of asked ? asked.split('|') : Object.keys(SCENES)) {
   host.dir = params.get('dir') || 'ltr';
   const shadow = host.attachShadow({ mode: 'open' });
   add_style(shadow, css);
-  const panel = new Panel(shadow, () => {}, () => {});
+  const panel = make_panel(shadow, () => {}, () => {});
   const heading = document.createElement('h2');
   heading.textContent = name;
   main.append(heading, host);

@@ -1,5 +1,6 @@
 // Every state of the element as plain values: for the gallery and for the tests of the view.
 
+import { begun_now, reading_now } from '../../static/src/element/now.js';
 import { TEXTS } from '../../static/src/element/texts.js';
 
 const MB = 1e6;
@@ -7,15 +8,18 @@ export const NOW_MS = Date.UTC(2026, 10, 30, 12);
 
 export const file = (path, state, more = {}) => ({
   key: path, path, type: '', size: 124.6 * MB, state, reason: '', message: '', bytes_acked: 0, bytes_per_s: 0,
-  seconds_left: null, next_retry_at: null, can_pause: true, can_cancel: true, can_retry: false, ...more,
+  seconds_left: null, next_retry_at: null, files_total: 0, files_acked: 0, current_file: '', left_out: [],
+  can_pause: true, can_cancel: true, can_retry: false, ...more,
 });
 export const at = (fraction, size = 124.6 * MB) => ({ size, bytes_acked: fraction * size });
 export const moving = (fraction, more = {}) => ({ ...at(fraction), bytes_per_s: 4.02 * MB, seconds_left: 9, ...more });
 export const ended = { can_pause: false, can_cancel: false };
-const begun = (name, fraction, more = {}) => ({ key: name, name, size: 3.12e9, bytes_acked: fraction * 3.12e9, has_handle: false, live: false, ...more });
+export const folder = (path, state, more = {}) => file(path, state, { files_total: 1500, ...more });
+export const begun = (filename, fraction, more = {}) => (
+  begun_now({ upload_id: filename, filename, bytes_total: 3.12e9, bytes_acked: fraction * 3.12e9, handle: null, live: false, ...more }));
 
 export const now = (more = {}) => ({
-  files: [], begun: [], refused: [], trouble: '', trying_again: 'Trying again soon.', now_ms: NOW_MS, disabled: false, multiple: true, directory: false, camera: false, max_bytes: 0,
+  files: [], begun: [], refused: [], trouble: '', now_ms: NOW_MS, disabled: false, multiple: true, directory: false, camera: false, max_bytes: 0,
   asking_to_cancel: false, touch: false, ...more,
 });
 
@@ -25,7 +29,7 @@ export function with_files(files, more = {}) {
   const count = (state) => files.filter((each) => each.state === state).length;
   const bytes_per_s = sum('bytes_per_s');
   const total = {
-    files: files.length, finished: count('finished'), failed: count('failed'), bytes_total: sum('size'), bytes_acked: sum('bytes_acked'),
+    failed: count('failed'), bytes_total: sum('size'), bytes_acked: sum('bytes_acked'), frac_complete: sum('bytes_acked') / (sum('size') || 1),
     bytes_per_s, seconds_left: bytes_per_s ? (sum('size') - sum('bytes_acked')) / bytes_per_s : null,
   };
   return now({ files, total, ...more });
@@ -50,7 +54,15 @@ const SEVERAL = [
 const IN_TROUBLE = [
   file('interview.mp3', 'retrying', LOST),
   file('drawings.zip', 'paused', at(0.45)),
-  file('main.py', 'waiting_for_app', { ...at(1, 12345), can_pause: false, can_cancel: false }),
+  file('main.py', 'waiting_for_app', { ...at(1, 12345), ...ended, message: 'All data has arrived. Waiting for the app to accept the file.' }),
+];
+
+const FOLDERS = [
+  folder('Holiday at the lake', 'uploading', { ...moving(0.61, { bytes_per_s: 4.02 * MB }), files_acked: 912, current_file: 'day 3/at the lake, early in the morning/IMG_2034.jpeg' }),
+  folder('Recordings', 'waiting', { ...at(0, 88.2 * MB), files_total: 12000 }),
+  folder('Scans', 'finished', { ...at(1), ...ended, files_acked: 1498, left_out: ['2019/page 7.tiff', '2021/page 12.tiff'] }),
+  reading_now('Archive', 'Reading the folder: 4712 files so far.'),
+  file('field recording.wav', 'waiting', at(0, 88.2 * MB)),
 ];
 
 export const SCENES = {
@@ -60,8 +72,8 @@ export const SCENES = {
   'over': now(),
   'disabled': now({ disabled: true }),
   'no server': now({ trouble: TEXTS.no_server }),
-  'connecting': with_files([file('proposal.pdf', 'connecting')]),
-  'checking': with_files([file('proposal.pdf', 'checking', at(0.34))]),
+  'connecting': with_files([file('proposal.pdf', 'connecting', { message: 'Connecting.' })]),
+  'checking': with_files([file('proposal.pdf', 'checking', { ...at(0.34), message: 'Checking that it is the same file.' })]),
   'uploading': with_files([file('The long way home, director’s cut, final version 3.mov', 'uploading', moving(0.61))]),
   'uploading, slow': with_files([file('backup.tar.gz', 'uploading', moving(0.07, { bytes_per_s: 41200, seconds_left: 5100 }))], { multiple: false }),
   'uploading, slow drive': with_files([file('backup.tar.gz', 'uploading', moving(0.07, { reason: 'slow_read', message: 'Reading the file is slow: its drive does not respond.' }))]),
@@ -69,11 +81,11 @@ export const SCENES = {
   'retrying, blocked': with_files([file('interview.mp3', 'retrying', { ...LOST, reason: 'websockets_blocked', message: BLOCKED })]),
   'paused': with_files([file('drawings.zip', 'paused', at(0.45))]),
   'elsewhere': with_files([file('drawings.zip', 'elsewhere', moving(0.45))]),
-  'waiting for the app': with_files([file('main.py', 'waiting_for_app', { ...at(1, 12345), can_pause: false, can_cancel: false })]),
+  'waiting for the app': with_files([IN_TROUBLE[2]]),
   'app in trouble': with_files([file('main.py', 'waiting_for_app', {
     ...at(1, 12345), can_pause: false, can_cancel: false, reason: 'app_trouble',
     message: 'All data has arrived, but the app could not be reached: it refuses connections. The server is trying again.' })]),
-  'cancelling': with_files([file('drawings.zip', 'cancelling', { ...at(0.45), can_pause: false, can_cancel: false })]),
+  'cancelling': with_files([file('drawings.zip', 'cancelling', { ...at(0.45), ...ended, message: 'Cancelling.' })]),
   'finished': with_files([file('proposal.pdf', 'finished', { ...at(1), ...ended })], { multiple: false }),
   'cancelled': with_files([file('proposal.pdf', 'cancelled', { ...at(0.3), ...ended })]),
   'failed': with_files([file('proposal.pdf', 'failed', { ...at(0.3), ...ended, message: 'The upload was started with “proposal.pdf” (124.6 MB, last changed 2026-11-12 09:30). Choose this file to continue.' })]),
@@ -84,9 +96,11 @@ export const SCENES = {
   'several': with_files(SEVERAL),
   'several, in trouble': with_files(IN_TROUBLE),
   'several, failed and refused': with_files([SEVERAL[0], MIXED[3]], { refused: ['“notes.txt” is not accepted here.', '“film.mov” is larger than 2.0 GB.'] }),
+  'folders': with_files(FOLDERS, { directory: true }),
+  'folder, failed': with_files([folder('Holiday at the lake', 'failed', { ...at(0.3), ...ended, files_acked: 912, current_file: 'day 3/IMG_2034.jpeg', message: 'A file of the folder can no longer be read: it was changed, moved or deleted.' })]),
   'cancel all?': with_files(MIXED, { asking_to_cancel: true }),
   'refused': now({ refused: ['“notes.txt” is not accepted here.', '“film.mov” is larger than 2.0 GB.'] }),
-  'continue': now({ begun: [begun('raw footage, camera A.mov', 0.61, { has_handle: true }), begun('backup.tar.gz', 0.08), begun('drawings.zip', 0.3, { live: true })] }),
-  'continue, all': now({ begun: [begun('a.mov', 0.61, { has_handle: true }), begun('b.mov', 0.2, { has_handle: true })] }),
+  'continue': now({ begun: [begun('raw footage, camera A.mov', 0.61, { handle: {} }), begun('backup.tar.gz', 0.08), begun('drawings.zip', 0.3, { live: true }), begun('Holiday at the lake', 0.3, { files_total: 1500 })] }),
+  'continue, all': now({ begun: [begun('a.mov', 0.61, { handle: {} }), begun('b.mov', 0.2, { handle: {} })] }),
   'thousand': with_files(Array.from({ length: 1000 }, (_, n) => file(`scan ${n + 1}.tiff`, n < 400 ? 'finished' : n < 403 ? 'uploading' : 'waiting', n < 400 ? { ...at(1), ...ended } : n < 403 ? moving(0.4) : {}))),
 };

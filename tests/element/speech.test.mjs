@@ -3,26 +3,29 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { server_of } from '../../static/src/element/server.js';
-import { no_news, sentence, Speech } from '../../static/src/element/speech.js';
+import { make_speech, no_news, sentence } from '../../static/src/element/speech.js';
 import { TEXTS } from '../../static/src/element/texts.js';
 
-const said = (news, list = { files: 3, finished: 1, open: 2 }) => sentence({ ...no_news(), ...news }, list, TEXTS);
+const said = (news, list = { files: 3, finished: 1, waiting: 1, running: 1 }) => (
+  sentence({ ...no_news(), ...news }, { waiting: 0, running: 0, paused: 0, ...list }, TEXTS));
 
 test('few sentences say what has happened', () => {
   assert.equal(said({}), '');
   assert.equal(said({ added: 3 }), '3 files added.');
   assert.equal(said({ finished: [['a.txt']] }), 'a.txt is uploaded.');
-  assert.equal(said({ finished: [['a'], ['b']] }), '2 files are uploaded.');
-  assert.equal(said({ finished: [['c']] }, { files: 3, finished: 3, open: 0 }), 'All 3 files are uploaded.');
-  assert.equal(said({ finished: [['c']] }, { files: 1, finished: 1, open: 0 }), 'The upload has finished.');
-  assert.equal(said({ finished: [['c']], failed: [['d', 'It is gone.']] }, { files: 3, finished: 2, open: 0 }), 'd failed. It is gone. c is uploaded.');
+  assert.equal(said({ finished: [['a'], ['b']] }), '2 uploads have finished.');
+  assert.equal(said({ finished: [['c']] }, { files: 3, finished: 3 }), 'All 3 uploads have finished.');
+  assert.equal(said({ finished: [['c']] }, { files: 1, finished: 1 }), 'The upload has finished.');
+  assert.equal(said({ finished: [['c']], failed: [['d', 'It is gone.']] }, { files: 3, finished: 2 }), 'd failed. It is gone. c is uploaded.');
+  const left_out = [['photos', ['a', 'b', 'c', 'd']]];
+  assert.equal(said({ finished: [['photos']], left_out }), 'photos: 4 left out: a, b, c. photos is uploaded.');
   assert.equal(said({ cancelled: [['a']] }), 'a is cancelled.');
 });
 
 test('a lost connection is said once, and that it is back only if something still has to be sent', () => {
   assert.equal(said({ connection: 'The connection was lost.' }), 'The connection was lost. The uploads resume without your help.');
   assert.equal(said({ connection: '' }), 'The connection is back.');
-  assert.equal(said({ connection: '' }, { files: 1, finished: 1, open: 0 }), '');
+  assert.equal(said({ connection: '' }, { files: 1, finished: 1 }), '');
 });
 
 test('a hundred failures are not read out one by one', () => {
@@ -41,7 +44,7 @@ test('news are gathered, and five seconds of silence follow a sentence', (t) => 
   };
   const heard = [];
   const place = { get textContent() { return ''; }, set textContent(text) { heard.push(text); } };
-  const speech = new Speech((news) => `${news.added}`, place);
+  const speech = make_speech((news) => `${news.added}`, place);
   for (let n = 0; n < 3; n += 1) speech.hear({ added: 1 });
   pass(299);
   assert.deepEqual(heard, []);

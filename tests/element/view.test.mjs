@@ -4,11 +4,12 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { formats_for } from '../../static/src/element/format.js';
 import { kind_of } from '../../static/src/element/kinds.js';
-import { TEXTS } from '../../static/src/element/texts.js';
+import { TEXTS as OWN } from '../../static/src/element/texts.js';
 import GERMAN from '../../static/src/texts/de.js';
 import { view } from '../../static/src/element/view.js';
-import { NOW_MS, SCENES, at, ended, file, now, with_files } from './scenes.mjs';
+import { NOW_MS, SCENES, at, begun, ended, file, folder, moving, now, with_files } from './scenes.mjs';
 
+const TEXTS = { trying_again: 'Trying again soon.', ...OWN }; // one of the library
 const seen = (scene, texts = TEXTS, lang = 'en') => view(scene, texts, lang);
 const plain = (text) => text.replace(/\u00a0/g, ' ');
 const facts = (...args) => seen(with_files([file(...args)])).row_at(0).facts.map(plain).join(' · ');
@@ -66,6 +67,44 @@ test('a sum is there from two files on', () => {
   assert.equal(seen(SCENES['many, finished']).total.tone, 'good');
 });
 
+test('a folder tells how many of its files are there, which one is on its way, and which are missing', () => {
+  const inside = (...args) => {
+    const scene = seen(with_files([folder(...args)])).row_at(0);
+    assert.equal(scene.kind, 'folder');
+    return [scene.inside.join(' · '), scene.lacks];
+  };
+  assert.deepEqual(inside('a', 'waiting'), ['1,500 files', false]);
+  assert.deepEqual(inside('a', 'waiting', { files_total: 1 }), ['1 file', false]);
+  assert.deepEqual(inside('a', 'uploading', { ...moving(0.5), files_acked: 912, current_file: 'b/c.jpg' }), ['912 of 1,500 files · b/c.jpg', false]);
+  assert.deepEqual(inside('a', 'failed', { ...ended, files_acked: 912, current_file: 'b/c.jpg' }), ['912 of 1,500 files · b/c.jpg', false]);
+  assert.deepEqual(inside('a', 'finished', { ...ended, files_acked: 1500, current_file: 'b/c.jpg' }), ['1,500 files', false]);
+  const left_out = ['x', 'y'];
+  assert.deepEqual(inside('a', 'finished', { ...ended, files_acked: 1498, left_out }), ['1,498 of 1,500 files · 2 left out: x, y', true]);
+  const many = Array.from({ length: 1400 }, (_, n) => `f${n}`);
+  assert.match(inside('a', 'uploading', { files_acked: 9, left_out: many })[0], /^9 of 1,500 files · 1,400 left out: f0, f1, f2 and 1397 more$/);
+  assert.equal(seen(with_files([file('a', 'uploading')])).row_at(0).inside.length, 0, 'a file has no files in it');
+});
+
+test('a sum counts the files of folders', () => {
+  const { headline } = seen(with_files([
+    folder('a', 'uploading', { ...moving(0.5), files_acked: 912 }), file('b', 'finished', ended), folder('c', 'cancelled', ended), file('d', 'waiting'),
+  ])).total;
+  assert.equal(headline, '913 of 1,502 files uploaded');
+});
+
+test('a folder that is being read says how many files there are so far, and can be cancelled', () => {
+  const { facts: said, inside, go, stop, bar } = seen(SCENES.folders).row_at(3);
+  assert.deepEqual([said.join(), inside, go, stop, bar], ['Reading the folder: 4712 files so far', [], '', 'cancel', false]);
+});
+
+test('a field for folders says so', () => {
+  assert.equal(seen(now({ directory: true })).title, 'Drop files or folders here');
+  assert.equal(seen(now({ directory: true, max_bytes: 2e9 })).hint.replace('\u00a0', ' '), 'Up to 2.0 GB for each file or folder');
+  const [{ go, facts: said }] = seen(now({ begun: [begun('Photos', 0.5, { files_total: 7, handle: {} })] })).begun;
+  assert.equal(go, 'continue');
+  assert.equal(plain(said.join()), '50 % of 3.1 GB');
+});
+
 test('a question whether to cancel all is gone once there is nothing to cancel', () => {
   assert.deepEqual(seen(SCENES['cancel all?']).total.actions, ['keep', 'cancel_really']);
   assert.deepEqual(seen({ ...SCENES['many, finished'], asking_to_cancel: true }).total.actions, ['clear']);
@@ -73,7 +112,7 @@ test('a question whether to cancel all is gone once there is nothing to cancel',
 
 test('an upload of an earlier visit continues by a click, asks for its file, or is live elsewhere', () => {
   const { begun, continue_all, zone } = seen(SCENES.continue);
-  assert.deepEqual(begun.map(({ go, stop }) => [go, stop]), [['continue', 'forget'], ['find_file', 'forget'], ['', '']]);
+  assert.deepEqual(begun.map(({ go, stop }) => [go, stop]), [['continue', 'forget'], ['find_file', 'forget'], ['', ''], ['find_folder', 'forget']]);
   assert.equal(plain(begun[2].facts.join()), 'Uploading in another window,30 %');
   assert(!continue_all);
   assert.equal(zone, 'compact');
@@ -96,7 +135,7 @@ test('what was refused is named, and not endlessly', () => {
 
 test('rows are made for what is in sight only', () => {
   let made = 0;
-  const counted = { get state() { made += 1; return 'waiting'; }, path: 'a', type: '', key: '1', size: 1, bytes_acked: 0 };
+  const counted = { get state() { made += 1; return 'waiting'; }, path: 'a', type: '', key: '1', size: 1, bytes_acked: 0, message: '', left_out: [] };
   const scene = with_files([file('a', 'waiting')]);
   const { count, row_at } = seen({ ...scene, files: Array.from({ length: 5000 }, () => counted) });
   const before = made;
@@ -107,8 +146,8 @@ test('rows are made for what is in sight only', () => {
 
 test('German has the same texts, with the same parameters', () => {
   const kind = (table) => Object.entries(table).map(([key, text]) => [key, typeof text, typeof text === 'function' ? text.length : 0]);
-  assert.deepEqual(kind(GERMAN.element), kind(TEXTS));
-  const same = Object.keys(TEXTS).filter((key) => typeof TEXTS[key] === 'string' && TEXTS[key] === GERMAN.element[key]);
+  assert.deepEqual(kind(GERMAN.element), kind(OWN));
+  const same = Object.keys(OWN).filter((key) => typeof OWN[key] === 'string' && OWN[key] === GERMAN.element[key]);
   assert.deepEqual(same, ['uploads'], 'and all of them are German');
 });
 
@@ -132,7 +171,8 @@ test('numbers are short, and time is never too short', () => {
 
 test('the icon follows the type of a file, or else its name', () => {
   const kinds = [['a.JPG', ''], ['a', 'image/png'], ['x.tar.gz', ''], ['data.csv', 'text/csv'], ['m.xml', ''], ['notes.txt', 'text/plain'], ['noise.flac', ''], ['clip.mov', ''], ['jpg', '']];
-  assert.deepEqual(kinds.map((each) => kind_of(...each)), ['image', 'image', 'archive', 'table', 'text', 'text', 'audio', 'video', 'file']);
+  assert.deepEqual(kinds.map((each) => kind_of(...each)), ['image', 'image', 'archive', 'text', 'text', 'text', 'audio', 'video', 'file']);
+  assert.equal(kind_of('photos.zip', '', 3), 'folder', 'whatever it is called');
 });
 
 test('every state of the library has a scene with words in it', () => {

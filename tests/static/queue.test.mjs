@@ -406,6 +406,36 @@ test('a folder is one item, whose size and name are those of its list', async ()
   assert.deepEqual([queue.totals().files, queue.totals().bytes_total], [1, 500]);
 });
 
+test('add_all takes folders whole, without the files that are not accepted', async () => {
+  const queue = await queue_of(0, { restrictions: { accept: '.txt' } });
+  const folder_of = (files) => ({
+    name: 'photos', size: 500, lastModified: 7, type: '', files_total: files.length, entries: files.map((file) => ({ path: file.name, size: 1, file })),
+  });
+  incoming.list_folder = async (files, { onprogress } = {}) => {
+    if (onprogress) onprogress(files.length);
+    return folder_of(files.map(({ file }) => file));
+  };
+  const placed = (folder, ...names) => names.map((name) => ({ path: `${folder}/${name}`, file: file_of(1, name) }));
+  const told = [];
+  const { added, refused } = await queue.add_all([...placed('photos', 'a.txt', 'b.png', 'c.txt'), ...placed('none', 'd.png')], {
+    folders: true,
+    onlisting: (path, files) => told.push([path, files]),
+    check: (file, path) => (path === 'photos' ? null : { code: 'unreadable', message: 'no', file, path }),
+  });
+  assert.deepEqual(added.map(({ path, file }) => [path, file.files_total]), [['photos', 2]]);
+  assert.deepEqual(refused.map(({ path, code }) => [path, code]), [['photos/b.png', 'not_accepted'], ['photos/d.png', 'not_accepted']]);
+  assert.deepEqual(told, [['photos', 0], ['photos', 3], ['photos', null], ['none', 0], ['none', 1], ['none', null]]);
+});
+
+test('a function says which uploads of earlier visits may resume', async () => {
+  const begun = { upload_id: 'old', filename: 'a', bytes_total: 100, bytes_acked: 40 };
+  incoming.matches = ({ filename }, file) => filename === file.name;
+  const queue = await queue_of(0, { resume_unfinished: () => [begun] });
+  const item = queue.add(file_of(100, 'a'));
+  assert.deepEqual([item.upload_id, item.bytes_acked], ['old', 40]);
+  assert.equal(queue.add(file_of(100, 'b')).upload_id, '');
+});
+
 test('with ten thousand files, news of one cost the same as with ten', async () => {
   const queue = await queue_of(0, { at_once: 3 });
   let scanned = 0;

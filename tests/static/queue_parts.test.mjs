@@ -173,7 +173,7 @@ test('types are compared as in a file input', () => {
 });
 
 test('a page replaces the sentences, and a limit is written as people write it', () => {
-  assert.equal(check_file(file_of(5 * KB), { max_bytes: 2 * KB }).message, 'The file is too large. The limit is 2 kB.');
+  assert.equal(check_file(file_of(5 * KB), { max_bytes: 2 * KB }).message, 'This is too large. The limit is 2 kB.');
   assert.match(check_file(file_of(3e9), { max_bytes: 2.5e9 }).message, /2\.5 GB/);
   incoming.texts = { too_large: (most) => `Zu groß: höchstens ${most}.`, units: ['Byte', 'KB'] };
   assert.equal(check_file(file_of(5 * KB), { max_bytes: 2 * KB }).message, 'Zu groß: höchstens 2 KB.');
@@ -245,21 +245,45 @@ const file_handle = (name, file = `content of ${name}`) => ({ kind: 'file', name
 const folder_handle = (name, children) => ({
   kind: 'directory', name,
   async* values() { yield* children; },
-  getFileHandle: async (wanted) => children.find((child) => child.name === wanted && child.kind === 'file') || Promise.reject(new Error('no')),
-  getDirectoryHandle: async (wanted) => children.find((child) => child.name === wanted && child.kind === 'directory') || Promise.reject(new Error('no')),
 });
 
 test('files come with their handles where the browser has some, in folders, too', async () => {
   const handle = folder_handle('album', [folder_handle('sub', [file_handle('1')]), file_handle('2')]);
-  const entry = folder_entry('/album', [folder_entry('/album/sub', [file_entry('/album/sub/1')]), file_entry('/album/2'), file_entry('/album/3')]);
+  const entry = folder_entry('/album', [folder_entry('/album/sub', [file_entry('/album/sub/1')]), file_entry('/album/2')]);
   const found = await found_in(transfer([
     { kind: 'file', webkitGetAsEntry: () => entry, getAsFileSystemHandle: async () => handle },
     { kind: 'file', webkitGetAsEntry: () => file_entry('/a'), getAsFileSystemHandle: async () => file_handle('a') },
     { kind: 'file', webkitGetAsEntry: () => file_entry('/b'), getAsFileSystemHandle: () => Promise.reject(new Error('no')) },
   ]));
   assert.deepEqual(found, [
-    ['album/2', 'content of /album/2', '2'], ['album/3', 'content of /album/3'], ['album/sub/1', 'content of /album/sub/1', '1'],
+    ['album/2', 'content of 2', '2'], ['album/sub/1', 'content of 1', '1'],
     ['a', 'content of a', 'a'], ['b', 'content of /b'],
+  ]);
+});
+
+test('a folder that does not open by its handle is walked by its entry', async () => {
+  const handle = { ...folder_handle('album', []), values() { throw new Error('no'); } };
+  const entry = folder_entry('/album', [file_entry('/album/2')]);
+  const found = await found_in(transfer([{ kind: 'file', webkitGetAsEntry: () => entry, getAsFileSystemHandle: async () => handle }]));
+  assert.deepEqual(found, [['album/2', 'content of /album/2']]);
+});
+
+test('folders are given whole where the page wants that: of a drop, of a dialog, and handles', async () => {
+  const wholes = async (source) => {
+    const found = [];
+    for await (const { path, file, folder, handle } of files_of(source, { folders: true })) found.push([path, file, folder, handle]);
+    return found;
+  };
+  const [entry, handle] = [{ ...folder_entry('/album', []), name: 'album' }, folder_handle('album', [])];
+  const dropped = transfer([
+    { kind: 'file', webkitGetAsEntry: () => entry, getAsFileSystemHandle: async () => handle },
+    { kind: 'file', webkitGetAsEntry: () => file_entry('/a') },
+  ]);
+  assert.deepEqual(await wholes(dropped), [['album', null, entry, handle], ['a', 'content of /a', undefined, undefined]]);
+  assert.deepEqual(await wholes([handle]), [['album', null, handle, handle]]);
+  const [a, b, c] = [file_of(1, 'a'), file_of(1, 'b', { webkitRelativePath: 'x/b' }), file_of(1, 'c', { webkitRelativePath: 'x/y/c' })];
+  assert.deepEqual(await wholes([b, a, c]), [
+    ['a', a, undefined, undefined], ['x', null, [{ path: 'x/b', file: b }, { path: 'x/y/c', file: c }], undefined],
   ]);
 });
 

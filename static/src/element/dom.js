@@ -27,7 +27,7 @@ export function put(where, text) {
   if (where.textContent !== text) where.textContent = text;
 }
 
-/** @param {Element} where @param {boolean} visible */
+/** @param {Element} where @param {unknown} visible not if it is false, 0, "" or null */
 export function show(where, visible) {
   set(where, 'hidden', visible ? null : '');
 }

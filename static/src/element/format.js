@@ -1,35 +1,34 @@
-// Numbers as people read them: shares, sizes, speeds and times.
+// Numbers as people read them: shares, counts, sizes, speeds and times.
 
 /** @typedef {import('./texts.js').Texts} Texts */
 
-/** @type {Record<string, Intl.NumberFormat>} */
-const formats = {};
+/** One for whole numbers, and one with a decimal. @param {string} [lang] */
+const formats_in = (lang) => [0, 1].map((decimals) => (
+  new Intl.NumberFormat(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals })));
 
-/**
- * A number with a fixed count of decimals, in the digits of a language.
- * @param {number} number @param {number} decimals @param {string} lang
- */
-function decimal(number, decimals, lang) {
-  const key = lang + decimals;
-  const options = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+/** @param {string} lang */
+function valid_formats(lang) {
   try {
-    formats[key] = formats[key] || new Intl.NumberFormat(lang || undefined, options);
+    return formats_in(lang || undefined);
   } catch (error) { // the page has an invalid `lang`
-    formats[key] = new Intl.NumberFormat(undefined, options);
+    return formats_in();
   }
-  return formats[key].format(number);
 }
 
 /** @param {Texts} texts @param {string} lang a BCP 47 tag, or "" for the browser's language */
 export function formats_for(texts, lang) {
+  const [whole, decimal] = valid_formats(lang);
   const format = {
     /** Never rounded up: 100 % means that nothing is missing. @param {number} fraction */
-    percent: (fraction) => `${decimal(Math.floor(100 * fraction + 1e-9), 0, lang)}\u00a0%`,
+    percent: (fraction) => `${format.count(Math.floor(100 * fraction + 1e-9))}\u00a0%`,
+
+    /** @param {number} files */
+    count: (files) => whole.format(files),
 
     /** @param {number} bytes */
     size(bytes) {
       const power = bytes < 1000 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
-      return `${decimal(bytes / 1000 ** power, power ? 1 : 0, lang)}\u00a0${texts.units[power]}`;
+      return `${(power ? decimal : whole).format(bytes / 1000 ** power)}\u00a0${texts.units[power]}`;
     },
 
     /** @param {number} bytes_per_s */

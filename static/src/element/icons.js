@@ -11,9 +11,9 @@ const PATHS = {
   text: SHEET + 'M9.5 13h6M9.5 16.5h4',
   image: 'M3 5h18v14H3zM3.5 17.5 9 12l4 4 2.5-2.5 5 5M15.5 9.5h.01',
   video: 'M3 6h12v12H3zM15 11l6-3.5v9L15 13',
-  audio: 'M9 17.5V6l10-2v11.5M9 17.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0zM19 15.5a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z',
+  audio: 'M4 9.5v5h4l5 4v-13l-5 4zM17 9q2.5 3 0 6M19.5 6.5q4.5 5.5 0 11',
   archive: 'M4 8.5V20h16V8.5M3 4h18v4.5H3zM10 12.5h4',
-  table: 'M4 4h16v16H4zM4 9.5h16M4 14.5h16M10 9.5V20',
+  folder: 'M3 5h6l2.5 3H21v11H3z',
 
   // What a button does.
   pause: 'M9 6v12M15 6v12',
@@ -46,5 +46,5 @@ export function icon(name, look) {
 export function set_icon(svg, name) {
   const path = PATHS[name] || '';
   set(/** @type {Element} */ (svg.firstElementChild), 'd', path);
-  show(svg, path !== '');
+  show(svg, path);
 }

@@ -1,15 +1,14 @@
 // <incoming-upload>: a field for files, which uploads them. docs/reference/element.md describes it.
 
 import incoming from '../../incoming.mjs';
-import { Queue, check_file, files_of, ticket_from } from '../../queue.mjs';
-import { forget, keep_awake, pick_files, remember, reopen, watch_unfinished } from '../../resume.mjs';
+import { Queue, files_in, ticket_from } from '../../queue.mjs';
+import { forget, keep_awake, pick_with_handles, remember, reopen, watch_unfinished } from '../../resume.mjs';
 import { set } from './dom.js';
-import { file_now } from './now.js';
-import { disown, own, owned_by } from './owner.js';
-import { Panel } from './panel.js';
+import { begun_now, file_now, reading_now } from './now.js';
+import { make_panel } from './panel.js';
 import { picture_of } from './pictures.js';
-import { Inputs, listen_to_page } from './sources.js';
-import { Speech, sentence } from './speech.js';
+import { listen_to_page, make_inputs } from './sources.js';
+import { make_speech, sentence } from './speech.js';
 import css from './style.css';
 import { add_style } from './styles.js';
 import { TEXTS } from './texts.js';
@@ -18,7 +17,6 @@ import { view } from './view.js';
 /**
  * @typedef {import('../../queue.mjs').Item} Item
  * @typedef {import('../../queue.mjs').ItemSnapshot} ItemSnapshot
- * @typedef {import('../../queue.mjs').Refusal} Refusal
  * @typedef {import('../../queue.mjs').GetTicket} GetTicket
  * @typedef {import('../../resume.mjs').Unfinished} Unfinished
  * @typedef {import('./texts.js').Texts} Texts
@@ -26,7 +24,6 @@ import { view } from './view.js';
 
 const DRAW_MS = 200; // numbers that change more often can't be read
 const COUNTDOWN_MS = 500;
-const BUSY_MS = 10; // that adding files may keep the page from drawing
 const VALUES = ['tickets', 'server', 'name', 'accept', 'max-bytes', 'max-files', 'at-once', 'capture'];
 const FLAGS = ['multiple', 'directory', 'disabled', 'required', 'drop-anywhere', 'keep-awake', 'warn-before-unload'];
 
@@ -47,20 +44,23 @@ export class IncomingUpload extends Base {
     const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
     add_style(shadow, css);
     this.internals = this.attachInternals();
-    this.panel = new Panel(shadow, (action, key) => this.act(action, key), async ({ key, icon }) => {
+    this.panel = make_panel(shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
       const item = this.item(key);
-      const canvas = item && await picture_of(/** @type {File} */ (item.file)); // it adds no folders
-      if (canvas) icon.replaceWith(canvas);
+      const canvas = item && await picture_of(/** @type {File} */ (item.file)); // a folder is none
+      if (canvas) picture.replaceWith(canvas);
     });
-    this.inputs = new Inputs(shadow, this);
+    this.inputs = make_inputs(shadow, this);
     this.own_texts = /** @type {Partial<Texts>} */ ({});
-    this.all_texts = /** @type {Texts} */ (TEXTS);
-    this.shared_texts = /** @type {object | undefined} */ (undefined);
+    this.all_texts = /** @type {Texts} */ ({ ...TEXTS });
+    this.shared_texts = /** @type {object | null} */ (null);
     this.own_get_ticket = /** @type {GetTicket | null} */ (null);
     this.own_queue = /** @type {Queue | null} */ (null);
     this.page_queue = /** @type {Queue | null} */ (null);
     this.begun = /** @type {Unfinished[]} */ ([]);
-    this.wanted = /** @type {Unfinished | null} */ (null); // the one whose file is being chosen
+    this.wanted = /** @type {Unfinished | null} */ (null); // the one whose file or folder is being chosen
+    /** How many files of a folder are listed so far. @type {Map<string, number>} */
+    this.reading = new Map();
+    this.is_apart = false; // the app takes files only: each one of a folder is an upload
     this.refused = /** @type {string[]} */ ([]);
     this.seen = /** @type {Map<number, ItemSnapshot>} */ (new Map());
     this.tickets_now = /** @type {string[]} */ ([]);
@@ -71,10 +71,7 @@ export class IncomingUpload extends Base {
     this.was_all_finished = false;
     this.stops = /** @type {(() => void)[]} */ ([]);
     this.timer = 0;
-    this.speech = new Speech((news) => {
-      const { files, finished, waiting, running, paused } = this.queue.totals();
-      return sentence(news, { files, finished, open: waiting + running + paused }, this.all_texts);
-    }, this.panel.news);
+    this.speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
   }
 
   // ---- in the page ----
@@ -117,9 +114,9 @@ export class IncomingUpload extends Base {
         disallow_duplicates: true,
       };
     }
-    this.inputs.update(this);
+    this.inputs.update();
     this.stops = [listen_to_page(this), queue.subscribe(() => this.draw_in(DRAW_MS))];
-    if (incoming) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), this.server_options));
+    if (incoming) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), { ...this.server_options, owner: this.owner }));
     if (this.hasAttribute('keep-awake')) this.stops.push(keep_awake(/** @type {any} */ (queue)));
     this.draw();
   }
@@ -134,6 +131,7 @@ export class IncomingUpload extends Base {
   leave_queue() {
     if (this.own_queue) this.own_queue.dispose();
     this.own_queue = null;
+    this.stop_reading();
     this.seen.clear();
   }
 
@@ -145,6 +143,7 @@ export class IncomingUpload extends Base {
 
   /** The form is reset: the list is emptied. What runs is cancelled, since nobody would see it any more. */
   formResetCallback() {
+    this.stop_reading();
     this.queue.cancel();
     this.is_reset = true;
     this.refused = [];
@@ -159,8 +158,10 @@ export class IncomingUpload extends Base {
     if (!this.own_queue) {
       this.own_queue = new Queue({
         get_ticket: (item, signal) => this.ticket_of(item, signal),
+        resume_unfinished: () => this.begun.filter(({ live }) => !live),
         uploader_options: () => ({
           ...this.server_options,
+          when_unreadable: 'leave_out', // the other files of a folder are worth having, and the row names those that are missing
           warn_before_unload: this.hasAttribute('warn-before-unload'),
         }),
       });
@@ -182,6 +183,10 @@ export class IncomingUpload extends Base {
 
   get is_multiple() {
     return this.hasAttribute('multiple') || this.hasAttribute('directory');
+  }
+
+  get takes_folders() {
+    return this.hasAttribute('directory') && !this.is_apart && 'list_folder' in incoming; // an older library has no folders
   }
 
   get takes_files() {
@@ -212,66 +217,71 @@ export class IncomingUpload extends Base {
 
   /** @param {Item} item @param {AbortSignal} signal */
   async ticket_of(item, signal) {
-    const begun = this.begun.find((upload) => !upload.live && incoming.matches(upload, item.file));
     const get_ticket = this.own_get_ticket || ticket_from(new URL(String(this.getAttribute('tickets')), document.baseURI));
-    const ticket = begun ? begun.upload_id : await get_ticket(item, signal);
-    this.begun = this.begun.filter((upload) => upload !== begun);
-    own(ticket, this.owner);
-    if (item.handle) remember(ticket, item.handle);
+    const ticket = await get_ticket(item, signal);
+    remember(ticket, item.handle, this.owner);
     return ticket;
   }
 
   // ---- adding files ----
 
   /** @param {import('../../queue.mjs').FileSource} source what was dropped, pasted or chosen */
-  async add(source) {
-    const found = files_of(source); // the list of a drop is there for this moment only
-    const { queue, wanted } = this;
-    const refused = /** @type {Refusal[]} */ ([]);
+  add(source) {
+    const { wanted } = this;
     this.wanted = null;
+    return this.take(source, wanted);
+  }
+
+  /** @param {import('../../queue.mjs').FileSource} source @param {Unfinished | null} wanted the upload that it has to be of */
+  async take(source, wanted) {
+    const { queue, reading } = this;
     this.is_reset = false;
-    let began_ms = performance.now();
-    for await (const { file, path, handle } of found) {
-      const refusal = this.refusal_of(file, path, wanted);
-      if (refusal) refused.push(refusal);
-      else if (file) queue.add(file, { path, handle });
-      if (performance.now() > began_ms + BUSY_MS) {
-        await new Promise((resolve) => setTimeout(resolve));
-        began_ms = performance.now();
-      }
-      if (queue !== this.page_queue && queue !== this.own_queue) return; // it was disposed of
-    }
+    const { refused } = await queue.add_all(source, {
+      folders: this.takes_folders || Boolean(wanted && wanted.files_total),
+      onlisting: (path, files) => {
+        if (files === null) reading.delete(path);
+        else reading.set(path, files);
+        this.draw_in(DRAW_MS);
+      },
+      check: (file, path) => {
+        const message = wanted && !incoming.matches(wanted, file) ? this.all_texts.not_the_same(wanted.filename) : '';
+        if (message || reading !== this.reading) return { code: 'not_accepted', message, file, path };
+        if (!this.is_multiple) queue.clear(); // one that has ended gives its place to the next
+        return null;
+      },
+    });
+    if (reading !== this.reading) return; // all was cancelled
     this.refused = refused.map(({ path, message }) => `${path}: ${message}`);
     if (refused.length) this.tell('upload-refused', { refused });
     this.draw();
   }
 
-  /** @param {File | null} file @param {string} path @param {Unfinished | null} wanted @returns {Refusal | null} */
-  refusal_of(file, path, wanted) {
-    const { all_texts: texts, queue } = this;
-    if (!file) return { code: 'unreadable', message: texts.unreadable, file, path };
-    if (wanted && !incoming.matches(wanted, file)) return { code: 'not_accepted', message: texts.wrong_file(wanted.filename), file, path };
-    if (!this.is_multiple) queue.clear(); // one that has ended gives its place to the next
-    return check_file(file, queue.restrictions, queue);
+  /** Its ticket is for a file, so the app takes no folders: each of its files becomes an upload. @param {Item} item */
+  take_apart(item) {
+    this.is_apart = true;
+    this.queue.remove(item);
+    forget(item.upload_id, this.server_options);
+    this.take(files_in(/** @type {incoming.Folder} */ (item.file)), null);
   }
 
-  /** Uploads of earlier visits: the element offers those that were begun with it. @param {Unfinished[]} uploads */
+  /** Nothing is added any more of what is being read. */
+  stop_reading() {
+    this.reading = new Map();
+  }
+
+  /** @param {Unfinished[]} uploads of earlier visits that were begun with it */
   offer(uploads) {
-    const ids = owned_by(this.owner);
-    const here = this.queue.items.map(({ upload_id }) => upload_id);
-    this.begun = uploads.filter(({ upload_id }) => ids.has(upload_id) && !here.includes(upload_id));
+    this.begun = uploads;
     this.draw();
   }
 
   /** @param {Unfinished} begun */
   async reopen(begun) {
     const { handle, upload_id } = begun;
-    const file = handle && await reopen(handle);
-    if (file && incoming.matches(begun, file)) await this.add([{ path: file.name, file, handle }]);
-    else { // it was moved or changed, or the user has said no: the element asks for it by name
-      this.begun = this.begun.map((upload) => (upload.upload_id === upload_id ? { ...upload, handle: null } : upload));
-      this.draw();
-    }
+    if (handle && await reopen(handle)) await this.take([handle], begun);
+    // If it is still there, it was moved or changed, or the user has said no: the element asks for it by name.
+    this.begun = this.begun.map((upload) => (upload.upload_id === upload_id ? { ...upload, handle: null } : upload));
+    this.draw();
   }
 
   // ---- what the user does ----
@@ -290,6 +300,7 @@ export class IncomingUpload extends Base {
     if (action === 'resume_all') queue.resume();
     if (action === 'retry_all') queue.retry();
     if (action === 'cancel_really') queue.cancel();
+    if (action === 'cancel_really' || (action === 'cancel' && !item)) this.stop_reading();
     if (action === 'clear') queue.clear();
     if (action === 'continue_all') this.begun.forEach((upload) => upload.handle && !upload.live && this.reopen(upload));
     if (item) {
@@ -302,26 +313,27 @@ export class IncomingUpload extends Base {
     }
     if (begun) {
       if (action === 'continue') this.reopen(begun);
-      if (action === 'find_file') this.choose(begun);
+      if (action.startsWith('find')) this.choose(begun);
       if (action === 'forget') {
         this.begun = this.begun.filter((upload) => upload !== begun);
-        disown(key);
         forget(key, this.server_options);
       }
     }
     this.draw();
-    if (action === 'show_failed' && panel.view) panel.go_to(panel.view.index_of_failed());
+    if (action === 'show_failed') panel.go_to_failed();
   }
 
-  /** Opens the dialog for files. @param {Unfinished | null} wanted the upload whose file is to be chosen */
+  /** Opens the dialog for files. @param {Unfinished | null} wanted the upload whose file or folder is to be chosen */
   async choose(wanted) {
     this.wanted = wanted;
-    if ('showOpenFilePicker' in window) {
-      const files = await pick_files({ accept: this.inputs.files.accept, multiple: this.is_multiple && !wanted });
-      if (files.length) this.add(files);
-    } else {
-      this.inputs.files.click();
+    const { files, folder } = this.inputs;
+    if (wanted && wanted.files_total) {
+      folder.click();
+      return;
     }
+    const picked = await pick_with_handles({ accept: files.accept, multiple: this.is_multiple && !wanted });
+    if (!picked) files.click();
+    else if (picked.length) this.add(picked);
   }
 
   // ---- what is shown ----
@@ -339,20 +351,20 @@ export class IncomingUpload extends Base {
     if (this.is_reset) queue.clear();
     const { items, totals } = queue.snapshot();
     this.is_reset = this.is_reset && items.length > 0;
-    const { trying_again = '', element: shared } = /** @type {any} */ (incoming && incoming.texts || {});
-    if (this.shared_texts !== shared || this.all_texts === TEXTS) this.all_texts = { ...TEXTS, ...shared, ...this.own_texts };
-    this.shared_texts = shared;
-    const files = items.map(file_now);
+    const texts = /** @type {Partial<incoming.Texts>} */ (incoming && incoming.texts || TEXTS);
+    if (this.shared_texts !== texts) this.all_texts = /** @type {Texts} */ ({ ...texts, ...TEXTS, ...texts.element, ...this.own_texts });
+    this.shared_texts = texts;
+    const { all_texts } = this;
+    const files = items.map(file_now).concat([...this.reading].map(([path, count]) => reading_now(path, all_texts.listing(count))));
+    const here = new Set(items.map(({ upload_id }) => upload_id));
     const near = this.closest('[lang]');
     this.compare(items);
     this.panel.draw(view({
       files,
-      begun: this.begun.map(({ upload_id, filename, bytes_total, bytes_acked, handle, live }) => (
-        { key: upload_id, name: filename, size: bytes_total, bytes_acked, has_handle: handle !== null, live })),
+      begun: this.begun.filter(({ upload_id }) => !here.has(upload_id)).map(begun_now),
       total: totals,
       refused: this.refused,
       trouble: this.trouble,
-      trying_again,
       now_ms: Date.now(),
       disabled: this.is_disabled,
       multiple: this.is_multiple,
@@ -361,7 +373,7 @@ export class IncomingUpload extends Base {
       touch: matchMedia('(pointer: coarse) and (hover: none)').matches,
       max_bytes: this.number('max-bytes') || 0,
       asking_to_cancel: this.asks,
-    }, this.all_texts, near ? String(near.getAttribute('lang')) : ''), this.all_texts);
+    }, all_texts, near ? String(near.getAttribute('lang')) : ''), all_texts);
     this.update_form(items);
 
     const lost = files.find(({ state }) => state === 'retrying');
@@ -377,7 +389,7 @@ export class IncomingUpload extends Base {
   /** @param {Partial<Texts>} texts entries in place of those for all elements */
   set texts(texts) {
     this.own_texts = texts;
-    this.all_texts = TEXTS; // until it draws
+    this.shared_texts = null; // so that they are gathered anew
     this.draw();
   }
 
@@ -397,18 +409,24 @@ export class IncomingUpload extends Base {
   compare(items) {
     const before = this.seen;
     this.seen = new Map(items.map((item) => [item.id, item]));
-    for (const { id, state, path, upload_id, message, reason } of items) {
+    for (const { id, item, file, state, path, upload_id, upload, message, reason } of items) {
       const old = before.get(id);
-      if (!old) this.speech.hear({ added: 1 });
+      if (!old) this.speech.hear({ added: /** @type {incoming.Folder} */ (file).files_total || 1 });
       if (!old || old.state === state) continue;
-      const detail = { item: this.item(String(id)), upload_id, message, reason };
-      if (state === 'finished' || state === 'cancelled') disown(upload_id);
+      if (reason === 'wrong_dest_type') {
+        this.take_apart(item);
+        continue;
+      }
+      const detail = { item, upload_id, message, reason };
+      const { left_out = [] } = upload || {};
+      if (left_out.length && state === 'finished') this.speech.hear({ left_out: [path, left_out] });
+      if (state === 'cancelled' && upload_id) forget(upload_id, this.server_options); // one that waited for its turn, too
       if (state === 'finished') this.tell('upload-finished', detail);
       if (state === 'failed') this.tell('upload-failed', detail);
       this.speech.hear({ [state]: [path, message] });
     }
     const value = tickets_of(items);
-    const all_finished = value.length > 0 && items.every(({ state }) => state === 'finished' || state === 'cancelled');
+    const all_finished = value.length > 0 && !this.reading.size && items.every(({ state }) => state === 'finished' || state === 'cancelled');
     if (all_finished && !this.was_all_finished) this.tell('all-finished', { value });
     this.was_all_finished = all_finished;
   }
@@ -429,7 +447,7 @@ export class IncomingUpload extends Base {
   update_form(items) {
     const { all_texts: texts, internals } = this;
     const value = tickets_of(items);
-    const is_busy = items.some(({ ended }) => !ended);
+    const is_busy = this.reading.size > 0 || items.some(({ ended }) => !ended);
     const is_missing = this.hasAttribute('required') && !value.length;
     internals.setValidity(is_busy ? { customError: true } : { valueMissing: is_missing },
       is_busy ? texts.busy : is_missing ? texts.missing : '', this.panel.anchor());

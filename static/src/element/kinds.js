@@ -2,16 +2,16 @@
 
 /** @type {[kind: string, pattern: RegExp][]} */
 const KINDS = [
-  ['image', /^image|\.(jpe?g|png|gif|webp|avif|hei[cf]|tiff?|svg|raw|dng|psd)$/],
-  ['video', /^video|\.(mp4|mov|mkv|avi|webm|m4v|mpe?g)$/],
-  ['audio', /^audio|\.(mp3|wav|flac|ogg|m4a|aac|aiff?|opus)$/],
-  ['archive', /zip$|\.(tar|t?gz|bz2|xz|7z|rar|zst|iso|dmg)$/],
-  ['table', /csv$|\.(tsv|xlsx?|ods)$/],
-  ['text', /^text|\.(pdf|docx?|odt|txt|md|rtf|pptx?|json|xml)$/],
+  ['image', /^image|\.(jpe?g|png|gif|webp|hei[cf]|tiff?|svg|raw|psd)$/],
+  ['video', /^video|\.(mp4|mov|mkv|avi|webm)$/],
+  ['audio', /^audio|\.(mp3|wav|flac|ogg|m4a)$/],
+  ['archive', /zip$|\.(tar|t?gz|xz|7z|rar|zst|iso|dmg)$/],
+  ['text', /^text|\.(pdf|docx?|od[st]|txt|csv|md|rtf|pptx?|xlsx?|json|xml)$/],
 ];
 
-/** @param {string} path @param {string} type */
-export function kind_of(path, type) {
+/** @param {string} path @param {string} type @param {number} files_total of a folder; 0 for a file */
+export function kind_of(path, type, files_total) {
+  if (files_total) return 'folder';
   const name = path.toLowerCase();
   const found = KINDS.find(([, pattern]) => pattern.test(type) || pattern.test(name));
   return found ? found[0] : 'file';

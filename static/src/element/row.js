@@ -1,75 +1,82 @@
-// One row of the list: a file that is uploaded, or one of an earlier visit.
+// One row of the list: a file or a folder that is uploaded, or one of an earlier visit.
 
 import { h, put, set, show, style } from './dom.js';
 import { icon, set_icon } from './icons.js';
 
-/** @typedef {import('./view.js').Row} RowView */
+/** @typedef {ReturnType<typeof make_row>} Row */
 /** @typedef {import('./texts.js').Texts} Texts */
 
 const TAIL = 9; // characters of a name that stay when it is cut in the middle: a number and the extension
+const SHORT = 12; // a name of fewer characters is never cut
 /** Actions whose buttons have a text, because an icon would not say enough. */
-const IN_WORDS = ['retry_now', 'retry', 'continue', 'find_file'];
+const IN_WORDS = ['retry_now', 'retry', 'continue', 'find_file', 'find_folder'];
 
-export class Row {
-  /** @param {string} key */
-  constructor(key) {
-    this.key = key;
-    this.icon = icon('file');
-    this.mark = icon('', 'badge'); // at the picture, so that it moves no text when it appears
-    this.picture = h('span.icon', {}, this.icon, this.mark);
-    this.stem = h('span.stem');
-    this.tail = h('span.tail');
-    this.whole = h('span.heard');
-    this.name = h('div.name', {}, h('span.cut', { dir: 'auto', 'aria-hidden': 'true' }, this.stem, this.tail), this.whole);
-    this.facts = h('bdi.words'); // English in a page that is read from the right, too
-    this.bar = new Bar();
-    this.go = button('');
-    this.stop = button('');
-    this.root = h('li.row', { tabindex: '-1', 'data-key': key },
-      this.picture, h('div.text', {}, this.name, h('div.facts', {}, this.facts)), this.go, this.stop, this.bar.root);
+/** @param {string} key */
+export function make_row(key) {
+  const picture = icon('file');
+  const mark = icon('', 'badge'); // at the picture, so that it moves no text when it appears
+  const stem = h('span.stem');
+  const tail = h('span.tail');
+  const whole = h('span.heard');
+  const name = h('div.name', {}, h('span.cut', { dir: 'auto', 'aria-hidden': 'true' }, stem, tail), whole);
+  const words = h('bdi.words'); // English in a page that is read from the right, too
+  const inside = h('bdi.inside');
+  const bar = make_bar();
+  const go = make_button('');
+  const stop = make_button('');
+  const root = h('li.row', { tabindex: '-1', 'data-key': key },
+    h('span.icon', {}, picture, mark), h('div.text', {}, name, h('div.facts', {}, words, inside)), go, stop, bar.root);
+
+  /** @param {import('./view.js').Row} row @param {Texts} texts */
+  function draw(row, texts) {
+    const { path } = row;
+    const file = path.slice(path.lastIndexOf('/') + 1);
+    const letters = [...file];
+    const cut = letters.length < SHORT ? 0 : -TAIL;
+    put(stem, letters.slice(0, cut).join(''));
+    put(tail, letters.slice(cut).join(''));
+    put(whole, path);
+    set(name, 'title', path);
+    set_icon(picture, row.kind);
+
+    set_icon(mark, row.tone);
+    put_facts(words, row.facts);
+    put_facts(inside, row.inside);
+    set(inside, 'class', row.lacks ? 'inside lacks' : 'inside');
+    set(root, 'data-tone', row.tone);
+    set(root, 'class', `row${row.inside.length ? ' folder' : ''}${row.bar ? ' moving' : ''}${row.waits ? ' waits' : ''}${IN_WORDS.includes(row.go) ? ' worded' : ''}`);
+    bar.draw(row.bar, row.fraction, texts.progress_of(file));
+
+    set_button(go, row.go, file, texts);
+    set_button(stop, row.stop, file, texts);
   }
 
-  /** @param {RowView} row @param {Texts} texts */
-  draw(row, texts) {
-    const name = row.path.slice(row.path.lastIndexOf('/') + 1);
-    const letters = [...name];
-    put(this.stem, letters.slice(0, -TAIL).join(''));
-    put(this.tail, letters.slice(-TAIL).join(''));
-    put(this.whole, row.path);
-    set(this.name, 'title', row.path);
-    set_icon(this.icon, row.kind);
+  return { key, root, go, picture, draw };
+}
 
-    const facts = row.facts.join(' · ');
-    set_icon(this.mark, row.tone);
-    put(this.facts, facts);
-    set(this.facts, 'title', facts);
-    set(this.root, 'data-tone', row.tone);
-    set(this.root, 'class', `row${row.bar ? ' moving' : ''}${row.waits ? ' waits' : ''}${IN_WORDS.includes(row.go) ? ' worded' : ''}`);
-    this.bar.draw(row.bar, row.fraction, texts.progress_of(name));
-
-    set_button(this.go, row.go, name, texts);
-    set_button(this.stop, row.stop, name, texts);
-  }
+/** @param {HTMLElement} where @param {string[]} facts */
+function put_facts(where, facts) {
+  const text = facts.join(' · ');
+  put(where, text);
+  set(where, 'title', text);
 }
 
 /** A progress bar. */
-export class Bar {
-  constructor() {
-    this.fill = h('div.fill');
-    this.root = h('div.bar', { role: 'progressbar' }, this.fill);
-  }
-
+export function make_bar() {
+  const fill = h('div.fill');
+  const root = h('div.bar', { role: 'progressbar' }, fill);
   /** @param {boolean} visible @param {number} fraction @param {string} label */
-  draw(visible, fraction, label) {
-    show(this.root, visible);
-    set(this.root, 'aria-label', label);
-    set(this.root, 'aria-valuenow', String(Math.floor(100 * fraction)));
-    style(this.fill, 'transform', `scaleX(${fraction.toFixed(4)})`);
+  function draw(visible, fraction, label) {
+    show(root, visible);
+    set(root, 'aria-label', label);
+    set(root, 'aria-valuenow', String(Math.floor(100 * fraction)));
+    style(fill, 'transform', `scaleX(${fraction.toFixed(4)})`);
   }
+  return { root, draw };
 }
 
 /** @param {string} action @param {string} [look] @param {(Node | string)[]} children */
-export function button(action, look = 'square', ...children) {
+export function make_button(action, look = 'square', ...children) {
   return h('button.button', { type: 'button', class: look, 'data-action': action }, ...children);
 }
 
@@ -78,7 +85,7 @@ export function button(action, look = 'square', ...children) {
  * @param {Texts} texts
  */
 function set_button(where, action, name, texts) {
-  show(where, action !== '');
+  show(where, action);
   const label = String(/** @type {any} */ (texts)[action]);
   const aria_label = `${label}: ${name}`;
   if (!action || where.ariaLabel === aria_label) return;

@@ -22,7 +22,7 @@ export function listen_to_page(element) {
       ? path.includes(element) : anywhere || !is_drag && type !== 'drop';
     const is_here = is_free && is_near && element.takes_files;
     if (is_here) event.preventDefault();
-    if (is_here && !is_drag) element.add(dataTransfer);
+    if (is_here && !is_drag) element.take(dataTransfer, null);
     if (type === 'dragleave' && event.relatedTarget) return;
     if (type !== 'paste') element.panel.show_drag(is_here && is_drag && type !== 'dragleave', anywhere);
   };
@@ -34,40 +34,35 @@ export function listen_to_page(element) {
     event.dataTransfer.dropEffect = 'none';
   };
 
-  /** @param {'addEventListener' | 'removeEventListener'} change */
-  const all = (change) => {
-    for (const type of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) document[change](type, on);
-    for (const type of ['dragover', 'drop']) window[change](type, guard);
-  };
-  all('addEventListener');
-  return () => all('removeEventListener');
+  const page = new AbortController();
+  const { signal } = page;
+  for (const type of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) document.addEventListener(type, on, { signal });
+  for (const type of ['dragover', 'drop']) window.addEventListener(type, guard, { signal });
+  return () => page.abort();
 }
 
-/** The browser's own dialogs for files, folders and the camera: hidden inputs that are clicked. */
-export class Inputs {
-  /** @param {ShadowRoot} shadow @param {IncomingUpload} element */
-  constructor(shadow, element) {
-    const [files, folder, camera] = ['input', 'folder-input', 'camera-input'].map((part) => {
-      const input = /** @type {HTMLInputElement} */ (h('input', { type: 'file', part, hidden: '' }));
-      input.addEventListener('change', () => {
-        const chosen = [...(input.files || [])];
-        input.value = ''; // the same file may be chosen again
-        if (chosen.length) element.add(chosen);
-      });
-      shadow.append(input);
-      return input;
+/**
+ * The browser's own dialogs for files, folders and the camera: hidden inputs that are clicked.
+ * @param {ShadowRoot} shadow @param {IncomingUpload} element
+ */
+export function make_inputs(shadow, element) {
+  const [files, folder, camera] = ['input', 'folder-input', 'camera-input'].map((part) => {
+    const input = /** @type {HTMLInputElement} */ (h('input', { type: 'file', part, hidden: '' }));
+    input.addEventListener('change', () => {
+      const chosen = [...(input.files || [])];
+      input.value = ''; // the same file may be chosen again
+      if (chosen.length) element.add(chosen);
     });
-    folder.webkitdirectory = true;
-    camera.accept = 'image/*';
-    this.files = files;
-    this.folder = folder;
-    this.camera = camera;
+    shadow.append(input);
+    return input;
+  });
+  folder.webkitdirectory = true;
+  camera.accept = 'image/*';
+  /** Chooses by the present attributes of the element. */
+  function update() {
+    set(files, 'accept', element.getAttribute('accept'));
+    files.multiple = element.is_multiple;
+    set(camera, 'capture', element.getAttribute('capture'));
   }
-
-  /** Chooses by the present attributes of the element. @param {IncomingUpload} element */
-  update(element) {
-    set(this.files, 'accept', element.getAttribute('accept'));
-    this.files.multiple = element.is_multiple;
-    set(this.camera, 'capture', element.getAttribute('capture'));
-  }
+  return { files, folder, camera, update };
 }

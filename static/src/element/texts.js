@@ -1,13 +1,14 @@
 // Every sentence of <incoming-upload> that users see or hear. A page replaces entries with its property `texts`, or for
 // all elements with `incoming.set_texts`. Entries are shown as text, never as HTML.
 
-/** @typedef {import('../../element.mjs').ElementTexts} Texts */
+/** @typedef {import('../../element.mjs').ElementTexts & incoming.Texts} Texts those of the library, too */
 
-/** @type {Texts} */
+/** @type {import('../../element.mjs').ElementTexts} */
 export const TEXTS = {
   // Adding files.
   drop_files: 'Drop files here',
   drop_file: 'Drop a file here',
+  drop_folders: 'Drop files or folders here',
   drop_now: 'Drop to upload',
   add_files: 'Add files',
   add_file: 'Add a file',
@@ -19,27 +20,25 @@ export const TEXTS = {
   choose_folder: 'Choose a folder',
   take_photo: 'Take a photo',
   limit: (size) => `Up to ${size} for each file`,
+  limit_folders: (size) => `Up to ${size} for each file or folder`,
   no_server: 'The upload server does not respond. Please try again later.',
   no_tickets: 'This page does not say where its upload tickets come from.',
-  unreadable: 'The file cannot be read.',
   not_added: (count) => (count === 1 ? '1 file was not added' : `${count} files were not added`),
   and_more: (count) => `and ${count} more`,
-  wrong_file: (name) => `This is not the same ${name}. Choose the file that the upload was started with.`,
+  not_the_same: (name) => `This is not the same ${name}. Choose it as it was when the upload was started.`,
 
   // States of a file.
   waiting: 'Waiting',
-  connecting: 'Connecting',
-  checking: 'Checking the file',
+  asking: 'Connecting',
   elsewhere: 'Uploading in another window',
   paused: 'Paused',
-  waiting_for_app: 'Arrived, waiting for the app to accept it',
-  cancelling: 'Cancelling',
   finished: 'Uploaded',
   cancelled: 'Cancelled',
-  failed: 'The upload failed.',
   retry_in: (time) => `Trying again in ${time}.`,
   left: (time) => `${time}\u00a0left`,
-  part_of: (percent, size) => `${percent} of ${size}`,
+  part_of: (part, all) => `${part} of ${all}`,
+  files: (count, digits) => (count === 1 ? '1 file' : `${digits} files`),
+  left_out: (count, names) => `${count} left out: ${names}`,
 
   // Actions.
   pause: 'Pause',
@@ -58,6 +57,7 @@ export const TEXTS = {
   continue: 'Continue',
   continue_all: 'Continue all',
   find_file: 'Choose the file',
+  find_folder: 'Choose the folder',
   forget: 'Forget this upload',
   close: 'Close',
 
@@ -76,8 +76,8 @@ export const TEXTS = {
   // Said aloud.
   said_added: (count) => (count === 1 ? '1 file added.' : `${count} files added.`),
   said_finished: (name) => `${name} is uploaded.`,
-  said_finished_many: (count) => `${count} files are uploaded.`,
-  said_all_finished: (count) => (count === 1 ? 'The upload has finished.' : `All ${count} files are uploaded.`),
+  said_finished_many: (count) => `${count} uploads have finished.`,
+  said_all_finished: (count) => (count === 1 ? 'The upload has finished.' : `All ${count} uploads have finished.`),
   said_failed: (name, why) => `${name} failed. ${why}`,
   said_retrying: (why) => `${why} The uploads resume without your help.`,
   said_running: 'The connection is back.',

@@ -6,41 +6,58 @@ import { kind_of } from './kinds.js';
 /** @typedef {import('./texts.js').Texts} Texts */
 
 /**
- * A file of the queue: what its item and its uploader say.
+ * A file or a folder: an item of the queue with its uploader, a folder that is being read, or an upload of an earlier visit.
+ * `state` is that of its uploader; `waiting`, `asking` (for a ticket), `reading`, `begun` (one click continues), or
+ * `missing` (it has to be chosen again). `files_total` is 0 for a file.
  * @typedef {{
  *   key: string, path: string, type: string, size: number, state: string, reason: string, message: string,
  *   bytes_acked: number, bytes_per_s: number, seconds_left: number | null, next_retry_at: number | null,
+ *   files_total: number, files_acked: number, current_file: string, left_out: readonly string[],
  *   can_pause: boolean, can_cancel: boolean, can_retry: boolean,
  * }} FileNow
  *
- * An upload of an earlier visit. `has_handle`: one click opens its file again. `live`: another window uploads it now.
- * @typedef {{key: string, name: string, size: number, bytes_acked: number, has_handle: boolean, live: boolean}} BegunNow
- *
- * @typedef {{finished: number, files: number, failed: number, bytes_acked: number, bytes_total: number,
- *   bytes_per_s: number, seconds_left: number | null}} TotalNow
+ * @typedef {{failed: number, bytes_acked: number, bytes_total: number, frac_complete: number, bytes_per_s: number,
+ *   seconds_left: number | null}} TotalNow
  *
  * @typedef {{
- *   files: FileNow[], begun: BegunNow[], total: TotalNow, refused: string[], trouble: string, trying_again: string,
- *   now_ms: number,
+ *   files: FileNow[], begun: FileNow[], total: TotalNow, refused: string[], trouble: string, now_ms: number,
  *   disabled: boolean, multiple: boolean, directory: boolean, camera: boolean, max_bytes: number, asking_to_cancel: boolean, touch: boolean,
  * }} Now
  *
- * @typedef {'pause' | 'resume' | 'retry_now' | 'retry' | 'continue' | 'find_file' | ''} Go
+ * @typedef {'pause' | 'resume' | 'retry_now' | 'retry' | 'continue' | 'find_file' | 'find_folder' | ''} Go
  * @typedef {'cancel' | 'dismiss' | 'forget' | ''} Stop
  * @typedef {'' | 'soft' | 'good' | 'bad' | 'warn'} Tone
- * @typedef {{key: string, path: string, kind: string, tone: Tone, facts: string[], fraction: number, bar: boolean, waits: boolean,
- *   go: Go, stop: Stop}} Row
+ * @typedef {{key: string, path: string, kind: string, tone: Tone, facts: string[], inside: string[], lacks: boolean,
+ *   fraction: number, bar: boolean, waits?: boolean, go: Go, stop: Stop}} Row `inside`: the files of a folder. `lacks`: some are missing
  * @typedef {ReturnType<typeof view>} View
  */
 
-const ENDED = ['finished', 'failed', 'cancelled', 'refused'];
-/** States in which nothing moves, and that is all right. */
-const STILL = ['waiting', 'asking', 'paused', 'cancelled', 'new'];
-/** States in which the page waits for somebody else. */
-const WAITS = ['asking', 'connecting', 'checking', 'waiting_for_app', 'cancelling'];
+/**
+ * What is special about each state. `is_still`: nothing moves, and that is all right. `waits`: for somebody else.
+ * @type {Record<string, {tone?: Tone, go?: Go, has_ended?: true, is_still?: true, waits?: true}>}
+ */
+const STATES = {
+  waiting: { tone: 'soft', is_still: true },
+  asking: { tone: 'soft', is_still: true, waits: true },
+  reading: { tone: 'soft', is_still: true },
+  begun: { tone: 'soft', is_still: true, go: 'continue' },
+  missing: { tone: 'soft', is_still: true, go: 'find_file' },
+  connecting: { waits: true },
+  checking: { waits: true },
+  retrying: { tone: 'warn', go: 'retry_now' },
+  elsewhere: { tone: 'soft' },
+  paused: { tone: 'soft', is_still: true, go: 'resume' },
+  waiting_for_app: { waits: true },
+  cancelling: { waits: true },
+  finished: { tone: 'good', has_ended: true },
+  cancelled: { tone: 'soft', has_ended: true },
+  failed: { tone: 'bad', has_ended: true, go: 'retry' },
+  refused: { tone: 'bad', has_ended: true },
+};
+const NAMES_SHOWN = 3; // of the files of a folder that were left out
 
-/** @param {FileNow} file */
-const has_ended = ({ state }) => ENDED.includes(state);
+/** @param {{state: string}} file */
+const about = ({ state }) => STATES[state] || {};
 
 /**
  * @param {Now} now @param {Texts} texts @param {string} lang
@@ -48,70 +65,74 @@ const has_ended = ({ state }) => ENDED.includes(state);
 export function view(now, texts, lang) {
   const format = formats_for(texts, lang);
   const { begun, files, refused, multiple } = now;
-  const is_empty = files.length + begun.length === 0;
+  const count = files.length;
   return {
     trouble: now.trouble,
-    zone: now.trouble ? '' : multiple || !files.length ? (is_empty ? 'large' : 'compact') : '', // a single file takes its place
+    zone: now.trouble ? '' : multiple || !count ? (count + begun.length ? 'compact' : 'large') : '', // a single file takes its place
     disabled: now.disabled || now.trouble !== '',
     title: title_of(now, texts),
-    hint: now.max_bytes ? texts.limit(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
+    hint: now.max_bytes ? (now.directory ? texts.limit_folders : texts.limit)(format.size(now.max_bytes)) : now.touch ? texts.resumes : multiple ? texts.paste_files : texts.paste_file,
     choose: multiple ? texts.choose_files : texts.choose_file,
     directory: now.directory,
     camera: now.camera,
     refused: refused.length > 3 ? [...refused.slice(0, 3), texts.and_more(refused.length - 3)] : refused,
     refused_title: refused.length ? texts.not_added(refused.length) : '',
-    begun: begun.map((upload) => begun_row(upload, texts, format)),
-    continue_all: begun.filter((upload) => upload.has_handle && !upload.live).length > 1,
-    total: files.length > 1 ? total_of(now, texts, format) : null,
-    count: files.length,
+    begun: begun.map((upload) => row_of(upload, now, texts, format)),
+    continue_all: begun.filter(({ state }) => state === 'begun').length > 1,
+    total: count > 1 ? total_of(now, texts, format) : null,
+    count,
     /** Rows are made when they are needed: a list of thousands shows a few. @param {number} index */
     row_at: (index) => row_of(files[index], now, texts, format),
     /** @param {string} key */
     index_of: (key) => files.findIndex((file) => file.key === key),
     /** The first one that has not ended, or -1. */
-    index_of_open: () => files.findIndex((file) => !has_ended(file)),
+    index_of_open: () => files.findIndex((file) => !about(file).has_ended),
     index_of_failed: () => files.findIndex(({ state }) => state === 'failed'),
   };
 }
 
 /** @param {Now} now @param {Texts} texts */
-function title_of({ multiple, touch }, texts) {
+function title_of({ multiple, directory, touch }, texts) {
   if (touch) return multiple ? texts.add_files : texts.add_file; // nothing can be dropped with a finger
+  if (directory) return texts.drop_folders;
   return multiple ? texts.drop_files : texts.drop_file;
 }
 
 /** @param {FileNow} file @param {Now} now @param {Texts} texts @param {ReturnType<typeof formats_for>} format @returns {Row} */
 function row_of(file, now, texts, format) {
   const { state, bytes_acked, size } = file;
+  const { tone = '', has_ended, is_still, waits } = about(file);
   const fraction = state === 'finished' ? 1 : size ? bytes_acked / size : 0;
   return {
     key: file.key,
     path: file.path,
-    kind: kind_of(file.path, file.type),
-    tone: tone_of(state),
+    kind: kind_of(file.path, file.type, file.files_total),
+    tone,
     facts: facts_of(file, fraction, now, texts, format),
+    inside: inside_of(file, texts, format),
+    lacks: file.left_out.length > 0,
     fraction,
-    bar: !has_ended(file) && (bytes_acked > 0 || !STILL.includes(state)),
-    waits: WAITS.includes(state),
+    bar: !has_ended && (bytes_acked > 0 || !is_still),
+    waits,
     go: go_of(file),
-    stop: has_ended(file) ? 'dismiss' : file.can_cancel ? 'cancel' : '',
+    stop: stop_of(file),
   };
 }
 
-/** @param {string} state @returns {Tone} */
-function tone_of(state) {
-  if (state === 'finished') return 'good';
-  if (state === 'failed' || state === 'refused') return 'bad';
-  if (state === 'retrying') return 'warn';
-  return STILL.includes(state) || state === 'elsewhere' ? 'soft' : '';
+/** @param {FileNow} file @returns {Go} */
+function go_of(file) {
+  const { go, has_ended } = about(file);
+  if (go === 'find_file' && file.files_total) return 'find_folder';
+  if (go && (go !== 'retry_now' || file.can_retry)) return go;
+  return file.can_pause && !has_ended ? 'pause' : '';
 }
 
-/** @param {FileNow} file @returns {Go} */
-function go_of({ state, can_pause, can_retry }) {
-  if (state === 'failed') return 'retry';
-  if (state === 'paused') return 'resume';
-  if (state === 'retrying' && can_retry) return 'retry_now';
-  return can_pause && !ENDED.includes(state) ? 'pause' : '';
+/** @param {FileNow} file @returns {Stop} */
+function stop_of(file) {
+  const { go = '', has_ended } = about(file);
+  if (has_ended) return 'dismiss';
+  if (go === 'continue' || go === 'find_file') return 'forget';
+  return file.can_cancel ? 'cancel' : '';
 }
 
 /**
@@ -120,66 +141,70 @@ function go_of({ state, can_pause, can_retry }) {
  * @param {ReturnType<typeof formats_for>} format @returns {string[]}
  */
 function facts_of(file, fraction, now, texts, format) {
-  const { state, reason, message, size, bytes_acked, bytes_per_s, seconds_left, next_retry_at } = file;
-  const amount = bytes_acked ? texts.part_of(format.percent(fraction), format.size(size)) : format.size(size);
-  const table = /** @type {Record<string, any>} */ (texts);
+  const { state, reason, message, size, bytes_acked, next_retry_at } = file;
+  const { trying_again } = texts;
+  const percent = format.percent(fraction);
+  const amount = bytes_acked ? texts.part_of(percent, format.size(size)) : format.size(size);
+  const what = message.replace(/\.$/, '') || /** @type {any} */ (texts)[state]; // the library's sentence
+  const pace = pace_of(file, texts, format);
   switch (state) {
     case 'finished':
       return [texts.finished, format.size(size)];
     case 'failed':
     case 'refused':
-      return [message || texts.failed];
     case 'cancelled':
-      return [message || texts.cancelled];
+      return [message || what];
     case 'cancelling':
-      return [texts.cancelling];
+    case 'reading':
     case 'waiting_for_app':
-      return [reason ? message : texts.waiting_for_app];
+      return [what];
     case 'retrying': {
       // The library's sentence ends with "Trying again soon.": here it says when.
       const wait_s = next_retry_at === null ? 0 : (next_retry_at - now.now_ms) / 1000;
-      const says_soon = now.trying_again !== '' && message.endsWith(now.trying_again);
-      if (!says_soon || wait_s <= 0) return [message];
-      return [message.slice(0, -now.trying_again.length) + texts.retry_in(format.time(wait_s))];
+      if (!message.endsWith(trying_again) || wait_s <= 0) return [message];
+      return [message.slice(0, -trying_again.length) + texts.retry_in(format.time(wait_s))];
     }
     case 'uploading':
-    case 'elsewhere': {
-      const speed = bytes_per_s ? [format.speed(bytes_per_s)] : [];
-      const left = seconds_left === null || !bytes_per_s ? [] : [texts.left(format.time(seconds_left))];
-      if (state === 'elsewhere') return [texts.elsewhere, format.percent(fraction), ...left];
-      if (reason) return [format.percent(fraction), message];
-      return speed.length ? [format.percent(fraction), ...speed, ...left] : [amount];
-    }
-    case 'asking':
-      return [texts.connecting, amount];
+      if (reason) return [percent, message];
+      return pace.length ? [percent, ...pace] : [amount];
+    case 'elsewhere':
+      return [texts.elsewhere, percent, ...pace.slice(1)];
+    case 'begun':
+    case 'missing':
+      return [amount];
     default:
-      return [table[state] || texts.waiting, amount];
+      return [what, amount];
   }
 }
 
-/** @param {BegunNow} upload @param {Texts} texts @param {ReturnType<typeof formats_for>} format @returns {Row} */
-function begun_row({ key, name, size, bytes_acked, has_handle, live }, texts, format) {
-  const fraction = size ? bytes_acked / size : 0;
-  return {
-    key,
-    path: name,
-    kind: kind_of(name, ''),
-    tone: 'soft',
-    facts: live ? [texts.elsewhere, format.percent(fraction)] : [texts.part_of(format.percent(fraction), format.size(size))],
-    fraction,
-    bar: true,
-    waits: false,
-    go: live ? '' : has_handle ? 'continue' : 'find_file',
-    stop: live ? '' : 'forget',
-  };
+/** How fast it is, and how long it takes. @param {FileNow | TotalNow} file @param {Texts} texts @param {ReturnType<typeof formats_for>} format */
+function pace_of({ bytes_per_s, seconds_left }, texts, format) {
+  if (!bytes_per_s) return [];
+  return [format.speed(bytes_per_s), ...(seconds_left === null ? [] : [texts.left(format.time(seconds_left))])];
+}
+
+/**
+ * How many files of a folder are there, which are missing, and which one is on its way.
+ * @param {FileNow} file @param {Texts} texts @param {ReturnType<typeof formats_for>} format @returns {string[]}
+ */
+function inside_of({ state, files_total, files_acked, current_file, left_out }, texts, format) {
+  if (!files_total || state === 'reading') return [];
+  const all = texts.files(files_total, format.count(files_total));
+  const count = left_out.length;
+  const names = left_out.slice(0, NAMES_SHOWN).join(', ') + (count > NAMES_SHOWN ? ' ' + texts.and_more(count - NAMES_SHOWN) : '');
+  return [
+    files_acked && files_acked < files_total ? texts.part_of(format.count(files_acked), all) : all,
+    count ? texts.left_out(format.count(count), names) : '',
+    state === 'finished' || state === 'cancelled' ? '' : current_file,
+  ].filter(Boolean);
 }
 
 /** @param {Now} now @param {Texts} texts @param {ReturnType<typeof formats_for>} format */
 function total_of({ files, total, asking_to_cancel }, texts, format) {
-  const open = files.filter((file) => !has_ended(file));
-  const fraction = total.bytes_total ? total.bytes_acked / total.bytes_total : total.finished / (total.files || 1);
-  const speed = total.bytes_per_s ? [format.speed(total.bytes_per_s)] : [];
-  const left = total.bytes_per_s && total.seconds_left !== null ? [texts.left(format.time(total.seconds_left))] : [];
+  const open = files.filter((file) => !about(file).has_ended);
+  const fraction = total.frac_complete;
+  const listed = files.filter(({ state }) => state !== 'cancelled' && state !== 'refused');
+  const sum = (/** @type {(file: FileNow) => number} */ number_of) => format.count(listed.reduce((all, file) => all + number_of(file), 0));
   const can_pause = open.some((file) => file.can_pause && file.state !== 'paused');
   const can_cancel = open.some((file) => file.can_cancel);
   const asks = asking_to_cancel && can_cancel;
@@ -192,9 +217,11 @@ function total_of({ files, total, asking_to_cancel }, texts, format) {
     clear: !open.length,
   };
   return {
-    headline: texts.files_done(total.finished, total.files),
+    headline: texts.files_done(
+      sum(({ state, files_total, files_acked }) => (files_total ? files_acked : Number(state === 'finished'))),
+      sum(({ files_total }) => files_total || 1)),
     failed: total.failed ? texts.files_failed(total.failed) : '',
-    facts: open.length ? [texts.part_of(format.percent(fraction), format.size(total.bytes_total)), ...speed, ...left]
+    facts: open.length ? [texts.part_of(format.percent(fraction), format.size(total.bytes_total)), ...pace_of(total, texts, format)]
       : [format.size(total.bytes_acked)],
     fraction,
     tone: /** @type {Tone} */ (open.length ? '' : total.failed ? 'bad' : 'good'),

@@ -1,4 +1,4 @@
-// What was dropped, chosen or pasted: files, and whole folders with all that is in them.
+// What was dropped, chosen or pasted: files, and folders, whole or with all that is in them.
 
 import { path_of } from './restrictions.js';
 
@@ -10,20 +10,21 @@ import { path_of } from './restrictions.js';
 /**
  * Yields the files of a drop or a paste (`event.dataTransfer`, `event.clipboardData`), of a file input (`input.files`),
  * of a File System Access handle, or of anything that holds files. A folder is walked to its end; its files have paths. `file` is null where it can't be read.
+ * With `folders`, a folder is not walked, and `folder` is what `incoming.list_folder` takes.
  *
  * Call it in the event itself: the browser empties the list of a drop right after it. So the list is read here, and the
  * generator may be used later.
- * @param {import('../../queue.mjs').FileSource} source
+ * @param {import('../../queue.mjs').FileSource} source @param {{folders?: boolean}} [options]
  * @returns {AsyncGenerator<FoundFile>}
  */
-export function files_of(source) {
+export function files_of(source, { folders = false } = {}) {
   const { items, files } = /** @type {any} */ (source);
   if (items && !Array.isArray(items)) {
     const dropped = [...items].filter(({ kind = 'file' }) => kind === 'file').map(take);
     const some = dropped.filter(({ entry, file }) => entry || file);
-    if (some.length || !files) return walk_dropped(some);
+    if (some.length || !files) return walk_dropped(some, folders);
   }
-  return walk_listed(files || source);
+  return folders ? gather(walk_listed(files || source, true)) : walk_listed(files || source, false);
 }
 
 /** @param {any} item @returns {Dropped} */
@@ -33,23 +34,47 @@ function take(item) {
   return { entry, handle, file: !entry && item.getAsFile ? item.getAsFile() : null };
 }
 
-/** @param {any} list */
-async function* walk_listed(list) {
+/** @param {any} list @param {boolean} folders @returns {AsyncGenerator<FoundFile>} */
+async function* walk_listed(list, folders) {
   const all = list[Symbol.iterator] || list[Symbol.asyncIterator] ? list : [list];
   for await (const one of all) {
-    if (one && one.getFile) yield* walk_handle(one, '');
-    else if (one && one.values && one.kind === 'directory') yield* walk_handle(one, '');
+    const is_folder = one && one.values && one.kind === 'directory';
+    if (is_folder && folders) yield whole(one, one);
+    else if (is_folder || (one && one.getFile)) yield* walk_handle(one, '');
     else if (one && 'file' in one) yield { ...one, path: one.path || (one.file ? path_of(one.file) : '') };
     else if (one) yield { path: path_of(one), file: one };
   }
 }
 
-/** @param {Dropped[]} dropped @returns {AsyncGenerator<FoundFile>} */
-async function* walk_dropped(dropped) {
+/**
+ * Files at a place in a folder, as the dialog for folders gives them, become that folder.
+ * @param {AsyncGenerator<FoundFile>} found @returns {AsyncGenerator<FoundFile>}
+ */
+async function* gather(found) {
+  const folders = /** @type {Map<string, incoming.PlacedFile[]>} */ (new Map());
+  for await (const one of found) {
+    const { path, file } = one;
+    const name = path.slice(0, path.indexOf('/') + 1).slice(0, -1);
+    const inside = folders.get(name);
+    if (!file || !name) yield one;
+    else if (inside) inside.push({ path, file });
+    else folders.set(name, [{ path, file }]);
+  }
+  for (const [path, folder] of folders) yield { path, file: null, folder };
+}
+
+/** @param {any} folder an entry or a handle @param {any} handle @returns {FoundFile} */
+function whole(folder, handle) {
+  return { path: folder.name, file: null, folder, handle };
+}
+
+/** @param {Dropped[]} dropped @param {boolean} folders @returns {AsyncGenerator<FoundFile>} */
+async function* walk_dropped(dropped, folders) {
   for (const { entry, handle: promise, file } of dropped) {
     const handle = promise && (await promise);
-    if (handle && handle.kind === 'file') yield* walk_handle(handle, '', entry);
-    else if (entry) yield* walk_entry(entry, handle && handle.kind === 'directory' ? handle : null);
+    if (folders && entry && entry.isDirectory) yield whole(entry, handle);
+    else if (handle) yield* walk_handle(handle, '', entry);
+    else if (entry) yield* walk_entry(entry);
     else if (file) yield { path: path_of(file), file };
   }
 }
@@ -70,41 +95,19 @@ async function* walk_handle(handle, folder, entry) {
       yield { path, file: await handle.getFile(), handle };
     }
   } catch (error) {
-    if (entry) yield* walk_entry(entry, null);
+    if (entry) yield* walk_entry(entry);
     else yield { path, file: null };
   }
 }
 
-/**
- * @param {any} entry a FileSystemEntry @param {any} folder_handle the handle of the same folder, if there is one
- * @returns {AsyncGenerator<FoundFile>}
- */
-async function* walk_entry(entry, folder_handle) {
+/** @param {any} entry a FileSystemEntry @returns {AsyncGenerator<FoundFile>} */
+async function* walk_entry(entry) {
   const path = entry.fullPath.slice(1);
   try {
-    if (!entry.isDirectory) {
-      yield { path, file: await promised(entry, 'file') };
-      return;
-    }
-    for (const child of await children(entry.createReader())) {
-      const handle = await handle_in(folder_handle, child);
-      if (child.isDirectory) {
-        yield* walk_entry(child, handle);
-      } else {
-        for await (const found of walk_entry(child, null)) yield handle ? { ...found, handle } : found;
-      }
-    }
+    if (!entry.isDirectory) yield { path, file: await promised(entry, 'file') };
+    else for (const child of await children(entry.createReader())) yield* walk_entry(child);
   } catch (error) { // it was moved, or may not be read
     yield { path, file: null };
-  }
-}
-
-/** @param {any} folder @param {any} entry of what is in it @returns {Promise<any>} null where there is none */
-async function handle_in(folder, { name, isDirectory }) {
-  try {
-    return folder && (await (isDirectory ? folder.getDirectoryHandle(name) : folder.getFileHandle(name)));
-  } catch (error) {
-    return null;
   }
 }
 

@@ -1,6 +1,7 @@
 // queue.mjs: many uploads, a few at a time.
 
 export { files_of } from './files.js';
+export { files_in } from './folders.js';
 export { Queue, check_file } from './queue.js';
 export { is_accepted } from './restrictions.js';
 export { ticket_from } from './tickets.js';

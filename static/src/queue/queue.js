@@ -6,6 +6,7 @@
 import incoming from '../../incoming.mjs';
 import { Subscribers, report } from '../subscribers.js';
 import { files_of } from './files.js';
+import { read_folder } from './folders.js';
 import { Item } from './item.js';
 import { path_of, refusal_of } from './restrictions.js';
 import { Speed } from './speed.js';
@@ -16,6 +17,7 @@ import { Sums } from './totals.js';
  * @typedef {import('../../queue.mjs').ItemState} ItemState
  * @typedef {import('../../queue.mjs').QueueOptions} Options
  * @typedef {import('../../queue.mjs').AddOptions} AddOptions
+ * @typedef {import('../../queue.mjs').AddAllOptions} AddAllOptions
  * @typedef {import('../../queue.mjs').Refusal} Refusal
  * @typedef {import('../../queue.mjs').QueueSnapshot} QueueSnapshot
  * @typedef {File | incoming.Folder} Source
@@ -76,18 +78,25 @@ export class Queue {
 
   /**
    * Adds what `files_of` finds in it, without what is refused.
-   * @param {import('../../queue.mjs').FileSource} source
+   * @param {import('../../queue.mjs').FileSource} source @param {AddAllOptions} [options]
    */
-  async add_all(source) {
-    const found = files_of(source); // the list of a drop is there for this moment only
+  async add_all(source, { folders = false, check: check_first, onlisting } = {}) {
+    const found = files_of(source, { folders }); // the list of a drop is there for this moment only
     const [added, refused] = [/** @type {Item[]} */ ([]), /** @type {Refusal[]} */ ([])];
     const unfinished = this.unfinished();
     let began_ms = performance.now();
-    for await (const { file, path, handle } of found) {
+    for await (const { file, path, handle, folder } of found) {
       if (this.is_disposed) break;
-      const refusal = file ? this.refusal_of(file, path) : unreadable(path);
-      if (refusal) refused.push(refusal);
-      else if (file) added.push(this.add_checked(file, { path, handle }, unfinished));
+      const listed = folder && await this.list(folder, path, onlisting);
+      const one = listed ? listed.folder : file;
+      if (listed) refused.push(...listed.refused);
+      if (one) {
+        const refusal = (check_first && check_first(one, path)) || this.refusal_of(one, path);
+        if (refusal) refused.push(refusal);
+        else added.push(this.add_checked(one, { path, handle }, unfinished));
+      } else if (!listed) {
+        refused.push(unreadable(path, 'unreadable'));
+      }
       if (performance.now() > began_ms + BUSY_MS) {
         await new Promise((resolve) => setTimeout(resolve));
         began_ms = performance.now();
@@ -102,6 +111,21 @@ export class Queue {
    */
   async add_folder(source, options = {}) {
     return this.add(await incoming.list_folder(source, options), options);
+  }
+
+  /**
+   * Lists a folder for `add_all`. @param {any} folder @param {string} path @param {AddAllOptions['onlisting']} tell
+   * @returns {Promise<{folder: incoming.Folder | null, refused: Refusal[]}>} no folder: it has no files
+   */
+  async list(folder, path, tell = () => {}) {
+    tell(path, 0);
+    try {
+      const read = await read_folder(folder, this.restrictions.accept, (files) => tell(path, files));
+      if (read.refused.length || (read.folder && read.folder.files_total)) return read;
+      return { folder: null, refused: [unreadable(path, 'no_files')] };
+    } finally {
+      tell(path, null);
+    }
   }
 
   /** @param {Source} file @param {AddOptions} options @param {incoming.UnfinishedUpload[]} unfinished */
@@ -135,9 +159,11 @@ export class Queue {
   }
 
   unfinished() {
-    if (!this.resume_unfinished || !incoming) return [];
+    const { resume_unfinished } = this;
+    if (!resume_unfinished || !incoming) return [];
     const here = new Set(this.items.map(({ upload_id }) => upload_id));
-    return incoming.unfinished().filter(({ upload_id }) => !here.has(upload_id));
+    const all = typeof resume_unfinished === 'function' ? resume_unfinished() : incoming.unfinished();
+    return all.filter(({ upload_id }) => !here.has(upload_id));
   }
 
   /** Takes the upload of this file off the list of unfinished ones. @param {Source} file @param {incoming.UnfinishedUpload[]} unfinished */
@@ -192,26 +218,29 @@ export class Queue {
   // ---- all of them ----
 
   pause() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.pause()));
+    this.all('pause');
   }
 
   resume() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.resume()));
+    this.all('resume');
   }
 
   cancel() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.cancel()));
+    this.all('cancel');
   }
 
   retry() {
-    this.at_the_same_time(() => this.items.forEach((item) => item.retry()));
+    this.all('retry');
   }
 
-  /** Places that become free are taken afterwards, or those that wait would start for a moment. @param {() => void} action */
-  at_the_same_time(action) {
+  /**
+   * Places that become free are taken afterwards, or those that wait would start for a moment.
+   * @param {'pause' | 'resume' | 'cancel' | 'retry'} action
+   */
+  all(action) {
     this.holds += 1;
     try {
-      action();
+      this.items.forEach((item) => item[action]());
     } finally {
       this.holds -= 1;
     }
@@ -336,9 +365,9 @@ function key_of({ size, lastModified }, path) {
   return `${size} ${lastModified} ${path}`;
 }
 
-/** @param {string} path @returns {Refusal} */
-function unreadable(path) {
-  return { code: 'unreadable', message: text('unreadable'), file: null, path };
+/** @param {string} path @param {'unreadable' | 'no_files'} why @returns {Refusal} */
+function unreadable(path, why) {
+  return { code: 'unreadable', message: text(why), file: null, path };
 }
 
 /** What counts for restrictions. @param {import('../../queue.mjs').Queue} queue */

@@ -8,13 +8,14 @@ export const ENGLISH = {
   no_ticket: 'The upload could not start yet. Trying again soon.',
   ticket_refused: 'The app did not accept the file.',
   not_a_ticket: 'The app sent an invalid response.',
-  too_large: (most) => `The file is too large. The limit is ${most}.`,
-  too_small: (least) => `The file is too small. It has to have at least ${least}.`,
+  too_large: (most) => `This is too large. The limit is ${most}.`,
+  too_small: (least) => `This is too small. It has to have at least ${least}.`,
   not_accepted: 'Files of this type are not accepted.',
   too_many: (most) => (most === 1 ? 'Only one file is accepted.' : `Only ${most} files are accepted.`),
   total_too_large: (most) => `All files together are too large. The limit is ${most}.`,
   unreadable: 'The file cannot be read.',
-  duplicate: 'This file is already in the list.',
+  no_files: 'There are no files in this folder.',
+  duplicate: 'This is already in the list.',
   units: ['bytes', 'kB', 'MB', 'GB', 'TB'],
 };
 

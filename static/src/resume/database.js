@@ -1,11 +1,11 @@
-// The browser's database of file handles: one row for each upload. In a private window it may be missing, forbidden or
+// The browser's database of handles: one row for each upload. In a private window it may be missing, forbidden or
 // full. Then nothing is kept, and nobody is told.
 
 const NAME = 'incoming';
 const STORE = 'handles';
 const OPEN_TIMEOUT_MS = 3000; // WebKit had versions that never answered the first request
 
-/** @typedef {{upload_id: string, handle: FileSystemFileHandle, kept_at_ms: number}} Row */
+/** @typedef {{upload_id: string, handle: FileSystemHandle, kept_at_ms: number}} Row */
 
 /**
  * Does something with the rows, in a transaction of its own. The connection is closed afterwards, because a page with

@@ -1,8 +1,9 @@
-// File handles of uploads, kept over a reload. A handle is of the File System Access API: who chooses a file with its
-// picker, or drops one, lets the page read the file again later.
+// Handles of the files and folders of uploads, kept over a reload. A handle is of the File System Access API: who chooses a
+// file with its picker, or drops one, lets the page read the file again later.
 
 import { with_rows } from './database.js';
 import { KEY_PREFIX, library } from './core.js';
+import { disown, own } from './owners.js';
 
 const UNLISTED_DAYS = 1; // for which a handle is kept though its upload is not on the list: it waits for its first connection
 
@@ -18,17 +19,19 @@ function change(act) {
   return changed;
 }
 
-/** @param {string} upload_id @param {FileSystemFileHandle} handle @returns {Promise<void>} */
-export function remember(upload_id, handle) {
-  return change((rows) => rows.put({ upload_id, handle, kept_at_ms: Date.now() }));
+/** @param {string} upload_id @param {FileSystemHandle | null} handle @param {string} [owner] @returns {Promise<void>} */
+export async function remember(upload_id, handle, owner) {
+  if (owner) own(upload_id, owner);
+  if (handle) await change((rows) => rows.put({ upload_id, handle, kept_at_ms: Date.now() }));
 }
 
 /** @param {string} upload_id @returns {Promise<void>} */
 export function drop(upload_id) {
+  disown(upload_id);
   return change((rows) => rows.delete(upload_id));
 }
 
-/** @param {string} upload_id @returns {Promise<FileSystemFileHandle | null>} */
+/** @param {string} upload_id @returns {Promise<FileSystemHandle | null>} */
 export async function recall(upload_id) {
   await changes;
   const row = await with_rows('readonly', (rows) => rows.get(upload_id));
@@ -37,7 +40,7 @@ export async function recall(upload_id) {
 
 /**
  * Drops those that nobody can use any more, too.
- * @returns {Promise<Map<string, FileSystemFileHandle>>} all that are kept, by the ids of their uploads
+ * @returns {Promise<Map<string, FileSystemHandle>>} all that are kept, by the ids of their uploads
  */
 export async function all_handles() {
   await changes;
@@ -66,13 +69,13 @@ function listed_ids() {
 
 /**
  * Asks the user for the permission to read, if it is needed: browsers allow the question in a click only.
- * @param {FileSystemFileHandle} handle @returns {Promise<File | null>} null if it was denied, or the file is not there any more
+ * @param {any} handle @returns {Promise<any>} the file, or the handle of a folder; null if it was denied, or the file is not there any more
  */
 export async function reopen(handle) {
   try {
-    const asks = /** @type {{requestPermission?: (wish: {mode: 'read'}) => Promise<PermissionState>}} */ (handle);
-    const permission = asks.requestPermission ? await asks.requestPermission({ mode: 'read' }) : 'granted';
-    return permission === 'granted' ? await handle.getFile() : null;
+    const permission = handle.requestPermission ? await handle.requestPermission({ mode: 'read' }) : 'granted';
+    if (permission !== 'granted') return null;
+    return handle.getFile ? await handle.getFile() : handle;
   } catch (error) {
     return null;
   }

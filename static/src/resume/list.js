@@ -3,15 +3,20 @@
 
 import { KEY_PREFIX, library } from './core.js';
 import { all_handles } from './handles.js';
+import { owned_by } from './owners.js';
 
-/** @typedef {import('../../resume.d.mts').Unfinished} Unfinished */
+/**
+ * @typedef {import('../../resume.d.mts').Unfinished} Unfinished
+ * @typedef {import('../../resume.d.mts').ListOptions} Options
+ */
 
 const LIVE_INTERVAL_MS = 1000; // a tab that crashes says nothing
 const CHANGE_DELAY_MS = 50; // several entries change together
 
-/** @param {{server?: string}} [options] @returns {Promise<Unfinished[]>} newest first */
-export async function unfinished(options = {}) {
-  const uploads = library().unfinished({ ...options, live: true });
+/** @param {Options} [options] @returns {Promise<Unfinished[]>} newest first */
+export async function unfinished({ server, owner } = {}) {
+  const owned = owner ? owned_by(owner) : null;
+  const uploads = library().unfinished({ server, live: true }).filter(({ upload_id }) => !owned || owned.has(upload_id));
   const [held, handles] = await Promise.all([held_locks(), all_handles()]);
   return uploads.map((upload) => ({
     ...upload,
@@ -32,7 +37,7 @@ async function held_locks() {
 
 /**
  * @param {(uploads: Unfinished[]) => void} listener called with the list at once, and whenever it has changed
- * @param {{server?: string}} [options] @returns {() => void} ends it
+ * @param {Options} [options] @returns {() => void} ends it
  */
 export function watch_unfinished(listener, options) {
   let shown = '';

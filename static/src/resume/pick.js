@@ -8,22 +8,26 @@
  * @param {PickOptions} [options] as the attributes of an `<input type="file">`
  * @returns {Promise<PickedFile[]>} empty if the user has chosen nothing
  */
-export async function pick_files({ multiple = false, accept = '' } = {}) {
+export async function pick_files(options = {}) {
+  return await pick_with_handles(options) || pick_with_input(options);
+}
+
+/**
+ * The same, where the browser has a dialog that gives handles.
+ * @param {PickOptions} options @returns {Promise<PickedFile[] | null>} null: there is none here, and nothing was asked
+ */
+export async function pick_with_handles({ multiple = false, accept = '' }) {
   const { showOpenFilePicker } = /** @type {any} */ (window);
-  if (typeof showOpenFilePicker === 'function') {
-    try {
-      /** @type {FileSystemFileHandle[]} */
-      const handles = await showOpenFilePicker.call(window, { multiple, ...types_of(accept) });
-      return await Promise.all(handles.map(async (handle) => {
-        const file = await handle.getFile();
-        return { path: file.name, file, handle };
-      }));
-    } catch (error) {
-      if (/** @type {Error} */ (error).name === 'AbortError') return [];
-      // It may not be used in this frame, or doesn't understand `accept`.
-    }
+  try {
+    /** @type {FileSystemFileHandle[]} */
+    const handles = await showOpenFilePicker.call(window, { multiple, ...types_of(accept) });
+    return await Promise.all(handles.map(async (handle) => {
+      const file = await handle.getFile();
+      return { path: file.name, file, handle };
+    }));
+  } catch (error) { // it is missing, may not be used in this frame, or doesn't understand `accept`
+    return /** @type {Error} */ (error).name === 'AbortError' ? [] : null;
   }
-  return pick_with_input(multiple, accept);
 }
 
 /** @param {string} accept @returns {{types?: object[]}} for showOpenFilePicker */
@@ -37,8 +41,8 @@ export function types_of(accept) {
   return Object.keys(types).length ? { types: [{ accept: types }] } : {};
 }
 
-/** @param {boolean} multiple @param {string} accept @returns {Promise<PickedFile[]>} */
-function pick_with_input(multiple, accept) {
+/** @param {PickOptions} options @returns {Promise<PickedFile[]>} */
+function pick_with_input({ multiple = false, accept = '' }) {
   return new Promise((resolve) => {
     const input = Object.assign(document.createElement('input'), { type: 'file', multiple, accept });
     const chosen = () => {

@@ -1,4 +1,4 @@
-// Which element of which page an upload was begun with, so that after a reload each element offers its own.
+// Which part of a page an upload was begun with, so that after a reload each part offers its own. A part has a name.
 
 import { with_storage } from '../storage.js';
 
