@@ -1751,6 +1751,10 @@ var Share = class {
     const { state, shown } = this.upload;
     if (this.owns && this.is_followed) this.post({ state, values: JSON.parse(shown) });
   }
+  suspend() {
+    this.leave();
+    this.owns = !navigator.locks;
+  }
   leave() {
     clearInterval(this.ticker);
     shares.delete(this);
@@ -2893,6 +2897,12 @@ var Upload = class {
     else this.transport.forget();
     this.settle();
   }
+  /** The page is left. It may come back as it is, but not with a connection, a lock or a channel: `wake` makes them anew. */
+  suspend() {
+    this.retry.stop();
+    this.hang_up();
+    this.share.suspend();
+  }
   /** Shows the values of the tab that owns this upload. @param {State} state @param {Record<string, any>} values */
   follow(state, values) {
     if (state === "failed" || !STATES[state]) return;
@@ -3319,7 +3329,7 @@ function listen() {
   window.addEventListener("online", wake_all);
   window.addEventListener("offline", () => online_uploads.forEach((upload) => upload.settle()));
   window.addEventListener("pageshow", wake_all);
-  window.addEventListener("pagehide", () => shares.forEach(({ owns, upload }) => owns && upload.memory.write(0)));
+  window.addEventListener("pagehide", () => online_uploads.forEach((upload) => upload.suspend()));
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") wake_all();
   });

@@ -23,7 +23,7 @@ function listen() {
   window.addEventListener('online', wake_all);
   window.addEventListener('offline', () => online_uploads.forEach((upload) => upload.settle())); // a new state_msg
   window.addEventListener('pageshow', wake_all);
-  window.addEventListener('pagehide', () => shares.forEach(({ owns, upload }) => owns && upload.memory.write(0)));
+  window.addEventListener('pagehide', () => online_uploads.forEach((upload) => upload.suspend()));
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') wake_all();
   });

@@ -126,6 +126,11 @@ export class Share {
     if (this.owns && this.is_followed) this.post({ state, values: JSON.parse(shown) });
   }
 
+  suspend() {
+    this.leave();
+    this.owns = !navigator.locks;
+  }
+
   leave() {
     clearInterval(this.ticker);
     shares.delete(this);

@@ -195,6 +195,13 @@ export class Upload {
     this.settle();
   }
 
+  /** The page is left. It may come back as it is, but not with a connection, a lock or a channel: `wake` makes them anew. */
+  suspend() {
+    this.retry.stop();
+    this.hang_up();
+    this.share.suspend();
+  }
+
   /** Shows the values of the tab that owns this upload. @param {State} state @param {Record<string, any>} values */
   follow(state, values) {
     if (state === 'failed' || !STATES[state]) return; // this one may succeed, and has the ticket soon

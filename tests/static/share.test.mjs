@@ -70,6 +70,40 @@ test('when the first tab is closed the second takes over within two seconds, whe
   }
 });
 
+test('a page that is left lets go of its upload, and goes on with it when it is shown again as it was', async () => {
+  const browser = new Browser();
+  const tab = browser.tab();
+  const uploader = await tab.uploading(new FakeFile(10 * KIB));
+  await tab.stores(4 * KIB);
+  const [socket] = tab.sockets;
+  tab.fire('pagehide');
+  assert.deepEqual([socket.readyState > 1, uploader.bytes_acked], [true, 4 * KIB]);
+  await pass(0, tab);
+  tab.fire('pageshow');
+  await pass(0, tab);
+  assert.equal(tab.sockets.length, 2);
+  await tab.connects(4 * KIB);
+  await tab.stores(8 * KIB);
+  await tab.stores(10 * KIB);
+  tab.socket.finishes();
+  assert.deepEqual([uploader.finished, ...endings(uploader)], [true, 'finished']);
+});
+
+test('a page that is shown again follows another tab that has taken over meanwhile', async () => {
+  const { tabs, first, second } = await two_tabs();
+  await tabs[0].stores(4 * KIB);
+  await pass(0, ...tabs);
+  tabs[0].fire('pagehide');
+  await pass(0, ...tabs);
+  assert.equal(tabs[1].sockets.length, 1, 'it did not wait for its next tick');
+  await tabs[1].connects(4 * KIB);
+  tabs[0].fire('pageshow');
+  await tabs[1].stores(6 * KIB);
+  await pass(0, ...tabs);
+  assert.deepEqual([tabs[0].sockets.length, first.state, first.bytes_acked], [1, 'elsewhere', 6 * KIB]);
+  assert.equal(second.bytes_acked, 6 * KIB);
+});
+
 test('of several that follow, one takes over, and the others follow that one', async () => {
   const browser = new Browser();
   const tabs = [1, 2, 3, 4].map(() => browser.tab());
