@@ -23,7 +23,7 @@ from tests.support.site import serve_page
 from tests.support.waiting import DEADLINE_S, wait_until
 
 SIZE_BYTES: Final = 24 * MIB
-SLOW_BYTES_PER_S: Final = 2 * MIB
+SLOW_BYTES_PER_S: Final = MIB // 2
 PAGE: Final = """<!doctype html><meta charset="utf-8"><title>Upload</title><input type="file" id="file">
 <script src="{server}/incoming/frontend/incoming.js"></script>
 <script>
@@ -121,10 +121,10 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
 def test_a_second_tab_shows_the_upload_of_the_first_and_takes_over_when_that_is_closed(visit: Visit) -> None:
     other = visit.open_tab()
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.05")
+    visit.wait_for("uploader.frac_complete > 0.02")
     visit.go_to(visit.home)
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.05")
+    visit.wait_for("uploader.frac_complete > 0.02")
     visit.wait_for("uploader.state_msg === 'Uploading.'")
     assert visit.run(SHOWN) == [True, False, True, "Uploading."]
     assert visit.run("return incoming.unfinished()") == []
@@ -150,10 +150,10 @@ def test_a_second_tab_shows_the_upload_of_the_first_and_takes_over_when_that_is_
 def test_a_second_tab_is_told_that_the_first_one_has_finished(visit: Visit) -> None:
     other = visit.open_tab()
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.05")
+    visit.wait_for("uploader.frac_complete > 0.02")
     visit.go_to(visit.home)
     visit.begin()
-    visit.wait_for("uploader.frac_complete > 0.05")
+    visit.wait_for("uploader.frac_complete > 0.02")
     visit.finish()
     visit.go_to(other)
     visit.wait_for("uploader.finished")
@@ -186,7 +186,7 @@ MOUNTS: Final = {
 @pytest.mark.parametrize("script", MOUNTS.values(), ids=MOUNTS)
 def test_a_page_that_mounts_twice_uploads_once(visit: Visit, script: str) -> None:
     visit.run(f"const ticket = '{visit.ticket_id}'; {script.replace('return ', '')}")
-    visit.wait_for("uploader.frac_complete > 0.05")
+    visit.wait_for("uploader.frac_complete > 0.02")
     assert visit.claims() <= 2
     visit.finish()
     assert visit.claims() <= 2

@@ -25,7 +25,7 @@ from selenium.webdriver.webkitgtk.service import Service as WebKitService
 from tests.support.ports import free_port
 from tests.support.screen import Screen
 from tests.support.tools import geckodriver, minibrowser, program
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 WIDE: Final = 1000
 HIGH: Final = 900
@@ -102,6 +102,7 @@ class Chromium(PageTellsErrors, webdriver.Chrome):
             options.add_argument(flag)
         options.accept_insecure_certs = True  # for a proxy with a certificate of the test
         super().__init__(options, webdriver.ChromeService(program("chromedriver"), port=free_port()))
+        self.set_script_timeout(DEADLINE_S)
         self._errors: list[str] = []
         self._watched_tabs: set[str] = set()
         self.execute_cdp_cmd("Network.disable", {})
@@ -139,6 +140,7 @@ class Firefox(webdriver.Firefox):
         arguments[arguments.index("--websocket-port") + 1] = str(free_port())
         service.service_args = arguments
         super().__init__(options, service)
+        self.set_script_timeout(DEADLINE_S)
         self.errors: list[str] = []
         watch_errors(self, self.errors)
 
@@ -167,6 +169,7 @@ class WebKit(PageTellsErrors, webdriver.WebKitGTK):
         service = WebKitService(program("WebKitWebDriver"), env=screen.environment() | folders)
         with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # Selenium's, of itself
             super().__init__(options, service)
+        self.set_script_timeout(DEADLINE_S)
 
     def leave_the_toolbar(self) -> None:
         """Goes on in a window that has none: a window with a toolbar can't be as narrow as a phone."""
