@@ -7,7 +7,6 @@ function now_ms() {
 var TICK_S = 1;
 
 // src/http_socket.js
-var MOST_CHUNKS = 2;
 var HELD_S = 25;
 var MOST_HELD = 2;
 var FIRST_POLL_MS = 250;
@@ -16,7 +15,8 @@ var MOST_REASON_CHARS = 4e3;
 var CLOSE_LOST = 1006;
 var CLOSE_RESTART = 1012;
 var TOO_LARGE_STATUS = 413;
-var LOST_CODES = ["checksum_mismatch", "incomplete_body", "offset_mismatch", "session_ended"];
+var OVERTAKEN_CODE = "offset_mismatch";
+var LOST_CODES = ["checksum_mismatch", "incomplete_body", OVERTAKEN_CODE, "session_ended"];
 var held = 0;
 function checksum_header(crc) {
   return "crc32c " + btoa(String.fromCharCode(crc >>> 24, crc >>> 16 & 255, crc >>> 8 & 255, crc & 255));
@@ -109,7 +109,7 @@ var HttpSocket = class {
     else this.request("PUT", "", JSON.stringify({ MsgType: "MsgAgree", MsgData: members }), {}, agreed);
   }
   send_chunks() {
-    while (this.has_agreed && this.chunks.length && this.on_way < MOST_CHUNKS) {
+    while (this.has_agreed && this.chunks.length && this.on_way < this.server.most_chunks) {
       this.send_chunk(
         /** @type {ChunkToSend} */
         this.chunks.shift()
@@ -215,6 +215,7 @@ var HttpSocket = class {
   /** @param {Message} message @param {number} retry_after_s */
   on_error(message, retry_after_s) {
     const { Code, Msg } = message.MsgData;
+    if (Code === OVERTAKEN_CODE) this.server.most_chunks = 1;
     if (Code === "stopping") {
       this.deliver({ MsgType: "MsgNews", MsgData: { News: Code, RetryAfterS: retry_after_s } });
       this.lose(CLOSE_RESTART, Msg);
@@ -1553,6 +1554,7 @@ var Server = class {
     this.hostname = hostname;
     this.was_reached = false;
     this.sockets_work = false;
+    this.most_chunks = 2;
     this.most_body_bytes = Infinity;
     this.stored_body_bytes = 0;
     this.has_lost_body = false;

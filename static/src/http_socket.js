@@ -9,7 +9,6 @@ import { now_ms } from './clock.js';
 /** @typedef {{MsgType: string, MsgData: any}} Message */
 /** @typedef {{from: number, crc: number, body: Blob}} ChunkToSend */
 
-const MOST_CHUNKS = 2; // on their way: the second one hides the time that an answer takes
 const HELD_S = 25; // how long the server may hold a request until the app has the file
 const MOST_HELD = 2; // of all uploads of the page: browsers have six connections for a host
 const FIRST_POLL_MS = 250; // where no request may be held, and the next time doubles
@@ -18,8 +17,10 @@ const MOST_REASON_CHARS = 4000; // encoded: servers limit the length of an addre
 const CLOSE_LOST = 1006;
 const CLOSE_RESTART = 1012;
 const TOO_LARGE_STATUS = 413;
+/** One chunk has overtaken another: a balancer sends them to several servers, of which one at a time has the upload. */
+const OVERTAKEN_CODE = 'offset_mismatch';
 /** After these errors of the server another session continues at once. */
-const LOST_CODES = ['checksum_mismatch', 'incomplete_body', 'offset_mismatch', 'session_ended'];
+const LOST_CODES = ['checksum_mismatch', 'incomplete_body', OVERTAKEN_CODE, 'session_ended'];
 
 let held = 0; // requests of this page
 
@@ -121,7 +122,7 @@ export class HttpSocket {
   }
 
   send_chunks() {
-    while (this.has_agreed && this.chunks.length && this.on_way < MOST_CHUNKS) {
+    while (this.has_agreed && this.chunks.length && this.on_way < this.server.most_chunks) {
       this.send_chunk(/** @type {ChunkToSend} */ (this.chunks.shift()));
     }
     if (this.has_agreed && this.last_text && !this.on_way) this.complete();
@@ -228,6 +229,7 @@ export class HttpSocket {
   /** @param {Message} message @param {number} retry_after_s */
   on_error(message, retry_after_s) {
     const { Code, Msg } = message.MsgData;
+    if (Code === OVERTAKEN_CODE) this.server.most_chunks = 1;
     if (Code === 'stopping') {
       this.deliver({ MsgType: 'MsgNews', MsgData: { News: Code, RetryAfterS: retry_after_s } });
       this.lose(CLOSE_RESTART, Msg);

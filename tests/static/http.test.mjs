@@ -234,9 +234,25 @@ for (const [what, happens] of Object.entries({
     assert.deepEqual([uploader.state_msg, uploader.connected, page.waiting.length], [LOST, false, 0]);
     await page.pass(1);
     await confirm(page, KIB);
-    assert.deepEqual([uploader.bytes_acked, uploader.error_msg, offsets(page)], [KIB, '', [KIB, 2 * KIB]]);
+    const next = what === 'a chunk came too early' ? [KIB] : [KIB, 2 * KIB];
+    assert.deepEqual([uploader.bytes_acked, uploader.error_msg, offsets(page)], [KIB, '', next]);
   });
 }
+
+test('where one chunk has overtaken another, a balancer sends them to several servers: from then on they go one by one', async () => {
+  const page = new Page();
+  const uploader = await uploading(page);
+  assert.deepEqual(offsets(page), [0, KIB]);
+  chunks(page)[1].refuses(409, 'offset_mismatch');
+  await page.pass(1);
+  await confirm(page, 0);
+  for (const from of [0, KIB, 2 * KIB]) {
+    assert.deepEqual(offsets(page), [from]);
+    chunks(page)[0].says('MsgStored', { Offset: from + KIB });
+    await page.pass(0);
+  }
+  assert.equal(uploader.bytes_acked, 3 * KIB);
+});
 
 test('a newer claim of the upload is not fought', async () => {
   const page = new Page();
