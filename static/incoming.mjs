@@ -15,8 +15,7 @@ var MOST_REASON_CHARS = 4e3;
 var CLOSE_LOST = 1006;
 var CLOSE_RESTART = 1012;
 var TOO_LARGE_STATUS = 413;
-var OVERTAKEN_CODE = "offset_mismatch";
-var LOST_CODES = ["checksum_mismatch", "incomplete_body", OVERTAKEN_CODE, "session_ended"];
+var LOST_CODES = ["checksum_mismatch", "incomplete_body", "offset_mismatch", "session_ended"];
 var held = 0;
 function checksum_header(crc) {
   return "crc32c " + btoa(String.fromCharCode(crc >>> 24, crc >>> 16 & 255, crc >>> 8 & 255, crc & 255));
@@ -215,7 +214,7 @@ var HttpSocket = class {
   /** @param {Message} message @param {number} retry_after_s */
   on_error(message, retry_after_s) {
     const { Code, Msg } = message.MsgData;
-    if (Code === OVERTAKEN_CODE) this.server.most_chunks = 1;
+    if (Code === "offset_mismatch") this.server.most_chunks = 1;
     if (Code === "stopping") {
       this.deliver({ MsgType: "MsgNews", MsgData: { News: Code, RetryAfterS: retry_after_s } });
       this.lose(CLOSE_RESTART, Msg);
@@ -3331,7 +3330,10 @@ function listen() {
   window.addEventListener("online", wake_all);
   window.addEventListener("offline", () => online_uploads.forEach((upload) => upload.settle()));
   window.addEventListener("pageshow", wake_all);
-  window.addEventListener("pagehide", () => online_uploads.forEach((upload) => upload.suspend()));
+  window.addEventListener("pagehide", () => {
+    online_uploads.forEach((upload) => upload.suspend());
+    shares.forEach((share) => share.suspend());
+  });
   document.addEventListener("visibilitychange", () => {
     if (document.visibilityState === "visible") wake_all();
   });

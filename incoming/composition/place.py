@@ -21,8 +21,8 @@ from incoming.storage.choice import LOCAL, S3
 
 NOTE_FILE: Final = "place"
 MOVED: Final = (
-    "{count} uploads are not finished, and their files are in {before}. Start the server with that until "
-    "they are finished"
+    "{count} uploads still have files in {before}. Start the server with that until these uploads are "
+    "finished, and it has deleted their files"
 )
 UNDRAINED: Final = (
     "the journal in {directory} has {count} uploads that are not finished, which Redis does not know. Start "

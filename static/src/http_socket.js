@@ -17,10 +17,8 @@ const MOST_REASON_CHARS = 4000; // encoded: servers limit the length of an addre
 const CLOSE_LOST = 1006;
 const CLOSE_RESTART = 1012;
 const TOO_LARGE_STATUS = 413;
-/** One chunk has overtaken another: a balancer sends them to several servers, of which one at a time has the upload. */
-const OVERTAKEN_CODE = 'offset_mismatch';
 /** After these errors of the server another session continues at once. */
-const LOST_CODES = ['checksum_mismatch', 'incomplete_body', OVERTAKEN_CODE, 'session_ended'];
+const LOST_CODES = ['checksum_mismatch', 'incomplete_body', 'offset_mismatch', 'session_ended'];
 
 let held = 0; // requests of this page
 
@@ -229,7 +227,8 @@ export class HttpSocket {
   /** @param {Message} message @param {number} retry_after_s */
   on_error(message, retry_after_s) {
     const { Code, Msg } = message.MsgData;
-    if (Code === OVERTAKEN_CODE) this.server.most_chunks = 1;
+    // One has overtaken another: a balancer sends them to several servers, of which one at a time has the upload.
+    if (Code === 'offset_mismatch') this.server.most_chunks = 1;
     if (Code === 'stopping') {
       this.deliver({ MsgType: 'MsgNews', MsgData: { News: Code, RetryAfterS: retry_after_s } });
       this.lose(CLOSE_RESTART, Msg);

@@ -23,7 +23,10 @@ function listen() {
   window.addEventListener('online', wake_all);
   window.addEventListener('offline', () => online_uploads.forEach((upload) => upload.settle())); // a new state_msg
   window.addEventListener('pageshow', wake_all);
-  window.addEventListener('pagehide', () => online_uploads.forEach((upload) => upload.suspend()));
+  window.addEventListener('pagehide', () => {
+    online_uploads.forEach((upload) => upload.suspend());
+    shares.forEach((share) => share.suspend()); // paused ones have one, too
+  });
   document.addEventListener('visibilitychange', () => {
     if (document.visibilityState === 'visible') wake_all();
   });

@@ -80,7 +80,7 @@ def test_a_second_directory_may_not_have_the_same_redis(empty_redis: RedisServer
         new_upload(server, "http://127.0.0.1:9/")
         server.terminate()
         said = refusal(tmp_path / "other", "--registry", empty_redis.url)
-    assert "1 uploads are not finished, and their files are in storage_dir" in said
+    assert "1 uploads still have files in storage_dir" in said
 
 
 def test_a_second_process_on_a_directory_is_refused_with_redis_too(
@@ -112,7 +112,7 @@ def test_a_directory_with_unfinished_uploads_stays_the_storage(s3_server: S3Serv
         new_upload(server, "http://127.0.0.1:9/")
     options = ("--storage", f"s3://{BUCKET}/x", "--s3-endpoint", s3_server.url, "--s3-region", REGION)
     said = refusal(tmp_path / "storage", *options)
-    assert "1 uploads are not finished, and their files are in storage_dir" in said
+    assert "1 uploads still have files in storage_dir" in said
 
 
 def test_a_bucket_that_does_not_exist_is_named(s3_server: S3Server, tmp_path: Path) -> None:

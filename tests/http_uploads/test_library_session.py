@@ -110,7 +110,7 @@ def test_two_chunks_on_their_way_are_stored_in_their_order(new_http_upload: NewH
         later.start()
         first.send(DATA[1000:CHUNK_BYTES])
         assert message(first.answer())[1]["Offset"] == CHUNK_BYTES
-    later.join(10)
+    later.join(60)
     assert message(answers[0])[1]["Offset"] == len(DATA)
 
 

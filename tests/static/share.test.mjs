@@ -89,6 +89,27 @@ test('a page that is left lets go of its upload, and goes on with it when it is 
   assert.deepEqual([uploader.finished, ...endings(uploader)], [true, 'finished']);
 });
 
+test('a page that is left lets go of its paused uploads, too: the next page may offer them at once', async () => {
+  const browser = new Browser();
+  const tab = browser.tab();
+  const uploader = await tab.uploading(new FakeFile(10 * KIB));
+  await tab.stores(4 * KIB);
+  uploader.pause();
+  await pass(0, tab);
+  tab.fire('pagehide');
+  await pass(0, tab);
+  const [{ bytes_acked, upload_id }] = browser.tab().incoming.unfinished();
+  assert.deepEqual([bytes_acked, upload_id], [4 * KIB, 'ticket-1']);
+  tab.fire('pageshow');
+  uploader.pause('unpause');
+  await pass(0, tab);
+  await tab.connects(4 * KIB);
+  await tab.stores(8 * KIB);
+  await tab.stores(10 * KIB);
+  tab.socket.finishes();
+  assert.deepEqual([uploader.finished, ...endings(uploader)], [true, 'finished']);
+});
+
 test('a page that is shown again follows another tab that has taken over meanwhile', async () => {
   const { tabs, first, second } = await two_tabs();
   await tabs[0].stores(4 * KIB);
