@@ -9,10 +9,10 @@
 | GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for the end |
 | DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
 
-The token is that of the session's claim, and each request claims the upload with it. Behind it stands the
-length of the file, which counts once the client has shown that it has the same file. So a session ends when
-any other claim takes the upload, every process of the server can answer its requests, and nothing of a
-session is kept between them. Two chunks may be on their way at a time: see `transfers.Place`.
+The token is that of the session's claim. Each request claims the upload with one that begins with it. Behind
+it stands the length of the file, which counts once the client has shown that it has the same file. So a
+session ends when any other claim takes the upload, every process of the server can answer its requests, and
+nothing of a session is kept between them. Two chunks may be on their way at a time: see `transfers.Place`.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from incoming.core.errors import (
     LeaveOutRefused,
     MethodNotAllowed,
     NotFound,
+    OffsetMismatch,
+    TakenOver,
     WrongState,
 )
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
@@ -141,12 +143,20 @@ class LibrarySession(Dialect):
             raise BadHeader(tus.Header.OFFSET, "is missing")
         if not checksums:
             raise BadHeader(tus.Header.CHECKSUM, "is missing")
-        with self._claim(request, offset_bytes) as transfer:
-            transfer.check_offset(offset_bytes)
-            transfer.receive(request.body, checksums)
-            limits = self._limits_for(transfer.ticket)
-            now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
-            stored_bytes = transfer.progress.offset_bytes
+        try:
+            with self._claim(request, offset_bytes) as transfer:
+                transfer.check_offset(offset_bytes)
+                transfer.receive(request.body, checksums)
+                limits = self._limits_for(transfer.ticket)
+                now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
+                stored_bytes = transfer.progress.offset_bytes
+        except TakenOver as exc:
+            if not Place(_read_token(request)[0], offset_bytes).has(self._uploads.ticket(request.ticket_id)):
+                raise
+            # A later chunk of the session has come to another process.
+            progress = self._transfers.look(request.ticket_id)
+            visible_bytes = self._transfers.visible_offset_bytes(request.ticket_id, progress)
+            raise OffsetMismatch(visible_bytes, offset_bytes) from exc
         return _answer(messages.MsgStored(stored_bytes, now.chunk_bytes, now.window_bytes))
 
     def _complete(self, request: UploadRequest) -> Answer:

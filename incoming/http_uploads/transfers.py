@@ -49,6 +49,8 @@ WATCH_STEP_S: Final = 5.0
 """How often a request that waits looks at the ticket itself: news may be lost between processes."""
 POOLED_DIGEST_BYTES: Final = 64 * 1024
 """A larger piece is digested in a thread."""
+OF_REQUEST: Final = "-"
+"""What a token has between that of its session and the rest."""
 PARKED_S: Final = 2.0
 """How long a request waits for the one of its session that sends the bytes before it to begin."""
 SETTLED: Final = ENDED | {State.FAILED}
@@ -81,11 +83,25 @@ class Place:
     """Where the body of a request belongs, in a session of requests that a client has under way at once.
 
     A second request on its way hides the time that an answer takes. `session` is the token of the claim with
-    which the session began: all its requests claim the upload with that one, until another claim takes it.
+    which the session began. Each of its requests claims the upload with a token of its own that begins with
+    it. So two processes that serve requests of one session never write with the same token.
     """
 
     session: str
     offset_bytes: int
+
+    def has(self, ticket: Ticket) -> bool:
+        """Returns whether the newest claim of an upload is one of this session."""
+        return hmac.compare_digest(_session_of(ticket.token).encode(), self.session.encode())
+
+    def new_token(self) -> str:
+        """Returns a token for one request."""
+        return f"{self.session}{OF_REQUEST}{new_token()}"
+
+
+def _session_of(token: str) -> str:
+    """Returns the session whose request has this token."""
+    return token.partition(OF_REQUEST)[0]
 
 
 class BodyCheck(Protocol):
@@ -181,9 +197,8 @@ class Transfer:
         A request of a session may not take it from another claim: raises TakenOver where there is a newer
         one, and SessionEnded where the server has started again since.
         """
-        token = self.ticket.token
-        if self._place and not hmac.compare_digest(token.encode(), self._place.session.encode()):
-            raise errors.TakenOver if token else errors.SessionEnded
+        if self._place and not self._place.has(self.ticket):
+            raise errors.TakenOver if self.ticket.token else errors.SessionEnded
         event = Claim(
             file.length_bytes,
             file.name,
@@ -191,7 +206,7 @@ class Transfer:
             upload_metadata=file.upload_metadata,
             file_digest=file.file_digest,
             proves=file.proves,
-            token=self._place.session if self._place else new_token(),
+            token=self._place.new_token() if self._place else new_token(),
         )
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
         claimed.is_sending = lambda: self._body is not None
@@ -236,7 +251,7 @@ class Transfer:
     @property
     def session(self) -> str:
         """The token by which further requests of a session claim the upload; see Place."""
-        return self._claim.token
+        return _session_of(self._claim.token)
 
     @property
     def to_compare(self) -> Ranges:
