@@ -26,7 +26,7 @@ def test_files_may_stay_where_they_are(before: str) -> None:
 @pytest.mark.parametrize(("before", "now"), [("local", "s3://bucket"), ("s3://bucket", "local")])
 def test_files_may_not_move_while_one_is_needed(before: str, now: str) -> None:
     place.check_same(before, now, lambda: [ENDED])
-    with pytest.raises(BadSetting, match="1 uploads are not finished"):
+    with pytest.raises(BadSetting, match="1 uploads still have files"):
         place.check_same(before, now, lambda: [ENDED, NEEDED])
 
 
@@ -80,7 +80,7 @@ def test_a_second_storage_leaves_nameless_tickets_where_they_are(before: str, no
 @pytest.mark.parametrize(("storage", "now"), [("local", "s3://bucket"), ("s3", "local"), ("", "s3://bucket")])
 def test_a_storage_may_not_go_while_an_upload_in_it_is_needed(storage: str, now: str) -> None:
     place.check_same(BOTH, now, lambda: [replace(ENDED, storage=storage)])
-    with pytest.raises(BadSetting, match="1 uploads are not finished"):
+    with pytest.raises(BadSetting, match="1 uploads still have files"):
         place.check_same(BOTH, now, lambda: [replace(NEEDED, storage=storage)])
 
 
@@ -91,6 +91,6 @@ def test_a_storage_may_go_when_all_that_is_needed_is_in_the_other_one(storage: s
 
 def test_another_bucket_or_directory_is_another_place() -> None:
     needed = replace(NEEDED, storage="s3")
-    with pytest.raises(BadSetting, match="their files are in s3://bucket"):
+    with pytest.raises(BadSetting, match="still have files in s3://bucket"):
         place.check_same(BOTH, "local\ns3://other", lambda: [needed])
     assert place.check_same("local 1\ns3://b", "local 2\ns3://b", lambda: [needed]) == "local 2\ns3://b"
