@@ -1120,11 +1120,9 @@ def test_a_client_that_sends_parts_never_sees_the_end_before_the_app_has_the_fil
 
 
 @in_three_versions
-def test_a_refusal_is_final_in_each_answer(
-    new_brief_client: NewClient, app: ScriptedApp, version: int
-) -> None:
+def test_a_refusal_is_final_in_each_answer(new_client: NewClient, app: ScriptedApp, version: int) -> None:
     app.answers = [Reply(400)]
-    client = new_brief_client(version)
+    client = new_client(version)
     refused = client.create(CONTENT)
     for answer in (refused, client.head(), client.append(len(CONTENT)), client.create(CONTENT)):
         assert (answer.status, answer.is_complete) == (422, True)
