@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.commands.proxy_findings import Grade
+from incoming.core.units import MIB
 from incoming.settings.table import Settings
 
-MIB: Final = 1 << 20
 ENOUGH_DESCRIPTORS: Final = 65_536
 FEW_DESCRIPTORS: Final = 4_096
 DESCRIPTORS_PER_UPLOAD: Final = 2

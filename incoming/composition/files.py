@@ -7,6 +7,7 @@ from typing import Final
 
 from incoming.composition.directory import OwnedDirectory
 from incoming.composition.folder_bounds import folder_bounds
+from incoming.core.units import MIB
 from incoming.registry.clock import boot_id
 from incoming.runtime.base import Runtime
 from incoming.settings.table import Settings
@@ -15,7 +16,6 @@ from incoming.storage.local.ownership import PASS
 from incoming.storage.local.probe import Findings, Need, probe
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 
-MIB: Final = 1024 * 1024
 DATA_FOLDER: Final = "data"
 DATA_NEEDS: Final = Need(
     DIR_MODE,

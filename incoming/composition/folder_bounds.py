@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from incoming.core.folder_manifest import Bounds
+from incoming.core.units import MIB
 from incoming.settings.table import Settings
-
-MIB: Final = 1024 * 1024
 
 
 def folder_bounds(settings: Settings) -> Bounds:

@@ -10,13 +10,13 @@ from urllib.parse import urlsplit
 from incoming.composition.directory import OwnedDirectory
 from incoming.composition.folder_bounds import folder_bounds
 from incoming.core.errors import BadSetting
+from incoming.core.units import MIB
 from incoming.runtime.base import Runtime
 from incoming.runtime.redis_address import is_loopback
 from incoming.settings.table import Settings
 from incoming.storage.s3.keys import parse_address
 from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
-from incoming.storage.s3.part_plan import MIB
 from incoming.storage.s3.storage import S3Options, S3Storage
 from incoming.storage.s3.store.client import S3Client, S3Error, S3Place
 

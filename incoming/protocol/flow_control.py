@@ -9,10 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Final
 
+from incoming.core.units import KIB, MIB
 from incoming.settings.table import Settings
 
-KIB: Final = 1024
-MIB: Final = 1024 * KIB
 MIN_CHUNK_BYTES: Final = 4096
 INITIAL_CHUNK_BYTES: Final = 512 * 1024
 """The largest chunk before the first acknowledgement. Smaller chunks cost more time than their memory is

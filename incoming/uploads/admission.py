@@ -29,6 +29,7 @@ from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.networks import Networks, address, reached
 from incoming.core.rate_limit import Pace
 from incoming.core.ticket import FOLDER, Ticket
+from incoming.core.units import MIB
 from incoming.storage import Room, Storage, Writer
 from incoming.uploads.context import UploadContext
 from incoming.uploads.disk_budget import DiskBudget
@@ -36,7 +37,6 @@ from incoming.uploads.outbox import failure
 
 log = logging.getLogger(__name__)
 
-MIB: Final = 1024 * 1024
 NO_LIMIT_BYTES: Final = 1 << 63
 PART_BYTES: Final = 16 * MIB
 """How much space is reserved at a time for a file of unknown length."""

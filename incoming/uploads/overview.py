@@ -17,8 +17,8 @@ from incoming.core.instance import Instance
 from incoming.core.lifecycle import ARRIVED, State
 from incoming.core.stats import Lag, Recent, Speeds, SpeedsElsewhere, StoreFigures
 from incoming.core.ticket import Ticket
+from incoming.core.units import MIB
 from incoming.runtime.base import ServiceClock
-from incoming.uploads.admission import MIB
 from incoming.uploads.listing import Totals, look
 from incoming.uploads.parts import part_ids
 from incoming.uploads.service import Uploads

@@ -21,6 +21,7 @@ from incoming.core.lifecycle import Claim, State
 from incoming.core.news import News
 from incoming.core.stats import Counters
 from incoming.core.ticket import Ticket
+from incoming.core.units import MIB
 from incoming.handover.callbacks import Callbacks
 from incoming.http import parameters
 from incoming.registry import NewsListener
@@ -33,7 +34,6 @@ from incoming.settings.table import Settings
 from incoming.storage import Room, Storage
 from incoming.storage.choice import Storages
 from incoming.storage.local.storage import DiskFacts, LocalStorage
-from incoming.uploads.admission import MIB
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.housekeeping import mark_in_doubt, recover, sweep

@@ -22,8 +22,9 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.ticket import Ticket
+from incoming.core.units import MIB
 from incoming.storage.local.writer import LocalWriter
-from incoming.uploads.admission import MIB, Admission
+from incoming.uploads.admission import Admission
 from tests.support.uploads import House, room
 
 URL = "http://app.example.org/finished"

@@ -11,8 +11,9 @@ import pytest
 
 from incoming.core.errors import StorageFull
 from incoming.core.lifecycle import State
+from incoming.core.units import MIB
 from incoming.handover.answers import WillFinish
-from incoming.uploads.admission import MIB, UNUSED_AFTER_S
+from incoming.uploads.admission import UNUSED_AFTER_S
 from incoming.uploads.housekeeping import recover
 from tests.support.fakes import FakeApp
 from tests.support.uploads import House, new_claim, room

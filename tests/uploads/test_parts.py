@@ -31,9 +31,10 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import State
 from incoming.core.news import CalledOff, Interrupted
 from incoming.core.parts import part_id
+from incoming.core.units import MIB
 from incoming.handover.answers import Refused
 from incoming.storage import Storage
-from incoming.uploads.admission import MIB, PART_BYTES, UNUSED_AFTER_S
+from incoming.uploads.admission import PART_BYTES, UNUSED_AFTER_S
 from incoming.uploads.housekeeping import sweep
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp

@@ -11,7 +11,8 @@ import pytest
 from incoming.core.checksum import checksum
 from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTooLarge, WrongFile, WrongState
 from incoming.core.lifecycle import State
-from incoming.uploads.admission import MIB, PART_BYTES
+from incoming.core.units import MIB
+from incoming.uploads.admission import PART_BYTES
 from tests.support.fakes import FakeApp
 from tests.support.uploads import Client, House, new_claim, room
 

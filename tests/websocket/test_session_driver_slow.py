@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from incoming.core.lifecycle import State
+from incoming.core.units import MIB
 from incoming.handover.answers import WillFinish
-from incoming.protocol.flow_control import BUSY_WINDOW_BYTES, MIB, limits_of
+from incoming.protocol.flow_control import BUSY_WINDOW_BYTES, limits_of
 from incoming.settings.table import Settings
 from incoming.websocket.session_driver import PROGRESS_PONG_INTERVAL_S
 from tests.support.fakes import FakeApp

@@ -16,12 +16,13 @@ from __future__ import annotations
 import math
 from typing import Final
 
-KIB: Final = 1024
+from incoming.core.units import KIB, MIB
+
 MIN_CHUNK_BYTES: Final = 8 * KIB
 INITIAL_WINDOW_BYTES: Final = 64 * KIB
 """A quarter of a second at 2 Mbit/s."""
 QUEUE_S: Final = 0.3
-MAX_QUEUE_BYTES: Final = 16 * 1024 * KIB
+MAX_QUEUE_BYTES: Final = 16 * MIB
 """Four large chunks keep any link busy."""
 QUEUE_DETECTED_S: Final = 0.1
 RATE_OVER_S: Final = 1.0

@@ -11,7 +11,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-MIB: Final = 1 << 20
+from incoming.core.units import MIB
+
 MAX_PARTS: Final = 10_000
 LEAST_PART_BYTES: Final = 5 * MIB
 MAX_PART_BYTES: Final = 5 << 30

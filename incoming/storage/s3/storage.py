@@ -10,6 +10,7 @@ from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BadParameter, StorageFailed
 from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.core.stats import StoreFigures, Transfers
+from incoming.core.units import MIB
 from incoming.runtime.base import Runtime
 from incoming.storage import OnDurable, Sample
 from incoming.storage.s3.folders.context import FolderContext
@@ -19,7 +20,7 @@ from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.notes.manifest import Manifest, Manifests
 from incoming.storage.s3.notes.notes import Notes
 from incoming.storage.s3.objects import S3Objects
-from incoming.storage.s3.part_plan import MIB, PartPlan, plan_for
+from incoming.storage.s3.part_plan import PartPlan, plan_for
 from incoming.storage.s3.store.aborting import abort_upload
 from incoming.storage.s3.store.client import S3Client, s3_errors
 from incoming.storage.s3.store.completion import Completion

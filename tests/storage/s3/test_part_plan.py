@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from incoming.core.units import MIB
 from incoming.storage.s3.part_plan import (
     LEAST_PART_BYTES,
     MAX_PART_BYTES,
     MAX_PARTS,
-    MIB,
     PartPlan,
     plan_for,
 )
