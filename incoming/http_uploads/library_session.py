@@ -85,8 +85,7 @@ class LibrarySession(Dialect):
 
     def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
         """Claims the upload for one more request of a session. Raises BadHeader."""
-        token, length_bytes = _read_token(request)
-        place, file = Place(token, offset_bytes), FileDescription(length_bytes, proves=True)
+        place, file = _read_place(request, offset_bytes)
         return self._transfers.claim(request.ticket_id, file, request.source, place)
 
     def _limits_for(self, ticket: Ticket) -> Limits:
@@ -151,7 +150,8 @@ class LibrarySession(Dialect):
                 now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
                 stored_bytes = transfer.progress.offset_bytes
         except TakenOver as exc:
-            if not Place(_read_token(request)[0], offset_bytes).has(self._uploads.ticket(request.ticket_id)):
+            place, _ = _read_place(request, offset_bytes)
+            if not place.has(self._uploads.ticket(request.ticket_id)):
                 raise
             # A later chunk of the session has come to another process.
             progress = self._transfers.look(request.ticket_id)
@@ -205,15 +205,16 @@ def _answer(message: messages.ToClient) -> Answer:
     return Answer(200, [("Content-Type", "application/json")], messages.encode(message).encode())
 
 
-def _read_token(request: UploadRequest) -> tuple[str, int | None]:
-    """Returns the token of the session, and the length of its file. Raises BadHeader.
+def _read_place(request: UploadRequest, offset_bytes: int) -> tuple[Place, FileDescription]:
+    """Returns where the body of a request belongs, and what its session knows of the file. Raises BadHeader.
 
     A session that an older server has begun has no length there.
     """
     token, dot, length = request.header(TOKEN_HEADER).partition(".")
     if not token:
         raise BadHeader(TOKEN_HEADER, "is missing")
-    return token, tus.read_integer({TOKEN_HEADER: length}.get, TOKEN_HEADER) if dot else None
+    length_bytes = tus.read_integer({TOKEN_HEADER: length}.get, TOKEN_HEADER) if dot else None
+    return Place(token, offset_bytes), FileDescription(length_bytes, proves=True)
 
 
 def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:

@@ -184,7 +184,8 @@ class RedisRegistry:
         for ids in self._unattended(now_s):
             for ticket in self.load(ids):
                 if is_due(ticket, self._rest_s, now_s):
-                    with_files |= {ticket.id} if ticket.to_delete else set()
+                    if ticket.to_delete:
+                        with_files.add(ticket.id)
                     yield ticket
         for ids in self._undeleted(now_s):
             for ticket in self.load(ids):
