@@ -198,10 +198,10 @@ def _cpu_of_ended_s() -> float:
 
 
 def _peak_mib_until_end(process: subprocess.Popen[bytes]) -> float:
-    """Waits for the end of a process. Returns the peak of its memory, without that of its last moment."""
+    """Waits until a process ends. Returns its peak memory in MiB, sampled every SAMPLE_EVERY_S."""
     peak_mib = 0.0
     while process.poll() is None:
-        with suppress(OSError, RuntimeError):  # it ends at this moment
+        with suppress(OSError, RuntimeError):  # it may have just ended
             peak_mib = measure.peak_mib(process.pid)
         with suppress(subprocess.TimeoutExpired):
             process.wait(SAMPLE_EVERY_S)
