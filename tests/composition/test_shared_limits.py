@@ -13,9 +13,8 @@ import requests
 from incoming.wire.close_codes import TRY_AGAIN_LATER
 from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, own_cluster
 from tests.support.data import MIB, FileBytes
-from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
@@ -29,10 +28,7 @@ CROWD: Final = {"X-Forwarded-For": "203.0.113.7"}
 @pytest.fixture
 def cluster(tmp_path: Path, s3_server: S3Server) -> Iterator[Cluster]:
     limits: dict[str, Any] = {"max_unfinished_mib_per_source": 4, "max_connections_per_source": PLACES}
-    with (
-        RedisServer(tmp_path / "redis") as redis,
-        Cluster(tmp_path, redis, s3_server, trusted_proxies="127.0.0.1", **limits) as cluster,
-    ):
+    with own_cluster(tmp_path, s3_server, trusted_proxies="127.0.0.1", **limits) as cluster:
         yield cluster
 
 

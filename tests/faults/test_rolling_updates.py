@@ -15,12 +15,11 @@ import pytest
 
 from tests.support.app import ScriptedApp
 from tests.support.balancer import Balancer
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, own_cluster
 from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.http_upload import HttpUpload
 from tests.support.many_uploads import ManyUploads, page_of
-from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.sending import Sending, write_file
 from tests.support.site import serve_page
@@ -47,10 +46,7 @@ DEADLINE_S: Final = 120.0
 @pytest.fixture
 def cluster(tmp_path: Path, s3_server: S3Server) -> Iterator[Cluster]:
     """Two servers with one Redis and one bucket."""
-    with (
-        RedisServer(tmp_path / "redis") as redis,
-        Cluster(tmp_path / f"rolling-{os.getpid()}", redis, s3_server) as running,
-    ):
+    with own_cluster(tmp_path, s3_server) as running:
         yield running
 
 

@@ -1,4 +1,4 @@
-"""Each web server that the service is run under, for the tests of what holds under all of them."""
+"""The servers of the tests: under each web server that the service supports, and one behind a proxy."""
 
 from __future__ import annotations
 
@@ -8,12 +8,20 @@ from pathlib import Path
 import pytest
 
 from tests.support.hosts import HOSTS, CohostedServer, HostedServer
+from tests.support.server import RunningServer
 
 
 @pytest.fixture(scope="module", params=HOSTS, ids=lambda host: host.title)
 def host(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostedServer]:
     """A server that the tests of a module share."""
     with request.param(tmp_path_factory.mktemp("host") / "storage") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """The server behind the proxy of a module."""
+    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
         yield running
 
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 
 from incoming.commands.proxy_findings import Topic
-from tests.support.doctor import examine, run_doctor
+from tests.support.doctor import changes, examine, run_doctor
 from tests.support.hosts import GunicornServer, HostedServer, UwsgiServer
 from tests.support.nginx import Nginx, PlainNginx
 from tests.support.server import RunningServer
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
-        yield running
-
-
-def changes(found: dict[str, dict[str, Any]]) -> set[str]:
-    """Returns the topics that have to change."""
-    return {topic for topic, one in found.items() if one["grade"] == "change"}
 
 
 def test_the_shipped_file_needs_no_change(server: RunningServer, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ What it says for the proxy, pasted into the configuration, mends it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import pytest
 from incoming.commands.proxy_findings import REMEDIES, Topic
 from tests.clients.conftest import matrix
 from tests.support.apache import Apache, BareApache
-from tests.support.doctor import examine
+from tests.support.doctor import changes, examine
 from tests.support.haproxy import BareHaproxy, Haproxy
 from tests.support.proxy import app_without_routes
 from tests.support.server import RunningServer
@@ -76,17 +76,6 @@ ALL_WRONG: Final = {
         "RequestReadTimeout",
     ),
 }
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
-        yield running
-
-
-def changes(found: dict[str, dict[str, Any]]) -> set[str]:
-    """Returns the topics that have to change."""
-    return {topic for topic, one in found.items() if one["grade"] == "change"}
 
 
 def examined(front: Bare, hold_s: int = HOLD_S) -> dict[str, dict[str, Any]]:

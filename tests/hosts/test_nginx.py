@@ -37,12 +37,6 @@ def data(length_bytes: int = LENGTH_BYTES) -> FileBytes:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
 def nginx(server: RunningServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nginx]:
     """nginx as the file says, for all tests that change nothing."""
     with Nginx(tmp_path_factory.mktemp("front") / "nginx", server.port) as running:

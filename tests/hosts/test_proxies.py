@@ -38,12 +38,6 @@ def data(length_bytes: int = LENGTH_BYTES) -> FileBytes:
     return FileBytes(length_bytes, next(_seeds))
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with RunningServer(tmp_path_factory.mktemp("server") / "storage") as running:
-        yield running
-
-
 @pytest.fixture(scope="module", params=[Haproxy, Apache], ids=["HAProxy", "Apache"])
 def front(
     request: pytest.FixtureRequest, server: RunningServer, tmp_path_factory: pytest.TempPathFactory

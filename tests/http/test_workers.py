@@ -14,9 +14,8 @@ import requests
 
 from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, own_cluster
 from tests.support.data import MIB, FileBytes
-from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer
 from tests.support.waiting import wait_until
@@ -27,10 +26,7 @@ REFUSAL: Final = "registry: the Redis at 127.0.0.1:1 does not answer"
 @pytest.fixture
 def cluster(tmp_path: Path, s3_server: S3Server) -> Iterator[Cluster]:
     """One server of two workers, which name themselves."""
-    with (
-        RedisServer(tmp_path / "redis") as redis,
-        Cluster(tmp_path, redis, s3_server, size=1, workers=2) as running,
-    ):
+    with own_cluster(tmp_path, s3_server, size=1, workers=2) as running:
         yield running
 
 

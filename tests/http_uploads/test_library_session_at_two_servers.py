@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
@@ -11,19 +10,15 @@ import pytest
 
 from tests.http_uploads.test_library_session import CHUNK_BYTES, DATA, Session, message, sha256_of
 from tests.support.app import ScriptedApp
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, own_cluster
 from tests.support.http_upload import HttpUpload
-from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, s3_server: S3Server) -> Iterator[Cluster]:
     """Two servers with one Redis and one bucket."""
-    with (
-        RedisServer(tmp_path / "redis") as redis,
-        Cluster(tmp_path / f"session-{os.getpid()}", redis, s3_server) as running,
-    ):
+    with own_cluster(tmp_path, s3_server) as running:
         yield running
 
 

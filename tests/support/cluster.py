@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -77,6 +78,16 @@ class Cluster:
     def log_text(self) -> str:
         """What all servers have said."""
         return "\n".join(server.log_text() for server in self.servers)
+
+
+@contextmanager
+def own_cluster(folder: Path, s3: S3Server, size: int = 2, **settings: object) -> Iterator[Cluster]:
+    """Runs a cluster with a Redis of its own, for one test."""
+    with (
+        RedisServer(folder / "redis") as redis,
+        Cluster(folder, redis, s3, size, launcher=None, **settings) as running,
+    ):
+        yield running
 
 
 def object_keys(s3: S3Server, prefix: str) -> list[str]:

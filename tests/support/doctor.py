@@ -22,3 +22,8 @@ def examine(url: str, *options: str) -> tuple[int, dict[str, dict[str, Any]]]:
     assert not done.stderr, done.stderr
     found = [json.loads(line) for line in done.stdout.splitlines()]
     return done.returncode, {one["topic"]: one for one in found}
+
+
+def changes(found: dict[str, dict[str, Any]]) -> set[str]:
+    """Returns the topics that have to change."""
+    return {topic for topic, one in found.items() if one["grade"] == "change"}
