@@ -28,7 +28,9 @@ RECIPES: Final = ROOT / "examples" / "recipes"
 BESIDE: Final = ("flask", "django", "fastapi", "starlette", "express", "php")
 EMBEDDED: Final = ("embedded-flask", "embedded-bottle")
 NEEDS: Final = {"php": "php", "express": "node"}
-INSTALLS: Final = re.compile(r"(?:pip|npm) install ")
+INSTALLS: Final = re.compile(r"python3 -m venv |\S*pip install |npm install ")
+SERVES: Final = re.compile(r"\S*\bincoming$")
+"""The line that starts the upload server."""
 
 
 def files_of(recipe: str) -> dict[str, str]:
@@ -42,8 +44,7 @@ def files_of(recipe: str) -> dict[str, str]:
 
 def commands_of(page: Path) -> list[str]:
     """Returns the lines for a shell on a page."""
-    (shell,) = code_blocks(page, "sh")
-    return shell.splitlines()
+    return "".join(code_blocks(page, "sh")).splitlines()
 
 
 class RecipeApp:
@@ -55,7 +56,8 @@ class RecipeApp:
     def __init__(self, recipe: str, folder: Path, app_url: str = "", incoming_port: int = 0) -> None:
         if (program := NEEDS.get(recipe)) and not shutil.which(program):
             pytest.skip(f"{program} is not installed")
-        run = [line for line in commands_of(RECIPES / recipe / "README.md") if not INSTALLS.match(line)]
+        lines = commands_of(RECIPES / recipe / "README.md")
+        run = [line for line in lines if not INSTALLS.match(line) and not SERVES.match(line)]
         self.recipe = recipe
         beside = f"APP_URL={app_url or 'http://localhost:8080'} UPLOAD_SERVER=http://127.0.0.1:4000"
         setting = f"export {beside} PORT=8080 PYTHONPATH={ROOT}"

@@ -21,7 +21,7 @@ import requests
 
 from tests.e2e.test_readme import choose, shown
 from tests.how_to.test_two_servers import PROGRAMS, Installation
-from tests.recipes.hosting import NEEDS, commands_of
+from tests.recipes.hosting import NEEDS, SERVES, commands_of
 from tests.support.data import FileBytes
 from tests.support.engines import Browser
 from tests.support.installed import Installed
@@ -61,10 +61,11 @@ class NewUser:
                 (folder / "uploader/__init__.py").touch()
         shell = with_ports("\n".join(commands_of(page)))
         shell = shell.replace("/path/to/the/clone/static", str(static))
-        *self.install, self.start = shell.replace("/path/to/the/clone", str(installed.wheel)).splitlines()
-        self.serve = f"incoming --port {ports['4000']}"
+        *before, self.start = shell.replace("/path/to/the/clone", str(installed.wheel)).splitlines()
+        self.install = [line for line in before if not SERVES.match(line)]
+        self.serve = next(filter(SERVES.match, before), "incoming") + f" --port {ports['4000']}"
         kept = {name: os.environ[name] for name in ("HOME", "PATH", "LANG") if name in os.environ}
-        self.environment = kept | {"PATH": f"{folder}/.venv/bin:{installed.bin}:{kept['PATH']}"}
+        self.environment = kept | {"PATH": f"{folder}/.venv/bin:{kept['PATH']}"}
 
     def run(self, *lines: str) -> None:
         """Runs lines in the shell. Raises AssertionError with what they said if one fails."""

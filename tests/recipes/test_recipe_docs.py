@@ -42,8 +42,8 @@ def test_a_recipe_is_short_and_its_readme_says_what_to_copy(recipe: str) -> None
 
 @pytest.mark.parametrize("recipe", [*BESIDE, *EMBEDDED])
 def test_a_recipe_installs_what_it_imports(recipe: str) -> None:
-    (install,) = [line for line in commands_of(RECIPES / recipe / "README.md") if "install" in line] or [""]
-    installed = {Path(word).name for word in install.split()[2:]}
+    lines = commands_of(RECIPES / recipe / "README.md")
+    installed = {Path(word).name for line in lines if " install " in line for word in line.split()[2:]}
     imported = set()
     for name, text in files_of(recipe).items():
         if name.endswith(".py"):
@@ -54,6 +54,16 @@ def test_a_recipe_installs_what_it_imports(recipe: str) -> None:
     needed = {MODULES.get(name, name) for name in imported - sys.stdlib_module_names - {"uploader"}}
     names = {"clone": "incoming", "static": "incoming-uploads"}
     assert needed <= {names.get(word, word) for word in installed}
+
+
+@pytest.mark.parametrize("recipe", BESIDE)
+def test_a_page_installs_the_upload_server_before_it_starts_it(recipe: str) -> None:
+    page = (ROOT / f"docs/how-to/{recipe}.md").read_text("utf-8")
+    installed = re.search(r"^\S*pip install .*/path/to/the/clone$", page, re.MULTILINE)
+    starts = re.search(r"^\.venv/bin/incoming$|`\. \.venv/bin/activate && incoming`", page, re.MULTILINE)
+    assert installed and starts
+    assert page.index("python3 -m venv .venv") < installed.start() < starts.start()
+    assert "command `incoming`" not in page[: installed.start()]
 
 
 def test_the_page_of_the_helper_names_all_that_it_has() -> None:
