@@ -107,11 +107,14 @@ class Sender:
         """Connects, and opens the file again: its drive may have come back."""
         try:
             self._source.open()
-            sock, ahead = connect(self._server.address, self._server.context, lambda: self._stop is not None)
         except FileChanged as exc:
             self._handle(events.FileChanged(str(exc), exc.entry))
         except FileUnreadable as exc:
             self._handle(events.FileUnreadable(str(exc), exc.entry))
+        if self.session.stage is not Stage.CONNECTING:
+            return
+        try:
+            sock, ahead = connect(self._server.address, self._server.context, lambda: self._stop is not None)
         except ConnectAborted:
             return
         except ConnectFailed as exc:

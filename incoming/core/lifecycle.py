@@ -206,11 +206,13 @@ class Complete:
     """All bytes are stored, and these are their digests.
 
     `sha256` (hex) only if the app asked for it, `file_digest` (see `core.file_digest`) if the client did.
+    `left_out`: the numbers of the files of a folder that are left out.
     """
 
     crc32c: int | None = None
     sha256: str = ""
     file_digest: str = ""
+    left_out: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from incoming.core import file_digest
-from incoming.core.bounds import MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
+from incoming.core.bounds import MAX_LEFT_OUT, MAX_REASON_BYTES, MAX_UPLOAD_METADATA_BYTES, cut, cut_name
 from incoming.core.checkpoints import Checkpoint, Checkpoints, added, up_to
 from incoming.core.errors import ExpectedFile, InParts, LengthMismatch, NotInParts, WrongState
 from incoming.core.lifecycle import (
@@ -118,6 +118,9 @@ class Ticket:
     the server's to delete. Any process that finds it deletes that. An end sets it where a start does not find
     such files by itself: see `Storage.inventory`.
 
+    `left_out` are the numbers of the files that are left out of a folder that has arrived. Its client needs
+    them to compute the checksum, also when the app has the folder. They are missing if there are too many.
+
     `checked_bytes` is a mark. While it is set, the stored bytes after so many wait for their checksum. They
     count as not stored, and the next claim discards them.
     """
@@ -160,6 +163,7 @@ class Ticket:
     is_whole: bool = False
     dest_type: str = FILE
     to_delete: bool = False
+    left_out: tuple[int, ...] = ()
 
     @property
     def is_folder(self) -> bool:
@@ -399,6 +403,7 @@ def _remember(ticket: Ticket, event: Event, was: State) -> Ticket:
                 crc32c=event.crc32c,
                 sha256=event.sha256,
                 file_digest=event.file_digest,
+                left_out=event.left_out if len(event.left_out) <= MAX_LEFT_OUT else (),
                 checkpoints=(),
                 checked_bytes=None,
             )

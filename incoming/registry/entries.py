@@ -179,6 +179,8 @@ def _value(name: str, value: Any) -> Any:
         return _checkpoints(value)
     if kind == parts.UploadParts | None:
         return _parts(value)
+    if kind == tuple[int, ...] and isinstance(value, list) and all(type(one) is int for one in value):
+        return tuple(value)
     if type(value) is not kind or kind is float:
         raise DamagedEntry(f"its {name} is {value!r}"[:200])
     return value

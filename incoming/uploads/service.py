@@ -523,14 +523,17 @@ class Uploads:
         raise BadParameter("Index", "is not the number of the file to which the next byte belongs")
 
     def _left_out(self, ticket: Ticket, live: LiveUpload) -> tuple[int, ...]:
-        """Returns which files of a folder are left out; none once its app has the folder."""
+        """Returns which files of a folder are left out.
+
+        Once its app has the folder, there are none if the ticket could not remember them: see `Ticket`.
+        """
         folders = self._storages.folders_of(ticket)
         if folders and live.writer:
             return cast(FolderWriter, live.writer).left_out
-        if folders and ticket.state in HAS_FILE:
+        if folders and ticket.state in HAS_FILE and not ticket.left_out:
             with contextlib.suppress(StorageFailed):  # only the page would like to know
                 return folders.left_out(ticket.id)
-        return ()
+        return ticket.left_out
 
     def flush(self, claim: ClaimedUpload) -> None:
         """Makes all taken bytes survive a kill, so that they may be acknowledged: `claim.acknowledged_bytes`.
@@ -1124,6 +1127,7 @@ class Uploads:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer, storage = _open_file(live), self._storages.of(ticket)
         _check_whole(ticket, writer)
+        left_out = self._left_out(ticket, live)
         if self._settings.fsync or storage.survives_power_cuts:
             try:
                 writer.finish()
@@ -1137,7 +1141,7 @@ class Uploads:
             storage.ownership.give_to(ticket.id, ticket.file_owner_uid)
         digest = self._integrity.whole(ticket)
         sha256 = digest.sha256 if ticket.wants_sha256 else ""
-        event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket))
+        event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket), left_out)
         arrived = self._registry.change(ticket.id, event, ticket.token)
         self._integrity.forget(ticket.id)
         self._let_go(ticket.id, live)

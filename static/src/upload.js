@@ -258,7 +258,7 @@ export class Upload {
       this.fail(OTHER_KIND);
       return;
     }
-    // Once its app has the folder, the server no longer knows it.
+    // Once its app has the folder, the server does not list too many files that are left out.
     if (folder && (!terms.arrived || terms.left_out.length)) folder.agree(terms.left_out, terms.offset);
     connection.confirm(terms, this.sending.first_window_bytes);
     this.retry.note = null;

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from pathlib import Path
 
 import pytest
 
 from tests.commands.test_send_url import TicketPage
 from tests.conftest import StartServer
-from tests.support.app import ScriptedApp
+from tests.support.app import Delivery, Reply, ScriptedApp
 from tests.support.sending import PATCHED, Sending, wait_stored
 from tests.support.server import RunningServer, new_upload
 from tests.support.trees import TreeKeeper, tree_of
@@ -138,3 +140,68 @@ def test_a_folder_that_changes_before_it_is_sent_again_is_resumed_without_what_h
     (arrived,) = keeper.arrived[ticket_id]
     del before["a large film"]
     assert arrived.tree == before
+
+
+def killed_at_the_very_end(app: ScriptedApp, keeper: TreeKeeper, folder: Path, *options: str) -> None:
+    """Runs the command, which is killed as soon as the app has taken the folder."""
+    is_taken, is_killed = threading.Event(), threading.Event()
+
+    def take(delivery: Delivery) -> Reply:
+        reply = keeper(delivery)
+        is_taken.set()
+        assert is_killed.wait(60)
+        return reply
+
+    app.answers = [take]
+    with Sending(folder, *options) as sending:
+        assert is_taken.wait(60), sending.says()
+    is_killed.set()
+
+
+@pytest.mark.parametrize("meanwhile", ["it still differs", "it vanishes", "it is as it was"])
+def test_a_command_that_was_killed_at_the_very_end_hears_that_the_app_has_all_but_what_was_left_out(
+    server: RunningServer, app: ScriptedApp, keeper: TreeKeeper, photos: Path, meanwhile: str
+) -> None:
+    film = photos / "a large film"
+    film.write_bytes(bytes(3_000_000))
+    before = film.stat()
+    ticket_id = new_upload(server, app.url, destType="folder")
+    with Sending(photos, *to(server, ticket_id), "--max-bytes-per-s", "500000") as sending:
+        wait_stored(server.stored_file(ticket_id) / "a large film", 500_000)
+    film.write_bytes(b"changed")
+    killed_at_the_very_end(app, keeper, photos, *to(server, ticket_id), "--leave-out")
+    if meanwhile == "it vanishes":
+        film.unlink()
+    elif meanwhile == "it is as it was":
+        film.write_bytes(bytes(3_000_000))
+        os.utime(film, ns=(0, before.st_mtime_ns))
+    with Sending(photos, *to(server, ticket_id)) as sending:
+        assert sending.ends().exit_code == 4, sending.said
+    assert "The app has the folder." in sending.said
+    assert f"Left out: {film}." in sending.said
+    assert (sending.result["ending"], sending.result["left_out"]) == ("finished", [str(film)])
+    (arrived,) = keeper.arrived[ticket_id]
+    assert sending.result["crc32c"] == arrived.fields["crc32c"]
+
+
+@pytest.mark.parametrize("meanwhile", ["changes", "vanishes"])
+def test_a_file_that_the_app_has_may_vanish_but_not_change_before_a_killed_command_runs_again(
+    server: RunningServer, app: ScriptedApp, keeper: TreeKeeper, photos: Path, meanwhile: str
+) -> None:
+    """A script may delete the folder next, and with it what nobody has."""
+    file = photos / "2026" / "3.jpg"
+    ticket_id = new_upload(server, app.url, destType="folder")
+    killed_at_the_very_end(app, keeper, photos, *to(server, ticket_id))
+    file.unlink()
+    if meanwhile == "changes":
+        file.write_bytes(b"changed")
+    with Sending(photos, *to(server, ticket_id)) as sending:
+        sending.ends()
+    (arrived,) = keeper.arrived[ticket_id]
+    assert "2026/3.jpg" in arrived.tree
+    if meanwhile == "vanishes":
+        assert (sending.exit_code, sending.result["ending"]) == (0, "finished")
+        assert f"The app has the folder. It could not be compared. {file} is not there" in sending.said
+    else:
+        assert (sending.exit_code, sending.result["ending"]) == (1, "failed")
+        assert f"The app has the folder as it was when it was read. {file} has changed" in sending.said

@@ -155,6 +155,9 @@ BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
     (State.UPLOADING, BeginUnchecked(7), {"checked_bytes": 7}),
     (State.UPLOADING, EndUnchecked(Checkpoint(7, 5)), {"checkpoints": (Checkpoint(7, 5),)}),
     (State.UPLOADING, Complete(), {}),
+    (State.UPLOADING, Complete(left_out=(1, 3)), {"left_out": (1, 3)}),
+    (State.UPLOADING, Complete(left_out=tuple(range(1000))), {"left_out": tuple(range(1000))}),
+    (State.UPLOADING, Complete(left_out=tuple(range(1001))), {}),  # too many for each entry of the journal
     (State.UPLOADING, Cancel("user"), {"reason": "user", "app_told": False, "deliveries": 0}),
     (State.ISSUED, Cancel("app", by_app=True), {"reason": "app", "app_told": True, "deliveries": 0}),
     (State.PAUSED, Expire("idle"), {"reason": "idle", "deliveries": 0}),

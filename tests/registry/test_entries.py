@@ -59,6 +59,7 @@ FULL_TICKET = Ticket(
     file_digest="crc32c:00000000",
     checked_bytes=1 << 33,
     dest_type="folder",
+    left_out=(0, 7, 100_000),
 )
 
 
@@ -227,6 +228,12 @@ def test_an_entry_of_a_server_without_folders_is_for_a_file() -> None:
     assert decode(json.dumps(entry).encode(), ID) == dataclasses.replace(FULL_TICKET, dest_type="file")
 
 
+@pytest.mark.parametrize("value", [["a"], [1.5], [[1]], [None], {"1": 2}, "12"])
+def test_what_was_left_out_are_numbers(value: object) -> None:
+    with pytest.raises(DamagedEntry, match="left_out"):
+        decode(raw_of(FULL_TICKET, left_out=value), ID)
+
+
 def test_an_entry_of_a_server_without_uploads_over_http_has_neither_urls_nor_marks() -> None:
     entry = json.loads(encode(FULL_TICKET))
     for name in ("return_url", "upload_metadata", "checked_bytes"):
@@ -268,7 +275,9 @@ def test_a_value_is_read_as_it_was_written_or_is_damage(name: str, value: Any) -
     except DamagedEntry:
         return
     read = getattr(ticket, name)
-    assert read == (tuple(map(tuple, value)) if name == "checkpoints" else value)
+    if name == "checkpoints":
+        value = tuple(map(tuple, value))
+    assert read == (tuple(value) if name == "left_out" else value)
     assert type(read) is type(getattr(FULL_TICKET, name)) or type(read) is type(value)
     assert ticket == dataclasses.replace(FULL_TICKET, **{name: read})
 

@@ -442,6 +442,22 @@ test('what was left out is told at the end, although the connection was lost the
   assert.deepEqual([left_out, files_acked, state], [['b'], 2, 'finished']);
 });
 
+for (const told of [[1], []]) {
+  test(`a page that is reloaded at the very end hears that the app has the folder, told ${told.length} left out`, async () => {
+    const page = new Page();
+    const files = [placed('photos/a', 3 * KIB), placed('photos/b', 2 * KIB), placed('photos/c', 3 * KIB)];
+    const uploader = begin(page, files); // it does not leave out anything itself
+    for (const file of files) file.trouble = 'missing'; // nothing of them is needed any more
+    const server = new FolderServer(page);
+    server.left_out = told;
+    server.stored = stream_of(files.map(line), files);
+    await server.serves({ Arrived: true });
+    page.socket.finishes();
+    assert.deepEqual([uploader.state, [...uploader.left_out]], ['finished', told.length ? ['b'] : []]);
+    assert.deepEqual(page.socket.said.map(({ MsgType }) => MsgType), ['MsgUploadReq', 'MsgAgree']);
+  });
+}
+
 test('what the server has left out before a reload is zeros for all checksums', async () => {
   const page = new Page();
   const files = [placed('photos/a', 3 * KIB), placed('photos/b', 2 * KIB), placed('photos/c', 3 * KIB)];

@@ -370,6 +370,29 @@ def test_a_file_that_is_left_out_counts_as_zeros(house: House, app: FakeApp, ind
     assert house.context.counters.files_left_out == 1
 
 
+@pytest.mark.parametrize("answer", [Done(), WillFinish()])
+@pytest.mark.parametrize("most", [1000, 1])
+def test_a_client_that_asks_after_the_end_hears_what_was_left_out(
+    house: House, app: FakeApp, monkeypatch: pytest.MonkeyPatch, answer: Done | WillFinish, most: int
+) -> None:
+    """Else it could not tell whether the app has the same folder. The storage may have nothing any more."""
+    monkeypatch.setattr("incoming.core.ticket.MAX_LEFT_OUT", most)
+    app.answers = [answer]
+    ticket_id = house.new_ticket(destType="folder")
+    client = claimed(house, ticket_id, proves=True)
+    for index in (ONE, THREE):
+        sends(house, client, STREAM, start_of(index))
+        house.uploads.leave_out(client.claim, index)
+    sends(house, client, STREAM)
+    completes(house, client, without(ONE, THREE))
+    has_ended = isinstance(answer, Done)
+    for at in (house, house.after_a_kill()):
+        again = claimed(at, ticket_id, proves=True)
+        assert at.state(ticket_id) is (State.FINISHED if has_ended else State.WAITING)
+        assert again.claim.left_out == (() if has_ended and most == 1 else (ONE, THREE))
+        at.uploads.release(again.claim)
+
+
 @pytest.mark.parametrize("index", [TWO, 99, 2**40])
 def test_only_the_file_that_is_due_can_be_left_out(house: House, index: int) -> None:
     client = claimed(house, house.new_ticket(destType="folder"))

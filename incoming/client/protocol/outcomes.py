@@ -34,6 +34,11 @@ def finished(file: File, crc32c: int | None) -> Outcome:
     return Outcome(Ending.FINISHED, f"The app has the {file.what}.", crc32c=crc32c)
 
 
+def not_compared(file: File, why: str) -> Outcome:
+    """The app has it, but it can't be compared with what is here; `why` is a sentence that names the file."""
+    return Outcome(Ending.FINISHED, f"The app has the {file.what}. It could not be compared. {why}")
+
+
 def not_taken(file: File) -> Outcome:
     """The app has refused the file."""
     return Outcome(Ending.FAILED, f"The app did not accept the {file.what}.")

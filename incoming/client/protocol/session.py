@@ -50,6 +50,8 @@ CANCEL_REASON: Final = "cancelled by the user"
 READ_BYTES: Final = 4 * 1024 * 1024
 """How much is read at a time for a checksum, before the connection is served again."""
 CONNECTION_LOST: Final = "The connection was lost."
+_ONLY_COMPARES: Final = (Stage.CONNECTING, Stage.AWAITING_APP, Stage.VERIFYING)
+"""The stages in which the file of an upload that has arrived is needed for its checksum only, if at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,12 @@ class Session:
         self._retry_after_s, self._completed_s = 0.0, now_s
         self._app_crc32c: int | None = None
         self._leaving: LeavingOut | None = None
+        self._has_arrived = False
+        """Whether the server has all of it. Then nothing that happens here changes what the app gets."""
+        self._supposed: frozenset[int] = frozenset()
+        """The entries that can't be read here once all has arrived. They may have been left out."""
+        self._not_compared = ""
+        """Why what has arrived can't be compared, in a sentence; empty as long as it can."""
 
     def handle(self, event: Event, now_s: float) -> Actions:
         """Returns the actions that follow from `event`, in order."""
@@ -113,7 +121,7 @@ class Session:
         if self.stage is Stage.PROVING:
             segment = self._proof.next_segment(READ_BYTES)
             return ReadSegment(segment) if segment else None
-        if self.stage in (Stage.SENDING, Stage.AWAITING_APP, Stage.VERIFYING):
+        if self.stage in (Stage.SENDING, Stage.AWAITING_APP, Stage.VERIFYING) and self._can_compare:
             gap = self.transfer.prefix.gap(READ_BYTES)
             return ReadSegment(gap) if gap else None
         return None
@@ -144,12 +152,12 @@ class Session:
         self._was_confirmed = True
         self.note, self.app_is_silent = "", False
         self._timeouts.set_limits(conf.silence_s, conf.idle_silence_s)
-        # Once its app has the folder, the server no longer knows what is left out.
+        # Once its app has the folder, the server does not tell of too many files that they are left out.
         knows = conf.left_out or not conf.arrived
         actions = self._set_left_out(frozenset(conf.left_out)) if knows else []
         self.transfer.start_connection(conf.offset, conf.max_chunk_bytes, conf.max_window_bytes)
         if conf.arrived:
-            self.stage = Stage.AWAITING_APP
+            self.stage, self._has_arrived = Stage.AWAITING_APP, True
             return [*actions, SendMessage(MsgAgree(()))]
         if self._cancelling:
             self.stage = Stage.CANCELLING
@@ -274,7 +282,7 @@ class Session:
         if self.stage in (Stage.COMPLETING, Stage.AWAITING_APP):
             if self.stage is Stage.COMPLETING:
                 self._progressed(now_s)
-            self.stage = Stage.AWAITING_APP
+            self.stage, self._has_arrived = Stage.AWAITING_APP, True
             self.transfer.all_stored(now_s)
             self._timeouts.be_idle()
             self.app_is_silent = news.news == messages.NEWS_WAITING_FOR_APP
@@ -292,12 +300,42 @@ class Session:
         return [CloseConnection(), *self._verify()]
 
     def _verify(self) -> Actions:
+        if not self._can_compare:
+            return self._end(outcomes.changed_since(self._file, self._not_compared))
         crc32c = self.transfer.crc32c()
         if crc32c is None:
             return []
-        if crc32c != self._app_crc32c:
-            return self._end(outcomes.other_content(self._file))
-        return self._end(outcomes.finished(self._file, crc32c))
+        if crc32c == self._app_crc32c:
+            self.left_out |= self._supposed  # nothing but their zeros gives this checksum
+            return self._end(outcomes.finished(self._file, crc32c))
+        if self._supposed:
+            # They were sent, or some of them. The driver finds out whether they have changed since.
+            supposed_not = ReadAsZeros(self.left_out)
+            return [supposed_not, *self._end(outcomes.not_compared(self._file, self._not_compared))]
+        return self._end(outcomes.other_content(self._file))
+
+    @property
+    def _can_compare(self) -> bool:
+        """Whether all that is needed for the checksum can be read, as far as is known."""
+        return not self._not_compared or bool(self._supposed)
+
+    @property
+    def _only_compares(self) -> bool:
+        return self._has_arrived and self.stage in _ONLY_COMPARES
+
+    def _cannot_compare(self, failure: events.FileChanged | events.FileUnreadable) -> Actions:
+        """What has arrived can't be read here any more.
+
+        An entry of a folder may have been left out, and the server may not have told that. So its bytes count
+        as zeros, and the checksum tells. A single file can't be compared any more.
+        """
+        if self.transfer.prefix.gap(1) is None:
+            return []  # its checksum is known
+        self._not_compared = self._not_compared or failure.why
+        if failure.entry is None:
+            return self._verify() if self.stage is Stage.VERIFYING else []
+        self._supposed |= {failure.entry}
+        return [ReadAsZeros(self.left_out | self._supposed)]
 
     def _cancelled(self, _: messages.MsgCancelAck, now_s: float) -> Actions:
         if self.stage is Stage.CANCELLING:
@@ -343,6 +381,8 @@ class Session:
         return self._back_off(failure.why, now_s, self._backoff.delay_s(failure.retry_after_s))
 
     def _file_changed(self, failure: events.FileChanged, now_s: float) -> Actions:
+        if self._only_compares:
+            return self._cannot_compare(failure)
         if self._can_leave_out(failure.entry):
             return self._leave_out(failure, now_s)
         return self._end(self._stopped_by(failure.why, failure.entry))
@@ -356,6 +396,9 @@ class Session:
         return Outcome(events.Ending.FAILED, f"{why} {outcomes.TOO_LATE_TO_LEAVE_OUT}")
 
     def _file_unreadable(self, failure: events.FileUnreadable, now_s: float) -> Actions:
+        is_whole = self.transfer.prefix.gap(1) is None
+        if self._only_compares and (failure.entry is not None or is_whole):
+            return self._cannot_compare(failure)
         if self._can_leave_out(failure.entry):
             return self._leave_out(failure, now_s)
         return self._fail_if_certain(Outcome(events.Ending.FAILED, failure.why, resumable=True), now_s)

@@ -21,7 +21,10 @@ from incoming.client.protocol.events import (
     Ending,
     Event,
     File,
+    FileChanged,
+    FileUnreadable,
     Options,
+    ReadAsZeros,
     ReadSegment,
     SegmentRead,
     SendChunk,
@@ -307,6 +310,105 @@ def test_what_is_left_out_of_a_folder_is_known_although_the_server_knows_it_no_m
     for event in (ConnectionOpened(), replace(terms, arrived=True, offset=length_bytes)):
         session.handle(event, 1100.0)
     assert (session.stage, session.left_out) == (Stage.AWAITING_APP, frozenset({1}))
+
+
+ENTRIES = [Entry("a", 50, 7), Entry("b", 60, 7), Entry("c", 70, 7)]
+HEAD = encode_head(ENTRIES)
+STREAM = HEAD + bytes(range(1, 181))
+FOLDER_CONF = replace(conf(len(STREAM), arrived=True), dest_type=FOLDER)
+
+
+def read_folder(
+    session: Session, unreadable: dict[int, type[FileChanged | FileUnreadable]], zeros: frozenset[int]
+) -> None:
+    """Reads all that the session asks for. The entries `zeros` read as zeros at first."""
+    manifest = FolderManifest(len(HEAD), ENTRIES)
+    while work := session.work(1000.0):
+        content = bytearray(STREAM)
+        for entry in zeros:
+            start, end = manifest.range_of(entry)
+            content[start:end] = bytes(end - start)
+        bad = next((entry for entry in unreadable if entry not in zeros), None)
+        segment = work.segment
+        crc = crc32c(content[segment.start : segment.end])
+        done = SegmentRead(Segment(segment.start, segment.end, crc))
+        event = done if bad is None else unreadable[bad]("It can't be read.", bad)
+        for action in session.handle(event, 1000.0):
+            if isinstance(action, ReadAsZeros):
+                zeros = action.entries
+
+
+@pytest.mark.parametrize("failure", [FileChanged, FileUnreadable])
+@pytest.mark.parametrize(
+    "case",  # left out, what the server says, what can't be read, and what is found out
+    [
+        ({1}, (1,), {1}, {1}),
+        ({1}, (), {1}, {1}),
+        ({0, 2}, (), {0, 2}, {0, 2}),
+        ({0, 2}, (0, 2), {2}, {0, 2}),
+        (set[int](), (), {1}, None),
+        ({1}, (), {1, 2}, None),
+        ({1}, (1,), {2}, None),
+    ],
+)
+@pytest.mark.parametrize("is_finished", [True, False])
+def test_the_checksum_of_a_folder_that_has_arrived_tells_what_was_left_out_if_the_server_does_not(
+    failure: type[FileChanged | FileUnreadable],
+    case: tuple[set[int], tuple[int, ...], set[int], set[int] | None],
+    is_finished: bool,
+) -> None:
+    left_out, told, unreadable, found = case
+    manifest, content = FolderManifest(len(HEAD), ENTRIES), bytearray(STREAM)
+    for entry in left_out:
+        start, end = manifest.range_of(entry)
+        content[start:end] = bytes(end - start)
+    done = MsgAllDoneV2(True, crc32c(content))
+    folder = File("photos", len(STREAM), 7, manifest)
+    session = Session("the id", folder, Options(), lambda: 0.5, 1000.0)
+    session.handle(ConnectionOpened(), 1000.0)
+    session.handle(replace(FOLDER_CONF, left_out=told), 1000.0)
+    if is_finished:
+        session.handle(done, 1000.0)
+        assert session.stage is Stage.VERIFYING
+    read_folder(session, dict.fromkeys(sorted(unreadable), failure), frozenset(told))
+    assert session.outcome is None or is_finished
+    if not is_finished:
+        session.handle(done, 1000.0)
+    outcome = session.outcome
+    assert outcome and outcome.ending is Ending.FINISHED
+    if found is None:
+        assert (outcome.crc32c, session.left_out) == (None, frozenset(told))
+        assert outcome.text == "The app has the folder. It could not be compared. It can't be read."
+    else:
+        assert (outcome.crc32c, session.left_out) == (done.crc32c, frozenset(found))
+        assert outcome.text == "The app has the folder."
+
+
+def test_another_folder_is_told_from_the_one_that_has_arrived() -> None:
+    folder = File("photos", len(STREAM), 7, FolderManifest(len(HEAD), ENTRIES))
+    session = Session("the id", folder, Options(), lambda: 0.5, 1000.0)
+    for event in (ConnectionOpened(), FOLDER_CONF, MsgAllDoneV2(True, crc32c(bytes(len(STREAM))))):
+        session.handle(event, 1000.0)
+    read_folder(session, {}, frozenset())
+    assert session.outcome and session.outcome.ending is Ending.FAILED
+    assert "a folder with other content" in session.outcome.text
+
+
+def test_a_file_that_changes_after_it_has_arrived_ends_nothing_before_the_app_has_it() -> None:
+    talk = Talk().after(ConnectionOpened(), conf(LENGTH, arrived=True), FileChanged("It has changed."))
+    assert (talk.stage, talk.session.work(talk.now_s)) == (Stage.AWAITING_APP, None)
+    outcome = talk.after(MsgAllDoneV2(True, CRC)).session.outcome
+    assert outcome and outcome.ending is Ending.FAILED
+    assert outcome.text == "The app has the file as it was when it was read. It has changed."
+
+
+@pytest.mark.parametrize("failure", [FileChanged("It has changed."), FileUnreadable("It is gone.")])
+def test_a_file_that_was_sent_is_not_needed_to_wait_for_the_app(failure: Event) -> None:
+    talk = arrived().after(ConnectionClosed())
+    talk.hear(Tick(), later_s=2)
+    assert talk.stage is Stage.CONNECTING
+    talk.after(failure, ConnectionOpened(), conf(LENGTH, arrived=True), MsgAllDoneV2(True, CRC))
+    assert talk.session.outcome and talk.session.outcome.crc32c == CRC
 
 
 def test_what_has_arrived_without_an_acknowledgement_is_not_read_again() -> None:
