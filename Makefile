@@ -22,7 +22,7 @@ SHOWN  = $(PYTHON_BIN) -m tests.support.reliability $@ $(NOTES)
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help run test clients check docs library gallery stopwatch faults faults-scale attacks soak engines frameworks bundlers yesterday net chaos bench bench-quick image release operators pythons platforms clean browser node nginx haproxy apache php redis prometheus logrotate
+.PHONY: help run test clients check docs library gallery stopwatch faults faults-scale ceph attacks soak engines frameworks bundlers yesterday net chaos bench bench-quick image release operators pythons platforms clean browser node nginx haproxy apache php redis radosgw prometheus logrotate
 
 help: ## Lists what make can do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -70,6 +70,9 @@ faults: $(VENV)/.installed-test $(VENV)/.installed-servers ## Tests over a thous
 faults-scale: redis $(VENV)/.installed-test $(VENV)/.installed-servers ## Tries 300 uploads over three servers while each of them, Redis and the S3 server are killed
 	@$(NOTED) INCOMING_TEST_SCALE=$${INCOMING_TEST_SCALE:-300} $(PYTHON_BIN) -m pytest -s tests/faults/test_scale.py tests/faults/test_s3_folders.py tests/faults/test_s3_folder_outages.py tests/faults/test_deletion_kills.py $(ARGS)
 	@$(PYTHON_BIN) -m tests.support.reliability faults $(NOTES) add
+
+ceph: radosgw redis browser $(VENV)/.installed-servers ## Runs each test that needs an S3 server with Ceph, in a cluster of its own
+	@INCOMING_TEST_S3=ceph $(PYTHON_BIN) -m pytest -n 2 --dist loadfile --timeout 600 $(ARGS)
 
 soak: $(VENV)/.installed-test ## Runs one server under mixed load for half an hour, and checks for leaks
 	@$(NOTED) INCOMING_TEST_SOAK_S=$${INCOMING_TEST_SOAK_S:-1800} $(PYTHON_BIN) -m pytest -s tests/faults/test_soak.py $(ARGS)
@@ -125,7 +128,7 @@ platforms: $(VENV)/.installed ## Asks the package index for wheels for glibc and
 clean: ## Removes everything that make installed or built, but no uploads
 	rm -rf $(VENV) node_modules build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis tests/artifacts
 
-browser node nginx haproxy apache php redis prometheus logrotate:
+browser node nginx haproxy apache php redis radosgw prometheus logrotate:
 	@bash scripts/install-test-tools.sh $@
 
 $(VENV)/.installed: requirements.txt scripts/make-venv.sh

@@ -13,6 +13,7 @@ from typing import Final
 
 BUFFER_BYTES: Final = 1 << 20
 _LENGTH: Final = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_CHECKSUM: Final = re.compile(rb"x-amz-checksum-crc32c: *\S+\r\n", re.IGNORECASE)
 _CREATED: Final = (
     b"<InitiateMultipartUploadResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"
     b"<UploadId>u</UploadId></InitiateMultipartUploadResult>"
@@ -40,17 +41,19 @@ def serve(connection: socket.socket) -> None:
             if not count:
                 return
             left -= count
-        connection.sendall(_answer(head.partition(b"\r\n")[0]))
+        connection.sendall(_answer(head + b"\r\n"))
 
 
-def _answer(request_line: bytes) -> bytes:
+def _answer(head: bytes) -> bytes:
+    request_line = head.partition(b"\r\n")[0]
     if request_line.startswith(b"HEAD"):
         return b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
     body = b""
     if request_line.startswith(b"POST"):
         body = _CREATED if b"?uploads" in request_line else _COMPLETED
-    etag = b'"d41d8cd98f00b204e9800998ecf8427e"'
-    return b"HTTP/1.1 200 OK\r\nETag: %s\r\nContent-Length: %d\r\n\r\n%s" % (etag, len(body), body)
+    checksum = _CHECKSUM.search(head) if request_line.startswith(b"PUT") else None
+    known = b'ETag: "d41d8cd98f00b204e9800998ecf8427e"\r\n' + (checksum[0] if checksum else b"")
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (known, len(body), body)
 
 
 def main(port: int) -> None:

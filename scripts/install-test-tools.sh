@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|prometheus|logrotate: installs what the tests need beside Python packages. `browser` is a
+# install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|radosgw|prometheus|logrotate: installs what the tests need beside Python packages. `browser` is a
 # browser of each engine with its driver, and an emoji font. INCOMING_TEST_ENGINES="chromium,webkit" leaves out Firefox, for example.
-# `node` is Node with npm, and `php` is PHP's command. `apache` has mod_security, too. `nginx`, `haproxy`, `apache` and `redis` are
+# `node` is Node with npm, and `php` is PHP's command. `apache` has mod_security, too. `nginx`, `haproxy`, `apache`, `redis` and `radosgw` are
 # installed without starting a service. If a tool is there already, the script does nothing, and needs neither root nor a network.
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/packages.sh"
@@ -157,6 +157,10 @@ redis)
     runs redis-server ||
         install_without_service redis-server.service "Redis, for the tests with several servers" redis-server
     ;;
+radosgw) # with the cluster that it needs; the only service of these packages reports crashes
+    (runs radosgw && runs ceph && runs ceph-mon && runs ceph-osd) ||
+        install_without_service ceph-crash.service "Ceph, a second S3 server" radosgw ceph-common ceph-mon ceph-osd
+    ;;
 prometheus) # with promtool
     runs prometheus || install_without_service prometheus.service "Prometheus, to try the alerts" prometheus
     ;;
@@ -164,6 +168,6 @@ logrotate)
     has logrotate || install_packages "logrotate, to try its file" logrotate
     ;;
 *)
-    give_up "usage: install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|prometheus|logrotate"
+    give_up "usage: install-test-tools.sh browser|node|nginx|haproxy|apache|php|redis|radosgw|prometheus|logrotate"
     ;;
 esac

@@ -61,11 +61,14 @@ def app() -> Iterator[ScriptedApp]:
 
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
-    """A real S3 server with a bucket: tests take prefixes of their own."""
-    from tests.support.s3_place import BUCKET  # noqa: PLC0415 - few tests need it
+    """A real S3 server with a bucket: tests take prefixes of their own. INCOMING_TEST_S3 may be `ceph`."""
+    from tests.support.ceph import Ceph  # noqa: PLC0415 - few tests need these
+    from tests.support.s3_place import BUCKET  # noqa: PLC0415
     from tests.support.s3_server import S3Server  # noqa: PLC0415
 
-    with S3Server(tmp_path_factory.mktemp("s3")) as server:
+    stores: dict[str, type[S3Server]] = {"ceph": Ceph, "seaweedfs": S3Server}
+    store = stores[os.environ.get("INCOMING_TEST_S3", "seaweedfs")]
+    with store(tmp_path_factory.mktemp("s3")) as server:
         server.create_bucket(BUCKET)
         yield server
 
@@ -101,7 +104,9 @@ def driver(browsers: Callable[[str], Browser]) -> Browser:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Has the workers of `pytest -n` begin with the long files."""
+    """Has the workers of `pytest -n` begin with the long files. INCOMING_TEST_S3: only what needs S3."""
+    if "INCOMING_TEST_S3" in os.environ:
+        items[:] = [item for item in items if "s3_server" in getattr(item, "fixturenames", ())]
     if hasattr(config, "workerinput"):
         files = in_order({_file(item) for item in items})
         places = {file: place for place, file in enumerate(files)}

@@ -123,8 +123,12 @@ class FakeS3:
         """Whether it heeds If-None-Match and If-Match."""
         self.mistakes_conditions = False
         """Whether it refuses If-Match with the ETag that the object has, as Ceph 16 does."""
+        self.mistakes_lost_uploads = False
+        """Whether it has other words for an upload that is not there, as Ceph 16 does."""
         self.knows_checksums = True
-        """Whether HEAD tells a checksum."""
+        """Whether it compares CRC-32C, and tells it. If not, it compares MD5 only, as Ceph 16 does."""
+        self.damages = 0
+        """How many of the next bodies are damaged on their way to it."""
         self.page = PAGE
         """How many objects a page of a list has."""
         self._made_of: dict[str, str] = {}
@@ -184,14 +188,17 @@ class FakeS3:
 
     def _upload(self, call: _Call) -> Multipart:
         upload = self.uploads.get(call.query["uploadId"])
+        if upload is None and self.mistakes_lost_uploads and call.operation == "complete":
+            raise Refusal(500, "InternalError")
         if upload is None:
-            raise Refusal(404, "NoSuchUpload")
+            mistakes = self.mistakes_lost_uploads and call.operation == "list_parts"
+            raise Refusal(404, "NoSuchKey" if mistakes else "NoSuchUpload")
         return upload
 
     def _put_part(self, call: _Call) -> tuple[dict[str, str], bytes]:
-        part = StoredObject(call.checked_body())
+        part = StoredObject(self._checked_body(call))
         self._upload(call).parts[int(call.query["partNumber"])] = part
-        return {"ETag": part.etag}, b""
+        return {"ETag": part.etag, **self._checksum_of(part.content)}, b""
 
     def _list_parts(self, call: _Call) -> tuple[dict[str, str], bytes]:
         parts = sorted(self._upload(call).parts.items())
@@ -216,7 +223,7 @@ class FakeS3:
             content += part.content
             etags += bytes.fromhex(part.etag.strip('"'))
         checksum = checksum_header(bytes(content))
-        if checksum != call.headers.get("x-amz-checksum-crc32c"):
+        if self.knows_checksums and checksum != call.headers.get("x-amz-checksum-crc32c"):
             raise Refusal(400, "BadDigest")
         known = checksum if self.knows_checksums else None
         made = self.objects[call.key] = StoredObject(bytes(content), upload.ticket_id, known, upload.modified)
@@ -248,13 +255,28 @@ class FakeS3:
         return {}, _xml("ListMultipartUploadsResult", f"<IsTruncated>false</IsTruncated>{found}")
 
     def _put(self, call: _Call) -> tuple[dict[str, str], bytes]:
-        content = call.checked_body()
+        content = self._checked_body(call)
         self._check_condition(call)
         ticket_id = call.headers.get(TICKET_HEADER, "")
         known = checksum_header(content) if self.knows_checksums else None
         modified = call.headers.get(TIME_HEADER, "")
         stored = self.objects[call.key] = StoredObject(content, ticket_id, known, modified)
-        return {"ETag": stored.etag}, b""
+        return {"ETag": stored.etag, **self._checksum_of(content)}, b""
+
+    def _checksum_of(self, content: bytes) -> dict[str, str]:
+        return {"x-amz-checksum-crc32c": checksum_header(content)} if self.knows_checksums else {}
+
+    def _checked_body(self, call: _Call) -> bytes:
+        """Returns the body, if it has the checksums that were sent with it and that this store compares."""
+        body, headers = call.body, call.headers
+        if self.damages:
+            self.damages -= 1
+            body = body[:-1] + bytes([body[-1] ^ 1])
+        md5 = base64.b64encode(hashlib.md5(body, usedforsecurity=False).digest()).decode()
+        is_same_crc = checksum_header(body) == headers.get("x-amz-checksum-crc32c")
+        if headers.get("content-md5", md5) != md5 or (self.knows_checksums and not is_same_crc):
+            raise Refusal(400, "BadDigest")
+        return body
 
     def _object(self, call: _Call) -> StoredObject:
         found = self.objects.get(call.key)
@@ -323,12 +345,6 @@ class _Call:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes = b""
-
-    def checked_body(self) -> bytes:
-        """Returns the body, if it has the checksum that was sent with it."""
-        if checksum_header(self.body) != self.headers.get("x-amz-checksum-crc32c"):
-            raise Refusal(400, "BadDigest")
-        return self.body
 
 
 class _Server(http.server.ThreadingHTTPServer):

@@ -41,6 +41,8 @@ class Relay:
         self.carried_bytes = 0
         """How many bytes came from clients, on all connections."""
         self.answers_to_lose = 0
+        self.damage: tuple[bytes, bytes] = (b"", b"")
+        """Which bytes on the way to the target are replaced, if one block has them, and by which."""
         self._listener: socket.socket | None = None
         self._open: set[socket.socket] = set()
         self._open_lock = threading.Lock()
@@ -130,6 +132,7 @@ class Relay:
                     break
                 if paced:
                     self.carried_bytes += len(block)
+                    block = block.replace(*self.damage) if self.damage[0] else block
                 sink.sendall(block)
                 carried_bytes += len(block)
                 if paced:

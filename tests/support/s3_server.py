@@ -50,14 +50,19 @@ def weed() -> str:
 class S3Server(OwnedProcess):
     """SeaweedFS. A context manager; `start` and `stop` may be called again, and the files stay."""
 
+    knows_checksums = True
+    """Whether it compares CRC-32C, and tells that of an object."""
+
     def __init__(self, folder: Path, *options: str) -> None:
-        """`options`: more of `weed server`. Raises MissingTool."""
+        """`options`: more of `weed server`."""
         self.folder = folder
         self.port = free_port()
         self._master_port = free_port()
-        self._command = [weed(), f"-logdir={folder}", "server", *self._options(), *options]
+        self._more_options = options
+        self._command: list[str] = []
 
-    def _options(self) -> list[str]:
+    def _new_command(self) -> list[str]:
+        """Returns the command of the server, with ports that it keeps. Raises MissingTool."""
         others = ("master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
         ports = {name: free_port() for name in (*others, "s3.port.grpc")}
         values = {
@@ -67,7 +72,8 @@ class S3Server(OwnedProcess):
             "s3.config": self.folder / "s3.json", "s3.iam": "false", "s3.port.iceberg": 0, "s3.port.lance": 0,
             **ports,
         }  # fmt: skip
-        return ["-filer", "-s3", *(f"-{name}={value}" for name, value in values.items())]
+        options = [f"-{name}={value}" for name, value in values.items()]
+        return [weed(), f"-logdir={self.folder}", "server", "-filer", "-s3", *options, *self._more_options]
 
     @property
     def url(self) -> str:
@@ -86,7 +92,8 @@ class S3Server(OwnedProcess):
         self.stop()
 
     def start(self) -> None:
-        """Starts it, and returns when it stores what it is sent."""
+        """Starts it, and returns when it stores what it is sent. Raises MissingTool."""
+        self._command = self._command or self._new_command()
         (self.folder / "data").mkdir(parents=True, exist_ok=True)
         (self.folder / "s3.json").write_text(json.dumps(IDENTITIES))
         with (self.folder / "out.log").open("ab") as log:

@@ -218,9 +218,11 @@ def test_an_upload_that_the_store_has_aborted_begins_anew(fake: FakeS3, place: B
     assert fake.content(key(place)) == CONTENT
 
 
+@pytest.mark.parametrize("mistakes_lost_uploads", [False, True])
 def test_an_upload_that_the_store_has_aborted_before_its_end_begins_anew(
-    fake: FakeS3, place: BucketPlace
+    fake: FakeS3, place: BucketPlace, mistakes_lost_uploads: bool
 ) -> None:
+    fake.mistakes_lost_uploads = mistakes_lost_uploads
     writer = place.storage().open(TICKET, len(CONTENT))
     write(writer, CONTENT)
     writer.flush()
@@ -321,6 +323,22 @@ def test_an_object_of_the_same_upload_with_other_bytes_is_replaced(
     place.storage().clean_up(TICKET)
     upload(place.storage(), CONTENT[:length_bytes])
     assert fake.content(key(place)) == CONTENT[:length_bytes]
+
+
+@pytest.mark.parametrize("knows_checksums", [True, False])
+@pytest.mark.parametrize("content", [SMALL, CONTENT])
+def test_bytes_that_are_damaged_on_the_way_to_the_store_are_sent_again(
+    fake: FakeS3, place: BucketPlace, content: bytes, knows_checksums: bool
+) -> None:
+    fake.knows_checksums = knows_checksums
+    storage = place.storage()
+    send(lambda: storage.open("another upload", None), SMALL)  # from now on the client knows the store
+    fake.damages = 2
+    writer = storage.open(TICKET, len(content))
+    write(writer, content)
+    writer.finish()
+    assert not fake.damages
+    assert fake.content(key(place)) == content
 
 
 @pytest.mark.parametrize("content", [SMALL, CONTENT])

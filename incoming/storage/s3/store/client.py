@@ -1,13 +1,15 @@
 """The calls to S3 that an upload needs, over botocore. Only callers know what may be repeated.
 
 The payload is not signed: its CRC-32C is sent along (x-amz-checksum-crc32c), which is known anyway, and the
-store compares it. All calls have to be made in greenlets: connections belong to the event loop.
+store compares it. A store whose last answer had no CRC-32C gets an MD5, too (Content-MD5): some compare only
+that, such as Ceph 16. All calls have to be made in greenlets: connections belong to the event loop.
 """
 
 from __future__ import annotations
 
 import base64
 import contextlib
+import hashlib
 import importlib
 import re
 from collections import Counter
@@ -15,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
 
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag
@@ -39,6 +42,7 @@ _RETRYABLE_CODES: Final = frozenset((
 ))  # fmt: skip
 """Codes in answers with a status below 500 after which the same call may succeed."""
 _NOT_IMPLEMENTED: Final = 501
+_AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
 _MISSING: Final = "the Python package botocore is missing, which calls S3: pip install 'incoming-server[s3]'"
 
 
@@ -155,6 +159,9 @@ class S3Client:
         self._runtime = runtime
         self._client, self._errors = _connect(place)
         self._bucket = place.bucket
+        host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
+        self._compares_crc32c = host.endswith(_AMAZON)
+        """Whether the store is known to compare a CRC-32C."""
 
     # --- multipart uploads ---------------------------------------------------------------------------
 
@@ -166,9 +173,8 @@ class S3Client:
 
     def put_part(self, key: str, upload_id: str, number: int, body: PartBody, crc32c: int) -> str:
         """Stores a part, and returns its ETag. The same number again replaces it."""
-        part = {"Key": key, "UploadId": upload_id, "PartNumber": number, "ChecksumCRC32C": _base64(crc32c)}
-        with self._sends(body):
-            return str(self._call("upload_part", Body=body, **part)["ETag"])
+        part = {"Key": key, "UploadId": upload_id, "PartNumber": number}
+        return str(self._send("upload_part", body, crc32c, part)["ETag"])
 
     def list_parts(self, key: str, upload_id: str) -> list[ListedPart]:
         """Returns all parts that are stored, in order."""
@@ -217,12 +223,11 @@ class S3Client:
 
     def put(self, key: str, body: PartBody, crc32c: int, ticket_id: str, terms: Terms = ALWAYS) -> str:
         """Stores an object, and returns its ETag. Where the terms are not met, that is a 412."""
-        about = {"Metadata": {TICKET_FIELD: ticket_id, **terms.metadata}, "ChecksumCRC32C": _base64(crc32c)}
+        about = {"Key": key, "Metadata": {TICKET_FIELD: ticket_id, **terms.metadata}}
         condition = {"IfNoneMatch": "*"} if terms.only_if_new else {}
         if terms.replaces_etag:
             condition = {"IfMatch": terms.replaces_etag}
-        with self._sends(body):
-            return str(self._call("put_object", Key=key, Body=body, **about, **condition).get("ETag", ""))
+        return str(self._send("put_object", body, crc32c, {**about, **condition}).get("ETag", ""))
 
     def head(self, key: str) -> ObjectFacts | None:
         """Returns what is known of an object; None if there is none."""
@@ -300,6 +305,8 @@ class S3Client:
             with self._mapped(operation):
                 answer = getattr(self._client, operation)(Bucket=self._bucket, **parameters)
         except S3Error as exc:
+            if exc.is_missing and exc.code == "NoSuchKey" and "UploadId" in parameters:
+                exc.code = "NoSuchUpload"  # Ceph's word
             self.stats.is_away = exc.is_retryable
             if exc.is_retryable:
                 self.stats.failures[exc.code] += 1
@@ -310,14 +317,26 @@ class S3Client:
         self.stats.latency.add(self._runtime.now_s() - began_s)
         return answer
 
-    @contextlib.contextmanager
-    def _sends(self, body: PartBody) -> Iterator[None]:
+    def _send(self, operation: str, body: PartBody, crc32c: int, parameters: Mapping[str, Any]) -> Any:
+        """Stores a body, and returns the answer. The store refuses what is damaged on the way."""
+        checked = {"ChecksumCRC32C": _base64(crc32c)}
+        if not self._compares_crc32c:
+            checked["ContentMD5"] = self._md5(body)
         self.stats.sent_bytes += len(body)
         self.stats.parts_in_flight += 1
         try:
-            yield
+            answer = self._call(operation, Body=body, **parameters, **checked)
         finally:
             self.stats.parts_in_flight -= 1
+        self._compares_crc32c = "ChecksumCRC32C" in answer
+        return answer
+
+    def _md5(self, body: PartBody) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        while piece := body.read():
+            self._runtime.in_pool(digest.update, piece)
+        body.seek(0)
+        return base64.b64encode(digest.digest()).decode()
 
     @contextlib.contextmanager
     def _mapped(self, operation: str) -> Iterator[None]:

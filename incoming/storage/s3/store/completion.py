@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 FOREIGN: Final = "Another object has the key of this upload. It is not replaced."
 _PARTS_DIFFER: Final = frozenset(("InvalidPart", "InvalidPartOrder", "BadDigest"))
 _IS_THERE: Final = frozenset((409, 412))
+_SERVER_ERROR: Final = 500
 _MD5: Final = re.compile("[0-9a-f]{32}")
 
 
@@ -67,7 +68,13 @@ class Completion:
         )
 
         def make() -> None:
-            self._client.complete(key, upload_id, manifest.parts, wanted.whole.crc32c)
+            try:
+                self._client.complete(key, upload_id, manifest.parts, wanted.whole.crc32c)
+            except S3Error as exc:
+                if exc.status == _SERVER_ERROR:
+                    # Ceph says so, again and again, where the upload is gone. This raises NoSuchUpload then.
+                    self._client.list_parts(key, upload_id)
+                raise
 
         self._once(key, wanted, make, is_wanted, check_claim)
 
