@@ -498,7 +498,7 @@ function read_error(data) {
   const msg = without_html(data.Msg);
   if (data.Retryable === true) return { type: "passing_error", word: String(data.Code), msg };
   if (data.ErrorCode === CANCELLED_CODE) return { type: "cancelled", reason: msg };
-  const other_file = ["wrong_file", "length_mismatch"].includes(data.Code) && data.FileName;
+  const other_file = ["wrong_file", "length_mismatch"].includes(data.Code) && data.FileLengthBytes;
   const code = Number(data.ErrorCode);
   return { type: "error", error: { code, reason: reason_of_code(code), msg, expected: other_file ? expected_file(data) : null, index: data.Index } };
 }

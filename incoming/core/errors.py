@@ -26,11 +26,24 @@ def sentence_for_pages(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ExpectedFile:
-    """The file that an upload was begun with, as its client described it; the time is 0 when unknown."""
+    """The file that an upload was begun with, as its client described it; the time is 0 when unknown.
+
+    `length_bytes` is None when unknown: then it has `least_bytes` at least. `app_has_it`: the upload has
+    finished.
+    """
 
     name: str
-    length_bytes: int
+    length_bytes: int | None
     last_modified_ms: int
+    least_bytes: int = 0
+    app_has_it: bool = False
+
+    @property
+    def size_text(self) -> str:
+        """How long it is, for sentences."""
+        if self.length_bytes is None:
+            return f"at least {self.least_bytes} bytes"
+        return f"{self.length_bytes} bytes"
 
 
 class IncomingError(Exception):
@@ -173,13 +186,17 @@ class LengthMismatch(IncomingError):
     code, number, http_status, retryable = "length_mismatch", 22, 409, False
 
     def __init__(self, expected: ExpectedFile, got_bytes: int) -> None:
-        """Without a name in `expected`, no file has begun: the app asked for this length."""
-        super().__init__(
-            f"This is not the file that the upload started with: that file has {expected.length_bytes} "
-            f"bytes, this one has {got_bytes} bytes."
-            if expected.name
-            else f"The app expects a file of {expected.length_bytes} bytes. This one has {got_bytes} bytes."
-        )
+        """Without a name in `expected`, the app may have asked for this length."""
+        if expected.app_has_it:
+            what = (
+                f"The app has the file of this upload already. That file has {expected.size_text}, this one"
+            )
+        elif expected.name:
+            what = "This is not the file that the upload started with: that file has "
+            what += f"{expected.size_text}, this one"
+        else:
+            what = f"The upload is for a file of {expected.size_text}. This one"
+        super().__init__(f"{what} has {got_bytes} bytes.")
         self.expected_file = expected if expected.name else None
 
 
@@ -200,8 +217,12 @@ class WrongFile(IncomingError):
     code, number, http_status, retryable = "wrong_file", 24, 409, False
 
     def __init__(self, expected: ExpectedFile) -> None:
-        super().__init__("This is not the file that the upload started with: its content differs.")
-        self.expected_file = expected
+        super().__init__(
+            "The app has another file from this upload already: its content differs."
+            if expected.app_has_it
+            else "This is not the file that the upload started with: its content differs."
+        )
+        self.expected_file = expected if expected.name else None
 
 
 class Damaged(IncomingError):

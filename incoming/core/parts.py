@@ -116,8 +116,7 @@ class UploadParts(NamedTuple):
         """Sets the length of a part, of which so much is stored. Raises UnknownPart, LengthMismatch."""
         part = self.get(number)
         if part.length_bytes not in (None, length_bytes) or length_bytes < stored_bytes:
-            known_bytes = part.length_bytes if part.length_bytes is not None else stored_bytes
-            raise LengthMismatch(ExpectedFile("", known_bytes, 0), length_bytes)
+            raise LengthMismatch(ExpectedFile("", part.length_bytes, 0, stored_bytes), length_bytes)
         measured = part._replace(length_bytes=length_bytes)
         return self._replace(present=tuple(measured if one == part else one for one in self.present))
 

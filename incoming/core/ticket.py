@@ -238,7 +238,8 @@ class Ticket:
     @property
     def expected_file(self) -> ExpectedFile:
         """The file that the upload was begun with."""
-        return ExpectedFile(self.name, self.length_bytes or 0, self.last_modified_ms)
+        app_has_it = self.state is State.FINISHED
+        return ExpectedFile(self.name, self.length_bytes, self.last_modified_ms, app_has_it=app_has_it)
 
     def admits(self, secret: str) -> bool:
         """Returns whether a caller with this secret may finish, cancel and retry the upload.
@@ -524,7 +525,7 @@ def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int) -> Ticket:
     if ticket.length_bytes not in (None, length_bytes):
         raise LengthMismatch(ticket.expected_file, length_bytes)
     if length_bytes < stored_bytes:
-        raise LengthMismatch(replace(ticket.expected_file, length_bytes=stored_bytes), length_bytes)
+        raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
     return replace(ticket, length_bytes=length_bytes)
 
 

@@ -359,7 +359,7 @@ def error_message(error: errors.IncomingError) -> messages.MsgErrorV2:
         code=error.code,
         msg=str(error),
         retryable=error.retryable,
-        file_length_bytes=expected.length_bytes,
+        file_length_bytes=expected.length_bytes or 0,
         file_last_modified_ms=expected.last_modified_ms,
         file_name=expected.name,
         index=-1 if index is None else index,

@@ -6,6 +6,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
@@ -14,7 +15,6 @@ from incoming.core.backend_requests import NewUpload
 from incoming.core.errors import (
     BadChunk,
     BadParameter,
-    ExpectedFile,
     IncomingError,
     LengthMismatch,
     StorageFailed,
@@ -186,9 +186,7 @@ class Admission:
     def check_stored(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
         """Raises LengthMismatch when more is stored of a file of unknown length than this length."""
         if ticket.length_bytes is None and stored_bytes > length_bytes:
-            raise LengthMismatch(
-                ExpectedFile(ticket.name, stored_bytes, ticket.last_modified_ms), length_bytes
-            )
+            raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
 
     def open(
         self, ticket: Ticket, length_bytes: int | None, source: str = "", in_one_chunk: bool = False

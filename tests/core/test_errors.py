@@ -80,6 +80,18 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.WrongSecret(), "backendSecret is not the secret"),
     (errors.UpgradeRequired(), "WebSocket connections only"),
     (errors.LengthMismatch(errors.ExpectedFile("a.mov", 10, 0), 12), "has 10 bytes, this one has 12 bytes"),
+    (errors.LengthMismatch(errors.ExpectedFile("a.mov", 0, 0), 12), "has 0 bytes, this one has 12 bytes"),
+    (errors.LengthMismatch(errors.ExpectedFile("a.mov", None, 0, 13), 12), "at least 13 bytes, this one has"),
+    (
+        errors.LengthMismatch(errors.ExpectedFile("", None, 0, 13), 12),
+        "for a file of at least 13 bytes. This",
+    ),
+    (
+        errors.LengthMismatch(errors.ExpectedFile("a", 5, 0, app_has_it=True), 12),
+        "The app has the file of this",
+    ),
+    (errors.WrongFile(errors.ExpectedFile("a", 5, 0, app_has_it=True)), "The app has another file from this"),
+    (errors.WrongFile(errors.ExpectedFile("a", None, 0)), "started with: its content differs."),
     (errors.UploadTooLarge(12, 10), "has 12 bytes, the limit is 10 bytes"),
     (errors.UploadCancelled(), "was cancelled"),
     (errors.UploadExpired(), "idle for too long"),

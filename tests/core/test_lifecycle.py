@@ -32,7 +32,7 @@ CLAIMABLE = [state for state in State if Claim in TRANSITIONS[state]]
 
 def test_the_first_claim_says_which_file_is_meant() -> None:
     ticket = ticket_in(State.ISSUED)
-    assert ticket.expected_file == ExpectedFile("", 0, 0)
+    assert ticket.expected_file == ExpectedFile("", None, 0)
     claimed = ticket.apply(Claim(10, "a.bin", 99), NOW_S)
     assert claimed.expected_file == ExpectedFile("a.bin", 10, 99)
 
@@ -40,7 +40,8 @@ def test_the_first_claim_says_which_file_is_meant() -> None:
 @pytest.mark.parametrize("state", [state for state in CLAIMABLE if state is not State.ISSUED])
 def test_no_later_claim_changes_which_file_is_meant(state: State) -> None:
     ticket = replace(ticket_in(state), last_modified_ms=5)
-    assert ticket.apply(Claim(77, "b.bin", 99), NOW_S).expected_file == ExpectedFile("first.bin", 77, 5)
+    expected = ExpectedFile("first.bin", 77, 5, app_has_it=state is State.FINISHED)
+    assert ticket.apply(Claim(77, "b.bin", 99), NOW_S).expected_file == expected
 
 
 @pytest.mark.parametrize("proves", [True, False])

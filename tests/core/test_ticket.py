@@ -201,7 +201,13 @@ def test_the_length_is_told_once_and_is_not_below_what_is_stored(known_bytes: in
     ticket = replace(ticket_in(State.UPLOADING), length_bytes=known_bytes)
     with pytest.raises(LengthMismatch) as refusal:
         ticket.apply(SetLength(10, stored_bytes=11), NOW_S)
-    assert refusal.value.expected_file and refusal.value.expected_file.length_bytes == 11
+    expected = refusal.value.expected_file
+    assert expected and (expected.length_bytes, expected.least_bytes) == (
+        known_bytes,
+        0 if known_bytes else 11,
+    )
+    least = "" if known_bytes else "at least "
+    assert str(refusal.value).endswith(f"that file has {least}11 bytes, this one has 10 bytes.")
 
 
 @pytest.mark.parametrize("state", [State.UPLOADING, State.PAUSED])

@@ -75,7 +75,7 @@ def refusal(error: errors.IncomingError, code: int = 1000) -> list[Action]:
     meant = error.expected_file or errors.ExpectedFile("", 0, 0)
     told = MsgErrorV2(
         *(error.number, error.code, str(error), error.retryable),
-        *(meant.length_bytes, meant.last_modified_ms, meant.name),
+        *(meant.length_bytes or 0, meant.last_modified_ms, meant.name),
     )
     return [ReleaseTicket(), Send(told), CloseConnection(code, str(error) if error.retryable else "")]
 

@@ -224,12 +224,16 @@ test('another file is refused with a sentence that tells which one is meant', as
 });
 
 test('sizes of files are told as people say them, and what is not known is left out', async () => {
-  for (const [bytes, text] of [[0, '0 bytes'], [999, '999 bytes'], [1000, '1.0 kB'], [5e9, '5.0 GB'], [7e15, '7000.0 TB']]) {
+  for (const [bytes, text] of [[1, '1 bytes'], [999, '999 bytes'], [1000, '1.0 kB'], [5e9, '5.0 GB'], [7e15, '7000.0 TB']]) {
     const page = new Page();
     const uploader = await page.uploading();
     page.socket.refuses(22, 'length_mismatch', { FileName: 'a.txt', FileLengthBytes: bytes });
     assert.equal(uploader.error_msg, `No. The upload was started with "a.txt" (${text}).`);
   }
+  const page = new Page();
+  const uploader = await page.uploading();
+  page.socket.refuses(24, 'wrong_file', { FileName: 'a.txt', FileLengthBytes: 0 }); // it is not known yet
+  assert.equal(uploader.error_msg, 'No.');
 });
 
 test('an app that does not take the file is an error after all bytes have arrived', async () => {

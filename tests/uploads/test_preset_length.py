@@ -51,7 +51,7 @@ def test_a_client_need_not_tell_the_length(house: House, ticket_id: str, length_
 def test_a_file_of_another_length_is_refused_and_the_ticket_stays_for_the_right_one(
     house: House, ticket_id: str, length_bytes: int
 ) -> None:
-    with pytest.raises(LengthMismatch, match="The app expects a file of 10 bytes") as refusal:
+    with pytest.raises(LengthMismatch, match="The upload is for a file of 10 bytes") as refusal:
         claim(house, ticket_id, length_bytes)
     assert refusal.value.expected_file is None, "no client has begun with any file"
     assert house.state(ticket_id) is State.ISSUED

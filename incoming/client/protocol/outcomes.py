@@ -90,5 +90,7 @@ def _expected_file(error: MsgErrorV2) -> str:
         changed_at = datetime.fromtimestamp(error.file_last_modified_ms / 1000, UTC)
     except (ValueError, OverflowError, OSError):
         changed_at = datetime.fromtimestamp(0, UTC)
-    changed = f", last changed {changed_at:%Y-%m-%d %H:%M:%S} UTC" if error.file_last_modified_ms else ""
-    return f'That file is "{error.file_name}" ({error.file_length_bytes:,} bytes{changed}).'
+    size = f"{error.file_length_bytes:,} bytes" if error.file_length_bytes else ""  # it may be unknown
+    changed = f"last changed {changed_at:%Y-%m-%d %H:%M:%S} UTC" if error.file_last_modified_ms else ""
+    about = ", ".join(part for part in (size, changed) if part)
+    return f'That file is "{error.file_name}"{f" ({about})" if about else ""}.'

@@ -30,3 +30,20 @@ def test_each_sentence_says_what_was_sent(file: File, what: str) -> None:
     assert outcomes.not_taken(file).text == f"The app did not accept the {what}."
     assert f"has a {what} with other content" in outcomes.other_content(file).text
     assert outcomes.changed_since(file, "It changed.").text.startswith(f"The app has the {what} as it was")
+
+
+@pytest.mark.parametrize(
+    ("size_bytes", "changed_ms", "about"),
+    [
+        (1_234, 0, " (1,234 bytes)"),
+        (5, 1_000, " (5 bytes, last changed 1970-01-01 00:00:01 UTC)"),
+        (0, 1_000, " (last changed 1970-01-01 00:00:01 UTC)"),  # the size is not known yet
+        (0, 0, ""),
+    ],
+)
+def test_the_file_that_should_have_come_is_told_as_far_as_it_is_known(
+    size_bytes: int, changed_ms: int, about: str
+) -> None:
+    why = errors.WrongFile(errors.ExpectedFile("a.mov", size_bytes, changed_ms))
+    error = MsgErrorV2(why.number, why.code, str(why), why.retryable, size_bytes, changed_ms, "a.mov")
+    assert outcomes.refused(error, PHOTOS).text == f'{why} That file is "a.mov"{about}.'
