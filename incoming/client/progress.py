@@ -11,6 +11,7 @@ from typing import Final
 from incoming.client.protocol.events import File, Stage
 from incoming.client.protocol.session import Session
 from incoming.core.folder_manifest import FolderManifest
+from incoming.core.units import readable_size
 
 RATE_OVER_S: Final = 5.0
 SAMPLE_EVERY_S: Final = 0.25
@@ -88,7 +89,7 @@ class View:
             return f"{self.status} {retry.capitalize()}.", retry
         if self.status or not self.bytes_per_s:
             return self.status, self.short_status
-        rate = f"{size(self.bytes_per_s)}/s"
+        rate = f"{readable_size(self.bytes_per_s)}/s"
         left = duration((self.length_bytes - self.stored_bytes) / self.bytes_per_s)
         return f"{self.files_text}{rate}, {left} left", f"{rate} {left}"
 
@@ -130,7 +131,7 @@ def _files(manifest: FolderManifest | None, stored_bytes: int) -> tuple[int, int
 
 def log_line(shown: View) -> str:
     """Returns a line for a log."""
-    how_far = f"{shown.percent} % of {size(shown.length_bytes)}"
+    how_far = f"{shown.percent} % of {readable_size(shown.length_bytes)}"
     return ", ".join(part for part in (f"{shown.name}: {how_far}", shown.tails[0]) if part)
 
 
@@ -172,15 +173,6 @@ def shortened(text: str, columns: int) -> str:
     while head and column_count(head) + column_count(tail) + 1 > columns:
         head, tail = (head[:-1], tail) if len(head) >= len(tail) else (head, tail[1:])
     return f"{head}…{tail}" if columns > 0 else ""
-
-
-def size(size_bytes: float) -> str:
-    """Returns 999 as `999 B` and 1234567 as `1.23 MB`: three significant digits."""
-    unit = 0
-    while size_bytes >= 999.5 and unit < 5:
-        size_bytes, unit = size_bytes / 1000, unit + 1
-    digits = 0 if not unit or size_bytes >= 99.95 else 1 if size_bytes >= 9.995 else 2
-    return f"{size_bytes:.{digits}f} {('B', 'kB', 'MB', 'GB', 'TB', 'PB')[unit]}"
 
 
 def duration(duration_s: float) -> str:

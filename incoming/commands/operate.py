@@ -16,6 +16,7 @@ from incoming.commands.server_client import NotReached, Remote, Unreachable, sen
 from incoming.commands.setting_options import setting_options, settings
 from incoming.core.errors import IncomingError
 from incoming.core.lifecycle import State
+from incoming.core.units import readable_size
 from incoming.runtime import output
 from incoming.runtime.logs import printable
 
@@ -155,9 +156,9 @@ def _line(row: dict[str, Any], instance_chars: int) -> str:
     """Returns a line of the list. `instance_chars`: the width of the column with the instance; 0 if none."""
     length_bytes, offset_bytes = row["length_bytes"], row["offset_bytes"] or 0
     done = "" if not length_bytes else f"{100 * offset_bytes // length_bytes} %"
-    speed = f"{readable(row['bytes_per_s'])}/s" if row["bytes_per_s"] else ""
+    speed = f"{readable_size(row['bytes_per_s'])}/s" if row["bytes_per_s"] else ""
     idle = "" if row["idle_s"] is None else str(timedelta(seconds=int(row["idle_s"])))
-    size = "" if length_bytes is None else readable(length_bytes)
+    size = "" if length_bytes is None else readable_size(length_bytes)
     name = printable(row["name"])
     if len(name) > NAME_CHARS:
         name = name[: NAME_CHARS - 1] + "…"
@@ -166,13 +167,3 @@ def _line(row: dict[str, Any], instance_chars: int) -> str:
     on = f"{printable(row.get('instance') or ''):<{instance_chars}}  " if instance_chars else ""
     about = f"{row['id']:<9} {state:<13} {done:>5} {size:>9} {speed:>11} {idle:>9}"
     return f"{about}  {on}{name}{reason}".rstrip()
-
-
-def readable(size_bytes: float) -> str:
-    """Returns a size as people read it: `1.5 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            digits = 0 if unit == "B" or size_bytes >= 100 else 1
-            return f"{size_bytes:.{digits}f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"

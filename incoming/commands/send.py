@@ -32,6 +32,7 @@ from incoming.client.ticket_request import NoTicket
 from incoming.core import folder_names
 from incoming.core.errors import BadFolder
 from incoming.core.ticket import FOLDER
+from incoming.core.units import readable_size
 from incoming.runtime import output
 
 DEFAULT_SERVER: Final = "http://localhost:4000"
@@ -192,8 +193,8 @@ class _Command:
         finished = outcome.ending is Ending.FINISHED
         if session and finished:
             length_bytes = session.transfer.length_bytes
-            rate = progress.size(length_bytes / max(seconds, 0.001))
-            how = f"{progress.size(length_bytes)} in {_duration(seconds)} ({rate}/s)"
+            rate = readable_size(length_bytes / max(seconds, 0.001))
+            how = f"{readable_size(length_bytes)} in {_duration(seconds)} ({rate}/s)"
             files = f"{self._files(self._folder, session):,} files, " if self._folder else ""
             self._display.print(f"{self._name}: {files}{how}. {outcome.text}")
             if left_out := self._left_out(session):

@@ -15,6 +15,7 @@ from typing import Final, Self
 from urllib.parse import urlsplit
 
 from incoming.core.lifecycle import State
+from incoming.core.units import readable_size
 from incoming.http_uploads.request import MAX_WAIT_S
 from incoming.wire.page_policy import page_headers
 
@@ -56,7 +57,6 @@ _FOLDER_TEXTS: Final[dict[State, tuple[str, str]]] = {
     State.PAUSED: ("The upload is paused", "Resume it where it was started."),
 }
 NOT_POSSIBLE: Final = "The upload is not possible"
-_UNITS: Final = ("bytes", "kB", "MB", "GB", "TB")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,11 +185,3 @@ def _file(view: UploadView) -> str:
         progress = f'<progress max="100" value="{percent}" aria-label="Progress">{percent} %</progress>'
     name = f'<span class="name">{escape(view.name)}</span>'
     return f'<p class="file">{name}<span class="size">{size}</span></p>{progress}'
-
-
-def readable_size(size_bytes: int) -> str:
-    """Returns a size as people read it, such as `1.5 MB`."""
-    power, size = 0, float(size_bytes)
-    while size >= 999.95 and power < len(_UNITS) - 1:
-        power, size = power + 1, size / 1000
-    return f"{size:.1f} {_UNITS[power]}" if power else f"{size_bytes} {_UNITS[0]}"

@@ -17,7 +17,6 @@ from incoming.client.progress import (
     log_line,
     printable,
     shortened,
-    size,
     view,
 )
 from incoming.client.protocol.events import File, Options, Stage
@@ -89,15 +88,6 @@ def test_wide_letters_take_two_columns() -> None:
     assert column_count("写真") == 4
     assert column_count(shortened("写真写真写真", 7)) <= 7
     assert shortened("short", 5) == "short"
-
-
-@pytest.mark.parametrize(
-    ("bytes_", "text"),
-    [(0, "0 B"), (999, "999 B"), (1000, "1.00 kB"), (9_994, "9.99 kB"), (9_996, "10.0 kB"),
-     (99_960, "100 kB"), (999_600, "1.00 MB"), (1.5e15, "1.50 PB"), (1e19, "10000 PB")],
-)  # fmt: skip
-def test_sizes_have_three_digits(bytes_: float, text: str) -> None:
-    assert size(bytes_) == text
 
 
 @pytest.mark.parametrize(

@@ -58,7 +58,7 @@ def test_uploads_are_listed_with_their_progress(start_server: StartServer, app: 
     (line,) = [line for line in done.stdout.splitlines() if line.startswith(ticket_id[:8])]
     assert "paused" in line
     assert "holiday.mov" in line
-    assert "8.4 MB" in line
+    assert "8.39 MB" in line
     assert f"{100 * server.stored_file(ticket_id).stat().st_size // (8 * MIB)} %" in line
     assert ticket_id not in done.stdout
 
