@@ -1,4 +1,4 @@
-"""Sizes: binary units, for the settings and limits whose names end with `_kib` or `_mib`, and sizes in words."""
+"""Sizes: binary units of the settings and limits that end with `_kib` or `_mib`, and sizes in words."""
 
 from __future__ import annotations
 

@@ -3,8 +3,6 @@
 Each call has a time limit, and nothing is retried but what is safe to run twice. Whatever fails is
 StorageFailed with its cause; StorageFull when Redis has no memory left. Only this module imports redis-py,
 which is an extra. So import it only where a Redis is configured.
-
-All keys begin with `incoming:`. Those of one ticket have its id in braces, `incoming:{ID}:t`.
 """
 
 from __future__ import annotations
@@ -52,16 +50,6 @@ SILENCE_LIMIT_S: Final = 15.0
 """A subscription that receives nothing for this time, not even the answer to a ping, is broken."""
 Argument = str | bytes | int | float
 Failures: Final = (redis.RedisError, OSError, MasterNotFoundError)
-
-
-def ticket_key(ticket_id: str) -> str:
-    """Returns the key of the hash with a ticket. Its field `token` is that of the newest claim."""
-    return f"incoming:{{{ticket_id}}}:t"
-
-
-def manifest_key(ticket_id: str) -> str:
-    """Returns the key of what a storage keeps for a ticket."""
-    return f"incoming:{{{ticket_id}}}:m"
 
 
 @dataclass(frozen=True, slots=True)

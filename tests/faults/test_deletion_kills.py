@@ -17,7 +17,7 @@ from typing import Final
 import pytest
 import requests
 
-from incoming.runtime.redis_connection import ticket_key
+from incoming.core.redis_keys import ticket_key
 from tests.support.app import WAIT, ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes

@@ -12,11 +12,12 @@ import pytest
 from incoming.core.errors import StorageFailed
 from incoming.core.lifecycle import Cancel, Claim, Told
 from incoming.core.news import HandedOver, News
+from incoming.core.redis_keys import manifest_key
 from incoming.core.ticket import Ticket
 from incoming.registry.redis.check import check_server
 from incoming.registry.redis.shares import RedisShares
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.runtime.redis_connection import Script, manifest_key, open_redis
+from incoming.runtime.redis_connection import Script, open_redis
 from tests.registry.redis.conftest import Process
 from tests.support.redis_server import RedisServer, let_greenlets_wait, wait_for_greenlets
 from tests.support.server import ROOT

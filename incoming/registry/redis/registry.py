@@ -18,13 +18,14 @@ from typing import Final
 from incoming.core.due import ALWAYS, DELETION_LEFT_S, Times, due_at_s, is_deletion_due, is_due, rest_times_s
 from incoming.core.errors import StorageFailed, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event, State
+from incoming.core.redis_keys import manifest_key, ticket_key
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry.entries import DamagedEntry, decode, encode
 from incoming.registry.redis import scripts
 from incoming.runtime.base import Clock, Runtime
 from incoming.runtime.keyed_locks import KeyedLocks
-from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key, ticket_key
+from incoming.runtime.redis_connection import RedisConnection, Script
 
 log = logging.getLogger(__name__)
 

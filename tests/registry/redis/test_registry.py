@@ -16,10 +16,10 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.due import DELETION_LEFT_S
 from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import Cancel, Claim, Complete, Expire, Post, Record, Release, State
+from incoming.core.redis_keys import ticket_key
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry.redis.registry import RedisRegistry
-from incoming.runtime.redis_connection import ticket_key
 from tests.registry.contract.registry import APP, SETTINGS
 from tests.registry.redis.conftest import NewProcess, Process
 from tests.support.cpu_waits import Stopwatch

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from incoming.core.errors import StorageFailed, TakenOver
-from incoming.runtime.redis_connection import Argument, RedisConnection, Script, manifest_key, ticket_key
+from incoming.core.redis_keys import manifest_key, ticket_key
+from incoming.runtime.redis_connection import Argument, RedisConnection, Script
 
 FENCED: Final = """
 local token = redis.call('HGET', KEYS[2], 'token')

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from incoming.core.errors import StorageFailed
+from incoming.core.redis_keys import manifest_key
 from incoming.runtime.base import Runtime
-from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key
+from incoming.runtime.redis_connection import RedisConnection, Script
 from incoming.storage.s3.notes.folder_notes import (
     FolderState,
     StoredPiece,

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from incoming.core.errors import StorageFailed
-from incoming.runtime.redis_connection import RedisConnection, Script, manifest_key
+from incoming.core.redis_keys import manifest_key
+from incoming.runtime.redis_connection import RedisConnection, Script
 from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart
 from incoming.storage.s3.notes.redis_fence import FENCED, change
 from incoming.storage.s3.part_plan import PartPlan

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from incoming.core.errors import StorageFailed, TakenOver
+from incoming.core.redis_keys import ticket_key
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.runtime.redis_connection import RedisConnection, ticket_key
+from incoming.runtime.redis_connection import RedisConnection
 from incoming.storage.s3.notes.file_folder_notes import FileFolderNotes
 from incoming.storage.s3.notes.folder_notes import FolderNotes, FolderState, StoredPiece
 from incoming.storage.s3.notes.manifest import Rest

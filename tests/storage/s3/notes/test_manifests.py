@@ -9,8 +9,9 @@ import gevent
 import pytest
 
 from incoming.core.errors import StorageFailed
+from incoming.core.redis_keys import ticket_key
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.runtime.redis_connection import RedisConnection, ticket_key
+from incoming.runtime.redis_connection import RedisConnection
 from incoming.storage.s3.notes.file_manifests import FileManifests
 from incoming.storage.s3.notes.manifest import Manifest, Manifests
 from incoming.storage.s3.notes.notes_file import NotesFile
