@@ -19,21 +19,22 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.form_body import FormBody
 from incoming.http_uploads.put import receive_whole
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileDescription, Transfers
+from incoming.http_uploads.transfer import FileDescription
+from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import FINISHED, HTML, Views
 from incoming.protocol.multipart_form import MAX_OTHER_BYTES, FormReader
 
 
 class WholeForm:
-    """See transfers.BodyCheck. A form has no checksum, and its file is stored as a whole or not at all."""
+    """See transfer.BodyCheck. A form has no checksum, and its file is stored as a whole or not at all."""
 
     is_fast = True
 
     def update(self, data: memoryview) -> None:
-        """See transfers.BodyCheck."""
+        """See transfer.BodyCheck."""
 
     def verify(self, trailers: Mapping[str, str]) -> None:
-        """See transfers.BodyCheck. FormBody ends only where a whole form ends."""
+        """See transfer.BodyCheck. FormBody ends only where a whole form ends."""
 
 
 class Forms(Dialect):

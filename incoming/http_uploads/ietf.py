@@ -1,6 +1,6 @@
 """Resumable uploads of the IETF over HTTP: creation, appends, the offset and cancellation of one ticket.
 
-`protocol.ietf_draft` knows what the headers mean in each version of the draft, `transfers` what happens to
+`protocol.ietf_draft` knows what the headers mean in each version of the draft, `transfer` what happens to
 the upload. A ticket's address is the resource that an upload is created at, and also the upload resource.
 
 "Complete" is the app's word here, too. A final answer says that the upload is complete when the app has the
@@ -28,7 +28,8 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.proxy_signs import is_proxied
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
+from incoming.http_uploads.transfer import FileDescription, Transfer
+from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import ietf_draft, problems, tus
 from incoming.protocol.digests import (
     CONTENT_DIGEST,

@@ -12,7 +12,7 @@
 The token is that of the session's claim. Each request claims the upload with one that begins with it. Behind
 it stands the length of the file, which counts once the client has shown that it has the same file. So a
 session ends when any other claim takes the upload, every process of the server can answer its requests, and
-nothing of a session is kept between them. Two chunks may be on their way at a time: see `transfers.Place`.
+nothing of a session is kept between them. Two chunks may be on their way at a time: see `transfer.Place`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,8 @@ from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import MAX_WAIT_S, UploadRequest
-from incoming.http_uploads.transfers import FileDescription, Place, Transfer, Transfers
+from incoming.http_uploads.transfer import FileDescription, Place, Transfer
+from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import messages, tus
 from incoming.protocol.flow_control import Limits, limits_of
 from incoming.protocol.rules import CANCELLED_BY_CLIENT, MAX_REASON_CHARS

@@ -18,7 +18,8 @@ from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.body import RequestBody
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import BodyCheck, FileDescription, Transfer, Transfers
+from incoming.http_uploads.transfer import BodyCheck, FileDescription, Transfer
+from incoming.http_uploads.transfers import Transfers
 from incoming.http_uploads.views import JSON, Views
 from incoming.protocol.content_range import HEADER, read_content_range
 from incoming.protocol.multipart_form import MEDIA_TYPE as FORM

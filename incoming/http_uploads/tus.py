@@ -34,7 +34,8 @@ from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.limits import limits_of
 from incoming.http_uploads.parts import Concatenation, described
 from incoming.http_uploads.request import UploadRequest
-from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
+from incoming.http_uploads.transfer import FileDescription, Transfer
+from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import tus
 from incoming.protocol.rules import CANCELLED_BY_CLIENT
 from incoming.protocol.tus import Extension, FinalUpload, Header, PartialUpload

@@ -16,7 +16,8 @@ from incoming.core.news import Interrupted
 from incoming.core.progress import Progress
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
-from incoming.http_uploads.transfers import LEASE_S, PARKED_S, FileDescription, Place, Transfer, Transfers
+from incoming.http_uploads.transfer import LEASE_S, FileDescription, Place, Transfer
+from incoming.http_uploads.transfers import PARKED_S, Transfers
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.housekeeping import sweep
 from tests.support.fakes import FakeApp

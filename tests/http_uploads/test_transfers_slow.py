@@ -10,7 +10,8 @@ import pytest
 from incoming.core import errors
 from incoming.core.lifecycle import State
 from incoming.http_uploads.put import receive_whole
-from incoming.http_uploads.transfers import FileDescription, Transfer, Transfers
+from incoming.http_uploads.transfer import FileDescription, Transfer
+from incoming.http_uploads.transfers import Transfers
 from tests.http_uploads.test_transfers import (
     CUT,
     DATA,

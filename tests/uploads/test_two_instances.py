@@ -15,7 +15,7 @@ from incoming.core.errors import IncomingError, StorageFailed, TakenOver, Upload
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
 from incoming.handover.answers import Done, WillFinish
-from incoming.http_uploads.transfers import LEASE_S
+from incoming.http_uploads.transfer import LEASE_S
 from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.housekeeping import recover, sweep
 from incoming.uploads.overview import Overview
