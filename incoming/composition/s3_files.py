@@ -18,7 +18,7 @@ from incoming.storage.s3.keys import parse_address
 from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import S3Options, S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Error, S3Place
+from incoming.storage.s3.store.client import UNTRUSTED, S3Client, S3Error, S3Place
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
@@ -66,11 +66,14 @@ def s3_storage(
 
 
 def _check_bucket(client: S3Client, name: str) -> None:
-    """Asks for the bucket. Raises BadSetting if the store refuses it; a store that is away may come back."""
+    """Asks for the bucket. A store that is away may come back.
+
+    Raises BadSetting if the store refuses it, or has a certificate that is not trusted.
+    """
     try:
         client.check()
     except S3Error as exc:
-        if not exc.is_retryable:
+        if not exc.is_retryable or exc.code == UNTRUSTED:
             raise BadSetting("storage", f"{name} can't be used: {exc}") from exc
         log.warning("%(storage)s does not answer yet: %(error)s", {"storage": name, "error": exc})
 

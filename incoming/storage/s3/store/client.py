@@ -12,6 +12,7 @@ import contextlib
 import hashlib
 import importlib
 import re
+import ssl
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +44,8 @@ _RETRYABLE_CODES: Final = frozenset((
 """Codes in answers with a status below 500 after which the same call may succeed."""
 _NOT_IMPLEMENTED: Final = 501
 _AMAZON: Final = (".amazonaws.com", ".amazonaws.com.cn")
+UNTRUSTED: Final = "UntrustedCertificate"
+_WHO_COUNTS: Final = "AWS_CA_BUNDLE has to name a PEM file with the authority of the store's certificate"
 _MISSING: Final = "the Python package botocore is missing, which calls S3: pip install 'incoming-server[s3]'"
 
 
@@ -351,6 +354,10 @@ class S3Client:
             raise S3Error(operation, code, status, _one_line(error.get("Message", ""))) from exc
         except self._errors.ParamValidationError as exc:
             raise StorageFailed from exc
+        except self._errors.SSLError as exc:
+            if reason := _untrusted(exc):
+                raise S3Error(operation, UNTRUSTED, 0, reason) from exc
+            raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
         except (self._errors.BotoCoreError, OSError) as exc:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
 
@@ -389,6 +396,19 @@ def _connect(place: S3Place) -> tuple[Any, Any]:
     # A store that does not answer "100 Continue" would cost a second for each part.
     client.meta.events.unregister("before-call.s3", handlers.add_expect_header)
     return client, errors
+
+
+def _untrusted(error: Any) -> str:
+    """Returns why the store's certificate is not trusted; nothing if TLS failed in another way."""
+    causes = getattr(error.kwargs.get("error"), "args", ())
+    match causes[0] if causes else None:
+        case ssl.SSLCertVerificationError(verify_message=reason):
+            return f"{reason}. {_WHO_COUNTS}"
+        case ssl.SSLError(library="X509") | FileNotFoundError() | PermissionError() as cause:
+            return f"{_one_line(cause)}. {_WHO_COUNTS}"
+        case ValueError() as cause:  # urllib3's: it is the certificate of another host
+            return _one_line(cause)
+    return ""
 
 
 def _base64(crc32c: int) -> str:
