@@ -137,9 +137,13 @@ class Transfers:
         Whatever sends bytes at the moment loses the upload first, so the next request may start at this
         offset. Raises UnknownTicket and what ends an upload: UploadCancelled, UploadExpired, HandoverFailed.
         """
-        progress = self.look(ticket_id)
-        self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
-        if progress.state not in RECEIVING or not self.uploads.claims.is_in_use(ticket_id):
+        ticket = self.uploads.context.registry.get(ticket_id)
+        self.uploads.admission.check(ticket, None)
+        moves = ticket.state is State.UPLOADING or self.uploads.claims.is_in_use(ticket_id)
+        if ticket.is_in_parts or ticket.state not in RECEIVING or not moves:
+            # Nobody sends, and what a connection that was closed has sent is stored.
+            progress = self.look(ticket_id)
+            self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
             return progress
         with self.claim(ticket_id, source=source) as transfer:
             return transfer.progress

@@ -774,8 +774,10 @@ class Uploads:
                 self.flush(claim)  # without the lock: a newer claim need not wait for it
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
-                self.claims.hand_to(live, None)
-                self._release(claim, live)
+                try:
+                    self._release(claim, live)
+                finally:  # until then, nobody takes the upload for abandoned
+                    self.claims.hand_to(live, None)
 
     def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
         is_elsewhere, claim.lost = claim.is_lost_elsewhere, claim.lost or TakenOver()

@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import gevent
 import pytest
 
 from incoming.core.due import DELETION_LEFT_S
@@ -16,6 +17,8 @@ from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
 from incoming.handover.answers import Done, WillFinish
 from incoming.http_uploads.transfer import LEASE_S
+from incoming.http_uploads.transfers import Transfers
+from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.deletion import QUIET_AFTER_S
 from incoming.uploads.housekeeping import recover, sweep
 from incoming.uploads.overview import Overview
@@ -189,6 +192,34 @@ def test_a_look_at_the_instance_that_has_lost_an_upload_sees_what_the_other_has_
     assert first.uploads.look(ticket_id).offset_bytes == 4000
 
 
+@pytest.mark.parametrize("store_failed", [False, True])
+def test_a_client_that_resumes_elsewhere_hears_of_all_that_its_closing_connection_stores(
+    make_world: MakeWorld, store_failed: bool
+) -> None:
+    world = make_world()
+    first, second = Instance(world), Instance(world)
+    requests = Transfers(second.uploads, BufferPool(4096, 1 << 20))
+    told: list[int] = []
+    stored: list[int] = []
+
+    def resume(ticket_id: str) -> None:
+        told.append(requests.settle(ticket_id).offset_bytes)
+
+    for head_start in range(25):
+        ticket_id, old = in_progress(first)
+        write(first, old, CONTENT[3000:3100], flush=False)
+        if store_failed:
+            old.claim.lost = StorageFailed()
+        world.runtime.spawn(resume, ticket_id)
+        for _ in range(head_start):
+            gevent.sleep(0)
+        world.runtime.spawn(first.uploads.release, old.claim)
+        world.runtime.settle()
+        stored.append(len(world.store.contents()[ticket_id]))
+    assert told == stored
+    assert set(stored) == {3000, 3100}, "the connection is closed before, and after"
+
+
 def test_clients_of_many_requests_may_meet_another_instance_at_each(
     world: World, first: Instance, second: Instance
 ) -> None:
@@ -274,6 +305,23 @@ def test_no_sweep_takes_an_upload_for_abandoned_that_is_being_claimed(
     assert second.state(ticket_id) is State.UPLOADING
     write_rest(second, new)
     assert second.state(ticket_id) is State.FINISHED
+
+
+@in_memory
+def test_no_sweep_takes_an_upload_for_abandoned_whose_closed_connection_still_stores_bytes(
+    world: World, first: Instance, second: Instance
+) -> None:
+    """The last bytes are stored while the other instance sweeps. Then it knows that all are there."""
+    ticket_id, client = in_progress(first)
+    write(first, client, CONTENT[3000:], flush=False)
+    client.claim.lost = StorageFailed()
+    world.store.put_s = 5.0
+    world.runtime.spawn(first.uploads.release, client.claim)
+    world.pass_time(1, second)
+    assert second.state(ticket_id) is State.UPLOADING
+    world.pass_time(60, second)
+    assert second.state(ticket_id) is State.FINISHED
+    assert len(forms(first, second)) == 1
 
 
 # --- an instance that dies -----------------------------------------------------------------------------
