@@ -22,7 +22,13 @@ import pytest
 from tests.support.cluster import Cluster
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import Launcher
-from tests.support.mixed_cluster import ClusterSite, ClusterUpload, Machines, check_nothing_is_left
+from tests.support.mixed_cluster import (
+    ClusterSite,
+    ClusterUpload,
+    Machines,
+    check_nothing_is_left,
+    take_refused,
+)
 from tests.support.mixed_rounds import choose_app, random_length, run_round
 from tests.support.mixed_ways import ForgetfulApp, Outcome
 from tests.support.redis_server import RedisServer
@@ -115,7 +121,8 @@ def test_any_server_continues_any_upload_while_all_parts_are_killed_and_zombies_
             print(f"{outcomes}, {sum(steps for _, steps in results)} steps, {dict(machines.counts)}, "
                   f"{extra} files told twice, {machines.returned_bytes} bytes asked for again")  # fmt: skip
             assert extra <= machines.counts.total(), "more deliveries than kills"
-            check_nothing_is_left(machines, outcomes)
+            assert take_refused(machines, app) == outcomes[Outcome.REFUSED]
+            check_nothing_is_left(machines)
         assert "Traceback" not in cluster.log_text()
     parts = "over three servers with one Redis and S3"
     tally("fault", f"an upload that changes its way {parts}, with kills of any part", len(numbers),

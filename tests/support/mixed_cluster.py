@@ -19,24 +19,25 @@ from typing import ClassVar, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.support.app import DONE
 from tests.support.client_v2 import ClientV2, UploadRefused, checksum
 from tests.support.cluster import Cluster, object_keys, unfinished_uploads
 from tests.support.data import FileBytes
 from tests.support.forked import show_greenlets
 from tests.support.mixed_ways import (
     LOST,
+    REFUSED,
     Canceller,
     Ending,
     ForgetfulApp,
     MixedUpload,
-    Outcome,
     Site,
     Told,
     Way,
 )
 from tests.support.redis_server import RedisServer
 from tests.support.s3_server import S3Server
-from tests.support.server import RunningServer, call_backend
+from tests.support.server import RunningServer, call_backend, retry_upload
 from tests.support.waiting import wait_until
 
 AFTERMATH_S: Final = 6.0
@@ -170,8 +171,8 @@ class Machines:
 
     def left(self) -> list[str]:
         """Returns what nobody needs any more when all uploads have ended."""
-        rests = object_keys(self.s3, f"{self.prefix}/rest/")
-        return rests + unfinished_uploads(self.s3, f"{self.prefix}/")
+        below = f"{self.prefix}/"
+        return object_keys(self.s3, below) + unfinished_uploads(self.s3, below)
 
 
 class ClusterSite(Site):
@@ -353,15 +354,25 @@ class ClusterUpload(MixedUpload):
             client.drop()
 
 
-def check_nothing_is_left(machines: Machines, outcomes: Counter[Outcome]) -> None:
-    """Rest objects and multipart uploads are removed. Objects of refused uploads stay for a while."""
+def take_refused(machines: Machines, app: ForgetfulApp) -> int:
+    """Has the app take the files that it has refused. Returns how many.
 
-    def left() -> list[str]:
-        kept = object_keys(machines.s3, f"{machines.prefix}/")
-        return machines.left() + kept[outcomes[Outcome.REFUSED] :]
+    Until then their objects stay, and after a kill also what is beside them.
+    """
+    taken = 0
+    for ticket_id, script in list(app.scripts.items()):
+        if REFUSED in script:
+            app.scripts[ticket_id] = [DONE]
+            answer = retry_upload(machines.up()[0], ticket_id)
+            assert answer.status_code in {200, 412}, answer.text  # others were cancelled
+            taken += answer.status_code == 200
+    return taken
 
+
+def check_nothing_is_left(machines: Machines) -> None:
+    """Objects, rest objects and multipart uploads are removed."""
     try:
-        wait_until(lambda: not left(), "nothing is left", LEFT_LIMIT_S)
+        wait_until(lambda: not machines.left(), "nothing is left", LEFT_LIMIT_S)
     except AssertionError as exc:
-        exc.add_note(str(left()))
+        exc.add_note(str(machines.left()))
         raise
