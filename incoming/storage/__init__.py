@@ -261,8 +261,11 @@ class Storage(Protocol):
         before the file is finished: see `checksums`.
         """
 
-    def delete(self, ticket_id: str) -> None:
-        """Deletes the file and everything that the storage keeps for it. A missing file is not an error."""
+    def delete(self, ticket_id: str, destination: str = "") -> None:
+        """Deletes the file and everything that the storage keeps for it. A missing file is not an error.
+
+        `destination`: see `open`. A second call deletes what a process has stored too late.
+        """
 
     def check(self) -> None:
         """Raises StorageFull, StorageFailed if no new upload could be stored at the moment."""

@@ -9,11 +9,12 @@ the files of an upload. Twice would do no harm.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from typing import Final
 
 from incoming.core.due import is_deletion_due
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull, UnknownTicket
-from incoming.core.lifecycle import Deleted
+from incoming.core.lifecycle import ENDED, Deleted
 from incoming.core.ticket import Ticket
 from incoming.registry import DELETION_LEASE
 from incoming.uploads.context import UploadContext
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 4
 """How many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
+MOST_UNDER_WAY: Final = 1000
+"""So many uploads are forgotten at a time. The others wait for the next sweep."""
 QUIET_AFTER_S: Final = 5.0
 """What was being sent of an upload when it was called off is stored after this time, or never will be."""
 NOT_DELETED: Final = "upload %(ticket)s: its file is not deleted yet: %(error)s"
@@ -41,6 +44,8 @@ class Deletion:
         self._leases = WorkLeases(context, DELETION_LEASE)
         self._places = context.runtime.semaphore(AT_A_TIME)
         self._under_way: set[str] = set()
+        self._lost: set[str] = set()
+        """Those of which this process may have stored something too late."""
         self._failed: set[str] = set()
         """Those of which the log has told, since the last success."""
 
@@ -75,10 +80,56 @@ class Deletion:
         """Deletes what is left of an ended upload, if it is ours. Raises StorageFull, StorageFailed."""
         storage = self._storages.of(ticket)
         if ticket.file_is_ours:
-            storage.delete(ticket.id)
+            storage.delete(ticket.id, ticket.destination)
         elif storage.pickup:
             storage.pickup.clean_up(ticket.id)
         self._retry_queue.discard(ticket.id)
+
+    def after_loss(self, ticket: Ticket) -> None:
+        """Another process has this upload, or has ended it. Deletes what this one stores after its end.
+
+        A process that stands still may wake up when the files are deleted, and send what it had begun. It
+        deletes that itself. If it is killed before, `forget` does. An upload that has not ended is left to
+        whoever ends it. Raises nothing.
+        """
+        if self.is_noted(ticket) and ticket.id not in self._lost:
+            self._lost.add(ticket.id)
+            self._runtime.spawn_later(QUIET_AFTER_S, self._delete_late, ticket)
+
+    def _delete_late(self, ticket: Ticket) -> None:
+        self._lost.discard(ticket.id)
+        try:
+            ticket = self._registry.get(ticket.id)
+        except UnknownTicket:
+            return  # nothing proves that it has ended: the registry may have lost it
+        except StorageFailed:
+            self.after_loss(ticket)
+            return
+        if ticket.to_delete:
+            self.after_loss(ticket)  # the deletion may have looked before
+        elif ticket.state in ENDED:
+            with self._places:
+                self.delete_or_retry(ticket)
+
+    def forget(self, ticket: Ticket, forget: Callable[[Ticket], None]) -> None:
+        """Deletes the files of an ended upload for the last time, beside the caller, and forgets it then.
+
+        Something may have been stored after the first time, and by a process that was killed then. Raises
+        nothing: if it fails, the next sweep begins it again.
+        """
+        if ticket.id not in self._under_way and len(self._under_way) < MOST_UNDER_WAY:
+            self._under_way.add(ticket.id)
+            self._runtime.spawn(self._forget, ticket, forget)
+
+    def _forget(self, ticket: Ticket, forget: Callable[[Ticket], None]) -> None:
+        try:
+            with self._places:
+                self.delete(ticket)
+            forget(ticket)
+        except IncomingError as exc:
+            log.debug(NOT_DELETED, ticket.for_log(error=exc))
+        finally:
+            self._under_way.discard(ticket.id)
 
     def delete_or_retry(self, ticket: Ticket) -> None:
         """The same, but a later sweep deletes what the disk refuses now. Raises nothing."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Callable, Collection, Iterable, Iterator
+from functools import partial
 from itertools import islice
 from typing import Final
 
@@ -391,8 +392,18 @@ def _retry_later(uploads: Uploads, ticket: Ticket, exc: Exception, defect: Excep
 
 
 def _forget(uploads: Uploads, ticket: Ticket) -> None:
-    """Forgets a ticket. Deletes the server's files again, because the disk may have failed the first time."""
-    uploads.deletion.delete(ticket)
+    """Forgets a ticket. Deletes the server's files again, because the disk may have failed the first time.
+
+    Where that may take long, it is done beside the sweep.
+    """
+    if uploads.deletion.is_noted(ticket):
+        uploads.deletion.forget(ticket, partial(_drop, uploads))
+    else:
+        uploads.deletion.delete(ticket)
+        _drop(uploads, ticket)
+
+
+def _drop(uploads: Uploads, ticket: Ticket) -> None:
     uploads.context.registry.forget(ticket.id)
     uploads.unsynced.discard(ticket.id)
     log.info("upload %(ticket)s: ticket removed", ticket.for_log())

@@ -228,7 +228,8 @@ class Uploads:
             if live.writer and ticket.state in RECEIVING:
                 ticket, right_bytes = self._fence(ticket, live, lease, right_bytes, event)
             elif live.writer:
-                self._let_go_elsewhere(ticket_id, live)  # another process was faster, and it has arrived
+                # Another process was faster, and it has arrived.
+                self._let_go_elsewhere(ticket, live, had_file=True)
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
             claimed = ClaimedUpload(
                 ticket,
@@ -781,21 +782,20 @@ class Uploads:
 
     def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
         is_elsewhere, claim.lost = claim.is_lost_elsewhere, claim.lost or TakenOver()
-        if is_elsewhere:
-            self._let_go_elsewhere(claim.ticket.id, live)
-            log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
-            return
+        had_file = live.writer is not None
         try:
-            ticket = self._pause(claim.ticket, live, claim.token)
+            ticket = None if is_elsewhere else self._pause(claim.ticket, live, claim.token)
         except TakenOver:
-            self._let_go_elsewhere(claim.ticket.id, live)
-            log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
+            ticket = None
         except IncomingError as exc:
             about = claim.ticket.for_log(error=exc)
             log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
+            return
+        if ticket is None or ticket.state not in RECEIVING:  # it has ended there, if not here
+            self._let_go_elsewhere(ticket or claim.ticket, live, had_file)
+        if ticket is None:
+            log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
         else:
-            if ticket.state not in RECEIVING:
-                self._let_go_elsewhere(ticket.id, live)  # it has ended there, if not here
             log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
@@ -910,6 +910,9 @@ class Uploads:
                 raise
         try:
             writer.finish()
+        except IncomingError:
+            self.deletion.after_loss(ticket)
+            raise
         finally:
             with self.claims.lock(ticket.id) as live:
                 if live.writer is writer and live.holder is None:
@@ -1205,11 +1208,16 @@ class Uploads:
         live.close()
         self.admission.release(ticket_id)
 
-    def _let_go_elsewhere(self, ticket_id: str, live: LiveUpload) -> None:
-        """Another process has the upload, or has ended it: this one stores nothing of it any more."""
+    def _let_go_elsewhere(self, ticket: Ticket, live: LiveUpload, had_file: bool) -> None:
+        """Another process has the upload, or has ended it: this one stores nothing of it any more.
+
+        `had_file`: whether its file was open here, so that something of it may still be on its way.
+        """
         live.abort()
-        self.admission.release(ticket_id)
-        self._integrity.forget(ticket_id)
+        self.admission.release(ticket.id)
+        self._integrity.forget(ticket.id)
+        if had_file:
+            self.deletion.after_loss(ticket)
 
 
 def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -80,6 +81,28 @@ class DyingServer:
         if not self._left:
             self._server.shoot()
             raise Refusal(503, "SlowDown")
+
+
+@contextlib.contextmanager
+def frozen_at_its_next(server: ForkedServer, fake: FakeS3, operation: str) -> Iterator[None]:
+    """Within it a server stands still from its next call of this operation on, before it hears the answer."""
+
+    def stop(called: str) -> None:
+        if called == operation:
+            fake.on_call = lambda _: None
+            os.killpg(server.pid, signal.SIGSTOP)
+
+    fake.on_call = stop
+    try:
+        yield
+    finally:
+        fake.on_call = lambda _: None
+        os.killpg(server.pid, signal.SIGCONT)
+
+
+def is_frozen(server: ForkedServer) -> bool:
+    """Returns whether a server stands still."""
+    return Path(f"/proc/{server.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def left(fake: FakeS3, ticket_id: str) -> list[str]:
@@ -209,3 +232,40 @@ def test_a_file_that_its_app_keeps_stays_whatever_is_killed_when_it_has_finished
         wait_until(lambda: fake.calls["list"] > calls, "what is beside the object is looked for")
         assert len(fake.content("inbox/1")) == LENGTHS["parts"]
         assert not left(fake, ticket_id)
+
+
+@pytest.mark.parametrize("end", ["finished", "cancelled"] if IS_LONG else ["finished"])
+def test_what_a_frozen_server_stores_after_the_end_of_an_upload_is_deleted(
+    launcher: Launcher, fake: FakeS3, app: ScriptedApp, tmp_path: Path, end: str
+) -> None:
+    """It stands still between its look for an object and the call that makes it, and wakes up too late."""
+    data = FileBytes(LENGTHS["small"], 1)
+    with RedisServer(tmp_path / "redis") as redis:
+        names, shared = ("first", "second"), {"registry": redis.url}
+        servers = [new_server(launcher, tmp_path / name, fake, **shared, instance=name) for name in names]
+        with servers[0] as first, servers[1] as second:
+            ticket_id = new_upload(first, app.url, storage="s3")
+            client = ClientV2(first.url, ticket_id, data).connect()
+            client.request()
+            client.agree()
+            client.send_until_stored()
+            with frozen_at_its_next(first, fake, "head"):
+                client.complete()
+                wait_until(lambda: is_frozen(first), "it stands still")
+                other = ClientV2(second.url, ticket_id, data).connect()
+                other.request()
+                other.agree()
+                if end == "finished":
+                    other.complete()
+                    app.wait_for(1)
+                end_it(second, ticket_id, end)
+                wait_until(lambda: state_of(second, ticket_id, redis) == end, "it ends")
+                wait_until(partial(is_gone, fake, ticket_id), "nothing is left", LIMIT_S)
+            wait_until(lambda: left(fake, ticket_id), "it wakes up, and stores something")
+            wait_until(partial(is_gone, fake, ticket_id), "nothing is left", LIMIT_S)
+            client.drop()
+            other.drop()
+            for server in servers:
+                assert "Traceback" not in server.log_text()
+    tally("fault", "a server that stands still before it makes an object, and wakes up after the deletion", 1,
+          "it deleted what it had stored")  # fmt: skip

@@ -63,7 +63,7 @@ class PieceStorage:
         for at in range(0, len(part), PIECE_BYTES):
             take(memoryview(part[at : at + PIECE_BYTES]))
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage."""
         self.files.pop(ticket_id, None)
 

@@ -124,7 +124,7 @@ class SlowStorage:
             self.store.runtime.sleep(self.store.read_s)
             take(memoryview(file.content[at : min(at + self.store.piece_bytes, end)]))
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage."""
         self.store.files.pop(ticket_id, None)
 

@@ -12,7 +12,14 @@ import gevent
 import pytest
 
 from incoming.core.due import DELETION_LEFT_S
-from incoming.core.errors import IncomingError, StorageFailed, TakenOver, UploadCancelled, WrongFile
+from incoming.core.errors import (
+    IncomingError,
+    StorageFailed,
+    TakenOver,
+    UnknownTicket,
+    UploadCancelled,
+    WrongFile,
+)
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
 from incoming.handover.answers import Done, WillFinish
@@ -494,7 +501,7 @@ def test_one_instance_deletes_what_is_left_while_it_lives(
     world = make_world(result_retention_s=1000.0)
     first, second = Instance(world), Instance(world)
 
-    def delete(_: object, ticket_id: str) -> None:
+    def delete(_: object, ticket_id: str, destination: str) -> None:
         deletions.append(ticket_id)
         world.runtime.sleep(100)
 
@@ -522,6 +529,51 @@ def test_what_was_being_sent_when_an_upload_was_called_off_elsewhere_is_deleted(
     world.runtime.settle()
     assert world.store.contents() == {}
     first.uploads.release(client.claim)
+
+
+@pytest.mark.parametrize("end", ["finished", "cancelled"])
+def test_what_a_zombie_stores_after_the_end_of_an_upload_is_deleted(make_world: MakeWorld, end: str) -> None:
+    world = make_world(Done(), result_retention_s=1000.0)
+    first, second = Instance(world), Instance(world)
+    ticket_id, old = in_progress(first)
+    first.is_deaf = True
+    if end == "cancelled":
+        second.uploads.cancel_by_app(ticket_id, "")
+    else:
+        new = second.claim(ticket_id, LENGTH_BYTES)
+        write_rest(second, new)
+        second.uploads.release(new.claim)
+    world.pass_time(DELETION_LEFT_S + 1, second)
+    assert world.store.contents() == {}
+    world.store.files[ticket_id] = StoredFile([CONTENT])
+    first.uploads.release(old.claim)
+    world.pass_time(QUIET_AFTER_S)
+    assert world.store.contents() == {}
+
+
+def test_what_a_killed_zombie_has_stored_is_deleted_when_the_upload_is_forgotten(
+    make_world: MakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the store refuses that, it is tried again, and the ticket stays until then."""
+    world = make_world(Done(), result_retention_s=1000.0)
+    first, second = Instance(world), Instance(world)
+    ticket_id, client = in_progress(first)
+    write_rest(first, client)
+    world.pass_time(1, second)
+    assert world.store.contents() == {}
+    world.store.files[ticket_id] = StoredFile([CONTENT])
+    with monkeypatch.context() as patches:
+        patches.setattr(SlowStorage, "delete", _refuse)
+        world.pass_time(1001, second)
+        assert second.state(ticket_id) is State.FINISHED
+    world.pass_time(1, second)
+    assert world.store.contents() == {}
+    with pytest.raises(UnknownTicket):
+        second.ticket(ticket_id)
+
+
+def _refuse(*_: object) -> None:
+    raise StorageFailed
 
 
 # --- deliveries and sweeps -----------------------------------------------------------------------------

@@ -171,7 +171,7 @@ class LocalStorage:
         if self._counts_inodes and not has_inodes(self._directory.path):
             raise OSError(errno.ENOSPC, "No inodes are left", str(self._directory.path))
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage. Deletes only what the server has created: other files in the folder stay."""
         try:
             with disk_errors:

@@ -155,17 +155,16 @@ class S3Storage:
             return manifest.key
         raise StorageFailed
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage. An object of somebody else is left alone."""
-        manifest = self._manifests.read(ticket_id)
-        if manifest is None:
-            return
+        manifest, own_key = self._manifests.read(ticket_id), self._address.object_key(ticket_id)
+        key = manifest.key if manifest else destination or own_key
         with s3_errors():
-            if manifest.upload_id and not manifest.is_complete:
-                abort_upload(self._client, self.retries, manifest.key, manifest.upload_id)
-            if manifest.key == self._address.object_key(ticket_id):
-                self._abort_unknown(manifest.key)
-        self._stored.delete_own(manifest.key, ticket_id)
+            if manifest and manifest.upload_id and not manifest.is_complete:
+                abort_upload(self._client, self.retries, key, manifest.upload_id)
+            if key == own_key:
+                self._abort_unknown(key)
+        self._stored.delete_own(key, ticket_id)
         self.clean_up(ticket_id)
 
     def _abort_unknown(self, key: str) -> None:

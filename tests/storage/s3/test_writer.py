@@ -651,6 +651,24 @@ def test_nothing_is_left_of_what_is_deleted(
     assert storage.size(TICKET) is None
 
 
+@pytest.mark.parametrize("destination", ["", "inbox/1"])
+def test_a_second_deletion_deletes_what_a_process_has_stored_after_the_first_one(
+    fake: FakeS3, place: BucketPlace, destination: str
+) -> None:
+    storage = place.storage()
+    writer = storage.open(TICKET, len(SMALL), destination=destination)
+    write(writer, SMALL)
+    writer.finish()
+    late = dict(fake.objects)
+    storage.delete(TICKET, destination)
+    rest, foreign = f"{place.address.rests(TICKET)}late", f"{place.address.prefix}other"
+    fake.objects = {**late, rest: StoredObject(SMALL, TICKET), foreign: StoredObject(SMALL)}
+    assert len(fake.objects) == 3
+    storage.delete(TICKET, destination)
+    settled(place, storage)
+    assert list(fake.objects) == [foreign]
+
+
 @pytest.mark.parametrize("knows_conditions", [True, False])
 def test_an_object_that_its_app_puts_there_while_an_upload_is_deleted_stays(
     fake: FakeS3, place: BucketPlace, knows_conditions: bool

@@ -195,7 +195,7 @@ class LocalFolders:
         """See storage.Storage."""
         self._of_files.storage.check()
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage. Everything in the folder goes, whoever has put it there."""
         self._of_files.storage.delete(ticket_id)
 

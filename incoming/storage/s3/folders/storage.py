@@ -59,9 +59,11 @@ class S3FolderStorage:
         """See storage.Storage. The store hears of the folder with its first piece."""
         state = self._notes.read(ticket_id)
         if state is None:
-            begun = FolderState(self.key(ticket_id, destination), self._part_bytes)
-            state = self._notes.begin(ticket_id, begun)
+            state = self._notes.begin(ticket_id, self._nothing_of(ticket_id, destination))
         return S3FolderWriter(ticket_id, state, length_bytes, self._shared, on_durable)
+
+    def _nothing_of(self, ticket_id: str, destination: str) -> FolderState:
+        return FolderState(self.key(ticket_id, destination), self._part_bytes)
 
     def size(self, ticket_id: str) -> int | None:
         """See storage.Storage."""
@@ -157,11 +159,9 @@ class S3FolderStorage:
         self._shared.objects.delete_below(self._address.rests(ticket_id))
         self._notes.forget(ticket_id)
 
-    def delete(self, ticket_id: str) -> None:
+    def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage. The list of the files goes first. Objects of somebody else are left alone."""
-        state = self._notes.read(ticket_id)
-        if state is None:
-            return
+        state = self._notes.read(ticket_id) or self._nothing_of(ticket_id, destination)
         objects, is_shared = self._shared.objects, self._shared.is_shared(ticket_id, state)
         objects.delete_own(list_key(state.key), ticket_id)
         with s3_errors():

@@ -295,6 +295,19 @@ def test_a_folder_of_many_pages_is_compared_and_deleted_as_a_whole(fake: FakeS3,
     assert storage.folders.size(TICKET) is None
 
 
+@pytest.mark.parametrize("destination", ["", "inbox/1"])
+def test_a_second_deletion_deletes_what_a_process_has_stored_of_a_folder_after_the_first_one(
+    fake: FakeS3, place: BucketPlace, destination: str
+) -> None:
+    folders = place.storage().folders
+    key = folders.key(TICKET, destination)
+    folders.delete(TICKET, destination)
+    fake.objects = {f"{key}/{name}": StoredObject(b"late", TICKET) for name in ("a/1", "2")}
+    fake.objects[f"{key}-other/1"] = StoredObject(b"late", TICKET)
+    folders.delete(TICKET, destination)
+    assert list(fake.objects) == [f"{key}-other/1"]
+
+
 # --- kills, pauses, truncations ----------------------------------------------------------------------------
 
 
