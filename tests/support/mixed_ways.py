@@ -572,31 +572,33 @@ class MixedUpload:
             request.send(f"0\r\n{trailer}\r\n".encode())
         if ending is Ending.ANSWERED:
             return True
+        is_read = False
         if ending in (Ending.FIN, Ending.RESET):
             request.break_off(reset=ending is Ending.RESET)
-            if not part:
-                self._await_expected()
+            shows_more = told.expected is not None and told.expected[0] > before_bytes
+            is_read = not part and self._await_expected() and shows_more
         else:
             self._end(request, ending)
-        is_read = ending in (Ending.FIN, Ending.RESET) and not is_checked and not part
         told.left_in_life = None if is_read else self.site.lives
         return False
 
-    def _await_expected(self) -> None:
-        """Waits until the server has stored what a broken connection had delivered.
+    def _await_expected(self) -> bool:
+        """Waits until the server has stored what a broken connection had delivered. Returns whether it has.
 
         A newer request would end the reading of it, and what was not read yet would have to come again.
         """
         if not self.told.expected:
-            return
+            return False
         expected_bytes, life = self.told.expected
 
         def is_stored() -> bool:
             state = json.loads(self.http.ask("GET", {"Accept": "application/json"}).body)
             return bool(state.get("offset_bytes") == expected_bytes)  # an error has none
 
-        if life is not None and expected_bytes < self.length_bytes - WITHHELD_BYTES:
-            wait_until(lambda: self.site.lives != life or is_stored(), f"{expected_bytes} bytes are stored")
+        if life is None or expected_bytes >= self.length_bytes - WITHHELD_BYTES:
+            return False
+        wait_until(lambda: self.site.lives != life or is_stored(), f"{expected_bytes} bytes are stored")
+        return self.site.lives == life
 
     def _ask_offset(self, answer: HttpAnswer | IetfAnswer, since_s: float) -> int | None:
         """Returns the offset in the answer to a HEAD; None if the upload has ended, or has to wait."""
