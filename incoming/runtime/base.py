@@ -81,7 +81,7 @@ class Runtime(Protocol):
         """Returns the addresses of a host name. Raises OSError (gaierror), UnicodeError."""
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
-        """Raises `error` inside the with-block when it takes longer than this."""
+        """Ends the with-block when it takes longer than this, and raises `error` at its end."""
 
     def jitter(self) -> float:
         """Returns a random number from 0 to 1."""

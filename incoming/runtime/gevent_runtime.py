@@ -10,8 +10,8 @@ import random
 import resource
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final, cast
 
 import gevent
@@ -126,10 +126,22 @@ class GeventRuntime:
         return cast(Sequence[AddressInfo], result)
 
     def time_limit(self, duration_s: float, error: Exception) -> AbstractContextManager[object]:
-        """See Runtime."""
-        limit: AbstractContextManager[object] = gevent.Timeout(duration_s, error)
-        return limit
+        """See Runtime. Inside, no library takes the end of the time for an error of its own."""
+        return _time_limit(duration_s, error)
 
     def jitter(self) -> float:
         """See Runtime."""
         return random.random()
+
+
+@contextmanager
+def _time_limit(duration_s: float, error: Exception) -> Iterator[None]:
+    limit = gevent.Timeout.start_new(duration_s)  # which is no Exception
+    try:
+        yield
+    except gevent.Timeout as exc:
+        if exc is not limit:
+            raise
+        raise error from None
+    finally:
+        limit.close()

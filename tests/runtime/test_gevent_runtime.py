@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 
@@ -123,6 +124,23 @@ def test_a_time_limit_interrupts_its_block(runtime: GeventRuntime) -> None:
     with runtime.time_limit(0.01, TooSlow()):
         pass
     runtime.sleep(0.02)
+
+
+def test_nothing_inside_takes_the_end_of_a_time_limit_for_an_error_of_its_own(runtime: GeventRuntime) -> None:
+    """As botocore takes any error, to which it gives another name, and a call is repeated."""
+    with pytest.raises(TooSlow), runtime.time_limit(0.01, TooSlow()):
+        with contextlib.suppress(Exception):
+            runtime.sleep(DEADLINE_S)
+        pytest.fail("it continues")
+
+
+def test_the_outer_one_of_two_time_limits_ends_both(runtime: GeventRuntime) -> None:
+    with (
+        pytest.raises(TooSlow),
+        runtime.time_limit(0.01, TooSlow()),
+        runtime.time_limit(DEADLINE_S, ValueError()),
+    ):
+        runtime.sleep(DEADLINE_S)
 
 
 def test_jitter_is_from_0_to_1_and_varies(runtime: GeventRuntime) -> None:

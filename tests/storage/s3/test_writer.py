@@ -155,13 +155,17 @@ def test_a_flush_beside_a_faster_one_does_not_wait_for_what_is_unchecked(
     assert writer.durable_offset == len(SMALL) + 100
 
 
-def test_closing_takes_a_limited_time_while_the_store_is_away(fake: FakeS3, place: BucketPlace) -> None:
+@pytest.mark.parametrize("call_takes_s", [0.0, 0.5])
+def test_closing_takes_a_limited_time_while_the_store_is_away(
+    fake: FakeS3, place: BucketPlace, call_takes_s: float
+) -> None:
+    """That time may be over in the middle of a call, or between two of them."""
     place.limits = replace(place.limits, retry_for_s=10_000.0)
     place.runtime.has_fast_limits = True
-    fake.fail("put", "refused", times=10_000)
+    fake.fail("put", "refused", times=10_000, takes_s=call_takes_s)
     storage = place.storage()
     writer = storage.open(TICKET, len(CONTENT))
-    write(writer, SMALL)
+    writer.write(memoryview(SMALL))
     before_s = place.runtime.now_s()
     with pytest.raises(StorageFailed):
         writer.close()
