@@ -177,7 +177,7 @@ class Service:
                 housekeeping.sweep(self.uploads)
                 self._stores.tickets.keep_clock()
             except IncomingError as exc:
-                log.warning("housekeeping failed, it is repeated: %(error)s", {"error": exc})
+                log.warning(housekeeping.SWEEP_FAILED, {"error": exc})
             except Exception:
                 log.exception("a defect: housekeeping failed")
 

@@ -34,6 +34,7 @@ CHECKPOINT_INTERVAL_S: Final = 5.0
 CHECKPOINTS_PER_S: Final = 50.0
 """The limit for all uploads together. A checkpoint costs about 0.2 ms."""
 SHARES_INTERVAL_S: Final = 3.0
+SWEEP_FAILED: Final = "housekeeping failed, it is repeated: %(error)s"
 STRAYS_NAMED: Final = 5
 SHORT_NAME_CHARS: Final = 8
 """The log never shows a whole id: it would be a secret if its ticket were found again."""
@@ -137,10 +138,17 @@ def recover(uploads: Uploads) -> None:
             uploads.deletion.start(ticket.id)
         if not number % TICKETS_AT_A_TIME:
             context.runtime.yield_if_due()
-    context.runtime.spawn(sweep, uploads)
+    context.runtime.spawn(_sweep_first, uploads)
     context.runtime.spawn(report_strays, context)
     if number:
         log.info("recovered %(tickets)d tickets", {"tickets": number})
+
+
+def _sweep_first(uploads: Uploads) -> None:
+    try:
+        sweep(uploads)
+    except IncomingError as exc:
+        log.warning(SWEEP_FAILED, {"error": exc})
 
 
 def _to_recover(context: UploadContext) -> Iterator[Ticket]:

@@ -622,6 +622,15 @@ def test_two_sweeps_at_once_do_each_act_once(world: World, first: Instance, seco
     assert list(world.registry.tickets()) == []
 
 
+def test_a_start_whose_first_sweep_can_not_read_the_tickets_continues(
+    world: World, first: Instance, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(world.registry, "due", _refuse)
+    recover(first.uploads)
+    world.runtime.settle()
+    assert "housekeeping failed, it is repeated" in caplog.text
+
+
 def test_a_sweep_of_an_instance_that_died_in_it_does_not_hold_up_the_others(
     world: World, first: Instance, second: Instance
 ) -> None:
