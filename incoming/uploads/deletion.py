@@ -126,8 +126,8 @@ class Deletion:
             with self._places:
                 self.delete(ticket)
             forget(ticket)
-        except IncomingError as exc:
-            log.debug(NOT_DELETED, ticket.for_log(error=exc))
+        except Exception as exc:
+            self._tell_failure(ticket.id, exc)
         finally:
             self._under_way.discard(ticket.id)
 
@@ -152,14 +152,16 @@ class Deletion:
         except UnknownTicket:
             pass  # another process was faster
         except Exception as exc:
-            # The registry has the note, so any process tries it again.
-            defect = None if isinstance(exc, IncomingError) else exc
-            level = logging.DEBUG if ticket_id in self._failed and not defect else logging.WARNING
-            self._failed.add(ticket_id)
-            about = {"ticket": ticket_id[:8], "error": exc}
-            log.log(level, NOT_DELETED, about, exc_info=defect)
+            self._tell_failure(ticket_id, exc)  # the registry has the note, so any process tries it again
         finally:
             self._under_way.discard(ticket_id)
+
+    def _tell_failure(self, ticket_id: str, exc: Exception) -> None:
+        defect = None if isinstance(exc, IncomingError) else exc
+        level = logging.DEBUG if ticket_id in self._failed and not defect else logging.WARNING
+        self._failed.add(ticket_id)
+        about = {"ticket": ticket_id[:8], "error": exc}
+        log.log(level, NOT_DELETED, about, exc_info=defect)
 
     def _delete_leased(self, ticket_id: str) -> None:
         ticket = self._registry.get(ticket_id)

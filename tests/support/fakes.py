@@ -24,7 +24,7 @@ from incoming.runtime.base import AddressInfo, Lock, Task
 
 P = ParamSpec("P")
 T = TypeVar("T")
-SETTLE_LIMIT_S = 10.0
+SETTLE_LIMIT_S = 60.0
 
 
 class FakeRuntime:

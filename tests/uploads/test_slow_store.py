@@ -401,7 +401,9 @@ def test_a_start_deletes_nothing_that_it_can_not_list(
     ticket_id = house.new_ticket()
     house.arrive(ticket_id, CONTENT)
     deleted: list[str] = []
-    monkeypatch.setattr(type(house.context.storages.default), "delete", lambda _, one: deleted.append(one))
+    monkeypatch.setattr(
+        type(house.context.storages.default), "delete", lambda _, one, at: deleted.append(one)
+    )
     after = house.after_a_kill()
     assert deleted == []
     after.pass_time(TIMES["result_retention_s"] + 1)
