@@ -127,5 +127,7 @@ def test_any_server_continues_any_upload_while_all_parts_are_killed_and_zombies_
     parts = "over three servers with one Redis and S3"
     tally("fault", f"an upload that changes its way {parts}, with kills of any part", len(numbers),
           "identical, told once, no acknowledged byte lost, nothing left in the bucket")  # fmt: skip
+    tally("fault", f"a second call about a file that its app has, {parts}", extra,
+          f"no more of them than faults; seed {SEED}")  # fmt: skip
     for what, count in machines.counts.items():
         tally("fault", f"{what}, {parts}", count, "other servers continued its uploads")
