@@ -105,6 +105,10 @@ class Ticket:
     `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
     upload that came, or comes, in parts.
 
+    `length_is_said`: the length is what a client has said, and not the app. As long as nothing is stored, a
+    client with a file of another length may take its place. `had_other_length`: one has. Then a client of tus
+    has to name the length with the address, since the client before does not know that its file is not meant.
+
     `storage` names the storage that has the file, see `storage.choice`; an older version left it empty.
     `destination` is the key that the app wants its object to have in S3; empty: the server chooses one.
 
@@ -164,6 +168,8 @@ class Ticket:
     dest_type: str = FILE
     to_delete: bool = False
     left_out: tuple[int, ...] = ()
+    length_is_said: bool = False
+    had_other_length: bool = False
 
     @property
     def is_folder(self) -> bool:
@@ -257,12 +263,19 @@ class Ticket:
         """Returns whether `Proved` would tell something new of the file, in what this claim says of it."""
         if self.state not in RECEIVING:
             return False
+        if self.has_other_length(claim):
+            return True
         return (
             (self.length_bytes is None and claim.length_bytes is not None)
             or self.needs_proof != claim.proves
             or (not self.upload_metadata and bool(claim.upload_metadata))
             or file_digest.first(self.file_digest, claim.file_digest) != self.file_digest
         )
+
+    def has_other_length(self, claim: Claim) -> bool:
+        """Returns whether the file of this claim can't be the one that another client has told about."""
+        is_other = claim.length_bytes not in (None, self.length_bytes)
+        return is_other and self.length_is_said and self.state in RECEIVING and not self.is_in_parts
 
     def acknowledged_bytes(self, stored_bytes: int) -> int:
         """Returns how many of the stored bytes count: those that do not wait for their checksum.
@@ -472,6 +485,7 @@ def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket
             return _measured(ticket, length_bytes, stored_bytes)
         case StartAgain():
             unnamed = replace(ticket, length_bytes=None, name="", last_modified_ms=0, needs_proof=False)
+            unnamed = replace(unnamed, length_is_said=False)
             return replace(
                 unnamed, upload_metadata="", file_digest="", checkpoints=(), checked_bytes=None, parts=None
             )
@@ -479,6 +493,10 @@ def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket
 
 def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
     """Returns the ticket with what its client has said of the file. Raises LengthMismatch."""
+    if not stored_bytes and ticket.has_other_length(claim):
+        named = replace(ticket, name=cut_name(claim.name), last_modified_ms=claim.last_modified_ms)
+        nothing = {"length_bytes": None, "upload_metadata": "", "file_digest": ""}
+        ticket = _quickly_replaced(named, **nothing, had_other_length=True)
     described = replace(
         ticket,
         needs_proof=claim.proves,
@@ -526,7 +544,9 @@ def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int) -> Ticket:
         raise LengthMismatch(ticket.expected_file, length_bytes)
     if length_bytes < stored_bytes:
         raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
-    return replace(ticket, length_bytes=length_bytes)
+    if ticket.length_bytes is not None:
+        return ticket
+    return replace(ticket, length_bytes=length_bytes, length_is_said=True)
 
 
 def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:

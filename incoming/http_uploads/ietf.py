@@ -200,11 +200,6 @@ class _Exchange:
         name = file_name(self._find("Content-Disposition")) or metadata.file_name
         return FileDescription(part.length_bytes, name, upload_metadata=metadata.raw, file_digest=asked)
 
-    @property
-    def _repeats(self) -> bool:
-        """Whether the request may bring what is stored once more."""
-        return self._creates and self._request.declared_body_bytes != 0
-
     def _begin(self, transfer: Transfer, part: ietf_draft.Transfer) -> None:
         """Checks where the request belongs, before any of its content is read."""
         if self._creates:
@@ -214,8 +209,7 @@ class _Exchange:
                 self._draft.remember_parts(self._id)
         else:
             self._check_offset(transfer, part.offset_bytes)
-        if not self._repeats:
-            transfer.prove()  # its offset is right, or nothing more will say which file it is
+            transfer.prove()  # its offset is right
             if part.length_bytes not in (None, transfer.ticket.length_bytes):
                 transfer.set_length(part.length_bytes)
         if transfer.missing_bytes == 0 and self._is_end(transfer, part):

@@ -290,7 +290,10 @@ class Transfer:
         """How far the upload has come, by what this request knows."""
         ticket = self.ticket
         offset_bytes = self.offset_bytes if ticket.state in RECEIVING else ticket.length_bytes or 0
-        about = ticket.length_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
+        length_bytes = ticket.length_bytes
+        if length_bytes is None and self._claimed and self._claimed.unproved:
+            length_bytes = self._claimed.unproved.length_bytes  # its client goes by it
+        about = length_bytes, ticket.name, ticket.last_modified_ms, ticket.reason
         return Progress(ticket.state, offset_bytes, *about)
 
     @property
@@ -312,8 +315,9 @@ class Transfer:
         A client may have asked for the offset when the last bytes were still withheld. The next body begins
         there.
         """
-        stored_bytes = self.progress.offset_bytes
-        may_repeat = self.missing_bytes == 0 and self._shared.withheld.admits(offset_bytes, stored_bytes)
+        progress = self.progress
+        stored_bytes, is_whole = progress.offset_bytes, progress.offset_bytes == progress.length_bytes
+        may_repeat = is_whole and self._shared.withheld.admits(offset_bytes, stored_bytes)
         if offset_bytes != stored_bytes and not may_repeat:
             raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
         self._body_begin_bytes = offset_bytes
@@ -366,8 +370,8 @@ class Transfer:
             self._body_end_bytes = begin_bytes + body.length_bytes - body.received_bytes
         with self._reading(body):
             self._check_declared(body, stored_bytes - begin_bytes)
-            if self._has_compared(body, begin_bytes, stored_bytes, check):
-                self.prove()
+            if self._has_compared(body, begin_bytes, stored_bytes, check) and body.length_bytes != 0:
+                self.prove()  # a request without a byte shows nothing
                 self._check_declared(body, 0)
             if not self.is_receiving:
                 if body.read_into(memoryview(bytearray(1))):

@@ -11,19 +11,24 @@ withhold, so its requests are answered with 423 until then.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
+from dataclasses import replace
 from typing import Final
 
 from incoming.core.due import rest_times_s
 from incoming.core.errors import (
+    BadParameter,
     IncomingError,
     InParts,
+    LengthMismatch,
     MethodNotAllowed,
     OffsetMismatch,
     UnknownTicket,
     UnsupportedVersion,
     WrongFile,
+    WrongState,
 )
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.progress import Progress
@@ -51,6 +56,12 @@ EXTENSIONS: Final = (
 )
 IN_PARTS: Final = (Extension.CONCATENATION, Extension.CONCATENATION_UNFINISHED)
 """The extensions of a storage that takes files in parts."""
+LENGTH: Final = "length"
+"""The field of an address that names the length of the client's file, which the upload does not know yet."""
+OTHER_LENGTH: Final = (
+    "Another client has begun this upload with a file of another length. Begin it with a POST."
+)
+LENGTH_TEXT: Final = re.compile(r"[0-9]{1,16}")
 
 
 class Tus(Dialect):
@@ -123,13 +134,11 @@ class Tus(Dialect):
         metadata = creation.metadata
         has_content = creation.has_content
         file = FileDescription(creation.length_bytes, metadata.file_name, upload_metadata=metadata.raw)
-        answer = Answer(201).add("Location", request.location)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if has_content:
                 transfer.repeat_from(0)
                 transfer.receive(request.body, checks or None)
-            else:
-                transfer.prove()  # nothing more will say which file it is
+            answer = Answer(201).add("Location", self._address(request, creation, transfer.ticket))
             progress = self._handed_over(transfer, 0 if has_content else None)
         if has_content:
             answer.add(Header.OFFSET, self._transfers.visible_offset_bytes(request.ticket_id, progress))
@@ -138,8 +147,13 @@ class Tus(Dialect):
     def _head(self, request: UploadRequest) -> Answer:
         """Tells how far the upload is. Whatever sends bytes at the moment loses the upload first."""
         progress = self._transfers.settle(request.ticket_id, request.source)
-        if final := self._concatenation.head_final(self._ticket(request.ticket_id)):
+        ticket = self._ticket(request.ticket_id)
+        if final := self._concatenation.head_final(ticket):
             return self._with_expiry(final, request.ticket_id)
+        length_bytes = self._said_bytes(request, ticket)
+        if length_bytes is not None and progress.length_bytes is None:
+            self._transfers.uploads.admission.check_stored(ticket, length_bytes, progress.offset_bytes)
+            progress = replace(progress, length_bytes=length_bytes)
         if progress.length_bytes == 0 and progress.state is not State.FINISHED:
             # The client takes the offset 0 for success, and may never send anything.
             with self._transfers.claim(request.ticket_id, source=request.source) as transfer:
@@ -158,7 +172,8 @@ class Tus(Dialect):
         self._transfers.uploads.admission.check(ticket, None)
         if ticket.is_assembled:
             raise InParts
-        with self._transfers.claim(request.ticket_id, source=request.source) as transfer:
+        file = FileDescription(self._said_bytes(request, ticket))
+        with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             if transfer.missing_bytes == 0:
                 transfer.complete()  # it was whole already, but a kill or the disk was in the way
             transfer.check_offset(append.offset_bytes)
@@ -199,6 +214,37 @@ class Tus(Dialect):
         if progress.state is not State.FINISHED and not progress.length_bytes:
             raise transfer.app_not_ready
         return progress
+
+    @staticmethod
+    def _address(request: UploadRequest, creation: tus.Creation, ticket: Ticket) -> str:
+        """Returns the address of the upload for the client that has created it.
+
+        It names the length of the client's file where that is not known to be the upload's: its client has
+        not shown a byte of the file, and some are stored. So the length counts once the client sends bytes
+        there. It also does where another client has named another length: that one does not know.
+        """
+        known_bytes = ticket.length_bytes
+        length_bytes = known_bytes if creation.length_bytes is None else creation.length_bytes
+        if length_bytes is None or (known_bytes is not None and not ticket.had_other_length):
+            return request.location
+        return f"{request.location}?{LENGTH}={length_bytes}"
+
+    @staticmethod
+    def _said_bytes(request: UploadRequest, ticket: Ticket) -> int | None:
+        """Returns the length of the file that the address of a request names; None if it names none.
+
+        Raises BadParameter, LengthMismatch; WrongState if it has to name one.
+        """
+        text = request.query(LENGTH)
+        if not text:
+            if ticket.had_other_length:
+                raise WrongState(OTHER_LENGTH)
+            return None
+        if not LENGTH_TEXT.fullmatch(text):
+            raise BadParameter(LENGTH, "must be the length of the file in bytes")
+        if ticket.length_bytes not in (None, int(text)):
+            raise LengthMismatch(ticket.expected_file, int(text))
+        return int(text)
 
     def _ticket(self, ticket_id: str) -> Ticket:
         return self._context.registry.get(ticket_id)

@@ -313,7 +313,8 @@ _HANDLERS: Final[dict[Phase, dict[type, _Handler]]] = {
         **_DEFAULTS,
         **_CANCELLABLE,
         MsgAgree: _S._agreed,
-        MsgLeaveOut: _S._leave_out,  # what is to be compared can't be read any more
+        # What is to be compared can't be read any more. The service takes it back if the proof then fails.
+        MsgLeaveOut: _S._leave_out,
         LeftOut: _S._left_out,
         TimedOut: _S._timed_out,
         ContentVerified: _S._verified,

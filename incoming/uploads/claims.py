@@ -68,6 +68,10 @@ class ClaimedUpload:
     """How many of the stored bytes are certainly intact. A power cut may have damaged others."""
     left_out: tuple[int, ...] = ()
     """Which files of a folder are left out, by their numbers in its list, in ascending order."""
+    is_same: bool = False
+    """Whether its client has proved that it has the same file."""
+    left_out_from: int | None = None
+    """Where the file of a folder begins that its client has left out before its proof."""
     wait_for_room: Callable[[], None] = lambda: None
     """See `Writer.wait_for_room`."""
     is_kept: Callable[[], bool] = lambda: True

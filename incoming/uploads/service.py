@@ -26,6 +26,7 @@ from incoming.core.errors import (
     DigestMismatch,
     IncomingError,
     InParts,
+    LengthMismatch,
     Stopping,
     StorageFailed,
     StorageFull,
@@ -190,8 +191,8 @@ class Uploads:
         ends when it was not used for this time. So a client of many short requests need not release its claim
         after each of them. Unchecked bytes are discarded.
 
-        What the client says of the file counts at once if nothing of it is stored. Else the client may have
-        another file: see `prove`.
+        What the client says of the file counts at once if nothing of it is stored, in place of what others
+        have said before. Else the client may have another file: see `prove`.
 
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
         UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,
@@ -209,12 +210,16 @@ class Uploads:
         if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
             raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
         ticket = self._registry.get(ticket_id)
-        self._check_admission(ticket, claim.length_bytes)
+        self._check_admission(ticket, claim)
         self.doubts.examine(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket_id) as live:
             ticket = self._registry.get(ticket_id)
-            self._check_admission(ticket, claim.length_bytes)
+            is_of_other = self._check_admission(ticket, claim)
             arrival.check()
+            if is_of_other and live.writer:  # which was opened for another length
+                self.admission.make_room_for_length(ticket, claim.length_bytes or 0, live.writer, 0)
+                self.claims.hand_to(live, None, Interrupted(TakenOver()))
+                live.abort()
             right_bytes = 0
             if ticket.state in RECEIVING:
                 # A client of many requests sends a small file with the first of them.
@@ -279,7 +284,7 @@ class Uploads:
                 self._let_go(ticket.id, live)
             elif live.holder is None and ticket.state in RECEIVING:
                 self._close(ticket, live)
-            self.admission.check(self._registry.get(ticket.id), event.length_bytes)  # refused just now
+            self._check_admission(self._registry.get(ticket.id), event)  # refused just now
             raise
 
     def _fence(
@@ -297,6 +302,8 @@ class Uploads:
             writer.fence(ticket.token)
             if ticket.length_bytes is not None and writer.durable_offset > ticket.length_bytes:
                 raise StorageFailed
+            if writer.durable_offset and ticket.has_other_length(event):
+                raise LengthMismatch(ticket.expected_file, event.length_bytes or 0)  # it has come meanwhile
             if not writer.durable_offset and ticket.would_learn(event):
                 if event.length_bytes is not None:
                     self.admission.make_room_for_length(ticket, event.length_bytes, writer, 0)
@@ -331,10 +338,21 @@ class Uploads:
     def _part_is_complete(self, ticket_id: str) -> None:
         self.assemblies.part_is_complete(ticket_id)
 
-    def _check_admission(self, ticket: Ticket, length_bytes: int | None) -> None:
-        self.admission.check(ticket, length_bytes)
+    def _check_admission(self, ticket: Ticket, claim: Claim) -> bool:
+        """Returns whether another client has said another length, and has stored nothing."""
+        is_of_other = ticket.has_other_length(claim) and self._has_nothing(ticket)
+        self.admission.check(
+            replace(ticket, length_bytes=None) if is_of_other else ticket, claim.length_bytes
+        )
         if ticket.is_in_parts:
             raise InParts
+        return is_of_other
+
+    def _has_nothing(self, ticket: Ticket) -> bool:
+        stored_bytes = self.claims.offset(ticket)
+        if stored_bytes is None:
+            stored_bytes = self._storages.of(ticket).size(ticket.id)
+        return not ticket.acknowledged_bytes(stored_bytes or 0)
 
     def look(self, ticket_id: str) -> Progress:
         """Returns how far an upload has come. Claims nothing and writes nothing.
@@ -405,6 +423,7 @@ class Uploads:
         claim.check()  # reading them may have taken long
         agree = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(crcs, expected, strict=True)))
         if agree == len(expected):
+            claim.is_same = True
             self._integrity.trust(ticket.id)
             self._end_doubt(claim, expected)
             self.prove(claim)
@@ -412,6 +431,7 @@ class Uploads:
         if claim.compare[agree][0] >= claim.right_bytes:
             self._cut_off_what_is_lost(claim, claim.compare[agree][0])
             raise BytesLost
+        self._take_back(claim)
         if self._integrity.is_suspect(ticket.id):
             self._discard_all(claim, "it contained pieces of two files")
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
@@ -481,11 +501,21 @@ class Uploads:
         """Leaves a file of a folder out, by its number in the list: its client can't read it any more.
 
         From now on the stream has zeros in its place. `claim.acknowledged_bytes` is then behind them. All
-        bytes that its client has sent are stored. Raises why the claim was lost, StorageFull, StorageFailed;
-        BadParameter if the next byte belongs to another file.
+        bytes that its client has sent are stored.
+
+        A client that has still to prove that it has the same folder may leave out only a file of which a part
+        is stored: it can't read that any more, so it could never prove it. This counts for good once the rest
+        is proved. Until then it is taken back when the proof fails, or the client goes: a client with another
+        folder leaves out nothing.
+
+        Raises why the claim was lost, StorageFull, StorageFailed; BadParameter if the next byte belongs to
+        another file.
         """
         ticket = claim.ticket
         start, end = self._range_of(claim, index)
+        is_early = bool(claim.compare) and not claim.is_same
+        if is_early and not start < claim.taken_bytes < end:
+            raise BadParameter("Index", "may name only a file that is stored in part, before the comparison")
         storage, stored_crc = self._storages.of(ticket), 0
         if storage.checksums is None:  # which needs no help. Nobody writes meanwhile: the client waits
             stored_crc = stored_checksum(storage, ticket.id, start, claim.taken_bytes)
@@ -503,12 +533,33 @@ class Uploads:
                 raise
             self._integrity.left_out(claim.ticket, start, end, stored_crc)
             claim.left_out = (*claim.left_out, index)
+            claim.left_out_from = start if is_early else None
             self.context.counters.files_left_out += 1
             self.claims.moved(ticket.id, live, self.context.clock.now_s())
             self.admission.hold(claim.ticket, writer)
             claim.tell_offsets(writer)
         about = ticket.for_log(file_number=index + 1)
         log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
+
+    def _take_back(self, claim: ClaimedUpload) -> None:
+        """A file was left out before the proof, which has failed or never came. It has to come again.
+
+        Does nothing if there is none. Raises why the claim was lost, StorageFull, StorageFailed.
+        """
+        ticket, start = claim.ticket, claim.left_out_from
+        if start is None or claim.is_same:
+            return
+        with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
+            claim.check()
+            writer = _open_file(live)
+            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)  # no checkpoint
+            writer.truncate(start)
+            claim.left_out_from = None
+            claim.left_out = cast(FolderWriter, writer).left_out
+            self._integrity.forget(ticket.id)
+            self.admission.hold(claim.ticket, writer)
+            claim.tell_offsets(writer)
+        log.info("upload %(ticket)s: a file of the folder is not left out after all", ticket.for_log())
 
     def _range_of(self, claim: ClaimedUpload, index: int) -> tuple[int, int]:
         """Returns where a file that may be left out begins and ends. Raises BadParameter, StorageFailed."""
@@ -773,6 +824,8 @@ class Uploads:
         if claim.acknowledged_bytes < claim.taken_bytes and not claim.lost:
             with contextlib.suppress(IncomingError):  # what is not stored is sent again
                 self.flush(claim)  # without the lock: a newer claim need not wait for it
+        with contextlib.suppress(IncomingError):  # then it stays left out, and the next client is told
+            self._take_back(claim)
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 try:

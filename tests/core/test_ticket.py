@@ -146,7 +146,11 @@ def test_every_state_is_receiving_or_arrived_or_called_off() -> None:
 
 CLAIM = Claim(10, "a.bin", token="t")
 BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
-    (State.ISSUED, CLAIM, {"epoch": 1, "token": "t", "length_bytes": 10, "name": "a.bin"}),
+    (
+        State.ISSUED,
+        CLAIM,
+        {"epoch": 1, "token": "t", "length_bytes": 10, "length_is_said": True, "name": "a.bin"},
+    ),
     (State.UPLOADING, CLAIM, {"epoch": 4, "token": "t"}),  # the first length and name stay
     (State.UPLOADING, Release(), {}),
     (State.UPLOADING, Release(is_whole=True), {"is_whole": True}),
@@ -192,7 +196,7 @@ def test_the_length_may_be_told_after_the_claim() -> None:
     claimed = replace(ticket_in(State.ISSUED), length_bytes=None).apply(Claim(None, "a.bin"), 1.0)
     assert (claimed.length_bytes, claimed.name) == (None, "a.bin")
     measured = claimed.apply(SetLength(10, stored_bytes=10), 2.0)
-    assert measured == replace(claimed, length_bytes=10)
+    assert measured == replace(claimed, length_bytes=10, length_is_said=True)
     assert measured.apply(SetLength(10, stored_bytes=10), 3.0) == measured
 
 
@@ -222,11 +226,29 @@ def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_
     assert claimed == replace(as_before, epoch=ticket.epoch + 1, token=said.token)
     assert claimed.would_learn(said)
     proved = claimed.apply(Proved(said, 10), NOW_S)
-    news: dict[str, object] = {"length_bytes": 10, "needs_proof": True}
+    news: dict[str, object] = {"length_bytes": 10, "length_is_said": True, "needs_proof": True}
     news |= {"upload_metadata": "filename eA==", "file_digest": digest}
     assert proved == replace(claimed, **news)  # type: ignore[arg-type]
     assert not proved.would_learn(said)
     assert proved.apply(Proved(Claim(None, proves=True), 10), NOW_S) == proved, "it says nothing of these"
+
+
+def test_another_length_counts_in_place_of_one_that_was_only_said_while_nothing_is_stored() -> None:
+    said = Claim(10, "a.bin", 99, proves=True, upload_metadata="m", file_digest="sha256:")
+    claimed = replace(ticket_in(State.ISSUED), length_bytes=None).apply(said, 1.0)
+    other = Claim(20, "b.bin", 7, token="t")
+    again = claimed.apply(other, 2.0)
+    assert again == replace(claimed, epoch=2, token="t"), "before the storage has fenced out the others"
+    assert again.would_learn(other) and not again.would_learn(said)
+    with pytest.raises(LengthMismatch):
+        again.apply(Proved(other, 1), 3.0)
+    news: dict[str, object] = {"length_bytes": 20, "name": "b.bin", "last_modified_ms": 7}
+    news |= {"needs_proof": False, "upload_metadata": "", "file_digest": "", "had_other_length": True}
+    assert again.apply(Proved(other, 0), 3.0) == replace(again, **news)  # type: ignore[arg-type]
+    set_by_app = replace(again, length_is_said=False)
+    assert not set_by_app.has_other_length(other)
+    with pytest.raises(LengthMismatch):
+        set_by_app.apply(Proved(other, 0), 3.0)
 
 
 def test_a_start_from_the_beginning_forgets_what_clients_have_said() -> None:

@@ -585,8 +585,9 @@ def test_t19_a_second_creation_may_tell_the_length_and_not_a_shorter_one(new: Ne
     upload.create()
     upload.append(0, b"01234")
     refused(upload.create(4), 400, "length_mismatch")
-    assert upload.create(10).status == 201
-    assert upload.head().headers["upload-length"] == "10"
+    created = upload.create(10)
+    assert (created.status, created.headers["location"]) == (201, f"{upload.ticket_id}?length=10")
+    assert "upload-length" not in upload.head().headers, "its client has shown nothing of its file"
     assert upload.stored == b"01234"
 
 

@@ -117,6 +117,32 @@ def by_ietf_from_a_wrong_offset(server: RunningServer, upload: HttpUpload, file:
     assert upload.ask("PATCH", about, content(file)[7:]).code == "offset_mismatch"
 
 
+def by_tus_without_content(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """Nothing shows which file it is before bytes come. They come to an address that names its length."""
+    about = {"Upload-Length": str(file.length_bytes), "Upload-Metadata": f"filename {in_base64('wrong.bin')}"}
+    created = upload.ask("POST", {"Tus-Resumable": "1.0.0", **about})
+    assert created.status == 201
+    assert created.headers["location"].endswith(f"?length={file.length_bytes}")
+    address = f"?length={file.length_bytes}"
+    seen = upload.ask("HEAD", {"Tus-Resumable": "1.0.0"}, below=address)
+    withheld = 1 if file.length_bytes == STORED_BYTES else 0
+    assert seen.headers["upload-length"] == str(file.length_bytes)
+    assert seen.offset_bytes == STORED_BYTES - withheld, "no client is told success"
+    nothing = {**TUS, "Upload-Offset": str(STORED_BYTES)}
+    assert upload.ask("PATCH", nothing, b"", below=address).status == 204
+    if withheld:
+        again = {**TUS, "Upload-Offset": str(STORED_BYTES - 1)}
+        last = content(file)[-1:]
+        assert last != content(RIGHT)[STORED_BYTES - 1 : STORED_BYTES], "the files differ here"
+        assert upload.ask("PATCH", again, last, below=address).code == "wrong_file"
+
+
+def by_ietf_without_content(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """Nothing shows which file it is before bytes come."""
+    about = {"Upload-Complete": "?0", "Upload-Length": str(file.length_bytes), "Repr-Digest": digest(file)}
+    assert upload.ask("POST", about).status == 201
+
+
 WAYS: Final[tuple[Way, ...]] = (
     over_version_1,
     over_version_2,
@@ -128,6 +154,8 @@ WAYS: Final[tuple[Way, ...]] = (
     by_tus_with_its_beginning,
     by_ietf,
     by_ietf_from_a_wrong_offset,
+    by_tus_without_content,
+    by_ietf_without_content,
 )
 
 
@@ -195,6 +223,24 @@ def test_the_right_file_continues_it_in_a_session_after_another_one(
         {"Success": True, "Crc32c": checksum(content(RIGHT))},
     )
     assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+def test_the_right_file_continues_it_over_tus_after_another_one_at_the_address_of_its_creation(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp
+) -> None:
+    upload = begun(new_http_upload())
+    by_tus_without_content(server, upload, WRONG)
+    version = {"Tus-Resumable": "1.0.0"}
+    created = upload.ask("POST", {**version, "Upload-Length": str(SIZE_BYTES)})
+    address = f"?{created.headers['location'].partition('?')[2]}"
+    assert upload.ask("HEAD", version, below=address).headers["upload-length"] == str(SIZE_BYTES)
+    append = {**TUS, "Upload-Offset": str(STORED_BYTES)}
+    assert upload.ask("PATCH", append, content(RIGHT)[STORED_BYTES:], below=address).status == 204
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+    for method, more, body in (("HEAD", version, None), ("PATCH", append, b"x")):
+        wrong = upload.ask(method, more, body, below=f"?length={WRONG.length_bytes}")
+        assert wrong.code == "length_mismatch", "the client of the other file is not told success"
+    assert upload.ask("HEAD", version, below="?length=x").code == "bad_parameter"
 
 
 @pytest.mark.parametrize("client", [ClientV1, ClientV2])

@@ -457,6 +457,46 @@ def test_a_file_that_has_changed_meanwhile_is_left_out_before_the_rest_is_proved
     assert (last.claim.offset_bytes, last.claim.left_out) == (MANIFEST.range_of(THREE)[1], (THREE,))
 
 
+@pytest.mark.parametrize("how", ["a wrong proof", "it goes away", "it is taken over"])
+@pytest.mark.parametrize("is_killed", [False, True])
+def test_a_client_with_another_folder_leaves_out_nothing_of_the_right_one(
+    house: House, app: FakeApp, how: str, is_killed: bool
+) -> None:
+    ticket_id = house.new_ticket(destType="folder")
+    right = claimed(house, ticket_id, proves=True)
+    sends(house, right, STREAM, start_of(THREE) + 1500)
+    house.uploads.release(right.claim)
+    wrong = claimed(house, ticket_id, proves=True)
+    for index in (ONE, TWO, LAST):
+        with pytest.raises(BadParameter, match="Index"):
+            house.uploads.leave_out(wrong.claim, index)
+    house.uploads.leave_out(wrong.claim, THREE)
+    with pytest.raises(BadParameter, match="only a file that is stored in part"):
+        house.uploads.leave_out(wrong.claim, THREE + 1)  # the next one
+    house.uploads.keep_checkpoints()
+    house.runtime.settle()
+    if how == "a wrong proof":
+        with pytest.raises(WrongFile):
+            house.uploads.check_same(wrong.claim, tuple(1 for _ in wrong.claim.compare))
+    if how != "it is taken over":
+        house.uploads.release(wrong.claim)
+        assert not house.ticket(ticket_id).checkpoints or (
+            house.ticket(ticket_id).checkpoints[-1].end_bytes <= start_of(THREE)
+        )
+    house = house.after_a_kill() if is_killed else house
+    again = claimed(house, ticket_id, proves=True)
+    stays = how == "it is taken over"  # the limit: nobody knows then that there was no proof
+    assert again.claim.left_out == ((THREE,) if stays else ())
+    assert again.claim.offset_bytes == MANIFEST.range_of(THREE)[stays]
+    stream = without(THREE) if stays else STREAM
+    house.uploads.check_same(
+        again.claim, tuple(crc32c(stream[start:end]) for start, end in again.claim.compare)
+    )
+    sends(house, again, stream)
+    completes(house, again, stream)
+    assert app.forms[0]["leftOut"] == ("1" if stays else "0")
+
+
 def test_a_checkpoint_of_bytes_that_are_left_out_never_stands_in_the_journal(house: House) -> None:
     ticket_id = house.new_ticket(destType="folder")
     client = claimed(house, ticket_id)

@@ -9,11 +9,20 @@ from pathlib import Path
 import pytest
 
 from incoming.core.checksum import checksum
-from incoming.core.errors import BadChunk, LengthMismatch, StorageFull, UploadTooLarge, WrongFile, WrongState
+from incoming.core.errors import (
+    BadChunk,
+    LengthMismatch,
+    StorageFull,
+    TakenOver,
+    UploadTooLarge,
+    WrongFile,
+    WrongState,
+)
 from incoming.core.lifecycle import State
 from incoming.core.units import MIB
 from incoming.uploads.admission import PART_BYTES
 from tests.support.fakes import FakeApp
+from tests.support.piece_house import PieceHouse
 from tests.support.uploads import Client, House, new_claim, room
 
 CONTENT = b"0123456789"
@@ -265,3 +274,71 @@ def test_the_pause_that_a_rate_limit_asks_for_is_what_a_write_returns(house: Hou
     assert house.uploads.write(client.claim, memoryview(CONTENT)) == pytest.approx(0.75)
     free = begin(house, house.new_ticket(), None)
     assert house.uploads.write(free.claim, memoryview(CONTENT)) == 0.0
+
+
+# --- another length in place of one that was only said ---------------------------------------------------
+
+
+@pytest.mark.parametrize("lengths", [(5, 10), (10, 5), (64 * MIB, 5)])
+@pytest.mark.parametrize("meanwhile", ["held", "released", "killed"])
+def test_what_the_newest_client_says_counts_while_nothing_is_stored(
+    house: House, lengths: tuple[int, int], meanwhile: str
+) -> None:
+    before, after = lengths
+    ticket_id = house.new_ticket()
+    first = begin(house, ticket_id, before)
+    if meanwhile == "released":
+        house.uploads.release(first.claim)
+    elif meanwhile == "killed":
+        house = house.after_a_kill()
+    client = other(house, ticket_id, after, **OTHER)
+    ticket = house.ticket(ticket_id)
+    assert (ticket.length_bytes, client.claim.end_bytes, ticket.name) == (after, after, "other.mov")
+    assert (ticket.upload_metadata, ticket.had_other_length) == (OTHER["upload_metadata"], True)
+    assert house.uploads.admission.reserved_bytes() <= after
+    if meanwhile == "held":
+        with pytest.raises(TakenOver):
+            house.uploads.write(first.claim, memoryview(CONTENT[:1]))
+    house.uploads.write(client.claim, memoryview(CONTENT[:1]))
+    with pytest.raises(LengthMismatch):
+        begin(house, ticket_id, before)
+    house.uploads.release(client.claim)
+    with pytest.raises(LengthMismatch):
+        begin(house, ticket_id, before)
+    assert house.restarted().ticket(ticket_id).length_bytes == after
+
+
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_bytes_that_are_taken_and_not_stored_keep_nobody_away(tmp_path: Path, is_stored: bool) -> None:
+    house = PieceHouse(tmp_path)
+    first = begin(house, ticket_id := house.new_ticket(), 10, CONTENT[:1])
+    assert (first.claim.taken_bytes, first.claim.acknowledged_bytes) == (1, 0)
+    if is_stored:
+        house.uploads.flush(first.claim)
+        with pytest.raises(LengthMismatch):
+            begin(house, ticket_id, 5)
+        house.uploads.write(first.claim, memoryview(CONTENT[1:]))
+        return
+    client = begin(house, ticket_id, 5, CONTENT[5:])
+    house.uploads.complete(client.claim)
+    assert house.files[ticket_id] == CONTENT[5:]
+
+
+def test_no_client_replaces_the_length_that_its_app_has_set(house: House) -> None:
+    ticket_id = house.new_ticket(lengthBytes="10")
+    begin(house, ticket_id, 10)
+    with pytest.raises(LengthMismatch):
+        begin(house, ticket_id, 5)
+    assert not house.ticket(ticket_id).had_other_length
+
+
+def test_a_client_that_is_refused_for_its_length_takes_nothing_from_the_one_before(tmp_path: Path) -> None:
+    house = House(tmp_path, max_upload_bytes=100)
+    room(house).free_bytes = lambda: 90  # type: ignore[method-assign]
+    first = begin(house, ticket_id := house.new_ticket(), 10)
+    for length_bytes, why in ((101, UploadTooLarge), (100, StorageFull)):
+        with pytest.raises(why):
+            begin(house, ticket_id, length_bytes)
+    house.uploads.write(first.claim, memoryview(CONTENT))
+    house.uploads.complete(first.claim)
+    assert house.state(ticket_id) is State.HANDING_OVER

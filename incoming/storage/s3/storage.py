@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.core.checkpoints import START, Checkpoint
-from incoming.core.errors import BadParameter, StorageFailed
+from incoming.core.errors import BadParameter, StorageFailed, UploadTooLarge
 from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.core.stats import StoreFigures, Transfers
 from incoming.core.units import MIB
@@ -105,12 +105,15 @@ class S3Storage:
     ) -> S3Writer:  # fmt: skip
         """See storage.Storage. Asks only for the manifest: the store hears of the upload with its first part.
 
-        Raises BadParameter for a length that no object can have, or that has to be known and is not.
+        Raises BadParameter for a length that no object can have, or that has to be known and is not;
+        UploadTooLarge if the upload was begun with parts that are too small for it.
         """
         manifest = self._manifests.read(ticket_id)
         if manifest is None:
             key = destination or self._address.object_key(ticket_id)
             manifest = self._manifests.begin(ticket_id, Manifest(key, self._plan(length_bytes)))
+        if length_bytes is not None and length_bytes > manifest.plan.max_bytes:
+            raise UploadTooLarge(length_bytes, manifest.plan.max_bytes)
         return S3Writer(ticket_id, manifest, length_bytes, self._context, on_durable)
 
     def _plan(self, length_bytes: int | None) -> PartPlan:

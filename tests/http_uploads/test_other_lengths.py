@@ -1,0 +1,157 @@
+"""Clients that begin an upload with files of different lengths, before a byte of any is stored.
+
+The newest one counts, whichever way each has taken: a client that has only said something locks out nobody.
+No client that was there before takes the upload of another file for its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+
+from tests.http_uploads.conftest import NewHttpUpload
+from tests.http_uploads.test_library_session import Session
+from tests.http_uploads.test_wrong_files import IETF, TUS, content
+from tests.support.app import ScriptedApp
+from tests.support.client_v1 import ClientV1
+from tests.support.client_v2 import ClientV2
+from tests.support.data import FileBytes
+from tests.support.http_upload import HttpUpload
+from tests.support.server import RunningServer
+
+RIGHT: Final = FileBytes(3000, 81)
+VERSION: Final = {"Tus-Resumable": "1.0.0"}
+Way = Callable[[RunningServer, HttpUpload, FileBytes], object]
+
+
+@pytest.fixture
+def server(patient_server: RunningServer) -> RunningServer:
+    """The server of these tests."""
+    return patient_server
+
+
+# --- ways to say which file it is, and nothing more ---------------------------------------------------
+
+
+def tus(server: RunningServer, upload: HttpUpload, file: FileBytes) -> str:
+    """Returns the address that the client has got, as what follows that of the ticket."""
+    created = upload.ask("POST", {**VERSION, "Upload-Length": str(file.length_bytes)})
+    assert created.status == 201
+    return created.headers["location"].removeprefix(upload.ticket_id)
+
+
+def ietf(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A creation without content."""
+    about = {"Upload-Complete": "?0", "Upload-Length": str(file.length_bytes)}
+    assert upload.ask("POST", about).status == 201
+
+
+def version_1(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A WebSocket that is lost before the first chunk."""
+    client = ClientV1(server.url, upload.ticket_id, file).connect()
+    assert client.request()["FilePos"] == 0
+    client.drop()
+
+
+def version_2(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A WebSocket that is lost before the first chunk."""
+    client = ClientV2(server.url, upload.ticket_id, file).connect()
+    client.request()
+    client.drop()
+
+
+def session(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A session over HTTP in which no chunk comes."""
+    Session(upload, content(file))
+
+
+# --- ways to send all of it ---------------------------------------------------------------------------
+
+
+def send_over_tus(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A creation, and the bytes to the address that it has got."""
+    below = tus(server, upload, file)
+    seen = upload.ask("HEAD", VERSION, below=below)
+    assert (seen.headers["upload-length"], seen.offset_bytes) == (str(file.length_bytes), 0)
+    half = file.length_bytes // 2
+    for start, end in ((0, half), (half, file.length_bytes)):
+        append = {**TUS, "Upload-Offset": str(start)}
+        assert upload.ask("PATCH", append, content(file)[start:end], below=below).status == 204
+
+
+def send_over_ietf(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """A creation with all content."""
+    assert upload.ask("POST", IETF, content(file)).status == 204
+
+
+def put(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """One request."""
+    assert upload.ask("PUT", None, content(file)).status == 200
+
+
+def send_over_version_1(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """Over a WebSocket."""
+    ClientV1(server.url, upload.ticket_id, file).upload()
+
+
+def send_over_version_2(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
+    """Over a WebSocket, with a proof."""
+    ClientV2(server.url, upload.ticket_id, file).upload()
+
+
+BEGINNINGS: Final[tuple[Way, ...]] = (tus, ietf, version_1, version_2, session)
+WHOLE: Final[tuple[Way, ...]] = (
+    send_over_tus,
+    send_over_ietf,
+    put,
+    send_over_version_1,
+    send_over_version_2,
+)
+
+
+@pytest.mark.parametrize("send", WHOLE)
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_clients_that_have_sent_nothing_of_another_file_lock_out_nobody(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way, send: Way
+) -> None:
+    upload = new_http_upload()
+    for other_bytes in (2000, 4000):  # a shorter one, and a longer one
+        begin(server, upload, FileBytes(other_bytes, 82))
+    send(server, upload, RIGHT)
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+@pytest.mark.parametrize("other_bytes", [2000, 4000], ids=["shorter", "longer"])
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_a_client_of_tus_whose_place_another_one_has_taken_is_never_told_success(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way, other_bytes: int
+) -> None:
+    """Its whole file would be the beginning of the other one, and it takes that offset for success."""
+    upload = new_http_upload()
+    before = tus(server, upload, RIGHT)
+    begin(server, upload, FileBytes(other_bytes, 82))
+    for method, headers, body in (
+        ("HEAD", VERSION, None),
+        ("PATCH", {**TUS, "Upload-Offset": "0"}, content(RIGHT)[:1500]),
+    ):
+        assert upload.ask(method, headers, body, below=before).code == "wrong_state"
+    send_over_tus(server, upload, RIGHT)  # it begins once more
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+@pytest.mark.parametrize("begin", BEGINNINGS)
+def test_a_length_counts_for_all_once_a_byte_is_stored_or_if_the_app_has_set_it(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way
+) -> None:
+    upload = new_http_upload()
+    begin(server, upload, RIGHT)
+    part = {"Content-Range": f"bytes 0-0/{RIGHT.length_bytes}"}
+    assert upload.ask("PUT", part, content(RIGHT)[:1]).status == 202
+    preset = new_http_upload(lengthBytes="3000")
+    for one in (upload, preset):
+        refused = one.ask("POST", {**VERSION, "Upload-Length": "4000"})
+        assert refused.code == "length_mismatch"
+        assert one.ask("PUT", None, content(RIGHT)).status == 200
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256] * 2
