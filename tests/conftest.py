@@ -28,6 +28,7 @@ settings.register_profile("any machine", deadline=None, suppress_health_check=[H
 settings.load_profile("any machine")
 
 LOG_TAIL_CHARS = 8000
+S3_FIXTURES = {"s3", "s3_server"}
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")  # how long an example takes says only what else the machine does
 StartServer = Callable[..., RunningServer]
@@ -62,13 +63,10 @@ def app() -> Iterator[ScriptedApp]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """A real S3 server with a bucket: tests take prefixes of their own. INCOMING_TEST_S3 may be `ceph`."""
-    from tests.support.ceph import Ceph  # noqa: PLC0415 - few tests need these
+    from tests.support.s3_choice import new_s3_server  # noqa: PLC0415 - few tests need it
     from tests.support.s3_place import BUCKET  # noqa: PLC0415
-    from tests.support.s3_server import S3Server  # noqa: PLC0415
 
-    stores: dict[str, type[S3Server]] = {"ceph": Ceph, "seaweedfs": S3Server}
-    store = stores[os.environ.get("INCOMING_TEST_S3", "seaweedfs")]
-    with store(tmp_path_factory.mktemp("s3")) as server:
+    with new_s3_server(tmp_path_factory.mktemp("s3")) as server:
         server.create_bucket(BUCKET)
         yield server
 
@@ -106,7 +104,7 @@ def driver(browsers: Callable[[str], Browser]) -> Browser:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Has the workers of `pytest -n` begin with the long files. INCOMING_TEST_S3: only what needs S3."""
     if "INCOMING_TEST_S3" in os.environ:
-        items[:] = [item for item in items if "s3_server" in getattr(item, "fixturenames", ())]
+        items[:] = [item for item in items if S3_FIXTURES & {*getattr(item, "fixturenames", ())}]
     if hasattr(config, "workerinput"):
         files = in_order({_file(item) for item in items})
         places = {file: place for place, file in enumerate(files)}

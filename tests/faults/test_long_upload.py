@@ -17,6 +17,7 @@ from tests.support.app import ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.cluster import S3BackedServer, object_keys, s3_settings, unfinished_uploads
 from tests.support.data import BLOCK_BYTES, MIB, FileBytes
+from tests.support.s3_choice import new_s3_server
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 from tests.support.server import new_upload
@@ -38,7 +39,7 @@ def s3(tmp_path: Path) -> Iterator[S3Server]:
     """A store of its own. Its files are deleted at once: they are large."""
     folder = tmp_path / "s3"
     try:
-        with S3Server(folder) as server:
+        with new_s3_server(folder) as server:
             server.create_bucket(BUCKET)
             yield server
     finally:

@@ -20,6 +20,7 @@ from tests.support.data import MIB
 from tests.support.folder_data import StreamBytes
 from tests.support.forked import Launcher
 from tests.support.redis_server import RedisServer
+from tests.support.s3_choice import new_s3_server
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 from tests.support.server import RunningServer
@@ -57,7 +58,7 @@ def s3(request: pytest.FixtureRequest, part: str, tmp_path: Path) -> Iterator[S3
     if part != "S3":
         yield request.getfixturevalue("s3_server")
         return
-    with S3Server(tmp_path / "s3") as server:
+    with new_s3_server(tmp_path / "s3") as server:
         server.create_bucket(BUCKET)
         yield server
 

@@ -32,6 +32,7 @@ from tests.support.mixed_cluster import (
 from tests.support.mixed_rounds import choose_app, random_length, run_round
 from tests.support.mixed_ways import ForgetfulApp, Outcome
 from tests.support.redis_server import RedisServer
+from tests.support.s3_choice import new_s3_server
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 from tests.support.tally import tally
@@ -60,7 +61,7 @@ def redis(tmp_path: Path) -> Iterator[RedisServer]:
 @pytest.fixture
 def s3(tmp_path: Path) -> Iterator[S3Server]:
     """A server of this test's own, since it is killed."""
-    with S3Server(tmp_path / "s3") as server:
+    with new_s3_server(tmp_path / "s3") as server:
         server.create_bucket(BUCKET)
         yield server
 

@@ -19,8 +19,8 @@ from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.many_uploads import ManyUploads, page_of
 from tests.support.redis_server import RedisServer
+from tests.support.s3_choice import new_s3_server
 from tests.support.s3_place import BUCKET
-from tests.support.s3_server import S3Server
 from tests.support.sending import Sending, write_file
 from tests.support.site import serve_page
 from tests.support.tally import tally
@@ -51,7 +51,7 @@ def test_uploads_wait_while_a_part_that_all_servers_share_is_away(
     digests: dict[str, str] = {}
     with ExitStack() as stack:
         redis = stack.enter_context(RedisServer(tmp_path / "redis"))
-        s3 = stack.enter_context(S3Server(tmp_path / "s3"))
+        s3 = stack.enter_context(new_s3_server(tmp_path / "s3"))
         s3.create_bucket(BUCKET)
         folder = tmp_path / f"away-{part}-{is_killed}-{os.getpid()}"
         cluster = stack.enter_context(Cluster(folder, redis, s3, **SETTINGS))
