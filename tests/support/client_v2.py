@@ -42,10 +42,13 @@ class Stopping(ConnectionClosed):
     """The server stops, and has announced that before its close."""
 
 
-def checksum(data: FileBytes, start: int = 0, end: int | None = None) -> int:
-    """Returns the CRC-32C of the bytes from `start` to `end` (default: all) of a file."""
+READ_IN_SILENCE_BYTES: Final = 256 * 1024 * 1024
+"""The server ends a connection that it hears nothing of for ten seconds."""
+
+
+def checksum(data: FileBytes, start: int = 0, end: int | None = None, crc: int = 0) -> int:
+    """Returns the CRC-32C of the bytes from `start` to `end` (default: all) of a file, behind others."""
     end = data.length_bytes if end is None else end
-    crc = 0
     for at in range(start, end, BLOCK_BYTES):
         crc = crc32c(data.read(at, min(BLOCK_BYTES, end - at)), crc)
     return crc
@@ -136,7 +139,7 @@ class ClientV2(UploadClient):
     def agree(self, checksums: Sequence[object] | None = None) -> None:
         """Answers the resume check, with other checksums if they are given."""
         if checksums is None:
-            checksums = [checksum(self.data, start, end) for start, end in self.conf["Compare"]]
+            checksums = [self._checksum(start, end) for start, end in self.conf["Compare"]]
         self.send_message("MsgAgree", Crc32c=list(checksums))
 
     def chunk(self, offset_bytes: int, size_bytes: int) -> bytes:
@@ -221,7 +224,17 @@ class ClientV2(UploadClient):
 
     def complete(self, crc: int | None = None) -> None:
         """Sends MsgComplete with the checksum of the whole file, or with another one."""
-        self.send_message("MsgComplete", Crc32c=checksum(self.data) if crc is None else crc, Round=self.round)
+        crc = self._checksum(0, self.data.length_bytes) if crc is None else crc
+        self.send_message("MsgComplete", Crc32c=crc, Round=self.round)
+
+    def _checksum(self, start: int, end: int) -> int:
+        """Returns the CRC-32C of a range. The server hears of the client while that takes long."""
+        crc = 0
+        for at in range(start, end, READ_IN_SILENCE_BYTES):
+            if at > start:
+                self.send_message("MsgPing")
+            crc = checksum(self.data, at, min(at + READ_IN_SILENCE_BYTES, end), crc)
+        return crc
 
     def receive_result(self) -> None:
         """Waits until the app has the file, and for the normal close after that. Raises UploadRefused."""
