@@ -99,6 +99,11 @@ class Ceph(S3Server):
             self.stop()
             raise
 
+    def kill(self) -> None:
+        """See OwnedProcess."""
+        assert self._processes
+        self.stop()
+
     def stop(self) -> None:
         """Ends all processes by SIGKILL, the gateway first."""
         processes, self._processes = self._processes, []
