@@ -17,6 +17,8 @@ import { minify as terse } from 'terser';
 
 const STATIC = join(dirname(dirname(fileURLToPath(import.meta.url))), 'static');
 
+const FIELD = 'a field that uploads files to an Incoming!! server';
+
 /**
  * What is built, by name: a script (.js) or a module (.mjs), from an entry in static/src. `name.min.js` and its source map
  * are built beside each. The server serves what incoming/http/library.py lists.
@@ -36,20 +38,24 @@ export const BUNDLES = {
   'vue.mjs': { entry: 'frameworks/vue.js', about: 'composables for Vue', external: ['vue'] },
   'svelte.mjs': { entry: 'frameworks/svelte.js', about: 'stores for Svelte', external: ['svelte'] },
   'uppy.mjs': { entry: 'frameworks/uppy.js', about: 'an uploader for Uppy', external: ['@uppy/core'] },
-  'element.mjs': { entry: 'element/module.js', about: 'a field that uploads files to an Incoming!! server', mangles: true },
-  'incoming-upload.js': { entry: 'element/script.js', about: 'a field that uploads files to an Incoming!! server', mangles: true },
+  'element.mjs': { entry: 'element/module.js', about: FIELD, mangles: true },
+  'incoming-upload.js': { entry: 'element/script.js', about: FIELD, mangles: true },
 };
 const CORE = 'incoming.mjs';
 const CORE_TARGET = 'es2018'; // docs/reference/javascript.md tells which browsers have it
 const TARGET = 'es2020';
+const FIELD_TARGET = 'es2022'; // all browsers that docs/reference/element.md names have it
 
 /**
  * In the minified files of the core, all properties with an underscore get short names, except those that pages or other
  * versions of the library see: the ones in incoming.d.ts, and two more in localStorage. So a name that passes between page
  * and worker, or that is computed, must not have an underscore. The other bundles share objects, and keep all names: those
- * that are marked with `mangles` keep the names in all files of types.
+ * that are marked with `mangles` keep the names in all files of types. These also shorten the names in `OF_THE_FIELD`. Such a
+ * name is used by the sources of the element alone, and never as a string.
  */
 const PRIVATE = /^[a-z]+(_[a-z0-9]+)+$/;
+const OF_THE_FIELD = ('act actions asks bar camera connection facts fraction headline hear inputs inside internals lacks '
+  + 'leave news offer panel picture seen shadow speech stops take tell timer tone touch trouble waits wanted zone').split(' ');
 const STORED = ['seen_at_ms', 'live_ms'];
 
 /**
@@ -134,7 +140,7 @@ export async function build(options = {}) {
   const { version } = JSON.parse(readFileSync(join(STATIC, 'package.json'), 'utf8'));
   const small_core = { minifySyntax: true, mangleProps: PRIVATE, reserveProps: names_in(['incoming.d.ts'], STORED) };
   const types = readdirSync(STATIC).filter((file) => /\.d\.m?ts$/.test(file));
-  const small_element = { minifySyntax: true, mangleProps: PRIVATE, reserveProps: names_in(types, []) };
+  const small_element = { minifySyntax: true, mangleProps: new RegExp(`${PRIVATE.source}|^(${OF_THE_FIELD.join('|')})$`), reserveProps: names_in(types, []) };
   const worker = { format: 'iife', target: CORE_TARGET, ...options };
   const { text: worker_text } = await bundle('worker/main.js', 'worker.js', worker);
   const small_worker = await bundle('worker/main.js', 'worker.js', { ...worker, minifySyntax: true });
@@ -145,7 +151,7 @@ export async function build(options = {}) {
     const format = name.endsWith('.mjs') ? 'esm' : 'iife';
     const banner = `/*! ${name} ${version}: ${about || 'uploads to an Incoming!! server'}. MIT license. */`;
     const define = { LIBRARY_VERSION: JSON.stringify(version) };
-    const target = is_core ? CORE_TARGET : TARGET;
+    const target = is_core ? CORE_TARGET : mangles ? FIELD_TARGET : TARGET;
     const shared = { format, target, external, plugins: is_core ? [] : [neighbours(format, dirname(name)), style_sheets] };
     const { text } = await bundle(entry, name, { ...shared, define, ...options });
     const note = '// Built by scripts/build-library.mjs: make changes in static/src, which has the comments, too.\n';
@@ -155,8 +161,9 @@ export async function build(options = {}) {
     define.WORKER_SOURCE = JSON.stringify(small_worker_text);
     const smaller = is_core ? small_core : mangles ? small_element : { minifySyntax: true };
     const whole = await bundle(entry, small_name, { ...shared, define, ...smaller, ...options });
-    const ecma = is_core ? 2018 : 2020;
-    const terser_options = { ecma, format: { preamble: banner }, module: format === 'esm' };
+    const ecma = Number(target.slice(2));
+    const preamble = `/*! ${name} ${version}: MIT license. */`;
+    const terser_options = { ecma, format: { preamble }, module: format === 'esm' };
     Object.assign(built, await minified(whole, small_name, terser_options));
   }
   return built;

@@ -72,11 +72,6 @@ export interface ElementTexts {
   said_retrying: (why: string) => string;
   said_running: string;
   said_cancelled: (name: string) => string;
-  units: readonly string[];
-  per_second: (size: string) => string;
-  seconds: (s: number) => string;
-  minutes: (min: number) => string;
-  hours: (h: number, min: number) => string;
 }
 
 /** `detail` of `upload-finished` and `upload-failed`. */

@@ -18,7 +18,11 @@
     unreadable: "The file cannot be read.",
     no_files: "There are no files in this folder.",
     duplicate: "This is already in the list.",
-    units: ["bytes", "kB", "MB", "GB", "TB"]
+    units: ["bytes", "kB", "MB", "GB", "TB"],
+    per_second: (size) => `${size}/s`,
+    seconds: (s) => `${s} s`,
+    minutes: (min) => `${min} min`,
+    hours: (h2, min) => `${h2} h ${min} min`
   };
   function text(key) {
     const { texts = {} } = (
@@ -47,8 +51,8 @@
     }
     return null;
   }
-  function is_above(number, limit) {
-    return typeof limit === "number" && number > limit;
+  function is_above(number, limit2) {
+    return typeof limit2 === "number" && number > limit2;
   }
   function is_accepted(file, accept) {
     const wanted = (Array.isArray(accept) ? accept : String(accept || "").split(",")).map((one) => one.trim().toLowerCase()).filter((one) => one);
@@ -186,6 +190,41 @@
     ) }));
   }
 
+  // src/queue/format.js
+  var formats_in = (lang) => [0, 1].map((decimals) => new Intl.NumberFormat(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+  function valid_formats(lang) {
+    try {
+      return formats_in(lang || void 0);
+    } catch (error) {
+      return formats_in();
+    }
+  }
+  function formats(lang = "", texts = {}) {
+    const [whole2, decimal] = valid_formats(lang);
+    const say = (key) => texts[key] || text(key);
+    const format = {
+      /** Never rounded up: 100 % means that nothing is missing. @param {number} fraction */
+      percent: (fraction) => `${format.count(Math.floor(100 * fraction + 1e-9))} %`,
+      /** @param {number} files */
+      count: (files) => whole2.format(files),
+      /** @param {number} bytes */
+      size(bytes) {
+        const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
+        return `${(power ? decimal : whole2).format(bytes / 1e3 ** power)} ${say("units")[power]}`;
+      },
+      /** @param {number} bytes_per_s */
+      speed: (bytes_per_s) => say("per_second")(format.size(bytes_per_s)),
+      /** @param {number} seconds rounded up */
+      time(seconds) {
+        const s = Math.ceil(seconds);
+        const min = Math.ceil(seconds / 60);
+        if (s < 60) return say("seconds")(s);
+        return min < 60 ? say("minutes")(min) : say("hours")(Math.floor(min / 60), min % 60);
+      }
+    };
+    return format;
+  }
+
   // src/subscribers.js
   var HIDDEN_FRAME_MS = 100;
   function report(error) {
@@ -263,8 +302,8 @@
       const folder = "files_total" in file ? { destType: "folder", files: String(file.files_total) } : {};
       const sent = { name: file.name || "upload", size: String(file.size), type: file.type || "", path, ...folder };
       const body = new URLSearchParams({ ...sent, ...of_item(fields, item) });
-      const limit = new AbortController();
-      const give_up = () => limit.abort();
+      const limit2 = new AbortController();
+      const give_up = () => limit2.abort();
       const timer = setTimeout(give_up, ANSWER_S * 1e3);
       signal.addEventListener("abort", give_up);
       try {
@@ -273,7 +312,7 @@
           body,
           headers: of_item(headers, item),
           credentials,
-          signal: limit.signal
+          signal: limit2.signal
         });
         return ticket_in(answer.status, await answer.text(), Number(answer.headers.get("Retry-After")));
       } catch (error) {
@@ -1273,9 +1312,15 @@
   // src/element/dom.js
   function h(what, attributes = {}, ...children2) {
     const [tag, name] = what.split(".");
-    const made = document.createElement(tag);
-    if (name) Object.assign(made, { className: name }).setAttribute("part", name);
-    for (const key in attributes) set(made, key, attributes[key]);
+    const made = (
+      /** @type {HTMLElement} */
+      document.createElementNS(`http://www.w3.org/${/svg|path/.test(tag) ? "2000/svg" : "1999/xhtml"}`, tag)
+    );
+    const all = (
+      /** @type {Record<string, string>} */
+      { ...name && { class: name, part: name }, ...attributes }
+    );
+    for (const key in all) set(made, key, all[key]);
     made.append(...children2);
     return made;
   }
@@ -1290,64 +1335,28 @@
   function show(where, visible) {
     set(where, "hidden", visible ? null : "");
   }
-  function style(where, name, value) {
-    if (where.style.getPropertyValue(name) !== value) where.style.setProperty(name, value);
+  function style({ style: all }, name, value) {
+    if (all[name] !== value) all[name] = value;
   }
 
   // src/element/now.js
-  var BLANK = {
-    type: "",
-    size: 0,
-    reason: "",
-    message: "",
-    bytes_acked: 0,
-    bytes_per_s: 0,
-    seconds_left: null,
-    next_retry_at: null,
-    files_total: 0,
-    files_acked: 0,
-    current_file: "",
-    left_out: [],
-    can_pause: false,
-    can_cancel: false,
-    can_retry: false
-  };
-  function file_now({ id, file, path, state, message, reason, bytes_acked, can_pause, can_resume, can_cancel, can_retry: can_retry2, upload }) {
-    const { type, size, files_total = 0 } = (
+  function file_now(item) {
+    const { id, file, state, can_pause, can_resume, can_retry: can_retry2, upload } = item;
+    const { type, size, files_total } = (
       /** @type {incoming.Folder} */
       file
     );
-    const { bytes_per_s, seconds_left, next_retry_at, files_acked, current_file, left_out } = upload || BLANK;
-    const now = {
-      key: String(id),
-      path,
-      type,
-      size,
-      files_total,
-      state,
-      message,
-      reason,
-      bytes_acked,
-      can_pause,
-      can_cancel,
-      can_retry: can_retry2,
-      bytes_per_s,
-      seconds_left,
-      next_retry_at,
-      files_acked,
-      current_file,
-      left_out
-    };
+    const now = { ...item, key: String(id), type, size, files_total, upload: upload || {} };
     if (state !== "running") return now;
     if (!upload) return { ...now, state: can_retry2 ? "retrying" : "asking" };
     return { ...now, state: upload.state, message: upload.state_msg, can_pause: can_pause || can_resume };
   }
   function reading_now(path, message) {
-    return { ...BLANK, key: `/${path}`, path, state: "reading", message, files_total: 1, can_cancel: true };
+    return { key: `/${path}`, path, state: "reading", message, size: 0, files_total: 1, bytes_acked: 0, can_cancel: true, upload: {} };
   }
-  function begun_now({ upload_id, filename, bytes_total, files_total = 0, bytes_acked, handle, live }) {
+  function begun_now({ upload_id, filename, bytes_total, files_total, bytes_acked, handle, live }) {
     const state = live ? "elsewhere" : handle ? "begun" : "missing";
-    return { ...BLANK, key: upload_id, path: filename, state, size: bytes_total, files_total, bytes_acked };
+    return { key: upload_id, path: filename, state, message: "", size: bytes_total, files_total, bytes_acked, upload: {} };
   }
 
   // src/element/icons.js
@@ -1355,31 +1364,25 @@
   var PATHS = {
     // Kinds of files.
     file: SHEET,
-    text: SHEET + "M9.5 13h6M9.5 16.5h4",
-    image: "M3 5h18v14H3zM3.5 17.5 9 12l4 4 2.5-2.5 5 5M15.5 9.5h.01",
-    video: "M3 6h12v12H3zM15 11l6-3.5v9L15 13",
-    audio: "M4 9.5v5h4l5 4v-13l-5 4zM17 9q2.5 3 0 6M19.5 6.5q4.5 5.5 0 11",
-    archive: "M4 8.5V20h16V8.5M3 4h18v4.5H3zM10 12.5h4",
-    folder: "M3 5h6l2.5 3H21v11H3z",
+    text: SHEET + "M9 13h6M9 16h4",
+    image: "M3 5h18v14H3zM3 18l6-6 4 4 3-3 5 5M15 9h.01",
+    video: "M3 6h12v12H3zM15 11l6-4v10l-6-4",
+    audio: "M4 10v4h4l5 4V6l-5 4zM17 9q2 3 0 6M19 6q5 6 0 12",
+    archive: "M4 9v11h16V9M3 4h18v5H3zM10 13h4",
+    folder: "M3 5h6l3 3h9v11H3z",
     // What a button does.
     pause: "M9 6v12M15 6v12",
-    resume: "M8 5.5v13L18.5 12z",
-    cancel: "M7 7l10 10M17 7 7 17",
+    resume: "M8 6v12l10-6z",
+    cancel: "M7 7l10 10M17 7L7 17",
     // How an upload has ended, and where files go.
-    good: "M5 12.5 10 17.5 19 7",
+    good: "M5 12l5 5L19 7",
     bad: "M12 4v9M12 20v.01",
     warn: "M12 4v8l5 4",
-    upload: "M12 15.5v-11M7.5 9 12 4.5 16.5 9M4 15.5V20h16v-4.5"
+    upload: "M12 16V5M8 9l4-4 4 4M4 16v4h16v-4"
   };
   PATHS.dismiss = PATHS.forget = PATHS.cancel;
-  var SVG = "http://www.w3.org/2000/svg";
-  function icon(name, look) {
-    const svg = document.createElementNS(SVG, "svg");
-    svg.setAttribute("viewBox", "0 0 24 24");
-    svg.setAttribute("aria-hidden", "true");
-    if (look) svg.setAttribute("class", look);
-    if (look) svg.setAttribute("part", look);
-    svg.append(document.createElementNS(SVG, "path"));
+  function icon(name, what = "svg") {
+    const svg = h(what, { viewBox: "0 0 24 24", "aria-hidden": "true" }, h("path"));
     set_icon(svg, name);
     return svg;
   }
@@ -1397,10 +1400,10 @@
   // src/element/row.js
   var TAIL = 9;
   var SHORT = 12;
-  var IN_WORDS = ["retry_now", "retry", "continue", "find_file", "find_folder"];
+  var is_in_words = (action) => /^(retry|continue|find)/.test(action);
   function make_row(key) {
     const picture = icon("file");
-    const mark = icon("", "badge");
+    const mark = icon("", "svg.badge");
     const stem = h("span.stem");
     const tail = h("span.tail");
     const whole2 = h("span.heard");
@@ -1434,7 +1437,7 @@
       put_facts(inside, row.inside);
       set(inside, "class", row.lacks ? "inside lacks" : "inside");
       set(root, "data-tone", row.tone);
-      set(root, "class", `row${row.inside.length ? " folder" : ""}${row.bar ? " moving" : ""}${row.waits ? " waits" : ""}${IN_WORDS.includes(row.go) ? " worded" : ""}`);
+      set(root, "class", `row${row.bar ? " moving" : ""}${row.waits ? " waits" : ""}${is_in_words(row.go) ? " worded" : ""}`);
       bar.draw(row.bar, row.fraction, texts.progress_of(file));
       set_button(go, row.go, file, texts);
       set_button(stop, row.stop, file, texts);
@@ -1449,9 +1452,9 @@
   function make_bar() {
     const fill = h("div.fill");
     const root = h("div.bar", { role: "progressbar" }, fill);
-    function draw2(visible, fraction, label2) {
+    function draw2(visible, fraction, label) {
       show(root, visible);
-      set(root, "aria-label", label2);
+      set(root, "aria-label", label);
       set(root, "aria-valuenow", String(Math.floor(100 * fraction)));
       style(fill, "transform", `scaleX(${fraction.toFixed(4)})`);
     }
@@ -1462,18 +1465,18 @@
   }
   function set_button(where, action, name, texts) {
     show(where, action);
-    const label2 = String(
+    const label = String(
       /** @type {any} */
       texts[action]
     );
-    const aria_label = `${label2}: ${name}`;
+    const aria_label = `${label}: ${name}`;
     if (!action || where.ariaLabel === aria_label) return;
-    const in_words = IN_WORDS.includes(action);
+    const in_words = is_in_words(action);
     where.ariaLabel = aria_label;
-    where.title = in_words ? "" : label2;
+    where.title = in_words ? "" : label;
     where.className = in_words ? `${action === "continue" ? "main" : "quiet"} small` : "square";
     set(where, "data-action", action);
-    where.replaceChildren(in_words ? label2 : icon(action));
+    where.replaceChildren(in_words ? label : icon(action));
   }
 
   // src/element/rows.js
@@ -1515,12 +1518,7 @@
   var MAX_ROWS_IN_SIGHT = 40;
   var FEW = 6;
   var TOTAL_ACTIONS = ["retry_all", "pause_all", "resume_all", "cancel_all", "clear", "keep", "cancel_really"];
-  var label = (what, key, more) => h(what, { "data-text": key, ...more });
-  function worded(action, look, key = action) {
-    const made = make_button(action, look);
-    set(made, "data-text", key);
-    return made;
-  }
+  var worded = (action, look, key = action) => h("button.button", { type: "button", class: look, "data-action": action, "data-text": key });
   function make_panel(shadow, on, on_new_row) {
     let view2 = (
       /** @type {View | null} */
@@ -1538,13 +1536,13 @@
       null
     );
     const trouble_text = h("span", { dir: "auto" });
-    const trouble = h("div.trouble", { role: "alert", hidden: "" }, icon("bad", "badge"), trouble_text);
+    const trouble = h("div.trouble", { role: "alert", hidden: "" }, icon("bad", "svg.badge"), trouble_text);
     const continue_all = worded("continue_all", "quiet small");
     const begun_list = h("ul.list", { role: "list" });
     const begun = h(
       "div.begun",
-      { class: "card", role: "group", "aria-labelledby": "begun" },
-      h("div.head", {}, label("strong", "continue_title", { id: "begun" }), continue_all),
+      { class: "card", role: "group" },
+      h("div.head", {}, h("strong", { "data-text": "continue_title" }), continue_all),
       begun_list
     );
     const title = h("bdi.title");
@@ -1562,7 +1560,7 @@
     const refused_title = h("strong");
     const refused_list = h("ul");
     const close = make_button("close", "square", icon("cancel"));
-    const refused = h("div.refused", {}, icon("bad", "badge"), h("div.text", {}, refused_title, refused_list), close);
+    const refused = h("div.refused", {}, icon("bad", "svg.badge"), h("div.text", {}, refused_title, refused_list), close);
     const headline = h("bdi.headline");
     const failed = h("bdi");
     const show_failed = make_button("show_failed", "link", failed);
@@ -1572,7 +1570,7 @@
     const total = h(
       "div.total",
       { tabindex: "-1", role: "group" },
-      h("div.sums", {}, headline, show_failed, h("div.facts", {}, numbers), label("strong.question", "cancel_really")),
+      h("div.sums", {}, headline, show_failed, h("div.facts", {}, numbers), h("strong.question", { "data-text": "cancel_really" })),
       h("div.buttons", {}, ...buttons),
       total_bar.root
     );
@@ -1580,7 +1578,7 @@
     const scroller = h("div.scroller", {}, list);
     const card = h("div.files", { class: "card" }, total, scroller);
     const news = h("p.heard", { role: "status" });
-    const curtain = h("div.curtain", { class: "curtain dropzone large", hidden: "" }, icon("upload"), label("strong", "drop_now"));
+    const curtain = h("div.curtain", { class: "curtain dropzone large", hidden: "" }, icon("upload"), h("strong", { "data-text": "drop_now" }));
     const root = h("div.root", {}, trouble, begun, zone, refused, card, news, curtain);
     shadow.append(root);
     const begun_rows = make_rows(begun_list, () => {
@@ -1588,13 +1586,14 @@
     const rows = make_rows(list, on_new_row);
     root.addEventListener("click", ({ target }) => {
       const pressed = (
+        /** @type {HTMLElement | null} */
         /** @type {Element} */
         target.closest("[data-action]")
       );
-      if (pressed) on(String(pressed.getAttribute("data-action")), key_of2(pressed));
+      if (pressed) on(String(pressed.dataset.action), key_of2(pressed));
     });
     scroller.addEventListener("scroll", draw_rows);
-    for (const type of ["wheel", "touchmove", "keydown", "pointerdown"]) {
+    for (const type of ["wheel", "keydown", "pointerdown"]) {
       scroller.addEventListener(type, () => {
         follows = false;
       }, { passive: true });
@@ -1637,10 +1636,13 @@
       root.querySelectorAll("[data-text]").forEach((each) => put(
         each,
         /** @type {any} */
-        table[String(each.getAttribute("data-text"))]
+        table[String(
+          /** @type {HTMLElement} */
+          each.dataset.text
+        )]
       ));
       list.ariaLabel = table.uploads;
-      begun_list.ariaLabel = table.continue_title;
+      begun.ariaLabel = begun_list.ariaLabel = table.continue_title;
       total.ariaLabel = table.all_progress;
       close.ariaLabel = close.title = table.close;
     }
@@ -1659,12 +1661,9 @@
       const { count, row_at } = view2;
       const is_many = count > MANY;
       set(list, "class", `list${is_many ? " many" : ""}`);
-      const first = is_many ? Math.max(0, Math.floor(scroller.scrollTop / (row_px || 64)) - ROWS_OUT_OF_SIGHT) : 0;
-      const length = Math.min(count - first, is_many ? MAX_ROWS_IN_SIGHT : MANY);
-      const indices = Array.from({ length }, (_, index) => first + index);
+      const first = is_many ? scroller.scrollTop / (row_px || 64) - ROWS_OUT_OF_SIGHT : 0;
       const focused = view2.index_of(key_of2(shadow.activeElement));
-      if (focused >= 0 && focused < first) indices.unshift(focused);
-      if (focused >= first + length) indices.push(focused);
+      const indices = [...Array(count).keys()].filter((index) => index === focused || index >= first && index < first + (is_many ? MAX_ROWS_IN_SIGHT : MANY));
       rows.draw(indices, row_at, texts);
       if (is_many && !row_px) row_px = /** @type {HTMLElement} */
       list.firstElementChild.offsetHeight;
@@ -1691,11 +1690,10 @@
       draw_rows();
     }
     function go_to_failed() {
-      if (!view2) return;
-      const index = view2.index_of_failed();
+      const index = view2 ? view2.index_of_failed() : -1;
+      if (!view2 || index < 0) return;
       if (view2.count > MANY) scroll_to(index * row_px);
-      const row = index >= 0 && rows.get(view2.row_at(index).key);
-      if (row) row.go.focus();
+      rows.get(view2.row_at(index).key)?.go.focus();
     }
     function show_drag(over, anywhere) {
       show(curtain, over && anywhere);
@@ -1703,26 +1701,23 @@
       draw_class();
     }
     function draw_class() {
-      set(root, "class", `root${view2 && view2.disabled ? " disabled" : ""}${is_over ? " over" : ""}`);
+      set(root, "class", `root${view2?.disabled ? " disabled" : ""}${is_over ? " over" : ""}`);
     }
     function remember_focus() {
       const { activeElement: element } = shadow;
-      const row = element && element.closest("[data-key]");
-      const siblings = row && row.parentElement ? [...row.parentElement.children] : [];
-      const index = siblings.indexOf(
-        /** @type {Element} */
-        row
-      );
-      const is_there = (each) => Boolean(each && each.getClientRects().length);
+      const row = element?.closest("[data-key]");
+      const previous = row?.previousElementSibling;
+      const next = row?.nextElementSibling;
+      const is_there = (each) => each?.getClientRects().length;
       return () => {
         if (!element || is_there(element) && shadow.activeElement === element && element !== parked) return;
-        const near = [row, siblings[index + 1], siblings[index - 1], ...buttons, total, choose, list.firstElementChild].find(is_there);
+        const near = [row, next, previous, ...buttons, total, choose, list.firstElementChild].find(is_there);
         const inside = near && [...near.querySelectorAll("button")].find(is_there);
         const target = (
           /** @type {HTMLElement | undefined} */
           inside || near
         );
-        if (target) target.focus({ preventScroll: true });
+        target?.focus({ preventScroll: true });
         parked = inside ? null : target;
       };
     }
@@ -1737,8 +1732,10 @@
     };
   }
   function key_of2(inside) {
-    const row = inside && inside.closest("[data-key]");
-    return row ? String(row.getAttribute("data-key")) : "";
+    return (
+      /** @type {HTMLElement | null | undefined} */
+      inside?.closest("[data-key]")?.dataset.key || ""
+    );
   }
 
   // src/element/pictures.js
@@ -1751,7 +1748,7 @@
     Promise.resolve()
   );
   async function picture_of(file) {
-    if (!file.type.startsWith("image/") || file.size > MAX_BYTES || typeof createImageBitmap !== "function") return null;
+    if (!file.type.startsWith("image/") || file.size > MAX_BYTES) return null;
     let made = kept.get(file);
     if (!made) {
       made = last.then(() => draw(file)).catch(() => null);
@@ -1768,8 +1765,10 @@
     const bitmap = await createImageBitmap(file, { resizeWidth: 2 * SIDE_PX, resizeQuality: "medium" });
     const canvas = document.createElement("canvas");
     canvas.width = canvas.height = SIDE_PX;
-    const context = canvas.getContext("2d");
-    if (!context) return null;
+    const context = (
+      /** @type {CanvasRenderingContext2D} */
+      canvas.getContext("2d")
+    );
     const part = Math.min(bitmap.width, bitmap.height);
     context.drawImage(bitmap, (bitmap.width - part) / 2, (bitmap.height - part) / 2, part, part, 0, 0, SIDE_PX, SIDE_PX);
     bitmap.close();
@@ -1777,15 +1776,14 @@
   }
 
   // src/element/sources.js
-  var EDITABLE = "input, textarea, [contenteditable]:not([contenteditable=false])";
   function listen_to_page(element) {
     const on = (event) => {
       const { type, clipboardData, dataTransfer = clipboardData } = event;
       const path = event.composedPath();
-      const has_files = dataTransfer && [...dataTransfer.types].includes("Files");
-      const is_free = has_files && !event.defaultPrevented && !(path[0].closest && path[0].closest(EDITABLE));
+      const has_files = dataTransfer && dataTransfer.types.includes("Files");
+      const is_free = has_files && !event.defaultPrevented && !path[0].matches?.(":read-write");
       const is_drag = type.startsWith("drag");
-      const anywhere = element.hasAttribute("drop-anywhere");
+      const anywhere = element.drop_anywhere;
       const is_near = path.some((node) => node.localName === element.localName) ? path.includes(element) : anywhere || !is_drag && type !== "drop";
       const is_here = is_free && is_near && element.takes_files;
       if (is_here) event.preventDefault();
@@ -1794,14 +1792,13 @@
       if (type !== "paste") element.panel.show_drag(is_here && is_drag && type !== "dragleave", anywhere);
     };
     const guard = (event) => {
-      if (event.defaultPrevented || ![...event.dataTransfer.types].includes("Files") || event.composedPath()[0].type === "file") return;
+      if (event.defaultPrevented || !event.dataTransfer.types.includes("Files") || event.composedPath()[0].type === "file") return;
       event.preventDefault();
       event.dataTransfer.dropEffect = "none";
     };
     const page = new AbortController();
-    const { signal } = page;
-    for (const type of ["dragenter", "dragover", "dragleave", "drop", "paste"]) document.addEventListener(type, on, { signal });
-    for (const type of ["dragover", "drop"]) window.addEventListener(type, guard, { signal });
+    for (const type of ["dragenter", "dragover", "dragleave", "drop", "paste"]) document.addEventListener(type, on, page);
+    for (const type of ["dragover", "drop"]) window.addEventListener(type, guard, page);
     return () => page.abort();
   }
   function make_inputs(shadow, element) {
@@ -1821,9 +1818,9 @@
     folder.webkitdirectory = true;
     camera.accept = "image/*";
     function update() {
-      set(files, "accept", element.getAttribute("accept"));
+      files.accept = element.accept;
       files.multiple = element.is_multiple;
-      set(camera, "capture", element.getAttribute("capture"));
+      set(camera, "capture", element.capture);
     }
     return { files, folder, camera, update };
   }
@@ -1832,12 +1829,12 @@
   var GATHER_MS = 300;
   var QUIET_MS = 5e3;
   var MANY2 = 3;
-  var no_news = () => ({ added: 0, finished: [], failed: [], cancelled: [], left_out: [], connection: null });
-  function sentence({ added, finished, failed, cancelled, left_out, connection }, totals, texts) {
+  function sentence({ added = [], finished = [], failed = [], cancelled = [], left_out = [], connection = [] }, totals, texts) {
+    const lost = connection.at(-1);
     return [
-      added && texts.said_added(added),
-      connection && texts.said_retrying(connection),
-      connection === "" && totals.waiting + totals.running + totals.paused && texts.said_running,
+      added.length && texts.said_added(added.reduce((sum, files) => sum + files)),
+      lost && texts.said_retrying(lost),
+      lost === "" && totals.waiting + totals.running + totals.paused && texts.said_running,
       ...failed.slice(0, MANY2).map(([name, why]) => texts.said_failed(name, why)),
       failed.length > MANY2 && texts.files_failed(failed.length),
       ...left_out.slice(0, MANY2).map(([name, paths]) => `${name}: ${texts.left_out(String(paths.length), paths.slice(0, MANY2).join(", "))}.`),
@@ -1846,7 +1843,10 @@
     ].filter(Boolean).join(" ");
   }
   function make_speech(compose, place) {
-    let news = no_news();
+    let news = (
+      /** @type {any} */
+      {}
+    );
     let timer = 0;
     let said_ms = -QUIET_MS;
     function say() {
@@ -1859,28 +1859,20 @@
     function stop() {
       clearTimeout(timer);
       timer = 0;
-      news = no_news();
+      news = {};
     }
     return {
       stop,
-      /** @param {{added?: number, connection?: string, [state: string]: any}} more something new; it ignores other states */
+      /** @param {{added?: number, connection?: string, [state: string]: any}} more something new */
       hear(more) {
-        for (const [name, value] of Object.entries(more)) {
-          const known = (
-            /** @type {any} */
-            news[name]
-          );
-          if (Array.isArray(known)) known.push(value);
-        }
-        news.added += more.added || 0;
-        if (more.connection !== void 0) news.connection = more.connection;
-        timer = timer || setTimeout(say, Math.max(GATHER_MS, said_ms + QUIET_MS - performance.now()));
+        for (const name in more) (news[name] ||= []).push(more[name]);
+        timer ||= setTimeout(say, Math.max(GATHER_MS, said_ms + QUIET_MS - performance.now()));
       }
     };
   }
 
   // src/element/style.css
-  var style_default = ':host{--_t:var(--incoming-accent,light-dark(#2b5fd9,#8db4ff));--_e:var(--incoming-on-accent,light-dark(#fff,#0c1a36));--_s:var(--incoming-ink,light-dark(#1a1f2b,#e9ecf3));--_i:var(--incoming-soft,light-dark(#5a6374,#a2abbc));--_n:var(--incoming-line,light-dark(#dfe3ea,#343b49));--_r:var(--incoming-surface,light-dark(#fff,#191d25));--_h:var(--incoming-tint,light-dark(#f4f6f9,#222732));--_o:var(--incoming-good,light-dark(#14774a,#64d19d));--_l:var(--incoming-bad,light-dark(#bd2c22,#ff9287));--_a:var(--incoming-warn,light-dark(#8a5a08,#e5b765));--_c:var(--incoming-radius,12px);display:block;color:var(--_s);font-family:var(--incoming-font,inherit);line-height:1.4;text-align:start}:host([hidden]),[hidden]{display:none!important}*{box-sizing:border-box}.root{container-type:inline-size;display:grid;grid-template-columns:minmax(0,1fr);gap:12px}ul,p{margin:0;padding:0;list-style:none}svg{flex:none;width:20px;fill:none;stroke:currentcolor;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}strong,.title,.headline{font-size:.9375em;font-weight:600}.text{flex:1;min-width:0}.dropzone{display:flex;align-items:center;gap:12px;padding:10px 12px;border:1.5px dashed color-mix(in srgb,var(--_i) 45%,var(--_n));border-radius:var(--_c);background:var(--_h)}.sign{display:grid;flex:none;place-items:center;width:40px;height:40px;border-radius:50%;background:color-mix(in srgb,var(--_t) 12%,transparent);color:var(--_t)}.title,.hint{display:block;text-align:match-parent}.hint{color:var(--_i);font-size:.875em;text-wrap:balance}.compact .hint{display:none}.buttons{display:flex;flex-wrap:wrap;gap:8px}.large{flex-direction:column;padding:36px 20px;text-align:center}.large .sign{margin:6px;scale:1.3}.large .title{font-size:1.0625em}.large .text{flex:none}.large .buttons{justify-content:center;margin-top:6px}.over .dropzone{border-color:var(--_t);border-style:solid;background:color-mix(in srgb,var(--_t) 10%,var(--_r))}.curtain{position:fixed;z-index:9999;inset:12px;justify-content:center;border-color:var(--_t);background:color-mix(in srgb,var(--_r) 90%,transparent);color:var(--_t);font-size:1.375em;pointer-events:none}button{flex:none;display:inline-flex;align-items:center;justify-content:center;min-height:40px;margin:0;padding:0 16px;border:1px solid transparent;border-radius:calc(var(--_c) * .67);background:none;color:inherit;font:inherit;font-size:.875em;font-weight:550;line-height:1.2;white-space:nowrap;cursor:pointer}button:hover{background:color-mix(in srgb,var(--_s) 7%,var(--_r))}.main,.main:hover{background:var(--_t);color:var(--_e)}.main:hover,.danger:hover{filter:brightness(.92)}.quiet{border-color:var(--_n)}.quiet:not(:hover){background:var(--_r)}.danger,.danger:hover{background:var(--_l);color:var(--_r)}.small{min-height:34px;padding:0 12px;font-size:.8125em}.square{width:36px;min-height:36px;margin-inline-end:-4px;padding:0}.square,.link{border:0}.square:not(:hover){color:var(--_i)}.square+.square{margin-inline-start:-8px}.link,.link:hover{min-height:24px;margin-inline-start:8px;padding:0;background:none;color:var(--_l);text-decoration:underline;text-underline-offset:3px}button:disabled{opacity:.5;pointer-events:none}:focus-visible{outline:2px solid var(--_t);outline-offset:2px}.row:focus-visible,.total:focus-visible{outline-offset:-2px}.card{border:1px solid var(--_n);border-radius:var(--_c);background:var(--_r);overflow:clip}.head,.total{position:relative;display:flex;flex-wrap:wrap;align-items:center;gap:8px 12px;min-height:46px;padding:6px 12px 6px 16px;border-bottom:1px solid var(--_n)}.head strong{flex:1}.scroller{scrollbar-width:thin;max-height:var(--incoming-list-height,30em);overflow:auto}.list{position:relative}.row{position:relative;display:flex;align-items:center;gap:12px;min-height:64px;padding:10px 12px}.folder{padding-block:14px}.row+.row:before{content:"";position:absolute;top:0;inset-inline:64px 12px;border-top:1px solid var(--_n)}.icon{display:grid;flex:none;place-items:center;width:40px;height:40px;position:relative;border-radius:8px;background:var(--_h);color:var(--_i)}canvas{width:100%;height:100%;border-radius:inherit}.badge{position:absolute;bottom:-5px;inset-inline-end:-5px;width:18px;padding:2px;border:2px solid var(--_r);border-radius:50%;background:var(--_d);color:var(--_r);stroke-width:4}.row .text{transition:transform .2s}.moving .text{transform:translateY(-5px)}.name{font-size:.9375em;font-weight:500}.cut{display:inline-flex;max-width:100%;vertical-align:top;white-space:pre}.stem{overflow:hidden;text-overflow:ellipsis}.stem:not(:empty){min-width:1em}.tail{flex:none}.facts{color:var(--_i);font-size:.8125em;overflow-wrap:anywhere}.facts,.headline{font-variant-numeric:tabular-nums}[data-tone=soft]{--_d:var(--_i)}[data-tone=good]{--_d:var(--_o)}[data-tone=bad]{--_d:var(--_l)}[data-tone=warn]{--_d:var(--_a)}.row:is([data-tone=bad],[data-tone=warn]) .facts{color:var(--_d)}.bar{position:absolute;bottom:9px;inset-inline:64px 12px;height:3px;border-radius:2px;background:color-mix(in srgb,var(--_s) 10%,transparent);overflow:hidden}.fill{height:100%;border-radius:inherit;background:var(--_d,var(--_t));transform-origin:0;transition:transform .25s linear,background-color .2s}.fill:dir(rtl){transform-origin:100%}.waits .fill{animation:wait 2s ease-in-out infinite alternate}@keyframes wait{to{opacity:.45}}.many .row{position:absolute;inset-inline:0;height:64px;padding-block:0}.many .words,.inside{display:block;overflow:hidden;white-space:nowrap;text-overflow:ellipsis;text-align:match-parent}.many .inside{display:none}.lacks{color:var(--_a);white-space:normal}.total{min-height:64px;padding-block:10px 14px}.sums{flex:1;min-width:12em}.total .buttons{min-width:14em;justify-content:end}.total:not(.asks) .question,.asks .sums>:not(.question){display:none}.total .bar{inset:auto 0 0;height:4px;border-radius:0}.trouble,.refused{display:flex;gap:10px;padding:12px 16px;border-radius:var(--_c);background:color-mix(in srgb,var(--_l) 8%,var(--_r));font-size:.875em;overflow-wrap:anywhere}.trouble{color:var(--_l)}.trouble .badge,.refused .badge{position:static;--_d:var(--_l);border:0}.refused li{color:var(--_i)}.refused .square{margin-block:-7px}@container (max-width: 30em){.compact .sign{display:none}.compact{flex-wrap:wrap}.compact .text{min-width:7em}.compact .buttons,.compact button{flex:auto}.large{padding:28px 16px}.total .buttons{width:100%}.total .buttons button{flex:auto}.total button,.compact button{padding:0 8px}.row{min-height:72px}.worded{display:grid;grid-template-columns:40px 1fr auto;row-gap:8px}.worded .small{grid-area:2 / 2;justify-self:start}.worded.moving{padding-bottom:22px}.worded.moving .text{transform:none}}@media(pointer:coarse){button,.small,.square{min-width:44px;min-height:44px}}@media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}@media(forced-colors:active){.bar{height:6px;border:1px solid}.fill{forced-color-adjust:none;background:Highlight}}';
+  var style_default = ':host{--_t:var(--incoming-accent,light-dark(#2b5fd9,#8db4ff));--_e:var(--incoming-on-accent,light-dark(#fff,#0c1a36));--_s:var(--incoming-ink,light-dark(#1a1f2b,#e9ecf3));--_i:var(--incoming-soft,light-dark(#5a6374,#a2abbc));--_n:var(--incoming-line,light-dark(#dfe3ea,#343b49));--_r:var(--incoming-surface,light-dark(#fff,#191d25));--_h:var(--incoming-tint,light-dark(#f4f6f9,#222732));--_o:var(--incoming-good,light-dark(#14774a,#64d19d));--_l:var(--incoming-bad,light-dark(#bd2c22,#ff9287));--_a:var(--incoming-warn,light-dark(#8a5a08,#e5b765));--_c:var(--incoming-radius,12px);display:block;color:var(--_s);font-family:var(--incoming-font,inherit);line-height:1.4;text-align:start}:host([hidden]),[hidden]{display:none!important}*{box-sizing:border-box}.root{container-type:inline-size;display:grid;grid-template-columns:minmax(0,1fr);gap:12px}ul,p{margin:0;padding:0;list-style:none}svg{flex:none;width:20px;fill:none;stroke:currentcolor;stroke-width:1.6;stroke-linecap:round;stroke-linejoin:round}.heard{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%);white-space:nowrap}strong,.title,.headline,.name{font-size:.9375em;font-weight:600}.text{flex:1;min-width:0}.dropzone,.head,.total,.row{position:relative;display:flex;align-items:center;gap:12px;padding:12px}.sign,.icon,button{flex:none;display:inline-grid;place-items:center}.sign,.icon{position:relative;width:40px;height:40px;border-radius:8px;background:var(--_h);color:var(--_i)}.title,.hint,.inside,.many .words{display:block;text-align:match-parent;text-align:-webkit-match-parent}.dropzone{border:1.5px dashed color-mix(in srgb,var(--_i),var(--_n));border-radius:var(--_c);background:var(--_h)}.disabled .dropzone{--_t:var(--_i);color:var(--_i)}.sign{border-radius:50%;background:color-mix(in srgb,var(--_t) 10%,transparent);color:var(--_t)}.hint{color:var(--_i);font-size:.875em;text-wrap:balance}.buttons{display:flex;flex-wrap:wrap;gap:8px}.compact .hint{display:none}.large{flex-direction:column;padding:36px 20px;text-align:center}.large .sign{margin:6px;scale:1.3}.large .title{font-size:1.0625em}.large .text{flex:none}.large .buttons{justify-content:center;margin-top:6px}.over .dropzone{border-color:var(--_t);border-style:solid;background:color-mix(in srgb,var(--_t) 10%,var(--_r))}.curtain{position:fixed;z-index:99;inset:12px;justify-content:center;border-color:var(--_t);background:var(--_r);opacity:.92;color:var(--_t);font-size:1.375em;pointer-events:none}button{min-height:40px;padding:0 16px;border:1px solid transparent;border-radius:calc(var(--_c) * .67);background:none;color:inherit;font:inherit;font-size:.875em;font-weight:550;white-space:nowrap;cursor:pointer}button:not(.link):hover{box-shadow:inset 0 0 0 3em color-mix(in srgb,var(--_s) 10%,transparent)}.main{background:var(--_t);color:var(--_e)}.quiet{border-color:var(--_n);background:var(--_r)}.danger{background:var(--_l);color:var(--_r)}.small{min-height:34px;padding:0 12px;font-size:.8125em}.square{width:36px;min-height:36px;margin-inline-end:-4px;color:var(--_i)}.square,.link{padding:0;border:0}.square+.square{margin-inline-start:-8px}.link{min-height:24px;margin-inline-start:8px;color:var(--_l);text-decoration:underline}button:disabled{opacity:.5;pointer-events:none}:focus-visible{outline:2px solid var(--_t);outline-offset:2px}.row:focus-visible,.total:focus-visible{outline-offset:-2px}.card{border:1px solid var(--_n);border-radius:var(--_c);background:var(--_r);overflow:clip}.head,.total{flex-wrap:wrap;gap:8px 12px;padding-block:6px;border-bottom:1px solid var(--_n)}.head{min-height:46px}.head strong{flex:1}.scroller{scrollbar-width:thin;max-height:var(--incoming-list-height,30em);overflow:auto}.list{position:relative}.row{min-height:64px}.bar,.row+.row:before{position:absolute;inset-inline:64px 12px}.row+.row:before{content:"";top:0;border-top:1px solid var(--_n)}canvas{width:100%;height:100%;border-radius:inherit}.badge{position:absolute;bottom:-5px;inset-inline-end:-5px;width:18px;padding:2px;border:2px solid var(--_r);border-radius:50%;background:var(--_d);color:var(--_r);stroke-width:4}.row .text{transition:transform .2s}.moving .text{transform:translateY(-5px)}.name{font-weight:500}.cut{display:inline-flex;max-width:100%;vertical-align:top;white-space:pre}.stem,.inside,.many .words{overflow:hidden;text-overflow:ellipsis}.stem:not(:empty){min-width:1em}.tail{flex:none}.facts{color:var(--_i);font-size:.8125em;overflow-wrap:anywhere}.facts,.headline{font-variant-numeric:tabular-nums}[data-tone=soft]{--_d:var(--_i)}[data-tone=good]{--_d:var(--_o)}[data-tone=bad]{--_d:var(--_l)}[data-tone=warn]{--_d:var(--_a)}.row:is([data-tone=bad],[data-tone=warn]) .facts{color:var(--_d)}.bar{bottom:9px;height:3px;border-radius:2px;background:var(--_n);overflow:hidden}.fill{height:100%;border-radius:inherit;background:var(--_d,var(--_t));transform-origin:0;transition:.2s linear}.fill:dir(rtl){transform-origin:100%}.waits .fill{animation:wait 1.5s infinite alternate}@keyframes wait{to{opacity:.45}}.many .row{position:absolute;inset-inline:0;height:64px;padding-block:0}.inside,.many .words{white-space:nowrap}.many .inside{display:none}.lacks{color:var(--_a);white-space:normal}.total{min-height:64px;padding-block:10px 14px}.sums{flex:1;min-width:12em}.total .buttons{min-width:14em;justify-content:end}.total:not(.asks) .question,.asks .sums>:not(.question){display:none}.total .bar{inset:auto 0 0;height:4px;border-radius:0}.trouble,.refused{display:flex;align-items:start;gap:10px;padding:12px 16px;border-radius:var(--_c);background:color-mix(in srgb,var(--_l) 10%,var(--_r));overflow-wrap:anywhere}.trouble{color:var(--_l)}.trouble,.refused li{font-size:.875em}.trouble .badge,.refused .badge{position:static;--_d:var(--_l);border:0}.refused li{color:var(--_i)}.refused .square{margin-block:-7px}@container (max-width: 30em){.compact{flex-wrap:wrap}.compact .sign{display:none}.compact .text{flex:99 auto}.compact .buttons,.compact button,.total button{flex:auto}.compact button,.total button{padding:0 8px}.large{padding:28px 16px}.total .buttons{width:100%}.worded{display:grid;grid-template-columns:40px 1fr auto;row-gap:8px}.worded .small{grid-area:2 / 2;justify-self:start}.worded.moving{padding-bottom:22px}.worded.moving .text{transform:none}}@media(pointer:coarse){button,.small,.square{min-width:44px;min-height:44px}.row button{margin-block:-2px}}@media(prefers-reduced-motion:reduce){*{transition:none!important;animation:none!important}}@media(forced-colors:active){.bar{height:6px;border:1px solid}.fill{forced-color-adjust:none;background:Highlight}}';
 
   // src/element/styles.js
   var sheet;
@@ -1965,77 +1957,39 @@
     said_failed: (name, why) => `${name} failed. ${why}`,
     said_retrying: (why) => `${why} The uploads resume without your help.`,
     said_running: "The connection is back.",
-    said_cancelled: (name) => `${name} is cancelled.`,
-    units: ["bytes", "kB", "MB", "GB", "TB"],
-    per_second: (size) => `${size}/s`,
-    seconds: (s) => `${s} s`,
-    minutes: (min) => `${min} min`,
-    hours: (h2, min) => `${h2} h ${min} min`
+    said_cancelled: (name) => `${name} is cancelled.`
   };
-
-  // src/element/format.js
-  var formats_in = (lang) => [0, 1].map((decimals) => new Intl.NumberFormat(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
-  function valid_formats(lang) {
-    try {
-      return formats_in(lang || void 0);
-    } catch (error) {
-      return formats_in();
-    }
-  }
-  function formats_for(texts, lang) {
-    const [whole2, decimal] = valid_formats(lang);
-    const format = {
-      /** Never rounded up: 100 % means that nothing is missing. @param {number} fraction */
-      percent: (fraction) => `${format.count(Math.floor(100 * fraction + 1e-9))} %`,
-      /** @param {number} files */
-      count: (files) => whole2.format(files),
-      /** @param {number} bytes */
-      size(bytes) {
-        const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
-        return `${(power ? decimal : whole2).format(bytes / 1e3 ** power)} ${texts.units[power]}`;
-      },
-      /** @param {number} bytes_per_s */
-      speed: (bytes_per_s) => texts.per_second(format.size(bytes_per_s)),
-      /** @param {number} seconds rounded up */
-      time(seconds) {
-        const s = Math.ceil(seconds);
-        const min = Math.ceil(seconds / 60);
-        if (s < 60) return texts.seconds(s);
-        return min < 60 ? texts.minutes(min) : texts.hours(Math.floor(min / 60), min % 60);
-      }
-    };
-    return format;
-  }
 
   // src/element/kinds.js
   var KINDS = [
     ["image", /^image|\.(jpe?g|png|gif|webp|hei[cf]|tiff?|svg|raw|psd)$/],
     ["video", /^video|\.(mp4|mov|mkv|avi|webm)$/],
     ["audio", /^audio|\.(mp3|wav|flac|ogg|m4a)$/],
-    ["archive", /zip$|\.(tar|t?gz|xz|7z|rar|zst|iso|dmg)$/],
+    ["archive", /zip\||\.(zip|tar|t?gz|xz|7z|rar|zst|iso|dmg)$/],
     ["text", /^text|\.(pdf|docx?|od[st]|txt|csv|md|rtf|pptx?|xlsx?|json|xml)$/]
   ];
-  function kind_of(path, type, files_total) {
+  function kind_of(path, type = "", files_total = 0) {
     if (files_total) return "folder";
-    const name = path.toLowerCase();
-    const found = KINDS.find(([, pattern]) => pattern.test(type) || pattern.test(name));
-    return found ? found[0] : "file";
+    const both = `${type}|${path}`.toLowerCase();
+    return KINDS.find(([, pattern]) => pattern.test(both))?.[0] || "file";
   }
 
   // src/element/view.js
+  var STILL = { tone: "soft", is_still: true };
+  var WAITS = { waits: true };
   var STATES2 = {
-    waiting: { tone: "soft", is_still: true },
-    asking: { tone: "soft", is_still: true, waits: true },
-    reading: { tone: "soft", is_still: true },
-    begun: { tone: "soft", is_still: true, go: "continue" },
-    missing: { tone: "soft", is_still: true, go: "find_file" },
-    connecting: { waits: true },
-    checking: { waits: true },
+    waiting: STILL,
+    asking: { ...STILL, ...WAITS },
+    reading: STILL,
+    begun: { ...STILL, go: "continue" },
+    missing: { ...STILL, go: "find_file" },
+    connecting: WAITS,
+    checking: WAITS,
     retrying: { tone: "warn", go: "retry_now" },
     elsewhere: { tone: "soft" },
-    paused: { tone: "soft", is_still: true, go: "resume" },
-    waiting_for_app: { waits: true },
-    cancelling: { waits: true },
+    paused: { ...STILL, go: "resume" },
+    waiting_for_app: WAITS,
+    cancelling: WAITS,
     finished: { tone: "good", has_ended: true },
     cancelled: { tone: "soft", has_ended: true },
     failed: { tone: "bad", has_ended: true, go: "retry" },
@@ -2044,7 +1998,7 @@
   var NAMES_SHOWN = 3;
   var about = ({ state }) => STATES2[state] || {};
   function view(now, texts, lang) {
-    const format = formats_for(texts, lang);
+    const format = formats(lang, texts);
     const { begun, files, refused, multiple } = now;
     const count = files.length;
     return {
@@ -2088,7 +2042,7 @@
       tone,
       facts: facts_of(file, fraction, now, texts, format),
       inside: inside_of(file, texts, format),
-      lacks: file.left_out.length > 0,
+      lacks: file.upload.left_out?.length,
       fraction,
       bar: !has_ended && (bytes_acked > 0 || !is_still),
       waits,
@@ -2109,46 +2063,42 @@
     return file.can_cancel ? "cancel" : "";
   }
   function facts_of(file, fraction, now, texts, format) {
-    const { state, reason, message, size, bytes_acked, next_retry_at } = file;
-    const { trying_again } = texts;
+    const { state, reason, message, size, bytes_acked, upload } = file;
     const percent = format.percent(fraction);
     const amount = bytes_acked ? texts.part_of(percent, format.size(size)) : format.size(size);
-    const what = message.replace(/\.$/, "") || /** @type {any} */
+    const what = message.replace(/^([^.]*)\.$/, "$1") || /** @type {any} */
     texts[state];
-    const pace = pace_of(file, texts, format);
+    const pace = pace_of(upload, texts, format);
     switch (state) {
       case "finished":
         return [texts.finished, format.size(size)];
-      case "failed":
-      case "refused":
-      case "cancelled":
-        return [message || what];
-      case "cancelling":
-      case "reading":
-      case "waiting_for_app":
-        return [what];
       case "retrying": {
-        const wait_s2 = next_retry_at === null ? 0 : (next_retry_at - now.now_ms) / 1e3;
-        if (!message.endsWith(trying_again) || wait_s2 <= 0) return [message];
-        return [message.slice(0, -trying_again.length) + texts.retry_in(format.time(wait_s2))];
+        const wait_s2 = (Number(upload.next_retry_at) - now.now_ms) / 1e3;
+        return [wait_s2 > 0 ? message.replace(texts.trying_again, texts.retry_in(format.time(wait_s2))) : message];
       }
       case "uploading":
-        if (reason) return [percent, message];
+        if (reason) return [percent, what];
         return pace.length ? [percent, ...pace] : [amount];
       case "elsewhere":
         return [texts.elsewhere, percent, ...pace.slice(1)];
       case "begun":
       case "missing":
         return [amount];
-      default:
+      case "waiting":
+      case "asking":
+      case "connecting":
+      case "checking":
+      case "paused":
         return [what, amount];
+      default:
+        return [what];
     }
   }
   function pace_of({ bytes_per_s, seconds_left }, texts, format) {
     if (!bytes_per_s) return [];
-    return [format.speed(bytes_per_s), ...seconds_left === null ? [] : [texts.left(format.time(seconds_left))]];
+    return [format.speed(bytes_per_s), ...seconds_left == null ? [] : [texts.left(format.time(seconds_left))]];
   }
-  function inside_of({ state, files_total, files_acked, current_file, left_out }, texts, format) {
+  function inside_of({ state, files_total, upload: { files_acked, current_file = "", left_out = [] } }, texts, format) {
     if (!files_total || state === "reading") return [];
     const all = texts.files(files_total, format.count(files_total));
     const count = left_out.length;
@@ -2167,16 +2117,9 @@
     const can_pause = open.some((file) => file.can_pause && file.state !== "paused");
     const can_cancel = open.some((file) => file.can_cancel);
     const asks = asking_to_cancel && can_cancel;
-    const possible = {
-      retry_all: total.failed > 0,
-      pause_all: can_pause,
-      resume_all: !can_pause && open.some(({ state }) => state === "paused"),
-      cancel_all: can_cancel,
-      clear: !open.length
-    };
     return {
       headline: texts.files_done(
-        sum(({ state, files_total, files_acked }) => files_total ? files_acked : Number(state === "finished")),
+        sum(({ state, files_total, upload }) => files_total ? upload.files_acked || 0 : Number(state === "finished")),
         sum(({ files_total }) => files_total || 1)
       ),
       failed: total.failed ? texts.files_failed(total.failed) : "",
@@ -2188,7 +2131,12 @@
       ),
       /** Whether it asks if everything is to be cancelled. */
       asks,
-      actions: asks ? ["keep", "cancel_really"] : Object.keys(possible).filter((name) => possible[name])
+      actions: asks ? ["keep", "cancel_really"] : [
+        total.failed && "retry_all",
+        can_pause ? "pause_all" : open.some(({ state }) => state === "paused") && "resume_all",
+        can_cancel && "cancel_all",
+        !open.length && "clear"
+      ].filter(Boolean)
     };
   }
 
@@ -2197,75 +2145,102 @@
   var COUNTDOWN_MS = 500;
   var VALUES = ["tickets", "server", "name", "accept", "max-bytes", "max-files", "at-once", "capture"];
   var FLAGS = ["multiple", "directory", "disabled", "required", "drop-anywhere", "keep-awake", "warn-before-unload"];
-  var Base = typeof HTMLElement === "undefined" ? (
-    /** @type {typeof HTMLElement} */
-    /** @type {unknown} */
-    class {
+  var Base = (
+    /** @type {any} */
+    globalThis.HTMLElement || class {
     }
-  ) : HTMLElement;
+  );
   var IncomingUpload = class extends Base {
-    static get formAssociated() {
-      return true;
-    }
-    static get observedAttributes() {
-      return [...VALUES, ...FLAGS, "lang"];
-    }
+    static formAssociated = true;
+    static observedAttributes = [...VALUES, ...FLAGS, "lang"];
+    own_texts = (
+      /** @type {Partial<Texts>} */
+      {}
+    );
+    all_texts = (
+      /** @type {Texts} */
+      { ...TEXTS }
+    );
+    shared_texts = (
+      /** @type {object | null} */
+      null
+    );
+    own_get_ticket = (
+      /** @type {GetTicket | null} */
+      null
+    );
+    own_queue = (
+      /** @type {Queue | null} */
+      null
+    );
+    page_queue = (
+      /** @type {Queue | null} */
+      null
+    );
+    begun = (
+      /** @type {Unfinished[]} */
+      []
+    );
+    wanted = (
+      /** @type {Unfinished | null} */
+      null
+    );
+    // the one whose file or folder is being chosen
+    /** How many files of a folder are listed so far. @type {Map<string, number>} */
+    reading = /* @__PURE__ */ new Map();
+    is_apart = false;
+    // the app takes files only: each one of a folder is an upload
+    refused = (
+      /** @type {string[]} */
+      []
+    );
+    seen = (
+      /** @type {Map<number, ItemSnapshot>} */
+      /* @__PURE__ */ new Map()
+    );
+    tickets_now = (
+      /** @type {string[]} */
+      []
+    );
+    is_disabled = false;
+    asks = false;
+    // whether everything is to be cancelled
+    is_reset = false;
+    // what is being cancelled leaves the list
+    is_lost = false;
+    was_all_finished = false;
+    stops = (
+      /** @type {(() => void)[]} */
+      []
+    );
+    timer = 0;
+    internals = this.attachInternals();
+    shadow = this.attachShadow({ mode: "open", delegatesFocus: true });
+    panel = make_panel(this.shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
+      const item = this.item(key);
+      const canvas = item && await picture_of(
+        /** @type {File} */
+        item.file
+      );
+      if (canvas) picture.replaceWith(canvas);
+    });
+    inputs = make_inputs(this.shadow, this);
+    speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
     constructor() {
       super();
-      const shadow = this.attachShadow({ mode: "open", delegatesFocus: true });
-      add_style(shadow, style_default);
-      this.internals = this.attachInternals();
-      this.panel = make_panel(shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
-        const item = this.item(key);
-        const canvas = item && await picture_of(
-          /** @type {File} */
-          item.file
-        );
-        if (canvas) picture.replaceWith(canvas);
-      });
-      this.inputs = make_inputs(shadow, this);
-      this.own_texts = /** @type {Partial<Texts>} */
-      {};
-      this.all_texts = /** @type {Texts} */
-      { ...TEXTS };
-      this.shared_texts = /** @type {object | null} */
-      null;
-      this.own_get_ticket = /** @type {GetTicket | null} */
-      null;
-      this.own_queue = /** @type {Queue | null} */
-      null;
-      this.page_queue = /** @type {Queue | null} */
-      null;
-      this.begun = /** @type {Unfinished[]} */
-      [];
-      this.wanted = /** @type {Unfinished | null} */
-      null;
-      this.reading = /* @__PURE__ */ new Map();
-      this.is_apart = false;
-      this.refused = /** @type {string[]} */
-      [];
-      this.seen = /** @type {Map<number, ItemSnapshot>} */
-      /* @__PURE__ */ new Map();
-      this.tickets_now = /** @type {string[]} */
-      [];
-      this.is_disabled = false;
-      this.asks = false;
-      this.is_reset = false;
-      this.is_lost = false;
-      this.was_all_finished = false;
-      this.stops = /** @type {(() => void)[]} */
-      [];
-      this.timer = 0;
-      this.speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
+      add_style(this.shadow, style_default);
     }
     // ---- in the page ----
     connectedCallback() {
       for (const name of ["queue", "get_ticket", "texts"]) {
-        const values = Object.getOwnPropertyDescriptor(this, name);
-        if (!values) continue;
-        delete /** @type {any} */
-        this[name];
-        this[name] = values.value;
+        if (!Object.hasOwn(this, name)) continue;
+        const own2 = (
+          /** @type {any} */
+          this
+        );
+        const value = own2[name];
+        delete own2[name];
+        own2[name] = value;
       }
       this.connect();
     }
@@ -2287,18 +2262,18 @@
       this.leave();
       const { queue } = this;
       if (queue === this.own_queue) {
-        queue.at_once = this.number("at-once") || 3;
+        queue.at_once = limit(this.at_once) || 3;
         queue.restrictions = {
-          accept: this.getAttribute("accept"),
-          max_bytes: this.number("max-bytes"),
-          max_files: this.is_multiple ? this.number("max-files") : 1,
+          accept: this.accept,
+          max_bytes: limit(this.max_bytes),
+          max_files: this.is_multiple ? limit(this.max_files) : 1,
           disallow_duplicates: true
         };
       }
       this.inputs.update();
       this.stops = [listen_to_page(this), queue.subscribe(() => this.draw_in(DRAW_MS))];
       if (incoming_default) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), { ...this.server_options, owner: this.owner }));
-      if (this.hasAttribute("keep-awake")) this.stops.push(keep_awake(
+      if (this.keep_awake) this.stops.push(keep_awake(
         /** @type {any} */
         queue
       ));
@@ -2311,7 +2286,7 @@
     }
     /** Stops the uploads of its own queue without cancelling them: they can be continued. */
     leave_queue() {
-      if (this.own_queue) this.own_queue.dispose();
+      this.own_queue?.dispose();
       this.own_queue = null;
       this.stop_reading();
       this.seen.clear();
@@ -2332,20 +2307,16 @@
     // ---- the queue ----
     /** The queue of its uploads: its own, unless the page has set one. @returns {Queue} */
     get queue() {
-      if (this.page_queue) return this.page_queue;
-      if (!this.own_queue) {
-        this.own_queue = new Queue({
-          get_ticket: (item, signal) => this.ticket_of(item, signal),
-          resume_unfinished: () => this.begun.filter(({ live }) => !live),
-          uploader_options: () => ({
-            ...this.server_options,
-            when_unreadable: "leave_out",
-            // the other files of a folder are worth having, and the row names those that are missing
-            warn_before_unload: this.hasAttribute("warn-before-unload")
-          })
-        });
-      }
-      return this.own_queue;
+      return this.page_queue || (this.own_queue ||= new Queue({
+        get_ticket: (item, signal) => this.ticket_of(item, signal),
+        resume_unfinished: () => this.begun.filter(({ live }) => !live),
+        uploader_options: () => ({
+          ...this.server_options,
+          when_unreadable: "leave_out",
+          // the other files of a folder are worth having, and the row names those that are missing
+          warn_before_unload: this.warn_before_unload
+        })
+      }));
     }
     /** @param {Queue | null} queue */
     set queue(queue) {
@@ -2353,15 +2324,11 @@
       this.page_queue = queue;
       this.connect();
     }
-    /** @param {string} name @returns {number | null} a whole number above 0 */
-    number(name) {
-      return Math.max(0, Math.floor(Number(this.getAttribute(name)))) || null;
-    }
     get is_multiple() {
-      return this.hasAttribute("multiple") || this.hasAttribute("directory");
+      return this.multiple || this.directory;
     }
     get takes_folders() {
-      return this.hasAttribute("directory") && !this.is_apart && "list_folder" in incoming_default;
+      return this.directory && !this.is_apart && "list_folder" in incoming_default;
     }
     get takes_files() {
       return !this.is_disabled && !this.trouble;
@@ -2369,16 +2336,15 @@
     /** Why nothing can be uploaded at all, in a sentence; else "". */
     get trouble() {
       if (!incoming_default) return this.all_texts.no_server;
-      return this.page_queue || this.own_get_ticket || this.getAttribute("tickets") ? "" : this.all_texts.no_tickets;
+      return this.page_queue || this.own_get_ticket || this.tickets ? "" : this.all_texts.no_tickets;
     }
     /** Where the server is, if the page has said so for this element. */
     get server_options() {
-      const server2 = this.getAttribute("server");
-      return server2 ? { server: server2 } : {};
+      return { server: this.server || void 0 };
     }
     /** What an upload of this element is known by after a reload. */
     get owner() {
-      return `${location.pathname} ${this.id || this.getAttribute("name") || ""}`;
+      return `${location.pathname} ${this.id || this.name}`;
     }
     /** @param {string} key */
     item(key) {
@@ -2386,7 +2352,7 @@
     }
     /** @param {Item} item @param {AbortSignal} signal */
     async ticket_of(item, signal) {
-      const get_ticket = this.own_get_ticket || ticket_from(new URL(String(this.getAttribute("tickets")), document.baseURI));
+      const get_ticket = this.own_get_ticket || ticket_from(new URL(this.tickets, document.baseURI));
       const ticket = await get_ticket(item, signal);
       remember(ticket, item.handle, this.owner);
       return ticket;
@@ -2403,7 +2369,7 @@
       const { queue, reading } = this;
       this.is_reset = false;
       const { refused } = await queue.add_all(source, {
-        folders: this.takes_folders || Boolean(wanted && wanted.files_total),
+        folders: this.takes_folders || Boolean(wanted?.files_total),
         onlisting: (path, files) => {
           if (files === null) reading.delete(path);
           else reading.set(path, files);
@@ -2488,10 +2454,7 @@
     async choose(wanted) {
       this.wanted = wanted;
       const { files, folder } = this.inputs;
-      if (wanted && wanted.files_total) {
-        folder.click();
-        return;
-      }
+      if (wanted?.files_total) return folder.click();
       const picked = await pick_with_handles({ accept: files.accept, multiple: this.is_multiple && !wanted });
       if (!picked) files.click();
       else if (picked.length) this.add(picked);
@@ -2499,7 +2462,7 @@
     // ---- what is shown ----
     /** @param {number} ms */
     draw_in(ms) {
-      this.timer = this.timer || setTimeout(() => this.draw(), ms);
+      this.timer ||= setTimeout(() => this.draw(), ms);
     }
     draw() {
       clearTimeout(this.timer);
@@ -2511,7 +2474,7 @@
       this.is_reset = this.is_reset && items.length > 0;
       const texts = (
         /** @type {Partial<incoming.Texts>} */
-        incoming_default && incoming_default.texts || TEXTS
+        incoming_default?.texts || TEXTS
       );
       if (this.shared_texts !== texts) this.all_texts = /** @type {Texts} */
       { ...texts, ...TEXTS, ...texts.element, ...this.own_texts };
@@ -2519,7 +2482,7 @@
       const { all_texts } = this;
       const files = items.map(file_now).concat([...this.reading].map(([path, count]) => reading_now(path, all_texts.listing(count))));
       const here = new Set(items.map(({ upload_id }) => upload_id));
-      const near = this.closest("[lang]");
+      const has_coarse_pointer = matchMedia("(pointer: coarse)").matches;
       this.compare(items);
       this.panel.draw(view({
         files,
@@ -2530,17 +2493,17 @@
         now_ms: Date.now(),
         disabled: this.is_disabled,
         multiple: this.is_multiple,
-        directory: this.hasAttribute("directory"),
-        camera: this.hasAttribute("capture") && matchMedia("(pointer: coarse)").matches,
-        touch: matchMedia("(pointer: coarse) and (hover: none)").matches,
-        max_bytes: this.number("max-bytes") || 0,
+        directory: this.directory,
+        camera: has_coarse_pointer && this.hasAttribute("capture"),
+        touch: has_coarse_pointer && matchMedia("(hover: none)").matches,
+        max_bytes: limit(this.max_bytes) || 0,
         asking_to_cancel: this.asks
-      }, all_texts, near ? String(near.getAttribute("lang")) : ""), all_texts);
+      }, all_texts, this.closest("[lang]")?.getAttribute("lang") || ""), all_texts);
       this.update_form(items);
       const lost = files.find(({ state }) => state === "retrying");
-      if (Boolean(lost) !== this.is_lost) this.speech.hear({ connection: lost ? lost.message : "" });
-      this.is_lost = Boolean(lost);
-      if (files.some(({ next_retry_at }) => next_retry_at !== null)) this.draw_in(COUNTDOWN_MS);
+      if (!lost === this.is_lost) this.speech.hear({ connection: lost ? lost.message : "" });
+      this.is_lost = !!lost;
+      if (files.some(({ upload }) => upload.next_retry_at)) this.draw_in(COUNTDOWN_MS);
     }
     get texts() {
       return this.own_texts;
@@ -2576,8 +2539,8 @@
           continue;
         }
         const detail = { item, upload_id, message, reason };
-        const { left_out = [] } = upload || {};
-        if (left_out.length && state === "finished") this.speech.hear({ left_out: [path, left_out] });
+        const left_out = upload?.left_out;
+        if (left_out?.length && state === "finished") this.speech.hear({ left_out: [path, left_out] });
         if (state === "cancelled" && upload_id) forget(upload_id, this.server_options);
         if (state === "finished") this.tell("upload-finished", detail);
         if (state === "failed") this.tell("upload-failed", detail);
@@ -2602,55 +2565,48 @@
       const { all_texts: texts, internals } = this;
       const value = tickets_of(items);
       const is_busy2 = this.reading.size > 0 || items.some(({ ended }) => !ended);
-      const is_missing = this.hasAttribute("required") && !value.length;
+      const is_missing = this.required && !value.length;
       internals.setValidity(
-        is_busy2 ? { customError: true } : { valueMissing: is_missing },
+        { customError: is_busy2, valueMissing: is_missing },
         is_busy2 ? texts.busy : is_missing ? texts.missing : "",
         this.panel.anchor()
       );
       if (value.join() === this.tickets_now.join()) return;
       this.tickets_now = value;
       const data = new FormData();
-      value.forEach((ticket) => data.append(this.getAttribute("name") || "", ticket));
-      internals.setFormValue(this.hasAttribute("name") ? data : null);
+      value.forEach((ticket) => data.append(this.name, ticket));
+      internals.setFormValue(this.name ? data : null);
       this.tell("change");
     }
   };
+  function limit(value) {
+    return Math.max(0, Math.floor(Number(value))) || null;
+  }
   function tickets_of(items) {
     return items.filter(({ state }) => state === "finished").map(({ upload_id }) => upload_id);
   }
   var { prototype } = IncomingUpload;
+  var property = (name, get, set2) => Object.defineProperty(prototype, name, { configurable: true, get, set: set2 });
   for (const name of [...VALUES, ...FLAGS]) {
     const is_flag = FLAGS.includes(name);
-    Object.defineProperty(prototype, name.replace(/-/g, "_"), {
-      configurable: true,
-      /** @this {IncomingUpload} */
-      get() {
-        return is_flag ? this.hasAttribute(name) : this.getAttribute(name) || "";
-      },
-      /** @this {IncomingUpload} @param {any} value */
-      set(value) {
-        set(this, name, is_flag ? value ? "" : null : value === null || value === void 0 ? null : String(value));
-      }
+    property(name.replace(/-/g, "_"), function() {
+      return is_flag ? this.hasAttribute(name) : this.getAttribute(name) || "";
+    }, function(value) {
+      set(this, name, is_flag ? value ? "" : null : value == null ? null : String(value));
     });
   }
   for (const name of ["form", "labels", "validity", "validationMessage", "willValidate", "checkValidity", "reportValidity"]) {
-    Object.defineProperty(prototype, name, {
-      configurable: true,
-      /** @this {IncomingUpload} */
-      get() {
-        const value = (
-          /** @type {any} */
-          this.internals[name]
-        );
-        return typeof value === "function" ? value.bind(this.internals) : value;
-      }
+    property(name, function() {
+      const value = (
+        /** @type {any} */
+        this.internals[name]
+      );
+      return value?.bind?.(this.internals) || value;
     });
   }
   function define() {
-    if (typeof customElements !== "undefined" && !customElements.get("incoming-upload")) {
-      customElements.define("incoming-upload", IncomingUpload);
-    }
+    const { customElements: all } = globalThis;
+    if (all && !all.get("incoming-upload")) all.define("incoming-upload", IncomingUpload);
   }
 
   // src/element/server.js

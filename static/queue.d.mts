@@ -267,4 +267,26 @@ export interface QueueTexts {
   no_files: string;
   duplicate: string;
   units: readonly string[];
+  per_second: (size: string) => string;
+  seconds: (s: number) => string;
+  minutes: (min: number) => string;
+  hours: (h: number, min: number) => string;
 }
+
+/** Numbers as people read them. docs/reference/queue.md has examples. */
+export interface Formats {
+  /** Never rounded up: 100 % means that nothing is missing. */
+  percent(fraction: number): string;
+  count(number: number): string;
+  size(bytes: number): string;
+  speed(bytes_per_s: number): string;
+  /** Rounded up. */
+  time(seconds: number): string;
+}
+
+/**
+ * How a language writes numbers.
+ * @param lang a BCP 47 tag; the default is the browser's language
+ * @param texts entries in place of those of `incoming.texts`
+ */
+export declare function formats(lang?: string, texts?: Partial<QueueTexts>): Formats;

@@ -14,7 +14,11 @@ var ENGLISH = {
   unreadable: "The file cannot be read.",
   no_files: "There are no files in this folder.",
   duplicate: "This is already in the list.",
-  units: ["bytes", "kB", "MB", "GB", "TB"]
+  units: ["bytes", "kB", "MB", "GB", "TB"],
+  per_second: (size) => `${size}/s`,
+  seconds: (s) => `${s} s`,
+  minutes: (min) => `${min} min`,
+  hours: (h, min) => `${h} h ${min} min`
 };
 function text(key) {
   const { texts = {} } = (
@@ -181,6 +185,41 @@ function files_in({ name, entries }) {
     /** @type {File} */
     file
   ) }));
+}
+
+// src/queue/format.js
+var formats_in = (lang) => [0, 1].map((decimals) => new Intl.NumberFormat(lang, { minimumFractionDigits: decimals, maximumFractionDigits: decimals }));
+function valid_formats(lang) {
+  try {
+    return formats_in(lang || void 0);
+  } catch (error) {
+    return formats_in();
+  }
+}
+function formats(lang = "", texts = {}) {
+  const [whole2, decimal] = valid_formats(lang);
+  const say = (key) => texts[key] || text(key);
+  const format = {
+    /** Never rounded up: 100 % means that nothing is missing. @param {number} fraction */
+    percent: (fraction) => `${format.count(Math.floor(100 * fraction + 1e-9))} %`,
+    /** @param {number} files */
+    count: (files) => whole2.format(files),
+    /** @param {number} bytes */
+    size(bytes) {
+      const power = bytes < 1e3 ? 0 : Math.min(4, Math.floor(Math.log10(bytes) / 3));
+      return `${(power ? decimal : whole2).format(bytes / 1e3 ** power)} ${say("units")[power]}`;
+    },
+    /** @param {number} bytes_per_s */
+    speed: (bytes_per_s) => say("per_second")(format.size(bytes_per_s)),
+    /** @param {number} seconds rounded up */
+    time(seconds) {
+      const s = Math.ceil(seconds);
+      const min = Math.ceil(seconds / 60);
+      if (s < 60) return say("seconds")(s);
+      return min < 60 ? say("minutes")(min) : say("hours")(Math.floor(min / 60), min % 60);
+    }
+  };
+  return format;
 }
 
 // src/queue/queue.js
@@ -964,6 +1003,7 @@ export {
   check_file,
   files_in,
   files_of,
+  formats,
   is_accepted,
   ticket_from
 };

@@ -1,3 +1,3 @@
-/*! vue.mjs 0.3.0: composables for Vue. MIT license. */
+/*! vue.mjs 0.3.0: MIT license. */
 import{computed as t,markRaw as e,onScopeDispose as s,shallowRef as i,toRaw as n,toValue as r,watch as h}from"vue";import{Queue as o}from"./queue.mjs";var l={per_frame:!0};function a(t){let e=i(null);return h(()=>n(r(t))||null,(t,s,i)=>{let n=()=>{e.value=t&&t.snapshot()};t&&i(t.subscribe(n,l)),n()},{immediate:!0,flush:"sync"}),e}function c(r){let h=function(t){return"add_all"in t}(r)?n(r):null,a=e(h||new o(r)),c=i(a.snapshot()),d=a.subscribe(()=>{c.value=a.snapshot()},l);return s(()=>{d(),h||a.dispose()}),{queue:a,items:t(()=>c.value.items),totals:t(()=>c.value.totals)}}export{c as useQueue,a as useUpload};
 //# sourceMappingURL=vue.min.mjs.map

@@ -67,12 +67,7 @@ var ELEMENT = {
   said_failed: (name, why) => `${name} ist fehlgeschlagen. ${why}`,
   said_retrying: (why) => `${why} Die Uploads gehen von selbst weiter.`,
   said_running: "Die Verbindung ist wieder da.",
-  said_cancelled: (name) => `${name} ist abgebrochen.`,
-  units: ["Bytes", "kB", "MB", "GB", "TB"],
-  per_second: (size) => `${size}/s`,
-  seconds: (s) => `${s} s`,
-  minutes: (min) => `${min} min`,
-  hours: (h, min) => `${h} h ${min} min`
+  said_cancelled: (name) => `${name} ist abgebrochen.`
 };
 
 // src/texts/de.js
@@ -144,6 +139,10 @@ var GERMAN = {
   no_files: "In diesem Ordner sind keine Dateien.",
   duplicate: "Das steht schon in der Liste.",
   units: ["Bytes", "kB", "MB", "GB", "TB"],
+  per_second: (size) => `${size}/s`,
+  seconds: (s) => `${s} s`,
+  minutes: (min) => `${min} min`,
+  hours: (h, min) => `${h} h ${min} min`,
   element: ELEMENT
 };
 var de_default = GERMAN;

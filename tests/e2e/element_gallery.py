@@ -84,6 +84,32 @@ class Gallery:
         found: list[str] = self.driver.execute_script(script)
         return found
 
+    def crooked(self) -> list[str]:
+        """Returns icons that are not square, rows that overlap, and words that touch a bar."""
+        script = """
+            const crooked = [];
+            for (const { shadowRoot, previousSibling } of document.querySelectorAll('main > div')) {
+              const all = (what, where = shadowRoot) => (
+                [...where.querySelectorAll(what)].filter((each) => each.checkVisibility()));
+              const box = (each) => each.getBoundingClientRect();
+              const note = (what) => crooked.push(`${previousSibling.textContent}: ${what}`);
+              for (const { width, height } of all('svg').map(box)) {
+                if (Math.abs(width - height) > 1) note(`an icon of ${width} by ${height}`);
+              }
+              all('.list').forEach((list) => all('.row', list).map(box).reduce((above, row) => {
+                if (row.top < above.bottom - 1) note('a row over the one above it');
+                return row;
+              }));
+              for (const bar of all('.row > .bar')) {
+                const facts = bar.parentElement.querySelector('.facts');
+                if (box(bar).top < box(facts).bottom + 3) note('words at a bar');
+              }
+            }
+            return crooked;
+        """
+        found: list[str] = self.driver.execute_script(script)
+        return found
+
 
 @contextlib.contextmanager
 def running_gallery(driver: Browser) -> Iterator[Gallery]:

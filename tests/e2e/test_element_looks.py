@@ -33,6 +33,7 @@ def test_every_state_fits_at_each_width_and_has_a_picture(gallery: Gallery) -> N
     for width_px in (*WIDTHS_PX, 320) if is_narrow else WIDTHS_PX:
         gallery.driver.look_like("light", width_px)
         assert gallery.overflows() == []
+        assert gallery.crooked() == []
     if is_narrow:
         gallery.pictures("all")
         return
@@ -63,10 +64,21 @@ def test_it_is_mirrored_in_a_page_that_is_read_from_the_right(gallery: Gallery, 
         };
         const parts = ['.row .fill', '.row .bar', '.cut', '.icon', '[data-action=cancel]'];
         const [fill, bar, name, icon, stop] = parts.map(place);
+        const begins_at = (what, where) => {
+          const text = document.createRange();
+          const all = [...document.querySelectorAll('main > div')].flatMap(({ shadowRoot: shown }) => (
+            [...shown.querySelectorAll(where + ':not([hidden]) ' + what)]));
+          text.selectNodeContents(all.find((each) => each.textContent));
+          return text.getBoundingClientRect().right;
+        };
+        const right = (each) => each.getBoundingClientRect().right;
+        const zone = shadowRoot.querySelector('.dropzone .text');
         return [
           Math.abs(fill[1] - bar[1]) < 1, fill[0] > bar[0] + 20,
           name[1] < icon[0], stop[1] <= name[0], icon[0] - name[1] < 20,
+          Math.abs(begins_at('.title', '.dropzone') - right(zone)) < 1,
+          Math.abs(begins_at('.inside', '.row') - name[1]) < 1,
         ];
     """
-    assert gallery.driver.execute_script(script) == [True] * 5, "bar, name and buttons begin at the right"
+    assert gallery.driver.execute_script(script) == [True] * 7, "bar, words and buttons begin at the right"
     gallery.driver.look_like("light", WIDE)

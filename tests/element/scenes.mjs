@@ -18,14 +18,14 @@ export const folder = (path, state, more = {}) => file(path, state, { files_tota
 export const begun = (filename, fraction, more = {}) => (
   begun_now({ upload_id: filename, filename, bytes_total: 3.12e9, bytes_acked: fraction * 3.12e9, handle: null, live: false, ...more }));
 
-export const now = (more = {}) => ({
-  files: [], begun: [], refused: [], trouble: '', now_ms: NOW_MS, disabled: false, multiple: true, directory: false, camera: false, max_bytes: 0,
-  asking_to_cancel: false, touch: false, ...more,
+export const now = ({ files = [], ...more } = {}) => ({
+  begun: [], refused: [], trouble: '', now_ms: NOW_MS, disabled: false, multiple: true, directory: false, camera: false, max_bytes: 0,
+  asking_to_cancel: false, touch: false, ...more, files: files.map((each) => ({ upload: each, ...each })),
 });
 
 /** Scenes with files: the total is what a queue would say. */
 export function with_files(files, more = {}) {
-  const sum = (name) => files.reduce((all, each) => all + each[name], 0);
+  const sum = (name) => files.reduce((all, each) => all + (each[name] || 0), 0);
   const count = (state) => files.filter((each) => each.state === state).length;
   const bytes_per_s = sum('bytes_per_s');
   const total = {

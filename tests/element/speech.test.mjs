@@ -3,15 +3,15 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { server_of } from '../../static/src/element/server.js';
-import { make_speech, no_news, sentence } from '../../static/src/element/speech.js';
+import { make_speech, sentence } from '../../static/src/element/speech.js';
 import { TEXTS } from '../../static/src/element/texts.js';
 
 const said = (news, list = { files: 3, finished: 1, waiting: 1, running: 1 }) => (
-  sentence({ ...no_news(), ...news }, { waiting: 0, running: 0, paused: 0, ...list }, TEXTS));
+  sentence(news, { waiting: 0, running: 0, paused: 0, ...list }, TEXTS));
 
 test('few sentences say what has happened', () => {
   assert.equal(said({}), '');
-  assert.equal(said({ added: 3 }), '3 files added.');
+  assert.equal(said({ added: [1, 2] }), '3 files added.');
   assert.equal(said({ finished: [['a.txt']] }), 'a.txt is uploaded.');
   assert.equal(said({ finished: [['a'], ['b']] }), '2 uploads have finished.');
   assert.equal(said({ finished: [['c']] }, { files: 3, finished: 3 }), 'All 3 uploads have finished.');
@@ -23,9 +23,9 @@ test('few sentences say what has happened', () => {
 });
 
 test('a lost connection is said once, and that it is back only if something still has to be sent', () => {
-  assert.equal(said({ connection: 'The connection was lost.' }), 'The connection was lost. The uploads resume without your help.');
-  assert.equal(said({ connection: '' }), 'The connection is back.');
-  assert.equal(said({ connection: '' }, { files: 1, finished: 1 }), '');
+  assert.equal(said({ connection: ['The connection was lost.'] }), 'The connection was lost. The uploads resume without your help.');
+  assert.equal(said({ connection: ['Lost.', ''] }), 'The connection is back.');
+  assert.equal(said({ connection: [''] }, { files: 1, finished: 1 }), '');
 });
 
 test('a hundred failures are not read out one by one', () => {
@@ -49,16 +49,16 @@ test('news are gathered, and five seconds of silence follow a sentence', (t) => 
   pass(299);
   assert.deepEqual(heard, []);
   pass(1);
-  assert.deepEqual(heard, ['3']);
+  assert.deepEqual(heard, ['1,1,1']);
   speech.hear({ added: 1 });
   pass(4999);
-  assert.deepEqual(heard, ['3']);
+  assert.deepEqual(heard, ['1,1,1']);
   pass(1);
-  assert.deepEqual(heard, ['3', '1']);
+  assert.deepEqual(heard, ['1,1,1', '1']);
   speech.hear({ connection: '' });
   speech.stop();
   pass(10000);
-  assert.deepEqual(heard, ['3', '1']);
+  assert.deepEqual(heard, ['1,1,1', '1']);
 });
 
 test('a script that the upload server has sent tells where it is', () => {

@@ -74,7 +74,7 @@ export async function pass(seconds) {
   }
 }
 
-export const { Queue, check_file, files_of, is_accepted, ticket_from } = await import(QUEUE);
+export const { Queue, check_file, files_of, formats, is_accepted, ticket_from } = await import(QUEUE);
 
 export const file_of = (size = 100, name = 'a.txt', more = {}) => ({ size, name, type: 'text/plain', lastModified: 1, ...more });
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { check_file, file_of, files_of, incoming, is_accepted, pass, queue_of, settled, ticket_from } from './queue_page.mjs';
+import { check_file, file_of, files_of, formats, incoming, is_accepted, pass, queue_of, settled, ticket_from } from './queue_page.mjs';
 
 // ---- totals ----
 
@@ -180,6 +180,21 @@ test('a page replaces the sentences, and a limit is written as people write it',
   incoming.texts = undefined; // an older library
   assert.match(check_file(file_of(5 * KB), { max_bytes: 2 * KB }).message, /too large/);
   incoming.texts = {};
+});
+
+const plain = (text) => text.replace(/\u00a0/g, ' ');
+
+test('numbers are short, and time is never too short', () => {
+  const format = formats('en');
+  const sizes = [0, 999, 1000, 12345, 999949, 1e9, 5e15].map((bytes) => plain(format.size(bytes)));
+  assert.deepEqual(sizes, ['0 bytes', '999 bytes', '1.0 kB', '12.3 kB', '999.9 kB', '1.0 GB', '5,000.0 TB']);
+  const times = [0.1, 59, 59.1, 3600, 3601, 90000].map((s) => plain(format.time(s)));
+  assert.deepEqual(times, ['1 s', '59 s', '1 min', '1 h 0 min', '1 h 1 min', '25 h 0 min']);
+  assert.equal(plain(format.percent(0.99999)), '99 %');
+  assert.equal(plain(format.percent(0.29)), '29 %', 'no error of floating point');
+  const german = formats('de', { hours: (h, min) => `${h} Std. ${min} Min.` });
+  assert.deepEqual([german.speed(1.25e6), german.count(12000), german.time(3601)].map(plain), ['1,3 MB/s', '12.000', '1 Std. 1 Min.']);
+  assert.equal(plain(formats('not a language').count(50)), '50');
 });
 
 test('the docs name every sentence', async () => {

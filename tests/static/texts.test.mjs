@@ -262,11 +262,13 @@ test('each has its sentence in German, without a word of English and without HTM
   }
 });
 
+const NUMBERS = ['units', 'per_second', 'seconds', 'minutes', 'hours']; // parts of sentences
+
 test('both tables have the same entries, with the same parameters, and German has those of the server and the queue, too', () => {
   for (const [key, text] of Object.entries(ENGLISH)) assert.equal(typeof GERMAN[key], typeof text, key);
   for (const [key, text] of Object.entries({ ...GERMAN, element: 'A table of its own.' })) {
     for (const count of [1, 2]) {
-      const sentences = key === 'units' ? [] : [typeof text === 'function' ? text(key === 'too_many' ? count : `${count}`, 'b', 'c') : text];
+      const sentences = NUMBERS.includes(key) ? [] : [typeof text === 'function' ? text(key === 'too_many' ? count : `${count}`, 'b', 'c') : text];
       for (const sentence of sentences) assert.match(sentence, /^[A-ZÄÖÜ][^<>&]*\.$/, key);
     }
   }

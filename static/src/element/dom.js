@@ -6,9 +6,9 @@
  */
 export function h(what, attributes = {}, ...children) {
   const [tag, name] = what.split('.');
-  const made = document.createElement(tag);
-  if (name) Object.assign(made, { className: name }).setAttribute('part', name);
-  for (const key in attributes) set(made, key, attributes[key]);
+  const made = /** @type {HTMLElement} */ (document.createElementNS(`http://www.w3.org/${/svg|path/.test(tag) ? '2000/svg' : '1999/xhtml'}`, tag));
+  const all = /** @type {Record<string, string>} */ ({ ...(name && { class: name, part: name }), ...attributes });
+  for (const key in all) set(made, key, all[key]);
   made.append(...children);
   return made;
 }
@@ -32,7 +32,7 @@ export function show(where, visible) {
   set(where, 'hidden', visible ? null : '');
 }
 
-/** @param {HTMLElement} where @param {string} name @param {string} value */
-export function style(where, name, value) {
-  if (where.style.getPropertyValue(name) !== value) where.style.setProperty(name, value);
+/** @param {HTMLElement} where @param {'transform' | 'height' | 'top'} name @param {string} value */
+export function style({ style: all }, name, value) {
+  if (all[name] !== value) all[name] = value;
 }

@@ -27,61 +27,64 @@ const COUNTDOWN_MS = 500;
 const VALUES = ['tickets', 'server', 'name', 'accept', 'max-bytes', 'max-files', 'at-once', 'capture'];
 const FLAGS = ['multiple', 'directory', 'disabled', 'required', 'drop-anywhere', 'keep-awake', 'warn-before-unload'];
 
-/** Where pages are rendered on a server, there is no HTMLElement. */
-const Base = typeof HTMLElement === 'undefined' ? /** @type {typeof HTMLElement} */ (/** @type {unknown} */ (class {})) : HTMLElement;
+/**
+ * Where pages are rendered on a server, there is no HTMLElement. The attributes are properties, which are defined below.
+ * @typedef {import('../../element.mjs').IncomingUpload} Described
+ * @type {new () => HTMLElement & Pick<Described, 'tickets' | 'server' | 'name' | 'accept' | 'max_bytes' | 'max_files' | 'at_once'
+ *   | 'capture' | 'multiple' | 'directory' | 'required' | 'drop_anywhere' | 'keep_awake' | 'warn_before_unload'>}
+ */
+const Base = /** @type {any} */ (globalThis.HTMLElement || class {});
 
 export class IncomingUpload extends Base {
-  static get formAssociated() {
-    return true;
-  }
+  static formAssociated = true;
+  static observedAttributes = [...VALUES, ...FLAGS, 'lang'];
 
-  static get observedAttributes() {
-    return [...VALUES, ...FLAGS, 'lang'];
-  }
+  own_texts = /** @type {Partial<Texts>} */ ({});
+  all_texts = /** @type {Texts} */ ({ ...TEXTS });
+  shared_texts = /** @type {object | null} */ (null);
+  own_get_ticket = /** @type {GetTicket | null} */ (null);
+  own_queue = /** @type {Queue | null} */ (null);
+  page_queue = /** @type {Queue | null} */ (null);
+  begun = /** @type {Unfinished[]} */ ([]);
+  wanted = /** @type {Unfinished | null} */ (null); // the one whose file or folder is being chosen
+  /** How many files of a folder are listed so far. @type {Map<string, number>} */
+  reading = new Map();
+  is_apart = false; // the app takes files only: each one of a folder is an upload
+  refused = /** @type {string[]} */ ([]);
+  seen = /** @type {Map<number, ItemSnapshot>} */ (new Map());
+  tickets_now = /** @type {string[]} */ ([]);
+  is_disabled = false;
+  asks = false; // whether everything is to be cancelled
+  is_reset = false; // what is being cancelled leaves the list
+  is_lost = false;
+  was_all_finished = false;
+  stops = /** @type {(() => void)[]} */ ([]);
+  timer = 0;
+
+  internals = this.attachInternals();
+  shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
+  panel = make_panel(this.shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
+    const item = this.item(key);
+    const canvas = item && await picture_of(/** @type {File} */ (item.file)); // a folder is none
+    if (canvas) picture.replaceWith(canvas);
+  });
+  inputs = make_inputs(this.shadow, this);
+  speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
 
   constructor() {
     super();
-    const shadow = this.attachShadow({ mode: 'open', delegatesFocus: true });
-    add_style(shadow, css);
-    this.internals = this.attachInternals();
-    this.panel = make_panel(shadow, (action, key) => this.act(action, key), async ({ key, picture }) => {
-      const item = this.item(key);
-      const canvas = item && await picture_of(/** @type {File} */ (item.file)); // a folder is none
-      if (canvas) picture.replaceWith(canvas);
-    });
-    this.inputs = make_inputs(shadow, this);
-    this.own_texts = /** @type {Partial<Texts>} */ ({});
-    this.all_texts = /** @type {Texts} */ ({ ...TEXTS });
-    this.shared_texts = /** @type {object | null} */ (null);
-    this.own_get_ticket = /** @type {GetTicket | null} */ (null);
-    this.own_queue = /** @type {Queue | null} */ (null);
-    this.page_queue = /** @type {Queue | null} */ (null);
-    this.begun = /** @type {Unfinished[]} */ ([]);
-    this.wanted = /** @type {Unfinished | null} */ (null); // the one whose file or folder is being chosen
-    /** How many files of a folder are listed so far. @type {Map<string, number>} */
-    this.reading = new Map();
-    this.is_apart = false; // the app takes files only: each one of a folder is an upload
-    this.refused = /** @type {string[]} */ ([]);
-    this.seen = /** @type {Map<number, ItemSnapshot>} */ (new Map());
-    this.tickets_now = /** @type {string[]} */ ([]);
-    this.is_disabled = false;
-    this.asks = false; // whether everything is to be cancelled
-    this.is_reset = false; // what is being cancelled leaves the list
-    this.is_lost = false;
-    this.was_all_finished = false;
-    this.stops = /** @type {(() => void)[]} */ ([]);
-    this.timer = 0;
-    this.speech = make_speech((news) => sentence(news, this.queue.totals(), this.all_texts), this.panel.news);
+    add_style(this.shadow, css);
   }
 
   // ---- in the page ----
 
   connectedCallback() {
     for (const name of ['queue', 'get_ticket', 'texts']) { // one that was set before this script was there hides the element's own
-      const values = Object.getOwnPropertyDescriptor(this, name);
-      if (!values) continue;
-      delete (/** @type {any} */ (this)[name]);
-      /** @type {any} */ (this)[name] = values.value;
+      if (!Object.hasOwn(this, name)) continue;
+      const own = /** @type {any} */ (this);
+      const value = own[name];
+      delete own[name];
+      own[name] = value;
     }
     this.connect();
   }
@@ -106,18 +109,18 @@ export class IncomingUpload extends Base {
     this.leave();
     const { queue } = this;
     if (queue === this.own_queue) {
-      queue.at_once = this.number('at-once') || 3;
+      queue.at_once = limit(this.at_once) || 3;
       queue.restrictions = {
-        accept: this.getAttribute('accept'),
-        max_bytes: this.number('max-bytes'),
-        max_files: this.is_multiple ? this.number('max-files') : 1,
+        accept: this.accept,
+        max_bytes: limit(this.max_bytes),
+        max_files: this.is_multiple ? limit(this.max_files) : 1,
         disallow_duplicates: true,
       };
     }
     this.inputs.update();
     this.stops = [listen_to_page(this), queue.subscribe(() => this.draw_in(DRAW_MS))];
     if (incoming) this.stops.push(watch_unfinished((uploads) => this.offer(uploads), { ...this.server_options, owner: this.owner }));
-    if (this.hasAttribute('keep-awake')) this.stops.push(keep_awake(/** @type {any} */ (queue)));
+    if (this.keep_awake) this.stops.push(keep_awake(/** @type {any} */ (queue)));
     this.draw();
   }
 
@@ -129,7 +132,7 @@ export class IncomingUpload extends Base {
 
   /** Stops the uploads of its own queue without cancelling them: they can be continued. */
   leave_queue() {
-    if (this.own_queue) this.own_queue.dispose();
+    this.own_queue?.dispose();
     this.own_queue = null;
     this.stop_reading();
     this.seen.clear();
@@ -154,19 +157,15 @@ export class IncomingUpload extends Base {
 
   /** The queue of its uploads: its own, unless the page has set one. @returns {Queue} */
   get queue() {
-    if (this.page_queue) return this.page_queue;
-    if (!this.own_queue) {
-      this.own_queue = new Queue({
-        get_ticket: (item, signal) => this.ticket_of(item, signal),
-        resume_unfinished: () => this.begun.filter(({ live }) => !live),
-        uploader_options: () => ({
-          ...this.server_options,
-          when_unreadable: 'leave_out', // the other files of a folder are worth having, and the row names those that are missing
-          warn_before_unload: this.hasAttribute('warn-before-unload'),
-        }),
-      });
-    }
-    return this.own_queue;
+    return this.page_queue || (this.own_queue ||= new Queue({
+      get_ticket: (item, signal) => this.ticket_of(item, signal),
+      resume_unfinished: () => this.begun.filter(({ live }) => !live),
+      uploader_options: () => ({
+        ...this.server_options,
+        when_unreadable: 'leave_out', // the other files of a folder are worth having, and the row names those that are missing
+        warn_before_unload: this.warn_before_unload,
+      }),
+    }));
   }
 
   /** @param {Queue | null} queue */
@@ -176,17 +175,12 @@ export class IncomingUpload extends Base {
     this.connect();
   }
 
-  /** @param {string} name @returns {number | null} a whole number above 0 */
-  number(name) {
-    return Math.max(0, Math.floor(Number(this.getAttribute(name)))) || null;
-  }
-
   get is_multiple() {
-    return this.hasAttribute('multiple') || this.hasAttribute('directory');
+    return this.multiple || this.directory;
   }
 
   get takes_folders() {
-    return this.hasAttribute('directory') && !this.is_apart && 'list_folder' in incoming; // an older library has no folders
+    return this.directory && !this.is_apart && 'list_folder' in incoming; // an older library has no folders
   }
 
   get takes_files() {
@@ -196,18 +190,17 @@ export class IncomingUpload extends Base {
   /** Why nothing can be uploaded at all, in a sentence; else "". */
   get trouble() {
     if (!incoming) return this.all_texts.no_server;
-    return this.page_queue || this.own_get_ticket || this.getAttribute('tickets') ? '' : this.all_texts.no_tickets;
+    return this.page_queue || this.own_get_ticket || this.tickets ? '' : this.all_texts.no_tickets;
   }
 
   /** Where the server is, if the page has said so for this element. */
   get server_options() {
-    const server = this.getAttribute('server');
-    return server ? { server } : {};
+    return { server: this.server || undefined };
   }
 
   /** What an upload of this element is known by after a reload. */
   get owner() {
-    return `${location.pathname} ${this.id || this.getAttribute('name') || ''}`;
+    return `${location.pathname} ${this.id || this.name}`;
   }
 
   /** @param {string} key */
@@ -217,7 +210,7 @@ export class IncomingUpload extends Base {
 
   /** @param {Item} item @param {AbortSignal} signal */
   async ticket_of(item, signal) {
-    const get_ticket = this.own_get_ticket || ticket_from(new URL(String(this.getAttribute('tickets')), document.baseURI));
+    const get_ticket = this.own_get_ticket || ticket_from(new URL(this.tickets, document.baseURI));
     const ticket = await get_ticket(item, signal);
     remember(ticket, item.handle, this.owner);
     return ticket;
@@ -237,7 +230,7 @@ export class IncomingUpload extends Base {
     const { queue, reading } = this;
     this.is_reset = false;
     const { refused } = await queue.add_all(source, {
-      folders: this.takes_folders || Boolean(wanted && wanted.files_total),
+      folders: this.takes_folders || Boolean(wanted?.files_total),
       onlisting: (path, files) => {
         if (files === null) reading.delete(path);
         else reading.set(path, files);
@@ -327,10 +320,7 @@ export class IncomingUpload extends Base {
   async choose(wanted) {
     this.wanted = wanted;
     const { files, folder } = this.inputs;
-    if (wanted && wanted.files_total) {
-      folder.click();
-      return;
-    }
+    if (wanted?.files_total) return folder.click();
     const picked = await pick_with_handles({ accept: files.accept, multiple: this.is_multiple && !wanted });
     if (!picked) files.click();
     else if (picked.length) this.add(picked);
@@ -340,7 +330,7 @@ export class IncomingUpload extends Base {
 
   /** @param {number} ms */
   draw_in(ms) {
-    this.timer = this.timer || setTimeout(() => this.draw(), ms);
+    this.timer ||= setTimeout(() => this.draw(), ms);
   }
 
   draw() {
@@ -351,13 +341,13 @@ export class IncomingUpload extends Base {
     if (this.is_reset) queue.clear();
     const { items, totals } = queue.snapshot();
     this.is_reset = this.is_reset && items.length > 0;
-    const texts = /** @type {Partial<incoming.Texts>} */ (incoming && incoming.texts || TEXTS);
+    const texts = /** @type {Partial<incoming.Texts>} */ (incoming?.texts || TEXTS);
     if (this.shared_texts !== texts) this.all_texts = /** @type {Texts} */ ({ ...texts, ...TEXTS, ...texts.element, ...this.own_texts });
     this.shared_texts = texts;
     const { all_texts } = this;
     const files = items.map(file_now).concat([...this.reading].map(([path, count]) => reading_now(path, all_texts.listing(count))));
     const here = new Set(items.map(({ upload_id }) => upload_id));
-    const near = this.closest('[lang]');
+    const has_coarse_pointer = matchMedia('(pointer: coarse)').matches;
     this.compare(items);
     this.panel.draw(view({
       files,
@@ -368,18 +358,18 @@ export class IncomingUpload extends Base {
       now_ms: Date.now(),
       disabled: this.is_disabled,
       multiple: this.is_multiple,
-      directory: this.hasAttribute('directory'),
-      camera: this.hasAttribute('capture') && matchMedia('(pointer: coarse)').matches,
-      touch: matchMedia('(pointer: coarse) and (hover: none)').matches,
-      max_bytes: this.number('max-bytes') || 0,
+      directory: this.directory,
+      camera: has_coarse_pointer && this.hasAttribute('capture'),
+      touch: has_coarse_pointer && matchMedia('(hover: none)').matches,
+      max_bytes: limit(this.max_bytes) || 0,
       asking_to_cancel: this.asks,
-    }, all_texts, near ? String(near.getAttribute('lang')) : ''), all_texts);
+    }, all_texts, this.closest('[lang]')?.getAttribute('lang') || ''), all_texts);
     this.update_form(items);
 
     const lost = files.find(({ state }) => state === 'retrying');
-    if (Boolean(lost) !== this.is_lost) this.speech.hear({ connection: lost ? lost.message : '' });
-    this.is_lost = Boolean(lost);
-    if (files.some(({ next_retry_at }) => next_retry_at !== null)) this.draw_in(COUNTDOWN_MS);
+    if (!lost === this.is_lost) this.speech.hear({ connection: lost ? lost.message : '' });
+    this.is_lost = !!lost;
+    if (files.some(({ upload }) => upload.next_retry_at)) this.draw_in(COUNTDOWN_MS);
   }
 
   get texts() {
@@ -418,8 +408,8 @@ export class IncomingUpload extends Base {
         continue;
       }
       const detail = { item, upload_id, message, reason };
-      const { left_out = [] } = upload || {};
-      if (left_out.length && state === 'finished') this.speech.hear({ left_out: [path, left_out] });
+      const left_out = upload?.left_out;
+      if (left_out?.length && state === 'finished') this.speech.hear({ left_out: [path, left_out] });
       if (state === 'cancelled' && upload_id) forget(upload_id, this.server_options); // one that waited for its turn, too
       if (state === 'finished') this.tell('upload-finished', detail);
       if (state === 'failed') this.tell('upload-failed', detail);
@@ -448,16 +438,21 @@ export class IncomingUpload extends Base {
     const { all_texts: texts, internals } = this;
     const value = tickets_of(items);
     const is_busy = this.reading.size > 0 || items.some(({ ended }) => !ended);
-    const is_missing = this.hasAttribute('required') && !value.length;
-    internals.setValidity(is_busy ? { customError: true } : { valueMissing: is_missing },
+    const is_missing = this.required && !value.length;
+    internals.setValidity({ customError: is_busy, valueMissing: is_missing },
       is_busy ? texts.busy : is_missing ? texts.missing : '', this.panel.anchor());
     if (value.join() === this.tickets_now.join()) return;
     this.tickets_now = value;
     const data = new FormData();
-    value.forEach((ticket) => data.append(this.getAttribute('name') || '', ticket));
-    internals.setFormValue(this.hasAttribute('name') ? data : null);
+    value.forEach((ticket) => data.append(this.name, ticket));
+    internals.setFormValue(this.name ? data : null);
     this.tell('change');
   }
+}
+
+/** @param {string} value of an attribute @returns {number | null} a whole number above 0 */
+function limit(value) {
+  return Math.max(0, Math.floor(Number(value))) || null;
 }
 
 /** @param {readonly ItemSnapshot[]} items */
@@ -467,37 +462,32 @@ function tickets_of(items) {
 
 const { prototype } = IncomingUpload;
 
+/**
+ * Defines a property of all elements.
+ * @param {string} name @param {(this: IncomingUpload) => unknown} get @param {(this: IncomingUpload, value: any) => void} [set]
+ */
+const property = (name, get, set) => Object.defineProperty(prototype, name, { configurable: true, get, set });
+
 // Attributes are properties, too: `max-bytes` is `max_bytes`.
 for (const name of [...VALUES, ...FLAGS]) {
   const is_flag = FLAGS.includes(name);
-  Object.defineProperty(prototype, name.replace(/-/g, '_'), {
-    configurable: true,
-    /** @this {IncomingUpload} */
-    get() {
-      return is_flag ? this.hasAttribute(name) : this.getAttribute(name) || '';
-    },
-    /** @this {IncomingUpload} @param {any} value */
-    set(value) {
-      set(this, name, is_flag ? (value ? '' : null) : value === null || value === undefined ? null : String(value));
-    },
+  property(name.replace(/-/g, '_'), function () {
+    return is_flag ? this.hasAttribute(name) : this.getAttribute(name) || '';
+  }, function (value) {
+    set(this, name, is_flag ? (value ? '' : null) : value == null ? null : String(value));
   });
 }
 
 // What every field of a form has.
 for (const name of ['form', 'labels', 'validity', 'validationMessage', 'willValidate', 'checkValidity', 'reportValidity']) {
-  Object.defineProperty(prototype, name, {
-    configurable: true,
-    /** @this {IncomingUpload} */
-    get() {
-      const value = /** @type {any} */ (this.internals)[name];
-      return typeof value === 'function' ? value.bind(this.internals) : value;
-    },
+  property(name, function () {
+    const value = /** @type {any} */ (this.internals)[name];
+    return value?.bind?.(this.internals) || value; // a method, or a value
   });
 }
 
 /** Defines the element, unless this or another script has done it. */
 export function define() {
-  if (typeof customElements !== 'undefined' && !customElements.get('incoming-upload')) {
-    customElements.define('incoming-upload', IncomingUpload);
-  }
+  const { customElements: all } = globalThis;
+  if (all && !all.get('incoming-upload')) all.define('incoming-upload', IncomingUpload);
 }

@@ -15,15 +15,10 @@ const MAX_ROWS_IN_SIGHT = 40;
 const FEW = 6; // so many are in sight at the same time
 const TOTAL_ACTIONS = ['retry_all', 'pause_all', 'resume_all', 'cancel_all', 'clear', 'keep', 'cancel_really'];
 
-/** An element whose text does not change: an entry of the table. @param {string} what @param {string} key @param {Record<string, string>} [more] */
-const label = (what, key, more) => h(what, { 'data-text': key, ...more });
+// What has `data-text` shows this entry of the table.
 
 /** @param {string} action @param {string} look @param {string} [key] of its text */
-function worded(action, look, key = action) {
-  const made = make_button(action, look);
-  set(made, 'data-text', key);
-  return made;
-}
+const worded = (action, look, key = action) => h('button.button', { type: 'button', class: look, 'data-action': action, 'data-text': key });
 
 /**
  * @param {ShadowRoot} shadow
@@ -39,12 +34,12 @@ export function make_panel(shadow, on, on_new_row) {
   let parked = /** @type {Element | null | undefined} */ (null); // where the focus waits
 
   const trouble_text = h('span', { dir: 'auto' });
-  const trouble = h('div.trouble', { role: 'alert', hidden: '' }, icon('bad', 'badge'), trouble_text);
+  const trouble = h('div.trouble', { role: 'alert', hidden: '' }, icon('bad', 'svg.badge'), trouble_text);
 
   const continue_all = worded('continue_all', 'quiet small');
   const begun_list = h('ul.list', { role: 'list' });
-  const begun = h('div.begun', { class: 'card', role: 'group', 'aria-labelledby': 'begun' },
-    h('div.head', {}, label('strong', 'continue_title', { id: 'begun' }), continue_all), begun_list);
+  const begun = h('div.begun', { class: 'card', role: 'group' },
+    h('div.head', {}, h('strong', { 'data-text': 'continue_title' }), continue_all), begun_list);
 
   const title = h('bdi.title');
   const hint = h('bdi.hint');
@@ -57,7 +52,7 @@ export function make_panel(shadow, on, on_new_row) {
   const refused_title = h('strong');
   const refused_list = h('ul');
   const close = make_button('close', 'square', icon('cancel'));
-  const refused = h('div.refused', {}, icon('bad', 'badge'), h('div.text', {}, refused_title, refused_list), close);
+  const refused = h('div.refused', {}, icon('bad', 'svg.badge'), h('div.text', {}, refused_title, refused_list), close);
 
   const headline = h('bdi.headline');
   const failed = h('bdi');
@@ -67,24 +62,24 @@ export function make_panel(shadow, on, on_new_row) {
   const buttons = TOTAL_ACTIONS.map((name) => (
     name === 'cancel_really' ? worded(name, 'danger small', 'cancel_all') : worded(name, 'quiet small')));
   const total = h('div.total', { tabindex: '-1', role: 'group' },
-    h('div.sums', {}, headline, show_failed, h('div.facts', {}, numbers), label('strong.question', 'cancel_really')),
+    h('div.sums', {}, headline, show_failed, h('div.facts', {}, numbers), h('strong.question', { 'data-text': 'cancel_really' })),
     h('div.buttons', {}, ...buttons), total_bar.root);
   const list = h('ul.list', { role: 'list' });
   const scroller = h('div.scroller', {}, list);
   const card = h('div.files', { class: 'card' }, total, scroller);
 
   const news = h('p.heard', { role: 'status' });
-  const curtain = h('div.curtain', { class: 'curtain dropzone large', hidden: '' }, icon('upload'), label('strong', 'drop_now'));
+  const curtain = h('div.curtain', { class: 'curtain dropzone large', hidden: '' }, icon('upload'), h('strong', { 'data-text': 'drop_now' }));
   const root = h('div.root', {}, trouble, begun, zone, refused, card, news, curtain);
   shadow.append(root);
   const begun_rows = make_rows(begun_list, () => {});
   const rows = make_rows(list, on_new_row);
   root.addEventListener('click', ({ target }) => {
-    const pressed = /** @type {Element} */ (target).closest('[data-action]');
-    if (pressed) on(String(pressed.getAttribute('data-action')), key_of(pressed));
+    const pressed = /** @type {HTMLElement | null} */ (/** @type {Element} */ (target).closest('[data-action]'));
+    if (pressed) on(String(pressed.dataset.action), key_of(pressed));
   });
   scroller.addEventListener('scroll', draw_rows);
-  for (const type of ['wheel', 'touchmove', 'keydown', 'pointerdown']) {
+  for (const type of ['wheel', 'keydown', 'pointerdown']) {
     scroller.addEventListener(type, () => { follows = false; }, { passive: true });
   }
 
@@ -129,9 +124,9 @@ export function make_panel(shadow, on, on_new_row) {
   /** @param {Texts} table */
   function draw_labels(table) {
     root.querySelectorAll('[data-text]').forEach((each) => (
-      put(each, /** @type {any} */ (table)[String(each.getAttribute('data-text'))])));
+      put(each, /** @type {any} */ (table)[String(/** @type {HTMLElement} */ (each).dataset.text)])));
     list.ariaLabel = table.uploads;
-    begun_list.ariaLabel = table.continue_title;
+    begun.ariaLabel = begun_list.ariaLabel = table.continue_title;
     total.ariaLabel = table.all_progress;
     close.ariaLabel = close.title = table.close;
   }
@@ -153,12 +148,10 @@ export function make_panel(shadow, on, on_new_row) {
     const { count, row_at } = view;
     const is_many = count > MANY;
     set(list, 'class', `list${is_many ? ' many' : ''}`);
-    const first = is_many ? Math.max(0, Math.floor(scroller.scrollTop / (row_px || 64)) - ROWS_OUT_OF_SIGHT) : 0;
-    const length = Math.min(count - first, is_many ? MAX_ROWS_IN_SIGHT : MANY);
-    const indices = Array.from({ length }, (_, index) => first + index);
+    const first = is_many ? scroller.scrollTop / (row_px || 64) - ROWS_OUT_OF_SIGHT : 0;
     const focused = view.index_of(key_of(shadow.activeElement)); // it stays, wherever the list is scrolled to
-    if (focused >= 0 && focused < first) indices.unshift(focused);
-    if (focused >= first + length) indices.push(focused);
+    const indices = [...Array(count).keys()].filter((index) => (
+      index === focused || index >= first && index < first + (is_many ? MAX_ROWS_IN_SIGHT : MANY)));
     rows.draw(indices, row_at, texts);
     // Measured once, since reading it makes the browser lay out the page.
     if (is_many && !row_px) row_px = /** @type {HTMLElement} */ (list.firstElementChild).offsetHeight;
@@ -188,11 +181,10 @@ export function make_panel(shadow, on, on_new_row) {
 
   /** Brings the first upload that has failed into sight, and gives it the focus. */
   function go_to_failed() {
-    if (!view) return;
-    const index = view.index_of_failed();
+    const index = view ? view.index_of_failed() : -1;
+    if (!view || index < 0) return;
     if (view.count > MANY) scroll_to(index * row_px);
-    const row = index >= 0 && rows.get(view.row_at(index).key);
-    if (row) row.go.focus();
+    rows.get(view.row_at(index).key)?.go.focus();
   }
 
   /** @param {boolean} over files hang over the element, or over the page @param {boolean} anywhere */
@@ -203,7 +195,7 @@ export function make_panel(shadow, on, on_new_row) {
   }
 
   function draw_class() {
-    set(root, 'class', `root${view && view.disabled ? ' disabled' : ''}${is_over ? ' over' : ''}`);
+    set(root, 'class', `root${view?.disabled ? ' disabled' : ''}${is_over ? ' over' : ''}`);
   }
 
   /**
@@ -212,16 +204,16 @@ export function make_panel(shadow, on, on_new_row) {
    */
   function remember_focus() {
     const { activeElement: element } = shadow;
-    const row = element && element.closest('[data-key]');
-    const siblings = row && row.parentElement ? [...row.parentElement.children] : [];
-    const index = siblings.indexOf(/** @type {Element} */ (row));
-    const is_there = (/** @type {Element | null | undefined} */ each) => Boolean(each && each.getClientRects().length);
+    const row = element?.closest('[data-key]');
+    const previous = row?.previousElementSibling;
+    const next = row?.nextElementSibling;
+    const is_there = (/** @type {Element | null | undefined} */ each) => each?.getClientRects().length;
     return () => {
       if (!element || is_there(element) && shadow.activeElement === element && element !== parked) return;
-      const near = [row, siblings[index + 1], siblings[index - 1], ...buttons, total, choose, list.firstElementChild].find(is_there);
+      const near = [row, next, previous, ...buttons, total, choose, list.firstElementChild].find(is_there);
       const inside = near && [...near.querySelectorAll('button')].find(is_there);
       const target = /** @type {HTMLElement | undefined} */ (inside || near);
-      if (target) target.focus({ preventScroll: true });
+      target?.focus({ preventScroll: true });
       parked = inside ? null : target; // a row without buttons, until it has one
     };
   }
@@ -239,6 +231,5 @@ export function make_panel(shadow, on, on_new_row) {
 
 /** The key of the row that something is in, or "". @param {Element | null} inside */
 function key_of(inside) {
-  const row = inside && inside.closest('[data-key]');
-  return row ? String(row.getAttribute('data-key')) : '';
+  return /** @type {HTMLElement | null | undefined} */ (inside?.closest('[data-key]'))?.dataset.key || '';
 }

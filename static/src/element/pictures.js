@@ -12,7 +12,7 @@ let last = /** @type {Promise<unknown>} */ (Promise.resolve());
  * @param {Blob} file @returns {Promise<HTMLCanvasElement | null>} a copy for one place in the page; null if it is not a picture
  */
 export async function picture_of(file) {
-  if (!file.type.startsWith('image/') || file.size > MAX_BYTES || typeof createImageBitmap !== 'function') return null;
+  if (!file.type.startsWith('image/') || file.size > MAX_BYTES) return null;
   let made = kept.get(file);
   if (!made) {
     made = last.then(() => draw(file)).catch(() => null);
@@ -28,8 +28,7 @@ async function draw(file) {
   const bitmap = await createImageBitmap(file, { resizeWidth: 2 * SIDE_PX, resizeQuality: 'medium' });
   const canvas = document.createElement('canvas');
   canvas.width = canvas.height = SIDE_PX;
-  const context = canvas.getContext('2d');
-  if (!context) return null;
+  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext('2d'));
   const part = Math.min(bitmap.width, bitmap.height); // the middle of it, as a square
   context.drawImage(bitmap, (bitmap.width - part) / 2, (bitmap.height - part) / 2, part, part, 0, 0, SIDE_PX, SIDE_PX);
   bitmap.close();

@@ -8,13 +8,13 @@ import { icon, set_icon } from './icons.js';
 
 const TAIL = 9; // characters of a name that stay when it is cut in the middle: a number and the extension
 const SHORT = 12; // a name of fewer characters is never cut
-/** Actions whose buttons have a text, because an icon would not say enough. */
-const IN_WORDS = ['retry_now', 'retry', 'continue', 'find_file', 'find_folder'];
+/** Whether the button of an action has a text, because an icon would not say enough. @param {string} action */
+const is_in_words = (action) => /^(retry|continue|find)/.test(action);
 
 /** @param {string} key */
 export function make_row(key) {
   const picture = icon('file');
-  const mark = icon('', 'badge'); // at the picture, so that it moves no text when it appears
+  const mark = icon('', 'svg.badge'); // at the picture, so that it moves no text when it appears
   const stem = h('span.stem');
   const tail = h('span.tail');
   const whole = h('span.heard');
@@ -44,7 +44,7 @@ export function make_row(key) {
     put_facts(inside, row.inside);
     set(inside, 'class', row.lacks ? 'inside lacks' : 'inside');
     set(root, 'data-tone', row.tone);
-    set(root, 'class', `row${row.inside.length ? ' folder' : ''}${row.bar ? ' moving' : ''}${row.waits ? ' waits' : ''}${IN_WORDS.includes(row.go) ? ' worded' : ''}`);
+    set(root, 'class', `row${row.bar ? ' moving' : ''}${row.waits ? ' waits' : ''}${is_in_words(row.go) ? ' worded' : ''}`);
     bar.draw(row.bar, row.fraction, texts.progress_of(file));
 
     set_button(go, row.go, file, texts);
@@ -89,7 +89,7 @@ function set_button(where, action, name, texts) {
   const label = String(/** @type {any} */ (texts)[action]);
   const aria_label = `${label}: ${name}`;
   if (!action || where.ariaLabel === aria_label) return;
-  const in_words = IN_WORDS.includes(action);
+  const in_words = is_in_words(action);
   where.ariaLabel = aria_label;
   where.title = in_words ? '' : label;
   where.className = in_words ? `${action === 'continue' ? 'main' : 'quiet'} small` : 'square';

@@ -4,19 +4,17 @@ import { h, set } from './dom.js';
 
 /** @typedef {import('./incoming_upload.js').IncomingUpload} IncomingUpload */
 
-/** Where a text is written, what is pasted belongs there. */
-const EDITABLE = 'input, textarea, [contenteditable]:not([contenteditable=false])';
-
 /** Listens to the page until the returned function is called. @param {IncomingUpload} element */
 export function listen_to_page(element) {
   /** @param {any} event @returns {any} */
   const on = (event) => {
     const { type, clipboardData, dataTransfer = clipboardData } = event;
     const path = event.composedPath();
-    const has_files = dataTransfer && [...dataTransfer.types].includes('Files');
-    const is_free = has_files && !event.defaultPrevented && !(path[0].closest && path[0].closest(EDITABLE));
+    const has_files = dataTransfer && dataTransfer.types.includes('Files');
+    // Where a text is written, what is pasted belongs there.
+    const is_free = has_files && !event.defaultPrevented && !path[0].matches?.(':read-write');
     const is_drag = type.startsWith('drag');
-    const anywhere = element.hasAttribute('drop-anywhere');
+    const anywhere = element.drop_anywhere;
     // Files that are dropped on another element of this kind belong there. What is pasted has no place.
     const is_near = path.some((/** @type {Element} */ node) => node.localName === element.localName)
       ? path.includes(element) : anywhere || !is_drag && type !== 'drop';
@@ -29,15 +27,14 @@ export function listen_to_page(element) {
 
   /** Nobody takes these files. The browser would open them in place of the page, and the uploads would stop. @param {any} event */
   const guard = (event) => {
-    if (event.defaultPrevented || ![...event.dataTransfer.types].includes('Files') || event.composedPath()[0].type === 'file') return;
+    if (event.defaultPrevented || !event.dataTransfer.types.includes('Files') || event.composedPath()[0].type === 'file') return;
     event.preventDefault();
     event.dataTransfer.dropEffect = 'none';
   };
 
-  const page = new AbortController();
-  const { signal } = page;
-  for (const type of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) document.addEventListener(type, on, { signal });
-  for (const type of ['dragover', 'drop']) window.addEventListener(type, guard, { signal });
+  const page = new AbortController(); // has `signal`, as the options of a listener have it
+  for (const type of ['dragenter', 'dragover', 'dragleave', 'drop', 'paste']) document.addEventListener(type, on, page);
+  for (const type of ['dragover', 'drop']) window.addEventListener(type, guard, page);
   return () => page.abort();
 }
 
@@ -60,9 +57,9 @@ export function make_inputs(shadow, element) {
   camera.accept = 'image/*';
   /** Chooses by the present attributes of the element. */
   function update() {
-    set(files, 'accept', element.getAttribute('accept'));
+    files.accept = element.accept;
     files.multiple = element.is_multiple;
-    set(camera, 'capture', element.getAttribute('capture'));
+    set(camera, 'capture', element.capture);
   }
   return { files, folder, camera, update };
 }

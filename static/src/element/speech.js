@@ -5,29 +5,28 @@ import { put } from './dom.js';
 /** @typedef {import('./texts.js').Texts} Texts */
 
 /**
- * What has happened since the last sentence: paths of files, with why they ended.
- * @typedef {{added: number, finished: string[][], failed: string[][], cancelled: string[][],
- *   left_out: [string, readonly string[]][], connection: string | null}} News
+ * What has happened since the last sentence: how many files were added, paths of others with why they ended, and why the
+ * connection was lost, or "" when it is back.
+ * @typedef {{added?: number[], finished?: string[][], failed?: string[][], cancelled?: string[][],
+ *   left_out?: [string, readonly string[]][], connection?: string[]}} News
  */
 
 const GATHER_MS = 300; // several files change together
 const QUIET_MS = 5000; // so that a screen reader can say other things, too
 const MANY = 3;
 
-/** @returns {News} */
-export const no_news = () => ({ added: 0, finished: [], failed: [], cancelled: [], left_out: [], connection: null });
-
 /**
  * Returns what is to be said; "" if nothing is.
- * @param {News} news `connection` is why it was lost, "" when it is back, and null without a change
+ * @param {News} news
  * @param {{files: number, finished: number, waiting: number, running: number, paused: number}} totals how it is now
  * @param {Texts} texts
  */
-export function sentence({ added, finished, failed, cancelled, left_out, connection }, totals, texts) {
+export function sentence({ added = [], finished = [], failed = [], cancelled = [], left_out = [], connection = [] }, totals, texts) {
+  const lost = connection.at(-1);
   return [
-    added && texts.said_added(added),
-    connection && texts.said_retrying(connection),
-    connection === '' && totals.waiting + totals.running + totals.paused && texts.said_running,
+    added.length && texts.said_added(added.reduce((sum, files) => sum + files)),
+    lost && texts.said_retrying(lost),
+    lost === '' && totals.waiting + totals.running + totals.paused && texts.said_running,
     ...failed.slice(0, MANY).map(([name, why]) => texts.said_failed(name, why)),
     failed.length > MANY && texts.files_failed(failed.length),
     ...left_out.slice(0, MANY).map(([name, paths]) => `${name}: ${texts.left_out(String(paths.length), paths.slice(0, MANY).join(', '))}.`),
@@ -42,7 +41,7 @@ export function sentence({ added, finished, failed, cancelled, left_out, connect
  * @param {(news: News) => string} compose @param {Element} place where screen readers look for news
  */
 export function make_speech(compose, place) {
-  let news = no_news();
+  let news = /** @type {any} */ ({});
   let timer = 0;
   let said_ms = -QUIET_MS;
 
@@ -57,21 +56,16 @@ export function make_speech(compose, place) {
   function stop() {
     clearTimeout(timer);
     timer = 0;
-    news = no_news();
+    news = {};
   }
 
   return {
     stop,
 
-    /** @param {{added?: number, connection?: string, [state: string]: any}} more something new; it ignores other states */
+    /** @param {{added?: number, connection?: string, [state: string]: any}} more something new */
     hear(more) {
-      for (const [name, value] of Object.entries(more)) {
-        const known = /** @type {any} */ (news)[name];
-        if (Array.isArray(known)) known.push(value);
-      }
-      news.added += more.added || 0;
-      if (more.connection !== undefined) news.connection = more.connection;
-      timer = timer || setTimeout(say, Math.max(GATHER_MS, said_ms + QUIET_MS - performance.now()));
+      for (const name in more) (news[name] ||= []).push(more[name]);
+      timer ||= setTimeout(say, Math.max(GATHER_MS, said_ms + QUIET_MS - performance.now()));
     },
   };
 }

@@ -1,7 +1,7 @@
 // Every sentence of <incoming-upload> that users see or hear. A page replaces entries with its property `texts`, or for
 // all elements with `incoming.set_texts`. Entries are shown as text, never as HTML.
 
-/** @typedef {import('../../element.mjs').ElementTexts & incoming.Texts} Texts those of the library, too */
+/** @typedef {import('../../element.mjs').ElementTexts & incoming.Texts} Texts those of the library and of the queue, too */
 
 /** @type {import('../../element.mjs').ElementTexts} */
 export const TEXTS = {
@@ -82,10 +82,4 @@ export const TEXTS = {
   said_retrying: (why) => `${why} The uploads resume without your help.`,
   said_running: 'The connection is back.',
   said_cancelled: (name) => `${name} is cancelled.`,
-
-  units: ['bytes', 'kB', 'MB', 'GB', 'TB'],
-  per_second: (size) => `${size}/s`,
-  seconds: (s) => `${s}\u00a0s`,
-  minutes: (min) => `${min}\u00a0min`,
-  hours: (h, min) => `${h}\u00a0h\u00a0${min}\u00a0min`,
 };

@@ -1,6 +1,6 @@
 // What the element shows, as plain values: a pure function of what there is. panel.js draws it.
 
-import { formats_for } from './format.js';
+import { formats } from '../../queue.mjs';
 import { kind_of } from './kinds.js';
 
 /** @typedef {import('./texts.js').Texts} Texts */
@@ -8,13 +8,14 @@ import { kind_of } from './kinds.js';
 /**
  * A file or a folder: an item of the queue with its uploader, a folder that is being read, or an upload of an earlier visit.
  * `state` is that of its uploader; `waiting`, `asking` (for a ticket), `reading`, `begun` (one click continues), or
- * `missing` (it has to be chosen again). `files_total` is 0 for a file.
+ * `missing` (it has to be chosen again). `upload` is what its uploader says; without one it is empty.
  * @typedef {{
- *   key: string, path: string, type: string, size: number, state: string, reason: string, message: string,
- *   bytes_acked: number, bytes_per_s: number, seconds_left: number | null, next_retry_at: number | null,
- *   files_total: number, files_acked: number, current_file: string, left_out: readonly string[],
- *   can_pause: boolean, can_cancel: boolean, can_retry: boolean,
+ *   key: string, path: string, type?: string, size: number, state: string, reason?: string, message: string, bytes_acked: number,
+ *   files_total?: number, can_pause?: boolean, can_cancel?: boolean, can_retry?: boolean, upload: UploadNow,
  * }} FileNow
+ *
+ * @typedef {{bytes_per_s?: number, seconds_left?: number | null, next_retry_at?: number | null, files_acked?: number,
+ *   current_file?: string, left_out?: readonly string[]}} UploadNow
  *
  * @typedef {{failed: number, bytes_acked: number, bytes_total: number, frac_complete: number, bytes_per_s: number,
  *   seconds_left: number | null}} TotalNow
@@ -27,28 +28,33 @@ import { kind_of } from './kinds.js';
  * @typedef {'pause' | 'resume' | 'retry_now' | 'retry' | 'continue' | 'find_file' | 'find_folder' | ''} Go
  * @typedef {'cancel' | 'dismiss' | 'forget' | ''} Stop
  * @typedef {'' | 'soft' | 'good' | 'bad' | 'warn'} Tone
- * @typedef {{key: string, path: string, kind: string, tone: Tone, facts: string[], inside: string[], lacks: boolean,
+ * @typedef {{key: string, path: string, kind: string, tone: Tone, facts: string[], inside: string[], lacks?: number,
  *   fraction: number, bar: boolean, waits?: boolean, go: Go, stop: Stop}} Row `inside`: the files of a folder. `lacks`: some are missing
  * @typedef {ReturnType<typeof view>} View
  */
 
 /**
  * What is special about each state. `is_still`: nothing moves, and that is all right. `waits`: for somebody else.
- * @type {Record<string, {tone?: Tone, go?: Go, has_ended?: true, is_still?: true, waits?: true}>}
+ * @typedef {{tone?: Tone, go?: Go, has_ended?: true, is_still?: true, waits?: true}} About
  */
+/** @type {About} */
+const STILL = { tone: 'soft', is_still: true };
+/** @type {About} */
+const WAITS = { waits: true };
+/** @type {Record<string, About>} */
 const STATES = {
-  waiting: { tone: 'soft', is_still: true },
-  asking: { tone: 'soft', is_still: true, waits: true },
-  reading: { tone: 'soft', is_still: true },
-  begun: { tone: 'soft', is_still: true, go: 'continue' },
-  missing: { tone: 'soft', is_still: true, go: 'find_file' },
-  connecting: { waits: true },
-  checking: { waits: true },
+  waiting: STILL,
+  asking: { ...STILL, ...WAITS },
+  reading: STILL,
+  begun: { ...STILL, go: 'continue' },
+  missing: { ...STILL, go: 'find_file' },
+  connecting: WAITS,
+  checking: WAITS,
   retrying: { tone: 'warn', go: 'retry_now' },
   elsewhere: { tone: 'soft' },
-  paused: { tone: 'soft', is_still: true, go: 'resume' },
-  waiting_for_app: { waits: true },
-  cancelling: { waits: true },
+  paused: { ...STILL, go: 'resume' },
+  waiting_for_app: WAITS,
+  cancelling: WAITS,
   finished: { tone: 'good', has_ended: true },
   cancelled: { tone: 'soft', has_ended: true },
   failed: { tone: 'bad', has_ended: true, go: 'retry' },
@@ -63,7 +69,7 @@ const about = ({ state }) => STATES[state] || {};
  * @param {Now} now @param {Texts} texts @param {string} lang
  */
 export function view(now, texts, lang) {
-  const format = formats_for(texts, lang);
+  const format = formats(lang, texts);
   const { begun, files, refused, multiple } = now;
   const count = files.length;
   return {
@@ -98,7 +104,7 @@ function title_of({ multiple, directory, touch }, texts) {
   return multiple ? texts.drop_files : texts.drop_file;
 }
 
-/** @param {FileNow} file @param {Now} now @param {Texts} texts @param {ReturnType<typeof formats_for>} format @returns {Row} */
+/** @param {FileNow} file @param {Now} now @param {Texts} texts @param {import('../../queue.mjs').Formats} format @returns {Row} */
 function row_of(file, now, texts, format) {
   const { state, bytes_acked, size } = file;
   const { tone = '', has_ended, is_still, waits } = about(file);
@@ -110,7 +116,7 @@ function row_of(file, now, texts, format) {
     tone,
     facts: facts_of(file, fraction, now, texts, format),
     inside: inside_of(file, texts, format),
-    lacks: file.left_out.length > 0,
+    lacks: file.upload.left_out?.length,
     fraction,
     bar: !has_ended && (bytes_acked > 0 || !is_still),
     waits,
@@ -138,56 +144,53 @@ function stop_of(file) {
 /**
  * The line below a name, in parts that stay together.
  * @param {FileNow} file @param {number} fraction @param {Now} now @param {Texts} texts
- * @param {ReturnType<typeof formats_for>} format @returns {string[]}
+ * @param {import('../../queue.mjs').Formats} format @returns {string[]}
  */
 function facts_of(file, fraction, now, texts, format) {
-  const { state, reason, message, size, bytes_acked, next_retry_at } = file;
-  const { trying_again } = texts;
+  const { state, reason, message, size, bytes_acked, upload } = file;
   const percent = format.percent(fraction);
   const amount = bytes_acked ? texts.part_of(percent, format.size(size)) : format.size(size);
-  const what = message.replace(/\.$/, '') || /** @type {any} */ (texts)[state]; // the library's sentence
-  const pace = pace_of(file, texts, format);
+  // The library's sentence. A single one has no full stop here.
+  const what = message.replace(/^([^.]*)\.$/, '$1') || /** @type {any} */ (texts)[state];
+  const pace = pace_of(upload, texts, format);
   switch (state) {
     case 'finished':
       return [texts.finished, format.size(size)];
-    case 'failed':
-    case 'refused':
-    case 'cancelled':
-      return [message || what];
-    case 'cancelling':
-    case 'reading':
-    case 'waiting_for_app':
-      return [what];
     case 'retrying': {
       // The library's sentence ends with "Trying again soon.": here it says when.
-      const wait_s = next_retry_at === null ? 0 : (next_retry_at - now.now_ms) / 1000;
-      if (!message.endsWith(trying_again) || wait_s <= 0) return [message];
-      return [message.slice(0, -trying_again.length) + texts.retry_in(format.time(wait_s))];
+      const wait_s = (Number(upload.next_retry_at) - now.now_ms) / 1000;
+      return [wait_s > 0 ? message.replace(texts.trying_again, texts.retry_in(format.time(wait_s))) : message];
     }
     case 'uploading':
-      if (reason) return [percent, message];
+      if (reason) return [percent, what];
       return pace.length ? [percent, ...pace] : [amount];
     case 'elsewhere':
       return [texts.elsewhere, percent, ...pace.slice(1)];
     case 'begun':
     case 'missing':
       return [amount];
-    default:
+    case 'waiting':
+    case 'asking':
+    case 'connecting':
+    case 'checking':
+    case 'paused':
       return [what, amount];
+    default:
+      return [what];
   }
 }
 
-/** How fast it is, and how long it takes. @param {FileNow | TotalNow} file @param {Texts} texts @param {ReturnType<typeof formats_for>} format */
+/** How fast it is, and how long it takes. @param {UploadNow} upload @param {Texts} texts @param {import('../../queue.mjs').Formats} format */
 function pace_of({ bytes_per_s, seconds_left }, texts, format) {
   if (!bytes_per_s) return [];
-  return [format.speed(bytes_per_s), ...(seconds_left === null ? [] : [texts.left(format.time(seconds_left))])];
+  return [format.speed(bytes_per_s), ...(seconds_left == null ? [] : [texts.left(format.time(seconds_left))])];
 }
 
 /**
  * How many files of a folder are there, which are missing, and which one is on its way.
- * @param {FileNow} file @param {Texts} texts @param {ReturnType<typeof formats_for>} format @returns {string[]}
+ * @param {FileNow} file @param {Texts} texts @param {import('../../queue.mjs').Formats} format @returns {string[]}
  */
-function inside_of({ state, files_total, files_acked, current_file, left_out }, texts, format) {
+function inside_of({ state, files_total, upload: { files_acked, current_file = '', left_out = [] } }, texts, format) {
   if (!files_total || state === 'reading') return [];
   const all = texts.files(files_total, format.count(files_total));
   const count = left_out.length;
@@ -199,7 +202,7 @@ function inside_of({ state, files_total, files_acked, current_file, left_out }, 
   ].filter(Boolean);
 }
 
-/** @param {Now} now @param {Texts} texts @param {ReturnType<typeof formats_for>} format */
+/** @param {Now} now @param {Texts} texts @param {import('../../queue.mjs').Formats} format */
 function total_of({ files, total, asking_to_cancel }, texts, format) {
   const open = files.filter((file) => !about(file).has_ended);
   const fraction = total.frac_complete;
@@ -208,17 +211,9 @@ function total_of({ files, total, asking_to_cancel }, texts, format) {
   const can_pause = open.some((file) => file.can_pause && file.state !== 'paused');
   const can_cancel = open.some((file) => file.can_cancel);
   const asks = asking_to_cancel && can_cancel;
-  /** @type {Record<string, boolean>} */
-  const possible = {
-    retry_all: total.failed > 0,
-    pause_all: can_pause,
-    resume_all: !can_pause && open.some(({ state }) => state === 'paused'),
-    cancel_all: can_cancel,
-    clear: !open.length,
-  };
   return {
     headline: texts.files_done(
-      sum(({ state, files_total, files_acked }) => (files_total ? files_acked : Number(state === 'finished'))),
+      sum(({ state, files_total, upload }) => (files_total ? upload.files_acked || 0 : Number(state === 'finished'))),
       sum(({ files_total }) => files_total || 1)),
     failed: total.failed ? texts.files_failed(total.failed) : '',
     facts: open.length ? [texts.part_of(format.percent(fraction), format.size(total.bytes_total)), ...pace_of(total, texts, format)]
@@ -227,6 +222,11 @@ function total_of({ files, total, asking_to_cancel }, texts, format) {
     tone: /** @type {Tone} */ (open.length ? '' : total.failed ? 'bad' : 'good'),
     /** Whether it asks if everything is to be cancelled. */
     asks,
-    actions: asks ? ['keep', 'cancel_really'] : Object.keys(possible).filter((name) => possible[name]),
+    actions: asks ? ['keep', 'cancel_really'] : [
+      total.failed && 'retry_all',
+      can_pause ? 'pause_all' : open.some(({ state }) => state === 'paused') && 'resume_all',
+      can_cancel && 'cancel_all',
+      !open.length && 'clear',
+    ].filter(Boolean),
   };
 }

@@ -17,6 +17,10 @@ export const ENGLISH = {
   no_files: 'There are no files in this folder.',
   duplicate: 'This is already in the list.',
   units: ['bytes', 'kB', 'MB', 'GB', 'TB'],
+  per_second: (size) => `${size}/s`,
+  seconds: (s) => `${s}\u00a0s`,
+  minutes: (min) => `${min}\u00a0min`,
+  hours: (h, min) => `${h}\u00a0h\u00a0${min}\u00a0min`,
 };
 
 /**

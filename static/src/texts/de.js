@@ -81,6 +81,10 @@ const GERMAN = {
   no_files: 'In diesem Ordner sind keine Dateien.',
   duplicate: 'Das steht schon in der Liste.',
   units: ['Bytes', 'kB', 'MB', 'GB', 'TB'],
+  per_second: (size) => `${size}/s`,
+  seconds: (s) => `${s}\u00a0s`,
+  minutes: (min) => `${min}\u00a0min`,
+  hours: (h, min) => `${h}\u00a0h\u00a0${min}\u00a0min`,
 
   element: ELEMENT,
 };

@@ -73,10 +73,4 @@ export const ELEMENT = {
   said_retrying: (why) => `${why} Die Uploads gehen von selbst weiter.`,
   said_running: 'Die Verbindung ist wieder da.',
   said_cancelled: (name) => `${name} ist abgebrochen.`,
-
-  units: ['Bytes', 'kB', 'MB', 'GB', 'TB'],
-  per_second: (size) => `${size}/s`,
-  seconds: (s) => `${s}\u00a0s`,
-  minutes: (min) => `${min}\u00a0min`,
-  hours: (h, min) => `${h}\u00a0h\u00a0${min}\u00a0min`,
 };
