@@ -74,7 +74,6 @@ def test_a_page_with_a_hundred_uploads_draws_only_what_has_changed_and_nothing_m
     page.choose(*files)
     page.wait_until(lambda: "of 100 files uploaded" in page.text("total"), "they are listed")
     assert page.js(ROWS) <= 50, "only those in sight exist"
-    assert page.js(TURN_OVER) < LONG_TASK_MS
     clean_driver.execute_async_script(OBSERVE)
     assert page.js(REDRAW) == [], "a redraw touches only what has changed"
     dropzone.let_go()
@@ -92,7 +91,7 @@ def heap_bytes(driver: Chromium) -> int:
 
 
 @in_make_engines
-def test_the_heap_is_flat_over_a_thousand_uploads(
+def test_a_hundred_uploads_are_drawn_in_no_long_task_and_the_heap_is_flat_over_a_thousand(
     clean_driver: Chromium, dropzone: Stage, tmp_path: Path
 ) -> None:
     page = ElementPage(clean_driver, dropzone, "multiple at-once=6")
@@ -104,6 +103,7 @@ def test_the_heap_is_flat_over_a_thousand_uploads(
         page.wait_until(partial(page.js, done), "all are uploaded", 300)
         wait_until(lambda: not page.js("return host.queue.in_state('running').length"), "nothing runs")
         held.append(heap_bytes(clean_driver))
+        assert page.js(TURN_OVER) < LONG_TASK_MS
     per_upload = (held[-1] - held[0]) / 1000
     assert page.js(ROWS) <= 50
     assert per_upload < 8_000, f"{per_upload} bytes for each upload in the list; {held}"
