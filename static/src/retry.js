@@ -45,14 +45,15 @@ export class Retry {
 
   /**
    * @param {incoming.Reason} reason why there is no connection @param {Partial<Note>} [note] more about it
-   * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing delay
+   * @param {number} [at_least_s] @param {number} [exactly_s] instead of the growing delay, which it does not make longer
    */
   later(reason, note = {}, at_least_s = 0, exactly_s = 0) {
     this.upload.hang_up();
-    const grown_s = is_offline() ? MAX_S : FIRST_S * 2 ** this.tries;
-    const jitter = 1 + JITTER * (2 * Math.random() - 1);
-    const delay_s = exactly_s || jitter * Math.min(MAX_S, Math.max(grown_s, at_least_s));
-    this.tries += 1;
+    let delay_s = exactly_s;
+    if (!delay_s) {
+      const grown_s = is_offline() ? MAX_S : FIRST_S * 2 ** this.tries++;
+      delay_s = Math.min(MAX_S, Math.max(grown_s, at_least_s)) * (1 + JITTER * (2 * Math.random() - 1));
+    }
     this.next_at = Math.round(Date.now() + delay_s * 1000);
     this.timer = setTimeout(() => {
       this.stop();
