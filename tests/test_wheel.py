@@ -23,6 +23,8 @@ from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 from tests.test_house import tracked_files
 
+COMMAND: Final = re.compile(r"^    pip install \. && incoming (\S+) ", re.MULTILINE)
+"""How the README starts what pip has installed."""
 READY: Final = re.compile(r"listens on (http://\S+)")
 MINIFIED: Final = [source for source, kind in library.SOURCES.values() if kind == library.SCRIPT]
 STATIC_FILES = (
@@ -34,17 +36,18 @@ STATIC_FILES = (
     *("status.html", "status.css", "status.js", "front.html", "front.css", "upload.html", "upload.css"),
 )
 DEADLINE_S: Final = 60.0
-OPTIONS: Final = ("--host", "127.0.0.1", "--port", "0", "--examples", "--examples-ports", "0,0,0,0,0")
+OPTIONS: Final = ("--host", "127.0.0.1", "--port", "0", "--examples-ports", "0,0,0,0,0")
 EXAMPLES: Final = ("1-simple", "2-dynamic", "3-dropzone", "5-uppy", "6-folder")
 
 
 @pytest.fixture
 def process(installed: Installed, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """The installed command with the examples, started in an empty folder; its output is in `out` there."""
+    (option,) = COMMAND.findall((ROOT / "README.md").read_text("utf-8"))
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("INCOMING_", "PYTHON"))}
     with (tmp_path / "out").open("wb") as out:
         started = subprocess.Popen(
-            [installed.bin / "incoming", *OPTIONS],
+            [installed.bin / "incoming", option, *OPTIONS],
             cwd=tmp_path, env=environment, stdout=out, stderr=subprocess.STDOUT,
         )  # fmt: skip
     try:

@@ -44,8 +44,8 @@ most expensive part of an idle connection."""
 RETRY_AFTER_S: Final = 2.0
 """When clients of a stopping server should reconnect, each after a random time around it."""
 SHARED_RETRY_AFTER_S: Final = 0.3
-"""The same where other servers have the uploads, too, and none of them has to start first. A client whose first
-try fails tries again 1.3 s later at most: it has then waited less than 2 s in all."""
+"""The same where other servers have the uploads, too, and none of them has to start first. A client whose
+first try fails tries again 1.3 s later at most. It has then waited less than 2 s in all."""
 
 
 def chunk_limit_bytes(chunks_in_flight: int) -> int:
