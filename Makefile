@@ -10,8 +10,6 @@ JOBS   := 4
 export PYTHONDONTWRITEBYTECODE :=
 # What `make yesterday` compares with: the last tag, or where there is none, the newest commit of the day before.
 REVISION = $(shell git describe --tags --abbrev=0 2>/dev/null || git rev-list -1 --before=midnight HEAD)
-# Bottle has no types, and the examples use its decorators.
-LAX    := --allow-untyped-decorators --no-warn-return-any
 
 # A run records what it tried in a file, and writes it into docs/explanation/reliability.md if all tests pass.
 NOTES  = tests/artifacts/$@.jsonl
@@ -39,18 +37,11 @@ clients: browser nginx haproxy apache $(VENV)/.installed-dev node_modules/.insta
 		$(PYTHON_BIN) -m pytest -n $(JOBS) --dist loadfile tests/clients tests/e2e/test_forms.py tests/hosts/test_doctor_proxies.py $(ARGS)
 	@$(SHOWN)
 
-check: docs node_modules/.installed ## Checks style, types, the built library and the links of the docs, and runs nothing
-	@echo "== ruff"
-	@$(PYTHON_BIN) -m ruff check
-	@echo "== mypy"
-	@$(PYTHON_BIN) -m mypy incoming run.py tests bench
-	@for app in examples/*/backend.py; do $(PYTHON_BIN) -m mypy $(LAX) $$app || exit 1; done
-	@echo "== tsc, and a rebuild of the JavaScript library"
-	@npm run --silent check
+check: $(VENV)/.installed-dev node_modules/.installed ## Checks style, types, the built library and the links of the docs, and runs nothing
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync --file scripts/check.mk PYTHON_BIN=$(PYTHON_BIN)
 
 docs: $(VENV)/.installed-dev ## Builds the site with the docs in build/site, in a folder of its version; a broken link fails
-	@echo "== mkdocs"
-	@$(PYTHON_BIN) scripts/docs_site.py build/site
+	@$(MAKE) --no-print-directory --file scripts/check.mk PYTHON_BIN=$(PYTHON_BIN) docs
 
 library: node_modules/.installed ## Builds the JavaScript library from static/src
 	@npm run --silent build
