@@ -26,6 +26,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
+from urllib.parse import urljoin, urlsplit
 
 from crc32c import crc32c
 
@@ -622,6 +623,8 @@ class MixedUpload:
             if not self.length_bytes:
                 self.saw_success()
                 return
+            said = urlsplit(urljoin(upload.url, created.headers["location"]))
+            upload.path = said._replace(scheme="", netloc="").geturl()  # it may name the length
             looked = upload.head()
             offset = self._ask_offset(looked, began_s)
             if offset is None:
@@ -641,7 +644,7 @@ class MixedUpload:
         elif algorithm:
             headers["Upload-Checksum"] = checksum(algorithm, body)
         headers |= {**VERSION, "Content-Type": MEDIA_TYPE, "Upload-Offset": str(offset)}
-        with_open = self.http.open("PATCH", headers)
+        with_open = upload.open("PATCH", headers)
         is_answered = self._sends(
             with_open,
             offset,
