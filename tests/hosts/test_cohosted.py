@@ -53,7 +53,7 @@ def test_the_callback_gets_all_there_is_to_know(cohosted: CohostedServer) -> Non
 
 def test_a_ticket_may_be_for_a_file_of_one_length_only(cohosted: CohostedServer) -> None:
     ticket_id = cohosted.post("/measured/1000")
-    with pytest.raises(UploadEnded, match="expects a file of 1000 bytes"):
+    with pytest.raises(UploadEnded, match="is for a file of 1000 bytes"):
         ClientV1(cohosted.url, ticket_id, FileBytes(1001, 77)).upload()
     ClientV1(cohosted.url, ticket_id, FileBytes(1000, 77)).upload()
     assert cohosted.post("/measured/-1").startswith("The parameter length_bytes must be a whole number")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -167,10 +168,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(Reply(404, "this app has never heard of it"))
             return
         pairs = parse_qsl(body, keep_blank_values=True, strict_parsing=bool(body))
-        sha256, size_bytes = _look_at(dict(pairs) if self.server.app.hash_files else {})
+        looks = self.server.app.hash_files
+        sha256, size_bytes = _look_at(dict(pairs) if looks else {})
+        if looks and size_bytes is None and self._caller_has_gone():
+            self.close_connection = True  # the next call may have ended with the file
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         delivery = Delivery(path, headers, pairs, time.monotonic(), sha256, size_bytes)
         self._send(self.server.app.answer(delivery))
+
+    def _caller_has_gone(self) -> bool:
+        """Whether the server that calls was killed, or has given up: nobody waits for an answer."""
+        try:
+            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError:
+            return False
+        except OSError:
+            return True
 
     def _send(self, reply: Reply) -> None:
         body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
