@@ -180,11 +180,12 @@ class _Handler(BaseHTTPRequestHandler):
     def _caller_has_gone(self) -> bool:
         """Whether the server that calls was killed, or has given up: nobody waits for an answer."""
         try:
-            return self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+            peeked: bytes = self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
             return False
         except OSError:
             return True
+        return not peeked
 
     def _send(self, reply: Reply) -> None:
         body = reply.body if isinstance(reply.body, bytes) else reply.body.encode()
