@@ -582,11 +582,14 @@ def test_t19_a_length_that_can_not_be_is_refused(new: NewUpload, length: int, st
 
 def test_t19_a_second_creation_may_tell_the_length_and_not_a_shorter_one(new: NewUpload) -> None:
     upload = new()
+    own_path = upload.path
     upload.create()
     upload.append(0, b"01234")
     refused(upload.create(4), 400, "length_mismatch")
     created = upload.create(10)
     assert (created.status, created.headers["location"]) == (201, f"{upload.ticket_id}?length=10")
+    assert upload.head().headers["upload-length"] == "10"
+    upload.path = own_path
     assert "upload-length" not in upload.head().headers, "its client has shown nothing of its file"
     assert upload.stored == b"01234"
 

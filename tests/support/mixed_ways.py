@@ -26,7 +26,6 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from itertools import pairwise
 from typing import Any, ClassVar, Final, Literal
-from urllib.parse import urljoin, urlsplit
 
 from crc32c import crc32c
 
@@ -623,8 +622,6 @@ class MixedUpload:
             if not self.length_bytes:
                 self.saw_success()
                 return
-            said = urlsplit(urljoin(upload.url, created.headers["location"]))
-            upload.path = said._replace(scheme="", netloc="").geturl()  # it may name the length
             looked = upload.head()
             offset = self._ask_offset(looked, began_s)
             if offset is None:

@@ -7,6 +7,7 @@ import hashlib
 import zlib
 from collections.abc import Mapping
 from typing import Final
+from urllib.parse import urljoin, urlsplit
 
 from crc32c import crc32c
 
@@ -47,11 +48,19 @@ class TusUpload(HttpUpload):
         return self.ask(method, VERSION | _named(headers), body if has_body else None)
 
     def create(self, length_bytes: int | None = None, body: bytes = b"", **headers: str) -> HttpAnswer:
-        """POST. A length of None is deferred."""
+        """POST. A length of None is deferred.
+
+        The next requests go to the address that the answer names, which may have the length. The address of a
+        part is for the caller.
+        """
         deferred = {"Upload_Defer_Length": "1"}
         length = deferred if length_bytes is None else {"Upload_Length": str(length_bytes)}
         content = {"Content_Type": MEDIA_TYPE} if body else {}
-        return self.send("POST", body, **{**length, **content, **headers})
+        answer = self.send("POST", body, **{**length, **content, **headers})
+        named = urlsplit(urljoin(self.url, answer.headers.get("location", "")))
+        if named.path == urlsplit(self.url).path:
+            self.path = named._replace(scheme="", netloc="").geturl()
+        return answer
 
     def head(self, **headers: str) -> HttpAnswer:
         """HEAD."""
