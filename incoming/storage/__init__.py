@@ -327,6 +327,9 @@ class Pickup(Protocol):
     def is_taken(self, ticket_id: str) -> bool:
         """Returns whether the app has taken the file of an upload that had arrived."""
 
+    def may_be_taken(self, ticket_id: str) -> bool:
+        """Returns the same where a power cut may have taken it instead, as far as that can be told."""
+
     def clean_up(self, ticket_id: str) -> None:
         """Deletes what the storage keeps beside the file. The file itself stays."""
 

@@ -132,7 +132,7 @@ class UnsyncedFiles:
             return False
         storage = self._storages.of(ticket)
         stored_bytes = storage.size(ticket.id)
-        if stored_bytes is None and not ticket.remove_file_when_finished:
+        if not ticket.remove_file_when_finished and storage.pickup and storage.pickup.may_be_taken(ticket.id):
             return False
         crc = stored_checksum(storage, ticket.id, 0, stored_bytes or 0)
         if (stored_bytes, crc) != (ticket.length_bytes, ticket.crc32c):

@@ -319,6 +319,7 @@ class StorageContract:
             return
         finished(storage)
         assert not storage.pickup.is_taken(TICKET)
+        assert not storage.pickup.may_be_taken(TICKET)
         storage.pickup.clean_up(TICKET)
         storage.pickup.clean_up(OTHER)
         assert read(storage, 0, len(CONTENT)) == CONTENT

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -431,6 +432,25 @@ def test_what_was_left_out_stays_so_after_a_kill_and_a_power_cut(
     sends(after, again, content)
     completes(after, again, content)
     assert app.forms[0]["leftOut"] == "1"
+
+
+def test_the_first_claim_works_after_a_power_cut_that_took_all_of_a_complete_folder_but_its_list(
+    house: House, app: FakeApp
+) -> None:
+    ticket_id = house.new_ticket(destType="folder")
+    client = claimed(house, ticket_id)
+    sends(house, client, STREAM)
+    house.uploads.keep_checkpoints()
+    with house.uploads.claims.lock(ticket_id) as live:
+        assert live.writer
+        live.writer.flush()
+    place = house.file(ticket_id)
+    assert place.with_name(f"{place.name}.manifest").exists()
+    shutil.rmtree(place)
+    after = house.after_a_power_cut()
+    assert after.uploads.look(ticket_id).offset_bytes == claimed(after, ticket_id).claim.offset_bytes == 0
+    arrives(after, ticket_id)
+    assert len(app.forms) == 1
 
 
 @pytest.mark.parametrize("end", [House.after_a_kill, House.after_a_power_cut])

@@ -324,10 +324,10 @@ def test_a_file_that_can_not_be_looked_at_is_left_alone(
 
 
 def cut_while_the_app_was_down(directory: Path, fsync: bool = False, **request: str) -> tuple[House, str]:
-    """Returns a house in which a file of `CONTENT` has arrived, and the ticket's id; its app comes back."""
+    """Returns a house in which `CONTENT` or a folder has arrived, and the ticket's id; its app comes back."""
     house = House(directory, FakeApp(DOWN), **TIMES | {"fsync": fsync})
     ticket_id = house.new_ticket(**request)
-    house.arrive(ticket_id, CONTENT)
+    house.arrive(ticket_id, None if house.ticket(ticket_id).is_folder else CONTENT)
     house.app.forms.clear()
     house.app.answers = [Done()]
     return house, ticket_id
@@ -394,6 +394,27 @@ def test_a_file_that_is_gone_has_been_moved_by_its_app_unless_a_power_cut_may_ha
     before, ticket_id = cut_while_the_app_was_down(tmp_path, fsync, removeFileWhenFinished="false")
     before.app.answers = [answer]
     before.file(ticket_id).unlink()
+    assert powered_up(before).state(ticket_id) is state
+
+
+@pytest.mark.parametrize(
+    ("lost", "state"),
+    [
+        ([], State.FINISHED),
+        ([""], State.FINISHED),
+        (["", ".manifest"], State.FAILED),
+        ([".head"], State.FAILED),
+    ],
+)
+def test_a_folder_that_is_gone_may_be_with_its_app_only_if_its_list_is_there(
+    tmp_path: Path, lost: list[str], state: State
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(
+        tmp_path, removeFileWhenFinished="false", destType="folder"
+    )
+    place = before.file(ticket_id)
+    for suffix in lost:
+        place.with_name(f"{place.name}{suffix}").rename(tmp_path / f"taken{suffix}")
     assert powered_up(before).state(ticket_id) is state
 
 

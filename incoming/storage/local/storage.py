@@ -198,6 +198,10 @@ class LocalStorage:
         """See storage.Pickup. A file that is gone was moved away by its app."""
         return self.size(ticket_id) is None
 
+    def may_be_taken(self, ticket_id: str) -> bool:
+        """See storage.Pickup."""
+        return self.is_taken(ticket_id)
+
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Pickup. Deletes the folder if it is empty."""
         try:

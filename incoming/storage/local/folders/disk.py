@@ -183,21 +183,23 @@ class FolderDisk:
             tree.close()
 
     def stored(self, ticket_id: str) -> Stored | None:
-        """Returns how much of a folder is stored; None if there is nothing, or the app has taken it."""
+        """Returns how much of a folder is stored; None if there is nothing."""
         known = self.known(ticket_id)
         return self.stored_of(ticket_id, known) if known else None
 
-    def stored_of(self, ticket_id: str, known: Known) -> Stored | None:
-        """Returns how much is stored of a folder of which this is known; None if the app has taken it."""
+    def stored_of(self, ticket_id: str, known: Known) -> Stored:
+        """Returns how much is stored of a folder of which this is known.
+
+        Whoever opens the folder next finds just as much. So the list for the app is not looked at: a power
+        cut may keep it and take the tree.
+        """
         if known.layout is None:
             return Stored(known.head_bytes, 0)
         try:
             with self.tree(ticket_id) as tree:
                 return self.stored_in(known.layout, known.log, tree.size)
         except GONE:
-            if self.has_list(ticket_id):
-                return None
-            return Stored(known.head_bytes, 0)  # a power cut has taken it
+            return self.stored_in(known.layout, known.log, _nothing)
 
     def stored_in(self, layout: FolderLayout, log: Log, size_of: Callable[[str], int | None]) -> Stored:
         """Returns how much is stored of a folder with this layout and log."""
@@ -215,6 +217,10 @@ class FolderDisk:
             if not (except_list and name == list_name(ticket_id)):
                 with contextlib.suppress(FileNotFoundError):
                     self.deletion.unlink(name, folder_fd)
+
+
+def _nothing(_: str) -> None:
+    """Returns the length of a file in a tree that is gone."""
 
 
 def has_sound_head(head_fd: int) -> bool:

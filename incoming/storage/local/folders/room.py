@@ -36,9 +36,9 @@ class LocalFolderRoom:
 
     def _accounted_bytes(self, ticket_id: str) -> int:
         known = self._disk.known(ticket_id)
-        stored = self._disk.stored_of(ticket_id, known) if known else None
-        if known is None or stored is None:
+        if known is None:
             return 0
+        stored = self._disk.stored_of(ticket_id, known)
         if known.layout is None:
             return stored.offset
         index = known.layout.manifest.index_at(stored.offset)

@@ -179,14 +179,15 @@ class LocalFolders:
         if end > known.head_bytes:
             if known.layout is None or end > known.layout.length_bytes:
                 raise EndOfFile
-            with self._disk.tree(ticket_id) as tree:
-                left_out = known.log.left_out
+            with contextlib.ExitStack() as opened:
+                tree = None  # a power cut may have taken it, and what is left out is still known
                 for piece in _pieces(known.layout, max(start, known.head_bytes), end):
-                    if piece.entry in left_out:
+                    if piece.entry in known.log.left_out:
                         buffer.zeros(piece.end - piece.start)
-                    else:
-                        with closing(tree.open(known.layout.paths[piece.entry])) as fd:
-                            buffer.read(fd, piece.start, piece.end)
+                        continue
+                    tree = tree or opened.enter_context(self._disk.tree(ticket_id))
+                    with closing(tree.open(known.layout.paths[piece.entry])) as fd:
+                        buffer.read(fd, piece.start, piece.end)
         buffer.flush()
 
     # --- the end ----------------------------------------------------------------------------------------
@@ -211,6 +212,16 @@ class LocalFolders:
                 return not is_folder(ticket_id, folder_fd)
         except GONE:
             return True
+
+    def may_be_taken(self, ticket_id: str) -> bool:
+        """See storage.Pickup. A folder that was complete has a list."""
+        with disk_errors:
+            return self._runtime.in_pool(self._may_be_taken, ticket_id)
+
+    def _may_be_taken(self, ticket_id: str) -> bool:
+        known = self._disk.known(ticket_id)
+        had_all = known is None or (known.layout is not None and self._disk.has_list(ticket_id))
+        return had_all and self._is_taken(ticket_id)
 
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Pickup. The list of a folder that is still there stays, too: its app may want it."""

@@ -154,6 +154,10 @@ class S3FolderStorage:
             return False
         return not self._shared.objects.is_there(list_key(state.key), ticket_id)
 
+    def may_be_taken(self, ticket_id: str) -> bool:
+        """See storage.Pickup. No power cut takes an object."""
+        return self.is_taken(ticket_id)
+
     def clean_up(self, ticket_id: str) -> None:
         """See storage.Pickup. Deletes the head, the rests and the notes."""
         self._shared.objects.delete_below(self._address.rests(ticket_id))

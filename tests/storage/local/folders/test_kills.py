@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 import random
+import shutil
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -129,10 +131,10 @@ def with_cuts(upload: Upload, folders: LocalFolders) -> None:
 
 
 def with_files_left_out(upload: Upload, folders: LocalFolders) -> None:
-    """Some files can't be read any more: an empty one, one in the middle, and the last one."""
+    """Some files can't be read any more: the first one, an empty one, one in the middle, and the last one."""
     writer = folders.open(TICKET_ID, len(STREAM))
     writer.want_sha256()
-    for index, at in ((1, 10), (2, 30), (6, 51), (7, 126)):
+    for index, at in ((0, 3), (1, 10), (2, 30), (6, 51), (7, 126)):
         send(writer, upload.stream[: HEAD_BYTES + at])
         upload.acknowledged_bytes = writer.durable_offset
         start, end = ends_of(TREE, index)
@@ -338,6 +340,36 @@ def after_a_cut(folders: LocalFolders, upload: Upload, is_finished: bool, about:
     send(writer, with_zeros(writer.left_out))
     writer.finish()
     check_arrived(folders, writer.left_out)
+
+
+LOST, HALF, KEPT = 0.0, 0.5, 1.0
+
+
+@pytest.mark.usefixtures("many_files")
+@pytest.mark.parametrize("errand", [whole, with_files_left_out])
+def test_whatever_a_power_cut_takes_of_a_complete_folder_its_size_is_where_its_client_resumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, errand: Callable[[Upload, LocalFolders], None]
+) -> None:
+    monkeypatch.setattr(posix, "syncfs", lambda _: None)
+    errand(Upload(), folders_in(tmp_path, syncs=False))
+    takes = product((LOST, KEPT), (LOST, HALF, KEPT), (LOST, HALF, KEPT), (LOST, KEPT))
+    for number, kept in enumerate(takes):
+        directory = tmp_path / f"cut-{number}"
+        shutil.copytree(tmp_path / "data", directory / "data")
+        folders = folders_in(directory, "the next")
+        take(Path(folders.location(TICKET_ID)), *kept)
+        after_a_cut(folders, Upload(), False, f"{kept=}")
+
+
+def take(place: Path, tree: float, *beside: float) -> None:
+    """Leaves so much of a folder's tree, and of the files beside it: the head, the log, the list."""
+    if tree == LOST:
+        shutil.rmtree(place)
+    for suffix, kept in zip(("head", "sums", "manifest"), beside, strict=True):
+        file = place.with_name(f"{place.name}.{suffix}")
+        os.truncate(file, int(file.stat().st_size * kept))
+        if kept == LOST:
+            file.unlink()
 
 
 # --- the sync ----------------------------------------------------------------------------------------------

@@ -460,9 +460,11 @@ def test_the_app_takes_the_folder_with_one_rename_and_the_list_goes_then(
     place = store(folders, TICKET_ID, TREE)
     arrival = folders.arrival(TICKET_ID)
     assert not folders.is_taken(TICKET_ID)
+    assert not folders.may_be_taken(TICKET_ID)
     place.rename(tmp_path / "taken")
     assert folders.is_taken(TICKET_ID)
-    assert folders.size(TICKET_ID) is None
+    assert folders.may_be_taken(TICKET_ID)
+    assert folders.size(TICKET_ID) == HEAD_BYTES
     assert folders.arrival(TICKET_ID) == arrival
     assert not place.exists()
     folders.clean_up(TICKET_ID)
