@@ -62,7 +62,9 @@ class Claim:
     the end. The upload is complete only then. `token` is random, 128 bits or more. It fences out the claims
     before this one: see `Ticket.token`. `upload_metadata`: what a client of tus says of its file, unchanged,
     from the header Upload-Metadata. The first one that is not empty counts. `file_digest`: see
-    `core.file_digest`; the first one with a value counts.
+    `core.file_digest`; the first one with a value counts. `keeps_others_out`: from now on, another length is
+    an error. It is so over WebSockets. A request over HTTP may name a length and send nothing, so its length
+    counts against others only when bytes are stored.
 
     The service adds the last two fields. `right_bytes`: how many of the stored bytes are surely right.
     `boot_id`: that of the machine if all of them are, else empty.
@@ -77,6 +79,7 @@ class Claim:
     boot_id: str = ""
     upload_metadata: str = field(default="", repr=False)
     file_digest: str = ""
+    keeps_others_out: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -105,9 +105,10 @@ class Ticket:
     `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
     upload that came, or comes, in parts.
 
-    `length_is_said`: the length is what a client has said, and not the app. As long as nothing is stored, a
-    client with a file of another length may take its place. `had_other_length`: one has. Then a client of tus
-    has to name the length with the address, since the client before does not know that its file is not meant.
+    `length_is_said`: the length is what a client over HTTP has said, and not the app. As long as nothing is
+    stored, a client with a file of another length may take its place. `had_other_length`: one has. Then a
+    client of tus has to name the length with the address, since the client before does not know that its file
+    is not meant.
 
     `storage` names the storage that has the file, see `storage.choice`; an older version left it empty.
     `destination` is the key that the app wants its object to have in S3; empty: the server chooses one.
@@ -482,7 +483,7 @@ def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket
         case Proved(claim, stored_bytes):
             return _described(ticket, claim, stored_bytes)
         case SetLength(length_bytes, stored_bytes):
-            return _measured(ticket, length_bytes, stored_bytes)
+            return _measured(ticket, length_bytes, stored_bytes, is_said=True)
         case StartAgain():
             unnamed = replace(ticket, length_bytes=None, name="", last_modified_ms=0, needs_proof=False)
             unnamed = replace(unnamed, length_is_said=False)
@@ -503,7 +504,9 @@ def _described(ticket: Ticket, claim: Claim, stored_bytes: int) -> Ticket:
         upload_metadata=ticket.upload_metadata or _bounded(claim.upload_metadata),
         file_digest=file_digest.first(ticket.file_digest, claim.file_digest),
     )
-    return described if claim.length_bytes is None else _measured(described, claim.length_bytes, stored_bytes)
+    if claim.length_bytes is None:
+        return described
+    return _measured(described, claim.length_bytes, stored_bytes, is_said=not claim.keeps_others_out)
 
 
 def _bounded(upload_metadata: str) -> str:
@@ -538,15 +541,17 @@ def _fitting(ticket: Ticket) -> Ticket:
     return ticket
 
 
-def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int) -> Ticket:
-    """Returns the ticket with its length. The first one counts, and the stored bytes are part of the file."""
+def _measured(ticket: Ticket, length_bytes: int, stored_bytes: int, is_said: bool) -> Ticket:
+    """Returns the ticket with its length. The first one counts, and the stored bytes are part of the file.
+
+    `is_said`: a client of another file may take the place of this one while nothing is stored.
+    """
     if ticket.length_bytes not in (None, length_bytes):
         raise LengthMismatch(ticket.expected_file, length_bytes)
     if length_bytes < stored_bytes:
         raise LengthMismatch(replace(ticket.expected_file, least_bytes=stored_bytes), length_bytes)
-    if ticket.length_bytes is not None:
-        return ticket
-    return replace(ticket, length_bytes=length_bytes, length_is_said=True)
+    may_be_replaced = is_said and (ticket.length_bytes is None or ticket.length_is_said)
+    return replace(ticket, length_bytes=length_bytes, length_is_said=may_be_replaced)
 
 
 def _with(ticket: Ticket, checkpoint: Checkpoint | None) -> Ticket:

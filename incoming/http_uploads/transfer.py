@@ -209,6 +209,7 @@ class Transfer:
             upload_metadata=file.upload_metadata,
             file_digest=file.file_digest,
             proves=file.proves,
+            keeps_others_out=file.proves,  # the library, which says it as over a WebSocket
             token=self._place.new_token() if self._place else new_token(),
         )
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)

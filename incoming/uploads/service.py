@@ -191,8 +191,8 @@ class Uploads:
         ends when it was not used for this time. So a client of many short requests need not release its claim
         after each of them. Unchecked bytes are discarded.
 
-        What the client says of the file counts at once if nothing of it is stored, in place of what others
-        have said before. Else the client may have another file: see `prove`.
+        What the client says of the file counts at once if nothing of it is stored, in place of what
+        requests over HTTP have said before. Else the client may have another file: see `prove`.
 
         Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
         UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,

@@ -149,7 +149,7 @@ BESIDE_THE_STATE: list[tuple[State, Event, dict[str, object]]] = [
     (
         State.ISSUED,
         CLAIM,
-        {"epoch": 1, "token": "t", "length_bytes": 10, "length_is_said": True, "name": "a.bin"},
+        {"epoch": 1, "token": "t", "length_bytes": 10, "name": "a.bin"},
     ),
     (State.UPLOADING, CLAIM, {"epoch": 4, "token": "t"}),  # the first length and name stay
     (State.UPLOADING, Release(), {}),
@@ -226,7 +226,7 @@ def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_
     assert claimed == replace(as_before, epoch=ticket.epoch + 1, token=said.token)
     assert claimed.would_learn(said)
     proved = claimed.apply(Proved(said, 10), NOW_S)
-    news: dict[str, object] = {"length_bytes": 10, "length_is_said": True, "needs_proof": True}
+    news: dict[str, object] = {"length_bytes": 10, "needs_proof": True}
     news |= {"upload_metadata": "filename eA==", "file_digest": digest}
     assert proved == replace(claimed, **news)  # type: ignore[arg-type]
     assert not proved.would_learn(said)
@@ -234,9 +234,12 @@ def test_what_a_later_claim_tells_of_the_file_counts_once_its_client_has_proved_
 
 
 def test_another_length_counts_in_place_of_one_that_was_only_said_while_nothing_is_stored() -> None:
-    said = Claim(10, "a.bin", 99, proves=True, upload_metadata="m", file_digest="sha256:")
-    claimed = replace(ticket_in(State.ISSUED), length_bytes=None).apply(said, 1.0)
+    firm = Claim(10, "a.bin", 99, proves=True, upload_metadata="m", file_digest="sha256:")
+    said = replace(firm, keeps_others_out=False)
     other = Claim(20, "b.bin", 7, token="t")
+    issued = replace(ticket_in(State.ISSUED), length_bytes=None)
+    assert not issued.apply(firm, 1.0).has_other_length(other)
+    claimed = issued.apply(said, 1.0)
     again = claimed.apply(other, 2.0)
     assert again == replace(claimed, epoch=2, token="t"), "before the storage has fenced out the others"
     assert again.would_learn(other) and not again.would_learn(said)
@@ -244,6 +247,7 @@ def test_another_length_counts_in_place_of_one_that_was_only_said_while_nothing_
         again.apply(Proved(other, 1), 3.0)
     news: dict[str, object] = {"length_bytes": 20, "name": "b.bin", "last_modified_ms": 7}
     news |= {"needs_proof": False, "upload_metadata": "", "file_digest": "", "had_other_length": True}
+    news |= {"length_is_said": False}
     assert again.apply(Proved(other, 0), 3.0) == replace(again, **news)  # type: ignore[arg-type]
     set_by_app = replace(again, length_is_said=False)
     assert not set_by_app.has_other_length(other)

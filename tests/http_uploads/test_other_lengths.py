@@ -1,7 +1,7 @@
 """Clients that begin an upload with files of different lengths, before a byte of any is stored.
 
-The newest one counts, whichever way each has taken: a client that has only said something locks out nobody.
-No client that was there before takes the upload of another file for its own.
+A request over HTTP that has only said something locks out nobody, whichever way the next client takes. No
+client that was there before takes the upload of another file for its own.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tests.http_uploads.conftest import NewHttpUpload
 from tests.http_uploads.test_library_session import Session
 from tests.http_uploads.test_wrong_files import IETF, TUS, content
 from tests.support.app import ScriptedApp
-from tests.support.client_v1 import ClientV1
+from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
@@ -101,7 +101,10 @@ def send_over_version_2(server: RunningServer, upload: HttpUpload, file: FileByt
     ClientV2(server.url, upload.ticket_id, file).upload()
 
 
-BEGINNINGS: Final[tuple[Way, ...]] = (tus, ietf, version_1, version_2, session)
+SAID: Final[tuple[Way, ...]] = (tus, ietf)
+"""Their length counts against others only when a byte is stored."""
+FIRM: Final[tuple[Way, ...]] = (version_1, version_2, session)
+"""Another length is an error from their first word on."""
 WHOLE: Final[tuple[Way, ...]] = (
     send_over_tus,
     send_over_ietf,
@@ -112,7 +115,7 @@ WHOLE: Final[tuple[Way, ...]] = (
 
 
 @pytest.mark.parametrize("send", WHOLE)
-@pytest.mark.parametrize("begin", BEGINNINGS)
+@pytest.mark.parametrize("begin", SAID)
 def test_clients_that_have_sent_nothing_of_another_file_lock_out_nobody(
     server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way, send: Way
 ) -> None:
@@ -124,7 +127,7 @@ def test_clients_that_have_sent_nothing_of_another_file_lock_out_nobody(
 
 
 @pytest.mark.parametrize("other_bytes", [2000, 4000], ids=["shorter", "longer"])
-@pytest.mark.parametrize("begin", BEGINNINGS)
+@pytest.mark.parametrize("begin", SAID + FIRM)
 def test_a_client_of_tus_whose_place_another_one_has_taken_is_never_told_success(
     server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way, other_bytes: int
 ) -> None:
@@ -137,11 +140,28 @@ def test_a_client_of_tus_whose_place_another_one_has_taken_is_never_told_success
         ("PATCH", {**TUS, "Upload-Offset": "0"}, content(RIGHT)[:1500]),
     ):
         assert upload.ask(method, headers, body, below=before).code == "wrong_state"
+    if begin in FIRM:
+        again = upload.ask("POST", {**VERSION, "Upload-Length": str(RIGHT.length_bytes)})
+        assert again.code == "length_mismatch"
+        return
     send_over_tus(server, upload, RIGHT)  # it begins once more
     assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
 
 
-@pytest.mark.parametrize("begin", BEGINNINGS)
+@pytest.mark.parametrize("begin", FIRM)
+def test_a_length_that_was_said_over_a_websocket_counts_for_all_at_once(
+    server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way
+) -> None:
+    upload = new_http_upload()
+    begin(server, upload, RIGHT)
+    assert upload.ask("POST", {**VERSION, "Upload-Length": "4000"}).code == "length_mismatch"
+    with pytest.raises(UploadEnded, match="3000 bytes"):
+        ClientV1(server.url, upload.ticket_id, FileBytes(4000, 82)).connect().request()
+    assert upload.ask("PUT", None, content(RIGHT)).status == 200
+    assert [one.sha256 for one in app.deliveries] == [RIGHT.sha256]
+
+
+@pytest.mark.parametrize("begin", SAID)
 def test_a_length_counts_for_all_once_a_byte_is_stored_or_if_the_app_has_set_it(
     server: RunningServer, new_http_upload: NewHttpUpload, app: ScriptedApp, begin: Way
 ) -> None:

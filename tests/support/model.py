@@ -139,7 +139,7 @@ class Model:
             self._hold(ticket, length_bytes - ticket.stored_bytes)
             if ticket.length_bytes is None:
                 ticket.changed_at_s = self.now_s
-            ticket.length_bytes = length_bytes  # while nothing is stored, the newest one counts
+                ticket.length_bytes = length_bytes
             if ticket.state is not State.UPLOADING:
                 self._move(ticket, State.UPLOADING)
         self._lose(ticket, errors.TakenOver, "Interrupted")
@@ -158,8 +158,7 @@ class Model:
         }
         if ticket.state in ends:
             return ends[ticket.state]
-        is_fixed = ticket.state not in RECEIVING or ticket.stored_bytes
-        if is_fixed and ticket.length_bytes not in (None, length_bytes):
+        if ticket.length_bytes not in (None, length_bytes):
             return errors.LengthMismatch
         return errors.StorageFull if length_bytes >= HUGE_BYTES else None
 

@@ -35,7 +35,7 @@ def house(tmp_path: Path) -> House:
 
 def begin(house: House, ticket_id: str, length_bytes: int | None = None, stored: bytes = b"") -> Client:
     client = Client()
-    claim = new_claim(length_bytes, "holiday.mov")
+    claim = replace(new_claim(length_bytes, "holiday.mov"), keeps_others_out=False)  # as over HTTP
     client.claim = house.uploads.claim(ticket_id, claim, client.listener)
     if stored:
         house.uploads.write(client.claim, memoryview(stored))
@@ -281,7 +281,7 @@ def test_the_pause_that_a_rate_limit_asks_for_is_what_a_write_returns(house: Hou
 
 @pytest.mark.parametrize("lengths", [(5, 10), (10, 5), (64 * MIB, 5)])
 @pytest.mark.parametrize("meanwhile", ["held", "released", "killed"])
-def test_what_the_newest_client_says_counts_while_nothing_is_stored(
+def test_what_the_newest_client_says_counts_while_nothing_is_stored_and_a_request_has_said_it(
     house: House, lengths: tuple[int, int], meanwhile: str
 ) -> None:
     before, after = lengths
