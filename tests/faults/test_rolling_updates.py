@@ -143,4 +143,4 @@ def put_all(url: str, ticket: str, data: FileBytes, file: Path) -> None:
     retry = ["--retry", "1000", "--retry-delay", "1", "--retry-all-errors"]
     limit = ["--limit-rate", str(BYTES_PER_S)]
     command = ["curl", "-sS", *retry, *limit, "-T", str(write_file(file, data)), f"{address}/"]
-    subprocess.run(command, check=True, timeout=DEADLINE_S)
+    subprocess.run(command, check=True, timeout=3 * DEADLINE_S)  # it begins anew after each replacement
