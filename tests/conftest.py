@@ -29,8 +29,6 @@ settings.load_profile("any machine")
 
 LOG_TAIL_CHARS = 8000
 S3_FIXTURES = {"s3", "s3_server"}
-settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("busy")  # how long an example takes says only what else the machine does
 StartServer = Callable[..., RunningServer]
 
 

@@ -28,8 +28,8 @@ def sentence_for_pages(text: str) -> str:
 class ExpectedFile:
     """The file that an upload was begun with, as its client described it; the time is 0 when unknown.
 
-    `length_bytes` is None when unknown: then it has `least_bytes` at least. `app_has_it`: the upload has
-    finished.
+    `length_bytes`: None when unknown. The file then has at least `least_bytes` bytes. `app_has_it`: the
+    upload has finished.
     """
 
     name: str

@@ -485,10 +485,18 @@ def _with_file(ticket: Ticket, event: Proved | SetLength | StartAgain) -> Ticket
         case SetLength(length_bytes, stored_bytes):
             return _measured(ticket, length_bytes, stored_bytes, is_said=True)
         case StartAgain():
-            unnamed = replace(ticket, length_bytes=None, name="", last_modified_ms=0, needs_proof=False)
-            unnamed = replace(unnamed, length_is_said=False)
             return replace(
-                unnamed, upload_metadata="", file_digest="", checkpoints=(), checked_bytes=None, parts=None
+                ticket,
+                length_bytes=None,
+                length_is_said=False,
+                name="",
+                last_modified_ms=0,
+                needs_proof=False,
+                upload_metadata="",
+                file_digest="",
+                checkpoints=(),
+                checked_bytes=None,
+                parts=None,
             )
 
 

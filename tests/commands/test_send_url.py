@@ -6,7 +6,6 @@ import base64
 import json
 import socket
 import ssl
-import subprocess
 import threading
 import uuid
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ import pytest
 
 from tests.conftest import StartServer
 from tests.support.app import ScriptedApp
+from tests.support.certificates import make_certificate
 from tests.support.data import MIB, FileBytes
 from tests.support.relay import BLOCK_BYTES
 from tests.support.sending import PATCHED, Sending, write_file
@@ -218,12 +218,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A certificate of `localhost`, signed by itself, and its key, in one file."""
     folder = tmp_path_factory.mktemp("tls")
     pem = folder / "both.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", folder / "key.pem", "-out", folder / "cert.pem", "-days", "2", "-subj", "/CN=localhost",
-         "-addext", "subjectAltName=DNS:localhost"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    make_certificate(folder)
     pem.write_text((folder / "key.pem").read_text() + (folder / "cert.pem").read_text())
     return pem
 

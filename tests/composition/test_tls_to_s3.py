@@ -15,7 +15,7 @@ from incoming.core.errors import BadSetting
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.settings.table import Settings
 from tests.support.app import ScriptedApp
-from tests.support.authority import Authority
+from tests.support.certificates import Authority
 from tests.support.client_v1 import ClientV1
 from tests.support.cluster import CREDENTIALS, S3BackedServer, s3_settings
 from tests.support.data import MIB, FileBytes

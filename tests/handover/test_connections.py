@@ -26,6 +26,7 @@ from incoming.handover.connections import Endpoint
 from incoming.handover.http_client import CONNECTIONS_AN_APP, HttpClient
 from tests.support.app import ScriptedApp
 from tests.support.calls import post
+from tests.support.certificates import make_certificate
 from tests.support.fakes import FakeRuntime
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
@@ -226,12 +227,7 @@ def test_no_more_connections_are_kept_than_may_be(app: ScriptedApp) -> None:
 def tls_app(tmp_path: Path) -> Iterator[tuple[int, Path]]:
     """An app with a certificate for NAME that nobody else has signed: its port, and the certificate."""
     key, cert = tmp_path / "key.pem", tmp_path / "cert.pem"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", key, "-out", cert, "-days", "2", "-subj", f"/CN={NAME}",
-         "-addext", f"subjectAltName=DNS:{NAME}"],
-        check=True, capture_output=True,
-    )  # fmt: skip
+    make_certificate(tmp_path, NAME)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(cert, key)
 

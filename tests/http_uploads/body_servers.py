@@ -8,11 +8,11 @@ import json
 import socket
 import ssl
 import struct
-import subprocess
 import sys
 import termios
 from typing import Any, ClassVar, Self
 
+from tests.support.certificates import make_certificate
 from tests.support.hosts import BIN, HostedServer
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
@@ -108,13 +108,9 @@ class TlsPywsgi(PlainPywsgi):
     scheme = "https"
 
     def _command(self) -> list[str]:
-        key, certificate = self.storage_dir.with_name("key"), self.storage_dir.with_name("certificate")
-        subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-             "-keyout", key, "-out", certificate, "-days", "2", "-subj", "/CN=localhost"],
-            check=True, capture_output=True,
-        )  # fmt: skip
-        return [*super()._command(), str(certificate), str(key)]
+        folder = self.storage_dir.parent
+        make_certificate(folder)
+        return [*super()._command(), str(folder / "cert.pem"), str(folder / "key.pem")]
 
 
 class Gunicorn(BodyServer):

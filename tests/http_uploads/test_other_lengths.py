@@ -13,16 +13,16 @@ import pytest
 
 from tests.http_uploads.conftest import NewHttpUpload
 from tests.http_uploads.test_library_session import Session
-from tests.http_uploads.test_wrong_files import IETF, TUS, content
+from tests.http_uploads.test_wrong_files import IETF, content
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1, UploadEnded
 from tests.support.client_v2 import ClientV2
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
 from tests.support.server import RunningServer
+from tests.support.tus import VERSION, TusUpload
 
 RIGHT: Final = FileBytes(3000, 81)
-VERSION: Final = {"Tus-Resumable": "1.0.0"}
 Way = Callable[[RunningServer, HttpUpload, FileBytes], object]
 
 
@@ -35,11 +35,11 @@ def server(patient_server: RunningServer) -> RunningServer:
 # --- ways to say which file it is, and nothing more ---------------------------------------------------
 
 
-def tus(server: RunningServer, upload: HttpUpload, file: FileBytes) -> str:
-    """Returns the address that the client has got, as what follows that of the ticket."""
-    created = upload.ask("POST", {**VERSION, "Upload-Length": str(file.length_bytes)})
-    assert created.status == 201
-    return created.headers["location"].removeprefix(upload.ticket_id)
+def tus(server: RunningServer, upload: HttpUpload, file: FileBytes) -> TusUpload:
+    """Returns the client, which goes to the address that it has got."""
+    client = TusUpload(server.url, upload.ticket_id)
+    assert client.create(file.length_bytes).status == 201
+    return client
 
 
 def ietf(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
@@ -72,13 +72,12 @@ def session(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
 
 def send_over_tus(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
     """A creation, and the bytes to the address that it has got."""
-    below = tus(server, upload, file)
-    seen = upload.ask("HEAD", VERSION, below=below)
+    client = tus(server, upload, file)
+    seen = client.head()
     assert (seen.headers["upload-length"], seen.offset_bytes) == (str(file.length_bytes), 0)
     half = file.length_bytes // 2
     for start, end in ((0, half), (half, file.length_bytes)):
-        append = {**TUS, "Upload-Offset": str(start)}
-        assert upload.ask("PATCH", append, content(file)[start:end], below=below).status == 204
+        assert client.append(start, content(file)[start:end]).status == 204
 
 
 def send_over_ietf(server: RunningServer, upload: HttpUpload, file: FileBytes) -> None:
@@ -135,11 +134,8 @@ def test_a_client_of_tus_whose_place_another_one_has_taken_is_never_told_success
     upload = new_http_upload()
     before = tus(server, upload, RIGHT)
     begin(server, upload, FileBytes(other_bytes, 82))
-    for method, headers, body in (
-        ("HEAD", VERSION, None),
-        ("PATCH", {**TUS, "Upload-Offset": "0"}, content(RIGHT)[:1500]),
-    ):
-        assert upload.ask(method, headers, body, below=before).code == "wrong_state"
+    for answer in (before.head(), before.append(0, content(RIGHT)[:1500])):
+        assert answer.code == "wrong_state"
     if begin in FIRM:
         again = upload.ask("POST", {**VERSION, "Upload-Length": str(RIGHT.length_bytes)})
         assert again.code == "length_mismatch"

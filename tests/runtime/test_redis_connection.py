@@ -17,8 +17,8 @@ import redis
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, Script, open_redis
+from tests.support.certificates import make_certificate
 from tests.support.ports import free_port
-from tests.support.proxy import make_certificate
 from tests.support.redis_server import RedisServer, Sentinel, let_greenlets_wait, wait_for_greenlets
 from tests.support.relay import Relay
 from tests.support.server import ROOT
@@ -149,7 +149,7 @@ def test_a_wrong_password_is_told_in_the_log_and_never_shown(
 
 
 def test_tls_is_checked_against_the_authority_that_is_named(tmp_path: Path, opened: Any) -> None:
-    make_certificate(tmp_path)
+    make_certificate(tmp_path, "localhost", "127.0.0.1")
     tls_port = free_port()
     files = [f"tls-cert-file {tmp_path}/cert.pem", f"tls-key-file {tmp_path}/key.pem"]
     options = [f"tls-port {tls_port}", *files, f"tls-ca-cert-file {tmp_path}/cert.pem", "tls-auth-clients no"]

@@ -7,7 +7,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tests.support.proxy import Proxy, make_certificate
+from tests.support.certificates import make_certificate
+from tests.support.proxy import Proxy
 from tests.support.server import ROOT
 from tests.support.tools import MissingTool, program
 from tests.test_docs import code_blocks
@@ -41,7 +42,7 @@ class Apache(Proxy):
         """Makes `folder`. Raises MissingTool."""
         site, *_ = code_blocks(PAGE, "apache")
         super().__init__(folder, site)
-        make_certificate(folder)
+        make_certificate(folder, "localhost", "127.0.0.1")
         self.server_port = server_port
         self.change(r"\*:443", f"*:{self.port}")
         self.change(r"\*:80\b", f"*:{self.plain_port}")

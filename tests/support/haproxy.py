@@ -6,7 +6,8 @@ import re
 from pathlib import Path
 from typing import Final
 
-from tests.support.proxy import Proxy, make_certificate
+from tests.support.certificates import make_certificate
+from tests.support.proxy import Proxy
 from tests.support.server import ROOT
 from tests.support.tools import program
 from tests.test_docs import code_blocks
@@ -21,7 +22,7 @@ class Haproxy(Proxy):
         """Makes `folder`. Raises MissingTool."""
         site, *_ = code_blocks(PAGE, "haproxy")
         super().__init__(folder, site)
-        make_certificate(folder)
+        make_certificate(folder, "localhost", "127.0.0.1")
         pair = ((folder / name).read_text() for name in ("cert.pem", "key.pem"))
         (folder / "both.pem").write_text("".join(pair))
         self.change(r"bind :443", f"bind 127.0.0.1:{self.port}")

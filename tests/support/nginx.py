@@ -7,7 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Final
 
-from tests.support.proxy import Proxy, make_certificate
+from tests.support.certificates import make_certificate
+from tests.support.proxy import Proxy
 from tests.support.server import ROOT
 from tests.support.tools import program
 from tests.support.waiting import wait_until
@@ -38,7 +39,7 @@ class Nginx(Proxy):
         """Makes `folder`. Raises MissingTool."""
         super().__init__(folder, (ROOT / "deploy/nginx.conf").read_text("utf-8"))
         (folder / "temp").mkdir()
-        make_certificate(folder)
+        make_certificate(folder, "localhost", "127.0.0.1")
         self.change(r"(?m)^ *listen \[::\].*\n", "")
         self.change(r"listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl")
         self.change(r"listen 80", f"listen 127.0.0.1:{self.plain_port}")

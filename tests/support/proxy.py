@@ -18,19 +18,9 @@ from typing import Final, Self
 import requests
 
 from tests.support.ports import free_port
-from tests.support.tools import program
 from tests.support.waiting import wait_until
 
 STOP_DEADLINE_S: Final = 60.0
-
-
-def make_certificate(folder: Path) -> None:
-    """Makes `cert.pem` and `key.pem` for localhost."""
-    names = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
-    kind = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    command = [program("openssl"), "req", *kind, *names, *files]
-    subprocess.run(command, check=True, capture_output=True, timeout=60)
 
 
 class _Nothing(BaseHTTPRequestHandler):

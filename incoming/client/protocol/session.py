@@ -320,6 +320,10 @@ class Session:
         return not self._not_compared or bool(self._supposed)
 
     @property
+    def _checksum_is_known(self) -> bool:
+        return self.transfer.prefix.gap(1) is None
+
+    @property
     def _only_compares(self) -> bool:
         return self._has_arrived and self.stage in _ONLY_COMPARES
 
@@ -329,8 +333,8 @@ class Session:
         An entry of a folder may have been left out, and the server may not have told that. So its bytes count
         as zeros, and the checksum tells. A single file can't be compared any more.
         """
-        if self.transfer.prefix.gap(1) is None:
-            return []  # its checksum is known
+        if self._checksum_is_known:
+            return []
         self._not_compared = self._not_compared or failure.why
         if failure.entry is None:
             return self._verify() if self.stage is Stage.VERIFYING else []
@@ -396,8 +400,7 @@ class Session:
         return Outcome(events.Ending.FAILED, f"{why} {outcomes.TOO_LATE_TO_LEAVE_OUT}")
 
     def _file_unreadable(self, failure: events.FileUnreadable, now_s: float) -> Actions:
-        is_whole = self.transfer.prefix.gap(1) is None
-        if self._only_compares and (failure.entry is not None or is_whole):
+        if self._only_compares and (failure.entry is not None or self._checksum_is_known):
             return self._cannot_compare(failure)
         if self._can_leave_out(failure.entry):
             return self._leave_out(failure, now_s)
