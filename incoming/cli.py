@@ -8,10 +8,12 @@ from incoming.runtime import output  # isort: skip
 output.occupy_standard_descriptors()
 
 # Every module that opens a socket needs gevent's version, so this precedes the other imports.
-from gevent import config, monkey  # isort: skip
+from gevent import config  # isort: skip
+
+from incoming.runtime import patches  # isort: skip
 
 config.track_greenlet_tree = False  # it is a fifth of the cost of a greenlet, and is not used
-monkey.patch_all()
+patches.patch_all()
 
 from importlib import import_module
 from typing import Any, Final

@@ -1,4 +1,7 @@
-"""static/src and static/incoming.d.ts, read by the TypeScript compiler: `npm ci` installs it."""
+"""What the TypeScript compiler notices in static/src and static/incoming.d.ts.
+
+That it finds nothing in the files as they are is a part of `make check`.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +43,6 @@ def copy(tmp_path: Path) -> Path:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
-
-
-@pytest.mark.parametrize("project", ["tsconfig.json", "tsconfig.bundles.json", "tsconfig.frameworks.json"])
-def test_the_library_its_types_and_what_pages_write_fit_together(project: str) -> None:
-    status, output = tsc("-p", project)
-    assert status == 0, output
 
 
 def test_the_copy_that_the_next_tests_spoil_has_no_errors(copy: Path) -> None:
