@@ -5,8 +5,8 @@
 | POST TICKET/session | MsgUploadReq | MsgUploadConf, and the session's token in Upload-Session |
 | PUT TICKET/session | MsgAgree with its ranges in Compare | nothing |
 | PATCH TICKET/session | a chunk, with Upload-Offset and Upload-Checksum | MsgStored |
-| POST TICKET/session/complete | MsgComplete | MsgAllDone, or MsgNews after `?wait=25` s |
-| GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for the end |
+| POST TICKET/session/complete | MsgComplete | MsgAllDone; MsgNews if the app fails, or after `?wait=25` s |
+| GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for something new |
 | DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
 
 The token is that of the session's claim. Each request claims the upload with one that begins with it. Behind
@@ -171,10 +171,10 @@ class LibrarySession(Dialect):
         wait_s = request.wait_s(MAX_WAIT_S)
         with self._claim(request) as transfer:
             transfer.complete(asked.crc32c)
-            return self._result(request, transfer.wait_for_app(wait_s))
+            return self._result(request, transfer.wait_for_app(wait_s, to_tell=True))
 
     def _watch(self, request: UploadRequest) -> Answer:
-        """Tells how the upload is; with `wait`, as soon as it has come to its end."""
+        """Tells how the upload is; with `wait`, as soon as there is something new."""
         wait_s = request.wait_s()
         progress = self._transfers.look(request.ticket_id)
         if progress.state not in RECEIVING and wait_s:
@@ -189,8 +189,8 @@ class LibrarySession(Dialect):
             return _answer(messages.MsgPong())
         if progress.state is State.FINISHED:
             return _answer(messages.MsgAllDoneV2(True, ticket.crc32c or 0))
-        if no_answer := self._uploads.outbox.last_failure(ticket.id):
-            return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=no_answer.why))
+        if why := self._uploads.outbox.why_no_answer(ticket.id):
+            return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=why))
         return _answer(messages.MsgNews(messages.NEWS_HANDING_OVER))
 
     def _cancel(self, request: UploadRequest) -> Answer:

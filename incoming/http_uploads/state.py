@@ -1,6 +1,6 @@
 """GET of an upload: its state, as JSON for programs and as a page for people. It interrupts nothing.
 
-The answer may be held until the state changes: `?wait=25`.
+The answer may be held until the state, or why the app is late, changes: `?wait=25`.
 """
 
 from __future__ import annotations

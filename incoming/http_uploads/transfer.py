@@ -19,7 +19,7 @@ from typing import Final, NoReturn, Protocol
 from incoming.core import errors
 from incoming.core.checksum import checksum
 from incoming.core.lifecycle import RECEIVING, Claim, State
-from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
+from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver, WaitingForApp
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges
 from incoming.core.ticket import Ticket
@@ -223,7 +223,7 @@ class Transfer:
                 self._error = self._error or error
                 if self._body:
                     self._body.interrupt()
-            case HandedOver():
+            case HandedOver() | WaitingForApp():
                 pass
             case _:
                 return
@@ -586,10 +586,11 @@ class Transfer:
         if self.is_receiving:
             self._uploads.complete(self._claim, crc32c)
 
-    def wait_for_app(self, most_s: float = inf) -> Progress:
+    def wait_for_app(self, most_s: float = inf, to_tell: bool = False) -> Progress:
         """Waits until the app has answered, for `http_hold_s` and `most_s` at most.
 
-        Returns how far the upload is then.
+        Returns how far the upload is then. `to_tell`: for a client that asks again, and shows a person why it
+        waits. The wait ends when a call of the app has failed.
 
         Raises HandoverFailed, UploadCancelled, UploadExpired, Stopping, TakenOver.
         """
@@ -604,15 +605,14 @@ class Transfer:
             if self.ticket.state is State.FINISHED:
                 self._shared.withheld.forget(self._ticket_id)
                 return self.progress
-            if left_s <= 0:
+            if left_s <= 0 or (to_tell and self._uploads.outbox.why_no_answer(self._ticket_id)):
                 return self.progress
             self._has_news.wait(min(left_s, WATCH_STEP_S))
 
     @property
     def app_not_ready(self) -> errors.AppNotReady:
         """The error for a client whose app has not answered in time, with the reason if there is one."""
-        failure = self._uploads.outbox.last_failure(self._ticket_id)
-        return errors.AppNotReady(failure.why if failure else "")
+        return errors.AppNotReady(self._uploads.outbox.why_no_answer(self._ticket_id))
 
     def cancel(self, reason: str) -> None:
         """The client cancels the upload. Raises WrongState once the handover has begun."""

@@ -149,9 +149,11 @@ class Transfers:
             return transfer.progress
 
     def watch(self, ticket_id: str, wait_s: float) -> Progress:
-        """Returns how far an upload has come, as soon as its state has changed or `wait_s` are over.
+        """Returns how far an upload has come, as soon as there is something new or `wait_s` are over.
 
-        Disturbs nobody. Raises UnknownTicket, StorageFailed.
+        That is another state, or another reason why the app has not answered. Disturbs nobody.
+
+        Raises UnknownTicket, StorageFailed.
         """
         runtime = self.uploads.context.runtime
         progress, has_news = self.look(ticket_id), runtime.signal()
@@ -160,8 +162,13 @@ class Transfers:
         news = self.uploads.context.news
         news.listen(ticket_id, token, lambda _: has_news.set())
         try:
-            before = progress.state
-            while progress.state is before and before not in SETTLED and (left_s := until_s - now_s()) > 0:
+            before, known = progress.state, self.uploads.outbox.why_no_answer(ticket_id)
+            while (
+                progress.state is before
+                and before not in SETTLED
+                and self.uploads.outbox.why_no_answer(ticket_id) in {known, ""}
+                and (left_s := until_s - now_s()) > 0
+            ):
                 has_news.wait(min(left_s, WATCH_STEP_S))
                 has_news.clear()
                 progress = self.look(ticket_id)

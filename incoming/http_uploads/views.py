@@ -40,13 +40,12 @@ class Views:
     def of(self, ticket_id: str, progress: Progress) -> UploadView:
         """Returns what may be seen of an upload. Raises UnknownTicket."""
         ticket = self._uploads.context.registry.get(ticket_id)
-        failure = self._uploads.outbox.last_failure(ticket_id)
         return UploadView(
             progress.state,
             self._transfers.visible_offset_bytes(ticket_id, progress),
             progress.length_bytes,
             progress.name,
-            progress.reason or (failure.why if failure else ""),
+            progress.reason or self._uploads.outbox.why_no_answer(ticket_id),
             ticket.return_url,
             self._uploads.stopping,
             ticket.is_folder,

@@ -117,6 +117,11 @@ class Outbox:
         """Returns why the last call for this ticket had no answer, without details, while it is repeated."""
         return self._last_failures.get(ticket_id)
 
+    def why_no_answer(self, ticket_id: str) -> str:
+        """Returns the same for people; an empty text if the app is not late."""
+        failure = self._last_failures.get(ticket_id)
+        return failure.why if failure else ""
+
     # --- one delivery --------------------------------------------------------------------------
 
     def _deliver(self, ticket_id: str) -> None:

@@ -674,6 +674,43 @@ def test_a_client_that_watches_hears_of_the_end_at_once(tmp_path: Path, answer: 
     assert [progress.state for progress in seen] == [State.FINISHED if answer == Done() else State.FAILED]
 
 
+def test_a_client_that_watches_hears_once_of_each_reason_why_the_app_is_late(tmp_path: Path) -> None:
+    app = FakeApp(NoAnswer("down"), NoAnswer("down"), NoAnswer("busy"), Done())
+    house = House(tmp_path, app, **TIMES)
+    transfers, ticket_id = transfers_of(house), house.new_ticket()
+    house.arrive(ticket_id)
+    seen: list[str] = []
+
+    def watch() -> None:
+        progress = transfers.watch(ticket_id, 25.0)
+        seen.append(house.uploads.outbox.why_no_answer(ticket_id) or progress.state.value)
+
+    house.runtime.spawn(watch)
+    house.runtime.advance(1.5)
+    assert (len(app.forms), seen) == (2, [])
+    house.runtime.advance(2)
+    assert (len(app.forms), seen) == (3, ["busy"])
+    house.runtime.spawn(watch)
+    house.runtime.advance(10)
+    assert seen == ["busy", "finished"]
+
+
+@pytest.mark.parametrize(("to_tell", "state"), [(True, State.HANDING_OVER), (False, State.FINISHED)])
+def test_a_client_that_asks_again_hears_of_the_first_failure_and_others_of_the_end(
+    tmp_path: Path, to_tell: bool, state: State
+) -> None:
+    house = House(tmp_path, FakeApp(NoAnswer("down"), Done()), http_hold_s=20.0, **TIMES)
+
+    def end(transfer: Transfer) -> Progress:
+        transfer.complete()
+        return transfer.wait_for_app(to_tell=to_tell)
+
+    file = FileDescription(len(DATA))
+    sending = Sending(house, transfers_of(house), house.new_ticket(), FakeBody(DATA), file, after=end)
+    house.runtime.advance(5)
+    assert sending.result.state is state
+
+
 def test_a_client_that_watches_hears_of_a_cancellation_at_once(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     send(house, transfers, ticket_id, DATA[:100], len(DATA))
