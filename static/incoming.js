@@ -1406,7 +1406,7 @@
     /** The server's word on what is left out: all before `offset` is as it says. @param {number[]} indices @param {number} offset */
     agree(indices, offset) {
       const later = [...this.gone].filter((index) => this.starts[index + 1] > offset);
-      this.gone = new Set(indices.concat(later));
+      this.gone = new Set(indices.concat(later).filter((index) => this.entries[index]));
     }
     /** The paths of what is missing. */
     missing() {

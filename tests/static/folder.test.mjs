@@ -475,6 +475,21 @@ test('what the server has left out before a reload is zeros for all checksums', 
   assert.deepEqual([look(uploader).left_out, server.is_complete], [['b'], true]);
 });
 
+test('a ticket of a folder with more files, of which some were left out, is compared like every other one', async () => {
+  for (const indices of [[7], [2, 1, 300], [-1], [0.5]]) {
+    const page = new Page();
+    const files = [placed('photos/a', 300), placed('photos/b', 20 * KIB)];
+    const uploader = begin(page, files, { when_unreadable: 'leave_out' });
+    const server = new FolderServer(page);
+    server.stored = stream_of(files.map(line), files).slice(0, 900);
+    server.left_out = indices;
+    server.hears = () => {}; // what it would answer is another test's
+    await server.serves({ Compare: [[0, 900]] });
+    assert.deepEqual([...uploader.left_out], indices.includes(1) ? ['b'] : [], `${indices}`);
+    assert.match(page.socket.said.at(-1).MsgType, /^Msg(Agree|LeaveOut)$/);
+  }
+});
+
 test('where nothing can be read, a drive may be gone: nothing is left out', async () => {
   const page = new Page();
   const files = [placed('photos/a', 3 * KIB), placed('photos/b', 2 * KIB)];

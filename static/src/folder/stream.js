@@ -137,7 +137,8 @@ export class FolderStream {
   /** The server's word on what is left out: all before `offset` is as it says. @param {number[]} indices @param {number} offset */
   agree(indices, offset) {
     const later = [...this.gone].filter((index) => this.starts[index + 1] > offset);
-    this.gone = new Set(indices.concat(later));
+    // The ticket may be that of another folder, with more files.
+    this.gone = new Set(indices.concat(later).filter((index) => this.entries[index]));
   }
 
   /** The paths of what is missing. */
