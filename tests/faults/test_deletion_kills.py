@@ -227,8 +227,8 @@ def test_a_file_that_its_app_keeps_stays_whatever_is_killed_when_it_has_finished
         wait_until(lambda: server.has_died, "it dies")
         fake.on_call = lambda _: None
         server.bury()
-        server.start()
         calls = fake.calls["list"]
+        server.start()
         wait_until(lambda: fake.calls["list"] > calls, "what is beside the object is looked for")
         assert len(fake.content("inbox/1")) == LENGTHS["parts"]
         assert not left(fake, ticket_id)
