@@ -29,7 +29,6 @@ from incoming.core.errors import (
     MethodNotAllowed,
     NotFound,
     OffsetMismatch,
-    Stopping,
     TakenOver,
     WrongState,
 )
@@ -152,8 +151,6 @@ class LibrarySession(Dialect):
                 now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
                 stored_bytes = transfer.progress.offset_bytes
         except TakenOver as exc:
-            if self._uploads.stopping:
-                raise Stopping from exc  # the stop has released the claim
             place, _ = _read_place(request, offset_bytes)
             if not place.has(self._uploads.ticket(request.ticket_id)):
                 raise

@@ -201,6 +201,7 @@ class Transfer:
         one, and SessionEnded where the server has started again since.
         """
         if self._place and not self._place.has(self.ticket):
+            self._uploads.check_running()  # a stop releases the claim
             raise errors.TakenOver if self.ticket.token else errors.SessionEnded
         event = Claim(
             file.length_bytes,

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple, Self
 
 from incoming.core.errors import (
     IncomingError,
+    Stopping,
     StorageFailed,
     StorageFull,
     TakenOver,
@@ -196,6 +197,7 @@ class Claims:
         self._arrivals: dict[str, list[Arrival]] = {}
         self._unreleased: set[tuple[str, str]] = set()
         """The leases that the shared store could not release, by ticket and token."""
+        self._is_stopping = False
 
     @contextlib.contextmanager
     def arriving(self, ticket_id: str, waits: bool = False) -> Iterator[Arrival]:
@@ -321,10 +323,15 @@ class Claims:
         """Passes the news on to the claims of the upload, in whatever process."""
         self._news.tell(ticket_id, news)
 
-    def tell_all(self, news: News) -> None:
-        """Passes the news on to every client of this process that holds an upload."""
+    def stop(self) -> None:
+        """Tells every client of this process that holds an upload that the server stops."""
+        self._is_stopping = True
         for claim in self.holders():
-            self._runtime.spawn(claim.listener, news)
+            self._runtime.spawn(claim.listener, Interrupted(Stopping()))
+
+    def has_ended(self, claim: ClaimedUpload) -> None:
+        """A claim is released: whatever its client still asks for is refused with the first reason."""
+        claim.lost = claim.lost or (Stopping() if self._is_stopping else TakenOver())
 
     def end_all(self, news: Ending) -> None:
         """Ends every claim of this process, and tells its client the news."""

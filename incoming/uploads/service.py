@@ -114,7 +114,7 @@ class Uploads:
         self.unsynced = UnsyncedFiles(context)
         self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced, self.refusals)
         self.parts = PartUploads(
-            context, self.claims, self.admission, self._check_running, self._part_is_complete
+            context, self.claims, self.admission, self.check_running, self._part_is_complete
         )
         self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
         self.stopping = False
@@ -127,7 +127,7 @@ class Uploads:
 
         Raises BadParameter, UploadTooLarge, TooMany, Stopping, StorageFull, StorageFailed.
         """
-        self._check_running()
+        self.check_running()
         ticket = self.admission.new_ticket(request)
         self._registry.add(ticket)
         log.info("upload %(ticket)s: ticket issued", ticket.for_log())
@@ -206,7 +206,7 @@ class Uploads:
         self, arrival: Arrival, ticket_id: str, claim: Claim, listener: NewsListener, source: str,
         lease_s: float | None,
     ) -> ClaimedUpload:  # fmt: skip
-        self._check_running()
+        self.check_running()
         if len(claim.upload_metadata.encode("utf-8", "replace")) > MAX_UPLOAD_METADATA_BYTES:
             raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
         ticket = self._registry.get(ticket_id)
@@ -834,7 +834,8 @@ class Uploads:
                     self.claims.hand_to(live, None)
 
     def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
-        is_elsewhere, claim.lost = claim.is_lost_elsewhere, claim.lost or TakenOver()
+        is_elsewhere = claim.is_lost_elsewhere
+        self.claims.has_ended(claim)
         had_file = live.writer is not None
         try:
             ticket = None if is_elsewhere else self._pause(claim.ticket, live, claim.token)
@@ -1045,7 +1046,7 @@ class Uploads:
         """Tells every client to come back later, and accepts no new uploads."""
         self.stopping = True
         self.outbox.stop()
-        self.claims.tell_all(Interrupted(Stopping()))
+        self.claims.stop()
         for claim in self.claims.holders():
             if claim.lease_s is not None:  # its client may not be connected at the moment
                 self._runtime.spawn(self.release, claim)
@@ -1058,7 +1059,8 @@ class Uploads:
 
     # --- how -------------------------------------------------------------------------------------
 
-    def _check_running(self) -> None:
+    def check_running(self) -> None:
+        """Raises Stopping, or why the process has lost its storage."""
         if self.lost:
             raise self.lost
         if self.stopping:

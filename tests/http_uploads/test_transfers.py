@@ -342,6 +342,19 @@ def test_a_request_ends_when_the_app_cancels_and_when_the_server_stops(
     assert house.state(stopped) is State.PAUSED
 
 
+def test_the_next_request_of_a_session_hears_that_the_server_stops(
+    house: House, transfers: Transfers
+) -> None:
+    ticket_id = house.new_ticket()
+    with transfers.claim(ticket_id, FileDescription(len(DATA))) as transfer:
+        session = transfer.session
+    house.uploads.stop()
+    house.runtime.settle()
+    for place in (Place(session, 0), Place("another", 0)):
+        with pytest.raises(errors.Stopping), transfers.claim(ticket_id, FileDescription(), place=place):
+            pass
+
+
 def test_an_upload_whose_client_does_not_come_back_pauses(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     send(house, transfers, ticket_id, DATA[:100], len(DATA))

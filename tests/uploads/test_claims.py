@@ -139,15 +139,16 @@ def test_what_has_moved_is_told_once_and_only_while_it_is_open(claims: Claims) -
         assert claims.moved_at_s(ID) is None
 
 
-def test_news_for_all_reach_all(claims: Claims, runtime: FakeRuntime) -> None:
+def test_all_clients_hear_that_the_server_stops(claims: Claims, runtime: FakeRuntime) -> None:
     mine: list[News] = []
     others: list[News] = []
     hand_to(claims, claim_for(mine))
     hand_to(claims, claim_for(others, "other"), to="other")
-    news = Interrupted(Stopping())
-    claims.tell_all(news)
+    claims.stop()
     runtime.settle()
-    assert mine == others == [news]
+    for (news,) in (mine, others):
+        assert isinstance(news, Interrupted)
+        assert isinstance(news.error, Stopping)
 
 
 def test_news_for_nobody_are_no_error(claims: Claims, runtime: FakeRuntime) -> None:

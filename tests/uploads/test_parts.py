@@ -219,6 +219,17 @@ def test_nothing_begins_while_the_server_stops(house: House, ticket_id: str) -> 
             act()
 
 
+def test_what_sends_a_part_hears_that_the_server_stops(house: House, ticket_id: str) -> None:
+    upload_id = new_part(house, ticket_id, 40)
+    client = claim_part(house, upload_id, lease_s=30.0)
+    write_part(house, client, bytes(10))
+    house.uploads.stop()
+    house.runtime.settle()
+    assert not house.uploads.claims.is_held(upload_id), "the stop has released it"
+    with pytest.raises(Stopping):
+        write_part(house, client, bytes(10))
+
+
 def test_parts_of_an_ended_upload_tell_how_it_ended(tmp_path: Path) -> None:
     house = House(tmp_path, FakeApp(Refused("no")), **{**TIMES, "result_retention_s": 1000.0})
     cancelled, expired, failed = (house.new_ticket() for _ in range(3))

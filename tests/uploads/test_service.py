@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 import pytest
 
@@ -27,7 +29,7 @@ from incoming.core.lifecycle import State
 from incoming.core.news import Interrupted
 from incoming.core.ticket import Ticket
 from incoming.uploads.claims import ClaimedUpload
-from tests.support.uploads import House
+from tests.support.uploads import Client, House, new_claim
 
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
@@ -312,3 +314,24 @@ def test_a_stopping_service_disconnects_clients_and_calls_no_app(house: House) -
     assert house.app.forms == []
     with pytest.raises(Stopping):
         house.new_ticket()
+
+
+CALLS: Final[dict[str, Callable[[House, ClaimedUpload], object]]] = {
+    "write": lambda house, claim: write(house, claim, CONTENT[4:]),
+    "flush": lambda house, claim: house.uploads.flush(claim),
+    "complete": lambda house, claim: house.uploads.complete(claim),
+}
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_client_of_many_requests_hears_that_the_service_stops_whatever_it_asks_for_next(
+    house: House, call: str
+) -> None:
+    ticket_id, client = house.new_ticket(), Client()
+    client.claim = house.uploads.claim(ticket_id, new_claim(LENGTH_BYTES), client.listener, lease_s=30.0)
+    write(house, client.claim, CONTENT[:4])
+    house.uploads.stop()
+    house.runtime.settle()
+    assert house.state(ticket_id) is State.PAUSED, "the stop has released it"
+    with pytest.raises(Stopping):
+        CALLS[call](house, client.claim)
