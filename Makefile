@@ -58,8 +58,8 @@ faults: $(VENV)/.installed-test $(VENV)/.installed-servers ## Tests over a thous
 	$(PYTHON_BIN) -m pytest tests/faults tests/storage/local/folders/test_kills.py $(ARGS)
 	@$(SHOWN)
 
-faults-scale: redis $(VENV)/.installed-test $(VENV)/.installed-servers ## Tries 300 uploads over three servers while each of them, Redis and the S3 server are killed, and one of 20 GiB
-	@$(NOTED) INCOMING_TEST_SCALE=$${INCOMING_TEST_SCALE:-300} INCOMING_TEST_LONG_GIB=20 $(PYTHON_BIN) -m pytest -s tests/faults/test_scale.py tests/faults/test_long_upload.py tests/faults/test_s3_folders.py tests/faults/test_s3_folder_outages.py tests/faults/test_deletion_kills.py $(ARGS)
+faults-scale: redis nginx browser $(VENV)/.installed-test $(VENV)/.installed-servers ## Tries 300 uploads over three servers while each of them, Redis and the S3 server are killed, and one of 20 GiB
+	@$(NOTED) INCOMING_TEST_SCALE=$${INCOMING_TEST_SCALE:-300} INCOMING_TEST_LONG_GIB=20 $(PYTHON_BIN) -m pytest -s tests/faults/test_scale.py tests/faults/test_rolling_updates.py tests/faults/test_long_upload.py tests/faults/test_s3_folders.py tests/faults/test_s3_folder_outages.py tests/faults/test_deletion_kills.py $(ARGS)
 	@$(PYTHON_BIN) -m tests.support.reliability faults $(NOTES) add
 
 ceph: radosgw redis browser $(VENV)/.installed-servers ## Runs each test that needs an S3 server with Ceph, in a cluster of its own

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 REFUSED_TEXT = "The app did not accept the file"
 SPOILT_TEXT = "a power cut destroyed some of its bytes"
+GONE_TEXT = "its files are gone"
 SIGNATURE: Final = re.compile(
     r"([?&](?:X-Amz-)?(?:Signature|Credential|Security-Token)=)[^&\s]+", re.IGNORECASE
 )
@@ -135,7 +136,12 @@ class Outbox:
                     ticket = self._registry.get(ticket_id)  # the wait may have been a long one
                     if not ticket.is_undelivered or not self._may_deliver(ticket_id):
                         return
-                    answer = self._call(ticket, call)
+                    try:
+                        answer = self._call(ticket, call)
+                    except StorageFailed:
+                        if self._ends_as_gone(ticket):
+                            return
+                        raise
                 attempt += 1
                 if answer and self._answered(ticket_id, answer):
                     return
@@ -304,6 +310,23 @@ class Outbox:
             return False
         with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
             self._fail(ticket, Lapse(SPOILT_TEXT))
+        return True
+
+    def _ends_as_gone(self, ticket: Ticket) -> bool:
+        """Ends a handover of a folder that is gone with its list: there is nothing left to tell the app.
+
+        An app that was called may have moved all of it away. `ticket` is as it was before this call.
+        """
+        pickup = self._storages.of(ticket).pickup
+        if ticket.state is not State.HANDING_OVER or not ticket.is_folder:
+            return False
+        if pickup is None or not pickup.is_taken(ticket.id):
+            return False
+        with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
+            if ticket.deliveries and self._app_has_taken(ticket):
+                self.finish(ticket)
+            else:
+                self._fail(ticket, Lapse(SPOILT_TEXT if ticket.id in self._unsynced else GONE_TEXT))
         return True
 
     def _too_long(self, ticket: Ticket) -> bool:

@@ -418,6 +418,27 @@ def test_a_folder_that_is_gone_may_be_with_its_app_only_if_its_list_is_there(
     assert powered_up(before).state(ticket_id) is state
 
 
+@pytest.mark.parametrize(
+    ("fsync", "removes", "state", "reason"),
+    [
+        (True, "false", State.FINISHED, ""),
+        (False, "false", State.FAILED, "a power cut destroyed some of its bytes"),
+        (True, "true", State.FAILED, "its files are gone"),
+        (False, "true", State.FAILED, "a power cut destroyed some of its bytes"),
+    ],
+)
+def test_a_folder_that_is_gone_with_its_list_ends_and_its_app_is_not_called(
+    tmp_path: Path, fsync: bool, removes: str, state: State, reason: str
+) -> None:
+    before, ticket_id = cut_while_the_app_was_down(
+        tmp_path, fsync, removeFileWhenFinished=removes, destType="folder"
+    )
+    before.file(ticket_id).parent.rename(tmp_path / "taken")
+    after = powered_up(before)
+    ticket = after.ticket(ticket_id)
+    assert (ticket.state, ticket.reason, after.app.forms) == (state, reason, [])
+
+
 def test_restarts_do_not_keep_an_abandoned_upload_alive(tmp_path: Path) -> None:
     house = house_with(tmp_path)
     ticket_id = house.new_ticket()
