@@ -315,7 +315,9 @@ class StreamWriter(ABC):
     def _adopt_end(self, number: int, rest: Rest | None) -> None:
         """Begins with the piece of this number, of which the rest has the beginning."""
         known = Extent(rest.size_bytes, rest.crc32c, rest.head_crc32c) if rest else NOTHING
-        if self._buffer.number == number and self._buffer.missing_bytes == 0 and self._has_begin(known):
+        # What is known of the upload may have been discarded, too, and with it how large the piece is.
+        is_same = (self._buffer.number, self._buffer.capacity_bytes) == (number, self._capacity_bytes(number))
+        if is_same and self._buffer.missing_bytes == 0 and self._has_begin(known):
             self._buffer.cut(known)
         else:
             self._buffer.release()

@@ -431,6 +431,28 @@ def test_whatever_happens_a_kill_takes_only_what_was_not_durable(
     assert found == gone
 
 
+@pytest.mark.parametrize("then_bytes", [0, 33, 70])
+@pytest.mark.parametrize("begun_bytes", [31, 32, 40, 74])
+@pytest.mark.parametrize("size_bytes", [0, 1])
+def test_a_folder_whose_head_was_discarded_in_its_middle_is_taken_from_its_first_byte(
+    fake: FakeS3, place: BucketPlace, size_bytes: int, begun_bytes: int, then_bytes: int
+) -> None:
+    folder = FolderData([("f0", size_bytes)])
+    stream, folders = folder.stream, place.storage().folders
+    writer = folders.open(TICKET, len(stream))
+    write(writer, stream, begun_bytes)
+    writer.fence("new")  # another client has taken the upload over
+    assert writer.taken_bytes == 0
+    write(writer, stream, then_bytes)
+    writer.close()
+    writer = folders.open(TICKET, len(stream))
+    writer.fence("new")
+    assert writer.taken_bytes == then_bytes
+    write(writer, stream)
+    writer.finish()
+    assert objects(fake, place) == folder.files
+
+
 # --- leaving a file out ------------------------------------------------------------------------------------
 
 
