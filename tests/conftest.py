@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from tests.support.engines import Browser
     from tests.support.s3_server import S3Server
 
+# All tests are a million objects that stay. To look for garbage among them costs a sixth of a run: see below.
+gc.disable()
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any machine")
@@ -96,6 +99,13 @@ def browsers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str
 def driver(browsers: Callable[[str], Browser]) -> Browser:
     """Chromium, where a folder has no other browser. Each test has a page of its own, at its own address."""
     return browsers("chromium")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_finish() -> None:
+    """From here on, collections look only at what tests make."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(trylast=True)
