@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shutil
+import socket
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from tests.support.data import MIB, FileBytes
 from tests.support.engines import Browser
 from tests.support.ports import free_port
 from tests.support.server import ROOT, RunningServer
+from tests.support.waiting import wait_until
 
 LIMIT = """
     const [limit] = arguments, made = incoming.Uploader;
@@ -36,10 +39,22 @@ class RunningTree(RunningServer):
         shutil.copy(ROOT / "run.py", self.tree)
         self.ports = {name: free_port() for name, _ in EXAMPLES}
 
+    def start(self) -> None:
+        """Starts the process; returns when the pages can be opened, too."""
+        super().start()
+        for port in self.ports.values():
+            wait_until(partial(is_open, port), f"an example listens at port {port}")
+
     def _command(self) -> list[str]:
         interpreter, _, *options = super()._command()
         ports = ",".join(str(port) for port in self.ports.values())
         return [interpreter, str(self.tree / "run.py"), *options, "--examples", "--examples-ports", ports]
+
+
+def is_open(port: int) -> bool:
+    """Returns whether something listens at a port of this machine."""
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture

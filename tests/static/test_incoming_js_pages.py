@@ -228,6 +228,7 @@ def test_leaving_the_page_asks_the_user_only_while_a_guarded_upload_would_stop(s
         return event.defaultPrevented;
     """
     assert stage.run(leave) is False
+    wait_until(lambda: stage.property("connected"), "the uploader has the lock of its ticket")
     stage.run("uploader.warn_before_unload = true")
     assert stage.run(leave) is True
     stage.network.bytes_per_s = 0
