@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -187,7 +186,6 @@ def test_a_cancelled_upload_is_gone_and_the_app_is_told(clean_driver: Browser, d
     assert dynamic.app.uploaded() == {}
 
 
-@pytest.mark.everywhere
 def test_a_click_counts_although_the_upload_gets_on_while_the_button_is_down(
     clean_driver: Browser, dynamic: Stage
 ) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-import pytest
-
 from tests.e2e.element_page import ElementPage
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.e2e.test_dropzone_drop import make_folder
@@ -33,7 +31,6 @@ def choose_folder(page: ElementPage, folder: Path) -> None:
     page.js("document.getElementById('dialog').remove()")
 
 
-@pytest.mark.everywhere
 def test_a_folder_is_one_upload_that_is_continued_by_choosing_it_again(
     clean_driver: Browser, dropzone: Stage, tmp_path: Path
 ) -> None:

@@ -77,14 +77,12 @@ def begin(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
         driver.get("about:blank")
 
 
-@pytest.mark.everywhere
 def test_a_class_of_the_page_extends_an_uploader(begin: Begin, driver: Browser) -> None:
     begin(CLASS)
     what = "return [uploader instanceof Card, uploader.has_begun, uploader.seen, uploader.ending]"
     assert driver.execute_script(what) == [True, True, 100, "finished"]
 
 
-@pytest.mark.everywhere
 def test_an_upload_continues_in_a_page_that_loads_the_script_again(begin: Begin, driver: Browser) -> None:
     begin("""
         window.first = incoming;
@@ -97,7 +95,6 @@ def test_an_upload_continues_in_a_page_that_loads_the_script_again(begin: Begin,
     assert driver.execute_script("return incoming === first && uploader instanceof incoming.Uploader") is True
 
 
-@pytest.mark.everywhere
 def test_a_worker_without_memory_for_large_chunks_reads_smaller_ones(begin: Begin, driver: Browser) -> None:
     driver.execute_script("window.beforeWorker = arguments[0]", LITTLE_MEMORY)
     begin("window.uploader = incoming.Uploader(arguments[0], file()).start()")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from urllib.parse import quote
 
-import pytest
 import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -103,7 +102,6 @@ def test_two_files_of_one_name_are_both_kept(clean_driver: Browser, simple: Stag
     assert simple.app.uploaded() == {"report.pdf": digests[0], "report (2).pdf": digests[1]}
 
 
-@pytest.mark.everywhere
 def test_an_upload_resumes_automatically_after_the_server_was_killed(
     clean_driver: Browser, simple: Stage
 ) -> None:

@@ -182,7 +182,6 @@ MOUNTS: Final = {
 }
 
 
-@pytest.mark.everywhere
 @pytest.mark.parametrize("script", MOUNTS.values(), ids=MOUNTS)
 def test_a_page_that_mounts_twice_uploads_once(visit: Visit, script: str) -> None:
     visit.run(f"const ticket = '{visit.ticket_id}'; {script.replace('return ', '')}")

@@ -37,7 +37,7 @@ from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 from tests.support.tally import tally
 
-SHARE: Final = 10
+SHARE: Final = 6
 """The rounds of the share in `make test`. `make faults-scale` tries 300."""
 ROUNDS: Final = int(os.environ.get("INCOMING_TEST_SCALE", SHARE))
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
