@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from tests.support.engines import Browser
     from tests.support.s3_server import S3Server
 
-# All tests are a million objects that stay. To look for garbage among them costs a sixth of a run: see below.
+# All tests are a million objects that stay. To look for garbage among them takes a sixth of the CPU time of
+# a process that runs tests: see `pytest_collection_finish`.
 gc.disable()
 # How long an example takes says nothing on a busy machine.
 settings.register_profile("any machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -197,7 +197,8 @@ class Claims:
         self._arrivals: dict[str, list[Arrival]] = {}
         self._unreleased: set[tuple[str, str]] = set()
         """The leases that the shared store could not release, by ticket and token."""
-        self._is_stopping = False
+        self.stopping = False
+        """Whether `stop` was called."""
 
     @contextlib.contextmanager
     def arriving(self, ticket_id: str, waits: bool = False) -> Iterator[Arrival]:
@@ -325,13 +326,13 @@ class Claims:
 
     def stop(self) -> None:
         """Tells every client of this process that holds an upload that the server stops."""
-        self._is_stopping = True
+        self.stopping = True
         for claim in self.holders():
             self._runtime.spawn(claim.listener, Interrupted(Stopping()))
 
     def has_ended(self, claim: ClaimedUpload) -> None:
         """A claim is released: whatever its client still asks for is refused with the first reason."""
-        claim.lost = claim.lost or (Stopping() if self._is_stopping else TakenOver())
+        claim.lost = claim.lost or (Stopping() if self.stopping else TakenOver())
 
     def end_all(self, news: Ending) -> None:
         """Ends every claim of this process, and tells its client the news."""

@@ -120,7 +120,7 @@ class Outbox:
 
     def why_no_answer(self, ticket_id: str) -> str:
         """Returns the same for people; an empty text if the app is not late."""
-        failure = self._last_failures.get(ticket_id)
+        failure = self.last_failure(ticket_id)
         return failure.why if failure else ""
 
     # --- one delivery --------------------------------------------------------------------------
@@ -299,10 +299,15 @@ class Outbox:
 
     def _app_has_taken(self, ticket: Ticket) -> bool:
         """Returns whether the app has moved its file away, as it may."""
+        return self._app_may_take(ticket) and self._is_gone(ticket)
+
+    def _app_may_take(self, ticket: Ticket) -> bool:
+        """Returns whether it is the app that has moved the file, if it is gone."""
+        return not ticket.remove_file_when_finished and ticket.id not in self._unsynced
+
+    def _is_gone(self, ticket: Ticket) -> bool:
         pickup = self._storages.of(ticket).pickup
-        if pickup is None or ticket.remove_file_when_finished or ticket.id in self._unsynced:
-            return False
-        return pickup.is_taken(ticket.id)
+        return pickup is not None and pickup.is_taken(ticket.id)
 
     def _fails_as_spoilt(self, ticket: Ticket) -> bool:
         """Ends a handover whose file lost bytes in a power cut. One that is gone the app may have moved."""
@@ -317,13 +322,10 @@ class Outbox:
 
         An app that was called may have moved all of it away. `ticket` is as it was before this call.
         """
-        pickup = self._storages.of(ticket).pickup
-        if ticket.state is not State.HANDING_OVER or not ticket.is_folder:
-            return False
-        if pickup is None or not pickup.is_taken(ticket.id):
+        if ticket.state is not State.HANDING_OVER or not ticket.is_folder or not self._is_gone(ticket):
             return False
         with contextlib.suppress(IllegalTransition):  # finish_upload may have come meanwhile
-            if ticket.deliveries and self._app_has_taken(ticket):
+            if ticket.deliveries and self._app_may_take(ticket):
                 self.finish(ticket)
             else:
                 self._fail(ticket, Lapse(SPOILT_TEXT if ticket.id in self._unsynced else GONE_TEXT))

@@ -312,8 +312,8 @@ class PartUploads:
 
     def _let_go(self, ticket_id: str, claim: ClaimedUpload, live: LiveUpload) -> None:
         """Ends a claim, and pauses an upload of which no part is held any more."""
-        self.claims.hand_to(live, None)
         self.claims.has_ended(claim)
+        self.claims.hand_to(live, None)
         self._close(claim.ticket, live)
         self._pause_if_idle(ticket_id)
 

@@ -117,7 +117,6 @@ class Uploads:
             context, self.claims, self.admission, self.check_running, self._part_is_complete
         )
         self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
-        self.stopping = False
         self.lost: StorageLost | None = None
 
     # --- for the app's backend ----------------------------------------------------------
@@ -1044,7 +1043,6 @@ class Uploads:
 
     def stop(self) -> None:
         """Tells every client to come back later, and accepts no new uploads."""
-        self.stopping = True
         self.outbox.stop()
         self.claims.stop()
         for claim in self.claims.holders():
@@ -1058,6 +1056,11 @@ class Uploads:
         self.claims.end_all(Interrupted(error))
 
     # --- how -------------------------------------------------------------------------------------
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the server stops: it accepts no new uploads."""
+        return self.claims.stopping
 
     def check_running(self) -> None:
         """Raises Stopping, or why the process has lost its storage."""
