@@ -15,6 +15,7 @@ import pytest
 from tests.conftest import StartServer
 from tests.support.app import Delivery, ScriptedApp
 from tests.support.data import FileBytes
+from tests.support.on_disk import bytes_in
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
 
@@ -57,8 +58,7 @@ class Issued:
     @property
     def stored_bytes(self) -> int:
         """How many bytes the server has stored."""
-        file = self.server.stored_file(self.ticket_id)
-        return file.stat().st_size if file.exists() else 0
+        return bytes_in(self.server.stored_file(self.ticket_id))
 
     @property
     def delivery(self) -> Delivery:

@@ -12,6 +12,7 @@ from tests.clients.conftest import Stage, check, matrix
 from tests.support.app import Reply, SlowApp
 from tests.support.client_cases import EMPTY, LARGE, NOT_EARLY, REFUSAL, UPLOAD, case, of_client
 from tests.support.engines import Browser
+from tests.support.on_disk import disk_bytes_of, files_below
 from tests.support.waiting import wait_until
 
 pytestmark = of_client("{client} in Chromium")
@@ -87,8 +88,7 @@ def test_an_upload_resumes_where_it_was_after(
 
 def on_the_disk(stage: Stage) -> int:
     """Returns how many bytes the server's files take, parts included."""
-    files = [path for path in stage.server.storage_dir.glob("data/**/*") if path.is_file()]
-    return sum(path.stat().st_blocks * 512 for path in files)
+    return sum(map(disk_bytes_of, files_below(stage.server.storage_dir / "data")))
 
 
 @matrix

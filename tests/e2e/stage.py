@@ -16,6 +16,7 @@ from typing import Any, Final
 from tests.support.browser import Card
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedProcess, ForkedServer, Launcher
+from tests.support.on_disk import bytes_in, files_below
 from tests.support.ports import free_port
 from tests.support.relay import Relay
 from tests.support.server import ROOT, RunningServer
@@ -139,7 +140,7 @@ class Stage:
 
     def stored_bytes(self) -> int:
         """Returns how much of unfinished uploads the server has on its disk."""
-        return sum(path.stat().st_size for path in self.server.storage_dir.glob("data/*/*"))
+        return sum(map(bytes_in, files_below(self.server.storage_dir / "data")))
 
 
 @contextlib.contextmanager

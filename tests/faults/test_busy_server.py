@@ -12,6 +12,7 @@ from tests.support.app import ScriptedApp
 from tests.support.cpu_waits import Stopwatch
 from tests.support.data import MIB
 from tests.support.flood import warm_up
+from tests.support.on_disk import bytes_in
 from tests.support.server import ROOT, RunningServer, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
@@ -68,7 +69,7 @@ def test_the_library_is_served_within_milliseconds_while_two_clients_upload_flat
     floods = [flat_out(server, ticket_id) for ticket_id in tickets]
     try:
         files = [server.stored_file(ticket_id) for ticket_id in tickets]
-        wait_until(lambda: all(f.exists() and f.stat().st_size for f in files), "both uploads run")
+        wait_until(lambda: all(map(bytes_in, files)), "both uploads run")
         percentiles_s = quietest_percentiles_s(server)
         assert all(flood.poll() is None for flood in floods), "the uploads ended before the measurement"
     finally:

@@ -17,6 +17,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.forked import ForkedServer, Launcher
+from tests.support.on_disk import bytes_in
 from tests.support.sending import Sending, write_file
 from tests.support.server import new_upload
 from tests.support.waiting import wait_until
@@ -200,7 +201,7 @@ def test_the_command_sends_again_what_a_power_cut_took(
     stored = server.stored_file(ticket_id)
     address = ["--ticket", ticket_id, "--server", server.url, "--max-bytes-per-s", str(4 * MIB)]
     with Sending(file, *address) as sending:
-        wait_until(lambda: stored.exists() and stored.stat().st_size >= STORED, "enough is stored")
+        wait_until(lambda: bytes_in(stored) >= STORED, "enough is stored")
         server.bury()
         with stored.open("r+b") as damaged:
             damaged.seek(lost[0])

@@ -18,6 +18,7 @@ from tests.support.app import Reply, ScriptedApp
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
 from tests.support.haproxy import Haproxy
+from tests.support.on_disk import bytes_in
 from tests.support.proxy import Proxy, app_without_routes
 from tests.support.relay import Relay
 from tests.support.server import RunningServer, new_upload
@@ -79,8 +80,7 @@ def created(server: RunningServer, app: ScriptedApp, content: FileBytes) -> str:
 
 
 def stored_bytes(server: RunningServer, ticket_id: str) -> int:
-    file = server.stored_file(ticket_id)
-    return file.stat().st_size if file.exists() else 0
+    return bytes_in(server.stored_file(ticket_id))
 
 
 # --- cuts ----------------------------------------------------------------------------------------------

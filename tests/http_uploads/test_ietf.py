@@ -28,6 +28,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.data import FileBytes
 from tests.support.http_upload import HttpUpload
 from tests.support.ietf import NEW, VERSIONS, Exchange, IetfAnswer, IetfClient, without
+from tests.support.on_disk import bytes_in
 from tests.support.server import RunningServer, cancel_upload, new_upload
 from tests.support.waiting import AT_ONCE_S, wait_until
 
@@ -321,7 +322,7 @@ def test_r6_of_a_creation_that_breaks_off_what_came_is_stored_and_it_is_not_comp
     with client.open("POST", client.headers(is_last, {"Content-Length": len(CONTENT)})) as exchange:
         exchange.send(CONTENT[:HALF])
     stored = server.stored_file(client.upload.ticket_id)
-    wait_until(lambda: stored.exists() and stored.stat().st_size == HALF, "what came is stored")
+    wait_until(lambda: bytes_in(stored) == HALF, "what came is stored")
     found = client.head()
     assert (found.offset_bytes, found.is_complete, app.deliveries) == (HALF, False, [])
     assert stored.read_bytes() == CONTENT[:HALF]
@@ -799,7 +800,7 @@ def test_r21_delete_cuts_a_running_request(
     stored = server.stored_file(client.upload.ticket_id)
     with client.open("POST", client.headers(True, {"Content-Length": len(CONTENT)})) as exchange:
         exchange.send(CONTENT[:HALF])
-        wait_until(lambda: stored.exists() and stored.stat().st_size == HALF, "half is stored")
+        wait_until(lambda: bytes_in(stored) == HALF, "half is stored")
         assert client.cancel().status == 204
         assert exchange.answer().status >= 400
     assert app.wait_for(1)[0].fields["cancelled"] == "yes"
@@ -820,7 +821,7 @@ def test_r22_a_request_for_the_offset_ends_a_running_one_and_its_offset_is_good(
     stored = server.stored_file(client.upload.ticket_id)
     with client.open("POST", client.headers(True, {"Content-Length": len(CONTENT)})) as exchange:
         exchange.send(CONTENT[:HALF])
-        wait_until(lambda: stored.exists() and stored.stat().st_size == HALF, "half is stored")
+        wait_until(lambda: bytes_in(stored) == HALF, "half is stored")
         began_s = time.monotonic()
         offset = client.head().offset_bytes
         assert time.monotonic() - began_s < AT_ONCE_S
@@ -840,7 +841,7 @@ def test_r22_a_new_append_takes_over_from_a_running_one(
     stored = server.stored_file(client.upload.ticket_id)
     with client.open("PATCH", client.append_headers(0, True, {"Content-Length": len(CONTENT)})) as exchange:
         exchange.send(CONTENT[:HALF])
-        wait_until(lambda: stored.exists() and stored.stat().st_size == HALF, "half is stored")
+        wait_until(lambda: bytes_in(stored) == HALF, "half is stored")
         assert client.append(HALF, CONTENT[HALF:]).is_complete is True
         assert exchange.answer().code == "taken_over"
     check_delivered(app)

@@ -17,6 +17,7 @@ from tests.net.page import Page, site
 from tests.support.app import ScriptedApp
 from tests.support.browser import open_browser
 from tests.support.engines import Browser
+from tests.support.on_disk import bytes_in
 from tests.support.server import RunningServer, new_upload
 
 FULL = os.environ.get("INCOMING_TEST_NET") == "full"
@@ -58,8 +59,7 @@ class Stage:
 
     def stored_bytes(self, ticket_id: str) -> int:
         """Returns how much the server has stored of an upload."""
-        file = self.server.stored_file(ticket_id)
-        return file.stat().st_size if file.exists() else 0
+        return bytes_in(self.server.stored_file(ticket_id))
 
 
 @pytest.fixture(scope="package")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from tests.support.data import FileBytes
+from tests.support.on_disk import bytes_in
 from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
@@ -80,4 +81,4 @@ class Sending:
 
 def wait_stored(path: Path, size_bytes: int) -> None:
     """Waits until the server has stored so many bytes of an upload."""
-    wait_until(lambda: path.exists() and path.stat().st_size >= size_bytes, f"{size_bytes} bytes stored")
+    wait_until(lambda: bytes_in(path) >= size_bytes, f"{size_bytes} bytes stored")
