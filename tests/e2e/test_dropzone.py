@@ -207,7 +207,6 @@ def test_what_the_app_has_refused_is_tried_again_with_a_new_ticket(
     assert uploaded(dropzone.app) == {name: arrived[name] for name in arrived if name != "file 0.bin"}
 
 
-@pytest.mark.everywhere
 def test_unfinished_uploads_resume_after_a_reload_when_their_files_are_chosen_again(
     clean_driver: Browser, dropzone: Stage
 ) -> None:

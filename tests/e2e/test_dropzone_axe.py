@@ -10,7 +10,7 @@ from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.support.axe import grave
 from tests.support.browser import press
 from tests.support.data import MIB
-from tests.support.engines import Chromium
+from tests.support.engines import Chromium, in_make_engines
 
 ENGINES = ("chromium",)  # it reads the page, not the browser
 
@@ -32,6 +32,7 @@ def test_nothing_grave_is_found_on_an_empty_page(clean_driver: Chromium, dropzon
         assert grave(clean_driver) == []
 
 
+@in_make_engines
 def test_nothing_grave_is_found_in_any_state_of_a_file(clean_driver: Chromium, dropzone: Stage) -> None:
     files = [dropzone.file(f"file {n}.bin", 16 * MIB, n)[0] for n in range(5)]
     small, _ = dropzone.file("small.txt", 10)

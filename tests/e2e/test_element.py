@@ -13,7 +13,6 @@ from tests.support.engines import Browser, in_make_engines
 from tests.support.waiting import wait_until
 
 
-@pytest.mark.everywhere
 def test_a_plain_form_gets_the_tickets_of_what_was_uploaded_and_waits_for_them(
     clean_driver: Browser, dropzone: Stage
 ) -> None:

@@ -161,7 +161,6 @@ def test_a_second_tab_is_told_that_the_first_one_has_finished(visit: Visit) -> N
     assert visit.claims() == 1
 
 
-@pytest.mark.everywhere
 def test_a_reload_ends_the_upload_of_a_tab_and_its_list_offers_it_at_once(visit: Visit) -> None:
     visit.begin()
     visit.wait_for("uploader.bytes_acked > 0")

@@ -10,7 +10,7 @@ from tests.e2e.uppy_page import UppyPage
 from tests.support.axe import GRAVE, complaints
 from tests.support.browser import PHONE
 from tests.support.data import MIB
-from tests.support.engines import WIDE, Chromium
+from tests.support.engines import WIDE, Chromium, in_make_engines
 from tests.support.waiting import wait_until
 
 ENGINES = ("chromium",)  # it reads the page, not the browser
@@ -40,6 +40,7 @@ def _has_theme(driver: Chromium, scheme: str) -> bool:
     return bool(driver.execute_script(THEME) == scheme)
 
 
+@in_make_engines
 def test_nothing_grave_is_found_in_any_state_of_a_file(clean_driver: Chromium, uppy: Stage) -> None:
     page = UppyPage(clean_driver, uppy)
     assert grave(clean_driver) == [], "empty"
@@ -58,6 +59,7 @@ def test_nothing_grave_is_found_in_any_state_of_a_file(clean_driver: Chromium, u
     assert grave(clean_driver) == [], "paused"
 
 
+@in_make_engines
 def test_nothing_grave_is_found_when_the_app_refuses_a_file(clean_driver: Chromium, uppy: Stage) -> None:
     page = UppyPage(clean_driver, uppy)
     clean_driver.execute_script(

@@ -102,7 +102,6 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
         driver.errors.clear()  # what the workers threw
 
 
-@pytest.mark.everywhere
 def test_an_upload_whose_worker_the_browser_ends_resumes_with_another_one(
     visit: Visit, app: ScriptedApp
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -16,6 +17,7 @@ from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2, UploadRefused
 from tests.support.data import MIB, FileBytes
 from tests.support.disks import NotHere, mounted_disk
+from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer, cancel_upload, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
@@ -28,7 +30,7 @@ OnDisk = Callable[[str], RunningServer]
 
 
 @pytest.fixture
-def server_on(tmp_path: Path) -> Iterator[OnDisk]:
+def server_on(launcher: Launcher, tmp_path: Path) -> Iterator[OnDisk]:
     """Starts a server on a disk of its own, which has the given file system."""
     with ExitStack() as stack:
 
@@ -40,7 +42,8 @@ def server_on(tmp_path: Path) -> Iterator[OnDisk]:
             except NotHere as exc:
                 pytest.skip(f"no {kind} here: {exc}")
             settings = {"min_free_mib": 0, "reserve_ahead_mib": RESERVE_AHEAD_MIB}
-            server = RunningServer(disk / "storage", tmp_path / "server.log", **settings)
+            server = ForkedServer(launcher, disk / "storage", **settings)
+            server.log_file = tmp_path / "server.log"
             stack.callback(server.kill)
             server.start()
             return server
@@ -53,7 +56,11 @@ every_file_system = pytest.mark.parametrize("file_system", ["ext4", "xfs", "btrf
 
 def free_bytes(directory: Path) -> int:
     """Returns how much space is left, after everything was committed."""
-    os.sync()
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        assert ctypes.CDLL(None).syncfs(descriptor) == 0
+    finally:
+        os.close(descriptor)
     status = os.statvfs(directory)
     return status.f_bavail * status.f_frsize
 

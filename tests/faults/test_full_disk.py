@@ -13,6 +13,7 @@ import pytest
 from tests.support.app import ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.data import MIB, FileBytes
+from tests.support.forked import ForkedServer, Launcher
 from tests.support.server import RunningServer, call_backend, new_upload
 from tests.support.tally import tally
 from tests.support.waiting import wait_until
@@ -39,10 +40,12 @@ def disk(tmp_path: Path) -> Iterator[Path]:
 
 
 @pytest.fixture
-def server(disk: Path) -> Iterator[RunningServer]:
+def server(launcher: Launcher, disk: Path) -> Iterator[RunningServer]:
     """A server on that disk."""
     settings = {"min_free_mib": 0, "reserve_ahead_mib": RESERVE_AHEAD_MIB, "chunk_size_kib": 256}
-    with RunningServer(disk / "storage", disk.with_name("server.log"), **settings) as running:
+    running = ForkedServer(launcher, disk / "storage", **settings)
+    running.log_file = disk.with_name("server.log")
+    with running:
         yield running
 
 
