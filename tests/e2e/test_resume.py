@@ -281,7 +281,6 @@ def test_the_screen_is_kept_on_while_an_upload_is_sent_and_the_page_is_visible(v
     visit.wait_for(f"{HELD} === 0")
 
 
-@pytest.mark.everywhere
 def test_where_no_handle_is_kept_the_page_asks_for_the_file_by_its_name(visit: Visit, tmp_path: Path) -> None:
     """WebKit has no handles here, Firefox none of what the user picks, Chromium's picker is taken away."""
     file = tmp_path / "film.bin"

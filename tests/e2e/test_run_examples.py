@@ -14,7 +14,7 @@ from incoming.commands.demo import EXAMPLES
 from tests.e2e.stage import sha256
 from tests.support.browser import Card, seen_progress, watch_progress
 from tests.support.data import MIB, FileBytes
-from tests.support.engines import Browser
+from tests.support.engines import Browser, in_make_engines
 from tests.support.ports import free_port
 from tests.support.server import ROOT, RunningServer
 from tests.support.waiting import wait_until
@@ -65,7 +65,7 @@ def tree(tmp_path: Path) -> Iterator[RunningTree]:
         yield running
 
 
-@pytest.mark.parametrize("example", ["1-simple", "2-dynamic"])
+@pytest.mark.parametrize("example", [pytest.param("1-simple", marks=in_make_engines), "2-dynamic"])
 def test_an_upload_ends_in_the_apps_folder_although_all_of_it_was_killed_in_the_middle(
     clean_driver: Browser, tree: RunningTree, tmp_path: Path, example: str
 ) -> None:
