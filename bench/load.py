@@ -101,7 +101,7 @@ class V1:
         while True:
             self.client.expect("MsgChunkAck")
             self._acked += 1
-            if not self.client.ws.has_input:
+            if self.is_stored or not self.client.ws.has_input:  # the result may have come with the last one
                 return
 
     def receive_result(self) -> None:

@@ -35,6 +35,11 @@ class Sample:
         return self.size_bytes / MB / self.wall_s
 
     @property
+    def finished_mb_per_s(self) -> float:
+        """The speed until the app has the file, in millions of bytes a second."""
+        return self.size_bytes / MB / self.finished_s
+
+    @property
     def cpu_s_per_gib(self) -> float:
         """The CPU time in seconds that the server used for each GiB."""
         return self.cpu_s / self.size_bytes * GIB
