@@ -186,7 +186,7 @@ class LibrarySession(Dialect):
             return _answer(messages.MsgPong())
         if progress.state is State.FINISHED:
             return _answer(messages.MsgAllDoneV2(True, ticket.crc32c or 0))
-        if why := self._uploads.outbox.why_no_answer(ticket.id):
+        if why := self._uploads.outbox.why_no_answer(ticket.id, ticket.state):
             return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=why))
         return _answer(messages.MsgNews(messages.NEWS_HANDING_OVER))
 

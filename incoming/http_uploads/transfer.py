@@ -606,14 +606,17 @@ class Transfer:
             if self.ticket.state is State.FINISHED:
                 self._shared.withheld.forget(self._ticket_id)
                 return self.progress
-            if left_s <= 0 or (to_tell and self._uploads.outbox.why_no_answer(self._ticket_id)):
+            if left_s <= 0 or (to_tell and self._why_no_answer()):
                 return self.progress
             self._has_news.wait(min(left_s, WATCH_STEP_S))
 
     @property
     def app_not_ready(self) -> errors.AppNotReady:
         """The error for a client whose app has not answered in time, with the reason if there is one."""
-        return errors.AppNotReady(self._uploads.outbox.why_no_answer(self._ticket_id))
+        return errors.AppNotReady(self._why_no_answer())
+
+    def _why_no_answer(self) -> str:
+        return self._uploads.outbox.why_no_answer(self._ticket_id, self.ticket.state)
 
     def cancel(self, reason: str) -> None:
         """The client cancels the upload. Raises WrongState once the handover has begun."""

@@ -100,6 +100,9 @@ class Transfers:
                 return
         self.uploads.cancel_in_parts(ticket_id, reason)
 
+    def _why_no_answer(self, ticket_id: str, progress: Progress) -> str:
+        return self.uploads.outbox.why_no_answer(ticket_id, progress.state)
+
     def _await_turn(self, ticket_id: str, place: Place) -> None:
         """Waits while the bytes before this place are under way in the same session, or may come at once.
 
@@ -162,11 +165,11 @@ class Transfers:
         news = self.uploads.context.news
         news.listen(ticket_id, token, lambda _: has_news.set())
         try:
-            before, known = progress.state, self.uploads.outbox.why_no_answer(ticket_id)
+            before, known = progress.state, self._why_no_answer(ticket_id, progress)
             while (
                 progress.state is before
                 and before not in SETTLED
-                and self.uploads.outbox.why_no_answer(ticket_id) in {known, ""}
+                and self._why_no_answer(ticket_id, progress) in {known, ""}
                 and (left_s := until_s - now_s()) > 0
             ):
                 has_news.wait(min(left_s, WATCH_STEP_S))

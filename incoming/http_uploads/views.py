@@ -45,7 +45,7 @@ class Views:
             self._transfers.visible_offset_bytes(ticket_id, progress),
             progress.length_bytes,
             progress.name,
-            progress.reason or self._uploads.outbox.why_no_answer(ticket_id),
+            progress.reason or self._uploads.outbox.why_no_answer(ticket_id, progress.state),
             ticket.return_url,
             self._uploads.stopping,
             ticket.is_folder,

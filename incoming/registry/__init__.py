@@ -180,6 +180,8 @@ class Shares(Protocol):
 
 
 NewsListener = Callable[[News], None]
+OthersListener = Callable[[str, News], None]
+"""Gets the id of the ticket and the news."""
 
 
 class NewsChannel(Protocol):
@@ -200,3 +202,9 @@ class NewsChannel(Protocol):
 
     def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
         """Tells the listener of this claim; without a token, the listeners of all claims of the upload."""
+
+    def listen_to_others(self, listener: OthersListener) -> None:
+        """Calls `listener` for all news that other processes tell, before the listeners of claims hear it.
+
+        It may not wait. There is one: a second one replaces it.
+        """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from incoming.core.news import News
-from incoming.registry import NewsListener
+from incoming.registry import NewsListener, OthersListener
 from incoming.runtime.base import Runtime
 
 
@@ -24,6 +24,9 @@ class MemoryNews:
         listeners.pop(token, None)
         if not listeners:
             self._listeners.pop(ticket_id, None)
+
+    def listen_to_others(self, listener: OthersListener) -> None:
+        """See registry.NewsChannel. There are no others."""
 
     def hears(self, ticket_id: str, token: str) -> bool:
         """Returns whether this claim has a listener here."""

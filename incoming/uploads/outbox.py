@@ -26,6 +26,7 @@ from incoming.handover.http_client import HttpClient
 from incoming.registry import DELIVERY_LEASE
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
+from incoming.uploads.late_elsewhere import LateElsewhere
 from incoming.uploads.power_cut_check import UnsyncedFiles
 from incoming.uploads.refusals import Kind, Refusals
 from incoming.uploads.work_leases import WorkLeases
@@ -75,6 +76,11 @@ class Outbox:
         self._leases = WorkLeases(context, DELIVERY_LEASE)
         self._under_way: set[str] = set()
         self._last_failures: dict[str, answers.NoAnswer] = {}
+        settings = context.settings
+        self._late_elsewhere = LateElsewhere(
+            2 * settings.handover_retry_max_s + settings.handover_answer_timeout_s
+        )
+        context.news.listen_to_others(self._hear_others)
         self._put_off: set[str] = set()
         """Those that have failed here, and are started again later."""
         self._stopped = False
@@ -115,13 +121,25 @@ class Outbox:
         self.start(ticket.id)
 
     def last_failure(self, ticket_id: str) -> answers.NoAnswer | None:
-        """Returns why the last call for this ticket had no answer, without details, while it is repeated."""
+        """Returns why the last call of this process for this ticket had no answer, while it is repeated.
+
+        It has no details.
+        """
         return self._last_failures.get(ticket_id)
 
-    def why_no_answer(self, ticket_id: str) -> str:
-        """Returns the same for people; an empty text if the app is not late."""
-        failure = self.last_failure(ticket_id)
-        return failure.why if failure else ""
+    def why_no_answer(self, ticket_id: str, state: State) -> str:
+        """Returns why the last call had no answer, for people, whichever server called.
+
+        `state` is that of the ticket. The text is empty if the app is not late.
+        """
+        if failure := self.last_failure(ticket_id):
+            return failure.why
+        if state is not State.HANDING_OVER:
+            return ""
+        return self._late_elsewhere.why(ticket_id, self._runtime.now_s())
+
+    def _hear_others(self, ticket_id: str, news: News) -> None:
+        self._late_elsewhere.hear(ticket_id, news, self._runtime.now_s())
 
     # --- one delivery --------------------------------------------------------------------------
 

@@ -290,7 +290,7 @@ class Overview:
             "app": ticket.app,
             "state": ticket.state.value,
             "storage": self._context.storages.name_for(ticket),
-            "reason": ticket.reason or (failure.why if failure else ""),
+            "reason": ticket.reason or self._uploads.outbox.why_no_answer(ticket.id, ticket.state),
             "trouble": failure.kind.value if failure else "",
             "length_bytes": length_bytes,
             "offset_bytes": offset_bytes,

@@ -696,7 +696,7 @@ def test_a_client_that_watches_hears_once_of_each_reason_why_the_app_is_late(tmp
 
     def watch() -> None:
         progress = transfers.watch(ticket_id, 25.0)
-        seen.append(house.uploads.outbox.why_no_answer(ticket_id) or progress.state.value)
+        seen.append(house.uploads.outbox.why_no_answer(ticket_id, progress.state) or progress.state.value)
 
     house.runtime.spawn(watch)
     house.runtime.advance(1.5)

@@ -15,7 +15,7 @@ import gevent
 from incoming.core.news import News
 from incoming.core.stats import Counters
 from incoming.handover.callbacks import Callbacks
-from incoming.registry import Leases, NewsListener, Registry
+from incoming.registry import Leases, NewsListener, OthersListener, Registry
 from incoming.registry.journal import Journal
 from incoming.registry.memory import MemoryRegistry
 from incoming.registry.memory_leases import MemoryLeases
@@ -58,6 +58,8 @@ class World:
         self.owners: dict[str, Instance] = {}
         """Which instance has made a token."""
         self.news = MemoryNews(self.runtime)
+        self.heard_by: dict[Instance, OthersListener] = {}
+        """What the instances do with the news of others."""
         self.store = SlowStore(self.runtime, put_s=0.0)
         self.answers = answers
 
@@ -247,5 +249,13 @@ class InstanceNews:
 
     def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
         """See registry.NewsChannel."""
-        if not self._instance.is_dead:
-            self._news.tell(ticket_id, news, token)
+        if self._instance.is_dead:
+            return
+        for instance, listener in self._instance.world.heard_by.items():
+            if instance is not self._instance and not instance.is_dead and not instance.is_deaf:
+                listener(ticket_id, news)
+        self._news.tell(ticket_id, news, token)
+
+    def listen_to_others(self, listener: OthersListener) -> None:
+        """See registry.NewsChannel."""
+        self._instance.world.heard_by[self._instance] = listener

@@ -22,7 +22,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import ENDED, Claim, State
 from incoming.core.news import CalledOff, Durable, HandedOver, Interrupted, News
-from incoming.handover.answers import Done, WillFinish
+from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.transfer import LEASE_S
 from incoming.http_uploads.transfers import Transfers
 from incoming.runtime.buffer_pool import BufferPool
@@ -594,6 +594,34 @@ def test_one_instance_makes_a_delivery_and_repeats_it(
             break
     assert state is State.FINISHED
     assert len(forms(first, second)) == 1
+
+
+@pytest.mark.parametrize("answer", [Done(), Refused("no room"), WillFinish()])
+def test_a_client_at_another_instance_hears_at_once_why_the_app_is_late(
+    make_world: MakeWorld, answer: Answer
+) -> None:
+    world = make_world(NoAnswer("down"), NoAnswer("busy"), answer)
+    first, second = Instance(world), Instance(world)
+    ticket_id, client = in_progress(first)
+    seen: list[str] = []
+
+    def reason() -> str:
+        return second.uploads.outbox.why_no_answer(ticket_id, second.state(ticket_id))
+
+    def watch() -> None:
+        progress = Transfers(second.uploads, BufferPool(1000, 1000)).watch(ticket_id, 25.0)
+        seen.append(f"{progress.state.value} {reason()}")
+
+    write_rest(first, client)
+    assert (second.state(ticket_id), reason()) == (State.HANDING_OVER, "down")
+    (row,) = Overview(second.uploads)._rows([second.ticket(ticket_id)])
+    assert row["reason"] == "down"
+    world.runtime.spawn(watch)
+    world.runtime.advance(2)
+    assert seen == ["handing_over busy"]
+    world.runtime.advance(10)
+    assert reason() == "", "the app has answered"
+    assert second.app.forms == []
 
 
 def _slowly(world: World) -> Callable[[dict[str, str]], Any]:

@@ -15,7 +15,7 @@ from typing import Final
 
 from incoming.core.errors import IncomingError
 from incoming.core.news import News
-from incoming.registry import NewsListener
+from incoming.registry import NewsListener, OthersListener
 from incoming.registry.memory_news import MemoryNews
 from incoming.registry.redis import scripts
 from incoming.registry.redis.news_messages import Message, decode, encode
@@ -48,6 +48,7 @@ class RedisNews:
         self._instance = instance
         self.on_gap = on_gap
         self._local = MemoryNews(runtime)
+        self._of_others: OthersListener = lambda *_: None
         self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
         self._something_waits = runtime.signal()
         self._reader: Task | None = None
@@ -64,6 +65,10 @@ class RedisNews:
     def ignore(self, ticket_id: str, token: str) -> None:
         """See registry.NewsChannel."""
         self._local.ignore(ticket_id, token)
+
+    def listen_to_others(self, listener: OthersListener) -> None:
+        """See registry.NewsChannel."""
+        self._of_others = listener
 
     def tell(self, ticket_id: str, news: News, token: str | None = None) -> None:
         """See registry.NewsChannel."""
@@ -146,4 +151,5 @@ class RedisNews:
     def _hear(self, raw: bytes) -> None:
         message = decode(raw)
         if message and message.origin != self._instance:
+            self._of_others(message.ticket_id, message.news)
             self._local.tell(message.ticket_id, message.news, message.token)

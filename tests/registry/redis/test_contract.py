@@ -112,3 +112,4 @@ class Split:
         self.tell = told.tell
         self.listen = heard.listen
         self.ignore = heard.ignore
+        self.listen_to_others = heard.listen_to_others

@@ -54,12 +54,16 @@ def test_news_are_told_once_in_each_process(new_process: NewProcess) -> None:
     one.news.listen(ID, "a", heard["one"].append)
     other.news.listen(ID, "b", heard["other"].append)
     one.news.listen("last", "", heard["last"].append)
+    of_others: dict[str, list[tuple[str, News]]] = {"one": [], "other": []}
+    for name, process in (("one", one), ("other", other)):
+        process.news.listen_to_others(lambda *told, name=name: of_others[name].append(told))
     one.news.tell(ID, HandedOver(7))
     one.news.tell(ID, HandedOver(8), "a")
     other.news.tell("last", HandedOver())
     wait_for_greenlets(partial(bool, heard["last"]), "the last news")
     wait_for_greenlets(partial(bool, heard["other"]), "the news")
     assert (heard["one"], heard["other"]) == ([HandedOver(7), HandedOver(8)], [HandedOver(7)])
+    assert of_others == {"one": [("last", HandedOver())], "other": [(ID, HandedOver(7))]}
 
 
 def test_a_process_hears_again_after_redis_was_killed_and_knows_that_it_missed_some(tmp_path: Path) -> None:
