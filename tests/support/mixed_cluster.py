@@ -25,6 +25,7 @@ from tests.support.cluster import Cluster, object_keys, unfinished_uploads
 from tests.support.data import FileBytes
 from tests.support.forked import show_greenlets
 from tests.support.mixed_ways import (
+    EVERY_LIFE,
     LOST,
     REFUSED,
     Canceller,
@@ -189,6 +190,16 @@ class ClusterSite(Site):
     def lives(self) -> int:
         """See Site."""
         return self.machines.lives
+
+    @property
+    def life_of_late_requests(self) -> int:
+        """See Site. A life ends with each outage of any part, which the server may outlive."""
+        return EVERY_LIFE
+
+    @property
+    def life_of_lost_requests(self) -> int | None:
+        """See Site. The server may only have stood still, and reads the request when it wakes up."""
+        return EVERY_LIFE
 
     @property
     def is_ending(self) -> bool:

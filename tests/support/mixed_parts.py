@@ -145,8 +145,7 @@ class MixedParts(MixedUpload):
         about = {"Upload-Metadata": f"filename {in_base64('a.mov')}", "Content-Length": "0"}
         request = self.http.open("POST", VERSION | about | {"Upload-Concat": named})
         if ending is not Ending.ANSWERED:
-            self._end(request, ending)
-            self.told.left_in_life = self.site.lives
+            self._leave(request, ending, self.told)
             return
         was_whole, answer = self.is_whole, answer_of(request)
         if answer.status != 201:

@@ -120,6 +120,16 @@ class Site:
         return len(self._downs_s) + sum(up_s < float("inf") for _, up_s in self._downs_s)
 
     @property
+    def life_of_late_requests(self) -> int:
+        """In which life a request may still be read that is left now."""
+        return self.lives
+
+    @property
+    def life_of_lost_requests(self) -> int | None:
+        """The same for one that was under way when the server ended: nobody reads it."""
+        return None
+
+    @property
     def is_ending(self) -> bool:
         """Whether an end of the server has begun, and it does not run again."""
         return any(up_s == float("inf") for _, up_s in list(self._downs_s))
@@ -231,6 +241,9 @@ class ForgetfulApp(ScriptedApp):
                 assert self.site.was_down(*at_s), "the app was called again, though its answer was known"
 
 
+EVERY_LIFE: Final = -1
+
+
 @dataclass
 class Told:
     """What was told so far of an upload, or of one of its parts."""
@@ -243,13 +256,13 @@ class Told:
     expected: tuple[int, int | None] | None = None
     """The offset that must be told next; only if the server is in this life, unless that is None."""
     left_in_life: int | None = None
-    """The life of the server in which a request was left of which nothing shows that its head was read. The
-    server may read that after the next request, which then loses the upload, or finds more stored than its
-    client was told."""
+    """The life of the server in which a request was left of which nothing shows that its head was read, or
+    EVERY_LIFE. The server may read that after the next request, which then loses the upload, or finds more
+    stored than its client was told."""
 
     def may_be_late(self, life: int) -> bool:
         """Returns whether such a request may still be read by a server in this life."""
-        return self.left_in_life == life
+        return self.left_in_life in (life, EVERY_LIFE)
 
     def saw(self, offset_bytes: int, life: int) -> int:
         """The server has told where to resume. Returns that."""
@@ -474,6 +487,15 @@ class MixedUpload:
             case _:
                 self.kept.append(sock.socket)
 
+    def _leave(self, request: OpenRequest, ending: Ending, told: Told) -> None:
+        """Ends the connection of a request that nobody reads the answer of, or the server. See `_end`."""
+        try:
+            self._end(request, ending)
+        except Lost:
+            told.left_in_life = self.site.life_of_lost_requests
+            raise
+        told.left_in_life = self.site.life_of_late_requests
+
     def _websocket(self, client: ClientV1 | ClientV2, to_bytes: int, ending: Ending) -> None:
         began_s = time.monotonic()
         client.may_be_cut = True
@@ -572,14 +594,13 @@ class MixedUpload:
             request.send(f"0\r\n{trailer}\r\n".encode())
         if ending is Ending.ANSWERED:
             return True
-        is_read = False
         if ending in (Ending.FIN, Ending.RESET):
             request.break_off(reset=ending is Ending.RESET)
             shows_more = told.expected is not None and told.expected[0] > before_bytes
             is_read = not part and self._await_expected() and shows_more
+            told.left_in_life = None if is_read else self.site.life_of_late_requests
         else:
-            self._end(request, ending)
-        told.left_in_life = None if is_read else self.site.lives
+            self._leave(request, ending, told)
         return False
 
     def _await_expected(self) -> bool:
