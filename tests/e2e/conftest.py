@@ -18,14 +18,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Runs what needs a browser in the engines that INCOMING_TEST_ENGINES names (`make engines`: in all).
 
     When it names none: the tests that are marked `everywhere` in each engine, others in Chromium. A module
-    can name the engines that it is for in `ENGINES`.
+    can name the engines that it is for in `ENGINES`, and a test with the mark `engines`.
     """
     if "engine" in metafunc.fixturenames:
         chosen = chosen_engines()
         everywhere = metafunc.definition.get_closest_marker("everywhere")
         if not os.environ.get("INCOMING_TEST_ENGINES") and not everywhere:
             chosen = chosen[:1]
-        possible = getattr(metafunc.module, "ENGINES", chosen)
+        only = metafunc.definition.get_closest_marker("engines")
+        possible = only.args if only else getattr(metafunc.module, "ENGINES", chosen)
         engines = [name for name in chosen if name in possible]
         metafunc.parametrize("engine", engines, scope="session")
 

@@ -261,8 +261,9 @@ def test_uploads_of_a_queue_of_the_page_continue_without_the_element(
     page = ElementPage(clean_driver, dropzone)
     page.js(
         """
-        const { Queue, ticket_from } = await import(arguments[0]);
-        host.queue = new Queue({ get_ticket: ticket_from('/api/frontend/request_upload') });
+        return import(arguments[0]).then(({ Queue, ticket_from }) => {
+          host.queue = new Queue({ get_ticket: ticket_from('/api/frontend/request_upload') });
+        });
     """,
         f"http://{dropzone.network.host}/incoming/frontend/queue.mjs",
     )

@@ -6,6 +6,8 @@ import os
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from tests.e2e.stage import SLOW_BYTES_PER_S, Stage
 from tests.support.browser import Card, picture
 from tests.support.engines import Chromium
@@ -29,6 +31,7 @@ def kept(stage: Stage, name: str) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+@pytest.mark.engines("chromium")  # the drivers of others choose no folder
 def test_a_folder_arrives_whole_though_the_server_is_killed_in_the_middle(
     clean_driver: Chromium, folder: Stage, tmp_path: Path
 ) -> None:

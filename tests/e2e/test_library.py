@@ -100,6 +100,7 @@ def test_a_worker_without_memory_for_large_chunks_reads_smaller_ones(begin: Begi
     begin("window.uploader = incoming.Uploader(arguments[0], file()).start()")
 
 
+@pytest.mark.engines("chromium")  # whose driver drops a folder
 def test_a_folder_in_a_plain_file_input_is_named_as_one(driver: Chromium, tmp_path: Path) -> None:
     (tmp_path / "holidays").mkdir()
     script = (Path(__file__).parents[2] / "static" / "incoming.js").read_text("utf-8")

@@ -243,6 +243,7 @@ def test_forgetting_an_upload_drops_it_from_the_list_and_its_handle(visit: Visit
     visit.wait_for("seen[seen.length - 1].length === 0")
 
 
+@pytest.mark.engines("chromium")  # others give no handle of what is dropped
 def test_the_handle_of_a_dropped_file_is_kept_over_a_reload(visit: Visit, tmp_path: Path) -> None:
     assert isinstance(visit.driver, Chromium)
     file = tmp_path / "film.bin"
@@ -259,6 +260,7 @@ def test_the_handle_of_a_dropped_file_is_kept_over_a_reload(visit: Visit, tmp_pa
     assert visit.run("return resume.recall('dropped').then(resume.reopen)") is None, "this is no click"
 
 
+@pytest.mark.engines("chromium")  # whose driver grants the permission
 def test_the_screen_is_kept_on_while_an_upload_is_sent_and_the_page_is_visible(visit: Visit) -> None:
     driver = visit.driver
     assert isinstance(driver, Chromium)

@@ -64,7 +64,7 @@ def test_a_file_that_is_gone_or_cut_short_ends_in_words_and_does_not_arrive(
     page: Card, dynamic: Stage, spoil: Callable[[Path], None]
 ) -> None:
     upload_and_spoil(page, dynamic, spoil)
-    page.wait_for_text(".failed .state", "can no longer be read")
+    page.wait_for_text(".failed .output_state_msg", "can no longer be read")
     assert page.fraction() < 1
     assert dynamic.app.uploaded() == {}
 
@@ -75,9 +75,9 @@ def test_a_file_that_is_overwritten_does_not_arrive_except_from_firefox_which_re
 ) -> None:
     path = upload_and_spoil(page, dynamic, spoil)
     if engine == "firefox":  # it shows a page neither the new time of change nor any error
-        page.wait_for_text(".finished .state", "Finished")
+        page.wait_for_text(".finished .output_state_msg", "Finished")
         assert dynamic.app.uploaded().keys() == {path.name}
     else:
-        page.wait_for_text(".failed .state", "can no longer be read")
+        page.wait_for_text(".failed .output_state_msg", "can no longer be read")
         assert page.fraction() < 1
         assert dynamic.app.uploaded() == {}

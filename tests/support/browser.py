@@ -9,7 +9,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final, overload
 
-from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
+from selenium.common.exceptions import (
+    NoSuchElementException,
+    StaleElementReferenceException,
+    WebDriverException,
+)
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.bidi.input import FileDialogInfo
 from selenium.webdriver.common.by import By
@@ -143,19 +147,30 @@ def _file_dialog_asked_for(driver: Browser) -> Iterator[None]:
             driver.execute_cdp_cmd("Page.setInterceptFileChooserDialog", {"enabled": False})
 
 
+def _watch_file_dialogs(driver: Browser, opened: queue.Queue[FileDialogInfo]) -> int | None:
+    """Returns the handler of file dialogs; None where the driver tells of none, as Firefox before 142."""
+    if not isinstance(driver, Firefox):
+        return None
+    try:
+        handler: int = driver.input.add_file_dialog_handler(opened.put)
+    except WebDriverException:
+        return None
+    return handler
+
+
 @contextlib.contextmanager
 def file_dialog_answered(driver: Browser, path: Path, chooser: WebElement | None = None) -> Iterator[None]:
     """Within it, whoever opens a file dialog (with the keyboard, say) gets `path` chosen.
 
     Where the driver tells of no dialog, it is chosen in `chooser`: in what has the focus, unless given.
     """
-    if not isinstance(driver, Firefox):
+    opened: queue.Queue[FileDialogInfo] = queue.Queue()
+    handler = _watch_file_dialogs(driver, opened)
+    if handler is None:
         with _file_dialog_asked_for(driver):
             yield
         (chooser or driver.switch_to.active_element).send_keys(str(path))
         return
-    opened: queue.Queue[FileDialogInfo] = queue.Queue()
-    handler = driver.input.add_file_dialog_handler(opened.put)
     try:
         yield
         dialog = opened.get(timeout=60)
