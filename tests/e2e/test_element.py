@@ -217,7 +217,7 @@ def test_what_is_not_accepted_is_refused_before_a_ticket_is_asked_for(
     assert page.text("hint") == "Up to 2.0 kB for each file"
     page.choose(*files)
     page.wait_until(lambda: page.text("refused"), "they are refused")
-    assert page.text("refused").splitlines() == [
+    assert page.text("refused").strip().splitlines() == [
         "3 files were not added",
         "b.png: Files of this type are not accepted.",
         "c.txt: This is too large. The limit is 2 kB.",

@@ -165,6 +165,10 @@ class Visit:
         assert self.app.wait_for(1)[-1].sha256 == hashlib.sha256(content(SIZE_BYTES)).hexdigest()
 
 
+with_handles = pytest.mark.engines("chromium", "firefox")
+"""For tests that keep a handle of a file, which WebKit does not have here."""
+
+
 @pytest.fixture
 def visit(driver: Browser, start_server: StartServer, app: ScriptedApp) -> Iterator[Visit]:
     """A browser with one tab, which shows the page."""
@@ -183,6 +187,7 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp) -> Itera
         driver.get("about:blank")
 
 
+@with_handles
 def test_after_a_reload_one_click_continues_an_upload_and_its_end_drops_the_handle(visit: Visit) -> None:
     visit.begin()
     assert visit.run(LISTED) == [], "it is this page's own"
@@ -199,6 +204,7 @@ def test_after_a_reload_one_click_continues_an_upload_and_its_end_drops_the_hand
     assert visit.run(f"return resume.recall('{visit.ticket_id}')") is None
 
 
+@with_handles
 def test_the_upload_of_another_tab_is_shown_as_live_with_its_progress_until_that_tab_is_closed(
     visit: Visit,
 ) -> None:
@@ -218,6 +224,7 @@ def test_the_upload_of_another_tab_is_shown_as_live_with_its_progress_until_that
     visit.wait_for("seen[seen.length - 1].length === 0")
 
 
+@with_handles
 def test_handles_of_uploads_that_are_not_listed_any_more_are_dropped_after_a_day(visit: Visit) -> None:
     visit.run("return make_file(9, 'small').then((handle) => resume.remember('waits', handle))")
     visit.begin()
@@ -234,6 +241,7 @@ def test_handles_of_uploads_that_are_not_listed_any_more_are_dropped_after_a_day
     wait_until(lambda: visit.kept() == [], "what was not used for 30 days is dropped")
 
 
+@with_handles
 def test_forgetting_an_upload_drops_it_from_the_list_and_its_handle(visit: Visit) -> None:
     visit.begin()
     visit.open()
