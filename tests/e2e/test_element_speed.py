@@ -99,7 +99,7 @@ def test_a_hundred_uploads_are_drawn_in_no_long_task_and_the_heap_is_flat_over_a
     held = []
     for last in range(100, 1101, 500):
         page.choose(*files[max(0, last - 500) : last])
-        done = f"return root.querySelector('.headline').innerText.startsWith('{last} of {last} ')"
+        done = f"return root.querySelector('.headline').innerText.startsWith('{last:,} of {last:,} ')"
         page.wait_until(partial(page.js, done), "all are uploaded", 300)
         wait_until(lambda: not page.js("return host.queue.in_state('running').length"), "nothing runs")
         held.append(heap_bytes(clean_driver))
