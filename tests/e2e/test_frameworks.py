@@ -13,7 +13,7 @@ from selenium.webdriver.common.by import By
 from tests.e2e.stage import CRAWL_BYTES_PER_S, Stage
 from tests.support.browser import Card, picture
 from tests.support.data import MIB
-from tests.support.engines import Browser
+from tests.support.engines import Browser, in_make_engines
 from tests.support.server import ROOT
 from tests.support.snippets import code_of
 from tests.support.vite import ViteApp, pack_library
@@ -56,7 +56,7 @@ def add_code_of_the_docs(app: Path, pages: Iterable[str]) -> int:
     return len(own)
 
 
-@pytest.fixture(params=MODES)
+@pytest.fixture(params=["react", *(pytest.param(name, marks=in_make_engines) for name in ("vue", "svelte"))])
 def app(request: pytest.FixtureRequest, dropzone: Stage, library: Path, tmp_path: Path) -> Iterator[ViteApp]:
     """The example for a framework, with the backend of the dropzone."""
     name: str = request.param

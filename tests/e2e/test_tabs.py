@@ -117,7 +117,6 @@ def visit(driver: Browser, start_server: StartServer, app: ScriptedApp, tmp_path
         driver.get("about:blank")
 
 
-@pytest.mark.everywhere
 def test_a_second_tab_shows_the_upload_of_the_first_and_takes_over_when_that_is_closed(visit: Visit) -> None:
     other = visit.open_tab()
     visit.begin()

@@ -18,6 +18,7 @@ from tests.support.app import WAIT, ScriptedApp
 from tests.support.client_v1 import ClientV1
 from tests.support.client_v2 import ClientV2
 from tests.support.data import MIB, FileBytes
+from tests.support.forked import ForkedServer, Launcher
 from tests.support.hosts import GunicornServer, UwsgiServer
 from tests.support.nginx import Nginx
 from tests.support.server import ROOT, RunningServer, finish_upload, new_upload
@@ -347,11 +348,12 @@ def test_the_probe_finds_the_shipped_file_closed(nginx: Nginx) -> None:
     ],
     ids=["none of the three lines", "no version", "no Upgrade", "no Connection"],
 )
-@pytest.mark.parametrize("kind", [RunningServer, UwsgiServer], ids=["run.py", "uWSGI"])
+@pytest.mark.parametrize("kind", ["serve", "uWSGI"])
 def test_a_proxy_that_does_not_pass_websockets_on_is_told_in_the_log_once_and_in_each_answer(
-    tmp_path: Path, kind: type[RunningServer], lines: str, what: str
+    launcher: Launcher, tmp_path: Path, kind: str, lines: str, what: str
 ) -> None:
-    with kind(tmp_path / "storage") as server:
+    place = tmp_path / "storage"
+    with UwsgiServer(place) if kind == "uWSGI" else ForkedServer(launcher, place) as server:
         front = Nginx(tmp_path / "nginx", server.port)
         front.change(lines, "")
         with front:
