@@ -328,9 +328,13 @@ class ClusterUpload(MixedUpload):
                 is_taken_over = self._begin(client)
                 if is_taken_over:
                     self.zombies += 1
-                    threading.Timer(delay_s, os.killpg, (old.pid, signal.SIGCONT)).start()
-                    self._send_some(client)
-                    time.sleep(delay_s + 0.1)
+                    waking = threading.Timer(delay_s, os.killpg, (old.pid, signal.SIGCONT))
+                    waking.start()
+                    try:
+                        self._send_some(client)
+                    finally:
+                        waking.join()  # or others would ask a server that stands still and counts as up
+                    time.sleep(0.1)
             finally:
                 if not is_taken_over:
                     old.kill()
