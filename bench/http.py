@@ -95,14 +95,7 @@ def table(pairs: Mapping[str, Sequence[Pair]]) -> list[dict[str, Any]]:
 
 
 def _row(name: str, measured: Sequence[Sample]) -> dict[str, Any]:
-    return {
-        "name": name,
-        "title": RIVALS[name].title,
-        "mb_per_s": Figure.of([one.mb_per_s for one in measured]),
-        "cpu_s_per_gib": Figure.of([one.cpu_s_per_gib for one in measured]),
-        "peak_mib": Figure.of([one.peak_mib for one in measured]),
-        "finished_mb_per_s": Figure.of([one.size_bytes / measure.MB / one.finished_s for one in measured]),
-    }
+    return {"name": name, "title": RIVALS[name].title} | measure.figures_of(measured)
 
 
 def _ratios(name: str, measured: Sequence[Pair]) -> dict[str, Any]:

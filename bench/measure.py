@@ -45,6 +45,12 @@ class Sample:
         return self.cpu_s / self.size_bytes * GIB
 
 
+def figures_of(samples: Sequence[Sample]) -> dict[str, Figure]:
+    """Returns the figures of a server: `mb_per_s`, `cpu_s_per_gib`, `peak_mib` and `finished_mb_per_s`."""
+    names = ("mb_per_s", "cpu_s_per_gib", "peak_mib", "finished_mb_per_s")
+    return {name: Figure.of([getattr(one, name) for one in samples]) for name in names}
+
+
 def processes(pid: int) -> list[int]:
     """Returns a process and all that it has started."""
     found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()

@@ -18,8 +18,10 @@ Rows = Sequence[Mapping[str, Any]]
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines_ = [titles, ["---"] * len(titles), *rows]
-    return "\n".join("| " + " | ".join(row) + " |" for row in lines_)
+    """Returns a table without the columns that are empty: an older record does not have all figures."""
+    columns = [(title, *cells) for title, *cells in zip(titles, *rows, strict=True) if any(cells)]
+    head, *body = zip(*columns, strict=True)
+    return "\n".join("| " + " | ".join(row) + " |" for row in (head, ["---"] * len(head), *body))
 
 
 def _picture(name: str, picture: str, text: str) -> str:

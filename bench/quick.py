@@ -8,6 +8,7 @@ ratio is worse than the recorded one by more than `NOISE`.
 
 from __future__ import annotations
 
+import math
 import sys
 from typing import Final
 
@@ -19,13 +20,12 @@ SIZE_BYTES: Final = 512 * MIB
 ROUNDS: Final = 3
 NOISE: Final = 0.3
 """How far two runs on one machine may differ, as a share of the figure."""
-
 RATIOS: Final = (
     ("speed_of_floor", "received"),
     ("finished_of_floor", "handed over"),
     ("cpu_of_floor", "CPU"),
 )
-"""What is compared, and its title: the speed to the last acknowledgement, and until the app has the file."""
+"""The keys and titles of what is compared: the speed until all is acknowledged, and until the app has it."""
 
 
 def _is_worse(key: str, now: float, recorded: float) -> bool:
@@ -45,9 +45,9 @@ def main() -> None:
         before = recorded.get(row["name"], {})
         figures = []
         for key, _ in RATIOS:
-            now, then = row[key], before.get(key)
-            figures += [f"{now:.2f}", "" if then is None else f"{then:.2f}"]
-            worse |= then is not None and _is_worse(key, now, then)
+            now, then = row[key], before.get(key, math.nan)  # nothing is worse than NaN
+            worse |= _is_worse(key, now, then)
+            figures += [f"{now:.2f}", f"{then:.2f}"]
         sys.stdout.write(line.format(row["title"], *figures))
     if worse:
         sys.exit(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bench import content, load, measure, settings
-from bench.measure import Figure, Sample
+from bench.measure import Sample
 from bench.rest import wait_for_disk
 from bench.rivals import ours, theirs
 from bench.rivals.base import Rival
@@ -88,14 +88,7 @@ def table(samples: Mapping[str, Sequence[Sample]]) -> list[dict[str, Any]]:
     floors = samples.get("floor-gevent")
     rows = []
     for name, measured in samples.items():
-        row: dict[str, Any] = {
-            "name": name,
-            "title": RIVALS[name].title,
-            "mb_per_s": Figure.of([one.mb_per_s for one in measured]),
-            "cpu_s_per_gib": Figure.of([one.cpu_s_per_gib for one in measured]),
-            "peak_mib": Figure.of([one.peak_mib for one in measured]),
-            "finished_mb_per_s": Figure.of([one.finished_mb_per_s for one in measured]),
-        }
+        row: dict[str, Any] = {"name": name, "title": RIVALS[name].title} | measure.figures_of(measured)
         if floors:
             row["speed_of_floor"] = ratio(measured, floors, "mb_per_s")
             row["finished_of_floor"] = ratio(measured, floors, "finished_mb_per_s")

@@ -599,24 +599,25 @@ class Transfer:
         until_s = now_s() + min(most_s, self._uploads.context.settings.http_hold_s)
         while True:
             self._has_news.clear()
-            self._uploads.admission.check(self.ticket, None)
+            ticket = self.ticket
+            self._uploads.admission.check(ticket, None)
             if self._error:
                 raise self._error
             left_s = until_s - now_s()
-            if self.ticket.state is State.FINISHED:
+            if ticket.state is State.FINISHED:
                 self._shared.withheld.forget(self._ticket_id)
                 return self.progress
-            if left_s <= 0 or (to_tell and self._why_no_answer()):
+            if left_s <= 0 or (to_tell and self._why_no_answer(ticket.state)):
                 return self.progress
             self._has_news.wait(min(left_s, WATCH_STEP_S))
 
     @property
     def app_not_ready(self) -> errors.AppNotReady:
         """The error for a client whose app has not answered in time, with the reason if there is one."""
-        return errors.AppNotReady(self._why_no_answer())
+        return errors.AppNotReady(self._why_no_answer(self.ticket.state))
 
-    def _why_no_answer(self) -> str:
-        return self._uploads.outbox.why_no_answer(self._ticket_id, self.ticket.state)
+    def _why_no_answer(self, state: State) -> str:
+        return self._uploads.outbox.why_no_answer(self._ticket_id, state)
 
     def cancel(self, reason: str) -> None:
         """The client cancels the upload. Raises WrongState once the handover has begun."""

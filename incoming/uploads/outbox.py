@@ -76,9 +76,8 @@ class Outbox:
         self._leases = WorkLeases(context, DELIVERY_LEASE)
         self._under_way: set[str] = set()
         self._last_failures: dict[str, answers.NoAnswer] = {}
-        settings = context.settings
         self._late_elsewhere = LateElsewhere(
-            2 * settings.handover_retry_max_s + settings.handover_answer_timeout_s
+            2 * self._settings.handover_retry_max_s + self._settings.handover_answer_timeout_s
         )
         context.news.listen_to_others(self._hear_others)
         self._put_off: set[str] = set()

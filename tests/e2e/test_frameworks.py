@@ -56,7 +56,9 @@ def add_code_of_the_docs(app: Path, pages: Iterable[str]) -> int:
     return len(own)
 
 
-@pytest.fixture(params=["react", *(pytest.param(name, marks=in_make_engines) for name in ("vue", "svelte"))])
+@pytest.fixture(
+    params=[pytest.param(name, marks=in_make_engines if name != "react" else ()) for name in MODES]
+)
 def app(request: pytest.FixtureRequest, dropzone: Stage, library: Path, tmp_path: Path) -> Iterator[ViteApp]:
     """The example for a framework, with the backend of the dropzone."""
     name: str = request.param

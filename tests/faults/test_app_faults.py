@@ -291,7 +291,7 @@ def test_whatever_the_app_does_each_file_ends_where_both_sides_say(tmp_path: Pat
 
 HEAD: Final = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\n"
 BOMB: Final = zlib.compress(bytes(200 << 20), 1)
-"""200 MB of nothing in 200 KB."""
+"""200 MiB of zeros in 0.9 MB."""
 NONSENSE: Final[dict[str, tuple[bytes, bytes]]] = {
     # What is sent once, and what again and again.
     "an endless body": (HEAD + b"\r\n", b"x" * 65536),

@@ -148,7 +148,10 @@ def _file_dialog_asked_for(driver: Browser) -> Iterator[None]:
 
 
 def _watch_file_dialogs(driver: Browser, opened: queue.Queue[FileDialogInfo]) -> int | None:
-    """Returns the handler of file dialogs; None where the driver tells of none, as Firefox before 142."""
+    """Puts each file dialog that opens into `opened`. Returns the id of the handler.
+
+    Returns None if the driver does not report file dialogs, as that of Firefox 140.
+    """
     if not isinstance(driver, Firefox):
         return None
     try:

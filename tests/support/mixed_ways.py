@@ -242,6 +242,7 @@ class ForgetfulApp(ScriptedApp):
 
 
 EVERY_LIFE: Final = -1
+"""For `Told.left_in_life`: the request may be read in any later life."""
 
 
 @dataclass

@@ -12,16 +12,19 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def bytes_in(file: Path) -> int:
-    """Returns the size of a file; 0 if there is none."""
-    try:
-        return file.stat().st_size
-    except FileNotFoundError:
-        return 0
+    """Returns the size of a file in bytes, or 0 if it does not exist."""
+    status = _status(file)
+    return status.st_size if status else 0
 
 
 def disk_bytes_of(file: Path) -> int:
-    """Returns how much of the disk a file takes; 0 if there is none."""
+    """Returns how many bytes of the disk a file occupies, or 0 if it does not exist."""
+    status = _status(file)
+    return status.st_blocks * 512 if status else 0
+
+
+def _status(file: Path) -> os.stat_result | None:
     try:
-        return file.stat().st_blocks * 512
+        return file.stat()
     except FileNotFoundError:
-        return 0
+        return None
