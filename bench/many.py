@@ -35,7 +35,7 @@ from tests.support.flood import warm_memory
 
 COUNTS: Final = (1, 4, 16, 64, 256)
 SERVERS: Final[dict[str, type[Rival]]] = {"v1": OursV1, "v2": Ours, "floor-gevent": FloorGevent}
-LEAST_MIB: Final = 4
+MIN_MIB: Final = 4
 """The smallest upload. It needs several chunks, or its share could not be measured."""
 FLOOR: Final = "floor-gevent"
 Run = dict[str, float]
@@ -76,7 +76,7 @@ def lag_ms(before: dict[float, float], after: dict[float, float], percent: float
 
 def one_run(server: Rival, count: int, total_mib: int) -> Run:
     """Uploads `count` files at once. Returns plain numbers; see `measure_all`."""
-    size_bytes = max(total_mib // count, LEAST_MIB) * MIB
+    size_bytes = max(total_mib // count, MIN_MIB) * MIB
     total_bytes = size_bytes * count
     with warm_memory(server.storage_dir, int(total_bytes * WARM_UP_FACTOR)):
         uploads = [server.upload(size_bytes) for _ in range(count)]

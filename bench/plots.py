@@ -125,7 +125,7 @@ def lines(title: str, x_title: str, series: Series, limit: tuple[float, str] | N
     return _svg(bottom + 50, title, body)
 
 
-LEAST_APART: Final = 45
+MIN_DISTANCE: Final = 45
 """The least distance in pixels between the middles of two numbers below a plot."""
 
 
@@ -133,7 +133,7 @@ def _readable(xs: Sequence[float], x_of: Callable[[float], float]) -> list[float
     """Returns the ascending places whose numbers do not overlap. The last place is always among them."""
     kept: list[float] = []
     for x in reversed(xs):
-        if not kept or x_of(kept[-1]) - x_of(x) >= LEAST_APART:
+        if not kept or x_of(kept[-1]) - x_of(x) >= MIN_DISTANCE:
             kept.append(x)
     return kept
 

@@ -8,10 +8,10 @@ var TICK_S = 1;
 
 // src/http_socket.js
 var HELD_S = 25;
-var MOST_HELD = 2;
+var MAX_HELD = 2;
 var FIRST_POLL_MS = 250;
-var MOST_POLL_MS = 8e3;
-var MOST_REASON_CHARS = 4e3;
+var MAX_POLL_MS = 8e3;
+var MAX_REASON_CHARS = 4e3;
 var CLOSE_LOST = 1006;
 var CLOSE_RESTART = 1012;
 var TOO_LARGE_STATUS = 413;
@@ -141,7 +141,7 @@ var HttpSocket = class {
   cancel(reason) {
     this.stop();
     let text = encoded(reason);
-    for (let chars = reason.length; text.length > MOST_REASON_CHARS; ) {
+    for (let chars = reason.length; text.length > MAX_REASON_CHARS; ) {
       chars = Math.floor(chars * 0.9);
       text = encoded(reason.slice(0, chars));
     }
@@ -165,13 +165,13 @@ var HttpSocket = class {
         const again = () => this.watch();
         if (now_ms() - since_ms > FIRST_POLL_MS) again();
         else this.timer = setTimeout(again, this.poll_ms);
-        this.poll_ms = Math.min(MOST_POLL_MS, this.poll_ms * 2);
+        this.poll_ms = Math.min(MAX_POLL_MS, this.poll_ms * 2);
       });
     });
   }
   /** Makes a request that the server may hold, unless too many are. @param {(wait_s: number) => XMLHttpRequest} make */
   hold(make) {
-    const may_hold = held < MOST_HELD;
+    const may_hold = held < MAX_HELD;
     const request = make(may_hold ? HELD_S : 0);
     if (!may_hold) return;
     held += 1;
@@ -1533,7 +1533,7 @@ function forget(upload_id, server) {
 // src/server.js
 var SOCKET_PATH = "upload_ws";
 var UPLOADS_PATH = "uploads/";
-var LEAST_BODY_BYTES = 8192;
+var MIN_BODY_BYTES = 8192;
 var ENOUGH_BODIES = 20;
 var REFUSALS = { 426: "websockets_blocked", 429: "too_many_connections" };
 var { src: script_url } = (
@@ -1614,9 +1614,9 @@ var Server = class {
    */
   note_refused(bytes, is_certain) {
     if (is_certain || this.has_lost_body && bytes > this.stored_body_bytes) {
-      const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
+      const good_bytes = Math.max(MIN_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
       const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
-      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
+      this.most_body_bytes = Math.max(MIN_BODY_BYTES, Math.min(most_bytes, bytes / 2));
       this.good_bodies = 0;
       this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
     } else {
@@ -1772,7 +1772,7 @@ function say_goodbye(channel) {
 
 // src/patience.js
 var STEP_S = 60;
-var MOST_STEP_S = 90;
+var MAX_STEP_S = 90;
 var Patience = class {
   /** @param {Upload} upload */
   constructor(upload) {
@@ -1797,7 +1797,7 @@ var Patience = class {
     if (this.timer === null) return;
     clearTimeout(this.timer);
     this.timer = null;
-    this.spent_s += Math.min(MOST_STEP_S, (now_ms() - this.since_ms) / 1e3);
+    this.spent_s += Math.min(MAX_STEP_S, (now_ms() - this.since_ms) / 1e3);
   }
   reset() {
     this.stop();

@@ -300,7 +300,7 @@ def test_make_targets_in_the_docs_exist(page: Path) -> None:
 
 
 PICTURES: Final = sorted((ROOT / "docs/assets/gallery").iterdir())
-MOST_PICTURE_BYTES: Final = 40_000
+MAX_PICTURE_BYTES: Final = 40_000
 
 
 def test_the_gallery_shows_each_picture_of_its_folder_once_and_no_other() -> None:
@@ -318,7 +318,7 @@ def test_the_gallery_has_a_dark_picture_for_each_light_one_that_dark_pages_leave
 
 @pytest.mark.parametrize("picture", PICTURES, ids=lambda path: path.name)
 def test_a_picture_of_the_gallery_is_small(picture: Path) -> None:
-    assert picture.stat().st_size <= MOST_PICTURE_BYTES
+    assert picture.stat().st_size <= MAX_PICTURE_BYTES
 
 
 # --- the architecture is the one that there is ---------------------------------------------------------

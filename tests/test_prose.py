@@ -11,7 +11,7 @@ import pytest
 from tests.support.server import ROOT
 from tests.test_house import tracked_files
 
-MOST_WORDS: Final = 35
+MAX_WORDS: Final = 35
 FOUND_BY_TESTS: Final = "docs/explanation/reliability.md"
 """Runs of the tests write its tables, in the words of the tests."""
 PAGES: Final = sorted(
@@ -56,7 +56,7 @@ def words(sentence: str) -> int:
 
 @every_page
 def test_no_sentence_is_longer_than_35_words(page: Path) -> None:
-    assert not [s for s in sentences(page.read_text("utf-8")) if words(s) > MOST_WORDS]
+    assert not [s for s in sentences(page.read_text("utf-8")) if words(s) > MAX_WORDS]
 
 
 @every_page
@@ -74,11 +74,11 @@ def test_the_check_finds_each_phrase_that_was_replaced(phrase: str) -> None:
 
 
 def test_a_long_sentence_is_found_in_a_paragraph_an_item_and_a_cell() -> None:
-    long = " ".join(["word"] * (MOST_WORDS + 1))
+    long = " ".join(["word"] * (MAX_WORDS + 1))
     for text in (f"Short. {long}. Short.", f"- short\n- {long}", f"| short | {long} |", f"Short\n{long}"):
-        assert max(map(words, sentences(text))) > MOST_WORDS
+        assert max(map(words, sentences(text))) > MAX_WORDS
     for text in (f"```\n{long}\n```", f"    {long}", f"`{long}`", f"<!-- {long} -->", "word. " * 40):
-        assert max([0, *map(words, sentences(text))]) <= MOST_WORDS
+        assert max([0, *map(words, sentences(text))]) <= MAX_WORDS
 
 
 def of_the_docs() -> list[Path]:

@@ -27,7 +27,7 @@ from gevent.pywsgi import WSGIServer
 log = logging.getLogger("dropzone")
 HERE = Path(__file__).parent
 OTHER_PORT = "Choose another one with --port."
-MOST_TOLD = 100  # so many paths that were changed or left out are told to the page
+MAX_TOLD = 100  # paths that were changed or left out: the page is told no more of them
 DOWNLOAD_ONLY = {"Content-Disposition": "attachment", "X-Content-Type-Options": "nosniff"}
 MAX_PATH_BYTES = 2000  # Linux allows 4096, and the folder's own path needs some of it
 
@@ -207,8 +207,8 @@ def told_of(manifest: Path) -> dict[str, object]:
     left_out = [one["path"] for one in files if one.get("left_out")]
     renamed = [[one["sent_path"], one["path"]] for one in files if "sent_path" in one]
     return {
-        "left_out": left_out[:MOST_TOLD], "left_out_count": len(left_out),
-        "renamed": renamed[:MOST_TOLD], "renamed_count": len(renamed),
+        "left_out": left_out[:MAX_TOLD], "left_out_count": len(left_out),
+        "renamed": renamed[:MAX_TOLD], "renamed_count": len(renamed),
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ log = logging.getLogger("folder")
 PAGE = Path(__file__).with_name("frontend_tmpl.html")
 UPLOADS = Path(__file__).with_name("uploads")
 OTHER_PORT = "Choose another one with --port."
-MOST_TOLD = 100  # so many paths that were changed or left out are told to the page
+MAX_TOLD = 100  # paths that were changed or left out: the page is told no more of them
 
 
 @dataclass
@@ -176,7 +176,7 @@ def make_app(
         renamed = [[one["sent_path"], one["path"]] for one in files if "sent_path" in one]
         return {
             "name": uploads[upload_id].place, "left_out_count": len(left_out), "renamed_count": len(renamed),
-            "left_out": left_out[:MOST_TOLD], "renamed": renamed[:MOST_TOLD],
+            "left_out": left_out[:MAX_TOLD], "renamed": renamed[:MAX_TOLD],
         }  # fmt: skip
 
     for upload_id, upload in uploads.items():  # those that a restart of this app interrupted

@@ -45,8 +45,8 @@ PAUSES: Final = 2
 """How many pauses a slow body makes. The server itself ends a body that is silent for 30 s."""
 REFUSAL_WAIT_S: Final = 2.0
 """How long a refusal of a body's length may take. A proxy that keeps whole bodies says nothing at all."""
-SMALLEST_BITS: Final = 16
-LARGEST_BITS: Final = 40
+MIN_BITS: Final = 16
+MAX_BITS: Final = 40
 SIGNED_BITS: Final = 30
 """Rules of HAProxy and Apache read a length as a 32-bit number, for which 1 TiB is 0."""
 COOKIE_BYTES: Final = 16 * 1000
@@ -244,19 +244,19 @@ class Doctor:
         return findings
 
     def _body_limit(self) -> list[Finding]:
-        for refused in (LARGEST_BITS, SIGNED_BITS):
+        for refused in (MAX_BITS, SIGNED_BITS):
             if how := self._refusal(1 << refused):
                 break
         else:
-            return [judge_body_limit(1 << LARGEST_BITS, None, "")]
-        passes = SMALLEST_BITS - 1
+            return [judge_body_limit(1 << MAX_BITS, None, "")]
+        passes = MIN_BITS - 1
         while refused - passes > 1:
             middle = (passes + refused) // 2
             if why := self._refusal(1 << middle):
                 refused, how = middle, why
             else:
                 passes = middle
-        return [judge_body_limit(1 << passes if passes >= SMALLEST_BITS else 0, 1 << refused, how)]
+        return [judge_body_limit(1 << passes if passes >= MIN_BITS else 0, 1 << refused, how)]
 
     def _refusal(self, length: int) -> str:
         """Returns how a body of this length is refused; empty when it is not."""

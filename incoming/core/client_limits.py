@@ -24,7 +24,7 @@ ONE_SITE_BITS: Final = 64
 """The prefix length of the smallest IPv6 network that a provider gives to a customer."""
 UNTOLD_SHARE: Final = 4
 """A source that no process reports has less than this part of its limit in connections."""
-MOST_TOLD: Final = 256
+MAX_TOLD: Final = 256
 """How many sources a process reports: those with the most connections."""
 
 
@@ -80,7 +80,7 @@ class ClientLimits:
             return {}
         least = max(self._max_connections // (UNTOLD_SHARE * max(processes, 1)), 1)
         busy = Counter({source: count for source, count in self._connections.items() if count >= least})
-        return dict(busy.most_common(MOST_TOLD))
+        return dict(busy.most_common(MAX_TOLD))
 
     @property
     def refusal(self) -> TooMany:

@@ -13,7 +13,7 @@ from typing import Final
 SAMPLE_BYTES: Final = 64 * 1024
 RANDOM_SAMPLES: Final = 3
 MAX_RANGES: Final = 16
-MOST_SAMPLED_BYTES: Final = (RANDOM_SAMPLES + 2) * SAMPLE_BYTES
+MAX_SAMPLED_BYTES: Final = (RANDOM_SAMPLES + 2) * SAMPLE_BYTES
 
 Ranges = tuple[tuple[int, int], ...]
 """Pairs of offsets in bytes: the first byte of a range, and the byte after its last."""
@@ -29,7 +29,7 @@ def ranges_to_compare(stored_bytes: int, same_time: bool, random_units: Sequence
     """
     if not stored_bytes:
         return ()
-    if not same_time or stored_bytes <= MOST_SAMPLED_BYTES:
+    if not same_time or stored_bytes <= MAX_SAMPLED_BYTES:
         return ((0, stored_bytes),)
     last = stored_bytes - SAMPLE_BYTES
     ranges: list[tuple[int, int]] = []

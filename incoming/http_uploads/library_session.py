@@ -34,7 +34,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.progress import Progress
-from incoming.core.resume_check import MOST_SAMPLED_BYTES, Ranges
+from incoming.core.resume_check import MAX_SAMPLED_BYTES, Ranges
 from incoming.core.ticket import FOLDER, Ticket
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
@@ -226,7 +226,7 @@ def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:
     ranges: Ranges = agree.compare
     in_file = all(0 <= start <= end <= stored_bytes for start, end in ranges)
     in_order = all(before[0] <= after[0] for before, after in pairwise(ranges))
-    few = sum(end - start for start, end in ranges) <= stored_bytes + MOST_SAMPLED_BYTES
+    few = sum(end - start for start, end in ranges) <= stored_bytes + MAX_SAMPLED_BYTES
     if not (ranges and in_file and in_order and few and len(ranges) == len(agree.crc32c)):
         raise BadMessage("MsgAgree does not have the ranges that were asked for.")
 

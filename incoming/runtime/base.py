@@ -94,7 +94,7 @@ class Clock(Protocol):
         """Returns for how many seconds the service has run so far. The time never goes backwards."""
 
 
-LONGEST_TICK_S: Final = 2.0
+MAX_TICK_S: Final = 2.0
 """How far the clock advances at most between two ticks."""
 
 
@@ -103,7 +103,7 @@ class ServiceClock:
 
     A process that is stopped (SIGSTOP, `docker pause`, a suspended machine) does not run. When it continues,
     the monotonic clock has jumped, and no client could connect meanwhile. So from the first `tick` on, the
-    clock advances by `LONGEST_TICK_S` at most until the next one.
+    clock advances by `MAX_TICK_S` at most until the next one.
     """
 
     def __init__(self, monotonic_s: Callable[[], float], ran_before_s: float = 0.0) -> None:
@@ -125,7 +125,7 @@ class ServiceClock:
         """Lets the clock advance. Returns for how many seconds it has stood still since the last tick."""
         self.now_s()
         stood_still_s, self._stood_still_s = self._stood_still_s, 0.0
-        self._stops_at_s = self._monotonic_s() + LONGEST_TICK_S
+        self._stops_at_s = self._monotonic_s() + MAX_TICK_S
         return stood_still_s
 
     def at_least(self, ran_s: float) -> None:

@@ -11,7 +11,7 @@ from typing import Final, cast
 
 SPARE_BYTES: Final = 128 * 1024 * 1024
 """How much memory spare buffers may take."""
-LEAST_BYTES: Final = 512 * 1024
+MIN_BYTES: Final = 512 * 1024
 """What a spare buffer counts as at least, so that their number is limited, too."""
 
 
@@ -33,7 +33,7 @@ class BufferPool:
     """A stack of spare buffers of one size."""
 
     def __init__(self, size_bytes: int, spare_bytes: int = SPARE_BYTES) -> None:
-        """`spare_bytes`: the memory for spare buffers. Each counts as LEAST_BYTES at least."""
+        """`spare_bytes`: the memory for spare buffers. Each counts as MIN_BYTES at least."""
         self.size_bytes = size_bytes
         self.in_use = 0
         """The number of acquired buffers: one for each message or body that is arriving."""
@@ -58,7 +58,7 @@ class BufferPool:
         """Returns an acquired buffer to the pool; its first `used_bytes` were written to."""
         self.in_use -= 1
         memory = cast(_Memory, buffer.obj)
-        used_bytes = max(mmap.PAGESIZE + used_bytes, LEAST_BYTES)
+        used_bytes = max(mmap.PAGESIZE + used_bytes, MIN_BYTES)
         memory.used_bytes = max(memory.used_bytes, used_bytes)
         if memory.used_bytes > self._room_bytes:
             self._make_room(used_bytes)

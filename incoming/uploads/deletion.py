@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 4
 """How many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
-MOST_UNDER_WAY: Final = 1000
+MAX_UNDER_WAY: Final = 1000
 """So many uploads are forgotten at a time. The others wait for the next sweep."""
 QUIET_AFTER_S: Final = 5.0
 """What was being sent of an upload when it was called off is stored after this time, or never will be."""
@@ -117,7 +117,7 @@ class Deletion:
         Something may have been stored after the first time, and by a process that was killed then. Raises
         nothing: if it fails, the next sweep begins it again.
         """
-        if ticket.id not in self._under_way and len(self._under_way) < MOST_UNDER_WAY:
+        if ticket.id not in self._under_way and len(self._under_way) < MAX_UNDER_WAY:
             self._under_way.add(ticket.id)
             self._runtime.spawn(self._forget, ticket, forget)
 

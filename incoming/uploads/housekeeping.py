@@ -26,7 +26,7 @@ from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
 
-LONGEST_SWEEP_INTERVAL_S: Final = 30.0
+MAX_SWEEP_INTERVAL_S: Final = 30.0
 RETRY_AFTER_S: Final = 60.0
 """After this time an upload that could not be completed is tried again. Each try reads its whole file."""
 CHECKPOINT_INTERVAL_S: Final = 5.0
@@ -224,7 +224,7 @@ def sweep_interval_s(settings: Settings) -> float:
         settings.result_retention_s,
         settings.failed_retention_s,
     )
-    return min(shortest_s / 4, LONGEST_SWEEP_INTERVAL_S)
+    return min(shortest_s / 4, MAX_SWEEP_INTERVAL_S)
 
 
 def sweep(uploads: Uploads) -> int:

@@ -27,7 +27,7 @@ from incoming.core.checksum import RunningDigest, checksum, combine, zeros_check
 from incoming.core.errors import IncomingError, StorageFailed
 from incoming.core.file_digest import FileDigest
 from incoming.core.resume_check import (
-    MOST_SAMPLED_BYTES,
+    MAX_SAMPLED_BYTES,
     RANDOM_SAMPLES,
     Ranges,
     known_ranges_to_compare,
@@ -400,7 +400,7 @@ class Integrity:
         same_time = last_modified_ms == ticket.last_modified_ms and not (file and file.suspect)
         chances = [self._runtime.jitter() for _ in range(RANDOM_SAMPLES)]
         checksums = self._storages.of(ticket).checksums
-        if checksums and same_time and stored_bytes > MOST_SAMPLED_BYTES:
+        if checksums and same_time and stored_bytes > MAX_SAMPLED_BYTES:
             samples = checksums.samples(ticket.id)
             known = [(one.start, one.end) for one in samples if one.end <= stored_bytes]
             return known_ranges_to_compare(known, chances) or ((0, stored_bytes),)

@@ -7,7 +7,7 @@ from typing import Final
 
 from incoming.core.news import CalledOff, HandedOver, News, NotHandedOver, WaitingForApp
 
-MOST_KEPT: Final = 10_000
+MAX_KEPT: Final = 10_000
 """The oldest reasons are forgotten first."""
 
 
@@ -26,7 +26,7 @@ class LateElsewhere:
             case WaitingForApp(why):
                 self._reasons.pop(ticket_id, None)
                 self._reasons[ticket_id] = why, now_s
-                if len(self._reasons) > MOST_KEPT:
+                if len(self._reasons) > MAX_KEPT:
                     self._reasons.popitem(last=False)
             case CalledOff() | HandedOver() | NotHandedOver():
                 self._reasons.pop(ticket_id, None)

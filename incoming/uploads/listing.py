@@ -33,7 +33,7 @@ RANKS: Final[tuple[tuple[State, ...], ...]] = (
 RANK_OF: Final = {state: rank for rank, states in enumerate(RANKS) for state in states}
 
 
-MOST_SEARCHED: Final = 20_000
+MAX_SEARCHED: Final = 20_000
 """How many tickets a search looks at where tickets are far away: those that are listed first."""
 WordsOf = Callable[[Ticket], str]
 """Returns what a ticket has to be found by besides its own fields, such as the server that has its client."""
@@ -157,7 +157,7 @@ class IndexedTickets:
     def page(self, asked: Listing, more: WordsOf = _nothing_more) -> tuple[int, list[Ticket]]:
         """Returns the number of matching uploads, and those on the requested page.
 
-        Of a search it is the number among the first `MOST_SEARCHED`.
+        Of a search it is the number among the first `MAX_SEARCHED`.
         """
         if search := Search(asked.search, more):
             return self._found(asked, search)
@@ -184,7 +184,7 @@ class IndexedTickets:
             for states in ranks
             for ticket_id in self._in_order(states, [t for t in self._active if t.state in states])
         )
-        first = iter(dict.fromkeys(islice(every, MOST_SEARCHED)))
+        first = iter(dict.fromkeys(islice(every, MAX_SEARCHED)))
         found: list[Ticket] = []
         while some := list(islice(first, TICKETS_AT_A_TIME)):
             loaded = {t.id: t for t in self._index.load([one for one in some if one not in known])}

@@ -27,7 +27,7 @@ of connections."""
 WAKE_UPS: Final = 50
 """How often the greenlet wakes up at most within the silence that is allowed. To wake up for each of
 thousands of connections costs as much as to check it."""
-LONGEST_SLEEP_S: Final = 1.0
+MAX_SLEEP_S: Final = 1.0
 KEEP_ALIVE_TRIES: Final = 2
 """After this many unanswered probes TCP gives the peer up."""
 
@@ -104,7 +104,7 @@ class KeepAlive:
         while self._slots:
             wait_s = self._slots[0] * SLOT_S - time.monotonic()
             pause_s = idle_keepalive(self.ping_after_s, len(self._slot_of)).pong_after_s / WAKE_UPS
-            gevent.sleep(min(max(wait_s, pause_s, SLOT_S), LONGEST_SLEEP_S))
+            gevent.sleep(min(max(wait_s, pause_s, SLOT_S), MAX_SLEEP_S))
             self._check_due()
         self._is_running = False
 

@@ -10,10 +10,10 @@ import { now_ms } from './clock.js';
 /** @typedef {{from: number, crc: number, body: Blob}} ChunkToSend */
 
 const HELD_S = 25; // how long the server may hold a request until the app has the file
-const MOST_HELD = 2; // of all uploads of the page: browsers have six connections for a host
+const MAX_HELD = 2; // of all uploads of the page: browsers have six connections for a host
 const FIRST_POLL_MS = 250; // where no request may be held, and the next time doubles
-const MOST_POLL_MS = 8000;
-const MOST_REASON_CHARS = 4000; // encoded: servers limit the length of an address
+const MAX_POLL_MS = 8000;
+const MAX_REASON_CHARS = 4000; // encoded: servers limit the length of an address
 const CLOSE_LOST = 1006;
 const CLOSE_RESTART = 1012;
 const TOO_LARGE_STATUS = 413;
@@ -153,7 +153,7 @@ export class HttpSocket {
   cancel(reason) {
     this.stop();
     let text = encoded(reason);
-    for (let chars = reason.length; text.length > MOST_REASON_CHARS;) {
+    for (let chars = reason.length; text.length > MAX_REASON_CHARS;) {
       chars = Math.floor(chars * 0.9);
       text = encoded(reason.slice(0, chars));
     }
@@ -180,14 +180,14 @@ export class HttpSocket {
         const again = () => this.watch();
         if (now_ms() - since_ms > FIRST_POLL_MS) again();
         else this.timer = setTimeout(again, this.poll_ms);
-        this.poll_ms = Math.min(MOST_POLL_MS, this.poll_ms * 2);
+        this.poll_ms = Math.min(MAX_POLL_MS, this.poll_ms * 2);
       });
     });
   }
 
   /** Makes a request that the server may hold, unless too many are. @param {(wait_s: number) => XMLHttpRequest} make */
   hold(make) {
-    const may_hold = held < MOST_HELD;
+    const may_hold = held < MAX_HELD;
     const request = make(may_hold ? HELD_S : 0);
     if (!may_hold) return;
     held += 1;

@@ -6,7 +6,7 @@ import { GAVE_UP } from './errors.js';
 /** @typedef {import('./upload.js').Upload} Upload */
 
 const STEP_S = 60; // timers of hidden pages come once a minute
-const MOST_STEP_S = 90; // more has passed: the machine was asleep
+const MAX_STEP_S = 90; // more has passed: the machine was asleep
 
 /** Counts the time without a connection since a byte was stored. A paused upload, and one that has arrived, has time. */
 export class Patience {
@@ -37,7 +37,7 @@ export class Patience {
     if (this.timer === null) return;
     clearTimeout(this.timer);
     this.timer = null;
-    this.spent_s += Math.min(MOST_STEP_S, (now_ms() - this.since_ms) / 1000);
+    this.spent_s += Math.min(MAX_STEP_S, (now_ms() - this.since_ms) / 1000);
   }
 
   reset() {

@@ -2,7 +2,7 @@
 
 const SOCKET_PATH = 'upload_ws';
 const UPLOADS_PATH = 'uploads/';
-const LEAST_BODY_BYTES = 8192;
+const MIN_BODY_BYTES = 8192;
 const ENOUGH_BODIES = 20;
 
 /** Why plain HTTP was refused. @type {Record<number, incoming.Reason>} */
@@ -102,9 +102,9 @@ export class Server {
   note_refused(bytes, is_certain) {
     if (is_certain || (this.has_lost_body && bytes > this.stored_body_bytes)) {
       // Halfway, in doublings, to what has got through: chunks may have grown a lot at once.
-      const good_bytes = Math.max(LEAST_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
+      const good_bytes = Math.max(MIN_BODY_BYTES, this.stored_body_bytes < bytes ? this.stored_body_bytes : bytes / 4);
       const most_bytes = 2 ** Math.floor(Math.log2(good_bytes * bytes) / 2);
-      this.most_body_bytes = Math.max(LEAST_BODY_BYTES, Math.min(most_bytes, bytes / 2));
+      this.most_body_bytes = Math.max(MIN_BODY_BYTES, Math.min(most_bytes, bytes / 2));
       this.good_bodies = 0;
       this.enough_bodies = is_certain || this.has_tried_more ? Infinity : ENOUGH_BODIES;
     } else {

@@ -10,7 +10,7 @@ import pytest
 from incoming.composition.redis_tickets import RedisTickets
 from incoming.core.stats import Counters
 from incoming.registry.redis.instances import LIFE_S
-from incoming.runtime.base import LONGEST_TICK_S
+from incoming.runtime.base import MAX_TICK_S
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.settings.table import Settings
 from tests.support.redis_server import RedisServer, let_greenlets_wait, wait_for_greenlets
@@ -32,7 +32,7 @@ def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
         yield server
 
 
-@pytest.mark.parametrize(("jumped_s", "times"), [(LIFE_S / 2, 0), (LIFE_S + LONGEST_TICK_S + 1, 1)])
+@pytest.mark.parametrize(("jumped_s", "times"), [(LIFE_S / 2, 0), (LIFE_S + MAX_TICK_S + 1, 1)])
 def test_a_process_that_others_may_have_taken_for_dead_looks_at_its_uploads(
     redis: RedisServer, monkeypatch: pytest.MonkeyPatch, jumped_s: float, times: int
 ) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from incoming.core.client_limits import MOST_TOLD, ClientLimits
+from incoming.core.client_limits import MAX_TOLD, ClientLimits
 
 PROXY = "10.0.0.1"
 BEHIND = [
@@ -88,9 +88,9 @@ def test_other_processes_are_told_of_sources_that_have_many_connections() -> Non
 
 def test_where_few_connections_are_allowed_each_one_is_told_up_to_a_number_of_sources() -> None:
     sources = ClientLimits((), 3)
-    for number in range(MOST_TOLD + 5):
+    for number in range(MAX_TOLD + 5):
         sources.admit(f"source {number}")
     sources.admit("source 3")
     told = sources.busiest(2)
-    assert len(told) == MOST_TOLD
+    assert len(told) == MAX_TOLD
     assert told["source 3"] == 2

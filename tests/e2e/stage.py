@@ -26,7 +26,7 @@ SLOW_BYTES_PER_S: Final = 4 * MIB
 """Slow enough for several steps of progress, fast enough for a test."""
 CRAWL_BYTES_PER_S: Final = MIB // 2
 """So slow that a person sees it move."""
-MOST_BYTES: Final = MIB // 2
+MAX_BYTES: Final = MIB // 2
 """A connection carries so much at each of them, and then almost nothing: larger files do not end."""
 
 
@@ -91,7 +91,7 @@ class Stage:
     """The browser reaches the server through `network`, the server reaches the app through `app_road`.
 
     The app reaches the server through a relay, too, which has its port before the server runs, so that both
-    can start at the same time. While `network` is slow, no upload ends that is larger than MOST_BYTES.
+    can start at the same time. While `network` is slow, no upload ends that is larger than MAX_BYTES.
     """
 
     server: RunningServer
@@ -103,7 +103,7 @@ class Stage:
     """Those of the files that were made."""
 
     def __post_init__(self) -> None:
-        self.network.most_bytes = MOST_BYTES
+        self.network.most_bytes = MAX_BYTES
 
     def file(self, name: str, length_bytes: int, seed: int = 0) -> tuple[Path, str]:
         """Makes a file to upload; returns its path and its SHA-256."""

@@ -21,7 +21,7 @@ from tests.support.vite import ViteApp, pack_library
 from tests.support.waiting import wait_until
 
 INDEX: Final = '<!DOCTYPE html><div id="root"></div><script type="module" src="/main.jsx"></script>'
-MOST_LINES: Final = 15
+MAX_LINES: Final = 15
 CHOOSER: Final = """
     const { shadowRoot } = document.querySelector("incoming-upload");
     return shadowRoot && shadowRoot.querySelector("input[type=file]");
@@ -35,7 +35,7 @@ VALUE: Final = "return document.querySelector('incoming-upload').value"
 
 def test_the_react_app_has_fifteen_lines() -> None:
     lines = [line for line in the_block("jsx", "createRoot").splitlines() if line.strip()]
-    assert len(lines) <= MOST_LINES
+    assert len(lines) <= MAX_LINES
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 
-from tests.e2e.stage import CRAWL_BYTES_PER_S, MOST_BYTES, SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import CRAWL_BYTES_PER_S, MAX_BYTES, SLOW_BYTES_PER_S, Stage
 from tests.e2e.uppy_page import ITEM, UppyPage
 from tests.support.browser import picture
 from tests.support.data import MIB
@@ -54,7 +54,7 @@ def begin_slowly(page: UppyPage, stage: Stage, size_bytes: int = 6 * MIB) -> str
     page.choose(path)
     wait_until(lambda: stage.stored_bytes() > MIB, "some of it is stored")
     stage.network.bytes_per_s = CRAWL_BYTES_PER_S
-    stage.network.most_bytes = MOST_BYTES
+    stage.network.most_bytes = MAX_BYTES
     return sha256
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from selenium.webdriver.common.by import By
 
-from tests.e2e.stage import CRAWL_BYTES_PER_S, MOST_BYTES, SLOW_BYTES_PER_S, Stage
+from tests.e2e.stage import CRAWL_BYTES_PER_S, MAX_BYTES, SLOW_BYTES_PER_S, Stage
 from tests.e2e.uppy_page import ITEM, UppyPage
 from tests.support.browser import picture
 from tests.support.data import MIB
@@ -22,7 +22,7 @@ def begin_slowly(page: UppyPage, stage: Stage, size_bytes: int = 6 * MIB) -> str
     page.choose(path)
     wait_until(lambda: stage.stored_bytes() > MIB, "some of it is stored")
     stage.network.bytes_per_s = CRAWL_BYTES_PER_S
-    stage.network.most_bytes = MOST_BYTES
+    stage.network.most_bytes = MAX_BYTES
     return sha256
 
 

@@ -28,7 +28,7 @@ SIZE_BYTES: Final = 24 * MIB
 SLOW_BYTES_PER_S: Final = 4 * MIB
 LARGE_BODIES: Final = "client_max_body_size 0;"
 TAKEN_OVER_AT_LEAST_MS: Final = 5000
-MOST_REFUSALS: Final = 8
+MAX_REFUSALS: Final = 8
 """A page may not see the limit. It meets it twice, and twice when it tries more, with two chunks each."""
 MANY: Final = 10
 SMALL_BYTES: Final = 300_000
@@ -210,7 +210,7 @@ def test_a_proxy_that_allows_only_small_requests_gets_small_ones(visit: Visit) -
     visit.finish()
     log = (visit.proxy.folder / "access.log").read_text()
     assert '" 413 ' in log, "the limit was met"
-    assert log.count('" 413 ') <= MOST_REFUSALS
+    assert log.count('" 413 ') <= MAX_REFUSALS
 
 
 def test_a_second_tab_follows_and_takes_over_an_upload_over_http(visit: Visit) -> None:

@@ -36,7 +36,7 @@ LENGTHS: Final = {"small": 1000, "parts": 6 * MIB}
 """Of a file, in bytes."""
 CASES: Final = [f"{kind} {end}" for kind in (*LENGTHS, "folder") for end in ("finished", "cancelled")]
 QUICK_CASES: Final = ("small finished", "folder cancelled")
-MOST_CALLS: Final = 20
+MAX_CALLS: Final = 20
 LIMIT_S: Final = 90.0
 CREDENTIALS: Final = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "secret"}
 
@@ -155,7 +155,7 @@ def kill_at_each_call(
     """Kills the first server at calls of a deletion. Returns how often it was killed."""
     kills, (kind, end), step = 0, case.split(), 1 if IS_LONG and not redis else 3
     first, nth = servers[0], 1
-    while nth < MOST_CALLS:
+    while nth < MAX_CALLS:
         ticket_id = begun(first, app, kind, end)
         assert left(fake, ticket_id)
         DyingServer(first, fake, nth)

@@ -29,7 +29,7 @@ SIZE_GIB: Final = int(os.environ.get("INCOMING_TEST_LONG_GIB", "0"))
 HANG_S: Final = 3 * 3600.0
 MEMORY_MIB: Final = 256
 """What the server is told that full parts may take."""
-MOST_MIB: Final = MEMORY_MIB + 128
+MAX_MIB: Final = MEMORY_MIB + 128
 """With its code, its connections, and the part that is not full yet."""
 PART_MIB: Final = 8
 
@@ -109,7 +109,7 @@ def test_a_file_of_many_gibibytes_changes_its_way_and_survives_a_kill_in_little_
         assert object_keys(s3, tmp_path.name) == [delivery.fields["key"]]
         assert delivery.fields["size"] == str(data.length_bytes)
         check_object(delivery.fields["url"], data)
-        assert max(peaks) <= MOST_MIB
+        assert max(peaks) <= MAX_MIB
         assert not unfinished_uploads(s3, tmp_path.name)
     tally("fault", f"{SIZE_GIB} GiB into S3, by tus and then by a WebSocket, with a kill of the server", 1,
           f"identical; never more than {max(peaks)} MiB of memory")  # fmt: skip

@@ -35,7 +35,7 @@ from tests.support.tally import tally
 
 TICKETS: Final = int(os.environ.get("INCOMING_TEST_TICKETS", "400"))
 AT_REST: Final = (State.ISSUED, State.PAUSED, State.FINISHED, State.CANCELLED)
-MOST_READ: Final = 30
+MAX_READS: Final = 30
 """So many tickets may be read at a start, besides those that it has to look at."""
 
 
@@ -92,6 +92,6 @@ def test_a_start_with_many_tickets_in_redis_reads_few_of_them(
     print(f"it took {had_s:.2f} s of CPU time, and read {count} tickets")
     paused = TICKETS // len(AT_REST) if storage == "local" else 0  # space is reserved for the rest of each
     # Each of those is read by the start, by the sweep, and again under its lock.
-    assert count <= 3 * paused + MOST_READ
+    assert count <= 3 * paused + MAX_READS
     what = f"a start with {TICKETS:,} tickets in Redis"
     tally("fault", what, 1, "only those were read for which it had work")

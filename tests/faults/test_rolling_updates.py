@@ -30,7 +30,7 @@ from tests.support.waiting import wait_until
 IS_LONG: Final = "INCOMING_TEST_SCALE" in os.environ
 REPLACEMENTS: Final = 10
 AT_A_TIME: Final = 6
-MOST_OF_PAGE: Final = 40 * REPLACEMENTS
+MAX_OF_PAGE: Final = 40 * REPLACEMENTS
 """The load lasts until the last replacement, however slow the machine is."""
 LENGTH_BYTES: Final = 2 * MIB
 BYTES_PER_S: Final = 500_000
@@ -63,7 +63,7 @@ def test_no_upload_errs_or_waits_long_while_server_after_server_is_replaced(
 ) -> None:
     digests: dict[str, str] = {}
     with ExitStack() as stack:
-        page = ManyUploads(driver, [cluster.new_ticket(app) for _ in range(MOST_OF_PAGE)], LENGTH_BYTES)
+        page = ManyUploads(driver, [cluster.new_ticket(app) for _ in range(MAX_OF_PAGE)], LENGTH_BYTES)
         driver.get(stack.enter_context(serve_page(page_of(balancer.url))))
         pool = stack.enter_context(ThreadPoolExecutor())
         page.begin(AT_A_TIME, max_bytes_per_s=BYTES_PER_S)

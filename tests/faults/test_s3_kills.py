@@ -16,7 +16,7 @@ from incoming.storage.s3.notes.notes_file import NotesFile
 from tests.support.fake_s3 import FakeS3
 from tests.support.s3_errand import ADDRESS, CONTENT, FOLDER, GONE, Errand, Errands
 
-MOST_CALLS: Final = 90
+MAX_CALLS: Final = 90
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def test_killed_at_any_call_nothing_acknowledged_is_lost_and_another_process_fin
     file = NotesFile(folder / "manifests.sqlite", GeventRuntime())
     manifests = notes_in(file).manifests
     kills = 0
-    for nth in range(1, MOST_CALLS):
+    for nth in range(1, MAX_CALLS):
         ticket_id = str(uuid.uuid4())
         outcome = errands.run(Errand(ticket_id, nth, when, length_bytes))
         if not outcome.was_killed:
@@ -62,7 +62,7 @@ def test_killed_at_any_call_nothing_acknowledged_is_lost_and_another_process_fin
         assert stored_bytes >= outcome.acknowledged_bytes
         assert not errands.run(Errand(ticket_id, length_bytes=length_bytes)).was_killed
         assert fake.content(ADDRESS.object_key(ticket_id)) == CONTENT
-    assert 15 < kills < MOST_CALLS - 1
+    assert 15 < kills < MAX_CALLS - 1
     file.close()
 
 
@@ -74,7 +74,7 @@ def test_a_folder_whose_process_is_killed_at_any_call_is_finished_by_another_one
     notes = notes_in(file).folders
     expected = {path: content for path, content in FOLDER.files.items() if path != "gone"}
     kills, length_bytes = 0, len(FOLDER.stream)
-    for nth in range(1 if IS_LONG or when == "after" else 4, MOST_CALLS, 1 if IS_LONG else 6):
+    for nth in range(1 if IS_LONG or when == "after" else 4, MAX_CALLS, 1 if IS_LONG else 6):
         ticket_id = str(uuid.uuid4())
         outcome = errands.run(Errand(ticket_id, nth, when, length_bytes, is_folder=True))
         if not outcome.was_killed:
@@ -86,7 +86,7 @@ def test_a_folder_whose_process_is_killed_at_any_call_is_finished_by_another_one
         found = {name: one.content for name, one in fake.objects.items() if name.startswith(f"{key}/")}
         assert found == {f"{key}/{path}": content for path, content in expected.items()}
         FOLDER.listed(fake.content(f"{key}.manifest"), [GONE])
-    assert (20 if IS_LONG else 3) < kills < MOST_CALLS - 1
+    assert (20 if IS_LONG else 3) < kills < MAX_CALLS - 1
     file.close()
 
 

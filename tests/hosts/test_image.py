@@ -22,7 +22,7 @@ from tests.support.server import ROOT
 from tests.support.waiting import wait_until
 
 FOLDER: Final = os.environ.get("INCOMING_TEST_IMAGE", "")
-LARGEST_IMAGE_MB: Final = 270
+MAX_IMAGE_MB: Final = 270
 DEADLINE_S: Final = 60.0
 
 pytestmark = pytest.mark.skipif(not FOLDER or bool(why_not()), reason="make image builds it, as root")
@@ -74,7 +74,7 @@ def test_the_image_has_nothing_that_only_builds_or_tests_need(image: Image) -> N
     size_bytes = sum(
         path.lstat().st_size for path in image.rootfs.rglob("*") if path.is_file() and not path.is_symlink()
     )
-    assert size_bytes < LARGEST_IMAGE_MB * 1_000_000
+    assert size_bytes < MAX_IMAGE_MB * 1_000_000
     print(f"\nthe image has {size_bytes / 1e6:.0f} MB")
 
 

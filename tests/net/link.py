@@ -31,7 +31,7 @@ from typing import Final
 SAMPLE_S: Final = 0.05
 READS_A_ROUND: Final = 32
 """So that packets that are due are not kept waiting by a flood of new ones."""
-PACKET_MAX_BYTES: Final = 65536
+MAX_PACKET_BYTES: Final = 65536
 TUNSETIFF: Final = 0x400454CA  # linux/if_tun.h
 IFF_TUN: Final = 0x0001
 IFF_NO_PI: Final = 0x1000
@@ -187,7 +187,7 @@ class Wire:
         watched = [*self.ends, control_fd]
         while True:
             ready, _, _ = select.select(watched, [], [], self._rest_s())
-            if control_fd in ready and not self._obey(os.read(control_fd, PACKET_MAX_BYTES)):
+            if control_fd in ready and not self._obey(os.read(control_fd, MAX_PACKET_BYTES)):
                 return
             for source_fd, sink_fd, direction in self._roads:
                 if source_fd in ready:
@@ -221,7 +221,7 @@ def read_packets(source_fd: int, direction: Direction) -> None:
     """Takes in what waits at a device."""
     with contextlib.suppress(BlockingIOError):
         for _ in range(READS_A_ROUND):
-            packet = os.read(source_fd, PACKET_MAX_BYTES)
+            packet = os.read(source_fd, MAX_PACKET_BYTES)
             direction.accept(packet, time.monotonic())
 
 

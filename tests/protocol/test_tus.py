@@ -32,7 +32,7 @@ from incoming.protocol.tus import (
 
 same_each_run = settings(derandomize=True, deadline=None)
 
-MOST = 2**53 - 1
+MAX_INTEGER = 2**53 - 1
 CONTENT = {"Content-Type": tus.MEDIA_TYPE}
 NOT_INTEGERS = [
     *(
@@ -54,7 +54,7 @@ NOT_INTEGERS = [
         "\t5",
         "5;q=1",
     ),
-    *("9" * 17, "9" * 19, "9" * 400, str(MOST + 1)),
+    *("9" * 17, "9" * 19, "9" * 400, str(MAX_INTEGER + 1)),
 ]
 
 
@@ -89,7 +89,7 @@ def test_any_other_version_and_a_missing_one_are_refused(version: str | None) ->
 # --- numbers -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["0", "1", "007", str(MOST)])
+@pytest.mark.parametrize("text", ["0", "1", "007", str(MAX_INTEGER)])
 def test_a_length_is_a_non_negative_integer(text: str) -> None:
     assert tus.read_integer(given_headers({"Upload-Length": text}), "Upload-Length") == int(text)
 
@@ -97,7 +97,9 @@ def test_a_length_is_a_non_negative_integer(text: str) -> None:
 @pytest.mark.parametrize("text", NOT_INTEGERS)
 @pytest.mark.parametrize("header", ["Upload-Length", "Upload-Offset"])
 def test_anything_else_is_refused_and_the_header_is_named(header: str, text: str) -> None:
-    with pytest.raises(BadHeader, match=f"The header {header} must be an integer from 0 to {MOST}") as error:
+    with pytest.raises(
+        BadHeader, match=f"The header {header} must be an integer from 0 to {MAX_INTEGER}"
+    ) as error:
         tus.read_integer(given_headers({header: text}), header)
     assert code_of(error) == ("bad_header", 400)
     assert error.value.header == header
@@ -109,7 +111,7 @@ def test_a_text_is_read_as_python_reads_digits_or_not_at_all(text: str) -> None:
     try:
         number = tus.read_integer(given_headers({"Upload-Offset": text}), "Upload-Offset")
     except BadHeader:
-        assert not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= MOST)
+        assert not (text.isascii() and text.isdigit() and len(text) <= 16 and int(text) <= MAX_INTEGER)
     else:
         assert number == int(text)
 
@@ -445,7 +447,7 @@ def test_a_creation_that_says_both_neither_or_something_else_is_refused(
     [
         ({"Upload-Offset": "0"}, Append(0)),
         ({"upload-offset": "7", "Upload-Length": "7"}, Append(7, 7)),
-        ({"Upload-Offset": "7", "Upload-Length": str(MOST)}, Append(7, MOST)),
+        ({"Upload-Offset": "7", "Upload-Length": str(MAX_INTEGER)}, Append(7, MAX_INTEGER)),
     ],
 )
 def test_an_append_says_where_it_begins_and_maybe_how_long_the_file_is(

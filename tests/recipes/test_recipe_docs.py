@@ -14,7 +14,7 @@ from tests.recipes.hosting import BESIDE, EMBEDDED, RECIPES, commands_of, files_
 from tests.support.server import ROOT
 from tests.support.snippets import code_of
 
-MOST_LINES: Final = 80
+MAX_LINES: Final = 80
 MODULES: Final = {"gevent": "incoming", "bottle": "incoming"}
 """What comes with a package of another name."""
 HELPER: Final = ROOT / "docs/reference/app-helper.md"
@@ -34,7 +34,7 @@ def test_the_page_of_a_recipe_has_all_its_code_and_its_commands(recipe: str) -> 
 @pytest.mark.parametrize("recipe", [*BESIDE, *EMBEDDED])
 def test_a_recipe_is_short_and_its_readme_says_what_to_copy(recipe: str) -> None:
     for name, text in files_of(recipe).items():
-        assert len(text.splitlines()) < MOST_LINES, name
+        assert len(text.splitlines()) < MAX_LINES, name
     readme = (RECIPES / recipe / "README.md").read_text("utf-8")
     assert "**What to copy:**" in readme
     assert "http://localhost:8080" in readme

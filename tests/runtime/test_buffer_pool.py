@@ -7,7 +7,7 @@ import mmap
 import numpy as np
 import pytest
 
-from incoming.runtime.buffer_pool import LEAST_BYTES, BufferPool
+from incoming.runtime.buffer_pool import MIN_BYTES, BufferPool
 from tests.support.data import MIB
 
 
@@ -60,7 +60,7 @@ def test_as_many_spare_buffers_are_kept_as_fit_into_their_memory() -> None:
 
 
 def test_small_buffers_are_limited_in_number_too() -> None:
-    assert kept_of(BufferPool(4 * MIB, 8 * MIB), 20, used_bytes=10) == 8 * MIB // LEAST_BYTES
+    assert kept_of(BufferPool(4 * MIB, 8 * MIB), 20, used_bytes=10) == 8 * MIB // MIN_BYTES
 
 
 def test_buffers_of_many_small_chunks_are_kept_after_a_few_large_ones() -> None:

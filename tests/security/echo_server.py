@@ -33,7 +33,7 @@ from incoming.websocket.writer import ConnectionGone  # noqa: E402
 from incoming.wire import frames  # noqa: E402
 from incoming.wire.frames import FrameError  # noqa: E402
 
-LARGEST_BYTES: Final = 16 * 1024 * 1024
+MAX_BYTES: Final = 16 * 1024 * 1024
 SILENCE_S: Final = 60.0
 
 
@@ -62,9 +62,9 @@ def no_page(environ: Any, start_response: Callable[..., Any]) -> Iterable[bytes]
 
 def main(port: int) -> None:
     """Serves until it is killed."""
-    vars(transport)["MAX_TEXT_BYTES"] = LARGEST_BYTES
+    vars(transport)["MAX_TEXT_BYTES"] = MAX_BYTES
     refusals = Refusals(Counters(), time.monotonic)
-    upgrades = Upgrades(BufferPool(LARGEST_BYTES), KeepAlive(SILENCE_S), ClientLimits((), 0), refusals)
+    upgrades = Upgrades(BufferPool(MAX_BYTES), KeepAlive(SILENCE_S), ClientLimits((), 0), refusals)
     app = upgrades.wrap(no_page, ("/echo",), echo)
     Server(lambda _: app, listen("127.0.0.1", port)).start()
     print("listens", flush=True)

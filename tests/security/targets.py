@@ -734,7 +734,7 @@ def _check_stored(
 
 # --- folders ---------------------------------------------------------------------------------------------
 
-MOST_STORED_BYTES: Final = 1 << 14
+MAX_STORED_BYTES: Final = 1 << 14
 _folders: list[tuple[TemporaryDirectory[str], FolderStorage]] = []
 
 
@@ -762,7 +762,7 @@ def fuzz_folders(data: bytes) -> None:
     assert manifest.length_bytes == len(head) + sum(entry.size_bytes for entry in entries)
     assert parse_head(encode_head(entries)).entries == entries
     _check_paths(entries, stored)
-    if manifest.length_bytes - len(head) <= MOST_STORED_BYTES:
+    if manifest.length_bytes - len(head) <= MAX_STORED_BYTES:
         _check_stored_folder(head + bytes(manifest.length_bytes - len(head)), piece_bytes)
 
 

@@ -13,8 +13,8 @@ AT_ONCE_S: Final = 10.0
 """A busy machine may take so long for what happens at once. It would be 30 s, if a timeout had to end."""
 
 
-SHORTEST_PAUSE_S: Final = 0.005
-LONGEST_PAUSE_S: Final = 0.1
+MIN_PAUSE_S: Final = 0.005
+MAX_PAUSE_S: Final = 0.1
 PAUSES_PER_CHECK: Final = 4
 """A check that takes long, such as a question to a browser, takes a fifth of the time at most."""
 PAUSE_OF_WAITED: Final = 0.02
@@ -30,4 +30,4 @@ def wait_until(condition: Callable[[], T], what: str, deadline_s: float = DEADLI
         now_s = time.monotonic()
         assert now_s < began_s + deadline_s, f"{what}: not within {deadline_s} s"
         pause_s = max((now_s - asked_s) * PAUSES_PER_CHECK, (now_s - began_s) * PAUSE_OF_WAITED)
-        time.sleep(min(max(pause_s, SHORTEST_PAUSE_S), LONGEST_PAUSE_S))
+        time.sleep(min(max(pause_s, MIN_PAUSE_S), MAX_PAUSE_S))

@@ -21,7 +21,7 @@ from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinis
 from incoming.settings.table import Settings
 from incoming.storage.local.deletion import Deletion as FileDeletion
 from incoming.uploads.housekeeping import (
-    LONGEST_SWEEP_INTERVAL_S,
+    MAX_SWEEP_INTERVAL_S,
     RETRY_AFTER_S,
     TICKETS_AT_A_TIME,
     recover,
@@ -493,7 +493,7 @@ def test_sweeping_lets_others_run(tmp_path: Path) -> None:
 
 
 def test_every_timeout_is_noticed_soon_enough() -> None:
-    assert sweep_interval_s(Settings()) == LONGEST_SWEEP_INTERVAL_S
+    assert sweep_interval_s(Settings()) == MAX_SWEEP_INTERVAL_S
     for name in ("idle_timeout_s", "handover_wait_timeout_s", "result_retention_s", "failed_retention_s"):
         short: dict[str, Any] = {name: 2.0}
         assert sweep_interval_s(Settings(**short)) == 0.5

@@ -6,7 +6,7 @@ import pytest
 
 from incoming.core.errors import HandoverFailed, Stopping, UploadCancelled
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver, WaitingForApp
-from incoming.uploads.late_elsewhere import MOST_KEPT, LateElsewhere
+from incoming.uploads.late_elsewhere import MAX_KEPT, LateElsewhere
 
 KEPT_FOR_S = 10.0
 
@@ -43,6 +43,6 @@ def test_a_connection_that_ends_says_nothing_of_the_app(late: LateElsewhere) -> 
 def test_the_oldest_reasons_make_room_for_new_ones(late: LateElsewhere) -> None:
     late.hear("b", WaitingForApp("slow"), 1.0)
     late.hear("a", WaitingForApp("busy"), 2.0)
-    for number in range(MOST_KEPT - 1):
+    for number in range(MAX_KEPT - 1):
         late.hear(f"{number}", WaitingForApp(), 3.0)
     assert (late.why("b", 3.0), late.why("a", 3.0), bool(late.why("0", 3.0))) == ("", "busy", True)

@@ -13,7 +13,7 @@ from incoming.runtime.redis_connection import RedisConnection
 
 log = logging.getLogger(__name__)
 
-LOWEST_VERSION: Final = (6, 0)
+MIN_VERSION: Final = (6, 0)
 NO_AOF: Final = (
     "Redis (%(redis)s) has no append-only file, so a restart of it loses tickets and acknowledged bytes. Set "
     "appendonly yes"
@@ -42,7 +42,7 @@ def parse_info(text: str) -> dict[str, str]:
 def unfit(info: Mapping[str, str]) -> str:
     """Returns why a Redis with these facts can't keep tickets; an empty text if it can."""
     version = info.get("redis_version", "")
-    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < LOWEST_VERSION:
+    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < MIN_VERSION:
         return f"has version {version}. It has to be 6.0 or newer"
     if info.get("redis_mode") == "cluster":
         return "is a Cluster. Use one Redis, or a primary with replicas and Sentinels"

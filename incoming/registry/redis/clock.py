@@ -1,8 +1,8 @@
 """The clock that all processes of a service share: how long the service has run.
 
-Each instance moves it on every second, by at most `LONGEST_TICK_S`. So it stands still while no instance
+Each instance moves it on every second, by at most `MAX_TICK_S`. So it stands still while no instance
 reaches Redis, and jumps with no clock of a machine. Between two ticks an instance adds its own monotonic
-time, also by at most `LONGEST_TICK_S`.
+time, also by at most `MAX_TICK_S`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Final
 
 from incoming.core.errors import IncomingError
 from incoming.registry.redis import scripts
-from incoming.runtime.base import LONGEST_TICK_S
+from incoming.runtime.base import MAX_TICK_S
 from incoming.runtime.redis_connection import RedisConnection
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ class RedisClock:
 
     def now_s(self) -> float:
         """Returns the seconds that the service has run so far. It asks nobody."""
-        since_s = min(self._monotonic_s() - self._read_at_s, LONGEST_TICK_S)
+        since_s = min(self._monotonic_s() - self._read_at_s, MAX_TICK_S)
         self._told_s = max(self._told_s, self._ran_s + since_s)
         return self._told_s
 
@@ -44,7 +44,7 @@ class RedisClock:
         Returns for how many seconds this process has stood still since the last tick.
         """
         began_s = self._monotonic_s()
-        stood_still_s = max(began_s - self._ticked_at_s - LONGEST_TICK_S, 0.0)
+        stood_still_s = max(began_s - self._ticked_at_s - MAX_TICK_S, 0.0)
         try:
             self._set(self._read_s(0.0))
         except IncomingError as exc:
@@ -60,5 +60,5 @@ class RedisClock:
         self._ran_s, self._read_at_s = ran_s, self._monotonic_s()
 
     def _read_s(self, least_s: float) -> float:
-        args = (round(LONGEST_TICK_S * US_PER_S), round(least_s * US_PER_S))
+        args = (round(MAX_TICK_S * US_PER_S), round(least_s * US_PER_S))
         return int(self._connection.run(scripts.TICK, args=args, repeat=True)) / US_PER_S

@@ -24,7 +24,7 @@ from incoming.runtime.redis_connection import CALL_LIMIT_S, RedisConnection, Sub
 
 log = logging.getLogger(__name__)
 
-MOST_WAITING: Final = 10_000
+MAX_WAITING: Final = 10_000
 """More news than this are not kept for a Redis that is away: the oldest are lost."""
 AT_A_TIME: Final = 100
 RETRY_S: Final = 0.5
@@ -49,7 +49,7 @@ class RedisNews:
         self.on_gap = on_gap
         self._local = MemoryNews(runtime)
         self._of_others: OthersListener = lambda *_: None
-        self._waiting: deque[bytes] = deque(maxlen=MOST_WAITING)
+        self._waiting: deque[bytes] = deque(maxlen=MAX_WAITING)
         self._something_waits = runtime.signal()
         self._reader: Task | None = None
         self._closed = False

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 PAGE: Final = 100
 """How many tickets are read in one round trip."""
 IDS_PAGE: Final = 500
-MOST_ATTEMPTS: Final = 100
+MAX_ATTEMPTS: Final = 100
 ROUNDING_S: Final = 0.001
 """Times are compared exactly here. What Redis finds may be this much too early."""
 FIELDS: Final = ("v", "json", "token", "epoch", "deliveries", "to_delete")
@@ -99,7 +99,7 @@ class RedisRegistry:
     ) -> Ticket:  # fmt: skip
         """See registry.Registry. No change waits: other processes have to see it."""
         with self._locks.of(ticket_id):
-            for _ in range(MOST_ATTEMPTS):
+            for _ in range(MAX_ATTEMPTS):
                 found = self._find(ticket_id)
                 old = found.ticket
                 if token is not None and token != old.token:

@@ -12,7 +12,7 @@ from typing import Final
 from incoming.registry.redis import scripts
 from incoming.runtime.redis_connection import RedisConnection
 
-MOST_AT_A_TIME: Final = 200
+MAX_BATCH: Final = 200
 """How many shares are corrected in one step, which Redis does nothing else in."""
 
 
@@ -43,7 +43,7 @@ class RedisShares:
         changed = {one: held.get(one) for one, share in self._counted.items() if held.get(one) != share}
         pending = list(changed.items())
         while pending:
-            page, pending = pending[:MOST_AT_A_TIME], pending[MOST_AT_A_TIME:]
+            page, pending = pending[:MAX_BATCH], pending[MAX_BATCH:]
             shares = []
             for upload_id, share in page:
                 source = self._counted[upload_id][0]

@@ -20,7 +20,7 @@ FALLOC_FL_PUNCH_HOLE: Final = 2
 REWRITE_BYTES: Final = 1024 * 1024
 STEP_BYTES: Final = 2 * 1024 * 1024
 """How much of a large file a slow disk is given at a time: 4 ms at 500 MB/s."""
-LARGEST_STEP_BYTES: Final = 8 * 1024 * 1024
+MAX_STEP_BYTES: Final = 8 * 1024 * 1024
 """How much a fast one is given."""
 FLUSH_S: Final = 0.004
 """How long a disk writes before it has to empty its cache, and how long a step is to take."""
@@ -191,7 +191,7 @@ class FileSync:
         if step_s > 2 * FLUSH_S:
             self._step_bytes = max(self._step_bytes // 2, STEP_BYTES)
         elif step_s < FLUSH_S:
-            self._step_bytes = min(self._step_bytes * 2, LARGEST_STEP_BYTES)
+            self._step_bytes = min(self._step_bytes * 2, MAX_STEP_BYTES)
 
     def _empty_cache(self) -> None:
         sync_if_supported(os.fdatasync, self._directory_fd)  # has nothing to write

@@ -26,7 +26,7 @@ from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
 
 log = logging.getLogger(__name__)
 
-MOST_BYTES: Final = 64 * 1024
+MAX_BYTES: Final = 64 * 1024
 """The size of the largest file that is held."""
 HELD_S: Final = 0.05
 """How long it is held at most."""
@@ -46,7 +46,7 @@ class NewFile:
 class LocalSmallFiles:
     """See storage.SmallFiles."""
 
-    most_bytes: Final = MOST_BYTES
+    most_bytes: Final = MAX_BYTES
 
     def __init__(
         self, directory: UploadDirectory, create: Callable[[Path], OpenFile], write_path: WritePath,

@@ -14,7 +14,7 @@ from typing import Final
 from incoming.core.units import MIB
 
 MAX_PARTS: Final = 10_000
-LEAST_PART_BYTES: Final = 5 * MIB
+MIN_PART_BYTES: Final = 5 * MIB
 MAX_PART_BYTES: Final = 5 << 30
 DOUBLES_EVERY: Final = 1_000
 """Of a file of unknown length. 10,000 parts that begin with 8 MiB hold 7.8 TiB, and none exceeds 4 GiB."""

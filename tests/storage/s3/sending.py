@@ -16,7 +16,7 @@ from tests.storage.contract import TICKET
 from tests.support.s3_place import BucketPlace
 
 DEADLINE_S: Final = 60.0
-MOST_TRIES: Final = 10
+MAX_TRIES: Final = 10
 
 
 def write(writer: Writer, content: bytes, up_to: int | None = None, chunk_bytes: int = 300) -> None:
@@ -31,7 +31,7 @@ def write(writer: Writer, content: bytes, up_to: int | None = None, chunk_bytes:
 
 def send(open_writer: Callable[[], Writer], content: bytes, chunk_bytes: int = 300) -> None:
     """Sends everything, as a client does that reconnects after each error that it may retry."""
-    for _ in range(MOST_TRIES):
+    for _ in range(MAX_TRIES):
         writer = open_writer()
         write_on = partial(write, writer, content, chunk_bytes=chunk_bytes)
         try:

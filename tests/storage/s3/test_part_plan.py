@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from incoming.core.units import MIB
 from incoming.storage.s3.part_plan import (
-    LEAST_PART_BYTES,
     MAX_PART_BYTES,
     MAX_PARTS,
+    MIN_PART_BYTES,
     PartPlan,
     plan_for,
 )
@@ -36,7 +36,7 @@ def test_the_parts_of_a_known_length_are_as_small_as_their_number_allows(
 @given(st.integers(0, MAX_PARTS * MAX_PART_BYTES))
 def test_a_file_of_any_length_has_parts_that_s3_accepts(length_bytes: int) -> None:
     plan = plan_for(length_bytes, PART_BYTES)
-    assert LEAST_PART_BYTES <= plan.part_bytes <= MAX_PART_BYTES
+    assert MIN_PART_BYTES <= plan.part_bytes <= MAX_PART_BYTES
     assert plan.max_bytes >= length_bytes
     assert plan.doubles_every == 0
 

@@ -31,7 +31,7 @@ TIME_FIELD: Final = "mtime"
 """The metadata of an object that tells when its file was changed: seconds since 1970, as rclone has it."""
 _NOT_STORED: Final = frozenset((404, 409, 412, 501))
 """Answers to a conditional put. Some stores do not know `If-Match`."""
-_MOST_TRIES: Final = 10
+_MAX_TRIES: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class FolderObjects(StoredObjects):
         """
         found = self.head(new.key, is_wanted) if new.is_shared else None
         compared = ""
-        for _ in range(_MOST_TRIES):
+        for _ in range(_MAX_TRIES):
             if found:
                 if found.ticket_id != new.ticket_id:
                     raise StorageFailed(FOREIGN)

@@ -20,7 +20,7 @@ from incoming.storage.s3.notes.manifest import HEAD_BYTES
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.store.client import s3_errors
 
-MOST_SAMPLES: Final = 1000
+MAX_SAMPLES: Final = 1000
 """From how many ranges one can be chosen to check a client's file."""
 _ZEROS: Final = memoryview(bytes(256 * 1024))
 
@@ -210,12 +210,12 @@ class S3FolderChecksums:
         return state.checkpoint if state else START
 
     def samples(self, ticket_id: str) -> Sequence[Sample]:
-        """See KnownChecksums. They are the beginnings of pieces, of MOST_SAMPLES at most and of the rest."""
+        """See KnownChecksums. They are the beginnings of pieces, of MAX_SAMPLES at most and of the rest."""
         state = self._notes.read(ticket_id)
         if state is None:
             return ()
         found: list[Sample] = []
-        start, step = 0, -(-max(state.count, 1) // MOST_SAMPLES)
+        start, step = 0, -(-max(state.count, 1) // MAX_SAMPLES)
         for number, piece in enumerate(self._notes.pieces(ticket_id)[: state.count]):
             if number % step == 0 and piece.size_bytes and piece.etag:
                 found.append(Sample(start, start + min(piece.size_bytes, HEAD_BYTES), piece.head_crc32c))

@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 FIRST_PAUSE_S: Final = 0.1
-LONGEST_PAUSE_S: Final = 5.0
+MAX_PAUSE_S: Final = 5.0
 LIMIT_S: Final = 90.0
 """After this time a call that does not succeed has failed. An outage of a minute breaks no connection."""
 
@@ -54,7 +54,7 @@ class Retries:
                 raise StorageFailed from cause
             self.count += 1
             self._runtime.sleep(pause_s * (0.5 + self._runtime.jitter() / 2))
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            pause_s = min(pause_s * 2, MAX_PAUSE_S)
 
     def _fails(self, cause: Exception) -> None:
         if not self._is_out:
