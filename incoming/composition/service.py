@@ -92,7 +92,7 @@ class Service:
             shares=tickets.parts.shares,
         )
         self.uploads = Uploads(self.context)
-        housekeeping.mark_in_doubt(self.uploads, tickets.is_same_boot())
+        housekeeping.require_power_cut_checks(self.uploads, tickets.is_same_boot())
         self._write_first_clock()
 
     @property

@@ -47,7 +47,7 @@ class Forms(Dialect):
         """Stores the file in a form. Raises IncomingError."""
         self._check(request)
         form = FormBody(request.body, FormReader(request.header("Content-Type")))
-        with self._transfers.uploads.claims.arriving(request.ticket_id) as arrival:
+        with self._transfers.uploads.claims.pending_claim(request.ticket_id) as arrival:
             file = FileDescription(None, _read_name(form))
             arrival.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:

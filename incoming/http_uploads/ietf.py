@@ -341,7 +341,7 @@ class _Exchange:
     def _look(self) -> Progress | None:
         """Returns how far the upload is; None where that is not known at once."""
         with suppress(errors.IncomingError):
-            if not self._transfers.uploads.is_in_doubt(self._id):
+            if not self._transfers.uploads.needs_power_cut_check(self._id):
                 return self._transfers.look(self._id)
         return None
 

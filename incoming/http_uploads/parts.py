@@ -95,7 +95,7 @@ class Concatenation:
         """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
-        with self._uploads.claims.arriving(upload_id) as arrival:
+        with self._uploads.claims.pending_claim(upload_id) as arrival:
             progress = self._parts.look(upload_id)
             arrival.check()  # the look may take long: a newer request has the part then
         if progress.offset_bytes == progress.length_bytes:
@@ -136,7 +136,7 @@ class Concatenation:
         """Returns when the app has the file. Raises AppNotReady when that takes too long."""
         runtime, hold_s = self._uploads.context.runtime, self._uploads.context.settings.http_hold_s
         until_s = runtime.now_s() + hold_s
-        with self._uploads.claims.arriving(request.ticket_id, waits=True) as arrival:
+        with self._uploads.claims.pending_claim(request.ticket_id, waits=True) as arrival:
             self._uploads.assemblies.wait(request.ticket_id, hold_s)
             arrival.check()  # a newer request has the upload then
         if self._uploads.ticket(request.ticket_id).state in RECEIVING:

@@ -38,8 +38,8 @@ from incoming.uploads.outbox import failure
 log = logging.getLogger(__name__)
 
 NO_LIMIT_BYTES: Final = 1 << 63
-PART_BYTES: Final = 16 * MIB
-"""How much space is reserved at a time for a file of unknown length."""
+RESERVATION_STEP_BYTES: Final = 16 * MIB
+"""How much more space is reserved each time for a file of unknown length."""
 Why = StorageFailed | TakenOver | None
 """Why a storage has given up on bytes, if it has."""
 UNUSED_AFTER_S: Final = 5.0
@@ -77,7 +77,7 @@ class Admission:
         """
         self._check_app(request.signal_finish_url)
         storage = self._storages.name(request.storage, request.dest_type == FOLDER)
-        self._check_place(request, self._storages.named(storage))
+        self._check_storage_options(request, self._storages.named(storage))
         now_s = self._clock.now_s()
         ticket = Ticket(
             id=str(uuid.uuid4()),
@@ -107,8 +107,8 @@ class Admission:
         return ticket
 
     @staticmethod
-    def _check_place(request: NewUpload, storage: Storage) -> None:
-        """Raises BadParameter when an app asks for what the storage of its file does not do."""
+    def _check_storage_options(request: NewUpload, storage: Storage) -> None:
+        """Raises BadParameter if an app asks for what the storage of its file can't do."""
         owner_uid, objects, ownership = request.file_owner_uid, storage.objects, storage.ownership
         if request.dest_type == FOLDER:
             _check_folder(request)
@@ -153,10 +153,10 @@ class Admission:
         return min(limits, default=NO_LIMIT_BYTES)
 
     def extend(self, ticket: Ticket, writer: Writer, chunk_bytes: int = 0) -> int:
-        """Admits the part of an open file that the next chunk belongs to.
+        """Reserves space for the next chunk of an open file. Returns up to where bytes may come from now on.
 
-        Returns where the part ends, which is the length if it is known. Otherwise a part is short, and the
-        free space is checked for each. Raises BadChunk, UploadTooLarge, StorageFull.
+        That is the length if it is known. Otherwise the reservation grows by a step, and each step checks the
+        free space. Raises BadChunk, UploadTooLarge, StorageFull.
         """
         stored_bytes = writer.taken_bytes + chunk_bytes
         if ticket.length_bytes is not None:
@@ -166,8 +166,8 @@ class Admission:
         limit_bytes = self.limit_bytes(ticket)
         if stored_bytes > limit_bytes:
             raise UploadTooLarge(stored_bytes, limit_bytes)
-        self._make_room(ticket, PART_BYTES + chunk_bytes)
-        return min(stored_bytes + PART_BYTES, limit_bytes)
+        self._make_room(ticket, RESERVATION_STEP_BYTES + chunk_bytes)
+        return min(stored_bytes + RESERVATION_STEP_BYTES, limit_bytes)
 
     def make_room_for_length(
         self, ticket: Ticket, length_bytes: int, writer: Writer, stored_bytes: int
@@ -193,8 +193,8 @@ class Admission:
     ) -> Writer:
         """Opens the file if the missing bytes fit, on the disk and in the source's share.
 
-        `in_one_chunk`: the file will probably come as one. While the length is unknown (None), a part of the
-        file counts as missing. Raises StorageFull, StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
+        `in_one_chunk`: the file will probably come as one chunk. While the length is unknown (None), one step
+        is reserved. Raises StorageFull, StorageFailed, UploadTooLarge, TooMany, LengthMismatch.
         """
         stored_bytes = ticket.acknowledged_bytes(self._stored_bytes(ticket))
         if length_bytes is not None:
@@ -217,15 +217,15 @@ class Admission:
         return self._open_file(ticket, length_bytes, on_reserve)
 
     def let_in(self, ticket: Ticket, missing_bytes: int, source: str, begun: bool) -> None:
-        """Keeps room for so many bytes of an upload. Raises StorageFull, UploadTooLarge, TooMany.
+        """Reserves `missing_bytes` for an upload. Raises StorageFull, UploadTooLarge, TooMany.
 
         `begun`: whether any byte of it has come.
         """
         self._check_share(ticket, missing_bytes, source, self._clock.now_s())
         self._make_room(ticket, missing_bytes)
         budget = self.budget_of(ticket)
-        budget.hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
-        budget.belongs(ticket.id, source)
+        budget.reserve(ticket.id, missing_bytes, self._clock.now_s(), begun)
+        budget.assign_source(ticket.id, source)
 
     def budget_of(self, ticket: Ticket) -> DiskBudget:
         """Returns what counts the room for this upload: each storage has a budget of its own."""
@@ -271,7 +271,7 @@ class Admission:
 
     def _room_bytes(self, room: Room, ticket: Ticket) -> int:
         """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
-        others_bytes = self.budget_of(ticket).held_bytes(self._clock.now_s(), except_for=ticket.id)
+        others_bytes = self.budget_of(ticket).reserved_bytes(self._clock.now_s(), except_for=ticket.id)
         return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
     def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
@@ -296,9 +296,9 @@ class Admission:
 
         Has to be called before bytes are stored. Raises StorageFull.
         """
-        if not self.budget_of(ticket).holds(ticket.id):
+        if not self.budget_of(ticket).has_reservation(ticket.id):
             self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
-            self.hold(ticket, writer)
+            self.reserve(ticket, writer)
 
     def _check_share(self, ticket: Ticket, missing_bytes: int, source: str, now_s: float) -> None:
         """Raises UploadTooLarge or TooMany if a source would exceed its share."""
@@ -310,7 +310,7 @@ class Admission:
         if self._shares:
             fits = self._shares.admit(source, ticket.id, missing_bytes, limit_bytes)
         else:
-            held_bytes = self.budgets.held_by(source, now_s, except_for=ticket.id)
+            held_bytes = self.budgets.reserved_by(source, now_s, except_for=ticket.id)
             fits = missing_bytes + held_bytes <= limit_bytes
         if not fits:
             raise TooMany("bytes of unfinished uploads from this address", limit_bytes)
@@ -325,28 +325,30 @@ class Admission:
             return Pace(0)
         return self._paces.setdefault(ticket.id, Pace(ticket.max_bytes_per_s))
 
-    def hold(self, ticket: Ticket, writer: Writer) -> None:
-        """Reserves what the disk does not count as used by this open file yet."""
-        self._hold(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
+    def reserve(self, ticket: Ticket, writer: Writer) -> None:
+        """Reserves the bytes of an open file that the disk does not count as used yet."""
+        self._reserve(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
-    def hold_rest(self, ticket: Ticket, anew: bool = False) -> None:
-        """Reserves space for the rest of a closed file, and no longer for its writer's allocation.
+    def reserve_remaining(self, ticket: Ticket, anew: bool = False) -> None:
+        """Reserves space for the missing bytes of a closed file.
 
-        Does nothing for an upload that was displaced. `anew`: it may have no reservation yet, as at a start.
-        Raises StorageFailed.
+        Does nothing for an upload whose reservation was displaced. `anew`: it may have none yet, as after a
+        start. Raises StorageFailed.
         """
         accounted_bytes, budget = self._accounted_bytes(ticket), self.budget_of(ticket)
-        if budget.holds(ticket.id) or (anew and not budget.knows(ticket.id)):
-            self._hold(ticket, accounted_bytes, begun=accounted_bytes > 0)
+        if budget.has_reservation(ticket.id) or (anew and not budget.has_had_reservation(ticket.id)):
+            self._reserve(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
-    def _hold(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
-        length_bytes = ticket.length_bytes  # each write comes here: no call more than it needs
-        missing_bytes = PART_BYTES if length_bytes is None else max(length_bytes - accounted_bytes, 0)
-        self.budgets.of(ticket).hold(ticket.id, missing_bytes, self._clock.now_s(), begun)
+    def _reserve(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:
+        length_bytes = ticket.length_bytes  # each write comes here, so it calls no function for this
+        missing_bytes = (
+            RESERVATION_STEP_BYTES if length_bytes is None else max(length_bytes - accounted_bytes, 0)
+        )
+        self.budgets.of(ticket).reserve(ticket.id, missing_bytes, self._clock.now_s(), begun)
 
     def reserved_bytes(self) -> int:
         """Returns how many bytes unfinished uploads may still take of the free disk space."""
-        return self.budgets.held_bytes(self._clock.now_s())
+        return self.budgets.reserved_bytes(self._clock.now_s())
 
     def release(self, ticket_id: str) -> None:
         """Ends the reservation of this upload."""
@@ -368,9 +370,9 @@ class DiskBudgets:
         """Returns the budget of the storage that has this upload."""
         return self._by_storage[self._storages.place_of(ticket)]
 
-    def held_by(self, source: str, now_s: float, except_for: str) -> int:
+    def reserved_by(self, source: str, now_s: float, except_for: str) -> int:
         """Returns the sum of all reservations of a source, except one."""
-        return sum(one.held_by(source, now_s, except_for) for one in self._by_storage.values())
+        return sum(one.reserved_by(source, now_s, except_for) for one in self._by_storage.values())
 
     def shares(self, now_s: float) -> dict[str, tuple[str, int]]:
         """Returns the source and the size of each reservation that counts for a source."""
@@ -379,9 +381,9 @@ class DiskBudgets:
             found |= budget.shares(now_s)
         return found
 
-    def held_bytes(self, now_s: float) -> int:
+    def reserved_bytes(self, now_s: float) -> int:
         """Returns the sum of all reservations that count against free space."""
-        return sum(one.held_bytes(now_s) for storage, one in self._by_storage.items() if storage.room)
+        return sum(one.reserved_bytes(now_s) for storage, one in self._by_storage.items() if storage.room)
 
     def release(self, upload_id: str) -> None:
         """Ends the reservation of this upload, whichever storage has it."""
@@ -399,4 +401,4 @@ def _check_folder(request: NewUpload) -> None:
 
 def _missing_bytes(length_bytes: int | None, allocated_bytes: int) -> int:
     """Returns how much to reserve for what the disk does not count as used by a file yet."""
-    return PART_BYTES if length_bytes is None else max(length_bytes - allocated_bytes, 0)
+    return RESERVATION_STEP_BYTES if length_bytes is None else max(length_bytes - allocated_bytes, 0)

@@ -19,8 +19,6 @@ from incoming.core.errors import (
     StorageFailed,
     StorageFull,
     TakenOver,
-    UploadCancelled,
-    UploadExpired,
 )
 from incoming.core.lifecycle import Claim
 from incoming.core.news import CalledOff, Durable, Interrupted, News
@@ -95,13 +93,8 @@ class ClaimedUpload:
         if self.lost and not was_lost and self.lease_s is not None:
             self.on_lost()
 
-    @property
-    def is_lost_elsewhere(self) -> bool:
-        """Whether another process has ended this claim, or taken the upload over: it is not ours any more."""
-        return isinstance(self.lost, TakenOver | UploadCancelled | UploadExpired)
-
-    def tell_offsets(self, writer: Writer) -> None:
-        """Tells its client how many bytes its file has now."""
+    def update_offsets(self, writer: Writer) -> None:
+        """Notes how many bytes its file has now, and how many of them may be acknowledged."""
         self.taken_bytes = writer.taken_bytes
         durable_bytes = writer.durable_offset if self.is_kept() else 0
         self.acknowledged_bytes = self.ticket.acknowledged_bytes(durable_bytes)
@@ -120,11 +113,11 @@ class Lease(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Arrival:
-    """A claim under way, which does not hold its upload yet."""
+class PendingClaim:
+    """A claim that has begun, and does not hold its upload yet."""
 
     waits: bool = False
-    """Whether it waits for something else first, and sends no bytes: those who only look need not end it."""
+    """Whether it waits for something else first, and sends no bytes. A request that only looks leaves it."""
     is_overtaken: bool = False
     """Whether a claim that began later holds the upload, or has held it."""
 
@@ -172,6 +165,15 @@ class LiveUpload:
             with contextlib.suppress(StorageFull, StorageFailed, TakenOver):
                 writer.close()
 
+    def require_writer(self) -> Writer:
+        """Returns the writer of its open file. Raises StorageFailed if none is open.
+
+        A claim of an upload that has arrived has none: it writes nothing.
+        """
+        if self.writer is None:
+            raise StorageFailed
+        return self.writer
+
     def abort(self) -> None:
         """Closes the file of an upload that was called off, or that another process has, if it is open."""
         writer = self._take_writer()
@@ -194,33 +196,33 @@ class Claims:
         self._news = context.news
         self._live: dict[str, LiveUpload] = {}
         self._moved: set[str] = set()
-        self._arrivals: dict[str, list[Arrival]] = {}
+        self._pending: dict[str, list[PendingClaim]] = {}
         self._unreleased: set[tuple[str, str]] = set()
         """The leases that the shared store could not release, by ticket and token."""
         self.stopping = False
         """Whether `stop` was called."""
 
     @contextlib.contextmanager
-    def arriving(self, ticket_id: str, waits: bool = False) -> Iterator[Arrival]:
-        """Within it a claim is under way. Locks and look-ups may let a newer one pass: see `overtake`."""
-        arrival, arrivals = Arrival(waits), self._arrivals.setdefault(ticket_id, [])
-        arrivals.append(arrival)
+    def pending_claim(self, ticket_id: str, waits: bool = False) -> Iterator[PendingClaim]:
+        """Within it a claim is pending. Locks and look-ups may let a newer one pass: see `overtake`."""
+        pending, all_pending = PendingClaim(waits), self._pending.setdefault(ticket_id, [])
+        all_pending.append(pending)
         try:
-            yield arrival
+            yield pending
         finally:
-            arrivals.remove(arrival)
-            if not arrivals:
-                del self._arrivals[ticket_id]
+            all_pending.remove(pending)
+            if not all_pending:
+                del self._pending[ticket_id]
 
-    def overtake(self, ticket_id: str, arrival: Arrival) -> None:
+    def overtake(self, ticket_id: str, pending: PendingClaim) -> None:
         """This claim has taken the upload: no claim of this process that began before it may, from now on."""
-        arrivals = self._arrivals[ticket_id]
-        for older in arrivals[: arrivals.index(arrival)]:
+        all_pending = self._pending[ticket_id]
+        for older in all_pending[: all_pending.index(pending)]:
             older.is_overtaken = True
 
-    def is_arriving(self, ticket_id: str) -> bool:
-        """Returns whether a claim of this process is under way that does not wait for something else."""
-        return any(not arrival.waits for arrival in self._arrivals.get(ticket_id, ()))
+    def has_pending_claim(self, ticket_id: str) -> bool:
+        """Returns whether a claim of this process is pending that does not wait for something else."""
+        return any(not pending.waits for pending in self._pending.get(ticket_id, ()))
 
     def lock(self, ticket_id: str) -> LiveUpload:
         """Gives the upload to the caller alone: `with claims.lock(ticket_id) as live`."""
@@ -312,7 +314,7 @@ class Claims:
             self._runtime.spawn(claim.hear, Interrupted(error))
             return
         self._moved.add(ticket_id)
-        claim.tell_offsets(live.writer)
+        claim.update_offsets(live.writer)
         self._runtime.spawn(claim.hear, Durable(claim.acknowledged_bytes))
 
     def renew(self, claim: ClaimedUpload, lease_s: float) -> None:
@@ -330,8 +332,8 @@ class Claims:
         for claim in self.holders():
             self._runtime.spawn(claim.listener, Interrupted(Stopping()))
 
-    def has_ended(self, claim: ClaimedUpload) -> None:
-        """A claim is released: whatever its client still asks for is refused with the first reason."""
+    def mark_ended(self, claim: ClaimedUpload) -> None:
+        """Marks a claim that is released as lost: what its client still asks for is refused."""
         claim.lost = claim.lost or (Stopping() if self.stopping else TakenOver())
 
     def end_all(self, news: Ending) -> None:
@@ -346,7 +348,7 @@ class Claims:
 
     def is_in_use(self, ticket_id: str) -> bool:
         """Returns whether a claim holds the upload, or is about to."""
-        return self.is_held(ticket_id) or self.is_arriving(ticket_id)
+        return self.is_held(ticket_id) or self.has_pending_claim(ticket_id)
 
     def use(self, claim: ClaimedUpload) -> None:
         """Renews the lease of a claim that is used, if it has one. Raises why the claim was lost."""

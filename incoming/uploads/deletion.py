@@ -24,9 +24,9 @@ from incoming.uploads.work_leases import WorkLeases
 log = logging.getLogger(__name__)
 
 AT_A_TIME: Final = 4
-"""How many uploads have their files deleted at a time: a store that is away must not keep many waiting."""
+"""How many uploads have their files deleted at a time: few wait for a store that is away."""
 MAX_UNDER_WAY: Final = 1000
-"""So many uploads are forgotten at a time. The others wait for the next sweep."""
+"""How many uploads are forgotten at a time. The others wait for the next sweep."""
 QUIET_AFTER_S: Final = 5.0
 """What was being sent of an upload when it was called off is stored after this time, or never will be."""
 NOT_DELETED: Final = "upload %(ticket)s: its file is not deleted yet: %(error)s"
@@ -42,7 +42,7 @@ class Deletion:
         self._storages = context.storages
         self._retry_queue = retry_queue
         self._leases = WorkLeases(context, DELETION_LEASE)
-        self._places = context.runtime.semaphore(AT_A_TIME)
+        self._slots = context.runtime.semaphore(AT_A_TIME)
         self._under_way: set[str] = set()
         self._lost: set[str] = set()
         """Those of which this process may have stored something too late."""
@@ -108,7 +108,7 @@ class Deletion:
         if ticket.to_delete:
             self.after_loss(ticket)  # the deletion may have looked before
         elif ticket.state in ENDED:
-            with self._places:
+            with self._slots:
                 self.delete_or_retry(ticket)
 
     def forget(self, ticket: Ticket, forget: Callable[[Ticket], None]) -> None:
@@ -123,7 +123,7 @@ class Deletion:
 
     def _forget(self, ticket: Ticket, forget: Callable[[Ticket], None]) -> None:
         try:
-            with self._places:
+            with self._slots:
                 self.delete(ticket)
             forget(ticket)
         except Exception as exc:
@@ -142,7 +142,7 @@ class Deletion:
 
     def _delete_noted(self, ticket_id: str) -> None:
         try:
-            with self._places:
+            with self._slots:
                 if self._leases.acquire(ticket_id):
                     try:
                         self._delete_leased(ticket_id)

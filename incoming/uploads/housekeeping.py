@@ -22,6 +22,7 @@ from incoming.registry import Registry, TicketIndex
 from incoming.settings.table import Settings
 from incoming.storage import Inventory, Storage
 from incoming.uploads.context import UploadContext
+from incoming.uploads.power_cut_check import POWER_CUT_DESTROYED
 from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
@@ -68,7 +69,7 @@ def _loaded(index: TicketIndex, ticket_ids: Iterable[str]) -> Iterator[Ticket]:
         yield from index.load(page)
 
 
-def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
+def require_power_cut_checks(uploads: Uploads, machine_has_run_on: bool) -> None:
     """Finds the uploads that may have lost bytes in a power cut. Call it before clients connect.
 
     A ticket names the boot of the machine at which all its bytes were known to be right. A ticket of an older
@@ -91,7 +92,7 @@ def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
         if ticket.state not in RECEIVING or ticket.is_in_parts:
             continue  # its file is synced, or is checked at the handover; parts have checks of their own
         if ticket.boot_id or ticket.checkpoints:
-            uploads.doubts.begin(ticket.id)
+            uploads.power_cut_check.require(ticket.id)
             continue
         recovery, names = storage.recovery, there.get(storage)
         if recovery is None or (names is not None and ticket.id not in names):
@@ -103,8 +104,7 @@ def mark_in_doubt(uploads: Uploads, machine_has_run_on: bool) -> None:
             log.warning("upload %(ticket)s: its file can't be checked: %(error)s", about)
             continue
         if lost_bytes:
-            about = ticket.for_log(lost_bytes=lost_bytes)
-            log.warning("upload %(ticket)s: a power cut destroyed %(lost_bytes)d bytes", about)
+            log.warning(POWER_CUT_DESTROYED, ticket.for_log(lost_bytes=lost_bytes))
 
 
 def _names(storage: Storage) -> frozenset[str] | None:
@@ -131,7 +131,7 @@ def recover(uploads: Uploads) -> None:
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
         if ticket.state is State.PAUSED and storage.room:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
-                uploads.hold_rest(ticket)
+                uploads.reserve_remaining(ticket)
         if uploads.outbox.is_missing(ticket):
             uploads.outbox.start(ticket.id)
         if ticket.to_delete and context.registry.index is None:  # else another process may be about to
@@ -371,7 +371,7 @@ def _is_to_be_completed(uploads: Uploads, ticket: Ticket) -> bool:
     Returns True if it has them, or if a later sweep has to find out.
     """
     try:
-        uploads.hold_rest(ticket)
+        uploads.reserve_remaining(ticket)
         if not uploads.is_complete(ticket):
             uploads.found_incomplete(ticket)
             return False

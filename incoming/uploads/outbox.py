@@ -26,9 +26,9 @@ from incoming.handover.http_client import HttpClient
 from incoming.registry import DELIVERY_LEASE
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
-from incoming.uploads.late_elsewhere import LateElsewhere
 from incoming.uploads.power_cut_check import UnsyncedFiles
 from incoming.uploads.refusals import Kind, Refusals
+from incoming.uploads.remote_delivery_failures import RemoteDeliveryFailures
 from incoming.uploads.work_leases import WorkLeases
 
 log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Outbox:
         self._leases = WorkLeases(context, DELIVERY_LEASE)
         self._under_way: set[str] = set()
         self._last_failures: dict[str, answers.NoAnswer] = {}
-        self._late_elsewhere = LateElsewhere(
+        self._remote_failures = RemoteDeliveryFailures(
             2 * self._settings.handover_retry_max_s + self._settings.handover_answer_timeout_s
         )
         context.news.listen_to_others(self._hear_others)
@@ -135,10 +135,10 @@ class Outbox:
             return failure.why
         if state is not State.HANDING_OVER:
             return ""
-        return self._late_elsewhere.why(ticket_id, self._runtime.now_s())
+        return self._remote_failures.last_reason(ticket_id, self._runtime.now_s())
 
     def _hear_others(self, ticket_id: str, news: News) -> None:
-        self._late_elsewhere.hear(ticket_id, news, self._runtime.now_s())
+        self._remote_failures.note(ticket_id, news, self._runtime.now_s())
 
     # --- one delivery --------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ from incoming.core.errors import NotInParts, UnknownPart, UploadTooLarge
 from incoming.core.parts import Part, part_id, split_part_id
 from incoming.core.ticket import Ticket
 from incoming.storage import Parts, PartWriter
-from incoming.uploads.admission import PART_BYTES, Admission
+from incoming.uploads.admission import RESERVATION_STEP_BYTES, Admission
 from incoming.uploads.claims import Claims
 from incoming.uploads.context import UploadContext
 
@@ -36,7 +36,9 @@ class PartAdmission(Admission):
         limit_bytes = self.limit_bytes(upload)
         if (length_bytes or 0) > limit_bytes:
             raise UploadTooLarge(length_bytes or 0, limit_bytes)
-        self.let_in(upload, PART_BYTES if length_bytes is None else length_bytes, source, begun=False)
+        self.let_in(
+            upload, RESERVATION_STEP_BYTES if length_bytes is None else length_bytes, source, begun=False
+        )
 
     def let_copy_in(self, ticket: Ticket, size_bytes: int) -> Callable[[int], None]:
         """Keeps room for a copy of all parts. Raises StorageFull.
@@ -46,7 +48,7 @@ class PartAdmission(Admission):
         copy_id = f"{ticket.id}/{COPY}"
         self._make_room(ticket, size_bytes)
         budget = self.budget_of(ticket)
-        budget.hold(copy_id, size_bytes, self._clock.now_s(), begun=True)
+        budget.reserve(copy_id, size_bytes, self._clock.now_s(), begun=True)
         return lambda accounted_bytes: budget.resize(copy_id, size_bytes - accounted_bytes)
 
     def release_copy(self, ticket_id: str) -> None:
@@ -71,7 +73,7 @@ class PartAdmission(Admission):
         stored = self._parts(whole).sizes(whole.id, parts)
         opened = self._claims.offsets_of(part_id(whole.id, part.number) for part in parts)
         return tuple(  # more may have come meanwhile
-            at_rest if size is None else size for at_rest, size in zip(stored, opened, strict=True)
+            closed if size is None else size for closed, size in zip(stored, opened, strict=True)
         )
 
     def _parts(self, ticket: Ticket) -> Parts:
@@ -83,20 +85,20 @@ class PartAdmission(Admission):
     # --- where its bytes are -------------------------------------------------------------------------------
 
     def _stored_bytes(self, ticket: Ticket) -> int:
-        (size_bytes,) = self._parts(ticket).sizes(*self._place(ticket.id))
+        (size_bytes,) = self._parts(ticket).sizes(*self._whole_and_part(ticket.id))
         return size_bytes
 
     def _open_file(
         self, ticket: Ticket, length_bytes: int | None, on_reserve: Callable[[int], object]
     ) -> PartWriter:
-        whole_id, (part,) = self._place(ticket.id)
+        whole_id, (part,) = self._whole_and_part(ticket.id)
         return self._parts(ticket).open(whole_id, part, on_reserve)
 
     def _accounted_bytes(self, ticket: Ticket) -> int:
-        whole_id, (part,) = self._place(ticket.id)
+        whole_id, (part,) = self._whole_and_part(ticket.id)
         return self._parts(ticket).accounted_bytes(whole_id, part)
 
-    def _place(self, upload_id: str) -> tuple[str, tuple[Part]]:
+    def _whole_and_part(self, upload_id: str) -> tuple[str, tuple[Part]]:
         ticket_id, number = _split(upload_id)
         parts = self._registry.get(ticket_id).parts
         if parts is None:

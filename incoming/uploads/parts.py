@@ -43,7 +43,7 @@ from incoming.core.ticket import Ticket
 from incoming.registry import NewsListener
 from incoming.storage import PartWriter, Writer
 from incoming.uploads.admission import Admission
-from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, LiveUpload
+from incoming.uploads.claims import ClaimedUpload, Claims, LiveUpload, PendingClaim
 from incoming.uploads.context import UploadContext
 from incoming.uploads.integrity import Keep
 from incoming.uploads.part_admission import PartAdmission
@@ -126,11 +126,11 @@ class PartUploads:
         Raises UnknownPart, WrongState once the file is being made of the parts, and what `Uploads.claim`
         raises.
         """
-        with self.claims.arriving(upload_id) as arrival:
-            return self._claim(arrival, upload_id, claim, listener, source, lease_s)
+        with self.claims.pending_claim(upload_id) as pending:
+            return self._claim(pending, upload_id, claim, listener, source, lease_s)
 
     def _claim(  # noqa: PLR0913, PLR0917 - as `claim`
-        self, arrival: Arrival, upload_id: str, claim: Claim, listener: NewsListener, source: str,
+        self, pending: PendingClaim, upload_id: str, claim: Claim, listener: NewsListener, source: str,
         lease_s: float | None,
     ) -> ClaimedUpload:  # fmt: skip
         self.check_running()
@@ -139,7 +139,7 @@ class PartUploads:
         with self.claims.lock(ticket_id), self.claims.lock(upload_id) as live:
             ticket = self._registry.get(ticket_id)
             upload = self._claimable(ticket, number, claim.length_bytes)
-            arrival.check()
+            pending.check()
             writer = self._open(upload, live, source)
             try:
                 ticket = self._registry.change(ticket_id, ClaimPart())
@@ -160,8 +160,8 @@ class PartUploads:
                 pace=self.whole.pace(ticket),
                 lease_s=lease_s,
             )
-            claimed.tell_offsets(writer)
-            self.claims.overtake(upload_id, arrival)
+            claimed.update_offsets(writer)
+            self.claims.overtake(upload_id, pending)
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()))
         about = upload.for_log(part=number, offset_bytes=offset_bytes)
         log.info("upload %(ticket)s: part %(part)d claimed at %(offset_bytes)d bytes", about)
@@ -186,7 +186,7 @@ class PartUploads:
         if writer.durable_offset < writer.taken_bytes:
             writer.truncate(writer.durable_offset)  # the rest waits for a checksum that nobody sends any more
         self.admission.keep_room(upload, writer)
-        self.admission.hold(upload, writer)
+        self.admission.reserve(upload, writer)
         return writer
 
     def write(
@@ -202,8 +202,8 @@ class PartUploads:
             writer.write(chunk)
             self.context.counters.stored_bytes += len(chunk)
             self.claims.moved(upload.id, live, self.context.clock.now_s())
-            self.admission.hold(upload, writer)
-            claim.tell_offsets(writer)
+            self.admission.reserve(upload, writer)
+            claim.update_offsets(writer)
             is_complete = writer.durable_offset == upload.length_bytes
         if is_complete:
             self._on_complete(_split(upload.id)[0])
@@ -212,9 +212,7 @@ class PartUploads:
     def _writer(self, claim: ClaimedUpload, live: LiveUpload) -> PartWriter:
         """Returns the open file of a claim that still holds its part. Raises why it does not."""
         self.claims.use(claim)
-        if live.writer is None:
-            raise StorageFailed
-        return live.writer
+        return live.require_writer()
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of a part that was created without one. It may be repeated.
@@ -229,7 +227,7 @@ class PartUploads:
             ticket = self._measure(self._registry.get(ticket_id), upload, writer, length_bytes)
             claim.ticket = replace(ticket.of_part(number), token=claim.token)
             claim.end_bytes = length_bytes
-            self.admission.hold(claim.ticket, writer)
+            self.admission.reserve(claim.ticket, writer)
             is_complete = writer.durable_offset == length_bytes
         if is_complete:
             self._on_complete(_split(upload.id)[0])
@@ -260,7 +258,7 @@ class PartUploads:
             writer = self._writer(claim, live)
         writer.flush()
         claim.check()
-        claim.tell_offsets(writer)
+        claim.update_offsets(writer)
 
     # --- bytes whose checksum comes after them -------------------------------------------------------------
 
@@ -277,7 +275,7 @@ class PartUploads:
         with self.claims.lock(claim.ticket.id) as live:
             writer = self._writer(claim, live)
             writer.accept_unchecked()
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
             is_complete = writer.durable_offset == claim.ticket.length_bytes
         if is_complete:
             self._on_complete(_split(claim.ticket.id)[0])
@@ -287,8 +285,8 @@ class PartUploads:
         with self.claims.lock(claim.ticket.id) as live:
             writer = self._writer(claim, live)
             writer.truncate(writer.durable_offset)
-            claim.tell_offsets(writer)
-            self.admission.hold(claim.ticket, writer)
+            claim.update_offsets(writer)
+            self.admission.reserve(claim.ticket, writer)
 
     # --- the end of a claim, and of a part -----------------------------------------------------------------
 
@@ -312,7 +310,7 @@ class PartUploads:
 
     def _let_go(self, ticket_id: str, claim: ClaimedUpload, live: LiveUpload) -> None:
         """Ends a claim, and pauses an upload of which no part is held any more."""
-        self.claims.has_ended(claim)
+        self.claims.mark_ended(claim)
         self.claims.hand_to(live, None)
         self._close(claim.ticket, live)
         self._pause_if_idle(ticket_id)
@@ -327,7 +325,7 @@ class PartUploads:
     def _close(self, upload: Ticket, live: LiveUpload) -> None:
         live.close()
         with suppress(StorageFailed, UnknownPart):
-            self.admission.hold_rest(upload)
+            self.admission.reserve_remaining(upload)
 
     def delete(self, upload_id: str) -> None:
         """Discards a part. Raises UnknownTicket, UnknownPart, and WrongState if the file is made of it."""
@@ -393,10 +391,10 @@ class PartUploads:
         parts = ticket.parts or NO_PARTS
         return sum(self.admission.sizes(ticket, parts.listed or parts.present))
 
-    def hold_rest(self, ticket: Ticket) -> None:
+    def reserve_remaining(self, ticket: Ticket) -> None:
         """Keeps room for the rest of all parts, after a start. Raises StorageFailed."""
         for part in (ticket.parts or NO_PARTS).present:
-            self.admission.hold_rest(ticket.of_part(part.number), anew=True)
+            self.admission.reserve_remaining(ticket.of_part(part.number), anew=True)
 
     def are_complete(self, ticket: Ticket) -> bool:
         """Returns whether all parts are complete of which the file is made. Raises StorageFailed."""

@@ -68,13 +68,13 @@ from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.storage import FolderWriter, Writer
 from incoming.uploads.admission import Admission
 from incoming.uploads.assemblies import Assemblies
-from incoming.uploads.claims import Arrival, ClaimedUpload, Claims, Lease, LiveUpload, new_token
+from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, PendingClaim, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep, stored_checksum
 from incoming.uploads.outbox import Outbox, failure
 from incoming.uploads.parts import PartUploads
-from incoming.uploads.power_cut_check import Doubts, UnsyncedFiles
+from incoming.uploads.power_cut_check import PowerCutCheck, UnsyncedFiles
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.retry_queue import RetryQueue
 
@@ -110,7 +110,7 @@ class Uploads:
         """So that no checkpoint of bytes is journaled behind the word that they were left out."""
         self.retry_queue = RetryQueue()
         self.deletion = Deletion(context, self.retry_queue)
-        self.doubts = Doubts(context, self._integrity)
+        self.power_cut_check = PowerCutCheck(context, self._integrity)
         self.unsynced = UnsyncedFiles(context)
         self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced, self.refusals)
         self.parts = PartUploads(
@@ -198,11 +198,11 @@ class Uploads:
         Stopping, TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
         Raises TakenOver if a claim that began later was faster.
         """
-        with self.claims.arriving(ticket_id) as arrival:
-            return self._claim(arrival, ticket_id, claim, listener, source, lease_s)
+        with self.claims.pending_claim(ticket_id) as pending:
+            return self._claim(pending, ticket_id, claim, listener, source, lease_s)
 
     def _claim(  # noqa: PLR0913, PLR0917 - as `claim`
-        self, arrival: Arrival, ticket_id: str, claim: Claim, listener: NewsListener, source: str,
+        self, pending: PendingClaim, ticket_id: str, claim: Claim, listener: NewsListener, source: str,
         lease_s: float | None,
     ) -> ClaimedUpload:  # fmt: skip
         self.check_running()
@@ -210,11 +210,11 @@ class Uploads:
             raise BadParameter("Upload-Metadata", f"must have at most {MAX_UPLOAD_METADATA_BYTES} bytes")
         ticket = self._registry.get(ticket_id)
         self._check_admission(ticket, claim)
-        self.doubts.examine(ticket)  # before the lock is taken: it may take long
+        self.power_cut_check.run(ticket)  # before the lock is taken: it may take long
         with self.claims.lock(ticket_id) as live:
             ticket = self._registry.get(ticket_id)
             is_of_other = self._check_admission(ticket, claim)
-            arrival.check()
+            pending.check()
             if is_of_other and live.writer:  # which was opened for another length
                 self.admission.make_room_for_length(ticket, claim.length_bytes or 0, live.writer, 0)
                 self.claims.hand_to(live, None, Interrupted(TakenOver()))
@@ -224,7 +224,7 @@ class Uploads:
                 # A client of many requests sends a small file with the first of them.
                 length_bytes = self._length_to_open(ticket, claim.length_bytes, live)
                 self._open(ticket, length_bytes, live, source, in_one_chunk=lease_s is not None)
-                right_bytes = self._settle(ticket, live, claim.proves)
+                right_bytes = self._discard_untrusted(ticket, live, claim.proves)
             event = self._claim_event(ticket_id, claim, right_bytes)
             # Many a small file comes in one request. Then its next change has all that is new.
             may_wait = lease_s is not None and live.writer is not None and not live.writer.durable_offset
@@ -256,7 +256,7 @@ class Uploads:
                 claimed.right_bytes = right_bytes
                 claimed.compare = self._to_compare(ticket, claim.last_modified_ms, right_bytes, offset_bytes)
             before = live.holder
-            self.claims.overtake(ticket_id, arrival)
+            self.claims.overtake(ticket_id, pending)
             self.claims.hand_to(live, claimed, Interrupted(TakenOver()), lease)
         # A client of many requests makes a claim for each of them.
         is_next_request = before is not None and before.lease_s is not None and lease_s is not None
@@ -295,7 +295,7 @@ class Uploads:
         before may write from then on, because its next chunk would have another place. Raises StorageFailed,
         StorageFull: then nobody holds the upload.
         """
-        writer, before = _open_file(live), live.holder
+        writer, before = live.require_writer(), live.holder
         taken_bytes, is_right = writer.taken_bytes, right_bytes == writer.durable_offset
         try:
             writer.fence(ticket.token)
@@ -307,7 +307,7 @@ class Uploads:
                 if event.length_bytes is not None:
                     self.admission.make_room_for_length(ticket, event.length_bytes, writer, 0)
                 ticket = self._registry.change(ticket.id, Proved(event, 0), ticket.token)
-                self.admission.hold(ticket, writer)
+                self.admission.reserve(ticket, writer)
             self._integrity.begin(ticket, writer.durable_offset)
         except IncomingError:
             self.claims.hand_to(live, None, Interrupted(TakenOver()))
@@ -317,7 +317,7 @@ class Uploads:
         if before:
             before.lost = before.lost or TakenOver()
         if writer.taken_bytes != taken_bytes:
-            self.admission.hold(ticket, writer)
+            self.admission.reserve(ticket, writer)
         return ticket, writer.durable_offset if is_right else right_bytes
 
     def _length_to_open(self, ticket: Ticket, length_bytes: int | None, live: LiveUpload) -> int | None:
@@ -370,18 +370,18 @@ class Uploads:
         """Returns how many of the stored bytes are right, without taking the upload's lock."""
         if ticket.is_in_parts:
             return self.parts.stored_bytes(ticket)
-        self.doubts.examine(ticket)
+        self.power_cut_check.run(ticket)
         if not self._registry.is_kept(ticket.id):
             return 0  # a kill would leave it as it was issued
         stored_bytes = self.claims.offset(ticket)
         if stored_bytes is None:
             stored_bytes = self._storages.sizes([ticket])[ticket.id] or 0
         ticket = self._registry.get(ticket.id)  # both looks may have taken long
-        return self.doubts.right_bytes(ticket.id, ticket.acknowledged_bytes(stored_bytes))
+        return self.power_cut_check.right_bytes(ticket.id, ticket.acknowledged_bytes(stored_bytes))
 
-    def is_in_doubt(self, ticket_id: str) -> bool:
+    def needs_power_cut_check(self, ticket_id: str) -> bool:
         """Returns whether its file is read before a claim is granted, which may take long."""
-        return self.doubts.is_open(ticket_id)
+        return self.power_cut_check.is_required(ticket_id)
 
     def prove(self, claim: ClaimedUpload) -> None:
         """What the client of this claim has said of the file counts from now on, if it says anything new.
@@ -394,7 +394,7 @@ class Uploads:
             return
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer, hashes = _open_file(live), claim.ticket.hashes
+            writer, hashes = live.require_writer(), claim.ticket.hashes
             event = Proved(claim.unproved, writer.taken_bytes)
             self._learn(claim, writer, event, claim.unproved.length_bytes)
             claim.unproved = None
@@ -424,7 +424,7 @@ class Uploads:
         if agree == len(expected):
             claim.is_same = True
             self._integrity.trust(ticket.id)
-            self._end_doubt(claim, expected)
+            self._note_proved(claim, expected)
             self.prove(claim)
             return
         if claim.compare[agree][0] >= claim.right_bytes:
@@ -482,7 +482,7 @@ class Uploads:
         claim.wait_for_room()
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
             if writer.taken_bytes + size_bytes > claim.end_bytes:
                 claim.end_bytes = self.admission.extend(claim.ticket, writer, size_bytes)
             self.admission.keep_room(claim.ticket, writer)
@@ -492,8 +492,8 @@ class Uploads:
             self.context.counters.stored_bytes += size_bytes
             self.claims.moved(claim.ticket.id, live, self.context.clock.now_s())
             self._integrity.stored(claim.ticket, chunk, crc, keep)
-            self.admission.hold(claim.ticket, writer)
-            claim.tell_offsets(writer)
+            self.admission.reserve(claim.ticket, writer)
+            claim.update_offsets(writer)
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
     def leave_out(self, claim: ClaimedUpload, index: int) -> None:
@@ -520,7 +520,7 @@ class Uploads:
             stored_crc = stored_checksum(storage, ticket.id, start, claim.taken_bytes)
         with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
             # No checkpoint may speak of what the storage is about to drop, whenever a kill comes.
             claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)
             try:
@@ -535,8 +535,8 @@ class Uploads:
             claim.left_out_from = start if is_early else None
             self.context.counters.files_left_out += 1
             self.claims.moved(ticket.id, live, self.context.clock.now_s())
-            self.admission.hold(claim.ticket, writer)
-            claim.tell_offsets(writer)
+            self.admission.reserve(claim.ticket, writer)
+            claim.update_offsets(writer)
         about = ticket.for_log(file_number=index + 1)
         log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
 
@@ -550,14 +550,14 @@ class Uploads:
             return
         with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
             claim.check()
-            writer = _open_file(live)
+            writer = live.require_writer()
             claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)  # no checkpoint
             writer.truncate(start)
             claim.left_out_from = None
             claim.left_out = cast(FolderWriter, writer).left_out
             self._integrity.forget(ticket.id)
-            self.admission.hold(claim.ticket, writer)
-            claim.tell_offsets(writer)
+            self.admission.reserve(claim.ticket, writer)
+            claim.update_offsets(writer)
         log.info("upload %(ticket)s: a file of the folder is not left out after all", ticket.for_log())
 
     def _range_of(self, claim: ClaimedUpload, index: int) -> tuple[int, int]:
@@ -599,7 +599,7 @@ class Uploads:
         if writer:  # else the file is finished
             writer.flush()  # it may take long, and a newer claim need not wait for it
             claim.check()
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
 
     def stored_checksum(self, claim: ClaimedUpload) -> int | None:
         """Returns the CRC-32C of all stored bytes, if they can't be read; None if `has_stored` reads them.
@@ -633,7 +633,7 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
             event = BeginUnchecked(writer.taken_bytes)
             claim.ticket = self._marked(claim, event)
             writer.begin_unchecked()
@@ -656,7 +656,7 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
         if claim.ticket.checked_bytes is not None:
             writer.accept_unchecked()  # without the lock: a newer claim need not wait for it
         with self.claims.lock(claim.ticket.id):
@@ -665,7 +665,7 @@ class Uploads:
                 checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
                 claim.ticket = self._marked(claim, EndUnchecked(checkpoint))
                 self._integrity.accept_unchecked(claim.ticket.id)
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
 
     def discard_unchecked(self, claim: ClaimedUpload) -> None:
         """Discards the unchecked bytes. The next chunk goes to `claim.taken_bytes`.
@@ -675,7 +675,7 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
             if claim.ticket.checked_bytes is not None:
                 try:
                     self._cut_unchecked(claim.ticket, live)
@@ -683,7 +683,7 @@ class Uploads:
                 except IncomingError as exc:
                     claim.lost = claim.lost or exc  # its client may not send on behind an old mark
                     raise
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
@@ -693,7 +693,7 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
             self._learn(claim, writer, SetLength(length_bytes, writer.taken_bytes), length_bytes)
 
     def _learn(
@@ -709,7 +709,7 @@ class Uploads:
         claim.ticket = self._registry.change(claim.ticket.id, event, claim.token)
         if length_bytes is not None:
             claim.end_bytes = length_bytes
-            self.admission.hold(claim.ticket, writer)
+            self.admission.reserve(claim.ticket, writer)
 
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """All bytes are stored: makes them durable and starts the handover.
@@ -725,7 +725,7 @@ class Uploads:
             self.claims.use(claim)
             if claim.ticket.state not in RECEIVING:
                 raise IllegalTransition(claim.ticket.state, Complete())
-            _check_whole(claim.ticket, _open_file(live))
+            _check_whole(claim.ticket, live.require_writer())
         has_small_files = self._storages.of(claim.ticket).small_files is not None
         if claim.acknowledged_bytes < claim.taken_bytes and not has_small_files:
             self.flush(claim)  # without the lock: a newer claim need not wait for it
@@ -767,7 +767,7 @@ class Uploads:
         """
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
-            writer = _open_file(live)
+            writer = live.require_writer()
         try:
             with self._lease_kept(claim, anyway=True):
                 writer.finish()
@@ -833,8 +833,8 @@ class Uploads:
                     self.claims.hand_to(live, None)
 
     def _release(self, claim: ClaimedUpload, live: LiveUpload) -> None:
-        is_elsewhere = claim.is_lost_elsewhere
-        self.claims.has_ended(claim)
+        is_elsewhere = _has_ended_elsewhere(claim)
+        self.claims.mark_ended(claim)
         had_file = live.writer is not None
         try:
             ticket = None if is_elsewhere else self._pause(claim.ticket, live, claim.token)
@@ -879,12 +879,12 @@ class Uploads:
         """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
         self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
-    def hold_rest(self, ticket: Ticket) -> None:
+    def reserve_remaining(self, ticket: Ticket) -> None:
         """Keeps room for the rest of a paused upload, after a start. Raises StorageFailed."""
         if ticket.is_in_parts:
-            self.parts.hold_rest(ticket)
+            self.parts.reserve_remaining(ticket)
         else:
-            self.admission.hold_rest(ticket, anew=True)
+            self.admission.reserve_remaining(ticket, anew=True)
 
     def is_complete(self, ticket: Ticket) -> bool:
         """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
@@ -922,13 +922,13 @@ class Uploads:
             ticket = assembled
         elif ticket.is_assembled:
             self.assemblies.clean_up(ticket)  # a kill may have come before
-        self.doubts.examine(ticket)
+        self.power_cut_check.run(ticket)
         length_bytes = ticket.length_bytes or 0
         self._integrity.begin(ticket, length_bytes)
         if self._is_far(ticket) or not self._integrity.can_read(ticket):
             self._finish_paused(ticket)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
-        lacks_bytes = self.doubts.right_bytes(ticket.id, length_bytes) < length_bytes
+        lacks_bytes = self.power_cut_check.right_bytes(ticket.id, length_bytes) < length_bytes
         if not lacks_bytes and not self._integrity.has_named_digest(ticket):
             self._call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
             return
@@ -938,8 +938,8 @@ class Uploads:
                 return  # its client, or a cancellation, was faster
             self._open(ticket, length_bytes, live)
             try:
-                _open_file(live).fence(ticket.token)
-                if self._settle(ticket, live, proves=False) < length_bytes:
+                live.require_writer().fence(ticket.token)
+                if self._discard_untrusted(ticket, live, proves=False) < length_bytes:
                     return  # its client has to send some of it again
                 self._complete(ticket, live)
             finally:
@@ -955,7 +955,7 @@ class Uploads:
             if not self.is_complete(self._registry.get(ticket.id)):
                 return  # its client, or a cancellation, was faster
             self._open(ticket, ticket.length_bytes, live)
-            writer = _open_file(live)
+            writer = live.require_writer()
             try:
                 writer.fence(ticket.token)
             except IncomingError:
@@ -1020,7 +1020,7 @@ class Uploads:
             # It may have ended meanwhile, or the next one does better.
             checkpoint = self._integrity.checkpoint(ticket_id)
             ticket = self._registry.get(ticket_id)
-            if checkpoint and not self.doubts.is_open(ticket_id):
+            if checkpoint and not self.power_cut_check.is_required(ticket_id):
                 self._registry.change(ticket_id, Record(checkpoint, self.context.boot_id), ticket.token)
 
     def repeat_news(self, arrived_only: bool = False) -> None:
@@ -1081,16 +1081,16 @@ class Uploads:
                 writer = live.writer  # what is not durable will be discarded
                 self.admission.make_room_for_length(ticket, length_bytes, writer, writer.durable_offset)
             self.admission.keep_room(ticket, live.writer)
-            self.admission.hold(ticket, live.writer)
+            self.admission.reserve(ticket, live.writer)
         else:
             live.writer = self.admission.open(ticket, length_bytes, source, in_one_chunk)
 
-    def _settle(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
-        """Discards unchecked bytes. Returns how many of the others are right; see Doubts.
+    def _discard_untrusted(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
+        """Discards unchecked bytes. Returns how many of the others are right; see PowerCutCheck.
 
         Raises StorageFailed.
         """
-        writer = _open_file(live)
+        writer = live.require_writer()
         try:
             right_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
             if ticket.checked_bytes is not None or right_bytes < writer.taken_bytes:
@@ -1098,13 +1098,13 @@ class Uploads:
                     self.claims.hand_to(live, None, Interrupted(TakenOver()))
                 self._cut_unchecked(ticket, live)
             stored_bytes = writer.durable_offset
-            right_bytes = self.doubts.settle(ticket, writer, proves)
+            right_bytes = self.power_cut_check.apply(ticket, writer, proves)
         except IncomingError:
             if live.holder is None:
                 self._close(ticket, live)
             raise
         if writer.durable_offset < stored_bytes:
-            self.admission.hold(ticket, writer)  # what was cut off is still to come
+            self.admission.reserve(ticket, writer)  # what was cut off is still to come
         return right_bytes
 
     def _cut_unchecked(self, ticket: Ticket, live: LiveUpload) -> None:
@@ -1112,20 +1112,20 @@ class Uploads:
 
         A kill may also have left bytes of a claim that the journal has not: all of them are cut off.
         """
-        writer, checked_bytes = _open_file(live), ticket.checked_bytes
+        writer, checked_bytes = live.require_writer(), ticket.checked_bytes
         if checked_bytes is None:
             checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
         discarded_bytes = writer.taken_bytes - checked_bytes
         if discarded_bytes > 0 or self._storages.of(ticket).keeps_unchecked_apart:
             about = ticket.for_log(discarded_bytes=discarded_bytes)
             writer.truncate(checked_bytes)
-            self.admission.hold(ticket, writer)  # they are still to come
+            self.admission.reserve(ticket, writer)  # they are still to come
             log.info("upload %(ticket)s: discarded %(discarded_bytes)d unchecked bytes", about)
         self._integrity.discard_unchecked(ticket, writer.taken_bytes)
 
     def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
         """Returns the claim with what the service adds to it."""
-        boot_id = "" if self.doubts.is_open(ticket_id) else self.context.boot_id
+        boot_id = "" if self.power_cut_check.is_required(ticket_id) else self.context.boot_id
         return replace(claim, name=bare_file_name(claim.name), right_bytes=right_bytes, boot_id=boot_id)
 
     def _to_compare(
@@ -1135,17 +1135,17 @@ class Uploads:
         same_file = self._integrity.ranges_to_compare(ticket, right_bytes, last_modified_ms)
         return same_file + split_range(right_bytes, stored_bytes)
 
-    def _end_doubt(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
+    def _note_proved(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
         """The client has proved the bytes behind the last checkpoint, which have these checksums."""
         ticket = claim.ticket
-        if not self.doubts.is_open(ticket.id):
+        if not self.power_cut_check.is_required(ticket.id):
             return
         known = last(ticket.checkpoints)
         crc = known.crc32c
         for (start, end), of_piece in zip(claim.compare, crcs, strict=True):
             if start >= claim.right_bytes:
                 crc = combine(crc, of_piece, end - start)
-        self.doubts.end(ticket.id)
+        self.power_cut_check.finish(ticket.id)
         if known.end_bytes != claim.right_bytes:
             return  # its client has left out a file since, so less is known; the next checkpoint says more
         proved = Checkpoint(claim.offset_bytes, crc)
@@ -1156,7 +1156,7 @@ class Uploads:
         """Some of the bytes behind the last checkpoint are not those of the client's file."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            self.doubts.cut(claim.ticket, _open_file(live), right_bytes)
+            self.power_cut_check.cut(claim.ticket, live.require_writer(), right_bytes)
             self._integrity.forget(claim.ticket.id)
 
     def _pause(self, ticket: Ticket, live: LiveUpload, token: str) -> Ticket:
@@ -1164,8 +1164,8 @@ class Uploads:
         may_be_whole = live.writer is None or live.writer.taken_bytes == ticket.length_bytes
         if live.writer:
             self._close(ticket, live)
-        in_doubt = self.doubts.is_open(ticket.id)
-        checkpoint = None if in_doubt else self._integrity.checkpoint(ticket.id)
+        is_unverified = self.power_cut_check.is_required(ticket.id)
+        checkpoint = None if is_unverified else self._integrity.checkpoint(ticket.id)
         is_whole = may_be_whole and self._seems_whole(ticket)
         released = self._registry.change(ticket.id, Release(checkpoint, is_whole), token)
         if released.state is State.PAUSED and may_be_whole:
@@ -1184,11 +1184,11 @@ class Uploads:
         """Closes the file of an upload that is to resume."""
         live.close()
         with contextlib.suppress(StorageFailed):
-            self.admission.hold_rest(ticket)
+            self.admission.reserve_remaining(ticket)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> Ticket:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
-        writer, storage = _open_file(live), self._storages.of(ticket)
+        writer, storage = live.require_writer(), self._storages.of(ticket)
         _check_whole(ticket, writer)
         left_out = self._left_out(ticket, live)
         if self._settings.fsync or storage.survives_power_cuts:
@@ -1215,10 +1215,10 @@ class Uploads:
         """Discards all stored bytes. Its client has to claim the upload once more."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            writer = _open_file(live)
+            writer = live.require_writer()
             writer.truncate(0)
             self._integrity.forget(claim.ticket.id)
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
         about = claim.ticket.for_log(why=why)
         log.warning("upload %(ticket)s: restarted, because %(why)s", about)
 
@@ -1226,9 +1226,9 @@ class Uploads:
         """Discards all that came and that was said of it, and ends the claim."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
-            writer = _open_file(live)
+            writer = live.require_writer()
             writer.truncate(0)
-            claim.tell_offsets(writer)
+            claim.update_offsets(writer)
             issued = self._registry.change(claim.ticket.id, StartAgain(), claim.token)
             self.claims.hand_to(live, None)
             claim.lost = error
@@ -1256,7 +1256,7 @@ class Uploads:
                 self.parts.end(before, CalledOff(error))
             self.admission.release(ticket.id)
             self._integrity.forget(ticket.id)
-            self.doubts.end(ticket.id)
+            self.power_cut_check.finish(ticket.id)
         log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
         self.outbox.start(ticket.id)
         was_in_use = before.state is State.UPLOADING
@@ -1292,10 +1292,13 @@ def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
     return None if ticket.token == claim.token else Interrupted(TakenOver())
 
 
-def _open_file(live: LiveUpload) -> Writer:
-    if live.writer is None:
-        raise StorageFailed  # a claim of a ticket that has arrived writes nothing
-    return live.writer
+def _has_ended_elsewhere(claim: ClaimedUpload) -> bool:
+    """Returns whether another process has ended a claim that still holds its upload in this process.
+
+    Whatever ends a claim within this process takes the upload from it at the same time. So the reason of the
+    loss can only have come from another process.
+    """
+    return isinstance(claim.lost, TakenOver | UploadCancelled | UploadExpired)
 
 
 def _check_whole(ticket: Ticket, writer: Writer) -> None:

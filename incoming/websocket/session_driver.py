@@ -240,7 +240,8 @@ class SessionDriver:
 
     def _claim_ticket(self, request: MsgUploadReq) -> events.Event:
         self._ticket_id = request.id
-        with self._progress_pongs() if self._uploads.is_in_doubt(request.id) else contextlib.nullcontext():
+        may_take_long = self._uploads.needs_power_cut_check(request.id)
+        with self._progress_pongs() if may_take_long else NO_PONGS:
             proves = self._session.is_v2
             claimed = Claim(
                 request.length_bytes, request.name, request.last_modified_ms, proves, token=new_token()

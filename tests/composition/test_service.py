@@ -37,7 +37,7 @@ STEPS = [
     "incoming.composition.tickets.Journal",
     "incoming.composition.tickets.MemoryRegistry",
     "incoming.composition.service.Uploads",
-    "incoming.composition.service.housekeeping.mark_in_doubt",
+    "incoming.composition.service.housekeeping.require_power_cut_checks",
 ]
 
 

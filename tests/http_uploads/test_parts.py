@@ -262,7 +262,7 @@ def test_a_request_that_waits_for_the_file_of_parts_takes_it_from_no_newer_reque
     newer = Client()
 
     def wait(_: str, __: float) -> None:
-        assert not house.uploads.claims.is_arriving(ticket_id), "a HEAD need not end it"
+        assert not house.uploads.claims.has_pending_claim(ticket_id), "a HEAD need not end it"
         house.runtime.settle()
         newer.claim = house.uploads.claim(ticket_id, new_claim(len(TEN)), newer.listener)
 

@@ -36,7 +36,7 @@ from incoming.storage.choice import Storages
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads.claims import ClaimedUpload, new_token
 from incoming.uploads.context import UploadContext
-from incoming.uploads.housekeeping import mark_in_doubt, recover, sweep
+from incoming.uploads.housekeeping import recover, require_power_cut_checks, sweep
 from incoming.uploads.service import Uploads
 from tests.support.fakes import FakeAnswer, FakeApp, FakeRuntime
 
@@ -151,7 +151,7 @@ class House:
     def after_a_power_cut(self) -> House:
         """Returns the first process after a power cut, before anybody comes; nothing is taken up yet."""
         house = self._next_process(f"{self.boot_id}, and another")
-        mark_in_doubt(house.uploads, machine_has_run_on=False)
+        require_power_cut_checks(house.uploads, machine_has_run_on=False)
         return house
 
     def _next_process(self, boot_id: str) -> House:

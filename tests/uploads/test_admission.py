@@ -171,7 +171,7 @@ def test_what_is_on_the_disk_needs_no_room_any_more(house: House, admission: Adm
         admission.open(other, most_of_it)
     assert isinstance(writer, LocalWriter)
     writer.accounted_bytes = most_of_it
-    admission.hold(first, writer)
+    admission.reserve(first, writer)
     admission.open(other, most_of_it).close()
 
 

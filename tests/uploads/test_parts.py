@@ -34,7 +34,7 @@ from incoming.core.parts import part_id
 from incoming.core.units import MIB
 from incoming.handover.answers import Refused
 from incoming.storage import Storage
-from incoming.uploads.admission import PART_BYTES, UNUSED_AFTER_S
+from incoming.uploads.admission import RESERVATION_STEP_BYTES, UNUSED_AFTER_S
 from incoming.uploads.housekeeping import sweep
 from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
@@ -125,7 +125,7 @@ def test_a_claim_that_began_earlier_does_not_take_a_part_from_a_newer_one(
 
     def examine_slowly(_: str) -> None:
         monkeypatch.setattr(parts, "examine", examine)
-        assert house.uploads.claims.is_arriving(upload_id)
+        assert house.uploads.claims.has_pending_claim(upload_id)
         newer.append(claim_part(house, upload_id))
 
     monkeypatch.setattr(parts, "examine", examine_slowly)
@@ -389,7 +389,7 @@ def test_the_rate_limit_of_a_ticket_holds_for_its_parts_together(house: House) -
 
 def test_the_length_of_a_part_may_be_told_later(house: House, ticket_id: str) -> None:
     upload_id = new_part(house, ticket_id, None)
-    assert house.uploads.admission.reserved_bytes() == PART_BYTES
+    assert house.uploads.admission.reserved_bytes() == RESERVATION_STEP_BYTES
     client = claim_part(house, upload_id)
     write_part(house, client, CONTENT[:70])
     assert house.uploads.parts.look(upload_id).length_bytes is None

@@ -18,7 +18,12 @@ from incoming.core.resume_check import MAX_RANGES, SAMPLE_BYTES
 from incoming.handover.answers import WillFinish
 from incoming.registry.append_log import AppendLog
 from incoming.uploads.claims import ClaimedUpload
-from incoming.uploads.housekeeping import CHECKPOINT_INTERVAL_S, keep_checkpoints, mark_in_doubt, recover
+from incoming.uploads.housekeeping import (
+    CHECKPOINT_INTERVAL_S,
+    keep_checkpoints,
+    recover,
+    require_power_cut_checks,
+)
 from tests.support.data import FileBytes
 from tests.support.fakes import FakeApp
 from tests.support.uploads import TIMES, House, new_claim
@@ -162,7 +167,7 @@ def test_a_killed_process_loses_nothing_and_proves_nothing(house: House, version
     ticket_id = begun(house, RANDOM, version)
     make_sparse(house.file(ticket_id))
     after = house.after_a_kill()
-    assert not after.uploads.doubts.is_open(ticket_id)
+    assert not after.uploads.power_cut_check.is_required(ticket_id)
     assert goes_on(after, ticket_id, RANDOM, version) == STORED
 
 
@@ -191,7 +196,7 @@ def test_a_file_that_was_touched_is_compared_as_a_whole(house: House) -> None:
     claim = claimed(after, ticket_id, 2, time_ms=100)
     assert claim.compare[0] == (0, CHECKPOINT)
     prove(after, claim, RANDOM)
-    assert not after.uploads.doubts.is_open(ticket_id)
+    assert not after.uploads.power_cut_check.is_required(ticket_id)
 
 
 # --- bytes that are lost ---------------------------------------------------------------------------------
@@ -320,8 +325,8 @@ def test_a_kill_after_a_power_cut_leaves_the_doubt(house: House) -> None:
     first = house.after_a_power_cut()
     first.uploads.release(claimed(first, ticket_id, 2))
     second = first.restarted()
-    mark_in_doubt(second.uploads, machine_has_run_on=True)
-    assert second.uploads.doubts.is_open(ticket_id)
+    require_power_cut_checks(second.uploads, machine_has_run_on=True)
+    assert second.uploads.power_cut_check.is_required(ticket_id)
 
 
 def test_a_client_of_version_1_that_takes_over_from_one_that_was_asked_sends_the_rest_again(

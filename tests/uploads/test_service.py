@@ -126,20 +126,20 @@ def test_a_claim_that_began_earlier_does_not_take_the_upload_from_a_newer_one(
 ) -> None:
     ticket_id = house.new_ticket()
     newer: list[ClaimedUpload] = []
-    doubts = house.uploads.doubts
-    examine = doubts.examine
+    check = house.uploads.power_cut_check
+    run = check.run
 
-    def examine_slowly(ticket: Ticket) -> None:
-        monkeypatch.setattr(doubts, "examine", examine)
-        assert house.uploads.claims.is_arriving(ticket_id)
+    def run_slowly(ticket: Ticket) -> None:
+        monkeypatch.setattr(check, "run", run)
+        assert house.uploads.claims.has_pending_claim(ticket_id)
         newer.append(house.claim(ticket_id, 5).claim)
 
-    monkeypatch.setattr(doubts, "examine", examine_slowly)
+    monkeypatch.setattr(check, "run", run_slowly)
     with pytest.raises(TakenOver):
         house.claim(ticket_id, 5)
     house.uploads.write(newer[0], memoryview(b"bytes"))
     house.uploads.complete(newer[0])
-    assert not house.uploads.claims.is_arriving(ticket_id)
+    assert not house.uploads.claims.has_pending_claim(ticket_id)
 
 
 def test_a_new_connection_takes_over_at_the_last_byte_of_the_old_one(house: House) -> None:

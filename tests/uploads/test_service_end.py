@@ -38,7 +38,7 @@ def write(house: House, claim: ClaimedUpload, chunk: bytes) -> None:
     house.uploads.write(claim, memoryview(chunk))
 
 
-# --- arriving ------------------------------------------------------------------------------------
+# --- the arrival ---------------------------------------------------------------------------------
 
 
 def test_a_whole_file_is_handed_over_and_its_client_hears_of_it(house: House) -> None:

@@ -390,7 +390,7 @@ def test_ranges_that_were_asked_for_long_ago_are_asked_for_again(house: SlowHous
 def test_a_reboot_casts_no_doubt_on_what_is_in_the_store(house: SlowHouse) -> None:
     ticket_id = house.paused(LENGTH_BYTES, CONTENT[:1234])
     after = house.after_a_power_cut()
-    assert not after.uploads.is_in_doubt(ticket_id)
+    assert not after.uploads.needs_power_cut_check(ticket_id)
     assert after.claim(ticket_id, LENGTH_BYTES).claim.offset_bytes == 1234
 
 

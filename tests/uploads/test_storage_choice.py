@@ -131,8 +131,8 @@ def test_a_power_cut_makes_only_files_on_the_disk_doubtful(
         house.uploads.release(client.claim)
     monkeypatch.setattr(type(house.s3), "survives_power_cuts", True)
     after = house.after_a_power_cut()
-    assert after.uploads.is_in_doubt(ids["local"])
-    assert not after.uploads.is_in_doubt(ids["s3"])
+    assert after.uploads.needs_power_cut_check(ids["local"])
+    assert not after.uploads.needs_power_cut_check(ids["s3"])
 
 
 def test_a_ticket_of_an_older_version_is_on_the_disk_where_that_was_the_storage(house: BothHouse) -> None:

@@ -20,7 +20,7 @@ from incoming.core.errors import (
 )
 from incoming.core.lifecycle import State
 from incoming.core.units import MIB
-from incoming.uploads.admission import PART_BYTES
+from incoming.uploads.admission import RESERVATION_STEP_BYTES
 from tests.support.fakes import FakeApp
 from tests.support.piece_house import PieceHouse
 from tests.support.uploads import Client, House, new_claim, room
@@ -147,21 +147,21 @@ def test_a_file_of_unknown_length_does_not_take_the_room_that_others_were_promis
         return disk_bytes - (file.stat().st_size if file.exists() else 0)
 
     room(house).free_bytes = left_bytes  # type: ignore[method-assign]
-    other = house.claim(house.new_ticket(), disk_bytes - 2 * PART_BYTES - MIB)
+    other = house.claim(house.new_ticket(), disk_bytes - 2 * RESERVATION_STEP_BYTES - MIB)
     client = begin(house, ticket_id)
     block = memoryview(bytes(MIB))
     with pytest.raises(StorageFull):
-        for _ in range(3 * PART_BYTES // MIB):
+        for _ in range(3 * RESERVATION_STEP_BYTES // MIB):
             house.uploads.write(client.claim, block)
     assert other.news == []
     stored_bytes = house.file(ticket_id).stat().st_size
-    assert PART_BYTES <= stored_bytes <= 2 * PART_BYTES
+    assert RESERVATION_STEP_BYTES <= stored_bytes <= 2 * RESERVATION_STEP_BYTES
     house.uploads.write(other.claim, memoryview(CONTENT))
 
 
 def test_room_is_kept_for_the_rest_once_the_length_is_known(house: House) -> None:
     client = begin(house, house.new_ticket(), None, CONTENT)
-    assert house.uploads.admission.reserved_bytes() == PART_BYTES
+    assert house.uploads.admission.reserved_bytes() == RESERVATION_STEP_BYTES
     with pytest.raises(StorageFull):
         house.uploads.set_length(client.claim, 1 << 60)
     house.uploads.set_length(client.claim, 8 * MIB)
@@ -250,7 +250,7 @@ def test_a_client_with_another_file_does_not_keep_a_whole_upload_from_its_comple
 def test_room_is_kept_for_a_length_once_it_counts(house: House) -> None:
     begin(house, ticket_id := house.new_ticket(), None, CONTENT)
     other(house, ticket_id, 1 << 60)
-    assert house.uploads.admission.reserved_bytes() <= PART_BYTES
+    assert house.uploads.admission.reserved_bytes() <= RESERVATION_STEP_BYTES
     client = other(house, ticket_id, 1 << 60)
     with pytest.raises(StorageFull):
         prove(house, client, CONTENT)

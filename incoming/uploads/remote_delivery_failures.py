@@ -1,4 +1,4 @@
-"""Why the apps that other servers call are late, as their news say. In memory, and bounded."""
+"""The failures of deliveries that other servers make, as their news tell. In memory, and bounded."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ MAX_KEPT: Final = 10_000
 """The oldest reasons are forgotten first."""
 
 
-class LateElsewhere:
-    """Remembers the last reason of each ticket. A server repeats it each time that its call fails."""
+class RemoteDeliveryFailures:
+    """The last failure of each ticket. The server that calls its app tells it each time that a call fails."""
 
     def __init__(self, kept_for_s: float) -> None:
-        """`kept_for_s`: for how long a reason counts that is not repeated. Its server may be gone."""
+        """`kept_for_s`: how long a reason counts that is not repeated. Its server may be gone."""
         self._kept_for_s = kept_for_s
         self._reasons: OrderedDict[str, tuple[str, float]] = OrderedDict()
         """(reason, when it was heard), the oldest first."""
 
-    def hear(self, ticket_id: str, news: News, now_s: float) -> None:
-        """Another server tells these news of a ticket."""
+    def note(self, ticket_id: str, news: News, now_s: float) -> None:
+        """Notes what news of another server say of a ticket: a failed call, or that no call is left."""
         match news:
             case WaitingForApp(why):
                 self._reasons.pop(ticket_id, None)
@@ -31,7 +31,7 @@ class LateElsewhere:
             case CalledOff() | HandedOver() | NotHandedOver():
                 self._reasons.pop(ticket_id, None)
 
-    def why(self, ticket_id: str, now_s: float) -> str:
-        """Returns the reason; an empty text if none is known, or if it is old."""
+    def last_reason(self, ticket_id: str, now_s: float) -> str:
+        """Returns why the last call failed; an empty text if none is known, or if it is old."""
         reason, heard_at_s = self._reasons.get(ticket_id, ("", now_s))
         return reason if now_s - heard_at_s <= self._kept_for_s else ""
