@@ -13,6 +13,7 @@ that has begun has to make progress, however it is fragmented (`flow_control.mes
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import socket
 import ssl
@@ -30,9 +31,10 @@ from incoming.protocol.flow_control import MESSAGE_STALL_TIMEOUT_S, KeepaliveInt
 from incoming.protocol.messages import MAX_REQUEST_BYTES, MAX_TEXT_BYTES
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.fair_scheduler import QUANTUM_BYTES, is_slice_over, yield_if_due, yield_to_queue
+from incoming.runtime.lingering import linger
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.liveness import Check, Liveness
-from incoming.websocket.writer import CLOSE_TIMEOUT_S, PING, PONG, ConnectionGone, FrameWriter
+from incoming.websocket.writer import PING, PONG, ConnectionGone, FrameWriter
 from incoming.wire import frames
 from incoming.wire.frame_protocol import FrameProtocol, Side
 from incoming.wire.frames import FrameHeader
@@ -404,14 +406,10 @@ class WebSocket:
     def end(self) -> None:
         """Ends the connection so that the peer still receives what was sent. Raises nothing.
 
-        A socket that is closed with unread bytes makes TCP discard what was sent before. So our side is shut
-        first, and what arrives is dropped until the peer is done, for CLOSE_TIMEOUT_S at most.
+        A client may have a whole window in flight, which can be more than `linger` drops otherwise. So only
+        the time is limited.
         """
         self._has_ended = True
         self._keepalive.remove(self)
         self._release_buffer()
-        with contextlib.suppress(OSError), gevent.Timeout(CLOSE_TIMEOUT_S, False):
-            self._socket.shutdown(socket.SHUT_WR)
-            scratch = bytearray(64 * 1024)
-            while self._socket.recv_into(scratch):
-                yield_if_due()
+        linger(self._socket, most_bytes=math.inf)

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 import gevent
 import pytest
 
+from incoming.runtime import lingering
 from incoming.runtime.buffer_pool import BufferPool
-from incoming.websocket import websocket, writer
+from incoming.runtime.lingering import MAX_LINGER_BYTES
+from incoming.websocket import writer
 from incoming.websocket.keepalive import KeepAlive
 from incoming.websocket.websocket import WebSocket
 from incoming.websocket.writer import ConnectionGone
@@ -92,9 +94,10 @@ def test_a_peer_that_is_silent_after_our_close_is_given_up(peer: Peer, buffers: 
 
 
 def test_what_was_sent_arrives_although_the_peer_is_still_sending(peer: Peer, ws: WebSocket) -> None:
-    peer.send_beside(bytes(8 << 20))
+    sending = gevent.spawn(peer.socket.sendall, bytes(2 * MAX_LINGER_BYTES))  # a large window
     ws.writer.send_text("last words")
     ending = gevent.spawn(ws.end)
+    sending.get(timeout=60)
     assert peer.receive() == ServerFrame(TEXT, b"last words")
     with pytest.raises(EOFError):
         peer.receive()
@@ -105,7 +108,7 @@ def test_what_was_sent_arrives_although_the_peer_is_still_sending(peer: Peer, ws
 def test_the_end_waits_for_the_close_timeout_at_most(
     peer: Peer, ws: WebSocket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(lingering, "LINGER_TIMEOUT_S", 0.1)
     with gevent.Timeout(20):
         ws.end()
 
