@@ -95,7 +95,7 @@ class Session:
         self._leaving: LeavingOut | None = None
         self._has_arrived = False
         """Whether the server has all of it. Then nothing that happens here changes what the app gets."""
-        self._supposed: frozenset[int] = frozenset()
+        self._assumed_left_out: frozenset[int] = frozenset()
         """The entries that can't be read here once all has arrived. They may have been left out."""
         self._not_compared = ""
         """Why what has arrived can't be compared, in a sentence; empty as long as it can."""
@@ -306,18 +306,18 @@ class Session:
         if crc32c is None:
             return []
         if crc32c == self._app_crc32c:
-            self.left_out |= self._supposed  # nothing but their zeros gives this checksum
+            self.left_out |= self._assumed_left_out  # nothing but their zeros gives this checksum
             return self._end(outcomes.finished(self._file, crc32c))
-        if self._supposed:
+        if self._assumed_left_out:
             # They were sent, or some of them. The driver finds out whether they have changed since.
-            supposed_not = ReadAsZeros(self.left_out)
-            return [supposed_not, *self._end(outcomes.not_compared(self._file, self._not_compared))]
+            read_again = ReadAsZeros(self.left_out)
+            return [read_again, *self._end(outcomes.not_compared(self._file, self._not_compared))]
         return self._end(outcomes.other_content(self._file))
 
     @property
     def _can_compare(self) -> bool:
         """Whether all that is needed for the checksum can be read, as far as is known."""
-        return not self._not_compared or bool(self._supposed)
+        return not self._not_compared or bool(self._assumed_left_out)
 
     @property
     def _checksum_is_known(self) -> bool:
@@ -338,8 +338,8 @@ class Session:
         self._not_compared = self._not_compared or failure.why
         if failure.entry is None:
             return self._verify() if self.stage is Stage.VERIFYING else []
-        self._supposed |= {failure.entry}
-        return [ReadAsZeros(self.left_out | self._supposed)]
+        self._assumed_left_out |= {failure.entry}
+        return [ReadAsZeros(self.left_out | self._assumed_left_out)]
 
     def _cancelled(self, _: messages.MsgCancelAck, now_s: float) -> Actions:
         if self.stage is Stage.CANCELLING:
