@@ -12,13 +12,7 @@ from tests.support.server import ROOT
 from tests.test_house import tracked_files
 
 MAX_WORDS: Final = 35
-FOUND_BY_TESTS: Final = "docs/explanation/reliability.md"
-"""Runs of the tests write its tables, in the words of the tests."""
-PAGES: Final = sorted(
-    path
-    for path in [*(ROOT / "docs").rglob("*.md"), *(ROOT / name for name in ("README.md", "SECURITY.md"))]
-    if path != ROOT / FOUND_BY_TESTS
-)
+PAGES: Final = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md")])
 every_page = pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
 
 OLD_PHRASES: Final = re.compile(
@@ -84,8 +78,9 @@ def test_a_long_sentence_is_found_in_a_paragraph_an_item_and_a_cell() -> None:
 def of_the_docs() -> list[Path]:
     """Returns the tracked files of docs/, deploy/ and bench/, and the pages at the top."""
     folders = [ROOT / name for name in ("docs", "deploy", "bench")]
-    tracked = [path for path in tracked_files() if path != ROOT / FOUND_BY_TESTS]
-    return [path for path in tracked if path.parent == ROOT or any(f in path.parents for f in folders)]
+    return [
+        path for path in tracked_files() if path.parent == ROOT or any(f in path.parents for f in folders)
+    ]
 
 
 def test_no_page_cites_a_document_that_readers_do_not_have() -> None:

@@ -74,7 +74,7 @@ def test_an_hour_without_the_app_and_a_kill_in_its_middle_forget_no_file(tmp_pat
     assert Counter(form["id"] for form in house.app.forms) == dict.fromkeys(ids, 1)
     for number, ticket_id in enumerate(ids):
         assert house.file(ticket_id).read_bytes() == b"content %d" % number
-    tally("fault", "app down for an hour, server killed in the middle", files, "handed over once, whole")
+    tally("fault", "app down for an hour, server killed in the middle", files, "handed over once, complete")
 
 
 def test_an_hour_without_the_app_expires_no_whole_file_and_shows_none_as_finished(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_no_client_over_http_is_told_of_success_by_a_server_that_restarts_while_
     finally:
         server.bury()
     tally("fault", "app down while clients over HTTP wait, server killed in the middle", len(errands),
-          "finished once the app had the file, and not told before")  # fmt: skip
+          "reported as finished once the app had the file, and not before")  # fmt: skip
 
 
 def insist(errand: Errand, *, is_patient: bool) -> None:
@@ -284,7 +284,12 @@ def test_whatever_the_app_does_each_file_ends_where_both_sides_say(tmp_path: Pat
         assert ended is not State.FINISHED or ticket_id in wild.has
         place = wild.keeps / ticket_id if ticket_id in wild.has else house.file(ticket_id)
         assert place.read_bytes() == ticket_id.encode(), "wherever it is, it is whole"
-    tally("fault", "an app that mixes up everything, with kills", len(ids), "ended alike for both, whole")
+    tally(
+        "fault",
+        "an app that confuses everything, with kills",
+        len(ids),
+        "server and app agreed, every file was complete",
+    )
 
 
 # --- an app that answers nonsense ------------------------------------------------------------------------
@@ -400,7 +405,9 @@ def test_an_app_that_answers_nonsense_gets_its_file_in_the_end_and_costs_nobody_
     assert slowest_s < 1.0
     assert grown_bytes < 64 << 20
     assert "a defect" not in server.log_text()
-    tally("fault", "answers that make no sense, or no end", len(NONSENSE), "bounded; handed over later")
+    tally(
+        "fault", "answers that make no sense, or never end", len(NONSENSE), "limits held; handed over later"
+    )
 
 
 def state_of(url: str, ticket_id: str) -> str:

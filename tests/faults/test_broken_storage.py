@@ -151,7 +151,9 @@ def test_uploads_resume_when_a_read_only_disk_is_writable_again(
         server.start()
         assert_all_arrive(app, old, new)
         assert old.resumed_at[-1] >= HALF_BYTES
-    tally("fault", "Start on a read-only filesystem", 1, "it says so and does not start; uploads go on later")
+    tally(
+        "fault", "Start on a read-only filesystem", 1, "it says so and does not start; uploads resume later"
+    )
 
 
 def test_uploads_resume_after_the_kernel_has_shut_down_their_disk(
@@ -170,7 +172,7 @@ def test_uploads_resume_after_the_kernel_has_shut_down_their_disk(
         server.start()
         assert_all_arrive(app, old, new)
     tally("fault", "Filesystem shut down by the kernel while two uploads run (EROFS, EIO)", 1,
-          "clients, apps and log are told; both uploads arrive after a new mount")  # fmt: skip
+          "clients, apps and the log learn of it; both uploads arrive after a new mount")  # fmt: skip
 
 
 def test_a_storage_that_is_removed_and_comes_back_costs_nothing(
@@ -179,7 +181,7 @@ def test_a_storage_that_is_removed_and_comes_back_costs_nothing(
     with ForkedServer(launcher, tmp_path / "storage", **QUICK) as server:
         go_away_and_come_back(server, tmp_path / "aside", app)
     tally("fault", "Storage directory moved away while the server runs", 1,
-          "clients, apps and log are told; uploads go on when it is back")  # fmt: skip
+          "clients, apps and the log learn of it; uploads resume when it is back")  # fmt: skip
 
 
 def go_away_and_come_back(server: RunningServer, aside: Path, app: ScriptedApp) -> None:
@@ -225,7 +227,7 @@ def test_a_server_without_descriptors_loses_nothing_and_recovers(
         assert re.search("descriptors|Too many open files", server.log_text()), "the log has it"
     finally:
         server.bury()
-    happened = "who found none came back, and no byte was lost"
+    happened = "clients that were refused came back, and no byte was lost"
     tally("fault", "No descriptors left (RLIMIT_NOFILE)", refused, happened)
 
 
@@ -261,4 +263,4 @@ def test_a_wall_clock_that_jumps_by_years_changes_nothing(
         assert len(months) > 1, "the clock did not jump"
     finally:
         server.bury()
-    tally("fault", "Wall clock that jumps by up to a year at each look", 1, "nothing took notice of it")
+    tally("fault", "Wall clock that jumps by up to a year at each look", 1, "nothing was affected")

@@ -61,4 +61,4 @@ def test_apps_with_dead_names_keep_no_other_app_waiting(server: RunningServer, a
     requests.get(f"{server.url}/incoming/healthz", timeout=AT_ONCE_S).raise_for_status()
     assert time.monotonic() - began_s < AT_ONCE_S
     assert "could not be reached" not in server.log_text(), "the look-ups are under way"
-    tally("fault", "apps whose names are not answered for", DEAD_NAMES, "other apps were told at once")
+    tally("fault", "apps whose host names get no answer", DEAD_NAMES, "other apps were called at once")

@@ -153,7 +153,7 @@ def test_the_room_of_an_upload_that_has_ended_is_free_at_once(
     last = client_of(ClientV2, server, app, 160 * MIB)
     last.upload()
     assert [d.sha256 for d in app.about(last.ticket_id)] == [last.data.sha256]
-    tally("fault", "a large upload right after another was deleted", 2, "let in at once")
+    tally("fault", "a large upload right after another was deleted", 2, "accepted at once")
 
 
 @pytest.mark.parametrize(("kind", "stays"), [(ClientV1, True), (ClientV2, False)])
@@ -169,7 +169,7 @@ def test_an_upload_that_sends_nothing_does_not_block_others(
     other.upload(deadline_s=UNUSED_AFTER_S + 60)  # it is told to come back until it is let in
     assert [d.sha256 for d in app.deliveries] == [other.data.sha256]
     assert allocated_mib(server, greedy.ticket_id) == 0
-    tally("attack", "one ticket that declares the whole disk", 1, "others were let in after some seconds")
+    tally("attack", "one ticket that declares the whole disk", 1, "others were accepted after some seconds")
 
 
 @pytest.mark.parametrize("kind", [ClientV1, ClientV2])

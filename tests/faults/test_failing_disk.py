@@ -76,7 +76,7 @@ def test_uploads_of_each_kind_survive_a_failure_of_each_call(
             exc.add_note(f"{kind.__name__}, {failure}, in failure-{number}")
             raise
         failures[failure[0]] += 1
-    held = "told in words and by a code, the upload went on, no acknowledged byte was lost"
+    held = "the client got a code and a sentence, the upload resumed, no acknowledged byte was lost"
     for name, count in failures.items():
         tally("fault", f"A disk that fails at `{name}`: {', '.join(ERRORS)}", count, held)
 

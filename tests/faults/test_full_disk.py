@@ -101,7 +101,12 @@ def test_a_full_disk_stops_an_upload_until_there_is_space_and_others_continue(
     large.upload()
     assert large.resumed_at[-1] >= 8 * MIB
     assert [d.sha256 for d in app.deliveries] == [small.data.sha256, large.data.sha256]
-    tally("fault", "disk full in the middle", 1, "said; others went on; resumed when there was room")
+    tally(
+        "fault",
+        "disk full in the middle",
+        1,
+        "the client was told; others continued; resumed when there was room",
+    )
 
 
 def test_a_disk_that_is_full_when_the_last_byte_is_there_does_not_delay_the_handover(
@@ -114,7 +119,7 @@ def test_a_disk_that_is_full_when_the_last_byte_is_there_does_not_delay_the_hand
     client.send_until_acked()
     client.receive_result()
     assert app.deliveries[0].sha256 == client.data.sha256
-    tally("fault", "disk full at the last byte", 1, "handed over all the same")
+    tally("fault", "disk full at the last byte", 1, "handed over anyway")
 
 
 def test_a_file_that_has_no_room_is_told_so_before_its_first_byte(
@@ -122,7 +127,7 @@ def test_a_file_that_has_no_room_is_told_so_before_its_first_byte(
 ) -> None:
     refused_for_now(client_of(server, app, (DISK_MIB + 1) * MIB, 1))
     client_of(server, app, MIB, 2).upload()
-    tally("fault", "a file larger than the disk", 1, "said before its first byte")
+    tally("fault", "a file larger than the disk", 1, "refused before its first byte")
 
 
 def test_declared_sizes_are_counted_until_they_are_given_up(server: RunningServer, app: ScriptedApp) -> None:
@@ -145,4 +150,4 @@ def test_a_refusal_for_lack_of_room_does_not_lose_the_ticket_after_a_kill(
     client.upload()
     assert client.resumed_at[-1] >= 10 * MIB
     assert app.deliveries[0].sha256 == client.data.sha256
-    tally("fault", "killed with a full disk", 1, "went on behind the last acknowledged byte")
+    tally("fault", "killed with a full disk", 1, "resumed after the last acknowledged byte")

@@ -197,4 +197,9 @@ def test_a_backlog_of_handovers_to_a_hanging_app_keeps_nobody_waiting(
         let_go.set()
         assert {d.id for d in busy.wait_for(BACKLOG, 60)} == set(ids)
         assert "pool is full" not in server.log_text()
-    tally("fault", "handovers waiting for an app that hangs", BACKLOG, "others at once; all told in the end")
+    tally(
+        "fault",
+        "handovers waiting for an app that hangs",
+        BACKLOG,
+        "others were called at once; all were called in the end",
+    )

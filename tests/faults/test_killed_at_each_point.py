@@ -31,7 +31,9 @@ KILLS: Final = int(os.environ.get("INCOMING_TEST_POINT_KILLS", "20"))
 SYSTEMATIC: Final = KILLS * 3 // 4
 """At most so many of them at a point of their own; the others at random."""
 SEED: Final = int(os.environ.get("INCOMING_TEST_SEED", random.randrange(1 << 32)))
-HELD: Final = "nothing acknowledged was lost, no ticket forgotten, no handover lost or made once too often"
+HELD: Final = (
+    "nothing acknowledged was lost, no ticket was forgotten, no handover was lost or repeated in vain"
+)
 Point = tuple[str, int, str]
 
 

@@ -70,8 +70,8 @@ def test_uploads_that_change_their_way_arrive_whole_and_nobody_is_told_too_early
     start_server: StartServer,
 ) -> None:
     run_rounds(start_server(**SETTINGS), ROUNDS)
-    tally("fault", "an upload that changes its way in the middle, with cuts, kills and refusals", ROUNDS,
-          "identical, told once, and no success before the app had it")  # fmt: skip
+    tally("fault", "an upload that changes its protocol midway, with cuts, kills and refusals", ROUNDS,
+          "identical, one handover, no success reported before the app had it")  # fmt: skip
 
 
 @pytest.mark.parametrize("host", [UwsgiServer, GunicornServer], ids=lambda host: host.title)
@@ -81,8 +81,8 @@ def test_uploads_that_change_their_way_arrive_whole_under_other_web_servers(
     rounds = max(ROUNDS // 20, 1)
     with host(tmp_path / "storage", **SETTINGS) as server:
         run_rounds(server, rounds)
-    tally("fault", f"the same under {host.title}", rounds,
-          "identical, told once, and no success before the app had it")  # fmt: skip
+    tally("fault", f"an upload that changes its protocol midway, under {host.title}", rounds,
+          "identical, one handover, no success reported before the app had it")  # fmt: skip
 
 
 def run_rounds(server: RunningServer, rounds: int) -> None:

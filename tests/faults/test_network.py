@@ -89,7 +89,7 @@ def test_a_client_that_sends_a_byte_at_a_time_arrives_and_keeps_nobody_waiting(
         quick += 1
         slow.join(0.5)
     assert [d.sha256 for d in app.about(client.ticket_id)] == [small.sha256]
-    tally("fault", "an upload of one byte at a time", 1, "arrived; others were answered at once meanwhile")
+    tally("fault", "an upload of one byte at a time", 1, "arrived; meanwhile, others were answered at once")
 
 
 def converse(client: Any) -> None:
@@ -241,4 +241,4 @@ def test_an_upload_resumes_at_the_new_address_of_a_moved_server(
     assert client.resumed_at[-1] >= MIB
     assert [d.sha256 for d in app.about(ticket_id)] == [DATA.sha256]
     assert re.search(r"claimed at \d{7} of", new.log_text())
-    tally("fault", "a server that has moved to another address", 1, "the upload went on there")
+    tally("fault", "a server that has moved to another address", 1, "the upload resumed there")

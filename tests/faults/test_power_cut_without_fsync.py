@@ -125,5 +125,5 @@ def test_after_a_power_cut_that_took_what_was_never_synced_nothing_wrong_is_told
             raise
         heard[told] += 1
     print(heard)
-    held = "the server started; nothing that had lost bytes was handed over, nothing lost called finished"
+    held = "the server started; no file that had lost bytes was handed over or called finished"
     tally("fault", "Power cut at a random moment with `fsync` off", CUTS, held)

@@ -94,4 +94,4 @@ def test_a_start_with_many_tickets_in_redis_reads_few_of_them(
     # Each of those is read by the start, by the sweep, and again under its lock.
     assert count <= 3 * paused + MAX_READS
     what = f"a start with {TICKETS:,} tickets in Redis"
-    tally("fault", what, 1, "only those were read for which it had work")
+    tally("fault", what, 1, "it read only the tickets that needed work")

@@ -118,7 +118,7 @@ def test_damage_in_the_journal_is_set_aside_and_reported_and_stops_nobody_else(
     assert "damaged" in server.log_text()
     assert damaged.ticket_id not in server.log_text(), "a whole id is a secret"
     assert server.stored_file(damaged.ticket_id).exists(), "its bytes are not ours to throw away"
-    tally("fault", "damage in the journal", 1, "set aside and reported; the others went on")
+    tally("fault", "damage in the journal", 1, "set aside and reported; the other uploads resumed")
 
 
 def test_a_line_that_a_kill_left_half_written_is_reported_and_costs_nothing(
@@ -224,7 +224,7 @@ def test_a_stop_closes_clients_without_a_message_and_they_continue_after_the_res
         client.upload()
         assert client.resumed_at[1] == acked_bytes > 0
     assert {d.sha256 for d in app.deliveries} == {c.data.sha256 for c in clients}
-    tally("fault", "stopped during uploads", len(clients), "went on behind the last acknowledged byte")
+    tally("fault", "stopped during uploads", len(clients), "resumed after the last acknowledged byte")
 
 
 def test_a_stop_does_not_wait_for_clients_that_say_nothing(

@@ -127,8 +127,8 @@ def test_any_server_continues_any_upload_while_all_parts_are_killed_and_zombies_
             check_nothing_is_left(machines)
         assert "Traceback" not in cluster.log_text()
     parts = "over three servers with one Redis and S3"
-    tally("fault", f"an upload that changes its way {parts}, with kills of any part", len(numbers),
-          "identical, told once, no acknowledged byte lost, nothing left in the bucket")  # fmt: skip
+    tally("fault", f"an upload that changes its protocol, {parts}, with kills of any part", len(numbers),
+          "identical, one handover, no acknowledged byte lost, nothing left in the bucket")  # fmt: skip
     tally("fault", f"a second call about a file that its app has, {parts}", extra,
           f"no more of them than faults; seed {SEED}")  # fmt: skip
     for what, count in machines.counts.items():

@@ -285,9 +285,9 @@ WORDS: Final = {
     "is_refused": "files that the app refuses",
     "waits": "apps that say wait",
     "meets_a_sick_app": "apps that fail or hang at first",
-    "is_looked_at": "status, list, metrics and library asked for",
+    "is_looked_at": "requests for status, list, metrics and library",
     "is_knocked_at": "silence, rubbish and half requests",
-    "is_asked_nonsense": "nonsense of apps and of clients",
+    "is_asked_nonsense": "nonsense from apps and clients",
 }
 """What happened, in words."""
 
@@ -356,5 +356,5 @@ def note(soak: Soak, first: Left, last: Left) -> None:
     """Notes what happened, and what was left of it."""
     left = f"left after {SOAK_S:.0f} s: {last} (at the first rest {first})"
     for thing, words in WORDS.items():
-        tally("fault", words, soak.happened[thing], "nothing of it was left")
+        tally("fault", words, soak.happened[thing], "left nothing behind")
     tally("fault", "one server, all of it at once", 1, left)

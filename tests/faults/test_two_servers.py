@@ -62,7 +62,7 @@ def test_a_server_whose_lock_was_removed_lets_a_second_one_have_everything(
         "fault",
         "the lock is removed and a second server started",
         1,
-        "the first one let go, nothing was lost",
+        "the first one released it, nothing was lost",
     )
 
 

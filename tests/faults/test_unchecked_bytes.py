@@ -25,7 +25,7 @@ from tests.support.unchecked_errand import CHECKED_BYTES, CHUNK_BYTES, DATA
 from tests.support.uploads import House
 
 DEADLINE_S = 60.0
-HELD = "nothing acknowledged was lost, and no unchecked byte was taken for a stored one"
+HELD = "nothing acknowledged was lost, and no unchecked byte counted as stored"
 
 
 class Run(NamedTuple):

@@ -193,7 +193,7 @@ def test_the_next_client_resumes_whatever_the_last_one_sent(
         assert client.resumed_at[-1] >= acknowledged, name
         assert {d.sha256 for d in app.about(client.ticket_id)} == {DATA.sha256}, name
     nothing_is_left(server)
-    tally("fault", f"client gone at each protocol step: {way}", len(steps), "the next one went on")
+    tally("fault", f"client gone at each protocol step: {way}", len(steps), "the next client resumed")
 
 
 @pytest.mark.parametrize("way", ["half-open", "frozen"])
@@ -209,13 +209,13 @@ def test_a_silent_connection_is_closed_without_a_newer_one(
         gone.append(client)
     assert connections(server) > 0, "it is too early to know that they are gone"
     nothing_is_left(server)
-    tally("fault", f"silent peer that nobody replaces: {way}", len(gone), "given up, the upload was not")
+    tally("fault", f"silent peer that nobody replaces: {way}", len(gone), "disconnected, the upload was kept")
     for client in gone:
         client.upload()
 
 
 @pytest.mark.parametrize("way", ["half-open", "frozen"])
-def test_who_vanished_in_a_crowd_is_given_up_in_time_once_the_crowd_has_gone(
+def test_a_client_that_vanished_in_a_crowd_is_given_up_in_time_once_the_crowd_has_gone(
     server: RunningServer, app: ScriptedApp, way: str
 ) -> None:
     """A client may be silent for longer among many, but only as long as there are many."""
@@ -233,7 +233,9 @@ def test_who_vanished_in_a_crowd_is_given_up_in_time_once_the_crowd_has_gone(
         one.cut()
     wait_until(lambda: connections(server) <= len(gone), "the crowd has gone")
     nothing_is_left(server)
-    tally("fault", f"clients gone in a crowd: {way}", len(gone), "given up in time, once the crowd had gone")
+    tally(
+        "fault", f"clients gone in a crowd: {way}", len(gone), "disconnected in time, once the crowd had gone"
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -289,4 +291,9 @@ def test_a_client_that_is_gone_during_the_handover_hears_the_result_when_it_come
         assert client.resumed_at[-1] == DATA.length_bytes
         assert len(app.deliveries) == 1
     nothing_is_left(server)
-    tally("fault", f"client gone during the handover: {way}", 4, "handed over once; the result was heard")
+    tally(
+        "fault",
+        f"client gone during the handover: {way}",
+        4,
+        "handed over once; the next client got the result",
+    )

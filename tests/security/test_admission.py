@@ -86,7 +86,7 @@ def test_what_is_declared_counts_whoever_has_declared_it_and_in_whatever_state(
     paused.upload()
     uploading.upload()
     client_of(server, app, ROOM_MIB - 35 + 2).upload()
-    tally("attack", "declared sizes beyond the disk", 2, "507 with sizes; what was declared before went on")
+    tally("attack", "declared sizes beyond the disk", 2, "507 with sizes; earlier uploads continued")
 
 
 def test_no_upload_uses_the_space_that_has_to_stay_free(

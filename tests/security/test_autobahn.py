@@ -71,5 +71,5 @@ def test_the_autobahn_suite_is_passed(echo_url: str, tmp_path: Path) -> None:
         **dict.fromkeys(LATE, ("NON-STRICT", "OK")),
         **dict.fromkeys(TOLD_ONLY, ("INFORMATIONAL", "INFORMATIONAL")),
     }, Counter(behaved.values())
-    happened = f"{len(passed)} passed, {len(LATE)} not strictly (argued), {len(TOLD_ONLY)} told only"
+    happened = f"{len(passed)} passed, {len(LATE)} non-strict (with reasons), {len(TOLD_ONLY)} informational"
     tally("attack", "Autobahn suite, sections 1-7, 9, 10", len(behaved), happened)

@@ -112,7 +112,7 @@ def test_a_request_that_can_be_read_in_two_ways_is_refused_whole(
 )
 def test_an_invalid_head_is_refused(server: RunningServer, head: bytes) -> None:
     assert answers(server, head) == [400]
-    tally("attack", "HTTP: heads that are none", 1, "refused with 400")
+    tally("attack", "HTTP: malformed heads", 1, "refused with 400")
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_invalid_bodies_write_few_log_lines(server: RunningServer, reset: bool) 
                 send_and_leave(server, head + body, reset)
                 sent += 1
     assert log_growth(server, before) == []
-    tally("attack", "HTTP: bodies that can't be read", sent, "not a line in the log")
+    tally("attack", "HTTP: bodies that can't be read", sent, "no line in the log")
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
@@ -285,7 +285,7 @@ def test_invalid_heads_write_few_log_lines(server: RunningServer, reset: bool) -
     websockets = [line for line in grown if "INFO    connection closed: " in line]
     assert grown == websockets, "only an open websocket whose frames are broken is worth a line"
     assert len(websockets) <= 2
-    tally("attack", "HTTP: heads that are none, or stop anywhere", sent, "a line a minute in the log")
+    tally("attack", "HTTP: heads that are malformed, or end early", sent, "one line a minute in the log")
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["end", "reset"])
@@ -332,7 +332,12 @@ def test_a_body_that_never_ends_is_answered_and_then_left(server: RunningServer,
         assert not flooding.is_alive()
         assert time.monotonic() - began_s < DEADLINE_S
     assert slowest_s < 0.5
-    tally("attack", "HTTP: bodies that never end", 1, "answered, then left; others waited below 0.5 s")
+    tally(
+        "attack",
+        "HTTP: bodies that never end",
+        1,
+        "answered, then disconnected; others waited less than 0.5 s",
+    )
 
 
 def test_a_flood_of_requests_does_not_keep_others_waiting(server: RunningServer) -> None:
@@ -399,7 +404,7 @@ def test_a_client_that_sends_too_slowly_is_disconnected(server: RunningServer) -
         thread.join(120)
     assert len(ended_s) == len(drips)
     assert max(ended_s) < 70
-    tally("attack", "HTTP: slowloris on line, headers and body", len(drips), "let go within 70 s")
+    tally("attack", "HTTP: slowloris on line, headers and body", len(drips), "disconnected within 70 s")
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
@@ -411,4 +416,4 @@ def test_a_client_that_does_not_read_its_responses_is_disconnected(server: Runni
         with pytest.raises(OSError):
             while True:
                 sock.sendall(asked)
-    tally("attack", "HTTP: answers that nobody reads", 1, "let go within 60 s")
+    tally("attack", "HTTP: answers that nobody reads", 1, "disconnected within 60 s")

@@ -79,7 +79,7 @@ def test_one_source_has_so_many_connections_and_others_have_theirs(
     assert [d.sha256 for d in app.about(clients[3].ticket_id)] == [DATA.sha256]
     for client in clients[1:PLACES]:
         client.drop()
-    tally("attack", "more connections than one address may have", 6, "closed with 1013; others went on")
+    tally("attack", "more connections than one address may have", 6, "closed with 1013; others continued")
 
 
 def test_an_ipv6_network_of_a_customer_is_one_source(server: RunningServer, app: ScriptedApp) -> None:
@@ -105,7 +105,7 @@ def test_what_a_client_says_of_itself_does_not_give_it_another_place(
             stack.callback(client.drop)
         another = ClientV2(server.url, new_upload(server, app.url), DATA)
         wait_until(lambda: is_refused(coming_from(f"127.0.0.1, {SOURCE}", another)), "it is one too many")
-    tally("attack", "X-Forwarded-For of a client's own behind a trusted proxy", PLACES + 1, "not believed")
+    tally("attack", "X-Forwarded-For made up by a client behind a trusted proxy", PLACES + 1, "not believed")
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def test_connections_that_ask_nothing_count_too(tmp_path: Path, app: ScriptedApp
             metrics = requests.get(f"{server.url}/incoming/metrics", timeout=60).text
             assert 'incoming_refusals_total{code="too_many",kind="connection"} 5.0' in metrics
         wait_until(lambda: asked(far)[0] == 200, "the places are given back")
-    tally("attack", "silent connections up to the limit of an address", 20, "429; others went on")
+    tally("attack", "silent connections up to the limit of an address", 20, "429; others continued")
 
 
 # --- bytes -------------------------------------------------------------------------------------------------
@@ -194,7 +194,9 @@ def test_one_app_has_so_many_unfinished_tickets_and_others_have_theirs(
     assert call_backend(server, "new_upload", signalFinishURL=app.url).status_code == 429
     assert cancel_upload(server, ids[1]).text == "ok"
     new_upload(server, app.url)
-    tally("attack", "more unfinished tickets than an app may have", 4, "429 with Retry-After; others went on")
+    tally(
+        "attack", "more unfinished tickets than an app may have", 4, "429 with Retry-After; others continued"
+    )
 
 
 @pytest.mark.skipif(SCALE == 1, reason="takes long: `make attacks` tries it")

@@ -109,7 +109,12 @@ def test_stored_names_are_ours_and_apps_get_one_component(
         assert may_be_joined_to_a_folder(delivery.fields["filenameFromBrowser"]), ascii(name)
     journal = {f"storage/journal/{name}" for name in ("log", "clock", "clock.tmp")}
     wait_until(lambda: files_below(folder) - before <= journal, "nothing else was left")
-    tally("attack", f"names of files, protocol version {version}", len(names), "stored under names of ours")
+    tally(
+        "attack",
+        f"names of files, protocol version {version}",
+        len(names),
+        "stored under the server's own names",
+    )
 
 
 def test_a_name_that_is_too_long_for_a_message_ends_the_connection_and_nothing_else(
@@ -201,7 +206,7 @@ def test_nobody_writes_objects_of_his_own_into_the_log(json_server: RunningServe
         entry = json.loads(line)
         assert entry["logger"].startswith("incoming"), entry
         assert entry.get("ticket", "00000000") != FORGED[40:48]
-    tally("attack", "line ends and escapes for the log in JSON", places, "one object a line")
+    tally("attack", "line ends and escapes for the log in JSON", places, "one object per line")
 
 
 def test_a_terminal_that_lists_uploads_shows_names_as_text(server: RunningServer, app: ScriptedApp) -> None:
@@ -243,7 +248,12 @@ def test_every_answer_says_what_it_is_and_that_it_is_nothing_else(server: Runnin
     assert status.headers["Referrer-Policy"] == "no-referrer"
     assert status.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert status.headers["Cache-Control"] == "no-store"
-    tally("attack", "answers that a browser could take for something else", len(answers), "typed, nosniff")
+    tally(
+        "attack",
+        "answers that a browser could take for something else",
+        len(answers),
+        "with a media type and nosniff",
+    )
 
 
 PATHS: Final = (

@@ -187,7 +187,7 @@ def test_a_ticket_obeys_its_own_secret_only(plain: RunningServer, app: ScriptedA
                 tried += 1
         assert cancel_upload(server, ticket_id, backendSecret=secret).text == "ok"
     assert "a defect" not in server.log_text()
-    tally("attack", "wrong secrets", tried, "403, the upload went on")
+    tally("attack", "wrong secrets", tried, "403, the upload continued")
 
 
 def test_a_parameter_that_is_not_a_text_is_refused_and_not_taken_for_none(
@@ -206,7 +206,7 @@ def test_a_parameter_that_is_not_a_text_is_refused_and_not_taken_for_none(
         ):
             assert (answer.status_code, answer.text) == (400, f"The parameter {name} is not valid UTF-8.")
     assert journal(plain) == known
-    tally("attack", "parameters that are no UTF-8", 24, "400, no ticket was made")
+    tally("attack", "parameters that are not UTF-8", 24, "400, no ticket was made")
 
 
 def test_secrets_are_compared_in_constant_time_everywhere() -> None:
@@ -369,7 +369,7 @@ def test_no_spelling_of_an_address_gets_round_the_list(start_server: StartServer
             wait_until(lambda told=told: told in server.log_text(), f"{ticket} is delivered")  # type: ignore[misc]
         assert caught == []
         assert server.log_text().count("the app's address is one that this server may not call") >= 5
-    tally("attack", "other spellings of a refused address", len(SPELLINGS), "nobody was called")
+    tally("attack", "other spellings of a refused address", len(SPELLINGS), "no call was made")
 
 
 def test_no_redirect_leads_inside(plain: RunningServer, app: ScriptedApp) -> None:

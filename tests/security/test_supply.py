@@ -40,7 +40,7 @@ def report_of(what: str, command: list[str]) -> dict[str, Any]:
         report = {}
     if not isinstance(report, dict) or "error" in report or not report:
         print((done.stderr or done.stdout)[-300:])
-        not_checked(what, "the advisories could not be had")
+        not_checked(what, "the advisories were out of reach")
     return report
 
 
@@ -55,7 +55,7 @@ def test_no_python_package_has_a_known_vulnerability(file_name: str) -> None:
     unknown = [package["name"] for package in packages if "skip_reason" in package]
     assert {p["name"]: p["vulns"] for p in packages if p.get("vulns")} == {}
     if unknown:
-        not_checked(what, f"no advisories for {len(unknown)} of {len(packages)} packages could be had")
+        not_checked(what, f"no advisories for {len(unknown)} of {len(packages)} packages were found")
     tally("attack", what, len(packages), "no known vulnerability")
 
 

@@ -105,7 +105,7 @@ def test_a_crowd_that_announces_giant_messages_gets_no_memory_for_it(server: Run
         assert slowest_answer_s(server, for_s=0.3) < 0.5
         grown_bytes = resident_bytes(server) - before_bytes
     assert grown_bytes < CROWD * MIB / 4  # they have announced 6.4 GB
-    tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was taken for it")
+    tally("attack", "WebSocket: announced 64 MiB, sent a kilobyte", CROWD, "no memory was allocated for it")
 
 
 def claim(client: ClientV1) -> None:
@@ -160,7 +160,7 @@ def test_a_crowd_that_sends_chunks_which_nobody_expects_gets_no_memory_for_them(
         assert slowest_answer_s(server, for_s=0.3) < 0.5
         peak_bytes = max(peak_bytes, resident_bytes(server))
     assert peak_bytes - before_bytes < 20 * MIB, "one chunk or two, not twenty-five"
-    tally("attack", "WebSocket: chunks that nobody expects", len(crowd), "no memory was taken for them")
+    tally("attack", "WebSocket: chunks that nobody expects", len(crowd), "no memory was allocated for them")
 
 
 @pytest.mark.skipif(not WHOLE_TIME, reason="takes half a minute: make attacks")
@@ -190,4 +190,6 @@ def test_a_client_without_a_ticket_is_disconnected(server: RunningServer) -> Non
         thread.join(130)
     assert len(left_s) == len(drops)
     assert max(left_s) < 60
-    tally("attack", "WebSocket: connections without a ticket that stay", len(drops), "let go within 60 s")
+    tally(
+        "attack", "WebSocket: connections without a ticket that stay", len(drops), "disconnected within 60 s"
+    )

@@ -101,7 +101,7 @@ def test_behind_a_proxy_the_page_shows_the_words_of_the_server_and_continues_whe
         wait_until(lambda: visit.get("uploader.finished"), "the upload")
         driver.get("about:blank")
     assert app.wait_for(1)[0].size_bytes == len(CONTENT)
-    tally("attack", "a page beyond the connections of its address", 1, "waits, says why, and goes on")
+    tally("attack", "a page beyond the connections of its address", 1, "waits, says why, and resumes")
 
 
 def test_without_a_proxy_the_page_finds_out_why_no_connection_opens_and_continues_when_there_is_room(

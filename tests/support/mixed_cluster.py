@@ -125,7 +125,7 @@ class Machines:
         elif what == "S3":
             self._restart(self.s3, "kill -9 of the S3 server", away_s)
         elif what == "freeze":
-            with self.outage(server, "a server stands still"), self.frozen(server):
+            with self.outage(server, "a server freezes"), self.frozen(server):
                 time.sleep(away_s)
         else:
             self.restart(server, kill=True)
@@ -138,7 +138,7 @@ class Machines:
 
     def restart(self, server: RunningServer, *, kill: bool) -> None:
         """Ends a server, and starts it again."""
-        with self.outage(server, "kill -9 of a server" if kill else "a polite stop of a server"):
+        with self.outage(server, "kill -9 of a server" if kill else "a clean stop of a server"):
             if kill:
                 server.kill()
             else:
