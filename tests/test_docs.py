@@ -158,6 +158,8 @@ OMITTED: Final = "\N{HORIZONTAL ELLIPSIS}"
 CERTAIN_CHARS: Final = 10
 """So much of a quote has to be literally in the server's text, or all of it."""
 SAMPLE: Final = re.compile(r"^ *\d{4}-\d\d-\d\d [\d:,]+ (?:DEBUG|INFO|WARNING|ERROR) +(.*)$", re.MULTILINE)
+ANSWERED: Final = re.compile(r'"message": "(.*?)"')
+"""A sentence of the log, or of an answer, in an example in JSON."""
 ANOTHER_PROGRAM: Final = {"Permission denied"}
 
 
@@ -203,9 +205,9 @@ def certain_chars(quote: str, of: Template) -> int:
 
 
 def quotes() -> list[str]:
-    """Returns what the docs quote of the log and of pages."""
+    """Returns what the docs quote of the log, of answers and of pages."""
     found = [quote for page in PAGES for quote in SAMPLE.findall(page.read_text("utf-8"))]
-    found += re.findall(r'"message": "(.*?)"', text_of("docs/how-to/monitoring.md"))
+    found += [quote for page in PAGES for quote in ANSWERED.findall(page.read_text("utf-8"))]
     table = text_of("docs/how-to/troubleshooting.md").partition("| what you see |")[2]
     for cell in re.findall(r"^\| (.*?) \|", table, re.MULTILINE):
         found += [quote for quote in re.findall(r"`([^`]*)`", cell) if " " in quote]
