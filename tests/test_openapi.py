@@ -9,9 +9,9 @@ import yaml
 
 from incoming import __version__
 from incoming.core.lifecycle import State
+from incoming.core.parts import PARTS
 from incoming.http.routes import PARAMETER_NAMES
 from incoming.http_uploads.answers import METHODS
-from incoming.http_uploads.request import PARTS
 from incoming.protocol.rules import PREFIXES, PROBE_MAX_HOLD_S, PROBE_ROUTE, UPLOADS_ROUTE
 from tests.conftest import StartServer
 from tests.test_docs import routes, text_of

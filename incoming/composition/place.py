@@ -40,7 +40,7 @@ def check_same(before: str, now: str, tickets: Callable[[], Iterable[Ticket]]) -
         return now
     if was != is_now:
         nameless = next(iter(was))
-        count = Counter(ticket.storage or nameless for ticket in tickets() if not ticket.settled)
+        count = Counter(ticket.storage or nameless for ticket in tickets() if not ticket.may_be_forgotten)
         lost = [name for name in count if was.get(name) != is_now.get(name)]
         if lost:
             shown = " and ".join(shown_place(was[name]) if name in was else name for name in lost)
@@ -80,7 +80,7 @@ def check_drained(storage_dir: Path) -> None:
         tickets = journal.read(storage_dir / "journal")
     except OSError:
         return  # no server has kept tickets here
-    count = sum(not ticket.settled for ticket in tickets)
+    count = sum(not ticket.may_be_forgotten for ticket in tickets)
     if count:
         raise BadSetting("registry", UNDRAINED.format(directory=storage_dir, count=count))
 

@@ -69,10 +69,10 @@ class Service:
             self._stores = open_stores(settings, self.runtime, undo)
             self._open()
             self._undo = undo.pop_all()
-        self.overview = Overview(self.uploads, self._stores.surroundings)
+        self.overview = Overview(self.uploads, self._stores.cluster)
         self._limits = limits_of(settings)
         self._client_limits: list[ClientLimits] = []
-        self._stores.surroundings.share_connections(self._busiest_sources)
+        self._stores.cluster.share_connections(self._busiest_sources)
         self._closed = False
 
     def _open(self) -> None:
@@ -109,13 +109,13 @@ class Service:
 
     def new_client_limits(self) -> ClientLimits:
         """Returns what limits one kind of connections: those of a server, or WebSockets, which have both."""
-        settings, elsewhere = self.settings, self._stores.surroundings.connections_elsewhere
+        settings, elsewhere = self.settings, self._stores.cluster.connections_elsewhere
         found = ClientLimits(settings.trusted_proxies, settings.max_connections_per_source, elsewhere)
         self._client_limits.append(found)
         return found
 
     def _busiest_sources(self, processes: int) -> dict[str, int]:
-        """See Surroundings.share_connections. A WebSocket is in both kinds, and counts once."""
+        """See Cluster.share_connections. A WebSocket is in both kinds, and counts once."""
         found: Counter[str] = Counter()
         for limits in self._client_limits:
             found |= Counter(limits.busiest(processes))

@@ -29,7 +29,7 @@ from incoming.settings.table import Settings
 from incoming.storage import Storage
 from incoming.storage.choice import LOCAL, S3, Storages
 from incoming.storage.local.probe import Findings, unusable, warn
-from incoming.uploads.surroundings import Alone, Surroundings
+from incoming.uploads.cluster import Cluster, SingleProcess
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
@@ -45,7 +45,7 @@ class Stores:
     counters: Counters
     directory: OwnedDirectory | None
     place: str
-    surroundings: Surroundings
+    cluster: Cluster
 
 
 def open_stores(settings: Settings, runtime: Runtime, undo: contextlib.ExitStack) -> Stores:
@@ -57,8 +57,8 @@ def open_stores(settings: Settings, runtime: Runtime, undo: contextlib.ExitStack
         redis = _redis_tickets(settings, runtime, counters)
         storage = _s3_storage(settings, runtime, redis, None, undo)
         redis.check_place(settings.storage)
-        shown, surroundings = _shown(settings, redis), _surroundings(redis, redis, storage.figures)
-        return Stores(redis, Storages(storage), counters, None, shown, surroundings)
+        shown, cluster = _shown(settings, redis), _cluster(redis, redis, storage.figures)
+        return Stores(redis, Storages(storage), counters, None, shown, cluster)
     directory = OwnedDirectory(storage_dir, settings.wait_for_storage, runtime)
     undo.callback(directory.release)
     with unusable(storage_dir):
@@ -96,8 +96,8 @@ def _in_directory(
     storages = Storages(*(opened[name] for name in settings.storages), nameless=place.nameless(note))
     if settings.fsync:
         directory.sync()
-    shown, surroundings = _shown(settings, redis, directory), _surroundings(tickets, redis, *figures)
-    return Stores(tickets, storages, counters, directory, shown, surroundings)
+    shown, cluster = _shown(settings, redis, directory), _cluster(tickets, redis, *figures)
+    return Stores(tickets, storages, counters, directory, shown, cluster)
 
 
 def _where(settings: Settings, directory: str) -> str:
@@ -121,13 +121,13 @@ def _s3_storage(
     return storage
 
 
-def _surroundings(
+def _cluster(
     tickets: TicketStore, redis: RedisTickets | None, *figures: Callable[[], StoreFigures]
-) -> Surroundings:
+) -> Cluster:
     if redis is None:
-        return Alone(tickets.parts.leases, figures)
-    module = import_module("incoming.composition.surroundings")
-    shared: Surroundings = module.SharedSurroundings(
+        return SingleProcess(tickets.parts.leases, figures)
+    module = import_module("incoming.composition.several_processes")
+    shared: Cluster = module.SeveralProcesses(
         redis.instances, redis.leases, (redis.connection.figures, *figures)
     )
     return shared

@@ -15,7 +15,7 @@ DELETION_LEFT_S: Final = 10.0
 
 
 class Times(Protocol):
-    """How long a ticket may rest in each state. The settings satisfy this protocol."""
+    """How long a ticket may stay in each state. The settings satisfy this protocol."""
 
     @property
     def idle_timeout_s(self) -> float:
@@ -34,8 +34,8 @@ class Times(Protocol):
         """How long the result of an ended upload is kept."""
 
 
-def rest_times_s(times: Times) -> dict[State, float]:
-    """Returns for how long a ticket may rest in each state in which nothing is under way."""
+def state_timeouts_s(times: Times) -> dict[State, float]:
+    """Returns how long a ticket may stay in each state in which nothing is under way."""
     return {
         State.ISSUED: times.idle_timeout_s,
         State.PAUSED: times.idle_timeout_s,
@@ -47,8 +47,8 @@ def rest_times_s(times: Times) -> dict[State, float]:
     }
 
 
-def due_at_s(ticket: Ticket, rest_s: Mapping[State, float]) -> float:
-    """Returns after which time of the service's clock the ticket is due. `rest_s`: see `rest_times_s`.
+def due_at_s(ticket: Ticket, timeouts_s: Mapping[State, float]) -> float:
+    """Returns after which time of the service's clock the ticket is due. `timeouts_s`: of `state_timeouts_s`.
 
     A ticket is always due while something is under way: its client may be lost, or a call to its app. So is a
     paused one that only has to be completed.
@@ -57,12 +57,12 @@ def due_at_s(ticket: Ticket, rest_s: Mapping[State, float]) -> float:
         return ALWAYS
     if ticket.to_delete:
         return ticket.changed_at_s + DELETION_LEFT_S
-    return ticket.changed_at_s + rest_s[ticket.state]
+    return ticket.changed_at_s + timeouts_s[ticket.state]
 
 
-def is_due(ticket: Ticket, rest_s: Mapping[State, float], now_s: float) -> bool:
+def is_due(ticket: Ticket, timeouts_s: Mapping[State, float], now_s: float) -> bool:
     """Returns whether housekeeping has to look at the ticket now."""
-    return due_at_s(ticket, rest_s) < now_s
+    return due_at_s(ticket, timeouts_s) < now_s
 
 
 def is_deletion_due(ticket: Ticket, now_s: float) -> bool:

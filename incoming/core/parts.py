@@ -170,18 +170,40 @@ def are_adjacent(parts: Sequence[Part]) -> bool:
 
 # --- the id of a part ------------------------------------------------------------------------------------
 
-_PART_ID: Final = re.compile(r"([^/]+)/parts/([1-9][0-9]{0,8})")
+PARTS: Final = "parts"
+"""It is before the number, in the id of a part and in its address: TICKET/parts/1 and so on."""
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
 
 
 def part_id(ticket_id: str, number: int) -> str:
     """Returns the id of a part: claims, leases and reservations know a part by it, as they know uploads."""
-    return f"{ticket_id}/parts/{number}"
+    return f"{ticket_id}/{PARTS}/{number}"
 
 
-def split_part_id(upload_id: str) -> tuple[str, int] | None:
-    """Returns the ticket's id and the part's number; None if this is not the id of a part."""
-    found = _PART_ID.fullmatch(upload_id)
-    return (found[1], int(found[2])) if found else None
+def part_number(text: str) -> int | None:
+    """Returns the number of a part, as it is in its id and its address; None if this is not one."""
+    return int(text) if _NUMBER.fullmatch(text) else None
+
+
+def is_part_id(upload_id: str) -> bool:
+    """Returns whether this is the id of a part, and not that of a ticket."""
+    return _split(upload_id) is not None
+
+
+def split_part_id(upload_id: str) -> tuple[str, int]:
+    """Returns the ticket's id and the part's number. Raises UnknownPart if this is not the id of a part."""
+    found = _split(upload_id)
+    if found is None:
+        raise UnknownPart
+    return found
+
+
+def _split(upload_id: str) -> tuple[str, int] | None:
+    match upload_id.split("/"):
+        case [ticket_id, parts, text] if ticket_id and parts == PARTS:
+            number = part_number(text)
+            return None if number is None else (ticket_id, number)
+    return None
 
 
 # --- in the journal --------------------------------------------------------------------------------------

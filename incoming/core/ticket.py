@@ -63,10 +63,10 @@ DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 
 
 class IllegalTransition(WrongState):
-    """The event has no place in the ticket's state; the ticket is unchanged."""
+    """The ticket's state does not allow the event. The ticket is unchanged."""
 
     def __init__(self, state: State, event: Event) -> None:
-        super().__init__(f"The upload is {state.value.replace('_', ' ')}: it is not the time for this.")
+        super().__init__(f"This is not possible: the upload is {state.value.replace('_', ' ')}.")
         self.state = state
         self.event = event
 
@@ -74,103 +74,137 @@ class IllegalTransition(WrongState):
 # --- the ticket --------------------------------------------------------------------------------
 
 SHORT_ID_CHARS: Final = 8
+"""How much of an id logs and lists show. The whole id is a secret: it allows the upload."""
 FILE: Final = "file"
 FOLDER: Final = "folder"
 DEST_TYPES: Final = (FILE, FOLDER)
 """What a ticket can be for."""
 
 
+def short_id(ticket_id: str) -> str:
+    """Returns what logs and lists show of the id of a ticket, or of a part."""
+    return ticket_id[:SHORT_ID_CHARS]
+
+
 @dataclass(frozen=True, slots=True)
 class Ticket:
     """One upload: what the app asked for, and how far it has come.
 
-    `dest_type` is what the ticket is for, one of DEST_TYPES. The bytes of a folder are one stream: the list
-    of its files, then their contents (`core.folder_manifest`). What is said here of a file holds for that.
-
-    `deliveries` counts the calls to the app since the file arrived or the upload was called off. `asks`
-    counts how often a "wait" lapsed. `app_told` says whether the app knows that the upload was called off.
-
-    `last_modified_ms` (since 1970; 0: unknown) is the file's, as its client says. `needs_proof`: only a
-    checksum from the client completes the upload. `crc32c` and `sha256` (hex) are known once the file has
-    arrived. `max_bytes` and `max_bytes_per_s`: 0 sets no limit.
-
-    `token` is that of the newest claim. A change for a claim counts only while the ticket has the claim's
-    token, so no claim that was taken over can change the ticket. `epoch` counts the claims, for logs.
-
-    `checkpoints` are checksums of the acknowledged bytes of an unfinished upload. `boot_id` names the start
-    of the machine at which all stored bytes were last known to be right; an older version left it empty.
-
-    `length_bytes` is known from the start if the app has set it. `return_url`: where a form without
-    JavaScript leads once the app has the file. `upload_metadata`: what a client of tus says of its file.
-    `file_digest`: the digest that a client names or asks for, see `core.file_digest`. `parts`: those of an
-    upload that came, or comes, in parts.
-
-    `length_is_said`: the length is what a client over HTTP has said, and not the app. As long as nothing is
-    stored, a client with a file of another length may take its place. `had_other_length`: one has. Then a
-    client of tus has to name the length with the address, since the client before does not know that its file
-    is not meant.
-
-    `storage` names the storage that has the file, see `storage.choice`; an older version left it empty.
-    `destination` is the key that the app wants its object to have in S3; empty: the server chooses one.
-
-    `issued_unix_s` is when it was issued by the system's clock, in seconds since 1970, for people who look at
-    it: nothing is decided by it. An older version left it 0.
-
-    `is_whole`: the upload is paused, has all its bytes, and waits for nothing from its client. Any process
-    that finds it completes it.
-
-    `to_delete`: the upload has ended, and what its storage has of it is not deleted yet, as far as that is
-    the server's to delete. Any process that finds it deletes that. An end sets it where a start does not find
-    such files by itself: see `Storage.inventory`.
-
-    `left_out` are the numbers of the files that are left out of a folder that has arrived. Its client needs
-    them to compute the checksum, also when the app has the folder. They are missing if there are too many.
-
-    `checked_bytes` is a mark. While it is set, the stored bytes after so many wait for their checksum. They
-    count as not stored, and the next claim discards them.
+    What a field says of "the file" holds for a folder, too: its bytes are one stream.
     """
 
     id: str
     signal_finish_url: str
+    """The URL of the app that is called, or the name of a callback."""
     secret: str = field(default="", repr=False)
+    """What the app may have to send to finish, cancel or retry the upload: see `admits`."""
     secret_required: bool = False
+    """Whether the app has to send the secret. Apps that use the older `signalFinishSecret` need not."""
     remove_file_when_finished: bool = True
+    """Whether the server deletes the file once the app has it. If not, the app may move it away."""
     file_owner_uid: int | None = None
+    """Which user of the system gets the file; None: it stays the server's."""
     issued_at_s: float = 0.0
+    """When the ticket was issued."""
     changed_at_s: float = 0.0
+    """When the state last changed."""
     state: State = State.ISSUED
     epoch: int = 0
+    """How many claims there have been, for logs."""
     token: str = field(default="", repr=False)
+    """The token of the newest claim. A claim changes the ticket only while this is its own token.
+
+    So a claim that was taken over can't change the ticket.
+    """
     length_bytes: int | None = None
+    """The length of the file; None while it is unknown. It is known from the start if the app has set it."""
     name: str = ""
+    """The name of the file, as its client says."""
     reason: str = ""
+    """Why the upload was called off, or why its handover failed."""
     deliveries: int = 0
+    """How many calls to the app there were since the file arrived, or since the upload was called off."""
     asks: int = 0
+    """How often the app has said "wait", and has not called `finish_upload` in time."""
     app_told: bool = False
+    """Whether the app knows that the upload was called off."""
     last_modified_ms: int = 0
+    """When the file was last modified, as its client says: milliseconds since 1970; 0: unknown."""
     needs_proof: bool = False
+    """Whether only a checksum from the client completes the upload."""
     wants_sha256: bool = False
+    """Whether the app wants the SHA-256 of the file."""
     crc32c: int | None = None
+    """The CRC-32C of the file, once it has arrived."""
     sha256: str = ""
+    """The SHA-256 of the file in hex, once it has arrived, if the app wants it."""
     metadata: str = field(default="", repr=False)
+    """What the app gets back with each call. Nothing here reads it."""
     max_bytes_per_s: int = 0
+    """The rate limit; 0 sets no limit."""
     max_bytes: int = 0
+    """How large the file may be; 0 sets no limit."""
     boot_id: str = ""
+    """At which start of the machine all stored bytes were last known to be right.
+
+    An older version left it empty.
+    """
     checkpoints: Checkpoints = ()
+    """Checksums of the acknowledged bytes of an unfinished upload."""
     return_url: str = field(default="", repr=False)
+    """Where a form without JavaScript leads once the app has the file."""
     upload_metadata: str = field(default="", repr=False)
+    """What a client of tus says of its file, as it was sent."""
     file_digest: str = ""
+    """The digest that a client names or asks for: see `core.file_digest`."""
     parts: UploadParts | None = field(default=None, repr=False)
+    """The parts of an upload that comes, or came, in parts."""
     checked_bytes: int | None = None
+    """The number of checked bytes, while others wait for their checksum; None: all stored bytes are checked.
+
+    Unchecked bytes count as not stored, and the next claim discards them.
+    """
     destination: str = ""
+    """The key that the app wants its object to have in S3; empty: the server chooses one."""
     storage: str = ""
+    """The storage that has the file: see `storage.choice`. An older version left it empty."""
     issued_unix_s: float = 0.0
+    """When the ticket was issued, by the system's clock, in seconds since 1970.
+
+    It is for people who look at the ticket: nothing is decided by it. An older version left it 0.
+    """
     is_whole: bool = False
+    """Whether the upload is paused, has all its bytes, and waits for nothing from its client.
+
+    Any process that finds such an upload completes it.
+    """
     dest_type: str = FILE
+    """What the ticket is for, one of DEST_TYPES.
+
+    The bytes of a folder are the list of its files, and then their contents: see `core.folder_manifest`.
+    """
     to_delete: bool = False
+    """Whether the upload has ended, and what its storage has of it is still to be deleted.
+
+    That is only what is the server's to delete. Any process that finds such an upload does it. An end sets
+    this where a start does not find such files by itself: see `Storage.inventory`.
+    """
     left_out: tuple[int, ...] = ()
+    """The numbers of the files that are left out of a folder that has arrived; none if there are too many.
+
+    Its client needs them to compute the checksum, also when the app has the folder.
+    """
     length_is_said: bool = False
+    """Whether a client over HTTP has said the length, and not the app.
+
+    As long as nothing is stored, a client with a file of another length may replace it.
+    """
     had_other_length: bool = False
+    """Whether a client with a file of another length has replaced the first one.
+
+    Then a client of tus has to name the length with the address: the first client does not know that its file
+    is no longer expected.
+    """
 
     @property
     def is_folder(self) -> bool:
@@ -184,8 +218,8 @@ class Ticket:
 
     @property
     def short_id(self) -> str:
-        """What logs show of the id. The whole id is a secret: it allows the upload."""
-        return self.id[:SHORT_ID_CHARS]
+        """What logs and lists show of the id."""
+        return short_id(self.id)
 
     def for_log(self, **more: object) -> dict[str, object]:
         """Returns what log lines say of the ticket, and `more`; nothing in it is secret."""
@@ -238,8 +272,11 @@ class Ticket:
         return self.state is State.HANDING_OVER
 
     @property
-    def settled(self) -> bool:
-        """True when nothing is left to be done but to remember the result."""
+    def may_be_forgotten(self) -> bool:
+        """True once the upload has ended, its app knows that, and nothing is left to be deleted.
+
+        Until then the ticket has to be kept. After that only its result is of interest.
+        """
         return self.state in ENDED and not self.is_undelivered and not self.to_delete
 
     @property
@@ -328,7 +365,7 @@ class Ticket:
             case _:
                 return True
 
-    def rests_as(self, other: Ticket) -> bool:
+    def has_same_entry(self, other: Ticket) -> bool:
         """Returns whether both tickets have the same journal entry."""
         if self.state is not other.state:
             return False
@@ -338,10 +375,10 @@ class Ticket:
     def recovers_to(self, other: Ticket, now_s: float) -> bool:
         """Returns whether a restart turns this ticket into `other`, apart from its checkpoints."""
         known = replace(other, checkpoints=self.checkpoints)
-        return self.at_rest().recovered(now_s).rests_as(known)
+        return self.persisted().recovered(now_s).has_same_entry(known)
 
-    def at_rest(self) -> Ticket:
-        """Returns what the journal keeps of the ticket. Claims and calls end with the process."""
+    def persisted(self) -> Ticket:
+        """Returns the ticket as the journal has it. Claims and calls to apps end with the process."""
         return _quickly_replaced(self, epoch=0, token="", deliveries=0)
 
     def recovered(self, now_s: float) -> Ticket:

@@ -51,8 +51,8 @@ class Metrics:
             log.debug("the metrics of the uploads are missing: the registry does not answer")
         registry.register(_Snapshot([*_state(overview), *_counted(overview.counters)]))
         registry.register(_Snapshot([_lag(overview.lag), _build()]))
-        registry.register(_Snapshot([*_stores(overview.surroundings.stores())]))
-        registry.register(_Snapshot([*_instances(overview.surroundings.instances())]))
+        registry.register(_Snapshot([*_stores(overview.cluster.stores())]))
+        registry.register(_Snapshot([*_instances(overview.cluster.instances())]))
         registry.register(self._process)
         return generate_latest(registry)
 

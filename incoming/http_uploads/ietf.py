@@ -135,7 +135,7 @@ class _Exchange:
     def tell_offset(self) -> Answer:
         """Answers a request for the offset (4.3)."""
         ietf_draft.check_stateless(self._dialect, self._find)
-        progress = self._transfers.settle(self._id, self._request.source)
+        progress = self._transfers.progress_to_resume(self._id, self._request.source)
         if self._dialect.ends_at_length and progress.length_bytes == 0:
             # The client takes the offset 0 for success, and may never send anything.
             with self._transfers.claim(self._id, source=self._request.source) as transfer:

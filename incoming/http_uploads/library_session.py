@@ -9,10 +9,11 @@
 | GET TICKET/session | | the same; MsgPong while bytes are missing; `?wait=25` waits for something new |
 | DELETE TICKET/session | | MsgCancelAck, or MsgNews when it is too late; `?reason=` is for the app |
 
-The token is that of the session's claim. Each request claims the upload with one that begins with it. Behind
-it stands the length of the file, which counts once the client has shown that it has the same file. So a
+The token is that of the session's claim. Each request claims the upload with one that begins with it. After
+the token comes the length of the file, which counts once the client has shown that it has the same file. So a
 session ends when any other claim takes the upload, every process of the server can answer its requests, and
-nothing of a session is kept between them. Two chunks may be on their way at a time: see `transfer.Place`.
+nothing of a session is kept between them. Two chunks may be on their way at a time: see
+`transfer.SessionPosition`.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
 from incoming.http_uploads.request import MAX_WAIT_S, UploadRequest
-from incoming.http_uploads.transfer import FileDescription, Place, Transfer
+from incoming.http_uploads.transfer import FileDescription, SessionPosition, Transfer
 from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import messages, tus
 from incoming.protocol.flow_control import Limits, limits_of
@@ -86,8 +87,8 @@ class LibrarySession(Dialect):
 
     def _claim(self, request: UploadRequest, offset_bytes: int = 0) -> AbstractContextManager[Transfer]:
         """Claims the upload for one more request of a session. Raises BadHeader."""
-        place, file = _read_place(request, offset_bytes)
-        return self._transfers.claim(request.ticket_id, file, request.source, place)
+        position, file = _read_position(request, offset_bytes)
+        return self._transfers.claim(request.ticket_id, file, request.source, position)
 
     def _limits_for(self, ticket: Ticket) -> Limits:
         window_bytes = self._uploads.context.storages.of(ticket).window_bytes
@@ -151,8 +152,8 @@ class LibrarySession(Dialect):
                 now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
                 stored_bytes = transfer.progress.offset_bytes
         except TakenOver as exc:
-            place, _ = _read_place(request, offset_bytes)
-            if not place.has(self._uploads.ticket(request.ticket_id)):
+            position, _ = _read_position(request, offset_bytes)
+            if not position.has(self._uploads.ticket(request.ticket_id)):
                 raise
             # A later chunk of the session has come to another process.
             progress = self._transfers.look(request.ticket_id)
@@ -206,7 +207,7 @@ def _answer(message: messages.ToClient) -> Answer:
     return Answer(200, [("Content-Type", "application/json")], messages.encode(message).encode())
 
 
-def _read_place(request: UploadRequest, offset_bytes: int) -> tuple[Place, FileDescription]:
+def _read_position(request: UploadRequest, offset_bytes: int) -> tuple[SessionPosition, FileDescription]:
     """Returns where the body of a request belongs, and what its session knows of the file. Raises BadHeader.
 
     A session that an older server has begun has no length there.
@@ -215,7 +216,7 @@ def _read_place(request: UploadRequest, offset_bytes: int) -> tuple[Place, FileD
     if not token:
         raise BadHeader(TOKEN_HEADER, "is missing")
     length_bytes = tus.read_integer({TOKEN_HEADER: length}.get, TOKEN_HEADER) if dot else None
-    return Place(token, offset_bytes), FileDescription(length_bytes, proves=True)
+    return SessionPosition(token, offset_bytes), FileDescription(length_bytes, proves=True)
 
 
 def _check_ranges(agree: messages.MsgAgreeOverHttp, stored_bytes: int) -> None:

@@ -24,10 +24,10 @@ from incoming.core.errors import (
     TooManyBytes,
 )
 from incoming.core.lifecycle import RECEIVING, PlanAssembly, State
-from incoming.core.parts import Assembly, part_id
+from incoming.core.parts import PARTS, Assembly, part_id, part_number, split_part_id
 from incoming.core.ticket import Ticket
 from incoming.http_uploads.answers import Answer
-from incoming.http_uploads.request import NUMBER, PARTS, UploadRequest
+from incoming.http_uploads.request import UploadRequest
 from incoming.http_uploads.transfers import Transfers
 from incoming.protocol import tus
 from incoming.protocol.tus import Creation, FinalUpload, Header
@@ -54,7 +54,7 @@ class Concatenation:
         checks = tus.read_checksums(request.find_header)
         about = creation.length_bytes, creation.metadata.raw
         upload_id = self._parts.create(request.ticket_id, *about, request.source)
-        number = upload_id.rpartition("/")[2]
+        _, number = split_part_id(upload_id)
         answer = Answer(201).add("Location", f"{request.location}/{PARTS}/{number}")
         if not creation.has_content:
             return answer
@@ -182,11 +182,12 @@ def read_urls(urls: tuple[str, ...], ticket_id: str) -> tuple[tuple[int, ...], s
     numbers: list[int] = []
     addresses: set[str] = set()
     for url in urls:
-        *_, ticket, parts, number = ["", "", *url.rsplit("/", 3)]
-        if (ticket, parts) != (ticket_id, PARTS) or not NUMBER.fullmatch(number):
+        *_, ticket, parts, text = ["", "", *url.rsplit("/", 3)]
+        number = part_number(text)
+        if (ticket, parts) != (ticket_id, PARTS) or number is None:
             raise BadAssembly(OTHER_TICKET)
-        numbers.append(int(number))
-        addresses.add(url.removesuffix(number))
+        numbers.append(number)
+        addresses.add(url.removesuffix(text))
     return tuple(numbers), addresses.pop() if len(addresses) == 1 else ""
 
 

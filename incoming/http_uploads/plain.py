@@ -38,7 +38,7 @@ class Plain(Dialect):
         raise MethodNotAllowed(f"An upload supports the methods {answers.METHODS}.")
 
     def _head(self, request: UploadRequest) -> Answer:
-        progress = self._transfers.settle(request.ticket_id, request.source)
+        progress = self._transfers.progress_to_resume(request.ticket_id, request.source)
         answer = Answer(200)
         answer.add("Upload-Offset", self._transfers.visible_offset_bytes(request.ticket_id, progress))
         if progress.length_bytes is not None:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from urllib.parse import parse_qs
 
 from incoming.core.errors import BadHeader, BadParameter, NotFound
+from incoming.core.parts import PARTS, part_number
 from incoming.http_uploads.body import BodyBroken, RequestBody, open_body
 from incoming.protocol import tus
 from incoming.protocol.rules import PREFIXES, UPLOADS_ROUTE
@@ -27,10 +28,6 @@ MAX_QUERY_FIELDS: Final = 20
 MAX_WAIT_S: Final = 25
 """How long `?wait=` may hold an answer. Proxies often end a request after 30 or 60 s."""
 _SECONDS: Final = re.compile(r"[0-9]{1,6}")
-PARTS: Final = "parts"
-"""The parts of an upload have the addresses TICKET/parts/1 and so on."""
-NUMBER: Final = re.compile(r"[1-9][0-9]{0,8}")
-"""The number of a part."""
 _BASES: Final = tuple(f"{prefix}{UPLOADS_ROUTE}" for prefix in PREFIXES)
 
 
@@ -47,8 +44,9 @@ class UploadAddress:
     @property
     def part_number(self) -> int | None:
         """Which part of the upload this is the address of; None if it is not the address of a part."""
-        if len(self.tail) == 2 and self.tail[0] == PARTS and NUMBER.fullmatch(self.tail[1]):
-            return int(self.tail[1])
+        match self.tail:
+            case (parts, number) if parts == PARTS:
+                return part_number(number)
         return None
 
 

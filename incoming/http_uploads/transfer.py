@@ -67,7 +67,7 @@ UNKNOWN_FILE: Final = FileDescription()
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class SessionPosition:
     """Where the body of a request belongs, in a session of requests that a client has under way at once.
 
     A second request on its way hides the time that an answer takes. `session` is the token of the claim with
@@ -146,7 +146,7 @@ class Receiving(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Surroundings:
+class TransferContext:
     """What all requests share: the uploads, the buffers, and the offsets that clients were told."""
 
     uploads: Uploads
@@ -164,12 +164,16 @@ class Transfer:
     """One request's hold of one upload. Its methods raise IncomingError, and no other error on purpose."""
 
     def __init__(
-        self, shared: Surroundings, ticket_id: str, place: Place | None = None, of_part: bool = False
+        self,
+        shared: TransferContext,
+        ticket_id: str,
+        position: SessionPosition | None = None,
+        of_part: bool = False,
     ) -> None:
         """`of_part`: the id is that of a part. Only its bytes can be sent then."""
         uploads = shared.uploads
         self._shared = shared
-        self._place = place
+        self._position = position
         self._body_begin_bytes: int | None = None
         self._body_end_bytes: int | None = None
         self._uploads = uploads
@@ -186,11 +190,11 @@ class Transfer:
         self.offset_bytes = 0
         """How many bytes are stored."""
 
-    def precedes(self, place: Place) -> bool:
-        """Returns whether this request sends the bytes just before this place, in the same session."""
-        if self._place is None or self._place.session != place.session or self._error:
+    def precedes(self, position: SessionPosition) -> bool:
+        """Returns whether this request sends the bytes just before this position, in the same session."""
+        if self._position is None or self._position.session != position.session or self._error:
             return False
-        return self._body_end_bytes in (None, place.offset_bytes)
+        return self._body_end_bytes in (None, position.offset_bytes)
 
     # --- the claim ------------------------------------------------------------------------------------
 
@@ -200,7 +204,7 @@ class Transfer:
         A request of a session may not take it from another claim: raises TakenOver where there is a newer
         one, and SessionEnded where the server has started again since.
         """
-        if self._place and not self._place.has(self.ticket):
+        if self._position and not self._position.has(self.ticket):
             self._uploads.check_running()  # a stop releases the claim
             raise errors.TakenOver if self.ticket.token else errors.SessionEnded
         event = Claim(
@@ -211,7 +215,7 @@ class Transfer:
             file_digest=file.file_digest,
             proves=file.proves,
             keeps_others_out=file.proves,  # the library, which says it as over a WebSocket
-            token=self._place.new_token() if self._place else new_token(),
+            token=self._position.new_token() if self._position else new_token(),
         )
         claimed = self._receiving.claim(self._ticket_id, event, self._hear, source, lease_s=LEASE_S)
         claimed.is_sending = lambda: self._body is not None
@@ -255,7 +259,7 @@ class Transfer:
 
     @property
     def session(self) -> str:
-        """The token by which further requests of a session claim the upload; see Place."""
+        """The token by which further requests of a session claim the upload; see SessionPosition."""
         return _session_of(self._claim.token)
 
     @property
@@ -300,7 +304,7 @@ class Transfer:
 
     @property
     def visible_offset_bytes(self) -> int:
-        """See Surroundings."""
+        """See TransferContext."""
         return self._shared.visible_offset_bytes(self._ticket_id, self.progress)
 
     @property

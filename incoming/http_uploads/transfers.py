@@ -23,9 +23,9 @@ from incoming.http_uploads.transfer import (
     UNKNOWN_FILE,
     WATCH_STEP_S,
     FileDescription,
-    Place,
-    Surroundings,
+    SessionPosition,
     Transfer,
+    TransferContext,
 )
 from incoming.protocol.withheld import WithheldOffsets
 from incoming.runtime.base import Signal
@@ -35,8 +35,8 @@ from incoming.uploads.service import Uploads
 
 PARKED_S: Final = 2.0
 """How long a request waits for the one of its session that sends the bytes before it to begin."""
-SETTLED: Final = ENDED | {State.FAILED}
-"""No client need wait for another state."""
+OUTCOMES: Final = ENDED | {State.FAILED}
+"""The states after which no client need wait for another one."""
 
 
 class Transfers:
@@ -46,7 +46,7 @@ class Transfers:
         self.uploads = uploads
         self.buffers = buffers
         self.withheld = WithheldOffsets()
-        self._shared = Surroundings(uploads, buffers, self.withheld)
+        self._shared = TransferContext(uploads, buffers, self.withheld)
         self._running: dict[str, Transfer] = {}
         self._parked: dict[str, list[Signal]] = {}
         """What the requests wait for that wait for another one of their session."""
@@ -57,16 +57,16 @@ class Transfers:
         ticket_id: str,
         file: FileDescription = UNKNOWN_FILE,
         source: str = "",
-        place: Place | None = None,
+        position: SessionPosition | None = None,
     ) -> Iterator[Transfer]:
         """Takes an upload over from whatever holds it, for one request. Raises what `Uploads.claim` raises.
 
-        `source`: what the client's limits are counted by. A request with a `place` behind one that is still
-        running waits for that one instead.
+        `source`: what the client's limits are counted by. A request whose `position` comes after that of one
+        that is still running waits for that one instead.
         """
-        if place:
-            self._await_turn(ticket_id, place)
-        transfer = Transfer(self._shared, ticket_id, place)
+        if position:
+            self._await_turn(ticket_id, position)
+        transfer = Transfer(self._shared, ticket_id, position)
         transfer.claim(file, source)
         self._running[ticket_id] = transfer
         try:
@@ -103,8 +103,8 @@ class Transfers:
     def _why_no_answer(self, ticket_id: str, progress: Progress) -> str:
         return self.uploads.outbox.why_no_answer(ticket_id, progress.state)
 
-    def _await_turn(self, ticket_id: str, place: Place) -> None:
-        """Waits while the bytes before this place are under way in the same session, or may come at once.
+    def _await_turn(self, ticket_id: str, position: SessionPosition) -> None:
+        """Waits while the bytes before this position are under way in the same session, or may come at once.
 
         Over a slow link they take as long as they take: the body of their request has its own limits.
         """
@@ -114,9 +114,9 @@ class Transfers:
         while True:
             running = self._running.get(ticket_id)
             left_s = until_s - runtime.now_s()
-            if running and not running.precedes(place):
+            if running and not running.precedes(position):
                 return
-            if not running and (left_s <= 0 or place.offset_bytes <= self.look(ticket_id).offset_bytes):
+            if not running and (left_s <= 0 or position.offset_bytes <= self.look(ticket_id).offset_bytes):
                 return
             signal.clear()
             self._parked.setdefault(ticket_id, []).append(signal)
@@ -134,7 +134,7 @@ class Transfers:
         """Returns the offset that a client may see. It is below the length until the app has the file."""
         return self._shared.visible_offset_bytes(ticket_id, progress)
 
-    def settle(self, ticket_id: str, source: str = "") -> Progress:
+    def progress_to_resume(self, ticket_id: str, source: str = "") -> Progress:
         """Returns how far an upload has come, for a client that is about to resume.
 
         Whatever sends bytes at the moment loses the upload first, so the next request may start at this
@@ -168,7 +168,7 @@ class Transfers:
             before, known = progress.state, self._why_no_answer(ticket_id, progress)
             while (
                 progress.state is before
-                and before not in SETTLED
+                and before not in OUTCOMES
                 and self._why_no_answer(ticket_id, progress) in {known, ""}
                 and (left_s := until_s - now_s()) > 0
             ):

@@ -17,7 +17,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from incoming.core.due import rest_times_s
+from incoming.core.due import state_timeouts_s
 from incoming.core.errors import (
     BadParameter,
     IncomingError,
@@ -146,7 +146,7 @@ class Tus(Dialect):
 
     def _head(self, request: UploadRequest) -> Answer:
         """Tells how far the upload is. Whatever sends bytes at the moment loses the upload first."""
-        progress = self._transfers.settle(request.ticket_id, request.source)
+        progress = self._transfers.progress_to_resume(request.ticket_id, request.source)
         ticket = self._ticket(request.ticket_id)
         if final := self._concatenation.head_final(ticket):
             return self._with_expiry(final, request.ticket_id)
@@ -253,8 +253,8 @@ class Tus(Dialect):
         """Adds when an unfinished upload will be expired, if its client does not come back."""
         ticket = self._ticket(ticket_id)
         if ticket.state in RECEIVING:
-            rest_s = rest_times_s(self._context.settings)[State.PAUSED]
+            timeout_s = state_timeouts_s(self._context.settings)[State.PAUSED]
             is_idle = ticket.state is not State.UPLOADING
             idle_s = self._context.clock.now_s() - ticket.changed_at_s if is_idle else 0.0
-            answer.add(Header.EXPIRES, tus.expires(time.time() + max(rest_s - idle_s, 0.0)))
+            answer.add(Header.EXPIRES, tus.expires(time.time() + max(timeout_s - idle_s, 0.0)))
         return answer

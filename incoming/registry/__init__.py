@@ -20,6 +20,8 @@ DELIVERY_LEASE: Final = "deliver/"
 """The lease of a call to an app has this name, followed by the ticket's id. `Registry.due` asks for it."""
 DELETION_LEASE: Final = "delete/"
 """The same for the deletion of what an ended upload has left."""
+TICKETS_AT_A_TIME: Final = 200
+"""Other greenlets may run after this many tickets, and where tickets are far away, one call reads as many."""
 
 
 class Registry(Protocol):

@@ -79,11 +79,11 @@ def decode_all(latest: dict[str, bytes]) -> tuple[list[Ticket], dict[str, Damage
 
 def encode(ticket: Ticket) -> bytes:
     """Returns the ticket as JSON, in one line. Each change of a ticket does this, so msgspec does it."""
-    rest = ticket.at_rest()
+    persisted = ticket.persisted()
     try:
-        content = _encoder.encode(rest).replace(b'"token":"",', b"")  # a string can't have bare quotes
+        content = _encoder.encode(persisted).replace(b'"token":"",', b"")  # a string can't have bare quotes
     except UnicodeEncodeError:  # a name with half of a character; JSON has it, and UTF-8 does not
-        fields = {name: getattr(rest, name) for name in _TYPES}
+        fields = {name: getattr(persisted, name) for name in _TYPES}
         content = json.dumps(fields, ensure_ascii=False).encode("utf-8", "surrogatepass")
     return b'{"version": %d, "ticket": %s}' % (VERSION, content)
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import StorageFailed
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import Ticket, short_id
 from incoming.registry.append_log import AppendLog, sync_directory
 from incoming.registry.clock import ClockFile, ClockState, boot_id
 from incoming.registry.compaction import Compaction
@@ -104,7 +104,7 @@ class Journal:
         apply_entries(latest, self._log.payloads())
         found, damaged = decode_all(latest)
         for ticket_id, why in damaged.items():
-            about = {"ticket": ticket_id[:8], "error": why}
+            about = {"ticket": short_id(ticket_id), "error": why}
             log.error("journal entry %(ticket)s is damaged: %(error)s", about)
             del latest[ticket_id]
         self._known_damage = self._log.damage

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Final
 
-from incoming.core.due import Times, due_at_s, is_due, rest_times_s
+from incoming.core.due import Times, due_at_s, is_due, state_timeouts_s
 from incoming.core.errors import StorageFailed, StorageFull, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event
 from incoming.core.stats import Counters
 from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.registry import TICKETS_AT_A_TIME
 from incoming.registry.due_index import DueIndex
 from incoming.registry.entries import ticket_entry, tombstone
 from incoming.registry.group_commit import GroupCommit
@@ -24,9 +25,6 @@ log = logging.getLogger(__name__)
 
 BETWEEN_STEPS_S: Final = 0.002
 """The event loop's own time between two steps of compaction. A step takes about half as long."""
-
-TICKETS_AT_A_TIME: Final = 200
-"""After so many tickets, other greenlets may run."""
 
 
 class MemoryRegistry:
@@ -46,7 +44,7 @@ class MemoryRegistry:
         self._journal = journal
         self._commits = GroupCommit(runtime, journal.append)
         self._is_compacting = False
-        self._rest_s = rest_times_s(times)
+        self._timeouts_s = state_timeouts_s(times)
         self._due = DueIndex()
         self._runtime = runtime
         self._clock = clock
@@ -66,7 +64,7 @@ class MemoryRegistry:
         now_s = self._clock.now_s()
         for ticket in tickets:
             self._tickets[ticket.id] = found = ticket.recovered(now_s)
-            self._due.add(found.id, due_at_s(found, self._rest_s))
+            self._due.add(found.id, due_at_s(found, self._timeouts_s))
             if found.state is not ticket.state:
                 self._not_kept.add(ticket.id)
 
@@ -89,7 +87,7 @@ class MemoryRegistry:
         """See registry.Registry."""
         self._append(ticket_entry(ticket))
         self._tickets[ticket.id] = ticket
-        self._due.add(ticket.id, due_at_s(ticket, self._rest_s))
+        self._due.add(ticket.id, due_at_s(ticket, self._timeouts_s))
         self._unfinished[ticket.app] += 1
         self._counters.issued += 1
 
@@ -117,14 +115,14 @@ class MemoryRegistry:
                 raise IllegalTransition(old.state, event)
             now_s = self._clock.now_s()
             new = old.apply(event, now_s)
-            if not new.rests_as(old) or ticket_id in self._waiting:
+            if not new.has_same_entry(old) or ticket_id in self._waiting:
                 if may_wait:
                     self._waiting.add(ticket_id)
                 else:
                     self._write(old, new, now_s)
                     self._waiting.discard(ticket_id)
             self._tickets[ticket_id] = new
-            self._due.move(ticket_id, due_at_s(old, self._rest_s), due_at_s(new, self._rest_s))
+            self._due.move(ticket_id, due_at_s(old, self._timeouts_s), due_at_s(new, self._timeouts_s))
             if old.state in RECEIVING and new.state not in RECEIVING:
                 self._finished(new)
             self._counters.changed(old, event, new)
@@ -176,7 +174,7 @@ class MemoryRegistry:
             ticket = self._tickets.pop(ticket_id, None)
             self._waiting.discard(ticket_id)
             if ticket:
-                self._due.remove(ticket_id, due_at_s(ticket, self._rest_s))
+                self._due.remove(ticket_id, due_at_s(ticket, self._timeouts_s))
             if ticket and ticket.state in RECEIVING:
                 self._finished(ticket)
 
@@ -199,5 +197,5 @@ class MemoryRegistry:
             if not number % TICKETS_AT_A_TIME:
                 self._runtime.yield_if_due()
             ticket = self._tickets.get(ticket_id)
-            if ticket and is_due(ticket, self._rest_s, now_s):
+            if ticket and is_due(ticket, self._timeouts_s, now_s):
                 yield ticket

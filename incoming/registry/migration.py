@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
+from incoming.core.ticket import short_id
 from incoming.registry.entries import DamagedEntry, decode, ticket_entry
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ class OldEntries:
                 self._set_aside(file, exc)
             except OSError as exc:
                 # It may be intact: the disk fails, or descriptors are missing. The next start tries again.
-                about = {"ticket": file.stem[:8], "error": exc}
+                about = {"ticket": short_id(file.stem), "error": exc}
                 log.error(
                     "journal entry %(ticket)s can't be read: %(error)s. The next start tries again", about
                 )
@@ -48,7 +49,7 @@ class OldEntries:
         self._migrated.clear()
 
     def _set_aside(self, file: Path, why: Exception) -> None:
-        about = {"ticket": file.stem[:8], "error": why, "damaged_dir": self._damaged_dir}
+        about = {"ticket": short_id(file.stem), "error": why, "damaged_dir": self._damaged_dir}
         log.error("journal entry %(ticket)s is damaged: %(error)s. It is set aside in %(damaged_dir)s", about)
         try:
             self._damaged_dir.mkdir(mode=0o700, exist_ok=True)

@@ -28,7 +28,7 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.networks import Networks, address, reached
 from incoming.core.rate_limit import Pace
-from incoming.core.ticket import FOLDER, Ticket
+from incoming.core.ticket import FOLDER, Ticket, short_id
 from incoming.core.units import MIB
 from incoming.storage import Room, Storage, Writer
 from incoming.uploads.context import UploadContext
@@ -287,7 +287,7 @@ class Admission:
             return False
         for other_id in yielding:
             budget.lapse(other_id)
-            about = {"ticket": other_id[:8], "other": ticket.short_id}
+            about = {"ticket": short_id(other_id), "other": ticket.short_id}
             log.info("upload %(ticket)s: idle since its start, its reserved space goes to %(other)s", about)
         return True
 

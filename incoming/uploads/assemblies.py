@@ -22,7 +22,7 @@ from incoming.core.errors import (
 from incoming.core.file_name import bare_file_name
 from incoming.core.lifecycle import RECEIVING, Assemble, PlanAssembly
 from incoming.core.parts import NO_PARTS
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import Ticket, short_id
 from incoming.runtime.base import Signal
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.uploads.integrity import Integrity
@@ -133,7 +133,7 @@ class Assemblies:
         except Exception as exc:
             defect = None if isinstance(exc, IncomingError) else exc
             assembling.error = exc if isinstance(exc, IncomingError) else InternalError()
-            about = {"ticket": ticket_id[:8], "error": exc}
+            about = {"ticket": short_id(ticket_id), "error": exc}
             log.error(
                 "upload %(ticket)s: its parts can't become the file yet: %(error)s", about, exc_info=defect
             )

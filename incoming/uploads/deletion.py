@@ -15,7 +15,7 @@ from typing import Final
 from incoming.core.due import is_deletion_due
 from incoming.core.errors import IncomingError, StorageFailed, StorageFull, UnknownTicket
 from incoming.core.lifecycle import ENDED, Deleted
-from incoming.core.ticket import Ticket
+from incoming.core.ticket import Ticket, short_id
 from incoming.registry import DELETION_LEASE
 from incoming.uploads.context import UploadContext
 from incoming.uploads.retry_queue import RetryQueue
@@ -160,7 +160,7 @@ class Deletion:
         defect = None if isinstance(exc, IncomingError) else exc
         level = logging.DEBUG if ticket_id in self._failed and not defect else logging.WARNING
         self._failed.add(ticket_id)
-        about = {"ticket": ticket_id[:8], "error": exc}
+        about = {"ticket": short_id(ticket_id), "error": exc}
         log.log(level, NOT_DELETED, about, exc_info=defect)
 
     def _delete_leased(self, ticket_id: str) -> None:

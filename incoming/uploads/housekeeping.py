@@ -14,11 +14,11 @@ from functools import partial
 from itertools import islice
 from typing import Final
 
-from incoming.core.due import is_due, rest_times_s
+from incoming.core.due import is_due, state_timeouts_s
 from incoming.core.errors import IncomingError, TakenOver, UnknownTicket, WrongState
 from incoming.core.lifecycle import ARRIVED, ENDED, RECEIVING, State
-from incoming.core.ticket import Ticket
-from incoming.registry import Registry, TicketIndex
+from incoming.core.ticket import Ticket, short_id
+from incoming.registry import TICKETS_AT_A_TIME, Registry, TicketIndex
 from incoming.settings.table import Settings
 from incoming.storage import Inventory, Storage
 from incoming.uploads.context import UploadContext
@@ -37,13 +37,9 @@ CHECKPOINTS_PER_S: Final = 50.0
 SHARES_INTERVAL_S: Final = 3.0
 SWEEP_FAILED: Final = "housekeeping failed, it is repeated: %(error)s"
 STRAYS_NAMED: Final = 5
-SHORT_NAME_CHARS: Final = 8
-"""The log never shows a whole id: it would be a secret if its ticket were found again."""
 STRAYS: Final = (
     "%(count)d entries of data/ belong to no known ticket (%(size_bytes)d bytes): %(names)s. They are kept"
 )
-TICKETS_AT_A_TIME: Final = 200
-"""Other greenlets may run after this many tickets."""
 MAY_HAVE_BYTES: Final = (State.PAUSED, State.WAITING, State.FAILED)
 """The states without anything under way in which a file is needed."""
 
@@ -205,7 +201,7 @@ def _report_strays(context: UploadContext, inventory: Inventory) -> None:
         log.warning("data/ can't be listed: %(error)s", {"error": exc})
         return
     if strays.names:
-        names = ", ".join(name[:SHORT_NAME_CHARS] for name in strays.names[:STRAYS_NAMED])
+        names = ", ".join(short_id(name) for name in strays.names[:STRAYS_NAMED])
         names += ", ..." if len(strays.names) > STRAYS_NAMED else ""
         log.warning(STRAYS, {"count": len(strays.names), "size_bytes": strays.size_bytes, "names": names})
 
@@ -299,15 +295,15 @@ def _due_act(uploads: Uploads, ticket: Ticket) -> Act | None:
         return None if uploads.retry_queue.waits(ticket.id, now_s) else _retry
     if uploads.deletion.is_missing(ticket):
         return _delete
-    rested = is_due(ticket, rest_times_s(uploads.context.settings), now_s)
+    timed_out = is_due(ticket, state_timeouts_s(uploads.context.settings), now_s)
     match ticket.state:
-        case State.ISSUED | State.PAUSED if rested:
+        case State.ISSUED | State.PAUSED if timed_out:
             return _end_idle
-        case State.WAITING if rested:
+        case State.WAITING if timed_out:
             return _lapse
-        case State.FAILED if rested:
+        case State.FAILED if timed_out:
             return _end_failed
-        case State.FINISHED | State.CANCELLED | State.EXPIRED if rested and ticket.settled:
+        case State.FINISHED | State.CANCELLED | State.EXPIRED if timed_out and ticket.may_be_forgotten:
             return _forget
         case State.UPLOADING if uploads.is_abandoned(ticket):
             return _pause

@@ -18,10 +18,9 @@ from typing import Final
 from incoming.core.backend_requests import Listing
 from incoming.core.lifecycle import State
 from incoming.core.ticket import SHORT_ID_CHARS, Ticket
-from incoming.registry import Registry, TicketIndex
+from incoming.registry import TICKETS_AT_A_TIME, Registry, TicketIndex
 from incoming.runtime.base import Runtime
 
-TICKETS_AT_A_TIME: Final = 200
 FIRST: Final = (
     State.UPLOADING, State.FAILED, State.HANDING_OVER, State.WAITING, State.PAUSED, State.ISSUED,
 )  # fmt: skip

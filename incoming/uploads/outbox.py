@@ -20,7 +20,7 @@ from incoming.core.folder_arrival import FolderArrival
 from incoming.core.lifecycle import CALLED_OFF, Confirm, Lapse, Post, Refuse, State, Told, Wait
 from incoming.core.news import HandedOver, News, NotHandedOver, WaitingForApp
 from incoming.core.object_address import ObjectAddress
-from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.core.ticket import IllegalTransition, Ticket, short_id
 from incoming.handover import answers, callbacks
 from incoming.handover.http_client import HttpClient
 from incoming.registry import DELIVERY_LEASE
@@ -168,7 +168,7 @@ class Outbox:
         except Exception as exc:
             # The disk is full or failing, or we have a defect: the news stays, and is brought later.
             defect = None if isinstance(exc, StorageFull | StorageFailed) else exc
-            about = {"ticket": ticket_id[:8], "error": exc}
+            about = {"ticket": short_id(ticket_id), "error": exc}
             log.error("upload %(ticket)s: the app could not be notified: %(error)s", about, exc_info=defect)
             self._put_off.add(ticket_id)
             self._runtime.spawn_later(self._settings.handover_retry_max_s, self.start, ticket_id)

@@ -19,10 +19,10 @@ from incoming.core.stats import Lag, Recent, Speeds, SpeedsElsewhere, StoreFigur
 from incoming.core.ticket import Ticket
 from incoming.core.units import MIB
 from incoming.runtime.base import ServiceClock
+from incoming.uploads.cluster import Cluster, SingleProcess
 from incoming.uploads.listing import Totals, look
 from incoming.uploads.parts import part_ids
 from incoming.uploads.service import Uploads
-from incoming.uploads.surroundings import Alone, Surroundings
 
 log = logging.getLogger(__name__)
 
@@ -45,9 +45,9 @@ WITH_BYTES: Final = (State.PAUSED, State.UPLOADING)
 class Overview:
     """Looks at the service, and changes nothing."""
 
-    def __init__(self, uploads: Uploads, surroundings: Surroundings | None = None) -> None:
-        """Without `surroundings`, the process is alone."""
-        self.surroundings: Surroundings = surroundings or Alone(uploads.context.leases)
+    def __init__(self, uploads: Uploads, cluster: Cluster | None = None) -> None:
+        """Without `cluster`, this is the only process."""
+        self.cluster: Cluster = cluster or SingleProcess(uploads.context.leases)
         self.speeds = Speeds()
         self.lag = Lag()
         self.counters = uploads.context.counters
@@ -59,7 +59,7 @@ class Overview:
         self._clock = uploads.context.clock
         self._elsewhere = SpeedsElsewhere()
         self._recent: dict[str, Recent] = {}
-        self._registry = self.surroundings.registry_word
+        self._registry = self.cluster.registry_word
         self._found = {"storage": "", self._registry: "", "room": ""}
         """The result of the last check of each: one of TROUBLES, or empty."""
         self._looking_at = "storage"
@@ -93,15 +93,15 @@ class Overview:
             others_bytes_per_s = self._others_bytes_per_s()
             moved = self._uploads.claims.take_moved()
             self.speeds.sample(now_s, self.counters.stored_bytes, moved, others_bytes_per_s)
-            self.surroundings.report(self.speeds.bytes_per_s, self.counters.connections)
-            for figures in self.surroundings.stores():
+            self.cluster.report(self.speeds.bytes_per_s, self.counters.connections)
+            for figures in self.cluster.stores():
                 self._recent.setdefault(figures.name, Recent()).look(figures, now_s)
         if now_s - self._disk_checked_at_s >= CHECK_DISK_EVERY_S:
             self._look_at_disk()
 
     def _others_bytes_per_s(self) -> int:
-        own_id = self.surroundings.own_id
-        return sum(one.bytes_per_s for one in self.surroundings.instances() if one.id != own_id)
+        own_id = self.cluster.own_id
+        return sum(one.bytes_per_s for one in self.cluster.instances() if one.id != own_id)
 
     def _look_at_disk(self) -> None:
         """Starts a check of the disk in the background, unless one runs. It may hang."""
@@ -195,13 +195,13 @@ class Overview:
             "totals": self._totals_as_json(found.totals(self._clock.now_s())),
             "history": {"interval_s": SAMPLE_EVERY_S, "bytes_per_s": self.speeds.history(asked.history)},
             "storages": [*self._context.storages.names],
-            "instances": [_instance(one) for one in self.surroundings.instances()],
-            "stores": [self._store(figures) for figures in self.surroundings.stores()],
+            "instances": [_instance(one) for one in self.cluster.instances()],
+            "stores": [self._store(figures) for figures in self.cluster.stores()],
         }
 
     def _more_words(self, with_clients: list[Ticket]) -> Callable[[Ticket], str]:
         """Returns what gives the words that a ticket does not have: its server and its client's address."""
-        holders = self.surroundings.holders([ticket.id for ticket in with_clients])
+        holders = self.cluster.holders([ticket.id for ticket in with_clients])
         source_of = self._uploads.admission.source_of
         return lambda ticket: f"{holders.get(ticket.id, '')}\n{source_of(ticket)}"
 
@@ -241,7 +241,7 @@ class Overview:
         offsets = closed | open_files
         offsets |= self._lengths_in_parts([ticket for ticket in tickets if ticket.is_in_parts])
         pieces = {t.id: part_ids(t) if t.is_in_parts else [t.id] for t in tickets}
-        holders = self.surroundings.holders([one for ids in pieces.values() for one in ids])
+        holders = self.cluster.holders([one for ids in pieces.values() for one in ids])
         return [
             self._row(ticket, _offset(ticket, offsets), now_s, pieces[ticket.id], holders)
             for ticket in tickets

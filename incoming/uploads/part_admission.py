@@ -57,7 +57,7 @@ class PartAdmission(Admission):
 
     def limit_bytes(self, ticket: Ticket) -> int:
         """Returns how large a part may be: what the other parts leave of the ticket's limit."""
-        ticket_id, own_number = _split(ticket.id)
+        ticket_id, own_number = split_part_id(ticket.id)
         whole = self._registry.get(ticket_id)
         others = [part for part in whole.parts.present if part.number != own_number] if whole.parts else []
         counted_bytes = 0
@@ -99,15 +99,8 @@ class PartAdmission(Admission):
         return self._parts(ticket).accounted_bytes(whole_id, part)
 
     def _whole_and_part(self, upload_id: str) -> tuple[str, tuple[Part]]:
-        ticket_id, number = _split(upload_id)
+        ticket_id, number = split_part_id(upload_id)
         parts = self._registry.get(ticket_id).parts
         if parts is None:
             raise UnknownPart
         return ticket_id, (parts.get(number),)
-
-
-def _split(upload_id: str) -> tuple[str, int]:
-    found = split_part_id(upload_id)
-    if found is None:
-        raise UnknownPart
-    return found

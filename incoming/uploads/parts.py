@@ -83,7 +83,7 @@ class PartUploads:
 
         A ticket that was called off has forgotten its parts.
         """
-        ticket_id, number = _split(upload_id)
+        ticket_id, number = split_part_id(upload_id)
         ticket = self._registry.get(ticket_id)
         return replace(ticket, id=upload_id) if ticket.state in CALLED_OFF else ticket.of_part(number)
 
@@ -113,7 +113,7 @@ class PartUploads:
             except IncomingError:
                 self.admission.release(upload.id)
                 raise
-        about = upload.for_log(part=_split(upload.id)[1])
+        about = upload.for_log(part=split_part_id(upload.id)[1])
         log.info("upload %(ticket)s: part %(part)d created, of %(length_bytes)s bytes", about)
         return upload.id
 
@@ -134,7 +134,7 @@ class PartUploads:
         lease_s: float | None,
     ) -> ClaimedUpload:  # fmt: skip
         self.check_running()
-        ticket_id, number = _split(upload_id)
+        ticket_id, number = split_part_id(upload_id)
         self.examine(ticket_id)
         with self.claims.lock(ticket_id), self.claims.lock(upload_id) as live:
             ticket = self._registry.get(ticket_id)
@@ -206,7 +206,7 @@ class PartUploads:
             claim.update_offsets(writer)
             is_complete = writer.durable_offset == upload.length_bytes
         if is_complete:
-            self._on_complete(_split(upload.id)[0])
+            self._on_complete(split_part_id(upload.id)[0])
         return claim.pace.delay_s(len(chunk), self.context.runtime.now_s())
 
     def _writer(self, claim: ClaimedUpload, live: LiveUpload) -> PartWriter:
@@ -221,7 +221,7 @@ class PartUploads:
         StorageFailed.
         """
         upload = claim.ticket
-        ticket_id, number = _split(upload.id)
+        ticket_id, number = split_part_id(upload.id)
         with self.claims.lock(ticket_id), self.claims.lock(upload.id) as live:
             writer = self._writer(claim, live)
             ticket = self._measure(self._registry.get(ticket_id), upload, writer, length_bytes)
@@ -230,7 +230,7 @@ class PartUploads:
             self.admission.reserve(claim.ticket, writer)
             is_complete = writer.durable_offset == length_bytes
         if is_complete:
-            self._on_complete(_split(upload.id)[0])
+            self._on_complete(split_part_id(upload.id)[0])
 
     def prove(self, claim: ClaimedUpload) -> None:
         """Does nothing: what is said of a part with its claim counts at once; see `Uploads.prove`."""
@@ -238,7 +238,7 @@ class PartUploads:
     def _measure(self, ticket: Ticket, upload: Ticket, writer: Writer, length_bytes: int) -> Ticket:
         """Returns the ticket with the length of one part. Raises as `set_length`."""
         self.admission.check(upload, length_bytes)
-        event = SetPartLength(_split(upload.id)[1], length_bytes, writer.durable_offset)
+        event = SetPartLength(split_part_id(upload.id)[1], length_bytes, writer.durable_offset)
         self.check_length(ticket.apply(event, self.context.clock.now_s()))
         self.admission.make_room_for_length(upload, length_bytes, writer, writer.taken_bytes)
         return self._registry.change(ticket.id, event, seen=ticket)
@@ -278,7 +278,7 @@ class PartUploads:
             claim.update_offsets(writer)
             is_complete = writer.durable_offset == claim.ticket.length_bytes
         if is_complete:
-            self._on_complete(_split(claim.ticket.id)[0])
+            self._on_complete(split_part_id(claim.ticket.id)[0])
 
     def discard_unchecked(self, claim: ClaimedUpload) -> None:
         """Discards the bytes that do not count. Raises why the claim was lost, StorageFailed."""
@@ -292,14 +292,14 @@ class PartUploads:
 
     def release(self, claim: ClaimedUpload) -> None:
         """Ends a claim of a part; see `Uploads.release`. Raises nothing."""
-        ticket_id, _ = _split(claim.ticket.id)
+        ticket_id, _ = split_part_id(claim.ticket.id)
         with self.claims.lock(ticket_id), self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 self._let_go(ticket_id, claim, live)
 
     def end_lease(self, upload_id: str, token: str) -> bool:
         """Releases a part whose client has not come back in time. Returns False if it did meanwhile."""
-        ticket_id, _ = _split(upload_id)
+        ticket_id, _ = split_part_id(upload_id)
         with self.claims.lock(ticket_id), self.claims.lock(upload_id) as live:
             now_s = self.context.clock.now_s()
             if not self.context.leases.release(upload_id, token, expired_at_s=now_s):
@@ -329,7 +329,7 @@ class PartUploads:
 
     def delete(self, upload_id: str) -> None:
         """Discards a part. Raises UnknownTicket, UnknownPart, and WrongState if the file is made of it."""
-        ticket_id, number = _split(upload_id)
+        ticket_id, number = split_part_id(upload_id)
         with self.claims.lock(ticket_id), self.claims.lock(upload_id) as live:
             ticket = self._registry.get(ticket_id)
             self.whole.check(ticket, None)
@@ -356,7 +356,7 @@ class PartUploads:
         """
         upload = self.ticket(upload_id)
         self.whole.check(upload, None)
-        ticket_id, number = _split(upload_id)
+        ticket_id, number = split_part_id(upload_id)
         offset_bytes = upload.length_bytes or 0
         whole = self._registry.get(ticket_id)
         if whole.is_in_parts:
@@ -438,10 +438,3 @@ def _has_all(claim: ClaimedUpload) -> bool:
 
 def _newest_part(ticket: Ticket) -> Ticket:
     return ticket.of_part((ticket.parts or NO_PARTS).created)
-
-
-def _split(upload_id: str) -> tuple[str, int]:
-    found = split_part_id(upload_id)
-    if found is None:
-        raise UnknownPart
-    return found

@@ -14,7 +14,7 @@ from typing import Final
 
 from incoming.core.errors import IncomingError
 from incoming.core.stats import Counters
-from incoming.core.ticket import SHORT_ID_CHARS
+from incoming.core.ticket import short_id
 from incoming.runtime.logs import LogRateLimit, SourceLogLimit
 
 log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class Refusals:
         is_for_operator = error.http_status in _FOR_THE_OPERATOR or error.http_status >= 500
         level = logging.WARNING if is_for_operator else logging.INFO
         if ticket_id:
-            fields["ticket"] = ticket_id[:SHORT_ID_CHARS]
+            fields["ticket"] = short_id(ticket_id)
             log.log(level, "upload %(ticket)s: %(what)s refused (%(code)s): %(reason)s%(more)s", fields)
         else:
             log.log(level, "%(what)s refused (%(code)s): %(reason)s%(more)s", fields)

@@ -59,7 +59,7 @@ from incoming.core.lifecycle import (
     State,
 )
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
-from incoming.core.parts import split_part_id
+from incoming.core.parts import is_part_id
 from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import IllegalTransition, Ticket
@@ -817,7 +817,7 @@ class Uploads:
 
     def release(self, claim: ClaimedUpload) -> None:
         """Ends a claim: its client is gone, or pauses. A lost claim is not an error. Raises nothing."""
-        if split_part_id(claim.ticket.id):
+        if is_part_id(claim.ticket.id):
             self.parts.release(claim)
             return
         if claim.acknowledged_bytes < claim.taken_bytes and not claim.lost:
@@ -979,7 +979,7 @@ class Uploads:
         ended = 0
         self.claims.release_again()
         for ticket_id, token in self.context.leases.expired(self.context.clock.now_s()):
-            if split_part_id(ticket_id):
+            if is_part_id(ticket_id):
                 ended += self.parts.end_lease(ticket_id, token)
                 continue
             with self.claims.lock(ticket_id) as live:
@@ -1030,7 +1030,7 @@ class Uploads:
         With `arrived_only` it is about clients that wait for their app, which are few.
         """
         for claim in self.claims.holders():
-            if split_part_id(claim.ticket.id) or (arrived_only and claim.ticket.state in RECEIVING):
+            if is_part_id(claim.ticket.id) or (arrived_only and claim.ticket.state in RECEIVING):
                 continue
             with contextlib.suppress(IncomingError):  # the next call does better
                 ticket = self._registry.get(claim.ticket.id)

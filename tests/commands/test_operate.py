@@ -114,7 +114,7 @@ def test_an_upload_is_cancelled_by_the_beginning_of_its_id(
         "cancelled by the operator of the upload server",
     )
     again = run(server, "retry", ticket_id[:8])
-    assert (again.returncode, again.stderr) == (1, "The upload is cancelled: it is not the time for this.\n")
+    assert (again.returncode, again.stderr) == (1, "This is not possible: the upload is cancelled.\n")
 
 
 @pytest.mark.parametrize(

@@ -108,6 +108,8 @@ def test_a_second_storage_is_added_and_taken_away_as_soon_as_nothing_needs_it(
         assert sorted(one.fields["filename"][:5] for one in app.wait_for(2)) == sorted(
             (str(tmp_path)[:5], "s3://")
         )
-        wait_until(lambda: all(one.settled for one in server.journaled().values()), "nothing needs S3")
+        wait_until(
+            lambda: all(one.may_be_forgotten for one in server.journaled().values()), "nothing needs S3"
+        )
     with RunningServer(tmp_path / "storage") as server:
         assert listed(server)["storages"] == ["local"]

@@ -110,7 +110,7 @@ SENTENCES: list[tuple[errors.IncomingError, str]] = [
     (errors.UnsupportedChecksum("sha1, md5"), "supports sha1, md5"),
     (errors.ChecksumMismatch(), "Nothing of it was stored"),
     (errors.DigestMismatch(), "was cancelled"),
-    (IllegalTransition(State.WAITING, Release()), "The upload is waiting"),
+    (IllegalTransition(State.WAITING, Release()), "the upload is waiting"),
 ]
 
 

@@ -111,7 +111,7 @@ def test_a_restart_forgets_nothing_that_version_2_needs(state: State) -> None:
         ticket_in(state), needs_proof=True, last_modified_ms=5, crc32c=0, sha256="ab", wants_sha256=True,
         metadata="{}", max_bytes_per_s=9,
     )  # fmt: skip
-    kept = ticket.at_rest().recovered(NOW_S)
+    kept = ticket.persisted().recovered(NOW_S)
     assert kept == replace(ticket, epoch=0, token="", deliveries=kept.deliveries, state=kept.state,
                            changed_at_s=kept.changed_at_s)  # fmt: skip
 

@@ -18,6 +18,7 @@ from incoming.core.parts import (
     Part,
     UploadParts,
     are_adjacent,
+    is_part_id,
     next_start_bytes,
     part_id,
     read,
@@ -172,7 +173,9 @@ def test_a_long_address_is_not_kept(size: int, is_kept: bool) -> None:
 
 @pytest.mark.parametrize("number", [1, 7, 1000])
 def test_the_id_of_a_part_names_its_ticket_and_its_number(number: int) -> None:
-    assert split_part_id(part_id("the-ticket", number)) == ("the-ticket", number)
+    upload_id = part_id("the-ticket", number)
+    assert is_part_id(upload_id)
+    assert split_part_id(upload_id) == ("the-ticket", number)
 
 
 @pytest.mark.parametrize(
@@ -186,11 +189,15 @@ def test_the_id_of_a_part_names_its_ticket_and_its_number(number: int) -> None:
         "t/parts/x",
         "t/parts/1/",
         "t/u/parts/1",
+        "/parts/1",
+        "t/part/1",
         "t/parts/9999999999",
     ],
 )
 def test_anything_else_is_not_the_id_of_a_part(upload_id: str) -> None:
-    assert split_part_id(upload_id) is None
+    assert not is_part_id(upload_id)
+    with pytest.raises(UnknownPart):
+        split_part_id(upload_id)
 
 
 # --- in the journal ------------------------------------------------------------------------------------

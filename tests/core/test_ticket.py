@@ -132,7 +132,7 @@ def test_any_other_event_is_refused_and_changes_nothing(state: State, name: str)
 
 
 def test_a_refused_event_is_a_412_that_names_the_state_in_words() -> None:
-    with pytest.raises(WrongState, match=r"The upload is handing over: ") as refusal:
+    with pytest.raises(WrongState, match=r"the upload is handing over\.$") as refusal:
         ticket_in(State.HANDING_OVER).apply(Cancel("no"), NOW_S)
     assert refusal.value.http_status == 412
 
@@ -341,7 +341,7 @@ def test_what_is_left_out_of_a_folder_ends_the_checkpoints_behind_its_beginning(
 
 def test_a_restart_keeps_the_mark() -> None:
     ticket = replace(ticket_in(State.UPLOADING), checked_bytes=7)
-    assert ticket.at_rest().recovered(NOW_S).checked_bytes == 7
+    assert ticket.persisted().recovered(NOW_S).checked_bytes == 7
 
 
 def test_a_new_ticket_is_issued_and_empty() -> None:
@@ -398,7 +398,7 @@ def test_a_ticket_is_settled_once_finished_or_once_the_app_knows_that_it_was_cal
     state: State, app_told: bool
 ) -> None:
     ticket = replace(ticket_in(state), app_told=app_told)
-    assert ticket.settled is (state is State.FINISHED or (state in CALLED_OFF and app_told))
+    assert ticket.may_be_forgotten is (state is State.FINISHED or (state in CALLED_OFF and app_told))
 
 
 @pytest.mark.parametrize("state", State)
@@ -411,7 +411,7 @@ def test_only_a_finished_file_that_the_app_wanted_to_move_is_not_ours(state: Sta
 @pytest.mark.parametrize("state", State)
 def test_claims_and_calls_die_with_the_process_and_nothing_else_does(state: State) -> None:
     ticket = ticket_in(state)
-    assert ticket.at_rest() == replace(ticket, epoch=0, token="", deliveries=0)
+    assert ticket.persisted() == replace(ticket, epoch=0, token="", deliveries=0)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state not in (State.UPLOADING, *ARRIVED)])
@@ -433,7 +433,7 @@ AGAIN: dict[State, list[Event]] = {
 
 @pytest.mark.parametrize("state", AGAIN)
 def test_after_a_restart_the_next_call_to_the_app_counts_as_a_repeated_one(state: State) -> None:
-    ticket = ticket_in(state).at_rest().recovered(NOW_S)
+    ticket = ticket_in(state).persisted().recovered(NOW_S)
     assert ticket == replace(ticket_in(state), epoch=0, token="", deliveries=1)
     for event in AGAIN[state]:
         ticket = ticket.apply(event, NOW_S)
@@ -490,11 +490,11 @@ def test_a_restart_at_any_moment_keeps_where_a_ticket_stands(life: list[Event], 
     for event in life[:restart_at]:
         with suppress(IllegalTransition, LengthMismatch):
             ticket = ticket.apply(event, 1.0)
-    recovered = ticket.at_rest().recovered(2.0)
+    recovered = ticket.persisted().recovered(2.0)
     kept = State.PAUSED if ticket.state is State.UPLOADING else ticket.state
     assert recovered.state is kept
-    assert recovered.at_rest() == replace(
-        ticket.at_rest(), state=kept, changed_at_s=2.0 if kept is not ticket.state else ticket.changed_at_s
+    assert recovered.persisted() == replace(
+        ticket.persisted(), state=kept, changed_at_s=2.0 if kept is not ticket.state else ticket.changed_at_s
     )
 
 
@@ -574,6 +574,6 @@ def test_an_app_is_a_host_and_port_however_they_are_spelled(app: str, urls: list
 @pytest.mark.parametrize("state", sorted(ENDED))
 def test_an_upload_that_has_left_files_is_not_settled_before_they_are_deleted(state: State) -> None:
     ended = replace(ticket_in(state), app_told=True, to_delete=True)
-    assert not ended.settled
-    assert ended.apply(Deleted(), NOW_S).settled
+    assert not ended.may_be_forgotten
+    assert ended.apply(Deleted(), NOW_S).may_be_forgotten
     assert ended.apply(Deleted(), NOW_S).changed_at_s == ended.changed_at_s

@@ -189,7 +189,7 @@ def test_no_order_of_events_breaks_a_ticket_in_parts(life: list[Event], length_b
         with suppress(WrongState, LengthMismatch, InParts, NotInParts, UnknownPart, BadAssembly):
             before, ticket = ticket, ticket.apply(event, float(now_s))
             assert before.state in RECEIVING or ticket.state not in RECEIVING
-            assert decode(encode(ticket), ID) == ticket.at_rest()
+            assert decode(encode(ticket), ID) == ticket.persisted()
             assert not ticket.is_in_parts or ticket.state in (State.UPLOADING, State.PAUSED)
             assert not (before.is_in_parts and ticket.state in ARRIVED)
             if before.parts and ticket.parts:

@@ -192,7 +192,7 @@ class Uploading(RuleBasedStateMachine):
         assert self._seen(expected.id) == _as_seen(expected), expected
         real = self.house.ticket(expected.id)
         kept = self.kept[real.id]
-        assert kept == real.at_rest() or kept.recovered(real.changed_at_s) == real.at_rest()
+        assert kept == real.persisted() or kept.recovered(real.changed_at_s) == real.persisted()
         assert real.changed_at_s == expected.changed_at_s, (real, expected)
         assert real.deliveries == expected.deliveries
         assert self.calls.get(real.id, 0) == expected.calls, expected
@@ -584,7 +584,7 @@ class TwoInstancesOnRedis(TwoInstances):
 
     def _kept(self) -> dict[str, Ticket]:
         """See Uploading: Redis has all of them."""
-        return {ticket.id: ticket.at_rest() for ticket in self.world.registry.tickets()}
+        return {ticket.id: ticket.persisted() for ticket in self.world.registry.tickets()}
 
     def teardown(self) -> None:
         """See RuleBasedStateMachine."""

@@ -16,7 +16,7 @@ from incoming.core.news import Interrupted
 from incoming.core.progress import Progress
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
 from incoming.http_uploads.body import BodyBroken, BodyInterrupted, RequestBody
-from incoming.http_uploads.transfer import LEASE_S, FileDescription, Place, Transfer
+from incoming.http_uploads.transfer import LEASE_S, FileDescription, SessionPosition, Transfer
 from incoming.http_uploads.transfers import PARKED_S, Transfers
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.uploads.housekeeping import sweep
@@ -128,7 +128,7 @@ class Sending:
         check: Check | None = None,
         *,
         after: Callable[[Transfer], Any] = lambda _: None,
-        place: Place | None = None,
+        position: SessionPosition | None = None,
         receive: Callable[..., None] = Transfer.receive,
     ) -> None:
         self.body = body
@@ -138,9 +138,9 @@ class Sending:
 
         def run() -> None:
             try:
-                with transfers.claim(ticket_id, said, place=place) as transfer:
-                    if place:
-                        transfer.check_offset(place.offset_bytes)
+                with transfers.claim(ticket_id, said, position=position) as transfer:
+                    if position:
+                        transfer.check_offset(position.offset_bytes)
                     receive(transfer, as_body(body), *([check] if check else []))
                     self.result = after(transfer)
             except errors.IncomingError as exc:
@@ -174,7 +174,7 @@ def test_a_body_is_stored_and_its_upload_resumes_at_its_end(house: House, transf
     ticket_id = house.new_ticket()
     assert send(house, transfers, ticket_id, DATA[:5000], len(DATA)).error is None
     assert house.file(ticket_id).read_bytes()[:5000] == DATA[:5000]
-    assert transfers.settle(ticket_id).offset_bytes == 5000
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == 5000
     assert send(house, transfers, ticket_id, DATA[5000:], None).error is None
     assert house.file(ticket_id).read_bytes() == DATA
 
@@ -191,7 +191,7 @@ def test_what_had_arrived_before_a_connection_broke_is_stored(house: House, tran
     body = FakeBody(DATA[:3000], CUT, length_bytes=len(DATA))
     sending = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
     assert isinstance(sending.error, errors.IncompleteBody)
-    assert transfers.settle(ticket_id).offset_bytes == 3000
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == 3000
     assert house.state(ticket_id) is State.UPLOADING
 
 
@@ -250,7 +250,7 @@ def test_of_a_body_with_a_wrong_checksum_or_without_an_end_nothing_is_stored(
     body = FakeBody(content, end, length_bytes=None)
     sending = Sending(house, transfers, ticket_id, body, check=Check(content if end is CUT else b"other"))
     assert isinstance(sending.error, errors.IncompleteBody if end is CUT else errors.ChecksumMismatch)
-    assert transfers.settle(ticket_id).offset_bytes == len(b"before")
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == len(b"before")
     assert send(house, transfers, ticket_id, b" and after", None).error is None
     assert house.file(ticket_id).read_bytes()[:16] == b"before and after"
 
@@ -267,7 +267,7 @@ def test_no_restart_takes_bytes_that_wait_for_their_checksum_for_stored_ones(
     assert house.file(ticket_id).stat().st_size > 6
     assert transfers.look(ticket_id).offset_bytes == 6
     restarted = house.after_a_kill()
-    assert transfers_of(restarted).settle(ticket_id).offset_bytes == 6
+    assert transfers_of(restarted).progress_to_resume(ticket_id).offset_bytes == 6
 
 
 # --- takeover ----------------------------------------------------------------------------------------
@@ -291,7 +291,7 @@ def test_the_offset_that_a_client_asks_for_is_still_right_when_it_resumes(
     ticket_id = house.new_ticket()
     body = FakeBody(DATA[:2000], length_bytes=len(DATA))
     running = Sending(house, transfers, ticket_id, body, FileDescription(len(DATA)))
-    assert transfers.settle(ticket_id).offset_bytes == 2000
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == 2000
     body.send(DATA[2000:3000])
     house.runtime.settle()
     assert isinstance(running.error, errors.TakenOver)
@@ -350,8 +350,8 @@ def test_the_next_request_of_a_session_hears_that_the_server_stops(
         session = transfer.session
     house.uploads.stop()
     house.runtime.settle()
-    for place in (Place(session, 0), Place("another", 0)):
-        with pytest.raises(errors.Stopping), transfers.claim(ticket_id, FileDescription(), place=place):
+    for position in (SessionPosition(session, 0), SessionPosition("another", 0)):
+        with pytest.raises(errors.Stopping), transfers.claim(ticket_id, FileDescription(), position=position):
             pass
 
 
@@ -364,14 +364,14 @@ def test_an_upload_whose_client_does_not_come_back_pauses(house: House, transfer
     house.runtime.advance(2)
     sweep(house.uploads)
     assert house.state(ticket_id) is State.PAUSED
-    assert transfers.settle(ticket_id).offset_bytes == 100
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == 100
 
 
 def test_after_a_kill_an_upload_resumes_at_what_was_stored(house: House, transfers: Transfers) -> None:
     ticket_id = house.new_ticket()
     send(house, transfers, ticket_id, DATA[:100], len(DATA))
     again = house.after_a_kill()
-    assert transfers_of(again).settle(ticket_id).offset_bytes == 100
+    assert transfers_of(again).progress_to_resume(ticket_id).offset_bytes == 100
 
 
 # --- two requests of one session at a time -------------------------------------------------------------
@@ -384,8 +384,10 @@ def new_session(house: House, transfers: Transfers) -> tuple[str, str]:
         return ticket_id, transfer.session
 
 
-def in_session(house: House, transfers: Transfers, ticket_id: str, body: FakeBody, place: Place) -> Sending:
-    return Sending(house, transfers, ticket_id, body, FileDescription(9000), place=place)
+def in_session(
+    house: House, transfers: Transfers, ticket_id: str, body: FakeBody, position: SessionPosition
+) -> Sending:
+    return Sending(house, transfers, ticket_id, body, FileDescription(9000), position=position)
 
 
 def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_it(
@@ -393,8 +395,10 @@ def test_a_request_waits_for_the_one_of_its_session_that_sends_the_bytes_before_
 ) -> None:
     ticket_id, session = new_session(house, transfers)
     first = FakeBody(DATA[:1000], length_bytes=3000)
-    sending = in_session(house, transfers, ticket_id, first, Place(session, 0))
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[3000:4000]), Place(session, 3000))
+    sending = in_session(house, transfers, ticket_id, first, SessionPosition(session, 0))
+    second = in_session(
+        house, transfers, ticket_id, FakeBody(DATA[3000:4000]), SessionPosition(session, 3000)
+    )
     assert not sending.is_over and not second.is_over
     first.send(DATA[1000:3000])
     house.runtime.settle()
@@ -408,8 +412,10 @@ def test_a_request_waits_for_the_bytes_before_it_as_long_as_they_come_slowly(
 ) -> None:
     ticket_id, session = new_session(house, transfers)
     first = FakeBody(DATA[:1000], length_bytes=3000)
-    sending = in_session(house, transfers, ticket_id, first, Place(session, 0))
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[3000:4000]), Place(session, 3000))
+    sending = in_session(house, transfers, ticket_id, first, SessionPosition(session, 0))
+    second = in_session(
+        house, transfers, ticket_id, FakeBody(DATA[3000:4000]), SessionPosition(session, 3000)
+    )
     house.runtime.advance(10 * PARKED_S)
     assert not sending.is_over and not second.is_over
     first.send(DATA[1000:3000])
@@ -420,8 +426,10 @@ def test_a_request_waits_for_the_bytes_before_it_as_long_as_they_come_slowly(
 
 def test_two_requests_of_a_session_may_arrive_in_either_order(house: House, transfers: Transfers) -> None:
     ticket_id, session = new_session(house, transfers)
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[1000:2000]), Place(session, 1000))
-    first = in_session(house, transfers, ticket_id, FakeBody(DATA[:1000]), Place(session, 0))
+    second = in_session(
+        house, transfers, ticket_id, FakeBody(DATA[1000:2000]), SessionPosition(session, 1000)
+    )
+    first = in_session(house, transfers, ticket_id, FakeBody(DATA[:1000]), SessionPosition(session, 0))
     assert (first.error, second.error) == (None, None)
     assert house.file(ticket_id).read_bytes()[:2000] == DATA[:2000]
 
@@ -432,9 +440,9 @@ def test_any_other_request_takes_over_at_once(
 ) -> None:
     ticket_id, session = new_session(house, transfers)
     body = FakeBody(DATA[:1000], length_bytes=3000)
-    running = in_session(house, transfers, ticket_id, body, Place(session, 0))
-    place = None if offset_bytes is None else Place(session, offset_bytes)
-    with transfers.claim(ticket_id, FileDescription(9000), place=place) as transfer:
+    running = in_session(house, transfers, ticket_id, body, SessionPosition(session, 0))
+    position = None if offset_bytes is None else SessionPosition(session, offset_bytes)
+    with transfers.claim(ticket_id, FileDescription(9000), position=position) as transfer:
         assert transfer.offset_bytes == 1000
     body.send(DATA[1000:3000])
     house.runtime.settle()
@@ -445,7 +453,7 @@ def test_any_other_request_takes_over_at_once(
 def test_a_session_takes_an_upload_back_from_no_newer_claim(house: House, transfers: Transfers) -> None:
     ticket_id, session = new_session(house, transfers)
     newer = house.claim(ticket_id, 9000)
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 0))
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), SessionPosition(session, 0))
     assert isinstance(second.error, errors.TakenOver)
     house.uploads.write(newer.claim, memoryview(DATA[:10]))
 
@@ -454,15 +462,20 @@ def test_a_session_ends_with_the_process_and_not_with_its_lease(house: House, tr
     ticket_id, session = new_session(house, transfers)
     house.pass_time(LEASE_S + 1)
     assert house.state(ticket_id) is State.PAUSED
-    assert in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 0)).error is None
+    assert (
+        in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), SessionPosition(session, 0)).error
+        is None
+    )
     again = house.after_a_kill()
-    ended = in_session(again, transfers_of(again), ticket_id, FakeBody(DATA[:10]), Place(session, 10))
+    ended = in_session(
+        again, transfers_of(again), ticket_id, FakeBody(DATA[:10]), SessionPosition(session, 10)
+    )
     assert isinstance(ended.error, errors.SessionEnded)
 
 
 def test_a_request_waits_for_lost_bytes_only_for_a_moment(house: House, transfers: Transfers) -> None:
     ticket_id, session = new_session(house, transfers)
-    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), Place(session, 1000))
+    second = in_session(house, transfers, ticket_id, FakeBody(DATA[:10]), SessionPosition(session, 1000))
     house.runtime.advance(PARKED_S - 0.1)
     assert not second.is_over
     house.runtime.advance(0.2)
@@ -637,7 +650,7 @@ def test_a_comparison_that_is_cut_changes_nothing(house: House, transfers: Trans
     send(house, transfers, ticket_id, DATA[:9000], len(DATA))
     sending = send_again(house, transfers, ticket_id, DATA[:5000], CUT)
     assert isinstance(sending.error, errors.IncompleteBody)
-    assert transfers.settle(ticket_id).offset_bytes == 9000
+    assert transfers.progress_to_resume(ticket_id).offset_bytes == 9000
 
 
 def test_a_comparison_is_taken_over_at_once(house: House, transfers: Transfers) -> None:

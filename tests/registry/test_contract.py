@@ -50,7 +50,7 @@ class Process:
 
     def after_a_kill(self, ticket: Ticket) -> Ticket:
         """See contract.registry.Place. Claims and calls ended with the process."""
-        return ticket.at_rest().recovered(self.now_s())
+        return ticket.persisted().recovered(self.now_s())
 
 
 class TestMemoryRegistry(RegistryContract):

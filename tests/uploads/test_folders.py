@@ -611,7 +611,7 @@ def test_another_file_is_refused_and_its_ticket_is_as_when_it_was_issued(house: 
     house.runtime.settle()
     for one in (house, after := house.after_a_kill()):
         ticket = one.ticket(ticket_id)
-        assert ticket.at_rest() == replace(issued, changed_at_s=ticket.changed_at_s, boot_id=ticket.boot_id)
+        assert ticket.persisted() == replace(issued, changed_at_s=ticket.changed_at_s, boot_id=ticket.boot_id)
         assert not one.uploads.claims.is_held(ticket_id)
     assert after.uploads.admission.reserved_bytes() == 0
     assert not app.forms

@@ -18,12 +18,12 @@ from incoming.core.errors import StorageFailed, UnknownTicket, UploadExpired
 from incoming.core.lifecycle import Claim, State
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.handover.answers import Answer, Done, NoAnswer, Refused, WillFinish
+from incoming.registry import TICKETS_AT_A_TIME
 from incoming.settings.table import Settings
 from incoming.storage.local.deletion import Deletion as FileDeletion
 from incoming.uploads.housekeeping import (
     MAX_SWEEP_INTERVAL_S,
     RETRY_AFTER_S,
-    TICKETS_AT_A_TIME,
     recover,
     sweep,
     sweep_interval_s,
@@ -429,7 +429,7 @@ def test_news_whose_delivery_has_died_are_brought_by_a_sweep(tmp_path: Path, arr
     house.pass_time(1)
     assert len(house.app.forms) == 2
     assert house.state(ticket_id) is (State.FINISHED if arrives else State.EXPIRED)
-    assert house.ticket(ticket_id).settled
+    assert house.ticket(ticket_id).may_be_forgotten
 
 
 def test_a_sweep_does_not_hurry_a_delivery_that_waits_to_be_tried_again(tmp_path: Path) -> None:

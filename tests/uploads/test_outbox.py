@@ -334,7 +334,7 @@ def test_an_app_that_stays_away_need_not_hear_of_a_cancellation_for_ever(tmp_pat
     ticket_id = house.new_ticket()
     house.uploads.cancel_by_client(house.claim(ticket_id, 10).claim, "")
     house.runtime.advance(120)
-    assert house.ticket(ticket_id).settled
+    assert house.ticket(ticket_id).may_be_forgotten
 
 
 def test_only_one_call_is_under_way_for_a_ticket(tmp_path: Path) -> None:

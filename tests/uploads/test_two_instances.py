@@ -210,7 +210,7 @@ def test_a_client_that_resumes_elsewhere_hears_of_all_that_its_closing_connectio
     stored: list[int] = []
 
     def resume(ticket_id: str) -> None:
-        told.append(requests.settle(ticket_id).offset_bytes)
+        told.append(requests.progress_to_resume(ticket_id).offset_bytes)
 
     for head_start in range(25):
         ticket_id, old = in_progress(first)

@@ -15,12 +15,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from incoming.core.due import ALWAYS, DELETION_LEFT_S, Times, due_at_s, is_deletion_due, is_due, rest_times_s
+from incoming.core.due import (
+    ALWAYS,
+    DELETION_LEFT_S,
+    Times,
+    due_at_s,
+    is_deletion_due,
+    is_due,
+    state_timeouts_s,
+)
 from incoming.core.errors import StorageFailed, TakenOver, UnknownTicket
 from incoming.core.lifecycle import RECEIVING, Event, State
 from incoming.core.redis_keys import manifest_key, ticket_key
 from incoming.core.stats import Counters
-from incoming.core.ticket import IllegalTransition, Ticket
+from incoming.core.ticket import IllegalTransition, Ticket, short_id
 from incoming.registry.entries import DamagedEntry, decode, encode
 from incoming.registry.redis import scripts
 from incoming.runtime.base import Clock, Runtime
@@ -58,7 +66,7 @@ class RedisRegistry:
         self._runtime = runtime
         self._clock = clock
         self._counters = counters
-        self._rest_s = rest_times_s(times)
+        self._timeouts_s = state_timeouts_s(times)
         self._locks = KeyedLocks[str](runtime.lock)
         """So that the greenlets of this process do not make each other repeat their changes."""
         prefix, numbers = secrets.token_hex(8), itertools.count()
@@ -66,8 +74,8 @@ class RedisRegistry:
 
     def add(self, ticket: Ticket) -> None:
         """See registry.Registry."""
-        at_rest = (encode(ticket), ticket.token, ticket.epoch, ticket.deliveries, ticket.app)
-        args = (ticket.id, next(self._marks), *at_rest, *self._place(ticket))
+        entry = (encode(ticket), ticket.token, ticket.epoch, ticket.deliveries, ticket.app)
+        args = (ticket.id, next(self._marks), *entry, *self._place(ticket))
         if not self._connection.run(scripts.ADD, [ticket_key(ticket.id)], args, repeat=True):
             raise StorageFailed
         self._counters.issued += 1
@@ -75,7 +83,7 @@ class RedisRegistry:
     def _place(self, ticket: Ticket) -> tuple[str, int, str, str]:
         """Returns its state, whether bytes may still come, the index that has it, and its place there."""
         state, receives = ticket.state.value, int(ticket.state in RECEIVING)
-        if due_at_s(ticket, self._rest_s) == ALWAYS:
+        if due_at_s(ticket, self._timeouts_s) == ALWAYS:
             return state, receives, scripts.ACTIVE, "0"
         return state, receives, scripts.REST + state, repr(ticket.changed_at_s)
 
@@ -114,9 +122,9 @@ class RedisRegistry:
 
     def _replace(self, found: _Found, new: Ticket) -> bool:
         """Returns whether `new` has replaced the ticket that was found. Raises UnknownTicket."""
-        at_rest = (encode(new), new.token, new.epoch, new.deliveries)
+        entry = (encode(new), new.token, new.epoch, new.deliveries)
         ended_at = repr(new.changed_at_s) if new.to_delete else ""
-        args = (new.id, found.version, next(self._marks), *at_rest, *self._place(new), ended_at)
+        args = (new.id, found.version, next(self._marks), *entry, *self._place(new), ended_at)
         outcome = self._connection.run(scripts.CHANGE, [ticket_key(new.id)], args, repeat=True)
         if outcome < 0:
             raise UnknownTicket
@@ -184,7 +192,7 @@ class RedisRegistry:
         with_files = set[str]()  # which may be in two indexes
         for ids in self._unattended(now_s):
             for ticket in self.load(ids):
-                if is_due(ticket, self._rest_s, now_s):
+                if is_due(ticket, self._timeouts_s, now_s):
                     if ticket.to_delete:
                         with_files.add(ticket.id)
                     yield ticket
@@ -194,7 +202,7 @@ class RedisRegistry:
                     yield ticket
         for ids in self._rested(now_s):
             for ticket in self.load(ids):
-                if not ticket.to_delete and is_due(ticket, self._rest_s, now_s):
+                if not ticket.to_delete and is_due(ticket, self._timeouts_s, now_s):
                     yield ticket
 
     def _unattended(self, now_s: float) -> Iterator[list[str]]:
@@ -214,8 +222,8 @@ class RedisRegistry:
     def _rested(self, now_s: float) -> Iterator[list[str]]:
         """Yields pages of ids of tickets that have been in their state for long enough."""
         before = {
-            scripts.REST + state.value: repr(now_s - rest_s + ROUNDING_S)
-            for state, rest_s in self._rest_s.items()
+            scripts.REST + state.value: repr(now_s - timeout_s + ROUNDING_S)
+            for state, timeout_s in self._timeouts_s.items()
         }
         yield from self._until(before)
 
@@ -262,6 +270,6 @@ def _decoded(ticket_id: str, reply: Sequence[bytes | None]) -> _Found | None:
             to_delete=to_delete is not None,
         )
     except (DamagedEntry, ValueError) as exc:
-        log.error("ticket %(ticket)s is damaged: %(error)s", {"ticket": ticket_id[:8], "error": exc})
+        log.error("ticket %(ticket)s is damaged: %(error)s", {"ticket": short_id(ticket_id), "error": exc})
         raise StorageFailed from exc
     return _Found(version, ticket)

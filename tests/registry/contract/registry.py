@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.core.due import DELETION_LEFT_S, is_due, rest_times_s
+from incoming.core.due import DELETION_LEFT_S, is_due, state_timeouts_s
 from incoming.core.errors import LengthMismatch, TakenOver, UnknownTicket
 from incoming.core.lifecycle import (
     Cancel,
@@ -331,8 +331,10 @@ def _change_both(
 def _compare(place: Place, model: dict[str, Ticket]) -> None:
     """The registry has the model's tickets, and the same of them are due."""
     assert {ticket.id: ticket for ticket in place.registry.tickets()} == model
-    rest_s = rest_times_s(SETTINGS)
+    timeouts_s = state_timeouts_s(SETTINGS)
     for ahead_s in (0.0, 35.0, 70.0, 150.0, 1000.0):
         now_s = place.now_s() + ahead_s
         due = [ticket.id for ticket in place.registry.due(now_s)]
-        assert sorted(due) == sorted(key for key, ticket in model.items() if is_due(ticket, rest_s, now_s))
+        assert sorted(due) == sorted(
+            key for key, ticket in model.items() if is_due(ticket, timeouts_s, now_s)
+        )

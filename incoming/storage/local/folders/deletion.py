@@ -16,6 +16,7 @@ from itertools import count
 from typing import Final
 
 from incoming.core.errors import StorageFailed
+from incoming.core.ticket import short_id
 from incoming.runtime.base import Runtime
 from incoming.storage.local.deletion import Deletion
 from incoming.storage.local.directory import UploadDirectory
@@ -65,7 +66,7 @@ class FolderDeletion:
             try:
                 self._runtime.in_pool(self._remove_rest, ticket_id)
             except (OSError, StorageFailed) as exc:
-                about = {"ticket": ticket_id[:8], "error": exc}
+                about = {"ticket": short_id(ticket_id), "error": exc}
                 log.warning("upload %(ticket)s: the rest of its folder is not deleted: %(error)s", about)
         self._is_running = False
         self._deletion.start()

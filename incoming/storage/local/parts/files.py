@@ -21,6 +21,7 @@ from typing import Final
 
 from incoming.core.checkpoints import START, Checkpoint, Checkpoints, up_to
 from incoming.core.parts import Part
+from incoming.core.ticket import short_id
 from incoming.runtime.filesystem import UNSUPPORTED, set_mode, sync_folder
 from incoming.runtime.gevent_runtime import close_descriptor, thread_lock
 from incoming.storage.local.deletion import Deletion
@@ -187,7 +188,7 @@ class PartFiles:
             checkpoints = up_to(slot.checkpoints, right.end_bytes)
             offsets.put_checkpoints(part.number, checkpoints)
             offsets.put_record(part.number, Record(right, self.mark))
-        about = {"ticket": ticket_id[:8], "part": part.number, "right_bytes": right.end_bytes}
+        about = {"ticket": short_id(ticket_id), "part": part.number, "right_bytes": right.end_bytes}
         log.info("upload %(ticket)s: part %(part)d has %(right_bytes)d bytes after a reboot", about)
         return right, checkpoints
 

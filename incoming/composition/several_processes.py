@@ -1,4 +1,4 @@
-"""The other processes and the stores, as the service is told of them where tickets are in a Redis."""
+"""A cluster of several processes, whose tickets are in a Redis."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from incoming.registry.redis.instances import Instances
 from incoming.registry.redis.leases import RedisLeases
 
 
-class SharedSurroundings:
-    """See uploads.surroundings.Surroundings."""
+class SeveralProcesses:
+    """See uploads.cluster.Cluster."""
 
     registry_word = "registry"
 
@@ -24,25 +24,25 @@ class SharedSurroundings:
         self.own_id = instances.own.id
 
     def report(self, bytes_per_s: int, connections: int) -> None:
-        """See Surroundings."""
+        """See Cluster."""
         self._instances.report(bytes_per_s, connections)
 
     def share_connections(self, count: Callable[[int], Mapping[str, int]]) -> None:
-        """See Surroundings."""
+        """See Cluster."""
         self._instances.count_sources = count
 
     def connections_elsewhere(self, source: str) -> int:
-        """See Surroundings."""
+        """See Cluster."""
         return self._instances.connections_elsewhere(source)
 
     def instances(self) -> Sequence[Instance]:
-        """See Surroundings. The others are as they were at the last beat of this one."""
+        """See Cluster. The others are as they were at the last beat of this one."""
         own = self._instances.own
         others = [one for one in self._instances.known if one.id != own.id]
         return sorted((own, *others), key=lambda one: (one.name, one.id))
 
     def holders(self, ticket_ids: Sequence[str]) -> Mapping[str, str]:
-        """See Surroundings. What a dead process holds is held by nobody."""
+        """See Cluster. What a dead process holds is held by nobody."""
         holders = self._leases.instances_of(ticket_ids)
         names = self._names()
         if not names.keys() >= set(holders) - {None}:
@@ -55,5 +55,5 @@ class SharedSurroundings:
         return {one.id: one.name for one in self.instances()}
 
     def stores(self) -> Sequence[StoreFigures]:
-        """See Surroundings."""
+        """See Cluster."""
         return [figures() for figures in self._figures]

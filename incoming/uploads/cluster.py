@@ -1,4 +1,4 @@
-"""What there is beside this process: other processes with the same uploads, and stores beyond this machine.
+"""The cluster that this process belongs to: all processes with the same uploads, and the stores they share.
 
 It is for people, metrics, health checks and the limits of addresses. The service does not depend on it.
 """
@@ -13,12 +13,12 @@ from incoming.core.stats import StoreFigures
 from incoming.registry import Leases
 
 
-class Surroundings(Protocol):
-    """The other processes and the stores. Only `holders` asks one of them."""
+class Cluster(Protocol):
+    """The processes and the stores of a cluster. Only `holders` asks one of them."""
 
     @property
     def registry_word(self) -> str:
-        """The stable word for the place of the tickets, for `healthz`."""
+        """The stable word for what keeps the tickets, for `healthz`."""
 
     @property
     def own_id(self) -> str:
@@ -49,8 +49,8 @@ class Surroundings(Protocol):
         """Returns how the stores answer that are beyond this machine."""
 
 
-class Alone:
-    """See Surroundings. There are no other processes."""
+class SingleProcess:
+    """See Cluster. This is its only process."""
 
     registry_word = "journal"
     own_id = ""
@@ -61,24 +61,24 @@ class Alone:
         self._figures = figures
 
     def report(self, bytes_per_s: int, connections: int) -> None:
-        """See Surroundings."""
+        """See Cluster."""
 
     def share_connections(self, count: Callable[[int], Mapping[str, int]]) -> None:
-        """See Surroundings."""
+        """See Cluster."""
 
     def connections_elsewhere(self, source: str) -> int:
-        """See Surroundings."""
+        """See Cluster."""
         return 0
 
     def instances(self) -> Sequence[Instance]:
-        """See Surroundings."""
+        """See Cluster."""
         return ()
 
     def holders(self, ticket_ids: Sequence[str]) -> Mapping[str, str]:
-        """See Surroundings."""
+        """See Cluster."""
         held = (ticket_id for ticket_id in ticket_ids if self._leases.holder(ticket_id) is not None)
         return dict.fromkeys(held, "")
 
     def stores(self) -> Sequence[StoreFigures]:
-        """See Surroundings."""
+        """See Cluster."""
         return [figures() for figures in self._figures]

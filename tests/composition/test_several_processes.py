@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from incoming.composition.surroundings import SharedSurroundings
+from incoming.composition.several_processes import SeveralProcesses
 from incoming.core.instance import Instance
 from incoming.registry.redis.instances import Instances
 from incoming.registry.redis.leases import RedisLeases
@@ -35,7 +35,7 @@ def instances(connection: RedisConnection, name: str) -> Instances:
 def test_an_upload_is_shown_with_its_holder_though_that_has_started_since_the_last_beat(
     connection: RedisConnection,
 ) -> None:
-    shown = SharedSurroundings(instances(connection, "first"), RedisLeases(connection, "first"), ())
+    shown = SeveralProcesses(instances(connection, "first"), RedisLeases(connection, "first"), ())
     assert shown.holders(["an upload"]) == {}
     second = instances(connection, "second")
     leases = RedisLeases(connection, "second")
