@@ -3198,58 +3198,75 @@ function abort_text({ reason }) {
 function check(condition, complaint) {
   if (!condition) throw new TypeError("incoming.js: " + complaint);
 }
-function members_of(upload, uploader) {
-  const settings2 = {
-    max_bytes_per_s: {
-      get: () => upload.sending.throttle.bytes_per_s,
-      set: (bytes_per_s) => {
-        check_limit(bytes_per_s);
-        upload.limit(bytes_per_s);
-      }
+var UPLOAD = /* @__PURE__ */ Symbol("upload");
+var properties = {
+  max_bytes_per_s: {
+    get() {
+      return this[UPLOAD].sending.throttle.bytes_per_s;
     },
-    warn_before_unload: {
-      get: () => upload.warns,
-      set: (warns) => {
-        upload.warns = Boolean(warns);
-        guard_unload(upload);
-      }
+    set(bytes_per_s) {
+      check_limit(bytes_per_s);
+      this[UPLOAD].limit(bytes_per_s);
+    }
+  },
+  warn_before_unload: {
+    get() {
+      return this[UPLOAD].warns;
     },
-    done: { value: upload.done }
+    set(warns) {
+      this[UPLOAD].warns = Boolean(warns);
+      guard_unload(this[UPLOAD]);
+    }
+  },
+  done: {
+    get() {
+      return this[UPLOAD].done;
+    }
+  }
+};
+for (const name of NAMES) {
+  properties[name] = {
+    /** @this {{ [UPLOAD]: Upload }} */
+    get() {
+      return value_of(this[UPLOAD], name);
+    },
+    enumerable: true
   };
-  const controls = {
-    start() {
-      upload.start();
-      return uploader;
-    },
-    pause(what = "pause") {
-      check(["pause", "unpause", "toggle"].includes(what), 'pause takes "pause", "unpause" or "toggle"');
-      upload.pause(what);
-      return uploader;
-    },
-    cancel(reason) {
-      upload.cancel(typeof reason === "string" && reason ? reason : upload.text("cancelled_by_user"));
-      return uploader;
-    },
-    retry_now() {
-      upload.retry_now();
-      return uploader;
-    },
-    dispose() {
-      upload.dispose();
-    },
-    snapshot: () => upload.snapshot(),
-    subscribe(listener, { per_frame = false } = {}) {
-      check(typeof listener === "function", "subscribe takes a function");
-      return upload.subscribe(listener, per_frame);
-    },
-    onprogress: null,
-    onfinished: null,
-    oncancelled: null,
-    onerror: null
-  };
-  const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings2 };
-  for (const name of NAMES) members[name] = { get: () => value_of(upload, name), enumerable: true };
-  return members;
+}
+var methods = {
+  start() {
+    this[UPLOAD].start();
+    return this;
+  },
+  pause(what = "pause") {
+    check(["pause", "unpause", "toggle"].includes(what), 'pause takes "pause", "unpause" or "toggle"');
+    this[UPLOAD].pause(what);
+    return this;
+  },
+  cancel(reason) {
+    const upload = this[UPLOAD];
+    upload.cancel(typeof reason === "string" && reason ? reason : upload.text("cancelled_by_user"));
+    return this;
+  },
+  retry_now() {
+    this[UPLOAD].retry_now();
+    return this;
+  },
+  dispose() {
+    this[UPLOAD].dispose();
+  },
+  snapshot() {
+    return this[UPLOAD].snapshot();
+  },
+  subscribe(listener, { per_frame = false } = {}) {
+    check(typeof listener === "function", "subscribe takes a function");
+    return this[UPLOAD].subscribe(listener, per_frame);
+  }
+};
+function members_of(uploader) {
+  const members = { onprogress: null, onfinished: null, oncancelled: null, onerror: null };
+  for (const [name, method] of Object.entries(methods)) members[name] = method.bind(uploader);
+  return { ...Object.getOwnPropertyDescriptors(members), ...properties };
 }
 function check_address(address) {
   check(is_address(address), 'the server has to be "host", "host:port" or "host:port/prefix", maybe behind http:// or https://');
@@ -3276,15 +3293,14 @@ function configure(upload, options) {
 function check_limit(bytes_per_s) {
   check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), "max_bytes_per_s has to be a number, 0 for no limit");
 }
-var originals = /* @__PURE__ */ new WeakMap();
 function Uploader(upload_id, file, options) {
   check(typeof upload_id === "string" && upload_id !== "", "upload_id has to be the id of a ticket, a string");
   const is_listed = is_blob(file) || file instanceof FolderStream;
   const tasks = is_listed ? [] : tasks_of(file);
   const uploader = Reflect.construct(EventTarget, [], new.target || Uploader);
   const upload = new Upload(upload_id, is_listed ? file : no_folder(), uploader);
-  const members = members_of(upload, uploader);
-  originals.set(uploader, Object.create(null, members));
+  Object.defineProperty(uploader, UPLOAD, { value: upload });
+  const members = members_of(uploader);
   for (const name of Object.keys(members)) {
     if (!is_overridden(uploader, name)) Object.defineProperty(uploader, name, members[name]);
   }
@@ -3297,23 +3313,8 @@ function tasks_of(files) {
   check(tasks.length > 0, "file has to be a File, a Blob, or a list of at least one file");
   return tasks;
 }
-Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
+Uploader.prototype = Object.assign(Object.create(EventTarget.prototype, { ...properties, constructor: { value: Uploader } }), methods);
 Object.setPrototypeOf(Uploader, EventTarget);
-for (const name of ["start", "pause", "cancel", "retry_now", "dispose", "snapshot", "subscribe"]) {
-  Uploader.prototype[name] = function(...args) {
-    return originals.get(this)[name](...args);
-  };
-}
-for (const name of [...NAMES, "done", "max_bytes_per_s", "warn_before_unload"]) {
-  Object.defineProperty(Uploader.prototype, name, {
-    get() {
-      return originals.get(this)[name];
-    },
-    set(value) {
-      originals.get(this)[name] = value;
-    }
-  });
-}
 function is_overridden(uploader, name) {
   const proto = Object.getPrototypeOf(uploader);
   return proto && proto !== Uploader.prototype && (proto.hasOwnProperty(name) || is_overridden(proto, name));

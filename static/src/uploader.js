@@ -15,66 +15,93 @@ export function check(condition, complaint) {
   if (!condition) throw new TypeError('incoming.js: ' + complaint);
 }
 
+/** Where an uploader keeps its upload: found through a Proxy and `Object.create`, too. @type {unique symbol} */
+const UPLOAD = Symbol('upload');
+
 /**
- * All members of an uploader. Each works without its uploader, too: `button.onclick = uploader.cancel`.
- * @param {Upload} upload @param {incoming.Uploader} uploader @returns {Record<string, PropertyDescriptor>}
+ * What uploaders share, so that a page can keep thousands: getters of their own would be most of their memory.
+ * @type {PropertyDescriptorMap & ThisType<{ [UPLOAD]: Upload }>}
  */
-function members_of(upload, uploader) {
-  /** @type {Record<Settings | 'done', PropertyDescriptor>} */
-  const settings = {
-    max_bytes_per_s: {
-      get: () => upload.sending.throttle.bytes_per_s,
-      set: (bytes_per_s) => {
-        check_limit(bytes_per_s);
-        upload.limit(bytes_per_s);
-      },
+const properties = {
+  max_bytes_per_s: {
+    get() {
+      return this[UPLOAD].sending.throttle.bytes_per_s;
     },
-    warn_before_unload: {
-      get: () => upload.warns,
-      set: (warns) => {
-        upload.warns = Boolean(warns);
-        guard_unload(upload);
-      },
+    set(bytes_per_s) {
+      check_limit(bytes_per_s);
+      this[UPLOAD].limit(bytes_per_s);
     },
-    done: { value: upload.done },
+  },
+  warn_before_unload: {
+    get() {
+      return this[UPLOAD].warns;
+    },
+    set(warns) {
+      this[UPLOAD].warns = Boolean(warns);
+      guard_unload(this[UPLOAD]);
+    },
+  },
+  done: {
+    get() {
+      return this[UPLOAD].done;
+    },
+  },
+};
+for (const name of NAMES) {
+  properties[name] = {
+    /** @this {{ [UPLOAD]: Upload }} */
+    get() {
+      return value_of(this[UPLOAD], name);
+    },
+    enumerable: true,
   };
-  /** @type {Omit<incoming.Uploader, keyof incoming.UploaderProperties | keyof EventTarget | Settings | 'done'>} */
-  const controls = {
-    start() {
-      upload.start();
-      return uploader;
-    },
-    pause(what = 'pause') {
-      check(['pause', 'unpause', 'toggle'].includes(what), 'pause takes "pause", "unpause" or "toggle"');
-      upload.pause(what);
-      return uploader;
-    },
-    cancel(reason) {
-      // Not a string: `button.onclick = uploader.cancel` passes an event.
-      upload.cancel(typeof reason === 'string' && reason ? reason : upload.text('cancelled_by_user'));
-      return uploader;
-    },
-    retry_now() {
-      upload.retry_now();
-      return uploader;
-    },
-    dispose() {
-      upload.dispose();
-    },
-    snapshot: () => upload.snapshot(),
-    subscribe(listener, { per_frame = false } = {}) {
-      check(typeof listener === 'function', 'subscribe takes a function');
-      return upload.subscribe(listener, per_frame);
-    },
-    onprogress: null,
-    onfinished: null,
-    oncancelled: null,
-    onerror: null,
-  };
-  /** @type {Record<string, PropertyDescriptor>} */
-  const members = { ...Object.getOwnPropertyDescriptors(controls), ...settings };
-  for (const name of NAMES) members[name] = { get: () => value_of(upload, name), enumerable: true };
-  return members;
+}
+
+/** @typedef {Omit<incoming.Uploader, keyof incoming.UploaderProperties | keyof EventTarget | keyof Callbacks | Settings | 'done'>} Methods */
+/** @typedef {Pick<incoming.Uploader, 'onprogress' | 'onfinished' | 'oncancelled' | 'onerror'>} Callbacks */
+
+/** @type {Methods & ThisType<incoming.Uploader & { [UPLOAD]: Upload }>} */
+const methods = {
+  start() {
+    this[UPLOAD].start();
+    return this;
+  },
+  pause(what = 'pause') {
+    check(['pause', 'unpause', 'toggle'].includes(what), 'pause takes "pause", "unpause" or "toggle"');
+    this[UPLOAD].pause(what);
+    return this;
+  },
+  cancel(reason) {
+    const upload = this[UPLOAD];
+    // Not a string: `button.onclick = uploader.cancel` passes an event.
+    upload.cancel(typeof reason === 'string' && reason ? reason : upload.text('cancelled_by_user'));
+    return this;
+  },
+  retry_now() {
+    this[UPLOAD].retry_now();
+    return this;
+  },
+  dispose() {
+    this[UPLOAD].dispose();
+  },
+  snapshot() {
+    return this[UPLOAD].snapshot();
+  },
+  subscribe(listener, { per_frame = false } = {}) {
+    check(typeof listener === 'function', 'subscribe takes a function');
+    return this[UPLOAD].subscribe(listener, per_frame);
+  },
+};
+
+/**
+ * The own members of an uploader. Its methods work without it, too: `button.onclick = uploader.cancel`.
+ * @param {incoming.Uploader} uploader @returns {PropertyDescriptorMap}
+ */
+function members_of(uploader) {
+  /** @type {Record<string, unknown>} */
+  const members = { onprogress: null, onfinished: null, oncancelled: null, onerror: null };
+  for (const [name, method] of Object.entries(methods)) members[name] = method.bind(uploader);
+  return { ...Object.getOwnPropertyDescriptors(members), ...properties };
 }
 
 /** @param {unknown} address */
@@ -111,9 +138,6 @@ function check_limit(bytes_per_s) {
   check(bytes_per_s >= 0 && Number.isFinite(bytes_per_s), 'max_bytes_per_s has to be a number, 0 for no limit');
 }
 
-/** What `super` gives to uploaders of a page's own classes. @type {WeakMap<object, any>} */
-const originals = new WeakMap();
-
 /**
  * A plain function, so that it works with and without `new`. A class may extend it: its methods win.
  * @param {string} upload_id @param {any} file a file, or all of a folder @param {incoming.UploaderOptions} [options]
@@ -126,8 +150,8 @@ export function Uploader(upload_id, file, options) {
   /** @type {incoming.Uploader} */
   const uploader = Reflect.construct(EventTarget, [], new.target || Uploader);
   const upload = new Upload(upload_id, is_listed ? file : no_folder(), uploader);
-  const members = members_of(upload, uploader);
-  originals.set(uploader, Object.create(null, members));
+  Object.defineProperty(uploader, UPLOAD, { value: upload });
+  const members = members_of(uploader);
   for (const name of Object.keys(members)) {
     if (!is_overridden(uploader, name)) Object.defineProperty(uploader, name, members[name]);
   }
@@ -142,23 +166,9 @@ export function tasks_of(files) {
   check(tasks.length > 0, 'file has to be a File, a Blob, or a list of at least one file');
   return tasks;
 }
-Uploader.prototype = Object.create(EventTarget.prototype, { constructor: { value: Uploader } });
+// What `super` gives to uploaders of a page's own classes.
+Uploader.prototype = Object.assign(Object.create(EventTarget.prototype, { ...properties, constructor: { value: Uploader } }), methods);
 Object.setPrototypeOf(Uploader, EventTarget);
-for (const name of ['start', 'pause', 'cancel', 'retry_now', 'dispose', 'snapshot', 'subscribe']) {
-  Uploader.prototype[name] = function (/** @type {any[]} */ ...args) {
-    return originals.get(this)[name](...args);
-  };
-}
-for (const name of [...NAMES, 'done', 'max_bytes_per_s', 'warn_before_unload']) {
-  Object.defineProperty(Uploader.prototype, name, {
-    get() {
-      return originals.get(this)[name];
-    },
-    set(value) {
-      originals.get(this)[name] = value;
-    },
-  });
-}
 
 /**
  * Whether a class between an uploader and `Uploader` has this member.

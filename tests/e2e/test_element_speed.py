@@ -106,7 +106,7 @@ def test_a_hundred_uploads_are_drawn_in_no_long_task_and_the_heap_is_flat_over_a
         assert page.js(TURN_OVER) < LONG_TASK_MS
     per_upload = (held[-1] - held[0]) / 1000
     assert page.js(ROWS) <= 50
-    assert per_upload < 8_000, f"{per_upload} bytes for each upload in the list; {held}"
+    assert per_upload < 5_000, f"{per_upload} bytes for each upload in the list; {held}"
     page.press("clear")
     page.wait_until(lambda: page.shown() == [], "the list is empty")
     assert heap_bytes(clean_driver) < held[0] + 1_000_000

@@ -102,6 +102,18 @@ test('a function of an uploader needs no uploader: it can be a listener as it is
   assert.equal(cancel({ type: 'click' }).cancel_msg, 'Cancelled by the user.');
 });
 
+test('what wraps an uploader has its properties: a Proxy, and an object that inherits from it', () => {
+  const page = new Page();
+  const uploader = page.incoming.Uploader('ticket', new FakeFile(1000, 'file.bin'));
+  for (const wrapped of [new Proxy(uploader, {}), Object.create(uploader)]) {
+    wrapped.max_bytes_per_s = 500;
+    assert.deepEqual([wrapped.filename, wrapped.state, wrapped.done], ['file.bin', 'new', uploader.done]);
+    assert.equal(uploader.max_bytes_per_s, 500);
+    assert.equal(wrapped.pause('pause').paused, true);
+    uploader.pause('unpause').max_bytes_per_s = 0;
+  }
+});
+
 test('a script that is loaded twice leaves the first one as it is, and its uploads go on', async () => {
   const page = new Page();
   page.incoming.set_server_hostname('uploads.example');
