@@ -350,7 +350,7 @@
     failed: "The upload failed.",
     disposed: "This page no longer uploads the file.",
     // In place of the sentence of a state.
-    listing: (files) => `Reading the folder: ${files} files so far.`,
+    listing: (files) => `Reading the folder: ${files.toLocaleString()} files so far.`,
     slow_read: "Reading the file is slow: its drive does not respond.",
     app_silent: "All data has arrived, but the app does not respond yet. The server is trying again.",
     app_trouble: (why) => `All data has arrived, but ${why}. The server is trying again.`,

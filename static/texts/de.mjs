@@ -84,7 +84,7 @@ var GERMAN = {
   cancelled: "Abgebrochen.",
   failed: "Der Upload ist fehlgeschlagen.",
   disposed: "Diese Seite lädt die Datei nicht mehr hoch.",
-  listing: (files) => `Der Ordner wird gelesen: bisher ${files} Dateien.`,
+  listing: (files) => `Der Ordner wird gelesen: bisher ${files.toLocaleString()} Dateien.`,
   slow_read: "Das Lesen der Datei dauert lange: Das Laufwerk antwortet nicht.",
   app_silent: "Alle Daten sind angekommen, aber die App antwortet noch nicht. Der Server versucht es weiter.",
   app_trouble: () => "Alle Daten sind angekommen, aber die App konnte die Datei noch nicht annehmen. Der Server versucht es weiter.",

@@ -61,7 +61,7 @@ const FOLDERS = [
   folder('Holiday at the lake', 'uploading', { ...moving(0.61, { bytes_per_s: 4.02 * MB }), files_acked: 912, current_file: 'day 3/at the lake, early in the morning/IMG_2034.jpeg' }),
   folder('Recordings', 'waiting', { ...at(0, 88.2 * MB), files_total: 12000 }),
   folder('Scans', 'finished', { ...at(1), ...ended, files_acked: 1498, left_out: ['2019/page 7.tiff', '2021/page 12.tiff'] }),
-  reading_now('Archive', 'Reading the folder: 4712 files so far.'),
+  reading_now('Archive', 'Reading the folder: 4,712 files so far.'),
   file('field recording.wav', 'waiting', at(0, 88.2 * MB)),
 ];
 

@@ -94,7 +94,7 @@ test('a sum counts the files of folders', () => {
 
 test('a folder that is being read says how many files there are so far, and can be cancelled', () => {
   const { facts: said, inside, go, stop, bar } = seen(SCENES.folders).row_at(3);
-  assert.deepEqual([said.join(), inside, go, stop, bar], ['Reading the folder: 4712 files so far', [], '', 'cancel', false]);
+  assert.deepEqual([said.join(), inside, go, stop, bar], ['Reading the folder: 4,712 files so far', [], '', 'cancel', false]);
 });
 
 test('a field for folders says so', () => {
