@@ -35,7 +35,7 @@ from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Options, S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Place
+from incoming.storage.s3.store.client import BucketConfig, S3Client
 from tests.support.ports import free_port
 from tests.support.waiting import wait_until
 
@@ -86,7 +86,7 @@ class Bench:
     def __init__(self, endpoint_url: str, folder: Path, is_sink: bool) -> None:
         keys = ("test", "secret") if is_sink else ("", "")
         self._runtime = GeventRuntime()
-        self._client = S3Client(S3Place("uploads", endpoint_url, "us-east-1", *keys), self._runtime)
+        self._client = S3Client(BucketConfig("uploads", endpoint_url, "us-east-1", *keys), self._runtime)
         notes = notes_in(NotesFile(folder / "manifests.sqlite", self._runtime))
         options = S3Options(PART_BYTES, PARALLEL)
         address = BucketAddress("uploads", "bench/")

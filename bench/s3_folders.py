@@ -37,7 +37,7 @@ from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Place
+from incoming.storage.s3.store.client import BucketConfig, S3Client
 from tests.support.s3_place import BUCKET
 from tests.support.s3_server import S3Server
 
@@ -50,7 +50,7 @@ MEMORY: Final = Path("/dev/shm")
 class Bench:
     """The client and the writer, to one store."""
 
-    def __init__(self, place: S3Place, folder: Path) -> None:
+    def __init__(self, place: BucketConfig, folder: Path) -> None:
         self._runtime = GeventRuntime()
         self._client = S3Client(place, self._runtime)
         notes = notes_in(NotesFile(folder / "manifests.sqlite", self._runtime))
@@ -97,7 +97,7 @@ def main(endpoint_url: str = "") -> None:
     with contextlib.ExitStack() as stack:
         in_memory = MEMORY if MEMORY.is_dir() else None
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=in_memory)))
-        place = S3Place(BUCKET, endpoint_url, "us-east-1")
+        place = BucketConfig(BUCKET, endpoint_url, "us-east-1")
         if not endpoint_url:
             store = stack.enter_context(S3Server(folder / "s3"))
             store.create_bucket(BUCKET)

@@ -81,7 +81,7 @@ class Incoming:
         address = listeners.browser_url(settings.host, port)
         if sys.stdout is not None:
             stdout = output.guarded(sys.stdout, output.WAIT_BUDGET_S, real_poll)
-            stdout.write(f"Listening on {address}; uploads are stored in {self._service.place}\n")
+            stdout.write(f"Listening on {address}; uploads are stored in {self._service.location}\n")
             stdout.flush()
         servers.serve_until_signal(self._service.stop)
         self._service.close()

@@ -170,7 +170,7 @@
     const kind = upload.dest_type === "folder" ? "folder " : "";
     const pieces = upload.parts ? `, in ${counted(upload.parts, "part")}` : "";
     const holder = upload.instance ? `, on ${upload.instance}` : "";
-    const place = showsPlace ? `, ${FILES[upload.storage]}` : "";
+    const place = showsPlace ? `, ${FILES[upload.storage] || upload.storage}` : "";
     const source = upload.source ? `, from ${upload.source}` : "";
     write(parts.about, `${kind}${upload.id} for ${upload.app}${source}${pieces}${place}${holder}`);
     parts.bar.hidden = !underWay(upload) || offset === null;

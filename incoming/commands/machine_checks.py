@@ -21,6 +21,7 @@ import requests
 from incoming.commands import machine_findings as findings
 from incoming.commands.machine_findings import MachineFinding
 from incoming.commands.proxy_findings import Grade
+from incoming.core.storage_kinds import LOCAL, S3
 from incoming.http import listeners
 from incoming.runtime.filesystem import mount_id, mounted, mounts
 from incoming.settings import load
@@ -42,7 +43,7 @@ def examine(settings: Settings, config_file: str, environment: Mapping[str, str]
     """Returns what there is to say about this machine, with these settings."""
     found = findings.judge_settings(settings, config_file, load.unknown_variables(environment))
     found.append(findings.judge_callers(settings))
-    if "local" in settings.storages or not settings.registry:
+    if LOCAL in settings.storages or not settings.registry:
         found += _storage(settings)
     server, descriptors = _server(settings)
     found.append(server)
@@ -53,7 +54,7 @@ def examine(settings: Settings, config_file: str, environment: Mapping[str, str]
         found.append(findings.judge_descriptors(descriptors, "The server"))
     with contextlib.suppress(OSError, ValueError):
         found.append(findings.judge_backlog(int(SOMAXCONN.read_text())))
-    found.append(findings.judge_clock(clock_is_synchronized(), bool(settings.storage)))
+    found.append(findings.judge_clock(clock_is_synchronized(), S3 in settings.storages))
     return found
 
 

@@ -97,7 +97,7 @@ def _run(settings: Settings, found: load.Given, examples_ports: str) -> None:
     service.begin()
     workers.tell_ready()
     if not os.environ.get(workers.WORKER_VARIABLE):
-        click.echo(demo.welcome(settings.host, port, service.place, examples=bool(examples_ports)))
+        click.echo(demo.welcome(settings.host, port, service.location, examples=bool(examples_ports)))
     if examples_ports:
         for example in demo.examples(settings.host, port, examples_ports):
             try:

@@ -15,11 +15,11 @@ from typing import Any
 import requests
 
 from incoming.core.errors import IncomingError, StorageFailed, UnknownTicket
+from incoming.core.storage_kinds import LOCAL, S3
 from incoming.core.ticket import Ticket
 from incoming.http import listeners
 from incoming.registry import journal
 from incoming.settings.table import Settings
-from incoming.storage.choice import S3
 from incoming.storage.local.paths import upload_file
 
 TIMEOUT_S = 30.0
@@ -119,12 +119,13 @@ class Remote:
 
         The parts of files in S3 are noted in Redis, if that has the tickets. Raises StorageFailed.
         """
-        default = "" if len(self.settings.storages) > 1 else self.settings.storages[0]
-        in_s3 = {one.id for one in tickets if (one.storage or default) == S3}
-        found = {one.id: self._file_size(one.id) for one in tickets if one.id not in in_s3}
+        default = LOCAL if len(self.settings.storages) > 1 else self.settings.storages[0]
+        names = {one.id: one.storage or default for one in tickets}
+        found = {one: self._file_size(one) if name == LOCAL else None for one, name in names.items()}
+        in_s3 = [one for one, name in names.items() if name == S3]
         if self.settings.registry and in_s3:
-            found |= _redis().stored_bytes(self.settings, [*in_s3])
-        return dict.fromkeys(in_s3) | found
+            found |= _redis().stored_bytes(self.settings, in_s3)
+        return found
 
     def _file_size(self, ticket_id: str) -> int | None:
         try:

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from incoming.composition import place
-from incoming.composition.tickets import RepeatNews, TicketParts
+from incoming.composition import storage_note
+from incoming.composition.tickets import RepeatNews
 from incoming.core.errors import BadSetting, IncomingError
 from incoming.core.stats import Counters
 from incoming.registry.redis.check import check_server
@@ -23,11 +23,12 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.redis_connection import open_redis
 from incoming.settings.table import Settings
 
-PLACE_KEY: Final = "incoming:place"
+NOTE_KEY: Final = "incoming:place"
+"""Has the note of where the files are: see storage_note."""
 REPEAT_NEWS_S: Final = 10.0
 REPEATS_FOR_ARRIVED: Final = 5
-SHARES_KEPT: Final = 2
-"""How many times as long as its reservation a share is remembered that nobody changes."""
+SHARE_LIFE: Final = 2
+"""A share that nobody changes is remembered for so many times as long as its reservation."""
 OTHERS: Final = (
     "another server, {name}, has the tickets in this Redis, and keeps their files in {before}. Several "
     "servers need the same S3 storage, and no storage_choice. One that was killed counts for {life_s:.0f} s"
@@ -45,27 +46,27 @@ class RedisTickets:
         self.instances = Instances(self.connection, runtime, own)
         try:
             check_server(self.connection)
-            self._clock = RedisClock(self.connection, runtime.now_s)
+            self.clock = RedisClock(self.connection, runtime.now_s)
             self.instances.beat()
         except BadSetting:
             raise
         except IncomingError as exc:
             why = NO_ANSWER.format(redis=self.connection.address, why=exc.__cause__)
             raise BadSetting("registry", why) from exc
-        registry = RedisRegistry(self.connection, runtime, self._clock, counters, settings)
+        self.registry = RedisRegistry(self.connection, runtime, self.clock, counters, settings)
         self.leases = RedisLeases(self.connection, own.id)
-        self._news = RedisNews(self.connection, runtime, own.id)
+        self.news = RedisNews(self.connection, runtime, own.id)
         self._runtime = runtime
         self._repeat_news: Callable[[], object] = lambda: None
-        shares = RedisShares(self.connection, own.id, SHARES_KEPT * settings.reservation_idle_s + LIFE_S)
-        self.parts = TicketParts(registry, self.leases, self._news, self._clock, shares)
+        share_life_s = SHARE_LIFE * settings.reservation_idle_s + LIFE_S
+        self.shares = RedisShares(self.connection, own.id, share_life_s)
 
     def start(self, repeat_news: RepeatNews) -> None:
         """See TicketStore. News can be lost when a process is killed before it has sent them."""
-        self._news.on_gap = self._repeat_news = partial(repeat_news, False)
+        self.news.on_gap = self._repeat_news = partial(repeat_news, False)
         self._runtime.spawn(self._repeat_regularly, repeat_news)
         logs.name_instance(self.instances.own.name)
-        self._news.start()
+        self.news.start()
         self._runtime.spawn(self.instances.run)
 
     def _repeat_regularly(self, repeat_news: RepeatNews) -> None:
@@ -80,7 +81,7 @@ class RedisTickets:
 
     def tick(self) -> float:
         """See TicketStore. When this process has stood still, others may have taken it for dead."""
-        stood_still_s = self._clock.tick()
+        stood_still_s = self.clock.tick()
         if stood_still_s > LIFE_S:
             self._runtime.spawn(self._repeat_news)
         return stood_still_s
@@ -90,22 +91,22 @@ class RedisTickets:
 
     def close(self) -> None:
         """See TicketStore."""
-        self._news.close()
+        self.news.close()
         try:
             self.instances.leave()
         finally:
             self.connection.close()
 
-    def check_place(self, where: str) -> str:
+    def check_storages(self, where: str) -> str:
         """Notes where the files of these tickets are, and returns the note.
 
         Raises BadSetting if they are elsewhere, and needed, or if another process has them elsewhere.
         """
         try:
-            before = (self.connection.read("GET", PLACE_KEY) or b"").decode()
+            before = (self.connection.read("GET", NOTE_KEY) or b"").decode()
             self._check_others(before, where)
-            note = place.check_same(before, where, self.parts.registry.tickets)
-            self.connection.read("SET", PLACE_KEY, note)
+            note = storage_note.check_same(before, where, self.registry.tickets)
+            self.connection.read("SET", NOTE_KEY, note)
         except BadSetting:
             self.instances.leave()  # it does not start: the next one may
             raise
@@ -119,9 +120,9 @@ class RedisTickets:
 
         A directory belongs to one process, and a ticket may name any storage.
         """
-        if place.are_same(before, where):
+        if storage_note.are_same(before, where):
             return
         others = [one.name for one in self.instances.living() if one.id != self.instances.own.id]
         if before and others:
-            shown = " and ".join(map(place.shown_place, before.splitlines()))
+            shown = " and ".join(map(storage_note.shown, before.splitlines()))
             raise BadSetting("registry", OTHERS.format(name=others[0], before=shown, life_s=LIFE_S))

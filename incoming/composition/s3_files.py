@@ -18,7 +18,7 @@ from incoming.storage.s3.keys import parse_address
 from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import S3Options, S3Storage
-from incoming.storage.s3.store.client import UNTRUSTED, S3Client, S3Error, S3Place
+from incoming.storage.s3.store.client import UNTRUSTED, BucketConfig, S3Client, S3Error
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
@@ -41,7 +41,7 @@ def s3_storage(
     Raises BadSetting.
     """
     bucket = parse_address(settings.storage)
-    client = S3Client(S3Place(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
+    client = S3Client(BucketConfig(bucket.bucket, settings.s3_endpoint, settings.s3_region), runtime)
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)
     if redis:

@@ -81,24 +81,24 @@ class Service:
         self.context = UploadContext(
             settings=self.settings,
             runtime=self.runtime,
-            clock=tickets.parts.clock,
-            registry=tickets.parts.registry,
-            leases=tickets.parts.leases,
-            news=tickets.parts.news,
+            clock=tickets.clock,
+            registry=tickets.registry,
+            leases=tickets.leases,
+            news=tickets.news,
             storages=self._stores.storages,
             callbacks=Callbacks(self.runtime, self.settings.handover_answer_timeout_s),
             counters=self._stores.counters,
             boot_id=boot_id(),
-            shares=tickets.parts.shares,
+            shares=tickets.shares,
         )
         self.uploads = Uploads(self.context)
         housekeeping.require_power_cut_checks(self.uploads, tickets.is_same_boot())
         self._write_first_clock()
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """Where uploads are stored, for people."""
-        return self._stores.place
+        return self._stores.location
 
     def _write_first_clock(self) -> None:
         """Records which boot of the machine this is, before anything is acknowledged."""

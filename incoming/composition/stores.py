@@ -17,34 +17,41 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from incoming.composition import place
+from incoming.composition import storage_note
 from incoming.composition.directory import OwnedDirectory
 from incoming.composition.files import local_storage, probe_data
 from incoming.composition.tickets import JournalTickets, TicketStore
 from incoming.core.stats import Counters, StoreFigures
+from incoming.core.storage_kinds import LOCAL, S3, name_in
 from incoming.runtime.base import Runtime
 from incoming.settings.table import Settings
-from incoming.storage import Storage
-from incoming.storage.choice import LOCAL, S3, Storages
+from incoming.storage import RemoteStorage, Storage
+from incoming.storage.choice import Storages
 from incoming.storage.local.probe import Findings, unusable, warn
 from incoming.uploads.cluster import Cluster, SingleProcess
 
 if TYPE_CHECKING:
     from incoming.composition.redis_tickets import RedisTickets
-    from incoming.storage.s3.storage import S3Storage
+
+
+REMOTE: Final = {S3: ("incoming.composition.s3_files", "s3_storage")}
+"""The module and the function that open each kind of storage with an address, see core.storage_kinds.
+
+A module is imported only if the setting `storage` names its kind: it may need packages that are optional.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """What was opened. `place` tells a person where uploads are stored."""
+    """What was opened. `location` tells a person where uploads are stored."""
 
     tickets: TicketStore
     storages: Storages
     counters: Counters
     directory: OwnedDirectory | None
-    place: str
+    location: str
     cluster: Cluster
 
 
@@ -53,12 +60,12 @@ def open_stores(settings: Settings, runtime: Runtime, undo: contextlib.ExitStack
     counters = Counters()
     storage_dir = Path(settings.storage_dir).absolute()
     if settings.is_shared:
-        place.check_drained(storage_dir)
+        storage_note.check_drained(storage_dir)
         redis = _redis_tickets(settings, runtime, counters)
-        storage = _s3_storage(settings, runtime, redis, None, undo)
-        redis.check_place(settings.storage)
-        shown, cluster = _shown(settings, redis), _cluster(redis, redis, storage.figures)
-        return Stores(redis, Storages(storage), counters, None, shown, cluster)
+        storage = _remote_storage(settings, runtime, redis, None, undo)
+        redis.check_storages(settings.storage)
+        location, cluster = _location(settings, redis), _cluster(redis, redis, storage.figures)
+        return Stores(redis, Storages(storage), counters, None, location, cluster)
     directory = OwnedDirectory(storage_dir, settings.wait_for_storage, runtime)
     undo.callback(directory.release)
     with unusable(storage_dir):
@@ -75,35 +82,35 @@ def _in_directory(
         found.append(probe_data(directory, settings))
     redis: RedisTickets | None = None
     if settings.registry:
-        place.check_drained(directory.path)
+        storage_note.check_drained(directory.path)
         redis = _redis_tickets(settings, runtime, counters)
-        note = redis.check_place(_where(settings, f"{LOCAL} {place.directory_id(directory.path)}"))
+        note = redis.check_storages(_note(settings, f"{LOCAL} {storage_note.directory_id(directory.path)}"))
         tickets: TicketStore = redis
     else:
         tickets = journal = JournalTickets(directory, settings, runtime, counters)
         found.append(journal.found)
-        before = place.read_note(directory.path)
-        note = place.check_same(before, _where(settings, LOCAL), journal.parts.registry.tickets)
-        place.write_note(directory.path, note)
+        before = storage_note.read_note(directory.path)
+        note = storage_note.check_same(before, _note(settings, LOCAL), journal.registry.tickets)
+        storage_note.write_note(directory.path, note)
     warn(found)
     figures: list[Callable[[], StoreFigures]] = []
     opened: dict[str, Storage] = {}
     if LOCAL in settings.storages:
         opened[LOCAL] = local_storage(directory, found[0], settings, runtime)
-    if S3 in settings.storages:
-        opened[S3] = s3 = _s3_storage(settings, runtime, redis, directory, undo)
-        figures.append(s3.figures)
-    storages = Storages(*(opened[name] for name in settings.storages), nameless=place.nameless(note))
+    if settings.storage:
+        remote = _remote_storage(settings, runtime, redis, directory, undo)
+        opened[remote.name] = remote
+        figures.append(remote.figures)
+    storages = Storages(*(opened[name] for name in settings.storages), nameless=storage_note.nameless(note))
     if settings.fsync:
         directory.sync()
-    shown, cluster = _shown(settings, redis, directory), _cluster(tickets, redis, *figures)
-    return Stores(tickets, storages, counters, directory, shown, cluster)
+    location, cluster = _location(settings, redis, directory), _cluster(tickets, redis, *figures)
+    return Stores(tickets, storages, counters, directory, location, cluster)
 
 
-def _where(settings: Settings, directory: str) -> str:
+def _note(settings: Settings, directory: str) -> str:
     """Returns the note of where files are; `directory` is its line for the directory."""
-    lines = {LOCAL: directory, S3: settings.storage}
-    return "\n".join(lines[name] for name in settings.storages)
+    return "\n".join(directory if name == LOCAL else settings.storage for name in settings.storages)
 
 
 def _redis_tickets(settings: Settings, runtime: Runtime, counters: Counters) -> RedisTickets:
@@ -112,12 +119,15 @@ def _redis_tickets(settings: Settings, runtime: Runtime, counters: Counters) -> 
     return tickets
 
 
-def _s3_storage(
+def _remote_storage(
     settings: Settings, runtime: Runtime, redis: RedisTickets | None, directory: OwnedDirectory | None,
     undo: contextlib.ExitStack,
-) -> S3Storage:  # fmt: skip
-    module = import_module("incoming.composition.s3_files")
-    storage: S3Storage = module.s3_storage(settings, runtime, redis, directory, undo)
+) -> RemoteStorage:  # fmt: skip
+    """Opens what the setting `storage` names. Its notes are in Redis, or else in the directory."""
+    module, function = REMOTE[name_in(settings.storage)]
+    storage: RemoteStorage = getattr(import_module(module), function)(
+        settings, runtime, redis, directory, undo
+    )
     return storage
 
 
@@ -125,7 +135,7 @@ def _cluster(
     tickets: TicketStore, redis: RedisTickets | None, *figures: Callable[[], StoreFigures]
 ) -> Cluster:
     if redis is None:
-        return SingleProcess(tickets.parts.leases, figures)
+        return SingleProcess(tickets.leases, figures)
     module = import_module("incoming.composition.several_processes")
     shared: Cluster = module.SeveralProcesses(
         redis.instances, redis.leases, (redis.connection.figures, *figures)
@@ -133,7 +143,7 @@ def _cluster(
     return shared
 
 
-def _shown(settings: Settings, redis: RedisTickets | None, directory: OwnedDirectory | None = None) -> str:
-    places = {LOCAL: str(directory.path if directory else ""), S3: settings.storage}
-    files = " and ".join(places[name] for name in settings.storages)
+def _location(settings: Settings, redis: RedisTickets | None, directory: OwnedDirectory | None = None) -> str:
+    own = str(directory.path if directory else "")
+    files = " and ".join(own if name == LOCAL else settings.storage for name in settings.storages)
     return f"{files}, tickets in Redis at {redis.connection.address}" if redis else files

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final, Protocol
 
 from incoming.composition.directory import OwnedDirectory
@@ -27,25 +27,31 @@ RepeatNews = Callable[[bool], object]
 """See Uploads.repeat_news."""
 
 
-@dataclass(frozen=True, slots=True)
-class TicketParts:
-    """The implementations of the registry's seams that belong together, and their clock."""
-
-    registry: Registry
-    leases: Leases
-    news: NewsChannel
-    clock: Clock
-    shares: Shares | None = None
-    """None where one process has all uploads."""
-
-
 class TicketStore(Protocol):
-    """Opens and closes the place where tickets are kept."""
+    """Opens and closes what keeps tickets: one implementation of each interface of `incoming.registry`."""
 
-    parts: TicketParts
+    @property
+    def registry(self) -> Registry:
+        """The tickets."""
+
+    @property
+    def leases(self) -> Leases:
+        """Which claim holds which upload."""
+
+    @property
+    def news(self) -> NewsChannel:
+        """What happens to uploads in other processes."""
+
+    @property
+    def clock(self) -> Clock:
+        """The time of the service."""
+
+    @property
+    def shares(self) -> Shares | None:
+        """What the uploads of a client's address lack; None where one process has all uploads."""
 
     def start(self, repeat_news: RepeatNews) -> None:
-        """Starts what has to run beside the service.
+        """Starts the background tasks.
 
         `repeat_news` is called when news of other processes may have been lost.
         """
@@ -74,9 +80,9 @@ class JournalTickets:
         self.found: Findings = probe(folder, replace(JOURNAL_NEEDS, syncs=settings.fsync))
         self._runtime = runtime
         self._journal = Journal(folder, settings.fsync, directory.lock.check)
-        self._clock = ServiceClock(runtime.now_s, self._journal.read_clock())
-        registry = MemoryRegistry(self._journal, runtime, self._clock, counters, settings)
-        self.parts = TicketParts(registry, MemoryLeases(), MemoryNews(runtime), self._clock)
+        self.clock = ServiceClock(runtime.now_s, self._journal.read_clock())
+        self.registry = MemoryRegistry(self._journal, runtime, self.clock, counters, settings)
+        self.leases, self.news, self.shares = MemoryLeases(), MemoryNews(runtime), None
 
     def start(self, repeat_news: RepeatNews) -> None:
         """See TicketStore. Nothing has to run, and no news are lost."""
@@ -87,12 +93,12 @@ class JournalTickets:
 
     def tick(self) -> float:
         """See TicketStore."""
-        return self._clock.tick()
+        return self.clock.tick()
 
     def keep_clock(self) -> None:
         """See TicketStore."""
-        self._runtime.in_pool(self._journal.write_clock, self._clock.now_s())
+        self._runtime.in_pool(self._journal.write_clock, self.clock.now_s())
 
     def close(self) -> None:
         """See TicketStore."""
-        self._journal.close(self._clock.now_s())
+        self._journal.close(self.clock.now_s())

@@ -15,6 +15,7 @@ from incoming.core.backend_requests import LIST_LIMIT, Listing, NewUpload
 from incoming.core.errors import BadParameter, BadRequest
 from incoming.core.lifecycle import State
 from incoming.core.quoted_text import unquoted
+from incoming.core.storage_kinds import KINDS, listed
 from incoming.core.ticket import DEST_TYPES, FILE
 
 _TRUE: Final = frozenset(("1", "t", "T", "TRUE", "true", "True"))
@@ -119,8 +120,8 @@ def new_upload(parameters: Mapping[str, str]) -> NewUpload:
 
 
 def _storage(name: str, value: str) -> str:
-    if value not in ("", "local", "s3"):
-        raise BadParameter(name, "must be local or s3")
+    if value and value not in KINDS:
+        raise BadParameter(name, f"must be {listed(tuple(KINDS))}")
     return value
 
 

@@ -195,7 +195,7 @@ class AppendLog:
         """Returns whether there is a file."""
         return self._file.exists()
 
-    def check_place(self) -> None:
+    def check_not_replaced(self) -> None:
         """Raises FileNotFoundError if the file is not in its place any more.
 
         Then its folder was moved or unmounted, or another process has begun a file.
@@ -314,7 +314,7 @@ class AppendLog:
 
     def append(self, payloads: Sequence[bytes]) -> None:
         """Writes a group of records, which is durable when it returns. After an error it may be, or not."""
-        self.check_place()
+        self.check_not_replaced()
         try:
             self._appender.append(payloads, sync=self._fsync)
         except OSError:

@@ -141,7 +141,7 @@ class Journal:
                 self._check_may_write()
                 if not self._log.is_open:
                     self._rebuild_log()
-                self._log.check_place()
+                self._log.check_not_replaced()
                 has_space = self._log.has_space
             try:
                 try_to_write(self._directory)
@@ -163,7 +163,7 @@ class Journal:
         """Writes a new log at once, after a failure: until then nothing can be appended."""
         with self._compaction_lock:
             self._discard_compaction()
-            self._log.check_place()  # a missing log is not replaced by an empty one
+            self._log.check_not_replaced()  # a missing log is not replaced by an empty one
             latest = latest_entries(self._log.payloads())
             if self._log.damage > self._known_damage:
                 raise OSError(errno.EIO, "The journal was damaged while the server ran")
@@ -192,7 +192,7 @@ class Journal:
             with self._append_lock, self._compaction_lock:
                 if self._compaction and self._log.is_open:
                     self._check_may_write()
-                    self._log.check_place()
+                    self._log.check_not_replaced()
                     self._compaction.finish()
                     self._compaction = None
         except (OSError, StorageFailed) as exc:

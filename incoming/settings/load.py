@@ -11,6 +11,7 @@ from dataclasses import MISSING, dataclass, fields
 from typing import Any, Final, get_type_hints
 
 from incoming.core.errors import BadSetting
+from incoming.core.storage_kinds import name_in
 from incoming.settings.table import Check, Settings
 
 ENVIRONMENT_PREFIX: Final = "INCOMING_"
@@ -187,4 +188,6 @@ def _consistent(settings: Settings) -> Settings:
         raise BadSetting("handover_retry_max_s", "must be at least handover_retry_first_s")
     if settings.storage_choice and not settings.storage:
         raise BadSetting("storage_choice", "needs a bucket: set storage")
+    if name_in(settings.storage) not in settings.storages:
+        raise BadSetting("storage_choice", f"must name {name_in(settings.storage)}, which storage is")
     return settings

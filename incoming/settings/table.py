@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
+from incoming.core.storage_kinds import KINDS, choices, listed, name_in, remote_names
+
 Check = Callable[[Any], str]
 """Returns what is wrong with a value, or an empty text."""
 
@@ -35,7 +37,7 @@ def _one_of(*words: str) -> Check:
 
 
 def _choice(values: tuple[str, ...]) -> str:
-    return "" if not values or sorted(values) == ["local", "s3"] else "must be local,s3 or s3,local"
+    return "" if not values or ",".join(values) in choices() else f"must be {listed(choices())}"
 
 
 def _networks(values: tuple[str, ...]) -> str:
@@ -85,9 +87,11 @@ def _registry(value: str) -> str:
 
 
 def _storage(value: str) -> str:
-    if not value or (value.startswith("s3://") and len(value) > len("s3://")):
+    name = name_in(value)
+    if not value or (name in remote_names() and len(value) > len(f"{name}://")):
         return ""
-    return "must be s3://BUCKET or s3://BUCKET/PREFIX; leave it empty to store uploads in storage_dir"
+    addresses = listed(tuple(KINDS[name].addresses for name in remote_names()))
+    return f"must be {addresses}; leave it empty to store uploads in storage_dir"
 
 
 def _setting(default: Any, unit: str, text: str, check: Check | None = None) -> Any:
@@ -408,7 +412,7 @@ class Settings:
     @property
     def storages(self) -> tuple[str, ...]:
         """The names of the storages, the default first."""
-        return self.storage_choice or ("s3" if self.storage else "local",)
+        return self.storage_choice or (name_in(self.storage),)
 
     @property
     def chunk_size_bytes(self) -> int:

@@ -22,6 +22,7 @@ from incoming.core.folder_arrival import FolderArrival
 from incoming.core.folder_manifest import FolderManifest
 from incoming.core.object_address import ObjectAddress
 from incoming.core.parts import Part
+from incoming.core.stats import StoreFigures
 
 OnDurable = Callable[[StorageFailed | TakenOver | None], object]
 """Told when `Writer.durable_offset` has moved without a call of the writer; or why it can't move any more."""
@@ -173,6 +174,10 @@ class Storage(Protocol):
     """The files of all uploads, by ticket id."""
 
     @property
+    def name(self) -> str:
+        """What settings, tickets and apps call it: a key of `core.storage_kinds.KINDS`."""
+
+    @property
     def window_bytes(self) -> int:
         """How many bytes a client has to send without an acknowledgement, for the storage to keep pace.
 
@@ -269,6 +274,13 @@ class Storage(Protocol):
 
     def check(self) -> None:
         """Raises StorageFull, StorageFailed if no new upload could be stored at the moment."""
+
+
+class RemoteStorage(Storage, Protocol):
+    """A storage beyond this machine."""
+
+    def figures(self) -> StoreFigures:
+        """Returns how the store answers, for the metrics and the status page. It waits for nothing."""
 
 
 class FolderStorage(Storage, Protocol):

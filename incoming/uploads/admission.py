@@ -28,6 +28,7 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import RECEIVING, State
 from incoming.core.networks import Networks, address, reached
 from incoming.core.rate_limit import Pace
+from incoming.core.storage_kinds import KINDS
 from incoming.core.ticket import FOLDER, Ticket, short_id
 from incoming.core.units import MIB
 from incoming.storage import Room, Storage, Writer
@@ -115,7 +116,8 @@ class Admission:
         if request.destination and objects is None:
             raise BadParameter("destinationKey", "is only for uploads that are stored in S3")
         if owner_uid is not None and objects:
-            raise BadParameter("fileOwnerUid", "is only for files on a disk, and this one is stored in S3")
+            where = KINDS[storage.name].where
+            raise BadParameter("fileOwnerUid", f"is only for files on a disk, and this one is stored {where}")
         if owner_uid is not None and not (ownership and ownership.can_give_to(owner_uid)):
             raise BadParameter("fileOwnerUid", "names a user that this server can't give files to")
         if request.destination and objects:
@@ -368,7 +370,7 @@ class DiskBudgets:
 
     def of(self, ticket: Ticket) -> DiskBudget:
         """Returns the budget of the storage that has this upload."""
-        return self._by_storage[self._storages.place_of(ticket)]
+        return self._by_storage[self._storages.named_by(ticket)]
 
     def reserved_by(self, source: str, now_s: float, except_for: str) -> int:
         """Returns the sum of all reservations of a source, except one."""

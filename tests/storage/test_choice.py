@@ -17,7 +17,7 @@ LOCAL: Storage = SlowStorage(SlowStore(FakeRuntime()))
 
 def s3() -> Storage:
     storage = PieceStorage(FakeRuntime())
-    storage.objects = PieceObjects()
+    storage.objects, storage.name = PieceObjects(), "s3"
     return storage
 
 

@@ -23,7 +23,7 @@ from xml.sax.saxutils import escape
 
 from crc32c import crc32c
 
-from incoming.storage.s3.store.client import S3Place
+from incoming.storage.s3.store.client import BucketConfig
 
 Kind = Literal[
     "lost", "dropped", "cut", "refused", "forbidden", "not_implemented", "late_error", "error_after"
@@ -134,10 +134,10 @@ class FakeS3:
         self._made_of: dict[str, str] = {}
 
     @property
-    def place(self) -> S3Place:
+    def place(self) -> BucketConfig:
         """Where its only bucket is."""
         url = f"http://127.0.0.1:{self._server.server_port}"
-        return S3Place("uploads", url, "us-east-1", "test", "secret")
+        return BucketConfig("uploads", url, "us-east-1", "test", "secret")
 
     def __enter__(self) -> Self:
         self._thread.start()

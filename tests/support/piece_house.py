@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from incoming.core.storage_kinds import LOCAL, S3
 from incoming.storage import Storage
 from tests.support.piece_storage import PIECE_BYTES, PieceObjects, PieceStorage
 from tests.support.uploads import House
@@ -23,5 +24,5 @@ class PieceHouse(House):
 
     def _make_storage(self) -> Storage:
         storage = PieceStorage(self.runtime, self.files, self.piece_bytes)
-        storage.objects = self.objects
+        storage.objects, storage.name = self.objects, S3 if self.objects else LOCAL
         return storage

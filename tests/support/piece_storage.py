@@ -10,6 +10,7 @@ from typing import Final
 
 from incoming.core.errors import BadParameter, StorageFailed
 from incoming.core.object_address import ObjectAddress
+from incoming.core.storage_kinds import LOCAL
 from incoming.runtime.base import Runtime, Task
 from incoming.storage import Objects, OnDurable
 
@@ -23,6 +24,7 @@ class PieceStorage:
     """See storage.Storage. `files` outlives the process that has this object: hand it to the next one."""
 
     ownership = pickup = recovery = room = inventory = parts = folders = small_files = checksums = None
+    name: str = LOCAL
     objects: Objects | None = None
     window_bytes = 0
     survives_power_cuts = keeps_unchecked_apart = False

@@ -29,7 +29,7 @@ from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import S3Options, S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Place
+from incoming.storage.s3.store.client import BucketConfig, S3Client
 from tests.support.folder_data import FolderData
 from tests.support.server import ROOT
 
@@ -156,7 +156,7 @@ def _send_and_exit(errand: Errand, client: S3Client, folder: Path, told: int) ->
 
 def main(url: str, folder: str) -> None:
     """Forks a process for each line of stdin."""
-    client = S3Client(S3Place("uploads", url, "us-east-1", "test", "secret"), GeventRuntime())
+    client = S3Client(BucketConfig("uploads", url, "us-east-1", "test", "secret"), GeventRuntime())
     for line in sys.stdin:
         errand = Errand(**json.loads(line))
         reading, writing = os.pipe()

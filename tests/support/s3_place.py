@@ -18,7 +18,7 @@ from incoming.storage.s3.notes.file_notes import notes_in
 from incoming.storage.s3.notes.notes import Notes
 from incoming.storage.s3.notes.notes_file import NotesFile
 from incoming.storage.s3.storage import USUAL, S3Options, S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Place
+from incoming.storage.s3.store.client import BucketConfig, S3Client
 
 BUCKET: Final = "uploads"
 NewNotes = Callable[[GeventRuntime], Notes]
@@ -77,7 +77,7 @@ def notes_file(folder: Path) -> NewNotes:
 
 
 @cache
-def client_of(place: S3Place) -> S3Client:
+def client_of(place: BucketConfig) -> S3Client:
     """Returns a client that tests share: botocore takes a second to make one."""
     return S3Client(place, GeventRuntime())
 
@@ -86,12 +86,12 @@ class BucketPlace:
     """A prefix of a bucket. See contract.Place."""
 
     def __init__(
-        self, place: S3Place, new_notes: NewNotes, limits: S3Options = USUAL, speed: float = 1.0
+        self, place: BucketConfig, new_notes: NewNotes, limits: S3Options = USUAL, speed: float = 1.0
     ) -> None:
         """`speed`: see KillableRuntime."""
         self.runtime = KillableRuntime(speed)
         self.client = client_of(place)
-        self.address = BucketAddress(place.bucket, f"{uuid.uuid4()}/")
+        self.address = BucketAddress(place.name, f"{uuid.uuid4()}/")
         self.limits = limits
         self._new_notes = new_notes
 

@@ -17,7 +17,7 @@ import botocore.exceptions
 import botocore.session
 import requests
 
-from incoming.storage.s3.store.client import S3Place
+from incoming.storage.s3.store.client import BucketConfig
 from tests.support.owned_process import OwnedProcess
 from tests.support.ports import free_port
 from tests.support.tools import MissingTool
@@ -80,9 +80,9 @@ class S3Server(OwnedProcess):
         """`http://127.0.0.1:PORT`."""
         return f"http://127.0.0.1:{self.port}"
 
-    def place(self, bucket: str) -> S3Place:
+    def place(self, bucket: str) -> BucketConfig:
         """Returns where a bucket of this server is."""
-        return S3Place(bucket, self.url, REGION, ACCESS_KEY, SECRET_KEY)
+        return BucketConfig(bucket, self.url, REGION, ACCESS_KEY, SECRET_KEY)
 
     def __enter__(self) -> Self:
         self.start()

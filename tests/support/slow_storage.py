@@ -14,6 +14,7 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.errors import IncomingError, StorageFailed, TakenOver
 from incoming.core.resume_check import SAMPLE_BYTES
+from incoming.core.storage_kinds import LOCAL
 from incoming.runtime.base import Runtime, Signal, Task
 from incoming.storage import OnDurable, Sample
 
@@ -81,6 +82,7 @@ class SlowStorage:
     """See storage.Storage: one process's way to the store. A dead process stores nothing any more."""
 
     ownership = pickup = recovery = room = inventory = parts = folders = small_files = objects = None
+    name = LOCAL
     survives_power_cuts = keeps_unchecked_apart = True
 
     def __init__(self, store: SlowStore) -> None:

@@ -52,7 +52,7 @@ class UploadDirectory:
         """Returns where the file of an upload is."""
         return upload_file(self.path, ticket_id)
 
-    def check_place(self) -> None:
+    def check_not_replaced(self) -> None:
         """Raises FileNotFoundError if another folder is in the place of this one: it was unmounted or moved.
 
         A missing file may then be elsewhere, and a new file would be on the wrong disk.
@@ -72,7 +72,7 @@ class UploadDirectory:
             # A start does this for each ticket, and a Path takes longer than the call.
             return os.stat(f"{self.path}/{ticket_id}/{ticket_id}", follow_symlinks=False)  # noqa: PTH116
         except GONE:
-            self.check_place()
+            self.check_not_replaced()
             return None
 
     def open(self, ticket_id: str, flags: int) -> int:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
+from incoming.core.storage_kinds import LOCAL
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors, set_mode, try_to_write
 from incoming.runtime.gevent_runtime import close_descriptor
@@ -59,6 +60,7 @@ USUAL: Final = DiskFacts()
 class LocalStorage:
     """See storage.Storage. It is also the capability `pickup`: an app takes its file by moving it away."""
 
+    name = LOCAL
     window_bytes = 0
     survives_power_cuts = False
     keeps_unchecked_apart = False
@@ -126,7 +128,7 @@ class LocalStorage:
 
     def _open(self, file: Path) -> OpenFile:
         self._directory.owner.check()
-        self._directory.check_place()
+        self._directory.check_not_replaced()
         with contextlib.suppress(FileExistsError):
             os.mkdir(file.parent, 0o700)  # noqa: PTH102 - tests count the calls of `os`
         with folder(file.parent) as folder_fd:
@@ -166,7 +168,7 @@ class LocalStorage:
             self._runtime.in_pool(self._check)
 
     def _check(self) -> None:
-        self._directory.check_place()
+        self._directory.check_not_replaced()
         try_to_write(self._directory.path)
         if self._counts_inodes and not has_inodes(self._directory.path):
             raise OSError(errno.ENOSPC, "No inodes are left", str(self._directory.path))
@@ -183,7 +185,7 @@ class LocalStorage:
     def _delete(self, ticket_id: str) -> None:
         file = self._directory.file(ticket_id)
         self._directory.owner.check()
-        self._directory.check_place()
+        self._directory.check_not_replaced()
         with contextlib.suppress(*GONE), folder(file.parent) as folder_fd:
             try:
                 self._deletion.unlink(file.name, folder_fd)

@@ -10,6 +10,7 @@ from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BadParameter, StorageFailed, UploadTooLarge
 from incoming.core.folder_manifest import USUAL_BOUNDS, Bounds
 from incoming.core.stats import StoreFigures, Transfers
+from incoming.core.storage_kinds import S3
 from incoming.core.units import MIB
 from incoming.runtime.base import Runtime
 from incoming.storage import OnDurable, Sample
@@ -62,6 +63,7 @@ class S3Storage:
     """See storage.Storage. Its calls have to be made in greenlets, and not in threads of the pool."""
 
     ownership = recovery = room = inventory = parts = small_files = None
+    name = S3
     survives_power_cuts = keeps_unchecked_apart = True
 
     def __init__(
@@ -198,7 +200,7 @@ class S3Storage:
         """Returns how the store answers, and what is sent to it."""
         stats, buffered_bytes = self._client.stats, self.memory.buffered_bytes
         sending = Transfers(stats.parts_in_flight, buffered_bytes, stats.sent_bytes, self.retries.count)
-        return StoreFigures("s3", stats.latency, stats.failures, stats.is_away, sending)
+        return StoreFigures(self.name, stats.latency, stats.failures, stats.is_away, sending)
 
     def check(self) -> None:
         """See storage.Storage. Asks the store for the bucket, once."""

@@ -108,7 +108,7 @@ class FolderDisk:
             with folder(self.place(ticket_id)) as folder_fd:
                 return self._known(ticket_id, folder_fd)
         except GONE:
-            self.directory.check_place()
+            self.directory.check_not_replaced()
             return None
 
     def _known(self, ticket_id: str, folder_fd: int) -> Known:

@@ -72,7 +72,7 @@ class FolderFiles:
     def _open(self, undo: contextlib.ExitStack) -> None:
         disk, ticket_id = self.disk, self.ticket_id
         disk.directory.owner.check()
-        disk.directory.check_place()
+        disk.directory.check_not_replaced()
         place = disk.place(ticket_id)
         with contextlib.suppress(FileExistsError):
             os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, like all calls here

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from incoming.core.errors import StorageFailed
 from incoming.core.folder_arrival import FolderArrival
 from incoming.core.folder_manifest import FolderManifest
+from incoming.core.storage_kinds import LOCAL
 from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
 from incoming.storage import Inventory, KnownChecksums, OnDurable, Storage
@@ -50,6 +51,7 @@ class OfFiles:
 class LocalFolders:
     """See storage.FolderStorage. It is also the capability `pickup`: an app moves a folder away."""
 
+    name = LOCAL
     window_bytes = 0
     survives_power_cuts = False
     keeps_unchecked_apart = False
@@ -206,7 +208,7 @@ class LocalFolders:
             return self._runtime.in_pool(self._is_taken, ticket_id)
 
     def _is_taken(self, ticket_id: str) -> bool:
-        self._disk.directory.check_place()
+        self._disk.directory.check_not_replaced()
         try:
             with folder(self._disk.place(ticket_id)) as folder_fd:
                 return not is_folder(ticket_id, folder_fd)

@@ -97,7 +97,7 @@ class Assembler:
     def _expected(self) -> Checkpoint:
         """Returns the length and the checksum of the file to be."""
         self._files.directory.owner.check()
-        self._files.directory.check_place()
+        self._files.directory.check_not_replaced()
         whole = START
         for part, stored in zip(self._parts, self._files.stored(self._ticket_id, self._parts), strict=True):
             if stored.end_bytes != part.length_bytes:

@@ -81,7 +81,7 @@ class PartFiles:
         Returns the place and the descriptor of the part's file, and the offsets.
         """
         self.directory.owner.check()
-        self.directory.check_place()
+        self.directory.check_not_replaced()
         place = self.directory.file(ticket_id).parent
         with contextlib.suppress(FileExistsError):
             os.mkdir(place, 0o700)  # noqa: PTH102 - by `os`, like all calls here
@@ -150,7 +150,7 @@ class PartFiles:
         try:
             fd = self.open(ticket_id, offsets_name(ticket_id), os.O_RDWR)
         except GONE:
-            self.directory.check_place()
+            self.directory.check_not_replaced()
             return [START] * len(parts)
         try:
             offsets = OffsetsFile(fd)
@@ -244,7 +244,7 @@ class PartFiles:
     def delete(self, ticket_id: str, part: Part, deletion: Deletion) -> None:
         """Deletes the bytes of a part. Call `deletion.start` next."""
         self.directory.owner.check()
-        self.directory.check_place()
+        self.directory.check_not_replaced()
         with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:
             name = part_name(ticket_id, part)
             if part.start_bytes is None:
@@ -259,7 +259,7 @@ class PartFiles:
     def delete_all(self, ticket_id: str, deletion: Deletion) -> None:
         """Deletes all files of parts. Call `deletion.start` next."""
         self.directory.owner.check()
-        self.directory.check_place()
+        self.directory.check_not_replaced()
         with contextlib.suppress(*GONE), folder(self.directory.file(ticket_id).parent) as folder_fd:
             for name in os.listdir(folder_fd):  # noqa: PTH208 - a descriptor
                 if _is_of_parts(ticket_id, name):

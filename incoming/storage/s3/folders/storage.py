@@ -10,6 +10,7 @@ from incoming.core.errors import StorageFailed
 from incoming.core.folder_arrival import FolderArrival
 from incoming.core.folder_manifest import FolderManifest
 from incoming.core.object_address import ObjectAddress
+from incoming.core.storage_kinds import S3
 from incoming.storage import OnDurable, Sample
 from incoming.storage.s3.folders.completion import list_key
 from incoming.storage.s3.folders.context import FolderContext, HeadLost
@@ -29,6 +30,7 @@ class S3FolderStorage:
     """See storage.FolderStorage. Its calls have to be made in greenlets, and not in threads of the pool."""
 
     ownership = recovery = room = inventory = parts = folders = small_files = None
+    name = S3
     survives_power_cuts = keeps_unchecked_apart = True
 
     def __init__(self, shared: FolderContext, objects: S3Objects, part_bytes: int, window_bytes: int) -> None:

@@ -84,10 +84,10 @@ def s3_errors() -> Iterator[None]:
 
 
 @dataclass(frozen=True, slots=True)
-class S3Place:
+class BucketConfig:
     """Where the bucket is. botocore finds what is empty: in the environment, a profile, the role."""
 
-    bucket: str
+    name: str
     endpoint_url: str = ""
     region: str = ""
     access_key: str = field(default="", repr=False)
@@ -155,13 +155,12 @@ class CallStats:
 class S3Client:
     """A bucket. Methods raise S3Error."""
 
-    def __init__(self, place: S3Place, runtime: Runtime) -> None:
-        """Raises BadSetting if botocore is not installed, or the place is not complete."""
-        self.place = place
+    def __init__(self, bucket: BucketConfig, runtime: Runtime) -> None:
+        """Raises BadSetting if botocore is not installed, or the configuration is not complete."""
         self.stats = CallStats()
         self._runtime = runtime
-        self._client, self._errors = _connect(place)
-        self._bucket = place.bucket
+        self._client, self._errors = _connect(bucket)
+        self._bucket = bucket.name
         host = urlsplit(str(self._client.meta.endpoint_url)).hostname or ""
         self._compares_crc32c = host.endswith(_AMAZON)
         """Whether the store is known to compare a CRC-32C."""
@@ -362,8 +361,8 @@ class S3Client:
             raise S3Error(operation, type(exc).__name__, 0, _one_line(exc)) from exc
 
 
-def _connect(place: S3Place) -> tuple[Any, Any]:
-    """Returns botocore's client of the place, and its module of errors. Raises BadSetting."""
+def _connect(bucket: BucketConfig) -> tuple[Any, Any]:
+    """Returns botocore's client of the bucket, and its module of errors. Raises BadSetting."""
     try:
         session_module, config_module, errors, handlers = (
             importlib.import_module(f"botocore.{name}")
@@ -382,10 +381,10 @@ def _connect(place: S3Place) -> tuple[Any, Any]:
         s3={"payload_signing_enabled": False},
     )
     given = {
-        "endpoint_url": place.endpoint_url,
-        "region_name": place.region,
-        "aws_access_key_id": place.access_key,
-        "aws_secret_access_key": place.secret_key,
+        "endpoint_url": bucket.endpoint_url,
+        "region_name": bucket.region,
+        "aws_access_key_id": bucket.access_key,
+        "aws_secret_access_key": bucket.secret_key,
     }
     try:
         session = session_module.get_session()

@@ -19,7 +19,7 @@ from incoming.storage.s3.memory_budget import MemoryBudget
 from incoming.storage.s3.notes.manifest import StoredPart
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
-from incoming.storage.s3.store.client import S3Client, S3Error, S3Place, Terms
+from incoming.storage.s3.store.client import BucketConfig, S3Client, S3Error, Terms
 from tests.support.relay import Relay
 from tests.support.s3_place import BUCKET, client_of
 from tests.support.s3_server import S3Server
@@ -142,7 +142,7 @@ def test_an_upload_that_is_not_there_is_told_from_a_store_that_is_away(client: S
     with pytest.raises(S3Error) as caught:
         client.list_parts(key, upload_id)
     assert (caught.value.code, caught.value.is_missing) == ("NoSuchUpload", True)
-    away = S3Client(S3Place("uploads", "http://127.0.0.1:9", "us-east-1", "a", "b"), GeventRuntime())
+    away = S3Client(BucketConfig("uploads", "http://127.0.0.1:9", "us-east-1", "a", "b"), GeventRuntime())
     with pytest.raises(S3Error) as caught:
         away.check()
     assert (caught.value.status, caught.value.is_retryable) == (0, True)
@@ -173,13 +173,13 @@ def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key
 def test_without_botocore_a_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "botocore.session", None)
     with pytest.raises(BadSetting, match=r"botocore is missing.*incoming-server\[s3\]"):
-        S3Client(S3Place("uploads"), GeventRuntime())
+        S3Client(BucketConfig("uploads"), GeventRuntime())
 
 
 def test_a_place_that_is_none_is_refused_in_words() -> None:
     with pytest.raises(BadSetting, match="storage: S3 can't be used"):
-        S3Client(S3Place("uploads", "no address", "us-east-1", "a", "b"), GeventRuntime())
+        S3Client(BucketConfig("uploads", "no address", "us-east-1", "a", "b"), GeventRuntime())
 
 
 def test_keys_are_not_shown() -> None:
-    assert "geheim" not in repr(S3Place("uploads", access_key="geheim", secret_key="geheim"))
+    assert "geheim" not in repr(BucketConfig("uploads", access_key="geheim", secret_key="geheim"))

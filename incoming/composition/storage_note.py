@@ -1,9 +1,10 @@
-"""Which tickets and which files belong together.
+"""The note of the storages that have the files of the tickets. It is kept with the tickets.
 
-Tickets whose files are elsewhere would look like uploads that have lost everything. So the place of the
-tickets has a note of where the files are: a line for each storage, which is `local`, `local ID` of a
-directory, or the address of a bucket. The first one is of the storage that has the uploads whose tickets name
-none. A start with another place is refused while a ticket has a file there.
+Tickets whose files are elsewhere would look like uploads that have lost everything. So a start with other
+storages is refused while a ticket has a file in one that is missing.
+
+The note has a line for each storage: its address, such as that of a bucket, or `local`, or `local ID` of a
+directory. The first one is of the storage that has the uploads whose tickets name none.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from pathlib import Path
 from typing import Final
 
 from incoming.core.errors import BadSetting
+from incoming.core.storage_kinds import LOCAL, name_in
 from incoming.core.ticket import Ticket
 from incoming.registry import journal
-from incoming.storage.choice import LOCAL, S3
 
 NOTE_FILE: Final = "place"
 MOVED: Final = (
@@ -43,14 +44,14 @@ def check_same(before: str, now: str, tickets: Callable[[], Iterable[Ticket]]) -
         count = Counter(ticket.storage or nameless for ticket in tickets() if not ticket.may_be_forgotten)
         lost = [name for name in count if was.get(name) != is_now.get(name)]
         if lost:
-            shown = " and ".join(shown_place(was[name]) if name in was else name for name in lost)
+            described = " and ".join(shown(was[name]) if name in was else name for name in lost)
             many = sum(count[name] for name in lost)
-            raise BadSetting("storage", MOVED.format(count=many, before=shown))
-    return "\n".join(sorted(is_now.values(), key=lambda line: _name(line) != next(iter(was))))
+            raise BadSetting("storage", MOVED.format(count=many, before=described))
+    return "\n".join(sorted(is_now.values(), key=lambda line: name_in(line) != next(iter(was))))
 
 
 def are_same(before: str, now: str) -> bool:
-    """Returns whether both notes name the same places."""
+    """Returns whether both notes name the same storages, in whatever order."""
     return _by_name(before) == _by_name(now)
 
 
@@ -61,14 +62,10 @@ def nameless(note: str) -> str:
 
 def _by_name(note: str) -> dict[str, str]:
     """Returns the lines of a note, by the name of their storage."""
-    return {_name(line): line for line in note.splitlines()}
+    return {name_in(line): line for line in note.splitlines()}
 
 
-def _name(line: str) -> str:
-    return LOCAL if line.partition(" ")[0] == LOCAL else S3
-
-
-def shown_place(line: str) -> str:
+def shown(line: str) -> str:
     """Returns a line of a note for people."""
     kind, _, name = line.partition(" ")
     return f"storage_dir ({name})" if kind == LOCAL and name else "storage_dir" if kind == LOCAL else line
@@ -93,11 +90,11 @@ def read_note(directory: Path) -> str:
         return LOCAL
 
 
-def write_note(directory: Path, place: str) -> None:
+def write_note(directory: Path, note: str) -> None:
     """Notes where the files are. Raises OSError."""
-    if read_note(directory) != place:
+    if read_note(directory) != note:
         new_file = directory / f"{NOTE_FILE}.new"
-        new_file.write_text(f"{place}\n", "utf-8")
+        new_file.write_text(f"{note}\n", "utf-8")
         new_file.replace(directory / NOTE_FILE)
 
 
