@@ -114,7 +114,7 @@ class Bench:
         ticket_id = str(uuid.uuid4())
         writer = self._storage.open(ticket_id, size_bytes)
         for _ in range(size_bytes // CHUNK_BYTES):
-            writer.wait_for_room()
+            writer.wait_for_capacity()
             writer.write(self._data[:CHUNK_BYTES], self._crc)
             self._runtime.yield_if_due()
         writer.flush()

@@ -76,7 +76,7 @@ class Bench:
         writer = self._storage.folders.open(str(uuid.uuid4()), len(self._stream))
         for at in range(0, len(self._stream), CHUNK_BYTES):
             chunk = self._stream[at : at + CHUNK_BYTES]
-            writer.wait_for_room()
+            writer.wait_for_capacity()
             writer.write(chunk, checksum(chunk))
             self._runtime.yield_if_due()
         writer.finish()

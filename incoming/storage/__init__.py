@@ -31,9 +31,9 @@ OnDurable = Callable[[StorageFailed | TakenOver | None], object]
 class Writer(Protocol):
     """The open file of one upload. One greenlet calls it at a time; the service ensures that.
 
-    Only `wait_for_room`, `flush`, `finish` and `accept_unchecked` may be called beside any other call: they
-    may take long, so they are called without the upload's lock. A killed process loses only bytes from
-    `durable_offset` on.
+    Only `wait_for_capacity`, `flush`, `finish` and `accept_unchecked` may be called while any other call
+    runs. They may take long, so they are called without the upload's lock. A killed process loses only bytes
+    from `durable_offset` on.
 
     Once another process has fenced the upload with a newer token, every method but `close`, `abort` and
     `fence` may raise TakenOver. Nothing is stored then.
@@ -56,7 +56,7 @@ class Writer(Protocol):
 
     @property
     def accounted_bytes(self) -> int:
-        """The offset up to which `Room.free_bytes` already excludes this file, stored or reserved.
+        """The offset up to which `FreeSpace.free_bytes` already excludes this file, stored or reserved.
 
         It is `taken_bytes` at least.
         """
@@ -68,7 +68,7 @@ class Writer(Protocol):
         off meanwhile counts: each offset may be another one afterwards.
         """
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """Returns when `write` will not wait for the store, in which many bytes are on their way.
 
         It is called before each `write`. It returns at once when the writer is closed or fenced meanwhile.
@@ -149,8 +149,8 @@ class FolderWriter(Writer, Protocol):
     `write` raises BadFolder once the head is complete and is wrong: the storage can't keep such a folder.
     No byte of a file is stored then.
 
-    `accounted_bytes` may be less than `taken_bytes`, and below 0: files to come take more room than they have
-    bytes, since a file takes whole blocks. `on_reserve` is told that.
+    `accounted_bytes` may be less than `taken_bytes`, and below 0. Files to come take more space than they
+    have bytes, since a file takes whole blocks. `on_reserve` is told that.
     """
 
     @property
@@ -205,7 +205,7 @@ class Storage(Protocol):
         """Finds what a power cut took; None where a stored byte survives it."""
 
     @property
-    def room(self) -> Room | None:
+    def free_space(self) -> FreeSpace | None:
         """Tells how much space is left; None where space is not limited."""
 
     @property
@@ -213,7 +213,7 @@ class Storage(Protocol):
         """Lists what is stored; None where that can't be listed."""
 
     @property
-    def parts(self) -> Parts | None:
+    def parts(self) -> PartStorage | None:
         """Takes a file in parts; None where only whole files can be stored."""
 
     @property
@@ -291,7 +291,8 @@ class FolderStorage(Storage, Protocol):
     out reads as zeros. A truncation into the range of such a file cuts at its beginning, and the file is not
     left out any more. `location` is the folder.
 
-    `room` counts blocks: what a file takes beyond its bytes. `pickup` tells whether the folder was taken.
+    `free_space` counts blocks: what a file takes beyond its bytes. `pickup` tells whether the folder was
+    taken.
     """
 
     def open(
@@ -356,8 +357,8 @@ class Recovery(Protocol):
         """
 
 
-class Room(Protocol):
-    """Capability: the space of the storage is limited, and the storage tells what is left of it."""
+class FreeSpace(Protocol):
+    """Capability: the space of the storage is limited, and the storage tells how much is free."""
 
     def free_bytes(self) -> int:
         """Returns how many more bytes can be stored. It may be called in any thread."""
@@ -368,7 +369,7 @@ class Room(Protocol):
         First it frees what a killed writer had reserved. Returns 0 if there is no file.
         """
 
-    def settle(self) -> bool:
+    def reclaim(self) -> bool:
         """Makes all space that was freed before count as free. Returns False where it always does."""
 
 
@@ -393,7 +394,7 @@ class SmallFiles(Protocol):
         """
 
 
-class Parts(Protocol):
+class PartStorage(Protocol):
     """Capability: the storage takes a file in parts, several at a time, and makes the file of them.
 
     While an upload comes in parts, `Storage` has no file of it. `Storage.delete` deletes its parts, too.

@@ -31,7 +31,7 @@ from incoming.core.rate_limit import Pace
 from incoming.core.storage_kinds import KINDS
 from incoming.core.ticket import FOLDER, Ticket, short_id
 from incoming.core.units import MIB
-from incoming.storage import Room, Storage, Writer
+from incoming.storage import FreeSpace, Storage, Writer
 from incoming.uploads.context import UploadContext
 from incoming.uploads.disk_budget import DiskBudget
 from incoming.uploads.outbox import failure
@@ -257,27 +257,27 @@ class Admission:
 
     def _accounted_bytes(self, ticket: Ticket) -> int:
         """Returns how much of a closed file the disk counts as used. Raises StorageFailed."""
-        room = self._storages.of(ticket).room
-        return room.accounted_bytes(ticket.id) if room else self._stored_bytes(ticket)
+        space = self._storages.of(ticket).free_space
+        return space.accounted_bytes(ticket.id) if space else self._stored_bytes(ticket)
 
     def _make_room(self, ticket: Ticket, missing_bytes: int) -> None:
         """Displaces reservations of uploads without a byte if necessary. Raises StorageFull."""
-        room = self._storages.of(ticket).room
-        if room is None or self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
+        space = self._storages.of(ticket).free_space
+        if space is None or self._fits(ticket, missing_bytes, self._room_bytes(space, ticket)):
             return
-        if room.settle() and self._fits(ticket, missing_bytes, self._room_bytes(room, ticket)):
+        if space.reclaim() and self._fits(ticket, missing_bytes, self._room_bytes(space, ticket)):
             return
         about = ticket.for_log(missing_bytes=missing_bytes)
         log.warning("upload %(ticket)s: no space for %(missing_bytes)d more bytes", about)
-        raise StorageFull(missing_bytes, max(self._room_bytes(room, ticket), 0))
+        raise StorageFull(missing_bytes, max(self._room_bytes(space, ticket), 0))
 
-    def _room_bytes(self, room: Room, ticket: Ticket) -> int:
+    def _room_bytes(self, space: FreeSpace, ticket: Ticket) -> int:
         """Returns the free space that nobody else keeps; below 0 if others keep more than is free."""
         others_bytes = self.budget_of(ticket).reserved_bytes(self._clock.now_s(), except_for=ticket.id)
-        return room.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
+        return space.free_bytes() - self._settings.min_free_mib * MIB - others_bytes
 
     def _fits(self, ticket: Ticket, missing_bytes: int, room_bytes: int) -> bool:
-        """Returns whether the upload has room. If so, the reservations that it needs are displaced."""
+        """Returns whether the upload has space. If so, the reservations that it needs are displaced."""
         yielding, budget = [], self.budget_of(ticket)
         for other_id, size_bytes in budget.yielding(self._clock.now_s()):
             if missing_bytes <= room_bytes:
@@ -385,7 +385,9 @@ class DiskBudgets:
 
     def reserved_bytes(self, now_s: float) -> int:
         """Returns the sum of all reservations that count against free space."""
-        return sum(one.reserved_bytes(now_s) for storage, one in self._by_storage.items() if storage.room)
+        return sum(
+            one.reserved_bytes(now_s) for storage, one in self._by_storage.items() if storage.free_space
+        )
 
     def release(self, upload_id: str) -> None:
         """Ends the reservation of this upload, whichever storage has it."""

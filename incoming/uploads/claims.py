@@ -71,8 +71,8 @@ class ClaimedUpload:
     """Whether its client has proved that it has the same file."""
     left_out_from: int | None = None
     """Where the file of a folder begins that its client has left out before its proof."""
-    wait_for_room: Callable[[], None] = lambda: None
-    """See `Writer.wait_for_room`."""
+    wait_for_capacity: Callable[[], None] = lambda: None
+    """See `Writer.wait_for_capacity`."""
     is_kept: Callable[[], bool] = lambda: True
     """Returns whether the claim survives a kill, and not only the bytes that were stored for it."""
     on_lost: Callable[[], object] = lambda: None

@@ -125,7 +125,7 @@ def recover(uploads: Uploads) -> None:
         has_ended = ticket.state in ENDED and not ticket.to_delete
         if ticket.state is State.PAUSED or (has_ended and may_have_bytes):
             uploads.retry_queue.add(ticket.id, context.clock.now_s())
-        if ticket.state is State.PAUSED and storage.room:
+        if ticket.state is State.PAUSED and storage.free_space:
             with contextlib.suppress(IncomingError):  # the sweep tries it again, and logs it
                 uploads.reserve_remaining(ticket)
         if uploads.outbox.is_missing(ticket):
@@ -154,7 +154,7 @@ def _to_recover(context: UploadContext) -> Iterator[Ticket]:
     ones, and what has ended is of interest while there is a file.
     """
     registry, storages = context.registry, context.storages.all
-    yield from _needed(registry, (State.PAUSED,) if any(storage.room for storage in storages) else ())
+    yield from _needed(registry, (State.PAUSED,) if any(storage.free_space for storage in storages) else ())
     if registry.index:
         for storage in storages:
             # Without names, what has ended is deleted when it is forgotten.

@@ -133,8 +133,8 @@ class Overview:
         self._found[what] = found
 
     def _look_at_storage(self) -> None:
-        rooms = [storage.room for storage in self._context.storages.all if storage.room]
-        self.free_bytes = sum(self._runtime.in_pool(room.free_bytes) for room in rooms) if rooms else None
+        spaces = [storage.free_space for storage in self._context.storages.all if storage.free_space]
+        self.free_bytes = sum(self._runtime.in_pool(space.free_bytes) for space in spaces) if spaces else None
         for storage in self._context.storages.all:
             storage.check()
 

@@ -12,7 +12,7 @@ from typing import Final
 from incoming.core.errors import NotInParts, UnknownPart, UploadTooLarge
 from incoming.core.parts import Part, part_id, split_part_id
 from incoming.core.ticket import Ticket
-from incoming.storage import Parts, PartWriter
+from incoming.storage import PartStorage, PartWriter
 from incoming.uploads.admission import RESERVATION_STEP_BYTES, Admission
 from incoming.uploads.claims import Claims
 from incoming.uploads.context import UploadContext
@@ -76,7 +76,7 @@ class PartAdmission(Admission):
             closed if size is None else size for closed, size in zip(stored, opened, strict=True)
         )
 
-    def _parts(self, ticket: Ticket) -> Parts:
+    def _parts(self, ticket: Ticket) -> PartStorage:
         parts = self._storages.of(ticket).parts
         if parts is None:
             raise NotInParts

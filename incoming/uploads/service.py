@@ -249,7 +249,7 @@ class Uploads:
             claimed.is_kept = lambda: self._registry.is_kept(ticket_id)
             claimed.on_lost = lambda: self._runtime.spawn(self.release, claimed)
             if live.writer:
-                claimed.wait_for_room = live.writer.wait_for_room
+                claimed.wait_for_capacity = live.writer.wait_for_capacity
             if ticket.would_learn(event):
                 claimed.unproved = event
             if live.writer and claim.proves:
@@ -479,7 +479,7 @@ class Uploads:
         size_bytes = len(chunk)
         if claim.unproved:
             self._prove_by_word(claim)
-        claim.wait_for_room()
+        claim.wait_for_capacity()
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)
             writer = live.require_writer()

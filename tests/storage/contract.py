@@ -291,17 +291,17 @@ class StorageContract:
         assert told == sorted(told)
         assert all(accounted_bytes <= writer.accounted_bytes for accounted_bytes in told)
         writer.close()
-        if storage.room:
-            assert storage.room.accounted_bytes(TICKET) == 1 << 21, "a closed file has no reserve"
-            assert storage.room.accounted_bytes(OTHER) == 0
-            assert storage.room.free_bytes() > 0
+        if storage.free_space:
+            assert storage.free_space.accounted_bytes(TICKET) == 1 << 21, "a closed file has no reserve"
+            assert storage.free_space.accounted_bytes(OTHER) == 0
+            assert storage.free_space.free_bytes() > 0
 
     def test_what_a_killed_writer_had_reserved_is_free_again(self, storage: Storage, place: Place) -> None:
         write(storage.open(TICKET, 1 << 22), CONTENT)
         place.settle()
         after = place.storage()
-        if after.room:
-            assert after.room.accounted_bytes(TICKET) == after.size(TICKET) == len(CONTENT)
+        if after.free_space:
+            assert after.free_space.accounted_bytes(TICKET) == after.size(TICKET) == len(CONTENT)
 
     def test_the_inventory_has_every_file_and_tells_which_belongs_to_no_ticket(
         self, storage: Storage

@@ -16,7 +16,7 @@ from incoming.core.checkpoints import Checkpoint
 from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed
 from incoming.core.parts import Part
-from incoming.storage import Parts, PartWriter, Storage
+from incoming.storage import PartStorage, PartWriter, Storage
 from tests.storage.contract import CONTENT, ONE_TEST_FOR_ALL, OTHER, TICKET, Place, content, write
 
 FIRST, SECOND, THIRD = Part(1, 0, 500), Part(2, 500, 300), Part(3, 800, len(CONTENT) - 800)
@@ -52,20 +52,20 @@ class PartsContract:
         place.settle()
 
     @pytest.fixture
-    def parts(self, storage: Storage) -> Parts:
+    def parts(self, storage: Storage) -> PartStorage:
         """Its capability."""
         return capability(storage)
 
     # --- one part, and several ---------------------------------------------------------------------------
 
-    def test_a_part_without_a_byte_has_no_size_and_may_be_deleted(self, parts: Parts) -> None:
+    def test_a_part_without_a_byte_has_no_size_and_may_be_deleted(self, parts: PartStorage) -> None:
         assert parts.sizes(TICKET, PARTS) == (0, 0, 0)
         parts.delete(TICKET, FIRST)
         parts.clean_up(TICKET)
         assert parts.open(TICKET, FIRST).taken_bytes == 0
 
     @pytest.mark.parametrize("part", [*PARTS, MEASURED, UNMEASURED])
-    def test_a_part_is_written_like_a_file(self, parts: Parts, place: Place, part: Part) -> None:
+    def test_a_part_is_written_like_a_file(self, parts: PartStorage, place: Place, part: Part) -> None:
         writer = parts.open(TICKET, part)
         written = of_part(part._replace(length_bytes=part.length_bytes or 100))
         write(writer, written[:70], 7)
@@ -79,7 +79,7 @@ class PartsContract:
         assert capability(place.storage()).sizes(TICKET, [part]) == (len(written),)
 
     def test_parts_that_are_written_at_the_same_time_do_not_know_each_other(
-        self, parts: Parts, place: Place
+        self, parts: PartStorage, place: Place
     ) -> None:
         store(parts, PARTS)
         store(parts, PARTS[:1], OTHER)
@@ -91,12 +91,14 @@ class PartsContract:
         assert after.assemble(TICKET, [FIRST], always) == whole(of_part(FIRST))
 
     def test_while_an_upload_comes_in_parts_there_is_no_file_of_it(
-        self, storage: Storage, parts: Parts
+        self, storage: Storage, parts: PartStorage
     ) -> None:
         store(parts, PARTS)
         assert storage.size(TICKET) is None
 
-    def test_an_aborted_part_that_is_deleted_leaves_nothing(self, parts: Parts, storage: Storage) -> None:
+    def test_an_aborted_part_that_is_deleted_leaves_nothing(
+        self, parts: PartStorage, storage: Storage
+    ) -> None:
         writer = parts.open(TICKET, FIRST)
         write(writer, CONTENT[:100])
         writer.abort()
@@ -107,7 +109,9 @@ class PartsContract:
     # --- kills, truncations, bytes that do not count -----------------------------------------------------
 
     @pytest.mark.parametrize("number", range(3))
-    def test_the_offset_of_each_part_survives_a_kill(self, parts: Parts, place: Place, number: int) -> None:
+    def test_the_offset_of_each_part_survives_a_kill(
+        self, parts: PartStorage, place: Place, number: int
+    ) -> None:
         lengths = [300, 7, 1][number:] + [300, 7, 1][:number]
         for part, length_bytes in zip(PARTS, lengths, strict=True):
             write(parts.open(TICKET, part), of_part(part)[:length_bytes], 10)
@@ -122,7 +126,7 @@ class PartsContract:
     @pytest.mark.parametrize("ending", ["kill", "close", "truncate"])
     @pytest.mark.parametrize("part", [SECOND, MEASURED])
     def test_bytes_that_were_not_accepted_do_not_count(
-        self, parts: Parts, place: Place, part: Part, ending: str
+        self, parts: PartStorage, place: Place, part: Part, ending: str
     ) -> None:
         writer = parts.open(TICKET, part)
         write(writer, of_part(part)[:40])
@@ -143,7 +147,7 @@ class PartsContract:
         writer.close()
         assert parts.assemble(TICKET, [part], always) == whole(of_part(part))
 
-    def test_bytes_that_were_accepted_count_at_once(self, parts: Parts, place: Place) -> None:
+    def test_bytes_that_were_accepted_count_at_once(self, parts: PartStorage, place: Place) -> None:
         writer = parts.open(TICKET, SECOND)
         writer.begin_unchecked()
         write(writer, of_part(SECOND)[:200], 50)
@@ -213,7 +217,7 @@ class PartsContract:
 
     @pytest.mark.parametrize("order", ORDERS, ids=str)
     def test_parts_become_a_file_in_any_order(
-        self, storage: Storage, parts: Parts, place: Place, order: list[int]
+        self, storage: Storage, parts: PartStorage, place: Place, order: list[int]
     ) -> None:
         store(parts, PARTS)
         chosen = [PARTS[number] for number in order]
@@ -227,7 +231,7 @@ class PartsContract:
         assert content(after) == expected
 
     def test_parts_without_a_length_and_empty_ones_become_a_file(
-        self, storage: Storage, parts: Parts
+        self, storage: Storage, parts: PartStorage
     ) -> None:
         store(parts, [FIRST, MEASURED])
         empty, unmeasured = Part(5, 500, 0), Part(6, None, 0)
@@ -238,13 +242,13 @@ class PartsContract:
         assert parts.assemble(TICKET, chosen, always) == whole(expected)
         assert content(storage) == expected
 
-    def test_empty_parts_become_an_empty_file(self, storage: Storage, parts: Parts) -> None:
+    def test_empty_parts_become_an_empty_file(self, storage: Storage, parts: PartStorage) -> None:
         assert parts.assemble(TICKET, [Part(1, 0, 0), Part(2, 0, 0)], always) == Checkpoint(0, 0)
         assert storage.size(TICKET) == 0
 
     @pytest.mark.parametrize("order", [[0, 1, 2], [1, 0]], ids=str)
     def test_parts_that_are_not_complete_stay_as_they_are(
-        self, storage: Storage, parts: Parts, order: list[int]
+        self, storage: Storage, parts: PartStorage, order: list[int]
     ) -> None:
         store(parts, [FIRST])
         write(parts.open(TICKET, SECOND), of_part(SECOND)[:-1])
@@ -256,7 +260,7 @@ class PartsContract:
     @pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0]], ids=str)
     @pytest.mark.parametrize("times", range(3))
     def test_an_assembly_that_nobody_wants_any_more_changes_nothing(
-        self, storage: Storage, parts: Parts, order: list[int], times: int
+        self, storage: Storage, parts: PartStorage, order: list[int], times: int
     ) -> None:
         store(parts, PARTS)
         chosen = [PARTS[number] for number in order]
@@ -281,11 +285,11 @@ class PartsContract:
             assert 1 << 20 <= writer.accounted_bytes <= 1 << 21
             assert all(accounted_bytes <= 1 << 21 for accounted_bytes in told)
             writer.close()
-        if storage.room:
+        if storage.free_space:
             assert [parts.accounted_bytes(TICKET, part) for part in large] == [1 << 20] * 2
 
     def test_what_a_killed_writer_of_a_part_had_reserved_is_free_again(
-        self, parts: Parts, place: Place
+        self, parts: PartStorage, place: Place
     ) -> None:
         large = Part(1, 0, 1 << 22)
         write(parts.open(TICKET, large), CONTENT)
@@ -293,13 +297,13 @@ class PartsContract:
         assert capability(place.storage()).accounted_bytes(TICKET, large) == len(CONTENT)
 
 
-def capability(storage: Storage) -> Parts:
+def capability(storage: Storage) -> PartStorage:
     """Returns the capability, which has to be there."""
     assert storage.parts
     return storage.parts
 
 
-def store(parts: Parts, chosen: Sequence[Part], ticket_id: str = TICKET) -> None:
+def store(parts: PartStorage, chosen: Sequence[Part], ticket_id: str = TICKET) -> None:
     """Stores complete parts, all at the same time, and closes them."""
     writers: list[tuple[PartWriter, bytes]] = [
         (parts.open(ticket_id, part), of_part(part)) for part in chosen

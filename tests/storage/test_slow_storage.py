@@ -44,7 +44,7 @@ def test_bytes_become_durable_by_themselves_and_that_is_told(runtime: FakeRuntim
 def test_a_writer_has_room_again_when_something_is_stored(runtime: FakeRuntime, store: SlowStore) -> None:
     writer, _ = opened(store)
     write(writer, CONTENT[:IN_FLIGHT_BYTES])
-    waiting = runtime.spawn(writer.wait_for_room)
+    waiting = runtime.spawn(writer.wait_for_capacity)
     runtime.settle()
     assert not waiting.dead  # type: ignore[attr-defined]
     runtime.advance(0.1)
@@ -60,7 +60,7 @@ def test_nobody_waits_for_room_in_vain(runtime: FakeRuntime, store: SlowStore, e
 
     def wait() -> None:
         try:
-            writer.wait_for_room()
+            writer.wait_for_capacity()
             ended.append(None)
         except StorageFailed as exc:
             ended.append(exc)
@@ -108,7 +108,7 @@ def test_unchecked_bytes_are_durable_once_they_are_accepted(
     write(writer, CONTENT[:100])
     writer.begin_unchecked()
     write(writer, CONTENT[100:800])
-    writer.wait_for_room()
+    writer.wait_for_capacity()
     runtime.advance(10)
     writer.flush()
     assert writer.durable_offset == 100

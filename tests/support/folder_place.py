@@ -43,7 +43,7 @@ class FolderAsFile:
         self.survives_power_cuts = folders.survives_power_cuts
         self.keeps_unchecked_apart = folders.keeps_unchecked_apart
         self.ownership, self.pickup, self.recovery = folders.ownership, folders.pickup, folders.recovery
-        self.room = _Room(self) if folders.room else None
+        self.free_space = _FreeSpace(self) if folders.free_space else None
         self.inventory = _Inventory(self) if folders.inventory else None
         self.parts = self.small_files = self.checksums = self.objects = self.folders = None
         self.location, self.delete, self.check = folders.location, folders.delete, folders.check
@@ -123,17 +123,17 @@ class ShiftedWriter:
         return getattr(self.below, name)
 
 
-class _Room:
-    """See storage.Room."""
+class _FreeSpace:
+    """See storage.FreeSpace."""
 
     def __init__(self, folders: FolderAsFile) -> None:
         self._folders = folders
-        assert folders.folders_below.room
-        self._below = folders.folders_below.room
-        self.free_bytes, self.settle = self._below.free_bytes, self._below.settle
+        assert folders.folders_below.free_space
+        self._below = folders.folders_below.free_space
+        self.free_bytes, self.reclaim = self._below.free_bytes, self._below.reclaim
 
     def accounted_bytes(self, ticket_id: str) -> int:
-        """See storage.Room. What files to come take beyond their bytes does not count."""
+        """See storage.FreeSpace. What files to come take beyond their bytes does not count."""
         manifest = self._folders.manifest(ticket_id)
         accounted_bytes = self._below.accounted_bytes(ticket_id)
         if manifest is None:

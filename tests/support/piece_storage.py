@@ -23,7 +23,7 @@ get their acknowledgements: a window may be smaller than a piece."""
 class PieceStorage:
     """See storage.Storage. `files` outlives the process that has this object: hand it to the next one."""
 
-    ownership = pickup = recovery = room = inventory = parts = folders = small_files = checksums = None
+    ownership = pickup = recovery = free_space = inventory = parts = folders = small_files = checksums = None
     name: str = LOCAL
     objects: Objects | None = None
     window_bytes = 0
@@ -110,7 +110,7 @@ class PieceWriter:
         """See storage.Writer."""
         self.truncate(self.durable_offset)
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer."""
 
     def begin_unchecked(self) -> None:

@@ -118,7 +118,7 @@ def _send(errand: Errand, client: S3Client, folder: Path, acknowledge: Callable[
     def write(up_to: int) -> None:
         while writer.taken_bytes < min(up_to, sends_bytes):
             at = writer.taken_bytes
-            writer.wait_for_room()
+            writer.wait_for_capacity()
             writer.write(memoryview(content)[at : min(at + 170, up_to, sends_bytes)])
             acknowledge(writer.durable_offset)
             runtime.sleep(0)

@@ -81,7 +81,7 @@ class SlowStore:
 class SlowStorage:
     """See storage.Storage: one process's way to the store. A dead process stores nothing any more."""
 
-    ownership = pickup = recovery = room = inventory = parts = folders = small_files = objects = None
+    ownership = pickup = recovery = free_space = inventory = parts = folders = small_files = objects = None
     name = LOCAL
     survives_power_cuts = keeps_unchecked_apart = True
 
@@ -209,7 +209,7 @@ class SlowWriter:
 
     # --- bytes ----------------------------------------------------------------------------------------
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer."""
         life = self._life
         self._wait(lambda: self._in_flight_bytes() < self._store.in_flight_bytes or life != self._life)

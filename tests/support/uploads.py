@@ -31,7 +31,7 @@ from incoming.registry.memory_leases import MemoryLeases
 from incoming.registry.memory_news import MemoryNews
 from incoming.runtime.base import ServiceClock
 from incoming.settings.table import Settings
-from incoming.storage import Room, Storage
+from incoming.storage import FreeSpace, Storage
 from incoming.storage.choice import Storages
 from incoming.storage.local.storage import DiskFacts, LocalStorage
 from incoming.uploads.claims import ClaimedUpload, new_token
@@ -220,9 +220,9 @@ class House:
             shutil.move(aside, self.directory / "journal")
 
 
-def room(house: House) -> Room:
+def free_space(house: House) -> FreeSpace:
     """Returns what tells how much space is left."""
-    found = house.context.storages.default.room
+    found = house.context.storages.default.free_space
     assert found
     return found
 

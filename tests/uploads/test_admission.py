@@ -25,7 +25,7 @@ from incoming.core.ticket import Ticket
 from incoming.core.units import MIB
 from incoming.storage.local.writer import LocalWriter
 from incoming.uploads.admission import Admission
-from tests.support.uploads import House, room
+from tests.support.uploads import House, free_space
 
 URL = "http://app.example.org/finished"
 LENGTH_BYTES = 10
@@ -148,7 +148,7 @@ def test_without_a_limit_no_file_is_too_large(tmp_path: Path) -> None:
 
 
 def free_mib(house: House) -> int:
-    return room(house).free_bytes() // MIB
+    return free_space(house).free_bytes() // MIB
 
 
 def test_what_was_let_in_keeps_its_room_until_it_is_released(house: House, admission: Admission) -> None:

@@ -46,7 +46,7 @@ from tests.support.parts import (
     send_part,
     write_part,
 )
-from tests.support.uploads import TIMES, House, room
+from tests.support.uploads import TIMES, House, free_space
 
 CONTENT = bytes(range(100))
 PIECES = (CONTENT[:50], CONTENT[50:80], CONTENT[80:])
@@ -380,21 +380,21 @@ def test_a_copy_needs_room_on_the_disk_and_a_file_in_order_needs_none(house: Hou
     in_order, reversed_one = house.new_ticket(), house.new_ticket()
     for ticket_id in (in_order, reversed_one):
         send_all(house, ticket_id)
-    room(house).free_bytes = lambda: 99  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 99  # type: ignore[method-assign]
     assert plan(house, in_order, 1, 2, 3)
     assert house.uploads.assemblies.plan(reversed_one, PlanAssembly((3, 2, 1)))
     with pytest.raises(StorageFull):
         house.uploads.assemblies.wait(reversed_one, 60.0)
     assert files(house, reversed_one) == {".parts", ".offsets"}
     assert (app.contents, house.uploads.admission.reserved_bytes()) == ([CONTENT], 0)
-    room(house).free_bytes = lambda: 100  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 100  # type: ignore[method-assign]
     house.pass_time(61)
     assert app.contents == [CONTENT, PIECES[2] + PIECES[1] + PIECES[0]]
 
 
 def test_room_for_a_copy_is_promised_to_nobody_else(house: House, ticket_id: str) -> None:
     send_all(house, ticket_id)
-    room(house).free_bytes = lambda: 120  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 120  # type: ignore[method-assign]
     with house.runtime.held("_reserve"):
         plan(house, ticket_id, 3, 2, 1)
         with pytest.raises(StorageFull):

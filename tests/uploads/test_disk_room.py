@@ -16,7 +16,7 @@ from incoming.handover.answers import WillFinish
 from incoming.uploads.admission import UNUSED_AFTER_S
 from incoming.uploads.housekeeping import recover
 from tests.support.fakes import FakeApp
-from tests.support.uploads import House, new_claim, room
+from tests.support.uploads import House, free_space, new_claim
 
 CONTENT = b"0123456789"
 LENGTH_BYTES = len(CONTENT)
@@ -186,12 +186,12 @@ def test_what_is_reserved_counts_once_before_more_is_sent(house_on_disk: OnDisk)
 
 def test_an_upload_that_sends_nothing_takes_no_space_on_the_disk(house_on_disk: OnDisk) -> None:
     house = house_on_disk(200 * MIB)
-    before = room(house).free_bytes()
+    before = free_space(house).free_bytes()
     ticket_id = house.new_ticket()
     house.claim(ticket_id, 190 * MIB)
     house.runtime.settle()
     house.runtime.advance(UNUSED_AFTER_S)
-    assert before - room(house).free_bytes() < MIB
+    assert before - free_space(house).free_bytes() < MIB
 
 
 @pytest.mark.parametrize("connected", [True, False])

@@ -17,7 +17,7 @@ from incoming.core.lifecycle import State
 from incoming.handover.answers import Done, FailureKind, NoAnswer, Refused, WillFinish, no_answer
 from incoming.uploads.overview import DISK_HANGS_AFTER_S, Overview
 from tests.support.fakes import FakeApp, FakeRuntime
-from tests.support.uploads import TIMES, House, room
+from tests.support.uploads import TIMES, House, free_space
 
 ALL = Listing()
 
@@ -354,7 +354,7 @@ def test_what_is_kept_free_is_full_unless_room_in_it_is_kept_for_an_upload(tmp_p
     overview = Overview(house.uploads)
     watch = gevent.spawn(overview.monitor)
     free_bytes = 2 << 20
-    room(house).free_bytes = lambda: free_bytes  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: free_bytes  # type: ignore[method-assign]
     house.runtime.advance(6)
     assert overview.trouble() == ""
     client = house.claim(house.new_ticket(), 1000)

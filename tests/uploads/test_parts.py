@@ -40,7 +40,7 @@ from incoming.uploads.overview import Overview
 from tests.support.fakes import FakeApp
 from tests.support.parts import claim_part, files, new_part, plan, resume_part, send_part, write_part
 from tests.support.piece_storage import PieceStorage
-from tests.support.uploads import TIMES, House, new_claim, room
+from tests.support.uploads import TIMES, House, free_space, new_claim
 
 CONTENT = bytes(range(100))
 LEASE_S = 30.0
@@ -312,7 +312,7 @@ def test_the_number_of_parts_of_a_ticket_is_bounded(
 
 
 def test_room_on_the_disk_is_kept_for_each_part_from_its_creation_on(house: House, ticket_id: str) -> None:
-    room(house).free_bytes = lambda: 100  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 100  # type: ignore[method-assign]
     new_part(house, ticket_id, 60)
     with pytest.raises(StorageFull):
         new_part(house, ticket_id, 41)
@@ -323,7 +323,7 @@ def test_room_on_the_disk_is_kept_for_each_part_from_its_creation_on(house: Hous
 
 
 def test_parts_without_a_byte_yield_their_room_to_others(house: House, ticket_id: str) -> None:
-    room(house).free_bytes = lambda: 100  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 100  # type: ignore[method-assign]
     idle, begun = new_part(house, ticket_id, 50), new_part(house, ticket_id, 50)
     client = claim_part(house, begun)
     write_part(house, client, CONTENT[:10])

@@ -79,7 +79,7 @@ def test_a_sweep_expires_uploads_of_both(house: BothHouse, name: str) -> None:
 def test_a_full_disk_keeps_out_files_for_the_disk_only(
     house: BothHouse, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(type(house.local.room), "free_bytes", lambda _: LENGTH_BYTES)
+    monkeypatch.setattr(type(house.local.free_space), "free_bytes", lambda _: LENGTH_BYTES)
     house.claim(house.new_ticket(storage="s3"), 10 * LENGTH_BYTES)
     house.claim(house.new_ticket(), LENGTH_BYTES)
     assert house.uploads.admission.reserved_bytes() == LENGTH_BYTES, "of the disk"

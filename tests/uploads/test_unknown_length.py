@@ -23,7 +23,7 @@ from incoming.core.units import MIB
 from incoming.uploads.admission import RESERVATION_STEP_BYTES
 from tests.support.fakes import FakeApp
 from tests.support.piece_house import PieceHouse
-from tests.support.uploads import Client, House, new_claim, room
+from tests.support.uploads import Client, House, free_space, new_claim
 
 CONTENT = b"0123456789"
 
@@ -146,7 +146,7 @@ def test_a_file_of_unknown_length_does_not_take_the_room_that_others_were_promis
     def left_bytes() -> int:
         return disk_bytes - (file.stat().st_size if file.exists() else 0)
 
-    room(house).free_bytes = left_bytes  # type: ignore[method-assign]
+    free_space(house).free_bytes = left_bytes  # type: ignore[method-assign]
     other = house.claim(house.new_ticket(), disk_bytes - 2 * RESERVATION_STEP_BYTES - MIB)
     client = begin(house, ticket_id)
     block = memoryview(bytes(MIB))
@@ -334,7 +334,7 @@ def test_no_client_replaces_the_length_that_its_app_has_set(house: House) -> Non
 
 def test_a_client_that_is_refused_for_its_length_takes_nothing_from_the_one_before(tmp_path: Path) -> None:
     house = House(tmp_path, max_upload_bytes=100)
-    room(house).free_bytes = lambda: 90  # type: ignore[method-assign]
+    free_space(house).free_bytes = lambda: 90  # type: ignore[method-assign]
     first = begin(house, ticket_id := house.new_ticket(), 10)
     for length_bytes, why in ((101, UploadTooLarge), (100, StorageFull)):
         with pytest.raises(why):

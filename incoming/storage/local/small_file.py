@@ -118,7 +118,7 @@ class SmallFileWriter:
             if self._writer:
                 self._writer.fence(token)
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer. Each `write` stores its chunk, or holds it."""
 
     def begin_unchecked(self) -> None:

@@ -22,14 +22,14 @@ from incoming.storage.local.directory import DIR_MODE, FILE_MODE, NoOtherOwner, 
 from incoming.storage.local.folders.deletion import FolderDeletion
 from incoming.storage.local.folders.disk import FolderDisk
 from incoming.storage.local.folders.storage import LocalFolders, OfFiles
+from incoming.storage.local.free_space import LocalFreeSpace
 from incoming.storage.local.inventory import LocalInventory
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.parts.files import PartFiles, assembly_name, regions_name
-from incoming.storage.local.parts.storage import LocalParts
+from incoming.storage.local.parts.storage import LocalPartStorage
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, folder, has_inodes
 from incoming.storage.local.reading import pieces
 from incoming.storage.local.recovery import LocalRecovery
-from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.small_file import LocalSmallFiles
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import LocalWriter, OpenFile, Reserve
@@ -92,19 +92,23 @@ class LocalStorage:
         self.pickup = self
         self.objects = None
         self.recovery = LocalRecovery(self._directory) if facts.tells_holes else None
-        self.room = LocalRoom(self._directory, reserve_bytes, runtime, frees_later=facts.copies_on_write)
+        self.free_space = LocalFreeSpace(
+            self._directory, reserve_bytes, runtime, frees_later=facts.copies_on_write
+        )
         self.inventory = LocalInventory(self._directory, runtime)
         self._part_files = PartFiles(self._directory, boot_mark(facts.boot_id), facts.syncs)
         file_sync = self._file_sync if facts.syncs else None
-        self.parts = LocalParts(self._part_files, self._write_path, file_sync, self._deletion, reserve_bytes)
+        self.parts = LocalPartStorage(
+            self._part_files, self._write_path, file_sync, self._deletion, reserve_bytes
+        )
         disk = FolderDisk(
             self._directory, self._deletion, facts.folder_bounds, boot_mark(facts.boot_id), facts.syncs
         )
         self.folders = LocalFolders(
             disk,
             OfFiles(
-                self, self.ownership, giver, self.room, self.inventory, self._write_path, self._file_sync,
-                reserve_bytes, facts.tells_holes,
+                self, self.ownership, giver, self.free_space, self.inventory, self._write_path,
+                self._file_sync, reserve_bytes, facts.tells_holes,
             ),
             runtime,
         )  # fmt: skip

@@ -121,7 +121,7 @@ class ReservingWriter:
         if self.durable_offset < self.taken_bytes:
             self.truncate(self.durable_offset)
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer. Each `write` stores its chunk."""
 
     def flush(self) -> None:

@@ -62,7 +62,7 @@ USUAL: Final = S3Options()
 class S3Storage:
     """See storage.Storage. Its calls have to be made in greenlets, and not in threads of the pool."""
 
-    ownership = recovery = room = inventory = parts = small_files = None
+    ownership = recovery = free_space = inventory = parts = small_files = None
     name = S3
     survives_power_cuts = keeps_unchecked_apart = True
 

@@ -186,7 +186,7 @@ class StreamWriter(ABC):
     # --- the promises of storage.Writer -------------------------------------------------------------------
 
     def write(self, chunk: memoryview, crc32c: int | None = None) -> None:
-        """See storage.Writer. Waits only for a caller that has not called `wait_for_room`."""
+        """See storage.Writer. Waits only for a caller that has not called `wait_for_capacity`."""
         self._check()
         self._wait_while_too_full(1)
         self._take(chunk, crc32c)
@@ -195,7 +195,7 @@ class StreamWriter(ABC):
         if self._watcher is None:
             self._watcher = self._runtime.spawn(self._watch, self._generation)
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer."""
         generation = self._generation
         with contextlib.suppress(TakenOver):

@@ -107,9 +107,9 @@ def test_nothing_is_stored_of_a_file_that_is_not_there(storage: LocalStorage) ->
 
 def test_free_bytes_are_those_that_are_left_to_us(mount: Mount, runtime: FakeRuntime) -> None:
     storage = LocalStorage(mount("tmpfs", "size=1m") / "data", 0, runtime)
-    assert 1_000_000 < storage.room.free_bytes() <= 1 << 20
+    assert 1_000_000 < storage.free_space.free_bytes() <= 1 << 20
     store(storage, bytes(500_000))
-    assert 500_000 < storage.room.free_bytes() < 600_000
+    assert 500_000 < storage.free_space.free_bytes() < 600_000
 
 
 def test_a_disk_that_refuses_is_reported_without_its_words(storage: LocalStorage, tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_a_disk_that_refuses_is_reported_without_its_words(storage: LocalStorage
         assert isinstance(refused.value.__cause__, OSError), "the log has the details"
     (tmp_path / "data").rmdir()
     with pytest.raises(StorageFailed):
-        storage.room.free_bytes()
+        storage.free_space.free_bytes()
 
 
 def test_a_disk_that_can_be_written_passes_the_check_and_keeps_nothing_of_it(

@@ -250,7 +250,7 @@ def test_what_a_killed_writer_had_reserved_is_given_back(
     storage: LocalStorage, runtime: FakeRuntime, stored_bytes: int
 ) -> None:
     killed(storage, runtime, stored_bytes)
-    assert storage.room.accounted_bytes(TICKET_ID) == stored_bytes
+    assert storage.free_space.accounted_bytes(TICKET_ID) == stored_bytes
     assert content(storage) == b"x" * stored_bytes
     assert used_bytes(storage) < stored_bytes + 64 * KIB
 
@@ -265,13 +265,13 @@ def test_what_can_not_be_given_back_counts_as_used(
 
     killed(storage, runtime, 100 * KIB)
     monkeypatch.setattr(os, "ftruncate", refuse)
-    assert storage.room.accounted_bytes(TICKET_ID) == 100 * KIB + RESERVE_BYTES
+    assert storage.free_space.accounted_bytes(TICKET_ID) == 100 * KIB + RESERVE_BYTES
     assert storage.open(TICKET_ID, LENGTH_BYTES).accounted_bytes == 100 * KIB + RESERVE_BYTES
     assert content(storage) == b"x" * 100 * KIB
 
 
 def test_what_is_not_there_has_nothing_to_give_back(storage: LocalStorage) -> None:
-    assert storage.room.accounted_bytes(TICKET_ID) == 0
+    assert storage.free_space.accounted_bytes(TICKET_ID) == 0
 
 
 def test_a_file_that_nothing_is_reserved_for_is_only_looked_at(
@@ -281,7 +281,7 @@ def test_a_file_that_nothing_is_reserved_for_is_only_looked_at(
     writer.write(memoryview(b"content"))
     writer.close()
     runtime.pool_calls.clear()
-    assert storage.room.accounted_bytes(TICKET_ID) == 7
+    assert storage.free_space.accounted_bytes(TICKET_ID) == 7
     assert runtime.pool_calls == []
 
 

@@ -24,7 +24,7 @@ def write(writer: Writer, content: bytes, up_to: int | None = None, chunk_bytes:
     end = len(content) if up_to is None else up_to
     while writer.taken_bytes < end:
         at = writer.taken_bytes
-        writer.wait_for_room()
+        writer.wait_for_capacity()
         chunk = memoryview(content)[at : min(at + chunk_bytes, end)]
         writer.write(chunk, checksum(chunk) if at // chunk_bytes % 2 else None)
 

@@ -614,7 +614,7 @@ def test_the_memory_of_all_uploads_is_limited(fake: FakeS3, place: BucketPlace) 
     most = 0
     for at in range(0, 4_000, 250):
         for writer in writers:
-            writer.wait_for_room()
+            writer.wait_for_capacity()
             writer.write(memoryview(CONTENT)[at : at + 250])
             most = max(most, storage.memory.full_part_bytes)
     assert most <= 10_000
@@ -631,7 +631,7 @@ def test_waiting_for_room_ends_when_the_writer_is_closed_or_fenced(fake: FakeS3,
         writer.write(memoryview(CONTENT)[at : at + 500])
     ends: list[Callable[[], None]] = [lambda: writer.fence("next"), writer.abort]
     for end in ends:
-        waiting = gevent.spawn(writer.wait_for_room)
+        waiting = gevent.spawn(writer.wait_for_capacity)
         gevent.sleep(0.01)
         end()
         waiting.get(timeout=DEADLINE_S)

@@ -3,5 +3,5 @@
 - `storage` opens and reads folders, and `writer` divides a stream among the files of one (`files`).
 - `layout` says where each file is, and `sums_log` what is noted of it. `disk` knows folders at rest.
 - `completion` makes what the app gets, and `deletion` deletes it. `tree` and `sync` are the calls for both.
-- `ownership`, `room` and `recovery` are what the same modules of `local` are for files.
+- `ownership`, `free_space` and `recovery` are what the same modules of `local` are for files.
 """

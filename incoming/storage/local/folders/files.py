@@ -128,10 +128,10 @@ class FolderFiles:
             self.tree.unlink(layout.paths[index], self.disk.deletion)  # a kill may have come before
         self.offset, self._next_index = found.offset, found.next_index
         if self.log.mark != self.disk.mark:
-            self._settle(layout)
+            self._end_at_offset(layout)
         self._unlink_list()
 
-    def _settle(self, layout: FolderLayout) -> None:
+    def _end_at_offset(self, layout: FolderLayout) -> None:
         """Deletes what a power cut has left behind the end, and creates empty files that it took."""
         next_index, self._next_index = self._next_index, len(layout.paths)
         self._cut(layout, self.offset)
@@ -447,5 +447,5 @@ def parse_layout(files: FolderFiles) -> FolderLayout:
 
 
 def _room_bytes(layout: FolderLayout, offset: int) -> int:
-    """Returns how much room the entries behind this offset take."""
+    """Returns how much space the entries behind this offset take."""
     return layout.length_bytes - offset + layout.rounding_bytes(offset)

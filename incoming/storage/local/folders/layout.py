@@ -19,7 +19,7 @@ from incoming.storage.local.posix import ROUNDING_BYTES
 
 
 class FolderLayout:
-    """The manifest of a folder, the paths of its files, and the room that they take."""
+    """The manifest of a folder, the paths of its files, and the space that they take."""
 
     def __init__(self, manifest: FolderManifest, rules: NameRules) -> None:
         """Raises BadFolder. It takes a second for each few 100,000 entries."""
@@ -40,7 +40,7 @@ class FolderLayout:
         return self.manifest.length_bytes
 
     def rounding_bytes(self, offset: int) -> int:
-        """Returns how much room the entries behind this offset take beyond their bytes."""
+        """Returns how much space the entries behind this offset take beyond their bytes."""
         return self._rounding[self.manifest.index_at(offset)]
 
 

@@ -18,17 +18,17 @@ from incoming.storage import Inventory, KnownChecksums, OnDurable, Storage
 from incoming.storage.local.folders.completion import complete
 from incoming.storage.local.folders.disk import FolderDisk, Known, head_name, list_name
 from incoming.storage.local.folders.files import FolderFiles
+from incoming.storage.local.folders.free_space import LocalFolderFreeSpace
 from incoming.storage.local.folders.layout import FolderLayout
 from incoming.storage.local.folders.ownership import LocalFolderOwnership
 from incoming.storage.local.folders.recovery import LocalFolderRecovery
-from incoming.storage.local.folders.room import LocalFolderRoom
 from incoming.storage.local.folders.sync import syncs_at_once
 from incoming.storage.local.folders.tree import is_folder
 from incoming.storage.local.folders.writer import LocalFolderWriter
+from incoming.storage.local.free_space import LocalFreeSpace
 from incoming.storage.local.ownership import FileGiver, LocalOwnership
 from incoming.storage.local.posix import GONE, NO_FOLLOW, FileSync, closing, folder
 from incoming.storage.local.reading import READ_BYTES, EndOfFile
-from incoming.storage.local.room import LocalRoom
 from incoming.storage.local.write_path import WritePath
 from incoming.storage.local.writer import Reserve
 
@@ -40,7 +40,7 @@ class OfFiles:
     storage: Storage
     ownership: LocalOwnership
     giver: FileGiver
-    room: LocalRoom
+    free_space: LocalFreeSpace
     inventory: Inventory
     write_path: WritePath
     file_sync: FileSync
@@ -68,7 +68,7 @@ class LocalFolders:
         )
         self.pickup = self
         self.recovery = LocalFolderRecovery(disk) if of_files.tells_holes else None
-        self.room = LocalFolderRoom(disk, of_files.room, runtime)
+        self.free_space = LocalFolderFreeSpace(disk, of_files.free_space, runtime)
         self.inventory = of_files.inventory
 
     def _syncs_at_once(self) -> bool:
@@ -270,7 +270,7 @@ class _Buffer:
         self._filled = 0
         self._take = take
 
-    def _room(self) -> memoryview:
+    def _free(self) -> memoryview:
         if self._filled == len(self._memory):
             self.flush()
         return self._memory[self._filled :]
@@ -284,7 +284,7 @@ class _Buffer:
     def read(self, fd: int, start: int, end: int) -> None:
         """Adds bytes of a file. Raises OSError if it is shorter."""
         while start < end:
-            count = os.preadv(fd, [self._room()[: end - start]], start)
+            count = os.preadv(fd, [self._free()[: end - start]], start)
             if not count:
                 raise EndOfFile
             self._filled += count
@@ -293,7 +293,7 @@ class _Buffer:
     def zeros(self, size_bytes: int) -> None:
         """Adds zeros."""
         while size_bytes:
-            room = self._room()[:size_bytes]
-            room[:] = bytes(len(room))
-            self._filled += len(room)
-            size_bytes -= len(room)
+            free = self._free()[:size_bytes]
+            free[:] = bytes(len(free))
+            self._filled += len(free)
+            size_bytes -= len(free)

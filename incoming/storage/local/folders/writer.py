@@ -65,7 +65,7 @@ class LocalFolderWriter:
     def fence(self, token: str) -> None:
         """See storage.Writer. One process has the directory, so bytes come from this writer only."""
 
-    def wait_for_room(self) -> None:
+    def wait_for_capacity(self) -> None:
         """See storage.Writer. Each `write` stores its chunk."""
 
     def begin_unchecked(self) -> None:
@@ -230,28 +230,28 @@ class LocalFolderWriter:
     def abort(self) -> None:
         """See storage.Writer."""
 
-        def settle() -> None:
+        def end_file() -> None:
             if self._large:
                 self._large.abort()
 
-        self._close(settle)
+        self._close(end_file)
 
     def close(self) -> None:
         """See storage.Writer."""
 
-        def settle() -> None:
+        def end_file() -> None:
             self._close_large()
             if self._torn:
                 self._repair()
 
-        self._close(settle)
+        self._close(end_file)
 
-    def _close(self, settle: Callable[[], object]) -> None:
+    def _close(self, end_file: Callable[[], object]) -> None:
         with disk_errors, self._lock:
             if not self._is_open:
                 return
             self._is_open = False
             try:
-                settle()
+                end_file()
             finally:
                 self._runtime.in_pool(self._files.close)

@@ -65,7 +65,7 @@ class Assembler:
     def run(
         self, is_wanted: Callable[[], bool], on_reserve: Callable[[int], object], reserves: bool
     ) -> Checkpoint | None:
-        """See storage.Parts.assemble. `reserves`: whether space is reserved for a copy. Raises OSError."""
+        """See storage.PartStorage. `reserves`: whether space is reserved for a copy. Raises OSError."""
         whole = self._runtime.in_pool(self._expected)
         if self._runtime.in_pool(self._is_done, whole):
             return whole

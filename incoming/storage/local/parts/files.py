@@ -68,7 +68,7 @@ class PartFiles:
         self.directory = directory
         self.mark = mark
         self._syncs = syncs
-        self._settling = thread_lock()
+        self._verifying = thread_lock()
         """Held while a record of another start of the machine is replaced: several threads may look at it."""
         self._growing = thread_lock()
         """Held while a file is made longer. Another thread would make it shorter again."""
@@ -167,13 +167,13 @@ class PartFiles:
         record = decode_record(part.number, slot)
         if record and record.mark == self.mark:
             return record.stored  # checkpoints do not matter
-        return self._settled(ticket_id, part, offsets, decode(part.number, slot))[0]
+        return self._verified(ticket_id, part, offsets, decode(part.number, slot))[0]
 
-    def settled(self, ticket_id: str, part: Part, offsets: OffsetsFile) -> tuple[Checkpoint, Checkpoints]:
+    def verified(self, ticket_id: str, part: Part, offsets: OffsetsFile) -> tuple[Checkpoint, Checkpoints]:
         """Returns how much of a part is stored, and its checkpoints; see `stored`."""
-        return self._settled(ticket_id, part, offsets, offsets.slot(part.number))
+        return self._verified(ticket_id, part, offsets, offsets.slot(part.number))
 
-    def _settled(
+    def _verified(
         self, ticket_id: str, part: Part, offsets: OffsetsFile, slot: Slot
     ) -> tuple[Checkpoint, Checkpoints]:
         if slot == EMPTY:
@@ -181,7 +181,7 @@ class PartFiles:
         if slot.record and slot.record.mark == self.mark:
             return slot.record.stored, slot.checkpoints
         right = self._agreeing(ticket_id, part, slot)
-        with self._settling:
+        with self._verifying:
             again = offsets.slot(part.number)
             if again.record and again.record.mark == self.mark:
                 return again.record.stored, again.checkpoints

@@ -29,7 +29,7 @@ _ZEROS: Final = memoryview(bytes(256 * 1024))
 class S3FolderStorage:
     """See storage.FolderStorage. Its calls have to be made in greenlets, and not in threads of the pool."""
 
-    ownership = recovery = room = inventory = parts = folders = small_files = None
+    ownership = recovery = free_space = inventory = parts = folders = small_files = None
     name = S3
     survives_power_cuts = keeps_unchecked_apart = True
 

@@ -256,10 +256,10 @@ def test_small_files_to_come_are_counted_with_whole_blocks(folders: LocalFolders
     writer.write(memoryview(stream)[:head_bytes])
     assert told == [writer.accounted_bytes] == [head_bytes - rounding_bytes]
     assert len(stream) - writer.accounted_bytes == 4 * 4096 + 2 * 4096 - 4096 + 1 - 1
-    assert folders.room.accounted_bytes(TICKET_ID) == writer.accounted_bytes
+    assert folders.free_space.accounted_bytes(TICKET_ID) == writer.accounted_bytes
     writer.write(memoryview(stream)[head_bytes : head_bytes + 1])
     assert writer.accounted_bytes == head_bytes + 1 - rounding_bytes + 4095
-    assert folders.room.accounted_bytes(TICKET_ID) == writer.accounted_bytes
+    assert folders.free_space.accounted_bytes(TICKET_ID) == writer.accounted_bytes
     send(writer, stream)
     assert writer.accounted_bytes == len(stream)
 

@@ -18,7 +18,7 @@ from incoming.storage.local.parts import assembly
 from incoming.storage.local.parts import files as part_files
 from incoming.storage.local.parts import writer as part_writer
 from incoming.storage.local.parts.offsets import SLOT_BYTES, record_at
-from incoming.storage.local.parts.storage import LocalParts
+from incoming.storage.local.parts.storage import LocalPartStorage
 from incoming.storage.local.parts.writer import CHECKPOINT_INTERVAL_S
 from incoming.storage.local.reading import read_checksum
 from incoming.storage.local.storage import DiskFacts, LocalStorage
@@ -46,11 +46,11 @@ class Machine:
         cuts = DiskFacts(boot_id=self.boot_id, syncs=self.syncs)
         return LocalStorage(self.directory, RESERVE_BYTES, self.runtime, cuts)
 
-    def parts(self) -> LocalParts:
+    def parts(self) -> LocalPartStorage:
         """Returns the parts of a new process."""
         return self.storage().parts
 
-    def parts_after_a_power_cut(self) -> LocalParts:
+    def parts_after_a_power_cut(self) -> LocalPartStorage:
         """Returns the parts of the first process after the machine has started again."""
         self.boot_id += " and another"
         return self.parts()

@@ -11,8 +11,8 @@ import pytest
 from incoming.core.errors import StorageFailed
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.local.directory import NoOtherOwner, UploadDirectory
+from incoming.storage.local.free_space import LocalFreeSpace
 from incoming.storage.local.posix import syncfs
-from incoming.storage.local.room import LocalRoom
 from tests.support.fakes import FakeRuntime
 
 
@@ -25,39 +25,39 @@ def syncs(monkeypatch: pytest.MonkeyPatch) -> list[int]:
         synced.append(os.fstat(fd).st_ino)
         syncfs(fd)
 
-    monkeypatch.setattr("incoming.storage.local.room.syncfs", syncing)
+    monkeypatch.setattr("incoming.storage.local.free_space.syncfs", syncing)
     return synced
 
 
-def room_in(path: Path, runtime: FakeRuntime | GeventRuntime, frees_later: bool = True) -> LocalRoom:
-    """Returns the room of an empty directory."""
-    return LocalRoom(UploadDirectory(path, NoOtherOwner()), 0, runtime, frees_later)
+def space_in(path: Path, runtime: FakeRuntime | GeventRuntime, frees_later: bool = True) -> LocalFreeSpace:
+    """Returns the free space of an empty directory."""
+    return LocalFreeSpace(UploadDirectory(path, NoOtherOwner()), 0, runtime, frees_later)
 
 
 def test_a_file_system_that_frees_at_once_is_not_synced(
     tmp_path: Path, runtime: FakeRuntime, syncs: list[int]
 ) -> None:
-    assert not room_in(tmp_path, runtime, frees_later=False).settle()
+    assert not space_in(tmp_path, runtime, frees_later=False).reclaim()
     assert syncs == []
 
 
 def test_each_that_asks_gets_a_sync_that_began_after_it_asked(
     tmp_path: Path, syncs: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("incoming.storage.local.room.SETTLE_INTERVAL_S", 0.2)
+    monkeypatch.setattr("incoming.storage.local.free_space.RECLAIM_INTERVAL_S", 0.2)
     runtime = GeventRuntime()
-    room = room_in(tmp_path, runtime)
+    space = space_in(tmp_path, runtime)
     before_s = runtime.now_s()
     for number in range(1, 4):
-        assert room.settle()
+        assert space.reclaim()
         assert syncs == [tmp_path.stat().st_ino] * number
     assert runtime.now_s() - before_s >= 2 * 0.2, "not more often"
 
 
 def test_all_that_ask_meanwhile_share_one_sync(tmp_path: Path, syncs: list[int]) -> None:
-    room = room_in(tmp_path, GeventRuntime())
-    room.settle()
-    asking = [gevent.spawn(room.settle) for _ in range(20)]
+    space = space_in(tmp_path, GeventRuntime())
+    space.reclaim()
+    asking = [gevent.spawn(space.reclaim) for _ in range(20)]
     gevent.joinall(asking, raise_error=True)
     assert [one.value for one in asking] == [True] * 20
     assert len(syncs) == 2
@@ -69,6 +69,6 @@ def test_a_sync_that_fails_is_an_error_of_the_storage(
     def fails(_: int) -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("incoming.storage.local.room.syncfs", fails)
+    monkeypatch.setattr("incoming.storage.local.free_space.syncfs", fails)
     with pytest.raises(StorageFailed):
-        room_in(tmp_path, runtime).settle()
+        space_in(tmp_path, runtime).reclaim()

@@ -9,28 +9,28 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.filesystem import disk_errors
 from incoming.storage.local.folders.current_file import is_large
 from incoming.storage.local.folders.disk import FolderDisk
+from incoming.storage.local.free_space import LocalFreeSpace
 from incoming.storage.local.posix import GONE, closing
-from incoming.storage.local.room import LocalRoom
 
 
-class LocalFolderRoom:
-    """See storage.Room, and FolderWriter.accounted_bytes: files to come take whole blocks."""
+class LocalFolderFreeSpace:
+    """See storage.FreeSpace, and FolderWriter.accounted_bytes: files to come take whole blocks."""
 
-    def __init__(self, disk: FolderDisk, of_files: LocalRoom, runtime: Runtime) -> None:
+    def __init__(self, disk: FolderDisk, of_files: LocalFreeSpace, runtime: Runtime) -> None:
         self._disk = disk
         self._of_files = of_files
         self._runtime = runtime
 
     def free_bytes(self) -> int:
-        """See storage.Room."""
+        """See storage.FreeSpace."""
         return self._of_files.free_bytes()
 
-    def settle(self) -> bool:
-        """See storage.Room."""
-        return self._of_files.settle()
+    def reclaim(self) -> bool:
+        """See storage.FreeSpace."""
+        return self._of_files.reclaim()
 
     def accounted_bytes(self, ticket_id: str) -> int:
-        """See storage.Room."""
+        """See storage.FreeSpace."""
         with disk_errors:
             return self._runtime.in_pool(self._accounted_bytes, ticket_id)
 

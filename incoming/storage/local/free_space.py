@@ -14,12 +14,12 @@ from incoming.storage.local.posix import NO_FOLLOW, allocated_bytes, syncfs
 
 UNKNOWN_FREE_BYTES: Final = 1 << 60
 """The free space of a file system that does not report its size, such as some network mounts: enough."""
-SETTLE_INTERVAL_S: Final = 1.0
+RECLAIM_INTERVAL_S: Final = 1.0
 """Clients that repeatedly ask for too much cause at most one sync in this time."""
 
 
-class LocalRoom:
-    """See storage.Room."""
+class LocalFreeSpace:
+    """See storage.FreeSpace."""
 
     def __init__(
         self, directory: UploadDirectory, reserve_bytes: int, runtime: Runtime, frees_later: bool
@@ -29,11 +29,11 @@ class LocalRoom:
         self._reserve_bytes = reserve_bytes
         self._runtime = runtime
         self._frees_later = frees_later
-        self._settling = runtime.lock()
-        self._last_began_s = -SETTLE_INTERVAL_S
+        self._reclaiming = runtime.lock()
+        self._last_began_s = -RECLAIM_INTERVAL_S
 
     def free_bytes(self) -> int:
-        """See storage.Room."""
+        """See storage.FreeSpace."""
         with disk_errors:
             status = os.statvfs(self._directory.path)
         if not status.f_blocks:
@@ -41,7 +41,7 @@ class LocalRoom:
         return status.f_bavail * status.f_frsize
 
     def accounted_bytes(self, ticket_id: str) -> int:
-        """See storage.Room. What the file system does not free still counts as used."""
+        """See storage.FreeSpace. What the file system does not free still counts as used."""
         status = self._directory.status(ticket_id)
         if status is None:
             return 0
@@ -60,14 +60,14 @@ class LocalRoom:
         finally:
             close_descriptor(fd)
 
-    def settle(self) -> bool:
-        """See storage.Room. It takes up to SETTLE_INTERVAL_S and a sync. All that ask meanwhile share it."""
+    def reclaim(self) -> bool:
+        """See storage.FreeSpace. It takes up to RECLAIM_INTERVAL_S and a sync, which all callers share."""
         if not self._frees_later:
             return False
         asked_s = self._runtime.now_s()
-        with self._settling, disk_errors:
+        with self._reclaiming, disk_errors:
             if self._last_began_s < asked_s:
-                self._runtime.sleep(max(self._last_began_s + SETTLE_INTERVAL_S - self._runtime.now_s(), 0.0))
+                self._runtime.sleep(max(self._last_began_s + RECLAIM_INTERVAL_S - self._runtime.now_s(), 0.0))
                 self._last_began_s = self._runtime.now_s()
                 self._runtime.in_pool(self._sync)
         return True
