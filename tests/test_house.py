@@ -134,6 +134,39 @@ def test_the_service_knows_no_transport(module: str) -> None:
     assert not {part(name) for name in imports(module) & set(MODULES)} & TRANSPORTS
 
 
+TRANSPORTS_OF_UPLOADS: Final = {"http_uploads", "websocket"}
+PARTS_FOR_TRANSPORTS: Final = {"assemblies", "context", "parts", "refusals"}
+"""What a transport may use of the parts that the service consists of, besides its methods."""
+CONTEXT_FOR_TRANSPORTS: Final = {"counters", "runtime", "settings"}
+
+
+def last_name(node: ast.expr) -> str:
+    """Returns `uploads` for `uploads`, `self.uploads` and `self._transfers._uploads`."""
+    name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+    return name.strip("_")
+
+
+def attributes_of(module: str, *owners: str) -> set[str]:
+    """Returns which attributes of what has one of these names a module uses."""
+    nodes = [node for node in ast.walk(tree(module)) if isinstance(node, ast.Attribute)]
+    return {node.attr for node in nodes if last_name(node.value) in owners}
+
+
+def parts_of_the_service() -> set[str]:
+    """Returns the public attributes of `Uploads`, without its methods."""
+    nodes = [node for node in ast.walk(tree("incoming.uploads.service")) if isinstance(node, ast.Assign)]
+    targets = [target for node in nodes for target in node.targets if isinstance(target, ast.Attribute)]
+    return {target.attr for target in targets if last_name(target.value) == "self"}
+
+
+@pytest.mark.parametrize("module", [name for name in MODULES if part(name) in TRANSPORTS_OF_UPLOADS])
+def test_a_transport_calls_the_service_and_nothing_inside_it(module: str) -> None:
+    inside = {name for name in parts_of_the_service() if not name.startswith("_")} - PARTS_FOR_TRANSPORTS
+    assert {"admission", "claims", "outbox"} <= inside
+    assert not attributes_of(module, "uploads", "parts", "assemblies") & inside
+    assert attributes_of(module, "context") <= CONTEXT_FOR_TRANSPORTS
+
+
 @pytest.mark.parametrize("module", sorted(PURE))
 def test_a_pure_module_knows_neither_the_clock_nor_the_world(module: str) -> None:
     assert not {name.split(".")[0] for name in imports(module)} & IMPURE

@@ -47,9 +47,9 @@ class Forms(Dialect):
         """Stores the file in a form. Raises IncomingError."""
         self._check(request)
         form = FormBody(request.body, FormReader(request.header("Content-Type")))
-        with self._transfers.uploads.claims.pending_claim(request.ticket_id) as arrival:
+        with self._transfers.uploads.pending_claim(request.ticket_id) as pending:
             file = FileDescription(None, _read_name(form))
-            arrival.check()  # its name may come late: a newer request has the upload then
+            pending.check()  # its name may come late: a newer request has the upload then
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             try:
                 receive_whole(transfer, form, WholeForm())
@@ -65,13 +65,13 @@ class Forms(Dialect):
     def _check(self, request: UploadRequest) -> None:
         """Raises what refuses the file whatever its name is, before any of the form is read."""
         uploads = self._transfers.uploads
-        ticket = uploads.context.registry.get(request.ticket_id)
-        uploads.admission.check(ticket, None)
+        ticket = uploads.ticket(request.ticket_id)
+        uploads.check_resumable(ticket)
         if ticket.is_folder:
             raise FilesOnly("A form")
         least_bytes = (request.declared_body_bytes or 0) - MAX_OTHER_BYTES
-        limit_bytes = uploads.admission.limit_bytes(ticket)
-        if least_bytes > limit_bytes and ticket.state in RECEIVING:
+        limit_bytes = uploads.limit_bytes(ticket)
+        if limit_bytes is not None and least_bytes > limit_bytes and ticket.state in RECEIVING:
             raise UploadTooLarge(least_bytes, limit_bytes)
 
     def _see_other(self, request: UploadRequest, progress: Progress) -> Answer:

@@ -315,7 +315,9 @@ class _Exchange:
         headers = ietf_draft.answer_headers(
             self._spoken, is_complete=is_complete, offset_bytes=self._visible(progress)
         )
-        digest = file_digest.read(self._context.registry.get(self._id).file_digest) if is_complete else None
+        digest = (
+            file_digest.read(self._transfers.uploads.ticket(self._id).file_digest) if is_complete else None
+        )
         if digest and digest.value is not None:
             headers.append((REPR_DIGEST, digest_value(digest.hash_name, digest.value)))
         return Answer(status, headers)

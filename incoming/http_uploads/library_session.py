@@ -36,7 +36,7 @@ from incoming.core.errors import (
 from incoming.core.lifecycle import ARRIVED, RECEIVING, State
 from incoming.core.progress import Progress
 from incoming.core.resume_check import MAX_SAMPLED_BYTES, Ranges
-from incoming.core.ticket import FOLDER, Ticket
+from incoming.core.ticket import FOLDER
 from incoming.http_uploads import answers
 from incoming.http_uploads.answers import Answer
 from incoming.http_uploads.dialects import Dialect
@@ -90,9 +90,8 @@ class LibrarySession(Dialect):
         position, file = _read_position(request, offset_bytes)
         return self._transfers.claim(request.ticket_id, file, request.source, position)
 
-    def _limits_for(self, ticket: Ticket) -> Limits:
-        window_bytes = self._uploads.context.storages.of(ticket).window_bytes
-        return self._limits.for_storage(window_bytes).for_rate(ticket.max_bytes_per_s)
+    def _limits_for(self, transfer: Transfer) -> Limits:
+        return self._limits.for_storage(transfer.window_bytes).for_rate(transfer.ticket.max_bytes_per_s)
 
     # --- the requests ---------------------------------------------------------------------------------
 
@@ -106,7 +105,7 @@ class LibrarySession(Dialect):
         file = FileDescription(asked.length_bytes, asked.name, asked.last_modified_ms, proves=True)
         with self._transfers.claim(request.ticket_id, file, request.source) as transfer:
             ticket = transfer.ticket
-            limits = self._limits_for(ticket).for_connections(1)
+            limits = self._limits_for(transfer).for_connections(1)
             send_limits = limits.send_limits(self._transfers.buffers.in_use, is_contended())
             message = messages.MsgUploadConfV2(
                 version=VERSION,
@@ -148,7 +147,7 @@ class LibrarySession(Dialect):
             with self._claim(request, offset_bytes) as transfer:
                 transfer.check_offset(offset_bytes)
                 transfer.receive(request.body, checksums)
-                limits = self._limits_for(transfer.ticket)
+                limits = self._limits_for(transfer)
                 now = limits.send_limits(self._transfers.buffers.in_use, is_contended())
                 stored_bytes = transfer.progress.offset_bytes
         except TakenOver as exc:
@@ -181,13 +180,13 @@ class LibrarySession(Dialect):
 
     def _result(self, request: UploadRequest, progress: Progress) -> Answer:
         """Returns the news of an upload in this state. Raises why it has failed or was called off."""
-        ticket = self._uploads.context.registry.get(request.ticket_id)
-        self._uploads.admission.check(ticket, None)
+        ticket = self._uploads.ticket(request.ticket_id)
+        self._uploads.check_resumable(ticket)
         if progress.state in RECEIVING:
             return _answer(messages.MsgPong())
         if progress.state is State.FINISHED:
             return _answer(messages.MsgAllDoneV2(True, ticket.crc32c or 0))
-        if why := self._uploads.outbox.why_no_answer(ticket.id, ticket.state):
+        if why := self._uploads.why_no_answer(ticket.id, ticket.state):
             return _answer(messages.MsgNews(messages.NEWS_WAITING_FOR_APP, why=why))
         return _answer(messages.MsgNews(messages.NEWS_HANDING_OVER))
 

@@ -7,7 +7,6 @@ from contextlib import suppress
 from incoming.core.errors import UnknownTicket
 from incoming.core.lifecycle import RECEIVING
 from incoming.protocol.ietf_draft import Limits
-from incoming.uploads.admission import NO_LIMIT_BYTES
 from incoming.uploads.service import Uploads
 
 
@@ -17,9 +16,9 @@ def limits_of(uploads: Uploads, ticket_id: str) -> Limits:
     An upload that has arrived is not expired.
     """
     settings = uploads.context.settings
-    most_bytes, age_s = settings.max_upload_bytes or NO_LIMIT_BYTES, int(settings.idle_timeout_s)
+    limit_bytes, age_s = settings.max_upload_bytes or None, int(settings.idle_timeout_s)
     is_receiving = True
     with suppress(UnknownTicket):
         ticket = uploads.ticket(ticket_id)
-        most_bytes, is_receiving = uploads.admission.limit_bytes(ticket), ticket.state in RECEIVING
-    return Limits(most_bytes if most_bytes < NO_LIMIT_BYTES else None, age_s if is_receiving else None)
+        limit_bytes, is_receiving = uploads.limit_bytes(ticket), ticket.state in RECEIVING
+    return Limits(limit_bytes, age_s if is_receiving else None)

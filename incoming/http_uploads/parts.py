@@ -84,7 +84,7 @@ class Concatenation:
         """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""
         progress = self._parts.look(upload_id)
         offset_bytes = progress.offset_bytes
-        if offset_bytes != progress.length_bytes and self._uploads.claims.is_in_use(upload_id):
+        if offset_bytes != progress.length_bytes and self._uploads.is_in_use(upload_id):
             with self._transfers.claim_part(upload_id, source) as transfer:
                 offset_bytes = transfer.offset_bytes
         answer = Answer(200).add(Header.OFFSET, offset_bytes).add(Header.CONCAT, PARTIAL)
@@ -95,9 +95,9 @@ class Concatenation:
         """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
-        with self._uploads.claims.pending_claim(upload_id) as arrival:
+        with self._uploads.pending_claim(upload_id) as pending:
             progress = self._parts.look(upload_id)
-            arrival.check()  # the look may take long: a newer request has the part then
+            pending.check()  # the look may take long: a newer request has the part then
         if progress.offset_bytes == progress.length_bytes:
             return self._append_nothing(request, progress.offset_bytes, append)
         with self._transfers.claim_part(upload_id, request.source) as transfer:
@@ -136,9 +136,9 @@ class Concatenation:
         """Returns when the app has the file. Raises AppNotReady when that takes too long."""
         runtime, hold_s = self._uploads.context.runtime, self._uploads.context.settings.http_hold_s
         until_s = runtime.now_s() + hold_s
-        with self._uploads.claims.pending_claim(request.ticket_id, waits=True) as arrival:
+        with self._uploads.pending_claim(request.ticket_id, waits=True) as pending:
             self._uploads.assemblies.wait(request.ticket_id, hold_s)
-            arrival.check()  # a newer request has the upload then
+            pending.check()  # a newer request has the upload then
         if self._uploads.ticket(request.ticket_id).state in RECEIVING:
             raise AppNotReady
         with self._transfers.claim(request.ticket_id, source=request.source) as transfer:

@@ -30,7 +30,7 @@ from incoming.registry import NewsListener
 from incoming.runtime.buffer_pool import BufferPool
 from incoming.runtime.fair_scheduler import is_contended
 from incoming.uploads.claims import ClaimedUpload, new_token
-from incoming.uploads.integrity import Keep, stored_checksum
+from incoming.uploads.integrity import Keep
 from incoming.uploads.service import Uploads
 
 log = logging.getLogger(__name__)
@@ -272,6 +272,11 @@ class Transfer:
         """The files of a folder that are left out, see `ClaimedUpload.left_out`."""
         return self._claim.left_out
 
+    @property
+    def window_bytes(self) -> int:
+        """How much a client has to send ahead, see `ClaimedUpload.window_bytes`."""
+        return self._claim.window_bytes
+
     def compare(self, ranges: Ranges, crc32cs: tuple[int, ...]) -> None:
         """Compares the checksums of these parts of a client's file with what is stored.
 
@@ -484,12 +489,7 @@ class Transfer:
         """Returns whether these bytes are stored there. If the app has taken the file, they were."""
         if self.is_receiving:
             return self._uploads.has_stored(self._claim, at_bytes, data)
-        storage = self._uploads.context.storages.of(self.ticket)
-        try:
-            stored_crc = stored_checksum(storage, self._ticket_id, at_bytes, at_bytes + len(data))
-        except errors.StorageFailed:
-            return True
-        return stored_crc == checksum(data)
+        return self._uploads.has_in_file(self.ticket, at_bytes, data)
 
     def _pieces(self, body: RequestBody, to_the_brim: bool = False) -> Generator[_Piece]:
         """Yields the body piece by piece. Each is valid until the next one, unless it is kept.
@@ -604,7 +604,7 @@ class Transfer:
         while True:
             self._has_news.clear()
             ticket = self.ticket
-            self._uploads.admission.check(ticket, None)
+            self._uploads.check_resumable(ticket)
             if self._error:
                 raise self._error
             left_s = until_s - now_s()
@@ -621,7 +621,7 @@ class Transfer:
         return errors.AppNotReady(self._why_no_answer(self.ticket.state))
 
     def _why_no_answer(self, state: State) -> str:
-        return self._uploads.outbox.why_no_answer(self._ticket_id, state)
+        return self._uploads.why_no_answer(self._ticket_id, state)
 
     def cancel(self, reason: str) -> None:
         """The client cancels the upload. Raises WrongState once the handover has begun."""

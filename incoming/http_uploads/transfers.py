@@ -30,7 +30,6 @@ from incoming.http_uploads.transfer import (
 from incoming.protocol.withheld import WithheldOffsets
 from incoming.runtime.base import Signal
 from incoming.runtime.buffer_pool import BufferPool
-from incoming.uploads.claims import new_token
 from incoming.uploads.service import Uploads
 
 PARKED_S: Final = 2.0
@@ -101,7 +100,7 @@ class Transfers:
         self.uploads.cancel_in_parts(ticket_id, reason)
 
     def _why_no_answer(self, ticket_id: str, progress: Progress) -> str:
-        return self.uploads.outbox.why_no_answer(ticket_id, progress.state)
+        return self.uploads.why_no_answer(ticket_id, progress.state)
 
     def _await_turn(self, ticket_id: str, position: SessionPosition) -> None:
         """Waits while the bytes before this position are under way in the same session, or may come at once.
@@ -140,13 +139,13 @@ class Transfers:
         Whatever sends bytes at the moment loses the upload first, so the next request may start at this
         offset. Raises UnknownTicket and what ends an upload: UploadCancelled, UploadExpired, HandoverFailed.
         """
-        ticket = self.uploads.context.registry.get(ticket_id)
-        self.uploads.admission.check(ticket, None)
-        moves = ticket.state is State.UPLOADING or self.uploads.claims.is_in_use(ticket_id)
+        ticket = self.uploads.ticket(ticket_id)
+        self.uploads.check_resumable(ticket)
+        moves = ticket.state is State.UPLOADING or self.uploads.is_in_use(ticket_id)
         if ticket.is_in_parts or ticket.state not in RECEIVING or not moves:
             # Nobody sends, and what a connection that was closed has sent is stored.
             progress = self.look(ticket_id)
-            self.uploads.admission.check(self.uploads.context.registry.get(ticket_id), None)
+            self.uploads.check_resumable(self.uploads.ticket(ticket_id))
             return progress
         with self.claim(ticket_id, source=source) as transfer:
             return transfer.progress
@@ -160,11 +159,8 @@ class Transfers:
         """
         runtime = self.uploads.context.runtime
         progress, has_news = self.look(ticket_id), runtime.signal()
-        now_s, token = runtime.now_s, new_token()
-        until_s = now_s() + wait_s
-        news = self.uploads.context.news
-        news.listen(ticket_id, token, lambda _: has_news.set())
-        try:
+        now_s, until_s = runtime.now_s, runtime.now_s() + wait_s
+        with self.uploads.watching(ticket_id, lambda _: has_news.set()):
             before, known = progress.state, self._why_no_answer(ticket_id, progress)
             while (
                 progress.state is before
@@ -178,5 +174,3 @@ class Transfers:
                 if self.uploads.stopping:
                     break
             return progress
-        finally:
-            news.ignore(ticket_id, token)

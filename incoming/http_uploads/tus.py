@@ -13,11 +13,9 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
-from incoming.core.due import state_timeouts_s
 from incoming.core.errors import (
     BadParameter,
     IncomingError,
@@ -25,12 +23,11 @@ from incoming.core.errors import (
     LengthMismatch,
     MethodNotAllowed,
     OffsetMismatch,
-    UnknownTicket,
     UnsupportedVersion,
     WrongFile,
     WrongState,
 )
-from incoming.core.lifecycle import RECEIVING, State
+from incoming.core.lifecycle import State
 from incoming.core.progress import Progress
 from incoming.core.ticket import Ticket
 from incoming.http_uploads import answers
@@ -69,20 +66,14 @@ class Tus(Dialect):
 
     def __init__(self, transfers: Transfers) -> None:
         self._transfers = transfers
-        self._context = transfers.uploads.context
+        self._uploads = transfers.uploads
         self._concatenation = Concatenation(transfers)
 
     def options(self, request: UploadRequest) -> Headers:
         """See dialects.Dialect."""
-        limits = limits_of(self._transfers.uploads, request.ticket_id)
-        extensions = EXTENSIONS + IN_PARTS if self._takes_parts(request.ticket_id) else EXTENSIONS
+        limits = limits_of(self._uploads, request.ticket_id)
+        extensions = EXTENSIONS + IN_PARTS if self._uploads.takes_parts(request.ticket_id) else EXTENSIONS
         return list(tus.capabilities(extensions, limits.max_bytes or 0).items())
-
-    def _takes_parts(self, ticket_id: str) -> bool:
-        """Returns whether the file of this ticket may come in parts; of an unknown one, whether any may."""
-        with suppress(UnknownTicket):
-            return self._context.storages.of(self._ticket(ticket_id)).parts is not None
-        return any(storage.parts for storage in self._context.storages.all)
 
     def answer(self, request: UploadRequest) -> Answer:
         """Answers POST, HEAD, PATCH and DELETE."""
@@ -152,7 +143,7 @@ class Tus(Dialect):
             return self._with_expiry(final, request.ticket_id)
         length_bytes = self._said_bytes(request, ticket)
         if length_bytes is not None and progress.length_bytes is None:
-            self._transfers.uploads.admission.check_stored(ticket, length_bytes, progress.offset_bytes)
+            self._uploads.check_fits(ticket, length_bytes, progress.offset_bytes)
             progress = replace(progress, length_bytes=length_bytes)
         if progress.length_bytes == 0 and progress.state is not State.FINISHED:
             # The client takes the offset 0 for success, and may never send anything.
@@ -169,7 +160,7 @@ class Tus(Dialect):
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
         ticket = self._ticket(request.ticket_id)
-        self._transfers.uploads.admission.check(ticket, None)
+        self._uploads.check_resumable(ticket)
         if ticket.is_assembled:
             raise InParts
         file = FileDescription(self._said_bytes(request, ticket))
@@ -247,14 +238,11 @@ class Tus(Dialect):
         return int(text)
 
     def _ticket(self, ticket_id: str) -> Ticket:
-        return self._context.registry.get(ticket_id)
+        return self._uploads.ticket(ticket_id)
 
     def _with_expiry(self, answer: Answer, ticket_id: str) -> Answer:
         """Adds when an unfinished upload will be expired, if its client does not come back."""
-        ticket = self._ticket(ticket_id)
-        if ticket.state in RECEIVING:
-            timeout_s = state_timeouts_s(self._context.settings)[State.PAUSED]
-            is_idle = ticket.state is not State.UPLOADING
-            idle_s = self._context.clock.now_s() - ticket.changed_at_s if is_idle else 0.0
-            answer.add(Header.EXPIRES, tus.expires(time.time() + max(timeout_s - idle_s, 0.0)))
+        expires_in_s = self._uploads.expires_in_s(self._ticket(ticket_id))
+        if expires_in_s is not None:
+            answer.add(Header.EXPIRES, tus.expires(time.time() + expires_in_s))
         return answer

@@ -39,13 +39,13 @@ class Views:
 
     def of(self, ticket_id: str, progress: Progress) -> UploadView:
         """Returns what may be seen of an upload. Raises UnknownTicket."""
-        ticket = self._uploads.context.registry.get(ticket_id)
+        ticket = self._uploads.ticket(ticket_id)
         return UploadView(
             progress.state,
             self._transfers.visible_offset_bytes(ticket_id, progress),
             progress.length_bytes,
             progress.name,
-            progress.reason or self._uploads.outbox.why_no_answer(ticket_id, progress.state),
+            progress.reason or self._uploads.why_no_answer(ticket_id, progress.state),
             ticket.return_url,
             self._uploads.stopping,
             ticket.is_folder,

@@ -64,8 +64,9 @@ class Claimed:
     `arrived`: the handover has begun, so only its result is missing; `finished`: that result, if it is known.
     `compare`: the ranges whose checksums a client of version 2 has to send. `expected_file`: the file that
     the upload began with. `max_bytes_per_s`: the ticket's rate limit; 0 means none. `window_bytes`: how much
-    the storage wants a client to send ahead, see `Storage.window_bytes`. `dest_type` is the ticket's.
-    `left_out`: the numbers of the files in a folder that are left out.
+    the storage wants a client to send ahead, see `Storage.window_bytes`. `stores_later`: see
+    `Storage.stores_later`. `dest_type` is the ticket's. `left_out`: the numbers of the files in a folder that
+    are left out.
     """
 
     offset_bytes: int
@@ -76,6 +77,7 @@ class Claimed:
     expected_file: errors.ExpectedFile = field(default=errors.ExpectedFile("", 0, 0))
     max_bytes_per_s: int = 0
     window_bytes: int = 0
+    stores_later: bool = False
     dest_type: str = FILE
     left_out: tuple[int, ...] = ()
 

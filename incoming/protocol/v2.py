@@ -77,11 +77,6 @@ class SessionV2:
         self._round = 0
         self._damaged = 0
 
-    @property
-    def _tells_taken(self) -> bool:
-        """Whether the storage takes bytes long before it stores them. It is known from the claim on."""
-        return self._limits.least_window_bytes > 0
-
     def handle(self, event: Event) -> Actions:
         """Returns the actions that follow from `event`, in order. Raises nothing."""
         handler = _HANDLERS[self.phase].get(type(event))
@@ -171,7 +166,7 @@ class SessionV2:
         self._send_limits = self._limits.send_limits(stored.chunks_in_flight, stored.is_busy)
         durable_bytes = stored.acknowledged_bytes
         more = self._acknowledge_more(self.offset_bytes if durable_bytes is None else durable_bytes)
-        told = more or (self._acknowledge() if self._tells_taken else [])
+        told = more or (self._acknowledge() if self._claim.stores_later else [])
         if self._acknowledged_bytes < self.offset_bytes == self.length_bytes:
             return [*told, MakeDurable()]  # the client waits for nothing else
         return told
@@ -191,7 +186,9 @@ class SessionV2:
 
     def _acknowledge(self, _: ChunkReceived | None = None) -> Actions:
         limits, stored_bytes = self._send_limits, self._acknowledged_bytes
-        taken_bytes = self.offset_bytes if self._tells_taken and self.offset_bytes > stored_bytes else 0
+        taken_bytes = (
+            self.offset_bytes if self._claim.stores_later and self.offset_bytes > stored_bytes else 0
+        )
         return [Send(messages.MsgStored(stored_bytes, limits.chunk_bytes, limits.window_bytes, taken_bytes))]
 
     def _leave_out(self, leave_out: MsgLeaveOut) -> Actions:

@@ -185,6 +185,13 @@ class Storage(Protocol):
         """
 
     @property
+    def stores_later(self) -> bool:
+        """Whether a `write` only takes its chunk, which is stored later, perhaps beyond this machine.
+
+        Then `wait_for_capacity`, `flush` and `finish` may take long, and clients are told what was taken.
+        """
+
+    @property
     def survives_power_cuts(self) -> bool:
         """Whether every durable byte survives a power cut of this machine, also of an unfinished file."""
 

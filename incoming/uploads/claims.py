@@ -71,6 +71,10 @@ class ClaimedUpload:
     """Whether its client has proved that it has the same file."""
     left_out_from: int | None = None
     """Where the file of a folder begins that its client has left out before its proof."""
+    window_bytes: int = 0
+    """How much its client has to send ahead of the acknowledgements: see `Storage.window_bytes`."""
+    stores_later: bool = False
+    """Whether chunks are stored some time after they were taken: see `Storage.stores_later`."""
     wait_for_capacity: Callable[[], None] = lambda: None
     """See `Writer.wait_for_capacity`."""
     is_kept: Callable[[], bool] = lambda: True

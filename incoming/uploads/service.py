@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import takewhile
 from typing import Final, cast
@@ -17,7 +18,8 @@ from typing import Final, cast
 from incoming.core.backend_requests import NewUpload
 from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
 from incoming.core.checkpoints import Checkpoint, last
-from incoming.core.checksum import combine
+from incoming.core.checksum import checksum, combine
+from incoming.core.due import state_timeouts_s
 from incoming.core.errors import (
     BadFolder,
     BadParameter,
@@ -32,6 +34,7 @@ from incoming.core.errors import (
     StorageFull,
     StorageLost,
     TakenOver,
+    UnknownTicket,
     UploadCancelled,
     UploadExpired,
     WrongFile,
@@ -66,7 +69,7 @@ from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import NewsListener
 from incoming.runtime.keyed_locks import KeyedLocks
 from incoming.storage import FolderWriter, Writer
-from incoming.uploads.admission import Admission
+from incoming.uploads.admission import NO_LIMIT_BYTES, Admission
 from incoming.uploads.assemblies import Assemblies
 from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, PendingClaim, new_token
 from incoming.uploads.context import UploadContext
@@ -118,6 +121,66 @@ class Uploads:
         )
         self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
         self.lost: StorageLost | None = None
+
+    # --- for the transports -------------------------------------------------------------
+
+    def ticket(self, ticket_id: str) -> Ticket:
+        """Returns a ticket. Raises UnknownTicket."""
+        return self._registry.get(ticket_id)
+
+    def check_resumable(self, ticket: Ticket) -> None:
+        """Raises why an upload has ended without success: UploadCancelled, UploadExpired, HandoverFailed."""
+        self.admission.check(ticket, None)
+
+    def check_fits(self, ticket: Ticket, length_bytes: int, stored_bytes: int) -> None:
+        """Raises LengthMismatch if more is stored of a file of unknown length than it is said to have."""
+        self.admission.check_stored(ticket, length_bytes, stored_bytes)
+
+    def limit_bytes(self, ticket: Ticket) -> int | None:
+        """Returns how large the file of a ticket may be; None if that is not limited."""
+        limit_bytes = self.admission.limit_bytes(ticket)
+        return None if limit_bytes == NO_LIMIT_BYTES else limit_bytes
+
+    def takes_parts(self, ticket_id: str) -> bool:
+        """Returns whether the file of this ticket may come in parts; of an unknown one, whether any may."""
+        try:
+            return self._storages.of(self._registry.get(ticket_id)).parts is not None
+        except UnknownTicket:
+            return any(storage.parts for storage in self._storages.all)
+
+    def expires_in_s(self, ticket: Ticket) -> float | None:
+        """Returns when an unfinished upload expires if its client does not come back; None if it has arrived.
+
+        It is the time from now on, and 0 if it is over.
+        """
+        if ticket.state not in RECEIVING:
+            return None
+        idle_s = 0.0
+        if ticket.state is not State.UPLOADING:
+            idle_s = self.context.clock.now_s() - ticket.changed_at_s
+        return max(state_timeouts_s(self._settings)[State.PAUSED] - idle_s, 0.0)
+
+    def why_no_answer(self, ticket_id: str, state: State) -> str:
+        """Returns why the app has not answered yet, for people; see `Outbox.why_no_answer`."""
+        return self.outbox.why_no_answer(ticket_id, state)
+
+    def pending_claim(self, upload_id: str, waits: bool = False) -> AbstractContextManager[PendingClaim]:
+        """Within it a claim of an upload or of a part is pending: see `Claims.pending_claim`."""
+        return self.claims.pending_claim(upload_id, waits)
+
+    def is_in_use(self, upload_id: str) -> bool:
+        """Returns whether a claim holds an upload or a part, or is pending. Raises StorageFailed."""
+        return self.claims.is_in_use(upload_id)
+
+    @contextlib.contextmanager
+    def watching(self, ticket_id: str, listener: NewsListener) -> Iterator[None]:
+        """Within it `listener` hears the news of an upload, without a claim."""
+        token = new_token()
+        self.context.news.listen(ticket_id, token, listener)
+        try:
+            yield
+        finally:
+            self.context.news.ignore(ticket_id, token)
 
     # --- for the app's backend ----------------------------------------------------------
 
@@ -173,10 +236,6 @@ class Uploads:
         if not ticket.admits(secret):
             raise WrongSecret
         return ticket
-
-    def ticket(self, ticket_id: str) -> Ticket:
-        """Returns a ticket. Raises UnknownTicket."""
-        return self._registry.get(ticket_id)
 
     # --- for clients --------------------------------------------------------
 
@@ -235,6 +294,7 @@ class Uploads:
                 # Another process was faster, and it has arrived.
                 self._let_go_elsewhere(ticket, live, had_file=True)
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
+            storage = self._storages.of(ticket)
             claimed = ClaimedUpload(
                 ticket,
                 offset_bytes,
@@ -244,6 +304,8 @@ class Uploads:
                 end_bytes=offset_bytes if ticket.length_bytes is None else ticket.length_bytes,
                 pace=self.admission.pace(ticket),
                 lease_s=lease_s,
+                window_bytes=storage.window_bytes,
+                stores_later=storage.stores_later,
             )
             claimed.left_out = self._left_out(ticket, live)
             claimed.is_kept = lambda: self._registry.is_kept(ticket_id)
@@ -622,6 +684,18 @@ class Uploads:
         claim.check()  # reading them may have taken long
         return same
 
+    def has_in_file(self, ticket: Ticket, start: int, data: memoryview) -> bool:
+        """Returns whether the file of an upload that has arrived has these bytes from `start` on.
+
+        If its app has taken the file, it believes that.
+        """
+        storage = self._storages.of(ticket)
+        try:
+            stored_crc = stored_checksum(storage, ticket.id, start, start + len(data))
+        except StorageFailed:
+            return True
+        return stored_crc == checksum(data)
+
     # --- unchecked bytes ----------------------------------------------------------------------
 
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
@@ -740,7 +814,7 @@ class Uploads:
         if not self._integrity.has_named_digest(claim.ticket):
             self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
             raise DigestMismatch
-        if self._is_far(claim.ticket):
+        if self._storages.of(claim.ticket).stores_later:  # so it may take long
             self._finish_beside(claim)
         with self.claims.lock(claim.ticket.id) as live:
             self.claims.use(claim)  # the client waits for this, however long it takes
@@ -755,10 +829,6 @@ class Uploads:
         with self._lease_kept(claim):
             self._integrity.whole(claim.ticket)
         claim.check()
-
-    def _is_far(self, ticket: Ticket) -> bool:
-        """Returns whether the storage of an upload may need long to finish a file."""
-        return self._storages.of(ticket).window_bytes > 0
 
     def _finish_beside(self, claim: ClaimedUpload) -> None:
         """Finishes a file without the lock: a newer claim need not wait for it.
@@ -925,7 +995,7 @@ class Uploads:
         self.power_cut_check.run(ticket)
         length_bytes = ticket.length_bytes or 0
         self._integrity.begin(ticket, length_bytes)
-        if self._is_far(ticket) or not self._integrity.can_read(ticket):
+        if self._storages.of(ticket).stores_later or not self._integrity.can_read(ticket):
             self._finish_paused(ticket)
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
         lacks_bytes = self.power_cut_check.right_bytes(ticket.id, length_bytes) < length_bytes

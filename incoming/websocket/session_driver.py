@@ -74,8 +74,6 @@ class SessionDriver:
         self._chunk, self._crc = NO_CHUNK, _NO_CRC
         self._delay_s = 0.0
         """How long the rate limit delays the next message."""
-        self._keeps_pace = False
-        """Whether a write may wait for the storage."""
         self._timer: Task | None = None
         self._timed_phase = events.Phase.OPENING
 
@@ -229,7 +227,7 @@ class SessionDriver:
         if len(chunk) != size_bytes:
             raise InternalError  # the message was dropped, and must not be acknowledged
         claim = self._claimed()
-        with self._progress_pongs() if self._keeps_pace else NO_PONGS:
+        with self._progress_pongs() if claim.stores_later else NO_PONGS:
             self._delay_s = self._uploads.write(claim, chunk, self._crc, self._websocket.detach_buffer)
             is_whole = claim.taken_bytes == claim.ticket.length_bytes
             if is_whole and claim.acknowledged_bytes < claim.taken_bytes and not self._session.is_v2:
@@ -253,8 +251,6 @@ class SessionDriver:
             self._websocket.unsolicited_pong = UNSOLICITED_PONG
         self._restart_idle_timeout()
         ticket = claim.ticket
-        window_bytes = self._uploads.context.storages.of(ticket).window_bytes
-        self._keeps_pace = window_bytes > 0
         return events.Claimed(
             offset_bytes=claim.offset_bytes,
             length_bytes=request.length_bytes,
@@ -263,7 +259,8 @@ class SessionDriver:
             compare=claim.compare,
             expected_file=ticket.expected_file,
             max_bytes_per_s=ticket.max_bytes_per_s,
-            window_bytes=window_bytes,
+            window_bytes=claim.window_bytes,
+            stores_later=claim.stores_later,
             dest_type=ticket.dest_type,
             left_out=claim.left_out,
         )

@@ -167,7 +167,7 @@ def test_each_acknowledgement_tells_what_may_be_on_its_way_while_others_wait() -
 
 
 def test_a_client_is_told_what_is_taken_while_the_storage_is_at_work_on_it() -> None:
-    session = after(REQUEST, Claimed(0, LENGTH_BYTES, window_bytes=4096), MsgAgree(()))
+    session = after(REQUEST, Claimed(0, LENGTH_BYTES, stores_later=True), MsgAgree(()))
 
     def told(offset_bytes: int, taken_bytes: int = 0) -> list[Action]:
         return [Send(MsgStored(offset_bytes, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, taken_bytes))]
@@ -252,14 +252,14 @@ def test_only_what_is_durable_is_acknowledged_and_a_duplicate_too() -> None:
     assert session.handle(Stored(100, acknowledged_bytes=1200)) == [stored_up_to(1200)]
 
 
-@pytest.mark.parametrize("tells_taken", [True, False])
+@pytest.mark.parametrize("stores_later", [True, False])
 def test_the_last_bytes_are_made_durable_and_the_client_hears_first_that_they_are_taken(
-    tells_taken: bool,
+    stores_later: bool,
 ) -> None:
-    session = after(REQUEST, Claimed(0, LENGTH_BYTES, window_bytes=4096 * tells_taken), MsgAgree(()))
+    session = after(REQUEST, Claimed(0, LENGTH_BYTES, stores_later=stores_later), MsgAgree(()))
     session.handle(Stored(LENGTH_BYTES - 10, acknowledged_bytes=10))
     taken = Send(MsgStored(10, MAX_CHUNK_BYTES, MAX_WINDOW_BYTES, LENGTH_BYTES))
-    expected = [*([taken] if tells_taken else []), MakeDurable()]
+    expected = [*([taken] if stores_later else []), MakeDurable()]
     assert session.handle(Stored(10, acknowledged_bytes=10)) == expected
     assert session.handle(Durable(LENGTH_BYTES)) == [stored_up_to(LENGTH_BYTES)]
 
@@ -352,8 +352,8 @@ def test_neither_what_is_dropped_nor_what_is_stored_already_counts_as_damaged_or
 # --- folders -----------------------------------------------------------------------------------------
 
 
-def of_folder(offset_bytes: int = 0, window_bytes: int = 0) -> SessionV2:
-    claim = Claimed(offset_bytes, LENGTH_BYTES, dest_type="folder", window_bytes=window_bytes)
+def of_folder(offset_bytes: int = 0, stores_later: bool = False) -> SessionV2:
+    claim = Claimed(offset_bytes, LENGTH_BYTES, dest_type="folder", stores_later=stores_later)
     return after(REQUEST, claim, MsgAgree(()))
 
 
@@ -393,7 +393,7 @@ def test_a_folder_may_end_with_a_file_that_is_left_out() -> None:
 
 
 def test_no_file_is_left_out_while_bytes_are_on_their_way_into_the_storage() -> None:
-    session = of_folder(0, window_bytes=4096)
+    session = of_folder(0, stores_later=True)
     session.handle(ChunkReceived(50, 0, 0))
     session.handle(Stored(50, acknowledged_bytes=0))
     told = "MsgLeaveOut is not expected while sent bytes are not stored."

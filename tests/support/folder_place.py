@@ -39,7 +39,7 @@ class FolderAsFile:
     def __init__(self, folders: FolderStorage) -> None:
         self.folders_below = folders
         self.name = folders.name
-        self.window_bytes = folders.window_bytes
+        self.window_bytes, self.stores_later = folders.window_bytes, folders.stores_later
         self.survives_power_cuts = folders.survives_power_cuts
         self.keeps_unchecked_apart = folders.keeps_unchecked_apart
         self.ownership, self.pickup, self.recovery = folders.ownership, folders.pickup, folders.recovery

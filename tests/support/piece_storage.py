@@ -27,6 +27,7 @@ class PieceStorage:
     name: str = LOCAL
     objects: Objects | None = None
     window_bytes = 0
+    stores_later = False
     survives_power_cuts = keeps_unchecked_apart = False
 
     def __init__(

@@ -95,6 +95,11 @@ class SlowStorage:
         """See storage.Storage."""
         return self.store.in_flight_bytes
 
+    @property
+    def stores_later(self) -> bool:
+        """See storage.Storage."""
+        return self.store.in_flight_bytes > 0
+
     def location(self, ticket_id: str, destination: str = "") -> str:
         """See storage.Storage."""
         return f"slow://{destination or ticket_id}"

@@ -62,6 +62,7 @@ class LocalStorage:
 
     name = LOCAL
     window_bytes = 0
+    stores_later = False
     survives_power_cuts = False
     keeps_unchecked_apart = False
     checksums: KnownChecksums | None = None

@@ -64,7 +64,7 @@ class S3Storage:
 
     ownership = recovery = free_space = inventory = parts = small_files = None
     name = S3
-    survives_power_cuts = keeps_unchecked_apart = True
+    survives_power_cuts = keeps_unchecked_apart = stores_later = True
 
     def __init__(
         self, client: S3Client, notes: Notes, address: BucketAddress, runtime: Runtime,

@@ -53,6 +53,7 @@ class LocalFolders:
 
     name = LOCAL
     window_bytes = 0
+    stores_later = False
     survives_power_cuts = False
     keeps_unchecked_apart = False
     objects = parts = folders = small_files = None

@@ -31,7 +31,7 @@ class S3FolderStorage:
 
     ownership = recovery = free_space = inventory = parts = folders = small_files = None
     name = S3
-    survives_power_cuts = keeps_unchecked_apart = True
+    survives_power_cuts = keeps_unchecked_apart = stores_later = True
 
     def __init__(self, shared: FolderContext, objects: S3Objects, part_bytes: int, window_bytes: int) -> None:
         self.window_bytes = window_bytes
