@@ -26,7 +26,7 @@ class Checkpoint(NamedTuple):
 
 
 Checkpoints = tuple[Checkpoint, ...]
-"""In the order of their ends, each behind the one before."""
+"""In the order of their ends. No two have the same end."""
 START: Final = Checkpoint(0, 0)
 """What holds of every file."""
 
@@ -42,7 +42,7 @@ def last(checkpoints: Checkpoints) -> Checkpoint:
 
 
 def added(checkpoints: Checkpoints, new: Checkpoint) -> Checkpoints:
-    """Returns the checkpoints with a new last one. Those behind it are dropped."""
+    """Returns the checkpoints with a new last one. Those with a later end are dropped."""
     kept = up_to(checkpoints, new.end_bytes - 1)
     return _thinned((*kept, new)) if new.end_bytes else ()
 
@@ -57,7 +57,7 @@ def _thinned(checkpoints: Checkpoints) -> Checkpoints:
 
 
 def read(value: object) -> Checkpoints:
-    """Returns the checkpoints that stand as lists of two integers in a journal. Raises ValueError."""
+    """Returns the checkpoints from their form in the journal, lists of two integers. Raises ValueError."""
     found: list[Checkpoint] = []
     end_bytes = 0
     for one in value if isinstance(value, list) else [None]:
@@ -66,5 +66,5 @@ def read(value: object) -> Checkpoints:
                 found.append(Checkpoint(end, crc))
                 end_bytes = end
             case _:
-                raise ValueError(f"{one!r} is not an offset behind the last one, with a CRC-32C")
+                raise ValueError(f"{one!r} is not an offset after the last one, with a CRC-32C")
     return tuple(found)

@@ -24,24 +24,24 @@ _ALL_ONES: Final = 0xFFFFFFFF
 
 
 def checksum(data: memoryview | bytes, before: int = 0) -> int:
-    """Returns the CRC-32C of `data`, or of what has the checksum `before` with `data` behind it."""
+    """Returns the CRC-32C of `data`, or of bytes with the checksum `before`, followed by `data`."""
     return crc32c(data, before)
 
 
 def combine(first: int, second: int, second_bytes: int) -> int:
-    """Returns the CRC-32C of two pieces, one behind the other, from those of each and the second's length."""
+    """Returns the CRC-32C of two consecutive pieces, from those of both and the length of the second."""
     if not first:
-        return second  # zeros in front change nothing, and the first chunk of each file comes here
+        return second  # zeros before it change nothing, and the first chunk of each file comes here
     return _past_zeros(first, second_bytes) ^ second
 
 
 def zeros_checksum(size_bytes: int) -> int:
-    """Returns the CRC-32C of so many zero bytes, which nobody has to read."""
+    """Returns the CRC-32C of `size_bytes` zero bytes, without any of them."""
     return _past_zeros(_ALL_ONES, size_bytes) ^ _ALL_ONES
 
 
 def _past_zeros(crc: int, size_bytes: int) -> int:
-    """Returns what a checksum becomes past so many bytes: one step for each bit of their number."""
+    """Returns what a checksum becomes when zeros follow: one step for each bit of their number."""
     while size_bytes:
         power = size_bytes & -size_bytes
         a, b, c, d = _table(power.bit_length() - 1)
@@ -85,7 +85,7 @@ def _table(exponent: int) -> tuple[list[int], ...]:
 
 
 def _sums(of_bits: Sequence[int]) -> list[int]:
-    """Returns for each number the sum of what stands for its bits, of which the highest comes first."""
+    """Returns for each number the sum of the values of its bits. `of_bits`: the highest bit comes first."""
     sums = [0]
     for of_bit in reversed(of_bits):
         sums += [one ^ of_bit for one in sums]
@@ -96,7 +96,7 @@ class RunningDigest:
     """The digests of the first `position_bytes` of a file."""
 
     def __init__(self, hashes: Iterable[str] = ()) -> None:
-        """`hashes`: the names in `core.hashes` of those that are wanted beside CRC-32C."""
+        """`hashes`: the names in `core.hashes` of those that are wanted besides CRC-32C."""
         self.position_bytes = 0
         self.crc32c = 0
         self._hashes = {name: new_hash(name) for name in hashes if name != CRC32C}

@@ -75,7 +75,7 @@ class ClientLimits:
         return True
 
     def busiest(self, processes: int) -> dict[str, int]:
-        """Returns the sources of which so many processes have to know, with their connections here."""
+        """Returns the sources that the other processes have to know, with their connections here."""
         if not self._max_connections:
             return {}
         least = max(self._max_connections // (UNTOLD_SHARE * max(processes, 1)), 1)

@@ -233,7 +233,7 @@ class Damaged(IncomingError):
 
 
 class BytesLost(IncomingError):
-    """The storage has lost bytes that were acknowledged; the file was cut off in front of them.
+    """The storage has lost bytes that were acknowledged; the file was cut off before them.
 
     A power cut took them from a disk, or somebody has replaced or removed a stored part in S3.
     """
@@ -356,7 +356,7 @@ class BadFolder(IncomingError):
     neither: pages may write it as HTML.
 
     DAMAGED and NOT_A_FOLDER: the list does not have its own checksums, or another file came. So the right
-    list may still come. With any other reason it is as its client has made it, and refused for good.
+    list may still come. With any other reason it came as its client has made it, and is refused for good.
     """
 
     DAMAGED, NOT_A_FOLDER = "damaged", "not_a_folder"

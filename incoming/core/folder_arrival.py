@@ -1,4 +1,4 @@
-"""What an app is told of a folder that has arrived, beside where it is."""
+"""What an app is told of a folder that has arrived, besides where it is."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ _ENCODER = msgspec.json.Encoder()
 
 
 def line(entry: Entry, path: str, crc32c: int | None = None, sha256: bytes = b"", key: str = "") -> bytes:
-    """Returns the line of an entry that is stored under this path, with a newline behind it.
+    """Returns the line of an entry that is stored under this path, and ends it with a newline.
 
     A file without a CRC-32C is left out. `key` is that of its object, in a storage of objects.
     """

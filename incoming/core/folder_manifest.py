@@ -8,13 +8,13 @@
     28   CRC-32C of the 28 bytes before (4)
     32   the manifest
 
-Numbers are big-endian. The manifest is JSON Lines in UTF-8: one object for each entry, each with a newline
-behind it. `path` has `/` between the names. A path with `/` at its end is an empty folder. `size` is the
+Numbers are big-endian. The manifest is JSON Lines in UTF-8: one object for each entry, each ended by a
+newline. `path` has `/` between the names. A path with `/` at its end is an empty folder. `size` is the
 length of a file in bytes, 0 if it is missing. `modified_ms` is when it was changed, in milliseconds since
 1970, if that is known. Other keys have no meaning yet.
 
-A folder of 100,000 files is read in a thread, so this looks at a few hundred entries at a time: a thread that
-is inside one long call keeps all others from running.
+A folder of 100,000 files is read in a thread. So this looks at a few hundred entries at a time: one long call
+in a thread would keep all other threads from running.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class FolderManifest:
     """The entries of a folder, and where the bytes of each are in the stream."""
 
     def __init__(self, head_bytes: int, entries: Sequence[Entry]) -> None:
-        """`head_bytes`: how long the head is, behind which the bytes of the files begin."""
+        """`head_bytes`: how long the head is. The bytes of the files come after it."""
         self.head_bytes = head_bytes
         self.entries = entries
         self.ends = array("Q", bytes(8 * len(entries)))

@@ -1,13 +1,13 @@
 """The rules for the paths of an uploaded folder: each is kept, changed, or refused before a file is stored.
 
-Names are kept as they were sent, whatever they mean to people or to other systems: a source tree with the
-files `aux.c`, `A` and `a` is the same tree afterwards. What a name could do is another matter:
+Names are kept as they were sent, whatever they mean to people or to other systems. A source tree with the
+files `aux.c`, `A` and `a` is the same tree afterwards. Names that could do harm are not:
 
 - A path that leads out of the folder is refused: `..`, absolute paths, drive letters. So is one with a name
-  that no file system can have, and a folder that no file system could hold: the same path twice, or one path
-  for a file and a folder.
+  that no file system can have. So is a folder that no file system could hold: the same path twice, or one
+  path for a file and a folder.
 - A name that is dangerous in a terminal, in a log or on Windows gets other characters there: control
-  characters, backslashes, and a colon behind a drive letter. A name that is too long is shortened.
+  characters, backslashes, and a colon after a drive letter. A name that is too long is shortened.
 - Where the file system takes two names for one, the second gets a number.
 
 A changed name never takes that of another file. The app is told of each change.
@@ -225,7 +225,7 @@ def _fold(name: str) -> str:
 
 
 def _fitted(name: str, end: str, max_bytes: int) -> str:
-    """Returns a name with `end` in front of its extension, shortened to so many bytes of UTF-8."""
+    """Returns a name with `end` before its extension, shortened to `max_bytes` bytes of UTF-8."""
     stem, dot, extension = name.rpartition(".")
     if not stem or len(extension.encode("utf-8")) >= MAX_EXTENSION_BYTES:
         stem, dot, extension = name, "", ""

@@ -84,7 +84,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Proved:
-    """The client of the newest claim has shown that it has the file of which so many bytes are stored.
+    """The client of the newest claim has shown that it has the same file, of which `stored_bytes` are stored.
 
     What its `claim` says of the file counts from now on.
     """
@@ -106,7 +106,7 @@ class SetLength:
 
 @dataclass(frozen=True, slots=True)
 class StartAgain:
-    """Nothing that came, or was said of it, is of what the ticket is for: it is as when it was issued."""
+    """What came is not what the ticket is for. The ticket is again as it was issued."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class ClaimPart:
 
 @dataclass(frozen=True, slots=True)
 class SetPartLength:
-    """The client tells the length of a part, of which so much is stored already."""
+    """The client tells the length of a part, of which `stored_bytes` are stored already."""
 
     number: int
     length_bytes: int
@@ -158,7 +158,7 @@ class Assemble:
 
 @dataclass(frozen=True, slots=True)
 class BeginUnchecked:
-    """Bytes follow whose checksum comes after them. The `checked_bytes` in front of them are right."""
+    """Bytes follow whose checksum comes after them. The `checked_bytes` before them are right."""
 
     checked_bytes: int
 
@@ -185,7 +185,7 @@ class Record:
 class LeaveOut:
     """A file of the folder is about to be left out: the stream has zeros in its place, from this offset on.
 
-    So no checkpoint behind it counts any more.
+    So no checkpoint after it counts any more.
     """
 
     start_bytes: int

@@ -44,7 +44,7 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Durable:
-    """The storage keeps more of what it has taken: so many bytes of the file may be acknowledged now.
+    """The storage keeps more of what it has taken: `acknowledged_bytes` of the file may be acknowledged now.
 
     Only the client whose bytes they are gets this news, and it never leaves the process.
     """

@@ -1,8 +1,8 @@
 """The parts of an upload whose client sends several pieces of one file at the same time.
 
-A part has a number, in the order of creation. A part whose length is known has its place in the file behind
-the parts before it, so a file whose parts are listed in the order of creation needs no copy. A part whose
-length is not known yet has no place: nothing could be placed behind it.
+A part has a number, in the order of creation. A part whose length is known begins in the file where the part
+before it ends. So a file whose parts are listed in the order of creation needs no copy. A part that was
+created without a length has no such offset, because no other part could come after it.
 
 The assembly says which parts make the file, in which order. A part may be in it twice, or not at all.
 """
@@ -51,7 +51,7 @@ class Part(NamedTuple):
 class Assembly(NamedTuple):
     """Which parts make the file.
 
-    `address`: what stands before the number in the client's address of each part; empty if they differ.
+    `address`: what comes before the number in the client's address of each part; empty if they differ.
     `is_done`: the parts have become the file.
     """
 
@@ -113,7 +113,7 @@ class UploadParts(NamedTuple):
         return self._replace(present=present, created=part.number)
 
     def measure(self, number: int, length_bytes: int, stored_bytes: int) -> Self:
-        """Sets the length of a part, of which so much is stored. Raises UnknownPart, LengthMismatch."""
+        """Sets the length of a part that has `stored_bytes` already. Raises UnknownPart, LengthMismatch."""
         part = self.get(number)
         if part.length_bytes not in (None, length_bytes) or length_bytes < stored_bytes:
             raise LengthMismatch(ExpectedFile("", part.length_bytes, 0, stored_bytes), length_bytes)
@@ -145,7 +145,7 @@ NO_PARTS: Final = UploadParts((), 0, None)
 
 
 def next_start_bytes(parts: Iterable[Part]) -> int:
-    """Returns where a new part of known length begins: behind all others."""
+    """Returns where a new part of known length begins: after all others."""
     ends = (part.start_bytes + (part.length_bytes or 0) for part in parts if part.start_bytes is not None)
     return max(ends, default=0)
 
@@ -157,7 +157,7 @@ def total_bytes(parts: Iterable[Part]) -> int | None:
 
 
 def are_adjacent(parts: Sequence[Part]) -> bool:
-    """Returns whether the parts stand in this order at the beginning of the file, without a gap."""
+    """Returns whether the file begins with these parts, in this order and without a gap."""
     at = 0
     for part in parts:
         if part.length_bytes == 0:
@@ -214,7 +214,7 @@ def check(parts: UploadParts) -> None:
     for one, after in pairwise((Part(0, 0, 0), *parts.present)):
         sizes = (after.start_bytes or 0, after.length_bytes or 0)
         if after.number <= one.number or min(sizes) < 0 or sum(sizes) > MAX_END_BYTES:
-            raise ValueError(f"{after!r} is not a part behind the last one")
+            raise ValueError(f"{after!r} is not a part after the last one")
     numbers = [part.number for part in parts.present]
     if parts.created < max(numbers, default=0):
         raise ValueError("it has more parts than were created")
@@ -223,7 +223,7 @@ def check(parts: UploadParts) -> None:
 
 
 def read(value: object) -> UploadParts | None:
-    """Returns the parts that stand as lists in a journal. Raises ValueError."""
+    """Returns the parts from their form in the journal, lists. Raises ValueError."""
     match value:
         case None:
             return None

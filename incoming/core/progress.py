@@ -11,7 +11,7 @@ from incoming.core.lifecycle import State
 class Progress:
     """The state of an upload, its file as its client described it, and how many bytes a client may skip.
 
-    `offset_bytes`: a claim would resume here, at the moment of the look. `length_bytes` is None while the
+    `offset_bytes`: where a claim would have resumed when this was found out. `length_bytes` is None while the
     length is unknown. `reason`: why the upload has failed or was called off.
     """
 

@@ -1,4 +1,4 @@
-"""A word as another program may write it: behind a byte order mark, or in the quotes of a JSON string. Pure.
+"""A word as another program may write it: after a byte order mark, or in the quotes of a JSON string. Pure.
 
 Frameworks that return a string as JSON answer `"done"`, and what they got as JSON they pass on as it is. Some
 editors and scripts begin what they write with a UTF-8 byte order mark. Neither is ever meant.

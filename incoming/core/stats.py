@@ -19,7 +19,7 @@ from incoming.core.ticket import Ticket
 HISTORY_S: Final = 300
 """How much of the past the plot of the status page shows."""
 SMOOTHING_S: Final = 3.0
-"""A speed is an average over about this long: shorter ones flicker, longer ones are behind."""
+"""A speed is an average over about this long: shorter ones flicker, longer ones lag."""
 LAG_BUCKETS_S: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 CALL_BUCKETS_S: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.01, 0.05, 0.25, 1.0, 2.5, 10.0, 30.0)
 """For calls to a store: Redis answers within 0.3 ms, and a part of 64 MiB takes S3 a second."""
@@ -186,9 +186,9 @@ class Speeds:
     def sample(
         self, now_s: float, stored_bytes: int, moved: Mapping[str, int], others_bytes_per_s: int = 0
     ) -> None:
-        """Takes up how much was stored so far in all, and the offset of each upload that has moved since.
+        """Takes a sample: how much was stored in all, and the offset of each upload that has moved since.
 
-        `others_bytes_per_s` is what the other processes of the service store at the moment.
+        `others_bytes_per_s` is how fast the other processes of the service store now.
 
         The others cost nothing once their speed has faded: most connections of a large server are idle.
         """

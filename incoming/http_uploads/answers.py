@@ -49,9 +49,9 @@ STATUSES: Final[dict[str, int]] = {
 }
 """Where an error has another HTTP status here than on the other routes.
 
-Clients of tus and of the IETF draft take 404 and 410 for "the upload is gone", 409, 423 and 5xx for "ask for
-the offset, and try again", and any other 4xx for the end. So an app's refusal is a 4xx: it is the end.
-And a request that a newer one has taken over must not fight back, so its status is 400 and not 409.
+Clients of tus and of the IETF draft take 404 and 410 for "the upload is gone". They take 409, 423 and 5xx for
+"ask for the offset, and try again", and any other 4xx for the end. So an app's refusal is a 4xx. A request
+that a newer one has taken over must not be repeated, so its status is 400 and not 409.
 """
 ERROR_HEADER: Final = "Incoming-Error"
 """The header with the stable code of an error, even where the body is for people."""

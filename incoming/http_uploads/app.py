@@ -1,4 +1,4 @@
-"""Uploads over HTTP as a WSGI app, in front of the routes.
+"""Uploads over HTTP as a WSGI app, which gets a request before the routes do.
 
 Bottle is not used here: it reads a body as a whole before a route sees it. Here each body is read from the
 connection, and stored as it comes.

@@ -1,9 +1,9 @@
 """The body of an upload's request, read from the connection's own socket straight into the caller's buffer.
 
 The streams that web servers offer as `wsgi.input` lose what they have read when a connection breaks, up to as
-much as the app has asked for. gunicorn's takes a body that breaks off for a whole one, and uWSGI's has no
-chunked bodies. Here everything that the kernel has received is returned, and a body is whole only when all
-of its length, or its last chunk, was read.
+much as the app has asked for. That of gunicorn takes a body that breaks off for a whole one. That of uWSGI
+has no chunked bodies. Here everything that the kernel has received is returned, and a body is whole only when
+all of its length, or its last chunk, was read.
 
 No more is read than belongs to the body, so the next request on the connection stays where its server looks
 for it. `runtime.server_connection` knows where each server keeps the connection.
@@ -195,7 +195,7 @@ class _SocketBody(RequestBody):
             with self._sending, gevent.Timeout(SILENCE_TIMEOUT_S, TimeoutError("it is not accepted")):
                 self._connection.socket.sendall(head.encode("latin-1"))
         except OSError:
-            # What had arrived is still to be read. The reader finds the end of the connection behind it.
+            # What had arrived is still to be read. After it, the reader finds the end of the connection.
             self._has_interim = False
 
     def skip_rest(self) -> None:

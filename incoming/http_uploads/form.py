@@ -1,8 +1,8 @@
 """A form of a page without a script: `<form method="post" enctype="multipart/form-data" action="URL">`.
 
 The file is stored as it comes, and never written to another place first. A form that breaks off can't resume:
-nothing of it is kept. At the end the browser is sent to a page: to the one that the app has chosen with
-`returnURL` once it has the file, else to the state of the upload. So a reload sends no form again.
+nothing of it is kept. At the end the browser is sent to a page. It is the one that the app has chosen
+with `returnURL` once it has the file, else the state of the upload. So a reload sends no form again.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class Forms(Dialect):
         return self._see_other(request, progress)
 
     def _check(self, request: UploadRequest) -> None:
-        """Raises what refuses the file whatever its name is, before any of the form is read."""
+        """Raises what refuses any file, before the form is read."""
         uploads = self._transfers.uploads
         ticket = uploads.ticket(request.ticket_id)
         uploads.check_resumable(ticket)

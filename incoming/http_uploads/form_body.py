@@ -1,6 +1,6 @@
 """The file in a form as a body of its own, which comes while the form does.
 
-Nothing of a form is kept but a block of it. So the file is stored as the body of a PUT is, whatever its size.
+Nothing of a form is kept but a block of it. So a file of any size is stored as the body of a PUT is.
 """
 
 from __future__ import annotations

@@ -358,12 +358,12 @@ class _Exchange:
 
     @property
     def _nameless(self) -> ietf_draft.Spoken:
-        """The dialect, for headers beside others that have its number already."""
+        """The dialect without its number, which other headers of the answer have already."""
         return ietf_draft.Spoken(self._dialect, is_named=False)
 
     @property
     def _location(self) -> tuple[str, str]:
-        """The same in all answers to one request (4.2.2)."""
+        """The Location header: the same one in all answers to a request (4.2.2)."""
         if public_url := self._context.settings.public_url:
             return "Location", upload_url(public_url, self._request.path, self._id)
         return "Location", self._request.location

@@ -96,7 +96,7 @@ class LibrarySession(Dialect):
     # --- the requests ---------------------------------------------------------------------------------
 
     def _open(self, request: UploadRequest) -> Answer:
-        """Begins a session: it takes the upload over from whatever has it."""
+        """Begins a session, which takes the upload over."""
         asked = messages.parse(_text(request))
         if isinstance(asked, messages.MsgLeaveOut):
             raise LeaveOutRefused

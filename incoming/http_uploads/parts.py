@@ -81,7 +81,7 @@ class Concatenation:
         raise MethodNotAllowed("A part of an upload supports the methods OPTIONS, HEAD, PATCH and DELETE.")
 
     def _head(self, upload_id: str, source: str) -> Answer:
-        """Tells how far a part is. Whatever sends bytes of it at the moment loses it first."""
+        """Tells how far a part is. A client that is sending bytes of it loses it first."""
         progress = self._parts.look(upload_id)
         offset_bytes = progress.offset_bytes
         if offset_bytes != progress.length_bytes and self._uploads.is_in_use(upload_id):
@@ -92,7 +92,7 @@ class Concatenation:
         return described(answer, upload.length_bytes, upload.upload_metadata)
 
     def _append(self, upload_id: str, request: UploadRequest) -> Answer:
-        """Stores the body behind what is stored of a part. All of it counts: nothing is withheld."""
+        """Stores the body after what is stored of a part. All of it counts: nothing is withheld."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
         with self._uploads.pending_claim(upload_id) as pending:
@@ -165,7 +165,7 @@ class Concatenation:
 
 
 def described(answer: Answer, length_bytes: int | None, metadata: str) -> Answer:
-    """Adds what HEAD tells of a file beside the offset: its length, or that it follows, and its metadata."""
+    """Adds what HEAD tells of a file besides the offset: its length, or that it follows, and its metadata."""
     if length_bytes is None:
         answer.add(Header.DEFER_LENGTH, "1")
     else:
@@ -174,7 +174,7 @@ def described(answer: Answer, length_bytes: int | None, metadata: str) -> Answer
 
 
 def read_urls(urls: tuple[str, ...], ticket_id: str) -> tuple[tuple[int, ...], str]:
-    """Returns the numbers of the parts with these addresses, and what stands before all of the numbers.
+    """Returns the numbers of the parts with these addresses, and what comes before all of the numbers.
 
     An address may be absolute or relative, since a client may reach this server through a proxy. Raises
     BadAssembly for anything but parts of this ticket.

@@ -6,7 +6,7 @@ anything shows a proxy. What a query asks for besides:
 
 | field | |
 |---|---|
-| `hold` | the answer comes after so many seconds |
+| `hold` | how many seconds the answer is held |
 | `interim` | 103 or 104: that interim answer precedes the final one |
 | `stream` | 1: the answer comes in two parts, a second apart |
 

@@ -4,7 +4,7 @@ A body without Content-Range is the whole file. If some of it is stored already,
 rest is stored. So a client that can only start again, such as `curl --retry`, loses nothing but traffic.
 
 With the Content-Range of a part (`curl -C OFFSET`) the body has to begin where the stored bytes end. RFC 9110
-section 14.5 allows that where the server says so. Every answer says how the upload stands, in words.
+section 14.5 allows that where the server says so. Every answer tells the state of the upload in words.
 """
 
 from __future__ import annotations

@@ -35,7 +35,7 @@ _BASES: Final = tuple(f"{prefix}{UPLOADS_ROUTE}" for prefix in PREFIXES)
 class UploadAddress:
     """The path of a request below `frontend/uploads`.
 
-    `ticket_id` is empty for the address of all tickets. `tail`: the segments behind the ticket, decoded.
+    `ticket_id` is empty for the address of all tickets. `tail`: the segments after the ticket, decoded.
     """
 
     ticket_id: str = ""

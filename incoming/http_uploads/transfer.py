@@ -336,7 +336,7 @@ class Transfer:
     def repeat_from(self, offset_bytes: int) -> None:
         """The next body begins at this offset, so some of its bytes may be stored already.
 
-        Raises OffsetMismatch if the offset is behind the stored bytes.
+        Raises OffsetMismatch if the offset is beyond the stored bytes.
         """
         if offset_bytes > self.progress.offset_bytes:
             raise errors.OffsetMismatch(self.visible_offset_bytes, offset_bytes)
@@ -366,7 +366,7 @@ class Transfer:
         check: BodyCheck | None = None,
         on_stored: OnStored = lambda _: None,
     ) -> None:
-        """Stores the body behind what is stored. `on_stored` is called with each offset that a kill keeps.
+        """Stores the body after what is stored. `on_stored` is called with each offset that survives a kill.
 
         With a `check` the body is stored as a whole or not at all. Without one, what had arrived before a
         connection broke is stored. Bytes that are stored already, because the body begins at an earlier

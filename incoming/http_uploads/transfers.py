@@ -1,7 +1,7 @@
 """The requests of HTTP clients for uploads: which of them has an upload, and which offset its client may see.
 
-A client of HTTP makes many short requests for one upload. Any new request takes the upload over from whatever
-holds it, at once: see `transfer`.
+A client of HTTP makes many short requests for one upload. Any new request takes the upload over at
+once, from any other client that holds it: see `transfer`.
 
 "Finished" means that the app has the file. Clients of tus, and of the older IETF drafts, take an offset that
 equals the length for it. So the last bytes of a file count as processed (tus 1.0, "PATCH") only when the app
@@ -58,7 +58,7 @@ class Transfers:
         source: str = "",
         position: SessionPosition | None = None,
     ) -> Iterator[Transfer]:
-        """Takes an upload over from whatever holds it, for one request. Raises what `Uploads.claim` raises.
+        """Takes an upload over, for one request. Raises what `Uploads.claim` raises.
 
         `source`: what the client's limits are counted by. A request whose `position` comes after that of one
         that is still running waits for that one instead.
@@ -80,7 +80,7 @@ class Transfers:
 
     @contextmanager
     def claim_part(self, part_id: str, source: str = "") -> Iterator[Transfer]:
-        """The same for a part of an upload. Raises what `PartUploads.claim` raises."""
+        """Takes over a part of an upload, for one request. Raises what `PartUploads.claim` raises."""
         transfer = Transfer(self._shared, part_id, of_part=True)
         transfer.claim(UNKNOWN_FILE, source)
         try:
@@ -136,8 +136,8 @@ class Transfers:
     def progress_to_resume(self, ticket_id: str, source: str = "") -> Progress:
         """Returns how far an upload has come, for a client that is about to resume.
 
-        Whatever sends bytes at the moment loses the upload first, so the next request may start at this
-        offset. Raises UnknownTicket and what ends an upload: UploadCancelled, UploadExpired, HandoverFailed.
+        A client that is sending bytes loses the upload first, so the next request may start at this offset.
+        Raises UnknownTicket and what ends an upload: UploadCancelled, UploadExpired, HandoverFailed.
         """
         ticket = self.uploads.ticket(ticket_id)
         self.uploads.check_resumable(ticket)

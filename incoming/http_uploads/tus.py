@@ -136,7 +136,7 @@ class Tus(Dialect):
         return self._with_expiry(answer, request.ticket_id)
 
     def _head(self, request: UploadRequest) -> Answer:
-        """Tells how far the upload is. Whatever sends bytes at the moment loses the upload first."""
+        """Tells how far the upload is. A client that is sending bytes loses the upload first."""
         progress = self._transfers.progress_to_resume(request.ticket_id, request.source)
         ticket = self._ticket(request.ticket_id)
         if final := self._concatenation.head_final(ticket):
@@ -156,7 +156,7 @@ class Tus(Dialect):
         return self._with_expiry(described(answer, progress.length_bytes, metadata), request.ticket_id)
 
     def _append(self, request: UploadRequest) -> Answer:
-        """Stores the body behind what is stored."""
+        """Stores the body after what is stored."""
         append = tus.read_append(request.find_header)
         checks = tus.read_checksums(request.find_header)
         ticket = self._ticket(request.ticket_id)
@@ -210,9 +210,9 @@ class Tus(Dialect):
     def _address(request: UploadRequest, creation: tus.Creation, ticket: Ticket) -> str:
         """Returns the address of the upload for the client that has created it.
 
-        It names the length of the client's file where that is not known to be the upload's: its client has
-        not shown a byte of the file, and some are stored. So the length counts once the client sends bytes
-        there. It also does where another client has named another length: that one does not know.
+        Some bytes may be stored of which this client has shown none. Then it may have another file, so the
+        address names the length of its file. The length counts once the client sends bytes to that address.
+        The address also names it if another client has named another length, and does not know of this one.
         """
         known_bytes = ticket.length_bytes
         length_bytes = known_bytes if creation.length_bytes is None else creation.length_bytes

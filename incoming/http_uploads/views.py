@@ -1,4 +1,4 @@
-"""How an upload stands, for the client of one request: as a page, as JSON, or in a sentence."""
+"""The state of an upload, for the client of one request: as a page, as JSON, or in a sentence."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class Views:
 
 
 def _front(request: UploadRequest) -> str:
-    """Returns what is in front of the prefix, as the client has used it; without an origin if in doubt."""
+    """Returns what comes before the prefix, as the client has used it; without an origin if in doubt."""
     environ, host = request.environ, request.header("Host")
     schemes = (environ.get("wsgi.url_scheme"), request.header("X-Forwarded-Proto").lower())
     origin = f"{'https' if 'https' in schemes else 'http'}://{host}" if _HOST.fullmatch(host) else ""

@@ -55,7 +55,7 @@ class Admission:
         self, context: UploadContext, is_sending: Callable[[str], bool] = lambda _: False,
         budgets: DiskBudgets | None = None, on_durable: Callable[[str, Why], object] = lambda *_: None,
     ) -> None:  # fmt: skip
-        """`is_sending` says whether bytes of an upload are on their way in at the moment, by its id.
+        """`is_sending` says whether bytes of an upload are coming in now, by its id.
 
         `on_durable` hears what `Storage.open` tells of an upload, by its id.
         """
@@ -296,7 +296,7 @@ class Admission:
     def keep_room(self, ticket: Ticket, writer: Writer) -> None:
         """Reserves the rest of an open file again if another upload has displaced the reservation.
 
-        Has to be called before bytes are stored. Raises StorageFull.
+        Call it before bytes are stored. Raises StorageFull.
         """
         if not self.budget_of(ticket).has_reservation(ticket.id):
             self._make_room(ticket, _missing_bytes(ticket.length_bytes, writer.accounted_bytes))
@@ -331,14 +331,14 @@ class Admission:
         """Reserves the bytes of an open file that the disk does not count as used yet."""
         self._reserve(ticket, writer.accounted_bytes, begun=writer.taken_bytes > 0)
 
-    def reserve_remaining(self, ticket: Ticket, anew: bool = False) -> None:
+    def reserve_remaining(self, ticket: Ticket, may_begin: bool = False) -> None:
         """Reserves space for the missing bytes of a closed file.
 
-        Does nothing for an upload whose reservation was displaced. `anew`: it may have none yet, as after a
-        start. Raises StorageFailed.
+        Does nothing for an upload whose reservation was displaced. `may_begin`: it may
+        have none yet, as after a start. Raises StorageFailed.
         """
         accounted_bytes, budget = self._accounted_bytes(ticket), self.budget_of(ticket)
-        if budget.has_reservation(ticket.id) or (anew and not budget.has_had_reservation(ticket.id)):
+        if budget.has_reservation(ticket.id) or (may_begin and not budget.has_had_reservation(ticket.id)):
             self._reserve(ticket, accounted_bytes, begun=accounted_bytes > 0)
 
     def _reserve(self, ticket: Ticket, accounted_bytes: int, begun: bool) -> None:

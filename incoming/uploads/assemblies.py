@@ -66,9 +66,9 @@ class Assemblies:
     # --- for clients ---------------------------------------------------------------------------------------
 
     def plan(self, ticket_id: str, event: PlanAssembly) -> bool:
-        """The client says which parts make the file. It may repeat that, and may name others until then.
+        """Notes which parts make the file, as the client says. It may name others until the file is made.
 
-        Returns whether all of them are complete: then the file is made, beside the caller; see `wait`.
+        Returns whether all of them are complete: then the file is made in the background; see `wait`.
 
         Raises UnknownTicket, UploadCancelled, UploadExpired, HandoverFailed, BadAssembly, NotInParts,
         UploadTooLarge, LengthMismatch; retryable: StorageFull, StorageFailed, Stopping.
@@ -109,7 +109,7 @@ class Assemblies:
     # --- making the file -----------------------------------------------------------------------------------
 
     def part_is_complete(self, ticket_id: str) -> None:
-        """If that was the last part of a file, the file is made, beside the caller."""
+        """A part is complete. If it was the last one, the file is made in the background."""
         if self._parts.parts_of(ticket_id).assembly:
             self._runtime.spawn(self._try_to_start, ticket_id)
 
@@ -192,7 +192,7 @@ class Assemblies:
                 storage.clean_up(ticket.id)
 
     def after(self, ticket_id: str, act: Callable[[], None]) -> None:
-        """Calls `act` once nobody makes the file of this upload: at once, or beside the caller."""
+        """Calls `act` when nobody makes the file of this upload: now, or later in the background."""
         if ticket_id in self._making:
             self._runtime.spawn(self._with_lock, ticket_id, act)
         else:

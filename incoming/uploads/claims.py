@@ -1,8 +1,8 @@
 """The claims of this process's clients, and the open files of their uploads.
 
 `lock(ticket_id)` guards the file and the claim of one upload. So a takeover waits for a write that is under
-way, and the claim before writes nothing after it. A claim that was lost has the reason in `lost`. Which claim
-holds an upload, in whatever process, is known to the leases; news reach it through the news channel.
+way, and the claim before writes nothing after it. A claim that was lost has the reason in `lost`. The
+leases know which claim holds an upload, in any process. News reach it through the news channel.
 """
 
 from __future__ import annotations
@@ -263,9 +263,11 @@ class Claims:
     ) -> None:  # fmt: skip
         """Makes `claim`, or none, the holder of an upload whose lock the caller has.
 
-        With `news` any other claim loses the upload, in whatever process, and hears the news. Without, only a
-        claim of this process loses it, and hears nothing: it has asked for that. `lease`: that of the claim,
-        if it has it already. Raises StorageFailed if it has not.
+        With `news` any other claim loses the upload, in any process, and hears the news. Without `news` only
+        a claim of this process loses it, and hears nothing: it has asked for that.
+
+        `lease`: the lease that `claim` has taken. Without it, this takes the lease, and raises StorageFailed
+        if that fails.
         """
         ticket_id, before, taken_from = live.ticket_id, live.holder, None
         if claim:
@@ -327,7 +329,7 @@ class Claims:
             raise TakenOver
 
     def tell(self, ticket_id: str, news: News) -> None:
-        """Passes the news on to the claims of the upload, in whatever process."""
+        """Passes the news on to the claims of the upload, in any process."""
         self._news.tell(ticket_id, news)
 
     def stop(self) -> None:
@@ -347,7 +349,7 @@ class Claims:
                 self.hand_to(live, None, news)
 
     def is_held(self, ticket_id: str) -> bool:
-        """Returns whether a claim holds the upload, in whatever process."""
+        """Returns whether a claim of any process holds the upload."""
         return self._leases.holder(ticket_id) is not None
 
     def is_in_use(self, ticket_id: str) -> bool:
@@ -355,13 +357,13 @@ class Claims:
         return self.is_held(ticket_id) or self.has_pending_claim(ticket_id)
 
     def use(self, claim: ClaimedUpload) -> None:
-        """Renews the lease of a claim that is used, if it has one. Raises why the claim was lost."""
+        """Renews the lease of a claim that is used, if it has a deadline. Raises why the claim was lost."""
         claim.check()
         if claim.lease_s is not None:
             self.renew(claim, claim.lease_s)
 
     def is_sending(self, ticket_id: str) -> bool:
-        """Returns whether bytes of the client that holds the upload are on their way into this process."""
+        """Returns whether bytes of the client that holds the upload are coming into this process."""
         live = self._live.get(ticket_id)
         return live is not None and live.holder is not None and live.holder.is_sending()
 

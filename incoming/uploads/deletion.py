@@ -2,7 +2,7 @@
 
 A start finds what a kill has left on a disk. Where files can't be listed like that, the end of an upload also
 notes that its files are to be deleted (`Ticket.to_delete`), in the same step. The note is taken out when they
-are deleted. So any process finds them, whatever was killed or away in between. One process at a time deletes
+are deleted. So any process finds them, also after kills and outages. One process at a time deletes
 the files of an upload. Twice would do no harm.
 """
 
@@ -68,7 +68,7 @@ class Deletion:
             self.delete_or_retry(ticket)
 
     def start(self, ticket_id: str, delay_s: float = 0.0) -> None:
-        """Deletes what is left of an upload that has noted it, beside the caller."""
+        """Deletes in the background what is left of an upload that has noted it."""
         if ticket_id not in self._under_way:
             self._under_way.add(ticket_id)
             if delay_s:
@@ -88,9 +88,9 @@ class Deletion:
     def after_loss(self, ticket: Ticket) -> None:
         """Another process has this upload, or has ended it. Deletes what this one stores after its end.
 
-        A process that stands still may wake up when the files are deleted, and send what it had begun. It
-        deletes that itself. If it is killed before, `forget` does. An upload that has not ended is left to
-        whoever ends it. Raises nothing.
+        A process that was suspended may resume after the files were deleted, and store what it had begun to
+        send. It deletes that itself; if it is killed first, `forget` does. If the upload has not ended, the
+        process that ends it deletes the files. Raises nothing.
         """
         if self.is_noted(ticket) and ticket.id not in self._lost:
             self._lost.add(ticket.id)
@@ -112,10 +112,10 @@ class Deletion:
                 self.delete_or_retry(ticket)
 
     def forget(self, ticket: Ticket, forget: Callable[[Ticket], None]) -> None:
-        """Deletes the files of an ended upload for the last time, beside the caller, and forgets it then.
+        """Deletes the files of an ended upload once more, in the background, and then forgets its ticket.
 
-        Something may have been stored after the first time, and by a process that was killed then. Raises
-        nothing: if it fails, the next sweep begins it again.
+        A process may have stored something after the first deletion, and was killed then. Raises nothing: if
+        this fails, the next sweep repeats it.
         """
         if ticket.id not in self._under_way and len(self._under_way) < MAX_UNDER_WAY:
             self._under_way.add(ticket.id)
@@ -132,7 +132,10 @@ class Deletion:
             self._under_way.discard(ticket.id)
 
     def delete_or_retry(self, ticket: Ticket) -> None:
-        """The same, but a later sweep deletes what the disk refuses now. Raises nothing."""
+        """Deletes what is left of an ended upload, if it is ours. If that fails, a later sweep repeats it.
+
+        Raises nothing.
+        """
         try:
             self.delete(ticket)
         except (StorageFull, StorageFailed) as exc:

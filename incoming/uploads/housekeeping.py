@@ -338,7 +338,7 @@ def _pause(uploads: Uploads, ticket: Ticket) -> None:
 
 
 def _delete(uploads: Uploads, ticket: Ticket) -> None:
-    """Deletes what an ended upload has left, and calls its app if that is left to be done, too."""
+    """Deletes what an ended upload has left, and calls its app if it has not been told yet."""
     uploads.deletion.start(ticket.id)
     if uploads.outbox.is_missing(ticket):
         uploads.outbox.start(ticket.id)
@@ -398,7 +398,7 @@ def _retry_later(uploads: Uploads, ticket: Ticket, exc: Exception, defect: Excep
 def _forget(uploads: Uploads, ticket: Ticket) -> None:
     """Forgets a ticket. Deletes the server's files again, because the disk may have failed the first time.
 
-    Where that may take long, it is done beside the sweep.
+    Where that may take long, it is done in the background.
     """
     if uploads.deletion.is_noted(ticket):
         uploads.deletion.forget(ticket, partial(_drop, uploads))

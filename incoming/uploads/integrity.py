@@ -2,7 +2,7 @@
 
 A digest follows the writer: each chunk is added when it is stored. A slow hash, such as SHA-256, is updated
 in the thread pool while the next chunk comes in. After a restart a digest has to catch up. The pool reads the
-file block by block for that, beside the upload. Only the end of the upload waits for it.
+file block by block for that, while the upload continues. Only the end of the upload waits for it.
 
 Checkpoints need the checksum of the acknowledged bytes. It is a second one, and starts from the ticket's last
 checkpoint. So it is known long before a large file was read again.
@@ -80,7 +80,7 @@ class _File:
     begun: Checkpoint = START
     """What the storage knew of the file at the first claim."""
     before: _Before | None = None
-    """What was known of the bytes in front of the unchecked ones, while there are any."""
+    """What was known of the bytes before the unchecked ones, while there are any."""
 
     @property
     def acknowledged(self) -> Checkpoint | None:
@@ -94,7 +94,7 @@ class _Before:
 
     stored_bytes: int
     digest: RunningDigest | None
-    """None when it was behind what was stored."""
+    """None if it had not caught up with what was stored."""
     acknowledged_crc: int
     acknowledged_from: int
 
@@ -111,7 +111,7 @@ class Integrity:
     # --- following the writer ------------------------------------------------------------------------
 
     def begin(self, ticket: Ticket, stored_bytes: int) -> None:
-        """Begins to follow a ticket's file from these stored bytes on. Catches up beside the caller."""
+        """Begins to follow a ticket's file from these stored bytes on. Catches up in the background."""
         file = self._files.get(ticket.id)
         checksums = self._storages.of(ticket).checksums
         if checksums:
@@ -120,7 +120,7 @@ class Integrity:
         if file is None or file.stored_bytes > stored_bytes or not file.digest.has(*ticket.hashes):
             file = self._files[ticket.id] = self._new_file(ticket, RunningDigest(ticket.hashes))
         if file.stored_bytes < stored_bytes:  # by another process
-            self._begin_behind_checkpoint(ticket, file, stored_bytes)
+            self._begin_after_checkpoint(ticket, file, stored_bytes)
         if file.digest.position_bytes < stored_bytes:
             self._runtime.spawn(self._try_to_catch_up, ticket, file)
 
@@ -137,7 +137,7 @@ class Integrity:
         file.begun = known
 
     def stored(self, ticket: Ticket, chunk: memoryview, crc: int | None, keep: Keep | None = None) -> None:
-        """Adds a chunk that was stored behind all others. `crc` is its checksum, if that is known.
+        """Adds a chunk that was stored after all others. `crc` is its checksum, if that is known.
 
         With `keep` it may return before the chunk is in the digest. An upload has one such chunk at a time.
         """
@@ -254,7 +254,7 @@ class Integrity:
         file = self._new_file(ticket, digest)
         file.suspect = before.suspect
         if before.acknowledged_from:
-            self._begin_behind_checkpoint(ticket, file, end)
+            self._begin_after_checkpoint(ticket, file, end)
         else:
             file.stored_bytes, file.acknowledged_crc = end, replaced(before.acknowledged_crc)
         self._files[ticket.id] = file
@@ -308,8 +308,8 @@ class Integrity:
         """Returns the checkpoint of all stored bytes. It counts once the unchecked ones are verified."""
         return _checkpoint(self._files[ticket_id])
 
-    def _begin_behind_checkpoint(self, ticket: Ticket, file: _File, stored_bytes: int) -> None:
-        """Continues the checksum from the ticket's last checkpoint. Few bytes are stored behind that."""
+    def _begin_after_checkpoint(self, ticket: Ticket, file: _File, stored_bytes: int) -> None:
+        """Continues the checksum from the ticket's last checkpoint. Few bytes are stored after it."""
         known = last(up_to(ticket.checkpoints, stored_bytes))
         file.stored_bytes = stored_bytes
         if known.end_bytes == stored_bytes:
@@ -317,9 +317,9 @@ class Integrity:
             return
         file.acknowledged_crc, file.acknowledged_from = 0, stored_bytes
         if known.end_bytes:  # otherwise `_catch_up` reads the same bytes
-            self._runtime.spawn(self._read_behind, ticket, file, known)
+            self._runtime.spawn(self._read_after_checkpoint, ticket, file, known)
 
-    def _read_behind(self, ticket: Ticket, file: _File, known: Checkpoint) -> None:
+    def _read_after_checkpoint(self, ticket: Ticket, file: _File, known: Checkpoint) -> None:
         end = file.acknowledged_from
         if not end:
             return  # `_catch_up` was faster

@@ -1,7 +1,7 @@
 """The tickets in the order in which people look at them, those that have some words, and their totals.
 
 Where the tickets are far away, an index finds a page of them. Then only that page is read, and the active
-ones: those that are uploading, or whose app has to be called.
+ones: those that are uploading, or whose app is still to be called.
 
 Other greenlets may run after every 200 tickets.
 """
@@ -43,7 +43,7 @@ def _nothing_more(_: Ticket) -> str:
 
 
 class Search:
-    """Whether a ticket has each of some words, wherever, in upper or lower case."""
+    """Finds the tickets that have each of some words in any field, in upper or lower case."""
 
     def __init__(self, words: str, more: WordsOf = _nothing_more) -> None:
         self._words = words.casefold().split()
@@ -125,7 +125,7 @@ class Tickets:
 
 
 class IndexedTickets:
-    """The same of a registry with an index. Raises StorageFailed.
+    """All tickets of a registry with an index. Its methods raise StorageFailed.
 
     The active tickets are read once. Others may change meanwhile, so a total may be one too high or too low.
     """

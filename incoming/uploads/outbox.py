@@ -85,7 +85,7 @@ class Outbox:
         self._stopped = False
 
     def start(self, ticket_id: str) -> None:
-        """Brings the ticket's news to its app, beside the caller. Does nothing when that is under way."""
+        """Calls the app about its ticket, in the background. Does nothing while that is under way."""
         if ticket_id not in self._under_way and not self._stopped:
             self._put_off.discard(ticket_id)
             self._under_way.add(ticket_id)

@@ -64,7 +64,7 @@ class Overview:
         """The result of the last check of each: one of TROUBLES, or empty."""
         self._looking_at = "storage"
         self._running = ServiceClock(self._runtime.now_s)
-        """How long this process has run: while Redis is away, the service's clock stands still."""
+        """How long this process has run: while Redis is away, the service's clock stops."""
         self._disk_checked_at_s = self._sampled_at_s = self._running.now_s()
         self._disk_is_checked = False
 

@@ -383,7 +383,7 @@ class PartUploads:
         return self._registry.get(ticket_id).parts or NO_PARTS
 
     def is_held(self, ticket: Ticket) -> bool:
-        """Returns whether a claim holds one of the parts, in whatever process."""
+        """Returns whether a claim of any process holds one of the parts."""
         return any(self.claims.is_held(one) for one in part_ids(ticket))
 
     def stored_bytes(self, ticket: Ticket) -> int:
@@ -394,7 +394,7 @@ class PartUploads:
     def reserve_remaining(self, ticket: Ticket) -> None:
         """Keeps room for the rest of all parts, after a start. Raises StorageFailed."""
         for part in (ticket.parts or NO_PARTS).present:
-            self.admission.reserve_remaining(ticket.of_part(part.number), anew=True)
+            self.admission.reserve_remaining(ticket.of_part(part.number), may_begin=True)
 
     def are_complete(self, ticket: Ticket) -> bool:
         """Returns whether all parts are complete of which the file is made. Raises StorageFailed."""

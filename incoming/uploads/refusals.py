@@ -55,7 +55,7 @@ class Refusals:
             self._log(kind, error, ticket_id, route, self._log_limit.take_suppressed(key))
 
     def record_from(self, source: str, kind: Kind, error: IncomingError) -> None:
-        """The same of what is malformed, so that nothing but its source is known.
+        """Counts and logs a refusal of something malformed, of which only the source is known.
 
         It hides no line of other refusals, and is logged once for each source in LOG_INTERVAL_S.
         """

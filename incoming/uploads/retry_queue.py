@@ -18,7 +18,7 @@ class RetryQueue:
         self._due_at_s[ticket_id] = due_at_s
 
     def add_if_missing(self, ticket_id: str, due_at_s: float) -> None:
-        """The same, but an upload that is in the queue keeps its time."""
+        """Adds an upload, unless it is in the queue: then it keeps its time."""
         self._due_at_s.setdefault(ticket_id, due_at_s)
 
     def discard(self, ticket_id: str) -> None:

@@ -110,7 +110,7 @@ class Uploads:
         self.admission = Admission(context, self.claims.is_sending, on_durable=self.claims.durable)
         self._integrity = Integrity(context)
         self._checkpoint_locks = KeyedLocks[str](context.runtime.lock)
-        """So that no checkpoint of bytes is journaled behind the word that they were left out."""
+        """Keeps a checkpoint of bytes from being journaled after they were left out."""
         self.retry_queue = RetryQueue()
         self.deletion = Deletion(context, self.retry_queue)
         self.power_cut_check = PowerCutCheck(context, self._integrity)
@@ -245,17 +245,21 @@ class Uploads:
     ) -> ClaimedUpload:  # fmt: skip
         """Gives the upload to a client of `source`. The claim that held it before, if any, has lost it.
 
-        `listener` hears the news of the upload. The claim lasts until it is released; with `lease_s` it also
-        ends when it was not used for this time. So a client of many short requests need not release its claim
-        after each of them. Unchecked bytes are discarded.
+        `listener` hears the news of the upload. The claim lasts until it is released. With `lease_s` it also
+        ends when it was not used for this time, so a client of many short requests need not release it after
+        each of them. Unchecked bytes are discarded.
 
-        What the client says of the file counts at once if nothing of it is stored, in place of what
-        requests over HTTP have said before. Else the client may have another file: see `prove`.
+        If nothing of the file is stored, what the client says of it counts at once, and replaces what
+        requests over HTTP have said before. Otherwise the client may have another file: see `prove`.
 
-        Raises BadParameter for metadata that are too long; UnknownTicket, LengthMismatch, UploadTooLarge,
-        UploadCancelled, UploadExpired, HandoverFailed, InParts; retryable: StorageFull, StorageFailed,
-        Stopping, TooMany. The claim before then keeps the upload, unless it had unchecked bytes.
-        Raises TakenOver if a claim that began later was faster.
+        After an error the claim before keeps the upload, unless it had unchecked bytes. Raises:
+
+        - BadParameter: the metadata are too long.
+        - UnknownTicket, UploadCancelled, UploadExpired, HandoverFailed: there is no such upload any more.
+        - LengthMismatch, UploadTooLarge: the file can't be that of the ticket.
+        - InParts: the file comes in parts.
+        - TakenOver: a claim that began later was faster.
+        - StorageFull, StorageFailed, Stopping, TooMany: the client may try again.
         """
         with self.claims.pending_claim(ticket_id) as pending:
             return self._claim(pending, ticket_id, claim, listener, source, lease_s)
@@ -330,9 +334,9 @@ class Uploads:
     def _take(
         self, ticket: Ticket, live: LiveUpload, event: Claim, lease_s: float | None, may_wait: bool
     ) -> tuple[Ticket, Lease]:
-        """Makes the token of a claim that of the ticket, and gives it the lease before.
+        """Takes the lease for a claim, and then makes its token that of the ticket.
 
-        After an error the claim before still has the upload, if one of this process has.
+        After an error the previous claim still has the upload, if it is of this process.
         """
         lease = None
         try:
@@ -351,11 +355,11 @@ class Uploads:
     def _fence(
         self, ticket: Ticket, live: LiveUpload, lease: Lease, right_bytes: int, event: Claim
     ) -> tuple[Ticket, int]:
-        """Has the file take bytes of the newest claim only. Returns how many of the stored bytes are right.
+        """Makes the file accept bytes of the newest claim only.
 
-        Returns the ticket, too: if nothing is stored, it has what the client says of the file. No claim
-        before may write from then on, because its next chunk would have another place. Raises StorageFailed,
-        StorageFull: then nobody holds the upload.
+        Returns the ticket, and how many of the stored bytes are right. If nothing is stored, the ticket has
+        what the client says of the file. No earlier claim may write from then on, because its next chunk
+        would have another offset. Raises StorageFailed, StorageFull: then nobody holds the upload.
         """
         writer, before = live.require_writer(), live.holder
         taken_bytes, is_right = writer.taken_bytes, right_bytes == writer.durable_offset
@@ -448,9 +452,9 @@ class Uploads:
     def prove(self, claim: ClaimedUpload) -> None:
         """What the client of this claim has said of the file counts from now on, if it says anything new.
 
-        The client has shown that it has the same file, or its protocol has no way to show that. To be called
-        before it sends bytes. Raises why the claim was lost, LengthMismatch, UploadTooLarge; retryable:
-        TooMany, StorageFull, StorageFailed.
+        The client has shown that it has the same file, or its protocol has no way to show that. Call it
+        before the client sends bytes. Raises why the claim was lost, LengthMismatch, UploadTooLarge;
+        retryable: TooMany, StorageFull, StorageFailed.
         """
         if claim.unproved is None:
             return
@@ -464,7 +468,7 @@ class Uploads:
                 self._integrity.begin(claim.ticket, writer.taken_bytes)
 
     def _prove_by_word(self, claim: ClaimedUpload) -> None:
-        """Its client sends bytes: if its protocol has no proof, its word is all that there will be.
+        """Believes what a client says of its file, if its protocol has no proof. The client sends bytes.
 
         Raises as `prove`, and WrongState if the client has still to prove what it says.
         """
@@ -507,12 +511,16 @@ class Uploads:
         storage waits for more, see `flush`, and while bytes are unchecked.
 
         Returns for how many seconds its client has to wait before the next chunk: the ticket's rate limit.
-        See Integrity.stored for `keep`. It may take long where a storage has to keep pace.
+        See Integrity.stored for `keep`. It may take long while the storage has too much to store.
 
-        Raises why the claim was lost, BadChunk or UploadTooLarge for bytes beyond the end, StorageFull,
-        StorageFailed; WrongState if its client has still to prove that it has the same file. Nothing of the
-        chunk is then stored. Raises BadFolder, see `refuse_folder`. While bytes are unchecked, the caller has
-        to find out first whether they came as they were sent.
+        After an error nothing of the chunk is stored. Raises:
+
+        - why the claim was lost.
+        - BadChunk, UploadTooLarge: the bytes go beyond the end.
+        - WrongState: the client has still to prove that it has the same file.
+        - BadFolder: see `refuse_folder`. While bytes are unchecked, the caller first has to find out whether
+          they came as they were sent.
+        - StorageFull, StorageFailed.
         """
         try:
             return self._write(claim, chunk, crc, keep)
@@ -561,13 +569,13 @@ class Uploads:
     def leave_out(self, claim: ClaimedUpload, index: int) -> None:
         """Leaves a file of a folder out, by its number in the list: its client can't read it any more.
 
-        From now on the stream has zeros in its place. `claim.acknowledged_bytes` is then behind them. All
+        From now on the stream has zeros in its place. `claim.acknowledged_bytes` is then after them. All
         bytes that its client has sent are stored.
 
-        A client that has still to prove that it has the same folder may leave out only a file of which a part
-        is stored: it can't read that any more, so it could never prove it. This counts for good once the rest
-        is proved. Until then it is taken back when the proof fails, or the client goes: a client with another
-        folder leaves out nothing.
+        A client that has still to prove that it has the same folder may leave out only a file that is stored
+        in part: it can't read the file any more, so it could never prove it. This becomes final once the
+        client has proved the other bytes. If the proof fails, or the client goes before, it is taken back: a
+        client with another folder leaves out nothing.
 
         Raises why the claim was lost, StorageFull, StorageFailed; BadParameter if the next byte belongs to
         another file.
@@ -603,9 +611,10 @@ class Uploads:
         log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
 
     def _take_back(self, claim: ClaimedUpload) -> None:
-        """A file was left out before the proof, which has failed or never came. It has to come again.
+        """Takes back that a file was left out before the proof, which has failed or never came.
 
-        Does nothing if there is none. Raises why the claim was lost, StorageFull, StorageFailed.
+        The file has to come again. Does nothing if no file was left out. Raises why the claim was lost,
+        StorageFull, StorageFailed.
         """
         ticket, start = claim.ticket, claim.left_out_from
         if start is None or claim.is_same:
@@ -649,9 +658,9 @@ class Uploads:
         return ticket.left_out
 
     def flush(self, claim: ClaimedUpload) -> None:
-        """Makes all taken bytes survive a kill, so that they may be acknowledged: `claim.acknowledged_bytes`.
+        """Makes all taken bytes survive a kill, and the claim too. Then `claim.acknowledged_bytes` has them.
 
-        The claim survives, too. It does nothing where that is so already. Raises why the claim was lost,
+        Does nothing if they survive already. Raises why the claim was lost,
         StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
@@ -664,7 +673,7 @@ class Uploads:
             claim.update_offsets(writer)
 
     def stored_checksum(self, claim: ClaimedUpload) -> int | None:
-        """Returns the CRC-32C of all stored bytes, if they can't be read; None if `has_stored` reads them.
+        """Returns the CRC-32C of all stored bytes if they can't be read; else None: see `has_stored`.
 
         Raises why the claim was lost, StorageFailed.
         """
@@ -672,10 +681,10 @@ class Uploads:
         return self._integrity.stored_checksum(claim.ticket.id)
 
     def has_stored(self, claim: ClaimedUpload, start: int, data: memoryview) -> bool:
-        """Returns whether the stored bytes from `start` on are these. All of that part is stored.
+        """Returns whether the stored bytes from `start` on are `data`. All of that range is stored.
 
-        Where they can't be read, it believes that: the checksum of the file tells at the end. Raises why the
-        claim was lost, StorageFailed.
+        Returns True where they can't be read: then the checksum of the file decides at the end. Raises why
+        the claim was lost, StorageFailed.
         """
         self.claims.use(claim)
         if self._storages.of(claim.ticket).checksums:
@@ -685,9 +694,9 @@ class Uploads:
         return same
 
     def has_in_file(self, ticket: Ticket, start: int, data: memoryview) -> bool:
-        """Returns whether the file of an upload that has arrived has these bytes from `start` on.
+        """Returns whether the file of an upload that has arrived has the bytes `data` from `start` on.
 
-        If its app has taken the file, it believes that.
+        Returns True if its app has taken the file.
         """
         storage = self._storages.of(ticket)
         try:
@@ -699,10 +708,10 @@ class Uploads:
     # --- unchecked bytes ----------------------------------------------------------------------
 
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
-        """Marks how far the file is checked: the checksum of the bytes that follow comes after them.
+        """Begins a range of unchecked bytes, whose checksum comes after them.
 
-        Until `accept_unchecked` or `discard_unchecked`, these bytes count as not stored for everybody, and
-        the next claim discards them. Raises why the claim was lost, WrongState while bytes are
+        Until `accept_unchecked` or `discard_unchecked`, they count as not stored for everybody, and the next
+        claim discards them. Raises why the claim was lost, WrongState while bytes are
         unchecked already, StorageFull, StorageFailed.
         """
         with self.claims.lock(claim.ticket.id) as live:
@@ -755,7 +764,7 @@ class Uploads:
                     self._cut_unchecked(claim.ticket, live)
                     claim.ticket = self._marked(claim, EndUnchecked())
                 except IncomingError as exc:
-                    claim.lost = claim.lost or exc  # its client may not send on behind an old mark
+                    claim.lost = claim.lost or exc  # its client may not send more after an old mark
                     raise
             claim.update_offsets(writer)
 
@@ -788,10 +797,13 @@ class Uploads:
     def complete(self, claim: ClaimedUpload, crc: int | None = None) -> None:
         """All bytes are stored: makes them durable and starts the handover.
 
-        `crc`: the whole file's checksum as its client says, if it says one. Raises why the claim was lost,
-        Damaged, StorageFull, StorageFailed; WrongState when bytes are missing or unchecked, the length is
-        unknown, or the upload has arrived already; DigestMismatch, which ends the upload, when the file is
-        not the one that its client has named.
+        `crc`: the whole file's checksum, if its client says one. Raises:
+
+        - why the claim was lost.
+        - WrongState: bytes are missing or unchecked, the length is unknown, or the upload has arrived.
+        - Damaged: the file does not have the checksum `crc`.
+        - DigestMismatch: the file does not have the digest that its client has named. This ends the upload.
+        - StorageFull, StorageFailed.
         """
         if claim.unproved:
             self._prove_by_word(claim)
@@ -922,7 +934,7 @@ class Uploads:
             log.info("upload %(ticket)s: connection closed, %(state)s", ticket.for_log())
 
     def release_all(self) -> None:
-        """Releases all uploads that clients of this process hold, beside the caller."""
+        """Releases in the background all uploads that clients of this process hold."""
         for claim in self.claims.holders():
             self.context.runtime.spawn(self.release, claim)
 
@@ -954,7 +966,7 @@ class Uploads:
         if ticket.is_in_parts:
             self.parts.reserve_remaining(ticket)
         else:
-            self.admission.reserve_remaining(ticket, anew=True)
+            self.admission.reserve_remaining(ticket, may_begin=True)
 
     def is_complete(self, ticket: Ticket) -> bool:
         """Returns whether a paused upload has all its bytes, and no word of its client is needed any more.
@@ -1164,7 +1176,7 @@ class Uploads:
         try:
             right_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
             if ticket.checked_bytes is not None or right_bytes < writer.taken_bytes:
-                if live.holder:  # its next chunk would have another place
+                if live.holder:  # its next chunk would have another offset
                     self.claims.hand_to(live, None, Interrupted(TakenOver()))
                 self._cut_unchecked(ticket, live)
             stored_bytes = writer.durable_offset
@@ -1206,7 +1218,7 @@ class Uploads:
         return same_file + split_range(right_bytes, stored_bytes)
 
     def _note_proved(self, claim: ClaimedUpload, crcs: tuple[int, ...]) -> None:
-        """The client has proved the bytes behind the last checkpoint, which have these checksums."""
+        """The client has proved the bytes after the last checkpoint, which have these checksums."""
         ticket = claim.ticket
         if not self.power_cut_check.is_required(ticket.id):
             return
@@ -1223,7 +1235,7 @@ class Uploads:
             self._registry.change(ticket.id, Record(proved, self.context.boot_id), ticket.token)
 
     def _cut_off_what_is_lost(self, claim: ClaimedUpload, right_bytes: int) -> None:
-        """Some of the bytes behind the last checkpoint are not those of the client's file."""
+        """Some of the bytes after the last checkpoint are not those of the client's file."""
         with self.claims.lock(claim.ticket.id) as live:
             claim.check()
             self.power_cut_check.cut(claim.ticket, live.require_writer(), right_bytes)

@@ -14,14 +14,14 @@ from incoming.uploads.claims import new_token
 from incoming.uploads.context import UploadContext
 
 LEASE_S: Final = 30.0
-"""How long the work of a process that has died is left to it."""
+"""After this time, another process may do the work of one that has died."""
 
 
 class WorkLeases:
     """The leases of one kind of work that this process has."""
 
     def __init__(self, context: UploadContext, prefix: str) -> None:
-        """`prefix`: the lease of an upload is called so, with the ticket's id behind it."""
+        """`prefix`: the name of a lease begins with it, and ends with the id of the ticket."""
         self._leases = context.leases
         self._clock = context.clock
         self._runtime = context.runtime

@@ -64,5 +64,5 @@ def test_checkpoints_are_read_as_they_were_written(of: list[int]) -> None:
      [[1, 2**32]], [[2, 0], [1, 0]], [[2, 0], [2, 0]]],
 )  # fmt: skip
 def test_what_is_not_a_list_of_checkpoints_is_refused(value: object) -> None:
-    with pytest.raises(ValueError, match="is not an offset behind the last one, with a CRC-32C"):
+    with pytest.raises(ValueError, match="is not an offset after the last one, with a CRC-32C"):
         read(value)
