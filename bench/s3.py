@@ -31,8 +31,8 @@ from incoming.core.checksum import checksum
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Options, S3Storage
 from incoming.storage.s3.store.client import BucketConfig, S3Client
@@ -87,10 +87,10 @@ class Bench:
         keys = ("test", "secret") if is_sink else ("", "")
         self._runtime = GeventRuntime()
         self._client = S3Client(BucketConfig("uploads", endpoint_url, "us-east-1", *keys), self._runtime)
-        notes = notes_in(NotesFile(folder / "manifests.sqlite", self._runtime))
+        metadata = metadata_in_sqlite(SqliteFile(folder / "manifests.sqlite", self._runtime))
         options = S3Options(PART_BYTES, PARALLEL)
         address = BucketAddress("uploads", "bench/")
-        self._storage = S3Storage(self._client, notes, address, self._runtime, options)
+        self._storage = S3Storage(self._client, metadata, address, self._runtime, options)
         self._data = memoryview(os.urandom(PART_BYTES))
         self._crc = checksum(self._data[:CHUNK_BYTES])
 

@@ -33,8 +33,8 @@ from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.s3.folders.context import AT_A_TIME
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
 from incoming.storage.s3.storage import S3Storage
 from incoming.storage.s3.store.client import BucketConfig, S3Client
@@ -53,8 +53,8 @@ class Bench:
     def __init__(self, place: BucketConfig, folder: Path) -> None:
         self._runtime = GeventRuntime()
         self._client = S3Client(place, self._runtime)
-        notes = notes_in(NotesFile(folder / "manifests.sqlite", self._runtime))
-        self._storage = S3Storage(self._client, notes, BucketAddress(BUCKET, "bench/"), self._runtime)
+        metadata = metadata_in_sqlite(SqliteFile(folder / "manifests.sqlite", self._runtime))
+        self._storage = S3Storage(self._client, metadata, BucketAddress(BUCKET, "bench/"), self._runtime)
         entries = [Entry(f"{number // 100}/{number}", FILE_BYTES, 1) for number in range(FILES)]
         self._stream = memoryview(encode_head(entries) + os.urandom(FILES * FILE_BYTES))
 

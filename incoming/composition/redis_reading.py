@@ -13,7 +13,7 @@ from incoming.runtime.base import ServiceClock
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection, open_redis
 from incoming.settings.table import Settings
-from incoming.storage.s3.notes.redis_notes import notes_in_redis
+from incoming.storage.s3.metadata.redis_metadata import metadata_in_redis
 
 SIZES_AT_A_TIME: Final = 100
 
@@ -29,10 +29,10 @@ def stored_bytes(settings: Settings, ticket_ids: Sequence[str]) -> dict[str, int
     """Returns how many bytes S3 has of each of these uploads. Raises BadSetting, StorageFailed."""
     found: dict[str, int | None] = {}
     with _connected(settings) as (connection, runtime):
-        notes = notes_in_redis(connection, runtime)
+        metadata = metadata_in_redis(connection, runtime)
         for start in range(0, len(ticket_ids), SIZES_AT_A_TIME):
-            page = notes.manifests.sizes(ticket_ids[start : start + SIZES_AT_A_TIME])
-            folders = notes.folders.states([one for one, size_bytes in page.items() if size_bytes is None])
+            page = metadata.manifests.sizes(ticket_ids[start : start + SIZES_AT_A_TIME])
+            folders = metadata.folders.states([one for one, size_bytes in page.items() if size_bytes is None])
             found |= page | {one: state.size_bytes for one, state in folders.items() if state}
     return found
 

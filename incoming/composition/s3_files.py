@@ -15,8 +15,8 @@ from incoming.runtime.base import Runtime
 from incoming.runtime.redis_address import is_loopback
 from incoming.settings.table import Settings
 from incoming.storage.s3.keys import parse_address
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.storage import S3Options, S3Storage
 from incoming.storage.s3.store.client import UNTRUSTED, BucketConfig, S3Client, S3Error
 
@@ -45,13 +45,13 @@ def s3_storage(
     _warn_if_exposed(settings.s3_endpoint)
     _check_bucket(client, settings.storage)
     if redis:
-        from incoming.storage.s3.notes.redis_notes import notes_in_redis  # noqa: PLC0415 - it needs redis-py
+        from incoming.storage.s3.metadata.redis_metadata import metadata_in_redis  # noqa: PLC0415 - it needs redis-py
 
-        notes = notes_in_redis(redis.connection, runtime)
+        metadata = metadata_in_redis(redis.connection, runtime)
     else:
         assert directory
-        file = NotesFile(directory.path / MANIFESTS, runtime)
-        notes = notes_in(file)
+        file = SqliteFile(directory.path / MANIFESTS, runtime)
+        metadata = metadata_in_sqlite(file)
         undo.callback(file.close)
     options = S3Options(
         part_bytes=settings.s3_part_mib * MIB,
@@ -62,7 +62,7 @@ def s3_storage(
         url_lifetime_s=settings.s3_url_lifetime_s,
         folder_bounds=folder_bounds(settings),
     )
-    return S3Storage(client, notes, bucket, runtime, options)
+    return S3Storage(client, metadata, bucket, runtime, options)
 
 
 def _check_bucket(client: S3Client, name: str) -> None:

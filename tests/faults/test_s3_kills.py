@@ -11,8 +11,8 @@ from typing import Final
 import pytest
 
 from incoming.runtime.gevent_runtime import GeventRuntime
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from tests.support.fake_s3 import FakeS3
 from tests.support.s3_errand import ADDRESS, CONTENT, FOLDER, GONE, Errand, Errands
 
@@ -48,8 +48,8 @@ CASES: Final = ALL if IS_LONG else ALL[:2]
 def test_killed_at_any_call_nothing_acknowledged_is_lost_and_another_process_finishes(
     fake: FakeS3, errands: Errands, folder: Path, when: str, length_bytes: int | None
 ) -> None:
-    file = NotesFile(folder / "manifests.sqlite", GeventRuntime())
-    manifests = notes_in(file).manifests
+    file = SqliteFile(folder / "manifests.sqlite", GeventRuntime())
+    manifests = metadata_in_sqlite(file).manifests
     kills = 0
     for nth in range(1, MAX_CALLS):
         ticket_id = str(uuid.uuid4())
@@ -70,8 +70,8 @@ def test_killed_at_any_call_nothing_acknowledged_is_lost_and_another_process_fin
 def test_a_folder_whose_process_is_killed_at_any_call_is_finished_by_another_one(
     fake: FakeS3, errands: Errands, folder: Path, when: str
 ) -> None:
-    file = NotesFile(folder / "manifests.sqlite", GeventRuntime())
-    notes = notes_in(file).folders
+    file = SqliteFile(folder / "manifests.sqlite", GeventRuntime())
+    metadata = metadata_in_sqlite(file).folders
     expected = {path: content for path, content in FOLDER.files.items() if path != "gone"}
     kills, length_bytes = 0, len(FOLDER.stream)
     for nth in range(1 if IS_LONG or when == "after" else 4, MAX_CALLS, 1 if IS_LONG else 6):
@@ -80,7 +80,7 @@ def test_a_folder_whose_process_is_killed_at_any_call_is_finished_by_another_one
         if not outcome.was_killed:
             break
         kills += 1
-        state, key = notes.read(ticket_id), ADDRESS.object_key(ticket_id)
+        state, key = metadata.read(ticket_id), ADDRESS.object_key(ticket_id)
         assert (state.size_bytes if state else 0) >= outcome.acknowledged_bytes
         assert not errands.run(Errand(ticket_id, length_bytes=length_bytes, is_folder=True)).was_killed
         found = {name: one.content for name, one in fake.objects.items() if name.startswith(f"{key}/")}

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("tests.storage.contract", "tests.storage.s3.notes.manifests_contract")
+pytest.register_assert_rewrite("tests.storage.contract", "tests.storage.s3.metadata.manifests_contract")

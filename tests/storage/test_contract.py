@@ -11,7 +11,7 @@ from incoming.runtime.redis_connection import RedisConnection
 from incoming.storage import Storage
 from incoming.storage.local.folders import current_file
 from incoming.storage.local.storage import DiskFacts, LocalStorage
-from incoming.storage.s3.notes.redis_notes import notes_in_redis
+from incoming.storage.s3.metadata.redis_metadata import metadata_in_redis
 from tests.storage.contract import CONTENT, OTHER, TICKET, Place, StorageContract, finished
 from tests.storage.parts_contract import PartsContract
 from tests.support.fakes import FakeRuntime
@@ -139,7 +139,7 @@ class TestS3StorageWithRedis(StorageContract):
     @pytest.fixture
     def place(self, s3_server: S3Server, redis: RedisConnection) -> Iterator[Place]:
         """A prefix of its own."""
-        place = BucketPlace(s3_server.place(BUCKET), lambda runtime: notes_in_redis(redis, runtime))
+        place = BucketPlace(s3_server.place(BUCKET), lambda runtime: metadata_in_redis(redis, runtime))
         yield place
         place.runtime.kill()
 
@@ -150,7 +150,7 @@ class TestS3Folders(StorageContract):
     @pytest.fixture
     def place(self, s3_server: S3Server, redis: RedisConnection) -> Iterator[FolderBucketPlace]:
         """A prefix of its own."""
-        place = BucketPlace(s3_server.place(BUCKET), lambda runtime: notes_in_redis(redis, runtime))
+        place = BucketPlace(s3_server.place(BUCKET), lambda runtime: metadata_in_redis(redis, runtime))
         yield FolderBucketPlace(place)
         place.runtime.kill()
 

@@ -26,8 +26,8 @@ from typing import Any, Final, NoReturn, Self
 from incoming.runtime.gevent_runtime import GeventRuntime, close_descriptor
 from incoming.storage.s3.folders.writer import S3FolderWriter
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
 from incoming.storage.s3.storage import S3Options, S3Storage
 from incoming.storage.s3.store.client import BucketConfig, S3Client
 from tests.support.folder_data import FolderData
@@ -104,11 +104,11 @@ def _dies_at(errand: Errand, call: Callable[..., Any], counted: list[int]) -> Ca
 
 def _send(errand: Errand, client: S3Client, folder: Path, acknowledge: Callable[[int], object]) -> None:
     runtime = GeventRuntime()
-    file = NotesFile(folder / "manifests.sqlite", runtime)
+    file = SqliteFile(folder / "manifests.sqlite", runtime)
     counted = [0]
     for owner, name in ((client, "_call"), (file, "_in_transaction")):
         setattr(owner, name, _dies_at(errand, getattr(owner, name), counted))
-    storage = S3Storage(client, notes_in(file), ADDRESS, runtime, S3Options(PART_BYTES))
+    storage = S3Storage(client, metadata_in_sqlite(file), ADDRESS, runtime, S3Options(PART_BYTES))
     place = storage.folders if errand.is_folder else storage
     content = FOLDER.stream if errand.is_folder else CONTENT
     sends_bytes = len(content) if errand.is_folder else errand.sends_bytes

@@ -14,14 +14,14 @@ import gevent
 from incoming.runtime.base import P, Task
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.s3.keys import BucketAddress
-from incoming.storage.s3.notes.file_notes import notes_in
-from incoming.storage.s3.notes.notes import Notes
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_metadata import metadata_in_sqlite
+from incoming.storage.s3.metadata.upload_metadata import UploadMetadata
 from incoming.storage.s3.storage import USUAL, S3Options, S3Storage
 from incoming.storage.s3.store.client import BucketConfig, S3Client
 
 BUCKET: Final = "uploads"
-NewNotes = Callable[[GeventRuntime], Notes]
+NewNotes = Callable[[GeventRuntime], UploadMetadata]
 
 
 class KillableRuntime(GeventRuntime):
@@ -73,7 +73,7 @@ class KillableRuntime(GeventRuntime):
 
 def notes_file(folder: Path) -> NewNotes:
     """Returns what opens the notes in a folder."""
-    return lambda runtime: notes_in(NotesFile(folder / "manifests.sqlite", runtime))
+    return lambda runtime: metadata_in_sqlite(SqliteFile(folder / "manifests.sqlite", runtime))
 
 
 @cache
@@ -86,20 +86,20 @@ class BucketPlace:
     """A prefix of a bucket. See contract.Place."""
 
     def __init__(
-        self, place: BucketConfig, new_notes: NewNotes, limits: S3Options = USUAL, speed: float = 1.0
+        self, place: BucketConfig, new_metadata: NewNotes, limits: S3Options = USUAL, speed: float = 1.0
     ) -> None:
         """`speed`: see KillableRuntime."""
         self.runtime = KillableRuntime(speed)
         self.client = client_of(place)
         self.address = BucketAddress(place.name, f"{uuid.uuid4()}/")
         self.limits = limits
-        self._new_notes = new_notes
+        self._new_metadata = new_metadata
 
     def storage(self) -> S3Storage:
         """See contract.Place."""
         self.runtime.kill()
-        notes = self._new_notes(self.runtime)
-        return S3Storage(self.client, notes, self.address, self.runtime, self.limits)
+        metadata = self._new_metadata(self.runtime)
+        return S3Storage(self.client, metadata, self.address, self.runtime, self.limits)
 
     def settle(self) -> None:
         """See contract.Place."""

@@ -16,7 +16,7 @@ MAX_KEY_BYTES: Final = 1024
 _BUCKET: Final = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]")
 _NOT_IN_KEYS: Final = {"Cc", "Cf", "Cs", "Cn", "Zl", "Zp"}
 """Categories of characters that XML can't hold, or that nobody sees."""
-RESTS: Final = "rest/"
+REMAINDERS: Final = "rest/"
 """Where the unfull parts of unfinished uploads are, below the prefix. A lifecycle rule needs one prefix."""
 
 
@@ -32,9 +32,9 @@ class BucketAddress:
         """Returns the key of an upload's object, if its app has named no other."""
         return f"{self.prefix}{ticket_id}"
 
-    def rests(self, ticket_id: str) -> str:
+    def remainders(self, ticket_id: str) -> str:
         """Returns the prefix of the objects with an unfull part of an upload."""
-        return f"{self.prefix}{RESTS}{ticket_id}/"
+        return f"{self.prefix}{REMAINDERS}{ticket_id}/"
 
 
 def parse_address(text: str, setting: str = "storage") -> BucketAddress:

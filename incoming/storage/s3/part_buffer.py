@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 from incoming.core.checksum import checksum, combine
 from incoming.core.errors import StorageFailed
 from incoming.storage.s3.memory_budget import SEGMENT_BYTES, MemoryBudget
-from incoming.storage.s3.notes.manifest import HEAD_BYTES
+from incoming.storage.s3.metadata.manifest import HEAD_BYTES
 
 
 class Extent(NamedTuple):

@@ -39,8 +39,8 @@ class PartPlan:
         before = number - 1
         if not self.doubles_every:
             return before * self.part_bytes
-        rounds, rest = divmod(before, self.doubles_every)
-        return self.part_bytes * (self.doubles_every * ((1 << rounds) - 1) + (rest << rounds))
+        rounds, remainder = divmod(before, self.doubles_every)
+        return self.part_bytes * (self.doubles_every * ((1 << rounds) - 1) + (remainder << rounds))
 
     @property
     def max_bytes(self) -> int:

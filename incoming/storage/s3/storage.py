@@ -18,8 +18,8 @@ from incoming.storage.s3.folders.context import FolderContext
 from incoming.storage.s3.folders.storage import S3FolderStorage
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes.manifest import Manifest, Manifests
-from incoming.storage.s3.notes.notes import Notes
+from incoming.storage.s3.metadata.manifest import Manifest, Manifests
+from incoming.storage.s3.metadata.upload_metadata import UploadMetadata
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_plan import PartPlan, plan_for
 from incoming.storage.s3.store.aborting import abort_upload
@@ -67,11 +67,11 @@ class S3Storage:
     survives_power_cuts = keeps_unchecked_apart = stores_later = True
 
     def __init__(
-        self, client: S3Client, notes: Notes, address: BucketAddress, runtime: Runtime,
+        self, client: S3Client, metadata: UploadMetadata, address: BucketAddress, runtime: Runtime,
         options: S3Options = USUAL,
     ) -> None:  # fmt: skip
         self._client = client
-        self._manifests = manifests = notes.manifests
+        self._manifests = manifests = metadata.manifests
         self._address = address
         self._options = options
         self._runtime = runtime
@@ -86,7 +86,7 @@ class S3Storage:
         self.pickup = self
         self._context = WriterContext(
             client,
-            notes,
+            metadata,
             self.memory,
             self.retries,
             Completion(client, self.retries),
@@ -192,8 +192,8 @@ class S3Storage:
         return self.is_taken(ticket_id)
 
     def clean_up(self, ticket_id: str) -> None:
-        """See storage.Pickup. Deletes the rests and the manifest."""
-        self._stored.delete_below(self._address.rests(ticket_id))
+        """See storage.Pickup. Deletes the remainders and the manifest."""
+        self._stored.delete_below(self._address.remainders(ticket_id))
         self._manifests.forget(ticket_id)
 
     def figures(self) -> StoreFigures:

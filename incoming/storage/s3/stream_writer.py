@@ -2,11 +2,11 @@
 
 - Chunks fill the piece that is open. A full piece is sent by a greenlet of its own, several at a time. It
   counts once it is noted, and so are all pieces in front of it.
-- What is left of the open piece becomes an object of its own, the rest: at a flush, when the client stands
-  still with unacknowledged bytes, and when the oldest of those is old. So no client waits for an
+- What is left of the open piece becomes an object of its own, the remainder: at a flush, when the client
+  sends nothing and has unacknowledged bytes, and when the oldest of those is old. So no client waits for an
   acknowledgement for long, however slow it is, and a pause costs nothing.
-- The next writer begins with the checksum of the rest, and reads its bytes only when it needs them.
-- No rest is ever overwritten, whatever claim or process has written it: each has a random name.
+- The next writer begins with the checksum of the remainder, and reads its bytes only when it needs them.
+- No remainder is ever overwritten, whatever claim or process has written it: each has a random name.
 
 A subclass says what a piece is, where it goes and where it is noted: `writer` for files, and `folders/writer`
 for folders.
@@ -23,14 +23,15 @@ from dataclasses import dataclass
 from typing import Final
 
 from incoming.core.errors import BytesLost, IncomingError, StorageFailed, TakenOver
+from incoming.core.ticket import short_id
 from incoming.runtime.base import Runtime, Task
 from incoming.storage import OnDurable
+from incoming.storage.s3.flush_timer import FlushTimer
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes.manifest import Rest
-from incoming.storage.s3.notes.notes import Notes
+from incoming.storage.s3.metadata.manifest import Remainder
+from incoming.storage.s3.metadata.upload_metadata import UploadMetadata
 from incoming.storage.s3.part_buffer import NOTHING, Extent, PartBody, PartBuffer
-from incoming.storage.s3.standstill import Standstill
 from incoming.storage.s3.store.client import S3Client, S3Error, s3_errors
 from incoming.storage.s3.store.completion import Completion
 from incoming.storage.s3.store.retrying import Retries
@@ -39,9 +40,13 @@ log = logging.getLogger(__name__)
 
 LOOK_EVERY_S: Final = 0.05
 MEMORY_KEPT_S: Final = 5.0
-"""After this time without new bytes, the open piece leaves the memory: the rest object has it."""
+"""After this time without new bytes, the open piece leaves the memory: the remainder has it."""
 CLOSE_LIMIT_S: Final = 10.0
 """How long `close` tries to store what is left."""
+REMAINDER_LOST: Final = (
+    "upload %(ticket)s: the object with its last bytes is missing in S3, or has other bytes. The client "
+    "sends these bytes again"
+)
 _WAIT_S: Final = 1.0
 
 
@@ -50,7 +55,7 @@ class WriterContext:
     """What the writers of one storage share."""
 
     client: S3Client
-    notes: Notes
+    metadata: UploadMetadata
     memory: MemoryBudget
     retries: Retries
     completion: Completion
@@ -91,15 +96,15 @@ class StreamWriter(ABC):
         self._on_durable = on_durable
         self._runtime = context.runtime
         self._retries = context.retries
-        self._notes_lock = self._runtime.lock()
+        self._metadata_lock = self._runtime.lock()
         """Its holder changes what is noted, here and in its store."""
-        self._rest_lock = self._runtime.lock()
+        self._remainder_lock = self._runtime.lock()
         self._changed = self._runtime.signal()
         self._token = ""
         self._name = secrets.token_hex(8)
-        self._rest_count = 0
-        self._noting_rest = ""
-        """The newest rest that may be noted: the answer of the notes may be lost."""
+        self._remainder_count = 0
+        self._noting_remainder = ""
+        """The newest remainder that may be noted: the answer of the metadata may be lost."""
         self._is_open = True
         self._failure: IncomingError | None = None
         self._full: dict[int, FullPiece] = {}
@@ -120,7 +125,7 @@ class StreamWriter(ABC):
         """Counts the failures that were raised. What was begun before one does not fail again."""
         self._generation = 0
         """Counts how often everything that was not durable was discarded."""
-        self._standstill = Standstill()
+        self._flush_timer = FlushTimer()
         self._watcher: Task | None = None
         self.taken_bytes = self.durable_offset = self.accounted_bytes = 0
         self._buffer = PartBuffer(0, 0, context.memory)
@@ -129,8 +134,8 @@ class StreamWriter(ABC):
 
     @property
     @abstractmethod
-    def _rest(self) -> Rest | None:
-        """The rest that is noted."""
+    def _remainder(self) -> Remainder | None:
+        """The remainder that is noted."""
 
     @property
     @abstractmethod
@@ -140,7 +145,7 @@ class StreamWriter(ABC):
     @property
     @abstractmethod
     def _noted_bytes(self) -> int:
-        """How many bytes are noted, the rest included."""
+        """How many bytes are noted, the remainder included."""
 
     @property
     @abstractmethod
@@ -161,19 +166,19 @@ class StreamWriter(ABC):
 
     @abstractmethod
     def _note(self, pieces: Sequence[FullPiece]) -> None:
-        """Notes these pieces, and that there is no rest. The caller has the lock of the notes."""
+        """Notes these pieces, and that there is no remainder. The caller has the lock of the metadata."""
 
     @abstractmethod
-    def _set_rest(self, rest: Rest) -> None:
-        """Notes another rest. The caller has the lock of the notes."""
+    def _set_remainder(self, remainder: Remainder) -> None:
+        """Notes another remainder. The caller has the lock of the metadata."""
 
     @abstractmethod
-    def _lose_rest(self) -> None:
-        """The store has lost the rest. Raises BytesLost. The caller has the lock of the notes."""
+    def _lose_remainder(self) -> None:
+        """The store has lost the remainder. Raises BytesLost. The caller has the lock of the metadata."""
 
     @abstractmethod
     def _adopt_fenced(self) -> None:
-        """Begins where the notes end by now. Nothing else is under way."""
+        """Begins where the metadata end by now. Nothing else is under way."""
 
     @abstractmethod
     def _make_whole(self, generation: int) -> None:
@@ -191,7 +196,7 @@ class StreamWriter(ABC):
         self._wait_while_too_full(1)
         self._take(chunk, crc32c)
         self.accounted_bytes = self.taken_bytes
-        self._standstill.came(self._runtime.now_s())
+        self._flush_timer.came(self._runtime.now_s())
         if self._watcher is None:
             self._watcher = self._runtime.spawn(self._watch, self._generation)
 
@@ -312,9 +317,11 @@ class StreamWriter(ABC):
 
     # --- what is durable ----------------------------------------------------------------------------------
 
-    def _adopt_end(self, number: int, rest: Rest | None) -> None:
-        """Begins with the piece of this number, of which the rest has the beginning."""
-        known = Extent(rest.size_bytes, rest.crc32c, rest.head_crc32c) if rest else NOTHING
+    def _adopt_end(self, number: int, remainder: Remainder | None) -> None:
+        """Begins with the piece of this number, of which the remainder has the beginning."""
+        known = (
+            Extent(remainder.size_bytes, remainder.crc32c, remainder.head_crc32c) if remainder else NOTHING
+        )
         # What is known of the upload may have been discarded, too, and with it how large the piece is.
         is_same = (self._buffer.number, self._buffer.capacity_bytes) == (number, self._capacity_bytes(number))
         if is_same and self._buffer.missing_bytes == 0 and self._has_begin(known):
@@ -334,28 +341,28 @@ class StreamWriter(ABC):
         return PartBuffer(number, self._capacity_bytes(number), self._context.memory, begin)
 
     def _moved(self) -> None:
-        """The notes have changed: tells how far the upload is."""
+        """The metadata have changed: tells how far the upload is."""
         before = self.durable_offset
         self.durable_offset = self._noted_bytes
         self._changed.set()
         if self.durable_offset != before:
             if self.durable_offset == self.taken_bytes:
-                self._standstill.acknowledged(self._runtime.now_s())
+                self._flush_timer.acknowledged(self._runtime.now_s())
             self._on_durable(None)
 
     def _change(self, change: Callable[[], None]) -> None:
-        """Changes the notes in their store, which may be away for a while. The caller has their lock."""
+        """Changes the metadata in their store, which may be away for a while. The caller has their lock."""
         generation = self._generation
         self._retries.run(change, lambda: self._is_open and self._generation == generation)
 
     def _rewind(self) -> None:
-        """Discards all that is not durable, and begins where the notes end by now."""
+        """Discards all that is not durable, and begins where the metadata end by now."""
         self._generation += 1
-        with self._notes_lock:  # no change of the notes is under way
+        with self._metadata_lock:  # no change of the metadata is under way
             self._drop_full_pieces()
             self._holds_back = False
             self._adopt_fenced()
-            self._standstill.restart()
+            self._flush_timer.restart()
             self._changed.set()
 
     def _drop_full_pieces(self) -> None:
@@ -381,7 +388,7 @@ class StreamWriter(ABC):
         """Stops all sending."""
         self._is_open = False
         self._generation += 1
-        with self._notes_lock:  # no change of the notes is under way
+        with self._metadata_lock:  # no change of the metadata is under way
             self._drop_full_pieces()
         self._buffer.release()
         self._changed.set()
@@ -476,7 +483,7 @@ class StreamWriter(ABC):
 
     def _note_pieces(self, generation: int) -> None:
         """Notes the pieces that are stored, and have no gap in front of them."""
-        with self._notes_lock:
+        with self._metadata_lock:
             ready: list[FullPiece] = []
             for piece in self._full.values():
                 if piece.etag is None or piece.buffer.number != self._noted_count + 1 + len(ready):
@@ -484,7 +491,7 @@ class StreamWriter(ABC):
                 ready.append(piece)
             if not ready or self._holds_back or generation != self._generation:
                 return
-            before = self._rest
+            before = self._remainder
             self._note(ready)
             for piece in ready:
                 del self._full[piece.buffer.number]
@@ -492,7 +499,7 @@ class StreamWriter(ABC):
         if before:
             self._runtime.spawn(self._delete_quietly, before.key)
 
-    # --- the rest -----------------------------------------------------------------------------------------
+    # --- the remainder ------------------------------------------------------------------------------------
 
     def _store_all(self) -> None:
         """Returns when everything that was taken is durable."""
@@ -501,7 +508,7 @@ class StreamWriter(ABC):
                 return  # what has come since `begin_unchecked` waits for `accept_unchecked`
             before = self.durable_offset
             self._store_full_pieces()
-            self._store_rest()
+            self._store_remainder()
             if not self._is_open:
                 raise StorageFailed
             if self.durable_offset == before:
@@ -518,25 +525,25 @@ class StreamWriter(ABC):
             if not self._is_open:
                 raise StorageFailed
 
-    def _store_rest(self) -> None:
+    def _store_remainder(self) -> None:
         """Stores what the open piece has as an object of its own. All pieces in front of it are durable."""
         generation = self._generation
-        with self._rest_lock, s3_errors():
+        with self._remainder_lock, s3_errors():
             buffer, extent = self._buffer, self._buffer.extent
             if generation != self._generation or self._full or self._holds_back or self._is_stored(extent):
                 return
             self._fill(buffer)
-            rest = self._put_rest(buffer, extent, self._still(generation))
+            remainder = self._put_remainder(buffer, extent, self._still(generation))
             try:
-                unused = self._note_rest(rest, generation)
+                unused = self._note_remainder(remainder, generation)
             except BaseException as exc:  # also when this greenlet is killed
-                if self._is_unused(rest.key, exc):
-                    self._runtime.spawn(self._delete_quietly, rest.key)
+                if self._is_unused(remainder.key, exc):
+                    self._runtime.spawn(self._delete_quietly, remainder.key)
                 raise
         if unused:
             self._runtime.spawn(self._delete_quietly, unused)
 
-    def _put_rest(self, buffer: PartBuffer, extent: Extent, is_wanted: Callable[[], bool]) -> Rest:
+    def _put_remainder(self, buffer: PartBuffer, extent: Extent, is_wanted: Callable[[], bool]) -> Remainder:
         """Puts the first bytes of a piece into an object with a new name."""
         key = self._new_key()
 
@@ -550,55 +557,59 @@ class StreamWriter(ABC):
         except BaseException:  # also when this greenlet is killed: the store may have it already
             self._runtime.spawn(self._delete_quietly, key)
             raise
-        return Rest(key, buffer.number, *extent)
+        return Remainder(key, buffer.number, *extent)
 
     def _new_key(self) -> str:
         """Returns a key that nobody else uses, for what is only there until the upload is complete."""
-        self._rest_count += 1
-        return f"{self._context.address.rests(self._ticket_id)}{self._name}-{self._rest_count}"
+        self._remainder_count += 1
+        return f"{self._context.address.remainders(self._ticket_id)}{self._name}-{self._remainder_count}"
 
-    def _is_unused(self, rest_key: str, error: BaseException) -> bool:
-        """Returns whether a rest that could not be noted is not needed, whatever becomes of the notes.
+    def _is_unused(self, remainder_key: str, error: BaseException) -> bool:
+        """Returns whether a remainder that could not be noted is not needed, whatever the metadata says.
 
-        The upload may be over, and then nobody else looks for its rests any more.
+        The upload may be over, and then nobody else looks for its remainders any more.
         """
-        return isinstance(error, TakenOver) or rest_key != self._noting_rest
+        return isinstance(error, TakenOver) or remainder_key != self._noting_remainder
 
     def _is_stored(self, extent: Extent) -> bool:
-        rest = self._rest
-        return extent.size_bytes <= (rest.size_bytes if rest else 0)
+        remainder = self._remainder
+        return extent.size_bytes <= (remainder.size_bytes if remainder else 0)
 
-    def _note_rest(self, rest: Rest, generation: int) -> str | None:
-        """Notes the rest. Returns the key of an object that nobody needs any more."""
-        with self._notes_lock:
-            if generation != self._generation or rest.number != self._noted_count + 1:
-                return rest.key  # the whole piece was faster
-            self._noting_rest = rest.key
-            before = self._rest
-            self._set_rest(rest)
+    def _note_remainder(self, remainder: Remainder, generation: int) -> str | None:
+        """Notes the remainder. Returns the key of an object that nobody needs any more."""
+        with self._metadata_lock:
+            if generation != self._generation or remainder.number != self._noted_count + 1:
+                return remainder.key  # the whole piece was faster
+            self._noting_remainder = remainder.key
+            before = self._remainder
+            self._set_remainder(remainder)
             self._moved()
             return before.key if before else None
 
     def _fill(self, buffer: PartBuffer) -> None:
-        """Reads the beginning of a piece that is in the rest object only, and compares its checksum.
+        """Reads the beginning of a piece that is in the remainder only, and compares its checksum.
 
-        Raises TakenOver if the piece was discarded meanwhile. The next claim may have deleted that rest.
+        Raises TakenOver if the piece was discarded meanwhile. The next claim may have deleted that remainder.
         """
         generation = self._generation
-        with self._rest_lock:
+        with self._remainder_lock:
             self._check_generation(generation)
-            rest = self._rest
+            remainder = self._remainder
             if not buffer.missing_bytes:
                 return
-            if rest is None or rest.number != buffer.number or rest.size_bytes < buffer.missing_bytes:
+            if (
+                remainder is None
+                or remainder.number != buffer.number
+                or remainder.size_bytes < buffer.missing_bytes
+            ):
                 raise StorageFailed
-            known = Extent(rest.size_bytes, rest.crc32c, rest.head_crc32c)
-            if self._is_filled(buffer, rest.key, known, generation):
+            known = Extent(remainder.size_bytes, remainder.crc32c, remainder.head_crc32c)
+            if self._is_filled(buffer, remainder.key, known, generation):
                 return
-        with self._notes_lock:
+        with self._metadata_lock:
             self._check_generation(generation)
-            log.error("upload %(ticket)s: the store has lost a rest", {"ticket": self._ticket_id})
-            self._lose_rest()
+            log.error(REMAINDER_LOST, {"ticket": short_id(self._ticket_id)})
+            self._lose_remainder()
 
     def _is_filled(self, buffer: PartBuffer, key: str, known: Extent, generation: int) -> bool:
         """Reads what a piece lacks. Returns False if the object is not there, or has other bytes."""
@@ -629,19 +640,19 @@ class StreamWriter(ABC):
         return False
 
     def _watch(self, generation: int) -> None:
-        """Has the rest stored when the client waits for it. An upload that stands still takes no memory."""
+        """Has the remainder stored when the client waits for it. An idle upload takes no memory."""
         try:
             while generation == self._generation:
                 self._runtime.sleep(LOOK_EVERY_S)
                 if generation != self._generation:
                     return
                 now_s = self._runtime.now_s()
-                is_due = self._standstill.is_due(self.taken_bytes, self.durable_offset, now_s)
+                is_due = self._flush_timer.is_due(self.taken_bytes, self.durable_offset, now_s)
                 if self.durable_offset < self.taken_bytes:
                     self._restart()
                     if is_due and not self._full and not self._is_finishing:
-                        self._try_to_store_rest(generation)
-                elif self._standstill.lasts_s(now_s) >= MEMORY_KEPT_S or not self._buffer.has_memory:
+                        self._try_to_store_remainder(generation)
+                elif self._flush_timer.idle_s(now_s) >= MEMORY_KEPT_S or not self._buffer.has_memory:
                     if self._is_stored(self._buffer.extent):
                         self._buffer.drop()
                     return
@@ -651,10 +662,10 @@ class StreamWriter(ABC):
             if generation == self._generation:
                 self._watcher = None
 
-    def _try_to_store_rest(self, generation: int) -> None:
+    def _try_to_store_remainder(self, generation: int) -> None:
         attempt = self._attempt
         try:
-            self._store_rest()
+            self._store_remainder()
         except StorageFailed as exc:
             self._failed(exc, generation, attempt)  # the next look tries again
         else:

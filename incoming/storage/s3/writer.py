@@ -15,7 +15,7 @@ from functools import partial
 from incoming.core.checkpoints import START, Checkpoint
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
 from incoming.storage import OnDurable
-from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart, behind
+from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart, behind
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import S3Error, s3_errors
 from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
@@ -33,7 +33,7 @@ class S3Writer(StreamWriter):
         on_durable: OnDurable = lambda _: None,
     ) -> None:  # fmt: skip
         super().__init__(ticket_id, length_bytes, context, on_durable)
-        self._manifests = context.notes.manifests
+        self._manifests = context.metadata.manifests
         self._lost_creation = False
         """Whether a multipart upload may have been begun that nobody knows of."""
         self._stored_parts = START
@@ -48,8 +48,8 @@ class S3Writer(StreamWriter):
     # --- what is noted ------------------------------------------------------------------------------------
 
     @property
-    def _rest(self) -> Rest | None:
-        return self._manifest.rest
+    def _remainder(self) -> Remainder | None:
+        return self._manifest.remainder
 
     @property
     def _noted_count(self) -> int:
@@ -57,8 +57,8 @@ class S3Writer(StreamWriter):
 
     @property
     def _noted_bytes(self) -> int:
-        rest = self._manifest.rest
-        return self._stored_parts.end_bytes + (rest.size_bytes if rest else 0)
+        remainder = self._manifest.remainder
+        return self._stored_parts.end_bytes + (remainder.size_bytes if remainder else 0)
 
     @property
     def _is_complete(self) -> bool:
@@ -77,7 +77,7 @@ class S3Writer(StreamWriter):
         self._stored_parts = START
         for part in manifest.parts:
             self._stored_parts = behind(self._stored_parts, part.crc32c, part.size_bytes)
-        self._adopt_end(len(manifest.parts) + 1, manifest.rest)
+        self._adopt_end(len(manifest.parts) + 1, manifest.remainder)
 
     def _adopt_fenced(self) -> None:
         manifest = self._manifests.fence(self._ticket_id, self._token)
@@ -88,16 +88,16 @@ class S3Writer(StreamWriter):
     def _note(self, pieces: Sequence[FullPiece]) -> None:
         stored = tuple(_stored(piece) for piece in pieces)
         self._change(lambda: self._manifests.add(self._ticket_id, self._token, stored, None))
-        self._manifest = replace(self._manifest, parts=(*self._manifest.parts, *stored), rest=None)
+        self._manifest = replace(self._manifest, parts=(*self._manifest.parts, *stored), remainder=None)
         for new in stored:
             self._stored_parts = behind(self._stored_parts, new.crc32c, new.size_bytes)
 
-    def _set_rest(self, rest: Rest) -> None:
-        self._change(lambda: self._manifests.add(self._ticket_id, self._token, (), rest))
-        self._manifest = replace(self._manifest, rest=rest)
+    def _set_remainder(self, remainder: Remainder) -> None:
+        self._change(lambda: self._manifests.add(self._ticket_id, self._token, (), remainder))
+        self._manifest = replace(self._manifest, remainder=remainder)
 
-    def _lose_rest(self) -> None:
-        self._lose(replace(self._manifest, rest=None))
+    def _lose_remainder(self) -> None:
+        self._lose(replace(self._manifest, remainder=None))
 
     # --- parts --------------------------------------------------------------------------------------------
 
@@ -136,7 +136,7 @@ class S3Writer(StreamWriter):
             if self._manifest.upload_id:
                 return self._manifest.upload_id
             upload_id = self._retries.run(lambda: self._create(key))
-            with self._notes_lock:
+            with self._metadata_lock:
                 begun = replace(self._manifest, upload_id=upload_id)
                 try:
                     self._change(lambda: self._manifests.replace(self._ticket_id, self._token, begun))
@@ -156,10 +156,10 @@ class S3Writer(StreamWriter):
 
     def _upload_is_gone(self, upload_id: str) -> None:
         """The store has ended the multipart upload. Raises BytesLost if parts of it were durable."""
-        with self._notes_lock:
+        with self._metadata_lock:
             if self._manifest.upload_id == upload_id:
                 log.error("upload %(ticket)s: the store has discarded its parts", {"ticket": self._ticket_id})
-                self._lose(replace(self._manifest, upload_id="", parts=(), rest=None))
+                self._lose(replace(self._manifest, upload_id="", parts=(), remainder=None))
 
     def _lose(self, manifest: Manifest) -> None:
         """Only this is left of what was durable. Raises BytesLost if that is less.
@@ -219,19 +219,19 @@ class S3Writer(StreamWriter):
             is_wanted = self._still(generation)
             self._context.completion.put(self._ticket_id, manifest.key, body, whole, is_wanted)
         parts = (StoredPart(1, "", *extent),) if extent.size_bytes else ()
-        return replace(manifest, parts=parts, rest=None, is_complete=True)
+        return replace(manifest, parts=parts, remainder=None, is_complete=True)
 
     def _set_complete(self, whole: Manifest, generation: int) -> None:
-        with self._notes_lock:
+        with self._metadata_lock:
             self._check_generation(generation)
-            had_rest = self._manifest.rest
+            had_rest = self._manifest.remainder
             if self._manifest.parts == whole.parts:
                 self._change(lambda: self._manifests.set_complete(self._ticket_id, self._token))
             else:
                 self._change(lambda: self._manifests.replace(self._ticket_id, self._token, whole))
             self._manifest = whole
             self.durable_offset = self.accounted_bytes = self.taken_bytes
-        if whole.upload_id or had_rest or self._rest_count:
+        if whole.upload_id or had_rest or self._remainder_count:
             self._runtime.spawn(self._delete_leftovers)
 
     def _compare_parts(self) -> None:
@@ -240,7 +240,7 @@ class S3Writer(StreamWriter):
         Somebody has stored a part again: with other bytes, or with the same and another ETag (SSE-KMS).
         """
         key, upload_id = self._manifest.key, self._manifest.upload_id
-        with self._notes_lock, s3_errors():
+        with self._metadata_lock, s3_errors():
             listed = self._retries.run(lambda: self._context.client.list_parts(key, upload_id))
             etags = etags_of_same_parts(self._manifest.parts, listed)
             same = tuple(
@@ -252,14 +252,14 @@ class S3Writer(StreamWriter):
                 "upload %(ticket)s: the store has %(count)d of its parts as they were sent",
                 {"ticket": self._ticket_id, "count": len(same)},
             )
-            self._lose(replace(self._manifest, parts=same, rest=None))
+            self._lose(replace(self._manifest, parts=same, remainder=None))
 
     def _delete_leftovers(self) -> None:
-        """Deletes what is left beside the object: all rests, also those of processes that were killed."""
+        """Deletes what is left: all remainders, also those of processes that were killed."""
         client, key, run = self._context.client, self._manifest.key, self._retries.run
         with contextlib.suppress(S3Error, StorageFailed):
-            for rest_key in run(lambda: client.keys(self._context.address.rests(self._ticket_id))):
-                run(partial(client.delete, rest_key))
+            for remainder_key in run(lambda: client.keys(self._context.address.remainders(self._ticket_id))):
+                run(partial(client.delete, remainder_key))
             if self._lost_creation or key == self._context.address.object_key(self._ticket_id):
                 for upload_id in run(lambda: client.uploads(key)):
                     run(partial(client.abort, key, upload_id))  # a killed process may have begun it
@@ -269,32 +269,32 @@ class S3Writer(StreamWriter):
         manifest = self._manifest
         if manifest.is_complete:
             self._retries.run(lambda: self._context.client.delete(manifest.key))
-            new = replace(manifest, upload_id="", parts=(), rest=None, is_complete=False)
+            new = replace(manifest, upload_id="", parts=(), remainder=None, is_complete=False)
         else:
             new = manifest.cut(*self._left_of(length_bytes))
-        count, rest = len(new.parts), new.rest
-        with self._notes_lock:
+        count, remainder = len(new.parts), new.remainder
+        with self._metadata_lock:
             if manifest.is_complete:
                 self._change(lambda: self._manifests.replace(self._ticket_id, self._token, new))
             else:
-                self._change(lambda: self._manifests.cut(self._ticket_id, self._token, count, rest))
+                self._change(lambda: self._manifests.cut(self._ticket_id, self._token, count, remainder))
             self._adopt(new)
-        if manifest.rest and not rest:
-            self._runtime.spawn(self._delete_quietly, manifest.rest.key)
+        if manifest.remainder and not remainder:
+            self._runtime.spawn(self._delete_quietly, manifest.remainder.key)
 
-    def _left_of(self, length_bytes: int) -> tuple[int, Rest | None]:
-        """Returns how many parts, and what of the rest, is left of the first `length_bytes`."""
+    def _left_of(self, length_bytes: int) -> tuple[int, Remainder | None]:
+        """Returns how many parts, and what of the remainder, is left of the first `length_bytes`."""
         count, end = 0, 0
         for part in self._manifest.parts:
             if end + part.size_bytes > length_bytes:
                 return count, None
             count, end = count + 1, end + part.size_bytes
-        rest = self._manifest.rest
-        if rest is None or end == length_bytes:
+        remainder = self._manifest.remainder
+        if remainder is None or end == length_bytes:
             return count, None
         self._fill(self._buffer)
         extent = self._buffer.measure(length_bytes - end)
-        return count, Rest(rest.key, rest.number, *extent)
+        return count, Remainder(remainder.key, remainder.number, *extent)
 
 
 def _stored(piece: FullPiece) -> StoredPart:

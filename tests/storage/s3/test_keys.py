@@ -34,7 +34,7 @@ def test_what_names_no_bucket_is_refused_in_words(text: str) -> None:
 def test_everything_of_an_upload_is_below_the_prefix() -> None:
     address = BucketAddress("uploads", "in/")
     assert address.object_key("ID") == "in/ID"
-    assert address.rests("ID") == "in/rest/ID/"
+    assert address.remainders("ID") == "in/rest/ID/"
 
 
 @pytest.mark.parametrize("key", ["videos/a.mp4", "videos/ä b (1)/ü+&=@,;:'!*.mp4", "videos/" + "a" * 1017])

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from incoming.core.checksum import checksum
 from incoming.core.errors import BytesLost, StorageFailed, TakenOver
-from incoming.storage.s3 import standstill
+from incoming.storage.s3 import flush_timer
 from incoming.storage.s3.storage import S3Storage
-from incoming.storage.s3.store.client import S3Client, S3Error, Terms
+from incoming.storage.s3.store.client import PutOptions, S3Client, S3Error
 from incoming.storage.s3.store.completion import FOREIGN
 from incoming.storage.s3.writer import S3Writer
 from tests.storage.contract import TICKET, holds
@@ -242,7 +242,7 @@ def test_an_upload_that_the_store_has_aborted_before_its_end_begins_anew(
 
 
 def lose_rests(fake: FakeS3) -> None:
-    """The store loses all rests, as when another process has deleted them."""
+    """The store loses all remainders, as when another process has deleted them."""
     for name in [name for name in fake.objects if "/rest/" in name]:
         del fake.objects[name]
 
@@ -525,8 +525,8 @@ def test_who_stands_still_gets_an_acknowledgement_and_then_takes_no_memory(
 def test_who_sends_slowly_gets_acknowledgements_before_a_part_is_full(
     fake: FakeS3, place: BucketPlace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("STANDSTILL_S", "SLOW_S", "WAITING_S"):  # a busy machine stands still: it is no test of that
-        monkeypatch.setattr(standstill, name, math.inf)
+    for name in ("IDLE_S", "SLOW_S", "WAITING_S"):  # a busy machine stands still: it is no test of that
+        monkeypatch.setattr(flush_timer, name, math.inf)
     storage = place.storage()
     writer = storage.open(TICKET, len(CONTENT))
     began_s, seen = place.runtime.now_s(), 0
@@ -669,8 +669,8 @@ def test_a_second_deletion_deletes_what_a_process_has_stored_after_the_first_one
     writer.finish()
     late = dict(fake.objects)
     storage.delete(TICKET, destination)
-    rest, foreign = f"{place.address.rests(TICKET)}late", f"{place.address.prefix}other"
-    fake.objects = {**late, rest: StoredObject(SMALL, TICKET), foreign: StoredObject(SMALL)}
+    remainder, foreign = f"{place.address.remainders(TICKET)}late", f"{place.address.prefix}other"
+    fake.objects = {**late, remainder: StoredObject(SMALL, TICKET), foreign: StoredObject(SMALL)}
     assert len(fake.objects) == 3
     storage.delete(TICKET, destination)
     settled(place, storage)
@@ -722,7 +722,7 @@ def test_a_rest_beside_a_complete_object_is_deleted_though_the_store_is_away_for
     writer = place.storage().open(TICKET, len(SMALL))
     write(writer, SMALL)
     writer.flush()
-    assert len(fake.objects) == 1, "the rest"
+    assert len(fake.objects) == 1, "the remainder"
     fake.fail(operation, "dropped")
     writer.finish()
     with gevent.Timeout(DEADLINE_S):
@@ -741,7 +741,7 @@ class Hesitation:
 
     def _slowly(self, make: Callable[..., None]) -> Callable[..., None]:
         def call(*about: Any, **more: Any) -> None:
-            if make.__name__ == "complete" or about[-1] == Terms(only_if_new=True):
+            if make.__name__ == "complete" or about[-1] == PutOptions(only_if_new=True):
                 self._waits.set()
                 self._may_go_on.wait(DEADLINE_S)
             make(*about, **more)

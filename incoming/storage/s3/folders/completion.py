@@ -21,8 +21,8 @@ from incoming.storage.s3.folders.context import FolderContext
 from incoming.storage.s3.folders.objects import NewObject
 from incoming.storage.s3.folders.plan import FolderPlan
 from incoming.storage.s3.memory_budget import SEGMENT_BYTES
-from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
-from incoming.storage.s3.notes.manifest import Manifest, behind
+from incoming.storage.s3.metadata.folder_states import FolderState, StoredPiece
+from incoming.storage.s3.metadata.manifest import Manifest, behind
 from incoming.storage.s3.part_buffer import PartBody
 from incoming.storage.s3.store.client import ListedObject, S3Error, s3_errors
 from incoming.storage.s3.store.completion import etag_of_parts
@@ -133,10 +133,10 @@ class FolderCompletion:
         return etags_of_same_parts(file.parts, listed)
 
     def delete_leftovers(self, state: FolderState) -> None:
-        """Deletes what is left beside the objects: rests and uploads, also those of killed processes."""
+        """Deletes what is left beside the objects: remainders and uploads, also those of killed processes."""
         client, run = self._context.client, self._context.retries.run
         with contextlib.suppress(S3Error, StorageFailed):
-            for key in run(lambda: client.keys(self._context.address.rests(self._ticket_id))):
+            for key in run(lambda: client.keys(self._context.address.remainders(self._ticket_id))):
                 if key != state.head_key:
                     run(partial(client.delete, key))
             if state.key == self._context.address.object_key(self._ticket_id):

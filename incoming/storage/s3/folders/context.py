@@ -11,7 +11,7 @@ from incoming.core.folder_manifest import NO_BOUNDS, Bounds
 from incoming.runtime.base import Lock
 from incoming.storage.s3.folders.objects import FolderObjects
 from incoming.storage.s3.folders.plan import FolderPlan, read_plan
-from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
+from incoming.storage.s3.metadata.folder_states import FolderState, StoredPiece
 from incoming.storage.s3.store.aborting import abort_upload
 from incoming.storage.s3.store.client import S3Error
 from incoming.storage.s3.stream_writer import WriterContext

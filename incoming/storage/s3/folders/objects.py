@@ -21,7 +21,7 @@ from typing import Final
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import StorageFailed
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.store.client import ObjectFacts, S3Error, Terms
+from incoming.storage.s3.store.client import ObjectFacts, PutOptions, S3Error
 from incoming.storage.s3.store.completion import FOREIGN
 from incoming.storage.s3.store.stored_objects import StoredObjects
 
@@ -85,22 +85,22 @@ class FolderObjects(StoredObjects):
                 if new.is_same(found):
                     return found.etag
                 check_claim()
-            terms = self._terms(new, found, compared)
+            options = self._options(new, found, compared)
             try:
-                return self._retries.run(partial(self._put, new, terms), is_wanted)
+                return self._retries.run(partial(self._put, new, options), is_wanted)
             except S3Error as exc:
                 if exc.status not in _NOT_STORED:
                     raise StorageFailed from exc
-            compared, found = terms.replaces_etag, self.head(new.key, is_wanted)
+            compared, found = options.replaces_etag, self.head(new.key, is_wanted)
         raise StorageFailed
 
-    def _terms(self, new: NewObject, found: ObjectFacts | None, compared: str) -> Terms:
+    def _options(self, new: NewObject, found: ObjectFacts | None, compared: str) -> PutOptions:
         metadata = time_metadata(new.modified_ms)
         if found is None:
-            return Terms(only_if_new=True, metadata=metadata)
+            return PutOptions(only_if_new=True, metadata=metadata)
         if found.etag == compared:  # the store has refused to replace the very object that it has
-            return Terms(metadata=metadata)
-        return Terms(replaces_etag=found.etag, metadata=metadata)
+            return PutOptions(metadata=metadata)
+        return PutOptions(replaces_etag=found.etag, metadata=metadata)
 
-    def _put(self, new: NewObject, terms: Terms) -> str:
-        return self._client.put(new.key, new.body(), new.whole.crc32c, new.ticket_id, terms)
+    def _put(self, new: NewObject, options: PutOptions) -> str:
+        return self._client.put(new.key, new.body(), new.whole.crc32c, new.ticket_id, options)

@@ -16,7 +16,7 @@ from incoming.core.errors import BadFolder
 from incoming.core.folder_manifest import Bounds, Entry, FolderManifest, parse_head
 from incoming.core.folder_names import NameRules, stored_paths
 from incoming.storage.s3.keys import MAX_KEY_BYTES
-from incoming.storage.s3.notes.folder_notes import StoredPiece
+from incoming.storage.s3.metadata.folder_states import StoredPiece
 from incoming.storage.s3.part_plan import PartPlan, plan_for
 
 HEAD: Final = 1

@@ -16,8 +16,8 @@ from incoming.storage.s3.folders.completion import list_key
 from incoming.storage.s3.folders.context import FolderContext, HeadLost
 from incoming.storage.s3.folders.plan import FolderPlan
 from incoming.storage.s3.folders.writer import S3FolderWriter
-from incoming.storage.s3.notes.folder_notes import FolderNotes, FolderState, StoredPiece
-from incoming.storage.s3.notes.manifest import HEAD_BYTES
+from incoming.storage.s3.metadata.folder_states import FolderState, FolderStates, StoredPiece
+from incoming.storage.s3.metadata.manifest import HEAD_BYTES
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.store.client import s3_errors
 
@@ -35,14 +35,14 @@ class S3FolderStorage:
 
     def __init__(self, shared: FolderContext, objects: S3Objects, part_bytes: int, window_bytes: int) -> None:
         self.window_bytes = window_bytes
-        self._notes = shared.writers.notes.folders
+        self._states = shared.writers.metadata.folders
         self._address = shared.writers.address
         self._client = shared.writers.client
         self._retries = shared.writers.retries
         self._runtime = shared.writers.runtime
         self._part_bytes = part_bytes
         self._shared = shared
-        self.checksums = S3FolderChecksums(self._notes)
+        self.checksums = S3FolderChecksums(self._states)
         self.objects = S3FolderObjects(objects, self.key)
         self.pickup = self
 
@@ -59,9 +59,9 @@ class S3FolderStorage:
         on_durable: OnDurable = lambda _: None, destination: str = "",
     ) -> S3FolderWriter:  # fmt: skip
         """See storage.Storage. The store hears of the folder with its first piece."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None:
-            state = self._notes.begin(ticket_id, self._nothing_of(ticket_id, destination))
+            state = self._states.begin(ticket_id, self._nothing_of(ticket_id, destination))
         return S3FolderWriter(ticket_id, state, length_bytes, self._shared, on_durable)
 
     def _nothing_of(self, ticket_id: str, destination: str) -> FolderState:
@@ -73,26 +73,26 @@ class S3FolderStorage:
 
     def sizes(self, ticket_ids: Sequence[str]) -> dict[str, int | None]:
         """See storage.Storage."""
-        states = self._notes.states(ticket_ids)
+        states = self._states.states(ticket_ids)
         return {ticket_id: state.size_bytes if state else None for ticket_id, state in states.items()}
 
     # --- the folder ---------------------------------------------------------------------------------------
 
     def left_out(self, ticket_id: str) -> tuple[int, ...]:
         """See storage.FolderStorage."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None or not state.left_out:
             return ()
-        pieces = self._notes.pieces(ticket_id)
+        pieces = self._states.pieces(ticket_id)
         return self._plan(state, pieces).left_out(pieces)
 
     def manifest_of(self, ticket_id: str) -> FolderManifest | None:
         """See storage.FolderStorage. It is read from the store, unless somebody in this process has it."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None or not state.count:
             return None
         known = self._shared.known(state.head_key)
-        return (known or self._plan(state, self._notes.pieces(ticket_id))).manifest
+        return (known or self._plan(state, self._states.pieces(ticket_id))).manifest
 
     def _plan(self, state: FolderState, pieces: Sequence[StoredPiece]) -> FolderPlan:
         try:
@@ -102,7 +102,7 @@ class S3FolderStorage:
 
     def arrival(self, ticket_id: str, destination: str = "") -> FolderArrival:
         """See storage.FolderStorage. The URL of the list is made anew for each call."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None or not state.is_complete:
             raise StorageFailed
         url = self.objects.address(ticket_id, destination).url
@@ -110,10 +110,10 @@ class S3FolderStorage:
 
     def read(self, ticket_id: str, start: int, end: int, take: Callable[[memoryview], None]) -> None:
         """See storage.Storage. Only a folder that is complete can be read, in greenlets."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None or not state.is_complete or end > state.size_bytes:
             raise StorageFailed
-        pieces = self._notes.pieces(ticket_id)
+        pieces = self._states.pieces(ticket_id)
         plan, left_out = self._plan(state, pieces), {*self.left_out(ticket_id)}
         manifest = plan.manifest
         if start < min(end, manifest.head_bytes):
@@ -151,7 +151,7 @@ class S3FolderStorage:
 
     def is_taken(self, ticket_id: str) -> bool:
         """See storage.Pickup. Its app has deleted the list of the files, or has put another object there."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         if state is None or not state.is_complete:
             return False
         return not self._shared.objects.is_there(list_key(state.key), ticket_id)
@@ -161,13 +161,13 @@ class S3FolderStorage:
         return self.is_taken(ticket_id)
 
     def clean_up(self, ticket_id: str) -> None:
-        """See storage.Pickup. Deletes the head, the rests and the notes."""
-        self._shared.objects.delete_below(self._address.rests(ticket_id))
-        self._notes.forget(ticket_id)
+        """See storage.Pickup. Deletes the head, the remainders and the metadata."""
+        self._shared.objects.delete_below(self._address.remainders(ticket_id))
+        self._states.forget(ticket_id)
 
     def delete(self, ticket_id: str, destination: str = "") -> None:
         """See storage.Storage. The list of the files goes first. Objects of somebody else are left alone."""
-        state = self._notes.read(ticket_id) or self._nothing_of(ticket_id, destination)
+        state = self._states.read(ticket_id) or self._nothing_of(ticket_id, destination)
         objects, is_shared = self._shared.objects, self._shared.is_shared(ticket_id, state)
         objects.delete_own(list_key(state.key), ticket_id)
         with s3_errors():
@@ -190,7 +190,7 @@ class S3FolderStorage:
                     self._shared.abort(key, upload_id)
                 before = found
         elif state.uploads:
-            plan = self._plan(state, self._notes.pieces(ticket_id))
+            plan = self._plan(state, self._states.pieces(ticket_id))
             for index, upload_id in state.uploads.items():
                 self._shared.abort(plan.keys[index], upload_id)
 
@@ -203,28 +203,28 @@ class S3FolderStorage:
 class S3FolderChecksums:
     """See storage.KnownChecksums."""
 
-    def __init__(self, notes: FolderNotes) -> None:
-        self._notes = notes
+    def __init__(self, states: FolderStates) -> None:
+        self._states = states
 
     def stored(self, ticket_id: str) -> Checkpoint:
         """See KnownChecksums. The range of a file that was left out counts as zeros."""
-        state = self._notes.read(ticket_id)
+        state = self._states.read(ticket_id)
         return state.checkpoint if state else START
 
     def samples(self, ticket_id: str) -> Sequence[Sample]:
-        """See KnownChecksums. They are the beginnings of pieces, of MAX_SAMPLES at most and of the rest."""
-        state = self._notes.read(ticket_id)
+        """See KnownChecksums. The beginnings of MAX_SAMPLES pieces at most, and of the remainder."""
+        state = self._states.read(ticket_id)
         if state is None:
             return ()
         found: list[Sample] = []
         start, step = 0, -(-max(state.count, 1) // MAX_SAMPLES)
-        for number, piece in enumerate(self._notes.pieces(ticket_id)[: state.count]):
+        for number, piece in enumerate(self._states.pieces(ticket_id)[: state.count]):
             if number % step == 0 and piece.size_bytes and piece.etag:
                 found.append(Sample(start, start + min(piece.size_bytes, HEAD_BYTES), piece.head_crc32c))
             start += piece.size_bytes
-        if state.rest:
-            end = start + min(state.rest.size_bytes, HEAD_BYTES)
-            found.append(Sample(start, end, state.rest.head_crc32c))
+        if state.remainder:
+            end = start + min(state.remainder.size_bytes, HEAD_BYTES)
+            found.append(Sample(start, end, state.remainder.head_crc32c))
         return found
 
 

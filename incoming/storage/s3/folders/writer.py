@@ -2,7 +2,7 @@
 
 A small file is put whole into an object of its own, many at a time. A large one has a multipart upload, which
 is completed as soon as all parts are stored. The head of the stream is an object that nobody overwrites, as
-the rest is. A piece counts once it is noted, and all pieces in front of it. The list of the files comes last,
+the remainder is. A piece counts once it and all pieces before it are noted. The list of the files comes last,
 when the store has shown that it has everything else: see `completion`.
 """
 
@@ -28,13 +28,14 @@ from incoming.core.errors import (
     TakenOver,
 )
 from incoming.core.folder_manifest import HEADER_BYTES, head_bytes
+from incoming.core.ticket import short_id
 from incoming.storage import OnDurable
 from incoming.storage.s3.folders.completion import FolderCompletion, list_key
 from incoming.storage.s3.folders.context import FolderContext, HeadLost
 from incoming.storage.s3.folders.objects import NewObject, time_metadata
 from incoming.storage.s3.folders.plan import HEAD, FolderPlan, Piece, read_plan
-from incoming.storage.s3.notes.folder_notes import FolderState, StoredPiece
-from incoming.storage.s3.notes.manifest import HEAD_BYTES, Manifest, Rest, StoredPart
+from incoming.storage.s3.metadata.folder_states import FolderState, StoredPiece
+from incoming.storage.s3.metadata.manifest import HEAD_BYTES, Manifest, Remainder, StoredPart
 from incoming.storage.s3.part_buffer import Extent, PartBody, PartBuffer
 from incoming.storage.s3.store.client import S3Error, s3_errors
 from incoming.storage.s3.store.completion import PartsDiffer, UploadGone
@@ -47,6 +48,14 @@ NOTE_AFTER_S: Final = 0.02
 QUEUED_PIECES: Final = 64
 """A client waits while this many pieces are not stored yet."""
 HASHED_IN_POOL_BYTES: Final = 64 * 1024
+HEAD_LOST: Final = (
+    "upload %(ticket)s: the object with the list of its files is missing in S3, or has other bytes. The "
+    "client sends the whole folder again"
+)
+PIECE_LOST: Final = (
+    "upload %(ticket)s: a file of the folder, or a part of one, is missing in S3, or has other bytes. The "
+    "client sends all bytes after the first %(size_bytes)d again"
+)
 _OTHER_LENGTH: Final = "The upload has another length than the files in its list"
 
 
@@ -66,7 +75,7 @@ class S3FolderWriter(StreamWriter):
         on_durable: OnDurable = lambda _: None,
     ) -> None:  # fmt: skip
         super().__init__(ticket_id, length_bytes, shared.writers, on_durable)
-        self._notes = shared.writers.notes.folders
+        self._states = shared.writers.metadata.folders
         self._shared = shared
         self._finished_generation = 0
         """The generation in which the folder is completed."""
@@ -99,8 +108,8 @@ class S3FolderWriter(StreamWriter):
     # --- what is noted ------------------------------------------------------------------------------------
 
     @property
-    def _rest(self) -> Rest | None:
-        return self._state.rest
+    def _remainder(self) -> Remainder | None:
+        return self._state.remainder
 
     @property
     def _noted_count(self) -> int:
@@ -137,13 +146,13 @@ class S3FolderWriter(StreamWriter):
         if not state.count:
             pieces, plan = [], None
         elif plan is None or known != (state.count, state.crc32c, state.head_key):
-            pieces = self._notes.pieces(self._ticket_id)[: state.count]
+            pieces = self._states.pieces(self._ticket_id)[: state.count]
             if len(pieces) < state.count:
                 raise StorageFailed  # somebody has changed them meanwhile
             try:
                 plan = self._shared.plan(state, pieces[0])
             except HeadLost:
-                log.error("upload %(ticket)s: the store has lost its head", {"ticket": self._ticket_id})
+                log.error(HEAD_LOST, {"ticket": short_id(self._ticket_id)})
                 state, pieces, plan = FolderState(state.key, state.part_bytes), [], None
         self._begins_anew = not state.count
         self._state, self._pieces, self._plan = state, pieces, plan
@@ -152,18 +161,18 @@ class S3FolderWriter(StreamWriter):
         self._wants_sha256 = self._wants_sha256 or state.wants_sha256
         self._left_out = plan.left_out(pieces) if plan and state.left_out else ()
         self._hashes.clear()
-        self._adopt_end(state.count + 1, state.rest)
+        self._adopt_end(state.count + 1, state.remainder)
 
     def _adopt_fenced(self) -> None:
-        state = self._notes.fence(self._ticket_id, self._token)
+        state = self._states.fence(self._ticket_id, self._token)
         if state is None:
             raise StorageFailed
         self._adopt(state)
 
     def _save(self, state: FolderState, new: Sequence[StoredPiece] = (), cuts: bool = False) -> None:
-        """Changes what is noted. The caller has the lock of the notes."""
+        """Changes what is noted. The caller has the lock of the metadata."""
         state = replace(state, wants_sha256=self._wants_sha256)
-        change = self._notes.replace if cuts or self._begins_anew else self._notes.add
+        change = self._states.replace if cuts or self._begins_anew else self._states.add
         self._change(lambda: change(self._ticket_id, self._token, state, new))
         if cuts:
             del self._pieces[state.count - len(new) :]
@@ -172,7 +181,7 @@ class S3FolderWriter(StreamWriter):
 
     def _check_claim(self) -> None:
         """Raises TakenOver if there is a newer claim."""
-        with self._notes_lock:
+        with self._metadata_lock:
             self._save(self._state)
 
     def _note(self, pieces: Sequence[FullPiece]) -> None:
@@ -184,43 +193,43 @@ class S3FolderWriter(StreamWriter):
             crc32c=new[-1].after_crc32c,
             head_key=self._head_key,
             head_bytes=self._head_bytes,
-            rest=None,
+            remainder=None,
         )
         self._save(state, new)
         self._complete_large_files(state.count - len(new) + 1)
 
-    def _set_rest(self, rest: Rest) -> None:
-        self._save(replace(self._state, rest=rest, head_bytes=self._head_bytes))
+    def _set_remainder(self, remainder: Remainder) -> None:
+        self._save(replace(self._state, remainder=remainder, head_bytes=self._head_bytes))
 
-    def _lose_rest(self) -> None:
-        self._save(replace(self._state, rest=None))
+    def _lose_remainder(self) -> None:
+        self._save(replace(self._state, remainder=None))
         raise BytesLost
 
     def _lose_from(self, number: int, index: int = -1) -> None:
         """The store has lost a piece, and maybe the multipart upload of an entry.
 
-        Raises BytesLost if it was durable. The caller has the lock of the notes.
+        Raises BytesLost if it was durable. The caller has the lock of the metadata.
         """
         was_bytes = self._state.size_bytes
         state = self._cut_state(min(number - 1, self._state.count))
         left = {of: upload_id for of, upload_id in state.uploads.items() if of != index}
         self._save(replace(state, uploads=left), cuts=True)
-        log.error("upload %(ticket)s: the store has lost a part of the folder", {"ticket": self._ticket_id})
+        log.error(PIECE_LOST, {"ticket": short_id(self._ticket_id), "size_bytes": state.size_bytes})
         if state.size_bytes < was_bytes:
             raise BytesLost
 
-    def _cut_state(self, count: int, rest: Rest | None = None) -> FolderState:
-        """Returns the state in which only so many pieces are stored, and this rest."""
+    def _cut_state(self, count: int, remainder: Remainder | None = None) -> FolderState:
+        """Returns the state in which only so many pieces are stored, and this remainder."""
         plan, state = self._plan, self._state
         if plan is None or not count:
-            head = self._head_bytes if rest and rest.size_bytes >= HEADER_BYTES else 0
-            return FolderState(state.key, state.part_bytes, rest=rest, head_bytes=head)
+            head = self._head_bytes if remainder and remainder.size_bytes >= HEADER_BYTES else 0
+            return FolderState(state.key, state.part_bytes, remainder=remainder, head_bytes=head)
         return replace(
             state,
             count=count,
             end_bytes=plan.end(count),
             crc32c=self._pieces[count - 1].after_crc32c,
-            rest=rest,
+            remainder=remainder,
             uploads={
                 index: upload_id for index, upload_id in state.uploads.items() if plan.first(index) <= count
             },
@@ -336,7 +345,7 @@ class S3FolderWriter(StreamWriter):
         with self._places, s3_errors():
             self._fill(buffer)
             if buffer.number == HEAD:
-                self._head_key = self._put_rest(buffer, piece.extent, self._still(generation)).key
+                self._head_key = self._put_remainder(buffer, piece.extent, self._still(generation)).key
                 self._shared.keep(self._head_key, self._known_plan)
                 return self._head_key
             what = self._known_plan.piece(buffer.number)
@@ -376,7 +385,7 @@ class S3FolderWriter(StreamWriter):
             plan = self._known_plan
             key, about = plan.keys[index], time_metadata(plan.manifest.entries[index].modified_ms)
             upload_id = self._retries.run(lambda: self._context.client.create(key, self._ticket_id, about))
-            with self._notes_lock:
+            with self._metadata_lock:
                 try:
                     self._save(replace(self._state, uploads={**self._state.uploads, index: upload_id}))
                 except TakenOver:
@@ -386,7 +395,7 @@ class S3FolderWriter(StreamWriter):
 
     def _upload_is_gone(self, index: int, upload_id: str) -> None:
         """The store has ended a multipart upload. Raises BytesLost if parts of it were durable."""
-        with self._notes_lock:
+        with self._metadata_lock:
             if self._state.uploads.get(index) == upload_id:
                 self._lose_from(self._known_plan.first(index), index)
 
@@ -445,7 +454,7 @@ class S3FolderWriter(StreamWriter):
             return
         file, is_wanted = self._file(index, upload_id), self._still(generation)
         self._context.completion.complete(self._ticket_id, file, is_wanted, self._check_claim)
-        with self._notes_lock:
+        with self._metadata_lock:
             if generation == self._generation:
                 left = {of: one for of, one in self._state.uploads.items() if of != index}
                 self._state = replace(self._state, uploads=left)  # it is noted with the next piece
@@ -483,7 +492,7 @@ class S3FolderWriter(StreamWriter):
         if plan.manifest.entries[index].is_folder or not is_near:
             raise BadParameter("index", "is not the number of a file that can be left out now")
         self._rewind()
-        with self._notes_lock:
+        with self._metadata_lock:
             upload_id = self._state.uploads.get(index, "")
             before, behind = self._cut_state(first - 1), self._pieces[last:]
             zeros = _zeros(plan, range(first, last + 1), before.crc32c)
@@ -511,18 +520,18 @@ class S3FolderWriter(StreamWriter):
             self._shared.objects.delete_own(list_key(state.key), self._ticket_id)
         count = plan.last_within(length_bytes, state.count) if plan else 0
         whole_bytes = plan.end(count) if plan else 0
-        rest: Rest | None = None
+        remainder: Remainder | None = None
         begun = plan.piece(count + 1) if plan and HEAD <= count < plan.count else None
         if plan and begun and self._goes_as_a_whole(plan, begun, count):
             count = plan.first(begun.entry) - 1
         elif length_bytes > whole_bytes:
-            rest = self._rest_of(count + 1, length_bytes - whole_bytes)
+            remainder = self._remainder_of(count + 1, length_bytes - whole_bytes)
         dropped = [one for one in state.uploads if plan and plan.first(one) > count]
-        with self._notes_lock:
-            before = state.rest
-            self._save(self._cut_state(count, rest), cuts=True)
+        with self._metadata_lock:
+            before = state.remainder
+            self._save(self._cut_state(count, remainder), cuts=True)
             self._adopt(self._state)
-        if before and (rest is None or before.key != rest.key):
+        if before and (remainder is None or before.key != remainder.key):
             self._runtime.spawn(self._delete_quietly, before.key)
         for index in dropped:
             if plan:
@@ -538,14 +547,14 @@ class S3FolderWriter(StreamWriter):
         is_left_out = begun.entry in self._left_out
         return (count >= first or (is_left_out and noted >= last)) and noted >= last
 
-    def _rest_of(self, number: int, size_bytes: int) -> Rest | None:
-        """Returns the rest that has the first bytes of a piece; None where they can't be had any more."""
-        plan, rest = self._plan, self._state.rest
-        if number > self._state.count:  # they are in the rest already
-            if rest is None:
+    def _remainder_of(self, number: int, size_bytes: int) -> Remainder | None:
+        """Returns the remainder that has the first bytes of a piece; None where nobody has them any more."""
+        plan, remainder = self._plan, self._state.remainder
+        if number > self._state.count:  # they are in the remainder already
+            if remainder is None:
                 return None
             self._fill(self._buffer)
-            return Rest(rest.key, rest.number, *self._buffer.measure(size_bytes))
+            return Remainder(remainder.key, remainder.number, *self._buffer.measure(size_bytes))
         stored = self._pieces[number - 1]
         if plan is None or (number > HEAD and (plan.piece(number).part or not stored.etag)):
             return None
@@ -556,7 +565,7 @@ class S3FolderWriter(StreamWriter):
         try:
             if not self._is_filled(buffer, key, known, generation):
                 return None
-            return self._put_rest(buffer, buffer.measure(size_bytes), self._still(generation))
+            return self._put_remainder(buffer, buffer.measure(size_bytes), self._still(generation))
         finally:
             buffer.release()
 
@@ -574,7 +583,7 @@ class S3FolderWriter(StreamWriter):
         wrong = self._completion.first_wrong(plan, self._state, self._pieces)
         self._check_generation(generation)
         if wrong:
-            with self._notes_lock:
+            with self._metadata_lock:
                 self._lose_from(wrong)
             raise StorageFailed
         if self._state.wants_sha256:
@@ -582,7 +591,7 @@ class S3FolderWriter(StreamWriter):
         self._check_claim()
         is_wanted = self._still(generation)
         self._completion.put_list(plan, self._state, self._pieces, self._check_claim, is_wanted)
-        with self._notes_lock:
+        with self._metadata_lock:
             self._check_generation(generation)
             files, files_bytes = plan.arrived(self._left_out)
             self._save(replace(self._state, is_complete=True, files=files, files_bytes=files_bytes))
@@ -617,7 +626,7 @@ class S3FolderWriter(StreamWriter):
         for number, etag in enumerate(etags, first):
             self._pieces[number - 1] = replace(self._pieces[number - 1], etag=etag)
         if len(etags) < len(file.parts):
-            with self._notes_lock:
+            with self._metadata_lock:
                 self._lose_from(first + len(etags))
 
 

@@ -23,7 +23,7 @@ from urllib.parse import urlsplit
 from incoming.core.errors import BadSetting, StorageFailed
 from incoming.core.stats import CALL_BUCKETS_S, Lag
 from incoming.runtime.base import Runtime
-from incoming.storage.s3.notes.manifest import StoredPart
+from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.part_buffer import PartBody
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -116,7 +116,7 @@ class ListedPart:
     crc32c: int | None
 
 
-class Terms(NamedTuple):
+class PutOptions(NamedTuple):
     """How an object is stored."""
 
     only_if_new: bool = False
@@ -127,7 +127,7 @@ class Terms(NamedTuple):
     """More metadata, in addition to that of every object."""
 
 
-ALWAYS: Final = Terms()
+DEFAULTS: Final = PutOptions()
 
 
 class ListedObject(NamedTuple):
@@ -223,12 +223,14 @@ class S3Client:
 
     # --- objects -------------------------------------------------------------------------------------
 
-    def put(self, key: str, body: PartBody, crc32c: int, ticket_id: str, terms: Terms = ALWAYS) -> str:
-        """Stores an object, and returns its ETag. Where the terms are not met, that is a 412."""
-        about = {"Key": key, "Metadata": {TICKET_FIELD: ticket_id, **terms.metadata}}
-        condition = {"IfNoneMatch": "*"} if terms.only_if_new else {}
-        if terms.replaces_etag:
-            condition = {"IfMatch": terms.replaces_etag}
+    def put(
+        self, key: str, body: PartBody, crc32c: int, ticket_id: str, options: PutOptions = DEFAULTS
+    ) -> str:
+        """Stores an object, and returns its ETag. Where the condition is not met, that is a 412."""
+        about = {"Key": key, "Metadata": {TICKET_FIELD: ticket_id, **options.metadata}}
+        condition = {"IfNoneMatch": "*"} if options.only_if_new else {}
+        if options.replaces_etag:
+            condition = {"IfMatch": options.replaces_etag}
         return str(self._send("put_object", body, crc32c, {**about, **condition}).get("ETag", ""))
 
     def head(self, key: str) -> ObjectFacts | None:

@@ -15,9 +15,9 @@ from typing import Final
 
 from incoming.core.checkpoints import Checkpoint
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.notes.manifest import Manifest
+from incoming.storage.s3.metadata.manifest import Manifest
 from incoming.storage.s3.part_buffer import PartBody
-from incoming.storage.s3.store.client import ObjectFacts, S3Client, S3Error, Terms, s3_errors
+from incoming.storage.s3.store.client import ObjectFacts, PutOptions, S3Client, S3Error, s3_errors
 from incoming.storage.s3.store.retrying import Retries
 from incoming.storage.s3.store.stored_objects import StoredObjects
 
@@ -85,7 +85,7 @@ class Completion:
         """Stores a file that needs no parts. Does nothing when it is there. `is_wanted`: see Retries."""
 
         def make() -> None:
-            self._client.put(key, new_body(), whole.crc32c, ticket_id, Terms(only_if_new=True))
+            self._client.put(key, new_body(), whole.crc32c, ticket_id, PutOptions(only_if_new=True))
 
         self._once(key, _Wanted(ticket_id, whole, None), make, is_wanted)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from incoming.storage.s3.notes.manifest import StoredPart
+from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.store.client import ListedPart
 
 

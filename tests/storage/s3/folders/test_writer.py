@@ -103,7 +103,7 @@ def test_each_file_is_an_object_with_its_time_and_the_list_has_the_key_of_each(
 
 def heads(fake: FakeS3, place: BucketPlace) -> list[str]:
     """Returns the keys of what is kept beside the folder."""
-    return [name for name in fake.objects if name.startswith(place.address.rests(TICKET))]
+    return [name for name in fake.objects if name.startswith(place.address.remainders(TICKET))]
 
 
 def test_a_small_file_takes_one_call(fake: FakeS3, place: BucketPlace) -> None:
@@ -187,7 +187,7 @@ def refused(fake: FakeS3, place: BucketPlace, head: bytes, length_bytes: int | N
     assert writer.taken_bytes == taken_bytes
     writer.abort()
     assert not objects(fake, place)
-    folders.delete(TICKET)  # a rest of the head may be noted by now
+    folders.delete(TICKET)  # a remainder of the head may be noted by now
     return caught.value.reason
 
 

@@ -16,10 +16,10 @@ from incoming.core.errors import BadParameter, BadSetting
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.storage.s3.keys import BucketAddress
 from incoming.storage.s3.memory_budget import MemoryBudget
-from incoming.storage.s3.notes.manifest import StoredPart
+from incoming.storage.s3.metadata.manifest import StoredPart
 from incoming.storage.s3.objects import S3Objects
 from incoming.storage.s3.part_buffer import PartBody, PartBuffer
-from incoming.storage.s3.store.client import BucketConfig, S3Client, S3Error, Terms
+from incoming.storage.s3.store.client import BucketConfig, PutOptions, S3Client, S3Error
 from tests.support.relay import Relay
 from tests.support.s3_place import BUCKET, client_of
 from tests.support.s3_server import S3Server
@@ -57,7 +57,7 @@ def read(client: S3Client, key: str, start: int, end: int) -> bytes:
 
 def test_an_object_is_stored_found_and_deleted(client: S3Client, s3_server: S3Server, key: str) -> None:
     assert client.head(key) is None
-    client.put(key, body(b"content"), checksum(b"content"), "the ticket", Terms(only_if_new=True))
+    client.put(key, body(b"content"), checksum(b"content"), "the ticket", PutOptions(only_if_new=True))
     found = client.head(key)
     assert found
     assert (found.size_bytes, found.ticket_id) == (7, "the ticket")
@@ -96,10 +96,10 @@ def test_a_file_comes_in_parts_and_has_a_checksum_as_a_whole(
 
 @pytest.mark.parametrize("only_if_new", [True, False])
 def test_an_object_is_replaced_only_on_purpose(client: S3Client, key: str, only_if_new: bool) -> None:
-    client.put(key, body(b"first"), checksum(b"first"), "", Terms(only_if_new=True))
+    client.put(key, body(b"first"), checksum(b"first"), "", PutOptions(only_if_new=True))
     if only_if_new:
         with pytest.raises(S3Error) as caught:
-            client.put(key, body(b"second"), checksum(b"second"), "", Terms(only_if_new=True))
+            client.put(key, body(b"second"), checksum(b"second"), "", PutOptions(only_if_new=True))
         assert caught.value.status == 412
         assert not caught.value.is_retryable
     else:
@@ -121,7 +121,7 @@ def test_bytes_that_are_damaged_on_the_way_are_refused_and_may_be_sent_again(
             if is_part:
                 client.put_part(key, upload_id, 1, body(content), checksum(content))
             else:
-                client.put(key, body(content), checksum(content), "", Terms(only_if_new=True))
+                client.put(key, body(content), checksum(content), "", PutOptions(only_if_new=True))
 
         for _ in range(2):  # at first it does not know whether the store compares CRC-32C
             relay.damage = (content, content.upper())
@@ -155,7 +155,7 @@ def test_a_bucket_that_is_not_there_is_refused_for_good(s3_server: S3Server) -> 
 
 
 def test_curl_gets_an_object_by_its_url_until_that_expires(client: S3Client, key: str) -> None:
-    client.put(key, body(b"content"), checksum(b"content"), "", Terms(only_if_new=True))
+    client.put(key, body(b"content"), checksum(b"content"), "", PutOptions(only_if_new=True))
     objects = S3Objects(client, BucketAddress(BUCKET), ["videos/"], 60.0)
     address = objects.address("unused", key)
     assert (address.bucket, address.key) == (BUCKET, key)

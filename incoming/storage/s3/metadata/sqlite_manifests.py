@@ -1,4 +1,4 @@
-"""Manifests in a file of this machine: see `notes_file`."""
+"""Manifests in a file of this machine: see `sqlite_file`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 from incoming.storage.s3.part_plan import PartPlan
 
 _SCHEMA: Final = """
@@ -23,10 +23,10 @@ create table if not exists parts (
 """
 
 
-class FileManifests:
+class SqliteManifests:
     """See manifest.Manifests."""
 
-    def __init__(self, file: NotesFile) -> None:
+    def __init__(self, file: SqliteFile) -> None:
         """Adds its tables to the file. Raises StorageFailed."""
         self._file = file
         file.add_tables(_SCHEMA)
@@ -48,13 +48,15 @@ class FileManifests:
         self._file.fence(ticket_id, token)
         return self.read(ticket_id)
 
-    def add(self, ticket_id: str, token: str, parts: Sequence[StoredPart], rest: Rest | None) -> None:
+    def add(
+        self, ticket_id: str, token: str, parts: Sequence[StoredPart], remainder: Remainder | None
+    ) -> None:
         """See Manifests."""
-        self._file.change(ticket_id, token, self._add, ticket_id, parts, rest)
+        self._file.change(ticket_id, token, self._add, ticket_id, parts, remainder)
 
-    def cut(self, ticket_id: str, token: str, part_count: int, rest: Rest | None) -> None:
+    def cut(self, ticket_id: str, token: str, part_count: int, remainder: Remainder | None) -> None:
         """See Manifests."""
-        self._file.change(ticket_id, token, self._cut, ticket_id, part_count, rest)
+        self._file.change(ticket_id, token, self._cut, ticket_id, part_count, remainder)
 
     def replace(self, ticket_id: str, token: str, manifest: Manifest) -> None:
         """See Manifests."""
@@ -81,14 +83,14 @@ class FileManifests:
         row = self._db.execute(query, (ticket_id,)).fetchone()
         if row is None:
             return None
-        key, part_bytes, doubles_every, upload_id, rest, is_complete = row
+        key, part_bytes, doubles_every, upload_id, remainder, is_complete = row
         stored = self._db.execute("select part from parts where ticket_id = ? order by number", (ticket_id,))
         return Manifest(
             key,
             PartPlan(part_bytes, doubles_every),
             upload_id,
             tuple(StoredPart.from_text(part) for (part,) in stored),
-            Rest.from_text(rest) if rest else None,
+            Remainder.from_text(remainder) if remainder else None,
             bool(is_complete),
         )
 
@@ -114,7 +116,7 @@ class FileManifests:
             manifest.plan.part_bytes,
             manifest.plan.doubles_every,
             manifest.upload_id,
-            _text(manifest.rest),
+            _text(manifest.remainder),
             manifest.is_complete,
         )
         self._forget(ticket_id)
@@ -125,22 +127,22 @@ class FileManifests:
         rows = [(ticket_id, part.number, part.to_text()) for part in parts]
         self._db.executemany("insert into parts values (?, ?, ?)", rows)
 
-    def _add(self, ticket_id: str, parts: Sequence[StoredPart], rest: Rest | None) -> None:
+    def _add(self, ticket_id: str, parts: Sequence[StoredPart], remainder: Remainder | None) -> None:
         query = "select coalesce(max(number), 0) from parts where ticket_id = ?"
         (count,) = self._db.execute(query, (ticket_id,)).fetchone()
         new = [part for part in parts if part.number > count]
         if [part.number for part in new] != list(range(count + 1, count + 1 + len(new))):
             raise StorageFailed
         self._insert(ticket_id, new)
-        self._set_rest(ticket_id, rest)
+        self._set_remainder(ticket_id, remainder)
 
-    def _cut(self, ticket_id: str, part_count: int, rest: Rest | None) -> None:
+    def _cut(self, ticket_id: str, part_count: int, remainder: Remainder | None) -> None:
         self._db.execute("delete from parts where ticket_id = ? and number > ?", (ticket_id, part_count))
-        self._set_rest(ticket_id, rest)
+        self._set_remainder(ticket_id, remainder)
 
-    def _set_rest(self, ticket_id: str, rest: Rest | None) -> None:
+    def _set_remainder(self, ticket_id: str, remainder: Remainder | None) -> None:
         changed = self._db.execute(
-            "update manifests set rest = ? where ticket_id = ?", (_text(rest), ticket_id)
+            "update manifests set rest = ? where ticket_id = ?", (_text(remainder), ticket_id)
         )
         if not changed.rowcount:
             raise StorageFailed  # there is no manifest
@@ -155,5 +157,5 @@ class FileManifests:
         self._db.execute("delete from manifests where ticket_id = ?", (ticket_id,))
 
 
-def _text(rest: Rest | None) -> str | None:
-    return rest.to_text() if rest else None
+def _text(remainder: Remainder | None) -> str | None:
+    return remainder.to_text() if remainder else None

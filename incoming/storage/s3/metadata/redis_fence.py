@@ -16,7 +16,7 @@ local token = redis.call('HGET', KEYS[2], 'token')
 if token and token ~= ARGV[1] then return 'taken' end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 'missing' end
 """
-"""KEYS[1] is the hash of the notes, KEYS[2] that of the ticket, ARGV[1] the token of the claim."""
+"""KEYS[1] is the hash of the metadata, KEYS[2] that of the ticket, ARGV[1] the token of the claim."""
 
 
 def change(redis: RedisConnection, script: Script, ticket_id: str, token: str, *arguments: Argument) -> None:

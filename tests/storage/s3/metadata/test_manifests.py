@@ -12,11 +12,11 @@ from incoming.core.errors import StorageFailed
 from incoming.core.redis_keys import ticket_key
 from incoming.runtime.gevent_runtime import GeventRuntime
 from incoming.runtime.redis_connection import RedisConnection
-from incoming.storage.s3.notes.file_manifests import FileManifests
-from incoming.storage.s3.notes.manifest import Manifest, Manifests
-from incoming.storage.s3.notes.notes_file import NotesFile
-from incoming.storage.s3.notes.redis_manifests import RedisManifests
-from tests.storage.s3.notes.manifests_contract import (  # noqa: F401 - it is a test, too
+from incoming.storage.s3.metadata.manifest import Manifest, Manifests
+from incoming.storage.s3.metadata.redis_manifests import RedisManifests
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
+from incoming.storage.s3.metadata.sqlite_manifests import SqliteManifests
+from tests.storage.s3.metadata.manifests_contract import (  # noqa: F401 - it is a test, too
     ID,
     NEW,
     PARTS,
@@ -37,7 +37,7 @@ class TestFileManifests(ManifestsContract):
     @pytest.fixture
     def manifests(self, file: Path) -> Manifests:
         """A new file."""
-        return FileManifests(NotesFile(file, GeventRuntime()))
+        return SqliteManifests(SqliteFile(file, GeventRuntime()))
 
 
 class TestRedisManifests(ManifestsContract):
@@ -56,29 +56,29 @@ class TestRedisManifests(ManifestsContract):
 
 
 def test_the_next_process_finds_what_the_one_before_has_stored(file: Path) -> None:
-    notes = NotesFile(file, GeventRuntime())
-    first = FileManifests(notes)
+    sqlite = SqliteFile(file, GeventRuntime())
+    first = SqliteManifests(sqlite)
     first.begin(ID, NEW)
     first.add(ID, "", PARTS, None)
     known = first.read(ID)
-    assert FileManifests(NotesFile(file, GeventRuntime())).read(ID) == known
-    notes.close()
+    assert SqliteManifests(SqliteFile(file, GeventRuntime())).read(ID) == known
+    sqlite.close()
 
 
 def test_every_change_is_synced(file: Path) -> None:
-    notes = NotesFile(file, GeventRuntime())
+    sqlite = SqliteFile(file, GeventRuntime())
     for pragma, value in (("synchronous", 2), ("journal_mode", "wal")):
-        assert notes.db.execute(f"pragma {pragma}").fetchone() == (value,)
+        assert sqlite.db.execute(f"pragma {pragma}").fetchone() == (value,)
 
 
 def test_a_file_that_can_not_be_used_is_an_error_of_the_storage(file: Path) -> None:
     file.write_bytes(b"not a database" * 1000)
     with pytest.raises(StorageFailed):
-        FileManifests(NotesFile(file, GeventRuntime()))
+        SqliteManifests(SqliteFile(file, GeventRuntime()))
 
 
 def test_a_greenlet_that_is_killed_while_it_waits_leaves_the_file_usable(file: Path) -> None:
-    manifests = FileManifests(NotesFile(file, GeventRuntime()))
+    manifests = SqliteManifests(SqliteFile(file, GeventRuntime()))
     manifests.begin(ID, NEW)
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("begin immediate")  # whoever changes something waits

@@ -1,8 +1,8 @@
-"""Notes of folders in Redis, beside the tickets: for instances on several machines.
+"""States of folders in Redis, next to the tickets: for instances on several machines.
 
-They are fields of the hash that a file has its manifest in: `folder` is the state, `pieces` the number of
-pieces, and each field `b` with the number of a piece has that one and those that were noted with it. Each
-change is a script, which compares the token of the ticket in the same step.
+The hash of a folder has the fields `folder` (its state) and `pieces` (how many there are). The pieces that
+one change has added are in a field of their own: `b`, with the number of the first of them. Each change is a
+script, which compares the token of the ticket in the same step.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from incoming.core.errors import StorageFailed
 from incoming.core.redis_keys import manifest_key
 from incoming.runtime.base import Runtime
 from incoming.runtime.redis_connection import RedisConnection, Script
-from incoming.storage.s3.notes.folder_notes import (
+from incoming.storage.s3.metadata.folder_states import (
     FolderState,
     StoredPiece,
     piece_lines,
@@ -22,7 +22,7 @@ from incoming.storage.s3.notes.folder_notes import (
     read_state,
     state_text,
 )
-from incoming.storage.s3.notes.redis_fence import FENCED, change
+from incoming.storage.s3.metadata.redis_fence import FENCED, change
 
 _BEGIN: Final = Script("""
 if redis.call('EXISTS', KEYS[1]) == 0 then redis.call('HSET', KEYS[1], 'folder', ARGV[1], 'pieces', 0) end
@@ -58,50 +58,50 @@ return 'done'
 )
 
 
-class RedisFolderNotes:
-    """See folder_notes.FolderNotes. The fence is the token of the ticket, which each claim replaces."""
+class RedisFolderStates:
+    """See folder_states.FolderStates. The fence is the token of the ticket, which each claim replaces."""
 
     def __init__(self, redis: RedisConnection, runtime: Runtime) -> None:
         self._redis = redis
         self._runtime = runtime
 
     def read(self, ticket_id: str) -> FolderState | None:
-        """See FolderNotes."""
+        """See FolderStates."""
         return _state(self._redis.read("HGET", manifest_key(ticket_id), "folder"))
 
     def states(self, ticket_ids: Sequence[str]) -> dict[str, FolderState | None]:
-        """See FolderNotes."""
+        """See FolderStates."""
         replies = self._redis.read_all([("HGET", manifest_key(one), "folder") for one in ticket_ids])
         return {ticket_id: _state(reply) for ticket_id, reply in zip(ticket_ids, replies, strict=True)}
 
     def pieces(self, ticket_id: str) -> list[StoredPiece]:
-        """See FolderNotes."""
+        """See FolderStates."""
         reply = self._redis.read("HGETALL", manifest_key(ticket_id))
         fields = dict(zip(reply[::2], reply[1::2], strict=True))
         firsts = sorted(int(name[1:]) for name in fields if name[:1] == b"b")
         return self._runtime.in_pool(read_pieces, [fields[b"b%d" % first] for first in firsts])
 
     def begin(self, ticket_id: str, state: FolderState) -> FolderState:
-        """See FolderNotes."""
+        """See FolderStates."""
         reply = self._redis.run(_BEGIN, [manifest_key(ticket_id)], [state_text(state)], repeat=True)
         if reply is None:
             raise StorageFailed
         return read_state(reply)
 
     def fence(self, ticket_id: str, token: str) -> FolderState | None:
-        """See FolderNotes. The claim has put its token into the ticket already."""
+        """See FolderStates. The claim has put its token into the ticket already."""
         return self.read(ticket_id)
 
     def add(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._change(ticket_id, token, state, pieces, cuts=False)
 
     def replace(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._change(ticket_id, token, state, pieces, cuts=True)
 
     def forget(self, ticket_id: str) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._redis.read("DEL", manifest_key(ticket_id))
 
     def _change(

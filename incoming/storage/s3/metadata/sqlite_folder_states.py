@@ -1,4 +1,4 @@
-"""Notes of folders in the file of this machine that also has the manifests: see `file_manifests`."""
+"""States of folders in the file of this machine that also has the manifests: see `sqlite_file`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from incoming.core.errors import StorageFailed
-from incoming.storage.s3.notes.folder_notes import (
+from incoming.storage.s3.metadata.folder_states import (
     FolderState,
     StoredPiece,
     piece_lines,
@@ -15,7 +15,7 @@ from incoming.storage.s3.notes.folder_notes import (
     read_state,
     state_text,
 )
-from incoming.storage.s3.notes.notes_file import NotesFile
+from incoming.storage.s3.metadata.sqlite_file import SqliteFile
 
 SCHEMA: Final = """
 create table if not exists folders (
@@ -27,45 +27,45 @@ create table if not exists folder_pieces (
 """
 
 
-class FileFolderNotes:
-    """See folder_notes.FolderNotes."""
+class SqliteFolderStates:
+    """See folder_states.FolderStates."""
 
-    def __init__(self, file: NotesFile) -> None:
+    def __init__(self, file: SqliteFile) -> None:
         """Adds its tables to the file. Raises StorageFailed."""
         self._file = file
         file.add_tables(SCHEMA)
 
     def read(self, ticket_id: str) -> FolderState | None:
-        """See FolderNotes."""
+        """See FolderStates."""
         return self._file.do(self._read, ticket_id)
 
     def states(self, ticket_ids: Sequence[str]) -> dict[str, FolderState | None]:
-        """See FolderNotes."""
+        """See FolderStates."""
         return self._file.do(lambda: {ticket_id: self._read(ticket_id) for ticket_id in ticket_ids})
 
     def pieces(self, ticket_id: str) -> list[StoredPiece]:
-        """See FolderNotes."""
+        """See FolderStates."""
         return self._file.do(self._pieces, ticket_id)
 
     def begin(self, ticket_id: str, state: FolderState) -> FolderState:
-        """See FolderNotes."""
+        """See FolderStates."""
         return self._file.do(self._begin, ticket_id, state)
 
     def fence(self, ticket_id: str, token: str) -> FolderState | None:
-        """See FolderNotes. Claims end with the process, so the fence is in its memory."""
+        """See FolderStates. Claims end with the process, so the fence is in its memory."""
         self._file.fence(ticket_id, token)
         return self.read(ticket_id)
 
     def add(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._file.change(ticket_id, token, self._add, ticket_id, state, pieces)
 
     def replace(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._file.change(ticket_id, token, self._replace, ticket_id, state, pieces)
 
     def forget(self, ticket_id: str) -> None:
-        """See FolderNotes."""
+        """See FolderStates."""
         self._file.unfence(ticket_id)
         self._file.do(self._forget, ticket_id)
 

@@ -27,7 +27,7 @@ def _sqlite_errors() -> Iterator[None]:
         raise StorageFailed from exc
 
 
-class NotesFile:
+class SqliteFile:
     """An open file. A change by another claim than the newest one raises TakenOver."""
 
     def __init__(self, file: Path, runtime: Runtime) -> None:

@@ -1,4 +1,4 @@
-"""Manifests in Redis, beside the tickets: for instances on several machines.
+"""Manifests in Redis, next to the tickets: for instances on several machines.
 
 The hash of a manifest has the fields `about` (key, plan, upload id), `complete`, `rest`, `count` and, for
 each part, `p` with its number. Each change is a script, which compares the token of the ticket in the same
@@ -14,8 +14,8 @@ from typing import Any, Final
 from incoming.core.errors import StorageFailed
 from incoming.core.redis_keys import manifest_key
 from incoming.runtime.redis_connection import RedisConnection, Script
-from incoming.storage.s3.notes.manifest import Manifest, Rest, StoredPart
-from incoming.storage.s3.notes.redis_fence import FENCED, change
+from incoming.storage.s3.metadata.manifest import Manifest, Remainder, StoredPart
+from incoming.storage.s3.metadata.redis_fence import FENCED, change
 from incoming.storage.s3.part_plan import PartPlan
 
 _SET_REST: Final = """
@@ -77,7 +77,7 @@ for _, key in ipairs(KEYS) do
 end
 return found
 """)
-"""For each manifest what tells its size: the plan, the last part and the rest."""
+"""For each manifest what tells its size: the plan, the last part and the remainder."""
 _SET_COMPLETE: Final = Script(
     f"""{FENCED}
 redis.call('HSET', KEYS[1], 'complete', 1)
@@ -116,14 +116,16 @@ class RedisManifests:
         """See Manifests. The claim has put its token into the ticket already."""
         return self.read(ticket_id)
 
-    def add(self, ticket_id: str, token: str, parts: Sequence[StoredPart], rest: Rest | None) -> None:
+    def add(
+        self, ticket_id: str, token: str, parts: Sequence[StoredPart], remainder: Remainder | None
+    ) -> None:
         """See Manifests."""
         first = parts[0].number if parts else 0
-        self._change(_ADD, ticket_id, token, _text(rest), first, *(part.to_text() for part in parts))
+        self._change(_ADD, ticket_id, token, _text(remainder), first, *(part.to_text() for part in parts))
 
-    def cut(self, ticket_id: str, token: str, part_count: int, rest: Rest | None) -> None:
+    def cut(self, ticket_id: str, token: str, part_count: int, remainder: Remainder | None) -> None:
         """See Manifests."""
-        self._change(_CUT, ticket_id, token, _text(rest), part_count)
+        self._change(_CUT, ticket_id, token, _text(remainder), part_count)
 
     def replace(self, ticket_id: str, token: str, manifest: Manifest) -> None:
         """See Manifests."""
@@ -146,7 +148,7 @@ def _arguments(manifest: Manifest) -> list[str | int]:
     plan = manifest.plan
     about = json.dumps([manifest.key, plan.part_bytes, plan.doubles_every, manifest.upload_id])
     parts = [part.to_text() for part in manifest.parts]
-    return [about, int(manifest.is_complete), _text(manifest.rest), *parts]
+    return [about, int(manifest.is_complete), _text(manifest.remainder), *parts]
 
 
 def _manifest(reply: Any) -> Manifest | None:
@@ -155,29 +157,29 @@ def _manifest(reply: Any) -> Manifest | None:
     if not fields:
         return None
     key, part_bytes, doubles_every, upload_id = json.loads(fields[b"about"])
-    rest = fields.get(b"rest")
+    remainder = fields.get(b"rest")
     names = [b"p%d" % number for number in range(1, int(fields[b"count"]) + 1)]
     return Manifest(
         key,
         PartPlan(part_bytes, doubles_every),
         upload_id,
         tuple(StoredPart.from_text(fields[name]) for name in names),
-        Rest.from_text(rest) if rest else None,
+        Remainder.from_text(remainder) if remainder else None,
         fields[b"complete"] == b"1",
     )
 
 
-def _size(about: bytes, last_part: bytes, rest: bytes) -> int | None:
+def _size(about: bytes, last_part: bytes, remainder: bytes) -> int | None:
     """Returns how many bytes a manifest has. All parts but the last one are as long as the plan says."""
     if not about:
         return None
     _, part_bytes, doubles_every, _ = json.loads(about)
-    size_bytes = Rest.from_text(rest).size_bytes if rest else 0
+    size_bytes = Remainder.from_text(remainder).size_bytes if remainder else 0
     if last_part:
         last = StoredPart.from_text(last_part)
         size_bytes += PartPlan(part_bytes, doubles_every).start(last.number) + last.size_bytes
     return size_bytes
 
 
-def _text(rest: Rest | None) -> str:
-    return rest.to_text() if rest else ""
+def _text(remainder: Remainder | None) -> str:
+    return remainder.to_text() if remainder else ""

@@ -44,7 +44,7 @@ class StoredPart:
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class Remainder:
     """The beginning of the part after the last one, in an object of its own."""
 
     key: str
@@ -60,8 +60,8 @@ class Rest:
         return json.dumps([self.key, self.number, self.size_bytes, self.crc32c, self.head_crc32c])
 
     @classmethod
-    def from_text(cls, text: str | bytes) -> Rest:
-        """Returns the rest of `to_text`."""
+    def from_text(cls, text: str | bytes) -> Remainder:
+        """Returns the remainder of `to_text`."""
         key, number, size_bytes, crc32c, head_crc32c = json.loads(text)
         return cls(key, number, size_bytes, crc32c, head_crc32c)
 
@@ -76,14 +76,14 @@ class Manifest:
     """The multipart upload; empty until its first part is stored."""
     parts: tuple[StoredPart, ...] = ()
     """In order, from number 1 on, without a gap."""
-    rest: Rest | None = None
+    remainder: Remainder | None = None
     is_complete: bool = False
     """Whether the object has its name, and nothing is missing from it."""
 
     @property
-    def pieces(self) -> tuple[StoredPart | Rest, ...]:
-        """The parts, and then the rest, if there is one."""
-        return (*self.parts, self.rest) if self.rest else self.parts
+    def pieces(self) -> tuple[StoredPart | Remainder, ...]:
+        """The parts, and then the remainder, if there is one."""
+        return (*self.parts, self.remainder) if self.remainder else self.parts
 
     @property
     def size_bytes(self) -> int:
@@ -109,9 +109,9 @@ class Manifest:
             start += piece.size_bytes
         return found
 
-    def cut(self, part_count: int, rest: Rest | None) -> Manifest:
-        """Returns the manifest with its first `part_count` parts only, and with this rest."""
-        return replace(self, parts=self.parts[:part_count], rest=rest)
+    def cut(self, part_count: int, remainder: Remainder | None) -> Manifest:
+        """Returns the manifest with its first `part_count` parts only, and with this remainder."""
+        return replace(self, parts=self.parts[:part_count], remainder=remainder)
 
 
 def behind(before: Checkpoint, crc32c: int, size_bytes: int) -> Checkpoint:
@@ -144,20 +144,22 @@ class Manifests(Protocol):
     def fence(self, ticket_id: str, token: str) -> Manifest | None:
         """From now on only the claim with this token may change the manifest. Returns what is there."""
 
-    def add(self, ticket_id: str, token: str, parts: Sequence[StoredPart], rest: Rest | None) -> None:
-        """Appends parts, and replaces the rest, in one step. Parts that are there already are skipped.
+    def add(
+        self, ticket_id: str, token: str, parts: Sequence[StoredPart], remainder: Remainder | None
+    ) -> None:
+        """Appends parts, and replaces the remainder, in one step. Parts that are there already are skipped.
 
         Raises StorageFailed if there would be a gap, or if there is no manifest.
         """
 
-    def cut(self, ticket_id: str, token: str, part_count: int, rest: Rest | None) -> None:
-        """Removes all parts but the first `part_count`, and replaces the rest, in one step."""
+    def cut(self, ticket_id: str, token: str, part_count: int, remainder: Remainder | None) -> None:
+        """Removes all parts but the first `part_count`, and replaces the remainder, in one step."""
 
     def replace(self, ticket_id: str, token: str, manifest: Manifest) -> None:
         """Replaces the whole manifest, in one step. Raises StorageFailed if there is none."""
 
     def set_complete(self, ticket_id: str, token: str) -> None:
-        """The object has its name. It has no rest any more."""
+        """The object has its name. It has no remainder any more."""
 
     def forget(self, ticket_id: str) -> None:
         """Removes the manifest, if there is one."""

@@ -11,19 +11,19 @@ from __future__ import annotations
 from collections import deque
 from typing import Final
 
-STANDSTILL_S: Final = 0.2
+IDLE_S: Final = 0.2
 """After this time without new bytes, what the client has sent is stored."""
 WAITING_S: Final = 0.05
 """The same for a client that is known to wait."""
 SLOW_S: Final = 1.0
 """The same for a client that sends without waiting."""
-OLDEST_S: Final = 5.0
+MAX_WAIT_S: Final = 5.0
 """While the store answers, no byte waits longer than this for its acknowledgement."""
 ANSWERED_S: Final = 0.25
 """A client that has waited sends again within this time."""
 
 
-class Standstill:
+class FlushTimer:
     """When bytes came, and whether they have waited long enough."""
 
     def __init__(self) -> None:
@@ -31,7 +31,7 @@ class Standstill:
 
     def restart(self) -> None:
         """Nothing waits any more, and another client may come."""
-        self.limit_s = STANDSTILL_S
+        self.limit_s = IDLE_S
         self._came_at_s = 0.0
         self._pieces = 0
         self._acknowledged_at_s: float | None = None
@@ -51,7 +51,7 @@ class Standstill:
         """Everything that has come is durable."""
         self._acknowledged_at_s = now_s
 
-    def lasts_s(self, now_s: float) -> float:
+    def idle_s(self, now_s: float) -> float:
         """Returns for how long nothing has come."""
         return now_s - self._came_at_s
 
@@ -62,4 +62,4 @@ class Standstill:
         if taken_bytes > durable_offset and (not self._marks or self._marks[-1][0] < taken_bytes):
             self._marks.append((taken_bytes, now_s))
         oldest_s = now_s - self._marks[0][1] if self._marks else 0.0
-        return self.lasts_s(now_s) >= self.limit_s or oldest_s >= OLDEST_S
+        return self.idle_s(now_s) >= self.limit_s or oldest_s >= MAX_WAIT_S

@@ -1,4 +1,4 @@
-"""What is noted of a folder on its way to S3, and the seam to where that is kept.
+"""What is noted of a folder on its way to S3, and the interface of what keeps it.
 
 The state is small, and is replaced with each change. The pieces that are stored are a list that only grows,
 unless the folder is truncated. So a change costs the same for ten files and for a hundred thousand.
@@ -12,7 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from incoming.core.checkpoints import Checkpoint
-from incoming.storage.s3.notes.manifest import Rest, behind
+from incoming.storage.s3.metadata.manifest import Remainder, behind
 
 
 class StoredPiece(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -30,8 +30,8 @@ class StoredPiece(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Of the file that ends with this piece, in hexadecimal digits, if that is known."""
 
 
-class FolderState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a folder is stored."""
+class FolderState(msgspec.Struct, frozen=True, omit_defaults=True, rename={"remainder": "rest"}):
+    """How far a folder is stored. `rest` is what stored states call the remainder."""
 
     key: str
     """The keys of all files begin with this and a slash."""
@@ -47,7 +47,7 @@ class FolderState(msgspec.Struct, frozen=True, omit_defaults=True):
     """The object with the head of the stream, once that is stored."""
     head_bytes: int = 0
     """How long the head is, once that is known."""
-    rest: Rest | None = None
+    remainder: Remainder | None = None
     """The beginning of the piece behind the last one."""
     uploads: dict[int, str] = {}
     """The multipart uploads of large files that have no object yet, by the index of their entry."""
@@ -65,20 +65,20 @@ class FolderState(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def size_bytes(self) -> int:
         """How many bytes of the stream are stored."""
-        return self.end_bytes + (self.rest.size_bytes if self.rest else 0)
+        return self.end_bytes + (self.remainder.size_bytes if self.remainder else 0)
 
     @property
     def checkpoint(self) -> Checkpoint:
         """The length and the CRC-32C of all stored bytes."""
         end = Checkpoint(self.end_bytes, self.crc32c)
-        return behind(end, self.rest.crc32c, self.rest.size_bytes) if self.rest else end
+        return behind(end, self.remainder.crc32c, self.remainder.size_bytes) if self.remainder else end
 
 
-class FolderNotes(Protocol):
-    """Where the notes of folders are kept, by ticket id.
+class FolderStates(Protocol):
+    """What keeps the states and the pieces of folders, by ticket id.
 
-    Every method may raise StorageFailed. Then it is unknown whether the notes were changed. Each change may
-    be repeated: the second time it changes nothing. A change by another claim than the newest one raises
+    Every method may raise StorageFailed. Then it is unknown whether anything was changed. Each change may be
+    repeated: the second time it changes nothing. A change by another claim than the newest one raises
     TakenOver.
     """
 
@@ -95,19 +95,19 @@ class FolderNotes(Protocol):
         """Stores the first state of a folder. The first one counts: returns that."""
 
     def fence(self, ticket_id: str, token: str) -> FolderState | None:
-        """From now on only the claim with this token may change the notes. Returns the state."""
+        """From now on only the claim with this token may change anything. Returns the state."""
 
     def add(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
         """Replaces the state, and appends the pieces that it counts at its end, in one step.
 
-        Raises StorageFailed if there would be a gap, or if there are no notes.
+        Raises StorageFailed if there would be a gap, or if there is no state.
         """
 
     def replace(self, ticket_id: str, token: str, state: FolderState, pieces: Sequence[StoredPiece]) -> None:
         """Like `add`, after it has removed all pieces but those that the state counts in front of these."""
 
     def forget(self, ticket_id: str) -> None:
-        """Removes the notes, if there are any."""
+        """Removes all of a folder, if there is anything."""
 
 
 _STATES: Final = msgspec.json.Decoder(FolderState)

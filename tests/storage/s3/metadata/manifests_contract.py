@@ -10,13 +10,13 @@ import pytest
 
 from incoming.core.checksum import checksum
 from incoming.core.errors import StorageFailed, TakenOver
-from incoming.storage.s3.notes.manifest import Manifest, Manifests, Rest, StoredPart
+from incoming.storage.s3.metadata.manifest import Manifest, Manifests, Remainder, StoredPart
 from incoming.storage.s3.part_plan import PartPlan
 
 ID: Final = "2b1c5a06-3c5d-4a57-9f43-0d1f9a3f7c11"
 NEW: Final = Manifest("in/ID", PartPlan(1000, 1000))
 PARTS: Final = tuple(StoredPart(number, f'"e{number}"', 1000, number, number + 1) for number in range(1, 5))
-REST: Final = Rest("in/rest/ID/a-1", 3, 300, 7, 8)
+REMAINDER: Final = Remainder("in/rest/ID/a-1", 3, 300, 7, 8)
 
 
 class ManifestsContract:
@@ -49,17 +49,17 @@ class ManifestsContract:
 
     def test_parts_are_appended_and_the_rest_is_replaced(self, begun: Manifests) -> None:
         begun.add(ID, "token", PARTS[:2], None)
-        begun.add(ID, "token", (), REST)
-        assert begun.read(ID) == replace(NEW, parts=PARTS[:2], rest=REST)
+        begun.add(ID, "token", (), REMAINDER)
+        assert begun.read(ID) == replace(NEW, parts=PARTS[:2], remainder=REMAINDER)
         begun.add(ID, "token", PARTS[2:], None)
         assert begun.read(ID) == replace(NEW, parts=PARTS)
 
     def test_sizes_are_those_of_whole_manifests(self, begun: Manifests) -> None:
         assert begun.sizes([]) == {}
         assert begun.sizes([ID, "unknown"]) == {ID: 0, "unknown": None}
-        begun.add(ID, "token", (), replace(REST, number=1))
+        begun.add(ID, "token", (), replace(REMAINDER, number=1))
         assert begun.sizes([ID]) == {ID: 300}
-        begun.add(ID, "token", PARTS[:2], REST)
+        begun.add(ID, "token", PARTS[:2], REMAINDER)
         assert begun.sizes([ID]) == {ID: 2300}
         short = replace(PARTS[2], size_bytes=10)
         begun.add(ID, "token", (short,), None)
@@ -67,8 +67,8 @@ class ManifestsContract:
 
     def test_a_change_may_be_repeated(self, begun: Manifests) -> None:
         for _ in range(2):
-            begun.add(ID, "token", PARTS[:2], REST)
-            assert begun.read(ID) == replace(NEW, parts=PARTS[:2], rest=REST)
+            begun.add(ID, "token", PARTS[:2], REMAINDER)
+            assert begun.read(ID) == replace(NEW, parts=PARTS[:2], remainder=REMAINDER)
         begun.add(ID, "token", PARTS[1:3], None)
         assert begun.read(ID) == replace(NEW, parts=PARTS[:3])
         for _ in range(2):
@@ -78,7 +78,7 @@ class ManifestsContract:
     def test_a_gap_is_refused_and_changes_nothing(self, begun: Manifests) -> None:
         begun.add(ID, "token", PARTS[:1], None)
         with pytest.raises(StorageFailed):
-            begun.add(ID, "token", PARTS[2:], REST)
+            begun.add(ID, "token", PARTS[2:], REMAINDER)
         assert begun.read(ID) == replace(NEW, parts=PARTS[:1])
 
     def test_nothing_is_added_to_what_is_not_there(self, manifests: Manifests) -> None:
@@ -89,16 +89,18 @@ class ManifestsContract:
         assert manifests.read(ID) is None
 
     @pytest.mark.parametrize("count", [0, 2, 4])
-    @pytest.mark.parametrize("rest", [None, REST])
-    def test_a_cut_keeps_the_first_parts(self, begun: Manifests, count: int, rest: Rest | None) -> None:
+    @pytest.mark.parametrize("remainder", [None, REMAINDER])
+    def test_a_cut_keeps_the_first_parts(
+        self, begun: Manifests, count: int, remainder: Remainder | None
+    ) -> None:
         begun.add(ID, "token", PARTS, None)
-        begun.cut(ID, "token", count, rest)
-        assert begun.read(ID) == replace(NEW, parts=PARTS[:count], rest=rest)
+        begun.cut(ID, "token", count, remainder)
+        assert begun.read(ID) == replace(NEW, parts=PARTS[:count], remainder=remainder)
 
     def test_a_manifest_can_be_replaced_as_a_whole(self, begun: Manifests) -> None:
-        begun.add(ID, "token", PARTS, REST)
+        begun.add(ID, "token", PARTS, REMAINDER)
         for new in (
-            replace(NEW, upload_id="u", parts=PARTS[:3], rest=REST),
+            replace(NEW, upload_id="u", parts=PARTS[:3], remainder=REMAINDER),
             replace(NEW, upload_id="v", is_complete=True),
             replace(NEW, parts=PARTS),
         ):
@@ -106,12 +108,12 @@ class ManifestsContract:
             assert begun.read(ID) == new
 
     def test_a_file_that_is_complete_has_no_rest(self, begun: Manifests) -> None:
-        begun.add(ID, "token", PARTS[:2], REST)
+        begun.add(ID, "token", PARTS[:2], REMAINDER)
         begun.set_complete(ID, "token")
         assert begun.read(ID) == replace(NEW, parts=PARTS[:2], is_complete=True)
 
     def test_a_claim_before_the_newest_changes_nothing(self, begun: Manifests) -> None:
-        begun.add(ID, "token", PARTS[:2], REST)
+        begun.add(ID, "token", PARTS[:2], REMAINDER)
         known = begun.read(ID)
         assert self.claim(begun, "newer") == known
         changes: list[Callable[[], None]] = [
@@ -127,7 +129,7 @@ class ManifestsContract:
         begun.add(ID, "newer", PARTS[2:], None)
 
     def test_what_is_forgotten_is_gone(self, begun: Manifests) -> None:
-        begun.add(ID, "token", PARTS, REST)
+        begun.add(ID, "token", PARTS, REMAINDER)
         begun.forget(ID)
         begun.forget(ID)
         assert begun.read(ID) is None
@@ -148,7 +150,7 @@ def test_a_manifest_knows_the_checksum_of_everything_and_of_each_beginning() -> 
     pieces = [content[:100_000], content[100_000:200_000], content[200_000:]]
     sums = [(len(piece), checksum(piece), checksum(piece[:65_536])) for piece in pieces]
     parts = (StoredPart(1, "", *sums[0]), StoredPart(2, "", *sums[1]))
-    manifest = Manifest("k", PartPlan(100_000), parts=parts, rest=Rest("r", 3, *sums[2]))
+    manifest = Manifest("k", PartPlan(100_000), parts=parts, remainder=Remainder("r", 3, *sums[2]))
     assert manifest.checkpoint == (len(content), checksum(content))
     for start, end, crc in manifest.samples:
         assert crc == checksum(content[start:end])
