@@ -45,11 +45,9 @@ from incoming.core.file_name import bare_file_name
 from incoming.core.lifecycle import (
     CALLED_OFF,
     RECEIVING,
-    BeginUnchecked,
     Cancel,
     Claim,
     Complete,
-    EndUnchecked,
     Expire,
     FoundIncomplete,
     LeaveOut,
@@ -80,6 +78,7 @@ from incoming.uploads.parts import PartUploads
 from incoming.uploads.power_cut_check import PowerCutCheck, UnsyncedFiles
 from incoming.uploads.refusals import Refusals
 from incoming.uploads.retry_queue import RetryQueue
+from incoming.uploads.unchecked_bytes import UncheckedBytes
 
 log = logging.getLogger(__name__)
 
@@ -109,6 +108,7 @@ class Uploads:
         self.claims = Claims(context)
         self.admission = Admission(context, self.claims.is_sending, on_durable=self.claims.durable)
         self._integrity = Integrity(context)
+        self._unchecked = UncheckedBytes(context, self.claims, self.admission, self._integrity)
         self._checkpoint_locks = KeyedLocks[str](context.runtime.lock)
         """Keeps a checkpoint of bytes from being journaled after they were left out."""
         self.retry_queue = RetryQueue()
@@ -705,68 +705,17 @@ class Uploads:
             return True
         return stored_crc == checksum(data)
 
-    # --- unchecked bytes ----------------------------------------------------------------------
-
     def begin_unchecked(self, claim: ClaimedUpload) -> None:
-        """Begins a range of unchecked bytes, whose checksum comes after them.
-
-        Until `accept_unchecked` or `discard_unchecked`, they count as not stored for everybody, and the next
-        claim discards them. Raises why the claim was lost, WrongState while bytes are
-        unchecked already, StorageFull, StorageFailed.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-            event = BeginUnchecked(writer.taken_bytes)
-            claim.ticket = self._marked(claim, event)
-            writer.begin_unchecked()
-            self._integrity.begin_unchecked(claim.ticket.id)
-
-    def _marked(self, claim: ClaimedUpload, event: BeginUnchecked | EndUnchecked) -> Ticket:
-        """Returns the claim's ticket after this event.
-
-        Nobody else need know of the mark where no unchecked byte becomes durable.
-        """
-        if self._storages.of(claim.ticket).keeps_unchecked_apart:
-            return claim.ticket.apply(event, self.context.clock.now_s())
-        return self._registry.change(claim.ticket.id, event, claim.token)
+        """See UncheckedBytes.begin."""
+        self._unchecked.begin(claim)
 
     def accept_unchecked(self, claim: ClaimedUpload) -> None:
-        """The unchecked bytes agree with their checksum: they are stored like all others.
-
-        Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then they
-        are still unchecked.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-        if claim.ticket.checked_bytes is not None:
-            writer.accept_unchecked()  # without the lock: a newer claim need not wait for it
-        with self.claims.lock(claim.ticket.id):
-            claim.check()
-            if claim.ticket.checked_bytes is not None:
-                checkpoint = self._integrity.unchecked_checkpoint(claim.ticket.id)
-                claim.ticket = self._marked(claim, EndUnchecked(checkpoint))
-                self._integrity.accept_unchecked(claim.ticket.id)
-            claim.update_offsets(writer)
+        """See UncheckedBytes.accept."""
+        self._unchecked.accept(claim)
 
     def discard_unchecked(self, claim: ClaimedUpload) -> None:
-        """Discards the unchecked bytes. The next chunk goes to `claim.taken_bytes`.
-
-        Does nothing when there are none. Raises why the claim was lost; StorageFull, StorageFailed: then the
-        claim is lost for the same reason, and the next one discards them.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-            if claim.ticket.checked_bytes is not None:
-                try:
-                    self._cut_unchecked(claim.ticket, live)
-                    claim.ticket = self._marked(claim, EndUnchecked())
-                except IncomingError as exc:
-                    claim.lost = claim.lost or exc  # its client may not send more after an old mark
-                    raise
-            claim.update_offsets(writer)
+        """See UncheckedBytes.discard."""
+        self._unchecked.discard(claim)
 
     def set_length(self, claim: ClaimedUpload, length_bytes: int) -> None:
         """Sets the length of an upload that was claimed without one. It may be repeated.
@@ -1178,7 +1127,7 @@ class Uploads:
             if ticket.checked_bytes is not None or right_bytes < writer.taken_bytes:
                 if live.holder:  # its next chunk would have another offset
                     self.claims.hand_to(live, None, Interrupted(TakenOver()))
-                self._cut_unchecked(ticket, live)
+                self._unchecked.cut(ticket, live)
             stored_bytes = writer.durable_offset
             right_bytes = self.power_cut_check.apply(ticket, writer, proves)
         except IncomingError:
@@ -1188,22 +1137,6 @@ class Uploads:
         if writer.durable_offset < stored_bytes:
             self.admission.reserve(ticket, writer)  # what was cut off is still to come
         return right_bytes
-
-    def _cut_unchecked(self, ticket: Ticket, live: LiveUpload) -> None:
-        """Cuts the file off at the mark, which the journal still has. Raises StorageFull, StorageFailed.
-
-        A kill may also have left bytes of a claim that the journal has not: all of them are cut off.
-        """
-        writer, checked_bytes = live.require_writer(), ticket.checked_bytes
-        if checked_bytes is None:
-            checked_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
-        discarded_bytes = writer.taken_bytes - checked_bytes
-        if discarded_bytes > 0 or self._storages.of(ticket).keeps_unchecked_apart:
-            about = ticket.for_log(discarded_bytes=discarded_bytes)
-            writer.truncate(checked_bytes)
-            self.admission.reserve(ticket, writer)  # they are still to come
-            log.info("upload %(ticket)s: discarded %(discarded_bytes)d unchecked bytes", about)
-        self._integrity.discard_unchecked(ticket, writer.taken_bytes)
 
     def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
         """Returns the claim with what the service adds to it."""
