@@ -42,6 +42,8 @@ RECEIVING: Final = frozenset({State.ISSUED, State.UPLOADING, State.PAUSED})
 """Bytes may still come."""
 ARRIVED: Final = frozenset({State.HANDING_OVER, State.WAITING, State.FINISHED, State.FAILED})
 """All bytes have come."""
+HAS_FILE: Final = ARRIVED - {State.FINISHED}
+"""The file is there, and its app has not finished with it."""
 CALLED_OFF: Final = frozenset({State.CANCELLED, State.EXPIRED})
 """Ended without a handover; the app is told, unless it was the app's own doing."""
 ENDED: Final = CALLED_OFF | {State.FINISHED}

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from itertools import takewhile
-from typing import Final, cast
+from typing import Final
 
 from incoming.core.backend_requests import NewUpload
 from incoming.core.bounds import MAX_UPLOAD_METADATA_BYTES
@@ -31,7 +31,6 @@ from incoming.core.errors import (
     LengthMismatch,
     Stopping,
     StorageFailed,
-    StorageFull,
     StorageLost,
     TakenOver,
     UnknownTicket,
@@ -44,13 +43,13 @@ from incoming.core.errors import (
 from incoming.core.file_name import bare_file_name
 from incoming.core.lifecycle import (
     CALLED_OFF,
+    HAS_FILE,
     RECEIVING,
     Cancel,
     Claim,
     Complete,
     Expire,
     FoundIncomplete,
-    LeaveOut,
     Proved,
     Record,
     Release,
@@ -65,14 +64,15 @@ from incoming.core.progress import Progress
 from incoming.core.resume_check import Ranges, split_range
 from incoming.core.ticket import IllegalTransition, Ticket
 from incoming.registry import NewsListener
-from incoming.runtime.keyed_locks import KeyedLocks
-from incoming.storage import FolderWriter, Writer
+from incoming.storage import Writer
 from incoming.uploads.admission import NO_LIMIT_BYTES, Admission
 from incoming.uploads.assemblies import Assemblies
+from incoming.uploads.checkpointer import Checkpointer
 from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, PendingClaim, new_token
 from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep, stored_checksum
+from incoming.uploads.left_out_files import LeftOutFiles
 from incoming.uploads.outbox import Outbox, failure
 from incoming.uploads.parts import PartUploads
 from incoming.uploads.power_cut_check import PowerCutCheck, UnsyncedFiles
@@ -86,7 +86,6 @@ NOT_PROVED: Final = "The client has not shown yet that it has the same file."
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "This upload has no object in S3."
-HAS_FILE: Final = frozenset((State.HANDING_OVER, State.WAITING, State.FAILED))
 PATH_CHARS: Final = 500
 """How much of a path the reason of a refusal shows."""
 SWEEP: Final = "sweep"
@@ -109,11 +108,13 @@ class Uploads:
         self.admission = Admission(context, self.claims.is_sending, on_durable=self.claims.durable)
         self._integrity = Integrity(context)
         self._unchecked = UncheckedBytes(context, self.claims, self.admission, self._integrity)
-        self._checkpoint_locks = KeyedLocks[str](context.runtime.lock)
-        """Keeps a checkpoint of bytes from being journaled after they were left out."""
         self.retry_queue = RetryQueue()
         self.deletion = Deletion(context, self.retry_queue)
         self.power_cut_check = PowerCutCheck(context, self._integrity)
+        self._checkpointer = Checkpointer(context, self._integrity, self.power_cut_check)
+        self._left_out = LeftOutFiles(
+            context, self.claims, self.admission, self._integrity, self._checkpointer
+        )
         self.unsynced = UnsyncedFiles(context)
         self.outbox = Outbox(context, self.claims.tell, self.deletion, self.unsynced, self.refusals)
         self.parts = PartUploads(
@@ -311,7 +312,7 @@ class Uploads:
                 window_bytes=storage.window_bytes,
                 stores_later=storage.stores_later,
             )
-            claimed.left_out = self._left_out(ticket, live)
+            claimed.left_out = self._left_out.of(ticket, live)
             claimed.is_kept = lambda: self._registry.is_kept(ticket_id)
             claimed.on_lost = lambda: self._runtime.spawn(self.release, claimed)
             if live.writer:
@@ -496,7 +497,7 @@ class Uploads:
         if claim.compare[agree][0] >= claim.right_bytes:
             self._cut_off_what_is_lost(claim, claim.compare[agree][0])
             raise BytesLost
-        self._take_back(claim)
+        self._left_out.take_back(claim)
         if self._integrity.is_suspect(ticket.id):
             self._discard_all(claim, "it contained pieces of two files")
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
@@ -567,95 +568,8 @@ class Uploads:
         return claim.pace.delay_s(size_bytes, self._runtime.now_s())
 
     def leave_out(self, claim: ClaimedUpload, index: int) -> None:
-        """Leaves a file of a folder out, by its number in the list: its client can't read it any more.
-
-        From now on the stream has zeros in its place. `claim.acknowledged_bytes` is then after them. All
-        bytes that its client has sent are stored.
-
-        A client that has still to prove that it has the same folder may leave out only a file that is stored
-        in part: it can't read the file any more, so it could never prove it. This becomes final once the
-        client has proved the other bytes. If the proof fails, or the client goes before, it is taken back: a
-        client with another folder leaves out nothing.
-
-        Raises why the claim was lost, StorageFull, StorageFailed; BadParameter if the next byte belongs to
-        another file.
-        """
-        ticket = claim.ticket
-        start, end = self._range_of(claim, index)
-        is_early = bool(claim.compare) and not claim.is_same
-        if is_early and not start < claim.taken_bytes < end:
-            raise BadParameter("Index", "may name only a file that is stored in part, before the comparison")
-        storage, stored_crc = self._storages.of(ticket), 0
-        if storage.checksums is None:  # which needs no help. Nobody writes meanwhile: the client waits
-            stored_crc = stored_checksum(storage, ticket.id, start, claim.taken_bytes)
-        with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
-            self.claims.use(claim)
-            writer = live.require_writer()
-            # No checkpoint may speak of what the storage is about to drop, whenever a kill comes.
-            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)
-            try:
-                cast(FolderWriter, writer).leave_out(index)
-            except (StorageFull, StorageFailed) as exc:
-                claim.lost = claim.lost or exc  # what the storage has now is found out by the next claim
-                self._integrity.forget(ticket.id)
-                live.abort()
-                raise
-            self._integrity.left_out(claim.ticket, start, end, stored_crc)
-            claim.left_out = (*claim.left_out, index)
-            claim.left_out_from = start if is_early else None
-            self.context.counters.files_left_out += 1
-            self.claims.moved(ticket.id, live, self.context.clock.now_s())
-            self.admission.reserve(claim.ticket, writer)
-            claim.update_offsets(writer)
-        about = ticket.for_log(file_number=index + 1)
-        log.info("upload %(ticket)s: its client has left out file %(file_number)d of the folder", about)
-
-    def _take_back(self, claim: ClaimedUpload) -> None:
-        """Takes back that a file was left out before the proof, which has failed or never came.
-
-        The file has to come again. Does nothing if no file was left out. Raises why the claim was lost,
-        StorageFull, StorageFailed.
-        """
-        ticket, start = claim.ticket, claim.left_out_from
-        if start is None or claim.is_same:
-            return
-        with self._checkpoint_locks.of(ticket.id), self.claims.lock(ticket.id) as live:
-            claim.check()
-            writer = live.require_writer()
-            claim.ticket = self._registry.change(ticket.id, LeaveOut(start), claim.token)  # no checkpoint
-            writer.truncate(start)
-            claim.left_out_from = None
-            claim.left_out = cast(FolderWriter, writer).left_out
-            self._integrity.forget(ticket.id)
-            self.admission.reserve(claim.ticket, writer)
-            claim.update_offsets(writer)
-        log.info("upload %(ticket)s: a file of the folder is not left out after all", ticket.for_log())
-
-    def _range_of(self, claim: ClaimedUpload, index: int) -> tuple[int, int]:
-        """Returns where a file that may be left out begins and ends. Raises BadParameter, StorageFailed."""
-        claim.check()
-        folders = self._storages.folders_of(claim.ticket)
-        manifest = folders.manifest_of(claim.ticket.id) if folders else None
-        if manifest is None:
-            raise BadParameter("Index", "is only for the files of a folder, whose list has come")
-        if index < len(manifest.entries):
-            start, end = manifest.range_of(index)
-            if start <= claim.taken_bytes <= end:
-                return start, end
-        raise BadParameter("Index", "is not the number of the file to which the next byte belongs")
-
-    def _left_out(self, ticket: Ticket, live: LiveUpload) -> tuple[int, ...]:
-        """Returns which files of a folder are left out.
-
-        Once its app has the folder, there are none if the ticket could not remember them: see `Ticket`.
-        """
-        folders = self._storages.folders_of(ticket)
-        if folders and live.writer:
-            return cast(FolderWriter, live.writer).left_out
-        if folders and ticket.state in HAS_FILE and not ticket.left_out:
-            with contextlib.suppress(StorageFailed):  # only the page would like to know
-                return folders.left_out(ticket.id)
-        return ticket.left_out
+        """See LeftOutFiles.leave_out."""
+        self._left_out.leave_out(claim, index)
 
     def flush(self, claim: ClaimedUpload) -> None:
         """Makes all taken bytes survive a kill, and the claim too. Then `claim.acknowledged_bytes` has them.
@@ -855,7 +769,7 @@ class Uploads:
             with contextlib.suppress(IncomingError):  # what is not stored is sent again
                 self.flush(claim)  # without the lock: a newer claim need not wait for it
         with contextlib.suppress(IncomingError):  # then it stays left out, and the next client is told
-            self._take_back(claim)
+            self._left_out.take_back(claim)
         with self.claims.lock(claim.ticket.id) as live:
             if live.holder is claim:
                 try:
@@ -1035,24 +949,8 @@ class Uploads:
             return self._pause(ticket, live, ticket.token)
 
     def keep_checkpoints(self) -> int:
-        """Journals the checksums of what was stored since the last time. Returns of how many uploads.
-
-        One sync serves all of them, and no upload waits for it. On a full disk there are none: the last room
-        of the journal is for the ends of uploads.
-        """
-        moved = self._integrity.take_moved() if self._registry.has_room else set[str]()
-        for ticket_id in moved:
-            self.context.runtime.spawn(self._keep_checkpoint, ticket_id)
-            self.context.runtime.yield_if_due()
-        return len(moved)
-
-    def _keep_checkpoint(self, ticket_id: str) -> None:
-        with self._checkpoint_locks.of(ticket_id), contextlib.suppress(IncomingError):
-            # It may have ended meanwhile, or the next one does better.
-            checkpoint = self._integrity.checkpoint(ticket_id)
-            ticket = self._registry.get(ticket_id)
-            if checkpoint and not self.power_cut_check.is_required(ticket_id):
-                self._registry.change(ticket_id, Record(checkpoint, self.context.boot_id), ticket.token)
+        """See Checkpointer.journal_moved."""
+        return self._checkpointer.journal_moved()
 
     def repeat_news(self, arrived_only: bool = False) -> None:
         """Tells clients of this process what other processes have done, in case that news were lost.
@@ -1205,7 +1103,7 @@ class Uploads:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
         writer, storage = live.require_writer(), self._storages.of(ticket)
         _check_whole(ticket, writer)
-        left_out = self._left_out(ticket, live)
+        left_out = self._left_out.of(ticket, live)
         if self._settings.fsync or storage.survives_power_cuts:
             try:
                 writer.finish()
