@@ -73,6 +73,7 @@ from incoming.uploads.context import UploadContext
 from incoming.uploads.deletion import Deletion
 from incoming.uploads.integrity import Integrity, Keep, stored_checksum
 from incoming.uploads.left_out_files import LeftOutFiles
+from incoming.uploads.open_files import OpenFiles
 from incoming.uploads.outbox import Outbox, failure
 from incoming.uploads.parts import PartUploads
 from incoming.uploads.power_cut_check import PowerCutCheck, UnsyncedFiles
@@ -111,6 +112,15 @@ class Uploads:
         self.retry_queue = RetryQueue()
         self.deletion = Deletion(context, self.retry_queue)
         self.power_cut_check = PowerCutCheck(context, self._integrity)
+        self._files = OpenFiles(
+            context,
+            self.claims,
+            self.admission,
+            self._integrity,
+            self._unchecked,
+            self.power_cut_check,
+            self.deletion,
+        )
         self._checkpointer = Checkpointer(context, self._integrity, self.power_cut_check)
         self._left_out = LeftOutFiles(
             context, self.claims, self.admission, self._integrity, self._checkpointer
@@ -287,8 +297,8 @@ class Uploads:
             if ticket.state in RECEIVING:
                 # A client of many requests sends a small file with the first of them.
                 length_bytes = self._length_to_open(ticket, claim.length_bytes, live)
-                self._open(ticket, length_bytes, live, source, in_one_chunk=lease_s is not None)
-                right_bytes = self._discard_untrusted(ticket, live, claim.proves)
+                self._files.open(ticket, length_bytes, live, source, in_one_chunk=lease_s is not None)
+                right_bytes = self._files.discard_untrusted(ticket, live, claim.proves)
             event = self._claim_event(ticket_id, claim, right_bytes)
             # Many a small file comes in one request. Then its next change has all that is new.
             may_wait = lease_s is not None and live.writer is not None and not live.writer.durable_offset
@@ -297,7 +307,7 @@ class Uploads:
                 ticket, right_bytes = self._fence(ticket, live, lease, right_bytes, event)
             elif live.writer:
                 # Another process was faster, and it has arrived.
-                self._let_go_elsewhere(ticket, live, had_file=True)
+                self._files.abandon(ticket, live, had_file=True)
             offset_bytes = live.writer.durable_offset if live.writer else ticket.length_bytes or 0
             storage = self._storages.of(ticket)
             claimed = ClaimedUpload(
@@ -347,9 +357,9 @@ class Uploads:
             if lease:
                 self.claims.give_back(live, lease)
             if live.holder is None and ticket.state is State.ISSUED:
-                self._let_go(ticket.id, live)
+                self._files.release(ticket.id, live)
             elif live.holder is None and ticket.state in RECEIVING:
-                self._close(ticket, live)
+                self._files.close(ticket, live)
             self._check_admission(self._registry.get(ticket.id), event)  # refused just now
             raise
 
@@ -572,19 +582,8 @@ class Uploads:
         self._left_out.leave_out(claim, index)
 
     def flush(self, claim: ClaimedUpload) -> None:
-        """Makes all taken bytes survive a kill, and the claim too. Then `claim.acknowledged_bytes` has them.
-
-        Does nothing if they survive already. Raises why the claim was lost,
-        StorageFull, StorageFailed.
-        """
-        with self.claims.lock(claim.ticket.id) as live:
-            self.claims.use(claim)
-            self._registry.keep(claim.ticket.id)
-            writer = live.writer
-        if writer:  # else the file is finished
-            writer.flush()  # it may take long, and a newer claim need not wait for it
-            claim.check()
-            claim.update_offsets(writer)
+        """See OpenFiles.flush."""
+        self._files.flush(claim)
 
     def stored_checksum(self, claim: ClaimedUpload) -> int | None:
         """Returns the CRC-32C of all stored bytes if they can't be read; else None: see `has_stored`.
@@ -790,7 +789,7 @@ class Uploads:
             log.warning("upload %(ticket)s: the release could not be journaled: %(error)s", about)
             return
         if ticket is None or ticket.state not in RECEIVING:  # it has ended there, if not here
-            self._let_go_elsewhere(ticket or claim.ticket, live, had_file)
+            self._files.abandon(ticket or claim.ticket, live, had_file)
         if ticket is None:
             log.info("upload %(ticket)s: released, another process has it", claim.ticket.for_log())
         else:
@@ -881,10 +880,10 @@ class Uploads:
             ticket = self._registry.get(ticket.id)
             if not self.is_complete(ticket):
                 return  # its client, or a cancellation, was faster
-            self._open(ticket, length_bytes, live)
+            self._files.open(ticket, length_bytes, live)
             try:
                 live.require_writer().fence(ticket.token)
-                if self._discard_untrusted(ticket, live, proves=False) < length_bytes:
+                if self._files.discard_untrusted(ticket, live, proves=False) < length_bytes:
                     return  # its client has to send some of it again
                 self._complete(ticket, live)
             finally:
@@ -899,7 +898,7 @@ class Uploads:
         with self.claims.lock(ticket.id) as live:
             if not self.is_complete(self._registry.get(ticket.id)):
                 return  # its client, or a cancellation, was faster
-            self._open(ticket, ticket.length_bytes, live)
+            self._files.open(ticket, ticket.length_bytes, live)
             writer = live.require_writer()
             try:
                 writer.fence(ticket.token)
@@ -998,44 +997,6 @@ class Uploads:
         if self.stopping:
             raise Stopping
 
-    def _open(
-        self, ticket: Ticket, length_bytes: int | None, live: LiveUpload, source: str = "",
-        in_one_chunk: bool = False,
-    ) -> None:  # fmt: skip
-        """Opens the file; a takeover gets the open one. Raises StorageFull, TooMany, LengthMismatch."""
-        if length_bytes is None:
-            length_bytes = ticket.length_bytes
-        if live.writer:
-            if ticket.length_bytes is None and length_bytes is not None:
-                writer = live.writer  # what is not durable will be discarded
-                self.admission.make_room_for_length(ticket, length_bytes, writer, writer.durable_offset)
-            self.admission.keep_room(ticket, live.writer)
-            self.admission.reserve(ticket, live.writer)
-        else:
-            live.writer = self.admission.open(ticket, length_bytes, source, in_one_chunk)
-
-    def _discard_untrusted(self, ticket: Ticket, live: LiveUpload, proves: bool) -> int:
-        """Discards unchecked bytes. Returns how many of the others are right; see PowerCutCheck.
-
-        Raises StorageFailed.
-        """
-        writer = live.require_writer()
-        try:
-            right_bytes = ticket.acknowledged_bytes(writer.taken_bytes)
-            if ticket.checked_bytes is not None or right_bytes < writer.taken_bytes:
-                if live.holder:  # its next chunk would have another offset
-                    self.claims.hand_to(live, None, Interrupted(TakenOver()))
-                self._unchecked.cut(ticket, live)
-            stored_bytes = writer.durable_offset
-            right_bytes = self.power_cut_check.apply(ticket, writer, proves)
-        except IncomingError:
-            if live.holder is None:
-                self._close(ticket, live)
-            raise
-        if writer.durable_offset < stored_bytes:
-            self.admission.reserve(ticket, writer)  # what was cut off is still to come
-        return right_bytes
-
     def _claim_event(self, ticket_id: str, claim: Claim, right_bytes: int) -> Claim:
         """Returns the claim with what the service adds to it."""
         boot_id = "" if self.power_cut_check.is_required(ticket_id) else self.context.boot_id
@@ -1076,7 +1037,7 @@ class Uploads:
         """Closes the file of an upload whose claim has ended. Returns the ticket as it is then."""
         may_be_whole = live.writer is None or live.writer.taken_bytes == ticket.length_bytes
         if live.writer:
-            self._close(ticket, live)
+            self._files.close(ticket, live)
         is_unverified = self.power_cut_check.is_required(ticket.id)
         checkpoint = None if is_unverified else self._integrity.checkpoint(ticket.id)
         is_whole = may_be_whole and self._seems_whole(ticket)
@@ -1092,12 +1053,6 @@ class Uploads:
             return not ticket.is_in_parts and self._has_all(ticket)
         except StorageFailed:
             return True
-
-    def _close(self, ticket: Ticket, live: LiveUpload) -> None:
-        """Closes the file of an upload that is to resume."""
-        live.close()
-        with contextlib.suppress(StorageFailed):
-            self.admission.reserve_remaining(ticket)
 
     def _complete(self, ticket: Ticket, live: LiveUpload) -> Ticket:
         """Makes the stored bytes durable, then the state; then they may be handed over."""
@@ -1120,7 +1075,7 @@ class Uploads:
         event = Complete(digest.crc32c, sha256, self._integrity.file_digest(ticket), left_out)
         arrived = self._registry.change(ticket.id, event, ticket.token)
         self._integrity.forget(ticket.id)
-        self._let_go(ticket.id, live)
+        self._files.release(ticket.id, live)
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
         return arrived
 
@@ -1145,7 +1100,7 @@ class Uploads:
             issued = self._registry.change(claim.ticket.id, StartAgain(), claim.token)
             self.claims.hand_to(live, None)
             claim.lost = error
-            self._let_go(issued.id, live)
+            self._files.release(issued.id, live)
             self._integrity.forget(issued.id)
         log.info("upload %(ticket)s: issued once more, because what came is not a folder", issued.for_log())
 
@@ -1174,21 +1129,6 @@ class Uploads:
         self.outbox.start(ticket.id)
         was_in_use = before.state is State.UPLOADING
         self.assemblies.after(ticket.id, lambda: self.deletion.after_end(ended, was_in_use))
-
-    def _let_go(self, ticket_id: str, live: LiveUpload) -> None:
-        live.close()
-        self.admission.release(ticket_id)
-
-    def _let_go_elsewhere(self, ticket: Ticket, live: LiveUpload, had_file: bool) -> None:
-        """Another process has the upload, or has ended it: this one stores nothing of it any more.
-
-        `had_file`: whether its file was open here, so that something of it may still be on its way.
-        """
-        live.abort()
-        self.admission.release(ticket.id)
-        self._integrity.forget(ticket.id)
-        if had_file:
-            self.deletion.after_loss(ticket)
 
 
 def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
