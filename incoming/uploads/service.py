@@ -55,7 +55,6 @@ from incoming.core.lifecycle import (
     Release,
     Retry,
     SetLength,
-    StartAgain,
     State,
 )
 from incoming.core.news import CalledOff, HandedOver, Interrupted, News, NotHandedOver
@@ -67,6 +66,7 @@ from incoming.registry import NewsListener
 from incoming.storage import Writer
 from incoming.uploads.admission import NO_LIMIT_BYTES, Admission
 from incoming.uploads.assemblies import Assemblies
+from incoming.uploads.cancellations import Cancellations
 from incoming.uploads.checkpointer import Checkpointer
 from incoming.uploads.claims import ClaimedUpload, Claims, Lease, LiveUpload, PendingClaim, new_token
 from incoming.uploads.context import UploadContext
@@ -87,8 +87,6 @@ NOT_PROVED: Final = "The client has not shown yet that it has the same file."
 OTHER_DIGEST: Final = "the file does not have the digest that its client named"
 NOT_IN_PARTS: Final = "The upload does not come in parts, or its parts are complete."
 NO_OBJECT: Final = "This upload has no object in S3."
-PATH_CHARS: Final = 500
-"""How much of a path the reason of a refusal shows."""
 SWEEP: Final = "sweep"
 """The name of the lease that one process has while it looks at all uploads."""
 SWEEP_LEASE_S: Final = 60.0
@@ -131,6 +129,10 @@ class Uploads:
             context, self.claims, self.admission, self.check_running, self._part_is_complete
         )
         self.assemblies = Assemblies(self.parts, self._integrity, self.retry_queue, self.complete_paused)
+        self._cancellations = Cancellations(
+            context, self.claims, self.admission, self._integrity, self._files, self.power_cut_check,
+            self.deletion, self.outbox, self.parts, self.assemblies,
+        )  # fmt: skip
         self.lost: StorageLost | None = None
 
     # --- for the transports -------------------------------------------------------------
@@ -214,13 +216,15 @@ class Uploads:
         """The app cancels. Raises UnknownTicket, WrongSecret, WrongState once the handover has begun."""
         ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:  # it may repeat a call whose answer was lost
-            self._call_off(ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled())
+            self._cancellations.call_off(
+                ticket, Cancel("cancelled by the app", by_app=True), UploadCancelled()
+            )
 
     def cancel_by_operator(self, ticket_id: str, secret: str) -> None:
         """The operator of this server cancels; the app is called. Raises like `cancel_by_app`."""
         ticket = self.with_secret(ticket_id, secret)
         if ticket.state is not State.CANCELLED:
-            self._call_off(ticket, Cancel(BY_OPERATOR), UploadCancelled())
+            self._cancellations.call_off(ticket, Cancel(BY_OPERATOR), UploadCancelled())
 
     def retry(self, ticket_id: str, secret: str) -> None:
         """Tries a failed handover again. Raises UnknownTicket, WrongSecret, WrongState."""
@@ -509,7 +513,7 @@ class Uploads:
             raise BytesLost
         self._left_out.take_back(claim)
         if self._integrity.is_suspect(ticket.id):
-            self._discard_all(claim, "it contained pieces of two files")
+            self._cancellations.discard_all(claim, "it contained pieces of two files")
         log.info("upload %(ticket)s: the client's file is not the one it started with", ticket.for_log())
         raise WrongFile(ticket.expected_file)
 
@@ -541,20 +545,8 @@ class Uploads:
             raise
 
     def refuse_folder(self, claim: ClaimedUpload, error: BadFolder) -> None:
-        """Ends the upload of a folder that can't be stored, and tells its app.
-
-        Does not end it if the list of the folder was damaged, or another file came. Then what has come is
-        discarded, and the right list may still come; see BadFolder. Raises why the claim was lost,
-        StorageFull, StorageFailed.
-        """
-        if error.reason == BadFolder.DAMAGED:
-            self._discard_all(claim, "the list of its folder came damaged")
-            return
-        if error.reason == BadFolder.NOT_A_FOLDER:
-            self._start_again(claim, error)
-            return
-        about = f" Its path is: {error.path[:PATH_CHARS]}" if error.path else ""
-        self._call_off(claim.ticket, Cancel(f"{error}{about}"), UploadCancelled(), claim)
+        """See Cancellations.refuse_folder."""
+        self._cancellations.refuse_folder(claim, error)
 
     def _write(self, claim: ClaimedUpload, chunk: memoryview, crc: int | None, keep: Keep | None) -> float:
         size_bytes = len(chunk)
@@ -686,7 +678,7 @@ class Uploads:
             raise Damaged
         self._read_finished(claim)
         if not self._integrity.has_named_digest(claim.ticket):
-            self._call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
+            self._cancellations.call_off(claim.ticket, Cancel(OTHER_DIGEST), UploadCancelled(), claim)
             raise DigestMismatch
         if self._storages.of(claim.ticket).stores_later:  # so it may take long
             self._finish_beside(claim)
@@ -753,11 +745,11 @@ class Uploads:
         ticket = self._registry.get(ticket_id)
         if not ticket.is_in_parts:
             raise WrongState(NOT_IN_PARTS)
-        self._call_off(ticket, Cancel(reason), UploadCancelled())
+        self._cancellations.call_off(ticket, Cancel(reason), UploadCancelled())
 
     def cancel_by_client(self, claim: ClaimedUpload, reason: str) -> None:
         """The user cancels. Raises WrongState once the handover has begun, or why the claim was lost."""
-        self._call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
+        self._cancellations.call_off(claim.ticket, Cancel(reason), UploadCancelled(), claim)
 
     def release(self, claim: ClaimedUpload) -> None:
         """Ends a claim: its client is gone, or pauses. A lost claim is not an error. Raises nothing."""
@@ -821,7 +813,7 @@ class Uploads:
 
     def expire(self, ticket: Ticket, reason: str) -> None:
         """Expires an idle upload. Raises IllegalTransition if the ticket has changed."""
-        self._call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
+        self._cancellations.call_off(ticket, Expire(reason), UploadExpired(), seen=ticket)
 
     def reserve_remaining(self, ticket: Ticket) -> None:
         """Keeps room for the rest of a paused upload, after a start. Raises StorageFailed."""
@@ -874,7 +866,7 @@ class Uploads:
         self._integrity.whole(ticket)  # before the lock is taken: it may take long
         lacks_bytes = self.power_cut_check.right_bytes(ticket.id, length_bytes) < length_bytes
         if not lacks_bytes and not self._integrity.has_named_digest(ticket):
-            self._call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
+            self._cancellations.call_off(ticket, Cancel(OTHER_DIGEST), UploadCancelled(), seen=ticket)
             return
         with self.claims.lock(ticket.id) as live:
             ticket = self._registry.get(ticket.id)
@@ -1078,57 +1070,6 @@ class Uploads:
         self._files.release(ticket.id, live)
         log.info("upload %(ticket)s: received all %(length_bytes)d bytes", ticket.for_log())
         return arrived
-
-    def _discard_all(self, claim: ClaimedUpload, why: str) -> None:
-        """Discards all stored bytes. Its client has to claim the upload once more."""
-        with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
-            writer = live.require_writer()
-            writer.truncate(0)
-            self._integrity.forget(claim.ticket.id)
-            claim.update_offsets(writer)
-        about = claim.ticket.for_log(why=why)
-        log.warning("upload %(ticket)s: restarted, because %(why)s", about)
-
-    def _start_again(self, claim: ClaimedUpload, error: BadFolder) -> None:
-        """Discards all that came and that was said of it, and ends the claim."""
-        with self.claims.lock(claim.ticket.id) as live:
-            claim.check()
-            writer = live.require_writer()
-            writer.truncate(0)
-            claim.update_offsets(writer)
-            issued = self._registry.change(claim.ticket.id, StartAgain(), claim.token)
-            self.claims.hand_to(live, None)
-            claim.lost = error
-            self._files.release(issued.id, live)
-            self._integrity.forget(issued.id)
-        log.info("upload %(ticket)s: issued once more, because what came is not a folder", issued.for_log())
-
-    def _call_off(
-        self, ticket: Ticket, event: Cancel | Expire, error: UploadCancelled | UploadExpired,
-        by: ClaimedUpload | None = None, seen: Ticket | None = None,
-    ) -> None:  # fmt: skip
-        """Journals the end, tells the client (unless it was `by` it), removes the file, tells the app."""
-        with self.claims.lock(ticket.id) as live:
-            if by:
-                by.check()
-            before = self._registry.get(ticket.id)
-            event = replace(event, to_delete=self.deletion.is_noted(ticket))
-            ended = self._registry.change(ticket.id, event, by.token if by else None, seen)
-            told = CalledOff(error) if by is None or by is not live.holder else None
-            self.claims.hand_to(live, None, told)
-            if by:
-                by.lost = error
-            live.abort()
-            if before.is_in_parts:
-                self.parts.end(before, CalledOff(error))
-            self.admission.release(ticket.id)
-            self._integrity.forget(ticket.id)
-            self.power_cut_check.finish(ticket.id)
-        log.info("upload %(ticket)s: %(state)s: %(reason)s", ended.for_log())
-        self.outbox.start(ticket.id)
-        was_in_use = before.state is State.UPLOADING
-        self.assemblies.after(ticket.id, lambda: self.deletion.after_end(ended, was_in_use))
 
 
 def _missed_news(claim: ClaimedUpload, ticket: Ticket) -> News | None:
