@@ -1,8 +1,10 @@
 """The keys of an upload in Redis. The registry and the storage share them.
 
-The storage compares the token of the ticket in the same step in which it notes something, and the registry
-forgets what the storage has noted together with the ticket. So both keys have the ticket's id in braces: in a
-cluster they are on one server.
+The storage compares the token of the ticket in the same step in which it changes its own key. And the
+registry forgets both keys in one step.
+
+The braces are a hash tag: Redis Cluster has all keys with the same tag on one server. Clusters are not
+supported, because scripts use other keys as well. The braces stay: the keys of stored uploads have them.
 """
 
 from __future__ import annotations

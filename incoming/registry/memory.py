@@ -124,7 +124,7 @@ class MemoryRegistry:
             self._tickets[ticket_id] = new
             self._due.move(ticket_id, due_at_s(old, self._timeouts_s), due_at_s(new, self._timeouts_s))
             if old.state in RECEIVING and new.state not in RECEIVING:
-                self._finished(new)
+                self._count_one_less(new)
             self._counters.changed(old, event, new)
             return new
 
@@ -176,9 +176,10 @@ class MemoryRegistry:
             if ticket:
                 self._due.remove(ticket_id, due_at_s(ticket, self._timeouts_s))
             if ticket and ticket.state in RECEIVING:
-                self._finished(ticket)
+                self._count_one_less(ticket)
 
-    def _finished(self, ticket: Ticket) -> None:
+    def _count_one_less(self, ticket: Ticket) -> None:
+        """The ticket receives no more bytes: it does not count as an unfinished one of its app any more."""
         self._unfinished[ticket.app] -= 1
         if not self._unfinished[ticket.app]:
             del self._unfinished[ticket.app]

@@ -85,7 +85,7 @@ class RedisRegistry:
         state, receives = ticket.state.value, int(ticket.state in RECEIVING)
         if due_at_s(ticket, self._timeouts_s) == ALWAYS:
             return state, receives, scripts.ACTIVE, "0"
-        return state, receives, scripts.REST + state, repr(ticket.changed_at_s)
+        return state, receives, scripts.BY_STATE + state, repr(ticket.changed_at_s)
 
     def check(self) -> None:
         """See registry.Registry. Reading would not tell whether Redis has memory, a disk and replicas."""
@@ -176,13 +176,13 @@ class RedisRegistry:
     def resting(self) -> Counter[State]:
         """See registry.TicketIndex."""
         counts = self._connection.read_all(
-            [("ZCOUNT", scripts.REST + state.value, "-inf", "+inf") for state in State]
+            [("ZCOUNT", scripts.BY_STATE + state.value, "-inf", "+inf") for state in State]
         )
         return Counter(dict(zip(State, counts, strict=True)))
 
     def latest(self, state: State) -> Iterator[tuple[float, str]]:
         """See registry.TicketIndex."""
-        first, key = 0, scripts.REST + state.value
+        first, key = 0, scripts.BY_STATE + state.value
         while page := self._texts("ZREVRANGE", key, first, first + IDS_PAGE - 1, "WITHSCORES"):
             yield from ((float(score), one) for one, score in zip(page[::2], page[1::2], strict=True))
             first += IDS_PAGE
@@ -222,7 +222,7 @@ class RedisRegistry:
     def _rested(self, now_s: float) -> Iterator[list[str]]:
         """Yields pages of ids of tickets that have been in their state for long enough."""
         before = {
-            scripts.REST + state.value: repr(now_s - timeout_s + ROUNDING_S)
+            scripts.BY_STATE + state.value: repr(now_s - timeout_s + ROUNDING_S)
             for state, timeout_s in self._timeouts_s.items()
         }
         yield from self._until(before)
@@ -232,7 +232,7 @@ class RedisRegistry:
         counts = self._connection.read_all([("ZCOUNT", key, "-inf", f"({before[key]}") for key in before])
         for key in itertools.compress(before, counts):
             place = ("-inf", "")
-            while page := self._texts_of(scripts.REST_PAGE, [key], (*place, before[key], PAGE)):
+            while page := self._texts_of(scripts.STATE_PAGE, [key], (*place, before[key], PAGE)):
                 yield page[::2]
                 place = page[-1], page[-2]
 

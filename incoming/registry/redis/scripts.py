@@ -11,9 +11,10 @@ from typing import Final
 from incoming.registry import DELETION_LEASE, DELIVERY_LEASE
 from incoming.runtime.redis_connection import Script
 
+# Keys. Those that end with a colon are the beginning of several. They are stored: no release changes one.
 ALL: Final = "incoming:all"
 ACTIVE: Final = "incoming:active"
-REST: Final = "incoming:rest:"
+BY_STATE: Final = "incoming:rest:"
 TO_DELETE: Final = "incoming:to-delete"
 APP: Final = "incoming:app:"
 LEASES: Final = "incoming:leases"
@@ -26,20 +27,20 @@ SHARE: Final = "incoming:share:"
 
 # --- tickets -----------------------------------------------------------------------------------------------
 
-ADD: Final = Script("""-- KEYS ticket
+ADD: Final = Script(f"""-- KEYS ticket
 -- ARGV id, by, json, token, epoch, deliveries, app, state, receives, index, place there
 local by = redis.call('HGET', KEYS[1], 'by')
 if by then return by == ARGV[2] and 1 or 0 end
 redis.call('HSET', KEYS[1], 'v', 1, 'by', ARGV[2], 'json', ARGV[3], 'token', ARGV[4], 'epoch', ARGV[5],
            'deliveries', ARGV[6], 'app', ARGV[7], 'state', ARGV[8], 'index', ARGV[10])
-redis.call('ZADD', 'incoming:all', 0, ARGV[1])
+redis.call('ZADD', '{ALL}', 0, ARGV[1])
 redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
-if ARGV[9] == '1' then redis.call('SADD', 'incoming:app:' .. ARGV[7], ARGV[1]) end
+if ARGV[9] == '1' then redis.call('SADD', '{APP}' .. ARGV[7], ARGV[1]) end
 return 1
 """)
 """Adds a ticket. Returns 0 if its id is in use."""
 
-CHANGE: Final = Script("""-- KEYS ticket
+CHANGE: Final = Script(f"""-- KEYS ticket
 -- ARGV id, version that was seen, by, json, token, epoch, deliveries, state, receives, index, place there,
 -- ended at (if it is to be deleted) or ''
 local t = redis.call('HMGET', KEYS[1], 'v', 'by', 'app', 'index', 'to_delete')
@@ -50,53 +51,53 @@ redis.call('HSET', KEYS[1], 'by', ARGV[3], 'json', ARGV[4], 'token', ARGV[5], 'e
            'deliveries', ARGV[7], 'state', ARGV[8], 'index', ARGV[10])
 if t[4] ~= ARGV[10] then redis.call('ZREM', t[4], ARGV[1]) end
 redis.call('ZADD', ARGV[10], ARGV[11], ARGV[1])
-if ARGV[9] == '0' then redis.call('SREM', 'incoming:app:' .. t[3], ARGV[1]) end
+if ARGV[9] == '0' then redis.call('SREM', '{APP}' .. t[3], ARGV[1]) end
 if ARGV[12] ~= '' then
     redis.call('HSET', KEYS[1], 'to_delete', 1)
-    redis.call('ZADD', 'incoming:to-delete', ARGV[12], ARGV[1])
+    redis.call('ZADD', '{TO_DELETE}', ARGV[12], ARGV[1])
 elseif t[5] then
     redis.call('HDEL', KEYS[1], 'to_delete')
-    redis.call('ZREM', 'incoming:to-delete', ARGV[1])
+    redis.call('ZREM', '{TO_DELETE}', ARGV[1])
 end
 return 1
 """)
 """Replaces a ticket if it still has the version that was seen. Returns 0 if not, -1 if it is unknown."""
 
-FORGET: Final = Script("""-- KEYS ticket, manifest; ARGV id
+FORGET: Final = Script(f"""-- KEYS ticket, manifest; ARGV id
 local t = redis.call('HMGET', KEYS[1], 'app', 'index')
 if t[1] then
     redis.call('ZREM', t[2], ARGV[1])
-    redis.call('SREM', 'incoming:app:' .. t[1], ARGV[1])
+    redis.call('SREM', '{APP}' .. t[1], ARGV[1])
 end
-redis.call('ZREM', 'incoming:all', ARGV[1])
-redis.call('ZREM', 'incoming:to-delete', ARGV[1])
+redis.call('ZREM', '{ALL}', ARGV[1])
+redis.call('ZREM', '{TO_DELETE}', ARGV[1])
 return redis.call('DEL', KEYS[1], KEYS[2])
 """)
 
 # --- leases ------------------------------------------------------------------------------------------------
 # A lease is 'INSTANCE\nUNTIL\nKIND\nTOKEN'. No deadline is an empty text. A kind is c (claim) or w (work).
 
-_LEASES: Final = """
-local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
+_LEASES: Final = f"""
+local ran_s = tonumber(redis.call('HGET', '{CLOCK}', 'ran_us') or 0) / 1000000
 local function lives(instance)
-    local until_s = redis.call('ZSCORE', 'incoming:instances', instance)
+    local until_s = redis.call('ZSCORE', '{INSTANCES}', instance)
     return until_s and tonumber(until_s) > ran_s
 end
 local function read(name)
-    local raw = redis.call('HGET', 'incoming:leases', name)
+    local raw = redis.call('HGET', '{LEASES}', name)
     if not raw then return nil end
     local instance, until_s, kind, token = string.match(raw, '^([^\\n]*)\\n([^\\n]*)\\n(.)\\n(.*)$')
     local is_over_at_s = until_s == '' and math.huge or tonumber(until_s)
-    return {instance = instance, until_s = is_over_at_s, kind = kind, token = token}
+    return {{instance = instance, until_s = is_over_at_s, kind = kind, token = token}}
 end
 local function drop(name, lease)
-    redis.call('HDEL', 'incoming:leases', name)
-    redis.call('ZREM', 'incoming:held:' .. lease.instance, name)
+    redis.call('HDEL', '{LEASES}', name)
+    redis.call('ZREM', '{HELD}' .. lease.instance, name)
 end
 local function write(name, instance, until_s, kind, token)
-    local raw = table.concat({instance, until_s, kind, token}, '\\n')
-    redis.call('HSET', 'incoming:leases', name, raw)
-    redis.call('ZADD', 'incoming:held:' .. instance, until_s == '' and 'inf' or until_s, name)
+    local raw = table.concat({{instance, until_s, kind, token}}, '\\n')
+    redis.call('HSET', '{LEASES}', name, raw)
+    redis.call('ZADD', '{HELD}' .. instance, until_s == '' and 'inf' or until_s, name)
 end
 """
 
@@ -150,7 +151,7 @@ return false
 EXPIRED: Final = Script(f"""-- ARGV instance, now, most{_LEASES}
 local found = {{}}
 local function collect(instance, until_s)
-    local key = 'incoming:held:' .. instance
+    local key = '{HELD}' .. instance
     local names = redis.call('ZRANGEBYSCORE', key, '-inf', until_s, 'LIMIT', 0, ARGV[3])
     for _, name in ipairs(names) do
         local lease = read(name)
@@ -165,12 +166,12 @@ local function collect(instance, until_s)
     end
 end
 collect(ARGV[1], ARGV[2])
-for _, instance in ipairs(redis.call('ZRANGEBYSCORE', 'incoming:instances', '-inf', ran_s)) do
+for _, instance in ipairs(redis.call('ZRANGEBYSCORE', '{INSTANCES}', '-inf', ran_s)) do
     if instance ~= ARGV[1] then
         collect(instance, '+inf')
-        if redis.call('EXISTS', 'incoming:held:' .. instance) == 0 then
-            redis.call('ZREM', 'incoming:instances', instance)
-            redis.call('DEL', 'incoming:instance:' .. instance)
+        if redis.call('EXISTS', '{HELD}' .. instance) == 0 then
+            redis.call('ZREM', '{INSTANCES}', instance)
+            redis.call('DEL', '{INSTANCE}' .. instance)
         end
     end
 end
@@ -220,7 +221,7 @@ return 1
 # --- what is due -------------------------------------------------------------------------------------------
 
 ACTIVE_PAGE: Final = Script(f"""-- ARGV after, count, now{_LEASES}
-local ids = redis.call('ZRANGEBYLEX', 'incoming:active', ARGV[1], '+', 'LIMIT', 0, ARGV[2])
+local ids = redis.call('ZRANGEBYLEX', '{ACTIVE}', ARGV[1], '+', 'LIMIT', 0, ARGV[2])
 local found = {{#ids == tonumber(ARGV[2]) and ids[#ids] or false}}
 for _, id in ipairs(ids) do
     local is_uploading = redis.call('HGET', 'incoming:{{' .. id .. '}}:t', 'state') == 'uploading'
@@ -233,7 +234,7 @@ return found
 """)
 """Returns the last id of a full page, else nil; then the ids that nobody takes care of."""
 
-REST_PAGE: Final = Script("""-- KEYS rest; ARGV since, after, before, count
+STATE_PAGE: Final = Script("""-- KEYS rest; ARGV since, after, before, count
 local ids, offset, count = {}, 0, tonumber(ARGV[4])
 while #ids < 2 * count do
     local range = {ARGV[1], '(' .. ARGV[3], 'WITHSCORES', 'LIMIT', offset, count}
@@ -256,7 +257,7 @@ local found = {{}}
 for i = 2, #ARGV do
     local lease = read('{DELETION_LEASE}' .. ARGV[i])
     if redis.call('EXISTS', 'incoming:{{' .. ARGV[i] .. '}}:t') == 0 then
-        redis.call('ZREM', 'incoming:to-delete', ARGV[i])
+        redis.call('ZREM', '{TO_DELETE}', ARGV[i])
     elseif not (lease and lives(lease.instance) and lease.until_s > tonumber(ARGV[1])) then
         found[#found + 1] = ARGV[i]
     end
@@ -270,36 +271,36 @@ An older version forgets a ticket without its entry here.
 
 # --- time, and instances -----------------------------------------------------------------------------------
 
-TICK: Final = Script("""-- ARGV longest tick in us, least time of the service in us
+TICK: Final = Script(f"""-- ARGV longest tick in us, least time of the service in us
 local time = redis.call('TIME')
 local now_us = time[1] * 1000000 + time[2]
-local clock = redis.call('HMGET', 'incoming:clock', 'ran_us', 'at_us')
+local clock = redis.call('HMGET', '{CLOCK}', 'ran_us', 'at_us')
 local ran_us, at_us = tonumber(clock[1]) or 0, tonumber(clock[2]) or now_us
 ran_us = ran_us + math.max(0, math.min(now_us - at_us, tonumber(ARGV[1])))
 ran_us = string.format('%.0f', math.max(ran_us, tonumber(ARGV[2])))
-redis.call('HSET', 'incoming:clock', 'ran_us', ran_us, 'at_us', string.format('%.0f', now_us))
+redis.call('HSET', '{CLOCK}', 'ran_us', ran_us, 'at_us', string.format('%.0f', now_us))
 return ran_us
 """)
 """Moves the service's clock on, and returns how many microseconds the service has run."""
 
-BEAT: Final = Script("""-- ARGV instance, life in s, facts
-local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
-redis.call('ZADD', 'incoming:instances', string.format('%.6f', ran_s + ARGV[2]), ARGV[1])
-redis.call('SET', 'incoming:instance:' .. ARGV[1], ARGV[3])
+BEAT: Final = Script(f"""-- ARGV instance, life in s, facts
+local ran_s = tonumber(redis.call('HGET', '{CLOCK}', 'ran_us') or 0) / 1000000
+redis.call('ZADD', '{INSTANCES}', string.format('%.6f', ran_s + ARGV[2]), ARGV[1])
+redis.call('SET', '{INSTANCE}' .. ARGV[1], ARGV[3])
 return 1
 """)
 
-LIVING: Final = Script("""-- names and facts of the instances that live
-local ran_s = tonumber(redis.call('HGET', 'incoming:clock', 'ran_us') or 0) / 1000000
-local found = {}
-for _, name in ipairs(redis.call('ZRANGEBYSCORE', 'incoming:instances', '(' .. ran_s, '+inf')) do
+LIVING: Final = Script(f"""-- names and facts of the instances that live
+local ran_s = tonumber(redis.call('HGET', '{CLOCK}', 'ran_us') or 0) / 1000000
+local found = {{}}
+for _, name in ipairs(redis.call('ZRANGEBYSCORE', '{INSTANCES}', '(' .. ran_s, '+inf')) do
     found[#found + 1] = name
-    found[#found + 1] = redis.call('GET', 'incoming:instance:' .. name) or '{}'
+    found[#found + 1] = redis.call('GET', '{INSTANCE}' .. name) or '{{}}'
 end
 return found
 """)
 
-LEAVE: Final = Script("""-- ARGV instance: it does not live any more; what it holds is collected by others
-redis.call('ZADD', 'incoming:instances', 'XX', 0, ARGV[1])
+LEAVE: Final = Script(f"""-- ARGV instance: it does not live any more; what it holds is collected by others
+redis.call('ZADD', '{INSTANCES}', 'XX', 0, ARGV[1])
 return 1
 """)
